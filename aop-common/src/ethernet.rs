@@ -1,0 +1,34 @@
+//! Ethernet and its VLAN tags.
+
+use crate::{
+    DropReason, Frame,
+    segment::{Stop, Version},
+};
+
+const ETHERTYPE: usize = 12;
+const TAG: usize = 4;
+/// Tags that are walked. The kernel strips any number of priority tags (VID 0), so a frame with
+/// more is dropped rather than passed unread.
+const MAX_TAGS: usize = 4;
+
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+/// 802.1Q and 802.1ad, the two tag types that Linux takes apart by itself.
+const TAGGED: [u16; 2] = [0x8100, 0x88a8];
+
+/// The IP version of a frame, and where its IP header begins.
+#[inline(always)]
+pub(crate) fn read(frame: &impl Frame) -> Result<(Version, usize), Stop> {
+    let mut at = ETHERTYPE;
+    for _ in 0..=MAX_TAGS {
+        // A frame without an EtherType reaches no listener.
+        let kind = frame.u16(at).ok_or(Stop::Other)?;
+        match kind {
+            IPV4 => return Ok((Version::V4, at.wrapping_add(2))),
+            IPV6 => return Ok((Version::V6, at.wrapping_add(2))),
+            kind if TAGGED.contains(&kind) => at = frame.behind(at, TAG),
+            _ => return Err(Stop::Other),
+        }
+    }
+    Err(Stop::Undecidable(DropReason::TooDeep))
+}

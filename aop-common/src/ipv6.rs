@@ -1,0 +1,93 @@
+//! IPv6 (RFC 8200): extension headers and fragments.
+
+use crate::{
+    Address, DropReason, Flow, Frame,
+    segment::{Payload, Stop},
+    tcp::{self, Header},
+};
+
+const HEADER: usize = 40;
+const SOURCE: usize = 8;
+const DESTINATION: usize = 24;
+/// Extension headers that are walked; the kernel walks a hundred and more.
+const MAX_EXTENSIONS: usize = 8;
+
+const HOP_BY_HOP: u8 = 0;
+const TCP: u8 = 6;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION_OPTIONS: u8 = 60;
+
+/// The fragment offset and the more-fragments flag of a fragment header's 16 bits.
+const FRAGMENTED: u16 = 0xfff9;
+
+/// Reads the IPv6 packet at `at`, down to TCP.
+#[inline(always)]
+pub(crate) fn read(frame: &impl Frame, at: usize) -> Result<Header, Stop> {
+    tcp::read(frame, payload(frame, at)?)
+}
+
+/// The addresses of the IPv6 packet at `at`.
+#[inline(always)]
+pub(crate) fn flow(frame: &impl Frame, at: usize) -> Option<Flow> {
+    let source = frame.load(at.wrapping_add(SOURCE))?;
+    let destination = frame.load(at.wrapping_add(DESTINATION))?;
+    Some(Flow { source: Address::V6(source), destination: Address::V6(destination) })
+}
+
+#[inline(always)]
+fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
+    const CUT: Stop = Stop::Undecidable(DropReason::Malformed);
+    if frame.byte(at).ok_or(CUT)? >> 4 != 6 {
+        return Err(CUT);
+    }
+    let length = frame.u16(at.wrapping_add(4)).ok_or(CUT)?;
+    let mut next = frame.byte(at.wrapping_add(6)).ok_or(CUT)?;
+    let body = at.wrapping_add(HEADER);
+    let mut offset = body;
+    for _ in 0..MAX_EXTENSIONS {
+        if !is_extension(next) {
+            break;
+        }
+        let [following, length, high, low] = frame.load::<4>(offset).ok_or(CUT)?;
+        let size = match next {
+            FRAGMENT => {
+                if u16::from_be_bytes([high, low]) & FRAGMENTED != 0 {
+                    return Err(fragment(following));
+                }
+                // An atomic fragment is a whole packet (RFC 6946).
+                8
+            }
+            // RFC 4302: in 4-byte units, less two.
+            AUTHENTICATION => usize::from(length).wrapping_add(2).wrapping_mul(4),
+            // RFC 8200: in 8-byte units, less one.
+            _ => usize::from(length).wrapping_add(1).wrapping_mul(8),
+        };
+        next = following;
+        offset = frame.behind(offset, size);
+    }
+    if is_extension(next) {
+        return Err(Stop::Undecidable(DropReason::TooDeep));
+    }
+    if next != TCP {
+        return Err(Stop::Other);
+    }
+    Ok(Payload { at: offset, end: body.wrapping_add(usize::from(length)) })
+}
+
+/// A true fragment, whose packet goes on with a header of kind `next`.
+#[inline(always)]
+fn fragment(next: u8) -> Stop {
+    if next == TCP || is_extension(next) {
+        Stop::Undecidable(DropReason::Fragment)
+    } else {
+        Stop::Other
+    }
+}
+
+/// Whether the kernel looks behind a header of this kind for TCP.
+#[inline(always)]
+fn is_extension(next: u8) -> bool {
+    matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
+}

@@ -1,0 +1,76 @@
+//! The packet policy: who may reach a guarded port.
+
+use crate::{
+    Address, DropReason, Flow, Frame, PassReason, Verdict, ethernet, ipv4, ipv6,
+    segment::{Stop, Version},
+    tcp::Header,
+};
+
+/// How a source address stands with the prefix set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its longest matching prefix is admitted.
+    Admitted,
+    /// Its longest matching prefix has left the list, lately enough that peers who have
+    /// authenticated from it are still let in.
+    Draining,
+    /// No prefix matches, or none that still counts.
+    Unknown,
+}
+
+/// What the policy asks about the world.
+pub trait Facts {
+    /// Whether the firewall covers this TCP port.
+    fn guarded(&self, port: u16) -> bool;
+    /// How the longest matching prefix places this source.
+    fn standing(&self, source: Address) -> Standing;
+    /// Whether this source has completed an authenticated handshake.
+    fn authenticated(&self, source: Address) -> bool;
+    /// Whether the host would only forward a packet of this flow. When in doubt: no.
+    fn transit(&self, flow: Flow) -> bool;
+}
+
+/// Decides about one frame. Asks for facts in order of their cost, and for none that the packet
+/// does not need.
+///
+/// An admitted source is let through in every shape, for the kernel to judge; any other source
+/// only where the packet cannot be for a guarded port of this host.
+#[inline(always)]
+pub fn judge(frame: &impl Frame, facts: &impl Facts) -> Verdict {
+    // One copy of the rest for each family: the kernel's verifier refuses an address in registers
+    // that may be either.
+    match ethernet::read(frame) {
+        Ok((Version::V4, at)) => judge_tcp(ipv4::read(frame, at), || ipv4::flow(frame, at), facts),
+        Ok((Version::V6, at)) => judge_tcp(ipv6::read(frame, at), || ipv6::flow(frame, at), facts),
+        Err(Stop::Other) => Verdict::Pass(PassReason::NotGuarded),
+        Err(Stop::Undecidable(why)) => Verdict::Drop(why),
+    }
+}
+
+/// `flow` is read only for packets that may be for a guarded port: most never need it.
+#[inline(always)]
+fn judge_tcp(
+    header: Result<Header, Stop>,
+    flow: impl FnOnce() -> Option<Flow>,
+    facts: &impl Facts,
+) -> Verdict {
+    let otherwise = match header {
+        Ok(header) if !facts.guarded(header.port) => return Verdict::Pass(PassReason::NotGuarded),
+        Ok(Header { sound: true, .. }) => DropReason::UnknownSource,
+        Ok(Header { sound: false, .. }) => DropReason::Malformed,
+        Err(Stop::Undecidable(why)) => why,
+        Err(Stop::Other) => return Verdict::Pass(PassReason::NotGuarded),
+    };
+    let Some(flow) = flow() else { return Verdict::Drop(DropReason::Malformed) };
+    match facts.standing(flow.source) {
+        Standing::Admitted => return Verdict::Pass(PassReason::Admitted),
+        Standing::Draining if facts.authenticated(flow.source) => {
+            return Verdict::Pass(PassReason::Proven);
+        }
+        Standing::Draining | Standing::Unknown => {}
+    }
+    if facts.transit(flow) {
+        return Verdict::Pass(PassReason::Transit);
+    }
+    Verdict::Drop(otherwise)
+}

@@ -1,0 +1,104 @@
+//! What a frame means to a TCP listener behind it.
+
+use crate::{DropReason, Frame, ethernet, ipv4, ipv6, tcp::Header};
+
+/// An IP address as it stands in the packet. The families never mix: an IPv6 address that spells
+/// an IPv4 one (::ffff:a.b.c.d, 6to4, v4-compatible) stays IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// IPv4, in network order.
+    V4([u8; 4]),
+    /// IPv6, in network order.
+    V6([u8; 16]),
+}
+
+impl From<[u8; 4]> for Address {
+    #[inline(always)]
+    fn from(octets: [u8; 4]) -> Self {
+        Self::V4(octets)
+    }
+}
+
+impl From<[u8; 16]> for Address {
+    #[inline(always)]
+    fn from(octets: [u8; 16]) -> Self {
+        Self::V6(octets)
+    }
+}
+
+/// Where a packet comes from and goes to: both addresses are of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// The source address.
+    pub source: Address,
+    /// The destination address.
+    pub destination: Address,
+}
+
+/// A frame, read as far as a TCP listener's kernel would read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// Nothing that TCP would answer: another protocol, another EtherType.
+    Other,
+    /// TCP to `port`. Where `sound` is false the header is cut short or contradicts itself.
+    Tcp {
+        /// Where from and where to.
+        flow: Flow,
+        /// The destination port.
+        port: u16,
+        /// Whether the TCP header fits its own length, the IP length and the frame.
+        sound: bool,
+    },
+    /// May be TCP to any port: the destination port cannot be known, and this is why.
+    Undecidable {
+        /// Where from and where to.
+        flow: Flow,
+        /// Why the port is unknown.
+        why: DropReason,
+    },
+    /// Not even its addresses can be known, and this is why.
+    Unreadable(DropReason),
+}
+
+impl Segment {
+    /// Reads the headers of `frame`, from Ethernet to TCP. Checksums, TTL, flags and padding are
+    /// left to the kernel to judge.
+    #[must_use]
+    pub fn read(frame: &impl Frame) -> Self {
+        let (header, flow) = match ethernet::read(frame) {
+            Ok((Version::V4, at)) => (ipv4::read(frame, at), ipv4::flow(frame, at)),
+            Ok((Version::V6, at)) => (ipv6::read(frame, at), ipv6::flow(frame, at)),
+            Err(Stop::Other) => return Self::Other,
+            Err(Stop::Undecidable(why)) => return Self::Unreadable(why),
+        };
+        match (header, flow) {
+            (Err(Stop::Other), _) => Self::Other,
+            (_, None) => Self::Unreadable(DropReason::Malformed),
+            (Ok(Header { port, sound }), Some(flow)) => Self::Tcp { flow, port, sound },
+            (Err(Stop::Undecidable(why)), Some(flow)) => Self::Undecidable { flow, why },
+        }
+    }
+}
+
+/// Why reading ends before a TCP header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// TCP would not answer this.
+    Other,
+    /// It may be TCP to any port.
+    Undecidable(DropReason),
+}
+
+/// The IP version that a frame's EtherType announces.
+#[derive(Clone, Copy)]
+pub(crate) enum Version {
+    V4,
+    V6,
+}
+
+/// Where an IP packet carries TCP: from `at` to before `end`, in bytes from the frame's start.
+#[derive(Clone, Copy)]
+pub(crate) struct Payload {
+    pub(crate) at: usize,
+    pub(crate) end: usize,
+}

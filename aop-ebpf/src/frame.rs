@@ -1,0 +1,120 @@
+//! The frame reader: every access to packet bytes, and its bounds check.
+#![allow(unsafe_code, reason = "packet bytes are reached through raw addresses")]
+
+use core::{arch::asm, mem::MaybeUninit};
+
+use aop_common::Frame;
+use aya_ebpf::{helpers::bpf_xdp_get_buff_len, programs::XdpContext};
+
+/// No header that the policy reads begins beyond this. The verifier wants offsets bounded before
+/// it lets them be added to a packet address.
+const MAX_OFFSET: usize = 0x7fff;
+
+/// The linear part of the packet under judgement.
+pub(crate) struct Packet<'a>(&'a XdpContext);
+
+impl<'a> Packet<'a> {
+    pub(crate) fn of(ctx: &'a XdpContext) -> Self {
+        Self(ctx)
+    }
+
+    /// The length of the whole frame, all its buffers together.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u64 {
+        // SAFETY: the helper takes the context that the kernel handed to this program.
+        unsafe { bpf_xdp_get_buff_len(self.0.ctx) }
+    }
+}
+
+impl Frame for Packet<'_> {
+    #[inline(always)]
+    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let start = self.0.data() + masked(offset);
+        if plus::<N>(start) > self.0.data_end() {
+            return None;
+        }
+        // SAFETY: `start..start + N` lies between data and data_end.
+        Some(unsafe { fetch(start) })
+    }
+
+    #[inline(always)]
+    fn behind(&self, offset: usize, size: usize) -> usize {
+        forgotten(offset + size)
+    }
+}
+
+/// The `N` bytes at `start`, by whole words. The compiler knows of no alignment and would fetch
+/// byte by byte; the kernel lets packets be read at any address.
+///
+/// # Safety
+/// All `N` bytes are the packet's, and have been compared with its end.
+#[inline(always)]
+unsafe fn fetch<const N: usize>(start: usize) -> [u8; N] {
+    const { assert!(matches!(N, 1 | 2 | 4 | 16)) };
+    let mut words = [0u64; 2];
+    let [low, high] = &mut words;
+    // SAFETY: the caller's promise; each arm loads N bytes.
+    unsafe {
+        match N {
+            1 => {
+                asm!("{0} = *(u8 *)({1} + 0)", out(reg) *low, in(reg) start, options(readonly, nostack))
+            }
+            2 => {
+                asm!("{0} = *(u16 *)({1} + 0)", out(reg) *low, in(reg) start, options(readonly, nostack))
+            }
+            4 => {
+                asm!("{0} = *(u32 *)({1} + 0)", out(reg) *low, in(reg) start, options(readonly, nostack))
+            }
+            _ => asm!(
+                "{0} = *(u64 *)({2} + 0)", "{1} = *(u64 *)({2} + 8)",
+                out(reg) *low, out(reg) *high, in(reg) start, options(readonly, nostack)
+            ),
+        }
+    }
+    // SAFETY: N is at most the size of both words, and bytes have no invalid values.
+    unsafe { *words.as_ptr().cast() }
+}
+
+// The verifier follows single instructions. In each of these places the compiler would rewrite the
+// arithmetic into something equal that the verifier no longer follows, or follows on every path
+// apart; so the instruction is spelled out.
+
+/// `offset`, cut to MAX_OFFSET. A mask and not a comparison: comparing would make the verifier
+/// keep every length of every chain of headers apart.
+#[inline(always)]
+fn masked(mut offset: usize) -> usize {
+    // SAFETY: one instruction on one register.
+    unsafe {
+        asm!("{0} &= {1}", inout(reg) offset, const MAX_OFFSET, options(pure, nomem, nostack));
+    }
+    offset
+}
+
+/// `address + N`. The verifier learns how far a packet reaches only from a comparison with exactly
+/// this sum.
+#[inline(always)]
+fn plus<const N: usize>(mut address: usize) -> usize {
+    // SAFETY: one instruction on one register.
+    unsafe {
+        asm!("{0} += {1}", inout(reg) address, const N, options(pure, nomem, nostack));
+    }
+    address
+}
+
+/// `offset`, which fits 16 bits, by way of half a stack word: the verifier does not track those,
+/// and from here on takes it for any number.
+#[inline(always)]
+fn forgotten(mut offset: usize) -> usize {
+    let mut word = MaybeUninit::<u64>::uninit();
+    // SAFETY: stores to and loads from the second quarter of a live stack word.
+    unsafe {
+        asm!(
+            "*(u16 *)({1} + 2) = {0}",
+            "{0} = *(u16 *)({1} + 2)",
+            inout(reg) offset,
+            in(reg) word.as_mut_ptr(),
+            options(nostack),
+        );
+    }
+    offset
+}

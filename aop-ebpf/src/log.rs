@@ -1,0 +1,58 @@
+//! Diagnostics of the packet path: aya-log, over a BTF ring buffer.
+//!
+//! aya-log-ebpf declares its ring buffer in the legacy `maps` section, which libbpf 1.0 and bpftool
+//! refuse to load. This module therefore stands in for that crate: it offers to aya-log's macros
+//! the same names over a map of our own. While the level is off, the verifier sees a constant
+//! comparison and removes the branch.
+
+use aop_common::{Action, Address, Segment, Verdict};
+use aya_ebpf::programs::XdpContext;
+use aya_log_ebpf_macros::debug;
+
+use crate::frame::Packet;
+
+/// What the macros of aya-log-ebpf-macros 0.2 expect under this name.
+pub mod macro_support {
+    use aya_ebpf::{Global, btf_maps::RingBuf, macros::btf_map};
+    pub use aya_log_common::{
+        Argument, DefaultFormatter, DisplayHint, Field, Header, IpFormatter, Level, LogValueLength,
+    };
+
+    /// The ring buffer that `aya_log::EbpfLogger` reads.
+    #[btf_map]
+    pub static AYA_LOGS: RingBuf<(), { 1 << 17 }> = RingBuf::new();
+
+    /// The highest level that is logged; 0 is off. Set when the program is loaded.
+    #[allow(unsafe_code, reason = "the loader finds it by its name")]
+    #[unsafe(no_mangle)]
+    static AYA_LOG_LEVEL: Global<u8> = Global::new(0);
+
+    /// Whether `level` is logged.
+    #[inline(always)]
+    pub fn level_enabled(level: Level) -> bool {
+        level as u8 <= AYA_LOG_LEVEL.load()
+    }
+}
+
+/// Logs one verdict, at debug.
+#[inline(always)]
+pub(crate) fn verdict(ctx: &XdpContext, verdict: Verdict, action: Action) {
+    if macro_support::level_enabled(macro_support::Level::Debug) {
+        write(ctx, verdict.reason(), action.name());
+    }
+}
+
+/// A function of its own, for it needs much of the stack. It reads the frame again, so that
+/// packets which are not logged carry nothing along for it.
+#[inline(never)]
+fn write(ctx: &XdpContext, reason: &str, action: &str) {
+    let (source, port) = match Segment::read(&Packet::of(ctx)) {
+        Segment::Tcp { flow, port, .. } => (flow.source, port),
+        Segment::Undecidable { flow, .. } => (flow.source, 0),
+        Segment::Other | Segment::Unreadable(_) => return debug!(ctx, "{} {}", action, reason),
+    };
+    match source {
+        Address::V4(source) => debug!(ctx, "{} {} {:i} port {}", action, reason, source, port),
+        Address::V6(source) => debug!(ctx, "{} {} {:i} port {}", action, reason, source, port),
+    }
+}

@@ -1,0 +1,52 @@
+//! aop's XDP program: reads a frame, asks the policy, moves one counter, carries out the verdict.
+//!
+//! It decides nothing by itself: the policy is `aop_common::judge`. It writes the counters alone,
+//! never the peers map.
+#![no_std]
+#![no_main]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![allow(missing_docs, reason = "a binary; the entry point's docs do not survive its macro")]
+
+mod frame;
+#[macro_use]
+mod log;
+mod maps;
+
+// The macros of aya-log name the crate they expect to come from; see `log`.
+extern crate self as aya_log_ebpf;
+pub use log::macro_support;
+
+use aop_common::{Action, Tally, judge};
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS},
+    macros::xdp,
+    programs::XdpContext,
+};
+use frame::Packet;
+use maps::Facts;
+
+/// The program's only entry. `frags` lets it serve interfaces whose frames span several buffers.
+#[xdp(frags)]
+fn aop(ctx: XdpContext) -> u32 {
+    let packet = Packet::of(&ctx);
+
+    let (facts, mode) = Facts::read(&ctx);
+    let verdict = judge(&packet, &facts);
+    maps::count(Tally::of(verdict, mode), packet.len());
+    let action = verdict.action(mode);
+    log::verdict(&ctx, verdict, action);
+    match action {
+        Action::Pass | Action::WouldDrop => XDP_PASS,
+        Action::Drop => XDP_DROP,
+    }
+}
+
+#[allow(unsafe_code, reason = "the section's name is what the kernel looks for")]
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
