@@ -1,0 +1,67 @@
+//! What is allowed, and yet worth a word before it bites.
+
+use std::fmt;
+
+use aop_common::{Mode, layout::Ports};
+
+use super::{ClientCa, Config, PrefixSource};
+
+/// Something an operator should know about a valid configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning(pub String);
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Looks for the mistakes that are no errors. Pure: reads no file.
+#[must_use]
+pub fn audit(config: &Config) -> Vec<Warning> {
+    let Config { fixed, live, .. } = config;
+    let mut warnings = Vec::new();
+    let mut warn = |text: String| warnings.push(Warning(text));
+
+    if fixed.firewall.is_none() {
+        warn("the firewall is off: packets reach the port from anywhere, and only the \
+              certificate and the address check of the terminator stand in the way"
+            .into());
+    } else if live.mode == Mode::Observe {
+        warn("the firewall observes: what enforcing would drop is counted and passed".into());
+    }
+    if live.prefixes == PrefixSource::Inline(Vec::new()) && live.extra.is_empty() {
+        warn("no prefix is admitted: nobody can reach a guarded port".into());
+    }
+    if fixed.firewall.is_some() {
+        for listener in &fixed.listeners {
+            if !live.ports.contains(listener.port()) {
+                warn(format!(
+                    "{listener} is not a guarded port: add {} to firewall.ports, or leave ports out",
+                    listener.port()
+                ));
+            }
+        }
+    }
+    if !fixed.listeners.is_empty() {
+        let v4 = fixed.listeners.iter().any(|listener| listener.is_ipv4());
+        let v6 = fixed.listeners.iter().any(|listener| listener.is_ipv6());
+        if !(v4 && v6) {
+            let missing = if v4 { "IPv6" } else { "IPv4" };
+            warn(format!("no listener for {missing}: pulls over {missing} find nobody"));
+        }
+    }
+    for site in &live.sites {
+        if site.client_ca.contains(&ClientCa::CloudflareGlobal) {
+            warn(format!(
+                "site {}: cloudflare-global proves the Cloudflare network, not your zone: every \
+                 Cloudflare customer's zone has it. Use a zone or hostname certificate to close that",
+                site.name
+            ));
+        }
+    }
+    if fixed.firewall.is_some() && live.ports == Ports::NONE {
+        warn("no port is guarded".into());
+    }
+    warnings
+}

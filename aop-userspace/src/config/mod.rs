@@ -1,0 +1,170 @@
+//! The configuration: one TOML file, read into types that need no second look.
+//!
+//! [`Config::load`] reads and checks everything that can be known from the file alone. Files that
+//! it names (certificates, prefix lists) are read by whoever uses them. What needs a restart
+//! ([`Fixed`]) and what a reload may change ([`Live`]) are types of their own.
+
+mod audit;
+mod error;
+mod host;
+mod raw;
+mod read;
+mod upstream;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use aop_common::{Mode, layout::Ports};
+pub use audit::{Warning, audit};
+pub use error::ConfigError;
+pub use host::{Host, HostPattern};
+use ipnet::IpNet;
+pub use upstream::{ProxyProtocol, Upstream};
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it came from.
+    pub file: PathBuf,
+    /// What only a restart changes.
+    pub fixed: Fixed,
+    /// What a reload may change.
+    pub live: Live,
+}
+
+/// What only a restart changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// The firewall, or `None` where its mode is off.
+    pub firewall: Option<FirewallConfig>,
+    /// The addresses to listen on. Empty where only a firewall is wanted.
+    pub listeners: Vec<SocketAddr>,
+    /// Where things lie.
+    pub paths: Paths,
+    /// Connections that are open at once; more wait in the kernel's queue.
+    pub connections: usize,
+}
+
+/// How the firewall is attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirewallConfig {
+    /// On which interfaces.
+    pub interfaces: Interfaces,
+    /// In which XDP mode.
+    pub attach: Attach,
+}
+
+/// The interfaces to guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interfaces {
+    /// Those that carry a default route.
+    Auto,
+    /// These, by name.
+    Named(Vec<String>),
+}
+
+/// Where in the kernel the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// Native where the driver can, else generic.
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// Behind the driver.
+    Generic,
+}
+
+/// Directories of one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// Pinned maps and links, on a bpffs.
+    pub pins: PathBuf,
+    /// The control socket.
+    pub runtime: PathBuf,
+}
+
+/// What a reload may change.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// How verdicts are carried out.
+    pub mode: Mode,
+    /// The ports that the firewall covers.
+    pub ports: Ports,
+    /// Where the admitted prefixes come from.
+    pub prefixes: PrefixSource,
+    /// Prefixes admitted beside them.
+    pub extra: Vec<IpNet>,
+    /// How long authenticated peers outlive a prefix that left the list.
+    pub drain: Duration,
+    /// What is served, to whom.
+    pub sites: Vec<SiteConfig>,
+    /// For ClientHello, handshake and upstream connect together.
+    pub deadline: Duration,
+    /// For open connections after SIGTERM.
+    pub shutdown: Duration,
+}
+
+/// Where the admitted prefixes come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrefixSource {
+    /// The built-in snapshot of Cloudflare's list.
+    Cloudflare,
+    /// A file with a CIDR a line.
+    File(PathBuf),
+    /// The configuration itself.
+    Inline(Vec<IpNet>),
+}
+
+/// One site: the hosts it answers for, who may connect, and where they get to.
+#[derive(Clone, Debug)]
+pub struct SiteConfig {
+    /// Its first host, as it stands in logs and status.
+    pub name: String,
+    /// The hosts it answers for.
+    pub hosts: Vec<HostPattern>,
+    /// The PEM file of the server certificate and its chain.
+    pub certificate: PathBuf,
+    /// The PEM file of its private key.
+    pub key: PathBuf,
+    /// The anchors that sign the edge's certificate. Never empty.
+    pub client_ca: Vec<ClientCa>,
+    /// The application behind it.
+    pub upstream: Upstream,
+    /// Which PROXY header the upstream gets.
+    pub proxy: ProxyProtocol,
+}
+
+/// A source of anchors for edge certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientCa {
+    /// Cloudflare's global anchor, built in.
+    CloudflareGlobal,
+    /// A PEM file with one certificate or several.
+    File(PathBuf),
+}
+
+impl Config {
+    /// Reads `file`.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, has an unknown key, or a value that makes no sense.
+    /// The error names file, line and remedy.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigError::unreadable(file, "configuration", &error))?;
+        Self::parse(file, &text)
+    }
+
+    /// Reads a configuration from `text`, which lies in `file`. Relative paths in it are relative
+    /// to the directory of `file`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let raw = toml::from_str(text).map_err(|error| ConfigError::toml(file, text, &error))?;
+        read::config(raw, &read::Place { file, text })
+    }
+}

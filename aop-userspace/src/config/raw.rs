@@ -1,0 +1,106 @@
+//! The configuration as it stands in the file. Unknown keys are refused.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    #[serde(default)]
+    pub(super) firewall: RawFirewall,
+    #[serde(default)]
+    pub(super) prefixes: RawPrefixes,
+    #[serde(default)]
+    pub(super) admission: RawAdmission,
+    #[serde(default)]
+    pub(super) paths: RawPaths,
+    #[serde(default)]
+    pub(super) limits: RawLimits,
+    #[serde(default)]
+    pub(super) listener: Vec<RawListener>,
+    #[serde(default)]
+    pub(super) site: Vec<RawSite>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFirewall {
+    #[serde(default)]
+    pub(super) mode: RawMode,
+    pub(super) interfaces: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    pub(super) attach: RawAttach,
+    #[serde(default)]
+    pub(super) extra: Vec<Spanned<String>>,
+    pub(super) ports: Option<Spanned<Vec<u16>>>,
+}
+
+/// Observe, so that a first start cuts nobody off.
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawMode {
+    #[default]
+    Observe,
+    Enforce,
+    Off,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawAttach {
+    #[default]
+    Auto,
+    Native,
+    Generic,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPrefixes {
+    pub(super) source: Option<Spanned<RawSource>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected \"cloudflare\", a path, or a list of CIDRs")]
+pub(super) enum RawSource {
+    Name(String),
+    List(Vec<Spanned<String>>),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAdmission {
+    pub(super) drain: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPaths {
+    pub(super) pins: Option<String>,
+    pub(super) runtime: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimits {
+    pub(super) connections: Option<Spanned<usize>>,
+    pub(super) deadline: Option<Spanned<String>>,
+    pub(super) drain: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawListener {
+    pub(super) bind: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSite {
+    pub(super) hosts: Spanned<Vec<Spanned<String>>>,
+    pub(super) certificate: String,
+    pub(super) key: String,
+    pub(super) client_ca: Spanned<Vec<Spanned<String>>>,
+    pub(super) upstream: Spanned<String>,
+    pub(super) proxy: Option<Spanned<String>>,
+}

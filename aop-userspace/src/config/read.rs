@@ -1,0 +1,271 @@
+//! From what stands in the file to what may be relied on.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    ops::Range,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use aop_common::{Mode, layout::Ports};
+use ipnet::IpNet;
+use jiff::SignedDuration;
+use toml::Spanned;
+
+use super::{
+    Attach, ClientCa, Config, ConfigError, FirewallConfig, Fixed, HostPattern, Interfaces, Live,
+    Paths, PrefixSource, ProxyProtocol, SiteConfig,
+    raw::{RawAttach, RawConfig, RawFirewall, RawMode, RawPaths, RawSite, RawSource},
+};
+use crate::prefixes;
+
+/// The file under reading, for errors to point into.
+pub(super) struct Place<'a> {
+    pub(super) file: &'a Path,
+    pub(super) text: &'a str,
+}
+
+impl Place<'_> {
+    fn error(&self, span: Range<usize>, message: impl Into<String>) -> ConfigError {
+        ConfigError::at(self.file, self.text, span, message.into())
+    }
+
+    fn parse<T: FromStr<Err = String>>(&self, text: &Spanned<String>) -> Result<T, ConfigError> {
+        text.get_ref().parse().map_err(|message: String| self.error(text.span(), message))
+    }
+
+    fn path(&self, text: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(text)
+    }
+}
+
+pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, ConfigError> {
+    let mut listeners = Vec::new();
+    for bind in raw.listener.iter().flat_map(|listener| &listener.bind) {
+        let address = address(bind, place)?;
+        if listeners.contains(&address) {
+            return Err(place.error(bind.span(), format!("{address} is bound twice; remove one")));
+        }
+        listeners.push(address);
+    }
+    let sites = sites(&raw.site, place)?;
+    let mode = raw.firewall.mode;
+    let ports = ports(&raw.firewall, &listeners, place)?;
+    match (listeners.is_empty(), sites.is_empty()) {
+        (false, true) => {
+            return Err(ConfigError::whole(
+                place.file,
+                "there is a [[listener]] but no [[site]]: every pull would be refused. Add a site",
+            ));
+        }
+        (true, false) => {
+            return Err(ConfigError::whole(
+                place.file,
+                "there is a [[site]] but no [[listener]]: nobody could reach it. Add a listener",
+            ));
+        }
+        (true, true) if mode == RawMode::Off || ports == Ports::NONE => {
+            return Err(ConfigError::whole(
+                place.file,
+                "nothing to do: no [[listener]], and no firewall with ports. \
+                 Add a listener and a site, or set firewall.ports",
+            ));
+        }
+        (true, true) | (false, false) => {}
+    }
+    Ok(Config {
+        file: place.file.into(),
+        fixed: Fixed {
+            firewall: firewall(&raw.firewall, place)?,
+            listeners,
+            paths: paths(raw.paths, place),
+            connections: connections(raw.limits.connections.as_ref(), place)?,
+        },
+        live: Live {
+            mode: match mode {
+                RawMode::Observe => Mode::Observe,
+                RawMode::Enforce | RawMode::Off => Mode::Enforce,
+            },
+            ports,
+            prefixes: prefix_source(raw.prefixes.source.as_ref(), place)?,
+            extra: cidrs(&raw.firewall.extra, place)?,
+            drain: duration(raw.admission.drain.as_ref(), "1h", place)?,
+            sites,
+            deadline: duration(raw.limits.deadline.as_ref(), "10s", place)?,
+            shutdown: duration(raw.limits.drain.as_ref(), "30s", place)?,
+        },
+    })
+}
+
+fn address(bind: &Spanned<String>, place: &Place<'_>) -> Result<SocketAddr, ConfigError> {
+    let text = bind.get_ref();
+    text.parse().map_err(|_| {
+        let message = format!("{text:?} is not an address with a port, as 0.0.0.0:443 or [::]:443");
+        place.error(bind.span(), message)
+    })
+}
+
+fn firewall(
+    raw: &RawFirewall,
+    place: &Place<'_>,
+) -> Result<Option<FirewallConfig>, ConfigError> {
+    if raw.mode == RawMode::Off {
+        return Ok(None);
+    }
+    let interfaces = match &raw.interfaces {
+        None => Interfaces::Auto,
+        Some(names) => match names.get_ref().as_slice() {
+            [only] if only == "auto" => Interfaces::Auto,
+            [] => {
+                let message = "no interface to guard. Name one, or write [\"auto\"]";
+                return Err(place.error(names.span(), message));
+            }
+            all => {
+                if let Some(bad) = all.iter().find(|name| !is_interface_name(name)) {
+                    return Err(place.error(names.span(), format!("{bad:?} is not an interface name")));
+                }
+                Interfaces::Named(all.to_vec())
+            }
+        },
+    };
+    let attach = match raw.attach {
+        RawAttach::Auto => Attach::Auto,
+        RawAttach::Native => Attach::Native,
+        RawAttach::Generic => Attach::Generic,
+    };
+    Ok(Some(FirewallConfig { interfaces, attach }))
+}
+
+/// The kernel's rule (dev_valid_name): at most 15 bytes, no slash, colon or space, not a dot alone.
+fn is_interface_name(name: &str) -> bool {
+    (1..=15).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && name != "auto"
+        && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
+}
+
+fn ports(
+    raw: &RawFirewall,
+    listeners: &[SocketAddr],
+    place: &Place<'_>,
+) -> Result<Ports, ConfigError> {
+    let mut ports = Ports::NONE;
+    match &raw.ports {
+        None => listeners.iter().for_each(|listener| ports.insert(listener.port())),
+        Some(named) => {
+            if named.get_ref().is_empty() || named.get_ref().contains(&0) {
+                return Err(place.error(named.span(), "name at least one port, from 1 to 65535"));
+            }
+            named.get_ref().iter().for_each(|port| ports.insert(*port));
+        }
+    }
+    Ok(ports)
+}
+
+fn paths(raw: RawPaths, place: &Place<'_>) -> Paths {
+    Paths {
+        pins: place.path(raw.pins.as_deref().unwrap_or("/sys/fs/bpf/aop")),
+        runtime: place.path(raw.runtime.as_deref().unwrap_or("/run/aop")),
+    }
+}
+
+fn connections(raw: Option<&Spanned<usize>>, place: &Place<'_>) -> Result<usize, ConfigError> {
+    match raw {
+        None => Ok(10_000),
+        Some(raw) if (1..=1_000_000).contains(raw.get_ref()) => Ok(*raw.get_ref()),
+        Some(raw) => Err(place.error(raw.span(), "limits.connections is 1 to 1000000")),
+    }
+}
+
+fn prefix_source(
+    raw: Option<&Spanned<RawSource>>,
+    place: &Place<'_>,
+) -> Result<PrefixSource, ConfigError> {
+    let Some(raw) = raw else { return Ok(PrefixSource::Cloudflare) };
+    match raw.get_ref() {
+        RawSource::Name(name) if name == "cloudflare" => Ok(PrefixSource::Cloudflare),
+        RawSource::Name(name) if name.contains("://") => Err(place.error(
+            raw.span(),
+            format!("{name:?}: this version does not fetch lists. Save it to a file and name that"),
+        )),
+        RawSource::Name(path) => Ok(PrefixSource::File(place.path(path))),
+        RawSource::List(list) => Ok(PrefixSource::Inline(cidrs(list, place)?)),
+    }
+}
+
+fn cidrs(raw: &[Spanned<String>], place: &Place<'_>) -> Result<Vec<IpNet>, ConfigError> {
+    raw.iter()
+        .map(|text| {
+            prefixes::parse(text.get_ref()).map_err(|message| place.error(text.span(), message))
+        })
+        .collect()
+}
+
+fn duration(
+    raw: Option<&Spanned<String>>,
+    default: &str,
+    place: &Place<'_>,
+) -> Result<Duration, ConfigError> {
+    let text = raw.map_or(default, |raw| raw.get_ref().as_str());
+    let span = raw.map_or(0..0, Spanned::span);
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|parsed| Duration::try_from(parsed).ok())
+        .filter(|parsed| *parsed <= Duration::from_secs(30 * 24 * 3600))
+        .ok_or_else(|| {
+            let message = format!("{text:?} is not a duration up to 30 days, as 10s, 5m or 1h");
+            place.error(span, message)
+        })
+}
+
+fn sites(raw: &[RawSite], place: &Place<'_>) -> Result<Vec<SiteConfig>, ConfigError> {
+    let mut taken: HashMap<HostPattern, String> = HashMap::new();
+    raw.iter().map(|raw| site(raw, &mut taken, place)).collect()
+}
+
+fn site(
+    raw: &RawSite,
+    taken: &mut HashMap<HostPattern, String>,
+    place: &Place<'_>,
+) -> Result<SiteConfig, ConfigError> {
+    let mut hosts = Vec::new();
+    for text in raw.hosts.get_ref() {
+        hosts.push((place.parse::<HostPattern>(text)?, text.span()));
+    }
+    let Some((first, _)) = hosts.first() else {
+        return Err(place.error(raw.hosts.span(), "a site needs a host at least"));
+    };
+    let name = first.to_string();
+    for (host, span) in &hosts {
+        if let Some(other) = taken.insert(host.clone(), name.clone()) {
+            let message = format!("host {host} is already served by site {other}; name it once");
+            return Err(place.error(span.clone(), message));
+        }
+    }
+    let client_ca: Vec<ClientCa> = raw
+        .client_ca
+        .get_ref()
+        .iter()
+        .map(|text| match text.get_ref().as_str() {
+            "cloudflare-global" => ClientCa::CloudflareGlobal,
+            path => ClientCa::File(place.path(path)),
+        })
+        .collect();
+    if client_ca.is_empty() {
+        let message = "client_ca is empty: nobody could authenticate. \
+                       Name a PEM file, or \"cloudflare-global\"";
+        return Err(place.error(raw.client_ca.span(), message));
+    }
+    Ok(SiteConfig {
+        name,
+        hosts: hosts.into_iter().map(|(host, _)| host).collect(),
+        certificate: place.path(&raw.certificate),
+        key: place.path(&raw.key),
+        client_ca,
+        upstream: place.parse(&raw.upstream)?,
+        proxy: raw.proxy.as_ref().map_or(Ok(ProxyProtocol::Off), |text| place.parse(text))?,
+    })
+}
