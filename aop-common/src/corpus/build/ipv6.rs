@@ -1,0 +1,167 @@
+//! An IPv6 header to be, with any chain of extension headers.
+
+use alloc::{vec, vec::Vec};
+
+use super::{IPV6, Ip, ethernet, protocol};
+
+/// An IPv6 header, sound until a setter spoils it.
+#[derive(Clone, Debug)]
+pub struct Ipv6 {
+    source: [u8; 16],
+    destination: [u8; 16],
+    chain: Vec<Extension>,
+    hops: u8,
+    version: u8,
+    counted: Option<usize>,
+}
+
+impl Ipv6 {
+    /// A header without extensions.
+    #[must_use]
+    pub fn between(source: [u8; 16], destination: [u8; 16]) -> Self {
+        Self { source, destination, chain: Vec::new(), hops: 64, version: 6, counted: None }
+    }
+
+    /// Adds an extension header behind those that are there.
+    #[must_use]
+    pub fn with(self, extension: Extension) -> Self {
+        self.chain([extension])
+    }
+
+    /// Adds extension headers behind those that are there.
+    #[must_use]
+    pub fn chain(mut self, extensions: impl IntoIterator<Item = Extension>) -> Self {
+        self.chain.extend(extensions);
+        self
+    }
+
+    /// Claims another IP version.
+    #[must_use]
+    pub fn version(mut self, version: u8) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Sets the hop limit.
+    #[must_use]
+    pub fn hops(mut self, hops: u8) -> Self {
+        self.hops = hops;
+        self
+    }
+
+    /// Claims an IP length that counts `bytes` behind the extension headers.
+    #[must_use]
+    pub fn counting(mut self, bytes: usize) -> Self {
+        self.counted = Some(bytes);
+        self
+    }
+
+    /// How many bytes this header and its extensions take.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        40 + self.extensions_length()
+    }
+
+    fn extensions_length(&self) -> usize {
+        self.chain.iter().map(|extension| extension.body.len() + 1).sum()
+    }
+}
+
+impl Ip for Ipv6 {
+    fn addresses(&self) -> Vec<u8> {
+        [self.source, self.destination].concat()
+    }
+
+    fn carrying(&self, protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let length = self.extensions_length() + self.counted.unwrap_or(payload.len());
+        let mut kinds = self.chain.iter().map(|extension| extension.kind).chain([protocol]);
+        let mut next = || kinds.next().unwrap_or(protocol);
+        let mut packet = vec![self.version << 4, 0, 0, 0];
+        packet.extend((length as u16).to_be_bytes());
+        packet.extend([next(), self.hops]);
+        packet.extend(self.addresses());
+        for extension in &self.chain {
+            packet.push(next());
+            packet.extend(&extension.body);
+        }
+        packet.extend(payload);
+        ethernet(IPV6, &packet)
+    }
+}
+
+/// An extension header. The one before it names its kind; it names the one that follows.
+#[derive(Clone, Debug)]
+pub struct Extension {
+    kind: u8,
+    /// All of it but its first byte, which names what follows.
+    body: Vec<u8>,
+}
+
+impl Extension {
+    /// The number of the fragment header.
+    pub const FRAGMENT: u8 = 44;
+
+    /// A hop-by-hop header of 8 × (`units` + 1) bytes.
+    #[must_use]
+    pub fn hop_by_hop(units: u8) -> Self {
+        Self::options(0, units)
+    }
+
+    /// A destination options header of 8 × (`units` + 1) bytes.
+    #[must_use]
+    pub fn destination(units: u8) -> Self {
+        Self::options(60, units)
+    }
+
+    /// A routing header of 8 × (`units` + 1) bytes, no segments left.
+    #[must_use]
+    pub fn routing(kind: u8, units: u8) -> Self {
+        let mut body = vec![0; 8 * usize::from(units) + 7];
+        body[..2].copy_from_slice(&[units, kind]);
+        Self { kind: 43, body }
+    }
+
+    /// An authentication header of 4 × (`words` + 2) bytes.
+    #[must_use]
+    pub fn authentication(words: u8) -> Self {
+        let mut body = vec![0; 4 * usize::from(words) + 7];
+        body[0] = words;
+        Self { kind: protocol::AUTHENTICATION, body }
+    }
+
+    /// The fragment header of a whole packet (RFC 6946).
+    #[must_use]
+    pub fn atomic() -> Self {
+        Self::fragment(0, false)
+    }
+
+    /// The fragment header of the piece at `offset`, in units of eight bytes.
+    #[must_use]
+    pub fn fragment(offset: u16, more: bool) -> Self {
+        let [high, low] = (offset << 3 | u16::from(more)).to_be_bytes();
+        Self { kind: Self::FRAGMENT, body: vec![0, high, low, 0, 0, 0x12, 0x34] }
+    }
+
+    /// A header of any kind, with all of its bytes behind the first.
+    #[must_use]
+    pub fn raw(kind: u8, body: Vec<u8>) -> Self {
+        Self { kind, body }
+    }
+
+    /// Fills the header with options of a kind that a receiver skips (RFC 4727).
+    fn options(kind: u8, units: u8) -> Self {
+        let mut body = vec![units];
+        let mut left = 8 * usize::from(units) + 6;
+        while left > 0 {
+            let data = left.saturating_sub(2).min(255);
+            let option = if left == 1 {
+                vec![0]
+            } else {
+                [&[0x1e, data as u8], &vec![0; data][..]].concat()
+            };
+            left -= option.len();
+            body.extend(option);
+        }
+        Self { kind, body }
+    }
+}

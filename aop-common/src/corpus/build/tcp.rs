@@ -1,0 +1,93 @@
+//! A TCP header to be.
+
+use alloc::vec::Vec;
+
+use super::{protocol, transport_checksum};
+
+const MIN_HEADER: usize = 20;
+const SOURCE_PORT: u16 = 40_000;
+
+/// A TCP segment, sound until a setter spoils it.
+#[derive(Clone, Debug)]
+pub struct Tcp {
+    port: u16,
+    flags: u8,
+    options: Vec<u8>,
+    data: Vec<u8>,
+    offset: Option<u8>,
+    checksum_error: u16,
+}
+
+impl Tcp {
+    /// Ends a connection.
+    pub const FIN: u8 = 0x01;
+    /// Opens one.
+    pub const SYN: u8 = 0x02;
+    /// Breaks one off.
+    pub const RST: u8 = 0x04;
+    /// Acknowledges.
+    pub const ACK: u8 = 0x10;
+
+    /// A SYN to `port`, without options.
+    #[must_use]
+    pub fn syn(port: u16) -> Self {
+        Self {
+            port,
+            flags: Self::SYN,
+            options: Vec::new(),
+            data: Vec::new(),
+            offset: None,
+            checksum_error: 0,
+        }
+    }
+
+    /// Sets all flags at once.
+    #[must_use]
+    pub fn flags(mut self, flags: u8) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// Adds `words` × 4 bytes of no-operation options, at most ten words.
+    #[must_use]
+    pub fn no_operations(mut self, words: usize) -> Self {
+        self.options.extend(core::iter::repeat_n(1, words * 4));
+        self
+    }
+
+    /// Adds data.
+    #[must_use]
+    pub fn data(mut self, data: &[u8]) -> Self {
+        self.data.extend(data);
+        self
+    }
+
+    /// Claims a header of `offset` words, whatever its true length is.
+    #[must_use]
+    pub fn offset(mut self, offset: u8) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+
+    /// Spoils the checksum.
+    #[must_use]
+    pub fn bad_checksum(mut self) -> Self {
+        self.checksum_error = 0x5555;
+        self
+    }
+
+    /// The segment, as it travels between `addresses` (source, then destination).
+    #[must_use]
+    pub fn bytes(&self, addresses: &[u8]) -> Vec<u8> {
+        let offset = self.offset.unwrap_or(((MIN_HEADER + self.options.len()) / 4) as u8);
+        let mut segment = SOURCE_PORT.to_be_bytes().to_vec();
+        segment.extend(self.port.to_be_bytes());
+        segment.extend([0, 0, 0, 1, 0, 0, 0, 0]);
+        segment.extend([offset << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        segment.extend(&self.options);
+        segment.extend(&self.data);
+        let sum = transport_checksum(addresses, protocol::TCP, &segment) ^ self.checksum_error;
+        segment[16..18].copy_from_slice(&sum.to_be_bytes());
+        segment
+    }
+}

@@ -1,0 +1,59 @@
+//! The policy's questions, answered from plain vectors.
+
+use alloc::vec::Vec;
+
+use super::Cidr;
+use crate::{Address, Facts, Flow, Standing};
+
+/// What the maps and routes tell in the kernel, as vectors that are scanned.
+#[derive(Clone, Debug, Default)]
+pub struct HostFacts {
+    /// The guarded TCP ports.
+    pub guarded: Vec<u16>,
+    /// The prefixes of IPv4. Of several that match, the longest counts.
+    pub v4: Vec<(Cidr<[u8; 4]>, Standing)>,
+    /// The prefixes of IPv6.
+    pub v6: Vec<(Cidr<[u8; 16]>, Standing)>,
+    /// Who has authenticated.
+    pub peers: Vec<Address>,
+    /// Destinations that the host only forwards to. Empty: every destination is its own.
+    pub transit: Vec<Address>,
+}
+
+impl Facts for HostFacts {
+    fn guarded(&self, port: u16) -> bool {
+        self.guarded.contains(&port)
+    }
+
+    fn standing(&self, source: Address) -> Standing {
+        match source {
+            Address::V4(address) => longest(&self.v4, &address),
+            Address::V6(address) => longest(&self.v6, &address),
+        }
+    }
+
+    fn authenticated(&self, source: Address) -> bool {
+        self.peers.contains(&source)
+    }
+
+    fn transit(&self, flow: Flow) -> bool {
+        self.transit.contains(&flow.destination)
+    }
+}
+
+fn longest<const N: usize>(prefixes: &[(Cidr<[u8; N]>, Standing)], address: &[u8; N]) -> Standing {
+    prefixes
+        .iter()
+        .filter(|(prefix, _)| prefix.contains(address))
+        .max_by_key(|(prefix, _)| prefix.bits)
+        .map_or(Standing::Unknown, |(_, standing)| *standing)
+}
+
+impl<const N: usize> Cidr<[u8; N]> {
+    /// Whether `address` lies in this network, compared bit by bit.
+    #[must_use]
+    pub fn contains(&self, address: &[u8; N]) -> bool {
+        let bit = |bytes: &[u8; N], at: usize| bytes[at / 8] >> (7 - at % 8) & 1;
+        (0..usize::from(self.bits)).all(|at| bit(&self.network, at) == bit(address, at))
+    }
+}

@@ -1,0 +1,101 @@
+//! Every row of the packet table, judged on the host.
+
+use std::collections::HashSet;
+
+use aop_common::{
+    Bytes, Facts, Mode, PassReason, Standing, Verdict,
+    corpus::{Scene, fixtures},
+    judge,
+};
+
+#[test]
+fn every_fixture_gets_the_verdict_it_owes() {
+    let facts = Scene::FIXED.facts();
+    let wrong: Vec<String> = fixtures()
+        .iter()
+        .filter_map(|fixture| {
+            let verdict = judge(&Bytes(&fixture.frame), &facts);
+            let name = fixture.name;
+            let owed = fixture.verdict;
+            (verdict != owed).then(|| {
+                format!("{name}: {verdict:?}, owes {owed:?}; frame {:02x?}", fixture.frame)
+            })
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn no_two_fixtures_share_a_name() {
+    let mut seen = HashSet::new();
+    for fixture in fixtures() {
+        assert!(seen.insert(fixture.name), "{}", fixture.name);
+    }
+    assert!(seen.len() > 100, "only {} fixtures", seen.len());
+}
+
+#[test]
+fn fixtures_owe_every_verdict_that_needs_no_transit() {
+    let owed: HashSet<Verdict> = fixtures().iter().map(|fixture| fixture.verdict).collect();
+    for (_, verdict, _) in aop_common::Tally::all() {
+        let expected = verdict != Verdict::Pass(PassReason::Transit);
+        assert_eq!(owed.contains(&verdict), expected, "{verdict:?}");
+    }
+}
+
+#[test]
+fn with_transit_on_only_packets_to_hosts_beyond_change_their_verdict() {
+    let facts = Scene::FIXED.forwarding_facts();
+    for fixture in fixtures() {
+        let owed = if fixture.name.ends_with("transit off") {
+            Verdict::Pass(PassReason::Transit)
+        } else {
+            fixture.verdict
+        };
+        assert_eq!(judge(&Bytes(&fixture.frame), &facts), owed, "{}", fixture.name);
+    }
+}
+
+#[test]
+fn with_nothing_guarded_only_the_undecidable_is_dropped() {
+    let facts = aop_common::corpus::HostFacts::default();
+    for fixture in fixtures() {
+        if let Verdict::Pass(reason) = judge(&Bytes(&fixture.frame), &facts) {
+            assert_eq!(reason, PassReason::NotGuarded, "{}", fixture.name);
+        } else {
+            let sound = Verdict::Drop(aop_common::DropReason::UnknownSource);
+            assert_ne!(fixture.verdict, sound, "{}", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn with_no_prefix_nobody_reaches_a_guarded_port() {
+    let mut facts = Scene::FIXED.facts();
+    facts.v4.clear();
+    facts.v6.clear();
+    for fixture in fixtures() {
+        let verdict = judge(&Bytes(&fixture.frame), &facts);
+        let not_guarded = Verdict::Pass(PassReason::NotGuarded);
+        match fixture.verdict {
+            Verdict::Pass(PassReason::NotGuarded) => assert_eq!(verdict, not_guarded),
+            _ => assert!(matches!(verdict, Verdict::Drop(_)), "{}: {verdict:?}", fixture.name),
+        }
+    }
+}
+
+#[test]
+fn observing_drops_no_fixture() {
+    for fixture in fixtures() {
+        assert_ne!(fixture.verdict.action(Mode::Observe), aop_common::Action::Drop);
+    }
+}
+
+#[test]
+fn of_several_prefixes_the_longest_counts() {
+    let mut facts = Scene::FIXED.facts();
+    let inner = aop_common::corpus::Cidr { network: [173, 245, 48, 0], bits: 24 };
+    facts.v4.insert(0, (inner, Standing::Draining));
+    assert_eq!(facts.standing([173, 245, 48, 7].into()), Standing::Draining);
+    assert_eq!(facts.standing([173, 245, 49, 7].into()), Standing::Admitted);
+}
