@@ -1,1 +1,133 @@
-fn main() {}
+//! `cargo xtask`: the project's chores.
+//!
+//! Builds what Cargo alone cannot (the packet program needs its own compiler and linker), and runs
+//! what needs that program: the daemon, the demo, the tests, the checks. Each verb prepares for
+//! itself whatever is missing. Depends on no crate of the product.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
+
+mod ci;
+mod command;
+mod launch;
+mod object;
+mod packages;
+mod privilege;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use packages::Need;
+use test::Part;
+
+#[derive(Parser)]
+#[command(
+    bin_name = "cargo xtask",
+    about = "The project's chores. Each prepares for itself whatever is missing.",
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage.",
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Find or install the BPF toolchain and the tools that demo and tests drive.
+    ///
+    /// Uses a rustup nightly with rust-src, or a distribution's rustc that ships the BPF target;
+    /// installs one of them where there is none. bpf-linker is built into target/tools. Prints
+    /// each command it runs, and nothing when all is there.
+    Setup {
+        /// Also what the benchmarks compare with
+        #[arg(long)]
+        bench: bool,
+    },
+    /// Build the packet program into aop-userspace/bpf/aop.o, and hold it to its budgets.
+    ///
+    /// Prints its size, and the instructions the kernel's verifier walks (needs root).
+    BuildEbpf,
+    /// Build all and run aop with these arguments, through sudo when not root.
+    Run {
+        /// Arguments of aop
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Build all and show the main job on network namespaces, through sudo when not root.
+    Demo {
+        /// Arguments of aop-demo
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run the tests, or one part of them.
+    ///
+    /// The last line is `N passed, N failed, N skipped`. Without privilege the kernel and e2e
+    /// parts are skipped, counted and named; with CI=true that is a failure.
+    Test {
+        part: Option<Part>,
+        /// Filters and options for the test binaries
+        #[arg(last = true)]
+        filter: Vec<String>,
+    },
+    /// Build all in release mode and run aop-bench, through sudo when not root.
+    Bench {
+        /// Arguments of aop-bench: the name of one benchmark, or none for all
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Everything that must hold before a change lands: format, lints, docs, dependencies, tests.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Setup { bench } => {
+            toolchain::ready()?;
+            packages::ensure(if bench { Need::Bench } else { Need::Tests })
+        }
+        Verb::BuildEbpf => object::build(),
+        Verb::Run { arguments } => launch::run(&arguments),
+        Verb::Demo { arguments } => launch::demo(&arguments),
+        Verb::Test { part, filter } => test::run(part, &filter),
+        Verb::Bench { arguments } => launch::bench(&arguments),
+        Verb::Ci => ci::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_of_aop_pass_through_with_and_without_dashes() {
+        for line in
+            [&["xtask", "run", "--", "status", "--json"][..], &["xtask", "run", "status", "--json"]]
+        {
+            let Ok(Arguments { verb: Verb::Run { arguments } }) = Arguments::try_parse_from(line)
+            else {
+                panic!("{line:?} is not understood");
+            };
+            assert_eq!(arguments, ["status", "--json"]);
+        }
+    }
+}

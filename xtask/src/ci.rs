@@ -1,0 +1,59 @@
+//! `ci`: everything that must hold before a change lands, in the order of what fails fastest.
+
+mod dependencies;
+mod tidy;
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::{command, test, toolchain};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: [Step; 7] = [
+    ("fmt", format),
+    ("tidy", tidy::check),
+    ("clippy", lint),
+    ("clippy for BPF", lint_ebpf),
+    ("doc", document),
+    ("deny", dependencies::check),
+    ("test", || test::run(None, &[])),
+];
+
+pub(crate) fn run() -> Result<()> {
+    for (name, step) in STEPS {
+        eprintln!("== {name}");
+        let start = Instant::now();
+        step().with_context(|| format!("step `{name}`"))?;
+        eprintln!("== {name}: good, {:.1} s", start.elapsed().as_secs_f32());
+    }
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    command::run(command::cargo("fmt").args(["--all", "--check"])).context("run `cargo fmt --all`")
+}
+
+fn lint() -> Result<()> {
+    command::run(command::cargo("clippy").args(["--all-targets", "--", "--deny", "warnings"]))
+}
+
+/// The packet program is no member of the default build: it has a compiler of its own, and with it
+/// lints of its own.
+fn lint_ebpf() -> Result<()> {
+    let toolchain = toolchain::ready()?;
+    match toolchain.clippy() {
+        Some(mut clippy) => command::run(clippy.args(["--", "--deny", "warnings"])),
+        None => {
+            eprintln!("the BPF toolchain has no clippy (Debian package rust-web-clippy): checking");
+            command::run(&mut toolchain.cargo("check"))
+        }
+    }
+}
+
+fn document() -> Result<()> {
+    let mut document = command::cargo("doc");
+    document.args(["--no-deps", "--document-private-items"]);
+    command::run(document.env("RUSTDOCFLAGS", "--deny warnings"))
+}

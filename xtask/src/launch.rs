@@ -1,0 +1,63 @@
+//! Verbs that build everything and become a program of the product: run, demo, bench.
+//!
+//! Each replaces xtask by that program, so signals and the exit code are its own.
+
+use std::{os::unix::process::CommandExt, path::PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    command, object,
+    packages::{self, Need},
+    privilege, workspace,
+};
+
+/// Tells demo, tests and benchmarks which daemon to drive.
+pub(crate) const AOP_BIN: &str = "AOP_BIN";
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    object::refresh()?;
+    become_program(build(Profile::Debug, &["aop"])?, "aop", arguments)
+}
+
+pub(crate) fn demo(arguments: &[String]) -> Result<()> {
+    packages::ensure(Need::Tests)?;
+    object::refresh()?;
+    become_program(build(Profile::Debug, &["aop", "aop-demo"])?, "aop-demo", arguments)
+}
+
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    packages::ensure(Need::Bench)?;
+    object::refresh()?;
+    become_program(build(Profile::Release, &["aop", "aop-bench"])?, "aop-bench", arguments)
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Profile {
+    Debug,
+    Release,
+}
+
+/// Builds these binaries and returns their folder. Never names packages: the whole workspace then
+/// agrees on one set of features, and no verb rebuilds the dependencies of another.
+pub(crate) fn build(profile: Profile, binaries: &[&str]) -> Result<PathBuf> {
+    let mut cargo = command::cargo("build");
+    let folder = match profile {
+        Profile::Debug => "debug",
+        Profile::Release => {
+            cargo.arg("--release");
+            "release"
+        }
+    };
+    cargo.args(binaries.iter().flat_map(|binary| ["--bin", binary]));
+    command::run_quiet_when_fresh(&mut cargo)?;
+    Ok(workspace::target().join(folder))
+}
+
+fn become_program(folder: PathBuf, program: &str, arguments: &[String]) -> Result<()> {
+    let mut command = privilege::as_root(&folder.join(program))?;
+    command::forget_own_build(&mut command);
+    command.args(arguments).env(AOP_BIN, folder.join("aop"));
+    let error = command.exec();
+    bail!("cannot start `{}`: {error}", command::line(&command))
+}

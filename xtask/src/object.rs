@@ -1,0 +1,96 @@
+//! `build-ebpf`: the packet program, from source to the object that aop-userspace embeds.
+//!
+//! The object is stripped of DWARF, checked and held to its budgets, and only then stored; and it
+//! is stored only when its bytes changed, so that nothing is rebuilt for nothing.
+
+mod budget;
+mod sections;
+
+use std::{
+    fmt::{self, Display, Formatter},
+    fs,
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+use budget::Instructions;
+
+use crate::{
+    command,
+    toolchain::{self, Toolchain},
+    workspace,
+};
+
+/// Builds the object and reports on it.
+pub(crate) fn build() -> Result<()> {
+    let object = compile()?;
+    let report = inspect(&object)?;
+    store(&object)?;
+    println!("{report}");
+    Ok(())
+}
+
+/// Builds the object for another verb: silent when it is the stored one.
+pub(crate) fn refresh() -> Result<()> {
+    let object = compile()?;
+    if !is_stored(&object) {
+        let report = inspect(&object)?;
+        store(&object)?;
+        eprintln!("{report}");
+    }
+    Ok(())
+}
+
+fn compile() -> Result<Vec<u8>> {
+    let toolchain = toolchain::ready()?;
+    command::run_quiet_when_fresh(&mut toolchain.cargo("build"))
+        .context("the packet program does not build")?;
+    strip(&toolchain)
+}
+
+/// Removes DWARF, from which the linker has made BTF. BTF itself stays.
+fn strip(toolchain: &Toolchain) -> Result<Vec<u8>> {
+    let (full, stripped) = (toolchain.output(), toolchain.output().with_extension("o"));
+    let mut objcopy = Command::new(toolchain.llvm_program("llvm-objcopy"));
+    command::run(objcopy.arg("--strip-debug").arg(full).arg(&stripped))?;
+    fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))
+}
+
+fn inspect(object: &[u8]) -> Result<Report> {
+    sections::check(object)?;
+    budget::check_size(object.len())?;
+    let instructions = budget::count_instructions(object)?;
+    Ok(Report { size: object.len(), instructions })
+}
+
+fn is_stored(object: &[u8]) -> bool {
+    fs::read(workspace::object()).is_ok_and(|stored| stored == object)
+}
+
+/// Replaces the stored object in one step: a build that runs meanwhile sees one or the other.
+fn store(object: &[u8]) -> Result<()> {
+    if is_stored(object) {
+        return Ok(());
+    }
+    let place = workspace::object();
+    let write = || {
+        fs::create_dir_all(place.with_file_name(""))?;
+        let new = place.with_extension("o.new");
+        fs::write(&new, object)?;
+        fs::rename(new, &place)
+    };
+    write().with_context(|| format!("cannot write {}", place.display()))
+}
+
+struct Report {
+    size: usize,
+    instructions: Instructions,
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (place, budget) = (workspace::object(), budget::SIZE);
+        let place = workspace::short(&place);
+        write!(f, "{place}: {} of {budget} bytes, {}", self.size, self.instructions)
+    }
+}

@@ -1,0 +1,132 @@
+//! Distribution packages: the tools that demo, tests and benchmarks drive, and apt.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{command, privilege::Privilege};
+
+/// How much of the table is wanted.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+pub(crate) enum Need {
+    Tests,
+    Bench,
+}
+
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+    purpose: &'static str,
+    need: Need,
+}
+
+const TOOLS: [Tool; 8] = [
+    tool("cc", "gcc", "builds the TLS library's C code", Need::Tests),
+    tool("ip", "iproute2", "makes network namespaces and links", Need::Tests),
+    tool("nsenter", "util-linux", "runs programs inside a namespace", Need::Tests),
+    tool("curl", "curl", "makes origin pulls as an edge would", Need::Tests),
+    tool("openssl", "openssl", "makes handshakes that curl cannot", Need::Tests),
+    tool("bpftool", "bpftool", "loads the object as libbpf would", Need::Tests),
+    tool("nft", "nftables", "the firewall to compare with", Need::Bench),
+    tool("xdp-filter", "xdp-tools", "the XDP filter to compare with", Need::Bench),
+];
+
+const fn tool(
+    program: &'static str,
+    package: &'static str,
+    purpose: &'static str,
+    need: Need,
+) -> Tool {
+    Tool { program, package, purpose, need }
+}
+
+/// Installs the tools that are missing; says which are, where it cannot.
+pub(crate) fn ensure(need: Need) -> Result<()> {
+    let absent = |tool: &&Tool| tool.need <= need && command::find(tool.program).is_none();
+    let missing: Vec<_> = TOOLS.iter().filter(absent).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<_> = missing.iter().map(|tool| tool.package).collect();
+    if apt_works() {
+        return install(&packages);
+    }
+    for tool in missing {
+        eprintln!(
+            "warning: `{}` is missing: it {}; install it (Debian package {})",
+            tool.program, tool.purpose, tool.package
+        );
+    }
+    Ok(())
+}
+
+/// Whether packages can be installed without asking anybody.
+pub(crate) fn apt_works() -> bool {
+    command::find("apt-get").is_some() && apt("true").is_ok_and(|mut check| succeeds(&mut check))
+}
+
+/// Whether the package lists name all these.
+pub(crate) fn knows(packages: &[&str]) -> bool {
+    packages.iter().all(|package| {
+        let answer = command::output(Command::new("apt-cache").args(["policy", package]));
+        answer.is_ok_and(|policy| has_candidate(&policy))
+    })
+}
+
+/// Installs packages. Package lists may be missing, or so old that they name files that are gone:
+/// then they are fetched, and the installation is tried once more.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let attempt = || {
+        let mut command = apt("apt-get")?;
+        command.args(["install", "--yes", "--no-install-recommends", "-qq"]).args(packages);
+        command::run_shown(&mut command)
+    };
+    if attempt().is_ok() {
+        return Ok(());
+    }
+    update()?;
+    attempt().with_context(|| format!("cannot install the packages {}", packages.join(" ")))
+}
+
+/// Fetches the package lists.
+pub(crate) fn update() -> Result<()> {
+    let mut command = apt("apt-get")?;
+    command::run_shown(command.args(["update", "-qq"])).context("cannot fetch the package lists")
+}
+
+/// Reads `apt-cache policy`, which says nothing at all of a name it never heard.
+fn has_candidate(policy: &str) -> bool {
+    let candidate = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate:"));
+    candidate.is_some_and(|version| version.trim() != "(none)")
+}
+
+/// A program with the right to install packages, that asks no questions.
+fn apt(program: &str) -> Result<Command> {
+    let noninteractive = "DEBIAN_FRONTEND=noninteractive";
+    let mut command = Command::new("env");
+    if !Privilege::current()?.is_root() {
+        if command::find("sudo").is_none() {
+            bail!("installing packages needs root, and there is no sudo");
+        }
+        command = Command::new("sudo");
+        command.args(["-n", "env"]);
+    }
+    command.args([noninteractive, program]);
+    Ok(command)
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_without_a_candidate_is_not_known() {
+        assert!(has_candidate("curl:\n  Installed: (none)\n  Candidate: 7.88.1-10\n"));
+        assert!(!has_candidate("curl:\n  Installed: (none)\n  Candidate: (none)\n"));
+        assert!(!has_candidate(""));
+    }
+}

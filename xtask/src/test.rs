@@ -1,0 +1,181 @@
+//! `test`: every test of the workspace in three parts, one closing line.
+//!
+//! The kernel and e2e parts need privilege; without it they are listed instead of run, and
+//! counted as skipped. So are tests that need published data which does not lie beside the
+//! repository. Silence is never success: no test run is a failure.
+
+mod outcome;
+mod targets;
+
+use std::{
+    env,
+    ffi::OsString,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use outcome::Outcome;
+
+use crate::{
+    command,
+    launch::{self, AOP_BIN, Profile},
+    object,
+    packages::{self, Need},
+    privilege::Privilege,
+    workspace,
+};
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum Part {
+    /// What needs no privilege: unit, property and documentation tests
+    Unit,
+    /// The loaded packet program, frame by frame
+    Kernel,
+    /// Real packets and handshakes between network namespaces
+    E2e,
+}
+
+/// Tests with this in their name read published data from beside the repository.
+const NEEDS_DATA: &str = "shared_data";
+
+pub(crate) fn run(part: Option<Part>, filter: &[String]) -> Result<()> {
+    let parts = part.map_or(vec![Part::Unit, Part::Kernel, Part::E2e], |part| vec![part]);
+    let lacking = Privilege::current()?.lacking_for_tests();
+    let privileged = parts.iter().any(|part| part.is_privileged());
+    if privileged && lacking.is_none() {
+        packages::ensure(Need::Tests)?;
+        object::refresh()?;
+    }
+
+    let mut total = Outcome::default();
+    for part in parts {
+        let start = Instant::now();
+        let outcome = match &lacking {
+            Some(lacking) if part.is_privileged() => part.skip(filter, lacking)?,
+            Some(_) | None => part.run(filter)?,
+        };
+        println!("== {}: {outcome} in {:.1} s", part.name(), start.elapsed().as_secs_f32());
+        total += outcome;
+    }
+    println!("\n{total}");
+
+    if total.failed > 0 {
+        bail!("{} tests failed", total.failed);
+    }
+    if total.passed == 0 {
+        bail!("no test ran");
+    }
+    match lacking {
+        Some(lacking) if privileged && env::var_os("CI").is_some_and(|ci| ci == "true") => {
+            bail!("the privileged tests were skipped ({lacking}), which CI=true forbids")
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Kernel => "kernel",
+            Self::E2e => "e2e",
+        }
+    }
+
+    fn is_privileged(self) -> bool {
+        self != Self::Unit
+    }
+
+    fn run(self, filter: &[String]) -> Result<Outcome> {
+        println!("== {}", self.name());
+        let mut options: Vec<OsString> = filter.iter().map(OsString::from).collect();
+        let mut outcome = Outcome::default();
+        if let Some(absent) = absent_data() {
+            for mut cargo in self.commands()? {
+                cargo.args(["--", "--list", NEEDS_DATA]);
+                outcome += skip(&mut cargo, &format!("no {}", absent.display()))?;
+            }
+            options.extend(["--skip".into(), NEEDS_DATA.into()]);
+        }
+        if self == Self::E2e {
+            launch::build(Profile::Debug, &["aop"])?;
+            options.push("--test-threads=4".into());
+        }
+        for mut cargo in self.commands()? {
+            outcome += stream(cargo.arg("--").args(&options))?;
+        }
+        Ok(outcome)
+    }
+
+    /// Names what would have run.
+    fn skip(self, filter: &[String], lacking: &str) -> Result<Outcome> {
+        println!("== {}, skipped: {lacking}", self.name());
+        let mut outcome = Outcome::default();
+        for mut cargo in self.commands()? {
+            outcome += skip(cargo.args(["--", "--list"]).args(filter), lacking)?;
+        }
+        Ok(outcome)
+    }
+
+    fn commands(self) -> Result<Vec<Command>> {
+        let test = || command::cargo("test");
+        Ok(match self {
+            Self::Unit => {
+                let mut code = test();
+                code.args(["--no-fail-fast", "--lib", "--bins"]);
+                code.args(targets::unprivileged()?.iter().flat_map(|name| ["--test", name]));
+                let mut documentation = test();
+                documentation.args(["--no-fail-fast", "--doc"]);
+                vec![code, documentation]
+            }
+            Self::Kernel | Self::E2e => {
+                let mut code = test();
+                code.args(["--test", self.name()]);
+                code.env(AOP_BIN, workspace::target().join("debug/aop"));
+                vec![code]
+            }
+        })
+    }
+}
+
+/// Runs tests, showing their output as it comes.
+fn stream(cargo: &mut Command) -> Result<Outcome> {
+    let line = command::line(cargo);
+    let mut child =
+        cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{line}`"))?;
+    let mut outcome = Outcome::default();
+    if let Some(output) = child.stdout.take() {
+        for text in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let text = String::from_utf8_lossy(&text);
+            println!("{text}");
+            outcome += Outcome::of_result_line(&text).unwrap_or_default();
+        }
+    }
+    let status = child.wait().with_context(|| format!("lost track of `{line}`"))?;
+    if !status.success() && outcome.failed == 0 {
+        println!("`{line}` ended early: {status}; counted as one failure");
+        outcome.failed += 1;
+    }
+    Ok(outcome)
+}
+
+/// Lists tests, and counts them as skipped.
+fn skip(list: &mut Command, why: &str) -> Result<Outcome> {
+    let list = command::output(list)?;
+    let names = outcome::listed(&list);
+    for name in &names {
+        println!("test {name} ... skipped: {why}");
+    }
+    Ok(Outcome { skipped: names.len(), ..Outcome::default() })
+}
+
+/// The folder of published data, where it is not there.
+fn absent_data() -> Option<PathBuf> {
+    let folder = env::var_os("AOP_SHARED_DATA")
+        .map_or_else(|| workspace::root().with_file_name("shared").join("data"), PathBuf::from);
+    (!folder.is_dir()).then_some(folder)
+}
