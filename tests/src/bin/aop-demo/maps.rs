@@ -1,0 +1,41 @@
+//! What the shared maps say, for people.
+
+use anyhow::Result;
+use aop_tests::Status;
+
+/// Verdicts by reason, handshakes, and the authenticated peers.
+pub(crate) fn describe(status: &Status) -> Result<String> {
+    let mut text = String::from("  packets that reached the origin\n");
+    for verdict in status.verdicts()? {
+        if verdict.packets > 0 {
+            let (action, reason) = (verdict.action.replace('_', " "), meaning(&verdict.reason));
+            text += &format!("  {:>9}  {action:10}  {reason}\n", verdict.packets);
+        }
+    }
+    text += "\n  handshakes\n";
+    text += &format!("  {:>9}  accepted\n", status.accepted()?);
+    for (reason, count) in status.refusals()? {
+        text += &format!("  {count:>9}  refused     {}\n", reason.replace('_', " "));
+    }
+    text += "\n  authenticated peers\n";
+    for peer in status.peers()? {
+        let (address, count) = (peer.address.to_string(), peer.handshakes);
+        text += &format!("  {count:>9}  handshakes  {address}, for {}\n", peer.site);
+    }
+    Ok(text)
+}
+
+/// A reason in plain words; its stable name where there are none yet.
+fn meaning(reason: &str) -> &str {
+    match reason {
+        "not_guarded" => "to no guarded port (answers, neighbour discovery)",
+        "transit" => "only forwarded by this host",
+        "admitted" => "from an admitted prefix",
+        "proven" => "from an authenticated peer whose prefix is withdrawn",
+        "unknown_source" => "from an address that nothing admits",
+        "malformed" => "malformed",
+        "fragment" => "a fragment that may hide its port",
+        "too_deep" => "too many headers",
+        other => other,
+    }
+}

@@ -1,0 +1,126 @@
+//! Just enough HTTP/1.1, kept alive: what each path answers.
+//!
+//! - `GET /bytes/N`: N bytes that repeat every 251, so that a shift shows.
+//! - `POST /echo`: the body, once it is all there.
+//! - `POST /late`: reads until the peer finishes sending, then answers how much came.
+//! - anything else: 200 with a text that names the path.
+
+use std::io::Read;
+
+use anyhow::{Context, Result, bail, ensure};
+use aop_tests::proxy::{self, Opening};
+
+use crate::Stream;
+use crate::journal::Journal;
+
+const LONGEST_HEAD: usize = 64 * 1024;
+
+struct Request {
+    method: String,
+    path: String,
+    length: usize,
+    close: bool,
+}
+
+/// Answers one connection until it ends.
+pub(crate) fn serve(mut stream: impl Stream, number: usize, journal: &Journal) -> Result<()> {
+    let mut read = Vec::new();
+    let mut noted = false;
+    while let Some(end) = head(&mut stream, &mut read, |bytes| {
+        if !noted {
+            noted = true;
+            journal.opening(number, bytes)?;
+        }
+        Ok(())
+    })? {
+        let request = parse(&read[..end])?;
+        read.drain(..end);
+        let body = body(&mut stream, &mut read, &request)?;
+        answer(&mut stream, &request, &body)?;
+        if request.close {
+            break;
+        }
+    }
+    Ok(stream.finish()?)
+}
+
+/// Reads until a request's head is there, past a PROXY header if one comes first; its length, or
+/// nothing where the peer has finished.
+fn head(
+    stream: &mut impl Stream,
+    read: &mut Vec<u8>,
+    mut first: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<Option<usize>> {
+    loop {
+        if let Opening::Present(_, length) = proxy::read(read)? {
+            first(read)?;
+            read.drain(..length);
+        }
+        if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
+            // A version 2 PROXY header begins with CRLF CRLF too, and may still be incomplete.
+            if proxy::read(read)? == Opening::Absent {
+                first(read)?;
+                return Ok(Some(end + 4));
+            }
+        }
+        ensure!(read.len() < LONGEST_HEAD, "a head of {} bytes", read.len());
+        if more(stream, read)? == 0 {
+            ensure!(read.is_empty(), "finished amid a head");
+            return Ok(None);
+        }
+    }
+}
+
+fn parse(head: &[u8]) -> Result<Request> {
+    let head = std::str::from_utf8(head).context("not text")?;
+    let mut lines = head.lines();
+    let words: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
+    let [method, path, _version] = words[..] else { bail!("not a request: {words:?}") };
+    let mut request =
+        Request { method: method.to_owned(), path: path.to_owned(), length: 0, close: false };
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => request.length = value.trim().parse()?,
+            "connection" => request.close = value.trim().eq_ignore_ascii_case("close"),
+            "transfer-encoding" => bail!("no chunks here"),
+            _ => {}
+        }
+    }
+    Ok(request)
+}
+
+fn body(stream: &mut impl Stream, read: &mut Vec<u8>, request: &Request) -> Result<Vec<u8>> {
+    if request.path == "/late" {
+        while more(stream, read)? > 0 {}
+        return Ok(std::mem::take(read));
+    }
+    while read.len() < request.length {
+        ensure!(more(stream, read)? > 0, "finished amid a body");
+    }
+    Ok(read.drain(..request.length).collect())
+}
+
+fn answer(stream: &mut impl Stream, request: &Request, body: &[u8]) -> Result<()> {
+    let text = match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/echo") => body.to_vec(),
+        ("POST", "/late") => format!("{} bytes came\n", body.len()).into_bytes(),
+        (_, path) => match path.strip_prefix("/bytes/") {
+            Some(count) => pattern(count.parse()?),
+            None => format!("the upstream answers {path}\n").into_bytes(),
+        },
+    };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len());
+    stream.write_all(head.as_bytes())?;
+    Ok(stream.write_all(&text)?)
+}
+
+fn pattern(count: usize) -> Vec<u8> {
+    (0_u8..251).cycle().take(count).collect()
+}
+
+fn more(stream: &mut impl Read, read: &mut Vec<u8>) -> Result<usize> {
+    let mut chunk = [0; 16 * 1024];
+    let count = stream.read(&mut chunk)?;
+    read.extend_from_slice(&chunk[..count]);
+    Ok(count)
+}

@@ -1,0 +1,150 @@
+//! The daemon's configuration file, as the tests write it.
+//!
+//! Fields stand for the keys of `aop.toml`; a test changes what its claim is about and leaves the
+//! rest. For files that must be wrong, change the [`text`](Config::text).
+
+use std::path::PathBuf;
+
+use crate::World;
+
+/// Where prefixes come from.
+#[derive(Clone, Debug)]
+pub enum Prefixes {
+    /// The built-in snapshot.
+    Cloudflare,
+    /// A file.
+    File(PathBuf),
+    /// CIDRs in the configuration itself.
+    List(Vec<String>),
+}
+
+/// A `[[site]]`.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Names it serves.
+    pub hosts: Vec<String>,
+    /// The server certificate's file.
+    pub certificate: PathBuf,
+    /// Its key's file.
+    pub key: PathBuf,
+    /// Files of client CAs.
+    pub client_ca: Vec<PathBuf>,
+    /// `tcp://` or `unix://`.
+    pub upstream: String,
+    /// `v1` or `v2`: a PROXY header for the upstream.
+    pub proxy: Option<&'static str>,
+}
+
+/// An `aop.toml`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `enforce`, `observe` or `off`.
+    pub mode: &'static str,
+    /// Names of interfaces.
+    pub interfaces: Vec<String>,
+    /// CIDRs admitted beside the prefixes.
+    pub extra: Vec<String>,
+    /// Guarded ports; none means those of the listeners.
+    pub ports: Vec<u16>,
+    /// Where prefixes come from.
+    pub prefixes: Prefixes,
+    /// How long authenticated peers outlive a withdrawn prefix.
+    pub admission_drain: &'static str,
+    /// The bpf directory.
+    pub pins: PathBuf,
+    /// The state directory.
+    pub state: PathBuf,
+    /// The run-time directory.
+    pub runtime: PathBuf,
+    /// How many connections at once.
+    pub connections: u32,
+    /// For ClientHello, handshake and the upstream's connection together.
+    pub deadline: &'static str,
+    /// For open connections after SIGTERM.
+    pub drain: &'static str,
+    /// Addresses of the one listener; none for a daemon that only guards.
+    pub bind: Vec<String>,
+    /// The sites.
+    pub sites: Vec<Site>,
+}
+
+impl Config {
+    /// The setting of most claims: enforcing, Cloudflare's prefixes, port 443 in both families, and
+    /// one site for `example.com` and `*.example.com` before an upstream on 127.0.0.1:8080.
+    #[must_use]
+    pub fn new(world: &World) -> Self {
+        Self {
+            mode: "enforce",
+            interfaces: vec!["eth0".into()],
+            extra: Vec::new(),
+            ports: Vec::new(),
+            prefixes: Prefixes::Cloudflare,
+            admission_drain: "1h",
+            pins: world.bpffs().join("aop"),
+            state: world.dir().join("state"),
+            runtime: world.dir().join("run"),
+            connections: 1000,
+            deadline: "10s",
+            drain: "30s",
+            bind: vec!["0.0.0.0:443".into(), "[::]:443".into()],
+            sites: vec![Site::new(world)],
+        }
+    }
+
+    /// The one site of [`Config::new`], to be changed.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn site(&mut self) -> &mut Site {
+        &mut self.sites[0]
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!("[firewall]\nmode = {:?}\n", self.mode);
+        text += &format!("interfaces = {:?}\nextra = {:?}\n", self.interfaces, self.extra);
+        if !self.ports.is_empty() {
+            text += &format!("ports = {:?}\n", self.ports);
+        }
+        text += &match &self.prefixes {
+            Prefixes::Cloudflare => String::from("\n[prefixes]\nsource = \"cloudflare\"\n"),
+            Prefixes::File(path) => format!("\n[prefixes]\nsource = {path:?}\n"),
+            Prefixes::List(cidrs) => format!("\n[prefixes]\nsource = {cidrs:?}\n"),
+        };
+        text += &format!("\n[admission]\ndrain = {:?}\n", self.admission_drain);
+        let (pins, state, runtime) = (&self.pins, &self.state, &self.runtime);
+        text += &format!("\n[paths]\npins = {pins:?}\nstate = {state:?}\nruntime = {runtime:?}\n");
+        text += &format!("\n[limits]\nconnections = {}\n", self.connections);
+        text += &format!("deadline = {:?}\ndrain = {:?}\n", self.deadline, self.drain);
+        if !self.bind.is_empty() {
+            text += &format!("\n[[listener]]\nbind = {:?}\n", self.bind);
+        }
+        text + &self.sites.iter().map(Site::text).collect::<String>()
+    }
+}
+
+impl Site {
+    /// `example.com` and what is below it, trusting the client CA.
+    #[must_use]
+    pub fn new(world: &World) -> Self {
+        Self {
+            hosts: vec!["example.com".into(), "*.example.com".into()],
+            certificate: world.pki.server.certificate.clone(),
+            key: world.pki.server.key.clone(),
+            client_ca: vec![world.pki.client_ca.clone()],
+            upstream: String::from("tcp://127.0.0.1:8080"),
+            proxy: None,
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self { hosts, certificate, key, client_ca, upstream, proxy } = self;
+        let mut text = format!("\n[[site]]\nhosts = {hosts:?}\ncertificate = {certificate:?}\n");
+        text += &format!("key = {key:?}\nclient_ca = {client_ca:?}\nupstream = {upstream:?}\n");
+        if let Some(version) = proxy {
+            text += &format!("proxy = {version:?}\n");
+        }
+        text
+    }
+}

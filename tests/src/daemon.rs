@@ -1,0 +1,169 @@
+//! The daemon under trial, as its operator would handle it: a configuration file, signals, exit
+//! codes, the log on standard error, and the read verbs of the same binary.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::child::{self, Finished};
+use crate::{Child, Config, Place, Status, World, wait};
+
+/// How long a start, a reload or a short command may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The aop of a world's origin: its configuration, and its process while there is one.
+#[derive(Debug)]
+pub struct Daemon {
+    binary: PathBuf,
+    place: Place,
+    dir: PathBuf,
+    runs: u32,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    /// Writes `config` and starts a daemon in the origin; returns when it is ready.
+    ///
+    /// # Errors
+    /// When it ends or is not ready in time, with its whole log.
+    pub fn start(world: &World, config: &Config) -> Result<Self> {
+        let mut daemon = Self::prepare(world)?;
+        daemon.write(&config.text())?;
+        daemon.run()?;
+        Ok(daemon)
+    }
+
+    /// A daemon that does not run yet.
+    ///
+    /// # Errors
+    /// When the binary is not there. `AOP_BIN` names another than the one built beside the tests.
+    pub fn prepare(world: &World) -> Result<Self> {
+        let binary = match std::env::var_os("AOP_BIN") {
+            Some(path) => fs::canonicalize(path).context("AOP_BIN")?,
+            None => child::built("aop")?,
+        };
+        let (place, dir) = (world.origin().clone(), world.dir().to_owned());
+        Ok(Self { binary, place, dir, runs: 0, child: None })
+    }
+
+    /// Where its configuration stands.
+    #[must_use]
+    pub fn config_path(&self) -> PathBuf {
+        self.dir.join("aop.toml")
+    }
+
+    /// Replaces its configuration file; the daemon learns of it by [`Daemon::reload`].
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, text: &str) -> Result<()> {
+        fs::write(self.config_path(), text).context("cannot write aop.toml")
+    }
+
+    /// Starts it, again perhaps, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it ends or is not ready in time, with its whole log.
+    pub fn run(&mut self) -> Result<()> {
+        self.launch(&[])?;
+        let ready = wait::until("aop is ready", PATIENCE, || {
+            let child = self.child.as_mut()?;
+            let runs = child.ended().is_none();
+            let ready = child.log().lines().any(|line| line.contains("ready"));
+            (!runs || ready).then_some(runs)
+        });
+        match ready {
+            Ok(true) => Ok(()),
+            Ok(false) => bail!("aop did not start:\n{}", self.log()),
+            Err(late) => Err(late.context(self.log())),
+        }
+    }
+
+    /// Starts it with further arguments and does not wait.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn launch(&mut self, more: &[&str]) -> Result<()> {
+        self.kill();
+        self.runs += 1;
+        let log = self.dir.join(format!("aop-{}.log", self.runs));
+        let config = self.config_path().display().to_string();
+        let mut arguments = vec!["run", "--config", &config];
+        arguments.extend(more);
+        self.child = Some(Child::serve(&self.place, &self.binary, arguments, &log)?);
+        Ok(())
+    }
+
+    /// Runs `aop VERB… --config FILE` in the origin to its end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn verb(&self, verb: &[&str]) -> Result<Finished> {
+        let mut command = self.place.command(&self.binary);
+        command.args(verb).arg("--config").arg(self.config_path());
+        child::finish(command, &[], PATIENCE)
+    }
+
+    /// What `aop status --json` says.
+    ///
+    /// # Errors
+    /// When it fails or says no JSON.
+    pub fn status(&self) -> Result<Status> {
+        let Finished { code, output, errors } = self.verb(&["status", "--json"])?;
+        anyhow::ensure!(code == 0, "aop status ended with {code}: {errors}\n{}", self.log());
+        Status::parse(&output)
+    }
+
+    /// Tells it to reload and returns what it logged about that.
+    ///
+    /// # Errors
+    /// When it says nothing in time.
+    pub fn reload(&self) -> Result<String> {
+        let before = self.log().len();
+        self.signal(Signal::SIGHUP)?;
+        let since = || self.log().get(before..).map(str::to_owned);
+        wait::until("aop has reloaded", PATIENCE, || {
+            since().filter(|said| said.contains("reloaded") || said.contains("reload refused"))
+        })
+        .with_context(|| self.log())
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.child.as_ref().context("aop was not started")?.signal(signal)
+    }
+
+    /// Waits for its end and says its exit code.
+    ///
+    /// # Errors
+    /// When it still runs after `patience`.
+    pub fn wait(&mut self, patience: Duration) -> Result<i32> {
+        let ended = self.child.as_mut().context("aop was not started")?.wait(patience)?;
+        ended.code().with_context(|| format!("aop was killed:\n{}", self.log()))
+    }
+
+    /// Kills it at once, giving it no chance to clean up.
+    pub fn kill(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill();
+        }
+    }
+
+    /// What this run has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.child.as_ref().map(Child::log).unwrap_or_default()
+    }
+
+    /// Its process id while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::pid)
+    }
+}

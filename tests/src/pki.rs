@@ -1,0 +1,145 @@
+//! Every certificate that the claims need: good ones, and one bad in each single way.
+//!
+//! All are ECDSA P-256, written as PEM files when the world is built. What a real operator has is
+//! here under the words of the lexicon: a client CA that signs the edge's certificate, and server
+//! certificates that the origin presents. The keys are worth nothing and readable by everybody.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use rcgen::{CertificateParams, IsCa, KeyPair, date_time_ymd};
+
+use self::authority::{Authority, Usage};
+
+mod authority;
+
+/// A certificate, with its chain, and its key, as files.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// PEM: the leaf first.
+    pub certificate: PathBuf,
+    /// PEM, PKCS #8.
+    pub key: PathBuf,
+}
+
+/// The files of one world's PKI.
+#[derive(Debug, Default)]
+pub struct Pki {
+    dir: PathBuf,
+    /// The operator's client CA.
+    pub client_ca: PathBuf,
+    /// What the edge presents: signed by the client CA, for client authentication.
+    pub edge: Identity,
+    /// The same through an intermediate, whose certificate follows the leaf.
+    pub edge_by_intermediate: Identity,
+    /// From the client CA, but for server authentication only.
+    pub wrong_usage: Identity,
+    /// From the client CA, over since 2021.
+    pub expired: Identity,
+    /// From the client CA, beginning in 2100.
+    pub not_yet_valid: Identity,
+    /// From the client CA, and itself marked as a CA.
+    pub ca_as_leaf: Identity,
+    /// Signed by nobody but itself, as `openssl req -x509` does it.
+    pub self_signed: Identity,
+    /// Another operator's client CA, of the same subject.
+    pub foreign_ca: PathBuf,
+    /// What another operator's edge presents.
+    pub foreign: Identity,
+    /// Anchors for judging the origin.
+    pub server_ca: PathBuf,
+    /// For `example.com` and `*.example.com`.
+    pub server: Identity,
+    /// For `example.net`, a second site.
+    pub second_server: Identity,
+}
+
+impl Pki {
+    /// Makes it all below `dir`.
+    pub(crate) fn write(dir: &Path) -> Result<Self> {
+        fs::create_dir(dir)?;
+        let clients = Authority::new(dir, "client-ca", "Example Operator Client CA")?;
+        let foreign = Authority::new(dir, "foreign-ca", "Example Operator Client CA")?;
+        let servers = Authority::new(dir, "server-ca", "Example Server CA")?;
+        let between = clients.intermediate(dir, "intermediate", "Example Operator Issuing CA")?;
+        let leaf = |usage| authority::leaf("edge.example.com", &[], usage);
+        let with = |change: fn(&mut CertificateParams)| {
+            let mut params = leaf(Usage::Client)?;
+            change(&mut params);
+            anyhow::Ok(params)
+        };
+        Ok(Self {
+            edge: clients.issue("edge", leaf(Usage::Client)?)?,
+            edge_by_intermediate: between.issue("edge-by-intermediate", leaf(Usage::Client)?)?,
+            wrong_usage: clients.issue("wrong-usage", leaf(Usage::Server)?)?,
+            expired: clients
+                .issue("expired", with(|leaf| leaf.not_after = date_time_ymd(2021, 1, 1))?)?,
+            not_yet_valid: clients.issue(
+                "not-yet-valid",
+                with(|leaf| leaf.not_before = date_time_ymd(2100, 1, 1))?,
+            )?,
+            ca_as_leaf: clients
+                .issue("ca-as-leaf", with(|leaf| leaf.is_ca = IsCa::Ca(authority::ANY_DEPTH))?)?,
+            self_signed: self_signed(dir, leaf(Usage::Client)?)?,
+            foreign: foreign.issue("foreign", leaf(Usage::Client)?)?,
+            server: servers.issue(
+                "server",
+                authority::leaf("example.com", &["example.com", "*.example.com"], Usage::Server)?,
+            )?,
+            second_server: servers.issue(
+                "second-server",
+                authority::leaf("example.net", &["example.net"], Usage::Server)?,
+            )?,
+            client_ca: clients.certificate,
+            foreign_ca: foreign.certificate,
+            server_ca: servers.certificate,
+            dir: dir.to_owned(),
+        })
+    }
+
+    /// An X.509 version 1 certificate from the client CA, as `openssl x509 -req` makes one when it
+    /// is given no extensions. Only the real tool makes these, so it is made on demand.
+    ///
+    /// # Errors
+    /// When openssl is missing or refuses.
+    pub fn version_1(&self) -> Result<Identity> {
+        let path = |name: &str| self.dir.join(name);
+        let (request, certificate) = (path("version-1.csr"), path("version-1.pem"));
+        let request_step = ["req", "-new", "-subj", "/CN=edge.example.com", "-key"];
+        openssl(
+            Command::new("openssl")
+                .args(request_step)
+                .arg(&self.edge.key)
+                .arg("-out")
+                .arg(&request),
+        )?;
+        openssl(
+            Command::new("openssl")
+                .args(["x509", "-req", "-days", "365", "-in"])
+                .arg(&request)
+                .arg("-CA")
+                .arg(&self.client_ca)
+                .arg("-CAkey")
+                .arg(path("client-ca.key"))
+                .args(["-set_serial", "1", "-out"])
+                .arg(&certificate),
+        )?;
+        Ok(Identity { certificate, key: self.edge.key.clone() })
+    }
+}
+
+fn self_signed(dir: &Path, mut params: CertificateParams) -> Result<Identity> {
+    params.is_ca = IsCa::Ca(authority::ANY_DEPTH);
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?.pem();
+    authority::write(dir, "self-signed", &certificate, &key)
+}
+
+fn openssl(command: &mut Command) -> Result<()> {
+    let output = command.output().context("cannot run openssl: install it")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "openssl failed: {complaint}");
+    Ok(())
+}

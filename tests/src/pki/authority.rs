@@ -1,0 +1,97 @@
+//! A certificate authority of the tests, and the shape of what it signs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+
+use super::Identity;
+
+/// A CA without a limit on the chain below it.
+pub(super) const ANY_DEPTH: BasicConstraints = BasicConstraints::Unconstrained;
+
+/// What a leaf may be used for, by its extended key usage.
+#[derive(Clone, Copy)]
+pub(super) enum Usage {
+    Client,
+    Server,
+}
+
+/// A CA, its certificate also in a file.
+pub(super) struct Authority {
+    dir: PathBuf,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    /// What must follow a leaf for a chain: nothing below a self-signed CA.
+    chain: String,
+    pub(super) certificate: PathBuf,
+}
+
+impl Authority {
+    pub(super) fn new(dir: &Path, file: &str, subject: &str) -> Result<Self> {
+        let issuer = CertifiedIssuer::self_signed(params(subject)?, KeyPair::generate()?)?;
+        let files = write(dir, file, &issuer.pem(), issuer.key())?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            issuer,
+            chain: String::new(),
+            certificate: files.certificate,
+        })
+    }
+
+    /// A CA below this one, which leaves must bring along.
+    pub(super) fn intermediate(&self, dir: &Path, file: &str, subject: &str) -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let issuer = CertifiedIssuer::signed_by(params(subject)?, key, &self.issuer)?;
+        let files = write(dir, file, &issuer.pem(), issuer.key())?;
+        let chain = issuer.pem();
+        Ok(Self { dir: dir.to_owned(), issuer, chain, certificate: files.certificate })
+    }
+
+    pub(super) fn issue(&self, file: &str, params: CertificateParams) -> Result<Identity> {
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?.pem() + &self.chain;
+        write(&self.dir, file, &certificate, &key)
+    }
+}
+
+fn params(subject: &str) -> Result<CertificateParams> {
+    let mut params = valid(subject, &[])?;
+    params.is_ca = IsCa::Ca(ANY_DEPTH);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+pub(super) fn leaf(subject: &str, names: &[&str], usage: Usage) -> Result<CertificateParams> {
+    let mut params = valid(subject, names)?;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![match usage {
+        Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+    }];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn valid(subject: &str, names: &[&str]) -> Result<CertificateParams> {
+    let names: Vec<String> = names.iter().copied().map(String::from).collect();
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, subject);
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2120, 1, 1));
+    Ok(params)
+}
+
+pub(super) fn write(dir: &Path, name: &str, certificate: &str, key: &KeyPair) -> Result<Identity> {
+    let identity = Identity {
+        certificate: dir.join(format!("{name}.pem")),
+        key: dir.join(format!("{name}.key")),
+    };
+    fs::write(&identity.certificate, certificate)?;
+    fs::write(&identity.key, key.serialize_pem())?;
+    Ok(identity)
+}

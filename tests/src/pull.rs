@@ -1,0 +1,215 @@
+//! Pulls with curl, as an edge would make them, or somebody who plays one.
+//!
+//! A [`Pull`] says who pulls what from which address with which certificate. Every pull has short
+//! deadlines, ignores the caller's curl settings and proxies, and reads the whole answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::pki::Identity;
+use crate::world::Family;
+use crate::{Outcome, Place, World, child};
+
+/// How long a connection may take before its absence is called silence: long enough for two SYNs.
+const CONNECT: Duration = Duration::from_millis(1500);
+/// How long an answer may take once the connection stands.
+const ANSWER: Duration = Duration::from_secs(20);
+/// Separates what curl says about the pull from its other complaints.
+const MARK: &str = "@pull@";
+
+/// The TLS version that a pull insists on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS 1.2.
+    V12,
+    /// TLS 1.3.
+    V13,
+}
+
+impl Tls {
+    /// Both, as every refusal must hold in both.
+    pub const BOTH: [Self; 2] = [Self::V12, Self::V13];
+}
+
+/// One pull, yet to be made.
+#[derive(Clone, Debug)]
+pub struct Pull {
+    from: Place,
+    to: SocketAddr,
+    scheme: &'static str,
+    host: String,
+    path: String,
+    anchors: PathBuf,
+    identity: Option<Identity>,
+    options: Vec<String>,
+    body: Vec<u8>,
+}
+
+impl Pull {
+    /// A pull of `https://example.com/` by the edge with its own certificate.
+    #[must_use]
+    pub fn by_edge(world: &World, family: Family) -> Self {
+        Self::bare(world, world.edge(), family).certificate(&world.pki.edge)
+    }
+
+    /// The same by the stranger, who has stolen the edge's certificate.
+    #[must_use]
+    pub fn by_stranger(world: &World, family: Family) -> Self {
+        Self::bare(world, world.stranger(), family).certificate(&world.pki.edge)
+    }
+
+    /// A pull from `place` without any certificate.
+    #[must_use]
+    pub fn bare(world: &World, place: &Place, family: Family) -> Self {
+        Self {
+            from: place.clone(),
+            to: world.origin_at(family, 443),
+            scheme: "https",
+            host: String::from("example.com"),
+            path: String::from("/"),
+            anchors: world.pki.server_ca.clone(),
+            identity: None,
+            options: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Presents `identity`.
+    #[must_use]
+    pub fn certificate(mut self, identity: &Identity) -> Self {
+        self.identity = Some(identity.clone());
+        self
+    }
+
+    /// Presents nothing.
+    #[must_use]
+    pub fn no_certificate(mut self) -> Self {
+        self.identity = None;
+        self
+    }
+
+    /// Asks for `host`, in SNI and Host alike.
+    #[must_use]
+    pub fn host(mut self, host: &str) -> Self {
+        self.host = host.to_owned();
+        self
+    }
+
+    /// Asks by the bare address: a TLS client sends no SNI then.
+    #[must_use]
+    pub fn no_name(mut self) -> Self {
+        self.host = match self.to.ip() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        self.option("--insecure")
+    }
+
+    /// Asks for `path`.
+    #[must_use]
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = path.to_owned();
+        self
+    }
+
+    /// Goes to `port`.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.to.set_port(port);
+        self
+    }
+
+    /// Speaks HTTP without TLS.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.scheme = "http";
+        self
+    }
+
+    /// Insists on a TLS version.
+    #[must_use]
+    pub fn tls(self, version: Tls) -> Self {
+        match version {
+            Tls::V12 => self.option("--tls-max").option("1.2"),
+            Tls::V13 => self.option("--tlsv1.3"),
+        }
+    }
+
+    /// Speaks from `address`, one of the place's own.
+    #[must_use]
+    pub fn source(self, address: IpAddr) -> Self {
+        self.option("--interface").option(&format!("host!{address}"))
+    }
+
+    /// Posts `body` instead of getting.
+    #[must_use]
+    pub fn post(mut self, body: Vec<u8>) -> Self {
+        self.body = body;
+        self.option("--data-binary").option("@-").option("--header").option("Expect:")
+    }
+
+    /// Any other option of curl.
+    #[must_use]
+    pub fn option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
+    /// Makes the pull.
+    ///
+    /// # Errors
+    /// When curl cannot be run; whatever the origin does is an [`Outcome`].
+    pub fn send(&self) -> Result<Outcome> {
+        let finished = child::finish(self.command(), &self.body, CONNECT + ANSWER * 2)?;
+        let report = finished.errors.lines().find_map(|line| line.strip_prefix(MARK));
+        let report = report.with_context(|| format!("curl is too old? {}", finished.errors))?;
+        let mut fields = report.split(' ');
+        let mut field = || fields.next().unwrap_or_default();
+        let status = field().parse().unwrap_or_default();
+        let connected = field().parse::<f64>().is_ok_and(|seconds| seconds > 0.0);
+        let (code, said) = (finished.code, &finished.errors);
+        Ok(Outcome::of_curl(code, status, connected, finished.output, said))
+    }
+
+    fn command(&self) -> Command {
+        let port = self.to.port();
+        let mut command = self.from.command("curl");
+        // -q first: no settings from the caller's home.
+        command.args(["-q", "--silent", "--show-error", "--http1.1", "--noproxy", "*"]);
+        command.arg("--connect-timeout").arg(CONNECT.as_secs_f32().to_string());
+        command.arg("--max-time").arg((CONNECT + ANSWER).as_secs_f32().to_string());
+        command
+            .arg("--write-out")
+            .arg(format!("%{{stderr}}\n{MARK}%{{http_code}} %{{time_connect}}\n"));
+        command.arg("--cacert").arg(&self.anchors);
+        let address = match self.to.ip() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        command.arg("--resolve").arg(format!("{}:{port}:{address}", self.host));
+        if let Some(Identity { certificate, key }) = &self.identity {
+            command.arg("--cert").arg(certificate).arg("--key").arg(key);
+        }
+        command.args(&self.options);
+        command.arg(format!("{}://{}:{port}{}", self.scheme, self.host, self.path));
+        command
+    }
+}
+
+/// Makes all `pulls` at the same time; outcomes come in their order.
+///
+/// # Errors
+/// When curl cannot be run.
+pub fn send_all(pulls: &[Pull]) -> Result<Vec<Outcome>> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = pulls.iter().map(|pull| scope.spawn(|| pull.send())).collect();
+        let ended = running
+            .into_iter()
+            .map(|pull| pull.join().unwrap_or_else(|_| anyhow::bail!("a pull panicked")));
+        ended.collect()
+    })
+}

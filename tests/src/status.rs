@@ -1,0 +1,156 @@
+//! What `aop status --json` says, read by the stable names of its fields.
+//!
+//! A missing field is a broken promise to every script that reads it, so it is an error, never a
+//! zero; a *reason* that is not listed has been met no times.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
+
+/// A parsed status.
+#[derive(Clone, Debug)]
+pub struct Status(Value);
+
+impl Status {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self> {
+        let text = String::from_utf8_lossy(json);
+        Ok(Self(serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?))
+    }
+
+    /// The whole document.
+    #[must_use]
+    pub fn json(&self) -> &Value {
+        &self.0
+    }
+
+    fn list(&self, pointer: &str) -> Result<&Vec<Value>> {
+        let found = self.0.pointer(pointer).and_then(Value::as_array);
+        found.ok_or_else(|| anyhow!("no list {pointer} in {}", self.0))
+    }
+
+    fn number(&self, pointer: &str) -> Result<u64> {
+        let found = self.0.pointer(pointer).and_then(Value::as_u64);
+        found.ok_or_else(|| anyhow!("no number {pointer} in {}", self.0))
+    }
+
+    /// Packets with this action and reason on all interfaces.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn packets(&self, action: &str, reason: &str) -> Result<u64> {
+        let matching =
+            self.verdicts()?.into_iter().filter(|v| v.action == action && v.reason == reason);
+        Ok(matching.map(|verdict| verdict.packets).sum())
+    }
+
+    /// Every verdict counter that has moved.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn verdicts(&self) -> Result<Vec<Verdict>> {
+        let read = |verdict: &Value| {
+            Ok(Verdict {
+                interface: text(verdict, "interface")?,
+                action: text(verdict, "action")?,
+                reason: text(verdict, "reason")?,
+                packets: count(verdict, "packets")?,
+                bytes: count(verdict, "bytes")?,
+            })
+        };
+        self.list("/verdicts")?.iter().map(read).collect()
+    }
+
+    /// Handshakes that ended in an origin pull.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn accepted(&self) -> Result<u64> {
+        self.number("/handshakes/accepted")
+    }
+
+    /// Connections refused for this reason, at all sites.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn refused(&self, reason: &str) -> Result<u64> {
+        let counts = self.refusals()?.into_iter().filter(|(met, _)| met == reason);
+        Ok(counts.map(|(_, count)| count).sum())
+    }
+
+    /// Every reason for which connections were refused, with its count; one entry for each site.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn refusals(&self) -> Result<Vec<(String, u64)>> {
+        let read = |entry: &Value| Ok((text(entry, "reason")?, count(entry, "count")?));
+        self.list("/handshakes/refused")?.iter().map(read).collect()
+    }
+
+    /// The authenticated peers.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn peers(&self) -> Result<Vec<Peer>> {
+        let read = |peer: &Value| {
+            Ok(Peer {
+                address: text(peer, "address")?.parse()?,
+                site: text(peer, "site")?,
+                handshakes: count(peer, "handshakes")?,
+            })
+        };
+        self.list("/peers")?.iter().map(read).collect()
+    }
+
+    /// Which prefix set counts; every swap raises it.
+    ///
+    /// # Errors
+    /// When the field is missing.
+    pub fn generation(&self) -> Result<u64> {
+        self.number("/prefixes/generation")
+    }
+
+    /// Whether packets of `interface` are judged.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn enforcing(&self, interface: &str) -> Result<bool> {
+        let mut all = self.list("/interfaces")?.iter();
+        let found = all.find(|entry| entry["name"] == interface);
+        Ok(found.is_some_and(|entry| entry["enforcing"] == true))
+    }
+}
+
+/// One counter of the packet path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The interface's name.
+    pub interface: String,
+    /// `pass`, `drop` or `would_drop`.
+    pub action: String,
+    /// The stable name of the reason.
+    pub reason: String,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of whole frames.
+    pub bytes: u64,
+}
+
+/// One address that has authenticated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The address.
+    pub address: IpAddr,
+    /// The site of its last handshake.
+    pub site: String,
+    /// How many handshakes.
+    pub handshakes: u64,
+}
+
+fn text(value: &Value, field: &str) -> Result<String> {
+    value[field].as_str().map(str::to_owned).ok_or_else(|| anyhow!("no text {field} in {value}"))
+}
+
+fn count(value: &Value, field: &str) -> Result<u64> {
+    value[field].as_u64().ok_or_else(|| anyhow!("no number {field} in {value}"))
+}

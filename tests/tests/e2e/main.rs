@@ -1,0 +1,9 @@
+//! Claims about aop, tried from outside on network namespaces. Each test's name is its claim.
+//!
+//! A claim about a refusal first shows a good peer passing, then the refusal, then that the
+//! upstream saw no connection, and then the one counter that moved. Without root every test is
+//! skipped and named; with `CI=true` that is a failure.
+#![allow(clippy::print_stderr, reason = "the test runner shows it beside a failure")]
+
+mod stage;
+mod world;

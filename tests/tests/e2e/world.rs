@@ -1,0 +1,95 @@
+//! The stage itself: without aop everybody gets through, so that what later tests see is aop's
+//! doing; and nothing outlives a world.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use aop_tests::{Family, Outcome, Pull, Upstream, World};
+
+use crate::stage::in_a_world;
+
+#[test]
+fn without_aop_edge_and_stranger_both_reach_the_origin() {
+    in_a_world(|world| {
+        let mut upstream = Upstream::listening(world, "[::]:80")?;
+        for family in Family::BOTH {
+            for place in [world.edge(), world.stranger()] {
+                let pull = Pull::bare(world, place, family).plain().port(80).path("/hello");
+                let outcome = pull.send()?;
+                ensure!(outcome.served(), "{} over {family}: {outcome}", place.netns());
+                ensure!(outcome.body() == b"the upstream answers /hello\n");
+            }
+        }
+        let peers: Vec<String> = upstream.connections()?.into_iter().map(|one| one.peer).collect();
+        let stranger = world.stranger_address(Family::V6).to_string();
+        ensure!(peers.len() == 4 && peers.iter().any(|peer| peer.contains(&stranger)), "{peers:?}");
+
+        upstream.stop();
+        let outcome = Pull::bare(world, world.edge(), Family::V4).plain().port(80).send()?;
+        ensure!(matches!(outcome, Outcome::Other(_)), "a closed port is not silence: {outcome}");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_edge_speaks_from_the_address_it_is_told_to() {
+    in_a_world(|world| {
+        let upstream = Upstream::listening(world, "[::]:80")?;
+        for family in Family::BOTH {
+            let from = world.neighbour_address(family);
+            let pull = Pull::bare(world, world.edge(), family).plain().port(80);
+            ensure!(pull.clone().source(from).send()?.served());
+            ensure!(pull.send()?.served());
+            let seen = upstream.connections()?;
+            let [.., neighbour, usual] = &seen[..] else { anyhow::bail!("{seen:?}") };
+            ensure!(neighbour.peer.contains(&from.to_string()), "{neighbour:?}");
+            ensure!(usual.peer.contains(&world.edge_address(family).to_string()), "{usual:?}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn worlds_side_by_side_do_not_see_each_other_and_leave_nothing() {
+    in_a_world(|world| {
+        let other = World::new()?;
+        let _upstream = Upstream::listening(&other, "[::]:80")?;
+        let outcome = Pull::bare(world, world.edge(), Family::V4).plain().port(80).send()?;
+        ensure!(!outcome.served(), "{outcome}");
+        let remains =
+            [Path::new("/run/netns").join(other.origin().netns()), other.dir().to_owned()];
+        ensure!(remains.iter().all(|path| path.exists()));
+        drop(other);
+        ensure!(!remains.iter().any(|path| path.exists()), "left behind: {remains:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_world_whose_maker_is_dead_is_removed_by_the_next() {
+    in_a_world(|_| {
+        // No process has this number: the kernel's limit is 2^22.
+        let dir = std::env::temp_dir().join("aop-world-99999999-0");
+        std::fs::create_dir_all(&dir)?;
+        let _next = World::new()?;
+        ensure!(!dir.exists());
+        Ok(())
+    });
+}
+
+/// What a world makes must not depend on how it ends.
+#[test]
+fn a_panic_takes_the_world_down_too() {
+    in_a_world(|_| {
+        let dir = std::sync::Mutex::new(None);
+        let caught = std::panic::catch_unwind(|| -> Result<()> {
+            let world = World::new()?;
+            *dir.lock().expect("not poisoned") = Some(world.dir().to_owned());
+            panic!("as a failed assertion does");
+        });
+        ensure!(caught.is_err());
+        let dir = dir.into_inner()?;
+        ensure!(dir.is_some_and(|dir| !dir.exists()));
+        Ok(())
+    });
+}
