@@ -128,9 +128,11 @@ impl Tally {
     pub const fn of(verdict: Verdict, mode: Mode) -> Self {
         match (verdict, mode) {
             (Verdict::Pass(reason), _) => Self(reason as u32),
-            (Verdict::Drop(reason), Mode::Enforce) => Self(Self::PASSES + reason as u32),
+            (Verdict::Drop(reason), Mode::Enforce) => {
+                Self(Self::PASSES.wrapping_add(reason as u32))
+            }
             (Verdict::Drop(reason), Mode::Observe) => {
-                Self(Self::PASSES + Self::DROPS + reason as u32)
+                Self((Self::PASSES + Self::DROPS).wrapping_add(reason as u32))
             }
         }
     }
@@ -144,12 +146,8 @@ impl Tally {
 
     /// Every counter once, with the verdict and mode that move it.
     pub fn all() -> impl Iterator<Item = (Self, Verdict, Mode)> {
-        let passes = [
-            PassReason::NotGuarded,
-            PassReason::Transit,
-            PassReason::Admitted,
-            PassReason::Proven,
-        ];
+        let passes =
+            [PassReason::NotGuarded, PassReason::Transit, PassReason::Admitted, PassReason::Proven];
         let drops = [
             DropReason::UnknownSource,
             DropReason::Malformed,

@@ -142,6 +142,12 @@ impl Extension {
         Self { kind: Self::FRAGMENT, body: vec![0, high, low, 0, 0, 0x12, 0x34] }
     }
 
+    /// Whether this is the fragment header of a whole packet.
+    #[must_use]
+    pub fn is_atomic(&self) -> bool {
+        self.kind == Self::FRAGMENT && self.body[1..3] == [0, 0]
+    }
+
     /// A header of any kind, with all of its bytes behind the first.
     #[must_use]
     pub fn raw(kind: u8, body: Vec<u8>) -> Self {
