@@ -1,0 +1,75 @@
+//! The command line: what can be asked of aop, and how it answers people and programs.
+//!
+//! Exit codes: 0 done; 1 it failed, or the configuration is bad; 2 the command line makes no sense;
+//! 3 aop stopped, but past the drain deadline and with connections cut.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is where aop speaks to its operator"
+)]
+
+mod check;
+mod run;
+mod screen;
+mod status;
+mod unload;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Makes a Linux origin answer its CDN's authenticated origin pulls, and nobody else.
+#[derive(Parser)]
+#[command(name = "aop", version, about, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done; 1 failed or bad configuration; 2 bad command line; \
+                        3 stopped past the drain deadline.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Guard and serve until SIGTERM; SIGHUP reloads the configuration
+    Run(run::Run),
+    /// Check the configuration and every file it names, changing nothing
+    Check(check::Check),
+    /// Show what the firewall and the terminator do; works without a daemon too
+    Status(status::StatusCommand),
+    /// Detach the firewall from every interface and remove its pinned maps
+    Unload(unload::Unload),
+}
+
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/aop/aop.toml")]
+    config: PathBuf,
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let answer = match Cli::parse().command {
+        Command::Run(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Unload(command) => command.run(),
+    };
+    answer.unwrap_or_else(|error| {
+        eprintln!("aop: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Writes `text` to standard output; a reader that has left early (`| head`) is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

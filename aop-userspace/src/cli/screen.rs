@@ -1,0 +1,207 @@
+//! A status on one screen: warnings first, then what is guarded, refused and seen.
+
+use std::io::{self, IsTerminal};
+
+use jiff::Timestamp;
+
+use crate::control::Status;
+
+/// Peers and identities that the screen shows; JSON has them all.
+const SHOWN: usize = 8;
+
+/// Whether colours may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Paint {
+    Colours,
+    Plain,
+}
+
+impl Paint {
+    /// Colours only on a terminal, and never with NO_COLOR.
+    pub(super) fn of_stdout() -> Self {
+        match io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+            true => Self::Colours,
+            false => Self::Plain,
+        }
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        match self {
+            Self::Colours => format!("\x1b[{code}m{text}\x1b[0m"),
+            Self::Plain => text.to_owned(),
+        }
+    }
+
+    fn good(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.wrap("1;31", text)
+    }
+
+    fn head(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+}
+
+/// The screen.
+pub(super) fn render(status: &Status, paint: Paint) -> String {
+    let mut lines = vec![headline(status, paint)];
+    for warning in &status.warnings {
+        lines.push(format!("{} {warning}", paint.bad("!")));
+    }
+    lines.push(String::new());
+    lines.extend(interfaces(status, paint));
+    lines.push(prefixes(status));
+    lines.extend(section("packets", paint, verdicts(status)));
+    lines.extend(section("handshakes", paint, handshakes(status)));
+    let more = |total: usize| match total > SHOWN {
+        true => vec![format!("and {} more: --json shows them", total - SHOWN)],
+        false => Vec::new(),
+    };
+    let peers = peers(status).into_iter().chain(more(status.peers_total)).collect();
+    lines.extend(section("authenticated peers", paint, peers));
+    let identities =
+        identities(status).into_iter().chain(more(status.identities.len())).collect();
+    lines.extend(section("client certificates seen", paint, identities));
+    lines.join("\n") + "\n"
+}
+
+fn headline(status: &Status, paint: Paint) -> String {
+    let mode = match status.mode.as_str() {
+        "enforce" => paint.good("enforcing"),
+        "observe" => paint.bad("observing"),
+        _ => paint.bad("firewall off"),
+    };
+    match &status.daemon {
+        Some(daemon) => format!(
+            "aop {}: {mode}, running for {} (process {}), {} connections open",
+            status.version,
+            span(daemon.uptime_seconds),
+            daemon.pid,
+            daemon.open_connections
+        ),
+        None => format!("aop {}: {mode}, {}", status.version, paint.bad("no daemon")),
+    }
+}
+
+fn interfaces(status: &Status, paint: Paint) -> Vec<String> {
+    let state = |attached: bool, enforcing: bool| match (attached, enforcing) {
+        (true, true) => paint.good("enforcing"),
+        (true, false) => "attached, observing".to_owned(),
+        (false, _) => paint.bad("NOT ATTACHED"),
+    };
+    status
+        .interfaces
+        .iter()
+        .map(|interface| {
+            let state = state(interface.attached, interface.enforcing);
+            format!("interface {}: {state} ({})", interface.name, interface.attach)
+        })
+        .collect()
+}
+
+fn prefixes(status: &Status) -> String {
+    let prefixes = &status.prefixes;
+    let source = prefixes.source.as_deref().unwrap_or("the maps");
+    let age = prefixes.age_seconds.map_or(String::new(), |age| format!(", read {} ago", span(age)));
+    let draining = match prefixes.draining {
+        0 => String::new(),
+        draining => format!(", {draining} draining"),
+    };
+    format!(
+        "prefixes: {} IPv4 and {} IPv6 from {source}{age}{draining}, generation {}",
+        prefixes.v4, prefixes.v6, prefixes.generation
+    )
+}
+
+fn section(title: &str, paint: Paint, rows: Vec<String>) -> Vec<String> {
+    let rows = if rows.is_empty() { vec!["none".to_owned()] } else { rows };
+    let rows = rows.into_iter().map(|row| format!("  {row}"));
+    [String::new(), paint.head(title)].into_iter().chain(rows).collect()
+}
+
+fn verdicts(status: &Status) -> Vec<String> {
+    status
+        .verdicts
+        .iter()
+        .map(|verdict| {
+            format!(
+                "{:<10} {:<15} {:>12} packets {:>15} bytes  {}",
+                verdict.action, verdict.reason, verdict.packets, verdict.bytes, verdict.interface
+            )
+        })
+        .collect()
+}
+
+fn handshakes(status: &Status) -> Vec<String> {
+    let handshakes = &status.handshakes;
+    let mut rows = vec![format!("{:>12} accepted", handshakes.accepted)];
+    if handshakes.would_refuse > 0 {
+        rows.push(format!(
+            "{:>12} from addresses that enforcing would refuse",
+            handshakes.would_refuse
+        ));
+    }
+    rows.extend(handshakes.refused.iter().map(|refused| {
+        format!("{:>12} refused: {}, site {}", refused.count, refused.reason, refused.site)
+    }));
+    rows
+}
+
+fn peers(status: &Status) -> Vec<String> {
+    let row = |peer: &crate::control::Peer| {
+        format!(
+            "{:<40} {:>8} handshakes, last {} ago, site {}",
+            peer.address.to_string(),
+            peer.handshakes,
+            since(peer.last_seen),
+            peer.site.as_deref().unwrap_or("no longer configured")
+        )
+    };
+    status.peers.iter().take(SHOWN).map(row).collect()
+}
+
+fn identities(status: &Status) -> Vec<String> {
+    let row = |identity: &crate::control::Identity| {
+        format!(
+            "{}: {} (issuer {}), ends {}, {} pulls, last {} ago, key {:.16}…",
+            identity.site,
+            identity.subject,
+            identity.issuer,
+            identity.not_after.strftime("%Y-%m-%d"),
+            identity.pulls,
+            since(identity.last_seen),
+            identity.spki_sha256
+        )
+    };
+    status.identities.iter().take(SHOWN).map(row).collect()
+}
+
+fn since(moment: Timestamp) -> String {
+    span(u64::try_from(Timestamp::now().as_second() - moment.as_second()).unwrap_or(0))
+}
+
+/// A number of seconds in its largest two units.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_show_two_units() {
+        assert_eq!(span(59), "59 s");
+        assert_eq!(span(61), "1 min 1 s");
+        assert_eq!(span(7260), "2 h 1 min");
+        assert_eq!(span(90_000), "1 d 1 h");
+    }
+}

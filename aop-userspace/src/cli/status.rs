@@ -1,0 +1,50 @@
+//! `aop status`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{ConfigFile, print, screen};
+use crate::{
+    config::Config,
+    control::{self, AskError, FirewallSource, Status, from_firewall},
+    firewall,
+};
+
+#[derive(Args)]
+pub(super) struct StatusCommand {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Print JSON, with stable names
+    #[arg(long)]
+    json: bool,
+}
+
+impl StatusCommand {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = Config::load(&self.file.config)?;
+        let status = match control::ask(&config.fixed.paths.runtime) {
+            Ok(status) => status,
+            Err(AskError::NotRunning(_)) => without_daemon(&config)?,
+            Err(error) => return Err(error.into()),
+        };
+        if self.json {
+            print(&format!("{}\n", serde_json::to_string_pretty(&status)?))?;
+        } else {
+            print(&screen::render(&status, screen::Paint::of_stdout()))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What the pinned maps tell by themselves.
+fn without_daemon(config: &Config) -> anyhow::Result<Status> {
+    let sites: Vec<String> = config.live.sites.iter().map(|site| site.name.clone()).collect();
+    let reading = firewall::read(&config.fixed.paths.pins)?;
+    let mut status = from_firewall(&FirewallSource { reading: reading.as_ref(), sites: &sites });
+    status.warnings.push(match reading {
+        Some(_) => "no daemon runs: packets are still judged, and no origin pull is served".into(),
+        None => "no daemon runs, and no firewall is loaded".into(),
+    });
+    Ok(status)
+}

@@ -1,0 +1,13 @@
+//! How a running daemon is asked: one status document, over a Unix socket that only its owner may
+//! open, and the lock that keeps two daemons apart.
+
+mod lock;
+mod report;
+mod socket;
+
+pub use lock::{InstanceLock, LockError};
+pub use report::{
+    DaemonReport, FirewallSource, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer,
+    Prefixes, Refused, Status, Verdict, from_firewall,
+};
+pub use socket::{AskError, ControlSocket, ask};

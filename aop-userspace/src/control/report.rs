@@ -1,0 +1,243 @@
+//! The status document. Its names are stable: fields are added, never renamed.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use aop_common::{Mode, layout::site_id};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{config::PrefixSource, firewall::Reading};
+
+/// Peers that one document shows; the latest ones.
+pub const MAX_PEERS_SHOWN: usize = 1000;
+
+/// Everything `aop status` knows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of aop that answers.
+    pub version: String,
+    /// The daemon, or `null` where none runs and the pinned maps speak alone.
+    pub daemon: Option<DaemonReport>,
+    /// `enforce`, `observe` or `off`.
+    pub mode: String,
+    /// The guarded interfaces.
+    pub interfaces: Vec<Interface>,
+    /// The admitted prefixes.
+    pub prefixes: Prefixes,
+    /// The packet counters that are not zero.
+    pub verdicts: Vec<Verdict>,
+    /// The terminator's counters.
+    pub handshakes: Handshakes,
+    /// Authenticated peers, the latest first, at most [`MAX_PEERS_SHOWN`].
+    pub peers: Vec<Peer>,
+    /// How many authenticated peers are remembered.
+    pub peers_total: usize,
+    /// The client certificates that were really presented.
+    pub identities: Vec<Identity>,
+    /// What an operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// The process that answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DaemonReport {
+    /// Its process id.
+    pub pid: u32,
+    /// Seconds since it was ready.
+    pub uptime_seconds: u64,
+    /// Connections that are open now.
+    pub open_connections: u64,
+}
+
+/// A guarded interface.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// `native` or `generic`.
+    pub attach: String,
+    /// Whether the packet program runs on it.
+    pub attached: bool,
+    /// Whether what is to be dropped is dropped.
+    pub enforcing: bool,
+}
+
+/// The admitted prefixes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Prefixes {
+    /// `cloudflare`, `inline` or a path; `null` where no daemon knows.
+    pub source: Option<String>,
+    /// IPv4 prefixes, the operator's extra ones included.
+    pub v4: usize,
+    /// IPv6 prefixes.
+    pub v6: usize,
+    /// Prefixes that left the list and still admit their authenticated peers.
+    pub draining: usize,
+    /// Seconds since the list was read; `null` where no daemon knows.
+    pub age_seconds: Option<u64>,
+    /// Counts the lists that have been applied.
+    pub generation: u32,
+}
+
+/// A packet counter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The interface.
+    pub interface: String,
+    /// `pass`, `drop` or `would_drop`.
+    pub action: String,
+    /// Why.
+    pub reason: String,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of whole frames.
+    pub bytes: u64,
+}
+
+/// The terminator's counters since the daemon started.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Handshakes {
+    /// Authenticated handshakes.
+    pub accepted: u64,
+    /// Connections from addresses that enforcing would have refused.
+    pub would_refuse: u64,
+    /// Refused connections.
+    pub refused: Vec<Refused>,
+}
+
+/// Refused connections of one site for one reason.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Refused {
+    /// The site, or `-` where none was found.
+    pub site: String,
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// An authenticated peer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// The site of its last handshake; `null` where the configuration no longer has it.
+    pub site: Option<String>,
+    /// Authenticated handshakes.
+    pub handshakes: u64,
+    /// When the first one was.
+    pub first_seen: Timestamp,
+    /// When the last one was.
+    pub last_seen: Timestamp,
+}
+
+/// A client certificate that the edge presented.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Identity {
+    /// The site it was presented to.
+    pub site: String,
+    /// Its subject.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// SHA-256 of its public key, in hex.
+    pub spki_sha256: String,
+    /// Its serial number, in hex.
+    pub serial: String,
+    /// When it ends.
+    pub not_after: Timestamp,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When it was last seen.
+    pub last_seen: Timestamp,
+    /// How often it was seen.
+    pub pulls: u64,
+}
+
+/// The part of a status that the pinned maps tell by themselves.
+#[derive(Debug)]
+pub struct FirewallSource<'a> {
+    /// What the pins said; `None` where nothing is pinned.
+    pub reading: Option<&'a Reading>,
+    /// The names that the peers map's site marks may stand for.
+    pub sites: &'a [String],
+}
+
+/// A status of the firewall alone.
+#[must_use]
+pub fn from_firewall(source: &FirewallSource<'_>) -> Status {
+    let mut status = Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        daemon: None,
+        mode: "off".to_owned(),
+        interfaces: Vec::new(),
+        prefixes: Prefixes::default(),
+        verdicts: Vec::new(),
+        handshakes: Handshakes::default(),
+        peers: Vec::new(),
+        peers_total: 0,
+        identities: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let Some(reading) = source.reading else { return status };
+    let enforce = reading.mode == Mode::Enforce;
+    status.mode = if enforce { "enforce" } else { "observe" }.to_owned();
+    status.interfaces = reading
+        .interfaces
+        .iter()
+        .map(|interface| Interface {
+            name: interface.name.clone(),
+            attach: interface.attach.to_owned(),
+            attached: interface.attached,
+            enforcing: interface.attached && enforce,
+        })
+        .collect();
+    let (v4, v6) = reading.admission.admitted();
+    let draining = reading.admission.draining();
+    let generation = reading.generation;
+    status.prefixes = Prefixes { source: None, v4, v6, draining, age_seconds: None, generation };
+    status.verdicts = reading
+        .verdicts
+        .iter()
+        .map(|verdict| Verdict {
+            interface: verdict.interface.clone(),
+            action: verdict.action.to_owned(),
+            reason: verdict.reason.to_owned(),
+            packets: verdict.count.packets,
+            bytes: verdict.count.bytes,
+        })
+        .collect();
+    let names: HashMap<u64, &String> =
+        source.sites.iter().map(|name| (site_id(name), name)).collect();
+    status.peers_total = reading.peers.len();
+    status.peers = reading
+        .peers
+        .iter()
+        .take(MAX_PEERS_SHOWN)
+        .map(|peer| Peer {
+            address: peer.address,
+            site: names.get(&peer.facts.site).map(|name| (*name).clone()),
+            handshakes: peer.facts.handshakes,
+            first_seen: timestamp(peer.facts.first_seen),
+            last_seen: timestamp(peer.facts.last_seen),
+        })
+        .collect();
+    status
+}
+
+/// The moment that many seconds after 1970 began; that beginning itself where there is none.
+pub(crate) fn timestamp(unix_seconds: u64) -> Timestamp {
+    i64::try_from(unix_seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// How a prefix source is called in a status.
+pub(crate) fn source_name(source: &PrefixSource) -> String {
+    match source {
+        PrefixSource::Cloudflare => "cloudflare".to_owned(),
+        PrefixSource::File(path) => path.display().to_string(),
+        PrefixSource::Inline(_) => "inline".to_owned(),
+    }
+}

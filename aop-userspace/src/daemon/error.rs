@@ -1,0 +1,50 @@
+//! Why the daemon does not start, or keeps what it had.
+
+use std::{io, path::PathBuf};
+
+use crate::{
+    config::ConfigError, control::LockError, firewall::FirewallError, prefixes::PrefixError,
+    terminator::BindError, tls::SitesError,
+};
+
+/// The first thing that is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The prefix list.
+    #[error(transparent)]
+    Prefixes(#[from] PrefixError),
+    /// A certificate, key or anchor of a site.
+    #[error(transparent)]
+    Sites(#[from] SitesError),
+    /// A listening address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The firewall.
+    #[error("firewall: {0}")]
+    Firewall(#[from] FirewallError),
+    /// Another daemon.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The control socket.
+    #[error("cannot open the control socket in {}: {error}; correct paths.runtime", .path.display())]
+    Control {
+        /// The runtime directory.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A reload wants what only a restart can do.
+    #[error("{}: changes to {} need a restart (`systemctl restart aop`)", .file.display(), .keys.join(", "))]
+    NeedsRestart {
+        /// The configuration.
+        file: PathBuf,
+        /// The keys that differ.
+        keys: Vec<&'static str>,
+    },
+    /// The process itself.
+    #[error("the system refuses what every process may: {0}")]
+    Runtime(io::Error),
+}

@@ -1,0 +1,91 @@
+//! A new configuration in place of the old one, as a whole or not at all.
+
+use std::{path::Path, sync::PoisonError};
+
+use ipnet::IpNet;
+
+use super::{Daemon, DaemonError, Prepared, prepare};
+use crate::{
+    config::{Fixed, Live},
+    firewall,
+    prefixes::{Admission, monotonic_seconds},
+    terminator,
+    tls::Sites,
+};
+
+impl Daemon {
+    /// Reloads `file`, and says how that went. On any error the old configuration serves on.
+    pub(super) fn reload(&self, file: &Path) {
+        match self.try_reload(file) {
+            Ok(()) => tracing::info!(file = %file.display(), "reloaded"),
+            Err(error) => tracing::error!("not reloaded, the old configuration serves on: {error}"),
+        }
+    }
+
+    fn try_reload(&self, file: &Path) -> Result<(), DaemonError> {
+        let prepared = prepare(file)?;
+        let keys = differing(&self.fixed, &prepared.config.fixed);
+        if !keys.is_empty() {
+            return Err(DaemonError::NeedsRestart { file: file.into(), keys });
+        }
+        prepared.warn();
+        let Prepared { config, prefixes, sites, .. } = prepared;
+        let mut admission = Admission::default();
+        match &self.firewall {
+            Some(firewall) => {
+                let mut firewall = firewall.lock().unwrap_or_else(PoisonError::into_inner);
+                // The only step that can fail comes first.
+                firewall.apply(|found| {
+                    admission = next_admission(found, &prefixes, &config.live);
+                    policy(&admission, &config.live)
+                })?;
+            }
+            None => admission = next_admission(&self.gate.admission(), &prefixes, &config.live),
+        }
+        self.gate.replace(admission, config.live.mode);
+        self.service.reload(terminator_policy(sites, &config.live));
+        self.facts.replace(&config.live);
+        Ok(())
+    }
+}
+
+/// The admission that follows `found`.
+pub(super) fn next_admission(found: &Admission, prefixes: &[IpNet], live: &Live) -> Admission {
+    found.followed_by(prefixes, live.drain, monotonic_seconds())
+}
+
+/// What packets are judged by.
+pub(super) fn policy(admission: &Admission, live: &Live) -> firewall::Policy {
+    firewall::Policy { mode: live.mode, ports: live.ports, admission: admission.clone() }
+}
+
+/// What handshakes are judged by.
+pub(super) fn terminator_policy(sites: Sites, live: &Live) -> terminator::Policy {
+    terminator::Policy { sites, deadline: live.deadline }
+}
+
+fn differing(old: &Fixed, new: &Fixed) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    match (&old.firewall, &new.firewall) {
+        (Some(old), Some(new)) => {
+            if old.interfaces != new.interfaces {
+                keys.push("firewall.interfaces");
+            }
+            if old.attach != new.attach {
+                keys.push("firewall.attach");
+            }
+        }
+        (None, None) => {}
+        (Some(_), None) | (None, Some(_)) => keys.push("firewall.mode (to or from off)"),
+    }
+    if old.listeners != new.listeners {
+        keys.push("listener.bind");
+    }
+    if old.paths != new.paths {
+        keys.push("paths");
+    }
+    if old.connections != new.connections {
+        keys.push("limits.connections");
+    }
+    keys
+}

@@ -1,0 +1,125 @@
+//! What can go wrong with the firewall, and what the operator can do about it.
+
+use std::{error::Error, io, path::PathBuf};
+
+use aop_common::layout::{LAYOUT_VERSION, SLOTS};
+use rustix::io::Errno;
+
+/// Why the firewall cannot do what it should. Each message names the thing and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum FirewallError {
+    #[error(
+        "this aop was built without its packet program; build it with `cargo xtask build-ebpf` \
+         and build aop again, or set firewall.mode = \"off\""
+    )]
+    NoObject,
+    #[error("the kernel cannot list the interfaces: {0}")]
+    Netlink(io::Error),
+    #[error(
+        "no interface carries a default route, so \"auto\" finds none; \
+         name the interfaces in firewall.interfaces"
+    )]
+    NoDefaultRoute,
+    #[error(
+        "interface {name:?} does not exist; correct firewall.interfaces. This host has {}",
+        .known.join(", ")
+    )]
+    UnknownInterface { name: String, known: Vec<String> },
+    #[error(
+        "interface {name:?} carries no Ethernet frames, and the packet program reads nothing else; \
+         guard the Ethernet interface beneath it"
+    )]
+    NotEthernet { name: String },
+    #[error(
+        "interface {interface:?} already runs another XDP program, {program}; it is left alone. \
+         Remove it (`ip link set {interface} xdp off`, or stop its owner), or guard another interface"
+    )]
+    ForeignProgram { interface: String, program: String },
+    #[error(
+        "interface {interface:?} refuses the {mode} XDP mode: {error}; \
+         set firewall.attach = \"auto\" or \"generic\""
+    )]
+    ModeRefused { interface: String, mode: &'static str, error: String },
+    #[error("more than {SLOTS} interfaces have been guarded; `aop unload` and start again")]
+    NoSlot,
+    #[error(
+        "{} is not on a bpffs, and pins live nowhere else; \
+         `mount -t bpf bpf /sys/fs/bpf`, or correct paths.pins", .0.display()
+    )]
+    NotBpffs(PathBuf),
+    #[error(
+        "{} holds pins of layout {found}, and this aop has layout {LAYOUT_VERSION}; \
+         `aop unload` removes them (packets pass unjudged until the next start)",
+        .path.display()
+    )]
+    OtherLayout { path: PathBuf, found: String },
+    #[error(
+        "{}: the pinned map has {found}, not {expected}; it is not used. \
+         `aop unload` removes it (packets pass unjudged until the next start)", .path.display()
+    )]
+    MapLayout { path: PathBuf, found: String, expected: String },
+    #[error("{}: {error}", .path.display())]
+    Pin { path: PathBuf, error: io::Error },
+    #[error(
+        "no privilege to {doing}; run aop as root or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, \
+         or set firewall.mode = \"off\""
+    )]
+    Privilege { doing: String },
+    #[error("the kernel refuses to {doing}: {detail}")]
+    Kernel { doing: String, detail: String },
+}
+
+impl FirewallError {
+    /// What aya says about `doing`.
+    pub(super) fn kernel(doing: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
+        let doing = doing.into();
+        match errno(error) {
+            Some(Errno::PERM | Errno::ACCESS) if !verifier_spoke(error) => Self::Privilege { doing },
+            Some(_) | None => Self::Kernel { doing, detail: chain(error) },
+        }
+    }
+
+    pub(super) fn pin(path: impl Into<PathBuf>, error: io::Error) -> Self {
+        let path = path.into();
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                Self::Privilege { doing: format!("use {}", path.display()) }
+            }
+            _ => Self::Pin { path, error },
+        }
+    }
+}
+
+/// The system's error number somewhere behind `error`.
+pub(super) fn errno(error: &(dyn Error + 'static)) -> Option<Errno> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && let Some(code) = io.raw_os_error()
+        {
+            return Some(Errno::from_raw_os_error(code));
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// A program that the verifier rejects answers with EACCES as well.
+fn verifier_spoke(error: &(dyn Error + 'static)) -> bool {
+    chain(error).contains("processed ")
+}
+
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}

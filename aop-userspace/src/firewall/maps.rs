@@ -1,0 +1,241 @@
+//! The shared maps, typed, and how a policy is written into them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use aop_common::{
+    Tally,
+    layout::{
+        Counter, InterfaceName, MAX_PEERS, MAX_PREFIXES, Peer, PeerKey, Ports, Prefix, SLOTS,
+        Settings,
+    },
+};
+use aya::{
+    Ebpf, Pod,
+    maps::{
+        Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, MapType, PerCpuArray,
+        lpm_trie::Key,
+    },
+};
+use ipnet::IpNet;
+
+use super::{Policy, error::FirewallError, pins::Pins};
+use crate::prefixes::Admission;
+
+/// What a map of the layout looks like to the kernel.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Shape {
+    pub(super) name: &'static str,
+    kind: MapType,
+    key: usize,
+    value: usize,
+    entries: usize,
+    flags: u32,
+}
+
+/// BPF_F_NO_PREALLOC, which the kernel demands of a trie.
+const NO_PREALLOC: u32 = 1;
+const INDEX: usize = size_of::<u32>();
+
+/// Every pinned map.
+pub(super) const LAYOUT: [Shape; 9] = [
+    array("SETTINGS", size_of::<Settings>(), 1),
+    array("GUARDED", size_of::<Ports>(), 1),
+    trie("PREFIXES_V4_A", 4),
+    trie("PREFIXES_V4_B", 4),
+    trie("PREFIXES_V6_A", 16),
+    trie("PREFIXES_V6_B", 16),
+    Shape {
+        name: "PEERS",
+        kind: MapType::LruHash,
+        key: size_of::<PeerKey>(),
+        value: size_of::<Peer>(),
+        entries: MAX_PEERS,
+        flags: 0,
+    },
+    Shape {
+        name: "VERDICTS",
+        kind: MapType::PerCpuArray,
+        key: INDEX,
+        value: size_of::<Counter>(),
+        entries: (SLOTS * Tally::COUNT) as usize,
+        flags: 0,
+    },
+    array("INTERFACES", size_of::<InterfaceName>(), SLOTS as usize),
+];
+
+const fn array(name: &'static str, value: usize, entries: usize) -> Shape {
+    Shape { name, kind: MapType::Array, key: INDEX, value, entries, flags: 0 }
+}
+
+const fn trie(name: &'static str, address: usize) -> Shape {
+    let (key, value) = (INDEX + address, size_of::<Prefix>());
+    Shape { name, kind: MapType::LpmTrie, key, value, entries: MAX_PREFIXES, flags: NO_PREALLOC }
+}
+
+/// Compares the maps that are pinned already with [`LAYOUT`].
+pub(super) fn check_pinned(pins: &Pins) -> Result<(), FirewallError> {
+    for shape in &LAYOUT {
+        let path = pins.map(shape.name);
+        if !path.exists() {
+            continue;
+        }
+        let map_info = MapInfo::from_pin(&path);
+        let info = map_info
+            .map_err(|error| FirewallError::kernel(format!("open {}", path.display()), &error))?;
+        let found = Shape {
+            name: shape.name,
+            kind: info.map_type().unwrap_or(MapType::Unspecified),
+            key: info.key_size() as usize,
+            value: info.value_size() as usize,
+            entries: info.max_entries() as usize,
+            flags: info.map_flags(),
+        };
+        if found != *shape {
+            let (found, expected) = (found.to_string(), shape.to_string());
+            return Err(FirewallError::MapLayout { path, found, expected });
+        }
+    }
+    Ok(())
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, key, value, entries, flags, .. } = self;
+        write!(f, "{kind:?} {key}+{value} bytes × {entries}, flags {flags}")
+    }
+}
+
+type Trie<A> = LpmTrie<MapData, A, Prefix>;
+
+/// Open maps.
+pub(super) struct Maps {
+    settings: Array<MapData, Settings>,
+    guarded: Array<MapData, Ports>,
+    v4: [Trie<[u8; 4]>; 2],
+    v6: [Trie<[u8; 16]>; 2],
+    pub(super) peers: HashMap<MapData, PeerKey, Peer>,
+    verdicts: PerCpuArray<MapData, Counter>,
+    interfaces: Array<MapData, InterfaceName>,
+}
+
+impl Maps {
+    /// The pinned maps, which must all be there.
+    pub(super) fn pinned(pins: &Pins) -> Result<Self, FirewallError> {
+        check_pinned(pins)?;
+        Self::open(|name| Map::from_map_data(MapData::from_pin(pins.map(name))?))
+            .map_err(|error| FirewallError::kernel("open the pinned maps", &error))
+    }
+
+    /// The maps of a program that has its own.
+    pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, FirewallError> {
+        let missing = |name: &str| MapError::InvalidName { name: name.to_owned() };
+        Self::open(|name| ebpf.take_map(name).ok_or_else(|| missing(name)))
+            .map_err(|error| FirewallError::kernel("open the maps", &error))
+    }
+
+    fn open(mut map: impl FnMut(&str) -> Result<Map, MapError>) -> Result<Self, MapError> {
+        Ok(Self {
+            settings: map("SETTINGS")?.try_into()?,
+            guarded: map("GUARDED")?.try_into()?,
+            v4: [map("PREFIXES_V4_A")?.try_into()?, map("PREFIXES_V4_B")?.try_into()?],
+            v6: [map("PREFIXES_V6_A")?.try_into()?, map("PREFIXES_V6_B")?.try_into()?],
+            peers: map("PEERS")?.try_into()?,
+            verdicts: map("VERDICTS")?.try_into()?,
+            interfaces: map("INTERFACES")?.try_into()?,
+        })
+    }
+
+    /// Writes `policy`: the idle prefix set first, then one word that makes it the active one.
+    pub(super) fn apply(&mut self, policy: &Policy) -> Result<(), FirewallError> {
+        self.try_apply(policy).map_err(|error| FirewallError::kernel("write the policy", &error))
+    }
+
+    fn try_apply(&mut self, policy: &Policy) -> Result<(), MapError> {
+        let generation = self.settings.get(&0, 0)?.generation.wrapping_add(1);
+        let [v4, v6] = [usize::from(generation & 1 == 1); 2];
+        let (v4, v6) = (&mut self.v4[v4], &mut self.v6[v6]);
+        clear(v4)?;
+        clear(v6)?;
+        for (prefix, entry) in policy.admission.entries() {
+            let length = u32::from(prefix.prefix_len());
+            match prefix.addr() {
+                IpAddr::V4(address) => v4.insert(&Key::new(length, address.octets()), entry, 0)?,
+                IpAddr::V6(address) => v6.insert(&Key::new(length, address.octets()), entry, 0)?,
+            }
+        }
+        self.guarded.set(0, policy.ports, 0)?;
+        self.settings.set(0, Settings { mode: policy.mode as u32, generation }, 0)
+    }
+
+    /// The settings in force.
+    pub(super) fn settings(&self) -> Result<Settings, FirewallError> {
+        self.settings.get(&0, 0).map_err(|error| FirewallError::kernel("read SETTINGS", &error))
+    }
+
+    /// The active prefix set.
+    pub(super) fn admission(&self) -> Result<Admission, FirewallError> {
+        let active = usize::from(self.settings()?.second_set());
+        let failed = |error| FirewallError::kernel("read the prefixes", &error);
+        let mut entries = Vec::new();
+        for item in self.v4[active].iter() {
+            let (key, entry) = item.map_err(failed)?;
+            entries.push((net(IpAddr::V4(Ipv4Addr::from(key.data())), key.prefix_len()), entry));
+        }
+        for item in self.v6[active].iter() {
+            let (key, entry) = item.map_err(failed)?;
+            entries.push((net(IpAddr::V6(Ipv6Addr::from(key.data())), key.prefix_len()), entry));
+        }
+        let entries = entries.into_iter().filter_map(|(net, entry)| Some((net?, entry))).collect();
+        Ok(Admission::from_entries(entries))
+    }
+
+    /// The counter slot of the interface, which it keeps as long as the maps live.
+    pub(super) fn slot(&mut self, interface: &str) -> Result<u32, FirewallError> {
+        let names = self.slot_names()?;
+        if let Some(slot) = names.iter().position(|name| name.as_deref() == Some(interface)) {
+            return Ok(slot as u32);
+        }
+        let free = names.iter().position(Option::is_none).ok_or(FirewallError::NoSlot)? as u32;
+        let mut name = InterfaceName::default();
+        for (byte, from) in name.0.iter_mut().zip(interface.bytes()) {
+            *byte = from;
+        }
+        self.interfaces
+            .set(free, name, 0)
+            .map_err(|error| FirewallError::kernel("write INTERFACES", &error))?;
+        Ok(free)
+    }
+
+    /// The interface behind each slot.
+    pub(super) fn slot_names(&self) -> Result<Vec<Option<String>>, FirewallError> {
+        let name = |InterfaceName(bytes): InterfaceName| {
+            let text: Vec<u8> = bytes.into_iter().take_while(|byte| *byte != 0).collect();
+            String::from_utf8(text).ok().filter(|text| !text.is_empty())
+        };
+        let names: Result<Vec<_>, _> =
+            self.interfaces.iter().map(|found| found.map(name)).collect();
+        names.map_err(|error| FirewallError::kernel("read INTERFACES", &error))
+    }
+
+    /// The counters of a slot, summed over the CPUs, in the order of [`Tally::all`].
+    pub(super) fn counters(&self, slot: u32) -> Result<Vec<Counter>, FirewallError> {
+        let counter = |(tally, ..): (Tally, _, _)| {
+            let cpus = self.verdicts.get(&(slot * Tally::COUNT + tally.index()), 0)?;
+            Ok(cpus.iter().fold(Counter::default(), |sum, cpu| Counter {
+                packets: sum.packets + cpu.packets,
+                bytes: sum.bytes + cpu.bytes,
+            }))
+        };
+        let counters: Result<Vec<_>, MapError> = Tally::all().map(counter).collect();
+        counters.map_err(|error| FirewallError::kernel("read VERDICTS", &error))
+    }
+}
+
+fn clear<A: Pod>(trie: &mut Trie<A>) -> Result<(), MapError> {
+    let keys: Vec<Key<A>> = trie.keys().collect::<Result<_, _>>()?;
+    keys.iter().try_for_each(|key| trie.remove(key))
+}
+
+fn net(address: IpAddr, length: u32) -> Option<IpNet> {
+    IpNet::new(address, u8::try_from(length).ok()?).ok()
+}

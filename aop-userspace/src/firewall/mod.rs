@@ -1,0 +1,197 @@
+//! The firewall: the XDP program on its interfaces, and the maps that it shares.
+//!
+//! Everything that must outlive the daemon is pinned on a bpffs: the links keep the program
+//! attached, the maps keep policy, peers and counters. A start adopts what it finds, swapping the
+//! program under the link, so that no packet passes unjudged. Nothing here decides about a packet:
+//! that is `aop_common::judge`.
+
+mod attach;
+mod error;
+mod interfaces;
+mod maps;
+mod object;
+mod peers;
+mod pins;
+mod reading;
+mod trial;
+
+use std::{io, path::Path};
+
+use aop_common::{Mode, layout::Ports};
+use aya::Ebpf;
+use aya_log::EbpfLogger;
+pub use error::FirewallError;
+use maps::Maps;
+pub use peers::PinnedPeers;
+use pins::Pins;
+pub use reading::{InterfaceReading, PeerReading, Reading, VerdictReading};
+pub use trial::{Trial, TrialFrame};
+
+use crate::{
+    config::{FirewallConfig, Interfaces},
+    prefixes::Admission,
+};
+
+/// What packets are judged by. Applied as a whole.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// How verdicts are carried out.
+    pub mode: Mode,
+    /// The guarded ports.
+    pub ports: Ports,
+    /// Who is admitted, and who drains.
+    pub admission: Admission,
+}
+
+/// What the packet path tells of single packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PacketLog {
+    /// Nothing, at no cost.
+    #[default]
+    Off,
+    /// Each verdict.
+    Debug,
+}
+
+/// The program on its interfaces. Dropping it leaves everything attached: see [`unload`].
+pub struct Firewall {
+    pins: Pins,
+    maps: Maps,
+    programs: Vec<Ebpf>,
+    log: PacketLog,
+}
+
+impl Firewall {
+    /// Guards the configured interfaces under the policy that `policy` makes of the one found in
+    /// the maps (an empty one at first).
+    ///
+    /// # Errors
+    /// An interface is unknown, not Ethernet or owned by another program; privileges, a bpffs or
+    /// kernel support are missing; pins have another layout. Then nothing has changed.
+    pub fn start(
+        config: &FirewallConfig,
+        pins: &Path,
+        log: PacketLog,
+        policy: impl FnOnce(&Admission) -> Policy,
+    ) -> Result<Self, FirewallError> {
+        let wanted = wanted(&config.interfaces)?;
+        let pins = Pins::open(pins)?;
+        let before = pins.links()?;
+        let fresh = before.is_empty() && !pins.has_maps();
+        let started = Self::load_and_attach(config, &pins, log, &wanted, policy);
+        if started.is_err() {
+            pins.forget_all_but(&before);
+            if fresh {
+                pins.remove()?;
+            }
+        }
+        started
+    }
+
+    fn load_and_attach(
+        config: &FirewallConfig,
+        pins: &Pins,
+        log: PacketLog,
+        wanted: &[interfaces::Interface],
+        policy: impl FnOnce(&Admission) -> Policy,
+    ) -> Result<Self, FirewallError> {
+        for interface in wanted {
+            attach::check_owner(interface, pins)?;
+        }
+        object::create_maps(pins)?;
+        let mut maps = Maps::pinned(pins)?;
+        let mut programs = Vec::new();
+        for interface in wanted {
+            let slot = maps.slot(&interface.name)?;
+            programs.push(object::load(slot, log, pins)?);
+        }
+        maps.apply(&policy(&maps.admission()?))?;
+        for (interface, program) in wanted.iter().zip(&mut programs) {
+            let mode = attach::attach(object::xdp(program)?, interface, config.attach, pins)?;
+            tracing::info!(interface = interface.name, attach = mode.name(), "guarding");
+        }
+        for link in pins.links()? {
+            if !wanted.iter().any(|interface| interface.name == link.interface) {
+                tracing::info!(interface = link.interface, "no longer guarded: detached");
+                pins.detach(&link)?;
+            }
+        }
+        Ok(Self { pins: pins.clone(), maps, programs, log })
+    }
+
+    /// Replaces the policy by the one that `policy` makes of the present admission. Packets see the
+    /// old prefixes or the new ones, never a mixture.
+    ///
+    /// # Errors
+    /// The kernel refuses a write; the old prefixes stay.
+    pub fn apply(
+        &mut self,
+        policy: impl FnOnce(&Admission) -> Policy,
+    ) -> Result<(), FirewallError> {
+        let next = policy(&self.maps.admission()?);
+        self.maps.apply(&next)
+    }
+
+    /// The peers map, for whoever learns who authenticated.
+    ///
+    /// # Errors
+    /// The pin cannot be opened.
+    pub fn peers(&self) -> Result<PinnedPeers, FirewallError> {
+        PinnedPeers::open(&self.pins)
+    }
+
+    /// Readers of what the programs log, one for each interface; none while the log is off.
+    ///
+    /// # Errors
+    /// A program's log buffer cannot be opened.
+    pub fn loggers(&mut self) -> io::Result<Vec<EbpfLogger<&'static dyn log::Log>>> {
+        match self.log {
+            PacketLog::Off => Ok(Vec::new()),
+            PacketLog::Debug => self
+                .programs
+                .iter_mut()
+                .map(|program| EbpfLogger::init(program).map_err(io::Error::other))
+                .collect(),
+        }
+    }
+}
+
+/// What the pinned maps and links say, whether or not a daemon runs. `None` where nothing is
+/// pinned.
+///
+/// # Errors
+/// Pins exist and cannot be read.
+pub fn read(pins: &Path) -> Result<Option<Reading>, FirewallError> {
+    reading::read(pins)
+}
+
+/// Detaches the program from every interface and removes every pin, of any layout version. Says
+/// which interfaces it detached.
+///
+/// # Errors
+/// A pin cannot be removed.
+pub fn unload(pins: &Path) -> Result<Vec<String>, FirewallError> {
+    pins::unload(pins)
+}
+
+fn wanted(config: &Interfaces) -> Result<Vec<interfaces::Interface>, FirewallError> {
+    let all = interfaces::list().map_err(FirewallError::Netlink)?;
+    let names = match config {
+        Interfaces::Named(names) => names.clone(),
+        Interfaces::Auto => interfaces::with_default_route(&all).map_err(FirewallError::Netlink)?,
+    };
+    if names.is_empty() {
+        return Err(FirewallError::NoDefaultRoute);
+    }
+    let find = |name: &String| match all.iter().find(|interface| interface.name == *name) {
+        None => Err(FirewallError::UnknownInterface {
+            name: name.clone(),
+            known: all.iter().map(|interface| interface.name.clone()).collect(),
+        }),
+        Some(interface) if !interface.ethernet => {
+            Err(FirewallError::NotEthernet { name: name.clone() })
+        }
+        Some(interface) => Ok(interface.clone()),
+    };
+    names.iter().map(find).collect()
+}

@@ -1,0 +1,125 @@
+//! The program without an interface: runs frames through it in the kernel and tells what it did.
+//!
+//! The maps are its own, so a trial shares nothing with a firewall that guards the host.
+
+use std::{net::IpAddr, time::Duration};
+
+use aop_common::{
+    Action, Tally,
+    layout::{Counter, Peer},
+};
+use aya::{
+    Ebpf,
+    programs::{TestRun, TestRunOptions},
+};
+
+use super::{PacketLog, Policy, error::FirewallError, maps::Maps, object, peers};
+
+/// XDP_DROP and XDP_PASS, from the kernel's bpf.h.
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+
+/// A loaded program with maps of its own.
+pub struct Trial {
+    ebpf: Ebpf,
+    maps: Maps,
+    slot: u32,
+}
+
+/// What became of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialFrame {
+    /// What the program returned: passed or dropped.
+    pub action: Action,
+    /// Every counter that moved, and by how much.
+    pub moved: Vec<(Tally, Counter)>,
+}
+
+impl Trial {
+    /// Loads the program under `policy`, counting in `slot`.
+    ///
+    /// # Errors
+    /// As [`Firewall::start`](super::Firewall::start), without an interface.
+    pub fn new(policy: &Policy, slot: u32, log: PacketLog) -> Result<Self, FirewallError> {
+        let mut ebpf = object::load_unpinned(slot, log)?;
+        let mut maps = Maps::of(&mut ebpf)?;
+        maps.apply(policy)?;
+        Ok(Self { ebpf, maps, slot })
+    }
+
+    /// Replaces the policy.
+    ///
+    /// # Errors
+    /// The kernel refuses a write.
+    pub fn apply(&mut self, policy: &Policy) -> Result<(), FirewallError> {
+        self.maps.apply(policy)
+    }
+
+    /// Writes an authenticated peer.
+    ///
+    /// # Errors
+    /// The kernel refuses a write.
+    pub fn authenticate(&mut self, address: IpAddr) -> Result<(), FirewallError> {
+        let peer = Peer { first_seen: 0, last_seen: 0, handshakes: 1, site: 0 };
+        self.maps
+            .peers
+            .insert(peers::key(address), peer, 0)
+            .map_err(|error| FirewallError::kernel("write PEERS", &error))
+    }
+
+    /// How many instructions the verifier walked.
+    #[must_use]
+    pub fn verified_instructions(&mut self) -> Option<u32> {
+        object::xdp(&mut self.ebpf).ok()?.info().ok()?.verified_instruction_count()
+    }
+
+    /// Runs one frame (at least 14 bytes, the kernel's minimum) as if it had come in on interface
+    /// `ifindex`.
+    ///
+    /// # Errors
+    /// The kernel refuses to run the frame.
+    pub fn run(&mut self, frame: &[u8], ifindex: u32) -> Result<TrialFrame, FirewallError> {
+        let before = self.maps.counters(self.slot)?;
+        let (returned, _) = self.repeat(frame, ifindex, 1)?;
+        let after = self.maps.counters(self.slot)?;
+        let moved = Tally::all().zip(before.iter().zip(&after)).filter(|(_, (a, b))| a != b);
+        let by = |((tally, ..), (a, b)): ((Tally, _, _), (&Counter, &Counter))| {
+            let packets = b.packets.wrapping_sub(a.packets);
+            (tally, Counter { packets, bytes: b.bytes.wrapping_sub(a.bytes) })
+        };
+        Ok(TrialFrame { action: returned, moved: moved.map(by).collect() })
+    }
+
+    /// Runs one frame `times` times and tells the mean duration of a run.
+    ///
+    /// # Errors
+    /// The kernel refuses to run the frame, or the program returned neither pass nor drop.
+    pub fn repeat(
+        &mut self,
+        frame: &[u8],
+        ifindex: u32,
+        times: u32,
+    ) -> Result<(Action, Duration), FirewallError> {
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        let context: Vec<u8> =
+            [0, length, 0, ifindex, 0, 0].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect();
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: Some(&context),
+            repeat: times,
+            ..TestRunOptions::default()
+        };
+        let result = object::xdp(&mut self.ebpf)?
+            .test_run(options)
+            .map_err(|error| FirewallError::kernel("run a frame", &error))?;
+        match result.return_value {
+            XDP_PASS => Ok((Action::Pass, result.duration)),
+            XDP_DROP => Ok((Action::Drop, result.duration)),
+            other => Err(FirewallError::Kernel {
+                doing: "carry out a verdict".to_owned(),
+                detail: format!("the program returned {other}"),
+            }),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What the terminator has seen: connections by outcome, and the certificates that authenticated.
+//!
+//! Bounded in memory whatever peers do: refusals are booked under a configured site or under `-`,
+//! never under a name that a peer chose, and a site keeps the identities that it saw last.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use crate::tls::{Identity, Refusal};
+
+/// Identities that are kept for each site.
+const IDENTITIES: usize = 256;
+
+/// The site of connections that reached none.
+pub(super) const NO_SITE: &str = "-";
+
+/// Counters since start. Reloading does not reset them.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    open: AtomicU64,
+    accepted: AtomicU64,
+    would_refuse: AtomicU64,
+    refused: Mutex<HashMap<(Arc<str>, Refusal), u64>>,
+    identities: Mutex<HashMap<Arc<str>, HashMap<Identity, Seen>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    first: u64,
+    last: u64,
+    pulls: u64,
+}
+
+/// A ledger at one moment. Every connection that ended its handshake is in `accepted` or in one
+/// `refused`, never in both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerSnapshot {
+    /// Connections that are open now, handshakes included.
+    pub open: u64,
+    /// Origin pulls that were relayed.
+    pub accepted: u64,
+    /// Connections from addresses that are not admitted, let in because the firewall observes.
+    pub would_refuse: u64,
+    /// Refusals, by site and reason.
+    pub refused: Vec<RefusedCount>,
+    /// Certificates that authenticated, by site, the last seen first.
+    pub identities: Vec<Sighting>,
+}
+
+/// How often a site refused for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedCount {
+    /// The site's name, or `-` where no site was reached.
+    pub site: Arc<str>,
+    /// The reason.
+    pub refusal: Refusal,
+    /// Connections.
+    pub count: u64,
+}
+
+/// A certificate that authenticated for a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The site's name.
+    pub site: Arc<str>,
+    /// The certificate.
+    pub identity: Identity,
+    /// Seconds since 1970.
+    pub first_seen: u64,
+    /// Seconds since 1970.
+    pub last_seen: u64,
+    /// Handshakes.
+    pub pulls: u64,
+}
+
+/// An open connection, counted until it is dropped.
+pub(super) struct Opened(Arc<Ledger>);
+
+impl Ledger {
+    /// Its state now.
+    #[must_use]
+    pub fn snapshot(&self) -> LedgerSnapshot {
+        let mut refused: Vec<_> = held(&self.refused)
+            .iter()
+            .map(|((site, refusal), &count)| RefusedCount { site: site.clone(), refusal: *refusal, count })
+            .collect();
+        refused.sort_by(|a, b| (&a.site, a.refusal.name()).cmp(&(&b.site, b.refusal.name())));
+        let mut identities = Vec::new();
+        for (site, seen) in held(&self.identities).iter() {
+            identities.extend(seen.iter().map(|(identity, seen)| Sighting {
+                site: site.clone(),
+                identity: identity.clone(),
+                first_seen: seen.first,
+                last_seen: seen.last,
+                pulls: seen.pulls,
+            }));
+        }
+        identities.sort_by(|a, b| a.site.cmp(&b.site).then(b.last_seen.cmp(&a.last_seen)));
+        LedgerSnapshot {
+            open: self.open.load(Relaxed),
+            accepted: self.accepted.load(Relaxed),
+            would_refuse: self.would_refuse.load(Relaxed),
+            refused,
+            identities,
+        }
+    }
+
+    pub(super) fn open(self: &Arc<Self>) -> Opened {
+        self.open.fetch_add(1, Relaxed);
+        Opened(self.clone())
+    }
+
+    pub(super) fn accepted(&self) {
+        self.accepted.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn would_refuse(&self) {
+        self.would_refuse.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn refused(&self, site: &Arc<str>, refusal: Refusal) {
+        *held(&self.refused).entry((site.clone(), refusal)).or_default() += 1;
+    }
+
+    pub(super) fn authenticated(&self, site: &Arc<str>, identity: &Identity, now: u64) {
+        let mut sites = held(&self.identities);
+        let seen = sites.entry(site.clone()).or_default();
+        if let Some(known) = seen.get_mut(identity) {
+            known.last = now;
+            known.pulls += 1;
+            return;
+        }
+        if seen.len() >= IDENTITIES {
+            let oldest = seen.iter().min_by_key(|(_, seen)| seen.last).map(|(id, _)| id.clone());
+            oldest.and_then(|oldest| seen.remove(&oldest));
+        }
+        seen.insert(identity.clone(), Seen { first: now, last: now, pulls: 1 });
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The counters stay usable whatever happened to a thread that held them.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(serial: usize) -> Identity {
+        Identity {
+            subject: "CN=edge".into(),
+            issuer: "CN=ca".into(),
+            serial: serial.to_string(),
+            spki_sha256: "00".into(),
+            not_before: 1,
+            not_after: 2,
+        }
+    }
+
+    #[test]
+    fn a_site_keeps_the_identities_that_it_saw_last() {
+        let ledger = Ledger::default();
+        let site: Arc<str> = "example.com".into();
+        ledger.authenticated(&site, &identity(0), 0);
+        for serial in 1..IDENTITIES {
+            ledger.authenticated(&site, &identity(serial), serial as u64);
+        }
+        ledger.authenticated(&site, &identity(0), 1000);
+        ledger.authenticated(&site, &identity(IDENTITIES), 1001);
+        let seen = ledger.snapshot().identities;
+        assert_eq!(seen.len(), IDENTITIES);
+        assert_eq!((seen[0].identity.serial.as_str(), seen[0].pulls), ("256", 1));
+        let zero = (seen[1].identity.serial.as_str(), seen[1].first_seen, seen[1].pulls);
+        assert_eq!(zero, ("0", 0, 2));
+        assert!(!seen.iter().any(|sighting| sighting.identity.serial == "1"));
+    }
+}

@@ -1,0 +1,112 @@
+//! The listening sockets. All are bound, or none is kept.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Connections that the kernel completes and queues while none is accepted.
+const BACKLOG: i32 = 4096;
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+/// An address that cannot be listened on, and what to do.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}: {error}{remedy}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why not.
+    #[source]
+    pub error: io::Error,
+    remedy: String,
+}
+
+/// Listens on all `addresses`. An IPv6 address takes no IPv4 connections.
+///
+/// # Errors
+/// The first address that cannot be had. None stays bound.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<Listener>, BindError> {
+    addresses
+        .iter()
+        .map(|&address| {
+            let remedy = |error| BindError { address, remedy: remedy(&error, address), error };
+            Listener::new(address).map_err(remedy)
+        })
+        .collect()
+}
+
+impl Listener {
+    fn new(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // What is accepted inherits these.
+        tune(SockRef::from(&socket))?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let socket = TcpListener::from_std(StdListener::from(socket))?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn poll_accept(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        self.socket.poll_accept(context)
+    }
+}
+
+/// No waiting for more to send, and a dead far end is noticed within two minutes. There is no idle
+/// timeout beside this: the edge keeps idle connections for a quarter of an hour.
+pub(super) fn tune(socket: SockRef<'_>) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_nodelay(true)
+}
+
+fn remedy(error: &io::Error, address: SocketAddr) -> String {
+    let port = address.port();
+    // Each kind has its own remedy, and the others have none.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "; another process has port {port}: `ss -ltnp 'sport = :{port}'` names it"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "; port {port} needs CAP_NET_BIND_SERVICE or root \
+             (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            "; this machine has no such address: `ip address` lists those it has".into()
+        }
+        _ => String::new(),
+    }
+}

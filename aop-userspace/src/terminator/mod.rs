@@ -1,0 +1,20 @@
+//! The terminator: from listening sockets to relayed origin pulls.
+//!
+//! [`bind`] takes the addresses before anything is served. A [`Service`] accepts on them, one slot
+//! for each connection, asks the [`Gate`](crate::edge::Gate) about the address and
+//! [`tls`](crate::tls) about the certificate, writes the peer down, and relays what is permitted.
+//! What happened is counted in the [`Ledger`] and told in one closing log line.
+//!
+//! It decides nothing about trust: addresses are the gate's, certificates are TLS's.
+
+mod connection;
+mod ledger;
+mod listeners;
+mod proxy;
+mod relay;
+mod service;
+mod upstream;
+
+pub use ledger::{Ledger, LedgerSnapshot, RefusedCount, Sighting};
+pub use listeners::{BindError, Listener, bind};
+pub use service::{Drained, Policy, Service};

@@ -1,0 +1,89 @@
+//! Which refusal an error of rustls is.
+//!
+//! Every variant is named, so that a new one in rustls is at least met by the compiler's eye when
+//! the list is next read. Two verdicts come wrapped: rustls has no name for a certificate of
+//! version 1 and for a CA as leaf, and hands out webpki's error.
+
+use std::io;
+
+use rustls::{CertificateError, Error, InvalidMessage, OtherError, PeerMisbehaved};
+
+use super::refusal::{Refusal, Refused};
+
+/// The refusal that `error`, from reading or writing handshake bytes, amounts to.
+pub(super) fn judge(error: &io::Error) -> Refused {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(tls) => Refused::new(refusal(tls)).because(tls.to_string()),
+        None => Refused::new(Refusal::PeerGone).because(error.to_string()),
+    }
+}
+
+fn refusal(error: &Error) -> Refusal {
+    match error {
+        Error::NoCertificatesPresented => Refusal::CertificateRequired,
+        Error::InvalidCertificate(error) => certificate(error),
+        Error::InvalidCertRevocationList(_) => Refusal::BadCertificate,
+        Error::AlertReceived(_) => Refusal::PeerAlert,
+        Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName)
+        | Error::InvalidMessage(InvalidMessage::InvalidServerName) => Refusal::NoName,
+        Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::InvalidEncryptedClientHello(_)
+        | Error::InvalidMessage(_)
+        | Error::UnsupportedNameType
+        | Error::DecryptError
+        | Error::EncryptError
+        | Error::PeerIncompatible(_)
+        | Error::PeerMisbehaved(_)
+        | Error::General(_)
+        | Error::FailedToGetCurrentTime
+        | Error::FailedToGetRandomBytes
+        | Error::HandshakeNotComplete
+        | Error::PeerSentOversizedRecord
+        | Error::NoApplicationProtocol
+        | Error::BadMaxFragmentSize
+        | Error::InconsistentKeys(_)
+        | Error::Other(_)
+        | _ => Refusal::Protocol,
+    }
+}
+
+#[expect(deprecated, reason = "rustls still has the variants that it no longer makes")]
+fn certificate(error: &CertificateError) -> Refusal {
+    match error {
+        CertificateError::UnknownIssuer => Refusal::UnknownCa,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Refusal::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Refusal::NotYetValid
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            Refusal::WrongUsage
+        }
+        CertificateError::Other(other) => wrapped(other),
+        CertificateError::BadEncoding
+        | CertificateError::Revoked
+        | CertificateError::UnhandledCriticalExtension
+        | CertificateError::UnknownRevocationStatus
+        | CertificateError::ExpiredRevocationList
+        | CertificateError::ExpiredRevocationListContext { .. }
+        | CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithm
+        | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+        | CertificateError::NotValidForName
+        | CertificateError::NotValidForNameContext { .. }
+        | CertificateError::InvalidOcspResponse
+        | CertificateError::ApplicationVerificationFailure
+        | _ => Refusal::BadCertificate,
+    }
+}
+
+fn wrapped(other: &OtherError) -> Refusal {
+    match other.0.downcast_ref::<webpki::Error>() {
+        Some(error) if *error == webpki::Error::UnsupportedCertVersion => {
+            Refusal::CertificateVersion
+        }
+        Some(error) if *error == webpki::Error::CaUsedAsEndEntity => Refusal::CaAsLeaf,
+        Some(_) | None => Refusal::BadCertificate,
+    }
+}

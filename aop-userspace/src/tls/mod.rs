@@ -1,0 +1,31 @@
+//! TLS: who may pull, proven by a certificate.
+//!
+//! [`Sites`] are what is served, built whole from the configuration or not at all. [`accept`] turns
+//! a TCP connection into an [`OriginPull`], and [`authorize`] turns that into a [`Permit`]: neither
+//! can be made in another way, so that no relaying skips a check. Everything else ends as a
+//! [`Refused`] with a named [`Refusal`].
+//!
+//! This module decides by certificate and name alone. Addresses and upstreams are the terminator's.
+//! Only here are rustls' configurations built.
+
+mod acceptor;
+mod anchors;
+mod cloudflare;
+mod error;
+mod farewell;
+mod identity;
+mod judgement;
+mod pem;
+mod plain;
+mod pull;
+mod refusal;
+mod server;
+mod sites;
+mod validity;
+
+pub use acceptor::accept;
+pub use error::{FileError, FileProblem, SitesError, SitesProblem};
+pub use identity::Identity;
+pub use pull::{OriginPull, Permit, authorize};
+pub use refusal::{Fault, Refusal, Refused};
+pub use sites::{Site, Sites};

@@ -1,0 +1,73 @@
+//! Reading PEM files: certificates, keys, and an error that says what was found instead.
+
+use std::{fs, path::Path};
+
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer,
+    pem::{PemObject, SectionKind},
+};
+
+use super::error::{FileError, FileProblem};
+
+/// All certificates of `file`, in order; one at least.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let text = read(file)?;
+    let mut certificates = Vec::new();
+    let mut keys = 0_usize;
+    for section in sections(file, &text) {
+        let (kind, der) = section?;
+        if kind == SectionKind::Certificate {
+            certificates.push(CertificateDer::from(der));
+        } else if is_key(kind) {
+            keys += 1;
+        }
+    }
+    match (certificates.is_empty(), keys) {
+        (false, _) => Ok(certificates),
+        (true, 0) if is_encrypted_key(&text) => Err(FileProblem::KeyInstead.of(file)),
+        (true, 0) => Err(FileProblem::NoCertificate.of(file)),
+        (true, _) => Err(FileProblem::KeyInstead.of(file)),
+    }
+}
+
+/// The first private key of `file`.
+pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
+    let text = read(file)?;
+    for section in sections(file, &text) {
+        let (kind, der) = section?;
+        if let Some(key) = PrivateKeyDer::from_pem(kind, der) {
+            return Ok(key);
+        }
+    }
+    match is_encrypted_key(&text) {
+        true => Err(FileProblem::EncryptedKey.of(file)),
+        false => Err(FileProblem::NoKey.of(file)),
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, FileError> {
+    let text = fs::read(file).map_err(|error| FileProblem::Unreadable(error).of(file))?;
+    match text.iter().all(u8::is_ascii_whitespace) {
+        true => Err(FileProblem::Empty.of(file)),
+        false => Ok(text),
+    }
+}
+
+fn sections<'a>(
+    file: &'a Path,
+    text: &'a [u8],
+) -> impl Iterator<Item = Result<(SectionKind, Vec<u8>), FileError>> + 'a {
+    <(SectionKind, Vec<u8>)>::pem_slice_iter(text).map(|section| {
+        section.map_err(|error| FileProblem::Malformed(error.to_string()).of(file))
+    })
+}
+
+fn is_key(kind: SectionKind) -> bool {
+    [SectionKind::PrivateKey, SectionKind::RsaPrivateKey, SectionKind::EcPrivateKey].contains(&kind)
+}
+
+/// PKCS #8 says so in the label, which the PEM reader skips; the older form says so in a header.
+fn is_encrypted_key(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED")
+}

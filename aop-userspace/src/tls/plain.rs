@@ -1,0 +1,64 @@
+//! What arrives on the port and is not TLS.
+//!
+//! One byte tells: every TLS connection begins with a handshake record, 0x16. That byte is only
+//! looked at, never taken; everything finer is left to rustls, since a ClientHello may be split
+//! anywhere.
+
+use std::io;
+
+use tokio::{io::AsyncReadExt, net::TcpStream};
+
+const HANDSHAKE: u8 = 0x16;
+
+const METHODS: [&[u8]; 10] = [
+    b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ",
+    b"PATCH ", b"PRI ",
+];
+
+/// Tells an HTTP client in its own language.
+pub(super) const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
+    Content-Length: 47\r\nConnection: close\r\n\r\nThis port speaks TLS: use https:// to reach it.\n";
+
+/// What the first bytes are.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    Tls,
+    Http,
+    Garbage,
+    Nothing,
+}
+
+/// Waits for the first byte, and where it is not TLS's for enough to know more.
+pub(super) async fn opening(stream: &mut TcpStream) -> io::Result<Opening> {
+    let mut bytes = [0; 8];
+    if stream.peek(&mut bytes[..1]).await? == 0 {
+        return Ok(Opening::Nothing);
+    }
+    if bytes[0] == HANDSHAKE {
+        return Ok(Opening::Tls);
+    }
+    let mut filled = 0;
+    while METHODS.iter().any(|method| method.starts_with(&bytes[..filled])) {
+        match stream.read(&mut bytes[filled..]).await? {
+            0 => break,
+            n => filled += n,
+        }
+        if METHODS.iter().any(|method| bytes[..filled].starts_with(method)) {
+            return Ok(Opening::Http);
+        }
+    }
+    Ok(Opening::Garbage)
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_as_long_as_it_says() {
+        let text = std::str::from_utf8(ANSWER).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+    }
+}

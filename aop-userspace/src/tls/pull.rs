@@ -1,0 +1,104 @@
+//! The proof that a peer may be relayed, in two steps that cannot be skipped.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::{
+    identity::Identity,
+    refusal::{Refusal, Refused},
+    sites::Site,
+};
+use crate::config::Host;
+
+/// A finished handshake in which the peer's certificate was verified for a site. Made by
+/// [`accept`](super::accept) alone; it does not give its stream away.
+pub struct OriginPull {
+    pub(super) stream: TlsStream<TcpStream>,
+    pub(super) site: Arc<Site>,
+    pub(super) host: Host,
+    pub(super) peer: SocketAddr,
+    pub(super) identity: Identity,
+}
+
+/// An origin pull that may be relayed. Made by [`authorize`] alone.
+pub struct Permit(OriginPull);
+
+/// Looks at a finished handshake once more, in our own code, and permits it to be relayed.
+///
+/// # Errors
+/// The handshake resumed an earlier one, came without a certificate, or was for another name than
+/// the site answers for. Each would be a fault in what stands before, and is refused here.
+pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
+    let (_, session) = pull.stream.get_ref();
+    let refuse = |refusal, why: &str| Err(Refused::new(refusal).at(&pull.site).because(why));
+    match session.handshake_kind() {
+        Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
+        Some(HandshakeKind::Resumed) | None => {
+            return refuse(Refusal::Protocol, "the handshake was not a full one");
+        }
+    }
+    if session.peer_certificates().is_none_or(<[_]>::is_empty) {
+        return refuse(Refusal::CertificateRequired, "the session holds no certificate");
+    }
+    if session.server_name().and_then(|name| name.parse().ok()).as_ref() != Some(&pull.host)
+        || !pull.site.answers(&pull.host)
+    {
+        return refuse(Refusal::UnknownName, "the session is for another name");
+    }
+    Ok(Permit(pull))
+}
+
+impl OriginPull {
+    /// The site that it is for.
+    #[must_use]
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    /// The name that the peer asked for.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The peer's address, never IPv6-mapped.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Who the peer's certificate says it is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The TLS version.
+    #[must_use]
+    pub fn version(&self) -> Option<ProtocolVersion> {
+        self.stream.get_ref().1.protocol_version()
+    }
+
+    /// The cipher suite.
+    #[must_use]
+    pub fn cipher(&self) -> Option<CipherSuite> {
+        Some(self.stream.get_ref().1.negotiated_cipher_suite()?.suite())
+    }
+}
+
+impl Permit {
+    /// The origin pull that is permitted.
+    #[must_use]
+    pub fn pull(&self) -> &OriginPull {
+        &self.0
+    }
+
+    /// The peer's bytes, in clear.
+    #[must_use]
+    pub fn into_stream(self) -> TlsStream<TcpStream> {
+        self.0.stream
+    }
+}

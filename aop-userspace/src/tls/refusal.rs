@@ -1,0 +1,213 @@
+//! Why a connection was refused: a closed list of names, whose fault each is, and what to do.
+//!
+//! The names are stable: they index the counters, label logs and metrics, and stand in alerts that
+//! operators write. Add, never rename.
+
+use std::{fmt, sync::Arc};
+
+use tokio::net::TcpStream;
+
+use super::{farewell, sites::Site};
+
+/// The commands that make a certificate which every verifier takes.
+macro_rules! issue {
+    () => {
+        "printf 'basicConstraints=critical,CA:FALSE\\nkeyUsage=critical,digitalSignature\\n\
+         extendedKeyUsage=clientAuth\\n' > leaf.ext; openssl x509 -req -in leaf.csr -CA ca.pem \
+         -CAkey ca.key -CAcreateserial -days 365 -extfile leaf.ext -out leaf.pem"
+    };
+}
+/// Why a connection was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Refusal {
+    /// The peer presented no certificate.
+    CertificateRequired,
+    /// No client CA of the site signed the peer's certificate.
+    UnknownCa,
+    /// The certificate is for another purpose than client authentication.
+    WrongUsage,
+    /// The certificate, or one in its chain, has run out.
+    Expired,
+    /// The certificate, or one in its chain, is not valid yet.
+    NotYetValid,
+    /// The certificate is of X.509 version 1.
+    CertificateVersion,
+    /// The certificate is a CA's, self-signed ones included.
+    CaAsLeaf,
+    /// The certificate is bad in another way: encoding, signature, revocation, constraints.
+    BadCertificate,
+    /// No site answers for the name in the ClientHello.
+    UnknownName,
+    /// The ClientHello names no host.
+    NoName,
+    /// The peer speaks plain HTTP.
+    NotTls,
+    /// The first bytes are no ClientHello.
+    BadHello,
+    /// ClientHello or handshake were not finished in time.
+    Deadline,
+    /// The peer's address is not admitted.
+    NotAdmitted,
+    /// The peer closed or reset the connection before the handshake was finished.
+    PeerGone,
+    /// The peer broke off the handshake with an alert: it does not like what we present.
+    PeerAlert,
+    /// No common version or cipher, or a breach of the TLS protocol.
+    Protocol,
+    /// The site's upstream could not be reached.
+    UpstreamUnreachable,
+}
+
+/// Who can mend a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Whoever connected.
+    Peer,
+    /// The operator: a certificate was issued or installed wrongly.
+    Operator,
+    /// The application behind the site.
+    Upstream,
+}
+
+impl Refusal {
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CertificateRequired => "certificate_required",
+            Self::UnknownCa => "unknown_ca",
+            Self::WrongUsage => "wrong_usage",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::CertificateVersion => "certificate_version",
+            Self::CaAsLeaf => "ca_as_leaf",
+            Self::BadCertificate => "bad_certificate",
+            Self::UnknownName => "unknown_name",
+            Self::NoName => "no_name",
+            Self::NotTls => "not_tls",
+            Self::BadHello => "bad_hello",
+            Self::Deadline => "deadline",
+            Self::NotAdmitted => "not_admitted",
+            Self::PeerGone => "peer_gone",
+            Self::PeerAlert => "peer_alert",
+            Self::Protocol => "protocol",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+        }
+    }
+
+    /// Who can mend it.
+    #[must_use]
+    pub const fn whose(self) -> Fault {
+        match self {
+            Self::CertificateRequired
+            | Self::UnknownCa
+            | Self::BadCertificate
+            | Self::UnknownName
+            | Self::NoName
+            | Self::NotTls
+            | Self::BadHello
+            | Self::Deadline
+            | Self::NotAdmitted
+            | Self::PeerGone
+            | Self::Protocol => Fault::Peer,
+            Self::WrongUsage
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::CertificateVersion
+            | Self::CaAsLeaf
+            | Self::PeerAlert => Fault::Operator,
+            Self::UpstreamUnreachable => Fault::Upstream,
+        }
+    }
+
+    /// What an operator can do, where there is something.
+    #[must_use]
+    pub const fn help(self) -> Option<&'static str> {
+        match self {
+            Self::CertificateRequired => Some(
+                "if the CDN connected, switch authenticated origin pulls on for this host",
+            ),
+            Self::UnknownCa => Some(
+                "if the CDN connected, add the CA that signed its certificate to the site's client_ca",
+            ),
+            Self::WrongUsage => Some(
+                "issue the edge's certificate with extendedKeyUsage=clientAuth, or without that extension",
+            ),
+            Self::Expired => Some("issue and upload a new certificate for the edge"),
+            Self::NotYetValid => Some("check this machine's clock, then the certificate's dates"),
+            Self::CertificateVersion => Some(concat!(
+                "the edge's certificate is X.509 v1 (openssl x509 -req without extensions). ",
+                "Issue a v3 one: ", issue!()
+            )),
+            Self::CaAsLeaf => Some(concat!(
+                "the edge presents a CA certificate (openssl req -x509 makes one). ",
+                "Sign a certificate with it and upload that: ", issue!()
+            )),
+            Self::UnknownName => Some("if the host is yours, add it to a site's hosts"),
+            Self::NotAdmitted => {
+                Some("if the address is the CDN's or yours, its prefix is missing from the list or from firewall.extra")
+            }
+            Self::PeerAlert => Some(
+                "the CDN may not trust the server certificate (Full (strict) wants a public or an origin CA)",
+            ),
+            Self::UpstreamUnreachable => {
+                Some("start the application, or correct the site's upstream")
+            }
+            Self::BadCertificate
+            | Self::NoName
+            | Self::NotTls
+            | Self::BadHello
+            | Self::Deadline
+            | Self::PeerGone
+            | Self::Protocol => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A connection that was refused.
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// The site that it was meant for, once that was known.
+    pub site: Option<Arc<Site>>,
+    /// The particulars, fit for a log.
+    pub detail: String,
+    stream: Option<TcpStream>,
+}
+
+impl Refused {
+    /// A refusal without particulars.
+    #[must_use]
+    pub fn new(refusal: Refusal) -> Self {
+        Self { refusal, site: None, detail: String::new(), stream: None }
+    }
+
+    /// The same, of a connection for `site`.
+    #[must_use]
+    pub fn at(self, site: &Arc<Site>) -> Self {
+        Self { site: Some(site.clone()), ..self }
+    }
+
+    /// The same, with particulars.
+    #[must_use]
+    pub fn because(self, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+
+    pub(super) fn on(self, stream: TcpStream) -> Self {
+        Self { stream: Some(stream), ..self }
+    }
+
+    /// Closes the connection, so that the peer gets to read why.
+    pub async fn farewell(self) {
+        if let Some(stream) = self.stream {
+            farewell::close(stream).await;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The TLS configuration of one site: what we present, whom we believe, and nothing resumed.
+
+use std::sync::Arc;
+
+use rustls::{
+    Error, InconsistentKeys, RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, TrustAnchor},
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    sign::{CertifiedKey, SingleCertAndKey},
+    version::{TLS12, TLS13},
+};
+
+use super::{
+    anchors,
+    error::{FileError, FileProblem, SitesProblem},
+    pem,
+    validity::Validity,
+};
+use crate::config::{SiteConfig, Warning};
+
+/// Reads the files of `site` and builds its configuration.
+///
+/// Resumption is off in both versions: a resumed session would bypass the verifier, and with it
+/// every change of trust since the first handshake.
+pub(super) fn config(
+    site: &SiteConfig,
+    provider: &Arc<CryptoProvider>,
+    now: u64,
+    warnings: &mut Vec<Warning>,
+) -> Result<ServerConfig, SitesProblem> {
+    let pair = pair(site, provider, now, warnings)?;
+    let mut roots: Vec<TrustAnchor<'static>> = Vec::new();
+    for client_ca in &site.client_ca {
+        roots.extend(anchors::load(client_ca, now, warnings)?);
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(
+        Arc::new(RootCertStore { roots }),
+        provider.clone(),
+    )
+    .build()?;
+    let mut config = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    Ok(config)
+}
+
+/// The server certificate with its chain and key, checked to belong together.
+fn pair(
+    site: &SiteConfig,
+    provider: &CryptoProvider,
+    now: u64,
+    warnings: &mut Vec<Warning>,
+) -> Result<CertifiedKey, SitesProblem> {
+    let chain = pem::certificates(&site.certificate)?;
+    remark_on_dates(site, &chain, now, warnings)?;
+    let key = provider.key_provider.load_private_key(pem::key(&site.key)?).map_err(|error| {
+        FileProblem::Malformed(format!("its key cannot be used ({error})")).of(&site.key)
+    })?;
+    let pair = CertifiedKey::new(chain, key);
+    match pair.keys_match() {
+        // Unknown: a key that cannot tell its public half. The first handshake would.
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
+        Err(Error::InconsistentKeys(_)) => Err(SitesProblem::KeyMismatch {
+            certificate: site.certificate.clone(),
+            key: site.key.clone(),
+        }),
+        Err(error) => Err(FileProblem::Malformed(format!("its first certificate is refused ({error})"))
+            .of(&site.certificate)
+            .into()),
+    }
+}
+
+fn remark_on_dates(
+    site: &SiteConfig,
+    chain: &[CertificateDer<'_>],
+    now: u64,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), FileError> {
+    for certificate in chain {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|error| {
+            FileProblem::Malformed(format!("a certificate in it is not X.509 ({error})"))
+                .of(&site.certificate)
+        })?;
+        if let Some(remark) = Validity::from(&parsed).remark(now) {
+            let file = site.certificate.display();
+            warnings.push(Warning(format!("server certificate {file} {remark}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! The sites that are served, and the one way to find a site by its host.
+
+use std::{collections::HashMap, sync::Arc};
+
+use rustls::{ServerConfig, crypto::aws_lc_rs};
+
+use super::{error::SitesError, server, validity};
+use crate::config::{Host, HostPattern, ProxyProtocol, SiteConfig, Upstream, Warning};
+
+/// All sites. With none, nobody is served.
+#[derive(Default)]
+pub struct Sites {
+    exact: HashMap<Host, Arc<Site>>,
+    below: HashMap<Host, Arc<Site>>,
+}
+
+/// One site, ready to serve.
+pub struct Site {
+    name: Arc<str>,
+    hosts: Vec<HostPattern>,
+    upstream: Upstream,
+    proxy: ProxyProtocol,
+    tls: Arc<ServerConfig>,
+}
+
+impl Sites {
+    /// Reads all files that `configs` name and builds the sites, with what an operator should know
+    /// about those files.
+    ///
+    /// # Errors
+    /// A file is missing, unreadable, empty, malformed or of the wrong kind, or a key does not
+    /// belong to its certificate. No site is built then.
+    pub fn build(configs: &[SiteConfig]) -> Result<(Self, Vec<Warning>), SitesError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let now = validity::now();
+        let mut sites = Self::default();
+        let mut warnings = Vec::new();
+        for config in configs {
+            let tls = server::config(config, &provider, now, &mut warnings)
+                .map_err(|problem| SitesError { site: config.name.clone(), problem })?;
+            sites.add(Arc::new(Site {
+                name: config.name.as_str().into(),
+                hosts: config.hosts.clone(),
+                upstream: config.upstream.clone(),
+                proxy: config.proxy,
+                tls: Arc::new(tls),
+            }));
+        }
+        // Sites often share their files; one word about each is enough.
+        let mut said = std::collections::HashSet::new();
+        warnings.retain(|warning| said.insert(warning.0.clone()));
+        Ok((sites, warnings))
+    }
+
+    /// The site that answers for `host`: by its own name first, then by a star one label up.
+    #[must_use]
+    pub fn find(&self, host: &Host) -> Option<&Arc<Site>> {
+        self.exact.get(host).or_else(|| self.below.get(&host.parent()?))
+    }
+
+    fn add(&mut self, site: Arc<Site>) {
+        for pattern in &site.hosts {
+            match pattern {
+                HostPattern::Exact(host) => self.exact.insert(host.clone(), site.clone()),
+                HostPattern::Below(host) => self.below.insert(host.clone(), site.clone()),
+            };
+        }
+    }
+}
+
+impl Site {
+    /// Its name, as in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Where its bytes go.
+    #[must_use]
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Which PROXY header its upstream gets.
+    #[must_use]
+    pub fn proxy(&self) -> ProxyProtocol {
+        self.proxy
+    }
+
+    /// Whether it answers for `host`.
+    #[must_use]
+    pub fn answers(&self, host: &Host) -> bool {
+        let parent = host.parent();
+        self.hosts.iter().any(|pattern| match pattern {
+            HostPattern::Exact(own) => own == host,
+            HostPattern::Below(own) => Some(own) == parent.as_ref(),
+        })
+    }
+
+    pub(super) fn tls(&self) -> &Arc<ServerConfig> {
+        &self.tls
+    }
+}

@@ -1,0 +1,329 @@
+//! The packet program in the kernel against the policy on the host: the same frames through both,
+//! and verdict, reason and moved counters compared. Needs root.
+#![allow(missing_docs, reason = "a test")]
+
+use std::{net::IpAddr, process::Command, thread};
+
+use aop_common::{
+    Action, Bytes, DropReason, Mode, PassReason, Standing, Tally, Verdict,
+    corpus::{Generator, HostFacts, Scene, fixtures},
+    judge,
+    layout::{Counter, Ports, Prefix},
+};
+use aop_userspace::{
+    firewall::{PacketLog, Policy, Trial, TrialFrame},
+    prefixes::{Admission, monotonic_seconds},
+};
+use ipnet::IpNet;
+use nix::{
+    net::if_::if_nametoindex,
+    sched::{CloneFlags, unshare},
+};
+
+/// The kernel runs no shorter frame (ETH_HLEN).
+const SHORTEST: usize = 14;
+const GENERATED: usize = 20_000;
+const SLOT: u32 = 3;
+
+#[test]
+fn every_fixture_gets_the_same_verdict_reason_and_counter_in_the_kernel() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let facts = Scene::FIXED.facts();
+        let mut trial = trial(Mode::Enforce);
+        for fixture in fixtures().into_iter().filter(|it| it.frame.len() >= SHORTEST) {
+            let verdict = judge(&Bytes(&fixture.frame), &facts);
+            assert_eq!(verdict, fixture.verdict, "{} on the host", fixture.name);
+            let ran = trial.run(&fixture.frame, ifindex).expect("the frame runs");
+            let owed = owed(verdict, Mode::Enforce, fixture.frame.len());
+            assert_eq!(ran, owed, "{} in the kernel", fixture.name);
+        }
+    });
+}
+
+#[test]
+fn generated_frames_agree_when_enforcing() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let facts = Scene::FIXED.facts();
+        let found = disagreements(Mode::Enforce, ifindex, |frame| judge(&Bytes(frame), &facts));
+        assert_eq!(found, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn generated_frames_agree_when_observing_and_none_is_dropped() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let facts = Scene::FIXED.facts();
+        let found = disagreements(Mode::Observe, ifindex, |frame| judge(&Bytes(frame), &facts));
+        assert_eq!(found, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn generated_frames_agree_on_a_host_that_forwards_to_others() {
+    in_a_host_that_forwards(Forwarding::On, |ifindex| {
+        let facts = Scene::FIXED.forwarding_facts();
+        let found = disagreements(Mode::Enforce, ifindex, |frame| judge(&Bytes(frame), &facts));
+        assert_eq!(found, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn the_comparison_bites_a_policy_that_lets_fragments_through() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let facts = Scene::FIXED.facts();
+        let found = disagreements(Mode::Enforce, ifindex, |frame| {
+            match judge(&Bytes(frame), &facts) {
+                Verdict::Drop(DropReason::Fragment) => Verdict::Pass(PassReason::NotGuarded),
+                verdict => verdict,
+            }
+        });
+        assert!(!found.is_empty(), "a wrong policy was taken for the right one");
+    });
+}
+
+#[test]
+fn the_comparison_bites_a_reason_that_is_wrong_under_the_same_action() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let facts = Scene::FIXED.facts();
+        let found = disagreements(Mode::Enforce, ifindex, |frame| {
+            match judge(&Bytes(frame), &facts) {
+                Verdict::Drop(DropReason::Malformed) => Verdict::Drop(DropReason::UnknownSource),
+                verdict => verdict,
+            }
+        });
+        assert!(!found.is_empty(), "a wrong reason was taken for the right one");
+    });
+}
+
+#[test]
+fn a_new_policy_replaces_the_old_one_as_a_whole_removals_included() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let mut trial = trial(Mode::Enforce);
+        let frame = syn_from(Scene::FIXED.v4.admitted);
+        assert_eq!(trial.run(&frame, ifindex).expect("runs").action, Action::Pass);
+        let mut nobody = policy(Mode::Enforce);
+        nobody.admission = Admission::default();
+        for _ in 0..3 {
+            trial.apply(&nobody).expect("applied");
+            assert_eq!(trial.run(&frame, ifindex).expect("runs").action, Action::Drop);
+            trial.apply(&policy(Mode::Enforce)).expect("applied");
+            assert_eq!(trial.run(&frame, ifindex).expect("runs").action, Action::Pass);
+        }
+    });
+}
+
+#[test]
+fn a_prefix_whose_draining_is_over_admits_not_even_its_peers() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let mut trial = trial(Mode::Enforce);
+        let frame = syn_from(Scene::FIXED.v4.peer);
+        assert_eq!(
+            trial.run(&frame, ifindex).expect("runs"),
+            owed(Verdict::Pass(PassReason::Proven), Mode::Enforce, frame.len())
+        );
+        let mut over = policy(Mode::Enforce);
+        let past = Prefix { drains_until: u32::try_from(monotonic_seconds()).expect("fits") };
+        let entries = over.admission.entries().iter();
+        over.admission = Admission::from_entries(
+            entries
+                .map(|(net, entry)| (*net, if *entry == Prefix::ADMITTED { *entry } else { past }))
+                .collect(),
+        );
+        trial.apply(&over).expect("applied");
+        assert_eq!(
+            trial.run(&frame, ifindex).expect("runs"),
+            owed(Verdict::Drop(DropReason::UnknownSource), Mode::Enforce, frame.len())
+        );
+    });
+}
+
+#[test]
+fn the_packet_log_loads_and_changes_no_verdict() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let mut logging =
+            Trial::new(&policy(Mode::Enforce), SLOT, PacketLog::Debug).expect("it loads");
+        let frame = syn_from(Scene::FIXED.v4.stranger);
+        assert_eq!(logging.run(&frame, ifindex).expect("runs").action, Action::Drop);
+        let mut silent = trial(Mode::Enforce);
+        let (with, without) = (logging.verified_instructions(), silent.verified_instructions());
+        assert!(with > without, "the log costs the verifier nothing: {with:?}, {without:?}");
+    });
+}
+
+#[test]
+fn the_kernels_trie_finds_what_a_scan_finds() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let scene = Scene::FIXED;
+        let mut trial = trial(Mode::Enforce);
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        for round in 0..20u64 {
+            // Nested prefixes of random length around one address, every third one draining.
+            let centre = next(&mut random).to_be_bytes();
+            let entries: Vec<(IpNet, Prefix)> = (0..24u8)
+                .map(|index| {
+                    let [a, b, c, d, ..] = centre;
+                    let flip = (next(&mut random) % 256) as u8;
+                    let length = 1 + (next(&mut random) % 32) as u8;
+                    let net = IpNet::new(IpAddr::from([a, b, c, d ^ flip]), length);
+                    let drains_until = if index % 3 == 0 { 1 } else { u32::MAX };
+                    (net.expect("a prefix").trunc(), Prefix { drains_until })
+                })
+                .collect();
+            let mut policy = policy(Mode::Enforce);
+            policy.admission = deduplicated(entries);
+            trial.apply(&policy).expect("applied");
+            for _ in 0..50 {
+                let [a, b, c, d, ..] = centre;
+                let source = [a, b, c, d ^ (next(&mut random) % 256) as u8];
+                let standing =
+                    policy.admission.standing(IpAddr::from(source), monotonic_seconds());
+                let action = trial.run(&syn_from(source), ifindex).expect("runs").action;
+                let admitted = standing == Standing::Admitted;
+                assert_eq!(action == Action::Pass, admitted, "round {round}: {source:?}, {scene:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn bpftool_loads_the_object_so_its_maps_are_btf_maps() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mount = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(dir.path()).status();
+    assert!(mount.expect("mount runs").success());
+    let loaded = Command::new("bpftool")
+        .args(["prog", "load", concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/aop.o")])
+        .arg(dir.path().join("aop"))
+        .output();
+    let unmounted = Command::new("umount").arg(dir.path()).status();
+    let loaded = loaded.expect("bpftool runs");
+    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+    assert!(unmounted.expect("umount runs").success());
+}
+
+/// Every generated frame on which `on_the_host` and the kernel do not agree, described.
+fn disagreements(
+    mode: Mode,
+    ifindex: u32,
+    on_the_host: impl Fn(&[u8]) -> Verdict,
+) -> Vec<String> {
+    let mut trial = trial(mode);
+    let mut generator = Generator::new(0xa0b);
+    let mut found = Vec::new();
+    for number in 0..GENERATED {
+        let frame = generator.generate();
+        if frame.len() < SHORTEST {
+            continue;
+        }
+        let owed = owed(on_the_host(&frame), mode, frame.len());
+        let ran = trial.run(&frame, ifindex).expect("the frame runs");
+        if ran != owed {
+            found.push(format!("frame {number}: host {owed:?}, kernel {ran:?}: {frame:02x?}"));
+        }
+    }
+    found
+}
+
+/// What the kernel must do for `verdict`: the action, and exactly one counter.
+fn owed(verdict: Verdict, mode: Mode, length: usize) -> TrialFrame {
+    let action = match verdict.action(mode) {
+        Action::WouldDrop => Action::Pass,
+        action => action,
+    };
+    let counter = Counter { packets: 1, bytes: length as u64 };
+    TrialFrame { action, moved: vec![(Tally::of(verdict, mode), counter)] }
+}
+
+fn trial(mode: Mode) -> Trial {
+    let mut trial = Trial::new(&policy(mode), SLOT, PacketLog::Off).expect("the program loads");
+    let Scene { v4, v6, .. } = Scene::FIXED;
+    for peer in [v4.peer.into(), v4.departed.into(), v6.peer.into(), v6.departed.into()] {
+        trial.authenticate(peer).expect("written");
+    }
+    trial
+}
+
+/// The scene, as the maps hold it.
+fn policy(mode: Mode) -> Policy {
+    let scene = Scene::FIXED;
+    let HostFacts { guarded, v4, v6, .. } = scene.facts();
+    let mut ports = Ports::NONE;
+    guarded.iter().for_each(|port| ports.insert(*port));
+    let draining = Prefix {
+        drains_until: u32::try_from(monotonic_seconds() + 3600).expect("fits for 136 years"),
+    };
+    let entry = |standing| match standing {
+        Standing::Admitted => Prefix::ADMITTED,
+        Standing::Draining | Standing::Unknown => draining,
+    };
+    let net = |address: IpAddr, bits| IpNet::new(address, bits).expect("a prefix");
+    let v4 = v4.into_iter().map(|(cidr, s)| (net(cidr.network.into(), cidr.bits), entry(s)));
+    let v6 = v6.into_iter().map(|(cidr, s)| (net(cidr.network.into(), cidr.bits), entry(s)));
+    Policy { mode, ports, admission: Admission::from_entries(v4.chain(v6).collect()) }
+}
+
+/// A SYN to the guarded port.
+fn syn_from(source: [u8; 4]) -> Vec<u8> {
+    let scene = Scene::FIXED;
+    let mut frame = vec![0; 12];
+    frame.extend([0x08, 0x00, 0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0]);
+    frame.extend(source);
+    frame.extend(scene.v4.origin);
+    frame.extend([0x9c, 0x40]);
+    frame.extend(scene.guarded.to_be_bytes());
+    frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0]);
+    frame
+}
+
+/// The last of equal prefixes counts, as in the trie.
+fn deduplicated(entries: Vec<(IpNet, Prefix)>) -> Admission {
+    let unique: std::collections::BTreeMap<IpNet, Prefix> = entries.into_iter().collect();
+    Admission::from_entries(unique.into_iter().collect())
+}
+
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Forwarding {
+    Off,
+    On,
+}
+
+/// Runs `test` in a network namespace of its own with the scene's addresses and one route, and
+/// hands it the index of the interface that has them.
+fn in_a_host_that_forwards(forwarding: Forwarding, test: impl FnOnce(u32) + Send + 'static) {
+    let thread = thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
+        let Scene { v4, v6, .. } = Scene::FIXED;
+        let text = |address: IpAddr| address.to_string();
+        let sysctl = |name: &str, value: &str| {
+            std::fs::write(format!("/proc/sys/net/{name}"), value).expect("a sysctl of this namespace");
+        };
+        ip("link add in0 type veth peer name out0");
+        sysctl("ipv6/conf/in0/addr_gen_mode", "1");
+        sysctl("ipv6/conf/in0/accept_dad", "0");
+        ip(&format!("addr add {}/32 dev in0", text(v4.origin.into())));
+        ip(&format!("addr add {}/128 dev in0 nodad", text(v6.origin.into())));
+        ip("link set out0 up");
+        ip("link set in0 up");
+        if forwarding == Forwarding::On {
+            sysctl("ipv4/ip_forward", "1");
+            sysctl("ipv6/conf/all/forwarding", "1");
+        }
+        ip(&format!("route add {}/32 dev in0", text(v4.beyond.into())));
+        ip(&format!("route add {}/128 dev in0", text(v6.beyond.into())));
+        test(if_nametoindex("in0").expect("just made"));
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().expect("ip runs");
+    assert!(status.success(), "ip {arguments}");
+}
