@@ -204,9 +204,6 @@ mod tests {
         let draining = Prefix { drains_until: 100 };
         assert_eq!(draining.standing(|| 99), Standing::Draining);
         assert_eq!(draining.standing(|| 100), Standing::Unknown);
-        assert_eq!(
-            Prefix::ADMITTED.standing(|| panic!("the clock was asked")),
-            Standing::Admitted
-        );
+        assert_eq!(Prefix::ADMITTED.standing(|| panic!("the clock was asked")), Standing::Admitted);
     }
 }
