@@ -30,5 +30,5 @@ pub(crate) fn read(frame: &impl Frame) -> Result<(Version, usize), Stop> {
             _ => return Err(Stop::Other),
         }
     }
-    Err(Stop::Undecidable(DropReason::TooDeep))
+    Err(Stop::Unfit(DropReason::TooDeep))
 }

@@ -13,7 +13,9 @@ const DESTINATION: usize = 24;
 const MAX_EXTENSIONS: usize = 8;
 
 const HOP_BY_HOP: u8 = 0;
+const IPV4_INSIDE: u8 = 4;
 const TCP: u8 = 6;
+const IPV6_INSIDE: u8 = 41;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
@@ -64,6 +66,11 @@ fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
             // RFC 8200: in 8-byte units, less one.
             _ => usize::from(length).wrapping_add(1).wrapping_mul(8),
         };
+        if next == ROUTING && matches!(following, IPV4_INSIDE | IPV6_INSIDE) {
+            // Segment routing (RFC 8754) takes the inner packet out without any tunnel device, and
+            // the outer source says nothing about the inner one.
+            return Err(Stop::Unfit(DropReason::TooDeep));
+        }
         next = following;
         offset = frame.behind(offset, size);
     }

@@ -33,8 +33,8 @@ pub trait Facts {
 /// Decides about one frame. Asks for facts in order of their cost, and for none that the packet
 /// does not need.
 ///
-/// An admitted source is let through in every shape, for the kernel to judge; any other source
-/// only where the packet cannot be for a guarded port of this host.
+/// An admitted source is let through in every shape that hides no other source, for the kernel to
+/// judge; any other source only where the packet cannot be for a guarded port of this host.
 #[inline(always)]
 pub fn judge(frame: &impl Frame, facts: &impl Facts) -> Verdict {
     // One copy of the rest for each family: the kernel's verifier refuses an address in registers
@@ -43,7 +43,7 @@ pub fn judge(frame: &impl Frame, facts: &impl Facts) -> Verdict {
         Ok((Version::V4, at)) => judge_tcp(ipv4::read(frame, at), || ipv4::flow(frame, at), facts),
         Ok((Version::V6, at)) => judge_tcp(ipv6::read(frame, at), || ipv6::flow(frame, at), facts),
         Err(Stop::Other) => Verdict::Pass(PassReason::NotGuarded),
-        Err(Stop::Undecidable(why)) => Verdict::Drop(why),
+        Err(Stop::Undecidable(why) | Stop::Unfit(why)) => Verdict::Drop(why),
     }
 }
 
@@ -59,6 +59,7 @@ fn judge_tcp(
         Ok(Header { sound: true, .. }) => DropReason::UnknownSource,
         Ok(Header { sound: false, .. }) => DropReason::Malformed,
         Err(Stop::Undecidable(why)) => why,
+        Err(Stop::Unfit(why)) => return Verdict::Drop(why),
         Err(Stop::Other) => return Verdict::Pass(PassReason::NotGuarded),
     };
     let Some(flow) = flow() else { return Verdict::Drop(DropReason::Malformed) };

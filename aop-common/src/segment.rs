@@ -56,7 +56,7 @@ pub enum Segment {
         /// Why the port is unknown.
         why: DropReason,
     },
-    /// Not even its addresses can be known, and this is why.
+    /// Its addresses cannot be known, or do not count, and this is why.
     Unreadable(DropReason),
 }
 
@@ -69,10 +69,11 @@ impl Segment {
             Ok((Version::V4, at)) => (ipv4::read(frame, at), ipv4::flow(frame, at)),
             Ok((Version::V6, at)) => (ipv6::read(frame, at), ipv6::flow(frame, at)),
             Err(Stop::Other) => return Self::Other,
-            Err(Stop::Undecidable(why)) => return Self::Unreadable(why),
+            Err(Stop::Undecidable(why) | Stop::Unfit(why)) => return Self::Unreadable(why),
         };
         match (header, flow) {
             (Err(Stop::Other), _) => Self::Other,
+            (Err(Stop::Unfit(why)), _) => Self::Unreadable(why),
             (_, None) => Self::Unreadable(DropReason::Malformed),
             (Ok(Header { port, sound }), Some(flow)) => Self::Tcp { flow, port, sound },
             (Err(Stop::Undecidable(why)), Some(flow)) => Self::Undecidable { flow, why },
@@ -87,6 +88,8 @@ pub(crate) enum Stop {
     Other,
     /// It may be TCP to any port.
     Undecidable(DropReason),
+    /// No source makes it fit to be passed.
+    Unfit(DropReason),
 }
 
 /// The IP version that a frame's EtherType announces.

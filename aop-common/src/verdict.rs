@@ -37,7 +37,8 @@ pub enum DropReason {
     /// A fragment that may carry TCP to a guarded port, from such an address: the port of later
     /// pieces is unknown, and pieces reassemble in any order.
     Fragment = 2,
-    /// More VLAN tags or IPv6 extension headers than are walked.
+    /// More VLAN tags or IPv6 extension headers than are walked, or a packet inside a packet that
+    /// the kernel would unwrap.
     TooDeep = 3,
 }
 
