@@ -87,7 +87,11 @@ impl Ledger {
     pub fn snapshot(&self) -> LedgerSnapshot {
         let mut refused: Vec<_> = held(&self.refused)
             .iter()
-            .map(|((site, refusal), &count)| RefusedCount { site: site.clone(), refusal: *refusal, count })
+            .map(|((site, refusal), &count)| RefusedCount {
+                site: site.clone(),
+                refusal: *refusal,
+                count,
+            })
             .collect();
         refused.sort_by(|a, b| (&a.site, a.refusal.name()).cmp(&(&b.site, b.refusal.name())));
         let mut identities = Vec::new();

@@ -97,9 +97,9 @@ fn remedy(error: &io::Error, address: SocketAddr) -> String {
     // Each kind has its own remedy, and the others have none.
     #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "; another process has port {port}: `ss -ltnp 'sport = :{port}'` names it"
-        ),
+        io::ErrorKind::AddrInUse => {
+            format!("; another process has port {port}: `ss -ltnp 'sport = :{port}'` names it")
+        }
         io::ErrorKind::PermissionDenied => format!(
             "; port {port} needs CAP_NET_BIND_SERVICE or root \
              (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"

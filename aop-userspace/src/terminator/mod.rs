@@ -8,6 +8,7 @@
 //! It decides nothing about trust: addresses are the gate's, certificates are TLS's.
 
 mod connection;
+mod flow;
 mod ledger;
 mod listeners;
 mod proxy;

@@ -16,14 +16,17 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     flow::{Broken, Flow},
     upstream::Sever,
 };
-use crate::tls::Permit;
+use crate::tls::{Permit, farewell};
 
 /// How long one direction may stand still after the other has ended. A connection with both
 /// directions open may be idle for as long as the far ends live.
@@ -89,7 +92,12 @@ pub(super) async fn relay<U: Sever>(
     };
     match ending {
         Ending::Clean => {}
-        Ending::PeerLost | Ending::UpstreamLost | Ending::Stalled | Ending::Cut => upstream.sever(),
+        Ending::PeerLost | Ending::Stalled | Ending::Cut => upstream.sever(),
+        Ending::UpstreamLost => {
+            upstream.sever();
+            // Not a word of close_notify: the peer shall know that there was more to come.
+            farewell(peer.into_inner().0).await;
+        }
     }
     Relayed { bytes_in: course.inbound.moved(), bytes_out: course.outbound.moved(), ending }
 }
@@ -99,9 +107,18 @@ pub(super) async fn relay<U: Sever>(
 struct Course {
     inbound: Flow,
     outbound: Flow,
+    intake: Intake,
     spoke_last: Spoke,
     /// Bytes moved when the half-closed clock was last set.
-    marked: u64,
+    marked: Option<u64>,
+}
+
+/// Whether the upstream still takes bytes.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Intake {
+    #[default]
+    Open,
+    Broken,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -113,35 +130,70 @@ enum Spoke {
 }
 
 impl Course {
-    fn poll<P, U>(&mut self, context: &mut Context<'_>, peer: &mut P, upstream: &mut U) -> Poll<Ending>
+    fn poll<P, U>(
+        &mut self,
+        context: &mut Context<'_>,
+        peer: &mut P,
+        upstream: &mut U,
+    ) -> Poll<Ending>
     where
-        P: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-        U: Sever,
+        P: AsyncRead + AsyncWrite + Unpin,
+        U: AsyncRead + AsyncWrite + Unpin,
     {
         let (came, went) = (self.inbound.moved(), self.outbound.moved());
-        let inbound = self.inbound.poll(context, peer, upstream);
+        let inbound = match self.poll_inbound(context, peer, upstream) {
+            Ok(inbound) => inbound,
+            Err(ending) => return Poll::Ready(ending),
+        };
         let outbound = self.outbound.poll(context, upstream, peer);
-        if self.inbound.moved() > came {
-            self.spoke_last = Spoke::Peer;
-        } else if self.outbound.moved() > went {
+        if self.inbound.moved() == came && self.outbound.moved() > went {
             self.spoke_last = Spoke::Upstream;
         }
-        match inbound {
-            Poll::Ready(Err(Broken::Reader(error))) if self.was_idle(&error) => {
-                self.inbound.end();
-                context.waker().wake_by_ref();
-                return Poll::Pending;
+        match (outbound, self.intake) {
+            (Poll::Pending, _) => Poll::Pending,
+            (Poll::Ready(Err(Broken::Writer)), _) => Poll::Ready(Ending::PeerLost),
+            (Poll::Ready(Err(Broken::Reader(_))), _) | (Poll::Ready(Ok(())), Intake::Broken) => {
+                Poll::Ready(Ending::UpstreamLost)
             }
-            Poll::Ready(Err(Broken::Reader(_))) => return Poll::Ready(Ending::PeerLost),
-            // What the upstream said before it broke is still the peer's to read.
-            Poll::Ready(Err(Broken::Writer(_))) => self.outbound.end_abruptly(),
-            Poll::Ready(Ok(())) | Poll::Pending => {}
+            (Poll::Ready(Ok(())), Intake::Open) => inbound.map(|()| Ending::Clean),
         }
-        match outbound {
-            Poll::Ready(Err(Broken::Reader(_))) => Poll::Ready(Ending::UpstreamLost),
-            Poll::Ready(Err(Broken::Writer(_))) => Poll::Ready(Ending::PeerLost),
-            Poll::Ready(Ok(())) if inbound.is_ready() => Poll::Ready(Ending::Clean),
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+    }
+
+    fn poll_inbound<P, U>(
+        &mut self,
+        context: &mut Context<'_>,
+        peer: &mut P,
+        upstream: &mut U,
+    ) -> Result<Poll<()>, Ending>
+    where
+        P: AsyncRead + Unpin,
+        U: AsyncWrite + Unpin,
+    {
+        if self.intake == Intake::Broken {
+            return Ok(Poll::Ready(()));
+        }
+        let before = self.inbound.moved();
+        let polled = self.inbound.poll(context, peer, upstream);
+        if self.inbound.moved() > before {
+            self.spoke_last = Spoke::Peer;
+        }
+        match polled {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
+            Poll::Ready(Err(Broken::Writer)) => {
+                // What the upstream said before it broke is still the peer's to read, but its end
+                // is no end: it may have been the reset's.
+                self.intake = Intake::Broken;
+                self.outbound.withhold_end();
+                Ok(Poll::Ready(()))
+            }
+            Poll::Ready(Err(Broken::Reader(error))) => match self.was_idle(&error) {
+                true => {
+                    self.inbound.end();
+                    self.poll_inbound(context, peer, upstream)
+                }
+                false => Err(Ending::PeerLost),
+            },
         }
     }
 
@@ -156,8 +208,8 @@ impl Course {
             return false;
         }
         let moved = self.inbound.moved() + self.outbound.moved();
-        if moved != self.marked {
-            self.marked = moved;
+        if self.marked != Some(moved) {
+            self.marked = Some(moved);
             clock.as_mut().reset(Instant::now() + HALF_CLOSED);
         }
         clock.poll(context).is_ready()

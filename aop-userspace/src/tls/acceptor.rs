@@ -4,10 +4,7 @@
 //! CAs and no others judge the peer. No name, an unknown one, and everything that is not TLS ends
 //! here.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use rustls::server::Acceptor;
 use tokio::{

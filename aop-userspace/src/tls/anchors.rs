@@ -25,7 +25,8 @@ pub(super) fn load(
         ClientCa::CloudflareGlobal => {
             let validity = Validity { not_before: 0, not_after: cloudflare::NOT_AFTER };
             if let Some(remark) = validity.remark(now) {
-                let remark = format!("the built-in client CA cloudflare-global {remark} by upgrading aop");
+                let remark =
+                    format!("the built-in client CA cloudflare-global {remark} by upgrading aop");
                 warnings.push(Warning(remark));
             }
             Ok(vec![cloudflare::anchor()])

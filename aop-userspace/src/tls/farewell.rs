@@ -1,4 +1,4 @@
-//! Closing a refused connection.
+//! Closing a connection that did not end well.
 //!
 //! A TLS 1.3 peer sends its first request before it learns that it was refused. Closed with those
 //! bytes unread, the kernel sends a reset, and many peers then lose the alert that says why. So the
@@ -15,7 +15,8 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(1);
 const MOST: usize = 256 * 1024;
 
-pub(super) async fn close(mut stream: TcpStream) {
+/// Ends the write side of `stream`, and closes it when the far end does or a moment later.
+pub(crate) async fn close(mut stream: TcpStream) {
     let ending = async {
         let mut buffer = [0; 4096];
         let mut read = 0;
@@ -30,6 +31,6 @@ pub(super) async fn close(mut stream: TcpStream) {
     };
     // Whatever goes wrong, the connection is over.
     if let Ok(Err(error)) = timeout(PATIENCE, ending).await {
-        tracing::trace!(%error, "refused connection broke off");
+        tracing::trace!(%error, "connection broke off while closing");
     }
 }

@@ -25,6 +25,7 @@ mod validity;
 
 pub use acceptor::accept;
 pub use error::{FileError, FileProblem, SitesError, SitesProblem};
+pub(crate) use farewell::close as farewell;
 pub use identity::Identity;
 pub use pull::{OriginPull, Permit, authorize};
 pub use refusal::{Fault, Refusal, Refused};

@@ -57,9 +57,8 @@ fn sections<'a>(
     file: &'a Path,
     text: &'a [u8],
 ) -> impl Iterator<Item = Result<(SectionKind, Vec<u8>), FileError>> + 'a {
-    <(SectionKind, Vec<u8>)>::pem_slice_iter(text).map(|section| {
-        section.map_err(|error| FileProblem::Malformed(error.to_string()).of(file))
-    })
+    <(SectionKind, Vec<u8>)>::pem_slice_iter(text)
+        .map(|section| section.map_err(|error| FileProblem::Malformed(error.to_string()).of(file)))
 }
 
 fn is_key(kind: SectionKind) -> bool {

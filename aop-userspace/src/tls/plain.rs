@@ -11,8 +11,16 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 const HANDSHAKE: u8 = 0x16;
 
 const METHODS: [&[u8]; 10] = [
-    b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ",
-    b"PATCH ", b"PRI ",
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"CONNECT ",
+    b"OPTIONS ",
+    b"TRACE ",
+    b"PATCH ",
+    b"PRI ",
 ];
 
 /// Tells an HTTP client in its own language.
@@ -49,7 +57,6 @@ pub(super) async fn opening(stream: &mut TcpStream) -> io::Result<Opening> {
     }
     Ok(Opening::Garbage)
 }
-
 
 #[cfg(test)]
 mod tests {

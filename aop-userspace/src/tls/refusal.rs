@@ -124,9 +124,9 @@ impl Refusal {
     #[must_use]
     pub const fn help(self) -> Option<&'static str> {
         match self {
-            Self::CertificateRequired => Some(
-                "if the CDN connected, switch authenticated origin pulls on for this host",
-            ),
+            Self::CertificateRequired => {
+                Some("if the CDN connected, switch authenticated origin pulls on for this host")
+            }
             Self::UnknownCa => Some(
                 "if the CDN connected, add the CA that signed its certificate to the site's client_ca",
             ),
@@ -137,16 +137,18 @@ impl Refusal {
             Self::NotYetValid => Some("check this machine's clock, then the certificate's dates"),
             Self::CertificateVersion => Some(concat!(
                 "the edge's certificate is X.509 v1 (openssl x509 -req without extensions). ",
-                "Issue a v3 one: ", issue!()
+                "Issue a v3 one: ",
+                issue!()
             )),
             Self::CaAsLeaf => Some(concat!(
                 "the edge presents a CA certificate (openssl req -x509 makes one). ",
-                "Sign a certificate with it and upload that: ", issue!()
+                "Sign a certificate with it and upload that: ",
+                issue!()
             )),
             Self::UnknownName => Some("if the host is yours, add it to a site's hosts"),
-            Self::NotAdmitted => {
-                Some("if the address is the CDN's or yours, its prefix is missing from the list or from firewall.extra")
-            }
+            Self::NotAdmitted => Some(
+                "if the address is the CDN's or yours, its prefix is missing from the list or from firewall.extra",
+            ),
             Self::PeerAlert => Some(
                 "the CDN may not trust the server certificate (Full (strict) wants a public or an origin CA)",
             ),
@@ -200,7 +202,9 @@ impl Refused {
         Self { detail: detail.into(), ..self }
     }
 
-    pub(super) fn on(self, stream: TcpStream) -> Self {
+    /// The same, with the connection to close.
+    #[must_use]
+    pub fn on(self, stream: TcpStream) -> Self {
         Self { stream: Some(stream), ..self }
     }
 

@@ -69,9 +69,11 @@ fn pair(
             certificate: site.certificate.clone(),
             key: site.key.clone(),
         }),
-        Err(error) => Err(FileProblem::Malformed(format!("its first certificate is refused ({error})"))
-            .of(&site.certificate)
-            .into()),
+        Err(error) => {
+            Err(FileProblem::Malformed(format!("its first certificate is refused ({error})"))
+                .of(&site.certificate)
+                .into())
+        }
     }
 }
 

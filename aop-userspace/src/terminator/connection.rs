@@ -1,0 +1,201 @@
+//! One connection, from its slot to its closing line.
+//!
+//! Address, certificate, upstream, in this order, all before one deadline; then the relay. Whatever
+//! happens ends in one counter of the ledger and in one line of the log.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    ledger::{NO_SITE, Opened},
+    relay::{Ending, Relayed, relay},
+    service::{Policy, Shared},
+    upstream::{Connected, connect},
+};
+use crate::{
+    edge::Entrance,
+    tls::{self, OriginPull, Permit, Refusal, Refused},
+};
+
+/// How long a close_notify may take to leave.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// An accepted connection. Its slot is free again when this is dropped.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    peer: SocketAddr,
+    site: Arc<str>,
+    subject: Option<String>,
+    started: Instant,
+    _open: Opened,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    pub(super) fn new(shared: Arc<Shared>, peer: SocketAddr, slot: OwnedSemaphorePermit) -> Self {
+        Self {
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            site: NO_SITE.into(),
+            subject: None,
+            started: Instant::now(),
+            _open: shared.ledger.open(),
+            _slot: slot,
+            shared,
+        }
+    }
+
+    pub(super) async fn run(mut self, stream: TcpStream) {
+        let cut = self.shared.cut.clone();
+        let policy = self.shared.policy.load_full();
+        match cut.run_until_cancelled(self.admit(stream, policy)).await {
+            Some(Ok((permit, upstream))) => {
+                self.shared.ledger.accepted();
+                let relayed = match upstream {
+                    Connected::Tcp(upstream) => relay(permit, upstream, &cut).await,
+                    Connected::Unix(upstream) => relay(permit, upstream, &cut).await,
+                };
+                self.log_served(&relayed);
+            }
+            Some(Err(refused)) => {
+                self.shared.ledger.refused(&self.site, refused.refusal);
+                self.log_refused(&refused);
+                refused.farewell().await;
+            }
+            None => self.log_cut(),
+        }
+    }
+
+    async fn admit(
+        &mut self,
+        stream: TcpStream,
+        policy: Arc<Policy>,
+    ) -> Result<(Permit, Connected), Refused> {
+        let deadline = self.started + policy.deadline;
+        match self.shared.gate.entrance(self.peer.ip()) {
+            Entrance::Open => {}
+            Entrance::Watched => self.shared.ledger.would_refuse(),
+            Entrance::Shut => return Err(Refused::new(Refusal::NotAdmitted)),
+        }
+        let local = stream.local_addr();
+        let pull = tls::accept(stream, self.peer, &policy.sites, deadline)
+            .await
+            .inspect_err(|refused| self.know_site(refused))?;
+        drop(policy);
+        self.know(&pull);
+        self.shared.book.record(self.peer.ip(), &self.site);
+        let permit = tls::authorize(pull)?;
+        let identity = permit.pull().identity();
+        self.shared.ledger.authenticated(&self.site, identity, now());
+        match self.reach_upstream(&permit, local, deadline).await {
+            Ok(upstream) => Ok((permit, upstream)),
+            Err(detail) => Err(part(permit, Refusal::UpstreamUnreachable, detail).await),
+        }
+    }
+
+    async fn reach_upstream(
+        &self,
+        permit: &Permit,
+        local: io::Result<SocketAddr>,
+        deadline: Instant,
+    ) -> Result<Connected, String> {
+        let site = permit.pull().site();
+        let connecting = async {
+            let local = local?;
+            let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+            connect(site, self.peer, local).await
+        };
+        match timeout_at(deadline, connecting).await {
+            Ok(Ok(upstream)) => Ok(upstream),
+            Ok(Err(error)) => Err(format!("{}: {error}", site.upstream())),
+            Err(_) => Err(format!("{}: no answer before the deadline", site.upstream())),
+        }
+    }
+
+    fn know_site(&mut self, refused: &Refused) {
+        if let Some(site) = &refused.site {
+            self.site = site.name().clone();
+        }
+    }
+
+    fn know(&mut self, pull: &OriginPull) {
+        self.site = pull.site().name().clone();
+        self.subject = Some(pull.identity().subject.clone());
+        tracing::debug!(
+            peer = %self.peer,
+            host = %pull.host(),
+            version = ?pull.version(),
+            cipher = ?pull.cipher(),
+            spki_sha256 = pull.identity().spki_sha256,
+            "origin pull authenticated",
+        );
+    }
+
+    fn log_served(&self, relayed: &Relayed) {
+        let Relayed { bytes_in, bytes_out, ending } = *relayed;
+        tracing::info!(
+            site = &*self.site,
+            peer = %self.peer,
+            subject = self.subject,
+            outcome = "served",
+            ending = ending.name(),
+            bytes_in,
+            bytes_out,
+            duration_ms = self.milliseconds(),
+            "connection closed",
+        );
+    }
+
+    fn log_refused(&self, refused: &Refused) {
+        tracing::info!(
+            site = &*self.site,
+            peer = %self.peer,
+            subject = self.subject,
+            outcome = refused.refusal.name(),
+            detail = (!refused.detail.is_empty()).then_some(refused.detail.as_str()),
+            help = refused.refusal.help(),
+            bytes_in = 0,
+            bytes_out = 0,
+            duration_ms = self.milliseconds(),
+            "connection closed",
+        );
+    }
+
+    fn log_cut(&self) {
+        tracing::info!(
+            site = &*self.site,
+            peer = %self.peer,
+            subject = self.subject,
+            outcome = Ending::Cut.name(),
+            bytes_in = 0,
+            bytes_out = 0,
+            duration_ms = self.milliseconds(),
+            "connection closed",
+        );
+    }
+
+    fn milliseconds(&self) -> u64 {
+        self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+    }
+}
+
+/// Ends a permitted pull that cannot be relayed, in order, as far as TLS is concerned.
+async fn part(permit: Permit, refusal: Refusal, detail: String) -> Refused {
+    let refused = Refused::new(refusal).at(permit.pull().site()).because(detail);
+    let mut stream = permit.into_stream();
+    match timeout(PARTING, stream.shutdown()).await {
+        Ok(Ok(())) => refused.on(stream.into_inner().0),
+        Ok(Err(_)) | Err(_) => refused,
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    Timestamp::now().as_second().try_into().unwrap_or(0)
+}

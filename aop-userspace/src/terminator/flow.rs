@@ -1,0 +1,176 @@
+//! One direction of a relay: reads, writes, and passes the end on.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The most plaintext that one TLS record carries.
+const BUFFER: usize = 16 * 1024;
+
+/// Bytes on their way from a reader to a writer.
+pub(super) struct Flow {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    moved: u64,
+    flush: Flush,
+    passing: Passing,
+    stage: Stage,
+}
+
+/// The side that broke.
+pub(super) enum Broken {
+    Reader(io::Error),
+    Writer,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    Due,
+    Done,
+}
+
+/// Whether the writer is told of the reader's end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passing {
+    PassedOn,
+    Withheld,
+}
+
+enum Stage {
+    Moving,
+    /// The reader has ended: so shall the writer.
+    Ending,
+    /// The reader broke: what was read goes out first.
+    Breaking(io::Error),
+    Ended,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            buffer: vec![0; BUFFER].into(),
+            start: 0,
+            end: 0,
+            moved: 0,
+            flush: Flush::Done,
+            passing: Passing::PassedOn,
+            stage: Stage::Moving,
+        }
+    }
+}
+
+impl Flow {
+    /// Moves what can be moved. Ready once the reader's end was passed on to the writer, or one of
+    /// them broke; after that it is not polled again unless [`Flow::end`] was called.
+    pub(super) fn poll<R, W>(
+        &mut self,
+        context: &mut Context<'_>,
+        reader: &mut R,
+        writer: &mut W,
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let mut writer = Pin::new(writer);
+        let mut reader = Pin::new(reader);
+        loop {
+            if self.start < self.end {
+                let rest = &self.buffer[self.start..self.end];
+                match ready!(writer.as_mut().poll_write(context, rest)) {
+                    Ok(0) | Err(_) => return Poll::Ready(Err(Broken::Writer)),
+                    Ok(written) => {
+                        self.start += written;
+                        self.moved += written as u64;
+                        self.flush = Flush::Due;
+                    }
+                }
+                continue;
+            }
+            match &self.stage {
+                Stage::Moving => {
+                    let mut buffer = ReadBuf::new(&mut self.buffer);
+                    match reader.as_mut().poll_read(context, &mut buffer) {
+                        Poll::Pending => {
+                            ready!(self.poll_flush(context, writer.as_mut()))?;
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(Err(error)) => self.stage = Stage::Breaking(error),
+                        Poll::Ready(Ok(())) => match buffer.filled().len() {
+                            0 => self.stage = Stage::Ending,
+                            read => (self.start, self.end) = (0, read),
+                        },
+                    }
+                }
+                Stage::Breaking(_) => {
+                    ready!(self.poll_flush(context, writer.as_mut()))?;
+                    let Stage::Breaking(error) = std::mem::replace(&mut self.stage, Stage::Ended)
+                    else {
+                        continue;
+                    };
+                    return Poll::Ready(Err(Broken::Reader(error)));
+                }
+                Stage::Ending => {
+                    ready!(self.poll_end(context, writer.as_mut()))?;
+                    self.stage = Stage::Ended;
+                }
+                Stage::Ended => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Takes the reader's end, however it came, for an orderly one.
+    pub(super) fn end(&mut self) {
+        self.stage = Stage::Ending;
+    }
+
+    /// From here on the writer is not told of the reader's end.
+    pub(super) fn withhold_end(&mut self) {
+        self.passing = Passing::Withheld;
+    }
+
+    /// Bytes that the writer took.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Whether nothing waits to be written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end && self.flush == Flush::Done
+    }
+
+    /// Whether the reader's end was passed on.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.stage, Stage::Ended)
+    }
+
+    fn poll_end<W: AsyncWrite>(
+        &mut self,
+        context: &mut Context<'_>,
+        writer: Pin<&mut W>,
+    ) -> Poll<Result<(), Broken>> {
+        match self.passing {
+            Passing::PassedOn => writer.poll_shutdown(context).map_err(|_| Broken::Writer),
+            Passing::Withheld => self.poll_flush(context, writer),
+        }
+    }
+
+    fn poll_flush<W: AsyncWrite>(
+        &mut self,
+        context: &mut Context<'_>,
+        writer: Pin<&mut W>,
+    ) -> Poll<Result<(), Broken>> {
+        if self.flush == Flush::Due {
+            if ready!(writer.poll_flush(context)).is_err() {
+                return Poll::Ready(Err(Broken::Writer));
+            }
+            self.flush = Flush::Done;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
