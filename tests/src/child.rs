@@ -26,21 +26,18 @@ pub struct Child {
 }
 
 impl Child {
-    /// Runs `program` with `arguments` in `place`, both its outputs going to the file `log`.
+    /// Runs `line`, a program and its arguments, in `place`, both its outputs going to the file
+    /// `log`.
     ///
     /// # Errors
     /// When the file cannot be made or the program not be started.
-    pub fn serve<I>(place: &Place, program: &Path, arguments: I, log: &Path) -> Result<Self>
-    where
-        I: IntoIterator<Item: AsRef<std::ffi::OsStr>>,
-    {
-        let name = program.display().to_string();
+    pub fn serve(place: &Place, line: &[PathBuf], log: &Path) -> Result<Self> {
+        let name = line.first().context("no program")?.display().to_string();
         let sink = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let child = place
             .command("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
-            .arg(program)
-            .args(arguments)
+            .args(line)
             .stdin(Stdio::null())
             .stdout(sink.try_clone()?)
             .stderr(sink)

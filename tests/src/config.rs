@@ -52,8 +52,6 @@ pub struct Config {
     pub admission_drain: &'static str,
     /// The bpf directory.
     pub pins: PathBuf,
-    /// The state directory.
-    pub state: PathBuf,
     /// The run-time directory.
     pub runtime: PathBuf,
     /// How many connections at once.
@@ -81,7 +79,6 @@ impl Config {
             prefixes: Prefixes::Cloudflare,
             admission_drain: "1h",
             pins: world.bpffs().join("aop"),
-            state: world.dir().join("state"),
             runtime: world.dir().join("run"),
             connections: 1000,
             deadline: "10s",
@@ -113,8 +110,8 @@ impl Config {
             Prefixes::List(cidrs) => format!("\n[prefixes]\nsource = {cidrs:?}\n"),
         };
         text += &format!("\n[admission]\ndrain = {:?}\n", self.admission_drain);
-        let (pins, state, runtime) = (&self.pins, &self.state, &self.runtime);
-        text += &format!("\n[paths]\npins = {pins:?}\nstate = {state:?}\nruntime = {runtime:?}\n");
+        let (pins, runtime) = (&self.pins, &self.runtime);
+        text += &format!("\n[paths]\npins = {pins:?}\nruntime = {runtime:?}\n");
         text += &format!("\n[limits]\nconnections = {}\n", self.connections);
         text += &format!("deadline = {:?}\ndrain = {:?}\n", self.deadline, self.drain);
         if !self.bind.is_empty() {

@@ -2,6 +2,7 @@
 //! codes, the log on standard error, and the read verbs of the same binary.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Daemon {
     binary: PathBuf,
+    wrapper: Vec<String>,
     place: Place,
     dir: PathBuf,
     runs: u32,
@@ -46,7 +48,22 @@ impl Daemon {
             None => child::built("aop")?,
         };
         let (place, dir) = (world.origin().clone(), world.dir().to_owned());
-        Ok(Self { binary, place, dir, runs: 0, child: None })
+        Ok(Self { binary, wrapper: Vec::new(), place, dir, runs: 0, child: None })
+    }
+
+    /// From now on it runs as nobody, without any capability. The binary is copied to where that
+    /// user can reach it, and the world's directory is opened for what the daemon makes there.
+    ///
+    /// # Errors
+    /// When the copy cannot be made.
+    pub fn drop_privilege(&mut self) -> Result<()> {
+        let copy = self.dir.join("aop");
+        fs::copy(&self.binary, &copy).context("cannot copy the binary")?;
+        fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o777))?;
+        self.binary = copy;
+        let setpriv = "setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --";
+        self.wrapper = setpriv.split(' ').map(str::to_owned).collect();
+        Ok(())
     }
 
     /// Where its configuration stands.
@@ -90,11 +107,21 @@ impl Daemon {
         self.kill();
         self.runs += 1;
         let log = self.dir.join(format!("aop-{}.log", self.runs));
-        let config = self.config_path().display().to_string();
-        let mut arguments = vec!["run", "--config", &config];
-        arguments.extend(more);
-        self.child = Some(Child::serve(&self.place, &self.binary, arguments, &log)?);
+        let mut line: Vec<PathBuf> = self.wrapper.iter().map(PathBuf::from).collect();
+        line.extend([self.binary.clone(), "run".into(), "--config".into(), self.config_path()]);
+        line.extend(more.iter().map(PathBuf::from));
+        self.child = Some(Child::serve(&self.place, &line, &log)?);
         Ok(())
+    }
+
+    /// Starts it, expecting that it ends by itself; its exit code and log.
+    ///
+    /// # Errors
+    /// When it goes on running.
+    pub fn run_to_end(&mut self) -> Result<(i32, String)> {
+        self.launch(&[])?;
+        let code = self.wait(PATIENCE)?;
+        Ok((code, self.log()))
     }
 
     /// Runs `aop VERB… --config FILE` in the origin to its end.
@@ -126,7 +153,7 @@ impl Daemon {
         self.signal(Signal::SIGHUP)?;
         let since = || self.log().get(before..).map(str::to_owned);
         wait::until("aop has reloaded", PATIENCE, || {
-            since().filter(|said| said.contains("reloaded") || said.contains("reload refused"))
+            since().filter(|said| said.contains("reloaded"))
         })
         .with_context(|| self.log())
     }

@@ -61,10 +61,14 @@ impl Outcome {
             0 => Self::Served { status, body },
             // A deadline. Without a connection it was silence; with one, the far end stalled.
             28 if !connected => Self::Silence,
-            // 35 handshake, 52 empty answer, 55 sending, 56 receiving. In TLS 1.3 the client
-            // believes the handshake done before the server judges its certificate, so that
-            // refusal comes at the first read, as 56.
-            35 | 52 | 55 | 56 if connected => Self::Refused(shorten(said)),
+            // 35 handshake, 52 empty answer, 55 sending, 56 receiving, 98 certificate required. In
+            // TLS 1.3 the client believes the handshake done before the server judges its
+            // certificate, so that refusal comes at the first read, as 56.
+            35 | 52 | 55 | 56 | 98 if connected => Self::Refused(shorten(said)),
+            // curl takes the alert for its own verdict on the server, except in the words.
+            60 if said.contains("certificate verification failed") => {
+                Self::Refused("alert: certificate expired".into())
+            }
             _ => Self::Other(format!("curl {code}: {}", shorten(said))),
         }
     }

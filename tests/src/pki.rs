@@ -44,10 +44,12 @@ pub struct Pki {
     pub ca_as_leaf: Identity,
     /// Signed by nobody but itself, as `openssl req -x509` does it.
     pub self_signed: Identity,
-    /// Another operator's client CA, of the same subject.
+    /// Another operator's client CA.
     pub foreign_ca: PathBuf,
     /// What another operator's edge presents.
     pub foreign: Identity,
+    /// Signed by a CA of the client CA's name with another key, as when that was made anew.
+    pub namesake: Identity,
     /// Anchors for judging the origin.
     pub server_ca: PathBuf,
     /// For `example.com` and `*.example.com`.
@@ -61,7 +63,8 @@ impl Pki {
     pub(crate) fn write(dir: &Path) -> Result<Self> {
         fs::create_dir(dir)?;
         let clients = Authority::new(dir, "client-ca", "Example Operator Client CA")?;
-        let foreign = Authority::new(dir, "foreign-ca", "Example Operator Client CA")?;
+        let foreign = Authority::new(dir, "foreign-ca", "Another Operator Client CA")?;
+        let namesake = Authority::new(dir, "namesake-ca", "Example Operator Client CA")?;
         let servers = Authority::new(dir, "server-ca", "Example Server CA")?;
         let between = clients.intermediate(dir, "intermediate", "Example Operator Issuing CA")?;
         let leaf = |usage| authority::leaf("edge.example.com", &[], usage);
@@ -84,6 +87,7 @@ impl Pki {
                 .issue("ca-as-leaf", with(|leaf| leaf.is_ca = IsCa::Ca(authority::ANY_DEPTH))?)?,
             self_signed: self_signed(dir, leaf(Usage::Client)?)?,
             foreign: foreign.issue("foreign", leaf(Usage::Client)?)?,
+            namesake: namesake.issue("namesake", leaf(Usage::Client)?)?,
             server: servers.issue(
                 "server",
                 authority::leaf("example.com", &["example.com", "*.example.com"], Usage::Server)?,

@@ -14,8 +14,10 @@ use crate::pki::Identity;
 use crate::world::Family;
 use crate::{Outcome, Place, World, child};
 
-/// How long a connection may take before its absence is called silence: long enough for two SYNs.
-const CONNECT: Duration = Duration::from_millis(1500);
+/// How long a connection and handshake may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How soon the absence of an answer is called silence: long enough for two SYNs.
+const SILENCE: Duration = Duration::from_secs(2);
 /// How long an answer may take once the connection stands.
 const ANSWER: Duration = Duration::from_secs(20);
 /// Separates what curl says about the pull from its other complaints.
@@ -45,6 +47,7 @@ pub struct Pull {
     path: String,
     anchors: PathBuf,
     identity: Option<Identity>,
+    patience: Duration,
     options: Vec<String>,
     body: Vec<u8>,
 }
@@ -59,7 +62,7 @@ impl Pull {
     /// The same by the stranger, who has stolen the edge's certificate.
     #[must_use]
     pub fn by_stranger(world: &World, family: Family) -> Self {
-        Self::bare(world, world.stranger(), family).certificate(&world.pki.edge)
+        Self::bare(world, world.stranger(), family).certificate(&world.pki.edge).brief()
     }
 
     /// A pull from `place` without any certificate.
@@ -73,6 +76,7 @@ impl Pull {
             path: String::from("/"),
             anchors: world.pki.server_ca.clone(),
             identity: None,
+            patience: PATIENCE,
             options: Vec::new(),
             body: Vec::new(),
         }
@@ -130,6 +134,13 @@ impl Pull {
         self
     }
 
+    /// Gives up soon, for pulls that are to meet silence.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        self.patience = SILENCE;
+        self
+    }
+
     /// Insists on a TLS version.
     #[must_use]
     pub fn tls(self, version: Tls) -> Self {
@@ -164,13 +175,13 @@ impl Pull {
     /// # Errors
     /// When curl cannot be run; whatever the origin does is an [`Outcome`].
     pub fn send(&self) -> Result<Outcome> {
-        let finished = child::finish(self.command(), &self.body, CONNECT + ANSWER * 2)?;
+        let finished = child::finish(self.command(), &self.body, self.patience + ANSWER * 2)?;
         let report = finished.errors.lines().find_map(|line| line.strip_prefix(MARK));
         let report = report.with_context(|| format!("curl is too old? {}", finished.errors))?;
         let mut fields = report.split(' ');
         let mut field = || fields.next().unwrap_or_default();
         let status = field().parse().unwrap_or_default();
-        let connected = field().parse::<f64>().is_ok_and(|seconds| seconds > 0.0);
+        let connected = field().parse::<u16>().is_ok_and(|port| port > 0);
         let (code, said) = (finished.code, &finished.errors);
         Ok(Outcome::of_curl(code, status, connected, finished.output, said))
     }
@@ -180,11 +191,11 @@ impl Pull {
         let mut command = self.from.command("curl");
         // -q first: no settings from the caller's home.
         command.args(["-q", "--silent", "--show-error", "--http1.1", "--noproxy", "*"]);
-        command.arg("--connect-timeout").arg(CONNECT.as_secs_f32().to_string());
-        command.arg("--max-time").arg((CONNECT + ANSWER).as_secs_f32().to_string());
+        command.arg("--connect-timeout").arg(self.patience.as_secs_f32().to_string());
+        command.arg("--max-time").arg((self.patience + ANSWER).as_secs_f32().to_string());
         command
             .arg("--write-out")
-            .arg(format!("%{{stderr}}\n{MARK}%{{http_code}} %{{time_connect}}\n"));
+            .arg(format!("%{{stderr}}\n{MARK}%{{http_code}} %{{local_port}}\n"));
         command.arg("--cacert").arg(&self.anchors);
         let address = match self.to.ip() {
             IpAddr::V4(address) => address.to_string(),

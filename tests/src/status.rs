@@ -95,7 +95,7 @@ impl Status {
         let read = |peer: &Value| {
             Ok(Peer {
                 address: text(peer, "address")?.parse()?,
-                site: text(peer, "site")?,
+                site: peer["site"].as_str().map(str::to_owned),
                 handshakes: count(peer, "handshakes")?,
             })
         };
@@ -108,6 +108,15 @@ impl Status {
     /// When the field is missing.
     pub fn generation(&self) -> Result<u64> {
         self.number("/prefixes/generation")
+    }
+
+    /// How often `address` has authenticated.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn handshakes_of(&self, address: IpAddr) -> Result<u64> {
+        let found = self.peers()?.into_iter().find(|peer| peer.address == address);
+        Ok(found.map_or(0, |peer| peer.handshakes))
     }
 
     /// Whether packets of `interface` are judged.
@@ -141,8 +150,8 @@ pub struct Verdict {
 pub struct Peer {
     /// The address.
     pub address: IpAddr,
-    /// The site of its last handshake.
-    pub site: String,
+    /// The site of its last handshake; none where the configuration no longer has it.
+    pub site: Option<String>,
     /// How many handshakes.
     pub handshakes: u64,
 }

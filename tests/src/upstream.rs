@@ -46,9 +46,8 @@ impl Upstream {
             address.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
         let file = |end: &str| world.dir().join(format!("upstream-{name}.{end}"));
         let journal = file("journal");
-        let arguments = [address.as_ref(), journal.as_os_str()];
-        let binary = child::built("aop-upstream")?;
-        let mut child = Child::serve(world.origin(), &binary, arguments, &file("log"))?;
+        let line = [child::built("aop-upstream")?, address.into(), journal.clone()];
+        let mut child = Child::serve(world.origin(), &line, &file("log"))?;
         let listens = wait::until("the upstream listens", Duration::from_secs(10), || {
             (child.ended().is_some() || journal.exists()).then(|| journal.exists())
         });

@@ -6,4 +6,18 @@
 #![allow(clippy::print_stderr, reason = "the test runner shows it beside a failure")]
 
 mod stage;
+
+mod admission;
+mod bad_config;
+mod bad_files;
+mod bad_host;
+mod certificates;
+mod guard_only;
+mod killed;
+mod names;
+mod relay;
+mod reload;
+mod shapes;
+mod shutdown;
+mod withdrawal;
 mod world;

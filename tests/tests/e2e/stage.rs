@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Daemon, Family, Outcome, Pull, Status, Upstream, World, wait};
+use aop_tests::{Config, Daemon, Family, Outcome, Pull, Status, Upstream, World, child, wait};
 
 /// How long a counter may lag behind what the peer saw.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
@@ -14,30 +14,30 @@ pub(crate) fn in_a_world(claim: impl FnOnce(&World) -> Result<()>) {
     if privileged() {
         let world = World::new().expect("a world");
         if let Err(error) = claim(&world) {
-            panic!("{error:?}");
+            panic!("{error:#}");
         }
     }
 }
 
 /// Tries a claim on a running daemon.
 pub(crate) fn on_stage(claim: impl FnOnce(&mut Stage) -> Result<()>) {
-    on_changed_stage(|_| {}, claim);
+    on_changed_stage(|_, _| {}, claim);
 }
 
 /// Tries a claim on a daemon whose configuration is changed first.
 pub(crate) fn on_changed_stage(
-    change: impl FnOnce(&mut Config),
+    change: impl FnOnce(&mut Config, &World),
     claim: impl FnOnce(&mut Stage) -> Result<()>,
 ) {
     if privileged() {
         let world = World::new().expect("a world");
         let mut config = Config::new(&world);
-        change(&mut config);
+        change(&mut config, &world);
         let upstream = Upstream::start(&world).expect("an upstream");
         let daemon = Daemon::start(&world, &config).expect("a daemon");
         let mut stage = Stage { daemon, upstream, config, world };
         if let Err(error) = claim(&mut stage) {
-            panic!("{error:?}");
+            panic!("{error:#}");
         }
     }
 }
@@ -127,6 +127,32 @@ impl Before {
     pub(crate) fn status(&self) -> &Status {
         &self.status
     }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections
+    }
+}
+
+/// Whether a program judges the packets of the origin's interface, as the kernel says it.
+pub(crate) fn is_guarded(world: &World) -> Result<bool> {
+    let mut command = world.origin().command("ip");
+    command.args(["link", "show", "eth0"]);
+    let shown = child::finish(command, &[], SOON)?;
+    Ok(String::from_utf8_lossy(&shown.output).contains("xdp"))
+}
+
+/// The whole claim of a start that fails: exit code 1, an error that names all this, and nothing
+/// attached or pinned.
+pub(crate) fn refuses_to_start(world: &World, daemon: &mut Daemon, named: &[&str]) -> Result<()> {
+    let (code, log) = daemon.run_to_end()?;
+    ensure!(code == 1, "exit code {code}: {log}");
+    for word in named {
+        ensure!(log.contains(word), "nothing of {word}: {log}");
+    }
+    ensure!(!log.contains("panicked"), "{log}");
+    ensure!(!is_guarded(world)?, "a program was attached");
+    ensure!(!Config::new(world).pins.exists(), "pins were left");
+    Ok(())
 }
 
 impl Drop for Stage {

@@ -1,12 +1,13 @@
 //! The stage itself: without aop everybody gets through, so that what later tests see is aop's
 //! doing; and nothing outlives a world.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use aop_tests::{Family, Outcome, Pull, Upstream, World};
+use aop_tests::pull::Tls;
+use aop_tests::{Child, Family, Outcome, Pull, Upstream, World, wait};
 
-use crate::stage::in_a_world;
+use crate::stage::{SOON, in_a_world};
 
 #[test]
 fn without_aop_edge_and_stranger_both_reach_the_origin() {
@@ -44,6 +45,33 @@ fn an_edge_speaks_from_the_address_it_is_told_to() {
             let [.., neighbour, usual] = &seen[..] else { anyhow::bail!("{seen:?}") };
             ensure!(neighbour.peer.contains(&from.to_string()), "{neighbour:?}");
             ensure!(usual.peer.contains(&world.edge_address(family).to_string()), "{usual:?}");
+        }
+        Ok(())
+    });
+}
+
+/// The certificates and the outcomes, tried on a TLS server that is not aop.
+#[test]
+fn openssl_accepts_the_edge_s_certificate_and_refuses_the_bad_ones() {
+    in_a_world(|world| {
+        let pki = &world.pki;
+        let line = ["openssl", "s_server", "-accept", "443", "-www", "-Verify", "2"];
+        let mut line: Vec<PathBuf> = line.iter().map(PathBuf::from).collect();
+        line.extend(["-verify_return_error".into(), "-CAfile".into(), pki.client_ca.clone()]);
+        line.extend(["-cert".into(), pki.server.certificate.clone()]);
+        line.extend(["-key".into(), pki.server.key.clone()]);
+        let _server = Child::serve(world.origin(), &line, &world.dir().join("openssl.log"))?;
+        for (tls, family) in Tls::BOTH.into_iter().zip(Family::BOTH) {
+            let pull = Pull::by_edge(world, family).tls(tls);
+            wait::until("openssl serves", SOON, || pull.send().ok().filter(Outcome::served))?;
+            let chain = pull.clone().certificate(&pki.edge_by_intermediate).send()?;
+            ensure!(chain.served(), "{chain}");
+            for bad in [&pki.foreign, &pki.namesake, &pki.wrong_usage, &pki.expired] {
+                let outcome = pull.clone().certificate(bad).send()?;
+                ensure!(outcome.refused(), "{bad:?} over {tls:?}: {outcome}");
+            }
+            let outcome = pull.no_certificate().send()?;
+            ensure!(outcome.refused(), "{outcome}");
         }
         Ok(())
     });

@@ -20,7 +20,8 @@ pub(crate) fn describe(status: &Status) -> Result<String> {
     text += "\n  authenticated peers\n";
     for peer in status.peers()? {
         let (address, count) = (peer.address.to_string(), peer.handshakes);
-        text += &format!("  {count:>9}  handshakes  {address}, for {}\n", peer.site);
+        let site = peer.site.unwrap_or_else(|| "a site of the past".into());
+        text += &format!("  {count:>9}  handshakes  {address}, for {site}\n");
     }
     Ok(text)
 }

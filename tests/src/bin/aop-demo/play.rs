@@ -140,7 +140,7 @@ fn act_two(
             what: "an address that never has",
             expected: "silence",
             held: Outcome::silent,
-            pull: Pull::by_edge(world, over).source(world.neighbour_address(over)),
+            pull: Pull::by_edge(world, over).source(world.neighbour_address(over)).brief(),
         };
         [proven, neighbour]
     });

@@ -1,0 +1,116 @@
+//! Mistakes in the configuration: one clear error that names place and remedy, exit code 1, and
+//! nothing half applied. `aop check` says the same without touching anything.
+
+use anyhow::ensure;
+use aop_tests::config::Site;
+use aop_tests::{Config, Daemon};
+
+use crate::stage::{in_a_world, is_guarded, refuses_to_start};
+
+/// The claim about a configuration whose text is changed by `break_it`.
+fn refused(break_it: impl FnOnce(&str) -> String, named: &[&str]) {
+    in_a_world(|world| {
+        let config = Config::new(world);
+        let broken = break_it(&config.text());
+        ensure!(broken != config.text(), "nothing was broken");
+        let mut daemon = Daemon::prepare(world)?;
+        daemon.write(&broken)?;
+        let check = daemon.verb(&["check"])?;
+        let said = format!("{}{}", String::from_utf8_lossy(&check.output), check.errors);
+        ensure!(check.code == 1, "aop check ended with {}: {said}", check.code);
+        for word in named {
+            ensure!(said.contains(word), "aop check says nothing of {word}: {said}");
+        }
+        refuses_to_start(world, &mut daemon, named)
+    });
+}
+
+#[test]
+fn the_unbroken_configuration_is_accepted() {
+    in_a_world(|world| {
+        let mut daemon = Daemon::prepare(world)?;
+        daemon.write(&Config::new(world).text())?;
+        let check = daemon.verb(&["check"])?;
+        ensure!(check.code == 0, "{check:?}");
+        ensure!(!is_guarded(world)?, "a check must touch nothing");
+        daemon.run()?;
+        ensure!(is_guarded(world)?);
+        Ok(())
+    });
+}
+
+/// The keys of the design's own example, this version's and those to come.
+#[test]
+fn the_documented_paths_are_accepted() {
+    in_a_world(|world| {
+        let state = format!("state = {:?}\npins =", world.dir().join("state"));
+        let daemon = Daemon::prepare(world)?;
+        daemon.write(&Config::new(world).text().replace("pins =", &state))?;
+        let check = daemon.verb(&["check"])?;
+        ensure!(check.code == 0, "{check:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line() {
+    refused(|text| text.replace("mode =", "mood ="), &["aop.toml:2", "mood"]);
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_named_with_its_line() {
+    refused(|text| text.replacen("[firewall]", "[firewall", 1), &["aop.toml:1"]);
+}
+
+#[test]
+fn a_host_of_two_sites_is_named() {
+    in_a_world(|world| {
+        let mut config = Config::new(world);
+        let twice = vec!["shop.example.net".into(), "EXAMPLE.com.".into()];
+        config.sites.push(Site { hosts: twice, ..Site::new(world) });
+        let mut daemon = Daemon::prepare(world)?;
+        daemon.write(&config.text())?;
+        refuses_to_start(world, &mut daemon, &["example.com", "already"])
+    });
+}
+
+#[test]
+fn no_client_ca_at_all_is_refused() {
+    refused(
+        |text| {
+            let line = text.lines().find(|line| line.starts_with("client_ca")).unwrap_or_default();
+            text.replace(line, "client_ca = []")
+        },
+        &["client_ca", "empty"],
+    );
+}
+
+#[test]
+fn a_malformed_cidr_is_named_and_nothing_of_its_list_is_used() {
+    refused(
+        |text| text.replace("extra = []", "extra = [\"192.0.2.0/24\", \"192.0.2.0/40\"]"),
+        &["aop.toml:4", "192.0.2.0/40"],
+    );
+}
+
+#[test]
+fn an_unusable_mode_attach_or_duration_is_named() {
+    refused(|text| text.replace("\"enforce\"", "\"enforced\""), &["aop.toml:2", "enforced"]);
+    refused(|text| text.replace("\"10s\"", "\"ten\""), &["ten"]);
+    refused(|text| text.replace("tcp://127", "ftp://127"), &["ftp://127"]);
+}
+
+#[test]
+fn a_listener_without_a_site_is_refused() {
+    refused(|text| text.split("[[site]]").next().unwrap_or_default().to_owned(), &["[[site]]"]);
+}
+
+#[test]
+fn wrong_usage_of_the_command_line_has_its_own_exit_code() {
+    in_a_world(|world| {
+        let daemon = Daemon::prepare(world)?;
+        ensure!(daemon.verb(&["run", "--nonsense"])?.code == 2);
+        ensure!(daemon.verb(&["nonsense"])?.code == 2);
+        Ok(())
+    });
+}

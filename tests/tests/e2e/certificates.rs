@@ -1,0 +1,140 @@
+//! Which client certificates are refused, over both TLS versions, and which are not.
+
+use anyhow::{Result, ensure};
+use aop_tests::config::Site;
+use aop_tests::pki::Identity;
+use aop_tests::pull::Tls;
+use aop_tests::{Family, Pki, Pull};
+
+use crate::stage::{on_changed_stage, on_stage};
+
+/// The whole claim, for the pull that presents what `identity` picks, or nothing.
+fn refused(identity: impl Fn(&Pki) -> Result<Option<Identity>>, reason: &str) {
+    on_stage(|stage| {
+        let presented = identity(&stage.world.pki)?;
+        for (tls, family) in Tls::BOTH.into_iter().zip(Family::BOTH) {
+            let pull = Pull::by_edge(&stage.world, family).tls(tls);
+            let pull = match &presented {
+                Some(identity) => pull.certificate(identity),
+                None => pull.no_certificate(),
+            };
+            stage.refuses(&pull, reason)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn no_certificate_is_refused() {
+    refused(|_| Ok(None), "certificate_required");
+}
+
+#[test]
+fn a_certificate_of_another_ca_is_refused() {
+    refused(|pki| Ok(Some(pki.foreign.clone())), "unknown_ca");
+}
+
+#[test]
+fn a_certificate_of_a_ca_of_the_same_name_is_refused() {
+    refused(|pki| Ok(Some(pki.namesake.clone())), "bad_certificate");
+}
+
+#[test]
+fn a_certificate_for_servers_is_refused() {
+    refused(|pki| Ok(Some(pki.wrong_usage.clone())), "wrong_usage");
+}
+
+#[test]
+fn an_expired_certificate_is_refused() {
+    refused(|pki| Ok(Some(pki.expired.clone())), "expired");
+}
+
+#[test]
+fn a_certificate_before_its_time_is_refused() {
+    refused(|pki| Ok(Some(pki.not_yet_valid.clone())), "not_yet_valid");
+}
+
+#[test]
+fn a_version_1_certificate_is_refused() {
+    refused(|pki| pki.version_1().map(Some), "certificate_version");
+}
+
+#[test]
+fn a_ca_presented_as_a_leaf_is_refused() {
+    refused(|pki| Ok(Some(pki.ca_as_leaf.clone())), "ca_as_leaf");
+}
+
+#[test]
+fn a_self_signed_certificate_is_refused() {
+    refused(|pki| Ok(Some(pki.self_signed.clone())), "ca_as_leaf");
+}
+
+#[test]
+fn a_chain_through_an_intermediate_is_accepted() {
+    on_stage(|stage| {
+        for tls in Tls::BOTH {
+            let chain = &stage.world.pki.edge_by_intermediate;
+            let pull = Pull::by_edge(&stage.world, Family::V4).certificate(chain).tls(tls);
+            let outcome = pull.send()?;
+            ensure!(outcome.served(), "{outcome}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn during_a_rollover_both_client_cas_are_trusted() {
+    let both = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+        config.site().client_ca.push(world.pki.foreign_ca.clone());
+    };
+    on_changed_stage(both, |stage| {
+        for identity in [&stage.world.pki.edge, &stage.world.pki.foreign] {
+            let outcome = Pull::by_edge(&stage.world, Family::V4).certificate(identity).send()?;
+            ensure!(outcome.served(), "{outcome}");
+        }
+        let pull =
+            Pull::by_edge(&stage.world, Family::V4).certificate(&stage.world.pki.self_signed);
+        stage.refuses(&pull, "ca_as_leaf")?;
+        Ok(())
+    });
+}
+
+#[test]
+fn each_site_trusts_its_own_client_ca_alone() {
+    let second = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+        config.sites.push(Site {
+            hosts: vec!["example.net".into()],
+            certificate: world.pki.second_server.certificate.clone(),
+            key: world.pki.second_server.key.clone(),
+            client_ca: vec![world.pki.foreign_ca.clone()],
+            ..Site::new(world)
+        });
+    };
+    on_changed_stage(second, |stage| {
+        let pull = Pull::by_edge(&stage.world, Family::V4);
+        let (edge, foreign) = (&stage.world.pki.edge, &stage.world.pki.foreign);
+        let second = pull.clone().host("example.net");
+        let outcome = second.clone().certificate(foreign).send()?;
+        ensure!(outcome.served(), "{outcome}");
+        stage.refuses(&second.certificate(edge), "unknown_ca")?;
+        stage.refuses(&pull.certificate(foreign), "unknown_ca")?;
+        Ok(())
+    });
+}
+
+#[test]
+fn the_anchor_of_the_cdn_does_not_admit_the_operator_s_certificate() {
+    let global = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+        config.sites.push(Site {
+            hosts: vec!["example.net".into()],
+            certificate: world.pki.second_server.certificate.clone(),
+            key: world.pki.second_server.key.clone(),
+            client_ca: vec!["cloudflare-global".into()],
+            ..Site::new(world)
+        });
+    };
+    on_changed_stage(global, |stage| {
+        let pull = Pull::by_edge(&stage.world, Family::V4).host("example.net");
+        stage.refuses(&pull, "unknown_ca").map(drop)
+    });
+}

@@ -1,0 +1,120 @@
+//! The daemon dies: packets are judged on, counters go on, and a new daemon takes up both.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use aop_tests::{Family, Outcome, Pull, Status};
+
+use crate::stage::{Stage, is_guarded, on_stage};
+
+fn dropped(status: &Status) -> Result<u64> {
+    status.packets("drop", "unknown_source")
+}
+
+#[test]
+fn while_the_daemon_is_dead_packets_stay_filtered_and_counted() {
+    on_stage(|stage| {
+        for family in Family::BOTH {
+            stage.silences(&Pull::by_stranger(&stage.world, family), "unknown_source")?;
+        }
+        let alive = stage.daemon.status()?;
+        stage.daemon.kill();
+        for family in Family::BOTH {
+            let before = dropped(&stage.daemon.status()?)?;
+            let outcome = Pull::by_stranger(&stage.world, family).send()?;
+            ensure!(outcome.silent(), "{outcome}");
+            ensure!(dropped(&stage.daemon.status()?)? > before);
+            // The edge's packets pass, and find nobody listening.
+            let outcome = Pull::by_edge(&stage.world, family).send()?;
+            ensure!(matches!(outcome, Outcome::Other(_)), "{outcome}");
+        }
+        let dead = stage.daemon.status()?;
+        ensure!(dead.json()["daemon"].is_null(), "{:?}", dead.json());
+        ensure!(dead.peers()? == alive.peers()?);
+        ensure!(dead.enforcing("eth0")?);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_restart_takes_up_the_counters_and_peers_of_the_dead() {
+    on_stage(|stage| {
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        let before = stage.daemon.status()?;
+        stage.daemon.kill();
+        stage.daemon.run()?;
+        let after = stage.daemon.status()?;
+        ensure!(after.peers()? == before.peers()?);
+        for old in before.verdicts()? {
+            let now = after.packets(&old.action, &old.reason)?;
+            ensure!(now >= old.packets, "{old:?} is now {now}");
+        }
+        ensure!(after.accepted()? == 0, "handshakes are counted since the start");
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V6), "unknown_source")?;
+        let peer = stage.world.edge_address(Family::V4);
+        ensure!(stage.daemon.status()?.handshakes_of(peer)? > before.handshakes_of(peer)?);
+        Ok(())
+    });
+}
+
+#[test]
+fn no_knock_of_a_stranger_slips_through_kills_and_restarts() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let before = dropped(&stage.daemon.status()?)?;
+        let (done, knocks) = (AtomicBool::new(false), AtomicU32::new(0));
+        let (stranger, to) =
+            (stage.world.stranger().clone(), stage.world.origin_at(Family::V4, 443));
+        std::thread::scope(|scope| {
+            let knocker = scope.spawn(|| {
+                let patience = Duration::from_millis(20);
+                while !done.load(Ordering::Relaxed) {
+                    knocks.fetch_add(1, Ordering::Relaxed);
+                    if stranger.connect(to, patience).is_ok() {
+                        return false;
+                    }
+                }
+                true
+            });
+            let restarted = restart_often(stage);
+            done.store(true, Ordering::Relaxed);
+            restarted?;
+            ensure!(knocker.join().is_ok_and(|silent| silent), "a stranger got through");
+            Ok(())
+        })?;
+        stage.edge_is_served()?;
+        let drops = dropped(&stage.daemon.status()?)? - before;
+        let knocks = u64::from(knocks.load(Ordering::Relaxed));
+        ensure!(knocks > 10 && drops >= knocks, "{knocks} knocks, {drops} drops");
+        Ok(())
+    });
+}
+
+fn restart_often(stage: &mut Stage) -> Result<()> {
+    for _ in 0..4 {
+        stage.daemon.kill();
+        std::thread::sleep(Duration::from_millis(100));
+        stage.daemon.run()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+#[test]
+fn unload_detaches_and_unpins_everything() {
+    on_stage(|stage| {
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        ensure!(is_guarded(&stage.world)? && stage.config.pins.exists());
+        stage.daemon.kill();
+        ensure!(is_guarded(&stage.world)?, "the daemon's death detached the program");
+        let unload = stage.daemon.verb(&["unload"])?;
+        ensure!(unload.code == 0, "{unload:?}");
+        ensure!(!is_guarded(&stage.world)? && !stage.config.pins.exists());
+        // Now the kernel answers a stranger: nobody listens.
+        let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
+        ensure!(matches!(outcome, Outcome::Other(_)), "{outcome}");
+        ensure!(stage.daemon.verb(&["unload"])?.code == 0, "nothing to unload is no failure");
+        Ok(())
+    });
+}

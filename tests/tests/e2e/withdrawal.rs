@@ -1,0 +1,113 @@
+//! The prefix list changes: who stays, for how long, and what a bad list does.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use aop_tests::config::Prefixes;
+use aop_tests::{Config, Family, Outcome, Pull, World, cloudflare, wait};
+
+use crate::stage::{Stage, on_changed_stage};
+
+fn list(world: &World) -> std::path::PathBuf {
+    world.dir().join("prefixes.txt")
+}
+
+/// A configuration whose list is a file, with all of Cloudflare's prefixes in it.
+fn from_file(config: &mut Config, world: &World) {
+    std::fs::write(list(world), cloudflare::list()).expect("a list");
+    config.prefixes = Prefixes::File(list(world));
+}
+
+fn replace(stage: &Stage, text: &str) -> Result<String> {
+    std::fs::write(list(&stage.world), text)?;
+    stage.daemon.reload()
+}
+
+fn neighbour(world: &World, family: Family) -> Pull {
+    Pull::by_edge(world, family).source(world.neighbour_address(family)).brief()
+}
+
+#[test]
+fn an_authenticated_peer_outlives_its_prefix_and_its_neighbour_does_not() {
+    on_changed_stage(from_file, |stage| {
+        for family in Family::BOTH {
+            ensure!(Pull::by_edge(&stage.world, family).send()?.served());
+            // Admitted, but it never finishes a handshake.
+            let outcome = neighbour(&stage.world, family).no_certificate().send()?;
+            ensure!(outcome.refused(), "{outcome}");
+        }
+        let generation = stage.daemon.status()?.generation()?;
+        replace(stage, &cloudflare::list_without_edge())?;
+        ensure!(stage.daemon.status()?.generation()? > generation);
+
+        for family in Family::BOTH {
+            let before = stage.before()?;
+            let outcome = neighbour(&stage.world, family).send()?;
+            ensure!(outcome.silent(), "{outcome}");
+            stage.upstream_saw_nothing_since(&before)?;
+            let outcome = Pull::by_edge(&stage.world, family).send()?;
+            ensure!(outcome.served(), "{outcome}");
+            let now = stage.daemon.status()?;
+            let moved = |action, reason| -> Result<u64> {
+                Ok(now.packets(action, reason)? - before.status().packets(action, reason)?)
+            };
+            ensure!(moved("drop", "unknown_source")? > 0 && moved("pass", "proven")? > 0);
+            ensure!(moved("pass", "admitted")? == 0);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn when_the_drain_is_over_the_authenticated_peer_meets_silence_too() {
+    let short = |config: &mut Config, world: &World| {
+        from_file(config, world);
+        config.admission_drain = "4s";
+    };
+    on_changed_stage(short, |stage| {
+        stage.edge_is_served()?;
+        replace(stage, &cloudflare::list_without_edge())?;
+        stage.edge_is_served()?;
+        let pull = Pull::by_edge(&stage.world, Family::V4).brief();
+        // Each look lasts as long as silence takes to be called that.
+        let met: Outcome = wait::until("the drain is over", Duration::from_secs(15), || {
+            pull.send().ok().filter(|outcome| !outcome.served())
+        })?;
+        ensure!(met.silent(), "{met}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_prefix_that_returns_admits_everybody_in_it_again() {
+    on_changed_stage(from_file, |stage| {
+        replace(stage, &cloudflare::list_without_edge())?;
+        let outcome = neighbour(&stage.world, Family::V4).send()?;
+        ensure!(outcome.silent(), "{outcome}");
+        replace(stage, &cloudflare::list())?;
+        let outcome = neighbour(&stage.world, Family::V4).send()?;
+        ensure!(outcome.served(), "{outcome}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_malformed_list_is_refused_as_a_whole_and_the_old_one_stays() {
+    on_changed_stage(from_file, |stage| {
+        let bad = [
+            // A stranger's network, then a typing error.
+            ("198.51.100.0/24\n203.0.113.0/33\n", "prefixes.txt:2"),
+            ("198.51.100.0/24\n<!DOCTYPE html>\n", "prefixes.txt:2"),
+            ("0.0.0.0/0\n", "0.0.0.0/0"),
+            ("", "prefixes.txt"),
+        ];
+        for (text, named) in bad {
+            let generation = stage.daemon.status()?.generation()?;
+            let said = replace(stage, text)?;
+            ensure!(said.contains("not reloaded") && said.contains(named), "{said}");
+            ensure!(stage.daemon.status()?.generation()? == generation);
+            stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        }
+        Ok(())
+    });
+}
