@@ -17,19 +17,22 @@ pub(crate) const AOP_BIN: &str = "AOP_BIN";
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     object::refresh()?;
-    become_program(build(Profile::Debug, &["aop"])?, "aop", arguments)
+    let folder = build(Profile::Debug, &["aop"])?;
+    become_program(folder, "aop", arguments)
 }
 
 pub(crate) fn demo(arguments: &[String]) -> Result<()> {
     packages::ensure(Need::Tests)?;
     object::refresh()?;
-    become_program(build(Profile::Debug, &["aop", "aop-demo"])?, "aop-demo", arguments)
+    let folder = build(Profile::Debug, &["aop", "aop-demo", "aop-upstream"])?;
+    become_program(folder, "aop-demo", arguments)
 }
 
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     packages::ensure(Need::Bench)?;
     object::refresh()?;
-    become_program(build(Profile::Release, &["aop", "aop-bench"])?, "aop-bench", arguments)
+    let folder = build(Profile::Release, &["aop", "aop-bench", "aop-upstream"])?;
+    become_program(folder, "aop-bench", arguments)
 }
 
 #[derive(Clone, Copy)]

@@ -64,7 +64,7 @@ pub(crate) fn run(part: Option<Part>, filter: &[String]) -> Result<()> {
     println!("\n{total}");
 
     if total.failed > 0 {
-        bail!("{} tests failed", total.failed);
+        bail!("failed tests: {}", total.failed);
     }
     if total.passed == 0 {
         bail!("no test ran");
@@ -144,9 +144,8 @@ impl Part {
 
 /// Runs tests, showing their output as it comes.
 fn stream(cargo: &mut Command) -> Result<Outcome> {
-    let line = command::line(cargo);
-    let mut child =
-        cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{line}`"))?;
+    let started = cargo.stdout(Stdio::piped()).spawn();
+    let mut child = started.with_context(|| format!("cannot start `{}`", command::line(cargo)))?;
     let mut outcome = Outcome::default();
     if let Some(output) = child.stdout.take() {
         for text in BufReader::new(output).split(b'\n').map_while(Result::ok) {
@@ -155,9 +154,9 @@ fn stream(cargo: &mut Command) -> Result<Outcome> {
             outcome += Outcome::of_result_line(&text).unwrap_or_default();
         }
     }
-    let status = child.wait().with_context(|| format!("lost track of `{line}`"))?;
+    let status = child.wait().context("lost track of `cargo test`")?;
     if !status.success() && outcome.failed == 0 {
-        println!("`{line}` ended early: {status}; counted as one failure");
+        println!("`cargo test` ended early ({status}): counted as one failure");
         outcome.failed += 1;
     }
     Ok(outcome)

@@ -141,12 +141,13 @@ impl Toolchain {
 
     fn flags(&self) -> String {
         [
-            &format!("-Clinker={}", self.linker.display()),
-            "-Clink-arg=--btf",
-            "-Cdebuginfo=2",
-            "--cfg",
+            format!("-Clinker={}", self.linker.display()),
+            "-Clink-arg=--btf".to_owned(),
+            "-Cdebuginfo=2".to_owned(),
             // The layout of the host's registers, which aya-ebpf picks by this name.
-            &format!("bpf_target_arch=\"{}\"", env::consts::ARCH),
+            format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH),
+            // BTF names source files: the object must not depend on where the repository lies.
+            format!("--remap-path-prefix={}=.", workspace::root().display()),
         ]
         .join("\x1f")
     }

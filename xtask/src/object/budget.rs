@@ -13,7 +13,7 @@ pub(crate) const SIZE: usize = 98_304;
 
 /// Instructions that the verifier walks, over all paths. The kernel's own limit is a million; far
 /// below it, loading stays quick and a change that multiplies the paths is seen at once.
-const INSTRUCTIONS: u32 = 10_000;
+const INSTRUCTIONS: u32 = 20_000;
 
 pub(crate) fn check_size(size: usize) -> Result<()> {
     if size > SIZE {
