@@ -2,8 +2,7 @@
 
 /// A frame as it came off the wire, starting at its Ethernet header.
 pub trait Frame {
-    /// The `N` bytes at `offset`, or `None` where the frame (in the kernel: its linear part) ends
-    /// before them.
+    /// The `N` bytes at `offset`, or `None` where the frame ends before them.
     fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
     /// The byte at `offset`.

@@ -28,6 +28,10 @@ pub trait Facts {
     fn authenticated(&self, source: Address) -> bool;
     /// Whether the host would only forward a packet of this flow. When in doubt: no.
     fn transit(&self, flow: Flow) -> bool;
+    /// Told what becomes of a packet that may be for a guarded port, `None` where the port cannot
+    /// be known. For diagnostics; it changes nothing.
+    #[inline(always)]
+    fn judged(&self, _flow: Flow, _port: Option<u16>, _verdict: Verdict) {}
 }
 
 /// Decides about one frame. Asks for facts in order of their cost, and for none that the packet
@@ -54,24 +58,30 @@ fn judge_tcp(
     flow: impl FnOnce() -> Option<Flow>,
     facts: &impl Facts,
 ) -> Verdict {
-    let otherwise = match header {
+    let (port, otherwise) = match header {
         Ok(header) if !facts.guarded(header.port) => return Verdict::Pass(PassReason::NotGuarded),
-        Ok(Header { sound: true, .. }) => DropReason::UnknownSource,
-        Ok(Header { sound: false, .. }) => DropReason::Malformed,
-        Err(Stop::Undecidable(why)) => why,
+        Ok(Header { port, sound: true }) => (Some(port), DropReason::UnknownSource),
+        Ok(Header { port, sound: false }) => (Some(port), DropReason::Malformed),
+        Err(Stop::Undecidable(why)) => (None, why),
         Err(Stop::Unfit(why)) => return Verdict::Drop(why),
         Err(Stop::Other) => return Verdict::Pass(PassReason::NotGuarded),
     };
     let Some(flow) = flow() else { return Verdict::Drop(DropReason::Malformed) };
+    let verdict = match admitted(flow, facts) {
+        Some(reason) => Verdict::Pass(reason),
+        None => Verdict::Drop(otherwise),
+    };
+    facts.judged(flow, port, verdict);
+    verdict
+}
+
+/// Why a packet of `flow` passes although it may be for a guarded port, if it does.
+#[inline(always)]
+fn admitted(flow: Flow, facts: &impl Facts) -> Option<PassReason> {
     match facts.standing(flow.source) {
-        Standing::Admitted => return Verdict::Pass(PassReason::Admitted),
-        Standing::Draining if facts.authenticated(flow.source) => {
-            return Verdict::Pass(PassReason::Proven);
-        }
+        Standing::Admitted => return Some(PassReason::Admitted),
+        Standing::Draining if facts.authenticated(flow.source) => return Some(PassReason::Proven),
         Standing::Draining | Standing::Unknown => {}
     }
-    if facts.transit(flow) {
-        return Verdict::Pass(PassReason::Transit);
-    }
-    Verdict::Drop(otherwise)
+    facts.transit(flow).then_some(PassReason::Transit)
 }

@@ -4,13 +4,16 @@
 use core::{arch::asm, mem::MaybeUninit};
 
 use aop_common::Frame;
-use aya_ebpf::{helpers::bpf_xdp_get_buff_len, programs::XdpContext};
+use aya_ebpf::{
+    helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    programs::XdpContext,
+};
 
 /// No header that the policy reads begins beyond this. The verifier wants offsets bounded before
 /// it lets them be added to a packet address.
 const MAX_OFFSET: usize = 0x7fff;
 
-/// The linear part of the packet under judgement.
+/// The packet under judgement.
 pub(crate) struct Packet<'a>(&'a XdpContext);
 
 impl<'a> Packet<'a> {
@@ -31,7 +34,7 @@ impl Frame for Packet<'_> {
     fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         let start = self.0.data() + masked(offset);
         if plus::<N>(start) > self.0.data_end() {
-            return None;
+            return beyond(self.0, offset);
         }
         // SAFETY: `start..start + N` lies between data and data_end.
         Some(unsafe { fetch(start) })
@@ -41,6 +44,21 @@ impl Frame for Packet<'_> {
     fn behind(&self, offset: usize, size: usize) -> usize {
         forgotten(offset + size)
     }
+}
+
+/// The `N` bytes at `offset` of a frame whose first buffer ends before them: drivers may leave
+/// that buffer short, or even empty.
+#[inline(always)]
+fn beyond<const N: usize>(ctx: &XdpContext, offset: usize) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let loaded = copy(ctx, offset as u32, bytes.as_mut_ptr(), N as u32);
+    if loaded == 0 { Some(bytes) } else { None }
+}
+
+#[inline(never)]
+fn copy(ctx: &XdpContext, offset: u32, to: *mut u8, length: u32) -> i64 {
+    // SAFETY: `to` has room for `length` bytes; the helper checks the frame's length.
+    unsafe { bpf_xdp_load_bytes(ctx.ctx, offset, to.cast(), length) }
 }
 
 /// The `N` bytes at `start`, by whole words. The compiler knows of no alignment and would fetch

@@ -5,11 +5,9 @@
 //! the same names over a map of our own. While the level is off, the verifier sees a constant
 //! comparison and removes the branch.
 
-use aop_common::{Action, Address, Segment, Verdict};
+use aop_common::{Action, Address, Verdict};
 use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf_macros::debug;
-
-use crate::frame::Packet;
 
 /// What the macros of aya-log-ebpf-macros 0.2 expect under this name.
 pub mod macro_support {
@@ -36,23 +34,38 @@ pub mod macro_support {
 
 /// Logs one verdict, at debug.
 #[inline(always)]
-pub(crate) fn verdict(ctx: &XdpContext, verdict: Verdict, action: Action) {
-    if macro_support::level_enabled(macro_support::Level::Debug) {
-        write(ctx, verdict.reason(), action.name());
+pub(crate) fn verdict(
+    ctx: &XdpContext,
+    source: Address,
+    port: Option<u16>,
+    verdict: Verdict,
+    action: Action,
+) {
+    if !macro_support::level_enabled(macro_support::Level::Debug) {
+        return;
+    }
+    let (reason, action) = (verdict.reason(), action.name());
+    let line = Line { reason, action, port: port.unwrap_or(0) };
+    match source {
+        Address::V4(source) => v4(ctx, &line, &source),
+        Address::V6(source) => v6(ctx, &line, &source),
     }
 }
 
-/// A function of its own, for it needs much of the stack. It reads the frame again, so that
-/// packets which are not logged carry nothing along for it.
+struct Line<'a> {
+    reason: &'a str,
+    action: &'a str,
+    port: u16,
+}
+
+// Functions of their own, for they need much of the stack.
+
 #[inline(never)]
-fn write(ctx: &XdpContext, reason: &str, action: &str) {
-    let (source, port) = match Segment::read(&Packet::of(ctx)) {
-        Segment::Tcp { flow, port, .. } => (flow.source, port),
-        Segment::Undecidable { flow, .. } => (flow.source, 0),
-        Segment::Other | Segment::Unreadable(_) => return debug!(ctx, "{} {}", action, reason),
-    };
-    match source {
-        Address::V4(source) => debug!(ctx, "{} {} {:i} port {}", action, reason, source, port),
-        Address::V6(source) => debug!(ctx, "{} {} {:i} port {}", action, reason, source, port),
-    }
+fn v4(ctx: &XdpContext, line: &Line<'_>, source: &[u8; 4]) {
+    debug!(ctx, "{} {} {:i} port {}", line.action, line.reason, *source, line.port);
+}
+
+#[inline(never)]
+fn v6(ctx: &XdpContext, line: &Line<'_>, source: &[u8; 16]) {
+    debug!(ctx, "{} {} {:i} port {}", line.action, line.reason, *source, line.port);
 }

@@ -29,13 +29,10 @@ use maps::Facts;
 #[xdp(frags)]
 fn aop(ctx: XdpContext) -> u32 {
     let packet = Packet::of(&ctx);
-
-    let (facts, mode) = Facts::read(&ctx);
+    let facts = Facts::read(&ctx);
     let verdict = judge(&packet, &facts);
-    maps::count(Tally::of(verdict, mode), packet.len());
-    let action = verdict.action(mode);
-    log::verdict(&ctx, verdict, action);
-    match action {
+    maps::count(Tally::of(verdict, facts.mode), packet.len());
+    match verdict.action(facts.mode) {
         Action::Pass | Action::WouldDrop => XDP_PASS,
         Action::Drop => XDP_DROP,
     }

@@ -4,7 +4,7 @@
 use core::{mem::MaybeUninit, ptr};
 
 use aop_common::{
-    Address, Flow, Mode, Standing, Tally,
+    Address, Flow, Mode, Standing, Tally, Verdict,
     layout::{
         Counter, InterfaceName, MAX_PEERS, MAX_PREFIXES, Peer, PeerKey, Ports, Prefix, SLOTS,
         Settings,
@@ -21,6 +21,8 @@ use aya_ebpf::{
     macros::btf_map,
     programs::XdpContext,
 };
+
+use crate::log;
 
 #[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
@@ -54,15 +56,16 @@ const AF_INET6: u8 = 10;
 pub(crate) struct Facts<'a> {
     ctx: &'a XdpContext,
     second_set: bool,
+    pub(crate) mode: Mode,
 }
 
 impl<'a> Facts<'a> {
-    /// The facts as the settings have them now, and the mode. Settings that cannot be read (an
-    /// array's only value always can) enforce.
+    /// The facts as the settings have them now. Settings that cannot be read (an array's only value
+    /// always can) enforce.
     #[inline(always)]
-    pub(crate) fn read(ctx: &'a XdpContext) -> (Self, Mode) {
+    pub(crate) fn read(ctx: &'a XdpContext) -> Self {
         let settings = SETTINGS.get(0).copied().unwrap_or(Settings { mode: 0, generation: 0 });
-        (Self { ctx, second_set: settings.second_set() }, settings.mode())
+        Self { ctx, second_set: settings.second_set(), mode: settings.mode() }
     }
 }
 
@@ -119,6 +122,11 @@ impl aop_common::Facts for Facts<'_> {
         };
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_FRAG_NEEDED]
             .contains(&(answer as u32))
+    }
+
+    #[inline(always)]
+    fn judged(&self, flow: Flow, port: Option<u16>, verdict: Verdict) {
+        log::verdict(self.ctx, flow.source, port, verdict, verdict.action(self.mode));
     }
 }
 

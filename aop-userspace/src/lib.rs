@@ -4,12 +4,12 @@
 //! `firewall` and `terminator` never import each other: they meet in [`edge`], and `daemon` joins
 //! them. Only `firewall` knows aya, only `tls` knows rustls' builders, only `cli` knows clap.
 
-//pub mod cli;
+pub mod cli;
 pub mod config;
-//pub mod control;
-//pub mod daemon;
+pub mod control;
+pub mod daemon;
 pub mod edge;
 pub mod firewall;
 pub mod prefixes;
-//pub mod terminator;
-//pub mod tls;
+pub mod terminator;
+pub mod tls;

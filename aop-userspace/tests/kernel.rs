@@ -6,7 +6,11 @@ use std::{net::IpAddr, process::Command, thread};
 
 use aop_common::{
     Action, Bytes, DropReason, Mode, PassReason, Standing, Tally, Verdict,
-    corpus::{Generator, HostFacts, Scene, fixtures},
+    corpus::{
+        Generator, HostFacts, Scene,
+        build::{Extension, Ip, Ipv6, Tcp},
+        fixtures,
+    },
     judge,
     layout::{Counter, Ports, Prefix},
 };
@@ -134,6 +138,29 @@ fn a_prefix_whose_draining_is_over_admits_not_even_its_peers() {
             trial.run(&frame, ifindex).expect("runs"),
             owed(Verdict::Drop(DropReason::UnknownSource), Mode::Enforce, frame.len())
         );
+    });
+}
+
+#[test]
+fn headers_that_lie_behind_the_first_buffer_are_read_all_the_same() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let Scene { v6, guarded, unguarded, .. } = Scene::FIXED;
+        let facts = Scene::FIXED.facts();
+        let mut trial = trial(Mode::Enforce);
+        // Eight full headers put TCP at 16 KiB; the kernel's test run has a first buffer of a page.
+        let frame = |source, port| {
+            let packet = Ipv6::between(source, v6.origin);
+            (0..8).fold(packet, |ip, _| ip.with(Extension::destination(255))).tcp(&Tcp::syn(port))
+        };
+        for (frame, verdict) in [
+            (frame(v6.stranger, guarded), Verdict::Drop(DropReason::UnknownSource)),
+            (frame(v6.stranger, unguarded), Verdict::Pass(PassReason::NotGuarded)),
+            (frame(v6.admitted, guarded), Verdict::Pass(PassReason::Admitted)),
+        ] {
+            assert_eq!(judge(&Bytes(&frame), &facts), verdict);
+            let ran = trial.run(&frame, ifindex).expect("the frame runs");
+            assert_eq!(ran, owed(verdict, Mode::Enforce, frame.len()), "{} bytes", frame.len());
+        }
     });
 }
 

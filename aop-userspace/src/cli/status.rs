@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ConfigFile, print, screen};
 use crate::{
     config::Config,
-    control::{self, AskError, FirewallSource, Status, from_firewall},
+    control::{self, AskError, Status, from_firewall},
     firewall,
 };
 
@@ -41,7 +41,7 @@ impl StatusCommand {
 fn without_daemon(config: &Config) -> anyhow::Result<Status> {
     let sites: Vec<String> = config.live.sites.iter().map(|site| site.name.clone()).collect();
     let reading = firewall::read(&config.fixed.paths.pins)?;
-    let mut status = from_firewall(&FirewallSource { reading: reading.as_ref(), sites: &sites });
+    let mut status = from_firewall(reading.as_ref(), &sites);
     status.warnings.push(match reading {
         Some(_) => "no daemon runs: packets are still judged, and no origin pull is served".into(),
         None => "no daemon runs, and no firewall is loaded".into(),

@@ -24,9 +24,11 @@ pub fn audit(config: &Config) -> Vec<Warning> {
     let mut warn = |text: String| warnings.push(Warning(text));
 
     if fixed.firewall.is_none() {
-        warn("the firewall is off: packets reach the port from anywhere, and only the \
+        warn(
+            "the firewall is off: packets reach the port from anywhere, and only the \
               certificate and the address check of the terminator stand in the way"
-            .into());
+                .into(),
+        );
     } else if live.mode == Mode::Observe {
         warn("the firewall observes: what enforcing would drop is counted and passed".into());
     }

@@ -64,9 +64,9 @@ impl FromStr for HostPattern {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("*.") {
             Some(rest) => rest.parse().map(Self::Below),
-            None if text.contains('*') => {
-                Err(format!("{text:?}: a star stands only for the whole first label, as in *.example.com"))
-            }
+            None if text.contains('*') => Err(format!(
+                "{text:?}: a star stands only for the whole first label, as in *.example.com"
+            )),
             None => text.parse().map(Self::Exact),
         }
     }
@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn what_is_no_host_name_is_refused() {
-        for text in ["", ".", "a..b", "192.0.2.1", "::1", "example.com:443", "-a.com", "exämple.com"] {
+        for text in
+            ["", ".", "a..b", "192.0.2.1", "::1", "example.com:443", "-a.com", "exämple.com"]
+        {
             assert!(text.parse::<Host>().is_err(), "{text:?}");
         }
         for text in ["*", "*.", "w*.example.com", "*.*.example.com", "a.*.com"] {

@@ -107,10 +107,7 @@ fn address(bind: &Spanned<String>, place: &Place<'_>) -> Result<SocketAddr, Conf
     })
 }
 
-fn firewall(
-    raw: &RawFirewall,
-    place: &Place<'_>,
-) -> Result<Option<FirewallConfig>, ConfigError> {
+fn firewall(raw: &RawFirewall, place: &Place<'_>) -> Result<Option<FirewallConfig>, ConfigError> {
     if raw.mode == RawMode::Off {
         return Ok(None);
     }
@@ -124,7 +121,9 @@ fn firewall(
             }
             all => {
                 if let Some(bad) = all.iter().find(|name| !is_interface_name(name)) {
-                    return Err(place.error(names.span(), format!("{bad:?} is not an interface name")));
+                    return Err(
+                        place.error(names.span(), format!("{bad:?} is not an interface name"))
+                    );
                 }
                 Interfaces::Named(all.to_vec())
             }

@@ -29,11 +29,15 @@ impl FromStr for Upstream {
         if let Some(path) = text.strip_prefix("unix://") {
             return match path.starts_with('/') {
                 true => Ok(Self::Unix(path.into())),
-                false => Err(format!("{text:?}: the socket's path must be absolute, as in unix:///run/app.sock")),
+                false => Err(format!(
+                    "{text:?}: the socket's path must be absolute, as in unix:///run/app.sock"
+                )),
             };
         }
         let Some(authority) = text.strip_prefix("tcp://") else {
-            return Err(format!("{text:?}: this version forwards to tcp://HOST:PORT or unix:///PATH"));
+            return Err(format!(
+                "{text:?}: this version forwards to tcp://HOST:PORT or unix:///PATH"
+            ));
         };
         match authority.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p != 0) => {

@@ -6,7 +6,7 @@ use aop_common::{Mode, layout::site_id};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::PrefixSource, firewall::Reading};
+use crate::{config::PrefixSource, firewall::{PeerReading, Reading}};
 
 /// Peers that one document shows; the latest ones.
 pub const MAX_PEERS_SHOWN: usize = 1000;
@@ -154,18 +154,10 @@ pub struct Identity {
     pub pulls: u64,
 }
 
-/// The part of a status that the pinned maps tell by themselves.
-#[derive(Debug)]
-pub struct FirewallSource<'a> {
-    /// What the pins said; `None` where nothing is pinned.
-    pub reading: Option<&'a Reading>,
-    /// The names that the peers map's site marks may stand for.
-    pub sites: &'a [String],
-}
-
-/// A status of the firewall alone.
+/// A status of the firewall alone, as the pinned maps tell it; `None` where nothing is pinned.
+/// `sites` are the names that the site marks of peers may stand for.
 #[must_use]
-pub fn from_firewall(source: &FirewallSource<'_>) -> Status {
+pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         daemon: None,
@@ -179,7 +171,7 @@ pub fn from_firewall(source: &FirewallSource<'_>) -> Status {
         identities: Vec::new(),
         warnings: Vec::new(),
     };
-    let Some(reading) = source.reading else { return status };
+    let Some(reading) = reading else { return status };
     let enforce = reading.mode == Mode::Enforce;
     status.mode = if enforce { "enforce" } else { "observe" }.to_owned();
     status.interfaces = reading
@@ -207,22 +199,23 @@ pub fn from_firewall(source: &FirewallSource<'_>) -> Status {
             bytes: verdict.count.bytes,
         })
         .collect();
-    let names: HashMap<u64, &String> =
-        source.sites.iter().map(|name| (site_id(name), name)).collect();
     status.peers_total = reading.peers.len();
-    status.peers = reading
-        .peers
-        .iter()
-        .take(MAX_PEERS_SHOWN)
-        .map(|peer| Peer {
-            address: peer.address,
-            site: names.get(&peer.facts.site).map(|name| (*name).clone()),
-            handshakes: peer.facts.handshakes,
-            first_seen: timestamp(peer.facts.first_seen),
-            last_seen: timestamp(peer.facts.last_seen),
-        })
-        .collect();
+    status.peers = peer_list(&reading.peers, sites);
     status
+}
+
+/// The first [`MAX_PEERS_SHOWN`] of `peers`, for a status.
+#[must_use]
+pub fn peer_list(peers: &[PeerReading], sites: &[String]) -> Vec<Peer> {
+    let names: HashMap<u64, &String> = sites.iter().map(|name| (site_id(name), name)).collect();
+    let peer = |peer: &PeerReading| Peer {
+        address: peer.address,
+        site: names.get(&peer.facts.site).map(|name| (*name).clone()),
+        handshakes: peer.facts.handshakes,
+        first_seen: timestamp(peer.facts.first_seen),
+        last_seen: timestamp(peer.facts.last_seen),
+    };
+    peers.iter().take(MAX_PEERS_SHOWN).map(peer).collect()
 }
 
 /// The moment that many seconds after 1970 began; that beginning itself where there is none.

@@ -1,11 +1,14 @@
 //! Follows what the packet programs log, where that is switched on.
 
-use std::io;
+use std::{io, time::Duration};
 
-use tokio::io::{Interest, unix::AsyncFd};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::firewall::Firewall;
+
+/// The ring buffers are read on a timer: waking a reader for each record would cost the packet path
+/// thousands of nanoseconds.
+const PERIOD: Duration = Duration::from_millis(50);
 
 /// Passes on every record until `stop`.
 pub(super) fn follow(
@@ -13,24 +16,16 @@ pub(super) fn follow(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> io::Result<()> {
-    for logger in firewall.loggers()? {
-        let mut logger = AsyncFd::with_interest(logger, Interest::READABLE)?;
-        let stop = stop.clone();
-        tasks.spawn(async move {
-            loop {
-                let ready = tokio::select! {
-                    () = stop.cancelled() => return,
-                    ready = logger.readable_mut() => ready,
-                };
-                match ready {
-                    Ok(mut ready) => {
-                        ready.get_inner_mut().flush();
-                        ready.clear_ready();
-                    }
-                    Err(error) => return tracing::error!("the packet log ends: {error}"),
-                }
-            }
-        });
+    let mut loggers = firewall.loggers()?;
+    if loggers.is_empty() {
+        return Ok(());
     }
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        while !stop.is_cancelled() {
+            loggers.iter_mut().for_each(aya_log::EbpfLogger::flush);
+            tokio::time::sleep(PERIOD).await;
+        }
+    });
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What a running daemon tells of itself and its firewall.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,10 +11,11 @@ use super::Daemon;
 use crate::{
     config::Live,
     control::{
-        DaemonReport, FirewallSource, Handshakes, Identity, MAX_PEERS_SHOWN, Peer, Refused, Status,
-        from_firewall, source_name, timestamp,
+        DaemonReport, Handshakes, Identity, Refused, Status, from_firewall, peer_list, source_name,
+        timestamp,
     },
     firewall,
+    terminator::LedgerSnapshot,
 };
 
 /// What status and drain need of the live configuration.
@@ -23,7 +24,7 @@ pub(crate) struct LiveFacts(ArcSwap<Facts>);
 struct Facts {
     source: String,
     sites: Vec<String>,
-    applied: Instant,
+    read: Instant,
     shutdown: Duration,
 }
 
@@ -46,8 +47,91 @@ impl Facts {
         Self {
             source: source_name(&live.prefixes),
             sites: live.sites.iter().map(|site| site.name.clone()).collect(),
-            applied: Instant::now(),
+            read: Instant::now(),
             shutdown: live.shutdown,
         }
     }
+}
+
+impl Daemon {
+    /// The status document. Reads the pinned maps, so it takes system calls.
+    pub(super) fn status(&self) -> Status {
+        let facts = self.facts.0.load();
+        let ledger = self.service.ledger().snapshot();
+        let mut status = self.firewall_status(&facts.sites);
+        status.prefixes.source = Some(facts.source.clone());
+        status.prefixes.age_seconds = Some(facts.read.elapsed().as_secs());
+        status.daemon = Some(DaemonReport {
+            pid: std::process::id(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            open_connections: ledger.open,
+        });
+        book(&mut status, ledger);
+        status
+    }
+
+    fn firewall_status(&self, sites: &[String]) -> Status {
+        if self.firewall.is_none() {
+            let mut status = from_firewall(None, sites);
+            let peers = self.gate.peers().in_memory();
+            status.peers = peer_list(&peers, sites);
+            status.peers_total = peers.len();
+            (status.prefixes.v4, status.prefixes.v6) = self.gate.admission().admitted();
+            return status;
+        }
+        match firewall::read(&self.fixed.paths.pins) {
+            Ok(Some(reading)) => {
+                let mut status = from_firewall(Some(&reading), sites);
+                for interface in status.interfaces.iter().filter(|interface| !interface.attached) {
+                    status.warnings.push(format!(
+                        "{}: the packet program is gone from the interface, packets pass unjudged; \
+                         restart aop to attach it again",
+                        interface.name
+                    ));
+                }
+                if reading.interfaces.is_empty() {
+                    status.warnings.push(NOTHING_ATTACHED.to_owned());
+                }
+                status
+            }
+            Ok(None) => {
+                let mut status = from_firewall(None, sites);
+                status.warnings.push(NOTHING_ATTACHED.to_owned());
+                status
+            }
+            Err(error) => {
+                let mut status = from_firewall(None, sites);
+                status.warnings.push(format!("the firewall cannot be read: {error}"));
+                status
+            }
+        }
+    }
+}
+
+const NOTHING_ATTACHED: &str =
+    "the firewall was unloaded under the daemon: packets pass unjudged; restart aop to guard again";
+
+fn book(status: &mut Status, ledger: LedgerSnapshot) {
+    let refused = ledger.refused.into_iter().map(|refused| Refused {
+        site: refused.site.to_string(),
+        reason: refused.refusal.name().to_owned(),
+        count: refused.count,
+    });
+    status.handshakes = Handshakes {
+        accepted: ledger.accepted,
+        would_refuse: ledger.would_refuse,
+        refused: refused.collect(),
+    };
+    let identities = ledger.identities.into_iter().map(|sighting| Identity {
+        site: sighting.site.to_string(),
+        subject: sighting.identity.subject,
+        issuer: sighting.identity.issuer,
+        spki_sha256: sighting.identity.spki_sha256,
+        serial: sighting.identity.serial,
+        not_after: timestamp(sighting.identity.not_after),
+        first_seen: timestamp(sighting.first_seen),
+        last_seen: timestamp(sighting.last_seen),
+        pulls: sighting.pulls,
+    });
+    status.identities = identities.collect();
 }

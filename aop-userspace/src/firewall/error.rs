@@ -76,7 +76,7 @@ impl FirewallError {
         let doing = doing.into();
         match errno(error) {
             Some(Errno::PERM | Errno::ACCESS) if !verifier_spoke(error) => Self::Privilege { doing },
-            Some(_) | None => Self::Kernel { doing, detail: chain(error) },
+            Some(_) | None => Self::Kernel { doing, detail: end_of(&chain(error)) },
         }
     }
 
@@ -108,6 +108,15 @@ pub(super) fn errno(error: &(dyn Error + 'static)) -> Option<Errno> {
 /// A program that the verifier rejects answers with EACCES as well.
 fn verifier_spoke(error: &(dyn Error + 'static)) -> bool {
     chain(error).contains("processed ")
+}
+
+/// What stands at the end of a text as long as the verifier's, where its complaint is.
+fn end_of(text: &str) -> String {
+    const KEPT: usize = 600;
+    match text.char_indices().rev().nth(KEPT) {
+        None => text.to_owned(),
+        Some((start, _)) => format!("…{}", text.get(start..).unwrap_or_default()),
+    }
 }
 
 fn chain(error: &(dyn Error + 'static)) -> String {
