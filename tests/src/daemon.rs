@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -66,6 +66,12 @@ impl Daemon {
         Ok(())
     }
 
+    /// The configuration that the running daemon was started with. Read verbs get this one, since
+    /// the file itself may be broken on purpose.
+    fn started_with(&self) -> PathBuf {
+        self.dir.join("aop-started.toml")
+    }
+
     /// Where its configuration stands.
     #[must_use]
     pub fn config_path(&self) -> PathBuf {
@@ -93,7 +99,9 @@ impl Daemon {
             (!runs || ready).then_some(runs)
         });
         match ready {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                fs::copy(self.config_path(), self.started_with()).map(drop).context("a copy")
+            }
             Ok(false) => bail!("aop did not start:\n{}", self.log()),
             Err(late) => Err(late.context(self.log())),
         }
@@ -129,8 +137,12 @@ impl Daemon {
     /// # Errors
     /// When it does not end in time.
     pub fn verb(&self, verb: &[&str]) -> Result<Finished> {
+        self.verb_with(verb, &self.config_path())
+    }
+
+    fn verb_with(&self, verb: &[&str], config: &Path) -> Result<Finished> {
         let mut command = self.place.command(&self.binary);
-        command.args(verb).arg("--config").arg(self.config_path());
+        command.args(verb).arg("--config").arg(config);
         child::finish(command, &[], PATIENCE)
     }
 
@@ -139,7 +151,8 @@ impl Daemon {
     /// # Errors
     /// When it fails or says no JSON.
     pub fn status(&self) -> Result<Status> {
-        let Finished { code, output, errors } = self.verb(&["status", "--json"])?;
+        let Finished { code, output, errors } =
+            self.verb_with(&["status", "--json"], &self.started_with())?;
         anyhow::ensure!(code == 0, "aop status ended with {code}: {errors}\n{}", self.log());
         Status::parse(&output)
     }

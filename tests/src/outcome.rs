@@ -77,8 +77,9 @@ impl Outcome {
 /// The part of curl's message that tells one refusal from another.
 fn shorten(said: &str) -> String {
     let line = said.lines().find(|line| line.starts_with("curl: (")).unwrap_or(said).trim();
-    if let Some((_, alert)) = line.split_once(" alert ") {
-        let alert = alert.split(',').next().unwrap_or(alert).trim();
+    if let Some((_, reason)) = line.split_once("SSL routines::")
+        && let Some(alert) = alert(reason.split(',').next().unwrap_or(reason).trim())
+    {
         return format!("alert: {alert}");
     }
     if line.contains("reset by peer") {
@@ -88,6 +89,14 @@ fn shorten(said: &str) -> String {
         return String::from("connection closed");
     }
     line.split_once(") ").map_or(line, |(_, text)| text).to_owned()
+}
+
+/// The alert that came, out of OpenSSL's name for it: `tlsv1 alert unknown ca`, and for some
+/// without that word, `tlsv1 unrecognized name`.
+fn alert(reason: &str) -> Option<&str> {
+    let came =
+        ["tlsv1 ", "tlsv13 ", "sslv3 "].iter().find_map(|version| reason.strip_prefix(version));
+    came.map(|alert| alert.strip_prefix("alert ").unwrap_or(alert))
 }
 
 impl fmt::Display for Outcome {
@@ -111,6 +120,14 @@ mod tests {
     fn a_refusal_at_the_first_read_names_its_alert() {
         let outcome = Outcome::of_curl(56, 0, true, Vec::new(), ALERT);
         assert_eq!(outcome, Outcome::Refused("alert: certificate required".into()));
+    }
+
+    #[test]
+    fn an_alert_is_read_without_that_word_too() {
+        let said =
+            "curl: (35) OpenSSL/3.0.19: error:0A000458:SSL routines::tlsv1 unrecognized name";
+        let outcome = Outcome::of_curl(35, 0, true, Vec::new(), said);
+        assert_eq!(outcome, Outcome::Refused("alert: unrecognized name".into()));
     }
 
     #[test]

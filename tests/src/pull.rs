@@ -106,10 +106,7 @@ impl Pull {
     /// Asks by the bare address: a TLS client sends no SNI then.
     #[must_use]
     pub fn no_name(mut self) -> Self {
-        self.host = match self.to.ip() {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        };
+        self.host = bracketed(self.to.ip());
         self.option("--insecure")
     }
 
@@ -197,17 +194,25 @@ impl Pull {
             .arg("--write-out")
             .arg(format!("%{{stderr}}\n{MARK}%{{http_code}} %{{local_port}}\n"));
         command.arg("--cacert").arg(&self.anchors);
-        let address = match self.to.ip() {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        };
-        command.arg("--resolve").arg(format!("{}:{port}:{address}", self.host));
+        // An address in the place of a name resolves by itself.
+        let address = bracketed(self.to.ip());
+        if self.host != address {
+            command.arg("--resolve").arg(format!("{}:{port}:{address}", self.host));
+        }
         if let Some(Identity { certificate, key }) = &self.identity {
             command.arg("--cert").arg(certificate).arg("--key").arg(key);
         }
         command.args(&self.options);
         command.arg(format!("{}://{}:{port}{}", self.scheme, self.host, self.path));
         command
+    }
+}
+
+/// An address as a URL has it.
+fn bracketed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 

@@ -118,18 +118,18 @@ fn a_pinned_map_of_another_shape_is_named_and_not_used() {
         let layout = config.pins.join(format!("v{}", aop_common::layout::LAYOUT_VERSION));
         fs::create_dir_all(&layout)?;
         let mut bpftool = std::process::Command::new("bpftool");
-        bpftool.args(["map", "create"]).arg(layout.join("settings"));
-        bpftool.args("type array key 4 value 4096 entries 1 name settings".split(' '));
+        bpftool.args(["map", "create"]).arg(layout.join("SETTINGS"));
+        bpftool.args("type array key 4 value 4096 entries 1 name SETTINGS".split(' '));
         let made = child::finish(bpftool, &[], SOON)?;
         ensure!(made.code == 0, "{made:?}");
         let mut daemon = Daemon::prepare(world)?;
         daemon.write(&config.text())?;
         let (code, log) = daemon.run_to_end()?;
         ensure!(code == 1, "exit code {code}: {log}");
-        for word in ["settings", "4096", "aop unload"] {
+        for word in ["SETTINGS", "4096", "aop unload"] {
             ensure!(log.contains(word), "nothing of {word}: {log}");
         }
-        ensure!(!is_guarded(world)?);
+        ensure!(!is_guarded(world)? && fs::read_dir(&layout)?.count() == 1, "half applied");
         ensure!(daemon.verb(&["unload"])?.code == 0);
         daemon.run()
     });

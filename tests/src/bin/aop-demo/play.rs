@@ -12,8 +12,6 @@ use aop_tests::{Config, Daemon, Family, Outcome, Pull, Upstream, World, cloudfla
 use crate::interrupt::Interrupt;
 use crate::maps;
 
-const UPSTREAM_SAW: &str = "the upstream saw nothing";
-
 /// One pull and what must come of it.
 struct Try {
     who: &'static str,
@@ -66,14 +64,8 @@ fn act_one(world: &World, upstream: &Upstream, report: &mut Report) -> Result<()
     });
     attempt(&served, report)?;
     let seen = upstream.count()?;
-    report.claim(
-        "",
-        "",
-        "",
-        "the upstream saw both",
-        format!("{seen} connections"),
-        seen == served.len(),
-    );
+    let held = seen == served.len();
+    report.claim("the upstream", "both", "(counts its connections)", "2", seen, held);
 
     let refused: Vec<Try> =
         Family::BOTH.into_iter().flat_map(|over| refusals(world, over)).collect();
@@ -163,7 +155,8 @@ fn attempt(tries: &[Try], report: &mut Report) -> Result<()> {
 
 fn upstream_saw_nothing(upstream: &Upstream, expected: usize, report: &mut Report) -> Result<()> {
     let more = upstream.count()?.saturating_sub(expected);
-    let happened = if more == 0 { "nothing".into() } else { format!("{more} connections") };
-    report.claim("", "", "all those turned away", UPSTREAM_SAW, happened, more == 0);
+    let expected = "none of those turned away";
+    let happened = if more == 0 { "none".into() } else { format!("{more}") };
+    report.claim("the upstream", "both", "(counts its connections)", expected, happened, more == 0);
     Ok(())
 }
