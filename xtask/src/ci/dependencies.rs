@@ -16,7 +16,13 @@ pub(crate) fn check() -> Result<()> {
         command.args(arguments).current_dir(workspace::root());
         command
     };
-    command::run(&mut cargo_deny(&["check", "bans", "licenses", "sources"]))?;
+    command::run(&mut cargo_deny(&[
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]))?;
     // The database of advisories comes from a network that not every machine has.
     if command::run(&mut cargo_deny(&["fetch", "db"])).is_err() {
         eprintln!("advisories: not checked: their database could not be fetched");
