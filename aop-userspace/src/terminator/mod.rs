@@ -14,6 +14,8 @@ mod listeners;
 mod proxy;
 mod relay;
 mod service;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub use ledger::{Ledger, LedgerSnapshot, RefusedCount, Sighting};

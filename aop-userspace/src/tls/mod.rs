@@ -21,6 +21,10 @@ mod pull;
 mod refusal;
 mod server;
 mod sites;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod validity;
 
 pub use acceptor::accept;

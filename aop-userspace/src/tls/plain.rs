@@ -25,7 +25,7 @@ const METHODS: [&[u8]; 10] = [
 
 /// Tells an HTTP client in its own language.
 pub(super) const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
-    Content-Length: 47\r\nConnection: close\r\n\r\nThis port speaks TLS: use https:// to reach it.\n";
+    Content-Length: 48\r\nConnection: close\r\n\r\nThis port speaks TLS: use https:// to reach it.\n";
 
 /// What the first bytes are.
 #[derive(Debug, PartialEq, Eq)]

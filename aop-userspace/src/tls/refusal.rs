@@ -155,8 +155,11 @@ impl Refusal {
             Self::UpstreamUnreachable => {
                 Some("start the application, or correct the site's upstream")
             }
-            Self::BadCertificate
-            | Self::NoName
+            Self::BadCertificate => Some(
+                "see detail; BadSignature can also mean a client_ca of the same name as the \
+                 signer, but with another key",
+            ),
+            Self::NoName
             | Self::NotTls
             | Self::BadHello
             | Self::Deadline

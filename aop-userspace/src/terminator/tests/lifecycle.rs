@@ -1,0 +1,160 @@
+//! Addresses, slots, reloading and draining.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::rig::{Rig, SITE, Wish, exchange};
+use crate::{
+    edge::Entrance,
+    terminator::{Drained, bind},
+    tls::{
+        Refusal,
+        testing::{connect, connect_over},
+    },
+};
+
+const LONG: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn an_authenticated_peer_is_written_down() {
+    let rig = Rig::new().await;
+    rig.alert(&rig.client(None), SITE).await;
+    assert!(rig.book.0.lock().unwrap().is_empty());
+    rig.serve(&rig.edge(), SITE).await;
+    assert!(rig.book.0.lock().unwrap().contains(&("127.0.0.1".parse().unwrap(), SITE.into())));
+    let ledger = rig.ledger();
+    let [seen] = &ledger.identities[..] else { panic!("{ledger:?}") };
+    assert_eq!((&*seen.site, seen.pulls), (SITE, 1));
+    assert!(seen.identity.subject.contains("CN=edge"), "{seen:?}");
+    assert!(seen.identity.issuer.contains("CN=client CA"), "{seen:?}");
+    assert_eq!(seen.identity.spki_sha256.len(), 64);
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_admitted_is_closed_before_tls() {
+    let rig = Rig::new().await;
+    rig.serve(&rig.edge(), SITE).await;
+    rig.gate.set(Entrance::Shut);
+    assert!(connect(&rig.edge(), rig.address, SITE).await.is_err());
+    rig.booked("-", Refusal::NotAdmitted, 1).await;
+    rig.upstream_saw_nothing().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_watched_is_counted_and_served() {
+    let rig = Rig::new().await;
+    rig.serve(&rig.edge(), SITE).await;
+    rig.gate.set(Entrance::Watched);
+    rig.serve(&rig.edge(), SITE).await;
+    let ledger = rig.ledger();
+    assert_eq!((ledger.accepted, ledger.would_refuse, ledger.refused), (2, 1, vec![]));
+}
+
+#[tokio::test]
+async fn without_a_slot_a_connection_waits_and_open_ones_live_on() {
+    let rig = Rig::with(Wish { connections: 1, ..Wish::default() }).await;
+    let (mut peer, mut upstream) = rig.pull().await;
+    let edge = rig.edge();
+    let mut second = std::pin::pin!(rig.pull_as(&edge, SITE));
+    assert!(timeout(Duration::from_millis(200), &mut second).await.is_err(), "there is one slot");
+    assert_eq!(rig.ledger().open, 1);
+    exchange(&mut peer, &mut upstream).await;
+    drop((peer, upstream));
+    let (mut peer, mut upstream) = timeout(LONG, second).await.unwrap().unwrap();
+    exchange(&mut peer, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn a_reload_changes_new_connections_and_no_old_one() {
+    let rig = Rig::new().await;
+    let (mut peer, mut upstream) = rig.pull().await;
+    let begun = TcpStream::connect(rig.address).await.unwrap();
+    rig.ledger_when(|ledger| ledger.open == 2).await;
+    rig.service.reload(rig.policy(|site| site.name != SITE));
+    rig.alert(&rig.edge(), SITE).await;
+    rig.booked("-", Refusal::UnknownName, 1).await;
+    exchange(&mut peer, &mut upstream).await;
+    let mut peer = connect_over(&rig.edge(), begun, SITE).await.unwrap();
+    let (mut upstream, _) = rig.upstream.accept().await.unwrap();
+    exchange(&mut peer, &mut upstream).await;
+    rig.service.reload(rig.policy(|_| true));
+    rig.serve(&rig.edge(), SITE).await;
+}
+
+#[tokio::test]
+async fn with_no_site_nobody_is_served() {
+    let rig = Rig::new().await;
+    rig.serve(&rig.edge(), SITE).await;
+    rig.service.reload(rig.policy(|_| false));
+    rig.alert(&rig.edge(), SITE).await;
+    rig.booked("-", Refusal::UnknownName, 1).await;
+}
+
+#[tokio::test]
+async fn draining_lets_open_connections_end_and_new_ones_not_begin() {
+    let rig = Rig::new().await;
+    let (mut peer, mut upstream) = rig.pull().await;
+    let meanwhile = async {
+        let refused = async {
+            while TcpStream::connect(rig.address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LONG, refused).await.expect("listening ends at once");
+        exchange(&mut peer, &mut upstream).await;
+        peer.shutdown().await.unwrap();
+        drop(upstream);
+    };
+    let (drained, ()) = tokio::join!(rig.service.drain(LONG), meanwhile);
+    assert_eq!(drained, Drained::Complete);
+}
+
+#[tokio::test]
+async fn draining_cuts_what_has_not_ended_in_time() {
+    let rig = Rig::new().await;
+    let (mut peer, mut upstream) = rig.pull().await;
+    let silent = TcpStream::connect(rig.address).await.unwrap();
+    rig.ledger_when(|ledger| ledger.open == 2).await;
+    exchange(&mut peer, &mut upstream).await;
+    let drained = timeout(LONG, rig.service.drain(Duration::from_millis(100))).await.unwrap();
+    assert_eq!(drained, Drained::Cut(2));
+    assert_eq!(rig.ledger().open, 0);
+    let end = upstream.read(&mut [0]).await.unwrap_err();
+    assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+    let end = peer.read(&mut [0]).await.unwrap_err();
+    assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_refused_with_the_command_that_names_its_owner() {
+    let taken = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let address = taken[0].address();
+    let error = bind(&["127.0.0.1:0".parse().unwrap(), address]).unwrap_err();
+    assert_eq!(error.address, address);
+    let port = address.port();
+    let text = error.to_string();
+    assert!(text.starts_with(&format!("cannot listen on 127.0.0.1:{port}: ")), "{text}");
+    assert!(text.contains(&format!("`ss -ltnp 'sport = :{port}'`")), "{text}");
+}
+
+#[tokio::test]
+async fn ipv4_and_ipv6_share_a_port_and_accepted_sockets_are_tuned() {
+    let v4 = bind(&["0.0.0.0:0".parse().unwrap()]).unwrap();
+    let port = v4[0].address().port();
+    let v6 = bind(&[format!("[::]:{port}").parse().unwrap()]).unwrap();
+    for (listener, host) in [(&v4[0], "127.0.0.1"), (&v6[0], "::1")] {
+        let _peer = TcpStream::connect((host, port)).await.unwrap();
+        let (accepted, _) =
+            std::future::poll_fn(|context| listener.poll_accept(context)).await.unwrap();
+        assert!(accepted.nodelay().unwrap());
+        let socket = socket2::SockRef::from(&accepted);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+    }
+}

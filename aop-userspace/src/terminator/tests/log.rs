@@ -1,0 +1,75 @@
+//! The closing line.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use rcgen::DnType;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::rig::{Rig, SITE, exchange};
+use crate::tls::testing::Leaf;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    /// The closing lines so far.
+    fn closing(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| line.contains("connection closed")).map(Into::into).collect()
+    }
+}
+
+#[tokio::test]
+async fn each_connection_ends_in_one_line_and_no_peer_writes_a_second() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let rig = Rig::new().await;
+    let leaf = rig.client_ca.leaf(|params| {
+        params.distinguished_name.push(DnType::CommonName, "a\n\u{1b}[31mINFO forged");
+    });
+    let (mut peer, mut upstream) = rig.pull_as(&rig.client(Some(&leaf)), SITE).await.unwrap();
+    exchange(&mut peer, &mut upstream).await;
+    drop((peer, upstream));
+    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.alert(&rig.client(Some(&Leaf::self_signed())), SITE).await;
+    rig.ledger_when(|ledger| ledger.open == 0).await;
+
+    let closing = lines.closing();
+    let [served, refused] = &closing[..] else { panic!("{closing:#?}") };
+    for part in [
+        "site=\"example.com\"",
+        "peer=127.0.0.1:",
+        "outcome=\"served\"",
+        "bytes_in=8",
+        "bytes_out=8",
+        "duration_ms=",
+    ] {
+        assert!(served.contains(part), "{part} in {served}");
+    }
+    assert!(served.contains("u{1b}[31mINFO forged") && !served.contains('\u{1b}'), "{served}");
+    for part in ["outcome=\"ca_as_leaf\"", "help=\"", "openssl x509 -req"] {
+        assert!(refused.contains(part), "{part} in {refused}");
+    }
+}

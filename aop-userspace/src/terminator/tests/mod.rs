@@ -1,0 +1,10 @@
+//! The terminator on loopback, with real TLS clients and a real upstream.
+
+mod lifecycle;
+mod log;
+mod names;
+mod openings;
+mod refusals;
+mod relaying;
+mod resumption;
+mod rig;
