@@ -42,6 +42,8 @@ pub struct Config {
     pub mode: &'static str,
     /// Names of interfaces.
     pub interfaces: Vec<String>,
+    /// `auto`, `native` or `generic`.
+    pub attach: &'static str,
     /// CIDRs admitted beside the prefixes.
     pub extra: Vec<String>,
     /// Guarded ports; none means those of the listeners.
@@ -74,6 +76,7 @@ impl Config {
         Self {
             mode: "enforce",
             interfaces: vec!["eth0".into()],
+            attach: "auto",
             extra: Vec::new(),
             ports: Vec::new(),
             prefixes: Prefixes::Cloudflare,
@@ -100,7 +103,8 @@ impl Config {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!("[firewall]\nmode = {:?}\n", self.mode);
-        text += &format!("interfaces = {:?}\nextra = {:?}\n", self.interfaces, self.extra);
+        text += &format!("interfaces = {:?}\nattach = {:?}\n", self.interfaces, self.attach);
+        text += &format!("extra = {:?}\n", self.extra);
         if !self.ports.is_empty() {
             text += &format!("ports = {:?}\n", self.ports);
         }

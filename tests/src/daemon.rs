@@ -91,7 +91,15 @@ impl Daemon {
     /// # Errors
     /// When it ends or is not ready in time, with its whole log.
     pub fn run(&mut self) -> Result<()> {
-        self.launch(&[])?;
+        self.run_with(&[])
+    }
+
+    /// The same with further arguments.
+    ///
+    /// # Errors
+    /// As [`Daemon::run`].
+    pub fn run_with(&mut self, more: &[&str]) -> Result<()> {
+        self.launch(more)?;
         let ready = wait::until("aop is ready", PATIENCE, || {
             let child = self.child.as_mut()?;
             let runs = child.ended().is_none();
@@ -107,11 +115,7 @@ impl Daemon {
         }
     }
 
-    /// Starts it with further arguments and does not wait.
-    ///
-    /// # Errors
-    /// When there is no such program.
-    pub fn launch(&mut self, more: &[&str]) -> Result<()> {
+    fn launch(&mut self, more: &[&str]) -> Result<()> {
         self.kill();
         self.runs += 1;
         let log = self.dir.join(format!("aop-{}.log", self.runs));

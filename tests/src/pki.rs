@@ -42,6 +42,8 @@ pub struct Pki {
     pub not_yet_valid: Identity,
     /// From the client CA, and itself marked as a CA.
     pub ca_as_leaf: Identity,
+    /// Good, but its subject would write to a terminal and forge a line of a log.
+    pub odd_subject: Identity,
     /// Signed by nobody but itself, as `openssl req -x509` does it.
     pub self_signed: Identity,
     /// Another operator's client CA.
@@ -85,6 +87,10 @@ impl Pki {
             )?,
             ca_as_leaf: clients
                 .issue("ca-as-leaf", with(|leaf| leaf.is_ca = IsCa::Ca(authority::ANY_DEPTH))?)?,
+            odd_subject: clients.issue(
+                "odd-subject",
+                authority::leaf("\u{1b}[31m\nedge level=info", &[], Usage::Client)?,
+            )?,
             self_signed: self_signed(dir, leaf(Usage::Client)?)?,
             foreign: foreign.issue("foreign", leaf(Usage::Client)?)?,
             namesake: namesake.issue("namesake", leaf(Usage::Client)?)?,

@@ -89,7 +89,7 @@ fn no_client_ca_at_all_is_refused() {
 fn a_malformed_cidr_is_named_and_nothing_of_its_list_is_used() {
     refused(
         |text| text.replace("extra = []", "extra = [\"192.0.2.0/24\", \"192.0.2.0/40\"]"),
-        &["aop.toml:4", "192.0.2.0/40"],
+        &["aop.toml:5", "192.0.2.0/40"],
     );
 }
 

@@ -8,6 +8,7 @@
 mod stage;
 
 mod admission;
+mod attachment;
 mod bad_config;
 mod bad_files;
 mod bad_host;
@@ -19,5 +20,6 @@ mod relay;
 mod reload;
 mod shapes;
 mod shutdown;
+mod told;
 mod withdrawal;
 mod world;

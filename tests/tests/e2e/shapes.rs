@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use aop_tests::hand::{self, Client};
-use aop_tests::{Family, Pull, wait};
+use aop_tests::{Config, Family, Pull, World, wait};
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
 
@@ -94,6 +94,25 @@ fn silent_peers_are_let_go_at_the_deadline_and_hold_up_nobody() {
             })
         },
     );
+}
+
+#[test]
+fn when_all_slots_are_taken_a_peer_waits_and_is_served_then() {
+    let few = |config: &mut Config, _: &World| {
+        config.deadline = "2s";
+        config.connections = 4;
+    };
+    on_changed_stage(few, |stage| {
+        stage.edge_is_served()?;
+        let to = stage.world.origin_at(Family::V4, 443);
+        let silent: Vec<_> =
+            (0..4).map(|_| hand::connect(stage.world.edge(), to)).collect::<Result<_>>()?;
+        let start = Instant::now();
+        stage.edge_is_served()?;
+        ensure!(start.elapsed() > Duration::from_millis(1000), "a fifth of four slots was given");
+        drop(silent);
+        Ok(())
+    });
 }
 
 #[test]

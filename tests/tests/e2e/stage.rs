@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aop_tests::{Config, Daemon, Family, Outcome, Pull, Status, Upstream, World, child, wait};
 
 /// How long a counter may lag behind what the peer saw.
@@ -150,6 +150,11 @@ pub(crate) fn refuses_to_start(world: &World, daemon: &mut Daemon, named: &[&str
         ensure!(log.contains(word), "nothing of {word}: {log}");
     }
     ensure!(!log.contains("panicked"), "{log}");
+    let errors: Vec<&str> = log.lines().filter(|line| line.starts_with("aop: ")).collect();
+    let [error] = errors[..] else { bail!("not one error: {log}") };
+    let mut parts: Vec<&str> = error.split(": ").filter(|part| part.len() > 20).collect();
+    parts.sort_unstable();
+    ensure!(parts.windows(2).all(|two| two[0] != two[1]), "it says things twice: {error}");
     ensure!(!is_guarded(world)?, "a program was attached");
     ensure!(!Config::new(world).pins.exists(), "pins were left");
     Ok(())

@@ -1,0 +1,113 @@
+//! How the program gets onto an interface.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use aop_tests::{Config, Daemon, Family, Pull, World, child};
+
+use crate::stage::{SOON, Stage, in_a_world, on_changed_stage};
+
+fn attached(stage: &Stage, mode: &str) -> Result<()> {
+    let status = stage.daemon.status()?;
+    let interfaces = &status.json()["interfaces"];
+    ensure!(interfaces[0]["name"] == "eth0" && interfaces[0]["attach"] == mode, "{interfaces}");
+    for family in Family::BOTH {
+        stage.silences(&Pull::by_stranger(&stage.world, family), "unknown_source")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn auto_finds_the_interface_of_the_default_route() {
+    on_changed_stage(
+        |config, _| config.interfaces = vec!["auto".into()],
+        |stage| attached(stage, "native"),
+    );
+}
+
+#[test]
+fn generic_mode_filters_as_native_does() {
+    on_changed_stage(|config, _| config.attach = "generic", |stage| attached(stage, "generic"));
+}
+
+#[test]
+fn a_restart_may_change_the_mode_and_keeps_the_counters() {
+    on_changed_stage(
+        |config, _| config.attach = "generic",
+        |stage| {
+            attached(stage, "generic")?;
+            let before = stage.daemon.status()?;
+            stage.config.attach = "native";
+            stage.daemon.write(&stage.config.text())?;
+            stage.daemon.run()?;
+            let drops = |status: &aop_tests::Status| status.packets("drop", "unknown_source");
+            ensure!(drops(&stage.daemon.status()?)? >= drops(&before)?);
+            attached(stage, "native")
+        },
+    );
+}
+
+#[test]
+fn an_interface_that_was_made_anew_is_guarded_by_a_restart() {
+    on_changed_stage(
+        |_, _| {},
+        |stage| {
+            stage.edge_is_served()?;
+            stage.daemon.kill();
+            remake(&stage.world)?;
+            stage.daemon.run()?;
+            attached(stage, "native")
+        },
+    );
+}
+
+/// Takes the origin's interface away and brings another one of its name, with nobody attached.
+fn remake(world: &World) -> Result<()> {
+    let steps = format!(
+        "link delete eth0\n\
+         link add eth0 type veth peer name origin netns {}\n\
+         link set eth0 up\n\
+         address add 203.0.113.10/24 dev eth0\n\
+         address add 2001:db8:0:10::10/64 dev eth0 nodad\n\
+         route add default via 203.0.113.1\n\
+         route add default via 2001:db8:0:10::1\n",
+        world.internet().netns()
+    );
+    let far = "link set origin up\n\
+               address add 203.0.113.1/24 dev origin\n\
+               address add 2001:db8:0:10::1/64 dev origin nodad\n";
+    for (place, lines) in [(world.origin(), steps.as_str()), (world.internet(), far)] {
+        let mut command = place.command("ip");
+        command.args(["-batch", "-"]);
+        let done = child::finish(command, lines.as_bytes(), SOON)?;
+        ensure!(done.code == 0, "{done:?}");
+    }
+    Ok(())
+}
+
+/// A first start has no pinned firewall to rely on: it must stand before the port opens.
+#[test]
+fn a_stranger_is_not_answered_while_the_daemon_starts() {
+    in_a_world(|world| {
+        let config = Config::new(world);
+        let mut daemon = Daemon::prepare(world)?;
+        daemon.write(&config.text())?;
+        let to = world.origin_at(Family::V4, 443);
+        let started = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let knocker = scope.spawn(|| {
+                let knock = || world.stranger().connect(to, Duration::from_millis(50));
+                std::iter::from_fn(|| (!started.load(Ordering::Relaxed)).then(knock))
+                    .filter(|knock| knock.is_ok())
+                    .count()
+            });
+            let ready = daemon.run();
+            started.store(true, Ordering::Relaxed);
+            ready?;
+            let answered = knocker.join().unwrap_or(usize::MAX);
+            ensure!(answered == 0, "{answered} connections of a stranger during the start");
+            Ok(())
+        })
+    });
+}

@@ -1,0 +1,107 @@
+//! What an operator is told: a closing line for each connection, a status for people, the packet
+//! path's own words on request; and nothing that a peer says reaches the terminal raw.
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::{Family, Outcome, Pull, wait};
+
+use crate::stage::{SOON, Stage, on_stage};
+
+/// The closing lines so far, once there are `count`.
+fn closing_lines(stage: &Stage, count: usize) -> Result<Vec<String>> {
+    let lines = || -> Vec<String> {
+        let log = stage.daemon.log();
+        log.lines().filter(|line| line.contains("connection closed")).map(str::to_owned).collect()
+    };
+    let enough = || Some(lines()).filter(|lines| lines.len() >= count);
+    wait::until("the lines are there", SOON, enough).with_context(|| stage.daemon.log())
+}
+
+#[test]
+fn each_connection_leaves_one_closing_line() {
+    on_stage(|stage| {
+        let pull = Pull::by_edge(&stage.world, Family::V4);
+        ensure!(pull.send()?.served());
+        ensure!(pull.clone().no_certificate().send()?.refused());
+        ensure!(pull.certificate(&stage.world.pki.expired).send()?.refused());
+        let lines = closing_lines(stage, 3)?;
+        let [served, bare, expired] = &lines[..] else { anyhow::bail!("{lines:?}") };
+        let address = stage.world.edge_address(Family::V4).to_string();
+        ensure!(lines.iter().all(|line| line.contains(&address) && line.contains("example.com")));
+        ensure!(served.contains("edge.example.com"), "no identity: {served}");
+        ensure!(bare.contains("certificate_required"), "{bare}");
+        ensure!(expired.contains("expired"), "{expired}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_identity_that_was_presented_is_shown() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        stage.edge_is_served()?;
+        let status = stage.daemon.status()?;
+        let identities = status.json()["identities"].as_array().context("no identities")?;
+        let [identity] = &identities[..] else { anyhow::bail!("{identities:?}") };
+        let field = |name: &str| identity[name].as_str().unwrap_or_default().to_owned();
+        ensure!(field("site") == "example.com");
+        ensure!(field("subject").contains("edge.example.com"), "{identity}");
+        ensure!(field("issuer").contains("Example Operator Client CA"), "{identity}");
+        ensure!(field("spki_sha256").len() == 64, "{identity}");
+        ensure!(field("not_after").starts_with("2120-01-01"), "{identity}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_status_for_people_names_verdicts_peers_and_refusals() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        stage.refuses(
+            &Pull::by_edge(&stage.world, Family::V4).no_certificate(),
+            "certificate_required",
+        )?;
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        let status = stage.daemon.verb(&["status"])?;
+        let text = String::from_utf8(status.output)?;
+        ensure!(status.code == 0, "{text}{}", status.errors);
+        for word in ["enforcing", "eth0", "unknown_source", "173.245.48.7", "certificate_required"]
+        {
+            ensure!(text.contains(word), "nothing of {word}:\n{text}");
+        }
+        ensure!(!text.contains('\u{1b}'), "colours without a terminal:\n{text:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn what_a_peer_calls_itself_is_escaped() {
+    on_stage(|stage| {
+        let odd = &stage.world.pki.odd_subject;
+        let outcome = Pull::by_edge(&stage.world, Family::V4).certificate(odd).send()?;
+        ensure!(outcome.served(), "{outcome}");
+        closing_lines(stage, 1)?;
+        let log = stage.daemon.log();
+        ensure!(!log.contains('\u{1b}'), "{log:?}");
+        ensure!(!log.lines().any(|line| line.starts_with("edge level")), "{log}");
+        let status = stage.daemon.verb(&["status"])?;
+        ensure!(!status.output.contains(&0x1b));
+        Ok(())
+    });
+}
+
+#[test]
+fn the_packet_path_speaks_when_it_is_asked_to() {
+    on_stage(|stage| {
+        let stranger = stage.world.stranger_address(Family::V4).to_string();
+        let knock = || Pull::by_stranger(&stage.world, Family::V4).send();
+        ensure!(knock()? == Outcome::Silence);
+        ensure!(!stage.daemon.log().contains(&stranger), "it speaks without being asked");
+        stage.daemon.run_with(&["--bpf-log", "debug"])?;
+        let knock = || Pull::by_stranger(&stage.world, Family::V4).send();
+        ensure!(knock()? == Outcome::Silence);
+        wait::until("the drop is logged", SOON, || {
+            stage.daemon.log().lines().any(|line| line.contains(&stranger)).then_some(())
+        })
+        .with_context(|| stage.daemon.log())
+    });
+}
