@@ -14,14 +14,15 @@ use tokio::{
 };
 
 use super::{
-    ledger::{NO_SITE, Opened},
-    relay::{Ending, Relayed, relay},
+    closing::Closing,
+    ledger::Opened,
+    relay::relay,
     service::{Policy, Shared},
     upstream::{Connected, connect},
 };
 use crate::{
     edge::Entrance,
-    tls::{self, OriginPull, Permit, Refusal, Refused},
+    tls::{self, Permit, Refusal, Refused},
 };
 
 /// How long a close_notify may take to leave.
@@ -31,24 +32,15 @@ const PARTING: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     shared: Arc<Shared>,
     peer: SocketAddr,
-    site: Arc<str>,
-    subject: Option<String>,
-    started: Instant,
+    closing: Closing,
     _open: Opened,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Connection {
     pub(super) fn new(shared: Arc<Shared>, peer: SocketAddr, slot: OwnedSemaphorePermit) -> Self {
-        Self {
-            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-            site: NO_SITE.into(),
-            subject: None,
-            started: Instant::now(),
-            _open: shared.ledger.open(),
-            _slot: slot,
-            shared,
-        }
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        Self { peer, closing: Closing::new(peer), _open: shared.ledger.open(), _slot: slot, shared }
     }
 
     pub(super) async fn run(mut self, stream: TcpStream) {
@@ -61,14 +53,14 @@ impl Connection {
                     Connected::Tcp(upstream) => relay(permit, upstream, &cut).await,
                     Connected::Unix(upstream) => relay(permit, upstream, &cut).await,
                 };
-                self.log_served(&relayed);
+                self.closing.served(&relayed);
             }
             Some(Err(refused)) => {
-                self.shared.ledger.refused(&self.site, refused.refusal);
-                self.log_refused(&refused);
+                self.shared.ledger.refused(self.closing.site(), refused.refusal);
+                self.closing.refused(&refused);
                 refused.farewell().await;
             }
-            None => self.log_cut(),
+            None => self.closing.cut(),
         }
     }
 
@@ -77,7 +69,7 @@ impl Connection {
         stream: TcpStream,
         policy: Arc<Policy>,
     ) -> Result<(Permit, Connected), Refused> {
-        let deadline = self.started + policy.deadline;
+        let deadline = self.closing.started() + policy.deadline;
         match self.shared.gate.entrance(self.peer.ip()) {
             Entrance::Open => {}
             Entrance::Watched => self.shared.ledger.would_refuse(),
@@ -86,13 +78,13 @@ impl Connection {
         let local = stream.local_addr();
         let pull = tls::accept(stream, self.peer, &policy.sites, deadline)
             .await
-            .inspect_err(|refused| self.know_site(refused))?;
+            .inspect_err(|refused| self.closing.know_site(refused.site.as_ref()))?;
         drop(policy);
-        self.know(&pull);
-        self.shared.book.record(self.peer.ip(), &self.site);
+        self.closing.know(&pull);
+        self.shared.book.record(self.peer.ip(), self.closing.site());
         let permit = tls::authorize(pull)?;
         let identity = permit.pull().identity();
-        self.shared.ledger.authenticated(&self.site, identity, now());
+        self.shared.ledger.authenticated(self.closing.site(), identity, now());
         match self.reach_upstream(&permit, local, deadline).await {
             Ok(upstream) => Ok((permit, upstream)),
             Err(detail) => Err(part(permit, Refusal::UpstreamUnreachable, detail).await),
@@ -116,72 +108,6 @@ impl Connection {
             Ok(Err(error)) => Err(format!("{}: {error}", site.upstream())),
             Err(_) => Err(format!("{}: no answer before the deadline", site.upstream())),
         }
-    }
-
-    fn know_site(&mut self, refused: &Refused) {
-        if let Some(site) = &refused.site {
-            self.site = site.name().clone();
-        }
-    }
-
-    fn know(&mut self, pull: &OriginPull) {
-        self.site = pull.site().name().clone();
-        self.subject = Some(pull.identity().subject.clone());
-        tracing::debug!(
-            peer = %self.peer,
-            host = %pull.host(),
-            version = ?pull.version(),
-            cipher = ?pull.cipher(),
-            spki_sha256 = pull.identity().spki_sha256,
-            "origin pull authenticated",
-        );
-    }
-
-    fn log_served(&self, relayed: &Relayed) {
-        let Relayed { bytes_in, bytes_out, ending } = *relayed;
-        tracing::info!(
-            site = &*self.site,
-            peer = %self.peer,
-            subject = self.subject,
-            outcome = "served",
-            ending = ending.name(),
-            bytes_in,
-            bytes_out,
-            duration_ms = self.milliseconds(),
-            "connection closed",
-        );
-    }
-
-    fn log_refused(&self, refused: &Refused) {
-        tracing::info!(
-            site = &*self.site,
-            peer = %self.peer,
-            subject = self.subject,
-            outcome = refused.refusal.name(),
-            detail = (!refused.detail.is_empty()).then_some(refused.detail.as_str()),
-            help = refused.refusal.help(),
-            bytes_in = 0,
-            bytes_out = 0,
-            duration_ms = self.milliseconds(),
-            "connection closed",
-        );
-    }
-
-    fn log_cut(&self) {
-        tracing::info!(
-            site = &*self.site,
-            peer = %self.peer,
-            subject = self.subject,
-            outcome = Ending::Cut.name(),
-            bytes_in = 0,
-            bytes_out = 0,
-            duration_ms = self.milliseconds(),
-            "connection closed",
-        );
-    }
-
-    fn milliseconds(&self) -> u64 {
-        self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
     }
 }
 

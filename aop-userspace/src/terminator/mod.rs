@@ -7,7 +7,10 @@
 //!
 //! It decides nothing about trust: addresses are the gate's, certificates are TLS's.
 
+mod accept;
+mod closing;
 mod connection;
+mod course;
 mod flow;
 mod ledger;
 mod listeners;

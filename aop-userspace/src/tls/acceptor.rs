@@ -19,7 +19,8 @@ use super::{
     judgement::judge,
     plain::{self, Opening},
     pull::OriginPull,
-    refusal::{Refusal, Refused},
+    refusal::Refusal,
+    refused::Refused,
     sites::{Site, Sites},
 };
 use crate::config::Host;

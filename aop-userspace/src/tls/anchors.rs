@@ -1,7 +1,7 @@
 //! From the client CAs of a site to the trust anchors that its verifier gets.
 //!
 //! rustls looks at an anchor's subject and key alone: an expired one goes on vouching, and one that
-//! is no CA vouches for nobody. Both are said aloud here; neither is an error.
+//! is no CA is no pin. Both are said aloud here; neither is an error.
 
 use std::path::Path;
 
@@ -55,8 +55,8 @@ fn anchor(
     }
     if !parsed.is_ca() {
         warnings.push(Warning(format!(
-            "client CA {} holds a certificate that is not a CA (no CA:TRUE): it vouches for no \
-             other certificate. Name the CA that signs the edge's certificate",
+            "client CA {} holds a certificate that is not a CA (no CA:TRUE): if it is the edge's \
+             own, nobody will authenticate by it. Name the CA that signed it",
             file.display()
         )));
     }

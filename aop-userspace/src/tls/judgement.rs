@@ -1,14 +1,14 @@
 //! Which refusal an error of rustls is.
 //!
-//! Every variant is named, so that a new one in rustls is at least met by the compiler's eye when
-//! the list is next read. Two verdicts come wrapped: rustls has no name for a certificate of
-//! version 1 and for a CA as leaf, and hands out webpki's error.
+//! Every variant of today's rustls is named; one of tomorrow's falls to the general refusals. Two
+//! come wrapped: rustls has no name for a certificate of version 1 and for a CA as leaf, and hands
+//! out webpki's error.
 
 use std::io;
 
 use rustls::{CertificateError, Error, InvalidMessage, OtherError, PeerMisbehaved};
 
-use super::refusal::{Refusal, Refused};
+use super::{refusal::Refusal, refused::Refused};
 
 /// The refusal that `error`, from reading or writing handshake bytes, amounts to.
 pub(super) fn judge(error: &io::Error) -> Refused {

@@ -19,6 +19,7 @@ mod pem;
 mod plain;
 mod pull;
 mod refusal;
+mod refused;
 mod server;
 mod sites;
 #[cfg(test)]
@@ -32,5 +33,6 @@ pub use error::{FileError, FileProblem, SitesError, SitesProblem};
 pub(crate) use farewell::close as farewell;
 pub use identity::Identity;
 pub use pull::{OriginPull, Permit, authorize};
-pub use refusal::{Fault, Refusal, Refused};
+pub use refusal::{Fault, Refusal};
+pub use refused::Refused;
 pub use sites::{Site, Sites};

@@ -6,11 +6,7 @@ use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::{
-    identity::Identity,
-    refusal::{Refusal, Refused},
-    sites::Site,
-};
+use super::{identity::Identity, refusal::Refusal, refused::Refused, sites::Site};
 use crate::config::Host;
 
 /// A finished handshake in which the peer's certificate was verified for a site. Made by

@@ -3,11 +3,7 @@
 //! The names are stable: they index the counters, label logs and metrics, and stand in alerts that
 //! operators write. Add, never rename.
 
-use std::{fmt, sync::Arc};
-
-use tokio::net::TcpStream;
-
-use super::{farewell, sites::Site};
+use std::fmt;
 
 /// The commands that make a certificate which every verifier takes.
 macro_rules! issue {
@@ -67,6 +63,18 @@ pub enum Fault {
     Operator,
     /// The application behind the site.
     Upstream,
+}
+
+impl Fault {
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Operator => "operator",
+            Self::Upstream => "upstream",
+        }
+    }
 }
 
 impl Refusal {
@@ -172,49 +180,5 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// A connection that was refused.
-pub struct Refused {
-    /// Why.
-    pub refusal: Refusal,
-    /// The site that it was meant for, once that was known.
-    pub site: Option<Arc<Site>>,
-    /// The particulars, fit for a log.
-    pub detail: String,
-    stream: Option<TcpStream>,
-}
-
-impl Refused {
-    /// A refusal without particulars.
-    #[must_use]
-    pub fn new(refusal: Refusal) -> Self {
-        Self { refusal, site: None, detail: String::new(), stream: None }
-    }
-
-    /// The same, of a connection for `site`.
-    #[must_use]
-    pub fn at(self, site: &Arc<Site>) -> Self {
-        Self { site: Some(site.clone()), ..self }
-    }
-
-    /// The same, with particulars.
-    #[must_use]
-    pub fn because(self, detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), ..self }
-    }
-
-    /// The same, with the connection to close.
-    #[must_use]
-    pub fn on(self, stream: TcpStream) -> Self {
-        Self { stream: Some(stream), ..self }
-    }
-
-    /// Closes the connection, so that the peer gets to read why.
-    pub async fn farewell(self) {
-        if let Some(stream) = self.stream {
-            farewell::close(stream).await;
-        }
     }
 }

@@ -1,6 +1,9 @@
 //! The sites that are served, and the one way to find a site by its host.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use rustls::{ServerConfig, crypto::aws_lc_rs};
 
@@ -47,7 +50,7 @@ impl Sites {
             }));
         }
         // Sites often share their files; one word about each is enough.
-        let mut said = std::collections::HashSet::new();
+        let mut said = HashSet::new();
         warnings.retain(|warning| said.insert(warning.0.clone()));
         Ok((sites, warnings))
     }

@@ -69,7 +69,7 @@ async fn each_connection_ends_in_one_line_and_no_peer_writes_a_second() {
         assert!(served.contains(part), "{part} in {served}");
     }
     assert!(served.contains("u{1b}[31mINFO forged") && !served.contains('\u{1b}'), "{served}");
-    for part in ["outcome=\"ca_as_leaf\"", "help=\"", "openssl x509 -req"] {
+    for part in ["outcome=\"ca_as_leaf\"", "fault=\"operator\"", "help=\"", "openssl x509 -req"] {
         assert!(refused.contains(part), "{part} in {refused}");
     }
 }

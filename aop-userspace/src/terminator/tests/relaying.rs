@@ -120,18 +120,22 @@ async fn an_answer_before_the_end_of_the_question_reaches_the_peer() {
     let rig = Rig::new().await;
     let (peer, mut upstream) = rig.pull().await;
     let (mut reading, mut writing) = tokio::io::split(peer);
-    let upload = tokio::task::LocalSet::new();
-    upload.spawn_local(async move { while writing.write_all(&[0; 16 * 1024]).await.is_ok() {} });
-    upload
-        .run_until(async {
-            upstream.read_exact(&mut [0; 1024]).await.unwrap();
-            upstream.write_all(b"413 too large").await.unwrap();
-            drop(upstream);
-            let mut answer = [0; 13];
-            timeout(LONG, reading.read_exact(&mut answer)).await.unwrap().unwrap();
-            assert_eq!(&answer, b"413 too large");
-        })
-        .await;
+    let upload = async {
+        while writing.write_all(&[0; 16 * 1024]).await.is_ok() {}
+        std::future::pending::<()>().await;
+    };
+    let answer = async {
+        upstream.read_exact(&mut [0; 1024]).await.unwrap();
+        upstream.write_all(b"413 too large").await.unwrap();
+        drop(upstream);
+        let mut answer = [0; 13];
+        timeout(LONG, reading.read_exact(&mut answer)).await.unwrap().unwrap();
+        answer
+    };
+    tokio::select! {
+        () = upload => {}
+        answer = answer => assert_eq!(&answer, b"413 too large"),
+    }
 }
 
 #[tokio::test]
