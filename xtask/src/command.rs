@@ -106,7 +106,8 @@ pub(crate) fn line(command: &Command) -> String {
         .filter_map(|(name, value)| Some(format!("{}={} ", name.display(), value?.display())));
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-    variables.collect::<String>() + &words.join(" ")
+    // Cargo parts encoded flags with a character that shows nowhere.
+    (variables.collect::<String>() + &words.join(" ")).replace('\x1f', " ")
 }
 
 /// Where a program is. Administrators' folders are searched too: an ordinary user's PATH often
