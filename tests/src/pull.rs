@@ -5,23 +5,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
-
-use anyhow::{Context, Result};
 
 use crate::pki::Identity;
 use crate::world::Family;
-use crate::{Outcome, Place, World, child};
+use crate::{Place, World};
+
+mod curl;
+
+pub use curl::send_all;
 
 /// How long a connection and handshake may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How soon the absence of an answer is called silence: long enough for two SYNs.
 const SILENCE: Duration = Duration::from_secs(2);
-/// How long an answer may take once the connection stands.
-const ANSWER: Duration = Duration::from_secs(20);
-/// Separates what curl says about the pull from its other complaints.
-const MARK: &str = "@pull@";
 
 /// The TLS version that a pull insists on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,46 +163,6 @@ impl Pull {
         self.options.push(option.to_owned());
         self
     }
-
-    /// Makes the pull.
-    ///
-    /// # Errors
-    /// When curl cannot be run; whatever the origin does is an [`Outcome`].
-    pub fn send(&self) -> Result<Outcome> {
-        let finished = child::finish(self.command(), &self.body, self.patience + ANSWER * 2)?;
-        let report = finished.errors.lines().find_map(|line| line.strip_prefix(MARK));
-        let report = report.with_context(|| format!("curl is too old? {}", finished.errors))?;
-        let mut fields = report.split(' ');
-        let mut field = || fields.next().unwrap_or_default();
-        let status = field().parse().unwrap_or_default();
-        let connected = field().parse::<u16>().is_ok_and(|port| port > 0);
-        let (code, said) = (finished.code, &finished.errors);
-        Ok(Outcome::of_curl(code, status, connected, finished.output, said))
-    }
-
-    fn command(&self) -> Command {
-        let port = self.to.port();
-        let mut command = self.from.command("curl");
-        // -q first: no settings from the caller's home.
-        command.args(["-q", "--silent", "--show-error", "--http1.1", "--noproxy", "*"]);
-        command.arg("--connect-timeout").arg(self.patience.as_secs_f32().to_string());
-        command.arg("--max-time").arg((self.patience + ANSWER).as_secs_f32().to_string());
-        command
-            .arg("--write-out")
-            .arg(format!("%{{stderr}}\n{MARK}%{{http_code}} %{{local_port}}\n"));
-        command.arg("--cacert").arg(&self.anchors);
-        // An address in the place of a name resolves by itself.
-        let address = bracketed(self.to.ip());
-        if self.host != address {
-            command.arg("--resolve").arg(format!("{}:{port}:{address}", self.host));
-        }
-        if let Some(Identity { certificate, key }) = &self.identity {
-            command.arg("--cert").arg(certificate).arg("--key").arg(key);
-        }
-        command.args(&self.options);
-        command.arg(format!("{}://{}:{port}{}", self.scheme, self.host, self.path));
-        command
-    }
 }
 
 /// An address as a URL has it.
@@ -214,18 +171,4 @@ fn bracketed(address: IpAddr) -> String {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     }
-}
-
-/// Makes all `pulls` at the same time; outcomes come in their order.
-///
-/// # Errors
-/// When curl cannot be run.
-pub fn send_all(pulls: &[Pull]) -> Result<Vec<Outcome>> {
-    std::thread::scope(|scope| {
-        let running: Vec<_> = pulls.iter().map(|pull| scope.spawn(|| pull.send())).collect();
-        let ended = running
-            .into_iter()
-            .map(|pull| pull.join().unwrap_or_else(|_| anyhow::bail!("a pull panicked")));
-        ended.collect()
-    })
 }

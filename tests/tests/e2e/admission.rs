@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use anyhow::ensure;
 use aop_tests::config::Prefixes;
-use aop_tests::{Family, Pull, Upstream, World};
+use aop_tests::{Config, Daemon, Family, Pull, Status, Upstream, World};
 
-use crate::stage::{Stage, on_changed_stage, on_stage};
+use crate::stage::{Stage, in_a_world, on_changed_stage, on_stage};
 
 fn host_prefix(address: IpAddr) -> String {
     format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
@@ -27,7 +27,7 @@ fn the_edge_with_its_certificate_is_served_counted_and_remembered() {
             let now = stage.daemon.status()?;
             ensure!(now.accepted()? == before.status().accepted()? + 1);
             ensure!(now.refusals()? == before.status().refusals()?);
-            let admitted = |status: &aop_tests::Status| status.packets("pass", "admitted");
+            let admitted = |status: &Status| status.packets("pass", "admitted");
             ensure!(admitted(&now)? > admitted(before.status())?);
             ensure!(stage.upstream.count()? == before.connections() + 1);
             let peer = stage.world.edge_address(family);
@@ -60,8 +60,7 @@ fn observe_mode_counts_what_it_would_drop_and_passes_it() {
                 let before = stage.before()?;
                 let outcome = Pull::by_stranger(&stage.world, family).send()?;
                 ensure!(outcome.served(), "{outcome}");
-                let would =
-                    |status: &aop_tests::Status| status.packets("would_drop", "unknown_source");
+                let would = |status: &Status| status.packets("would_drop", "unknown_source");
                 let now = stage.daemon.status()?;
                 ensure!(would(&now)? > would(before.status())?);
                 ensure!(now.packets("drop", "unknown_source")? == 0);
@@ -149,12 +148,12 @@ fn with_the_firewall_off_the_terminator_still_looks_at_the_address() {
 
 #[test]
 fn with_the_firewall_off_no_privilege_is_needed() {
-    crate::stage::in_a_world(|world| {
+    in_a_world(|world| {
         let _upstream = Upstream::start(world)?;
-        let mut config = aop_tests::Config::new(world);
+        let mut config = Config::new(world);
         config.mode = "off";
         config.bind = vec!["0.0.0.0:8443".into(), "[::]:8443".into()];
-        let mut daemon = aop_tests::Daemon::prepare(world)?;
+        let mut daemon = Daemon::prepare(world)?;
         daemon.drop_privilege()?;
         daemon.write(&config.text())?;
         daemon.run()?;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::{Config, Daemon, Family, Pull, World, child};
+use aop_tests::{Config, Daemon, Family, Pull, Status, World, child};
 
 use crate::stage::{SOON, Stage, in_a_world, on_changed_stage};
 
@@ -41,7 +41,7 @@ fn a_restart_may_change_the_mode_and_keeps_the_counters() {
             stage.config.attach = "native";
             stage.daemon.write(&stage.config.text())?;
             stage.daemon.run()?;
-            let drops = |status: &aop_tests::Status| status.packets("drop", "unknown_source");
+            let drops = |status: &Status| status.packets("drop", "unknown_source");
             ensure!(drops(&stage.daemon.status()?)? >= drops(&before)?);
             attached(stage, "native")
         },

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use aop_tests::config::Site;
 use aop_tests::pki::Identity;
 use aop_tests::pull::Tls;
-use aop_tests::{Family, Pki, Pull};
+use aop_tests::{Config, Family, Pki, Pull, World};
 
 use crate::stage::{on_changed_stage, on_stage};
 
@@ -84,7 +84,7 @@ fn a_chain_through_an_intermediate_is_accepted() {
 
 #[test]
 fn during_a_rollover_both_client_cas_are_trusted() {
-    let both = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+    let both = |config: &mut Config, world: &World| {
         config.site().client_ca.push(world.pki.foreign_ca.clone());
     };
     on_changed_stage(both, |stage| {
@@ -101,7 +101,7 @@ fn during_a_rollover_both_client_cas_are_trusted() {
 
 #[test]
 fn each_site_trusts_its_own_client_ca_alone() {
-    let second = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+    let second = |config: &mut Config, world: &World| {
         config.sites.push(Site {
             hosts: vec!["example.net".into()],
             certificate: world.pki.second_server.certificate.clone(),
@@ -124,7 +124,7 @@ fn each_site_trusts_its_own_client_ca_alone() {
 
 #[test]
 fn the_anchor_of_the_cdn_does_not_admit_the_operator_s_certificate() {
-    let global = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+    let global = |config: &mut Config, world: &World| {
         config.sites.push(Site {
             hosts: vec!["example.net".into()],
             certificate: world.pki.second_server.certificate.clone(),

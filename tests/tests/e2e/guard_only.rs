@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::{Config, Daemon, Family, Pull, Upstream, World};
+use aop_tests::{Config, Daemon, Family, Pull, Status, Upstream, World};
 use nix::sys::signal::Signal;
 
 use crate::stage::{in_a_world, is_guarded};
@@ -37,7 +37,7 @@ fn the_port_of_another_server_is_guarded() {
             let outcome = stranger.send()?;
             ensure!(outcome.silent(), "{outcome}");
             ensure!(server.count()? == seen);
-            let drops = |status: &aop_tests::Status| status.packets("drop", "unknown_source");
+            let drops = |status: &Status| status.packets("drop", "unknown_source");
             ensure!(drops(&daemon.status()?)? > drops(&before)?);
         }
         ensure!(daemon.status()?.peers()?.is_empty());
