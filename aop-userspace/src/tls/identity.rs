@@ -4,7 +4,10 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
-use x509_parser::x509::X509Name;
+use x509_parser::{
+    objects::{oid_registry, oid2abbrev},
+    x509::X509Name,
+};
 
 use super::validity::Validity;
 
@@ -41,25 +44,50 @@ impl Identity {
     }
 }
 
+/// As OpenSSL prints it: a value that could be read as several is in quotes.
 fn name(name: &X509Name<'_>) -> String {
-    printable(&name.to_string())
+    let attributes: Vec<String> = name
+        .iter_attributes()
+        .map(|attribute| {
+            let oid = attribute.attr_type();
+            let key = oid2abbrev(oid, oid_registry()).map_or(oid.to_id_string(), Into::into);
+            let value = match attribute.as_str() {
+                Ok(text) => escaped(text),
+                Err(_) => hex(attribute.as_slice()),
+            };
+            match value.contains([',', '+', '=', '"']) {
+                true => format!("{key}=\"{}\"", value.replace('"', "\\\"")),
+                false => format!("{key}={value}"),
+            }
+        })
+        .collect();
+    bounded(&attributes.join(", "))
+}
+
+/// `text` escaped and bounded.
+pub(super) fn printable(text: &str) -> String {
+    bounded(&escaped(text))
 }
 
 /// `text` without anything that could move a cursor, colour a terminal, begin a line or turn the
-/// direction of writing; at most 256 characters of it.
-pub(super) fn printable(text: &str) -> String {
+/// direction of writing.
+fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for (at, character) in text.chars().enumerate() {
+    for character in text.chars() {
         match character {
-            _ if at == 256 => {
-                safe.push('…');
-                break;
-            }
             '"' | '\'' => safe.push(character),
             other => safe.extend(other.escape_debug()),
         }
     }
     safe
+}
+
+/// At most 256 characters of `text`.
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(256) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -134,7 +134,7 @@ pub(crate) fn far_ahead(params: &mut CertificateParams) {
 fn named(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
-    params.distinguished_name.push(DnType::OrganizationName, "Acme \"Quoted\" Inc.");
+    params.distinguished_name.push(DnType::OrganizationName, "Acme, \"Quoted\" Inc.");
     params
 }
 
