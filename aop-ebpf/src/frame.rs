@@ -69,26 +69,29 @@ fn copy(ctx: &XdpContext, offset: u32, to: *mut u8, length: u32) -> i64 {
 #[inline(always)]
 unsafe fn fetch<const N: usize>(start: usize) -> [u8; N] {
     const { assert!(matches!(N, 1 | 2 | 4 | 16)) };
-    let mut words = [0u64; 2];
-    let [low, high] = &mut words;
-    // SAFETY: the caller's promise; each arm loads N bytes.
-    unsafe {
-        match N {
-            1 => {
-                asm!("{0} = *(u8 *)({1} + 0)", out(reg) *low, in(reg) start, options(readonly, nostack))
-            }
-            2 => {
-                asm!("{0} = *(u16 *)({1} + 0)", out(reg) *low, in(reg) start, options(readonly, nostack))
-            }
-            4 => {
-                asm!("{0} = *(u32 *)({1} + 0)", out(reg) *low, in(reg) start, options(readonly, nostack))
-            }
-            _ => asm!(
+    let [mut low, mut high] = [0u64; 2];
+    match N {
+        // SAFETY: the caller's promise.
+        1 => unsafe {
+            asm!("{0} = *(u8 *)({1} + 0)", out(reg) low, in(reg) start, options(readonly, nostack));
+        },
+        // SAFETY: the caller's promise.
+        2 => unsafe {
+            asm!("{0} = *(u16 *)({1} + 0)", out(reg) low, in(reg) start, options(readonly, nostack));
+        },
+        // SAFETY: the caller's promise.
+        4 => unsafe {
+            asm!("{0} = *(u32 *)({1} + 0)", out(reg) low, in(reg) start, options(readonly, nostack));
+        },
+        // SAFETY: the caller's promise.
+        _ => unsafe {
+            asm!(
                 "{0} = *(u64 *)({2} + 0)", "{1} = *(u64 *)({2} + 8)",
-                out(reg) *low, out(reg) *high, in(reg) start, options(readonly, nostack)
-            ),
-        }
+                out(reg) low, out(reg) high, in(reg) start, options(readonly, nostack)
+            );
+        },
     }
+    let words = [low, high];
     // SAFETY: N is at most the size of both words, and bytes have no invalid values.
     unsafe { *words.as_ptr().cast() }
 }

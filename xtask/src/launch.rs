@@ -1,15 +1,14 @@
-//! Verbs that build everything and become a program of the product: run, demo, bench.
-//!
-//! Each replaces xtask by that program, so signals and the exit code are its own.
+//! Verbs that build everything and run a program of the product: run, demo, bench. The first two
+//! become that program, so signals and the exit code are its own.
 
 use std::{os::unix::process::CommandExt, path::PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::{
-    command, object,
-    packages::{self, Need},
-    privilege, workspace,
+    command, object, packages,
+    privilege::{self, Privilege},
+    workspace,
 };
 
 /// Tells demo, tests and benchmarks which daemon to drive.
@@ -22,17 +21,31 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 }
 
 pub(crate) fn demo(arguments: &[String]) -> Result<()> {
-    packages::ensure(Need::Tests)?;
+    packages::ensure()?;
     object::refresh()?;
     let folder = build(Profile::Debug, &["aop", "aop-demo", "aop-upstream"])?;
     become_program(folder, "aop-demo", arguments)
 }
 
-pub(crate) fn bench(arguments: &[String]) -> Result<()> {
-    packages::ensure(Need::Bench)?;
+/// The benchmarks, by the names of their targets.
+const BENCHES: [&str; 2] = ["firewall", "terminator"];
+
+pub(crate) fn bench(name: Option<&str>) -> Result<()> {
+    if let Some(unknown) = name.filter(|name| !BENCHES.contains(name)) {
+        bail!("there is no benchmark {unknown:?}; there are {}", BENCHES.join(" and "));
+    }
+    if !Privilege::current()?.is_root() {
+        bail!("the benchmarks load programs and make network namespaces; run them as root");
+    }
+    packages::ensure()?;
     object::refresh()?;
-    let folder = build(Profile::Release, &["aop", "aop-bench", "aop-upstream"])?;
-    become_program(folder, "aop-bench", arguments)
+    let folder = build(Profile::Release, &["aop", "aop-upstream"])?;
+    for bench in BENCHES.iter().filter(|bench| name.is_none_or(|name| name == **bench)) {
+        let mut cargo = command::cargo("bench");
+        cargo.args(["--quiet", "--bench", bench]).env(AOP_BIN, folder.join("aop"));
+        command::run(&mut cargo)?;
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy)]

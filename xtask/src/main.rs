@@ -19,7 +19,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use packages::Need;
 use test::Part;
 
 #[derive(Parser)]
@@ -41,11 +40,7 @@ enum Verb {
     /// Uses a rustup nightly with rust-src, or a distribution's rustc that ships the BPF target;
     /// installs one of them where there is none. bpf-linker is built into target/tools. Prints
     /// each command it runs, and nothing when all is there.
-    Setup {
-        /// Also what the benchmarks compare with
-        #[arg(long)]
-        bench: bool,
-    },
+    Setup,
     /// Build the packet program into aop-userspace/bpf/aop.o, and hold it to its budgets.
     ///
     /// Prints its size, and the instructions the kernel's verifier walks (needs root).
@@ -72,11 +67,10 @@ enum Verb {
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Build all in release mode and run aop-bench, through sudo when not root.
+    /// Measure the packet path beside an empty program, and the terminator's CPU time. Needs root.
     Bench {
-        /// Arguments of aop-bench: the name of one benchmark, or none for all
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
+        /// firewall or terminator; both when not given
+        name: Option<String>,
     },
     /// Everything that must hold before a change lands: format, lints, docs, dependencies, tests.
     Ci,
@@ -94,15 +88,15 @@ fn main() -> ExitCode {
 
 fn perform(verb: Verb) -> Result<()> {
     match verb {
-        Verb::Setup { bench } => {
+        Verb::Setup => {
             toolchain::ready()?;
-            packages::ensure(if bench { Need::Bench } else { Need::Tests })
+            packages::ensure()
         }
         Verb::BuildEbpf => object::build(),
         Verb::Run { arguments } => launch::run(&arguments),
         Verb::Demo { arguments } => launch::demo(&arguments),
         Verb::Test { part, filter } => test::run(part, &filter),
-        Verb::Bench { arguments } => launch::bench(&arguments),
+        Verb::Bench { name } => launch::bench(name.as_deref()),
         Verb::Ci => ci::run(),
     }
 }

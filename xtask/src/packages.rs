@@ -6,43 +6,28 @@ use anyhow::{Context, Result, bail};
 
 use crate::{command, privilege::Privilege};
 
-/// How much of the table is wanted.
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
-pub(crate) enum Need {
-    Tests,
-    Bench,
-}
-
 struct Tool {
     program: &'static str,
     package: &'static str,
     purpose: &'static str,
-    need: Need,
 }
 
-const TOOLS: [Tool; 8] = [
-    tool("cc", "gcc", "builds the TLS library's C code", Need::Tests),
-    tool("ip", "iproute2", "makes network namespaces and links", Need::Tests),
-    tool("nsenter", "util-linux", "runs programs inside a namespace", Need::Tests),
-    tool("curl", "curl", "makes origin pulls as an edge would", Need::Tests),
-    tool("openssl", "openssl", "makes handshakes that curl cannot", Need::Tests),
-    tool("bpftool", "bpftool", "loads the object as libbpf would", Need::Tests),
-    tool("nft", "nftables", "the firewall to compare with", Need::Bench),
-    tool("xdp-filter", "xdp-tools", "the XDP filter to compare with", Need::Bench),
+const TOOLS: [Tool; 6] = [
+    tool("cc", "gcc", "builds the TLS library's C code"),
+    tool("ip", "iproute2", "makes network namespaces and links"),
+    tool("nsenter", "util-linux", "runs programs inside a namespace"),
+    tool("curl", "curl", "makes origin pulls as an edge would"),
+    tool("openssl", "openssl", "makes handshakes that curl cannot"),
+    tool("bpftool", "bpftool", "loads the object as libbpf would"),
 ];
 
-const fn tool(
-    program: &'static str,
-    package: &'static str,
-    purpose: &'static str,
-    need: Need,
-) -> Tool {
-    Tool { program, package, purpose, need }
+const fn tool(program: &'static str, package: &'static str, purpose: &'static str) -> Tool {
+    Tool { program, package, purpose }
 }
 
 /// Installs the tools that are missing; says which are, where it cannot.
-pub(crate) fn ensure(need: Need) -> Result<()> {
-    let absent = |tool: &&Tool| tool.need <= need && command::find(tool.program).is_none();
+pub(crate) fn ensure() -> Result<()> {
+    let absent = |tool: &&Tool| command::find(tool.program).is_none();
     let missing: Vec<_> = TOOLS.iter().filter(absent).collect();
     if missing.is_empty() {
         return Ok(());

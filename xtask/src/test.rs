@@ -23,8 +23,7 @@ use outcome::Outcome;
 use crate::{
     command,
     launch::{self, AOP_BIN, Profile},
-    object,
-    packages::{self, Need},
+    object, packages,
     privilege::Privilege,
     workspace,
 };
@@ -47,7 +46,7 @@ pub(crate) fn run(part: Option<Part>, filter: &[String]) -> Result<()> {
     let lacking = Privilege::current()?.lacking_for_tests();
     let privileged = parts.iter().any(|part| part.is_privileged());
     if privileged && lacking.is_none() {
-        packages::ensure(Need::Tests)?;
+        packages::ensure()?;
         object::refresh()?;
     }
 

@@ -61,8 +61,19 @@ pub fn main() -> ExitCode {
         Command::Unload(command) => command.run(),
     };
     answer.unwrap_or_else(|error| {
-        eprintln!("aop: {error:#}");
+        eprintln!("aop: {}", told_once(&error));
         ExitCode::FAILURE
+    })
+}
+
+/// The error and its causes, leaving out a cause that the text before it has told already.
+fn told_once(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| {
+        match (text.is_empty(), text.contains(&cause)) {
+            (true, _) => cause,
+            (false, true) => text,
+            (false, false) => format!("{text}: {cause}"),
+        }
     })
 }
 

@@ -61,7 +61,8 @@ impl Run {
     /// The level is `info`, or what AOP_LOG says in the syntax of `EnvFilter`. Records of packets
     /// come at debug, from the target that the packet program names.
     fn log(&self) -> anyhow::Result<()> {
-        let mut filter = EnvFilter::try_from_env("AOP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+        let mut filter =
+            EnvFilter::try_from_env("AOP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
         if self.bpf_log == BpfLog::Debug {
             filter = filter.add_directive("aop_ebpf=debug".parse()?);
         }

@@ -62,8 +62,7 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
     };
     let peers = peers(status).into_iter().chain(more(status.peers_total)).collect();
     lines.extend(section("authenticated peers", paint, peers));
-    let identities =
-        identities(status).into_iter().chain(more(status.identities.len())).collect();
+    let identities = identities(status).into_iter().chain(more(status.identities.len())).collect();
     lines.extend(section("client certificates seen", paint, identities));
     lines.join("\n") + "\n"
 }

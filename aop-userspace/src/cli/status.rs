@@ -1,12 +1,12 @@
 //! `aop status`
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::Args;
 
 use super::{ConfigFile, print, screen};
 use crate::{
-    config::Config,
+    config::{Config, Paths},
     control::{self, AskError, Status, from_firewall},
     firewall,
 };
@@ -22,10 +22,10 @@ pub(super) struct StatusCommand {
 
 impl StatusCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let config = Config::load(&self.file.config)?;
-        let status = match control::ask(&config.fixed.paths.runtime) {
+        let paths = Config::paths(&self.file.config)?;
+        let status = match control::ask(&paths.runtime) {
             Ok(status) => status,
-            Err(AskError::NotRunning(_)) => without_daemon(&config)?,
+            Err(AskError::NotRunning(_)) => without_daemon(&self.file.config, &paths)?,
             Err(error) => return Err(error.into()),
         };
         if self.json {
@@ -38,9 +38,11 @@ impl StatusCommand {
 }
 
 /// What the pinned maps tell by themselves.
-fn without_daemon(config: &Config) -> anyhow::Result<Status> {
-    let sites: Vec<String> = config.live.sites.iter().map(|site| site.name.clone()).collect();
-    let reading = firewall::read(&config.fixed.paths.pins)?;
+fn without_daemon(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
+    // Only for names: a broken configuration leaves them out.
+    let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
+    let sites: Vec<String> = sites.into_iter().map(|site| site.name).collect();
+    let reading = firewall::read(&paths.pins)?;
     let mut status = from_firewall(reading.as_ref(), &sites);
     status.warnings.push(match reading {
         Some(_) => "no daemon runs: packets are still judged, and no origin pull is served".into(),

@@ -15,8 +15,7 @@ pub(super) struct Unload {
 
 impl Unload {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let config = Config::load(&self.file.config)?;
-        let pins = &config.fixed.paths.pins;
+        let pins = &Config::paths(&self.file.config)?.pins;
         if !pins.exists() {
             print(&format!("nothing is loaded: {} does not exist\n", pins.display()))?;
             return Ok(ExitCode::SUCCESS);

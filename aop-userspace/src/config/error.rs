@@ -46,6 +46,7 @@ impl ConfigError {
 
 /// Says why a file cannot be read and what to do.
 pub(crate) fn unreadable(what: &str, error: &io::Error) -> String {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => "create it or correct the path",
         io::ErrorKind::PermissionDenied => "make it readable for the user that aop runs as",

@@ -158,6 +158,19 @@ impl Config {
         Self::parse(file, &text)
     }
 
+    /// Only where things lie, whatever else is wrong with `file`: a running daemon can then still be
+    /// asked, and a firewall unloaded, while a broken edit waits to be mended.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not TOML.
+    pub fn paths(file: &Path) -> Result<Paths, ConfigError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigError::unreadable(file, "configuration", &error))?;
+        let raw: raw::RawPathsAlone =
+            toml::from_str(&text).map_err(|error| ConfigError::toml(file, &text, &error))?;
+        Ok(read::paths(raw.paths, &read::Place { file, text: &text }))
+    }
+
     /// Reads a configuration from `text`, which lies in `file`. Relative paths in it are relative
     /// to the directory of `file`.
     ///

@@ -22,6 +22,13 @@ pub(super) struct RawConfig {
     pub(super) site: Vec<RawSite>,
 }
 
+/// The same file, read for its paths alone.
+#[derive(Deserialize)]
+pub(super) struct RawPathsAlone {
+    #[serde(default)]
+    pub(super) paths: RawPaths,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawFirewall {
@@ -57,14 +64,8 @@ pub(super) enum RawAttach {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPrefixes {
-    pub(super) source: Option<Spanned<RawSource>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected \"cloudflare\", a path, or a list of CIDRs")]
-pub(super) enum RawSource {
-    Name(String),
-    List(Vec<Spanned<String>>),
+    /// A name, a path, or a list of CIDRs.
+    pub(super) source: Option<Spanned<toml::Value>>,
 }
 
 #[derive(Deserialize, Default)]

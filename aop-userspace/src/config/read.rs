@@ -17,7 +17,7 @@ use toml::Spanned;
 use super::{
     Attach, ClientCa, Config, ConfigError, FirewallConfig, Fixed, HostPattern, Interfaces, Live,
     Paths, PrefixSource, ProxyProtocol, SiteConfig,
-    raw::{RawAttach, RawConfig, RawFirewall, RawMode, RawPaths, RawSite, RawSource},
+    raw::{RawAttach, RawConfig, RawFirewall, RawMode, RawPaths, RawSite},
 };
 use crate::prefixes;
 
@@ -164,7 +164,7 @@ fn ports(
     Ok(ports)
 }
 
-fn paths(raw: RawPaths, place: &Place<'_>) -> Paths {
+pub(super) fn paths(raw: RawPaths, place: &Place<'_>) -> Paths {
     Paths {
         pins: place.path(raw.pins.as_deref().unwrap_or("/sys/fs/bpf/aop")),
         runtime: place.path(raw.runtime.as_deref().unwrap_or("/run/aop")),
@@ -180,19 +180,30 @@ fn connections(raw: Option<&Spanned<usize>>, place: &Place<'_>) -> Result<usize,
 }
 
 fn prefix_source(
-    raw: Option<&Spanned<RawSource>>,
+    raw: Option<&Spanned<toml::Value>>,
     place: &Place<'_>,
 ) -> Result<PrefixSource, ConfigError> {
     let Some(raw) = raw else { return Ok(PrefixSource::Cloudflare) };
-    match raw.get_ref() {
-        RawSource::Name(name) if name == "cloudflare" => Ok(PrefixSource::Cloudflare),
-        RawSource::Name(name) if name.contains("://") => Err(place.error(
-            raw.span(),
-            format!("{name:?}: this version does not fetch lists. Save it to a file and name that"),
-        )),
-        RawSource::Name(path) => Ok(PrefixSource::File(place.path(path))),
-        RawSource::List(list) => Ok(PrefixSource::Inline(cidrs(list, place)?)),
+    let refused = |message: String| place.error(raw.span(), message);
+    if let Some(name) = raw.get_ref().as_str() {
+        return match name {
+            "cloudflare" => Ok(PrefixSource::Cloudflare),
+            url if url.contains("://") => Err(refused(format!(
+                "{url:?}: this version does not fetch lists. Save it to a file and name that"
+            ))),
+            path => Ok(PrefixSource::File(place.path(path))),
+        };
     }
+    let cidr = |value: &toml::Value| {
+        let text = value
+            .as_str()
+            .ok_or_else(|| format!("a {} is not a CIDR in quotes", value.type_str()))?;
+        prefixes::parse(text)
+    };
+    let list = raw.get_ref().as_array().ok_or_else(|| {
+        refused("the source is \"cloudflare\", a path, or a list of CIDRs".to_owned())
+    })?;
+    list.iter().map(cidr).collect::<Result<_, _>>().map(PrefixSource::Inline).map_err(refused)
 }
 
 fn cidrs(raw: &[Spanned<String>], place: &Place<'_>) -> Result<Vec<IpNet>, ConfigError> {

@@ -7,8 +7,8 @@ mod socket;
 
 pub use lock::{InstanceLock, LockError};
 pub use report::{
-    DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused, Status,
-    Verdict, from_firewall, peer_list,
+    DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
+    Status, Verdict, from_firewall, peer_list,
 };
 pub(crate) use report::{source_name, timestamp};
 pub use socket::{AskError, ControlSocket, ask};

@@ -6,7 +6,10 @@ use aop_common::{Mode, layout::site_id};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::PrefixSource, firewall::{PeerReading, Reading}};
+use crate::{
+    config::PrefixSource,
+    firewall::{PeerReading, Reading},
+};
 
 /// Peers that one document shows; the latest ones.
 pub const MAX_PEERS_SHOWN: usize = 1000;

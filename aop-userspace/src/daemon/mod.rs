@@ -18,6 +18,7 @@ pub use error::DaemonError;
 use gate::AddressGate;
 use peers::Peers;
 pub use prepare::{Prepared, prepare};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -60,6 +61,7 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     let _lock = InstanceLock::take(&prepared.config.fixed.paths.runtime)?;
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
+    raise_file_limit();
     let daemon = Arc::new(start(prepared, log, &tasks, &stop)?);
     daemon.open_control(&tasks, &stop)?;
     tracing::info!(
@@ -67,11 +69,8 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
         firewall = daemon.firewall.is_some(),
         "ready"
     );
-    loop {
-        match signals.next().await {
-            Asked::Reload => daemon.reload(file),
-            Asked::Stop => break,
-        }
+    while let Asked::Reload = signals.next().await {
+        daemon.reload(file);
     }
     let ended = daemon.drain(&mut signals, file).await;
     stop.cancel();
@@ -87,7 +86,7 @@ fn start(
     stop: &CancellationToken,
 ) -> Result<Daemon, DaemonError> {
     let Prepared { config, prefixes, sites, .. } = prepared;
-    let listeners = terminator::bind(&config.fixed.listeners)?;
+    let bound = terminator::bind(&config.fixed.listeners)?;
     let paths = &config.fixed.paths;
     let mut admission = Admission::default();
     let (firewall, peers) = match &config.fixed.firewall {
@@ -109,13 +108,23 @@ fn start(
     let gate = Arc::new(AddressGate::new(admission, config.live.mode, peers));
     let facts = status::LiveFacts::new(&config.live);
     let service = Service::start(
-        listeners,
+        // Not before the firewall stands: the kernel would answer strangers.
+        terminator::listen(bound)?,
         reload::terminator_policy(sites, &config.live),
         Arc::clone(&gate) as Arc<dyn crate::edge::Gate>,
         Arc::clone(&gate) as Arc<dyn crate::edge::PeerBook>,
         config.fixed.connections,
     );
     Ok(Daemon { fixed: config.fixed, firewall, gate, service, facts, started: Instant::now() })
+}
+
+/// A connection takes two file descriptors, and the soft limit is often 1024.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("the limit of open files stays at {:?}: {error}", limit.current);
+    }
 }
 
 /// Off means off: a firewall that an earlier run left attached is taken down.

@@ -64,8 +64,12 @@ impl PeerBook for Peers {
         {
             known.remove(&oldest);
         }
-        let peer =
-            known.entry(address).or_insert(Peer { first_seen: now, last_seen: 0, handshakes: 0, site: 0 });
+        let peer = known.entry(address).or_insert(Peer {
+            first_seen: now,
+            last_seen: 0,
+            handshakes: 0,
+            site: 0,
+        });
         peer.last_seen = now;
         peer.handshakes = peer.handshakes.saturating_add(1);
         peer.site = site_id(site);

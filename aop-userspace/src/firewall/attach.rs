@@ -33,6 +33,7 @@ pub(super) fn attach(
     wish: Attach,
     pins: &Pins,
 ) -> Result<AttachMode, FirewallError> {
+    let mut replaced = None;
     if let Some((link, adopted)) = adoptable(interface, pins)? {
         if acceptable(wish, link.mode) {
             let mut swap = |link| {
@@ -43,8 +44,10 @@ pub(super) fn attach(
             swap(adopted).map_err(|error| FirewallError::kernel(doing(), &error))?;
             return Ok(link.mode);
         }
-        drop(adopted);
+        // The descriptor is closed last: then the kernel detaches at once, and not some time later.
         pins.detach(&link)?;
+        drop(adopted);
+        replaced = Some(link.mode);
     }
     forget_zombies(interface, pins)?;
     let modes: &[AttachMode] = match wish {
@@ -60,6 +63,10 @@ pub(super) fn attach(
             Err(error) => return Err(error),
         }
     }
+    // Better guarded in the mode that was not wished for than not at all.
+    if let Some(mode) = replaced {
+        attach_fresh(program, interface, mode, pins)?;
+    }
     Err(refused.unwrap_or(FirewallError::NoObject))
 }
 
@@ -72,10 +79,7 @@ fn acceptable(wish: Attach, mode: AttachMode) -> bool {
 }
 
 /// The pinned link that serves `interface` now, if there is one.
-fn adoptable(
-    interface: &Interface,
-    pins: &Pins,
-) -> Result<Option<(Link, XdpLink)>, FirewallError> {
+fn adoptable(interface: &Interface, pins: &Pins) -> Result<Option<(Link, XdpLink)>, FirewallError> {
     for link in pins.links()?.into_iter().filter(|link| link.interface == interface.name) {
         let path = pins.link(&link);
         let open = || -> Result<(u32, XdpLink), LinkError> {
@@ -113,9 +117,7 @@ fn attach_fresh(
         .attach_to_if_index(interface.index, xdp_mode)
         .map_err(|error| refused(interface, mode, &error))?;
     let doing = || format!("attach to {}", interface.name);
-    let link = program
-        .take_link(id)
-        .map_err(|error| FirewallError::kernel(doing(), &error))?;
+    let link = program.take_link(id).map_err(|error| FirewallError::kernel(doing(), &error))?;
     // Where the kernel has no XDP links aya falls back to one that cannot be pinned: not enough,
     // since it would leave with the daemon.
     let link = FdLink::try_from(link).map_err(|_| FirewallError::ModeRefused {

@@ -75,18 +75,19 @@ impl FirewallError {
     pub(super) fn kernel(doing: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
         let doing = doing.into();
         match errno(error) {
-            Some(Errno::PERM | Errno::ACCESS) if !verifier_spoke(error) => Self::Privilege { doing },
+            Some(Errno::PERM | Errno::ACCESS) if !verifier_spoke(error) => {
+                Self::Privilege { doing }
+            }
             Some(_) | None => Self::Kernel { doing, detail: end_of(&chain(error)) },
         }
     }
 
     pub(super) fn pin(path: impl Into<PathBuf>, error: io::Error) -> Self {
         let path = path.into();
-        match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                Self::Privilege { doing: format!("use {}", path.display()) }
-            }
-            _ => Self::Pin { path, error },
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            Self::Privilege { doing: format!("use {}", path.display()) }
+        } else {
+            Self::Pin { path, error }
         }
     }
 }

@@ -1,5 +1,9 @@
 //! The host's interfaces, as rtnetlink tells them. Not sysfs: that shows the network namespace of
 //! its mount, which need not be ours.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "netlink's kinds of messages and attributes are open-ended"
+)]
 
 use std::io;
 
@@ -66,17 +70,15 @@ fn interface(link: LinkMessage) -> Option<Interface> {
         }
     }
     // Loopback frames have an (all-zero) Ethernet header too.
-    let ethernet = matches!(
-        link.header.link_layer_type,
-        LinkLayerType::Ether | LinkLayerType::Loopback
-    );
+    let ethernet =
+        matches!(link.header.link_layer_type, LinkLayerType::Ether | LinkLayerType::Loopback);
     Some(Interface { name: name?, index: link.header.index, ethernet, program })
 }
 
 fn xdp_program(facts: &[LinkXdp]) -> Option<u32> {
-    let attached = facts.iter().any(
-        |fact| matches!(fact, LinkXdp::Attached(attached) if *attached != XdpAttached::None),
-    );
+    let attached = facts
+        .iter()
+        .any(|fact| matches!(fact, LinkXdp::Attached(attached) if *attached != XdpAttached::None));
     let id = facts.iter().find_map(|fact| match fact {
         LinkXdp::ProgId(id)
         | LinkXdp::DrvProgId(id)
@@ -92,9 +94,7 @@ fn outgoing(attributes: &[RouteAttribute]) -> Vec<u32> {
         .iter()
         .flat_map(|attribute| match attribute {
             RouteAttribute::Oif(index) => vec![*index],
-            RouteAttribute::MultiPath(hops) => {
-                hops.iter().map(|hop| hop.interface_index).collect()
-            }
+            RouteAttribute::MultiPath(hops) => hops.iter().map(|hop| hop.interface_index).collect(),
             _ => Vec::new(),
         })
         .collect()

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Xdp};
 
 use super::{
+    PacketLog,
     error::FirewallError,
     maps::{self, LAYOUT},
     pins::Pins,
-    PacketLog,
 };
 
 /// Empty where aop was built without it: see `build.rs`.

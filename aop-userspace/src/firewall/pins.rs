@@ -10,6 +10,7 @@ use std::{
 };
 
 use aop_common::layout::LAYOUT_VERSION;
+use aya::programs::links::PinnedLink;
 use rustix::fs::statfs;
 
 use super::error::FirewallError;
@@ -117,7 +118,8 @@ impl Pins {
         Ok(entries(&self.directory())?.into_iter().filter_map(link).collect())
     }
 
-    /// Removes the pin of `link`. Nobody else holds it, so the program leaves the interface.
+    /// Removes the pin of `link`. Where nobody else holds it the program leaves the interface, soon
+    /// after; at once where the caller held it open and then closes it.
     pub(super) fn detach(&self, link: &Link) -> Result<(), FirewallError> {
         let path = self.link(link);
         fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))
@@ -129,7 +131,10 @@ impl Pins {
             if !before.contains(&link)
                 && let Err(error) = self.detach(&link)
             {
-                tracing::error!(interface = link.interface, "cannot detach after a failed start: {error}");
+                tracing::error!(
+                    interface = link.interface,
+                    "cannot detach after a failed start: {error}"
+                );
             }
         }
     }
@@ -149,11 +154,13 @@ pub(super) fn unload(root: &Path) -> Result<Vec<String>, FirewallError> {
             entries(&directory)?.into_iter().partition(|name| name.starts_with(LINK));
         for name in links.iter().chain(&maps) {
             let path = directory.join(name);
+            // Held open over the removal, so that the kernel detaches before this returns.
+            let held = PinnedLink::from_pin(&path);
             fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))?;
+            drop(held);
         }
-        interfaces.extend(
-            links.iter().filter_map(|name| Some(name.splitn(3, '-').nth(2)?.to_owned())),
-        );
+        interfaces
+            .extend(links.iter().filter_map(|name| Some(name.splitn(3, '-').nth(2)?.to_owned())));
         fs::remove_dir(&directory).map_err(|error| FirewallError::pin(directory, error))?;
     }
     match fs::remove_dir(root) {

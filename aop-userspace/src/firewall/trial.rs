@@ -102,8 +102,10 @@ impl Trial {
     ) -> Result<(Action, Duration), FirewallError> {
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        let context: Vec<u8> =
-            [0, length, 0, ifindex, 0, 0].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect();
+        let context: Vec<u8> = [0, length, 0, ifindex, 0, 0]
+            .iter()
+            .flat_map(|word: &u32| word.to_ne_bytes())
+            .collect();
         let options = TestRunOptions {
             data_in: Some(frame),
             ctx_in: Some(&context),

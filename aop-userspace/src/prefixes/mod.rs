@@ -81,8 +81,7 @@ fn file(path: &Path) -> Result<Vec<IpNet>, PrefixError> {
         if entry.is_empty() {
             continue;
         }
-        let refused =
-            |message| PrefixError::Line { path: path.into(), line: index + 1, message };
+        let refused = |message| PrefixError::Line { path: path.into(), line: index + 1, message };
         prefixes.push(parse(entry).map_err(refused)?);
     }
     if prefixes.is_empty() { Err(PrefixError::Empty(path.into())) } else { Ok(prefixes) }
@@ -102,7 +101,10 @@ pub fn parse(text: &str) -> Result<IpNet, String> {
         }
     };
     if prefix != prefix.trunc() {
-        return Err(format!("{text:?} has bits behind its length; did you mean {}?", prefix.trunc()));
+        return Err(format!(
+            "{text:?} has bits behind its length; did you mean {}?",
+            prefix.trunc()
+        ));
     }
     if prefix.prefix_len() == 0 {
         return Err(format!("{text:?} would admit everybody"));
@@ -121,10 +123,17 @@ mod tests {
 
     #[test]
     fn a_cidr_that_is_none_is_refused_and_explained() {
-        for text in
-            ["", "cloudflare", "<html>", "300.1.1.0/24", "192.0.2.1/24", "10.0.0.0/33", "0.0.0.0/0",
-             "::/0", "::ffff:192.0.2.0/120"]
-        {
+        for text in [
+            "",
+            "cloudflare",
+            "<html>",
+            "300.1.1.0/24",
+            "192.0.2.1/24",
+            "10.0.0.0/33",
+            "0.0.0.0/0",
+            "::/0",
+            "::ffff:192.0.2.0/120",
+        ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(&format!("{text:?}")), "{error}");
         }

@@ -1,4 +1,5 @@
-//! The listening sockets. All are bound, or none is kept.
+//! The listening sockets. All are bound, or none is kept. Binding and listening are two steps, so
+//! that a firewall can be raised between them.
 
 use std::{
     io,
@@ -13,6 +14,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Connections that the kernel completes and queues while none is accepted.
 const BACKLOG: i32 = 4096;
+
+/// A socket that has its address and does not listen yet: a connection to it is reset, not queued.
+#[derive(Debug)]
+pub struct Bound {
+    socket: Socket,
+    address: SocketAddr,
+}
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -33,24 +41,38 @@ pub struct BindError {
     remedy: String,
 }
 
-/// Listens on all `addresses`. An IPv6 address takes no IPv4 connections.
+/// Takes all `addresses`. An IPv6 address takes no IPv4 connections.
 ///
 /// # Errors
 /// The first address that cannot be had. None stays bound.
-///
-/// # Panics
-/// Outside of a tokio runtime.
-pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<Listener>, BindError> {
+pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
     addresses
         .iter()
-        .map(|&address| {
-            let remedy = |error| BindError { address, remedy: remedy(&error, address), error };
-            Listener::new(address).map_err(remedy)
-        })
+        .map(|&address| Bound::new(address).map_err(|error| BindError::new(address, error)))
         .collect()
 }
 
-impl Listener {
+/// Begins to listen on all of `bound`. Whatever guards them must stand by now.
+///
+/// # Errors
+/// The first address that cannot be had. None goes on listening.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn listen(bound: Vec<Bound>) -> Result<Vec<Listener>, BindError> {
+    let listen = |Bound { socket, address }| {
+        Listener::new(socket).map_err(|error| BindError::new(address, error))
+    };
+    bound.into_iter().map(listen).collect()
+}
+
+impl BindError {
+    fn new(address: SocketAddr, error: io::Error) -> Self {
+        Self { address, remedy: remedy(&error, address), error }
+    }
+}
+
+impl Bound {
     fn new(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
@@ -61,6 +83,12 @@ impl Listener {
         tune(SockRef::from(&socket))?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
+        Ok(Self { socket, address })
+    }
+}
+
+impl Listener {
+    fn new(socket: Socket) -> io::Result<Self> {
         socket.listen(BACKLOG)?;
         let socket = TcpListener::from_std(StdListener::from(socket))?;
         let address = socket.local_addr()?;

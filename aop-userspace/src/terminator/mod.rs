@@ -22,5 +22,5 @@ mod tests;
 mod upstream;
 
 pub use ledger::{Ledger, LedgerSnapshot, RefusedCount, Sighting};
-pub use listeners::{BindError, Listener, bind};
+pub use listeners::{BindError, Bound, Listener, bind, listen};
 pub use service::{Drained, Policy, Service};

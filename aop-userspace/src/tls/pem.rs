@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer,
-    pem::{PemObject, SectionKind},
+    pem::{self, PemObject, SectionKind},
 };
 
 use super::error::{FileError, FileProblem};
@@ -58,7 +58,15 @@ fn sections<'a>(
     text: &'a [u8],
 ) -> impl Iterator<Item = Result<(SectionKind, Vec<u8>), FileError>> + 'a {
     <(SectionKind, Vec<u8>)>::pem_slice_iter(text)
-        .map(|section| section.map_err(|error| FileProblem::Malformed(error.to_string()).of(file)))
+        .map(|section| section.map_err(|error| FileProblem::Malformed(told(&error)).of(file)))
+}
+
+/// The reader's own words show markers as lists of byte values.
+fn told(error: &pem::Error) -> String {
+    if let pem::Error::MissingSectionEnd { end_marker } = error {
+        return format!("a section has no end, {:?}", String::from_utf8_lossy(end_marker));
+    }
+    error.to_string()
 }
 
 fn is_key(kind: SectionKind) -> bool {

@@ -39,19 +39,6 @@ fn the_unbroken_configuration_is_accepted() {
     });
 }
 
-/// The keys of the design's own example, this version's and those to come.
-#[test]
-fn the_documented_paths_are_accepted() {
-    in_a_world(|world| {
-        let state = format!("state = {:?}\npins =", world.dir().join("state"));
-        let daemon = Daemon::prepare(world)?;
-        daemon.write(&Config::new(world).text().replace("pins =", &state))?;
-        let check = daemon.verb(&["check"])?;
-        ensure!(check.code == 0, "{check:?}");
-        Ok(())
-    });
-}
-
 #[test]
 fn an_unknown_key_is_named_with_its_line() {
     refused(|text| text.replace("mode =", "mood ="), &["aop.toml:2", "mood"]);

@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use crate::{
     config::{ClientCa, ProxyProtocol, SiteConfig, Upstream},
     edge::{Entrance, Gate, PeerBook},
-    terminator::{LedgerSnapshot, Policy, RefusedCount, Service, bind},
+    terminator::{LedgerSnapshot, Policy, RefusedCount, Service, bind, listen},
     tls::{
         Refusal, Sites,
         testing::{Authority, BOTH, Leaf, client, connect},
@@ -113,7 +113,7 @@ impl Rig {
             site(&[SITE, "xample.com", "*.example.com"], &client_ca),
             site(&[OTHER_SITE], &other_ca),
         ];
-        let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let listeners = listen(bind(&["127.0.0.1:0".parse().unwrap()]).unwrap()).unwrap();
         let address = listeners[0].address();
         let gate = Arc::new(Door(Mutex::new(Entrance::Open)));
         let book = Arc::new(Book::default());
