@@ -135,6 +135,9 @@ fn verdicts(status: &Status) -> Vec<String> {
 }
 
 fn handshakes(status: &Status) -> Vec<String> {
+    if status.daemon.is_none() {
+        return Vec::new();
+    }
     let handshakes = &status.handshakes;
     let mut rows = vec![format!("{:>12} accepted", handshakes.accepted)];
     if handshakes.would_refuse > 0 {

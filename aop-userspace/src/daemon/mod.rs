@@ -85,7 +85,7 @@ fn start(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<Daemon, DaemonError> {
-    let Prepared { config, prefixes, sites, .. } = prepared;
+    let Prepared { config, prefixes, sites, warnings } = prepared;
     let bound = terminator::bind(&config.fixed.listeners)?;
     let paths = &config.fixed.paths;
     let mut admission = Admission::default();
@@ -106,7 +106,7 @@ fn start(
         }
     };
     let gate = Arc::new(AddressGate::new(admission, config.live.mode, peers));
-    let facts = status::LiveFacts::new(&config.live);
+    let facts = status::LiveFacts::new(&config.live, warnings);
     let service = Service::start(
         // Not before the firewall stands: the kernel would answer strangers.
         terminator::listen(bound)?,

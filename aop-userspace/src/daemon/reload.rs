@@ -29,7 +29,7 @@ impl Daemon {
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
         prepared.warn();
-        let Prepared { config, prefixes, sites, .. } = prepared;
+        let Prepared { config, prefixes, sites, warnings } = prepared;
         let mut admission = Admission::default();
         match &self.firewall {
             Some(firewall) => {
@@ -44,7 +44,7 @@ impl Daemon {
         }
         self.gate.replace(admission, config.live.mode);
         self.service.reload(terminator_policy(sites, &config.live));
-        self.facts.replace(&config.live);
+        self.facts.replace(&config.live, warnings);
         Ok(())
     }
 }

@@ -26,15 +26,16 @@ struct Facts {
     sites: Vec<String>,
     read: Instant,
     shutdown: Duration,
+    warnings: Vec<String>,
 }
 
 impl LiveFacts {
-    pub(super) fn new(live: &Live) -> Self {
-        Self(ArcSwap::from_pointee(Facts::of(live)))
+    pub(super) fn new(live: &Live, warnings: Vec<String>) -> Self {
+        Self(ArcSwap::from_pointee(Facts::of(live, warnings)))
     }
 
-    pub(super) fn replace(&self, live: &Live) {
-        self.0.store(Arc::new(Facts::of(live)));
+    pub(super) fn replace(&self, live: &Live, warnings: Vec<String>) {
+        self.0.store(Arc::new(Facts::of(live, warnings)));
     }
 
     pub(super) fn shutdown(&self) -> Duration {
@@ -43,12 +44,13 @@ impl LiveFacts {
 }
 
 impl Facts {
-    fn of(live: &Live) -> Self {
+    fn of(live: &Live, warnings: Vec<String>) -> Self {
         Self {
             source: source_name(&live.prefixes),
             sites: live.sites.iter().map(|site| site.name.clone()).collect(),
             read: Instant::now(),
             shutdown: live.shutdown,
+            warnings,
         }
     }
 }
@@ -66,6 +68,7 @@ impl Daemon {
             uptime_seconds: self.started.elapsed().as_secs(),
             open_connections: ledger.open,
         });
+        status.warnings.extend_from_slice(&facts.warnings);
         book(&mut status, ledger);
         status
     }

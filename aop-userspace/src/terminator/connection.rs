@@ -81,8 +81,8 @@ impl Connection {
             .inspect_err(|refused| self.closing.know_site(refused.site.as_ref()))?;
         drop(policy);
         self.closing.know(&pull);
-        self.shared.book.record(self.peer.ip(), self.closing.site());
         let permit = tls::authorize(pull)?;
+        self.shared.book.record(self.peer.ip(), self.closing.site());
         let identity = permit.pull().identity();
         self.shared.ledger.authenticated(self.closing.site(), identity, now());
         match self.reach_upstream(&permit, local, deadline).await {
