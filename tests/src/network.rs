@@ -91,10 +91,10 @@ pub(crate) fn connect(router: &Place, hosts: &[Place; 3]) -> Result<()> {
         routes += &format!("address add {}/24 dev {name}\n", host.gateway_v4());
         routes += &format!("address add {}/64 dev {name} nodad\n", host.gateway_v6());
     }
-    ip(&[], &links)?;
-    ip(&["-n", router.netns()], &routes)?;
+    ip(Command::new("ip"), &links)?;
+    ip(router.command("ip"), &routes)?;
     for (host, place) in HOSTS.iter().zip(hosts) {
-        ip(&["-n", place.netns()], &host.lines())?;
+        ip(place.command("ip"), &host.lines())?;
     }
     Ok(())
 }
@@ -109,10 +109,10 @@ fn prepare() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Runs `ip -batch` over `lines`, all or nothing reported.
-pub(crate) fn ip(options: &[&str], lines: &str) -> Result<()> {
-    let mut child = Command::new("ip")
-        .args(options)
+/// Runs `ip`, as `command` starts it, over `lines`. Not `ip -n`: that remounts the root, which not
+/// every container allows.
+pub(crate) fn ip(mut command: Command, lines: &str) -> Result<()> {
+    let mut child = command
         .args(["-batch", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -122,6 +122,6 @@ pub(crate) fn ip(options: &[&str], lines: &str) -> Result<()> {
     child.stdin.take().context("no pipe to ip")?.write_all(lines.as_bytes())?;
     let output = child.wait_with_output()?;
     let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "ip {options:?} failed: {complaint}\n{lines}");
+    ensure!(output.status.success(), "ip failed: {complaint}\n{lines}");
     Ok(())
 }

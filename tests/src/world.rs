@@ -8,6 +8,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -84,7 +85,7 @@ impl World {
         static MAKING: Mutex<()> = Mutex::new(());
         let making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let names = self.places().map(|place| format!("netns add {}\n", place.netns()));
-        network::ip(&[], &names.collect::<String>())?;
+        network::ip(Command::new("ip"), &names.collect::<String>())?;
         drop(making);
         network::connect(&self.internet, &self.hosts)?;
         self.pki = Pki::write(&self.dir.join("pki"))?;
