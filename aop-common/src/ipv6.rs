@@ -75,7 +75,8 @@ fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
         offset = frame.behind(offset, size);
     }
     if is_extension(next) {
-        return Err(Stop::Undecidable(DropReason::TooDeep));
+        // What lies behind may be another packet, by segment routing.
+        return Err(Stop::Unfit(DropReason::TooDeep));
     }
     if next != TCP {
         return Err(Stop::Other);
@@ -86,10 +87,11 @@ fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
 /// A true fragment, whose packet goes on with a header of kind `next`.
 #[inline(always)]
 fn fragment(next: u8) -> Stop {
-    if next == TCP || is_extension(next) {
-        Stop::Undecidable(DropReason::Fragment)
-    } else {
-        Stop::Other
+    match next {
+        TCP => Stop::Undecidable(DropReason::Fragment),
+        // What is put together again may hold another packet, by segment routing.
+        next if is_extension(next) => Stop::Unfit(DropReason::Fragment),
+        _ => Stop::Other,
     }
 }
 

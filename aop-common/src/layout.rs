@@ -131,6 +131,20 @@ pub struct Peer {
     pub site: u64,
 }
 
+impl Peer {
+    /// The entry after another authenticated handshake at `now`, for `site`; `known` is the entry
+    /// before it.
+    #[must_use]
+    pub const fn seen(known: Option<Self>, now: u64, site: &str) -> Self {
+        let (first_seen, handshakes) = match known {
+            Some(known) => (known.first_seen, known.handshakes),
+            None => (now, 0),
+        };
+        let handshakes = handshakes.saturating_add(1);
+        Self { first_seen, last_seen: now, handshakes, site: site_id(site) }
+    }
+}
+
 /// A site's mark in the peers map: the 64-bit FNV-1a hash of its name. It outlives a change of the
 /// configuration, which a site's number would not.
 #[must_use]

@@ -58,16 +58,21 @@ fn judge_tcp(
     flow: impl FnOnce() -> Option<Flow>,
     facts: &impl Facts,
 ) -> Verdict {
+    let mut fit = true;
     let (port, otherwise) = match header {
         Ok(header) if !facts.guarded(header.port) => return Verdict::Pass(PassReason::NotGuarded),
         Ok(Header { port, sound: true }) => (Some(port), DropReason::UnknownSource),
         Ok(Header { port, sound: false }) => (Some(port), DropReason::Malformed),
         Err(Stop::Undecidable(why)) => (None, why),
-        Err(Stop::Unfit(why)) => return Verdict::Drop(why),
+        Err(Stop::Unfit(why)) => {
+            fit = false;
+            (None, why)
+        }
         Err(Stop::Other) => return Verdict::Pass(PassReason::NotGuarded),
     };
     let Some(flow) = flow() else { return Verdict::Drop(DropReason::Malformed) };
-    let verdict = match admitted(flow, facts) {
+    let admitted = if fit { admitted(flow, facts) } else { None };
+    let verdict = match admitted.or_else(|| facts.transit(flow).then_some(PassReason::Transit)) {
         Some(reason) => Verdict::Pass(reason),
         None => Verdict::Drop(otherwise),
     };
@@ -75,13 +80,12 @@ fn judge_tcp(
     verdict
 }
 
-/// Why a packet of `flow` passes although it may be for a guarded port, if it does.
+/// What speaks for the source of `flow`, if anything does.
 #[inline(always)]
 fn admitted(flow: Flow, facts: &impl Facts) -> Option<PassReason> {
     match facts.standing(flow.source) {
-        Standing::Admitted => return Some(PassReason::Admitted),
-        Standing::Draining if facts.authenticated(flow.source) => return Some(PassReason::Proven),
-        Standing::Draining | Standing::Unknown => {}
+        Standing::Admitted => Some(PassReason::Admitted),
+        Standing::Draining if facts.authenticated(flow.source) => Some(PassReason::Proven),
+        Standing::Draining | Standing::Unknown => None,
     }
-    facts.transit(flow).then_some(PassReason::Transit)
 }

@@ -56,7 +56,14 @@ pub enum Segment {
         /// Why the port is unknown.
         why: DropReason,
     },
-    /// Its addresses cannot be known, or do not count, and this is why.
+    /// May hide another packet, so its source says nothing; this is how.
+    Unfit {
+        /// Where from and where to.
+        flow: Flow,
+        /// What hides it.
+        why: DropReason,
+    },
+    /// Its addresses cannot be known, and this is why.
     Unreadable(DropReason),
 }
 
@@ -73,8 +80,8 @@ impl Segment {
         };
         match (header, flow) {
             (Err(Stop::Other), _) => Self::Other,
-            (Err(Stop::Unfit(why)), _) => Self::Unreadable(why),
             (_, None) => Self::Unreadable(DropReason::Malformed),
+            (Err(Stop::Unfit(why)), Some(flow)) => Self::Unfit { flow, why },
             (Ok(Header { port, sound }), Some(flow)) => Self::Tcp { flow, port, sound },
             (Err(Stop::Undecidable(why)), Some(flow)) => Self::Undecidable { flow, why },
         }

@@ -35,6 +35,10 @@ fn expected(segment: Segment, facts: &impl Facts) -> Verdict {
     let (flow, otherwise) = match segment {
         Segment::Other => return Verdict::Pass(PassReason::NotGuarded),
         Segment::Unreadable(why) => return Verdict::Drop(why),
+        Segment::Unfit { flow, .. } if facts.transit(flow) => {
+            return Verdict::Pass(PassReason::Transit);
+        }
+        Segment::Unfit { why, .. } => return Verdict::Drop(why),
         Segment::Tcp { port, .. } if !facts.guarded(port) => {
             return Verdict::Pass(PassReason::NotGuarded);
         }
@@ -101,7 +105,10 @@ proptest! {
     #[test]
     fn cutting_a_dropped_frame_short_lets_it_pass_only_without_an_ether_type(frame in any_frame()) {
         let facts = Scene::FIXED.facts();
-        if let Verdict::Drop(_) = judge(&Bytes(&frame), &facts) {
+        // What is dropped whoever sends it may be cut to a shape that an admitted source may send.
+        let segment = Segment::read(&Bytes(&frame));
+        let fit = !matches!(segment, Segment::Unreadable(_) | Segment::Unfit { .. });
+        if fit && matches!(judge(&Bytes(&frame), &facts), Verdict::Drop(_)) {
             for kept in 0..frame.len() {
                 let verdict = judge(&Bytes(&frame[..kept]), &facts);
                 let owed = kept < link_header(&frame);

@@ -1,6 +1,6 @@
 //! `aop unload`
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
@@ -11,16 +11,21 @@ use crate::{config::Config, firewall};
 pub(super) struct Unload {
     #[command(flatten)]
     file: ConfigFile,
+    /// The pins to remove, whatever the configuration says or whether there is one
+    #[arg(long, value_name = "DIR")]
+    pins: Option<PathBuf>,
 }
 
 impl Unload {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let pins = &Config::paths(&self.file.config)?.pins;
-        if !pins.exists() {
-            print(&format!("nothing is loaded: {} does not exist\n", pins.display()))?;
+        let pins = match self.pins {
+            Some(pins) => pins,
+            None => Config::paths(&self.file.config)?.pins,
+        };
+        let Some(interfaces) = firewall::unload(&pins)? else {
+            print(&format!("nothing is loaded: no pins in {}\n", pins.display()))?;
             return Ok(ExitCode::SUCCESS);
-        }
-        let interfaces = firewall::unload(pins)?;
+        };
         let detached = match interfaces.is_empty() {
             true => "no interface was guarded".to_owned(),
             false => format!("detached from {}", interfaces.join(", ")),

@@ -93,7 +93,7 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             extra: cidrs(&raw.firewall.extra, place)?,
             drain: duration(raw.admission.drain.as_ref(), "1h", place)?,
             sites,
-            deadline: duration(raw.limits.deadline.as_ref(), "10s", place)?,
+            deadline: deadline(raw.limits.deadline.as_ref(), place)?,
             shutdown: duration(raw.limits.drain.as_ref(), "30s", place)?,
         },
     })
@@ -101,7 +101,7 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
 
 fn address(bind: &Spanned<String>, place: &Place<'_>) -> Result<SocketAddr, ConfigError> {
     let text = bind.get_ref();
-    text.parse().map_err(|_| {
+    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
         let message = format!("{text:?} is not an address with a port, as 0.0.0.0:443 or [::]:443");
         place.error(bind.span(), message)
     })
@@ -120,6 +120,12 @@ fn firewall(raw: &RawFirewall, place: &Place<'_>) -> Result<Option<FirewallConfi
                 return Err(place.error(names.span(), message));
             }
             all => {
+                if let Some(twice) =
+                    all.iter().enumerate().find(|(at, name)| all[..*at].contains(name))
+                {
+                    let message = format!("interface {:?} is named twice", twice.1);
+                    return Err(place.error(names.span(), message));
+                }
                 if let Some(bad) = all.iter().find(|name| !is_interface_name(name)) {
                     return Err(
                         place.error(names.span(), format!("{bad:?} is not an interface name"))
@@ -229,6 +235,16 @@ fn duration(
             let message = format!("{text:?} is not a duration up to 30 days, as 10s, 5m or 1h");
             place.error(span, message)
         })
+}
+
+fn deadline(raw: Option<&Spanned<String>>, place: &Place<'_>) -> Result<Duration, ConfigError> {
+    let deadline = duration(raw, "10s", place)?;
+    match raw {
+        Some(raw) if deadline < Duration::from_secs(1) => {
+            Err(place.error(raw.span(), "limits.deadline is a second at least"))
+        }
+        Some(_) | None => Ok(deadline),
+    }
 }
 
 fn sites(raw: &[RawSite], place: &Place<'_>) -> Result<Vec<SiteConfig>, ConfigError> {

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, OFlags, flock},
+    io::Errno,
+};
 
 /// Held while a daemon runs. The kernel lets go of it with the process, however that ends.
 #[derive(Debug)]
@@ -20,7 +23,8 @@ pub struct InstanceLock {
 pub enum LockError {
     /// Another daemon has it.
     #[error(
-        "another aop runs from {} (process {owner}); stop it, or give this one a paths.runtime of its own",
+        "another aop runs from {} (process {owner}); stop it, or give this one paths.runtime and \
+         paths.pins of its own",
         .path.display()
     )]
     Taken {
@@ -57,12 +61,16 @@ impl InstanceLock {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o644)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
             .open(&path)
             .map_err(|error| unusable(&path, error))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let owner = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
-            return Err(LockError::Taken { path, owner });
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {
+                let owner = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
+                return Err(LockError::Taken { path, owner });
+            }
+            locked => locked.map_err(|error| unusable(&path, error.into()))?,
         }
         let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(|error| unusable(&path, error))?;

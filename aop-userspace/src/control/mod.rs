@@ -10,5 +10,5 @@ pub use report::{
     DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
     Status, Verdict, from_firewall, peer_list,
 };
-pub(crate) use report::{source_name, timestamp};
-pub use socket::{AskError, ControlSocket, ask};
+pub(crate) use report::{mode_name, source_name, timestamp};
+pub use socket::{AskError, ControlError, ControlSocket, ask};

@@ -100,7 +100,7 @@ pub struct Verdict {
 /// The terminator's counters since the daemon started.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Handshakes {
-    /// Authenticated handshakes.
+    /// Authenticated connections that were relayed.
     pub accepted: u64,
     /// Connections from addresses that enforcing would have refused.
     pub would_refuse: u64,
@@ -176,7 +176,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
     };
     let Some(reading) = reading else { return status };
     let enforce = reading.mode == Mode::Enforce;
-    status.mode = if enforce { "enforce" } else { "observe" }.to_owned();
+    status.mode = mode_name(reading.mode).to_owned();
     status.interfaces = reading
         .interfaces
         .iter()
@@ -227,6 +227,14 @@ pub(crate) fn timestamp(unix_seconds: u64) -> Timestamp {
         .ok()
         .and_then(|seconds| Timestamp::from_second(seconds).ok())
         .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// How a mode is called in a status.
+pub(crate) fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    }
 }
 
 /// How a prefix source is called in a status.

@@ -30,6 +30,14 @@ pub struct ControlSocket {
     listener: UnixListener,
 }
 
+/// The socket cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the control socket {}: {error}; correct paths.runtime", .path.display())]
+pub struct ControlError {
+    path: PathBuf,
+    error: io::Error,
+}
+
 /// Why no daemon answered.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
@@ -55,15 +63,21 @@ impl ControlSocket {
     ///
     /// # Errors
     /// The socket cannot be made.
-    pub fn bind(runtime: &Path) -> io::Result<Self> {
+    pub fn bind(runtime: &Path) -> Result<Self, ControlError> {
         let path = runtime.join(SOCKET);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
+        let listener = || {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            let listener = UnixListener::bind(&path)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            Ok(listener)
+        };
+        match listener() {
+            Ok(listener) => Ok(Self { path, listener }),
+            Err(error) => Err(ControlError { path, error }),
         }
-        let listener = UnixListener::bind(&path)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        Ok(Self { path, listener })
     }
 
     /// Answers with what `status` says, until `stop`. A client has five seconds.
@@ -133,7 +147,13 @@ pub fn ask(runtime: &Path) -> Result<Status, AskError> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return Err(AskError::Forbidden(path));
         }
-        Err(_) => return Err(AskError::NotRunning(path)),
+        Err(error)
+            if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused]
+                .contains(&error.kind()) =>
+        {
+            return Err(AskError::NotRunning(path));
+        }
+        Err(error) => return Err(AskError::Broken { path, error }),
     };
     let mut exchange = || -> io::Result<Status> {
         stream.set_read_timeout(Some(PATIENCE))?;

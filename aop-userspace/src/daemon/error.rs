@@ -3,8 +3,12 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    config::ConfigError, control::LockError, firewall::FirewallError, prefixes::PrefixError,
-    terminator::BindError, tls::SitesError,
+    config::ConfigError,
+    control::{ControlError, LockError},
+    firewall::FirewallError,
+    prefixes::PrefixError,
+    terminator::BindError,
+    tls::SitesError,
 };
 
 /// The first thing that is wrong.
@@ -29,13 +33,8 @@ pub enum DaemonError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The control socket.
-    #[error("cannot open the control socket in {}: {error}; correct paths.runtime", .path.display())]
-    Control {
-        /// The runtime directory.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// A reload wants what only a restart can do.
     #[error("{}: changes to {} need a restart (`systemctl restart aop`)", .file.display(), .keys.join(", "))]
     NeedsRestart {

@@ -12,10 +12,15 @@ mod prepare;
 mod reload;
 mod status;
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 pub use error::DaemonError;
 use gate::AddressGate;
+use ipnet::IpNet;
 use peers::Peers;
 pub use prepare::{Prepared, prepare};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -23,11 +28,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::Fixed,
+    config::{Config, Fixed},
     control::{ControlSocket, InstanceLock},
-    firewall::{self, Firewall, PacketLog},
+    firewall::{self, Firewall, FirewallError, PacketLog},
     prefixes::Admission,
-    terminator::{self, Drained, Service},
+    terminator::{self, Bound, Drained, Listener, Service},
 };
 
 /// How the daemon ended.
@@ -42,7 +47,7 @@ pub enum Ended {
 /// A daemon at work.
 pub(crate) struct Daemon {
     pub(crate) fixed: Fixed,
-    pub(crate) firewall: Option<std::sync::Mutex<Firewall>>,
+    pub(crate) firewall: Option<Mutex<Firewall>>,
     pub(crate) gate: Arc<AddressGate>,
     pub(crate) service: Service,
     pub(crate) facts: status::LiveFacts,
@@ -61,9 +66,11 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     let _lock = InstanceLock::take(&prepared.config.fixed.paths.runtime)?;
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
-    raise_file_limit();
+    let socket = ControlSocket::bind(&prepared.config.fixed.paths.runtime)?;
     let daemon = Arc::new(start(prepared, log, &tasks, &stop)?);
-    daemon.open_control(&tasks, &stop)?;
+    let status = Arc::clone(&daemon);
+    let status = Arc::new(move || status.status());
+    tasks.spawn(socket.serve(status, tasks.clone(), stop.clone()));
     tracing::info!(
         listeners = daemon.fixed.listeners.len(),
         firewall = daemon.firewall.is_some(),
@@ -86,76 +93,108 @@ fn start(
     stop: &CancellationToken,
 ) -> Result<Daemon, DaemonError> {
     let Prepared { config, prefixes, sites, warnings } = prepared;
+    let connections = affordable(config.fixed.connections);
     let bound = terminator::bind(&config.fixed.listeners)?;
-    let paths = &config.fixed.paths;
-    let mut admission = Admission::default();
-    let (firewall, peers) = match &config.fixed.firewall {
-        Some(wanted) => {
-            let mut firewall = Firewall::start(wanted, &paths.pins, log, |found| {
-                admission = reload::next_admission(found, &prefixes, &config.live);
-                reload::policy(&admission, &config.live)
-            })?;
-            packet_log::follow(&mut firewall, tasks, stop).map_err(DaemonError::Runtime)?;
-            let peers = Peers::Pinned(firewall.peers()?);
-            (Some(std::sync::Mutex::new(firewall)), peers)
-        }
-        None => {
-            detach_leftovers(&paths.pins)?;
-            admission = reload::next_admission(&admission, &prefixes, &config.live);
-            (None, Peers::default())
+    let (mut firewall, admission) = guard(&config, &prefixes, log)?;
+    let (peers, listeners) = match equip(firewall.as_mut(), bound, tasks, stop) {
+        Ok(equipped) => equipped,
+        Err(error) => {
+            firewall.into_iter().for_each(Firewall::give_up);
+            return Err(error);
         }
     };
     let gate = Arc::new(AddressGate::new(admission, config.live.mode, peers));
-    let facts = status::LiveFacts::new(&config.live, warnings);
     let service = Service::start(
-        // Not before the firewall stands: the kernel would answer strangers.
-        terminator::listen(bound)?,
+        listeners,
         reload::terminator_policy(sites, &config.live),
         Arc::clone(&gate) as Arc<dyn crate::edge::Gate>,
         Arc::clone(&gate) as Arc<dyn crate::edge::PeerBook>,
-        config.fixed.connections,
+        connections,
     );
-    Ok(Daemon { fixed: config.fixed, firewall, gate, service, facts, started: Instant::now() })
+    Ok(Daemon {
+        facts: status::LiveFacts::new(&config.live, warnings),
+        fixed: config.fixed,
+        firewall: firewall.map(Mutex::new),
+        gate,
+        service,
+        started: Instant::now(),
+    })
 }
 
-/// A connection takes two file descriptors, and the soft limit is often 1024.
-fn raise_file_limit() {
+/// Raises the firewall, if one is wanted. Who is admitted stands either way.
+fn guard(
+    config: &Config,
+    prefixes: &[IpNet],
+    log: PacketLog,
+) -> Result<(Option<Firewall>, Admission), DaemonError> {
+    let pins = &config.fixed.paths.pins;
+    let mut admission = Admission::default();
+    let Some(wanted) = &config.fixed.firewall else {
+        retire_leftovers(pins)?;
+        return Ok((None, reload::next_admission(&admission, prefixes, &config.live)));
+    };
+    let firewall = Firewall::start(wanted, pins, log, |found| {
+        admission = reload::next_admission(found, prefixes, &config.live);
+        reload::policy(&admission, &config.live)
+    })?;
+    Ok((Some(firewall), admission))
+}
+
+/// What can still fail once the firewall stands. Listening is last: before the firewall stands the
+/// kernel would answer strangers.
+fn equip(
+    firewall: Option<&mut Firewall>,
+    bound: Vec<Bound>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(Peers, Vec<Listener>), DaemonError> {
+    let peers = match firewall {
+        Some(firewall) => {
+            packet_log::follow(firewall, tasks, stop).map_err(DaemonError::Runtime)?;
+            Peers::Pinned(firewall.peers()?)
+        }
+        None => Peers::default(),
+    };
+    Ok((peers, terminator::listen(bound)?))
+}
+
+/// As many of the `wished` connections as there are file descriptors for. A connection takes two,
+/// and the soft limit, which is often 1024, is raised first.
+fn affordable(wished: usize) -> usize {
+    const OTHER_FILES: u64 = 64;
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!("the limit of open files stays at {:?}: {error}", limit.current);
     }
+    let Some(files) = getrlimit(Resource::Nofile).current else { return wished };
+    let affordable =
+        usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(wished).max(1);
+    if affordable < wished {
+        tracing::warn!(
+            "limits.connections is {wished}, but {files} files may be open, so at most {affordable} \
+             connections are: raise the limit (systemd: LimitNOFILE=)"
+        );
+    }
+    wished.min(affordable)
 }
 
 /// Off means off: a firewall that an earlier run left attached is taken down.
-fn detach_leftovers(pins: &Path) -> Result<(), DaemonError> {
+fn retire_leftovers(pins: &Path) -> Result<(), DaemonError> {
     match firewall::read(pins) {
         // Nothing there, or a place that this user cannot even look into.
-        Ok(None) | Err(firewall::FirewallError::Privilege { .. }) => Ok(()),
-        Ok(Some(_)) | Err(_) => {
-            for interface in firewall::unload(pins)? {
+        Ok(None) | Err(FirewallError::Privilege { .. }) => {}
+        Ok(Some(_)) => {
+            for interface in firewall::retire(pins)?.unwrap_or_default() {
                 tracing::warn!(interface, "the firewall is off: detached what an earlier run left");
             }
-            Ok(())
         }
+        Err(error) => tracing::warn!("what may be left of an earlier firewall stays: {error}"),
     }
+    Ok(())
 }
 
 impl Daemon {
-    fn open_control(
-        self: &Arc<Self>,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
-    ) -> Result<(), DaemonError> {
-        let runtime = &self.fixed.paths.runtime;
-        let socket = ControlSocket::bind(runtime)
-            .map_err(|error| DaemonError::Control { path: runtime.clone(), error })?;
-        let daemon = Arc::clone(self);
-        let status = Arc::new(move || daemon.status());
-        tasks.spawn(socket.serve(status, tasks.clone(), stop.clone()));
-        Ok(())
-    }
-
     /// Stops accepting at once and lets open connections end. A reload asked for meanwhile is
     /// declined, since there is nobody left to serve.
     async fn drain(&self, signals: &mut Signals, file: &Path) -> Ended {

@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use aop_common::layout::{MAX_PEERS, Peer, site_id};
+use aop_common::layout::{MAX_PEERS, Peer};
 
 use crate::{
     edge::PeerBook,
@@ -64,14 +64,7 @@ impl PeerBook for Peers {
         {
             known.remove(&oldest);
         }
-        let peer = known.entry(address).or_insert(Peer {
-            first_seen: now,
-            last_seen: 0,
-            handshakes: 0,
-            site: 0,
-        });
-        peer.last_seen = now;
-        peer.handshakes = peer.handshakes.saturating_add(1);
-        peer.site = site_id(site);
+        let before = known.get(&address).copied();
+        known.insert(address, Peer::seen(before, now, site));
     }
 }

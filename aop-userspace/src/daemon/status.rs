@@ -5,14 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aop_common::Mode;
 use arc_swap::ArcSwap;
 
 use super::Daemon;
 use crate::{
     config::Live,
     control::{
-        DaemonReport, Handshakes, Identity, Refused, Status, from_firewall, peer_list, source_name,
-        timestamp,
+        DaemonReport, Handshakes, Identity, Refused, Status, from_firewall, mode_name, peer_list,
+        source_name, timestamp,
     },
     firewall,
     terminator::LedgerSnapshot,
@@ -27,6 +28,7 @@ struct Facts {
     read: Instant,
     shutdown: Duration,
     warnings: Vec<String>,
+    mode: Mode,
 }
 
 impl LiveFacts {
@@ -51,6 +53,7 @@ impl Facts {
             read: Instant::now(),
             shutdown: live.shutdown,
             warnings,
+            mode: live.mode,
         }
     }
 }
@@ -61,6 +64,10 @@ impl Daemon {
         let facts = self.facts.0.load();
         let ledger = self.service.ledger().snapshot();
         let mut status = self.firewall_status(&facts.sites);
+        if self.firewall.is_some() {
+            // Also where the firewall is gone: the warning tells that, and no interface enforces.
+            status.mode = mode_name(facts.mode).to_owned();
+        }
         status.prefixes.source = Some(facts.source.clone());
         status.prefixes.age_seconds = Some(facts.read.elapsed().as_secs());
         status.daemon = Some(DaemonReport {

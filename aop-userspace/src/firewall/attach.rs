@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use super::{
     error::{FirewallError, errno},
     interfaces::Interface,
+    object,
     pins::{AttachMode, Link, Pins},
 };
 use crate::config::Attach;
@@ -154,6 +155,9 @@ fn foreign(interface: &Interface, id: Option<u32>) -> FirewallError {
             .unwrap_or_default()
     };
     let program = match id {
+        Some(id) if name(id) == object::PROGRAM => {
+            format!("that of an aop with other pins (id {id}): `aop unload --pins DIR` removes it")
+        }
         Some(id) => format!("{:?} (id {id})", name(id)),
         None => "which the kernel does not name".to_owned(),
     };

@@ -33,7 +33,7 @@ pub enum FirewallError {
     NotEthernet { name: String },
     #[error(
         "interface {interface:?} already runs another XDP program, {program}; it is left alone. \
-         Remove it (`ip link set {interface} xdp off`, or stop its owner), or guard another interface"
+         Stop its owner (`bpftool net` and `bpftool link` show it), or guard another interface"
     )]
     ForeignProgram { interface: String, program: String },
     #[error(
@@ -59,6 +59,18 @@ pub enum FirewallError {
          `aop unload` removes it (packets pass unjudged until the next start)", .path.display()
     )]
     MapLayout { path: PathBuf, found: String, expected: String },
+    #[error(
+        "another aop guards with the pins in {}; stop it, or give this one paths.pins and \
+         paths.runtime of its own", .0.display()
+    )]
+    PinsTaken(PathBuf),
+    #[error("{} is no pin of aop; nothing there is touched. Correct paths.pins", .0.display())]
+    ForeignPin(PathBuf),
+    #[error(
+        "the firewall was unloaded (`aop unload`) under this daemon, so there is nothing to apply \
+         to; restart aop to guard again"
+    )]
+    Unloaded,
     #[error("{}: {error}", .path.display())]
     Pin { path: PathBuf, error: io::Error },
     #[error(

@@ -14,6 +14,7 @@ mod peers;
 mod pins;
 mod reading;
 mod trial;
+mod unload;
 
 use std::{io, path::Path};
 
@@ -59,6 +60,8 @@ pub struct Firewall {
     maps: Maps,
     programs: Vec<Ebpf>,
     log: PacketLog,
+    /// Whether this start made the maps.
+    fresh: bool,
 }
 
 impl Firewall {
@@ -67,22 +70,23 @@ impl Firewall {
     ///
     /// # Errors
     /// An interface is unknown, not Ethernet or owned by another program; privileges, a bpffs or
-    /// kernel support are missing; pins have another layout. Then nothing has changed.
+    /// kernel support are missing; pins have another layout or another owner. Then the policy is
+    /// the old one, and every interface that was guarded still is.
     pub fn start(
         config: &FirewallConfig,
         pins: &Path,
         log: PacketLog,
         policy: impl FnOnce(&Admission) -> Policy,
     ) -> Result<Self, FirewallError> {
-        let wanted = wanted(&config.interfaces)?;
         let pins = Pins::open(pins)?;
         let before = pins.links()?;
-        let fresh = before.is_empty() && !pins.has_maps();
-        let started = Self::load_and_attach(config, &pins, log, &wanted, policy);
+        let fresh = !pins.has_maps();
+        let started = wanted(&config.interfaces, &before)
+            .and_then(|wanted| Self::load_and_attach(config, &pins, log, &wanted, fresh, policy));
         if started.is_err() {
             pins.forget_all_but(&before);
             if fresh {
-                pins.remove()?;
+                abandon(&pins);
             }
         }
         started
@@ -93,6 +97,7 @@ impl Firewall {
         pins: &Pins,
         log: PacketLog,
         wanted: &[interfaces::Interface],
+        fresh: bool,
         policy: impl FnOnce(&Admission) -> Policy,
     ) -> Result<Self, FirewallError> {
         for interface in wanted {
@@ -105,18 +110,33 @@ impl Firewall {
             let slot = maps.slot(&interface.name)?;
             programs.push(object::load(slot, log, pins)?);
         }
-        maps.apply(&policy(&maps.admission()?))?;
+        let next = policy(&maps.admission()?);
+        // New maps hold nothing to judge by, so they are filled first. Maps that were found hold
+        // the old policy, which stays until everything else has gone well.
+        if fresh {
+            maps.apply(&next)?;
+        }
         for (interface, program) in wanted.iter().zip(&mut programs) {
             let mode = attach::attach(object::xdp(program)?, interface, config.attach, pins)?;
             tracing::info!(interface = interface.name, attach = mode.name(), "guarding");
         }
+        if !fresh {
+            maps.apply(&next)?;
+        }
         for link in pins.links()? {
             if !wanted.iter().any(|interface| interface.name == link.interface) {
-                tracing::info!(interface = link.interface, "no longer guarded: detached");
+                tracing::warn!(interface = link.interface, "no longer guarded: detached");
                 pins.detach(&link)?;
             }
         }
-        Ok(Self { pins: pins.clone(), maps, programs, log })
+        Ok(Self { pins: pins.clone(), maps, programs, log, fresh })
+    }
+
+    /// Undoes a start after which something else failed. A firewall that was there before stays.
+    pub fn give_up(self) {
+        if self.fresh {
+            abandon(&self.pins);
+        }
     }
 
     /// Replaces the policy by the one that `policy` makes of the present admission. Packets see the
@@ -128,6 +148,9 @@ impl Firewall {
         &mut self,
         policy: impl FnOnce(&Admission) -> Policy,
     ) -> Result<(), FirewallError> {
+        if !self.pins.has_maps() {
+            return Err(FirewallError::Unloaded);
+        }
         let next = policy(&self.maps.admission()?);
         self.maps.apply(&next)
     }
@@ -165,20 +188,45 @@ pub fn read(pins: &Path) -> Result<Option<Reading>, FirewallError> {
     reading::read(pins)
 }
 
-/// Detaches the program from every interface and removes every pin, of any layout version. Says
-/// which interfaces it detached.
+/// Detaches the program from every interface and removes every pin of ours, of any layout version.
+/// Says which interfaces it detached; `None` where nothing was pinned. Works while a daemon runs.
 ///
 /// # Errors
-/// A pin cannot be removed.
-pub fn unload(pins: &Path) -> Result<Vec<String>, FirewallError> {
-    pins::unload(pins)
+/// The place is not on a bpffs, holds what is not ours, or a pin cannot be removed.
+pub fn unload(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
+    unload::unload(pins)
 }
 
-fn wanted(config: &Interfaces) -> Result<Vec<interfaces::Interface>, FirewallError> {
+/// As [`unload`], where no daemon guards with these pins.
+///
+/// # Errors
+/// As [`unload`]; or a daemon does.
+pub fn retire(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
+    let _owned = Pins::open(pins)?;
+    unload::unload(pins)
+}
+
+fn abandon(pins: &Pins) {
+    if let Err(error) = unload::unload(pins.root()) {
+        tracing::error!("cannot take down what a failed start has left: {error}");
+    }
+}
+
+/// The interfaces to guard. Under `auto` also those that are guarded already: a default route may
+/// be away for a moment, and the port must not open then.
+fn wanted(
+    config: &Interfaces,
+    guarded: &[pins::Link],
+) -> Result<Vec<interfaces::Interface>, FirewallError> {
     let all = interfaces::list().map_err(FirewallError::Netlink)?;
     let names = match config {
         Interfaces::Named(names) => names.clone(),
-        Interfaces::Auto => interfaces::with_default_route(&all).map_err(FirewallError::Netlink)?,
+        Interfaces::Auto => {
+            let routed = interfaces::with_default_route(&all).map_err(FirewallError::Netlink)?;
+            let kept = |name: &&String| guarded.iter().any(|link| link.interface == **name);
+            let names = all.iter().map(|interface| &interface.name);
+            names.filter(|name| routed.contains(name) || kept(name)).cloned().collect()
+        }
     };
     if names.is_empty() {
         return Err(FirewallError::NoDefaultRoute);

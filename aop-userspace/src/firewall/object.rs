@@ -14,7 +14,8 @@ use super::{
 /// Empty where aop was built without it: see `build.rs`.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/aop.o"));
 
-const PROGRAM: &str = "aop";
+/// The program's name in the object, and what the kernel calls it.
+pub(super) const PROGRAM: &str = "aop";
 
 /// Loads an instance of the program for the interface of `slot`, over the pinned maps.
 pub(super) fn load(slot: u32, log: PacketLog, pins: &Pins) -> Result<Ebpf, FirewallError> {

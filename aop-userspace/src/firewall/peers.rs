@@ -8,7 +8,7 @@ use std::{
 
 use aop_common::{
     Address,
-    layout::{Peer, PeerKey, site_id},
+    layout::{Peer, PeerKey},
 };
 use aya::maps::{HashMap, MapData, MapError};
 
@@ -36,18 +36,12 @@ impl PeerBook for PinnedPeers {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let key = key(address);
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let peer = match map.get(&key, 0) {
-            Ok(known) => Peer {
-                last_seen: now,
-                handshakes: known.handshakes.saturating_add(1),
-                site: site_id(site),
-                ..known
-            },
-            Err(MapError::KeyNotFound) => {
-                Peer { first_seen: now, last_seen: now, handshakes: 1, site: site_id(site) }
-            }
+        let known = match map.get(&key, 0) {
+            Ok(known) => Some(known),
+            Err(MapError::KeyNotFound) => None,
             Err(error) => return tracing::error!(%address, "cannot read the peers map: {error}"),
         };
+        let peer = Peer::seen(known, now, site);
         if let Err(error) = map.insert(key, peer, 0) {
             tracing::error!(%address, "cannot record the peer: {error}");
         }

@@ -4,25 +4,31 @@
 //! the kernel would hand out a pinned map of any shape.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use aop_common::layout::LAYOUT_VERSION;
-use aya::programs::links::PinnedLink;
-use rustix::fs::statfs;
+use rustix::{
+    fs::{FlockOperation, flock, statfs},
+    io::Errno,
+};
 
 use super::error::FirewallError;
 
 /// BPF_FS_MAGIC, from the kernel's magic.h.
-const BPFFS: i64 = 0xcafe_4a11;
-const LINK: &str = "link-";
+pub(super) const BPFFS: i64 = 0xcafe_4a11;
+pub(super) const LINK: &str = "link-";
 
 /// The directory of this build's layout version.
 #[derive(Clone, Debug)]
 pub(super) struct Pins {
     root: PathBuf,
+    /// Held by whoever writes; the kernel lets go of it with the process.
+    _lock: Option<Arc<File>>,
 }
 
 /// A pinned link, as its file name tells.
@@ -49,14 +55,14 @@ impl AttachMode {
 }
 
 impl Pins {
-    /// Opens the directory, making it where it is missing.
+    /// Opens the directory for writing, making it where it is missing.
     pub(super) fn open(root: &Path) -> Result<Self, FirewallError> {
         let missing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
         let found = statfs(missing).map_err(|error| FirewallError::pin(missing, error.into()))?;
         if found.f_type != BPFFS {
             return Err(FirewallError::NotBpffs(root.into()));
         }
-        let pins = Self { root: root.into() };
+        let mut pins = Self { root: root.into(), _lock: None };
         if let Some(found) = pins.other_layout()? {
             return Err(FirewallError::OtherLayout { path: root.into(), found });
         }
@@ -65,12 +71,25 @@ impl Pins {
             .mode(0o750)
             .create(pins.directory())
             .map_err(|error| FirewallError::pin(pins.directory(), error))?;
+        pins.lock()?;
         Ok(pins)
     }
 
-    /// The directory, if it is there.
+    /// One writer for each directory, or two daemons would detach each other's interfaces.
+    fn lock(&mut self) -> Result<(), FirewallError> {
+        let failed = |error| FirewallError::pin(self.directory(), error);
+        let directory = File::open(self.directory()).map_err(failed)?;
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Err(FirewallError::PinsTaken(self.root.clone())),
+            locked => locked.map_err(|error| failed(error.into()))?,
+        }
+        self._lock = Some(Arc::new(directory));
+        Ok(())
+    }
+
+    /// The directory, for reading, if it is there.
     pub(super) fn existing(root: &Path) -> Result<Option<Self>, FirewallError> {
-        let pins = Self { root: root.into() };
+        let pins = Self { root: root.into(), _lock: None };
         match fs::metadata(pins.directory()) {
             Ok(_) => Ok(Some(pins)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match pins.other_layout()? {
@@ -83,7 +102,7 @@ impl Pins {
 
     fn other_layout(&self) -> Result<Option<String>, FirewallError> {
         let ours = format!("v{LAYOUT_VERSION}");
-        Ok(entries(&self.root)?.into_iter().find(|name| *name != ours))
+        Ok(entries(&self.root)?.into_iter().find(|name| is_layout(name) && *name != ours))
     }
 
     fn directory(&self) -> PathBuf {
@@ -125,10 +144,10 @@ impl Pins {
         fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))
     }
 
-    /// Takes back the links that a failed start made.
+    /// Takes back the links that a failed start made: those of interfaces that had none before.
     pub(super) fn forget_all_but(&self, before: &[Link]) {
         for link in self.links().unwrap_or_default() {
-            if !before.contains(&link)
+            if !before.iter().any(|old| old.interface == link.interface)
                 && let Err(error) = self.detach(&link)
             {
                 tracing::error!(
@@ -139,40 +158,19 @@ impl Pins {
         }
     }
 
-    /// Removes everything, the root included.
-    pub(super) fn remove(&self) -> Result<(), FirewallError> {
-        unload(&self.root).map(|_| ())
+    /// Where the directory of this layout version lies.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 }
 
-/// Removes every pin below `root`, links first, and `root` itself. Returns the interfaces.
-pub(super) fn unload(root: &Path) -> Result<Vec<String>, FirewallError> {
-    let mut interfaces = Vec::new();
-    for layout in entries(root)? {
-        let directory = root.join(layout);
-        let (links, maps): (Vec<_>, Vec<_>) =
-            entries(&directory)?.into_iter().partition(|name| name.starts_with(LINK));
-        for name in links.iter().chain(&maps) {
-            let path = directory.join(name);
-            // Held open over the removal, so that the kernel detaches before this returns.
-            let held = PinnedLink::from_pin(&path);
-            fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))?;
-            drop(held);
-        }
-        interfaces
-            .extend(links.iter().filter_map(|name| Some(name.splitn(3, '-').nth(2)?.to_owned())));
-        fs::remove_dir(&directory).map_err(|error| FirewallError::pin(directory, error))?;
-    }
-    match fs::remove_dir(root) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(FirewallError::pin(root, error))
-        }
-        Ok(()) | Err(_) => Ok(interfaces),
-    }
+/// Whether a name is that of a layout's directory: `v1`, `v2`, …
+pub(super) fn is_layout(name: &str) -> bool {
+    name.strip_prefix('v').is_some_and(|version| version.parse::<u32>().is_ok())
 }
 
 /// The names in `directory`; none where it does not exist.
-fn entries(directory: &Path) -> Result<Vec<String>, FirewallError> {
+pub(super) fn entries(directory: &Path) -> Result<Vec<String>, FirewallError> {
     let failed = |error| FirewallError::pin(directory, error);
     match fs::read_dir(directory) {
         Ok(found) => found

@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use aop_common::{Standing, layout::Prefix};
+use aop_common::{
+    Standing,
+    layout::{MAX_PREFIXES, Prefix},
+};
 use ipnet::IpNet;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -38,7 +41,7 @@ impl Admission {
                 entries.push((*prefix, Prefix { drains_until }));
             }
         }
-        Self { entries }
+        Self { entries: fitting(entries) }
     }
 
     /// How `source` stands at `now`, by the longest prefix that matches.
@@ -70,6 +73,19 @@ impl Admission {
     pub fn draining(&self) -> usize {
         self.entries.iter().filter(|(_, entry)| *entry != Prefix::ADMITTED).count()
     }
+}
+
+/// What fits the maps: where a family has too many, those that drain soonest are left out.
+/// Admitted prefixes come first and were counted when they were read.
+fn fitting(mut entries: Vec<(IpNet, Prefix)>) -> Vec<(IpNet, Prefix)> {
+    entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.drains_until));
+    let mut held = [0; 2];
+    entries.retain(|(prefix, _)| {
+        let held = &mut held[usize::from(prefix.addr().is_ipv6())];
+        *held += 1;
+        *held <= MAX_PREFIXES
+    });
+    entries
 }
 
 /// Seconds of the monotonic clock, as the packet path reads it.
@@ -124,6 +140,18 @@ mod tests {
         let first = list(&["192.0.2.0/24"]).followed_by(&[], HOUR, 100);
         let second = first.followed_by(&[], Duration::ZERO, 200);
         assert_eq!(second.standing(address("192.0.2.1"), 200), Standing::Unknown);
+    }
+
+    #[test]
+    fn what_drains_makes_room_where_a_list_is_replaced_by_another_as_long() {
+        let list = |third: u8| -> Vec<IpNet> {
+            let net = |n: usize| IpNet::new([10, third, (n >> 8) as u8, n as u8].into(), 32);
+            (0..MAX_PREFIXES * 3 / 4).map(|n| net(n).expect("a CIDR")).collect()
+        };
+        let old = Admission::default().followed_by(&list(1), HOUR, 0);
+        let new = old.followed_by(&list(2), HOUR, 0);
+        assert_eq!(new.entries().len(), MAX_PREFIXES);
+        assert_eq!(new.admitted().0, MAX_PREFIXES * 3 / 4);
     }
 
     #[test]

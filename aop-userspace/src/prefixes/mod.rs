@@ -18,6 +18,10 @@ use ipnet::IpNet;
 
 use crate::config::PrefixSource;
 
+/// The widest prefixes that are believed: nobody's network is wider.
+const SHORTEST_V4: u8 = 8;
+const SHORTEST_V6: u8 = 16;
+
 /// Why a list is refused. The list before it stays.
 #[derive(Debug, thiserror::Error)]
 pub enum PrefixError {
@@ -106,8 +110,9 @@ pub fn parse(text: &str) -> Result<IpNet, String> {
             prefix.trunc()
         ));
     }
-    if prefix.prefix_len() == 0 {
-        return Err(format!("{text:?} would admit everybody"));
+    let shortest = if prefix.addr().is_ipv4() { SHORTEST_V4 } else { SHORTEST_V6 };
+    if prefix.prefix_len() < shortest {
+        return Err(format!("{text:?} would admit half the world; /{shortest} is the widest"));
     }
     if let IpNet::V6(v6) = prefix
         && v6.addr().to_ipv4_mapped().is_some()
@@ -132,6 +137,8 @@ mod tests {
             "10.0.0.0/33",
             "0.0.0.0/0",
             "::/0",
+            "128.0.0.0/1",
+            "2000::/3",
             "::ffff:192.0.2.0/120",
         ] {
             let error = parse(text).expect_err(text);

@@ -74,7 +74,7 @@ fn another_xdp_program_is_named_and_left_alone() {
         daemon.write(&Config::new(world).text())?;
         let (code, log) = daemon.run_to_end()?;
         ensure!(code == 1, "exit code {code}: {log}");
-        for word in ["eth0", "another XDP program", "xdp off"] {
+        for word in ["eth0", "another XDP program", "unload --pins"] {
             ensure!(log.contains(word), "nothing of {word}: {log}");
         }
         ensure!(program(world)? == before, "it was replaced");

@@ -16,6 +16,7 @@ mod certificates;
 mod guard_only;
 mod killed;
 mod names;
+mod nothing_lost;
 mod relay;
 mod reload;
 mod shapes;

@@ -1,0 +1,170 @@
+//! Whatever goes wrong, what was guarded stays guarded, and what is not ours is not touched.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use aop_tests::{Config, Daemon, Family, Pull, Status, child};
+
+use crate::stage::{SOON, Stage, in_a_world, on_changed_stage, on_stage};
+
+/// Whether or not a daemon runs.
+fn stranger_stays_out(stage: &Stage) -> Result<()> {
+    let dropped = || stage.daemon.status()?.packets("drop", "unknown_source");
+    for family in Family::BOTH {
+        let before = dropped()?;
+        let outcome = Pull::by_stranger(&stage.world, family).send()?;
+        ensure!(outcome.silent(), "{outcome}");
+        ensure!(dropped()? > before, "nothing was dropped");
+    }
+    Ok(())
+}
+
+/// A restart with another configuration fails and says `words`; the firewall stands as before.
+fn fails_to_restart(stage: &mut Stage, text: &str, words: &[&str]) -> Result<()> {
+    let before = stage.daemon.status()?;
+    stage.daemon.kill();
+    stage.daemon.write(text)?;
+    let (code, log) = stage.daemon.run_to_end()?;
+    ensure!(code == 1, "exit code {code}: {log}");
+    for word in words {
+        ensure!(log.contains(word), "nothing of {word}: {log}");
+    }
+    let after = stage.daemon.status()?;
+    let part = |status: &Status, key: &str| status.json()[key].clone();
+    for key in ["mode", "interfaces"] {
+        ensure!(part(&before, key) == part(&after, key), "{key}: {:?}", part(&after, key));
+    }
+    stranger_stays_out(stage)
+}
+
+#[test]
+fn a_start_that_fails_at_one_interface_leaves_the_others_and_the_policy() {
+    // The loopback interface has no native mode.
+    on_changed_stage(
+        |config, _| config.interfaces = vec!["eth0".into(), "lo".into()],
+        |stage| {
+            let config = Config { attach: "native", mode: "observe", ..stage.config.clone() };
+            stage.daemon.kill();
+            stage.daemon.write(&config.text())?;
+            let (code, log) = stage.daemon.run_to_end()?;
+            ensure!(code == 1 && log.contains("native"), "exit code {code}: {log}");
+            let status = stage.daemon.status()?;
+            ensure!(status.json()["mode"] == "enforce", "{:?}", status.json());
+            stranger_stays_out(stage)
+        },
+    );
+}
+
+#[test]
+fn an_interface_named_twice_is_refused_and_stays_guarded() {
+    on_stage(|stage| {
+        let twice =
+            Config { interfaces: vec!["eth0".into(), "eth0".into()], ..stage.config.clone() };
+        fails_to_restart(stage, &twice.text(), &["eth0", "twice"])
+    });
+}
+
+#[test]
+fn a_runtime_directory_that_cannot_hold_the_socket_leaves_nothing_behind() {
+    in_a_world(|world| {
+        let long = world.dir().join("x".repeat(120));
+        let config = Config { runtime: long, ..Config::new(world) };
+        let mut daemon = Daemon::prepare(world)?;
+        daemon.write(&config.text())?;
+        let (code, log) = daemon.run_to_end()?;
+        ensure!(code == 1 && log.contains("paths.runtime"), "exit code {code}: {log}");
+        ensure!(!config.pins.exists(), "pins were left");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_second_daemon_with_the_same_pins_is_refused_and_changes_nothing() {
+    for mode in ["observe", "off"] {
+        on_stage(|stage| {
+            let other = Config {
+                mode,
+                runtime: stage.world.dir().join("other-run"),
+                bind: vec!["127.0.0.1:9443".into()],
+                ..stage.config.clone()
+            };
+            stage.daemon.write(&other.text())?;
+            let second = stage.daemon.verb(&["run"])?;
+            ensure!(second.code == 1 && second.errors.contains("another aop"), "{second:?}");
+            stage.edge_is_served()?;
+            stranger_stays_out(stage)
+        });
+    }
+}
+
+#[test]
+fn after_an_unload_a_reload_says_that_nothing_is_guarded() {
+    on_stage(|stage| {
+        ensure!(stage.daemon.verb(&["unload"])?.code == 0);
+        let said = stage.daemon.reload()?;
+        ensure!(said.contains("not reloaded") && said.contains("restart aop"), "{said}");
+        let status = stage.daemon.status()?;
+        ensure!(status.json()["warnings"].to_string().contains("unloaded"), "{:?}", status.json());
+        Ok(())
+    });
+}
+
+#[test]
+fn unload_touches_nothing_that_is_not_ours() {
+    in_a_world(|world| {
+        let precious = world.dir().join("pins/v1/precious");
+        fs::create_dir_all(world.dir().join("pins/v1"))?;
+        fs::write(&precious, "precious")?;
+        let config = Config { pins: world.dir().join("pins"), ..Config::new(world) };
+        let mut daemon = Daemon::prepare(world)?;
+        daemon.write(&config.text())?;
+        let unload = daemon.verb(&["unload"])?;
+        ensure!(unload.code == 1 && unload.errors.contains("bpffs"), "{unload:?}");
+        daemon.write(&Config { mode: "off", ..config }.text())?;
+        daemon.run()?;
+        ensure!(precious.exists(), "it was deleted");
+        Ok(())
+    });
+}
+
+#[test]
+fn unload_needs_no_readable_configuration() {
+    on_stage(|stage| {
+        stage.daemon.write("[firewall")?;
+        let pins = stage.config.pins.display().to_string();
+        let unload = stage.daemon.verb(&["unload", "--pins", &pins])?;
+        ensure!(unload.code == 0 && unload.output.starts_with(b"detached from eth0"), "{unload:?}");
+        ensure!(!stage.config.pins.exists());
+        Ok(())
+    });
+}
+
+#[test]
+fn auto_keeps_an_interface_whose_default_route_is_away_for_a_moment() {
+    on_changed_stage(
+        |config, _| config.interfaces = vec!["auto".into()],
+        |stage| {
+            stage.daemon.kill();
+            // Another interface has the default routes now.
+            for (family, lines) in [
+                (
+                    "-4",
+                    "link add other type veth peer name far\nlink set other up\n\
+                        link set far up\nroute replace default dev other\n",
+                ),
+                ("-6", "route del default dev eth0\nroute add default dev other\n"),
+            ] {
+                let mut command = stage.world.origin().command("ip");
+                command.args([family, "-batch", "-"]);
+                let done = child::finish(command, lines.as_bytes(), SOON)?;
+                ensure!(done.code == 0, "{done:?}");
+            }
+            stage.daemon.run()?;
+            let interfaces = stage.daemon.status()?.json()["interfaces"].clone();
+            let names: Vec<_> =
+                interfaces.as_array().into_iter().flatten().map(|it| it["name"].clone()).collect();
+            ensure!(names.contains(&"eth0".into()) && names.contains(&"other".into()), "{names:?}");
+            Ok(())
+        },
+    );
+}
