@@ -2,22 +2,17 @@
 
 use crate::{
     Address, DropReason, Flow, Frame,
-    segment::{Payload, Stop},
-    tcp::{self, Header},
+    segment::{Payload, Protocol, Stop},
 };
 
 const MIN_HEADER: usize = 20;
 const SOURCE: usize = 12;
 const DESTINATION: usize = 16;
 const TCP: u8 = 6;
+const UDP: u8 = 17;
 /// More fragments, and the fragment offset. "Don't fragment" and the evil bit are not among them.
 const FRAGMENTED: u16 = 0x3fff;
-
-/// Reads the IPv4 packet at `at`, down to TCP.
-#[inline(always)]
-pub(crate) fn read(frame: &impl Frame, at: usize) -> Result<Header, Stop> {
-    tcp::read(frame, payload(frame, at)?)
-}
+const OFFSET: u16 = 0x1fff;
 
 /// The addresses of the IPv4 packet at `at`.
 #[inline(always)]
@@ -27,20 +22,30 @@ pub(crate) fn flow(frame: &impl Frame, at: usize) -> Option<Flow> {
     Some(Flow { source: Address::V4(source), destination: Address::V4(destination) })
 }
 
+/// Where the IPv4 packet at `at` carries TCP or UDP.
 #[inline(always)]
-fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
+pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
     const CUT: Stop = Stop::Undecidable(DropReason::Malformed);
-    if frame.byte(at.wrapping_add(9)).ok_or(CUT)? != TCP {
-        return Err(Stop::Other);
-    }
+    let protocol = match frame.byte(at.wrapping_add(9)).ok_or(CUT)? {
+        TCP => Protocol::Tcp,
+        UDP => Protocol::Udp,
+        _ => return Err(Stop::Other),
+    };
     let version_ihl = frame.byte(at).ok_or(CUT)?;
     let header = usize::from(version_ihl & 0x0f).wrapping_mul(4);
     if version_ihl >> 4 != 4 || header < MIN_HEADER {
-        return Err(CUT);
+        // No kernel takes this for UDP, which is the one that mostly passes.
+        return Err(if protocol == Protocol::Tcp { CUT } else { Stop::Other });
     }
-    if frame.u16(at.wrapping_add(6)).ok_or(CUT)? & FRAGMENTED != 0 {
-        return Err(Stop::Undecidable(DropReason::Fragment));
+    let fragment = frame.u16(at.wrapping_add(6)).ok_or(CUT)?;
+    match protocol {
+        Protocol::Tcp if fragment & FRAGMENTED != 0 => {
+            return Err(Stop::Undecidable(DropReason::Fragment));
+        }
+        // The port is in the first piece, and the others are nothing without it.
+        Protocol::Udp if fragment & OFFSET != 0 => return Err(Stop::Other),
+        Protocol::Tcp | Protocol::Udp => {}
     }
     let length = frame.u16(at.wrapping_add(2)).ok_or(CUT)?;
-    Ok(Payload { at: at.wrapping_add(header), end: at.wrapping_add(usize::from(length)) })
+    Ok(Payload { protocol, at: at.wrapping_add(header), end: at.wrapping_add(usize::from(length)) })
 }

@@ -2,8 +2,7 @@
 
 use crate::{
     Address, DropReason, Flow, Frame,
-    segment::{Payload, Stop},
-    tcp::{self, Header},
+    segment::{Payload, Protocol, Stop},
 };
 
 const HEADER: usize = 40;
@@ -15,6 +14,7 @@ const MAX_EXTENSIONS: usize = 8;
 const HOP_BY_HOP: u8 = 0;
 const IPV4_INSIDE: u8 = 4;
 const TCP: u8 = 6;
+const UDP: u8 = 17;
 const IPV6_INSIDE: u8 = 41;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -23,12 +23,7 @@ const DESTINATION_OPTIONS: u8 = 60;
 
 /// The fragment offset and the more-fragments flag of a fragment header's 16 bits.
 const FRAGMENTED: u16 = 0xfff9;
-
-/// Reads the IPv6 packet at `at`, down to TCP.
-#[inline(always)]
-pub(crate) fn read(frame: &impl Frame, at: usize) -> Result<Header, Stop> {
-    tcp::read(frame, payload(frame, at)?)
-}
+const OFFSET: u16 = 0xfff8;
 
 /// The addresses of the IPv6 packet at `at`.
 #[inline(always)]
@@ -38,8 +33,9 @@ pub(crate) fn flow(frame: &impl Frame, at: usize) -> Option<Flow> {
     Some(Flow { source: Address::V6(source), destination: Address::V6(destination) })
 }
 
+/// Where the IPv6 packet at `at` carries TCP or UDP.
 #[inline(always)]
-fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
+pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
     const CUT: Stop = Stop::Undecidable(DropReason::Malformed);
     if frame.byte(at).ok_or(CUT)? >> 4 != 6 {
         return Err(CUT);
@@ -55,10 +51,11 @@ fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
         let [following, length, high, low] = frame.load::<4>(offset).ok_or(CUT)?;
         let size = match next {
             FRAGMENT => {
-                if u16::from_be_bytes([high, low]) & FRAGMENTED != 0 {
+                let pieces = u16::from_be_bytes([high, low]);
+                if pieces & FRAGMENTED != 0 && (following != UDP || pieces & OFFSET != 0) {
                     return Err(fragment(following));
                 }
-                // An atomic fragment is a whole packet (RFC 6946).
+                // An atomic fragment is a whole packet (RFC 6946); UDP's port is in the first piece.
                 8
             }
             // RFC 4302: in 4-byte units, less two.
@@ -78,10 +75,12 @@ fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
         // What lies behind may be another packet, by segment routing.
         return Err(Stop::Unfit(DropReason::TooDeep));
     }
-    if next != TCP {
-        return Err(Stop::Other);
-    }
-    Ok(Payload { at: offset, end: body.wrapping_add(usize::from(length)) })
+    let protocol = match next {
+        TCP => Protocol::Tcp,
+        UDP => Protocol::Udp,
+        _ => return Err(Stop::Other),
+    };
+    Ok(Payload { protocol, at: offset, end: body.wrapping_add(usize::from(length)) })
 }
 
 /// A true fragment, whose packet goes on with a header of kind `next`.

@@ -1,20 +1,26 @@
 //! The bytes of the shared maps. Both sides use these types alone, and a change to any of them is
 //! a new [`LAYOUT_VERSION`]: maps outlive the program that made them.
 
-use crate::{Address, Mode, Standing};
+use crate::{Address, Mode, Standing, bucket::Bucket};
 
 /// Stands in the name of the pin directory, so that no build reads another's maps.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Interfaces that can be guarded at once. Each has a slot of counters.
 pub const SLOTS: u32 = 32;
 /// Prefixes that one set holds, of each family.
-pub const MAX_PREFIXES: usize = 4096;
+pub const MAX_PREFIXES: usize = 131_072;
 /// Authenticated peers that are remembered; the least recently used goes first.
 pub const MAX_PEERS: usize = 65_536;
+/// Networks, and strangers on probation, that are remembered; the least recently used goes first.
+pub const MAX_BUDGETS: usize = 16_384;
+/// Bytes of the ring buffer of sampled drops.
+pub const DROPS_BYTES: usize = 1 << 18;
+/// Room for the beginning of a dropped frame in a [`DropEvent`].
+pub const SNAPPED: usize = 128;
 
 /// The one value of the settings map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct Settings {
     /// A [`Mode`].
@@ -22,6 +28,15 @@ pub struct Settings {
     /// Which of the two prefix sets counts: its lowest bit. One write of this word swaps both
     /// families at once.
     pub generation: u32,
+    /// New connections a second that strangers share to prove themselves; 0 for none.
+    pub probation: u32,
+    /// New connections a second for an admitted network in which nobody has authenticated lately;
+    /// 0 for no limit.
+    pub budget: u32,
+    /// Whether UDP to a guarded port is dropped: 1, or 0.
+    pub drop_udp: u32,
+    /// Of so many drops of a reason one is told to the ring buffer: a power of two; 0 for none.
+    pub sampling: u32,
 }
 
 impl Settings {
@@ -117,6 +132,38 @@ impl PeerKey {
     }
 }
 
+impl PeerKey {
+    /// The network whose budget `address` spends: its /24 or /48.
+    #[inline(always)]
+    #[must_use]
+    pub const fn network(address: Address) -> Self {
+        match address {
+            Address::V4([a, b, c, _]) => Self::new(Address::V4([a, b, c, 0])),
+            Address::V6([a, b, c, d, e, f, ..]) => {
+                Self::new(Address::V6([a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
+            }
+        }
+    }
+}
+
+/// One sampled drop, in the ring buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct DropEvent {
+    /// When, in nanoseconds of the monotonic clock.
+    pub at: u64,
+    /// The interface's slot.
+    pub slot: u32,
+    /// The counter that moved: a [`Tally`](crate::Tally)'s index.
+    pub tally: u32,
+    /// Bytes of the whole frame.
+    pub length: u32,
+    /// Bytes of it that follow.
+    pub snapped: u32,
+    /// The beginning of the frame, then zeros.
+    pub frame: [u8; SNAPPED],
+}
+
 /// What the peers map holds for an address that has authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -129,19 +176,21 @@ pub struct Peer {
     pub handshakes: u64,
     /// The [`site_id`] of the last one.
     pub site: u64,
+    /// Until when it is trusted outside of any prefix, in seconds of the monotonic clock.
+    pub trusted_until: u64,
 }
 
 impl Peer {
     /// The entry after another authenticated handshake at `now`, for `site`; `known` is the entry
     /// before it.
     #[must_use]
-    pub const fn seen(known: Option<Self>, now: u64, site: &str) -> Self {
+    pub const fn seen(known: Option<Self>, now: u64, site: &str, trusted_until: u64) -> Self {
         let (first_seen, handshakes) = match known {
             Some(known) => (known.first_seen, known.handshakes),
             None => (now, 0),
         };
         let handshakes = handshakes.saturating_add(1);
-        Self { first_seen, last_seen: now, handshakes, site: site_id(site) }
+        Self { first_seen, last_seen: now, handshakes, site: site_id(site), trusted_until }
     }
 }
 
@@ -175,11 +224,13 @@ pub struct InterfaceName(pub [u8; 16]);
 
 // Both compilers must agree on these; the pins carry them across builds.
 const _: () = {
-    assert!(size_of::<Settings>() == 8 && align_of::<Settings>() == 8);
+    assert!(size_of::<Settings>() == 24 && align_of::<Settings>() == 8);
     assert!(size_of::<Ports>() == 8192);
     assert!(size_of::<Prefix>() == 4 && align_of::<Prefix>() == 4);
     assert!(size_of::<PeerKey>() == 20);
-    assert!(size_of::<Peer>() == 32);
+    assert!(size_of::<Peer>() == 40);
+    assert!(size_of::<DropEvent>() == 24 + SNAPPED);
+    assert!(size_of::<Bucket>() == 16);
     assert!(size_of::<Counter>() == 16);
     assert!(size_of::<InterfaceName>() == 16);
 };

@@ -12,6 +12,7 @@
 #[cfg(feature = "corpus")]
 extern crate alloc;
 
+pub mod bucket;
 #[cfg(feature = "corpus")]
 pub mod corpus;
 mod ethernet;
@@ -24,9 +25,10 @@ mod pod;
 mod policy;
 mod segment;
 mod tcp;
+mod udp;
 mod verdict;
 
 pub use frame::{Bytes, Frame};
-pub use policy::{Facts, Standing, judge};
+pub use policy::{Facts, Standing, Trust, judge};
 pub use segment::{Address, Flow, Segment};
 pub use verdict::{Action, DropReason, Mode, PassReason, Tally, Verdict};

@@ -1,9 +1,12 @@
 //! Tells aya that the map layouts are plain bytes.
 #![allow(unsafe_code, reason = "aya::Pod is an unsafe trait")]
 
-use crate::layout::{Counter, InterfaceName, Peer, PeerKey, Ports, Prefix, Settings};
+use crate::{
+    bucket::Bucket,
+    layout::{Counter, InterfaceName, Peer, PeerKey, Ports, Prefix, Settings},
+};
 
-// SAFETY: two u32, no padding, every bit pattern valid.
+// SAFETY: six u32, no padding, every bit pattern valid.
 unsafe impl aya::Pod for Settings {}
 // SAFETY: an array of u64, no padding, every bit pattern valid.
 unsafe impl aya::Pod for Ports {}
@@ -11,9 +14,11 @@ unsafe impl aya::Pod for Ports {}
 unsafe impl aya::Pod for Prefix {}
 // SAFETY: a u32 and sixteen bytes, no padding, every bit pattern valid.
 unsafe impl aya::Pod for PeerKey {}
-// SAFETY: four u64, no padding, every bit pattern valid.
+// SAFETY: five u64, no padding, every bit pattern valid.
 unsafe impl aya::Pod for Peer {}
 // SAFETY: two u64, no padding, every bit pattern valid.
 unsafe impl aya::Pod for Counter {}
 // SAFETY: sixteen bytes, every bit pattern valid.
 unsafe impl aya::Pod for InterfaceName {}
+// SAFETY: two u64, no padding, every bit pattern valid.
+unsafe impl aya::Pod for Bucket {}

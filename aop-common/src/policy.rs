@@ -2,8 +2,8 @@
 
 use crate::{
     Address, DropReason, Flow, Frame, PassReason, Verdict, ethernet, ipv4, ipv6,
-    segment::{Stop, Version},
-    tcp::Header,
+    segment::{Payload, Protocol, Stop, Version},
+    tcp, udp,
 };
 
 /// How a source address stands with the prefix set.
@@ -18,9 +18,21 @@ pub enum Standing {
     Unknown,
 }
 
-/// What the policy asks about the world.
+/// What is known of a source that no prefix admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It has authenticated, lately enough.
+    Authenticated,
+    /// It may try to authenticate, within the budget that strangers share.
+    Probation,
+    /// Nothing speaks for it.
+    None,
+}
+
+/// What the policy asks about the world. What only an optional rule asks has a default: the rule
+/// is off.
 pub trait Facts {
-    /// Whether the firewall covers this TCP port.
+    /// Whether the firewall covers this port.
     fn guarded(&self, port: u16) -> bool;
     /// How the longest matching prefix places this source.
     fn standing(&self, source: Address) -> Standing;
@@ -28,6 +40,23 @@ pub trait Facts {
     fn authenticated(&self, source: Address) -> bool;
     /// Whether the host would only forward a packet of this flow. When in doubt: no.
     fn transit(&self, flow: Flow) -> bool;
+    /// Whether UDP to a guarded port is dropped.
+    #[inline(always)]
+    fn drops_udp(&self) -> bool {
+        false
+    }
+    /// Whether this admitted source, which opens a connection, is over the budget of its network.
+    /// Asking spends of the budget.
+    #[inline(always)]
+    fn over_budget(&self, _source: Address) -> bool {
+        false
+    }
+    /// What is known of this source, which no prefix admits. Asking spends of the strangers'
+    /// budget where the source opens a connection.
+    #[inline(always)]
+    fn trust(&self, _source: Address, _opens: bool) -> Trust {
+        Trust::None
+    }
     /// Told what becomes of a packet that may be for a guarded port, `None` where the port cannot
     /// be known. For diagnostics; it changes nothing.
     #[inline(always)]
@@ -44,8 +73,12 @@ pub fn judge(frame: &impl Frame, facts: &impl Facts) -> Verdict {
     // One copy of the rest for each family: the kernel's verifier refuses an address in registers
     // that may be either.
     match ethernet::read(frame) {
-        Ok((Version::V4, at)) => judge_tcp(ipv4::read(frame, at), || ipv4::flow(frame, at), facts),
-        Ok((Version::V6, at)) => judge_tcp(ipv6::read(frame, at), || ipv6::flow(frame, at), facts),
+        Ok((Version::V4, at)) => {
+            judge_ip(frame, ipv4::payload(frame, at), || ipv4::flow(frame, at), facts)
+        }
+        Ok((Version::V6, at)) => {
+            judge_ip(frame, ipv6::payload(frame, at), || ipv6::flow(frame, at), facts)
+        }
         Err(Stop::Other) => Verdict::Pass(PassReason::NotGuarded),
         Err(Stop::Undecidable(why) | Stop::Unfit(why)) => Verdict::Drop(why),
     }
@@ -53,39 +86,57 @@ pub fn judge(frame: &impl Frame, facts: &impl Facts) -> Verdict {
 
 /// `flow` is read only for packets that may be for a guarded port: most never need it.
 #[inline(always)]
-fn judge_tcp(
-    header: Result<Header, Stop>,
+fn judge_ip(
+    frame: &impl Frame,
+    payload: Result<Payload, Stop>,
     flow: impl FnOnce() -> Option<Flow>,
     facts: &impl Facts,
 ) -> Verdict {
-    let mut fit = true;
-    let (port, otherwise) = match header {
+    let header = match payload {
+        Ok(payload) if payload.protocol == Protocol::Tcp => tcp::read(frame, payload),
+        Ok(payload) if facts.drops_udp() => udp::read(frame, payload),
+        Ok(_) => Err(Stop::Other),
+        Err(stop) => Err(stop),
+    };
+    let (port, why) = match header {
         Ok(header) if !facts.guarded(header.port) => return Verdict::Pass(PassReason::NotGuarded),
-        Ok(Header { port, sound: true }) => (Some(port), DropReason::UnknownSource),
-        Ok(Header { port, sound: false }) => (Some(port), DropReason::Malformed),
-        Err(Stop::Undecidable(why)) => (None, why),
-        Err(Stop::Unfit(why)) => {
-            fit = false;
-            (None, why)
-        }
+        Ok(header) => (Some(header.port), header.if_unknown()),
+        Err(Stop::Undecidable(why) | Stop::Unfit(why)) => (None, why),
         Err(Stop::Other) => return Verdict::Pass(PassReason::NotGuarded),
     };
     let Some(flow) = flow() else { return Verdict::Drop(DropReason::Malformed) };
-    let admitted = if fit { admitted(flow, facts) } else { None };
-    let verdict = match admitted.or_else(|| facts.transit(flow).then_some(PassReason::Transit)) {
-        Some(reason) => Verdict::Pass(reason),
-        None => Verdict::Drop(otherwise),
+    // Of UDP, and of what may hide another packet, no source makes anything better.
+    let source_counts = why != DropReason::Udp && !matches!(header, Err(Stop::Unfit(_)));
+    let opens = header.is_ok_and(|header| header.opens);
+    let source = if source_counts { judge_source(flow.source, opens, facts) } else { None };
+    let verdict = match source {
+        Some(Verdict::Pass(reason)) => Verdict::Pass(reason),
+        // A budget that the source is over is for this host's own ports.
+        Some(Verdict::Drop(_)) | None if facts.transit(flow) => Verdict::Pass(PassReason::Transit),
+        Some(verdict) => verdict,
+        // Only whole and sound TCP is worth a try: what else a stranger sends proves nothing.
+        None if why == DropReason::UnknownSource => match facts.trust(flow.source, opens) {
+            Trust::Authenticated => Verdict::Pass(PassReason::Proven),
+            Trust::Probation => Verdict::Pass(PassReason::Probation),
+            Trust::None => Verdict::Drop(why),
+        },
+        None => Verdict::Drop(why),
     };
     facts.judged(flow, port, verdict);
     verdict
 }
 
-/// What speaks for the source of `flow`, if anything does.
+/// What the prefixes and peers say of `source`, if they say anything.
 #[inline(always)]
-fn admitted(flow: Flow, facts: &impl Facts) -> Option<PassReason> {
-    match facts.standing(flow.source) {
-        Standing::Admitted => Some(PassReason::Admitted),
-        Standing::Draining if facts.authenticated(flow.source) => Some(PassReason::Proven),
+fn judge_source(source: Address, opens: bool, facts: &impl Facts) -> Option<Verdict> {
+    match facts.standing(source) {
+        Standing::Admitted if opens && facts.over_budget(source) => {
+            Some(Verdict::Drop(DropReason::SynBudget))
+        }
+        Standing::Admitted => Some(Verdict::Pass(PassReason::Admitted)),
+        Standing::Draining if facts.authenticated(source) => {
+            Some(Verdict::Pass(PassReason::Proven))
+        }
         Standing::Draining | Standing::Unknown => None,
     }
 }

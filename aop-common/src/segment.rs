@@ -1,6 +1,10 @@
 //! What a frame means to a TCP listener behind it.
 
-use crate::{DropReason, Frame, ethernet, ipv4, ipv6, tcp::Header};
+use crate::{
+    DropReason, Frame, ethernet, ipv4, ipv6,
+    tcp::{self, Header, Kind},
+    udp,
+};
 
 /// An IP address as it stands in the packet. The families never mix: an IPv6 address that spells
 /// an IPv4 one (::ffff:a.b.c.d, 6to4, v4-compatible) stays IPv6.
@@ -38,8 +42,15 @@ pub struct Flow {
 /// A frame, read as far as a TCP listener's kernel would read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// Nothing that TCP would answer: another protocol, another EtherType.
+    /// Neither TCP nor UDP: another protocol, another EtherType.
     Other,
+    /// UDP to `port`.
+    Udp {
+        /// Where from and where to.
+        flow: Flow,
+        /// The destination port.
+        port: u16,
+    },
     /// TCP to `port`. Where `sound` is false the header is cut short or contradicts itself.
     Tcp {
         /// Where from and where to.
@@ -72,17 +83,29 @@ impl Segment {
     /// left to the kernel to judge.
     #[must_use]
     pub fn read(frame: &impl Frame) -> Self {
-        let (header, flow) = match ethernet::read(frame) {
-            Ok((Version::V4, at)) => (ipv4::read(frame, at), ipv4::flow(frame, at)),
-            Ok((Version::V6, at)) => (ipv6::read(frame, at), ipv6::flow(frame, at)),
+        let (payload, flow) = match ethernet::read(frame) {
+            Ok((Version::V4, at)) => (ipv4::payload(frame, at), ipv4::flow(frame, at)),
+            Ok((Version::V6, at)) => (ipv6::payload(frame, at), ipv6::flow(frame, at)),
             Err(Stop::Other) => return Self::Other,
             Err(Stop::Undecidable(why) | Stop::Unfit(why)) => return Self::Unreadable(why),
         };
+        let header = payload.and_then(|payload| match payload.protocol {
+            Protocol::Tcp => tcp::read(frame, payload),
+            Protocol::Udp => udp::read(frame, payload),
+        });
         match (header, flow) {
             (Err(Stop::Other), _) => Self::Other,
+            // Too short for its addresses, so nothing takes it for UDP either.
+            (
+                Ok(Header { kind: Kind::Udp, .. }) | Err(Stop::Undecidable(DropReason::Udp)),
+                None,
+            ) => Self::Other,
             (_, None) => Self::Unreadable(DropReason::Malformed),
             (Err(Stop::Unfit(why)), Some(flow)) => Self::Unfit { flow, why },
-            (Ok(Header { port, sound }), Some(flow)) => Self::Tcp { flow, port, sound },
+            (Ok(Header { port, kind: Kind::Udp, .. }), Some(flow)) => Self::Udp { flow, port },
+            (Ok(Header { port, kind, .. }), Some(flow)) => {
+                Self::Tcp { flow, port, sound: kind == Kind::Tcp }
+            }
             (Err(Stop::Undecidable(why)), Some(flow)) => Self::Undecidable { flow, why },
         }
     }
@@ -91,7 +114,7 @@ impl Segment {
 /// Why reading ends before a TCP header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// TCP would not answer this.
+    /// Neither TCP nor UDP would answer this.
     Other,
     /// It may be TCP to any port.
     Undecidable(DropReason),
@@ -106,9 +129,18 @@ pub(crate) enum Version {
     V6,
 }
 
-/// Where an IP packet carries TCP: from `at` to before `end`, in bytes from the frame's start.
+/// The protocols that have the ports we know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+}
+
+/// Where an IP packet carries TCP or UDP: from `at` to before `end`, in bytes from the frame's
+/// start.
 #[derive(Clone, Copy)]
 pub(crate) struct Payload {
+    pub(crate) protocol: Protocol,
     pub(crate) at: usize,
     pub(crate) end: usize,
 }

@@ -7,24 +7,58 @@ use crate::{
 
 const MIN_HEADER: usize = 20;
 
-/// What the policy needs of a TCP header.
+/// SYN, and the flags that make it anything else than the opening of a connection.
+const SYN: u8 = 0x02;
+const OPENING: u8 = SYN | 0x01 | 0x04 | 0x10;
+
+/// What the policy needs of a TCP or UDP header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) port: u16,
-    pub(crate) sound: bool,
+    pub(crate) kind: Kind,
+    /// Whether it is a SYN that asks for a connection.
+    pub(crate) opens: bool,
+}
+
+/// What kind of header it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// TCP whose header fits its own length, the IP length and the frame.
+    Tcp,
+    /// TCP that does not.
+    BrokenTcp,
+    /// UDP.
+    Udp,
+}
+
+impl Header {
+    /// Why it is dropped if nothing lets it pass.
+    #[inline(always)]
+    pub(crate) fn if_unknown(self) -> DropReason {
+        match self.kind {
+            Kind::Tcp => DropReason::UnknownSource,
+            Kind::BrokenTcp => DropReason::Malformed,
+            Kind::Udp => DropReason::Udp,
+        }
+    }
 }
 
 #[inline(always)]
-pub(crate) fn read(frame: &impl Frame, Payload { at, end }: Payload) -> Result<Header, Stop> {
+pub(crate) fn read(frame: &impl Frame, payload: Payload) -> Result<Header, Stop> {
+    let at = payload.at;
     let port = frame.u16(at.wrapping_add(2));
     let port = port.ok_or(Stop::Undecidable(DropReason::Malformed))?;
-    Ok(Header { port, sound: is_sound(frame, at, end) })
+    let broken = Header { port, kind: Kind::BrokenTcp, opens: false };
+    let Some([offset, flags]) = frame.load::<2>(at.wrapping_add(12)) else { return Ok(broken) };
+    if !is_sound(frame, payload, offset) {
+        return Ok(broken);
+    }
+    Ok(Header { port, kind: Kind::Tcp, opens: flags & OPENING == SYN })
 }
 
 /// Whether the TCP header has its length, inside the IP packet and the frame.
 #[inline(always)]
-fn is_sound(frame: &impl Frame, at: usize, end: usize) -> bool {
-    let Some(offset) = frame.byte(at.wrapping_add(12)) else { return false };
+fn is_sound(frame: &impl Frame, Payload { at, end, .. }: Payload, offset: u8) -> bool {
     let header = usize::from(offset >> 4).wrapping_mul(4);
     let data = at.wrapping_add(header);
     header >= MIN_HEADER && data <= end && frame.byte(data.wrapping_sub(1)).is_some()

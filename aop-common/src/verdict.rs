@@ -22,8 +22,10 @@ pub enum PassReason {
     Transit = 1,
     /// From an admitted prefix.
     Admitted = 2,
-    /// From an authenticated peer whose prefix has lately left the list.
+    /// From an authenticated peer whose prefix has lately left the list, or never was on it.
     Proven = 3,
+    /// From a stranger who is given a try to authenticate.
+    Probation = 4,
 }
 
 /// Why a packet is dropped. The numbers index counters, as those of [`PassReason`].
@@ -40,6 +42,11 @@ pub enum DropReason {
     /// More VLAN tags or IPv6 extension headers than are walked, or a packet inside a packet that
     /// the kernel would unwrap.
     TooDeep = 3,
+    /// A new connection from an admitted network in which nobody has authenticated lately, over the
+    /// network's budget.
+    SynBudget = 4,
+    /// UDP to a guarded port, where that is to be dropped.
+    Udp = 5,
 }
 
 /// How verdicts are carried out.
@@ -92,10 +99,13 @@ impl Verdict {
             Self::Pass(PassReason::Transit) => "transit",
             Self::Pass(PassReason::Admitted) => "admitted",
             Self::Pass(PassReason::Proven) => "proven",
+            Self::Pass(PassReason::Probation) => "probation",
             Self::Drop(DropReason::UnknownSource) => "unknown_source",
             Self::Drop(DropReason::Malformed) => "malformed",
             Self::Drop(DropReason::Fragment) => "fragment",
             Self::Drop(DropReason::TooDeep) => "too_deep",
+            Self::Drop(DropReason::SynBudget) => "syn_budget",
+            Self::Drop(DropReason::Udp) => "udp",
         }
     }
 }
@@ -118,8 +128,8 @@ impl Action {
 pub struct Tally(u32);
 
 impl Tally {
-    const PASSES: u32 = 4;
-    const DROPS: u32 = 4;
+    const PASSES: u32 = 5;
+    const DROPS: u32 = 6;
     /// How many counters one interface has.
     pub const COUNT: u32 = Self::PASSES + 2 * Self::DROPS;
 
@@ -147,13 +157,20 @@ impl Tally {
 
     /// Every counter once, with the verdict and mode that move it.
     pub fn all() -> impl Iterator<Item = (Self, Verdict, Mode)> {
-        let passes =
-            [PassReason::NotGuarded, PassReason::Transit, PassReason::Admitted, PassReason::Proven];
+        let passes = [
+            PassReason::NotGuarded,
+            PassReason::Transit,
+            PassReason::Admitted,
+            PassReason::Proven,
+            PassReason::Probation,
+        ];
         let drops = [
             DropReason::UnknownSource,
             DropReason::Malformed,
             DropReason::Fragment,
             DropReason::TooDeep,
+            DropReason::SynBudget,
+            DropReason::Udp,
         ];
         let under = |mode| {
             drops.into_iter().map(move |reason| {

@@ -33,7 +33,11 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
 /// The policy said again, over a finished reading of the frame.
 fn expected(segment: Segment, facts: &impl Facts) -> Verdict {
     let (flow, otherwise) = match segment {
-        Segment::Other => return Verdict::Pass(PassReason::NotGuarded),
+        Segment::Other
+        | Segment::Udp { .. }
+        | Segment::Undecidable { why: DropReason::Udp, .. } => {
+            return Verdict::Pass(PassReason::NotGuarded);
+        }
         Segment::Unreadable(why) => return Verdict::Drop(why),
         Segment::Unfit { flow, .. } if facts.transit(flow) => {
             return Verdict::Pass(PassReason::Transit);

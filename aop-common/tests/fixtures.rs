@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use aop_common::{
-    Bytes, Facts, Mode, PassReason, Standing, Verdict,
+    Bytes, DropReason, Facts, Mode, PassReason, Standing, Verdict,
     corpus::{Scene, fixtures},
     judge,
 };
@@ -35,10 +35,16 @@ fn no_two_fixtures_share_a_name() {
 }
 
 #[test]
-fn fixtures_owe_every_verdict_that_needs_no_transit() {
+fn fixtures_owe_every_verdict_that_needs_no_transit_and_no_optional_rule() {
     let owed: HashSet<Verdict> = fixtures().iter().map(|fixture| fixture.verdict).collect();
     for (_, verdict, _) in aop_common::Tally::all() {
-        let expected = verdict != Verdict::Pass(PassReason::Transit);
+        let expected = ![
+            Verdict::Pass(PassReason::Transit),
+            Verdict::Pass(PassReason::Probation),
+            Verdict::Drop(DropReason::SynBudget),
+            Verdict::Drop(DropReason::Udp),
+        ]
+        .contains(&verdict);
         assert_eq!(owed.contains(&verdict), expected, "{verdict:?}");
     }
 }

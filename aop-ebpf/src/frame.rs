@@ -3,7 +3,10 @@
 
 use core::{arch::asm, mem::MaybeUninit};
 
-use aop_common::Frame;
+use aop_common::{
+    Frame,
+    layout::{DropEvent, SNAPPED},
+};
 use aya_ebpf::{
     helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
     programs::XdpContext,
@@ -26,6 +29,15 @@ impl<'a> Packet<'a> {
     pub(crate) fn len(&self) -> u64 {
         // SAFETY: the helper takes the context that the kernel handed to this program.
         unsafe { bpf_xdp_get_buff_len(self.0.ctx) }
+    }
+
+    /// Copies the beginning of the frame into `event`.
+    #[inline(always)]
+    pub(crate) fn snap(&self, event: &mut DropEvent) {
+        let length = snappable((event.length as usize).min(SNAPPED)) as u32;
+        if copy(self.0, 0, event.frame.as_mut_ptr(), length) == 0 {
+            event.snapped = length;
+        }
     }
 }
 
@@ -109,6 +121,21 @@ fn masked(mut offset: usize) -> usize {
         asm!("{0} &= {1}", inout(reg) offset, const MAX_OFFSET, options(pure, nomem, nostack));
     }
     offset
+}
+
+/// The largest odd number up to `length`, which is neither 0 nor above SNAPPED: odd, so that the
+/// verifier sees that it is not 0.
+#[inline(always)]
+fn snappable(mut length: usize) -> usize {
+    const { assert!(SNAPPED.is_power_of_two()) };
+    // SAFETY: arithmetic on one register.
+    unsafe {
+        asm!(
+            "{0} += -1", "{0} &= {1}", "{0} |= 1",
+            inout(reg) length, const SNAPPED - 2, options(pure, nomem, nostack),
+        );
+    }
+    length
 }
 
 /// `address + N`. The verifier learns how far a packet reaches only from a comparison with exactly

@@ -7,6 +7,7 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![allow(missing_docs, reason = "a binary; the entry point's docs do not survive its macro")]
 
+mod events;
 mod frame;
 #[macro_use]
 mod log;
@@ -31,8 +32,14 @@ fn aop(ctx: XdpContext) -> u32 {
     let packet = Packet::of(&ctx);
     let facts = Facts::read(&ctx);
     let verdict = judge(&packet, &facts);
-    maps::count(Tally::of(verdict, facts.mode), packet.len());
-    match verdict.action(facts.mode) {
+    let tally = Tally::of(verdict, facts.mode());
+    let length = packet.len();
+    let counted = maps::count(tally, length);
+    let action = verdict.action(facts.mode());
+    if action != Action::Pass {
+        events::sample(&packet, tally, length, counted, facts.settings.sampling);
+    }
+    match action {
         Action::Pass | Action::WouldDrop => XDP_PASS,
         Action::Drop => XDP_DROP,
     }

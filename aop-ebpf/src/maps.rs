@@ -4,10 +4,11 @@
 use core::{mem::MaybeUninit, ptr};
 
 use aop_common::{
-    Address, Flow, Mode, Standing, Tally, Verdict,
+    Address, Flow, Mode, Standing, Tally, Trust, Verdict,
+    bucket::Bucket,
     layout::{
-        Counter, InterfaceName, MAX_PEERS, MAX_PREFIXES, Peer, PeerKey, Ports, Prefix, SLOTS,
-        Settings,
+        Counter, DROPS_BYTES, InterfaceName, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES, Peer, PeerKey,
+        Ports, Prefix, SLOTS, Settings,
     },
 };
 use aya_ebpf::{
@@ -16,7 +17,7 @@ use aya_ebpf::{
         BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
         bpf_fib_lookup as FibLookup,
     },
-    btf_maps::{Array, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key},
+    btf_maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf, lpm_trie::Key},
     helpers::{bpf_fib_lookup, bpf_ktime_get_coarse_ns},
     macros::btf_map,
     programs::XdpContext,
@@ -40,6 +41,24 @@ static PREFIXES_V6_B: LpmTrie<[u8; 16], Prefix, MAX_PREFIXES> = LpmTrie::new();
 static PEERS: LruHashMap<PeerKey, Peer, MAX_PEERS> = LruHashMap::new();
 #[btf_map]
 static VERDICTS: PerCpuArray<Counter, { (SLOTS * Tally::COUNT) as usize }> = PerCpuArray::new();
+/// Networks in which somebody has authenticated, until when that counts. Written by user space.
+#[btf_map]
+static NETWORKS: LruHashMap<PeerKey, u64, MAX_BUDGETS> = LruHashMap::new();
+/// What is left to admitted networks in which nobody has.
+#[btf_map]
+static BUDGETS: LruHashMap<PeerKey, Bucket, MAX_BUDGETS> = LruHashMap::new();
+/// Strangers on probation, until when.
+#[btf_map]
+static PROBATION: LruHashMap<PeerKey, u64, MAX_BUDGETS> = LruHashMap::new();
+/// What is left to all strangers together.
+#[btf_map]
+static STRANGERS: Array<Bucket, 1> = Array::new();
+/// Sampled drops. Nobody is woken for one: who reads it looks by the clock.
+#[btf_map]
+pub(crate) static DROPS: RingBuf<(), DROPS_BYTES> = RingBuf::new();
+/// Sampled drops that found the ring buffer full.
+#[btf_map]
+static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 /// Names the slots for whoever reads the counters; packets never look here.
 #[btf_map]
 static INTERFACES: Array<InterfaceName, { SLOTS as usize }> = Array::new();
@@ -48,15 +67,16 @@ static INTERFACES: Array<InterfaceName, { SLOTS as usize }> = Array::new();
 #[unsafe(no_mangle)]
 static SLOT: Global<u32> = Global::new(0);
 
-const NANOS: u64 = 1_000_000_000;
+const NANOS_IN_MILLI: u64 = 1_000_000;
+/// How long a stranger may take to authenticate: the longest of ordinary handshakes, and more.
+const PROBATION_SECONDS: u64 = 30;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
 /// The policy's questions, answered from the maps.
 pub(crate) struct Facts<'a> {
     ctx: &'a XdpContext,
-    second_set: bool,
-    pub(crate) mode: Mode,
+    pub(crate) settings: Settings,
 }
 
 impl<'a> Facts<'a> {
@@ -64,8 +84,13 @@ impl<'a> Facts<'a> {
     /// always can) enforce.
     #[inline(always)]
     pub(crate) fn read(ctx: &'a XdpContext) -> Self {
-        let settings = SETTINGS.get(0).copied().unwrap_or(Settings { mode: 0, generation: 0 });
-        Self { ctx, second_set: settings.second_set(), mode: settings.mode() }
+        let settings = SETTINGS.get(0).copied().unwrap_or_default();
+        Self { ctx, settings }
+    }
+
+    #[inline(always)]
+    pub(crate) fn mode(&self) -> Mode {
+        self.settings.mode()
     }
 }
 
@@ -77,13 +102,13 @@ impl aop_common::Facts for Facts<'_> {
 
     #[inline(always)]
     fn standing(&self, source: Address) -> Standing {
-        let prefix = match (source, self.second_set) {
+        let prefix = match (source, self.settings.second_set()) {
             (Address::V4(address), false) => PREFIXES_V4_A.get(&Key::new(32, address)),
             (Address::V4(address), true) => PREFIXES_V4_B.get(&Key::new(32, address)),
             (Address::V6(address), false) => PREFIXES_V6_A.get(&Key::new(128, address)),
             (Address::V6(address), true) => PREFIXES_V6_B.get(&Key::new(128, address)),
         };
-        prefix.map_or(Standing::Unknown, |prefix| prefix.standing(now))
+        prefix.map_or(Standing::Unknown, |prefix| prefix.standing(|| millis() / 1000))
     }
 
     #[inline(always)]
@@ -125,8 +150,25 @@ impl aop_common::Facts for Facts<'_> {
     }
 
     #[inline(always)]
+    fn drops_udp(&self) -> bool {
+        self.settings.drop_udp == 1
+    }
+
+    #[inline(always)]
+    fn over_budget(&self, source: Address) -> bool {
+        let rate = self.settings.budget;
+        rate != 0 && !self.authenticated(source) && is_spent(PeerKey::network(source), rate)
+    }
+
+    #[inline(always)]
+    fn trust(&self, source: Address, opens: bool) -> Trust {
+        let rate = self.settings.probation;
+        if rate == 0 { Trust::None } else { stranger(PeerKey::new(source), opens, rate) }
+    }
+
+    #[inline(always)]
     fn judged(&self, flow: Flow, port: Option<u16>, verdict: Verdict) {
-        log::verdict(self.ctx, flow.source, port, verdict, verdict.action(self.mode));
+        log::verdict(self.ctx, flow.source, port, verdict, verdict.action(self.mode()));
     }
 }
 
@@ -148,25 +190,97 @@ fn zero(question: &mut Question) {
     }
 }
 
-/// Moves the one counter that this packet moves.
+/// The slot of this instance's interface.
 #[inline(always)]
-pub(crate) fn count(tally: Tally, bytes: u64) {
-    let index = SLOT.load() * Tally::COUNT + tally.index();
+pub(crate) fn slot() -> u32 {
+    SLOT.load()
+}
+
+/// Moves the one counter that this packet moves, and tells how many it has counted on this CPU.
+#[inline(always)]
+pub(crate) fn count(tally: Tally, bytes: u64) -> u64 {
+    let index = slot() * Tally::COUNT + tally.index();
     if let Some(counter) = VERDICTS.get_ptr_mut(index) {
         // SAFETY: the pointer is to this CPU's value, which no other program run shares while this
         // one is not preempted by another packet on the same CPU.
         let counter = unsafe { &mut *counter };
         counter.packets += 1;
         counter.bytes += bytes;
+        return counter.packets;
+    }
+    0
+}
+
+/// One more drop that could not be told.
+#[inline(always)]
+pub(crate) fn lose() {
+    if let Some(lost) = LOST.get_ptr_mut(0) {
+        // SAFETY: the pointer is to this CPU's value.
+        unsafe { *lost += 1 };
     }
 }
 
-/// Seconds of the monotonic clock.
+// The functions below are for optional rules and seldom run. They are functions of their own so
+// that the common way through the program stays short.
+
+/// Whether `network`, in which nobody may have authenticated lately, has nothing left for another
+/// connection. Takes of what it has. Two packets at once on two CPUs may take the same attempt: a
+/// budget is a bound, not an account.
+#[inline(never)]
+fn is_spent(network: PeerKey, rate: u32) -> bool {
+    let now = millis();
+    // SAFETY: the value is copied at once; a slot that is reused meanwhile gives a wrong time once.
+    if let Some(until) = unsafe { NETWORKS.get(network) }.copied()
+        && now / 1000 < until
+    {
+        return false;
+    }
+    // SAFETY: as above.
+    let bucket = unsafe { BUDGETS.get(network) }.copied().unwrap_or(Bucket::full(now, rate));
+    let (bucket, taken) = bucket.take(now, rate);
+    // Where the map has no room for it the network has none either: fail closed.
+    BUDGETS.insert(network, bucket, 0).is_err() || !taken
+}
+
+/// What is known of a stranger; gives it a try if it opens a connection and there is one left.
+#[inline(never)]
+fn stranger(source: PeerKey, opens: bool, rate: u32) -> Trust {
+    let now = millis();
+    // SAFETY: the value is copied at once.
+    if let Some(peer) = unsafe { PEERS.get(source) }.copied()
+        && now / 1000 < peer.trusted_until
+    {
+        return Trust::Authenticated;
+    }
+    // SAFETY: as above.
+    if let Some(until) = unsafe { PROBATION.get(source) }.copied()
+        && now / 1000 < until
+    {
+        return Trust::Probation;
+    }
+    if !opens {
+        return Trust::None;
+    }
+    let Some(strangers) = STRANGERS.get_ptr_mut(0) else { return Trust::None };
+    // SAFETY: the map's only value. Other CPUs may write it too, and then a try is given twice.
+    let (bucket, taken) = unsafe { *strangers }.take(now, rate);
+    // SAFETY: as above.
+    unsafe { *strangers = bucket };
+    let until = now / 1000 + PROBATION_SECONDS;
+    if taken && PROBATION.insert(source, until, 0).is_ok() { Trust::Probation } else { Trust::None }
+}
+
+/// Nanoseconds of the monotonic clock, some milliseconds behind.
 #[inline(always)]
-fn now() -> u64 {
+pub(crate) fn nanos() -> u64 {
     // SAFETY: the helper takes nothing and returns a number.
-    let nanos = unsafe { bpf_ktime_get_coarse_ns() };
-    nanos / NANOS
+    unsafe { bpf_ktime_get_coarse_ns() }
+}
+
+/// Milliseconds of the same clock.
+#[inline(always)]
+fn millis() -> u64 {
+    nanos() / NANOS_IN_MILLI
 }
 
 /// An IPv6 address as the kernel's four words, in network order.

@@ -9,11 +9,11 @@ use aya::{EbpfLoader, programs::Xdp};
 use crate::privilege::Privilege;
 
 /// Bytes of the stripped object, which every copy of aop carries.
-pub(crate) const SIZE: usize = 81_920;
+pub(crate) const SIZE: usize = 98_304;
 
 /// Instructions that the verifier walks, over all paths. The kernel's own limit is a million; far
 /// below it, loading stays quick and a change that multiplies the paths is seen at once.
-const INSTRUCTIONS: u32 = 20_000;
+const INSTRUCTIONS: u32 = 65_536;
 
 pub(crate) fn check_size(size: usize) -> Result<()> {
     if size > SIZE {
