@@ -30,6 +30,15 @@ impl From<[u8; 16]> for Address {
     }
 }
 
+impl From<Address> for core::net::IpAddr {
+    fn from(address: Address) -> Self {
+        match address {
+            Address::V4(octets) => octets.into(),
+            Address::V6(octets) => octets.into(),
+        }
+    }
+}
+
 /// Where a packet comes from and goes to: both addresses are of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {

@@ -13,7 +13,7 @@ use aop_common::{
     layout::Ports,
 };
 use aop_userspace::{
-    config::PrefixSource,
+    config::{PrefixSource, Udp},
     firewall::{PacketLog, Policy, Trial},
     prefixes::{self, Admission},
 };
@@ -72,7 +72,7 @@ fn policy(port: u16) -> Policy {
     ports.insert(port);
     let list = prefixes::load(&PrefixSource::Cloudflare, &[]).unwrap();
     let admission = Admission::default().followed_by(&list, Duration::ZERO, 0);
-    Policy { mode: Mode::Enforce, ports, admission }
+    Policy { mode: Mode::Enforce, ports, admission, udp: Udp::Pass, probation: 0, budget: 0 }
 }
 
 /// An XDP program that passes everything.

@@ -8,13 +8,14 @@ use aop_common::{
     Action, Bytes, DropReason, Mode, PassReason, Standing, Tally, Verdict,
     corpus::{
         Generator, HostFacts, Scene,
-        build::{Extension, Ip, Ipv6, Tcp},
+        build::{Extension, Ip, Ipv4, Ipv6, Tcp},
         fixtures,
     },
     judge,
     layout::{Counter, Ports, Prefix},
 };
 use aop_userspace::{
+    config::Udp,
     firewall::{PacketLog, Policy, Trial, TrialFrame},
     prefixes::{Admission, monotonic_seconds},
 };
@@ -176,6 +177,88 @@ fn the_packet_log_loads_and_changes_no_verdict() {
 }
 
 #[test]
+fn udp_to_a_guarded_port_is_dropped_where_that_is_wanted_and_not_elsewhere() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let Scene { v4, v6, guarded, unguarded, .. } = Scene::FIXED;
+        let mut trial = trial(Mode::Enforce);
+        let udp_v4 = |source, port| Ipv4::between(source, v4.origin).udp(port);
+        let udp_v6 = |source, port| Ipv6::between(source, v6.origin).udp(port);
+        let passes =
+            |frame: &[u8]| owed(Verdict::Pass(PassReason::NotGuarded), Mode::Enforce, frame.len());
+        let frame = udp_v4(v4.stranger, guarded);
+        assert_eq!(trial.run(&frame, ifindex).expect("runs"), passes(&frame));
+        trial.apply(&Policy { udp: Udp::Drop, ..policy(Mode::Enforce) }).expect("applied");
+        for frame in [
+            udp_v4(v4.stranger, guarded),
+            udp_v4(v4.admitted, guarded),
+            udp_v6(v6.stranger, guarded),
+            Ipv4::between(v4.stranger, v4.origin).fragment(0, true).udp(guarded),
+        ] {
+            let dropped = owed(Verdict::Drop(DropReason::Udp), Mode::Enforce, frame.len());
+            assert_eq!(trial.run(&frame, ifindex).expect("runs"), dropped);
+        }
+        for frame in [
+            udp_v4(v4.stranger, unguarded),
+            udp_v6(v6.stranger, unguarded),
+            Ipv4::between(v4.stranger, v4.origin).fragment(100, true).udp(guarded),
+        ] {
+            assert_eq!(trial.run(&frame, ifindex).expect("runs"), passes(&frame));
+        }
+    });
+}
+
+#[test]
+fn strangers_share_a_budget_of_tries_and_keep_the_one_they_got() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let mut trial = trial(Mode::Enforce);
+        trial.apply(&Policy { probation: 2, ..policy(Mode::Enforce) }).expect("applied");
+        let mut verdict = |last: u8, frame: fn(&Tcp) -> Tcp| {
+            let Scene { v4, guarded, .. } = Scene::FIXED;
+            let frame =
+                Ipv4::between([198, 51, 100, last], v4.origin).tcp(&frame(&Tcp::syn(guarded)));
+            trial.run(&frame, ifindex).expect("runs").moved[0].0
+        };
+        let tally = |verdict| Tally::of(verdict, Mode::Enforce);
+        let tried = tally(Verdict::Pass(PassReason::Probation));
+        let dropped = tally(Verdict::Drop(DropReason::UnknownSource));
+        let syn = |tcp: &Tcp| tcp.clone();
+        let ack = |tcp: &Tcp| tcp.clone().flags(0x10);
+        // Nobody begins without a SYN; two do with one; the third finds the budget spent.
+        assert_eq!(verdict(1, ack), dropped);
+        assert_eq!((verdict(1, syn), verdict(2, syn)), (tried, tried));
+        assert_eq!(verdict(3, syn), dropped);
+        // What follows of those two passes, and costs nothing.
+        assert_eq!((verdict(1, ack), verdict(2, ack), verdict(1, syn)), (tried, tried, tried));
+        // Who has authenticated needs no try: the scene's departed peer.
+        assert_eq!(verdict(77, ack), tally(Verdict::Pass(PassReason::Proven)));
+    });
+}
+
+#[test]
+fn an_admitted_network_without_a_peer_has_a_budget_and_an_authenticated_peer_has_none() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let Scene { v4, guarded, .. } = Scene::FIXED;
+        let mut trial = trial(Mode::Enforce);
+        trial.apply(&Policy { budget: 3, ..policy(Mode::Enforce) }).expect("applied");
+        let [a, b, c, _] = v4.admitted;
+        let mut verdict = |source, flags| {
+            let tcp = Tcp::syn(guarded).flags(flags);
+            let frame = Ipv4::between(source, v4.origin).tcp(&tcp);
+            trial.run(&frame, ifindex).expect("runs").moved[0].0
+        };
+        let tally = |verdict| Tally::of(verdict, Mode::Enforce);
+        let admitted = tally(Verdict::Pass(PassReason::Admitted));
+        let over = tally(Verdict::Drop(DropReason::SynBudget));
+        for host in 1..=3 {
+            assert_eq!(verdict([a, b, c, host], 0x02), admitted, "{host}");
+        }
+        assert_eq!(verdict([a, b, c, 4], 0x02), over);
+        assert_eq!(verdict([a, b, c, 4], 0x10), admitted, "what is no opening is not counted");
+        assert_eq!(verdict([a, b, c ^ 1, 4], 0x02), admitted, "the next network has its own");
+    });
+}
+
+#[test]
 fn the_kernels_trie_finds_what_a_scan_finds() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let scene = Scene::FIXED;
@@ -282,7 +365,14 @@ fn policy(mode: Mode) -> Policy {
     let net = |address: IpAddr, bits| IpNet::new(address, bits).expect("a prefix");
     let v4 = v4.into_iter().map(|(cidr, s)| (net(cidr.network.into(), cidr.bits), entry(s)));
     let v6 = v6.into_iter().map(|(cidr, s)| (net(cidr.network.into(), cidr.bits), entry(s)));
-    Policy { mode, ports, admission: Admission::from_entries(v4.chain(v6).collect()) }
+    Policy {
+        mode,
+        ports,
+        admission: Admission::from_entries(v4.chain(v6).collect()),
+        udp: Udp::Pass,
+        probation: 0,
+        budget: 0,
+    }
 }
 
 /// A SYN to the guarded port.

@@ -52,6 +52,8 @@ pub struct Config {
     pub prefixes: Prefixes,
     /// How long authenticated peers outlive a withdrawn prefix.
     pub admission_drain: &'static str,
+    /// SYN a second for strangers to prove themselves.
+    pub probation_syn: u32,
     /// The bpf directory.
     pub pins: PathBuf,
     /// The run-time directory.
@@ -81,6 +83,7 @@ impl Config {
             ports: Vec::new(),
             prefixes: Prefixes::Cloudflare,
             admission_drain: "1h",
+            probation_syn: 0,
             pins: world.bpffs().join("aop"),
             runtime: world.dir().join("run"),
             connections: 1000,
@@ -114,6 +117,7 @@ impl Config {
             Prefixes::List(cidrs) => format!("\n[prefixes]\nsource = {cidrs:?}\n"),
         };
         text += &format!("\n[admission]\ndrain = {:?}\n", self.admission_drain);
+        text += &format!("probation_syn = {}\n", self.probation_syn);
         let (pins, runtime) = (&self.pins, &self.runtime);
         text += &format!("\n[paths]\npins = {pins:?}\nruntime = {runtime:?}\n");
         text += &format!("\n[limits]\nconnections = {}\n", self.connections);

@@ -9,6 +9,7 @@
 )]
 
 mod check;
+mod drops;
 mod run;
 mod screen;
 mod status;
@@ -40,6 +41,8 @@ enum Command {
     Check(check::Check),
     /// Show what the firewall and the terminator do; works without a daemon too
     Status(status::StatusCommand),
+    /// Show dropped packets as they come; the counters in status have them all
+    Drops(drops::DropsCommand),
     /// Detach the firewall from every interface and remove its pinned maps
     Unload(unload::Unload),
 }
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Drops(command) => command.run(),
         Command::Unload(command) => command.run(),
     };
     answer.unwrap_or_else(|error| {

@@ -97,14 +97,32 @@ pub struct Live {
     pub prefixes: PrefixSource,
     /// Prefixes admitted beside them.
     pub extra: Vec<IpNet>,
+    /// What becomes of UDP to a guarded port.
+    pub udp: Udp,
     /// How long authenticated peers outlive a prefix that left the list.
     pub drain: Duration,
+    /// New connections a second that strangers share to prove themselves; 0 for none.
+    pub probation: u32,
+    /// How long who has proven himself so is admitted.
+    pub trust: Duration,
+    /// New connections a second for an admitted network in which nobody has authenticated lately; 0
+    /// for no limit.
+    pub budget: u32,
     /// What is served, to whom.
     pub sites: Vec<SiteConfig>,
     /// For ClientHello, handshake and upstream connect together.
     pub deadline: Duration,
     /// For open connections after SIGTERM.
     pub shutdown: Duration,
+}
+
+/// What becomes of UDP to a guarded port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Udp {
+    /// It passes.
+    Pass,
+    /// It is dropped, whoever sends it.
+    Drop,
 }
 
 /// Where the admitted prefixes come from.

@@ -40,6 +40,16 @@ pub(super) struct RawFirewall {
     #[serde(default)]
     pub(super) extra: Vec<Spanned<String>>,
     pub(super) ports: Option<Spanned<Vec<u16>>>,
+    #[serde(default)]
+    pub(super) udp: RawUdp,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawUdp {
+    #[default]
+    Pass,
+    Drop,
 }
 
 /// Observe, so that a first start cuts nobody off.
@@ -72,6 +82,11 @@ pub(super) struct RawPrefixes {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAdmission {
     pub(super) drain: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) probation_syn: u32,
+    pub(super) trust: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) budget_syn: u32,
 }
 
 #[derive(Deserialize, Default)]

@@ -16,8 +16,8 @@ use toml::Spanned;
 
 use super::{
     Attach, ClientCa, Config, ConfigError, FirewallConfig, Fixed, HostPattern, Interfaces, Live,
-    Paths, PrefixSource, ProxyProtocol, SiteConfig,
-    raw::{RawAttach, RawConfig, RawFirewall, RawMode, RawPaths, RawSite},
+    Paths, PrefixSource, ProxyProtocol, SiteConfig, Udp,
+    raw::{RawAttach, RawConfig, RawFirewall, RawMode, RawPaths, RawSite, RawUdp},
 };
 use crate::prefixes;
 
@@ -91,7 +91,14 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             ports,
             prefixes: prefix_source(raw.prefixes.source.as_ref(), place)?,
             extra: cidrs(&raw.firewall.extra, place)?,
+            udp: match raw.firewall.udp {
+                RawUdp::Pass => Udp::Pass,
+                RawUdp::Drop => Udp::Drop,
+            },
             drain: duration(raw.admission.drain.as_ref(), "1h", place)?,
+            probation: raw.admission.probation_syn,
+            trust: duration(raw.admission.trust.as_ref(), "1h", place)?,
+            budget: raw.admission.budget_syn,
             sites,
             deadline: deadline(raw.limits.deadline.as_ref(), place)?,
             shutdown: duration(raw.limits.drain.as_ref(), "30s", place)?,

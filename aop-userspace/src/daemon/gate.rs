@@ -8,27 +8,37 @@ use arc_swap::ArcSwap;
 
 use super::peers::Peers;
 use crate::{
+    config::Live,
     edge::{Entrance, Gate, PeerBook},
     prefixes::{Admission, monotonic_seconds},
 };
 
 /// Who may open an origin pull.
 pub(crate) struct AddressGate {
-    rules: ArcSwap<(Admission, Mode)>,
+    rules: ArcSwap<Rules>,
     peers: Peers,
 }
 
+struct Rules {
+    admission: Admission,
+    mode: Mode,
+    /// Whether the packet path lets strangers try to authenticate, within a budget.
+    probation: bool,
+}
+
 impl AddressGate {
-    pub(super) fn new(admission: Admission, mode: Mode, peers: Peers) -> Self {
-        Self { rules: ArcSwap::from_pointee((admission, mode)), peers }
+    pub(super) fn new(admission: Admission, live: &Live, peers: Peers) -> Self {
+        peers.trust_for(live.trust);
+        Self { rules: ArcSwap::from_pointee(Rules::new(admission, live, &peers)), peers }
     }
 
-    pub(super) fn replace(&self, admission: Admission, mode: Mode) {
-        self.rules.store(Arc::new((admission, mode)));
+    pub(super) fn replace(&self, admission: Admission, live: &Live) {
+        self.peers.trust_for(live.trust);
+        self.rules.store(Arc::new(Rules::new(admission, live, &self.peers)));
     }
 
     pub(super) fn admission(&self) -> Admission {
-        self.rules.load().0.clone()
+        self.rules.load().admission.clone()
     }
 
     pub(super) fn peers(&self) -> &Peers {
@@ -36,13 +46,22 @@ impl AddressGate {
     }
 }
 
+impl Rules {
+    fn new(admission: Admission, live: &Live, peers: &Peers) -> Self {
+        // Without a firewall nothing bounds the strangers, so none may try.
+        let probation = live.probation > 0 && matches!(peers, Peers::Pinned(_));
+        Self { admission, mode: live.mode, probation }
+    }
+}
+
 impl Gate for AddressGate {
     fn entrance(&self, address: IpAddr) -> Entrance {
         let rules = self.rules.load();
-        let (admission, mode) = &**rules;
-        match (admission.standing(address, monotonic_seconds()), mode) {
+        match (rules.admission.standing(address, monotonic_seconds()), rules.mode) {
             (Standing::Admitted, _) => Entrance::Open,
             (Standing::Draining, _) if self.peers.knows(address) => Entrance::Open,
+            // Who gets here passed the packet path's budget.
+            (Standing::Draining | Standing::Unknown, _) if rules.probation => Entrance::Open,
             (Standing::Draining | Standing::Unknown, Mode::Observe) => Entrance::Watched,
             (Standing::Draining | Standing::Unknown, Mode::Enforce) => Entrance::Shut,
         }
@@ -57,14 +76,20 @@ impl PeerBook for AddressGate {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{path::Path, time::Duration};
 
     use super::*;
+    use crate::config::Config;
 
-    fn gate(mode: Mode) -> AddressGate {
+    fn live(mode: &str) -> Live {
+        let text = format!("[firewall]\nmode = {mode:?}\nports = [443]\n");
+        Config::parse(Path::new("aop.toml"), &text).expect("a configuration").live
+    }
+
+    fn gate(mode: &str) -> AddressGate {
         let list = ["192.0.2.0/24".parse().expect("a CIDR")];
         let admission = Admission::default().followed_by(&list, Duration::ZERO, 0);
-        AddressGate::new(admission, mode, Peers::default())
+        AddressGate::new(admission, &live(mode), Peers::default())
     }
 
     fn address(text: &str) -> IpAddr {
@@ -74,18 +99,18 @@ mod tests {
     #[test]
     fn a_stranger_is_shut_out_and_only_watched_in_observe_mode() {
         let stranger = address("198.51.100.1");
-        assert_eq!(gate(Mode::Enforce).entrance(stranger), Entrance::Shut);
-        assert_eq!(gate(Mode::Observe).entrance(stranger), Entrance::Watched);
-        assert_eq!(gate(Mode::Enforce).entrance(address("192.0.2.9")), Entrance::Open);
+        assert_eq!(gate("enforce").entrance(stranger), Entrance::Shut);
+        assert_eq!(gate("observe").entrance(stranger), Entrance::Watched);
+        assert_eq!(gate("enforce").entrance(address("192.0.2.9")), Entrance::Open);
     }
 
     #[test]
     fn a_draining_prefix_lets_in_its_authenticated_peers_alone() {
-        let gate = gate(Mode::Enforce);
+        let gate = gate("enforce");
         gate.record(address("192.0.2.9"), "example.com");
         let now = monotonic_seconds();
         let drained = gate.admission().followed_by(&[], Duration::from_secs(60), now);
-        gate.replace(drained, Mode::Enforce);
+        gate.replace(drained, &live("enforce"));
         assert_eq!(gate.entrance(address("192.0.2.9")), Entrance::Open);
         assert_eq!(gate.entrance(address("192.0.2.10")), Entrance::Shut);
     }

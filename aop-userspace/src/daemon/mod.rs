@@ -103,7 +103,7 @@ fn start(
             return Err(error);
         }
     };
-    let gate = Arc::new(AddressGate::new(admission, config.live.mode, peers));
+    let gate = Arc::new(AddressGate::new(admission, &config.live, peers));
     let service = Service::start(
         listeners,
         reload::terminator_policy(sites, &config.live),

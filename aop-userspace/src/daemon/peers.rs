@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use aop_common::layout::{MAX_PEERS, Peer};
@@ -33,6 +33,13 @@ impl Peers {
             Self::Memory(known) => {
                 known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&address)
             }
+        }
+    }
+
+    /// How long who authenticates is trusted outside of any prefix. Without a firewall: not at all.
+    pub(super) fn trust_for(&self, trust: Duration) {
+        if let Self::Pinned(pinned) = self {
+            pinned.trust_for(trust);
         }
     }
 
@@ -65,6 +72,6 @@ impl PeerBook for Peers {
             known.remove(&oldest);
         }
         let before = known.get(&address).copied();
-        known.insert(address, Peer::seen(before, now, site));
+        known.insert(address, Peer::seen(before, now, site, 0));
     }
 }

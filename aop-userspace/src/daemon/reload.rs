@@ -42,7 +42,7 @@ impl Daemon {
             }
             None => admission = next_admission(&self.gate.admission(), &prefixes, &config.live),
         }
-        self.gate.replace(admission, config.live.mode);
+        self.gate.replace(admission, &config.live);
         self.service.reload(terminator_policy(sites, &config.live));
         self.facts.replace(&config.live, warnings);
         Ok(())
@@ -56,7 +56,14 @@ pub(super) fn next_admission(found: &Admission, prefixes: &[IpNet], live: &Live)
 
 /// What packets are judged by.
 pub(super) fn policy(admission: &Admission, live: &Live) -> firewall::Policy {
-    firewall::Policy { mode: live.mode, ports: live.ports, admission: admission.clone() }
+    firewall::Policy {
+        mode: live.mode,
+        ports: live.ports,
+        admission: admission.clone(),
+        udp: live.udp,
+        probation: live.probation,
+        budget: live.budget,
+    }
 }
 
 /// What handshakes are judged by.

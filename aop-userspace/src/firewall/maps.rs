@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aop_common::{
     Tally,
+    bucket::Bucket,
     layout::{
-        Counter, InterfaceName, MAX_PEERS, MAX_PREFIXES, Peer, PeerKey, Ports, Prefix, SLOTS,
-        Settings,
+        Counter, DROPS_BYTES, InterfaceName, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES, Peer, PeerKey,
+        Ports, Prefix, SLOTS, Settings,
     },
 };
 use aya::{
@@ -19,7 +20,7 @@ use aya::{
 use ipnet::IpNet;
 
 use super::{Policy, error::FirewallError, pins::Pins};
-use crate::prefixes::Admission;
+use crate::{config::Udp, prefixes::Admission};
 
 /// What a map of the layout looks like to the kernel.
 #[derive(Clone, Copy, PartialEq)]
@@ -37,34 +38,43 @@ const NO_PREALLOC: u32 = 1;
 const INDEX: usize = size_of::<u32>();
 
 /// Every pinned map.
-pub(super) const LAYOUT: [Shape; 9] = [
+pub(super) const LAYOUT: [Shape; 15] = [
     array("SETTINGS", size_of::<Settings>(), 1),
     array("GUARDED", size_of::<Ports>(), 1),
     trie("PREFIXES_V4_A", 4),
     trie("PREFIXES_V4_B", 4),
     trie("PREFIXES_V6_A", 16),
     trie("PREFIXES_V6_B", 16),
+    lru("PEERS", size_of::<Peer>(), MAX_PEERS),
+    lru("NETWORKS", size_of::<u64>(), MAX_BUDGETS),
+    lru("BUDGETS", size_of::<Bucket>(), MAX_BUDGETS),
+    lru("PROBATION", size_of::<u64>(), MAX_BUDGETS),
+    array("STRANGERS", size_of::<Bucket>(), 1),
     Shape {
-        name: "PEERS",
-        kind: MapType::LruHash,
-        key: size_of::<PeerKey>(),
-        value: size_of::<Peer>(),
-        entries: MAX_PEERS,
+        name: "DROPS",
+        kind: MapType::RingBuf,
+        key: 0,
+        value: 0,
+        entries: DROPS_BYTES,
         flags: 0,
     },
-    Shape {
-        name: "VERDICTS",
-        kind: MapType::PerCpuArray,
-        key: INDEX,
-        value: size_of::<Counter>(),
-        entries: (SLOTS * Tally::COUNT) as usize,
-        flags: 0,
-    },
+    per_cpu("LOST", size_of::<u64>(), 1),
+    per_cpu("VERDICTS", size_of::<Counter>(), (SLOTS * Tally::COUNT) as usize),
     array("INTERFACES", size_of::<InterfaceName>(), SLOTS as usize),
 ];
 
 const fn array(name: &'static str, value: usize, entries: usize) -> Shape {
     Shape { name, kind: MapType::Array, key: INDEX, value, entries, flags: 0 }
+}
+
+const fn per_cpu(name: &'static str, value: usize, entries: usize) -> Shape {
+    Shape { name, kind: MapType::PerCpuArray, key: INDEX, value, entries, flags: 0 }
+}
+
+/// The least recently used entry makes room for a new one.
+const fn lru(name: &'static str, value: usize, entries: usize) -> Shape {
+    let key = size_of::<PeerKey>();
+    Shape { name, kind: MapType::LruHash, key, value, entries, flags: 0 }
 }
 
 const fn trie(name: &'static str, address: usize) -> Shape {
@@ -114,6 +124,8 @@ pub(super) struct Maps {
     v4: [Trie<[u8; 4]>; 2],
     v6: [Trie<[u8; 16]>; 2],
     pub(super) peers: HashMap<MapData, PeerKey, Peer>,
+    pub(super) networks: HashMap<MapData, PeerKey, u64>,
+    lost: PerCpuArray<MapData, u64>,
     verdicts: PerCpuArray<MapData, Counter>,
     interfaces: Array<MapData, InterfaceName>,
 }
@@ -140,6 +152,8 @@ impl Maps {
             v4: [map("PREFIXES_V4_A")?.try_into()?, map("PREFIXES_V4_B")?.try_into()?],
             v6: [map("PREFIXES_V6_A")?.try_into()?, map("PREFIXES_V6_B")?.try_into()?],
             peers: map("PEERS")?.try_into()?,
+            networks: map("NETWORKS")?.try_into()?,
+            lost: map("LOST")?.try_into()?,
             verdicts: map("VERDICTS")?.try_into()?,
             interfaces: map("INTERFACES")?.try_into()?,
         })
@@ -151,7 +165,8 @@ impl Maps {
     }
 
     fn try_apply(&mut self, policy: &Policy) -> Result<(), MapError> {
-        let generation = self.settings.get(&0, 0)?.generation.wrapping_add(1);
+        let before = self.settings.get(&0, 0)?;
+        let generation = before.generation.wrapping_add(1);
         let [v4, v6] = [usize::from(generation & 1 == 1); 2];
         let (v4, v6) = (&mut self.v4[v4], &mut self.v6[v6]);
         clear(v4)?;
@@ -164,7 +179,29 @@ impl Maps {
             }
         }
         self.guarded.set(0, policy.ports, 0)?;
-        self.settings.set(0, Settings { mode: policy.mode as u32, generation }, 0)
+        let settings = Settings {
+            mode: policy.mode as u32,
+            generation,
+            probation: policy.probation,
+            budget: policy.budget,
+            drop_udp: u32::from(policy.udp == Udp::Drop),
+            sampling: before.sampling,
+        };
+        self.settings.set(0, settings, 0)
+    }
+
+    /// Of so many drops of a reason, from now on, one is told to the ring buffer; 0 for none.
+    pub(super) fn sample(&mut self, sampling: u32) -> Result<(), FirewallError> {
+        let settings = Settings { sampling, ..self.settings()? };
+        self.settings
+            .set(0, settings, 0)
+            .map_err(|error| FirewallError::kernel("write SETTINGS", &error))
+    }
+
+    /// How many sampled drops found the ring buffer full.
+    pub(super) fn lost(&self) -> Result<u64, FirewallError> {
+        let lost = self.lost.get(&0, 0).map(|cpus| cpus.iter().sum());
+        lost.map_err(|error| FirewallError::kernel("read LOST", &error))
     }
 
     /// The settings in force.

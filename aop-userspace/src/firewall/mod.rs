@@ -6,6 +6,7 @@
 //! that is `aop_common::judge`.
 
 mod attach;
+mod drops;
 mod error;
 mod interfaces;
 mod maps;
@@ -21,6 +22,7 @@ use std::{io, path::Path};
 use aop_common::{Mode, layout::Ports};
 use aya::Ebpf;
 use aya_log::EbpfLogger;
+pub use drops::{Drop, Drops};
 pub use error::FirewallError;
 use maps::Maps;
 pub use peers::PinnedPeers;
@@ -29,7 +31,7 @@ pub use reading::{InterfaceReading, PeerReading, Reading, VerdictReading};
 pub use trial::{Trial, TrialFrame};
 
 use crate::{
-    config::{FirewallConfig, Interfaces},
+    config::{FirewallConfig, Interfaces, Udp},
     prefixes::Admission,
 };
 
@@ -42,6 +44,13 @@ pub struct Policy {
     pub ports: Ports,
     /// Who is admitted, and who drains.
     pub admission: Admission,
+    /// What becomes of UDP to a guarded port.
+    pub udp: Udp,
+    /// New connections a second that strangers share to prove themselves; 0 for none.
+    pub probation: u32,
+    /// New connections a second for an admitted network in which nobody has authenticated lately; 0
+    /// for no limit.
+    pub budget: u32,
 }
 
 /// What the packet path tells of single packets.

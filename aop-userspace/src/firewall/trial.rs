@@ -14,6 +14,7 @@ use aya::{
 };
 
 use super::{PacketLog, Policy, error::FirewallError, maps::Maps, object, peers};
+use crate::prefixes::monotonic_seconds;
 
 /// XDP_DROP and XDP_PASS, from the kernel's bpf.h.
 const XDP_DROP: u32 = 1;
@@ -60,7 +61,7 @@ impl Trial {
     /// # Errors
     /// The kernel refuses a write.
     pub fn authenticate(&mut self, address: IpAddr) -> Result<(), FirewallError> {
-        let peer = Peer { first_seen: 0, last_seen: 0, handshakes: 1, site: 0 };
+        let peer = Peer::seen(None, 0, "", monotonic_seconds() + 3600);
         self.maps
             .peers
             .insert(peers::key(address), peer, 0)

@@ -15,6 +15,7 @@ mod bad_host;
 mod certificates;
 mod guard_only;
 mod killed;
+mod learning;
 mod names;
 mod nothing_lost;
 mod relay;

@@ -1,0 +1,89 @@
+//! The packet path learns from handshakes, and tells what it drops.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use aop_tests::config::Prefixes;
+use aop_tests::{Family, Pull};
+
+use crate::stage::{Stage, on_changed_stage, on_stage};
+
+/// A list that has lost every edge.
+fn nobody() -> Prefixes {
+    Prefixes::List(vec!["192.0.2.0/24".into()])
+}
+
+fn packets(stage: &Stage, action: &str, reason: &str) -> Result<u64> {
+    stage.daemon.status()?.packets(action, reason)
+}
+
+#[test]
+fn on_probation_an_unlisted_edge_proves_itself_and_is_then_admitted() {
+    on_changed_stage(
+        |config, _| {
+            config.prefixes = nobody();
+            config.probation_syn = 5;
+        },
+        |stage| {
+            for family in Family::BOTH {
+                stage.edge_is_served()?;
+                let tries = packets(stage, "pass", "probation")?;
+                ensure!(tries > 0, "nobody was tried");
+                let served = Pull::by_edge(&stage.world, family).send()?;
+                ensure!(served.served(), "{served}");
+                ensure!(packets(stage, "pass", "proven")? > 0, "nobody was proven");
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn on_probation_a_stranger_without_a_certificate_gets_no_further_than_the_handshake() {
+    on_changed_stage(
+        |config, _| config.probation_syn = 5,
+        |stage| {
+            let pull = Pull::by_stranger(&stage.world, Family::V4).no_certificate();
+            stage.refuses(&pull, "certificate_required").map(drop)
+        },
+    );
+}
+
+#[test]
+fn without_probation_an_unlisted_edge_meets_silence() {
+    on_changed_stage(
+        |config, _| config.extra = vec!["2400:cb00::/32".into()],
+        |stage| {
+            stage.config.prefixes = nobody();
+            stage.config.admission_drain = "0s";
+            stage.daemon.write(&stage.config.text())?;
+            stage.daemon.reload()?;
+            let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
+            ensure!(outcome.silent(), "{outcome}");
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn drops_are_shown_as_they_come() {
+    on_stage(|stage| {
+        let pull = Pull::by_stranger(&stage.world, Family::V4);
+        let shown = std::thread::scope(|scope| {
+            let knock = scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(500));
+                pull.send()
+            });
+            let shown = stage.daemon.verb(&["drops", "--json", "--for", "2s"]);
+            ensure!(matches!(knock.join(), Ok(Ok(outcome)) if outcome.silent()));
+            shown
+        })?;
+        ensure!(shown.code == 0, "{shown:?}");
+        let text = String::from_utf8(shown.output)?;
+        let line = text.lines().next().unwrap_or_default();
+        for word in ["\"reason\":\"unknown_source\"", "198.51.100.66", "\"port\":443"] {
+            ensure!(line.contains(word), "nothing of {word}: {text}");
+        }
+        Ok(())
+    });
+}
