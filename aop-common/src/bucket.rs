@@ -15,7 +15,7 @@ impl Bucket {
     #[inline(always)]
     #[must_use]
     pub const fn full(now: u64, rate: u32) -> Self {
-        Self { stamp: now, millis: rate as u64 * 1000 }
+        Self { stamp: now, millis: (rate as u64).wrapping_mul(1000) }
     }
 
     /// The bucket at `now`, with one attempt taken from it if there is one, and whether there was.
@@ -27,7 +27,7 @@ impl Bucket {
         let elapsed = now.saturating_sub(self.stamp);
         // No more than a second counts, so nothing overflows.
         let elapsed = if elapsed > 1000 { 1000 } else { elapsed };
-        let full = rate as u64 * 1000;
+        let full = (rate as u64).wrapping_mul(1000);
         let gained = self.millis.saturating_add(elapsed.wrapping_mul(rate as u64));
         let held = if gained > full { full } else { gained };
         match held.checked_sub(1000) {

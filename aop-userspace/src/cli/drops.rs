@@ -54,7 +54,7 @@ impl DropsCommand {
                 _ = interrupt.recv() => return Ok(()),
                 _ = clock.tick() => {}
             }
-            while let Some(drop) = drops.next() {
+            while let Some(drop) = drops.take() {
                 let line = DropLine::from(drop);
                 if self.json {
                     print(&format!("{}\n", serde_json::to_string(&line)?))?;

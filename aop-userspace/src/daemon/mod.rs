@@ -151,7 +151,7 @@ fn equip(
     let peers = match firewall {
         Some(firewall) => {
             packet_log::follow(firewall, tasks, stop).map_err(DaemonError::Runtime)?;
-            Peers::Pinned(firewall.peers()?)
+            Peers::Pinned(Box::new(firewall.peers()?))
         }
         None => Peers::default(),
     };

@@ -16,7 +16,7 @@ use crate::{
 
 /// The map that the packet path reads, or memory where there is no firewall.
 pub(crate) enum Peers {
-    Pinned(PinnedPeers),
+    Pinned(Box<PinnedPeers>),
     Memory(Mutex<HashMap<IpAddr, Peer>>),
 }
 

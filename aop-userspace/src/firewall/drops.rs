@@ -56,7 +56,7 @@ impl Drops {
     }
 
     /// The next one that has been told, if there is one.
-    pub fn next(&mut self) -> Option<Drop> {
+    pub fn take(&mut self) -> Option<Drop> {
         loop {
             let event = read(&self.events.next()?);
             if let Some(drop) = event.and_then(|event| self.told(&event)) {

@@ -24,15 +24,20 @@ const LATELY: u64 = 24 * 3600;
 /// The pinned peers map, and the networks in which somebody has authenticated. The kernel forgets
 /// the least recently used entry when a map is full.
 pub struct PinnedPeers {
-    maps: Mutex<(HashMap<MapData, PeerKey, Peer>, HashMap<MapData, PeerKey, u64>)>,
+    maps: Mutex<Written>,
     /// For how many seconds who authenticates is trusted outside of any prefix.
     trust: AtomicU64,
+}
+
+struct Written {
+    peers: HashMap<MapData, PeerKey, Peer>,
+    networks: HashMap<MapData, PeerKey, u64>,
 }
 
 impl PinnedPeers {
     pub(super) fn open(pins: &Pins) -> Result<Self, FirewallError> {
         let Maps { peers, networks, .. } = Maps::pinned(pins)?;
-        Ok(Self { maps: Mutex::new((peers, networks)), trust: AtomicU64::new(0) })
+        Ok(Self { maps: Mutex::new(Written { peers, networks }), trust: AtomicU64::new(0) })
     }
 
     /// From now on, who authenticates is trusted for so long outside of any prefix.
@@ -44,7 +49,7 @@ impl PinnedPeers {
     #[must_use]
     pub fn knows(&self, address: IpAddr) -> bool {
         let maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
-        maps.0.get(&key(address), 0).is_ok()
+        maps.peers.get(&key(address), 0).is_ok()
     }
 }
 
@@ -55,7 +60,7 @@ impl PeerBook for PinnedPeers {
         let monotonic = monotonic_seconds();
         let trusted_until = monotonic + self.trust.load(Ordering::Relaxed);
         let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
-        let (peers, networks) = &mut *maps;
+        let Written { peers, networks } = &mut *maps;
         let known = match peers.get(&key, 0) {
             Ok(known) => Some(known),
             Err(MapError::KeyNotFound) => None,
