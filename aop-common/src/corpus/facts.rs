@@ -56,4 +56,40 @@ impl<const N: usize> Cidr<[u8; N]> {
         let bit = |bytes: &[u8; N], at: usize| bytes[at / 8] >> (7 - at % 8) & 1;
         (0..usize::from(self.bits)).all(|at| bit(&self.network, at) == bit(address, at))
     }
+
+    /// The last address of this network.
+    #[must_use]
+    pub fn last(&self) -> [u8; N] {
+        let mut last = self.network;
+        for at in usize::from(self.bits)..8 * N {
+            last[at / 8] |= 0x80 >> (at % 8);
+        }
+        last
+    }
+
+    /// The address after the last one, or the lowest of all after the highest of all.
+    #[must_use]
+    pub fn above(&self) -> [u8; N] {
+        let mut above = self.last();
+        for byte in above.iter_mut().rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                break;
+            }
+        }
+        above
+    }
+
+    /// The address before the first one, or the highest of all before the lowest of all.
+    #[must_use]
+    pub fn below(&self) -> [u8; N] {
+        let mut below = self.network;
+        for byte in below.iter_mut().rev() {
+            *byte = byte.wrapping_sub(1);
+            if *byte != 0xff {
+                break;
+            }
+        }
+        below
+    }
 }

@@ -1,7 +1,7 @@
 //! Frames of every shape in the packet table, with the verdict and the reason that each one owes.
 //!
-//! [`fixtures`] lists them, all under the one [`Scene::FIXED`]; [`Generator`] goes on without end
-//! where the list stops. [`HostFacts`] gives the scene to the policy on the host; a test that runs
+//! [`fixtures()`] lists them, all under the one [`Scene::FIXED`], and [`fixtures_in`] under another;
+//! [`Generator`] goes on without end where the list stops. [`HostFacts`] gives the scene to the policy on the host; a test that runs
 //! the policy in the kernel writes the same scene into the maps. [`build`] makes frames.
 //!
 //! Nothing here decides anything: the verdicts are written down by hand, from the table.
@@ -19,6 +19,6 @@ mod random;
 mod scene;
 
 pub use facts::HostFacts;
-pub use fixtures::{Fixture, fixtures};
+pub use fixtures::{Fixture, Group, fixtures, fixtures_in};
 pub use generator::Generator;
 pub use scene::{Cast, Cidr, Scene};

@@ -51,7 +51,7 @@ pub struct Cidr<A> {
 }
 
 impl Scene {
-    /// The scene of [`fixtures`](super::fixtures).
+    /// The scene of [`fixtures`](super::fixtures()).
     pub const FIXED: Self = Self {
         guarded: 443,
         unguarded: 8080,
