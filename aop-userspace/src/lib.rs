@@ -1,6 +1,7 @@
 //! The aop daemon and its command line.
 //!
-//! Direction: `cli → daemon → {firewall, terminator, prefixes, control} → {tls, config}`.
+//! Direction: `cli → daemon → {firewall, terminator, prefixes, control} → {tls, config}`, and beside
+//! the daemon `cli → {explain, prove} → {firewall, control}`.
 //! `firewall` and `terminator` never import each other: they meet in [`edge`], and `daemon` joins
 //! them. Only `firewall` knows aya, only `tls` knows rustls' builders, only `cli` knows clap.
 
@@ -9,7 +10,9 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod edge;
+pub mod explain;
 pub mod firewall;
 pub mod prefixes;
+pub mod prove;
 pub mod terminator;
 pub mod tls;

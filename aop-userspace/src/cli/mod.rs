@@ -1,6 +1,6 @@
 //! The command line: what can be asked of aop, and how it answers people and programs.
 //!
-//! Exit codes: 0 done; 1 it failed, or the configuration is bad; 2 the command line makes no sense;
+//! Exit codes: 0 done; 1 it failed, a proof found a wrong verdict, or the configuration is bad; 2 the command line makes no sense;
 //! 3 aop stopped, but past the drain deadline and with connections cut.
 #![allow(
     clippy::print_stdout,
@@ -10,6 +10,8 @@
 
 mod check;
 mod drops;
+mod explain;
+mod prove;
 mod run;
 mod screen;
 mod status;
@@ -26,8 +28,8 @@ use clap::{Args, Parser, Subcommand};
 /// Makes a Linux origin answer its CDN's authenticated origin pulls, and nobody else.
 #[derive(Parser)]
 #[command(name = "aop", version, about, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done; 1 failed or bad configuration; 2 bad command line; \
-                        3 stopped past the drain deadline.")]
+#[command(after_help = "Exit codes: 0 done; 1 failed, bad configuration or a failed proof; 2 bad \
+                        command line; 3 stopped past the drain deadline.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -43,6 +45,10 @@ enum Command {
     Status(status::StatusCommand),
     /// Show dropped packets as they come; the counters in status have them all
     Drops(drops::DropsCommand),
+    /// Say what becomes of packets from an address, or of a capture's, and why; changes nothing
+    Explain(explain::Explain),
+    /// Run every shape of the packet table through the firewall in force; changes nothing
+    Prove(prove::Prove),
     /// Detach the firewall from every interface and remove its pinned maps
     Unload(unload::Unload),
 }
@@ -62,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Drops(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::Prove(command) => command.run(),
         Command::Unload(command) => command.run(),
     };
     answer.unwrap_or_else(|error| {
@@ -79,6 +87,11 @@ fn told_once(error: &anyhow::Error) -> String {
             (false, false) => format!("{text}: {cause}"),
         }
     })
+}
+
+/// `document` as people can read it and programs can too.
+fn json(document: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(document)? + "\n")
 }
 
 /// Writes `text` to standard output; a reader that has left early (`| head`) is no error.

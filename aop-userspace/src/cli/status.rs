@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use clap::Args;
 
-use super::{ConfigFile, print, screen};
+use super::{ConfigFile, json, print, screen};
 use crate::{
     config::{Config, Paths},
     control::{self, AskError, Status, from_firewall},
@@ -29,7 +29,7 @@ impl StatusCommand {
             Err(error) => return Err(error.into()),
         };
         if self.json {
-            print(&format!("{}\n", serde_json::to_string_pretty(&status)?))?;
+            print(&json(&status)?)?;
         } else {
             print(&screen::render(&status, screen::Paint::of_stdout()))?;
         }

@@ -1,13 +1,17 @@
 //! How a running daemon is asked: one status document, over a Unix socket that only its owner may
-//! open, and the lock that keeps two daemons apart.
+//! open, and the lock that keeps two daemons apart. Beside it, the documents of the other read verbs.
 
 mod drop_line;
+mod explanation;
 mod lock;
+mod proof;
 mod report;
 mod socket;
 
 pub use drop_line::DropLine;
+pub use explanation::{CaptureExplanation, CaptureVerdict, Explanation};
 pub use lock::{InstanceLock, LockError};
+pub use proof::{Proof, ProofFailure, ProofGroup};
 pub use report::{
     DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
     Status, Verdict, from_firewall, peer_list,

@@ -41,6 +41,22 @@ pub enum FirewallError {
          set firewall.attach = \"auto\" or \"generic\""
     )]
     ModeRefused { interface: String, mode: &'static str, error: String },
+    #[error("no firewall is loaded: {} holds no pins. `aop run` loads one", .0.display())]
+    NotLoaded(PathBuf),
+    #[error("interface {name:?} is not guarded; guarded are {}", .guarded.join(", "))]
+    NotGuarded { name: String, guarded: Vec<String> },
+    #[error("no interface is guarded: the maps are pinned, and no link is. Restart `aop run`")]
+    NoLink,
+    #[error(
+        "interface {name:?} should be guarded and does not run the program: its packets pass \
+         unjudged. Restart `aop run`"
+    )]
+    NotAttached { name: String },
+    #[error(
+        "interface {name:?} runs the packet program of another build, so this one cannot speak for \
+         it. Ask with that build, or restart `aop run` with this one"
+    )]
+    OtherProgram { name: String },
     #[error("more than {SLOTS} interfaces have been guarded; `aop unload` and start again")]
     NoSlot,
     #[error(

@@ -5,13 +5,14 @@
     reason = "netlink's kinds of messages and attributes are open-ended"
 )]
 
-use std::io;
+use std::{io, net::IpAddr};
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
+    address::{AddressAttribute, AddressMessage, AddressScope},
     link::{LinkAttribute, LinkLayerType, LinkMessage, LinkXdp, XdpAttached},
     route::{RouteAttribute, RouteMessage, RouteType},
 };
@@ -57,6 +58,42 @@ pub(super) fn with_default_route(all: &[Interface]) -> io::Result<Vec<String>> {
     }
     let named = |interface: &&Interface| indices.contains(&interface.index);
     Ok(all.iter().filter(named).map(|interface| interface.name.clone()).collect())
+}
+
+/// A local address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LocalAddress {
+    pub(super) address: IpAddr,
+    /// The index of its interface.
+    pub(super) interface: u32,
+    /// Whether it is valid beyond its link.
+    pub(super) global: bool,
+}
+
+/// All addresses of this network namespace.
+pub(super) fn addresses() -> io::Result<Vec<LocalAddress>> {
+    let answers = dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+    Ok(answers
+        .into_iter()
+        .filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewAddress(message) => local_address(&message),
+            _ => None,
+        })
+        .collect())
+}
+
+/// Of a point-to-point address, Local is ours and Address the far end's; else only one is there.
+fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
+    let mut address = None;
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(local) => address = Some(*local),
+            AddressAttribute::Address(other) => address = address.or(Some(*other)),
+            _ => {}
+        }
+    }
+    let global = message.header.scope == AddressScope::Universe;
+    Some(LocalAddress { address: address?, interface: message.header.index, global })
 }
 
 fn interface(link: LinkMessage) -> Option<Interface> {

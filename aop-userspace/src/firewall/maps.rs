@@ -209,6 +209,11 @@ impl Maps {
         self.settings.get(&0, 0).map_err(|error| FirewallError::kernel("read SETTINGS", &error))
     }
 
+    /// The guarded ports.
+    pub(super) fn ports(&self) -> Result<Ports, FirewallError> {
+        self.guarded.get(&0, 0).map_err(|error| FirewallError::kernel("read GUARDED", &error))
+    }
+
     /// The active prefix set.
     pub(super) fn admission(&self) -> Result<Admission, FirewallError> {
         let active = usize::from(self.settings()?.second_set());

@@ -9,6 +9,7 @@ mod attach;
 mod drops;
 mod error;
 mod interfaces;
+mod live;
 mod maps;
 mod object;
 mod peers;
@@ -24,6 +25,7 @@ use aya::Ebpf;
 use aya_log::EbpfLogger;
 pub use drops::{Drop, Drops};
 pub use error::FirewallError;
+pub use live::{Judged, Live};
 use maps::Maps;
 pub use peers::PinnedPeers;
 use pins::Pins;
@@ -63,7 +65,7 @@ pub enum PacketLog {
     Debug,
 }
 
-/// The program on its interfaces. Dropping it leaves everything attached: see [`unload`].
+/// The program on its interfaces. Dropping it leaves everything attached: see [`unload()`].
 pub struct Firewall {
     pins: Pins,
     maps: Maps,
@@ -206,10 +208,10 @@ pub fn unload(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
     unload::unload(pins)
 }
 
-/// As [`unload`], where no daemon guards with these pins.
+/// As [`unload()`], where no daemon guards with these pins.
 ///
 /// # Errors
-/// As [`unload`]; or a daemon does.
+/// As [`unload()`]; or a daemon does.
 pub fn retire(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
     let _owned = Pins::open(pins)?;
     unload::unload(pins)

@@ -1,6 +1,6 @@
 //! The packet program that this binary carries, and how it is loaded.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::PathBuf};
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Xdp};
 
@@ -19,14 +19,28 @@ pub(super) const PROGRAM: &str = "aop";
 
 /// Loads an instance of the program for the interface of `slot`, over the pinned maps.
 pub(super) fn load(slot: u32, log: PacketLog, pins: &Pins) -> Result<Ebpf, FirewallError> {
-    let mut ebpf = open(slot, log, Some(pins))?;
+    let mut ebpf = open(slot, log, |name| Some(pins.map(name)))?;
     verify(&mut ebpf)?;
     Ok(ebpf)
 }
 
 /// Loads an instance with maps of its own.
 pub(super) fn load_unpinned(slot: u32, log: PacketLog) -> Result<Ebpf, FirewallError> {
-    let mut ebpf = open(slot, log, None)?;
+    let mut ebpf = open(slot, log, |_| None)?;
+    verify(&mut ebpf)?;
+    Ok(ebpf)
+}
+
+/// Maps that packets write. An instance that only observes has its own, so that its frames leave no
+/// trace in the live ones.
+const WRITTEN_BY_PACKETS: [&str; 6] =
+    ["BUDGETS", "PROBATION", "STRANGERS", "DROPS", "LOST", "VERDICTS"];
+
+/// Loads an instance that judges by the pinned maps, which must exist, and counts in its own.
+pub(super) fn load_observer(pins: &Pins) -> Result<Ebpf, FirewallError> {
+    maps::check_pinned(pins)?;
+    let shared = |name: &str| !WRITTEN_BY_PACKETS.contains(&name);
+    let mut ebpf = open(0, PacketLog::Off, |name| shared(name).then(|| pins.map(name)))?;
     verify(&mut ebpf)?;
     Ok(ebpf)
 }
@@ -34,7 +48,7 @@ pub(super) fn load_unpinned(slot: u32, log: PacketLog) -> Result<Ebpf, FirewallE
 /// Pins every map that is not pinned yet, and compares the others with what they should be.
 pub(super) fn create_maps(pins: &Pins) -> Result<(), FirewallError> {
     maps::check_pinned(pins)?;
-    open(0, PacketLog::Off, Some(pins)).map(drop)
+    open(0, PacketLog::Off, |name| Some(pins.map(name))).map(drop)
 }
 
 /// The XDP program in `ebpf`.
@@ -43,7 +57,12 @@ pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, FirewallError> {
     program.try_into().map_err(|error| FirewallError::kernel("use its program", &error))
 }
 
-fn open(slot: u32, log: PacketLog, pins: Option<&Pins>) -> Result<Ebpf, FirewallError> {
+/// `pin` says where a map is pinned, for those that are shared.
+fn open(
+    slot: u32,
+    log: PacketLog,
+    pin: impl Fn(&str) -> Option<PathBuf>,
+) -> Result<Ebpf, FirewallError> {
     if OBJECT.is_empty() {
         return Err(FirewallError::NoObject);
     }
@@ -53,9 +72,9 @@ fn open(slot: u32, log: PacketLog, pins: Option<&Pins>) -> Result<Ebpf, Firewall
     };
     let mut loader = EbpfLoader::new();
     loader.override_global("SLOT", &slot, true).override_global(aya_log::LEVEL, &level, true);
-    if let Some(pins) = pins {
-        for shape in &LAYOUT {
-            loader.map_pin_path(shape.name, Cow::Owned(pins.map(shape.name)));
+    for shape in &LAYOUT {
+        if let Some(path) = pin(shape.name) {
+            loader.map_pin_path(shape.name, Cow::Owned(path));
         }
     }
     loader.load(OBJECT).map_err(|error| FirewallError::kernel("create the BPF maps", &error))

@@ -1,19 +1,22 @@
 //! The program without an interface: runs frames through it in the kernel and tells what it did.
 //!
-//! The maps are its own, so a trial shares nothing with a firewall that guards the host.
+//! The maps are its own, so a trial shares nothing with a firewall that guards the host; but see
+//! [`Live`](super::Live).
 
 use std::{net::IpAddr, time::Duration};
 
 use aop_common::{
     Action, Tally,
-    layout::{Counter, Peer},
+    bucket::Bucket,
+    layout::{Counter, Peer, PeerKey},
 };
 use aya::{
     Ebpf,
+    maps::HashMap,
     programs::{TestRun, TestRunOptions},
 };
 
-use super::{PacketLog, Policy, error::FirewallError, maps::Maps, object, peers};
+use super::{PacketLog, Policy, error::FirewallError, maps::Maps, object, peers, pins::Pins};
 use crate::prefixes::monotonic_seconds;
 
 /// XDP_DROP and XDP_PASS, from the kernel's bpf.h.
@@ -23,7 +26,7 @@ const XDP_PASS: u32 = 2;
 /// A loaded program with maps of its own.
 pub struct Trial {
     ebpf: Ebpf,
-    maps: Maps,
+    pub(super) maps: Maps,
     slot: u32,
 }
 
@@ -46,6 +49,31 @@ impl Trial {
         let mut maps = Maps::of(&mut ebpf)?;
         maps.apply(policy)?;
         Ok(Self { ebpf, maps, slot })
+    }
+
+    /// Loads the program over the pinned maps, all but those that packets write. Writing any other
+    /// through this trial would change what the host is guarded by.
+    pub(super) fn observing(pins: &Pins) -> Result<Self, FirewallError> {
+        let mut ebpf = object::load_observer(pins)?;
+        let maps = Maps::of(&mut ebpf)?;
+        Ok(Self { ebpf, maps, slot: 0 })
+    }
+
+    /// Fills the budgets of all networks again, which are this trial's own.
+    pub(super) fn refill_budgets(&mut self) -> Result<(), FirewallError> {
+        let failed = |error| FirewallError::kernel("refill BUDGETS", &error);
+        let map = self.ebpf.map_mut("BUDGETS").ok_or(FirewallError::NoObject)?;
+        let mut budgets: HashMap<_, PeerKey, Bucket> = map.try_into().map_err(failed)?;
+        let spent: Vec<PeerKey> = budgets.keys().collect::<Result<_, _>>().map_err(failed)?;
+        spent.iter().try_for_each(|network| budgets.remove(network)).map_err(failed)
+    }
+
+    /// The kernel's digest of the program's instructions; equal programs have equal ones, whatever
+    /// their maps and constants.
+    pub(super) fn tag(&mut self) -> Result<u64, FirewallError> {
+        let info = object::xdp(&mut self.ebpf)?.info();
+        info.map(|info| info.tag())
+            .map_err(|error| FirewallError::kernel("describe the packet program", &error))
     }
 
     /// Replaces the policy.

@@ -47,11 +47,17 @@ impl Admission {
     /// How `source` stands at `now`, by the longest prefix that matches.
     #[must_use]
     pub fn standing(&self, source: IpAddr, now: u64) -> Standing {
+        self.longest(source).map_or(Standing::Unknown, |(_, entry)| entry.standing(|| now))
+    }
+
+    /// The longest prefix that `source` lies in.
+    #[must_use]
+    pub fn longest(&self, source: IpAddr) -> Option<(IpNet, Prefix)> {
         self.entries
             .iter()
             .filter(|(prefix, _)| prefix.contains(&source))
             .max_by_key(|(prefix, _)| prefix.prefix_len())
-            .map_or(Standing::Unknown, |(_, entry)| entry.standing(|| now))
+            .copied()
     }
 
     /// The entries, for the packet path's maps.
