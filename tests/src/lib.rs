@@ -22,6 +22,7 @@ mod stale;
 pub mod status;
 pub mod upstream;
 pub mod wait;
+pub mod wire;
 pub mod world;
 
 pub use child::Child;

@@ -26,5 +26,6 @@ mod reload;
 mod shapes;
 mod shutdown;
 mod told;
+mod wire;
 mod withdrawal;
 mod world;
