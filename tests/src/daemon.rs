@@ -51,18 +51,40 @@ impl Daemon {
         Ok(Self { binary, wrapper: Vec::new(), place, dir, runs: 0, child: None })
     }
 
-    /// From now on it runs as nobody, without any capability. The binary is copied to where that
-    /// user can reach it, and the world's directory is opened for what the daemon makes there.
+    /// From now on it runs as nobody, without any capability. The world's directory is opened for
+    /// what the daemon makes there.
+    ///
+    /// # Errors
+    /// As [`Daemon::use_a_copy`].
+    pub fn drop_privilege(&mut self) -> Result<()> {
+        self.keep_capabilities(&[])
+    }
+
+    /// The same with these capabilities, by setpriv's names, such as `net_admin`.
+    ///
+    /// # Errors
+    /// As [`Daemon::use_a_copy`].
+    pub fn keep_capabilities(&mut self, kept: &[&str]) -> Result<()> {
+        self.use_a_copy("aop")?;
+        fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o777))?;
+        let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+        let set: String = kept.iter().map(|capability| format!(",+{capability}")).collect();
+        let sets = ["inh-caps", "ambient-caps", "bounding-set"];
+        let sets = sets.map(|name| format!("--{name}=-all{set}"));
+        self.wrapper = user.split(' ').map(str::to_owned).chain(sets).collect();
+        self.wrapper.push("--".to_owned());
+        Ok(())
+    }
+
+    /// From now on it runs from a copy of the binary, in the world's directory, where every user
+    /// can reach it.
     ///
     /// # Errors
     /// When the copy cannot be made.
-    pub fn drop_privilege(&mut self) -> Result<()> {
-        let copy = self.dir.join("aop");
+    pub fn use_a_copy(&mut self, name: &str) -> Result<()> {
+        let copy = self.dir.join(name);
         fs::copy(&self.binary, &copy).context("cannot copy the binary")?;
-        fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o777))?;
         self.binary = copy;
-        let setpriv = "setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --";
-        self.wrapper = setpriv.split(' ').map(str::to_owned).collect();
         Ok(())
     }
 
@@ -144,7 +166,11 @@ impl Daemon {
         self.verb_with(verb, &self.config_path())
     }
 
-    fn verb_with(&self, verb: &[&str], config: &Path) -> Result<Finished> {
+    /// The same for another configuration file.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn verb_with(&self, verb: &[&str], config: &Path) -> Result<Finished> {
         let mut command = self.place.command(&self.binary);
         command.args(verb).arg("--config").arg(config);
         child::finish(command, &[], PATIENCE)

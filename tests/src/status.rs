@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
 /// A parsed status.
@@ -124,10 +124,53 @@ impl Status {
     /// # Errors
     /// When a field is missing.
     pub fn enforcing(&self, interface: &str) -> Result<bool> {
-        let mut all = self.list("/interfaces")?.iter();
-        let found = all.find(|entry| entry["name"] == interface);
-        Ok(found.is_some_and(|entry| entry["enforcing"] == true))
+        Ok(self.interface(interface)?.is_some_and(|found| found.enforcing))
     }
+
+    /// How `name` is guarded; `None` where it is not to be.
+    ///
+    /// # Errors
+    /// When a field is missing, or they contradict each other.
+    pub fn interface(&self, name: &str) -> Result<Option<Interface>> {
+        let mut all = self.list("/interfaces")?.iter();
+        let Some(found) = all.find(|entry| entry["name"] == name) else { return Ok(None) };
+        let state = text(found, "state")?;
+        let attach = found["attach"].as_str().map(str::to_owned);
+        let flag = |name| found[name].as_bool().ok_or_else(|| anyhow!("no {name} in {found}"));
+        let attached = flag("attached")?;
+        ensure!(attached == (state == "attached") && attached == attach.is_some(), "{found}");
+        Ok(Some(Interface { state, attach, enforcing: flag("enforcing")? }))
+    }
+
+    /// Packets that `interface` dropped.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn dropped_on(&self, interface: &str) -> Result<u64> {
+        let verdicts = self.verdicts()?.into_iter();
+        let drops = verdicts.filter(|v| v.interface == interface && v.action == "drop");
+        Ok(drops.map(|verdict| verdict.packets).sum())
+    }
+
+    /// What an operator should know.
+    ///
+    /// # Errors
+    /// When the field is missing.
+    pub fn warnings(&self) -> Result<Vec<String>> {
+        let text = |warning: &Value| warning.as_str().map(str::to_owned).context("no text");
+        self.list("/warnings")?.iter().map(text).collect()
+    }
+}
+
+/// One interface that should be guarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// `attached`, `missing`, `foreign` or `detached`.
+    pub state: String,
+    /// `native` or `generic`, where it is attached.
+    pub attach: Option<String>,
+    /// Whether its packets are judged.
+    pub enforcing: bool,
 }
 
 /// One counter of the packet path.

@@ -11,6 +11,8 @@
 mod check;
 mod drops;
 mod explain;
+mod load;
+mod log;
 mod prove;
 mod run;
 mod screen;
@@ -39,6 +41,8 @@ struct Cli {
 enum Command {
     /// Guard and serve until SIGTERM; SIGHUP reloads the configuration
     Run(run::Run),
+    /// Guard as the configuration says and exit: at boot, before the network is up
+    Load(load::Load),
     /// Check the configuration and every file it names, changing nothing
     Check(check::Check),
     /// Show what the firewall and the terminator do; works without a daemon too
@@ -65,6 +69,7 @@ struct ConfigFile {
 pub fn main() -> ExitCode {
     let answer = match Cli::parse().command {
         Command::Run(command) => command.run(),
+        Command::Load(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Drops(command) => command.run(),

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use jiff::Timestamp;
 
-use crate::control::Status;
+use crate::control::{Interface, Status};
 
 /// Peers and identities that the screen shows; JSON has them all.
 const SHOWN: usize = 8;
@@ -86,18 +86,15 @@ fn headline(status: &Status, paint: Paint) -> String {
 }
 
 fn interfaces(status: &Status, paint: Paint) -> Vec<String> {
-    let state = |attached: bool, enforcing: bool| match (attached, enforcing) {
-        (true, true) => paint.good("enforcing"),
-        (true, false) => "attached, observing".to_owned(),
-        (false, _) => paint.bad("NOT ATTACHED"),
+    let state = |interface: &Interface| match (&interface.attach, interface.enforcing) {
+        (Some(mode), true) => format!("{} ({mode})", paint.good("enforcing")),
+        (Some(mode), false) => format!("attached, observing ({mode})"),
+        (None, _) => format!("{} ({})", paint.bad("NOT ATTACHED"), interface.state),
     };
     status
         .interfaces
         .iter()
-        .map(|interface| {
-            let state = state(interface.attached, interface.enforcing);
-            format!("interface {}: {state} ({})", interface.name, interface.attach)
-        })
+        .map(|interface| format!("interface {}: {}", interface.name, state(interface)))
         .collect()
 }
 

@@ -40,9 +40,12 @@ impl StatusCommand {
 /// What the pinned maps tell by themselves.
 fn without_daemon(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
     // Only for names: a broken configuration leaves them out.
-    let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
-    let sites: Vec<String> = sites.into_iter().map(|site| site.name).collect();
-    let reading = firewall::read(&paths.pins)?;
+    let config = Config::load(file).ok();
+    let (wanted, sites) = config.map_or((None, Vec::new()), |config| {
+        let sites = config.live.sites.into_iter().map(|site| site.name);
+        (Some(config.live.interfaces), sites.collect())
+    });
+    let reading = firewall::read(&paths.pins, wanted.as_ref())?;
     let mut status = from_firewall(reading.as_ref(), &sites);
     status.warnings.push(match reading {
         Some(_) => "no daemon runs: packets are still judged, and no origin pull is served".into(),

@@ -51,8 +51,6 @@ pub struct Fixed {
 /// How the firewall is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirewallConfig {
-    /// On which interfaces.
-    pub interfaces: Interfaces,
     /// In which XDP mode.
     pub attach: Attach,
 }
@@ -89,6 +87,8 @@ pub struct Paths {
 /// What a reload may change.
 #[derive(Clone, Debug)]
 pub struct Live {
+    /// The interfaces to guard, where the firewall is not off.
+    pub interfaces: Interfaces,
     /// How verdicts are carried out.
     pub mode: Mode,
     /// The ports that the firewall covers.

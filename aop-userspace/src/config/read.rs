@@ -78,12 +78,13 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
     Ok(Config {
         file: place.file.into(),
         fixed: Fixed {
-            firewall: firewall(&raw.firewall, place)?,
+            firewall: firewall(&raw.firewall),
             listeners,
             paths: paths(raw.paths, place),
             connections: connections(raw.limits.connections.as_ref(), place)?,
         },
         live: Live {
+            interfaces: interfaces(&raw.firewall, place)?,
             mode: match mode {
                 RawMode::Observe => Mode::Observe,
                 RawMode::Enforce | RawMode::Off => Mode::Enforce,
@@ -114,11 +115,17 @@ fn address(bind: &Spanned<String>, place: &Place<'_>) -> Result<SocketAddr, Conf
     })
 }
 
-fn firewall(raw: &RawFirewall, place: &Place<'_>) -> Result<Option<FirewallConfig>, ConfigError> {
-    if raw.mode == RawMode::Off {
-        return Ok(None);
-    }
-    let interfaces = match &raw.interfaces {
+fn firewall(raw: &RawFirewall) -> Option<FirewallConfig> {
+    let attach = match raw.attach {
+        RawAttach::Auto => Attach::Auto,
+        RawAttach::Native => Attach::Native,
+        RawAttach::Generic => Attach::Generic,
+    };
+    (raw.mode != RawMode::Off).then_some(FirewallConfig { attach })
+}
+
+fn interfaces(raw: &RawFirewall, place: &Place<'_>) -> Result<Interfaces, ConfigError> {
+    Ok(match &raw.interfaces {
         None => Interfaces::Auto,
         Some(names) => match names.get_ref().as_slice() {
             [only] if only == "auto" => Interfaces::Auto,
@@ -141,13 +148,7 @@ fn firewall(raw: &RawFirewall, place: &Place<'_>) -> Result<Option<FirewallConfi
                 Interfaces::Named(all.to_vec())
             }
         },
-    };
-    let attach = match raw.attach {
-        RawAttach::Auto => Attach::Auto,
-        RawAttach::Native => Attach::Native,
-        RawAttach::Generic => Attach::Generic,
-    };
-    Ok(Some(FirewallConfig { interfaces, attach }))
+    })
 }
 
 /// The kernel's rule (dev_valid_name): at most 15 bytes, no slash, colon or space, not a dot alone.

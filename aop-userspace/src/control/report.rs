@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::PrefixSource,
-    firewall::{PeerReading, Reading},
+    firewall::{InterfaceReading, PeerReading, Reading, State},
 };
 
 /// Peers that one document shows; the latest ones.
@@ -57,8 +57,11 @@ pub struct DaemonReport {
 pub struct Interface {
     /// Its name.
     pub name: String,
-    /// `native` or `generic`.
-    pub attach: String,
+    /// `native` or `generic`; `null` where it is not attached.
+    pub attach: Option<String>,
+    /// `attached`; `missing` where the interface does not exist; `foreign` where another XDP program
+    /// has it; `detached` where it runs none.
+    pub state: String,
     /// Whether the packet program runs on it.
     pub attached: bool,
     /// Whether what is to be dropped is dropped.
@@ -177,16 +180,9 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
     let Some(reading) = reading else { return status };
     let enforce = reading.mode == Mode::Enforce;
     status.mode = mode_name(reading.mode).to_owned();
-    status.interfaces = reading
-        .interfaces
-        .iter()
-        .map(|interface| Interface {
-            name: interface.name.clone(),
-            attach: interface.attach.to_owned(),
-            attached: interface.attached,
-            enforcing: interface.attached && enforce,
-        })
-        .collect();
+    status.interfaces =
+        reading.interfaces.iter().map(|interface| guarded(interface, enforce)).collect();
+    status.warnings.extend(reading.interfaces.iter().filter_map(interface_warning));
     let (v4, v6) = reading.admission.admitted();
     let draining = reading.admission.draining();
     let generation = reading.generation;
@@ -205,6 +201,44 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
     status.peers_total = reading.peers.len();
     status.peers = peer_list(&reading.peers, sites);
     status
+}
+
+fn guarded(interface: &InterfaceReading, enforce: bool) -> Interface {
+    let (state, attach) = match &interface.state {
+        State::Attached(mode) => ("attached", Some((*mode).to_owned())),
+        State::Missing => ("missing", None),
+        State::Foreign(_) => ("foreign", None),
+        State::Detached => ("detached", None),
+    };
+    let attached = attach.is_some();
+    Interface {
+        name: interface.name.clone(),
+        attach,
+        state: state.to_owned(),
+        attached,
+        enforcing: attached && enforce,
+    }
+}
+
+fn interface_warning(interface: &InterfaceReading) -> Option<String> {
+    let InterfaceReading { name, state, trouble } = interface;
+    match (state, trouble) {
+        (State::Attached(_), _) => None,
+        (State::Missing, _) => Some(format!(
+            "{name}: the interface does not exist; the daemon guards it as soon as it comes"
+        )),
+        (State::Foreign(program), _) => Some(format!(
+            "{name}: another XDP program, {program}, has the interface, and packets pass unjudged; \
+             the daemon guards it as soon as that program leaves"
+        )),
+        (State::Detached, Some(trouble)) => {
+            Some(format!("{name}: packets pass unjudged: {trouble}"))
+        }
+        (State::Detached, None) => Some(format!(
+            "{name}: the interface runs no packet program, and packets pass unjudged; the daemon \
+             attaches it again"
+        )),
+    }
 }
 
 /// The first [`MAX_PEERS_SHOWN`] of `peers`, for a status.

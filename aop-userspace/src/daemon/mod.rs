@@ -6,11 +6,13 @@
 
 mod error;
 mod gate;
+mod load;
 mod packet_log;
 mod peers;
 mod prepare;
 mod reload;
 mod status;
+mod watch;
 
 use std::{
     path::Path,
@@ -21,6 +23,7 @@ use std::{
 pub use error::DaemonError;
 use gate::AddressGate;
 use ipnet::IpNet;
+pub use load::{Loaded, load};
 use peers::Peers;
 pub use prepare::{Prepared, prepare};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -30,7 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::{Config, Fixed},
     control::{ControlSocket, InstanceLock},
-    firewall::{self, Firewall, FirewallError, PacketLog},
+    firewall::{self, Absent, Firewall, FirewallError, PacketLog, Setting, Watch},
     prefixes::Admission,
     terminator::{self, Bound, Drained, Listener, Service},
 };
@@ -67,7 +70,10 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
     let socket = ControlSocket::bind(&prepared.config.fixed.paths.runtime)?;
-    let daemon = Arc::new(start(prepared, log, &tasks, &stop)?);
+    let (daemon, watch) = start(prepared, log)?;
+    let daemon = Arc::new(daemon);
+    watch::follow(&daemon, watch, &tasks, &stop);
+    packet_log::follow(&daemon, log, &tasks, &stop);
     let status = Arc::clone(&daemon);
     let status = Arc::new(move || status.status());
     tasks.spawn(socket.serve(status, tasks.clone(), stop.clone()));
@@ -86,17 +92,12 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     Ok(ended)
 }
 
-fn start(
-    prepared: Prepared,
-    log: PacketLog,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Result<Daemon, DaemonError> {
+fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), DaemonError> {
     let Prepared { config, prefixes, sites, warnings } = prepared;
     let connections = affordable(config.fixed.connections);
     let bound = terminator::bind(&config.fixed.listeners)?;
-    let (mut firewall, admission) = guard(&config, &prefixes, log)?;
-    let (peers, listeners) = match equip(firewall.as_mut(), bound, tasks, stop) {
+    let (firewall, admission) = guard(&config, &prefixes, log)?;
+    let (peers, watch, listeners) = match equip(firewall.as_ref(), bound) {
         Ok(equipped) => equipped,
         Err(error) => {
             firewall.into_iter().for_each(Firewall::give_up);
@@ -111,14 +112,15 @@ fn start(
         Arc::clone(&gate) as Arc<dyn crate::edge::PeerBook>,
         connections,
     );
-    Ok(Daemon {
+    let daemon = Daemon {
         facts: status::LiveFacts::new(&config.live, warnings),
         fixed: config.fixed,
         firewall: firewall.map(Mutex::new),
         gate,
         service,
         started: Instant::now(),
-    })
+    };
+    Ok((daemon, watch))
 }
 
 /// Raises the firewall, if one is wanted. Who is admitted stands either way.
@@ -133,7 +135,14 @@ fn guard(
         retire_leftovers(pins)?;
         return Ok((None, reload::next_admission(&admission, prefixes, &config.live)));
     };
-    let firewall = Firewall::start(wanted, pins, log, |found| {
+    let setting = Setting {
+        interfaces: &config.live.interfaces,
+        attach: wanted.attach,
+        pins,
+        log,
+        absent: Absent::Refused,
+    };
+    let firewall = Firewall::start(setting, |found| {
         admission = reload::next_admission(found, prefixes, &config.live);
         reload::policy(&admission, &config.live)
     })?;
@@ -143,19 +152,14 @@ fn guard(
 /// What can still fail once the firewall stands. Listening is last: before the firewall stands the
 /// kernel would answer strangers.
 fn equip(
-    firewall: Option<&mut Firewall>,
+    firewall: Option<&Firewall>,
     bound: Vec<Bound>,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Result<(Peers, Vec<Listener>), DaemonError> {
-    let peers = match firewall {
-        Some(firewall) => {
-            packet_log::follow(firewall, tasks, stop).map_err(DaemonError::Runtime)?;
-            Peers::Pinned(Box::new(firewall.peers()?))
-        }
-        None => Peers::default(),
+) -> Result<(Peers, Option<Watch>, Vec<Listener>), DaemonError> {
+    let (peers, watch) = match firewall {
+        Some(firewall) => (Peers::Pinned(Box::new(firewall.peers()?)), Some(firewall.watch()?)),
+        None => (Peers::default(), None),
     };
-    Ok((peers, terminator::listen(bound)?))
+    Ok((peers, watch, terminator::listen(bound)?))
 }
 
 /// As many of the `wished` connections as there are file descriptors for. A connection takes two,
@@ -181,7 +185,7 @@ fn affordable(wished: usize) -> usize {
 
 /// Off means off: a firewall that an earlier run left attached is taken down.
 fn retire_leftovers(pins: &Path) -> Result<(), DaemonError> {
-    match firewall::read(pins) {
+    match firewall::read(pins, None) {
         // Nothing there, or a place that this user cannot even look into.
         Ok(None) | Err(FirewallError::Privilege { .. }) => {}
         Ok(Some(_)) => {

@@ -35,7 +35,7 @@ impl Daemon {
             Some(firewall) => {
                 let mut firewall = firewall.lock().unwrap_or_else(PoisonError::into_inner);
                 // The only step that can fail comes first.
-                firewall.apply(|found| {
+                firewall.change(&config.live.interfaces, |found| {
                     admission = next_admission(found, &prefixes, &config.live);
                     policy(&admission, &config.live)
                 })?;
@@ -75,9 +75,6 @@ fn differing(old: &Fixed, new: &Fixed) -> Vec<&'static str> {
     let mut keys = Vec::new();
     match (&old.firewall, &new.firewall) {
         (Some(old), Some(new)) => {
-            if old.interfaces != new.interfaces {
-                keys.push("firewall.interfaces");
-            }
             if old.attach != new.attach {
                 keys.push("firewall.attach");
             }

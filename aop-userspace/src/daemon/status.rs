@@ -1,7 +1,7 @@
 //! What a running daemon tells of itself and its firewall.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,6 @@ use crate::{
         DaemonReport, Handshakes, Identity, Refused, Status, from_firewall, mode_name, peer_list,
         source_name, timestamp,
     },
-    firewall,
     terminator::LedgerSnapshot,
 };
 
@@ -81,32 +80,21 @@ impl Daemon {
     }
 
     fn firewall_status(&self, sites: &[String]) -> Status {
-        if self.firewall.is_none() {
+        let Some(firewall) = &self.firewall else {
             let mut status = from_firewall(None, sites);
             let peers = self.gate.peers().in_memory();
             status.peers = peer_list(&peers, sites);
             status.peers_total = peers.len();
             (status.prefixes.v4, status.prefixes.v6) = self.gate.admission().admitted();
             return status;
-        }
-        match firewall::read(&self.fixed.paths.pins) {
-            Ok(Some(reading)) => {
-                let mut status = from_firewall(Some(&reading), sites);
-                for interface in status.interfaces.iter().filter(|interface| !interface.attached) {
-                    status.warnings.push(format!(
-                        "{}: the packet program is gone from the interface, packets pass unjudged; \
-                         restart aop to attach it again",
-                        interface.name
-                    ));
-                }
-                if reading.interfaces.is_empty() {
-                    status.warnings.push(NOTHING_ATTACHED.to_owned());
-                }
-                status
-            }
+        };
+        // Under the lock, so that nothing is read while it is being attached.
+        let reading = firewall.lock().unwrap_or_else(PoisonError::into_inner).read();
+        match reading {
+            Ok(Some(reading)) => from_firewall(Some(&reading), sites),
             Ok(None) => {
                 let mut status = from_firewall(None, sites);
-                status.warnings.push(NOTHING_ATTACHED.to_owned());
+                status.warnings.push(UNLOADED.to_owned());
                 status
             }
             Err(error) => {
@@ -118,7 +106,7 @@ impl Daemon {
     }
 }
 
-const NOTHING_ATTACHED: &str =
+const UNLOADED: &str =
     "the firewall was unloaded under the daemon: packets pass unjudged; restart aop to guard again";
 
 fn book(status: &mut Status, ledger: LedgerSnapshot) {

@@ -19,12 +19,35 @@ use super::{
 };
 use crate::config::Attach;
 
-/// Refuses an interface that runs a program which is not ours.
-pub(super) fn check_owner(interface: &Interface, pins: &Pins) -> Result<(), FirewallError> {
-    match interface.program {
-        Some(id) if adoptable(interface, pins)?.is_none() => Err(foreign(interface, Some(id))),
-        Some(_) | None => Ok(()),
+/// Whose program an interface runs.
+#[derive(Debug)]
+pub(super) enum Owner {
+    Nobody,
+    /// Ours, by this pinned link. It bears another name where the interface was renamed.
+    Ours(Link),
+    /// Another's, described by the kernel's name and id.
+    Foreign(String),
+}
+
+/// Asks the kernel who owns `interface`.
+pub(super) fn owner(interface: &Interface, pins: &Pins) -> Result<Owner, FirewallError> {
+    let Some(id) = interface.program else { return Ok(Owner::Nobody) };
+    Ok(match adoptable(interface, pins)? {
+        Some((link, _)) => Owner::Ours(link),
+        None => Owner::Foreign(describe(Some(id))),
+    })
+}
+
+/// Removes the pins of links that serve no interface that is `here`: it is gone, or has left for
+/// another network namespace.
+pub(super) fn forget_zombies(here: &[Interface], pins: &Pins) -> Result<(), FirewallError> {
+    for link in pins.links()? {
+        let (program, _held) = open(&link, pins)?;
+        if !here.iter().any(|interface| interface.program == Some(program)) {
+            pins.detach(&link)?;
+        }
     }
+    Ok(())
 }
 
 /// Attaches `program`, loaded, and pins its link.
@@ -36,6 +59,10 @@ pub(super) fn attach(
 ) -> Result<AttachMode, FirewallError> {
     let mut replaced = None;
     if let Some((link, adopted)) = adoptable(interface, pins)? {
+        let link = match link.interface == interface.name {
+            true => link,
+            false => pins.rename(&link, &interface.name)?,
+        };
         if acceptable(wish, link.mode) {
             let mut swap = |link| {
                 let id = program.attach_to_link(link)?;
@@ -50,7 +77,7 @@ pub(super) fn attach(
         drop(adopted);
         replaced = Some(link.mode);
     }
-    forget_zombies(interface, pins)?;
+    forget_others(interface, pins)?;
     let modes: &[AttachMode] = match wish {
         Attach::Auto => &[AttachMode::Native, AttachMode::Generic],
         Attach::Native => &[AttachMode::Native],
@@ -81,14 +108,11 @@ fn acceptable(wish: Attach, mode: AttachMode) -> bool {
 
 /// The pinned link that serves `interface` now, if there is one.
 fn adoptable(interface: &Interface, pins: &Pins) -> Result<Option<(Link, XdpLink)>, FirewallError> {
-    for link in pins.links()?.into_iter().filter(|link| link.interface == interface.name) {
-        let path = pins.link(&link);
-        let open = || -> Result<(u32, XdpLink), LinkError> {
-            let fd = FdLink::from(PinnedLink::from_pin(&path)?);
-            Ok((fd.info()?.program_id(), XdpLink::try_from(fd)?))
-        };
-        let (program, open) = open()
-            .map_err(|error| FirewallError::kernel(format!("open {}", path.display()), &error))?;
+    if interface.program.is_none() {
+        return Ok(None);
+    }
+    for link in pins.links()? {
+        let (program, open) = open(&link, pins)?;
         if Some(program) == interface.program {
             return Ok(Some((link, open)));
         }
@@ -96,8 +120,18 @@ fn adoptable(interface: &Interface, pins: &Pins) -> Result<Option<(Link, XdpLink
     Ok(None)
 }
 
-/// Removes the pins of links whose interface of this name is gone, or runs without them.
-fn forget_zombies(interface: &Interface, pins: &Pins) -> Result<(), FirewallError> {
+/// A pinned link, and its program's id.
+fn open(link: &Link, pins: &Pins) -> Result<(u32, XdpLink), FirewallError> {
+    let path = pins.link(link);
+    let open = || -> Result<(u32, XdpLink), LinkError> {
+        let fd = FdLink::from(PinnedLink::from_pin(&path)?);
+        Ok((fd.info()?.program_id(), XdpLink::try_from(fd)?))
+    };
+    open().map_err(|error| FirewallError::kernel(format!("open {}", path.display()), &error))
+}
+
+/// Removes the pins of links whose interface of this name is gone, renamed, or runs without them.
+fn forget_others(interface: &Interface, pins: &Pins) -> Result<(), FirewallError> {
     pins.links()?
         .iter()
         .filter(|link| link.interface == interface.name)
@@ -134,7 +168,7 @@ fn attach_fresh(
 
 fn refused(interface: &Interface, mode: AttachMode, error: &ProgramError) -> FirewallError {
     match errno(error) {
-        Some(Errno::BUSY | Errno::EXIST) => foreign(interface, interface.program),
+        Some(Errno::BUSY | Errno::EXIST) => foreign(interface, describe(interface.program)),
         Some(Errno::OPNOTSUPP | Errno::INVAL | Errno::RANGE | Errno::NOMEM | Errno::NOSPC) => {
             FirewallError::ModeRefused {
                 interface: interface.name.clone(),
@@ -146,20 +180,20 @@ fn refused(interface: &Interface, mode: AttachMode, error: &ProgramError) -> Fir
     }
 }
 
-fn foreign(interface: &Interface, id: Option<u32>) -> FirewallError {
-    let name = |id: u32| {
-        loaded_programs()
-            .flatten()
-            .find(|program| program.id() == id)
-            .and_then(|program| program.name_as_str().map(str::to_owned))
-            .unwrap_or_default()
-    };
-    let program = match id {
-        Some(id) if name(id) == object::PROGRAM => {
+/// The error that names the program in the way.
+pub(super) fn foreign(interface: &Interface, program: String) -> FirewallError {
+    FirewallError::ForeignProgram { interface: interface.name.clone(), program }
+}
+
+/// A program by name and id. Only CAP_SYS_ADMIN may ask for names.
+fn describe(id: Option<u32>) -> String {
+    let Some(id) = id else { return "which the kernel does not name".to_owned() };
+    let program = loaded_programs().flatten().find(|program| program.id() == id);
+    match program.as_ref().and_then(|program| program.name_as_str()) {
+        Some(object::PROGRAM) => {
             format!("that of an aop with other pins (id {id}): `aop unload --pins DIR` removes it")
         }
-        Some(id) => format!("{:?} (id {id})", name(id)),
-        None => "which the kernel does not name".to_owned(),
-    };
-    FirewallError::ForeignProgram { interface: interface.name.clone(), program }
+        Some(name) => format!("{name:?} (id {id})"),
+        None => format!("id {id}"),
+    }
 }

@@ -94,6 +94,11 @@ pub enum FirewallError {
          or set firewall.mode = \"off\""
     )]
     Privilege { doing: String },
+    #[error(
+        "no privilege for the firewall: this process lacks {}; run aop as root, or give it CAP_BPF, \
+         CAP_NET_ADMIN and CAP_PERFMON, or set firewall.mode = \"off\"", .missing.join(", ")
+    )]
+    Capabilities { missing: Vec<&'static str> },
     #[error("the kernel refuses to {doing}: {detail}")]
     Kernel { doing: String, detail: String },
 }

@@ -8,12 +8,12 @@
 use std::{io, net::IpAddr};
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressMessage, AddressScope},
-    link::{LinkAttribute, LinkLayerType, LinkMessage, LinkXdp, XdpAttached},
+    link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, LinkXdp, XdpAttached},
     route::{RouteAttribute, RouteMessage, RouteType},
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -23,6 +23,8 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 pub(super) struct Interface {
     pub(super) name: String,
     pub(super) index: u32,
+    /// Whether its administrator has it up.
+    pub(super) up: bool,
     /// Whether its frames begin with an Ethernet header, as the packet program expects.
     pub(super) ethernet: bool,
     /// The XDP program that it runs, by the kernel's id.
@@ -41,8 +43,8 @@ pub(super) fn list() -> io::Result<Vec<Interface>> {
         .collect())
 }
 
-/// The names of those in `all` that carry a default route, of either family.
-pub(super) fn with_default_route(all: &[Interface]) -> io::Result<Vec<String>> {
+/// The indices of the interfaces that carry a default route, of either family.
+pub(super) fn with_default_route() -> io::Result<Vec<u32>> {
     let mut indices = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut request = RouteMessage::default();
@@ -56,8 +58,7 @@ pub(super) fn with_default_route(all: &[Interface]) -> io::Result<Vec<String>> {
             }
         }
     }
-    let named = |interface: &&Interface| indices.contains(&interface.index);
-    Ok(all.iter().filter(named).map(|interface| interface.name.clone()).collect())
+    Ok(indices)
 }
 
 /// A local address.
@@ -109,7 +110,8 @@ fn interface(link: LinkMessage) -> Option<Interface> {
     // Loopback frames have an (all-zero) Ethernet header too.
     let ethernet =
         matches!(link.header.link_layer_type, LinkLayerType::Ether | LinkLayerType::Loopback);
-    Some(Interface { name: name?, index: link.header.index, ethernet, program })
+    let up = link.header.flags.contains(LinkFlags::Up);
+    Some(Interface { name: name?, index: link.header.index, up, ethernet, program })
 }
 
 fn xdp_program(facts: &[LinkXdp]) -> Option<u32> {
@@ -137,8 +139,20 @@ fn outgoing(attributes: &[RouteAttribute]) -> Vec<u32> {
         .collect()
 }
 
-/// Sends a dump request and gathers the answers.
+/// Asks for everything of a kind. What changes meanwhile may be left out, so then it is asked again:
+/// an interface that is there must not seem gone.
 fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+    const ATTEMPTS: usize = 20;
+    for _ in 0..ATTEMPTS {
+        if let Some(answers) = try_dump(request.clone())? {
+            return Ok(answers);
+        }
+    }
+    Err(io::Error::other("they change faster than they are listed"))
+}
+
+/// `None` where the kernel says that it was interrupted.
+fn try_dump(request: RouteNetlinkMessage) -> io::Result<Option<Vec<RouteNetlinkMessage>>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
@@ -151,15 +165,17 @@ fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
     socket.send(&bytes, 0)?;
 
     let mut answers = Vec::new();
+    let mut interrupted = false;
     loop {
         let (datagram, _) = socket.recv_from_full()?;
         let mut rest = datagram.as_slice();
         while !rest.is_empty() {
             let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
                 .map_err(|error| io::Error::other(error.to_string()))?;
+            interrupted |= answer.header.flags & NLM_F_DUMP_INTR != 0;
             let length = usize::try_from(answer.header.length).unwrap_or(0).next_multiple_of(4);
             match answer.payload {
-                NetlinkPayload::Done(_) => return Ok(answers),
+                NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(answers)),
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
                 NetlinkPayload::InnerMessage(inner) => answers.push(inner),
                 _ => {}

@@ -6,34 +6,45 @@
 //! that is `aop_common::judge`.
 
 mod attach;
+mod change;
 mod drops;
 mod error;
+mod guards;
 mod interfaces;
 mod live;
 mod maps;
 mod object;
 mod peers;
 mod pins;
+mod privilege;
 mod reading;
+mod routes;
+mod start;
 mod trial;
 mod unload;
+mod wanted;
+mod watch;
 
 use std::{io, path::Path};
 
 use aop_common::{Mode, layout::Ports};
-use aya::Ebpf;
 use aya_log::EbpfLogger;
 pub use drops::{Drop, Drops};
 pub use error::FirewallError;
+use guards::Guards;
 pub use live::{Judged, Live};
 use maps::Maps;
 pub use peers::PinnedPeers;
 use pins::Pins;
-pub use reading::{InterfaceReading, PeerReading, Reading, VerdictReading};
+pub use reading::{InterfaceReading, PeerReading, Reading, State, VerdictReading};
+use routes::DefaultRoutes;
+pub use start::{Absent, Setting};
 pub use trial::{Trial, TrialFrame};
+use wanted::Wanted;
+pub use watch::Watch;
 
 use crate::{
-    config::{FirewallConfig, Interfaces, Udp},
+    config::{Interfaces, Udp},
     prefixes::Admission,
 };
 
@@ -69,101 +80,78 @@ pub enum PacketLog {
 pub struct Firewall {
     pins: Pins,
     maps: Maps,
-    programs: Vec<Ebpf>,
-    log: PacketLog,
+    guards: Guards,
+    wanted: Wanted,
+    routes: DefaultRoutes,
     /// Whether this start made the maps.
     fresh: bool,
+    unloaded: bool,
+}
+
+/// Why the firewall looks at the host again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Something has changed.
+    Notice,
+    /// A while has passed.
+    Routine,
 }
 
 impl Firewall {
-    /// Guards the configured interfaces under the policy that `policy` makes of the one found in
-    /// the maps (an empty one at first).
+    /// Follows the host: attaches to interfaces that have come or lost their program, takes away
+    /// the pins of those that are gone, and lets go of those that are no longer wanted. What
+    /// stands in the way is logged once, and shown by [`Firewall::read`]. After an [`unload`] it
+    /// does nothing: that was the operator's word.
     ///
     /// # Errors
-    /// An interface is unknown, not Ethernet or owned by another program; privileges, a bpffs or
-    /// kernel support are missing; pins have another layout or another owner. Then the policy is
-    /// the old one, and every interface that was guarded still is.
-    pub fn start(
-        config: &FirewallConfig,
-        pins: &Path,
-        log: PacketLog,
-        policy: impl FnOnce(&Admission) -> Policy,
-    ) -> Result<Self, FirewallError> {
-        let pins = Pins::open(pins)?;
-        let before = pins.links()?;
-        let fresh = !pins.has_maps();
-        let started = wanted(&config.interfaces, &before)
-            .and_then(|wanted| Self::load_and_attach(config, &pins, log, &wanted, fresh, policy));
-        if started.is_err() {
-            pins.forget_all_but(&before);
-            if fresh {
-                abandon(&pins);
-            }
+    /// The kernel lists no interfaces, or a pin cannot be removed.
+    pub fn follow_host(&mut self, cause: Cause) -> Result<(), FirewallError> {
+        if self.unloaded {
+            return Ok(());
         }
-        started
+        let followed = match self.pins.has_maps() {
+            true => self.try_follow_host(cause),
+            false => Ok(()),
+        };
+        if self.pins.has_maps() {
+            return followed;
+        }
+        self.unloaded = true;
+        tracing::warn!("the firewall was unloaded: packets pass unjudged from now on");
+        Ok(())
     }
 
-    fn load_and_attach(
-        config: &FirewallConfig,
-        pins: &Pins,
-        log: PacketLog,
-        wanted: &[interfaces::Interface],
-        fresh: bool,
-        policy: impl FnOnce(&Admission) -> Policy,
-    ) -> Result<Self, FirewallError> {
-        for interface in wanted {
-            attach::check_owner(interface, pins)?;
+    fn try_follow_host(&mut self, cause: Cause) -> Result<(), FirewallError> {
+        let here = interfaces::list().map_err(FirewallError::Netlink)?;
+        self.routes.follow(&mut self.wanted, &here, cause)?;
+        attach::forget_zombies(&here, &self.pins)?;
+        for name in self.wanted.names() {
+            self.guards.keep(&name, &here, &mut self.maps);
         }
-        object::create_maps(pins)?;
-        let mut maps = Maps::pinned(pins)?;
-        let mut programs = Vec::new();
-        for interface in wanted {
-            let slot = maps.slot(&interface.name)?;
-            programs.push(object::load(slot, log, pins)?);
-        }
-        let next = policy(&maps.admission()?);
-        // New maps hold nothing to judge by, so they are filled first. Maps that were found hold
-        // the old policy, which stays until everything else has gone well.
-        if fresh {
-            maps.apply(&next)?;
-        }
-        for (interface, program) in wanted.iter().zip(&mut programs) {
-            let mode = attach::attach(object::xdp(program)?, interface, config.attach, pins)?;
-            tracing::info!(interface = interface.name, attach = mode.name(), "guarding");
-        }
-        if !fresh {
-            maps.apply(&next)?;
-        }
-        for link in pins.links()? {
-            if !wanted.iter().any(|interface| interface.name == link.interface) {
-                tracing::warn!(interface = link.interface, "no longer guarded: detached");
-                pins.detach(&link)?;
-            }
-        }
-        Ok(Self { pins: pins.clone(), maps, programs, log, fresh })
+        self.guards.drop_all_but(|name| self.wanted.contains(name))
     }
 
-    /// Undoes a start after which something else failed. A firewall that was there before stays.
-    pub fn give_up(self) {
-        if self.fresh {
-            abandon(&self.pins);
-        }
-    }
-
-    /// Replaces the policy by the one that `policy` makes of the present admission. Packets see the
-    /// old prefixes or the new ones, never a mixture.
+    /// Hears of changes after which [`Firewall::follow_host`] has something to do.
     ///
     /// # Errors
-    /// The kernel refuses a write; the old prefixes stay.
-    pub fn apply(
-        &mut self,
-        policy: impl FnOnce(&Admission) -> Policy,
-    ) -> Result<(), FirewallError> {
-        if !self.pins.has_maps() {
-            return Err(FirewallError::Unloaded);
+    /// The kernel gives no such socket.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn watch(&self) -> Result<Watch, FirewallError> {
+        Watch::open().map_err(FirewallError::Netlink)
+    }
+
+    /// What the maps and interfaces say. `None` after an [`unload`].
+    ///
+    /// # Errors
+    /// Pins exist and cannot be read.
+    pub fn read(&self) -> Result<Option<Reading>, FirewallError> {
+        let mut reading = reading::read(self.pins.root(), self.wanted.names())?;
+        for interface in reading.iter_mut().flat_map(|reading| &mut reading.interfaces) {
+            interface.trouble = self.guards.trouble(&interface.name);
         }
-        let next = policy(&self.maps.admission()?);
-        self.maps.apply(&next)
+        Ok(reading)
     }
 
     /// The peers map, for whoever learns who authenticated.
@@ -174,29 +162,26 @@ impl Firewall {
         PinnedPeers::open(&self.pins)
     }
 
-    /// Readers of what the programs log, one for each interface; none while the log is off.
+    /// Readers of what the programs log, for those that have none yet; none while the log is off.
     ///
     /// # Errors
     /// A program's log buffer cannot be opened.
     pub fn loggers(&mut self) -> io::Result<Vec<EbpfLogger<&'static dyn log::Log>>> {
-        match self.log {
-            PacketLog::Off => Ok(Vec::new()),
-            PacketLog::Debug => self
-                .programs
-                .iter_mut()
-                .map(|program| EbpfLogger::init(program).map_err(io::Error::other))
-                .collect(),
-        }
+        self.guards.loggers().map_err(io::Error::other)
     }
 }
 
-/// What the pinned maps and links say, whether or not a daemon runs. `None` where nothing is
-/// pinned.
+/// What the pinned maps and links say, whether or not a daemon runs, about the interfaces that are
+/// pinned or in `config`. `None` where nothing is pinned.
 ///
 /// # Errors
 /// Pins exist and cannot be read.
-pub fn read(pins: &Path) -> Result<Option<Reading>, FirewallError> {
-    reading::read(pins)
+pub fn read(pins: &Path, config: Option<&Interfaces>) -> Result<Option<Reading>, FirewallError> {
+    let names = match config {
+        Some(Interfaces::Named(names)) => names.clone(),
+        Some(Interfaces::Auto) | None => Vec::new(),
+    };
+    reading::read(pins, names)
 }
 
 /// Detaches the program from every interface and removes every pin of ours, of any layout version.
@@ -215,42 +200,4 @@ pub fn unload(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
 pub fn retire(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
     let _owned = Pins::open(pins)?;
     unload::unload(pins)
-}
-
-fn abandon(pins: &Pins) {
-    if let Err(error) = unload::unload(pins.root()) {
-        tracing::error!("cannot take down what a failed start has left: {error}");
-    }
-}
-
-/// The interfaces to guard. Under `auto` also those that are guarded already: a default route may
-/// be away for a moment, and the port must not open then.
-fn wanted(
-    config: &Interfaces,
-    guarded: &[pins::Link],
-) -> Result<Vec<interfaces::Interface>, FirewallError> {
-    let all = interfaces::list().map_err(FirewallError::Netlink)?;
-    let names = match config {
-        Interfaces::Named(names) => names.clone(),
-        Interfaces::Auto => {
-            let routed = interfaces::with_default_route(&all).map_err(FirewallError::Netlink)?;
-            let kept = |name: &&String| guarded.iter().any(|link| link.interface == **name);
-            let names = all.iter().map(|interface| &interface.name);
-            names.filter(|name| routed.contains(name) || kept(name)).cloned().collect()
-        }
-    };
-    if names.is_empty() {
-        return Err(FirewallError::NoDefaultRoute);
-    }
-    let find = |name: &String| match all.iter().find(|interface| interface.name == *name) {
-        None => Err(FirewallError::UnknownInterface {
-            name: name.clone(),
-            known: all.iter().map(|interface| interface.name.clone()).collect(),
-        }),
-        Some(interface) if !interface.ethernet => {
-            Err(FirewallError::NotEthernet { name: name.clone() })
-        }
-        Some(interface) => Ok(interface.clone()),
-    };
-    names.iter().map(find).collect()
 }

@@ -22,6 +22,8 @@ use super::error::FirewallError;
 /// BPF_FS_MAGIC, from the kernel's magic.h.
 pub(super) const BPFFS: i64 = 0xcafe_4a11;
 pub(super) const LINK: &str = "link-";
+/// How the directory of a layout ends while it is unloaded.
+pub(super) const LEAVING: &str = "-leaving";
 
 /// The directory of this build's layout version.
 #[derive(Clone, Debug)]
@@ -51,6 +53,19 @@ impl AttachMode {
             Self::Native => "native",
             Self::Generic => "generic",
         }
+    }
+}
+
+impl Link {
+    /// The link whose pin has this name.
+    pub(super) fn named(pin: &str) -> Option<Self> {
+        let (mode, interface) = pin.strip_prefix(LINK)?.split_once('-')?;
+        let mode = match mode {
+            "native" => AttachMode::Native,
+            "generic" => AttachMode::Generic,
+            _ => return None,
+        };
+        Some(Self { mode, interface: interface.replace(':', ".") })
     }
 }
 
@@ -114,7 +129,9 @@ impl Pins {
     }
 
     pub(super) fn link(&self, link: &Link) -> PathBuf {
-        self.directory().join(format!("{LINK}{}-{}", link.mode.name(), link.interface))
+        // A bpffs takes no dot in a name, and no interface has a colon in its own.
+        let interface = link.interface.replace('.', ":");
+        self.directory().join(format!("{LINK}{}-{interface}", link.mode.name()))
     }
 
     /// Whether any map is pinned.
@@ -125,16 +142,7 @@ impl Pins {
 
     /// The pinned links.
     pub(super) fn links(&self) -> Result<Vec<Link>, FirewallError> {
-        let link = |name: String| {
-            let (mode, interface) = name.strip_prefix(LINK)?.split_once('-')?;
-            let mode = match mode {
-                "native" => AttachMode::Native,
-                "generic" => AttachMode::Generic,
-                _ => return None,
-            };
-            Some(Link { mode, interface: interface.to_owned() })
-        };
-        Ok(entries(&self.directory())?.into_iter().filter_map(link).collect())
+        Ok(entries(&self.directory())?.iter().filter_map(|name| Link::named(name)).collect())
     }
 
     /// Removes the pin of `link`. Where nobody else holds it the program leaves the interface, soon
@@ -142,6 +150,14 @@ impl Pins {
     pub(super) fn detach(&self, link: &Link) -> Result<(), FirewallError> {
         let path = self.link(link);
         fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))
+    }
+
+    /// Names the pin of `link` after the interface that it is on by now.
+    pub(super) fn rename(&self, link: &Link, interface: &str) -> Result<Link, FirewallError> {
+        let renamed = Link { interface: interface.to_owned(), ..link.clone() };
+        let (from, to) = (self.link(link), self.link(&renamed));
+        fs::rename(&from, &to).map_err(|error| FirewallError::pin(from, error))?;
+        Ok(renamed)
     }
 
     /// Takes back the links that a failed start made: those of interfaces that had none before.
@@ -164,8 +180,10 @@ impl Pins {
     }
 }
 
-/// Whether a name is that of a layout's directory: `v1`, `v2`, …
+/// Whether a name is that of a layout's directory: `v1`, `v2`, …, and what an unload that was cut
+/// short has left.
 pub(super) fn is_layout(name: &str) -> bool {
+    let name = name.strip_suffix(LEAVING).unwrap_or(name);
     name.strip_prefix('v').is_some_and(|version| version.parse::<u32>().is_ok())
 }
 

@@ -1,6 +1,7 @@
 //! What the maps and links say, for status: read from the pins, so that it needs no daemon.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
 };
@@ -9,13 +10,13 @@ use aop_common::{
     Mode, Tally,
     layout::{Counter, Peer, PeerKey},
 };
-use aya::programs::links::{FdLink, PinnedLink};
 
 use super::{
+    attach::{self, Owner},
     error::FirewallError,
     interfaces::{self, Interface},
     maps::Maps,
-    pins::{Link, Pins},
+    pins::Pins,
 };
 use crate::prefixes::Admission;
 
@@ -41,10 +42,23 @@ pub struct Reading {
 pub struct InterfaceReading {
     /// Its name.
     pub name: String,
-    /// `native` or `generic`.
-    pub attach: &'static str,
-    /// Whether the pinned link's program is the one that the interface runs.
-    pub attached: bool,
+    /// How it stands.
+    pub state: State,
+    /// Why it is not guarded, where a daemon knows.
+    pub trouble: Option<String>,
+}
+
+/// How an interface that should be guarded stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The packet program runs on it, `native` or `generic`.
+    Attached(&'static str),
+    /// It does not exist.
+    Missing,
+    /// It runs another XDP program, this one.
+    Foreign(String),
+    /// It runs no XDP program.
+    Detached,
 }
 
 /// A counter.
@@ -69,34 +83,41 @@ pub struct PeerReading {
     pub facts: Peer,
 }
 
-pub(super) fn read(root: &Path) -> Result<Option<Reading>, FirewallError> {
+/// Reads the pins below `root`, and how the interfaces stand that are pinned or among `names`.
+pub(super) fn read(root: &Path, names: Vec<String>) -> Result<Option<Reading>, FirewallError> {
     let Some(pins) = Pins::existing(root)? else { return Ok(None) };
     let maps = Maps::pinned(&pins)?;
     let settings = maps.settings()?;
     let here = interfaces::list().map_err(FirewallError::Netlink)?;
     let mut peers: Vec<PeerReading> = maps.peers.iter().flatten().map(peer).collect();
     peers.sort_by_key(|peer| (std::cmp::Reverse(peer.facts.last_seen), peer.address));
+    let pinned = pins.links()?.into_iter().map(|link| link.interface);
+    let names: BTreeSet<String> = names.into_iter().chain(pinned).collect();
+    let interface = |name: String| interface(name, &pins, &here);
     Ok(Some(Reading {
         mode: settings.mode(),
         generation: settings.generation,
         admission: maps.admission()?,
-        interfaces: pins.links()?.iter().map(|link| interface(link, &pins, &here)).collect(),
+        interfaces: names.into_iter().map(interface).collect::<Result<_, _>>()?,
         verdicts: verdicts(&maps)?,
         peers,
     }))
 }
 
-fn interface(link: &Link, pins: &Pins, here: &[Interface]) -> InterfaceReading {
-    let runs = here.iter().find(|found| found.name == link.interface).and_then(|it| it.program);
-    let pinned = PinnedLink::from_pin(pins.link(link))
-        .ok()
-        .and_then(|pinned| FdLink::from(pinned).info().ok())
-        .map(|info| info.program_id());
-    InterfaceReading {
-        name: link.interface.clone(),
-        attach: link.mode.name(),
-        attached: runs.is_some() && runs == pinned,
-    }
+fn interface(
+    name: String,
+    pins: &Pins,
+    here: &[Interface],
+) -> Result<InterfaceReading, FirewallError> {
+    let state = match here.iter().find(|interface| interface.name == name) {
+        None => State::Missing,
+        Some(interface) => match attach::owner(interface, pins)? {
+            Owner::Ours(link) => State::Attached(link.mode.name()),
+            Owner::Foreign(program) => State::Foreign(program),
+            Owner::Nobody => State::Detached,
+        },
+    };
+    Ok(InterfaceReading { name, state, trouble: None })
 }
 
 fn verdicts(maps: &Maps) -> Result<Vec<VerdictReading>, FirewallError> {

@@ -1,13 +1,16 @@
 //! Taking the firewall down: every pin of ours, of any layout version, and nothing else.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use aya::programs::links::PinnedLink;
 use rustix::{fs::statfs, io::Errno};
 
 use super::{
     error::FirewallError,
-    pins::{BPFFS, LINK, entries, is_layout},
+    pins::{BPFFS, LEAVING, LINK, Link, entries, is_layout},
 };
 
 /// Removes the pins below `root`, links first, and `root` itself where nothing else is in it.
@@ -22,21 +25,25 @@ pub(super) fn unload(root: &Path) -> Result<Option<Vec<String>>, FirewallError> 
     let layouts: Vec<String> = entries(root)?.into_iter().filter(|name| is_layout(name)).collect();
     let mut interfaces = Vec::new();
     for layout in &layouts {
-        interfaces.extend(remove(&root.join(layout))?);
+        interfaces.extend(remove(root, layout)?);
     }
     match fs::remove_dir(root) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+        // One that somebody prepared for this user, above which the user may change nothing.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
         removed => removed.map_err(|error| FirewallError::pin(root, error))?,
     }
     Ok((!layouts.is_empty()).then_some(interfaces))
 }
 
-fn remove(directory: &Path) -> Result<Vec<String>, FirewallError> {
+fn remove(root: &Path, layout: &str) -> Result<Vec<String>, FirewallError> {
+    let directory = root.join(layout);
     let (links, maps): (Vec<_>, Vec<_>) =
-        entries(directory)?.into_iter().partition(|name| name.starts_with(LINK));
+        entries(&directory)?.into_iter().partition(|name| name.starts_with(LINK));
     if let Some(foreign) = maps.iter().find(|name| !is_map(name)) {
         return Err(FirewallError::ForeignPin(directory.join(foreign)));
     }
+    let directory = aside(root, layout)?;
     for name in links.iter().chain(&maps) {
         let path = directory.join(name);
         // Held open over the removal, so that the kernel detaches before this returns.
@@ -44,8 +51,20 @@ fn remove(directory: &Path) -> Result<Vec<String>, FirewallError> {
         fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))?;
         drop(held);
     }
-    fs::remove_dir(directory).map_err(|error| FirewallError::pin(directory, error))?;
-    Ok(links.iter().filter_map(|name| Some(name.splitn(3, '-').nth(2)?.to_owned())).collect())
+    fs::remove_dir(&directory).map_err(|error| FirewallError::pin(directory, error))?;
+    Ok(links.iter().filter_map(|name| Some(Link::named(name)?.interface)).collect())
+}
+
+/// Moves a layout's directory aside in one step, so that a running daemon sees that all was taken
+/// down, and does not attach a link again that it believes lost.
+fn aside(root: &Path, layout: &str) -> Result<PathBuf, FirewallError> {
+    let from = root.join(layout);
+    if layout.ends_with(LEAVING) {
+        return Ok(from);
+    }
+    let to = root.join(format!("{layout}{LEAVING}"));
+    fs::rename(&from, &to).map_err(|error| FirewallError::pin(from, error))?;
+    Ok(to)
 }
 
 /// Whether a name is written as those of our maps are, in every layout.

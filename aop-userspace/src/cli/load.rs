@@ -1,0 +1,27 @@
+//! `aop load`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{ConfigFile, log, print};
+use crate::daemon::{self, Loaded};
+
+#[derive(Args)]
+pub(super) struct Load {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    log: log::Log,
+}
+
+impl Load {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        self.log.start(&[])?;
+        match daemon::load(&self.file.config)? {
+            Loaded::Firewall => {}
+            Loaded::Nothing => print("nothing to load: firewall.mode is \"off\"\n")?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

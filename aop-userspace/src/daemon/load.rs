@@ -1,0 +1,44 @@
+//! The firewall alone, for boot: before the network is up, and without it.
+
+use std::path::Path;
+
+use super::{DaemonError, reload};
+use crate::{
+    config::Config,
+    control::InstanceLock,
+    firewall::{Absent, Firewall, PacketLog, Setting},
+    prefixes,
+};
+
+/// What was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// The firewall stands on the interfaces that there are.
+    Firewall,
+    /// The configuration wants none.
+    Nothing,
+}
+
+/// Applies the firewall's part of the configuration in `file` and leaves it attached. Interfaces
+/// that do not exist yet are skipped with a warning. Certificates are not read: the guard must not
+/// wait for them.
+///
+/// # Errors
+/// The configuration or prefix list is bad, the firewall cannot be started, a daemon runs.
+pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
+    let Config { fixed, live, .. } = Config::load(file)?;
+    let Some(firewall) = &fixed.firewall else { return Ok(Loaded::Nothing) };
+    let prefixes = prefixes::load(&live.prefixes, &live.extra)?;
+    let _lock = InstanceLock::take(&fixed.paths.runtime)?;
+    let setting = Setting {
+        interfaces: &live.interfaces,
+        attach: firewall.attach,
+        pins: &fixed.paths.pins,
+        log: PacketLog::Off,
+        absent: Absent::Skipped,
+    };
+    Firewall::start(setting, |found| {
+        reload::policy(&reload::next_admission(found, &prefixes, &live), &live)
+    })?;
+    Ok(Loaded::Firewall)
+}

@@ -1,0 +1,68 @@
+//! Others who have a say about the interface: another program, and the operator.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use aop_tests::{Config, wait};
+use nix::sys::signal::Signal;
+
+use super::{A_SECOND, becomes, pinned, strangers_meet_silence, warned};
+use crate::stage::{SOON, is_guarded, on_stage};
+
+#[test]
+fn another_program_is_named_left_alone_and_followed_when_it_leaves() {
+    on_stage(|stage| {
+        strangers_meet_silence(stage)?;
+        let drops = stage.daemon.status()?.dropped_on("eth0")?;
+        // Another instance stands for the other program: aop knows its own by the pins alone.
+        let other = Config {
+            pins: stage.world.bpffs().join("other"),
+            runtime: stage.world.dir().join("run-other"),
+            mode: "observe",
+            ..stage.config.clone()
+        };
+        let file = stage.world.dir().join("other.toml");
+        fs::write(&file, other.text())?;
+        let verb = |verb| -> Result<()> {
+            let done = stage.daemon.verb_with(&[verb], &file)?;
+            ensure!(done.code == 0, "{done:?}");
+            Ok(())
+        };
+        stage.daemon.signal(Signal::SIGSTOP)?;
+        for pin in pinned(stage, "eth0")? {
+            fs::remove_file(pin)?;
+        }
+        let taken = wait::until("our program leaves", SOON, || {
+            is_guarded(&stage.world).ok().filter(|guarded| !guarded)
+        });
+        taken.and_then(|_| verb("load"))?;
+        stage.daemon.signal(Signal::SIGCONT)?;
+        let foreign = becomes(&stage.daemon, "eth0", "foreign")?;
+        ensure!(!foreign.enforcing && foreign.attach.is_none(), "{foreign:?}");
+        warned(&stage.daemon.status()?, &["eth0", "another XDP program", "that of an aop", "id "])?;
+        std::thread::sleep(Duration::from_millis(2500));
+        becomes(&stage.daemon, "eth0", "foreign")?;
+        let told = stage.daemon.log().matches("another XDP program").count();
+        ensure!(told == 1, "told {told} times: {}", stage.daemon.log());
+
+        verb("unload")?;
+        becomes(&stage.daemon, "eth0", "attached")?;
+        ensure!(stage.daemon.status()?.dropped_on("eth0")? >= drops);
+        strangers_meet_silence(stage)
+    });
+}
+
+#[test]
+fn what_the_operator_unloads_stays_unloaded() {
+    on_stage(|stage| {
+        strangers_meet_silence(stage)?;
+        let unload = stage.daemon.verb(&["unload"])?;
+        ensure!(unload.code == 0, "{unload:?}");
+        std::thread::sleep(A_SECOND);
+        ensure!(!is_guarded(&stage.world)? && !stage.config.pins.exists());
+        warned(&stage.daemon.status()?, &["unloaded", "restart aop"])?;
+        stage.daemon.run()?;
+        strangers_meet_silence(stage)
+    });
+}
