@@ -10,6 +10,7 @@
 
 mod check;
 mod drops;
+mod prefixes;
 mod run;
 mod screen;
 mod status;
@@ -43,6 +44,8 @@ enum Command {
     Status(status::StatusCommand),
     /// Show dropped packets as they come; the counters in status have them all
     Drops(drops::DropsCommand),
+    /// Show, compare and refresh the prefix list
+    Prefixes(prefixes::Prefixes),
     /// Detach the firewall from every interface and remove its pinned maps
     Unload(unload::Unload),
 }
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Drops(command) => command.run(),
+        Command::Prefixes(command) => command.run(),
         Command::Unload(command) => command.run(),
     };
     answer.unwrap_or_else(|error| {

@@ -4,13 +4,18 @@
 //! way leaves nothing behind. SIGHUP reloads, SIGTERM and SIGINT drain. The firewall is never
 //! taken down on the way out.
 
+mod answers;
 mod error;
 mod gate;
+mod in_force;
 mod packet_log;
 mod peers;
 mod prepare;
+mod refresh;
 mod reload;
+mod schedule;
 mod status;
+mod watch;
 
 use std::{
     path::Path,
@@ -20,6 +25,7 @@ use std::{
 
 pub use error::DaemonError;
 use gate::AddressGate;
+pub(crate) use in_force::InForce;
 use ipnet::IpNet;
 use peers::Peers;
 pub use prepare::{Prepared, prepare};
@@ -29,9 +35,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Config, Fixed},
-    control::{ControlSocket, InstanceLock},
+    control::{Answers, ControlSocket, InstanceLock},
     firewall::{self, Firewall, FirewallError, PacketLog},
-    prefixes::Admission,
+    prefixes::{Admission, Held},
     terminator::{self, Bound, Drained, Listener, Service},
 };
 
@@ -50,6 +56,9 @@ pub(crate) struct Daemon {
     pub(crate) firewall: Option<Mutex<Firewall>>,
     pub(crate) gate: Arc<AddressGate>,
     pub(crate) service: Service,
+    pub(crate) in_force: Mutex<InForce>,
+    /// Held by the one refresh that is under way.
+    pub(crate) refreshing: Mutex<()>,
     pub(crate) facts: status::LiveFacts,
     pub(crate) started: Instant,
 }
@@ -68,9 +77,9 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     let stop = CancellationToken::new();
     let socket = ControlSocket::bind(&prepared.config.fixed.paths.runtime)?;
     let daemon = Arc::new(start(prepared, log, &tasks, &stop)?);
-    let status = Arc::clone(&daemon);
-    let status = Arc::new(move || status.status());
-    tasks.spawn(socket.serve(status, tasks.clone(), stop.clone()));
+    let answers = Arc::clone(&daemon) as Arc<dyn Answers>;
+    tasks.spawn(socket.serve(answers, tasks.clone(), stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
     tracing::info!(
         listeners = daemon.fixed.listeners.len(),
         firewall = daemon.firewall.is_some(),
@@ -81,6 +90,7 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     }
     let ended = daemon.drain(&mut signals, file).await;
     stop.cancel();
+    daemon.close();
     tasks.close();
     tasks.wait().await;
     Ok(ended)
@@ -92,10 +102,10 @@ fn start(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<Daemon, DaemonError> {
-    let Prepared { config, prefixes, sites, warnings } = prepared;
+    let Prepared { config, found, prefixes, sites, warnings } = prepared;
     let connections = affordable(config.fixed.connections);
     let bound = terminator::bind(&config.fixed.listeners)?;
-    let (mut firewall, admission) = guard(&config, &prefixes, log)?;
+    let (mut firewall, admission) = guard(&config, &found.held, &prefixes, log)?;
     let (peers, listeners) = match equip(firewall.as_mut(), bound, tasks, stop) {
         Ok(equipped) => equipped,
         Err(error) => {
@@ -117,6 +127,8 @@ fn start(
         firewall: firewall.map(Mutex::new),
         gate,
         service,
+        in_force: Mutex::new(InForce::new(config.live, found)),
+        refreshing: Mutex::default(),
         started: Instant::now(),
     })
 }
@@ -124,6 +136,7 @@ fn start(
 /// Raises the firewall, if one is wanted. Who is admitted stands either way.
 fn guard(
     config: &Config,
+    held: &Held,
     prefixes: &[IpNet],
     log: PacketLog,
 ) -> Result<(Option<Firewall>, Admission), DaemonError> {
@@ -131,10 +144,10 @@ fn guard(
     let mut admission = Admission::default();
     let Some(wanted) = &config.fixed.firewall else {
         retire_leftovers(pins)?;
-        return Ok((None, reload::next_admission(&admission, prefixes, &config.live)));
+        return Ok((None, reload::next_admission(&admission, held, prefixes, &config.live)));
     };
-    let firewall = Firewall::start(wanted, pins, log, |found| {
-        admission = reload::next_admission(found, prefixes, &config.live);
+    let firewall = Firewall::start(wanted, pins, log, |before| {
+        admission = reload::next_admission(before, held, prefixes, &config.live);
         reload::policy(&admission, &config.live)
     })?;
     Ok((Some(firewall), admission))
