@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Daemon, schedule, watch::Watch};
+use super::{Daemon, list_file::Watch, schedule};
 use crate::{
     config::Live,
     control::Prefixes,

@@ -8,6 +8,7 @@ mod answers;
 mod error;
 mod gate;
 mod in_force;
+mod list_file;
 mod packet_log;
 mod peers;
 mod prepare;
@@ -15,7 +16,6 @@ mod refresh;
 mod reload;
 mod schedule;
 mod status;
-mod watch;
 
 use std::{
     path::Path,

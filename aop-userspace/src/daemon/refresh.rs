@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Daemon,
     error::RefreshError,
-    watch::{self, Seen},
+    list_file::{self, Seen},
 };
 use crate::{
     config::PrefixSource,
@@ -51,7 +51,7 @@ impl Daemon {
         let source = self.in_force().live.prefixes.clone();
         let due = match &source {
             PrefixSource::File(path) => {
-                let now = watch::look(path);
+                let now = list_file::look(path);
                 let mut in_force = self.in_force();
                 match in_force.course.watch.judge(now) {
                     Seen::Changed => true,
