@@ -13,7 +13,7 @@ use aop_common::{
     layout::Ports,
 };
 use aop_userspace::{
-    config::{PrefixSource, Udp},
+    config::Udp,
     firewall::{PacketLog, Policy, Trial},
     prefixes::{self, Admission},
 };
@@ -70,7 +70,7 @@ fn main() {
 fn policy(port: u16) -> Policy {
     let mut ports = Ports::NONE;
     ports.insert(port);
-    let list = prefixes::load(&PrefixSource::Cloudflare, &[]).unwrap();
+    let list = prefixes::snapshot().list.prefixes().to_vec();
     let admission = Admission::default().followed_by(&list, Duration::ZERO, 0);
     Policy { mode: Mode::Enforce, ports, admission, udp: Udp::Pass, probation: 0, budget: 0 }
 }

@@ -43,3 +43,15 @@ pub fn list_without_edge() -> String {
     let kept = PREFIXES.into_iter().filter(|prefix| !EDGE_PREFIXES.contains(prefix));
     kept.map(|prefix| format!("{prefix}\n")).collect()
 }
+
+/// The list as the API gives it, with `removed` taken out and `added` put in.
+#[must_use]
+pub fn api(removed: &[&str], added: &[&str], etag: &str) -> String {
+    let kept = PREFIXES.iter().filter(|prefix| !removed.contains(prefix));
+    let all: Vec<&str> = kept.chain(added).copied().collect();
+    let (v6, v4): (Vec<&str>, Vec<&str>) = all.iter().partition(|prefix| prefix.contains(':'));
+    format!(
+        "{{\"result\":{{\"ipv4_cidrs\":{v4:?},\"ipv6_cidrs\":{v6:?},\"etag\":{etag:?}}},\
+          \"success\":true,\"errors\":[],\"messages\":[]}}"
+    )
+}

@@ -10,8 +10,12 @@ use crate::World;
 /// Where prefixes come from.
 #[derive(Clone, Debug)]
 pub enum Prefixes {
-    /// The built-in snapshot.
+    /// Cloudflare's API, and until it has answered the built-in snapshot.
     Cloudflare,
+    /// Another server in the place of that API.
+    Mirror(String),
+    /// Anybody's list.
+    Url(String),
     /// A file.
     File(PathBuf),
     /// CIDRs in the configuration itself.
@@ -50,12 +54,16 @@ pub struct Config {
     pub ports: Vec<u16>,
     /// Where prefixes come from.
     pub prefixes: Prefixes,
+    /// How often they are fetched; `off` for tests that are not about that.
+    pub refresh: &'static str,
     /// How long authenticated peers outlive a withdrawn prefix.
     pub admission_drain: &'static str,
     /// SYN a second for strangers to prove themselves.
     pub probation_syn: u32,
     /// The bpf directory.
     pub pins: PathBuf,
+    /// What outlives a restart.
+    pub state: PathBuf,
     /// The run-time directory.
     pub runtime: PathBuf,
     /// How many connections at once.
@@ -82,9 +90,11 @@ impl Config {
             extra: Vec::new(),
             ports: Vec::new(),
             prefixes: Prefixes::Cloudflare,
+            refresh: "off",
             admission_drain: "1h",
             probation_syn: 0,
             pins: world.bpffs().join("aop"),
+            state: world.dir().join("state"),
             runtime: world.dir().join("run"),
             connections: 1000,
             deadline: "10s",
@@ -113,13 +123,18 @@ impl Config {
         }
         text += &match &self.prefixes {
             Prefixes::Cloudflare => String::from("\n[prefixes]\nsource = \"cloudflare\"\n"),
+            Prefixes::Mirror(url) => {
+                format!("\n[prefixes]\nsource = \"cloudflare\"\nurl = {url:?}\n")
+            }
+            Prefixes::Url(url) => format!("\n[prefixes]\nsource = {url:?}\n"),
             Prefixes::File(path) => format!("\n[prefixes]\nsource = {path:?}\n"),
             Prefixes::List(cidrs) => format!("\n[prefixes]\nsource = {cidrs:?}\n"),
         };
+        text += &format!("refresh = {:?}\n", self.refresh);
         text += &format!("\n[admission]\ndrain = {:?}\n", self.admission_drain);
         text += &format!("probation_syn = {}\n", self.probation_syn);
-        let (pins, runtime) = (&self.pins, &self.runtime);
-        text += &format!("\n[paths]\npins = {pins:?}\nruntime = {runtime:?}\n");
+        let (pins, state, runtime) = (&self.pins, &self.state, &self.runtime);
+        text += &format!("\n[paths]\npins = {pins:?}\nstate = {state:?}\nruntime = {runtime:?}\n");
         text += &format!("\n[limits]\nconnections = {}\n", self.connections);
         text += &format!("deadline = {:?}\ndrain = {:?}\n", self.deadline, self.drain);
         if !self.bind.is_empty() {

@@ -15,6 +15,9 @@ use crate::{Child, Config, Place, Status, World, wait};
 /// How long a start, a reload or a short command may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A verb that makes the daemon fetch takes as long as a fetch may.
+const VERB_PATIENCE: Duration = Duration::from_secs(30);
+
 /// The aop of a world's origin: its configuration, and its process while there is one.
 #[derive(Debug)]
 pub struct Daemon {
@@ -173,7 +176,7 @@ impl Daemon {
     pub fn verb_with(&self, verb: &[&str], config: &Path) -> Result<Finished> {
         let mut command = self.place.command(&self.binary);
         command.args(verb).arg("--config").arg(config);
-        child::finish(command, &[], PATIENCE)
+        child::finish(command, &[], VERB_PATIENCE)
     }
 
     /// What `aop status --json` says.

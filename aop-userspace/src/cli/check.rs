@@ -15,7 +15,8 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let Prepared { config, prefixes, warnings, .. } = prepare(&self.file.config)?;
+        let Prepared { config, found, prefixes, mut warnings, .. } = prepare(&self.file.config)?;
+        warnings.extend(found.trouble.map(|trouble| trouble.to_string()));
         let mut text = String::new();
         for warning in &warnings {
             writeln!(text, "warning: {warning}")?;

@@ -13,6 +13,7 @@ mod drops;
 mod explain;
 mod load;
 mod log;
+mod prefixes;
 mod prove;
 mod run;
 mod screen;
@@ -53,6 +54,8 @@ enum Command {
     Explain(explain::Explain),
     /// Run every shape of the packet table through the firewall in force; changes nothing
     Prove(prove::Prove),
+    /// Show, compare and refresh the prefix list
+    Prefixes(prefixes::Prefixes),
     /// Detach the firewall from every interface and remove its pinned maps
     Unload(unload::Unload),
 }
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Drops(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),
+        Command::Prefixes(command) => command.run(),
         Command::Unload(command) => command.run(),
     };
     answer.unwrap_or_else(|error| {

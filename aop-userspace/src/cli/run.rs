@@ -42,7 +42,10 @@ impl Run {
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
-        match runtime.block_on(daemon::run(&self.file.config, packets))? {
+        let ended = runtime.block_on(daemon::run(&self.file.config, packets));
+        // A fetch that hangs is not waited for.
+        runtime.shutdown_background();
+        match ended? {
             Ended::Drained => Ok(ExitCode::SUCCESS),
             Ended::Cut(_) => Ok(ExitCode::from(CUT)),
         }

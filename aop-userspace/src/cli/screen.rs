@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use jiff::Timestamp;
 
-use crate::control::{Interface, Status};
+use crate::control::{Interface, Prefixes, Status};
 
 /// Peers and identities that the screen shows; JSON has them all.
 const SHOWN: usize = 8;
@@ -53,7 +53,7 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
     }
     lines.push(String::new());
     lines.extend(interfaces(status, paint));
-    lines.push(prefixes(status));
+    lines.extend(prefixes(&status.prefixes));
     lines.extend(section("packets", paint, verdicts(status)));
     lines.extend(section("handshakes", paint, handshakes(status)));
     let more = |total: usize| match total > SHOWN {
@@ -98,18 +98,30 @@ fn interfaces(status: &Status, paint: Paint) -> Vec<String> {
         .collect()
 }
 
-fn prefixes(status: &Status) -> String {
-    let prefixes = &status.prefixes;
+/// The list in a line, and in a second one what is wrong with it.
+pub(super) fn prefixes(prefixes: &Prefixes) -> Vec<String> {
     let source = prefixes.source.as_deref().unwrap_or("the maps");
-    let age = prefixes.age_seconds.map_or(String::new(), |age| format!(", read {} ago", span(age)));
+    let origin = match prefixes.origin.as_deref() {
+        Some(origin @ ("snapshot" | "stored" | "nowhere")) => format!(" ({origin})"),
+        Some(_) | None => String::new(),
+    };
+    let age =
+        prefixes.age_seconds.map_or(String::new(), |age| format!(", confirmed {} ago", span(age)));
     let draining = match prefixes.draining {
         0 => String::new(),
         draining => format!(", {draining} draining"),
     };
-    format!(
-        "prefixes: {} IPv4 and {} IPv6 from {source}{age}{draining}, generation {}",
+    let mut lines = vec![format!(
+        "prefixes: {} IPv4 and {} IPv6 from {source}{origin}{age}{draining}, generation {}",
         prefixes.v4, prefixes.v6, prefixes.generation
-    )
+    )];
+    if let Some(error) = &prefixes.last_error {
+        lines.push(format!("  last refresh refused: {error}"));
+    }
+    if let Some(next) = prefixes.next_refresh_seconds {
+        lines.push(format!("  next refresh in {}", span(next)));
+    }
+    lines
 }
 
 fn section(title: &str, paint: Paint, rows: Vec<String>) -> Vec<String> {
@@ -183,7 +195,7 @@ fn since(moment: Timestamp) -> String {
 }
 
 /// A number of seconds in its largest two units.
-fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ConfigFile, json, print, screen};
 use crate::{
     config::{Config, Paths},
-    control::{self, AskError, Status, from_firewall},
+    control::{self, AskError, Request, Status, from_firewall},
     firewall,
 };
 
@@ -23,7 +23,7 @@ pub(super) struct StatusCommand {
 impl StatusCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let paths = Config::paths(&self.file.config)?;
-        let status = match control::ask(&paths.runtime) {
+        let status = match control::ask(&paths.runtime, Request::Status) {
             Ok(status) => status,
             Err(AskError::NotRunning(_)) => without_daemon(&self.file.config, &paths)?,
             Err(error) => return Err(error.into()),

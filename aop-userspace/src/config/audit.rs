@@ -35,6 +35,13 @@ pub fn audit(config: &Config) -> Vec<Warning> {
     if live.prefixes == PrefixSource::Inline(Vec::new()) && live.extra.is_empty() {
         warn("no prefix is admitted: nobody can reach a guarded port".into());
     }
+    if live.prefixes.url().is_some() && live.refresh.is_none() {
+        warn(
+            "prefixes.refresh is off: a prefix that the source adds is dropped until somebody runs \
+              `aop prefixes refresh`"
+                .into(),
+        );
+    }
     if fixed.firewall.is_some() {
         for listener in &fixed.listeners {
             if !live.ports.contains(listener.port()) {

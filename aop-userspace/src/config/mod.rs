@@ -7,6 +7,8 @@
 mod audit;
 mod error;
 mod host;
+mod list_url;
+mod prefixes;
 mod raw;
 mod read;
 mod upstream;
@@ -22,6 +24,8 @@ pub use audit::{Warning, audit};
 pub use error::ConfigError;
 pub use host::{Host, HostPattern};
 use ipnet::IpNet;
+pub use list_url::ListUrl;
+pub use prefixes::PrefixSource;
 pub use upstream::{ProxyProtocol, Upstream};
 
 /// A whole configuration.
@@ -80,6 +84,8 @@ pub enum Attach {
 pub struct Paths {
     /// Pinned maps and links, on a bpffs.
     pub pins: PathBuf,
+    /// What must outlive a restart: the last good prefix list.
+    pub state: PathBuf,
     /// The control socket.
     pub runtime: PathBuf,
 }
@@ -95,6 +101,8 @@ pub struct Live {
     pub ports: Ports,
     /// Where the admitted prefixes come from.
     pub prefixes: PrefixSource,
+    /// How often they are fetched anew; `None` is never.
+    pub refresh: Option<Duration>,
     /// Prefixes admitted beside them.
     pub extra: Vec<IpNet>,
     /// What becomes of UDP to a guarded port.
@@ -123,17 +131,6 @@ pub enum Udp {
     Pass,
     /// It is dropped, whoever sends it.
     Drop,
-}
-
-/// Where the admitted prefixes come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PrefixSource {
-    /// The built-in snapshot of Cloudflare's list.
-    Cloudflare,
-    /// A file with a CIDR a line.
-    File(PathBuf),
-    /// The configuration itself.
-    Inline(Vec<IpNet>),
 }
 
 /// One site: the hosts it answers for, who may connect, and where they get to.

@@ -74,8 +74,11 @@ pub(super) enum RawAttach {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPrefixes {
-    /// A name, a path, or a list of CIDRs.
+    /// A name, a URL, a path, or a list of CIDRs.
     pub(super) source: Option<Spanned<toml::Value>>,
+    pub(super) refresh: Option<Spanned<String>>,
+    pub(super) url: Option<Spanned<String>>,
+    pub(super) networks: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -93,6 +96,7 @@ pub(super) struct RawAdmission {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPaths {
     pub(super) pins: Option<String>,
+    pub(super) state: Option<String>,
     pub(super) runtime: Option<String>,
 }
 

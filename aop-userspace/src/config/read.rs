@@ -16,7 +16,7 @@ use toml::Spanned;
 
 use super::{
     Attach, ClientCa, Config, ConfigError, FirewallConfig, Fixed, HostPattern, Interfaces, Live,
-    Paths, PrefixSource, ProxyProtocol, SiteConfig, Udp,
+    Paths, ProxyProtocol, SiteConfig, Udp, prefixes as list,
     raw::{RawAttach, RawConfig, RawFirewall, RawMode, RawPaths, RawSite, RawUdp},
 };
 use crate::prefixes;
@@ -28,15 +28,18 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn error(&self, span: Range<usize>, message: impl Into<String>) -> ConfigError {
+    pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) -> ConfigError {
         ConfigError::at(self.file, self.text, span, message.into())
     }
 
-    fn parse<T: FromStr<Err = String>>(&self, text: &Spanned<String>) -> Result<T, ConfigError> {
+    pub(super) fn parse<T: FromStr<Err = String>>(
+        &self,
+        text: &Spanned<String>,
+    ) -> Result<T, ConfigError> {
         text.get_ref().parse().map_err(|message: String| self.error(text.span(), message))
     }
 
-    fn path(&self, text: &str) -> PathBuf {
+    pub(super) fn path(&self, text: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(text)
     }
 }
@@ -90,7 +93,8 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
                 RawMode::Enforce | RawMode::Off => Mode::Enforce,
             },
             ports,
-            prefixes: prefix_source(raw.prefixes.source.as_ref(), place)?,
+            prefixes: list::source(&raw.prefixes, place)?,
+            refresh: list::refresh(raw.prefixes.refresh.as_ref(), place)?,
             extra: cidrs(&raw.firewall.extra, place)?,
             udp: match raw.firewall.udp {
                 RawUdp::Pass => Udp::Pass,
@@ -181,6 +185,7 @@ fn ports(
 pub(super) fn paths(raw: RawPaths, place: &Place<'_>) -> Paths {
     Paths {
         pins: place.path(raw.pins.as_deref().unwrap_or("/sys/fs/bpf/aop")),
+        state: place.path(raw.state.as_deref().unwrap_or("/var/lib/aop")),
         runtime: place.path(raw.runtime.as_deref().unwrap_or("/run/aop")),
     }
 }
@@ -193,33 +198,6 @@ fn connections(raw: Option<&Spanned<usize>>, place: &Place<'_>) -> Result<usize,
     }
 }
 
-fn prefix_source(
-    raw: Option<&Spanned<toml::Value>>,
-    place: &Place<'_>,
-) -> Result<PrefixSource, ConfigError> {
-    let Some(raw) = raw else { return Ok(PrefixSource::Cloudflare) };
-    let refused = |message: String| place.error(raw.span(), message);
-    if let Some(name) = raw.get_ref().as_str() {
-        return match name {
-            "cloudflare" => Ok(PrefixSource::Cloudflare),
-            url if url.contains("://") => Err(refused(format!(
-                "{url:?}: this version does not fetch lists. Save it to a file and name that"
-            ))),
-            path => Ok(PrefixSource::File(place.path(path))),
-        };
-    }
-    let cidr = |value: &toml::Value| {
-        let text = value
-            .as_str()
-            .ok_or_else(|| format!("a {} is not a CIDR in quotes", value.type_str()))?;
-        prefixes::parse(text)
-    };
-    let list = raw.get_ref().as_array().ok_or_else(|| {
-        refused("the source is \"cloudflare\", a path, or a list of CIDRs".to_owned())
-    })?;
-    list.iter().map(cidr).collect::<Result<_, _>>().map(PrefixSource::Inline).map_err(refused)
-}
-
 fn cidrs(raw: &[Spanned<String>], place: &Place<'_>) -> Result<Vec<IpNet>, ConfigError> {
     raw.iter()
         .map(|text| {
@@ -228,7 +206,7 @@ fn cidrs(raw: &[Spanned<String>], place: &Place<'_>) -> Result<Vec<IpNet>, Confi
         .collect()
 }
 
-fn duration(
+pub(super) fn duration(
     raw: Option<&Spanned<String>>,
     default: &str,
     place: &Place<'_>,

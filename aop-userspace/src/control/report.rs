@@ -6,10 +6,7 @@ use aop_common::{Mode, layout::site_id};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::PrefixSource,
-    firewall::{InterfaceReading, PeerReading, Reading, State},
-};
+use crate::firewall::{InterfaceReading, PeerReading, Reading, State};
 
 /// Peers that one document shows; the latest ones.
 pub const MAX_PEERS_SHOWN: usize = 1000;
@@ -71,16 +68,25 @@ pub struct Interface {
 /// The admitted prefixes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Prefixes {
-    /// `cloudflare`, `inline` or a path; `null` where no daemon knows.
+    /// `cloudflare`, `inline`, a URL or a path; `null` where no daemon knows.
     pub source: Option<String>,
+    /// Where the list was found: `fetched`, `stored`, `snapshot`, `file`, `inline` or `nowhere`.
+    pub origin: Option<String>,
+    /// The name that the source gives to this edition of the list.
+    pub etag: Option<String>,
     /// IPv4 prefixes, the operator's extra ones included.
     pub v4: usize,
     /// IPv6 prefixes.
     pub v6: usize,
     /// Prefixes that left the list and still admit their authenticated peers.
     pub draining: usize,
-    /// Seconds since the list was read; `null` where no daemon knows.
+    /// Seconds since the list was last confirmed by its source; `null` where no daemon knows, or
+    /// where the source has never answered.
     pub age_seconds: Option<u64>,
+    /// Seconds until the source is asked again; `null` where it is not.
+    pub next_refresh_seconds: Option<u64>,
+    /// Why the last refresh was refused; `null` where it was not.
+    pub last_error: Option<String>,
     /// Counts the lists that have been applied.
     pub generation: u32,
 }
@@ -186,7 +192,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
     let (v4, v6) = reading.admission.admitted();
     let draining = reading.admission.draining();
     let generation = reading.generation;
-    status.prefixes = Prefixes { source: None, v4, v6, draining, age_seconds: None, generation };
+    status.prefixes = Prefixes { v4, v6, draining, generation, ..Prefixes::default() };
     status.verdicts = reading
         .verdicts
         .iter()
@@ -268,14 +274,5 @@ pub(crate) fn mode_name(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",
         Mode::Observe => "observe",
-    }
-}
-
-/// How a prefix source is called in a status.
-pub(crate) fn source_name(source: &PrefixSource) -> String {
-    match source {
-        PrefixSource::Cloudflare => "cloudflare".to_owned(),
-        PrefixSource::File(path) => path.display().to_string(),
-        PrefixSource::Inline(_) => "inline".to_owned(),
     }
 }

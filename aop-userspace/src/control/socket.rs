@@ -1,4 +1,4 @@
-//! The control socket: a client sends `status` and a newline, and gets one JSON document.
+//! The control socket: a client sends a request as one line of JSON, and gets one document.
 
 use std::{
     fs,
@@ -9,17 +9,23 @@ use std::{
     time::Duration,
 };
 
+use serde::de::DeserializeOwned;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::Status;
+use super::{
+    Answers, Request,
+    request::{self, Answer, Envelope},
+};
 
 const SOCKET: &str = "control.sock";
-const REQUEST: &[u8] = b"status\n";
+/// The longest request, its newline included.
+const LONGEST: u64 = 4096;
+/// For a client to send its request and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,6 +53,14 @@ pub enum AskError {
     /// Only root or the daemon's user may ask.
     #[error("no permission to open {}; ask as root or as the user that aop runs as", .0.display())]
     Forbidden(PathBuf),
+    /// It does not do that.
+    #[error("the daemon on {} refuses: {why}", .path.display())]
+    Refused {
+        /// The socket.
+        path: PathBuf,
+        /// What it said.
+        why: String,
+    },
     /// It answered nonsense, or not in time.
     #[error("the daemon on {} gave no answer: {error}", .path.display())]
     Broken {
@@ -80,10 +94,10 @@ impl ControlSocket {
         }
     }
 
-    /// Answers with what `status` says, until `stop`. A client has five seconds.
+    /// Passes requests to `daemon`, until `stop`.
     pub async fn serve(
         self,
-        status: Arc<dyn Fn() -> Status + Send + Sync>,
+        daemon: Arc<dyn Answers>,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) {
@@ -94,10 +108,10 @@ impl ControlSocket {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let answer = answer(stream, Arc::clone(&status));
+                    let answer = answer(stream, Arc::clone(&daemon), stop.clone());
                     tasks.spawn(async move {
                         // A client that hangs or leaves is its own affair.
-                        if let Ok(Err(error)) = timeout(PATIENCE, answer).await {
+                        if let Err(error) = answer.await {
                             tracing::debug!("control: {error}");
                         }
                     });
@@ -121,26 +135,35 @@ impl Drop for ControlSocket {
 
 async fn answer(
     mut stream: UnixStream,
-    status: Arc<dyn Fn() -> Status + Send + Sync>,
+    daemon: Arc<dyn Answers>,
+    stop: CancellationToken,
 ) -> io::Result<()> {
-    let mut request = [0; REQUEST.len()];
-    stream.read_exact(&mut request).await?;
-    if request != REQUEST {
-        return stream.write_all(b"{\"error\":\"unknown request\"}\n").await;
-    }
-    // Reads maps by system calls, one for each peer.
-    let status = tokio::task::spawn_blocking(move || status()).await.map_err(io::Error::other)?;
-    let mut answer = serde_json::to_vec(&status)?;
-    answer.push(b'\n');
-    stream.write_all(&answer).await?;
-    stream.shutdown().await
+    let mut line = Vec::new();
+    let mut reader = BufReader::new(&mut stream).take(LONGEST);
+    timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await??;
+    let answer = match line.strip_suffix(b"\n").map(request::parse) {
+        // Reads maps by system calls, and may fetch.
+        Some(Ok(request)) => tokio::select! {
+            () = stop.cancelled() => Answer::refused("aop is stopping"),
+            answer = tokio::task::spawn_blocking(move || daemon.answer(request)) => {
+                answer.map_err(io::Error::other)?
+            }
+        },
+        Some(Err(why)) => Answer::refused(why),
+        None => Answer::refused(format!("a request is one line of at most {LONGEST} bytes")),
+    };
+    let written = async {
+        stream.write_all(&answer.line()?).await?;
+        stream.shutdown().await
+    };
+    timeout(PATIENCE, written).await?
 }
 
-/// Asks the daemon whose runtime directory this is.
+/// Asks the daemon whose runtime directory this is. The request says which document answers it.
 ///
 /// # Errors
-/// Nobody listens, or may be asked, or the answer makes no sense.
-pub fn ask(runtime: &Path) -> Result<Status, AskError> {
+/// Nobody listens, or may be asked, or the daemon refuses, or the answer makes no sense.
+pub fn ask<T: DeserializeOwned>(runtime: &Path, request: Request) -> Result<T, AskError> {
     let path = runtime.join(SOCKET);
     let mut stream = match Client::connect(&path) {
         Ok(stream) => stream,
@@ -155,12 +178,18 @@ pub fn ask(runtime: &Path) -> Result<Status, AskError> {
         }
         Err(error) => return Err(AskError::Broken { path, error }),
     };
-    let mut exchange = || -> io::Result<Status> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(REQUEST)?;
+    let mut exchange = || -> io::Result<Envelope<T>> {
+        stream.set_read_timeout(Some(request.patience()))?;
+        let mut line = serde_json::to_vec(&request)?;
+        line.push(b'\n');
+        stream.write_all(&line)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(serde_json::from_str(&answer)?)
     };
-    exchange().map_err(|error| AskError::Broken { path, error })
+    match exchange() {
+        Ok(Envelope::Ok(document)) => Ok(document),
+        Ok(Envelope::Error(why)) => Err(AskError::Refused { path, why }),
+        Err(error) => Err(AskError::Broken { path, error }),
+    }
 }

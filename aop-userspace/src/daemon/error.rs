@@ -47,3 +47,20 @@ pub enum DaemonError {
     #[error("the system refuses what every process may: {0}")]
     Runtime(io::Error),
 }
+
+/// Why the list in force stays.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RefreshError {
+    /// The source.
+    #[error("{0}; the list in force stays")]
+    Source(#[from] PrefixError),
+    /// The packet path.
+    #[error("the list was good but cannot be applied: firewall: {0}; the list in force stays")]
+    Firewall(#[from] FirewallError),
+    /// Another refresh is under way.
+    #[error("another refresh is under way; the list in force stays until that is done")]
+    Busy,
+    /// A reload or the end came in between.
+    #[error("prefixes.source was changed or aop is stopping: what was read is not applied")]
+    Overtaken,
+}

@@ -28,7 +28,8 @@ pub enum Loaded {
 pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     let Config { fixed, live, .. } = Config::load(file)?;
     let Some(firewall) = &fixed.firewall else { return Ok(Loaded::Nothing) };
-    let prefixes = prefixes::load(&live.prefixes, &live.extra)?;
+    let found = prefixes::at_start(&live.prefixes, &fixed.paths.state)?;
+    let prefixes = found.held.list.with(&live.extra)?;
     let _lock = InstanceLock::take(&fixed.paths.runtime)?;
     let setting = Setting {
         interfaces: &live.interfaces,
@@ -37,8 +38,9 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
         log: PacketLog::Off,
         absent: Absent::Skipped,
     };
-    Firewall::start(setting, |found| {
-        reload::policy(&reload::next_admission(found, &prefixes, &live), &live)
+    Firewall::start(setting, |before| {
+        let admission = reload::next_admission(before, &found.held, &prefixes, &live);
+        reload::policy(&admission, &live)
     })?;
     Ok(Loaded::Firewall)
 }

@@ -4,13 +4,18 @@
 //! way leaves nothing behind. SIGHUP reloads, SIGTERM and SIGINT drain. The firewall is never
 //! taken down on the way out.
 
+mod answers;
 mod error;
 mod gate;
+mod in_force;
+mod list_file;
 mod load;
 mod packet_log;
 mod peers;
 mod prepare;
+mod refresh;
 mod reload;
+mod schedule;
 mod status;
 mod watch;
 
@@ -22,6 +27,7 @@ use std::{
 
 pub use error::DaemonError;
 use gate::AddressGate;
+pub(crate) use in_force::InForce;
 use ipnet::IpNet;
 pub use load::{Loaded, load};
 use peers::Peers;
@@ -32,9 +38,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Config, Fixed},
-    control::{ControlSocket, InstanceLock},
+    control::{Answers, ControlSocket, InstanceLock},
     firewall::{self, Absent, Firewall, FirewallError, PacketLog, Setting, Watch},
-    prefixes::Admission,
+    prefixes::{Admission, Held},
     terminator::{self, Bound, Drained, Listener, Service},
 };
 
@@ -53,6 +59,9 @@ pub(crate) struct Daemon {
     pub(crate) firewall: Option<Mutex<Firewall>>,
     pub(crate) gate: Arc<AddressGate>,
     pub(crate) service: Service,
+    pub(crate) in_force: Mutex<InForce>,
+    /// Held by the one refresh that is under way.
+    pub(crate) refreshing: Mutex<()>,
     pub(crate) facts: status::LiveFacts,
     pub(crate) started: Instant,
 }
@@ -74,9 +83,9 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     let daemon = Arc::new(daemon);
     watch::follow(&daemon, watch, &tasks, &stop);
     packet_log::follow(&daemon, log, &tasks, &stop);
-    let status = Arc::clone(&daemon);
-    let status = Arc::new(move || status.status());
-    tasks.spawn(socket.serve(status, tasks.clone(), stop.clone()));
+    let answers = Arc::clone(&daemon) as Arc<dyn Answers>;
+    tasks.spawn(socket.serve(answers, tasks.clone(), stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
     tracing::info!(
         listeners = daemon.fixed.listeners.len(),
         firewall = daemon.firewall.is_some(),
@@ -87,16 +96,17 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     }
     let ended = daemon.drain(&mut signals, file).await;
     stop.cancel();
+    daemon.close();
     tasks.close();
     tasks.wait().await;
     Ok(ended)
 }
 
 fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), DaemonError> {
-    let Prepared { config, prefixes, sites, warnings } = prepared;
+    let Prepared { config, found, prefixes, sites, warnings } = prepared;
     let connections = affordable(config.fixed.connections);
     let bound = terminator::bind(&config.fixed.listeners)?;
-    let (firewall, admission) = guard(&config, &prefixes, log)?;
+    let (firewall, admission) = guard(&config, &found.held, &prefixes, log)?;
     let (peers, watch, listeners) = match equip(firewall.as_ref(), bound) {
         Ok(equipped) => equipped,
         Err(error) => {
@@ -118,6 +128,8 @@ fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), 
         firewall: firewall.map(Mutex::new),
         gate,
         service,
+        in_force: Mutex::new(InForce::new(config.live, found)),
+        refreshing: Mutex::default(),
         started: Instant::now(),
     };
     Ok((daemon, watch))
@@ -126,6 +138,7 @@ fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), 
 /// Raises the firewall, if one is wanted. Who is admitted stands either way.
 fn guard(
     config: &Config,
+    held: &Held,
     prefixes: &[IpNet],
     log: PacketLog,
 ) -> Result<(Option<Firewall>, Admission), DaemonError> {
@@ -133,7 +146,7 @@ fn guard(
     let mut admission = Admission::default();
     let Some(wanted) = &config.fixed.firewall else {
         retire_leftovers(pins)?;
-        return Ok((None, reload::next_admission(&admission, prefixes, &config.live)));
+        return Ok((None, reload::next_admission(&admission, held, prefixes, &config.live)));
     };
     let setting = Setting {
         interfaces: &config.live.interfaces,
@@ -142,8 +155,8 @@ fn guard(
         log,
         absent: Absent::Refused,
     };
-    let firewall = Firewall::start(setting, |found| {
-        admission = reload::next_admission(found, prefixes, &config.live);
+    let firewall = Firewall::start(setting, |before| {
+        admission = reload::next_admission(before, held, prefixes, &config.live);
         reload::policy(&admission, &config.live)
     })?;
     Ok((Some(firewall), admission))

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::DaemonError;
 use crate::{
     config::{Config, audit},
-    prefixes,
+    prefixes::{self, Found},
     tls::Sites,
 };
 
@@ -15,7 +15,9 @@ use crate::{
 pub struct Prepared {
     /// The configuration.
     pub config: Config,
-    /// The admitted prefixes, the extra ones included.
+    /// The list to begin with.
+    pub found: Found,
+    /// Its prefixes, the extra ones included.
     pub prefixes: Vec<IpNet>,
     /// The sites, ready for handshakes.
     pub sites: Sites,
@@ -29,11 +31,12 @@ pub struct Prepared {
 /// The first thing that is wrong, by file and line.
 pub fn prepare(file: &Path) -> Result<Prepared, DaemonError> {
     let config = Config::load(file)?;
-    let prefixes = prefixes::load(&config.live.prefixes, &config.live.extra)?;
+    let found = prefixes::at_start(&config.live.prefixes, &config.fixed.paths.state)?;
+    let prefixes = found.held.list.with(&config.live.extra)?;
     let (sites, notes) = Sites::build(&config.live.sites)?;
     let warnings = audit(&config).into_iter().map(|warning| warning.to_string());
     let warnings = warnings.chain(notes.into_iter().map(|note| note.to_string())).collect();
-    Ok(Prepared { config, prefixes, sites, warnings })
+    Ok(Prepared { config, found, prefixes, sites, warnings })
 }
 
 impl Prepared {
@@ -41,6 +44,9 @@ impl Prepared {
     pub(super) fn warn(&self) {
         for warning in &self.warnings {
             tracing::warn!("{warning}");
+        }
+        if let Some(trouble) = &self.found.trouble {
+            tracing::warn!("{trouble}");
         }
     }
 }

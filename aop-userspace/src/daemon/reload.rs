@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use super::{Daemon, DaemonError, Prepared, prepare};
 use crate::{
     config::{Fixed, Live},
-    firewall,
-    prefixes::{Admission, monotonic_seconds},
+    firewall::{self, FirewallError},
+    prefixes::{Admission, Held, Origin, monotonic_seconds},
     terminator,
     tls::Sites,
 };
@@ -29,29 +29,54 @@ impl Daemon {
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
         prepared.warn();
-        let Prepared { config, prefixes, sites, warnings } = prepared;
+        let Prepared { config, found, prefixes: _, sites, warnings } = prepared;
+        let mut in_force = self.in_force();
+        let held = in_force.list_for(&config.live).unwrap_or(&found.held);
+        // The only step that can fail comes first.
+        self.admit(held, &held.list.with(&config.live.extra)?, &config.live)?;
+        self.service.reload(terminator_policy(sites, &config.live));
+        self.facts.replace(&config.live, warnings);
+        in_force.reload(config.live, found);
+        Ok(())
+    }
+
+    /// From now on packets and pulls are judged by `prefixes`, which are those of `held` and the
+    /// operator's own. The caller holds the lock on what is in force.
+    pub(super) fn admit(
+        &self,
+        held: &Held,
+        prefixes: &[IpNet],
+        live: &Live,
+    ) -> Result<(), FirewallError> {
         let mut admission = Admission::default();
         match &self.firewall {
             Some(firewall) => {
                 let mut firewall = firewall.lock().unwrap_or_else(PoisonError::into_inner);
-                // The only step that can fail comes first.
-                firewall.change(&config.live.interfaces, |found| {
-                    admission = next_admission(found, &prefixes, &config.live);
-                    policy(&admission, &config.live)
+                firewall.change(&live.interfaces, |before| {
+                    admission = next_admission(before, held, prefixes, live);
+                    policy(&admission, live)
                 })?;
             }
-            None => admission = next_admission(&self.gate.admission(), &prefixes, &config.live),
+            None => admission = next_admission(&self.gate.admission(), held, prefixes, live),
         }
-        self.gate.replace(admission, &config.live);
-        self.service.reload(terminator_policy(sites, &config.live));
-        self.facts.replace(&config.live, warnings);
+        self.gate.replace(admission, live);
         Ok(())
     }
 }
 
-/// The admission that follows `found`.
-pub(super) fn next_admission(found: &Admission, prefixes: &[IpNet], live: &Live) -> Admission {
-    found.followed_by(prefixes, live.drain, monotonic_seconds())
+/// The admission that follows `before`. Where the source has never answered, what was admitted
+/// before stays so.
+pub(super) fn next_admission(
+    before: &Admission,
+    held: &Held,
+    prefixes: &[IpNet],
+    live: &Live,
+) -> Admission {
+    let mut admitted = prefixes.to_vec();
+    if held.origin == Origin::Nowhere {
+        admitted.extend(before.admitted_prefixes().filter(|prefix| !prefixes.contains(prefix)));
+    }
+    before.followed_by(&admitted, live.drain, monotonic_seconds())
 }
 
 /// What packets are judged by.

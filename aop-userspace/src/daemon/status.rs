@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use aop_common::Mode;
@@ -13,7 +13,7 @@ use crate::{
     config::Live,
     control::{
         DaemonReport, Handshakes, Identity, Refused, Status, from_firewall, mode_name, peer_list,
-        source_name, timestamp,
+        timestamp,
     },
     terminator::LedgerSnapshot,
 };
@@ -22,9 +22,7 @@ use crate::{
 pub(crate) struct LiveFacts(ArcSwap<Facts>);
 
 struct Facts {
-    source: String,
     sites: Vec<String>,
-    read: Instant,
     shutdown: Duration,
     warnings: Vec<String>,
     mode: Mode,
@@ -47,9 +45,7 @@ impl LiveFacts {
 impl Facts {
     fn of(live: &Live, warnings: Vec<String>) -> Self {
         Self {
-            source: source_name(&live.prefixes),
             sites: live.sites.iter().map(|site| site.name.clone()).collect(),
-            read: Instant::now(),
             shutdown: live.shutdown,
             warnings,
             mode: live.mode,
@@ -67,8 +63,11 @@ impl Daemon {
             // Also where the firewall is gone: the warning tells that, and no interface enforces.
             status.mode = mode_name(facts.mode).to_owned();
         }
-        status.prefixes.source = Some(facts.source.clone());
-        status.prefixes.age_seconds = Some(facts.read.elapsed().as_secs());
+        {
+            let in_force = self.in_force();
+            in_force.tell(&mut status.prefixes);
+            status.warnings.extend(in_force.warnings());
+        }
         status.daemon = Some(DaemonReport {
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),

@@ -66,12 +66,17 @@ impl Admission {
         &self.entries
     }
 
+    /// The admitted prefixes.
+    pub fn admitted_prefixes(&self) -> impl Iterator<Item = IpNet> {
+        let admitted = self.entries.iter().filter(|(_, entry)| *entry == Prefix::ADMITTED);
+        admitted.map(|(prefix, _)| *prefix)
+    }
+
     /// How many IPv4 and IPv6 prefixes are admitted.
     #[must_use]
     pub fn admitted(&self) -> (usize, usize) {
-        let admitted = || self.entries.iter().filter(|(_, entry)| *entry == Prefix::ADMITTED);
-        let v4 = admitted().filter(|(prefix, _)| prefix.addr().is_ipv4()).count();
-        (v4, admitted().count() - v4)
+        let v4 = self.admitted_prefixes().filter(|prefix| prefix.addr().is_ipv4()).count();
+        (v4, self.admitted_prefixes().count() - v4)
     }
 
     /// How many prefixes drain.

@@ -3,8 +3,16 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use jiff::Timestamp;
 
-/// The published IPv4 prefixes, with etag `38f79d050aa027e3be3865e495dcc9bc`
+use super::{Held, List, Origin};
+
+const ETAG: &str = "38f79d050aa027e3be3865e495dcc9bc";
+
+/// When it was compared with what is published: 2026-08-01, in seconds since 1970.
+const COMPARED: i64 = 1_785_542_400;
+
+/// The published IPv4 prefixes
 /// (<https://api.cloudflare.com/client/v4/ips>), unchanged from 2024-01 to 2026-08.
 const V4: [([u8; 4], u8); 15] = [
     ([103, 21, 244, 0], 22),
@@ -35,15 +43,20 @@ const V6: [(u32, u8); 7] = [
     (0x2803_f800, 32),
 ];
 
-/// The snapshot.
-pub(super) fn cloudflare() -> Vec<IpNet> {
+/// The snapshot. Its age counts from the day it was compared with what is published.
+#[must_use]
+pub fn snapshot() -> Held {
     let v4 = V4.map(|(octets, length)| {
         IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_octets(octets), length))
     });
     let v6 = V6.map(|(high, length)| {
         IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from_bits(u128::from(high) << 96), length))
     });
-    v4.into_iter().chain(v6).collect()
+    Held {
+        list: List::new(v4.into_iter().chain(v6).collect(), Some(ETAG.to_owned())),
+        origin: Origin::Snapshot,
+        confirmed: Timestamp::from_second(COMPARED).ok(),
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +67,12 @@ mod tests {
 
     #[test]
     fn the_snapshot_has_the_published_canaries_and_nothing_truncated() {
-        let snapshot = cloudflare();
+        let snapshot = snapshot();
+        assert_eq!(
+            snapshot.confirmed.map(|at| at.to_string()),
+            Some("2026-08-01T00:00:00Z".into())
+        );
+        let snapshot = snapshot.list.prefixes();
         assert_eq!(snapshot.len(), V4.len() + V6.len());
         assert!(snapshot.iter().all(|prefix| *prefix == prefix.trunc()));
         for canary in ["104.16.0.0/13", "173.245.48.0/20", "2400:cb00::/32", "2a06:98c0::/29"] {
@@ -75,6 +93,7 @@ mod tests {
                 text.lines().map(|line| line.parse().expect("a CIDR")).collect::<Vec<IpNet>>()
             })
             .collect();
-        assert_eq!(cloudflare().into_iter().collect::<BTreeSet<_>>(), published);
+        let snapshot = snapshot();
+        assert_eq!(snapshot.list.prefixes().iter().copied().collect::<BTreeSet<_>>(), published);
     }
 }

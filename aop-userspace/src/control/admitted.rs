@@ -1,0 +1,96 @@
+//! The documents of `aop prefixes`. Their names are stable: fields are added, never renamed.
+
+use aop_common::layout::Prefix;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::Prefixes;
+use crate::prefixes::{Admission, Change};
+
+/// Who is admitted, and by what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Admitted {
+    /// The list, as the status shows it.
+    pub list: Prefixes,
+    /// Every prefix in force.
+    pub prefixes: Vec<AdmittedPrefix>,
+}
+
+/// A prefix in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdmittedPrefix {
+    /// The CIDR.
+    pub prefix: String,
+    /// `list`, `extra`, or `draining`: it has left the list, and its authenticated peers have not.
+    pub admits: String,
+    /// Seconds for which it still drains.
+    pub drains_seconds: Option<u64>,
+}
+
+/// The prefixes of `admission` at `now` (seconds of the monotonic clock); those of `extra` are the
+/// operator's.
+#[must_use]
+pub fn admitted_prefixes(admission: &Admission, extra: &[IpNet], now: u64) -> Vec<AdmittedPrefix> {
+    let mut entries = admission.entries().to_vec();
+    entries.sort_unstable_by_key(|(prefix, _)| *prefix);
+    entries
+        .into_iter()
+        .filter(|(_, entry)| *entry == Prefix::ADMITTED || u64::from(entry.drains_until) > now)
+        .map(|(prefix, entry)| {
+            let draining = entry != Prefix::ADMITTED;
+            let admits = match (draining, extra.contains(&prefix)) {
+                (true, _) => "draining",
+                (false, true) => "extra",
+                (false, false) => "list",
+            };
+            AdmittedPrefix {
+                prefix: prefix.to_string(),
+                admits: admits.to_owned(),
+                drains_seconds: draining.then(|| u64::from(entry.drains_until) - now),
+            }
+        })
+        .collect()
+}
+
+/// What came of a refresh.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Refreshed {
+    /// What was done.
+    pub outcome: Outcome,
+    /// Prefixes that came, or would come.
+    pub added: Vec<String>,
+    /// Prefixes that went, or would go.
+    pub removed: Vec<String>,
+    /// Why it was refused.
+    pub error: Option<String>,
+}
+
+/// What a refresh did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The new list is in force.
+    Applied,
+    /// The source confirmed the list in force.
+    Confirmed,
+    /// It would be applied.
+    WouldApply,
+    /// The list in force stays.
+    Refused,
+}
+
+impl Refreshed {
+    /// A refresh that was not refused.
+    #[must_use]
+    pub fn with(outcome: Outcome, change: &Change) -> Self {
+        let texts = |prefixes: &[IpNet]| prefixes.iter().map(ToString::to_string).collect();
+        Self { outcome, added: texts(&change.added), removed: texts(&change.removed), error: None }
+    }
+
+    /// A refresh that was refused.
+    #[must_use]
+    pub fn refused(why: String) -> Self {
+        let nothing = Self::with(Outcome::Refused, &Change::default());
+        Self { error: Some(why), ..nothing }
+    }
+}

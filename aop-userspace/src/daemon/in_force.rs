@@ -1,0 +1,147 @@
+//! What packets and pulls are judged by now: the configuration that may change, the list, and how
+//! keeping that list fresh goes.
+//!
+//! Held under one lock while anything of it is applied, so a reload and a refresh never mix.
+
+use std::{
+    sync::{MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use jiff::Timestamp;
+
+use super::{Daemon, list_file::Watch, schedule};
+use crate::{
+    config::Live,
+    control::Prefixes,
+    prefixes::{Found, Held, Origin},
+};
+
+/// A list that was confirmed longer ago than this many refreshes is worth a warning.
+const STALE: u32 = 3;
+
+pub(crate) struct InForce {
+    pub(super) live: Live,
+    pub(super) held: Held,
+    pub(super) course: Course,
+    /// Set when the daemon ends: a fetch that is still under way then applies nothing.
+    pub(super) closed: bool,
+}
+
+/// How keeping the list fresh goes.
+#[derive(Default)]
+pub(super) struct Course {
+    /// Why the last refresh was refused.
+    pub(super) last_error: Option<String>,
+    /// What is wrong with the copy on disk.
+    pub(super) trouble: Option<String>,
+    /// When the source is asked again.
+    pub(super) next: Option<Instant>,
+    pub(super) watch: Watch,
+    failures: u32,
+}
+
+impl Daemon {
+    /// Nothing is applied from now on. Waits for what is being applied, never for a fetch: the next
+    /// daemon may start while one hangs.
+    pub(super) fn close(&self) {
+        self.in_force().closed = true;
+    }
+
+    pub(super) fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InForce {
+    pub(super) fn new(live: Live, found: Found) -> Self {
+        let Found { held, trouble } = found;
+        let trouble = trouble.map(|trouble| trouble.to_string());
+        let course = Course { trouble, ..Course::default() };
+        let mut begun = Self { live, held, course, closed: false };
+        begun.plan_first();
+        begun
+    }
+
+    /// The list that stays when `live` becomes the configuration: one that was fetched from the
+    /// same source, since what a reload finds on disk is never newer.
+    pub(super) fn list_for(&self, live: &Live) -> Option<&Held> {
+        let stays = live.prefixes == self.live.prefixes && live.prefixes.url().is_some();
+        stays.then_some(&self.held)
+    }
+
+    /// Takes up a reloaded configuration, with the list that was found for it or the one that stays.
+    pub(super) fn reload(&mut self, live: Live, found: Found) {
+        if self.list_for(&live).is_none() {
+            *self = Self::new(live, found);
+            return;
+        }
+        let earlier = std::mem::replace(&mut self.live, live).refresh;
+        if self.live.refresh != earlier {
+            self.plan_first();
+        }
+    }
+
+    /// A list that is not current is asked for at once.
+    fn plan_first(&mut self) {
+        let age = match self.held.origin {
+            Origin::Fetched | Origin::Stored => self.held.age(Timestamp::now()),
+            Origin::Snapshot | Origin::File | Origin::Inline | Origin::Nowhere => None,
+        };
+        self.plan(|refresh| schedule::first(refresh, age));
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        self.course.last_error = None;
+        self.course.failures = 0;
+        self.plan(|refresh| schedule::after_success(refresh, schedule::jitter()));
+    }
+
+    pub(super) fn failed(&mut self, error: String) {
+        self.course.last_error = Some(error);
+        self.course.failures = self.course.failures.saturating_add(1);
+        let failures = self.course.failures;
+        self.plan(|refresh| schedule::after_failure(refresh, failures, schedule::jitter()));
+    }
+
+    fn plan(&mut self, wait: impl FnOnce(std::time::Duration) -> std::time::Duration) {
+        let fetched = self.live.prefixes.url().is_some();
+        let refresh = self.live.refresh.filter(|_| fetched);
+        self.course.next = refresh.and_then(|refresh| Instant::now().checked_add(wait(refresh)));
+    }
+
+    /// Writes what is known of the list into a status.
+    pub(super) fn tell(&self, prefixes: &mut Prefixes) {
+        let next = self.course.next.map(|next| next.saturating_duration_since(Instant::now()));
+        prefixes.source = Some(self.live.prefixes.to_string());
+        prefixes.origin = Some(self.held.origin.to_string());
+        prefixes.etag.clone_from(&self.held.list.etag);
+        prefixes.age_seconds = self.held.age(Timestamp::now());
+        prefixes.next_refresh_seconds = next.map(|next| next.as_secs());
+        prefixes.last_error.clone_from(&self.course.last_error);
+    }
+
+    /// What an operator should know of the list now.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.course.trouble.iter().cloned().collect();
+        let source = &self.live.prefixes;
+        if self.held.origin == Origin::Nowhere {
+            warnings.push(format!(
+                "the prefix list has never been fetched from {source}: only firewall.extra is \
+                 admitted, and what an earlier run has left"
+            ));
+        }
+        let stale = self.live.refresh.filter(|_| source.url().is_some()).map(|time| time * STALE);
+        let age = self.held.age(Timestamp::now());
+        if let (Some(stale), Some(age)) = (stale, age)
+            && age > stale.as_secs()
+        {
+            warnings.push(format!(
+                "the prefix list is old: {source} last confirmed it {} h ago. Edges in newer \
+                 prefixes are dropped; see `aop prefixes refresh`",
+                age / 3600
+            ));
+        }
+        warnings
+    }
+}

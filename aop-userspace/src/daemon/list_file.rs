@@ -1,0 +1,93 @@
+//! Whether a file has changed, by what the file system says of it.
+//!
+//! A path is looked at, not a file: a rename over it and a link that now points elsewhere are
+//! changes too. A file counts as changed once it has rested for a whole look, so one that is being
+//! written is not read half.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+/// What a file looked like: device, inode, size, and the times of content and inode. None: it was
+/// not there.
+pub(super) type Look = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
+
+/// What has been seen of a file so far.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    seen: Option<Look>,
+    read: Option<Look>,
+}
+
+/// What one look tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// As it was read.
+    AsRead,
+    /// It is changing.
+    Restless,
+    /// It has changed and rests: read it.
+    Changed,
+}
+
+impl Watch {
+    /// Compares what the file looks like now with before. After [`Seen::Changed`] it counts as read.
+    pub(super) fn judge(&mut self, now: Look) -> Seen {
+        if self.read == Some(now) {
+            self.seen = Some(now);
+            return Seen::AsRead;
+        }
+        if self.seen.replace(now) != Some(now) {
+            return Seen::Restless;
+        }
+        self.read = Some(now);
+        Seen::Changed
+    }
+}
+
+/// Looks at `path`. Blocks for as long as its file system does.
+pub(super) fn look(path: &Path) -> Look {
+    let found = fs::metadata(path).ok()?;
+    let content = (found.mtime(), found.mtime_nsec());
+    Some((found.dev(), found.ino(), found.size(), content, (found.ctime(), found.ctime_nsec())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn settled(watch: &mut Watch, path: &Path) {
+        assert_eq!(
+            [(); 3].map(|()| watch.judge(look(path))),
+            [Seen::Restless, Seen::Changed, Seen::AsRead]
+        );
+    }
+
+    #[test]
+    fn a_rename_a_new_target_and_a_disappearance_are_changes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [list, new, link] = ["list", "new", "link"].map(|name| dir.path().join(name));
+        let mut watch = Watch::default();
+        fs::write(&list, "a").expect("written");
+        symlink(&list, &link).expect("linked");
+        settled(&mut watch, &link);
+        fs::write(&new, "b").expect("written");
+        fs::rename(&new, &list).expect("renamed");
+        settled(&mut watch, &link);
+        fs::write(&new, "c").expect("written");
+        fs::remove_file(&link).expect("removed");
+        symlink(&new, &link).expect("linked");
+        settled(&mut watch, &link);
+        fs::remove_file(&new).expect("removed");
+        settled(&mut watch, &link);
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_not_read() {
+        let of_size = |size| Some((1, 1, size, (0, 0), (0, 0)));
+        let mut watch = Watch::default();
+        let seen = [1, 2, 3, 3, 3].map(|size| watch.judge(of_size(size)));
+        assert_eq!(seen[..3], [Seen::Restless; 3]);
+        assert_eq!(seen[3..], [Seen::Changed, Seen::AsRead]);
+    }
+}

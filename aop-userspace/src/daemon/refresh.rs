@@ -1,0 +1,189 @@
+//! Keeps the list fresh: asks the source when it is due, watches a file, and takes up what is to be
+//! believed. On any error the list in force stays.
+//!
+//! Everything here blocks, and runs on threads that neither packets nor handshakes wait for. The
+//! lock on what is in force is held only to apply a list, never while a source is asked.
+
+use std::{
+    sync::{Arc, TryLockError},
+    time::{Duration, Instant},
+};
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Daemon,
+    error::RefreshError,
+    list_file::{self, Seen},
+};
+use crate::{
+    config::PrefixSource,
+    control::{Outcome, Refreshed, Then},
+    prefixes::{self, Change, Held, Origin, Proposal, Shrink, validate},
+};
+
+/// How often the clock and a watched file are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+impl Daemon {
+    /// Until `stop`, without waiting for a fetch that is then under way.
+    pub(super) async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = looks.tick() => {}
+            }
+            let daemon = Arc::clone(&self);
+            let look = tokio::task::spawn_blocking(move || daemon.look());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                looked = look => if let Err(error) = looked {
+                    tracing::error!("the prefix list was not refreshed: {error}");
+                },
+            }
+        }
+    }
+
+    fn look(&self) {
+        let source = self.in_force().live.prefixes.clone();
+        let due = match &source {
+            PrefixSource::File(path) => {
+                let now = list_file::look(path);
+                let mut in_force = self.in_force();
+                match in_force.course.watch.judge(now) {
+                    Seen::Changed => true,
+                    Seen::AsRead if in_force.course.last_error.is_none() => {
+                        in_force.held.confirmed = Some(jiff::Timestamp::now());
+                        false
+                    }
+                    Seen::AsRead | Seen::Restless => false,
+                }
+            }
+            PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => {
+                self.in_force().course.next.is_some_and(|next| next <= Instant::now())
+            }
+            PrefixSource::Inline(_) => false,
+        };
+        if due {
+            self.refresh(Then::Apply);
+        }
+    }
+
+    /// Asks the source now.
+    pub(super) fn refresh(&self, then: Then) -> Refreshed {
+        let _turn = match self.refreshing.try_lock() {
+            Ok(turn) => turn,
+            // It guards no data: a refresh that panicked left nothing half done here.
+            Err(TryLockError::Poisoned(left)) => left.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Refreshed::refused(RefreshError::Busy.to_string());
+            }
+        };
+        let (source, held) = {
+            let in_force = self.in_force();
+            (in_force.live.prefixes.clone(), in_force.held.clone())
+        };
+        match then {
+            Then::Compare => compare(&source, &held),
+            Then::Apply => self.take_up(&source, &held, Shrink::Bounded),
+            Then::ApplyShrunk => self.take_up(&source, &held, Shrink::Accepted),
+        }
+    }
+
+    fn take_up(&self, source: &PrefixSource, held: &Held, shrink: Shrink) -> Refreshed {
+        let taken = prefixes::read_anew(source, &held.list, shrink)
+            .map_err(RefreshError::from)
+            .and_then(|proposal| self.apply(source, proposal));
+        match taken {
+            Ok((outcome, change)) => {
+                self.keep_on_disk(source);
+                match outcome {
+                    Outcome::Applied => {
+                        let (added, removed) = (change.added.len(), change.removed.len());
+                        tracing::info!(%source, added, removed, "a new prefix list is in force");
+                    }
+                    Outcome::Confirmed | Outcome::WouldApply | Outcome::Refused => {
+                        tracing::debug!(%source, "the prefix list is confirmed");
+                    }
+                }
+                Refreshed::with(outcome, &change)
+            }
+            Err(error) => {
+                let told = error.to_string();
+                tracing::warn!("the prefix list was not refreshed: {told}");
+                let mut in_force = self.in_force();
+                if in_force.live.prefixes == *source {
+                    in_force.failed(told.clone());
+                }
+                Refreshed::refused(told)
+            }
+        }
+    }
+
+    fn apply(
+        &self,
+        source: &PrefixSource,
+        proposal: Proposal,
+    ) -> Result<(Outcome, Change), RefreshError> {
+        let mut in_force = self.in_force();
+        if in_force.live.prefixes != *source || in_force.closed {
+            return Err(RefreshError::Overtaken);
+        }
+        let origin = match source {
+            PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => Origin::Fetched,
+            PrefixSource::File(_) => Origin::File,
+            PrefixSource::Inline(_) => Origin::Inline,
+        };
+        let done = match proposal {
+            Proposal::Confirmed { etag } => {
+                let mut list = in_force.held.list.clone();
+                list.etag = etag;
+                in_force.held = Held::now(list, origin);
+                (Outcome::Confirmed, Change::default())
+            }
+            Proposal::Replaced { list, change } => {
+                let held = Held::now(list, origin);
+                let prefixes = held.list.with(&in_force.live.extra)?;
+                self.admit(&held, &prefixes, &in_force.live)?;
+                in_force.held = held;
+                (Outcome::Applied, change)
+            }
+        };
+        in_force.succeeded();
+        Ok(done)
+    }
+
+    /// The list outlives this process, where it was fetched.
+    fn keep_on_disk(&self, source: &PrefixSource) {
+        let Some(url) = source.url() else { return };
+        let held = {
+            let in_force = self.in_force();
+            if in_force.live.prefixes != *source || in_force.closed {
+                return;
+            }
+            in_force.held.clone()
+        };
+        let kept = prefixes::save(&self.fixed.paths.state, url, &held);
+        if let Err(error) = &kept {
+            tracing::warn!("{error}");
+        }
+        self.in_force().course.trouble = kept.err().map(|error| error.to_string());
+    }
+}
+
+/// What a refresh would do. Shows the change even where it would need to be accepted.
+fn compare(source: &PrefixSource, held: &Held) -> Refreshed {
+    match prefixes::read_anew(source, &held.list, Shrink::Accepted) {
+        Err(error) => Refreshed::refused(RefreshError::from(error).to_string()),
+        Ok(Proposal::Confirmed { .. }) => Refreshed::with(Outcome::Confirmed, &Change::default()),
+        Ok(Proposal::Replaced { list, change }) => {
+            let bounded = source.url().map(|_| validate::step(&held.list, &list, Shrink::Bounded));
+            let error = bounded.and_then(Result::err).map(|refusal| refusal.to_string());
+            let outcome = if error.is_some() { Outcome::Refused } else { Outcome::WouldApply };
+            Refreshed { error, ..Refreshed::with(outcome, &change) }
+        }
+    }
+}
