@@ -7,7 +7,7 @@ use aop_common::{
 };
 
 /// The first byte is the world, the rest is the frame.
-pub fn hold_for(input: &[u8]) {
+pub(crate) fn hold_for(input: &[u8]) {
     let Some((world, frame)) = input.split_first() else { return };
     let (world, frame) = (World(*world), Bytes(frame));
     let verdict = judge(&frame, &world);
@@ -19,15 +19,23 @@ pub fn hold_for(input: &[u8]) {
         Verdict::Pass(PassReason::Proven) => assert!(world.peers()),
         Verdict::Pass(PassReason::Transit) => assert!(world.forwards()),
         Verdict::Drop(DropReason::UnknownSource) => assert!(!world.forwards()),
-        _ => {}
+        Verdict::Pass(_) | Verdict::Drop(_) => {}
     }
 }
 
 /// The policy said again, over a finished reading of the frame.
 fn expected(segment: Segment, facts: &impl Facts) -> Verdict {
     let (flow, otherwise) = match segment {
-        Segment::Other => return Verdict::Pass(PassReason::NotGuarded),
+        Segment::Other
+        | Segment::Udp { .. }
+        | Segment::Undecidable { why: DropReason::Udp, .. } => {
+            return Verdict::Pass(PassReason::NotGuarded);
+        }
         Segment::Unreadable(why) => return Verdict::Drop(why),
+        Segment::Unfit { flow, .. } if facts.transit(flow) => {
+            return Verdict::Pass(PassReason::Transit);
+        }
+        Segment::Unfit { why, .. } => return Verdict::Drop(why),
         Segment::Tcp { port, .. } if !facts.guarded(port) => {
             return Verdict::Pass(PassReason::NotGuarded);
         }

@@ -1,13 +1,18 @@
 //! The packet program in the kernel against the policy on the host: the same frames through both,
 //! and verdict, reason and moved counters compared. Needs root.
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::print_stdout, reason = "a test, whose figures are shown on demand")]
 
-use std::{collections::BTreeMap, net::IpAddr, process::Command, thread, time::Instant};
+#[path = "kernel/differential.rs"]
+mod differential;
+#[path = "kernel/host.rs"]
+mod host;
+
+use std::{collections::BTreeMap, net::IpAddr, process::Command};
 
 use aop_common::{
     Action, Bytes, DropReason, Mode, PassReason, Standing, Tally, Verdict,
     corpus::{
-        Generator, HostFacts, Scene,
+        HostFacts, Scene,
         build::{Extension, Ip, Ipv4, Ipv6, Tcp},
         fixtures,
     },
@@ -16,23 +21,15 @@ use aop_common::{
 };
 use aop_userspace::{
     config::Udp,
-    firewall::{PacketLog, Policy, Trial, TrialBatch, TrialFrame},
+    firewall::{PacketLog, Policy, Trial, TrialFrame},
     prefixes::{Admission, monotonic_seconds},
 };
+use differential::disagreements;
+use host::{Forwarding, in_a_host_that_forwards};
 use ipnet::IpNet;
-use nix::{
-    net::if_::if_nametoindex,
-    sched::{CloneFlags, unshare},
-};
 
 /// The kernel runs no shorter frame (ETH_HLEN).
 const SHORTEST: usize = 14;
-/// Generated frames for each claim; `AOP_FRAMES` asks for another number.
-const GENERATED: usize = 20_000;
-/// Frames between two readings of the counters, which take longer than a frame.
-const BATCH: usize = 256;
-/// Disagreements that are described; one is enough to know.
-const SHOWN: usize = 5;
 const SLOT: u32 = 3;
 
 #[test]
@@ -323,54 +320,6 @@ fn bpftool_loads_the_object_so_its_maps_are_btf_maps() {
     assert!(unmounted.expect("umount runs").success());
 }
 
-/// Every generated frame on which `on_the_host` and the kernel do not agree, described.
-fn disagreements(mode: Mode, ifindex: u32, on_the_host: impl Fn(&[u8]) -> Verdict) -> Vec<String> {
-    let (count, seed) = (asked("AOP_FRAMES", GENERATED as u64), asked("AOP_SEED", 0xa0b));
-    let mut trial = trial(mode);
-    let mut found = Vec::new();
-    let started = Instant::now();
-    let mut frames = Generator::new(seed).take(count as usize);
-    loop {
-        let batch: Vec<Vec<u8>> = frames.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
-            break;
-        }
-        let owed: Vec<TrialFrame> =
-            batch.iter().map(|frame| owed(on_the_host(frame), mode, frame.len())).collect();
-        let ran = trial.run_batch(batch.iter().map(Vec::as_slice), ifindex).expect("they run");
-        if ran == sum(&owed) {
-            continue;
-        }
-        // Somewhere in here: one frame after the other.
-        for (frame, owed) in batch.iter().zip(&owed) {
-            let ran = trial.run(frame, ifindex).expect("the frame runs");
-            if ran != *owed && found.len() < SHOWN {
-                found.push(format!("host {owed:?}, kernel {ran:?}: {frame:02x?}"));
-            }
-        }
-    }
-    let seconds = started.elapsed().as_secs_f64();
-    println!("{count} frames of seed {seed}: {:.0} frames/s", count as f64 / seconds);
-    found
-}
-
-/// The number in an environment variable.
-fn asked(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).map_or(otherwise, |text| text.parse().expect("a number"))
-}
-
-/// What the kernel must do for several frames.
-fn sum(owed: &[TrialFrame]) -> TrialBatch {
-    let mut moved = BTreeMap::<Tally, Counter>::new();
-    for (tally, counter) in owed.iter().flat_map(|frame| &frame.moved) {
-        let sum = moved.entry(*tally).or_default();
-        sum.packets += counter.packets;
-        sum.bytes += counter.bytes;
-    }
-    let actions = owed.iter().map(|frame| frame.action).collect();
-    TrialBatch { actions, moved: moved.into_iter().collect() }
-}
-
 /// What the kernel must do for `verdict`: the action, and exactly one counter.
 fn owed(verdict: Verdict, mode: Mode, length: usize) -> TrialFrame {
     let action = match verdict.action(mode) {
@@ -440,46 +389,4 @@ fn next(state: &mut u64) -> u64 {
     *state ^= *state >> 7;
     *state ^= *state << 17;
     *state
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Forwarding {
-    Off,
-    On,
-}
-
-/// Runs `test` in a network namespace of its own with the scene's addresses and one route, and
-/// hands it the index of the interface that has them.
-fn in_a_host_that_forwards(forwarding: Forwarding, test: impl FnOnce(u32) + Send + 'static) {
-    let thread = thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
-        let Scene { v4, v6, .. } = Scene::FIXED;
-        let text = |address: IpAddr| address.to_string();
-        let sysctl = |name: &str, value: &str| {
-            std::fs::write(format!("/proc/sys/net/{name}"), value)
-                .expect("a sysctl of this namespace");
-        };
-        ip("link add in0 type veth peer name out0");
-        sysctl("ipv6/conf/in0/addr_gen_mode", "1");
-        sysctl("ipv6/conf/in0/accept_dad", "0");
-        ip(&format!("addr add {}/32 dev in0", text(v4.origin.into())));
-        ip(&format!("addr add {}/128 dev in0 nodad", text(v6.origin.into())));
-        ip("link set out0 up");
-        ip("link set in0 up");
-        if forwarding == Forwarding::On {
-            sysctl("ipv4/ip_forward", "1");
-            sysctl("ipv6/conf/all/forwarding", "1");
-        }
-        ip(&format!("route add {}/32 dev in0", text(v4.beyond.into())));
-        ip(&format!("route add {}/128 dev in0", text(v6.beyond.into())));
-        test(if_nametoindex("in0").expect("just made"));
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().expect("ip runs");
-    assert!(status.success(), "ip {arguments}");
 }

@@ -10,7 +10,12 @@ mod initramfs;
 mod machine;
 mod package;
 
-use std::{fs, path::PathBuf, process::Command, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use anyhow::{Context, Result, bail};
 use machine::Course;
@@ -48,7 +53,7 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
     }
 }
 
-fn boot(kernel: &Kernel, tests: &PathBuf) -> Result<Outcome> {
+fn boot(kernel: &Kernel, tests: &Path) -> Result<Outcome> {
     println!("== {}", kernel.version);
     let started = Instant::now();
     let initramfs = initramfs::build(kernel, tests)?;

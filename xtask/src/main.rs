@@ -69,7 +69,10 @@ enum Verb {
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Measure the packet path beside an empty program, and the terminator's CPU time. Needs root.
+    /// Measure the packet path, and the terminator's CPU time. Needs root.
+    ///
+    /// firewall compares with an empty program, xdp-filter and nftables in one run, installs them
+    /// where it can, and leaves its figures in target/bench/firewall.json.
     Bench {
         /// firewall or terminator; both when not given
         name: Option<String>,

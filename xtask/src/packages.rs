@@ -30,10 +30,11 @@ pub(crate) const KERNELS: [Tool; 4] = [
     tool("ldd", "libc-bin", "tells which libraries the tests need"),
 ];
 
-/// What `bench firewall` compares with; each is measured where it can be had.
-pub(crate) const RIVALS: [Tool; 2] = [
+/// What `bench firewall` compares with. Each is measured where it can be had.
+const RIVALS: [Tool; 3] = [
     tool("nft", "nftables", "filters the same frames, to compare"),
     tool("xdp-filter", "xdp-tools", "filters the same frames, to compare"),
+    tool("ethtool", "ethtool", "makes a veth take frames for nft as fast as for XDP"),
 ];
 
 const fn tool(program: &'static str, package: &'static str, purpose: &'static str) -> Tool {
@@ -49,6 +50,15 @@ pub(crate) fn ensure() -> Result<()> {
 pub(crate) fn ensure_for(tools: &[Tool]) -> Result<()> {
     ensure()?;
     install_missing(tools)
+}
+
+/// Installs what the benchmarks compare with, as far as it can be had.
+pub(crate) fn try_rivals() {
+    for rival in RIVALS {
+        if let Err(error) = install_missing(&[rival]) {
+            eprintln!("warning: {error:#}");
+        }
+    }
 }
 
 fn install_missing(tools: &[Tool]) -> Result<()> {

@@ -4,7 +4,7 @@
 //! nightly compiler. The branches that libFuzzer follows need unstable flags alone, so the
 //! project's own stable compiler is told to take them.
 
-use std::{path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -22,6 +22,8 @@ pub(super) fn run(targets: &[&str], seconds: u32) -> Result<()> {
         fuzz.env("CARGO_TARGET_DIR", workspace::target().join("fuzz"));
         fuzz.args(["run", "--sanitizer", "none", target]);
         // New inputs go into the first of these; the second is where they start from.
+        let corpus = workspace::root().join("fuzz/corpus").join(target);
+        fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
         fuzz.args([format!("fuzz/corpus/{target}"), format!("fuzz/regressions/{target}")]);
         fuzz.args([
             "--",
