@@ -10,8 +10,8 @@ use aop_common::corpus::{
     build::{Ip, Ipv4, Tcp},
 };
 use aop_userspace::{
-    config::{Attach, FirewallConfig, Interfaces},
-    firewall::{self, Firewall, PacketLog, VerdictReading},
+    config::{Attach, Interfaces},
+    firewall::{self, Absent, Firewall, PacketLog, Policy, Setting, VerdictReading},
 };
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -29,18 +29,29 @@ const ROUNDS: usize = 4;
 
 /// aop on the receiving end, until it is dropped.
 pub(crate) struct Aop {
-    pub(crate) firewall: Firewall,
+    firewall: Firewall,
     pins: PathBuf,
 }
 
 impl Aop {
     pub(crate) fn guarding(list: &[IpNet]) -> Self {
         let pins = PathBuf::from(BPFFS).join("aop");
-        let interfaces = Interfaces::Named(vec![IN.to_owned()]);
-        let config = FirewallConfig { interfaces, attach: Attach::Native };
+        let interfaces = interfaces();
+        let setting = Setting {
+            interfaces: &interfaces,
+            attach: Attach::Native,
+            pins: &pins,
+            log: PacketLog::Off,
+            absent: Absent::Refused,
+        };
         let policy = lists::policy(list);
-        let firewall = Firewall::start(&config, &pins, PacketLog::Off, |_| policy).unwrap();
+        let firewall = Firewall::start(setting, |_| policy).unwrap();
         Self { firewall, pins }
+    }
+
+    /// Replaces the policy.
+    pub(crate) fn swap(&mut self, policy: &Policy) {
+        self.firewall.change(&interfaces(), |_| policy.clone()).unwrap();
     }
 
     pub(crate) fn dropped(&self) -> u64 {
@@ -53,7 +64,7 @@ impl Aop {
     }
 
     fn counted(&self, these: impl Fn(&VerdictReading) -> bool) -> u64 {
-        let reading = firewall::read(&self.pins).unwrap().unwrap();
+        let reading = firewall::read(&self.pins, None).unwrap().unwrap();
         let verdicts = reading.verdicts.iter().filter(|verdict| these(verdict));
         verdicts.map(|verdict| verdict.count.packets).sum()
     }
@@ -63,6 +74,10 @@ impl Drop for Aop {
     fn drop(&mut self) {
         firewall::unload(&self.pins).unwrap();
     }
+}
+
+fn interfaces() -> Interfaces {
+    Interfaces::Named(vec![IN.to_owned()])
 }
 
 /// A stranger's SYN to the guarded port.
