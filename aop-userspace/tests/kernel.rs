@@ -1,13 +1,18 @@
 //! The packet program in the kernel against the policy on the host: the same frames through both,
 //! and verdict, reason and moved counters compared. Needs root.
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::print_stdout, reason = "a test, whose figures are shown on demand")]
 
-use std::{net::IpAddr, process::Command, thread};
+#[path = "kernel/differential.rs"]
+mod differential;
+#[path = "kernel/host.rs"]
+mod host;
+
+use std::{collections::BTreeMap, net::IpAddr, process::Command};
 
 use aop_common::{
     Action, Bytes, DropReason, Mode, PassReason, Standing, Tally, Verdict,
     corpus::{
-        Generator, HostFacts, Scene,
+        HostFacts, Scene,
         build::{Extension, Ip, Ipv4, Ipv6, Tcp},
         fixtures,
     },
@@ -19,15 +24,12 @@ use aop_userspace::{
     firewall::{PacketLog, Policy, Trial, TrialFrame},
     prefixes::{Admission, monotonic_seconds},
 };
+use differential::disagreements;
+use host::{Forwarding, in_a_host_that_forwards};
 use ipnet::IpNet;
-use nix::{
-    net::if_::if_nametoindex,
-    sched::{CloneFlags, unshare},
-};
 
 /// The kernel runs no shorter frame (ETH_HLEN).
 const SHORTEST: usize = 14;
-const GENERATED: usize = 20_000;
 const SLOT: u32 = 3;
 
 #[test]
@@ -259,6 +261,13 @@ fn an_admitted_network_without_a_peer_has_a_budget_and_an_authenticated_peer_has
 }
 
 #[test]
+fn the_verifier_walks_far_fewer_instructions_than_it_would() {
+    let walked = trial(Mode::Enforce).verified_instructions();
+    println!("verified instructions: {}", walked.unwrap_or_default());
+    assert!(walked.is_some_and(|walked| walked < 100_000), "{walked:?} of a million");
+}
+
+#[test]
 fn the_kernels_trie_finds_what_a_scan_finds() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let scene = Scene::FIXED;
@@ -309,25 +318,6 @@ fn bpftool_loads_the_object_so_its_maps_are_btf_maps() {
     let loaded = loaded.expect("bpftool runs");
     assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
     assert!(unmounted.expect("umount runs").success());
-}
-
-/// Every generated frame on which `on_the_host` and the kernel do not agree, described.
-fn disagreements(mode: Mode, ifindex: u32, on_the_host: impl Fn(&[u8]) -> Verdict) -> Vec<String> {
-    let mut trial = trial(mode);
-    let mut generator = Generator::new(0xa0b);
-    let mut found = Vec::new();
-    for number in 0..GENERATED {
-        let frame = generator.generate();
-        if frame.len() < SHORTEST {
-            continue;
-        }
-        let owed = owed(on_the_host(&frame), mode, frame.len());
-        let ran = trial.run(&frame, ifindex).expect("the frame runs");
-        if ran != owed {
-            found.push(format!("frame {number}: host {owed:?}, kernel {ran:?}: {frame:02x?}"));
-        }
-    }
-    found
 }
 
 /// What the kernel must do for `verdict`: the action, and exactly one counter.
@@ -390,7 +380,7 @@ fn syn_from(source: [u8; 4]) -> Vec<u8> {
 
 /// The last of equal prefixes counts, as in the trie.
 fn deduplicated(entries: Vec<(IpNet, Prefix)>) -> Admission {
-    let unique: std::collections::BTreeMap<IpNet, Prefix> = entries.into_iter().collect();
+    let unique: BTreeMap<IpNet, Prefix> = entries.into_iter().collect();
     Admission::from_entries(unique.into_iter().collect())
 }
 
@@ -399,46 +389,4 @@ fn next(state: &mut u64) -> u64 {
     *state ^= *state >> 7;
     *state ^= *state << 17;
     *state
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Forwarding {
-    Off,
-    On,
-}
-
-/// Runs `test` in a network namespace of its own with the scene's addresses and one route, and
-/// hands it the index of the interface that has them.
-fn in_a_host_that_forwards(forwarding: Forwarding, test: impl FnOnce(u32) + Send + 'static) {
-    let thread = thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
-        let Scene { v4, v6, .. } = Scene::FIXED;
-        let text = |address: IpAddr| address.to_string();
-        let sysctl = |name: &str, value: &str| {
-            std::fs::write(format!("/proc/sys/net/{name}"), value)
-                .expect("a sysctl of this namespace");
-        };
-        ip("link add in0 type veth peer name out0");
-        sysctl("ipv6/conf/in0/addr_gen_mode", "1");
-        sysctl("ipv6/conf/in0/accept_dad", "0");
-        ip(&format!("addr add {}/32 dev in0", text(v4.origin.into())));
-        ip(&format!("addr add {}/128 dev in0 nodad", text(v6.origin.into())));
-        ip("link set out0 up");
-        ip("link set in0 up");
-        if forwarding == Forwarding::On {
-            sysctl("ipv4/ip_forward", "1");
-            sysctl("ipv6/conf/all/forwarding", "1");
-        }
-        ip(&format!("route add {}/32 dev in0", text(v4.beyond.into())));
-        ip(&format!("route add {}/128 dev in0", text(v6.beyond.into())));
-        test(if_nametoindex("in0").expect("just made"));
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().expect("ip runs");
-    assert!(status.success(), "ip {arguments}");
 }

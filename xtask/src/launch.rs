@@ -38,11 +38,16 @@ pub(crate) fn bench(name: Option<&str>) -> Result<()> {
         bail!("the benchmarks load programs and make network namespaces; run them as root");
     }
     packages::ensure()?;
+    if name.is_none_or(|name| name == "firewall") {
+        packages::try_rivals();
+    }
     object::refresh()?;
     let folder = build(Profile::Release, &["aop", "aop-upstream"])?;
+    let figures = workspace::target().join("bench");
     for bench in BENCHES.iter().filter(|bench| name.is_none_or(|name| name == **bench)) {
         let mut cargo = command::cargo("bench");
         cargo.args(["--quiet", "--bench", bench]).env(AOP_BIN, folder.join("aop"));
+        cargo.env("AOP_BENCH_JSON", figures.join(bench).with_extension("json"));
         command::run(&mut cargo)?;
     }
     Ok(())

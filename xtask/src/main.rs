@@ -7,6 +7,8 @@
 
 mod ci;
 mod command;
+mod fuzz;
+mod kernels;
 mod launch;
 mod object;
 mod packages;
@@ -67,10 +69,38 @@ enum Verb {
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Measure the packet path beside an empty program, and the terminator's CPU time. Needs root.
+    /// Measure the packet path, and the terminator's CPU time. Needs root.
+    ///
+    /// firewall compares with an empty program, xdp-filter and nftables in one run, installs them
+    /// where it can, and leaves its figures in target/bench/firewall.json.
     Bench {
         /// firewall or terminator; both when not given
         name: Option<String>,
+    },
+    /// Boot other kernels under QEMU and run the kernel tests there. Needs no privilege but apt's.
+    ///
+    /// Debian's 6.1 and 6.12, from packages that are unpacked under target/kernels and never
+    /// installed. Prints for each how long it boots, the verified instructions and the tests.
+    Kernels {
+        /// 6.1 or 6.12; both when not given
+        series: Option<String>,
+    },
+    /// Feed the policy, the prefix reader and the configuration with inputs made to break them.
+    ///
+    /// `differential` runs generated frames through the policy on the host and the packet program
+    /// in the kernel (needs root); the other targets are cargo-fuzz's.
+    Fuzz {
+        /// policy, prefixes, config or differential; the first three when not given
+        target: Option<String>,
+        /// How long each cargo-fuzz target runs
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// How many frames the differential run takes
+        #[arg(long, default_value_t = 3_000_000)]
+        frames: u64,
+        /// The differential run's seed; another one each time when not given
+        #[arg(long)]
+        seed: Option<u64>,
     },
     /// Everything that must hold before a change lands: format, lints, docs, dependencies, tests.
     Ci,
@@ -97,6 +127,10 @@ fn perform(verb: Verb) -> Result<()> {
         Verb::Demo { arguments } => launch::demo(&arguments),
         Verb::Test { part, filter } => test::run(part, &filter),
         Verb::Bench { name } => launch::bench(name.as_deref()),
+        Verb::Kernels { series } => kernels::run(series.as_deref()),
+        Verb::Fuzz { target, seconds, frames, seed } => {
+            fuzz::run(target.as_deref(), seconds, fuzz::Frames { count: frames, seed })
+        }
         Verb::Ci => ci::run(),
     }
 }

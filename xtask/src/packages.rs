@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{command, privilege::Privilege};
 
-struct Tool {
+/// A program that a verb drives.
+pub(crate) struct Tool {
     program: &'static str,
     package: &'static str,
     purpose: &'static str,
@@ -21,14 +22,48 @@ const TOOLS: [Tool; 6] = [
     tool("bpftool", "bpftool", "loads the object as libbpf would"),
 ];
 
+/// What `kernels` drives beside these.
+pub(crate) const KERNELS: [Tool; 4] = [
+    tool("qemu-system-x86_64", "qemu-system-x86", "emulates a machine"),
+    tool("busybox", "busybox-static", "is the system that the emulated kernel starts"),
+    tool("strip", "binutils", "makes the tests small"),
+    tool("ldd", "libc-bin", "tells which libraries the tests need"),
+];
+
+/// What `bench firewall` compares with. Each is measured where it can be had.
+const RIVALS: [Tool; 3] = [
+    tool("nft", "nftables", "filters the same frames, to compare"),
+    tool("xdp-filter", "xdp-tools", "filters the same frames, to compare"),
+    tool("ethtool", "ethtool", "makes a veth take frames for nft as fast as for XDP"),
+];
+
 const fn tool(program: &'static str, package: &'static str, purpose: &'static str) -> Tool {
     Tool { program, package, purpose }
 }
 
 /// Installs the tools that are missing; says which are, where it cannot.
 pub(crate) fn ensure() -> Result<()> {
+    install_missing(&TOOLS)
+}
+
+/// The same, with the tools of one verb.
+pub(crate) fn ensure_for(tools: &[Tool]) -> Result<()> {
+    ensure()?;
+    install_missing(tools)
+}
+
+/// Installs what the benchmarks compare with, as far as it can be had.
+pub(crate) fn try_rivals() {
+    for rival in RIVALS {
+        if let Err(error) = install_missing(&[rival]) {
+            eprintln!("warning: {error:#}");
+        }
+    }
+}
+
+fn install_missing(tools: &[Tool]) -> Result<()> {
     let absent = |tool: &&Tool| command::find(tool.program).is_none();
-    let missing: Vec<_> = TOOLS.iter().filter(absent).collect();
+    let missing: Vec<_> = tools.iter().filter(absent).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use outcome::Outcome;
+pub(crate) use outcome::Outcome;
 
 use crate::{
     command,

@@ -39,7 +39,7 @@ use pins::Pins;
 pub use reading::{InterfaceReading, PeerReading, Reading, State, VerdictReading};
 use routes::DefaultRoutes;
 pub use start::{Absent, Setting};
-pub use trial::{Trial, TrialFrame};
+pub use trial::{Trial, TrialBatch, TrialFrame};
 use wanted::Wanted;
 pub use watch::Watch;
 

@@ -39,6 +39,15 @@ pub struct TrialFrame {
     pub moved: Vec<(Tally, Counter)>,
 }
 
+/// What became of several frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialBatch {
+    /// What the program returned for each.
+    pub actions: Vec<Action>,
+    /// Every counter that moved, and by how much, all frames together.
+    pub moved: Vec<(Tally, Counter)>,
+}
+
 impl Trial {
     /// Loads the program under `policy`, counting in `slot`.
     ///
@@ -108,15 +117,44 @@ impl Trial {
     /// # Errors
     /// The kernel refuses to run the frame.
     pub fn run(&mut self, frame: &[u8], ifindex: u32) -> Result<TrialFrame, FirewallError> {
+        let (action, moved) = self.counting(|it| Ok(it.repeat(frame, ifindex, 1)?.0))?;
+        Ok(TrialFrame { action, moved })
+    }
+
+    /// Runs frames one after the other, and reads the counters around them all: reading is what
+    /// takes the time.
+    ///
+    /// # Errors
+    /// The kernel refuses to run a frame.
+    pub fn run_batch<'a>(
+        &mut self,
+        frames: impl IntoIterator<Item = &'a [u8]>,
+        ifindex: u32,
+    ) -> Result<TrialBatch, FirewallError> {
+        let mut frames = frames.into_iter();
+        let (actions, moved) = self.counting(|it| {
+            frames.try_fold(Vec::new(), |mut actions, frame| {
+                actions.push(it.repeat(frame, ifindex, 1)?.0);
+                Ok(actions)
+            })
+        })?;
+        Ok(TrialBatch { actions, moved })
+    }
+
+    /// What `work` answers, and every counter that moved meanwhile.
+    fn counting<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, FirewallError>,
+    ) -> Result<(T, Vec<(Tally, Counter)>), FirewallError> {
         let before = self.maps.counters(self.slot)?;
-        let (returned, _) = self.repeat(frame, ifindex, 1)?;
+        let answer = work(self)?;
         let after = self.maps.counters(self.slot)?;
         let moved = Tally::all().zip(before.iter().zip(&after)).filter(|(_, (a, b))| a != b);
         let by = |((tally, ..), (a, b)): ((Tally, _, _), (&Counter, &Counter))| {
             let packets = b.packets.wrapping_sub(a.packets);
             (tally, Counter { packets, bytes: b.bytes.wrapping_sub(a.bytes) })
         };
-        Ok(TrialFrame { action: returned, moved: moved.map(by).collect() })
+        Ok((answer, moved.map(by).collect()))
     }
 
     /// Runs one frame `times` times and tells the mean duration of a run.

@@ -1,0 +1,29 @@
+//! `fuzz`: inputs without end. Two kinds: cargo-fuzz targets, which follow the code's branches, and
+//! the differential run, which sends generated frames through the policy on the host and through
+//! the packet program in the kernel.
+//!
+//! What makes a target crash is left in `fuzz/artifacts/TARGET`. Fix it, and move it to
+//! `fuzz/regressions/TARGET`: a unit test replays all of that.
+
+mod differential;
+mod runner;
+
+use anyhow::{Result, bail};
+
+pub(crate) use differential::Frames;
+
+/// The cargo-fuzz targets, by the names of their files in `fuzz/fuzz_targets`.
+const TARGETS: [&str; 3] = ["policy", "prefixes", "config"];
+const DIFFERENTIAL: &str = "differential";
+
+pub(crate) fn run(target: Option<&str>, seconds: u32, frames: Frames) -> Result<()> {
+    match target {
+        Some(DIFFERENTIAL) => differential::run(frames),
+        Some(target) if TARGETS.contains(&target) => runner::run(&[target], seconds),
+        Some(target) => bail!(
+            "there is no fuzz target {target:?}; there are {} and {DIFFERENTIAL}",
+            TARGETS.join(", ")
+        ),
+        None => runner::run(&TARGETS, seconds),
+    }
+}

@@ -1,0 +1,122 @@
+//! `kernels`: the packet program under other kernels than this machine's.
+//!
+//! Debian's cloud kernels boot under QEMU's software emulation, so it needs no virtualization and
+//! installs no kernel. Each one's initramfs holds the kernel tests of aop-userspace and the tools
+//! they call; the verifier there takes the object or does not, and the corpus gets the verdicts it
+//! is owed or does not. The console is kept in `target/kernels/VERSION.log`.
+
+mod cpio;
+mod initramfs;
+mod machine;
+mod package;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+use machine::Course;
+use package::Kernel;
+use serde_json::Value;
+
+use crate::{command, object, packages, test::Outcome, workspace};
+
+/// The kernel series that Debian 12 and its backports carry.
+const SERIES: [&str; 2] = ["6.1", "6.12"];
+
+pub(crate) fn run(only: Option<&str>) -> Result<()> {
+    if let Some(unknown) = only.filter(|series| !SERIES.contains(series)) {
+        bail!("there is no kernel {unknown:?} here; there are {}", SERIES.join(" and "));
+    }
+    packages::ensure_for(&packages::KERNELS)?;
+    object::refresh()?;
+    let tests = kernel_tests()?;
+
+    let mut total = Outcome::default();
+    let mut unavailable = Vec::new();
+    for series in SERIES.iter().filter(|series| only.is_none_or(|only| only == **series)) {
+        let Some(kernel) = package::fetch(series)? else {
+            println!("== {series}: no package linux-image-{series}*-cloud-amd64 can be had");
+            unavailable.push(*series);
+            continue;
+        };
+        total += boot(&kernel, &tests)?;
+    }
+    println!("\n{total}");
+    match (total.failed, unavailable.is_empty()) {
+        (0, true) => Ok(()),
+        (0, false) => bail!("not tested: {}", unavailable.join(", ")),
+        (failed, _) => bail!("failed tests: {failed}"),
+    }
+}
+
+fn boot(kernel: &Kernel, tests: &Path) -> Result<Outcome> {
+    println!("== {}", kernel.version);
+    let started = Instant::now();
+    let initramfs = initramfs::build(kernel, tests)?;
+    let course = machine::run(kernel, &initramfs)?;
+    fs::remove_file(&initramfs).context("cannot remove the initramfs")?;
+    for line in &course.tests {
+        println!("{line}");
+    }
+    let Course { booted, instructions, outcome, complaint, .. } = &course;
+    match booted {
+        Some(booted) => println!("boots in {:.1} s", booted.as_secs_f32()),
+        None => println!("does not boot"),
+    }
+    if let Some(instructions) = instructions {
+        println!("verified instructions: {instructions}");
+    }
+    if let Some(complaint) = complaint {
+        println!("{complaint}: counted as one failure; see {}", kernel.log().display());
+    }
+    println!("== {}: {outcome} in {:.1} s", kernel.version, started.elapsed().as_secs_f32());
+    Ok(*outcome)
+}
+
+/// Builds the kernel tests and tells where they are.
+fn kernel_tests() -> Result<PathBuf> {
+    let mut cargo = command::cargo("test");
+    cargo.args(["--no-run", "--quiet", "--test", "kernel", "--message-format=json"]);
+    let text = command::output(&mut cargo)?;
+    let executable = text.lines().find_map(executable_of_tests);
+    executable.context("cargo does not tell where the kernel tests are")
+}
+
+fn executable_of_tests(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_it = message.pointer("/target/name")? == "kernel";
+    is_it.then(|| message.get("executable")?.as_str().map(PathBuf::from))?
+}
+
+/// Runs a command that says something only when it fails.
+fn run_silent(command: &mut Command) -> Result<()> {
+    let output =
+        command.output().with_context(|| format!("cannot start `{}`", command::line(command)))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` failed: {}", command::line(command), said.trim());
+    }
+    Ok(())
+}
+
+/// Where kernels, consoles and what was unpacked lie.
+fn folder() -> PathBuf {
+    workspace::target().join("kernels")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_that_of_the_kernel_tests() {
+        let line = |name| format!(r#"{{"target":{{"name":"{name}"}},"executable":"/t/{name}-1"}}"#);
+        assert_eq!(executable_of_tests(&line("kernel")), Some(PathBuf::from("/t/kernel-1")));
+        assert_eq!(executable_of_tests(&line("aop")), None);
+        assert_eq!(executable_of_tests("not JSON"), None);
+    }
+}

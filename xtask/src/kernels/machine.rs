@@ -1,0 +1,126 @@
+//! One emulated machine: started, watched against a deadline, and read from its console.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+
+use super::{
+    Kernel,
+    initramfs::{BOOTED, DONE},
+};
+use crate::test::Outcome;
+
+/// From power-on to power-off. Emulation is some thirty times slower than the machine itself.
+const DEADLINE: Duration = Duration::from_secs(420);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a console told.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Course {
+    /// From power-on until the tests started.
+    pub(super) booted: Option<Duration>,
+    pub(super) instructions: Option<u32>,
+    /// The line of each test.
+    pub(super) tests: Vec<String>,
+    pub(super) outcome: Outcome,
+    /// Why the tests did not come to their end, if they did not.
+    pub(super) complaint: Option<&'static str>,
+}
+
+pub(super) fn run(kernel: &Kernel, initramfs: &Path) -> Result<Course> {
+    let log = kernel.log();
+    let console = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536"]);
+    qemu.args(["-display", "none", "-no-reboot", "-nic", "none", "-serial", "stdio"]);
+    qemu.args(["-append", "console=ttyS0 quiet panic=-1 net.ifnames=0"]);
+    qemu.arg("-kernel").arg(kernel.image()).arg("-initrd").arg(initramfs);
+    qemu.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
+    let started = Instant::now();
+    let mut machine = qemu.spawn().context("cannot start qemu-system-x86_64")?;
+    let booted = watch(&mut machine, &log, started);
+    let ended = machine.try_wait().context("lost track of qemu")?.is_some();
+    if !ended {
+        machine.kill().context("cannot stop qemu")?;
+        machine.wait().context("lost track of qemu")?;
+    }
+    let console = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    let mut course = Course::read(&String::from_utf8_lossy(&console), ended);
+    course.booted = booted;
+    Ok(course)
+}
+
+/// Waits until the machine is off or its time is over; tells when the tests started.
+fn watch(machine: &mut Child, log: &Path, started: Instant) -> Option<Duration> {
+    let mut booted = None;
+    while started.elapsed() < DEADLINE && matches!(machine.try_wait(), Ok(None)) {
+        if booted.is_none() && fs::read(log).is_ok_and(|console| has(&console, BOOTED)) {
+            booted = Some(started.elapsed());
+        }
+        thread::sleep(PAUSE);
+    }
+    booted
+}
+
+fn has(console: &[u8], marker: &str) -> bool {
+    console.windows(marker.len()).any(|window| window == marker.as_bytes())
+}
+
+impl Course {
+    /// Reads a console. Tests that do not come to their end are one failure.
+    fn read(console: &str, ended: bool) -> Self {
+        let mut course = Self::default();
+        let mut done = false;
+        for line in console.lines().map(str::trim_end) {
+            course.outcome += Outcome::of_result_line(line).unwrap_or_default();
+            if line.starts_with("test ") && line.contains(" ... ") {
+                course.tests.push(line.to_owned());
+            }
+            if let Some(count) = line.strip_prefix("verified instructions: ") {
+                course.instructions = count.parse().ok();
+            }
+            done |= line.starts_with(DONE);
+        }
+        course.complaint = match (ended, done) {
+            (_, true) => None,
+            (true, false) => Some("the kernel stopped before the tests did"),
+            (false, false) => Some("the time was over before the tests were"),
+        };
+        course.outcome.failed += usize::from(course.complaint.is_some());
+        course
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONSOLE: &str = "[    1.2] something\r\naop-kernels: booted 6.1.0\r\n\r\n\
+        running 2 tests\r\ntest a ... ok\r\ntest b ... FAILED\r\n\
+        verified instructions: 14112\r\n\
+        test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\r\n";
+
+    #[test]
+    fn a_console_tells_tests_instructions_and_counts() {
+        let course = Course::read(&format!("{CONSOLE}aop-kernels: done 101\r\n"), true);
+        assert_eq!(course.tests, ["test a ... ok", "test b ... FAILED"]);
+        assert_eq!(course.instructions, Some(14112));
+        assert_eq!(course.outcome, Outcome { passed: 1, failed: 1, skipped: 0 });
+        assert_eq!(course.complaint, None);
+    }
+
+    #[test]
+    fn a_machine_that_stops_or_hangs_is_a_failure() {
+        for ended in [true, false] {
+            let course = Course::read("[    1.2] Kernel panic\r\n", ended);
+            assert_eq!(course.outcome, Outcome { passed: 0, failed: 1, skipped: 0 });
+            assert!(course.complaint.is_some());
+        }
+    }
+}
