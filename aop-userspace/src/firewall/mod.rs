@@ -100,7 +100,7 @@ pub enum Cause {
 impl Firewall {
     /// Follows the host: attaches to interfaces that have come or lost their program, takes away
     /// the pins of those that are gone, and lets go of those that are no longer wanted. What
-    /// stands in the way is logged once, and shown by [`Firewall::read`]. After an [`unload`] it
+    /// stands in the way is logged once, and shown by [`Firewall::read`]. After an [`unload()`] it
     /// does nothing: that was the operator's word.
     ///
     /// # Errors
@@ -142,7 +142,7 @@ impl Firewall {
         Watch::open().map_err(FirewallError::Netlink)
     }
 
-    /// What the maps and interfaces say. `None` after an [`unload`].
+    /// What the maps and interfaces say. `None` after an [`unload()`].
     ///
     /// # Errors
     /// Pins exist and cannot be read.
