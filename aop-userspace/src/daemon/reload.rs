@@ -34,7 +34,7 @@ impl Daemon {
         let held = in_force.list_for(&config.live).unwrap_or(&found.held);
         // The only step that can fail comes first.
         self.admit(held, &held.list.with(&config.live.extra)?, &config.live)?;
-        self.service.reload(terminator_policy(sites, &config.live));
+        self.service.reload(terminator_policy(sites, &config.live), config.live.shutdown);
         self.facts.replace(&config.live, warnings);
         in_force.reload(config.live, found);
         Ok(())

@@ -17,7 +17,7 @@ use super::{
     closing::Closing,
     ledger::Opened,
     relay::relay,
-    service::{Policy, Shared},
+    service::{InForce, Shared},
     upstream::{Connected, connect},
 };
 use crate::{
@@ -44,9 +44,9 @@ impl Connection {
     }
 
     pub(super) async fn run(mut self, stream: TcpStream) {
-        let cut = self.shared.cut.clone();
-        let policy = self.shared.policy.load_full();
-        match cut.run_until_cancelled(self.admit(stream, policy)).await {
+        let in_force = self.shared.in_force.load_full();
+        let cut = in_force.cut.clone();
+        match cut.run_until_cancelled(self.admit(stream, in_force)).await {
             Some(Ok((permit, upstream))) => {
                 self.shared.ledger.accepted();
                 let relayed = match upstream {
@@ -67,8 +67,9 @@ impl Connection {
     async fn admit(
         &mut self,
         stream: TcpStream,
-        policy: Arc<Policy>,
+        in_force: Arc<InForce>,
     ) -> Result<(Permit, Connected), Refused> {
+        let policy = &in_force.policy;
         let deadline = self.closing.started() + policy.deadline;
         match self.shared.gate.entrance(self.peer.ip()) {
             Entrance::Open => {}
@@ -79,7 +80,7 @@ impl Connection {
         let pull = tls::accept(stream, self.peer, &policy.sites, deadline)
             .await
             .inspect_err(|refused| self.closing.know_site(refused.site.as_ref()))?;
-        drop(policy);
+        drop(in_force);
         self.closing.know(&pull);
         let permit = tls::authorize(pull)?;
         self.shared.book.record(self.peer.ip(), self.closing.site());

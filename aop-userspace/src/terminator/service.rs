@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{accept::Accept, ledger::Ledger, listeners::Listener};
@@ -40,9 +40,15 @@ pub struct Service {
     accepting: CancellationToken,
 }
 
+/// The policy in force, and what ends the connections that it let in.
+pub(super) struct InForce {
+    pub(super) policy: Policy,
+    pub(super) cut: CancellationToken,
+}
+
 /// What all connections share.
 pub(super) struct Shared {
-    pub(super) policy: ArcSwap<Policy>,
+    pub(super) in_force: ArcSwap<InForce>,
     pub(super) gate: Arc<dyn Gate>,
     pub(super) book: Arc<dyn PeerBook>,
     pub(super) ledger: Arc<Ledger>,
@@ -63,12 +69,14 @@ impl Service {
         book: Arc<dyn PeerBook>,
         connections: usize,
     ) -> Self {
+        let cut = CancellationToken::new();
+        let in_force = InForce { policy, cut: cut.child_token() };
         let shared = Arc::new(Shared {
-            policy: ArcSwap::from_pointee(policy),
+            in_force: ArcSwap::from_pointee(in_force),
             gate,
             book,
             ledger: Arc::default(),
-            cut: CancellationToken::new(),
+            cut,
         });
         let tasks = TaskTracker::new();
         let accepting = CancellationToken::new();
@@ -77,9 +85,25 @@ impl Service {
         Self { shared, tasks, accepting }
     }
 
-    /// From now on, accepted connections follow `policy`.
-    pub fn reload(&self, policy: Policy) {
-        self.shared.policy.store(Arc::new(policy));
+    /// From now on, accepted connections follow `policy`. Where it believes fewer than the one
+    /// before, the connections that are open have `patience` to end, and are cut then: they may rest
+    /// on trust that is gone.
+    pub fn reload(&self, policy: Policy, patience: Duration) {
+        let before = self.shared.in_force.load_full();
+        if policy.sites.keep_the_trust_of(&before.policy.sites) {
+            self.shared.in_force.store(Arc::new(InForce { policy, cut: before.cut.clone() }));
+            return;
+        }
+        let cut = self.shared.cut.child_token();
+        self.shared.in_force.store(Arc::new(InForce { policy, cut }));
+        tracing::warn!(?patience, "trust was taken away: connections from before end by then");
+        let accepting = self.accepting.clone();
+        self.tasks.spawn(async move {
+            // A drain has a deadline of its own.
+            if accepting.run_until_cancelled(sleep(patience)).await.is_some() {
+                before.cut.cancel();
+            }
+        });
     }
 
     /// What it has seen.

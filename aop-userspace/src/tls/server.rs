@@ -1,6 +1,6 @@
 //! The TLS configuration of one site: what we present, whom we believe, and nothing resumed.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use rustls::{
     Error, InconsistentKeys, RootCertStore, ServerConfig,
@@ -28,12 +28,13 @@ pub(super) fn config(
     provider: &Arc<CryptoProvider>,
     now: u64,
     warnings: &mut Vec<Warning>,
-) -> Result<ServerConfig, SitesProblem> {
+) -> Result<(ServerConfig, Trust), SitesProblem> {
     let pair = pair(site, provider, now, warnings)?;
     let mut roots: Vec<TrustAnchor<'static>> = Vec::new();
     for client_ca in &site.client_ca {
         roots.extend(anchors::load(client_ca, now, warnings)?);
     }
+    let trust = Trust::of(&roots);
     let verifier = WebPkiClientVerifier::builder_with_provider(
         Arc::new(RootCertStore { roots }),
         provider.clone(),
@@ -46,7 +47,25 @@ pub(super) fn config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
-    Ok(config)
+    Ok((config, trust))
+}
+
+/// Whom a site believes: the subject and public key of each anchor.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Trust(HashSet<(Vec<u8>, Vec<u8>)>);
+
+impl Trust {
+    fn of(anchors: &[TrustAnchor<'_>]) -> Self {
+        let key = |anchor: &TrustAnchor<'_>| {
+            (anchor.subject.to_vec(), anchor.subject_public_key_info.to_vec())
+        };
+        Self(anchors.iter().map(key).collect())
+    }
+
+    /// Whether it believes everybody whom `other` believes.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        other.0.is_subset(&self.0)
+    }
 }
 
 /// The server certificate with its chain and key, checked to belong together.

@@ -7,7 +7,11 @@ use std::{
 
 use rustls::{ServerConfig, crypto::aws_lc_rs};
 
-use super::{error::SitesError, server, validity};
+use super::{
+    error::SitesError,
+    server::{self, Trust},
+    validity,
+};
 use crate::config::{Host, HostPattern, ProxyProtocol, SiteConfig, Upstream, Warning};
 
 /// All sites. With none, nobody is served.
@@ -24,6 +28,7 @@ pub struct Site {
     upstream: Upstream,
     proxy: ProxyProtocol,
     tls: Arc<ServerConfig>,
+    trust: Trust,
 }
 
 impl Sites {
@@ -39,7 +44,7 @@ impl Sites {
         let mut sites = Self::default();
         let mut warnings = Vec::new();
         for config in configs {
-            let tls = server::config(config, &provider, now, &mut warnings)
+            let (tls, trust) = server::config(config, &provider, now, &mut warnings)
                 .map_err(|problem| SitesError { site: config.name.clone(), problem })?;
             sites.add(Arc::new(Site {
                 name: config.name.as_str().into(),
@@ -47,6 +52,7 @@ impl Sites {
                 upstream: config.upstream.clone(),
                 proxy: config.proxy,
                 tls: Arc::new(tls),
+                trust,
             }));
         }
         // Sites often share their files; one word about each is enough.
@@ -59,6 +65,18 @@ impl Sites {
     #[must_use]
     pub fn find(&self, host: &Host) -> Option<&Arc<Site>> {
         self.exact.get(host).or_else(|| self.below.get(&host.parent()?))
+    }
+
+    /// Whether every host of `old` is still served, to everybody who was believed there.
+    #[must_use]
+    pub fn keep_the_trust_of(&self, old: &Self) -> bool {
+        let keeps = |now: &HashMap<Host, Arc<Site>>, before: &HashMap<Host, Arc<Site>>| {
+            let kept = |(host, before): (&Host, &Arc<Site>)| {
+                now.get(host).is_some_and(|now| now.trust.covers(&before.trust))
+            };
+            before.iter().all(kept)
+        };
+        keeps(&self.exact, &old.exact) && keeps(&self.below, &old.below)
     }
 
     fn add(&mut self, site: Arc<Site>) {

@@ -1,12 +1,13 @@
 //! SIGHUP: a whole new configuration, or the whole old one.
 
 use std::fs;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use aop_tests::hand::{self, Client};
-use aop_tests::{Family, Pull};
+use aop_tests::{Family, Pull, wait};
 
-use crate::stage::{Stage, on_stage};
+use crate::stage::{Stage, on_changed_stage, on_stage};
 
 /// Reloads what is bad: it is refused and named, and everything goes on as before.
 fn keeps_the_old(stage: &Stage, named: &str) -> Result<()> {
@@ -85,6 +86,32 @@ fn a_new_client_ca_takes_over_and_the_old_one_is_trusted_no_more() {
         ensure!(outcome.refused(), "{outcome}");
         stage.counted_as(&before, "unknown_ca", 1)
     });
+}
+
+#[test]
+fn what_rests_on_trust_that_is_taken_away_ends_within_the_drain() {
+    on_changed_stage(
+        |config, _| config.drain = "2s",
+        |stage| {
+            let to = stage.world.origin_at(Family::V4, 443);
+            let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+            let mut session = client.open(stage.world.edge(), to, "example.com")?;
+            hand::get(&mut session, "/before")?;
+            // The same trust again cuts nobody.
+            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+            std::thread::sleep(Duration::from_secs(3));
+            hand::get(&mut session, "/between")?;
+
+            let pki = &stage.world.pki;
+            fs::copy(&pki.foreign_ca, &pki.client_ca)?;
+            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+            hand::get(&mut session, "/within")?;
+            let ended = wait::until("the old connection ends", Duration::from_secs(10), || {
+                hand::get(&mut session, "/after").is_err().then_some(())
+            });
+            ended.with_context(|| stage.daemon.log())
+        },
+    );
 }
 
 #[test]

@@ -75,22 +75,35 @@ async fn a_reload_changes_new_connections_and_no_old_one() {
     let (mut peer, mut upstream) = rig.pull().await;
     let begun = TcpStream::connect(rig.address).await.unwrap();
     rig.ledger_when(|ledger| ledger.open == 2).await;
-    rig.service.reload(rig.policy(|site| site.name != SITE));
+    rig.service.reload(rig.policy(|site| site.name != SITE), LONG);
     rig.alert(&rig.edge(), SITE).await;
     rig.booked("-", Refusal::UnknownName, 1).await;
     exchange(&mut peer, &mut upstream).await;
     let mut peer = connect_over(&rig.edge(), begun, SITE).await.unwrap();
     let (mut upstream, _) = rig.upstream.accept().await.unwrap();
     exchange(&mut peer, &mut upstream).await;
-    rig.service.reload(rig.policy(|_| true));
+    rig.service.reload(rig.policy(|_| true), LONG);
     rig.serve(&rig.edge(), SITE).await;
+}
+
+#[tokio::test]
+async fn trust_that_is_taken_away_ends_what_it_let_in_and_a_reload_that_keeps_it_does_not() {
+    let rig = Rig::new().await;
+    let (mut peer, mut upstream) = rig.pull().await;
+    rig.service.reload(rig.policy(|_| true), Duration::ZERO);
+    exchange(&mut peer, &mut upstream).await;
+    // Two policies later the connection still rests on what the first one believed.
+    rig.service.reload(rig.policy(|site| site.name != SITE), Duration::ZERO);
+    let mut rest = Vec::new();
+    timeout(LONG, peer.read_to_end(&mut rest)).await.expect("it is cut").unwrap_or_default();
+    rig.ledger_when(|ledger| ledger.open == 0).await;
 }
 
 #[tokio::test]
 async fn with_no_site_nobody_is_served() {
     let rig = Rig::new().await;
     rig.serve(&rig.edge(), SITE).await;
-    rig.service.reload(rig.policy(|_| false));
+    rig.service.reload(rig.policy(|_| false), LONG);
     rig.alert(&rig.edge(), SITE).await;
     rig.booked("-", Refusal::UnknownName, 1).await;
 }
