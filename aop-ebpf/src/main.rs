@@ -2,9 +2,7 @@
 //!
 //! It decides nothing by itself: the policy is `aop_common::judge`. It writes the counters alone,
 //! never the peers map.
-#![no_std]
-#![no_main]
-#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![allow(missing_docs, reason = "a binary; the entry point's docs do not survive its macro")]
 
 mod events;
@@ -50,6 +48,11 @@ fn aop(ctx: XdpContext) -> u32 {
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
+/// For other targets it is checked, so that editors can read it, and never built.
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}
+
+#[cfg(target_arch = "bpf")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
