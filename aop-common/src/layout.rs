@@ -19,9 +19,10 @@ pub const DROPS_BYTES: usize = 1 << 18;
 /// Room for the beginning of a dropped frame in a [`DropEvent`].
 pub const SNAPPED: usize = 128;
 
-/// The one value of the settings map.
+/// The one value of the settings map. One process writes it as a whole, the one that holds the pins'
+/// lock: what anybody else may write has a map of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C, align(8))]
+#[repr(C)]
 pub struct Settings {
     /// A [`Mode`].
     pub mode: u32,
@@ -35,8 +36,6 @@ pub struct Settings {
     pub budget: u32,
     /// Whether UDP to a guarded port is dropped: 1, or 0.
     pub drop_udp: u32,
-    /// Of so many drops of a reason one is told to the ring buffer: a power of two; 0 for none.
-    pub sampling: u32,
 }
 
 impl Settings {
@@ -224,7 +223,7 @@ pub struct InterfaceName(pub [u8; 16]);
 
 // Both compilers must agree on these; the pins carry them across builds.
 const _: () = {
-    assert!(size_of::<Settings>() == 24 && align_of::<Settings>() == 8);
+    assert!(size_of::<Settings>() == 20 && align_of::<Settings>() == 4);
     assert!(size_of::<Ports>() == 8192);
     assert!(size_of::<Prefix>() == 4 && align_of::<Prefix>() == 4);
     assert!(size_of::<PeerKey>() == 20);

@@ -6,7 +6,7 @@ use crate::{
     layout::{Counter, InterfaceName, Peer, PeerKey, Ports, Prefix, Settings},
 };
 
-// SAFETY: six u32, no padding, every bit pattern valid.
+// SAFETY: five u32, no padding, every bit pattern valid.
 unsafe impl aya::Pod for Settings {}
 // SAFETY: an array of u64, no padding, every bit pattern valid.
 unsafe impl aya::Pod for Ports {}

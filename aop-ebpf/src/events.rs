@@ -10,7 +10,8 @@ use crate::{
 
 /// Tells the drop of `packet` if it is the turn of the `counted`-th of its kind.
 #[inline(always)]
-pub(crate) fn sample(packet: &Packet<'_>, tally: Tally, length: u64, counted: u64, sampling: u32) {
+pub(crate) fn sample(packet: &Packet<'_>, tally: Tally, length: u64, counted: u64) {
+    let sampling = maps::sampling();
     if sampling != 0 && counted & u64::from(sampling - 1) == 0 {
         tell(packet, tally, length);
     }

@@ -1,7 +1,7 @@
 //! aop's XDP program: reads a frame, asks the policy, moves one counter, carries out the verdict.
 //!
-//! It decides nothing by itself: the policy is `aop_common::judge`. It writes the counters alone,
-//! never the peers map.
+//! It decides nothing by itself: the policy is `aop_common::judge`. It writes counters,
+//! budgets and sampled drops, never the peers map.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![allow(missing_docs, reason = "a binary; the entry point's docs do not survive its macro")]
 
@@ -35,7 +35,7 @@ fn aop(ctx: XdpContext) -> u32 {
     let counted = maps::count(tally, length);
     let action = verdict.action(facts.mode());
     if action != Action::Pass {
-        events::sample(&packet, tally, length, counted, facts.settings.sampling);
+        events::sample(&packet, tally, length, counted);
     }
     match action {
         Action::Pass | Action::WouldDrop => XDP_PASS,

@@ -56,6 +56,10 @@ static STRANGERS: Array<Bucket, 1> = Array::new();
 /// Sampled drops. Nobody is woken for one: who reads it looks by the clock.
 #[btf_map]
 pub(crate) static DROPS: RingBuf<(), DROPS_BYTES> = RingBuf::new();
+/// Of so many drops of a reason one is told: a power of two; 0 for none. Written by whoever follows,
+/// and no part of SETTINGS, whose writer it would race.
+#[btf_map]
+static SAMPLING: Array<u32, 1> = Array::new();
 /// Sampled drops that found the ring buffer full.
 #[btf_map]
 static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
@@ -209,6 +213,12 @@ pub(crate) fn count(tally: Tally, bytes: u64) -> u64 {
         return counter.packets;
     }
     0
+}
+
+/// Of so many drops of a reason one is told; 0 for none.
+#[inline(always)]
+pub(crate) fn sampling() -> u32 {
+    SAMPLING.get(0).copied().unwrap_or(0)
 }
 
 /// One more drop that could not be told.

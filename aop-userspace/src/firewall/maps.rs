@@ -38,7 +38,7 @@ const NO_PREALLOC: u32 = 1;
 const INDEX: usize = size_of::<u32>();
 
 /// Every pinned map.
-pub(super) const LAYOUT: [Shape; 15] = [
+pub(super) const LAYOUT: [Shape; 16] = [
     array("SETTINGS", size_of::<Settings>(), 1),
     array("GUARDED", size_of::<Ports>(), 1),
     trie("PREFIXES_V4_A", 4),
@@ -58,6 +58,7 @@ pub(super) const LAYOUT: [Shape; 15] = [
         entries: DROPS_BYTES,
         flags: 0,
     },
+    array("SAMPLING", size_of::<u32>(), 1),
     per_cpu("LOST", size_of::<u64>(), 1),
     per_cpu("VERDICTS", size_of::<Counter>(), (SLOTS * Tally::COUNT) as usize),
     array("INTERFACES", size_of::<InterfaceName>(), SLOTS as usize),
@@ -125,6 +126,7 @@ pub(super) struct Maps {
     v6: [Trie<[u8; 16]>; 2],
     pub(super) peers: HashMap<MapData, PeerKey, Peer>,
     pub(super) networks: HashMap<MapData, PeerKey, u64>,
+    sampling: Array<MapData, u32>,
     lost: PerCpuArray<MapData, u64>,
     verdicts: PerCpuArray<MapData, Counter>,
     interfaces: Array<MapData, InterfaceName>,
@@ -153,6 +155,7 @@ impl Maps {
             v6: [map("PREFIXES_V6_A")?.try_into()?, map("PREFIXES_V6_B")?.try_into()?],
             peers: map("PEERS")?.try_into()?,
             networks: map("NETWORKS")?.try_into()?,
+            sampling: map("SAMPLING")?.try_into()?,
             lost: map("LOST")?.try_into()?,
             verdicts: map("VERDICTS")?.try_into()?,
             interfaces: map("INTERFACES")?.try_into()?,
@@ -165,8 +168,7 @@ impl Maps {
     }
 
     fn try_apply(&mut self, policy: &Policy) -> Result<(), MapError> {
-        let before = self.settings.get(&0, 0)?;
-        let generation = before.generation.wrapping_add(1);
+        let generation = self.settings.get(&0, 0)?.generation.wrapping_add(1);
         let [v4, v6] = [usize::from(generation & 1 == 1); 2];
         let (v4, v6) = (&mut self.v4[v4], &mut self.v6[v6]);
         clear(v4)?;
@@ -185,17 +187,15 @@ impl Maps {
             probation: policy.probation,
             budget: policy.budget,
             drop_udp: u32::from(policy.udp == Udp::Drop),
-            sampling: before.sampling,
         };
         self.settings.set(0, settings, 0)
     }
 
     /// Of so many drops of a reason, from now on, one is told to the ring buffer; 0 for none.
     pub(super) fn sample(&mut self, sampling: u32) -> Result<(), FirewallError> {
-        let settings = Settings { sampling, ..self.settings()? };
-        self.settings
-            .set(0, settings, 0)
-            .map_err(|error| FirewallError::kernel("write SETTINGS", &error))
+        self.sampling
+            .set(0, sampling, 0)
+            .map_err(|error| FirewallError::kernel("write SAMPLING", &error))
     }
 
     /// How many sampled drops found the ring buffer full.
