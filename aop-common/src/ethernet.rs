@@ -5,14 +5,14 @@ use crate::{
     segment::{Stop, Version},
 };
 
-const ETHERTYPE: usize = 12;
+pub(crate) const ETHERTYPE: usize = 12;
 const TAG: usize = 4;
 /// Tags that are walked. The kernel strips any number of priority tags (VID 0), so a frame with
 /// more is dropped rather than passed unread.
 const MAX_TAGS: usize = 4;
 
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+pub(crate) const IPV4: u16 = 0x0800;
+pub(crate) const IPV6: u16 = 0x86dd;
 /// 802.1Q and 802.1ad, the two tag types that Linux takes apart by itself.
 const TAGGED: [u16; 2] = [0x8100, 0x88a8];
 

@@ -1,7 +1,8 @@
 //! IPv4 (RFC 791): options and fragments.
 
 use crate::{
-    Address, DropReason, Flow, Frame,
+    Address, DropReason, Flow, Frame, ethernet,
+    frame::Head,
     segment::{Payload, Protocol, Stop},
 };
 
@@ -20,6 +21,18 @@ pub(crate) fn flow(frame: &impl Frame, at: usize) -> Option<Flow> {
     let source = frame.load(at.wrapping_add(SOURCE))?;
     let destination = frame.load(at.wrapping_add(DESTINATION))?;
     Some(Flow { source: Address::V4(source), destination: Address::V4(destination) })
+}
+
+/// The destination port of what most IPv4 packets are: TCP, untagged, whole, without options. Never
+/// another one than [`payload`] leads to.
+#[inline(always)]
+pub(crate) fn plain_port(frame: &impl Frame) -> Option<u16> {
+    let head = frame.head::<38>()?;
+    let plain = head.u16::<{ ethernet::ETHERTYPE }>() == ethernet::IPV4
+        && head.byte::<14>() == 0x45
+        && head.byte::<23>() == TCP
+        && head.u16::<20>() & FRAGMENTED == 0;
+    plain.then(|| head.u16::<36>())
 }
 
 /// Where the IPv4 packet at `at` carries TCP or UDP.

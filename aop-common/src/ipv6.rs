@@ -1,7 +1,8 @@
 //! IPv6 (RFC 8200): extension headers and fragments.
 
 use crate::{
-    Address, DropReason, Flow, Frame,
+    Address, DropReason, Flow, Frame, ethernet,
+    frame::Head,
     segment::{Payload, Protocol, Stop},
 };
 
@@ -31,6 +32,17 @@ pub(crate) fn flow(frame: &impl Frame, at: usize) -> Option<Flow> {
     let source = frame.load(at.wrapping_add(SOURCE))?;
     let destination = frame.load(at.wrapping_add(DESTINATION))?;
     Some(Flow { source: Address::V6(source), destination: Address::V6(destination) })
+}
+
+/// The destination port of what most IPv6 packets are: TCP, untagged, without extension headers.
+/// Never another one than [`payload`] leads to.
+#[inline(always)]
+pub(crate) fn plain_port(frame: &impl Frame) -> Option<u16> {
+    let head = frame.head::<58>()?;
+    let plain = head.u16::<{ ethernet::ETHERTYPE }>() == ethernet::IPV6
+        && head.byte::<14>() >> 4 == 6
+        && head.byte::<20>() == TCP;
+    plain.then(|| head.u16::<56>())
 }
 
 /// Where the IPv6 packet at `at` carries TCP or UDP.

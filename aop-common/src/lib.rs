@@ -24,11 +24,12 @@ pub mod layout;
 mod pod;
 mod policy;
 mod segment;
+pub mod table;
 mod tcp;
 mod udp;
 mod verdict;
 
-pub use frame::{Bytes, Frame};
-pub use policy::{Facts, Standing, Trust, judge};
+pub use frame::{Bytes, Frame, Head};
+pub use policy::{Decision, Facts, Standing, Trust, decide, judge};
 pub use segment::{Address, Flow, Segment};
 pub use verdict::{Action, DropReason, Mode, PassReason, Tally, Verdict};

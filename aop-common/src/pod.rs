@@ -3,11 +3,18 @@
 
 use crate::{
     bucket::Bucket,
-    layout::{Counter, InterfaceName, Peer, PeerKey, Ports, Prefix, Settings},
+    layout::{Counter, InterfaceName, Locals, Modes, Peer, PeerKey, Ports, Prefix, Settings},
+    table::Block,
 };
 
-// SAFETY: five u32, no padding, every bit pattern valid.
+// SAFETY: four u32, no padding, every bit pattern valid.
 unsafe impl aya::Pod for Settings {}
+// SAFETY: u64 and u32 in equal numbers of words, no padding, every bit pattern valid.
+unsafe impl aya::Pod for Modes {}
+// SAFETY: an array of u16, no padding, every bit pattern valid.
+unsafe impl aya::Pod for Block {}
+// SAFETY: arrays of bytes, no padding, every bit pattern valid.
+unsafe impl aya::Pod for Locals {}
 // SAFETY: an array of u64, no padding, every bit pattern valid.
 unsafe impl aya::Pod for Ports {}
 // SAFETY: one u32, every bit pattern valid.

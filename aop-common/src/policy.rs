@@ -63,35 +63,65 @@ pub trait Facts {
     fn judged(&self, _flow: Flow, _port: Option<u16>, _verdict: Verdict) {}
 }
 
+/// What becomes of a packet, and for which port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a decision that nobody carries out lets the packet through"]
+pub struct Decision {
+    /// What becomes of it, and why.
+    pub verdict: Verdict,
+    /// The guarded port that it is for; `None` where the port cannot be known, or is not guarded.
+    pub port: Option<u16>,
+}
+
+impl Decision {
+    const NOT_GUARDED: Self = Self::of(Verdict::Pass(PassReason::NotGuarded));
+
+    const fn of(verdict: Verdict) -> Self {
+        Self { verdict, port: None }
+    }
+}
+
+/// What becomes of one frame: see [`decide`].
+#[inline(always)]
+pub fn judge(frame: &impl Frame, facts: &impl Facts) -> Verdict {
+    decide(frame, facts).verdict
+}
+
 /// Decides about one frame. Asks for facts in order of their cost, and for none that the packet
 /// does not need.
 ///
 /// An admitted source is let through in every shape that hides no other source, for the kernel to
 /// judge; any other source only where the packet cannot be for a guarded port of this host.
 #[inline(always)]
-pub fn judge(frame: &impl Frame, facts: &impl Facts) -> Verdict {
+pub fn decide(frame: &impl Frame, facts: &impl Facts) -> Decision {
+    // Most packets of most hosts are for other ports, and end here.
+    if let Some(port) = ipv4::plain_port(frame).or_else(|| ipv6::plain_port(frame))
+        && !facts.guarded(port)
+    {
+        return Decision::NOT_GUARDED;
+    }
     // One copy of the rest for each family: the kernel's verifier refuses an address in registers
     // that may be either.
     match ethernet::read(frame) {
         Ok((Version::V4, at)) => {
-            judge_ip(frame, ipv4::payload(frame, at), || ipv4::flow(frame, at), facts)
+            decide_ip(frame, ipv4::payload(frame, at), || ipv4::flow(frame, at), facts)
         }
         Ok((Version::V6, at)) => {
-            judge_ip(frame, ipv6::payload(frame, at), || ipv6::flow(frame, at), facts)
+            decide_ip(frame, ipv6::payload(frame, at), || ipv6::flow(frame, at), facts)
         }
-        Err(Stop::Other) => Verdict::Pass(PassReason::NotGuarded),
-        Err(Stop::Undecidable(why) | Stop::Unfit(why)) => Verdict::Drop(why),
+        Err(Stop::Other) => Decision::NOT_GUARDED,
+        Err(Stop::Undecidable(why) | Stop::Unfit(why)) => Decision::of(Verdict::Drop(why)),
     }
 }
 
 /// `flow` is read only for packets that may be for a guarded port: most never need it.
 #[inline(always)]
-fn judge_ip(
+fn decide_ip(
     frame: &impl Frame,
     payload: Result<Payload, Stop>,
     flow: impl FnOnce() -> Option<Flow>,
     facts: &impl Facts,
-) -> Verdict {
+) -> Decision {
     let header = match payload {
         Ok(payload) if payload.protocol == Protocol::Tcp => tcp::read(frame, payload),
         Ok(payload) if facts.drops_udp() => udp::read(frame, payload),
@@ -99,12 +129,12 @@ fn judge_ip(
         Err(stop) => Err(stop),
     };
     let (port, why) = match header {
-        Ok(header) if !facts.guarded(header.port) => return Verdict::Pass(PassReason::NotGuarded),
+        Ok(header) if !facts.guarded(header.port) => return Decision::NOT_GUARDED,
         Ok(header) => (Some(header.port), header.if_unknown()),
         Err(Stop::Undecidable(why) | Stop::Unfit(why)) => (None, why),
-        Err(Stop::Other) => return Verdict::Pass(PassReason::NotGuarded),
+        Err(Stop::Other) => return Decision::NOT_GUARDED,
     };
-    let Some(flow) = flow() else { return Verdict::Drop(DropReason::Malformed) };
+    let Some(flow) = flow() else { return Decision::of(Verdict::Drop(DropReason::Malformed)) };
     // Of UDP, and of what may hide another packet, no source makes anything better.
     let source_counts = why != DropReason::Udp && !matches!(header, Err(Stop::Unfit(_)));
     let opens = header.is_ok_and(|header| header.opens);
@@ -123,7 +153,7 @@ fn judge_ip(
         None => Verdict::Drop(why),
     };
     facts.judged(flow, port, verdict);
-    verdict
+    Decision { verdict, port }
 }
 
 /// What the prefixes and peers say of `source`, if they say anything.

@@ -39,12 +39,12 @@ pub(crate) fn verdict(
     source: Address,
     port: Option<u16>,
     verdict: Verdict,
-    action: Action,
+    action: impl FnOnce() -> Action,
 ) {
     if !macro_support::level_enabled(macro_support::Level::Debug) {
         return;
     }
-    let (reason, action) = (verdict.reason(), action.name());
+    let (reason, action) = (verdict.reason(), action().name());
     let line = Line { reason, action, port: port.unwrap_or(0) };
     match source {
         Address::V4(source) => v4(ctx, &line, &source),

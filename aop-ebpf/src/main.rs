@@ -15,7 +15,7 @@ mod maps;
 extern crate self as aya_log_ebpf;
 pub use log::macro_support;
 
-use aop_common::{Action, Tally, judge};
+use aop_common::{Action, Decision, Mode, Tally, Verdict, decide};
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
     macros::xdp,
@@ -28,12 +28,15 @@ use maps::Facts;
 #[xdp(frags)]
 fn aop(ctx: XdpContext) -> u32 {
     let packet = Packet::of(&ctx);
-    let facts = Facts::read(&ctx);
-    let verdict = judge(&packet, &facts);
-    let tally = Tally::of(verdict, facts.mode());
+    let Decision { verdict, port } = decide(&packet, &Facts(&ctx));
+    let mode = match verdict {
+        Verdict::Pass(_) => Mode::Enforce,
+        Verdict::Drop(_) => maps::mode(port),
+    };
+    let tally = Tally::of(verdict, mode);
     let length = packet.len();
     let counted = maps::count(tally, length);
-    let action = verdict.action(facts.mode());
+    let action = verdict.action(mode);
     if action != Action::Pass {
         events::sample(&packet, tally, length, counted);
     }

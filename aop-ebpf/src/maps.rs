@@ -7,9 +7,10 @@ use aop_common::{
     Address, Flow, Mode, Standing, Tally, Trust, Verdict,
     bucket::Bucket,
     layout::{
-        Counter, DROPS_BYTES, InterfaceName, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES, Peer, PeerKey,
-        Ports, Prefix, SLOTS, Settings,
+        Counter, DROPS_BYTES, InterfaceName, Locals, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES, Modes,
+        Peer, PeerKey, Ports, Prefix, SLOTS, Settings,
     },
+    table::{self, Answer, BLOCKS, Block},
 };
 use aya_ebpf::{
     Global,
@@ -28,7 +29,14 @@ use crate::log;
 #[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
+static MODES: Array<Modes, 1> = Array::new();
+#[btf_map]
+static LOCALS: Array<Locals, 1> = Array::new();
+#[btf_map]
 static GUARDED: Array<Ports, 1> = Array::new();
+/// Both prefix sets once more, by the first bytes of the address.
+#[btf_map]
+static TABLE: Array<Block, { BLOCKS as usize }> = Array::new();
 #[btf_map]
 static PREFIXES_V4_A: LpmTrie<[u8; 4], Prefix, MAX_PREFIXES> = LpmTrie::new();
 #[btf_map]
@@ -78,24 +86,18 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
 /// The policy's questions, answered from the maps.
-pub(crate) struct Facts<'a> {
-    ctx: &'a XdpContext,
-    pub(crate) settings: Settings,
+pub(crate) struct Facts<'a>(pub(crate) &'a XdpContext);
+
+/// The settings in force. An array's only value is always there; without it no set admits anybody.
+#[inline(always)]
+fn settings() -> Settings {
+    SETTINGS.get(0).copied().unwrap_or_default()
 }
 
-impl<'a> Facts<'a> {
-    /// The facts as the settings have them now. Settings that cannot be read (an array's only value
-    /// always can) enforce.
-    #[inline(always)]
-    pub(crate) fn read(ctx: &'a XdpContext) -> Self {
-        let settings = SETTINGS.get(0).copied().unwrap_or_default();
-        Self { ctx, settings }
-    }
-
-    #[inline(always)]
-    pub(crate) fn mode(&self) -> Mode {
-        self.settings.mode()
-    }
+/// How a drop for `port` is carried out on this instance's interface.
+#[inline(always)]
+pub(crate) fn mode(port: Option<u16>) -> Mode {
+    MODES.get(0).map_or(Mode::Enforce, |modes| modes.mode(slot(), port))
 }
 
 impl aop_common::Facts for Facts<'_> {
@@ -106,7 +108,13 @@ impl aop_common::Facts for Facts<'_> {
 
     #[inline(always)]
     fn standing(&self, source: Address) -> Standing {
-        let prefix = match (source, self.settings.second_set()) {
+        let second_set = settings().second_set();
+        match table::look_up(second_set, source, entry) {
+            Answer::Admitted => return Standing::Admitted,
+            Answer::Unknown => return Standing::Unknown,
+            Answer::Ask => {}
+        }
+        let prefix = match (source, second_set) {
             (Address::V4(address), false) => PREFIXES_V4_A.get(&Key::new(32, address)),
             (Address::V4(address), true) => PREFIXES_V4_B.get(&Key::new(32, address)),
             (Address::V6(address), false) => PREFIXES_V6_A.get(&Key::new(128, address)),
@@ -121,16 +129,19 @@ impl aop_common::Facts for Facts<'_> {
         unsafe { PEERS.get(PeerKey::new(source)) }.is_some()
     }
 
-    /// Asks the kernel's routing tables, so that addresses which come and go are always right. The
+    /// Asks the kernel's routing tables about destinations that are not known to be this host's. The
     /// helper answers "not forwarded" for local destinations and refuses where forwarding is off;
     /// only a route out of the host means transit.
     #[inline(always)]
     fn transit(&self, flow: Flow) -> bool {
+        if LOCALS.get(0).is_some_and(|locals| locals.contains(flow.destination)) {
+            return false;
+        }
         let mut question = Question { words: [const { MaybeUninit::uninit() }; 8] };
         zero(&mut question);
         // SAFETY: the parameters are integers and byte arrays, for which zeros are valid.
         let route = unsafe { &mut question.lookup };
-        route.ifindex = self.ctx.ingress_ifindex() as u32;
+        route.ifindex = self.0.ingress_ifindex() as u32;
         match (flow.source, flow.destination) {
             (Address::V4(source), Address::V4(destination)) => {
                 route.family = AF_INET;
@@ -147,7 +158,7 @@ impl aop_common::Facts for Facts<'_> {
         // SAFETY: the context is the kernel's own, and the parameters live on this stack with
         // their true size.
         let answer = unsafe {
-            bpf_fib_lookup(self.ctx.ctx.cast(), &raw mut *route, size_of::<FibLookup>() as i32, 0)
+            bpf_fib_lookup(self.0.ctx.cast(), &raw mut *route, size_of::<FibLookup>() as i32, 0)
         };
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_FRAG_NEEDED]
             .contains(&(answer as u32))
@@ -155,25 +166,31 @@ impl aop_common::Facts for Facts<'_> {
 
     #[inline(always)]
     fn drops_udp(&self) -> bool {
-        self.settings.drop_udp == 1
+        settings().drop_udp == 1
     }
 
     #[inline(always)]
     fn over_budget(&self, source: Address) -> bool {
-        let rate = self.settings.budget;
+        let rate = settings().budget;
         rate != 0 && !self.authenticated(source) && is_spent(PeerKey::network(source), rate)
     }
 
     #[inline(always)]
     fn trust(&self, source: Address, opens: bool) -> Trust {
-        let rate = self.settings.probation;
+        let rate = settings().probation;
         if rate == 0 { Trust::None } else { stranger(PeerKey::new(source), opens, rate) }
     }
 
     #[inline(always)]
     fn judged(&self, flow: Flow, port: Option<u16>, verdict: Verdict) {
-        log::verdict(self.ctx, flow.source, port, verdict, verdict.action(self.mode()));
+        log::verdict(self.0, flow.source, port, verdict, || verdict.action(mode(port)));
     }
+}
+
+/// An entry of the table.
+#[inline(always)]
+fn entry(block: u32, byte: u8) -> Option<u16> {
+    TABLE.get(block)?.0.get(usize::from(byte)).copied()
 }
 
 /// The routing helper's parameters.

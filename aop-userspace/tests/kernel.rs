@@ -356,7 +356,7 @@ fn policy(mode: Mode) -> Policy {
     let v4 = v4.into_iter().map(|(cidr, s)| (net(cidr.network.into(), cidr.bits), entry(s)));
     let v6 = v6.into_iter().map(|(cidr, s)| (net(cidr.network.into(), cidr.bits), entry(s)));
     Policy {
-        mode,
+        modes: mode.into(),
         ports,
         admission: Admission::from_entries(v4.chain(v6).collect()),
         udp: Udp::Pass,

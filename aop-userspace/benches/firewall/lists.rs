@@ -42,5 +42,12 @@ pub(crate) fn policy(list: &[IpNet]) -> Policy {
     let mut ports = Ports::NONE;
     ports.insert(Scene::FIXED.guarded);
     let admission = Admission::default().followed_by(list, Duration::ZERO, 0);
-    Policy { mode: Mode::Enforce, ports, admission, udp: Udp::Pass, probation: 0, budget: 0 }
+    Policy {
+        modes: Mode::Enforce.into(),
+        ports,
+        admission,
+        udp: Udp::Pass,
+        probation: 0,
+        budget: 0,
+    }
 }

@@ -8,6 +8,7 @@ mod audit;
 mod error;
 mod host;
 mod list_url;
+mod modes;
 mod prefixes;
 mod raw;
 mod read;
@@ -25,6 +26,7 @@ pub use error::ConfigError;
 pub use host::{Host, HostPattern};
 use ipnet::IpNet;
 pub use list_url::ListUrl;
+pub use modes::Modes;
 pub use prefixes::PrefixSource;
 pub use upstream::{ProxyProtocol, Upstream};
 

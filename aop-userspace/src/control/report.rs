@@ -184,8 +184,8 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         warnings: Vec::new(),
     };
     let Some(reading) = reading else { return status };
-    let enforce = reading.mode == Mode::Enforce;
-    status.mode = mode_name(reading.mode).to_owned();
+    let enforce = reading.modes.general == Mode::Enforce;
+    status.mode = mode_name(reading.modes.general).to_owned();
     status.interfaces =
         reading.interfaces.iter().map(|interface| guarded(interface, enforce)).collect();
     status.warnings.extend(reading.interfaces.iter().filter_map(interface_warning));

@@ -82,7 +82,7 @@ pub(super) fn next_admission(
 /// What packets are judged by.
 pub(super) fn policy(admission: &Admission, live: &Live) -> firewall::Policy {
     firewall::Policy {
-        mode: live.mode,
+        modes: live.mode.into(),
         ports: live.ports,
         admission: admission.clone(),
         udp: live.udp,

@@ -46,7 +46,7 @@ pub fn capture(live: &mut Live, path: &Path) -> Result<CaptureExplanation, Expla
     Ok(CaptureExplanation {
         file: path.display().to_string(),
         interface: live.interface().to_owned(),
-        mode: why::mode(live.mode()).to_owned(),
+        mode: why::mode(live.mode(None)).to_owned(),
         generation: live.generation(),
         frames,
         too_short,

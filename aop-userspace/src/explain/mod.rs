@@ -71,7 +71,7 @@ pub fn source(live: &mut Live, attempt: Attempt) -> Result<Explanation, ExplainE
         destination,
         port,
         interface: live.interface().to_owned(),
-        mode: why::mode(live.mode()).to_owned(),
+        mode: why::mode(live.mode(Some(port))).to_owned(),
         generation: live.generation(),
         prefix: why.prefix.map(|(prefix, _)| prefix.to_string()),
         standing: why.standing().to_owned(),

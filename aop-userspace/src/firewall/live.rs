@@ -10,7 +10,7 @@ use std::{
 
 use aop_common::{
     Action, Mode, Standing, Tally, Verdict,
-    layout::{Ports, Prefix, Settings},
+    layout::{self, Ports, Prefix, Settings},
 };
 use aya::programs::loaded_programs;
 use ipnet::IpNet;
@@ -30,6 +30,7 @@ pub struct Live {
     interface: Interface,
     local: Vec<LocalAddress>,
     settings: Settings,
+    modes: layout::Modes,
     ports: Ports,
     admission: Admission,
 }
@@ -65,13 +66,14 @@ impl Live {
         let found = Pins::existing(pins)?.filter(Pins::has_maps);
         let pins = found.ok_or_else(|| FirewallError::NotLoaded(pins.into()))?;
         let interface = guarded(&pins, interface)?;
-        let mut trial = Trial::observing(&pins)?;
+        let mut trial = Trial::observing(&pins, &interface.name)?;
         if attached_tag(&interface).is_some_and(|tag| trial.tag().is_ok_and(|ours| ours != tag)) {
             return Err(FirewallError::OtherProgram { name: interface.name });
         }
         Ok(Self {
             local: interfaces::addresses().map_err(FirewallError::Netlink)?,
             settings: trial.maps.settings()?,
+            modes: trial.maps.written_modes()?,
             ports: trial.maps.ports()?,
             admission: trial.maps.admission()?,
             interface,
@@ -108,10 +110,10 @@ impl Live {
         &self.interface.name
     }
 
-    /// How verdicts are carried out.
+    /// How a drop for `port` is carried out on this interface; `None` for one that may be for any.
     #[must_use]
-    pub fn mode(&self) -> Mode {
-        self.settings.mode()
+    pub fn mode(&self, port: Option<u16>) -> Mode {
+        self.modes.mode(self.trial.slot(), port)
     }
 
     /// Counts the policies that have been applied.

@@ -6,9 +6,10 @@ use aop_common::{
     Tally,
     bucket::Bucket,
     layout::{
-        Counter, DROPS_BYTES, InterfaceName, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES, Peer, PeerKey,
-        Ports, Prefix, SLOTS, Settings,
+        self, Counter, DROPS_BYTES, InterfaceName, Locals, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES,
+        Peer, PeerKey, Ports, Prefix, SLOTS, Settings,
     },
+    table::{BLOCKS, Block},
 };
 use aya::{
     Ebpf, Pod,
@@ -19,8 +20,11 @@ use aya::{
 };
 use ipnet::IpNet;
 
-use super::{Policy, error::FirewallError, pins::Pins};
-use crate::{config::Udp, prefixes::Admission};
+use super::{Policy, error::FirewallError, modes, pins::Pins, table::Table};
+use crate::{
+    config::{Modes, Udp},
+    prefixes::Admission,
+};
 
 /// What a map of the layout looks like to the kernel.
 #[derive(Clone, Copy, PartialEq)]
@@ -38,9 +42,12 @@ const NO_PREALLOC: u32 = 1;
 const INDEX: usize = size_of::<u32>();
 
 /// Every pinned map.
-pub(super) const LAYOUT: [Shape; 16] = [
+pub(super) const LAYOUT: [Shape; 19] = [
     array("SETTINGS", size_of::<Settings>(), 1),
+    array("MODES", size_of::<layout::Modes>(), 1),
+    array("LOCALS", size_of::<Locals>(), 1),
     array("GUARDED", size_of::<Ports>(), 1),
+    array("TABLE", size_of::<Block>(), BLOCKS as usize),
     trie("PREFIXES_V4_A", 4),
     trie("PREFIXES_V4_B", 4),
     trie("PREFIXES_V6_A", 16),
@@ -121,7 +128,12 @@ type Trie<A> = LpmTrie<MapData, A, Prefix>;
 /// Open maps.
 pub(super) struct Maps {
     settings: Array<MapData, Settings>,
+    modes: Array<MapData, layout::Modes>,
+    locals: Array<MapData, Locals>,
+    /// As they were last written: a new interface takes up its own with its slot.
+    wanted_modes: Option<Modes>,
     guarded: Array<MapData, Ports>,
+    table: Array<MapData, Block>,
     v4: [Trie<[u8; 4]>; 2],
     v6: [Trie<[u8; 16]>; 2],
     pub(super) peers: HashMap<MapData, PeerKey, Peer>,
@@ -150,7 +162,11 @@ impl Maps {
     fn open(mut map: impl FnMut(&str) -> Result<Map, MapError>) -> Result<Self, MapError> {
         Ok(Self {
             settings: map("SETTINGS")?.try_into()?,
+            modes: map("MODES")?.try_into()?,
+            locals: map("LOCALS")?.try_into()?,
+            wanted_modes: None,
             guarded: map("GUARDED")?.try_into()?,
+            table: map("TABLE")?.try_into()?,
             v4: [map("PREFIXES_V4_A")?.try_into()?, map("PREFIXES_V4_B")?.try_into()?],
             v6: [map("PREFIXES_V6_A")?.try_into()?, map("PREFIXES_V6_B")?.try_into()?],
             peers: map("PEERS")?.try_into()?,
@@ -169,8 +185,12 @@ impl Maps {
 
     fn try_apply(&mut self, policy: &Policy) -> Result<(), MapError> {
         let generation = self.settings.get(&0, 0)?.generation.wrapping_add(1);
-        let [v4, v6] = [usize::from(generation & 1 == 1); 2];
-        let (v4, v6) = (&mut self.v4[v4], &mut self.v6[v6]);
+        let second_set = generation & 1 == 1;
+        for (number, block) in Table::of(policy.admission.entries(), second_set).blocks() {
+            self.table.set(number, block, 0)?;
+        }
+        let (v4, v6) =
+            (&mut self.v4[usize::from(second_set)], &mut self.v6[usize::from(second_set)]);
         clear(v4)?;
         clear(v6)?;
         for (prefix, entry) in policy.admission.entries() {
@@ -181,14 +201,39 @@ impl Maps {
             }
         }
         self.guarded.set(0, policy.ports, 0)?;
+        self.try_write_modes(policy.modes.clone())?;
         let settings = Settings {
-            mode: policy.mode as u32,
             generation,
             probation: policy.probation,
             budget: policy.budget,
             drop_udp: u32::from(policy.udp == Udp::Drop),
         };
         self.settings.set(0, settings, 0)
+    }
+
+    fn try_write_modes(&mut self, modes: Modes) -> Result<(), MapError> {
+        let written = modes::to_layout(&modes, &self.try_slot_names()?);
+        self.wanted_modes = Some(modes);
+        self.modes.set(0, written, 0)
+    }
+
+    /// How drops are carried out.
+    pub(super) fn modes(&self) -> Result<Modes, FirewallError> {
+        Ok(modes::from_layout(&self.written_modes()?, &self.slot_names()?))
+    }
+
+    /// The same, as packets see them.
+    pub(super) fn written_modes(&self) -> Result<layout::Modes, FirewallError> {
+        self.modes.get(&0, 0).map_err(|error| FirewallError::kernel("read MODES", &error))
+    }
+
+    /// Writes local addresses, where they are not those that are written.
+    pub(super) fn set_locals(&mut self, locals: Locals) -> Result<(), FirewallError> {
+        let mut write = || match self.locals.get(&0, 0)? == locals {
+            true => Ok(()),
+            false => self.locals.set(0, locals, 0),
+        };
+        write().map_err(|error: MapError| FirewallError::kernel("write LOCALS", &error))
     }
 
     /// Of so many drops of a reason, from now on, one is told to the ring buffer; 0 for none.
@@ -233,11 +278,12 @@ impl Maps {
 
     /// The counter slot of the interface, which it keeps as long as the maps live.
     pub(super) fn slot(&mut self, interface: &str) -> Result<u32, FirewallError> {
-        let names = self.slot_names()?;
-        if let Some(slot) = names.iter().position(|name| name.as_deref() == Some(interface)) {
-            return Ok(slot as u32);
+        if let Some(slot) = self.known_slot(interface)? {
+            return Ok(slot);
         }
-        let free = names.iter().position(Option::is_none).ok_or(FirewallError::NoSlot)? as u32;
+        let free =
+            self.slot_names()?.iter().position(Option::is_none).ok_or(FirewallError::NoSlot)?
+                as u32;
         let mut name = InterfaceName::default();
         for (byte, from) in name.0.iter_mut().zip(interface.bytes()) {
             *byte = from;
@@ -245,18 +291,31 @@ impl Maps {
         self.interfaces
             .set(free, name, 0)
             .map_err(|error| FirewallError::kernel("write INTERFACES", &error))?;
+        if let Some(modes) = self.wanted_modes.clone() {
+            self.try_write_modes(modes)
+                .map_err(|error| FirewallError::kernel("write MODES", &error))?;
+        }
         Ok(free)
+    }
+
+    /// The same, for one that has a slot.
+    pub(super) fn known_slot(&self, interface: &str) -> Result<Option<u32>, FirewallError> {
+        let names = self.slot_names()?;
+        let slot = names.iter().position(|name| name.as_deref() == Some(interface));
+        Ok(slot.and_then(|slot| u32::try_from(slot).ok()))
     }
 
     /// The interface behind each slot.
     pub(super) fn slot_names(&self) -> Result<Vec<Option<String>>, FirewallError> {
+        self.try_slot_names().map_err(|error| FirewallError::kernel("read INTERFACES", &error))
+    }
+
+    fn try_slot_names(&self) -> Result<Vec<Option<String>>, MapError> {
         let name = |InterfaceName(bytes): InterfaceName| {
             let text: Vec<u8> = bytes.into_iter().take_while(|byte| *byte != 0).collect();
             String::from_utf8(text).ok().filter(|text| !text.is_empty())
         };
-        let names: Result<Vec<_>, _> =
-            self.interfaces.iter().map(|found| found.map(name)).collect();
-        names.map_err(|error| FirewallError::kernel("read INTERFACES", &error))
+        self.interfaces.iter().map(|found| found.map(name)).collect()
     }
 
     /// The counters of a slot, summed over the CPUs, in the order of [`Tally::all`].

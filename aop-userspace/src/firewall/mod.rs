@@ -12,7 +12,9 @@ mod error;
 mod guards;
 mod interfaces;
 mod live;
+mod locals;
 mod maps;
+mod modes;
 mod object;
 mod peers;
 mod pins;
@@ -20,6 +22,7 @@ mod privilege;
 mod reading;
 mod routes;
 mod start;
+mod table;
 mod trial;
 mod unload;
 mod wanted;
@@ -27,11 +30,12 @@ mod watch;
 
 use std::{io, path::Path};
 
-use aop_common::{Mode, layout::Ports};
+use aop_common::layout::Ports;
 use aya_log::EbpfLogger;
 pub use drops::{Drop, Drops};
 pub use error::FirewallError;
 use guards::Guards;
+use interfaces::Interface;
 pub use live::{Judged, Live};
 use maps::Maps;
 pub use peers::PinnedPeers;
@@ -44,15 +48,15 @@ use wanted::Wanted;
 pub use watch::Watch;
 
 use crate::{
-    config::{Interfaces, Udp},
+    config::{Interfaces, Modes, Udp},
     prefixes::Admission,
 };
 
 /// What packets are judged by. Applied as a whole.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// How verdicts are carried out.
-    pub mode: Mode,
+    /// How drops are carried out.
+    pub modes: Modes,
     /// The guarded ports.
     pub ports: Ports,
     /// Who is admitted, and who drains.
@@ -124,11 +128,17 @@ impl Firewall {
     fn try_follow_host(&mut self, cause: Cause) -> Result<(), FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         self.routes.follow(&mut self.wanted, &here, cause)?;
+        self.follow_addresses(&here)?;
         attach::forget_zombies(&here, &self.pins)?;
         for name in self.wanted.names() {
             self.guards.keep(&name, &here, &mut self.maps);
         }
         self.guards.drop_all_but(|name| self.wanted.contains(name))
+    }
+
+    /// A route is asked for what is not known to be local, so a listing that fails costs little.
+    fn follow_addresses(&mut self, here: &[Interface]) -> Result<(), FirewallError> {
+        self.maps.set_locals(locals::choose(|index| self.wanted.has(here, index))?)
     }
 
     /// Hears of changes after which [`Firewall::follow_host`] has something to do.

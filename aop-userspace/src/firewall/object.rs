@@ -36,11 +36,11 @@ pub(super) fn load_unpinned(slot: u32, log: PacketLog) -> Result<Ebpf, FirewallE
 const WRITTEN_BY_PACKETS: [&str; 6] =
     ["BUDGETS", "PROBATION", "STRANGERS", "DROPS", "LOST", "VERDICTS"];
 
-/// Loads an instance that judges by the pinned maps, which must exist, and counts in its own.
-pub(super) fn load_observer(pins: &Pins) -> Result<Ebpf, FirewallError> {
+/// Loads an instance that judges by the pinned maps, which must exist, as on the interface of `slot`, and counts in its own.
+pub(super) fn load_observer(slot: u32, pins: &Pins) -> Result<Ebpf, FirewallError> {
     maps::check_pinned(pins)?;
     let shared = |name: &str| !WRITTEN_BY_PACKETS.contains(&name);
-    let mut ebpf = open(0, PacketLog::Off, |name| shared(name).then(|| pins.map(name)))?;
+    let mut ebpf = open(slot, PacketLog::Off, |name| shared(name).then(|| pins.map(name)))?;
     verify(&mut ebpf)?;
     Ok(ebpf)
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use aop_common::{
-    Mode, Tally,
+    Tally,
     layout::{Counter, Peer, PeerKey},
 };
 
@@ -18,13 +18,13 @@ use super::{
     maps::Maps,
     pins::Pins,
 };
-use crate::prefixes::Admission;
+use crate::{config::Modes, prefixes::Admission};
 
 /// The firewall at a moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// How verdicts are carried out.
-    pub mode: Mode,
+    /// How drops are carried out.
+    pub modes: Modes,
     /// Counts the policies that have been applied.
     pub generation: u32,
     /// Who is admitted, and who drains.
@@ -95,7 +95,7 @@ pub(super) fn read(root: &Path, names: Vec<String>) -> Result<Option<Reading>, F
     let names: BTreeSet<String> = names.into_iter().chain(pinned).collect();
     let interface = |name: String| interface(name, &pins, &here);
     Ok(Some(Reading {
-        mode: settings.mode(),
+        modes: maps.modes()?,
         generation: settings.generation,
         admission: maps.admission()?,
         interfaces: names.into_iter().map(interface).collect::<Result<_, _>>()?,

@@ -16,7 +16,9 @@ use aya::{
     programs::{TestRun, TestRunOptions},
 };
 
-use super::{PacketLog, Policy, error::FirewallError, maps::Maps, object, peers, pins::Pins};
+use super::{
+    PacketLog, Policy, error::FirewallError, locals, maps::Maps, object, peers, pins::Pins,
+};
 use crate::prefixes::monotonic_seconds;
 
 /// XDP_DROP and XDP_PASS, from the kernel's bpf.h.
@@ -49,7 +51,7 @@ pub struct TrialBatch {
 }
 
 impl Trial {
-    /// Loads the program under `policy`, counting in `slot`.
+    /// Loads the program under `policy`, counting in `slot`, for the addresses that this host has now.
     ///
     /// # Errors
     /// As [`Firewall::start`](super::Firewall::start), without an interface.
@@ -57,15 +59,22 @@ impl Trial {
         let mut ebpf = object::load_unpinned(slot, log)?;
         let mut maps = Maps::of(&mut ebpf)?;
         maps.apply(policy)?;
+        maps.set_locals(locals::choose(|_| true)?)?;
         Ok(Self { ebpf, maps, slot })
     }
 
-    /// Loads the program over the pinned maps, all but those that packets write. Writing any other
-    /// through this trial would change what the host is guarded by.
-    pub(super) fn observing(pins: &Pins) -> Result<Self, FirewallError> {
-        let mut ebpf = object::load_observer(pins)?;
+    /// Loads the program as it runs on `interface`, over the pinned maps, all but those that packets
+    /// write. Writing any other through this trial would change what the host is guarded by.
+    pub(super) fn observing(pins: &Pins, interface: &str) -> Result<Self, FirewallError> {
+        let slot = Maps::pinned(pins)?.known_slot(interface)?.unwrap_or_default();
+        let mut ebpf = object::load_observer(slot, pins)?;
         let maps = Maps::of(&mut ebpf)?;
-        Ok(Self { ebpf, maps, slot: 0 })
+        Ok(Self { ebpf, maps, slot })
+    }
+
+    /// The slot that it counts in.
+    pub(super) fn slot(&self) -> u32 {
+        self.slot
     }
 
     /// Fills the budgets of all networks again, which are this trial's own.

@@ -50,6 +50,11 @@ impl Wanted {
         self.names.contains_key(name)
     }
 
+    /// Whether the interface of that index, of those that are `here`, is among them.
+    pub(super) fn has(&self, here: &[Interface], index: u32) -> bool {
+        here.iter().any(|interface| interface.index == index && self.contains(&interface.name))
+    }
+
     /// Follows the interfaces that are `here`, of which those with an index in `carrying` carry a
     /// default route.
     pub(super) fn update(&mut self, here: &[Interface], carrying: &[u32], now: Instant) {

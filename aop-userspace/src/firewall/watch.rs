@@ -1,4 +1,4 @@
-//! Hears at once when an interface or a default route comes, goes or changes.
+//! Hears at once when an interface, an address or a default route comes, goes or changes.
 //!
 //! It only says that something has happened: what, is looked up afresh, since notifications may be
 //! lost and are old when they are read.
@@ -10,8 +10,9 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
 use rustix::io::Errno;
 
-/// RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE and RTNLGRP_IPV6_ROUTE, from the kernel's rtnetlink.h.
-const GROUPS: [u32; 3] = [1, 7, 11];
+/// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR and _ROUTE, RTNLGRP_IPV6_IFADDR and _ROUTE, from the kernel's
+/// rtnetlink.h.
+const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
 
 /// The kernel makes no notification as long as this.
 const LONGEST: usize = 64 * 1024;

@@ -50,7 +50,7 @@ pub fn prove(live: &mut Live) -> Result<Proof, ProveError> {
     )?;
     Ok(Proof {
         interface: live.interface().to_owned(),
-        mode: explain::mode(live.mode()).to_owned(),
+        mode: explain::mode(live.mode(Some(guarded))).to_owned(),
         generation: live.generation(),
         port: guarded,
         strangers: actors.strangers,
