@@ -60,7 +60,7 @@ pub const fn root(second_set: bool, v6: bool, first: u8) -> u32 {
 /// The number of the first further block of a set.
 #[must_use]
 pub const fn first_block(second_set: bool) -> u32 {
-    ALL_ROOTS + second_set as u32 * ROOM
+    if second_set { ALL_ROOTS + ROOM } else { ALL_ROOTS }
 }
 
 /// Looks `source` up. `entry` reads an entry of a block by the block's number and the byte.

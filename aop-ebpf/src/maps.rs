@@ -7,8 +7,8 @@ use aop_common::{
     Address, Flow, Mode, Standing, Tally, Trust, Verdict,
     bucket::Bucket,
     layout::{
-        Counter, DROPS_BYTES, InterfaceName, Locals, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES, Modes,
-        Peer, PeerKey, Ports, Prefix, SLOTS, Settings,
+        Counter, DROPS_BYTES, HINTS, InterfaceName, Locals, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES,
+        Modes, Peer, PeerKey, Ports, Prefix, SLOTS, Settings, hint,
     },
     table::{self, Answer, BLOCKS, Block},
 };
@@ -19,7 +19,7 @@ use aya_ebpf::{
         bpf_fib_lookup as FibLookup,
     },
     btf_maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf, lpm_trie::Key},
-    helpers::{bpf_fib_lookup, bpf_ktime_get_coarse_ns},
+    helpers::{bpf_fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns},
     macros::btf_map,
     programs::XdpContext,
 };
@@ -58,6 +58,11 @@ static BUDGETS: LruHashMap<PeerKey, Bucket, MAX_BUDGETS> = LruHashMap::new();
 /// Strangers on probation, until when.
 #[btf_map]
 static PROBATION: LruHashMap<PeerKey, u64, MAX_BUDGETS> = LruHashMap::new();
+/// Until when somebody may be in PEERS, and still trusted, or in PROBATION: see [`hint`].
+#[btf_map]
+static PEERS_HINTS: Array<u32, HINTS> = Array::new();
+#[btf_map]
+static PROBATION_HINTS: Array<u32, HINTS> = Array::new();
 /// What is left to all strangers together.
 #[btf_map]
 static STRANGERS: Array<Bucket, 1> = Array::new();
@@ -74,6 +79,17 @@ static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 /// Names the slots for whoever reads the counters; packets never look here.
 #[btf_map]
 static INTERFACES: Array<InterfaceName, { SLOTS as usize }> = Array::new();
+
+/// The clock at the kernel's last tick, by which it moves. Reading the tick costs nothing.
+#[btf_map]
+static CLOCK: PerCpuArray<Clock, 1> = PerCpuArray::new();
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Clock {
+    tick: u64,
+    millis: u64,
+}
 
 /// The slot of the interface that this instance of the program serves, set when it is loaded.
 #[unsafe(no_mangle)]
@@ -178,7 +194,7 @@ impl aop_common::Facts for Facts<'_> {
     #[inline(always)]
     fn trust(&self, source: Address, opens: bool) -> Trust {
         let rate = settings().probation;
-        if rate == 0 { Trust::None } else { stranger(PeerKey::new(source), opens, rate) }
+        if rate == 0 { Trust::None } else { stranger(source, opens, rate) }
     }
 
     #[inline(always)]
@@ -262,39 +278,69 @@ fn is_spent(network: PeerKey, rate: u32) -> bool {
     {
         return false;
     }
+    let Some(bucket) = BUDGETS.get_ptr_mut(network) else {
+        let (bucket, taken) = Bucket::full(now, rate).take(now, rate);
+        // Where the map has no room for it the network has none either: fail closed.
+        return BUDGETS.insert(network, bucket, 0).is_err() || !taken;
+    };
+    // SAFETY: the entry stays valid while the program runs. Other CPUs may write it too.
+    let (left, taken) = unsafe { *bucket }.take(now, rate);
     // SAFETY: as above.
-    let bucket = unsafe { BUDGETS.get(network) }.copied().unwrap_or(Bucket::full(now, rate));
-    let (bucket, taken) = bucket.take(now, rate);
-    // Where the map has no room for it the network has none either: fail closed.
-    BUDGETS.insert(network, bucket, 0).is_err() || !taken
+    unsafe { *bucket = left };
+    !taken
 }
 
 /// What is known of a stranger; gives it a try if it opens a connection and there is one left.
-#[inline(never)]
-fn stranger(source: PeerKey, opens: bool, rate: u32) -> Trust {
+#[inline(always)]
+fn stranger(source: Address, opens: bool, rate: u32) -> Trust {
     let now = millis();
-    // SAFETY: the value is copied at once.
-    if let Some(peer) = unsafe { PEERS.get(source) }.copied()
-        && now / 1000 < peer.trusted_until
-    {
+    let hint = hint(source);
+    let hinted = |hints: Option<&u32>| hints.is_some_and(|until| now / 1000 < u64::from(*until));
+    if hinted(PEERS_HINTS.get(hint)) && is_trusted(PeerKey::new(source), now / 1000) {
         return Trust::Authenticated;
     }
-    // SAFETY: as above.
-    if let Some(until) = unsafe { PROBATION.get(source) }.copied()
-        && now / 1000 < until
-    {
+    if hinted(PROBATION_HINTS.get(hint)) && is_on_probation(PeerKey::new(source), now / 1000) {
         return Trust::Probation;
     }
-    if !opens {
+    if !opens || !is_given_a_try(now, rate) {
         return Trust::None;
     }
-    let Some(strangers) = STRANGERS.get_ptr_mut(0) else { return Trust::None };
+    let until = now / 1000 + PROBATION_SECONDS;
+    if put_on_probation(PeerKey::new(source), hint, until) { Trust::Probation } else { Trust::None }
+}
+
+#[inline(never)]
+fn is_trusted(source: PeerKey, now: u64) -> bool {
+    // SAFETY: the value is copied at once.
+    let peer = unsafe { PEERS.get(source) }.copied();
+    peer.is_some_and(|peer| now < peer.trusted_until)
+}
+
+#[inline(never)]
+fn is_on_probation(source: PeerKey, now: u64) -> bool {
+    // SAFETY: the value is copied at once.
+    let until = unsafe { PROBATION.get(source) }.copied();
+    until.is_some_and(|until| now < until)
+}
+
+/// Takes of what strangers share.
+#[inline(always)]
+fn is_given_a_try(now: u64, rate: u32) -> bool {
+    let Some(strangers) = STRANGERS.get_ptr_mut(0) else { return false };
     // SAFETY: the map's only value. Other CPUs may write it too, and then a try is given twice.
     let (bucket, taken) = unsafe { *strangers }.take(now, rate);
     // SAFETY: as above.
     unsafe { *strangers = bucket };
-    let until = now / 1000 + PROBATION_SECONDS;
-    if taken && PROBATION.insert(source, until, 0).is_ok() { Trust::Probation } else { Trust::None }
+    taken
+}
+
+#[inline(never)]
+fn put_on_probation(source: PeerKey, hint: u32, until: u64) -> bool {
+    if let Some(hint) = PROBATION_HINTS.get_ptr_mut(hint) {
+        // SAFETY: a store of one word. Times only grow, so whoever is last is right.
+        unsafe { *hint = until as u32 };
+    }
+    PROBATION.insert(source, until, 0).is_ok()
 }
 
 /// Nanoseconds of the monotonic clock, some milliseconds behind.
@@ -307,7 +353,15 @@ pub(crate) fn nanos() -> u64 {
 /// Milliseconds of the same clock.
 #[inline(always)]
 fn millis() -> u64 {
-    nanos() / NANOS_IN_MILLI
+    // SAFETY: the helper takes nothing and returns a number.
+    let tick = unsafe { bpf_jiffies64() };
+    let Some(clock) = CLOCK.get_ptr_mut(0) else { return nanos() / NANOS_IN_MILLI };
+    // SAFETY: the pointer is to this CPU's value.
+    let clock = unsafe { &mut *clock };
+    if clock.tick != tick {
+        *clock = Clock { tick, millis: nanos() / NANOS_IN_MILLI };
+    }
+    clock.millis
 }
 
 /// An IPv6 address as the kernel's four words, in network order.

@@ -6,8 +6,8 @@ use aop_common::{
     Tally,
     bucket::Bucket,
     layout::{
-        self, Counter, DROPS_BYTES, InterfaceName, Locals, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES,
-        Peer, PeerKey, Ports, Prefix, SLOTS, Settings,
+        self, Counter, DROPS_BYTES, HINTS, InterfaceName, Locals, MAX_BUDGETS, MAX_PEERS,
+        MAX_PREFIXES, Peer, PeerKey, Ports, Prefix, SLOTS, Settings,
     },
     table::{BLOCKS, Block},
 };
@@ -42,7 +42,7 @@ const NO_PREALLOC: u32 = 1;
 const INDEX: usize = size_of::<u32>();
 
 /// Every pinned map.
-pub(super) const LAYOUT: [Shape; 19] = [
+pub(super) const LAYOUT: [Shape; 21] = [
     array("SETTINGS", size_of::<Settings>(), 1),
     array("MODES", size_of::<layout::Modes>(), 1),
     array("LOCALS", size_of::<Locals>(), 1),
@@ -56,6 +56,8 @@ pub(super) const LAYOUT: [Shape; 19] = [
     lru("NETWORKS", size_of::<u64>(), MAX_BUDGETS),
     lru("BUDGETS", size_of::<Bucket>(), MAX_BUDGETS),
     lru("PROBATION", size_of::<u64>(), MAX_BUDGETS),
+    array("PEERS_HINTS", size_of::<u32>(), HINTS),
+    array("PROBATION_HINTS", size_of::<u32>(), HINTS),
     array("STRANGERS", size_of::<Bucket>(), 1),
     Shape {
         name: "DROPS",
@@ -137,6 +139,7 @@ pub(super) struct Maps {
     v4: [Trie<[u8; 4]>; 2],
     v6: [Trie<[u8; 16]>; 2],
     pub(super) peers: HashMap<MapData, PeerKey, Peer>,
+    pub(super) peers_hints: Array<MapData, u32>,
     pub(super) networks: HashMap<MapData, PeerKey, u64>,
     sampling: Array<MapData, u32>,
     lost: PerCpuArray<MapData, u64>,
@@ -170,6 +173,7 @@ impl Maps {
             v4: [map("PREFIXES_V4_A")?.try_into()?, map("PREFIXES_V4_B")?.try_into()?],
             v6: [map("PREFIXES_V6_A")?.try_into()?, map("PREFIXES_V6_B")?.try_into()?],
             peers: map("PEERS")?.try_into()?,
+            peers_hints: map("PEERS_HINTS")?.try_into()?,
             networks: map("NETWORKS")?.try_into()?,
             sampling: map("SAMPLING")?.try_into()?,
             lost: map("LOST")?.try_into()?,

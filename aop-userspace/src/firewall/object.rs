@@ -33,8 +33,8 @@ pub(super) fn load_unpinned(slot: u32, log: PacketLog) -> Result<Ebpf, FirewallE
 
 /// Maps that packets write. An instance that only observes has its own, so that its frames leave no
 /// trace in the live ones.
-const WRITTEN_BY_PACKETS: [&str; 6] =
-    ["BUDGETS", "PROBATION", "STRANGERS", "DROPS", "LOST", "VERDICTS"];
+const WRITTEN_BY_PACKETS: [&str; 7] =
+    ["PROBATION_HINTS", "BUDGETS", "PROBATION", "STRANGERS", "DROPS", "LOST", "VERDICTS"];
 
 /// Loads an instance that judges by the pinned maps, which must exist, as on the interface of `slot`, and counts in its own.
 pub(super) fn load_observer(slot: u32, pins: &Pins) -> Result<Ebpf, FirewallError> {

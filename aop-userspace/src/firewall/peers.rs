@@ -11,9 +11,9 @@ use std::{
 
 use aop_common::{
     Address,
-    layout::{Peer, PeerKey},
+    layout::{Peer, PeerKey, hint},
 };
-use aya::maps::{HashMap, MapData, MapError};
+use aya::maps::{Array, HashMap, MapData, MapError};
 
 use super::{error::FirewallError, maps::Maps, pins::Pins};
 use crate::{edge::PeerBook, prefixes::monotonic_seconds};
@@ -31,13 +31,14 @@ pub struct PinnedPeers {
 
 struct Written {
     peers: HashMap<MapData, PeerKey, Peer>,
+    hints: Array<MapData, u32>,
     networks: HashMap<MapData, PeerKey, u64>,
 }
 
 impl PinnedPeers {
     pub(super) fn open(pins: &Pins) -> Result<Self, FirewallError> {
-        let Maps { peers, networks, .. } = Maps::pinned(pins)?;
-        Ok(Self { maps: Mutex::new(Written { peers, networks }), trust: AtomicU64::new(0) })
+        let Maps { peers, peers_hints: hints, networks, .. } = Maps::pinned(pins)?;
+        Ok(Self { maps: Mutex::new(Written { peers, hints, networks }), trust: AtomicU64::new(0) })
     }
 
     /// From now on, who authenticates is trusted for so long outside of any prefix.
@@ -60,7 +61,7 @@ impl PeerBook for PinnedPeers {
         let monotonic = monotonic_seconds();
         let trusted_until = monotonic + self.trust.load(Ordering::Relaxed);
         let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
-        let Written { peers, networks } = &mut *maps;
+        let Written { peers, hints, networks } = &mut *maps;
         let known = match peers.get(&key, 0) {
             Ok(known) => Some(known),
             Err(MapError::KeyNotFound) => None,
@@ -70,11 +71,23 @@ impl PeerBook for PinnedPeers {
         let network = PeerKey::network(wire(address));
         let recorded = peers
             .insert(key, peer, 0)
+            .and_then(|()| hint_at(hints, address, trusted_until))
             .and_then(|()| networks.insert(network, monotonic + LATELY, 0));
         if let Err(error) = recorded {
             tracing::error!(%address, "cannot record the peer: {error}");
         }
     }
+}
+
+/// Tells the packet path that it is worth to look for this peer until then.
+pub(super) fn hint_at(
+    hints: &mut Array<MapData, u32>,
+    address: IpAddr,
+    trusted_until: u64,
+) -> Result<(), MapError> {
+    let place = hint(wire(address));
+    let until = u32::try_from(trusted_until).unwrap_or(u32::MAX);
+    if hints.get(&place, 0)? < until { hints.set(place, until, 0) } else { Ok(()) }
 }
 
 pub(super) fn key(address: IpAddr) -> PeerKey {

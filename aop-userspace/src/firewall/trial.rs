@@ -107,10 +107,12 @@ impl Trial {
     /// # Errors
     /// The kernel refuses a write.
     pub fn authenticate(&mut self, address: IpAddr) -> Result<(), FirewallError> {
-        let peer = Peer::seen(None, 0, "", monotonic_seconds() + 3600);
-        self.maps
-            .peers
+        let until = monotonic_seconds() + 3600;
+        let peer = Peer::seen(None, 0, "", until);
+        let Maps { peers, peers_hints, .. } = &mut self.maps;
+        peers
             .insert(peers::key(address), peer, 0)
+            .and_then(|()| peers::hint_at(peers_hints, address, until))
             .map_err(|error| FirewallError::kernel("write PEERS", &error))
     }
 

@@ -9,7 +9,7 @@ use aya::{EbpfLoader, programs::Xdp};
 use crate::privilege::Privilege;
 
 /// Bytes of the stripped object, which every copy of aop carries.
-pub(crate) const SIZE: usize = 114_688;
+pub(crate) const SIZE: usize = 131_072;
 
 /// Instructions that the verifier walks, over all paths. The kernel's own limit is a million; far
 /// below it, loading stays quick and a change that multiplies the paths is seen at once.
