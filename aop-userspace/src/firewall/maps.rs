@@ -1,6 +1,6 @@
 //! The shared maps, typed, and how a policy is written into them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use aop_common::{
     Tally,
@@ -11,15 +11,16 @@ use aop_common::{
     },
 };
 use aya::{
-    Ebpf, Pod,
-    maps::{
-        Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, MapType, PerCpuArray,
-        lpm_trie::Key,
-    },
+    Ebpf,
+    maps::{Array, HashMap, Map, MapData, MapError, MapInfo, MapType, PerCpuArray},
 };
-use ipnet::IpNet;
 
-use super::{Policy, error::FirewallError, pins::Pins};
+use super::{
+    Policy,
+    error::FirewallError,
+    pins::Pins,
+    sets::{IdleSet, Sets},
+};
 use crate::{config::Udp, prefixes::Admission};
 
 /// What a map of the layout looks like to the kernel.
@@ -116,14 +117,11 @@ impl std::fmt::Display for Shape {
     }
 }
 
-type Trie<A> = LpmTrie<MapData, A, Prefix>;
-
 /// Open maps.
 pub(super) struct Maps {
     settings: Array<MapData, Settings>,
     guarded: Array<MapData, Ports>,
-    v4: [Trie<[u8; 4]>; 2],
-    v6: [Trie<[u8; 16]>; 2],
+    sets: Arc<Sets>,
     pub(super) peers: HashMap<MapData, PeerKey, Peer>,
     pub(super) networks: HashMap<MapData, PeerKey, u64>,
     sampling: Array<MapData, u32>,
@@ -151,8 +149,7 @@ impl Maps {
         Ok(Self {
             settings: map("SETTINGS")?.try_into()?,
             guarded: map("GUARDED")?.try_into()?,
-            v4: [map("PREFIXES_V4_A")?.try_into()?, map("PREFIXES_V4_B")?.try_into()?],
-            v6: [map("PREFIXES_V6_A")?.try_into()?, map("PREFIXES_V6_B")?.try_into()?],
+            sets: Arc::new(Sets::open(&mut map)?),
             peers: map("PEERS")?.try_into()?,
             networks: map("NETWORKS")?.try_into()?,
             sampling: map("SAMPLING")?.try_into()?,
@@ -169,18 +166,6 @@ impl Maps {
 
     fn try_apply(&mut self, policy: &Policy) -> Result<(), MapError> {
         let generation = self.settings.get(&0, 0)?.generation.wrapping_add(1);
-        let [v4, v6] = [usize::from(generation & 1 == 1); 2];
-        let (v4, v6) = (&mut self.v4[v4], &mut self.v6[v6]);
-        clear(v4)?;
-        clear(v6)?;
-        for (prefix, entry) in policy.admission.entries() {
-            let length = u32::from(prefix.prefix_len());
-            match prefix.addr() {
-                IpAddr::V4(address) => v4.insert(&Key::new(length, address.octets()), entry, 0)?,
-                IpAddr::V6(address) => v6.insert(&Key::new(length, address.octets()), entry, 0)?,
-            }
-        }
-        self.guarded.set(0, policy.ports, 0)?;
         let settings = Settings {
             mode: policy.mode as u32,
             generation,
@@ -188,6 +173,8 @@ impl Maps {
             budget: policy.budget,
             drop_udp: u32::from(policy.udp == Udp::Drop),
         };
+        self.sets.fill(settings.second_set(), &policy.admission)?;
+        self.guarded.set(0, policy.ports, 0)?;
         self.settings.set(0, settings, 0)
     }
 
@@ -214,21 +201,15 @@ impl Maps {
         self.guarded.get(&0, 0).map_err(|error| FirewallError::kernel("read GUARDED", &error))
     }
 
+    /// The prefix set that the next policy will be written into.
+    pub(super) fn idle_set(&self) -> Result<IdleSet, FirewallError> {
+        Ok(IdleSet::new(Arc::clone(&self.sets), !self.settings()?.second_set()))
+    }
+
     /// The active prefix set.
     pub(super) fn admission(&self) -> Result<Admission, FirewallError> {
-        let active = usize::from(self.settings()?.second_set());
-        let failed = |error| FirewallError::kernel("read the prefixes", &error);
-        let mut entries = Vec::new();
-        for item in self.v4[active].iter() {
-            let (key, entry) = item.map_err(failed)?;
-            entries.push((net(IpAddr::V4(Ipv4Addr::from(key.data())), key.prefix_len()), entry));
-        }
-        for item in self.v6[active].iter() {
-            let (key, entry) = item.map_err(failed)?;
-            entries.push((net(IpAddr::V6(Ipv6Addr::from(key.data())), key.prefix_len()), entry));
-        }
-        let entries = entries.into_iter().filter_map(|(net, entry)| Some((net?, entry))).collect();
-        Ok(Admission::from_entries(entries))
+        let held = self.sets.held(self.settings()?.second_set());
+        held.map_err(|error| FirewallError::kernel("read the prefixes", &error))
     }
 
     /// The counter slot of the interface, which it keeps as long as the maps live.
@@ -271,13 +252,4 @@ impl Maps {
         let counters: Result<Vec<_>, MapError> = Tally::all().map(counter).collect();
         counters.map_err(|error| FirewallError::kernel("read VERDICTS", &error))
     }
-}
-
-fn clear<A: Pod>(trie: &mut Trie<A>) -> Result<(), MapError> {
-    let keys: Vec<Key<A>> = trie.keys().collect::<Result<_, _>>()?;
-    keys.iter().try_for_each(|key| trie.remove(key))
-}
-
-fn net(address: IpAddr, length: u32) -> Option<IpNet> {
-    IpNet::new(address, u8::try_from(length).ok()?).ok()
 }
