@@ -8,8 +8,8 @@ pub const LAYOUT_VERSION: u32 = 3;
 
 /// Interfaces that can be guarded at once. Each has a slot of counters.
 pub const SLOTS: u32 = 32;
-/// Prefixes that one set holds, of each family.
-pub const MAX_PREFIXES: usize = 4096;
+/// Prefixes that one set holds, of each family. The tries take memory for those that are there alone.
+pub const MAX_PREFIXES: usize = 131_072;
 /// Authenticated peers that are remembered; the least recently used goes first.
 pub const MAX_PEERS: usize = 65_536;
 /// Networks, and strangers on probation, that are remembered; the least recently used goes first.

@@ -6,6 +6,8 @@
 mod differential;
 #[path = "kernel/host.rs"]
 mod host;
+#[path = "kernel/lists.rs"]
+mod lists;
 
 use std::{collections::BTreeMap, net::IpAddr, process::Command};
 

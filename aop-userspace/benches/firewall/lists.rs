@@ -5,11 +5,7 @@ use std::{
     time::Duration,
 };
 
-use aop_common::{
-    Mode,
-    corpus::Scene,
-    layout::{MAX_PREFIXES, Ports},
-};
+use aop_common::{Mode, corpus::Scene, layout::Ports};
 use aop_userspace::{
     config::Udp,
     firewall::Policy,
@@ -24,17 +20,16 @@ pub(crate) fn cloudflare() -> Vec<IpNet> {
     prefixes::snapshot().list.prefixes().to_vec()
 }
 
-/// Cloudflare's list, and as many other networks of 256 addresses as the maps hold, spread over all
-/// of IPv4. Another `salt`, other networks.
+/// Cloudflare's list, and a hundred thousand other networks of 256 addresses, spread over all of
+/// IPv4. Another `salt`, other networks.
 pub(crate) fn long(salt: u32) -> Vec<IpNet> {
     let list = cloudflare();
-    let room = EXTRA.min(MAX_PREFIXES - list.len());
     let kept = [Scene::FIXED.v4.stranger, Scene::FIXED.v4.admitted].map(Ipv4Addr::from);
     let spread = |index: u32| (index + salt).wrapping_mul(0x9e37_79b1) & 0xffff_ff00;
     let extra = (0..u32::MAX)
         .map(|index| IpNet::new(IpAddr::V4(spread(index).into()), 24).unwrap())
         .filter(|net| !kept.iter().any(|address| net.contains(&IpAddr::V4(*address))));
-    list.into_iter().chain(extra.take(room)).collect()
+    list.into_iter().chain(extra.take(EXTRA)).collect()
 }
 
 /// A policy that enforces this list on the scene's port.

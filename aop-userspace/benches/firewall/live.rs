@@ -3,7 +3,12 @@
 //! One CPU sends and receives in turn, so a figure holds the price of sending as well. It is that
 //! of the program that drops everything, and the most that anything could reach here.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use aop_common::corpus::{
     Scene,
@@ -11,7 +16,7 @@ use aop_common::corpus::{
 };
 use aop_userspace::{
     config::{Attach, Interfaces},
-    firewall::{self, Absent, Firewall, PacketLog, Policy, Setting, VerdictReading},
+    firewall::{self, Absent, Drops, Firewall, PacketLog, Policy, Setting, VerdictReading},
 };
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -26,6 +31,10 @@ use crate::{
 
 const FRAMES: u32 = 1_000_000;
 const ROUNDS: usize = 4;
+/// How often `aop drops` looks.
+const POLLED: Duration = Duration::from_millis(100);
+const AOP: &str = "aop";
+const FOLLOWED: &str = "aop, drops followed";
 
 /// aop on the receiving end, until it is dropped.
 pub(crate) struct Aop {
@@ -51,7 +60,29 @@ impl Aop {
 
     /// Replaces the policy.
     pub(crate) fn swap(&mut self, policy: &Policy) {
-        self.firewall.change(&interfaces(), |_| policy.clone()).unwrap();
+        self.firewall.change(&interfaces(), policy).unwrap();
+    }
+
+    /// Does `work` while the drops are read as `aop drops` reads them.
+    fn followed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let mut drops = Drops::follow(&self.pins, 1).unwrap();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut told = 0_u64;
+                while !over.load(Ordering::Relaxed) {
+                    thread::sleep(POLLED);
+                    while drops.take().is_some() {
+                        told += 1;
+                    }
+                }
+                told
+            });
+            let done = work();
+            over.store(true, Ordering::Relaxed);
+            assert!(reader.join().unwrap() > 0, "no drop was told");
+            done
+        })
     }
 
     pub(crate) fn dropped(&self) -> u64 {
@@ -91,13 +122,15 @@ pub(crate) fn stranger() -> Vec<u8> {
 enum Rival {
     Everything,
     Aop,
+    AopFollowed,
     XdpFilter,
     Nft(Hook),
 }
 
-const RIVALS: [Rival; 6] = [
+const RIVALS: [Rival; 7] = [
     Rival::Everything,
     Rival::Aop,
+    Rival::AopFollowed,
     Rival::XdpFilter,
     Rival::Nft(Hook::Ingress),
     Rival::Nft(Hook::Raw),
@@ -126,7 +159,8 @@ impl Rival {
     fn name(self) -> &'static str {
         match self {
             Self::Everything => "XDP, drops everything",
-            Self::Aop => "aop",
+            Self::Aop => AOP,
+            Self::AopFollowed => FOLLOWED,
             Self::XdpFilter => "xdp-filter",
             Self::Nft(hook) => hook.name(),
         }
@@ -142,6 +176,10 @@ impl Rival {
             Self::Aop => {
                 let aop = Aop::guarding(list);
                 flood(host, sender, || aop.dropped())
+            }
+            Self::AopFollowed => {
+                let aop = Aop::guarding(list);
+                aop.followed(|| flood(host, sender, || aop.dropped()))
             }
             Self::XdpFilter => {
                 let _attached = XdpFilter::attach()?;
@@ -172,8 +210,8 @@ fn received() -> u64 {
 }
 
 fn print(rows: &[(&str, Rate)]) -> Value {
-    let aop = rows.iter().find(|row| row.0 == "aop").and_then(|row| row.1.as_ref().ok());
-    let aop = aop.copied().unwrap();
+    let rate = |name| rows.iter().find(|row| row.0 == name).unwrap().1.clone().unwrap();
+    let aop = rate(AOP);
     println!("\n{:<30} {:>12} {:>8}", "strangers dropped a second", "frames", "aop's ×");
     for (name, rate) in rows {
         match rate {
@@ -181,6 +219,7 @@ fn print(rows: &[(&str, Rate)]) -> Value {
             Err(why) => println!("{why}"),
         }
     }
+    println!("drops followed, against not: × {:.2}", rate(FOLLOWED) / aop);
     let figures = rows.iter().map(|(name, rate)| {
         json!({ "what": name, "frames_a_second": rate.as_ref().ok().map(|rate| rate.round()) })
     });

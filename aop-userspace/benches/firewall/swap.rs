@@ -1,11 +1,13 @@
 //! A list of the longest kind is replaced again and again while strangers' frames run.
 
 use std::{
+    hint,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,53 +24,98 @@ const DURATION: Duration = Duration::from_secs(4);
 /// How long each chunk took.
 struct Chunks(Vec<Duration>);
 
+/// A list swapped again and again.
+struct Swapping {
+    what: &'static str,
+    chunks: Chunks,
+    /// The median.
+    swap: Duration,
+    swaps: usize,
+}
+
 pub(crate) fn measure(host: &Host) -> Value {
-    let policies = [lists::policy(&lists::long(0)), lists::policy(&lists::long(1_000_000))];
-    let mut aop = Aop::guarding(&lists::long(0));
-    let quiet = under_load(host, || thread::sleep(DURATION));
-    let mut swaps = Vec::new();
-    let swapping = under_load(host, || {
+    let long = lists::long(0);
+    let mut aop = Aop::guarding(&long);
+    let idle = under_load(host, || thread::sleep(DURATION));
+    // What the work of the swapping thread takes from the sender, without any swap.
+    let busy = under_load(host, || {
         let started = Instant::now();
-        for policy in policies.iter().cycle() {
-            let swap = Instant::now();
-            aop.swap(policy);
-            swaps.push(swap.elapsed());
-            if started.elapsed() > DURATION {
-                break;
-            }
+        while started.elapsed() < DURATION {
+            hint::spin_loop();
         }
     });
+    // Three of each: the idle set always holds the one before the last.
+    let other = [0, 1_000_000, 2_000_000].map(lists::long);
+    let near = [0, 1, 2].map(|at| without(&long, at));
+    let swapping = [
+        Swapping::measure("swapping, 1,000 change", host, &mut aop, &near),
+        Swapping::measure("swapping, nearly all change", host, &mut aop, &other),
+    ];
     let (dropped, passed) = (aop.dropped(), aop.passed());
-    swaps.sort_unstable();
-    let swap = swaps[swaps.len() / 2];
 
     println!(
-        "\n{:<30} {:>12} {:>12} {:>12}",
-        "list swapped under load", "frames/s", "median ms", "worst ms"
+        "\n{:<30} {:>10} {:>10} {:>9} {:>10} {:>7}",
+        "list swapped under load", "frames/s", "median ms", "worst ms", "ms a swap", "swaps"
     );
-    for (name, chunks) in [("no swap", &quiet), ("swapping", &swapping)] {
-        let (median, worst) = (chunks.at(0.5).as_millis(), chunks.at(1.0).as_millis());
-        println!("{name:<30} {:>12.0} {median:>12} {worst:>12}", chunks.rate());
+    print(&idle, "no swap, nothing else runs", "-", "-");
+    print(&busy, "no swap, a thread spins", "-", "-");
+    for Swapping { what, chunks, swap, swaps } in &swapping {
+        print(chunks, what, &format!("{:.1}", swap.as_secs_f64() * 1e3), &swaps.to_string());
     }
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    println!("{} prefixes; ms for {CHUNK} frames in a row", long.len());
     println!(
-        "{} swaps of {} prefixes, {:.1} ms each; of {} frames {passed} passed",
-        swaps.len(),
-        policies[0].admission.entries().len(),
-        swap.as_secs_f64() * 1000.0,
-        dropped + passed
+        "one thread sends and one swaps, on {cpus} CPUs: what a swap stalls shows against the"
     );
-    println!("ms for {CHUNK} frames in a row");
+    println!("thread that spins; of {} frames {passed} passed", dropped + passed);
+    assert_eq!(passed, 0, "strangers passed");
     json!({
-        "swaps": swaps.len(),
-        "swap_us": swap.as_micros() as u64,
         "frames": dropped + passed,
         "strangers_passed": passed,
-        "frames_a_second": { "no_swap": quiet.rate().round(), "swapping": swapping.rate().round() },
-        "worst_chunk_us": {
-            "no_swap": quiet.at(1.0).as_micros() as u64,
-            "swapping": swapping.at(1.0).as_micros() as u64,
-        },
+        "no_swap": idle.figures(),
+        "no_swap_beside_a_busy_thread": busy.figures(),
+        "swapping": swapping.iter().map(Swapping::figures).collect::<Vec<_>>(),
     })
+}
+
+/// The list without 500 of its prefixes, other ones for each `at`.
+fn without(list: &[IpNet], at: usize) -> Vec<IpNet> {
+    let gone = list.len() / 2 + at * 500..list.len() / 2 + (at + 1) * 500;
+    list.iter().enumerate().filter(|(at, _)| !gone.contains(at)).map(|(_, net)| *net).collect()
+}
+
+fn print(chunks: &Chunks, what: &str, swap: &str, swaps: &str) {
+    let (median, worst) = (chunks.at(0.5).as_millis(), chunks.at(1.0).as_millis());
+    println!("{what:<30} {:>10.0} {median:>10} {worst:>9} {swap:>10} {swaps:>7}", chunks.rate());
+}
+
+impl Swapping {
+    fn measure(what: &'static str, host: &Host, aop: &mut Aop, lists: &[Vec<IpNet>]) -> Self {
+        let policies: Vec<_> = lists.iter().map(|list| lists::policy(list)).collect();
+        let mut swaps = Vec::new();
+        let chunks = under_load(host, || {
+            let started = Instant::now();
+            for policy in policies.iter().cycle() {
+                let swap = Instant::now();
+                aop.swap(policy);
+                swaps.push(swap.elapsed());
+                if started.elapsed() > DURATION {
+                    break;
+                }
+            }
+        });
+        swaps.sort_unstable();
+        Self { what, chunks, swap: swaps[swaps.len() / 2], swaps: swaps.len() }
+    }
+
+    fn figures(&self) -> Value {
+        json!({
+            "what": self.what,
+            "swaps": self.swaps,
+            "swap_us": self.swap.as_micros() as u64,
+            "chunks": self.chunks.figures(),
+        })
+    }
 }
 
 /// Sends strangers' frames while `work` runs.
@@ -98,6 +145,14 @@ impl Chunks {
     fn at(&self, part: f64) -> Duration {
         let last = self.0.len() - 1;
         self.0[(last as f64 * part) as usize]
+    }
+
+    fn figures(&self) -> Value {
+        json!({
+            "frames_a_second": self.rate().round(),
+            "median_us": self.at(0.5).as_micros() as u64,
+            "worst_us": self.at(1.0).as_micros() as u64,
+        })
     }
 
     fn rate(&self) -> f64 {

@@ -1,5 +1,7 @@
 //! The documents of `aop prefixes`. Their names are stable: fields are added, never renamed.
 
+use std::collections::HashSet;
+
 use aop_common::layout::Prefix;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -31,14 +33,14 @@ pub struct AdmittedPrefix {
 /// operator's.
 #[must_use]
 pub fn admitted_prefixes(admission: &Admission, extra: &[IpNet], now: u64) -> Vec<AdmittedPrefix> {
-    let mut entries = admission.entries().to_vec();
-    entries.sort_unstable_by_key(|(prefix, _)| *prefix);
-    entries
-        .into_iter()
+    let extra: HashSet<&IpNet> = extra.iter().collect();
+    admission
+        .entries()
+        .iter()
         .filter(|(_, entry)| *entry == Prefix::ADMITTED || u64::from(entry.drains_until) > now)
         .map(|(prefix, entry)| {
-            let draining = entry != Prefix::ADMITTED;
-            let admits = match (draining, extra.contains(&prefix)) {
+            let draining = *entry != Prefix::ADMITTED;
+            let admits = match (draining, extra.contains(prefix)) {
                 (true, _) => "draining",
                 (false, true) => "extra",
                 (false, false) => "list",

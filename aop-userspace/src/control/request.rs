@@ -48,9 +48,9 @@ pub trait Answers: Send + Sync + 'static {
     fn answer(&self, request: Request) -> Answer;
 }
 
-/// One document, or why there is none.
+/// One document, or why there is none: the line that goes back.
 #[derive(Debug)]
-pub struct Answer(Result<serde_json::Value, String>);
+pub struct Answer(Vec<u8>);
 
 /// An answer on the wire: `{"ok": …}` or `{"error": "…"}`.
 #[derive(Serialize, Deserialize)]
@@ -64,24 +64,24 @@ impl Answer {
     /// This document.
     #[must_use]
     pub fn of(document: &impl Serialize) -> Self {
-        Self(serde_json::to_value(document).map_err(|error| error.to_string()))
+        line(&Envelope::Ok(document)).unwrap_or_else(|error| Self::refused(error.to_string()))
     }
 
     /// No document.
     #[must_use]
     pub fn refused(why: impl Into<String>) -> Self {
-        Self(Err(why.into()))
+        line(&Envelope::<()>::Error(why.into())).unwrap_or_else(|_| Self(Vec::new()))
     }
 
-    /// The line that goes back.
-    pub(super) fn line(self) -> serde_json::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(&match self.0 {
-            Ok(document) => Envelope::Ok(document),
-            Err(why) => Envelope::Error(why),
-        })?;
-        line.push(b'\n');
-        Ok(line)
+    pub(super) fn line(self) -> Vec<u8> {
+        self.0
     }
+}
+
+fn line(envelope: &Envelope<impl Serialize>) -> serde_json::Result<Answer> {
+    let mut line = serde_json::to_vec(envelope)?;
+    line.push(b'\n');
+    Ok(Answer(line))
 }
 
 /// Reads a request from a line without its end.

@@ -153,7 +153,7 @@ async fn answer(
         None => Answer::refused(format!("a request is one line of at most {LONGEST} bytes")),
     };
     let written = async {
-        stream.write_all(&answer.line()?).await?;
+        stream.write_all(&answer.line()).await?;
         stream.shutdown().await
     };
     timeout(PATIENCE, written).await?

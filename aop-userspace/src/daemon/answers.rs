@@ -21,8 +21,8 @@ impl Daemon {
         let list = self.status().prefixes;
         let extra: Vec<_> = {
             let in_force = self.in_force();
-            let listed = in_force.held.list.prefixes();
-            in_force.live.extra.iter().filter(|net| !listed.contains(net)).copied().collect()
+            let listed = &in_force.held.list;
+            in_force.live.extra.iter().filter(|net| !listed.has(net)).copied().collect()
         };
         let prefixes = admitted_prefixes(&self.gate.admission(), &extra, monotonic_seconds());
         Admitted { list, prefixes }

@@ -1,7 +1,8 @@
 //! What packets and pulls are judged by now: the configuration that may change, the list, and how
 //! keeping that list fresh goes.
 //!
-//! Held under one lock while anything of it is applied, so a reload and a refresh never mix.
+//! Whoever applies anything of it takes the turn to apply first, so a reload and a refresh never mix;
+//! the lock on it is held for moments alone, so that a status never waits for a long list.
 
 use std::{
     sync::{MutexGuard, PoisonError},
@@ -45,7 +46,14 @@ impl Daemon {
     /// Nothing is applied from now on. Waits for what is being applied, never for a fetch: the next
     /// daemon may start while one hangs.
     pub(super) fn close(&self) {
+        let _turn = self.applying();
         self.in_force().closed = true;
+    }
+
+    /// The turn to change what is in force.
+    pub(super) fn applying(&self) -> MutexGuard<'_, ()> {
+        // It guards no data: what is in force changes after all that can fail.
+        self.applying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn in_force(&self) -> MutexGuard<'_, InForce> {

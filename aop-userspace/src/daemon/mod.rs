@@ -60,6 +60,8 @@ pub(crate) struct Daemon {
     pub(crate) gate: Arc<AddressGate>,
     pub(crate) service: Service,
     pub(crate) in_force: Mutex<InForce>,
+    /// Held by whoever changes what is in force.
+    pub(crate) applying: Mutex<()>,
     /// Held by the one refresh that is under way.
     pub(crate) refreshing: Mutex<()>,
     pub(crate) facts: status::LiveFacts,
@@ -129,6 +131,7 @@ fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), 
         gate,
         service,
         in_force: Mutex::new(InForce::new(config.live, found)),
+        applying: Mutex::default(),
         refreshing: Mutex::default(),
         started: Instant::now(),
     };

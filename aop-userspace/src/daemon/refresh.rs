@@ -2,7 +2,7 @@
 //! believed. On any error the list in force stays.
 //!
 //! Everything here blocks, and runs on threads that neither packets nor handshakes wait for. The
-//! lock on what is in force is held only to apply a list, never while a source is asked.
+//! turn to apply is taken when there is a list to apply, never while a source is asked.
 
 use std::{
     sync::{Arc, TryLockError},
@@ -128,10 +128,14 @@ impl Daemon {
         source: &PrefixSource,
         proposal: Proposal,
     ) -> Result<(Outcome, Change), RefreshError> {
-        let mut in_force = self.in_force();
-        if in_force.live.prefixes != *source || in_force.closed {
-            return Err(RefreshError::Overtaken);
-        }
+        let _turn = self.applying();
+        let live = {
+            let in_force = self.in_force();
+            if in_force.live.prefixes != *source || in_force.closed {
+                return Err(RefreshError::Overtaken);
+            }
+            in_force.live.clone()
+        };
         let origin = match source {
             PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => Origin::Fetched,
             PrefixSource::File(_) => Origin::File,
@@ -139,6 +143,7 @@ impl Daemon {
         };
         let done = match proposal {
             Proposal::Confirmed { etag } => {
+                let mut in_force = self.in_force();
                 let mut list = in_force.held.list.clone();
                 list.etag = etag;
                 in_force.held = Held::now(list, origin);
@@ -146,13 +151,12 @@ impl Daemon {
             }
             Proposal::Replaced { list, change } => {
                 let held = Held::now(list, origin);
-                let prefixes = held.list.with(&in_force.live.extra)?;
-                self.admit(&held, &prefixes, &in_force.live)?;
-                in_force.held = held;
+                self.admit(&held, &held.list.with(&live.extra)?, &live)?;
+                self.in_force().held = held;
                 (Outcome::Applied, change)
             }
         };
-        in_force.succeeded();
+        self.in_force().succeeded();
         Ok(done)
     }
 

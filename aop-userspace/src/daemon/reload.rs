@@ -30,35 +30,40 @@ impl Daemon {
         }
         prepared.warn();
         let Prepared { config, found, prefixes: _, sites, warnings } = prepared;
-        let mut in_force = self.in_force();
-        let held = in_force.list_for(&config.live).unwrap_or(&found.held);
+        let _turn = self.applying();
+        let stays = self.in_force().list_for(&config.live).cloned();
+        let held = stays.as_ref().unwrap_or(&found.held);
         // The only step that can fail comes first.
         self.admit(held, &held.list.with(&config.live.extra)?, &config.live)?;
         self.service.reload(terminator_policy(sites, &config.live), config.live.shutdown);
         self.facts.replace(&config.live, warnings);
-        in_force.reload(config.live, found);
+        self.in_force().reload(config.live, found);
         Ok(())
     }
 
     /// From now on packets and pulls are judged by `prefixes`, which are those of `held` and the
-    /// operator's own. The caller holds the lock on what is in force.
+    /// operator's own. The caller has the turn to apply.
     pub(super) fn admit(
         &self,
         held: &Held,
         prefixes: &[IpNet],
         live: &Live,
     ) -> Result<(), FirewallError> {
-        let mut admission = Admission::default();
-        match &self.firewall {
+        let admission = match &self.firewall {
             Some(firewall) => {
-                let mut firewall = firewall.lock().unwrap_or_else(PoisonError::into_inner);
-                firewall.change(&live.interfaces, |before| {
-                    admission = next_admission(before, held, prefixes, live);
-                    policy(&admission, live)
-                })?;
+                let lock = || firewall.lock().unwrap_or_else(PoisonError::into_inner);
+                let (before, idle) = {
+                    let firewall = lock();
+                    (firewall.admission()?, firewall.idle_set()?)
+                };
+                let admission = next_admission(&before, held, prefixes, live);
+                // A long list takes a while: status and the interfaces do not wait for it.
+                idle.fill(&admission)?;
+                lock().change(&live.interfaces, &policy(&admission, live))?;
+                admission
             }
-            None => admission = next_admission(&self.gate.admission(), held, prefixes, live),
-        }
+            None => next_admission(&self.gate.admission(), held, prefixes, live),
+        };
         self.gate.replace(admission, live);
         Ok(())
     }
@@ -74,7 +79,7 @@ pub(super) fn next_admission(
 ) -> Admission {
     let mut admitted = prefixes.to_vec();
     if held.origin == Origin::Nowhere {
-        admitted.extend(before.admitted_prefixes().filter(|prefix| !prefixes.contains(prefix)));
+        admitted.extend(before.admitted_prefixes());
     }
     before.followed_by(&admitted, live.drain, monotonic_seconds())
 }

@@ -8,11 +8,11 @@ use super::{
     start::{Absent, check_owners, present},
     wanted::Wanted,
 };
-use crate::{config::Interfaces, prefixes::Admission};
+use crate::config::Interfaces;
 
 impl Firewall {
-    /// Replaces the interfaces, and the policy by the one that `policy` makes of the present
-    /// admission. Packets see the old prefixes or the new ones, never a mixture.
+    /// Replaces the interfaces and the policy. Packets see the old prefixes or the new ones, never a
+    /// mixture. It is quick where the [idle set](Firewall::idle_set) was filled before.
     ///
     /// # Errors
     /// Other interfaces than before are wanted, and one cannot be guarded; or the kernel refuses a
@@ -20,18 +20,17 @@ impl Firewall {
     pub fn change(
         &mut self,
         interfaces: &Interfaces,
-        policy: impl FnOnce(&Admission) -> Policy,
+        policy: &Policy,
     ) -> Result<(), FirewallError> {
         if !self.pins.has_maps() {
             return Err(FirewallError::Unloaded);
         }
-        let next = policy(&self.maps.admission()?);
         if self.wanted.follows(interfaces) {
-            return self.maps.apply(&next);
+            return self.maps.apply(policy);
         }
         let before = self.pins.links()?;
         let wanted = self.extend(interfaces, &before).and_then(|wanted| {
-            self.maps.apply(&next)?;
+            self.maps.apply(policy)?;
             Ok(wanted)
         });
         if wanted.is_err() {

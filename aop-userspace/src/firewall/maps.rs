@@ -1,6 +1,6 @@
 //! The shared maps, typed, and how a policy is written into them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use aop_common::{
     Tally,
@@ -12,15 +12,17 @@ use aop_common::{
     table::{BLOCKS, Block},
 };
 use aya::{
-    Ebpf, Pod,
-    maps::{
-        Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, MapType, PerCpuArray,
-        lpm_trie::Key,
-    },
+    Ebpf,
+    maps::{Array, HashMap, Map, MapData, MapError, MapInfo, MapType, PerCpuArray},
 };
-use ipnet::IpNet;
 
-use super::{Policy, error::FirewallError, modes, pins::Pins, table::Table};
+use super::{
+    Policy,
+    error::FirewallError,
+    modes,
+    pins::Pins,
+    sets::{IdleSet, Sets},
+};
 use crate::{
     config::{Modes, Udp},
     prefixes::Admission,
@@ -125,8 +127,6 @@ impl std::fmt::Display for Shape {
     }
 }
 
-type Trie<A> = LpmTrie<MapData, A, Prefix>;
-
 /// Open maps.
 pub(super) struct Maps {
     settings: Array<MapData, Settings>,
@@ -135,9 +135,7 @@ pub(super) struct Maps {
     /// As they were last written: a new interface takes up its own with its slot.
     wanted_modes: Option<Modes>,
     guarded: Array<MapData, Ports>,
-    table: Array<MapData, Block>,
-    v4: [Trie<[u8; 4]>; 2],
-    v6: [Trie<[u8; 16]>; 2],
+    sets: Arc<Sets>,
     pub(super) peers: HashMap<MapData, PeerKey, Peer>,
     pub(super) peers_hints: Array<MapData, u32>,
     pub(super) networks: HashMap<MapData, PeerKey, u64>,
@@ -169,9 +167,7 @@ impl Maps {
             locals: map("LOCALS")?.try_into()?,
             wanted_modes: None,
             guarded: map("GUARDED")?.try_into()?,
-            table: map("TABLE")?.try_into()?,
-            v4: [map("PREFIXES_V4_A")?.try_into()?, map("PREFIXES_V4_B")?.try_into()?],
-            v6: [map("PREFIXES_V6_A")?.try_into()?, map("PREFIXES_V6_B")?.try_into()?],
+            sets: Arc::new(Sets::open(&mut map)?),
             peers: map("PEERS")?.try_into()?,
             peers_hints: map("PEERS_HINTS")?.try_into()?,
             networks: map("NETWORKS")?.try_into()?,
@@ -189,29 +185,15 @@ impl Maps {
 
     fn try_apply(&mut self, policy: &Policy) -> Result<(), MapError> {
         let generation = self.settings.get(&0, 0)?.generation.wrapping_add(1);
-        let second_set = generation & 1 == 1;
-        for (number, block) in Table::of(policy.admission.entries(), second_set).blocks() {
-            self.table.set(number, block, 0)?;
-        }
-        let (v4, v6) =
-            (&mut self.v4[usize::from(second_set)], &mut self.v6[usize::from(second_set)]);
-        clear(v4)?;
-        clear(v6)?;
-        for (prefix, entry) in policy.admission.entries() {
-            let length = u32::from(prefix.prefix_len());
-            match prefix.addr() {
-                IpAddr::V4(address) => v4.insert(&Key::new(length, address.octets()), entry, 0)?,
-                IpAddr::V6(address) => v6.insert(&Key::new(length, address.octets()), entry, 0)?,
-            }
-        }
-        self.guarded.set(0, policy.ports, 0)?;
-        self.try_write_modes(policy.modes.clone())?;
         let settings = Settings {
             generation,
             probation: policy.probation,
             budget: policy.budget,
             drop_udp: u32::from(policy.udp == Udp::Drop),
         };
+        self.sets.fill(settings.second_set(), &policy.admission)?;
+        self.guarded.set(0, policy.ports, 0)?;
+        self.try_write_modes(policy.modes.clone())?;
         self.settings.set(0, settings, 0)
     }
 
@@ -263,21 +245,15 @@ impl Maps {
         self.guarded.get(&0, 0).map_err(|error| FirewallError::kernel("read GUARDED", &error))
     }
 
+    /// The prefix set that the next policy will be written into.
+    pub(super) fn idle_set(&self) -> Result<IdleSet, FirewallError> {
+        Ok(IdleSet::new(Arc::clone(&self.sets), !self.settings()?.second_set()))
+    }
+
     /// The active prefix set.
     pub(super) fn admission(&self) -> Result<Admission, FirewallError> {
-        let active = usize::from(self.settings()?.second_set());
-        let failed = |error| FirewallError::kernel("read the prefixes", &error);
-        let mut entries = Vec::new();
-        for item in self.v4[active].iter() {
-            let (key, entry) = item.map_err(failed)?;
-            entries.push((net(IpAddr::V4(Ipv4Addr::from(key.data())), key.prefix_len()), entry));
-        }
-        for item in self.v6[active].iter() {
-            let (key, entry) = item.map_err(failed)?;
-            entries.push((net(IpAddr::V6(Ipv6Addr::from(key.data())), key.prefix_len()), entry));
-        }
-        let entries = entries.into_iter().filter_map(|(net, entry)| Some((net?, entry))).collect();
-        Ok(Admission::from_entries(entries))
+        let held = self.sets.held(self.settings()?.second_set());
+        held.map_err(|error| FirewallError::kernel("read the prefixes", &error))
     }
 
     /// The counter slot of the interface, which it keeps as long as the maps live.
@@ -334,13 +310,4 @@ impl Maps {
         let counters: Result<Vec<_>, MapError> = Tally::all().map(counter).collect();
         counters.map_err(|error| FirewallError::kernel("read VERDICTS", &error))
     }
-}
-
-fn clear<A: Pod>(trie: &mut Trie<A>) -> Result<(), MapError> {
-    let keys: Vec<Key<A>> = trie.keys().collect::<Result<_, _>>()?;
-    keys.iter().try_for_each(|key| trie.remove(key))
-}
-
-fn net(address: IpAddr, length: u32) -> Option<IpNet> {
-    IpNet::new(address, u8::try_from(length).ok()?).ok()
 }

@@ -21,6 +21,7 @@ mod pins;
 mod privilege;
 mod reading;
 mod routes;
+mod sets;
 mod start;
 mod table;
 mod trial;
@@ -42,6 +43,7 @@ pub use peers::PinnedPeers;
 use pins::Pins;
 pub use reading::{InterfaceReading, PeerReading, Reading, State, VerdictReading};
 use routes::DefaultRoutes;
+pub use sets::IdleSet;
 pub use start::{Absent, Setting};
 pub use trial::{Trial, TrialBatch, TrialFrame};
 use wanted::Wanted;
@@ -157,11 +159,29 @@ impl Firewall {
     /// # Errors
     /// Pins exist and cannot be read.
     pub fn read(&self) -> Result<Option<Reading>, FirewallError> {
-        let mut reading = reading::read(self.pins.root(), self.wanted.names())?;
+        // What a daemon has written need not be read back, prefix by prefix, for each status.
+        let known = Some(self.maps.admission()?);
+        let mut reading = reading::read(self.pins.root(), self.wanted.names(), known)?;
         for interface in reading.iter_mut().flat_map(|reading| &mut reading.interfaces) {
             interface.trouble = self.guards.trouble(&interface.name);
         }
         Ok(reading)
+    }
+
+    /// Who is admitted now, and who drains.
+    ///
+    /// # Errors
+    /// The kernel refuses to read.
+    pub fn admission(&self) -> Result<Admission, FirewallError> {
+        self.maps.admission()
+    }
+
+    /// The prefix set that the next change will make the active one, to be filled before.
+    ///
+    /// # Errors
+    /// The kernel refuses to read.
+    pub fn idle_set(&self) -> Result<IdleSet, FirewallError> {
+        self.maps.idle_set()
     }
 
     /// The peers map, for whoever learns who authenticated.
@@ -191,7 +211,7 @@ pub fn read(pins: &Path, config: Option<&Interfaces>) -> Result<Option<Reading>,
         Some(Interfaces::Named(names)) => names.clone(),
         Some(Interfaces::Auto) | None => Vec::new(),
     };
-    reading::read(pins, names)
+    reading::read(pins, names, None)
 }
 
 /// Detaches the program from every interface and removes every pin of ours, of any layout version.

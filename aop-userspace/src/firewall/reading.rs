@@ -83,8 +83,13 @@ pub struct PeerReading {
     pub facts: Peer,
 }
 
-/// Reads the pins below `root`, and how the interfaces stand that are pinned or among `names`.
-pub(super) fn read(root: &Path, names: Vec<String>) -> Result<Option<Reading>, FirewallError> {
+/// Reads the pins below `root`, and how the interfaces stand that are pinned or among `names`. The
+/// prefix set is read where it is not `known`.
+pub(super) fn read(
+    root: &Path,
+    names: Vec<String>,
+    known: Option<Admission>,
+) -> Result<Option<Reading>, FirewallError> {
     let Some(pins) = Pins::existing(root)? else { return Ok(None) };
     let maps = Maps::pinned(&pins)?;
     let settings = maps.settings()?;
@@ -97,7 +102,7 @@ pub(super) fn read(root: &Path, names: Vec<String>) -> Result<Option<Reading>, F
     Ok(Some(Reading {
         modes: maps.modes()?,
         generation: settings.generation,
-        admission: maps.admission()?,
+        admission: known.map_or_else(|| maps.admission(), Ok)?,
         interfaces: names.into_iter().map(interface).collect::<Result<_, _>>()?,
         verdicts: verdicts(&maps)?,
         peers,

@@ -29,8 +29,15 @@ impl Table {
         table
     }
 
+    /// The blocks, each with its number in the map, that are not those of `before`.
+    pub(super) fn unlike(&self, before: Option<&Self>) -> impl Iterator<Item = (u32, &Block)> {
+        let before = before.map_or(&[][..], |before| &before.blocks);
+        let unlike = |(at, (_, block)): &(usize, (u32, &Block))| before.get(*at) != Some(*block);
+        self.blocks().enumerate().filter(unlike).map(|(_, numbered)| numbered)
+    }
+
     /// Every block with its number in the map.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &Block)> {
+    fn blocks(&self) -> impl Iterator<Item = (u32, &Block)> {
         let roots =
             |v6| (0..).take(ROOTS as usize).map(move |at| root(self.second_set, v6, 0) + at);
         let numbers = roots(false).chain(roots(true)).chain(first_block(self.second_set)..);

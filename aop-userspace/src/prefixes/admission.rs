@@ -1,25 +1,37 @@
 //! The set that judges source addresses, in the form that the packet path holds it.
 
-use std::{net::IpAddr, time::Duration};
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use aop_common::{
     Standing,
     layout::{MAX_PREFIXES, Prefix},
 };
 use ipnet::IpNet;
+use prefix_trie::joint::{JointPrefixMap, JointPrefixSet};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Every prefix that counts: admitted ones, and those that left the list and drain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Admission {
+/// Every prefix that counts: admitted ones, and those that left the list and drain. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Admission(Arc<Set>);
+
+/// The same entries twice: in a row, and to be searched.
+#[derive(Default)]
+struct Set {
     entries: Vec<(IpNet, Prefix)>,
+    trie: JointPrefixMap<IpNet, Prefix>,
 }
 
 impl Admission {
-    /// A set that was written earlier.
+    /// A set that was written earlier, in any order. Of two entries for a prefix the last one counts,
+    /// as it does for the packet path's maps.
     #[must_use]
     pub fn from_entries(entries: Vec<(IpNet, Prefix)>) -> Self {
-        Self { entries }
+        let trie: JointPrefixMap<IpNet, Prefix> = entries.into_iter().collect();
+        let entries = trie.iter().map(|(prefix, entry)| (prefix, *entry)).collect();
+        Self(Arc::new(Set { entries, trie }))
     }
 
     /// The set that follows `self` when the list becomes `admitted`: what is no longer on it
@@ -30,18 +42,22 @@ impl Admission {
         let until = u32::try_from(now.saturating_add(drain.as_secs()))
             .unwrap_or(u32::MAX)
             .min(Prefix::ADMITTED.drains_until - 1);
-        let mut entries: Vec<(IpNet, Prefix)> =
-            admitted.iter().map(|prefix| (*prefix, Prefix::ADMITTED)).collect();
-        for (prefix, entry) in &self.entries {
+        let mut listed = JointPrefixSet::new();
+        let mut entries: Vec<(IpNet, Prefix)> = Vec::with_capacity(admitted.len());
+        for prefix in admitted {
+            if listed.insert(*prefix) {
+                entries.push((*prefix, Prefix::ADMITTED));
+            }
+        }
+        for (prefix, entry) in self.entries() {
             let drains_until =
                 if *entry == Prefix::ADMITTED { until } else { entry.drains_until.min(until) };
             // The longest match decides, so a draining prefix must never lie inside an admitted one.
-            let covered = admitted.iter().any(|wider| wider.contains(prefix));
-            if !covered && u64::from(drains_until) > now {
+            if u64::from(drains_until) > now && !listed.is_covered(prefix) {
                 entries.push((*prefix, Prefix { drains_until }));
             }
         }
-        Self { entries: fitting(entries) }
+        Self::from_entries(fitting(entries))
     }
 
     /// How `source` stands at `now`, by the longest prefix that matches.
@@ -53,22 +69,18 @@ impl Admission {
     /// The longest prefix that `source` lies in.
     #[must_use]
     pub fn longest(&self, source: IpAddr) -> Option<(IpNet, Prefix)> {
-        self.entries
-            .iter()
-            .filter(|(prefix, _)| prefix.contains(&source))
-            .max_by_key(|(prefix, _)| prefix.prefix_len())
-            .copied()
+        self.0.trie.get_lpm(&IpNet::from(source)).map(|(prefix, entry)| (prefix, *entry))
     }
 
-    /// The entries, for the packet path's maps.
+    /// The entries, for the packet path's maps: sorted, each prefix once.
     #[must_use]
     pub fn entries(&self) -> &[(IpNet, Prefix)] {
-        &self.entries
+        &self.0.entries
     }
 
     /// The admitted prefixes.
     pub fn admitted_prefixes(&self) -> impl Iterator<Item = IpNet> {
-        let admitted = self.entries.iter().filter(|(_, entry)| *entry == Prefix::ADMITTED);
+        let admitted = self.entries().iter().filter(|(_, entry)| *entry == Prefix::ADMITTED);
         admitted.map(|(prefix, _)| *prefix)
     }
 
@@ -82,7 +94,21 @@ impl Admission {
     /// How many prefixes drain.
     #[must_use]
     pub fn draining(&self) -> usize {
-        self.entries.iter().filter(|(_, entry)| *entry != Prefix::ADMITTED).count()
+        self.entries().iter().filter(|(_, entry)| *entry != Prefix::ADMITTED).count()
+    }
+}
+
+impl PartialEq for Admission {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries() == other.entries()
+    }
+}
+
+impl Eq for Admission {}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.entries()).finish()
     }
 }
 
@@ -103,80 +129,4 @@ fn fitting(mut entries: Vec<(IpNet, Prefix)>) -> Vec<(IpNet, Prefix)> {
 #[must_use]
 pub fn monotonic_seconds() -> u64 {
     u64::try_from(clock_gettime(ClockId::MonotonicCoarse).tv_sec).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    fn nets(list: &[&str]) -> Vec<IpNet> {
-        list.iter().map(|text| text.parse().expect("a CIDR")).collect()
-    }
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().expect("an address")
-    }
-
-    fn list(list: &[&str]) -> Admission {
-        Admission::default().followed_by(&nets(list), HOUR, 0)
-    }
-
-    #[test]
-    fn nobody_is_admitted_by_an_empty_set() {
-        assert_eq!(Admission::default().standing(address("192.0.2.1"), 0), Standing::Unknown);
-    }
-
-    #[test]
-    fn a_prefix_that_leaves_the_list_drains_and_then_is_unknown() {
-        let after = list(&["192.0.2.0/24"]).followed_by(&nets(&["198.51.100.0/24"]), HOUR, 100);
-        let peer = address("192.0.2.1");
-        assert_eq!(after.standing(peer, 100), Standing::Draining);
-        assert_eq!(after.standing(peer, 3699), Standing::Draining);
-        assert_eq!(after.standing(peer, 3700), Standing::Unknown);
-        assert_eq!(after.standing(address("198.51.100.1"), 9999), Standing::Admitted);
-    }
-
-    #[test]
-    fn a_second_change_does_not_lengthen_the_draining() {
-        let first = list(&["192.0.2.0/24"]).followed_by(&[], HOUR, 100);
-        let second = first.followed_by(&[], HOUR, 2000);
-        assert_eq!(second.standing(address("192.0.2.1"), 3700), Standing::Unknown);
-        assert_eq!(second.followed_by(&[], HOUR, 3700).entries(), []);
-    }
-
-    #[test]
-    fn a_shorter_draining_time_shortens_what_drains_already() {
-        let first = list(&["192.0.2.0/24"]).followed_by(&[], HOUR, 100);
-        let second = first.followed_by(&[], Duration::ZERO, 200);
-        assert_eq!(second.standing(address("192.0.2.1"), 200), Standing::Unknown);
-    }
-
-    #[test]
-    fn what_drains_makes_room_where_a_list_is_replaced_by_another_as_long() {
-        let list = |third: u8| -> Vec<IpNet> {
-            let net = |n: usize| IpNet::new([10, third, (n >> 8) as u8, n as u8].into(), 32);
-            (0..MAX_PREFIXES * 3 / 4).map(|n| net(n).expect("a CIDR")).collect()
-        };
-        let old = Admission::default().followed_by(&list(1), HOUR, 0);
-        let new = old.followed_by(&list(2), HOUR, 0);
-        assert_eq!(new.entries().len(), MAX_PREFIXES);
-        assert_eq!(new.admitted().0, MAX_PREFIXES * 3 / 4);
-    }
-
-    #[test]
-    fn a_prefix_that_comes_back_is_admitted_at_once() {
-        let gone = list(&["192.0.2.0/24"]).followed_by(&[], HOUR, 100);
-        let back = gone.followed_by(&nets(&["192.0.0.0/16"]), HOUR, 200);
-        assert_eq!(back.standing(address("192.0.2.1"), 200), Standing::Admitted);
-        assert_eq!(back.draining(), 0);
-    }
-
-    #[test]
-    fn an_admitted_prefix_inside_a_draining_one_stays_admitted() {
-        let after = list(&["192.0.0.0/16"]).followed_by(&nets(&["192.0.2.0/24"]), HOUR, 100);
-        assert_eq!(after.standing(address("192.0.2.1"), 100), Standing::Admitted);
-        assert_eq!(after.standing(address("192.0.3.1"), 100), Standing::Draining);
-    }
 }

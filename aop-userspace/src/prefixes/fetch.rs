@@ -25,9 +25,6 @@ use crate::config::ListUrl;
 /// For name, connection, handshake and the whole answer together.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Cloudflare's list takes 1 KiB; a thousand prefixes take 40.
-const MOST_BYTES: u64 = 256 * 1024;
-
 /// What was answered.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -55,9 +52,12 @@ pub enum FetchError {
     /// Not 200.
     #[error("the answer is {0}")]
     Status(StatusCode),
-    /// More than a list ever takes.
-    #[error("the answer is over {} KiB", MOST_BYTES / 1024)]
-    TooLarge,
+    /// More than a list of that source ever takes.
+    #[error("the answer is over {} KiB", .most / 1024)]
+    TooLarge {
+        /// Bytes that it may take.
+        most: u64,
+    },
     /// It ends when the connection does, so a cut one looks whole.
     #[error("the answer does not say how long it is, so a cut one could not be told")]
     NoLength,
@@ -80,8 +80,9 @@ pub enum FetchError {
     NotText,
 }
 
-/// Asks `url`. With `known`, an ETag header that it gave earlier, it may say that nothing changed.
-pub(super) fn get(url: &ListUrl, known: Option<&str>) -> Result<Answer, FetchError> {
+/// Asks `url` for at most `most` bytes. With `known`, an ETag header that it gave earlier, it may say
+/// that nothing changed.
+pub(super) fn get(url: &ListUrl, known: Option<&str>, most: u64) -> Result<Answer, FetchError> {
     let mut request =
         agent(url).get(url.as_str()).header(header::ACCEPT, "application/json, text/plain");
     if let Some(known) = known {
@@ -91,9 +92,10 @@ pub(super) fn get(url: &ListUrl, known: Option<&str>) -> Result<Answer, FetchErr
     if response.status() == StatusCode::NOT_MODIFIED && known.is_some() {
         return Ok(Answer::Unchanged);
     }
-    readable(&response)?;
+    readable(&response, most)?;
     let etag = told(response.headers(), &header::ETAG).map(shortened);
-    let text = String::from_utf8(body(response.body_mut())?).map_err(|_| FetchError::NotText)?;
+    let text =
+        String::from_utf8(body(response.body_mut(), most)?).map_err(|_| FetchError::NotText)?;
     Ok(Answer::Text { text, etag })
 }
 
@@ -117,7 +119,7 @@ fn agent(url: &ListUrl) -> Agent {
     config.build().into()
 }
 
-fn readable(response: &Response<Body>) -> Result<(), FetchError> {
+fn readable(response: &Response<Body>, most: u64) -> Result<(), FetchError> {
     let (status, headers) = (response.status(), response.headers());
     if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
         let to = shortened(told(headers, &header::LOCATION).unwrap_or("nowhere"));
@@ -134,21 +136,21 @@ fn readable(response: &Response<Body>) -> Result<(), FetchError> {
     if let Some(page) = told(headers, &header::CONTENT_TYPE).filter(|kind| kind.contains("html")) {
         return Err(FetchError::Page(shortened(page)));
     }
-    if response.body().content_length().is_some_and(|length| length > MOST_BYTES) {
-        return Err(FetchError::TooLarge);
+    if response.body().content_length().is_some_and(|length| length > most) {
+        return Err(FetchError::TooLarge { most });
     }
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     let ends_by_itself = chunked || headers.contains_key(header::CONTENT_LENGTH);
     if ends_by_itself { Ok(()) } else { Err(FetchError::NoLength) }
 }
 
-fn body(body: &mut Body) -> Result<Vec<u8>, FetchError> {
+fn body(body: &mut Body, most: u64) -> Result<Vec<u8>, FetchError> {
     let announced = body.content_length();
     let mut bytes = Vec::new();
-    let read = body.as_reader().take(MOST_BYTES + 1).read_to_end(&mut bytes);
+    let read = body.as_reader().take(most + 1).read_to_end(&mut bytes);
     let got = bytes.len() as u64;
-    if got > MOST_BYTES {
-        return Err(FetchError::TooLarge);
+    if got > most {
+        return Err(FetchError::TooLarge { most });
     }
     let cut = || FetchError::Cut {
         got,

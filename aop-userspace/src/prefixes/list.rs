@@ -29,6 +29,12 @@ impl List {
         &self.prefixes
     }
 
+    /// Whether this prefix is on it, by itself.
+    #[must_use]
+    pub fn has(&self, prefix: &IpNet) -> bool {
+        self.prefixes.binary_search(prefix).is_ok()
+    }
+
     /// The prefixes with the operator's `extra` ones, each once.
     ///
     /// # Errors

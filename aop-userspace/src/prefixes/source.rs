@@ -107,8 +107,8 @@ fn fetched(
     let origin = || url.to_string();
     // The API's own etag is in its JSON, without the quotes of the header.
     let known = held.etag.as_deref().filter(|etag| etag.ends_with('"'));
-    let answer =
-        fetch::get(url, known).map_err(|error| PrefixError::Fetch { url: origin(), error })?;
+    let answer = fetch::get(url, known, expectations(source).most_bytes)
+        .map_err(|error| PrefixError::Fetch { url: origin(), error })?;
     let (text, etag) = match answer {
         Answer::Unchanged => return Ok(Proposal::Confirmed { etag: held.etag.clone() }),
         Answer::Text { text, etag } => (text, etag),
@@ -132,7 +132,7 @@ fn expectations(source: &PrefixSource) -> &'static Expectations {
 }
 
 fn own_word(held: &List, list: List) -> Proposal {
-    let change = Change::between(held.prefixes(), list.prefixes());
+    let change = Change::between(held, &list);
     proposal(list, change)
 }
 

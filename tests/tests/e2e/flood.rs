@@ -71,7 +71,10 @@ fn upgrade(stage: &mut Stage) -> Result<()> {
 }
 
 /// Floods the guarded port while `act` acts.
-fn under_a_flood(stage: &mut Stage, act: impl FnOnce(&mut Stage) -> Result<()>) -> Result<Flood> {
+pub(crate) fn under_a_flood(
+    stage: &mut Stage,
+    act: impl FnOnce(&mut Stage) -> Result<()>,
+) -> Result<Flood> {
     let source = stage.world.stranger_address(Family::V4);
     let to = stage.world.origin_at(Family::V4, 443);
     let stranger = stage.world.stranger().clone();

@@ -26,7 +26,7 @@ fn a_certificate_that_no_public_authority_signed_is_refused() {
         let mut tls = ServerConnection::new(Arc::new(config)).expect("a server");
         tls.complete_io(&mut stream).expect_err("the client hangs up");
     });
-    let error = get(&url.parse().expect("a URL"), None).expect_err("refused").to_string();
+    let error = get(&url.parse().expect("a URL"), None, 1024).expect_err("refused").to_string();
     assert!(error.contains("UnknownIssuer"), "{error}");
     server.join().expect("the server ends");
 }

@@ -11,7 +11,9 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use aop_common::layout::MAX_PREFIXES;
 use ipnet::IpNet;
+use prefix_trie::joint::JointPrefixSet;
 pub use refusal::{Family, Refusal};
 pub use step::{Change, Shrink, step};
 
@@ -22,21 +24,33 @@ pub struct Expectations {
     pub least_v4: usize,
     /// The fewest IPv6 prefixes.
     pub least_v6: usize,
+    /// The most prefixes of a family.
+    pub most: usize,
+    /// The most bytes that an answer may take.
+    pub most_bytes: u64,
     /// Prefixes that must be covered.
     pub canaries: &'static [&'static str],
 }
 
 impl Expectations {
     /// Of Cloudflare's list: 15 and 7 prefixes in 2026, never fewer than 10 and 5 since 2014. The
-    /// canaries are the oldest and the largest, from which most pulls come.
+    /// canaries are the oldest and the largest, from which most pulls come. The list takes 1 KiB.
     pub const CLOUDFLARE: Self = Self {
         least_v4: 5,
         least_v6: 2,
+        most: 1000,
+        most_bytes: 256 * 1024,
         canaries: &["104.16.0.0/13", "173.245.48.0/20", "2400:cb00::/32", "2606:4700::/32"],
     };
 
-    /// Of anybody's list.
-    pub const ANY: Self = Self { least_v4: 0, least_v6: 0, canaries: &[] };
+    /// Of anybody's list: as many prefixes as the maps hold, and room to write them.
+    pub const ANY: Self = Self {
+        least_v4: 0,
+        least_v6: 0,
+        most: MAX_PREFIXES,
+        most_bytes: 16 * 1024 * 1024,
+        canaries: &[],
+    };
 }
 
 /// The shortest prefix that is believed. Cloudflare's shortest are a /13 and a /29; registries have
@@ -71,14 +85,17 @@ pub fn list(list: &[IpNet], expected: &Expectations) -> Result<(), Refusal> {
         if count < least {
             return Err(Refusal::TooFew { family, count, least });
         }
+        if count > expected.most {
+            return Err(Refusal::TooMany { family, count, most: expected.most });
+        }
         let width = |prefix: &IpNet| 1 << u64::from(unit - prefix.prefix_len().min(unit));
         if of(list, family).map(width).sum::<u64>() > widest {
             return Err(Refusal::TooWide { family });
         }
     }
-    let covering = IpNet::aggregate(&list.to_vec());
+    let listed: JointPrefixSet<IpNet> = list.iter().copied().collect();
     let missing = |canary: &&&str| {
-        canary.parse().is_ok_and(|canary: IpNet| !covering.iter().any(|net| net.contains(&canary)))
+        canary.parse().is_ok_and(|canary: IpNet| !listed.is_covered_in_aggregate(&canary))
     };
     expected
         .canaries

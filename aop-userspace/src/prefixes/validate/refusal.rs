@@ -15,6 +15,16 @@ pub enum Refusal {
         /// How many there must be.
         least: usize,
     },
+    /// Too many prefixes of a family.
+    #[error("{count} {family} prefixes; at most {most} are believed")]
+    TooMany {
+        /// The family.
+        family: Family,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// A prefix is wider than any CDN's.
     #[error("{prefix} is too wide; the shortest prefix that is believed is /{shortest}")]
     TooBroad {

@@ -1,6 +1,8 @@
 //! Networks that no published list may reach into: the IANA special-purpose registries
 //! (RFC 6890 and what updates it), multicast, and all of IPv6 that is not global unicast.
 
+use std::sync::LazyLock;
+
 use ipnet::IpNet;
 
 const V4: [(&str, &str); 15] = [
@@ -40,14 +42,23 @@ const V6: [(&str, &str); 12] = [
 /// Where all public IPv6 addresses are (RFC 4291, section 2.4; the registry gives out no other).
 const GLOBAL_UNICAST: &str = "2000::/3";
 
+/// Parsed once: a list may have many prefixes.
+static NAMED: LazyLock<Vec<(IpNet, &str, &str)>> = LazyLock::new(|| {
+    let parsed = |(network, purpose): &(&'static str, &'static str)| {
+        Some((network.parse().ok()?, *network, *purpose))
+    };
+    V4.iter().chain(&V6).filter_map(parsed).collect()
+});
+static GLOBAL: LazyLock<Option<IpNet>> = LazyLock::new(|| GLOBAL_UNICAST.parse().ok());
+
 /// The first such network that shares an address with `prefix`, and what it is for.
 pub(super) fn reached_by(prefix: &IpNet) -> Option<(&'static str, &'static str)> {
-    let meets = |(network, _): &&(&'static str, &'static str)| {
-        network.parse().is_ok_and(|net: IpNet| net.contains(prefix) || prefix.contains(&net))
+    let meets = |(net, ..): &&(IpNet, &'static str, &'static str)| {
+        net.contains(prefix) || prefix.contains(net)
     };
-    let named = V4.iter().chain(&V6).find(meets).copied();
+    let named = NAMED.iter().find(meets).map(|(_, network, purpose)| (*network, *purpose));
     let outside = || {
-        let global = GLOBAL_UNICAST.parse().is_ok_and(|net: IpNet| net.contains(prefix));
+        let global = GLOBAL.is_some_and(|global| global.contains(prefix));
         (prefix.addr().is_ipv6() && !global).then_some(("IPv6 outside 2000::/3", "not given out"))
     };
     named.or_else(outside)

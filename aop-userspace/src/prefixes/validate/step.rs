@@ -1,6 +1,7 @@
 //! From one list to the next: what comes, what goes, and whether that is too much at once.
 
 use ipnet::IpNet;
+use prefix_trie::joint::JointPrefixSet;
 
 use super::{Family, Refusal, of};
 use crate::prefixes::List;
@@ -29,9 +30,9 @@ pub struct Change {
 impl Change {
     /// From `old` to `new`, entry by entry.
     #[must_use]
-    pub fn between(old: &[IpNet], new: &[IpNet]) -> Self {
-        let only = |these: &[IpNet], those: &[IpNet]| -> Vec<IpNet> {
-            these.iter().filter(|prefix| !those.contains(prefix)).copied().collect()
+    pub fn between(old: &List, new: &List) -> Self {
+        let only = |these: &List, those: &List| -> Vec<IpNet> {
+            these.prefixes().iter().filter(|prefix| !those.has(prefix)).copied().collect()
         };
         Self { added: only(new, old), removed: only(old, new) }
     }
@@ -48,15 +49,15 @@ impl Change {
 /// # Errors
 /// It removes too much, or claims to be the same edition.
 pub fn step(old: &List, new: &List, shrink: Shrink) -> Result<Change, Refusal> {
-    let change = Change::between(old.prefixes(), new.prefixes());
+    let change = Change::between(old, new);
     if let (Some(etag), true, false) = (&new.etag, new.etag == old.etag, change.is_empty()) {
         return Err(Refusal::EtagTwice(etag.clone()));
     }
     // What is joined or split is not gone.
-    let covering = IpNet::aggregate(&new.prefixes().to_vec());
+    let listed: JointPrefixSet<IpNet> = new.prefixes().iter().copied().collect();
     for family in [Family::V4, Family::V6] {
         let removed = of(&change.removed, family)
-            .filter(|gone| !covering.iter().any(|net| net.contains(*gone)))
+            .filter(|gone| !listed.is_covered_in_aggregate(gone))
             .count();
         let all = of(old.prefixes(), family).count();
         if shrink == Shrink::Bounded && removed * SHRINK > all {

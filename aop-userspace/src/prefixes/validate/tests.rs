@@ -1,3 +1,7 @@
+use std::net::IpAddr;
+
+use proptest::{collection::vec, prelude::*};
+
 use super::*;
 use crate::prefixes::snapshot;
 
@@ -86,4 +90,36 @@ fn a_missing_canary_is_refused_but_one_that_was_joined_or_split_is_not() {
     }
     assert_eq!(judged(&["104.16.0.0/13"], &["104.16.0.0/14", "104.20.0.0/14"]), Ok(()));
     assert_eq!(judged(&["104.16.0.0/13", "104.24.0.0/14"], &["104.16.0.0/12"]), Ok(()));
+}
+
+#[test]
+fn more_prefixes_than_a_source_ever_has_are_refused() {
+    let many = |count: u32| -> Vec<IpNet> {
+        let net = |n: u32| IpNet::new(IpAddr::V4((8 << 24 | n << 8).into()), 24);
+        (0..count).map(|n| net(n).expect("a CIDR")).collect()
+    };
+    let refused = |list: &[IpNet], expected| super::list(list, expected);
+    let list_with = |more| [changed(&[], &[]), many(more)].concat();
+    assert_eq!(refused(&list_with(985), &Expectations::CLOUDFLARE), Ok(()));
+    assert_eq!(
+        refused(&list_with(986), &Expectations::CLOUDFLARE),
+        Err(Refusal::TooMany { family: Family::V4, count: 1001, most: 1000 })
+    );
+    assert_eq!(refused(&many(100_000), &Expectations::ANY), Ok(()));
+}
+
+proptest! {
+    #[test]
+    fn what_is_joined_or_split_is_what_aggregation_says(
+        nets in vec((0u32..64, 26u8..=32), 0..24),
+        wanted in (0u32..64, 26u8..=32),
+    ) {
+        let net = |(low, length): (u32, u8)| {
+            IpNet::new(IpAddr::V4((8 << 24 | low).into()), length).expect("a CIDR").trunc()
+        };
+        let (nets, wanted) = (nets.into_iter().map(net).collect::<Vec<_>>(), net(wanted));
+        let naive = IpNet::aggregate(&nets).iter().any(|joined| joined.contains(&wanted));
+        let listed: JointPrefixSet<IpNet> = nets.into_iter().collect();
+        prop_assert_eq!(listed.is_covered_in_aggregate(&wanted), naive);
+    }
 }

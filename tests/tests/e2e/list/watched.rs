@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +12,7 @@ use aop_tests::{Config, Family, Pull, World, cloudflare, wait};
 use serde_json::Value;
 
 use super::{list_field, refresh_to};
+use crate::flood::under_a_flood;
 use crate::stage::{Stage, on_changed_stage};
 
 /// Two looks at the file, and a busy machine.
@@ -101,4 +103,57 @@ fn a_refresh_on_demand_reads_the_file_at_once() {
         refresh_to(stage, &[], "confirmed")?;
         Ok(())
     });
+}
+
+/// Cloudflare's list and 20,000 networks more, other ones for each `at`.
+fn long(at: u32) -> String {
+    let net = |n: u32| std::net::Ipv4Addr::from((20 << 24) + (at * 10_000 + n) * 256);
+    (0..20_000).fold(cloudflare::list(), |list, n| list + &format!("{}/24\n", net(n)))
+}
+
+#[test]
+fn a_long_list_is_swapped_while_strangers_stay_out_and_pulls_go_on() {
+    on_changed_stage(through_a_link, |stage| {
+        stage.edge_is_served()?;
+        let over = AtomicBool::new(false);
+        let flood = under_a_flood(stage, |stage| {
+            let stage: &Stage = stage;
+            std::thread::scope(|scope| {
+                let pulls = scope.spawn(|| -> Result<u32> {
+                    let mut pulls = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        stage.edge_is_served()?;
+                        pulls += 1;
+                    }
+                    Ok(pulls)
+                });
+                let swapped = swap_long_lists(stage);
+                over.store(true, Ordering::Relaxed);
+                swapped?;
+                let pulls = pulls.join().unwrap_or_else(|_| anyhow::bail!("a pull panicked"))?;
+                ensure!(pulls > 0, "no pull");
+                Ok(())
+            })
+        })?;
+        ensure!(flood.sent > 100 && flood.answers == 0, "{flood:?}");
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")
+    });
+}
+
+/// By the watch and by reloads, with a status in between.
+fn swap_long_lists(stage: &Stage) -> Result<()> {
+    for at in 1..=3 {
+        let aside = stage.world.dir().join("aside");
+        fs::write(&aside, long(at))?;
+        fs::rename(&aside, list(&stage.world))?;
+        if at == 3 {
+            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        } else {
+            super::refresh(stage, &[])?;
+        }
+        // The watch may have been faster, or is at it.
+        becomes(stage, "v4", |v4| *v4 == 20_015)?;
+        becomes(stage, "draining", |draining| *draining == (at - 1) * 10_000)?;
+    }
+    Ok(())
 }
