@@ -8,13 +8,18 @@ use crate::{
     maps::{self, DROPS},
 };
 
-/// Tells the drop of `packet` if it is the turn of the `counted`-th of its kind.
+/// Tells the drop of `packet` if it is the turn of the `counted`-th of its kind. In a flood most are
+/// only counted as lost: telling one takes longer than judging five.
 #[inline(always)]
 pub(crate) fn sample(packet: &Packet<'_>, tally: Tally, length: u64, counted: u64) {
     let sampling = maps::sampling();
-    if sampling != 0 && counted & u64::from(sampling - 1) == 0 {
-        tell(packet, tally, length);
+    if sampling == 0 || counted & u64::from(sampling - 1) != 0 {
+        return;
     }
+    if maps::is_told_too_often() {
+        return maps::lose();
+    }
+    tell(packet, tally, length);
 }
 
 /// A function of its own: it seldom runs.

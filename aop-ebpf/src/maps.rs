@@ -73,7 +73,7 @@ pub(crate) static DROPS: RingBuf<(), DROPS_BYTES> = RingBuf::new();
 /// and no part of SETTINGS, whose writer it would race.
 #[btf_map]
 static SAMPLING: Array<u32, 1> = Array::new();
-/// Sampled drops that found the ring buffer full.
+/// Sampled drops that found the ring buffer full, or came too fast.
 #[btf_map]
 static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 /// Names the slots for whoever reads the counters; packets never look here.
@@ -90,6 +90,20 @@ struct Clock {
     tick: u64,
     millis: u64,
 }
+
+/// How many drops this CPU has told in a tick.
+#[btf_map]
+static TOLD: PerCpuArray<Told, 1> = PerCpuArray::new();
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Told {
+    tick: u64,
+    drops: u64,
+}
+
+/// Drops that a CPU tells in a tick: 3,200 a second and more, as the kernel was built.
+const TOLD_A_TICK: u64 = 32;
 
 /// The slot of the interface that this instance of the program serves, set when it is loaded.
 #[unsafe(no_mangle)]
@@ -252,6 +266,21 @@ pub(crate) fn count(tally: Tally, bytes: u64) -> u64 {
 #[inline(always)]
 pub(crate) fn sampling() -> u32 {
     SAMPLING.get(0).copied().unwrap_or(0)
+}
+
+/// Whether this CPU has told as many drops in this tick as it may. Counts one more if not.
+#[inline(always)]
+pub(crate) fn is_told_too_often() -> bool {
+    // SAFETY: the helper takes nothing and returns a number.
+    let now = unsafe { bpf_jiffies64() };
+    let Some(told) = TOLD.get_ptr_mut(0) else { return true };
+    // SAFETY: the pointer is to this CPU's value.
+    let told = unsafe { &mut *told };
+    if told.tick != now {
+        *told = Told { tick: now, drops: 0 };
+    }
+    told.drops += 1;
+    told.drops > TOLD_A_TICK
 }
 
 /// One more drop that could not be told.
