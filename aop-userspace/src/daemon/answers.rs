@@ -19,12 +19,11 @@ impl Answers for Daemon {
 impl Daemon {
     fn admitted(&self) -> Admitted {
         let list = self.status().prefixes;
-        let extra: Vec<_> = {
-            let in_force = self.in_force();
-            let listed = in_force.held.list.prefixes();
-            in_force.live.extra.iter().filter(|net| !listed.contains(net)).copied().collect()
-        };
-        let prefixes = admitted_prefixes(&self.gate.admission(), &extra, monotonic_seconds());
+        let in_force = self.in_force();
+        let listed = in_force.held.list.prefixes();
+        let extra = in_force.live.extra.iter().filter(|net| !listed.contains(net));
+        let extra: Vec<_> = extra.copied().collect();
+        let prefixes = admitted_prefixes(&in_force.admission, &extra, monotonic_seconds());
         Admitted { list, prefixes }
     }
 }
