@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
 use crate::child::{self, Finished};
-use crate::{Child, Config, Place, Status, World, wait};
+use crate::{Child, Config, Place, Process, Status, World, wait};
 
 /// How long a start, a reload or a short command may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -238,5 +238,34 @@ impl Daemon {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::pid)
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// When it was not started.
+    pub fn process(&self) -> Result<Process> {
+        self.pid().map(Process).context("aop was not started")
+    }
+
+    /// The process of its terminator.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn terminator(&self) -> Result<Process> {
+        self.status()?.terminator()?.map(Process).context("there is no terminator")
+    }
+
+    /// Runs a verb as a user with no capability at all, who must be able to reach the binary: see
+    /// [`Daemon::use_a_copy`].
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn verb_without_privilege(&self, verb: &[&str]) -> Result<Finished> {
+        let mut command = self.place.command("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]);
+        command.args(["--bounding-set=-all", "--"]).arg(&self.binary).args(verb);
+        command.arg("--config").arg(self.config_path());
+        child::finish(command, &[], VERB_PATIENCE)
     }
 }

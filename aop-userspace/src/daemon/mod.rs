@@ -22,10 +22,12 @@ mod watch;
 use std::{
     ffi::OsString,
     future::pending,
+    io,
+    net::SocketAddr,
     os::fd::OwnedFd,
     path::Path,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub use error::DaemonError;
@@ -44,7 +46,7 @@ use crate::{
     control::{Answers, ControlSocket, InstanceLock},
     firewall::{self, Absent, Firewall, FirewallError, PacketLog, PeerFiles, Setting, Watch},
     prefixes::{Admission, Held},
-    terminator::{self, Bound},
+    terminator::{self, BindError, Bound},
 };
 
 /// How the daemon ended.
@@ -118,7 +120,7 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
 fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), DaemonError> {
     let Prepared { config, found, prefixes, bundle, account, warnings } = prepared;
     let launcher = Launcher::new(account, logs.options);
-    let bound = terminator::bind(&config.fixed.listeners)?;
+    let bound = bind(&config.fixed.listeners)?;
     let link = match bound.is_empty() {
         true => None,
         false => Some(Link::start(&launcher)?),
@@ -145,6 +147,24 @@ fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), Daem
         started: Instant::now(),
     };
     Ok((daemon, watch))
+}
+
+/// Takes the addresses. The terminator of a daemon that was killed dies a moment after it, and has
+/// them until then.
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let begun = Instant::now();
+    loop {
+        match terminator::bind(addresses) {
+            Err(taken)
+                if taken.error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            bound => return bound,
+        }
+    }
 }
 
 /// Raises the firewall, if one is wanted. Who is admitted stands either way.
@@ -286,7 +306,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn install() -> std::io::Result<Self> {
+    fn install() -> io::Result<Self> {
         Ok(Self {
             reload: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
