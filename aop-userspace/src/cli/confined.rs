@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::log;
 use crate::{
-    confined::{self, Ids},
+    confined::{self, Ids, Verb},
     prefixes, terminate,
 };
 
@@ -43,7 +43,7 @@ impl Terminate {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         const WHO: &str = "the terminator process";
         confined::ignore_signals().context(WHO)?;
-        let channel = confined::descend(self.ids.ids).context(WHO)?;
+        let channel = confined::descend(Verb::Terminate, self.ids.ids).context(WHO)?;
         self.log.start(&[])?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -59,8 +59,9 @@ impl Terminate {
 
 impl FetchList {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let channel = confined::descend(self.ids.ids).context("the process that fetches")?;
-        prefixes::run_errand(&channel).context("the process that fetches")?;
+        const WHO: &str = "the process that fetches a list";
+        let channel = confined::descend(Verb::FetchList, self.ids.ids).context(WHO)?;
+        prefixes::run_errand(&channel).context(WHO)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -21,11 +21,14 @@ use rustix::{
     thread::{
         CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
         clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
-        set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+        set_name, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
     },
 };
 
-use super::proof::{Proof, ProofError};
+use super::{
+    Verb,
+    proof::{Proof, ProofError},
+};
 
 /// A user and a group by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +64,11 @@ pub(crate) enum ConfinementError {
     Proof(#[from] ProofError),
 }
 
-/// Gives up everything; `ids` is who to become where this is root. Returns the channel to the
+/// Gives up everything, to do `verb`; `ids` is who to become where this is root. Returns the channel to the
 /// process that started this one, from standard input.
-pub(crate) fn descend(ids: Option<Ids>) -> Result<UnixStream, ConfinementError> {
+pub(crate) fn descend(verb: Verb, ids: Option<Ids>) -> Result<UnixStream, ConfinementError> {
     let channel = channel()?;
+    refused("name itself", set_name(verb.title()))?;
     let root = geteuid().is_root();
     let bounding = empty_bounding_set()?;
     if root {

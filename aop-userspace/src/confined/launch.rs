@@ -1,7 +1,7 @@
 //! Starting a process without privilege, and ending it.
 
 use std::{
-    ffi::OsString,
+    ffi::{CStr, OsString},
     io,
     os::{
         fd::OwnedFd,
@@ -100,6 +100,14 @@ impl Verb {
         match self {
             Self::Terminate => "terminate",
             Self::FetchList => "fetch-list",
+        }
+    }
+
+    /// What the kernel calls the process: by itself it would say `exe`.
+    pub(super) const fn title(self) -> &'static CStr {
+        match self {
+            Self::Terminate => c"aop-terminator",
+            Self::FetchList => c"aop-fetcher",
         }
     }
 }

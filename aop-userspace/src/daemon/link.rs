@@ -42,10 +42,9 @@ pub(crate) struct Link {
     pid: u32,
     user: String,
     channel: Arc<UnixStream>,
-    demands: Option<mpsc::Sender<Demand>>,
     shared: Arc<Shared>,
     next: AtomicU64,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What both threads and all askers share.
@@ -55,9 +54,10 @@ struct Shared {
     gone: CancellationToken,
 }
 
-/// Demands without an answer yet, by their number; and once there will be none, why.
+/// Where demands go; those without an answer yet, by their number; and once there will be none, why.
 #[derive(Default)]
 struct Open {
+    demands: Option<mpsc::Sender<Demand>>,
     waiting: HashMap<u64, Waiting>,
     gone: Option<String>,
 }
@@ -110,14 +110,14 @@ impl Link {
         let (pid, channel) = (confined.pid(), Arc::new(channel));
         let shared = Arc::new(Shared::default());
         let (demands, queue) = mpsc::channel();
-        let mut link = Self {
+        shared.open().demands = Some(demands);
+        let link = Self {
             pid,
             user: launcher.user(),
             channel: channel.clone(),
-            demands: Some(demands),
             shared: shared.clone(),
             next: AtomicU64::new(0),
-            threads: Vec::new(),
+            threads: Mutex::default(),
         };
         let reading = channel.clone();
         link.spawn("terminator-in", move || read(&reading, confined, &shared))?;
@@ -125,10 +125,26 @@ impl Link {
         Ok(link)
     }
 
-    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), LinkError> {
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), LinkError> {
         let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
-        self.threads.push(spawned.map_err(LaunchError::from)?);
+        self.threads().push(spawned.map_err(LaunchError::from)?);
         Ok(())
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the process, and waits for it.
+    pub(super) fn end(&self) {
+        self.shared.open().demands = None;
+        // An error means that the far end is gone already.
+        self.channel.shutdown(Shutdown::Both).ok();
+        for thread in self.threads().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the channel has panicked");
+            }
+        }
     }
 
     /// Its process id.
@@ -162,12 +178,11 @@ impl Link {
             }
         };
         let mut open = self.shared.open();
-        if open.gone.is_none()
-            && let Some(demands) = &self.demands
+        // Where the writer has ended, the reader will, and then clears what waits.
+        if let Some(Ok(())) =
+            open.demands.as_ref().map(|queue| queue.send(Demand { message, files }))
         {
             open.waiting.insert(id, Waiting { asker, report, since: Instant::now() });
-            // Where the writer has ended, the reader will, and then clears what waits.
-            demands.send(Demand { message, files }).ok();
         }
         receipt
     }
@@ -204,14 +219,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.demands = None;
-        // An error means that the far end is gone already.
-        self.channel.shutdown(Shutdown::Both).ok();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the channel has panicked");
-            }
-        }
+        self.end();
     }
 }
 
@@ -275,6 +283,7 @@ fn read(channel: &UnixStream, mut confined: Confined, shared: &Shared) {
     {
         let mut open = shared.open();
         open.gone = Some(how);
+        open.demands = None;
         open.waiting.clear();
     }
     shared.gone.cancel();

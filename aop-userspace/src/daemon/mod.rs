@@ -1,7 +1,7 @@
 //! The daemon: joins firewall, terminator process and control, and lives until it is told to stop.
 //!
 //! It holds the privilege, and reads no byte from a peer: that is for the process at the other end
-//! of its [`Link`]. Start: everything is read and checked, then bound, then guarded, then served; a
+//! of its link. Start: everything is read and checked, then bound, then guarded, then served; a
 //! failure on the way leaves nothing behind. SIGHUP reloads, SIGTERM and SIGINT drain. The firewall
 //! is never taken down on the way out.
 
@@ -114,6 +114,8 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
     daemon.close();
     tasks.close();
     tasks.wait().await;
+    // A fetch that hangs may hold the daemon for longer than it runs.
+    daemon.link.iter().for_each(Link::end);
     ended
 }
 
