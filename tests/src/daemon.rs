@@ -86,7 +86,12 @@ impl Daemon {
     /// When the copy cannot be made.
     pub fn use_a_copy(&mut self, name: &str) -> Result<()> {
         let copy = self.dir.join(name);
-        fs::copy(&self.binary, &copy).context("cannot copy the binary")?;
+        // In another process: a file that this one has open for writing could not be executed as long
+        // as any child that another thread has just forked holds it.
+        let mut command = std::process::Command::new("cp");
+        command.arg("--remove-destination").args([&self.binary, &copy]);
+        let copied = child::finish(command, &[], PATIENCE)?;
+        anyhow::ensure!(copied.code == 0, "cannot copy the binary: {}", copied.errors);
         self.binary = copy;
         Ok(())
     }
