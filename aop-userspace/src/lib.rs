@@ -1,12 +1,15 @@
 //! The aop daemon and its command line.
 //!
-//! Direction: `cli → daemon → {firewall, terminator, prefixes, control} → {tls, config}`, and beside
-//! the daemon `cli → {explain, prove} → {firewall, control}`.
-//! `firewall` and `terminator` never import each other: they meet in [`edge`], and `daemon` joins
+//! Two processes: `daemon` holds the privilege, `terminate` none; they talk over `channel`. Direction:
+//! `cli → {daemon, terminate} → {firewall, terminator, prefixes, control} → {tls, config}`, and
+//! beside them `cli → {explain, prove} → {firewall, control}`.
+//! `firewall` and `terminator` never import each other: they meet in [`edge`], and `terminate` joins
 //! them. Only `firewall` knows aya, only `tls` knows rustls' builders, only `cli` knows clap.
 
+mod channel;
 pub mod cli;
 pub mod config;
+mod confined;
 pub mod control;
 pub mod daemon;
 pub mod edge;
@@ -14,5 +17,6 @@ pub mod explain;
 pub mod firewall;
 pub mod prefixes;
 pub mod prove;
+mod terminate;
 pub mod terminator;
 pub mod tls;

@@ -1,4 +1,4 @@
-//! What the terminator costs: CPU time of the daemon's process for one authenticated connection and
+//! What the terminator costs: CPU time of its process and the daemon's for one authenticated connection and
 //! for one request on a kept connection, over a real network path, with the firewall enforcing.
 //!
 //! CPU time and not wall time: it holds on a busy machine. Needs root.
@@ -29,16 +29,16 @@ fn main() -> Result<()> {
     let world = World::new()?;
     let _upstream = Upstream::start(&world)?;
     let daemon = Daemon::start(&world, &Config::new(&world))?;
-    let pid = daemon.pid().context("the daemon runs")?;
+    let pids = [daemon.process()?.0, daemon.terminator()?.0];
     let client = Arc::new(client(&world.pki.edge, &world)?);
     let origin: SocketAddr = "203.0.113.10:443".parse()?;
 
     let (connection, request) = world.edge().inside(|| -> Result<(Cost, Cost)> {
         request(&mut pull(&client, origin)?, 1)?;
-        let connection = cost(pid, CONNECTIONS, || request(&mut pull(&client, origin)?, 1))?;
+        let connection = cost(pids, CONNECTIONS, || request(&mut pull(&client, origin)?, 1))?;
         let mut kept = pull(&client, origin)?;
         request(&mut kept, 1)?;
-        Ok((connection, cost(pid, REQUESTS, || request(&mut kept, 1024))?))
+        Ok((connection, cost(pids, REQUESTS, || request(&mut kept, 1024))?))
     })??;
 
     println!("{:<50} {:>8} {:>8}", "TLS 1.3, ECDSA P-256, TCP relay", "CPU µs", "wall µs");
@@ -64,21 +64,23 @@ fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
-fn cost(pid: u32, times: u32, mut act: impl FnMut() -> Result<()>) -> Result<Cost> {
-    let (cpu, wall) = (cpu_time(pid)?, Instant::now());
+fn cost(pids: [u32; 2], times: u32, mut act: impl FnMut() -> Result<()>) -> Result<Cost> {
+    let (cpu, wall) = (cpu_time(pids)?, Instant::now());
     for _ in 0..times {
         act()?;
     }
-    Ok(Cost { cpu: (cpu_time(pid)? - cpu) / times, wall: wall.elapsed() / times })
+    Ok(Cost { cpu: (cpu_time(pids)? - cpu) / times, wall: wall.elapsed() / times })
 }
 
-/// Time on a CPU of all the threads of a process, from the scheduler's own count.
-fn cpu_time(pid: u32) -> Result<Duration> {
+/// Time on a CPU of all the threads of some processes, from the scheduler's own count.
+fn cpu_time(pids: [u32; 2]) -> Result<Duration> {
     let mut total = Duration::ZERO;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(task?.path().join("schedstat"))?;
-        let nanos = text.split(' ').next().context("schedstat has a first field")?;
-        total += Duration::from_nanos(nanos.parse()?);
+    for pid in pids {
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            let nanos = text.split(' ').next().context("schedstat has a first field")?;
+            total += Duration::from_nanos(nanos.parse()?);
+        }
     }
     Ok(total)
 }

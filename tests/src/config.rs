@@ -60,6 +60,8 @@ pub struct Config {
     pub admission_drain: &'static str,
     /// SYN a second for strangers to prove themselves.
     pub probation_syn: u32,
+    /// The user of the terminator; none leaves the choice to aop.
+    pub user: Option<&'static str>,
     /// The bpf directory.
     pub pins: PathBuf,
     /// What outlives a restart.
@@ -93,6 +95,7 @@ impl Config {
             refresh: "off",
             admission_drain: "1h",
             probation_syn: 0,
+            user: None,
             pins: world.bpffs().join("aop"),
             state: world.dir().join("state"),
             runtime: world.dir().join("run"),
@@ -133,6 +136,9 @@ impl Config {
         text += &format!("refresh = {:?}\n", self.refresh);
         text += &format!("\n[admission]\ndrain = {:?}\n", self.admission_drain);
         text += &format!("probation_syn = {}\n", self.probation_syn);
+        if let Some(user) = self.user {
+            text += &format!("\n[terminator]\nuser = {user:?}\n");
+        }
         let (pins, state, runtime) = (&self.pins, &self.state, &self.runtime);
         text += &format!("\n[paths]\npins = {pins:?}\nstate = {state:?}\nruntime = {runtime:?}\n");
         text += &format!("\n[limits]\nconnections = {}\n", self.connections);

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
 use crate::child::{self, Finished};
-use crate::{Child, Config, Place, Status, World, wait};
+use crate::{Child, Config, Place, Process, Status, World, wait};
 
 /// How long a start, a reload or a short command may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -86,7 +86,12 @@ impl Daemon {
     /// When the copy cannot be made.
     pub fn use_a_copy(&mut self, name: &str) -> Result<()> {
         let copy = self.dir.join(name);
-        fs::copy(&self.binary, &copy).context("cannot copy the binary")?;
+        // In another process: a file that this one has open for writing could not be executed as long
+        // as any child that another thread has just forked holds it.
+        let mut command = std::process::Command::new("cp");
+        command.arg("--remove-destination").args([&self.binary, &copy]);
+        let copied = child::finish(command, &[], PATIENCE)?;
+        anyhow::ensure!(copied.code == 0, "cannot copy the binary: {}", copied.errors);
         self.binary = copy;
         Ok(())
     }
@@ -238,5 +243,34 @@ impl Daemon {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::pid)
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// When it was not started.
+    pub fn process(&self) -> Result<Process> {
+        self.pid().map(Process).context("aop was not started")
+    }
+
+    /// The process of its terminator.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn terminator(&self) -> Result<Process> {
+        self.status()?.terminator()?.map(Process).context("there is no terminator")
+    }
+
+    /// Runs a verb as a user with no capability at all, who must be able to reach the binary: see
+    /// [`Daemon::use_a_copy`].
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn verb_without_privilege(&self, verb: &[&str]) -> Result<Finished> {
+        let mut command = self.place.command("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]);
+        command.args(["--bounding-set=-all", "--"]).arg(&self.binary).args(verb);
+        command.arg("--config").arg(self.config_path());
+        child::finish(command, &[], VERB_PATIENCE)
     }
 }

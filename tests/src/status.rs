@@ -152,6 +152,16 @@ impl Status {
         Ok(drops.map(|verdict| verdict.packets).sum())
     }
 
+    /// The process id of the terminator; none where none runs.
+    ///
+    /// # Errors
+    /// When the field is missing.
+    pub fn terminator(&self) -> Result<Option<u32>> {
+        let found =
+            self.0.get("terminator").with_context(|| format!("no terminator: {}", self.0))?;
+        found["pid"].as_u64().map(u32::try_from).transpose().map_err(Into::into)
+    }
+
     /// What an operator should know.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! The log, on standard error.
 
-use std::io::{self, IsTerminal};
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal},
+};
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -19,6 +22,13 @@ enum LogFormat {
 }
 
 impl Log {
+    /// The same on a command line.
+    pub(super) fn options(&self) -> Vec<OsString> {
+        let format = self.log_format.to_possible_value();
+        let format = format.map(|format| format!("--log-format={}", format.get_name()).into());
+        format.into_iter().collect()
+    }
+
     /// The level is `info`, or what AOP_LOG says in the syntax of `EnvFilter`, and `more` beside it.
     pub(super) fn start(&self, more: &[&str]) -> anyhow::Result<()> {
         let mut filter =

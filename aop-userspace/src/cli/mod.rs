@@ -9,6 +9,7 @@
 )]
 
 mod check;
+mod confined;
 mod drops;
 mod explain;
 mod load;
@@ -56,6 +57,12 @@ enum Command {
     Prove(prove::Prove),
     /// Show, compare and refresh the prefix list
     Prefixes(prefixes::Prefixes),
+    /// A part of `run`, started by it: serve, without any privilege
+    #[command(hide = true)]
+    Terminate(confined::Terminate),
+    /// A part of `run` and `prefixes`, started by them: fetch a list, without any privilege
+    #[command(hide = true)]
+    FetchList(confined::FetchList),
     /// Detach the firewall from every interface and remove its pinned maps
     Unload(unload::Unload),
 }
@@ -79,6 +86,8 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),
         Command::Prefixes(command) => command.run(),
+        Command::Terminate(command) => command.run(),
+        Command::FetchList(command) => command.run(),
         Command::Unload(command) => command.run(),
     };
     answer.unwrap_or_else(|error| {

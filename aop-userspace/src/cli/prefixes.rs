@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::{ConfigFile, print, screen};
 use crate::{
     config::Config,
+    confined::{Account, Launcher},
     control::{
         self, Admitted, AskError, Outcome, Refreshed, Request, Then, admitted_prefixes,
         from_firewall,
@@ -113,13 +114,15 @@ fn in_force(file: &Path) -> anyhow::Result<Admitted> {
 
 impl Diff {
     fn run(self) -> anyhow::Result<ExitCode> {
-        let source = Config::load(&self.file.config)?.live.prefixes;
+        let Config { fixed, live, .. } = Config::load(&self.file.config)?;
+        let source = live.prefixes;
+        let launcher = Launcher::new(Account::find(fixed.user.as_deref())?, Vec::new());
         let admitted = in_force(&self.file.config)?;
         let listed = admitted.prefixes.iter().filter(|entry| entry.admits == "list");
         let listed = listed.map(|entry| entry.prefix.parse::<IpNet>()).collect::<Result<_, _>>()?;
         // Without its etag: the whole list is wanted.
         let held = List::new(listed, None);
-        let proposal = prefixes::read_anew(&source, &held, Shrink::Accepted)?;
+        let proposal = prefixes::read_anew(&source, &held, Shrink::Accepted, &launcher)?;
         let Proposal::Replaced { list, change } = proposal else {
             print(&format!("{source}: no change\n"))?;
             return Ok(ExitCode::SUCCESS);

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{ConfigFile, log};
 use crate::{
-    daemon::{self, Ended},
+    daemon::{self, Ended, Logs},
     firewall::PacketLog,
 };
 
@@ -38,11 +38,12 @@ impl Run {
             BpfLog::Debug => (PacketLog::Debug, &["aop_ebpf=debug"]),
         };
         self.log.start(more)?;
+        let logs = Logs { packets, options: self.log.options() };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
-        let ended = runtime.block_on(daemon::run(&self.file.config, packets));
+        let ended = runtime.block_on(daemon::run(&self.file.config, logs));
         // A fetch that hangs is not waited for.
         runtime.shutdown_background();
         match ended? {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use jiff::Timestamp;
 
-use crate::control::{Interface, Prefixes, Status};
+use crate::control::{Interface, Prefixes, Status, TerminatorReport};
 
 /// Peers and identities that the screen shows; JSON has them all.
 const SHOWN: usize = 8;
@@ -52,6 +52,7 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
         lines.push(format!("{} {warning}", paint.bad("!")));
     }
     lines.push(String::new());
+    lines.extend(terminator(status, paint));
     lines.extend(interfaces(status, paint));
     lines.extend(prefixes(&status.prefixes));
     lines.extend(section("packets", paint, verdicts(status)));
@@ -83,6 +84,12 @@ fn headline(status: &Status, paint: Paint) -> String {
         ),
         None => format!("aop {}: {mode}, {}", status.version, paint.bad("no daemon")),
     }
+}
+
+fn terminator(status: &Status, paint: Paint) -> Option<String> {
+    let TerminatorReport { pid, user, answers } = status.terminator.as_ref()?;
+    let silent = if *answers { String::new() } else { format!(", {}", paint.bad("NO ANSWER")) };
+    Some(format!("terminator: process {pid}, user {user}{silent}"))
 }
 
 fn interfaces(status: &Status, paint: Paint) -> Vec<String> {

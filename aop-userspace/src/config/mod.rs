@@ -48,6 +48,8 @@ pub struct Fixed {
     pub firewall: Option<FirewallConfig>,
     /// The addresses to listen on. Empty where only a firewall is wanted.
     pub listeners: Vec<SocketAddr>,
+    /// The user of the processes without privilege, where one is named.
+    pub user: Option<String>,
     /// Where things lie.
     pub paths: Paths,
     /// Connections that are open at once; more wait in the kernel's queue.
@@ -170,9 +172,16 @@ impl Config {
     /// The file cannot be read, is not TOML, has an unknown key, or a value that makes no sense.
     /// The error names file, line and remedy.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ConfigError::unreadable(file, "configuration", &error))?;
-        Self::parse(file, &text)
+        Self::parse(file, &Self::text(file)?)
+    }
+
+    /// Reads `file`, and not yet what stands in it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn text(file: &Path) -> Result<String, ConfigError> {
+        std::fs::read_to_string(file)
+            .map_err(|error| ConfigError::unreadable(file, "configuration", &error))
     }
 
     /// Only where things lie, whatever else is wrong with `file`: a running daemon can then still be
@@ -181,8 +190,7 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or is not TOML.
     pub fn paths(file: &Path) -> Result<Paths, ConfigError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ConfigError::unreadable(file, "configuration", &error))?;
+        let text = Self::text(file)?;
         let raw: raw::RawPathsAlone =
             toml::from_str(&text).map_err(|error| ConfigError::toml(file, &text, &error))?;
         Ok(read::paths(raw.paths, &read::Place { file, text: &text }))

@@ -13,6 +13,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) admission: RawAdmission,
     #[serde(default)]
+    pub(super) terminator: RawTerminator,
+    #[serde(default)]
     pub(super) paths: RawPaths,
     #[serde(default)]
     pub(super) limits: RawLimits,
@@ -90,6 +92,12 @@ pub(super) struct RawAdmission {
     pub(super) trust: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) budget_syn: u32,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTerminator {
+    pub(super) user: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

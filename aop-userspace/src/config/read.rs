@@ -21,6 +21,9 @@ use super::{
 };
 use crate::prefixes;
 
+/// As many sockets as reach the terminator process in one message, and some maps.
+const MOST_LISTENERS: usize = 200;
+
 /// The file under reading, for errors to point into.
 pub(super) struct Place<'a> {
     pub(super) file: &'a Path,
@@ -50,6 +53,11 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
         let address = address(bind, place)?;
         if listeners.contains(&address) {
             return Err(place.error(bind.span(), format!("{address} is bound twice; remove one")));
+        }
+        if listeners.len() == MOST_LISTENERS {
+            let message =
+                format!("more than {MOST_LISTENERS} addresses; [::] and 0.0.0.0 take all");
+            return Err(place.error(bind.span(), message));
         }
         listeners.push(address);
     }
@@ -83,6 +91,7 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
         fixed: Fixed {
             firewall: firewall(&raw.firewall),
             listeners,
+            user: raw.terminator.user,
             paths: paths(raw.paths, place),
             connections: connections(raw.limits.connections.as_ref(), place)?,
         },

@@ -18,6 +18,9 @@ pub struct Status {
     pub version: String,
     /// The daemon, or `null` where none runs and the pinned maps speak alone.
     pub daemon: Option<DaemonReport>,
+    /// The terminator process, or `null` where none runs.
+    #[serde(default)]
+    pub terminator: Option<TerminatorReport>,
     /// `enforce`, `observe` or `off`.
     pub mode: String,
     /// The guarded interfaces.
@@ -47,6 +50,17 @@ pub struct DaemonReport {
     pub uptime_seconds: u64,
     /// Connections that are open now.
     pub open_connections: u64,
+}
+
+/// The process that parses what peers say.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TerminatorReport {
+    /// Its process id.
+    pub pid: u32,
+    /// The user that it runs as.
+    pub user: String,
+    /// Whether it answers the daemon. Where not, its counters are missing here.
+    pub answers: bool,
 }
 
 /// A guarded interface.
@@ -173,6 +187,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         daemon: None,
+        terminator: None,
         mode: "off".to_owned(),
         interfaces: Vec::new(),
         prefixes: Prefixes::default(),

@@ -19,12 +19,13 @@ impl Answers for Daemon {
 impl Daemon {
     fn admitted(&self) -> Admitted {
         let list = self.status().prefixes;
-        let extra: Vec<_> = {
-            let in_force = self.in_force();
-            let listed = &in_force.held.list;
-            in_force.live.extra.iter().filter(|net| !listed.has(net)).copied().collect()
-        };
-        let prefixes = admitted_prefixes(&self.gate.admission(), &extra, monotonic_seconds());
+        let in_force = self.in_force();
+        let listed = &in_force.held.list;
+        let extra = in_force.live.extra.iter().filter(|net| !listed.has(net));
+        let extra: Vec<_> = extra.copied().collect();
+        let admission = in_force.admission.clone();
+        drop(in_force);
+        let prefixes = admitted_prefixes(&admission, &extra, monotonic_seconds());
         Admitted { list, prefixes }
     }
 }

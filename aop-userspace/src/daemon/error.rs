@@ -2,8 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use super::link::LinkError;
 use crate::{
     config::ConfigError,
+    confined::AccountError,
     control::{ControlError, LockError},
     firewall::FirewallError,
     prefixes::PrefixError,
@@ -29,6 +31,12 @@ pub enum DaemonError {
     /// The firewall.
     #[error("firewall: {0}")]
     Firewall(#[from] FirewallError),
+    /// The user of the terminator.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The terminator process.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// Another daemon.
     #[error(transparent)]
     Lock(#[from] LockError),

@@ -15,7 +15,7 @@ use super::{Daemon, list_file::Watch, schedule};
 use crate::{
     config::Live,
     control::Prefixes,
-    prefixes::{Found, Held, Origin},
+    prefixes::{Admission, Found, Held, Origin},
 };
 
 /// A list that was confirmed longer ago than this many refreshes is worth a warning.
@@ -24,6 +24,8 @@ const STALE: u32 = 3;
 pub(crate) struct InForce {
     pub(super) live: Live,
     pub(super) held: Held,
+    /// Who is admitted by that list and the configuration, and who drains.
+    pub(super) admission: Admission,
     pub(super) course: Course,
     /// Set when the daemon ends: a fetch that is still under way then applies nothing.
     pub(super) closed: bool,
@@ -62,11 +64,11 @@ impl Daemon {
 }
 
 impl InForce {
-    pub(super) fn new(live: Live, found: Found) -> Self {
+    pub(super) fn new(live: Live, found: Found, admission: Admission) -> Self {
         let Found { held, trouble } = found;
         let trouble = trouble.map(|trouble| trouble.to_string());
         let course = Course { trouble, ..Course::default() };
-        let mut begun = Self { live, held, course, closed: false };
+        let mut begun = Self { live, held, admission, course, closed: false };
         begun.plan_first();
         begun
     }
@@ -78,12 +80,14 @@ impl InForce {
         stays.then_some(&self.held)
     }
 
-    /// Takes up a reloaded configuration, with the list that was found for it or the one that stays.
-    pub(super) fn reload(&mut self, live: Live, found: Found) {
+    /// Takes up a reloaded configuration, with the list that was found for it or the one that stays,
+    /// and who is admitted by them.
+    pub(super) fn reload(&mut self, live: Live, found: Found, admission: Admission) {
         if self.list_for(&live).is_none() {
-            *self = Self::new(live, found);
+            *self = Self::new(live, found, admission);
             return;
         }
+        self.admission = admission;
         let earlier = std::mem::replace(&mut self.live, live).refresh;
         if self.live.refresh != earlier {
             self.plan_first();

@@ -1,17 +1,17 @@
-//! The daemon: joins firewall, terminator and control, and lives until it is told to stop.
+//! The daemon: joins firewall, terminator process and control, and lives until it is told to stop.
 //!
-//! Start: everything is read and checked, then bound, then guarded, then served; a failure on the
-//! way leaves nothing behind. SIGHUP reloads, SIGTERM and SIGINT drain. The firewall is never
-//! taken down on the way out.
+//! It holds the privilege, and reads no byte from a peer: that is for the process at the other end
+//! of its link. Start: everything is read and checked, then bound, then guarded, then served; a
+//! failure on the way leaves nothing behind. SIGHUP reloads, SIGTERM and SIGINT drain. The firewall
+//! is never taken down on the way out.
 
 mod answers;
 mod error;
-mod gate;
 mod in_force;
+mod link;
 mod list_file;
 mod load;
 mod packet_log;
-mod peers;
 mod prepare;
 mod refresh;
 mod reload;
@@ -20,28 +20,33 @@ mod status;
 mod watch;
 
 use std::{
+    ffi::OsString,
+    future::pending,
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
     path::Path,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub use error::DaemonError;
-use gate::AddressGate;
 pub(crate) use in_force::InForce;
 use ipnet::IpNet;
+use link::{Draining, Link, LinkError};
 pub use load::{Loaded, load};
-use peers::Peers;
 pub use prepare::{Prepared, prepare};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    channel::Ask,
     config::{Config, Fixed},
+    confined::Launcher,
     control::{Answers, ControlSocket, InstanceLock},
     firewall::{self, Absent, Firewall, FirewallError, PacketLog, Setting, Watch},
     prefixes::{Admission, Held},
-    terminator::{self, Bound, Drained, Listener, Service},
+    terminator::{self, BindError, Bound},
 };
 
 /// How the daemon ended.
@@ -57,8 +62,9 @@ pub enum Ended {
 pub(crate) struct Daemon {
     pub(crate) fixed: Fixed,
     pub(crate) firewall: Option<Mutex<Firewall>>,
-    pub(crate) gate: Arc<AddressGate>,
-    pub(crate) service: Service,
+    /// The terminator process, where there is something to serve.
+    pub(crate) link: Option<Link>,
+    pub(crate) launcher: Launcher,
     pub(crate) in_force: Mutex<InForce>,
     /// Held by whoever changes what is in force.
     pub(crate) applying: Mutex<()>,
@@ -68,12 +74,22 @@ pub(crate) struct Daemon {
     pub(crate) started: Instant,
 }
 
-/// Runs the daemon with the configuration in `file` until a signal ends it.
+/// How the daemon's own log and those of its processes look.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    /// What the packet programs log.
+    pub packets: PacketLog,
+    /// Options of the command line that the terminator process gets as well.
+    pub options: Vec<OsString>,
+}
+
+/// Runs the daemon with the configuration in `file` until a signal ends it. To be called on a thread
+/// that lives as long: the terminator process dies with it.
 ///
 /// # Errors
 /// The configuration or a file it names is bad, an address cannot be bound, the firewall cannot be
-/// started, another daemon runs. Nothing is left half done.
-pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
+/// started, another daemon runs: nothing is left half done. Or the terminator process has died.
+pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
     let prepared = prepare(file)?;
     let mut signals = Signals::install().map_err(DaemonError::Runtime)?;
     prepared.warn();
@@ -81,7 +97,8 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
     let socket = ControlSocket::bind(&prepared.config.fixed.paths.runtime)?;
-    let (daemon, watch) = start(prepared, log)?;
+    let log = logs.packets;
+    let (daemon, watch) = start(prepared, logs)?;
     let daemon = Arc::new(daemon);
     watch::follow(&daemon, watch, &tasks, &stop);
     packet_log::follow(&daemon, log, &tasks, &stop);
@@ -91,51 +108,68 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     tracing::info!(
         listeners = daemon.fixed.listeners.len(),
         firewall = daemon.firewall.is_some(),
+        terminator = daemon.link.as_ref().map(Link::pid),
         "ready"
     );
-    while let Asked::Reload = signals.next().await {
-        daemon.reload(file);
-    }
-    let ended = daemon.drain(&mut signals, file).await;
+    let ended = daemon.attend(&mut signals, file).await;
     stop.cancel();
     daemon.close();
     tasks.close();
     tasks.wait().await;
-    Ok(ended)
+    // A fetch that hangs may hold the daemon for longer than it runs.
+    daemon.link.iter().for_each(Link::end);
+    ended
 }
 
-fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), DaemonError> {
-    let Prepared { config, found, prefixes, sites, warnings } = prepared;
-    let connections = affordable(config.fixed.connections);
-    let bound = terminator::bind(&config.fixed.listeners)?;
-    let (firewall, admission) = guard(&config, &found.held, &prefixes, log)?;
-    let (peers, watch, listeners) = match equip(firewall.as_ref(), bound) {
-        Ok(equipped) => equipped,
+fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), DaemonError> {
+    let Prepared { config, found, prefixes, bundle, account, warnings } = prepared;
+    let launcher = Launcher::new(account, logs.options);
+    let bound = bind(&config.fixed.listeners)?;
+    let link = match bound.is_empty() {
+        true => None,
+        false => Some(Link::start(&launcher)?),
+    };
+    if let Some(link) = &link {
+        link.prepare(bundle)?;
+    }
+    let (firewall, admission) = guard(&config, &found.held, &prefixes, logs.packets)?;
+    let watch = match equip(firewall.as_ref(), link.as_ref(), bound, &admission) {
+        Ok(watch) => watch,
         Err(error) => {
             firewall.into_iter().for_each(Firewall::give_up);
             return Err(error);
         }
     };
-    let gate = Arc::new(AddressGate::new(admission, &config.live, peers));
-    let service = Service::start(
-        listeners,
-        reload::terminator_policy(sites, &config.live),
-        Arc::clone(&gate) as Arc<dyn crate::edge::Gate>,
-        Arc::clone(&gate) as Arc<dyn crate::edge::PeerBook>,
-        connections,
-    );
     let daemon = Daemon {
         facts: status::LiveFacts::new(&config.live, warnings),
         fixed: config.fixed,
         firewall: firewall.map(Mutex::new),
-        gate,
-        service,
-        in_force: Mutex::new(InForce::new(config.live, found)),
+        link,
+        launcher,
+        in_force: Mutex::new(InForce::new(config.live, found, admission)),
         applying: Mutex::default(),
         refreshing: Mutex::default(),
         started: Instant::now(),
     };
     Ok((daemon, watch))
+}
+
+/// Takes the addresses. The terminator of a daemon that was killed dies a moment after it, and has
+/// them until then.
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let begun = Instant::now();
+    loop {
+        match terminator::bind(addresses) {
+            Err(taken)
+                if taken.error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            bound => return bound,
+        }
+    }
 }
 
 /// Raises the firewall, if one is wanted. Who is admitted stands either way.
@@ -166,37 +200,24 @@ fn guard(
 }
 
 /// What can still fail once the firewall stands. Listening is last: before the firewall stands the
-/// kernel would answer strangers.
+/// kernel would answer strangers. The sockets go to the terminator, and none stays here.
 fn equip(
     firewall: Option<&Firewall>,
+    link: Option<&Link>,
     bound: Vec<Bound>,
-) -> Result<(Peers, Option<Watch>, Vec<Listener>), DaemonError> {
-    let (peers, watch) = match firewall {
-        Some(firewall) => (Peers::Pinned(Box::new(firewall.peers()?)), Some(firewall.watch()?)),
-        None => (Peers::default(), None),
-    };
-    Ok((peers, watch, terminator::listen(bound)?))
-}
-
-/// As many of the `wished` connections as there are file descriptors for. A connection takes two,
-/// and the soft limit, which is often 1024, is raised first.
-fn affordable(wished: usize) -> usize {
-    const OTHER_FILES: u64 = 64;
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!("the limit of open files stays at {:?}: {error}", limit.current);
+    admission: &Admission,
+) -> Result<Option<Watch>, DaemonError> {
+    let watch = firewall.map(Firewall::watch).transpose()?;
+    if let Some(link) = link {
+        let mut files: Vec<OwnedFd> = Vec::new();
+        if let Some(firewall) = firewall {
+            files.extend(firewall.peer_files()?.into_files());
+        }
+        files.extend(terminator::listen(bound)?.into_iter().map(OwnedFd::from));
+        let ask = Ask::Serve { members: admission.into(), pinned: firewall.is_some() };
+        link.serve(ask, files)?;
     }
-    let Some(files) = getrlimit(Resource::Nofile).current else { return wished };
-    let affordable =
-        usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(wished).max(1);
-    if affordable < wished {
-        tracing::warn!(
-            "limits.connections is {wished}, but {files} files may be open, so at most {affordable} \
-             connections are: raise the limit (systemd: LimitNOFILE=)"
-        );
-    }
-    wished.min(affordable)
+    Ok(watch)
 }
 
 /// Off means off: a firewall that an earlier run left attached is taken down.
@@ -215,25 +236,56 @@ fn retire_leftovers(pins: &Path) -> Result<(), DaemonError> {
 }
 
 impl Daemon {
+    /// Does what signals ask for, until one asks for the end or the terminator has died.
+    async fn attend(&self, signals: &mut Signals, file: &Path) -> Result<Ended, DaemonError> {
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Reload => self.reload(file),
+                    Asked::Stop => return self.drain(signals, file).await,
+                },
+                error = self.terminator_gone() => {
+                    tracing::error!("{error}");
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    async fn terminator_gone(&self) -> LinkError {
+        match &self.link {
+            Some(link) => link.gone().await,
+            None => pending().await,
+        }
+    }
+
     /// Stops accepting at once and lets open connections end. A reload asked for meanwhile is
     /// declined, since there is nobody left to serve.
-    async fn drain(&self, signals: &mut Signals, file: &Path) -> Ended {
+    async fn drain(&self, signals: &mut Signals, file: &Path) -> Result<Ended, DaemonError> {
         let deadline = self.facts.shutdown();
         tracing::info!(deadline = ?deadline, "draining: no new connection is accepted");
-        let drained = self.service.drain(deadline);
+        let drained = self.link.as_ref().map(|link| link.drain(deadline));
+        // Blocks until the deadline at the latest.
+        let drained = tokio::task::spawn_blocking(move || drained.map_or(Ok(0), Draining::wait));
         tokio::pin!(drained);
         loop {
             tokio::select! {
-                drained = &mut drained => break match drained {
-                    Drained::Complete => {
-                        tracing::info!("drained; the firewall stays attached");
-                        Ended::Drained
-                    }
-                    Drained::Cut(connections) => {
-                        tracing::warn!(connections, "the drain deadline passed: connections were cut");
-                        Ended::Cut(connections)
-                    }
-                },
+                drained = &mut drained => {
+                    let drained = drained.map_err(|error| DaemonError::Runtime(error.into()))?;
+                    return Ok(match drained? {
+                        0 => {
+                            tracing::info!("drained; the firewall stays attached");
+                            Ended::Drained
+                        }
+                        connections => {
+                            tracing::warn!(
+                                connections,
+                                "the drain deadline passed: connections were cut"
+                            );
+                            Ended::Cut(connections)
+                        }
+                    });
+                }
                 asked = signals.next() => match asked {
                     Asked::Reload => {
                         tracing::warn!(file = %file.display(), "not reloaded: aop is stopping");
@@ -258,7 +310,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn install() -> std::io::Result<Self> {
+    fn install() -> io::Result<Self> {
         Ok(Self {
             reload: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,

@@ -15,9 +15,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Daemon,
     error::RefreshError,
+    link::Receipt,
     list_file::{self, Seen},
+    reload::hear,
 };
 use crate::{
+    channel::{Ask, Members},
     config::PrefixSource,
     control::{Outcome, Refreshed, Then},
     prefixes::{self, Change, Held, Origin, Proposal, Shrink, validate},
@@ -87,18 +90,19 @@ impl Daemon {
             (in_force.live.prefixes.clone(), in_force.held.clone())
         };
         match then {
-            Then::Compare => compare(&source, &held),
+            Then::Compare => self.compare(&source, &held),
             Then::Apply => self.take_up(&source, &held, Shrink::Bounded),
             Then::ApplyShrunk => self.take_up(&source, &held, Shrink::Accepted),
         }
     }
 
     fn take_up(&self, source: &PrefixSource, held: &Held, shrink: Shrink) -> Refreshed {
-        let taken = prefixes::read_anew(source, &held.list, shrink)
+        let taken = prefixes::read_anew(source, &held.list, shrink, &self.launcher)
             .map_err(RefreshError::from)
             .and_then(|proposal| self.apply(source, proposal));
         match taken {
-            Ok((outcome, change)) => {
+            Ok((outcome, change, told)) => {
+                hear(told);
                 self.keep_on_disk(source);
                 match outcome {
                     Outcome::Applied => {
@@ -127,14 +131,14 @@ impl Daemon {
         &self,
         source: &PrefixSource,
         proposal: Proposal,
-    ) -> Result<(Outcome, Change), RefreshError> {
+    ) -> Result<(Outcome, Change, Option<Receipt>), RefreshError> {
         let _turn = self.applying();
-        let live = {
+        let (live, before) = {
             let in_force = self.in_force();
             if in_force.live.prefixes != *source || in_force.closed {
                 return Err(RefreshError::Overtaken);
             }
-            in_force.live.clone()
+            (in_force.live.clone(), in_force.admission.clone())
         };
         let origin = match source {
             PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => Origin::Fetched,
@@ -147,17 +151,36 @@ impl Daemon {
                 let mut list = in_force.held.list.clone();
                 list.etag = etag;
                 in_force.held = Held::now(list, origin);
-                (Outcome::Confirmed, Change::default())
+                (Outcome::Confirmed, Change::default(), None)
             }
             Proposal::Replaced { list, change } => {
                 let held = Held::now(list, origin);
-                self.admit(&held, &held.list.with(&live.extra)?, &live)?;
-                self.in_force().held = held;
-                (Outcome::Applied, change)
+                let admission = self.admit(&before, &held, &held.list.with(&live.extra)?, &live)?;
+                let told = self.tell(Ask::Admit(Members::from(&admission)));
+                let mut in_force = self.in_force();
+                (in_force.held, in_force.admission) = (held, admission);
+                (Outcome::Applied, change, told)
             }
         };
         self.in_force().succeeded();
         Ok(done)
+    }
+
+    /// What a refresh would do. Shows the change even where it would need to be accepted.
+    fn compare(&self, source: &PrefixSource, held: &Held) -> Refreshed {
+        match prefixes::read_anew(source, &held.list, Shrink::Accepted, &self.launcher) {
+            Err(error) => Refreshed::refused(RefreshError::from(error).to_string()),
+            Ok(Proposal::Confirmed { .. }) => {
+                Refreshed::with(Outcome::Confirmed, &Change::default())
+            }
+            Ok(Proposal::Replaced { list, change }) => {
+                let bounded =
+                    source.url().map(|_| validate::step(&held.list, &list, Shrink::Bounded));
+                let error = bounded.and_then(Result::err).map(|refusal| refusal.to_string());
+                let outcome = if error.is_some() { Outcome::Refused } else { Outcome::WouldApply };
+                Refreshed { error, ..Refreshed::with(outcome, &change) }
+            }
+        }
     }
 
     /// The list outlives this process, where it was fetched.
@@ -175,19 +198,5 @@ impl Daemon {
             tracing::warn!("{error}");
         }
         self.in_force().course.trouble = kept.err().map(|error| error.to_string());
-    }
-}
-
-/// What a refresh would do. Shows the change even where it would need to be accepted.
-fn compare(source: &PrefixSource, held: &Held) -> Refreshed {
-    match prefixes::read_anew(source, &held.list, Shrink::Accepted) {
-        Err(error) => Refreshed::refused(RefreshError::from(error).to_string()),
-        Ok(Proposal::Confirmed { .. }) => Refreshed::with(Outcome::Confirmed, &Change::default()),
-        Ok(Proposal::Replaced { list, change }) => {
-            let bounded = source.url().map(|_| validate::step(&held.list, &list, Shrink::Bounded));
-            let error = bounded.and_then(Result::err).map(|refusal| refusal.to_string());
-            let outcome = if error.is_some() { Outcome::Refused } else { Outcome::WouldApply };
-            Refreshed { error, ..Refreshed::with(outcome, &change) }
-        }
     }
 }

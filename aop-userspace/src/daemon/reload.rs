@@ -1,17 +1,19 @@
 //! A new configuration in place of the old one, as a whole or not at all.
 
-use std::{path::Path, sync::PoisonError};
+use std::{path::Path, sync::PoisonError, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{Daemon, DaemonError, Prepared, prepare};
+use super::{Daemon, DaemonError, Prepared, link::Receipt, prepare};
 use crate::{
+    channel::{Ask, Members},
     config::{Fixed, Live},
     firewall::{self, FirewallError},
     prefixes::{Admission, Held, Origin, monotonic_seconds},
-    terminator,
-    tls::Sites,
 };
+
+/// How long the terminator may take to do what cannot fail.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Daemon {
     /// Reloads `file`, and says how that went. On any error the old configuration serves on.
@@ -29,43 +31,67 @@ impl Daemon {
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
         prepared.warn();
-        let Prepared { config, found, prefixes: _, sites, warnings } = prepared;
-        let _turn = self.applying();
-        let stays = self.in_force().list_for(&config.live).cloned();
-        let held = stays.as_ref().unwrap_or(&found.held);
-        // The only step that can fail comes first.
-        self.admit(held, &held.list.with(&config.live.extra)?, &config.live)?;
-        self.service.reload(terminator_policy(sites, &config.live), config.live.shutdown);
-        self.facts.replace(&config.live, warnings);
-        self.in_force().reload(config.live, found);
+        let Prepared { config, found, bundle, warnings, .. } = prepared;
+        // What can fail comes first: there, and then the packet path.
+        if let Some(link) = &self.link {
+            link.prepare(bundle)?;
+        }
+        let committed = {
+            let _turn = self.applying();
+            let (stays, before) = {
+                let in_force = self.in_force();
+                (in_force.list_for(&config.live).cloned(), in_force.admission.clone())
+            };
+            let held = stays.as_ref().unwrap_or(&found.held);
+            let prefixes = held.list.with(&config.live.extra)?;
+            let admission = self.admit(&before, held, &prefixes, &config.live)?;
+            let committed = self.tell(Ask::Commit(Members::from(&admission)));
+            self.facts.replace(&config.live, warnings);
+            self.in_force().reload(config.live, found, admission);
+            committed
+        };
+        hear(committed);
         Ok(())
     }
 
-    /// From now on packets and pulls are judged by `prefixes`, which are those of `held` and the
-    /// operator's own. The caller has the turn to apply.
+    /// From now on packets are judged by `prefixes`, which are those of `held` and the operator's
+    /// own, and by what drains of those `before`. The caller has the turn to apply, and tells the
+    /// terminator.
     pub(super) fn admit(
         &self,
+        before: &Admission,
         held: &Held,
         prefixes: &[IpNet],
         live: &Live,
-    ) -> Result<(), FirewallError> {
-        let admission = match &self.firewall {
-            Some(firewall) => {
-                let lock = || firewall.lock().unwrap_or_else(PoisonError::into_inner);
-                let (before, idle) = {
-                    let firewall = lock();
-                    (firewall.admission()?, firewall.idle_set()?)
-                };
-                let admission = next_admission(&before, held, prefixes, live);
-                // A long list takes a while: status and the interfaces do not wait for it.
-                idle.fill(&admission)?;
-                lock().change(&live.interfaces, &policy(&admission, live))?;
-                admission
-            }
-            None => next_admission(&self.gate.admission(), held, prefixes, live),
+    ) -> Result<Admission, FirewallError> {
+        let Some(firewall) = &self.firewall else {
+            return Ok(next_admission(before, held, prefixes, live));
         };
-        self.gate.replace(admission, live);
-        Ok(())
+        let lock = || firewall.lock().unwrap_or_else(PoisonError::into_inner);
+        let (before, idle) = {
+            let firewall = lock();
+            (firewall.admission()?, firewall.idle_set()?)
+        };
+        let admission = next_admission(&before, held, prefixes, live);
+        // A long list takes a while: status and the interfaces do not wait for it.
+        idle.fill(&admission)?;
+        lock().change(&live.interfaces, &policy(&admission, live))?;
+        Ok(admission)
+    }
+
+    /// Puts a demand in the terminator's queue, where there is one. To be called in the turn to
+    /// apply, so that it follows in the same order as the packet path; the answer is waited for
+    /// outside of it.
+    pub(super) fn tell(&self, ask: Ask) -> Option<Receipt> {
+        self.link.as_ref().map(|link| link.ask(ask, Vec::new()))
+    }
+}
+
+/// Waits for the terminator to have done what it was told. Where it does not answer, it does that
+/// when it comes to it, or ends, and the daemon with it.
+pub(super) fn hear(receipt: Option<Receipt>) {
+    if let Some(Err(error)) = receipt.map(|receipt| receipt.wait(PATIENCE)) {
+        tracing::error!("packets are judged anew, and handshakes perhaps not yet: {error}");
     }
 }
 
@@ -96,11 +122,6 @@ pub(super) fn policy(admission: &Admission, live: &Live) -> firewall::Policy {
     }
 }
 
-/// What handshakes are judged by.
-pub(super) fn terminator_policy(sites: Sites, live: &Live) -> terminator::Policy {
-    terminator::Policy { sites, deadline: live.deadline }
-}
-
 fn differing(old: &Fixed, new: &Fixed) -> Vec<&'static str> {
     let mut keys = Vec::new();
     match (&old.firewall, &new.firewall) {
@@ -114,6 +135,9 @@ fn differing(old: &Fixed, new: &Fixed) -> Vec<&'static str> {
     }
     if old.listeners != new.listeners {
         keys.push("listener.bind");
+    }
+    if old.user != new.user {
+        keys.push("terminator.user");
     }
     if old.paths != new.paths {
         keys.push("paths");

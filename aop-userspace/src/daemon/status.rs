@@ -10,12 +10,9 @@ use arc_swap::ArcSwap;
 
 use super::Daemon;
 use crate::{
+    channel::Report,
     config::Live,
-    control::{
-        DaemonReport, Handshakes, Identity, Refused, Status, from_firewall, mode_name, peer_list,
-        timestamp,
-    },
-    terminator::LedgerSnapshot,
+    control::{DaemonReport, Status, TerminatorReport, from_firewall, mode_name},
 };
 
 /// What status and drain need of the live configuration.
@@ -57,7 +54,10 @@ impl Daemon {
     /// The status document. Reads the pinned maps, so it takes system calls.
     pub(super) fn status(&self) -> Status {
         let facts = self.facts.0.load();
-        let ledger = self.service.ledger().snapshot();
+        let report = match &self.link {
+            Some(link) => link.report(),
+            None => Ok(Report::default()),
+        };
         let mut status = self.firewall_status(&facts.sites);
         if self.firewall.is_some() {
             // Also where the firewall is gone: the warning tells that, and no interface enforces.
@@ -71,20 +71,34 @@ impl Daemon {
         status.daemon = Some(DaemonReport {
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            open_connections: ledger.open,
+            open_connections: report.as_ref().map_or(0, |report| report.open),
+        });
+        status.terminator = self.link.as_ref().map(|link| TerminatorReport {
+            pid: link.pid(),
+            user: link.user().to_owned(),
+            answers: report.is_ok(),
         });
         status.warnings.extend_from_slice(&facts.warnings);
-        book(&mut status, ledger);
+        match report {
+            Ok(report) => self.book(&mut status, report),
+            Err(error) => status
+                .warnings
+                .push(format!("{error}. Its counters, identities and connections are not shown")),
+        }
         status
+    }
+
+    fn book(&self, status: &mut Status, report: Report) {
+        (status.handshakes, status.identities) = (report.handshakes, report.identities);
+        if self.firewall.is_none() {
+            (status.peers, status.peers_total) = (report.peers, report.peers_total);
+        }
     }
 
     fn firewall_status(&self, sites: &[String]) -> Status {
         let Some(firewall) = &self.firewall else {
             let mut status = from_firewall(None, sites);
-            let peers = self.gate.peers().in_memory();
-            status.peers = peer_list(&peers, sites);
-            status.peers_total = peers.len();
-            (status.prefixes.v4, status.prefixes.v6) = self.gate.admission().admitted();
+            (status.prefixes.v4, status.prefixes.v6) = self.in_force().admission.admitted();
             return status;
         };
         // Under the lock, so that nothing is read while it is being attached.
@@ -107,28 +121,3 @@ impl Daemon {
 
 const UNLOADED: &str =
     "the firewall was unloaded under the daemon: packets pass unjudged; restart aop to guard again";
-
-fn book(status: &mut Status, ledger: LedgerSnapshot) {
-    let refused = ledger.refused.into_iter().map(|refused| Refused {
-        site: refused.site.to_string(),
-        reason: refused.refusal.name().to_owned(),
-        count: refused.count,
-    });
-    status.handshakes = Handshakes {
-        accepted: ledger.accepted,
-        would_refuse: ledger.would_refuse,
-        refused: refused.collect(),
-    };
-    let identities = ledger.identities.into_iter().map(|sighting| Identity {
-        site: sighting.site.to_string(),
-        subject: sighting.identity.subject,
-        issuer: sighting.identity.issuer,
-        spki_sha256: sighting.identity.spki_sha256,
-        serial: sighting.identity.serial,
-        not_after: timestamp(sighting.identity.not_after),
-        first_seen: timestamp(sighting.first_seen),
-        last_seen: timestamp(sighting.last_seen),
-        pulls: sighting.pulls,
-    });
-    status.identities = identities.collect();
-}

@@ -39,7 +39,7 @@ use guards::Guards;
 use interfaces::Interface;
 pub use live::{Judged, Live};
 use maps::Maps;
-pub use peers::PinnedPeers;
+pub use peers::{PeerFiles, PinnedPeers};
 use pins::Pins;
 pub use reading::{InterfaceReading, PeerReading, Reading, State, VerdictReading};
 use routes::DefaultRoutes;
@@ -187,9 +187,9 @@ impl Firewall {
     /// The peers map, for whoever learns who authenticated.
     ///
     /// # Errors
-    /// The pin cannot be opened.
-    pub fn peers(&self) -> Result<PinnedPeers, FirewallError> {
-        PinnedPeers::open(&self.pins)
+    /// A pin cannot be opened.
+    pub fn peer_files(&self) -> Result<PeerFiles, FirewallError> {
+        PeerFiles::open(&self.pins)
     }
 
     /// Readers of what the programs log, for those that have none yet; none while the log is off.

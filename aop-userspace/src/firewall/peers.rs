@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    os::fd::{AsFd, OwnedFd},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -13,9 +14,9 @@ use aop_common::{
     Address,
     layout::{Peer, PeerKey, hint},
 };
-use aya::maps::{Array, HashMap, MapData, MapError};
+use aya::maps::{Array, HashMap, Map, MapData, MapError};
 
-use super::{error::FirewallError, maps::Maps, pins::Pins};
+use super::{error::FirewallError, pins::Pins};
 use crate::{edge::PeerBook, prefixes::monotonic_seconds};
 
 /// How long an authenticated peer keeps its network free of a budget.
@@ -35,10 +36,56 @@ struct Written {
     networks: HashMap<MapData, PeerKey, u64>,
 }
 
-impl PinnedPeers {
+/// The pinned maps of [`PinnedPeers`] as open files, to be handed to the process that writes them.
+#[derive(Debug)]
+pub struct PeerFiles {
+    peers: OwnedFd,
+    hints: OwnedFd,
+    networks: OwnedFd,
+}
+
+impl PeerFiles {
     pub(super) fn open(pins: &Pins) -> Result<Self, FirewallError> {
-        let Maps { peers, peers_hints: hints, networks, .. } = Maps::pinned(pins)?;
-        Ok(Self { maps: Mutex::new(Written { peers, hints, networks }), trust: AtomicU64::new(0) })
+        let open = |name| {
+            let opened = MapData::from_pin(pins.map(name));
+            let data =
+                opened.map_err(|error| FirewallError::kernel("open the peers map", &error))?;
+            let path = pins.map(name);
+            data.fd().as_fd().try_clone_to_owned().map_err(|error| FirewallError::pin(path, error))
+        };
+        Ok(Self { peers: open("PEERS")?, hints: open("PEERS_HINTS")?, networks: open("NETWORKS")? })
+    }
+
+    /// In the order of [`PeerFiles::from_files`].
+    #[must_use]
+    pub fn into_files(self) -> [OwnedFd; 3] {
+        [self.peers, self.hints, self.networks]
+    }
+
+    /// The first three of `files`, if there are three.
+    pub fn from_files(files: &mut impl Iterator<Item = OwnedFd>) -> Option<Self> {
+        Some(Self { peers: files.next()?, hints: files.next()?, networks: files.next()? })
+    }
+}
+
+impl PinnedPeers {
+    /// The maps that [`PeerFiles`] opened, perhaps in another process. It needs no privilege.
+    ///
+    /// # Errors
+    /// They are no such maps.
+    pub fn adopt(files: PeerFiles) -> Result<Self, FirewallError> {
+        let open = |file| Map::from_map_data(MapData::from_fd(file)?);
+        let written = || -> Result<_, MapError> {
+            Ok(Written {
+                peers: open(files.peers)?.try_into()?,
+                hints: open(files.hints)?.try_into()?,
+                networks: open(files.networks)?.try_into()?,
+            })
+        };
+        let written = written().map_err(|error| {
+            FirewallError::kernel("use the peers map that was handed over", &error)
+        })?;
+        Ok(Self { maps: Mutex::new(written), trust: AtomicU64::new(0) })
     }
 
     /// From now on, who authenticates is trusted for so long outside of any prefix.

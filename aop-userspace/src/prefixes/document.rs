@@ -8,14 +8,14 @@
 mod tests;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{List, parse};
 
 /// What is expected at a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Form {
     /// JSON alone, with the China network where that was asked for.
     Api { jdcloud: bool },
     /// JSON where it begins with a brace, else lines.

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use aop_common::layout::MAX_PREFIXES;
 
-use super::{DocumentError, FetchError, Refusal};
+use super::{DocumentError, Refusal};
 
 /// What is wrong with a list, and where it came from.
 #[derive(Debug, thiserror::Error)]
@@ -25,21 +25,16 @@ pub enum PrefixError {
         /// What is wrong with it.
         error: DocumentError,
     },
-    /// The list was not fetched.
-    #[error("{url}: {error}")]
-    Fetch {
-        /// Where it was asked for.
+    /// There is no list at the source, in the words of the process that asked it.
+    #[error("{0}")]
+    Fetch(String),
+    /// The process that fetches has failed itself.
+    #[error("{url}: the process that fetches the list brings nothing: {error}")]
+    Errand {
+        /// Where it was to ask.
         url: String,
         /// What happened.
-        error: FetchError,
-    },
-    /// What was fetched is no list.
-    #[error("{url}{error}. The whole list is refused")]
-    Fetched {
-        /// Where it came from.
-        url: String,
-        /// What is wrong with it.
-        error: DocumentError,
+        error: String,
     },
     /// It is a list, but not one to believe.
     #[error("{url}: {refusal}. The whole list is refused")]

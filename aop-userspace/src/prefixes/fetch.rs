@@ -23,7 +23,7 @@ use super::document::shortened;
 use crate::config::ListUrl;
 
 /// For name, connection, handshake and the whole answer together.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What was answered.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) enum Answer {
 
 /// Why there is no answer to read.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
+pub(super) enum FetchError {
     /// No connection, no TLS, no HTTP.
     #[error("cannot fetch the list: {0}")]
     Transport(String),

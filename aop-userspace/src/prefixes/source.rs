@@ -8,12 +8,15 @@ use std::{fs, path::Path};
 use super::{
     Change, Held, List, Origin, PrefixError, Shrink, StoredError,
     document::{self, Form},
-    fetch::{self, Answer},
+    errand::{self, Brought},
     snapshot::snapshot,
     stored,
     validate::{self, Expectations},
 };
-use crate::config::{ListUrl, PrefixSource};
+use crate::{
+    config::{ListUrl, PrefixSource},
+    confined::Launcher,
+};
 
 /// What there is before anybody was asked.
 #[derive(Debug)]
@@ -76,22 +79,23 @@ fn newest(url: &ListUrl, source: &PrefixSource, state: &Path, other: Held) -> Fo
     }
 }
 
-/// Reads or fetches `source`, and judges what it says against `held`. Changes nothing; fetching
-/// blocks for ten seconds at most.
+/// Reads `source`, or has it fetched by a process of `launcher`, and judges what it says against
+/// `held`. Changes nothing; fetching blocks for some ten seconds at most.
 ///
 /// # Errors
 /// There is no answer, or it is not to be believed.
-pub fn read_anew(
+pub(crate) fn read_anew(
     source: &PrefixSource,
     held: &List,
     shrink: Shrink,
+    launcher: &Launcher,
 ) -> Result<Proposal, PrefixError> {
     match source {
         PrefixSource::Cloudflare(url) => {
             let jdcloud = url.as_str().contains("networks=jdcloud");
-            fetched(source, url, Form::Api { jdcloud }, held, shrink)
+            fetched(source, url, Form::Api { jdcloud }, held, shrink, launcher)
         }
-        PrefixSource::Url(url) => fetched(source, url, Form::Either, held, shrink),
+        PrefixSource::Url(url) => fetched(source, url, Form::Either, held, shrink, launcher),
         PrefixSource::File(path) => Ok(own_word(held, file(path)?)),
         PrefixSource::Inline(list) => Ok(own_word(held, List::new(list.clone(), None))),
     }
@@ -103,19 +107,15 @@ fn fetched(
     form: Form,
     held: &List,
     shrink: Shrink,
+    launcher: &Launcher,
 ) -> Result<Proposal, PrefixError> {
     let origin = || url.to_string();
     // The API's own etag is in its JSON, without the quotes of the header.
     let known = held.etag.as_deref().filter(|etag| etag.ends_with('"'));
-    let answer = fetch::get(url, known, expectations(source).most_bytes)
-        .map_err(|error| PrefixError::Fetch { url: origin(), error })?;
-    let (text, etag) = match answer {
-        Answer::Unchanged => return Ok(Proposal::Confirmed { etag: held.etag.clone() }),
-        Answer::Text { text, etag } => (text, etag),
+    let list = match errand::fetch(launcher, url, form, known, expectations(source).most_bytes)? {
+        Brought::Unchanged => return Ok(Proposal::Confirmed { etag: held.etag.clone() }),
+        Brought::List(list) => list,
     };
-    let mut list = document::read(&text, form)
-        .map_err(|error| PrefixError::Fetched { url: origin(), error })?;
-    list.etag = list.etag.or(etag);
     let refused = |refusal| PrefixError::Refused { url: origin(), refusal };
     validate::list(list.prefixes(), expectations(source)).map_err(refused)?;
     let change = validate::step(held, &list, shrink).map_err(refused)?;

@@ -1,5 +1,5 @@
 //! The listening sockets. All are bound, or none is kept. Binding and listening are two steps, so
-//! that a firewall can be raised between them.
+//! that a firewall can be raised between them; accepting is a third, for another process perhaps.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ pub struct Bound {
     address: SocketAddr,
 }
 
-/// A socket that listens.
+/// A socket that listens, ready to accept.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -56,12 +56,10 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
 ///
 /// # Errors
 /// The first address that cannot be had. None goes on listening.
-///
-/// # Panics
-/// Outside of a tokio runtime.
-pub fn listen(bound: Vec<Bound>) -> Result<Vec<Listener>, BindError> {
-    let listen = |Bound { socket, address }| {
-        Listener::new(socket).map_err(|error| BindError::new(address, error))
+pub fn listen(bound: Vec<Bound>) -> Result<Vec<StdListener>, BindError> {
+    let listen = |Bound { socket, address }| match socket.listen(BACKLOG) {
+        Ok(()) => Ok(StdListener::from(socket)),
+        Err(error) => Err(BindError::new(address, error)),
     };
     bound.into_iter().map(listen).collect()
 }
@@ -88,9 +86,16 @@ impl Bound {
 }
 
 impl Listener {
-    fn new(socket: Socket) -> io::Result<Self> {
-        socket.listen(BACKLOG)?;
-        let socket = TcpListener::from_std(StdListener::from(socket))?;
+    /// A listener that somebody has made listen.
+    ///
+    /// # Errors
+    /// It is no listening socket.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn adopt(socket: StdListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let socket = TcpListener::from_std(socket)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }

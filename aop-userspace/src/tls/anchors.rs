@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, TrustAnchor};
 use super::{
     cloudflare,
     error::{FileError, FileProblem},
+    files::Files,
     pem,
     validity::Validity,
 };
@@ -18,6 +19,7 @@ use crate::config::{ClientCa, Warning};
 /// The anchors of `client_ca`; one at least.
 pub(super) fn load(
     client_ca: &ClientCa,
+    files: &Files,
     now: u64,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<TrustAnchor<'static>>, FileError> {
@@ -31,7 +33,7 @@ pub(super) fn load(
             }
             Ok(vec![cloudflare::anchor()])
         }
-        ClientCa::File(file) => pem::certificates(file)?
+        ClientCa::File(file) => pem::certificates(file, files)?
             .iter()
             .map(|certificate| anchor(certificate, file, now, warnings))
             .collect(),

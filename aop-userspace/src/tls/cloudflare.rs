@@ -84,7 +84,7 @@ mod tests {
     use aws_lc_rs::digest::{SHA256, digest};
 
     use super::*;
-    use crate::tls::{identity::hex, pem, validity::Validity};
+    use crate::tls::{Files, identity::hex, pem, validity::Validity};
 
     /// The hash that Cloudflare's certificate has, whichever of the two issues one looks at.
     const PUBLISHED: &str = "e2ef9fe85ac39f522dc773505f399875aa75ac10c49766ca899f8f99b07da34c";
@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn shared_data_both_issues_have_the_built_in_subject_and_key() {
         for name in ["authenticated_origin_pull_ca.pem", "authenticated_origin_pull_ca_2015.pem"] {
-            let [certificate] = &pem::certificates(&shared(name)).unwrap()[..] else {
+            let [certificate] = &pem::certificates(&shared(name), &Files::on_disk()).unwrap()[..]
+            else {
                 panic!("{name} holds one certificate");
             };
             assert_eq!(webpki::anchor_from_trusted_cert(certificate).unwrap(), anchor(), "{name}");
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn shared_data_the_end_date_is_the_newer_issues() {
         let file = shared("authenticated_origin_pull_ca.pem");
-        let certificates = pem::certificates(&file).unwrap();
+        let certificates = pem::certificates(&file, &Files::on_disk()).unwrap();
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificates[0]).unwrap();
         assert_eq!(Validity::from(&parsed).not_after, NOT_AFTER);
     }

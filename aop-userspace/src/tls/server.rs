@@ -14,6 +14,7 @@ use rustls::{
 use super::{
     anchors,
     error::{FileError, FileProblem, SitesProblem},
+    files::Files,
     pem,
     validity::Validity,
 };
@@ -25,14 +26,15 @@ use crate::config::{SiteConfig, Warning};
 /// every change of trust since the first handshake.
 pub(super) fn config(
     site: &SiteConfig,
+    files: &Files,
     provider: &Arc<CryptoProvider>,
     now: u64,
     warnings: &mut Vec<Warning>,
 ) -> Result<(ServerConfig, Trust), SitesProblem> {
-    let pair = pair(site, provider, now, warnings)?;
+    let pair = pair(site, files, provider, now, warnings)?;
     let mut roots: Vec<TrustAnchor<'static>> = Vec::new();
     for client_ca in &site.client_ca {
-        roots.extend(anchors::load(client_ca, now, warnings)?);
+        roots.extend(anchors::load(client_ca, files, now, warnings)?);
     }
     let trust = Trust::of(&roots);
     let verifier = WebPkiClientVerifier::builder_with_provider(
@@ -71,15 +73,17 @@ impl Trust {
 /// The server certificate with its chain and key, checked to belong together.
 fn pair(
     site: &SiteConfig,
+    files: &Files,
     provider: &CryptoProvider,
     now: u64,
     warnings: &mut Vec<Warning>,
 ) -> Result<CertifiedKey, SitesProblem> {
-    let chain = pem::certificates(&site.certificate)?;
+    let chain = pem::certificates(&site.certificate, files)?;
     remark_on_dates(site, &chain, now, warnings)?;
-    let key = provider.key_provider.load_private_key(pem::key(&site.key)?).map_err(|error| {
-        FileProblem::Malformed(format!("its key cannot be used ({error})")).of(&site.key)
-    })?;
+    let key =
+        provider.key_provider.load_private_key(pem::key(&site.key, files)?).map_err(|error| {
+            FileProblem::Malformed(format!("its key cannot be used ({error})")).of(&site.key)
+        })?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         // Unknown: a key that cannot tell its public half. The first handshake would.

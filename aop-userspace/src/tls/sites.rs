@@ -9,6 +9,7 @@ use rustls::{ServerConfig, crypto::aws_lc_rs};
 
 use super::{
     error::SitesError,
+    files::Files,
     server::{self, Trust},
     validity,
 };
@@ -32,19 +33,22 @@ pub struct Site {
 }
 
 impl Sites {
-    /// Reads all files that `configs` name and builds the sites, with what an operator should know
-    /// about those files.
+    /// Reads all that `configs` name out of `files` and builds the sites, with what an operator
+    /// should know about those files.
     ///
     /// # Errors
     /// A file is missing, unreadable, empty, malformed or of the wrong kind, or a key does not
     /// belong to its certificate. No site is built then.
-    pub fn build(configs: &[SiteConfig]) -> Result<(Self, Vec<Warning>), SitesError> {
+    pub fn build(
+        configs: &[SiteConfig],
+        files: &Files,
+    ) -> Result<(Self, Vec<Warning>), SitesError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let now = validity::now();
         let mut sites = Self::default();
         let mut warnings = Vec::new();
         for config in configs {
-            let (tls, trust) = server::config(config, &provider, now, &mut warnings)
+            let (tls, trust) = server::config(config, files, &provider, now, &mut warnings)
                 .map_err(|problem| SitesError { site: config.name.clone(), problem })?;
             sites.add(Arc::new(Site {
                 name: config.name.as_str().into(),

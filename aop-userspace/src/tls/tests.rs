@@ -47,7 +47,7 @@ impl Files {
     }
 
     fn build(&self) -> Result<Vec<String>, String> {
-        match Sites::build(std::slice::from_ref(&self.config)) {
+        match Sites::build(std::slice::from_ref(&self.config), &super::Files::on_disk()) {
             Ok((_, warnings)) => Ok(warnings.into_iter().map(|warning| warning.0).collect()),
             Err(error) => Err(error.to_string()),
         }
@@ -138,7 +138,10 @@ fn every_certificate_of_a_file_is_an_anchor() {
     let text = Authority::new("old").pem() + &Authority::new("new").pem();
     let ca = ClientCa::File(files.write("two.pem", &text));
     let mut warnings = Vec::<Warning>::new();
-    assert_eq!(anchors::load(&ca, validity::now(), &mut warnings).unwrap().len(), 2);
+    assert_eq!(
+        anchors::load(&ca, &super::Files::on_disk(), validity::now(), &mut warnings).unwrap().len(),
+        2
+    );
     assert_eq!(warnings, []);
 }
 
@@ -147,9 +150,21 @@ fn the_built_in_client_ca_warns_of_its_end() {
     let mut warnings = Vec::new();
     let day = 24 * 3600;
     let end = super::cloudflare::NOT_AFTER;
-    anchors::load(&ClientCa::CloudflareGlobal, end - 31 * day, &mut warnings).unwrap();
+    anchors::load(
+        &ClientCa::CloudflareGlobal,
+        &super::Files::on_disk(),
+        end - 31 * day,
+        &mut warnings,
+    )
+    .unwrap();
     assert_eq!(warnings, []);
-    anchors::load(&ClientCa::CloudflareGlobal, end - 30 * day, &mut warnings).unwrap();
+    anchors::load(
+        &ClientCa::CloudflareGlobal,
+        &super::Files::on_disk(),
+        end - 30 * day,
+        &mut warnings,
+    )
+    .unwrap();
     assert!(warnings[0].0.contains("cloudflare-global expires in 30 days"), "{warnings:?}");
 }
 
@@ -161,7 +176,7 @@ fn a_host_gets_its_own_site_first_and_a_star_reaches_one_label_down() {
         hosts: vec!["own.example.com".parse().unwrap()],
         ..files.config.clone()
     };
-    let (sites, _) = Sites::build(&[files.config.clone(), own]).unwrap();
+    let (sites, _) = Sites::build(&[files.config.clone(), own], &super::Files::on_disk()).unwrap();
     let find = |host: &str| {
         let host: Host = host.parse().unwrap();
         let site = sites.find(&host)?;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::stage::{Stage, on_changed_stage};
 
 /// Tries a claim on a daemon whose list comes from a server that begins with `answer`.
-fn on_fetching_stage(
+pub(crate) fn on_fetching_stage(
     answer: Answer,
     prefixes: fn(String) -> Prefixes,
     claim: impl FnOnce(&mut Stage, &ListServer) -> Result<()>,
@@ -52,7 +52,7 @@ fn refresh(stage: &Stage, more: &[&str]) -> Result<(i32, Value)> {
 }
 
 /// A refresh that must have this outcome.
-fn refresh_to(stage: &Stage, more: &[&str], outcome: &str) -> Result<Value> {
+pub(crate) fn refresh_to(stage: &Stage, more: &[&str], outcome: &str) -> Result<Value> {
     let (code, said) = refresh(stage, more)?;
     ensure!(said["outcome"] == outcome, "not {outcome} but: {said}");
     ensure!((code == 1) == (outcome == "refused"), "exit code {code}: {said}");

@@ -31,6 +31,7 @@ mod relay;
 mod reload;
 mod shapes;
 mod shutdown;
+mod split;
 mod told;
 mod wire;
 mod withdrawal;

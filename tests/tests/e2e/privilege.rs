@@ -38,6 +38,14 @@ fn an_ordinary_user_with_four_capabilities_guards_and_serves() {
         }
         let before = daemon.status()?;
         ensure!(before.enforcing("eth0")? && before.dropped_on("eth0")? > 0);
+        let (guard, terminator) = (daemon.process()?, daemon.terminator()?);
+        let held = terminator.capabilities()?;
+        // Only CAP_SETPCAP could shrink the bounding set; nothing can be gained from it.
+        ensure!(held.iter().all(|(set, _)| *set == "CapBnd"), "it holds {held:x?}");
+        ensure!(terminator.status("NoNewPrivs")? == "1" && terminator.is_hidden()?);
+        ensure!(terminator.user()? == NOBODY && guard.user()? == NOBODY);
+        ensure!(guard.capabilities()?.iter().any(|(set, _)| *set == "CapEff"));
+        ensure!(guard.tcp_sockets()?.is_empty());
         daemon.kill();
         daemon.run()?;
         ensure!(daemon.status()?.dropped_on("eth0")? >= before.dropped_on("eth0")?);

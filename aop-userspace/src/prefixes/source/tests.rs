@@ -1,6 +1,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
+use crate::confined::Account;
 
 fn cloudflare() -> (PrefixSource, ListUrl) {
     let url: ListUrl = "https://mirror.example/ips".parse().expect("a URL");
@@ -62,8 +63,9 @@ fn a_file_is_the_operators_own_word() {
     let path = dir.path().join("list");
     fs::write(&path, "192.0.2.0/24\n10.0.0.0/8\n").expect("written");
     let source = PrefixSource::File(path.clone());
+    let launcher = Launcher::new(Account::find(None).expect("a user"), Vec::new());
     let held = at_start(&source, dir.path()).expect("a list").held.list;
     fs::write(&path, "192.0.2.0/24\n").expect("written");
-    let proposal = read_anew(&source, &held, Shrink::Bounded).expect("read");
+    let proposal = read_anew(&source, &held, Shrink::Bounded, &launcher).expect("read");
     assert!(matches!(proposal, Proposal::Replaced { change, .. } if change.removed.len() == 1));
 }

@@ -11,7 +11,7 @@ use tokio::{
 use super::rig::{Rig, SITE, Wish, exchange};
 use crate::{
     edge::Entrance,
-    terminator::{Drained, bind, listen},
+    terminator::{Drained, Listener, bind, listen},
     tls::{
         Refusal,
         testing::{connect, connect_over},
@@ -147,7 +147,7 @@ async fn draining_cuts_what_has_not_ended_in_time() {
 #[tokio::test]
 async fn a_port_in_use_is_refused_with_the_command_that_names_its_owner() {
     let taken = listen(bind(&["127.0.0.1:0".parse().unwrap()]).unwrap()).unwrap();
-    let address = taken[0].address();
+    let address = taken[0].local_addr().unwrap();
     let error = bind(&["127.0.0.1:0".parse().unwrap(), address]).unwrap_err();
     assert_eq!(error.address, address);
     let port = address.port();
@@ -158,10 +158,14 @@ async fn a_port_in_use_is_refused_with_the_command_that_names_its_owner() {
 
 #[tokio::test]
 async fn ipv4_and_ipv6_share_a_port_and_accepted_sockets_are_tuned() {
-    let v4 = listen(bind(&["0.0.0.0:0".parse().unwrap()]).unwrap()).unwrap();
-    let port = v4[0].address().port();
-    let v6 = listen(bind(&[format!("[::]:{port}").parse().unwrap()]).unwrap()).unwrap();
-    for (listener, host) in [(&v4[0], "127.0.0.1"), (&v6[0], "::1")] {
+    let one = |address: &str| {
+        let listening = listen(bind(&[address.parse().unwrap()]).unwrap()).unwrap();
+        Listener::adopt(listening.into_iter().next().unwrap()).unwrap()
+    };
+    let v4 = one("0.0.0.0:0");
+    let port = v4.address().port();
+    let v6 = one(&format!("[::]:{port}"));
+    for (listener, host) in [(&v4, "127.0.0.1"), (&v6, "::1")] {
         let _peer = TcpStream::connect((host, port)).await.unwrap();
         let (accepted, _) =
             std::future::poll_fn(|context| listener.poll_accept(context)).await.unwrap();

@@ -20,9 +20,9 @@ use tokio_rustls::client::TlsStream;
 use crate::{
     config::{ClientCa, ProxyProtocol, SiteConfig, Upstream},
     edge::{Entrance, Gate, PeerBook},
-    terminator::{LedgerSnapshot, Policy, RefusedCount, Service, bind, listen},
+    terminator::{LedgerSnapshot, Listener, Policy, RefusedCount, Service, bind, listen},
     tls::{
-        Refusal, Sites,
+        Files, Refusal, Sites,
         testing::{Authority, BOTH, Leaf, client, connect},
     },
 };
@@ -113,11 +113,13 @@ impl Rig {
             site(&[SITE, "xample.com", "*.example.com"], &client_ca),
             site(&[OTHER_SITE], &other_ca),
         ];
-        let listeners = listen(bind(&["127.0.0.1:0".parse().unwrap()]).unwrap()).unwrap();
+        let bound = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let listening = listen(bound).unwrap().into_iter();
+        let listeners: Vec<_> = listening.map(|one| Listener::adopt(one).unwrap()).collect();
         let address = listeners[0].address();
         let gate = Arc::new(Door(Mutex::new(Entrance::Open)));
         let book = Arc::new(Book::default());
-        let (built, _) = Sites::build(&sites).unwrap();
+        let (built, _) = Sites::build(&sites, &Files::on_disk()).unwrap();
         let policy = Policy { sites: built, deadline: wish.deadline };
         let service =
             Service::start(listeners, policy, gate.clone(), book.clone(), wish.connections);
@@ -138,7 +140,7 @@ impl Rig {
     /// The policy of the rig, with the sites that `keep` keeps.
     pub(super) fn policy(&self, keep: impl Fn(&SiteConfig) -> bool) -> Policy {
         let kept: Vec<_> = self.sites.iter().filter(|site| keep(site)).cloned().collect();
-        Policy { sites: Sites::build(&kept).unwrap().0, deadline: LONG }
+        Policy { sites: Sites::build(&kept, &Files::on_disk()).unwrap().0, deadline: LONG }
     }
 
     pub(super) fn client(&self, leaf: Option<&Leaf>) -> Arc<ClientConfig> {

@@ -7,8 +7,10 @@
 mod http;
 mod journal;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,8 @@ fn main() -> Result<()> {
     let journal = arguments.next().context(usage)?;
     if let Some(path) = listen.strip_prefix("unix:") {
         let listener = UnixListener::bind(path).with_context(|| format!("cannot bind {path}"))?;
+        // For whoever runs aop's terminator.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
         let journal = Arc::new(Journal::create(&journal)?);
         for stream in listener.incoming() {
             serve(stream?, "unix", &journal)?;

@@ -37,10 +37,6 @@ impl AddressGate {
         self.rules.store(Arc::new(Rules::new(admission, live, &self.peers)));
     }
 
-    pub(super) fn admission(&self) -> Admission {
-        self.rules.load().admission.clone()
-    }
-
     pub(super) fn peers(&self) -> &Peers {
         &self.peers
     }
@@ -86,10 +82,13 @@ mod tests {
         Config::parse(Path::new("aop.toml"), &text).expect("a configuration").live
     }
 
-    fn gate(mode: &str) -> AddressGate {
+    fn admitted() -> Admission {
         let list = ["192.0.2.0/24".parse().expect("a CIDR")];
-        let admission = Admission::default().followed_by(&list, Duration::ZERO, 0);
-        AddressGate::new(admission, &live(mode), Peers::default())
+        Admission::default().followed_by(&list, Duration::ZERO, 0)
+    }
+
+    fn gate(mode: &str) -> AddressGate {
+        AddressGate::new(admitted(), &live(mode), Peers::default())
     }
 
     fn address(text: &str) -> IpAddr {
@@ -109,7 +108,7 @@ mod tests {
         let gate = gate("enforce");
         gate.record(address("192.0.2.9"), "example.com");
         let now = monotonic_seconds();
-        let drained = gate.admission().followed_by(&[], Duration::from_secs(60), now);
+        let drained = admitted().followed_by(&[], Duration::from_secs(60), now);
         gate.replace(drained, &live("enforce"));
         assert_eq!(gate.entrance(address("192.0.2.9")), Entrance::Open);
         assert_eq!(gate.entrance(address("192.0.2.10")), Entrance::Shut);

@@ -1,0 +1,148 @@
+//! What the terminator process is told, and what it answers.
+
+use std::path::PathBuf;
+
+use aop_common::layout::Prefix;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::Bytes;
+use crate::{
+    control::{Handshakes, Identity, Peer},
+    prefixes::Admission,
+};
+
+/// A demand, and the number that its answer carries.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Request {
+    pub(crate) id: u64,
+    pub(crate) ask: Ask,
+}
+
+/// What is demanded. All but [`Ask::Drain`] are done and answered in the order of their coming.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    /// Make a configuration ready, and change nothing yet.
+    Prepare(Bundle),
+    /// Serve what was prepared. The listening sockets come along, and before them, where a firewall
+    /// is to learn who authenticated, the maps of peers, of hints at them, and of networks.
+    Serve { members: Members, pinned: bool },
+    /// Replace what is served by what was prepared.
+    Commit(Members),
+    /// Judge addresses by these from now on.
+    Admit(Members),
+    /// Tell how things stand.
+    Report,
+    /// Stop listening at once, and let open connections end within so many milliseconds.
+    Drain { patience: u64 },
+}
+
+/// A configuration with the files that its sites name.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Bundle {
+    file: Bytes,
+    text: String,
+    files: Vec<(Bytes, Bytes)>,
+}
+
+/// Who is admitted, and who drains until when (seconds of the monotonic clock).
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Members(Vec<(IpNet, u32)>);
+
+/// An answer, and the number of its demand.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) id: u64,
+    pub(crate) said: Said,
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Said {
+    /// It is done.
+    Done,
+    /// It is not, and nothing has changed.
+    Refused(String),
+    /// How things stand.
+    Report(Box<Report>),
+    /// All connections have ended, this many of them by force.
+    Drained { cut: usize },
+}
+
+/// How the terminator stands.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// Connections that are open now.
+    pub(crate) open: u64,
+    pub(crate) handshakes: Handshakes,
+    pub(crate) identities: Vec<Identity>,
+    /// The peers in memory, where no firewall keeps them.
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) peers_total: usize,
+}
+
+impl Bundle {
+    pub(crate) fn new(
+        file: PathBuf,
+        text: String,
+        files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>,
+    ) -> Self {
+        let files = files.into_iter().map(|(path, bytes)| (Bytes::of_path(&path), Bytes(bytes)));
+        Self { file: Bytes::of_path(&file), text, files: files.collect() }
+    }
+
+    /// The configuration's file, its text, and the files that it names.
+    pub(crate) fn open(self) -> (PathBuf, String, impl Iterator<Item = (PathBuf, Vec<u8>)>) {
+        let files = self.files.into_iter().map(|(path, Bytes(bytes))| (path.into_path(), bytes));
+        (self.file.into_path(), self.text, files)
+    }
+}
+
+impl Report {
+    /// The same, for a terminal: who has taken over a terminator could write there what it likes.
+    pub(crate) fn printable(mut self) -> Self {
+        let clean = |text: &mut String| {
+            if text.contains(char::is_control) {
+                *text = text.replace(char::is_control, "\u{fffd}");
+            }
+        };
+        for refused in &mut self.handshakes.refused {
+            [&mut refused.site, &mut refused.reason].into_iter().for_each(clean);
+        }
+        for Identity { site, subject, issuer, spki_sha256, serial, .. } in &mut self.identities {
+            [site, subject, issuer, spki_sha256, serial].into_iter().for_each(clean);
+        }
+        self.peers.iter_mut().filter_map(|peer| peer.site.as_mut()).for_each(clean);
+        self
+    }
+}
+
+impl From<&Admission> for Members {
+    fn from(admission: &Admission) -> Self {
+        Self(admission.entries().iter().map(|(net, entry)| (*net, entry.drains_until)).collect())
+    }
+}
+
+impl From<Members> for Admission {
+    fn from(Members(entries): Members) -> Self {
+        let entries = entries.into_iter();
+        let entry = |(net, drains_until)| (net, Prefix { drains_until });
+        Self::from_entries(entries.map(entry).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admission_of_a_hundred_thousand_prefixes_comes_over_as_it_was() {
+        let net = |n: u32| IpNet::new(std::net::Ipv4Addr::from_bits(n << 8).into(), 24);
+        let list: Vec<IpNet> = (0..100_000).map(|n| net(n).expect("a CIDR")).collect();
+        let drains = |(at, net): (u32, IpNet)| (net, Prefix { drains_until: u32::MAX - at % 2 });
+        let admission = Admission::from_entries((0..).zip(list).map(drains).collect());
+        let text = serde_json::to_vec(&Members::from(&admission)).expect("JSON");
+        let members: Members = serde_json::from_slice(&text).expect("members");
+        assert_eq!(Admission::from(members), admission);
+    }
+}

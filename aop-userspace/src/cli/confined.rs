@@ -1,0 +1,67 @@
+//! `aop terminate` and `aop fetch-list`: what aop starts by itself, without privilege.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::log;
+use crate::{
+    confined::{self, Ids, Verb},
+    prefixes, terminate,
+};
+
+#[derive(Args)]
+pub(super) struct Terminate {
+    #[command(flatten)]
+    ids: Become,
+    #[command(flatten)]
+    log: log::Log,
+}
+
+#[derive(Args)]
+pub(super) struct FetchList {
+    #[command(flatten)]
+    ids: Become,
+}
+
+#[derive(Args)]
+struct Become {
+    /// The user and group to become, by number
+    #[arg(long = "become", value_name = "USER:GROUP", value_parser = ids)]
+    ids: Option<Ids>,
+}
+
+fn ids(text: &str) -> Result<Ids, String> {
+    let parsed = text.split_once(':').and_then(|(user, group)| {
+        Some(Ids { user: user.parse().ok()?, group: group.parse().ok()? })
+    });
+    parsed.ok_or_else(|| "not two numbers, as 65534:65534".to_owned())
+}
+
+impl Terminate {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        const WHO: &str = "the terminator process";
+        confined::ignore_signals().context(WHO)?;
+        let channel = confined::descend(Verb::Terminate, self.ids.ids).context(WHO)?;
+        self.log.start(&[])?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let served = runtime.block_on(terminate::serve(channel));
+        // Nothing is left to wait for: whoever it served is gone with the daemon.
+        runtime.shutdown_background();
+        served.context(WHO)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl FetchList {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        const WHO: &str = "the process that fetches a list";
+        let channel = confined::descend(Verb::FetchList, self.ids.ids).context(WHO)?;
+        prefixes::run_errand(&channel).context(WHO)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,38 @@
+//! Two processes: what parses peers holds no privilege, and what holds it parses no peer.
+
+mod alone;
+mod ends;
+mod fetch;
+
+use anyhow::{Result, ensure};
+use aop_tests::Process;
+use aop_tests::hand::{self, Client, Session};
+use aop_tests::world::Family;
+
+use crate::stage::Stage;
+
+/// A kept connection of the edge that has been served once.
+fn open(stage: &Stage) -> Result<Session> {
+    let to = stage.world.origin_at(Family::V4, 443);
+    let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+    let mut session = client.open(stage.world.edge(), to, "example.com")?;
+    hand::get(&mut session, "/")?;
+    Ok(session)
+}
+
+/// Nothing is held: no capability of any set, no root, no way to get either, no open program.
+fn holds_nothing(process: Process) -> Result<()> {
+    let held = process.capabilities()?;
+    ensure!(held.is_empty(), "it holds {held:x?}");
+    for field in ["Uid", "Gid"] {
+        let ids = process.status(field)?;
+        ensure!(ids.split_whitespace().all(|id| id != "0"), "{field}: {ids}");
+    }
+    ensure!(process.status("Groups")?.is_empty(), "groups: {}", process.status("Groups")?);
+    ensure!(process.status("NoNewPrivs")? == "1", "it may gain privilege");
+    ensure!(process.is_hidden()?, "its memory is readable for its user");
+    let files = process.files()?;
+    let kernel = |file: &&String| file.contains("bpf-prog") || file.contains("bpf_link");
+    ensure!(files.iter().find(kernel).is_none(), "{files:?}");
+    Ok(())
+}
