@@ -6,13 +6,16 @@
 //! that is `aop_common::judge`.
 
 mod attach;
+mod budgets;
 mod change;
 mod drops;
 mod error;
+mod forwarding;
 mod guards;
 mod interfaces;
 mod live;
 mod maps;
+mod netlink;
 mod object;
 mod peers;
 mod pins;
@@ -29,8 +32,10 @@ use std::{io, path::Path};
 
 use aop_common::{Mode, layout::Ports};
 use aya_log::EbpfLogger;
+pub use budgets::{Budget, Exempt, OnProbation};
 pub use drops::{Drop, Drops};
 pub use error::FirewallError;
+pub use forwarding::Beyond;
 use guards::Guards;
 pub use live::{Judged, Live};
 use maps::Maps;

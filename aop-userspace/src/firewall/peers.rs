@@ -81,7 +81,7 @@ pub(super) fn key(address: IpAddr) -> PeerKey {
     PeerKey::new(wire(address))
 }
 
-fn wire(address: IpAddr) -> Address {
+pub(super) fn wire(address: IpAddr) -> Address {
     match address {
         IpAddr::V4(address) => Address::V4(address.octets()),
         IpAddr::V6(address) => Address::V6(address.octets()),

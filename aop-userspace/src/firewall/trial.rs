@@ -7,12 +7,10 @@ use std::{net::IpAddr, time::Duration};
 
 use aop_common::{
     Action, Tally,
-    bucket::Bucket,
-    layout::{Counter, Peer, PeerKey},
+    layout::{Counter, Peer},
 };
 use aya::{
     Ebpf,
-    maps::HashMap,
     programs::{TestRun, TestRunOptions},
 };
 
@@ -25,7 +23,7 @@ const XDP_PASS: u32 = 2;
 
 /// A loaded program with maps of its own.
 pub struct Trial {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     pub(super) maps: Maps,
     slot: u32,
 }
@@ -66,15 +64,6 @@ impl Trial {
         let mut ebpf = object::load_observer(pins)?;
         let maps = Maps::of(&mut ebpf)?;
         Ok(Self { ebpf, maps, slot: 0 })
-    }
-
-    /// Fills the budgets of all networks again, which are this trial's own.
-    pub(super) fn refill_budgets(&mut self) -> Result<(), FirewallError> {
-        let failed = |error| FirewallError::kernel("refill BUDGETS", &error);
-        let map = self.ebpf.map_mut("BUDGETS").ok_or(FirewallError::NoObject)?;
-        let mut budgets: HashMap<_, PeerKey, Bucket> = map.try_into().map_err(failed)?;
-        let spent: Vec<PeerKey> = budgets.keys().collect::<Result<_, _>>().map_err(failed)?;
-        spent.iter().try_for_each(|network| budgets.remove(network)).map_err(failed)
     }
 
     /// The kernel's digest of the program's instructions; equal programs have equal ones, whatever
