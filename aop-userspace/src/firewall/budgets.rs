@@ -169,7 +169,7 @@ impl Trial {
     }
 
     fn clear<V: Pod>(&mut self, name: &'static str) -> Result<(), FirewallError> {
-        let failed = |error| FirewallError::kernel(&format!("clear {name}"), &error);
+        let failed = |error| FirewallError::kernel(format!("clear {name}"), &error);
         let mut map = self.written::<V>(name)?;
         let keys: Vec<PeerKey> = map.keys().collect::<Result<_, _>>().map_err(failed)?;
         keys.iter().try_for_each(|key| map.remove(key)).map_err(failed)
@@ -181,7 +181,7 @@ impl Trial {
         name: &'static str,
     ) -> Result<HashMap<&mut MapData, PeerKey, V>, FirewallError> {
         let map = self.ebpf.map_mut(name).ok_or(FirewallError::NoObject)?;
-        map.try_into().map_err(|error| FirewallError::kernel(&format!("open {name}"), &error))
+        map.try_into().map_err(|error| FirewallError::kernel(format!("open {name}"), &error))
     }
 }
 
@@ -194,7 +194,7 @@ fn found<V: Pod>(
     match map.get(&key, 0) {
         Ok(value) => Ok(Some(value)),
         Err(MapError::KeyNotFound) => Ok(None),
-        Err(error) => Err(FirewallError::kernel(&format!("read {name}"), &error)),
+        Err(error) => Err(FirewallError::kernel(format!("read {name}"), &error)),
     }
 }
 
