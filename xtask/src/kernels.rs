@@ -15,10 +15,11 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use machine::Course;
 use package::Kernel;
 use serde_json::Value;
@@ -37,9 +38,22 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
     object::refresh()?;
     let tests = kernel_tests()?;
 
-    let mut total = Outcome::default();
+    let mut machines = Vec::new();
     for kernel in &kernels {
-        total += boot(kernel, &tests)?;
+        machines.push((kernel, initramfs::build(kernel, &tests)?));
+    }
+    // All at once: each runs one test after the other, so it keeps one processor busy.
+    let outcomes: Vec<Result<Outcome>> = thread::scope(|scope| {
+        let boots: Vec<_> = machines
+            .iter()
+            .map(|(kernel, initramfs)| scope.spawn(|| boot(kernel, initramfs)))
+            .collect();
+        let lost = || Err(anyhow!("a machine's watcher panicked"));
+        boots.into_iter().map(|boot| boot.join().unwrap_or_else(|_| lost())).collect()
+    });
+    let mut total = Outcome::default();
+    for outcome in outcomes {
+        total += outcome?;
     }
     println!("\n{total}");
     match total.failed {
@@ -66,31 +80,32 @@ fn prepare(only: Option<&str>) -> Result<Vec<Kernel>> {
         .collect()
 }
 
-fn boot(kernel: &Kernel, tests: &Path) -> Result<Outcome> {
-    println!("== {}", kernel.version);
+/// Boots a kernel, and tells in one piece what came of it.
+fn boot(kernel: &Kernel, initramfs: &Path) -> Result<Outcome> {
     let started = Instant::now();
-    let initramfs = initramfs::build(kernel, tests)?;
-    let course = machine::run(kernel, &initramfs)?;
-    fs::remove_file(&initramfs).context("cannot remove the initramfs")?;
-    for line in &course.tests {
-        println!("{line}");
-    }
-    let Course { booted, instructions, outcome, complaint, .. } = &course;
-    match booted {
-        Some(booted) => println!("boots in {:.1} s", booted.as_secs_f32()),
-        None => println!("does not boot"),
-    }
-    if let Some(instructions) = instructions {
-        println!("verified instructions: {instructions}");
-    }
+    let course = machine::run(kernel, initramfs)?;
+    fs::remove_file(initramfs).context("cannot remove the initramfs")?;
+    println!("{}", report(kernel, &course, started.elapsed()));
+    Ok(course.outcome)
+}
+
+fn report(kernel: &Kernel, course: &Course, took: Duration) -> String {
+    let mut lines = vec![format!("== {}", kernel.version)];
+    lines.extend(course.tests.iter().cloned());
+    let Course { booted, instructions, outcome, complaint, .. } = course;
+    lines.push(match booted {
+        Some(booted) => format!("boots in {:.1} s", booted.as_secs_f32()),
+        None => "does not boot".to_owned(),
+    });
+    lines.extend(instructions.map(|count| format!("verified instructions: {count}")));
     if outcome.failed > 0 {
-        println!("the console's end:\n{}", course.end);
+        lines.push(format!("the console's end:\n{}", course.end));
     }
-    if let Some(complaint) = complaint {
-        println!("{complaint}: counted as one failure; see {}", kernel.log().display());
-    }
-    println!("== {}: {outcome} in {:.1} s", kernel.version, started.elapsed().as_secs_f32());
-    Ok(*outcome)
+    lines.extend(complaint.map(|complaint| {
+        format!("{complaint}: counted as one failure; see {}", kernel.log().display())
+    }));
+    lines.push(format!("== {}: {outcome} in {:.1} s", kernel.version, took.as_secs_f32()));
+    lines.join("\n")
 }
 
 /// Builds the kernel tests and tells where they are.
