@@ -136,26 +136,31 @@ impl Live {
 }
 
 impl Trial {
-    /// Fills the budgets of all networks and of strangers, and takes back every try.
+    /// Takes back every try that strangers were given.
+    ///
+    /// # Errors
+    /// The kernel refuses a write.
+    pub fn forget_tries(&mut self) -> Result<(), FirewallError> {
+        self.clear::<u64>("PROBATION")
+    }
+
+    /// Fills the budgets of all networks and of strangers.
     ///
     /// # Errors
     /// The kernel refuses a write.
     pub fn fill_budgets(&mut self) -> Result<(), FirewallError> {
         self.clear::<Bucket>("BUDGETS")?;
-        self.clear::<u64>("PROBATION")?;
         // Its clock stands at zero, so it is full whenever it is looked at.
         self.set_strangers(Bucket::default())
     }
 
-    /// Spends the budgets of `source`'s network and of strangers, for as long as this trial lives
-    /// or until they are filled, and takes back every try.
+    /// Spends the budgets of `source`'s network and of strangers, until they are filled.
     ///
     /// # Errors
     /// The kernel refuses a write.
     pub fn spend_budgets(&mut self, source: IpAddr) -> Result<(), FirewallError> {
         // Its clock never comes, so that it gains nothing.
         let spent = Bucket { stamp: u64::MAX, millis: 0 };
-        self.clear::<u64>("PROBATION")?;
         self.set_strangers(spent)?;
         self.written::<Bucket>("BUDGETS")?
             .insert(PeerKey::network(peers::wire(source)), spent, 0)

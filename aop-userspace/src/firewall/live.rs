@@ -83,7 +83,8 @@ impl Live {
     }
 
     /// Runs `frame`, of at least [`Live::SHORTEST`] bytes, as if it had come in on the interface, and
-    /// as if nothing of any budget were spent and nobody had been given a try.
+    /// as if nothing of any budget were spent. A stranger who was given a try keeps it for the frames
+    /// that follow.
     ///
     /// # Errors
     /// The kernel refuses to run it.
@@ -92,12 +93,21 @@ impl Live {
         self.run(frame)
     }
 
-    /// The same, as if all was spent of the budgets of strangers and of `source`'s network.
+    /// The same, as if no frame had come before it; and where `spent` names a source, as if nothing
+    /// were left of the budgets of strangers and of its network.
     ///
     /// # Errors
     /// As [`Live::judge`].
-    pub fn judge_spent(&mut self, frame: &[u8], source: IpAddr) -> Result<Judged, FirewallError> {
-        self.trial.spend_budgets(source)?;
+    pub fn judge_anew(
+        &mut self,
+        frame: &[u8],
+        spent: Option<IpAddr>,
+    ) -> Result<Judged, FirewallError> {
+        self.trial.forget_tries()?;
+        match spent {
+            Some(source) => self.trial.spend_budgets(source)?,
+            None => self.trial.fill_budgets()?,
+        }
         self.run(frame)
     }
 

@@ -60,11 +60,8 @@ pub fn prove(live: &mut Live) -> Result<Proof, ProveError> {
     let fixtures = fixtures_in(&actors.scene)?;
     let host = Host::new(live, actors, &fixtures)?;
     let table = try_all(&fixtures, &host, |frame, budgets| {
-        let judged = match (budgets, source(frame)) {
-            (Budgets::Spent, Some(source)) => live.judge_spent(frame, source),
-            (Budgets::Spent | Budgets::Full, _) => live.judge(frame),
-        };
-        judged.map(|judged| judged.verdict)
+        let spent = source(frame).filter(|_| budgets == Budgets::Spent);
+        live.judge_anew(frame, spent).map(|judged| judged.verdict)
     })?;
     let Scene { v4, v6, guarded, .. } = host.actors.scene;
     let playing = |role, addresses| host.actors.playing(role, addresses);

@@ -28,6 +28,7 @@ fn all_get_what_they_owe(trial: &mut Trial, ifindex: u32, rules: &[Rule]) {
     let mut ran = 0;
     for fixture in fixtures.iter().filter(|it| it.frame.len() >= SHORTEST) {
         let Fixture { frame, place, name, .. } = fixture;
+        trial.forget_tries().expect("written");
         trial.fill_budgets().expect("written");
         if let Segment::Tcp { flow, .. } = Segment::read(&Bytes(frame))
             && rules.contains(&Rule::Spent)
