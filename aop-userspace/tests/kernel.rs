@@ -2,6 +2,8 @@
 //! and verdict, reason and moved counters compared. Needs root.
 #![allow(missing_docs, clippy::print_stdout, reason = "a test, whose figures are shown on demand")]
 
+#[path = "kernel/corpus.rs"]
+mod corpus;
 #[path = "kernel/differential.rs"]
 mod differential;
 #[path = "kernel/host.rs"]
@@ -16,7 +18,6 @@ use aop_common::{
     corpus::{
         HostFacts, Scene,
         build::{Extension, Ip, Ipv4, Ipv6, Tcp},
-        fixtures,
     },
     judge,
     layout::{Counter, Ports, Prefix},
@@ -33,21 +34,6 @@ use ipnet::IpNet;
 /// The kernel runs no shorter frame (ETH_HLEN).
 const SHORTEST: usize = 14;
 const SLOT: u32 = 3;
-
-#[test]
-fn every_fixture_gets_the_same_verdict_reason_and_counter_in_the_kernel() {
-    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
-        let facts = Scene::FIXED.facts();
-        let mut trial = trial(Mode::Enforce);
-        for fixture in fixtures().into_iter().filter(|it| it.frame.len() >= SHORTEST) {
-            let verdict = judge(&Bytes(&fixture.frame), &facts);
-            assert_eq!(verdict, fixture.verdict, "{} on the host", fixture.name);
-            let ran = trial.run(&fixture.frame, ifindex).expect("the frame runs");
-            let owed = owed(verdict, Mode::Enforce, fixture.frame.len());
-            assert_eq!(ran, owed, "{} in the kernel", fixture.name);
-        }
-    });
-}
 
 #[test]
 fn generated_frames_agree_when_enforcing() {

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{command, test, toolchain};
+use crate::{command, kernels, test, toolchain};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("fmt", format),
     ("tidy", tidy::check),
     ("clippy", lint),
@@ -19,6 +19,7 @@ const STEPS: [Step; 7] = [
     ("doc", document),
     ("deny", dependencies::check),
     ("test", || test::run(None, &[])),
+    ("kernels", || kernels::run(None)),
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -42,7 +42,11 @@ enum Verb {
     /// Uses a rustup nightly with rust-src, or a distribution's rustc that ships the BPF target;
     /// installs one of them where there is none. bpf-linker is built into target/tools. Prints
     /// each command it runs, and nothing when all is there.
-    Setup,
+    Setup {
+        /// And what `kernels` needs: QEMU, and the kernels themselves
+        #[arg(long)]
+        kernels: bool,
+    },
     /// Build the packet program into aop-userspace/bpf/aop.o, and hold it to its budgets.
     ///
     /// Prints its size, and the instructions the kernel's verifier walks (needs root).
@@ -80,7 +84,7 @@ enum Verb {
     /// Boot other kernels under QEMU and run the kernel tests there. Needs no privilege but apt's.
     ///
     /// Debian's 6.1 and 6.12, from packages that are unpacked under target/kernels and never
-    /// installed. Prints for each how long it boots, the verified instructions and the tests.
+    /// installed; a release without one of them has it from Debian 12's lists. Prints for each how long it boots, the verified instructions and the tests.
     Kernels {
         /// 6.1 or 6.12; both when not given
         series: Option<String>,
@@ -102,7 +106,8 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// Everything that must hold before a change lands: format, lints, docs, dependencies, tests.
+    /// Everything that must hold before a change lands: format, lints, docs, dependencies, tests,
+    /// and these under other kernels.
     Ci,
 }
 
@@ -118,9 +123,13 @@ fn main() -> ExitCode {
 
 fn perform(verb: Verb) -> Result<()> {
     match verb {
-        Verb::Setup => {
+        Verb::Setup { kernels } => {
             toolchain::ready()?;
-            packages::ensure()
+            packages::ensure()?;
+            if kernels {
+                kernels::setup()?;
+            }
+            Ok(())
         }
         Verb::BuildEbpf => object::build(),
         Verb::Run { arguments } => launch::run(&arguments),

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::Cidr;
-use crate::{Address, Facts, Flow, Standing};
+use super::{Cidr, Rule};
+use crate::{Address, Facts, Flow, Standing, Trust};
 
 /// What the maps and routes tell in the kernel, as vectors that are scanned.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct HostFacts {
     pub peers: Vec<Address>,
     /// Destinations that the host only forwards to. Empty: every destination is its own.
     pub transit: Vec<Address>,
+    /// The optional rules that are on.
+    pub rules: Vec<Rule>,
 }
 
 impl Facts for HostFacts {
@@ -38,6 +40,24 @@ impl Facts for HostFacts {
 
     fn transit(&self, flow: Flow) -> bool {
         self.transit.contains(&flow.destination)
+    }
+
+    fn drops_udp(&self) -> bool {
+        self.rules.contains(&Rule::Udp)
+    }
+
+    fn over_budget(&self, source: Address) -> bool {
+        self.rules.contains(&Rule::Spent) && !self.authenticated(source)
+    }
+
+    fn trust(&self, source: Address, opens: bool) -> Trust {
+        if self.rules.contains(&Rule::Trusted) && self.authenticated(source) {
+            Trust::Authenticated
+        } else if self.rules.contains(&Rule::Probation) && opens {
+            Trust::Probation
+        } else {
+            Trust::None
+        }
     }
 }
 

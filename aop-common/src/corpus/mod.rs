@@ -1,8 +1,10 @@
 //! Frames of every shape in the packet table, with the verdict and the reason that each one owes.
 //!
-//! [`fixtures()`] lists them, all under the one [`Scene::FIXED`], and [`fixtures_in`] under another;
-//! [`Generator`] goes on without end where the list stops. [`HostFacts`] gives the scene to the policy on the host; a test that runs
-//! the policy in the kernel writes the same scene into the maps. [`build`] makes frames.
+//! The shapes are data, in `aop-common/corpus`: [`fixtures()`] lists them under the one
+//! [`Scene::FIXED`], and [`fixtures_in`] under another; [`Generator`] goes on without end where the
+//! list stops. [`HostFacts`] gives the scene to the policy on the host; a test that runs the policy
+//! in the kernel writes the same scene into the maps. [`build`] makes single frames, for the
+//! generator and for whoever wants one.
 //!
 //! Nothing here decides anything: the verdicts are written down by hand, from the table.
 #![allow(
@@ -13,12 +15,13 @@
 
 pub mod build;
 mod facts;
-mod fixtures;
+
 mod generator;
 mod random;
 mod scene;
+mod shapes;
 
 pub use facts::HostFacts;
-pub use fixtures::{Fixture, Group, fixtures, fixtures_in};
 pub use generator::Generator;
 pub use scene::{Cast, Cidr, Scene};
+pub use shapes::{BadShape, Family, Fixture, Role, Rule, Who, fixtures, fixtures_in, read};

@@ -2,7 +2,7 @@
 
 use alloc::vec;
 
-use super::HostFacts;
+use super::{HostFacts, Rule};
 use crate::{Address, Standing};
 
 /// The world that fixtures are judged in.
@@ -79,7 +79,7 @@ impl Scene {
         },
     };
 
-    /// The scene as the policy asks for it, transit switched off.
+    /// The scene as the policy asks for it, every optional rule and transit switched off.
     #[must_use]
     pub fn facts(&self) -> HostFacts {
         HostFacts {
@@ -99,7 +99,16 @@ impl Scene {
                 Address::V6(self.v6.departed),
             ],
             transit: vec![],
+            rules: vec![],
         }
+    }
+
+    /// The same where these rules hold. [`Rule::Listed`] needs another list, and changes nothing.
+    #[must_use]
+    pub fn facts_under(&self, rules: &[Rule]) -> HostFacts {
+        let forwarding = rules.contains(&Rule::Forwarding);
+        let facts = if forwarding { self.forwarding_facts() } else { self.facts() };
+        HostFacts { rules: rules.to_vec(), ..facts }
     }
 
     /// The same, on a host that forwards to `beyond`.

@@ -79,7 +79,12 @@ impl Explain {
 fn one(explanation: &Explanation) -> String {
     let Explanation { action, reason, detail, source, destination, port, interface, .. } =
         explanation;
-    format!("{action} ({reason}): {source} to {destination} port {port} on {interface}\n{detail}\n")
+    let mut lines = vec![
+        format!("{action} ({reason}): {source} to {destination} port {port} on {interface}"),
+        detail.clone(),
+    ];
+    lines.extend(explanation.now.clone());
+    lines.join("\n") + "\n"
 }
 
 fn many(explanation: &CaptureExplanation) -> String {

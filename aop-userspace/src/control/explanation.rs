@@ -37,6 +37,42 @@ pub struct Explanation {
     pub authenticated: bool,
     /// The guarded TCP ports.
     pub guarded_ports: Vec<u16>,
+    /// What the network of an admitted source has left now; `null` where it has no budget.
+    pub budget: Option<BudgetNow>,
+    /// How a stranger stands now; `null` where strangers are given no tries.
+    pub probation: Option<ProbationNow>,
+    /// What budget and probation say, for people.
+    pub now: Option<String>,
+}
+
+/// The budget of an admitted network at this moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BudgetNow {
+    /// The /24 or /48.
+    pub network: String,
+    /// New connections a second that it gains, and the most that it holds.
+    pub per_second: u32,
+    /// New connections that are left.
+    pub left: f64,
+    /// Whether a new connection is dropped now.
+    pub over: bool,
+    /// Who has authenticated, so that nothing is spent: the `source`, or somebody in its `network`.
+    pub exempt: Option<String>,
+}
+
+/// How a source that no prefix admits stands at this moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProbationNow {
+    /// Tries a second that all strangers gain together, and the most that they hold.
+    pub per_second: u32,
+    /// Tries that are left to them.
+    pub left: f64,
+    /// Whether a new connection of this source is dropped now.
+    pub over: bool,
+    /// For how long its own try still counts, in seconds.
+    pub tried_for_seconds: Option<u64>,
+    /// For how long it is trusted, since it has authenticated, in seconds.
+    pub trusted_for_seconds: Option<u64>,
 }
 
 /// What becomes of the frames of a capture.

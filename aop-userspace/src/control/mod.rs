@@ -13,9 +13,9 @@ mod socket;
 
 pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
 pub use drop_line::DropLine;
-pub use explanation::{CaptureExplanation, CaptureVerdict, Explanation};
+pub use explanation::{BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow};
 pub use lock::{InstanceLock, LockError};
-pub use proof::{Proof, ProofFailure, ProofGroup};
+pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub use report::{
     DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
     Status, TerminatorReport, Verdict, from_firewall, peer_list,

@@ -19,16 +19,57 @@ pub struct Proof {
     pub strangers: Vec<IpAddr>,
     /// Sources that the list admits.
     pub admitted: Vec<IpAddr>,
+    /// Authenticated peers in prefixes that drain.
+    pub peers: Vec<IpAddr>,
+    /// Addresses that this host forwards to.
+    pub beyond: Vec<IpAddr>,
     /// Frames whose verdict was the one they owe.
     pub passed: usize,
     /// Frames whose verdict was another.
     pub failed: usize,
-    /// Frames that this host has no source or route for, or the kernel runs none so short.
+    /// Shapes of which no frame was run: those of `not_runnable`, and of `not_applicable` without a
+    /// rule.
     pub not_tried: usize,
     /// The groups of shapes.
     pub groups: Vec<ProofGroup>,
     /// The wrong verdicts.
     pub failures: Vec<ProofFailure>,
+    /// Every frame that was run.
+    pub shapes: Vec<ProofShape>,
+    /// Shapes that mean nothing on this host, and rules of them that are off here.
+    pub not_applicable: Vec<ProofUntried>,
+    /// Shapes that the kernel cannot run.
+    pub not_runnable: Vec<ProofUntried>,
+}
+
+/// A frame that was run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProofShape {
+    /// Family, source and shape.
+    pub name: String,
+    /// Where the shape stands in `aop-common/corpus`: file and line.
+    pub place: String,
+    /// The group.
+    pub group: String,
+    /// The verdict that it owes.
+    pub owes: String,
+    /// The verdict that it got.
+    pub got: String,
+    /// Whether it was run with nothing left of the budgets.
+    pub spent: bool,
+}
+
+/// A shape that was not tried, or not under one of its rules.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProofUntried {
+    /// Family, source and shape.
+    pub name: String,
+    /// Where the shape stands in `aop-common/corpus`: file and line.
+    pub place: String,
+    /// The rule that is off here; `null` where the shape was not run at all.
+    pub rule: Option<String>,
+    /// Why.
+    pub why: String,
 }
 
 /// A group of shapes.
@@ -55,4 +96,8 @@ pub struct ProofFailure {
     pub owes: String,
     /// The verdict that it got.
     pub got: String,
+    /// Where the shape stands in `aop-common/corpus`: file and line.
+    pub place: String,
+    /// Whether it was run with nothing left of the budgets.
+    pub spent: bool,
 }

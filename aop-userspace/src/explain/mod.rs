@@ -1,9 +1,11 @@
 //! What the firewall in force does with a packet, and why.
 //!
 //! The verdict is the kernel's own, from [`Live`]; the words around it come from the same maps.
-//! Nothing here decides, and no live counter moves.
+//! Nothing here decides, and no live counter moves. A verdict is given as if no budget were spent; what
+//! is left of the live ones is told beside it.
 
 mod capture;
+mod now;
 mod pcap;
 mod why;
 
@@ -11,6 +13,7 @@ use std::net::IpAddr;
 
 use aop_common::corpus::build::{Ip, Ipv4, Ipv6, Tcp};
 pub use capture::capture;
+use now::Now;
 pub use pcap::PcapError;
 use why::Why;
 pub(crate) use why::mode;
@@ -62,6 +65,7 @@ pub fn source(live: &mut Live, attempt: Attempt) -> Result<Explanation, ExplainE
     let destination = attempt.destination.unwrap_or_else(local);
     let judged = live.judge(&syn(source, destination, port)?)?;
     let why = Why::of(live, source);
+    let now = Now::of(live, source, judged.verdict)?;
     Ok(Explanation {
         action: judged.action.name().to_owned(),
         reason: judged.verdict.reason().to_owned(),
@@ -78,6 +82,9 @@ pub fn source(live: &mut Live, attempt: Attempt) -> Result<Explanation, ExplainE
         drains_for_seconds: why.drains_for_seconds(),
         authenticated: why.authenticated,
         guarded_ports,
+        budget: now.budget,
+        probation: now.probation,
+        now: now.text,
     })
 }
 

@@ -7,16 +7,14 @@
 
 use std::{io, net::IpAddr};
 
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressMessage, AddressScope},
     link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, LinkXdp, XdpAttached},
     route::{RouteAttribute, RouteMessage, RouteType},
 };
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+use super::netlink::dump;
 
 /// An interface.
 #[derive(Clone, Debug)]
@@ -45,20 +43,26 @@ pub(super) fn list() -> io::Result<Vec<Interface>> {
 
 /// The indices of the interfaces that carry a default route, of either family.
 pub(super) fn with_default_route() -> io::Result<Vec<u32>> {
-    let mut indices = Vec::new();
+    let routes = unicast_routes()?.into_iter();
+    let default = routes.filter(|route| route.header.destination_prefix_length == 0);
+    Ok(default.flat_map(|route| outgoing(&route.attributes)).collect())
+}
+
+/// All routes that lead to one place, of both families.
+pub(super) fn unicast_routes() -> io::Result<Vec<RouteMessage>> {
+    let mut routes = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut request = RouteMessage::default();
         request.header.address_family = family;
         for answer in dump(RouteNetlinkMessage::GetRoute(request))? {
             if let RouteNetlinkMessage::NewRoute(route) = answer
-                && route.header.destination_prefix_length == 0
                 && route.header.kind == RouteType::Unicast
             {
-                indices.extend(outgoing(&route.attributes));
+                routes.push(route);
             }
         }
     }
-    Ok(indices)
+    Ok(routes)
 }
 
 /// A local address.
@@ -137,53 +141,4 @@ fn outgoing(attributes: &[RouteAttribute]) -> Vec<u32> {
             _ => Vec::new(),
         })
         .collect()
-}
-
-/// Asks for everything of a kind. What changes meanwhile may be left out, so then it is asked again:
-/// an interface that is there must not seem gone.
-fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
-    const ATTEMPTS: usize = 20;
-    for _ in 0..ATTEMPTS {
-        if let Some(answers) = try_dump(request.clone())? {
-            return Ok(answers);
-        }
-    }
-    Err(io::Error::other("they change faster than they are listed"))
-}
-
-/// `None` where the kernel says that it was interrupted.
-fn try_dump(request: RouteNetlinkMessage) -> io::Result<Option<Vec<RouteNetlinkMessage>>> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
-
-    let mut answers = Vec::new();
-    let mut interrupted = false;
-    loop {
-        let (datagram, _) = socket.recv_from_full()?;
-        let mut rest = datagram.as_slice();
-        while !rest.is_empty() {
-            let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                .map_err(|error| io::Error::other(error.to_string()))?;
-            interrupted |= answer.header.flags & NLM_F_DUMP_INTR != 0;
-            let length = usize::try_from(answer.header.length).unwrap_or(0).next_multiple_of(4);
-            match answer.payload {
-                NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(answers)),
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::InnerMessage(inner) => answers.push(inner),
-                _ => {}
-            }
-            match rest.get(length..) {
-                Some(next) if length > 0 => rest = next,
-                _ => break,
-            }
-        }
-    }
 }

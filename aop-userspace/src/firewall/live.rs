@@ -16,20 +16,22 @@ use aya::programs::loaded_programs;
 use ipnet::IpNet;
 
 use super::{
-    Trial,
+    PeerReading, Trial,
+    budgets::Spent,
     error::FirewallError,
     interfaces::{self, Interface, LocalAddress},
-    peers,
     pins::Pins,
+    reading,
 };
 use crate::prefixes::{Admission, monotonic_seconds};
 
 /// The firewall in force, as it was when it was opened.
 pub struct Live {
-    trial: Trial,
-    interface: Interface,
-    local: Vec<LocalAddress>,
-    settings: Settings,
+    pub(super) trial: Trial,
+    pub(super) spent: Spent,
+    pub(super) interface: Interface,
+    pub(super) local: Vec<LocalAddress>,
+    pub(super) settings: Settings,
     modes: layout::Modes,
     ports: Ports,
     admission: Admission,
@@ -76,18 +78,42 @@ impl Live {
             modes: trial.maps.written_modes()?,
             ports: trial.maps.ports()?,
             admission: trial.maps.admission()?,
+            spent: Spent::pinned(&pins)?,
             interface,
             trial,
         })
     }
 
     /// Runs `frame`, of at least [`Live::SHORTEST`] bytes, as if it had come in on the interface, and
-    /// as if nothing of its network's budget were spent.
+    /// as if nothing of any budget were spent. A stranger who was given a try keeps it for the frames
+    /// that follow.
     ///
     /// # Errors
     /// The kernel refuses to run it.
     pub fn judge(&mut self, frame: &[u8]) -> Result<Judged, FirewallError> {
-        self.trial.refill_budgets()?;
+        self.trial.fill_budgets()?;
+        self.run(frame)
+    }
+
+    /// The same, as if no frame had come before it; and where `spent` names a source, as if nothing
+    /// were left of the budgets of strangers and of its network.
+    ///
+    /// # Errors
+    /// As [`Live::judge`].
+    pub fn judge_anew(
+        &mut self,
+        frame: &[u8],
+        spent: Option<IpAddr>,
+    ) -> Result<Judged, FirewallError> {
+        self.trial.forget_tries()?;
+        match spent {
+            Some(source) => self.trial.spend_budgets(source)?,
+            None => self.trial.fill_budgets()?,
+        }
+        self.run(frame)
+    }
+
+    fn run(&mut self, frame: &[u8]) -> Result<Judged, FirewallError> {
         let ran = self.trial.run(frame, self.interface.index)?;
         let mut moved = ran
             .moved
@@ -128,6 +154,12 @@ impl Live {
         self.settings.probation > 0
     }
 
+    /// Whether admitted networks in which nobody authenticates have a budget.
+    #[must_use]
+    pub fn has_budgets(&self) -> bool {
+        self.settings.budget > 0
+    }
+
     /// Whether UDP to a guarded port is dropped.
     #[must_use]
     pub fn drops_udp(&self) -> bool {
@@ -156,7 +188,13 @@ impl Live {
     /// Whether this address has authenticated.
     #[must_use]
     pub fn authenticated(&self, address: IpAddr) -> bool {
-        self.trial.maps.peers.get(&peers::key(address), 0).is_ok()
+        self.peer(address).is_some()
+    }
+
+    /// Who has authenticated, in no order.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerReading> {
+        self.trial.maps.peers.iter().flatten().map(reading::peer).collect()
     }
 
     /// An IPv4 address of this host, best one of the interface.

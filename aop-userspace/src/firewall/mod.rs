@@ -6,15 +6,18 @@
 //! that is `aop_common::judge`.
 
 mod attach;
+mod budgets;
 mod change;
 mod drops;
 mod error;
+mod forwarding;
 mod guards;
 mod interfaces;
 mod live;
 mod locals;
 mod maps;
 mod modes;
+mod netlink;
 mod object;
 mod peers;
 mod pins;
@@ -33,8 +36,10 @@ use std::{io, path::Path};
 
 use aop_common::layout::Ports;
 use aya_log::EbpfLogger;
+pub use budgets::{Budget, Exempt, OnProbation};
 pub use drops::{Drop, Drops};
 pub use error::FirewallError;
+pub use forwarding::Beyond;
 use guards::Guards;
 use interfaces::Interface;
 pub use live::{Judged, Live};

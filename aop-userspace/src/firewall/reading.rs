@@ -143,7 +143,7 @@ fn verdicts(maps: &Maps) -> Result<Vec<VerdictReading>, FirewallError> {
     Ok(readings)
 }
 
-fn peer((key, facts): (PeerKey, Peer)) -> PeerReading {
+pub(super) fn peer((key, facts): (PeerKey, Peer)) -> PeerReading {
     let [a, b, c, d, ..] = key.address;
     let address = match key.family {
         4 => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),

@@ -7,12 +7,10 @@ use std::{net::IpAddr, time::Duration};
 
 use aop_common::{
     Action, Tally,
-    bucket::Bucket,
-    layout::{Counter, Peer, PeerKey},
+    layout::{Counter, Peer},
 };
 use aya::{
     Ebpf,
-    maps::HashMap,
     programs::{TestRun, TestRunOptions},
 };
 
@@ -27,7 +25,7 @@ const XDP_PASS: u32 = 2;
 
 /// A loaded program with maps of its own.
 pub struct Trial {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     pub(super) maps: Maps,
     slot: u32,
 }
@@ -75,15 +73,6 @@ impl Trial {
     /// The slot that it counts in.
     pub(super) fn slot(&self) -> u32 {
         self.slot
-    }
-
-    /// Fills the budgets of all networks again, which are this trial's own.
-    pub(super) fn refill_budgets(&mut self) -> Result<(), FirewallError> {
-        let failed = |error| FirewallError::kernel("refill BUDGETS", &error);
-        let map = self.ebpf.map_mut("BUDGETS").ok_or(FirewallError::NoObject)?;
-        let mut budgets: HashMap<_, PeerKey, Bucket> = map.try_into().map_err(failed)?;
-        let spent: Vec<PeerKey> = budgets.keys().collect::<Result<_, _>>().map_err(failed)?;
-        spent.iter().try_for_each(|network| budgets.remove(network)).map_err(failed)
     }
 
     /// The kernel's digest of the program's instructions; equal programs have equal ones, whatever

@@ -1,24 +1,26 @@
 //! Every shape of the packet table, run through the firewall in force.
 //!
-//! The shapes and what they owe are written by hand in `aop_common::corpus`; the addresses and the
-//! port are those of this host and its list. The verdicts are the kernel's own, from [`Live`]. A
-//! shape that this host has no source for is not tried, and counted as such.
+//! The shapes and what they owe are data, in `aop-common/corpus`; the addresses and the port are those
+//! of this host and its list. The verdicts are the kernel's own, from [`Live`]. Where a budget or tries
+//! for strangers are on, a shape that these bear on is run twice: with all of them left, and with
+//! nothing left. What does not apply on this host is told by name.
 
+mod host;
 mod scene;
-
-use std::collections::BTreeMap;
+mod table;
 
 use aop_common::{
-    Address, Bytes, DropReason, PassReason, Segment, Standing, Verdict,
-    corpus::{Fixture, Group, fixtures_in},
+    Verdict,
+    corpus::{BadShape, Fixture, Role, Scene, fixtures_in},
 };
+use host::{Host, source};
 pub use scene::NothingGuarded;
+use table::Table;
 
 use crate::{
-    control::{Proof, ProofFailure, ProofGroup},
+    control::{Proof, ProofGroup},
     explain,
     firewall::{FirewallError, Live},
-    prefixes::monotonic_seconds,
 };
 
 /// Why nothing can be proved.
@@ -29,139 +31,84 @@ pub enum ProveError {
     Firewall(#[from] FirewallError),
     #[error(transparent)]
     NothingGuarded(#[from] NothingGuarded),
+    #[error("the packet table that this program carries is damaged: {0}")]
+    Table(#[from] BadShape),
+}
+
+/// How much is left of the budgets when a frame is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Budgets {
+    Full,
+    Spent,
+}
+
+/// Why a shape is not tried here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Hindrance {
+    /// It means nothing on this host.
+    NotApplicable(String),
+    /// The kernel cannot run it.
+    NotRunnable(String),
 }
 
 /// Runs every shape.
 ///
 /// # Errors
-/// No port is guarded, or the kernel refuses to run a frame.
+/// No port is guarded, or the kernel refuses to run a frame or to tell its routes.
 pub fn prove(live: &mut Live) -> Result<Proof, ProveError> {
     let actors = scene::actors(live)?;
-    let admission = live.admission().clone();
-    let standing = |source: Address| admission.standing(source.into(), monotonic_seconds());
-    let guarded = actors.scene.guarded;
-    let rules =
-        Rules { udp: live.drops_udp().then_some(guarded), probation: live.gives_probation() };
-    let found = try_all(
-        fixtures_in(&actors.scene),
-        rules,
-        |fixture| owed(fixture, rules, standing),
-        |frame| live.judge(frame).map(|judged| judged.verdict),
-    )?;
+    let fixtures = fixtures_in(&actors.scene)?;
+    let host = Host::new(live, actors, &fixtures)?;
+    let table = try_all(&fixtures, &host, |frame, budgets| {
+        let spent = source(frame).filter(|_| budgets == Budgets::Spent);
+        live.judge_anew(frame, spent).map(|judged| judged.verdict)
+    })?;
+    let Scene { v4, v6, guarded, .. } = host.actors.scene;
+    let playing = |role, addresses| host.actors.playing(role, addresses);
+    let right = |group: &ProofGroup| group.tried - group.wrong;
     Ok(Proof {
         interface: live.interface().to_owned(),
         mode: explain::mode(live.mode(Some(guarded))).to_owned(),
         generation: live.generation(),
         port: guarded,
-        strangers: actors.strangers,
-        admitted: actors.admitted,
-        passed: found.groups.values().map(|group| group.tried - group.wrong).sum(),
-        failed: found.failures.len(),
-        not_tried: found.not_tried,
-        groups: found.groups.into_values().collect(),
-        failures: found.failures,
+        strangers: playing(Role::Stranger, [v4.stranger.into(), v6.stranger.into()]),
+        admitted: playing(Role::Admitted, [v4.admitted.into(), v6.admitted.into()]),
+        peers: playing(Role::Peer, [v4.peer.into(), v6.peer.into()]),
+        beyond: playing(Role::Beyond, [v4.beyond.into(), v6.beyond.into()]),
+        passed: table.groups.iter().map(right).sum(),
+        failed: table.failures.len(),
+        not_tried: table.not_tried,
+        groups: table.groups,
+        failures: table.failures,
+        shapes: table.shapes,
+        not_applicable: table.not_applicable,
+        not_runnable: table.not_runnable,
     })
 }
 
-/// What the settings add to the table, which has them off.
-#[derive(Clone, Copy, Default)]
-struct Rules {
-    /// The port to which UDP is dropped.
-    udp: Option<u16>,
-    /// Whether a stranger may be given a try instead of a drop.
-    probation: bool,
-}
-
-impl Rules {
-    fn allow(self, owed: Verdict, got: Verdict) -> bool {
-        let tried = owed == Verdict::Drop(DropReason::UnknownSource)
-            && got == Verdict::Pass(PassReason::Probation);
-        got == owed || self.probation && tried
-    }
-}
-
-/// The verdict that a fixture owes on this host; none where its source stands otherwise here than
-/// in the table, or its verdict depends on more than the list.
-fn owed(
-    fixture: &Fixture,
-    rules: Rules,
-    standing: impl Fn(Address) -> Standing,
-) -> Option<Verdict> {
-    const UDP: Option<Verdict> = Some(Verdict::Drop(DropReason::Udp));
-    if fixture.frame.len() < Live::SHORTEST {
-        return None;
-    }
-    let flow = match Segment::read(&Bytes(&fixture.frame)) {
-        Segment::Udp { port, .. } if rules.udp == Some(port) => return UDP,
-        Segment::Undecidable { why: DropReason::Udp, .. } if rules.udp.is_some() => return UDP,
-        // Among them UDP that is cut before its addresses.
-        Segment::Other if rules.udp.is_some() && fixture.group == Group::Cut => return None,
-        Segment::Udp { .. } | Segment::Other | Segment::Unfit { .. } | Segment::Unreadable(_) => {
-            return Some(fixture.verdict);
-        }
-        Segment::Tcp { flow, .. } | Segment::Undecidable { flow, .. } => flow,
-    };
-    match (fixture.group, fixture.verdict, standing(flow.source)) {
-        // They need peers and routes of their own; `cargo xtask test kernel` has those.
-        (Group::Draining | Group::Beyond, ..) => None,
-        (_, Verdict::Pass(PassReason::NotGuarded), _)
-        | (_, Verdict::Pass(PassReason::Admitted), Standing::Admitted)
-        | (_, Verdict::Drop(_), Standing::Unknown) => Some(fixture.verdict),
-        // Such as the host's own address, or the one above a prefix, where the list has it too.
-        (Group::Sources, Verdict::Drop(_), Standing::Admitted) => {
-            Some(Verdict::Pass(PassReason::Admitted))
-        }
-        _ => None,
-    }
-}
-
-#[derive(Default)]
-struct Found {
-    groups: BTreeMap<Group, ProofGroup>,
-    failures: Vec<ProofFailure>,
-    not_tried: usize,
-}
-
+/// Runs what applies, and notes what does not.
 fn try_all<E>(
-    fixtures: Vec<Fixture>,
-    rules: Rules,
-    owed: impl Fn(&Fixture) -> Option<Verdict>,
-    mut judge: impl FnMut(&[u8]) -> Result<Verdict, E>,
-) -> Result<Found, E> {
-    let mut found = Found::default();
+    fixtures: &[Fixture],
+    host: &Host,
+    mut judge: impl FnMut(&[u8], Budgets) -> Result<Verdict, E>,
+) -> Result<Table, E> {
+    let mut table = Table::default();
     for fixture in fixtures {
-        let Some(owed) = owed(&fixture) else {
-            found.not_tried += 1;
+        if let Some(hindrance) = host.hinders(fixture) {
+            table.not_tried(fixture, hindrance);
             continue;
-        };
-        let got = judge(&fixture.frame)?;
-        let group = found.groups.entry(fixture.group).or_insert_with(|| ProofGroup {
-            name: fixture.group.name().to_owned(),
-            tried: 0,
-            dropped: 0,
-            passed: 0,
-            wrong: 0,
-        });
-        group.tried += 1;
-        match got {
-            Verdict::Drop(_) => group.dropped += 1,
-            Verdict::Pass(_) => group.passed += 1,
         }
-        if !rules.allow(owed, got) {
-            group.wrong += 1;
-            let (name, owes, got) = (fixture.name.to_owned(), told(owed), told(got));
-            found.failures.push(ProofFailure { name, owes, got });
+        for budgets in host.budgets(fixture) {
+            let owed = fixture.owes(|rule| host.holds(rule, fixture, budgets));
+            table.tried(fixture, budgets, owed, judge(&fixture.frame, budgets)?);
+        }
+        for (rule, _) in &fixture.under {
+            if let Some(why) = host.lacks(*rule, fixture) {
+                table.rule_is_off(fixture, *rule, why);
+            }
         }
     }
-    Ok(found)
-}
-
-fn told(verdict: Verdict) -> String {
-    let what = match verdict {
-        Verdict::Pass(_) => "pass",
-        Verdict::Drop(_) => "drop",
-    };
-    format!("{what} ({})", verdict.reason())
+    Ok(table)
 }
 
 #[cfg(test)]
@@ -169,57 +116,85 @@ mod tests {
     use std::convert::Infallible;
 
     use aop_common::{
-        Facts,
-        corpus::{Scene, fixtures},
+        Bytes, DropReason, PassReason,
+        corpus::{Rule, fixtures},
         judge,
     };
 
-    use super::*;
+    use super::{host::Settings, *};
 
-    /// Tries the table on the host's policy, bent by `bend`, in the table's own scene.
-    fn tried(bend: impl Fn(Verdict) -> Verdict) -> Found {
-        let (facts, rules) = (Scene::FIXED.facts(), Rules::default());
-        let verdict = |frame: &[u8]| Ok::<_, Infallible>(bend(judge(&Bytes(frame), &facts)));
-        let standing = |source| facts.standing(source);
-        match try_all(fixtures(), rules, |fixture| owed(fixture, rules, standing), verdict) {
-            Ok(found) => found,
+    /// Tries the table on the host's policy under `rules`, bent by `bend`, in the table's own scene.
+    fn tried(rules: &[Rule], bend: impl Fn(Verdict) -> Verdict) -> Table {
+        let fixtures = fixtures().expect("the data files are sound");
+        let settings = Settings {
+            udp: rules.contains(&Rule::Udp),
+            probation: rules.contains(&Rule::Probation),
+            budgets: rules.contains(&Rule::Spent),
+        };
+        let facts = |budgets| {
+            let holds = |rule: &&Rule| match rule {
+                Rule::Probation => budgets == Budgets::Full,
+                Rule::Spent => budgets == Budgets::Spent,
+                Rule::Trusted | Rule::Udp | Rule::Forwarding | Rule::Listed => true,
+            };
+            let rules: Vec<Rule> = rules.iter().filter(holds).copied().collect();
+            Scene::FIXED.facts_under(&rules)
+        };
+        let host = Host::of_scene(&Scene::FIXED, settings, rules, &fixtures);
+        let verdict = |frame: &[u8], budgets| {
+            Ok::<_, Infallible>(bend(judge(&Bytes(frame), &facts(budgets))))
+        };
+        match try_all(&fixtures, &host, verdict) {
+            Ok(table) => table,
             Err(never) => match never {},
         }
     }
 
     #[test]
-    fn the_right_policy_passes_every_shape_that_can_be_tried() {
-        let found = tried(|verdict| verdict);
-        assert!(found.failures.is_empty(), "{:?}", found.failures);
-        let tried: usize = found.groups.values().map(|group| group.tried).sum();
-        assert_eq!(tried + found.not_tried, fixtures().len());
-        assert!(found.not_tried < 30, "{} not tried", found.not_tried);
+    fn the_right_policy_passes_every_shape_that_can_be_tried_under_any_rule() {
+        let all = [Rule::Udp, Rule::Probation, Rule::Trusted, Rule::Spent, Rule::Forwarding];
+        for rules in [&[][..], &all[..1], &all[1..2], &all[1..3], &all[3..4], &all[4..], &all] {
+            let table = tried(rules, |verdict| verdict);
+            assert!(table.failures.is_empty(), "{rules:?}: {:?}", table.failures);
+            assert_eq!(table.not_tried, 8, "{rules:?}: those that are too short");
+            assert_eq!(table.not_runnable.len(), 8);
+        }
     }
 
     #[test]
-    fn a_policy_with_a_hole_fails_in_the_group_of_the_hole() {
+    fn where_every_rule_is_on_nothing_is_not_applicable() {
+        let all = [Rule::Udp, Rule::Probation, Rule::Trusted, Rule::Spent, Rule::Forwarding];
+        let found = tried(&all, |verdict| verdict).not_applicable;
+        assert!(found.is_empty(), "{found:?}");
+        let off = tried(&[], |verdict| verdict).not_applicable;
+        for rule in all {
+            assert!(off.iter().any(|it| it.rule.as_deref() == Some(rule.name())), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_with_a_hole_fails_in_the_group_of_the_hole_and_names_the_line() {
         let fragment = Verdict::Drop(DropReason::Fragment);
         let hole = |verdict| {
             if verdict == fragment { Verdict::Pass(PassReason::NotGuarded) } else { verdict }
         };
-        let found = tried(hole);
-        assert!(found.failures.len() > 10);
-        assert_eq!(found.failures[0].owes, "drop (fragment)");
-        assert!(found.groups[&Group::Ipv4Fragments].wrong > 5);
-        assert_eq!(found.groups[&Group::Tcp].wrong, 0);
+        let table = tried(&[], hole);
+        assert!(table.failures.len() > 10);
+        assert_eq!(table.failures[0].owes, "drop (fragment)");
+        assert!(table.failures[0].place.starts_with("ethernet.shapes:"), "{:?}", table.failures[0]);
+        let wrong = |name: &str| table.groups.iter().find(|it| it.name == name).map(|it| it.wrong);
+        assert!(wrong("IPv4 fragments") > Some(5));
+        assert_eq!(wrong("TCP headers"), Some(0));
     }
 
     #[test]
-    fn where_nobody_is_admitted_only_strangers_are_tried() {
-        let mut facts = Scene::FIXED.facts();
-        facts.v4.clear();
-        facts.v6.clear();
-        let standing = |source| facts.standing(source);
-        for fixture in fixtures() {
-            assert_ne!(
-                owed(&fixture, Rules::default(), standing),
-                Some(Verdict::Pass(PassReason::Admitted))
-            );
-        }
+    fn a_budget_that_is_never_spent_is_a_failure() {
+        let over = Verdict::Drop(DropReason::SynBudget);
+        let hole = |verdict| if verdict == over { ADMITTED } else { verdict };
+        let table = tried(&[Rule::Spent], hole);
+        assert!(table.failures.len() > 50, "{}", table.failures.len());
+        assert!(table.failures.iter().all(|it| it.spent && it.owes == "drop (syn_budget)"));
     }
+
+    const ADMITTED: Verdict = Verdict::Pass(PassReason::Admitted);
 }

@@ -9,7 +9,7 @@ use aop_tests::{Config, Daemon, Family, World};
 use serde_json::Value;
 
 use crate::explained::{counters, explained, gets};
-use crate::stage::{in_a_world, on_stage};
+use crate::stage::{in_a_world, on_changed_stage, on_stage};
 
 #[test]
 fn a_capture_is_explained_by_source_port_and_reason() {
@@ -35,6 +35,34 @@ fn a_capture_is_explained_by_source_port_and_reason() {
         gets(row("too_deep")?, "drop", "too_deep", "VLAN tags")?;
         gets(row("not_guarded")?, "pass", "not_guarded", "guarded: 443")
     });
+}
+
+#[test]
+fn a_stranger_who_is_given_a_try_in_a_capture_keeps_it() {
+    on_changed_stage(
+        |config, _| config.probation_syn = 5,
+        |stage| {
+            let IpAddr::V4(stranger) = stage.world.stranger_address(Family::V4) else {
+                return Ok(());
+            };
+            let IpAddr::V4(origin) = stage.world.origin_at(Family::V4, 443).ip() else {
+                return Ok(());
+            };
+            let ip = Ipv4::between(stranger.octets(), origin.octets());
+            let ack = Tcp::syn(443).flags(0x10);
+            let path = stage.world.dir().join("a.pcap");
+            let file = path.to_string_lossy().into_owned();
+            let reasons = |frames: &[Vec<u8>]| -> Result<Vec<Value>> {
+                fs::write(&path, pcap(1, frames))?;
+                let answer = explained(stage, &[&file])?;
+                let rows = answer["verdicts"].as_array().context("no rows")?;
+                Ok(rows.iter().map(|row| row["reason"].clone()).collect())
+            };
+            ensure!(reasons(&[ip.tcp(&ack)])? == ["unknown_source"]);
+            ensure!(reasons(&[ip.tcp(&Tcp::syn(443)), ip.tcp(&ack)])? == ["probation"]);
+            Ok(())
+        },
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod bad_config;
 mod bad_files;
 mod bad_host;
 mod boot;
+mod budgets;
 mod captures;
 mod certificates;
 mod control;

@@ -33,7 +33,7 @@ fn on_generic_attach_strangers_meet_silence_and_admitted_sources_a_bare_kernel()
 
 fn behind(attach: &'static str) {
     in_a_world(|world| {
-        let shapes = shapes(&scene(world)?);
+        let shapes = shapes(&scene(world)?)?;
         let bare = answered_in_a_bare_world(&shapes)?;
         let _listener = Upstream::listening(world, "[::]:443")?;
         let daemon = Daemon::start(world, &guarding(world, attach))?;

@@ -3,13 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result};
 
-use super::{folder, run_silent};
-use crate::{command, packages};
+use super::{archive::Archive, folder, run_silent};
 
 pub(super) struct Kernel {
     /// As `uname -r` says it.
@@ -34,42 +32,66 @@ impl Kernel {
     }
 }
 
-/// The newest kernel of a series that the package lists name, `None` where they name none.
-pub(super) fn fetch(series: &str) -> Result<Option<Kernel>> {
-    if known(series)?.is_empty() {
-        packages::update()?;
+/// The newest kernel of a series that can be had: by this machine's package lists, else by those of
+/// the release that carries every series. Lists may be missing, or so old that they name files that
+/// are gone: then they are fetched first.
+///
+/// # Errors
+/// No list names one, or the package cannot be fetched.
+pub(super) fn fetch(series: &str) -> Result<Kernel> {
+    let machine = Archive::machine();
+    match newest_of(&machine, series)? {
+        Some(package) => match unpack(&machine, &package) {
+            Ok(kernel) => return Ok(kernel),
+            Err(error) => eprintln!("warning: {error:#}; fetching the package lists"),
+        },
+        None => eprintln!("no package list names a kernel {series}; fetching them"),
     }
-    let Some(package) = newest(&known(series)?) else { return Ok(None) };
+    machine.update()?;
+    if let Some(package) = newest_of(&machine, series)? {
+        return unpack(&machine, &package);
+    }
+    let release = Archive::of_every_series()?;
+    release.update()?;
+    let package = newest_of(&release, series)?.with_context(|| {
+        format!(
+            "neither this machine's package lists nor those of {} name a \
+             linux-image-{series}.*-cloud-amd64",
+            release.name()
+        )
+    })?;
+    unpack(&release, &package)
+}
+
+fn unpack(archive: &Archive, package: &str) -> Result<Kernel> {
     let version = package.trim_start_matches("linux-image-").to_owned();
-    let kernel = Kernel { unpacked: folder().join(&package), version };
+    let kernel = Kernel { unpacked: folder().join(package), version };
     if !kernel.image().is_file() {
-        download(&package, &kernel.unpacked)
+        download(archive, package, &kernel.unpacked)
             .with_context(|| format!("cannot fetch the package {package}"))?;
     }
-    Ok(Some(kernel))
+    Ok(kernel)
 }
 
-fn download(package: &str, to: &Path) -> Result<()> {
-    let archives = folder().join("archives");
-    fs::create_dir_all(&archives)?;
-    run_silent(Command::new("apt-get").args(["download", package]).current_dir(&archives))?;
+fn download(archive: &Archive, package: &str, to: &Path) -> Result<()> {
+    let downloads = folder().join("archives");
+    fs::create_dir_all(&downloads)?;
+    run_silent(archive.get("download").arg(package).current_dir(&downloads))?;
     let is_it = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(package))
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with(&format!("{package}_")) && name.ends_with(".deb")
     };
-    let found = fs::read_dir(&archives)?.flatten().map(|entry| entry.path()).find(is_it);
-    let archive = found.context("apt-get left no file")?;
-    run_silent(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(to))?;
-    fs::remove_file(archive).context("cannot remove the archive")
+    let found = fs::read_dir(&downloads)?.flatten().map(|entry| entry.path()).find(is_it);
+    let file = found.context("apt-get left no file")?;
+    run_silent(std::process::Command::new("dpkg-deb").arg("--extract").arg(&file).arg(to))?;
+    fs::remove_file(file).context("cannot remove the downloaded file")
 }
 
-/// The packages of a series: `linux-image-6.1.0-56-cloud-amd64`, but neither the meta-package nor
-/// the unsigned or debugging ones.
-fn known(series: &str) -> Result<Vec<String>> {
+/// The newest package of a series: `linux-image-6.1.0-56-cloud-amd64`, but neither the meta-package
+/// nor the unsigned or debugging ones.
+fn newest_of(archive: &Archive, series: &str) -> Result<Option<String>> {
     let pattern = format!("^linux-image-{}[.][0-9].*-cloud-amd64$", series.replace('.', "[.]"));
-    let mut search = Command::new("apt-cache");
-    let found = command::output(search.args(["search", "--names-only", &pattern]))?;
-    let names = found.lines().filter_map(|line| line.split_whitespace().next());
-    Ok(names.map(str::to_owned).collect())
+    Ok(newest(&archive.names(&pattern)?))
 }
 
 /// The one with the highest version, whose parts are numbers.

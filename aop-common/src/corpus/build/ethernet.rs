@@ -40,13 +40,6 @@ pub fn tags(frame: Vec<u8>, count: usize, kind: u16, control: u16) -> Vec<u8> {
     (0..count).fold(frame, |frame, _| tagged(frame, kind, control))
 }
 
-/// The first `length` bytes of `frame`.
-#[must_use]
-pub fn cut(mut frame: Vec<u8>, length: usize) -> Vec<u8> {
-    frame.truncate(length);
-    frame
-}
-
 /// `frame` with `count` bytes behind it that its IP length does not count.
 #[must_use]
 pub fn padded(mut frame: Vec<u8>, count: usize) -> Vec<u8> {

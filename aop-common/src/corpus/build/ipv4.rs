@@ -18,7 +18,6 @@ pub struct Ipv4 {
     version: u8,
     ihl: Option<u8>,
     counted: Option<usize>,
-    checksum_error: u16,
 }
 
 impl Ipv4 {
@@ -34,20 +33,13 @@ impl Ipv4 {
             version: 4,
             ihl: None,
             counted: None,
-            checksum_error: 0,
         }
     }
 
     /// Adds `words` × 4 bytes of no-operation options.
     #[must_use]
-    pub fn no_operations(self, words: usize) -> Self {
-        self.options(&[NO_OPERATION; 40][..words * 4])
-    }
-
-    /// Adds options. All together fill whole words, at most ten.
-    #[must_use]
-    pub fn options(mut self, options: &[u8]) -> Self {
-        self.options.extend(options);
+    pub fn no_operations(mut self, words: usize) -> Self {
+        self.options.extend(&[NO_OPERATION; 40][..words * 4]);
         self
     }
 
@@ -93,16 +85,7 @@ impl Ipv4 {
         self
     }
 
-    /// Spoils the header's checksum.
-    #[must_use]
-    pub fn bad_checksum(mut self) -> Self {
-        self.checksum_error = 0x5555;
-        self
-    }
-
-    /// How many bytes this header takes.
-    #[must_use]
-    pub fn length(&self) -> usize {
+    fn length(&self) -> usize {
         MIN_HEADER + self.options.len()
     }
 }
@@ -122,7 +105,7 @@ impl Ip for Ipv4 {
         header.extend([self.ttl, protocol, 0, 0]);
         header.extend(self.addresses());
         header.extend(&self.options);
-        let sum = checksum(&header) ^ self.checksum_error;
+        let sum = checksum(&header);
         header[10..12].copy_from_slice(&sum.to_be_bytes());
         header.extend(payload);
         ethernet(IPV4, &header)

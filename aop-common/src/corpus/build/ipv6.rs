@@ -56,12 +56,6 @@ impl Ipv6 {
         self
     }
 
-    /// How many bytes this header and its extensions take.
-    #[must_use]
-    pub fn length(&self) -> usize {
-        40 + self.extensions_length()
-    }
-
     fn extensions_length(&self) -> usize {
         self.chain.iter().map(|extension| extension.body.len() + 1).sum()
     }
@@ -146,12 +140,6 @@ impl Extension {
     #[must_use]
     pub fn is_atomic(&self) -> bool {
         self.kind == Self::FRAGMENT && self.body[1..3] == [0, 0]
-    }
-
-    /// A header of any kind, with all of its bytes behind the first.
-    #[must_use]
-    pub fn raw(kind: u8, body: Vec<u8>) -> Self {
-        Self { kind, body }
     }
 
     /// Fills the header with options of a kind that a receiver skips (RFC 4727).

@@ -8,9 +8,7 @@ mod ipv4;
 mod ipv6;
 mod tcp;
 
-pub use ethernet::{
-    ARP, CUSTOMER_TAG, IPV4, IPV6, SERVICE_TAG, cut, ethernet, padded, tagged, tags,
-};
+pub use ethernet::{ARP, CUSTOMER_TAG, IPV4, IPV6, SERVICE_TAG, ethernet, padded, tagged, tags};
 pub use ipv4::Ipv4;
 pub use ipv6::{Extension, Ipv6};
 pub use tcp::Tcp;
@@ -47,16 +45,10 @@ pub trait Ip {
 pub mod protocol {
     /// ICMP.
     pub const ICMP: u8 = 1;
-    /// IPv4 inside IP.
-    pub const IPV4: u8 = 4;
     /// TCP.
     pub const TCP: u8 = 6;
     /// UDP.
     pub const UDP: u8 = 17;
-    /// IPv6 inside IP.
-    pub const IPV6: u8 = 41;
-    /// Generic routing encapsulation.
-    pub const GRE: u8 = 47;
     /// IPsec's encrypted payload.
     pub const ESP: u8 = 50;
     /// IPsec's authentication header.
@@ -65,12 +57,10 @@ pub mod protocol {
     pub const ICMPV6: u8 = 58;
     /// IPv6 without a next header.
     pub const NONE: u8 = 59;
-    /// SCTP.
-    pub const SCTP: u8 = 132;
 }
 
 /// The internet checksum (RFC 1071).
-fn checksum(bytes: &[u8]) -> u16 {
+pub(super) fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks(2).map(|pair| [pair[0], *pair.get(1).unwrap_or(&0)]);
     let sum: u32 = words.map(|word| u32::from(u16::from_be_bytes(word))).sum();
     let folded = (sum & 0xffff) + (sum >> 16);
@@ -78,7 +68,7 @@ fn checksum(bytes: &[u8]) -> u16 {
 }
 
 /// The checksum with the pseudo-header, whose words sum to the same in both families.
-fn transport_checksum(addresses: &[u8], protocol: u8, segment: &[u8]) -> u16 {
+pub(super) fn transport_checksum(addresses: &[u8], protocol: u8, segment: &[u8]) -> u16 {
     let mut all = addresses.to_vec();
     all.extend([0, protocol]);
     all.extend((segment.len() as u16).to_be_bytes());

@@ -19,14 +19,8 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    /// Ends a connection.
-    pub const FIN: u8 = 0x01;
-    /// Opens one.
+    /// The flag that opens a connection.
     pub const SYN: u8 = 0x02;
-    /// Breaks one off.
-    pub const RST: u8 = 0x04;
-    /// Acknowledges.
-    pub const ACK: u8 = 0x10;
 
     /// A SYN to `port`, without options.
     #[must_use]

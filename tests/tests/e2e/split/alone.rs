@@ -22,7 +22,7 @@ fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_sock
         ensure!(count(TcpState::LISTEN) == 2 && count(TcpState::ESTABLISHED) == 2, "{sockets:?}");
         let maps = terminator.files()?;
         let maps: Vec<_> = maps.iter().filter(|file| file.contains("bpf")).collect();
-        ensure!(maps == ["anon_inode:bpf-map"; 2], "not just peers and networks: {maps:?}");
+        ensure!(maps == ["anon_inode:bpf-map"; 3], "not just peers, hints, networks: {maps:?}");
 
         ensure!(daemon.user()? == 0 && daemon.capabilities()?.len() >= 2, "it can guard nothing");
         ensure!(daemon.files()?.iter().any(|file| file.contains("bpf-prog")), "what guards then?");

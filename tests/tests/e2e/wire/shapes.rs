@@ -22,19 +22,20 @@ pub(super) struct Shape {
 }
 
 /// Pieces first: those of the corpus never make a whole, and stay in the kernel's queue.
-pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
+pub(super) fn shapes(scene: &Scene) -> Result<Vec<Shape>> {
     let mut shapes = pieces(scene);
-    for fixture in fixtures_in(scene) {
+    for fixture in fixtures_in(scene)? {
         // This world has no draining prefix: its peers are strangers.
         let admitted = Verdict::Pass(PassReason::Admitted);
         let passes = fixture.verdict == admitted;
-        let (name, frames) = (fixture.name.to_owned(), vec![fixture.frame]);
+        let name = format!("{} {}", fixture.place, fixture.name);
+        let frames = vec![fixture.frame];
         shapes.push(Shape { name, frames, passes });
     }
     for (shape, port) in shapes.iter_mut().zip(FIRST..) {
         shape.frames.iter_mut().for_each(|frame| *frame = from_port(frame, port));
     }
-    shapes
+    Ok(shapes)
 }
 
 /// SYNs in pieces, in both orders.

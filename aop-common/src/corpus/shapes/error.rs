@@ -1,0 +1,30 @@
+//! What is wrong with a data file.
+
+use alloc::{borrow::ToOwned, string::String};
+use core::fmt::{self, Display, Formatter};
+
+/// A line of a data file that says nothing, or nothing sensible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadShape {
+    /// The file.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl BadShape {
+    pub(super) fn new(file: &str, line: usize, why: String) -> Self {
+        Self { file: file.to_owned(), line, why }
+    }
+}
+
+impl Display for BadShape {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { file, line, why } = self;
+        write!(f, "{file}:{line}: {why}")
+    }
+}
+
+impl core::error::Error for BadShape {}

@@ -1,0 +1,189 @@
+//! The lines of a data file.
+
+use alloc::{
+    borrow::ToOwned,
+    collections::BTreeSet,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use super::{
+    BadShape, Family, Fixture, Rule, Scene, Verdict, Who,
+    expand::{Op, Parts},
+    render::{needs, render},
+    words,
+};
+
+/// All that was read.
+#[derive(Default)]
+pub(super) struct Table {
+    parts: Parts,
+    shapes: Vec<Shape>,
+}
+
+/// One line of one family: a shape, and what it owes.
+struct Shape {
+    file: String,
+    line: usize,
+    group: String,
+    family: Option<Family>,
+    name: String,
+    frame: Vec<Op>,
+    cut: Option<usize>,
+    owes: Vec<Owes>,
+}
+
+#[derive(Clone)]
+struct Owes {
+    who: Who,
+    verdict: Verdict,
+    under: Vec<(Rule, Verdict)>,
+}
+
+/// What the lines before say about those that follow.
+#[derive(Default)]
+struct Heading {
+    group: Option<String>,
+    owes: Vec<Owes>,
+    /// Whether a shape has followed, so that the next `owes` begins anew.
+    used: bool,
+}
+
+impl Table {
+    pub(super) fn read(&mut self, file: &str, text: &str) -> Result<(), BadShape> {
+        let mut heading = Heading::default();
+        for (line, text) in (1..).zip(text.lines()) {
+            let text = text.trim();
+            if !text.is_empty() && !text.starts_with('#') {
+                self.line((file, line), text, &mut heading)
+                    .map_err(|why| BadShape::new(file, line, why))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, at: (&str, usize), text: &str, heading: &mut Heading) -> Result<(), String> {
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let families: &[Option<Family>] = match word {
+            "part" => return self.parts.define(rest),
+            "group" if !rest.is_empty() => {
+                heading.group = Some(rest.to_owned());
+                return Ok(());
+            }
+            "owes" => {
+                if heading.used {
+                    *heading = Heading { group: heading.group.take(), ..Heading::default() };
+                }
+                heading.owes.push(owes(rest)?);
+                return Ok(());
+            }
+            "v4" => &[Some(Family::V4)],
+            "v6" => &[Some(Family::V6)],
+            "both" => &Family::BOTH.map(Some),
+            "any" => &[None],
+            _ => return Err(format!("{word:?} begins no line")),
+        };
+        heading.used = true;
+        for family in families {
+            let shape = self.shape(at, *family, rest, heading)?;
+            self.shapes.push(shape);
+        }
+        Ok(())
+    }
+
+    fn shape(
+        &self,
+        (file, line): (&str, usize),
+        family: Option<Family>,
+        text: &str,
+        heading: &Heading,
+    ) -> Result<Shape, String> {
+        let group = heading.group.clone().ok_or("a shape before the first group")?;
+        if heading.owes.is_empty() {
+            return Err("nothing says what it owes".to_owned());
+        }
+        for owes in &heading.owes {
+            if family.is_none() != (owes.who == Who::Anyone) {
+                return Err("`any` is for what `anyone` owes, and for nobody else".to_owned());
+            }
+        }
+        let (name, frame) = text.split_once(": ").ok_or("no `NAME: FRAME`")?;
+        let (frame, cut) = match frame.rsplit_once(" cut ") {
+            Some((frame, cut)) => {
+                let cut = cut.parse().map_err(|_| format!("{cut:?} is no number of bytes"))?;
+                (frame, Some(cut))
+            }
+            None => (frame, None),
+        };
+        Ok(Shape {
+            file: file.to_owned(),
+            line,
+            group,
+            family,
+            name: name.to_owned(),
+            frame: self.parts.expand(frame, family)?,
+            cut,
+            owes: heading.owes.clone(),
+        })
+    }
+
+    pub(super) fn fixtures(&self, scene: &Scene) -> Result<Vec<Fixture>, BadShape> {
+        let mut names = BTreeSet::new();
+        let mut fixtures = Vec::new();
+        for shape in &self.shapes {
+            for owes in &shape.owes {
+                let fixture = shape
+                    .fixture(owes, scene)
+                    .map_err(|why| BadShape::new(&shape.file, shape.line, why))?;
+                if !names.insert(fixture.name.clone()) {
+                    let why = format!("{:?} has been there before", fixture.name);
+                    return Err(BadShape::new(&shape.file, shape.line, why));
+                }
+                fixtures.push(fixture);
+            }
+        }
+        Ok(fixtures)
+    }
+}
+
+impl Shape {
+    fn fixture(&self, owes: &Owes, scene: &Scene) -> Result<Fixture, String> {
+        let mut frame = render(&self.frame, scene, owes.who, self.family)?;
+        if let Some(length) = self.cut {
+            if length >= frame.len() {
+                return Err(format!("cut {length} of {} bytes", frame.len()));
+            }
+            frame.truncate(length);
+        }
+        let name = match self.family {
+            Some(family) => format!("{} {}: {}", family.name(), owes.who.name(), self.name),
+            None => self.name.clone(),
+        };
+        Ok(Fixture {
+            group: self.group.clone(),
+            name,
+            place: format!("{}:{}", self.file, self.line),
+            who: owes.who,
+            family: self.family,
+            needs: needs(&self.frame, owes.who, self.family),
+            frame,
+            verdict: owes.verdict,
+            under: owes.under.clone(),
+        })
+    }
+}
+
+/// Reads `stranger drop unknown_source, if probation pass probation`.
+fn owes(text: &str) -> Result<Owes, String> {
+    let mut clauses = text.split(", ");
+    let first = clauses.next().unwrap_or_default();
+    let (who, verdict) = first.split_once(' ').ok_or("no `owes WHO VERDICT`")?;
+    let under = clauses.map(|clause| {
+        let clause = clause.strip_prefix("if ").ok_or("no `if RULE VERDICT` behind the comma")?;
+        let (rule, verdict) = clause.split_once(' ').ok_or("no `if RULE VERDICT`")?;
+        Ok((Rule::of(rule)?, words::verdict(verdict)?))
+    });
+    let under = under.collect::<Result<_, String>>().map_err(|why| why.to_string())?;
+    Ok(Owes { who: Who::of(who)?, verdict: words::verdict(verdict)?, under })
+}

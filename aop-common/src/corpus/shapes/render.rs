@@ -1,0 +1,184 @@
+//! A frame from what it is made of.
+
+use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
+
+use super::{
+    super::{Cast, Cidr, Scene, build},
+    Family, Role, Who,
+    expand::{Op, Piece, Spoilt, Sum},
+};
+
+/// What a spoilt checksum is wrong by.
+const ERROR: u16 = 0x5555;
+
+/// Where an IP header begins.
+#[derive(Clone, Copy)]
+struct Header {
+    family: Family,
+    at: usize,
+}
+
+/// A word that can only be filled in when all is there.
+struct Blank {
+    at: usize,
+    ip: Header,
+    what: What,
+}
+
+enum What {
+    Length,
+    /// The checksum of the header that begins at `from`.
+    Sum {
+        sum: Sum,
+        spoilt: Spoilt,
+        from: usize,
+        to: Option<usize>,
+    },
+}
+
+/// The frame in `scene`, sent by `who` over `family`.
+pub(super) fn render(
+    ops: &[Op],
+    scene: &Scene,
+    who: Who,
+    family: Option<Family>,
+) -> Result<Vec<u8>, String> {
+    let mut frame = Vec::new();
+    let mut blanks: Vec<Blank> = Vec::new();
+    let (mut ip, mut section, mut end) = (None, 0, None);
+    for op in ops {
+        let at = frame.len();
+        let mut blank = |what| {
+            let ip = ip.ok_or("a length or checksum before any @ip")?;
+            blanks.push(Blank { at, ip, what });
+            Ok::<_, String>([0; 2])
+        };
+        match op {
+            Op::Bytes(bytes) => frame.extend(bytes),
+            Op::Port { guarded: true } => frame.extend(scene.guarded.to_be_bytes()),
+            Op::Port { guarded: false } => frame.extend(scene.unguarded.to_be_bytes()),
+            Op::Address(role, family, piece) => {
+                frame.extend(address(scene, *role, *family, *piece))
+            }
+            Op::Source => {
+                let (role, family) =
+                    source(who, family).ok_or_else(|| format!("{} has no $source", who.name()))?;
+                frame.extend(address(scene, role, family, Piece::Whole));
+            }
+            Op::Length => frame.extend(blank(What::Length)?),
+            Op::Sum(sum, spoilt) => {
+                let what = What::Sum { sum: *sum, spoilt: *spoilt, from: section, to: None };
+                frame.extend(blank(what)?);
+            }
+            Op::Ip(family) => ip = Some(Header { family: *family, at }),
+            Op::Bar | Op::End => {
+                close(&mut blanks, at);
+                section = at;
+                if *op == Op::End && end.replace(at).is_some() {
+                    return Err("the packet ends twice".to_owned());
+                }
+            }
+        }
+    }
+    let end = end.unwrap_or(frame.len());
+    close(&mut blanks, end);
+    // Checksums last: a header's covers its length.
+    blanks.sort_by_key(|blank| matches!(blank.what, What::Sum { .. }));
+    for blank in &blanks {
+        let word = word(&frame, blank, end)?;
+        frame[blank.at..blank.at + 2].copy_from_slice(&word.to_be_bytes());
+    }
+    Ok(frame)
+}
+
+/// What the frame takes from the scene.
+pub(super) fn needs(ops: &[Op], who: Who, family: Option<Family>) -> Vec<(Role, Family)> {
+    let need = |op: &Op| match op {
+        Op::Address(role, family, _) => Some((*role, *family)),
+        Op::Source => source(who, family),
+        Op::Bytes(_)
+        | Op::Port { .. }
+        | Op::Length
+        | Op::Sum(..)
+        | Op::Ip(_)
+        | Op::Bar
+        | Op::End => None,
+    };
+    let mut needs: Vec<_> = ops.iter().filter_map(need).collect();
+    needs.sort_unstable();
+    needs.dedup();
+    needs
+}
+
+fn source(who: Who, family: Option<Family>) -> Option<(Role, Family)> {
+    Some((who.role()?, family?))
+}
+
+/// A header ends at `at`, and what its checksum covers.
+fn close(blanks: &mut [Blank], at: usize) {
+    for blank in blanks {
+        if let What::Sum { sum: Sum::Header, to: to @ None, .. } = &mut blank.what {
+            *to = Some(at);
+        }
+    }
+}
+
+fn word(frame: &[u8], blank: &Blank, end: usize) -> Result<u16, String> {
+    let Header { family, at } = blank.ip;
+    let (behind, addresses) = match family {
+        Family::V4 => (at, at + 12..at + 20),
+        Family::V6 => (at + 40, at + 8..at + 40),
+    };
+    match blank.what {
+        What::Length => {
+            let length = end.checked_sub(behind).ok_or("an IP header that ends early")?;
+            u16::try_from(length).map_err(|_| format!("{length} bytes in one packet"))
+        }
+        What::Sum { sum: Sum::Header, spoilt, from, to } => {
+            Ok(spoil(build::checksum(&frame[from..to.unwrap_or(end)]), spoilt))
+        }
+        What::Sum { sum: Sum::Transport(protocol), spoilt, from, .. } => {
+            let addresses = frame.get(addresses).ok_or("an IP header that ends early")?;
+            let covered = frame.get(from..end).ok_or("a checksum behind the packet")?;
+            Ok(spoil(build::transport_checksum(addresses, protocol, covered), spoilt))
+        }
+    }
+}
+
+fn spoil(sum: u16, spoilt: Spoilt) -> u16 {
+    match spoilt {
+        Spoilt::No => sum,
+        Spoilt::Yes => sum ^ ERROR,
+    }
+}
+
+fn address(scene: &Scene, role: Role, family: Family, piece: Piece) -> Vec<u8> {
+    match family {
+        Family::V4 => piece_of(&scene.v4, role, piece),
+        Family::V6 => piece_of(&scene.v6, role, piece),
+    }
+}
+
+fn piece_of<const N: usize>(cast: &Cast<[u8; N]>, role: Role, piece: Piece) -> Vec<u8> {
+    let whole = match role {
+        Role::Origin => cast.origin,
+        Role::Beyond => cast.beyond,
+        Role::Stranger => cast.stranger,
+        Role::Admitting => end_of(&cast.admitting, piece),
+        Role::Admitted => cast.admitted,
+        Role::Peer => cast.peer,
+        Role::Neighbour => cast.neighbour,
+        Role::Departed => cast.departed,
+    };
+    let length = if piece == Piece::Head { 4 } else { N };
+    whole[..length].to_vec()
+}
+
+fn end_of<const N: usize>(prefix: &Cidr<[u8; N]>, piece: Piece) -> [u8; N] {
+    match piece {
+        Piece::Whole | Piece::Head | Piece::First => prefix.network,
+        Piece::Last => prefix.last(),
+        Piece::Below => prefix.below(),
+        Piece::Above => prefix.above(),
+    }
+}

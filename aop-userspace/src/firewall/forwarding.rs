@@ -1,0 +1,107 @@
+//! Whether this host forwards, and to whom: the kernel's own answers.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "netlink's attributes are open-ended")]
+
+use std::{
+    fs, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
+};
+
+use super::{Live, error::FirewallError, interfaces::unicast_routes, netlink::ask};
+
+/// Where this host forwards to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// Nowhere: packets that are not for the host end here.
+    DoesNotForward,
+    /// It would, and has no route.
+    NoRoute,
+    /// Here, for one.
+    To(IpAddr),
+}
+
+/// Of the documentation ranges, to which only a default route leads.
+const ANYWHERE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 20)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0x20, 0, 0, 0, 0x20)),
+];
+
+impl Live {
+    /// Where a packet of `family` (that of this address) would be forwarded that comes in on the
+    /// interface.
+    ///
+    /// # Errors
+    /// The kernel does not tell its routes.
+    pub fn beyond(&self, family: IpAddr) -> Result<Beyond, FirewallError> {
+        if !forwards(&self.interface.name, family) {
+            return Ok(Beyond::DoesNotForward);
+        }
+        self.leaving(family).map_err(FirewallError::Netlink)
+    }
+
+    fn leaving(&self, family: IpAddr) -> io::Result<Beyond> {
+        let of_family = |address: &IpAddr| address.is_ipv4() == family.is_ipv4();
+        for candidate in routed()?.into_iter().chain(ANYWHERE).filter(of_family) {
+            let local = self.local.iter().any(|local| local.address == candidate);
+            if !local && leaves(candidate)? {
+                return Ok(Beyond::To(candidate));
+            }
+        }
+        Ok(Beyond::NoRoute)
+    }
+}
+
+/// An address in each network that a route leads to.
+fn routed() -> io::Result<Vec<IpAddr>> {
+    let addresses = unicast_routes()?.into_iter().filter_map(|route| {
+        let whole = route.header.destination_prefix_length;
+        route.attributes.iter().find_map(|attribute| match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(network)) => {
+                Some(inside(*network, whole))
+            }
+            RouteAttribute::Destination(RouteAddress::Inet6(network)) => inside_v6(*network, whole),
+            _ => None,
+        })
+    });
+    Ok(addresses.collect())
+}
+
+/// The address after a network's first one, which may be for broadcasts; a host's own.
+fn inside(network: Ipv4Addr, length: u8) -> IpAddr {
+    Ipv4Addr::from_bits(network.to_bits() | u32::from(length < 32)).into()
+}
+
+/// The same, where the network is not one link's own.
+fn inside_v6(network: Ipv6Addr, length: u8) -> Option<IpAddr> {
+    let forwarded = !network.is_unicast_link_local() && !network.is_multicast();
+    forwarded.then(|| Ipv6Addr::from_bits(network.to_bits() | u128::from(length < 128)).into())
+}
+
+/// Whether a packet to `destination` would leave this host by a route.
+fn leaves(destination: IpAddr) -> io::Result<bool> {
+    let mut request = RouteMessage::default();
+    let (family, bits) = match destination {
+        IpAddr::V4(_) => (AddressFamily::Inet, 32),
+        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+    };
+    request.header.address_family = family;
+    request.header.destination_prefix_length = bits;
+    request.attributes.push(RouteAttribute::Destination(destination.into()));
+    match ask(RouteNetlinkMessage::GetRoute(request))? {
+        Some(RouteNetlinkMessage::NewRoute(route)) => Ok(route.header.kind == RouteType::Unicast),
+        _ => Ok(false),
+    }
+}
+
+/// Whether what comes in on `interface` is forwarded. This tree is that of the process's own network
+/// namespace.
+fn forwards(interface: &str, family: IpAddr) -> bool {
+    let family = if family.is_ipv4() { "ipv4" } else { "ipv6" };
+    let switch = format!("/proc/sys/net/{family}/conf/{interface}/forwarding");
+    fs::read_to_string(switch).is_ok_and(|value| value.trim() != "0")
+}

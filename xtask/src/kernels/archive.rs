@@ -1,0 +1,120 @@
+//! Where kernel packages come from: this machine's package lists, or those of Debian 12, which
+//! carries every series that is wanted, in lists of their own that this machine's apt never sees.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+use super::{folder, run_silent};
+use crate::{command, packages};
+
+const RELEASE: &str = "bookworm";
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+pub(super) struct Archive {
+    /// What makes apt look elsewhere.
+    options: Vec<String>,
+}
+
+impl Archive {
+    /// What this machine installs from.
+    pub(super) fn machine() -> Self {
+        Self { options: Vec::new() }
+    }
+
+    /// Debian 12, from the servers that this machine has its own release from.
+    pub(super) fn of_every_series() -> Result<Self> {
+        let root = folder().join("apt");
+        for part in ["lists/partial", "cache/archives/partial"] {
+            let path = root.join(part);
+            fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        let targets = ["indextargets", "--format", "$(ORIGIN) $(REPO_URI)"];
+        let told = command::output(Command::new("apt-get").args(targets))?;
+        let sources = sources(&told);
+        if sources.is_empty() {
+            bail!(
+                "this machine installs from no Debian server, so none is known to have {RELEASE}"
+            );
+        }
+        let list = root.join("sources.list");
+        fs::write(&list, sources).with_context(|| format!("cannot write {}", list.display()))?;
+        let option = |name: &str, path: PathBuf| format!("{name}={}", path.display());
+        let options = vec![
+            option("Dir::Etc::sourcelist", list),
+            option("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
+            option("Dir::State::lists", root.join("lists")),
+            option("Dir::Cache", root.join("cache")),
+            // Its own user may not write here.
+            "APT::Sandbox::User=root".to_owned(),
+        ];
+        Ok(Self { options })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        if self.options.is_empty() { "this machine" } else { RELEASE }
+    }
+
+    /// Fetches the lists.
+    pub(super) fn update(&self) -> Result<()> {
+        if self.options.is_empty() {
+            return packages::update();
+        }
+        run_silent(self.get("update").arg("-qq"))
+            .with_context(|| format!("cannot fetch the package lists of {RELEASE}"))
+    }
+
+    /// `apt-get VERB`.
+    pub(super) fn get(&self, verb: &str) -> Command {
+        let mut command = Command::new("apt-get");
+        command.args(self.arguments()).arg(verb);
+        command
+    }
+
+    /// The packages whose names match.
+    pub(super) fn names(&self, pattern: &str) -> Result<Vec<String>> {
+        let mut search = Command::new("apt-cache");
+        search.args(self.arguments()).args(["search", "--names-only", pattern]);
+        let found = command::output(&mut search)?;
+        let names = found.lines().filter_map(|line| line.split_whitespace().next());
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.options.iter().flat_map(|option| ["-o", option])
+    }
+}
+
+/// The lines of a sources.list for the release, from the Debian servers that apt has told.
+fn sources(told: &str) -> String {
+    let mut servers: Vec<&str> =
+        told.lines().filter_map(|line| line.strip_prefix("Debian ")).collect();
+    servers.sort_unstable();
+    servers.dedup();
+    let line = |server: &&str| {
+        let suite = if server.contains("security") { "-security" } else { "" };
+        format!("deb [signed-by={KEYRING}] {server} {RELEASE}{suite} main\n")
+    };
+    servers.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_is_asked_for_at_each_debian_server_once() {
+        let told = "Debian http://deb.debian.org/debian/\nNode https://deb.nodesource.com/\n\
+                    Debian http://deb.debian.org/debian/\n\
+                    Debian http://mirror/debian-security/\n";
+        let key = format!("deb [signed-by={KEYRING}]");
+        assert_eq!(
+            sources(told),
+            format!(
+                "{key} http://deb.debian.org/debian/ bookworm main\n\
+                 {key} http://mirror/debian-security/ bookworm-security main\n"
+            )
+        );
+        assert_eq!(sources("Node https://deb.nodesource.com/\n"), "");
+    }
+}
