@@ -14,5 +14,6 @@ pub mod explain;
 pub mod firewall;
 pub mod prefixes;
 pub mod prove;
+mod state;
 pub mod terminator;
 pub mod tls;
