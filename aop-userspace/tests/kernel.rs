@@ -6,6 +6,8 @@
 mod differential;
 #[path = "kernel/host.rs"]
 mod host;
+#[path = "kernel/modes.rs"]
+mod modes;
 
 use std::{collections::BTreeMap, net::IpAddr, process::Command};
 
