@@ -13,6 +13,7 @@ mod drops;
 mod explain;
 mod load;
 mod log;
+mod mode;
 mod prefixes;
 mod prove;
 mod run;
@@ -54,6 +55,8 @@ enum Command {
     Explain(explain::Explain),
     /// Run every shape of the packet table through the firewall in force; changes nothing
     Prove(prove::Prove),
+    /// Show the modes in force, or switch between observe and enforce at once
+    Mode(mode::ModeCommand),
     /// Show, compare and refresh the prefix list
     Prefixes(prefixes::Prefixes),
     /// Detach the firewall from every interface and remove its pinned maps
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Drops(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),
+        Command::Mode(command) => command.run(),
         Command::Prefixes(command) => command.run(),
         Command::Unload(command) => command.run(),
     };

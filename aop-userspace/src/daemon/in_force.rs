@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Daemon, list_file::Watch, schedule};
+use super::{Daemon, list_file::Watch, schedule, word::Spoken};
 use crate::{
     config::Live,
     control::Prefixes,
@@ -22,6 +22,8 @@ const STALE: u32 = 3;
 
 pub(crate) struct InForce {
     pub(super) live: Live,
+    /// What `aop mode` said beside it.
+    pub(super) spoken: Spoken,
     pub(super) held: Held,
     pub(super) course: Course,
     /// Set when the daemon ends: a fetch that is still under way then applies nothing.
@@ -54,11 +56,11 @@ impl Daemon {
 }
 
 impl InForce {
-    pub(super) fn new(live: Live, found: Found) -> Self {
+    pub(super) fn new(live: Live, spoken: Spoken, found: Found) -> Self {
         let Found { held, trouble } = found;
         let trouble = trouble.map(|trouble| trouble.to_string());
         let course = Course { trouble, ..Course::default() };
-        let mut begun = Self { live, held, course, closed: false };
+        let mut begun = Self { live, spoken, held, course, closed: false };
         begun.plan_first();
         begun
     }
@@ -71,11 +73,12 @@ impl InForce {
     }
 
     /// Takes up a reloaded configuration, with the list that was found for it or the one that stays.
-    pub(super) fn reload(&mut self, live: Live, found: Found) {
+    pub(super) fn reload(&mut self, live: Live, spoken: Spoken, found: Found) {
         if self.list_for(&live).is_none() {
-            *self = Self::new(live, found);
+            *self = Self::new(live, spoken, found);
             return;
         }
+        self.spoken = spoken;
         let earlier = std::mem::replace(&mut self.live, live).refresh;
         if self.live.refresh != earlier {
             self.plan_first();
@@ -123,7 +126,8 @@ impl InForce {
 
     /// What an operator should know of the list now.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.course.trouble.iter().cloned().collect();
+        let troubles = self.course.trouble.iter().chain(&self.spoken.trouble);
+        let mut warnings: Vec<String> = troubles.cloned().collect();
         let source = &self.live.prefixes;
         if self.held.origin == Origin::Nowhere {
             warnings.push(format!(

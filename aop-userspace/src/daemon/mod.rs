@@ -17,7 +17,9 @@ mod refresh;
 mod reload;
 mod schedule;
 mod status;
+mod switch;
 mod watch;
+mod word;
 
 use std::{
     path::Path,
@@ -35,9 +37,11 @@ pub use prepare::{Prepared, prepare};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use word::Spoken;
+pub use word::switched_at;
 
 use crate::{
-    config::{Config, Fixed},
+    config::{Config, Fixed, Modes},
     control::{Answers, ControlSocket, InstanceLock},
     firewall::{self, Absent, Firewall, FirewallError, PacketLog, Setting, Watch},
     prefixes::{Admission, Held},
@@ -106,7 +110,9 @@ fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), 
     let Prepared { config, found, prefixes, sites, warnings } = prepared;
     let connections = affordable(config.fixed.connections);
     let bound = terminator::bind(&config.fixed.listeners)?;
-    let (firewall, admission) = guard(&config, &found.held, &prefixes, log)?;
+    let (mut spoken, lost) = Spoken::found(&config.fixed.paths.state).under(&config);
+    let modes = spoken.modes(config.live.mode);
+    let (firewall, admission) = guard(&config, &modes, &found.held, &prefixes, log)?;
     let (peers, watch, listeners) = match equip(firewall.as_ref(), bound) {
         Ok(equipped) => equipped,
         Err(error) => {
@@ -114,7 +120,8 @@ fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), 
             return Err(error);
         }
     };
-    let gate = Arc::new(AddressGate::new(admission, &config.live, peers));
+    spoken.settle(&config.fixed.paths.state, &lost);
+    let gate = Arc::new(AddressGate::new(admission, &config.live, modes, peers));
     let service = Service::start(
         listeners,
         reload::terminator_policy(sites, &config.live),
@@ -128,7 +135,7 @@ fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), 
         firewall: firewall.map(Mutex::new),
         gate,
         service,
-        in_force: Mutex::new(InForce::new(config.live, found)),
+        in_force: Mutex::new(InForce::new(config.live, spoken, found)),
         refreshing: Mutex::default(),
         started: Instant::now(),
     };
@@ -138,6 +145,7 @@ fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), 
 /// Raises the firewall, if one is wanted. Who is admitted stands either way.
 fn guard(
     config: &Config,
+    modes: &Modes,
     held: &Held,
     prefixes: &[IpNet],
     log: PacketLog,
@@ -157,7 +165,7 @@ fn guard(
     };
     let firewall = Firewall::start(setting, |before| {
         admission = reload::next_admission(before, held, prefixes, &config.live);
-        reload::policy(&admission, &config.live)
+        reload::policy(&admission, &config.live, modes)
     })?;
     Ok((Some(firewall), admission))
 }

@@ -147,7 +147,7 @@ impl Daemon {
             Proposal::Replaced { list, change } => {
                 let held = Held::now(list, origin);
                 let prefixes = held.list.with(&in_force.live.extra)?;
-                self.admit(&held, &prefixes, &in_force.live)?;
+                self.admit(&held, &prefixes, &in_force.live, &in_force.modes())?;
                 in_force.held = held;
                 (Outcome::Applied, change)
             }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{Daemon, DaemonError, Prepared, prepare};
 use crate::{
-    config::{Fixed, Live},
+    config::{Fixed, Live, Modes},
     firewall::{self, FirewallError},
     prefixes::{Admission, Held, Origin, monotonic_seconds},
     terminator,
@@ -31,22 +31,26 @@ impl Daemon {
         prepared.warn();
         let Prepared { config, found, prefixes: _, sites, warnings } = prepared;
         let mut in_force = self.in_force();
+        let (spoken, lost) = in_force.spoken.clone().under(&config);
+        let modes = spoken.modes(config.live.mode);
         let held = in_force.list_for(&config.live).unwrap_or(&found.held);
         // The only step that can fail comes first.
-        self.admit(held, &held.list.with(&config.live.extra)?, &config.live)?;
+        self.admit(held, &held.list.with(&config.live.extra)?, &config.live, &modes)?;
         self.service.reload(terminator_policy(sites, &config.live), config.live.shutdown);
         self.facts.replace(&config.live, warnings);
-        in_force.reload(config.live, found);
+        in_force.reload(config.live, spoken, found);
+        in_force.spoken.settle(&self.fixed.paths.state, &lost);
         Ok(())
     }
 
     /// From now on packets and pulls are judged by `prefixes`, which are those of `held` and the
-    /// operator's own. The caller holds the lock on what is in force.
+    /// operator's own, and drops are carried out by `modes`. The caller holds the lock on what is in force.
     pub(super) fn admit(
         &self,
         held: &Held,
         prefixes: &[IpNet],
         live: &Live,
+        modes: &Modes,
     ) -> Result<(), FirewallError> {
         let mut admission = Admission::default();
         match &self.firewall {
@@ -54,12 +58,12 @@ impl Daemon {
                 let mut firewall = firewall.lock().unwrap_or_else(PoisonError::into_inner);
                 firewall.change(&live.interfaces, |before| {
                     admission = next_admission(before, held, prefixes, live);
-                    policy(&admission, live)
+                    policy(&admission, live, modes)
                 })?;
             }
             None => admission = next_admission(&self.gate.admission(), held, prefixes, live),
         }
-        self.gate.replace(admission, live);
+        self.gate.replace(admission, live, modes.clone());
         Ok(())
     }
 }
@@ -80,9 +84,9 @@ pub(super) fn next_admission(
 }
 
 /// What packets are judged by.
-pub(super) fn policy(admission: &Admission, live: &Live) -> firewall::Policy {
+pub(super) fn policy(admission: &Admission, live: &Live, modes: &Modes) -> firewall::Policy {
     firewall::Policy {
-        modes: live.mode.into(),
+        modes: modes.clone(),
         ports: live.ports,
         admission: admission.clone(),
         udp: live.udp,

@@ -8,12 +8,12 @@ use std::{
 use aop_common::Mode;
 use arc_swap::ArcSwap;
 
-use super::Daemon;
+use super::{Daemon, InForce};
 use crate::{
-    config::Live,
+    config::{self, Live},
     control::{
-        DaemonReport, Handshakes, Identity, Refused, Status, from_firewall, mode_name, peer_list,
-        timestamp,
+        DaemonReport, Handshakes, Identity, Modes, Refused, Status, from_firewall, mode_name,
+        peer_list, timestamp,
     },
     terminator::LedgerSnapshot,
 };
@@ -25,7 +25,6 @@ struct Facts {
     sites: Vec<String>,
     shutdown: Duration,
     warnings: Vec<String>,
-    mode: Mode,
 }
 
 impl LiveFacts {
@@ -48,7 +47,6 @@ impl Facts {
             sites: live.sites.iter().map(|site| site.name.clone()).collect(),
             shutdown: live.shutdown,
             warnings,
-            mode: live.mode,
         }
     }
 }
@@ -59,12 +57,13 @@ impl Daemon {
         let facts = self.facts.0.load();
         let ledger = self.service.ledger().snapshot();
         let mut status = self.firewall_status(&facts.sites);
-        if self.firewall.is_some() {
-            // Also where the firewall is gone: the warning tells that, and no interface enforces.
-            status.mode = mode_name(facts.mode).to_owned();
-        }
         {
             let in_force = self.in_force();
+            if self.firewall.is_some() {
+                tell_modes(&mut status, &in_force);
+            } else {
+                status.explain_modes(Some("off"), None);
+            }
             in_force.tell(&mut status.prefixes);
             status.warnings.extend(in_force.warnings());
         }
@@ -73,7 +72,10 @@ impl Daemon {
             uptime_seconds: self.started.elapsed().as_secs(),
             open_connections: ledger.open,
         });
-        status.warnings.extend_from_slice(&facts.warnings);
+        // That one is about the configuration, and the general mode may be another.
+        let observes = status.mode == mode_name(Mode::Observe);
+        let warnings = facts.warnings.iter().filter(|it| observes || *it != config::OBSERVES);
+        status.warnings.extend(warnings.cloned());
         book(&mut status, ledger);
         status
     }
@@ -107,6 +109,15 @@ impl Daemon {
 
 const UNLOADED: &str =
     "the firewall was unloaded under the daemon: packets pass unjudged; restart aop to guard again";
+
+/// Also where the firewall is gone: a warning tells that, and no interface enforces.
+fn tell_modes(status: &mut Status, in_force: &InForce) {
+    let modes = in_force.modes();
+    status.mode = mode_name(modes.general).to_owned();
+    status.modes = Modes::of(&modes);
+    let set_at = in_force.spoken.word.as_ref().map(|word| word.set_at);
+    status.explain_modes(Some(mode_name(in_force.live.mode)), set_at);
+}
 
 fn book(status: &mut Status, ledger: LedgerSnapshot) {
     let refused = ledger.refused.into_iter().map(|refused| Refused {

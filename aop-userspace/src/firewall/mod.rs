@@ -164,6 +164,12 @@ impl Firewall {
         Ok(reading)
     }
 
+    /// The interfaces that are to be guarded now, by name.
+    #[must_use]
+    pub fn guarded(&self) -> Vec<String> {
+        self.wanted.names()
+    }
+
     /// The peers map, for whoever learns who authenticated.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::{
 
 use aop_common::{
     Tally,
-    layout::{Counter, Peer, PeerKey},
+    layout::{Counter, Peer, PeerKey, Ports},
 };
 
 use super::{
@@ -25,6 +25,8 @@ use crate::{config::Modes, prefixes::Admission};
 pub struct Reading {
     /// How drops are carried out.
     pub modes: Modes,
+    /// The guarded ports.
+    pub ports: Ports,
     /// Counts the policies that have been applied.
     pub generation: u32,
     /// Who is admitted, and who drains.
@@ -96,6 +98,7 @@ pub(super) fn read(root: &Path, names: Vec<String>) -> Result<Option<Reading>, F
     let interface = |name: String| interface(name, &pins, &here);
     Ok(Some(Reading {
         modes: maps.modes()?,
+        ports: maps.ports()?,
         generation: settings.generation,
         admission: maps.admission()?,
         interfaces: names.into_iter().map(interface).collect::<Result<_, _>>()?,
