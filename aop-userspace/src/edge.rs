@@ -9,7 +9,8 @@ use std::net::IpAddr;
 pub enum Entrance {
     /// It is admitted.
     Open,
-    /// It is not admitted, but the firewall observes: counted and let in.
+    /// It is not admitted, but the firewall observes, at least on some interface: counted and let
+    /// in.
     Watched,
     /// It is not admitted.
     Shut,
@@ -17,8 +18,9 @@ pub enum Entrance {
 
 /// Admission by address, asked again in userspace: the only check where the firewall is off.
 pub trait Gate: Send + Sync {
-    /// Whether `address` may open an origin pull. IPv4 addresses are never IPv6-mapped.
-    fn entrance(&self, address: IpAddr) -> Entrance;
+    /// Whether `address` may open an origin pull, on the listener's `port`. IPv4 addresses are never
+    /// IPv6-mapped.
+    fn entrance(&self, address: IpAddr, port: u16) -> Entrance;
 }
 
 /// Where authenticated peers are written down: the peers map of the packet path, or memory where

@@ -17,6 +17,7 @@ pub mod explain;
 pub mod firewall;
 pub mod prefixes;
 pub mod prove;
+mod state;
 mod terminate;
 pub mod terminator;
 pub mod tls;

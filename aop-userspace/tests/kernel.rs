@@ -10,6 +10,8 @@ mod differential;
 mod host;
 #[path = "kernel/lists.rs"]
 mod lists;
+#[path = "kernel/modes.rs"]
+mod modes;
 
 use std::{collections::BTreeMap, net::IpAddr, process::Command};
 

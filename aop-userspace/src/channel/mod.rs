@@ -12,4 +12,4 @@ mod terminator;
 pub(crate) use bytes::Bytes;
 pub(crate) use frame::{ChannelError, Message, receive, receive_until, receive_with_files, send};
 pub(crate) use list::{ListAnswer, ListRequest};
-pub(crate) use terminator::{Answer, Ask, Bundle, Members, Report, Request, Said};
+pub(crate) use terminator::{AddressRules, Answer, Ask, Bundle, Report, Request, Said};

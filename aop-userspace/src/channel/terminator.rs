@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use aop_common::layout::Prefix;
+use aop_common::{Mode, layout::Prefix};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::Bytes;
 use crate::{
+    config::Modes,
     control::{Handshakes, Identity, Peer},
     prefixes::Admission,
 };
@@ -26,11 +27,11 @@ pub(crate) enum Ask {
     Prepare(Bundle),
     /// Serve what was prepared. The listening sockets come along, and before them, where a firewall
     /// is to learn who authenticated, the maps of peers, of hints at them, and of networks.
-    Serve { members: Members, pinned: bool },
+    Serve { rules: AddressRules, pinned: bool },
     /// Replace what is served by what was prepared.
-    Commit(Members),
+    Commit(AddressRules),
     /// Judge addresses by these from now on.
-    Admit(Members),
+    Admit(AddressRules),
     /// Tell how things stand.
     Report,
     /// Stop listening at once, and let open connections end within so many milliseconds.
@@ -45,9 +46,16 @@ pub(crate) struct Bundle {
     files: Vec<(Bytes, Bytes)>,
 }
 
-/// Who is admitted, and who drains until when (seconds of the monotonic clock).
+/// What addresses are judged by.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Members(Vec<(IpNet, u32)>);
+pub(crate) struct AddressRules {
+    /// Who is admitted, and who drains until when (seconds of the monotonic clock).
+    members: Vec<(IpNet, u32)>,
+    /// Whether the general mode is to observe; the same for ports and interfaces that have their own.
+    observes: bool,
+    ports: Vec<(u16, bool)>,
+    interfaces: Vec<(String, bool)>,
+}
 
 /// An answer, and the number of its demand.
 #[derive(Debug, Serialize, Deserialize)]
@@ -117,17 +125,30 @@ impl Report {
     }
 }
 
-impl From<&Admission> for Members {
-    fn from(admission: &Admission) -> Self {
-        Self(admission.entries().iter().map(|(net, entry)| (*net, entry.drains_until)).collect())
+impl AddressRules {
+    pub(crate) fn of(admission: &Admission, modes: &Modes) -> Self {
+        let observes = |mode: &Mode| *mode == Mode::Observe;
+        let members = admission.entries().iter();
+        let interfaces = modes.interfaces.iter();
+        Self {
+            members: members.map(|(net, entry)| (*net, entry.drains_until)).collect(),
+            observes: observes(&modes.general),
+            ports: modes.ports.iter().map(|(port, mode)| (*port, observes(mode))).collect(),
+            interfaces: interfaces.map(|(name, mode)| (name.clone(), observes(mode))).collect(),
+        }
     }
-}
 
-impl From<Members> for Admission {
-    fn from(Members(entries): Members) -> Self {
-        let entries = entries.into_iter();
-        let entry = |(net, drains_until)| (net, Prefix { drains_until });
-        Self::from_entries(entries.map(entry).collect())
+    pub(crate) fn open(self) -> (Admission, Modes) {
+        let mode = |observes| if observes { Mode::Observe } else { Mode::Enforce };
+        let members = self.members.into_iter();
+        let member = |(net, drains_until)| (net, Prefix { drains_until });
+        let interfaces = self.interfaces.into_iter();
+        let modes = Modes {
+            general: mode(self.observes),
+            ports: self.ports.into_iter().map(|(port, own)| (port, mode(own))).collect(),
+            interfaces: interfaces.map(|(name, own)| (name, mode(own))).collect(),
+        };
+        (Admission::from_entries(members.map(member).collect()), modes)
     }
 }
 
@@ -136,13 +157,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_admission_of_a_hundred_thousand_prefixes_comes_over_as_it_was() {
+    fn modes_and_a_hundred_thousand_prefixes_come_over_as_they_were() {
         let net = |n: u32| IpNet::new(std::net::Ipv4Addr::from_bits(n << 8).into(), 24);
         let list: Vec<IpNet> = (0..100_000).map(|n| net(n).expect("a CIDR")).collect();
         let drains = |(at, net): (u32, IpNet)| (net, Prefix { drains_until: u32::MAX - at % 2 });
         let admission = Admission::from_entries((0..).zip(list).map(drains).collect());
-        let text = serde_json::to_vec(&Members::from(&admission)).expect("JSON");
-        let members: Members = serde_json::from_slice(&text).expect("members");
-        assert_eq!(Admission::from(members), admission);
+        let mut modes = Modes::from(Mode::Observe);
+        modes.ports.insert(443, Mode::Enforce);
+        modes.interfaces.insert("eth0".to_owned(), Mode::Observe);
+        let text = serde_json::to_vec(&AddressRules::of(&admission, &modes)).expect("JSON");
+        let rules: AddressRules = serde_json::from_slice(&text).expect("rules");
+        assert_eq!(rules.open(), (admission, modes));
     }
 }

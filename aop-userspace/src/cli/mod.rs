@@ -14,6 +14,7 @@ mod drops;
 mod explain;
 mod load;
 mod log;
+mod mode;
 mod prefixes;
 mod prove;
 mod run;
@@ -55,6 +56,8 @@ enum Command {
     Explain(explain::Explain),
     /// Run every shape of the packet table through the firewall in force; changes nothing
     Prove(prove::Prove),
+    /// Show the modes in force, or switch between observe and enforce at once
+    Mode(mode::ModeCommand),
     /// Show, compare and refresh the prefix list
     Prefixes(prefixes::Prefixes),
     /// A part of `run`, started by it: serve, without any privilege
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Drops(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),
+        Command::Mode(command) => command.run(),
         Command::Prefixes(command) => command.run(),
         Command::Terminate(command) => command.run(),
         Command::FetchList(command) => command.run(),

@@ -54,6 +54,7 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
     lines.push(String::new());
     lines.extend(terminator(status, paint));
     lines.extend(interfaces(status, paint));
+    lines.extend(modes(status));
     lines.extend(prefixes(&status.prefixes));
     lines.extend(section("packets", paint, verdicts(status)));
     lines.extend(section("handshakes", paint, handshakes(status)));
@@ -74,6 +75,8 @@ fn headline(status: &Status, paint: Paint) -> String {
         "observe" => paint.bad("observing"),
         _ => paint.bad("firewall off"),
     };
+    let one = status.modes.ports.is_empty() && status.modes.interfaces.is_empty();
+    let mode = if one { mode } else { format!("{mode} in general") };
     match &status.daemon {
         Some(daemon) => format!(
             "aop {}: {mode}, running for {} (process {}), {} connections open",
@@ -94,8 +97,11 @@ fn terminator(status: &Status, paint: Paint) -> Option<String> {
 
 fn interfaces(status: &Status, paint: Paint) -> Vec<String> {
     let state = |interface: &Interface| match (&interface.attach, interface.enforcing) {
-        (Some(mode), true) => format!("{} ({mode})", paint.good("enforcing")),
-        (Some(mode), false) => format!("attached, observing ({mode})"),
+        (Some(attach), true) => format!("{} ({attach})", paint.good("enforcing")),
+        (Some(attach), false) if enforces_in_part(status, &interface.name) => {
+            format!("attached, enforcing in part ({attach})")
+        }
+        (Some(attach), false) => format!("attached, observing ({attach})"),
         (None, _) => format!("{} ({})", paint.bad("NOT ATTACHED"), interface.state),
     };
     status
@@ -103,6 +109,26 @@ fn interfaces(status: &Status, paint: Paint) -> Vec<String> {
         .iter()
         .map(|interface| format!("interface {}: {}", interface.name, state(interface)))
         .collect()
+}
+
+/// Whether an interface that does not enforce for every port does so for one.
+fn enforces_in_part(status: &Status, interface: &str) -> bool {
+    let own = status.modes.interfaces.iter().find(|own| own.name == interface);
+    let usual = own.map_or(&status.mode, |own| &own.mode);
+    usual == "enforce" || status.modes.ports.iter().any(|own| own.mode == "enforce")
+}
+
+/// A line for each own mode, and one that says where the modes come from, if not from the
+/// configuration.
+fn modes(status: &Status) -> Vec<String> {
+    let mut lines: Vec<String> =
+        status.modes.lines().into_iter().map(|line| format!("mode of {line}")).collect();
+    if let Some(at) = status.modes.set_at {
+        let configured = status.modes.configured.as_deref();
+        let configured = configured.map_or(String::new(), |it| format!("; firewall.mode is {it}"));
+        lines.push(format!("modes set by `aop mode` {} ago{configured}", since(at)));
+    }
+    lines
 }
 
 /// The list in a line, and in a second one what is wrong with it.

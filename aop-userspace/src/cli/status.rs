@@ -7,8 +7,8 @@ use clap::Args;
 use super::{ConfigFile, json, print, screen};
 use crate::{
     config::{Config, Paths},
-    control::{self, AskError, Request, Status, from_firewall},
-    firewall,
+    control::{self, AskError, Request, Status, from_firewall, mode_name},
+    daemon, firewall,
 };
 
 #[derive(Args)]
@@ -22,12 +22,7 @@ pub(super) struct StatusCommand {
 
 impl StatusCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let paths = Config::paths(&self.file.config)?;
-        let status = match control::ask(&paths.runtime, Request::Status) {
-            Ok(status) => status,
-            Err(AskError::NotRunning(_)) => without_daemon(&self.file.config, &paths)?,
-            Err(error) => return Err(error.into()),
-        };
+        let status = now(&self.file.config)?;
         if self.json {
             print(&json(&status)?)?;
         } else {
@@ -37,16 +32,29 @@ impl StatusCommand {
     }
 }
 
+/// What the daemon says, or the pinned maps without one. `file` is the configuration.
+pub(super) fn now(file: &Path) -> anyhow::Result<Status> {
+    let paths = Config::paths(file)?;
+    match control::ask(&paths.runtime, Request::Status) {
+        Err(AskError::NotRunning(_)) => without_daemon(file, &paths),
+        answered => Ok(answered?),
+    }
+}
+
 /// What the pinned maps tell by themselves.
 fn without_daemon(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
-    // Only for names: a broken configuration leaves them out.
+    // Only for names and its mode: a broken configuration leaves them out.
     let config = Config::load(file).ok();
+    let mode = |it: &Config| it.fixed.firewall.as_ref().map_or("off", |_| mode_name(it.live.mode));
+    let configured = config.as_ref().map(mode);
     let (wanted, sites) = config.map_or((None, Vec::new()), |config| {
         let sites = config.live.sites.into_iter().map(|site| site.name);
         (Some(config.live.interfaces), sites.collect())
     });
     let reading = firewall::read(&paths.pins, wanted.as_ref())?;
     let mut status = from_firewall(reading.as_ref(), &sites);
+    let set_at = reading.as_ref().and_then(|_| daemon::switched_at(&paths.state));
+    status.explain_modes(configured, set_at);
     status.warnings.push(match reading {
         Some(_) => "no daemon runs: packets are still judged, and no origin pull is served".into(),
         None => "no daemon runs, and no firewall is loaded".into(),

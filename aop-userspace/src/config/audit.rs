@@ -16,6 +16,9 @@ impl fmt::Display for Warning {
     }
 }
 
+/// A warning that `aop mode` may make untrue.
+pub const OBSERVES: &str = "the firewall observes: what enforcing would drop is counted and passed";
+
 /// Looks for the mistakes that are no errors. Pure: reads no file.
 #[must_use]
 pub fn audit(config: &Config) -> Vec<Warning> {
@@ -30,7 +33,7 @@ pub fn audit(config: &Config) -> Vec<Warning> {
                 .into(),
         );
     } else if live.mode == Mode::Observe {
-        warn("the firewall observes: what enforcing would drop is counted and passed".into());
+        warn(OBSERVES.into());
     }
     if live.prefixes == PrefixSource::Inline(Vec::new()) && live.extra.is_empty() {
         warn("no prefix is admitted: nobody can reach a guarded port".into());

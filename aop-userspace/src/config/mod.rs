@@ -21,7 +21,7 @@ use std::{
 };
 
 use aop_common::{Mode, layout::Ports};
-pub use audit::{Warning, audit};
+pub use audit::{OBSERVES, Warning, audit};
 pub use error::ConfigError;
 pub use host::{Host, HostPattern};
 use ipnet::IpNet;

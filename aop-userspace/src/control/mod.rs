@@ -6,6 +6,7 @@ mod admitted;
 mod drop_line;
 mod explanation;
 mod lock;
+mod modes;
 mod proof;
 mod report;
 mod request;
@@ -15,11 +16,13 @@ pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefix
 pub use drop_line::DropLine;
 pub use explanation::{BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow};
 pub use lock::{InstanceLock, LockError};
+pub(crate) use modes::mode_name;
+pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
+pub(crate) use report::timestamp;
 pub use report::{
     DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
     Status, TerminatorReport, Verdict, from_firewall, peer_list,
 };
-pub(crate) use report::{mode_name, timestamp};
-pub use request::{Answer, Answers, Request, Then};
+pub use request::{Answer, Answers, Request, Switch, Then, Wish};
 pub use socket::{AskError, ControlError, ControlSocket, ask};

@@ -2,11 +2,18 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use aop_common::{Mode, layout::site_id};
+use aop_common::{
+    Mode,
+    layout::{Ports, site_id},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::firewall::{InterfaceReading, PeerReading, Reading, State};
+use super::modes::{Modes, mode_name};
+use crate::{
+    config,
+    firewall::{InterfaceReading, PeerReading, Reading, State},
+};
 
 /// Peers that one document shows; the latest ones.
 pub const MAX_PEERS_SHOWN: usize = 1000;
@@ -21,8 +28,10 @@ pub struct Status {
     /// The terminator process, or `null` where none runs.
     #[serde(default)]
     pub terminator: Option<TerminatorReport>,
-    /// `enforce`, `observe` or `off`.
+    /// The general mode: `enforce`, `observe` or `off`.
     pub mode: String,
+    /// Where it is another, and why it is what it is.
+    pub modes: Modes,
     /// The guarded interfaces.
     pub interfaces: Vec<Interface>,
     /// The admitted prefixes.
@@ -75,7 +84,8 @@ pub struct Interface {
     pub state: String,
     /// Whether the packet program runs on it.
     pub attached: bool,
-    /// Whether what is to be dropped is dropped.
+    /// Whether all that is to be dropped is dropped: it is attached, and enforces for every guarded
+    /// port.
     pub enforcing: bool,
 }
 
@@ -189,6 +199,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         daemon: None,
         terminator: None,
         mode: "off".to_owned(),
+        modes: Modes::default(),
         interfaces: Vec::new(),
         prefixes: Prefixes::default(),
         verdicts: Vec::new(),
@@ -199,10 +210,13 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         warnings: Vec::new(),
     };
     let Some(reading) = reading else { return status };
-    let enforce = reading.modes.general == Mode::Enforce;
     status.mode = mode_name(reading.modes.general).to_owned();
-    status.interfaces =
-        reading.interfaces.iter().map(|interface| guarded(interface, enforce)).collect();
+    status.modes = Modes::of(&reading.modes);
+    let enforced = |interface: &InterfaceReading| {
+        let enforced = enforces(&reading.modes, &interface.name, &reading.ports);
+        guarded(interface, enforced)
+    };
+    status.interfaces = reading.interfaces.iter().map(enforced).collect();
     status.warnings.extend(reading.interfaces.iter().filter_map(interface_warning));
     let (v4, v6) = reading.admission.admitted();
     let draining = reading.admission.draining();
@@ -222,6 +236,26 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
     status.peers_total = reading.peers.len();
     status.peers = peer_list(&reading.peers, sites);
     status
+}
+
+impl Status {
+    /// Adds what the maps do not know of the modes: what firewall.mode is, if the configuration can
+    /// be read, and when `aop mode` was heard. Warns where they differ.
+    pub fn explain_modes(&mut self, configured: Option<&str>, set_at: Option<Timestamp>) {
+        self.modes.configured = configured.map(str::to_owned);
+        self.modes.set_at = set_at;
+        self.warnings.extend(self.modes.warnings(&self.mode));
+    }
+}
+
+/// Whether `interface` enforces for every one of `ports`; where there is none, whether it would.
+fn enforces(modes: &config::Modes, interface: &str, ports: &Ports) -> bool {
+    let enforces = |port| modes.mode(interface, port) == Mode::Enforce;
+    let mut guarded = (1..=u16::MAX).filter(|port| ports.contains(*port)).peekable();
+    match guarded.peek() {
+        Some(_) => guarded.all(enforces),
+        None => enforces(0),
+    }
 }
 
 fn guarded(interface: &InterfaceReading, enforce: bool) -> Interface {
@@ -282,12 +316,4 @@ pub(crate) fn timestamp(unix_seconds: u64) -> Timestamp {
         .ok()
         .and_then(|seconds| Timestamp::from_second(seconds).ok())
         .unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// How a mode is called in a status.
-pub(crate) fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Enforce => "enforce",
-        Mode::Observe => "observe",
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// One line of JSON on the control socket: `{"verb": "status"}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// The status document, [`Status`](super::Status).
@@ -17,6 +17,35 @@ pub enum Request {
         /// What to do with it.
         then: Then,
     },
+    /// Switch modes; [`ModesInForce`](super::ModesInForce).
+    Mode(Switch),
+}
+
+/// Which modes become what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    /// What they become.
+    pub to: Wish,
+    /// Guarded ports whose own mode is meant.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+    /// Guarded interfaces whose own mode is meant. Neither these nor ports: the general mode; by
+    /// default, everything that was ever said.
+    #[serde(default)]
+    pub interfaces: Vec<String>,
+}
+
+/// What a mode becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// Drops are counted, and pass.
+    Observe,
+    /// Drops are carried out.
+    Enforce,
+    /// Whatever it is without the operator's word.
+    Default,
 }
 
 /// What becomes of a list that was fetched on demand.
@@ -33,9 +62,9 @@ pub enum Then {
 
 impl Request {
     /// How long the answer may take.
-    pub(super) fn patience(self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         match self {
-            Self::Status | Self::Prefixes => Duration::from_secs(5),
+            Self::Status | Self::Prefixes | Self::Mode(_) => Duration::from_secs(5),
             // A fetch takes ten seconds at most, and the list is then applied and kept.
             Self::RefreshPrefixes { .. } => Duration::from_secs(20),
         }
@@ -98,9 +127,12 @@ mod tests {
     #[test]
     fn requests_are_what_they_look_like_on_the_wire() {
         let refresh = Request::RefreshPrefixes { then: Then::ApplyShrunk };
+        let (ports, interfaces) = (vec![443], vec!["eth0".to_owned()]);
+        let switch = Request::Mode(Switch { to: Wish::Default, ports, interfaces });
         for (request, line) in [
             (Request::Status, r#"{"verb":"status"}"#),
             (refresh, r#"{"verb":"refresh_prefixes","then":"apply_shrunk"}"#),
+            (switch, r#"{"verb":"mode","to":"default","ports":[443],"interfaces":["eth0"]}"#),
         ] {
             assert_eq!(serde_json::to_string(&request).expect("JSON"), line);
             assert_eq!(parse(line.as_bytes()), Ok(request));
@@ -109,7 +141,17 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_refused_and_told() {
-        for line in ["status", "", "{}", r#"{"verb":"stat"}"#, r#"{"verb":"refresh_prefixes"}"#] {
+        for line in [
+            "status",
+            "",
+            "{}",
+            r#"{"verb":"stat"}"#,
+            r#"{"verb":"refresh_prefixes"}"#,
+            r#"{"verb":"mode"}"#,
+            r#"{"verb":"mode","to":"off"}"#,
+            r#"{"verb":"mode","to":"enforce","ports":[65536]}"#,
+            r#"{"verb":"mode","to":"enforce","port":443}"#,
+        ] {
             let told = parse(line.as_bytes()).expect_err(line);
             assert!(told.contains("not a request"), "{told}");
         }

@@ -12,6 +12,10 @@ impl Answers for Daemon {
             Request::Status => Answer::of(&self.status()),
             Request::Prefixes => Answer::of(&self.admitted()),
             Request::RefreshPrefixes { then } => Answer::of(&self.refresh(then)),
+            Request::Mode(said) => match self.switch(&said) {
+                Ok(in_force) => Answer::of(&in_force),
+                Err(error) => Answer::refused(error.to_string()),
+            },
         }
     }
 }

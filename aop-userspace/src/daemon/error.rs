@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use aop_common::layout::Ports;
+
 use super::link::LinkError;
 use crate::{
     config::ConfigError,
@@ -71,4 +73,44 @@ pub(super) enum RefreshError {
     /// A reload or the end came in between.
     #[error("prefixes.source was changed or aop is stopping: what was read is not applied")]
     Overtaken,
+}
+
+/// Why the modes in force stay.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SwitchError {
+    /// There is nothing to switch.
+    #[error(
+        "the firewall is off, so there is no mode to switch; set firewall.mode = \"observe\" and \
+         restart aop"
+    )]
+    Off,
+    /// A port that is not guarded.
+    #[error(
+        "port {port} is not guarded; guarded are {guarded}. Add it to firewall.ports and reload"
+    )]
+    Port {
+        /// The port.
+        port: u16,
+        /// Those that are.
+        guarded: String,
+    },
+    /// The end has begun.
+    #[error("aop is stopping: nothing is switched any more")]
+    Stopping,
+    /// The packet path.
+    #[error("firewall: {0}; the modes in force stay")]
+    Firewall(#[from] FirewallError),
+    /// The list that is applied again with the modes.
+    #[error("{0}; the modes in force stay")]
+    Prefixes(#[from] PrefixError),
+}
+
+impl SwitchError {
+    pub(super) fn port(port: u16, guarded: &Ports) -> Self {
+        const SHOWN: usize = 20;
+        let mut all = (1..=u16::MAX).filter(|port| guarded.contains(*port));
+        let mut shown: Vec<String> = all.by_ref().take(SHOWN).map(|it| it.to_string()).collect();
+        shown.extend(all.next().map(|_| "more".to_owned()));
+        Self::Port { port, guarded: shown.join(", ") }
+    }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Daemon, list_file::Watch, schedule};
+use super::{Daemon, list_file::Watch, schedule, word::Spoken};
 use crate::{
     config::Live,
     control::Prefixes,
@@ -23,6 +23,8 @@ const STALE: u32 = 3;
 
 pub(crate) struct InForce {
     pub(super) live: Live,
+    /// What `aop mode` said beside it.
+    pub(super) spoken: Spoken,
     pub(super) held: Held,
     /// Who is admitted by that list and the configuration, and who drains.
     pub(super) admission: Admission,
@@ -64,11 +66,11 @@ impl Daemon {
 }
 
 impl InForce {
-    pub(super) fn new(live: Live, found: Found, admission: Admission) -> Self {
+    pub(super) fn new(live: Live, spoken: Spoken, found: Found, admission: Admission) -> Self {
         let Found { held, trouble } = found;
         let trouble = trouble.map(|trouble| trouble.to_string());
         let course = Course { trouble, ..Course::default() };
-        let mut begun = Self { live, held, admission, course, closed: false };
+        let mut begun = Self { live, spoken, held, admission, course, closed: false };
         begun.plan_first();
         begun
     }
@@ -80,14 +82,20 @@ impl InForce {
         stays.then_some(&self.held)
     }
 
-    /// Takes up a reloaded configuration, with the list that was found for it or the one that stays,
-    /// and who is admitted by them.
-    pub(super) fn reload(&mut self, live: Live, found: Found, admission: Admission) {
+    /// Takes up a reloaded configuration, with the operator's word under it, the list that was found
+    /// for it or the one that stays, and who is admitted by them.
+    pub(super) fn reload(
+        &mut self,
+        live: Live,
+        spoken: Spoken,
+        found: Found,
+        admission: Admission,
+    ) {
         if self.list_for(&live).is_none() {
-            *self = Self::new(live, found, admission);
+            *self = Self::new(live, spoken, found, admission);
             return;
         }
-        self.admission = admission;
+        (self.spoken, self.admission) = (spoken, admission);
         let earlier = std::mem::replace(&mut self.live, live).refresh;
         if self.live.refresh != earlier {
             self.plan_first();
@@ -135,7 +143,8 @@ impl InForce {
 
     /// What an operator should know of the list now.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.course.trouble.iter().cloned().collect();
+        let troubles = self.course.trouble.iter().chain(&self.spoken.trouble);
+        let mut warnings: Vec<String> = troubles.cloned().collect();
         let source = &self.live.prefixes;
         if self.held.origin == Origin::Nowhere {
             warnings.push(format!(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DaemonError, reload};
+use super::{DaemonError, reload, word::Spoken};
 use crate::{
     config::Config,
     control::InstanceLock,
@@ -20,17 +20,20 @@ pub enum Loaded {
 }
 
 /// Applies the firewall's part of the configuration in `file` and leaves it attached. Interfaces
-/// that do not exist yet are skipped with a warning. Certificates are not read: the guard must not
+/// that do not exist yet are skipped with a warning. What `aop mode` said counts here too. Certificates are not read: the guard must not
 /// wait for them.
 ///
 /// # Errors
 /// The configuration or prefix list is bad, the firewall cannot be started, a daemon runs.
 pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
-    let Config { fixed, live, .. } = Config::load(file)?;
+    let config = Config::load(file)?;
+    let Config { fixed, live, .. } = &config;
     let Some(firewall) = &fixed.firewall else { return Ok(Loaded::Nothing) };
     let found = prefixes::at_start(&live.prefixes, &fixed.paths.state)?;
     let prefixes = found.held.list.with(&live.extra)?;
     let _lock = InstanceLock::take(&fixed.paths.runtime)?;
+    let (mut spoken, lost) = Spoken::found(&fixed.paths.state).under(&config);
+    let modes = spoken.modes(live.mode);
     let setting = Setting {
         interfaces: &live.interfaces,
         attach: firewall.attach,
@@ -39,8 +42,9 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
         absent: Absent::Skipped,
     };
     Firewall::start(setting, |before| {
-        let admission = reload::next_admission(before, &found.held, &prefixes, &live);
-        reload::policy(&admission, &live)
+        let admission = reload::next_admission(before, &found.held, &prefixes, live);
+        reload::policy(&admission, live, &modes)
     })?;
+    spoken.settle(&fixed.paths.state, &lost);
     Ok(Loaded::Firewall)
 }

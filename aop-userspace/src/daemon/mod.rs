@@ -17,7 +17,9 @@ mod refresh;
 mod reload;
 mod schedule;
 mod status;
+mod switch;
 mod watch;
+mod word;
 
 use std::{
     ffi::OsString,
@@ -38,10 +40,12 @@ pub use load::{Loaded, load};
 pub use prepare::{Prepared, prepare};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use word::Spoken;
+pub use word::switched_at;
 
 use crate::{
-    channel::Ask,
-    config::{Config, Fixed},
+    channel::{AddressRules, Ask},
+    config::{Config, Fixed, Modes},
     confined::Launcher,
     control::{Answers, ControlSocket, InstanceLock},
     firewall::{self, Absent, Firewall, FirewallError, PacketLog, Setting, Watch},
@@ -132,21 +136,25 @@ fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), Daem
     if let Some(link) = &link {
         link.prepare(bundle)?;
     }
-    let (firewall, admission) = guard(&config, &found.held, &prefixes, logs.packets)?;
-    let watch = match equip(firewall.as_ref(), link.as_ref(), bound, &admission) {
+    let (mut spoken, lost) = Spoken::found(&config.fixed.paths.state).under(&config);
+    let modes = spoken.modes(config.live.mode);
+    let (firewall, admission) = guard(&config, &modes, &found.held, &prefixes, logs.packets)?;
+    let rules = AddressRules::of(&admission, &modes);
+    let watch = match equip(firewall.as_ref(), link.as_ref(), bound, rules) {
         Ok(watch) => watch,
         Err(error) => {
             firewall.into_iter().for_each(Firewall::give_up);
             return Err(error);
         }
     };
+    spoken.settle(&config.fixed.paths.state, &lost);
     let daemon = Daemon {
         facts: status::LiveFacts::new(&config.live, warnings),
         fixed: config.fixed,
         firewall: firewall.map(Mutex::new),
         link,
         launcher,
-        in_force: Mutex::new(InForce::new(config.live, found, admission)),
+        in_force: Mutex::new(InForce::new(config.live, spoken, found, admission)),
         applying: Mutex::default(),
         refreshing: Mutex::default(),
         started: Instant::now(),
@@ -175,6 +183,7 @@ fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
 /// Raises the firewall, if one is wanted. Who is admitted stands either way.
 fn guard(
     config: &Config,
+    modes: &Modes,
     held: &Held,
     prefixes: &[IpNet],
     log: PacketLog,
@@ -194,7 +203,7 @@ fn guard(
     };
     let firewall = Firewall::start(setting, |before| {
         admission = reload::next_admission(before, held, prefixes, &config.live);
-        reload::policy(&admission, &config.live)
+        reload::policy(&admission, &config.live, modes)
     })?;
     Ok((Some(firewall), admission))
 }
@@ -205,7 +214,7 @@ fn equip(
     firewall: Option<&Firewall>,
     link: Option<&Link>,
     bound: Vec<Bound>,
-    admission: &Admission,
+    rules: AddressRules,
 ) -> Result<Option<Watch>, DaemonError> {
     let watch = firewall.map(Firewall::watch).transpose()?;
     if let Some(link) = link {
@@ -214,7 +223,7 @@ fn equip(
             files.extend(firewall.peer_files()?.into_files());
         }
         files.extend(terminator::listen(bound)?.into_iter().map(OwnedFd::from));
-        let ask = Ask::Serve { members: admission.into(), pinned: firewall.is_some() };
+        let ask = Ask::Serve { rules, pinned: firewall.is_some() };
         link.serve(ask, files)?;
     }
     Ok(watch)

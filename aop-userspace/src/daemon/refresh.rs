@@ -20,7 +20,7 @@ use super::{
     reload::hear,
 };
 use crate::{
-    channel::{Ask, Members},
+    channel::{AddressRules, Ask},
     config::PrefixSource,
     control::{Outcome, Refreshed, Then},
     prefixes::{self, Change, Held, Origin, Proposal, Shrink, validate},
@@ -133,12 +133,12 @@ impl Daemon {
         proposal: Proposal,
     ) -> Result<(Outcome, Change, Option<Receipt>), RefreshError> {
         let _turn = self.applying();
-        let (live, before) = {
+        let (live, modes, before) = {
             let in_force = self.in_force();
             if in_force.live.prefixes != *source || in_force.closed {
                 return Err(RefreshError::Overtaken);
             }
-            (in_force.live.clone(), in_force.admission.clone())
+            (in_force.live.clone(), in_force.modes(), in_force.admission.clone())
         };
         let origin = match source {
             PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => Origin::Fetched,
@@ -155,8 +155,9 @@ impl Daemon {
             }
             Proposal::Replaced { list, change } => {
                 let held = Held::now(list, origin);
-                let admission = self.admit(&before, &held, &held.list.with(&live.extra)?, &live)?;
-                let told = self.tell(Ask::Admit(Members::from(&admission)));
+                let prefixes = held.list.with(&live.extra)?;
+                let admission = self.admit(&before, &held, &prefixes, &live, &modes)?;
+                let told = self.tell(Ask::Admit(AddressRules::of(&admission, &modes)));
                 let mut in_force = self.in_force();
                 (in_force.held, in_force.admission) = (held, admission);
                 (Outcome::Applied, change, told)

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use super::{Daemon, DaemonError, Prepared, link::Receipt, prepare};
 use crate::{
-    channel::{Ask, Members},
-    config::{Fixed, Live},
+    channel::{AddressRules, Ask},
+    config::{Fixed, Live, Modes},
     firewall::{self, FirewallError},
     prefixes::{Admission, Held, Origin, monotonic_seconds},
 };
@@ -38,16 +38,20 @@ impl Daemon {
         }
         let committed = {
             let _turn = self.applying();
-            let (stays, before) = {
+            let (stays, before, spoken) = {
                 let in_force = self.in_force();
-                (in_force.list_for(&config.live).cloned(), in_force.admission.clone())
+                let stays = in_force.list_for(&config.live).cloned();
+                (stays, in_force.admission.clone(), in_force.spoken.clone())
             };
+            let (mut spoken, lost) = spoken.under(&config);
+            let modes = spoken.modes(config.live.mode);
             let held = stays.as_ref().unwrap_or(&found.held);
             let prefixes = held.list.with(&config.live.extra)?;
-            let admission = self.admit(&before, held, &prefixes, &config.live)?;
-            let committed = self.tell(Ask::Commit(Members::from(&admission)));
+            let admission = self.admit(&before, held, &prefixes, &config.live, &modes)?;
+            let committed = self.tell(Ask::Commit(AddressRules::of(&admission, &modes)));
             self.facts.replace(&config.live, warnings);
-            self.in_force().reload(config.live, found, admission);
+            spoken.settle(&self.fixed.paths.state, &lost);
+            self.in_force().reload(config.live, spoken, found, admission);
             committed
         };
         hear(committed);
@@ -55,14 +59,15 @@ impl Daemon {
     }
 
     /// From now on packets are judged by `prefixes`, which are those of `held` and the operator's
-    /// own, and by what drains of those `before`. The caller has the turn to apply, and tells the
-    /// terminator.
+    /// own, and by what drains of those `before`; drops are carried out by `modes`. The caller has
+    /// the turn to apply, and tells the terminator.
     pub(super) fn admit(
         &self,
         before: &Admission,
         held: &Held,
         prefixes: &[IpNet],
         live: &Live,
+        modes: &Modes,
     ) -> Result<Admission, FirewallError> {
         let Some(firewall) = &self.firewall else {
             return Ok(next_admission(before, held, prefixes, live));
@@ -75,7 +80,7 @@ impl Daemon {
         let admission = next_admission(&before, held, prefixes, live);
         // A long list takes a while: status and the interfaces do not wait for it.
         idle.fill(&admission)?;
-        lock().change(&live.interfaces, &policy(&admission, live))?;
+        lock().change(&live.interfaces, &policy(&admission, live, modes))?;
         Ok(admission)
     }
 
@@ -111,9 +116,9 @@ pub(super) fn next_admission(
 }
 
 /// What packets are judged by.
-pub(super) fn policy(admission: &Admission, live: &Live) -> firewall::Policy {
+pub(super) fn policy(admission: &Admission, live: &Live, modes: &Modes) -> firewall::Policy {
     firewall::Policy {
-        modes: live.mode.into(),
+        modes: modes.clone(),
         ports: live.ports,
         admission: admission.clone(),
         udp: live.udp,

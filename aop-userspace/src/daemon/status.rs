@@ -8,11 +8,11 @@ use std::{
 use aop_common::Mode;
 use arc_swap::ArcSwap;
 
-use super::Daemon;
+use super::{Daemon, InForce};
 use crate::{
     channel::Report,
-    config::Live,
-    control::{DaemonReport, Status, TerminatorReport, from_firewall, mode_name},
+    config::{self, Live},
+    control::{DaemonReport, Modes, Status, TerminatorReport, from_firewall, mode_name},
 };
 
 /// What status and drain need of the live configuration.
@@ -22,7 +22,6 @@ struct Facts {
     sites: Vec<String>,
     shutdown: Duration,
     warnings: Vec<String>,
-    mode: Mode,
 }
 
 impl LiveFacts {
@@ -45,7 +44,6 @@ impl Facts {
             sites: live.sites.iter().map(|site| site.name.clone()).collect(),
             shutdown: live.shutdown,
             warnings,
-            mode: live.mode,
         }
     }
 }
@@ -59,12 +57,13 @@ impl Daemon {
             None => Ok(Report::default()),
         };
         let mut status = self.firewall_status(&facts.sites);
-        if self.firewall.is_some() {
-            // Also where the firewall is gone: the warning tells that, and no interface enforces.
-            status.mode = mode_name(facts.mode).to_owned();
-        }
         {
             let in_force = self.in_force();
+            if self.firewall.is_some() {
+                tell_modes(&mut status, &in_force);
+            } else {
+                status.explain_modes(Some("off"), None);
+            }
             in_force.tell(&mut status.prefixes);
             status.warnings.extend(in_force.warnings());
         }
@@ -78,7 +77,10 @@ impl Daemon {
             user: link.user().to_owned(),
             answers: report.is_ok(),
         });
-        status.warnings.extend_from_slice(&facts.warnings);
+        // That one is about the configuration, and the general mode may be another.
+        let observes = status.mode == mode_name(Mode::Observe);
+        let warnings = facts.warnings.iter().filter(|it| observes || *it != config::OBSERVES);
+        status.warnings.extend(warnings.cloned());
         match report {
             Ok(report) => self.book(&mut status, report),
             Err(error) => status
@@ -121,3 +123,12 @@ impl Daemon {
 
 const UNLOADED: &str =
     "the firewall was unloaded under the daemon: packets pass unjudged; restart aop to guard again";
+
+/// Also where the firewall is gone: a warning tells that, and no interface enforces.
+fn tell_modes(status: &mut Status, in_force: &InForce) {
+    let modes = in_force.modes();
+    status.mode = mode_name(modes.general).to_owned();
+    status.modes = Modes::of(&modes);
+    let set_at = in_force.spoken.word.as_ref().map(|word| word.set_at);
+    status.explain_modes(Some(mode_name(in_force.live.mode)), set_at);
+}

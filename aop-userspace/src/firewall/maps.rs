@@ -197,8 +197,9 @@ impl Maps {
 
     fn try_write_modes(&mut self, modes: Modes) -> Result<(), MapError> {
         let written = modes::to_layout(&modes, &self.try_slot_names()?);
+        self.modes.set(0, written, 0)?;
         self.wanted_modes = Some(modes);
-        self.modes.set(0, written, 0)
+        Ok(())
     }
 
     /// How drops are carried out.

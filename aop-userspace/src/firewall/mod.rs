@@ -189,6 +189,12 @@ impl Firewall {
         self.maps.idle_set()
     }
 
+    /// The interfaces that are to be guarded now, by name.
+    #[must_use]
+    pub fn guarded(&self) -> Vec<String> {
+        self.wanted.names()
+    }
+
     /// The peers map, for whoever learns who authenticated.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::{
 
 use aop_common::{
     Tally,
-    layout::{Counter, Peer, PeerKey},
+    layout::{Counter, Peer, PeerKey, Ports},
 };
 
 use super::{
@@ -25,6 +25,8 @@ use crate::{config::Modes, prefixes::Admission};
 pub struct Reading {
     /// How drops are carried out.
     pub modes: Modes,
+    /// The guarded ports.
+    pub ports: Ports,
     /// Counts the policies that have been applied.
     pub generation: u32,
     /// Who is admitted, and who drains.
@@ -101,6 +103,7 @@ pub(super) fn read(
     let interface = |name: String| interface(name, &pins, &here);
     Ok(Some(Reading {
         modes: maps.modes()?,
+        ports: maps.ports()?,
         generation: settings.generation,
         admission: known.map_or_else(|| maps.admission(), Ok)?,
         interfaces: names.into_iter().map(interface).collect::<Result<_, _>>()?,

@@ -83,6 +83,15 @@ impl Trial {
             .map_err(|error| FirewallError::kernel("describe the packet program", &error))
     }
 
+    /// Gives `interface` the next free slot, with its own mode, as guarding it would. The slot that
+    /// this trial counts in was set when it was loaded.
+    ///
+    /// # Errors
+    /// No slot is free, or the kernel refuses a write.
+    pub fn take_slot(&mut self, interface: &str) -> Result<u32, FirewallError> {
+        self.maps.slot(interface)
+    }
+
     /// Replaces the policy.
     ///
     /// # Errors

@@ -1,12 +1,9 @@
 //! The last good fetched list on disk, so that a restart needs no network.
 //!
-//! Written beside its name and renamed: a crash leaves the old file or the new one. What cannot be
-//! read is as good as not there, and is said.
+//! What cannot be read is as good as not there, and is said.
 
 use std::{
-    fs::{self, DirBuilder, File},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Held, List, Origin, parse};
-use crate::config::ListUrl;
+use crate::{config::ListUrl, state as disk};
 
 const NAME: &str = "prefixes.json";
 
@@ -63,9 +60,9 @@ struct Stored {
 /// The list that `url` told an earlier run, if the file in `state` has one from there.
 pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<Held>, StoredError> {
     let path = state.join(NAME);
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+    let text = match disk::read(state, NAME) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
         Err(error) => return Err(StoredError::Unreadable { path, error }),
     };
     let broken = |message| StoredError::Broken { path: path.clone(), message };
@@ -99,25 +96,18 @@ pub fn save(state: &Path, url: &ListUrl, held: &Held) -> Result<(), StoredError>
         etag: held.list.etag.clone(),
         prefixes: held.list.prefixes().iter().map(ToString::to_string).collect(),
     };
-    write(state, &path, &stored).map_err(|error| StoredError::Unwritable { path, error })
-}
-
-fn write(state: &Path, path: &Path, stored: &Stored) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o755).create(state)?;
-    let mut text = serde_json::to_vec_pretty(stored)?;
-    text.push(b'\n');
-    // The instance lock is held: nobody else writes here.
-    let temporary = state.join(".prefixes.json.new");
-    let mut file =
-        File::options().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(state)?.sync_all()
+    let written =
+        serde_json::to_vec_pretty(&stored).map_err(io::Error::from).and_then(|mut text| {
+            text.push(b'\n');
+            disk::write(state, NAME, &text)
+        });
+    written.map_err(|error| StoredError::Unwritable { path, error })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::prefixes::snapshot;
 

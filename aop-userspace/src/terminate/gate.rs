@@ -3,12 +3,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use aop_common::{Mode, Standing};
+use aop_common::Standing;
 use arc_swap::ArcSwap;
 
 use super::peers::Peers;
 use crate::{
-    config::Live,
+    config::{Live, Modes},
     edge::{Entrance, Gate, PeerBook},
     prefixes::{Admission, monotonic_seconds},
 };
@@ -21,20 +21,20 @@ pub(crate) struct AddressGate {
 
 struct Rules {
     admission: Admission,
-    mode: Mode,
+    modes: Modes,
     /// Whether the packet path lets strangers try to authenticate, within a budget.
     probation: bool,
 }
 
 impl AddressGate {
-    pub(super) fn new(admission: Admission, live: &Live, peers: Peers) -> Self {
+    pub(super) fn new(admission: Admission, live: &Live, modes: Modes, peers: Peers) -> Self {
         peers.trust_for(live.trust);
-        Self { rules: ArcSwap::from_pointee(Rules::new(admission, live, &peers)), peers }
+        Self { rules: ArcSwap::from_pointee(Rules::new(admission, live, modes, &peers)), peers }
     }
 
-    pub(super) fn replace(&self, admission: Admission, live: &Live) {
+    pub(super) fn replace(&self, admission: Admission, live: &Live, modes: Modes) {
         self.peers.trust_for(live.trust);
-        self.rules.store(Arc::new(Rules::new(admission, live, &self.peers)));
+        self.rules.store(Arc::new(Rules::new(admission, live, modes, &self.peers)));
     }
 
     pub(super) fn peers(&self) -> &Peers {
@@ -43,23 +43,25 @@ impl AddressGate {
 }
 
 impl Rules {
-    fn new(admission: Admission, live: &Live, peers: &Peers) -> Self {
+    fn new(admission: Admission, live: &Live, modes: Modes, peers: &Peers) -> Self {
         // Without a firewall nothing bounds the strangers, so none may try.
         let probation = live.probation > 0 && matches!(peers, Peers::Pinned(_));
-        Self { admission, mode: live.mode, probation }
+        Self { admission, modes, probation }
     }
 }
 
 impl Gate for AddressGate {
-    fn entrance(&self, address: IpAddr) -> Entrance {
+    fn entrance(&self, address: IpAddr, port: u16) -> Entrance {
         let rules = self.rules.load();
-        match (rules.admission.standing(address, monotonic_seconds()), rules.mode) {
-            (Standing::Admitted, _) => Entrance::Open,
-            (Standing::Draining, _) if self.peers.knows(address) => Entrance::Open,
+        match rules.admission.standing(address, monotonic_seconds()) {
+            Standing::Admitted => Entrance::Open,
+            Standing::Draining if self.peers.knows(address) => Entrance::Open,
             // Who gets here passed the packet path's budget.
-            (Standing::Draining | Standing::Unknown, _) if rules.probation => Entrance::Open,
-            (Standing::Draining | Standing::Unknown, Mode::Observe) => Entrance::Watched,
-            (Standing::Draining | Standing::Unknown, Mode::Enforce) => Entrance::Shut,
+            Standing::Draining | Standing::Unknown if rules.probation => Entrance::Open,
+            Standing::Draining | Standing::Unknown if rules.modes.enforce_everywhere(port) => {
+                Entrance::Shut
+            }
+            Standing::Draining | Standing::Unknown => Entrance::Watched,
         }
     }
 }
@@ -74,12 +76,14 @@ impl PeerBook for AddressGate {
 mod tests {
     use std::{path::Path, time::Duration};
 
+    use aop_common::Mode;
+
     use super::*;
     use crate::config::Config;
 
-    fn live(mode: &str) -> Live {
-        let text = format!("[firewall]\nmode = {mode:?}\nports = [443]\n");
-        Config::parse(Path::new("aop.toml"), &text).expect("a configuration").live
+    fn live() -> Live {
+        let text = "[firewall]\nports = [443]\n";
+        Config::parse(Path::new("aop.toml"), text).expect("a configuration").live
     }
 
     fn admitted() -> Admission {
@@ -87,8 +91,8 @@ mod tests {
         Admission::default().followed_by(&list, Duration::ZERO, 0)
     }
 
-    fn gate(mode: &str) -> AddressGate {
-        AddressGate::new(admitted(), &live(mode), Peers::default())
+    fn gate(modes: Modes) -> AddressGate {
+        AddressGate::new(admitted(), &live(), modes, Peers::default())
     }
 
     fn address(text: &str) -> IpAddr {
@@ -98,19 +102,35 @@ mod tests {
     #[test]
     fn a_stranger_is_shut_out_and_only_watched_in_observe_mode() {
         let stranger = address("198.51.100.1");
-        assert_eq!(gate("enforce").entrance(stranger), Entrance::Shut);
-        assert_eq!(gate("observe").entrance(stranger), Entrance::Watched);
-        assert_eq!(gate("enforce").entrance(address("192.0.2.9")), Entrance::Open);
+        let (enforcing, observing) = (gate(Mode::Enforce.into()), gate(Mode::Observe.into()));
+        assert_eq!(enforcing.entrance(stranger, 443), Entrance::Shut);
+        assert_eq!(observing.entrance(stranger, 443), Entrance::Watched);
+        assert_eq!(enforcing.entrance(address("192.0.2.9"), 443), Entrance::Open);
+    }
+
+    #[test]
+    fn a_port_s_own_mode_decides_at_its_listener_and_an_interface_that_observes_lets_in() {
+        let stranger = address("198.51.100.1");
+        let mut modes = Modes::from(Mode::Enforce);
+        modes.ports.insert(443, Mode::Enforce);
+        modes.ports.insert(8443, Mode::Observe);
+        let strangers = |modes: &Modes| {
+            let gate = gate(modes.clone());
+            [443, 8443, 444].map(|port| gate.entrance(stranger, port))
+        };
+        assert_eq!(strangers(&modes), [Entrance::Shut, Entrance::Watched, Entrance::Shut]);
+        modes.interfaces.insert("eth1".to_owned(), Mode::Observe);
+        assert_eq!(strangers(&modes), [Entrance::Shut, Entrance::Watched, Entrance::Watched]);
     }
 
     #[test]
     fn a_draining_prefix_lets_in_its_authenticated_peers_alone() {
-        let gate = gate("enforce");
+        let gate = gate(Mode::Enforce.into());
         gate.record(address("192.0.2.9"), "example.com");
         let now = monotonic_seconds();
         let drained = admitted().followed_by(&[], Duration::from_secs(60), now);
-        gate.replace(drained, &live("enforce"));
-        assert_eq!(gate.entrance(address("192.0.2.9")), Entrance::Open);
-        assert_eq!(gate.entrance(address("192.0.2.10")), Entrance::Shut);
+        gate.replace(drained, &live(), Mode::Enforce.into());
+        assert_eq!(gate.entrance(address("192.0.2.9"), 443), Entrance::Open);
+        assert_eq!(gate.entrance(address("192.0.2.10"), 443), Entrance::Shut);
     }
 }

@@ -4,11 +4,10 @@ use std::{net::TcpListener, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use super::{capacity, gate::AddressGate, peers::Peers, report};
 use crate::{
-    channel::{Ask, Bundle, Members, Said},
+    channel::{AddressRules, Ask, Bundle, Said},
     config::{Config, Live},
     edge::{Gate, PeerBook},
     firewall::{PeerFiles, PinnedPeers},
-    prefixes::Admission,
     terminator::{Listener, Policy, Service},
     tls::{Files, Sites},
 };
@@ -42,9 +41,9 @@ impl State {
     pub(super) fn obey(&mut self, ask: Ask, files: Vec<OwnedFd>) -> Said {
         let done = match ask {
             Ask::Prepare(bundle) => self.prepare(bundle),
-            Ask::Serve { members, pinned } => self.serve(members.into(), pinned, files),
-            Ask::Commit(members) => self.commit(members.into()),
-            Ask::Admit(members) => self.admit(members),
+            Ask::Serve { rules, pinned } => self.serve(rules, pinned, files),
+            Ask::Commit(rules) => self.commit(rules),
+            Ask::Admit(rules) => self.admit(rules),
             Ask::Report => return Said::Report(Box::new(self.report())),
             Ask::Drain { .. } => Err("there is nothing to drain".to_owned()),
         };
@@ -63,7 +62,7 @@ impl State {
 
     fn serve(
         &mut self,
-        admission: Admission,
+        rules: AddressRules,
         pinned: bool,
         files: Vec<OwnedFd>,
     ) -> Result<(), String> {
@@ -82,7 +81,8 @@ impl State {
         let listeners: Result<Vec<_>, _> =
             files.map(|file| Listener::adopt(TcpListener::from(file))).collect();
         let listeners = listeners.map_err(|error| format!("a listening socket: {error}"))?;
-        let gate = Arc::new(AddressGate::new(admission, &config.live, peers));
+        let (admission, modes) = rules.open();
+        let gate = Arc::new(AddressGate::new(admission, &config.live, modes, peers));
         let service = Service::start(
             listeners,
             policy(sites, &config.live),
@@ -94,18 +94,20 @@ impl State {
         Ok(())
     }
 
-    fn commit(&mut self, admission: Admission) -> Result<(), String> {
+    fn commit(&mut self, rules: AddressRules) -> Result<(), String> {
         let serving = self.serving.as_mut().ok_or(NOTHING_SERVED)?;
         let Prepared { config, sites } = self.prepared.take().ok_or(NOTHING_PREPARED)?;
-        serving.gate.replace(admission, &config.live);
+        let (admission, modes) = rules.open();
+        serving.gate.replace(admission, &config.live, modes);
         serving.service.reload(policy(sites, &config.live), config.live.shutdown);
         serving.live = config.live;
         Ok(())
     }
 
-    fn admit(&mut self, members: Members) -> Result<(), String> {
+    fn admit(&mut self, rules: AddressRules) -> Result<(), String> {
         let serving = self.serving.as_ref().ok_or(NOTHING_SERVED)?;
-        serving.gate.replace(members.into(), &serving.live);
+        let (admission, modes) = rules.open();
+        serving.gate.replace(admission, &serving.live, modes);
         Ok(())
     }
 

@@ -71,12 +71,14 @@ impl Connection {
     ) -> Result<(Permit, Connected), Refused> {
         let policy = &in_force.policy;
         let deadline = self.closing.started() + policy.deadline;
-        match self.shared.gate.entrance(self.peer.ip()) {
+        let local = stream.local_addr();
+        // Where the kernel does not tell, no port's own mode counts.
+        let port = local.as_ref().map_or(0, SocketAddr::port);
+        match self.shared.gate.entrance(self.peer.ip(), port) {
             Entrance::Open => {}
             Entrance::Watched => self.shared.ledger.would_refuse(),
             Entrance::Shut => return Err(Refused::new(Refusal::NotAdmitted)),
         }
-        let local = stream.local_addr();
         let pull = tls::accept(stream, self.peer, &policy.sites, deadline)
             .await
             .inspect_err(|refused| self.closing.know_site(refused.site.as_ref()))?;

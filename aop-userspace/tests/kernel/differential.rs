@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use aop_common::{Mode, Tally, Verdict, corpus::Generator, layout::Counter};
-use aop_userspace::firewall::{TrialBatch, TrialFrame};
+use aop_userspace::firewall::{Trial, TrialBatch, TrialFrame};
 
 use super::{owed, trial};
 
 /// Generated frames for each claim; `AOP_FRAMES` asks for another number.
-const GENERATED: usize = 20_000;
+const GENERATED: u64 = 20_000;
 /// Frames between two readings of the counters, which take longer than a frame.
 const BATCH: usize = 256;
 /// Disagreements that are described; one is enough to know.
@@ -20,8 +20,32 @@ pub(crate) fn disagreements(
     ifindex: u32,
     on_the_host: impl Fn(&[u8]) -> Verdict,
 ) -> Vec<String> {
-    let (count, seed) = (asked("AOP_FRAMES", GENERATED as u64), asked("AOP_SEED", 0xa0b));
-    let mut trial = trial(mode);
+    let owes = |frame: &[u8]| owed(on_the_host(frame), mode, frame.len());
+    compare(&mut trial(mode), ifindex, Frames::asked(), owes)
+}
+
+/// Which frames are generated.
+#[derive(Clone, Copy)]
+pub(crate) struct Frames {
+    pub(crate) count: u64,
+    pub(crate) seed: u64,
+}
+
+impl Frames {
+    pub(crate) fn asked() -> Self {
+        let (count, seed) = (asked("AOP_FRAMES", GENERATED), asked("AOP_SEED", 0xa0b));
+        Self { count, seed }
+    }
+}
+
+/// Every one of `frames` for which `trial` does not do what it `owes`, described.
+pub(crate) fn compare(
+    trial: &mut Trial,
+    ifindex: u32,
+    frames: Frames,
+    owes: impl Fn(&[u8]) -> TrialFrame,
+) -> Vec<String> {
+    let Frames { count, seed } = frames;
     let mut found = Vec::new();
     let started = Instant::now();
     let mut frames = Generator::new(seed).take(count as usize);
@@ -30,8 +54,7 @@ pub(crate) fn disagreements(
         if batch.is_empty() {
             break;
         }
-        let owed: Vec<TrialFrame> =
-            batch.iter().map(|frame| owed(on_the_host(frame), mode, frame.len())).collect();
+        let owed: Vec<TrialFrame> = batch.iter().map(|frame| owes(frame)).collect();
         let ran = trial.run_batch(batch.iter().map(Vec::as_slice), ifindex).expect("they run");
         if ran == sum(&owed) {
             continue;

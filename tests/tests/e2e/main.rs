@@ -24,6 +24,7 @@ mod interfaces;
 mod killed;
 mod learning;
 mod list;
+mod modes;
 mod names;
 mod nothing_lost;
 mod privilege;

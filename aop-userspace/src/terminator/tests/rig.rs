@@ -67,7 +67,7 @@ impl Door {
 }
 
 impl Gate for Door {
-    fn entrance(&self, _: IpAddr) -> Entrance {
+    fn entrance(&self, _: IpAddr, _: u16) -> Entrance {
         *self.0.lock().unwrap()
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn ip(place: &Place, lines: &str) -> Result<()> {
 }
 
 /// Waits until `name` stands as `state`, and says how.
-pub(super) fn becomes(daemon: &Daemon, name: &str, state: &str) -> Result<Interface> {
+pub(crate) fn becomes(daemon: &Daemon, name: &str, state: &str) -> Result<Interface> {
     let mut last = None;
     wait::until(&format!("{name} is {state}"), A_SECOND, || {
         last = daemon.status().ok()?.interface(name).ok()?;
@@ -73,7 +73,7 @@ pub(super) fn pinned(stage: &Stage, interface: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// Another link between origin and internet.
-pub(super) fn second_uplink(world: &World, name: &str) -> Result<()> {
+pub(crate) fn second_uplink(world: &World, name: &str) -> Result<()> {
     let link = format!(
         "link add {name} type veth peer name origin2 netns {}\n\
          link set {name} up\n\

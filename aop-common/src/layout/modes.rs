@@ -1,0 +1,127 @@
+//! How drops are carried out, by port and interface.
+
+use super::{Ports, SLOTS};
+use crate::Mode;
+
+/// The one value of the modes map: how drops are carried out, as a whole and where that differs. A
+/// port's own mode counts before its interface's, and that before the general one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Modes {
+    /// Guarded ports that have a mode of their own.
+    own: Ports,
+    /// Those of them that observe.
+    observed: Ports,
+    /// For each slot: a [`Mode`] and one, or 0 where the interface has none of its own.
+    slots: [u32; SLOTS as usize],
+    /// A [`Mode`].
+    general: u32,
+    /// Whether some port of its own mode enforces: 1, or 0.
+    enforced_somewhere: u32,
+}
+
+impl Modes {
+    /// `general` everywhere.
+    #[must_use]
+    pub const fn all(general: Mode) -> Self {
+        Self {
+            own: Ports::NONE,
+            observed: Ports::NONE,
+            slots: [0; SLOTS as usize],
+            general: general as u32,
+            enforced_somewhere: 0,
+        }
+    }
+
+    /// Gives `port` a mode of its own.
+    pub fn set_port(&mut self, port: u16, mode: Mode) {
+        self.own.insert(port);
+        match mode {
+            Mode::Observe => self.observed.insert(port),
+            Mode::Enforce => self.enforced_somewhere = 1,
+        }
+    }
+
+    /// Gives the interface of `slot` a mode of its own.
+    pub fn set_slot(&mut self, slot: u32, mode: Mode) {
+        if let Some(own) = self.slots.get_mut(slot as usize) {
+            *own = (mode as u32).wrapping_add(1);
+        }
+    }
+
+    /// How a drop for `port` on the interface of `slot` is carried out. Where the port is unknown
+    /// the packet may be for any: then it observes only if nothing on this interface enforces.
+    #[inline(always)]
+    #[must_use]
+    pub fn mode(&self, slot: u32, port: Option<u16>) -> Mode {
+        let own = match port {
+            Some(port) => self.of_port(port),
+            None if self.enforced_somewhere != 0 => Some(Mode::Enforce),
+            None => None,
+        };
+        own.or_else(|| self.of_slot(slot)).unwrap_or(self.general())
+    }
+
+    /// The general mode.
+    #[inline(always)]
+    #[must_use]
+    pub const fn general(&self) -> Mode {
+        Mode::from_u32(self.general)
+    }
+
+    /// The port's own mode.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_port(&self, port: u16) -> Option<Mode> {
+        if !self.own.contains(port) {
+            return None;
+        }
+        Some(if self.observed.contains(port) { Mode::Observe } else { Mode::Enforce })
+    }
+
+    /// The own mode of the interface of `slot`.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_slot(&self, slot: u32) -> Option<Mode> {
+        let own = self.slots.get(slot as usize).copied()?;
+        own.checked_sub(1).map(Mode::from_u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_s_own_mode_counts_before_its_interface_s_and_that_before_the_general_one() {
+        let mut modes = Modes::all(Mode::Observe);
+        assert_eq!(modes.mode(0, Some(443)), Mode::Observe);
+        modes.set_slot(1, Mode::Enforce);
+        assert_eq!((modes.mode(0, Some(443)), modes.mode(1, Some(443))), OBSERVE_THEN_ENFORCE);
+        modes.set_port(443, Mode::Observe);
+        assert_eq!(modes.mode(1, Some(443)), Mode::Observe);
+        modes.set_port(8443, Mode::Enforce);
+        assert_eq!((modes.mode(0, Some(443)), modes.mode(0, Some(8443))), OBSERVE_THEN_ENFORCE);
+    }
+
+    const OBSERVE_THEN_ENFORCE: (Mode, Mode) = (Mode::Observe, Mode::Enforce);
+
+    #[test]
+    fn what_may_be_for_any_port_is_dropped_as_soon_as_one_enforces() {
+        let mut modes = Modes::all(Mode::Observe);
+        assert_eq!(modes.mode(0, None), Mode::Observe);
+        modes.set_slot(1, Mode::Enforce);
+        assert_eq!((modes.mode(0, None), modes.mode(1, None)), OBSERVE_THEN_ENFORCE);
+        modes.set_port(443, Mode::Observe);
+        assert_eq!((modes.mode(0, None), modes.mode(1, None)), OBSERVE_THEN_ENFORCE);
+        modes.set_port(8443, Mode::Enforce);
+        assert_eq!((modes.mode(0, None), modes.mode(1, None)), (Mode::Enforce, Mode::Enforce));
+    }
+
+    #[test]
+    fn modes_that_nobody_wrote_enforce() {
+        assert_eq!(Modes::all(Mode::Enforce).mode(31, None), Mode::Enforce);
+        assert_eq!(Modes::all(Mode::Enforce).general, 0);
+        assert_eq!(Modes::all(Mode::Enforce).mode(SLOTS, Some(1)), Mode::Enforce);
+    }
+}

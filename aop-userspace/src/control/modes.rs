@@ -1,0 +1,146 @@
+//! How drops are carried out, as the status and `aop mode` tell it. The names are stable: fields are
+//! added, never renamed.
+
+use std::collections::BTreeMap;
+
+use aop_common::Mode;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config;
+
+/// What differs from the general mode, and why that is what it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Modes {
+    /// Guarded ports that have a mode of their own. It counts before their interface's.
+    pub ports: Vec<PortMode>,
+    /// Interfaces that have one. It counts before the general one.
+    pub interfaces: Vec<InterfaceMode>,
+    /// When `aop mode` was last heard; `null` where the configuration alone counts, or where no
+    /// daemon runs and none has kept it.
+    pub set_at: Option<Timestamp>,
+    /// What firewall.mode says; `null` where the configuration cannot be read.
+    pub configured: Option<String>,
+}
+
+/// A port's own mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortMode {
+    /// The TCP port.
+    pub port: u16,
+    /// `enforce` or `observe`.
+    pub mode: String,
+}
+
+/// An interface's own mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceMode {
+    /// Its name.
+    pub name: String,
+    /// `enforce` or `observe`.
+    pub mode: String,
+}
+
+/// What `aop mode` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModesInForce {
+    /// The general mode: `enforce`, `observe` or `off`.
+    pub mode: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub modes: Modes,
+    /// Why a restart will not know what was said; `null` where it will, or nothing was said.
+    pub not_kept: Option<String>,
+}
+
+impl Modes {
+    /// The own modes of `modes`.
+    #[must_use]
+    pub fn of(modes: &config::Modes) -> Self {
+        let config::Modes { general: _, ports, interfaces } = modes;
+        let port = |(port, mode): (&u16, &Mode)| PortMode { port: *port, mode: name(*mode) };
+        let interface = |(interface, mode): (&String, &Mode)| InterfaceMode {
+            name: interface.clone(),
+            mode: name(*mode),
+        };
+        Self {
+            ports: ports.iter().map(port).collect(),
+            interfaces: interfaces.iter().map(interface).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Each own mode as a line, `port 443: enforce`.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let ports = self.ports.iter().map(|own| format!("port {}: {}", own.port, own.mode));
+        let interfaces = self.interfaces.iter();
+        let interfaces = interfaces.map(|own| format!("interface {}: {}", own.name, own.mode));
+        ports.chain(interfaces).collect()
+    }
+
+    /// What an operator should know, where the general mode is `general`. That nothing is loaded is
+    /// told elsewhere.
+    #[must_use]
+    pub fn warnings(&self, general: &str) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let set = self.set_at.map_or(String::new(), |at| format!(", set by `aop mode` at {at:.0}"));
+        let other = |it: &&str| *it != general && general != "off";
+        if let Some(configured) = self.configured.as_deref().filter(other) {
+            warnings.push(format!(
+                "the mode is {general}, and the configuration says {configured}{set}; write \
+                 firewall.mode = {general:?} into the configuration to make it last, or `aop mode \
+                 default`"
+            ));
+        }
+        let mut others: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let ports = self.ports.iter().map(|own| (&own.mode, format!("port {}", own.port)));
+        let interfaces = self.interfaces.iter();
+        let interfaces = interfaces.map(|own| (&own.mode, format!("interface {}", own.name)));
+        for (mode, what) in ports.chain(interfaces).filter(|(mode, _)| *mode != general) {
+            others.entry(mode).or_default().push(what);
+        }
+        warnings.extend(others.into_iter().map(|(mode, what)| {
+            format!(
+                "the general mode is {general}, and {mode} for {}{set}; `aop mode default` makes it \
+                 one again",
+                what.join(", ")
+            )
+        }));
+        warnings
+    }
+}
+
+/// How a mode is called.
+pub(crate) fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    }
+}
+
+fn name(mode: Mode) -> String {
+    mode_name(mode).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_told_with_the_remedy_and_what_does_not_is_not() {
+        let mut modes = config::Modes::from(Mode::Enforce);
+        modes.ports.insert(443, Mode::Enforce);
+        let mut told = Modes { configured: Some("enforce".to_owned()), ..Modes::of(&modes) };
+        assert_eq!(told.warnings("enforce"), Vec::<String>::new());
+        modes.ports.insert(8443, Mode::Observe);
+        modes.interfaces.insert("eth1".to_owned(), Mode::Observe);
+        told = Modes { set_at: Some(Timestamp::UNIX_EPOCH), ..Modes::of(&modes) };
+        told.configured = Some("observe".to_owned());
+        let warnings = told.warnings("enforce");
+        let [word, own] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(word.contains("firewall.mode = \"enforce\"") && word.contains("1970"), "{word}");
+        assert!(own.contains("observe for port 8443, interface eth1"), "{own}");
+        assert!(!own.contains("port 443"), "{own}");
+    }
+}
