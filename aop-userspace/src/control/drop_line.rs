@@ -23,12 +23,15 @@ pub struct DropLine {
     pub port: Option<u16>,
     /// Bytes of the whole frame.
     pub length: u32,
+    /// Its headers by name, the outermost first; those of fragments and broken frames as far as they
+    /// go.
+    pub headers: Vec<String>,
 }
 
 impl From<Drop> for DropLine {
     fn from(drop: Drop) -> Self {
-        let Drop { interface, action, reason, source, destination, port, length } = drop;
-        Self { interface, action, reason, source, destination, port, length }
+        let Drop { interface, action, reason, source, destination, port, length, headers } = drop;
+        Self { interface, action, reason, source, destination, port, length, headers }
     }
 }
 
@@ -39,8 +42,12 @@ impl fmt::Display for DropLine {
         let (source, destination) = (address(self.source), address(self.destination));
         write!(
             f,
-            "{:<10} {:<15} {source} → {destination} port {port}, {} bytes, {}",
-            self.action, self.reason, self.length, self.interface
+            "{:<10} {:<15} {source} → {destination} port {port}, {}, {} bytes, {}",
+            self.action,
+            self.reason,
+            self.interface,
+            self.length,
+            self.headers.join(" > ")
         )
     }
 }

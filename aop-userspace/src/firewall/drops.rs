@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::Path};
 use aop_common::{Bytes, Flow, Segment, Tally, layout::DropEvent};
 use aya::maps::{Map, MapData, RingBuf};
 
-use super::{error::FirewallError, maps::Maps, pins::Pins};
+use super::{chain, error::FirewallError, maps::Maps, pins::Pins};
 
 /// The sampled drops from now on. Sampling ends when this is dropped.
 pub struct Drops {
@@ -32,6 +32,8 @@ pub struct Drop {
     pub port: Option<u16>,
     /// Bytes of the whole frame.
     pub length: u32,
+    /// Its headers by name, the outermost first.
+    pub headers: Vec<String>,
 }
 
 impl Drops {
@@ -92,6 +94,7 @@ impl Drops {
             destination: flow.map(|Flow { destination, .. }| destination.into()),
             port,
             length: event.length,
+            headers: chain::headers(&Bytes(frame)),
         })
     }
 }

@@ -7,6 +7,7 @@
 
 mod attach;
 mod budgets;
+mod chain;
 mod change;
 mod drops;
 mod error;

@@ -81,7 +81,12 @@ fn drops_are_shown_as_they_come() {
         ensure!(shown.code == 0, "{shown:?}");
         let text = String::from_utf8(shown.output)?;
         let line = text.lines().next().unwrap_or_default();
-        for word in ["\"reason\":\"unknown_source\"", "198.51.100.66", "\"port\":443"] {
+        for word in [
+            "\"reason\":\"unknown_source\"",
+            "198.51.100.66",
+            "\"port\":443",
+            "[\"IPv4\",\"TCP SYN\"]",
+        ] {
             ensure!(line.contains(word), "nothing of {word}: {text}");
         }
         Ok(())
