@@ -45,7 +45,7 @@ async fn each_connection_ends_in_one_line_and_no_peer_writes_a_second() {
     // With a subscriber for all threads no other test makes tracing take a line for one that nobody
     // wants to hear, which it remembers.
     let deaf = tracing_subscriber::fmt().with_writer(std::io::sink).finish();
-    let _ = tracing::subscriber::set_global_default(deaf);
+    tracing::subscriber::set_global_default(deaf).unwrap();
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
