@@ -18,7 +18,7 @@ pub use lock::{InstanceLock, LockError};
 pub use proof::{Proof, ProofFailure, ProofGroup};
 pub use report::{
     DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
-    Status, Verdict, from_firewall, peer_list,
+    Requests, Status, Verdict, from_firewall, peer_list,
 };
 pub(crate) use report::{mode_name, timestamp};
 pub use request::{Answer, Answers, Request, Then};

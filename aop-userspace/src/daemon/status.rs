@@ -12,8 +12,8 @@ use super::Daemon;
 use crate::{
     config::Live,
     control::{
-        DaemonReport, Handshakes, Identity, Refused, Status, from_firewall, mode_name, peer_list,
-        timestamp,
+        DaemonReport, Handshakes, Identity, Refused, Requests, Status, from_firewall, mode_name,
+        peer_list, timestamp,
     },
     terminator::LedgerSnapshot,
 };
@@ -119,6 +119,12 @@ fn book(status: &mut Status, ledger: LedgerSnapshot) {
         would_refuse: ledger.would_refuse,
         refused: refused.collect(),
     };
+    let denied = ledger.denied.into_iter().map(|denied| Refused {
+        site: denied.site.to_string(),
+        reason: denied.denial.name().to_owned(),
+        count: denied.count,
+    });
+    status.requests = Requests { relayed: ledger.relayed, refused: denied.collect() };
     let identities = ledger.identities.into_iter().map(|sighting| Identity {
         site: sighting.site.to_string(),
         subject: sighting.identity.subject,

@@ -17,7 +17,7 @@ use super::{
     pem,
     validity::Validity,
 };
-use crate::config::{SiteConfig, Warning};
+use crate::config::{SiteConfig, Upstream, Warning};
 
 /// Reads the files of `site` and builds its configuration.
 ///
@@ -47,7 +47,17 @@ pub(super) fn config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
+    config.alpn_protocols = protocols(&site.upstream);
     Ok((config, trust))
+}
+
+/// What is offered in ALPN: only what the upstream's kind can serve. An upstream that takes bytes
+/// may speak anything, so nothing is promised in its name.
+fn protocols(upstream: &Upstream) -> Vec<Vec<u8>> {
+    match upstream {
+        Upstream::Http(_) => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Upstream::Bytes(_) => Vec::new(),
+    }
 }
 
 /// Whom a site believes: the subject and public key of each anchor.

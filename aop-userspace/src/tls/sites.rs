@@ -12,7 +12,7 @@ use super::{
     server::{self, Trust},
     validity,
 };
-use crate::config::{Host, HostPattern, ProxyProtocol, SiteConfig, Upstream, Warning};
+use crate::config::{Host, HostPattern, HttpConfig, ProxyProtocol, SiteConfig, Upstream, Warning};
 
 /// All sites. With none, nobody is served.
 #[derive(Default)]
@@ -102,6 +102,15 @@ impl Site {
         &self.upstream
     }
 
+    /// How its requests are relayed, where it is not its bytes that are.
+    #[must_use]
+    pub fn http(&self) -> Option<&HttpConfig> {
+        match &self.upstream {
+            Upstream::Http(http) => Some(http),
+            Upstream::Bytes(_) => None,
+        }
+    }
+
     /// Which PROXY header its upstream gets.
     #[must_use]
     pub fn proxy(&self) -> ProxyProtocol {
@@ -111,11 +120,12 @@ impl Site {
     /// Whether it answers for `host`.
     #[must_use]
     pub fn answers(&self, host: &Host) -> bool {
-        let parent = host.parent();
-        self.hosts.iter().any(|pattern| match pattern {
-            HostPattern::Exact(own) => own == host,
-            HostPattern::Below(own) => Some(own) == parent.as_ref(),
-        })
+        self.hosts.iter().any(|pattern| pattern.matches(host))
+    }
+
+    /// Whether everybody whom `other` believes is believed here too.
+    pub(crate) fn believes_all_of(&self, other: &Self) -> bool {
+        self.trust.covers(&other.trust)
     }
 
     pub(super) fn tls(&self) -> &Arc<ServerConfig> {

@@ -1,0 +1,236 @@
+//! One permitted connection as HTTP: from its first request to its end.
+//!
+//! Which version is spoken was settled in ALPN. Everything of one connection runs in its task, but
+//! for the streams of HTTP/2, which end with it.
+
+use std::{convert::Infallible, future::Future, pin::Pin, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+use tokio_rustls::server::TlsStream;
+
+use super::{
+    client_cert,
+    denial::Denial,
+    desk::Desk,
+    streams::Streams,
+    strict::Fault,
+    upgrade::tunnel,
+    wire::{Gauge, Wire},
+};
+use crate::{
+    config::ClientCert,
+    terminator::{
+        relay::{Ending, Relayed},
+        service::{InForce, Shared},
+    },
+    tls::{Permit, Protocol, farewell},
+};
+
+/// The longest list of headers in HTTP/2, in bytes as RFC 9113 counts them.
+pub(super) const LONGEST_HEAD: u32 = 136 * 1024;
+/// As many as Cloudflare opens.
+const STREAMS: u32 = 200;
+/// What a peer may send of one body before the upstream takes it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for all bodies of one connection.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Streams that a peer has reset before we looked at them, beyond which it is cut off.
+const RESETS: usize = 20;
+/// Streams that we had to reset for the peer's faults, likewise.
+const FAULTS: usize = 100;
+/// How long an end in order may take.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// What was served.
+pub(in crate::terminator) struct Served {
+    pub(in crate::terminator) relayed: Relayed,
+    pub(in crate::terminator) requests: u64,
+    /// Cloudflare's name for the last request.
+    pub(in crate::terminator) ray: Option<String>,
+}
+
+/// Answers the requests of a permitted peer until one of both ends the connection, it has rested
+/// for too long, or the policy under which it was accepted ends it.
+pub(in crate::terminator) async fn serve(
+    permit: Permit,
+    shared: Arc<Shared>,
+    accepted: Arc<InForce>,
+) -> Served {
+    let site = permit.pull().site().clone();
+    let certificate = match site.http().map(|http| http.client_cert) {
+        Some(ClientCert::Shown) => permit.certificate().and_then(client_cert::value),
+        Some(ClientCert::Withheld) | None => None,
+    };
+    let idle = site.http().map_or(Duration::ZERO, |http| http.idle);
+    let (stream, warrant) = permit.into_parts();
+    let gauge = Arc::<Gauge>::default();
+    let protocol = warrant.protocol();
+    let desk = Arc::new(Desk::new(shared, accepted.clone(), warrant, certificate, gauge.clone()));
+    let course = Course { desk: &desk, accepted: &accepted, idle };
+    let ending = match protocol {
+        Protocol::Http1 => course.http1(stream, &gauge).await,
+        Protocol::Http2 => course.http2(stream, &gauge).await,
+    };
+    let (bytes_in, bytes_out) = gauge.moved();
+    let relayed = Relayed { bytes_in, bytes_out, ending };
+    Served { relayed, requests: desk.requests(), ray: desk.ray() }
+}
+
+struct Course<'a> {
+    desk: &'a Arc<Desk>,
+    accepted: &'a InForce,
+    idle: Duration,
+}
+
+impl Course<'_> {
+    async fn http1(&self, stream: TlsStream<TcpStream>, gauge: &Arc<Gauge>) -> Ending {
+        let wire = TokioIo::new(Wire::http1(stream, gauge.clone()));
+        let desk = self.desk.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let desk = desk.clone();
+            async move { Ok::<_, Infallible>(desk.answer(request).await) }
+        });
+        let mut connection = http1::Builder::new()
+            // The head's size is bounded before hyper sees it, idle time by what drives it.
+            .header_read_timeout(None)
+            .serve_connection(wire, service)
+            .with_upgrades();
+        match self
+            .drive(Pin::new(&mut connection), |connection| connection.graceful_shutdown())
+            .await
+        {
+            Err(ending) => ending,
+            Ok(Ok(())) => match self.desk.take_tunnel() {
+                Some((upgrade, to)) => {
+                    let relayed =
+                        tunnel(self.desk.warrant(), upgrade, to, &self.accepted.cut).await;
+                    gauge.add(relayed.bytes_in, relayed.bytes_out);
+                    relayed.ending
+                }
+                None => Ending::Clean,
+            },
+            Ok(Err(error)) => {
+                let fault = gauge.fault();
+                match fault {
+                    Some(fault) => self.desk.refuse(Denial::from(fault)),
+                    None if error.is_parse_too_large() => self.desk.refuse(Denial::HeadTooLarge),
+                    None if error.is_parse() => self.desk.refuse(Denial::BadRequest),
+                    None => return Ending::PeerLost,
+                }
+                // With an answer under way, another one would be taken for a part of it.
+                if let Some(fault) = fault
+                    && !self.desk.is_busy()
+                    && let Some(parts) = connection.into_parts()
+                {
+                    refuse(parts.io.into_inner().into_stream(), fault).await;
+                }
+                Ending::Malformed
+            }
+        }
+    }
+
+    async fn http2(&self, stream: TlsStream<TcpStream>, gauge: &Arc<Gauge>) -> Ending {
+        let wire = TokioIo::new(Wire::http2(stream, gauge.clone()));
+        let desk = self.desk.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let desk = desk.clone();
+            async move { Ok::<_, Infallible>(desk.answer(request).await) }
+        });
+        let streams = Streams::default();
+        let connection = http2::Builder::new(streams.clone())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(LONGEST_HEAD)
+            .max_pending_accept_reset_streams(RESETS)
+            .max_local_error_reset_streams(FAULTS)
+            .serve_connection(wire, service);
+        let ending =
+            match self.drive(pin!(connection), |connection| connection.graceful_shutdown()).await {
+                Ok(Ok(())) => Ending::Clean,
+                Ok(Err(error)) => {
+                    tracing::debug!(peer = %self.desk.warrant().peer(), %error, "HTTP/2 broke off");
+                    Ending::PeerLost
+                }
+                Err(ending) => ending,
+            };
+        streams.end();
+        ending
+    }
+
+    /// Drives a connection to its end; that of ours, if it comes first.
+    async fn drive<C>(
+        &self,
+        mut connection: Pin<&mut C>,
+        finish: impl Fn(Pin<&mut C>),
+    ) -> Result<hyper::Result<()>, Ending>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut leave = pin!(self.accepted.leave.cancelled());
+        let mut clock = pin!(sleep(self.idle));
+        let mut stage = Stage::Serving;
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => return Ok(ended),
+                () = self.accepted.cut.cancelled() => return Err(Ending::Cut),
+                () = leave.as_mut(), if stage != Stage::Leaving => {
+                    stage = Stage::Leaving;
+                    finish(connection.as_mut());
+                }
+                () = clock.as_mut(), if stage != Stage::Leaving => match stage {
+                    Stage::Serving if self.desk.rested() >= self.idle => {
+                        stage = Stage::Resting;
+                        finish(connection.as_mut());
+                        clock.as_mut().reset(Instant::now() + PARTING);
+                    }
+                    Stage::Resting if !self.desk.is_busy() => return Err(Ending::Clean),
+                    Stage::Serving | Stage::Resting | Stage::Leaving => {
+                        let rest = self.idle.saturating_sub(self.desk.rested());
+                        clock.as_mut().reset(Instant::now() + rest.max(PARTING));
+                    }
+                },
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// It has rested for too long and was told so.
+    Resting,
+    /// We are about to stop; only a cut ends it now.
+    Leaving,
+}
+
+/// Tells the peer what is wrong with its bytes, and ends the connection.
+async fn refuse(mut stream: TlsStream<TcpStream>, fault: Fault) {
+    let text = format!("The request is refused: {}.\n", fault.text());
+    let answer = format!(
+        "HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{text}",
+        Denial::from(fault).status(),
+        text.len(),
+    );
+    let telling = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    if let Ok(Ok(())) = timeout(PARTING, telling).await {
+        farewell(stream.into_inner().0).await;
+    }
+}
