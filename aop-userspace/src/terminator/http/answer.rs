@@ -33,7 +33,7 @@ pub(super) enum Source {
 
 impl Answer {
     pub(super) fn new(source: Source, slot: Option<OwnedSemaphorePermit>, open: Open) -> Self {
-        Self { source, _slot: slot, _open: open }
+        Self { source, _slot: slot, _open: open.begin() }
     }
 
     /// Nothing.

@@ -45,6 +45,8 @@ pub(super) struct Desk {
     began: Instant,
     requests: AtomicU64,
     open: AtomicUsize,
+    /// Those of the open ones whose answer has begun.
+    begun: AtomicUsize,
     /// When the last request ended, in milliseconds since the connection began.
     rests_since: AtomicU64,
     malformed: AtomicBool,
@@ -67,7 +69,16 @@ struct Rules {
 }
 
 /// A request that has not ended.
-pub(super) struct Open(Arc<Desk>);
+pub(super) struct Open {
+    desk: Arc<Desk>,
+    answer: Progress,
+}
+
+#[derive(PartialEq, Eq)]
+enum Progress {
+    Awaited,
+    Begun,
+}
 
 impl Desk {
     pub(super) fn new(
@@ -86,6 +97,7 @@ impl Desk {
             began: Instant::now(),
             requests: AtomicU64::new(0),
             open: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
             rests_since: AtomicU64::new(0),
             malformed: AtomicBool::new(false),
             memory: Mutex::default(),
@@ -100,13 +112,17 @@ impl Desk {
     ) -> Response<Answer> {
         self.requests.fetch_add(1, Relaxed);
         self.open.fetch_add(1, Relaxed);
-        let open = Open(self.clone());
+        let open = Open { desk: self.clone(), answer: Progress::Awaited };
         let upgrade =
             request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
         match self.relay(request).await {
             Ok((_, Said::Answer(Relayed { response, source, slot }))) => {
                 self.shared.ledger.relayed();
                 pass(response, Answer::new(source, Some(slot), open), Wants::Answer)
+            }
+            // What came before the tunnel stood would be lost in it.
+            Ok((Wants::WebSocket, Said::Tunnel(..))) if self.gauge.fault().is_some() => {
+                self.deny(Denial::BadRequest, open)
             }
             Ok((Wants::WebSocket, Said::Tunnel(response, tunnel))) if is_websocket(&response) => {
                 self.shared.ledger.relayed();
@@ -223,6 +239,11 @@ impl Desk {
         self.open.load(Relaxed) > 0
     }
 
+    /// Whether an answer has begun and not ended.
+    pub(super) fn is_answering(&self) -> bool {
+        self.begun.load(Relaxed) > 0
+    }
+
     /// How long no request has been open.
     pub(super) fn rested(&self) -> Duration {
         match self.is_busy() {
@@ -244,9 +265,21 @@ impl Desk {
     }
 }
 
+impl Open {
+    /// The same, whose answer begins.
+    pub(super) fn begin(mut self) -> Self {
+        self.desk.begun.fetch_add(1, Relaxed);
+        self.answer = Progress::Begun;
+        self
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
-        let desk = &self.0;
+        let desk = &self.desk;
+        if self.answer == Progress::Begun {
+            desk.begun.fetch_sub(1, Relaxed);
+        }
         let now = desk.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
         desk.rests_since.store(now, Relaxed);
         desk.open.fetch_sub(1, Relaxed);

@@ -3,7 +3,14 @@
 //! Which version is spoken was settled in ALPN. Everything of one connection runs in its task, but
 //! for the streams of HTTP/2, which end with it.
 
-use std::{convert::Infallible, future::Future, pin::Pin, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use hyper::{
     Request,
@@ -24,7 +31,7 @@ use super::{
     denial::Denial,
     desk::Desk,
     streams::Streams,
-    strict::Fault,
+    strict::{Fault, Part},
     upgrade::tunnel,
     wire::{Gauge, Wire},
 };
@@ -77,10 +84,10 @@ pub(in crate::terminator) async fn serve(
     let gauge = Arc::<Gauge>::default();
     let protocol = warrant.protocol();
     let desk = Arc::new(Desk::new(shared, accepted.clone(), warrant, certificate, gauge.clone()));
-    let course = Course { desk: &desk, accepted: &accepted, idle };
+    let course = Course { desk: &desk, accepted: &accepted, gauge: &gauge, idle };
     let ending = match protocol {
-        Protocol::Http1 => course.http1(stream, &gauge).await,
-        Protocol::Http2 => course.http2(stream, &gauge).await,
+        Protocol::Http1 => course.http1(stream).await,
+        Protocol::Http2 => course.http2(stream).await,
     };
     let (bytes_in, bytes_out) = gauge.moved();
     let relayed = Relayed { bytes_in, bytes_out, ending };
@@ -90,12 +97,13 @@ pub(in crate::terminator) async fn serve(
 struct Course<'a> {
     desk: &'a Arc<Desk>,
     accepted: &'a InForce,
+    gauge: &'a Arc<Gauge>,
     idle: Duration,
 }
 
 impl Course<'_> {
-    async fn http1(&self, stream: TlsStream<TcpStream>, gauge: &Arc<Gauge>) -> Ending {
-        let wire = TokioIo::new(Wire::http1(stream, gauge.clone()));
+    async fn http1(&self, stream: TlsStream<TcpStream>) -> Ending {
+        let wire = TokioIo::new(Wire::http1(stream, self.gauge.clone()));
         let desk = self.desk.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let desk = desk.clone();
@@ -106,42 +114,44 @@ impl Course<'_> {
             .header_read_timeout(None)
             .serve_connection(wire, service)
             .with_upgrades();
-        match self
-            .drive(Pin::new(&mut connection), |connection| connection.graceful_shutdown())
-            .await
-        {
-            Err(ending) => ending,
-            Ok(Ok(())) => match self.desk.take_tunnel() {
+        let driving = self.drive(Pin::new(&mut connection), |driven| driven.graceful_shutdown());
+        match driving.await {
+            Driven::Ended(Ok(())) => match self.desk.take_tunnel() {
                 Some((upgrade, to)) => {
                     let relayed =
                         tunnel(self.desk.warrant(), upgrade, to, &self.accepted.cut).await;
-                    gauge.add(relayed.bytes_in, relayed.bytes_out);
+                    self.gauge.add(relayed.bytes_in, relayed.bytes_out);
                     relayed.ending
                 }
                 None => Ending::Clean,
             },
-            Ok(Err(error)) => {
-                let fault = gauge.fault();
-                match fault {
-                    Some(fault) => self.desk.refuse(Denial::from(fault)),
-                    None if error.is_parse_too_large() => self.desk.refuse(Denial::HeadTooLarge),
-                    None if error.is_parse() => self.desk.refuse(Denial::BadRequest),
-                    None => return Ending::PeerLost,
-                }
+            Driven::Faulty(fault) => {
+                self.desk.refuse(Denial::from(fault));
                 // With an answer under way, another one would be taken for a part of it.
-                if let Some(fault) = fault
-                    && !self.desk.is_busy()
-                    && let Some(parts) = connection.into_parts()
-                {
+                let silent = self.desk.is_answering();
+                // What waits for an answer goes with it.
+                let parts = connection.into_parts().filter(|_| !silent);
+                if let Some(parts) = parts {
                     refuse(parts.io.into_inner().into_stream(), fault).await;
                 }
                 Ending::Malformed
             }
+            Driven::Left(ending) => ending,
+            // hyper has answered already.
+            Driven::Ended(Err(error)) if error.is_parse_too_large() => {
+                self.desk.refuse(Denial::HeadTooLarge);
+                Ending::Malformed
+            }
+            Driven::Ended(Err(error)) if error.is_parse() => {
+                self.desk.refuse(Denial::BadRequest);
+                Ending::Malformed
+            }
+            Driven::Ended(Err(_)) => Ending::PeerLost,
         }
     }
 
-    async fn http2(&self, stream: TlsStream<TcpStream>, gauge: &Arc<Gauge>) -> Ending {
-        let wire = TokioIo::new(Wire::http2(stream, gauge.clone()));
+    async fn http2(&self, stream: TlsStream<TcpStream>) -> Ending {
+        let wire = TokioIo::new(Wire::http2(stream, self.gauge.clone()));
         let desk = self.desk.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let desk = desk.clone();
@@ -157,25 +167,38 @@ impl Course<'_> {
             .max_pending_accept_reset_streams(RESETS)
             .max_local_error_reset_streams(FAULTS)
             .serve_connection(wire, service);
-        let ending =
-            match self.drive(pin!(connection), |connection| connection.graceful_shutdown()).await {
-                Ok(Ok(())) => Ending::Clean,
-                Ok(Err(error)) => {
-                    tracing::debug!(peer = %self.desk.warrant().peer(), %error, "HTTP/2 broke off");
-                    Ending::PeerLost
-                }
-                Err(ending) => ending,
-            };
+        let connection = pin!(connection);
+        let driving = self.drive(connection, |driven| driven.graceful_shutdown());
+        let ending = match driving.await {
+            Driven::Ended(Ok(())) => Ending::Clean,
+            Driven::Ended(Err(error)) => {
+                tracing::debug!(peer = %self.desk.warrant().peer(), %error, "HTTP/2 broke off");
+                Ending::PeerLost
+            }
+            Driven::Faulty(_) => Ending::Malformed,
+            Driven::Left(ending) => ending,
+        };
         streams.end();
         ending
     }
 
-    /// Drives a connection to its end; that of ours, if it comes first.
-    async fn drive<C>(
-        &self,
-        mut connection: Pin<&mut C>,
-        finish: impl Fn(Pin<&mut C>),
-    ) -> Result<hyper::Result<()>, Ending>
+    /// Moves what can be moved. A fault behind requests that are being answered waits for them.
+    fn poll<C>(&self, connection: Pin<&mut C>, context: &mut Context<'_>) -> Poll<Driven>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        match (connection.poll(context), self.gauge.fault()) {
+            (Poll::Ready(ended), _) => Poll::Ready(Driven::Ended(ended)),
+            (Poll::Pending, Some((fault, Part::Body))) => Poll::Ready(Driven::Faulty(fault)),
+            (Poll::Pending, Some((fault, Part::Head))) if !self.desk.is_busy() => {
+                Poll::Ready(Driven::Faulty(fault))
+            }
+            (Poll::Pending, _) => Poll::Pending,
+        }
+    }
+
+    /// Drives a connection to its end.
+    async fn drive<C>(&self, mut connection: Pin<&mut C>, finish: impl Fn(Pin<&mut C>)) -> Driven
     where
         C: Future<Output = hyper::Result<()>>,
     {
@@ -185,8 +208,8 @@ impl Course<'_> {
         loop {
             tokio::select! {
                 biased;
-                ended = connection.as_mut() => return Ok(ended),
-                () = self.accepted.cut.cancelled() => return Err(Ending::Cut),
+                driven = poll_fn(|context| self.poll(connection.as_mut(), context)) => return driven,
+                () = self.accepted.cut.cancelled() => return Driven::Left(Ending::Cut),
                 () = leave.as_mut(), if stage != Stage::Leaving => {
                     stage = Stage::Leaving;
                     finish(connection.as_mut());
@@ -197,7 +220,7 @@ impl Course<'_> {
                         finish(connection.as_mut());
                         clock.as_mut().reset(Instant::now() + PARTING);
                     }
-                    Stage::Resting if !self.desk.is_busy() => return Err(Ending::Clean),
+                    Stage::Resting if !self.desk.is_busy() => return Driven::Left(Ending::Clean),
                     Stage::Serving | Stage::Resting | Stage::Leaving => {
                         let rest = self.idle.saturating_sub(self.desk.rested());
                         clock.as_mut().reset(Instant::now() + rest.max(PARTING));
@@ -206,6 +229,16 @@ impl Course<'_> {
             }
         }
     }
+}
+
+/// Why a connection is no longer driven.
+enum Driven {
+    /// It has ended by itself.
+    Ended(hyper::Result<()>),
+    /// The peer's bytes are not to be read any further.
+    Faulty(Fault),
+    /// We are done with it.
+    Left(Ending),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -60,6 +60,13 @@ impl Fault {
     }
 }
 
+/// Where in a request something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Head,
+    Body,
+}
+
 /// Follows the bytes of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Strict {
@@ -122,6 +129,18 @@ impl Strict {
             };
         }
         Ok(())
+    }
+
+    /// Where it has stopped.
+    pub(super) fn part(&self) -> Part {
+        match self.stage {
+            Stage::RequestLine | Stage::Fields => Part::Head,
+            Stage::Body(_)
+            | Stage::ChunkSize
+            | Stage::ChunkData(_)
+            | Stage::ChunkEnd
+            | Stage::Trailers => Part::Body,
+        }
     }
 
     /// Takes one line, or the beginning of one, and gives back what follows.

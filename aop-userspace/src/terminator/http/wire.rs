@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::strict::{Fault, Strict};
+use super::strict::{Fault, Part, Strict};
 
 /// The stream.
 pub(super) struct Wire {
@@ -31,7 +31,7 @@ pub(super) struct Gauge {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     tunnel: AtomicBool,
-    fault: OnceLock<Fault>,
+    fault: OnceLock<(Fault, Part)>,
 }
 
 impl Gauge {
@@ -51,8 +51,8 @@ impl Gauge {
         self.tunnel.store(true, Relaxed);
     }
 
-    /// Why reading was refused, where it was.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    /// Why reading was refused, where it was, and in which part of a request.
+    pub(super) fn fault(&self) -> Option<(Fault, Part)> {
         self.fault.get().copied()
     }
 }
@@ -80,6 +80,9 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Self { stream, strict, gauge } = &mut *self;
+        if gauge.fault.get().is_some() {
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(stream).poll_read(context, buffer))?;
         let read = &buffer.filled()[before..];
@@ -88,9 +91,10 @@ impl AsyncRead for Wire {
             && !gauge.tunnel.load(Relaxed)
             && let Err(fault) = strict.follow(read)
         {
+            // Nobody reads on. Whoever drives the connection sees the fault and ends it.
             buffer.set_filled(before);
-            let fault = gauge.fault.get_or_init(|| fault);
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault.text())));
+            gauge.fault.get_or_init(|| (fault, strict.part()));
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }

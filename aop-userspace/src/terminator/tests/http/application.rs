@@ -14,7 +14,7 @@ use std::{
 
 use hyper::{
     HeaderMap, Request, Response, StatusCode, Version,
-    body::{Body, Bytes, Frame, Incoming},
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
     http::request::Parts,
     server::conn::{http1, http2},
     service::service_fn,
@@ -181,5 +181,11 @@ impl Body for Frames {
 
     fn is_end_stream(&self) -> bool {
         self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length = |frame: &Frame<Bytes>| Some(frame.data_ref()?.len() as u64);
+        let lengths: Option<Vec<u64>> = self.0.iter().map(length).collect();
+        lengths.map_or_else(SizeHint::new, |lengths| SizeHint::with_exact(lengths.iter().sum()))
     }
 }

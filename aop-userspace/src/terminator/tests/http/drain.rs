@@ -61,7 +61,8 @@ async fn past_the_deadline_requests_are_cut() {
     let mut one = edge(&rig, &["http/1.1"], SITE).await;
     one.write_all(b"GET /never HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
     let mut two = Client::http2(&rig).await;
-    timeout(Duration::from_millis(300), two.get("/never")).await.unwrap_err();
+    let mut never = std::pin::pin!(two.get("/never"));
+    timeout(Duration::from_millis(300), &mut never).await.unwrap_err();
     assert_eq!(application.asked().len(), 2);
     let drained = timeout(LONG, rig.service.drain(Duration::from_millis(100))).await.unwrap();
     assert_eq!(drained, Drained::Cut(2));
@@ -88,7 +89,7 @@ async fn trust_that_is_taken_away_ends_connections_in_order() {
     let (rig, application) = before_http1().await;
     let mut one = edge(&rig, &["http/1.1"], SITE).await;
     one.write_all(ASK).await.unwrap();
-    until(&mut one, "/").await;
+    until(&mut one, "answers /").await;
     let mut two = Client::http2(&rig).await;
     two.get("/").await.unwrap();
     rig.service.reload(rig.policy(|site| site.name != SITE), LONG);

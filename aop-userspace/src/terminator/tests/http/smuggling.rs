@@ -127,8 +127,11 @@ async fn what_is_too_large_is_told_so() {
 #[tokio::test]
 async fn a_tunnel_by_connect_is_refused() {
     let (rig, application) = before_http1().await;
-    let answer =
-        raw(&rig, b"CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n\r\n").await;
+    let answer = raw(
+        &rig,
+        b"CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\nConnection: close\r\n\r\n",
+    )
+    .await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     rig.denied(Denial::BadRequest, 1).await;
     assert_eq!(application.connections(), 0);
