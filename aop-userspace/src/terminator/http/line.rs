@@ -78,9 +78,10 @@ impl Line {
         let Self { connection, state, .. } = self;
         let sent = poll_fn(|context| {
             drive(connection, state, context);
-            match answer.as_mut().poll(&mut unheard()) {
-                Poll::Pending if *state == State::Ended => Poll::Ready(None),
-                polled => polled.map(Some),
+            let polled = answer.as_mut().poll(&mut unheard());
+            match polled.is_pending() && *state == State::Ended {
+                true => Poll::Ready(None),
+                false => polled.map(Some),
             }
         });
         match sent.await {
@@ -119,7 +120,11 @@ impl Busy {
     pub(super) async fn new(incoming: Incoming, line: Line, pool: Arc<Pool>) -> Self {
         let mut busy = Self { incoming, line: Some(line), pool };
         if busy.incoming.is_end_stream() {
-            poll_fn(|context| Poll::Ready(busy.settle(context))).await;
+            poll_fn(|context| {
+                busy.settle(context);
+                Poll::Ready(())
+            })
+            .await;
         }
         busy
     }

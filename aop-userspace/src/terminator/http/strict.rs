@@ -148,12 +148,12 @@ impl Strict {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
         self.head.bytes += part.len();
-        match self.stage {
-            Stage::ChunkSize | Stage::ChunkEnd if self.line.len() + part.len() > LONGEST_SIZE => {
-                return Err(Fault::Chunk);
-            }
-            _ if self.head.bytes > LONGEST_HEAD => return Err(Fault::TooLarge),
-            _ => {}
+        let in_chunks = matches!(self.stage, Stage::ChunkSize | Stage::ChunkEnd);
+        if in_chunks && self.line.len() + part.len() > LONGEST_SIZE {
+            return Err(Fault::Chunk);
+        }
+        if self.head.bytes > LONGEST_HEAD {
+            return Err(Fault::TooLarge);
         }
         match (end, self.line.is_empty()) {
             (None, _) => self.line.extend_from_slice(part),
@@ -240,15 +240,13 @@ impl Head {
         match name.len() {
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                if self.length.replace(number(value, 10).ok_or(Fault::Length)?).is_some() {
-                    return Err(Fault::Length);
-                }
+                let before = self.length.replace(number(value, 10).ok_or(Fault::Length)?);
+                return before.map_or(Ok(()), |_| Err(Fault::Length));
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(Fault::Encoding);
-                }
+                let alone = !self.chunked && value.eq_ignore_ascii_case(b"chunked");
                 self.chunked = true;
+                return if alone { Ok(()) } else { Err(Fault::Encoding) };
             }
             _ => {}
         }

@@ -41,7 +41,7 @@ async fn a_drain_ends_resting_connections_and_lets_requests_finish() {
     assert!(timeout(Duration::from_millis(200), &mut draining).await.is_err(), "two are busy");
     assert_eq!(to_end(&mut resting).await, "");
     for upstream in &mut upstreams {
-        upstream.read(&mut [0; 4096]).await.unwrap();
+        assert!(upstream.read(&mut [0; 4096]).await.unwrap() > 0);
         upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await.unwrap();
     }
     let finishing = async move {

@@ -53,7 +53,7 @@ async fn an_answer_that_is_not_http_is_a_502() {
         talking.spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").await.ok();
-                stream.read(&mut [0; 1000]).await.ok();
+                while stream.read(&mut [0; 1000]).await.is_ok_and(|read| read > 0) {}
             }
         });
         let rig = before(&format!("{scheme}://{address}"), |_| {}).await;
@@ -132,7 +132,7 @@ async fn a_kept_connection_that_the_upstream_closed_costs_no_request() {
     // Each connection is good for one request, and says nothing about that.
     closing.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            stream.read(&mut [0; 4096]).await.ok();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.ok();
         }
     });
