@@ -49,6 +49,15 @@ pub enum ClientCert {
     Shown,
 }
 
+/// What becomes of a peer without the right certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRefusal {
+    /// Its handshake fails with an alert.
+    Close,
+    /// Its handshake succeeds, and every request is answered by us with the reason.
+    Explain,
+}
+
 impl HttpConfig {
     /// What holds where nothing is written. The answer's time exceeds the 100 seconds that
     /// Cloudflare waits, the idle time the 900 after which it closes.
@@ -93,6 +102,23 @@ pub(super) fn upstream(
         (Upstream::Bytes(_), None) => {}
     }
     Ok(upstream)
+}
+
+/// What `on_refusal` says, which needs HTTP to be said in.
+pub(super) fn on_refusal(
+    site: &RawSite,
+    upstream: &Upstream,
+    place: &Place<'_>,
+) -> Result<OnRefusal, ConfigError> {
+    let Some(raw) = &site.on_refusal else { return Ok(OnRefusal::Close) };
+    match (place.parse(raw)?, upstream) {
+        (OnRefusal::Explain, Upstream::Bytes(_)) => {
+            let message = "a refusal is explained in HTTP, and this upstream takes bytes: write it \
+                           as http:// or h2c://, or leave on_refusal out";
+            Err(place.error(raw.span(), message))
+        }
+        (on_refusal, _) => Ok(on_refusal),
+    }
 }
 
 fn fill(http: &mut HttpConfig, raw: &RawHttp, place: &Place<'_>) -> Result<(), ConfigError> {
@@ -142,6 +168,18 @@ impl FromStr for Forwarded {
             "rfc7239" => Ok(Self::Rfc7239),
             "both" => Ok(Self::Both),
             _ => Err(format!("{text:?}: forwarded is \"x\", \"rfc7239\" or \"both\"")),
+        }
+    }
+}
+
+impl FromStr for OnRefusal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "close" => Ok(Self::Close),
+            "explain" => Ok(Self::Explain),
+            _ => Err(format!("{text:?}: on_refusal is \"close\" or \"explain\"")),
         }
     }
 }

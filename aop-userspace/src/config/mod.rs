@@ -25,7 +25,7 @@ use aop_common::{Mode, layout::Ports};
 pub use audit::{Warning, audit};
 pub use error::ConfigError;
 pub use host::{Host, HostPattern};
-pub use http::{ClientCert, Forwarded, HttpConfig};
+pub use http::{ClientCert, Forwarded, HttpConfig, OnRefusal};
 use ipnet::IpNet;
 pub use list_url::ListUrl;
 pub use modes::Modes;
@@ -154,6 +154,8 @@ pub struct SiteConfig {
     pub upstream: Upstream,
     /// Which PROXY header the upstream gets.
     pub proxy: ProxyProtocol,
+    /// What becomes of a peer without the right certificate.
+    pub on_refusal: OnRefusal,
 }
 
 /// A source of anchors for edge certificates.

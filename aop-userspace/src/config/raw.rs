@@ -123,6 +123,7 @@ pub(super) struct RawSite {
     pub(super) client_ca: Spanned<Vec<Spanned<String>>>,
     pub(super) upstream: Spanned<String>,
     pub(super) proxy: Option<Spanned<String>>,
+    pub(super) on_refusal: Option<Spanned<String>>,
     pub(super) http: Option<Spanned<RawHttp>>,
 }
 

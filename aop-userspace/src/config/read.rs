@@ -272,13 +272,15 @@ fn site(
         return Err(place.error(raw.client_ca.span(), message));
     }
     let proxy = raw.proxy.as_ref().map_or(Ok(ProxyProtocol::Off), |text| place.parse(text))?;
+    let upstream = http::upstream(raw, proxy, place)?;
     Ok(SiteConfig {
         name,
         hosts: hosts.into_iter().map(|(host, _)| host).collect(),
         certificate: place.path(&raw.certificate),
         key: place.path(&raw.key),
         client_ca,
-        upstream: http::upstream(raw, proxy, place)?,
+        on_refusal: http::on_refusal(raw, &upstream, place)?,
+        upstream,
         proxy,
     })
 }

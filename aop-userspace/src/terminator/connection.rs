@@ -66,9 +66,14 @@ impl Connection {
                 let served = http::serve(permit, self.shared.clone(), in_force).await;
                 self.closing.answered(&served);
             }
-            Some(Err(refused)) => {
+            Some(Err(mut refused)) => {
                 self.shared.ledger.refused(self.closing.site(), refused.refusal);
                 self.closing.refused(&refused);
+                if let Some((stream, protocol)) = refused.take_session() {
+                    let told =
+                        http::explain(stream, protocol, self.closing.site(), refused.refusal);
+                    cut.run_until_cancelled(told).await;
+                }
                 refused.farewell().await;
             }
             None => self.closing.cut(),

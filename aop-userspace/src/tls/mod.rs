@@ -15,6 +15,7 @@ mod error;
 mod farewell;
 mod identity;
 mod judgement;
+mod lenient;
 mod pem;
 mod plain;
 mod pull;

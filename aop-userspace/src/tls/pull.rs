@@ -65,6 +65,15 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
     Ok(Permit(pull))
 }
 
+impl Protocol {
+    pub(super) fn of(stream: &TlsStream<TcpStream>) -> Self {
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Self::Http2,
+            Some(_) | None => Self::Http1,
+        }
+    }
+}
+
 impl OriginPull {
     /// The site that it is for.
     #[must_use]
@@ -121,10 +130,7 @@ impl Permit {
     #[must_use]
     pub fn into_parts(self) -> (TlsStream<TcpStream>, Warrant) {
         let OriginPull { stream, site, host, peer, identity: _ } = self.0;
-        let protocol = match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Protocol::Http2,
-            Some(_) | None => Protocol::Http1,
-        };
+        let protocol = Protocol::of(&stream);
         (stream, Warrant { site, host, peer, protocol })
     }
 }

@@ -6,7 +6,7 @@ use rustls::{
     Error, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, TrustAnchor},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
@@ -14,12 +14,14 @@ use rustls::{
 use super::{
     anchors,
     error::{FileError, FileProblem, SitesProblem},
+    lenient::Lenient,
     pem,
     validity::Validity,
 };
-use crate::config::{SiteConfig, Upstream, Warning};
+use crate::config::{OnRefusal, SiteConfig, Upstream, Warning};
 
-/// Reads the files of `site` and builds its configuration.
+/// Reads the files of `site` and builds its configuration; where the site explains its refusals,
+/// with the verifier that judges after the handshake.
 ///
 /// Resumption is off in both versions: a resumed session would bypass the verifier, and with it
 /// every change of trust since the first handshake.
@@ -28,7 +30,7 @@ pub(super) fn config(
     provider: &Arc<CryptoProvider>,
     now: u64,
     warnings: &mut Vec<Warning>,
-) -> Result<(ServerConfig, Trust), SitesProblem> {
+) -> Result<(ServerConfig, Trust, Option<Arc<dyn ClientCertVerifier>>), SitesProblem> {
     let pair = pair(site, provider, now, warnings)?;
     let mut roots: Vec<TrustAnchor<'static>> = Vec::new();
     for client_ca in &site.client_ca {
@@ -40,15 +42,23 @@ pub(super) fn config(
         provider.clone(),
     )
     .build()?;
+    let explains_by = match site.on_refusal {
+        OnRefusal::Close => None,
+        OnRefusal::Explain => Some(verifier.clone()),
+    };
+    let asked = match &explains_by {
+        None => verifier,
+        Some(strict) => Arc::new(Lenient(strict.clone())),
+    };
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(asked)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     config.alpn_protocols = protocols(&site.upstream);
-    Ok((config, trust))
+    Ok((config, trust, explains_by))
 }
 
 /// What is offered in ALPN: only what the upstream's kind can serve. An upstream that takes bytes

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{ServerConfig, crypto::aws_lc_rs};
+use rustls::{ServerConfig, crypto::aws_lc_rs, server::danger::ClientCertVerifier};
 
 use super::{
     error::SitesError,
@@ -29,6 +29,7 @@ pub struct Site {
     proxy: ProxyProtocol,
     tls: Arc<ServerConfig>,
     trust: Trust,
+    explains_by: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 impl Sites {
@@ -44,8 +45,9 @@ impl Sites {
         let mut sites = Self::default();
         let mut warnings = Vec::new();
         for config in configs {
-            let (tls, trust) = server::config(config, &provider, now, &mut warnings)
-                .map_err(|problem| SitesError { site: config.name.clone(), problem })?;
+            let (tls, trust, explains_by) =
+                server::config(config, &provider, now, &mut warnings)
+                    .map_err(|problem| SitesError { site: config.name.clone(), problem })?;
             sites.add(Arc::new(Site {
                 name: config.name.as_str().into(),
                 hosts: config.hosts.clone(),
@@ -53,6 +55,7 @@ impl Sites {
                 proxy: config.proxy,
                 tls: Arc::new(tls),
                 trust,
+                explains_by,
             }));
         }
         // Sites often share their files; one word about each is enough.
@@ -126,6 +129,11 @@ impl Site {
     /// Whether everybody whom `other` believes is believed here too.
     pub(crate) fn believes_all_of(&self, other: &Self) -> bool {
         self.trust.covers(&other.trust)
+    }
+
+    /// The verifier that judges a peer after its handshake, where refusals are explained.
+    pub(super) fn explains_by(&self) -> Option<&Arc<dyn ClientCertVerifier>> {
+        self.explains_by.as_ref()
     }
 
     pub(super) fn tls(&self) -> &Arc<ServerConfig> {

@@ -9,7 +9,7 @@ use super::{
     testing::{Authority, Leaf, far_ahead, long_ago, pem},
     validity,
 };
-use crate::config::{ClientCa, Host, ProxyProtocol, SiteConfig, Warning};
+use crate::config::{ClientCa, Host, OnRefusal, ProxyProtocol, SiteConfig, Warning};
 
 struct Files {
     directory: TempDir,
@@ -32,6 +32,7 @@ impl Files {
             client_ca: vec![ClientCa::File(at("ca.pem"))],
             upstream: "tcp://127.0.0.1:1".parse().unwrap(),
             proxy: ProxyProtocol::Off,
+            on_refusal: OnRefusal::Close,
         };
         let files = Self { directory, config, authority, server };
         files.write("server.pem", &files.server.pem());

@@ -9,6 +9,7 @@ mod answer;
 mod client_cert;
 mod denial;
 mod desk;
+mod explain;
 mod headers;
 mod host;
 mod inbound;
@@ -22,5 +23,6 @@ mod upgrade;
 mod wire;
 
 pub use denial::Denial;
+pub(super) use explain::explain;
 pub(super) use pool::Pools;
 pub(super) use serve::{Served, serve};

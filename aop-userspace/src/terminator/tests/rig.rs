@@ -18,7 +18,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    config::{Address, ClientCa, HttpConfig, ProxyProtocol, SiteConfig, Upstream},
+    config::{Address, ClientCa, HttpConfig, OnRefusal, ProxyProtocol, SiteConfig, Upstream},
     edge::{Entrance, Gate, PeerBook},
     terminator::{LedgerSnapshot, Policy, RefusedCount, Service, bind, listen},
     tls::{
@@ -50,6 +50,7 @@ pub(super) struct Wish {
     pub(super) connections: usize,
     pub(super) proxy: ProxyProtocol,
     pub(super) upstream: Option<Upstream>,
+    pub(super) on_refusal: OnRefusal,
 }
 
 impl Wish {
@@ -69,7 +70,13 @@ impl Wish {
 
 impl Default for Wish {
     fn default() -> Self {
-        Self { deadline: LONG, connections: 100, proxy: ProxyProtocol::Off, upstream: None }
+        Self {
+            deadline: LONG,
+            connections: 100,
+            proxy: ProxyProtocol::Off,
+            upstream: None,
+            on_refusal: OnRefusal::Close,
+        }
     }
 }
 
@@ -122,6 +129,7 @@ impl Rig {
                 client_ca: vec![ClientCa::File(at("ca"))],
                 upstream: wish.upstream.clone().unwrap_or(address.clone()),
                 proxy: wish.proxy,
+                on_refusal: wish.on_refusal,
             }
         };
         let sites = vec![

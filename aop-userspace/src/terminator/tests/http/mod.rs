@@ -4,6 +4,7 @@ mod application;
 mod client;
 mod drain;
 mod errors;
+mod explained;
 mod floods;
 mod hosts;
 mod requests;
