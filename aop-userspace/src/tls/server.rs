@@ -20,8 +20,15 @@ use super::{
 };
 use crate::config::{OnRefusal, SiteConfig, Upstream, Warning};
 
-/// Reads the files of `site` and builds its configuration; where the site explains its refusals,
-/// with the verifier that judges after the handshake.
+/// What the files of a site amount to.
+pub(super) struct Built {
+    pub(super) config: ServerConfig,
+    pub(super) trust: Trust,
+    /// Where the site explains its refusals, what judges a peer after the handshake.
+    pub(super) explains_by: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+/// Reads the files of `site` and builds its configuration.
 ///
 /// Resumption is off in both versions: a resumed session would bypass the verifier, and with it
 /// every change of trust since the first handshake.
@@ -30,7 +37,7 @@ pub(super) fn config(
     provider: &Arc<CryptoProvider>,
     now: u64,
     warnings: &mut Vec<Warning>,
-) -> Result<(ServerConfig, Trust, Option<Arc<dyn ClientCertVerifier>>), SitesProblem> {
+) -> Result<Built, SitesProblem> {
     let pair = pair(site, provider, now, warnings)?;
     let mut roots: Vec<TrustAnchor<'static>> = Vec::new();
     for client_ca in &site.client_ca {
@@ -58,7 +65,7 @@ pub(super) fn config(
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     config.alpn_protocols = protocols(&site.upstream);
-    Ok((config, trust, explains_by))
+    Ok(Built { config, trust, explains_by })
 }
 
 /// What is offered in ALPN: only what the upstream's kind can serve. An upstream that takes bytes

@@ -45,17 +45,16 @@ impl Sites {
         let mut sites = Self::default();
         let mut warnings = Vec::new();
         for config in configs {
-            let (tls, trust, explains_by) =
-                server::config(config, &provider, now, &mut warnings)
-                    .map_err(|problem| SitesError { site: config.name.clone(), problem })?;
+            let built = server::config(config, &provider, now, &mut warnings)
+                .map_err(|problem| SitesError { site: config.name.clone(), problem })?;
             sites.add(Arc::new(Site {
                 name: config.name.as_str().into(),
                 hosts: config.hosts.clone(),
                 upstream: config.upstream.clone(),
                 proxy: config.proxy,
-                tls: Arc::new(tls),
-                trust,
-                explains_by,
+                tls: Arc::new(built.config),
+                trust: built.trust,
+                explains_by: built.explains_by,
             }));
         }
         // Sites often share their files; one word about each is enough.

@@ -32,7 +32,8 @@ fn peer(rig: &Rig, leaf: Option<&Leaf>) -> Arc<ClientConfig> {
 
 #[tokio::test]
 async fn each_wrong_certificate_is_told_why_and_reaches_nothing() {
-    let wrong: [(fn(&Rig) -> Option<Leaf>, Refusal); 4] = [
+    type Wrong = fn(&Rig) -> Option<Leaf>;
+    let wrong: [(Wrong, Refusal); 4] = [
         (|_| None, Refusal::CertificateRequired),
         (|rig| Some(rig.other_ca.edge()), Refusal::UnknownCa),
         (|_| Some(Leaf::self_signed()), Refusal::CaAsLeaf),
