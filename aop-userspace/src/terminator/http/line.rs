@@ -8,7 +8,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::{inbound::Inbound, pool::Pool};
+use super::{attention::Attention, inbound::Inbound, pool::Pool};
 use crate::terminator::upstream::Connected;
 
 /// A connection, idle or in use.
@@ -28,6 +28,7 @@ pub(super) struct Line {
     sender: SendRequest<Inbound>,
     connection: Connection<TokioIo<Connected>, Inbound>,
     state: State,
+    attention: Attention,
     since: Instant,
 }
 
@@ -58,7 +59,8 @@ pub(super) enum Sent {
 impl Line {
     pub(super) async fn open(stream: Connected) -> hyper::Result<Self> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, connection, state: State::Standing, since: Instant::now() })
+        let attention = Attention::new();
+        Ok(Self { sender, connection, state: State::Standing, attention, since: Instant::now() })
     }
 
     /// How long it has been idle.
@@ -68,21 +70,27 @@ impl Line {
 
     /// Whether it can take a request, as far as can be known without writing.
     pub(super) fn stands(&mut self, context: &mut Context<'_>) -> bool {
-        self.drive(context);
-        self.state == State::Standing && self.sender.is_ready()
+        let Self { sender, connection, state, attention, .. } = self;
+        let polled = attention.poll(context, |context| {
+            drive(connection, state, context);
+            Poll::Ready(*state == State::Standing && sender.is_ready())
+        });
+        polled == Poll::Ready(true)
     }
 
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(&mut self, request: Request<Inbound>) -> Sent {
         let mut answer = pin!(self.sender.try_send_request(request));
-        let Self { connection, state, .. } = self;
+        let Self { connection, state, attention, .. } = self;
         let sent = poll_fn(|context| {
-            drive(connection, state, context);
-            let polled = answer.as_mut().poll(&mut unheard());
-            match polled.is_pending() && *state == State::Ended {
-                true => Poll::Ready(None),
-                false => polled.map(Some),
-            }
+            attention.poll(context, |context| {
+                drive(connection, state, context);
+                let polled = answer.as_mut().poll(context);
+                match polled.is_pending() && *state == State::Ended {
+                    true => Poll::Ready(None),
+                    false => polled.map(Some),
+                }
+            })
         });
         match sent.await {
             Some(Ok(response)) => Sent::Answered(response),
@@ -98,10 +106,6 @@ impl Line {
     pub(super) fn into_parts(self) -> (Connected, Bytes) {
         let parts = self.connection.into_parts();
         (parts.io.into_inner(), parts.read_buf)
-    }
-
-    fn drive(&mut self, context: &mut Context<'_>) {
-        drive(&mut self.connection, &mut self.state, context);
     }
 }
 
@@ -137,13 +141,18 @@ impl Busy {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(&mut unheard());
-        if polled.is_pending()
-            && let Some(line) = &mut self.line
-        {
-            line.drive(context);
-            polled = Pin::new(&mut self.incoming).poll_frame(&mut unheard());
-        }
+        let incoming = &mut self.incoming;
+        let polled = match &mut self.line {
+            None => Pin::new(incoming).poll_frame(context),
+            Some(Line { connection, state, attention, .. }) => attention.poll(context, |context| {
+                let polled = Pin::new(&mut *incoming).poll_frame(context);
+                if polled.is_ready() {
+                    return polled;
+                }
+                drive(connection, state, context);
+                Pin::new(&mut *incoming).poll_frame(context)
+            }),
+        };
         // hyper asks no further where it knows the length.
         if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
             self.settle(context);
@@ -160,9 +169,4 @@ impl Busy {
             self.pool.put(line);
         }
     }
-}
-
-/// For what only moves when its connection is driven, which is done before it is asked.
-fn unheard() -> Context<'static> {
-    Context::from_waker(Waker::noop())
 }

@@ -6,6 +6,7 @@
 //! back is passed on as it comes (`answer`). hyper parses and writes; nothing here buffers a body.
 
 mod answer;
+mod attention;
 mod client_cert;
 mod denial;
 mod desk;
