@@ -28,9 +28,19 @@ type Pull = StreamOwned<ClientConnection, std::net::TcpStream>;
 fn main() -> Result<()> {
     let world = World::new()?;
     let _upstream = Upstream::start(&world)?;
-    let daemon = Daemon::start(&world, &Config::new(&world))?;
+    for upstream in ["tcp://127.0.0.1:8080", "http://127.0.0.1:8080"] {
+        let mut config = Config::new(&world);
+        config.site().upstream = upstream.into();
+        measure(&world, &config)?;
+    }
+    println!("mean of {CONNECTIONS} connections and of {REQUESTS} requests, one after the other");
+    Ok(())
+}
+
+fn measure(world: &World, config: &Config) -> Result<()> {
+    let daemon = Daemon::start(world, config)?;
     let pids = [daemon.process()?.0, daemon.terminator()?.0];
-    let client = Arc::new(client(&world.pki.edge, &world)?);
+    let client = Arc::new(client(&world.pki.edge, world)?);
     let origin: SocketAddr = "203.0.113.10:443".parse()?;
 
     let (connection, request) = world.edge().inside(|| -> Result<(Cost, Cost)> {
@@ -41,10 +51,15 @@ fn main() -> Result<()> {
         Ok((connection, cost(pids, REQUESTS, || request(&mut kept, 1024))?))
     })??;
 
-    println!("{:<50} {:>8} {:>8}", "TLS 1.3, ECDSA P-256, TCP relay", "CPU µs", "wall µs");
+    let upstream = &config.sites[0].upstream;
+    println!(
+        "{:<50} {:>8} {:>8}",
+        format!("TLS 1.3, ECDSA P-256, {upstream}"),
+        "CPU µs",
+        "wall µs"
+    );
     connection.print("connection: handshake, upstream, one byte, close");
     request.print("1 KB request on a kept connection");
-    println!("mean of {CONNECTIONS} connections and of {REQUESTS} requests, one after the other");
     Ok(())
 }
 

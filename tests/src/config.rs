@@ -33,8 +33,10 @@ pub struct Site {
     pub key: PathBuf,
     /// Files of client CAs.
     pub client_ca: Vec<PathBuf>,
-    /// `tcp://` or `unix://`.
+    /// The URL of the application.
     pub upstream: String,
+    /// Lines of `[site.http]`; none for no such table.
+    pub http: Vec<String>,
     /// `v1` or `v2`: a PROXY header for the upstream.
     pub proxy: Option<&'static str>,
 }
@@ -160,16 +162,20 @@ impl Site {
             key: world.pki.server.key.clone(),
             client_ca: vec![world.pki.client_ca.clone()],
             upstream: String::from("tcp://127.0.0.1:8080"),
+            http: Vec::new(),
             proxy: None,
         }
     }
 
     fn text(&self) -> String {
-        let Self { hosts, certificate, key, client_ca, upstream, proxy } = self;
+        let Self { hosts, certificate, key, client_ca, upstream, http, proxy } = self;
         let mut text = format!("\n[[site]]\nhosts = {hosts:?}\ncertificate = {certificate:?}\n");
         text += &format!("key = {key:?}\nclient_ca = {client_ca:?}\nupstream = {upstream:?}\n");
         if let Some(version) = proxy {
             text += &format!("proxy = {version:?}\n");
+        }
+        if !http.is_empty() {
+            text += &format!("[site.http]\n{}\n", http.join("\n"));
         }
         text
     }

@@ -87,6 +87,23 @@ impl Status {
         self.list("/handshakes/refused")?.iter().map(read).collect()
     }
 
+    /// Requests that an upstream answered.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn relayed(&self) -> Result<u64> {
+        self.number("/requests/relayed")
+    }
+
+    /// Every reason for which requests were refused, with its count; one entry for each site.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn denials(&self) -> Result<Vec<(String, u64)>> {
+        let read = |entry: &Value| Ok((text(entry, "reason")?, count(entry, "count")?));
+        self.list("/requests/refused")?.iter().map(read).collect()
+    }
+
     /// The authenticated peers.
     ///
     /// # Errors

@@ -46,6 +46,8 @@ impl Upstream {
             address.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
         let file = |end: &str| world.dir().join(format!("upstream-{name}.{end}"));
         let journal = file("journal");
+        // That of an earlier one would speak for this one before it listens.
+        std::fs::remove_file(&journal).ok();
         let line = [child::built("aop-upstream")?, address.into(), journal.clone()];
         let mut child = Child::serve(world.origin(), &line, &file("log"))?;
         let listens = wait::until("the upstream listens", Duration::from_secs(10), || {

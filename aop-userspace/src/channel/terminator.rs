@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Bytes;
 use crate::{
     config::Modes,
-    control::{Handshakes, Identity, Peer},
+    control::{Handshakes, Identity, Peer, Requests},
     prefixes::Admission,
 };
 
@@ -83,6 +83,7 @@ pub(crate) struct Report {
     /// Connections that are open now.
     pub(crate) open: u64,
     pub(crate) handshakes: Handshakes,
+    pub(crate) requests: Requests,
     pub(crate) identities: Vec<Identity>,
     /// The peers in memory, where no firewall keeps them.
     pub(crate) peers: Vec<Peer>,
@@ -114,7 +115,7 @@ impl Report {
                 *text = text.replace(char::is_control, "\u{fffd}");
             }
         };
-        for refused in &mut self.handshakes.refused {
+        for refused in self.handshakes.refused.iter_mut().chain(&mut self.requests.refused) {
             [&mut refused.site, &mut refused.reason].into_iter().for_each(clean);
         }
         for Identity { site, subject, issuer, spki_sha256, serial, .. } in &mut self.identities {

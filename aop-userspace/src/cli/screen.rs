@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use jiff::Timestamp;
 
-use crate::control::{Interface, Prefixes, Status, TerminatorReport};
+use crate::control::{Interface, Prefixes, Requests, Status, TerminatorReport};
 
 /// Peers and identities that the screen shows; JSON has them all.
 const SHOWN: usize = 8;
@@ -58,6 +58,10 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
     lines.extend(prefixes(&status.prefixes));
     lines.extend(section("packets", paint, verdicts(status)));
     lines.extend(section("handshakes", paint, handshakes(status)));
+    let requests = requests(status);
+    if !requests.is_empty() {
+        lines.extend(section("requests", paint, requests));
+    }
     let more = |total: usize| match total > SHOWN {
         true => vec![format!("and {} more: --json shows them", total - SHOWN)],
         false => Vec::new(),
@@ -174,6 +178,16 @@ fn verdicts(status: &Status) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// Empty where no site relays requests.
+fn requests(status: &Status) -> Vec<String> {
+    let Requests { relayed, refused } = &status.requests;
+    let relayed = (*relayed > 0).then(|| format!("{relayed:>12} relayed"));
+    let refused = refused.iter().map(|refused| {
+        format!("{:>12} refused: {}, site {}", refused.count, refused.reason, refused.site)
+    });
+    relayed.into_iter().chain(refused).collect()
 }
 
 fn handshakes(status: &Status) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use aop_common::{Mode, layout::Ports};
 
-use super::{ClientCa, Config, PrefixSource};
+use super::{ClientCa, Config, OnRefusal, PrefixSource};
 
 /// Something an operator should know about a valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +71,13 @@ pub fn audit(config: &Config) -> Vec<Warning> {
                 site.name
             ));
         }
+    }
+    for site in live.sites.iter().filter(|site| site.on_refusal == OnRefusal::Explain) {
+        warn(format!(
+            "site {}: on_refusal = \"explain\" finishes the handshake of everybody, to say why he is \
+             refused. That is for the days of a cut-over: remove it once the edge is served",
+            site.name
+        ));
     }
     if fixed.firewall.is_some() && live.ports == Ports::NONE {
         warn("no port is guarded".into());

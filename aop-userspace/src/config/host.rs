@@ -58,6 +58,17 @@ impl FromStr for Host {
     }
 }
 
+impl HostPattern {
+    /// Whether it stands for `host`.
+    #[must_use]
+    pub fn matches(&self, host: &Host) -> bool {
+        match self {
+            Self::Exact(own) => own == host,
+            Self::Below(own) => host.parent().as_ref() == Some(own),
+        }
+    }
+}
+
 impl FromStr for HostPattern {
     type Err = String;
 

@@ -7,6 +7,7 @@
 mod audit;
 mod error;
 mod host;
+mod http;
 mod list_url;
 mod modes;
 mod prefixes;
@@ -24,11 +25,12 @@ use aop_common::{Mode, layout::Ports};
 pub use audit::{OBSERVES, Warning, audit};
 pub use error::ConfigError;
 pub use host::{Host, HostPattern};
+pub use http::{ClientCert, Forwarded, HttpConfig, OnRefusal};
 use ipnet::IpNet;
 pub use list_url::ListUrl;
 pub use modes::Modes;
 pub use prefixes::PrefixSource;
-pub use upstream::{ProxyProtocol, Upstream};
+pub use upstream::{Address, HttpUpstream, HttpVersion, ProxyProtocol, Upstream};
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -154,6 +156,8 @@ pub struct SiteConfig {
     pub upstream: Upstream,
     /// Which PROXY header the upstream gets.
     pub proxy: ProxyProtocol,
+    /// What becomes of a peer without the right certificate.
+    pub on_refusal: OnRefusal,
 }
 
 /// A source of anchors for edge certificates.

@@ -131,4 +131,19 @@ pub(super) struct RawSite {
     pub(super) client_ca: Spanned<Vec<Spanned<String>>>,
     pub(super) upstream: Spanned<String>,
     pub(super) proxy: Option<Spanned<String>>,
+    pub(super) on_refusal: Option<Spanned<String>>,
+    pub(super) http: Option<Spanned<RawHttp>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHttp {
+    #[serde(default)]
+    pub(super) also_hosts: Vec<Spanned<String>>,
+    pub(super) forwarded: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) client_cert: bool,
+    pub(super) answer: Option<Spanned<String>>,
+    pub(super) idle: Option<Spanned<String>>,
+    pub(super) requests: Option<Spanned<usize>>,
 }

@@ -16,7 +16,7 @@ use toml::Spanned;
 
 use super::{
     Attach, ClientCa, Config, ConfigError, FirewallConfig, Fixed, HostPattern, Interfaces, Live,
-    Paths, ProxyProtocol, SiteConfig, Udp, prefixes as list,
+    Paths, ProxyProtocol, SiteConfig, Udp, http, prefixes as list,
     raw::{RawAttach, RawConfig, RawFirewall, RawMode, RawPaths, RawSite, RawUdp},
 };
 use crate::prefixes;
@@ -280,13 +280,16 @@ fn site(
                        Name a PEM file, or \"cloudflare-global\"";
         return Err(place.error(raw.client_ca.span(), message));
     }
+    let proxy = raw.proxy.as_ref().map_or(Ok(ProxyProtocol::Off), |text| place.parse(text))?;
+    let upstream = http::upstream(raw, proxy, place)?;
     Ok(SiteConfig {
         name,
         hosts: hosts.into_iter().map(|(host, _)| host).collect(),
         certificate: place.path(&raw.certificate),
         key: place.path(&raw.key),
         client_ca,
-        upstream: place.parse(&raw.upstream)?,
-        proxy: raw.proxy.as_ref().map_or(Ok(ProxyProtocol::Off), |text| place.parse(text))?,
+        on_refusal: http::on_refusal(raw, &upstream, place)?,
+        upstream,
+        proxy,
     })
 }

@@ -22,7 +22,7 @@ pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub(crate) use report::timestamp;
 pub use report::{
     DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
-    Status, TerminatorReport, Verdict, from_firewall, peer_list,
+    Requests, Status, TerminatorReport, Verdict, from_firewall, peer_list,
 };
 pub use request::{Answer, Answers, Request, Switch, Then, Wish};
 pub use socket::{AskError, ControlError, ControlSocket, ask};

@@ -40,6 +40,9 @@ pub struct Status {
     pub verdicts: Vec<Verdict>,
     /// The terminator's counters.
     pub handshakes: Handshakes,
+    /// What became of requests, on sites whose upstream takes requests.
+    #[serde(default)]
+    pub requests: Requests,
     /// Authenticated peers, the latest first, at most [`MAX_PEERS_SHOWN`].
     pub peers: Vec<Peer>,
     /// How many authenticated peers are remembered.
@@ -141,7 +144,7 @@ pub struct Handshakes {
     pub refused: Vec<Refused>,
 }
 
-/// Refused connections of one site for one reason.
+/// Refused connections or requests of one site for one reason.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refused {
     /// The site, or `-` where none was found.
@@ -150,6 +153,15 @@ pub struct Refused {
     pub reason: String,
     /// How many.
     pub count: u64,
+}
+
+/// Requests since the daemon started.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Requests {
+    /// Those that an upstream answered.
+    pub relayed: u64,
+    /// Those that aop answered in its place.
+    pub refused: Vec<Refused>,
 }
 
 /// An authenticated peer.
@@ -204,6 +216,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         prefixes: Prefixes::default(),
         verdicts: Vec::new(),
         handshakes: Handshakes::default(),
+        requests: Requests::default(),
         peers: Vec::new(),
         peers_total: 0,
         identities: Vec::new(),

@@ -92,6 +92,7 @@ impl Daemon {
 
     fn book(&self, status: &mut Status, report: Report) {
         (status.handshakes, status.identities) = (report.handshakes, report.identities);
+        status.requests = report.requests;
         if self.firewall.is_none() {
             (status.peers, status.peers_total) = (report.peers, report.peers_total);
         }

@@ -3,7 +3,7 @@
 use crate::{
     channel::Report,
     config::Live,
-    control::{Handshakes, Identity, Refused, peer_list, timestamp},
+    control::{Handshakes, Identity, Refused, Requests, peer_list, timestamp},
     firewall::PeerReading,
     terminator::LedgerSnapshot,
 };
@@ -23,6 +23,12 @@ pub(super) fn report(ledger: LedgerSnapshot, peers: &[PeerReading], live: &Live)
         would_refuse: ledger.would_refuse,
         refused: refused.collect(),
     };
+    let denied = ledger.denied.into_iter().map(|denied| Refused {
+        site: denied.site.to_string(),
+        reason: denied.denial.name().to_owned(),
+        count: denied.count,
+    });
+    let requests = Requests { relayed: ledger.relayed, refused: denied.collect() };
     let identities = ledger.identities.into_iter().take(MOST_IDENTITIES).map(|sighting| Identity {
         site: sighting.site.to_string(),
         subject: sighting.identity.subject,
@@ -37,6 +43,7 @@ pub(super) fn report(ledger: LedgerSnapshot, peers: &[PeerReading], live: &Live)
     Report {
         open: ledger.open,
         handshakes,
+        requests,
         identities: identities.collect(),
         peers: peer_list(peers, &sites),
         peers_total: peers.len(),

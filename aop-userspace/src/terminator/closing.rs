@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
+    http::Served,
     ledger::NO_SITE,
     relay::{Ending, Relayed},
 };
@@ -62,6 +63,23 @@ impl Closing {
             subject = self.subject,
             outcome = "served",
             ending = ending.name(),
+            bytes_in,
+            bytes_out,
+            duration_ms = self.milliseconds(),
+            "connection closed",
+        );
+    }
+
+    pub(super) fn answered(&self, served: &Served) {
+        let Relayed { bytes_in, bytes_out, ending } = served.relayed;
+        tracing::info!(
+            site = &*self.site,
+            peer = %self.peer,
+            subject = self.subject,
+            outcome = "served",
+            ending = ending.name(),
+            requests = served.requests,
+            cf_ray = served.ray,
             bytes_in,
             bytes_out,
             duration_ms = self.milliseconds(),

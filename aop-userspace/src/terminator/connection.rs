@@ -15,18 +15,27 @@ use tokio::{
 
 use super::{
     closing::Closing,
+    http,
     ledger::Opened,
     relay::relay,
     service::{InForce, Shared},
     upstream::{Connected, connect},
 };
 use crate::{
+    config::{Address, ProxyProtocol, Upstream},
     edge::Entrance,
     tls::{self, Permit, Refusal, Refused},
 };
 
 /// How long a close_notify may take to leave.
 const PARTING: Duration = Duration::from_secs(1);
+
+/// A connection that may be relayed, and how.
+enum Admitted {
+    Bytes(Permit, Connected),
+    /// The upstream is connected to when there is a request for it.
+    Requests(Permit),
+}
 
 /// An accepted connection. Its slot is free again when this is dropped.
 pub(super) struct Connection {
@@ -46,29 +55,32 @@ impl Connection {
     pub(super) async fn run(mut self, stream: TcpStream) {
         let in_force = self.shared.in_force.load_full();
         let cut = in_force.cut.clone();
-        match cut.run_until_cancelled(self.admit(stream, in_force)).await {
-            Some(Ok((permit, upstream))) => {
+        match cut.run_until_cancelled(self.admit(stream, &in_force)).await {
+            Some(Ok(Admitted::Bytes(permit, upstream))) => {
+                drop(in_force);
                 self.shared.ledger.accepted();
-                let relayed = match upstream {
-                    Connected::Tcp(upstream) => relay(permit, upstream, &cut).await,
-                    Connected::Unix(upstream) => relay(permit, upstream, &cut).await,
-                };
-                self.closing.served(&relayed);
+                self.closing.served(&relay(permit, upstream, &cut).await);
             }
-            Some(Err(refused)) => {
+            Some(Ok(Admitted::Requests(permit))) => {
+                self.shared.ledger.accepted();
+                let served = http::serve(permit, self.shared.clone(), in_force).await;
+                self.closing.answered(&served);
+            }
+            Some(Err(mut refused)) => {
                 self.shared.ledger.refused(self.closing.site(), refused.refusal);
                 self.closing.refused(&refused);
+                if let Some((stream, protocol)) = refused.take_session() {
+                    let told =
+                        http::explain(stream, protocol, self.closing.site(), refused.refusal);
+                    cut.run_until_cancelled(told).await;
+                }
                 refused.farewell().await;
             }
             None => self.closing.cut(),
         }
     }
 
-    async fn admit(
-        &mut self,
-        stream: TcpStream,
-        in_force: Arc<InForce>,
-    ) -> Result<(Permit, Connected), Refused> {
+    async fn admit(&mut self, stream: TcpStream, in_force: &InForce) -> Result<Admitted, Refused> {
         let policy = &in_force.policy;
         let deadline = self.closing.started() + policy.deadline;
         let local = stream.local_addr();
@@ -82,34 +94,40 @@ impl Connection {
         let pull = tls::accept(stream, self.peer, &policy.sites, deadline)
             .await
             .inspect_err(|refused| self.closing.know_site(refused.site.as_ref()))?;
-        drop(in_force);
         self.closing.know(&pull);
         let permit = tls::authorize(pull)?;
         self.shared.book.record(self.peer.ip(), self.closing.site());
         let identity = permit.pull().identity();
         self.shared.ledger.authenticated(self.closing.site(), identity, now());
-        match self.reach_upstream(&permit, local, deadline).await {
-            Ok(upstream) => Ok((permit, upstream)),
+        let site = permit.pull().site();
+        let Upstream::Bytes(address) = site.upstream() else {
+            return Ok(Admitted::Requests(permit));
+        };
+        match self.reach_upstream(address, site.proxy(), local, deadline).await {
+            Ok(upstream) => Ok(Admitted::Bytes(permit, upstream)),
             Err(detail) => Err(part(permit, Refusal::UpstreamUnreachable, detail).await),
         }
     }
 
     async fn reach_upstream(
         &self,
-        permit: &Permit,
+        upstream: &Address,
+        proxy: ProxyProtocol,
         local: io::Result<SocketAddr>,
         deadline: Instant,
     ) -> Result<Connected, String> {
-        let site = permit.pull().site();
         let connecting = async {
             let local = local?;
             let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-            connect(site, self.peer, local).await
+            connect(upstream, proxy, self.peer, local).await
         };
         match timeout_at(deadline, connecting).await {
             Ok(Ok(upstream)) => Ok(upstream),
-            Ok(Err(error)) => Err(format!("{}: {error}", site.upstream())),
-            Err(_) => Err(format!("{}: no answer before the deadline", site.upstream())),
+            Ok(Err(error)) => Err(format!("{}: {error}", Upstream::Bytes(upstream.clone()))),
+            Err(_) => {
+                let upstream = Upstream::Bytes(upstream.clone());
+                Err(format!("{upstream}: no answer before the deadline"))
+            }
         }
     }
 }
@@ -117,7 +135,7 @@ impl Connection {
 /// Ends a permitted pull that cannot be relayed, in order, as far as TLS is concerned.
 async fn part(permit: Permit, refusal: Refusal, detail: String) -> Refused {
     let refused = Refused::new(refusal).at(permit.pull().site()).because(detail);
-    let mut stream = permit.into_stream();
+    let (mut stream, _) = permit.into_parts();
     match timeout(PARTING, stream.shutdown()).await {
         Ok(Ok(())) => refused.on(stream.into_inner().0),
         Ok(Err(_)) | Err(_) => refused,

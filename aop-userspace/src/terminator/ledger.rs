@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use super::http::Denial;
 use crate::tls::{Identity, Refusal};
 
 /// Identities that are kept for each site.
@@ -26,6 +27,8 @@ pub struct Ledger {
     accepted: AtomicU64,
     would_refuse: AtomicU64,
     refused: Mutex<HashMap<(Arc<str>, Refusal), u64>>,
+    relayed: AtomicU64,
+    denied: Mutex<HashMap<(Arc<str>, Denial), u64>>,
     identities: Mutex<HashMap<Arc<str>, HashMap<Identity, Seen>>>,
 }
 
@@ -48,6 +51,10 @@ pub struct LedgerSnapshot {
     pub would_refuse: u64,
     /// Refusals, by site and reason.
     pub refused: Vec<RefusedCount>,
+    /// Requests that an upstream answered, of sites whose requests are relayed.
+    pub relayed: u64,
+    /// Requests that we answered in its place, by site and reason.
+    pub denied: Vec<DeniedCount>,
     /// Certificates that authenticated, by site, the last seen first.
     pub identities: Vec<Sighting>,
 }
@@ -60,6 +67,17 @@ pub struct RefusedCount {
     /// The reason.
     pub refusal: Refusal,
     /// Connections.
+    pub count: u64,
+}
+
+/// How often requests of a site were denied for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeniedCount {
+    /// The site's name.
+    pub site: Arc<str>,
+    /// The reason.
+    pub denial: Denial,
+    /// Requests.
     pub count: u64,
 }
 
@@ -94,6 +112,15 @@ impl Ledger {
             })
             .collect();
         refused.sort_by(|a, b| (&a.site, a.refusal.name()).cmp(&(&b.site, b.refusal.name())));
+        let mut denied: Vec<_> = held(&self.denied)
+            .iter()
+            .map(|((site, denial), &count)| DeniedCount {
+                site: site.clone(),
+                denial: *denial,
+                count,
+            })
+            .collect();
+        denied.sort_by(|a, b| (&a.site, a.denial.name()).cmp(&(&b.site, b.denial.name())));
         let mut identities = Vec::new();
         for (site, seen) in held(&self.identities).iter() {
             identities.extend(seen.iter().map(|(identity, seen)| Sighting {
@@ -110,6 +137,8 @@ impl Ledger {
             accepted: self.accepted.load(Relaxed),
             would_refuse: self.would_refuse.load(Relaxed),
             refused,
+            relayed: self.relayed.load(Relaxed),
+            denied,
             identities,
         }
     }
@@ -129,6 +158,14 @@ impl Ledger {
 
     pub(super) fn refused(&self, site: &Arc<str>, refusal: Refusal) {
         *held(&self.refused).entry((site.clone(), refusal)).or_default() += 1;
+    }
+
+    pub(super) fn relayed(&self) {
+        self.relayed.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn denied(&self, site: &Arc<str>, denial: Denial) {
+        *held(&self.denied).entry((site.clone(), denial)).or_default() += 1;
     }
 
     pub(super) fn authenticated(&self, site: &Arc<str>, identity: &Identity, now: u64) {

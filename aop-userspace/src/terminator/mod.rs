@@ -3,6 +3,7 @@
 //! [`bind`] takes the addresses before anything is served. A [`Service`] accepts on them, one slot
 //! for each connection, asks the [`Gate`](crate::edge::Gate) about the address and
 //! [`tls`](crate::tls) about the certificate, writes the peer down, and relays what is permitted.
+//! Where the upstream takes requests, `http` answers them one by one; else bytes are moved.
 //! What happened is counted in the [`Ledger`] and told in one closing log line.
 //!
 //! It decides nothing about trust: addresses are the gate's, certificates are TLS's.
@@ -12,6 +13,7 @@ mod closing;
 mod connection;
 mod course;
 mod flow;
+mod http;
 mod ledger;
 mod listeners;
 mod proxy;
@@ -21,6 +23,7 @@ mod service;
 mod tests;
 mod upstream;
 
-pub use ledger::{Ledger, LedgerSnapshot, RefusedCount, Sighting};
+pub use http::Denial;
+pub use ledger::{DeniedCount, Ledger, LedgerSnapshot, RefusedCount, Sighting};
 pub use listeners::{BindError, Bound, Listener, bind, listen};
 pub use service::{Drained, Policy, Service};

@@ -6,11 +6,12 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{net::TcpStream, time::sleep};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{course::Course, upstream::Sever};
-use crate::tls::{Permit, farewell};
+use super::{course::Course, upstream::Connected};
+use crate::tls::{Permit, Warrant, farewell};
 
 /// How long one direction may stand still after the other has ended. A connection with both
 /// directions open may be idle for as long as the far ends live.
@@ -37,6 +38,8 @@ pub(super) enum Ending {
     UpstreamLost,
     /// One side had ended, and the other stood still for too long.
     Stalled,
+    /// The peer sent what is no HTTP, or may be two kinds of it.
+    Malformed,
     /// Draining took too long.
     Cut,
 }
@@ -48,18 +51,25 @@ impl Ending {
             Self::PeerLost => "peer_lost",
             Self::UpstreamLost => "upstream_lost",
             Self::Stalled => "stalled",
+            Self::Malformed => "malformed",
             Self::Cut => "cut",
         }
     }
 }
 
 /// Relays until both directions have ended, one side is lost, or `cut` is called.
-pub(super) async fn relay<U: Sever>(
-    permit: Permit,
-    mut upstream: U,
+pub(super) async fn relay(permit: Permit, upstream: Connected, cut: &CancellationToken) -> Relayed {
+    let (peer, warrant) = permit.into_parts();
+    carry(&warrant, peer, upstream, cut).await
+}
+
+/// The same for a peer whose connection was something else before.
+pub(super) async fn carry(
+    _: &Warrant,
+    mut peer: TlsStream<TcpStream>,
+    mut upstream: Connected,
     cut: &CancellationToken,
 ) -> Relayed {
-    let mut peer = permit.into_stream();
     let mut course = Course::default();
     let mut clock = pin!(sleep(HALF_CLOSED));
     let going = poll_fn(|context| {
@@ -76,7 +86,7 @@ pub(super) async fn relay<U: Sever>(
     };
     match ending {
         Ending::Clean => {}
-        Ending::PeerLost | Ending::Stalled | Ending::Cut => upstream.sever(),
+        Ending::PeerLost | Ending::Stalled | Ending::Malformed | Ending::Cut => upstream.sever(),
         Ending::UpstreamLost => {
             upstream.sever();
             // Not a word of close_notify: the peer shall know that there was more to come.

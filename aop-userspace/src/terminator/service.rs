@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{accept::Accept, ledger::Ledger, listeners::Listener};
+use super::{accept::Accept, http::Pools, ledger::Ledger, listeners::Listener};
 use crate::{
     edge::{Gate, PeerBook},
     tls::Sites,
@@ -44,6 +44,8 @@ pub struct Service {
 pub(super) struct InForce {
     pub(super) policy: Policy,
     pub(super) cut: CancellationToken,
+    /// Called when they shall come to an end by themselves.
+    pub(super) leave: CancellationToken,
 }
 
 /// What all connections share.
@@ -52,6 +54,7 @@ pub(super) struct Shared {
     pub(super) gate: Arc<dyn Gate>,
     pub(super) book: Arc<dyn PeerBook>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) pools: Arc<Pools>,
     /// Called when draining has taken too long.
     pub(super) cut: CancellationToken,
 }
@@ -70,18 +73,20 @@ impl Service {
         connections: usize,
     ) -> Self {
         let cut = CancellationToken::new();
-        let in_force = InForce { policy, cut: cut.child_token() };
+        let accepting = CancellationToken::new();
+        let in_force = InForce { policy, cut: cut.child_token(), leave: accepting.child_token() };
         let shared = Arc::new(Shared {
             in_force: ArcSwap::from_pointee(in_force),
             gate,
             book,
             ledger: Arc::default(),
+            pools: Arc::default(),
             cut,
         });
         let tasks = TaskTracker::new();
-        let accepting = CancellationToken::new();
         let accept = Accept::new(listeners, connections, shared.clone(), tasks.clone());
         tasks.spawn(accepting.clone().run_until_cancelled_owned(accept.run()));
+        tasks.spawn(accepting.clone().run_until_cancelled_owned(shared.pools.clone().tend()));
         Self { shared, tasks, accepting }
     }
 
@@ -91,11 +96,13 @@ impl Service {
     pub fn reload(&self, policy: Policy, patience: Duration) {
         let before = self.shared.in_force.load_full();
         if policy.sites.keep_the_trust_of(&before.policy.sites) {
-            self.shared.in_force.store(Arc::new(InForce { policy, cut: before.cut.clone() }));
+            let (cut, leave) = (before.cut.clone(), before.leave.clone());
+            self.shared.in_force.store(Arc::new(InForce { policy, cut, leave }));
             return;
         }
-        let cut = self.shared.cut.child_token();
-        self.shared.in_force.store(Arc::new(InForce { policy, cut }));
+        let (cut, leave) = (self.shared.cut.child_token(), self.accepting.child_token());
+        self.shared.in_force.store(Arc::new(InForce { policy, cut, leave }));
+        before.leave.cancel();
         tracing::warn!(?patience, "trust was taken away: connections from before end by then");
         let accepting = self.accepting.clone();
         self.tasks.spawn(async move {
@@ -117,12 +124,13 @@ impl Service {
     pub async fn drain(&self, patience: Duration) -> Drained {
         self.accepting.cancel();
         self.tasks.close();
-        if timeout(patience, self.tasks.wait()).await.is_ok() {
-            return Drained::Complete;
-        }
+        let drained = timeout(patience, self.tasks.wait()).await;
         let open = self.tasks.len();
-        self.shared.cut.cancel();
-        self.tasks.wait().await;
+        if drained.is_err() {
+            self.shared.cut.cancel();
+            self.tasks.wait().await;
+        }
+        self.shared.pools.close().await;
         match open {
             0 => Drained::Complete,
             open => Drained::Cut(open),

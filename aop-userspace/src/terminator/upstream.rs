@@ -1,15 +1,21 @@
 //! Reaching the application behind a site.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
 use super::{listeners::tune, proxy};
-use crate::{config::Upstream, tls::Site};
+use crate::config::{Address, ProxyProtocol};
 
 /// A connected upstream.
 pub(super) enum Connected {
@@ -17,45 +23,98 @@ pub(super) enum Connected {
     Unix(UnixStream),
 }
 
-/// Connects to the upstream of `site` and tells it, if it wants to know, that `peer` connected to
+/// Connects to `upstream` and tells it, if it wants to know by `proxy`, that `peer` connected to
 /// our address `local`.
 pub(super) async fn connect(
-    site: &Site,
+    upstream: &Address,
+    proxy: ProxyProtocol,
     peer: SocketAddr,
     local: SocketAddr,
 ) -> io::Result<Connected> {
-    let header = proxy::header(site.proxy(), peer, local);
-    match site.upstream() {
-        Upstream::Tcp(authority) => {
-            let mut stream = TcpStream::connect(authority).await?;
+    let header = proxy::header(proxy, peer, local);
+    let mut stream = dial(upstream).await?;
+    stream.write_all(&header).await?;
+    Ok(stream)
+}
+
+/// Connects to `upstream`.
+pub(super) async fn dial(upstream: &Address) -> io::Result<Connected> {
+    match upstream {
+        Address::Tcp(authority) => {
+            let stream = TcpStream::connect(authority).await?;
             tune(SockRef::from(&stream))?;
-            stream.write_all(&header).await?;
             Ok(Connected::Tcp(stream))
         }
-        Upstream::Unix(path) => {
-            let mut stream = UnixStream::connect(path).await?;
-            stream.write_all(&header).await?;
-            Ok(Connected::Unix(stream))
-        }
+        Address::Unix(path) => Ok(Connected::Unix(UnixStream::connect(path).await?)),
     }
 }
 
-/// A stream that can be closed so that its far end knows the bytes to be incomplete.
-pub(super) trait Sever: AsyncRead + AsyncWrite + Unpin {
-    /// Closes it by a reset, not by an orderly end.
-    fn sever(self);
-}
-
-impl Sever for TcpStream {
-    fn sever(self) {
+impl Connected {
+    /// Closes it so that the far end knows the bytes to be incomplete: by a reset, not by an orderly
+    /// end. Unix sockets know no reset; there it sees the end of the stream.
+    pub(super) fn sever(self) {
+        let Self::Tcp(stream) = self else { return };
         // With no time to linger the kernel sends a reset and drops what is unsent.
-        if let Err(error) = SockRef::from(&self).set_linger(Some(Duration::ZERO)) {
+        if let Err(error) = SockRef::from(&stream).set_linger(Some(Duration::ZERO)) {
             tracing::debug!(%error, "upstream closed, not reset");
         }
     }
 }
 
-impl Sever for UnixStream {
-    /// Unix sockets know no reset; the far end sees the end of the stream.
-    fn sever(self) {}
+impl AsyncRead for Connected {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connected {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Unix(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
 }

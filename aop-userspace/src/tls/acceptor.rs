@@ -17,6 +17,7 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use super::{
     identity::{Identity, printable},
     judgement::judge,
+    lenient,
     plain::{self, Opening},
     pull::OriginPull,
     refusal::Refusal,
@@ -114,6 +115,12 @@ async fn finish(
 ) -> Result<OriginPull, Refused> {
     let handshake = start.into_stream(site.tls().clone()).into_fallible();
     let stream = handshake.await.map_err(|(error, stream)| judge(&error).on(stream))?;
+    if let Some(strict) = site.explains_by() {
+        let presented = stream.get_ref().1.peer_certificates();
+        if let Err(refused) = lenient::judge(&**strict, presented) {
+            return Err(refused.over(stream));
+        }
+    }
     let bad = |detail: &str| Refused::new(Refusal::BadCertificate).because(detail);
     let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let leaf = leaf.ok_or_else(|| Refused::new(Refusal::CertificateRequired))?;

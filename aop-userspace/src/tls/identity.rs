@@ -65,7 +65,7 @@ fn name(name: &X509Name<'_>) -> String {
 }
 
 /// `text` escaped and bounded.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     bounded(&escaped(text))
 }
 

@@ -13,9 +13,14 @@ use super::{refusal::Refusal, refused::Refused};
 /// The refusal that `error`, from reading or writing handshake bytes, amounts to.
 pub(super) fn judge(error: &io::Error) -> Refused {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(tls) => Refused::new(refusal(tls)).because(tls.to_string()),
+        Some(tls) => of_tls(tls),
         None => Refused::new(Refusal::PeerGone).because(error.to_string()),
     }
+}
+
+/// The refusal that an error of TLS amounts to.
+pub(super) fn of_tls(error: &Error) -> Refused {
+    Refused::new(refusal(error)).because(error.to_string())
 }
 
 fn refusal(error: &Error) -> Refusal {

@@ -22,6 +22,24 @@ pub struct OriginPull {
 /// An origin pull that may be relayed. Made by [`authorize`] alone.
 pub struct Permit(OriginPull);
 
+/// What a permit proves, once its stream carries requests or bytes: each is relayed under it. Made
+/// from a [`Permit`] alone.
+pub struct Warrant {
+    site: Arc<Site>,
+    host: Host,
+    peer: SocketAddr,
+    protocol: Protocol,
+}
+
+/// What was agreed on in ALPN. Without it, or where a site offers none, it is HTTP/1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// `http/1.1`
+    Http1,
+    /// `h2`
+    Http2,
+}
+
 /// Looks at a finished handshake once more, in our own code, and permits it to be relayed.
 ///
 /// # Errors
@@ -45,6 +63,15 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
         return refuse(Refusal::UnknownName, "the session is for another name");
     }
     Ok(Permit(pull))
+}
+
+impl Protocol {
+    pub(super) fn of(stream: &TlsStream<TcpStream>) -> Self {
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Self::Http2,
+            Some(_) | None => Self::Http1,
+        }
+    }
 }
 
 impl OriginPull {
@@ -92,9 +119,44 @@ impl Permit {
         &self.0
     }
 
-    /// The peer's bytes, in clear.
+    /// The certificate that the peer authenticated with, in DER.
     #[must_use]
-    pub fn into_stream(self) -> TlsStream<TcpStream> {
-        self.0.stream
+    pub fn certificate(&self) -> Option<&[u8]> {
+        let chain = self.0.stream.get_ref().1.peer_certificates()?;
+        Some(chain.first()?.as_ref())
+    }
+
+    /// The peer's bytes, in clear, and the leave to relay them.
+    #[must_use]
+    pub fn into_parts(self) -> (TlsStream<TcpStream>, Warrant) {
+        let OriginPull { stream, site, host, peer, identity: _ } = self.0;
+        let protocol = Protocol::of(&stream);
+        (stream, Warrant { site, host, peer, protocol })
+    }
+}
+
+impl Warrant {
+    /// The site that judged the peer.
+    #[must_use]
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    /// The server name that the peer asked for.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The peer's address, never IPv6-mapped.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// What the peer speaks.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 }

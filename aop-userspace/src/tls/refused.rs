@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
-use super::{farewell, refusal::Refusal, sites::Site};
+use super::{farewell, pull::Protocol, refusal::Refusal, sites::Site};
 
 /// A connection that was refused.
 pub struct Refused {
@@ -15,13 +16,14 @@ pub struct Refused {
     /// The particulars, fit for a log.
     pub detail: String,
     stream: Option<TcpStream>,
+    session: Option<Box<TlsStream<TcpStream>>>,
 }
 
 impl Refused {
     /// A refusal without particulars.
     #[must_use]
     pub fn new(refusal: Refusal) -> Self {
-        Self { refusal, site: None, detail: String::new(), stream: None }
+        Self { refusal, site: None, detail: String::new(), stream: None, session: None }
     }
 
     /// The same, of a connection for `site`.
@@ -40,6 +42,19 @@ impl Refused {
     #[must_use]
     pub fn on(self, stream: TcpStream) -> Self {
         Self { stream: Some(stream), ..self }
+    }
+
+    /// The same, with a session over which the peer can be told why. It was finished without
+    /// authenticating anybody: no permit comes of it.
+    pub(super) fn over(self, session: TlsStream<TcpStream>) -> Self {
+        Self { session: Some(Box::new(session)), ..self }
+    }
+
+    /// The session over which the peer can be told why, and what it speaks.
+    pub(crate) fn take_session(&mut self) -> Option<(TlsStream<TcpStream>, Protocol)> {
+        let session = *self.session.take()?;
+        let protocol = Protocol::of(&session);
+        Some((session, protocol))
     }
 
     /// Closes the connection, so that the peer gets to read why.

@@ -6,7 +6,7 @@ use rustls::{
     Error, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, TrustAnchor},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
@@ -15,10 +15,19 @@ use super::{
     anchors,
     error::{FileError, FileProblem, SitesProblem},
     files::Files,
+    lenient::Lenient,
     pem,
     validity::Validity,
 };
-use crate::config::{SiteConfig, Warning};
+use crate::config::{OnRefusal, SiteConfig, Upstream, Warning};
+
+/// What the files of a site amount to.
+pub(super) struct Built {
+    pub(super) config: ServerConfig,
+    pub(super) trust: Trust,
+    /// Where the site explains its refusals, what judges a peer after the handshake.
+    pub(super) explains_by: Option<Arc<dyn ClientCertVerifier>>,
+}
 
 /// Reads the files of `site` and builds its configuration.
 ///
@@ -30,7 +39,7 @@ pub(super) fn config(
     provider: &Arc<CryptoProvider>,
     now: u64,
     warnings: &mut Vec<Warning>,
-) -> Result<(ServerConfig, Trust), SitesProblem> {
+) -> Result<Built, SitesProblem> {
     let pair = pair(site, files, provider, now, warnings)?;
     let mut roots: Vec<TrustAnchor<'static>> = Vec::new();
     for client_ca in &site.client_ca {
@@ -42,14 +51,32 @@ pub(super) fn config(
         provider.clone(),
     )
     .build()?;
+    let explains_by = match site.on_refusal {
+        OnRefusal::Close => None,
+        OnRefusal::Explain => Some(verifier.clone()),
+    };
+    let asked = match &explains_by {
+        None => verifier,
+        Some(strict) => Arc::new(Lenient(strict.clone())),
+    };
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(asked)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
-    Ok((config, trust))
+    config.alpn_protocols = protocols(&site.upstream);
+    Ok(Built { config, trust, explains_by })
+}
+
+/// What is offered in ALPN: only what the upstream's kind can serve. An upstream that takes bytes
+/// may speak anything, so nothing is promised in its name.
+fn protocols(upstream: &Upstream) -> Vec<Vec<u8>> {
+    match upstream {
+        Upstream::Http(_) => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Upstream::Bytes(_) => Vec::new(),
+    }
 }
 
 /// Whom a site believes: the subject and public key of each anchor.

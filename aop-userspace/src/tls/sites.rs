@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{ServerConfig, crypto::aws_lc_rs};
+use rustls::{ServerConfig, crypto::aws_lc_rs, server::danger::ClientCertVerifier};
 
 use super::{
     error::SitesError,
@@ -13,7 +13,7 @@ use super::{
     server::{self, Trust},
     validity,
 };
-use crate::config::{Host, HostPattern, ProxyProtocol, SiteConfig, Upstream, Warning};
+use crate::config::{Host, HostPattern, HttpConfig, ProxyProtocol, SiteConfig, Upstream, Warning};
 
 /// All sites. With none, nobody is served.
 #[derive(Default)]
@@ -30,6 +30,7 @@ pub struct Site {
     proxy: ProxyProtocol,
     tls: Arc<ServerConfig>,
     trust: Trust,
+    explains_by: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 impl Sites {
@@ -48,15 +49,16 @@ impl Sites {
         let mut sites = Self::default();
         let mut warnings = Vec::new();
         for config in configs {
-            let (tls, trust) = server::config(config, files, &provider, now, &mut warnings)
+            let built = server::config(config, files, &provider, now, &mut warnings)
                 .map_err(|problem| SitesError { site: config.name.clone(), problem })?;
             sites.add(Arc::new(Site {
                 name: config.name.as_str().into(),
                 hosts: config.hosts.clone(),
                 upstream: config.upstream.clone(),
                 proxy: config.proxy,
-                tls: Arc::new(tls),
-                trust,
+                tls: Arc::new(built.config),
+                trust: built.trust,
+                explains_by: built.explains_by,
             }));
         }
         // Sites often share their files; one word about each is enough.
@@ -106,6 +108,15 @@ impl Site {
         &self.upstream
     }
 
+    /// How its requests are relayed, where it is not its bytes that are.
+    #[must_use]
+    pub fn http(&self) -> Option<&HttpConfig> {
+        match &self.upstream {
+            Upstream::Http(http) => Some(http),
+            Upstream::Bytes(_) => None,
+        }
+    }
+
     /// Which PROXY header its upstream gets.
     #[must_use]
     pub fn proxy(&self) -> ProxyProtocol {
@@ -115,11 +126,17 @@ impl Site {
     /// Whether it answers for `host`.
     #[must_use]
     pub fn answers(&self, host: &Host) -> bool {
-        let parent = host.parent();
-        self.hosts.iter().any(|pattern| match pattern {
-            HostPattern::Exact(own) => own == host,
-            HostPattern::Below(own) => Some(own) == parent.as_ref(),
-        })
+        self.hosts.iter().any(|pattern| pattern.matches(host))
+    }
+
+    /// Whether everybody whom `other` believes is believed here too.
+    pub(crate) fn believes_all_of(&self, other: &Self) -> bool {
+        self.trust.covers(&other.trust)
+    }
+
+    /// The verifier that judges a peer after its handshake, where refusals are explained.
+    pub(super) fn explains_by(&self) -> Option<&Arc<dyn ClientCertVerifier>> {
+        self.explains_by.as_ref()
     }
 
     pub(super) fn tls(&self) -> &Arc<ServerConfig> {

@@ -9,7 +9,7 @@ use super::{
     testing::{Authority, Leaf, far_ahead, long_ago, pem},
     validity,
 };
-use crate::config::{ClientCa, Host, ProxyProtocol, SiteConfig, Upstream, Warning};
+use crate::config::{ClientCa, Host, OnRefusal, ProxyProtocol, SiteConfig, Warning};
 
 struct Files {
     directory: TempDir,
@@ -30,8 +30,9 @@ impl Files {
             certificate: at("server.pem"),
             key: at("server.key"),
             client_ca: vec![ClientCa::File(at("ca.pem"))],
-            upstream: Upstream::Tcp("127.0.0.1:1".into()),
+            upstream: "tcp://127.0.0.1:1".parse().unwrap(),
             proxy: ProxyProtocol::Off,
+            on_refusal: OnRefusal::Close,
         };
         let files = Self { directory, config, authority, server };
         files.write("server.pem", &files.server.pem());

@@ -88,6 +88,18 @@ fn an_unusable_mode_attach_or_duration_is_named() {
 }
 
 #[test]
+fn what_does_not_fit_the_kind_of_upstream_is_named() {
+    let table = |line: &str| format!("[site.http]\n{line}\n");
+    refused(|text| text.to_owned() + &table("forwarded = \"x\""), &["site.http", "http://"]);
+    let http = |text: &str| text.replace("tcp://127", "http://127");
+    refused(|text| http(text) + "proxy = \"v1\"\n", &["PROXY", "Remove proxy"]);
+    refused(|text| http(text) + &table("forwarded = \"all\""), &["\"all\"", "rfc7239"]);
+    refused(|text| http(text) + &table("also_hosts = [\"a b\"]"), &["a b"]);
+    refused(|text| http(text) + &table("answer = \"5ms\""), &["a second at least"]);
+    refused(|text| http(text) + &table("requests = 0"), &["site.http.requests"]);
+}
+
+#[test]
 fn a_listener_without_a_site_is_refused() {
     refused(|text| text.split("[[site]]").next().unwrap_or_default().to_owned(), &["[[site]]"]);
 }

@@ -31,6 +31,7 @@ mod privilege;
 mod proved;
 mod relay;
 mod reload;
+mod requests;
 mod shapes;
 mod shutdown;
 mod split;

@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::rig::{Rig, SITE, Wish, exchange};
 use crate::{
-    config::{ProxyProtocol, Upstream},
+    config::{Address, ProxyProtocol, Upstream},
     tls::{Refusal, testing::connect},
 };
 
@@ -171,7 +171,7 @@ async fn megabytes_arrive_as_they_were_sent_both_ways_at_once() {
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_a_refusal_of_its_own() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let upstream = Some(Upstream::Tcp(nobody.to_string()));
+    let upstream = Some(Upstream::Bytes(Address::Tcp(nobody.to_string())));
     let rig = Rig::with(Wish { upstream, ..Wish::default() }).await;
     let mut peer = connect(&rig.edge(), rig.address, SITE).await.unwrap();
     let (nothing, end) = rest(&mut peer).await;
@@ -187,7 +187,7 @@ async fn a_unix_upstream_is_served() {
     let path = directory.path().join("app.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let rig = Rig::with(Wish {
-        upstream: Some(Upstream::Unix(path)),
+        upstream: Some(Upstream::Bytes(Address::Unix(path))),
         proxy: ProxyProtocol::V1,
         ..Wish::default()
     })

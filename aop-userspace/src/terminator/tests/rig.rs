@@ -18,7 +18,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    config::{ClientCa, ProxyProtocol, SiteConfig, Upstream},
+    config::{Address, ClientCa, HttpConfig, OnRefusal, ProxyProtocol, SiteConfig, Upstream},
     edge::{Entrance, Gate, PeerBook},
     terminator::{LedgerSnapshot, Listener, Policy, RefusedCount, Service, bind, listen},
     tls::{
@@ -50,11 +50,33 @@ pub(super) struct Wish {
     pub(super) connections: usize,
     pub(super) proxy: ProxyProtocol,
     pub(super) upstream: Option<Upstream>,
+    pub(super) on_refusal: OnRefusal,
+}
+
+impl Wish {
+    /// Another upstream, by its URL.
+    pub(super) fn upstream(url: &str) -> Self {
+        Self { upstream: Some(url.parse().unwrap()), ..Self::default() }
+    }
+
+    /// The same, with its requests relayed in another way.
+    pub(super) fn relayed(mut self, change: impl FnOnce(&mut HttpConfig)) -> Self {
+        if let Some(Upstream::Http(http)) = &mut self.upstream {
+            change(http);
+        }
+        self
+    }
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Self { deadline: LONG, connections: 100, proxy: ProxyProtocol::Off, upstream: None }
+        Self {
+            deadline: LONG,
+            connections: 100,
+            proxy: ProxyProtocol::Off,
+            upstream: None,
+            on_refusal: OnRefusal::Close,
+        }
     }
 }
 
@@ -92,7 +114,7 @@ impl Rig {
         let client_ca = Authority::new("client CA");
         let other_ca = Authority::new("other client CA");
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = Upstream::Tcp(upstream.local_addr().unwrap().to_string());
+        let address = Upstream::Bytes(Address::Tcp(upstream.local_addr().unwrap().to_string()));
         let site = |hosts: &[&str], client_ca: &Authority| {
             let at = |kind: &str| directory.path().join(format!("{}.{kind}", hosts[0]));
             let server = server_ca.server(hosts);
@@ -107,6 +129,7 @@ impl Rig {
                 client_ca: vec![ClientCa::File(at("ca"))],
                 upstream: wish.upstream.clone().unwrap_or(address.clone()),
                 proxy: wish.proxy,
+                on_refusal: wish.on_refusal,
             }
         };
         let sites = vec![
@@ -134,6 +157,15 @@ impl Rig {
             upstream,
             sites,
             _directory: directory,
+        }
+    }
+
+    /// Changes how requests are relayed, for policies that are made from now on.
+    pub(super) fn relay_otherwise(&mut self, change: impl Fn(&mut HttpConfig)) {
+        for site in &mut self.sites {
+            if let Upstream::Http(http) = &mut site.upstream {
+                change(http);
+            }
         }
     }
 

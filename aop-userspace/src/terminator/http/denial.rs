@@ -1,0 +1,90 @@
+//! Why a request was not answered by the upstream: a closed list of names and what the peer is told.
+//!
+//! The names are stable, as those of [`Refusal`](crate::tls::Refusal) are. The texts name nothing
+//! of what lies behind the terminator.
+
+use hyper::StatusCode;
+
+use super::strict::Fault;
+
+/// Why a request was not answered by the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Denial {
+    /// It could be read in two ways, or in none.
+    BadRequest,
+    /// Its head is too large.
+    HeadTooLarge,
+    /// It names no host, two, or something that is none.
+    BadHost,
+    /// It names a host that does not belong to the site of the connection's server name.
+    HostMismatch,
+    /// The upstream could not be reached.
+    UpstreamUnreachable,
+    /// The upstream closed the connection, or answered with something that is not HTTP.
+    UpstreamBroken,
+    /// As many requests as are allowed are with the upstream already.
+    UpstreamBusy,
+    /// The upstream took no connection, or began no answer, in time.
+    UpstreamLate,
+}
+
+impl Denial {
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::HeadTooLarge => "head_too_large",
+            Self::BadHost => "bad_host",
+            Self::HostMismatch => "host_mismatch",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamBroken => "upstream_broken",
+            Self::UpstreamBusy => "upstream_busy",
+            Self::UpstreamLate => "upstream_late",
+        }
+    }
+
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest | Self::BadHost => StatusCode::BAD_REQUEST,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HostMismatch => StatusCode::MISDIRECTED_REQUEST,
+            Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
+            Self::UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamLate => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::BadRequest => "The request is malformed.\n",
+            Self::HeadTooLarge => "The request's head is too large.\n",
+            Self::BadHost => "The request must name one host, in one way.\n",
+            Self::HostMismatch => {
+                "The request names a host that this connection was not opened for.\n"
+            }
+            Self::UpstreamUnreachable => "The application cannot be reached.\n",
+            Self::UpstreamBroken => "The application gave no proper answer.\n",
+            Self::UpstreamBusy => "The application has too many requests at once.\n",
+            Self::UpstreamLate => "The application did not answer in time.\n",
+        }
+    }
+}
+
+impl From<Fault> for Denial {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::TooLarge => Self::HeadTooLarge,
+            Fault::BareLineEnd
+            | Fault::ControlCharacter
+            | Fault::FoldedLine
+            | Fault::FieldName
+            | Fault::RequestLine
+            | Fault::Length
+            | Fault::Encoding
+            | Fault::LengthAndEncoding
+            | Fault::TooOld
+            | Fault::Chunk => Self::BadRequest,
+        }
+    }
+}

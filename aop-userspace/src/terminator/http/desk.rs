@@ -1,0 +1,300 @@
+//! Where the requests of one connection are judged, sent on and counted.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use hyper::{
+    Method, Request, Response, Version,
+    body::Incoming,
+    header::UPGRADE,
+    http::{HeaderValue, request::Parts},
+    upgrade::OnUpgrade,
+};
+use tokio::time::Instant;
+
+use super::{
+    answer::Answer,
+    denial::Denial,
+    headers::{self, CF_RAY, Peer, Wants},
+    host::Named,
+    inbound::Inbound,
+    pool::{Patience, Pool, Relayed, Said, held},
+    upgrade::Tunnel,
+    wire::Gauge,
+};
+use crate::{
+    config::HttpConfig,
+    terminator::service::{InForce, Policy, Shared},
+    tls::{Site, Warrant, printable},
+};
+
+/// The desk of one connection.
+pub(super) struct Desk {
+    shared: Arc<Shared>,
+    /// The policy under which the peer was authorized.
+    accepted: Arc<InForce>,
+    warrant: Warrant,
+    /// The value of `Client-Cert`.
+    certificate: Option<HeaderValue>,
+    gauge: Arc<Gauge>,
+    began: Instant,
+    requests: AtomicU64,
+    open: AtomicUsize,
+    /// Those of the open ones whose answer has begun.
+    begun: AtomicUsize,
+    /// When the last request ended, in milliseconds since the connection began.
+    rests_since: AtomicU64,
+    malformed: AtomicBool,
+    memory: Mutex<Memory>,
+    tunnel: Mutex<Option<(OnUpgrade, Tunnel)>>,
+}
+
+/// What the last request leaves for the next, and for the log.
+#[derive(Default)]
+struct Memory {
+    pool: Option<(Arc<Site>, Arc<Pool>)>,
+    ray: Option<HeaderValue>,
+}
+
+/// How a request gets to the upstream.
+struct Rules {
+    pool: Arc<Pool>,
+    wants: Wants,
+    patience: Patience,
+}
+
+/// A request that has not ended.
+pub(super) struct Open {
+    desk: Arc<Desk>,
+    answer: Progress,
+}
+
+#[derive(PartialEq, Eq)]
+enum Progress {
+    Awaited,
+    Begun,
+}
+
+impl Desk {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        accepted: Arc<InForce>,
+        warrant: Warrant,
+        certificate: Option<HeaderValue>,
+        gauge: Arc<Gauge>,
+    ) -> Self {
+        Self {
+            shared,
+            accepted,
+            warrant,
+            certificate,
+            gauge,
+            began: Instant::now(),
+            requests: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
+            rests_since: AtomicU64::new(0),
+            malformed: AtomicBool::new(false),
+            memory: Mutex::default(),
+            tunnel: Mutex::default(),
+        }
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+    ) -> Response<Answer> {
+        self.requests.fetch_add(1, Relaxed);
+        self.open.fetch_add(1, Relaxed);
+        let open = Open { desk: self.clone(), answer: Progress::Awaited };
+        let upgrade =
+            request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
+        match self.relay(request).await {
+            Ok((_, Said::Answer(Relayed { response, source, slot }))) => {
+                self.shared.ledger.relayed();
+                pass(response, Answer::new(source, Some(slot), open), Wants::Answer)
+            }
+            // What came before the tunnel stood would be lost in it.
+            Ok((Wants::WebSocket, Said::Tunnel(..))) if self.gauge.fault().is_some() => {
+                self.deny(Denial::BadRequest, open)
+            }
+            Ok((Wants::WebSocket, Said::Tunnel(response, tunnel))) if is_websocket(&response) => {
+                self.shared.ledger.relayed();
+                self.gauge.now_a_tunnel();
+                *held(&self.tunnel) = upgrade.map(|upgrade| (upgrade, tunnel));
+                pass(response, Answer::empty(open), Wants::WebSocket)
+            }
+            // A 101 that nobody asked for.
+            Ok((_, Said::Tunnel(..))) => self.deny(Denial::UpstreamBroken, open),
+            Err(denial) => self.deny(denial, open),
+        }
+    }
+
+    async fn relay(&self, request: Request<Incoming>) -> Result<(Wants, Said), Denial> {
+        let (mut head, body) = request.into_parts();
+        let Rules { pool, wants, patience } = self.rules(&mut head)?;
+        let request = Request::from_parts(head, Inbound::new(body));
+        Ok((wants, pool.relay(&self.warrant, request, patience).await?))
+    }
+
+    /// Judges a request, makes its head the upstream's, and finds out how to get there.
+    fn rules(&self, head: &mut Parts) -> Result<Rules, Denial> {
+        let mut memory = held(&self.memory);
+        memory.ray = head.headers.get(CF_RAY).cloned();
+        if head.method == Method::CONNECT {
+            return Err(Denial::BadRequest);
+        }
+        let named = Named::of(head)?;
+        let now = self.shared.in_force.load();
+        let (site, http, policy) = self.site(&now.policy)?;
+        named.belongs_to(self.warrant.host(), site, http, &policy.sites)?;
+        let peer =
+            Peer { address: self.warrant.peer().ip(), certificate: self.certificate.as_ref() };
+        let wants = headers::prepare(head, &named, &peer, http)?;
+        let pool = match &memory.pool {
+            Some((of, pool)) if Arc::ptr_eq(of, site) => pool.clone(),
+            Some(_) | None => {
+                let pool = self.shared.pools.of(http);
+                memory.pool = Some((site.clone(), pool.clone()));
+                pool
+            }
+        };
+        let patience = Patience { connect: policy.deadline, answer: http.answer };
+        Ok(Rules { pool, wants, patience })
+    }
+
+    /// The site whose rules hold: that of the policy in force, where it believes everybody whom the
+    /// peer's own site believed. Else trust was taken away: the connection ends soon, and until
+    /// then what held when it was accepted holds.
+    fn site<'a>(
+        &'a self,
+        now: &'a Policy,
+    ) -> Result<(&'a Arc<Site>, &'a HttpConfig, &'a Policy), Denial> {
+        let own = self.warrant.site();
+        if let Some(site) = now.sites.find(self.warrant.host())
+            && site.believes_all_of(own)
+            && let Some(http) = site.http()
+        {
+            return Ok((site, http, now));
+        }
+        let http = own.http().ok_or(Denial::UpstreamUnreachable)?;
+        Ok((own, http, &self.accepted.policy))
+    }
+
+    /// Refuses the bytes of a peer as a whole, once.
+    pub(super) fn refuse(&self, denial: Denial) {
+        if !self.malformed.swap(true, Relaxed) {
+            self.book(denial);
+        }
+    }
+
+    fn deny(&self, denial: Denial, open: Open) -> Response<Answer> {
+        match denial {
+            Denial::BadRequest => self.refuse(denial),
+            Denial::HeadTooLarge
+            | Denial::BadHost
+            | Denial::HostMismatch
+            | Denial::UpstreamUnreachable
+            | Denial::UpstreamBroken
+            | Denial::UpstreamBusy
+            | Denial::UpstreamLate => self.book(denial),
+        }
+        Answer::denied(denial, open)
+    }
+
+    fn book(&self, denial: Denial) {
+        let site = self.warrant.site().name();
+        self.shared.ledger.denied(site, denial);
+        tracing::info!(
+            site = &**site,
+            peer = %self.warrant.peer(),
+            outcome = denial.name(),
+            status = denial.status().as_u16(),
+            cf_ray = self.ray(),
+            "request refused",
+        );
+    }
+
+    /// Requests so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Cloudflare's name for the last request, fit for a log.
+    pub(super) fn ray(&self) -> Option<String> {
+        held(&self.memory)
+            .ray
+            .as_ref()
+            .map(|ray| printable(&String::from_utf8_lossy(ray.as_bytes())))
+    }
+
+    /// Whether a request is being answered.
+    pub(super) fn is_busy(&self) -> bool {
+        self.open.load(Relaxed) > 0
+    }
+
+    /// Whether an answer has begun and not ended.
+    pub(super) fn is_answering(&self) -> bool {
+        self.begun.load(Relaxed) > 0
+    }
+
+    /// How long no request has been open.
+    pub(super) fn rested(&self) -> Duration {
+        match self.is_busy() {
+            true => Duration::ZERO,
+            false => {
+                let since = Duration::from_millis(self.rests_since.load(Relaxed));
+                self.began.elapsed().saturating_sub(since)
+            }
+        }
+    }
+
+    /// What is to happen after HTTP, where the upstream has said 101.
+    pub(super) fn take_tunnel(&self) -> Option<(OnUpgrade, Tunnel)> {
+        held(&self.tunnel).take()
+    }
+
+    pub(super) fn warrant(&self) -> &Warrant {
+        &self.warrant
+    }
+}
+
+impl Open {
+    /// The same, whose answer begins.
+    pub(super) fn begin(mut self) -> Self {
+        self.desk.begun.fetch_add(1, Relaxed);
+        self.answer = Progress::Begun;
+        self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let desk = &self.desk;
+        if self.answer == Progress::Begun {
+            desk.begun.fetch_sub(1, Relaxed);
+        }
+        let now = desk.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        desk.rests_since.store(now, Relaxed);
+        desk.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The upstream's head as the peer gets it. Its version is that of each side's own connection.
+fn pass(response: Response<()>, answer: Answer, wants: Wants) -> Response<Answer> {
+    let (mut head, ()) = response.into_parts();
+    headers::clean(&mut head.headers, wants);
+    head.version = Version::HTTP_11;
+    Response::from_parts(head, answer)
+}
+
+fn is_websocket(response: &Response<()>) -> bool {
+    let upgrade = response.headers().get(UPGRADE);
+    upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}

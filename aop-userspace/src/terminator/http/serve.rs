@@ -1,0 +1,269 @@
+//! One permitted connection as HTTP: from its first request to its end.
+//!
+//! Which version is spoken was settled in ALPN. Everything of one connection runs in its task, but
+//! for the streams of HTTP/2, which end with it.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+use tokio_rustls::server::TlsStream;
+
+use super::{
+    client_cert,
+    denial::Denial,
+    desk::Desk,
+    streams::Streams,
+    strict::{Fault, Part},
+    upgrade::tunnel,
+    wire::{Gauge, Wire},
+};
+use crate::{
+    config::ClientCert,
+    terminator::{
+        relay::{Ending, Relayed},
+        service::{InForce, Shared},
+    },
+    tls::{Permit, Protocol, farewell},
+};
+
+/// The longest list of headers in HTTP/2, in bytes as RFC 9113 counts them.
+pub(super) const LONGEST_HEAD: u32 = 136 * 1024;
+/// As many as Cloudflare opens.
+const STREAMS: u32 = 200;
+/// What a peer may send of one body before the upstream takes it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for all bodies of one connection.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Streams that a peer has reset before we looked at them, beyond which it is cut off.
+const RESETS: usize = 20;
+/// Streams that we had to reset for the peer's faults, likewise.
+const FAULTS: usize = 100;
+/// How long an end in order may take.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// What was served.
+pub(in crate::terminator) struct Served {
+    pub(in crate::terminator) relayed: Relayed,
+    pub(in crate::terminator) requests: u64,
+    /// Cloudflare's name for the last request.
+    pub(in crate::terminator) ray: Option<String>,
+}
+
+/// Answers the requests of a permitted peer until one of both ends the connection, it has rested
+/// for too long, or the policy under which it was accepted ends it.
+pub(in crate::terminator) async fn serve(
+    permit: Permit,
+    shared: Arc<Shared>,
+    accepted: Arc<InForce>,
+) -> Served {
+    let site = permit.pull().site().clone();
+    let certificate = match site.http().map(|http| http.client_cert) {
+        Some(ClientCert::Shown) => permit.certificate().and_then(client_cert::value),
+        Some(ClientCert::Withheld) | None => None,
+    };
+    let idle = site.http().map_or(Duration::ZERO, |http| http.idle);
+    let (stream, warrant) = permit.into_parts();
+    let gauge = Arc::<Gauge>::default();
+    let protocol = warrant.protocol();
+    let desk = Arc::new(Desk::new(shared, accepted.clone(), warrant, certificate, gauge.clone()));
+    let course = Course { desk: &desk, accepted: &accepted, gauge: &gauge, idle };
+    let ending = match protocol {
+        Protocol::Http1 => course.http1(stream).await,
+        Protocol::Http2 => course.http2(stream).await,
+    };
+    let (bytes_in, bytes_out) = gauge.moved();
+    let relayed = Relayed { bytes_in, bytes_out, ending };
+    Served { relayed, requests: desk.requests(), ray: desk.ray() }
+}
+
+struct Course<'a> {
+    desk: &'a Arc<Desk>,
+    accepted: &'a InForce,
+    gauge: &'a Arc<Gauge>,
+    idle: Duration,
+}
+
+impl Course<'_> {
+    async fn http1(&self, stream: TlsStream<TcpStream>) -> Ending {
+        let wire = TokioIo::new(Wire::http1(stream, self.gauge.clone()));
+        let desk = self.desk.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let desk = desk.clone();
+            async move { Ok::<_, Infallible>(desk.answer(request).await) }
+        });
+        let mut connection = http1::Builder::new()
+            // The head's size is bounded before hyper sees it, idle time by what drives it.
+            .header_read_timeout(None)
+            .serve_connection(wire, service)
+            .with_upgrades();
+        let driving = self.drive(Pin::new(&mut connection), |driven| driven.graceful_shutdown());
+        match driving.await {
+            Driven::Ended(Ok(())) => match self.desk.take_tunnel() {
+                Some((upgrade, to)) => {
+                    let relayed =
+                        tunnel(self.desk.warrant(), upgrade, to, &self.accepted.cut).await;
+                    self.gauge.add(relayed.bytes_in, relayed.bytes_out);
+                    relayed.ending
+                }
+                None => Ending::Clean,
+            },
+            Driven::Faulty(fault) => {
+                self.desk.refuse(Denial::from(fault));
+                // With an answer under way, another one would be taken for a part of it.
+                let silent = self.desk.is_answering();
+                // What waits for an answer goes with it.
+                let parts = connection.into_parts().filter(|_| !silent);
+                if let Some(parts) = parts {
+                    refuse(parts.io.into_inner().into_stream(), fault).await;
+                }
+                Ending::Malformed
+            }
+            Driven::Left(ending) => ending,
+            // hyper has answered already.
+            Driven::Ended(Err(error)) if error.is_parse_too_large() => {
+                self.desk.refuse(Denial::HeadTooLarge);
+                Ending::Malformed
+            }
+            Driven::Ended(Err(error)) if error.is_parse() => {
+                self.desk.refuse(Denial::BadRequest);
+                Ending::Malformed
+            }
+            Driven::Ended(Err(_)) => Ending::PeerLost,
+        }
+    }
+
+    async fn http2(&self, stream: TlsStream<TcpStream>) -> Ending {
+        let wire = TokioIo::new(Wire::http2(stream, self.gauge.clone()));
+        let desk = self.desk.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let desk = desk.clone();
+            async move { Ok::<_, Infallible>(desk.answer(request).await) }
+        });
+        let streams = Streams::default();
+        let connection = http2::Builder::new(streams.clone())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(LONGEST_HEAD)
+            .max_pending_accept_reset_streams(RESETS)
+            .max_local_error_reset_streams(FAULTS)
+            .serve_connection(wire, service);
+        let connection = pin!(connection);
+        let driving = self.drive(connection, |driven| driven.graceful_shutdown());
+        let ending = match driving.await {
+            Driven::Ended(Ok(())) => Ending::Clean,
+            Driven::Ended(Err(error)) => {
+                tracing::debug!(peer = %self.desk.warrant().peer(), %error, "HTTP/2 broke off");
+                Ending::PeerLost
+            }
+            Driven::Faulty(_) => Ending::Malformed,
+            Driven::Left(ending) => ending,
+        };
+        streams.end();
+        ending
+    }
+
+    /// Moves what can be moved. A fault behind requests that are being answered waits for them.
+    fn poll<C>(&self, connection: Pin<&mut C>, context: &mut Context<'_>) -> Poll<Driven>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        match (connection.poll(context), self.gauge.fault()) {
+            (Poll::Ready(ended), _) => Poll::Ready(Driven::Ended(ended)),
+            (Poll::Pending, Some((fault, Part::Body))) => Poll::Ready(Driven::Faulty(fault)),
+            (Poll::Pending, Some((fault, Part::Head))) if !self.desk.is_busy() => {
+                Poll::Ready(Driven::Faulty(fault))
+            }
+            (Poll::Pending, _) => Poll::Pending,
+        }
+    }
+
+    /// Drives a connection to its end.
+    async fn drive<C>(&self, mut connection: Pin<&mut C>, finish: impl Fn(Pin<&mut C>)) -> Driven
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut leave = pin!(self.accepted.leave.cancelled());
+        let mut clock = pin!(sleep(self.idle));
+        let mut stage = Stage::Serving;
+        loop {
+            tokio::select! {
+                biased;
+                driven = poll_fn(|context| self.poll(connection.as_mut(), context)) => return driven,
+                () = self.accepted.cut.cancelled() => return Driven::Left(Ending::Cut),
+                () = leave.as_mut(), if stage != Stage::Leaving => {
+                    stage = Stage::Leaving;
+                    finish(connection.as_mut());
+                }
+                () = clock.as_mut(), if stage != Stage::Leaving => match stage {
+                    Stage::Serving if self.desk.rested() >= self.idle => {
+                        stage = Stage::Resting;
+                        finish(connection.as_mut());
+                        clock.as_mut().reset(Instant::now() + PARTING);
+                    }
+                    Stage::Resting if !self.desk.is_busy() => return Driven::Left(Ending::Clean),
+                    Stage::Serving | Stage::Resting | Stage::Leaving => {
+                        let rest = self.idle.saturating_sub(self.desk.rested());
+                        clock.as_mut().reset(Instant::now() + rest.max(PARTING));
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Why a connection is no longer driven.
+enum Driven {
+    /// It has ended by itself.
+    Ended(hyper::Result<()>),
+    /// The peer's bytes are not to be read any further.
+    Faulty(Fault),
+    /// We are done with it.
+    Left(Ending),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// It has rested for too long and was told so.
+    Resting,
+    /// We are about to stop; only a cut ends it now.
+    Leaving,
+}
+
+/// Tells the peer what is wrong with its bytes, and ends the connection.
+async fn refuse(mut stream: TlsStream<TcpStream>, fault: Fault) {
+    let text = format!("The request is refused: {}.\n", fault.text());
+    let answer = format!(
+        "HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{text}",
+        Denial::from(fault).status(),
+        text.len(),
+    );
+    let telling = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    if let Ok(Ok(())) = timeout(PARTING, telling).await {
+        farewell(stream.into_inner().0).await;
+    }
+}

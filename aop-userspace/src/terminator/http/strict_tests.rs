@@ -1,0 +1,90 @@
+use super::*;
+
+const GOOD: [&str; 6] = [
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "\r\nGET / HTTP/1.0\r\nHost: a\r\n\r\n",
+    "POST / HTTP/1.1\r\nContent-Length:  5 \r\n\r\nGET \n",
+    "POST / HTTP/1.1\r\ntransfer-ENCODING: Chunked\r\n\r\n5;a=b\r\n\n\n\n\n\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nTrailer: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\nX:\ta b\r\n\r\n",
+];
+
+const BAD: [(&str, Fault); 24] = [
+    ("GET / HTTP/1.1\nHost: a\r\n\r\n", Fault::BareLineEnd),
+    ("GET / HTTP/1.1\r\nHost: a\n\r\n", Fault::BareLineEnd),
+    ("GET / HTTP/1.1\r\nHost: a\r\n\n", Fault::BareLineEnd),
+    ("GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", Fault::BareLineEnd),
+    ("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", Fault::ControlCharacter),
+    ("GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n", Fault::FoldedLine),
+    ("GET / HTTP/1.1\r\n X: a\r\n\r\n", Fault::FoldedLine),
+    ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", Fault::FieldName),
+    ("GET / HTTP/1.1\r\nHost\r\n\r\n", Fault::FieldName),
+    ("GET /a b HTTP/1.1\r\n\r\n", Fault::RequestLine),
+    ("GET / HTTP/1.2\r\n\r\n", Fault::RequestLine),
+    ("GET /\r\n\r\n", Fault::RequestLine),
+    ("POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", Fault::Length),
+    ("POST / HTTP/1.1\r\nContent-Length: 5, 5\r\n\r\n", Fault::Length),
+    ("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", Fault::Length),
+    ("POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", Fault::Length),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", Fault::Encoding),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n", Fault::Encoding),
+    (
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+        Fault::LengthAndEncoding,
+    ),
+    (
+        "POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        Fault::LengthAndEncoding,
+    ),
+    ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::TooOld),
+    ("GET / HTTP/1.0\r\nUpgrade: websocket\r\n\r\n", Fault::TooOld),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\n", Fault::Chunk),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", Fault::Chunk),
+];
+
+fn followed(pieces: &[&[u8]]) -> Result<Stage, Fault> {
+    let mut strict = Strict::default();
+    for piece in pieces {
+        strict.follow(piece)?;
+    }
+    Ok(strict.stage)
+}
+
+#[test]
+fn what_can_be_read_in_one_way_passes_however_it_is_cut() {
+    for text in GOOD {
+        let bytes = [text, GOOD[0]].concat();
+        for at in 0..bytes.len() {
+            let (a, b) = bytes.as_bytes().split_at(at);
+            assert_eq!(followed(&[a, b]), Ok(Stage::RequestLine), "{text:?} cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn what_two_parsers_may_read_differently_is_refused_however_it_is_cut() {
+    for (text, fault) in BAD {
+        for at in 0..text.len() {
+            let (a, b) = text.as_bytes().split_at(at);
+            assert_eq!(followed(&[a, b]), Err(fault), "{text:?} cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_head_may_have_128_kib_and_a_hundred_fields_and_no_more() {
+    let head = |fields: usize, length: usize| {
+        let field = format!("X: {}\r\n", "x".repeat(length));
+        format!("GET / HTTP/1.1\r\n{}\r\n", field.repeat(fields)).into_bytes()
+    };
+    assert_eq!(followed(&[&head(1, 128 * 1024)]), Ok(Stage::RequestLine));
+    assert_eq!(followed(&[&head(1, 200 * 1024)]), Err(Fault::TooLarge));
+    assert_eq!(followed(&[&head(100, 1)]), Ok(Stage::RequestLine));
+    assert_eq!(followed(&[&head(101, 1)]), Err(Fault::TooLarge));
+    // Each request has its own, and the chunks of a body have none together.
+    let many = [head(1, 100 * 1024), head(1, 100 * 1024)].concat();
+    assert_eq!(followed(&[&many]), Ok(Stage::RequestLine));
+    let chunks = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned()
+        + &"1\r\na\r\n".repeat(100_000);
+    assert_eq!(followed(&[chunks.as_bytes()]), Ok(Stage::ChunkSize));
+}

@@ -1,0 +1,135 @@
+//! The peer's TLS stream as HTTP reads it: counted, and for HTTP/1 looked at before it is parsed.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+use super::strict::{Fault, Part, Strict};
+
+/// The stream.
+pub(super) struct Wire {
+    stream: TlsStream<TcpStream>,
+    strict: Option<Strict>,
+    gauge: Arc<Gauge>,
+}
+
+/// What is known about the stream while HTTP has it.
+#[derive(Debug, Default)]
+pub(super) struct Gauge {
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    tunnel: AtomicBool,
+    fault: OnceLock<(Fault, Part)>,
+}
+
+impl Gauge {
+    /// Bytes from the peer, and bytes to it.
+    pub(super) fn moved(&self) -> (u64, u64) {
+        (self.bytes_in.load(Relaxed), self.bytes_out.load(Relaxed))
+    }
+
+    /// Counts what was moved past it.
+    pub(super) fn add(&self, bytes_in: u64, bytes_out: u64) {
+        self.bytes_in.fetch_add(bytes_in, Relaxed);
+        self.bytes_out.fetch_add(bytes_out, Relaxed);
+    }
+
+    /// From here on the bytes are no longer HTTP.
+    pub(super) fn now_a_tunnel(&self) {
+        self.tunnel.store(true, Relaxed);
+    }
+
+    /// Why reading was refused, where it was, and in which part of a request.
+    pub(super) fn fault(&self) -> Option<(Fault, Part)> {
+        self.fault.get().copied()
+    }
+}
+
+impl Wire {
+    /// A stream of HTTP/1.
+    pub(super) fn http1(stream: TlsStream<TcpStream>, gauge: Arc<Gauge>) -> Self {
+        Self { stream, strict: Some(Strict::default()), gauge }
+    }
+
+    /// A stream of HTTP/2, whose frames leave nothing to guess.
+    pub(super) fn http2(stream: TlsStream<TcpStream>, gauge: Arc<Gauge>) -> Self {
+        Self { stream, strict: None, gauge }
+    }
+
+    pub(super) fn into_stream(self) -> TlsStream<TcpStream> {
+        self.stream
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { stream, strict, gauge } = &mut *self;
+        if gauge.fault.get().is_some() {
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(stream).poll_read(context, buffer))?;
+        let read = &buffer.filled()[before..];
+        gauge.bytes_in.fetch_add(read.len() as u64, Relaxed);
+        if let Some(strict) = strict
+            && !gauge.tunnel.load(Relaxed)
+            && let Err(fault) = strict.follow(read)
+        {
+            // Nobody reads on. Whoever drives the connection sees the fault and ends it.
+            buffer.set_filled(before);
+            gauge.fault.get_or_init(|| (fault, strict.part()));
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.gauge.bytes_out.fetch_add(written as u64, Relaxed);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        self.gauge.bytes_out.fetch_add(written as u64, Relaxed);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,124 @@
+//! WebSocket: a tunnel after the upstream's 101, and not before.
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::client::TlsStream;
+
+use super::{
+    Denial, Rig, SITE, Wish, before_http1,
+    client::{LONG, edge, raw, to_end, until},
+};
+
+const ASKED: &str = "GET /chat HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// A rig whose upstream is this test.
+async fn before_us() -> (Rig, tokio::net::TcpListener) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (Rig::with(Wish::upstream(&format!("http://{address}"))).await, listener)
+}
+
+/// The peer's and the upstream's side, after the request and before the answer.
+async fn asked(rig: &Rig, listener: &tokio::net::TcpListener) -> (TlsStream<TcpStream>, TcpStream) {
+    let mut peer = edge(rig, &["http/1.1"], SITE).await;
+    peer.write_all(ASKED.as_bytes()).await.unwrap();
+    let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(LONG, upstream.read_u8()).await.unwrap().unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.contains("connection: upgrade\r\n"), "{head}");
+    assert!(head.contains("upgrade: websocket\r\n"), "{head}");
+    assert!(head.contains("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"), "{head}");
+    (peer, upstream)
+}
+
+async fn tunnel(
+    rig: &Rig,
+    listener: &tokio::net::TcpListener,
+) -> (TlsStream<TcpStream>, TcpStream) {
+    let (mut peer, mut upstream) = asked(rig, listener).await;
+    // The upstream's first message may come in one packet with its 101.
+    upstream.write_all(format!("{SWITCHED}hello\n").as_bytes()).await.unwrap();
+    let answer = until(&mut peer, "hello\n").await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    assert!(answer.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{answer}");
+    (peer, upstream)
+}
+
+#[tokio::test]
+async fn after_101_bytes_pass_both_ways_and_each_ends_on_its_own() {
+    let (rig, listener) = before_us().await;
+    let (mut peer, mut upstream) = tunnel(&rig, &listener).await;
+    // Bytes that are no HTTP at all.
+    peer.write_all(b"\x81\x05\n\0\r x").await.unwrap();
+    let mut read = [0; 7];
+    timeout(LONG, upstream.read_exact(&mut read)).await.unwrap().unwrap();
+    assert_eq!(&read, b"\x81\x05\n\0\r x");
+    peer.shutdown().await.unwrap();
+    assert_eq!(timeout(LONG, upstream.read(&mut read)).await.unwrap().unwrap(), 0);
+    upstream.write_all(b"late").await.unwrap();
+    drop(upstream);
+    assert_eq!(to_end(&mut peer).await, "late");
+    rig.ledger_when(|ledger| ledger.open == 0 && ledger.relayed == 1).await;
+}
+
+#[tokio::test]
+async fn without_101_there_is_no_tunnel() {
+    let (rig, listener) = before_us().await;
+    let (mut peer, mut upstream) = asked(&rig, &listener).await;
+    upstream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await.unwrap();
+    let answer = until(&mut peer, "no").await;
+    assert!(answer.starts_with("HTTP/1.1 403 ") && !answer.contains("upgrade"), "{answer}");
+    // What follows is a request again, and judged as one.
+    peer.write_all(b"GET /admin HTTP/1.1\r\nHost: other.test\r\n\r\n").await.unwrap();
+    let answer = until(&mut peer, "opened for.\n").await;
+    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    rig.denied(Denial::HostMismatch, 1).await;
+}
+
+#[tokio::test]
+async fn bytes_sent_before_101_are_no_part_of_a_tunnel() {
+    let (rig, listener) = before_us().await;
+    let (mut peer, mut upstream) = asked(&rig, &listener).await;
+    peer.write_all(b"\x81\x05early\r\n").await.unwrap();
+    peer.flush().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    upstream.write_all(SWITCHED.as_bytes()).await.ok();
+    to_end(&mut peer).await;
+    rig.denied(Denial::BadRequest, 1).await;
+    let mut said = Vec::new();
+    timeout(LONG, upstream.read_to_end(&mut said)).await.unwrap().ok();
+    assert_eq!(said, b"", "the upstream was told something");
+}
+
+#[tokio::test]
+async fn a_101_that_nobody_asked_for_is_a_bad_answer() {
+    let (rig, listener) = before_us().await;
+    let mut peer = edge(&rig, &["http/1.1"], SITE).await;
+    peer.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
+    let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+    upstream.write_all(SWITCHED.as_bytes()).await.unwrap();
+    let answer = until(&mut peer, "proper answer.\n").await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    rig.denied(Denial::UpstreamBroken, 1).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_to_h2c_is_not_offered_to_the_application() {
+    let (rig, application) = before_http1().await;
+    let asked = "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade, HTTP2-Settings, close\r\n\
+        Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAA\r\n\r\n";
+    assert!(raw(&rig, asked.as_bytes()).await.starts_with("HTTP/1.1 200 "));
+    let asked = application.asked_once();
+    for gone in ["upgrade", "http2-settings", "connection"] {
+        assert!(!asked.head.headers.contains_key(gone), "{gone}");
+    }
+}

@@ -1,0 +1,78 @@
+//! The verifier of a site that explains its refusals: every handshake is finished, so that the peer
+//! can be told in its own protocol why it is refused.
+//!
+//! It proves nothing. Who was let through is judged by the site's own verifier after the handshake
+//! ([`judge`]), and only that makes an [`OriginPull`](super::OriginPull).
+
+use std::sync::Arc;
+
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    pki_types::{CertificateDer, UnixTime},
+    server::danger::{ClientCertVerified, ClientCertVerifier},
+};
+
+use super::{judgement, refused::Refused};
+
+/// Lets everybody through, with the certificates that `strict` asks for.
+#[derive(Debug)]
+pub(super) struct Lenient(pub(super) Arc<dyn ClientCertVerifier>);
+
+/// Judges a finished handshake by the verifier that it got past.
+pub(super) fn judge(
+    strict: &dyn ClientCertVerifier,
+    presented: Option<&[CertificateDer<'_>]>,
+) -> Result<(), Refused> {
+    let verdict = match presented {
+        Some([leaf, intermediates @ ..]) => {
+            strict.verify_client_cert(leaf, intermediates, UnixTime::now()).map(|_| ())
+        }
+        Some([]) | None => Err(Error::NoCertificatesPresented),
+    };
+    verdict.map_err(|error| judgement::of_tls(&error))
+}
+
+impl ClientCertVerifier for Lenient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    // Whoever presents a certificate proves that he has its key, or his handshake fails as ever: the
+    // judgement afterwards looks at the chain alone. So a certificate of version 1, whose key rustls
+    // does not read, is never explained.
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
