@@ -3,8 +3,10 @@
 //! read verbs.
 
 mod admitted;
+mod checked;
 mod drop_line;
 mod explanation;
+mod identities;
 mod lock;
 mod proof;
 mod report;
@@ -12,8 +14,10 @@ mod request;
 mod socket;
 
 pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
+pub use checked::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
 pub use drop_line::DropLine;
 pub use explanation::{CaptureExplanation, CaptureVerdict, Explanation};
+pub use identities::{Identities, SiteIdentities};
 pub use lock::{InstanceLock, LockError};
 pub use proof::{Proof, ProofFailure, ProofGroup};
 pub use report::{

@@ -12,6 +12,8 @@ pub enum Request {
     Status,
     /// Who is admitted, [`Admitted`](super::Admitted).
     Prefixes,
+    /// Which client certificates were presented, [`Identities`](super::Identities).
+    Identities,
     /// Read or fetch the prefix list now; [`Refreshed`](super::Refreshed).
     RefreshPrefixes {
         /// What to do with it.
@@ -35,7 +37,7 @@ impl Request {
     /// How long the answer may take.
     pub(super) fn patience(self) -> Duration {
         match self {
-            Self::Status | Self::Prefixes => Duration::from_secs(5),
+            Self::Status | Self::Prefixes | Self::Identities => Duration::from_secs(5),
             // A fetch takes ten seconds at most, and the list is then applied and kept.
             Self::RefreshPrefixes { .. } => Duration::from_secs(20),
         }

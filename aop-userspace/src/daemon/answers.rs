@@ -11,6 +11,7 @@ impl Answers for Daemon {
         match request {
             Request::Status => Answer::of(&self.status()),
             Request::Prefixes => Answer::of(&self.admitted()),
+            Request::Identities => Answer::of(&self.identities()),
             Request::RefreshPrefixes { then } => Answer::of(&self.refresh(then)),
         }
     }

@@ -7,7 +7,9 @@
 mod answers;
 mod error;
 mod gate;
+mod identities;
 mod in_force;
+mod keeper;
 mod list_file;
 mod load;
 mod packet_log;
@@ -27,6 +29,7 @@ use std::{
 
 pub use error::DaemonError;
 use gate::AddressGate;
+pub(crate) use identities::load as kept_identities;
 pub(crate) use in_force::InForce;
 use ipnet::IpNet;
 pub use load::{Loaded, load};
@@ -86,6 +89,7 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
     let answers = Arc::clone(&daemon) as Arc<dyn Answers>;
     tasks.spawn(socket.serve(answers, tasks.clone(), stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).keep(stop.clone()));
     tracing::info!(
         listeners = daemon.fixed.listeners.len(),
         firewall = daemon.firewall.is_some(),
@@ -103,7 +107,7 @@ pub async fn run(file: &Path, log: PacketLog) -> Result<Ended, DaemonError> {
 }
 
 fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), DaemonError> {
-    let Prepared { config, found, prefixes, sites, warnings } = prepared;
+    let Prepared { config, found, prefixes, sites, warnings, notes } = prepared;
     let connections = affordable(config.fixed.connections);
     let bound = terminator::bind(&config.fixed.listeners)?;
     let (firewall, admission) = guard(&config, &found.held, &prefixes, log)?;
@@ -122,8 +126,9 @@ fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), 
         Arc::clone(&gate) as Arc<dyn crate::edge::PeerBook>,
         connections,
     );
+    recall(&service, &config);
     let daemon = Daemon {
-        facts: status::LiveFacts::new(&config.live, warnings),
+        facts: status::LiveFacts::new(&config.live, warnings, notes),
         fixed: config.fixed,
         firewall: firewall.map(Mutex::new),
         gate,
@@ -133,6 +138,15 @@ fn start(prepared: Prepared, log: PacketLog) -> Result<(Daemon, Option<Watch>), 
         started: Instant::now(),
     };
     Ok((daemon, watch))
+}
+
+/// Lets the ledger go on with the client certificates that an earlier run has seen.
+fn recall(service: &Service, config: &Config) {
+    let sites: Vec<String> = config.live.sites.iter().map(|site| site.name.clone()).collect();
+    match identities::load(&config.fixed.paths.state) {
+        Ok(known) => service.ledger().recall(identities::recalled(known, &sites)),
+        Err(error) => tracing::warn!("{error}"),
+    }
 }
 
 /// Raises the firewall, if one is wanted. Who is admitted stands either way.

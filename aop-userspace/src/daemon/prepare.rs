@@ -8,7 +8,7 @@ use super::DaemonError;
 use crate::{
     config::{Config, audit},
     prefixes::{self, Found},
-    tls::Sites,
+    tls::{self, Notes, Sites},
 };
 
 /// A configuration with all the files that it names.
@@ -21,8 +21,10 @@ pub struct Prepared {
     pub prefixes: Vec<IpNet>,
     /// The sites, ready for handshakes.
     pub sites: Sites,
-    /// What an operator should know.
+    /// What an operator should know of the configuration itself.
     pub warnings: Vec<String>,
+    /// What an operator should know of the sites' files.
+    pub notes: Notes,
 }
 
 /// Reads `file` and every file it names.
@@ -34,19 +36,24 @@ pub fn prepare(file: &Path) -> Result<Prepared, DaemonError> {
     let found = prefixes::at_start(&config.live.prefixes, &config.fixed.paths.state)?;
     let prefixes = found.held.list.with(&config.live.extra)?;
     let (sites, notes) = Sites::build(&config.live.sites)?;
-    let warnings = audit(&config).into_iter().map(|warning| warning.to_string());
-    let warnings = warnings.chain(notes.into_iter().map(|note| note.to_string())).collect();
-    Ok(Prepared { config, found, prefixes, sites, warnings })
+    let warnings = audit(&config).into_iter().map(|warning| warning.to_string()).collect();
+    Ok(Prepared { config, found, prefixes, sites, warnings, notes })
 }
 
 impl Prepared {
-    /// Logs the warnings.
+    /// All that an operator should know now.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let mut told = self.warnings.clone();
+        told.extend(self.notes.told(tls::now()));
+        told.extend(self.found.trouble.as_ref().map(ToString::to_string));
+        told
+    }
+
+    /// Logs that.
     pub(super) fn warn(&self) {
-        for warning in &self.warnings {
+        for warning in self.told() {
             tracing::warn!("{warning}");
-        }
-        if let Some(trouble) = &self.found.trouble {
-            tracing::warn!("{trouble}");
         }
     }
 }

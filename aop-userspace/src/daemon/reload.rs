@@ -29,13 +29,13 @@ impl Daemon {
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
         prepared.warn();
-        let Prepared { config, found, prefixes: _, sites, warnings } = prepared;
+        let Prepared { config, found, prefixes: _, sites, warnings, notes } = prepared;
         let mut in_force = self.in_force();
         let held = in_force.list_for(&config.live).unwrap_or(&found.held);
         // The only step that can fail comes first.
         self.admit(held, &held.list.with(&config.live.extra)?, &config.live)?;
         self.service.reload(terminator_policy(sites, &config.live), config.live.shutdown);
-        self.facts.replace(&config.live, warnings);
+        self.facts.replace(&config.live, warnings, notes);
         in_force.reload(config.live, found);
         Ok(())
     }

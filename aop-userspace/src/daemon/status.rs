@@ -8,14 +8,12 @@ use std::{
 use aop_common::Mode;
 use arc_swap::ArcSwap;
 
-use super::Daemon;
+use super::{Daemon, identities};
 use crate::{
     config::Live,
-    control::{
-        DaemonReport, Handshakes, Identity, Refused, Status, from_firewall, mode_name, peer_list,
-        timestamp,
-    },
+    control::{DaemonReport, Handshakes, Refused, Status, from_firewall, mode_name, peer_list},
     terminator::LedgerSnapshot,
+    tls::{self, Notes},
 };
 
 /// What status and drain need of the live configuration.
@@ -25,16 +23,25 @@ struct Facts {
     sites: Vec<String>,
     shutdown: Duration,
     warnings: Vec<String>,
+    notes: Notes,
     mode: Mode,
 }
 
 impl LiveFacts {
-    pub(super) fn new(live: &Live, warnings: Vec<String>) -> Self {
-        Self(ArcSwap::from_pointee(Facts::of(live, warnings)))
+    pub(super) fn new(live: &Live, warnings: Vec<String>, notes: Notes) -> Self {
+        Self(ArcSwap::from_pointee(Facts::of(live, warnings, notes)))
     }
 
-    pub(super) fn replace(&self, live: &Live, warnings: Vec<String>) {
-        self.0.store(Arc::new(Facts::of(live, warnings)));
+    pub(super) fn replace(&self, live: &Live, warnings: Vec<String>, notes: Notes) {
+        self.0.store(Arc::new(Facts::of(live, warnings, notes)));
+    }
+
+    pub(super) fn sites(&self) -> Vec<String> {
+        self.0.load().sites.clone()
+    }
+
+    pub(super) fn notes(&self) -> Notes {
+        self.0.load().notes.clone()
     }
 
     pub(super) fn shutdown(&self) -> Duration {
@@ -43,11 +50,12 @@ impl LiveFacts {
 }
 
 impl Facts {
-    fn of(live: &Live, warnings: Vec<String>) -> Self {
+    fn of(live: &Live, warnings: Vec<String>, notes: Notes) -> Self {
         Self {
             sites: live.sites.iter().map(|site| site.name.clone()).collect(),
             shutdown: live.shutdown,
             warnings,
+            notes,
             mode: live.mode,
         }
     }
@@ -74,6 +82,7 @@ impl Daemon {
             open_connections: ledger.open,
         });
         status.warnings.extend_from_slice(&facts.warnings);
+        status.warnings.extend(facts.notes.told(tls::now()));
         book(&mut status, ledger);
         status
     }
@@ -119,16 +128,5 @@ fn book(status: &mut Status, ledger: LedgerSnapshot) {
         would_refuse: ledger.would_refuse,
         refused: refused.collect(),
     };
-    let identities = ledger.identities.into_iter().map(|sighting| Identity {
-        site: sighting.site.to_string(),
-        subject: sighting.identity.subject,
-        issuer: sighting.identity.issuer,
-        spki_sha256: sighting.identity.spki_sha256,
-        serial: sighting.identity.serial,
-        not_after: timestamp(sighting.identity.not_after),
-        first_seen: timestamp(sighting.first_seen),
-        last_seen: timestamp(sighting.last_seen),
-        pulls: sighting.pulls,
-    });
-    status.identities = identities.collect();
+    status.identities = ledger.identities.iter().map(identities::identity).collect();
 }

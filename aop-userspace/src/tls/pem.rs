@@ -1,17 +1,20 @@
 //! Reading PEM files: certificates, keys, and an error that says what was found instead.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject, SectionKind},
 };
 
-use super::error::{FileError, FileProblem};
+use super::{
+    error::{FileError, FileProblem},
+    files,
+};
 
 /// All certificates of `file`, in order; one at least.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let text = read(file)?;
+    let text = files::read(file)?;
     let mut certificates = Vec::new();
     let mut keys = 0_usize;
     for section in sections(file, &text) {
@@ -32,7 +35,7 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 /// The first private key of `file`.
 pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
-    let text = read(file)?;
+    let text = files::read(file)?;
     for section in sections(file, &text) {
         let (kind, der) = section?;
         if let Some(key) = PrivateKeyDer::from_pem(kind, der) {
@@ -42,14 +45,6 @@ pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
     match is_encrypted_key(&text) {
         true => Err(FileProblem::EncryptedKey.of(file)),
         false => Err(FileProblem::NoKey.of(file)),
-    }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, FileError> {
-    let text = fs::read(file).map_err(|error| FileProblem::Unreadable(error).of(file))?;
-    match text.iter().all(u8::is_ascii_whitespace) {
-        true => Err(FileProblem::Empty.of(file)),
-        false => Ok(text),
     }
 }
 

@@ -6,7 +6,9 @@ use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::{identity::Identity, refusal::Refusal, refused::Refused, sites::Site};
+use super::{
+    identity::Identity, refusal::Refusal, refused::Refused, sites::Site, voucher::Voucher,
+};
 use crate::config::Host;
 
 /// A finished handshake in which the peer's certificate was verified for a site. Made by
@@ -17,6 +19,7 @@ pub struct OriginPull {
     pub(super) host: Host,
     pub(super) peer: SocketAddr,
     pub(super) identity: Identity,
+    pub(super) voucher: Option<Voucher>,
 }
 
 /// An origin pull that may be relayed. Made by [`authorize`] alone.
@@ -70,6 +73,12 @@ impl OriginPull {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The client CA that vouches for the peer, as far as names tell.
+    #[must_use]
+    pub fn voucher(&self) -> Option<&Voucher> {
+        self.voucher.as_ref()
     }
 
     /// The TLS version.

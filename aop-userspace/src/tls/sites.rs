@@ -1,18 +1,17 @@
 //! The sites that are served, and the one way to find a site by its host.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
-use rustls::{ServerConfig, crypto::aws_lc_rs};
+use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::CertificateDer};
 
 use super::{
+    anchors::Anchor,
     error::SitesError,
-    server::{self, Trust},
-    validity,
+    server::{self, Equipment, Notes},
+    trust::Trust,
+    voucher::{self, Voucher},
 };
-use crate::config::{Host, HostPattern, ProxyProtocol, SiteConfig, Upstream, Warning};
+use crate::config::{Host, HostPattern, ProxyProtocol, SiteConfig, Upstream};
 
 /// All sites. With none, nobody is served.
 #[derive(Default)]
@@ -28,6 +27,7 @@ pub struct Site {
     upstream: Upstream,
     proxy: ProxyProtocol,
     tls: Arc<ServerConfig>,
+    anchors: Vec<Anchor>,
     trust: Trust,
 }
 
@@ -38,27 +38,26 @@ impl Sites {
     /// # Errors
     /// A file is missing, unreadable, empty, malformed or of the wrong kind, or a key does not
     /// belong to its certificate. No site is built then.
-    pub fn build(configs: &[SiteConfig]) -> Result<(Self, Vec<Warning>), SitesError> {
+    pub fn build(configs: &[SiteConfig]) -> Result<(Self, Notes), SitesError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let now = validity::now();
         let mut sites = Self::default();
-        let mut warnings = Vec::new();
-        for config in configs {
-            let (tls, trust) = server::config(config, &provider, now, &mut warnings)
-                .map_err(|problem| SitesError { site: config.name.clone(), problem })?;
+        let mut notes = Notes::default();
+        for site in configs {
+            let Equipment { config: tls, anchors, trust } =
+                server::equip(site, &provider, &mut notes)
+                    .map_err(|problem| SitesError { site: site.name.clone(), problem })?;
             sites.add(Arc::new(Site {
-                name: config.name.as_str().into(),
-                hosts: config.hosts.clone(),
-                upstream: config.upstream.clone(),
-                proxy: config.proxy,
+                name: site.name.as_str().into(),
+                hosts: site.hosts.clone(),
+                upstream: site.upstream.clone(),
+                proxy: site.proxy,
                 tls: Arc::new(tls),
+                anchors,
                 trust,
             }));
         }
-        // Sites often share their files; one word about each is enough.
-        let mut said = HashSet::new();
-        warnings.retain(|warning| said.insert(warning.0.clone()));
-        Ok((sites, warnings))
+        notes.without_repetition();
+        Ok((sites, notes))
     }
 
     /// The site that answers for `host`: by its own name first, then by a star one label up.
@@ -116,6 +115,11 @@ impl Site {
             HostPattern::Exact(own) => own == host,
             HostPattern::Below(own) => Some(own) == parent.as_ref(),
         })
+    }
+
+    /// The client CA to which the names of a verified chain lead.
+    pub(super) fn voucher(&self, chain: &[CertificateDer<'_>]) -> Option<Voucher> {
+        voucher::of(chain, &self.anchors)
     }
 
     pub(super) fn tls(&self) -> &Arc<ServerConfig> {

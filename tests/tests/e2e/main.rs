@@ -29,6 +29,7 @@ mod privilege;
 mod proved;
 mod relay;
 mod reload;
+mod rules;
 mod shapes;
 mod shutdown;
 mod told;

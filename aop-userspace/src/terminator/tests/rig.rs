@@ -18,7 +18,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    config::{ClientCa, ProxyProtocol, SiteConfig, Upstream},
+    config::{ClientCa, ProxyProtocol, Rules, SiteConfig, Upstream},
     edge::{Entrance, Gate, PeerBook},
     terminator::{LedgerSnapshot, Policy, RefusedCount, Service, bind, listen},
     tls::{
@@ -105,6 +105,7 @@ impl Rig {
                 certificate: at("pem"),
                 key: at("key"),
                 client_ca: vec![ClientCa::File(at("ca"))],
+                rules: Rules::default(),
                 upstream: wish.upstream.clone().unwrap_or(address.clone()),
                 proxy: wish.proxy,
             }

@@ -1,0 +1,116 @@
+//! The revocation lists of a site.
+//!
+//! Of two lists of one issuer the verifier would read the first alone, and a certificate that only
+//! the second one revokes would pass. So they are refused together.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::{Path, PathBuf},
+};
+
+use rustls::pki_types::{
+    CertificateRevocationListDer,
+    pem::{PemObject, SectionKind},
+};
+use webpki::{BorrowedCertRevocationList, CertRevocationList};
+use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
+
+use super::{
+    error::{FileError, FileProblem, SitesProblem},
+    files, identity,
+    server::Notes,
+    term::{Ends, Term},
+    validity::{Validity, seconds},
+};
+use crate::config::{PastEnd, Revocation};
+
+/// Lists that may be used together.
+#[derive(Default)]
+pub(super) struct Lists {
+    pub(super) ders: Vec<CertificateRevocationListDer<'static>>,
+    pub(super) revoked: Revoked,
+}
+
+/// The serial numbers that are revoked, by issuer.
+pub(super) type Revoked = HashMap<Vec<u8>, BTreeSet<Vec<u8>>>;
+
+/// Reads the lists that `revocation` names.
+pub(super) fn load(revocation: &Revocation, notes: &mut Notes) -> Result<Lists, SitesProblem> {
+    let mut lists = Lists::default();
+    let mut whole: HashMap<Vec<u8>, PathBuf> = HashMap::new();
+    for file in &revocation.files {
+        for der in read(file)? {
+            let list = parse(&der, file)?;
+            let parsed = BorrowedCertRevocationList::from_der(&der)
+                .map_err(|error| refused(&error).of(file))?;
+            let serials: Result<BTreeSet<_>, _> = parsed
+                .into_iter()
+                .map(|revoked| revoked.map(|revoked| revoked.serial_number.to_vec()))
+                .collect();
+            let serials = serials.map_err(|error| refused(&error).of(file))?;
+            let parsed = CertRevocationList::from(parsed);
+            let issuer = parsed.issuer().to_vec();
+            if let (None, Some(other)) =
+                (parsed.issuing_distribution_point(), whole.insert(issuer.clone(), file.clone()))
+            {
+                return Err(SitesProblem::TwoLists {
+                    issuer: identity::name(list.issuer()),
+                    files: [other, file.clone()],
+                });
+            }
+            lists.revoked.entry(issuer).or_default().extend(serials);
+            notes.terms.push(Term {
+                what: format!("revocation list {}", file.display()),
+                validity: validity(&list),
+                kind: match revocation.expired {
+                    PastEnd::Refuse => Ends::Crl,
+                    PastEnd::Warn => Ends::ToleratedCrl,
+                },
+            });
+            lists.ders.push(der);
+        }
+    }
+    Ok(lists)
+}
+
+/// The lists in `file`, PEM or DER; one at least.
+pub(super) fn read(file: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, FileError> {
+    let bytes = files::read(file)?;
+    // DER is a sequence with a long length; PEM is text.
+    if bytes.starts_with(&[0x30]) {
+        return Ok(vec![CertificateRevocationListDer::from(bytes)]);
+    }
+    let mut lists = Vec::new();
+    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(&bytes) {
+        let (kind, der) =
+            section.map_err(|error| FileProblem::Malformed(error.to_string()).of(file))?;
+        if kind == SectionKind::Crl {
+            lists.push(CertificateRevocationListDer::from(der));
+        }
+    }
+    match lists.is_empty() {
+        true => Err(FileProblem::NoList.of(file)),
+        false => Ok(lists),
+    }
+}
+
+/// The list in `der`, for its names and dates.
+pub(super) fn parse<'a>(
+    der: &'a CertificateRevocationListDer<'_>,
+    file: &Path,
+) -> Result<CertificateRevocationList<'a>, FileError> {
+    CertificateRevocationList::from_der(der)
+        .map(|(_, list)| list)
+        .map_err(|error| FileProblem::Malformed(format!("not a revocation list: {error}")).of(file))
+}
+
+/// From its making until its successor is due.
+pub(super) fn validity(list: &CertificateRevocationList<'_>) -> Validity {
+    // The verifier refuses a list without that date.
+    let until = list.next_update().map_or(0, seconds);
+    Validity { not_before: seconds(list.last_update()), not_after: until }
+}
+
+fn refused(error: &webpki::Error) -> FileProblem {
+    FileProblem::Malformed(format!("this kind of revocation list cannot be used ({error})"))
+}
