@@ -29,6 +29,8 @@ use crate::config::{PastEnd, Revocation};
 pub(super) struct Lists {
     pub(super) ders: Vec<CertificateRevocationListDer<'static>>,
     pub(super) revoked: Revoked,
+    /// When their successors are due, in seconds since 1970.
+    pub(super) ends: Vec<u64>,
 }
 
 /// The serial numbers that are revoked, by issuer.
@@ -59,14 +61,16 @@ pub(super) fn load(revocation: &Revocation, notes: &mut Notes) -> Result<Lists, 
                 });
             }
             lists.revoked.entry(issuer).or_default().extend(serials);
+            let validity = validity(&list);
             notes.terms.push(Term {
                 what: format!("revocation list {}", file.display()),
-                validity: validity(&list),
+                validity,
                 kind: match revocation.expired {
                     PastEnd::Refuse => Ends::Crl,
                     PastEnd::Warn => Ends::ToleratedCrl,
                 },
             });
+            lists.ends.push(validity.not_after);
             lists.ders.push(der);
         }
     }

@@ -25,6 +25,7 @@ mod pull;
 mod refusal;
 mod refused;
 mod remarks;
+mod resumption;
 mod server;
 mod sites;
 mod term;

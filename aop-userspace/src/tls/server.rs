@@ -54,12 +54,13 @@ pub(super) struct Equipment {
     pub(super) config: ServerConfig,
     pub(super) anchors: Vec<Anchor>,
     pub(super) trust: Trust,
+    pub(super) verifier: Arc<SiteVerifier>,
 }
 
 /// Reads the files of `site` and builds its configuration.
 ///
-/// Resumption is off in both versions: a resumed session would bypass the verifier, and with it
-/// every change of trust since the first handshake.
+/// Nothing is resumed by this configuration as it is: a resumed session would bypass the verifier,
+/// and with it every change of trust since the first handshake.
 pub(super) fn equip(
     site: &SiteConfig,
     provider: &Arc<CryptoProvider>,
@@ -71,16 +72,16 @@ pub(super) fn equip(
         anchors.extend(anchors::load(client_ca, &site.rules, notes)?);
     }
     let lists = crl::load(&site.rules.revocation, notes)?;
-    let verifier = SiteVerifier::new(&anchors, &site.rules, &lists.ders, provider)?;
+    let verifier = Arc::new(SiteVerifier::new(&anchors, &site.rules, &lists, provider)?);
     let trust = Trust::of(&anchors, &site.rules, lists.revoked);
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_client_cert_verifier(Arc::new(verifier))
+        .with_client_cert_verifier(verifier.clone())
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
-    Ok(Equipment { config, anchors, trust })
+    Ok(Equipment { config, anchors, trust, verifier })
 }
 
 /// The server certificate with its chain and key, checked to belong together.

@@ -2,16 +2,24 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::CertificateDer};
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, UnixTime},
+    server::danger::ClientCertVerifier,
+};
 
 use super::{
     anchors::Anchor,
     error::SitesError,
+    resumption::{Desk, Sessions},
     server::{self, Equipment, Notes},
     trust::Trust,
+    validity,
+    verifier::SiteVerifier,
     voucher::{self, Voucher},
 };
-use crate::config::{Host, HostPattern, ProxyProtocol, SiteConfig, Upstream};
+use crate::config::{Host, HostPattern, ProxyProtocol, Resumption, SiteConfig, Upstream};
 
 /// All sites. With none, nobody is served.
 #[derive(Default)]
@@ -29,6 +37,9 @@ pub struct Site {
     tls: Arc<ServerConfig>,
     anchors: Vec<Anchor>,
     trust: Trust,
+    verifier: Arc<SiteVerifier>,
+    /// Of this generation alone; `None` where nothing is resumed.
+    sessions: Option<Arc<Sessions>>,
 }
 
 impl Sites {
@@ -43,7 +54,7 @@ impl Sites {
         let mut sites = Self::default();
         let mut notes = Notes::default();
         for site in configs {
-            let Equipment { config: tls, anchors, trust } =
+            let Equipment { config: tls, anchors, trust, verifier } =
                 server::equip(site, &provider, &mut notes)
                     .map_err(|problem| SitesError { site: site.name.clone(), problem })?;
             sites.add(Arc::new(Site {
@@ -54,6 +65,8 @@ impl Sites {
                 tls: Arc::new(tls),
                 anchors,
                 trust,
+                verifier,
+                sessions: (site.rules.resumption == Resumption::Verified).then(Arc::default),
             }));
         }
         notes.without_repetition();
@@ -122,7 +135,28 @@ impl Site {
         voucher::of(chain, &self.anchors)
     }
 
-    pub(super) fn tls(&self) -> &Arc<ServerConfig> {
-        &self.tls
+    /// Judges a verified chain again, as a handshake would.
+    ///
+    /// # Errors
+    /// As in a handshake.
+    pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+        let (leaf, between) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        self.verifier.verify_client_cert(leaf, between, UnixTime::now()).map(drop)
+    }
+
+    /// The last second at which sessions of a chain that is verified now may be resumed.
+    pub(super) fn stands_until(&self, chain: &[CertificateDer<'_>]) -> u64 {
+        self.verifier.stands_until(chain, validity::now())
+    }
+
+    /// The configuration for one connection, and where its sessions are, if it may resume and be
+    /// resumed. Verifier and rules are the site's either way; only the store is the connection's own.
+    pub(super) fn tls(&self) -> (Arc<ServerConfig>, Option<Arc<Desk>>) {
+        let Some(sessions) = &self.sessions else { return (self.tls.clone(), None) };
+        let desk = Arc::new(sessions.desk());
+        let mut config = ServerConfig::clone(&self.tls);
+        config.session_storage = desk.clone();
+        config.send_tls13_tickets = 1;
+        (Arc::new(config), Some(desk))
     }
 }

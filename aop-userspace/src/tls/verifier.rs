@@ -10,14 +10,14 @@ use rustls::{
     SignatureScheme,
     client::danger::HandshakeSignatureValid,
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime},
+    pki_types::{CertificateDer, UnixTime},
     server::{
         VerifierBuilderError, WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
 
-use super::{anchors::Anchor, leaf, refusal::Refusal};
+use super::{anchors::Anchor, crl::Lists, leaf, refusal::Refusal, validity::Validity};
 use crate::config::{CrlScope, PastEnd, Rules};
 
 /// Judges the certificates that are presented to one site.
@@ -28,6 +28,8 @@ pub(super) struct SiteVerifier {
     /// By those that are left after a moment; `None` where none is. In the order of time.
     left: Vec<(u64, Option<Arc<dyn ClientCertVerifier>>)>,
     rules: Rules,
+    /// Seconds since 1970 at which its judgement may change by itself.
+    ends: Vec<u64>,
 }
 
 /// A refusal by what rustls has no error for.
@@ -41,14 +43,14 @@ impl SiteVerifier {
     pub(super) fn new(
         anchors: &[Anchor],
         rules: &Rules,
-        lists: &[CertificateRevocationListDer<'static>],
+        lists: &Lists,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
         let by = |anchors: &[&Anchor]| {
             let roots = anchors.iter().map(|anchor| anchor.trust.clone()).collect();
             let roots = Arc::new(RootCertStore { roots });
             let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
-                .with_crls(lists.iter().cloned());
+                .with_crls(lists.ders.iter().cloned());
             if rules.revocation.scope == CrlScope::Leaf {
                 builder = builder.only_check_end_entity_revocation();
             }
@@ -68,7 +70,22 @@ impl SiteVerifier {
                 left.push((end, if rest.is_empty() { None } else { Some(by(&rest)?) }));
             }
         }
-        Ok(Self { all, left, rules: rules.clone() })
+        let mut ends: Vec<u64> = left.iter().map(|(end, _)| *end).collect();
+        if rules.revocation.expired == PastEnd::Refuse {
+            ends.extend(&lists.ends);
+        }
+        Ok(Self { all, left, rules: rules.clone(), ends })
+    }
+
+    /// The last second at which it will surely judge `chain` as it does at `now`, if it passes now.
+    pub(super) fn stands_until(&self, chain: &[CertificateDer<'_>], now: u64) -> u64 {
+        let of_chain = chain.iter().map(|certificate| {
+            let parsed = x509_parser::parse_x509_certificate(certificate);
+            parsed.map_or(now, |(_, parsed)| Validity::from(&parsed).not_after)
+        });
+        // The second itself belongs to a certificate, and no more to a list.
+        let ends = self.ends.iter().filter(|end| **end >= now).map(|end| end.saturating_sub(1));
+        of_chain.chain(ends).min().unwrap_or(now)
     }
 
     /// The chain by the anchors that stand at `now`. Where it holds only by one that has ended,

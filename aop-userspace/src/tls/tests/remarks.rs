@@ -73,7 +73,7 @@ fn cloudflares_origin_ca_is_told_from_the_ca_of_origin_pulls() {
 fn shared_data_both_issues_of_the_global_ca_are_told_to_need_no_file() {
     for (name, also) in [
         ("authenticated_origin_pull_ca.pem", "the Cloudflare network, not your zone"),
-        ("authenticated_origin_pull_ca_2015.pem", "expired on 2020-01-13"),
+        ("authenticated_origin_pull_ca_2015.pem", "expired on 2020-01-12"),
     ] {
         let files = Files::good();
         let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");

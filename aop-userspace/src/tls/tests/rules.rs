@@ -14,6 +14,7 @@ use crate::{
     tls::{
         Identity, Refusal,
         anchors::Anchor,
+        crl::Lists,
         judgement,
         testing::{Authority, INTERMEDIATE, Leaf},
         verifier::SiteVerifier,
@@ -30,8 +31,8 @@ fn anchor(authority: &Authority, not_after: u64) -> Anchor {
 }
 
 fn verifier(anchors: &[Anchor], rules: &Rules, lists: &[Vec<u8>]) -> SiteVerifier {
-    let lists: Vec<_> =
-        lists.iter().map(|der| CertificateRevocationListDer::from(der.clone())).collect();
+    let ders = lists.iter().map(|der| CertificateRevocationListDer::from(der.clone())).collect();
+    let lists = Lists { ders, ..Lists::default() };
     let provider = Arc::new(aws_lc_rs::default_provider());
     SiteVerifier::new(anchors, rules, &lists, &provider).unwrap()
 }
