@@ -1,7 +1,8 @@
 //! The revocation lists of a site.
 //!
 //! Of two lists of one issuer the verifier would read the first alone, and a certificate that only
-//! the second one revokes would pass. So they are refused together.
+//! the second one revokes would pass. So they are refused together, except where each is for a part of
+//! the certificates.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -39,7 +40,7 @@ pub(super) type Revoked = HashMap<Vec<u8>, BTreeSet<Vec<u8>>>;
 /// Reads the lists that `revocation` names.
 pub(super) fn load(revocation: &Revocation, notes: &mut Notes) -> Result<Lists, SitesProblem> {
     let mut lists = Lists::default();
-    let mut whole: HashMap<Vec<u8>, PathBuf> = HashMap::new();
+    let mut seen: HashMap<Vec<u8>, Vec<(Option<Vec<u8>>, PathBuf)>> = HashMap::new();
     for file in &revocation.files {
         for der in read(file)? {
             let list = parse(&der, file)?;
@@ -52,14 +53,15 @@ pub(super) fn load(revocation: &Revocation, notes: &mut Notes) -> Result<Lists, 
             let serials = serials.map_err(|error| refused(&error).of(file))?;
             let parsed = CertRevocationList::from(parsed);
             let issuer = parsed.issuer().to_vec();
-            if let (None, Some(other)) =
-                (parsed.issuing_distribution_point(), whole.insert(issuer.clone(), file.clone()))
-            {
+            let part = parsed.issuing_distribution_point().map(<[u8]>::to_vec);
+            let others = seen.entry(issuer.clone()).or_default();
+            if let Some((_, other)) = others.iter().find(|(had, _)| overlap(had, &part)) {
                 return Err(SitesProblem::TwoLists {
                     issuer: identity::name(list.issuer()),
-                    files: [other, file.clone()],
+                    files: [other.clone(), file.clone()],
                 });
             }
+            others.push((part, file.clone()));
             lists.revoked.entry(issuer).or_default().extend(serials);
             let validity = validity(&list);
             notes.terms.push(Term {
@@ -77,11 +79,17 @@ pub(super) fn load(revocation: &Revocation, notes: &mut Notes) -> Result<Lists, 
     Ok(lists)
 }
 
+/// Whether two lists of one issuer speak of the same certificates, by their distribution points. One
+/// without speaks of all.
+fn overlap(one: &Option<Vec<u8>>, other: &Option<Vec<u8>>) -> bool {
+    one.is_none() || other.is_none() || one == other
+}
+
 /// The lists in `file`, PEM or DER; one at least.
 pub(super) fn read(file: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, FileError> {
     let bytes = files::read(file)?;
-    // DER is a sequence with a long length; PEM is text.
-    if bytes.starts_with(&[0x30]) {
+    // DER is a sequence whose length takes more than a byte; PEM is text.
+    if matches!(bytes[..], [0x30, 0x80..=0xff, ..]) {
         return Ok(vec![CertificateRevocationListDer::from(bytes)]);
     }
     let mut lists = Vec::new();

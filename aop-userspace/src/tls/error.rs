@@ -39,8 +39,8 @@ pub enum SitesProblem {
     },
     /// Two revocation lists speak for one issuer.
     #[error(
-        "{} and {} both are whole revocation lists of {issuer}, and only one of them would be \
-         read: name the newer one alone",
+        "{} and {} are both revocation lists of {issuer} for the same certificates, and only one \
+         of them would be read: name the newer one alone",
         files[0].display(), files[1].display()
     )]
     TwoLists {

@@ -45,8 +45,10 @@ fn broken(leaf: &X509Certificate<'_>, rules: &Rules) -> Option<(Refusal, String)
         let mut names = leaf.subject().iter_common_name();
         // Of two names nobody knows which one counts.
         let only = names.next().filter(|_| names.next().is_none());
-        if only.and_then(|name| name.as_str().ok()) != Some(wanted) {
-            let detail = format!("the site requires the common name {wanted:?}");
+        let only = only.and_then(|name| name.as_str().ok());
+        if only != Some(wanted) {
+            let has = only.map_or("none, or several".into(), printable);
+            let detail = format!("the site requires the common name {wanted}, not: {has}");
             return Some((Refusal::CnMismatch, detail));
         }
     }

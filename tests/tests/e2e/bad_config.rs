@@ -102,7 +102,7 @@ fn a_rule_that_makes_no_sense_is_named_with_its_line() {
         ("expired_ca = \"never\"", "\"refuse\" or \"warn\""),
         ("resumption = \"on\"", "\"off\" or \"verified\""),
     ] {
-        refused(|text| format!("{text}{rule}\n"), &["aop.toml:33", named]);
+        refused(|text| format!("{text}{rule}\n"), &["aop.toml:34", named]);
     }
 }
 

@@ -10,6 +10,7 @@ use aop_tests::hand::{self, Client};
 use aop_tests::pki::Identity;
 use aop_tests::pull::Tls;
 use aop_tests::{Config, Family, Pki, Pull, World, child, wait};
+use rustls::HandshakeKind;
 
 use crate::stage::{SOON, Stage, on_changed_stage};
 
@@ -247,6 +248,34 @@ fn a_rule_that_a_reload_adds_ends_what_it_would_have_refused() {
                 hand::get(&mut session, "/after").is_err().then_some(())
             })
             .with_context(|| stage.daemon.log())
+        },
+    );
+}
+
+#[test]
+fn where_a_site_resumes_a_revoked_certificate_is_refused_all_the_same() {
+    on_changed_stage(
+        |config, world| {
+            let list = format!("crl = [{:?}]", world.pki.crl);
+            config.site().rules = vec![list, "resumption = \"verified\"".into()];
+        },
+        |stage| {
+            let pki = &stage.world.pki;
+            let to = stage.world.origin_at(Family::V4, 443);
+            // Remembers sessions, as an edge does.
+            let client = Client::new(pki, &pki.edge)?;
+            for kind in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
+                let mut session = client.open(stage.world.edge(), to, "example.com")?;
+                hand::get(&mut session, "/")?;
+                ensure!(session.conn.handshake_kind() == Some(kind), "not {kind:?}");
+            }
+            fs::rename(&pki.crl_grown, &pki.crl)?;
+            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+            let before = stage.before()?;
+            let mut session = client.open(stage.world.edge(), to, "example.com")?;
+            let error = hand::get(&mut session, "/").err().context("served")?;
+            ensure!(format!("{error:#}").contains("CertificateRevoked"), "{error:#}");
+            stage.counted_as(&before, "revoked", 1)
         },
     );
 }
