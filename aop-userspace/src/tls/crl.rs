@@ -34,13 +34,17 @@ pub(super) struct Lists {
     pub(super) ends: Vec<u64>,
 }
 
+/// The part of its issuer's certificates that a list is for: its issuing distribution point. `None` is
+/// all.
+type Part = Option<Vec<u8>>;
+
 /// The serial numbers that are revoked, by issuer.
 pub(super) type Revoked = HashMap<Vec<u8>, BTreeSet<Vec<u8>>>;
 
 /// Reads the lists that `revocation` names.
 pub(super) fn load(revocation: &Revocation, notes: &mut Notes) -> Result<Lists, SitesProblem> {
     let mut lists = Lists::default();
-    let mut seen: HashMap<Vec<u8>, Vec<(Option<Vec<u8>>, PathBuf)>> = HashMap::new();
+    let mut seen: HashMap<Vec<u8>, Vec<(Part, PathBuf)>> = HashMap::new();
     for file in &revocation.files {
         for der in read(file)? {
             let list = parse(&der, file)?;
@@ -81,7 +85,7 @@ pub(super) fn load(revocation: &Revocation, notes: &mut Notes) -> Result<Lists, 
 
 /// Whether two lists of one issuer speak of the same certificates, by their distribution points. One
 /// without speaks of all.
-fn overlap(one: &Option<Vec<u8>>, other: &Option<Vec<u8>>) -> bool {
+fn overlap(one: &Part, other: &Part) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use x509_parser::{certificate::X509Certificate, public_key::PublicKey};
 
 use super::{
@@ -86,11 +86,7 @@ impl FileRole {
 pub fn inspect(site: &SiteConfig) -> Vec<Inspected> {
     let mut files = vec![
         certificates(&site.certificate, FileRole::Certificate),
-        Inspected::of(
-            &site.key,
-            FileRole::Key,
-            pem::key(&site.key).map(|key| drop::<PrivateKeyDer<'_>>(key)).err(),
-        ),
+        Inspected::of(&site.key, FileRole::Key, pem::key(&site.key).err()),
     ];
     files.extend(site.client_ca.iter().map(|client_ca| match client_ca {
         ClientCa::CloudflareGlobal => built_in(),
