@@ -46,7 +46,8 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
         Some(HandshakeKind::Resumed) if pull.desk.is_some() => {
             // rustls has judged nothing now.
             if let Err(error) = pull.site.judge(chain) {
-                return Err(judgement::of(&error).at(&pull.site));
+                let refused = judgement::of(&error).at(&pull.site);
+                return Err(refused.on(pull.stream.into_inner().0));
             }
         }
         Some(HandshakeKind::Resumed) | None => {
