@@ -37,6 +37,8 @@ pub struct Site {
     pub upstream: String,
     /// `v1` or `v2`: a PROXY header for the upstream.
     pub proxy: Option<&'static str>,
+    /// Further keys, a line each.
+    pub rules: Vec<String>,
 }
 
 /// An `aop.toml`.
@@ -161,16 +163,17 @@ impl Site {
             client_ca: vec![world.pki.client_ca.clone()],
             upstream: String::from("tcp://127.0.0.1:8080"),
             proxy: None,
+            rules: Vec::new(),
         }
     }
 
     fn text(&self) -> String {
-        let Self { hosts, certificate, key, client_ca, upstream, proxy } = self;
+        let Self { hosts, certificate, key, client_ca, upstream, proxy, rules } = self;
         let mut text = format!("\n[[site]]\nhosts = {hosts:?}\ncertificate = {certificate:?}\n");
         text += &format!("key = {key:?}\nclient_ca = {client_ca:?}\nupstream = {upstream:?}\n");
         if let Some(version) = proxy {
             text += &format!("proxy = {version:?}\n");
         }
-        text
+        text + &rules.iter().map(|line| format!("{line}\n")).collect::<String>()
     }
 }

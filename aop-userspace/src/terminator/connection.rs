@@ -86,8 +86,9 @@ impl Connection {
         self.closing.know(&pull);
         let permit = tls::authorize(pull)?;
         self.shared.book.record(self.peer.ip(), self.closing.site());
-        let identity = permit.pull().identity();
-        self.shared.ledger.authenticated(self.closing.site(), identity, now());
+        let pull = permit.pull();
+        let (identity, voucher) = (pull.identity(), pull.voucher());
+        self.shared.ledger.authenticated(self.closing.site(), identity, voucher, now());
         match self.reach_upstream(&permit, local, deadline).await {
             Ok(upstream) => Ok((permit, upstream)),
             Err(detail) => Err(part(permit, Refusal::UpstreamUnreachable, detail).await),
