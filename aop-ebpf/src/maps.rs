@@ -79,7 +79,6 @@ static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 /// Names the slots for whoever reads the counters; packets never look here.
 #[btf_map]
 static INTERFACES: Array<InterfaceName, { SLOTS as usize }> = Array::new();
-
 /// The clock at the kernel's last tick, by which it moves. Reading the tick costs nothing.
 #[btf_map]
 static CLOCK: PerCpuArray<Clock, 1> = PerCpuArray::new();

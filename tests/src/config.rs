@@ -39,6 +39,8 @@ pub struct Site {
     pub http: Vec<String>,
     /// `v1` or `v2`: a PROXY header for the upstream.
     pub proxy: Option<&'static str>,
+    /// Further keys, a line each.
+    pub rules: Vec<String>,
 }
 
 /// An `aop.toml`.
@@ -164,16 +166,18 @@ impl Site {
             upstream: String::from("tcp://127.0.0.1:8080"),
             http: Vec::new(),
             proxy: None,
+            rules: Vec::new(),
         }
     }
 
     fn text(&self) -> String {
-        let Self { hosts, certificate, key, client_ca, upstream, http, proxy } = self;
+        let Self { hosts, certificate, key, client_ca, upstream, http, proxy, rules } = self;
         let mut text = format!("\n[[site]]\nhosts = {hosts:?}\ncertificate = {certificate:?}\n");
         text += &format!("key = {key:?}\nclient_ca = {client_ca:?}\nupstream = {upstream:?}\n");
         if let Some(version) = proxy {
             text += &format!("proxy = {version:?}\n");
         }
+        text += &rules.iter().map(|line| format!("{line}\n")).collect::<String>();
         if !http.is_empty() {
             text += &format!("[site.http]\n{}\n", http.join("\n"));
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use rcgen::{CertificateParams, IsCa, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, IsCa, KeyPair, SanType, date_time_ymd};
 
 use self::authority::{Authority, Usage};
 
@@ -52,6 +52,22 @@ pub struct Pki {
     pub foreign: Identity,
     /// Signed by a CA of the client CA's name with another key, as when that was made anew.
     pub namesake: Identity,
+    /// From the client CA, with names: `dns:pull.example.com` and `uri:spiffe://example.com/edge`.
+    pub named: Identity,
+    /// From the client CA, with an ML-DSA-65 key.
+    pub post_quantum: Identity,
+    /// From the client CA, and in its revocation list.
+    pub revoked: Identity,
+    /// A client CA that ended in 2021.
+    pub expired_ca: PathBuf,
+    /// A good certificate from that one.
+    pub by_expired_ca: Identity,
+    /// The client CA's revocation list, PEM.
+    pub crl: PathBuf,
+    /// A later one, in which the edge's certificate stands too, DER.
+    pub crl_grown: PathBuf,
+    /// The first one, but with its successor due in 2021.
+    pub crl_expired: PathBuf,
     /// Anchors for judging the origin.
     pub server_ca: PathBuf,
     /// For `example.com` and `*.example.com`.
@@ -59,6 +75,10 @@ pub struct Pki {
     /// For `example.net`, a second site.
     pub second_server: Identity,
 }
+
+/// Serial numbers that revocation lists speak of.
+const EDGE: u64 = 1;
+const REVOKED: u64 = 7;
 
 impl Pki {
     /// Makes it all below `dir`.
@@ -68,6 +88,7 @@ impl Pki {
         let foreign = Authority::new(dir, "foreign-ca", "Another Operator Client CA")?;
         let namesake = Authority::new(dir, "namesake-ca", "Example Operator Client CA")?;
         let servers = Authority::new(dir, "server-ca", "Example Server CA")?;
+        let ended = Authority::until(dir, "expired-ca", "Ended Operator Client CA", 2021)?;
         let between = clients.intermediate(dir, "intermediate", "Example Operator Issuing CA")?;
         let leaf = |usage| authority::leaf("edge.example.com", &[], usage);
         let with = |change: fn(&mut CertificateParams)| {
@@ -76,7 +97,7 @@ impl Pki {
             anyhow::Ok(params)
         };
         Ok(Self {
-            edge: clients.issue("edge", leaf(Usage::Client)?)?,
+            edge: clients.issue("edge", with(|leaf| leaf.serial_number = Some(EDGE.into()))?)?,
             edge_by_intermediate: between.issue("edge-by-intermediate", leaf(Usage::Client)?)?,
             wrong_usage: clients.issue("wrong-usage", leaf(Usage::Server)?)?,
             expired: clients
@@ -92,6 +113,19 @@ impl Pki {
                 authority::leaf("\u{1b}[31m\nedge level=info", &[], Usage::Client)?,
             )?,
             self_signed: self_signed(dir, leaf(Usage::Client)?)?,
+            named: clients.issue("named", with(|leaf| leaf.subject_alt_names = names())?)?,
+            post_quantum: clients.issue_of(
+                KeyPair::generate_for(&rcgen::PKCS_ML_DSA_65)?,
+                "post-quantum",
+                leaf(Usage::Client)?,
+            )?,
+            revoked: clients
+                .issue("revoked", with(|leaf| leaf.serial_number = Some(REVOKED.into()))?)?,
+            by_expired_ca: ended.issue("by-expired-ca", leaf(Usage::Client)?)?,
+            crl: clients.list("clients.crl.pem", &[REVOKED], 2120)?,
+            crl_grown: clients.list("clients-grown.crl", &[REVOKED, EDGE], 2120)?,
+            crl_expired: clients.list("clients-expired.crl", &[REVOKED], 2021)?,
+            expired_ca: ended.certificate,
             foreign: foreign.issue("foreign", leaf(Usage::Client)?)?,
             namesake: namesake.issue("namesake", leaf(Usage::Client)?)?,
             server: servers.issue(
@@ -138,6 +172,12 @@ impl Pki {
         )?;
         Ok(Identity { certificate, key: self.edge.key.clone() })
     }
+}
+
+fn names() -> Vec<SanType> {
+    let ascii = |text: &str| text.try_into().expect("ASCII");
+    let (name, uri) = ("pull.example.com", "spiffe://example.com/edge");
+    vec![SanType::DnsName(ascii(name)), SanType::URI(ascii(uri))]
 }
 
 fn self_signed(dir: &Path, mut params: CertificateParams) -> Result<Identity> {

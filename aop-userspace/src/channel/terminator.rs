@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Bytes;
 use crate::{
     config::Modes,
-    control::{Handshakes, Identity, Peer, Requests},
+    control::{Handshakes, Identities, Identity, Peer, Requests},
     prefixes::Admission,
 };
 
@@ -26,8 +26,9 @@ pub(crate) enum Ask {
     /// Make a configuration ready, and change nothing yet.
     Prepare(Bundle),
     /// Serve what was prepared. The listening sockets come along, and before them, where a firewall
-    /// is to learn who authenticated, the maps of peers, of hints at them, and of networks.
-    Serve { rules: AddressRules, pinned: bool },
+    /// is to learn who authenticated, the maps of peers, of hints at them, and of networks. What an
+    /// earlier terminator saw is gone on with.
+    Serve { rules: AddressRules, pinned: bool, known: Identities },
     /// Replace what is served by what was prepared.
     Commit(AddressRules),
     /// Judge addresses by these from now on.
@@ -84,7 +85,8 @@ pub(crate) struct Report {
     pub(crate) open: u64,
     pub(crate) handshakes: Handshakes,
     pub(crate) requests: Requests,
-    pub(crate) identities: Vec<Identity>,
+    /// The client certificates that were presented, for each site of the configuration in force.
+    pub(crate) identities: Identities,
     /// The peers in memory, where no firewall keeps them.
     pub(crate) peers: Vec<Peer>,
     pub(crate) peers_total: usize,
@@ -118,8 +120,14 @@ impl Report {
         for refused in self.handshakes.refused.iter_mut().chain(&mut self.requests.refused) {
             [&mut refused.site, &mut refused.reason].into_iter().for_each(clean);
         }
-        for Identity { site, subject, issuer, spki_sha256, serial, .. } in &mut self.identities {
-            [site, subject, issuer, spki_sha256, serial].into_iter().for_each(clean);
+        for known in &mut self.identities.sites {
+            clean(&mut known.site);
+            for identity in &mut known.identities {
+                let Identity { site, subject, issuer, spki_sha256, serial, .. } = identity;
+                [site, subject, issuer, spki_sha256, serial].into_iter().for_each(clean);
+                clean(&mut identity.level);
+                identity.client_ca.iter_mut().for_each(clean);
+            }
         }
         self.peers.iter_mut().filter_map(|peer| peer.site.as_mut()).for_each(clean);
         self
@@ -156,6 +164,45 @@ impl AddressRules {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::{Refused, SiteIdentities};
+
+    #[test]
+    fn nothing_in_a_report_can_steer_a_terminal() {
+        let bad = "\u{1b}[31m";
+        let moment = jiff::Timestamp::UNIX_EPOCH;
+        let identity = Identity {
+            site: bad.into(),
+            subject: bad.into(),
+            issuer: bad.into(),
+            spki_sha256: bad.into(),
+            serial: bad.into(),
+            not_before: moment,
+            not_after: moment,
+            level: bad.into(),
+            client_ca: Some(bad.into()),
+            first_seen: moment,
+            last_seen: moment,
+            pulls: 1,
+        };
+        let site = SiteIdentities { site: bad.into(), identities: vec![identity], forgotten: 0 };
+        let refused = Refused { site: bad.into(), reason: bad.into(), count: 1 };
+        let peer = Peer {
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            site: Some(bad.into()),
+            handshakes: 1,
+            first_seen: moment,
+            last_seen: moment,
+        };
+        let report = Report {
+            handshakes: Handshakes { refused: vec![refused], ..Handshakes::default() },
+            identities: Identities { sites: vec![site] },
+            peers: vec![peer],
+            ..Report::default()
+        };
+        let told = serde_json::to_string(&report.printable()).expect("JSON");
+        assert_eq!(told.matches("\u{fffd}[31m").count(), 11, "{told}");
+        assert!(!told.contains("u001b"), "{told}");
+    }
 
     #[test]
     fn modes_and_a_hundred_thousand_prefixes_come_over_as_they_were() {

@@ -12,6 +12,7 @@ mod check;
 mod confined;
 mod drops;
 mod explain;
+mod identities;
 mod load;
 mod log;
 mod mode;
@@ -50,6 +51,8 @@ enum Command {
     Check(check::Check),
     /// Show what the firewall and the terminator do; works without a daemon too
     Status(status::StatusCommand),
+    /// Show which client certificates the edge really presents; works without a daemon too
+    Identities(identities::IdentitiesCommand),
     /// Show dropped packets as they come; the counters in status have them all
     Drops(drops::DropsCommand),
     /// Say what becomes of packets from an address, or of a capture's, and why; changes nothing
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Load(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Identities(command) => command.run(),
         Command::Drops(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),

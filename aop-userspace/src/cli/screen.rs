@@ -237,7 +237,7 @@ fn identities(status: &Status) -> Vec<String> {
     status.identities.iter().take(SHOWN).map(row).collect()
 }
 
-fn since(moment: Timestamp) -> String {
+pub(super) fn since(moment: Timestamp) -> String {
     span(u64::try_from(Timestamp::now().as_second() - moment.as_second()).unwrap_or(0))
 }
 

@@ -13,6 +13,8 @@ mod modes;
 mod prefixes;
 mod raw;
 mod read;
+mod rules;
+mod sites;
 mod upstream;
 
 use std::{
@@ -30,6 +32,9 @@ use ipnet::IpNet;
 pub use list_url::ListUrl;
 pub use modes::Modes;
 pub use prefixes::PrefixSource;
+pub use rules::{
+    CrlScope, PastEnd, RequiredKey, RequiredSan, Resumption, Revocation, Rules, SpkiPin,
+};
 pub use upstream::{Address, HttpUpstream, HttpVersion, ProxyProtocol, Upstream};
 
 /// A whole configuration.
@@ -152,6 +157,8 @@ pub struct SiteConfig {
     pub key: PathBuf,
     /// The anchors that sign the edge's certificate. Never empty.
     pub client_ca: Vec<ClientCa>,
+    /// What the edge's certificate must be beside that.
+    pub rules: Rules,
     /// The application behind it.
     pub upstream: Upstream,
     /// Which PROXY header the upstream gets.
@@ -167,6 +174,14 @@ pub enum ClientCa {
     CloudflareGlobal,
     /// A PEM file with one certificate or several.
     File(PathBuf),
+}
+
+impl Live {
+    /// What its sites are called, in their order.
+    #[must_use]
+    pub fn site_names(&self) -> Vec<String> {
+        self.sites.iter().map(|site| site.name.clone()).collect()
+    }
 }
 
 impl Config {

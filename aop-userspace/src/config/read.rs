@@ -1,7 +1,6 @@
 //! From what stands in the file to what may be relied on.
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     ops::Range,
     path::{Path, PathBuf},
@@ -15,9 +14,10 @@ use jiff::SignedDuration;
 use toml::Spanned;
 
 use super::{
-    Attach, ClientCa, Config, ConfigError, FirewallConfig, Fixed, HostPattern, Interfaces, Live,
-    Paths, ProxyProtocol, SiteConfig, Udp, http, prefixes as list,
-    raw::{RawAttach, RawConfig, RawFirewall, RawMode, RawPaths, RawSite, RawUdp},
+    Attach, Config, ConfigError, FirewallConfig, Fixed, Interfaces, Live, Paths, Udp,
+    prefixes as list,
+    raw::{RawAttach, RawConfig, RawFirewall, RawMode, RawPaths, RawUdp},
+    sites,
 };
 use crate::prefixes;
 
@@ -61,7 +61,7 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
         }
         listeners.push(address);
     }
-    let sites = sites(&raw.site, place)?;
+    let sites = sites::read(&raw.site, place)?;
     let mode = raw.firewall.mode;
     let ports = ports(&raw.firewall, &listeners, place)?;
     match (listeners.is_empty(), sites.is_empty()) {
@@ -240,56 +240,4 @@ fn deadline(raw: Option<&Spanned<String>>, place: &Place<'_>) -> Result<Duration
         }
         Some(_) | None => Ok(deadline),
     }
-}
-
-fn sites(raw: &[RawSite], place: &Place<'_>) -> Result<Vec<SiteConfig>, ConfigError> {
-    let mut taken: HashMap<HostPattern, String> = HashMap::new();
-    raw.iter().map(|raw| site(raw, &mut taken, place)).collect()
-}
-
-fn site(
-    raw: &RawSite,
-    taken: &mut HashMap<HostPattern, String>,
-    place: &Place<'_>,
-) -> Result<SiteConfig, ConfigError> {
-    let mut hosts = Vec::new();
-    for text in raw.hosts.get_ref() {
-        hosts.push((place.parse::<HostPattern>(text)?, text.span()));
-    }
-    let Some((first, _)) = hosts.first() else {
-        return Err(place.error(raw.hosts.span(), "a site needs a host at least"));
-    };
-    let name = first.to_string();
-    for (host, span) in &hosts {
-        if let Some(other) = taken.insert(host.clone(), name.clone()) {
-            let message = format!("host {host} is already served by site {other}; name it once");
-            return Err(place.error(span.clone(), message));
-        }
-    }
-    let client_ca: Vec<ClientCa> = raw
-        .client_ca
-        .get_ref()
-        .iter()
-        .map(|text| match text.get_ref().as_str() {
-            "cloudflare-global" => ClientCa::CloudflareGlobal,
-            path => ClientCa::File(place.path(path)),
-        })
-        .collect();
-    if client_ca.is_empty() {
-        let message = "client_ca is empty: nobody could authenticate. \
-                       Name a PEM file, or \"cloudflare-global\"";
-        return Err(place.error(raw.client_ca.span(), message));
-    }
-    let proxy = raw.proxy.as_ref().map_or(Ok(ProxyProtocol::Off), |text| place.parse(text))?;
-    let upstream = http::upstream(raw, proxy, place)?;
-    Ok(SiteConfig {
-        name,
-        hosts: hosts.into_iter().map(|(host, _)| host).collect(),
-        certificate: place.path(&raw.certificate),
-        key: place.path(&raw.key),
-        client_ca,
-        on_refusal: http::on_refusal(raw, &upstream, place)?,
-        upstream,
-        proxy,
-    })
 }

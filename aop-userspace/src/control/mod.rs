@@ -3,8 +3,10 @@
 //! read verbs.
 
 mod admitted;
+mod checked;
 mod drop_line;
 mod explanation;
+mod identities;
 mod lock;
 mod modes;
 mod proof;
@@ -13,8 +15,10 @@ mod request;
 mod socket;
 
 pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
+pub use checked::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
 pub use drop_line::DropLine;
 pub use explanation::{BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow};
+pub use identities::{Identities, SiteIdentities};
 pub use lock::{InstanceLock, LockError};
 pub(crate) use modes::mode_name;
 pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};

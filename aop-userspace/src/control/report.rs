@@ -180,7 +180,7 @@ pub struct Peer {
 }
 
 /// A client certificate that the edge presented.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The site it was presented to.
     pub site: String,
@@ -192,8 +192,15 @@ pub struct Identity {
     pub spki_sha256: String,
     /// Its serial number, in hex.
     pub serial: String,
+    /// When it begins.
+    pub not_before: Timestamp,
     /// When it ends.
     pub not_after: Timestamp,
+    /// What it proves: `global`, the Cloudflare network; `own`, a zone or hostname of the operator's;
+    /// `unknown`.
+    pub level: String,
+    /// The client CA that vouches for it, `cloudflare-global` or a path.
+    pub client_ca: Option<String>,
     /// When it was first seen.
     pub first_seen: Timestamp,
     /// When it was last seen.

@@ -12,6 +12,8 @@ pub enum Request {
     Status,
     /// Who is admitted, [`Admitted`](super::Admitted).
     Prefixes,
+    /// Which client certificates were presented, [`Identities`](super::Identities).
+    Identities,
     /// Read or fetch the prefix list now; [`Refreshed`](super::Refreshed).
     RefreshPrefixes {
         /// What to do with it.
@@ -64,7 +66,9 @@ impl Request {
     /// How long the answer may take.
     pub(super) fn patience(&self) -> Duration {
         match self {
-            Self::Status | Self::Prefixes | Self::Mode(_) => Duration::from_secs(5),
+            Self::Status | Self::Prefixes | Self::Identities | Self::Mode(_) => {
+                Duration::from_secs(5)
+            }
             // A fetch takes ten seconds at most, and the list is then applied and kept.
             Self::RefreshPrefixes { .. } => Duration::from_secs(20),
         }

@@ -11,6 +11,10 @@ impl Answers for Daemon {
         match request {
             Request::Status => Answer::of(&self.status()),
             Request::Prefixes => Answer::of(&self.admitted()),
+            Request::Identities => match self.identities() {
+                Ok(identities) => Answer::of(&identities),
+                Err(error) => Answer::refused(error.to_string()),
+            },
             Request::RefreshPrefixes { then } => Answer::of(&self.refresh(then)),
             Request::Mode(said) => match self.switch(&said) {
                 Ok(in_force) => Answer::of(&in_force),

@@ -7,7 +7,9 @@
 
 mod answers;
 mod error;
+mod identities;
 mod in_force;
+mod keeper;
 mod link;
 mod list_file;
 mod load;
@@ -33,6 +35,7 @@ use std::{
 };
 
 pub use error::DaemonError;
+pub(crate) use identities::load as kept_identities;
 pub(crate) use in_force::InForce;
 use ipnet::IpNet;
 use link::{Draining, Link, LinkError};
@@ -47,7 +50,7 @@ use crate::{
     channel::{AddressRules, Ask},
     config::{Config, Fixed, Modes},
     confined::Launcher,
-    control::{Answers, ControlSocket, InstanceLock},
+    control::{Answers, ControlSocket, Identities, InstanceLock},
     firewall::{self, Absent, Firewall, FirewallError, PacketLog, Setting, Watch},
     prefixes::{Admission, Held},
     terminator::{self, BindError, Bound},
@@ -109,6 +112,7 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
     let answers = Arc::clone(&daemon) as Arc<dyn Answers>;
     tasks.spawn(socket.serve(answers, tasks.clone(), stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).keep(stop.clone()));
     tracing::info!(
         listeners = daemon.fixed.listeners.len(),
         firewall = daemon.firewall.is_some(),
@@ -126,7 +130,7 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
 }
 
 fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), DaemonError> {
-    let Prepared { config, found, prefixes, bundle, account, warnings } = prepared;
+    let Prepared { config, found, prefixes, bundle, account, warnings, notes } = prepared;
     let launcher = Launcher::new(account, logs.options);
     let bound = bind(&config.fixed.listeners)?;
     let link = match bound.is_empty() {
@@ -138,9 +142,14 @@ fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), Daem
     }
     let (mut spoken, lost) = Spoken::found(&config.fixed.paths.state).under(&config);
     let modes = spoken.modes(config.live.mode);
+    let known = identities::load(&config.fixed.paths.state).unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        Identities::default()
+    });
     let (firewall, admission) = guard(&config, &modes, &found.held, &prefixes, logs.packets)?;
-    let rules = AddressRules::of(&admission, &modes);
-    let watch = match equip(firewall.as_ref(), link.as_ref(), bound, rules) {
+    let (rules, pinned) = (AddressRules::of(&admission, &modes), firewall.is_some());
+    let ask = Ask::Serve { rules, pinned, known };
+    let watch = match equip(firewall.as_ref(), link.as_ref(), bound, ask) {
         Ok(watch) => watch,
         Err(error) => {
             firewall.into_iter().for_each(Firewall::give_up);
@@ -149,7 +158,7 @@ fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), Daem
     };
     spoken.settle(&config.fixed.paths.state, &lost);
     let daemon = Daemon {
-        facts: status::LiveFacts::new(&config.live, warnings),
+        facts: status::LiveFacts::new(&config.live, warnings, notes),
         fixed: config.fixed,
         firewall: firewall.map(Mutex::new),
         link,
@@ -214,7 +223,7 @@ fn equip(
     firewall: Option<&Firewall>,
     link: Option<&Link>,
     bound: Vec<Bound>,
-    rules: AddressRules,
+    ask: Ask,
 ) -> Result<Option<Watch>, DaemonError> {
     let watch = firewall.map(Firewall::watch).transpose()?;
     if let Some(link) = link {
@@ -223,7 +232,6 @@ fn equip(
             files.extend(firewall.peer_files()?.into_files());
         }
         files.extend(terminator::listen(bound)?.into_iter().map(OwnedFd::from));
-        let ask = Ask::Serve { rules, pinned: firewall.is_some() };
         link.serve(ask, files)?;
     }
     Ok(watch)

@@ -10,7 +10,7 @@ use crate::{
     config::{Config, audit},
     confined::Account,
     prefixes::{self, Found},
-    tls::{Files, Sites},
+    tls::{self, Files, Notes, Sites},
 };
 
 /// A configuration with all the files that it names.
@@ -25,8 +25,10 @@ pub struct Prepared {
     pub(crate) bundle: Bundle,
     /// The user that processes without privilege become.
     pub(crate) account: Account,
-    /// What an operator should know.
+    /// What an operator should know of the configuration itself.
     pub warnings: Vec<String>,
+    /// What an operator should know of the sites' files.
+    pub notes: Notes,
 }
 
 /// Reads `file` and every file it names.
@@ -42,21 +44,26 @@ pub fn prepare(file: &Path) -> Result<Prepared, DaemonError> {
     let files = Files::on_disk();
     // Built here to be checked, by the same code and from the same bytes as where they serve.
     let (_, notes) = Sites::build(&config.live.sites, &files)?;
-    let warnings = audit(&config).into_iter().map(|warning| warning.to_string());
-    let warnings = warnings.chain(notes.into_iter().map(|note| note.to_string())).collect();
+    let warnings = audit(&config).into_iter().map(|warning| warning.to_string()).collect();
     let files = files.into_held().into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
     let bundle = Bundle::new(file.into(), text, files);
-    Ok(Prepared { config, found, prefixes, bundle, account, warnings })
+    Ok(Prepared { config, found, prefixes, bundle, account, warnings, notes })
 }
 
 impl Prepared {
-    /// Logs the warnings.
+    /// All that an operator should know now.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let mut told = self.warnings.clone();
+        told.extend(self.notes.told(tls::now()));
+        told.extend(self.found.trouble.as_ref().map(ToString::to_string));
+        told
+    }
+
+    /// Logs that.
     pub(super) fn warn(&self) {
-        for warning in &self.warnings {
+        for warning in self.told() {
             tracing::warn!("{warning}");
-        }
-        if let Some(trouble) = &self.found.trouble {
-            tracing::warn!("{trouble}");
         }
     }
 }

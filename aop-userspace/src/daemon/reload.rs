@@ -31,7 +31,7 @@ impl Daemon {
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
         prepared.warn();
-        let Prepared { config, found, bundle, warnings, .. } = prepared;
+        let Prepared { config, found, bundle, warnings, notes, .. } = prepared;
         // What can fail comes first: there, and then the packet path.
         if let Some(link) = &self.link {
             link.prepare(bundle)?;
@@ -49,7 +49,7 @@ impl Daemon {
             let prefixes = held.list.with(&config.live.extra)?;
             let admission = self.admit(&before, held, &prefixes, &config.live, &modes)?;
             let committed = self.tell(Ask::Commit(AddressRules::of(&admission, &modes)));
-            self.facts.replace(&config.live, warnings);
+            self.facts.replace(&config.live, warnings, notes);
             spoken.settle(&self.fixed.paths.state, &lost);
             self.in_force().reload(config.live, spoken, found, admission);
             committed

@@ -13,6 +13,7 @@ use crate::{
     channel::Report,
     config::{self, Live},
     control::{DaemonReport, Modes, Status, TerminatorReport, from_firewall, mode_name},
+    tls::{self, Notes},
 };
 
 /// What status and drain need of the live configuration.
@@ -22,15 +23,20 @@ struct Facts {
     sites: Vec<String>,
     shutdown: Duration,
     warnings: Vec<String>,
+    notes: Notes,
 }
 
 impl LiveFacts {
-    pub(super) fn new(live: &Live, warnings: Vec<String>) -> Self {
-        Self(ArcSwap::from_pointee(Facts::of(live, warnings)))
+    pub(super) fn new(live: &Live, warnings: Vec<String>, notes: Notes) -> Self {
+        Self(ArcSwap::from_pointee(Facts::of(live, warnings, notes)))
     }
 
-    pub(super) fn replace(&self, live: &Live, warnings: Vec<String>) {
-        self.0.store(Arc::new(Facts::of(live, warnings)));
+    pub(super) fn replace(&self, live: &Live, warnings: Vec<String>, notes: Notes) {
+        self.0.store(Arc::new(Facts::of(live, warnings, notes)));
+    }
+
+    pub(super) fn notes(&self) -> Notes {
+        self.0.load().notes.clone()
     }
 
     pub(super) fn shutdown(&self) -> Duration {
@@ -39,12 +45,8 @@ impl LiveFacts {
 }
 
 impl Facts {
-    fn of(live: &Live, warnings: Vec<String>) -> Self {
-        Self {
-            sites: live.sites.iter().map(|site| site.name.clone()).collect(),
-            shutdown: live.shutdown,
-            warnings,
-        }
+    fn of(live: &Live, warnings: Vec<String>, notes: Notes) -> Self {
+        Self { sites: live.site_names(), shutdown: live.shutdown, warnings, notes }
     }
 }
 
@@ -81,6 +83,7 @@ impl Daemon {
         let observes = status.mode == mode_name(Mode::Observe);
         let warnings = facts.warnings.iter().filter(|it| observes || *it != config::OBSERVES);
         status.warnings.extend(warnings.cloned());
+        status.warnings.extend(facts.notes.told(tls::now()));
         match report {
             Ok(report) => self.book(&mut status, report),
             Err(error) => status
@@ -91,8 +94,9 @@ impl Daemon {
     }
 
     fn book(&self, status: &mut Status, report: Report) {
-        (status.handshakes, status.identities) = (report.handshakes, report.identities);
-        status.requests = report.requests;
+        (status.handshakes, status.requests) = (report.handshakes, report.requests);
+        let sites = report.identities.sites.into_iter();
+        status.identities = sites.flat_map(|site| site.identities).collect();
         if self.firewall.is_none() {
             (status.peers, status.peers_total) = (report.peers, report.peers_total);
         }

@@ -7,6 +7,7 @@
 
 mod capacity;
 mod gate;
+mod identities;
 mod peers;
 mod report;
 mod state;

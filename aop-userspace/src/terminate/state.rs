@@ -2,10 +2,11 @@
 
 use std::{net::TcpListener, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
-use super::{capacity, gate::AddressGate, peers::Peers, report};
+use super::{capacity, gate::AddressGate, identities, peers::Peers, report};
 use crate::{
     channel::{AddressRules, Ask, Bundle, Said},
     config::{Config, Live},
+    control::Identities,
     edge::{Gate, PeerBook},
     firewall::{PeerFiles, PinnedPeers},
     terminator::{Listener, Policy, Service},
@@ -41,7 +42,7 @@ impl State {
     pub(super) fn obey(&mut self, ask: Ask, files: Vec<OwnedFd>) -> Said {
         let done = match ask {
             Ask::Prepare(bundle) => self.prepare(bundle),
-            Ask::Serve { rules, pinned } => self.serve(rules, pinned, files),
+            Ask::Serve { rules, pinned, known } => self.serve(rules, pinned, known, files),
             Ask::Commit(rules) => self.commit(rules),
             Ask::Admit(rules) => self.admit(rules),
             Ask::Report => return Said::Report(Box::new(self.report())),
@@ -64,6 +65,7 @@ impl State {
         &mut self,
         rules: AddressRules,
         pinned: bool,
+        known: Identities,
         files: Vec<OwnedFd>,
     ) -> Result<(), String> {
         let Prepared { config, sites } = self.prepared.take().ok_or(NOTHING_PREPARED)?;
@@ -90,6 +92,7 @@ impl State {
             gate.clone() as Arc<dyn PeerBook>,
             capacity::affordable(config.fixed.connections),
         );
+        service.ledger().recall(identities::recalled(known, &config.live.site_names()));
         self.serving = Some(Serving { live: config.live, gate, service: Arc::new(service) });
         Ok(())
     }

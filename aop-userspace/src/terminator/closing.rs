@@ -50,6 +50,7 @@ impl Closing {
             host = %pull.host(),
             version = ?pull.version(),
             cipher = ?pull.cipher(),
+            resumed = pull.is_resumed(),
             spki_sha256 = pull.identity().spki_sha256,
             "origin pull authenticated",
         );

@@ -97,9 +97,10 @@ impl Connection {
         self.closing.know(&pull);
         let permit = tls::authorize(pull)?;
         self.shared.book.record(self.peer.ip(), self.closing.site());
-        let identity = permit.pull().identity();
-        self.shared.ledger.authenticated(self.closing.site(), identity, now());
-        let site = permit.pull().site();
+        let pull = permit.pull();
+        let (identity, voucher) = (pull.identity(), pull.voucher());
+        self.shared.ledger.authenticated(self.closing.site(), identity, voucher, now());
+        let site = pull.site();
         let Upstream::Bytes(address) = site.upstream() else {
             return Ok(Admitted::Requests(permit));
         };

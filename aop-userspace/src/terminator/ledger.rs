@@ -12,10 +12,10 @@ use std::{
 };
 
 use super::http::Denial;
-use crate::tls::{Identity, Refusal};
+use crate::tls::{Identity, Refusal, Voucher};
 
 /// Identities that are kept for each site.
-const IDENTITIES: usize = 256;
+const IDENTITIES: usize = 64;
 
 /// The site of connections that reached none.
 pub(super) const NO_SITE: &str = "-";
@@ -29,11 +29,20 @@ pub struct Ledger {
     refused: Mutex<HashMap<(Arc<str>, Refusal), u64>>,
     relayed: AtomicU64,
     denied: Mutex<HashMap<(Arc<str>, Denial), u64>>,
-    identities: Mutex<HashMap<Arc<str>, HashMap<Identity, Seen>>>,
+    identities: Mutex<HashMap<Arc<str>, Known>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// The identities of one site.
+#[derive(Debug, Default)]
+struct Known {
+    seen: HashMap<Identity, Seen>,
+    /// How many made room for others.
+    forgotten: u64,
+}
+
+#[derive(Clone, Debug)]
 struct Seen {
+    voucher: Option<Voucher>,
     first: u64,
     last: u64,
     pulls: u64,
@@ -57,6 +66,8 @@ pub struct LedgerSnapshot {
     pub denied: Vec<DeniedCount>,
     /// Certificates that authenticated, by site, the last seen first.
     pub identities: Vec<Sighting>,
+    /// How many certificates made room for those, by site.
+    pub forgotten: Vec<(Arc<str>, u64)>,
 }
 
 /// How often a site refused for one reason.
@@ -88,6 +99,8 @@ pub struct Sighting {
     pub site: Arc<str>,
     /// The certificate.
     pub identity: Identity,
+    /// The client CA that vouched for it last.
+    pub voucher: Option<Voucher>,
     /// Seconds since 1970.
     pub first_seen: u64,
     /// Seconds since 1970.
@@ -122,10 +135,15 @@ impl Ledger {
             .collect();
         denied.sort_by(|a, b| (&a.site, a.denial.name()).cmp(&(&b.site, b.denial.name())));
         let mut identities = Vec::new();
-        for (site, seen) in held(&self.identities).iter() {
-            identities.extend(seen.iter().map(|(identity, seen)| Sighting {
+        let mut forgotten = Vec::new();
+        for (site, known) in held(&self.identities).iter() {
+            if known.forgotten > 0 {
+                forgotten.push((site.clone(), known.forgotten));
+            }
+            identities.extend(known.seen.iter().map(|(identity, seen)| Sighting {
                 site: site.clone(),
                 identity: identity.clone(),
+                voucher: seen.voucher.clone(),
                 first_seen: seen.first,
                 last_seen: seen.last,
                 pulls: seen.pulls,
@@ -140,6 +158,17 @@ impl Ledger {
             relayed: self.relayed.load(Relaxed),
             denied,
             identities,
+            forgotten,
+        }
+    }
+
+    /// Goes on with what an earlier ledger has seen.
+    pub fn recall(&self, sightings: Vec<Sighting>) {
+        let mut sites = held(&self.identities);
+        for sighting in sightings {
+            let Sighting { site, identity, voucher, first_seen, last_seen, pulls } = sighting;
+            let seen = Seen { voucher, first: first_seen, last: last_seen, pulls };
+            sites.entry(site).or_default().add(identity, seen);
         }
     }
 
@@ -168,19 +197,42 @@ impl Ledger {
         *held(&self.denied).entry((site.clone(), denial)).or_default() += 1;
     }
 
-    pub(super) fn authenticated(&self, site: &Arc<str>, identity: &Identity, now: u64) {
+    pub(super) fn authenticated(
+        &self,
+        site: &Arc<str>,
+        identity: &Identity,
+        voucher: Option<&Voucher>,
+        now: u64,
+    ) {
         let mut sites = held(&self.identities);
-        let seen = sites.entry(site.clone()).or_default();
-        if let Some(known) = seen.get_mut(identity) {
-            known.last = now;
-            known.pulls += 1;
-            return;
+        let known = sites.entry(site.clone()).or_default();
+        match known.seen.get_mut(identity) {
+            Some(seen) => {
+                seen.last = now;
+                seen.pulls += 1;
+                if seen.voucher.as_ref() != voucher {
+                    seen.voucher = voucher.cloned();
+                }
+            }
+            None => known.add(
+                identity.clone(),
+                Seen { voucher: voucher.cloned(), first: now, last: now, pulls: 1 },
+            ),
         }
-        if seen.len() >= IDENTITIES {
-            let oldest = seen.iter().min_by_key(|(_, seen)| seen.last).map(|(id, _)| id.clone());
-            oldest.and_then(|oldest| seen.remove(&oldest));
+    }
+}
+
+impl Known {
+    /// One more; who was seen longest ago makes room.
+    fn add(&mut self, identity: Identity, seen: Seen) {
+        if self.seen.len() >= IDENTITIES
+            && let Some(oldest) =
+                self.seen.iter().min_by_key(|(_, seen)| seen.last).map(|(id, _)| id.clone())
+        {
+            self.seen.remove(&oldest);
+            self.forgotten += 1;
         }
-        seen.insert(identity.clone(), Seen { first: now, last: now, pulls: 1 });
+        self.seen.insert(identity, seen);
     }
 }
 
@@ -214,15 +266,20 @@ mod tests {
     fn a_site_keeps_the_identities_that_it_saw_last() {
         let ledger = Ledger::default();
         let site: Arc<str> = "example.com".into();
-        ledger.authenticated(&site, &identity(0), 0);
+        ledger.authenticated(&site, &identity(0), None, 0);
         for serial in 1..IDENTITIES {
-            ledger.authenticated(&site, &identity(serial), serial as u64);
+            ledger.authenticated(&site, &identity(serial), None, serial as u64);
         }
-        ledger.authenticated(&site, &identity(0), 1000);
-        ledger.authenticated(&site, &identity(IDENTITIES), 1001);
-        let seen = ledger.snapshot().identities;
+        ledger.authenticated(&site, &identity(0), None, 1000);
+        ledger.authenticated(&site, &identity(IDENTITIES), None, 1001);
+        let snapshot = ledger.snapshot();
+        assert_eq!(snapshot.forgotten, [(site, 1)]);
+        let next = Ledger::default();
+        next.recall(snapshot.identities.clone());
+        assert_eq!(next.snapshot().identities.len(), IDENTITIES);
+        let seen = snapshot.identities;
         assert_eq!(seen.len(), IDENTITIES);
-        assert_eq!((seen[0].identity.serial.as_str(), seen[0].pulls), ("256", 1));
+        assert_eq!((seen[0].identity.serial.as_str(), seen[0].pulls), ("64", 1));
         let zero = (seen[1].identity.serial.as_str(), seen[1].first_seen, seen[1].pulls);
         assert_eq!(zero, ("0", 0, 2));
         assert!(!seen.iter().any(|sighting| sighting.identity.serial == "1"));

@@ -16,8 +16,7 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::{
     identity::{Identity, printable},
-    judgement::judge,
-    lenient,
+    judgement::{self, judge},
     plain::{self, Opening},
     pull::OriginPull,
     refusal::Refusal,
@@ -113,19 +112,21 @@ async fn finish(
     site: &Arc<Site>,
     host: Host,
 ) -> Result<OriginPull, Refused> {
-    let handshake = start.into_stream(site.tls().clone()).into_fallible();
+    let (config, desk) = site.tls();
+    let handshake = start.into_stream(config).into_fallible();
     let stream = handshake.await.map_err(|(error, stream)| judge(&error).on(stream))?;
-    if let Some(strict) = site.explains_by() {
-        let presented = stream.get_ref().1.peer_certificates();
-        if let Err(refused) = lenient::judge(&**strict, presented) {
-            return Err(refused.over(stream));
+    if site.explains() {
+        let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        if let Err(error) = site.judge(presented) {
+            return Err(judgement::of(&error).over(stream));
         }
     }
     let bad = |detail: &str| Refused::new(Refusal::BadCertificate).because(detail);
-    let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let leaf = leaf.ok_or_else(|| Refused::new(Refusal::CertificateRequired))?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let leaf = chain.first().ok_or_else(|| Refused::new(Refusal::CertificateRequired))?;
     let identity = Identity::of(leaf).map_err(|error| bad(&error))?;
-    Ok(OriginPull { stream, site: site.clone(), host, peer, identity })
+    let voucher = site.voucher(chain);
+    Ok(OriginPull { stream, site: site.clone(), host, peer, identity, voucher, desk })
 }
 
 async fn tell(refused: Refused, mut stream: TcpStream, what: &[u8]) -> Refused {

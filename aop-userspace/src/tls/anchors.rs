@@ -1,7 +1,7 @@
 //! From the client CAs of a site to the trust anchors that its verifier gets.
 //!
-//! rustls looks at an anchor's subject and key alone: an expired one goes on vouching, and one that
-//! is no CA is no pin. Both are said aloud here; neither is an error.
+//! rustls looks at an anchor's subject and key alone: an expired one would go on vouching, and one
+//! that is no CA is no pin. The end is the verifier's business; that something is no CA is said.
 
 use std::path::Path;
 
@@ -11,31 +11,59 @@ use super::{
     cloudflare,
     error::{FileError, FileProblem},
     files::Files,
-    pem,
+    pem, remarks,
+    server::Notes,
+    term::{Ends, Term},
     validity::Validity,
 };
-use crate::config::{ClientCa, Warning};
+use crate::config::{ClientCa, PastEnd, Rules, Warning};
+
+/// A trust anchor with what rustls does not ask of it.
+#[derive(Clone, Debug)]
+pub(super) struct Anchor {
+    pub(super) trust: TrustAnchor<'static>,
+    /// How the configuration calls it: `cloudflare-global`, or a path.
+    pub(super) name: String,
+    /// Seconds since 1970.
+    pub(super) not_after: u64,
+}
+
+impl Anchor {
+    /// Whether it is Cloudflare's own, built in or from a file.
+    pub(super) fn is_cloudflares(&self) -> bool {
+        self.trust.subject_public_key_info == cloudflare::anchor().subject_public_key_info
+    }
+}
+
+/// The name of the anchor that is built in.
+pub(super) const BUILT_IN: &str = "cloudflare-global";
 
 /// The anchors of `client_ca`; one at least.
 pub(super) fn load(
     client_ca: &ClientCa,
+    rules: &Rules,
     files: &Files,
-    now: u64,
-    warnings: &mut Vec<Warning>,
-) -> Result<Vec<TrustAnchor<'static>>, FileError> {
+    notes: &mut Notes,
+) -> Result<Vec<Anchor>, FileError> {
     match client_ca {
         ClientCa::CloudflareGlobal => {
-            let validity = Validity { not_before: 0, not_after: cloudflare::NOT_AFTER };
-            if let Some(remark) = validity.remark(now) {
-                let remark =
-                    format!("the built-in client CA cloudflare-global {remark} by upgrading aop");
-                warnings.push(Warning(remark));
-            }
-            Ok(vec![cloudflare::anchor()])
+            notes.terms.push(Term {
+                what: format!("the built-in client CA {BUILT_IN}"),
+                validity: Validity { not_before: 0, not_after: cloudflare::NOT_AFTER },
+                kind: match rules.expired_ca {
+                    PastEnd::Refuse => Ends::BuiltIn,
+                    PastEnd::Warn => Ends::ToleratedBuiltIn,
+                },
+            });
+            Ok(vec![Anchor {
+                trust: cloudflare::anchor(),
+                name: BUILT_IN.into(),
+                not_after: cloudflare::NOT_AFTER,
+            }])
         }
         ClientCa::File(file) => pem::certificates(file, files)?
             .iter()
-            .map(|certificate| anchor(certificate, file, now, warnings))
+            .map(|certificate| anchor(certificate, file, rules, notes))
             .collect(),
     }
 }
@@ -43,24 +71,26 @@ pub(super) fn load(
 fn anchor(
     certificate: &CertificateDer<'_>,
     file: &Path,
-    now: u64,
-    warnings: &mut Vec<Warning>,
-) -> Result<TrustAnchor<'static>, FileError> {
+    rules: &Rules,
+    notes: &mut Notes,
+) -> Result<Anchor, FileError> {
     let malformed = |what: String| FileProblem::Malformed(what).of(file);
-    let anchor = webpki::anchor_from_trusted_cert(certificate)
+    let trust = webpki::anchor_from_trusted_cert(certificate)
         .map_err(|error| malformed(format!("a certificate in it is not X.509 ({error})")))?
         .to_owned();
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|error| malformed(format!("a certificate in it is not X.509 ({error})")))?;
-    if let Some(remark) = Validity::from(&parsed).remark(now) {
-        warnings.push(Warning(format!("client CA {} {remark}", file.display())));
+    let validity = Validity::from(&parsed);
+    notes.terms.push(Term {
+        what: format!("client CA {}", file.display()),
+        validity,
+        kind: match rules.expired_ca {
+            PastEnd::Refuse => Ends::Ca,
+            PastEnd::Warn => Ends::ToleratedCa,
+        },
+    });
+    for remark in remarks::on_client_ca(&parsed, rules) {
+        notes.warnings.push(Warning(format!("client CA {} {remark}", file.display())));
     }
-    if !parsed.is_ca() {
-        warnings.push(Warning(format!(
-            "client CA {} holds a certificate that is not a CA (no CA:TRUE): if it is the edge's \
-             own, nobody will authenticate by it. Name the CA that signed it",
-            file.display()
-        )));
-    }
-    Ok(anchor)
+    Ok(Anchor { trust, name: file.display().to_string(), not_after: validity.not_after })
 }

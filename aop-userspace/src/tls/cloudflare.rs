@@ -6,7 +6,10 @@
 
 use rustls::pki_types::{Der, TrustAnchor};
 
-/// When the certificate that Cloudflare publishes ends: 2029-11-01 17:00:00 UTC.
+/// When the certificate that Cloudflare publishes began: 2019-10-10 18:45:00 UTC.
+pub(super) const NOT_BEFORE: u64 = 1_570_733_100;
+
+/// When it ends: 2029-11-01 17:00:00 UTC.
 pub(super) const NOT_AFTER: u64 = 1_888_246_800;
 
 /// `C=US, O="CloudFlare, Inc.", OU=Origin Pull, L=San Francisco, ST=California,
@@ -107,11 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn shared_data_the_end_date_is_the_newer_issues() {
+    fn shared_data_the_dates_are_the_newer_issues() {
         let file = shared("authenticated_origin_pull_ca.pem");
         let certificates = pem::certificates(&file, &Files::on_disk()).unwrap();
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificates[0]).unwrap();
-        assert_eq!(Validity::from(&parsed).not_after, NOT_AFTER);
+        let validity = Validity { not_before: NOT_BEFORE, not_after: NOT_AFTER };
+        assert_eq!(Validity::from(&parsed), validity);
     }
 
     fn shared(name: &str) -> PathBuf {

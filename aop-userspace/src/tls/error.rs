@@ -37,6 +37,18 @@ pub enum SitesProblem {
         /// The file of the key.
         key: PathBuf,
     },
+    /// Two revocation lists speak for one issuer.
+    #[error(
+        "{} and {} are both revocation lists of {issuer} for the same certificates, and only one \
+         of them would be read: name the newer one alone",
+        files[0].display(), files[1].display()
+    )]
+    TwoLists {
+        /// Who signed both.
+        issuer: String,
+        /// The files; the same one where both are in it.
+        files: [PathBuf; 2],
+    },
     /// The TLS library refuses what the files hold.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
@@ -83,6 +95,12 @@ pub enum FileProblem {
          `openssl pkey -in FILE -out NEW`, readable for aop's user alone"
     )]
     EncryptedKey,
+    /// It holds no revocation list.
+    #[error(
+        "holds no revocation list, neither DER nor PEM (\"-----BEGIN X509 CRL-----\"); name the \
+         file that the CA publishes"
+    )]
+    NoList,
     /// It is PEM that breaks off or carries nonsense.
     #[error("is malformed: {0}; write the file anew from its source")]
     Malformed(String),

@@ -1,4 +1,5 @@
-//! Where the files that sites name come from: the disk, or whoever has read them there.
+//! The one place where the files that sites name are read: from the disk, or from whoever has read
+//! them there.
 //!
 //! The process that serves may not read a key's file, so the one that may hands over what it has
 //! read. Both build their sites by the same code, from the same bytes.
@@ -10,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use super::error::{FileError, FileProblem};
 
 /// Files by path, each read once.
 pub struct Files {
@@ -43,7 +46,16 @@ impl Files {
         self.held.into_inner()
     }
 
-    pub(super) fn read(&self, file: &Path) -> io::Result<Arc<[u8]>> {
+    /// The bytes of `file`; something besides white space is among them.
+    pub(super) fn read(&self, file: &Path) -> Result<Arc<[u8]>, FileError> {
+        let bytes = self.bytes(file).map_err(|error| FileProblem::Unreadable(error).of(file))?;
+        match bytes.iter().all(u8::is_ascii_whitespace) {
+            true => Err(FileProblem::Empty.of(file)),
+            false => Ok(bytes),
+        }
+    }
+
+    fn bytes(&self, file: &Path) -> io::Result<Arc<[u8]>> {
         if let Some(held) = self.held.borrow().get(file) {
             return Ok(held.clone());
         }
@@ -73,7 +85,10 @@ mod tests {
         let held = disk.into_held().into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
         let there = Files::handed_over(held);
         assert_eq!(*there.read(&key).expect("held"), [0, 159, 255]);
-        let error = there.read(&other).expect_err("not handed over");
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let problem = there.read(&other).expect_err("not handed over").problem;
+        assert!(
+            matches!(&problem, FileProblem::Unreadable(error) if error.kind() == io::ErrorKind::NotFound),
+            "{problem}"
+        );
     }
 }

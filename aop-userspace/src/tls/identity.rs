@@ -45,7 +45,7 @@ impl Identity {
 }
 
 /// As OpenSSL prints it: a value that could be read as several is in quotes.
-fn name(name: &X509Name<'_>) -> String {
+pub(super) fn name(name: &X509Name<'_>) -> String {
     let attributes: Vec<String> = name
         .iter_attributes()
         .map(|attribute| {

@@ -2,24 +2,29 @@
 //!
 //! Every variant of today's rustls is named; one of tomorrow's falls to the general refusals. Two
 //! come wrapped: rustls has no name for a certificate of version 1 and for a CA as leaf, and hands
-//! out webpki's error.
+//! out webpki's error. Our own rules bring their refusal along.
 
 use std::io;
 
 use rustls::{CertificateError, Error, InvalidMessage, OtherError, PeerMisbehaved};
 
-use super::{refusal::Refusal, refused::Refused};
+use super::{refusal::Refusal, refused::Refused, verifier::RuleBroken};
 
 /// The refusal that `error`, from reading or writing handshake bytes, amounts to.
 pub(super) fn judge(error: &io::Error) -> Refused {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(tls) => of_tls(tls),
+        Some(tls) => of(tls),
         None => Refused::new(Refusal::PeerGone).because(error.to_string()),
     }
 }
 
 /// The refusal that an error of TLS amounts to.
-pub(super) fn of_tls(error: &Error) -> Refused {
+pub(super) fn of(error: &Error) -> Refused {
+    if let Error::InvalidCertificate(CertificateError::Other(other)) = error
+        && let Some(broken) = other.0.downcast_ref::<RuleBroken>()
+    {
+        return Refused::new(broken.refusal).because(broken.detail.clone());
+    }
     Refused::new(refusal(error)).because(error.to_string())
 }
 
@@ -64,13 +69,13 @@ fn certificate(error: &CertificateError) -> Refusal {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             Refusal::WrongUsage
         }
+        CertificateError::Revoked => Refusal::Revoked,
+        CertificateError::UnknownRevocationStatus => Refusal::UnknownRevocation,
+        CertificateError::ExpiredRevocationList
+        | CertificateError::ExpiredRevocationListContext { .. } => Refusal::CrlExpired,
         CertificateError::Other(other) => wrapped(other),
         CertificateError::BadEncoding
-        | CertificateError::Revoked
         | CertificateError::UnhandledCriticalExtension
-        | CertificateError::UnknownRevocationStatus
-        | CertificateError::ExpiredRevocationList
-        | CertificateError::ExpiredRevocationListContext { .. }
         | CertificateError::BadSignature
         | CertificateError::UnsupportedSignatureAlgorithm
         | CertificateError::UnsupportedSignatureAlgorithmContext { .. }

@@ -2,7 +2,7 @@
 //! can be told in its own protocol why it is refused.
 //!
 //! It proves nothing. Who was let through is judged by the site's own verifier after the handshake
-//! ([`judge`]), and only that makes an [`OriginPull`](super::OriginPull).
+//! ([`Site::judge`](super::Site::judge)), and only that makes an [`OriginPull`](super::OriginPull).
 
 use std::sync::Arc;
 
@@ -13,25 +13,11 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 
-use super::{judgement, refused::Refused};
+use super::verifier::SiteVerifier;
 
-/// Lets everybody through, with the certificates that `strict` asks for.
+/// Lets everybody through, asking for the certificates that the site's own verifier asks for.
 #[derive(Debug)]
-pub(super) struct Lenient(pub(super) Arc<dyn ClientCertVerifier>);
-
-/// Judges a finished handshake by the verifier that it got past.
-pub(super) fn judge(
-    strict: &dyn ClientCertVerifier,
-    presented: Option<&[CertificateDer<'_>]>,
-) -> Result<(), Refused> {
-    let verdict = match presented {
-        Some([leaf, intermediates @ ..]) => {
-            strict.verify_client_cert(leaf, intermediates, UnixTime::now()).map(|_| ())
-        }
-        Some([]) | None => Err(Error::NoCertificatesPresented),
-    };
-    verdict.map_err(|error| judgement::of_tls(&error))
-}
+pub(super) struct Lenient(pub(super) Arc<SiteVerifier>);
 
 impl ClientCertVerifier for Lenient {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {

@@ -11,24 +11,33 @@
 mod acceptor;
 mod anchors;
 mod cloudflare;
+mod crl;
 mod error;
 mod farewell;
 mod files;
 mod identity;
+mod inspect;
 mod judgement;
+mod leaf;
 mod lenient;
 mod pem;
 mod plain;
 mod pull;
 mod refusal;
 mod refused;
+mod remarks;
+mod resumption;
 mod server;
 mod sites;
+mod term;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod validity;
+mod verifier;
+mod voucher;
 
 pub use acceptor::accept;
 pub use error::{FileError, FileProblem, SitesError, SitesProblem};
@@ -36,7 +45,12 @@ pub(crate) use farewell::close as farewell;
 pub use files::Files;
 pub use identity::Identity;
 pub(crate) use identity::printable;
+pub use inspect::{FileRole, Inspected, InspectedCertificate, InspectedList, inspect};
 pub use pull::{OriginPull, Permit, Protocol, Warrant, authorize};
 pub use refusal::{Fault, Refusal};
 pub use refused::Refused;
+pub use server::Notes;
 pub use sites::{Site, Sites};
+pub use term::Term;
+pub(crate) use validity::now;
+pub use voucher::{Level, Voucher};

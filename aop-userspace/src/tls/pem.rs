@@ -1,6 +1,6 @@
 //! Reading PEM files: certificates, keys, and an error that says what was found instead.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer,
@@ -17,7 +17,7 @@ pub(super) fn certificates(
     file: &Path,
     files: &Files,
 ) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let text = read(file, files)?;
+    let text = files.read(file)?;
     let mut certificates = Vec::new();
     let mut keys = 0_usize;
     for section in sections(file, &text) {
@@ -38,7 +38,7 @@ pub(super) fn certificates(
 
 /// The first private key of `file`.
 pub(super) fn key(file: &Path, files: &Files) -> Result<PrivateKeyDer<'static>, FileError> {
-    let text = read(file, files)?;
+    let text = files.read(file)?;
     for section in sections(file, &text) {
         let (kind, der) = section?;
         if let Some(key) = PrivateKeyDer::from_pem(kind, der) {
@@ -48,14 +48,6 @@ pub(super) fn key(file: &Path, files: &Files) -> Result<PrivateKeyDer<'static>, 
     match is_encrypted_key(&text) {
         true => Err(FileProblem::EncryptedKey.of(file)),
         false => Err(FileProblem::NoKey.of(file)),
-    }
-}
-
-fn read(file: &Path, files: &Files) -> Result<Arc<[u8]>, FileError> {
-    let text = files.read(file).map_err(|error| FileProblem::Unreadable(error).of(file))?;
-    match text.iter().all(u8::is_ascii_whitespace) {
-        true => Err(FileProblem::Empty.of(file)),
-        false => Ok(text),
     }
 }
 

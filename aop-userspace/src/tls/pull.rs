@@ -6,7 +6,10 @@ use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::{identity::Identity, refusal::Refusal, refused::Refused, sites::Site};
+use super::{
+    identity::Identity, judgement, refusal::Refusal, refused::Refused, resumption::Desk,
+    sites::Site, voucher::Voucher,
+};
 use crate::config::Host;
 
 /// A finished handshake in which the peer's certificate was verified for a site. Made by
@@ -17,6 +20,9 @@ pub struct OriginPull {
     pub(super) host: Host,
     pub(super) peer: SocketAddr,
     pub(super) identity: Identity,
+    pub(super) voucher: Option<Voucher>,
+    /// Where its sessions are, if the site resumes any.
+    pub(super) desk: Option<Arc<Desk>>,
 }
 
 /// An origin pull that may be relayed. Made by [`authorize`] alone.
@@ -43,24 +49,38 @@ pub enum Protocol {
 /// Looks at a finished handshake once more, in our own code, and permits it to be relayed.
 ///
 /// # Errors
-/// The handshake resumed an earlier one, came without a certificate, or was for another name than
-/// the site answers for. Each would be a fault in what stands before, and is refused here.
+/// The handshake came without a certificate, or was for another name than the site answers for, or
+/// resumed an earlier one where none may be resumed. Each would be a fault in what stands before, and
+/// is refused here. Where sessions are resumed, the certificate may be refused as in a handshake.
 pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
     let (_, session) = pull.stream.get_ref();
     let refuse = |refusal, why: &str| Err(Refused::new(refusal).at(&pull.site).because(why));
+    let chain = session.peer_certificates().unwrap_or_default();
+    if chain.is_empty() {
+        return refuse(Refusal::CertificateRequired, "the session holds no certificate");
+    }
     match session.handshake_kind() {
         Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
+        Some(HandshakeKind::Resumed) if pull.desk.is_some() => {
+            // rustls has judged nothing now.
+            if let Err(error) = pull.site.judge(chain) {
+                let refused = judgement::of(&error).at(&pull.site);
+                return Err(refused.on(pull.stream.into_inner().0));
+            }
+        }
         Some(HandshakeKind::Resumed) | None => {
             return refuse(Refusal::Protocol, "the handshake was not a full one");
         }
-    }
-    if session.peer_certificates().is_none_or(<[_]>::is_empty) {
-        return refuse(Refusal::CertificateRequired, "the session holds no certificate");
     }
     if session.server_name().and_then(|name| name.parse().ok()).as_ref() != Some(&pull.host)
         || !pull.site.answers(&pull.host)
     {
         return refuse(Refusal::UnknownName, "the session is for another name");
+    }
+    if let Some(desk) = &pull.desk
+        && session.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+    {
+        desk.leave(pull.site.stands_until(chain));
     }
     Ok(Permit(pull))
 }
@@ -99,10 +119,22 @@ impl OriginPull {
         &self.identity
     }
 
+    /// The client CA that vouches for the peer, as far as names tell.
+    #[must_use]
+    pub fn voucher(&self) -> Option<&Voucher> {
+        self.voucher.as_ref()
+    }
+
     /// The TLS version.
     #[must_use]
     pub fn version(&self) -> Option<ProtocolVersion> {
         self.stream.get_ref().1.protocol_version()
+    }
+
+    /// Whether it resumed an earlier session.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// The cipher suite.
@@ -129,7 +161,7 @@ impl Permit {
     /// The peer's bytes, in clear, and the leave to relay them.
     #[must_use]
     pub fn into_parts(self) -> (TlsStream<TcpStream>, Warrant) {
-        let OriginPull { stream, site, host, peer, identity: _ } = self.0;
+        let OriginPull { stream, site, host, peer, identity: _, voucher: _, desk: _ } = self.0;
         let protocol = Protocol::of(&stream);
         (stream, Warrant { site, host, peer, protocol })
     }

@@ -31,8 +31,24 @@ pub enum Refusal {
     CertificateVersion,
     /// The certificate is a CA's, self-signed ones included.
     CaAsLeaf,
-    /// The certificate is bad in another way: encoding, signature, revocation, constraints.
+    /// The certificate is bad in another way: encoding, signature, constraints.
     BadCertificate,
+    /// The certificate has none of the names that the site requires.
+    SanMissing,
+    /// The certificate's subject is not the one that the site requires.
+    CnMismatch,
+    /// The certificate's key is not pinned.
+    PinMismatch,
+    /// The certificate's key is not of the kind that the site requires.
+    NotPostQuantum,
+    /// The certificate, or one in its chain, is revoked.
+    Revoked,
+    /// The revocation list that would tell has run out.
+    CrlExpired,
+    /// No revocation list of the site tells about the certificate or one in its chain.
+    UnknownRevocation,
+    /// The client CA that vouches for the certificate has run out.
+    CaExpired,
     /// No site answers for the name in the ClientHello.
     UnknownName,
     /// The ClientHello names no host.
@@ -91,6 +107,14 @@ impl Refusal {
             Self::CertificateVersion => "certificate_version",
             Self::CaAsLeaf => "ca_as_leaf",
             Self::BadCertificate => "bad_certificate",
+            Self::SanMissing => "san_missing",
+            Self::CnMismatch => "cn_mismatch",
+            Self::PinMismatch => "pin_mismatch",
+            Self::NotPostQuantum => "not_post_quantum",
+            Self::Revoked => "revoked",
+            Self::CrlExpired => "crl_expired",
+            Self::UnknownRevocation => "unknown_revocation",
+            Self::CaExpired => "ca_expired",
             Self::UnknownName => "unknown_name",
             Self::NoName => "no_name",
             Self::NotTls => "not_tls",
@@ -111,6 +135,11 @@ impl Refusal {
             Self::CertificateRequired
             | Self::UnknownCa
             | Self::BadCertificate
+            | Self::SanMissing
+            | Self::CnMismatch
+            | Self::PinMismatch
+            | Self::NotPostQuantum
+            | Self::Revoked
             | Self::UnknownName
             | Self::NoName
             | Self::NotTls
@@ -124,6 +153,9 @@ impl Refusal {
             | Self::NotYetValid
             | Self::CertificateVersion
             | Self::CaAsLeaf
+            | Self::CrlExpired
+            | Self::UnknownRevocation
+            | Self::CaExpired
             | Self::PeerAlert => Fault::Operator,
             Self::UpstreamUnreachable => Fault::Upstream,
         }
@@ -167,6 +199,32 @@ impl Refusal {
             Self::BadCertificate => Some(
                 "see detail; BadSignature can also mean a client_ca of the same name as the \
                  signer, but with another key",
+            ),
+            Self::SanMissing => Some(
+                "if it is your edge, issue its certificate with a name of require_san, or add its \
+                 name there; a stranger's certificate from the same CA is refused rightly",
+            ),
+            Self::CnMismatch => Some(
+                "if it is your edge, issue its certificate with the subject of require_cn, or \
+                 correct that",
+            ),
+            Self::PinMismatch => {
+                Some("if the edge's key was changed on purpose, add the key in detail to spki_pins")
+            }
+            Self::NotPostQuantum => {
+                Some("upload an ML-DSA certificate to the CDN, or leave require_key out")
+            }
+            Self::Revoked => Some("if it is your edge, upload a certificate that is not revoked"),
+            Self::CrlExpired => Some(
+                "fetch a new list from its issuer and reload; crl_expired = warn serves meanwhile",
+            ),
+            Self::UnknownRevocation => Some(
+                "each issuer in the chain needs a list in crl; crl_scope = leaf asks for the \
+                 leaf's alone",
+            ),
+            Self::CaExpired => Some(
+                "replace the client CA; for Cloudflare's own, write cloudflare-global, whose key \
+                 is the same; expired_ca = warn serves meanwhile",
             ),
             Self::NoName
             | Self::NotTls

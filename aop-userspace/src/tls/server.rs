@@ -3,61 +3,83 @@
 use std::{collections::HashSet, sync::Arc};
 
 use rustls::{
-    Error, InconsistentKeys, RootCertStore, ServerConfig,
+    Error, InconsistentKeys, ServerConfig,
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, TrustAnchor},
-    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    pki_types::CertificateDer,
+    server::{NoServerSessionStorage, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
 
 use super::{
-    anchors,
+    anchors::{self, Anchor},
+    crl,
     error::{FileError, FileProblem, SitesProblem},
     files::Files,
     lenient::Lenient,
-    pem,
+    pem, remarks,
+    term::{Ends, Term},
+    trust::Trust,
     validity::Validity,
+    verifier::SiteVerifier,
 };
 use crate::config::{OnRefusal, SiteConfig, Upstream, Warning};
 
-/// What the files of a site amount to.
-pub(super) struct Built {
+/// What an operator should know about the files of the sites.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// What is so now.
+    pub warnings: Vec<Warning>,
+    /// What has an end.
+    pub terms: Vec<Term>,
+}
+
+impl Notes {
+    /// Sites often share their files; one word about each is enough.
+    pub(super) fn without_repetition(&mut self) {
+        let mut said = HashSet::new();
+        self.warnings.retain(|warning| said.insert(warning.0.clone()));
+        let mut told = HashSet::new();
+        self.terms.retain(|term| told.insert(term.clone()));
+    }
+
+    /// All of it in words, as it is at `now`, in seconds since 1970.
+    #[must_use]
+    pub fn told(&self, now: u64) -> Vec<String> {
+        let warnings = self.warnings.iter().map(ToString::to_string);
+        warnings.chain(self.terms.iter().filter_map(|term| term.remark(now))).collect()
+    }
+}
+
+/// One site's side of TLS.
+pub(super) struct Equipment {
     pub(super) config: ServerConfig,
+    pub(super) anchors: Vec<Anchor>,
     pub(super) trust: Trust,
-    /// Where the site explains its refusals, what judges a peer after the handshake.
-    pub(super) explains_by: Option<Arc<dyn ClientCertVerifier>>,
+    pub(super) verifier: Arc<SiteVerifier>,
 }
 
 /// Reads the files of `site` and builds its configuration.
 ///
-/// Resumption is off in both versions: a resumed session would bypass the verifier, and with it
-/// every change of trust since the first handshake.
-pub(super) fn config(
+/// Nothing is resumed by this configuration as it is: a resumed session would bypass the verifier,
+/// and with it every change of trust since the first handshake.
+pub(super) fn equip(
     site: &SiteConfig,
     files: &Files,
     provider: &Arc<CryptoProvider>,
-    now: u64,
-    warnings: &mut Vec<Warning>,
-) -> Result<Built, SitesProblem> {
-    let pair = pair(site, files, provider, now, warnings)?;
-    let mut roots: Vec<TrustAnchor<'static>> = Vec::new();
+    notes: &mut Notes,
+) -> Result<Equipment, SitesProblem> {
+    let pair = pair(site, files, provider, notes)?;
+    let mut anchors = Vec::new();
     for client_ca in &site.client_ca {
-        roots.extend(anchors::load(client_ca, files, now, warnings)?);
+        anchors.extend(anchors::load(client_ca, &site.rules, files, notes)?);
     }
-    let trust = Trust::of(&roots);
-    let verifier = WebPkiClientVerifier::builder_with_provider(
-        Arc::new(RootCertStore { roots }),
-        provider.clone(),
-    )
-    .build()?;
-    let explains_by = match site.on_refusal {
-        OnRefusal::Close => None,
-        OnRefusal::Explain => Some(verifier.clone()),
-    };
-    let asked = match &explains_by {
-        None => verifier,
-        Some(strict) => Arc::new(Lenient(strict.clone())),
+    let lists = crl::load(&site.rules.revocation, files, notes)?;
+    let verifier = Arc::new(SiteVerifier::new(&anchors, &site.rules, &lists, provider)?);
+    let trust = Trust::of(&anchors, &site.rules, lists.revoked);
+    let asked: Arc<dyn ClientCertVerifier> = match site.on_refusal {
+        OnRefusal::Close => verifier.clone(),
+        OnRefusal::Explain => Arc::new(Lenient(verifier.clone())),
     };
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13, &TLS12])?
@@ -67,7 +89,7 @@ pub(super) fn config(
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     config.alpn_protocols = protocols(&site.upstream);
-    Ok(Built { config, trust, explains_by })
+    Ok(Equipment { config, anchors, trust, verifier })
 }
 
 /// What is offered in ALPN: only what the upstream's kind can serve. An upstream that takes bytes
@@ -79,34 +101,15 @@ fn protocols(upstream: &Upstream) -> Vec<Vec<u8>> {
     }
 }
 
-/// Whom a site believes: the subject and public key of each anchor.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Trust(HashSet<(Vec<u8>, Vec<u8>)>);
-
-impl Trust {
-    fn of(anchors: &[TrustAnchor<'_>]) -> Self {
-        let key = |anchor: &TrustAnchor<'_>| {
-            (anchor.subject.to_vec(), anchor.subject_public_key_info.to_vec())
-        };
-        Self(anchors.iter().map(key).collect())
-    }
-
-    /// Whether it believes everybody whom `other` believes.
-    pub(super) fn covers(&self, other: &Self) -> bool {
-        other.0.is_subset(&self.0)
-    }
-}
-
 /// The server certificate with its chain and key, checked to belong together.
 fn pair(
     site: &SiteConfig,
     files: &Files,
     provider: &CryptoProvider,
-    now: u64,
-    warnings: &mut Vec<Warning>,
+    notes: &mut Notes,
 ) -> Result<CertifiedKey, SitesProblem> {
     let chain = pem::certificates(&site.certificate, files)?;
-    remark_on_dates(site, &chain, now, warnings)?;
+    note_chain(site, &chain, notes)?;
     let key =
         provider.key_provider.load_private_key(pem::key(&site.key, files)?).map_err(|error| {
             FileProblem::Malformed(format!("its key cannot be used ({error})")).of(&site.key)
@@ -127,21 +130,26 @@ fn pair(
     }
 }
 
-fn remark_on_dates(
+/// What is to be said of the server certificate and its chain.
+fn note_chain(
     site: &SiteConfig,
     chain: &[CertificateDer<'_>],
-    now: u64,
-    warnings: &mut Vec<Warning>,
+    notes: &mut Notes,
 ) -> Result<(), FileError> {
+    let what = format!("server certificate {}", site.certificate.display());
+    let mut parsed = Vec::new();
     for certificate in chain {
-        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|error| {
-            FileProblem::Malformed(format!("a certificate in it is not X.509 ({error})"))
-                .of(&site.certificate)
-        })?;
-        if let Some(remark) = Validity::from(&parsed).remark(now) {
-            let file = site.certificate.display();
-            warnings.push(Warning(format!("server certificate {file} {remark}")));
-        }
+        let (_, certificate) =
+            x509_parser::parse_x509_certificate(certificate).map_err(|error| {
+                FileProblem::Malformed(format!("a certificate in it is not X.509 ({error})"))
+                    .of(&site.certificate)
+            })?;
+        let validity = Validity::from(&certificate);
+        notes.terms.push(Term { what: what.clone(), validity, kind: Ends::Server });
+        parsed.push(certificate);
+    }
+    for remark in remarks::on_server_chain(&parsed, &site.hosts) {
+        notes.warnings.push(Warning(format!("{what} {remark}")));
     }
     Ok(())
 }

@@ -1,19 +1,28 @@
 //! The sites that are served, and the one way to find a site by its host.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
-use rustls::{ServerConfig, crypto::aws_lc_rs, server::danger::ClientCertVerifier};
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, UnixTime},
+    server::danger::ClientCertVerifier,
+};
 
 use super::{
+    anchors::Anchor,
     error::SitesError,
     files::Files,
-    server::{self, Trust},
+    resumption::{Desk, Sessions},
+    server::{self, Equipment, Notes},
+    trust::Trust,
     validity,
+    verifier::SiteVerifier,
+    voucher::{self, Voucher},
 };
-use crate::config::{Host, HostPattern, HttpConfig, ProxyProtocol, SiteConfig, Upstream, Warning};
+use crate::config::{
+    Host, HostPattern, HttpConfig, OnRefusal, ProxyProtocol, Resumption, SiteConfig, Upstream,
+};
 
 /// All sites. With none, nobody is served.
 #[derive(Default)]
@@ -28,9 +37,13 @@ pub struct Site {
     hosts: Vec<HostPattern>,
     upstream: Upstream,
     proxy: ProxyProtocol,
+    on_refusal: OnRefusal,
     tls: Arc<ServerConfig>,
+    anchors: Vec<Anchor>,
     trust: Trust,
-    explains_by: Option<Arc<dyn ClientCertVerifier>>,
+    verifier: Arc<SiteVerifier>,
+    /// Of this generation alone; `None` where nothing is resumed.
+    sessions: Option<Arc<Sessions>>,
 }
 
 impl Sites {
@@ -40,31 +53,29 @@ impl Sites {
     /// # Errors
     /// A file is missing, unreadable, empty, malformed or of the wrong kind, or a key does not
     /// belong to its certificate. No site is built then.
-    pub fn build(
-        configs: &[SiteConfig],
-        files: &Files,
-    ) -> Result<(Self, Vec<Warning>), SitesError> {
+    pub fn build(configs: &[SiteConfig], files: &Files) -> Result<(Self, Notes), SitesError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let now = validity::now();
         let mut sites = Self::default();
-        let mut warnings = Vec::new();
-        for config in configs {
-            let built = server::config(config, files, &provider, now, &mut warnings)
-                .map_err(|problem| SitesError { site: config.name.clone(), problem })?;
+        let mut notes = Notes::default();
+        for site in configs {
+            let Equipment { config: tls, anchors, trust, verifier } =
+                server::equip(site, files, &provider, &mut notes)
+                    .map_err(|problem| SitesError { site: site.name.clone(), problem })?;
             sites.add(Arc::new(Site {
-                name: config.name.as_str().into(),
-                hosts: config.hosts.clone(),
-                upstream: config.upstream.clone(),
-                proxy: config.proxy,
-                tls: Arc::new(built.config),
-                trust: built.trust,
-                explains_by: built.explains_by,
+                name: site.name.as_str().into(),
+                hosts: site.hosts.clone(),
+                upstream: site.upstream.clone(),
+                proxy: site.proxy,
+                on_refusal: site.on_refusal,
+                tls: Arc::new(tls),
+                anchors,
+                trust,
+                verifier,
+                sessions: (site.rules.resumption == Resumption::Verified).then(Arc::default),
             }));
         }
-        // Sites often share their files; one word about each is enough.
-        let mut said = HashSet::new();
-        warnings.retain(|warning| said.insert(warning.0.clone()));
-        Ok((sites, warnings))
+        notes.without_repetition();
+        Ok((sites, notes))
     }
 
     /// The site that answers for `host`: by its own name first, then by a star one label up.
@@ -134,12 +145,39 @@ impl Site {
         self.trust.covers(&other.trust)
     }
 
-    /// The verifier that judges a peer after its handshake, where refusals are explained.
-    pub(super) fn explains_by(&self) -> Option<&Arc<dyn ClientCertVerifier>> {
-        self.explains_by.as_ref()
+    /// Whether its handshakes prove nothing, so that each is to be judged when it is finished.
+    pub(super) fn explains(&self) -> bool {
+        self.on_refusal == OnRefusal::Explain
     }
 
-    pub(super) fn tls(&self) -> &Arc<ServerConfig> {
-        &self.tls
+    /// The client CA to which the names of a verified chain lead.
+    pub(super) fn voucher(&self, chain: &[CertificateDer<'_>]) -> Option<Voucher> {
+        voucher::of(chain, &self.anchors)
+    }
+
+    /// Judges the chain that a peer has presented in a handshake, as the handshake would: for where
+    /// it was resumed, or only finished to explain a refusal.
+    ///
+    /// # Errors
+    /// As in a handshake.
+    pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+        let (leaf, between) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        self.verifier.verify_client_cert(leaf, between, UnixTime::now()).map(drop)
+    }
+
+    /// The last second at which sessions of a chain that is verified now may be resumed.
+    pub(super) fn stands_until(&self, chain: &[CertificateDer<'_>]) -> u64 {
+        self.verifier.stands_until(chain, validity::now())
+    }
+
+    /// The configuration for one connection, and where its sessions are, if it may resume and be
+    /// resumed. Verifier and rules are the site's either way; only the store is the connection's own.
+    pub(super) fn tls(&self) -> (Arc<ServerConfig>, Option<Arc<Desk>>) {
+        let Some(sessions) = &self.sessions else { return (self.tls.clone(), None) };
+        let desk = Arc::new(sessions.desk());
+        let mut config = ServerConfig::clone(&self.tls);
+        config.session_storage = desk.clone();
+        config.send_tls13_tickets = 1;
+        (Arc::new(config), Some(desk))
     }
 }

@@ -4,8 +4,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SigningKey, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, SigningKey, date_time_ymd,
 };
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
@@ -22,6 +23,9 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub(crate) const BOTH: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+
+/// The serial number of every intermediate.
+pub(crate) const INTERMEDIATE: u64 = 5;
 
 /// A certificate authority.
 pub(crate) struct Authority {
@@ -42,7 +46,15 @@ impl Authority {
     }
 
     pub(crate) fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
-        let key = KeyPair::generate().unwrap();
+        Self::of(KeyPair::generate().unwrap(), name, change)
+    }
+
+    /// One with this key.
+    pub(crate) fn of(
+        key: KeyPair,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let mut params = named(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         change(&mut params);
@@ -54,6 +66,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = named(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.serial_number = Some(SerialNumber::from(INTERMEDIATE));
         let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
         Self { issuer: Issuer::new(params, key), certificate }
     }
@@ -65,13 +78,40 @@ impl Authority {
 
     /// An edge's certificate with something changed.
     pub(crate) fn leaf(&self, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
-        let key = KeyPair::generate().unwrap();
+        self.leaf_of(KeyPair::generate().unwrap(), change)
+    }
+
+    /// The same with this key.
+    pub(crate) fn leaf_of(
+        &self,
+        key: KeyPair,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Leaf {
         let mut params = named("edge");
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Leaf { chain: vec![certificate.der().clone()], key: key.serialize_der() }
+    }
+
+    /// A revocation list with these serial numbers, whose successor is due at the end of `year`.
+    pub(crate) fn crl(&self, serials: &[u64], year: i32) -> Vec<u8> {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(year, 12, 31),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().der().to_vec()
     }
 
     pub(crate) fn server(&self, hosts: &[&str]) -> Leaf {

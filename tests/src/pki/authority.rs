@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
+    SerialNumber, date_time_ymd,
 };
 
 use super::Identity;
@@ -32,7 +33,14 @@ pub(super) struct Authority {
 
 impl Authority {
     pub(super) fn new(dir: &Path, file: &str, subject: &str) -> Result<Self> {
-        let issuer = CertifiedIssuer::self_signed(params(subject)?, KeyPair::generate()?)?;
+        Self::until(dir, file, subject, 2120)
+    }
+
+    /// One whose certificate ends with that year's beginning.
+    pub(super) fn until(dir: &Path, file: &str, subject: &str, year: i32) -> Result<Self> {
+        let mut params = params(subject)?;
+        params.not_after = date_time_ymd(year, 1, 1);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let files = write(dir, file, &issuer.pem(), issuer.key())?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -52,9 +60,43 @@ impl Authority {
     }
 
     pub(super) fn issue(&self, file: &str, params: CertificateParams) -> Result<Identity> {
-        let key = KeyPair::generate()?;
+        self.issue_of(KeyPair::generate()?, file, params)
+    }
+
+    /// The same for this key.
+    pub(super) fn issue_of(
+        &self,
+        key: KeyPair,
+        file: &str,
+        params: CertificateParams,
+    ) -> Result<Identity> {
         let certificate = params.signed_by(&key, &self.issuer)?.pem() + &self.chain;
         write(&self.dir, file, &certificate, &key)
+    }
+
+    /// A revocation list, PEM or DER by its name, whose successor is due when `year` begins.
+    pub(super) fn list(&self, file: &str, serials: &[u64], year: i32) -> Result<PathBuf> {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date_time_ymd(2020, 6, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 6, 1),
+            next_update: date_time_ymd(year, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params.signed_by(&self.issuer)?;
+        let path = self.dir.join(file);
+        match file.ends_with(".pem") {
+            true => fs::write(&path, list.pem()?)?,
+            false => fs::write(&path, list.der())?,
+        }
+        Ok(path)
     }
 }
 

@@ -100,6 +100,25 @@ fn what_does_not_fit_the_kind_of_upstream_is_named() {
 }
 
 #[test]
+fn a_rule_that_makes_no_sense_is_named_with_its_line() {
+    for (rule, named) in [
+        ("require_san = [\"edge.example.com\"]", "dns:edge.example.com"),
+        ("require_san = [\"dns:*.example.com\"]", "no star"),
+        ("require_san = []", "require_san is empty"),
+        ("require_cn = \"\"", "require_cn is empty"),
+        ("require_key = \"falcon\"", "\"ml-dsa\""),
+        ("spki_pins = [\"abcd\"]", "openssl pkey -pubin"),
+        ("crl = []", "crl is empty"),
+        ("crl_scope = \"leaf\"", "crl names none"),
+        ("crl_expired = \"ignore\"", "crl names none"),
+        ("expired_ca = \"never\"", "\"refuse\" or \"warn\""),
+        ("resumption = \"on\"", "\"off\" or \"verified\""),
+    ] {
+        refused(|text| format!("{text}{rule}\n"), &["aop.toml:34", named]);
+    }
+}
+
+#[test]
 fn a_listener_without_a_site_is_refused() {
     refused(|text| text.split("[[site]]").next().unwrap_or_default().to_owned(), &["[[site]]"]);
 }

@@ -1,12 +1,15 @@
 //! Which client certificates are refused, over both TLS versions, and which are not.
 
-use anyhow::{Result, ensure};
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 use aop_tests::config::Site;
 use aop_tests::pki::Identity;
 use aop_tests::pull::Tls;
-use aop_tests::{Config, Family, Pki, Pull, World};
+use aop_tests::{Config, Family, Pki, Pull, World, child};
 
-use crate::stage::{on_changed_stage, on_stage};
+use crate::stage::{SOON, on_changed_stage, on_stage};
 
 /// The whole claim, for the pull that presents what `identity` picks, or nothing.
 fn refused(identity: impl Fn(&Pki) -> Result<Option<Identity>>, reason: &str) {
@@ -57,6 +60,34 @@ fn a_certificate_before_its_time_is_refused() {
 #[test]
 fn a_version_1_certificate_is_refused() {
     refused(|pki| pki.version_1().map(Some), "certificate_version");
+}
+
+/// What the log says beside that refusal makes a certificate that is served, as it stands there.
+#[test]
+fn the_commands_beside_a_refused_certificate_make_a_right_one() {
+    on_stage(|stage| {
+        let pki = &stage.world.pki;
+        let pull = Pull::by_edge(&stage.world, Family::V4);
+        stage.refuses(&pull.clone().certificate(&pki.version_1()?), "certificate_version")?;
+        let log = stage.daemon.log();
+        let help = log.split_once("Issue a v3 one: ").context("no help")?.1;
+        let end = help.find("leaf.pem").context("no end")? + "leaf.pem".len();
+
+        let dir = stage.world.dir().join("issue");
+        fs::create_dir(&dir)?;
+        let beside = |name: &str| pki.client_ca.with_file_name(name);
+        fs::copy(beside("version-1.csr"), dir.join("leaf.csr"))?;
+        fs::copy(&pki.client_ca, dir.join("ca.pem"))?;
+        fs::copy(beside("client-ca.key"), dir.join("ca.key"))?;
+        let mut command = Command::new("sh");
+        command.current_dir(&dir).args(["-c", &help[..end]]);
+        let made = child::finish(command, &[], SOON)?;
+        ensure!(made.code == 0, "{}: {made:?}", &help[..end]);
+        let issued = Identity { certificate: dir.join("leaf.pem"), key: pki.edge.key.clone() };
+        let outcome = pull.certificate(&issued).send()?;
+        ensure!(outcome.served(), "{outcome}");
+        Ok(())
+    });
 }
 
 #[test]

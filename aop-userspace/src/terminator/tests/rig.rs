@@ -18,7 +18,9 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    config::{Address, ClientCa, HttpConfig, OnRefusal, ProxyProtocol, SiteConfig, Upstream},
+    config::{
+        Address, ClientCa, HttpConfig, OnRefusal, ProxyProtocol, Rules, SiteConfig, Upstream,
+    },
     edge::{Entrance, Gate, PeerBook},
     terminator::{LedgerSnapshot, Listener, Policy, RefusedCount, Service, bind, listen},
     tls::{
@@ -50,6 +52,7 @@ pub(super) struct Wish {
     pub(super) connections: usize,
     pub(super) proxy: ProxyProtocol,
     pub(super) upstream: Option<Upstream>,
+    pub(super) rules: Rules,
     pub(super) on_refusal: OnRefusal,
 }
 
@@ -75,6 +78,7 @@ impl Default for Wish {
             connections: 100,
             proxy: ProxyProtocol::Off,
             upstream: None,
+            rules: Rules::default(),
             on_refusal: OnRefusal::Close,
         }
     }
@@ -127,6 +131,7 @@ impl Rig {
                 certificate: at("pem"),
                 key: at("key"),
                 client_ca: vec![ClientCa::File(at("ca"))],
+                rules: wish.rules.clone(),
                 upstream: wish.upstream.clone().unwrap_or(address.clone()),
                 proxy: wish.proxy,
                 on_refusal: wish.on_refusal,
@@ -173,6 +178,13 @@ impl Rig {
     pub(super) fn policy(&self, keep: impl Fn(&SiteConfig) -> bool) -> Policy {
         let kept: Vec<_> = self.sites.iter().filter(|site| keep(site)).cloned().collect();
         Policy { sites: Sites::build(&kept, &Files::on_disk()).unwrap().0, deadline: LONG }
+    }
+
+    /// The policy of the rig with its sites changed.
+    pub(super) fn changed(&self, change: impl Fn(&mut SiteConfig)) -> Policy {
+        let mut sites = self.sites.clone();
+        sites.iter_mut().for_each(change);
+        Policy { sites: Sites::build(&sites, &Files::on_disk()).unwrap().0, deadline: LONG }
     }
 
     pub(super) fn client(&self, leaf: Option<&Leaf>) -> Arc<ClientConfig> {

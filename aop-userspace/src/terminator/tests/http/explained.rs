@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::ClientConfig;
+use rcgen::SanType;
+use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::AsyncWriteExt;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     client::{Client, to_end},
 };
 use crate::{
-    config::OnRefusal,
+    config::{OnRefusal, Resumption, Rules},
     tls::{
         Refusal,
         testing::{Leaf, client, connect, long_ago},
@@ -21,9 +22,22 @@ use crate::{
 };
 
 async fn explaining() -> (Rig, Application) {
+    explaining_by(Rules::default()).await
+}
+
+async fn explaining_by(rules: Rules) -> (Rig, Application) {
     let application = Application::http1().await;
-    let wish = Wish { on_refusal: OnRefusal::Explain, ..Wish::upstream(&application.url()) };
+    let wish = Wish { on_refusal: OnRefusal::Explain, rules, ..Wish::upstream(&application.url()) };
     (Rig::with(wish).await, application)
+}
+
+/// What a peer is answered, and how it shook hands.
+async fn told(rig: &Rig, config: &Arc<ClientConfig>) -> (String, HandshakeKind) {
+    let mut stream = connect(config, rig.address, SITE).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let answer = to_end(&mut stream).await;
+    (answer, stream.get_ref().1.handshake_kind().unwrap())
 }
 
 fn peer(rig: &Rig, leaf: Option<&Leaf>) -> Arc<ClientConfig> {
@@ -85,4 +99,31 @@ async fn a_certificate_whose_key_cannot_be_read_fails_the_handshake_as_ever() {
     rig.alert(&config, SITE).await;
     rig.booked(SITE, Refusal::CertificateVersion, 1).await;
     assert_eq!(application.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_rules_of_the_site_judge_and_a_refused_peer_resumes_nothing() {
+    let rules = Rules {
+        san: vec!["dns:pull.example.com".parse().unwrap()],
+        resumption: Resumption::Verified,
+        ..Rules::default()
+    };
+    let (rig, application) = explaining_by(rules).await;
+    let named = rig.client_ca.leaf(|params| {
+        params.subject_alt_names = vec![SanType::DnsName("pull.example.com".try_into().unwrap())];
+    });
+    let good = peer(&rig, Some(&named));
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let (answer, shook) = told(&rig, &good).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(shook, kind);
+    }
+    let bad = peer(&rig, Some(&rig.client_ca.edge()));
+    for _ in 0..2 {
+        let (answer, shook) = told(&rig, &bad).await;
+        assert!(answer.contains(r#"{"refused":"san_missing","#), "{answer}");
+        assert_eq!(shook, HandshakeKind::Full);
+    }
+    rig.booked(SITE, Refusal::SanMissing, 2).await;
+    assert_eq!((rig.ledger().accepted, application.asked().len()), (2, 2));
 }

@@ -1,15 +1,19 @@
 //! What the files of a site may be, and which site a host gets.
 
+mod remarks;
+mod rules;
+mod trust;
+
 use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
 use super::{
-    Sites, anchors,
+    Notes, Sites, anchors,
     testing::{Authority, Leaf, far_ahead, long_ago, pem},
     validity,
 };
-use crate::config::{ClientCa, Host, OnRefusal, ProxyProtocol, SiteConfig, Warning};
+use crate::config::{ClientCa, Host, OnRefusal, PastEnd, ProxyProtocol, Rules, SiteConfig};
 
 struct Files {
     directory: TempDir,
@@ -22,7 +26,7 @@ impl Files {
     fn good() -> Self {
         let directory = TempDir::new().unwrap();
         let authority = Authority::new("ca");
-        let server = authority.server(&["example.com"]);
+        let server = authority.server(&["example.com", "*.example.com"]);
         let at = |name: &str| directory.path().join(name);
         let config = SiteConfig {
             name: "example.com".into(),
@@ -30,6 +34,7 @@ impl Files {
             certificate: at("server.pem"),
             key: at("server.key"),
             client_ca: vec![ClientCa::File(at("ca.pem"))],
+            rules: Rules::default(),
             upstream: "tcp://127.0.0.1:1".parse().unwrap(),
             proxy: ProxyProtocol::Off,
             on_refusal: OnRefusal::Close,
@@ -49,7 +54,7 @@ impl Files {
 
     fn build(&self) -> Result<Vec<String>, String> {
         match Sites::build(std::slice::from_ref(&self.config), &super::Files::on_disk()) {
-            Ok((_, warnings)) => Ok(warnings.into_iter().map(|warning| warning.0).collect()),
+            Ok((_, notes)) => Ok(notes.told(validity::now())),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -130,7 +135,8 @@ fn dates_and_uses_that_rustls_overlooks_are_warned_of() {
     files.write("server.key", &old.key_pem());
     files.write("server.pem", &old.pem());
     let warnings = files.build().unwrap();
-    assert!(warnings[0].contains("server.pem expired on 2002-01-01"), "{warnings:?}");
+    let says = |words: &str| warnings.iter().any(|warning| warning.contains(words));
+    assert!(says("server.pem expired on 2002-01-01"), "{warnings:?}");
 }
 
 #[test]
@@ -138,35 +144,29 @@ fn every_certificate_of_a_file_is_an_anchor() {
     let files = Files::good();
     let text = Authority::new("old").pem() + &Authority::new("new").pem();
     let ca = ClientCa::File(files.write("two.pem", &text));
-    let mut warnings = Vec::<Warning>::new();
-    assert_eq!(
-        anchors::load(&ca, &super::Files::on_disk(), validity::now(), &mut warnings).unwrap().len(),
-        2
-    );
-    assert_eq!(warnings, []);
+    let (disk, mut notes) = (super::Files::on_disk(), Notes::default());
+    assert_eq!(anchors::load(&ca, &Rules::default(), &disk, &mut notes).unwrap().len(), 2);
+    assert_eq!(notes.told(validity::now()), Vec::<String>::new());
 }
 
 #[test]
 fn the_built_in_client_ca_warns_of_its_end() {
-    let mut warnings = Vec::new();
-    let day = 24 * 3600;
-    let end = super::cloudflare::NOT_AFTER;
-    anchors::load(
-        &ClientCa::CloudflareGlobal,
-        &super::Files::on_disk(),
-        end - 31 * day,
-        &mut warnings,
-    )
-    .unwrap();
-    assert_eq!(warnings, []);
-    anchors::load(
-        &ClientCa::CloudflareGlobal,
-        &super::Files::on_disk(),
-        end - 30 * day,
-        &mut warnings,
-    )
-    .unwrap();
-    assert!(warnings[0].0.contains("cloudflare-global expires in 30 days"), "{warnings:?}");
+    let (day, end) = (24 * 3600, super::cloudflare::NOT_AFTER);
+    for (past_end, consequence) in
+        [(PastEnd::Refuse, "are refused; upgrade aop"), (PastEnd::Warn, "served all the same")]
+    {
+        let (disk, mut notes) = (super::Files::on_disk(), Notes::default());
+        let rules = Rules { expired_ca: past_end, ..Rules::default() };
+        let global = ClientCa::CloudflareGlobal;
+        let anchors = anchors::load(&global, &rules, &disk, &mut notes).unwrap();
+        assert_eq!(anchors[0].not_after, end);
+        assert_eq!(notes.told(end - 91 * day), Vec::<String>::new());
+        let soon = notes.told(end - 90 * day);
+        assert!(soon[0].contains("cloudflare-global expires in 90 days, on 2029-11-01T17:00:00Z"));
+        let past = notes.told(end + 1);
+        assert!(past[0].contains("expired on 2029-11-01T17:00:00Z"), "{past:?}");
+        assert!(past[0].contains(consequence), "{past:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! From a `[[site]]` as it stands in the file to one that may be relied on.
+
+use std::{collections::HashMap, str::FromStr};
+
+use toml::Spanned;
+
+use super::{
+    ClientCa, ConfigError, HostPattern, ProxyProtocol, Revocation, Rules, SiteConfig, http,
+    raw::RawSite, read::Place,
+};
+
+/// All sites; no host is named twice.
+pub(super) fn read(raw: &[RawSite], place: &Place<'_>) -> Result<Vec<SiteConfig>, ConfigError> {
+    let mut taken: HashMap<HostPattern, String> = HashMap::new();
+    raw.iter().map(|raw| site(raw, &mut taken, place)).collect()
+}
+
+fn site(
+    raw: &RawSite,
+    taken: &mut HashMap<HostPattern, String>,
+    place: &Place<'_>,
+) -> Result<SiteConfig, ConfigError> {
+    let mut hosts = Vec::new();
+    for text in raw.hosts.get_ref() {
+        hosts.push((place.parse::<HostPattern>(text)?, text.span()));
+    }
+    let Some((first, _)) = hosts.first() else {
+        return Err(place.error(raw.hosts.span(), "a site needs a host at least"));
+    };
+    let name = first.to_string();
+    for (host, span) in &hosts {
+        if let Some(other) = taken.insert(host.clone(), name.clone()) {
+            let message = format!("host {host} is already served by site {other}; name it once");
+            return Err(place.error(span.clone(), message));
+        }
+    }
+    let client_ca: Vec<ClientCa> = raw
+        .client_ca
+        .get_ref()
+        .iter()
+        .map(|text| match text.get_ref().as_str() {
+            "cloudflare-global" => ClientCa::CloudflareGlobal,
+            path => ClientCa::File(place.path(path)),
+        })
+        .collect();
+    if client_ca.is_empty() {
+        let message = "client_ca is empty: nobody could authenticate. \
+                       Name a PEM file, or \"cloudflare-global\"";
+        return Err(place.error(raw.client_ca.span(), message));
+    }
+    let proxy = raw.proxy.as_ref().map_or(Ok(ProxyProtocol::Off), |text| place.parse(text))?;
+    let upstream = http::upstream(raw, proxy, place)?;
+    Ok(SiteConfig {
+        name,
+        hosts: hosts.into_iter().map(|(host, _)| host).collect(),
+        certificate: place.path(&raw.certificate),
+        key: place.path(&raw.key),
+        client_ca,
+        rules: rules(raw, place)?,
+        on_refusal: http::on_refusal(raw, &upstream, place)?,
+        upstream,
+        proxy,
+    })
+}
+
+fn rules(raw: &RawSite, place: &Place<'_>) -> Result<Rules, ConfigError> {
+    let files = match &raw.crl {
+        None => Vec::new(),
+        Some(files) if files.get_ref().is_empty() => return Err(empty(files, "crl", place)),
+        Some(files) => files.get_ref().iter().map(|file| place.path(file)).collect(),
+    };
+    for (key, value) in [("crl_scope", &raw.crl_scope), ("crl_expired", &raw.crl_expired)] {
+        if let (true, Some(value)) = (files.is_empty(), value) {
+            let message = format!("{key} says how lists are read, and crl names none");
+            return Err(place.error(value.span(), message));
+        }
+    }
+    let cn = match &raw.require_cn {
+        Some(name) if name.get_ref().is_empty() => return Err(empty(name, "require_cn", place)),
+        name => name.as_ref().map(|name| name.get_ref().clone()),
+    };
+    Ok(Rules {
+        san: list(raw.require_san.as_ref(), "require_san", place)?,
+        cn,
+        pins: list(raw.spki_pins.as_ref(), "spki_pins", place)?,
+        key: raw.require_key.as_ref().map(|text| place.parse(text)).transpose()?,
+        revocation: Revocation {
+            files,
+            scope: word(raw.crl_scope.as_ref(), place)?,
+            expired: word(raw.crl_expired.as_ref(), place)?,
+        },
+        expired_ca: word(raw.expired_ca.as_ref(), place)?,
+        resumption: word(raw.resumption.as_ref(), place)?,
+    })
+}
+
+/// A rule is left out or says something: an empty one would be read as "anybody" by one operator
+/// and as "nobody" by the next.
+fn list<T: FromStr<Err = String>>(
+    raw: Option<&Spanned<Vec<Spanned<String>>>>,
+    key: &str,
+    place: &Place<'_>,
+) -> Result<Vec<T>, ConfigError> {
+    match raw {
+        None => Ok(Vec::new()),
+        Some(raw) if raw.get_ref().is_empty() => Err(empty(raw, key, place)),
+        Some(raw) => raw.get_ref().iter().map(|text| place.parse(text)).collect(),
+    }
+}
+
+fn empty<T>(raw: &Spanned<T>, key: &str, place: &Place<'_>) -> ConfigError {
+    place.error(raw.span(), format!("{key} is empty: fill it, or leave it out to demand nothing"))
+}
+
+fn word<T: FromStr<Err = String> + Default>(
+    raw: Option<&Spanned<String>>,
+    place: &Place<'_>,
+) -> Result<T, ConfigError> {
+    raw.map_or(Ok(T::default()), |text| place.parse(text))
+}

@@ -1,0 +1,139 @@
+//! What `aop check` found. Its names are stable: fields are added, never renamed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::timestamp;
+use crate::{
+    config::SiteConfig,
+    tls::{Files, Inspected, InspectedCertificate, InspectedList, inspect},
+};
+
+/// A configuration with every file that it names.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Checked {
+    /// The configuration.
+    pub file: String,
+    /// Whether it can be run.
+    pub good: bool,
+    /// The first thing that stands in the way; `null` where nothing does.
+    pub error: Option<String>,
+    /// What an operator should know.
+    pub warnings: Vec<String>,
+    /// Its sites, where it can be read that far.
+    pub sites: Vec<CheckedSite>,
+}
+
+/// One site.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedSite {
+    /// Its name.
+    pub site: String,
+    /// The hosts that it answers for.
+    pub hosts: Vec<String>,
+    /// Its files, in the order of the configuration.
+    pub files: Vec<CheckedFile>,
+}
+
+/// One file of a site.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedFile {
+    /// Its path, or `cloudflare-global`.
+    pub file: String,
+    /// The key that names it: `certificate`, `key`, `client_ca` or `crl`.
+    pub role: String,
+    /// Why it cannot be used; `null` where it can.
+    pub error: Option<String>,
+    /// The certificates in it.
+    pub certificates: Vec<CheckedCertificate>,
+    /// The revocation lists in it.
+    pub lists: Vec<CheckedList>,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedCertificate {
+    /// Its subject.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// Its serial number, in hex.
+    pub serial: String,
+    /// Its kind of key, as `ECDSA P-256`.
+    pub key: String,
+    /// SHA-256 of its public key, in hex.
+    pub spki_sha256: String,
+    /// Whether it is a CA's.
+    pub ca: bool,
+    /// Its subject alternative names, as `dns:example.com`.
+    pub names: Vec<String>,
+    /// When it begins.
+    pub not_before: Timestamp,
+    /// When it ends.
+    pub not_after: Timestamp,
+}
+
+/// A revocation list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedList {
+    /// Who signed it.
+    pub issuer: String,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// When its successor is due.
+    pub next_update: Timestamp,
+    /// How many certificates it revokes.
+    pub entries: usize,
+}
+
+impl CheckedSite {
+    /// What stands in the files that `site` names.
+    #[must_use]
+    pub fn of(site: &SiteConfig, files: &Files) -> Self {
+        Self {
+            site: site.name.clone(),
+            hosts: site.hosts.iter().map(ToString::to_string).collect(),
+            files: inspect(site, files).into_iter().map(CheckedFile::from).collect(),
+        }
+    }
+}
+
+impl From<Inspected> for CheckedFile {
+    fn from(file: Inspected) -> Self {
+        Self {
+            file: file.file,
+            role: file.role.name().to_owned(),
+            error: file.error,
+            certificates: file.certificates.into_iter().map(CheckedCertificate::from).collect(),
+            lists: file.lists.into_iter().map(CheckedList::from).collect(),
+        }
+    }
+}
+
+impl From<InspectedCertificate> for CheckedCertificate {
+    fn from(certificate: InspectedCertificate) -> Self {
+        let InspectedCertificate { identity, key, is_ca, names } = certificate;
+        Self {
+            subject: identity.subject,
+            issuer: identity.issuer,
+            serial: identity.serial,
+            key,
+            spki_sha256: identity.spki_sha256,
+            ca: is_ca,
+            names,
+            not_before: timestamp(identity.not_before),
+            not_after: timestamp(identity.not_after),
+        }
+    }
+}
+
+impl From<InspectedList> for CheckedList {
+    fn from(list: InspectedList) -> Self {
+        Self {
+            issuer: list.issuer,
+            this_update: timestamp(list.this_update),
+            next_update: timestamp(list.next_update),
+            entries: list.entries,
+        }
+    }
+}
