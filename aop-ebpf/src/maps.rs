@@ -29,7 +29,7 @@ use crate::log;
 #[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
-static MODES: Array<Modes, 1> = Array::new();
+static MODES: Array<Modes, 2> = Array::new();
 #[btf_map]
 static LOCALS: Array<Locals, 1> = Array::new();
 #[btf_map]
@@ -121,7 +121,9 @@ fn settings() -> Settings {
 /// How a drop for `port` is carried out on this instance's interface.
 #[inline(always)]
 pub(crate) fn mode(port: Option<u16>) -> Mode {
-    MODES.get(0).map_or(Mode::Enforce, |modes| modes.mode(slot(), port))
+    MODES
+        .get(u32::from(settings().second_set()))
+        .map_or(Mode::Enforce, |modes| modes.mode(slot(), port))
 }
 
 impl aop_common::Facts for Facts<'_> {
