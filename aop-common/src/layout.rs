@@ -234,7 +234,8 @@ pub const fn site_id(name: &str) -> u64 {
 pub struct Counter {
     /// Packets.
     pub packets: u64,
-    /// Bytes of whole frames, Ethernet header included.
+    /// Bytes of whole frames, Ethernet header included; of a frame that is padded beyond its IP packet
+    /// over several buffers, those of the first.
     pub bytes: u64,
 }
 

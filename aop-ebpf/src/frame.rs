@@ -25,7 +25,7 @@ impl<'a> Packet<'a> {
     }
 
     /// The length of the whole frame, all its buffers together. Where the IP packet ends in the
-    /// first buffer there are no others, and the helper, which costs as much as all the rest of a
+    /// first buffer there are no others (but for padding, which then is not counted), and the helper, which costs as much as all the rest of a
     /// short way through the program, is not asked.
     #[inline(always)]
     pub(crate) fn len(&self) -> u64 {

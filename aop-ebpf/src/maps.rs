@@ -29,7 +29,7 @@ use crate::log;
 #[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
-static MODES: Array<Modes, 1> = Array::new();
+static MODES: Array<Modes, 2> = Array::new();
 #[btf_map]
 static LOCALS: Array<Locals, 1> = Array::new();
 #[btf_map]
@@ -79,26 +79,21 @@ static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 /// Names the slots for whoever reads the counters; packets never look here.
 #[btf_map]
 static INTERFACES: Array<InterfaceName, { SLOTS as usize }> = Array::new();
-/// The clock at the kernel's last tick, by which it moves. Reading the tick costs nothing.
-#[btf_map]
-static CLOCK: PerCpuArray<Clock, 1> = PerCpuArray::new();
 
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Clock {
-    tick: u64,
-    millis: u64,
-}
+/// Milliseconds of the clock, which moves by the tick. Reading the tick costs nothing.
+#[btf_map]
+static CLOCK: PerCpuArray<AtTick, 1> = PerCpuArray::new();
 
 /// How many drops this CPU has told in a tick.
 #[btf_map]
-static TOLD: PerCpuArray<Told, 1> = PerCpuArray::new();
+static TOLD: PerCpuArray<AtTick, 1> = PerCpuArray::new();
 
+/// A figure that holds for one of the kernel's ticks.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Told {
+struct AtTick {
     tick: u64,
-    drops: u64,
+    figure: u64,
 }
 
 /// Drops that a CPU tells in a tick: 3,200 a second and more, as the kernel was built.
@@ -126,7 +121,9 @@ fn settings() -> Settings {
 /// How a drop for `port` is carried out on this instance's interface.
 #[inline(always)]
 pub(crate) fn mode(port: Option<u16>) -> Mode {
-    MODES.get(0).map_or(Mode::Enforce, |modes| modes.mode(slot(), port))
+    MODES
+        .get(u32::from(settings().second_set()))
+        .map_or(Mode::Enforce, |modes| modes.mode(slot(), port))
 }
 
 impl aop_common::Facts for Facts<'_> {
@@ -276,10 +273,10 @@ pub(crate) fn is_told_too_often() -> bool {
     // SAFETY: the pointer is to this CPU's value.
     let told = unsafe { &mut *told };
     if told.tick != now {
-        *told = Told { tick: now, drops: 0 };
+        *told = AtTick { tick: now, figure: 0 };
     }
-    told.drops += 1;
-    told.drops > TOLD_A_TICK
+    told.figure += 1;
+    told.figure > TOLD_A_TICK
 }
 
 /// One more drop that could not be told.
@@ -387,9 +384,9 @@ fn millis() -> u64 {
     // SAFETY: the pointer is to this CPU's value.
     let clock = unsafe { &mut *clock };
     if clock.tick != tick {
-        *clock = Clock { tick, millis: nanos() / NANOS_IN_MILLI };
+        *clock = AtTick { tick, figure: nanos() / NANOS_IN_MILLI };
     }
-    clock.millis
+    clock.figure
 }
 
 /// An IPv6 address as the kernel's four words, in network order.

@@ -3,7 +3,7 @@
 use super::{Ports, SLOTS};
 use crate::Mode;
 
-/// The one value of the modes map: how drops are carried out, as a whole and where that differs. A
+/// What the modes map holds for each of two generations: how drops are carried out, as a whole and where that differs. A
 /// port's own mode counts before its interface's, and that before the general one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]

@@ -16,7 +16,7 @@ use rustix::{
     net::sockopt::socket_peercred,
     process::{
         DumpableBehavior, Gid, Signal as Death, Uid, geteuid, getppid, set_dumpable_behavior,
-        set_parent_process_death_signal,
+        set_parent_process_death_signal, setsid,
     },
     thread::{
         CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
@@ -69,6 +69,8 @@ pub(crate) enum ConfinementError {
 pub(crate) fn descend(verb: Verb, ids: Option<Ids>) -> Result<UnixStream, ConfinementError> {
     let channel = channel()?;
     refused("name itself", set_name(verb.title()))?;
+    // Without a terminal: who has one may type into it (TIOCSTI), and root's shell would listen.
+    refused("leave its session", setsid())?;
     let root = geteuid().is_root();
     let bounding = empty_bounding_set()?;
     if root {

@@ -120,8 +120,13 @@ impl Confined {
 
     /// Ends it, where it has not ended, and says how it ended.
     pub(crate) fn end(&mut self) -> io::Result<ExitStatus> {
-        // An error means that it has ended and was waited for.
-        self.0.kill().ok();
+        // Without CAP_KILL root may not signal another user: then it ends with the channel, or when it
+        // likes, and waiting for it could take for ever.
+        if let Err(error) = self.0.kill()
+            && error.kind() == io::ErrorKind::PermissionDenied
+        {
+            return self.0.try_wait()?.ok_or(error);
+        }
         self.0.wait()
     }
 }

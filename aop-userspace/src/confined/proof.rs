@@ -13,6 +13,8 @@ pub(super) struct Proof {
     held: Vec<u64>,
     bounding: u64,
     no_new_privileges: bool,
+    /// Whether it has a terminal to type into.
+    terminal: bool,
 }
 
 /// Why this process may not serve.
@@ -29,11 +31,14 @@ pub(crate) enum ProofError {
 impl Proof {
     /// Asks the kernel.
     pub(super) fn read() -> Result<Self, ProofError> {
-        let text = fs::read_to_string("/proc/self/status")?;
-        Self::parse(&text).ok_or_else(|| io::Error::other("a line is missing").into())
+        let status = fs::read_to_string("/proc/self/status")?;
+        let stat = fs::read_to_string("/proc/self/stat")?;
+        Self::parse(&status, &stat).ok_or_else(|| io::Error::other("a line is missing").into())
     }
 
-    fn parse(status: &str) -> Option<Self> {
+    fn parse(status: &str, stat: &str) -> Option<Self> {
+        // Behind the name, which may hold anything: state, parent, group, session, terminal.
+        let terminal = stat.rsplit_once(')')?.1.split_whitespace().nth(4)?;
         let line =
             |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let numbers = |name: &str| -> Option<Vec<u64>> {
@@ -47,6 +52,7 @@ impl Proof {
             held: vec![set("CapInh")?, set("CapPrm")?, set("CapEff")?, set("CapAmb")?],
             bounding: set("CapBnd")?,
             no_new_privileges: line("NoNewPrivs")?.trim() == "1",
+            terminal: terminal != "0",
         })
     }
 
@@ -62,6 +68,7 @@ impl Proof {
                 held("capabilities in its bounding set")
             }
             _ if !self.no_new_privileges => held("the right to new privileges"),
+            _ if self.terminal => held("a terminal"),
             _ => Ok(()),
         }
     }
@@ -75,7 +82,8 @@ mod tests {
         let text = "Name:\taop\nUid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\n\
              Groups:\t \nNoNewPrivs:\t1\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\n\
              CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\n";
-        Proof::parse(&text.replacen(change.0, change.1, 1)).expect("a status")
+        let stat = "7 (aop) S 1 7 7 0 -1".replacen(change.0, change.1, 1);
+        Proof::parse(&text.replacen(change.0, change.1, 1), &stat).expect("a status")
     }
 
     #[test]
@@ -88,6 +96,7 @@ mod tests {
         for (from, to, named) in [
             ("Uid:\t65534\t65534\t65534", "Uid:\t65534\t65534\t0", "user root"),
             ("Gid:\t65534", "Gid:\t0", "group root"),
+            ("7 7 0 -1", "7 7 34816 -1", "a terminal"),
             ("Groups:\t ", "Groups:\t4 27", "supplementary"),
             ("CapInh:\t00000000", "CapInh:\t00000010", "capabilities"),
             ("CapPrm:\t00000000", "CapPrm:\t00000010", "capabilities"),
@@ -104,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_missing_proves_nothing() {
-        assert_eq!(Proof::parse("Uid:\t1\t1\t1\t1\n"), None);
+        assert_eq!(Proof::parse("Uid:\t1\t1\t1\t1\n", "7 (aop) S 1 7 7 0"), None);
         Proof::read().expect("this kernel tells them all");
     }
 }

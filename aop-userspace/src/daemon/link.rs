@@ -245,7 +245,9 @@ impl Receipt {
     /// the terminator comes to it.
     pub(super) fn wait(self, patience: Duration) -> Result<Said, LinkError> {
         match self.answer.recv_timeout(patience) {
-            Ok(Said::Refused(why)) => Err(LinkError::Refused(why)),
+            Ok(Said::Refused(why)) => {
+                Err(LinkError::Refused(why.replace(char::is_control, "\u{fffd}")))
+            }
             Ok(said) => Ok(said),
             Err(mpsc::RecvTimeoutError::Timeout) => Err(LinkError::Silent),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(self.shared.gone()),

@@ -32,7 +32,7 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     let found = prefixes::at_start(&live.prefixes, &fixed.paths.state)?;
     let prefixes = found.held.list.with(&live.extra)?;
     let _lock = InstanceLock::take(&fixed.paths.runtime)?;
-    let (mut spoken, lost) = Spoken::found(&fixed.paths.state).under(&config);
+    let (mut spoken, lost) = Spoken::found(&config).under(&config);
     let modes = spoken.modes(live.mode);
     let setting = Setting {
         interfaces: &live.interfaces,

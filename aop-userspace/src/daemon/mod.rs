@@ -140,7 +140,7 @@ fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), Daem
     if let Some(link) = &link {
         link.prepare(bundle)?;
     }
-    let (mut spoken, lost) = Spoken::found(&config.fixed.paths.state).under(&config);
+    let (mut spoken, lost) = Spoken::found(&config).under(&config);
     let modes = spoken.modes(config.live.mode);
     let known = identities::load(&config.fixed.paths.state).unwrap_or_else(|error| {
         tracing::warn!("{error}");

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{Config, Interfaces, Modes},
     control::{self, Switch, Wish, mode_name},
-    state as disk,
+    firewall, state as disk,
 };
 
 const NAME: &str = "modes.json";
@@ -38,13 +38,14 @@ pub(super) struct Word {
 pub(super) enum WordError {
     /// It does not hold what it should.
     #[error(
-        "{}: not what `aop mode` keeps ({message}); it is ignored, and the configuration counts. \
-         Say it again, or remove the file", .path.display()
+        "{}: not what `aop mode` keeps ({message}); it is ignored: the modes that packets \
+         are judged by now stay, at boot the configuration's. Say it again, or remove the file", .path.display()
     )]
     Broken { path: PathBuf, message: String },
     /// It cannot be read.
     #[error(
-        "{}: cannot read what `aop mode` has kept: {error}; the configuration counts",
+        "{}: cannot read what `aop mode` has kept: {error}; the modes that packets are judged by \
+         now stay, at boot the configuration's",
         .path.display()
     )]
     Unreadable { path: PathBuf, error: io::Error },
@@ -146,6 +147,13 @@ impl Word {
         (self.if_any(), lost)
     }
 
+    /// The word that makes `modes` of what the configuration says.
+    fn of(modes: Modes, configured: Mode, set_at: Timestamp) -> Self {
+        let Modes { general, ports, interfaces } = modes;
+        let general = Some(general).filter(|general| *general != configured);
+        Self { set_at, configured, general, ports, interfaces }
+    }
+
     fn if_any(self) -> Option<Self> {
         let any = self.general.is_some() || !self.ports.is_empty() || !self.interfaces.is_empty();
         any.then_some(self)
@@ -169,8 +177,20 @@ pub(super) struct Spoken {
 }
 
 impl Spoken {
-    /// What an earlier run has kept in `state`.
-    pub(super) fn found(state: &Path) -> Self {
+    /// What an earlier run has kept. Where that cannot be read, what packets are judged by now: a bad
+    /// file weakens nothing that is in force.
+    pub(super) fn found(config: &Config) -> Self {
+        let Config { fixed, live, .. } = config;
+        let mut spoken = Self::read(&fixed.paths.state);
+        if spoken.trouble.is_some() {
+            let pinned = firewall::read(&fixed.paths.pins, None).ok().flatten();
+            let word = pinned.map(|it| Word::of(it.modes, live.mode, Timestamp::now()));
+            spoken.word = word.and_then(Word::if_any);
+        }
+        spoken
+    }
+
+    fn read(state: &Path) -> Self {
         match load(state) {
             Ok(word) => Self { word, trouble: None },
             Err(error) => {

@@ -37,7 +37,11 @@ impl Firewall {
             self.pins.forget_all_but(&before);
         }
         self.wanted = wanted?;
-        self.guards.drop_all_but(|name| self.wanted.contains(name))
+        // The policy is in force: a pin that stays for now is taken away by the next look at the host.
+        if let Err(error) = self.guards.drop_all_but(|name| self.wanted.contains(name)) {
+            tracing::error!("an interface that is no longer wanted is guarded on: {error}");
+        }
+        Ok(())
     }
 
     /// Guards `interfaces` beside those that are guarded.

@@ -3,15 +3,22 @@
 use aop_common::layout::Locals;
 
 use super::{
-    error::FirewallError,
     interfaces::{self, LocalAddress},
     peers,
 };
 
 /// As many addresses as there is room for: those of guarded interfaces, told by their index, first,
 /// and of these the ones that are valid beyond their link.
-pub(super) fn choose(guarded: impl Fn(u32) -> bool) -> Result<Locals, FirewallError> {
-    Ok(of(&interfaces::addresses().map_err(FirewallError::Netlink)?, guarded))
+///
+/// None where the kernel does not tell: then the routes are asked for each, which is slower.
+pub(super) fn choose(guarded: impl Fn(u32) -> bool) -> Locals {
+    match interfaces::addresses() {
+        Ok(addresses) => of(&addresses, guarded),
+        Err(error) => {
+            tracing::debug!("the local addresses are not known: {error}");
+            Locals::default()
+        }
+    }
 }
 
 fn of(addresses: &[LocalAddress], guarded: impl Fn(u32) -> bool) -> Locals {

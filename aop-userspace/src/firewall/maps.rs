@@ -46,7 +46,7 @@ const INDEX: usize = size_of::<u32>();
 /// Every pinned map.
 pub(super) const LAYOUT: [Shape; 21] = [
     array("SETTINGS", size_of::<Settings>(), 1),
-    array("MODES", size_of::<layout::Modes>(), 1),
+    array("MODES", size_of::<layout::Modes>(), 2),
     array("LOCALS", size_of::<Locals>(), 1),
     array("GUARDED", size_of::<Ports>(), 1),
     array("TABLE", size_of::<Block>(), BLOCKS as usize),
@@ -191,13 +191,14 @@ impl Maps {
         };
         self.sets.fill(settings.second_set(), &policy.admission)?;
         self.guarded.set(0, policy.ports, 0)?;
-        self.try_write_modes(policy.modes.clone())?;
+        self.try_write_modes(settings, policy.modes.clone())?;
         self.settings.set(0, settings, 0)
     }
 
-    fn try_write_modes(&mut self, modes: Modes) -> Result<(), MapError> {
+    /// Writes those of the generation that `settings` has, or is to have.
+    fn try_write_modes(&mut self, settings: Settings, modes: Modes) -> Result<(), MapError> {
         let written = modes::to_layout(&modes, &self.try_slot_names()?);
-        self.modes.set(0, written, 0)?;
+        self.modes.set(u32::from(settings.second_set()), written, 0)?;
         self.wanted_modes = Some(modes);
         Ok(())
     }
@@ -209,7 +210,8 @@ impl Maps {
 
     /// The same, as packets see them.
     pub(super) fn written_modes(&self) -> Result<layout::Modes, FirewallError> {
-        self.modes.get(&0, 0).map_err(|error| FirewallError::kernel("read MODES", &error))
+        let active = u32::from(self.settings()?.second_set());
+        self.modes.get(&active, 0).map_err(|error| FirewallError::kernel("read MODES", &error))
     }
 
     /// Writes local addresses, where they are not those that are written.
@@ -271,7 +273,7 @@ impl Maps {
             .set(free, name, 0)
             .map_err(|error| FirewallError::kernel("write INTERFACES", &error))?;
         if let Some(modes) = self.wanted_modes.clone() {
-            self.try_write_modes(modes)
+            self.try_write_modes(self.settings()?, modes)
                 .map_err(|error| FirewallError::kernel("write MODES", &error))?;
         }
         Ok(free)

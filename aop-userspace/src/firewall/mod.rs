@@ -42,7 +42,6 @@ pub use drops::{Drop, Drops};
 pub use error::FirewallError;
 pub use forwarding::Beyond;
 use guards::Guards;
-use interfaces::Interface;
 pub use live::{Judged, Live};
 use maps::Maps;
 pub use peers::{PeerFiles, PinnedPeers};
@@ -136,17 +135,12 @@ impl Firewall {
     fn try_follow_host(&mut self, cause: Cause) -> Result<(), FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         self.routes.follow(&mut self.wanted, &here, cause)?;
-        self.follow_addresses(&here)?;
         attach::forget_zombies(&here, &self.pins)?;
         for name in self.wanted.names() {
             self.guards.keep(&name, &here, &mut self.maps);
         }
-        self.guards.drop_all_but(|name| self.wanted.contains(name))
-    }
-
-    /// A route is asked for what is not known to be local, so a listing that fails costs little.
-    fn follow_addresses(&mut self, here: &[Interface]) -> Result<(), FirewallError> {
-        self.maps.set_locals(locals::choose(|index| self.wanted.has(here, index))?)
+        self.guards.drop_all_but(|name| self.wanted.contains(name))?;
+        self.maps.set_locals(locals::choose(|index| self.wanted.has(&here, index)))
     }
 
     /// Hears of changes after which [`Firewall::follow_host`] has something to do.

@@ -1,4 +1,5 @@
-//! The pin directory: `PINS/v1/` holds the maps by name and a link for each interface.
+//! The pin directory: `PINS/vN/`, where N is the layout version, holds the maps by name and a link for
+//! each interface.
 //!
 //! The directory's name carries the layout version and each map's shape is compared before use:
 //! the kernel would hand out a pinned map of any shape.

@@ -83,8 +83,9 @@ impl Sets {
         let mut set = self.set(second);
         let holds = set.held()?;
         set.known = None;
-        // First what goes: there may be room for no more.
-        for (prefix, _) in without(&holds, wanted, |(held, _), (wanted, _)| held == wanted) {
+        // First what goes or changes: there may be room for no more, and older kernels want room for
+        // what changes, too.
+        for (prefix, _) in without(&holds, wanted, PartialEq::eq) {
             set.remove(prefix)?;
         }
         for (prefix, entry) in without(wanted, &holds, PartialEq::eq) {

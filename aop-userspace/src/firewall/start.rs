@@ -88,7 +88,7 @@ impl Firewall {
         check_owners(&present, pins)?;
         object::create_maps(pins)?;
         let mut maps = Maps::pinned(pins)?;
-        maps.set_locals(locals::choose(|index| wanted.has(&here, index))?)?;
+        maps.set_locals(locals::choose(|index| wanted.has(&here, index)))?;
         let mut guards = Guards::new(pins, setting.attach, setting.log);
         present.iter().try_for_each(|interface| guards.load(&interface.name, &mut maps))?;
         let next = policy(&maps.admission()?);

@@ -57,7 +57,7 @@ impl Trial {
         let mut ebpf = object::load_unpinned(slot, log)?;
         let mut maps = Maps::of(&mut ebpf)?;
         maps.apply(policy)?;
-        maps.set_locals(locals::choose(|_| true)?)?;
+        maps.set_locals(locals::choose(|_| true))?;
         Ok(Self { ebpf, maps, slot })
     }
 

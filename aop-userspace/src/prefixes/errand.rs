@@ -49,7 +49,8 @@ pub(super) fn fetch(
     known: Option<&str>,
     most_bytes: u64,
 ) -> Result<Brought, PrefixError> {
-    let failed = |error: String| PrefixError::Errand { url: url.to_string(), error };
+    let failed =
+        |error: String| PrefixError::Errand { url: url.to_string(), error: printable(&error) };
     let broken = |error: ChannelError| failed(error.to_string());
     let (_confined, channel) =
         launcher.launch(Verb::FetchList).map_err(|error| failed(error.to_string()))?;
@@ -71,11 +72,13 @@ pub(super) fn fetch(
             let prefixes = prefixes.collect::<Result<_, _>>().map_err(failed)?;
             Ok(Brought::List(List::new(prefixes, etag.map(|etag| shortened(&etag)))))
         }
-        ListAnswer::Failed(told) => {
-            let told = told.chars().filter(|c| !c.is_control()).take(MOST_TOLD).collect();
-            Err(PrefixError::Fetch(told))
-        }
+        ListAnswer::Failed(told) => Err(PrefixError::Fetch(printable(&told))),
     }
+}
+
+/// What that process may have put into an error, for a terminal.
+fn printable(told: &str) -> String {
+    told.chars().filter(|c| !c.is_control()).take(MOST_TOLD).collect()
 }
 
 /// What that process does: one request, one answer.

@@ -94,11 +94,11 @@ fn what_is_not_guarded_any_more_loses_its_own_mode_and_auto_keeps_interfaces() {
 fn what_was_kept_is_found_again_and_nothing_is_left_of_what_was_taken_back() {
     let dir = tempfile::tempdir().expect("a directory");
     let state = dir.path().join("deep/state");
-    assert!(Spoken::found(&state).word.is_none());
+    assert!(Spoken::read(&state).word.is_none());
     let mut spoken = Spoken { word: Some(everything()), trouble: None };
     spoken.keep(&state);
     assert_eq!(spoken.trouble, None);
-    let mut found = Spoken::found(&state);
+    let mut found = Spoken::read(&state);
     assert_eq!((&found.word, &found.trouble), (&Some(everything()), &None));
     found.word = None;
     found.keep(&state);
@@ -115,7 +115,7 @@ fn a_damaged_file_is_named_and_the_configuration_counts() {
     let cut = (0..whole.len() - 1).map(|end| whole[..end].to_owned());
     for bad in cut.chain([whole.replace("observe", "off"), whole.replace("8443", "65536")]) {
         fs::write(&path, bad).expect("written");
-        let Spoken { word, trouble } = Spoken::found(dir.path());
+        let Spoken { word, trouble } = Spoken::read(dir.path());
         assert_eq!(word, None);
         assert!(trouble.is_some_and(|it| it.contains("modes.json") && it.contains("ignored")));
     }

@@ -95,7 +95,7 @@ fn a_load_at_boot_hears_what_was_said_before() {
 }
 
 #[test]
-fn a_damaged_file_is_named_and_the_configuration_counts() {
+fn a_damaged_file_is_named_and_weakens_nothing_that_is_in_force() {
     on_changed_stage(two_ports, |stage| {
         mode(&stage.daemon, "enforce")?;
         stranger_meets_silence(&stage.world, 443)?;
@@ -107,7 +107,7 @@ fn a_damaged_file_is_named_and_the_configuration_counts() {
             ensure!(stage.daemon.log().contains("modes.json"), "{}", stage.daemon.log());
             let warnings = stage.daemon.status()?.warnings()?.join("\n");
             ensure!(warnings.contains("modes.json"), "{warnings}");
-            stranger_is_served(&stage.world, 443)?;
+            stranger_meets_silence(&stage.world, 443)?;
         }
         mode(&stage.daemon, "enforce")?;
         let warnings = stage.daemon.status()?.warnings()?.join("\n");
