@@ -10,6 +10,7 @@ use tokio::{
 
 use super::rig::{Rig, SITE, Wish, exchange};
 use crate::{
+    config::Limits,
     edge::Entrance,
     terminator::{Drained, Listener, bind, listen},
     tls::{
@@ -57,7 +58,11 @@ async fn an_address_that_is_watched_is_counted_and_served() {
 
 #[tokio::test]
 async fn without_a_slot_a_connection_waits_and_open_ones_live_on() {
-    let rig = Rig::with(Wish { connections: 1, ..Wish::default() }).await;
+    let rig = Rig::with(Wish {
+        limits: Limits { connections: 1, handshakes: 9, per_peer: 9 },
+        ..Wish::default()
+    })
+    .await;
     let (mut peer, mut upstream) = rig.pull().await;
     let edge = rig.edge();
     let mut second = std::pin::pin!(rig.pull_as(&edge, SITE));

@@ -18,7 +18,9 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    config::{Address, ClientCa, HttpConfig, OnRefusal, ProxyProtocol, SiteConfig, Upstream},
+    config::{
+        Address, ClientCa, HttpConfig, Limits, OnRefusal, ProxyProtocol, SiteConfig, Upstream,
+    },
     edge::{Entrance, Gate, PeerBook},
     terminator::{LedgerSnapshot, Listener, Policy, RefusedCount, Service, bind, listen},
     tls::{
@@ -47,7 +49,7 @@ pub(super) struct Rig {
 /// What a test wants otherwise.
 pub(super) struct Wish {
     pub(super) deadline: Duration,
-    pub(super) connections: usize,
+    pub(super) limits: Limits,
     pub(super) proxy: ProxyProtocol,
     pub(super) upstream: Option<Upstream>,
     pub(super) on_refusal: OnRefusal,
@@ -72,7 +74,7 @@ impl Default for Wish {
     fn default() -> Self {
         Self {
             deadline: LONG,
-            connections: 100,
+            limits: Limits { connections: 100, handshakes: 100, per_peer: 100 },
             proxy: ProxyProtocol::Off,
             upstream: None,
             on_refusal: OnRefusal::Close,
@@ -144,8 +146,7 @@ impl Rig {
         let book = Arc::new(Book::default());
         let (built, _) = Sites::build(&sites, &Files::on_disk()).unwrap();
         let policy = Policy { sites: built, deadline: wish.deadline };
-        let service =
-            Service::start(listeners, policy, gate.clone(), book.clone(), wish.connections);
+        let service = Service::start(listeners, policy, gate.clone(), book.clone(), wish.limits);
         Self {
             server_ca,
             client_ca,
