@@ -17,6 +17,7 @@ mod budgets;
 mod captures;
 mod certificates;
 mod control;
+mod crowds;
 mod explained;
 mod flood;
 mod guard_only;
