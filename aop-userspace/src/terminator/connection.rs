@@ -60,6 +60,8 @@ pub(super) fn attend(
 }
 
 impl Connection {
+    /// Every part but the relay of bytes is on the heap while it lasts, and no longer: else a
+    /// connection would be as large as its largest part for as long as it is idle.
     async fn run(mut self, stream: TcpStream, mut place: Place) {
         let in_force = self.shared.in_force.load_full();
         let cut = in_force.cut.clone();
@@ -68,13 +70,13 @@ impl Connection {
             biased;
             () = cut.cancelled() => return self.closing.cut(),
             reason = place.lost() => Err(Refused::new(reason)),
-            done = self.authenticate(stream, &local, &in_force) => done,
+            done = Box::pin(self.authenticate(stream, &local, &in_force)) => done,
         };
         let permit = match authenticated {
             Ok(permit) => permit,
             Err(refused) => {
                 // Until all is said it has its place, and may lose it.
-                let refusing = cut.run_until_cancelled(self.refuse(refused));
+                let refusing = cut.run_until_cancelled(Box::pin(self.refuse(refused)));
                 tokio::select! {
                     _ = refusing => {}
                     _ = place.lost() => {}
@@ -83,7 +85,8 @@ impl Connection {
             }
         };
         place.authenticated();
-        match cut.run_until_cancelled(self.admit(permit, local, &in_force)).await {
+        let admitting = Box::pin(self.admit(permit, local, &in_force));
+        match cut.run_until_cancelled(admitting).await {
             Some(Ok((_slot, Admitted::Bytes(permit, upstream)))) => {
                 drop(in_force);
                 self.shared.ledger.accepted();
@@ -91,10 +94,10 @@ impl Connection {
             }
             Some(Ok((_slot, Admitted::Requests(permit)))) => {
                 self.shared.ledger.accepted();
-                let served = http::serve(permit, self.shared.clone(), in_force).await;
+                let served = Box::pin(http::serve(permit, self.shared.clone(), in_force)).await;
                 self.closing.answered(&served);
             }
-            Some(Err(refused)) => self.refuse(refused).await,
+            Some(Err(refused)) => Box::pin(self.refuse(refused)).await,
             None => self.closing.cut(),
         }
     }
