@@ -74,6 +74,8 @@ pub struct Config {
     pub runtime: PathBuf,
     /// How many connections at once.
     pub connections: u32,
+    /// Further lines of `[limits]`.
+    pub limits: Vec<String>,
     /// For ClientHello, handshake and the upstream's connection together.
     pub deadline: &'static str,
     /// For open connections after SIGTERM.
@@ -104,6 +106,7 @@ impl Config {
             state: world.dir().join("state"),
             runtime: world.dir().join("run"),
             connections: 1000,
+            limits: Vec::new(),
             deadline: "10s",
             drain: "30s",
             bind: vec!["0.0.0.0:443".into(), "[::]:443".into()],
@@ -147,6 +150,7 @@ impl Config {
         text += &format!("\n[paths]\npins = {pins:?}\nstate = {state:?}\nruntime = {runtime:?}\n");
         text += &format!("\n[limits]\nconnections = {}\n", self.connections);
         text += &format!("deadline = {:?}\ndrain = {:?}\n", self.deadline, self.drain);
+        text += &self.limits.iter().map(|line| format!("{line}\n")).collect::<String>();
         if !self.bind.is_empty() {
             text += &format!("\n[[listener]]\nbind = {:?}\n", self.bind);
         }

@@ -59,8 +59,19 @@ pub struct Fixed {
     pub user: Option<String>,
     /// Where things lie.
     pub paths: Paths,
-    /// Connections that are open at once; more wait in the kernel's queue.
+    /// How many connections at once.
+    pub limits: Limits,
+}
+
+/// How many connections there may be at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Those that have authenticated; while there are so many, more wait in the kernel's queue.
     pub connections: usize,
+    /// Those that have not yet; one more, and the oldest makes room.
+    pub handshakes: usize,
+    /// Those of one address in which nobody has authenticated lately; likewise.
+    pub per_peer: usize,
 }
 
 /// How the firewall is attached.

@@ -112,6 +112,8 @@ pub(super) struct RawPaths {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLimits {
     pub(super) connections: Option<Spanned<usize>>,
+    pub(super) handshakes: Option<Spanned<usize>>,
+    pub(super) per_peer: Option<Spanned<usize>>,
     pub(super) deadline: Option<Spanned<String>>,
     pub(super) drain: Option<Spanned<String>>,
 }

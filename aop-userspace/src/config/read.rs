@@ -14,9 +14,9 @@ use jiff::SignedDuration;
 use toml::Spanned;
 
 use super::{
-    Attach, Config, ConfigError, FirewallConfig, Fixed, Interfaces, Live, Paths, Udp,
+    Attach, Config, ConfigError, FirewallConfig, Fixed, Interfaces, Limits, Live, Paths, Udp,
     prefixes as list,
-    raw::{RawAttach, RawConfig, RawFirewall, RawMode, RawPaths, RawUdp},
+    raw::{RawAttach, RawConfig, RawFirewall, RawLimits, RawMode, RawPaths, RawUdp},
     sites,
 };
 use crate::prefixes;
@@ -93,7 +93,7 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             listeners,
             user: raw.terminator.user,
             paths: paths(raw.paths, place),
-            connections: connections(raw.limits.connections.as_ref(), place)?,
+            limits: limits(&raw.limits, place)?,
         },
         live: Live {
             interfaces: interfaces(&raw.firewall, place)?,
@@ -199,12 +199,17 @@ pub(super) fn paths(raw: RawPaths, place: &Place<'_>) -> Paths {
     }
 }
 
-fn connections(raw: Option<&Spanned<usize>>, place: &Place<'_>) -> Result<usize, ConfigError> {
-    match raw {
-        None => Ok(10_000),
+fn limits(raw: &RawLimits, place: &Place<'_>) -> Result<Limits, ConfigError> {
+    let number = |raw: &Option<Spanned<usize>>, default, key| match raw {
+        None => Ok(default),
         Some(raw) if (1..=1_000_000).contains(raw.get_ref()) => Ok(*raw.get_ref()),
-        Some(raw) => Err(place.error(raw.span(), "limits.connections is 1 to 1000000")),
-    }
+        Some(raw) => Err(place.error(raw.span(), format!("limits.{key} is 1 to 1000000"))),
+    };
+    Ok(Limits {
+        connections: number(&raw.connections, 10_000, "connections")?,
+        handshakes: number(&raw.handshakes, 1024, "handshakes")?,
+        per_peer: number(&raw.per_peer, 256, "per_peer")?,
+    })
 }
 
 fn cidrs(raw: &[Spanned<String>], place: &Place<'_>) -> Result<Vec<IpNet>, ConfigError> {

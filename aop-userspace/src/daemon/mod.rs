@@ -276,8 +276,8 @@ impl Daemon {
         }
     }
 
-    /// Stops accepting at once and lets open connections end. A reload asked for meanwhile is
-    /// declined, since there is nobody left to serve.
+    /// Stops accepting at once and lets open connections end, until told to stop once more. A reload
+    /// asked for meanwhile is declined, since there is nobody left to serve.
     async fn drain(&self, signals: &mut Signals, file: &Path) -> Result<Ended, DaemonError> {
         let deadline = self.facts.shutdown();
         tracing::info!(deadline = ?deadline, "draining: no new connection is accepted");
@@ -297,7 +297,7 @@ impl Daemon {
                         connections => {
                             tracing::warn!(
                                 connections,
-                                "the drain deadline passed: connections were cut"
+                                "connections that had not ended by themselves were cut"
                             );
                             Ended::Cut(connections)
                         }
@@ -307,7 +307,11 @@ impl Daemon {
                     Asked::Reload => {
                         tracing::warn!(file = %file.display(), "not reloaded: aop is stopping");
                     }
-                    Asked::Stop => {}
+                    Asked::Stop => {
+                        tracing::warn!("told to stop once more: open connections are cut now");
+                        // Both drains get the same answer, and the first one's is waited for.
+                        drop(self.link.as_ref().map(|link| link.drain(Duration::ZERO)));
+                    }
                 },
             }
         }

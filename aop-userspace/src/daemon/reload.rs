@@ -147,8 +147,8 @@ fn differing(old: &Fixed, new: &Fixed) -> Vec<&'static str> {
     if old.paths != new.paths {
         keys.push("paths");
     }
-    if old.connections != new.connections {
-        keys.push("limits.connections");
+    if old.limits != new.limits {
+        keys.push("limits.connections, handshakes or per_peer");
     }
     keys
 }

@@ -49,7 +49,9 @@ pub(crate) async fn serve(channel: UnixStream) -> Result<(), TerminateError> {
     let channel = Arc::new(channel);
     let mut demands = listen(channel.clone())?;
     let mut state = State::default();
-    let mut draining: Pin<Box<dyn Future<Output = (u64, Drained)>>> = Box::pin(pending());
+    let mut draining: Pin<Box<dyn Future<Output = Drained>>> = Box::pin(pending());
+    // A second one with less patience takes the place of the first; both are answered.
+    let mut drains = Vec::new();
     loop {
         tokio::select! {
             demand = demands.recv() => {
@@ -58,20 +60,23 @@ pub(crate) async fn serve(channel: UnixStream) -> Result<(), TerminateError> {
                 let said = match (ask, state.service()) {
                     (Ask::Drain { patience }, Some(service)) => {
                         let patience = Duration::from_millis(patience);
-                        draining = Box::pin(async move { (id, service.drain(patience).await) });
+                        drains.push(id);
+                        draining = Box::pin(async move { service.drain(patience).await });
                         continue;
                     }
                     (ask, _) => state.obey(ask, files),
                 };
                 answer(&channel, id, said)?;
             }
-            (id, drained) = &mut draining => {
+            drained = &mut draining => {
                 draining = Box::pin(pending());
                 let cut = match drained {
                     Drained::Complete => 0,
                     Drained::Cut(connections) => connections,
                 };
-                answer(&channel, id, Said::Drained { cut })?;
+                for id in drains.drain(..) {
+                    answer(&channel, id, Said::Drained { cut })?;
+                }
             }
         }
     }

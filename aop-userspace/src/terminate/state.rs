@@ -90,7 +90,7 @@ impl State {
             policy(sites, &config.live),
             gate.clone() as Arc<dyn Gate>,
             gate.clone() as Arc<dyn PeerBook>,
-            capacity::affordable(config.fixed.connections),
+            capacity::affordable(config.fixed.limits),
         );
         service.ledger().recall(identities::recalled(known, &config.live.site_names()));
         self.serving = Some(Serving { live: config.live, gate, service: Arc::new(service) });

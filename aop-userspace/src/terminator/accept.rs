@@ -1,7 +1,10 @@
 //! Accepting while there are slots.
 //!
-//! A slot is taken before a connection is accepted. Without one, or without file descriptors,
-//! accepting pauses: connections wait in the kernel's queue, and those that are open live on.
+//! A slot is taken once a peer has authenticated; until then its connection is in the [`Crowd`].
+//! Without a free slot, or without file descriptors, accepting pauses: connections wait in the
+//! kernel's queue, and those that are open live on.
+//!
+//! [`Crowd`]: super::crowd::Crowd
 
 use std::{
     future::poll_fn,
@@ -12,10 +15,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpStream, sync::Semaphore, time::sleep};
+use tokio::{net::TcpStream, time::sleep};
 use tokio_util::task::TaskTracker;
 
-use super::{connection::Connection, listeners::Listener, service::Shared};
+use super::{connection::attend, listeners::Listener, service::Shared};
 
 /// How long accepting rests when the machine is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -24,31 +27,28 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Accept {
     listeners: Vec<Listener>,
     turn: usize,
-    slots: Arc<Semaphore>,
     shared: Arc<Shared>,
     tasks: TaskTracker,
 }
 
 impl Accept {
-    pub(super) fn new(
-        listeners: Vec<Listener>,
-        connections: usize,
-        shared: Arc<Shared>,
-        tasks: TaskTracker,
-    ) -> Self {
-        Self { listeners, turn: 0, slots: Arc::new(Semaphore::new(connections)), shared, tasks }
+    pub(super) fn new(listeners: Vec<Listener>, shared: Arc<Shared>, tasks: TaskTracker) -> Self {
+        Self { listeners, turn: 0, shared, tasks }
     }
 
     /// Accepts for ever. Dropping it closes the listeners.
     pub(super) async fn run(mut self) {
         let mut short = Shortage::None;
         loop {
-            let Ok(slot) = self.slots.clone().acquire_owned().await else { return };
             match poll_fn(|context| self.poll_accept(context)).await {
-                Ok((stream, peer)) => {
+                Ok(None) => match self.shared.slots.acquire().await {
+                    // There is one; who authenticates first takes it.
+                    Ok(slot) => drop(slot),
+                    Err(_) => return,
+                },
+                Ok(Some((stream, peer))) => {
                     short = Shortage::None;
-                    let connection = Connection::new(self.shared.clone(), peer, slot);
-                    self.tasks.spawn(connection.run(stream));
+                    self.tasks.spawn(attend(self.shared.clone(), stream, peer));
                 }
                 // That connection is gone already; the next may not be.
                 Err(error) if is_the_peers(&error) => {}
@@ -63,16 +63,20 @@ impl Accept {
         }
     }
 
-    /// Each listener has its turn, so that a busy one does not keep the others waiting.
+    /// Each listener has its turn, so that a busy one does not keep the others waiting. `None`
+    /// where there is no free slot.
     fn poll_accept(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    ) -> Poll<io::Result<Option<(TcpStream, SocketAddr)>>> {
+        if self.shared.slots.available_permits() == 0 {
+            return Poll::Ready(Ok(None));
+        }
         let count = self.listeners.len();
         for _ in 0..count {
             self.turn = (self.turn + 1) % count;
             if let Poll::Ready(accepted) = self.listeners[self.turn].poll_accept(context) {
-                return Poll::Ready(accepted);
+                return Poll::Ready(accepted.map(Some));
             }
         }
         Poll::Pending

@@ -1,4 +1,5 @@
-//! The closing line: one for each connection, at level info, whatever became of it.
+//! The closing line: one for each connection, at level info, whatever became of it. In a flood of
+//! refused ones [`Quiet`] leaves some out.
 //!
 //! The field names are stable. What a peer wrote arrives here escaped.
 
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use super::{
     http::Served,
     ledger::NO_SITE,
+    quiet::Quiet,
     relay::{Ending, Relayed},
 };
 use crate::tls::{OriginPull, Refused, Site};
@@ -88,7 +90,10 @@ impl Closing {
         );
     }
 
-    pub(super) fn refused(&self, refused: &Refused) {
+    pub(super) fn refused(&self, refused: &Refused, quiet: &Quiet) {
+        if !quiet.may_tell(refused.refusal) {
+            return;
+        }
         tracing::info!(
             site = &*self.site,
             peer = %self.peer,

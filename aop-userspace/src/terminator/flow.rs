@@ -1,6 +1,10 @@
 //! One direction of a relay: reads, writes, and passes the end on.
+//!
+//! It has no buffer while nothing waits to be written: what is read goes through one that all flows
+//! of a thread share, and only what the writer does not take at once is kept.
 
 use std::{
+    cell::Cell,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,11 +15,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// The most plaintext that one TLS record carries.
 const BUFFER: usize = 16 * 1024;
 
+thread_local! {
+    /// Taken for a read and the write after it, and put back.
+    static SHARED: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
 /// Bytes on their way from a reader to a writer.
 pub(super) struct Flow {
-    buffer: Box<[u8]>,
+    /// What the writer has not taken yet, from `start` on.
+    rest: Vec<u8>,
     start: usize,
-    end: usize,
     moved: u64,
     flush: Flush,
     passing: Passing,
@@ -53,9 +62,8 @@ enum Stage {
 impl Default for Flow {
     fn default() -> Self {
         Self {
-            buffer: vec![0; BUFFER].into(),
+            rest: Vec::new(),
             start: 0,
-            end: 0,
             moved: 0,
             flush: Flush::Done,
             passing: Passing::PassedOn,
@@ -80,31 +88,42 @@ impl Flow {
         let mut writer = Pin::new(writer);
         let mut reader = Pin::new(reader);
         loop {
-            if self.start < self.end {
-                let rest = &self.buffer[self.start..self.end];
-                match ready!(writer.as_mut().poll_write(context, rest)) {
-                    Ok(0) | Err(_) => return Poll::Ready(Err(Broken::Writer)),
-                    Ok(written) => {
-                        self.start += written;
-                        self.moved += written as u64;
-                        self.flush = Flush::Due;
-                    }
-                }
+            if self.start < self.rest.len() {
+                let polled = writer.as_mut().poll_write(context, &self.rest[self.start..]);
+                self.start += ready!(self.took(polled))?;
                 continue;
             }
+            (self.rest, self.start) = (Vec::new(), 0);
             match &self.stage {
                 Stage::Moving => {
-                    let mut buffer = ReadBuf::new(&mut self.buffer);
-                    match reader.as_mut().poll_read(context, &mut buffer) {
-                        Poll::Pending => {
+                    let mut shared = SHARED.take().unwrap_or_else(|| vec![0; BUFFER].into());
+                    let mut buffer = ReadBuf::new(&mut shared);
+                    let read = reader.as_mut().poll_read(context, &mut buffer);
+                    let filled = buffer.filled();
+                    let wrote = match filled {
+                        [] => Poll::Ready(Ok(0)),
+                        bytes => {
+                            let polled = writer.as_mut().poll_write(context, bytes);
+                            self.took(polled)
+                        }
+                    };
+                    let ended = filled.is_empty();
+                    let written = match wrote {
+                        Poll::Ready(Ok(written)) => written,
+                        Poll::Ready(Err(_)) | Poll::Pending => 0,
+                    };
+                    // None of it, unless the writer is slower than the reader.
+                    self.rest = filled[written..].to_vec();
+                    SHARED.set(Some(shared));
+                    match (read, wrote) {
+                        (Poll::Pending, _) => {
                             ready!(self.poll_flush(context, writer.as_mut()))?;
                             return Poll::Pending;
                         }
-                        Poll::Ready(Err(error)) => self.stage = Stage::Breaking(error),
-                        Poll::Ready(Ok(())) => match buffer.filled().len() {
-                            0 => self.stage = Stage::Ending,
-                            read => (self.start, self.end) = (0, read),
-                        },
+                        (Poll::Ready(Err(error)), _) => self.stage = Stage::Breaking(error),
+                        (_, Poll::Ready(Err(broken))) => return Poll::Ready(Err(broken)),
+                        (Poll::Ready(Ok(())), _) if ended => self.stage = Stage::Ending,
+                        (Poll::Ready(Ok(())), _) => {}
                     }
                 }
                 Stage::Breaking(_) => {
@@ -141,12 +160,24 @@ impl Flow {
 
     /// Whether nothing waits to be written.
     pub(super) fn is_empty(&self) -> bool {
-        self.start == self.end && self.flush == Flush::Done
+        self.start == self.rest.len() && self.flush == Flush::Done
     }
 
     /// Whether the reader's end was passed on.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Ended)
+    }
+
+    /// Books what the writer took.
+    fn took(&mut self, polled: Poll<io::Result<usize>>) -> Poll<Result<usize, Broken>> {
+        match ready!(polled) {
+            Ok(0) | Err(_) => Poll::Ready(Err(Broken::Writer)),
+            Ok(written) => {
+                self.moved += written as u64;
+                self.flush = Flush::Due;
+                Poll::Ready(Ok(written))
+            }
+        }
     }
 
     fn poll_end<W: AsyncWrite>(

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::sockopt::set_tcp_user_timeout;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
@@ -114,14 +115,20 @@ impl Listener {
     }
 }
 
-/// No waiting for more to send, and a dead far end is noticed within two minutes. There is no idle
-/// timeout beside this: the edge keeps idle connections for a quarter of an hour.
+/// A far end that answers nothing for so long is dead.
+const DEAD: Duration = Duration::from_secs(180);
+
+/// No waiting for more to send, and a dead far end is noticed in [`DEAD`], idle or with bytes on the
+/// way; so is one that lives and takes no byte for so long. There is no idle timeout beside this: the
+/// edge keeps idle connections for a quarter of an hour.
 pub(super) fn tune(socket: SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(15))
-        .with_retries(4);
+        .with_interval(Duration::from_secs(20))
+        .with_retries(6);
     socket.set_tcp_keepalive(&keepalive)?;
+    // Without it bytes on the way would be repeated for a quarter of an hour, without any probe.
+    set_tcp_user_timeout(&*socket, DEAD.as_millis().try_into().unwrap_or(u32::MAX))?;
     socket.set_tcp_nodelay(true)
 }
 

@@ -1,7 +1,7 @@
 //! The terminator: from listening sockets to relayed origin pulls.
 //!
-//! [`bind`] takes the addresses before anything is served. A [`Service`] accepts on them, one slot
-//! for each connection, asks the [`Gate`](crate::edge::Gate) about the address and
+//! [`bind`] takes the addresses before anything is served. A [`Service`] accepts on them, a place in
+//! the crowd for each connection and a slot once it has authenticated, asks the [`Gate`](crate::edge::Gate) about the address and
 //! [`tls`](crate::tls) about the certificate, writes the peer down, and relays what is permitted.
 //! Where the upstream takes requests, `http` answers them one by one; else bytes are moved.
 //! What happened is counted in the [`Ledger`] and told in one closing log line.
@@ -12,11 +12,13 @@ mod accept;
 mod closing;
 mod connection;
 mod course;
+mod crowd;
 mod flow;
 mod http;
 mod ledger;
 mod listeners;
 mod proxy;
+mod quiet;
 mod relay;
 mod service;
 #[cfg(test)]

@@ -6,11 +6,17 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{accept::Accept, http::Pools, ledger::Ledger, listeners::Listener};
+use super::{
+    accept::Accept, crowd::Crowd, http::Pools, ledger::Ledger, listeners::Listener, quiet::Quiet,
+};
 use crate::{
+    config::Limits,
     edge::{Gate, PeerBook},
     tls::Sites,
 };
@@ -55,12 +61,16 @@ pub(super) struct Shared {
     pub(super) book: Arc<dyn PeerBook>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) pools: Arc<Pools>,
+    pub(super) crowd: Arc<Crowd>,
+    /// One for each connection that has authenticated.
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) quiet: Arc<Quiet>,
     /// Called when draining has taken too long.
     pub(super) cut: CancellationToken,
 }
 
 impl Service {
-    /// Serves on `listeners`, at most `connections` at a time.
+    /// Serves on `listeners`, no more at a time than `limits` say.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -70,7 +80,7 @@ impl Service {
         policy: Policy,
         gate: Arc<dyn Gate>,
         book: Arc<dyn PeerBook>,
-        connections: usize,
+        limits: Limits,
     ) -> Self {
         let cut = CancellationToken::new();
         let accepting = CancellationToken::new();
@@ -81,12 +91,16 @@ impl Service {
             book,
             ledger: Arc::default(),
             pools: Arc::default(),
+            crowd: Arc::new(Crowd::new(limits.handshakes, limits.per_peer)),
+            slots: Arc::new(Semaphore::new(limits.connections)),
+            quiet: Arc::default(),
             cut,
         });
         let tasks = TaskTracker::new();
-        let accept = Accept::new(listeners, connections, shared.clone(), tasks.clone());
+        let accept = Accept::new(listeners, shared.clone(), tasks.clone());
         tasks.spawn(accepting.clone().run_until_cancelled_owned(accept.run()));
         tasks.spawn(accepting.clone().run_until_cancelled_owned(shared.pools.clone().tend()));
+        tasks.spawn(accepting.clone().run_until_cancelled_owned(shared.quiet.clone().tend()));
         Self { shared, tasks, accepting }
     }
 
@@ -131,6 +145,7 @@ impl Service {
             self.tasks.wait().await;
         }
         self.shared.pools.close().await;
+        self.shared.quiet.finish();
         match open {
             0 => Drained::Complete,
             open => Drained::Cut(open),

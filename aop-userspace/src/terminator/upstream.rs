@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::io::Errno;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -47,6 +48,11 @@ pub(super) async fn dial(upstream: &Address) -> io::Result<Connected> {
         }
         Address::Unix(path) => Ok(Connected::Unix(UnixStream::connect(path).await?)),
     }
+}
+
+/// Whether it is this process or this host that has no file descriptor left.
+pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).map(Some).contains(&error.raw_os_error())
 }
 
 impl Connected {

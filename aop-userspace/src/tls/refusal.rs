@@ -69,6 +69,14 @@ pub enum Refusal {
     Protocol,
     /// The site's upstream could not be reached.
     UpstreamUnreachable,
+    /// It made room for a newer connection, having been silent longest of all.
+    CrowdedOut,
+    /// It made room for a newer connection of the same address, which had too many.
+    TooMany,
+    /// It authenticated, and no slot was free before the deadline.
+    NoSlot,
+    /// This process has no file descriptor for the connection to the upstream.
+    NoDescriptor,
 }
 
 /// Who can mend a refusal.
@@ -80,6 +88,8 @@ pub enum Fault {
     Operator,
     /// The application behind the site.
     Upstream,
+    /// This host: it has too little of something.
+    Host,
 }
 
 impl Fault {
@@ -90,6 +100,7 @@ impl Fault {
             Self::Peer => "peer",
             Self::Operator => "operator",
             Self::Upstream => "upstream",
+            Self::Host => "host",
         }
     }
 }
@@ -125,6 +136,10 @@ impl Refusal {
             Self::PeerAlert => "peer_alert",
             Self::Protocol => "protocol",
             Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::CrowdedOut => "crowded_out",
+            Self::TooMany => "too_many",
+            Self::NoSlot => "no_slot",
+            Self::NoDescriptor => "no_descriptor",
         }
     }
 
@@ -147,7 +162,9 @@ impl Refusal {
             | Self::Deadline
             | Self::NotAdmitted
             | Self::PeerGone
-            | Self::Protocol => Fault::Peer,
+            | Self::Protocol
+            | Self::CrowdedOut
+            | Self::TooMany => Fault::Peer,
             Self::WrongUsage
             | Self::Expired
             | Self::NotYetValid
@@ -158,6 +175,7 @@ impl Refusal {
             | Self::CaExpired
             | Self::PeerAlert => Fault::Operator,
             Self::UpstreamUnreachable => Fault::Upstream,
+            Self::NoSlot | Self::NoDescriptor => Fault::Host,
         }
     }
 
@@ -196,6 +214,12 @@ impl Refusal {
             Self::UpstreamUnreachable => {
                 Some("start the application, or correct the site's upstream")
             }
+            Self::CrowdedOut => Some(
+                "if these are the CDN's, raise limits.handshakes; else find out who floods the port",
+            ),
+            Self::TooMany => Some("if the address is the CDN's, raise limits.per_peer"),
+            Self::NoSlot => Some("raise limits.connections"),
+            Self::NoDescriptor => Some("raise the limit of open files (systemd: LimitNOFILE=)"),
             Self::BadCertificate => Some(
                 "see detail; BadSignature can also mean a client_ca of the same name as the \
                  signer, but with another key",

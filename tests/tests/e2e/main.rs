@@ -18,6 +18,7 @@ mod captures;
 mod certificates;
 mod checked;
 mod control;
+mod crowds;
 mod explained;
 mod flood;
 mod guard_only;

@@ -84,3 +84,19 @@ fn a_reload_during_the_drain_does_no_harm() {
         Ok(())
     });
 }
+
+#[test]
+fn a_second_signal_during_the_drain_cuts_at_once() {
+    on_stage(|stage| {
+        let session = open(stage)?;
+        stage.daemon.signal(Signal::SIGTERM)?;
+        std::thread::sleep(Duration::from_millis(300));
+        stage.daemon.signal(Signal::SIGINT)?;
+        let code = stage.daemon.wait(Duration::from_secs(5))?;
+        ensure!(code == 3, "exit code {code}");
+        let log = stage.daemon.log();
+        ensure!(log.contains("told to stop once more"), "{log}");
+        drop(session);
+        Ok(())
+    });
+}

@@ -26,6 +26,8 @@ pub enum Denial {
     UpstreamBusy,
     /// The upstream took no connection, or began no answer, in time.
     UpstreamLate,
+    /// This process has no file descriptor for a connection to the upstream.
+    NoDescriptor,
 }
 
 impl Denial {
@@ -41,6 +43,7 @@ impl Denial {
             Self::UpstreamBroken => "upstream_broken",
             Self::UpstreamBusy => "upstream_busy",
             Self::UpstreamLate => "upstream_late",
+            Self::NoDescriptor => "no_descriptor",
         }
     }
 
@@ -50,7 +53,7 @@ impl Denial {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HostMismatch => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
-            Self::UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamBusy | Self::NoDescriptor => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamLate => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -67,6 +70,7 @@ impl Denial {
             Self::UpstreamBroken => "The application gave no proper answer.\n",
             Self::UpstreamBusy => "The application has too many requests at once.\n",
             Self::UpstreamLate => "The application did not answer in time.\n",
+            Self::NoDescriptor => "The server is short of resources.\n",
         }
     }
 }

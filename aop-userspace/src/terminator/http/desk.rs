@@ -203,7 +203,8 @@ impl Desk {
             | Denial::UpstreamUnreachable
             | Denial::UpstreamBroken
             | Denial::UpstreamBusy
-            | Denial::UpstreamLate => self.book(denial),
+            | Denial::UpstreamLate
+            | Denial::NoDescriptor => self.book(denial),
         }
         Answer::denied(denial, open)
     }

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::{HttpConfig, HttpUpstream, HttpVersion},
-    terminator::upstream::{Connected, dial},
+    terminator::upstream::{Connected, dial, lacks_descriptors},
     tls::Warrant,
 };
 
@@ -199,7 +199,10 @@ impl Pool {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {
                 tracing::debug!(upstream = %self.upstream, %error, "no connection");
-                Err(Denial::UpstreamUnreachable)
+                Err(match lacks_descriptors(&error) {
+                    true => Denial::NoDescriptor,
+                    false => Denial::UpstreamUnreachable,
+                })
             }
             Err(_) => Err(Denial::UpstreamLate),
         }

@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use rustix::net::sockopt::tcp_user_timeout;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -10,8 +11,12 @@ use tokio::{
 
 use super::rig::{Rig, SITE, Wish, exchange};
 use crate::{
+    config::{Address, Limits},
     edge::Entrance,
-    terminator::{Drained, Listener, bind, listen},
+    terminator::{
+        Drained, Listener, bind, listen,
+        upstream::{Connected, dial},
+    },
     tls::{
         Refusal,
         testing::{connect, connect_over},
@@ -57,7 +62,11 @@ async fn an_address_that_is_watched_is_counted_and_served() {
 
 #[tokio::test]
 async fn without_a_slot_a_connection_waits_and_open_ones_live_on() {
-    let rig = Rig::with(Wish { connections: 1, ..Wish::default() }).await;
+    let rig = Rig::with(Wish {
+        limits: Limits { connections: 1, handshakes: 9, per_peer: 9 },
+        ..Wish::default()
+    })
+    .await;
     let (mut peer, mut upstream) = rig.pull().await;
     let edge = rig.edge();
     let mut second = std::pin::pin!(rig.pull_as(&edge, SITE));
@@ -157,7 +166,7 @@ async fn a_port_in_use_is_refused_with_the_command_that_names_its_owner() {
 }
 
 #[tokio::test]
-async fn ipv4_and_ipv6_share_a_port_and_accepted_sockets_are_tuned() {
+async fn ipv4_and_ipv6_share_a_port_and_sockets_on_both_sides_are_tuned() {
     let one = |address: &str| {
         let listening = listen(bind(&[address.parse().unwrap()]).unwrap()).unwrap();
         Listener::adopt(listening.into_iter().next().unwrap()).unwrap()
@@ -173,5 +182,11 @@ async fn ipv4_and_ipv6_share_a_port_and_accepted_sockets_are_tuned() {
         let socket = socket2::SockRef::from(&accepted);
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+        assert_eq!(tcp_user_timeout(&accepted).unwrap(), 180_000);
     }
+    let address = Address::Tcp(v4.address().to_string());
+    let Connected::Tcp(upstream) = dial(&address).await.unwrap() else { panic!("not TCP") };
+    let socket = socket2::SockRef::from(&upstream);
+    assert!(socket.keepalive().unwrap() && upstream.nodelay().unwrap());
+    assert_eq!(tcp_user_timeout(&upstream).unwrap(), 180_000);
 }

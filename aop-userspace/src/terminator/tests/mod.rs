@@ -1,5 +1,6 @@
 //! The terminator on loopback, with real TLS clients and a real upstream.
 
+mod crowds;
 mod http;
 mod lifecycle;
 mod log;

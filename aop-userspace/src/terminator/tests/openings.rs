@@ -152,13 +152,3 @@ async fn a_peer_that_leaves_is_booked_as_gone() {
     drop(stream);
     rig.booked("-", Refusal::PeerGone, 2).await;
 }
-
-#[tokio::test]
-async fn silent_peers_do_not_keep_a_good_one_waiting() {
-    let rig = Rig::with(Wish { connections: 1000, ..Wish::default() }).await;
-    let mut silent = Vec::new();
-    for _ in 0..200 {
-        silent.push(TcpStream::connect(rig.address).await.unwrap());
-    }
-    timeout(Duration::from_secs(5), rig.serve(&rig.edge(), SITE)).await.unwrap();
-}

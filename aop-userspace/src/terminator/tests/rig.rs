@@ -19,7 +19,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::{
     config::{
-        Address, ClientCa, HttpConfig, OnRefusal, ProxyProtocol, Rules, SiteConfig, Upstream,
+        Address, ClientCa, HttpConfig, Limits, OnRefusal, ProxyProtocol, Rules, SiteConfig,
+        Upstream,
     },
     edge::{Entrance, Gate, PeerBook},
     terminator::{LedgerSnapshot, Listener, Policy, RefusedCount, Service, bind, listen},
@@ -49,7 +50,7 @@ pub(super) struct Rig {
 /// What a test wants otherwise.
 pub(super) struct Wish {
     pub(super) deadline: Duration,
-    pub(super) connections: usize,
+    pub(super) limits: Limits,
     pub(super) proxy: ProxyProtocol,
     pub(super) upstream: Option<Upstream>,
     pub(super) rules: Rules,
@@ -75,7 +76,7 @@ impl Default for Wish {
     fn default() -> Self {
         Self {
             deadline: LONG,
-            connections: 100,
+            limits: Limits { connections: 100, handshakes: 100, per_peer: 100 },
             proxy: ProxyProtocol::Off,
             upstream: None,
             rules: Rules::default(),
@@ -149,8 +150,7 @@ impl Rig {
         let book = Arc::new(Book::default());
         let (built, _) = Sites::build(&sites, &Files::on_disk()).unwrap();
         let policy = Policy { sites: built, deadline: wish.deadline };
-        let service =
-            Service::start(listeners, policy, gate.clone(), book.clone(), wish.connections);
+        let service = Service::start(listeners, policy, gate.clone(), book.clone(), wish.limits);
         Self {
             server_ca,
             client_ca,
