@@ -30,6 +30,7 @@ impl Aop {
     pub(crate) fn start(world: &World, layer: Layer) -> Result<Self> {
         let mut config = Config::new(world);
         config.mode = "off";
+        config.extra = vec!["127.0.0.0/8".to_owned()];
         config.connections = 4_000;
         config.bind = vec![LISTEN.to_owned()];
         config.site().upstream = format!("{}://{UPSTREAM}", layer.name());
@@ -42,6 +43,10 @@ impl Aop {
 
     pub(crate) fn process(&self) -> Result<Process> {
         self.0.process()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.0.log()
     }
 }
 

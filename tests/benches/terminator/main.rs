@@ -22,7 +22,7 @@ mod table;
 
 use std::{fs, path::PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use aop_tests::{Upstream, World};
 use figures::Figures;
 use server::{Layer, Product, Server};
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     for _ in 0..ROUNDS {
         for column in &mut columns {
             let server = Server::start(column.product, &world, column.layer)?;
-            let round = measure::round(&world, &server)?;
+            let round = measure::round(&world, &server).with_context(|| server.log())?;
             column.figures.keep_least(round);
         }
     }

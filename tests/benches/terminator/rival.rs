@@ -86,6 +86,10 @@ impl Rival {
     pub(crate) fn process(&self) -> Process {
         Process(self.0.pid())
     }
+
+    pub(crate) fn log(&self) -> String {
+        self.0.log()
+    }
 }
 
 impl Drop for Rival {

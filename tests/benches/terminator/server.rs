@@ -108,4 +108,12 @@ impl Server {
             Self::Rival(rival) => rival.process(),
         })
     }
+
+    /// What it has complained of.
+    pub(crate) fn log(&self) -> String {
+        match self {
+            Self::Aop(aop) => aop.log(),
+            Self::Rival(rival) => rival.log(),
+        }
+    }
 }
