@@ -79,6 +79,12 @@ impl Daemon {
         Ok(())
     }
 
+    /// From now on it logs what `filter` lets through, in the syntax of `AOP_LOG`. Its being ready
+    /// must be told.
+    pub fn log_only(&mut self, filter: &str) {
+        self.wrapper = ["env".to_owned(), format!("AOP_LOG={filter}")].to_vec();
+    }
+
     /// From now on it runs from a copy of the binary, in the world's directory, where every user
     /// can reach it.
     ///

@@ -39,7 +39,10 @@ pub(crate) fn bench(name: Option<&str>) -> Result<()> {
     }
     packages::ensure()?;
     if name.is_none_or(|name| name == "firewall") {
-        packages::try_rivals();
+        packages::try_rivals(&packages::PACKET_RIVALS);
+    }
+    if name.is_none_or(|name| name == "terminator") {
+        packages::try_rivals(&packages::TLS_RIVALS);
     }
     object::refresh()?;
     let folder = build(Profile::Release, &["aop", "aop-upstream"])?;

@@ -46,6 +46,9 @@ enum Verb {
         /// And what `kernels` needs: QEMU, and the kernels themselves
         #[arg(long)]
         kernels: bool,
+        /// And what `bench` compares with, as far as it can be had
+        #[arg(long)]
+        bench: bool,
     },
     /// Build the packet program into aop-userspace/bpf/aop.o, and hold it to its budgets.
     ///
@@ -73,10 +76,11 @@ enum Verb {
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Measure the packet path, and the terminator's CPU time. Needs root.
+    /// Measure the packet path and the terminator beside what one would use instead. Needs root.
     ///
-    /// firewall compares with an empty program, xdp-filter and nftables in one run, installs them
-    /// where it can, and leaves its figures in target/bench/firewall.json.
+    /// firewall compares with an empty program, xdp-filter and nftables, terminator with nginx,
+    /// HAProxy and hitch: each in one run. Installs them where it can, and leaves the figures in
+    /// target/bench.
     Bench {
         /// firewall or terminator; both when not given
         name: Option<String>,
@@ -123,11 +127,15 @@ fn main() -> ExitCode {
 
 fn perform(verb: Verb) -> Result<()> {
     match verb {
-        Verb::Setup { kernels } => {
+        Verb::Setup { kernels, bench } => {
             toolchain::ready()?;
             packages::ensure()?;
             if kernels {
                 kernels::setup()?;
+            }
+            if bench {
+                packages::try_rivals(&packages::PACKET_RIVALS);
+                packages::try_rivals(&packages::TLS_RIVALS);
             }
             Ok(())
         }

@@ -31,10 +31,17 @@ pub(crate) const KERNELS: [Tool; 4] = [
 ];
 
 /// What `bench firewall` compares with. Each is measured where it can be had.
-const RIVALS: [Tool; 3] = [
+pub(crate) const PACKET_RIVALS: [Tool; 3] = [
     tool("nft", "nftables", "filters the same frames, to compare"),
     tool("xdp-filter", "xdp-tools", "filters the same frames, to compare"),
     tool("ethtool", "ethtool", "makes a veth take frames for nft as fast as for XDP"),
+];
+
+/// What `bench terminator` compares with. Each is measured where it can be had.
+pub(crate) const TLS_RIVALS: [Tool; 3] = [
+    tool("nginx", "libnginx-mod-stream", "ends TLS for the same upstream, to compare"),
+    tool("haproxy", "haproxy", "ends TLS for the same upstream, to compare"),
+    tool("hitch", "hitch", "ends TLS for the same upstream, to compare"),
 ];
 
 const fn tool(program: &'static str, package: &'static str, purpose: &'static str) -> Tool {
@@ -52,10 +59,10 @@ pub(crate) fn ensure_for(tools: &[Tool]) -> Result<()> {
     install_missing(tools)
 }
 
-/// Installs what the benchmarks compare with, as far as it can be had.
-pub(crate) fn try_rivals() {
-    for rival in RIVALS {
-        if let Err(error) = install_missing(&[rival]) {
+/// Installs what a benchmark compares with, as far as it can be had.
+pub(crate) fn try_rivals(rivals: &[Tool]) {
+    for rival in rivals {
+        if let Err(error) = install_missing(std::slice::from_ref(rival)) {
             eprintln!("warning: {error:#}");
         }
     }

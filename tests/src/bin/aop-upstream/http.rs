@@ -14,6 +14,8 @@ use crate::Stream;
 use crate::journal::Journal;
 
 const LONGEST_HEAD: usize = 64 * 1024;
+/// A pattern is written in blocks of this length, of whole repetitions.
+const BLOCK: usize = 251 * 1024;
 
 struct Request {
     method: String,
@@ -105,19 +107,29 @@ fn answer(stream: &mut impl Stream, request: &Request, body: &[u8]) -> Result<()
         ("POST", "/echo") => body.to_vec(),
         ("POST", "/late") => format!("{} bytes came\n", body.len()).into_bytes(),
         (_, path) => match path.strip_prefix("/bytes/") {
-            Some(count) => pattern(count.parse()?),
+            Some(count) => return pattern(stream, count.parse()?),
             None => format!("the upstream answers {path}\n").into_bytes(),
         },
     };
-    // In one packet where it fits, as most servers do.
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len());
-    let mut answer = head.into_bytes();
-    answer.extend(text);
-    Ok(stream.write_all(&answer)?)
+    begin(stream, text.len(), &text)
 }
 
-fn pattern(count: usize) -> Vec<u8> {
-    (0_u8..251).cycle().take(count).collect()
+/// The head, and the body or its beginning: in one packet where they fit, as most servers do.
+fn begin(stream: &mut impl Stream, length: usize, body: &[u8]) -> Result<()> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    Ok(stream.write_all(&[head.as_bytes(), body].concat())?)
+}
+
+fn pattern(stream: &mut impl Stream, count: usize) -> Result<()> {
+    let block: Vec<u8> = (0_u8..251).cycle().take(count.min(BLOCK)).collect();
+    begin(stream, count, &block)?;
+    let mut left = count - block.len();
+    while left > 0 {
+        let part = &block[..left.min(block.len())];
+        stream.write_all(part)?;
+        left -= part.len();
+    }
+    Ok(())
 }
 
 fn more(stream: &mut impl Read, read: &mut Vec<u8>) -> Result<usize> {

@@ -1,0 +1,95 @@
+//! What a terminator costs, aop's beside those one would use instead, in one run.
+//!
+//! Each server has the same certificates, TLS 1.3 with one cipher suite and one group, a client
+//! certificate required and verified, no resumption, no access log, two workers, and the same
+//! upstream. CPU time is of all the server's processes and holds on a busy machine better than wall
+//! time; each figure is the least of several rounds, in each of which every server is started anew.
+//! All speak over the loopback of one namespace, aop's firewall off: packets in transit cost all the
+//! same. Needs root. `AOP_BENCH_JSON` names the file for the figures.
+#![allow(missing_docs, clippy::print_stdout, reason = "a benchmark")]
+
+mod aop;
+mod client;
+mod figures;
+mod haproxy;
+mod hitch;
+mod measure;
+mod nginx;
+mod processes;
+mod rival;
+mod server;
+mod table;
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+use aop_tests::{Upstream, World};
+use figures::Figures;
+use server::{Layer, Product, Server};
+
+/// The certificates' algorithm is that of the world's PKI.
+const SETTING: &str = "TLS 1.3, AES-256-GCM, X25519, ECDSA P-256, loopback";
+const ROUNDS: u32 = 3;
+
+fn main() -> Result<()> {
+    let world = World::new()?;
+    let _upstream = Upstream::start(&world)?;
+    let mut columns = Vec::new();
+    for product in Product::ALL {
+        match product.version() {
+            Ok(version) => {
+                println!("{product}: {version}");
+                columns.extend(Column::of(product, &world)?);
+            }
+            Err(why) => println!("{product}: {why:#}: left out"),
+        }
+    }
+    for _ in 0..ROUNDS {
+        for column in &mut columns {
+            let server = Server::start(column.product, &world, column.layer)?;
+            let round = measure::round(&world, &server).with_context(|| server.log())?;
+            column.figures.keep_least(round);
+        }
+    }
+    println!("{SETTING}; the least of {ROUNDS} rounds; load {}", load()?);
+    for layer in Layer::BOTH {
+        table::print(layer, &columns);
+    }
+    let Some(path) = std::env::var_os("AOP_BENCH_JSON").map(PathBuf::from) else { return Ok(()) };
+    fs::create_dir_all(path.with_file_name(""))?;
+    fs::write(&path, format!("{:#}\n", table::json(&columns)))?;
+    println!("\nfigures: {}", path.display());
+    Ok(())
+}
+
+/// The mean number of runnable threads, over one, five and fifteen minutes.
+fn load() -> Result<String> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    Ok(text.split(' ').take(3).collect::<Vec<_>>().join(" "))
+}
+
+/// A server and what was measured of it.
+struct Column {
+    product: Product,
+    layer: Layer,
+    figures: Figures,
+}
+
+impl Column {
+    /// Those of a product. Says of a rival that does not start why it is left out.
+    fn of(product: Product, world: &World) -> Result<Vec<Self>> {
+        let mut columns = Vec::new();
+        for &layer in product.layers() {
+            match Server::start(product, world, layer) {
+                Err(why) if product != Product::Aop => {
+                    println!("{product} {}: {why:#}: left out", layer.name());
+                }
+                started => {
+                    drop(started?);
+                    columns.push(Self { product, layer, figures: Figures::default() });
+                }
+            }
+        }
+        Ok(columns)
+    }
+}

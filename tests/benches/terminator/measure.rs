@@ -1,0 +1,140 @@
+//! One round over one server: idle connections first, in memory that nothing has used before.
+
+use std::{
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, anyhow};
+use aop_tests::{Process, World};
+
+use crate::{
+    client::{Client, Kept},
+    figures::{Figures, Row},
+    processes,
+    server::Server,
+};
+
+const WARM_UP: usize = 50;
+const HELD: u32 = 1_000;
+const CONNECTIONS: u32 = 1_000;
+const REQUESTS: u32 = 10_000;
+const KB: usize = 1024;
+const PIECE_MB: u32 = 16;
+const PIECES: u32 = 16;
+const CLIENTS: u32 = 8;
+const CONNECTIONS_EACH: u32 = 250;
+const REQUESTS_EACH: u32 = 2_000;
+/// For what a server still has to do once its peer is content.
+const SETTLING: Duration = Duration::from_millis(300);
+
+pub(crate) fn round(world: &World, server: &Server) -> Result<Figures> {
+    let client = Client::new(&world.pki, server.address())?;
+    let processes = server.processes()?;
+    world.origin().inside(|| {
+        let mut figures = Figures::default();
+        for _ in 0..WARM_UP {
+            whole(&client)?;
+        }
+        thread::sleep(SETTLING);
+        figures.set(Row::IdleMemory, idle(&client, &processes)?);
+
+        let connection = cost(&processes, CONNECTIONS, || whole(&client))?;
+        figures.set(Row::ConnectionCpu, micros(connection.cpu));
+        figures.set(Row::ConnectionWall, micros(connection.wall));
+
+        let mut kept = opened(&client)?;
+        let request = cost(&processes, REQUESTS, || kept.get(KB))?;
+        figures.set(Row::RequestCpu, micros(request.cpu));
+        figures.set(Row::RequestWall, micros(request.wall));
+
+        let length = PIECE_MB as usize * KB * KB;
+        let bulk = cost(&processes, PIECES, || kept.get(length))?;
+        figures.set(Row::BulkCpu, micros(bulk.cpu) / f64::from(PIECE_MB));
+        figures.set(Row::BulkWall, micros(bulk.wall) / f64::from(PIECE_MB));
+        drop(kept);
+
+        figures.set(
+            Row::ConnectionsAtOnce,
+            at_once(CONNECTIONS_EACH, || Ok(()), |()| whole(&client))?,
+        );
+        figures.set(
+            Row::RequestsAtOnce,
+            at_once(REQUESTS_EACH, || opened(&client), |kept| kept.get(KB))?,
+        );
+        Ok(figures)
+    })?
+}
+
+/// A connection over which one byte came, closed.
+fn whole(client: &Client) -> Result<()> {
+    client.connect()?.get(1)
+}
+
+fn opened(client: &Client) -> Result<Kept> {
+    let mut kept = client.connect()?;
+    kept.get(1)?;
+    Ok(kept)
+}
+
+/// KiB that each of many idle connections adds.
+fn idle(client: &Client, processes: &[Process]) -> Result<f64> {
+    let before = processes::memory(processes)?;
+    let held = (0..HELD).map(|_| Ok(opened(client)?.hold())).collect::<Result<Vec<_>>>()?;
+    thread::sleep(SETTLING);
+    let after = processes::memory(processes)?;
+    drop(held);
+    thread::sleep(SETTLING);
+    Ok((after as f64 - before as f64) / f64::from(HELD))
+}
+
+/// Mean cost of one of many, one after the other.
+struct Cost {
+    cpu: Duration,
+    wall: Duration,
+}
+
+fn cost(processes: &[Process], times: u32, mut act: impl FnMut() -> Result<()>) -> Result<Cost> {
+    let (cpu, start) = (processes::cpu_time(processes)?, Instant::now());
+    for _ in 0..times {
+        act()?;
+    }
+    let wall = start.elapsed() / times;
+    thread::sleep(SETTLING);
+    Ok(Cost { cpu: (processes::cpu_time(processes)? - cpu) / times, wall })
+}
+
+/// µs within which 99 of 100 acts were done, with several clients acting at once.
+fn at_once<S>(
+    times: u32,
+    prepare: impl Fn() -> Result<S> + Sync,
+    act: impl Fn(&mut S) -> Result<()> + Sync,
+) -> Result<f64> {
+    let prepared = Barrier::new(CLIENTS as usize);
+    let run = || {
+        let state = prepare();
+        prepared.wait();
+        let mut state = state?;
+        (0..times)
+            .map(|_| {
+                let start = Instant::now();
+                act(&mut state).map(|()| start.elapsed())
+            })
+            .collect::<Result<Vec<_>>>()
+    };
+    let mut all = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(run)).collect();
+        let mut all = Vec::new();
+        for client in clients {
+            all.extend(client.join().map_err(|_| anyhow!("a client panicked"))??);
+        }
+        anyhow::Ok(all)
+    })?;
+    all.sort_unstable();
+    Ok(micros(all[all.len() * 99 / 100]))
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}

@@ -1,0 +1,94 @@
+//! nginx, with `stream` for bytes and `http` for requests.
+
+use std::{fs, path::Path};
+
+use anyhow::Result;
+use aop_tests::World;
+
+use crate::{
+    rival::{self, Rival},
+    server::{LISTEN, Layer, UPSTREAM},
+};
+
+/// Where Debian has the module that is not part of the program.
+const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+pub(crate) fn start(world: &World, layer: Layer) -> Result<Rival> {
+    let dir = rival::directory(world, "nginx")?;
+    let file = dir.join("nginx.conf");
+    fs::write(&file, config(world, layer, &dir))?;
+    let (prefix, file) = (dir.display().to_string(), file.display().to_string());
+    Rival::start(world, "nginx", &["-p", &prefix, "-c", &file, "-e", "stderr"], &dir)
+}
+
+fn config(world: &World, layer: Layer, dir: &Path) -> String {
+    let module = match layer {
+        Layer::Tcp if Path::new(STREAM).exists() => format!("load_module {STREAM};\n"),
+        Layer::Tcp | Layer::Http => String::new(),
+    };
+    let pki = &world.pki;
+    let tls = format!(
+        "ssl_certificate {};
+    ssl_certificate_key {};
+    ssl_client_certificate {};
+    ssl_verify_client on;
+    ssl_protocols TLSv1.3;
+    ssl_session_cache off;
+    ssl_session_tickets off;",
+        pki.server.certificate.display(),
+        pki.server.key.display(),
+        pki.client_ca.display()
+    );
+    let body = match layer {
+        Layer::Tcp => format!(
+            "stream {{
+  server {{
+    listen {LISTEN} ssl;
+    {tls}
+    proxy_pass {UPSTREAM};
+  }}
+}}"
+        ),
+        // Connections of both sides are kept for as many requests as come, and nothing goes
+        // through files.
+        Layer::Http => format!(
+            "http {{
+  access_log off;
+  client_body_temp_path {dir}/body;
+  proxy_temp_path {dir}/proxy;
+  fastcgi_temp_path {dir}/fastcgi;
+  uwsgi_temp_path {dir}/uwsgi;
+  scgi_temp_path {dir}/scgi;
+  upstream application {{
+    server {UPSTREAM};
+    keepalive 64;
+    keepalive_requests 1000000000;
+  }}
+  server {{
+    listen {LISTEN} ssl;
+    server_name example.com;
+    keepalive_requests 1000000000;
+    {tls}
+    location / {{
+      proxy_pass http://application;
+      proxy_http_version 1.1;
+      proxy_set_header Connection \"\";
+      proxy_set_header Host $host;
+      proxy_max_temp_file_size 0;
+    }}
+  }}
+}}",
+            dir = dir.display()
+        ),
+    };
+    format!(
+        "{module}daemon off;
+worker_processes 2;
+pid {}/pid;
+error_log stderr error;
+events {{ worker_connections 8192; }}
+{body}
+",
+        dir.display()
+    )
+}

@@ -1,0 +1,56 @@
+//! The figures as tables for the eye and as a document.
+
+use serde_json::{Value, json};
+
+use crate::{
+    Column, SETTING,
+    figures::{Row, Target},
+    server::{Layer, Product},
+};
+
+const NAME: usize = 34;
+const CELL: usize = 10;
+
+/// The servers of one layer side by side, with aop's part of the best rival's figure.
+pub(crate) fn print(layer: Layer, columns: &[Column]) {
+    let columns: Vec<_> = columns.iter().filter(|column| column.layer == layer).collect();
+    print!("\n{:<NAME$}", layer.name());
+    for column in &columns {
+        print!(" {:>CELL$}", column.product.name());
+    }
+    println!(" {:>CELL$} {:>CELL$}", "aop/best", "target");
+    for row in Row::ALL {
+        print!("{:<NAME$}", row.name());
+        for column in &columns {
+            print!(" {:>CELL$.1}", column.figures.get(row));
+        }
+        let ratio = ratio(row, layer, &columns).map(|ratio| format!("{ratio:.2}"));
+        let target = match row.target(layer) {
+            Some(Target::Ratio(most)) => format!("≤ {most:.2}"),
+            Some(Target::Value(most)) => format!("≤ {most} KiB"),
+            None => String::new(),
+        };
+        println!(" {:>CELL$} {target:>CELL$}", ratio.unwrap_or_default());
+    }
+}
+
+/// aop's figure by the least of its rivals', where there is one.
+fn ratio(row: Row, layer: Layer, columns: &[&Column]) -> Option<f64> {
+    let of = |aop: bool| {
+        let columns = columns.iter().filter(move |column| column.layer == layer);
+        let columns = columns.filter(move |column| (column.product == Product::Aop) == aop);
+        columns.map(|column| column.figures.get(row)).reduce(f64::min)
+    };
+    Some(of(true)? / of(false)?)
+}
+
+/// The same for programs: `{layer: {figures: {product: {row: figure}}, …}}`.
+pub(crate) fn json(columns: &[Column]) -> Value {
+    let layers = Layer::BOTH.map(|layer| {
+        let columns = columns.iter().filter(|column| column.layer == layer);
+        let products =
+            columns.map(|column| (column.product.name().to_owned(), column.figures.json()));
+        (layer.name().to_owned(), Value::Object(products.collect()))
+    });
+    json!({ "setting": SETTING, "servers": serde_json::Map::from_iter(layers) })
+}
