@@ -103,7 +103,8 @@ async fn a_flood_of_refusals_is_told_in_few_lines_and_counted_in_full() {
     rig.serve(&rig.edge(), SITE).await;
     rig.ledger_when(|ledger| ledger.open == 0).await;
     // The rest comes within the next second, or with the end.
-    let _ = rig.service.drain(std::time::Duration::ZERO).await;
+    let drained = rig.service.drain(std::time::Duration::from_secs(10)).await;
+    assert_eq!(drained, crate::terminator::Drained::Complete);
     let told = lines.closing().iter().filter(|line| line.contains("peer_gone")).count();
     let more = lines.with(" more refused for peer_gone");
     let left_out: usize = more
