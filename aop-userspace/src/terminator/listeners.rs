@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::net::sockopt::set_tcp_user_timeout;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
@@ -115,20 +114,16 @@ impl Listener {
     }
 }
 
-/// A far end that answers nothing for so long is dead.
-const DEAD: Duration = Duration::from_secs(180);
-
-/// No waiting for more to send, and a dead far end is noticed in [`DEAD`], idle or with bytes on the
-/// way; so is one that lives and takes no byte for so long. There is no idle timeout beside this: the
-/// edge keeps idle connections for a quarter of an hour.
+/// No waiting for more to send, and a far end that dies while idle is noticed in three minutes; with
+/// bytes on the way the kernel gives up after a quarter of an hour. There is no idle timeout beside
+/// this, since the edge keeps idle connections for as long, and no TCP_USER_TIMEOUT: that would cut far
+/// ends that live and pause.
 pub(super) fn tune(socket: SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(20))
         .with_retries(6);
     socket.set_tcp_keepalive(&keepalive)?;
-    // Without it bytes on the way would be repeated for a quarter of an hour, without any probe.
-    set_tcp_user_timeout(&*socket, DEAD.as_millis().try_into().unwrap_or(u32::MAX))?;
     socket.set_tcp_nodelay(true)
 }
 
