@@ -1,6 +1,6 @@
 //! HTTP: from a permitted connection to requests that reach the upstream, each judged by itself.
 //!
-//! [`serve`] takes a [`Permit`](crate::tls::Permit) and no less. The way of a request: its bytes are
+//! [`serve()`] takes a [`Permit`](crate::tls::Permit) and no less. The way of a request: its bytes are
 //! read in one way or refused (`strict`), its host belongs to the connection's site (`host`), its
 //! headers are made ours (`headers`), a connection to the upstream takes it (`pool`), and what comes
 //! back is passed on as it comes (`answer`). hyper parses and writes; nothing here buffers a body.
