@@ -30,7 +30,8 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
 /// The benchmarks, by the names of their targets.
 const BENCHES: [&str; 2] = ["firewall", "terminator"];
 
-pub(crate) fn bench(name: Option<&str>) -> Result<()> {
+/// Runs the benchmark of that name, or both, with `arguments`.
+pub(crate) fn bench(name: Option<&str>, arguments: &[String]) -> Result<()> {
     if let Some(unknown) = name.filter(|name| !BENCHES.contains(name)) {
         bail!("there is no benchmark {unknown:?}; there are {}", BENCHES.join(" and "));
     }
@@ -49,7 +50,8 @@ pub(crate) fn bench(name: Option<&str>) -> Result<()> {
     let figures = workspace::target().join("bench");
     for bench in BENCHES.iter().filter(|bench| name.is_none_or(|name| name == **bench)) {
         let mut cargo = command::cargo("bench");
-        cargo.args(["--quiet", "--bench", bench]).env(AOP_BIN, folder.join("aop"));
+        cargo.args(["--quiet", "--bench", bench, "--"]).args(arguments);
+        cargo.env(AOP_BIN, folder.join("aop"));
         cargo.env("AOP_BENCH_JSON", figures.join(bench).with_extension("json"));
         command::run(&mut cargo)?;
     }

@@ -84,6 +84,9 @@ enum Verb {
     Bench {
         /// firewall or terminator; both when not given
         name: Option<String>,
+        /// For terminator: the products that take part, and the number of rounds
+        #[arg(last = true)]
+        arguments: Vec<String>,
     },
     /// Boot other kernels under QEMU and run the kernel tests there. Needs no privilege but apt's.
     ///
@@ -143,7 +146,7 @@ fn perform(verb: Verb) -> Result<()> {
         Verb::Run { arguments } => launch::run(&arguments),
         Verb::Demo { arguments } => launch::demo(&arguments),
         Verb::Test { part, filter } => test::run(part, &filter),
-        Verb::Bench { name } => launch::bench(name.as_deref()),
+        Verb::Bench { name, arguments } => launch::bench(name.as_deref(), &arguments),
         Verb::Kernels { series } => kernels::run(series.as_deref()),
         Verb::Fuzz { target, seconds, frames, seed } => {
             fuzz::run(target.as_deref(), seconds, fuzz::Frames { count: frames, seed })

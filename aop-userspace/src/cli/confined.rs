@@ -45,7 +45,7 @@ impl Terminate {
         confined::ignore_signals().context(WHO)?;
         let channel = confined::descend(Verb::Terminate, self.ids.ids).context(WHO)?;
         self.log.start(&[])?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the runtime")?;

@@ -91,7 +91,8 @@ impl State {
             gate.clone() as Arc<dyn Gate>,
             gate.clone() as Arc<dyn PeerBook>,
             capacity::affordable(config.fixed.limits),
-        );
+        )
+        .map_err(|error| format!("no thread to serve with: {error}"))?;
         service.ledger().recall(identities::recalled(known, &config.live.site_names()));
         self.serving = Some(Serving { live: config.live, gate, service: Arc::new(service) });
         Ok(())

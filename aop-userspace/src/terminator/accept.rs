@@ -1,4 +1,4 @@
-//! Accepting while there are slots.
+//! Accepting while there are slots, and dealing what is accepted to the workers.
 //!
 //! A slot is taken once a peer has authenticated; until then its connection is in the [`Crowd`].
 //! Without a free slot, or without file descriptors, accepting pauses: connections wait in the
@@ -16,9 +16,13 @@ use std::{
 };
 
 use tokio::{net::TcpStream, time::sleep};
-use tokio_util::task::TaskTracker;
 
-use super::{connection::attend, listeners::Listener, service::Shared};
+use super::{
+    connection::attend,
+    listeners::{Listener, Listening},
+    service::Shared,
+    workers::Worker,
+};
 
 /// How long accepting rests when the machine is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,29 +30,55 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The task that accepts.
 pub(super) struct Accept {
     listeners: Vec<Listener>,
-    turn: usize,
     shared: Arc<Shared>,
-    tasks: TaskTracker,
+    workers: Vec<Worker>,
+}
+
+/// The listeners, each of which has its turn, so that a busy one does not keep the others waiting.
+struct Turns {
+    listeners: Vec<Listening>,
+    turn: usize,
 }
 
 impl Accept {
-    pub(super) fn new(listeners: Vec<Listener>, shared: Arc<Shared>, tasks: TaskTracker) -> Self {
-        Self { listeners, turn: 0, shared, tasks }
+    pub(super) fn new(
+        listeners: Vec<Listener>,
+        shared: Arc<Shared>,
+        workers: Vec<Worker>,
+    ) -> Self {
+        Self { listeners, shared, workers }
     }
 
     /// Accepts for ever. Dropping it closes the listeners.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
+        let Self { listeners, shared, workers } = self;
+        let listeners = listeners.into_iter().map(Listener::attend).collect();
+        let mut turns = match listeners {
+            Ok(listeners) => Turns { listeners, turn: 0 },
+            Err(error) => {
+                tracing::error!(%error, "nothing is accepted: the listeners cannot be waited for");
+                return;
+            }
+        };
+        let mut next = 0;
         let mut short = Shortage::None;
         loop {
-            match poll_fn(|context| self.poll_accept(context)).await {
-                Ok(None) => match self.shared.slots.acquire().await {
-                    // There is one; who authenticates first takes it.
+            if shared.slots.available_permits() == 0 {
+                // Who authenticates first takes the one that comes free.
+                match shared.slots.acquire().await {
                     Ok(slot) => drop(slot),
                     Err(_) => return,
-                },
-                Ok(Some((stream, peer))) => {
+                }
+            }
+            let accepted = poll_fn(|context| turns.poll_accept(context)).await;
+            // The runtime of its worker will wait for it.
+            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+                Ok((stream, peer)) => {
                     short = Shortage::None;
-                    self.tasks.spawn(attend(self.shared.clone(), stream, peer));
+                    next = least(&workers, next);
+                    let worker = &workers[next];
+                    let pools = worker.pools().clone();
+                    worker.spawn(attend(shared.clone(), pools, stream, peer));
                 }
                 // That connection is gone already; the next may not be.
                 Err(error) if is_the_peers(&error) => {}
@@ -62,27 +92,29 @@ impl Accept {
             }
         }
     }
+}
 
-    /// Each listener has its turn, so that a busy one does not keep the others waiting. `None`
-    /// where there is no free slot.
+/// The worker with the fewest connections; of several the first one after `last`.
+fn least(workers: &[Worker], last: usize) -> usize {
+    let order = (1..=workers.len()).map(|step| (last + step) % workers.len());
+    order.min_by_key(|&number| workers[number].load()).unwrap_or(0)
+}
+
+impl Turns {
     fn poll_accept(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<(TcpStream, SocketAddr)>>> {
-        if self.shared.slots.available_permits() == 0 {
-            return Poll::Ready(Ok(None));
-        }
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let count = self.listeners.len();
         for _ in 0..count {
             self.turn = (self.turn + 1) % count;
             if let Poll::Ready(accepted) = self.listeners[self.turn].poll_accept(context) {
-                return Poll::Ready(accepted.map(Some));
+                return Poll::Ready(accepted);
             }
         }
         Poll::Pending
     }
 }
-
 #[derive(PartialEq, Eq)]
 enum Shortage {
     None,

@@ -3,7 +3,12 @@
 //! Address, certificate, slot, upstream, in this order, all before one deadline; then the relay.
 //! Whatever happens ends in one counter of the ledger and in one line of the log.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{self, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{
@@ -16,7 +21,7 @@ use tokio::{
 use super::{
     closing::Closing,
     crowd::Place,
-    http,
+    http::{self, Pools},
     ledger::Opened,
     relay::relay,
     service::{InForce, Shared},
@@ -41,22 +46,30 @@ enum Admitted {
 /// An accepted connection.
 pub(super) struct Connection {
     shared: Arc<Shared>,
+    pools: Arc<Pools>,
     peer: SocketAddr,
     closing: Closing,
     _open: Opened,
 }
 
-/// Sees to a connection from `peer`. It has its place in the crowd before this is polled.
+/// Sees to a connection from `peer`, with `pools` for its requests. It has its place in the crowd
+/// before this is polled.
 pub(super) fn attend(
     shared: Arc<Shared>,
-    stream: TcpStream,
+    pools: Arc<Pools>,
+    stream: net::TcpStream,
     peer: SocketAddr,
 ) -> impl Future<Output = ()> {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let place = shared.crowd.enter(peer.ip());
     let connection =
-        Connection { peer, closing: Closing::new(peer), _open: shared.ledger.open(), shared };
-    connection.run(stream, place)
+        Connection { peer, closing: Closing::new(peer), _open: shared.ledger.open(), shared, pools };
+    async {
+        match TcpStream::from_std(stream) {
+            Ok(stream) => connection.run(stream, place).await,
+            Err(error) => tracing::error!(%error, "a connection is dropped"),
+        }
+    }
 }
 
 impl Connection {
@@ -94,7 +107,7 @@ impl Connection {
             }
             Some(Ok((_slot, Admitted::Requests(permit)))) => {
                 self.shared.ledger.accepted();
-                let served = Box::pin(http::serve(permit, self.shared.clone(), in_force)).await;
+                let served = Box::pin(http::serve(permit, self.shared.clone(), self.pools, in_force)).await;
                 self.closing.answered(&served);
             }
             Some(Err(refused)) => Box::pin(self.refuse(refused)).await,

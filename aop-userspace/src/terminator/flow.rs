@@ -12,8 +12,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most plaintext that one TLS record carries.
-const BUFFER: usize = 16 * 1024;
+/// Four records' plaintext at most: as much as rustls encrypts for one write.
+const BUFFER: usize = 64 * 1024;
 
 thread_local! {
     /// Taken for a read and the write after it, and put back.

@@ -25,9 +25,12 @@ pub struct Bound {
 /// A socket that listens, ready to accept.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: StdListener,
     address: SocketAddr,
 }
+
+/// The same, waited for by a runtime.
+pub(super) struct Listening(TcpListener);
 
 /// An address that cannot be listened on, and what to do.
 #[derive(Debug, Error)]
@@ -90,12 +93,8 @@ impl Listener {
     ///
     /// # Errors
     /// It is no listening socket.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
     pub fn adopt(socket: StdListener) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let socket = TcpListener::from_std(socket)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
@@ -106,11 +105,18 @@ impl Listener {
         self.address
     }
 
+    /// To be called in the runtime that waits.
+    pub(super) fn attend(self) -> io::Result<Listening> {
+        TcpListener::from_std(self.socket).map(Listening)
+    }
+}
+
+impl Listening {
     pub(super) fn poll_accept(
         &self,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        self.socket.poll_accept(context)
+        self.0.poll_accept(context)
     }
 }
 

@@ -24,6 +24,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod workers;
 
 pub use http::Denial;
 pub use ledger::{DeniedCount, Ledger, LedgerSnapshot, RefusedCount, Sighting};

@@ -6,12 +6,11 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use tokio::{net::TcpStream, time::sleep};
-use tokio_rustls::server::TlsStream;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{course::Course, upstream::Connected};
-use crate::tls::{Permit, Warrant, farewell};
+use crate::tls::{Permit, Session, Warrant, farewell};
 
 /// How long one direction may stand still after the other has ended. A connection with both
 /// directions open may be idle for as long as the far ends live.
@@ -66,7 +65,7 @@ pub(super) async fn relay(permit: Permit, upstream: Connected, cut: &Cancellatio
 /// The same for a peer whose connection was something else before.
 pub(super) async fn carry(
     _: &Warrant,
-    mut peer: TlsStream<TcpStream>,
+    mut peer: Session,
     mut upstream: Connected,
     cut: &CancellationToken,
 ) -> Relayed {

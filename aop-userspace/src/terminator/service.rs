@@ -3,17 +3,18 @@
 //! Every task is its own, and ends with it. Each connection keeps the policy that stood when it was
 //! accepted; a reload exchanges it for those that follow.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    accept::Accept, crowd::Crowd, http::Pools, ledger::Ledger, listeners::Listener, quiet::Quiet,
+    accept::Accept, crowd::Crowd, ledger::Ledger, listeners::Listener, quiet::Quiet,
+    workers::Workers,
 };
 use crate::{
     config::Limits,
@@ -42,7 +43,7 @@ pub enum Drained {
 /// A running terminator.
 pub struct Service {
     shared: Arc<Shared>,
-    tasks: TaskTracker,
+    workers: Workers,
     accepting: CancellationToken,
 }
 
@@ -60,7 +61,6 @@ pub(super) struct Shared {
     pub(super) gate: Arc<dyn Gate>,
     pub(super) book: Arc<dyn PeerBook>,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) pools: Arc<Pools>,
     pub(super) crowd: Arc<Crowd>,
     /// One for each connection that has authenticated.
     pub(super) slots: Arc<Semaphore>,
@@ -72,16 +72,16 @@ pub(super) struct Shared {
 impl Service {
     /// Serves on `listeners`, no more at a time than `limits` say.
     ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    #[must_use]
+    /// # Errors
+    /// The system refuses threads.
     pub fn start(
         listeners: Vec<Listener>,
         policy: Policy,
         gate: Arc<dyn Gate>,
         book: Arc<dyn PeerBook>,
         limits: Limits,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let workers = Workers::start()?;
         let cut = CancellationToken::new();
         let accepting = CancellationToken::new();
         let in_force = InForce { policy, cut: cut.child_token(), leave: accepting.child_token() };
@@ -90,18 +90,20 @@ impl Service {
             gate,
             book,
             ledger: Arc::default(),
-            pools: Arc::default(),
             crowd: Arc::new(Crowd::new(limits.handshakes, limits.per_peer)),
             slots: Arc::new(Semaphore::new(limits.connections)),
             quiet: Arc::default(),
             cut,
         });
-        let tasks = TaskTracker::new();
-        let accept = Accept::new(listeners, shared.clone(), tasks.clone());
-        tasks.spawn(accepting.clone().run_until_cancelled_owned(accept.run()));
-        tasks.spawn(accepting.clone().run_until_cancelled_owned(shared.pools.clone().tend()));
-        tasks.spawn(accepting.clone().run_until_cancelled_owned(shared.quiet.clone().tend()));
-        Self { shared, tasks, accepting }
+        let accept = Accept::new(listeners, shared.clone(), workers.each().cloned().collect());
+        let first = workers.first();
+        first.spawn(accepting.clone().run_until_cancelled_owned(accept.run()));
+        first.spawn(accepting.clone().run_until_cancelled_owned(shared.quiet.clone().tend()));
+        for worker in workers.each() {
+            let tending = worker.pools().clone().tend();
+            worker.spawn(accepting.clone().run_until_cancelled_owned(tending));
+        }
+        Ok(Self { shared, workers, accepting })
     }
 
     /// From now on, accepted connections follow `policy`. Where it believes fewer than the one
@@ -119,7 +121,7 @@ impl Service {
         before.leave.cancel();
         tracing::warn!(?patience, "trust was taken away: connections from before end by then");
         let accepting = self.accepting.clone();
-        self.tasks.spawn(async move {
+        self.workers.first().spawn(async move {
             // A drain has a deadline of its own.
             if accepting.run_until_cancelled(sleep(patience)).await.is_some() {
                 before.cut.cancel();
@@ -137,14 +139,15 @@ impl Service {
     /// after `patience`.
     pub async fn drain(&self, patience: Duration) -> Drained {
         self.accepting.cancel();
-        self.tasks.close();
-        let drained = timeout(patience, self.tasks.wait()).await;
-        let open = self.tasks.len();
+        let drained = timeout(patience, self.workers.wait()).await;
+        let open = self.workers.busy();
         if drained.is_err() {
             self.shared.cut.cancel();
-            self.tasks.wait().await;
+            self.workers.wait().await;
         }
-        self.shared.pools.close().await;
+        for worker in self.workers.each() {
+            worker.pools().close().await;
+        }
         self.shared.quiet.finish();
         match open {
             0 => Drained::Complete,

@@ -115,6 +115,7 @@ async fn finish(
     let (config, desk) = site.tls();
     let handshake = start.into_stream(config).into_fallible();
     let stream = handshake.await.map_err(|(error, stream)| judge(&error).on(stream))?;
+    let stream = Box::new(stream);
     if site.explains() {
         let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
         if let Err(error) = site.judge(presented) {

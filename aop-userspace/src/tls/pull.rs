@@ -12,10 +12,13 @@ use super::{
 };
 use crate::config::Host;
 
+/// A peer's bytes, in clear. On the heap, so that whatever passes it on does not grow by its size.
+pub type Session = Box<TlsStream<TcpStream>>;
+
 /// A finished handshake in which the peer's certificate was verified for a site. Made by
 /// [`accept`](super::accept) alone; it does not give its stream away.
 pub struct OriginPull {
-    pub(super) stream: TlsStream<TcpStream>,
+    pub(super) stream: Session,
     pub(super) site: Arc<Site>,
     pub(super) host: Host,
     pub(super) peer: SocketAddr,
@@ -160,7 +163,7 @@ impl Permit {
 
     /// The peer's bytes, in clear, and the leave to relay them.
     #[must_use]
-    pub fn into_parts(self) -> (TlsStream<TcpStream>, Warrant) {
+    pub fn into_parts(self) -> (Session, Warrant) {
         let OriginPull { stream, site, host, peer, identity: _, voucher: _, desk: _ } = self.0;
         let protocol = Protocol::of(&stream);
         (stream, Warrant { site, host, peer, protocol })

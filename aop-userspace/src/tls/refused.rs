@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
-use super::{farewell, pull::Protocol, refusal::Refusal, sites::Site};
+use super::{farewell, pull::{Protocol, Session}, refusal::Refusal, sites::Site};
 
 /// A connection that was refused.
 pub struct Refused {
@@ -16,7 +15,7 @@ pub struct Refused {
     /// The particulars, fit for a log.
     pub detail: String,
     stream: Option<TcpStream>,
-    session: Option<Box<TlsStream<TcpStream>>>,
+    session: Option<Session>,
 }
 
 impl Refused {
@@ -46,13 +45,13 @@ impl Refused {
 
     /// The same, with a session over which the peer can be told why. It was finished without
     /// authenticating anybody: no permit comes of it.
-    pub(super) fn over(self, session: TlsStream<TcpStream>) -> Self {
-        Self { session: Some(Box::new(session)), ..self }
+    pub(super) fn over(self, session: Session) -> Self {
+        Self { session: Some(session), ..self }
     }
 
     /// The session over which the peer can be told why, and what it speaks.
-    pub(crate) fn take_session(&mut self) -> Option<(TlsStream<TcpStream>, Protocol)> {
-        let session = *self.session.take()?;
+    pub(crate) fn take_session(&mut self) -> Option<(Session, Protocol)> {
+        let session = self.session.take()?;
         let protocol = Protocol::of(&session);
         Some((session, protocol))
     }

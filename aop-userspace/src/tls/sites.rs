@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use rustls::{
     ServerConfig,
-    crypto::aws_lc_rs,
     pki_types::{CertificateDer, UnixTime},
     server::danger::ClientCertVerifier,
 };
@@ -13,6 +12,7 @@ use super::{
     anchors::Anchor,
     error::SitesError,
     files::Files,
+    memo,
     resumption::{Desk, Sessions},
     server::{self, Equipment, Notes},
     trust::Trust,
@@ -54,7 +54,7 @@ impl Sites {
     /// A file is missing, unreadable, empty, malformed or of the wrong kind, or a key does not
     /// belong to its certificate. No site is built then.
     pub fn build(configs: &[SiteConfig], files: &Files) -> Result<(Self, Notes), SitesError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(memo::provider());
         let mut sites = Self::default();
         let mut notes = Notes::default();
         for site in configs {

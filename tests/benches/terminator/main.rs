@@ -6,6 +6,9 @@
 //! time; each figure is the least of several rounds, in each of which every server is started anew.
 //! All speak over the loopback of one namespace, aop's firewall off: packets in transit cost all the
 //! same. Needs root. `AOP_BENCH_JSON` names the file for the figures.
+//!
+//! Arguments: the names of the products that take part, all when none is given, and a number: the
+//! rounds.
 #![allow(missing_docs, clippy::print_stdout, reason = "a benchmark")]
 
 mod aop;
@@ -31,11 +34,18 @@ use server::{Layer, Product, Server};
 const SETTING: &str = "TLS 1.3, AES-256-GCM, X25519, ECDSA P-256, loopback";
 const ROUNDS: u32 = 3;
 
+/// What the arguments choose.
+struct Choice {
+    products: Vec<Product>,
+    rounds: u32,
+}
+
 fn main() -> Result<()> {
+    let Choice { products, rounds } = Choice::of(std::env::args().skip(1))?;
     let world = World::new()?;
     let _upstream = Upstream::start(&world)?;
     let mut columns = Vec::new();
-    for product in Product::ALL {
+    for product in products {
         match product.version() {
             Ok(version) => {
                 println!("{product}: {version}");
@@ -44,14 +54,14 @@ fn main() -> Result<()> {
             Err(why) => println!("{product}: {why:#}: left out"),
         }
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for column in &mut columns {
             let server = Server::start(column.product, &world, column.layer)?;
             let round = measure::round(&world, &server).with_context(|| server.log())?;
             column.figures.keep_least(round);
         }
     }
-    println!("{SETTING}; the least of {ROUNDS} rounds; load {}", load()?);
+    println!("{SETTING}; the least of {rounds} rounds; load {}", load()?);
     for layer in Layer::BOTH {
         table::print(layer, &columns);
     }
@@ -60,6 +70,28 @@ fn main() -> Result<()> {
     fs::write(&path, format!("{:#}\n", table::json(&columns)))?;
     println!("\nfigures: {}", path.display());
     Ok(())
+}
+
+impl Choice {
+    fn of(arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut chosen = Self { products: Vec::new(), rounds: ROUNDS };
+        // cargo gives options of its own.
+        for argument in arguments.filter(|argument| !argument.starts_with('-')) {
+            let named = Product::ALL.into_iter().find(|product| product.name() == argument);
+            match named {
+                Some(product) => chosen.products.push(product),
+                None => {
+                    chosen.rounds = argument.parse().with_context(|| {
+                        format!("{argument}: neither a product nor a number of rounds")
+                    })?;
+                }
+            }
+        }
+        if chosen.products.is_empty() {
+            chosen.products.extend(Product::ALL);
+        }
+        Ok(chosen)
+    }
 }
 
 /// The mean number of runnable threads, over one, five and fifteen minutes.

@@ -23,7 +23,7 @@ use super::{
     headers::{self, CF_RAY, Peer, Wants},
     host::Named,
     inbound::Inbound,
-    pool::{Patience, Pool, Relayed, Said, held},
+    pool::{Patience, Pool, Pools, Relayed, Said, held},
     upgrade::Tunnel,
     wire::Gauge,
 };
@@ -36,6 +36,7 @@ use crate::{
 /// The desk of one connection.
 pub(super) struct Desk {
     shared: Arc<Shared>,
+    pools: Arc<Pools>,
     /// The policy under which the peer was authorized.
     accepted: Arc<InForce>,
     warrant: Warrant,
@@ -83,6 +84,7 @@ enum Progress {
 impl Desk {
     pub(super) fn new(
         shared: Arc<Shared>,
+        pools: Arc<Pools>,
         accepted: Arc<InForce>,
         warrant: Warrant,
         certificate: Option<HeaderValue>,
@@ -90,6 +92,7 @@ impl Desk {
     ) -> Self {
         Self {
             shared,
+            pools,
             accepted,
             warrant,
             certificate,
@@ -160,7 +163,7 @@ impl Desk {
         let pool = match &memory.pool {
             Some((of, pool)) if Arc::ptr_eq(of, site) => pool.clone(),
             Some(_) | None => {
-                let pool = self.shared.pools.of(http);
+                let pool = self.pools.of(http);
                 memory.pool = Some((site.clone(), pool.clone()));
                 pool
             }

@@ -12,18 +12,17 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::server::TlsStream;
+use tokio::time::timeout;
 
 use super::streams::Streams;
-use crate::tls::{Protocol, Refusal};
+use crate::tls::{Protocol, Refusal, Session};
 
 /// How long a refused peer is listened to.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers the requests of a refused peer, for a moment, with the reason.
 pub(in crate::terminator) async fn explain(
-    stream: TlsStream<TcpStream>,
+    stream: Session,
     protocol: Protocol,
     site: &str,
     refusal: Refusal,

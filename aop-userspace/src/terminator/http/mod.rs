@@ -25,5 +25,5 @@ mod wire;
 
 pub use denial::Denial;
 pub(super) use explain::explain;
-pub(super) use pool::Pools;
+pub(super) use pool::{Pools, Slots};
 pub(super) use serve::{Served, serve};

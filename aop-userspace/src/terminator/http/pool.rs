@@ -40,13 +40,17 @@ const ROUND: Duration = Duration::from_secs(5);
 /// that is lost so is sent again.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The pools of all upstreams.
-#[derive(Default)]
+/// The pools of all upstreams, for the connections of one thread.
 pub(in crate::terminator) struct Pools {
     pools: Mutex<HashMap<(HttpUpstream, usize), Arc<Pool>>>,
+    slots: Arc<Slots>,
     /// What drives shared connections.
     tasks: TaskTracker,
 }
+
+/// How many requests may be with an upstream at once, by all threads together.
+#[derive(Default)]
+pub(in crate::terminator) struct Slots(Mutex<HashMap<(HttpUpstream, usize), Arc<Semaphore>>>);
 
 /// The connections to one upstream.
 pub(super) struct Pool {
@@ -79,16 +83,32 @@ pub(super) enum Said {
     Tunnel(Response<()>, Tunnel),
 }
 
+impl Slots {
+    fn of(&self, key: &(HttpUpstream, usize)) -> Arc<Semaphore> {
+        let mut slots = held(&self.0);
+        // Those of upstreams that nobody uses any more go when a new one comes.
+        if !slots.contains_key(key) {
+            slots.retain(|_, slots| Arc::strong_count(slots) > 1);
+        }
+        slots.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(key.1))).clone()
+    }
+}
+
 impl Pools {
+    /// None yet; what is in use counts against `slots`.
+    pub(in crate::terminator) fn new(slots: Arc<Slots>) -> Self {
+        Self { pools: Mutex::default(), slots, tasks: TaskTracker::new() }
+    }
+
     /// The pool of an upstream.
     pub(super) fn of(&self, http: &HttpConfig) -> Arc<Pool> {
         let key = (http.upstream.clone(), http.requests);
         held(&self.pools)
             .entry(key)
-            .or_insert_with(|| {
+            .or_insert_with_key(|key| {
                 Arc::new(Pool {
                     upstream: http.upstream.clone(),
-                    slots: Arc::new(Semaphore::new(http.requests)),
+                    slots: self.slots.of(key),
                     lines: Mutex::default(),
                     multiplex: Multiplex::new(self.tasks.clone()),
                 })

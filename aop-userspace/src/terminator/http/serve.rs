@@ -21,15 +21,14 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::AsyncWriteExt,
-    net::TcpStream,
     time::{Instant, sleep, timeout},
 };
-use tokio_rustls::server::TlsStream;
 
 use super::{
     client_cert,
     denial::Denial,
     desk::Desk,
+    pool::Pools,
     streams::Streams,
     strict::{Fault, Part},
     upgrade::tunnel,
@@ -41,7 +40,7 @@ use crate::{
         relay::{Ending, Relayed},
         service::{InForce, Shared},
     },
-    tls::{Permit, Protocol, farewell},
+    tls::{Permit, Protocol, Session, farewell},
 };
 
 /// The longest list of headers in HTTP/2, in bytes as RFC 9113 counts them.
@@ -72,6 +71,7 @@ pub(in crate::terminator) struct Served {
 pub(in crate::terminator) async fn serve(
     permit: Permit,
     shared: Arc<Shared>,
+    pools: Arc<Pools>,
     accepted: Arc<InForce>,
 ) -> Served {
     let site = permit.pull().site().clone();
@@ -83,7 +83,8 @@ pub(in crate::terminator) async fn serve(
     let (stream, warrant) = permit.into_parts();
     let gauge = Arc::<Gauge>::default();
     let protocol = warrant.protocol();
-    let desk = Arc::new(Desk::new(shared, accepted.clone(), warrant, certificate, gauge.clone()));
+    let desk = Desk::new(shared, pools, accepted.clone(), warrant, certificate, gauge.clone());
+    let desk = Arc::new(desk);
     let course = Course { desk: &desk, accepted: &accepted, gauge: &gauge, idle };
     let ending = match protocol {
         Protocol::Http1 => course.http1(stream).await,
@@ -102,7 +103,7 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    async fn http1(&self, stream: TlsStream<TcpStream>) -> Ending {
+    async fn http1(&self, stream: Session) -> Ending {
         let wire = TokioIo::new(Wire::http1(stream, self.gauge.clone()));
         let desk = self.desk.clone();
         let service = service_fn(move |request: Request<Incoming>| {
@@ -150,7 +151,7 @@ impl Course<'_> {
         }
     }
 
-    async fn http2(&self, stream: TlsStream<TcpStream>) -> Ending {
+    async fn http2(&self, stream: Session) -> Ending {
         let wire = TokioIo::new(Wire::http2(stream, self.gauge.clone()));
         let desk = self.desk.clone();
         let service = service_fn(move |request: Request<Incoming>| {
@@ -251,7 +252,7 @@ enum Stage {
 }
 
 /// Tells the peer what is wrong with its bytes, and ends the connection.
-async fn refuse(mut stream: TlsStream<TcpStream>, fault: Fault) {
+async fn refuse(mut stream: Session, fault: Fault) {
     let text = format!("The request is refused: {}.\n", fault.text());
     let answer = format!(
         "HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\

@@ -12,15 +12,14 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
 };
-use tokio_rustls::server::TlsStream;
 
 use super::strict::{Fault, Part, Strict};
+use crate::tls::Session;
 
 /// The stream.
 pub(super) struct Wire {
-    stream: TlsStream<TcpStream>,
+    stream: Session,
     strict: Option<Strict>,
     gauge: Arc<Gauge>,
 }
@@ -59,16 +58,16 @@ impl Gauge {
 
 impl Wire {
     /// A stream of HTTP/1.
-    pub(super) fn http1(stream: TlsStream<TcpStream>, gauge: Arc<Gauge>) -> Self {
+    pub(super) fn http1(stream: Session, gauge: Arc<Gauge>) -> Self {
         Self { stream, strict: Some(Strict::default()), gauge }
     }
 
     /// A stream of HTTP/2, whose frames leave nothing to guess.
-    pub(super) fn http2(stream: TlsStream<TcpStream>, gauge: Arc<Gauge>) -> Self {
+    pub(super) fn http2(stream: Session, gauge: Arc<Gauge>) -> Self {
         Self { stream, strict: None, gauge }
     }
 
-    pub(super) fn into_stream(self) -> TlsStream<TcpStream> {
+    pub(super) fn into_stream(self) -> Session {
         self.stream
     }
 }

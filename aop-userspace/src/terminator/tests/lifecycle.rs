@@ -173,16 +173,18 @@ async fn ipv4_and_ipv6_share_a_port_and_sockets_on_both_sides_are_tuned() {
     let v4 = one("0.0.0.0:0");
     let port = v4.address().port();
     let v6 = one(&format!("[::]:{port}"));
-    for (listener, host) in [(&v4, "127.0.0.1"), (&v6, "::1")] {
+    for (listener, host) in [(v4, "127.0.0.1"), (v6, "::1")] {
+        let listening = listener.attend().unwrap();
         let _peer = TcpStream::connect((host, port)).await.unwrap();
         let (accepted, _) =
-            std::future::poll_fn(|context| listener.poll_accept(context)).await.unwrap();
+            std::future::poll_fn(|context| listening.poll_accept(context)).await.unwrap();
         assert!(accepted.nodelay().unwrap());
         let socket = socket2::SockRef::from(&accepted);
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
     }
-    let address = Address::Tcp(v4.address().to_string());
+    let listening = listen(bind(&["127.0.0.1:0".parse().unwrap()]).unwrap()).unwrap();
+    let address = Address::Tcp(listening[0].local_addr().unwrap().to_string());
     let Connected::Tcp(upstream) = dial(&address).await.unwrap() else { panic!("not TCP") };
     let socket = socket2::SockRef::from(&upstream);
     assert!(socket.keepalive().unwrap() && upstream.nodelay().unwrap());

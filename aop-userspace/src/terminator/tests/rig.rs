@@ -150,7 +150,8 @@ impl Rig {
         let book = Arc::new(Book::default());
         let (built, _) = Sites::build(&sites, &Files::on_disk()).unwrap();
         let policy = Policy { sites: built, deadline: wish.deadline };
-        let service = Service::start(listeners, policy, gate.clone(), book.clone(), wish.limits);
+        let service =
+            Service::start(listeners, policy, gate.clone(), book.clone(), wish.limits).unwrap();
         Self {
             server_ca,
             client_ca,

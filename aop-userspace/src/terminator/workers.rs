@@ -1,0 +1,97 @@
+//! The threads that serve. Each has a runtime of its own and keeps what it is given: whatever
+//! happens on a connection crosses no thread, and wakes none.
+
+use std::{
+    io,
+    sync::Arc,
+    thread::{self, available_parallelism},
+};
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::http::{Pools, Slots};
+
+/// All of them. They end when this is dropped, and what they still have with them.
+pub(super) struct Workers {
+    workers: Vec<Worker>,
+    end: CancellationToken,
+}
+
+/// One thread, its connections, and the upstreams' connections that it keeps.
+#[derive(Clone)]
+pub(super) struct Worker {
+    runtime: Handle,
+    tasks: TaskTracker,
+    pools: Arc<Pools>,
+}
+
+impl Workers {
+    /// As many as there are CPUs for this process.
+    ///
+    /// # Errors
+    /// The system refuses threads.
+    pub(super) fn start() -> io::Result<Self> {
+        let mut started = Self { workers: Vec::new(), end: CancellationToken::new() };
+        let slots = Arc::<Slots>::default();
+        for number in 0..available_parallelism().map_or(1, usize::from) {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let pools = Arc::new(Pools::new(slots.clone()));
+            let handle = runtime.handle().clone();
+            started.workers.push(Worker { runtime: handle, tasks: TaskTracker::new(), pools });
+            let end = started.end.clone();
+            let run = move || runtime.block_on(end.cancelled());
+            thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
+        }
+        Ok(started)
+    }
+
+    /// The one that also does what is to be done once.
+    pub(super) fn first(&self) -> &Worker {
+        &self.workers[0]
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = &Worker> {
+        self.workers.iter()
+    }
+
+    /// Tasks that have not ended.
+    pub(super) fn busy(&self) -> usize {
+        self.each().map(|worker| worker.tasks.len()).sum()
+    }
+
+    /// Waits until every task has ended. The first worker's are waited for first: they begin the
+    /// others.
+    pub(super) async fn wait(&self) {
+        for worker in self.each() {
+            worker.tasks.close();
+            worker.tasks.wait().await;
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+impl Worker {
+    /// Runs `task` on this thread.
+    pub(super) fn spawn<F>(&self, task: F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Connections and other tasks that it has now.
+    pub(super) fn load(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// The connections to upstreams that it keeps.
+    pub(super) fn pools(&self) -> &Arc<Pools> {
+        &self.pools
+    }
+}
