@@ -41,11 +41,7 @@ struct Turns {
 }
 
 impl Accept {
-    pub(super) fn new(
-        listeners: Vec<Listener>,
-        shared: Arc<Shared>,
-        workers: Vec<Worker>,
-    ) -> Self {
+    pub(super) fn new(listeners: Vec<Listener>, shared: Arc<Shared>, workers: Vec<Worker>) -> Self {
         Self { listeners, shared, workers }
     }
 

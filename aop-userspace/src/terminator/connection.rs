@@ -62,8 +62,13 @@ pub(super) fn attend(
 ) -> impl Future<Output = ()> {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let place = shared.crowd.enter(peer.ip());
-    let connection =
-        Connection { peer, closing: Closing::new(peer), _open: shared.ledger.open(), shared, pools };
+    let connection = Connection {
+        peer,
+        closing: Closing::new(peer),
+        _open: shared.ledger.open(),
+        shared,
+        pools,
+    };
     async {
         match TcpStream::from_std(stream) {
             Ok(stream) => connection.run(stream, place).await,
@@ -107,7 +112,8 @@ impl Connection {
             }
             Some(Ok((_slot, Admitted::Requests(permit)))) => {
                 self.shared.ledger.accepted();
-                let served = Box::pin(http::serve(permit, self.shared.clone(), self.pools, in_force)).await;
+                let served =
+                    Box::pin(http::serve(permit, self.shared.clone(), self.pools, in_force)).await;
                 self.closing.answered(&served);
             }
             Some(Err(refused)) => Box::pin(self.refuse(refused)).await,
@@ -206,7 +212,7 @@ async fn part(permit: Permit, refusal: Refusal, detail: String) -> Refused {
     let refused = Refused::new(refusal).at(permit.pull().site()).because(detail);
     let (mut stream, _) = permit.into_parts();
     match timeout(PARTING, stream.shutdown()).await {
-        Ok(Ok(())) => refused.on(stream.into_inner().0),
+        Ok(Ok(())) => refused.on(tls::socket(stream)),
         Ok(Err(_)) | Err(_) => refused,
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{course::Course, upstream::Connected};
-use crate::tls::{Permit, Session, Warrant, farewell};
+use crate::tls::{Permit, Session, Warrant, farewell, socket};
 
 /// How long one direction may stand still after the other has ended. A connection with both
 /// directions open may be idle for as long as the far ends live.
@@ -89,7 +89,7 @@ pub(super) async fn carry(
         Ending::UpstreamLost => {
             upstream.sever();
             // Not a word of close_notify: the peer shall know that there was more to come.
-            farewell(peer.into_inner().0).await;
+            Box::pin(farewell(socket(peer))).await;
         }
     }
     let (bytes_in, bytes_out) = course.moved();

@@ -18,7 +18,7 @@ const MOST: usize = 256 * 1024;
 /// Ends the write side of `stream`, and closes it when the far end does or a moment later.
 pub(crate) async fn close(mut stream: TcpStream) {
     let ending = async {
-        let mut buffer = [0; 4096];
+        let mut buffer = vec![0; 4096];
         let mut read = 0;
         stream.shutdown().await?;
         while read < MOST {

@@ -31,9 +31,10 @@ pub(super) fn provider() -> CryptoProvider {
 
 static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
     let plain = crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
-    let remembering = plain.all.iter().map(|algorithm| -> &'static dyn SignatureVerificationAlgorithm {
-        Box::leak(Box::new(Remembering(*algorithm)))
-    });
+    let remembering =
+        plain.all.iter().map(|algorithm| -> &'static dyn SignatureVerificationAlgorithm {
+            Box::leak(Box::new(Remembering(*algorithm)))
+        });
     WebPkiSupportedAlgorithms { all: Vec::leak(remembering.collect()), mapping: plain.mapping }
 });
 

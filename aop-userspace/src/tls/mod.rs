@@ -47,7 +47,7 @@ pub use files::Files;
 pub use identity::Identity;
 pub(crate) use identity::printable;
 pub use inspect::{FileRole, Inspected, InspectedCertificate, InspectedList, inspect};
-pub use pull::{OriginPull, Permit, Protocol, Session, Warrant, authorize};
+pub use pull::{OriginPull, Permit, Protocol, Session, Warrant, authorize, socket};
 pub use refusal::{Fault, Refusal};
 pub use refused::Refused;
 pub use server::Notes;

@@ -15,6 +15,11 @@ use crate::config::Host;
 /// A peer's bytes, in clear. On the heap, so that whatever passes it on does not grow by its size.
 pub type Session = Box<TlsStream<TcpStream>>;
 
+/// The connection below a session.
+pub fn socket(session: Session) -> TcpStream {
+    session.into_inner().0
+}
+
 /// A finished handshake in which the peer's certificate was verified for a site. Made by
 /// [`accept`](super::accept) alone; it does not give its stream away.
 pub struct OriginPull {
@@ -68,7 +73,7 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
             // rustls has judged nothing now.
             if let Err(error) = pull.site.judge(chain) {
                 let refused = judgement::of(&error).at(&pull.site);
-                return Err(refused.on(pull.stream.into_inner().0));
+                return Err(refused.on(socket(pull.stream)));
             }
         }
         Some(HandshakeKind::Resumed) | None => {

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::{farewell, pull::{Protocol, Session}, refusal::Refusal, sites::Site};
+use super::{
+    farewell,
+    pull::{Protocol, Session},
+    refusal::Refusal,
+    sites::Site,
+};
 
 /// A connection that was refused.
 pub struct Refused {

@@ -40,7 +40,7 @@ use crate::{
         relay::{Ending, Relayed},
         service::{InForce, Shared},
     },
-    tls::{Permit, Protocol, Session, farewell},
+    tls::{Permit, Protocol, Session, farewell, socket},
 };
 
 /// The longest list of headers in HTTP/2, in bytes as RFC 9113 counts them.
@@ -265,6 +265,6 @@ async fn refuse(mut stream: Session, fault: Fault) {
         stream.shutdown().await
     };
     if let Ok(Ok(())) = timeout(PARTING, telling).await {
-        farewell(stream.into_inner().0).await;
+        farewell(socket(stream)).await;
     }
 }

@@ -10,9 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::strict::{Fault, Part, Strict};
 use crate::tls::Session;
