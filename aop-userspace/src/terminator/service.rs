@@ -16,7 +16,7 @@ use super::{
     accept::Accept, crowd::Crowd, http::Pools, ledger::Ledger, listeners::Listener, quiet::Quiet,
 };
 use crate::{
-    config::Limits,
+    config::{Limits, ProxySenders},
     edge::{Gate, PeerBook},
     tls::Sites,
 };
@@ -25,6 +25,8 @@ use crate::{
 pub struct Policy {
     /// What is served, to whom.
     pub sites: Sites,
+    /// Who begins connections with a PROXY header.
+    pub senders: ProxySenders,
     /// For ClientHello, handshake and upstream connect together.
     pub deadline: Duration,
 }

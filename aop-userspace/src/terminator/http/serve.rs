@@ -30,6 +30,7 @@ use super::{
     client_cert,
     denial::Denial,
     desk::Desk,
+    introduction::Introduction,
     streams::Streams,
     strict::{Fault, Part},
     upgrade::tunnel,
@@ -38,6 +39,7 @@ use super::{
 use crate::{
     config::ClientCert,
     terminator::{
+        proxy::Ends,
         relay::{Ending, Relayed},
         service::{InForce, Shared},
     },
@@ -71,6 +73,7 @@ pub(in crate::terminator) struct Served {
 /// for too long, or the policy under which it was accepted ends it.
 pub(in crate::terminator) async fn serve(
     permit: Permit,
+    ends: Ends,
     shared: Arc<Shared>,
     accepted: Arc<InForce>,
 ) -> Served {
@@ -80,10 +83,13 @@ pub(in crate::terminator) async fn serve(
         Some(ClientCert::Withheld) | None => None,
     };
     let idle = site.http().map_or(Duration::ZERO, |http| http.idle);
+    let introduction = Introduction::new(ends, permit.handshake());
     let (stream, warrant) = permit.into_parts();
     let gauge = Arc::<Gauge>::default();
     let protocol = warrant.protocol();
-    let desk = Arc::new(Desk::new(shared, accepted.clone(), warrant, certificate, gauge.clone()));
+    let desk =
+        Desk::new(shared, accepted.clone(), warrant, certificate, introduction, gauge.clone());
+    let desk = Arc::new(desk);
     let course = Course { desk: &desk, accepted: &accepted, gauge: &gauge, idle };
     let ending = match protocol {
         Protocol::Http1 => course.http1(stream).await,
