@@ -170,7 +170,9 @@ impl Connection {
         };
         let header = match site.proxy() {
             ProxyProtocol::Off => Ok(Vec::new()),
-            proxy => proxy::header(proxy, &ends, &permit.handshake()),
+            proxy @ (ProxyProtocol::V1 | ProxyProtocol::V2(_)) => {
+                proxy::header(proxy, &ends, &permit.handshake())
+            }
         };
         let header = match header {
             Ok(header) => header,

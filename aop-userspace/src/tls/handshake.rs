@@ -22,6 +22,10 @@ pub struct Handshake {
 impl Handshake {
     /// The TLS version, as `TLSv1.3`.
     #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "rustls names versions that it cannot speak"
+    )]
     pub fn version(&self) -> Option<&'static str> {
         match self.version? {
             ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),

@@ -2,10 +2,11 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use rcgen::{CustomExtension, DnType};
 use rustls::ClientConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_rustls::client::TlsStream;
@@ -17,9 +18,10 @@ use super::{
 };
 use crate::{
     config::{ClientCert, ProxyProtocol},
+    terminator::{Denial, DeniedCount},
     tls::{
         Handshake, Refusal,
-        testing::{client_hello, connect_over},
+        testing::{Leaf, client_hello, connect, connect_over},
     },
 };
 
@@ -201,4 +203,40 @@ async fn a_sender_that_stops_amid_a_header_is_late_or_gone() {
         ledger.refused.iter().any(|refused| refused.refusal == Refusal::PeerGone)
     })
     .await;
+}
+
+/// A certificate that TLS takes, and that a header has no room for beside its own common name.
+fn huge(rig: &Rig) -> Leaf {
+    rig.client_ca.leaf(|params| {
+        params.distinguished_name.push(DnType::CommonName, "x".repeat(2000));
+        let oid = [1, 3, 6, 1, 4, 1, 32473, 1];
+        params.custom_extensions.push(CustomExtension::from_oid_content(&oid, vec![0; 62_000]));
+    })
+}
+
+#[tokio::test]
+async fn what_fits_into_no_header_is_refused_and_reaches_no_upstream() {
+    for scheme in ["tcp", "http"] {
+        let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{scheme}://{}", application.local_addr().unwrap());
+        let proxy = ProxyProtocol::V2(ClientCert::Shown);
+        let rig = Rig::with(Wish { proxy, ..Wish::upstream(&url) }).await;
+        let client = rig.client(Some(&huge(&rig)));
+        let mut peer = connect(&client, rig.address, SITE).await.unwrap();
+        let request = format!("GET / HTTP/1.1\r\nHost: {SITE}\r\nConnection: close\r\n\r\n");
+        peer.write_all(request.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        timeout(LONG, peer.read_to_string(&mut said)).await.unwrap().unwrap();
+        match scheme {
+            "tcp" => rig.booked(SITE, Refusal::ProxyTooLong, 1).await,
+            _ => {
+                assert!(said.starts_with("HTTP/1.1 500 "), "{said}");
+                let only =
+                    [DeniedCount { site: SITE.into(), denial: Denial::ProxyTooLong, count: 1 }];
+                rig.ledger_when(|ledger| ledger.denied == only).await;
+            }
+        }
+        let seen = timeout(Duration::from_millis(50), application.accept()).await;
+        assert!(seen.is_err(), "the upstream was reached");
+    }
 }
