@@ -1,8 +1,13 @@
-//! Replays what once broke the readers of prefixes and configuration: `fuzz/regressions`.
+//! Replays what once broke the readers of prefixes, configuration and PROXY headers, and what
+//! fuzzing them starts from: `fuzz/regressions`.
 
 use std::{fs, path::Path};
 
-use aop_userspace::{config::Config, prefixes};
+use aop_userspace::{
+    config::Config,
+    prefixes,
+    terminator::{Reading, read_proxy_header},
+};
 
 #[test]
 fn every_kept_prefix_is_read_or_refused() {
@@ -22,13 +27,25 @@ fn every_kept_configuration_is_read_or_refused_with_a_reason() {
     }
 }
 
+#[test]
+fn every_kept_proxy_header_is_read_to_its_end_and_no_further() {
+    for bytes in inputs("proxy") {
+        if let Ok(Reading::Whole(length, ends)) = read_proxy_header(&bytes) {
+            assert_eq!(read_proxy_header(&bytes[..length]), Ok(Reading::Whole(length, ends)));
+            assert_eq!(read_proxy_header(&bytes[..length - 1]), Ok(Reading::Unfinished));
+        }
+    }
+}
+
 fn kept(target: &str) -> Vec<String> {
+    inputs(target).into_iter().filter_map(|bytes| String::from_utf8(bytes).ok()).collect()
+}
+
+fn inputs(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/regressions").join(target);
     let files = fs::read_dir(&folder).expect("the folder is there");
-    let texts: Vec<_> = files
-        .flatten()
-        .filter_map(|file| String::from_utf8(fs::read(file.path()).expect("it can be read")).ok())
-        .collect();
-    assert!(!texts.is_empty(), "no input in {}", folder.display());
-    texts
+    let inputs: Vec<_> =
+        files.flatten().map(|file| fs::read(file.path()).expect("it can be read")).collect();
+    assert!(!inputs.is_empty(), "no input in {}", folder.display());
+    inputs
 }

@@ -80,6 +80,8 @@ pub struct Config {
     pub deadline: &'static str,
     /// For open connections after SIGTERM.
     pub drain: &'static str,
+    /// Who sends PROXY headers to it.
+    pub proxy_from: Vec<String>,
     /// Addresses of the one listener; none for a daemon that only guards.
     pub bind: Vec<String>,
     /// The sites.
@@ -109,6 +111,7 @@ impl Config {
             limits: Vec::new(),
             deadline: "10s",
             drain: "30s",
+            proxy_from: Vec::new(),
             bind: vec!["0.0.0.0:443".into(), "[::]:443".into()],
             sites: vec![Site::new(world)],
         }
@@ -153,6 +156,9 @@ impl Config {
         text += &self.limits.iter().map(|line| format!("{line}\n")).collect::<String>();
         if !self.bind.is_empty() {
             text += &format!("\n[[listener]]\nbind = {:?}\n", self.bind);
+            if !self.proxy_from.is_empty() {
+                text += &format!("proxy_from = {:?}\n", self.proxy_from);
+            }
         }
         text + &self.sites.iter().map(Site::text).collect::<String>()
     }

@@ -87,7 +87,22 @@ impl Client {
     /// When the origin refuses it. In TLS 1.3 a refusal of the certificate shows only at the first
     /// read after this.
     pub fn open(&self, place: &Place, address: SocketAddr, host: &str) -> Result<Session> {
+        self.open_behind(b"", place, address, host)
+    }
+
+    /// The same behind `bytes` in clear.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_behind(
+        &self,
+        bytes: &[u8],
+        place: &Place,
+        address: SocketAddr,
+        host: &str,
+    ) -> Result<Session> {
         let mut stream = connect(place, address)?;
+        stream.write_all(bytes)?;
         let mut tls = self.begin(host)?;
         while tls.is_handshaking() {
             tls.complete_io(&mut stream)?;

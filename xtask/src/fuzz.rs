@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 pub(crate) use differential::Frames;
 
 /// The cargo-fuzz targets, by the names of their files in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 3] = ["policy", "prefixes", "config"];
+const TARGETS: [&str; 4] = ["policy", "prefixes", "config", "proxy"];
 const DIFFERENTIAL: &str = "differential";
 
 pub(crate) fn run(target: Option<&str>, seconds: u32, frames: Frames) -> Result<()> {

@@ -7,6 +7,7 @@
 
 mod ci;
 mod command;
+mod decoder;
 mod fuzz;
 mod kernels;
 mod launch;
@@ -101,7 +102,7 @@ enum Verb {
     /// `differential` runs generated frames through the policy on the host and the packet program
     /// in the kernel (needs root); the other targets are cargo-fuzz's.
     Fuzz {
-        /// policy, prefixes, config or differential; the first three when not given
+        /// policy, prefixes, config, proxy or differential; the first four when not given
         target: Option<String>,
         /// How long each cargo-fuzz target runs
         #[arg(long, default_value_t = 60)]
@@ -133,6 +134,7 @@ fn perform(verb: Verb) -> Result<()> {
         Verb::Setup { kernels, bench } => {
             toolchain::ready()?;
             packages::ensure()?;
+            decoder::ensure();
             if kernels {
                 kernels::setup()?;
             }

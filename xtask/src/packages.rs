@@ -30,6 +30,12 @@ pub(crate) const KERNELS: [Tool; 4] = [
     tool("ldd", "libc-bin", "tells which libraries the tests need"),
 ];
 
+/// What gets and runs the decoder of PROXY headers.
+pub(crate) const DECODER: [Tool; 2] = [
+    tool("python3", "python3", "reads PROXY headers with a decoder that is not ours"),
+    tool("pip3", "python3-pip", "fetches that decoder from PyPI"),
+];
+
 /// What `bench firewall` compares with. Each is measured where it can be had.
 pub(crate) const PACKET_RIVALS: [Tool; 3] = [
     tool("nft", "nftables", "filters the same frames, to compare"),

@@ -21,7 +21,7 @@ use clap::ValueEnum;
 pub(crate) use outcome::Outcome;
 
 use crate::{
-    command,
+    command, decoder,
     launch::{self, AOP_BIN, Profile},
     object, packages,
     privilege::Privilege,
@@ -47,6 +47,7 @@ pub(crate) fn run(part: Option<Part>, filter: &[String]) -> Result<()> {
     let privileged = parts.iter().any(|part| part.is_privileged());
     if privileged && lacking.is_none() {
         packages::ensure()?;
+        decoder::ensure();
         object::refresh()?;
     }
 
@@ -135,6 +136,7 @@ impl Part {
                 let mut code = test();
                 code.args(["--test", self.name()]);
                 code.env(AOP_BIN, workspace::target().join("debug/aop"));
+                code.env(decoder::FOLDER, decoder::folder());
                 vec![code]
             }
         })

@@ -63,6 +63,12 @@ pub fn audit(config: &Config) -> Vec<Warning> {
             warn(format!("no listener for {missing}: pulls over {missing} find nobody"));
         }
     }
+    for listener in live.senders.credulous() {
+        warn(format!(
+            "{listener}: proxy_from names everybody, so whoever connects says which visitor he \
+             speaks for. Name the senders of PROXY headers alone"
+        ));
+    }
     for site in &live.sites {
         if site.client_ca.contains(&ClientCa::CloudflareGlobal) {
             warn(format!(

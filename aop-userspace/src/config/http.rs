@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use toml::Spanned;
 
 use super::{
-    ConfigError, HostPattern, HttpUpstream, ProxyProtocol, Upstream,
+    ConfigError, HostPattern, HttpUpstream, HttpVersion, ProxyProtocol, Upstream,
     raw::{RawHttp, RawSite},
     read::{Place, duration},
 };
@@ -40,12 +40,12 @@ pub enum Forwarded {
     Both,
 }
 
-/// Whether `Client-Cert` (RFC 9440) is set.
+/// Whether an upstream gets to see the certificate: in `Client-Cert` (RFC 9440), or in the PROXY header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientCert {
-    /// It is not.
+    /// It does not.
     Withheld,
-    /// It carries the certificate that the edge authenticated with.
+    /// It gets the one that the edge authenticated with.
     Shown,
 }
 
@@ -84,10 +84,10 @@ pub(super) fn upstream(
     let mut upstream = place.parse(&site.upstream)?;
     match (&mut upstream, &site.http) {
         (Upstream::Http(http), raw) => {
-            if proxy != ProxyProtocol::Off {
-                let message = "requests of many peers share a connection to this upstream, so no \
-                               PROXY header fits; the visitor's address is in X-Forwarded-For. \
-                               Remove proxy";
+            if proxy != ProxyProtocol::Off && http.upstream.version == HttpVersion::H2c {
+                let message = "requests of many visitors share the connection to an h2c upstream, \
+                               so no PROXY header fits; the visitor's address is in \
+                               X-Forwarded-For. Remove proxy, or write http://";
                 return Err(place.error(site.upstream.span(), message));
             }
             if let Some(raw) = raw {

@@ -9,6 +9,7 @@ mod error;
 mod host;
 mod http;
 mod list_url;
+mod listeners;
 mod modes;
 mod prefixes;
 mod raw;
@@ -30,6 +31,7 @@ pub use host::{Host, HostPattern};
 pub use http::{ClientCert, Forwarded, HttpConfig, OnRefusal};
 use ipnet::IpNet;
 pub use list_url::ListUrl;
+pub use listeners::ProxySenders;
 pub use modes::Modes;
 pub use prefixes::PrefixSource;
 pub use rules::{
@@ -138,6 +140,8 @@ pub struct Live {
     /// New connections a second for an admitted network in which nobody has authenticated lately; 0
     /// for no limit.
     pub budget: u32,
+    /// Who begins connections with a PROXY header.
+    pub senders: ProxySenders,
     /// What is served, to whom.
     pub sites: Vec<SiteConfig>,
     /// For ClientHello, handshake and upstream connect together.

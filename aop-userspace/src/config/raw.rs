@@ -122,6 +122,7 @@ pub(super) struct RawLimits {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawListener {
     pub(super) bind: Vec<Spanned<String>>,
+    pub(super) proxy_from: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +143,7 @@ pub(super) struct RawSite {
     pub(super) resumption: Option<Spanned<String>>,
     pub(super) upstream: Spanned<String>,
     pub(super) proxy: Option<Spanned<String>>,
+    pub(super) proxy_certificate: Option<Spanned<bool>>,
     pub(super) on_refusal: Option<Spanned<String>>,
     pub(super) http: Option<Spanned<RawHttp>>,
 }

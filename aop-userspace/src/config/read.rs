@@ -15,14 +15,11 @@ use toml::Spanned;
 
 use super::{
     Attach, Config, ConfigError, FirewallConfig, Fixed, Interfaces, Limits, Live, Paths, Udp,
-    prefixes as list,
+    listeners, prefixes as list,
     raw::{RawAttach, RawConfig, RawFirewall, RawLimits, RawMode, RawPaths, RawUdp},
     sites,
 };
 use crate::prefixes;
-
-/// As many sockets as reach the terminator process in one message, and some maps.
-const MOST_LISTENERS: usize = 200;
 
 /// The file under reading, for errors to point into.
 pub(super) struct Place<'a> {
@@ -48,19 +45,7 @@ impl Place<'_> {
 }
 
 pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, ConfigError> {
-    let mut listeners = Vec::new();
-    for bind in raw.listener.iter().flat_map(|listener| &listener.bind) {
-        let address = address(bind, place)?;
-        if listeners.contains(&address) {
-            return Err(place.error(bind.span(), format!("{address} is bound twice; remove one")));
-        }
-        if listeners.len() == MOST_LISTENERS {
-            let message =
-                format!("more than {MOST_LISTENERS} addresses; [::] and 0.0.0.0 take all");
-            return Err(place.error(bind.span(), message));
-        }
-        listeners.push(address);
-    }
+    let (listeners, senders) = listeners::read(&raw.listener, place)?;
     let sites = sites::read(&raw.site, place)?;
     let mode = raw.firewall.mode;
     let ports = ports(&raw.firewall, &listeners, place)?;
@@ -113,18 +98,11 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             probation: raw.admission.probation_syn,
             trust: duration(raw.admission.trust.as_ref(), "1h", place)?,
             budget: raw.admission.budget_syn,
+            senders,
             sites,
             deadline: deadline(raw.limits.deadline.as_ref(), place)?,
             shutdown: duration(raw.limits.drain.as_ref(), "30s", place)?,
         },
-    })
-}
-
-fn address(bind: &Spanned<String>, place: &Place<'_>) -> Result<SocketAddr, ConfigError> {
-    let text = bind.get_ref();
-    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
-        let message = format!("{text:?} is not an address with a port, as 0.0.0.0:443 or [::]:443");
-        place.error(bind.span(), message)
     })
 }
 

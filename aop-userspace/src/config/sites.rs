@@ -5,8 +5,8 @@ use std::{collections::HashMap, str::FromStr};
 use toml::Spanned;
 
 use super::{
-    ClientCa, ConfigError, HostPattern, ProxyProtocol, Revocation, Rules, SiteConfig, http,
-    raw::RawSite, read::Place,
+    ClientCa, ClientCert, ConfigError, HostPattern, ProxyProtocol, Revocation, Rules, SiteConfig,
+    http, raw::RawSite, read::Place,
 };
 
 /// All sites; no host is named twice.
@@ -48,7 +48,7 @@ fn site(
                        Name a PEM file, or \"cloudflare-global\"";
         return Err(place.error(raw.client_ca.span(), message));
     }
-    let proxy = raw.proxy.as_ref().map_or(Ok(ProxyProtocol::Off), |text| place.parse(text))?;
+    let proxy = proxy(raw, place)?;
     let upstream = http::upstream(raw, proxy, place)?;
     Ok(SiteConfig {
         name,
@@ -61,6 +61,21 @@ fn site(
         upstream,
         proxy,
     })
+}
+
+fn proxy(raw: &RawSite, place: &Place<'_>) -> Result<ProxyProtocol, ConfigError> {
+    let proxy = raw.proxy.as_ref().map_or(Ok(ProxyProtocol::Off), |text| place.parse(text))?;
+    match (proxy, &raw.proxy_certificate) {
+        (ProxyProtocol::V2(_), Some(show)) if *show.get_ref() => {
+            Ok(ProxyProtocol::V2(ClientCert::Shown))
+        }
+        (ProxyProtocol::V2(_), _) | (_, None) => Ok(proxy),
+        (ProxyProtocol::Off | ProxyProtocol::V1, Some(show)) => {
+            let message = "proxy_certificate is for headers of version 2: write proxy = \"v2\", or \
+                           leave it out";
+            Err(place.error(show.span(), message))
+        }
+    }
 }
 
 fn rules(raw: &RawSite, place: &Place<'_>) -> Result<Rules, ConfigError> {

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use super::HttpConfig;
+use super::{ClientCert, HttpConfig};
 
 /// The application that a site forwards to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub enum ProxyProtocol {
     Off,
     /// Version 1, a line of text.
     V1,
-    /// Version 2, binary.
-    V2,
+    /// Version 2, binary, with what is known of TLS; and the client certificate, where it is shown.
+    V2(ClientCert),
 }
 
 impl FromStr for Upstream {
@@ -103,7 +103,7 @@ impl FromStr for ProxyProtocol {
         match text {
             "off" => Ok(Self::Off),
             "v1" => Ok(Self::V1),
-            "v2" => Ok(Self::V2),
+            "v2" => Ok(Self::V2(ClientCert::Withheld)),
             _ => Err(format!("{text:?}: the PROXY protocol is \"off\", \"v1\" or \"v2\"")),
         }
     }

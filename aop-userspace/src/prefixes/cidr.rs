@@ -14,6 +14,19 @@ const SHORTEST_V6: u8 = 16;
 /// It is neither, has bits set behind its length, admits everybody, or spells an IPv4 network in
 /// IPv6.
 pub fn parse(text: &str) -> Result<IpNet, String> {
+    let prefix = parse_any(text)?;
+    let shortest = if prefix.addr().is_ipv4() { SHORTEST_V4 } else { SHORTEST_V6 };
+    if prefix.prefix_len() < shortest {
+        return Err(format!("{text:?} would admit half the world; /{shortest} is the widest"));
+    }
+    Ok(prefix)
+}
+
+/// The same for where nobody is admitted by it: as wide as one likes.
+///
+/// # Errors
+/// As [`parse`], but for the width.
+pub fn parse_any(text: &str) -> Result<IpNet, String> {
     let prefix = match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
         (Ok(prefix), _) => prefix,
         (Err(_), Ok(address)) => IpNet::from(address),
@@ -26,10 +39,6 @@ pub fn parse(text: &str) -> Result<IpNet, String> {
             "{text:?} has bits behind its length; did you mean {}?",
             prefix.trunc()
         ));
-    }
-    let shortest = if prefix.addr().is_ipv4() { SHORTEST_V4 } else { SHORTEST_V6 };
-    if prefix.prefix_len() < shortest {
-        return Err(format!("{text:?} would admit half the world; /{shortest} is the widest"));
     }
     if let IpNet::V6(v6) = prefix
         && v6.addr().to_ipv4_mapped().is_some()
@@ -66,6 +75,7 @@ mod tests {
     #[test]
     fn a_bare_address_is_a_prefix_of_full_length() {
         assert_eq!(parse("192.0.2.1"), Ok("192.0.2.1/32".parse().expect("a CIDR")));
+        assert_eq!(parse_any("0.0.0.0/0"), Ok("0.0.0.0/0".parse().expect("a CIDR")));
         assert_eq!(parse("2001:db8::1"), Ok("2001:db8::1/128".parse().expect("a CIDR")));
     }
 }

@@ -19,7 +19,7 @@ mod stored;
 pub mod validate;
 
 pub use admission::{Admission, monotonic_seconds};
-pub use cidr::parse;
+pub use cidr::{parse, parse_any};
 pub use document::DocumentError;
 pub(crate) use document::Form;
 pub(crate) use errand::run as run_errand;

@@ -140,5 +140,5 @@ impl Prepared {
 
 /// What handshakes are judged by.
 fn policy(sites: Sites, live: &Live) -> Policy {
-    Policy { sites, deadline: live.deadline }
+    Policy { sites, senders: live.senders.clone(), deadline: live.deadline }
 }

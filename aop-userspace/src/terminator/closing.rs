@@ -6,10 +6,12 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use tokio::time::Instant;
+use tracing::field::{DisplayValue, display};
 
 use super::{
     http::Served,
     ledger::NO_SITE,
+    proxy::Ends,
     quiet::Quiet,
     relay::{Ending, Relayed},
 };
@@ -20,12 +22,14 @@ pub(super) struct Closing {
     peer: SocketAddr,
     site: Arc<str>,
     subject: Option<String>,
+    /// What a PROXY header said.
+    carried: Option<Box<Ends>>,
     started: Instant,
 }
 
 impl Closing {
     pub(super) fn new(peer: SocketAddr) -> Self {
-        Self { peer, site: NO_SITE.into(), subject: None, started: Instant::now() }
+        Self { peer, site: NO_SITE.into(), subject: None, carried: None, started: Instant::now() }
     }
 
     /// When the connection was accepted.
@@ -36,6 +40,15 @@ impl Closing {
     /// The name of its site, or `-`.
     pub(super) fn site(&self) -> &Arc<str> {
         &self.site
+    }
+
+    /// From whom the connection is and where it was made to, by its PROXY header.
+    pub(super) fn carried(&self) -> Option<Ends> {
+        self.carried.as_deref().copied()
+    }
+
+    pub(super) fn carry(&mut self, ends: Ends) {
+        self.carried = Some(Box::new(ends));
     }
 
     pub(super) fn know_site(&mut self, site: Option<&Arc<Site>>) {
@@ -63,6 +76,7 @@ impl Closing {
         tracing::info!(
             site = &*self.site,
             peer = %self.peer,
+            visitor = self.visitor(),
             subject = self.subject,
             outcome = "served",
             ending = ending.name(),
@@ -78,6 +92,7 @@ impl Closing {
         tracing::info!(
             site = &*self.site,
             peer = %self.peer,
+            visitor = self.visitor(),
             subject = self.subject,
             outcome = "served",
             ending = ending.name(),
@@ -97,6 +112,7 @@ impl Closing {
         tracing::info!(
             site = &*self.site,
             peer = %self.peer,
+            visitor = self.visitor(),
             subject = self.subject,
             outcome = refused.refusal.name(),
             fault = refused.refusal.whose().name(),
@@ -114,6 +130,7 @@ impl Closing {
         tracing::info!(
             site = &*self.site,
             peer = %self.peer,
+            visitor = self.visitor(),
             subject = self.subject,
             outcome = Ending::Cut.name(),
             bytes_in = 0,
@@ -121,6 +138,10 @@ impl Closing {
             duration_ms = self.milliseconds(),
             "connection closed",
         );
+    }
+
+    fn visitor(&self) -> Option<DisplayValue<SocketAddr>> {
+        self.carried().map(|ends| display(ends.source))
     }
 
     fn milliseconds(&self) -> u64 {

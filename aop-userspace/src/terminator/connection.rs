@@ -23,6 +23,7 @@ use super::{
     crowd::Place,
     http::{self, Pools},
     ledger::Opened,
+    proxy::{self, Ends},
     relay::relay,
     service::{InForce, Shared},
     upstream::{Connected, connect, lacks_descriptors},
@@ -40,7 +41,7 @@ const PARTING: Duration = Duration::from_secs(1);
 enum Admitted {
     Bytes(Permit, Connected),
     /// The upstream is connected to when there is a request for it.
-    Requests(Permit),
+    Requests(Permit, Ends),
 }
 
 /// An accepted connection.
@@ -110,10 +111,11 @@ impl Connection {
                 self.shared.ledger.accepted();
                 self.closing.served(&relay(permit, upstream, &cut).await);
             }
-            Some(Ok((_slot, Admitted::Requests(permit)))) => {
+            Some(Ok((_slot, Admitted::Requests(permit, ends)))) => {
                 self.shared.ledger.accepted();
-                let served =
-                    Box::pin(http::serve(permit, self.shared.clone(), self.pools, in_force)).await;
+                let (shared, pools) = (self.shared.clone(), self.pools);
+                let serving = http::serve(permit, ends, shared, pools, in_force);
+                let served = Box::pin(serving).await;
                 self.closing.answered(&served);
             }
             Some(Err(refused)) => Box::pin(self.refuse(refused)).await,
@@ -132,10 +134,10 @@ impl Connection {
         refused.farewell().await;
     }
 
-    /// Address and certificate.
+    /// Address, PROXY header where one is due, and certificate.
     async fn authenticate(
         &mut self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         local: &io::Result<SocketAddr>,
         in_force: &InForce,
     ) -> Result<Permit, Refused> {
@@ -145,6 +147,14 @@ impl Connection {
             Entrance::Open => {}
             Entrance::Watched => self.shared.ledger.would_refuse(),
             Entrance::Shut => return Err(Refused::new(Refusal::NotAdmitted)),
+        }
+        let due = |local: &SocketAddr| in_force.policy.senders.expect(self.peer.ip(), *local);
+        if local.as_ref().is_ok_and(due) {
+            let ends;
+            (stream, ends) = proxy::receive(stream, self.deadline(in_force)).await?;
+            if let Some(ends) = ends {
+                self.closing.carry(ends);
+            }
         }
         let pull = tls::accept(stream, self.peer, &in_force.policy.sites, self.deadline(in_force))
             .await
@@ -170,10 +180,24 @@ impl Connection {
             return Err(part(permit, Refusal::NoSlot, String::new()).await);
         };
         let site = permit.pull().site();
-        let Upstream::Bytes(address) = site.upstream() else {
-            return Ok((slot, Admitted::Requests(permit)));
+        let ends = match self.ends(local) {
+            Ok(ends) => ends,
+            Err(error) => return Err(part(permit, Refusal::PeerGone, error.to_string()).await),
         };
-        match self.reach_upstream(address, site.proxy(), local, deadline).await {
+        let Upstream::Bytes(address) = site.upstream() else {
+            return Ok((slot, Admitted::Requests(permit, ends)));
+        };
+        let header = match site.proxy() {
+            ProxyProtocol::Off => Ok(Vec::new()),
+            proxy @ (ProxyProtocol::V1 | ProxyProtocol::V2(_)) => {
+                proxy::header(proxy, &ends, &permit.handshake())
+            }
+        };
+        let header = match header {
+            Ok(header) => header,
+            Err(error) => return Err(part(permit, Refusal::ProxyTooLong, error.to_string()).await),
+        };
+        match self.reach_upstream(address, &header, deadline).await {
             Ok(upstream) => Ok((slot, Admitted::Bytes(permit, upstream))),
             Err((refusal, detail)) => Err(part(permit, refusal, detail).await),
         }
@@ -183,19 +207,23 @@ impl Connection {
         self.closing.started() + in_force.policy.deadline
     }
 
+    /// From whom the connection is, and where it was made to.
+    fn ends(&self, local: io::Result<SocketAddr>) -> io::Result<Ends> {
+        if let Some(ends) = self.closing.carried() {
+            return Ok(ends);
+        }
+        let local = local?;
+        let destination = SocketAddr::new(local.ip().to_canonical(), local.port());
+        Ok(Ends { source: self.peer, destination })
+    }
+
     async fn reach_upstream(
         &self,
         upstream: &Address,
-        proxy: ProxyProtocol,
-        local: io::Result<SocketAddr>,
+        header: &[u8],
         deadline: Instant,
     ) -> Result<Connected, (Refusal, String)> {
-        let connecting = async {
-            let local = local?;
-            let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-            connect(upstream, proxy, self.peer, local).await
-        };
-        let (refusal, why) = match timeout_at(deadline, connecting).await {
+        let (refusal, why) = match timeout_at(deadline, connect(upstream, header)).await {
             Ok(Ok(upstream)) => return Ok(upstream),
             Ok(Err(error)) if lacks_descriptors(&error) => {
                 (Refusal::NoDescriptor, error.to_string())

@@ -17,7 +17,7 @@ use super::{
     workers::Workers,
 };
 use crate::{
-    config::Limits,
+    config::{Limits, ProxySenders},
     edge::{Gate, PeerBook},
     tls::Sites,
 };
@@ -26,6 +26,8 @@ use crate::{
 pub struct Policy {
     /// What is served, to whom.
     pub sites: Sites,
+    /// Who begins connections with a PROXY header.
+    pub senders: ProxySenders,
     /// For ClientHello, handshake and upstream connect together.
     pub deadline: Duration,
 }

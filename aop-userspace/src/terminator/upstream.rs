@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -15,8 +14,8 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use super::{listeners::tune, proxy};
-use crate::config::{Address, ProxyProtocol};
+use super::listeners::tune;
+use crate::config::Address;
 
 /// A connected upstream.
 pub(super) enum Connected {
@@ -24,17 +23,10 @@ pub(super) enum Connected {
     Unix(UnixStream),
 }
 
-/// Connects to `upstream` and tells it, if it wants to know by `proxy`, that `peer` connected to
-/// our address `local`.
-pub(super) async fn connect(
-    upstream: &Address,
-    proxy: ProxyProtocol,
-    peer: SocketAddr,
-    local: SocketAddr,
-) -> io::Result<Connected> {
-    let header = proxy::header(proxy, peer, local);
+/// Connects to `upstream` and sends it `header`, if it is not empty.
+pub(super) async fn connect(upstream: &Address, header: &[u8]) -> io::Result<Connected> {
     let mut stream = dial(upstream).await?;
-    stream.write_all(&header).await?;
+    stream.write_all(header).await?;
     Ok(stream)
 }
 

@@ -63,6 +63,10 @@ async fn hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, Refus
         Ok(Opening::Tls) => {}
         Ok(Opening::Nothing) => return Err(Refused::new(Refusal::PeerGone)),
         Ok(Opening::Garbage) => return Err(Refused::new(Refusal::BadHello).on(stream)),
+        Ok(Opening::Proxy) => {
+            let detail = "there is one, and its sender is not named in proxy_from";
+            return Err(Refused::new(Refusal::ProxyHeader).because(detail).on(stream));
+        }
         Ok(Opening::Http) => {
             return Err(tell(Refused::new(Refusal::NotTls), stream, plain::ANSWER).await);
         }

@@ -23,6 +23,9 @@ const METHODS: [&[u8]; 10] = [
     b"PRI ",
 ];
 
+/// How PROXY headers begin, versions 1 and 2.
+const PROXY: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\n"];
+
 /// Tells an HTTP client in its own language.
 pub(super) const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
     Content-Length: 48\r\nConnection: close\r\n\r\nThis port speaks TLS: use https:// to reach it.\n";
@@ -32,6 +35,7 @@ pub(super) const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: tex
 pub(super) enum Opening {
     Tls,
     Http,
+    Proxy,
     Garbage,
     Nothing,
 }
@@ -46,13 +50,16 @@ pub(super) async fn opening(stream: &mut TcpStream) -> io::Result<Opening> {
         return Ok(Opening::Tls);
     }
     let mut filled = 0;
-    while METHODS.iter().any(|method| method.starts_with(&bytes[..filled])) {
+    while METHODS.iter().chain(&PROXY).any(|known| known.starts_with(&bytes[..filled])) {
         match stream.read(&mut bytes[filled..]).await? {
             0 => break,
             n => filled += n,
         }
         if METHODS.iter().any(|method| bytes[..filled].starts_with(method)) {
             return Ok(Opening::Http);
+        }
+        if PROXY.iter().any(|header| bytes[..filled].starts_with(header)) {
+            return Ok(Opening::Proxy);
         }
     }
     Ok(Opening::Garbage)

@@ -2,13 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
+use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, pki_types::CertificateDer};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::{
-    identity::Identity, judgement, refusal::Refusal, refused::Refused, resumption::Desk,
-    sites::Site, voucher::Voucher,
+    handshake::Handshake, identity::Identity, judgement, refusal::Refusal, refused::Refused,
+    resumption::Desk, sites::Site, voucher::Voucher,
 };
 use crate::config::Host;
 
@@ -164,6 +164,21 @@ impl Permit {
     pub fn certificate(&self) -> Option<&[u8]> {
         let chain = self.0.stream.get_ref().1.peer_certificates()?;
         Some(chain.first()?.as_ref())
+    }
+
+    /// What is known of the handshake.
+    #[must_use]
+    pub fn handshake(&self) -> Handshake {
+        let (_, session) = self.0.stream.get_ref();
+        let chain = session.peer_certificates().unwrap_or_default();
+        Handshake {
+            host: self.0.host.clone(),
+            alpn: session.alpn_protocol().map(Into::into),
+            presented: !self.0.is_resumed(),
+            version: self.0.version(),
+            cipher: self.0.cipher(),
+            certificate: chain.first().cloned().map(CertificateDer::into_owned),
+        }
     }
 
     /// The peer's bytes, in clear, and the leave to relay them.

@@ -57,6 +57,9 @@ pub enum Refusal {
     NotTls,
     /// The first bytes are no ClientHello.
     BadHello,
+    /// A PROXY header from somebody who is not to send one, or none, or a malformed one, from
+    /// somebody who is.
+    ProxyHeader,
     /// ClientHello or handshake were not finished in time.
     Deadline,
     /// The peer's address is not admitted.
@@ -77,6 +80,8 @@ pub enum Refusal {
     NoSlot,
     /// This process has no file descriptor for the connection to the upstream.
     NoDescriptor,
+    /// What the upstream is to be told does not fit into a PROXY header.
+    ProxyTooLong,
 }
 
 /// Who can mend a refusal.
@@ -130,6 +135,7 @@ impl Refusal {
             Self::NoName => "no_name",
             Self::NotTls => "not_tls",
             Self::BadHello => "bad_hello",
+            Self::ProxyHeader => "proxy_header",
             Self::Deadline => "deadline",
             Self::NotAdmitted => "not_admitted",
             Self::PeerGone => "peer_gone",
@@ -140,6 +146,7 @@ impl Refusal {
             Self::TooMany => "too_many",
             Self::NoSlot => "no_slot",
             Self::NoDescriptor => "no_descriptor",
+            Self::ProxyTooLong => "proxy_too_long",
         }
     }
 
@@ -159,6 +166,7 @@ impl Refusal {
             | Self::NoName
             | Self::NotTls
             | Self::BadHello
+            | Self::ProxyHeader
             | Self::Deadline
             | Self::NotAdmitted
             | Self::PeerGone
@@ -173,7 +181,8 @@ impl Refusal {
             | Self::CrlExpired
             | Self::UnknownRevocation
             | Self::CaExpired
-            | Self::PeerAlert => Fault::Operator,
+            | Self::PeerAlert
+            | Self::ProxyTooLong => Fault::Operator,
             Self::UpstreamUnreachable => Fault::Upstream,
             Self::NoSlot | Self::NoDescriptor => Fault::Host,
         }
@@ -220,6 +229,13 @@ impl Refusal {
             Self::TooMany => Some("if the address is the CDN's, raise limits.per_peer"),
             Self::NoSlot => Some("raise limits.connections"),
             Self::NoDescriptor => Some("raise the limit of open files (systemd: LimitNOFILE=)"),
+            Self::ProxyHeader => Some(
+                "see detail; the listener's proxy_from names those who send PROXY headers, and \
+                 whoever is named must send one",
+            ),
+            Self::ProxyTooLong => {
+                Some("leave proxy_certificate out, or issue the edge a smaller certificate")
+            }
             Self::BadCertificate => Some(
                 "see detail; BadSignature can also mean a client_ca of the same name as the \
                  signer, but with another key",

@@ -92,7 +92,12 @@ fn what_does_not_fit_the_kind_of_upstream_is_named() {
     let table = |line: &str| format!("[site.http]\n{line}\n");
     refused(|text| text.to_owned() + &table("forwarded = \"x\""), &["site.http", "http://"]);
     let http = |text: &str| text.replace("tcp://127", "http://127");
-    refused(|text| http(text) + "proxy = \"v1\"\n", &["PROXY", "Remove proxy"]);
+    let h2c = |text: &str| text.replace("tcp://127", "h2c://127");
+    refused(|text| h2c(text) + "proxy = \"v1\"\n", &["h2c", "PROXY", "Remove proxy"]);
+    refused(|text| text.to_owned() + "proxy_certificate = true\n", &["proxy = \"v2\""]);
+    let sends = |list: &str| format!(":443\"]\nproxy_from = {list}\n");
+    refused(|text| text.replace(":443\"]\n", &sends("[]")), &["proxy_from is empty"]);
+    refused(|text| text.replace(":443\"]\n", &sends("[\"lb\"]")), &["\"lb\"", "CIDR"]);
     refused(|text| http(text) + &table("forwarded = \"all\""), &["\"all\"", "rfc7239"]);
     refused(|text| http(text) + &table("also_hosts = [\"a b\"]"), &["a b"]);
     refused(|text| http(text) + &table("answer = \"5ms\""), &["a second at least"]);

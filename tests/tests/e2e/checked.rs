@@ -71,6 +71,20 @@ fn what_is_wrong_comes_first_and_is_no_error_where_it_can_be_served() {
 }
 
 #[test]
+fn who_may_speak_for_visitors_is_worth_a_word_where_it_is_everybody() {
+    in_a_world(|world| {
+        let mut config = Config::new(world);
+        config.proxy_from = vec!["192.0.2.0/24".into()];
+        let (text, _) = checked(world, &config, 0)?;
+        ensure!(!text.contains("proxy_from"), "{text}");
+        config.proxy_from.push("::/0".into());
+        let (text, _) = checked(world, &config, 0)?;
+        ensure!(text.contains("warning: [::]:443: proxy_from names everybody"), "{text}");
+        Ok(())
+    });
+}
+
+#[test]
 fn beside_a_file_that_stands_in_the_way_the_others_are_told() {
     in_a_world(|world| {
         fs::write(&world.pki.server.key, "nonsense")?;

@@ -32,6 +32,7 @@ mod names;
 mod nothing_lost;
 mod privilege;
 mod proved;
+mod proxied;
 mod relay;
 mod reload;
 mod requests;

@@ -1,13 +1,12 @@
-//! What happens to the bytes of an origin pull, and what the upstream is told about the peer.
+//! What happens to the bytes of an origin pull.
 
 use std::io::Write;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::ensure;
 use aop_tests::hand::{self, Client};
-use aop_tests::proxy::{self, Header, Opening};
 use aop_tests::{Config, Family, Pull, Upstream, World};
 
-use crate::stage::{Stage, on_changed_stage, on_stage};
+use crate::stage::{on_changed_stage, on_stage};
 
 const BIG: usize = 24 * 1024 * 1024;
 
@@ -99,36 +98,4 @@ fn while_the_upstream_is_down_pulls_end_and_are_named() {
         stage.upstream = Upstream::start(&stage.world)?;
         stage.edge_is_served()
     });
-}
-
-#[test]
-fn a_proxy_header_of_either_version_names_the_peer() {
-    for (version, number) in [("v1", 1), ("v2", 2)] {
-        on_changed_stage(
-            |config, _| config.site().proxy = Some(version),
-            |stage| {
-                for family in Family::BOTH {
-                    let header = header_of(stage, family)?;
-                    ensure!(header.version == number, "{header:?}");
-                    let source = header.source.context("no source")?;
-                    ensure!(source.ip() == stage.world.edge_address(family), "{header:?}");
-                    let to = stage.world.origin_at(family, 443);
-                    ensure!(header.destination == Some(to), "{header:?}");
-                }
-                Ok(())
-            },
-        );
-    }
-}
-
-/// The PROXY header that the upstream got for one pull, which must be answered as well.
-fn header_of(stage: &Stage, family: Family) -> Result<Header> {
-    let outcome = Pull::by_edge(&stage.world, family).send()?;
-    ensure!(outcome.served(), "{outcome}");
-    let connections = stage.upstream.connections()?;
-    let opening = connections.last().and_then(|last| last.opening.clone());
-    match proxy::read(&opening.context("the upstream got nothing")?)? {
-        Opening::Present(header, _) => Ok(header),
-        Opening::Unfinished | Opening::Absent => anyhow::bail!("no PROXY header"),
-    }
 }

@@ -28,6 +28,8 @@ pub enum Denial {
     UpstreamLate,
     /// This process has no file descriptor for a connection to the upstream.
     NoDescriptor,
+    /// What the upstream is to be told does not fit into a PROXY header.
+    ProxyTooLong,
 }
 
 impl Denial {
@@ -44,6 +46,7 @@ impl Denial {
             Self::UpstreamBusy => "upstream_busy",
             Self::UpstreamLate => "upstream_late",
             Self::NoDescriptor => "no_descriptor",
+            Self::ProxyTooLong => "proxy_too_long",
         }
     }
 
@@ -55,6 +58,7 @@ impl Denial {
             Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
             Self::UpstreamBusy | Self::NoDescriptor => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamLate => StatusCode::GATEWAY_TIMEOUT,
+            Self::ProxyTooLong => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -71,6 +75,7 @@ impl Denial {
             Self::UpstreamBusy => "The application has too many requests at once.\n",
             Self::UpstreamLate => "The application did not answer in time.\n",
             Self::NoDescriptor => "The server is short of resources.\n",
+            Self::ProxyTooLong => "The application cannot be told who connected.\n",
         }
     }
 }

@@ -23,6 +23,7 @@ use super::{
     headers::{self, CF_RAY, Peer, Wants},
     host::Named,
     inbound::Inbound,
+    introduction::Introduction,
     pool::{Patience, Pool, Pools, Relayed, Said, held},
     upgrade::Tunnel,
     wire::Gauge,
@@ -42,6 +43,7 @@ pub(super) struct Desk {
     warrant: Warrant,
     /// The value of `Client-Cert`.
     certificate: Option<HeaderValue>,
+    introduction: Introduction,
     gauge: Arc<Gauge>,
     began: Instant,
     requests: AtomicU64,
@@ -67,6 +69,8 @@ struct Rules {
     pool: Arc<Pool>,
     wants: Wants,
     patience: Patience,
+    /// The PROXY header that comes first, where the upstream wants one.
+    header: Option<Vec<u8>>,
 }
 
 /// A request that has not ended.
@@ -88,6 +92,7 @@ impl Desk {
         accepted: Arc<InForce>,
         warrant: Warrant,
         certificate: Option<HeaderValue>,
+        introduction: Introduction,
         gauge: Arc<Gauge>,
     ) -> Self {
         Self {
@@ -96,6 +101,7 @@ impl Desk {
             accepted,
             warrant,
             certificate,
+            introduction,
             gauge,
             began: Instant::now(),
             requests: AtomicU64::new(0),
@@ -141,9 +147,9 @@ impl Desk {
 
     async fn relay(&self, request: Request<Incoming>) -> Result<(Wants, Said), Denial> {
         let (mut head, body) = request.into_parts();
-        let Rules { pool, wants, patience } = self.rules(&mut head)?;
+        let Rules { pool, wants, patience, header } = self.rules(&mut head)?;
         let request = Request::from_parts(head, Inbound::new(body));
-        Ok((wants, pool.relay(&self.warrant, request, patience).await?))
+        Ok((wants, pool.relay(&self.warrant, request, patience, header).await?))
     }
 
     /// Judges a request, makes its head the upstream's, and finds out how to get there.
@@ -158,8 +164,9 @@ impl Desk {
         let (site, http, policy) = self.site(&now.policy)?;
         named.belongs_to(self.warrant.host(), site, http, &policy.sites)?;
         let peer =
-            Peer { address: self.warrant.peer().ip(), certificate: self.certificate.as_ref() };
+            Peer { address: self.introduction.source(), certificate: self.certificate.as_ref() };
         let wants = headers::prepare(head, &named, &peer, http)?;
+        let header = self.introduction.header(site.proxy(), &head.headers)?;
         let pool = match &memory.pool {
             Some((of, pool)) if Arc::ptr_eq(of, site) => pool.clone(),
             Some(_) | None => {
@@ -169,7 +176,7 @@ impl Desk {
             }
         };
         let patience = Patience { connect: policy.deadline, answer: http.answer };
-        Ok(Rules { pool, wants, patience })
+        Ok(Rules { pool, wants, patience, header })
     }
 
     /// The site whose rules hold: that of the policy in force, where it believes everybody whom the
@@ -207,7 +214,8 @@ impl Desk {
             | Denial::UpstreamBroken
             | Denial::UpstreamBusy
             | Denial::UpstreamLate
-            | Denial::NoDescriptor => self.book(denial),
+            | Denial::NoDescriptor
+            | Denial::ProxyTooLong => self.book(denial),
         }
         Answer::denied(denial, open)
     }

@@ -116,7 +116,7 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
 }
 
 /// The visitor's address as Cloudflare names it, where it names one, and one alone.
-fn visitor(headers: &HeaderMap) -> Option<(IpAddr, HeaderValue)> {
+pub(super) fn visitor(headers: &HeaderMap) -> Option<(IpAddr, HeaderValue)> {
     let mut values = headers.get_all(CF_CONNECTING_IP).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
     Some((value.to_str().ok()?.parse().ok()?, value.clone()))

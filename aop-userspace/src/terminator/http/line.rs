@@ -30,6 +30,15 @@ pub(super) struct Line {
     state: State,
     attention: Attention,
     since: Instant,
+    purpose: Purpose,
+}
+
+/// Which requests a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Any,
+    /// The one that it was made for.
+    One,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,10 +66,11 @@ pub(super) enum Sent {
 }
 
 impl Line {
-    pub(super) async fn open(stream: Connected) -> hyper::Result<Self> {
+    pub(super) async fn open(stream: Connected, purpose: Purpose) -> hyper::Result<Self> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let attention = Attention::new();
-        Ok(Self { sender, connection, state: State::Standing, attention, since: Instant::now() })
+        let (state, since) = (State::Standing, Instant::now());
+        Ok(Self { sender, connection, state, attention, since, purpose })
     }
 
     /// How long it has been idle.
@@ -163,6 +173,7 @@ impl Busy {
     /// Gives the connection back, if another request can follow on it.
     fn settle(&mut self, context: &mut Context<'_>) {
         if let Some(mut line) = self.line.take()
+            && line.purpose == Purpose::Any
             && line.stands(context)
         {
             line.since = Instant::now();

@@ -14,6 +14,7 @@ mod explain;
 mod headers;
 mod host;
 mod inbound;
+mod introduction;
 mod line;
 mod multiplex;
 mod pool;

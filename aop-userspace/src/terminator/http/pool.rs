@@ -20,13 +20,13 @@ use super::{
     answer::Source,
     denial::Denial,
     inbound::{Inbound, Progress},
-    line::{Busy, Line, Sent},
+    line::{Busy, Line, Purpose, Sent},
     multiplex::Multiplex,
     upgrade::Tunnel,
 };
 use crate::{
     config::{HttpConfig, HttpUpstream, HttpVersion},
-    terminator::upstream::{Connected, dial, lacks_descriptors},
+    terminator::upstream::{Connected, connect, lacks_descriptors},
     tls::Warrant,
 };
 
@@ -138,7 +138,8 @@ impl Pools {
 }
 
 impl Pool {
-    /// Sends a request under a `warrant` and waits for the head of its answer.
+    /// Sends a request under a `warrant` and waits for the head of its answer. With a PROXY `header`
+    /// it goes over a connection of its own.
     ///
     /// # Errors
     /// There is none.
@@ -147,12 +148,13 @@ impl Pool {
         _: &Warrant,
         request: Request<Inbound>,
         patience: Patience,
+        header: Option<Vec<u8>>,
     ) -> Result<Said, Denial> {
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| Denial::UpstreamBusy)?;
         match self.upstream.version {
-            HttpVersion::Http1 => self.by_line(request, slot, patience).await,
+            HttpVersion::Http1 => self.by_line(request, slot, patience, header).await,
             HttpVersion::H2c => {
-                let connect = || self.connect(patience.connect);
+                let connect = || self.connect(patience.connect, &[]);
                 let response = self.multiplex.send(request, patience, connect).await?;
                 let (head, body) = response.into_parts();
                 let response = Response::from_parts(head, ());
@@ -166,9 +168,14 @@ impl Pool {
         mut request: Request<Inbound>,
         slot: OwnedSemaphorePermit,
         patience: Patience,
+        header: Option<Vec<u8>>,
     ) -> Result<Said, Denial> {
         let progress = request.body().progress();
-        let mut kept = Kept::Welcome;
+        let mut kept = if header.is_none() { Kept::Welcome } else { Kept::Refused };
+        let (header, purpose) = match &header {
+            None => (&[][..], Purpose::Any),
+            Some(header) => (&header[..], Purpose::One),
+        };
         loop {
             let (mut line, again) = match poll_fn(|context| self.take(kept, context)).await {
                 Some(line) => {
@@ -177,8 +184,8 @@ impl Pool {
                 }
                 None => {
                     kept = Kept::Refused;
-                    let stream = self.connect(patience.connect).await?;
-                    (Line::open(stream).await.map_err(|_| Denial::UpstreamBroken)?, None)
+                    let stream = self.connect(patience.connect, header).await?;
+                    (Line::open(stream, purpose).await.map_err(|_| Denial::UpstreamBroken)?, None)
                 }
             };
             let sent = in_time(line.send(request), patience.answer, progress.as_deref()).await;
@@ -214,8 +221,8 @@ impl Pool {
         Ok(Said::Answer(Relayed { response, source, slot }))
     }
 
-    async fn connect(&self, patience: Duration) -> Result<Connected, Denial> {
-        match timeout(patience, dial(&self.upstream.address)).await {
+    async fn connect(&self, patience: Duration, header: &[u8]) -> Result<Connected, Denial> {
+        match timeout(patience, connect(&self.upstream.address, header)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {
                 tracing::debug!(upstream = %self.upstream, %error, "no connection");

@@ -28,6 +28,7 @@ use super::{
     client_cert,
     denial::Denial,
     desk::Desk,
+    introduction::Introduction,
     pool::Pools,
     streams::Streams,
     strict::{Fault, Part},
@@ -37,6 +38,7 @@ use super::{
 use crate::{
     config::ClientCert,
     terminator::{
+        proxy::Ends,
         relay::{Ending, Relayed},
         service::{InForce, Shared},
     },
@@ -70,6 +72,7 @@ pub(in crate::terminator) struct Served {
 /// for too long, or the policy under which it was accepted ends it.
 pub(in crate::terminator) async fn serve(
     permit: Permit,
+    ends: Ends,
     shared: Arc<Shared>,
     pools: Arc<Pools>,
     accepted: Arc<InForce>,
@@ -80,10 +83,12 @@ pub(in crate::terminator) async fn serve(
         Some(ClientCert::Withheld) | None => None,
     };
     let idle = site.http().map_or(Duration::ZERO, |http| http.idle);
+    let introduction = Introduction::new(ends, permit.handshake());
     let (stream, warrant) = permit.into_parts();
     let gauge = Arc::<Gauge>::default();
     let protocol = warrant.protocol();
-    let desk = Desk::new(shared, pools, accepted.clone(), warrant, certificate, gauge.clone());
+    let of = accepted.clone();
+    let desk = Desk::new(shared, pools, of, warrant, certificate, introduction, gauge.clone());
     let desk = Arc::new(desk);
     let course = Course { desk: &desk, accepted: &accepted, gauge: &gauge, idle };
     let ending = match protocol {

@@ -14,7 +14,7 @@ use super::rig::{Rig, SITE, exchange};
 use crate::tls::{Refusal, testing::Leaf};
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -36,7 +36,7 @@ impl MakeWriter<'_> for Lines {
 
 impl Lines {
     /// The closing lines so far.
-    fn closing(&self) -> Vec<String> {
+    pub(super) fn closing(&self) -> Vec<String> {
         self.with("connection closed")
     }
 
@@ -47,7 +47,7 @@ impl Lines {
 }
 
 /// What this thread logs from now on, while the guard lives.
-fn listen() -> (Lines, DefaultGuard) {
+pub(super) fn listen() -> (Lines, DefaultGuard) {
     static DEAF: Once = Once::new();
     // With a subscriber for all threads no other test makes tracing take a line for one that nobody
     // wants to hear, which it remembers.

@@ -6,6 +6,7 @@ mod lifecycle;
 mod log;
 mod names;
 mod openings;
+mod proxied;
 mod refusals;
 mod relaying;
 mod resumption;

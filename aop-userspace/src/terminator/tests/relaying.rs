@@ -204,16 +204,3 @@ async fn a_unix_upstream_is_served() {
     drop(upstream);
     assert_eq!(rest(&mut peer).await.0, b"answer");
 }
-
-#[tokio::test]
-async fn the_proxy_header_tells_the_upstream_who_connected() {
-    for proxy in [ProxyProtocol::V1, ProxyProtocol::V2] {
-        let rig = Rig::with(Wish { proxy, ..Wish::default() }).await;
-        let (mut peer, mut upstream) = rig.pull().await;
-        let source = peer.get_ref().0.local_addr().unwrap();
-        peer.write_all(b"question").await.unwrap();
-        peer.shutdown().await.unwrap();
-        let expected = super::super::proxy::header(proxy, source, rig.address);
-        assert_eq!(rest(&mut upstream).await.0, [&expected[..], b"question"].concat());
-    }
-}

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use rustls::{AlertDescription, ClientConfig};
 use tempfile::TempDir;
 use tokio::{
@@ -19,8 +20,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::{
     config::{
-        Address, ClientCa, HttpConfig, Limits, OnRefusal, ProxyProtocol, Rules, SiteConfig,
-        Upstream,
+        Address, ClientCa, HttpConfig, Limits, OnRefusal, ProxyProtocol, ProxySenders, Rules,
+        SiteConfig, Upstream,
     },
     edge::{Entrance, Gate, PeerBook},
     terminator::{LedgerSnapshot, Listener, Policy, RefusedCount, Service, bind, listen},
@@ -44,6 +45,7 @@ pub(super) struct Rig {
     pub(super) book: Arc<Book>,
     pub(super) upstream: TcpListener,
     sites: Vec<SiteConfig>,
+    senders: ProxySenders,
     _directory: TempDir,
 }
 
@@ -52,6 +54,8 @@ pub(super) struct Wish {
     pub(super) deadline: Duration,
     pub(super) limits: Limits,
     pub(super) proxy: ProxyProtocol,
+    /// Who sends PROXY headers.
+    pub(super) proxy_from: Vec<IpNet>,
     pub(super) upstream: Option<Upstream>,
     pub(super) rules: Rules,
     pub(super) on_refusal: OnRefusal,
@@ -78,6 +82,7 @@ impl Default for Wish {
             deadline: LONG,
             limits: Limits { connections: 100, handshakes: 100, per_peer: 100 },
             proxy: ProxyProtocol::Off,
+            proxy_from: Vec::new(),
             upstream: None,
             rules: Rules::default(),
             on_refusal: OnRefusal::Close,
@@ -149,7 +154,8 @@ impl Rig {
         let gate = Arc::new(Door(Mutex::new(Entrance::Open)));
         let book = Arc::new(Book::default());
         let (built, _) = Sites::build(&sites, &Files::on_disk()).unwrap();
-        let policy = Policy { sites: built, deadline: wish.deadline };
+        let senders = ProxySenders::new(vec![(address, wish.proxy_from)]);
+        let policy = Policy { sites: built, senders: senders.clone(), deadline: wish.deadline };
         let service =
             Service::start(listeners, policy, gate.clone(), book.clone(), wish.limits).unwrap();
         Self {
@@ -162,6 +168,7 @@ impl Rig {
             book,
             upstream,
             sites,
+            senders,
             _directory: directory,
         }
     }
@@ -178,14 +185,19 @@ impl Rig {
     /// The policy of the rig, with the sites that `keep` keeps.
     pub(super) fn policy(&self, keep: impl Fn(&SiteConfig) -> bool) -> Policy {
         let kept: Vec<_> = self.sites.iter().filter(|site| keep(site)).cloned().collect();
-        Policy { sites: Sites::build(&kept, &Files::on_disk()).unwrap().0, deadline: LONG }
+        self.policy_of(&kept)
     }
 
     /// The policy of the rig with its sites changed.
     pub(super) fn changed(&self, change: impl Fn(&mut SiteConfig)) -> Policy {
         let mut sites = self.sites.clone();
         sites.iter_mut().for_each(change);
-        Policy { sites: Sites::build(&sites, &Files::on_disk()).unwrap().0, deadline: LONG }
+        self.policy_of(&sites)
+    }
+
+    fn policy_of(&self, sites: &[SiteConfig]) -> Policy {
+        let (sites, _) = Sites::build(sites, &Files::on_disk()).unwrap();
+        Policy { sites, senders: self.senders.clone(), deadline: LONG }
     }
 
     pub(super) fn client(&self, leaf: Option<&Leaf>) -> Arc<ClientConfig> {

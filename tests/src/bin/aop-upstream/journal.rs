@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 /// First bytes beyond this are not noted.
-const NOTED: usize = 1024;
+const NOTED: usize = 16 * 1024;
 
 /// An open journal. Every line reaches the file at once.
 pub(crate) struct Journal(Mutex<(File, usize)>);

@@ -7,6 +7,7 @@ mod errors;
 mod explained;
 mod floods;
 mod hosts;
+mod introduced;
 mod requests;
 mod smuggling;
 mod websocket;
