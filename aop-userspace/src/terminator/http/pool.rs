@@ -14,14 +14,13 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_util::task::TaskTracker;
 
 use super::{
     answer::Source,
     denial::Denial,
     inbound::{Inbound, Progress},
     line::{Busy, Line, Sent},
-    multiplex::Multiplex,
+    multiplex::{Multiplex, Spawner},
     upgrade::Tunnel,
 };
 use crate::{
@@ -45,7 +44,7 @@ const FRESH: Duration = Duration::from_secs(1);
 pub(in crate::terminator) struct Pools {
     pools: Mutex<HashMap<(HttpUpstream, usize), Arc<Pool>>>,
     /// What drives shared connections.
-    tasks: TaskTracker,
+    spawner: Spawner,
 }
 
 /// The connections to one upstream.
@@ -90,7 +89,7 @@ impl Pools {
                     upstream: http.upstream.clone(),
                     slots: Arc::new(Semaphore::new(http.requests)),
                     lines: Mutex::default(),
-                    multiplex: Multiplex::new(self.tasks.clone()),
+                    multiplex: Multiplex::new(self.spawner.clone(), http.requests),
                 })
             })
             .clone()
@@ -112,8 +111,7 @@ impl Pools {
     /// Lets go of everything.
     pub(in crate::terminator) async fn close(&self) {
         held(&self.pools).clear();
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.spawner.close().await;
     }
 }
 

@@ -48,10 +48,11 @@ use crate::{
 pub(super) const LONGEST_HEAD: u32 = 136 * 1024;
 /// As many as Cloudflare opens.
 const STREAMS: u32 = 200;
-/// What a peer may send of one body before the upstream takes it.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// The same for all bodies of one connection.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What may come of one body before the other side takes it, from a peer and from an upstream.
+pub(super) const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for all bodies of one connection: with less, a few that an application leaves unread
+/// would stop all others.
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 /// Streams that a peer has reset before we looked at them, beyond which it is cut off.
 const RESETS: usize = 20;
 /// Streams that we had to reset for the peer's faults, likewise.

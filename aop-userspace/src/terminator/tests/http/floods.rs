@@ -3,94 +3,18 @@
 use std::time::Duration;
 
 use hyper::Request;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
-use tokio_rustls::client::TlsStream;
+use tokio::{io::AsyncWriteExt, time::timeout};
 
 use super::{
-    Rig, SITE,
+    SITE,
     application::Frames,
     before_http1,
-    client::{Client, LONG, edge},
+    client::Client,
+    frames::{
+        CONTINUATION, END_OF_BOTH, ENHANCE_YOUR_CALM, HEADERS, PING, RST_STREAM, SETTINGS, error,
+        frame, head, opened, until_cut,
+    },
 };
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_OF_BOTH: u8 = 0b101;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// `GET https://example.com/never` in HPACK, without Huffman and without the table.
-fn head() -> Vec<u8> {
-    let mut block = vec![0x82, 0x87, 0x04, 6];
-    block.extend(b"/never");
-    block.extend([0x01, 11]);
-    block.extend(SITE.as_bytes());
-    block
-}
-
-async fn opened(rig: &Rig) -> TlsStream<TcpStream> {
-    let mut stream = edge(rig, &["h2"], SITE).await;
-    stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
-    stream
-}
-
-/// Sends `frames` for ever, until the far end has had enough; its last words.
-async fn until_cut(
-    stream: TlsStream<TcpStream>,
-    mut frames: impl FnMut(u32) -> Vec<u8>,
-) -> Vec<(u8, Vec<u8>)> {
-    let (mut reading, mut writing) = tokio::io::split(stream);
-    let flooding = async {
-        for number in 0..1_000_000 {
-            if writing.write_all(&frames(number)).await.is_err() {
-                break;
-            }
-        }
-        std::future::pending::<()>().await;
-    };
-    let listening = async {
-        let mut heard = Vec::new();
-        reading.read_to_end(&mut heard).await.ok();
-        heard
-    };
-    let heard = async {
-        tokio::select! {
-            () = flooding => Vec::new(),
-            heard = listening => heard,
-        }
-    };
-    parsed(&timeout(6 * LONG, heard).await.expect("the flood is cut off"))
-}
-
-fn parsed(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let mut frames = Vec::new();
-    while let Some((head, rest)) = bytes.split_first_chunk::<9>() {
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let Some(payload) = rest.get(..length) else { break };
-        frames.push((head[3], payload.to_vec()));
-        bytes = &rest[length..];
-    }
-    frames
-}
-
-/// The error of the GOAWAY among `frames`.
-fn error(frames: &[(u8, Vec<u8>)]) -> Option<u8> {
-    frames.iter().rev().find(|(kind, _)| *kind == GOAWAY).map(|(_, payload)| payload[7])
-}
-
-const ENHANCE_YOUR_CALM: u8 = 0xb;
 
 #[tokio::test]
 async fn a_rapid_reset_is_cut_off_and_others_are_served() {

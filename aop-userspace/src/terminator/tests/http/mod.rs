@@ -6,8 +6,10 @@ mod drain;
 mod errors;
 mod explained;
 mod floods;
+mod frames;
 mod hosts;
 mod requests;
+mod sharing;
 mod smuggling;
 mod websocket;
 
