@@ -72,6 +72,8 @@ struct Rules {
 pub(super) struct Open {
     desk: Arc<Desk>,
     answer: Progress,
+    /// Cloudflare's name for it.
+    ray: Option<HeaderValue>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -112,7 +114,9 @@ impl Desk {
     ) -> Response<Answer> {
         self.requests.fetch_add(1, Relaxed);
         self.open.fetch_add(1, Relaxed);
-        let open = Open { desk: self.clone(), answer: Progress::Awaited };
+        let ray = request.headers().get(CF_RAY).cloned();
+        held(&self.memory).ray.clone_from(&ray);
+        let open = Open { desk: self.clone(), answer: Progress::Awaited, ray };
         let upgrade =
             request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
         match self.relay(request).await {
@@ -139,14 +143,15 @@ impl Desk {
     async fn relay(&self, request: Request<Incoming>) -> Result<(Wants, Said), Denial> {
         let (mut head, body) = request.into_parts();
         let Rules { pool, wants, patience } = self.rules(&mut head)?;
-        let request = Request::from_parts(head, Inbound::new(body));
+        let body = Inbound::new(body);
+        headers::measure(&mut head, &body);
+        let request = Request::from_parts(head, body);
         Ok((wants, pool.relay(&self.warrant, request, patience).await?))
     }
 
     /// Judges a request, makes its head the upstream's, and finds out how to get there.
     fn rules(&self, head: &mut Parts) -> Result<Rules, Denial> {
         let mut memory = held(&self.memory);
-        memory.ray = head.headers.get(CF_RAY).cloned();
         if head.method == Method::CONNECT {
             return Err(Denial::BadRequest);
         }
@@ -190,26 +195,22 @@ impl Desk {
     /// Refuses the bytes of a peer as a whole, once.
     pub(super) fn refuse(&self, denial: Denial) {
         if !self.malformed.swap(true, Relaxed) {
-            self.book(denial);
+            self.book(denial, None);
         }
     }
 
     fn deny(&self, denial: Denial, open: Open) -> Response<Answer> {
-        match denial {
-            Denial::BadRequest => self.refuse(denial),
-            Denial::HeadTooLarge
-            | Denial::BadHost
-            | Denial::HostMismatch
-            | Denial::UpstreamUnreachable
-            | Denial::UpstreamBroken
-            | Denial::UpstreamBusy
-            | Denial::UpstreamLate
-            | Denial::NoDescriptor => self.book(denial),
+        // Its bytes may be refused already, and it with them.
+        let told = denial == Denial::BadRequest
+            && self.gauge.fault().is_some()
+            && self.malformed.swap(true, Relaxed);
+        if !told {
+            self.book(denial, open.ray.as_ref());
         }
         Answer::denied(denial, open)
     }
 
-    fn book(&self, denial: Denial) {
+    fn book(&self, denial: Denial, ray: Option<&HeaderValue>) {
         let site = self.warrant.site().name();
         self.shared.ledger.denied(site, denial);
         tracing::info!(
@@ -217,7 +218,7 @@ impl Desk {
             peer = %self.warrant.peer(),
             outcome = denial.name(),
             status = denial.status().as_u16(),
-            cf_ray = self.ray(),
+            cf_ray = ray.map(shown),
             "request refused",
         );
     }
@@ -229,10 +230,7 @@ impl Desk {
 
     /// Cloudflare's name for the last request, fit for a log.
     pub(super) fn ray(&self) -> Option<String> {
-        held(&self.memory)
-            .ray
-            .as_ref()
-            .map(|ray| printable(&String::from_utf8_lossy(ray.as_bytes())))
+        held(&self.memory).ray.as_ref().map(shown)
     }
 
     /// Whether a request is being answered.
@@ -285,6 +283,10 @@ impl Drop for Open {
         desk.rests_since.store(now, Relaxed);
         desk.open.fetch_sub(1, Relaxed);
     }
+}
+
+fn shown(ray: &HeaderValue) -> String {
+    printable(&String::from_utf8_lossy(ray.as_bytes()))
 }
 
 /// The upstream's head as the peer gets it. Its version is that of each side's own connection.

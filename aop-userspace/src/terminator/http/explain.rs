@@ -21,6 +21,10 @@ use crate::tls::{Protocol, Refusal};
 /// How long a refused peer is listened to.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What is read of a refused peer at a time: anybody can be one.
+const LONGEST_HEAD: usize = 64 * 1024;
+const LONGEST_BODY: u32 = 64 * 1024;
+
 /// Answers the requests of a refused peer, for a moment, with the reason.
 pub(in crate::terminator) async fn explain(
     stream: TlsStream<TcpStream>,
@@ -43,11 +47,17 @@ pub(in crate::terminator) async fn explain(
     let streams = Streams::default();
     let told = match protocol {
         Protocol::Http1 => {
-            timeout(PATIENCE, http1::Builder::new().serve_connection(io, service)).await
+            let mut builder = http1::Builder::new();
+            let builder = builder.max_buf_size(LONGEST_HEAD);
+            timeout(PATIENCE, builder.serve_connection(io, service)).await
         }
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(streams.clone());
-            let builder = builder.timer(TokioTimer::new()).max_concurrent_streams(10);
+            let builder = builder
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(10)
+                .initial_stream_window_size(LONGEST_BODY)
+                .initial_connection_window_size(LONGEST_BODY);
             timeout(PATIENCE, builder.serve_connection(io, service)).await
         }
     };

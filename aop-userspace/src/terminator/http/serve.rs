@@ -129,7 +129,7 @@ impl Course<'_> {
             Driven::Faulty(fault) => {
                 self.desk.refuse(Denial::from(fault));
                 // With an answer under way, another one would be taken for a part of it.
-                let silent = self.desk.is_answering();
+                let silent = self.desk.is_answering() || self.gauge.is_stuck();
                 // What waits for an answer goes with it.
                 let parts = connection.into_parts().filter(|_| !silent);
                 if let Some(parts) = parts {
@@ -183,7 +183,8 @@ impl Course<'_> {
         ending
     }
 
-    /// Moves what can be moved. A fault behind requests that are being answered waits for them.
+    /// Moves what can be moved. A fault behind requests that are being answered waits for them, and
+    /// until the peer has taken their answers.
     fn poll<C>(&self, connection: Pin<&mut C>, context: &mut Context<'_>) -> Poll<Driven>
     where
         C: Future<Output = hyper::Result<()>>,
@@ -191,7 +192,9 @@ impl Course<'_> {
         match (connection.poll(context), self.gauge.fault()) {
             (Poll::Ready(ended), _) => Poll::Ready(Driven::Ended(ended)),
             (Poll::Pending, Some((fault, Part::Body))) => Poll::Ready(Driven::Faulty(fault)),
-            (Poll::Pending, Some((fault, Part::Head))) if !self.desk.is_busy() => {
+            (Poll::Pending, Some((fault, Part::Head)))
+                if !self.desk.is_busy() && !self.gauge.is_stuck() =>
+            {
                 Poll::Ready(Driven::Faulty(fault))
             }
             (Poll::Pending, _) => Poll::Pending,

@@ -14,7 +14,7 @@ use super::rig::{Rig, SITE, exchange};
 use crate::tls::{Refusal, testing::Leaf};
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -40,14 +40,14 @@ impl Lines {
         self.with("connection closed")
     }
 
-    fn with(&self, words: &str) -> Vec<String> {
+    pub(super) fn with(&self, words: &str) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().filter(|line| line.contains(words)).map(Into::into).collect()
     }
 }
 
 /// What this thread logs from now on, while the guard lives.
-fn listen() -> (Lines, DefaultGuard) {
+pub(super) fn listen() -> (Lines, DefaultGuard) {
     static DEAF: Once = Once::new();
     // With a subscriber for all threads no other test makes tracing take a line for one that nobody
     // wants to hear, which it remembers.

@@ -7,6 +7,7 @@ mod errors;
 mod explained;
 mod floods;
 mod frames;
+mod framing;
 mod hosts;
 mod requests;
 mod sharing;

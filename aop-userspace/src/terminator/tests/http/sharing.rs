@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use hyper::{
-    body::{Bytes, Frame},
-    client::conn::http2,
-};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::body::{Bytes, Frame};
 use socket2::{Domain, Socket, Type};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,10 +12,10 @@ use tokio::{
 };
 
 use super::{
-    Denial, Rig, SITE, Wish,
+    Denial, Rig, Wish,
     application::{Frames, whole},
     before_h2c, before_http1,
-    client::{Client, LONG, edge},
+    client::{Client, LONG},
     frames::{END_OF_BOTH, HEADERS, SETTINGS, frame, get, opened},
 };
 use crate::terminator::Drained;
@@ -48,23 +44,18 @@ async fn peers_that_stop_reading_leave_the_shared_connection_to_others() {
 #[tokio::test]
 async fn uploads_that_the_application_leaves_unread_do_not_stop_others_of_the_same_peer() {
     let (rig, _application) = before_http1().await;
-    let io = TokioIo::new(edge(&rig, &["h2"], SITE).await);
-    let (sender, driver) = http2::Builder::new(TokioExecutor::new()).handshake(io).await.unwrap();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async { driver.await.unwrap() });
-    let post = |path: &str, frames| {
-        let request = hyper::Request::post(format!("https://{SITE}{path}")).body(frames);
-        let mut sender = sender.clone();
-        async move { sender.send_request(request.unwrap()).await }
-    };
+    let mut client = Client::http2(&rig).await;
     let part = Bytes::from(vec![b'x'; 64 * 1024]);
+    let mut uploading = JoinSet::new();
     for _ in 0..5 {
-        let upload = post("/stall", Frames::of((0..512).map(|_| Frame::data(part.clone()))));
-        tasks.spawn(async move { drop(upload.await) });
+        let body = Frames::of((0..512).map(|_| Frame::data(part.clone())));
+        let request = client.request("POST", "/stall").body(body).unwrap();
+        let mut twin = client.twin();
+        uploading.spawn(async move { drop(twin.send(request).await) });
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let answer = timeout(LONG, post("/echo", Frames::text("small"))).await;
-    assert_eq!(answer.expect("an answer in time").unwrap().status(), 200);
+    let request = client.request("POST", "/echo").body(Frames::text("small")).unwrap();
+    assert_eq!(client.send(request).await.unwrap().status(), 200);
 }
 
 /// An address that neither takes nor refuses connections, as long as what comes along lives.
