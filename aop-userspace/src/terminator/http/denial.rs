@@ -28,6 +28,8 @@ pub enum Denial {
     UpstreamLate,
     /// This process has no file descriptor for a connection to the upstream.
     NoDescriptor,
+    /// It was being answered, and nothing moved in either direction for too long: it was broken off.
+    Stalled,
 }
 
 impl Denial {
@@ -44,6 +46,7 @@ impl Denial {
             Self::UpstreamBusy => "upstream_busy",
             Self::UpstreamLate => "upstream_late",
             Self::NoDescriptor => "no_descriptor",
+            Self::Stalled => "stalled",
         }
     }
 
@@ -54,7 +57,8 @@ impl Denial {
             Self::HostMismatch => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
             Self::UpstreamBusy | Self::NoDescriptor => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamLate => StatusCode::GATEWAY_TIMEOUT,
+            // Nobody gets to read it where an answer had begun.
+            Self::UpstreamLate | Self::Stalled => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -71,6 +75,7 @@ impl Denial {
             Self::UpstreamBusy => "The application has too many requests at once.\n",
             Self::UpstreamLate => "The application did not answer in time.\n",
             Self::NoDescriptor => "The server is short of resources.\n",
+            Self::Stalled => "The request stood still for too long.\n",
         }
     }
 }

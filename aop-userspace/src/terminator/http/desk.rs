@@ -15,22 +15,23 @@ use hyper::{
     http::{HeaderValue, request::Parts},
     upgrade::OnUpgrade,
 };
-use tokio::time::Instant;
+use tokio::{task, time::Instant};
 
 use super::{
     answer::Answer,
     denial::Denial,
     headers::{self, CF_RAY, Peer, Wants},
     host::Named,
-    inbound::Inbound,
+    inbound::{Inbound, Progress},
     pool::{Patience, Pool, Relayed, Said, held},
+    stall::{Pulse, Pulses},
     upgrade::Tunnel,
     wire::Gauge,
 };
 use crate::{
     config::HttpConfig,
     terminator::service::{InForce, Policy, Shared},
-    tls::{Site, Warrant, printable},
+    tls::{Protocol, Site, Warrant, printable},
 };
 
 /// The desk of one connection.
@@ -50,6 +51,7 @@ pub(super) struct Desk {
     /// When the last request ended, in milliseconds since the connection began.
     rests_since: AtomicU64,
     malformed: AtomicBool,
+    pulses: Pulses,
     memory: Mutex<Memory>,
     tunnel: Mutex<Option<(OnUpgrade, Tunnel)>>,
 }
@@ -71,15 +73,12 @@ struct Rules {
 /// A request that has not ended.
 pub(super) struct Open {
     desk: Arc<Desk>,
-    answer: Progress,
+    /// How far its body has come, where it has one.
+    upload: Option<Arc<Progress>>,
     /// Cloudflare's name for it.
     ray: Option<HeaderValue>,
-}
-
-#[derive(PartialEq, Eq)]
-enum Progress {
-    Awaited,
-    Begun,
+    /// That of its answer, once that has begun.
+    pulse: Option<Arc<Pulse>>,
 }
 
 impl Desk {
@@ -102,6 +101,7 @@ impl Desk {
             begun: AtomicUsize::new(0),
             rests_since: AtomicU64::new(0),
             malformed: AtomicBool::new(false),
+            pulses: Pulses::default(),
             memory: Mutex::default(),
             tunnel: Mutex::default(),
         }
@@ -116,10 +116,10 @@ impl Desk {
         self.open.fetch_add(1, Relaxed);
         let ray = request.headers().get(CF_RAY).cloned();
         held(&self.memory).ray.clone_from(&ray);
-        let open = Open { desk: self.clone(), answer: Progress::Awaited, ray };
+        let mut open = Open { desk: self.clone(), upload: None, ray, pulse: None };
         let upgrade =
             request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
-        match self.relay(request).await {
+        match self.relay(request, &mut open).await {
             Ok((_, Said::Answer(Relayed { response, source, slot }))) => {
                 self.shared.ledger.relayed();
                 pass(response, Answer::new(source, Some(slot), open), Wants::Answer)
@@ -140,10 +140,15 @@ impl Desk {
         }
     }
 
-    async fn relay(&self, request: Request<Incoming>) -> Result<(Wants, Said), Denial> {
+    async fn relay(
+        &self,
+        request: Request<Incoming>,
+        open: &mut Open,
+    ) -> Result<(Wants, Said), Denial> {
         let (mut head, body) = request.into_parts();
         let Rules { pool, wants, patience } = self.rules(&mut head)?;
         let body = Inbound::new(body);
+        open.upload = body.progress();
         headers::measure(&mut head, &body);
         let request = Request::from_parts(head, body);
         Ok((wants, pool.relay(&self.warrant, request, patience).await?))
@@ -210,6 +215,28 @@ impl Desk {
         Answer::denied(denial, open)
     }
 
+    /// Books the answers in which nothing has moved for too long; the tasks that answer them.
+    pub(super) fn stalled(&self) -> Vec<Option<task::Id>> {
+        let wire = match self.warrant.protocol() {
+            Protocol::Http1 => self.gauge.moved().0 + self.gauge.moved().1,
+            // That of all its streams says nothing about one.
+            Protocol::Http2 => 0,
+        };
+        let site = self.warrant.site().name();
+        let stalled = self.pulses.round(wire).into_iter().map(|pulse| {
+            self.shared.ledger.denied(site, Denial::Stalled);
+            tracing::info!(
+                site = &**site,
+                peer = %self.warrant.peer(),
+                outcome = Denial::Stalled.name(),
+                cf_ray = pulse.ray.as_ref().map(shown),
+                "request broken off",
+            );
+            pulse.task
+        });
+        stalled.collect()
+    }
+
     fn book(&self, denial: Denial, ray: Option<&HeaderValue>) {
         let site = self.warrant.site().name();
         self.shared.ledger.denied(site, denial);
@@ -268,15 +295,23 @@ impl Open {
     /// The same, whose answer begins.
     pub(super) fn begin(mut self) -> Self {
         self.desk.begun.fetch_add(1, Relaxed);
-        self.answer = Progress::Begun;
+        self.pulse = Some(self.desk.pulses.begin(self.upload.take(), self.ray.clone()));
         self
+    }
+
+    /// A part of its answer was taken.
+    pub(super) fn beat(&self) {
+        if let Some(pulse) = &self.pulse {
+            pulse.beat();
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         let desk = &self.desk;
-        if self.answer == Progress::Begun {
+        if let Some(pulse) = &self.pulse {
+            desk.pulses.end(pulse);
             desk.begun.fetch_sub(1, Relaxed);
         }
         let now = desk.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);

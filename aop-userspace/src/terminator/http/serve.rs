@@ -30,6 +30,7 @@ use super::{
     client_cert,
     denial::Denial,
     desk::Desk,
+    stall,
     streams::Streams,
     strict::{Fault, Part},
     upgrade::tunnel,
@@ -80,12 +81,17 @@ pub(in crate::terminator) async fn serve(
         Some(ClientCert::Shown) => permit.certificate().and_then(client_cert::value),
         Some(ClientCert::Withheld) | None => None,
     };
-    let idle = site.http().map_or(Duration::ZERO, |http| http.idle);
+    let (idle, stall) = match site.http() {
+        Some(http) => (http.idle, http.stall),
+        None => (Duration::ZERO, Duration::ZERO),
+    };
     let (stream, warrant) = permit.into_parts();
     let gauge = Arc::<Gauge>::default();
     let protocol = warrant.protocol();
     let desk = Arc::new(Desk::new(shared, accepted.clone(), warrant, certificate, gauge.clone()));
-    let course = Course { desk: &desk, accepted: &accepted, gauge: &gauge, idle };
+    let streams = Streams::default();
+    let course =
+        Course { desk: &desk, accepted: &accepted, gauge: &gauge, streams: &streams, idle, stall };
     let ending = match protocol {
         Protocol::Http1 => course.http1(stream).await,
         Protocol::Http2 => course.http2(stream).await,
@@ -99,7 +105,10 @@ struct Course<'a> {
     desk: &'a Arc<Desk>,
     accepted: &'a InForce,
     gauge: &'a Arc<Gauge>,
+    /// Those of HTTP/2.
+    streams: &'a Streams,
     idle: Duration,
+    stall: Duration,
 }
 
 impl Course<'_> {
@@ -158,8 +167,7 @@ impl Course<'_> {
             let desk = desk.clone();
             async move { Ok::<_, Infallible>(desk.answer(request).await) }
         });
-        let streams = Streams::default();
-        let connection = http2::Builder::new(streams.clone())
+        let connection = http2::Builder::new(self.streams.clone())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
@@ -179,7 +187,7 @@ impl Course<'_> {
             Driven::Faulty(_) => Ending::Malformed,
             Driven::Left(ending) => ending,
         };
-        streams.end();
+        self.streams.end();
         ending
     }
 
@@ -201,6 +209,18 @@ impl Course<'_> {
         }
     }
 
+    /// Ends requests that have stalled, and says whether the connection ends by that.
+    fn break_off(&self) -> Option<Ending> {
+        let stalled = self.desk.stalled();
+        match self.desk.warrant().protocol() {
+            Protocol::Http1 => (!stalled.is_empty()).then_some(Ending::Stalled),
+            Protocol::Http2 => {
+                stalled.into_iter().flatten().for_each(|task| self.streams.abort(task));
+                None
+            }
+        }
+    }
+
     /// Drives a connection to its end.
     async fn drive<C>(&self, mut connection: Pin<&mut C>, finish: impl Fn(Pin<&mut C>)) -> Driven
     where
@@ -208,12 +228,20 @@ impl Course<'_> {
     {
         let mut leave = pin!(self.accepted.leave.cancelled());
         let mut clock = pin!(sleep(self.idle));
+        let round = stall::pause(self.stall);
+        let mut rounds = pin!(sleep(round));
         let mut stage = Stage::Serving;
         loop {
             tokio::select! {
                 biased;
                 driven = poll_fn(|context| self.poll(connection.as_mut(), context)) => return driven,
                 () = self.accepted.cut.cancelled() => return Driven::Left(Ending::Cut),
+                () = rounds.as_mut() => {
+                    if let Some(ending) = self.break_off() {
+                        return Driven::Left(ending);
+                    }
+                    rounds.as_mut().reset(Instant::now() + round);
+                }
                 () = leave.as_mut(), if stage != Stage::Leaving => {
                     stage = Stage::Leaving;
                     finish(connection.as_mut());

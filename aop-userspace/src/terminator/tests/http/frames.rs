@@ -74,7 +74,7 @@ pub(super) async fn until_cut(
     parsed(&timeout(6 * LONG, heard).await.expect("the flood is cut off"))
 }
 
-fn parsed(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+pub(super) fn parsed(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while let Some((head, rest)) = bytes.split_first_chunk::<9>() {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;

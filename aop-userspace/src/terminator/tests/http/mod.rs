@@ -12,6 +12,7 @@ mod hosts;
 mod requests;
 mod sharing;
 mod smuggling;
+mod stalls;
 mod websocket;
 
 use application::Application;
