@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     http::Served,
     ledger::NO_SITE,
-    quiet::Quiet,
+    quiet::{Quiet, Reason},
     relay::{Ending, Relayed},
 };
 use crate::tls::{OriginPull, Refused, Site};
@@ -91,7 +91,7 @@ impl Closing {
     }
 
     pub(super) fn refused(&self, refused: &Refused, quiet: &Quiet) {
-        if !quiet.may_tell(refused.refusal) {
+        if !quiet.may_tell(Reason::Connection(refused.refusal)) {
             return;
         }
         tracing::info!(

@@ -43,6 +43,8 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     peer: SocketAddr,
     closing: Closing,
+    /// What the gate said, once it was asked.
+    entrance: Option<Entrance>,
     _open: Opened,
 }
 
@@ -53,9 +55,9 @@ pub(super) fn attend(
     peer: SocketAddr,
 ) -> impl Future<Output = ()> {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let place = shared.crowd.enter(peer.ip());
-    let connection =
-        Connection { peer, closing: Closing::new(peer), _open: shared.ledger.open(), shared };
+    let place = shared.crowd.enter(peer.ip(), || shared.book.knows(peer.ip()));
+    let (closing, open) = (Closing::new(peer), shared.ledger.open());
+    let connection = Connection { peer, closing, entrance: None, _open: open, shared };
     connection.run(stream, place)
 }
 
@@ -105,10 +107,10 @@ impl Connection {
     /// Books and logs a refusal, and lets the peer know.
     async fn refuse(&self, mut refused: Refused) {
         let site = self.closing.site();
-        self.shared.ledger.refused(site, refused.refusal);
+        self.shared.ledger.refused(site, refused.refusal, self.entrance);
         self.closing.refused(&refused, &self.shared.quiet);
         if let Some((stream, protocol)) = refused.take_session() {
-            http::explain(stream, protocol, site, refused.refusal).await;
+            http::explain(stream, protocol, site, refused.refusal, &refused.detail).await;
         }
         refused.farewell().await;
     }
@@ -122,8 +124,10 @@ impl Connection {
     ) -> Result<Permit, Refused> {
         // Where the kernel does not tell, no port's own mode counts.
         let port = local.as_ref().map_or(0, SocketAddr::port);
-        match self.shared.gate.entrance(self.peer.ip(), port) {
-            Entrance::Open => {}
+        let entrance = self.shared.gate.entrance(self.peer.ip(), port);
+        self.entrance = Some(entrance);
+        match entrance {
+            Entrance::Open | Entrance::OnTrial => {}
             Entrance::Watched => self.shared.ledger.would_refuse(),
             Entrance::Shut => return Err(Refused::new(Refusal::NotAdmitted)),
         }

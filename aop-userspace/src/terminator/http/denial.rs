@@ -50,6 +50,34 @@ impl Denial {
         }
     }
 
+    /// What an operator can do, where there is something.
+    pub(super) const fn help(self) -> Option<&'static str> {
+        match self {
+            Self::HostMismatch => {
+                Some("if the host is yours, add it to the site's hosts, or to site.http.also_hosts")
+            }
+            Self::UpstreamUnreachable => {
+                Some("start the application, or correct the site's upstream")
+            }
+            Self::UpstreamBroken => Some(
+                "the application closed the connection, or speaks another protocol: http:// is \
+                 HTTP/1.1, h2c:// is HTTP/2 in clear",
+            ),
+            Self::UpstreamBusy => {
+                Some("find out why the application is slow, or raise site.http.requests")
+            }
+            Self::UpstreamLate => Some(
+                "the application is slow: limits.deadline is for connecting, site.http.answer until \
+                 its answer begins",
+            ),
+            Self::NoDescriptor => Some("raise the limit of open files (systemd: LimitNOFILE=)"),
+            Self::Stalled => Some(
+                "the peer stopped reading or the application stopped writing, for site.http.stall",
+            ),
+            Self::BadRequest | Self::HeadTooLarge | Self::BadHost => None,
+        }
+    }
+
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::BadRequest | Self::BadHost => StatusCode::BAD_REQUEST,

@@ -11,7 +11,7 @@ use std::{
 use hyper::{
     Method, Request, Response, Version,
     body::Incoming,
-    header::UPGRADE,
+    header::{HOST, UPGRADE},
     http::{HeaderValue, request::Parts},
     upgrade::OnUpgrade,
 };
@@ -30,7 +30,10 @@ use super::{
 };
 use crate::{
     config::HttpConfig,
-    terminator::service::{InForce, Policy, Shared},
+    terminator::{
+        quiet::Reason,
+        service::{InForce, Policy, Shared},
+    },
     tls::{Protocol, Site, Warrant, printable},
 };
 
@@ -77,6 +80,8 @@ pub(super) struct Open {
     upload: Option<Arc<Progress>>,
     /// Cloudflare's name for it.
     ray: Option<HeaderValue>,
+    /// The host that it names, fit for a log, where it was refused for what it names.
+    host: Option<String>,
     /// That of its answer, once that has begun.
     pulse: Option<Arc<Pulse>>,
 }
@@ -116,7 +121,7 @@ impl Desk {
         self.open.fetch_add(1, Relaxed);
         let ray = request.headers().get(CF_RAY).cloned();
         held(&self.memory).ray.clone_from(&ray);
-        let mut open = Open { desk: self.clone(), upload: None, ray, pulse: None };
+        let mut open = Open { desk: self.clone(), upload: None, ray, host: None, pulse: None };
         let upgrade =
             request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
         match self.relay(request, &mut open).await {
@@ -146,7 +151,8 @@ impl Desk {
         open: &mut Open,
     ) -> Result<(Wants, Said), Denial> {
         let (mut head, body) = request.into_parts();
-        let Rules { pool, wants, patience } = self.rules(&mut head)?;
+        let rules = self.rules(&mut head);
+        let Rules { pool, wants, patience } = rules.inspect_err(|_| open.host = told(&head))?;
         let body = Inbound::new(body);
         open.upload = body.progress();
         headers::measure(&mut head, &body);
@@ -200,7 +206,7 @@ impl Desk {
     /// Refuses the bytes of a peer as a whole, once.
     pub(super) fn refuse(&self, denial: Denial) {
         if !self.malformed.swap(true, Relaxed) {
-            self.book(denial, None);
+            self.book(denial, None, None);
         }
     }
 
@@ -210,7 +216,7 @@ impl Desk {
             && self.gauge.fault().is_some()
             && self.malformed.swap(true, Relaxed);
         if !told {
-            self.book(denial, open.ray.as_ref());
+            self.book(denial, open.ray.as_ref(), open.host.as_deref());
         }
         Answer::denied(denial, open)
     }
@@ -225,27 +231,35 @@ impl Desk {
         let site = self.warrant.site().name();
         let stalled = self.pulses.round(wire).into_iter().map(|pulse| {
             self.shared.ledger.denied(site, Denial::Stalled);
-            tracing::info!(
-                site = &**site,
-                peer = %self.warrant.peer(),
-                outcome = Denial::Stalled.name(),
-                cf_ray = pulse.ray.as_ref().map(shown),
-                "request broken off",
-            );
+            if self.shared.quiet.may_tell(Reason::Request(Denial::Stalled)) {
+                tracing::info!(
+                    site = &**site,
+                    peer = %self.warrant.peer(),
+                    outcome = Denial::Stalled.name(),
+                    cf_ray = pulse.ray.as_ref().map(shown),
+                    help = Denial::Stalled.help(),
+                    "request broken off",
+                );
+            }
             pulse.task
         });
         stalled.collect()
     }
 
-    fn book(&self, denial: Denial, ray: Option<&HeaderValue>) {
+    fn book(&self, denial: Denial, ray: Option<&HeaderValue>, host: Option<&str>) {
         let site = self.warrant.site().name();
         self.shared.ledger.denied(site, denial);
+        if !self.shared.quiet.may_tell(Reason::Request(denial)) {
+            return;
+        }
         tracing::info!(
             site = &**site,
             peer = %self.warrant.peer(),
             outcome = denial.name(),
             status = denial.status().as_u16(),
             cf_ray = ray.map(shown),
+            host,
+            help = denial.help(),
             "request refused",
         );
     }
@@ -318,6 +332,12 @@ impl Drop for Open {
         desk.rests_since.store(now, Relaxed);
         desk.open.fetch_sub(1, Relaxed);
     }
+}
+
+/// What a request that was refused says its host is.
+fn told(head: &Parts) -> Option<String> {
+    let host = head.headers.get(HOST).map(shown);
+    host.or_else(|| Some(printable(head.uri.authority()?.as_str())))
 }
 
 fn shown(ray: &HeaderValue) -> String {

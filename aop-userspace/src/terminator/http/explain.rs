@@ -31,8 +31,9 @@ pub(in crate::terminator) async fn explain(
     protocol: Protocol,
     site: &str,
     refusal: Refusal,
+    detail: &str,
 ) {
-    let text = document(site, refusal);
+    let text = document(site, refusal, detail);
     let service = service_fn(move |_: Request<Incoming>| {
         let mut response = Response::new(text.clone());
         *response.status_mut() = StatusCode::FORBIDDEN;
@@ -67,12 +68,43 @@ pub(in crate::terminator) async fn explain(
     }
 }
 
-/// Names and words of ours alone, so nothing in it needs escaping but quotes.
-fn document(site: &str, refusal: Refusal) -> String {
+/// What everybody may know: which rule refused him, what of his own it met, and what mends that.
+fn document(site: &str, refusal: Refusal, detail: &str) -> String {
     let help = refusal.help().unwrap_or("see the log of aop");
-    format!(
-        "{{\"refused\":\"{refusal}\",\"site\":\"{site}\",\"fault\":\"{}\",\"help\":\"{}\"}}\n",
-        refusal.whose().name(),
-        help.replace('"', "\\\""),
-    )
+    let members = [
+        ("refused", refusal.name()),
+        ("site", site),
+        ("fault", refusal.whose().name()),
+        ("detail", detail),
+        ("help", help),
+    ];
+    let members = members.map(|(name, value)| format!("\"{name}\":\"{}\"", escaped(value)));
+    format!("{{{}}}\n", members.join(","))
+}
+
+/// As a string of JSON has it: a peer's certificate may hold anything.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => safe.extend(['\\', character]),
+            '\0'..='\u{1f}' => safe.push_str(&format!("\\u{:04x}", u32::from(character))),
+            _ => safe.push(character),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_certificate_holds_it_stays_one_string() {
+        let detail = "CN=\"a\\\",\"refused\":\"\n\u{1b}é";
+        let text = document("example.com", Refusal::CnMismatch, detail);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&json["detail"], &json["refused"]), (&detail.into(), &"cn_mismatch".into()));
+        assert_eq!(text.lines().count(), 1);
+    }
 }

@@ -68,8 +68,6 @@ impl Body for Inbound {
         let mut frame = ready!(Pin::new(incoming).poll_frame(context));
         if let Some(progress) = progress {
             match &frame {
-                // Nothing at all is no progress.
-                Some(Ok(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
                 Some(Ok(_)) => drop(progress.frames.fetch_add(1, Relaxed)),
                 Some(Err(_)) => progress.broken.store(true, Relaxed),
                 None => {}
