@@ -9,6 +9,8 @@ use std::net::IpAddr;
 pub enum Entrance {
     /// It is admitted.
     Open,
+    /// It is not admitted, but the packet path has let it try to authenticate.
+    OnTrial,
     /// It is not admitted, but the firewall observes, at least on some interface: counted and let
     /// in.
     Watched,
@@ -28,4 +30,7 @@ pub trait Gate: Send + Sync {
 pub trait PeerBook: Send + Sync {
     /// Notes that `address` has finished a verified handshake for `site`, now.
     fn record(&self, address: IpAddr, site: &str);
+
+    /// Whether `address` was ever noted and is not forgotten.
+    fn knows(&self, address: IpAddr) -> bool;
 }

@@ -34,6 +34,10 @@ pub struct Pki {
     pub edge: Identity,
     /// The same through an intermediate, whose certificate follows the leaf.
     pub edge_by_intermediate: Identity,
+    /// The same, and in the intermediate's revocation list.
+    pub revoked_by_intermediate: Identity,
+    /// That list, PEM. It says nothing about the intermediate itself.
+    pub crl_of_intermediate: PathBuf,
     /// From the client CA, but for server authentication only.
     pub wrong_usage: Identity,
     /// From the client CA, over since 2021.
@@ -99,6 +103,11 @@ impl Pki {
         Ok(Self {
             edge: clients.issue("edge", with(|leaf| leaf.serial_number = Some(EDGE.into()))?)?,
             edge_by_intermediate: between.issue("edge-by-intermediate", leaf(Usage::Client)?)?,
+            revoked_by_intermediate: between.issue(
+                "revoked-by-intermediate",
+                with(|leaf| leaf.serial_number = Some(REVOKED.into()))?,
+            )?,
+            crl_of_intermediate: between.list("intermediate.crl.pem", &[REVOKED], 2120)?,
             wrong_usage: clients.issue("wrong-usage", leaf(Usage::Server)?)?,
             expired: clients
                 .issue("expired", with(|leaf| leaf.not_after = date_time_ymd(2021, 1, 1))?)?,

@@ -87,6 +87,15 @@ impl Status {
         self.list("/handshakes/refused")?.iter().map(read).collect()
     }
 
+    /// Those of [`refusals`](Self::refusals) that came from admitted addresses.
+    ///
+    /// # Errors
+    /// When a field is missing.
+    pub fn refusals_from_admitted(&self) -> Result<Vec<(String, u64)>> {
+        let read = |entry: &Value| Ok((text(entry, "reason")?, count(entry, "count")?));
+        self.list("/handshakes/refused_from_admitted")?.iter().map(read).collect()
+    }
+
     /// Requests that an upstream answered.
     ///
     /// # Errors

@@ -117,7 +117,9 @@ impl Report {
                 *text = text.replace(char::is_control, "\u{fffd}");
             }
         };
-        for refused in self.handshakes.refused.iter_mut().chain(&mut self.requests.refused) {
+        let Handshakes { refused, refused_from_admitted, .. } = &mut self.handshakes;
+        let refused = refused.iter_mut().chain(refused_from_admitted);
+        for refused in refused.chain(&mut self.requests.refused) {
             [&mut refused.site, &mut refused.reason].into_iter().for_each(clean);
         }
         for known in &mut self.identities.sites {
@@ -194,13 +196,17 @@ mod tests {
             last_seen: moment,
         };
         let report = Report {
-            handshakes: Handshakes { refused: vec![refused], ..Handshakes::default() },
+            handshakes: Handshakes {
+                refused: vec![refused.clone()],
+                refused_from_admitted: vec![refused],
+                ..Handshakes::default()
+            },
             identities: Identities { sites: vec![site] },
             peers: vec![peer],
             ..Report::default()
         };
         let told = serde_json::to_string(&report.printable()).expect("JSON");
-        assert_eq!(told.matches("\u{fffd}[31m").count(), 11, "{told}");
+        assert_eq!(told.matches("\u{fffd}[31m").count(), 13, "{told}");
         assert!(!told.contains("u001b"), "{told}");
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use jiff::Timestamp;
 
-use crate::control::{Interface, Prefixes, Requests, Status, TerminatorReport};
+use crate::control::{Interface, Prefixes, Refused, Requests, Status, TerminatorReport};
 
 /// Peers and identities that the screen shows; JSON has them all.
 const SHOWN: usize = 8;
@@ -205,7 +205,34 @@ fn handshakes(status: &Status) -> Vec<String> {
     rows.extend(handshakes.refused.iter().map(|refused| {
         format!("{:>12} refused: {}, site {}", refused.count, refused.reason, refused.site)
     }));
+    rows.extend(handshakes.refused_from_admitted.iter().map(|refused| {
+        let Refused { site, reason, count } = refused;
+        let meaning = from_admitted(reason).map_or(String::new(), |text| format!(": {text}"));
+        format!("{count:>12} of these from admitted addresses: {reason}, site {site}{meaning}")
+    }));
     rows
+}
+
+/// What it means that the edge's own network is refused for `reason`. Nobody is banned for it: the
+/// address is everybody's.
+fn from_admitted(reason: &str) -> Option<&'static str> {
+    match reason {
+        "certificate_required" => Some(
+            "another tenant of the CDN, a scanner behind it, or your own zone without authenticated \
+             origin pulls",
+        ),
+        "unknown_ca" | "ca_as_leaf" => Some(
+            "another tenant of the CDN, or your own zone with a certificate that client_ca did not \
+             sign",
+        ),
+        "san_missing" | "cn_mismatch" | "pin_mismatch" | "not_post_quantum" => {
+            Some("another tenant of the CDN, or your own zone with a certificate that was changed")
+        }
+        "unknown_name" | "no_name" => {
+            Some("a host that points here and is in no site, or a scanner behind the CDN")
+        }
+        _ => None,
+    }
 }
 
 fn peers(status: &Status) -> Vec<String> {

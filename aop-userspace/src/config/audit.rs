@@ -4,7 +4,7 @@ use std::fmt;
 
 use aop_common::{Mode, layout::Ports};
 
-use super::{ClientCa, Config, OnRefusal, PrefixSource};
+use super::{ClientCa, Config, HostPattern, OnRefusal, PrefixSource, SiteConfig, Upstream};
 
 /// Something an operator should know about a valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,12 @@ pub fn audit(config: &Config) -> Vec<Warning> {
             ));
         }
     }
+    for (site, host, other) in claimed_twice(&live.sites) {
+        warn(format!(
+            "site {site}: also_hosts names {host}, which site {other} serves: whoever may pull \
+             {site} gets at it by the rules of {site}. Leave it out unless that is meant"
+        ));
+    }
     for site in live.sites.iter().filter(|site| site.on_refusal == OnRefusal::Explain) {
         warn(format!(
             "site {}: on_refusal = \"explain\" finishes the handshake of everybody, to say why he is \
@@ -89,4 +95,59 @@ pub fn audit(config: &Config) -> Vec<Warning> {
         warn("no port is guarded".into());
     }
     warnings
+}
+
+/// Hosts that one site makes an exception for and another one serves: the site, the host, the other.
+fn claimed_twice(sites: &[SiteConfig]) -> Vec<(&str, &HostPattern, &str)> {
+    let overlap = |one: &HostPattern, other: &HostPattern| match (one, other) {
+        (pattern, HostPattern::Exact(host)) | (HostPattern::Exact(host), pattern) => {
+            pattern.matches(host)
+        }
+        (HostPattern::Below(one), HostPattern::Below(other)) => one == other,
+    };
+    let mut found = Vec::new();
+    for site in sites {
+        let Upstream::Http(http) = &site.upstream else { continue };
+        for other in sites.iter().filter(|other| other.name != site.name) {
+            let shared = http
+                .also_hosts
+                .iter()
+                .filter(|also| other.hosts.iter().any(|served| overlap(also, served)));
+            found.extend(shared.map(|host| (&*site.name, host, &*other.name)));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn an_exception_for_a_host_of_another_site_is_told() {
+        let site = |host: &str, also: &str| {
+            format!(
+                "[[site]]\nhosts = [{host:?}]\ncertificate = \"a\"\nkey = \"a\"\n\
+                 client_ca = [\"a\"]\nupstream = \"http://127.0.0.1:1\"\n\
+                 [site.http]\nalso_hosts = [{also:?}]\n"
+            )
+        };
+        for (one, also, told) in [
+            ("b.test", "b.test", true),
+            ("*.b.test", "x.b.test", true),
+            ("x.b.test", "*.b.test", true),
+            ("*.b.test", "*.b.test", true),
+            ("*.b.test", "b.test", false),
+            ("b.test", "c.test", false),
+        ] {
+            let listener = "[[listener]]\nbind = [\"127.0.0.1:443\"]\n".to_owned();
+            let text = listener + &site("a.test", also) + &site(one, "d.test");
+            let config = Config::parse(Path::new("aop.toml"), &text).unwrap();
+            let warned =
+                audit(&config).iter().any(|warning| warning.0.contains("also_hosts names"));
+            assert_eq!(warned, told, "{one} {also}");
+        }
+    }
 }

@@ -25,6 +25,8 @@ pub struct HttpConfig {
     pub answer: Duration,
     /// How long the edge's connection may rest without a request.
     pub idle: Duration,
+    /// How long a request that is being answered may stand still in both directions.
+    pub stall: Duration,
     /// Requests that may be with the upstream at once.
     pub requests: usize,
 }
@@ -60,7 +62,8 @@ pub enum OnRefusal {
 
 impl HttpConfig {
     /// What holds where nothing is written. The answer's time exceeds the 100 seconds that
-    /// Cloudflare waits, the idle time the 900 after which it closes.
+    /// Cloudflare waits, the idle time and that of a request which stands still the 900 after which
+    /// it closes.
     #[must_use]
     pub fn new(upstream: HttpUpstream) -> Self {
         Self {
@@ -70,6 +73,7 @@ impl HttpConfig {
             client_cert: ClientCert::Withheld,
             answer: Duration::from_secs(125),
             idle: Duration::from_secs(930),
+            stall: Duration::from_secs(930),
             requests: 1000,
         }
     }
@@ -133,6 +137,7 @@ fn fill(http: &mut HttpConfig, raw: &RawHttp, place: &Place<'_>) -> Result<(), C
     }
     http.answer = seconds(raw.answer.as_ref(), http.answer, place)?;
     http.idle = seconds(raw.idle.as_ref(), http.idle, place)?;
+    http.stall = seconds(raw.stall.as_ref(), http.stall, place)?;
     match &raw.requests {
         None => {}
         Some(requests) if (1..=100_000).contains(requests.get_ref()) => {

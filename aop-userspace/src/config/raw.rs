@@ -158,5 +158,6 @@ pub(super) struct RawHttp {
     pub(super) client_cert: bool,
     pub(super) answer: Option<Spanned<String>>,
     pub(super) idle: Option<Spanned<String>>,
+    pub(super) stall: Option<Spanned<String>>,
     pub(super) requests: Option<Spanned<usize>>,
 }

@@ -142,6 +142,9 @@ pub struct Handshakes {
     pub would_refuse: u64,
     /// Refused connections.
     pub refused: Vec<Refused>,
+    /// Those of them that came from admitted addresses.
+    #[serde(default)]
+    pub refused_from_admitted: Vec<Refused>,
 }
 
 /// Refused connections or requests of one site for one reason.

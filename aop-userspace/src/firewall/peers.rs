@@ -92,13 +92,6 @@ impl PinnedPeers {
     pub fn trust_for(&self, trust: Duration) {
         self.trust.store(trust.as_secs(), Ordering::Relaxed);
     }
-
-    /// Whether this address has authenticated.
-    #[must_use]
-    pub fn knows(&self, address: IpAddr) -> bool {
-        let maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
-        maps.peers.get(&key(address), 0).is_ok()
-    }
 }
 
 impl PeerBook for PinnedPeers {
@@ -123,6 +116,11 @@ impl PeerBook for PinnedPeers {
         if let Err(error) = recorded {
             tracing::error!(%address, "cannot record the peer: {error}");
         }
+    }
+
+    fn knows(&self, address: IpAddr) -> bool {
+        let maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+        maps.peers.get(&key(address), 0).is_ok()
     }
 }
 

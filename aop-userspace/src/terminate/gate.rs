@@ -57,7 +57,7 @@ impl Gate for AddressGate {
             Standing::Admitted => Entrance::Open,
             Standing::Draining if self.peers.knows(address) => Entrance::Open,
             // Who gets here passed the packet path's budget.
-            Standing::Draining | Standing::Unknown if rules.probation => Entrance::Open,
+            Standing::Draining | Standing::Unknown if rules.probation => Entrance::OnTrial,
             Standing::Draining | Standing::Unknown if rules.modes.enforce_everywhere(port) => {
                 Entrance::Shut
             }
@@ -69,6 +69,10 @@ impl Gate for AddressGate {
 impl PeerBook for AddressGate {
     fn record(&self, address: IpAddr, site: &str) {
         self.peers.record(address, site);
+    }
+
+    fn knows(&self, address: IpAddr) -> bool {
+        self.peers.knows(address)
     }
 }
 

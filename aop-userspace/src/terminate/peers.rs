@@ -27,15 +27,6 @@ impl Default for Peers {
 }
 
 impl Peers {
-    pub(super) fn knows(&self, address: IpAddr) -> bool {
-        match self {
-            Self::Pinned(pinned) => pinned.knows(address),
-            Self::Memory(known) => {
-                known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&address)
-            }
-        }
-    }
-
     /// How long who authenticates is trusted outside of any prefix. Without a firewall: not at all.
     pub(super) fn trust_for(&self, trust: Duration) {
         if let Self::Pinned(pinned) = self {
@@ -73,5 +64,14 @@ impl PeerBook for Peers {
         }
         let before = known.get(&address).copied();
         known.insert(address, Peer::seen(before, now, site, 0));
+    }
+
+    fn knows(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Pinned(pinned) => pinned.knows(address),
+            Self::Memory(known) => {
+                known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&address)
+            }
+        }
     }
 }

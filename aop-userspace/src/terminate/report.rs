@@ -6,21 +6,25 @@ use crate::{
     config::Live,
     control::{Handshakes, Refused, Requests, peer_list},
     firewall::PeerReading,
-    terminator::LedgerSnapshot,
+    terminator::{LedgerSnapshot, RefusedCount},
 };
 
 pub(super) fn report(ledger: LedgerSnapshot, peers: &[PeerReading], live: &Live) -> Report {
     let sites = live.site_names();
     let identities = identities::of(&ledger, &sites);
-    let refused = ledger.refused.into_iter().map(|refused| Refused {
-        site: refused.site.to_string(),
-        reason: refused.refusal.name().to_owned(),
-        count: refused.count,
-    });
+    let refused = |count: fn(&RefusedCount) -> u64| {
+        let told = ledger.refused.iter().map(|refused| Refused {
+            site: refused.site.to_string(),
+            reason: refused.refusal.name().to_owned(),
+            count: count(refused),
+        });
+        told.filter(|refused| refused.count > 0).collect()
+    };
     let handshakes = Handshakes {
         accepted: ledger.accepted,
         would_refuse: ledger.would_refuse,
-        refused: refused.collect(),
+        refused: refused(|refused| refused.count),
+        refused_from_admitted: refused(|refused| refused.from_admitted),
     };
     let denied = ledger.denied.into_iter().map(|denied| Refused {
         site: denied.site.to_string(),

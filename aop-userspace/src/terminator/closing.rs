@@ -12,7 +12,7 @@ use super::{
     http::Served,
     ledger::NO_SITE,
     proxy::Ends,
-    quiet::Quiet,
+    quiet::{Quiet, Reason},
     relay::{Ending, Relayed},
 };
 use crate::tls::{OriginPull, Refused, Site};
@@ -106,7 +106,7 @@ impl Closing {
     }
 
     pub(super) fn refused(&self, refused: &Refused, quiet: &Quiet) {
-        if !quiet.may_tell(refused.refusal) {
+        if !quiet.may_tell(Reason::Connection(refused.refusal)) {
             return;
         }
         tracing::info!(

@@ -50,6 +50,8 @@ pub(super) struct Connection {
     pools: Arc<Pools>,
     peer: SocketAddr,
     closing: Closing,
+    /// What the gate said, once it was asked.
+    entrance: Option<Entrance>,
     _open: Opened,
 }
 
@@ -62,14 +64,9 @@ pub(super) fn attend(
     peer: SocketAddr,
 ) -> impl Future<Output = ()> {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let place = shared.crowd.enter(peer.ip());
-    let connection = Connection {
-        peer,
-        closing: Closing::new(peer),
-        _open: shared.ledger.open(),
-        shared,
-        pools,
-    };
+    let place = shared.crowd.enter(peer.ip(), || shared.book.knows(peer.ip()));
+    let (closing, open) = (Closing::new(peer), shared.ledger.open());
+    let connection = Connection { peer, closing, entrance: None, _open: open, shared, pools };
     async {
         match TcpStream::from_std(stream) {
             Ok(stream) => connection.run(stream, place).await,
@@ -126,10 +123,10 @@ impl Connection {
     /// Books and logs a refusal, and lets the peer know.
     async fn refuse(&self, mut refused: Refused) {
         let site = self.closing.site();
-        self.shared.ledger.refused(site, refused.refusal);
+        self.shared.ledger.refused(site, refused.refusal, self.entrance);
         self.closing.refused(&refused, &self.shared.quiet);
         if let Some((stream, protocol)) = refused.take_session() {
-            http::explain(stream, protocol, site, refused.refusal).await;
+            http::explain(stream, protocol, site, refused.refusal, &refused.detail).await;
         }
         refused.farewell().await;
     }
@@ -143,8 +140,10 @@ impl Connection {
     ) -> Result<Permit, Refused> {
         // Where the kernel does not tell, no port's own mode counts.
         let port = local.as_ref().map_or(0, SocketAddr::port);
-        match self.shared.gate.entrance(self.peer.ip(), port) {
-            Entrance::Open => {}
+        let entrance = self.shared.gate.entrance(self.peer.ip(), port);
+        self.entrance = Some(entrance);
+        match entrance {
+            Entrance::Open | Entrance::OnTrial => {}
             Entrance::Watched => self.shared.ledger.would_refuse(),
             Entrance::Shut => return Err(Refused::new(Refusal::NotAdmitted)),
         }

@@ -63,15 +63,26 @@ impl Crowd {
         Self { places, per_peer, inside: Mutex::default() }
     }
 
-    /// A place for a connection from `address`. Somebody else may have to leave for it.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Place {
-        self.enter_at(Instant::now(), address)
+    /// A place for a connection from `address`. Somebody else may have to leave for it. An address
+    /// that was not seen lately is no stranger if `on_record`: right after a restart none was seen.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        on_record: impl FnOnce() -> bool,
+    ) -> Place {
+        self.enter_at(Instant::now(), address, on_record)
     }
 
-    fn enter_at(self: &Arc<Self>, now: Instant, address: IpAddr) -> Place {
+    fn enter_at(
+        self: &Arc<Self>,
+        now: Instant,
+        address: IpAddr,
+        on_record: impl FnOnce() -> bool,
+    ) -> Place {
         let (out, told) = oneshot::channel();
+        let lately = |then: &Instant| now - *then < FAMILIAR;
+        let familiar = self.inside().known.get(&address).is_some_and(lately) || on_record();
         let mut inside = self.inside();
-        let familiar = inside.known.get(&address).is_some_and(|&then| now - then < FAMILIAR);
         if !familiar && let Some(same) = inside.sources.get(&source(address)) {
             let oldest = same.first().filter(|_| same.len() >= self.per_peer).copied();
             oldest.into_iter().for_each(|number| inside.expel(number, Refusal::TooMany));
@@ -183,6 +194,11 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Nobody has this address on record.
+    fn new() -> bool {
+        false
+    }
+
     fn crowd(places: usize, per_peer: usize) -> Arc<Crowd> {
         Arc::new(Crowd::new(places, per_peer))
     }
@@ -196,7 +212,7 @@ mod tests {
     async fn who_has_been_there_longest_makes_room_and_never_who_came_last() {
         let crowd = crowd(3, 3);
         let mut places: Vec<_> =
-            (0..5).map(|n| crowd.enter(address(&format!("192.0.2.{n}")))).collect();
+            (0..5).map(|n| crowd.enter(address(&format!("192.0.2.{n}")), new)).collect();
         let lost: Vec<_> = places.iter_mut().map(lost).collect();
         let out = Some(Refusal::CrowdedOut);
         assert_eq!(lost, [out, out, None, None, None]);
@@ -205,14 +221,14 @@ mod tests {
     #[tokio::test]
     async fn one_stranger_takes_places_from_itself_alone() {
         let crowd = crowd(100, 2);
-        let mut other = crowd.enter(address("192.0.2.1"));
+        let mut other = crowd.enter(address("192.0.2.1"), new);
         // One host has a whole /64.
         let flood = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(address);
-        let mut flood = flood.map(|from| crowd.enter(from));
+        let mut flood = flood.map(|from| crowd.enter(from, new));
         assert_eq!(flood.each_mut().map(lost), [Some(Refusal::TooMany), None, None]);
         assert_eq!(lost(&mut other), None);
         drop(flood);
-        let mut again = [(); 2].map(|()| crowd.enter(address("2001:db8::1")));
+        let mut again = [(); 2].map(|()| crowd.enter(address("2001:db8::1"), new));
         assert_eq!(again.each_mut().map(lost), [None, None]);
     }
 
@@ -220,26 +236,37 @@ mod tests {
     async fn who_has_authenticated_is_no_stranger_for_an_hour() {
         let crowd = crowd(100, 1);
         let edge = address("192.0.2.1");
-        crowd.enter(edge).authenticated();
-        let mut many = [(); 3].map(|()| crowd.enter(edge));
+        crowd.enter(edge, new).authenticated();
+        let mut many = [(); 3].map(|()| crowd.enter(edge, new));
         assert_eq!(many.each_mut().map(lost), [None; 3]);
         drop(many);
         let later = Instant::now() + FAMILIAR;
-        let mut two = [(); 2].map(|()| crowd.enter_at(later, edge));
+        let mut two = [(); 2].map(|()| crowd.enter_at(later, edge, new));
         assert_eq!(two.each_mut().map(lost), [Some(Refusal::TooMany), None]);
+    }
+
+    #[tokio::test]
+    async fn who_is_on_record_is_no_stranger_after_a_restart() {
+        let crowd = crowd(100, 1);
+        let edge = address("192.0.2.1");
+        let mut many = [(); 3].map(|()| crowd.enter(edge, || true));
+        assert_eq!(many.each_mut().map(lost), [None; 3]);
+        // Who was seen lately is not looked up.
+        crowd.enter(edge, new).authenticated();
+        drop(crowd.enter(edge, || panic!("looked up")));
     }
 
     #[tokio::test]
     async fn strangers_leave_before_who_has_authenticated_until_they_are_few() {
         let crowd = crowd(8, 8);
         let (edge, stranger) = (address("192.0.2.1"), address("192.0.2.2"));
-        crowd.enter(edge).authenticated();
-        let mut first = crowd.enter(edge);
-        let mut flood: Vec<_> = (0..20).map(|_| crowd.enter(stranger)).collect();
+        crowd.enter(edge, new).authenticated();
+        let mut first = crowd.enter(edge, new);
+        let mut flood: Vec<_> = (0..20).map(|_| crowd.enter(stranger, new)).collect();
         assert_eq!(lost(&mut first), None);
         assert_eq!(flood.iter_mut().filter_map(lost).count(), 13);
         // The other way round a flood from such an address leaves strangers a quarter.
-        let flood_of_edge: Vec<_> = (0..20).map(|_| crowd.enter(edge)).collect();
+        let flood_of_edge: Vec<_> = (0..20).map(|_| crowd.enter(edge, new)).collect();
         assert_eq!(lost(&mut first), Some(Refusal::CrowdedOut));
         assert!(lost(&mut flood[19]).is_none() && lost(&mut flood[18]).is_none());
         assert!(lost(&mut flood[17]).is_some());
@@ -251,10 +278,10 @@ mod tests {
     #[tokio::test]
     async fn a_place_is_free_once_it_is_left_and_its_loss_is_told_once() {
         let crowd = crowd(1, 1);
-        drop(crowd.enter(address("192.0.2.1")));
-        let mut place = crowd.enter(address("192.0.2.1"));
+        drop(crowd.enter(address("192.0.2.1"), new));
+        let mut place = crowd.enter(address("192.0.2.1"), new);
         assert_eq!(lost(&mut place), None);
-        let _next = crowd.enter(address("192.0.2.2"));
+        let _next = crowd.enter(address("192.0.2.2"), new);
         assert_eq!(place.lost().await, Refusal::CrowdedOut);
         let again = tokio::time::timeout(Duration::from_millis(10), place.lost()).await;
         assert!(again.is_err(), "it was told twice");

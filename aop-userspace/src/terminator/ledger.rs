@@ -12,7 +12,10 @@ use std::{
 };
 
 use super::http::Denial;
-use crate::tls::{Identity, Refusal, Voucher};
+use crate::{
+    edge::Entrance,
+    tls::{Identity, Refusal, Voucher},
+};
 
 /// Identities that are kept for each site.
 const IDENTITIES: usize = 64;
@@ -26,10 +29,16 @@ pub struct Ledger {
     open: AtomicU64,
     accepted: AtomicU64,
     would_refuse: AtomicU64,
-    refused: Mutex<HashMap<(Arc<str>, Refusal), u64>>,
+    refused: Mutex<HashMap<(Arc<str>, Refusal), Refusals>>,
     relayed: AtomicU64,
     denied: Mutex<HashMap<(Arc<str>, Denial), u64>>,
     identities: Mutex<HashMap<Arc<str>, Known>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Refusals {
+    all: u64,
+    from_admitted: u64,
 }
 
 /// The identities of one site.
@@ -79,6 +88,8 @@ pub struct RefusedCount {
     pub refusal: Refusal,
     /// Connections.
     pub count: u64,
+    /// Those of them whose addresses are admitted.
+    pub from_admitted: u64,
 }
 
 /// How often requests of a site were denied for one reason.
@@ -118,10 +129,11 @@ impl Ledger {
     pub fn snapshot(&self) -> LedgerSnapshot {
         let mut refused: Vec<_> = held(&self.refused)
             .iter()
-            .map(|((site, refusal), &count)| RefusedCount {
+            .map(|((site, refusal), &Refusals { all, from_admitted })| RefusedCount {
                 site: site.clone(),
                 refusal: *refusal,
-                count,
+                count: all,
+                from_admitted,
             })
             .collect();
         refused.sort_by(|a, b| (&a.site, a.refusal.name()).cmp(&(&b.site, b.refusal.name())));
@@ -185,8 +197,14 @@ impl Ledger {
         self.would_refuse.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn refused(&self, site: &Arc<str>, refusal: Refusal) {
-        *held(&self.refused).entry((site.clone(), refusal)).or_default() += 1;
+    /// `entrance` is what the gate said, where it was asked.
+    pub(super) fn refused(&self, site: &Arc<str>, refusal: Refusal, entrance: Option<Entrance>) {
+        let mut refused = held(&self.refused);
+        let counts = refused.entry((site.clone(), refusal)).or_default();
+        counts.all += 1;
+        if entrance == Some(Entrance::Open) {
+            counts.from_admitted += 1;
+        }
     }
 
     pub(super) fn relayed(&self) {

@@ -1,4 +1,4 @@
-//! How many closing lines of refused connections are written: a flood shall not fill a disk.
+//! How many lines of refused connections and requests are written: a flood shall not fill a disk.
 //!
 //! Of each reason so many in a second, and then one line that says how many more there were. The
 //! counters in the ledger have them all.
@@ -11,6 +11,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
+use super::http::Denial;
 use crate::tls::Refusal;
 
 /// Lines of one reason in one second.
@@ -19,7 +20,14 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// What was written in the last second, by reason.
 #[derive(Default)]
-pub(super) struct Quiet(Mutex<HashMap<Refusal, Window>>);
+pub(super) struct Quiet(Mutex<HashMap<Reason, Window>>);
+
+/// Why something was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Reason {
+    Connection(Refusal),
+    Request(Denial),
+}
 
 struct Window {
     since: Instant,
@@ -28,14 +36,14 @@ struct Window {
 }
 
 impl Quiet {
-    /// Whether one more line may be written for `refusal`. If not, it is counted.
-    pub(super) fn may_tell(&self, refusal: Refusal) -> bool {
-        self.may_tell_at(Instant::now(), refusal)
+    /// Whether one more line may be written for `reason`. If not, it is counted.
+    pub(super) fn may_tell(&self, reason: Reason) -> bool {
+        self.may_tell_at(Instant::now(), reason)
     }
 
-    fn may_tell_at(&self, now: Instant, refusal: Refusal) -> bool {
+    fn may_tell_at(&self, now: Instant, reason: Reason) -> bool {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = windows.entry(refusal).or_insert(Window::beginning(now));
+        let window = windows.entry(reason).or_insert(Window::beginning(now));
         let over = window.end(now);
         let may = window.written < LINES;
         match may {
@@ -43,7 +51,7 @@ impl Quiet {
             false => window.left_out += 1,
         }
         drop(windows);
-        tell(refusal, over);
+        tell(reason, over);
         may
     }
 
@@ -64,9 +72,9 @@ impl Quiet {
         let now = Instant::now();
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let over: Vec<_> =
-            windows.iter_mut().map(|(refusal, window)| (*refusal, end(window, now))).collect();
+            windows.iter_mut().map(|(reason, window)| (*reason, end(window, now))).collect();
         drop(windows);
-        over.into_iter().for_each(|(refusal, left_out)| tell(refusal, left_out));
+        over.into_iter().for_each(|(reason, left_out)| tell(reason, left_out));
     }
 }
 
@@ -84,10 +92,13 @@ impl Window {
     }
 }
 
-fn tell(refusal: Refusal, left_out: u64) {
+fn tell(reason: Reason, left_out: u64) {
+    let (outcome, what) = match reason {
+        Reason::Connection(refusal) => (refusal.name(), ""),
+        Reason::Request(denial) => (denial.name(), "requests "),
+    };
     if left_out > 0 {
-        let outcome = refusal.name();
-        tracing::info!(outcome, left_out, "{left_out} more refused for {outcome}");
+        tracing::info!(outcome, left_out, "{left_out} more {what}refused for {outcome}");
     }
 }
 
@@ -99,7 +110,10 @@ mod tests {
     fn each_reason_has_its_lines_and_a_new_second_has_new_ones() {
         let quiet = Quiet::default();
         let begun = Instant::now();
-        let told = |now, refusal| (0..1000).filter(|_| quiet.may_tell_at(now, refusal)).count();
+        let told = |now, refusal| {
+            let reason = Reason::Connection(refusal);
+            (0..1000).filter(|_| quiet.may_tell_at(now, reason)).count()
+        };
         assert_eq!(told(begun, Refusal::Deadline), 50);
         assert_eq!(told(begun, Refusal::BadHello), 50);
         let left_out = || quiet.0.lock().unwrap().values().map(|window| window.left_out).sum();

@@ -35,7 +35,7 @@ pub(super) enum Ending {
     PeerLost,
     /// The upstream reset.
     UpstreamLost,
-    /// One side had ended, and the other stood still for too long.
+    /// One side had ended, or an answer had begun, and nothing moved for too long.
     Stalled,
     /// The peer sent what is no HTTP, or may be two kinds of it.
     Malformed,

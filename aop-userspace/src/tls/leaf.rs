@@ -37,7 +37,7 @@ fn broken(leaf: &X509Certificate<'_>, rules: &Rules) -> Option<(Refusal, String)
         let key = digest(&SHA256, leaf.public_key().raw);
         if !rules.pins.iter().any(|SpkiPin(pin)| pin == key.as_ref()) {
             let detail =
-                format!("the certificate's key is none of spki_pins: {}", hex(key.as_ref()));
+                format!("the certificate's key is not in spki_pins: {}", hex(key.as_ref()));
             return Some((Refusal::PinMismatch, detail));
         }
     }
@@ -47,8 +47,9 @@ fn broken(leaf: &X509Certificate<'_>, rules: &Rules) -> Option<(Refusal, String)
         let only = names.next().filter(|_| names.next().is_none());
         let only = only.and_then(|name| name.as_str().ok());
         if only != Some(wanted) {
+            // Never what is required: strangers may get to read this.
             let has = only.map_or("none, or several".into(), printable);
-            let detail = format!("the site requires the common name {wanted}, not: {has}");
+            let detail = format!("the certificate's common name is not require_cn: {has}");
             return Some((Refusal::CnMismatch, detail));
         }
     }

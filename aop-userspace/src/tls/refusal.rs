@@ -266,12 +266,17 @@ impl Refusal {
                 "replace the client CA; for Cloudflare's own, write cloudflare-global, whose key \
                  is the same; expired_ca = warn serves meanwhile",
             ),
-            Self::NoName
-            | Self::NotTls
-            | Self::BadHello
-            | Self::Deadline
-            | Self::PeerGone
-            | Self::Protocol => None,
+            Self::NoName => {
+                Some("the CDN always sends a name: a scanner, or a health check by address")
+            }
+            Self::NotTls => Some(
+                "if the CDN connected, its SSL/TLS mode speaks plain HTTP to this port: set Full (strict)",
+            ),
+            Self::Deadline => Some(
+                "if these are the CDN's, the network or this host is slow: raise limits.deadline",
+            ),
+            Self::Protocol => Some("see detail"),
+            Self::BadHello | Self::PeerGone => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use aop_tests::config::Prefixes;
 use aop_tests::{Config, Daemon, Family, Pull, Status, Upstream, World};
 
@@ -51,6 +51,26 @@ fn a_stranger_with_a_stolen_certificate_meets_silence() {
 }
 
 #[test]
+fn what_the_cdn_s_own_addresses_are_refused_for_is_told_apart() {
+    on_stage(|stage| {
+        let pull = Pull::by_edge(&stage.world, Family::V4).no_certificate();
+        for count in 1..=2 {
+            stage.refuses(&pull, "certificate_required")?;
+            let admitted = stage.daemon.status()?.refusals_from_admitted()?;
+            ensure!(admitted == [("certificate_required".to_owned(), count)], "{admitted:?}");
+        }
+        // Nobody is banned for it, and the operator is told what it may be.
+        stage.edge_is_served()?;
+        let told = String::from_utf8(stage.daemon.verb(&["status"])?.output)?;
+        let line = told.lines().find(|line| line.contains("from admitted addresses"));
+        let line = line.context("no line")?;
+        let words = ["2 of these", "certificate_required, site example.com", "another tenant"];
+        ensure!(words.iter().all(|word| line.contains(word)), "{line}");
+        Ok(())
+    });
+}
+
+#[test]
 fn observe_mode_counts_what_it_would_drop_and_passes_it() {
     on_changed_stage(
         |config, _| config.mode = "observe",
@@ -77,7 +97,10 @@ fn in_observe_mode_a_certificate_is_still_required() {
         |config, _| config.mode = "observe",
         |stage| {
             let pull = Pull::by_stranger(&stage.world, Family::V4).no_certificate();
-            stage.refuses(&pull, "certificate_required").map(drop)
+            stage.refuses(&pull, "certificate_required")?;
+            let admitted = stage.daemon.status()?.refusals_from_admitted()?;
+            ensure!(admitted.is_empty(), "a stranger's: {admitted:?}");
+            Ok(())
         },
     );
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,10 @@ use aop_tests::{Config, Family, Process, Pull, World, child, wait};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
+
+fn takes_requests(config: &mut Config, _: &World) {
+    config.site().upstream = String::from("http://127.0.0.1:8080");
+}
 
 const FLOOD: usize = 5000;
 
@@ -126,6 +131,30 @@ fn without_a_file_descriptor_for_the_upstream_the_upstream_is_not_blamed() {
         let status = stage.daemon.status()?;
         ensure!(status.refused("no_descriptor")? == 1, "{:?}", status.refusals());
         ensure!(status.refused("upstream_unreachable")? == 0, "{:?}", status.refusals());
+        stage.upstream_saw_nothing_since(&before)?;
+        limit_files(terminator, 1000)?;
+        stage.edge_is_served()
+    });
+}
+
+#[test]
+fn without_a_file_descriptor_for_the_upstream_a_request_is_a_503_and_the_next_one_is_served() {
+    on_changed_stage(takes_requests, |stage| {
+        let to = stage.world.origin_at(Family::V4, 443);
+        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+        let mut session = client.open(stage.world.edge(), to, "example.com")?;
+        wait::until("it is authenticated", SOON, || {
+            (stage.daemon.status().ok()?.json()["peers_total"] == 1).then_some(())
+        })?;
+        let terminator = stage.daemon.terminator()?;
+        spare(terminator, 0)?;
+        let before = stage.before()?;
+        let request = b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n";
+        session.write_all(request)?;
+        let answer = String::from_utf8(hand::read_to_end(&mut session)?)?;
+        ensure!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        let status = stage.daemon.status()?;
+        ensure!(status.denials()? == [("no_descriptor".to_owned(), 1)], "{:?}", status.denials()?);
         stage.upstream_saw_nothing_since(&before)?;
         limit_files(terminator, 1000)?;
         stage.edge_is_served()

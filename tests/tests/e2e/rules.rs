@@ -107,6 +107,36 @@ fn a_chain_of_which_one_issuer_has_no_list_is_refused() {
 }
 
 #[test]
+fn where_the_leaf_alone_is_looked_up_an_intermediate_without_a_list_passes() {
+    on_changed_stage(
+        |config, world| {
+            let list = format!("crl = [{:?}]", world.pki.crl_of_intermediate);
+            second_site(config, world, vec![list, "crl_scope = \"leaf\"".into()]);
+        },
+        |stage| {
+            let pull = Pull::by_edge(&stage.world, Family::V4).host("example.net");
+            let good = pull.clone().certificate(&stage.world.pki.edge_by_intermediate);
+            let revoked = pull.clone().certificate(&stage.world.pki.revoked_by_intermediate);
+            let outcome = good.send()?;
+            ensure!(outcome.served(), "{outcome}\n{}", stage.daemon.log());
+            stage.refuses(&revoked, "revoked")?;
+            // The leaf's issuer is the client CA here, which has no list.
+            stage.refuses(&pull, "unknown_revocation")?;
+
+            stage.config.sites[1].rules.pop();
+            reload(stage)?;
+            stage.refuses(&good, "unknown_revocation")?;
+            let (own, above) = (&stage.world.pki.crl_of_intermediate, &stage.world.pki.crl);
+            stage.config.sites[1].rules = vec![format!("crl = [{own:?}, {above:?}]")];
+            reload(stage)?;
+            let outcome = good.send()?;
+            ensure!(outcome.served(), "{outcome}\n{}", stage.daemon.log());
+            stage.refuses(&revoked, "revoked").map(drop)
+        },
+    );
+}
+
+#[test]
 fn after_the_end_of_a_revocation_list_peers_are_refused_unless_that_is_tolerated() {
     on_changed_stage(
         |config, world| {

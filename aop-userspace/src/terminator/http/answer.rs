@@ -18,7 +18,7 @@ use super::{denial::Denial, desk::Open, line::Busy};
 pub(super) struct Answer {
     source: Source,
     _slot: Option<OwnedSemaphorePermit>,
-    _open: Open,
+    open: Open,
 }
 
 /// Where the bytes come from.
@@ -33,7 +33,7 @@ pub(super) enum Source {
 
 impl Answer {
     pub(super) fn new(source: Source, slot: Option<OwnedSemaphorePermit>, open: Open) -> Self {
-        Self { source, _slot: slot, _open: open.begin() }
+        Self { source, _slot: slot, open: open.begin() }
     }
 
     /// Nothing.
@@ -61,11 +61,15 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.source {
+        let polled = match &mut self.source {
             Source::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Source::Line(busy) => busy.poll_frame(context),
             Source::Stream(incoming) => Pin::new(incoming).poll_frame(context),
+        };
+        if polled.is_ready() {
+            self.open.beat();
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -30,6 +30,8 @@ pub enum Denial {
     NoDescriptor,
     /// What the upstream is to be told does not fit into a PROXY header.
     ProxyTooLong,
+    /// It was being answered, and nothing moved in either direction for too long: it was broken off.
+    Stalled,
 }
 
 impl Denial {
@@ -47,6 +49,38 @@ impl Denial {
             Self::UpstreamLate => "upstream_late",
             Self::NoDescriptor => "no_descriptor",
             Self::ProxyTooLong => "proxy_too_long",
+            Self::Stalled => "stalled",
+        }
+    }
+
+    /// What an operator can do, where there is something.
+    pub(super) const fn help(self) -> Option<&'static str> {
+        match self {
+            Self::HostMismatch => {
+                Some("if the host is yours, add it to the site's hosts, or to site.http.also_hosts")
+            }
+            Self::UpstreamUnreachable => {
+                Some("start the application, or correct the site's upstream")
+            }
+            Self::UpstreamBroken => Some(
+                "the application closed the connection, or speaks another protocol: http:// is \
+                 HTTP/1.1, h2c:// is HTTP/2 in clear",
+            ),
+            Self::UpstreamBusy => {
+                Some("find out why the application is slow, or raise site.http.requests")
+            }
+            Self::UpstreamLate => Some(
+                "the application is slow: limits.deadline is for connecting, site.http.answer until \
+                 its answer begins",
+            ),
+            Self::NoDescriptor => Some("raise the limit of open files (systemd: LimitNOFILE=)"),
+            Self::Stalled => Some(
+                "the peer stopped reading or the application stopped writing, for site.http.stall",
+            ),
+            Self::ProxyTooLong => {
+                Some("leave proxy_certificate out: version 1 or a shorter header fits")
+            }
+            Self::BadRequest | Self::HeadTooLarge | Self::BadHost => None,
         }
     }
 
@@ -57,7 +91,8 @@ impl Denial {
             Self::HostMismatch => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
             Self::UpstreamBusy | Self::NoDescriptor => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamLate => StatusCode::GATEWAY_TIMEOUT,
+            // Nobody gets to read it where an answer had begun.
+            Self::UpstreamLate | Self::Stalled => StatusCode::GATEWAY_TIMEOUT,
             Self::ProxyTooLong => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -76,6 +111,7 @@ impl Denial {
             Self::UpstreamLate => "The application did not answer in time.\n",
             Self::NoDescriptor => "The server is short of resources.\n",
             Self::ProxyTooLong => "The application cannot be told who connected.\n",
+            Self::Stalled => "The request stood still for too long.\n",
         }
     }
 }

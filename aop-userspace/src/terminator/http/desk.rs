@@ -11,27 +11,31 @@ use std::{
 use hyper::{
     Method, Request, Response, Version,
     body::Incoming,
-    header::UPGRADE,
+    header::{HOST, UPGRADE},
     http::{HeaderValue, request::Parts},
     upgrade::OnUpgrade,
 };
-use tokio::time::Instant;
+use tokio::{task, time::Instant};
 
 use super::{
     answer::Answer,
     denial::Denial,
     headers::{self, CF_RAY, Peer, Wants},
     host::Named,
-    inbound::Inbound,
+    inbound::{Inbound, Progress},
     introduction::Introduction,
     pool::{Patience, Pool, Pools, Relayed, Said, held},
+    stall::{Pulse, Pulses},
     upgrade::Tunnel,
     wire::Gauge,
 };
 use crate::{
     config::HttpConfig,
-    terminator::service::{InForce, Policy, Shared},
-    tls::{Site, Warrant, printable},
+    terminator::{
+        quiet::Reason,
+        service::{InForce, Policy, Shared},
+    },
+    tls::{Protocol, Site, Warrant, printable},
 };
 
 /// The desk of one connection.
@@ -53,6 +57,7 @@ pub(super) struct Desk {
     /// When the last request ended, in milliseconds since the connection began.
     rests_since: AtomicU64,
     malformed: AtomicBool,
+    pulses: Pulses,
     memory: Mutex<Memory>,
     tunnel: Mutex<Option<(OnUpgrade, Tunnel)>>,
 }
@@ -76,13 +81,14 @@ struct Rules {
 /// A request that has not ended.
 pub(super) struct Open {
     desk: Arc<Desk>,
-    answer: Progress,
-}
-
-#[derive(PartialEq, Eq)]
-enum Progress {
-    Awaited,
-    Begun,
+    /// How far its body has come, where it has one.
+    upload: Option<Arc<Progress>>,
+    /// Cloudflare's name for it.
+    ray: Option<HeaderValue>,
+    /// The host that it names, fit for a log, where it was refused for what it names.
+    host: Option<String>,
+    /// That of its answer, once that has begun.
+    pulse: Option<Arc<Pulse>>,
 }
 
 impl Desk {
@@ -109,6 +115,7 @@ impl Desk {
             begun: AtomicUsize::new(0),
             rests_since: AtomicU64::new(0),
             malformed: AtomicBool::new(false),
+            pulses: Pulses::default(),
             memory: Mutex::default(),
             tunnel: Mutex::default(),
         }
@@ -121,10 +128,12 @@ impl Desk {
     ) -> Response<Answer> {
         self.requests.fetch_add(1, Relaxed);
         self.open.fetch_add(1, Relaxed);
-        let open = Open { desk: self.clone(), answer: Progress::Awaited };
+        let ray = request.headers().get(CF_RAY).cloned();
+        held(&self.memory).ray.clone_from(&ray);
+        let mut open = Open { desk: self.clone(), upload: None, ray, host: None, pulse: None };
         let upgrade =
             request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
-        match self.relay(request).await {
+        match self.relay(request, &mut open).await {
             Ok((_, Said::Answer(Relayed { response, source, slot }))) => {
                 self.shared.ledger.relayed();
                 pass(response, Answer::new(source, Some(slot), open), Wants::Answer)
@@ -145,17 +154,25 @@ impl Desk {
         }
     }
 
-    async fn relay(&self, request: Request<Incoming>) -> Result<(Wants, Said), Denial> {
+    async fn relay(
+        &self,
+        request: Request<Incoming>,
+        open: &mut Open,
+    ) -> Result<(Wants, Said), Denial> {
         let (mut head, body) = request.into_parts();
-        let Rules { pool, wants, patience, header } = self.rules(&mut head)?;
-        let request = Request::from_parts(head, Inbound::new(body));
+        let rules = self.rules(&mut head);
+        let Rules { pool, wants, patience, header } =
+            rules.inspect_err(|_| open.host = told(&head))?;
+        let body = Inbound::new(body);
+        open.upload = body.progress();
+        headers::measure(&mut head, &body);
+        let request = Request::from_parts(head, body);
         Ok((wants, pool.relay(&self.warrant, request, patience, header).await?))
     }
 
     /// Judges a request, makes its head the upstream's, and finds out how to get there.
     fn rules(&self, head: &mut Parts) -> Result<Rules, Denial> {
         let mut memory = held(&self.memory);
-        memory.ray = head.headers.get(CF_RAY).cloned();
         if head.method == Method::CONNECT {
             return Err(Denial::BadRequest);
         }
@@ -200,35 +217,60 @@ impl Desk {
     /// Refuses the bytes of a peer as a whole, once.
     pub(super) fn refuse(&self, denial: Denial) {
         if !self.malformed.swap(true, Relaxed) {
-            self.book(denial);
+            self.book(denial, None, None);
         }
     }
 
     fn deny(&self, denial: Denial, open: Open) -> Response<Answer> {
-        match denial {
-            Denial::BadRequest => self.refuse(denial),
-            Denial::HeadTooLarge
-            | Denial::BadHost
-            | Denial::HostMismatch
-            | Denial::UpstreamUnreachable
-            | Denial::UpstreamBroken
-            | Denial::UpstreamBusy
-            | Denial::UpstreamLate
-            | Denial::NoDescriptor
-            | Denial::ProxyTooLong => self.book(denial),
+        // Its bytes may be refused already, and it with them.
+        let told = denial == Denial::BadRequest
+            && self.gauge.fault().is_some()
+            && self.malformed.swap(true, Relaxed);
+        if !told {
+            self.book(denial, open.ray.as_ref(), open.host.as_deref());
         }
         Answer::denied(denial, open)
     }
 
-    fn book(&self, denial: Denial) {
+    /// Books the answers in which nothing has moved for too long; the tasks that answer them.
+    pub(super) fn stalled(&self) -> Vec<Option<task::Id>> {
+        let wire = match self.warrant.protocol() {
+            Protocol::Http1 => self.gauge.moved().0 + self.gauge.moved().1,
+            // That of all its streams says nothing about one.
+            Protocol::Http2 => 0,
+        };
+        let site = self.warrant.site().name();
+        let stalled = self.pulses.round(wire).into_iter().map(|pulse| {
+            self.shared.ledger.denied(site, Denial::Stalled);
+            if self.shared.quiet.may_tell(Reason::Request(Denial::Stalled)) {
+                tracing::info!(
+                    site = &**site,
+                    peer = %self.warrant.peer(),
+                    outcome = Denial::Stalled.name(),
+                    cf_ray = pulse.ray.as_ref().map(shown),
+                    help = Denial::Stalled.help(),
+                    "request broken off",
+                );
+            }
+            pulse.task
+        });
+        stalled.collect()
+    }
+
+    fn book(&self, denial: Denial, ray: Option<&HeaderValue>, host: Option<&str>) {
         let site = self.warrant.site().name();
         self.shared.ledger.denied(site, denial);
+        if !self.shared.quiet.may_tell(Reason::Request(denial)) {
+            return;
+        }
         tracing::info!(
             site = &**site,
             peer = %self.warrant.peer(),
             outcome = denial.name(),
             status = denial.status().as_u16(),
-            cf_ray = self.ray(),
+            cf_ray = ray.map(shown),
+            host,
+            help = denial.help(),
             "request refused",
         );
     }
@@ -240,10 +282,7 @@ impl Desk {
 
     /// Cloudflare's name for the last request, fit for a log.
     pub(super) fn ray(&self) -> Option<String> {
-        held(&self.memory)
-            .ray
-            .as_ref()
-            .map(|ray| printable(&String::from_utf8_lossy(ray.as_bytes())))
+        held(&self.memory).ray.as_ref().map(shown)
     }
 
     /// Whether a request is being answered.
@@ -281,21 +320,39 @@ impl Open {
     /// The same, whose answer begins.
     pub(super) fn begin(mut self) -> Self {
         self.desk.begun.fetch_add(1, Relaxed);
-        self.answer = Progress::Begun;
+        self.pulse = Some(self.desk.pulses.begin(self.upload.take(), self.ray.clone()));
         self
+    }
+
+    /// A part of its answer was taken.
+    pub(super) fn beat(&self) {
+        if let Some(pulse) = &self.pulse {
+            pulse.beat();
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         let desk = &self.desk;
-        if self.answer == Progress::Begun {
+        if let Some(pulse) = &self.pulse {
+            desk.pulses.end(pulse);
             desk.begun.fetch_sub(1, Relaxed);
         }
         let now = desk.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
         desk.rests_since.store(now, Relaxed);
         desk.open.fetch_sub(1, Relaxed);
     }
+}
+
+/// What a request that was refused says its host is.
+fn told(head: &Parts) -> Option<String> {
+    let host = head.headers.get(HOST).map(shown);
+    host.or_else(|| Some(printable(head.uri.authority()?.as_str())))
+}
+
+fn shown(ray: &HeaderValue) -> String {
+    printable(&String::from_utf8_lossy(ray.as_bytes()))
 }
 
 /// The upstream's head as the peer gets it. Its version is that of each side's own connection.

@@ -8,6 +8,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use hyper::{
     HeaderMap, Uri, Version,
+    body::Body,
     header::{
         CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, TE,
         TRANSFER_ENCODING, UPGRADE,
@@ -15,11 +16,12 @@ use hyper::{
     http::{HeaderValue, request::Parts},
 };
 
-use super::{denial::Denial, host::Named};
+use super::{denial::Denial, host::Named, inbound::Inbound};
 use crate::config::{Forwarded, HttpConfig, HttpVersion};
 
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
+const TRUE_CLIENT_IP: HeaderName = HeaderName::from_static("true-client-ip");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -41,6 +43,17 @@ pub(super) enum Wants {
     WebSocket,
 }
 
+/// Says where `body` ends, in a head that [`prepare`] has made.
+pub(super) fn measure(head: &mut Parts, body: &Inbound) {
+    // Left alone, hyper takes a GET without a length for one without a body.
+    if head.version == Version::HTTP_11
+        && !body.is_end_stream()
+        && !head.headers.contains_key(CONTENT_LENGTH)
+    {
+        head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
 /// Makes of the peer's head the one that the upstream gets.
 ///
 /// # Errors
@@ -57,10 +70,14 @@ pub(super) fn prepare(
     };
     let trailers = takes_trailers(&head.headers);
     let visitor = visitor(&head.headers);
-    strip(&mut head.headers, |name| is_hop_by_hop(name) || is_ours(name));
+    strip(&mut head.headers, is_unwanted);
     head.headers.remove(EXPECT);
     if visitor.is_none() {
         head.headers.remove(CF_CONNECTING_IP);
+    }
+    // Cloudflare says the same in both, where it says it at all.
+    if head.headers.get(TRUE_CLIENT_IP) != visitor.as_ref().map(|(_, text)| text) {
+        head.headers.remove(TRUE_CLIENT_IP);
     }
     if head.version == Version::HTTP_2 {
         join_cookies(&mut head.headers);
@@ -78,15 +95,20 @@ pub(super) fn prepare(
 
 /// Removes from an answer what was meant for us alone.
 pub(super) fn clean(headers: &mut HeaderMap, wants: Wants) {
+    // RFC 9112, 6.3: chunks count, and a length beside them is removed.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     strip(headers, is_hop_by_hop);
     if wants == Wants::WebSocket {
         ask_for_websocket(headers);
     }
 }
 
-/// Removes ours from trailers: some applications read them as headers.
+/// Removes from trailers what is ours, and what belongs into a head (RFC 9110, 6.5.1): some
+/// applications read them as headers.
 pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
-    strip(trailers, |name| is_hop_by_hop(name) || is_ours(name) || name == "host");
+    strip(trailers, |name| is_unwanted(name) || is_vital(name) || name == TRUE_CLIENT_IP);
 }
 
 fn ask_for_websocket(headers: &mut HeaderMap) {
@@ -149,6 +171,7 @@ fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
         "connection"
+            | "http2-settings"
             | "keep-alive"
             | "proxy-connection"
             | "proxy-authenticate"
@@ -159,18 +182,41 @@ fn is_hop_by_hop(name: &str) -> bool {
     )
 }
 
-/// Whether `name`, in lower case, is a name under which we speak to the upstream, or one under
-/// which applications expect a terminator to speak.
+/// Whether a peer's field `name`, in lower case, is none for the upstream: it is about the connection
+/// or ours to say, or an application may take it for such a one, or for one that makes the message.
+fn is_unwanted(name: &str) -> bool {
+    let plain = plain(name);
+    // Misspelled: never by Cloudflare.
+    is_hop_by_hop(&plain)
+        || is_ours(&plain)
+        || (plain != name && (is_vital(&plain) || plain == TRUE_CLIENT_IP.as_str()))
+}
+
+/// Whether it is a name under which we speak to the upstream, or one under which applications expect
+/// a terminator to speak.
 fn is_ours(name: &str) -> bool {
-    let dashed = match name.contains('_') {
-        true => Cow::Owned(name.replace('_', "-")),
-        false => Cow::Borrowed(name),
-    };
-    matches!(&*dashed, "client-cert" | "client-cert-chain" | "forwarded" | "proxy")
-        || dashed.starts_with("x-forwarded-")
-        || dashed.starts_with("x-ssl-")
-        // Cloudflare's own, misspelled: never by Cloudflare.
-        || (dashed.starts_with("cf-") && dashed != name)
+    matches!(
+        name,
+        "client-cert"
+            | "client-cert-chain"
+            | "forwarded"
+            | "proxy"
+            | "x-client-ip"
+            | "x-cluster-client-ip"
+            | "x-forwarded"
+            | "x-real-ip"
+    ) || name.starts_with("x-forwarded-")
+        || name.starts_with("x-ssl-")
+}
+
+/// `name` as servers see it that hand headers on in variables: whatever is neither letter nor digit
+/// is one and the same to them.
+fn plain(name: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    match name.bytes().all(is_plain) {
+        true => Cow::Borrowed(name),
+        false => name.bytes().map(|byte| if is_plain(byte) { byte.into() } else { '-' }).collect(),
+    }
 }
 
 /// Sets what is ours to say.

@@ -51,6 +51,22 @@ fn ours_never_come_from_the_peer_however_they_are_spelled() {
         "Proxy",
         "CF_Connecting_IP",
         "cf-connecting_ip",
+        "X-Real-IP",
+        "x_real_ip",
+        "X.Forwarded.For",
+        "x~forwarded!for",
+        "X-Forwarded",
+        "X-Client-IP",
+        "X-Cluster-Client-IP",
+        "True-Client-IP",
+        "True_Client_IP",
+        // Where each makes another message of it.
+        "Transfer_Encoding",
+        "Content_Length",
+        "Content_Type",
+        "Keep_Alive",
+        "Proxy_Authorization",
+        "HTTP2-Settings",
     ];
     let fields: Vec<_> = forged.iter().map(|name| (*name, "forged")).collect();
     for version in [HttpVersion::Http1, HttpVersion::H2c] {
@@ -132,6 +148,29 @@ fn connection_cannot_have_ours_or_vital_headers_removed() {
     assert_eq!(values(&head, "content-length"), ["5"]);
     assert_eq!(values(&head, "cookie"), ["a=b"]);
     assert_eq!(values(&head, "te"), ["trailers"]);
+}
+
+#[test]
+fn two_names_for_the_visitor_pass_where_they_are_one() {
+    for (other, passes) in [("198.51.100.1", true), ("10.0.0.1", false)] {
+        let fields = [("CF-Connecting-IP", "198.51.100.1"), ("True-Client-IP", other)];
+        let head = prepared(get(&fields), &http(HttpVersion::Http1));
+        assert_eq!(head.headers.contains_key("true-client-ip"), passes);
+    }
+}
+
+#[test]
+fn what_belongs_into_a_head_is_not_said_in_trailers() {
+    let mut trailers = HeaderMap::new();
+    let forged =
+        ["cf-connecting-ip", "true-client-ip", "cf_ray", "authorization", "cookie", "host"];
+    let framing = ["content-length", "content_length", "transfer-encoding", "content-type"];
+    for name in forged.into_iter().chain(framing) {
+        trailers.insert(name, HeaderValue::from_static("forged"));
+    }
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    clean_trailers(&mut trailers);
+    assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);
 }
 
 #[test]

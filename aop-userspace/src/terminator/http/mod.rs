@@ -19,6 +19,7 @@ mod line;
 mod multiplex;
 mod pool;
 mod serve;
+mod stall;
 mod streams;
 mod strict;
 mod upgrade;

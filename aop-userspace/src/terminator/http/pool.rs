@@ -14,14 +14,13 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_util::task::TaskTracker;
 
 use super::{
     answer::Source,
     denial::Denial,
     inbound::{Inbound, Progress},
     line::{Busy, Line, Purpose, Sent},
-    multiplex::Multiplex,
+    multiplex::{Multiplex, Spawner},
     upgrade::Tunnel,
 };
 use crate::{
@@ -45,7 +44,7 @@ pub(in crate::terminator) struct Pools {
     pools: Mutex<HashMap<(HttpUpstream, usize), Arc<Pool>>>,
     slots: Arc<Slots>,
     /// What drives shared connections.
-    tasks: TaskTracker,
+    spawner: Spawner,
 }
 
 /// How many requests may be with an upstream at once, by all threads together.
@@ -97,7 +96,7 @@ impl Slots {
 impl Pools {
     /// None yet; what is in use counts against `slots`.
     pub(in crate::terminator) fn new(slots: Arc<Slots>) -> Self {
-        Self { pools: Mutex::default(), slots, tasks: TaskTracker::new() }
+        Self { pools: Mutex::default(), slots, spawner: Spawner::default() }
     }
 
     /// The pool of an upstream.
@@ -110,7 +109,7 @@ impl Pools {
                     upstream: http.upstream.clone(),
                     slots: self.slots.of(key),
                     lines: Mutex::default(),
-                    multiplex: Multiplex::new(self.tasks.clone()),
+                    multiplex: Multiplex::new(self.spawner.clone(), http.requests),
                 })
             })
             .clone()
@@ -132,8 +131,7 @@ impl Pools {
     /// Lets go of everything.
     pub(in crate::terminator) async fn close(&self) {
         held(&self.pools).clear();
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.spawner.close().await;
     }
 }
 

@@ -30,6 +30,7 @@ use super::{
     desk::Desk,
     introduction::Introduction,
     pool::Pools,
+    stall,
     streams::Streams,
     strict::{Fault, Part},
     upgrade::tunnel,
@@ -49,10 +50,11 @@ use crate::{
 pub(super) const LONGEST_HEAD: u32 = 136 * 1024;
 /// As many as Cloudflare opens.
 const STREAMS: u32 = 200;
-/// What a peer may send of one body before the upstream takes it.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// The same for all bodies of one connection.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What may come of one body before the other side takes it, from a peer and from an upstream.
+pub(super) const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for all bodies of one connection: with less, a few that an application leaves unread
+/// would stop all others.
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 /// Streams that a peer has reset before we looked at them, beyond which it is cut off.
 const RESETS: usize = 20;
 /// Streams that we had to reset for the peer's faults, likewise.
@@ -82,7 +84,10 @@ pub(in crate::terminator) async fn serve(
         Some(ClientCert::Shown) => permit.certificate().and_then(client_cert::value),
         Some(ClientCert::Withheld) | None => None,
     };
-    let idle = site.http().map_or(Duration::ZERO, |http| http.idle);
+    let (idle, stall) = match site.http() {
+        Some(http) => (http.idle, http.stall),
+        None => (Duration::ZERO, Duration::ZERO),
+    };
     let introduction = Introduction::new(ends, permit.handshake());
     let (stream, warrant) = permit.into_parts();
     let gauge = Arc::<Gauge>::default();
@@ -90,7 +95,9 @@ pub(in crate::terminator) async fn serve(
     let of = accepted.clone();
     let desk = Desk::new(shared, pools, of, warrant, certificate, introduction, gauge.clone());
     let desk = Arc::new(desk);
-    let course = Course { desk: &desk, accepted: &accepted, gauge: &gauge, idle };
+    let streams = Streams::default();
+    let course =
+        Course { desk: &desk, accepted: &accepted, gauge: &gauge, streams: &streams, idle, stall };
     let ending = match protocol {
         Protocol::Http1 => course.http1(stream).await,
         Protocol::Http2 => course.http2(stream).await,
@@ -104,7 +111,10 @@ struct Course<'a> {
     desk: &'a Arc<Desk>,
     accepted: &'a InForce,
     gauge: &'a Arc<Gauge>,
+    /// Those of HTTP/2.
+    streams: &'a Streams,
     idle: Duration,
+    stall: Duration,
 }
 
 impl Course<'_> {
@@ -134,7 +144,7 @@ impl Course<'_> {
             Driven::Faulty(fault) => {
                 self.desk.refuse(Denial::from(fault));
                 // With an answer under way, another one would be taken for a part of it.
-                let silent = self.desk.is_answering();
+                let silent = self.desk.is_answering() || self.gauge.is_stuck();
                 // What waits for an answer goes with it.
                 let parts = connection.into_parts().filter(|_| !silent);
                 if let Some(parts) = parts {
@@ -163,8 +173,7 @@ impl Course<'_> {
             let desk = desk.clone();
             async move { Ok::<_, Infallible>(desk.answer(request).await) }
         });
-        let streams = Streams::default();
-        let connection = http2::Builder::new(streams.clone())
+        let connection = http2::Builder::new(self.streams.clone())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
@@ -184,11 +193,12 @@ impl Course<'_> {
             Driven::Faulty(_) => Ending::Malformed,
             Driven::Left(ending) => ending,
         };
-        streams.end();
+        self.streams.end();
         ending
     }
 
-    /// Moves what can be moved. A fault behind requests that are being answered waits for them.
+    /// Moves what can be moved. A fault behind requests that are being answered waits for them, and
+    /// until the peer has taken their answers.
     fn poll<C>(&self, connection: Pin<&mut C>, context: &mut Context<'_>) -> Poll<Driven>
     where
         C: Future<Output = hyper::Result<()>>,
@@ -196,10 +206,24 @@ impl Course<'_> {
         match (connection.poll(context), self.gauge.fault()) {
             (Poll::Ready(ended), _) => Poll::Ready(Driven::Ended(ended)),
             (Poll::Pending, Some((fault, Part::Body))) => Poll::Ready(Driven::Faulty(fault)),
-            (Poll::Pending, Some((fault, Part::Head))) if !self.desk.is_busy() => {
+            (Poll::Pending, Some((fault, Part::Head)))
+                if !self.desk.is_busy() && !self.gauge.is_stuck() =>
+            {
                 Poll::Ready(Driven::Faulty(fault))
             }
             (Poll::Pending, _) => Poll::Pending,
+        }
+    }
+
+    /// Ends requests that have stalled, and says whether the connection ends by that.
+    fn break_off(&self) -> Option<Ending> {
+        let stalled = self.desk.stalled();
+        match self.desk.warrant().protocol() {
+            Protocol::Http1 => (!stalled.is_empty()).then_some(Ending::Stalled),
+            Protocol::Http2 => {
+                stalled.into_iter().flatten().for_each(|task| self.streams.abort(task));
+                None
+            }
         }
     }
 
@@ -210,12 +234,20 @@ impl Course<'_> {
     {
         let mut leave = pin!(self.accepted.leave.cancelled());
         let mut clock = pin!(sleep(self.idle));
+        let round = stall::pause(self.stall);
+        let mut rounds = pin!(sleep(round));
         let mut stage = Stage::Serving;
         loop {
             tokio::select! {
                 biased;
                 driven = poll_fn(|context| self.poll(connection.as_mut(), context)) => return driven,
                 () = self.accepted.cut.cancelled() => return Driven::Left(Ending::Cut),
+                () = rounds.as_mut() => {
+                    if let Some(ending) = self.break_off() {
+                        return Driven::Left(ending);
+                    }
+                    rounds.as_mut().reset(Instant::now() + round);
+                }
                 () = leave.as_mut(), if stage != Stage::Leaving => {
                     stage = Stage::Leaving;
                     finish(connection.as_mut());

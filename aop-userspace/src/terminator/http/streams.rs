@@ -1,20 +1,36 @@
 //! The tasks of one HTTP/2 connection, one for each stream that is being answered.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use hyper::rt::Executor;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, Id, JoinSet};
 
 use super::pool::held;
 
 /// Where hyper has its tasks run. They end with the connection.
 #[derive(Clone, Default)]
-pub(super) struct Streams(Arc<Mutex<JoinSet<()>>>);
+pub(super) struct Streams(Arc<Mutex<Tasks>>);
+
+#[derive(Default)]
+struct Tasks {
+    all: JoinSet<()>,
+    handles: HashMap<Id, AbortHandle>,
+}
 
 impl Streams {
     /// Ends those that are left.
     pub(super) fn end(&self) {
-        held(&self.0).abort_all();
+        held(&self.0).all.abort_all();
+    }
+
+    /// Ends one, and resets its stream by that.
+    pub(super) fn abort(&self, task: Id) {
+        if let Some(handle) = held(&self.0).handles.get(&task) {
+            handle.abort();
+        }
     }
 }
 
@@ -25,7 +41,11 @@ where
     fn execute(&self, future: F) {
         let mut tasks = held(&self.0);
         // One that panicked has said so, and its stream is reset.
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(future);
+        while let Some(ended) = tasks.all.try_join_next_with_id() {
+            let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+            tasks.handles.remove(&id);
+        }
+        let handle = tasks.all.spawn(future);
+        tasks.handles.insert(handle.id(), handle);
     }
 }

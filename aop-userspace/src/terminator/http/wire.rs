@@ -28,6 +28,8 @@ pub(super) struct Gauge {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     tunnel: AtomicBool,
+    /// Whether the peer took less than it was written last.
+    stuck: AtomicBool,
     fault: OnceLock<(Fault, Part)>,
 }
 
@@ -46,6 +48,16 @@ impl Gauge {
     /// From here on the bytes are no longer HTTP.
     pub(super) fn now_a_tunnel(&self) {
         self.tunnel.store(true, Relaxed);
+    }
+
+    /// Whether there are bytes for the peer that it does not take.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.load(Relaxed)
+    }
+
+    fn wrote<T>(&self, polled: Poll<T>) -> Poll<T> {
+        self.stuck.store(polled.is_pending(), Relaxed);
+        polled
     }
 
     /// Why reading was refused, where it was, and in which part of a request.
@@ -103,7 +115,8 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let written = ready!(self.gauge.wrote(polled))?;
         self.gauge.bytes_out.fetch_add(written as u64, Relaxed);
         Poll::Ready(Ok(written))
     }
@@ -113,7 +126,8 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let written = ready!(self.gauge.wrote(polled))?;
         self.gauge.bytes_out.fetch_add(written as u64, Relaxed);
         Poll::Ready(Ok(written))
     }
@@ -123,7 +137,8 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        self.gauge.wrote(polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

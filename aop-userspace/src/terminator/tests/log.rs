@@ -40,7 +40,7 @@ impl Lines {
         self.with("connection closed")
     }
 
-    fn with(&self, words: &str) -> Vec<String> {
+    pub(super) fn with(&self, words: &str) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().filter(|line| line.contains(words)).map(Into::into).collect()
     }

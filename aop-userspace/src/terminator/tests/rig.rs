@@ -111,6 +111,10 @@ impl PeerBook for Book {
     fn record(&self, address: IpAddr, site: &str) {
         self.0.lock().unwrap().insert((address, site.into()));
     }
+
+    fn knows(&self, address: IpAddr) -> bool {
+        self.0.lock().unwrap().iter().any(|(known, _)| *known == address)
+    }
 }
 
 impl Rig {
@@ -284,8 +288,12 @@ impl Rig {
 
     /// Waits until `count` refusals are booked, all under `site` and `refusal`.
     pub(super) async fn booked(&self, site: &str, refusal: Refusal, count: u64) {
-        let only = [RefusedCount { site: site.into(), refusal, count }];
-        self.ledger_when(|ledger| ledger.refused == only).await;
+        self.ledger_when(|ledger| {
+            let booked =
+                |it: &RefusedCount| (&*it.site, it.refusal, it.count) == (site, refusal, count);
+            ledger.refused.len() == 1 && booked(&ledger.refused[0])
+        })
+        .await;
     }
 
     pub(super) async fn upstream_saw_nothing(&self) {

@@ -108,7 +108,7 @@ impl Application {
     }
 }
 
-/// `/never` is not answered; `/echo` is answered with the body and trailers that came; all else
+/// `/stall` is not even read, and `/never` not answered; `/large` has 8 MB; `/echo` is answered with the body and trailers that came; all else
 /// with a text that names the path.
 async fn answer(
     request: Request<Incoming>,
@@ -116,6 +116,9 @@ async fn answer(
 ) -> Result<Response<Frames>, Infallible> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
+    if path == "/stall" {
+        std::future::pending::<()>().await;
+    }
     let Ok((body, trailers)) = whole(body).await else { std::future::pending().await };
     memory.asked.lock().unwrap().push(Asked {
         head,
@@ -126,6 +129,7 @@ async fn answer(
         "/never" => std::future::pending().await,
         "/echo" => Frames::of([Frame::data(body.into()), Frame::trailers(trailers)]),
         "/empty" => Frames::default(),
+        "/large" => Frames::of((0..512).map(|_| Frame::data(vec![b'x'; 16 * 1024].into()))),
         path => Frames::text(&format!("the application answers {path}")),
     });
     if path == "/empty" {

@@ -53,6 +53,12 @@ impl Client {
         Self { sender: Sender::Http2(sender), connection }
     }
 
+    /// Another one on the same connection, which is one of HTTP/2.
+    pub(super) fn twin(&self) -> Self {
+        let Sender::Http2(sender) = &self.sender else { panic!("HTTP/1 has no streams") };
+        Self { sender: Sender::Http2(sender.clone()), connection: JoinSet::new() }
+    }
+
     /// Sends a request of its version's form and waits for the head of the answer.
     pub(super) async fn send(
         &mut self,

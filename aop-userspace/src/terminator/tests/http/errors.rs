@@ -10,11 +10,12 @@ use tokio::{
 };
 
 use super::{
+    super::log::listen,
     Application, Denial, Rig, SITE, Wish,
     application::{Frames, whole},
     client::{Client, LONG, edge, to_end, until},
 };
-use crate::config::HttpConfig;
+use crate::{config::HttpConfig, terminator::Drained};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -73,6 +74,47 @@ async fn a_silent_upstream_is_a_504() {
         assert_eq!(client.get("/").await.unwrap().status(), 200);
         rig.denied(Denial::UpstreamLate, 1).await;
     }
+}
+
+#[tokio::test]
+async fn the_line_of_a_refused_request_has_the_name_of_that_request() {
+    let application = Application::http1().await;
+    let rig = before(&application.url(), |http| http.answer = SECOND).await;
+    let (lines, _hearing) = listen();
+    let mut client = Client::http2(&rig).await;
+    let request = |client: &Client, path, ray| {
+        let request = client.request("GET", path).header("cf-ray", ray);
+        request.body(Frames::default()).unwrap()
+    };
+    let mut other = client.twin();
+    let (first, second) =
+        (request(&client, "/never", "first-FRA"), request(&client, "/", "second-FRA"));
+    let (late, answered) = tokio::join!(client.send(first), other.send(second));
+    assert_eq!((late.unwrap().status().as_u16(), answered.unwrap().status().as_u16()), (504, 200));
+    let told = lines.with("request refused");
+    assert!(told.len() == 1 && told[0].contains("first-FRA"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_flood_of_refused_requests_does_not_flood_the_log() {
+    let application = Application::http1().await;
+    let rig = before(&application.url(), |_| {}).await;
+    let (lines, _hearing) = listen();
+    let mut client = Client::http2(&rig).await;
+    for _ in 0..200 {
+        let request = Request::get("https://other.test/").body(Frames::default()).unwrap();
+        assert_eq!(client.send(request).await.unwrap().status(), 421);
+    }
+    rig.denied(Denial::HostMismatch, 200).await;
+    let told = lines.with("request refused");
+    assert!((50..150).contains(&told.len()), "{}", told.len());
+    assert!(
+        told[0].contains("host=\"other.test\"") && told[0].contains("also_hosts"),
+        "{}",
+        told[0]
+    );
+    assert_eq!(rig.service.drain(SECOND / 10).await, Drained::Complete);
+    assert!(!lines.with("more requests refused for host_mismatch").is_empty());
 }
 
 #[tokio::test]

@@ -66,11 +66,44 @@ async fn each_wrong_certificate_is_told_why_and_reaches_nothing() {
         let json: serde_json::Value = serde_json::from_str(json).unwrap();
         assert_eq!((&json["refused"], &json["site"]), (&refusal.name().into(), &SITE.into()));
         assert!(json["help"].as_str().is_some_and(|help| help.len() > 10), "{json}");
+        assert!(json["detail"].is_string(), "{json}");
 
         rig.booked(SITE, refusal, 1).await;
         let ledger = rig.ledger();
         assert_eq!((ledger.accepted, ledger.identities.len(), ledger.relayed), (1, 1, 1));
         assert_eq!((application.asked().len(), application.connections()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_is_of_the_peer_s_own_certificate_and_never_what_would_pass() {
+    let secret = "the-one-name.test";
+    let pin = crate::config::SpkiPin([0xAB; 32]);
+    for (rules, refusal, detail) in [
+        (
+            Rules { pins: vec![pin], ..Rules::default() },
+            Refusal::PinMismatch,
+            "the certificate's key is not in spki_pins: ",
+        ),
+        (
+            Rules { cn: Some(secret.into()), ..Rules::default() },
+            Refusal::CnMismatch,
+            "the certificate's common name is not require_cn: edge",
+        ),
+        (
+            Rules { san: vec![format!("dns:{secret}").parse().unwrap()], ..Rules::default() },
+            Refusal::SanMissing,
+            "the certificate has no subject alternative name",
+        ),
+    ] {
+        let (rig, _application) = explaining_by(rules).await;
+        let (answer, _) = told(&rig, &peer(&rig, Some(&rig.client_ca.edge()))).await;
+        let (_, json) = answer.split_once("\r\n\r\n").unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        let told = json["detail"].as_str().unwrap();
+        assert!(told.starts_with(detail), "{refusal}: {told}");
+        assert_eq!(json["refused"], refusal.name());
+        assert!(!answer.contains(secret) && !answer.contains("abab"), "{answer}");
     }
 }
 

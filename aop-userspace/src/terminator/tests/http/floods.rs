@@ -5,92 +5,21 @@ use std::time::Duration;
 use hyper::Request;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    task::JoinSet,
     time::timeout,
 };
-use tokio_rustls::client::TlsStream;
 
 use super::{
-    Rig, SITE,
+    Application, Rig, SITE,
     application::Frames,
     before_http1,
-    client::{Client, LONG, edge},
+    client::Client,
+    frames::{
+        CONTINUATION, DATA, END_OF_BOTH, END_OF_HEADERS, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING,
+        PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, error, frame, get, head, opened, parsed,
+        until_cut,
+    },
 };
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_OF_BOTH: u8 = 0b101;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// `GET https://example.com/never` in HPACK, without Huffman and without the table.
-fn head() -> Vec<u8> {
-    let mut block = vec![0x82, 0x87, 0x04, 6];
-    block.extend(b"/never");
-    block.extend([0x01, 11]);
-    block.extend(SITE.as_bytes());
-    block
-}
-
-async fn opened(rig: &Rig) -> TlsStream<TcpStream> {
-    let mut stream = edge(rig, &["h2"], SITE).await;
-    stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
-    stream
-}
-
-/// Sends `frames` for ever, until the far end has had enough; its last words.
-async fn until_cut(
-    stream: TlsStream<TcpStream>,
-    mut frames: impl FnMut(u32) -> Vec<u8>,
-) -> Vec<(u8, Vec<u8>)> {
-    let (mut reading, mut writing) = tokio::io::split(stream);
-    let flooding = async {
-        for number in 0..1_000_000 {
-            if writing.write_all(&frames(number)).await.is_err() {
-                break;
-            }
-        }
-        std::future::pending::<()>().await;
-    };
-    let listening = async {
-        let mut heard = Vec::new();
-        reading.read_to_end(&mut heard).await.ok();
-        heard
-    };
-    let heard = async {
-        tokio::select! {
-            () = flooding => Vec::new(),
-            heard = listening => heard,
-        }
-    };
-    parsed(&timeout(6 * LONG, heard).await.expect("the flood is cut off"))
-}
-
-fn parsed(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let mut frames = Vec::new();
-    while let Some((head, rest)) = bytes.split_first_chunk::<9>() {
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let Some(payload) = rest.get(..length) else { break };
-        frames.push((head[3], payload.to_vec()));
-        bytes = &rest[length..];
-    }
-    frames
-}
-
-/// The error of the GOAWAY among `frames`.
-fn error(frames: &[(u8, Vec<u8>)]) -> Option<u8> {
-    frames.iter().rev().find(|(kind, _)| *kind == GOAWAY).map(|(_, payload)| payload[7])
-}
-
-const ENHANCE_YOUR_CALM: u8 = 0xb;
 
 #[tokio::test]
 async fn a_rapid_reset_is_cut_off_and_others_are_served() {
@@ -170,4 +99,189 @@ async fn no_more_than_two_hundred_requests_are_open_on_a_connection() {
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(application.asked().len(), 200);
+}
+
+/// Frames that are sent while the far end's words are read, as by a peer that keeps every rule.
+/// Meanwhile another peer is served, and what the process holds does not grow.
+async fn serves_others_during(rig: &Rig, application: &Application, frames: Vec<u8>) {
+    let stream = opened(rig).await;
+    let (mut reading, mut writing) = tokio::io::split(stream);
+    let mut flood = JoinSet::new();
+    flood.spawn(async move {
+        let mut heard = vec![0; 64 * 1024];
+        while reading.read(&mut heard).await.is_ok_and(|read| read > 0) {}
+    });
+    flood.spawn(async move {
+        let many = frames.repeat(1000);
+        while writing.write_all(&many).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut other = Client::http2(rig).await;
+    let before = (memory(), application.asked().len());
+    for _ in 0..100 {
+        assert_eq!(other.get("/").await.unwrap().status(), 200);
+    }
+    let (after, asked) = (memory(), application.asked().len());
+    assert!(after < before.0 + MUCH, "{} to {after} bytes", before.0);
+    assert_eq!(asked, before.1 + 100, "the flood reached the application");
+}
+
+/// More than all other tests hold, and less than a flood that is kept.
+const MUCH: usize = 256 * 1024 * 1024;
+
+/// Bytes that this process holds, and with it all tests that run.
+fn memory() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[tokio::test]
+async fn frames_that_say_nothing_cost_others_nothing() {
+    let empty = |kind, length| frame(kind, 0, 0, &vec![0; length]);
+    for flood in [
+        empty(PING, 8),
+        empty(SETTINGS, 0),
+        // The stream is not open yet, and need not be.
+        frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 7]),
+        // A kind that nobody knows.
+        empty(0x42, 100),
+        frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0x10, 0]),
+    ] {
+        let (rig, application) = before_http1().await;
+        serves_others_during(&rig, &application, flood).await;
+    }
+}
+
+#[tokio::test]
+async fn empty_data_is_not_kept() {
+    let (rig, _application) = before_http1().await;
+    let mut stream = opened(&rig).await;
+    let mut post = get("/stall");
+    post[0] = 0x83;
+    stream.write_all(&frame(HEADERS, END_OF_HEADERS, 1, &post)).await.unwrap();
+    let many = frame(DATA, 0, 1, &[]).repeat(100_000);
+    let before = memory();
+    for _ in 0..50 {
+        if stream.write_all(&many).await.is_err() {
+            break;
+        }
+    }
+    assert!(memory() < before + MUCH, "{before} to {} bytes", memory());
+    assert_eq!(Client::http2(&rig).await.get("/").await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn streams_that_a_peer_makes_us_reset_are_cut_off() {
+    type Provoke = fn(u32) -> Vec<u8>;
+    let provoking: [(&str, Provoke); 3] = [
+        ("a window that grows by nothing", |id| frame(WINDOW_UPDATE, 0, id, &[0; 4])),
+        ("a window beyond the largest", |id| {
+            frame(WINDOW_UPDATE, 0, id, &0x7fff_ffff_u32.to_be_bytes())
+        }),
+        ("data behind the end", |id| frame(DATA, 0, id, b"x")),
+    ];
+    for (what, provoke) in provoking {
+        let (rig, application) = before_http1().await;
+        let heard = until_cut(opened(&rig).await, |number| {
+            let id = 2 * number + 1;
+            [frame(HEADERS, END_OF_BOTH, id, &head()), provoke(id)].concat()
+        })
+        .await;
+        assert!(error(&heard).is_some(), "{what}: {heard:?}");
+        rig.ledger_when(|ledger| ledger.open == 0).await;
+        assert!(application.asked().len() < 1000, "{what}: {}", application.asked().len());
+        assert_eq!(Client::http2(&rig).await.get("/").await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_window_of_one_byte_gets_its_bytes_and_holds_nobody_up() {
+    let (rig, _application) = before_http1().await;
+    let mut stream = opened(&rig).await;
+    // INITIAL_WINDOW_SIZE: 0. Then a byte at a time.
+    stream.write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await.unwrap();
+    for number in 0..100 {
+        let id = 2 * number + 1;
+        let ask = frame(HEADERS, END_OF_BOTH, id, &get("/large"));
+        let one = frame(WINDOW_UPDATE, 0, id, &[0, 0, 0, 1]);
+        stream.write_all(&[ask, one].concat()).await.unwrap();
+    }
+    let mut other = Client::http2(&rig).await;
+    assert_eq!(other.get("/").await.unwrap().status(), 200);
+    let mut heard = Vec::new();
+    let has_data =
+        |heard: &[u8]| parsed(heard).iter().any(|(kind, data)| *kind == DATA && data == b"x");
+    while !has_data(&heard) {
+        let mut more = vec![0; 64 * 1024];
+        let read = timeout(Duration::from_secs(10), stream.read(&mut more)).await.unwrap().unwrap();
+        assert!(read > 0, "cut off");
+        heard.extend_from_slice(&more[..read]);
+    }
+    assert!(parsed(&heard).iter().all(|(kind, _)| *kind != GOAWAY));
+}
+
+#[tokio::test]
+async fn a_head_that_unpacks_to_much_more_than_it_takes_is_refused() {
+    let (rig, application) = before_http1().await;
+    let mut stream = opened(&rig).await;
+    // One field of 3,000 bytes goes into the table; a byte each says it again 200 times.
+    let field = [&[0x40, 1, b'x', 0x7f, 0xb9, 0x16][..], &[b'y'; 3000]].concat();
+    let block = [head(), field, vec![0xbe; 200]].concat();
+    stream.write_all(&frame(HEADERS, END_OF_BOTH, 1, &block)).await.unwrap();
+    let mut heard = Vec::new();
+    let answered = |heard: &[u8]| {
+        parsed(heard).iter().any(|(kind, _)| [HEADERS, RST_STREAM, GOAWAY].contains(kind))
+    };
+    while !answered(&heard) {
+        let mut more = vec![0; 64 * 1024];
+        let read = timeout(Duration::from_secs(10), stream.read(&mut more)).await.unwrap().unwrap();
+        heard.extend_from_slice(&more[..read]);
+    }
+    assert_eq!(application.connections(), 0);
+    assert_eq!(Client::http2(&rig).await.get("/").await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn lengths_that_do_not_fit_and_headers_of_http_1_reach_no_application() {
+    let literal = |name: &str, value: &str| {
+        let (name, value) = (name.as_bytes(), value.as_bytes());
+        [
+            &[0, u8::try_from(name.len()).unwrap()],
+            name,
+            &[u8::try_from(value.len()).unwrap()],
+            value,
+        ]
+        .concat()
+    };
+    let shapes = [
+        vec![("content-length", "5")],
+        vec![("content-length", "0"), ("content-length", "5")],
+        vec![("content-length", "+0")],
+        vec![("transfer-encoding", "chunked")],
+        vec![("connection", "x-own")],
+        vec![("te", "gzip")],
+        vec![(":path", "/again")],
+        vec![("Upper", "case")],
+    ];
+    for fields in shapes {
+        let (rig, application) = before_http1().await;
+        let mut stream = opened(&rig).await;
+        let fields_: Vec<u8> =
+            fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
+        let block = [get("/"), fields_].concat();
+        stream.write_all(&frame(HEADERS, END_OF_BOTH, 1, &block)).await.unwrap();
+        let mut heard = Vec::new();
+        let refused = |heard: &[u8]| {
+            parsed(heard).iter().any(|(kind, _)| [RST_STREAM, GOAWAY].contains(kind))
+        };
+        while !refused(&heard) {
+            let mut more = vec![0; 4096];
+            let read = timeout(Duration::from_secs(10), stream.read(&mut more)).await;
+            let read = read.unwrap_or_else(|_| panic!("{fields:?}: {:?}", parsed(&heard))).unwrap();
+            assert!(read > 0, "{fields:?}: {:?}", parsed(&heard));
+            heard.extend_from_slice(&more[..read]);
+        }
+        assert_eq!(application.connections(), 0, "{fields:?}");
+    }
 }

@@ -6,10 +6,14 @@ mod drain;
 mod errors;
 mod explained;
 mod floods;
+mod frames;
+mod framing;
 mod hosts;
 mod introduced;
 mod requests;
+mod sharing;
 mod smuggling;
+mod stalls;
 mod websocket;
 
 use application::Application;
