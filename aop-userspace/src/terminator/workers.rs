@@ -9,6 +9,7 @@ use std::{
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Dispatch, dispatcher};
 
 use super::http::{Pools, Slots};
 
@@ -40,7 +41,9 @@ impl Workers {
             let handle = runtime.handle().clone();
             started.workers.push(Worker { runtime: handle, tasks: TaskTracker::new(), pools });
             let end = started.end.clone();
-            let run = move || runtime.block_on(end.cancelled());
+            // They log where whoever starts them does.
+            let log = dispatcher::get_default(Dispatch::clone);
+            let run = move || dispatcher::with_default(&log, || runtime.block_on(end.cancelled()));
             thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
         }
         Ok(started)

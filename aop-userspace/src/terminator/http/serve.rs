@@ -59,6 +59,8 @@ const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 const RESETS: usize = 20;
 /// Streams that we had to reset for the peer's faults, likewise.
 const FAULTS: usize = 100;
+/// A connection of HTTP/1 that has rested for so long gives back what hyper holds for it.
+const QUIET: Duration = Duration::from_secs(1);
 /// How long an end in order may take.
 const PARTING: Duration = Duration::from_secs(5);
 
@@ -118,8 +120,41 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
+    /// Serves and rests in turn. What serves is many times as large as what rests, and is there
+    /// while it is needed.
     async fn http1(&self, stream: Session) -> Ending {
-        let wire = TokioIo::new(Wire::http1(stream, self.gauge.clone()));
+        let mut wire = Wire::http1(stream, self.gauge.clone());
+        loop {
+            match Box::pin(self.serve_http1(wire)).await {
+                Spell::Quiet(quiet) => wire = quiet,
+                Spell::Over(ending) => return ending,
+            }
+            if let Err(ending) = self.rest(&mut wire).await {
+                if ending == Ending::Clean {
+                    part(wire.into_stream()).await;
+                }
+                return ending;
+            }
+        }
+    }
+
+    /// Waits for the next request, no longer than the connection may rest.
+    async fn rest(&self, wire: &mut Wire) -> Result<(), Ending> {
+        tokio::select! {
+            biased;
+            awake = poll_fn(|context| wire.poll_awake(context)) => match awake {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Ending::Clean),
+                Err(_) => Err(Ending::PeerLost),
+            },
+            () = self.accepted.cut.cancelled() => Err(Ending::Cut),
+            () = self.accepted.leave.cancelled() => Err(Ending::Clean),
+            () = sleep(self.idle.saturating_sub(self.desk.rested())) => Err(Ending::Clean),
+        }
+    }
+
+    async fn serve_http1(&self, wire: Wire) -> Spell {
+        let wire = TokioIo::new(wire);
         let desk = self.desk.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let desk = desk.clone();
@@ -131,7 +166,14 @@ impl Course<'_> {
             .serve_connection(wire, service)
             .with_upgrades();
         let driving = self.drive(Pin::new(&mut connection), |driven| driven.graceful_shutdown());
-        match driving.await {
+        let ending = match driving.await {
+            Driven::Quiet => {
+                return match connection.into_parts() {
+                    Some(parts) => Spell::Quiet(parts.io.into_inner().after(parts.read_buf)),
+                    // It has become a tunnel, which is never quiet.
+                    None => Spell::Over(Ending::PeerLost),
+                };
+            }
             Driven::Ended(Ok(())) => match self.desk.take_tunnel() {
                 Some((upgrade, to)) => {
                     let relayed =
@@ -163,7 +205,8 @@ impl Course<'_> {
                 Ending::Malformed
             }
             Driven::Ended(Err(_)) => Ending::PeerLost,
-        }
+        };
+        Spell::Over(ending)
     }
 
     async fn http2(&self, stream: Session) -> Ending {
@@ -192,6 +235,8 @@ impl Course<'_> {
             }
             Driven::Faulty(_) => Ending::Malformed,
             Driven::Left(ending) => ending,
+            // Only HTTP/1 is.
+            Driven::Quiet => Ending::Clean,
         };
         self.streams.end();
         ending
@@ -227,13 +272,22 @@ impl Course<'_> {
         }
     }
 
+    /// Whether a connection of HTTP/1 can do without hyper until the next request.
+    fn is_quiet(&self) -> bool {
+        self.desk.rested() >= QUIET && self.gauge.is_between()
+    }
+
     /// Drives a connection to its end.
     async fn drive<C>(&self, mut connection: Pin<&mut C>, finish: impl Fn(Pin<&mut C>)) -> Driven
     where
         C: Future<Output = hyper::Result<()>>,
     {
         let mut leave = pin!(self.accepted.leave.cancelled());
-        let mut clock = pin!(sleep(self.idle));
+        let look = match self.desk.warrant().protocol() {
+            Protocol::Http1 => QUIET,
+            Protocol::Http2 => self.idle,
+        };
+        let mut clock = pin!(sleep(self.idle.min(look)));
         let round = stall::pause(self.stall);
         let mut rounds = pin!(sleep(round));
         let mut stage = Stage::Serving;
@@ -258,10 +312,11 @@ impl Course<'_> {
                         finish(connection.as_mut());
                         clock.as_mut().reset(Instant::now() + PARTING);
                     }
+                    Stage::Serving if self.is_quiet() => return Driven::Quiet,
                     Stage::Resting if !self.desk.is_busy() => return Driven::Left(Ending::Clean),
                     Stage::Serving | Stage::Resting | Stage::Leaving => {
                         let rest = self.idle.saturating_sub(self.desk.rested());
-                        clock.as_mut().reset(Instant::now() + rest.max(PARTING));
+                        clock.as_mut().reset(Instant::now() + rest.max(PARTING).min(look));
                     }
                 },
             }
@@ -269,8 +324,17 @@ impl Course<'_> {
     }
 }
 
+/// What became of a connection of HTTP/1.
+enum Spell {
+    /// Nothing is under way, and has not been for a while.
+    Quiet(Wire),
+    Over(Ending),
+}
+
 /// Why a connection is no longer driven.
 enum Driven {
+    /// Nothing is under way, and has not been for a while.
+    Quiet,
     /// It has ended by itself.
     Ended(hyper::Result<()>),
     /// The peer's bytes are not to be read any further.
@@ -286,6 +350,13 @@ enum Stage {
     Resting,
     /// We are about to stop; only a cut ends it now.
     Leaving,
+}
+
+/// Ends a connection in order.
+async fn part(mut stream: Session) {
+    if let Ok(Err(error)) = timeout(PARTING, stream.shutdown()).await {
+        tracing::trace!(%error, "connection broke off while closing");
+    }
 }
 
 /// Tells the peer what is wrong with its bytes, and ends the connection.

@@ -131,6 +131,11 @@ impl Strict {
         Ok(())
     }
 
+    /// Whether every request that has begun has come to its end.
+    pub(super) fn is_between(&self) -> bool {
+        self.stage == Stage::RequestLine && self.line.is_empty()
+    }
+
     /// Where it has stopped.
     pub(super) fn part(&self) -> Part {
         match self.stage {

@@ -10,14 +10,20 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::strict::{Fault, Part, Strict};
 use crate::tls::Session;
 
+/// What is read at once where nobody has made room yet.
+const FIRST: usize = 4096;
+
 /// The stream.
 pub(super) struct Wire {
     stream: Session,
+    /// What was read already, and followed.
+    read: Bytes,
     strict: Option<Strict>,
     gauge: Arc<Gauge>,
 }
@@ -28,6 +34,8 @@ pub(super) struct Gauge {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     tunnel: AtomicBool,
+    /// Whether the peer is in the middle of a request.
+    within: AtomicBool,
     /// Whether the peer took less than it was written last.
     stuck: AtomicBool,
     fault: OnceLock<(Fault, Part)>,
@@ -55,6 +63,11 @@ impl Gauge {
         self.stuck.load(Relaxed)
     }
 
+    /// Whether the peer owes nothing and is owed nothing, as far as bytes tell.
+    pub(super) fn is_between(&self) -> bool {
+        !self.within.load(Relaxed) && !self.is_stuck()
+    }
+
     fn wrote<T>(&self, polled: Poll<T>) -> Poll<T> {
         self.stuck.store(polled.is_pending(), Relaxed);
         polled
@@ -69,16 +82,41 @@ impl Gauge {
 impl Wire {
     /// A stream of HTTP/1.
     pub(super) fn http1(stream: Session, gauge: Arc<Gauge>) -> Self {
-        Self { stream, strict: Some(Strict::default()), gauge }
+        Self { stream, read: Bytes::new(), strict: Some(Strict::default()), gauge }
     }
 
     /// A stream of HTTP/2, whose frames leave nothing to guess.
     pub(super) fn http2(stream: Session, gauge: Arc<Gauge>) -> Self {
-        Self { stream, strict: None, gauge }
+        gauge.within.store(true, Relaxed);
+        Self { stream, read: Bytes::new(), strict: None, gauge }
     }
 
     pub(super) fn into_stream(self) -> Session {
         self.stream
+    }
+
+    /// The same, with what somebody has read and not used.
+    pub(super) fn after(self, read: Bytes) -> Self {
+        Self { read, ..self }
+    }
+
+    /// Waits until the peer says something, and keeps that. `false`: it has ended.
+    pub(super) fn poll_awake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !self.read.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        let mut first = [0; FIRST];
+        let mut buffer = ReadBuf::new(&mut first);
+        match Pin::new(&mut *self).poll_read(context, &mut buffer) {
+            Poll::Ready(read) => {
+                read?;
+                self.read = Bytes::copy_from_slice(buffer.filled());
+                Poll::Ready(Ok(!self.read.is_empty()))
+            }
+            // Whoever serves it answers that.
+            Poll::Pending if self.gauge.fault().is_some() => Poll::Ready(Ok(true)),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -88,9 +126,14 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, strict, gauge } = &mut *self;
+        let Self { stream, read, strict, gauge } = &mut *self;
         if gauge.fault.get().is_some() {
             return Poll::Pending;
+        }
+        if !read.is_empty() {
+            let now = read.split_to(read.len().min(buffer.remaining()));
+            buffer.put_slice(&now);
+            return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(stream).poll_read(context, buffer))?;
@@ -98,12 +141,14 @@ impl AsyncRead for Wire {
         gauge.bytes_in.fetch_add(read.len() as u64, Relaxed);
         if let Some(strict) = strict
             && !gauge.tunnel.load(Relaxed)
-            && let Err(fault) = strict.follow(read)
         {
-            // Nobody reads on. Whoever drives the connection sees the fault and ends it.
-            buffer.set_filled(before);
-            gauge.fault.get_or_init(|| (fault, strict.part()));
-            return Poll::Pending;
+            if let Err(fault) = strict.follow(read) {
+                // Nobody reads on. Whoever drives the connection sees the fault and ends it.
+                buffer.set_filled(before);
+                gauge.fault.get_or_init(|| (fault, strict.part()));
+                return Poll::Pending;
+            }
+            gauge.within.store(!strict.is_between(), Relaxed);
         }
         Poll::Ready(Ok(()))
     }
