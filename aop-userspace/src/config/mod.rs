@@ -65,7 +65,7 @@ pub struct Fixed {
     pub limits: Limits,
 }
 
-/// How many connections there may be at once.
+/// How many connections there may be at once, and who serves them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Those that have authenticated; while there are so many, more wait in the kernel's queue.
@@ -74,6 +74,8 @@ pub struct Limits {
     pub handshakes: usize,
     /// Those of one address in which nobody has authenticated lately; likewise.
     pub per_peer: usize,
+    /// The threads that serve them; as many as there are CPUs where none is named.
+    pub workers: Option<usize>,
 }
 
 /// How the firewall is attached.

@@ -114,6 +114,7 @@ pub(super) struct RawLimits {
     pub(super) connections: Option<Spanned<usize>>,
     pub(super) handshakes: Option<Spanned<usize>>,
     pub(super) per_peer: Option<Spanned<usize>>,
+    pub(super) workers: Option<Spanned<usize>>,
     pub(super) deadline: Option<Spanned<String>>,
     pub(super) drain: Option<Spanned<String>>,
 }

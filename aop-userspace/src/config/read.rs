@@ -187,6 +187,11 @@ fn limits(raw: &RawLimits, place: &Place<'_>) -> Result<Limits, ConfigError> {
         connections: number(&raw.connections, 10_000, "connections")?,
         handshakes: number(&raw.handshakes, 1024, "handshakes")?,
         per_peer: number(&raw.per_peer, 256, "per_peer")?,
+        workers: match &raw.workers {
+            None => None,
+            Some(raw) if (1..=1024).contains(raw.get_ref()) => Some(*raw.get_ref()),
+            Some(raw) => Err(place.error(raw.span(), "limits.workers is 1 to 1024"))?,
+        },
     })
 }
 

@@ -148,7 +148,7 @@ fn differing(old: &Fixed, new: &Fixed) -> Vec<&'static str> {
         keys.push("paths");
     }
     if old.limits != new.limits {
-        keys.push("limits.connections, handshakes or per_peer");
+        keys.push("limits.connections, handshakes, per_peer or workers");
     }
     keys
 }

@@ -46,7 +46,10 @@ mod tests {
     use super::*;
 
     fn had(connections: usize, handshakes: usize, files: u64) -> (usize, usize) {
-        let had = within(Limits { connections, handshakes, per_peer: 256 }, files + OTHER_FILES);
+        let had = within(
+            Limits { connections, handshakes, per_peer: 256, workers: None },
+            files + OTHER_FILES,
+        );
         (had.connections, had.handshakes)
     }
 

@@ -9,7 +9,7 @@
 use std::{
     future::poll_fn,
     io,
-    net::SocketAddr,
+    net::{self, SocketAddr},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -59,17 +59,17 @@ impl Accept {
         let mut next = 0;
         let mut short = Shortage::None;
         loop {
-            if shared.slots.available_permits() == 0 {
-                // Who authenticates first takes the one that comes free.
-                match shared.slots.acquire().await {
+            let accepted = poll_fn(|context| match shared.slots.available_permits() {
+                0 => Poll::Ready(Ok(None)),
+                _ => turns.poll_accept(context).map_ok(Some),
+            });
+            match accepted.await.and_then(free) {
+                Ok(None) => match shared.slots.acquire().await {
+                    // There is one; who authenticates first takes it.
                     Ok(slot) => drop(slot),
                     Err(_) => return,
-                }
-            }
-            let accepted = poll_fn(|context| turns.poll_accept(context)).await;
-            // The runtime of its worker will wait for it.
-            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-                Ok((stream, peer)) => {
+                },
+                Ok(Some((stream, peer))) => {
                     short = Shortage::None;
                     next = least(&workers, next);
                     let worker = &workers[next];
@@ -88,6 +88,14 @@ impl Accept {
             }
         }
     }
+}
+
+/// A connection of no runtime: that of its worker will wait for it.
+fn free(
+    accepted: Option<(TcpStream, SocketAddr)>,
+) -> io::Result<Option<(net::TcpStream, SocketAddr)>> {
+    let free = |(stream, peer): (TcpStream, SocketAddr)| Ok((stream.into_std()?, peer));
+    accepted.map(free).transpose()
 }
 
 /// The worker with the fewest connections; of several the first one after `last`.

@@ -83,7 +83,7 @@ impl Service {
         book: Arc<dyn PeerBook>,
         limits: Limits,
     ) -> io::Result<Self> {
-        let workers = Workers::start()?;
+        let workers = Workers::start(limits.workers)?;
         let cut = CancellationToken::new();
         let accepting = CancellationToken::new();
         let in_force = InForce { policy, cut: cut.child_token(), leave: accepting.child_token() };

@@ -28,14 +28,15 @@ pub(super) struct Worker {
 }
 
 impl Workers {
-    /// As many as there are CPUs for this process.
+    /// So many, or as many as there are CPUs for this process.
     ///
     /// # Errors
     /// The system refuses threads.
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(wished: Option<usize>) -> io::Result<Self> {
         let mut started = Self { workers: Vec::new(), end: CancellationToken::new() };
         let slots = Arc::<Slots>::default();
-        for number in 0..available_parallelism().map_or(1, usize::from) {
+        let cpus = || available_parallelism().map_or(1, usize::from);
+        for number in 0..wished.unwrap_or_else(cpus) {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let pools = Arc::new(Pools::new(slots.clone()));
             let handle = runtime.handle().clone();

@@ -20,7 +20,8 @@ use crate::{
 };
 
 const FLOOD: usize = 5000;
-const LIMITS: Limits = Limits { connections: 100, handshakes: 1024, per_peer: 256 };
+const LIMITS: Limits =
+    Limits { connections: 100, handshakes: 1024, per_peer: 256, workers: Some(2) };
 
 /// Connections from `sources` in turn. Every other one begins a ClientHello and goes no further.
 async fn flood(to: SocketAddr, sources: &[&str]) -> Vec<TcpStream> {
@@ -77,7 +78,7 @@ async fn a_flood_of_silent_peers_from_many_addresses_keeps_no_good_one_waiting()
 
 #[tokio::test]
 async fn silent_peers_take_no_slot() {
-    let limits = Limits { connections: 1, handshakes: 4, per_peer: 4 };
+    let limits = Limits { connections: 1, handshakes: 4, per_peer: 4, workers: Some(2) };
     let rig = Rig::with(Wish { limits, ..Wish::default() }).await;
     let mut silent = Vec::new();
     for _ in 0..3 {
@@ -90,7 +91,7 @@ async fn silent_peers_take_no_slot() {
 
 #[tokio::test]
 async fn who_authenticates_while_no_slot_comes_free_is_let_go_and_counted() {
-    let limits = Limits { connections: 1, handshakes: 4, per_peer: 4 };
+    let limits = Limits { connections: 1, handshakes: 4, per_peer: 4, workers: Some(2) };
     let wish = Wish { limits, deadline: Duration::from_secs(1), ..Wish::default() };
     let rig = Rig::with(wish).await;
     let begun = TcpStream::connect(rig.address).await.unwrap();

@@ -62,7 +62,7 @@ async fn an_address_that_is_watched_is_counted_and_served() {
 #[tokio::test]
 async fn without_a_slot_a_connection_waits_and_open_ones_live_on() {
     let rig = Rig::with(Wish {
-        limits: Limits { connections: 1, handshakes: 9, per_peer: 9 },
+        limits: Limits { connections: 1, handshakes: 9, per_peer: 9, workers: Some(2) },
         ..Wish::default()
     })
     .await;

@@ -80,7 +80,7 @@ impl Default for Wish {
     fn default() -> Self {
         Self {
             deadline: LONG,
-            limits: Limits { connections: 100, handshakes: 100, per_peer: 100 },
+            limits: Limits { connections: 100, handshakes: 100, per_peer: 100, workers: Some(2) },
             proxy: ProxyProtocol::Off,
             proxy_from: Vec::new(),
             upstream: None,

@@ -10,7 +10,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     task::JoinSet,
     time::timeout,
 };
@@ -96,6 +96,16 @@ pub(super) async fn edge(rig: &Rig, alpn: &[&str], host: &str) -> TlsStream<TcpS
     let mut config = Arc::unwrap_or_clone(rig.edge());
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     connect(&Arc::new(config), rig.address, host).await.unwrap()
+}
+
+/// The next connection to an upstream, and its first request read: who speaks first is no HTTP.
+pub(super) async fn request_to(upstream: &TcpListener) -> TcpStream {
+    let (mut stream, _) = timeout(LONG, upstream.accept()).await.unwrap().unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a request"));
+    }
+    stream
 }
 
 /// Sends `bytes` on a connection of its own; all that is answered until the connection ends.

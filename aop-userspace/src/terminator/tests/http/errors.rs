@@ -13,7 +13,7 @@ use super::{
     super::log::listen,
     Application, Denial, Rig, SITE, Wish,
     application::{Frames, whole},
-    client::{Client, LONG, edge, to_end, until},
+    client::{Client, LONG, edge, request_to, to_end, until},
 };
 use crate::{config::HttpConfig, terminator::Drained};
 
@@ -79,8 +79,8 @@ async fn a_silent_upstream_is_a_504() {
 #[tokio::test]
 async fn the_line_of_a_refused_request_has_the_name_of_that_request() {
     let application = Application::http1().await;
-    let rig = before(&application.url(), |http| http.answer = SECOND).await;
     let (lines, _hearing) = listen();
+    let rig = before(&application.url(), |http| http.answer = SECOND).await;
     let mut client = Client::http2(&rig).await;
     let request = |client: &Client, path, ray| {
         let request = client.request("GET", path).header("cf-ray", ray);
@@ -98,8 +98,8 @@ async fn the_line_of_a_refused_request_has_the_name_of_that_request() {
 #[tokio::test]
 async fn a_flood_of_refused_requests_does_not_flood_the_log() {
     let application = Application::http1().await;
-    let rig = before(&application.url(), |_| {}).await;
     let (lines, _hearing) = listen();
+    let rig = before(&application.url(), |_| {}).await;
     let mut client = Client::http2(&rig).await;
     for _ in 0..200 {
         let request = Request::get("https://other.test/").body(Frames::default()).unwrap();
@@ -146,7 +146,7 @@ async fn beyond_its_bound_an_upstream_is_not_asked() {
     }
     answered(&rig, 503, Denial::UpstreamBusy).await;
     drop(first);
-    rig.ledger_when(|ledger| ledger.open == 2).await;
+    rig.ledger_when(|ledger| ledger.open == 0).await;
     assert_eq!(Client::http1(&rig).await.get("/").await.unwrap().status(), 200);
 }
 
@@ -156,7 +156,7 @@ async fn an_answer_that_breaks_off_ends_the_connection_without_an_end() {
     let rig = before(&format!("http://{}", listener.local_addr().unwrap()), |_| {}).await;
     let mut peer = edge(&rig, &[], SITE).await;
     peer.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
-    let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+    let mut upstream = request_to(&listener).await;
     upstream
         .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart")
         .await

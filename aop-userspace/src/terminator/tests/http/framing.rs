@@ -5,12 +5,11 @@ use std::time::Duration;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    time::timeout,
 };
 
 use super::{
     Rig, SITE, Wish, before_h2c, before_http1,
-    client::{LONG, edge, raw, to_end, until},
+    client::{edge, raw, request_to, to_end, until},
 };
 
 #[tokio::test]
@@ -35,7 +34,7 @@ async fn an_answer_in_chunks_has_no_length_beside_them() {
         Rig::with(Wish::upstream(&format!("http://{}", listener.local_addr().unwrap()))).await;
     let mut peer = edge(&rig, &[], SITE).await;
     peer.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
-    let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+    let mut upstream = request_to(&listener).await;
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n\
         5\r\nhello\r\n0\r\n\r\n";
     upstream.write_all(answer.as_bytes()).await.unwrap();

@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     Application, Denial, Rig, SITE, Wish,
     application::whole,
-    client::{Client, LONG, edge, to_end, until},
+    client::{Client, LONG, edge, request_to, to_end, until},
     frames::{END_OF_BOTH, HEADERS, RST_STREAM, frame, get, opened, parsed},
 };
 
@@ -28,7 +28,7 @@ async fn an_upstream_that_stops_in_an_answer_ends_the_request() {
     let part = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart";
     let mut one = edge(&rig, &[], SITE).await;
     one.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
-    let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+    let mut upstream = request_to(&listener).await;
     upstream.write_all(part).await.unwrap();
     until(&mut one, "part").await;
     assert_eq!(to_end(&mut one).await, "");
@@ -39,7 +39,7 @@ async fn an_upstream_that_stops_in_an_answer_ends_the_request() {
     let mut two = Client::http2(&rig).await;
     let mut twin = two.twin();
     let (response, mut upstream) = tokio::join!(two.get("/"), async {
-        let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+        let mut upstream = request_to(&listener).await;
         upstream.write_all(part).await.unwrap();
         upstream
     });
@@ -47,7 +47,7 @@ async fn an_upstream_that_stops_in_an_answer_ends_the_request() {
     upstream.read_to_end(&mut Vec::new()).await.ok();
     rig.denied(Denial::Stalled, 2).await;
     let (response, _) = tokio::join!(twin.get("/"), async {
-        let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+        let mut upstream = request_to(&listener).await;
         upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
         upstream
     });
@@ -95,7 +95,7 @@ async fn an_answer_that_moves_now_and_then_has_not_stalled() {
             _ => Client::http1(&rig).await,
         };
         let (response, mut upstream) = tokio::join!(client.get("/"), async {
-            let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+            let mut upstream = request_to(&listener).await;
             upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n").await.unwrap();
             upstream
         });
@@ -119,7 +119,7 @@ async fn a_tunnel_may_rest() {
     let asked = "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
         Upgrade: websocket\r\n\r\n";
     peer.write_all(asked.as_bytes()).await.unwrap();
-    let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+    let mut upstream = request_to(&listener).await;
     let switched = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
         Upgrade: websocket\r\n\r\n";
     upstream.write_all(switched.as_bytes()).await.unwrap();

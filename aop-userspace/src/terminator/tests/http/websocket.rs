@@ -9,7 +9,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{
     Denial, Rig, SITE, Wish, before_http1,
-    client::{LONG, edge, raw, to_end, until},
+    client::{LONG, edge, raw, request_to, to_end, until},
 };
 
 const ASKED: &str = "GET /chat HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
@@ -104,7 +104,7 @@ async fn a_101_that_nobody_asked_for_is_a_bad_answer() {
     let (rig, listener) = before_us().await;
     let mut peer = edge(&rig, &["http/1.1"], SITE).await;
     peer.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
-    let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+    let mut upstream = request_to(&listener).await;
     upstream.write_all(SWITCHED.as_bytes()).await.unwrap();
     let answer = until(&mut peer, "proper answer.\n").await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
