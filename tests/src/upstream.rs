@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::child::{self, Child};
-use crate::{World, wait};
+use crate::{Process, World, wait};
 
 /// A running upstream. Ends when dropped.
 #[derive(Debug)]
@@ -55,6 +55,12 @@ impl Upstream {
         });
         anyhow::ensure!(listens.context(child.log())?, "no upstream: {}", child.log());
         Ok(Self { child, journal })
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        Process(self.child.pid())
     }
 
     /// Every connection it has accepted, in order.

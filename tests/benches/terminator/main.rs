@@ -2,7 +2,7 @@
 //!
 //! Each server has the same certificates, TLS 1.3 with one cipher suite and one group, a client
 //! certificate required and verified, no resumption, no access log, two workers, and the same
-//! upstream. CPU time is of all the server's processes and holds on a busy machine better than wall
+//! upstream. What is done one after the other is done on one CPU. CPU time is of all the server's processes and holds on a busy machine better than wall
 //! time; each figure is the least of several rounds, in each of which every server is started anew.
 //! All speak over the loopback of one namespace, aop's firewall off: packets in transit cost all the
 //! same. Needs root. `AOP_BENCH_JSON` names the file for the figures.
@@ -43,7 +43,8 @@ struct Choice {
 fn main() -> Result<()> {
     let Choice { products, rounds } = Choice::of(std::env::args().skip(1))?;
     let world = World::new()?;
-    let _upstream = Upstream::start(&world)?;
+    let upstream = Upstream::start(&world)?;
+    let others = [upstream.process()];
     let mut columns = Vec::new();
     for product in products {
         match product.version() {
@@ -57,7 +58,7 @@ fn main() -> Result<()> {
     for _ in 0..rounds {
         for column in &mut columns {
             let server = Server::start(column.product, &world, column.layer)?;
-            let round = measure::round(&world, &server).with_context(|| server.log())?;
+            let round = measure::round(&world, &server, &others).with_context(|| server.log())?;
             column.figures.keep_least(round);
         }
     }

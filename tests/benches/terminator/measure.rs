@@ -28,10 +28,15 @@ const CONNECTIONS_EACH: u32 = 250;
 const REQUESTS_EACH: u32 = 2_000;
 /// For what a server still has to do once its peer is content.
 const SETTLING: Duration = Duration::from_millis(300);
+/// After which a kept connection counts as idle.
+const IDLE: Duration = Duration::from_secs(3);
 
-pub(crate) fn round(world: &World, server: &Server) -> Result<Figures> {
+/// With `others` the processes that have a part in it beside the server's own.
+pub(crate) fn round(world: &World, server: &Server, others: &[Process]) -> Result<Figures> {
     let client = Client::new(&world.pki, server.address())?;
     let processes = server.processes()?;
+    let all = [&processes, others].concat();
+    let cpus = thread::available_parallelism()?.get();
     world.origin().inside(|| {
         let mut figures = Figures::default();
         for _ in 0..WARM_UP {
@@ -40,6 +45,9 @@ pub(crate) fn round(world: &World, server: &Server) -> Result<Figures> {
         thread::sleep(SETTLING);
         figures.set(Row::IdleMemory, idle(&client, &processes)?);
 
+        // One after the other, on one CPU: what is busy anyway wakes no idle CPU, which in a virtual
+        // machine costs as much as the work, now more and now less.
+        processes::pin(&all, 0..1)?;
         let connection = cost(&processes, CONNECTIONS, || whole(&client))?;
         figures.set(Row::ConnectionCpu, micros(connection.cpu));
         figures.set(Row::ConnectionWall, micros(connection.wall));
@@ -54,6 +62,7 @@ pub(crate) fn round(world: &World, server: &Server) -> Result<Figures> {
         figures.set(Row::BulkCpu, micros(bulk.cpu) / f64::from(PIECE_MB));
         figures.set(Row::BulkWall, micros(bulk.wall) / f64::from(PIECE_MB));
         drop(kept);
+        processes::pin(&all, 0..cpus)?;
 
         figures.set(
             Row::ConnectionsAtOnce,
@@ -82,7 +91,7 @@ fn opened(client: &Client) -> Result<Kept> {
 fn idle(client: &Client, processes: &[Process]) -> Result<f64> {
     let before = processes::memory(processes)?;
     let held = (0..HELD).map(|_| Ok(opened(client)?.hold())).collect::<Result<Vec<_>>>()?;
-    thread::sleep(SETTLING);
+    thread::sleep(IDLE);
     let after = processes::memory(processes)?;
     drop(held);
     thread::sleep(SETTLING);

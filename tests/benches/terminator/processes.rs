@@ -1,9 +1,13 @@
 //! A server's processes as the kernel accounts for them: time on a CPU, and memory.
 
-use std::{fs, time::Duration};
+use std::{fs, ops::Range, time::Duration};
 
 use anyhow::{Context, Result};
 use aop_tests::Process;
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
 
 /// A process and all that it has started, however deep.
 pub(crate) fn below(root: Process) -> Result<Vec<Process>> {
@@ -14,6 +18,23 @@ pub(crate) fn below(root: Process) -> Result<Vec<Process>> {
         next += 1;
     }
     Ok(found)
+}
+
+/// Lets all threads of `processes`, and the caller's, run on these CPUs alone.
+pub(crate) fn pin(processes: &[Process], cpus: Range<usize>) -> Result<()> {
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        set.set(cpu)?;
+    }
+    sched_setaffinity(Pid::from_raw(0), &set)?;
+    for Process(pid) in processes {
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let name = task?.file_name();
+            let task = name.to_str().context("a number")?.parse()?;
+            sched_setaffinity(Pid::from_raw(task), &set)?;
+        }
+    }
+    Ok(())
 }
 
 /// Time on a CPU of all their threads, from the scheduler's own count, which is finer than the
