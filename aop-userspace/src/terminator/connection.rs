@@ -67,57 +67,70 @@ pub(super) fn attend(
     let place = shared.crowd.enter(peer.ip(), || shared.book.knows(peer.ip()));
     let (closing, open) = (Closing::new(peer), shared.ledger.open());
     let connection = Connection { peer, closing, entrance: None, _open: open, shared, pools };
-    async {
-        match TcpStream::from_std(stream) {
-            Ok(stream) => connection.run(stream, place).await,
-            Err(error) => tracing::error!(%error, "a connection is dropped"),
-        }
-    }
+    Box::new(connection).run(stream, place)
 }
 
 impl Connection {
     /// Every part but the relay of bytes is on the heap while it lasts, and no longer: else a
     /// connection would be as large as its largest part for as long as it is idle.
-    async fn run(mut self, stream: TcpStream, mut place: Place) {
+    async fn run(mut self: Box<Self>, stream: net::TcpStream, place: Place) {
         let in_force = self.shared.in_force.load_full();
         let cut = in_force.cut.clone();
+        match Box::pin(self.open(stream, place, &in_force)).await {
+            Some((_slot, Admitted::Bytes(permit, upstream))) => {
+                drop(in_force);
+                self.shared.ledger.accepted();
+                self.closing.served(&relay(permit, upstream, &cut).await);
+            }
+            Some((_slot, Admitted::Requests(permit, ends))) => {
+                self.shared.ledger.accepted();
+                let (shared, pools) = (self.shared.clone(), self.pools.clone());
+                let serving = http::serve(permit, ends, shared, pools, in_force);
+                let served = Box::pin(serving).await;
+                self.closing.answered(&served);
+            }
+            None => {}
+        }
+    }
+
+    /// All that comes before the relay. `None`: there will be none, and all is said.
+    async fn open(
+        &mut self,
+        stream: net::TcpStream,
+        mut place: Place,
+        in_force: &InForce,
+    ) -> Option<(OwnedSemaphorePermit, Admitted)> {
+        let stream = TcpStream::from_std(stream)
+            .inspect_err(|error| tracing::error!(%error, "a connection is dropped"))
+            .ok()?;
         let local = stream.local_addr();
         let authenticated = tokio::select! {
             biased;
-            () = cut.cancelled() => return self.closing.cut(),
+            () = in_force.cut.cancelled() => {
+                self.closing.cut();
+                return None;
+            }
             reason = place.lost() => Err(Refused::new(reason)),
-            done = Box::pin(self.authenticate(stream, &local, &in_force)) => done,
+            done = self.authenticate(stream, &local, in_force) => done,
         };
         let permit = match authenticated {
             Ok(permit) => permit,
             Err(refused) => {
                 // Until all is said it has its place, and may lose it.
-                let refusing = cut.run_until_cancelled(Box::pin(self.refuse(refused)));
                 tokio::select! {
-                    _ = refusing => {}
+                    _ = in_force.cut.run_until_cancelled(self.refuse(refused)) => {}
                     _ = place.lost() => {}
                 }
-                return;
+                return None;
             }
         };
         place.authenticated();
-        let admitting = Box::pin(self.admit(permit, local, &in_force));
-        match cut.run_until_cancelled(admitting).await {
-            Some(Ok((_slot, Admitted::Bytes(permit, upstream)))) => {
-                drop(in_force);
-                self.shared.ledger.accepted();
-                self.closing.served(&relay(permit, upstream, &cut).await);
-            }
-            Some(Ok((_slot, Admitted::Requests(permit, ends)))) => {
-                self.shared.ledger.accepted();
-                let (shared, pools) = (self.shared.clone(), self.pools);
-                let serving = http::serve(permit, ends, shared, pools, in_force);
-                let served = Box::pin(serving).await;
-                self.closing.answered(&served);
-            }
-            Some(Err(refused)) => Box::pin(self.refuse(refused)).await,
+        match in_force.cut.run_until_cancelled(self.admit(permit, local, in_force)).await {
+            Some(Ok(admitted)) => return Some(admitted),
+            Some(Err(refused)) => self.refuse(refused).await,
             None => self.closing.cut(),
         }
+        None
     }
 
     /// Books and logs a refusal, and lets the peer know.

@@ -34,7 +34,7 @@ pub struct OriginPull {
 }
 
 /// An origin pull that may be relayed. Made by [`authorize`] alone.
-pub struct Permit(OriginPull);
+pub struct Permit(Box<OriginPull>);
 
 /// What a permit proves, once its stream carries requests or bytes: each is relayed under it. Made
 /// from a [`Permit`] alone.
@@ -90,7 +90,7 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
     {
         desk.leave(pull.site.stands_until(chain));
     }
-    Ok(Permit(pull))
+    Ok(Permit(Box::new(pull)))
 }
 
 impl Protocol {
@@ -184,7 +184,7 @@ impl Permit {
     /// The peer's bytes, in clear, and the leave to relay them.
     #[must_use]
     pub fn into_parts(self) -> (Session, Warrant) {
-        let OriginPull { stream, site, host, peer, identity: _, voucher: _, desk: _ } = self.0;
+        let OriginPull { stream, site, host, peer, identity: _, voucher: _, desk: _ } = *self.0;
         let protocol = Protocol::of(&stream);
         (stream, Warrant { site, host, peer, protocol })
     }

@@ -10,13 +10,17 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use aop_tests::{Child, Process, World, child, wait};
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use crate::server::LISTEN;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends when dropped, and takes its workers along.
+/// Ends when dropped, and takes its workers along. It has a session of its own, as aop's processes
+/// have theirs and a service manager's: the scheduler weighs sessions, and that shows in CPU time.
 pub(crate) struct Rival(Child);
 
 /// The first line that a program says of its version.
@@ -67,7 +71,7 @@ impl Rival {
         arguments: &[&str],
         dir: &Path,
     ) -> Result<Self> {
-        let mut line = vec![find(program)?];
+        let mut line = vec![find("setsid")?, "--wait".into(), find(program)?];
         line.extend(arguments.iter().map(PathBuf::from));
         let mut child = Child::serve(world.origin(), &line, &dir.join("log"))?;
         let address = LISTEN.parse()?;
@@ -95,6 +99,10 @@ impl Rival {
 impl Drop for Rival {
     fn drop(&mut self) {
         // Told, so that the workers go too; the world takes what is left.
-        self.0.signal(Signal::SIGTERM).and_then(|()| self.0.wait(PATIENCE)).ok();
+        let program = self.process().children().ok().and_then(|children| children.first().copied());
+        if let Some(Process(pid)) = program {
+            kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).ok();
+        }
+        self.0.wait(PATIENCE).ok();
     }
 }

@@ -95,9 +95,9 @@ impl Wire {
         self.stream
     }
 
-    /// The same, with what somebody has read and not used.
-    pub(super) fn after(self, read: Bytes) -> Self {
-        Self { read, ..self }
+    /// The same, with what somebody has read and not used. A copy: its room may be much larger.
+    pub(super) fn after(self, read: &[u8]) -> Self {
+        Self { read: Bytes::copy_from_slice(read), ..self }
     }
 
     /// Waits until the peer says something, and keeps that. `false`: it has ended.

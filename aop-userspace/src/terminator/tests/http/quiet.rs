@@ -15,7 +15,7 @@ use crate::terminator::{Denial, Drained, tests::http::Application};
 
 const ASK: &[u8] = b"GET /one HTTP/1.1\r\nHost: example.com\r\n\r\n";
 /// After which a connection surely rests.
-const QUIET: Duration = Duration::from_millis(2500);
+const QUIET: Duration = Duration::from_millis(500);
 
 #[tokio::test]
 async fn a_request_after_a_rest_is_answered_on_the_same_connection() {
