@@ -102,6 +102,11 @@ impl Bundle {
         Self { file: Bytes::of_path(&file), text, files: files.collect() }
     }
 
+    /// How many files come along.
+    pub(crate) fn file_count(&self) -> usize {
+        self.files.len()
+    }
+
     /// The configuration's file, its text, and the files that it names.
     pub(crate) fn open(self) -> (PathBuf, String, impl Iterator<Item = (PathBuf, Vec<u8>)>) {
         let files = self.files.into_iter().map(|(path, Bytes(bytes))| (path.into_path(), bytes));

@@ -10,6 +10,7 @@ mod identities;
 mod lock;
 mod modes;
 mod proof;
+mod reloaded;
 mod report;
 mod request;
 mod socket;
@@ -23,6 +24,7 @@ pub use lock::{InstanceLock, LockError};
 pub(crate) use modes::mode_name;
 pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
+pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
 pub(crate) use report::timestamp;
 pub use report::{
     DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,

@@ -9,7 +9,10 @@ use aop_common::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::modes::{Modes, mode_name};
+use super::{
+    modes::{Modes, mode_name},
+    reloaded::Reloaded,
+};
 use crate::{
     config,
     firewall::{InterfaceReading, PeerReading, Reading, State},
@@ -28,6 +31,9 @@ pub struct Status {
     /// The terminator process, or `null` where none runs.
     #[serde(default)]
     pub terminator: Option<TerminatorReport>,
+    /// The last reload; `null` where there was none since the daemon started.
+    #[serde(default)]
+    pub last_reload: Option<Reloaded>,
     /// The general mode: `enforce`, `observe` or `off`.
     pub mode: String,
     /// Where it is another, and why it is what it is.
@@ -217,6 +223,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         daemon: None,
         terminator: None,
+        last_reload: None,
         mode: "off".to_owned(),
         modes: Modes::default(),
         interfaces: Vec::new(),

@@ -53,6 +53,9 @@ pub enum DaemonError {
         /// The keys that differ.
         keys: Vec<&'static str>,
     },
+    /// The end has begun.
+    #[error("aop is stopping: nothing is loaded any more")]
+    Stopping,
     /// The process itself.
     #[error("the system refuses what every process may: {0}")]
     Runtime(io::Error),

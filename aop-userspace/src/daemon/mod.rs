@@ -17,6 +17,7 @@ mod packet_log;
 mod prepare;
 mod refresh;
 mod reload;
+mod reloads;
 mod schedule;
 mod status;
 mod switch;
@@ -41,6 +42,7 @@ use ipnet::IpNet;
 use link::{Draining, Link, LinkError};
 pub use load::{Loaded, load};
 pub use prepare::{Prepared, prepare};
+use reloads::Reloads;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use word::Spoken;
@@ -78,6 +80,7 @@ pub(crate) struct Daemon {
     /// Held by the one refresh that is under way.
     pub(crate) refreshing: Mutex<()>,
     pub(crate) facts: status::LiveFacts,
+    reloads: Reloads,
     pub(crate) started: Instant,
 }
 
@@ -111,6 +114,7 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
     packet_log::follow(&daemon, log, &tasks, &stop);
     let answers = Arc::clone(&daemon) as Arc<dyn Answers>;
     tasks.spawn(socket.serve(answers, tasks.clone(), stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).heed_signals(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep(stop.clone()));
     tracing::info!(
@@ -119,7 +123,7 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
         terminator = daemon.link.as_ref().map(Link::pid),
         "ready"
     );
-    let ended = daemon.attend(&mut signals, file).await;
+    let ended = daemon.attend(&mut signals).await;
     stop.cancel();
     daemon.close();
     tasks.close();
@@ -159,6 +163,7 @@ fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), Daem
     spoken.settle(&config.fixed.paths.state, &lost);
     let daemon = Daemon {
         facts: status::LiveFacts::new(&config.live, warnings, notes),
+        reloads: Reloads::new(&config.file),
         fixed: config.fixed,
         firewall: firewall.map(Mutex::new),
         link,
@@ -254,12 +259,12 @@ fn retire_leftovers(pins: &Path) -> Result<(), DaemonError> {
 
 impl Daemon {
     /// Does what signals ask for, until one asks for the end or the terminator has died.
-    async fn attend(&self, signals: &mut Signals, file: &Path) -> Result<Ended, DaemonError> {
+    async fn attend(&self, signals: &mut Signals) -> Result<Ended, DaemonError> {
         loop {
             tokio::select! {
                 asked = signals.next() => match asked {
-                    Asked::Reload => self.reload(file),
-                    Asked::Stop => return self.drain(signals, file).await,
+                    Asked::Reload => self.reloads.signal(),
+                    Asked::Stop => return self.drain(signals).await,
                 },
                 error = self.terminator_gone() => {
                     tracing::error!("{error}");
@@ -278,7 +283,8 @@ impl Daemon {
 
     /// Stops accepting at once and lets open connections end, until told to stop once more. A reload
     /// asked for meanwhile is declined, since there is nobody left to serve.
-    async fn drain(&self, signals: &mut Signals, file: &Path) -> Result<Ended, DaemonError> {
+    async fn drain(&self, signals: &mut Signals) -> Result<Ended, DaemonError> {
+        self.reloads.leave();
         let deadline = self.facts.shutdown();
         tracing::info!(deadline = ?deadline, "draining: no new connection is accepted");
         let drained = self.link.as_ref().map(|link| link.drain(deadline));
@@ -305,7 +311,10 @@ impl Daemon {
                 }
                 asked = signals.next() => match asked {
                     Asked::Reload => {
-                        tracing::warn!(file = %file.display(), "not reloaded: aop is stopping");
+                        tracing::warn!(
+                            file = %self.reloads.file().display(),
+                            "not reloaded: aop is stopping"
+                        );
                     }
                     Asked::Stop => {
                         tracing::warn!("told to stop once more: open connections are cut now");

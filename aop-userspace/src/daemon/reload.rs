@@ -4,7 +4,7 @@ use std::{path::Path, sync::PoisonError, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{Daemon, DaemonError, Prepared, link::Receipt, prepare};
+use super::{Daemon, DaemonError, Prepared, link::Receipt, prepare, reloads::Loading};
 use crate::{
     channel::{AddressRules, Ask},
     config::{Fixed, Live, Modes},
@@ -16,21 +16,20 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Daemon {
-    /// Reloads `file`, and says how that went. On any error the old configuration serves on.
-    pub(super) fn reload(&self, file: &Path) {
-        match self.try_reload(file) {
-            Ok(()) => tracing::info!(file = %file.display(), "reloaded"),
-            Err(error) => tracing::error!("not reloaded, the old configuration serves on: {error}"),
-        }
-    }
-
-    fn try_reload(&self, file: &Path) -> Result<(), DaemonError> {
+    /// Puts `file` in the place of the configuration in force. The caller has the turn to reload.
+    pub(super) fn try_reload(&self, file: &Path) -> Result<Loading, DaemonError> {
+        self.reloads.still_wanted()?;
         let prepared = prepare(file)?;
         let keys = differing(&self.fixed, &prepared.config.fixed);
         if !keys.is_empty() {
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
         prepared.warn();
+        let loading = Loading {
+            sites: prepared.config.live.sites.len(),
+            files: prepared.bundle.file_count(),
+            warnings: prepared.told(),
+        };
         let Prepared { config, found, bundle, warnings, notes, .. } = prepared;
         // What can fail comes first: there, and then the packet path.
         if let Some(link) = &self.link {
@@ -38,6 +37,7 @@ impl Daemon {
         }
         let committed = {
             let _turn = self.applying();
+            self.reloads.still_wanted()?;
             let (stays, before, spoken) = {
                 let in_force = self.in_force();
                 let stays = in_force.list_for(&config.live).cloned();
@@ -55,7 +55,7 @@ impl Daemon {
             committed
         };
         hear(committed);
-        Ok(())
+        Ok(loading)
     }
 
     /// From now on packets are judged by `prefixes`, which are those of `held` and the operator's

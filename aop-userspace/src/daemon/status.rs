@@ -74,6 +74,7 @@ impl Daemon {
             uptime_seconds: self.started.elapsed().as_secs(),
             open_connections: report.as_ref().map_or(0, |report| report.open),
         });
+        status.last_reload = self.reloads.last();
         status.terminator = self.link.as_ref().map(|link| TerminatorReport {
             pid: link.pid(),
             user: link.user().to_owned(),

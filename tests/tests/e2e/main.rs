@@ -34,6 +34,7 @@ mod privilege;
 mod proved;
 mod relay;
 mod reload;
+mod reloads;
 mod requests;
 mod rules;
 mod shapes;
