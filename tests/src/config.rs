@@ -80,6 +80,8 @@ pub struct Config {
     pub deadline: &'static str,
     /// For open connections after SIGTERM.
     pub drain: &'static str,
+    /// Further tables, whole.
+    pub tables: Vec<&'static str>,
     /// Addresses of the one listener; none for a daemon that only guards.
     pub bind: Vec<String>,
     /// The sites.
@@ -109,6 +111,7 @@ impl Config {
             limits: Vec::new(),
             deadline: "10s",
             drain: "30s",
+            tables: Vec::new(),
             bind: vec!["0.0.0.0:443".into(), "[::]:443".into()],
             sites: vec![Site::new(world)],
         }
@@ -151,6 +154,7 @@ impl Config {
         text += &format!("\n[limits]\nconnections = {}\n", self.connections);
         text += &format!("deadline = {:?}\ndrain = {:?}\n", self.deadline, self.drain);
         text += &self.limits.iter().map(|line| format!("{line}\n")).collect::<String>();
+        text += &self.tables.iter().map(|table| format!("\n{table}\n")).collect::<String>();
         if !self.bind.is_empty() {
             text += &format!("\n[[listener]]\nbind = {:?}\n", self.bind);
         }

@@ -33,7 +33,7 @@ impl Reload {
         };
         print(&if self.json { json(&reloaded)? } else { told(&reloaded) })?;
         Ok(match reloaded.outcome {
-            ReloadOutcome::Applied => ExitCode::SUCCESS,
+            ReloadOutcome::Applied | ReloadOutcome::ChangedBack => ExitCode::SUCCESS,
             ReloadOutcome::Refused => ExitCode::FAILURE,
         })
     }
@@ -42,7 +42,7 @@ impl Reload {
 fn told(reloaded: &Reloaded) -> String {
     let Reloaded { outcome, file, sites, files, warnings, error, .. } = reloaded;
     let head = match outcome {
-        ReloadOutcome::Applied => {
+        ReloadOutcome::Applied | ReloadOutcome::ChangedBack => {
             format!("reloaded: {file}, {} and {}", counted(*sites, "site"), counted(*files, "file"))
         }
         ReloadOutcome::Refused => format!(

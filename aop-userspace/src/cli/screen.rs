@@ -107,9 +107,12 @@ fn last_reload(status: &Status, paint: Paint) -> Option<String> {
     let by = match reloaded.by {
         ReloadedBy::Signal => "SIGHUP",
         ReloadedBy::Command => "`aop reload`",
+        ReloadedBy::Files => "changed files",
+        ReloadedBy::Configuration => "a changed configuration",
     };
     let outcome = match (reloaded.outcome, &reloaded.error) {
         (ReloadOutcome::Applied, _) => "applied".to_owned(),
+        (ReloadOutcome::ChangedBack, _) => "was refused, and has been changed back".to_owned(),
         (ReloadOutcome::Refused, error) => {
             format!("{}: {}", paint.bad("REFUSED"), error.as_deref().unwrap_or("no reason given"))
         }

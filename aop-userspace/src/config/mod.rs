@@ -140,6 +140,8 @@ pub struct Live {
     pub budget: u32,
     /// What is served, to whom.
     pub sites: Vec<SiteConfig>,
+    /// Which changes on the disk are taken up without being told.
+    pub watch: Watched,
     /// For ClientHello, handshake and upstream connect together.
     pub deadline: Duration,
     /// For open connections after SIGTERM.
@@ -153,6 +155,18 @@ pub enum Udp {
     Pass,
     /// It is dropped, whoever sends it.
     Drop,
+}
+
+/// Which changes on the disk are taken up without being told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watched {
+    /// Those of files that sites name.
+    #[default]
+    Files,
+    /// Those, and the configuration's own.
+    All,
+    /// None. A prefix list in a file is followed all the same.
+    Nothing,
 }
 
 /// One site: the hosts it answers for, who may connect, and where they get to.

@@ -19,6 +19,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) limits: RawLimits,
     #[serde(default)]
+    pub(super) reload: RawReload,
+    #[serde(default)]
     pub(super) listener: Vec<RawListener>,
     #[serde(default)]
     pub(super) site: Vec<RawSite>,
@@ -116,6 +118,22 @@ pub(super) struct RawLimits {
     pub(super) per_peer: Option<Spanned<usize>>,
     pub(super) deadline: Option<Spanned<String>>,
     pub(super) drain: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReload {
+    #[serde(default)]
+    pub(super) watch: RawWatch,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawWatch {
+    #[default]
+    Files,
+    All,
+    Off,
 }
 
 #[derive(Deserialize)]

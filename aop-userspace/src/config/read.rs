@@ -15,8 +15,8 @@ use toml::Spanned;
 
 use super::{
     Attach, Config, ConfigError, FirewallConfig, Fixed, Interfaces, Limits, Live, Paths, Udp,
-    prefixes as list,
-    raw::{RawAttach, RawConfig, RawFirewall, RawLimits, RawMode, RawPaths, RawUdp},
+    Watched, prefixes as list,
+    raw::{RawAttach, RawConfig, RawFirewall, RawLimits, RawMode, RawPaths, RawUdp, RawWatch},
     sites,
 };
 use crate::prefixes;
@@ -114,6 +114,11 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             trust: duration(raw.admission.trust.as_ref(), "1h", place)?,
             budget: raw.admission.budget_syn,
             sites,
+            watch: match raw.reload.watch {
+                RawWatch::Files => Watched::Files,
+                RawWatch::All => Watched::All,
+                RawWatch::Off => Watched::Nothing,
+            },
             deadline: deadline(raw.limits.deadline.as_ref(), place)?,
             shutdown: duration(raw.limits.drain.as_ref(), "30s", place)?,
         },

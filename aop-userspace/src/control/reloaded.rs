@@ -15,6 +15,9 @@ pub struct Reloaded {
     pub outcome: ReloadOutcome,
     /// The configuration's file.
     pub file: String,
+    /// The files whose change it was done for, the first hundred.
+    #[serde(default)]
+    pub changed: Vec<String>,
     /// Sites that were loaded; 0 where nothing was.
     pub sites: usize,
     /// Files that those sites name; 0 where nothing was loaded.
@@ -33,6 +36,10 @@ pub enum ReloadedBy {
     Signal,
     /// `aop reload`.
     Command,
+    /// Files that sites name have changed.
+    Files,
+    /// The configuration's file has changed.
+    Configuration,
 }
 
 /// What came of a reload.
@@ -43,4 +50,6 @@ pub enum ReloadOutcome {
     Applied,
     /// What was in force before serves on.
     Refused,
+    /// It was refused, and what had changed is now again as it is in force.
+    ChangedBack,
 }

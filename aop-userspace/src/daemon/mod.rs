@@ -11,14 +11,16 @@ mod identities;
 mod in_force;
 mod keeper;
 mod link;
-mod list_file;
 mod load;
+mod looks;
 mod packet_log;
 mod prepare;
 mod refresh;
 mod reload;
 mod reloads;
 mod schedule;
+mod site_files;
+mod source;
 mod status;
 mod switch;
 mod watch;
@@ -115,6 +117,7 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
     let answers = Arc::clone(&daemon) as Arc<dyn Answers>;
     tasks.spawn(socket.serve(answers, tasks.clone(), stop.clone()));
     tasks.spawn(Arc::clone(&daemon).heed_signals(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).watch_files(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep(stop.clone()));
     tracing::info!(
@@ -134,7 +137,7 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
 }
 
 fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), DaemonError> {
-    let Prepared { config, found, prefixes, bundle, account, warnings, notes } = prepared;
+    let Prepared { config, found, prefixes, bundle, source, account, warnings, notes } = prepared;
     let launcher = Launcher::new(account, logs.options);
     let bound = bind(&config.fixed.listeners)?;
     let link = match bound.is_empty() {
@@ -163,7 +166,7 @@ fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), Daem
     spoken.settle(&config.fixed.paths.state, &lost);
     let daemon = Daemon {
         facts: status::LiveFacts::new(&config.live, warnings, notes),
-        reloads: Reloads::new(&config.file),
+        reloads: Reloads::new(&config.file, source),
         fixed: config.fixed,
         firewall: firewall.map(Mutex::new),
         link,

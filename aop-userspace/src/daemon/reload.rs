@@ -4,12 +4,15 @@ use std::{path::Path, sync::PoisonError, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{Daemon, DaemonError, Prepared, link::Receipt, prepare, reloads::Loading};
+use super::{
+    Daemon, DaemonError, Prepared, link::Receipt, prepare, prepare::pack, reloads::Loading,
+};
 use crate::{
     channel::{AddressRules, Ask},
     config::{Fixed, Live, Modes},
     firewall::{self, FirewallError},
     prefixes::{Admission, Held, Origin, monotonic_seconds},
+    tls::{self, Files, Sites},
 };
 
 /// How long the terminator may take to do what cannot fail.
@@ -30,7 +33,7 @@ impl Daemon {
             files: prepared.bundle.file_count(),
             warnings: prepared.told(),
         };
-        let Prepared { config, found, bundle, warnings, notes, .. } = prepared;
+        let Prepared { config, found, bundle, source, warnings, notes, .. } = prepared;
         // What can fail comes first: there, and then the packet path.
         if let Some(link) = &self.link {
             link.prepare(bundle)?;
@@ -54,6 +57,40 @@ impl Daemon {
             self.in_force().reload(config.live, spoken, found, admission);
             committed
         };
+        self.reloads.read_from(source);
+        hear(committed);
+        Ok(loading)
+    }
+
+    /// Puts the files of sites, as they are on the disk now, in the place of those in force. All else
+    /// of the configuration stays. The caller has the turn to reload.
+    pub(super) fn try_renew(&self) -> Result<Loading, DaemonError> {
+        self.reloads.still_wanted()?;
+        let (file, text) = (self.reloads.file(), self.reloads.source().text.clone());
+        let sites = self.in_force().live.sites.clone();
+        let files = Files::on_disk();
+        let (_, notes) = Sites::build(&sites, &files)?;
+        let warnings = notes.told(tls::now());
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        let (bundle, source) = pack(file, text, files);
+        let loading = Loading { sites: sites.len(), files: bundle.file_count(), warnings };
+        if let Some(link) = &self.link {
+            link.prepare(bundle)?;
+        }
+        let committed = {
+            let _turn = self.applying();
+            self.reloads.still_wanted()?;
+            let rules = {
+                let in_force = self.in_force();
+                AddressRules::of(&in_force.admission, &in_force.modes())
+            };
+            let committed = self.tell(Ask::Commit(rules));
+            self.facts.renew(notes);
+            committed
+        };
+        self.reloads.read_from(source);
         hear(committed);
         Ok(loading)
     }

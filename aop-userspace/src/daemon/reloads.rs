@@ -15,13 +15,18 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, DaemonError};
+use super::{Daemon, DaemonError, source::Source};
 use crate::control::{ReloadOutcome, Reloaded, ReloadedBy};
+
+/// Files that the document names.
+const NAMED: usize = 100;
 
 /// The reloads of one daemon.
 pub(super) struct Reloads {
     /// The configuration.
     file: PathBuf,
+    /// What is in force was read from this.
+    source: Mutex<Arc<Source>>,
     signalled: Notify,
     /// How many have begun.
     begun: AtomicU64,
@@ -40,9 +45,10 @@ pub(super) struct Loading {
 }
 
 impl Reloads {
-    pub(super) fn new(file: &Path) -> Self {
+    pub(super) fn new(file: &Path, source: Source) -> Self {
         Self {
             file: file.into(),
+            source: Mutex::new(Arc::new(source)),
             signalled: Notify::new(),
             begun: AtomicU64::new(0),
             turn: Mutex::default(),
@@ -74,31 +80,72 @@ impl Reloads {
         }
     }
 
+    /// What the configuration in force was read from.
+    pub(super) fn source(&self) -> Arc<Source> {
+        held(&self.source).clone()
+    }
+
+    /// From now on it is this.
+    pub(super) fn read_from(&self, source: Source) {
+        *held(&self.source) = Arc::new(source);
+    }
+
+    /// The turn to reload. While it is held, nothing else is loaded.
+    pub(super) fn turn(&self) -> MutexGuard<'_, Option<(u64, Reloaded)>> {
+        held(&self.turn)
+    }
+
     /// What came of the last one.
     pub(super) fn last(&self) -> Option<Reloaded> {
         held(&self.last).clone()
     }
 
-    fn keep(&self, by: ReloadedBy, came: Result<Loading, DaemonError>) -> Reloaded {
+    /// Keeps what came of one, which was done because these files have changed.
+    pub(super) fn keep(
+        &self,
+        by: ReloadedBy,
+        changed: &[&Path],
+        came: Result<Loading, DaemonError>,
+    ) -> Reloaded {
         let (at, file) = (Timestamp::now(), self.file.display().to_string());
+        let changed = changed.iter().take(NAMED).map(|path| path.display().to_string()).collect();
         let reloaded = match came {
             Ok(Loading { sites, files, warnings }) => {
                 let outcome = ReloadOutcome::Applied;
-                Reloaded { at, by, outcome, file, sites, files, warnings, error: None }
+                Reloaded { at, by, outcome, file, changed, sites, files, warnings, error: None }
             }
             Err(error) => Reloaded {
                 at,
                 by,
                 outcome: ReloadOutcome::Refused,
                 file,
+                changed,
                 sites: 0,
                 files: 0,
                 warnings: Vec::new(),
                 error: Some(error.to_string()),
             },
         };
-        *held(&self.last) = Some(reloaded.clone());
+        self.remember(reloaded.clone());
         reloaded
+    }
+
+    /// This was the last one.
+    pub(super) fn remember(&self, reloaded: Reloaded) {
+        *held(&self.last) = Some(reloaded);
+    }
+
+    /// Nothing that is watched is another than in force. So what was refused, because something had
+    /// changed, needs no mending any more.
+    pub(super) fn changed_back(&self) -> Option<ReloadOutcome> {
+        let mut last = held(&self.last);
+        let last = last.as_mut().filter(|last| {
+            let watched = [ReloadedBy::Files, ReloadedBy::Configuration].contains(&last.by);
+            watched && last.outcome == ReloadOutcome::Refused
+        })?;
+        tracing::info!("the files that could not be used are again as they are in force");
+        (last.at, last.outcome, last.error) = (Timestamp::now(), ReloadOutcome::ChangedBack, None);
+        Some(last.outcome)
     }
 }
 
@@ -124,9 +171,9 @@ impl Daemon {
 
     /// Reloads the configuration, and says how that went. On any error the old one serves on.
     pub(super) fn reload(&self, by: ReloadedBy) -> Reloaded {
-        let Reloads { file, begun, turn, .. } = &self.reloads;
+        let Reloads { file, begun, .. } = &self.reloads;
         let asked = begun.load(Relaxed);
-        let mut over = held(turn);
+        let mut over = self.reloads.turn();
         if let Some((number, shared)) = over.as_ref()
             && *number > asked
         {
@@ -138,7 +185,7 @@ impl Daemon {
             Ok(_) => tracing::info!(file = %file.display(), "reloaded"),
             Err(error) => tracing::error!("not reloaded, the old configuration serves on: {error}"),
         }
-        let reloaded = self.reloads.keep(by, came);
+        let reloaded = self.reloads.keep(by, &[], came);
         *over = Some((number, reloaded.clone()));
         reloaded
     }

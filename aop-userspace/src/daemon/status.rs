@@ -19,6 +19,7 @@ use crate::{
 /// What status and drain need of the live configuration.
 pub(crate) struct LiveFacts(ArcSwap<Facts>);
 
+#[derive(Clone)]
 struct Facts {
     sites: Vec<String>,
     shutdown: Duration,
@@ -33,6 +34,11 @@ impl LiveFacts {
 
     pub(super) fn replace(&self, live: &Live, warnings: Vec<String>, notes: Notes) {
         self.0.store(Arc::new(Facts::of(live, warnings, notes)));
+    }
+
+    /// The same configuration, with its files read anew.
+    pub(super) fn renew(&self, notes: Notes) {
+        self.0.rcu(|facts| Facts { notes: notes.clone(), ..Facts::clone(facts) });
     }
 
     pub(super) fn notes(&self) -> Notes {

@@ -35,6 +35,7 @@ mod proved;
 mod relay;
 mod reload;
 mod reloads;
+mod renewed;
 mod requests;
 mod rules;
 mod shapes;
