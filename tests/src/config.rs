@@ -125,6 +125,13 @@ impl Config {
         &mut self.sites[0]
     }
 
+    /// All sites say that they share an upstream on purpose.
+    pub fn share_the_upstream(&mut self) {
+        for site in &mut self.sites {
+            site.rules.push("shared_upstream = true".into());
+        }
+    }
+
     /// The file's text.
     #[must_use]
     pub fn text(&self) -> String {

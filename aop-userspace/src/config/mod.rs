@@ -14,6 +14,7 @@ mod prefixes;
 mod raw;
 mod read;
 mod rules;
+mod shared;
 mod sites;
 mod upstream;
 

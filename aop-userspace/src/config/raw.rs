@@ -159,6 +159,8 @@ pub(super) struct RawSite {
     pub(super) expired_ca: Option<Spanned<String>>,
     pub(super) resumption: Option<Spanned<String>>,
     pub(super) upstream: Spanned<String>,
+    #[serde(default)]
+    pub(super) shared_upstream: bool,
     pub(super) proxy: Option<Spanned<String>>,
     pub(super) on_refusal: Option<Spanned<String>>,
     pub(super) http: Option<Spanned<RawHttp>>,

@@ -6,13 +6,16 @@ use toml::Spanned;
 
 use super::{
     ClientCa, ConfigError, HostPattern, ProxyProtocol, Revocation, Rules, SiteConfig, http,
-    raw::RawSite, read::Place,
+    raw::RawSite, read::Place, shared,
 };
 
-/// All sites; no host is named twice.
+/// All sites; no host is named twice, and no upstream shared by mistake.
 pub(super) fn read(raw: &[RawSite], place: &Place<'_>) -> Result<Vec<SiteConfig>, ConfigError> {
     let mut taken: HashMap<HostPattern, String> = HashMap::new();
-    raw.iter().map(|raw| site(raw, &mut taken, place)).collect()
+    let sites =
+        raw.iter().map(|raw| site(raw, &mut taken, place)).collect::<Result<Vec<_>, _>>()?;
+    shared::check(&sites, raw, place)?;
+    Ok(sites)
 }
 
 fn site(
