@@ -10,6 +10,7 @@ mod host;
 mod http;
 mod list_url;
 mod modes;
+mod monitor;
 mod prefixes;
 mod raw;
 mod read;
@@ -32,6 +33,7 @@ pub use http::{ClientCert, Forwarded, HttpConfig, OnRefusal};
 use ipnet::IpNet;
 pub use list_url::ListUrl;
 pub use modes::Modes;
+pub use monitor::MonitorAddress;
 pub use prefixes::PrefixSource;
 pub use rules::{
     CrlScope, PastEnd, RequiredKey, RequiredSan, Resumption, Revocation, Rules, SpkiPin,
@@ -62,6 +64,8 @@ pub struct Fixed {
     pub paths: Paths,
     /// How many connections at once.
     pub limits: Limits,
+    /// Where this host may ask how aop does.
+    pub monitor: Option<MonitorAddress>,
 }
 
 /// How many connections there may be at once.

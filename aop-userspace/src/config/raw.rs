@@ -21,6 +21,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) reload: RawReload,
     #[serde(default)]
+    pub(super) monitor: RawMonitor,
+    #[serde(default)]
     pub(super) listener: Vec<RawListener>,
     #[serde(default)]
     pub(super) site: Vec<RawSite>,
@@ -125,6 +127,12 @@ pub(super) struct RawLimits {
 pub(super) struct RawReload {
     #[serde(default)]
     pub(super) watch: RawWatch,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMonitor {
+    pub(super) listen: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]

@@ -25,10 +25,10 @@ pub(crate) use modes::mode_name;
 pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
-pub(crate) use report::timestamp;
 pub use report::{
     DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
     Requests, Status, TerminatorReport, Verdict, from_firewall, peer_list,
 };
+pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Request, Switch, Then, Wish};
 pub use socket::{AskError, ControlError, ControlSocket, ask};

@@ -302,7 +302,8 @@ fn guarded(interface: &InterfaceReading, enforce: bool) -> Interface {
     }
 }
 
-fn interface_warning(interface: &InterfaceReading) -> Option<String> {
+/// Why packets of `interface` pass unjudged, where they do.
+pub(crate) fn interface_warning(interface: &InterfaceReading) -> Option<String> {
     let InterfaceReading { name, state, trouble } = interface;
     match (state, trouble) {
         (State::Attached(_), _) => None,

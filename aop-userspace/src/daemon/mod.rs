@@ -13,6 +13,7 @@ mod keeper;
 mod link;
 mod load;
 mod looks;
+mod monitor;
 mod packet_log;
 mod prepare;
 mod refresh;
@@ -43,6 +44,7 @@ pub(crate) use in_force::InForce;
 use ipnet::IpNet;
 use link::{Draining, Link, LinkError};
 pub use load::{Loaded, load};
+use monitor::{Beats, Monitor};
 pub use prepare::{Prepared, prepare};
 use reloads::Reloads;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -103,12 +105,14 @@ pub struct Logs {
 /// started, another daemon runs: nothing is left half done. Or the terminator process has died.
 pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
     let prepared = prepare(file)?;
-    let mut signals = Signals::install().map_err(DaemonError::Runtime)?;
+    let (pulse, beats) = monitor::pulse();
+    let mut signals = Signals::install(beats).map_err(DaemonError::Runtime)?;
     prepared.warn();
     let _lock = InstanceLock::take(&prepared.config.fixed.paths.runtime)?;
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
     let socket = ControlSocket::bind(&prepared.config.fixed.paths.runtime)?;
+    let monitor = prepared.config.fixed.monitor.as_ref().map(Monitor::bind).transpose()?;
     let log = logs.packets;
     let (daemon, watch) = start(prepared, logs)?;
     let daemon = Arc::new(daemon);
@@ -116,6 +120,9 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
     packet_log::follow(&daemon, log, &tasks, &stop);
     let answers = Arc::clone(&daemon) as Arc<dyn Answers>;
     tasks.spawn(socket.serve(answers, tasks.clone(), stop.clone()));
+    if let Some(monitor) = monitor {
+        tasks.spawn(monitor.serve(Arc::clone(&daemon), pulse, tasks.clone(), stop.clone()));
+    }
     tasks.spawn(Arc::clone(&daemon).heed_signals(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).watch_files(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
@@ -340,14 +347,17 @@ struct Signals {
     reload: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// Answered by whoever waits for signals.
+    beats: Beats,
 }
 
 impl Signals {
-    fn install() -> io::Result<Self> {
+    fn install(beats: Beats) -> io::Result<Self> {
         Ok(Self {
             reload: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            beats,
         })
     }
 
@@ -356,6 +366,7 @@ impl Signals {
             _ = self.reload.recv() => Asked::Reload,
             _ = self.terminate.recv() => Asked::Stop,
             _ = self.interrupt.recv() => Asked::Stop,
+            never = self.beats.answer() => match never {},
         }
     }
 }

@@ -184,6 +184,9 @@ fn differing(old: &Fixed, new: &Fixed) -> Vec<&'static str> {
     if old.paths != new.paths {
         keys.push("paths");
     }
+    if old.monitor != new.monitor {
+        keys.push("monitor.listen");
+    }
     if old.limits != new.limits {
         keys.push("limits.connections, handshakes or per_peer");
     }

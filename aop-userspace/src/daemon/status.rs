@@ -133,7 +133,7 @@ impl Daemon {
     }
 }
 
-const UNLOADED: &str =
+pub(super) const UNLOADED: &str =
     "the firewall was unloaded under the daemon: packets pass unjudged; restart aop to guard again";
 
 /// Also where the firewall is gone: a warning tells that, and no interface enforces.

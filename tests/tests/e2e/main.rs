@@ -28,6 +28,7 @@ mod killed;
 mod learning;
 mod list;
 mod modes;
+mod monitor;
 mod names;
 mod nothing_lost;
 mod privilege;
