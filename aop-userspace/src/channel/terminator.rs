@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Bytes;
 use crate::{
     config::Modes,
-    control::{Handshakes, Identities, Identity, Peer, Requests},
+    control::{Handshakes, Identities, Identity, Peer, Requests, UpstreamReport},
     prefixes::Admission,
 };
 
@@ -85,6 +85,7 @@ pub(crate) struct Report {
     pub(crate) open: u64,
     pub(crate) handshakes: Handshakes,
     pub(crate) requests: Requests,
+    pub(crate) upstreams: Vec<UpstreamReport>,
     /// The client certificates that were presented, for each site of the configuration in force.
     pub(crate) identities: Identities,
     /// The peers in memory, where no firewall keeps them.
@@ -124,6 +125,10 @@ impl Report {
         };
         for refused in self.handshakes.refused.iter_mut().chain(&mut self.requests.refused) {
             [&mut refused.site, &mut refused.reason].into_iter().for_each(clean);
+        }
+        for UpstreamReport { site, upstream, error, .. } in &mut self.upstreams {
+            [site, upstream].into_iter().for_each(clean);
+            error.iter_mut().for_each(clean);
         }
         for known in &mut self.identities.sites {
             clean(&mut known.site);
@@ -191,6 +196,12 @@ mod tests {
         };
         let site = SiteIdentities { site: bad.into(), identities: vec![identity], forgotten: 0 };
         let refused = Refused { site: bad.into(), reason: bad.into(), count: 1 };
+        let upstream = UpstreamReport {
+            site: bad.into(),
+            upstream: bad.into(),
+            good: Some(false),
+            error: Some(bad.into()),
+        };
         let peer = Peer {
             address: std::net::Ipv4Addr::LOCALHOST.into(),
             site: Some(bad.into()),
@@ -202,10 +213,11 @@ mod tests {
             handshakes: Handshakes { refused: vec![refused], ..Handshakes::default() },
             identities: Identities { sites: vec![site] },
             peers: vec![peer],
+            upstreams: vec![upstream],
             ..Report::default()
         };
         let told = serde_json::to_string(&report.printable()).expect("JSON");
-        assert_eq!(told.matches("\u{fffd}[31m").count(), 11, "{told}");
+        assert_eq!(told.matches("\u{fffd}[31m").count(), 14, "{told}");
         assert!(!told.contains("u001b"), "{told}");
     }
 

@@ -18,6 +18,7 @@ mod rules;
 mod shared;
 mod sites;
 mod upstream;
+mod upstream_check;
 
 use std::{
     net::SocketAddr,
@@ -39,6 +40,7 @@ pub use rules::{
     CrlScope, PastEnd, RequiredKey, RequiredSan, Resumption, Revocation, Rules, SpkiPin,
 };
 pub use upstream::{Address, HttpUpstream, HttpVersion, ProxyProtocol, Upstream};
+pub use upstream_check::UpstreamCheck;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -191,6 +193,8 @@ pub struct SiteConfig {
     pub rules: Rules,
     /// The application behind it.
     pub upstream: Upstream,
+    /// Whether that application is asked if it is there, and how.
+    pub check: Option<UpstreamCheck>,
     /// Which PROXY header the upstream gets.
     pub proxy: ProxyProtocol,
     /// What becomes of a peer without the right certificate.

@@ -169,6 +169,7 @@ pub(super) struct RawSite {
     pub(super) upstream: Spanned<String>,
     #[serde(default)]
     pub(super) shared_upstream: bool,
+    pub(super) upstream_check: Option<Spanned<toml::Value>>,
     pub(super) proxy: Option<Spanned<String>>,
     pub(super) on_refusal: Option<Spanned<String>>,
     pub(super) http: Option<Spanned<RawHttp>>,

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::{
     ClientCa, ConfigError, HostPattern, ProxyProtocol, Revocation, Rules, SiteConfig, http,
-    raw::RawSite, read::Place, shared,
+    raw::RawSite, read::Place, shared, upstream_check,
 };
 
 /// All sites; no host is named twice, and no upstream shared by mistake.
@@ -61,6 +61,7 @@ fn site(
         client_ca,
         rules: rules(raw, place)?,
         on_refusal: http::on_refusal(raw, &upstream, place)?,
+        check: upstream_check::read(raw.upstream_check.as_ref(), &upstream, place)?,
         upstream,
         proxy,
     })

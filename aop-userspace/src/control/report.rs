@@ -49,6 +49,9 @@ pub struct Status {
     /// What became of requests, on sites whose upstream takes requests.
     #[serde(default)]
     pub requests: Requests,
+    /// The upstreams of sites that have an `upstream_check`.
+    #[serde(default)]
+    pub upstreams: Vec<UpstreamReport>,
     /// Authenticated peers, the latest first, at most [`MAX_PEERS_SHOWN`].
     pub peers: Vec<Peer>,
     /// How many authenticated peers are remembered.
@@ -170,6 +173,19 @@ pub struct Requests {
     pub refused: Vec<Refused>,
 }
 
+/// The upstream of a site that is checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamReport {
+    /// The site.
+    pub site: String,
+    /// Where it is.
+    pub upstream: String,
+    /// Whether it is there, as it was last asked; `null` until then.
+    pub good: Option<bool>,
+    /// Why it is not; `null` where it is.
+    pub error: Option<String>,
+}
+
 /// An authenticated peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Peer {
@@ -231,6 +247,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         verdicts: Vec::new(),
         handshakes: Handshakes::default(),
         requests: Requests::default(),
+        upstreams: Vec::new(),
         peers: Vec::new(),
         peers_total: 0,
         identities: Vec::new(),
@@ -321,6 +338,21 @@ pub(crate) fn interface_warning(interface: &InterfaceReading) -> Option<String> 
             "{name}: the interface runs no packet program, and packets pass unjudged; the daemon \
              attaches it again"
         )),
+    }
+}
+
+impl UpstreamReport {
+    /// Why the site cannot be served, where that is so.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        let Self { site, upstream, good, error } = self;
+        match good {
+            Some(true) => None,
+            Some(false) => {
+                let error = error.as_deref().unwrap_or("no reason given");
+                Some(format!("site {site}: its upstream {upstream} fails its check: {error}"))
+            }
+            None => Some(format!("site {site}: its upstream {upstream} was not checked yet")),
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use super::{Daemon, InForce};
 use crate::{
     channel::Report,
     config::{self, Live},
-    control::{DaemonReport, Modes, Status, TerminatorReport, from_firewall, mode_name},
+    control::{
+        DaemonReport, Modes, Status, TerminatorReport, UpstreamReport, from_firewall, mode_name,
+    },
     tls::{self, Notes},
 };
 
@@ -102,6 +104,9 @@ impl Daemon {
 
     fn book(&self, status: &mut Status, report: Report) {
         (status.handshakes, status.requests) = (report.handshakes, report.requests);
+        let failing = report.upstreams.iter().filter(|upstream| upstream.good == Some(false));
+        status.warnings.extend(failing.filter_map(UpstreamReport::obstacle));
+        status.upstreams = report.upstreams;
         let sites = report.identities.sites.into_iter();
         status.identities = sites.flat_map(|site| site.identities).collect();
         if self.firewall.is_none() {

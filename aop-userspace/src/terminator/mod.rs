@@ -29,3 +29,4 @@ pub use http::Denial;
 pub use ledger::{DeniedCount, Ledger, LedgerSnapshot, RefusedCount, Sighting};
 pub use listeners::{BindError, Bound, Listener, bind, listen};
 pub use service::{Drained, Policy, Service};
+pub(crate) use upstream::{Connected, dial};

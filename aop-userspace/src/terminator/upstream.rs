@@ -19,7 +19,7 @@ use super::{listeners::tune, proxy};
 use crate::config::{Address, ProxyProtocol};
 
 /// A connected upstream.
-pub(super) enum Connected {
+pub(crate) enum Connected {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -39,7 +39,7 @@ pub(super) async fn connect(
 }
 
 /// Connects to `upstream`.
-pub(super) async fn dial(upstream: &Address) -> io::Result<Connected> {
+pub(crate) async fn dial(upstream: &Address) -> io::Result<Connected> {
     match upstream {
         Address::Tcp(authority) => {
             let stream = TcpStream::connect(authority).await?;

@@ -7,11 +7,14 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Daemon, Family, World, hand, wait};
+use aop_tests::{Config, Daemon, Family, Upstream, World, hand, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::stage::{SOON, Stage, in_a_world, on_changed_stage};
+
+/// Upstreams are asked every five seconds; and a busy machine.
+const SEEN: Duration = Duration::from_secs(15);
 
 const AT: &str = "127.0.0.1:9465";
 
@@ -36,7 +39,7 @@ fn get(stage: &Stage, path: &str) -> Result<(u16, String)> {
 
 /// Waits until `/readyz` says this; answers stand for a second.
 fn readiness(stage: &Stage, status: u16, named: &str) -> Result<String> {
-    wait::until(&format!("it is {status}: {named}"), SOON, || {
+    wait::until(&format!("it is {status}: {named}"), SEEN, || {
         let answer = get(stage, "/readyz").ok()?;
         (answer.0 == status && answer.1.contains(named)).then_some(answer.1)
     })
@@ -95,6 +98,41 @@ fn a_terminator_that_hangs_and_a_firewall_that_is_gone_make_it_unready() {
         ensure!(stage.daemon.verb(&["unload"])?.code == 0);
         let told = readiness(stage, 503, "unloaded")?;
         ensure!(told.lines().count() == 1, "{told}");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_application_that_is_down_or_answers_badly_is_named_until_it_is_well_again() {
+    let checked = |config: &mut Config, world: &World| {
+        monitored(config, world);
+        config.site().rules.push("upstream_check = true".into());
+    };
+    on_changed_stage(checked, |stage| {
+        readiness(stage, 200, "ready")?;
+        stage.upstream.stop();
+        let told = "site example.com: its upstream tcp://127.0.0.1:8080 fails its check: it cannot \
+                    be reached";
+        readiness(stage, 503, told)?;
+        let status = stage.daemon.status()?;
+        ensure!(status.json()["upstreams"][0]["good"] == false, "{}", status.json());
+        let warned = status.json()["warnings"].to_string();
+        ensure!(warned.contains(told), "{warned}");
+        ensure!(stage.daemon.log().contains("an upstream fails its check"));
+        ensure!(get(stage, "/healthz")?.0 == 200);
+        stage.upstream = Upstream::start(&stage.world)?;
+        readiness(stage, 200, "ready")?;
+
+        let site = stage.config.site();
+        site.upstream = "http://127.0.0.1:8080".into();
+        site.rules = vec!["upstream_check = \"/well\"".into()];
+        stage.daemon.write(&stage.config.text())?;
+        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        readiness(stage, 200, "ready")?;
+        stage.config.site().rules = vec!["upstream_check = \"/bytes/none\"".into()];
+        stage.daemon.write(&stage.config.text())?;
+        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        readiness(stage, 503, "fails its check: GET /bytes/none: ")?;
         Ok(())
     });
 }

@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::Mutex;
 
 use crate::{
-    control::interface_warning,
+    control::{UpstreamReport, interface_warning},
     daemon::{Daemon, link::Link, status::UNLOADED},
 };
 
@@ -54,8 +54,12 @@ impl Readiness {
 impl Daemon {
     fn obstacles(&self) -> Vec<String> {
         let mut obstacles = self.unguarded();
-        if let Some(Err(error)) = self.link.as_ref().map(Link::report) {
-            obstacles.push(error.to_string());
+        match self.link.as_ref().map(Link::report) {
+            None => {}
+            Some(Ok(report)) => {
+                obstacles.extend(report.upstreams.iter().filter_map(UpstreamReport::obstacle));
+            }
+            Some(Err(error)) => obstacles.push(error.to_string()),
         }
         obstacles
     }
