@@ -112,26 +112,27 @@ impl Daemon {
             return Some(ReloadOutcome::Applied);
         }
         // Certificates are renewed all the same while an edit waits to be mended.
-        let changed = source.changed();
-        let outcome = match (changed.is_empty(), &refused) {
-            (false, _) => Some(self.renew(&changed)),
-            (true, None) => self.reloads.changed_back(),
-            (true, Some(_)) => None,
-        };
+        let renewed = self.renew();
         match refused {
             Some(refused) => {
                 // The last word is about what still has to be mended.
                 self.reloads.remember(refused);
                 Some(ReloadOutcome::Refused)
             }
-            None => outcome,
+            None => renewed.or_else(|| self.reloads.changed_back()),
         }
     }
 
-    /// Loads the files of sites anew, and says how that went.
-    fn renew(&self, changed: &[&Path]) -> ReloadOutcome {
+    /// Loads the files of sites anew, and says how that went; nothing where they are as in force.
+    fn renew(&self) -> Option<ReloadOutcome> {
         let _turn = self.reloads.turn();
-        let named = named(changed);
+        // While the turn was waited for, another reload may have loaded them.
+        let source = self.reloads.source();
+        let changed = source.changed();
+        if changed.is_empty() {
+            return None;
+        }
+        let named = named(&changed);
         let came = self.try_renew();
         match &came {
             Ok(_) => tracing::info!("files of sites have changed and are in force: {named}"),
@@ -140,7 +141,7 @@ impl Daemon {
                  changed: {named}"
             ),
         }
-        self.reloads.keep(ReloadedBy::Files, changed, came).outcome
+        Some(self.reloads.keep(ReloadedBy::Files, &changed, came).outcome)
     }
 }
 
