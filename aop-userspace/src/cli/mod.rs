@@ -18,6 +18,7 @@ mod log;
 mod mode;
 mod prefixes;
 mod prove;
+mod reload;
 mod run;
 mod screen;
 mod status;
@@ -61,6 +62,8 @@ enum Command {
     Prove(prove::Prove),
     /// Show the modes in force, or switch between observe and enforce at once
     Mode(mode::ModeCommand),
+    /// Make the daemon reload its configuration, as SIGHUP does, and say what came of it
+    Reload(reload::Reload),
     /// Show, compare and refresh the prefix list
     Prefixes(prefixes::Prefixes),
     /// A part of `run`, started by it: serve, without any privilege
@@ -93,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),
         Command::Mode(command) => command.run(),
+        Command::Reload(command) => command.run(),
         Command::Prefixes(command) => command.run(),
         Command::Terminate(command) => command.run(),
         Command::FetchList(command) => command.run(),

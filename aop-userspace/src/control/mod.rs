@@ -10,6 +10,7 @@ mod identities;
 mod lock;
 mod modes;
 mod proof;
+mod reloaded;
 mod report;
 mod request;
 mod socket;
@@ -23,10 +24,11 @@ pub use lock::{InstanceLock, LockError};
 pub(crate) use modes::mode_name;
 pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
-pub(crate) use report::timestamp;
+pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
 pub use report::{
     DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
-    Requests, Status, TerminatorReport, Verdict, from_firewall, peer_list,
+    Requests, Status, TerminatorReport, UpstreamReport, Verdict, from_firewall, peer_list,
 };
+pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Request, Switch, Then, Wish};
 pub use socket::{AskError, ControlError, ControlSocket, ask};

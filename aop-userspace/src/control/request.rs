@@ -19,6 +19,8 @@ pub enum Request {
         /// What to do with it.
         then: Then,
     },
+    /// Do what SIGHUP does; [`Reloaded`](super::Reloaded).
+    Reload,
     /// Switch modes; [`ModesInForce`](super::ModesInForce).
     Mode(Switch),
 }
@@ -71,6 +73,9 @@ impl Request {
             }
             // A fetch takes ten seconds at most, and the list is then applied and kept.
             Self::RefreshPrefixes { .. } => Duration::from_secs(20),
+            // One that is under way comes first, and each waits for half a minute at most until the
+            // terminator has prepared itself.
+            Self::Reload => Duration::from_secs(75),
         }
     }
 }
@@ -135,6 +140,7 @@ mod tests {
         let switch = Request::Mode(Switch { to: Wish::Default, ports, interfaces });
         for (request, line) in [
             (Request::Status, r#"{"verb":"status"}"#),
+            (Request::Reload, r#"{"verb":"reload"}"#),
             (refresh, r#"{"verb":"refresh_prefixes","then":"apply_shrunk"}"#),
             (switch, r#"{"verb":"mode","to":"default","ports":[443],"interfaces":["eth0"]}"#),
         ] {

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use aop_common::layout::Ports;
 
-use super::link::LinkError;
+use super::{link::LinkError, monitor::MonitorError};
 use crate::{
     config::ConfigError,
     confined::AccountError,
@@ -45,6 +45,9 @@ pub enum DaemonError {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The place where this host asks.
+    #[error(transparent)]
+    Monitor(#[from] MonitorError),
     /// A reload wants what only a restart can do.
     #[error("{}: changes to {} need a restart (`systemctl restart aop`)", .file.display(), .keys.join(", "))]
     NeedsRestart {
@@ -53,6 +56,9 @@ pub enum DaemonError {
         /// The keys that differ.
         keys: Vec<&'static str>,
     },
+    /// The end has begun.
+    #[error("aop is stopping: nothing is loaded any more")]
+    Stopping,
     /// The process itself.
     #[error("the system refuses what every process may: {0}")]
     Runtime(io::Error),

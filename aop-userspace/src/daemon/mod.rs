@@ -11,13 +11,17 @@ mod identities;
 mod in_force;
 mod keeper;
 mod link;
-mod list_file;
 mod load;
+mod looks;
+mod monitor;
 mod packet_log;
 mod prepare;
 mod refresh;
 mod reload;
+mod reloads;
 mod schedule;
+mod site_files;
+mod source;
 mod status;
 mod switch;
 mod watch;
@@ -40,7 +44,9 @@ pub(crate) use in_force::InForce;
 use ipnet::IpNet;
 use link::{Draining, Link, LinkError};
 pub use load::{Loaded, load};
+use monitor::{Beats, Monitor};
 pub use prepare::{Prepared, prepare};
+use reloads::Reloads;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use word::Spoken;
@@ -78,6 +84,7 @@ pub(crate) struct Daemon {
     /// Held by the one refresh that is under way.
     pub(crate) refreshing: Mutex<()>,
     pub(crate) facts: status::LiveFacts,
+    reloads: Reloads,
     pub(crate) started: Instant,
 }
 
@@ -98,12 +105,14 @@ pub struct Logs {
 /// started, another daemon runs: nothing is left half done. Or the terminator process has died.
 pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
     let prepared = prepare(file)?;
-    let mut signals = Signals::install().map_err(DaemonError::Runtime)?;
+    let (pulse, beats) = monitor::pulse();
+    let mut signals = Signals::install(beats).map_err(DaemonError::Runtime)?;
     prepared.warn();
     let _lock = InstanceLock::take(&prepared.config.fixed.paths.runtime)?;
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
     let socket = ControlSocket::bind(&prepared.config.fixed.paths.runtime)?;
+    let monitor = prepared.config.fixed.monitor.as_ref().map(Monitor::bind).transpose()?;
     let log = logs.packets;
     let (daemon, watch) = start(prepared, logs)?;
     let daemon = Arc::new(daemon);
@@ -111,6 +120,11 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
     packet_log::follow(&daemon, log, &tasks, &stop);
     let answers = Arc::clone(&daemon) as Arc<dyn Answers>;
     tasks.spawn(socket.serve(answers, tasks.clone(), stop.clone()));
+    if let Some(monitor) = monitor {
+        tasks.spawn(monitor.serve(Arc::clone(&daemon), pulse, tasks.clone(), stop.clone()));
+    }
+    tasks.spawn(Arc::clone(&daemon).heed_signals(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).watch_files(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep(stop.clone()));
     tracing::info!(
@@ -119,7 +133,7 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
         terminator = daemon.link.as_ref().map(Link::pid),
         "ready"
     );
-    let ended = daemon.attend(&mut signals, file).await;
+    let ended = daemon.attend(&mut signals).await;
     stop.cancel();
     daemon.close();
     tasks.close();
@@ -130,7 +144,7 @@ pub async fn run(file: &Path, logs: Logs) -> Result<Ended, DaemonError> {
 }
 
 fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), DaemonError> {
-    let Prepared { config, found, prefixes, bundle, account, warnings, notes } = prepared;
+    let Prepared { config, found, prefixes, bundle, source, account, warnings, notes } = prepared;
     let launcher = Launcher::new(account, logs.options);
     let bound = bind(&config.fixed.listeners)?;
     let link = match bound.is_empty() {
@@ -159,6 +173,7 @@ fn start(prepared: Prepared, logs: Logs) -> Result<(Daemon, Option<Watch>), Daem
     spoken.settle(&config.fixed.paths.state, &lost);
     let daemon = Daemon {
         facts: status::LiveFacts::new(&config.live, warnings, notes),
+        reloads: Reloads::new(&config.file, source),
         fixed: config.fixed,
         firewall: firewall.map(Mutex::new),
         link,
@@ -254,12 +269,12 @@ fn retire_leftovers(pins: &Path) -> Result<(), DaemonError> {
 
 impl Daemon {
     /// Does what signals ask for, until one asks for the end or the terminator has died.
-    async fn attend(&self, signals: &mut Signals, file: &Path) -> Result<Ended, DaemonError> {
+    async fn attend(&self, signals: &mut Signals) -> Result<Ended, DaemonError> {
         loop {
             tokio::select! {
                 asked = signals.next() => match asked {
-                    Asked::Reload => self.reload(file),
-                    Asked::Stop => return self.drain(signals, file).await,
+                    Asked::Reload => self.reloads.signal(),
+                    Asked::Stop => return self.drain(signals).await,
                 },
                 error = self.terminator_gone() => {
                     tracing::error!("{error}");
@@ -278,7 +293,8 @@ impl Daemon {
 
     /// Stops accepting at once and lets open connections end, until told to stop once more. A reload
     /// asked for meanwhile is declined, since there is nobody left to serve.
-    async fn drain(&self, signals: &mut Signals, file: &Path) -> Result<Ended, DaemonError> {
+    async fn drain(&self, signals: &mut Signals) -> Result<Ended, DaemonError> {
+        self.reloads.leave();
         let deadline = self.facts.shutdown();
         tracing::info!(deadline = ?deadline, "draining: no new connection is accepted");
         let drained = self.link.as_ref().map(|link| link.drain(deadline));
@@ -305,7 +321,10 @@ impl Daemon {
                 }
                 asked = signals.next() => match asked {
                     Asked::Reload => {
-                        tracing::warn!(file = %file.display(), "not reloaded: aop is stopping");
+                        tracing::warn!(
+                            file = %self.reloads.file().display(),
+                            "not reloaded: aop is stopping"
+                        );
                     }
                     Asked::Stop => {
                         tracing::warn!("told to stop once more: open connections are cut now");
@@ -328,14 +347,17 @@ struct Signals {
     reload: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// Answered by whoever waits for signals.
+    beats: Beats,
 }
 
 impl Signals {
-    fn install() -> io::Result<Self> {
+    fn install(beats: Beats) -> io::Result<Self> {
         Ok(Self {
             reload: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            beats,
         })
     }
 
@@ -344,6 +366,7 @@ impl Signals {
             _ = self.reload.recv() => Asked::Reload,
             _ = self.terminate.recv() => Asked::Stop,
             _ = self.interrupt.recv() => Asked::Stop,
+            never = self.beats.answer() => match never {},
         }
     }
 }

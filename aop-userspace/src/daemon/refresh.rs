@@ -16,7 +16,7 @@ use super::{
     Daemon,
     error::RefreshError,
     link::Receipt,
-    list_file::{self, Seen},
+    looks::{self, Seen},
     reload::hear,
 };
 use crate::{
@@ -54,7 +54,7 @@ impl Daemon {
         let source = self.in_force().live.prefixes.clone();
         let due = match &source {
             PrefixSource::File(path) => {
-                let now = list_file::look(path);
+                let now = looks::look(path);
                 let mut in_force = self.in_force();
                 match in_force.course.watch.judge(now) {
                     Seen::Changed => true,

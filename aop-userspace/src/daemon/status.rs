@@ -12,13 +12,16 @@ use super::{Daemon, InForce};
 use crate::{
     channel::Report,
     config::{self, Live},
-    control::{DaemonReport, Modes, Status, TerminatorReport, from_firewall, mode_name},
+    control::{
+        DaemonReport, Modes, Status, TerminatorReport, UpstreamReport, from_firewall, mode_name,
+    },
     tls::{self, Notes},
 };
 
 /// What status and drain need of the live configuration.
 pub(crate) struct LiveFacts(ArcSwap<Facts>);
 
+#[derive(Clone)]
 struct Facts {
     sites: Vec<String>,
     shutdown: Duration,
@@ -33,6 +36,11 @@ impl LiveFacts {
 
     pub(super) fn replace(&self, live: &Live, warnings: Vec<String>, notes: Notes) {
         self.0.store(Arc::new(Facts::of(live, warnings, notes)));
+    }
+
+    /// The same configuration, with its files read anew.
+    pub(super) fn renew(&self, notes: Notes) {
+        self.0.rcu(|facts| Facts { notes: notes.clone(), ..Facts::clone(facts) });
     }
 
     pub(super) fn notes(&self) -> Notes {
@@ -74,6 +82,7 @@ impl Daemon {
             uptime_seconds: self.started.elapsed().as_secs(),
             open_connections: report.as_ref().map_or(0, |report| report.open),
         });
+        status.last_reload = self.reloads.last();
         status.terminator = self.link.as_ref().map(|link| TerminatorReport {
             pid: link.pid(),
             user: link.user().to_owned(),
@@ -95,6 +104,9 @@ impl Daemon {
 
     fn book(&self, status: &mut Status, report: Report) {
         (status.handshakes, status.requests) = (report.handshakes, report.requests);
+        let failing = report.upstreams.iter().filter(|upstream| upstream.good == Some(false));
+        status.warnings.extend(failing.filter_map(UpstreamReport::obstacle));
+        status.upstreams = report.upstreams;
         let sites = report.identities.sites.into_iter();
         status.identities = sites.flat_map(|site| site.identities).collect();
         if self.firewall.is_none() {
@@ -126,7 +138,7 @@ impl Daemon {
     }
 }
 
-const UNLOADED: &str =
+pub(super) const UNLOADED: &str =
     "the firewall was unloaded under the daemon: packets pass unjudged; restart aop to guard again";
 
 /// Also where the firewall is gone: a warning tells that, and no interface enforces.

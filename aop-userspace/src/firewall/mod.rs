@@ -162,10 +162,27 @@ impl Firewall {
         // What a daemon has written need not be read back, prefix by prefix, for each status.
         let known = Some(self.maps.admission()?);
         let mut reading = reading::read(self.pins.root(), self.wanted.names(), known)?;
-        for interface in reading.iter_mut().flat_map(|reading| &mut reading.interfaces) {
-            interface.trouble = self.guards.trouble(&interface.name);
+        if let Some(reading) = &mut reading {
+            self.explain(&mut reading.interfaces);
         }
         Ok(reading)
+    }
+
+    /// How the interfaces stand, and no more. `None` after an [`unload()`].
+    ///
+    /// # Errors
+    /// Pins exist and cannot be read.
+    pub fn interfaces(&self) -> Result<Option<Vec<InterfaceReading>>, FirewallError> {
+        let Some(pins) = Pins::existing(self.pins.root())? else { return Ok(None) };
+        let mut interfaces = reading::interfaces(self.wanted.names(), &pins)?;
+        self.explain(&mut interfaces);
+        Ok(Some(interfaces))
+    }
+
+    fn explain(&self, interfaces: &mut [InterfaceReading]) {
+        for interface in interfaces {
+            interface.trouble = self.guards.trouble(&interface.name);
+        }
     }
 
     /// Who is admitted now, and who drains.

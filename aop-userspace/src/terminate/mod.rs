@@ -6,6 +6,7 @@
 //! ends when the channel does, however the daemon ended.
 
 mod capacity;
+mod checks;
 mod gate;
 mod identities;
 mod peers;

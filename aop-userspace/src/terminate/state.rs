@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
-use super::{capacity, gate::AddressGate, identities, peers::Peers, report};
+use super::{capacity, checks::Checks, gate::AddressGate, identities, peers::Peers, report};
 use crate::{
     channel::{AddressRules, Ask, Bundle, Said},
     config::{Config, Live},
@@ -31,6 +31,7 @@ struct Serving {
     live: Live,
     gate: Arc<AddressGate>,
     service: Arc<Service>,
+    checks: Checks,
 }
 
 impl State {
@@ -94,7 +95,8 @@ impl State {
         )
         .map_err(|error| format!("no thread to serve with: {error}"))?;
         service.ledger().recall(identities::recalled(known, &config.live.site_names()));
-        self.serving = Some(Serving { live: config.live, gate, service: Arc::new(service) });
+        let (service, checks) = (Arc::new(service), Checks::start(&config.live.sites));
+        self.serving = Some(Serving { live: config.live, gate, service, checks });
         Ok(())
     }
 
@@ -104,6 +106,7 @@ impl State {
         let (admission, modes) = rules.open();
         serving.gate.replace(admission, &config.live, modes);
         serving.service.reload(policy(sites, &config.live), config.live.shutdown);
+        serving.checks.follow(&config.live.sites);
         serving.live = config.live;
         Ok(())
     }
@@ -117,8 +120,9 @@ impl State {
 
     fn report(&self) -> crate::channel::Report {
         match &self.serving {
-            Some(Serving { live, gate, service }) => {
-                report::report(service.ledger().snapshot(), &gate.peers().in_memory(), live)
+            Some(Serving { live, gate, service, checks }) => {
+                let (ledger, peers) = (service.ledger().snapshot(), gate.peers().in_memory());
+                report::report(ledger, &peers, live, checks.report())
             }
             None => crate::channel::Report::default(),
         }

@@ -31,3 +31,4 @@ pub use ledger::{DeniedCount, Ledger, LedgerSnapshot, RefusedCount, Sighting};
 pub use listeners::{BindError, Bound, Listener, bind, listen};
 pub use proxy::{Ends, Malformed, Reading, read as read_proxy_header};
 pub use service::{Drained, Policy, Service};
+pub(crate) use upstream::{Connected, dial};

@@ -6,19 +6,6 @@ mod fetch;
 
 use anyhow::{Result, ensure};
 use aop_tests::Process;
-use aop_tests::hand::{self, Client, Session};
-use aop_tests::world::Family;
-
-use crate::stage::Stage;
-
-/// A kept connection of the edge that has been served once.
-fn open(stage: &Stage) -> Result<Session> {
-    let to = stage.world.origin_at(Family::V4, 443);
-    let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-    let mut session = client.open(stage.world.edge(), to, "example.com")?;
-    hand::get(&mut session, "/")?;
-    Ok(session)
-}
 
 /// Nothing is held: no capability of any set, no root, no way to get either, no open program.
 fn holds_nothing(process: Process) -> Result<()> {

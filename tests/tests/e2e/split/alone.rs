@@ -7,13 +7,13 @@ use anyhow::{Context, Result, ensure};
 use aop_tests::process::TcpState;
 use aop_tests::{Config, Daemon, Family, Pull, World, child, hand};
 
-use super::{holds_nothing, open};
+use super::holds_nothing;
 use crate::stage::{SOON, in_a_world, is_guarded, on_changed_stage, on_stage, refuses_to_start};
 
 #[test]
 fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_socket() {
     on_stage(|stage| {
-        let mut session = open(stage)?;
+        let mut session = stage.open()?;
         let (daemon, terminator) = (stage.daemon.process()?, stage.daemon.terminator()?);
         ensure!(daemon.children()? == [terminator]);
         holds_nothing(terminator)?;
