@@ -22,6 +22,7 @@ mod run;
 mod screen;
 mod status;
 mod unload;
+mod upgrade;
 
 use std::{
     io::{self, Write},
@@ -63,6 +64,8 @@ enum Command {
     Mode(mode::ModeCommand),
     /// Show, compare and refresh the prefix list
     Prefixes(prefixes::Prefixes),
+    /// Hand over to a new process of the program as it is on disk now, and cut no connection
+    Upgrade(upgrade::UpgradeCommand),
     /// A part of `run`, started by it: serve, without any privilege
     #[command(hide = true)]
     Terminate(confined::Terminate),
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Prove(command) => command.run(),
         Command::Mode(command) => command.run(),
         Command::Prefixes(command) => command.run(),
+        Command::Upgrade(command) => command.run(),
         Command::Terminate(command) => command.run(),
         Command::FetchList(command) => command.run(),
         Command::Unload(command) => command.run(),

@@ -13,6 +13,7 @@ mod proof;
 mod report;
 mod request;
 mod socket;
+mod upgraded;
 
 pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
 pub use checked::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
@@ -30,3 +31,4 @@ pub use report::{
 };
 pub use request::{Answer, Answers, Request, Switch, Then, Wish};
 pub use socket::{AskError, ControlError, ControlSocket, ask};
+pub use upgraded::{Release, Upgraded};

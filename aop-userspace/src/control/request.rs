@@ -21,6 +21,8 @@ pub enum Request {
     },
     /// Switch modes; [`ModesInForce`](super::ModesInForce).
     Mode(Switch),
+    /// Hand over to a new process of the program as it is on disk now; [`Upgraded`](super::Upgraded).
+    Upgrade,
 }
 
 /// Which modes become what.
@@ -71,6 +73,20 @@ impl Request {
             }
             // A fetch takes ten seconds at most, and the list is then applied and kept.
             Self::RefreshPrefixes { .. } => Duration::from_secs(20),
+            // A refresh that is under way, and then the new process's start.
+            Self::Upgrade => Duration::from_secs(120),
+        }
+    }
+
+    /// Whether the answer comes though the daemon stops: it is the reason, or is cut short by that.
+    pub(super) fn ends_by_itself(&self) -> bool {
+        match self {
+            Self::Upgrade => true,
+            Self::Status
+            | Self::Prefixes
+            | Self::Identities
+            | Self::Mode(_)
+            | Self::RefreshPrefixes { .. } => false,
         }
     }
 }
@@ -135,6 +151,7 @@ mod tests {
         let switch = Request::Mode(Switch { to: Wish::Default, ports, interfaces });
         for (request, line) in [
             (Request::Status, r#"{"verb":"status"}"#),
+            (Request::Upgrade, r#"{"verb":"upgrade"}"#),
             (refresh, r#"{"verb":"refresh_prefixes","then":"apply_shrunk"}"#),
             (switch, r#"{"verb":"mode","to":"default","ports":[443],"interfaces":["eth0"]}"#),
         ] {

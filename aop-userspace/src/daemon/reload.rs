@@ -4,7 +4,7 @@ use std::{path::Path, sync::PoisonError, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{Daemon, DaemonError, Prepared, link::Receipt, prepare};
+use super::{Daemon, DaemonError, Prepared, link::Receipt, manager, prepare};
 use crate::{
     channel::{AddressRules, Ask},
     config::{Fixed, Live, Modes},
@@ -18,9 +18,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Daemon {
     /// Reloads `file`, and says how that went. On any error the old configuration serves on.
     pub(super) fn reload(&self, file: &Path) {
+        manager::reloading();
         match self.try_reload(file) {
-            Ok(()) => tracing::info!(file = %file.display(), "reloaded"),
-            Err(error) => tracing::error!("not reloaded, the old configuration serves on: {error}"),
+            Ok(()) => {
+                tracing::info!(file = %file.display(), "reloaded");
+                manager::ready("serving");
+            }
+            Err(error) => {
+                tracing::error!("not reloaded, the old configuration serves on: {error}");
+                manager::ready(&format!("serving by the old configuration: {error}"));
+            }
         }
     }
 
@@ -38,6 +45,7 @@ impl Daemon {
         }
         let committed = {
             let _turn = self.applying();
+            self.handover.may_change()?;
             let (stays, before, spoken) = {
                 let in_force = self.in_force();
                 let stays = in_force.list_for(&config.live).cloned();

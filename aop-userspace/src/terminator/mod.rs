@@ -9,6 +9,7 @@
 //! It decides nothing about trust: addresses are the gate's, certificates are TLS's.
 
 mod accept;
+mod adopted;
 mod closing;
 mod connection;
 mod course;
@@ -25,6 +26,7 @@ mod service;
 mod tests;
 mod upstream;
 
+pub use adopted::{AdoptError, adopt};
 pub use http::Denial;
 pub use ledger::{DeniedCount, Ledger, LedgerSnapshot, RefusedCount, Sighting};
 pub use listeners::{BindError, Bound, Listener, bind, listen};
