@@ -1,11 +1,15 @@
 //! The new process fails, hangs or dies: the old one goes on as if nothing had been.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::child::{self, Finished};
 use aop_tests::{Family, Process, Pull, hand, wait};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -122,32 +126,66 @@ fn goes_on_with_the_copy(stage: &Stage, failed: &Finished, named: &str) -> Resul
     goes_on(stage, failed, &[named, &program])
 }
 
-/// The process that takes over, at work, stopped after it has changed the packet path.
-fn stopped_midway(stage: &Stage) -> Result<Process> {
-    let old = stage.daemon.process()?;
-    let terminator = stage.daemon.terminator()?;
-    let swapped = || {
-        let children = old.children().ok()?;
-        let new = children.into_iter().find(|child| *child != terminator)?;
-        // It holds a program of its own as soon as it is about to attach it.
-        let files = new.files().ok()?;
-        files.iter().any(|file| file.contains("bpf-prog")).then_some(new)
-    };
-    let new = wait::until("it guards", Duration::from_secs(20), swapped)?;
-    kill(Pid::from_raw(i32::try_from(new.0)?), Signal::SIGSTOP).context("it is gone")?;
-    Ok(new)
+fn send(process: Process, signal: Signal) -> Result<()> {
+    kill(Pid::from_raw(i32::try_from(process.0)?), signal).context("it is gone")
+}
+
+/// A process that takes over, hanging: it has changed the packet path, by which everybody passes, and
+/// its own terminator stands still and does not serve.
+struct Midway {
+    word: PathBuf,
+}
+
+impl Midway {
+    /// Prepares one, to be called before the upgrade.
+    fn prepare(stage: &Stage) -> Result<Self> {
+        let word = stage.config.state.join("modes.json");
+        fs::create_dir_all(&stage.config.state)?;
+        // Whoever reads what `aop mode` said waits here for it: when its terminator has prepared, and
+        // before it guards.
+        let mut command = std::process::Command::new("mkfifo");
+        command.arg(&word);
+        ensure!(child::finish(command, &[], SOON)?.code == 0);
+        Ok(Self { word })
+    }
+
+    /// Waits until it hangs.
+    fn reached(self, stage: &Stage) -> Result<Process> {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        const WORD: &str = r#"{"set_at": "2026-01-01T00:00:00Z", "configured": "enforce",
+            "general": "observe", "ports": {}, "interfaces": {}}"#;
+        let generation = stage.daemon.status()?.generation()?;
+        let (old, terminator) = (stage.daemon.process()?, stage.daemon.terminator()?);
+        let open = || {
+            // Without a reader there is nothing to open.
+            let mut options = fs::File::options();
+            options.write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&self.word).ok()
+        };
+        let mut pipe = wait::until("it asks for the word", PATIENCE, open)?;
+        let mut children = old.children()?.into_iter();
+        let new = children.find(|child| *child != terminator).context("no new one")?;
+        send(new.children()?.pop().context("without a terminator")?, Signal::SIGSTOP)?;
+        pipe.write_all(WORD.as_bytes())?;
+        drop(pipe);
+        fs::remove_file(&self.word)?;
+        wait::until("its policy is in force", PATIENCE, || {
+            let now = stage.daemon.status().and_then(|status| status.generation()).ok()?;
+            (now > generation).then_some(())
+        })?;
+        let to = stage.world.origin_at(Family::V4, 443);
+        stage.world.stranger().connect(to, SOON).context("a stranger")?;
+        Ok(new)
+    }
 }
 
 #[test]
 fn a_process_that_is_killed_midway_leaves_the_old_policy() {
     on_stage(|stage| {
         let mut session = open(stage)?;
-        // By another policy everybody would pass.
-        let text = stage.config.text().replace("mode = \"enforce\"", "mode = \"observe\"");
-        stage.daemon.write(&text)?;
+        let midway = Midway::prepare(stage)?;
         let failed = std::thread::scope(|scope| {
             let upgrade = scope.spawn(|| stage.daemon.verb(&["upgrade"]));
-            let new = stopped_midway(stage)?;
+            let new = midway.reached(stage)?;
             // Meanwhile nothing is changed, and whoever asks is told why.
             for verb in [&["mode", "observe"][..], &["prefixes", "refresh"], &["upgrade"]] {
                 let declined = stage.daemon.verb(verb)?;
@@ -160,10 +198,9 @@ fn a_process_that_is_killed_midway_leaves_the_old_policy() {
             ensure!(said.contains("not reloaded") && said.contains("handing over"), "{said}");
             hand::get(&mut session, "/meanwhile")?;
             stage.edge_is_served()?;
-            kill(Pid::from_raw(i32::try_from(new.0)?), Signal::SIGKILL)?;
+            send(new, Signal::SIGKILL)?;
             upgrade.join().map_err(|_| anyhow::anyhow!("a panic"))?
         })?;
-        stage.daemon.write(&stage.config.text())?;
         goes_on(stage, &failed, &["ended before it served", "signal: 9"])?;
         hand::get(&mut session, "/after")?;
         let new = stage.daemon.upgrade()?;
@@ -174,9 +211,10 @@ fn a_process_that_is_killed_midway_leaves_the_old_policy() {
 #[test]
 fn a_signal_to_stop_ends_an_upgrade_that_is_under_way() {
     on_stage(|stage| {
+        let midway = Midway::prepare(stage)?;
         let failed = std::thread::scope(|scope| {
             let upgrade = scope.spawn(|| stage.daemon.verb(&["upgrade"]));
-            let new = stopped_midway(stage)?;
+            let new = midway.reached(stage)?;
             stage.daemon.signal(Signal::SIGTERM)?;
             let failed = upgrade.join().map_err(|_| anyhow::anyhow!("a panic"))??;
             ensure!(!new.exists(), "the new one is left");
