@@ -12,15 +12,15 @@ use crate::{
 };
 
 #[derive(Args)]
-#[command(long_about = "Hand over to a new process, and refuse or cut no connection.\n\n\
-        The daemon starts the program that is now at the path that it was itself started by, with the \
-        same arguments, so put the new one there first. The new process reads the configuration anew, \
-        takes over firewall and listening sockets, and serves; then the old one lets its open \
-        connections end, for limits.drain at most, and is gone. While that is under way, reloads, \
-        refreshes and mode switches are declined.\n\n\
-        If the new one fails, hangs or dies before it serves, the old one goes on as before, this says \
-        why, and the exit code is 1. Changes to listener.bind, limits and terminator.user, which a \
-        reload cannot make, take effect.")]
+#[command(after_help = "\
+The daemon starts the program that is now at the path that it was itself started by, with the
+same arguments: put the new one there first. The new process reads the configuration anew, takes
+over firewall and listening sockets, and serves. Then the old one lets its open connections end,
+for limits.drain at most, and is gone. Reloads, refreshes and mode switches are declined meanwhile.
+
+If the new one fails, hangs or dies before it serves, the old one goes on as before, this says
+why, and the exit code is 1. Changes that a reload cannot make (listener.bind, terminator.user,
+limits) take effect.")]
 pub(super) struct UpgradeCommand {
     #[command(flatten)]
     file: ConfigFile,

@@ -150,7 +150,7 @@ impl Daemon {
                     Asked::Reload => self.reload(file),
                     Asked::Stop => {
                         manager::stopping("draining");
-                        self.handover.abort();
+                        self.handover.stop();
                         return self.drain(signals, file, &mut heart).await;
                     }
                 },

@@ -72,6 +72,8 @@ enum Stage {
     UnderWay { channel: Option<UnixStream>, aborted: bool },
     /// Another one is the daemon.
     Over,
+    /// It ends, and nobody takes over.
+    Stopping,
 }
 
 /// Why this process stays the daemon.
@@ -127,7 +129,7 @@ impl Handover {
     /// to apply asks, and may until the end of the turn.
     pub(super) fn may_change(&self) -> Result<(), HandingOver> {
         match *self.stage() {
-            Stage::None => Ok(()),
+            Stage::None | Stage::Stopping => Ok(()),
             Stage::UnderWay { .. } | Stage::Over => Err(HandingOver),
         }
     }
@@ -137,12 +139,16 @@ impl Handover {
         self.over.cancelled().await;
     }
 
-    /// Ends an upgrade that is under way.
-    pub(super) fn abort(&self) {
-        if let Stage::UnderWay { channel, aborted } = &mut *self.stage() {
-            *aborted = true;
-            // An error means that the far end is gone already.
-            channel.as_ref().and_then(|channel| channel.shutdown(Shutdown::Both).ok());
+    /// This daemon ends: nobody takes over any more, and an upgrade that is under way ends too.
+    pub(super) fn stop(&self) {
+        match &mut *self.stage() {
+            Stage::UnderWay { channel, aborted } => {
+                *aborted = true;
+                // An error means that the far end is gone already.
+                channel.as_ref().and_then(|channel| channel.shutdown(Shutdown::Both).ok());
+            }
+            Stage::Over => {}
+            stage @ (Stage::None | Stage::Stopping) => *stage = Stage::Stopping,
         }
     }
 
@@ -151,25 +157,32 @@ impl Handover {
         match *stage {
             Stage::None => *stage = Stage::UnderWay { channel: None, aborted: false },
             Stage::UnderWay { .. } | Stage::Over => return Err(UpgradeError::UnderWay),
+            Stage::Stopping => return Err(UpgradeError::Stopping),
         }
         Ok(())
     }
 
-    /// From now on an abort cuts `cut`. One that came before does so now.
+    /// From now on a stop cuts `cut`. One that came before does so now.
     fn cut_by(&self, cut: UnixStream) -> Result<(), UpgradeError> {
         match &mut *self.stage() {
             Stage::UnderWay { channel, aborted: false } => *channel = Some(cut),
-            Stage::UnderWay { .. } | Stage::None | Stage::Over => {
+            Stage::UnderWay { .. } | Stage::None | Stage::Over | Stage::Stopping => {
                 return Err(UpgradeError::Stopping);
             }
         }
         Ok(())
     }
 
-    /// Whether it was aborted.
-    fn end(&self) -> bool {
-        let stage = std::mem::take(&mut *self.stage());
-        matches!(stage, Stage::UnderWay { aborted: true, .. })
+    /// It has failed; because of `error`, or because this daemon stops.
+    fn end(&self, error: UpgradeError) -> UpgradeError {
+        let mut stage = self.stage();
+        match std::mem::take(&mut *stage) {
+            Stage::UnderWay { aborted: true, .. } => {
+                *stage = Stage::Stopping;
+                UpgradeError::Stopping
+            }
+            Stage::UnderWay { .. } | Stage::None | Stage::Over | Stage::Stopping => error,
+        }
     }
 
     fn finish(&self) {
@@ -194,9 +207,6 @@ impl Daemon {
         let _refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         {
             let _turn = self.applying();
-            if self.in_force().closed {
-                return Err(UpgradeError::Stopping);
-            }
             self.handover.begin()?;
         }
         // A look at the host that began before has ended.
@@ -223,7 +233,7 @@ impl Daemon {
                     Ok(()) => error,
                     Err(other) => UpgradeError::NotRegained { why: error.into(), error: other },
                 };
-                let error = if self.handover.end() { UpgradeError::Stopping } else { error };
+                let error = self.handover.end(error);
                 tracing::error!("not upgraded: {error}");
                 Err(error)
             }
@@ -255,7 +265,7 @@ impl Daemon {
         };
         // Until then the service manager does not hear the other.
         manager::main_process(successor.pid());
-        successor.leave();
+        successor.leave().inspect_err(|_| manager::main_process(std::process::id()))?;
         Ok(upgraded)
     }
 

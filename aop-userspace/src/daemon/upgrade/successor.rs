@@ -16,8 +16,10 @@ use crate::channel::{self, ChannelError, Greeting, Message, New, Old, PROTOCOL};
 const ANSWER: Duration = Duration::from_secs(10);
 /// For its whole start.
 const START: Duration = Duration::from_secs(60);
-/// For ending, where it ends by itself.
+/// For ending, where it has said that it does.
 const LEAVING: Duration = Duration::from_secs(5);
+/// For ending, where its end of the channel is closed. It is longer only where ours was cut.
+const DYING: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// It is ended when this is dropped, unless it was [left](Successor::leave) to itself.
@@ -92,12 +94,11 @@ impl Successor {
         }
     }
 
-    /// It is the daemon from now on, and lives on when this process ends.
-    pub(super) fn leave(mut self) {
+    /// It is the daemon from now on, and lives on when this process ends. After an error it runs no more.
+    pub(super) fn leave(mut self) -> Result<(), UpgradeError> {
+        self.say(&Old::Left, &[]).map_err(|_| self.died())?;
         self.left = true;
-        if let Err(error) = self.say(&Old::Left, &[]) {
-            tracing::warn!("the new process cannot be told that it is the daemon now: {error}");
-        }
+        Ok(())
     }
 
     fn say(&self, news: &Old, files: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
@@ -105,7 +106,7 @@ impl Successor {
     }
 
     fn died(&mut self) -> UpgradeError {
-        let how = match self.end(LEAVING) {
+        let how = match self.end(DYING) {
             Some(status) => status.to_string(),
             None => "and how cannot be learned".to_owned(),
         };

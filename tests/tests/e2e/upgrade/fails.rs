@@ -209,6 +209,20 @@ fn a_process_that_is_killed_midway_leaves_the_old_policy() {
 }
 
 #[test]
+fn a_daemon_that_drains_hands_over_to_nobody() {
+    on_stage(|stage| {
+        let session = open(stage)?;
+        stage.daemon.signal(Signal::SIGTERM)?;
+        wait::until("it drains", SOON, || stage.daemon.log().contains("draining").then_some(()))?;
+        let failed = stage.daemon.verb(&["upgrade"])?;
+        ensure!(failed.code == 1 && failed.errors.contains("stopping"), "{failed:?}");
+        drop(session);
+        ensure!(stage.daemon.wait(SOON)? == 0);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_signal_to_stop_ends_an_upgrade_that_is_under_way() {
     on_stage(|stage| {
         let midway = Midway::prepare(stage)?;
@@ -221,6 +235,7 @@ fn a_signal_to_stop_ends_an_upgrade_that_is_under_way() {
             anyhow::Ok(failed)
         })?;
         ensure!(failed.code == 1 && failed.errors.contains("stopping"), "{failed:?}");
+        ensure!(!stage.daemon.log().contains("serves from"), "{}", stage.daemon.log());
         ensure!(stage.daemon.wait(SOON)? == 0, "{}", stage.daemon.log());
         let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
         ensure!(outcome.silent(), "{outcome}");
