@@ -23,6 +23,7 @@ mod run;
 mod screen;
 mod status;
 mod unload;
+mod upgrade;
 
 use std::{
     io::{self, Write},
@@ -66,6 +67,8 @@ enum Command {
     Reload(reload::Reload),
     /// Show, compare and refresh the prefix list
     Prefixes(prefixes::Prefixes),
+    /// Hand over to a new process of the program as it is on disk now, and cut no connection
+    Upgrade(upgrade::UpgradeCommand),
     /// A part of `run`, started by it: serve, without any privilege
     #[command(hide = true)]
     Terminate(confined::Terminate),
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Mode(command) => command.run(),
         Command::Reload(command) => command.run(),
         Command::Prefixes(command) => command.run(),
+        Command::Upgrade(command) => command.run(),
         Command::Terminate(command) => command.run(),
         Command::FetchList(command) => command.run(),
         Command::Unload(command) => command.run(),

@@ -14,6 +14,7 @@ mod reloaded;
 mod report;
 mod request;
 mod socket;
+mod upgraded;
 
 pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
 pub use checked::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
@@ -32,3 +33,4 @@ pub use report::{
 pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Request, Switch, Then, Wish};
 pub use socket::{AskError, ControlError, ControlSocket, ask};
+pub use upgraded::{Release, Upgraded};

@@ -21,6 +21,10 @@ impl Answers for Daemon {
                 Ok(in_force) => Answer::of(&in_force),
                 Err(error) => Answer::refused(error.to_string()),
             },
+            Request::Upgrade => match self.upgrade() {
+                Ok(upgraded) => Answer::of(&upgraded),
+                Err(error) => Answer::refused(error.to_string()),
+            },
         }
     }
 }

@@ -41,6 +41,7 @@ impl Daemon {
         let committed = {
             let _turn = self.applying();
             self.reloads.still_wanted()?;
+            self.handover.may_change()?;
             let (stays, before, spoken) = {
                 let in_force = self.in_force();
                 let stays = in_force.list_for(&config.live).cloned();
@@ -82,6 +83,7 @@ impl Daemon {
         let committed = {
             let _turn = self.applying();
             self.reloads.still_wanted()?;
+            self.handover.may_change()?;
             let rules = {
                 let in_force = self.in_force();
                 AddressRules::of(&in_force.admission, &in_force.modes())

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, DaemonError, source::Source};
+use super::{Daemon, DaemonError, manager, source::Source};
 use crate::control::{ReloadOutcome, Reloaded, ReloadedBy};
 
 /// Files that the document names.
@@ -180,10 +180,17 @@ impl Daemon {
             return shared.clone();
         }
         let number = begun.fetch_add(1, Relaxed) + 1;
+        manager::reloading();
         let came = self.try_reload(file);
         match &came {
-            Ok(_) => tracing::info!(file = %file.display(), "reloaded"),
-            Err(error) => tracing::error!("not reloaded, the old configuration serves on: {error}"),
+            Ok(_) => {
+                tracing::info!(file = %file.display(), "reloaded");
+                manager::ready("serving");
+            }
+            Err(error) => {
+                tracing::error!("not reloaded, the old configuration serves on: {error}");
+                manager::ready(&format!("serving by the old configuration: {error}"));
+            }
         }
         let reloaded = self.reloads.keep(by, &[], came);
         *over = Some((number, reloaded.clone()));

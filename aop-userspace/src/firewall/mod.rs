@@ -24,6 +24,7 @@ mod peers;
 mod pins;
 mod privilege;
 mod reading;
+mod regain;
 mod routes;
 mod sets;
 mod start;
@@ -251,6 +252,6 @@ pub fn unload(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
 /// # Errors
 /// As [`unload()`]; or a daemon does.
 pub fn retire(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
-    let _owned = Pins::open(pins)?;
+    let _owned = Pins::open(pins, None)?;
     unload::unload(pins)
 }

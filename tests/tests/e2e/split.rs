@@ -6,6 +6,7 @@ mod fetch;
 
 use anyhow::{Result, ensure};
 use aop_tests::Process;
+use aop_tests::process::TcpState;
 
 /// Nothing is held: no capability of any set, no root, no way to get either, no open program.
 fn holds_nothing(process: Process) -> Result<()> {
@@ -21,5 +22,12 @@ fn holds_nothing(process: Process) -> Result<()> {
     let files = process.files()?;
     let kernel = |file: &&String| file.contains("bpf-prog") || file.contains("bpf_link");
     ensure!(files.iter().find(kernel).is_none(), "{files:?}");
+    Ok(())
+}
+
+/// Of TCP it has what listens alone, for the daemon after it.
+fn has_no_connection(process: Process) -> Result<()> {
+    let sockets = process.tcp_sockets()?;
+    ensure!(sockets.iter().all(|state| *state == TcpState::LISTEN), "it has {sockets:?}");
     Ok(())
 }
