@@ -11,6 +11,17 @@ pub enum MonitorAddress {
     Socket(PathBuf),
 }
 
+impl MonitorAddress {
+    /// The port of the loopback, where it is one.
+    #[must_use]
+    pub fn port(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Loopback(address) => Some(*address),
+            Self::Socket(_) => None,
+        }
+    }
+}
+
 impl FromStr for MonitorAddress {
     type Err = String;
 

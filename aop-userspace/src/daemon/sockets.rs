@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::SockRef;
+
 use crate::terminator::{self, AdoptError, BindError, Bound};
 
 /// Listening sockets that somebody else has made.
@@ -94,6 +96,16 @@ pub(super) fn take(addresses: &[SocketAddr], handed: Handed) -> Result<Vec<Socke
 }
 
 impl Handed {
+    /// Takes out the one of `address`, where the daemon before this one had it.
+    pub(super) fn claim(&mut self, address: SocketAddr) -> Option<TcpListener> {
+        let Self::Before(files) = self else { return None };
+        let there = |file: &OwnedFd| {
+            SockRef::from(file).local_addr().is_ok_and(|at| at.as_socket() == Some(address))
+        };
+        let at = files.iter().position(there)?;
+        Some(files.swap_remove(at).into())
+    }
+
     /// Each socket with its address, and with its name where it must be wanted.
     fn adopt(self) -> Result<Vec<(Option<String>, TcpListener, SocketAddr)>, SocketError> {
         let files: Vec<_> = match self {

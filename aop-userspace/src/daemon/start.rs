@@ -19,7 +19,7 @@ use crate::{
     channel::{AddressRules, Ask},
     config::{Config, Modes},
     confined::Launcher,
-    control::{ControlError, ControlSocket, Identities, InstanceLock},
+    control::{ControlSocket, Identities, InstanceLock},
     firewall::{self, Absent, Firewall, FirewallError, PacketLog, Setting, Watch},
     prefixes::{Admission, Held},
 };
@@ -48,7 +48,7 @@ pub(super) fn begin(
     prepared.warn();
     let fixed = &prepared.config.fixed;
     let runtime = &fixed.paths.runtime;
-    let (lock, pins, handed) = match estate {
+    let (lock, pins, mut handed) = match estate {
         Some(Estate { pins: Some(_), .. }) if fixed.firewall.is_none() => {
             let keys = vec!["firewall.mode (to off)"];
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
@@ -59,11 +59,24 @@ pub(super) fn begin(
         None => (InstanceLock::take(runtime)?, None, Handed::Activation(activated)),
     };
     let control = ControlSocket::bind(runtime)?;
-    let monitor = fixed.monitor.as_ref().map(Monitor::bind).transpose()?;
+    let monitor = match &fixed.monitor {
+        Some(address) => {
+            let handed = address.port().and_then(|address| handed.claim(address));
+            let before = predecessor.and_then(Predecessor::process);
+            Some(Monitor::bind(address, handed, before)?)
+        }
+        None => None,
+    };
     let sockets = sockets::take(&fixed.listeners, handed)?;
     let found = Inheritance { lock, pins, sockets, again };
     let guarding = || predecessor.into_iter().for_each(Predecessor::guarding);
-    let (daemon, watch) = start(prepared, found, logs, guarding, || control.publish())?;
+    let copy = monitor.as_ref().map_or(Ok(None), Monitor::copy).map_err(DaemonError::Runtime)?;
+    let publish = || -> Result<(), DaemonError> {
+        monitor.as_ref().map_or(Ok(()), Monitor::publish)?;
+        Ok(control.publish()?)
+    };
+    let (daemon, watch) = start(prepared, found, logs, guarding, publish)?;
+    daemon.sockets().extend(copy);
     let monitor = monitor.map(|monitor| (monitor, pulse));
     Ok(Begun { signals, control, monitor, daemon, watch })
 }
@@ -83,7 +96,7 @@ fn start(
     found: Inheritance,
     logs: Logs,
     guarding: impl FnOnce(),
-    publish: impl FnOnce() -> Result<(), ControlError>,
+    publish: impl FnOnce() -> Result<(), DaemonError>,
 ) -> Result<(Daemon, Option<Watch>), DaemonError> {
     let Inheritance { lock, pins, sockets, again } = found;
     let Prepared { config, found, prefixes, bundle, source, account, warnings, notes } = prepared;
@@ -106,7 +119,7 @@ fn start(
     let (rules, pinned) = (AddressRules::of(&admission, &modes), firewall.is_some());
     let ask = Ask::Serve { rules, pinned, known };
     let equipped = equip(firewall.as_ref(), link.as_ref(), sockets, ask);
-    let equipped = equipped.and_then(|equipped| Ok(publish().map(|()| equipped)?));
+    let equipped = equipped.and_then(|equipped| publish().map(|()| equipped));
     let (watch, sockets) = match equipped {
         Ok(equipped) => equipped,
         Err(error) => {

@@ -3,10 +3,13 @@
 
 mod fails;
 mod load;
+mod monitored;
 mod takes_over;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use aop_tests::{Process, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::stage::{SOON, Stage};
 
@@ -15,6 +18,10 @@ fn is_the_daemon(stage: &Stage, process: Process) -> Result<()> {
     let status = stage.daemon.status()?;
     ensure!(status.json()["daemon"]["pid"] == process.0, "{:?}", status.json()["daemon"]);
     Ok(())
+}
+
+fn end(process: Process) -> Result<()> {
+    kill(Pid::from_raw(i32::try_from(process.0)?), Signal::SIGTERM).context("it is gone")
 }
 
 /// It has ended, though perhaps nobody has waited for it yet.

@@ -4,29 +4,21 @@
 //! connections at a time, a short head, one request each, some seconds for all of it.
 
 mod page;
+mod place;
 mod pulse;
 mod readiness;
 
-use std::{
-    fs, io,
-    os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
-        net::UnixStream,
-    },
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use page::Pages;
+use place::{Place, Stream};
 pub(super) use pulse::{Beats, Pulse, pulse};
+use rustix::process::Pid;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
     sync::Semaphore,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -42,15 +34,14 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// The longest head, in bytes.
 const LONGEST_HEAD: usize = 8 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
+/// For those who came before another daemon took the place.
+const LAST: Duration = Duration::from_millis(100);
 
 /// The place where is asked, taken.
 #[derive(Debug)]
-pub(super) struct Monitor(Listener);
-
-#[derive(Debug)]
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+pub(super) struct Monitor {
+    place: Place,
+    address: MonitorAddress,
 }
 
 /// The place cannot be taken.
@@ -62,25 +53,42 @@ pub struct MonitorError {
 }
 
 impl Monitor {
-    /// Takes the place.
+    /// Takes the place, where nobody finds it yet: by the socket that was `handed` over, or anew. One in
+    /// the file system may still be that of the daemon `before` this one.
     ///
     /// # Errors
     /// Another has it, or it cannot be made.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub(super) fn bind(address: &MonitorAddress) -> Result<Self, MonitorError> {
-        let bound = match address {
-            MonitorAddress::Loopback(address) => tcp(*address),
-            MonitorAddress::Socket(path) => socket(path),
-        };
-        match bound {
-            Ok(listener) => Ok(Self(listener)),
-            Err(error) => Err(MonitorError { address: address.clone(), error }),
-        }
+    pub(super) fn bind(
+        address: &MonitorAddress,
+        handed: Option<std::net::TcpListener>,
+        before: Option<Pid>,
+    ) -> Result<Self, MonitorError> {
+        let place = Place::take(address, handed, before);
+        let failed = |error| MonitorError { address: address.clone(), error };
+        Ok(Self { place: place.map_err(failed)?, address: address.clone() })
     }
 
-    /// Answers about `daemon`, until `stop`.
+    /// From now on those who ask find it.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub(super) fn publish(&self) -> Result<(), MonitorError> {
+        let failed = |error| MonitorError { address: self.address.clone(), error };
+        self.place.publish().map_err(failed)
+    }
+
+    /// The socket for the daemon after this one, where that needs it.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(super) fn copy(&self) -> io::Result<Option<std::net::TcpListener>> {
+        self.place.copy()
+    }
+
+    /// Answers about `daemon`, until `stop`, or until another one is the daemon and answers for itself.
     pub(super) async fn serve(
         self,
         daemon: Arc<Daemon>,
@@ -88,20 +96,32 @@ impl Monitor {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) {
-        let pages = Arc::new(Pages::new(daemon, pulse));
+        let pages = Arc::new(Pages::new(Arc::clone(&daemon), pulse));
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut leaving = false;
         loop {
             let next = async {
                 // It is never closed.
                 let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
-                Ok::<_, io::Error>((slot, self.0.accept().await?))
+                Ok::<_, io::Error>((slot, self.place.accept().await?))
             };
-            let (slot, stream) = match stop.run_until_cancelled(next).await {
-                None => return,
-                Some(Ok(accepted)) => accepted,
-                Some(Err(error)) => {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                () = daemon.handover.over(), if !leaving => {
+                    if !self.place.has_its_own_queue() {
+                        return;
+                    }
+                    leaving = true;
+                    continue;
+                }
+                () = sleep(LAST), if leaving => return,
+                accepted = next => accepted,
+            };
+            let (slot, stream) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
                     tracing::warn!("monitor: cannot accept: {error}");
-                    tokio::time::sleep(PAUSE).await;
+                    sleep(PAUSE).await;
                     continue;
                 }
             };
@@ -111,26 +131,6 @@ impl Monitor {
                 drop(slot);
             });
         }
-    }
-}
-
-/// Either kind of connection.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-impl Listener {
-    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
-        Ok(match self {
-            Self::Tcp(listener) => loop {
-                let (stream, peer) = listener.accept().await?;
-                // Where a host routes its loopback (route_localnet), neighbours reach it.
-                if peer.ip().is_loopback() {
-                    break Box::new(stream);
-                }
-            },
-            Self::Unix(listener, _) => Box::new(listener.accept().await?.0),
-        })
     }
 }
 
@@ -152,33 +152,5 @@ async fn answer(stream: Box<dyn Stream>, pages: Arc<Pages>) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!("monitor: {error}"),
         Err(_) => tracing::debug!("monitor: a connection took too long"),
-    }
-}
-
-fn tcp(address: std::net::SocketAddr) -> io::Result<Listener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(Listener::Tcp(TcpListener::from_std(listener)?))
-}
-
-/// Everybody on this host may ask, as over TCP, who may enter the directory.
-fn socket(path: &Path) -> io::Result<Listener> {
-    let left = fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
-    // One that nobody listens on any more was left by a daemon that was killed.
-    if left && UnixStream::connect(path).is_err() {
-        fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-    Ok(Listener::Unix(listener, path.into()))
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self
-            && let Err(error) = fs::remove_file(&path)
-        {
-            tracing::debug!("{}: {error}", path.display());
-        }
     }
 }

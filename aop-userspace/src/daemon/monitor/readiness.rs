@@ -30,7 +30,10 @@ impl Readiness {
     pub(super) async fn obstacles(&self) -> Vec<String> {
         let mut obstacles = self.standing().await;
         // That is known at once, whatever else is.
-        if self.daemon.reloads.still_wanted().is_err() {
+        if self.daemon.handover.is_over() {
+            // Whoever asked came before the other one was the daemon, and that one serves.
+            obstacles.clear();
+        } else if self.daemon.reloads.still_wanted().is_err() {
             obstacles.insert(0, "draining: no new connection is accepted".to_owned());
         }
         obstacles

@@ -139,6 +139,11 @@ impl Handover {
         self.over.cancelled().await;
     }
 
+    /// Whether another process is the daemon.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.is_cancelled()
+    }
+
     /// This daemon ends: nobody takes over any more, and an upgrade that is under way ends too.
     pub(super) fn stop(&self) {
         match &mut *self.stage() {

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::{net::sockopt::socket_peercred, process::Pid};
+
 use super::LONGEST;
 use crate::channel::{self, ChannelError, Greeting, Message, New, Old, PROTOCOL};
 
@@ -56,6 +58,11 @@ impl Predecessor {
     /// The one at the other end of standard input.
     pub(super) fn found() -> Result<Self, TakeOverError> {
         channel::from_stdin().map(Self).ok_or(TakeOverError::NoChannel)
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> Option<Pid> {
+        socket_peercred(&self.0).ok().map(|it| it.pid)
     }
 
     /// Says that this one is here, and takes what the other hands over.

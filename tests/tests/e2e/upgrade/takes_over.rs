@@ -3,18 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use aop_tests::process::TcpState;
 use aop_tests::{Config, Daemon, Family, Outcome, Process, Pull, child, hand, wait};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
-use super::{ends, is_the_daemon};
+use super::{end, ends, is_the_daemon};
 use crate::stage::{SOON, Stage, in_a_world, on_changed_stage, on_stage};
-
-fn end(process: Process) -> Result<()> {
-    kill(Pid::from_raw(i32::try_from(process.0)?), Signal::SIGTERM).context("it is gone")
-}
 
 /// What holds for a daemon that has taken over as for any other.
 fn is_a_daemon_like_any(stage: &Stage) -> Result<()> {
