@@ -17,5 +17,5 @@ pub(crate) use bytes::Bytes;
 pub(crate) use frame::{ChannelError, Message, receive, receive_until, receive_with_files, send};
 pub(crate) use list::{ListAnswer, ListRequest};
 pub(crate) use stdin::from_stdin;
-pub(crate) use takeover::{Greeting, New, Old, PROTOCOL};
+pub(crate) use takeover::{Greeting, Lingering, New, Old, PROTOCOL};
 pub(crate) use terminator::{AddressRules, Answer, Ask, Bundle, Report, Request, Said};

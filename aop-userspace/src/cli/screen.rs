@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal};
 use jiff::Timestamp;
 
 use crate::control::{
-    Interface, Prefixes, Refused, ReloadOutcome, ReloadedBy, Requests, Status, TerminatorReport,
+    Interface, Predecessor, Prefixes, Refused, ReloadOutcome, ReloadedBy, Requests, Status,
+    TerminatorReport,
 };
 
 /// Peers and identities that the screen shows; JSON has them all.
@@ -55,6 +56,7 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
     }
     lines.push(String::new());
     lines.extend(terminator(status, paint));
+    lines.extend(predecessors(status));
     lines.extend(last_reload(status, paint));
     lines.extend(interfaces(status, paint));
     lines.extend(modes(status));
@@ -100,6 +102,17 @@ fn terminator(status: &Status, paint: Paint) -> Option<String> {
     let TerminatorReport { pid, user, answers } = status.terminator.as_ref()?;
     let silent = if *answers { String::new() } else { format!(", {}", paint.bad("NO ANSWER")) };
     Some(format!("terminator: process {pid}, user {user}{silent}"))
+}
+
+fn predecessors(status: &Status) -> impl Iterator<Item = String> {
+    status.predecessors.iter().map(|Predecessor { pid, version, connections, until }| {
+        let left = until.duration_since(Timestamp::now()).as_secs().max(0).unsigned_abs();
+        let open = match connections {
+            Some(open) => format!("{open} connections go on"),
+            None => "it does not say how many connections go on".to_owned(),
+        };
+        format!("replaced: process {pid} (aop {version}), {open} for {} at most", span(left))
+    })
 }
 
 fn last_reload(status: &Status, paint: Paint) -> Option<String> {

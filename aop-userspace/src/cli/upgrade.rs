@@ -15,8 +15,10 @@ use crate::{
 #[command(after_help = "\
 The daemon starts the program that is now at the path that it was itself started by, with the
 same arguments: put the new one there first. The new process reads the configuration anew, takes
-over firewall and listening sockets, and serves. Then the old one lets its open connections end,
-for limits.drain at most, and is gone. Reloads, refreshes and mode switches are declined meanwhile.
+over firewall and listening sockets, and serves. What is open in the old one goes on there for
+limits.linger at most, or ends within limits.drain once the new one reloads or stops, or where it
+was started with another configuration. Reloads, refreshes and mode switches are declined while
+the new one starts.
 
 If the new one fails, hangs or dies before it serves, the old one goes on as before, this says
 why, and the exit code is 1. Changes that a reload cannot make (listener.bind, terminator.user,

@@ -157,6 +157,8 @@ pub struct Live {
     pub deadline: Duration,
     /// For open connections after SIGTERM.
     pub shutdown: Duration,
+    /// For open connections of a process that an upgrade has replaced, where that is longer.
+    pub linger: Duration,
 }
 
 /// What becomes of UDP to a guarded port.

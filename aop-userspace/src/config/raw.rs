@@ -120,6 +120,7 @@ pub(super) struct RawLimits {
     pub(super) per_peer: Option<Spanned<usize>>,
     pub(super) deadline: Option<Spanned<String>>,
     pub(super) drain: Option<Spanned<String>>,
+    pub(super) linger: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]

@@ -108,6 +108,7 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             },
             deadline: deadline(raw.limits.deadline.as_ref(), place)?,
             shutdown: duration(raw.limits.drain.as_ref(), "30s", place)?,
+            linger: duration(raw.limits.linger.as_ref(), "1h", place)?,
         },
     })
 }

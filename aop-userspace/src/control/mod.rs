@@ -27,8 +27,8 @@ pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
 pub use report::{
-    DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
-    Requests, Status, TerminatorReport, UpstreamReport, Verdict, from_firewall, peer_list,
+    DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Predecessor, Prefixes,
+    Refused, Requests, Status, TerminatorReport, UpstreamReport, Verdict, from_firewall, peer_list,
 };
 pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Request, Switch, Then, Wish};

@@ -34,6 +34,9 @@ pub struct Status {
     /// The last reload; `null` where there was none since the daemon started.
     #[serde(default)]
     pub last_reload: Option<Reloaded>,
+    /// Daemons that an upgrade has replaced, and in which connections go on.
+    #[serde(default)]
+    pub predecessors: Vec<Predecessor>,
     /// The general mode: `enforce`, `observe` or `off`.
     pub mode: String,
     /// Where it is another, and why it is what it is.
@@ -71,6 +74,19 @@ pub struct DaemonReport {
     pub uptime_seconds: u64,
     /// Connections that are open now.
     pub open_connections: u64,
+}
+
+/// A daemon that was replaced, and in which connections go on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Predecessor {
+    /// Its process id.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// Connections that are open in it; `null` where it does not say.
+    pub connections: Option<u64>,
+    /// When those that are left are cut.
+    pub until: Timestamp,
 }
 
 /// The process that parses what peers say.
@@ -243,6 +259,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         daemon: None,
         terminator: None,
         last_reload: None,
+        predecessors: Vec::new(),
         mode: "off".to_owned(),
         modes: Modes::default(),
         interfaces: Vec::new(),

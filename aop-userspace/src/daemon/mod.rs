@@ -10,6 +10,7 @@ mod error;
 mod identities;
 mod in_force;
 mod keeper;
+mod leave;
 mod link;
 mod load;
 mod looks;
@@ -38,13 +39,13 @@ use std::{
     net::TcpListener,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 pub use error::DaemonError;
 pub(crate) use identities::load as kept_identities;
 pub(crate) use in_force::InForce;
-use link::{Draining, Link, LinkError};
+use link::{Link, LinkError};
 pub use load::{Loaded, load};
 use manager::Heart;
 use monitor::Beats;
@@ -54,7 +55,7 @@ use start::Begun;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use upgrade::Beginning;
-use upgrade::{Again, Handover};
+use upgrade::{Again, Handover, Lingerers};
 pub use word::switched_at;
 
 use crate::{
@@ -85,6 +86,7 @@ pub(crate) struct Daemon {
     lock: InstanceLock,
     again: Again,
     handover: Handover,
+    lingerers: Lingerers,
     pub(crate) in_force: Mutex<InForce>,
     /// Held by whoever changes what is in force.
     pub(crate) applying: Mutex<()>,
@@ -133,7 +135,9 @@ pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended,
     tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep(stop.clone()));
     if let Some(predecessor) = predecessor {
-        predecessor.served();
+        let since = daemon.lingerers.let_go_so_far();
+        let lingerer = predecessor.served(daemon.reloads.source().digest());
+        lingerer.into_iter().for_each(|it| daemon.lingerers.add(it, since));
         daemon.lock.sign()?;
     }
     tracing::info!(
@@ -155,7 +159,7 @@ pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended,
 
 impl Daemon {
     /// Does what signals ask for, until one asks for the end or the terminator has died.
-    async fn attend(&self, signals: &mut Signals) -> Result<Ended, DaemonError> {
+    async fn attend(self: &Arc<Self>, signals: &mut Signals) -> Result<Ended, DaemonError> {
         let mut heart = Heart::begin();
         loop {
             tokio::select! {
@@ -164,10 +168,13 @@ impl Daemon {
                     Asked::Stop => {
                         manager::stopping("draining");
                         self.handover.stop();
-                        return self.drain(signals, &mut heart).await;
+                        return self.drain(signals, &mut heart, None).await;
                     }
                 },
-                () = self.handover.over() => return self.drain(signals, &mut Heart::none()).await,
+                () = self.handover.over() => {
+                    let heir = self.handover.heir();
+                    return self.drain(signals, &mut Heart::none(), heir).await;
+                },
                 () = heart.beat() => {}
                 error = self.terminator_gone() => {
                     tracing::error!("{error}");
@@ -185,53 +192,6 @@ impl Daemon {
         match &self.link {
             Some(link) => link.gone().await,
             None => pending().await,
-        }
-    }
-
-    /// Stops accepting at once and lets open connections end, until told to stop once more. A reload
-    /// asked for meanwhile is declined, since there is nobody left to serve.
-    async fn drain(&self, signals: &mut Signals, heart: &mut Heart) -> Result<Ended, DaemonError> {
-        self.reloads.leave();
-        self.sockets().clear();
-        let deadline = self.facts.shutdown();
-        tracing::info!(deadline = ?deadline, "draining: no new connection is accepted");
-        let drained = self.link.as_ref().map(|link| link.drain(deadline));
-        // Blocks until the deadline at the latest.
-        let drained = tokio::task::spawn_blocking(move || drained.map_or(Ok(0), Draining::wait));
-        tokio::pin!(drained);
-        loop {
-            tokio::select! {
-                () = heart.beat() => {}
-                drained = &mut drained => {
-                    let drained = drained.map_err(|error| DaemonError::Runtime(error.into()))?;
-                    return Ok(match drained? {
-                        0 => {
-                            tracing::info!("drained; the firewall stays attached");
-                            Ended::Drained
-                        }
-                        connections => {
-                            tracing::warn!(
-                                connections,
-                                "connections that had not ended by themselves were cut"
-                            );
-                            Ended::Cut(connections)
-                        }
-                    });
-                }
-                asked = signals.next() => match asked {
-                    Asked::Reload => {
-                        tracing::warn!(
-                            file = %self.reloads.file().display(),
-                            "not reloaded: aop is stopping"
-                        );
-                    }
-                    Asked::Stop => {
-                        tracing::warn!("told to stop once more: open connections are cut now");
-                        // Both drains get the same answer, and the first one's is waited for.
-                        drop(self.link.as_ref().map(|link| link.drain(Duration::ZERO)));
-                    }
-                },
-            }
         }
     }
 }

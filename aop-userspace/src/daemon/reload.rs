@@ -52,6 +52,7 @@ impl Daemon {
             let held = stays.as_ref().unwrap_or(&found.held);
             let prefixes = held.list.with(&config.live.extra)?;
             let admission = self.admit(&before, held, &prefixes, &config.live, &modes)?;
+            self.lingerers.let_go();
             let committed = self.tell(Ask::Commit(AddressRules::of(&admission, &modes)));
             self.facts.replace(&config.live, warnings, notes);
             spoken.settle(&self.fixed.paths.state, &lost);
@@ -88,6 +89,7 @@ impl Daemon {
                 let in_force = self.in_force();
                 AddressRules::of(&in_force.admission, &in_force.modes())
             };
+            self.lingerers.let_go();
             let committed = self.tell(Ask::Commit(rules));
             self.facts.renew(notes);
             committed

@@ -22,6 +22,16 @@ impl Source {
         Self { text, files: files.collect() }
     }
 
+    /// Tells this one from any other: the text, the files' paths and what they hold.
+    pub(super) fn digest(&self) -> String {
+        let mut told = sha256(self.text.as_bytes()).to_vec();
+        for (path, sum) in &self.files {
+            told.extend(sha256(path.as_os_str().as_encoded_bytes()));
+            told.extend(sum);
+        }
+        sha256(&told).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The files, each once.
     pub(super) fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
         self.files.keys().map(PathBuf::as_path)

@@ -12,7 +12,7 @@ use super::{
     reloads::Reloads,
     sockets::{self, Handed, Socket},
     status,
-    upgrade::{Again, Estate, Handover, Predecessor},
+    upgrade::{Again, Estate, Handover, Lingerers, Predecessor},
     word::Spoken,
 };
 use crate::{
@@ -48,12 +48,14 @@ pub(super) fn begin(
     prepared.warn();
     let fixed = &prepared.config.fixed;
     let runtime = &fixed.paths.runtime;
+    let mut lingerers = Lingerers::default();
     let (lock, pins, mut handed) = match estate {
         Some(Estate { pins: Some(_), .. }) if fixed.firewall.is_none() => {
             let keys = vec!["firewall.mode (to off)"];
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
-        Some(Estate { instance, pins, listeners }) => {
+        Some(Estate { instance, pins, listeners, lingerers: before }) => {
+            lingerers = before;
             (InstanceLock::take_over(runtime, instance)?, pins, Handed::Before(listeners))
         }
         None => (InstanceLock::take(runtime)?, None, Handed::Activation(activated)),
@@ -68,7 +70,7 @@ pub(super) fn begin(
         None => None,
     };
     let sockets = sockets::take(&fixed.listeners, handed)?;
-    let found = Inheritance { lock, pins, sockets, again };
+    let found = Inheritance { lock, pins, sockets, lingerers, again };
     let guarding = || predecessor.into_iter().for_each(Predecessor::guarding);
     let copy = monitor.as_ref().map_or(Ok(None), Monitor::copy).map_err(DaemonError::Runtime)?;
     let publish = || -> Result<(), DaemonError> {
@@ -87,6 +89,7 @@ struct Inheritance {
     /// The lock on the pins, where another daemon holds it too.
     pins: Option<OwnedFd>,
     sockets: Vec<Socket>,
+    lingerers: Lingerers,
     again: Again,
 }
 
@@ -98,7 +101,7 @@ fn start(
     guarding: impl FnOnce(),
     publish: impl FnOnce() -> Result<(), DaemonError>,
 ) -> Result<(Daemon, Option<Watch>), DaemonError> {
-    let Inheritance { lock, pins, sockets, again } = found;
+    let Inheritance { lock, pins, sockets, lingerers, again } = found;
     let Prepared { config, found, prefixes, bundle, source, account, warnings, notes } = prepared;
     let launcher = Launcher::new(account, logs.options);
     let link = match sockets.is_empty() {
@@ -139,6 +142,7 @@ fn start(
         lock,
         again,
         handover: Handover::default(),
+        lingerers,
         in_force: Mutex::new(InForce::new(config.live, spoken, found, admission)),
         applying: Mutex::default(),
         refreshing: Mutex::default(),

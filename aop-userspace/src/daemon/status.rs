@@ -25,6 +25,7 @@ pub(crate) struct LiveFacts(ArcSwap<Facts>);
 struct Facts {
     sites: Vec<String>,
     shutdown: Duration,
+    linger: Duration,
     warnings: Vec<String>,
     notes: Notes,
 }
@@ -50,11 +51,21 @@ impl LiveFacts {
     pub(super) fn shutdown(&self) -> Duration {
         self.0.load().shutdown
     }
+
+    pub(super) fn linger(&self) -> Duration {
+        self.0.load().linger
+    }
 }
 
 impl Facts {
     fn of(live: &Live, warnings: Vec<String>, notes: Notes) -> Self {
-        Self { sites: live.site_names(), shutdown: live.shutdown, warnings, notes }
+        Self {
+            sites: live.site_names(),
+            shutdown: live.shutdown,
+            linger: live.linger,
+            warnings,
+            notes,
+        }
     }
 }
 
@@ -83,6 +94,7 @@ impl Daemon {
             open_connections: report.as_ref().map_or(0, |report| report.open),
         });
         status.last_reload = self.reloads.last();
+        status.predecessors = self.lingerers.report();
         status.terminator = self.link.as_ref().map(|link| TerminatorReport {
             pid: link.pid(),
             user: link.user().to_owned(),

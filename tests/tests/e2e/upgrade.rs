@@ -2,6 +2,7 @@
 //! Or it does not, and nothing has changed.
 
 mod fails;
+mod lingers;
 mod load;
 mod monitored;
 mod takes_over;

@@ -34,8 +34,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// The longest head, in bytes.
 const LONGEST_HEAD: usize = 8 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
-/// For those who came before another daemon took the place.
-const LAST: Duration = Duration::from_millis(100);
+/// For those who came before the end, or before another daemon took the place.
+const LAST: Duration = Duration::from_millis(250);
 
 /// The place where is asked, taken.
 #[derive(Debug)]
@@ -106,9 +106,8 @@ impl Monitor {
                 Ok::<_, io::Error>((slot, self.place.accept().await?))
             };
             let accepted = tokio::select! {
-                () = stop.cancelled() => return,
-                () = daemon.handover.over(), if !leaving => {
-                    if !self.place.has_its_own_queue() {
+                () = ends(&daemon, &stop), if !leaving => {
+                    if !daemon.handover.is_over() || !self.place.has_its_own_queue() {
                         return;
                     }
                     leaving = true;
@@ -125,12 +124,27 @@ impl Monitor {
                     continue;
                 }
             };
-            let connection = stop.clone().run_until_cancelled_owned(answer(stream, pages.clone()));
+            let (connection, stop) = (answer(stream, pages.clone()), stop.clone());
             tasks.spawn(async move {
-                connection.await;
+                let end = async {
+                    stop.cancelled().await;
+                    sleep(LAST).await;
+                };
+                tokio::select! {
+                    () = connection => {}
+                    () = end => {}
+                }
                 drop(slot);
             });
         }
+    }
+}
+
+/// Waits until this one ends, or another is the daemon.
+async fn ends(daemon: &Daemon, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = daemon.handover.over() => {}
     }
 }
 

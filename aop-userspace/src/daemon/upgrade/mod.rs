@@ -2,9 +2,11 @@
 //!
 //! The daemon starts the program that is at its own path now, and hands it the locks and the listening
 //! sockets. That one starts as ever, and both accept from the same queues for a moment. Then this one
-//! drains. Meanwhile it changes nothing; if the other fails, it takes the packet path back and goes on.
+//! lingers, or drains. Meanwhile it changes nothing; if the other fails, it takes the packet path back
+//! and goes on.
 
 mod again;
+mod lingering;
 mod predecessor;
 mod successor;
 
@@ -21,6 +23,8 @@ use std::{
 };
 
 pub(super) use again::Again;
+use jiff::Timestamp;
+pub(super) use lingering::{Lingerer, Lingerers};
 pub(super) use predecessor::TakeOverError;
 pub(super) use predecessor::{Estate, Predecessor};
 use successor::Successor;
@@ -28,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Daemon, DaemonError, identities, manager, reload, sockets, start};
 use crate::{
+    channel::Lingering,
     control::{Release, Upgraded},
     firewall::FirewallError,
 };
@@ -61,6 +66,14 @@ impl Beginning {
 pub(super) struct Handover {
     stage: Mutex<Stage>,
     over: CancellationToken,
+    heir: Mutex<Option<Heir>>,
+}
+
+/// The daemon that has taken over, where this one lingers.
+pub(super) struct Heir {
+    pub(super) channel: UnixStream,
+    /// For how long at most.
+    pub(super) patience: Duration,
 }
 
 #[derive(Default)]
@@ -190,7 +203,13 @@ impl Handover {
         }
     }
 
-    fn finish(&self) {
+    /// Who has taken over, where this one lingers; once.
+    pub(super) fn heir(&self) -> Option<Heir> {
+        self.heir.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn finish(&self, heir: Option<Heir>) {
+        *self.heir.lock().unwrap_or_else(PoisonError::into_inner) = heir;
         *self.stage() = Stage::Over;
         self.over.cancel();
     }
@@ -220,7 +239,7 @@ impl Daemon {
         tracing::info!(program = %self.again.program.display(), "upgrading: another process starts");
         let mut touched = false;
         match self.hand_over(&mut touched) {
-            Ok(upgraded) => {
+            Ok((upgraded, heir)) => {
                 let Upgraded { from, to, draining, .. } = &upgraded;
                 tracing::info!(
                     from = from.version,
@@ -229,7 +248,8 @@ impl Daemon {
                     draining,
                     "upgraded: the new process serves"
                 );
-                self.handover.finish();
+                self.lingerers.forget();
+                self.handover.finish(heir);
                 Ok(upgraded)
             }
             Err(error) => {
@@ -245,20 +265,25 @@ impl Daemon {
         }
     }
 
-    fn hand_over(&self, touched: &mut bool) -> Result<Upgraded, UpgradeError> {
+    fn hand_over(&self, touched: &mut bool) -> Result<(Upgraded, Option<Heir>), UpgradeError> {
         let lock = |firewall| Mutex::lock(firewall).unwrap_or_else(PoisonError::into_inner);
         let pins = self.firewall.as_ref().map(|firewall| lock(firewall).lock());
         let pins = pins.transpose()?.flatten();
         let mut successor = Successor::start(&self.again)?;
         self.handover.cut_by(successor.channel()?)?;
-        {
+        self.lingerers.hand_over(|lingering, channels| {
             let sockets = self.sockets();
             let mut files: Vec<BorrowedFd<'_>> = vec![self.lock.as_fd()];
             files.extend(pins.as_ref().map(AsFd::as_fd));
+            files.extend(channels);
             files.extend(sockets.iter().map(AsFd::as_fd));
-            successor.endow(pins.is_some(), &files)?;
-        }
-        let version = successor.served(|| *touched = true)?;
+            successor.endow(pins.is_some(), lingering, &files)
+        })?;
+        let (version, source) = successor.served(|| *touched = true)?;
+        let (drain, linger) = (self.facts.shutdown(), self.facts.linger());
+        // Where it serves anything else it may believe less.
+        let lingers = linger > drain && source == self.reloads.source().digest();
+        let patience = if lingers { linger } else { drain };
         let upgraded = Upgraded {
             from: Release {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -266,12 +291,19 @@ impl Daemon {
             },
             to: Release { version, pid: successor.pid() },
             draining: self.link.as_ref().and_then(|it| it.report().ok()).map_or(0, |it| it.open),
-            deadline_seconds: self.facts.shutdown().as_secs(),
+            deadline_seconds: patience.as_secs(),
         };
         // Until then the service manager does not hear the other.
         manager::main_process(successor.pid());
-        successor.leave().inspect_err(|_| manager::main_process(std::process::id()))?;
-        Ok(upgraded)
+        let lingering = lingers.then(|| Lingering {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            until: Timestamp::now().saturating_add(patience).unwrap_or(Timestamp::MAX),
+        });
+        let channel = successor
+            .leave(lingering)
+            .inspect_err(|_| manager::main_process(std::process::id()))?;
+        Ok((upgraded, lingers.then_some(Heir { channel, patience })))
     }
 
     fn keep_for_the_next(&self) {

@@ -1,13 +1,15 @@
 //! The daemon that this one takes over from.
 
 use std::{
+    fs::File,
+    io,
     os::{fd::OwnedFd, unix::net::UnixStream},
     time::Duration,
 };
 
-use rustix::{net::sockopt::socket_peercred, process::Pid};
+use rustix::{net::sockopt::socket_peercred, process::Pid, stdio::dup2_stdin};
 
-use super::LONGEST;
+use super::{LONGEST, Lingerer, Lingerers};
 use crate::channel::{self, ChannelError, Greeting, Message, New, Old, PROTOCOL};
 
 /// How long it may be silent when it has something to say.
@@ -24,6 +26,8 @@ pub(crate) struct Estate {
     pub(crate) pins: Option<OwnedFd>,
     /// Its listening sockets.
     pub(crate) listeners: Vec<OwnedFd>,
+    /// Those before it that linger.
+    pub(crate) lingerers: Lingerers,
 }
 
 /// Why nothing can be taken over.
@@ -57,7 +61,11 @@ impl From<ChannelError> for TakeOverError {
 impl Predecessor {
     /// The one at the other end of standard input.
     pub(super) fn found() -> Result<Self, TakeOverError> {
-        channel::from_stdin().map(Self).ok_or(TakeOverError::NoChannel)
+        let channel = channel::from_stdin().ok_or(TakeOverError::NoChannel)?;
+        // The end of the channel is told by closing it, so there is one descriptor of it.
+        let nothing = File::open("/dev/null").map_err(ChannelError::from)?;
+        dup2_stdin(nothing).map_err(|error| ChannelError::from(io::Error::from(error)))?;
+        Ok(Self(channel))
     }
 
     /// Its process.
@@ -77,7 +85,7 @@ impl Predecessor {
         channel.set_read_timeout(Some(PATIENCE)).map_err(ChannelError::from)?;
         let said = channel::receive_with_files(channel)?.ok_or(ChannelError::Closed)?;
         let missing = || TakeOverError::Channel("a descriptor is missing".to_owned());
-        let (Old::Estate { pins }, files) = said else {
+        let (Old::Estate { pins, lingering }, files) = said else {
             return Err(TakeOverError::Channel("the estate is missing".to_owned()));
         };
         let mut files = files.into_iter();
@@ -86,7 +94,12 @@ impl Predecessor {
             true => Some(files.next().ok_or_else(missing)?),
             false => None,
         };
-        Ok(Estate { instance, pins, listeners: files.collect() })
+        let channels: Vec<_> = files.by_ref().take(lingering.len()).collect();
+        if channels.len() < lingering.len() {
+            return Err(missing());
+        }
+        let lingerers = Lingerers::inherited(lingering, channels);
+        Ok(Estate { instance, pins, listeners: files.collect(), lingerers })
     }
 
     /// From now on the packet path may change.
@@ -94,14 +107,15 @@ impl Predecessor {
         self.say(&New::Guarding);
     }
 
-    /// This one serves. Returns when the other has left to it what there is of one only: the service
-    /// manager's ear, the name in the lock.
-    pub(crate) fn served(&self) {
-        self.say(&New::Served);
+    /// This one serves what has this digest. Returns when the other has left to it what there is of one
+    /// only: the service manager's ear, the name in the lock; and the other, where it lingers.
+    pub(crate) fn served(self, source: String) -> Option<Lingerer> {
+        self.say(&New::Served { source });
         match channel::receive_until(&self.0, LONGEST, PATIENCE) {
-            Ok(Old::Left) => {}
-            Ok(Old::Estate { .. }) | Err(_) => {
+            Ok(Old::Left { lingers }) => lingers.map(|about| Lingerer::new(about, self.0)),
+            Ok(Old::Estate { .. } | Old::Open(_)) | Err(_) => {
                 tracing::warn!("the daemon before this one has ended without a word");
+                None
             }
         }
     }
@@ -122,7 +136,7 @@ impl Predecessor {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, os::fd::AsFd};
+    use std::os::fd::AsFd;
 
     use super::*;
 
@@ -149,7 +163,8 @@ mod tests {
             [(false, 0, false), (true, 1, false), (true, 2, true), (false, 3, true)]
         {
             let (here, predecessor) = greeted(PROTOCOL, "1.0.0");
-            let message = Message::of(&Old::Estate { pins }).expect("a message");
+            let message =
+                Message::of(&Old::Estate { pins, lingering: Vec::new() }).expect("a message");
             channel::send(&here, &message, &vec![file.as_fd(); count]).expect("sent");
             let inherited = predecessor.inherit();
             assert_eq!(inherited.is_ok(), complete, "{pins} {count}");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{LONGEST, UpgradeError, again::Again};
-use crate::channel::{self, ChannelError, Greeting, Message, New, Old, PROTOCOL};
+use crate::channel::{self, ChannelError, Greeting, Lingering, Message, New, Old, PROTOCOL};
 
 /// For saying that it is an aop that takes over.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -51,22 +51,27 @@ impl Successor {
         self.channel.try_clone()
     }
 
-    /// Hands over `files`: the instance lock, the lock on the pins where `pins`, the listening sockets.
+    /// Hands over `files`: the instance lock, the lock on the pins where `pins`, the channel of each that
+    /// is `lingering`, the listening sockets.
     pub(super) fn endow(
         &mut self,
         pins: bool,
+        lingering: Vec<Lingering>,
         files: &[BorrowedFd<'_>],
     ) -> Result<(), UpgradeError> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let greeting = Message::of(&Greeting { protocol: PROTOCOL, version });
         let said = greeting.and_then(|it| Ok(channel::send(&self.channel, &it, &[])?));
-        let said = said.and_then(|()| self.say(&Old::Estate { pins }, files));
+        let said = said.and_then(|()| self.say(&Old::Estate { pins, lingering }, files));
         said.map_err(|_| self.died())
     }
 
-    /// Waits until it serves, and says its version. `guarding` is called before it may change the packet
+    /// Waits until it serves, and says its version and the digest of what. `guarding` is called before it may change the packet
     /// path. After an error it runs no more.
-    pub(super) fn served(&mut self, mut guarding: impl FnMut()) -> Result<String, UpgradeError> {
+    pub(super) fn served(
+        &mut self,
+        mut guarding: impl FnMut(),
+    ) -> Result<(String, String), UpgradeError> {
         let begun = Instant::now();
         let (mut patience, mut heir) = (ANSWER, String::new());
         loop {
@@ -74,7 +79,8 @@ impl Successor {
             match channel::receive_until(&self.channel, LONGEST, left) {
                 Ok(New::Here { version }) => (patience, heir) = (START, version),
                 Ok(New::Guarding) => guarding(),
-                Ok(New::Served) => return Ok(heir),
+                Ok(New::Served { source }) => return Ok((heir, source)),
+                Ok(New::HowMany) => {}
                 Ok(New::Failed(why)) => {
                     self.end(LEAVING);
                     let program = self.program.clone();
@@ -94,11 +100,13 @@ impl Successor {
         }
     }
 
-    /// It is the daemon from now on, and lives on when this process ends. After an error it runs no more.
-    pub(super) fn leave(mut self) -> Result<(), UpgradeError> {
-        self.say(&Old::Left, &[]).map_err(|_| self.died())?;
+    /// It is the daemon from now on, and lives on when this process ends; here is the channel to it. After
+    /// an error it runs no more.
+    pub(super) fn leave(mut self, lingers: Option<Lingering>) -> Result<UnixStream, UpgradeError> {
+        let channel = self.channel()?;
+        self.say(&Old::Left { lingers }, &[]).map_err(|_| self.died())?;
         self.left = true;
-        Ok(())
+        Ok(channel)
     }
 
     fn say(&self, news: &Old, files: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {

@@ -34,7 +34,7 @@ fn the_answer_names_both_processes_and_what_drains() {
         let version = env!("CARGO_PKG_VERSION");
         let first = format!("aop {version} (process {}) → aop {version} (process {new})", old.0);
         ensure!(told.starts_with(&first), "{told}");
-        ensure!(told.contains("1 connection drains in the old one, for 30 s at most"), "{told}");
+        ensure!(told.contains("1 connection drains in the old one, for 3600 s at most"), "{told}");
         drop(session);
         ensure!(stage.daemon.wait(SOON)? == 0);
         Ok(())
@@ -74,7 +74,10 @@ fn the_new_process_is_a_daemon_like_any_other_and_survives_the_old_one_s_end() {
 #[test]
 fn the_old_process_cuts_at_its_deadline_and_says_so() {
     on_changed_stage(
-        |config, _| config.drain = "1s",
+        |config, _| {
+            config.drain = "1s";
+            config.limits.push("linger = \"0s\"".into());
+        },
         |stage| {
             let mut session = stage.open()?;
             stage.daemon.upgrade()?;

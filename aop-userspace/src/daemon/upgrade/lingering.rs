@@ -1,0 +1,144 @@
+//! The daemons before this one, in which connections go on.
+//!
+//! Each of them goes on for as long as the daemon has its channel open, and its own time lasts. Whoever
+//! takes over gets the channels, so it does not matter which of those between is still there.
+
+use std::{
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::LONGEST;
+use crate::{
+    channel::{self, Lingering, Message, New, Old},
+    control::Predecessor,
+};
+
+/// For an answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// At a time; for one more the first is let go.
+const MOST: usize = 8;
+
+/// All of them.
+#[derive(Default)]
+pub(crate) struct Lingerers(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    each: Vec<Lingerer>,
+    /// How often all were let go.
+    let_go: u64,
+}
+
+/// One of them.
+pub(crate) struct Lingerer {
+    about: Lingering,
+    channel: UnixStream,
+    /// It did not answer once. Were it asked again, the answers could not be told apart.
+    silent: bool,
+}
+
+impl Lingerer {
+    pub(super) fn new(about: Lingering, channel: UnixStream) -> Self {
+        Self { about, channel, silent: false }
+    }
+
+    /// What is to be told of it, where it has not ended.
+    fn report(&mut self) -> Option<Predecessor> {
+        let connections = match self.silent {
+            true => None,
+            false => match self.ask() {
+                Ok(Old::Open(connections)) => Some(connections),
+                Err(channel::ChannelError::Io(late))
+                    if late.kind() == std::io::ErrorKind::TimedOut =>
+                {
+                    self.silent = true;
+                    None
+                }
+                Ok(Old::Estate { .. } | Old::Left { .. }) | Err(_) => return None,
+            },
+        };
+        let Lingering { pid, version, until } = self.about.clone();
+        let version = version.replace(char::is_control, "\u{fffd}");
+        Some(Predecessor { pid, version, connections, until })
+    }
+
+    fn ask(&self) -> Result<Old, channel::ChannelError> {
+        channel::send(&self.channel, &Message::of(&New::HowMany)?, &[])?;
+        channel::receive_until(&self.channel, LONGEST, PATIENCE)
+    }
+}
+
+impl Lingerers {
+    /// Those that were handed over.
+    pub(crate) fn inherited(about: Vec<Lingering>, channels: Vec<OwnedFd>) -> Self {
+        let each = about.into_iter().zip(channels.into_iter().map(UnixStream::from));
+        let each = each.map(|(about, channel)| Lingerer::new(about, channel)).collect();
+        Self(Mutex::new(Known { each, let_go: 0 }))
+    }
+
+    /// Counts how often all were let go.
+    pub(crate) fn let_go_so_far(&self) -> u64 {
+        self.known().let_go
+    }
+
+    /// One more, unless all were let go `since` that was counted.
+    pub(crate) fn add(&self, lingerer: Lingerer, since: u64) {
+        let mut known = self.known();
+        if known.let_go != since {
+            return;
+        }
+        if known.each.len() >= MOST {
+            let first = known.each.remove(0);
+            tracing::info!(pid = first.about.pid, "so many linger that the first one is let go");
+        }
+        known.each.push(lingerer);
+    }
+
+    /// They end within their `limits.drain`: trust may have been taken away, or nobody is left to tell
+    /// them of it.
+    pub(crate) fn let_go(&self) {
+        let mut known = self.known();
+        known.let_go += 1;
+        for Lingerer { about, .. } in known.each.drain(..) {
+            tracing::info!(pid = about.pid, "the process that lingers is told to end");
+        }
+    }
+
+    /// Another process sees to them from now on.
+    pub(super) fn forget(&self) {
+        self.known().each.clear();
+    }
+
+    /// Those that have not ended. Asks them.
+    pub(crate) fn report(&self) -> Vec<Predecessor> {
+        let mut told = Vec::new();
+        self.known().each.retain_mut(|lingerer| {
+            let report = lingerer.report();
+            let there = report.is_some();
+            told.extend(report);
+            there
+        });
+        told
+    }
+
+    /// Has `hand_over` tell another process of them.
+    pub(super) fn hand_over<T>(
+        &self,
+        hand_over: impl FnOnce(Vec<Lingering>, Vec<BorrowedFd<'_>>) -> T,
+    ) -> T {
+        let known = self.known();
+        let about = known.each.iter().map(|lingerer| lingerer.about.clone()).collect();
+        hand_over(about, known.each.iter().map(|lingerer| lingerer.channel.as_fd()).collect())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Each change of it is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
