@@ -9,6 +9,7 @@ mod explanation;
 mod identities;
 mod lock;
 mod modes;
+mod processes;
 mod proof;
 mod reloaded;
 mod report;
@@ -24,11 +25,12 @@ pub use identities::{Identities, SiteIdentities};
 pub use lock::{InstanceLock, LockError};
 pub(crate) use modes::mode_name;
 pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};
+pub use processes::{DaemonReport, Predecessor, TerminatorReport};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
 pub use report::{
-    DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Predecessor, Prefixes,
-    Refused, Requests, Status, TerminatorReport, UpstreamReport, Verdict, from_firewall, peer_list,
+    Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused, Requests, Status,
+    UpstreamReport, Verdict, from_firewall, peer_list,
 };
 pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Request, Switch, Then, Wish};

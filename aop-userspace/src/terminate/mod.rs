@@ -131,3 +131,6 @@ fn listen(channel: Arc<UnixStream>) -> io::Result<mpsc::Receiver<Demand>> {
     })?;
     Ok(demands)
 }
+
+#[cfg(test)]
+mod tests;

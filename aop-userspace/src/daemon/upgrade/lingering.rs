@@ -142,3 +142,64 @@ impl Lingerers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, thread};
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn lingerer(pid: u32) -> (UnixStream, Lingerer) {
+        let (there, here) = UnixStream::pair().expect("a pair");
+        let version = "1.0.0".to_owned();
+        (there, Lingerer::new(Lingering { pid, version, until: Timestamp::MAX }, here))
+    }
+
+    /// Whether the far end was let go.
+    fn is_let_go(there: &mut UnixStream) -> bool {
+        there.set_nonblocking(true).expect("set");
+        matches!(there.read(&mut [0]), Ok(0))
+    }
+
+    #[test]
+    fn what_was_let_go_before_it_was_known_is_let_go_all_the_same() {
+        let (all, since) = (Lingerers::default(), Lingerers::default().let_go_so_far());
+        let [(mut one, first), (mut two, second)] = [lingerer(1), lingerer(2)];
+        all.add(first, since);
+        assert!(!is_let_go(&mut one));
+        all.let_go();
+        assert!(is_let_go(&mut one));
+        all.add(second, since);
+        assert!(is_let_go(&mut two));
+    }
+
+    #[test]
+    fn beyond_the_bound_the_first_one_is_let_go() {
+        let all = Lingerers::default();
+        let mut ends: Vec<_> = (0..=8).map(lingerer).collect();
+        let mut ends: Vec<_> = ends.drain(..).map(|(end, one)| (end, all.add(one, 0)).0).collect();
+        assert!(is_let_go(&mut ends[0]) && !is_let_go(&mut ends[1]));
+    }
+
+    #[test]
+    fn who_answers_is_told_who_is_silent_too_and_who_is_gone_is_not() {
+        let all = Lingerers::default();
+        let [(there, one), (_silent, two), (gone, three)] = [1, 2, 3].map(lingerer);
+        [one, two, three].into_iter().for_each(|one| all.add(one, 0));
+        drop(gone);
+        let answers = thread::spawn(move || {
+            let asked = channel::receive::<New>(&there).expect("asked");
+            assert!(matches!(asked, Some(New::HowMany)));
+            channel::send(&there, &Message::of(&Old::Open(7)).expect("one"), &[]).expect("sent");
+            there
+        });
+        let told: Vec<_> = all.report().iter().map(|told| (told.pid, told.connections)).collect();
+        assert_eq!(told, [(1, Some(7)), (2, None)]);
+        drop(answers.join().expect("no panic"));
+        // Who was silent is not asked again.
+        let told: Vec<_> = all.report().iter().map(|told| (told.pid, told.connections)).collect();
+        assert_eq!(told, [(2, None)]);
+    }
+}

@@ -139,6 +139,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
+    use crate::channel::Lingering;
 
     fn greeted(protocol: u32, version: &str) -> (UnixStream, Predecessor) {
         let (here, there) = UnixStream::pair().expect("a pair");
@@ -159,18 +160,24 @@ mod tests {
     #[test]
     fn what_is_missing_is_not_made_up() {
         let file = File::open("/proc/self/status").expect("a file");
-        for (pins, count, complete) in
-            [(false, 0, false), (true, 1, false), (true, 2, true), (false, 3, true)]
-        {
+        for (pins, lingerers, count, complete) in [
+            (false, 0, 0, false),
+            (true, 0, 1, false),
+            (true, 0, 2, true),
+            (false, 0, 3, true),
+            (true, 1, 2, false),
+            (true, 1, 3, true),
+        ] {
+            let (pid, version, until) = (1, String::new(), jiff::Timestamp::MAX);
+            let lingering = vec![Lingering { pid, version, until }; lingerers];
             let (here, predecessor) = greeted(PROTOCOL, "1.0.0");
-            let message =
-                Message::of(&Old::Estate { pins, lingering: Vec::new() }).expect("a message");
+            let message = Message::of(&Old::Estate { pins, lingering }).expect("a message");
             channel::send(&here, &message, &vec![file.as_fd(); count]).expect("sent");
             let inherited = predecessor.inherit();
             assert_eq!(inherited.is_ok(), complete, "{pins} {count}");
             if let Ok(estate) = inherited {
                 assert_eq!(estate.pins.is_some(), pins);
-                assert_eq!(estate.listeners.len(), count - 1 - usize::from(pins));
+                assert_eq!(estate.listeners.len(), count - 1 - usize::from(pins) - lingerers);
             }
         }
     }
