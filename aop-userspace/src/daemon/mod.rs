@@ -83,7 +83,8 @@ pub(crate) struct Daemon {
     pub(crate) launcher: Launcher,
     /// Nobody accepts on them here: they are for the daemon after this one.
     sockets: Mutex<Vec<TcpListener>>,
-    lock: InstanceLock,
+    /// That of the runtime directory, while this one is the daemon.
+    lock: Mutex<Option<InstanceLock>>,
     again: Again,
     handover: Handover,
     lingerers: Lingerers,
@@ -138,7 +139,7 @@ pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended,
         let since = daemon.lingerers.let_go_so_far();
         let lingerer = predecessor.served(daemon.reloads.source().digest());
         lingerer.into_iter().for_each(|it| daemon.lingerers.add(it, since));
-        daemon.lock.sign()?;
+        daemon.lock().as_ref().map_or(Ok(()), InstanceLock::sign)?;
     }
     tracing::info!(
         listeners = daemon.fixed.listeners.len(),
@@ -178,10 +179,15 @@ impl Daemon {
                 () = heart.beat() => {}
                 error = self.terminator_gone() => {
                     tracing::error!("{error}");
+                    self.lingerers.let_go();
                     return Err(error.into());
                 }
             }
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<InstanceLock>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sockets(&self) -> MutexGuard<'_, Vec<TcpListener>> {

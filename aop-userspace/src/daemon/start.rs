@@ -139,7 +139,7 @@ fn start(
         link,
         launcher,
         sockets: Mutex::new(sockets),
-        lock,
+        lock: Mutex::new(Some(lock)),
         again,
         handover: Handover::default(),
         lingerers,

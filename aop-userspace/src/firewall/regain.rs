@@ -14,6 +14,11 @@ impl Firewall {
         self.pins.lock_copy()
     }
 
+    /// Leaves the pins to the process that has the copy.
+    pub fn leave(&self) {
+        self.pins.leave_lock();
+    }
+
     /// Takes everything back from another process that had the lock meanwhile: its programs are
     /// swapped for ours, what it attached beside them leaves, and packets are judged by `policy`
     /// again. At no moment is an interface without a program.

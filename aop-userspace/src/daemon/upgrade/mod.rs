@@ -250,6 +250,7 @@ impl Daemon {
                 );
                 self.lingerers.forget();
                 self.handover.finish(heir);
+                self.leave_locks();
                 Ok(upgraded)
             }
             Err(error) => {
@@ -272,8 +273,8 @@ impl Daemon {
         let mut successor = Successor::start(&self.again)?;
         self.handover.cut_by(successor.channel()?)?;
         self.lingerers.hand_over(|lingering, channels| {
-            let sockets = self.sockets();
-            let mut files: Vec<BorrowedFd<'_>> = vec![self.lock.as_fd()];
+            let (lock, sockets) = (self.lock(), self.sockets());
+            let mut files: Vec<BorrowedFd<'_>> = lock.iter().map(AsFd::as_fd).collect();
             files.extend(pins.as_ref().map(AsFd::as_fd));
             files.extend(channels);
             files.extend(sockets.iter().map(AsFd::as_fd));
@@ -304,6 +305,14 @@ impl Daemon {
             .leave(lingering)
             .inspect_err(|_| manager::main_process(std::process::id()))?;
         Ok((upgraded, lingers.then_some(Heir { channel, patience })))
+    }
+
+    /// Should the other one end first, a third one can start.
+    fn leave_locks(&self) {
+        self.lock().take();
+        let firewall = self.firewall.as_ref();
+        let firewall = firewall.map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
+        firewall.iter().for_each(|firewall| firewall.leave());
     }
 
     fn keep_for_the_next(&self) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::hand::{self, Session};
-use aop_tests::{Process, wait};
+use aop_tests::{Process, child, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -86,6 +86,13 @@ fn an_end_of_the_new_process_however_it_ends_is_its_end() {
             let new = stage.daemon.upgrade()?;
             goes_on(stage, &mut session)?;
             send(new, signal)?;
+            // Another one could start meanwhile.
+            for held in [stage.config.runtime.join("lock"), stage.config.pins.join("v3")] {
+                let mut command = stage.world.origin().command("flock");
+                command.arg("--timeout=0.5").arg(&held).arg("true");
+                let taken = child::finish(command, &[], SOON)?;
+                ensure!(taken.code == 0, "{}: {taken:?}", held.display());
+            }
             ends_soon(stage, &mut session)
         });
     }
