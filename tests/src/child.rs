@@ -32,13 +32,21 @@ impl Child {
     /// # Errors
     /// When the file cannot be made or the program not be started.
     pub fn serve(place: &Place, line: &[PathBuf], log: &Path) -> Result<Self> {
+        Self::serve_from(place, line, log, Stdio::null())
+    }
+
+    /// The same, with something to read.
+    ///
+    /// # Errors
+    /// As [`Child::serve`].
+    pub fn serve_from(place: &Place, line: &[PathBuf], log: &Path, stdin: Stdio) -> Result<Self> {
         let name = line.first().context("no program")?.display().to_string();
         let sink = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let child = place
             .command("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .args(line)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(sink.try_clone()?)
             .stderr(sink)
             .process_group(0)

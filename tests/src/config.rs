@@ -82,6 +82,8 @@ pub struct Config {
     pub drain: &'static str,
     /// Who sends PROXY headers to it.
     pub proxy_from: Vec<String>,
+    /// Further tables, whole.
+    pub tables: Vec<&'static str>,
     /// Addresses of the one listener; none for a daemon that only guards.
     pub bind: Vec<String>,
     /// The sites.
@@ -112,6 +114,7 @@ impl Config {
             deadline: "10s",
             drain: "30s",
             proxy_from: Vec::new(),
+            tables: Vec::new(),
             bind: vec!["0.0.0.0:443".into(), "[::]:443".into()],
             sites: vec![Site::new(world)],
         }
@@ -123,6 +126,13 @@ impl Config {
     /// When there is none.
     pub fn site(&mut self) -> &mut Site {
         &mut self.sites[0]
+    }
+
+    /// All sites say that they share an upstream on purpose.
+    pub fn share_the_upstream(&mut self) {
+        for site in &mut self.sites {
+            site.rules.push("shared_upstream = true".into());
+        }
     }
 
     /// The file's text.
@@ -154,6 +164,7 @@ impl Config {
         text += &format!("\n[limits]\nconnections = {}\n", self.connections);
         text += &format!("deadline = {:?}\ndrain = {:?}\n", self.deadline, self.drain);
         text += &self.limits.iter().map(|line| format!("{line}\n")).collect::<String>();
+        text += &self.tables.iter().map(|table| format!("\n{table}\n")).collect::<String>();
         if !self.bind.is_empty() {
             text += &format!("\n[[listener]]\nbind = {:?}\n", self.bind);
             if !self.proxy_from.is_empty() {

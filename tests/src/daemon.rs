@@ -2,8 +2,10 @@
 //! codes, the log on standard error, and the read verbs of the same binary.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -23,6 +25,7 @@ const VERB_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Daemon {
     binary: PathBuf,
     wrapper: Vec<String>,
+    socket: Option<OwnedFd>,
     place: Place,
     dir: PathBuf,
     runs: u32,
@@ -51,7 +54,7 @@ impl Daemon {
             None => child::built("aop")?,
         };
         let (place, dir) = (world.origin().clone(), world.dir().to_owned());
-        Ok(Self { binary, wrapper: Vec::new(), place, dir, runs: 0, child: None })
+        Ok(Self { binary, wrapper: Vec::new(), socket: None, place, dir, runs: 0, child: None })
     }
 
     /// From now on it runs as nobody, without any capability. The world's directory is opened for
@@ -82,7 +85,26 @@ impl Daemon {
     /// From now on it logs what `filter` lets through, in the syntax of `AOP_LOG`. Its being ready
     /// must be told.
     pub fn log_only(&mut self, filter: &str) {
-        self.wrapper = ["env".to_owned(), format!("AOP_LOG={filter}")].to_vec();
+        self.tell("AOP_LOG", filter);
+    }
+
+    /// From now on its environment has this variable.
+    pub fn tell(&mut self, name: &str, value: &str) {
+        self.wrapper.extend(["env".to_owned(), format!("{name}={value}")]);
+    }
+
+    /// From now on it gets `socket` as a service manager hands it over, called "web".
+    pub fn activate(&mut self, socket: OwnedFd) {
+        const ACTIVATE: &str = "exec 3<&0 </dev/null; \
+             LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec \"$@\"";
+        self.wrapper.extend(["sh", "-c", ACTIVATE, "sh"].map(str::to_owned));
+        self.socket = Some(socket);
+    }
+
+    /// Where the program is that it runs from.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.binary
     }
 
     /// From now on it runs from a copy of the binary, in the world's directory, where every user
@@ -158,7 +180,11 @@ impl Daemon {
         let mut line: Vec<PathBuf> = self.wrapper.iter().map(PathBuf::from).collect();
         line.extend([self.binary.clone(), "run".into(), "--config".into(), self.config_path()]);
         line.extend(more.iter().map(PathBuf::from));
-        self.child = Some(Child::serve(&self.place, &line, &log)?);
+        let stdin = match &self.socket {
+            Some(socket) => socket.try_clone()?.into(),
+            None => Stdio::null(),
+        };
+        self.child = Some(Child::serve_from(&self.place, &line, &log, stdin)?);
         Ok(())
     }
 
@@ -213,6 +239,18 @@ impl Daemon {
             since().filter(|said| said.contains("reloaded"))
         })
         .with_context(|| self.log())
+    }
+
+    /// Has another process take over, and says which. This one is the old one from then on.
+    ///
+    /// # Errors
+    /// When none does.
+    pub fn upgrade(&self) -> Result<Process> {
+        let Finished { code, output, errors } = self.verb(&["upgrade", "--json"])?;
+        anyhow::ensure!(code == 0, "aop upgrade ended with {code}: {errors}\n{}", self.log());
+        let told: serde_json::Value = serde_json::from_slice(&output)?;
+        let pid = told["to"]["pid"].as_u64().context("no process")?;
+        Ok(Process(u32::try_from(pid)?))
     }
 
     /// Sends it a signal.

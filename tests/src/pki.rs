@@ -76,6 +76,8 @@ pub struct Pki {
     pub server_ca: PathBuf,
     /// For `example.com` and `*.example.com`.
     pub server: Identity,
+    /// Its successor, for the same hosts.
+    pub renewed_server: Identity,
     /// For `example.net`, a second site.
     pub second_server: Identity,
 }
@@ -137,10 +139,8 @@ impl Pki {
             expired_ca: ended.certificate,
             foreign: foreign.issue("foreign", leaf(Usage::Client)?)?,
             namesake: namesake.issue("namesake", leaf(Usage::Client)?)?,
-            server: servers.issue(
-                "server",
-                authority::leaf("example.com", &["example.com", "*.example.com"], Usage::Server)?,
-            )?,
+            server: servers.issue("server", example_com()?)?,
+            renewed_server: servers.issue("renewed-server", example_com()?)?,
             second_server: servers.issue(
                 "second-server",
                 authority::leaf("example.net", &["example.net"], Usage::Server)?,
@@ -181,6 +181,10 @@ impl Pki {
         )?;
         Ok(Identity { certificate, key: self.edge.key.clone() })
     }
+}
+
+fn example_com() -> Result<CertificateParams> {
+    authority::leaf("example.com", &["example.com", "*.example.com"], Usage::Server)
 }
 
 fn names() -> Vec<SanType> {

@@ -1,15 +1,21 @@
-//! What the daemon and the processes without privilege say to each other, over a pair of sockets.
+//! What the daemon and the processes that it starts say to each other, over a pair of sockets: those
+//! without privilege, and the daemon that takes over from it.
 //!
 //! Each message is one JSON document behind its length, and file descriptors may go with it. Neither
 //! side takes more bytes than are announced, nor announcements above a bound. The daemon takes no
-//! descriptor from anybody, and believes nothing that an answer says beyond what its type holds.
+//! descriptor but from the one before it, and believes nothing that an answer says beyond what its type
+//! holds.
 
 mod bytes;
 mod frame;
 mod list;
+mod stdin;
+mod takeover;
 mod terminator;
 
 pub(crate) use bytes::Bytes;
 pub(crate) use frame::{ChannelError, Message, receive, receive_until, receive_with_files, send};
 pub(crate) use list::{ListAnswer, ListRequest};
+pub(crate) use stdin::from_stdin;
+pub(crate) use takeover::{Greeting, Lingering, New, Old, PROTOCOL};
 pub(crate) use terminator::{AddressRules, Answer, Ask, Bundle, Report, Request, Said};

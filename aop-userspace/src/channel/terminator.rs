@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Bytes;
 use crate::{
     config::Modes,
-    control::{Handshakes, Identities, Identity, Peer, Requests},
+    control::{Handshakes, Identities, Identity, Peer, Requests, UpstreamReport},
     prefixes::Admission,
 };
 
@@ -85,6 +85,7 @@ pub(crate) struct Report {
     pub(crate) open: u64,
     pub(crate) handshakes: Handshakes,
     pub(crate) requests: Requests,
+    pub(crate) upstreams: Vec<UpstreamReport>,
     /// The client certificates that were presented, for each site of the configuration in force.
     pub(crate) identities: Identities,
     /// The peers in memory, where no firewall keeps them.
@@ -100,6 +101,11 @@ impl Bundle {
     ) -> Self {
         let files = files.into_iter().map(|(path, bytes)| (Bytes::of_path(&path), Bytes(bytes)));
         Self { file: Bytes::of_path(&file), text, files: files.collect() }
+    }
+
+    /// How many files come along.
+    pub(crate) fn file_count(&self) -> usize {
+        self.files.len()
     }
 
     /// The configuration's file, its text, and the files that it names.
@@ -121,6 +127,10 @@ impl Report {
         let refused = refused.iter_mut().chain(refused_from_admitted);
         for refused in refused.chain(&mut self.requests.refused) {
             [&mut refused.site, &mut refused.reason].into_iter().for_each(clean);
+        }
+        for UpstreamReport { site, upstream, error, .. } in &mut self.upstreams {
+            [site, upstream].into_iter().for_each(clean);
+            error.iter_mut().for_each(clean);
         }
         for known in &mut self.identities.sites {
             clean(&mut known.site);
@@ -188,6 +198,12 @@ mod tests {
         };
         let site = SiteIdentities { site: bad.into(), identities: vec![identity], forgotten: 0 };
         let refused = Refused { site: bad.into(), reason: bad.into(), count: 1 };
+        let upstream = UpstreamReport {
+            site: bad.into(),
+            upstream: bad.into(),
+            good: Some(false),
+            error: Some(bad.into()),
+        };
         let peer = Peer {
             address: std::net::Ipv4Addr::LOCALHOST.into(),
             site: Some(bad.into()),
@@ -203,10 +219,11 @@ mod tests {
             },
             identities: Identities { sites: vec![site] },
             peers: vec![peer],
+            upstreams: vec![upstream],
             ..Report::default()
         };
         let told = serde_json::to_string(&report.printable()).expect("JSON");
-        assert_eq!(told.matches("\u{fffd}[31m").count(), 13, "{told}");
+        assert_eq!(told.matches("\u{fffd}[31m").count(), 16, "{told}");
         assert!(!told.contains("u001b"), "{told}");
     }
 

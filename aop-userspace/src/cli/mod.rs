@@ -18,10 +18,12 @@ mod log;
 mod mode;
 mod prefixes;
 mod prove;
+mod reload;
 mod run;
 mod screen;
 mod status;
 mod unload;
+mod upgrade;
 
 use std::{
     io::{self, Write},
@@ -61,8 +63,12 @@ enum Command {
     Prove(prove::Prove),
     /// Show the modes in force, or switch between observe and enforce at once
     Mode(mode::ModeCommand),
+    /// Make the daemon reload its configuration, as SIGHUP does, and say what came of it
+    Reload(reload::Reload),
     /// Show, compare and refresh the prefix list
     Prefixes(prefixes::Prefixes),
+    /// Hand over to a new process of the program as it is on disk now, and cut no connection
+    Upgrade(upgrade::UpgradeCommand),
     /// A part of `run`, started by it: serve, without any privilege
     #[command(hide = true)]
     Terminate(confined::Terminate),
@@ -93,7 +99,9 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),
         Command::Mode(command) => command.run(),
+        Command::Reload(command) => command.run(),
         Command::Prefixes(command) => command.run(),
+        Command::Upgrade(command) => command.run(),
         Command::Terminate(command) => command.run(),
         Command::FetchList(command) => command.run(),
         Command::Unload(command) => command.run(),

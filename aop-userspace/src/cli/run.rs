@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{ConfigFile, log};
 use crate::{
-    daemon::{self, Ended, Logs},
+    daemon::{self, Beginning, Ended, Logs},
     firewall::PacketLog,
 };
 
@@ -22,6 +22,9 @@ pub(super) struct Run {
     bpf_log: BpfLog,
     #[command(flatten)]
     log: log::Log,
+    /// A part of `upgrade`: take over from the daemon at the other end of standard input
+    #[arg(long, hide = true)]
+    take_over: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -39,11 +42,12 @@ impl Run {
         };
         self.log.start(more)?;
         let logs = Logs { packets, options: self.log.options() };
+        let beginning = Beginning::learn(self.take_over)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
-        let ended = runtime.block_on(daemon::run(&self.file.config, logs));
+        let ended = runtime.block_on(daemon::run(&self.file.config, beginning, logs));
         // A fetch that hangs is not waited for.
         runtime.shutdown_background();
         match ended? {

@@ -4,7 +4,10 @@ use std::io::{self, IsTerminal};
 
 use jiff::Timestamp;
 
-use crate::control::{Interface, Prefixes, Refused, Requests, Status, TerminatorReport};
+use crate::control::{
+    Interface, Predecessor, Prefixes, Refused, ReloadOutcome, ReloadedBy, Requests, Status,
+    TerminatorReport,
+};
 
 /// Peers and identities that the screen shows; JSON has them all.
 const SHOWN: usize = 8;
@@ -53,6 +56,8 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
     }
     lines.push(String::new());
     lines.extend(terminator(status, paint));
+    lines.extend(predecessors(status));
+    lines.extend(last_reload(status, paint));
     lines.extend(interfaces(status, paint));
     lines.extend(modes(status));
     lines.extend(prefixes(&status.prefixes));
@@ -97,6 +102,35 @@ fn terminator(status: &Status, paint: Paint) -> Option<String> {
     let TerminatorReport { pid, user, answers } = status.terminator.as_ref()?;
     let silent = if *answers { String::new() } else { format!(", {}", paint.bad("NO ANSWER")) };
     Some(format!("terminator: process {pid}, user {user}{silent}"))
+}
+
+fn predecessors(status: &Status) -> impl Iterator<Item = String> {
+    status.predecessors.iter().map(|Predecessor { pid, version, connections, until }| {
+        let left = until.duration_since(Timestamp::now()).as_secs().max(0).unsigned_abs();
+        let open = match connections {
+            Some(open) => format!("{open} connections go on"),
+            None => "it does not say how many connections go on".to_owned(),
+        };
+        format!("replaced: process {pid} (aop {version}), {open} for {} at most", span(left))
+    })
+}
+
+fn last_reload(status: &Status, paint: Paint) -> Option<String> {
+    let reloaded = status.last_reload.as_ref()?;
+    let by = match reloaded.by {
+        ReloadedBy::Signal => "SIGHUP",
+        ReloadedBy::Command => "`aop reload`",
+        ReloadedBy::Files => "changed files",
+        ReloadedBy::Configuration => "a changed configuration",
+    };
+    let outcome = match (reloaded.outcome, &reloaded.error) {
+        (ReloadOutcome::Applied, _) => "applied".to_owned(),
+        (ReloadOutcome::ChangedBack, _) => "was refused, and has been changed back".to_owned(),
+        (ReloadOutcome::Refused, error) => {
+            format!("{}: {}", paint.bad("REFUSED"), error.as_deref().unwrap_or("no reason given"))
+        }
+    };
+    Some(format!("last reload: {} ago, by {by}: {outcome}", since(reloaded.at)))
 }
 
 fn interfaces(status: &Status, paint: Paint) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! What is allowed, and yet worth a word before it bites.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use aop_common::{Mode, layout::Ports};
 
@@ -18,6 +18,9 @@ impl fmt::Display for Warning {
 
 /// A warning that `aop mode` may make untrue.
 pub const OBSERVES: &str = "the firewall observes: what enforcing would drop is counted and passed";
+
+/// Longer no replaced process should run without a word.
+const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// Looks for the mistakes that are no errors. Pure: reads no file.
 #[must_use]
@@ -90,6 +93,13 @@ pub fn audit(config: &Config) -> Vec<Warning> {
              refused. That is for the days of a cut-over: remove it once the edge is served",
             site.name
         ));
+    }
+    if live.linger > LONG {
+        warn(
+            "limits.linger is longer than a day: so long a process that an upgrade replaced may run \
+             on, with what is wrong in it"
+                .into(),
+        );
     }
     if fixed.firewall.is_some() && live.ports == Ports::NONE {
         warn("no port is guarded".into());

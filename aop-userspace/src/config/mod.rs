@@ -11,12 +11,15 @@ mod http;
 mod list_url;
 mod listeners;
 mod modes;
+mod monitor;
 mod prefixes;
 mod raw;
 mod read;
 mod rules;
+mod shared;
 mod sites;
 mod upstream;
+mod upstream_check;
 
 use std::{
     net::SocketAddr,
@@ -33,11 +36,13 @@ use ipnet::IpNet;
 pub use list_url::ListUrl;
 pub use listeners::ProxySenders;
 pub use modes::Modes;
+pub use monitor::MonitorAddress;
 pub use prefixes::PrefixSource;
 pub use rules::{
     CrlScope, PastEnd, RequiredKey, RequiredSan, Resumption, Revocation, Rules, SpkiPin,
 };
 pub use upstream::{Address, HttpUpstream, HttpVersion, ProxyProtocol, Upstream};
+pub use upstream_check::UpstreamCheck;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -63,6 +68,8 @@ pub struct Fixed {
     pub paths: Paths,
     /// How many connections at once.
     pub limits: Limits,
+    /// Where this host may ask how aop does.
+    pub monitor: Option<MonitorAddress>,
 }
 
 /// How many connections there may be at once, and who serves them.
@@ -146,10 +153,14 @@ pub struct Live {
     pub senders: ProxySenders,
     /// What is served, to whom.
     pub sites: Vec<SiteConfig>,
+    /// Which changes on the disk are taken up without being told.
+    pub watch: Watched,
     /// For ClientHello, handshake and upstream connect together.
     pub deadline: Duration,
     /// For open connections after SIGTERM.
     pub shutdown: Duration,
+    /// For open connections of a process that an upgrade has replaced, where that is longer.
+    pub linger: Duration,
 }
 
 /// What becomes of UDP to a guarded port.
@@ -159,6 +170,18 @@ pub enum Udp {
     Pass,
     /// It is dropped, whoever sends it.
     Drop,
+}
+
+/// Which changes on the disk are taken up without being told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watched {
+    /// Those of files that sites name.
+    #[default]
+    Files,
+    /// Those, and the configuration's own.
+    All,
+    /// None. A prefix list in a file is followed all the same.
+    Nothing,
 }
 
 /// One site: the hosts it answers for, who may connect, and where they get to.
@@ -178,6 +201,8 @@ pub struct SiteConfig {
     pub rules: Rules,
     /// The application behind it.
     pub upstream: Upstream,
+    /// Whether that application is asked if it is there, and how.
+    pub check: Option<UpstreamCheck>,
     /// Which PROXY header the upstream gets.
     pub proxy: ProxyProtocol,
     /// What becomes of a peer without the right certificate.

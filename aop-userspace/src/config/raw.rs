@@ -19,6 +19,10 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) limits: RawLimits,
     #[serde(default)]
+    pub(super) reload: RawReload,
+    #[serde(default)]
+    pub(super) monitor: RawMonitor,
+    #[serde(default)]
     pub(super) listener: Vec<RawListener>,
     #[serde(default)]
     pub(super) site: Vec<RawSite>,
@@ -117,6 +121,29 @@ pub(super) struct RawLimits {
     pub(super) workers: Option<Spanned<usize>>,
     pub(super) deadline: Option<Spanned<String>>,
     pub(super) drain: Option<Spanned<String>>,
+    pub(super) linger: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReload {
+    #[serde(default)]
+    pub(super) watch: RawWatch,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMonitor {
+    pub(super) listen: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawWatch {
+    #[default]
+    Files,
+    All,
+    Off,
 }
 
 #[derive(Deserialize)]
@@ -143,6 +170,9 @@ pub(super) struct RawSite {
     pub(super) expired_ca: Option<Spanned<String>>,
     pub(super) resumption: Option<Spanned<String>>,
     pub(super) upstream: Spanned<String>,
+    #[serde(default)]
+    pub(super) shared_upstream: bool,
+    pub(super) upstream_check: Option<Spanned<toml::Value>>,
     pub(super) proxy: Option<Spanned<String>>,
     pub(super) proxy_certificate: Option<Spanned<bool>>,
     pub(super) on_refusal: Option<Spanned<String>>,

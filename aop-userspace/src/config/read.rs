@@ -15,8 +15,8 @@ use toml::Spanned;
 
 use super::{
     Attach, Config, ConfigError, FirewallConfig, Fixed, Interfaces, Limits, Live, Paths, Udp,
-    listeners, prefixes as list,
-    raw::{RawAttach, RawConfig, RawFirewall, RawLimits, RawMode, RawPaths, RawUdp},
+    Watched, listeners, prefixes as list,
+    raw::{RawAttach, RawConfig, RawFirewall, RawLimits, RawMode, RawPaths, RawUdp, RawWatch},
     sites,
 };
 use crate::prefixes;
@@ -79,6 +79,7 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             user: raw.terminator.user,
             paths: paths(raw.paths, place),
             limits: limits(&raw.limits, place)?,
+            monitor: raw.monitor.listen.map(|text| place.parse(&text)).transpose()?,
         },
         live: Live {
             interfaces: interfaces(&raw.firewall, place)?,
@@ -100,8 +101,14 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             budget: raw.admission.budget_syn,
             senders,
             sites,
+            watch: match raw.reload.watch {
+                RawWatch::Files => Watched::Files,
+                RawWatch::All => Watched::All,
+                RawWatch::Off => Watched::Nothing,
+            },
             deadline: deadline(raw.limits.deadline.as_ref(), place)?,
             shutdown: duration(raw.limits.drain.as_ref(), "30s", place)?,
+            linger: duration(raw.limits.linger.as_ref(), "1h", place)?,
         },
     })
 }

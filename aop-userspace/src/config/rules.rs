@@ -37,7 +37,7 @@ pub struct Revocation {
 }
 
 /// Which certificates of a chain are looked up in revocation lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CrlScope {
     /// The leaf and its intermediates; each issuer needs a list.
     #[default]
@@ -47,7 +47,7 @@ pub enum CrlScope {
 }
 
 /// What becomes of peers when something that vouches for them has run out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PastEnd {
     /// They are refused.
     #[default]
@@ -57,7 +57,7 @@ pub enum PastEnd {
 }
 
 /// The kind of key that a certificate must have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RequiredKey {
     /// ML-DSA, in any of its three strengths.
     MlDsa,
@@ -85,7 +85,7 @@ pub enum RequiredSan {
 }
 
 /// SHA-256 of a certificate's SubjectPublicKeyInfo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpkiPin(pub [u8; 32]);
 
 impl FromStr for RequiredSan {

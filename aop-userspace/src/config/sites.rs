@@ -6,13 +6,16 @@ use toml::Spanned;
 
 use super::{
     ClientCa, ClientCert, ConfigError, HostPattern, ProxyProtocol, Revocation, Rules, SiteConfig,
-    http, raw::RawSite, read::Place,
+    http, raw::RawSite, read::Place, shared, upstream_check,
 };
 
-/// All sites; no host is named twice.
+/// All sites; no host is named twice, and no upstream shared by mistake.
 pub(super) fn read(raw: &[RawSite], place: &Place<'_>) -> Result<Vec<SiteConfig>, ConfigError> {
     let mut taken: HashMap<HostPattern, String> = HashMap::new();
-    raw.iter().map(|raw| site(raw, &mut taken, place)).collect()
+    let sites =
+        raw.iter().map(|raw| site(raw, &mut taken, place)).collect::<Result<Vec<_>, _>>()?;
+    shared::check(&sites, raw, place)?;
+    Ok(sites)
 }
 
 fn site(
@@ -58,6 +61,7 @@ fn site(
         client_ca,
         rules: rules(raw, place)?,
         on_refusal: http::on_refusal(raw, &upstream, place)?,
+        check: upstream_check::read(raw.upstream_check.as_ref(), &upstream, place)?,
         upstream,
         proxy,
     })

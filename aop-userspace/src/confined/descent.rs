@@ -5,10 +5,7 @@
 //! capabilities, no new privileges, no reading of memory, death with the parent. Then the kernel is
 //! asked whether all that holds.
 
-use std::{
-    io,
-    os::{fd::AsFd, unix::net::UnixStream},
-};
+use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::{SigSet, Signal};
 use rustix::{
@@ -29,6 +26,7 @@ use super::{
     Verb,
     proof::{Proof, ProofError},
 };
+use crate::channel;
 
 /// A user and a group by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +65,7 @@ pub(crate) enum ConfinementError {
 /// Gives up everything, to do `verb`; `ids` is who to become where this is root. Returns the channel to the
 /// process that started this one, from standard input.
 pub(crate) fn descend(verb: Verb, ids: Option<Ids>) -> Result<UnixStream, ConfinementError> {
-    let channel = channel()?;
+    let channel = channel::from_stdin().ok_or(ConfinementError::NoChannel)?;
     refused("name itself", set_name(verb.title()))?;
     // Without a terminal: who has one may type into it (TIOCSTI), and root's shell would listen.
     refused("leave its session", setsid())?;
@@ -97,13 +95,6 @@ pub(crate) fn ignore_signals() -> Result<(), ConfinementError> {
     let blocked = signals.into_iter().collect::<SigSet>().thread_block();
     let blocked = blocked.map_err(|error| Errno::from_raw_os_error(error as i32));
     refused("ignore signals", blocked)
-}
-
-fn channel() -> Result<UnixStream, ConfinementError> {
-    let stdin = io::stdin().as_fd().try_clone_to_owned();
-    let socket = stdin.map(UnixStream::from).map_err(|_| ConfinementError::NoChannel)?;
-    socket_peercred(&socket).map_err(|_| ConfinementError::NoChannel)?;
-    Ok(socket)
 }
 
 /// What no program that this one executes may have. Only who holds CAP_SETPCAP may shrink it; for

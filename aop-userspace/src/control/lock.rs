@@ -2,8 +2,11 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -15,7 +18,8 @@ use rustix::{
 /// Held while a daemon runs. The kernel lets go of it with the process, however that ends.
 #[derive(Debug)]
 pub struct InstanceLock {
-    _file: File,
+    path: PathBuf,
+    file: File,
 }
 
 /// Why the lock is not ours.
@@ -49,31 +53,98 @@ impl InstanceLock {
     /// # Errors
     /// Another daemon has it, or the directory cannot be used.
     pub fn take(runtime: &Path) -> Result<Self, LockError> {
-        let unusable = |path: &Path, error| LockError::Unusable { path: path.into(), error };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(runtime)
-            .map_err(|error| unusable(runtime, error))?;
-        let path = runtime.join("lock");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(&path)
-            .map_err(|error| unusable(&path, error))?;
+        let (path, file) = open(runtime)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => {
                 let owner = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
                 return Err(LockError::Taken { path, owner });
             }
-            locked => locked.map_err(|error| unusable(&path, error.into()))?,
+            Err(error) => return Err(unusable(&path, error.into())),
+            Ok(()) => {}
         }
-        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        written.map_err(|error| unusable(&path, error))?;
-        Ok(Self { _file: file })
+        let lock = Self { path, file };
+        lock.sign()?;
+        Ok(lock)
+    }
+
+    /// Goes on with the lock that another daemon has handed over, which names itself there until
+    /// [`InstanceLock::sign`]; takes that of `runtime` where it is another.
+    ///
+    /// # Errors
+    /// As [`InstanceLock::take`].
+    pub fn take_over(runtime: &Path, handed: OwnedFd) -> Result<Self, LockError> {
+        let (path, found) = open(runtime)?;
+        let handed = File::from(handed);
+        let same = || -> io::Result<bool> {
+            let (found, handed) = (found.metadata()?, handed.metadata()?);
+            Ok((found.dev(), found.ino()) == (handed.dev(), handed.ino()))
+        };
+        match same().map_err(|error| unusable(&path, error))? {
+            true => Ok(Self { path, file: handed }),
+            false => Self::take(runtime),
+        }
+    }
+
+    /// Names this process as the owner.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn sign(&self) -> Result<(), LockError> {
+        let named = format!("{}\n", std::process::id());
+        let written =
+            self.file.set_len(0).and_then(|()| self.file.write_all_at(named.as_bytes(), 0));
+        written.map_err(|error| unusable(&self.path, error))
+    }
+}
+
+impl AsFd for InstanceLock {
+    /// Whoever has a copy holds the lock too.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn open(runtime: &Path) -> Result<(PathBuf, File), LockError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(runtime)
+        .map_err(|error| unusable(runtime, error))?;
+    let path = runtime.join("lock");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(&path)
+        .map_err(|error| unusable(&path, error))?;
+    Ok((path, file))
+}
+
+fn unusable(path: &Path, error: io::Error) -> LockError {
+    LockError::Unusable { path: path.into(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_was_handed_over_outlives_who_took_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let old = InstanceLock::take(dir.path()).expect("taken");
+        let copy = old.as_fd().try_clone_to_owned().expect("a copy");
+        let new = InstanceLock::take_over(dir.path(), copy).expect("taken over");
+        drop(old);
+        InstanceLock::take(dir.path()).expect_err("it is held");
+        drop(new);
+        let lock = InstanceLock::take(dir.path()).expect("free again");
+        // That of another directory says nothing about this one.
+        let elsewhere = tempfile::tempdir().expect("a directory");
+        let copy = lock.as_fd().try_clone_to_owned().expect("a copy");
+        let _other = InstanceLock::take_over(elsewhere.path(), copy).expect("taken");
+        InstanceLock::take(elsewhere.path()).expect_err("it is held");
     }
 }

@@ -9,10 +9,13 @@ mod explanation;
 mod identities;
 mod lock;
 mod modes;
+mod processes;
 mod proof;
+mod reloaded;
 mod report;
 mod request;
 mod socket;
+mod upgraded;
 
 pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
 pub use checked::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
@@ -22,11 +25,14 @@ pub use identities::{Identities, SiteIdentities};
 pub use lock::{InstanceLock, LockError};
 pub(crate) use modes::mode_name;
 pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};
+pub use processes::{DaemonReport, Predecessor, TerminatorReport};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
-pub(crate) use report::timestamp;
+pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
 pub use report::{
-    DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
-    Requests, Status, TerminatorReport, Verdict, from_firewall, peer_list,
+    Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused, Requests, Status,
+    UpstreamReport, Verdict, from_firewall, peer_list,
 };
+pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Request, Switch, Then, Wish};
 pub use socket::{AskError, ControlError, ControlSocket, ask};
+pub use upgraded::{Release, Upgraded};

@@ -9,7 +9,11 @@ use aop_common::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::modes::{Modes, mode_name};
+use super::{
+    modes::{Modes, mode_name},
+    processes::{DaemonReport, Predecessor, TerminatorReport},
+    reloaded::Reloaded,
+};
 use crate::{
     config,
     firewall::{InterfaceReading, PeerReading, Reading, State},
@@ -28,6 +32,12 @@ pub struct Status {
     /// The terminator process, or `null` where none runs.
     #[serde(default)]
     pub terminator: Option<TerminatorReport>,
+    /// The last reload; `null` where there was none since the daemon started.
+    #[serde(default)]
+    pub last_reload: Option<Reloaded>,
+    /// Daemons that an upgrade has replaced, and in which connections go on.
+    #[serde(default)]
+    pub predecessors: Vec<Predecessor>,
     /// The general mode: `enforce`, `observe` or `off`.
     pub mode: String,
     /// Where it is another, and why it is what it is.
@@ -43,6 +53,9 @@ pub struct Status {
     /// What became of requests, on sites whose upstream takes requests.
     #[serde(default)]
     pub requests: Requests,
+    /// The upstreams of sites that have an `upstream_check`.
+    #[serde(default)]
+    pub upstreams: Vec<UpstreamReport>,
     /// Authenticated peers, the latest first, at most [`MAX_PEERS_SHOWN`].
     pub peers: Vec<Peer>,
     /// How many authenticated peers are remembered.
@@ -51,28 +64,6 @@ pub struct Status {
     pub identities: Vec<Identity>,
     /// What an operator should know.
     pub warnings: Vec<String>,
-}
-
-/// The process that answers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct DaemonReport {
-    /// Its process id.
-    pub pid: u32,
-    /// Seconds since it was ready.
-    pub uptime_seconds: u64,
-    /// Connections that are open now.
-    pub open_connections: u64,
-}
-
-/// The process that parses what peers say.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct TerminatorReport {
-    /// Its process id.
-    pub pid: u32,
-    /// The user that it runs as.
-    pub user: String,
-    /// Whether it answers the daemon. Where not, its counters are missing here.
-    pub answers: bool,
 }
 
 /// A guarded interface.
@@ -167,6 +158,19 @@ pub struct Requests {
     pub refused: Vec<Refused>,
 }
 
+/// The upstream of a site that is checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamReport {
+    /// The site.
+    pub site: String,
+    /// Where it is.
+    pub upstream: String,
+    /// Whether it is there, as it was last asked; `null` until then.
+    pub good: Option<bool>,
+    /// Why it is not; `null` where it is.
+    pub error: Option<String>,
+}
+
 /// An authenticated peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Peer {
@@ -220,6 +224,8 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         daemon: None,
         terminator: None,
+        last_reload: None,
+        predecessors: Vec::new(),
         mode: "off".to_owned(),
         modes: Modes::default(),
         interfaces: Vec::new(),
@@ -227,6 +233,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         verdicts: Vec::new(),
         handshakes: Handshakes::default(),
         requests: Requests::default(),
+        upstreams: Vec::new(),
         peers: Vec::new(),
         peers_total: 0,
         identities: Vec::new(),
@@ -298,7 +305,8 @@ fn guarded(interface: &InterfaceReading, enforce: bool) -> Interface {
     }
 }
 
-fn interface_warning(interface: &InterfaceReading) -> Option<String> {
+/// Why packets of `interface` pass unjudged, where they do.
+pub(crate) fn interface_warning(interface: &InterfaceReading) -> Option<String> {
     let InterfaceReading { name, state, trouble } = interface;
     match (state, trouble) {
         (State::Attached(_), _) => None,
@@ -316,6 +324,21 @@ fn interface_warning(interface: &InterfaceReading) -> Option<String> {
             "{name}: the interface runs no packet program, and packets pass unjudged; the daemon \
              attaches it again"
         )),
+    }
+}
+
+impl UpstreamReport {
+    /// Why the site cannot be served, where that is so.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        let Self { site, upstream, good, error } = self;
+        match good {
+            Some(true) => None,
+            Some(false) => {
+                let error = error.as_deref().unwrap_or("no reason given");
+                Some(format!("site {site}: its upstream {upstream} fails its check: {error}"))
+            }
+            None => Some(format!("site {site}: its upstream {upstream} was not checked yet")),
+        }
     }
 }
 

@@ -19,8 +19,12 @@ pub enum Request {
         /// What to do with it.
         then: Then,
     },
+    /// Do what SIGHUP does; [`Reloaded`](super::Reloaded).
+    Reload,
     /// Switch modes; [`ModesInForce`](super::ModesInForce).
     Mode(Switch),
+    /// Hand over to a new process of the program as it is on disk now; [`Upgraded`](super::Upgraded).
+    Upgrade,
 }
 
 /// Which modes become what.
@@ -71,6 +75,24 @@ impl Request {
             }
             // A fetch takes ten seconds at most, and the list is then applied and kept.
             Self::RefreshPrefixes { .. } => Duration::from_secs(20),
+            // One that is under way comes first, and each waits for half a minute at most until the
+            // terminator has prepared itself.
+            Self::Reload => Duration::from_secs(75),
+            // A refresh that is under way, and then the new process's start.
+            Self::Upgrade => Duration::from_secs(120),
+        }
+    }
+
+    /// Whether the answer comes though the daemon stops: it is the reason, or is cut short by that.
+    pub(super) fn ends_by_itself(&self) -> bool {
+        match self {
+            Self::Upgrade => true,
+            Self::Status
+            | Self::Prefixes
+            | Self::Identities
+            | Self::Mode(_)
+            | Self::Reload
+            | Self::RefreshPrefixes { .. } => false,
         }
     }
 }
@@ -135,6 +157,8 @@ mod tests {
         let switch = Request::Mode(Switch { to: Wish::Default, ports, interfaces });
         for (request, line) in [
             (Request::Status, r#"{"verb":"status"}"#),
+            (Request::Reload, r#"{"verb":"reload"}"#),
+            (Request::Upgrade, r#"{"verb":"upgrade"}"#),
             (refresh, r#"{"verb":"refresh_prefixes","then":"apply_shrunk"}"#),
             (switch, r#"{"verb":"mode","to":"default","ports":[443],"interfaces":["eth0"]}"#),
         ] {

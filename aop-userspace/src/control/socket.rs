@@ -3,7 +3,10 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixStream as Client},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        net::UnixStream as Client,
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -23,17 +26,21 @@ use super::{
 };
 
 const SOCKET: &str = "control.sock";
+/// What it is called until clients may find it. As long as its name: where the one fits, the other does.
+const UNPUBLISHED: &str = "control.next";
 /// The longest request, its newline included.
 const LONGEST: u64 = 4096;
 /// For a client to send its request and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The socket, bound. It is removed when this is dropped.
+/// The socket, bound. It is removed when this is dropped, unless another has taken its place.
 #[derive(Debug)]
 pub struct ControlSocket {
-    path: PathBuf,
+    runtime: PathBuf,
     listener: UnixListener,
+    /// Device and inode.
+    file: (u64, u64),
 }
 
 /// The socket cannot be made.
@@ -72,26 +79,35 @@ pub enum AskError {
 }
 
 impl ControlSocket {
-    /// Binds the socket in `runtime`. The caller holds the instance lock, so a socket that is left
-    /// there belongs to nobody.
+    /// Binds the socket in `runtime`, where no client finds it yet. The caller holds the instance lock,
+    /// so one that is left there unpublished belongs to nobody.
     ///
     /// # Errors
     /// The socket cannot be made.
     pub fn bind(runtime: &Path) -> Result<Self, ControlError> {
-        let path = runtime.join(SOCKET);
-        let listener = || {
+        let path = runtime.join(UNPUBLISHED);
+        let bound = || {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
             }
             let listener = UnixListener::bind(&path)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-            Ok(listener)
+            let file = file(&path)?;
+            Ok(Self { runtime: runtime.into(), listener, file })
         };
-        match listener() {
-            Ok(listener) => Ok(Self { path, listener }),
-            Err(error) => Err(ControlError { path, error }),
-        }
+        bound().map_err(|error| ControlError { path: runtime.join(SOCKET), error })
+    }
+
+    /// From now on clients find it: in the place of that of another daemon, where there is one, and
+    /// at no moment none.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn publish(&self) -> Result<(), ControlError> {
+        let path = self.runtime.join(SOCKET);
+        fs::rename(self.runtime.join(UNPUBLISHED), &path)
+            .map_err(|error| ControlError { path, error })
     }
 
     /// Passes requests to `daemon`, until `stop`.
@@ -127,10 +143,19 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::debug!("{}: {error}", self.path.display());
+        let paths = [UNPUBLISHED, SOCKET].map(|name| self.runtime.join(name));
+        // While this one is bound no other has its inode.
+        for path in paths.iter().filter(|path| file(path).is_ok_and(|file| file == self.file)) {
+            if let Err(error) = fs::remove_file(path) {
+                tracing::debug!("{}: {error}", path.display());
+            }
         }
     }
+}
+
+/// The device and inode of what is there.
+fn file(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 async fn answer(
@@ -143,12 +168,14 @@ async fn answer(
     timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await??;
     let answer = match line.strip_suffix(b"\n").map(request::parse) {
         // Reads maps by system calls, and may fetch.
-        Some(Ok(request)) => tokio::select! {
-            () = stop.cancelled() => Answer::refused("aop is stopping"),
-            answer = tokio::task::spawn_blocking(move || daemon.answer(request)) => {
-                answer.map_err(io::Error::other)?
+        Some(Ok(request)) => {
+            let ends_by_itself = request.ends_by_itself();
+            let answer = tokio::task::spawn_blocking(move || daemon.answer(request));
+            tokio::select! {
+                () = stop.cancelled(), if !ends_by_itself => Answer::refused("aop is stopping"),
+                answer = answer => answer.map_err(io::Error::other)?,
             }
-        },
+        }
         Some(Err(why)) => Answer::refused(why),
         None => Answer::refused(format!("a request is one line of at most {LONGEST} bytes")),
     };

@@ -2,7 +2,7 @@
 
 use super::Daemon;
 use crate::{
-    control::{Admitted, Answer, Answers, Request, admitted_prefixes},
+    control::{Admitted, Answer, Answers, ReloadedBy, Request, admitted_prefixes},
     prefixes::monotonic_seconds,
 };
 
@@ -16,8 +16,13 @@ impl Answers for Daemon {
                 Err(error) => Answer::refused(error.to_string()),
             },
             Request::RefreshPrefixes { then } => Answer::of(&self.refresh(then)),
+            Request::Reload => Answer::of(&self.reload(ReloadedBy::Command)),
             Request::Mode(said) => match self.switch(&said) {
                 Ok(in_force) => Answer::of(&in_force),
+                Err(error) => Answer::refused(error.to_string()),
+            },
+            Request::Upgrade => match self.upgrade() {
+                Ok(upgraded) => Answer::of(&upgraded),
                 Err(error) => Answer::refused(error.to_string()),
             },
         }

@@ -4,14 +4,18 @@ use std::{io, path::PathBuf};
 
 use aop_common::layout::Ports;
 
-use super::link::LinkError;
+use super::{
+    link::LinkError,
+    monitor::MonitorError,
+    sockets::SocketError,
+    upgrade::{HandingOver, TakeOverError},
+};
 use crate::{
     config::ConfigError,
     confined::AccountError,
     control::{ControlError, LockError},
     firewall::FirewallError,
     prefixes::PrefixError,
-    terminator::BindError,
     tls::SitesError,
 };
 
@@ -29,7 +33,7 @@ pub enum DaemonError {
     Sites(#[from] SitesError),
     /// A listening address.
     #[error(transparent)]
-    Bind(#[from] BindError),
+    Socket(#[from] SocketError),
     /// The firewall.
     #[error("firewall: {0}")]
     Firewall(#[from] FirewallError),
@@ -45,6 +49,15 @@ pub enum DaemonError {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The place where this host asks.
+    #[error(transparent)]
+    Monitor(#[from] MonitorError),
+    /// The daemon that hands over.
+    #[error(transparent)]
+    TakeOver(#[from] TakeOverError),
+    /// Another daemon is about to take over.
+    #[error(transparent)]
+    HandingOver(#[from] HandingOver),
     /// A reload wants what only a restart can do.
     #[error("{}: changes to {} need a restart (`systemctl restart aop`)", .file.display(), .keys.join(", "))]
     NeedsRestart {
@@ -53,6 +66,9 @@ pub enum DaemonError {
         /// The keys that differ.
         keys: Vec<&'static str>,
     },
+    /// The end has begun.
+    #[error("aop is stopping: nothing is loaded any more")]
+    Stopping,
     /// The process itself.
     #[error("the system refuses what every process may: {0}")]
     Runtime(io::Error),
@@ -70,6 +86,9 @@ pub(super) enum RefreshError {
     /// Another refresh is under way.
     #[error("another refresh is under way; the list in force stays until that is done")]
     Busy,
+    /// Another daemon is about to take over.
+    #[error(transparent)]
+    HandingOver(#[from] HandingOver),
     /// A reload or the end came in between.
     #[error("prefixes.source was changed or aop is stopping: what was read is not applied")]
     Overtaken,
@@ -97,6 +116,9 @@ pub(super) enum SwitchError {
     /// The end has begun.
     #[error("aop is stopping: nothing is switched any more")]
     Stopping,
+    /// Another daemon is about to take over.
+    #[error(transparent)]
+    HandingOver(#[from] HandingOver),
     /// The packet path.
     #[error("firewall: {0}; the modes in force stay")]
     Firewall(#[from] FirewallError),

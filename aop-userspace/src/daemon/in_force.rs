@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Daemon, list_file::Watch, schedule, word::Spoken};
+use super::{Daemon, looks::Watch, schedule, word::Spoken};
 use crate::{
     config::Live,
     control::Prefixes,

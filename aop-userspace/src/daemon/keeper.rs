@@ -65,7 +65,13 @@ impl Daemon {
         if kept.trouble.is_none() && known.is_some_and(|known| says_the_same(known, &identities)) {
             return kept;
         }
-        let saved = identities::save(&self.fixed.paths.state, &identities);
+        let saved = {
+            let _turn = self.applying();
+            if self.handover.may_change().is_err() {
+                return kept;
+            }
+            identities::save(&self.fixed.paths.state, &identities)
+        };
         let trouble = saved.err().map(|error| {
             format!(
                 "{}: cannot keep the client certificates seen: {error}; correct paths.state or its \

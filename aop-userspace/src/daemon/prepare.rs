@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::DaemonError;
+use super::{DaemonError, source::Source};
 use crate::{
     channel::Bundle,
     config::{Config, audit},
@@ -23,6 +23,8 @@ pub struct Prepared {
     pub prefixes: Vec<IpNet>,
     /// The configuration and the files of its sites, as the terminator process gets them.
     pub(crate) bundle: Bundle,
+    /// What that was read from.
+    pub(crate) source: Source,
     /// The user that processes without privilege become.
     pub(crate) account: Account,
     /// What an operator should know of the configuration itself.
@@ -45,9 +47,16 @@ pub fn prepare(file: &Path) -> Result<Prepared, DaemonError> {
     // Built here to be checked, by the same code and from the same bytes as where they serve.
     let (_, notes) = Sites::build(&config.live.sites, &files)?;
     let warnings = audit(&config).into_iter().map(|warning| warning.to_string()).collect();
-    let files = files.into_held().into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
-    let bundle = Bundle::new(file.into(), text, files);
-    Ok(Prepared { config, found, prefixes, bundle, account, warnings, notes })
+    let (bundle, source) = pack(file, text, files);
+    Ok(Prepared { config, found, prefixes, bundle, source, account, warnings, notes })
+}
+
+/// What the terminator process gets, and what is kept to tell whether it has changed.
+pub(super) fn pack(file: &Path, text: String, files: Files) -> (Bundle, Source) {
+    let files = files.into_held();
+    let source = Source::new(text.clone(), &files);
+    let files = files.into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
+    (Bundle::new(file.into(), text, files), source)
 }
 
 impl Prepared {

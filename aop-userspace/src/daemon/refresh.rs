@@ -16,7 +16,7 @@ use super::{
     Daemon,
     error::RefreshError,
     link::Receipt,
-    list_file::{self, Seen},
+    looks::{self, Seen},
     reload::hear,
 };
 use crate::{
@@ -51,10 +51,14 @@ impl Daemon {
     }
 
     fn look(&self) {
+        // A file that changes meanwhile is to count as unread.
+        if self.handover.may_change().is_err() {
+            return;
+        }
         let source = self.in_force().live.prefixes.clone();
         let due = match &source {
             PrefixSource::File(path) => {
-                let now = list_file::look(path);
+                let now = looks::look(path);
                 let mut in_force = self.in_force();
                 match in_force.course.watch.judge(now) {
                     Seen::Changed => true,
@@ -77,6 +81,9 @@ impl Daemon {
 
     /// Asks the source now.
     pub(super) fn refresh(&self, then: Then) -> Refreshed {
+        if let Err(error) = self.handover.may_change() {
+            return Refreshed::refused(RefreshError::from(error).to_string());
+        }
         let _turn = match self.refreshing.try_lock() {
             Ok(turn) => turn,
             // It guards no data: a refresh that panicked left nothing half done here.
@@ -133,6 +140,7 @@ impl Daemon {
         proposal: Proposal,
     ) -> Result<(Outcome, Change, Option<Receipt>), RefreshError> {
         let _turn = self.applying();
+        self.handover.may_change()?;
         let (live, modes, before) = {
             let in_force = self.in_force();
             if in_force.live.prefixes != *source || in_force.closed {

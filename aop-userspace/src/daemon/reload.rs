@@ -4,40 +4,44 @@ use std::{path::Path, sync::PoisonError, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{Daemon, DaemonError, Prepared, link::Receipt, prepare};
+use super::{
+    Daemon, DaemonError, Prepared, link::Receipt, prepare, prepare::pack, reloads::Loading,
+};
 use crate::{
     channel::{AddressRules, Ask},
     config::{Fixed, Live, Modes},
     firewall::{self, FirewallError},
     prefixes::{Admission, Held, Origin, monotonic_seconds},
+    tls::{self, Files, Sites},
 };
 
 /// How long the terminator may take to do what cannot fail.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Daemon {
-    /// Reloads `file`, and says how that went. On any error the old configuration serves on.
-    pub(super) fn reload(&self, file: &Path) {
-        match self.try_reload(file) {
-            Ok(()) => tracing::info!(file = %file.display(), "reloaded"),
-            Err(error) => tracing::error!("not reloaded, the old configuration serves on: {error}"),
-        }
-    }
-
-    fn try_reload(&self, file: &Path) -> Result<(), DaemonError> {
+    /// Puts `file` in the place of the configuration in force. The caller has the turn to reload.
+    pub(super) fn try_reload(&self, file: &Path) -> Result<Loading, DaemonError> {
+        self.reloads.still_wanted()?;
         let prepared = prepare(file)?;
         let keys = differing(&self.fixed, &prepared.config.fixed);
         if !keys.is_empty() {
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
         prepared.warn();
-        let Prepared { config, found, bundle, warnings, notes, .. } = prepared;
+        let loading = Loading {
+            sites: prepared.config.live.sites.len(),
+            files: prepared.bundle.file_count(),
+            warnings: prepared.told(),
+        };
+        let Prepared { config, found, bundle, source, warnings, notes, .. } = prepared;
         // What can fail comes first: there, and then the packet path.
         if let Some(link) = &self.link {
             link.prepare(bundle)?;
         }
         let committed = {
             let _turn = self.applying();
+            self.reloads.still_wanted()?;
+            self.handover.may_change()?;
             let (stays, before, spoken) = {
                 let in_force = self.in_force();
                 let stays = in_force.list_for(&config.live).cloned();
@@ -48,14 +52,51 @@ impl Daemon {
             let held = stays.as_ref().unwrap_or(&found.held);
             let prefixes = held.list.with(&config.live.extra)?;
             let admission = self.admit(&before, held, &prefixes, &config.live, &modes)?;
+            self.lingerers.let_go();
             let committed = self.tell(Ask::Commit(AddressRules::of(&admission, &modes)));
             self.facts.replace(&config.live, warnings, notes);
             spoken.settle(&self.fixed.paths.state, &lost);
             self.in_force().reload(config.live, spoken, found, admission);
             committed
         };
+        self.reloads.read_from(source);
         hear(committed);
-        Ok(())
+        Ok(loading)
+    }
+
+    /// Puts the files of sites, as they are on the disk now, in the place of those in force. All else
+    /// of the configuration stays. The caller has the turn to reload.
+    pub(super) fn try_renew(&self) -> Result<Loading, DaemonError> {
+        self.reloads.still_wanted()?;
+        let (file, text) = (self.reloads.file(), self.reloads.source().text.clone());
+        let sites = self.in_force().live.sites.clone();
+        let files = Files::on_disk();
+        let (_, notes) = Sites::build(&sites, &files)?;
+        let warnings = notes.told(tls::now());
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        let (bundle, source) = pack(file, text, files);
+        let loading = Loading { sites: sites.len(), files: bundle.file_count(), warnings };
+        if let Some(link) = &self.link {
+            link.prepare(bundle)?;
+        }
+        let committed = {
+            let _turn = self.applying();
+            self.reloads.still_wanted()?;
+            self.handover.may_change()?;
+            let rules = {
+                let in_force = self.in_force();
+                AddressRules::of(&in_force.admission, &in_force.modes())
+            };
+            self.lingerers.let_go();
+            let committed = self.tell(Ask::Commit(rules));
+            self.facts.renew(notes);
+            committed
+        };
+        self.reloads.read_from(source);
+        hear(committed);
+        Ok(loading)
     }
 
     /// From now on packets are judged by `prefixes`, which are those of `held` and the operator's
@@ -146,6 +187,9 @@ fn differing(old: &Fixed, new: &Fixed) -> Vec<&'static str> {
     }
     if old.paths != new.paths {
         keys.push("paths");
+    }
+    if old.monitor != new.monitor {
+        keys.push("monitor.listen");
     }
     if old.limits != new.limits {
         keys.push("limits.connections, handshakes, per_peer or workers");

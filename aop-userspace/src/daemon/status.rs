@@ -12,16 +12,20 @@ use super::{Daemon, InForce};
 use crate::{
     channel::Report,
     config::{self, Live},
-    control::{DaemonReport, Modes, Status, TerminatorReport, from_firewall, mode_name},
+    control::{
+        DaemonReport, Modes, Status, TerminatorReport, UpstreamReport, from_firewall, mode_name,
+    },
     tls::{self, Notes},
 };
 
 /// What status and drain need of the live configuration.
 pub(crate) struct LiveFacts(ArcSwap<Facts>);
 
+#[derive(Clone)]
 struct Facts {
     sites: Vec<String>,
     shutdown: Duration,
+    linger: Duration,
     warnings: Vec<String>,
     notes: Notes,
 }
@@ -35,6 +39,11 @@ impl LiveFacts {
         self.0.store(Arc::new(Facts::of(live, warnings, notes)));
     }
 
+    /// The same configuration, with its files read anew.
+    pub(super) fn renew(&self, notes: Notes) {
+        self.0.rcu(|facts| Facts { notes: notes.clone(), ..Facts::clone(facts) });
+    }
+
     pub(super) fn notes(&self) -> Notes {
         self.0.load().notes.clone()
     }
@@ -42,11 +51,21 @@ impl LiveFacts {
     pub(super) fn shutdown(&self) -> Duration {
         self.0.load().shutdown
     }
+
+    pub(super) fn linger(&self) -> Duration {
+        self.0.load().linger
+    }
 }
 
 impl Facts {
     fn of(live: &Live, warnings: Vec<String>, notes: Notes) -> Self {
-        Self { sites: live.site_names(), shutdown: live.shutdown, warnings, notes }
+        Self {
+            sites: live.site_names(),
+            shutdown: live.shutdown,
+            linger: live.linger,
+            warnings,
+            notes,
+        }
     }
 }
 
@@ -74,6 +93,8 @@ impl Daemon {
             uptime_seconds: self.started.elapsed().as_secs(),
             open_connections: report.as_ref().map_or(0, |report| report.open),
         });
+        status.last_reload = self.reloads.last();
+        status.predecessors = self.lingerers.report();
         status.terminator = self.link.as_ref().map(|link| TerminatorReport {
             pid: link.pid(),
             user: link.user().to_owned(),
@@ -95,6 +116,9 @@ impl Daemon {
 
     fn book(&self, status: &mut Status, report: Report) {
         (status.handshakes, status.requests) = (report.handshakes, report.requests);
+        let failing = report.upstreams.iter().filter(|upstream| upstream.good == Some(false));
+        status.warnings.extend(failing.filter_map(UpstreamReport::obstacle));
+        status.upstreams = report.upstreams;
         let sites = report.identities.sites.into_iter();
         status.identities = sites.flat_map(|site| site.identities).collect();
         if self.firewall.is_none() {
@@ -126,7 +150,7 @@ impl Daemon {
     }
 }
 
-const UNLOADED: &str =
+pub(super) const UNLOADED: &str =
     "the firewall was unloaded under the daemon: packets pass unjudged; restart aop to guard again";
 
 /// Also where the firewall is gone: a warning tells that, and no interface enforces.

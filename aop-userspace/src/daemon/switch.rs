@@ -27,6 +27,7 @@ impl Daemon {
         let guarded = firewall.lock().unwrap_or_else(PoisonError::into_inner).guarded();
         let told = {
             let _turn = self.applying();
+            self.handover.may_change()?;
             let (live, held, admission, before, spoken) = {
                 let in_force = self.in_force();
                 if in_force.closed {

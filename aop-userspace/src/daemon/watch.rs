@@ -72,7 +72,12 @@ impl Daemon {
     fn follow_host(&self, cause: Cause) -> Result<(), FirewallError> {
         match &self.firewall {
             Some(firewall) => {
-                firewall.lock().unwrap_or_else(PoisonError::into_inner).follow_host(cause)
+                let mut firewall = firewall.lock().unwrap_or_else(PoisonError::into_inner);
+                match self.handover.may_change() {
+                    Ok(()) => firewall.follow_host(cause),
+                    // Another process does.
+                    Err(_) => Ok(()),
+                }
             }
             None => Ok(()),
         }

@@ -195,6 +195,11 @@ impl Maps {
         self.settings.set(0, settings, 0)
     }
 
+    /// Another process may have written.
+    pub(super) fn forget(&self) {
+        self.sets.forget();
+    }
+
     /// Writes those of the generation that `settings` has, or is to have.
     fn try_write_modes(&mut self, settings: Settings, modes: Modes) -> Result<(), MapError> {
         let written = modes::to_layout(&modes, &self.try_slot_names()?);

@@ -24,6 +24,7 @@ mod peers;
 mod pins;
 mod privilege;
 mod reading;
+mod regain;
 mod routes;
 mod sets;
 mod start;
@@ -162,10 +163,27 @@ impl Firewall {
         // What a daemon has written need not be read back, prefix by prefix, for each status.
         let known = Some(self.maps.admission()?);
         let mut reading = reading::read(self.pins.root(), self.wanted.names(), known)?;
-        for interface in reading.iter_mut().flat_map(|reading| &mut reading.interfaces) {
-            interface.trouble = self.guards.trouble(&interface.name);
+        if let Some(reading) = &mut reading {
+            self.explain(&mut reading.interfaces);
         }
         Ok(reading)
+    }
+
+    /// How the interfaces stand, and no more. `None` after an [`unload()`].
+    ///
+    /// # Errors
+    /// Pins exist and cannot be read.
+    pub fn interfaces(&self) -> Result<Option<Vec<InterfaceReading>>, FirewallError> {
+        let Some(pins) = Pins::existing(self.pins.root())? else { return Ok(None) };
+        let mut interfaces = reading::interfaces(self.wanted.names(), &pins)?;
+        self.explain(&mut interfaces);
+        Ok(Some(interfaces))
+    }
+
+    fn explain(&self, interfaces: &mut [InterfaceReading]) {
+        for interface in interfaces {
+            interface.trouble = self.guards.trouble(&interface.name);
+        }
     }
 
     /// Who is admitted now, and who drains.
@@ -234,6 +252,6 @@ pub fn unload(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
 /// # Errors
 /// As [`unload()`]; or a daemon does.
 pub fn retire(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
-    let _owned = Pins::open(pins)?;
+    let _owned = Pins::open(pins, None)?;
     unload::unload(pins)
 }

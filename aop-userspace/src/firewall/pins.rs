@@ -7,9 +7,12 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, MetadataExt},
+    },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aop_common::layout::LAYOUT_VERSION;
@@ -30,8 +33,8 @@ pub(super) const LEAVING: &str = "-leaving";
 #[derive(Clone, Debug)]
 pub(super) struct Pins {
     root: PathBuf,
-    /// Held by whoever writes; the kernel lets go of it with the process.
-    _lock: Option<Arc<File>>,
+    /// Held by whoever writes; the kernel lets go of it with the last copy.
+    lock: Arc<Mutex<Option<File>>>,
 }
 
 /// A pinned link, as its file name tells.
@@ -71,14 +74,15 @@ impl Link {
 }
 
 impl Pins {
-    /// Opens the directory for writing, making it where it is missing.
-    pub(super) fn open(root: &Path) -> Result<Self, FirewallError> {
+    /// Opens the directory for writing, making it where it is missing, by the lock on it that was
+    /// `handed` over, or its own.
+    pub(super) fn open(root: &Path, handed: Option<OwnedFd>) -> Result<Self, FirewallError> {
         let missing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
         let found = statfs(missing).map_err(|error| FirewallError::pin(missing, error.into()))?;
         if found.f_type != BPFFS {
             return Err(FirewallError::NotBpffs(root.into()));
         }
-        let mut pins = Self { root: root.into(), _lock: None };
+        let pins = Self { root: root.into(), lock: Arc::default() };
         if let Some(found) = pins.other_layout()? {
             return Err(FirewallError::OtherLayout { path: root.into(), found });
         }
@@ -87,25 +91,47 @@ impl Pins {
             .mode(0o750)
             .create(pins.directory())
             .map_err(|error| FirewallError::pin(pins.directory(), error))?;
-        pins.lock()?;
+        pins.take_lock(handed.map(File::from))?;
         Ok(pins)
     }
 
     /// One writer for each directory, or two daemons would detach each other's interfaces.
-    fn lock(&mut self) -> Result<(), FirewallError> {
+    fn take_lock(&self, handed: Option<File>) -> Result<(), FirewallError> {
         let failed = |error| FirewallError::pin(self.directory(), error);
         let directory = File::open(self.directory()).map_err(failed)?;
+        let file = |file: &File| file.metadata().map(|found| (found.dev(), found.ino()));
+        if let Some(handed) = handed
+            && file(&handed).map_err(failed)? == file(&directory).map_err(failed)?
+        {
+            *self.lock() = Some(handed);
+            return Ok(());
+        }
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => return Err(FirewallError::PinsTaken(self.root.clone())),
             locked => locked.map_err(|error| failed(error.into()))?,
         }
-        self._lock = Some(Arc::new(directory));
+        *self.lock() = Some(directory);
         Ok(())
+    }
+
+    /// A copy of the lock, for the next writer.
+    pub(super) fn lock_copy(&self) -> Result<Option<OwnedFd>, FirewallError> {
+        let copy = self.lock().as_ref().map(|lock| lock.try_clone().map(OwnedFd::from)).transpose();
+        copy.map_err(|error| FirewallError::pin(self.directory(), error))
+    }
+
+    /// Another process alone is the writer from now on.
+    pub(super) fn leave_lock(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<File>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The directory, for reading, if it is there.
     pub(super) fn existing(root: &Path) -> Result<Option<Self>, FirewallError> {
-        let pins = Self { root: root.into(), _lock: None };
+        let pins = Self { root: root.into(), lock: Arc::default() };
         match fs::metadata(pins.directory()) {
             Ok(_) => Ok(Some(pins)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match pins.other_layout()? {

@@ -95,21 +95,28 @@ pub(super) fn read(
     let Some(pins) = Pins::existing(root)? else { return Ok(None) };
     let maps = Maps::pinned(&pins)?;
     let settings = maps.settings()?;
-    let here = interfaces::list().map_err(FirewallError::Netlink)?;
     let mut peers: Vec<PeerReading> = maps.peers.iter().flatten().map(peer).collect();
     peers.sort_by_key(|peer| (std::cmp::Reverse(peer.facts.last_seen), peer.address));
-    let pinned = pins.links()?.into_iter().map(|link| link.interface);
-    let names: BTreeSet<String> = names.into_iter().chain(pinned).collect();
-    let interface = |name: String| interface(name, &pins, &here);
     Ok(Some(Reading {
         modes: maps.modes()?,
         ports: maps.ports()?,
         generation: settings.generation,
         admission: known.map_or_else(|| maps.admission(), Ok)?,
-        interfaces: names.into_iter().map(interface).collect::<Result<_, _>>()?,
+        interfaces: interfaces(names, &pins)?,
         verdicts: verdicts(&maps)?,
         peers,
     }))
+}
+
+/// How the interfaces stand that are pinned or among `names`.
+pub(super) fn interfaces(
+    names: Vec<String>,
+    pins: &Pins,
+) -> Result<Vec<InterfaceReading>, FirewallError> {
+    let here = interfaces::list().map_err(FirewallError::Netlink)?;
+    let pinned = pins.links()?.into_iter().map(|link| link.interface);
+    let names: BTreeSet<String> = names.into_iter().chain(pinned).collect();
+    names.into_iter().map(|name| interface(name, pins, &here)).collect()
 }
 
 fn interface(

@@ -102,6 +102,14 @@ impl Sets {
         Ok(())
     }
 
+    /// Another process may have written: what is there is not known any more.
+    pub(super) fn forget(&self) {
+        for second in [false, true] {
+            let mut set = self.set(second);
+            (set.known, set.known_table) = (None, None);
+        }
+    }
+
     fn set(&self, second: bool) -> MutexGuard<'_, Set> {
         self.sets[usize::from(second)].lock().unwrap_or_else(PoisonError::into_inner)
     }

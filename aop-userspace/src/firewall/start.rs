@@ -1,6 +1,6 @@
 //! How a firewall begins: as a whole or not at all.
 
-use std::path::Path;
+use std::{os::fd::OwnedFd, path::Path};
 
 use super::{
     Cause, Firewall, PacketLog, Policy,
@@ -58,8 +58,21 @@ impl Firewall {
         setting: Setting<'_>,
         policy: impl FnOnce(&Admission) -> Policy,
     ) -> Result<Self, FirewallError> {
+        Self::take_over(setting, None, policy)
+    }
+
+    /// The same by the lock on the pins that another process has [handed](Firewall::lock) over, which
+    /// looks on.
+    ///
+    /// # Errors
+    /// As [`Firewall::start`].
+    pub fn take_over(
+        setting: Setting<'_>,
+        handed: Option<OwnedFd>,
+        policy: impl FnOnce(&Admission) -> Policy,
+    ) -> Result<Self, FirewallError> {
         privilege::check()?;
-        let pins = Pins::open(setting.pins)?;
+        let pins = Pins::open(setting.pins, handed)?;
         let before = pins.links()?;
         let fresh = !pins.has_maps();
         let started = Self::load_and_attach(setting, &pins, &before, fresh, policy);

@@ -6,6 +6,7 @@
 //! ends when the channel does, however the daemon ended.
 
 mod capacity;
+mod checks;
 mod gate;
 mod identities;
 mod peers;
@@ -22,8 +23,11 @@ use std::{
     time::Duration,
 };
 
-use state::State;
-use tokio::sync::mpsc;
+use state::{Prepared, State};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
 
 use crate::{
     channel::{self, Answer, Ask, ChannelError, Message, Request, Said},
@@ -44,6 +48,9 @@ pub(crate) enum TerminateError {
 /// A demand with the descriptors that came along.
 type Demand = Result<(Request, Vec<OwnedFd>), ChannelError>;
 
+/// A configuration that is being built, by the number of its demand.
+type Building = (u64, JoinHandle<Result<Prepared, String>>);
+
 /// Does what is demanded on `channel` until its far end is closed.
 pub(crate) async fn serve(channel: UnixStream) -> Result<(), TerminateError> {
     let channel = Arc::new(channel);
@@ -52,12 +59,23 @@ pub(crate) async fn serve(channel: UnixStream) -> Result<(), TerminateError> {
     let mut draining: Pin<Box<dyn Future<Output = Drained>>> = Box::pin(pending());
     // A second one with less patience takes the place of the first; both are answered.
     let mut drains = Vec::new();
+    let mut building = None;
     loop {
         tokio::select! {
             demand = demands.recv() => {
                 let Some(demand) = demand else { return Ok(()) };
                 let (Request { id, ask }, files) = demand?;
+                let waits = matches!(ask, Ask::Prepare(_) | Ask::Serve { .. } | Ask::Commit(_));
+                if waits && building.is_some() {
+                    let (id, prepared) = built(&mut building).await;
+                    answer(&channel, id, state.prepared(prepared))?;
+                }
                 let said = match (ask, state.service()) {
+                    (Ask::Prepare(bundle), _) => {
+                        // Of thousands of sites that takes long, and nobody else waits for it.
+                        building = Some((id, spawn_blocking(|| Prepared::new(bundle))));
+                        continue;
+                    }
                     (Ask::Drain { patience }, Some(service)) => {
                         let patience = Duration::from_millis(patience);
                         drains.push(id);
@@ -67,6 +85,9 @@ pub(crate) async fn serve(channel: UnixStream) -> Result<(), TerminateError> {
                     (ask, _) => state.obey(ask, files),
                 };
                 answer(&channel, id, said)?;
+            }
+            (id, prepared) = built(&mut building) => {
+                answer(&channel, id, state.prepared(prepared))?;
             }
             drained = &mut draining => {
                 draining = Box::pin(pending());
@@ -80,6 +101,15 @@ pub(crate) async fn serve(channel: UnixStream) -> Result<(), TerminateError> {
             }
         }
     }
+}
+
+/// Waits until the configuration that is being built is, and says whose demand that answers.
+async fn built(building: &mut Option<Building>) -> (u64, Result<Prepared, String>) {
+    let Some((id, task)) = building else { return pending().await };
+    let prepared = task.await.unwrap_or_else(|error| Err(error.to_string()));
+    let id = *id;
+    *building = None;
+    (id, prepared)
 }
 
 fn answer(channel: &UnixStream, id: u64, said: Said) -> Result<(), TerminateError> {
@@ -101,3 +131,6 @@ fn listen(channel: Arc<UnixStream>) -> io::Result<mpsc::Receiver<Demand>> {
     })?;
     Ok(demands)
 }
+
+#[cfg(test)]
+mod tests;

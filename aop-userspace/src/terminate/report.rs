@@ -4,12 +4,17 @@ use super::identities;
 use crate::{
     channel::Report,
     config::Live,
-    control::{Handshakes, Refused, Requests, peer_list},
+    control::{Handshakes, Refused, Requests, UpstreamReport, peer_list},
     firewall::PeerReading,
     terminator::{LedgerSnapshot, RefusedCount},
 };
 
-pub(super) fn report(ledger: LedgerSnapshot, peers: &[PeerReading], live: &Live) -> Report {
+pub(super) fn report(
+    ledger: LedgerSnapshot,
+    peers: &[PeerReading],
+    live: &Live,
+    upstreams: Vec<UpstreamReport>,
+) -> Report {
     let sites = live.site_names();
     let identities = identities::of(&ledger, &sites);
     let refused = |count: fn(&RefusedCount) -> u64| {
@@ -36,6 +41,7 @@ pub(super) fn report(ledger: LedgerSnapshot, peers: &[PeerReading], live: &Live)
         open: ledger.open,
         handshakes,
         requests,
+        upstreams,
         identities,
         peers: peer_list(peers, &sites),
         peers_total: peers.len(),

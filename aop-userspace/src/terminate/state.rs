@@ -1,8 +1,8 @@
 //! What the terminator process has: nothing, something prepared, or a service at work.
 
-use std::{net::TcpListener, os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{net::TcpListener, os::fd::OwnedFd, sync::Arc};
 
-use super::{capacity, gate::AddressGate, identities, peers::Peers, report};
+use super::{capacity, checks::Checks, gate::AddressGate, identities, peers::Peers, report};
 use crate::{
     channel::{AddressRules, Ask, Bundle, Said},
     config::{Config, Live},
@@ -21,7 +21,7 @@ pub(super) struct State {
 }
 
 /// A configuration that could be served.
-struct Prepared {
+pub(super) struct Prepared {
     config: Config,
     sites: Sites,
 }
@@ -31,6 +31,7 @@ struct Serving {
     live: Live,
     gate: Arc<AddressGate>,
     service: Arc<Service>,
+    checks: Checks,
 }
 
 impl State {
@@ -41,11 +42,11 @@ impl State {
     /// Does `ask`, or says why not and changes nothing.
     pub(super) fn obey(&mut self, ask: Ask, files: Vec<OwnedFd>) -> Said {
         let done = match ask {
-            Ask::Prepare(bundle) => self.prepare(bundle),
             Ask::Serve { rules, pinned, known } => self.serve(rules, pinned, known, files),
             Ask::Commit(rules) => self.commit(rules),
             Ask::Admit(rules) => self.admit(rules),
             Ask::Report => return Said::Report(Box::new(self.report())),
+            Ask::Prepare(bundle) => return self.prepared(Prepared::new(bundle)),
             Ask::Drain { .. } => Err("there is nothing to drain".to_owned()),
         };
         match done {
@@ -54,11 +55,14 @@ impl State {
         }
     }
 
-    fn prepare(&mut self, bundle: Bundle) -> Result<(), String> {
-        self.prepared = None;
-        let (file, text, files) = bundle.open();
-        self.prepared = Some(Prepared::new(file, &text, &Files::handed_over(files))?);
-        Ok(())
+    /// Keeps what was prepared last, or that nothing could be.
+    pub(super) fn prepared(&mut self, built: Result<Prepared, String>) -> Said {
+        let (prepared, said) = match built {
+            Ok(prepared) => (Some(prepared), Said::Done),
+            Err(why) => (None, Said::Refused(why)),
+        };
+        self.prepared = prepared;
+        said
     }
 
     fn serve(
@@ -94,7 +98,8 @@ impl State {
         )
         .map_err(|error| format!("no thread to serve with: {error}"))?;
         service.ledger().recall(identities::recalled(known, &config.live.site_names()));
-        self.serving = Some(Serving { live: config.live, gate, service: Arc::new(service) });
+        let (service, checks) = (Arc::new(service), Checks::start(&config.live.sites));
+        self.serving = Some(Serving { live: config.live, gate, service, checks });
         Ok(())
     }
 
@@ -104,6 +109,7 @@ impl State {
         let (admission, modes) = rules.open();
         serving.gate.replace(admission, &config.live, modes);
         serving.service.reload(policy(sites, &config.live), config.live.shutdown);
+        serving.checks.follow(&config.live.sites);
         serving.live = config.live;
         Ok(())
     }
@@ -117,8 +123,9 @@ impl State {
 
     fn report(&self) -> crate::channel::Report {
         match &self.serving {
-            Some(Serving { live, gate, service }) => {
-                report::report(service.ledger().snapshot(), &gate.peers().in_memory(), live)
+            Some(Serving { live, gate, service, checks }) => {
+                let (ledger, peers) = (service.ledger().snapshot(), gate.peers().in_memory());
+                report::report(ledger, &peers, live, checks.report())
             }
             None => crate::channel::Report::default(),
         }
@@ -129,9 +136,11 @@ const NOTHING_PREPARED: &str = "nothing was prepared";
 const NOTHING_SERVED: &str = "nothing is served yet";
 
 impl Prepared {
-    fn new(file: PathBuf, text: &str, files: &Files) -> Result<Self, String> {
-        let config = Config::parse(&file, text).map_err(|error| error.to_string())?;
-        let built = Sites::build(&config.live.sites, files);
+    /// Takes long where there are many sites.
+    pub(super) fn new(bundle: Bundle) -> Result<Self, String> {
+        let (file, text, files) = bundle.open();
+        let config = Config::parse(&file, &text).map_err(|error| error.to_string())?;
+        let built = Sites::build(&config.live.sites, &Files::handed_over(files));
         // The daemon has read the same files, and told what an operator should know.
         let (sites, _) = built.map_err(|error| error.to_string())?;
         Ok(Self { config, sites })

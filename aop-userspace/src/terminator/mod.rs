@@ -9,6 +9,7 @@
 //! It decides nothing about trust: addresses are the gate's, certificates are TLS's.
 
 mod accept;
+mod adopted;
 mod closing;
 mod connection;
 mod course;
@@ -26,8 +27,10 @@ mod tests;
 mod upstream;
 mod workers;
 
+pub use adopted::{AdoptError, adopt};
 pub use http::Denial;
 pub use ledger::{DeniedCount, Ledger, LedgerSnapshot, RefusedCount, Sighting};
 pub use listeners::{BindError, Bound, Listener, bind, listen};
 pub use proxy::{Ends, Malformed, Reading, read as read_proxy_header};
 pub use service::{Drained, Policy, Service};
+pub(crate) use upstream::{Connected, dial};

@@ -3,12 +3,18 @@
 //! Every task is its own, and ends with it. Each connection keeps the policy that stood when it was
 //! accepted; a reload exchanges it for those that follow.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::pending,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +53,8 @@ pub struct Service {
     shared: Arc<Shared>,
     workers: Workers,
     accepting: CancellationToken,
+    /// What trust that was taken away has let in, and when that is cut.
+    condemned: Mutex<Vec<(Instant, CancellationToken)>>,
 }
 
 /// The policy in force, and what ends the connections that it let in.
@@ -105,7 +113,7 @@ impl Service {
             let tending = worker.pools().clone().tend();
             worker.spawn(accepting.clone().run_until_cancelled_owned(tending));
         }
-        Ok(Self { shared, workers, accepting })
+        Ok(Self { shared, workers, accepting, condemned: Mutex::default() })
     }
 
     /// From now on, accepted connections follow `policy`. Where it believes fewer than the one
@@ -123,12 +131,33 @@ impl Service {
         before.leave.cancel();
         tracing::warn!(?patience, "trust was taken away: connections from before end by then");
         let accepting = self.accepting.clone();
+        if let Some(end) = Instant::now().checked_add(patience) {
+            let mut condemned = self.condemned();
+            condemned.retain(|(_, cut)| !cut.is_cancelled());
+            condemned.push((end, before.cut.clone()));
+        }
         self.workers.first().spawn(async move {
-            // A drain has a deadline of its own.
+            // A drain sees to it itself.
             if accepting.run_until_cancelled(sleep(patience)).await.is_some() {
                 before.cut.cancel();
             }
         });
+    }
+
+    fn condemned(&self) -> MutexGuard<'_, Vec<(Instant, CancellationToken)>> {
+        // Each change of it is whole.
+        self.condemned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cuts what is condemned when its time has come, for ever.
+    async fn execute(&self) -> Infallible {
+        let mut condemned = self.condemned().clone();
+        condemned.sort_by_key(|(end, _)| *end);
+        for (end, cut) in condemned {
+            sleep_until(end).await;
+            cut.cancel();
+        }
+        pending().await
     }
 
     /// What it has seen.
@@ -138,10 +167,16 @@ impl Service {
     }
 
     /// Stops listening at once, waits until open connections end, and cuts those that have not
-    /// after `patience`.
+    /// after `patience`, and no later what rests on trust that was taken away before.
     pub async fn drain(&self, patience: Duration) -> Drained {
         self.accepting.cancel();
-        let drained = timeout(patience, self.workers.wait()).await;
+        let ends = async {
+            tokio::select! {
+                () = self.workers.wait() => {}
+                never = self.execute() => match never {},
+            }
+        };
+        let drained = timeout(patience, ends).await;
         let open = self.workers.busy();
         if drained.is_err() {
             self.shared.cut.cancel();

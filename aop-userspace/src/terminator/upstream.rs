@@ -18,7 +18,7 @@ use super::listeners::tune;
 use crate::config::Address;
 
 /// A connected upstream.
-pub(super) enum Connected {
+pub(crate) enum Connected {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -31,7 +31,7 @@ pub(super) async fn connect(upstream: &Address, header: &[u8]) -> io::Result<Con
 }
 
 /// Connects to `upstream`.
-pub(super) async fn dial(upstream: &Address) -> io::Result<Connected> {
+pub(crate) async fn dial(upstream: &Address) -> io::Result<Connected> {
     match upstream {
         Address::Tcp(authority) => {
             let stream = TcpStream::connect(authority).await?;

@@ -62,6 +62,24 @@ fn a_host_of_two_sites_is_named() {
 }
 
 #[test]
+fn an_upstream_of_bytes_is_shared_by_sites_that_believe_others_only_where_they_say_so() {
+    in_a_world(|world| {
+        let mut config = Config::new(world);
+        let hosts = vec!["shop.example.net".into()];
+        let client_ca = vec![world.pki.foreign_ca.clone()];
+        let upstream = "tcp://localhost:8080".into();
+        config.sites.push(Site { hosts, client_ca, upstream, ..Site::new(world) });
+        let mut daemon = Daemon::prepare(world)?;
+        daemon.write(&config.text())?;
+        let named = ["example.com", "shop.example.net", "localhost:8080", "shared_upstream = true"];
+        refuses_to_start(world, &mut daemon, &named)?;
+        config.share_the_upstream();
+        daemon.write(&config.text())?;
+        daemon.run()
+    });
+}
+
+#[test]
 fn no_client_ca_at_all_is_refused() {
     refused(
         |text| {

@@ -140,6 +140,7 @@ fn each_site_trusts_its_own_client_ca_alone() {
             client_ca: vec![world.pki.foreign_ca.clone()],
             ..Site::new(world)
         });
+        config.share_the_upstream();
     };
     on_changed_stage(second, |stage| {
         let pull = Pull::by_edge(&stage.world, Family::V4);
@@ -163,6 +164,7 @@ fn the_anchor_of_the_cdn_does_not_admit_the_operator_s_certificate() {
             client_ca: vec!["cloudflare-global".into()],
             ..Site::new(world)
         });
+        config.share_the_upstream();
     };
     on_changed_stage(global, |stage| {
         let pull = Pull::by_edge(&stage.world, Family::V4).host("example.net");

@@ -4,9 +4,12 @@ use std::fs;
 use std::os::unix::fs::chown;
 
 use anyhow::{Result, ensure};
-use aop_tests::{Config, Daemon, Family, Pull, Upstream, World};
+use aop_tests::process::TcpState;
+use aop_tests::{Config, Daemon, Family, Pull, Upstream, World, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-use crate::stage::{in_a_world, is_guarded};
+use crate::stage::{SOON, in_a_world, is_guarded};
 
 const NOBODY: u32 = 65534;
 const NEEDED: [&str; 4] = ["bpf", "net_admin", "perfmon", "net_bind_service"];
@@ -45,8 +48,13 @@ fn an_ordinary_user_with_four_capabilities_guards_and_serves() {
         ensure!(terminator.status("NoNewPrivs")? == "1" && terminator.is_hidden()?);
         ensure!(terminator.user()? == NOBODY && guard.user()? == NOBODY);
         ensure!(guard.capabilities()?.iter().any(|(set, _)| *set == "CapEff"));
-        ensure!(guard.tcp_sockets()?.is_empty());
-        daemon.kill();
+        ensure!(guard.tcp_sockets()?.iter().all(|state| *state == TcpState::LISTEN));
+        // Who takes over has as much, and no more.
+        let new = daemon.upgrade()?;
+        ensure!(new.user()? == NOBODY && new.capabilities()? == guard.capabilities()?);
+        ensure!(daemon.wait(SOON)? == 0, "{}", daemon.log());
+        kill(Pid::from_raw(i32::try_from(new.0)?), Signal::SIGKILL)?;
+        wait::until("it is gone", SOON, || new.tcp_sockets().is_err().then_some(()))?;
         daemon.run()?;
         ensure!(daemon.status()?.dropped_on("eth0")? >= before.dropped_on("eth0")?);
         ensure!(upstream.count()? == 2);

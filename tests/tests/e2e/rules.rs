@@ -50,6 +50,7 @@ fn second_site(config: &mut Config, world: &World, rules: Vec<String>) {
     site.key.clone_from(&world.pki.second_server.key);
     site.rules = rules;
     config.sites.push(site);
+    config.share_the_upstream();
 }
 
 fn line(text: &str) -> impl Fn(&World) -> Vec<String> {

@@ -3,26 +3,17 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use aop_tests::hand::{self, Client, Session};
+use anyhow::ensure;
+use aop_tests::hand;
 use aop_tests::{Family, Outcome, Pull};
 use nix::sys::signal::Signal;
 
-use crate::stage::{Stage, is_guarded, on_changed_stage, on_stage};
-
-/// A kept connection that has been served once.
-fn open(stage: &Stage) -> Result<Session> {
-    let to = stage.world.origin_at(Family::V4, 443);
-    let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-    let mut session = client.open(stage.world.edge(), to, "example.com")?;
-    hand::get(&mut session, "/")?;
-    Ok(session)
-}
+use crate::stage::{is_guarded, on_changed_stage, on_stage};
 
 #[test]
 fn open_connections_end_by_themselves_and_the_exit_is_clean() {
     on_stage(|stage| {
-        let mut session = open(stage)?;
+        let mut session = stage.open()?;
         stage.daemon.signal(Signal::SIGTERM)?;
         std::thread::sleep(Duration::from_millis(300));
         let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
@@ -41,7 +32,7 @@ fn past_the_drain_deadline_connections_are_cut_and_the_exit_code_says_so() {
     on_changed_stage(
         |config, _| config.drain = "1s",
         |stage| {
-            let session = open(stage)?;
+            let session = stage.open()?;
             let start = Instant::now();
             stage.daemon.signal(Signal::SIGTERM)?;
             let code = stage.daemon.wait(Duration::from_secs(10))?;
@@ -72,7 +63,7 @@ fn an_idle_daemon_ends_at_once_and_leaves_the_firewall_up() {
 #[test]
 fn a_reload_during_the_drain_does_no_harm() {
     on_stage(|stage| {
-        let mut session = open(stage)?;
+        let mut session = stage.open()?;
         stage.daemon.signal(Signal::SIGTERM)?;
         std::thread::sleep(Duration::from_millis(100));
         stage.daemon.signal(Signal::SIGHUP)?;
@@ -88,7 +79,7 @@ fn a_reload_during_the_drain_does_no_harm() {
 #[test]
 fn a_second_signal_during_the_drain_cuts_at_once() {
     on_stage(|stage| {
-        let session = open(stage)?;
+        let session = stage.open()?;
         stage.daemon.signal(Signal::SIGTERM)?;
         std::thread::sleep(Duration::from_millis(300));
         stage.daemon.signal(Signal::SIGINT)?;

@@ -6,19 +6,7 @@ mod fetch;
 
 use anyhow::{Result, ensure};
 use aop_tests::Process;
-use aop_tests::hand::{self, Client, Session};
-use aop_tests::world::Family;
-
-use crate::stage::Stage;
-
-/// A kept connection of the edge that has been served once.
-fn open(stage: &Stage) -> Result<Session> {
-    let to = stage.world.origin_at(Family::V4, 443);
-    let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-    let mut session = client.open(stage.world.edge(), to, "example.com")?;
-    hand::get(&mut session, "/")?;
-    Ok(session)
-}
+use aop_tests::process::TcpState;
 
 /// Nothing is held: no capability of any set, no root, no way to get either, no open program.
 fn holds_nothing(process: Process) -> Result<()> {
@@ -34,5 +22,12 @@ fn holds_nothing(process: Process) -> Result<()> {
     let files = process.files()?;
     let kernel = |file: &&String| file.contains("bpf-prog") || file.contains("bpf_link");
     ensure!(files.iter().find(kernel).is_none(), "{files:?}");
+    Ok(())
+}
+
+/// Of TCP it has what listens alone, for the daemon after it.
+fn has_no_connection(process: Process) -> Result<()> {
+    let sockets = process.tcp_sockets()?;
+    ensure!(sockets.iter().all(|state| *state == TcpState::LISTEN), "it has {sockets:?}");
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use aop_tests::hand::{self, Client, Session};
 use aop_tests::{Config, Daemon, Family, Outcome, Pull, Status, Upstream, World, child, wait};
 
 /// How long a counter may lag behind what the peer saw.
@@ -62,6 +63,15 @@ impl Stage {
         let outcome = Pull::by_edge(&self.world, Family::V4).send()?;
         ensure!(outcome.served(), "the good peer met: {outcome}");
         Ok(())
+    }
+
+    /// A kept connection of the edge that has been served once.
+    pub(crate) fn open(&self) -> Result<Session> {
+        let to = self.world.origin_at(Family::V4, 443);
+        let client = Client::new(&self.world.pki, &self.world.pki.edge)?;
+        let mut session = client.open(self.world.edge(), to, "example.com")?;
+        hand::get(&mut session, "/")?;
+        Ok(session)
     }
 
     pub(crate) fn before(&self) -> Result<Before> {

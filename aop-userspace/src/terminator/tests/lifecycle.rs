@@ -136,6 +136,18 @@ async fn draining_lets_open_connections_end_and_new_ones_not_begin() {
 }
 
 #[tokio::test]
+async fn a_drain_gives_no_time_to_what_rests_on_trust_that_is_gone() {
+    let rig = Rig::new().await;
+    let (mut peer, _upstream) = rig.pull().await;
+    rig.service.reload(rig.policy(|site| site.name != SITE), Duration::from_millis(200));
+    // It is begun anew, as when less patience is asked for, and nothing is forgotten.
+    assert!(timeout(Duration::from_millis(20), rig.service.drain(LONG)).await.is_err());
+    let drained = timeout(LONG, rig.service.drain(2 * LONG)).await.expect("in time");
+    assert_eq!(drained, Drained::Complete);
+    peer.read_to_end(&mut Vec::new()).await.expect_err("it was cut");
+}
+
+#[tokio::test]
 async fn draining_cuts_what_has_not_ended_in_time() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;

@@ -7,13 +7,13 @@ use anyhow::{Context, Result, ensure};
 use aop_tests::process::TcpState;
 use aop_tests::{Config, Daemon, Family, Pull, World, child, hand};
 
-use super::{holds_nothing, open};
+use super::{has_no_connection, holds_nothing};
 use crate::stage::{SOON, in_a_world, is_guarded, on_changed_stage, on_stage, refuses_to_start};
 
 #[test]
-fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_socket() {
+fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_connection() {
     on_stage(|stage| {
-        let mut session = open(stage)?;
+        let mut session = stage.open()?;
         let (daemon, terminator) = (stage.daemon.process()?, stage.daemon.terminator()?);
         ensure!(daemon.children()? == [terminator]);
         holds_nothing(terminator)?;
@@ -26,8 +26,7 @@ fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_sock
 
         ensure!(daemon.user()? == 0 && daemon.capabilities()?.len() >= 2, "it can guard nothing");
         ensure!(daemon.files()?.iter().any(|file| file.contains("bpf-prog")), "what guards then?");
-        let sockets = daemon.tcp_sockets()?;
-        ensure!(sockets.is_empty(), "the daemon has {sockets:?}");
+        has_no_connection(daemon)?;
         hand::get(&mut session, "/after")?;
         // What it learned is in the map that packets are judged by.
         let peer = stage.world.edge_address(Family::V4);

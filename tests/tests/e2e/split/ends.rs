@@ -7,7 +7,6 @@ use aop_tests::{Family, Outcome, Process, Pull, hand, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::open;
 use crate::stage::{SOON, Stage, is_guarded, on_changed_stage, on_stage};
 
 fn send(process: Process, signal: Signal) -> Result<()> {
@@ -35,7 +34,7 @@ fn filtered_and_closed(stage: &Stage) -> Result<()> {
 #[test]
 fn a_killed_daemon_takes_its_terminator_along_at_once() {
     on_stage(|stage| {
-        let mut session = open(stage)?;
+        let mut session = stage.open()?;
         let terminator = stage.daemon.terminator()?;
         stage.daemon.kill();
         is_gone(terminator)?;
@@ -68,7 +67,7 @@ fn a_killed_terminator_ends_the_daemon_with_an_error_and_packets_are_filtered_on
 #[test]
 fn a_terminator_that_dies_while_draining_is_an_error_too() {
     on_stage(|stage| {
-        let _session = open(stage)?;
+        let _session = stage.open()?;
         let terminator = stage.daemon.terminator()?;
         stage.daemon.signal(Signal::SIGTERM)?;
         wait::until("it drains", SOON, || stage.daemon.log().contains("draining").then_some(()))?;
@@ -95,7 +94,7 @@ fn an_orderly_end_leaves_no_process() {
 #[test]
 fn the_signals_that_reach_every_process_of_a_group_leave_the_terminator_alone() {
     on_stage(|stage| {
-        let mut session = open(stage)?;
+        let mut session = stage.open()?;
         let terminator = stage.daemon.terminator()?;
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
             send(terminator, signal)?;

@@ -11,7 +11,7 @@ use aop_tests::{Process, cloudflare, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::holds_nothing;
+use super::{has_no_connection, holds_nothing};
 use crate::list::{on_fetching_stage, refresh_to};
 use crate::stage::{SOON, Stage};
 
@@ -28,14 +28,13 @@ fn fetching(stage: &Stage) -> Result<Process> {
 }
 
 #[test]
-fn while_a_fetch_hangs_who_fetches_holds_nothing_and_the_daemon_no_socket() {
+fn while_a_fetch_hangs_who_fetches_holds_nothing_and_the_daemon_no_connection() {
     on_fetching_stage(Answer::Silence, Prefixes::Mirror, |stage, server| {
         let (fetcher, refused) = thread::scope(|scope| -> Result<_> {
             let refresh = scope.spawn(|| refresh_to(stage, &[], "refused"));
             let fetcher = fetching(stage)?;
             holds_nothing(fetcher)?;
-            let sockets = stage.daemon.process()?.tcp_sockets()?;
-            ensure!(sockets.is_empty(), "the daemon has {sockets:?}");
+            has_no_connection(stage.daemon.process()?)?;
             Ok((fetcher, refresh.join().expect("no panic")?))
         })?;
         let told = refused["error"].as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Whether a file has changed, by what the file system says of it.
+//! Whether files have changed, by what the file system says of them.
 //!
 //! A path is looked at, not a file: a rename over it and a link that now points elsewhere are
 //! changes too. A file counts as changed once it has rested for a whole look, so one that is being
@@ -10,11 +10,17 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 /// not there.
 pub(super) type Look = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
 
-/// What has been seen of a file so far.
-#[derive(Debug, Default)]
-pub(super) struct Watch {
-    seen: Option<Look>,
-    read: Option<Look>,
+/// What has been seen so far of a file, or of several that are read together.
+#[derive(Debug)]
+pub(super) struct Watch<T = Look> {
+    seen: Option<T>,
+    read: Option<T>,
+}
+
+impl<T> Default for Watch<T> {
+    fn default() -> Self {
+        Self { seen: None, read: None }
+    }
 }
 
 /// What one look tells.
@@ -28,14 +34,15 @@ pub(super) enum Seen {
     Changed,
 }
 
-impl Watch {
-    /// Compares what the file looks like now with before. After [`Seen::Changed`] it counts as read.
-    pub(super) fn judge(&mut self, now: Look) -> Seen {
-        if self.read == Some(now) {
+impl<T: PartialEq> Watch<T> {
+    /// Compares how it looks now with before. After [`Seen::Changed`] it counts as read.
+    pub(super) fn judge(&mut self, now: T) -> Seen {
+        if self.read.as_ref() == Some(&now) {
             self.seen = Some(now);
             return Seen::AsRead;
         }
-        if self.seen.replace(now) != Some(now) {
+        if self.seen.as_ref() != Some(&now) {
+            self.seen = Some(now);
             return Seen::Restless;
         }
         self.read = Some(now);

@@ -1,0 +1,186 @@
+//! What this host is told over HTTP: whether aop lives, and whether it serves.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::{Config, Daemon, Family, Upstream, World, hand, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::stage::{SOON, Stage, in_a_world, on_changed_stage};
+
+/// Upstreams are asked every five seconds; and a busy machine.
+const SEEN: Duration = Duration::from_secs(15);
+
+const AT: &str = "127.0.0.1:9465";
+
+fn monitored(config: &mut Config, _: &World) {
+    config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
+}
+
+/// The status and the body of the answer to `line` on a fresh connection.
+fn ask(mut stream: impl Read + Write, line: &str) -> Result<(u16, String)> {
+    write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{answer:?}"))?;
+    let status = head.split(' ').nth(1).with_context(|| head.to_owned())?;
+    Ok((status.parse()?, body.to_owned()))
+}
+
+fn get(stage: &Stage, path: &str) -> Result<(u16, String)> {
+    let stream = hand::connect(stage.world.origin(), AT.parse()?)?;
+    ask(stream, &format!("GET {path}"))
+}
+
+/// Waits until `/readyz` says this; answers stand for a second.
+fn readiness(stage: &Stage, status: u16, named: &str) -> Result<String> {
+    wait::until(&format!("it is {status}: {named}"), SEEN, || {
+        let answer = get(stage, "/readyz").ok()?;
+        (answer.0 == status && answer.1.contains(named)).then_some(answer.1)
+    })
+    .with_context(|| format!("{:?}", get(stage, "/readyz")))
+}
+
+#[test]
+fn a_daemon_that_serves_is_alive_and_ready_and_tells_nothing_else() {
+    on_changed_stage(monitored, |stage| {
+        stage.edge_is_served()?;
+        ensure!(get(stage, "/healthz")? == (200, "alive\n".into()));
+        ensure!(get(stage, "/readyz")? == (200, "ready\n".into()));
+        ensure!(get(stage, "/")?.0 == 404);
+        let connect = || hand::connect(stage.world.origin(), AT.parse()?);
+        ensure!(ask(connect()?, "HEAD /readyz")? == (200, String::new()));
+        ensure!(ask(connect()?, "POST /readyz")?.0 == 405);
+        let to = stage.world.origin_at(Family::V4, 9465);
+        let from_outside = stage.world.edge().connect(to, SOON);
+        ensure!(from_outside.is_err(), "it is reached from outside");
+        let moved = stage.config.text().replace(AT, "127.0.0.1:9466");
+        stage.daemon.write(&moved)?;
+        ensure!(stage.daemon.reload()?.contains("monitor.listen need a restart"));
+        Ok(())
+    });
+}
+
+#[test]
+fn from_sigterm_on_it_is_not_ready_and_stays_alive_until_the_drain_is_over() {
+    on_changed_stage(monitored, |stage| {
+        let mut session = stage.open()?;
+        ensure!(get(stage, "/readyz")?.0 == 200);
+        stage.daemon.signal(Signal::SIGTERM)?;
+        wait::until("it drains", SOON, || stage.daemon.log().contains("draining").then_some(()))?;
+        let (status, body) = get(stage, "/readyz")?;
+        ensure!(status == 503 && body.contains("draining"), "{status}: {body}");
+        ensure!(get(stage, "/healthz")?.0 == 200);
+        hand::get(&mut session, "/")?;
+        drop(session);
+        let code = stage.daemon.wait(Duration::from_secs(10))?;
+        ensure!(code == 0, "exit code {code}");
+        ensure!(get(stage, "/healthz").is_err(), "somebody answers");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_terminator_that_hangs_and_a_firewall_that_is_gone_make_it_unready() {
+    on_changed_stage(monitored, |stage| {
+        stage.edge_is_served()?;
+        let terminator = Pid::from_raw(i32::try_from(stage.daemon.terminator()?.0)?);
+        kill(terminator, Signal::SIGSTOP)?;
+        readiness(stage, 503, "terminator process does not answer")?;
+        ensure!(get(stage, "/healthz")?.0 == 200);
+        kill(terminator, Signal::SIGCONT)?;
+        readiness(stage, 200, "ready")?;
+        ensure!(stage.daemon.verb(&["unload"])?.code == 0);
+        let told = readiness(stage, 503, "unloaded")?;
+        ensure!(told.lines().count() == 1, "{told}");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_application_that_is_down_or_answers_badly_is_named_until_it_is_well_again() {
+    let checked = |config: &mut Config, world: &World| {
+        monitored(config, world);
+        config.site().rules.push("upstream_check = true".into());
+    };
+    on_changed_stage(checked, |stage| {
+        readiness(stage, 200, "ready")?;
+        stage.upstream.stop();
+        let told = "site example.com: its upstream tcp://127.0.0.1:8080 fails its check: it cannot \
+                    be reached";
+        readiness(stage, 503, told)?;
+        let status = stage.daemon.status()?;
+        ensure!(status.json()["upstreams"][0]["good"] == false, "{}", status.json());
+        let warned = status.json()["warnings"].to_string();
+        ensure!(warned.contains(told), "{warned}");
+        ensure!(stage.daemon.log().contains("an upstream fails its check"));
+        ensure!(get(stage, "/healthz")?.0 == 200);
+        stage.upstream = Upstream::start(&stage.world)?;
+        readiness(stage, 200, "ready")?;
+
+        let site = stage.config.site();
+        site.upstream = "http://127.0.0.1:8080".into();
+        site.rules = vec!["upstream_check = \"/well\"".into()];
+        stage.daemon.write(&stage.config.text())?;
+        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        readiness(stage, 200, "ready")?;
+        stage.config.site().rules = vec!["upstream_check = \"/bytes/none\"".into()];
+        stage.daemon.write(&stage.config.text())?;
+        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        readiness(stage, 503, "fails its check: GET /bytes/none: ")?;
+        Ok(())
+    });
+}
+
+#[test]
+fn who_connects_and_stays_silent_keeps_nobody_from_asking() {
+    on_changed_stage(monitored, |stage| {
+        let silent: Vec<_> = (0..40)
+            .map(|_| hand::connect(stage.world.origin(), AT.parse()?))
+            .collect::<Result<_>>()?;
+        let begun = Instant::now();
+        ensure!(get(stage, "/healthz")?.0 == 200);
+        // Three times sixteen, for five seconds each.
+        ensure!(begun.elapsed() < Duration::from_secs(18), "{:?}", begun.elapsed());
+        drop(silent);
+        stage.daemon.signal(Signal::SIGTERM)?;
+        ensure!(stage.daemon.wait(SOON)? == 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_socket_that_a_killed_daemon_has_left_is_taken_and_one_of_others_is_not() {
+    in_a_world(|world| {
+        let path = world.dir().join("monitor.sock");
+        let table = format!("[monitor]\nlisten = \"unix:{}\"", path.display());
+        let text = format!("{}\n{table}\n", Config::new(world).text());
+        let mut daemon = Daemon::prepare(world)?;
+        daemon.write(&text)?;
+        daemon.run()?;
+        let ask = || ask(UnixStream::connect(&path)?, "GET /healthz");
+        ensure!(ask()? == (200, "alive\n".into()));
+        ensure!(fs::metadata(&path)?.permissions().mode() & 0o777 == 0o666);
+        daemon.kill();
+        ensure!(path.exists() && ask().is_err());
+        daemon.run()?;
+        ensure!(ask()?.0 == 200);
+        daemon.signal(Signal::SIGTERM)?;
+        ensure!(daemon.wait(SOON)? == 0 && !path.exists());
+
+        let _other = std::os::unix::net::UnixListener::bind(&path)?;
+        let (code, log) = daemon.run_to_end()?;
+        ensure!(code == 1 && log.contains("monitor.sock") && log.contains("in use"), "{log}");
+        fs::remove_file(&path)?;
+        fs::write(&path, "a file")?;
+        let (code, log) = daemon.run_to_end()?;
+        ensure!(code == 1 && log.contains("monitor.listen"), "{log}");
+        ensure!(fs::read(&path)? == b"a file", "another's file is gone");
+        Ok(())
+    });
+}
