@@ -28,12 +28,22 @@ impl Aop {
     }
 
     pub(crate) fn start(world: &World, layer: Layer) -> Result<Self> {
+        Self::with_sites(world, layer, 1)
+    }
+
+    /// With so many sites, of which the first is asked for.
+    pub(crate) fn with_sites(world: &World, layer: Layer, sites: usize) -> Result<Self> {
         let mut config = Config::new(world);
         config.mode = "off";
         config.extra = vec!["127.0.0.0/8".to_owned()];
         config.connections = 4_000;
         config.bind = vec![LISTEN.to_owned()];
         config.site().upstream = format!("{}://{UPSTREAM}", layer.name());
+        for number in 1..sites {
+            let mut site = config.site().clone();
+            site.hosts = vec![format!("site-{number}.example.net")];
+            config.sites.push(site);
+        }
         let mut daemon = Daemon::prepare(world)?;
         daemon.log_only(LOG);
         daemon.write(&config.text())?;
@@ -43,6 +53,15 @@ impl Aop {
 
     pub(crate) fn process(&self) -> Result<Process> {
         self.0.process()
+    }
+
+    /// Asks for a reload, and does not wait for it.
+    pub(crate) fn reload(&self) -> Result<()> {
+        self.0.signal(Signal::SIGHUP)
+    }
+
+    pub(crate) fn has_reloaded(&self) -> bool {
+        self.log().contains("reloaded")
     }
 
     pub(crate) fn log(&self) -> String {

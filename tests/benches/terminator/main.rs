@@ -21,6 +21,7 @@ mod nginx;
 mod processes;
 mod rival;
 mod server;
+mod sites;
 mod table;
 
 use std::{fs, path::PathBuf};
@@ -29,6 +30,7 @@ use anyhow::{Context, Result};
 use aop_tests::{Upstream, World};
 use figures::Figures;
 use server::{Layer, Product, Server};
+use sites::Sites;
 
 /// The certificates' algorithm is that of the world's PKI.
 const SETTING: &str = "TLS 1.3, AES-256-GCM, X25519, ECDSA P-256, loopback";
@@ -46,7 +48,7 @@ fn main() -> Result<()> {
     let upstream = Upstream::start(&world)?;
     let others = [upstream.process()];
     let mut columns = Vec::new();
-    for product in products {
+    for &product in &products {
         match product.version() {
             Ok(version) => {
                 println!("{product}: {version}");
@@ -66,9 +68,14 @@ fn main() -> Result<()> {
     for layer in Layer::BOTH {
         table::print(layer, &columns);
     }
+    let sites = match products.contains(&Product::Aop) {
+        true => Some(sites::measure(&world, &others)?),
+        false => None,
+    };
+    sites.iter().for_each(Sites::print);
     let Some(path) = std::env::var_os("AOP_BENCH_JSON").map(PathBuf::from) else { return Ok(()) };
     fs::create_dir_all(path.with_file_name(""))?;
-    fs::write(&path, format!("{:#}\n", table::json(&columns)))?;
+    fs::write(&path, format!("{:#}\n", table::json(&columns, sites.as_ref())))?;
     println!("\nfigures: {}", path.display());
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::{
 
 const WARM_UP: usize = 50;
 const HELD: u32 = 1_000;
-const CONNECTIONS: u32 = 1_000;
+pub(crate) const CONNECTIONS: u32 = 1_000;
 const REQUESTS: u32 = 10_000;
 const KB: usize = 1024;
 const PIECE_MB: u32 = 16;
@@ -77,7 +77,7 @@ pub(crate) fn round(world: &World, server: &Server, others: &[Process]) -> Resul
 }
 
 /// A connection over which one byte came, closed.
-fn whole(client: &Client) -> Result<()> {
+pub(crate) fn whole(client: &Client) -> Result<()> {
     client.connect()?.get(1)
 }
 
@@ -99,12 +99,16 @@ fn idle(client: &Client, processes: &[Process]) -> Result<f64> {
 }
 
 /// Mean cost of one of many, one after the other.
-struct Cost {
-    cpu: Duration,
+pub(crate) struct Cost {
+    pub(crate) cpu: Duration,
     wall: Duration,
 }
 
-fn cost(processes: &[Process], times: u32, mut act: impl FnMut() -> Result<()>) -> Result<Cost> {
+pub(crate) fn cost(
+    processes: &[Process],
+    times: u32,
+    mut act: impl FnMut() -> Result<()>,
+) -> Result<Cost> {
     let (cpu, start) = (processes::cpu_time(processes)?, Instant::now());
     for _ in 0..times {
         act()?;
@@ -144,6 +148,6 @@ fn at_once<S>(
     Ok(micros(all[all.len() * 99 / 100]))
 }
 
-fn micros(duration: Duration) -> f64 {
+pub(crate) fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }

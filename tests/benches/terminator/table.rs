@@ -6,6 +6,7 @@ use crate::{
     Column, SETTING,
     figures::{Row, Target},
     server::{Layer, Product},
+    sites::Sites,
 };
 
 const NAME: usize = 34;
@@ -45,12 +46,13 @@ fn ratio(row: Row, layer: Layer, columns: &[&Column]) -> Option<f64> {
 }
 
 /// The same for programs: `{layer: {figures: {product: {row: figure}}, …}}`.
-pub(crate) fn json(columns: &[Column]) -> Value {
+pub(crate) fn json(columns: &[Column], sites: Option<&Sites>) -> Value {
     let layers = Layer::BOTH.map(|layer| {
         let columns = columns.iter().filter(|column| column.layer == layer);
         let products =
             columns.map(|column| (column.product.name().to_owned(), column.figures.json()));
         (layer.name().to_owned(), Value::Object(products.collect()))
     });
-    json!({ "setting": SETTING, "servers": serde_json::Map::from_iter(layers) })
+    let servers = serde_json::Map::from_iter(layers);
+    json!({ "setting": SETTING, "servers": servers, "sites": sites.map(Sites::json) })
 }
