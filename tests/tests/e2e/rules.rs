@@ -124,11 +124,12 @@ fn where_the_leaf_alone_is_looked_up_an_intermediate_without_a_list_passes() {
             // The leaf's issuer is the client CA here, which has no list.
             stage.refuses(&pull, "unknown_revocation")?;
 
-            stage.config.sites[1].rules.pop();
+            stage.config.sites[1].rules.retain(|rule| !rule.starts_with("crl_scope"));
             reload(stage)?;
             stage.refuses(&good, "unknown_revocation")?;
             let (own, above) = (&stage.world.pki.crl_of_intermediate, &stage.world.pki.crl);
-            stage.config.sites[1].rules = vec![format!("crl = [{own:?}, {above:?}]")];
+            stage.config.sites[1].rules =
+                vec![format!("crl = [{own:?}, {above:?}]"), "shared_upstream = true".into()];
             reload(stage)?;
             let outcome = good.send()?;
             ensure!(outcome.served(), "{outcome}\n{}", stage.daemon.log());
