@@ -55,8 +55,8 @@ pub(super) struct Connection {
     _open: Opened,
 }
 
-/// Sees to a connection from `peer`, with `pools` for its requests. It has its place in the crowd
-/// before this is polled.
+/// Sees to a connection from `peer`, with `pools` for its requests. Its place in the crowd and its
+/// policy are those of the moment of this call.
 pub(super) fn attend(
     shared: Arc<Shared>,
     pools: Arc<Pools>,
@@ -67,14 +67,19 @@ pub(super) fn attend(
     let place = shared.crowd.enter(peer.ip(), || shared.book.knows(peer.ip()));
     let (closing, open) = (Closing::new(peer), shared.ledger.open());
     let connection = Connection { peer, closing, entrance: None, _open: open, shared, pools };
-    Box::new(connection).run(stream, place)
+    let in_force = connection.shared.in_force.load_full();
+    Box::new(connection).run(stream, place, in_force)
 }
 
 impl Connection {
     /// Every part but the relay of bytes is on the heap while it lasts, and no longer: else a
     /// connection would be as large as its largest part for as long as it is idle.
-    async fn run(mut self: Box<Self>, stream: net::TcpStream, place: Place) {
-        let in_force = self.shared.in_force.load_full();
+    async fn run(
+        mut self: Box<Self>,
+        stream: net::TcpStream,
+        place: Place,
+        in_force: Arc<InForce>,
+    ) {
         let cut = in_force.cut.clone();
         match Box::pin(self.open(stream, place, &in_force)).await {
             Some((_slot, Admitted::Bytes(permit, upstream))) => {

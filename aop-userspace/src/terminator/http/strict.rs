@@ -108,27 +108,39 @@ enum Version {
 
 impl Strict {
     /// Looks at the next bytes.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> Result<(), Fault> {
-        while !bytes.is_empty() {
-            bytes = match self.stage {
-                Stage::Body(left) => {
-                    let (left, rest) = skip(left, bytes);
-                    self.stage = if left == 0 { Stage::RequestLine } else { Stage::Body(left) };
-                    rest
-                }
-                Stage::ChunkData(left) => {
-                    let (left, rest) = skip(left, bytes);
-                    self.stage = if left == 0 { Stage::ChunkEnd } else { Stage::ChunkData(left) };
-                    rest
-                }
-                Stage::RequestLine
-                | Stage::Fields
-                | Stage::ChunkSize
-                | Stage::ChunkEnd
-                | Stage::Trailers => self.follow_line(bytes)?,
-            };
+    ///
+    /// # Errors
+    /// What is wrong with them, and how many of them belong to requests that are whole.
+    pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<(), (Fault, usize)> {
+        let (mut rest, mut whole) = (bytes, 0);
+        while !rest.is_empty() {
+            rest = self.step(rest).map_err(|fault| (fault, whole))?;
+            if self.is_between() {
+                whole = bytes.len() - rest.len();
+            }
         }
         Ok(())
+    }
+
+    /// Takes some bytes, and gives back what follows.
+    fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
+        match self.stage {
+            Stage::Body(left) => {
+                let (left, rest) = skip(left, bytes);
+                self.stage = if left == 0 { Stage::RequestLine } else { Stage::Body(left) };
+                Ok(rest)
+            }
+            Stage::ChunkData(left) => {
+                let (left, rest) = skip(left, bytes);
+                self.stage = if left == 0 { Stage::ChunkEnd } else { Stage::ChunkData(left) };
+                Ok(rest)
+            }
+            Stage::RequestLine
+            | Stage::Fields
+            | Stage::ChunkSize
+            | Stage::ChunkEnd
+            | Stage::Trailers => self.follow_line(bytes),
+        }
     }
 
     /// Whether every request that has begun has come to its end.

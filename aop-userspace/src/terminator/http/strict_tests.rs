@@ -45,7 +45,7 @@ const BAD: [(&str, Fault); 24] = [
 fn followed(pieces: &[&[u8]]) -> Result<Stage, Fault> {
     let mut strict = Strict::default();
     for piece in pieces {
-        strict.follow(piece)?;
+        strict.follow(piece).map_err(|(fault, _)| fault)?;
     }
     Ok(strict.stage)
 }
@@ -69,6 +69,24 @@ fn what_two_parsers_may_read_differently_is_refused_however_it_is_cut() {
             assert_eq!(followed(&[a, b]), Err(fault), "{text:?} cut at {at}");
         }
     }
+}
+
+#[test]
+fn what_stands_before_a_fault_is_whole() {
+    let post = "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
+    for (text, whole) in [
+        (format!("{}\0\r\n", GOOD[0]), GOOD[0].len()),
+        (format!("{post}{post}GET / HTTP/1.1\r\n no\r\n"), 2 * post.len()),
+        (BAD[0].0.to_owned(), 0),
+    ] {
+        let followed = Strict::default().follow(text.as_bytes());
+        assert_eq!(followed.expect_err("a fault").1, whole, "{text:?}");
+    }
+    let mut strict = Strict::default();
+    let (first, last) = post.split_at(post.len() - 2);
+    assert_eq!(strict.follow(first.as_bytes()), Ok(()));
+    let last = [last, "\0\r\n"].concat();
+    assert_eq!(strict.follow(last.as_bytes()), Err((Fault::ControlCharacter, 2)));
 }
 
 #[test]

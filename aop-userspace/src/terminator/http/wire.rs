@@ -127,13 +127,13 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Self { stream, read, strict, gauge } = &mut *self;
-        if gauge.fault.get().is_some() {
-            return Poll::Pending;
-        }
         if !read.is_empty() {
             let now = read.split_to(read.len().min(buffer.remaining()));
             buffer.put_slice(&now);
             return Poll::Ready(Ok(()));
+        }
+        if gauge.fault.get().is_some() {
+            return Poll::Pending;
         }
         let before = buffer.filled().len();
         ready!(Pin::new(stream).poll_read(context, buffer))?;
@@ -142,11 +142,12 @@ impl AsyncRead for Wire {
         if let Some(strict) = strict
             && !gauge.tunnel.load(Relaxed)
         {
-            if let Err(fault) = strict.follow(read) {
-                // Nobody reads on. Whoever drives the connection sees the fault and ends it.
-                buffer.set_filled(before);
+            if let Err((fault, whole)) = strict.follow(read) {
+                // Nobody reads on, but what stands before it is answered. Whoever drives the connection
+                // sees the fault and ends it.
+                buffer.set_filled(before + whole);
                 gauge.fault.get_or_init(|| (fault, strict.part()));
-                return Poll::Pending;
+                return if whole > 0 { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
             gauge.within.store(!strict.is_between(), Relaxed);
         }

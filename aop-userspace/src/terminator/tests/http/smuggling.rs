@@ -1,5 +1,7 @@
 //! Shapes by which one request is hidden in another: refused by us, never seen by the application.
 
+use std::time::Duration;
+
 use tokio::io::AsyncWriteExt;
 
 use super::{
@@ -135,4 +137,22 @@ async fn a_tunnel_by_connect_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     rig.denied(Denial::BadRequest, 1).await;
     assert_eq!(application.connections(), 0);
+}
+
+#[tokio::test]
+async fn what_stands_before_a_fault_is_answered_first() {
+    let (rig, application) = before_http1().await;
+    let post = "POST /one HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody";
+    // At once, and after a rest.
+    for rest in [0, 100] {
+        let mut peer = edge(&rig, &[], SITE).await;
+        tokio::time::sleep(Duration::from_millis(rest)).await;
+        peer.write_all([post, "\0\r\n\r\n"].concat().as_bytes()).await.unwrap();
+        let answer = to_end(&mut peer).await;
+        let (first, then) = answer.split_once("answers /one").expect("an answer");
+        assert!(first.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(then.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    assert!(application.asked().iter().all(|asked| asked.body == b"body"));
+    rig.denied(Denial::BadRequest, 2).await;
 }
