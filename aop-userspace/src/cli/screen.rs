@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use jiff::Timestamp;
 
-use crate::control::{Interface, Prefixes, Requests, Status, TerminatorReport};
+use crate::control::{Confinement, Interface, Prefixes, Requests, Status, TerminatorReport};
 
 /// Peers and identities that the screen shows; JSON has them all.
 const SHOWN: usize = 8;
@@ -94,9 +94,12 @@ fn headline(status: &Status, paint: Paint) -> String {
 }
 
 fn terminator(status: &Status, paint: Paint) -> Option<String> {
-    let TerminatorReport { pid, user, answers } = status.terminator.as_ref()?;
+    let TerminatorReport { pid, user, answers, confinement } = status.terminator.as_ref()?;
     let silent = if *answers { String::new() } else { format!(", {}", paint.bad("NO ANSWER")) };
-    Some(format!("terminator: process {pid}, user {user}{silent}"))
+    let Confinement { landlock, seccomp } = confinement;
+    Some(format!(
+        "terminator: process {pid}, user {user}, Landlock {landlock}, seccomp {seccomp}{silent}"
+    ))
 }
 
 fn interfaces(status: &Status, paint: Paint) -> Vec<String> {

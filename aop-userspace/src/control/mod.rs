@@ -26,8 +26,8 @@ pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub(crate) use report::timestamp;
 pub use report::{
-    DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
-    Requests, Status, TerminatorReport, Verdict, from_firewall, peer_list,
+    Confinement, DaemonReport, Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes,
+    Refused, Requests, Status, TerminatorReport, Verdict, from_firewall, peer_list,
 };
 pub use request::{Answer, Answers, Request, Switch, Then, Wish};
 pub use socket::{AskError, ControlError, ControlSocket, ask};

@@ -27,6 +27,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     channel::{self, Answer, Ask, ChannelError, Message, Request, Said},
+    confined::Fence,
     terminator::Drained,
 };
 
@@ -44,8 +45,8 @@ pub(crate) enum TerminateError {
 /// A demand with the descriptors that came along.
 type Demand = Result<(Request, Vec<OwnedFd>), ChannelError>;
 
-/// Does what is demanded on `channel` until its far end is closed.
-pub(crate) async fn serve(channel: UnixStream) -> Result<(), TerminateError> {
+/// Does what is demanded on `channel` until its far end is closed, behind `fence`.
+pub(crate) async fn serve(channel: UnixStream, fence: Fence) -> Result<(), TerminateError> {
     let channel = Arc::new(channel);
     let mut demands = listen(channel.clone())?;
     let mut state = State::default();
@@ -58,6 +59,7 @@ pub(crate) async fn serve(channel: UnixStream) -> Result<(), TerminateError> {
                 let Some(demand) = demand else { return Ok(()) };
                 let (Request { id, ask }, files) = demand?;
                 let said = match (ask, state.service()) {
+                    (Ask::Fence, _) => Said::Fence { landlock: fence.landlock },
                     (Ask::Drain { patience }, Some(service)) => {
                         let patience = Duration::from_millis(patience);
                         drains.push(id);

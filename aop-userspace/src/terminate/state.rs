@@ -47,6 +47,7 @@ impl State {
             Ask::Admit(rules) => self.admit(rules),
             Ask::Report => return Said::Report(Box::new(self.report())),
             Ask::Drain { .. } => Err("there is nothing to drain".to_owned()),
+            Ask::Fence => Err("a fence is not the state's".to_owned()),
         };
         match done {
             Ok(()) => Said::Done,
