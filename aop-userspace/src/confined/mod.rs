@@ -2,7 +2,7 @@
 //!
 //! The process that starts one holds capabilities and reads no byte from a peer; the one that is
 //! started gives up everything before it reads anything, has itself fenced in, proves both by the kernel's
-//! own word, and dies with the one that started it. They talk over a [`channel`](crate::channel).
+//! own word, and dies with the one that started it. They talk over a channel.
 
 mod account;
 mod descent;
