@@ -30,6 +30,12 @@ pub(crate) const KERNELS: [Tool; 4] = [
     tool("ldd", "libc-bin", "tells which libraries the tests need"),
 ];
 
+/// What `dist` drives beside these.
+pub(crate) const PACKAGING: [Tool; 2] = [
+    tool("dpkg-shlibdeps", "dpkg-dev", "finds the libraries that a package depends on"),
+    tool("debootstrap", "debootstrap", "makes a clean system to install the package in"),
+];
+
 /// What `bench firewall` compares with. Each is measured where it can be had.
 pub(crate) const PACKET_RIVALS: [Tool; 3] = [
     tool("nft", "nftables", "filters the same frames, to compare"),
