@@ -9,7 +9,7 @@
 mod channel;
 pub mod cli;
 pub mod config;
-mod confined;
+pub mod confined;
 pub mod control;
 pub mod daemon;
 pub mod edge;

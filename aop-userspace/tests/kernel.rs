@@ -2,6 +2,8 @@
 //! and verdict, reason and moved counters compared. Needs root.
 #![allow(missing_docs, clippy::print_stdout, reason = "a test, whose figures are shown on demand")]
 
+#[path = "kernel/confined.rs"]
+mod confined;
 #[path = "kernel/corpus.rs"]
 mod corpus;
 #[path = "kernel/differential.rs"]

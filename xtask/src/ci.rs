@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{command, kernels, test, toolchain};
+use crate::{command, dist, kernels, test, toolchain};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("fmt", format),
     ("tidy", tidy::check),
+    ("units", dist::verify_units),
     ("clippy", lint),
     ("clippy for BPF", lint_ebpf),
     ("doc", document),

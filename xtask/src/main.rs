@@ -8,6 +8,7 @@
 mod ci;
 mod command;
 mod decoder;
+mod dist;
 mod fuzz;
 mod kernels;
 mod launch;
@@ -114,6 +115,12 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Make the Debian package, in target/release/dist.
+    Dist {
+        /// And install, upgrade, remove and purge it in a clean Debian root; needs root and a mirror
+        #[arg(long)]
+        check: bool,
+    },
     /// Everything that must hold before a change lands: format, lints, docs, dependencies, tests,
     /// and these under other kernels.
     Ci,
@@ -153,6 +160,7 @@ fn perform(verb: Verb) -> Result<()> {
         Verb::Fuzz { target, seconds, frames, seed } => {
             fuzz::run(target.as_deref(), seconds, fuzz::Frames { count: frames, seed })
         }
+        Verb::Dist { check } => dist::run(check),
         Verb::Ci => ci::run(),
     }
 }

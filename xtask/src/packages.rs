@@ -36,6 +36,12 @@ pub(crate) const DECODER: [Tool; 2] = [
     tool("pip3", "python3-pip", "fetches that decoder from PyPI"),
 ];
 
+/// What `dist` drives beside these.
+pub(crate) const PACKAGING: [Tool; 2] = [
+    tool("dpkg-shlibdeps", "dpkg-dev", "finds the libraries that a package depends on"),
+    tool("debootstrap", "debootstrap", "makes a clean system to install the package in"),
+];
+
 /// What `bench firewall` compares with. Each is measured where it can be had.
 pub(crate) const PACKET_RIVALS: [Tool; 3] = [
     tool("nft", "nftables", "filters the same frames, to compare"),

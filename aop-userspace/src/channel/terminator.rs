@@ -23,6 +23,8 @@ pub(crate) struct Request {
 /// What is demanded. All but [`Ask::Drain`] are done and answered in the order of their coming.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
+    /// Tell what the kernel fences in. Asked first, when no peer has been heard yet.
+    Fence,
     /// Make a configuration ready, and change nothing yet.
     Prepare(Bundle),
     /// Serve what was prepared. The listening sockets come along, and before them, where a firewall
@@ -68,6 +70,8 @@ pub(crate) struct Answer {
 /// What is answered.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Said {
+    /// The kernel's ABI of Landlock, where it has any.
+    Fence { landlock: Option<i32> },
     /// It is done.
     Done,
     /// It is not, and nothing has changed.

@@ -1,13 +1,13 @@
 //! `aop terminate` and `aop fetch-list`: what aop starts by itself, without privilege.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, thread};
 
 use anyhow::Context;
 use clap::Args;
 
 use super::log;
 use crate::{
-    confined::{self, Ids, Verb},
+    confined::{self, Ids, Names, Verb},
     prefixes, terminate,
 };
 
@@ -15,6 +15,9 @@ use crate::{
 pub(super) struct Terminate {
     #[command(flatten)]
     ids: Become,
+    /// Sites have upstreams that are named, not numbered
+    #[arg(long)]
+    names: bool,
     #[command(flatten)]
     log: log::Log,
 }
@@ -43,13 +46,17 @@ impl Terminate {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         const WHO: &str = "the terminator process";
         confined::ignore_signals().context(WHO)?;
-        let channel = confined::descend(Verb::Terminate, self.ids.ids).context(WHO)?;
+        // A quota of CPU time stands in files that are out of reach below.
+        let cpus = thread::available_parallelism().map_or(1, Into::into);
+        let names = if self.names { Names::Ever } else { Names::Now };
+        let (channel, fence) =
+            confined::descend(Verb::Terminate, self.ids.ids, names).context(WHO)?;
         self.log.start(&[])?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
-        let served = runtime.block_on(terminate::serve(channel));
+        let served = runtime.block_on(terminate::serve(channel, fence, cpus));
         // Nothing is left to wait for: whoever it served is gone with the daemon.
         runtime.shutdown_background();
         served.context(WHO)?;
@@ -60,7 +67,8 @@ impl Terminate {
 impl FetchList {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         const WHO: &str = "the process that fetches a list";
-        let channel = confined::descend(Verb::FetchList, self.ids.ids).context(WHO)?;
+        let (channel, _) =
+            confined::descend(Verb::FetchList, self.ids.ids, Names::Now).context(WHO)?;
         prefixes::run_errand(&channel).context(WHO)?;
         Ok(ExitCode::SUCCESS)
     }

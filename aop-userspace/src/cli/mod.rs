@@ -15,6 +15,7 @@ mod explain;
 mod identities;
 mod load;
 mod log;
+mod manual;
 mod mode;
 mod prefixes;
 mod prove;
@@ -35,7 +36,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// Makes a Linux origin answer its CDN's authenticated origin pulls, and nobody else.
 #[derive(Parser)]
-#[command(name = "aop", version, about, propagate_version = true)]
+#[command(name = "aop", version, propagate_version = true)]
 #[command(after_help = "Exit codes: 0 done; 1 failed, bad configuration or a failed proof; 2 bad \
                         command line; 3 stopped past the drain deadline.")]
 struct Cli {
@@ -69,6 +70,11 @@ enum Command {
     Prefixes(prefixes::Prefixes),
     /// Hand over to a new process of the program as it is on disk now, and cut no connection
     Upgrade(upgrade::UpgradeCommand),
+    /// Print what makes a shell complete aop's words
+    Completions(manual::Completions),
+    /// Write the man pages, as the package has them
+    #[command(hide = true)]
+    ManPages(manual::ManPages),
     /// A part of `run`, started by it: serve, without any privilege
     #[command(hide = true)]
     Terminate(confined::Terminate),
@@ -102,6 +108,8 @@ pub fn main() -> ExitCode {
         Command::Reload(command) => command.run(),
         Command::Prefixes(command) => command.run(),
         Command::Upgrade(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::ManPages(command) => command.run(),
         Command::Terminate(command) => command.run(),
         Command::FetchList(command) => command.run(),
         Command::Unload(command) => command.run(),

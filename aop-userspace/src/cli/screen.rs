@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal};
 use jiff::Timestamp;
 
 use crate::control::{
-    Interface, Predecessor, Prefixes, Refused, ReloadOutcome, ReloadedBy, Requests, Status,
-    TerminatorReport,
+    Confinement, Interface, Predecessor, Prefixes, Refused, ReloadOutcome, ReloadedBy, Requests,
+    Status, TerminatorReport,
 };
 
 /// Peers and identities that the screen shows; JSON has them all.
@@ -99,9 +99,12 @@ fn headline(status: &Status, paint: Paint) -> String {
 }
 
 fn terminator(status: &Status, paint: Paint) -> Option<String> {
-    let TerminatorReport { pid, user, answers } = status.terminator.as_ref()?;
+    let TerminatorReport { pid, user, answers, confinement } = status.terminator.as_ref()?;
     let silent = if *answers { String::new() } else { format!(", {}", paint.bad("NO ANSWER")) };
-    Some(format!("terminator: process {pid}, user {user}{silent}"))
+    let Confinement { landlock, seccomp } = confinement;
+    Some(format!(
+        "terminator: process {pid}, user {user}, Landlock {landlock}, seccomp {seccomp}{silent}"
+    ))
 }
 
 fn predecessors(status: &Status) -> impl Iterator<Item = String> {

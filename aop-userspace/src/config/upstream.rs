@@ -1,6 +1,6 @@
 //! Where a site's bytes or requests go.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use super::{ClientCert, HttpConfig};
 
@@ -68,6 +68,21 @@ impl FromStr for Upstream {
             "unix+h2c" => http(HttpVersion::H2c, Address::Unix(socket(text, rest)?)),
             _ => return Err(unknown(text)),
         })
+    }
+}
+
+impl Upstream {
+    /// Whether its host has to be looked up.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        let address = match self {
+            Self::Bytes(address) => address,
+            Self::Http(http) => &http.upstream.address,
+        };
+        match address {
+            Address::Tcp(authority) => authority.parse::<SocketAddr>().is_err(),
+            Address::Unix(_) => false,
+        }
     }
 }
 
@@ -149,6 +164,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Upstream>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_host_that_is_no_address_has_to_be_looked_up() {
+        let named = |text: &str| text.parse::<Upstream>().unwrap().is_named();
+        assert!(named("tcp://app:80") && named("h2c://app.internal:80"));
+        assert!(!named("tcp://[::1]:80") && !named("http://127.0.0.1:80"));
+        assert!(!named("unix:///run/app.sock") && !named("unix+http:///run/app.sock"));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! reads a byte from anybody.
 //!
 //! In this order, since each step needs what a later one takes: bounding set, groups, user,
-//! capabilities, no new privileges, no reading of memory, death with the parent. Then the kernel is
-//! asked whether all that holds.
+//! capabilities, no new privileges, no reading of memory, death with the parent, a fence around files
+//! and system calls. Then the kernel is asked whether all that holds.
 
 use std::os::unix::net::UnixStream;
 
@@ -24,7 +24,8 @@ use rustix::{
 
 use super::{
     Verb,
-    proof::{Proof, ProofError},
+    fence::{self, Fence, FenceError, Names},
+    proof::{Proof, ProofError, Witness},
 };
 use crate::channel;
 
@@ -57,14 +58,21 @@ pub(crate) enum ConfinementError {
     /// Whoever started it is gone.
     #[error("the process that started this one is gone")]
     Orphan,
+    /// The kernel does not fence it in.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
     /// Everything was done, and does not hold.
     #[error(transparent)]
     Proof(#[from] ProofError),
 }
 
 /// Gives up everything, to do `verb`; `ids` is who to become where this is root. Returns the channel to the
-/// process that started this one, from standard input.
-pub(crate) fn descend(verb: Verb, ids: Option<Ids>) -> Result<UnixStream, ConfinementError> {
+/// process that started this one, from standard input, and how closely this one is fenced in.
+pub(crate) fn descend(
+    verb: Verb,
+    ids: Option<Ids>,
+    names: Names,
+) -> Result<(UnixStream, Fence), ConfinementError> {
     let channel = channel::from_stdin().ok_or(ConfinementError::NoChannel)?;
     refused("name itself", set_name(verb.title()))?;
     // Without a terminal: who has one may type into it (TIOCSTI), and root's shell would listen.
@@ -83,9 +91,11 @@ pub(crate) fn descend(verb: Verb, ids: Option<Ids>) -> Result<UnixStream, Confin
     let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     refused("hide its memory", hidden)?;
     die_with_parent(&channel)?;
-    // Landlock and seccomp belong here: they need no privilege, and the proof below reads /proc.
-    Proof::read()?.check(root, bounding)?;
-    Ok(channel)
+    // Behind the fence there is no /proc to open.
+    let witness = Witness::call()?;
+    let fence = fence::raise(names)?;
+    Proof::read(witness, fence)?.check(root, bounding)?;
+    Ok((channel, fence))
 }
 
 /// From now on the daemon alone says when to end: Ctrl-C and a service manager reach every process

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::geteuid;
 
-use super::{Account, account::name_of};
+use super::{Account, Names, account::name_of};
 
 /// This program, also where its file was replaced or moved since.
 const PROGRAM: &str = "/proc/self/exe";
@@ -74,13 +74,20 @@ impl Launcher {
     }
 
     /// Starts one, and gives our end of the channel. It dies with the *thread* that calls this.
-    pub(crate) fn launch(&self, verb: Verb) -> Result<(Confined, UnixStream), LaunchError> {
+    pub(crate) fn launch(
+        &self,
+        verb: Verb,
+        names: Names,
+    ) -> Result<(Confined, UnixStream), LaunchError> {
         let (ours, theirs) = UnixStream::pair().map_err(LaunchError)?;
         let mut command = Command::new(PROGRAM);
         command.arg0("aop").arg(verb.name());
         if geteuid().is_root() {
             let ids = self.account.ids;
             command.arg("--become").arg(format!("{}:{}", ids.user, ids.group));
+        }
+        if names == Names::Ever {
+            command.arg("--names");
         }
         if verb == Verb::Terminate {
             command.args(&self.log);

@@ -1,8 +1,11 @@
 //! What the kernel says of this process, read back after everything was given up.
 
-use std::{fs, io};
+use std::{
+    fs::File,
+    io::{self, Read},
+};
 
-use super::descent::Bounding;
+use super::{descent::Bounding, fence::Fence};
 
 /// The part of `/proc/self/status` that tells privilege.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,6 +18,16 @@ pub(super) struct Proof {
     no_new_privileges: bool,
     /// Whether it has a terminal to type into.
     terminal: bool,
+    /// Whether a filter judges its system calls.
+    filtered: bool,
+    /// Whether it can open what no rule of Landlock names, on a kernel that has Landlock.
+    files: bool,
+}
+
+/// Where the kernel tells of this process: opened before the process can open nothing, and read after.
+pub(super) struct Witness {
+    status: File,
+    stat: File,
 }
 
 /// Why this process may not serve.
@@ -28,12 +41,21 @@ pub(crate) enum ProofError {
     Held(&'static str),
 }
 
+impl Witness {
+    pub(super) fn call() -> Result<Self, ProofError> {
+        Ok(Self { status: File::open("/proc/self/status")?, stat: File::open("/proc/self/stat")? })
+    }
+}
+
 impl Proof {
     /// Asks the kernel.
-    pub(super) fn read() -> Result<Self, ProofError> {
-        let status = fs::read_to_string("/proc/self/status")?;
-        let stat = fs::read_to_string("/proc/self/stat")?;
-        Self::parse(&status, &stat).ok_or_else(|| io::Error::other("a line is missing").into())
+    pub(super) fn read(mut witness: Witness, fence: Fence) -> Result<Self, ProofError> {
+        let (mut status, mut stat) = (String::new(), String::new());
+        witness.status.read_to_string(&mut status)?;
+        witness.stat.read_to_string(&mut stat)?;
+        let proof =
+            Self::parse(&status, &stat).ok_or_else(|| io::Error::other("a line is missing"))?;
+        Ok(Self { files: fence.landlock.is_some() && File::open("/").is_ok(), ..proof })
     }
 
     fn parse(status: &str, stat: &str) -> Option<Self> {
@@ -53,6 +75,8 @@ impl Proof {
             bounding: set("CapBnd")?,
             no_new_privileges: line("NoNewPrivs")?.trim() == "1",
             terminal: terminal != "0",
+            filtered: line("Seccomp")?.trim() == "2",
+            files: false,
         })
     }
 
@@ -69,6 +93,8 @@ impl Proof {
             }
             _ if !self.no_new_privileges => held("the right to new privileges"),
             _ if self.terminal => held("a terminal"),
+            _ if !self.filtered => held("every system call"),
+            _ if self.files => held("the file system"),
             _ => Ok(()),
         }
     }
@@ -81,7 +107,7 @@ mod tests {
     fn status(change: (&str, &str)) -> Proof {
         let text = "Name:\taop\nUid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\n\
              Groups:\t \nNoNewPrivs:\t1\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\n\
-             CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\n";
+             CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nSeccomp:\t2\n";
         let stat = "7 (aop) S 1 7 7 0 -1".replacen(change.0, change.1, 1);
         Proof::parse(&text.replacen(change.0, change.1, 1), &stat).expect("a status")
     }
@@ -104,9 +130,12 @@ mod tests {
             ("CapAmb:\t00000000", "CapAmb:\t00000010", "capabilities"),
             ("CapBnd:\t00000000", "CapBnd:\t000001ff", "bounding set"),
             ("NoNewPrivs:\t1", "NoNewPrivs:\t0", "new privileges"),
+            ("Seccomp:\t2", "Seccomp:\t0", "system call"),
         ] {
             assert!(told((from, to)).contains(named), "{to}: {}", told((from, to)));
         }
+        let open = Proof { files: true, ..status(("", "")) }.check(true, Bounding::Emptied);
+        assert!(open.is_err_and(|error| error.to_string().contains("file system")));
         let user = status(("CapBnd:\t00000000", "CapBnd:\t000001ff"));
         user.check(false, Bounding::Kept).expect("an ordinary user cannot shrink it");
     }
@@ -114,6 +143,5 @@ mod tests {
     #[test]
     fn a_line_that_is_missing_proves_nothing() {
         assert_eq!(Proof::parse("Uid:\t1\t1\t1\t1\n", "7 (aop) S 1 7 7 0"), None);
-        Proof::read().expect("this kernel tells them all");
     }
 }

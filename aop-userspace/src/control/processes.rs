@@ -36,4 +36,16 @@ pub struct TerminatorReport {
     pub user: String,
     /// Whether it answers the daemon. Where not, its counters are missing here.
     pub answers: bool,
+    /// What the kernel fences it in with.
+    #[serde(default)]
+    pub confinement: Confinement,
+}
+
+/// Fences of the kernel around a process.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Confinement {
+    /// `abi 7`, the kernel's version of Landlock; `none` where it has none.
+    pub landlock: String,
+    /// `filter`.
+    pub seccomp: String,
 }

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     channel::{self, Answer, Ask, Bundle, Message, Report, Request, Said},
-    confined::{Confined, LaunchError, Launcher, Verb},
+    confined::{Confined, Fence, LaunchError, Launcher, Names, Verb},
 };
 
 /// How long a report may take before the terminator counts as silent.
@@ -41,6 +41,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(crate) struct Link {
     pid: u32,
     user: String,
+    fence: Fence,
     channel: Arc<UnixStream>,
     shared: Arc<Shared>,
     next: AtomicU64,
@@ -105,15 +106,16 @@ pub enum LinkError {
 
 impl Link {
     /// Starts the process. It dies with the *thread* that calls this.
-    pub(super) fn start(launcher: &Launcher) -> Result<Self, LinkError> {
-        let (confined, channel) = launcher.launch(Verb::Terminate)?;
+    pub(super) fn start(launcher: &Launcher, names: Names) -> Result<Self, LinkError> {
+        let (confined, channel) = launcher.launch(Verb::Terminate, names)?;
         let (pid, channel) = (confined.pid(), Arc::new(channel));
         let shared = Arc::new(Shared::default());
         let (demands, queue) = mpsc::channel();
         shared.open().demands = Some(demands);
-        let link = Self {
+        let mut link = Self {
             pid,
             user: launcher.user(),
+            fence: Fence::default(),
             channel: channel.clone(),
             shared: shared.clone(),
             next: AtomicU64::new(0),
@@ -122,6 +124,13 @@ impl Link {
         let reading = channel.clone();
         link.spawn("terminator-in", move || read(&reading, confined, &shared))?;
         link.spawn("terminator-out", move || write(&channel, &queue))?;
+        // Told by itself, before it has heard anybody who could make it lie.
+        link.fence = match link.ask(Ask::Fence, Vec::new()).wait(PREPARATION)? {
+            Said::Fence { landlock } => Fence { landlock },
+            Said::Done | Said::Refused(_) | Said::Report(_) | Said::Drained { .. } => {
+                return Err(LinkError::Silent);
+            }
+        };
         Ok(link)
     }
 
@@ -155,6 +164,11 @@ impl Link {
     /// The user that it is.
     pub(super) fn user(&self) -> &str {
         &self.user
+    }
+
+    /// What the kernel fences it in with.
+    pub(super) fn fence(&self) -> Fence {
+        self.fence
     }
 
     /// Waits until the process has ended, whyever, and says how.
@@ -212,7 +226,9 @@ impl Link {
         }
         match self.ask(Ask::Report, Vec::new()).wait(REPORT)? {
             Said::Report(report) => Ok(report.printable()),
-            Said::Done | Said::Refused(_) | Said::Drained { .. } => Err(LinkError::Silent),
+            Said::Done | Said::Refused(_) | Said::Drained { .. } | Said::Fence { .. } => {
+                Err(LinkError::Silent)
+            }
         }
     }
 }
@@ -235,7 +251,9 @@ impl Draining {
     pub(super) fn wait(self) -> Result<usize, LinkError> {
         match self.receipt.wait(self.patience)? {
             Said::Drained { cut } => Ok(cut),
-            Said::Done | Said::Report(_) | Said::Refused(_) => Err(LinkError::Silent),
+            Said::Done | Said::Report(_) | Said::Refused(_) | Said::Fence { .. } => {
+                Err(LinkError::Silent)
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     channel::{AddressRules, Ask},
     config::{Config, Modes},
-    confined::Launcher,
+    confined::{Launcher, Names},
     control::{ControlSocket, Identities, InstanceLock},
     firewall::{self, Absent, Firewall, FirewallError, PacketLog, Setting, Watch},
     prefixes::{Admission, Held},
@@ -106,9 +106,12 @@ fn start(
     let launcher = Launcher::new(account, logs.options);
     let link = match sockets.is_empty() {
         true => None,
-        false => Some(Link::start(&launcher)?),
+        false => Some(Link::start(&launcher, names(&config))?),
     };
     if let Some(link) = &link {
+        if link.fence().landlock.is_none() {
+            tracing::warn!("{}", status::NO_LANDLOCK);
+        }
         link.prepare(bundle)?;
     }
     let (mut spoken, lost) = Spoken::found(&config).under(&config);
@@ -149,6 +152,14 @@ fn start(
         started: Instant::now(),
     };
     Ok((daemon, watch))
+}
+
+/// What the terminator may read to look up its upstreams.
+fn names(config: &Config) -> Names {
+    match config.live.sites.iter().any(|site| site.upstream.is_named()) {
+        true => Names::Ever,
+        false => Names::Now,
+    }
 }
 
 /// Raises the firewall, if one is wanted. Who is admitted stands either way.

@@ -12,8 +12,10 @@ use super::{Daemon, InForce};
 use crate::{
     channel::Report,
     config::{self, Live},
+    confined::Fence,
     control::{
-        DaemonReport, Modes, Status, TerminatorReport, UpstreamReport, from_firewall, mode_name,
+        Confinement, DaemonReport, Modes, Status, TerminatorReport, UpstreamReport, from_firewall,
+        mode_name,
     },
     tls::{self, Notes},
 };
@@ -99,7 +101,11 @@ impl Daemon {
             pid: link.pid(),
             user: link.user().to_owned(),
             answers: report.is_ok(),
+            confinement: confinement(link.fence()),
         });
+        if self.link.as_ref().is_some_and(|link| link.fence().landlock.is_none()) {
+            status.warnings.push(NO_LANDLOCK.to_owned());
+        }
         // That one is about the configuration, and the general mode may be another.
         let observes = status.mode == mode_name(Mode::Observe);
         let warnings = facts.warnings.iter().filter(|it| observes || *it != config::OBSERVES);
@@ -149,6 +155,15 @@ impl Daemon {
         }
     }
 }
+
+/// A filter of system calls is always there: without one the terminator would not serve.
+fn confinement(fence: Fence) -> Confinement {
+    let landlock = fence.landlock.map_or_else(|| "none".to_owned(), |abi| format!("abi {abi}"));
+    Confinement { landlock, seccomp: "filter".to_owned() }
+}
+
+pub(super) const NO_LANDLOCK: &str = "this kernel has no Landlock, so the terminator may read what files its user may: boot with \
+     `landlock` among the names in lsm=, or use a kernel that has it";
 
 pub(super) const UNLOADED: &str =
     "the firewall was unloaded under the daemon: packets pass unjudged; restart aop to guard again";

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     channel::{self, ChannelError, ListAnswer, ListRequest, Message},
     config::ListUrl,
-    confined::{Launcher, Verb},
+    confined::{Launcher, Names, Verb},
 };
 
 /// For the process to begin and to end, beside the fetch.
@@ -53,7 +53,7 @@ pub(super) fn fetch(
         |error: String| PrefixError::Errand { url: url.to_string(), error: printable(&error) };
     let broken = |error: ChannelError| failed(error.to_string());
     let (_confined, channel) =
-        launcher.launch(Verb::FetchList).map_err(|error| failed(error.to_string()))?;
+        launcher.launch(Verb::FetchList, Names::Now).map_err(|error| failed(error.to_string()))?;
     let request =
         ListRequest { url: url.to_string(), form, known: known.map(str::to_owned), most_bytes };
     // A prefix takes no more than twice the room in an answer that it takes in any list.

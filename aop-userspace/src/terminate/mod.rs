@@ -31,6 +31,7 @@ use tokio::{
 
 use crate::{
     channel::{self, Answer, Ask, ChannelError, Message, Request, Said},
+    confined::Fence,
     terminator::Drained,
 };
 
@@ -51,11 +52,16 @@ type Demand = Result<(Request, Vec<OwnedFd>), ChannelError>;
 /// A configuration that is being built, by the number of its demand.
 type Building = (u64, JoinHandle<Result<Prepared, String>>);
 
-/// Does what is demanded on `channel` until its far end is closed.
-pub(crate) async fn serve(channel: UnixStream) -> Result<(), TerminateError> {
+/// Does what is demanded on `channel` until its far end is closed, behind `fence`, with as many
+/// workers as there are `cpus` where nobody wants another number.
+pub(crate) async fn serve(
+    channel: UnixStream,
+    fence: Fence,
+    cpus: usize,
+) -> Result<(), TerminateError> {
     let channel = Arc::new(channel);
     let mut demands = listen(channel.clone())?;
-    let mut state = State::default();
+    let mut state = State::new(cpus);
     let mut draining: Pin<Box<dyn Future<Output = Drained>>> = Box::pin(pending());
     // A second one with less patience takes the place of the first; both are answered.
     let mut drains = Vec::new();
@@ -76,6 +82,7 @@ pub(crate) async fn serve(channel: UnixStream) -> Result<(), TerminateError> {
                         building = Some((id, spawn_blocking(|| Prepared::new(bundle))));
                         continue;
                     }
+                    (Ask::Fence, _) => Said::Fence { landlock: fence.landlock },
                     (Ask::Drain { patience }, Some(service)) => {
                         let patience = Duration::from_millis(patience);
                         drains.push(id);

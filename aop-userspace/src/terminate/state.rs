@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// See the module's page.
-#[derive(Default)]
 pub(super) struct State {
     prepared: Option<Prepared>,
     serving: Option<Serving>,
+    cpus: usize,
 }
 
 /// A configuration that could be served.
@@ -35,6 +35,11 @@ struct Serving {
 }
 
 impl State {
+    /// Nothing yet. There are as many workers as `cpus` where the configuration names no number.
+    pub(super) fn new(cpus: usize) -> Self {
+        Self { prepared: None, serving: None, cpus }
+    }
+
     pub(super) fn service(&self) -> Option<Arc<Service>> {
         self.serving.as_ref().map(|serving| serving.service.clone())
     }
@@ -48,6 +53,7 @@ impl State {
             Ask::Report => return Said::Report(Box::new(self.report())),
             Ask::Prepare(bundle) => return self.prepared(Prepared::new(bundle)),
             Ask::Drain { .. } => Err("there is nothing to drain".to_owned()),
+            Ask::Fence => Err("a fence is not the state's".to_owned()),
         };
         match done {
             Ok(()) => Said::Done,
@@ -89,12 +95,14 @@ impl State {
         let listeners = listeners.map_err(|error| format!("a listening socket: {error}"))?;
         let (admission, modes) = rules.open();
         let gate = Arc::new(AddressGate::new(admission, &config.live, modes, peers));
+        let mut limits = capacity::affordable(config.fixed.limits);
+        limits.workers.get_or_insert(self.cpus);
         let service = Service::start(
             listeners,
             policy(sites, &config.live),
             gate.clone() as Arc<dyn Gate>,
             gate.clone() as Arc<dyn PeerBook>,
-            capacity::affordable(config.fixed.limits),
+            limits,
         )
         .map_err(|error| format!("no thread to serve with: {error}"))?;
         service.ledger().recall(identities::recalled(known, &config.live.site_names()));

@@ -33,7 +33,7 @@ async fn a_report_waits_for_no_configuration_that_is_being_built_and_the_next_on
         }
         [(); 4].map(|()| channel::receive::<Answer>(&there).expect("an answer").expect("open"))
     });
-    let (served, answers) = tokio::join!(serve(here), asker);
+    let (served, answers) = tokio::join!(serve(here, Fence::default(), 1), asker);
     served.expect("the channel was closed");
     let answers = answers.expect("no panic");
     assert_eq!(answers.each_ref().map(|answer| answer.id)[..2], [1, 0]);

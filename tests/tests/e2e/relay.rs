@@ -29,6 +29,20 @@ fn an_upstream_may_listen_on_a_unix_socket() {
 }
 
 #[test]
+fn an_upstream_may_be_found_by_its_name() {
+    let change = |config: &mut Config, _: &World| {
+        config.site().upstream = "tcp://localhost:8080".to_owned();
+    };
+    on_changed_stage(change, |stage| {
+        stage.edge_is_served()?;
+        // Names are looked up for as long as it runs, in files that may be replaced meanwhile.
+        let line = stage.daemon.terminator()?.command()?;
+        ensure!(line.iter().any(|word| word == "--names"), "{line:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_big_body_arrives_whole_in_both_directions() {
     on_stage(|stage| {
         let body: Vec<u8> = (0_u8..251).cycle().take(BIG).collect();

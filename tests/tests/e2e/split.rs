@@ -8,7 +8,8 @@ use anyhow::{Result, ensure};
 use aop_tests::Process;
 use aop_tests::process::TcpState;
 
-/// Nothing is held: no capability of any set, no root, no way to get either, no open program.
+/// Nothing is held: no capability of any set, no root, no way to get either, no open program,
+/// and not every system call.
 fn holds_nothing(process: Process) -> Result<()> {
     let held = process.capabilities()?;
     ensure!(held.is_empty(), "it holds {held:x?}");
@@ -18,6 +19,7 @@ fn holds_nothing(process: Process) -> Result<()> {
     }
     ensure!(process.status("Groups")?.is_empty(), "groups: {}", process.status("Groups")?);
     ensure!(process.status("NoNewPrivs")? == "1", "it may gain privilege");
+    ensure!(process.status("Seccomp")? == "2", "its system calls are not filtered");
     ensure!(process.is_hidden()?, "its memory is readable for its user");
     let files = process.files()?;
     let kernel = |file: &&String| file.contains("bpf-prog") || file.contains("bpf_link");

@@ -36,14 +36,20 @@ fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_conn
 }
 
 #[test]
-fn the_status_names_the_terminator_and_its_user() {
+fn the_status_names_the_terminator_its_user_and_its_fences() {
     on_stage(|stage| {
         let status = stage.daemon.status()?;
         let told = &status.json()["terminator"];
         ensure!(told["user"] == "nobody" && told["answers"] == true, "{told}");
+        let confinement = &told["confinement"];
+        let landlock = confinement["landlock"].as_str().context("no landlock")?;
+        ensure!(landlock.starts_with("abi ") && confinement["seccomp"] == "filter", "{told}");
         let screen = stage.daemon.verb(&["status"])?;
         let screen = String::from_utf8_lossy(&screen.output).into_owned();
-        let line = format!("terminator: process {}, user nobody", told["pid"]);
+        let line = format!(
+            "terminator: process {}, user nobody, Landlock {landlock}, seccomp filter",
+            told["pid"]
+        );
         ensure!(screen.contains(&line), "{screen}");
         let other = stage.config.text() + "\n[terminator]\nuser = \"daemon\"\n";
         stage.daemon.write(&other)?;

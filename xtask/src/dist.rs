@@ -1,0 +1,80 @@
+//! `dist`: the Debian package, and the proof that it installs, upgrades, is removed and purged.
+
+mod check;
+mod host;
+mod units;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+pub(crate) use units::verify as verify_units;
+
+use crate::{
+    command,
+    launch::{self, Profile},
+    object, packages, workspace,
+};
+
+const CARGO_DEB: &str = "3.8.0";
+
+pub(crate) fn run(check: bool) -> Result<()> {
+    packages::ensure_for(&packages::PACKAGING)?;
+    object::refresh()?;
+    let aop = launch::build(Profile::Release, &["aop"])?.join("aop");
+    let folder = workspace::target().join("release/dist");
+    generate(&aop, &folder)?;
+    let package = pack(&folder)?;
+    let size = fs::metadata(&package)?.len();
+    println!("{}: {:.1} MB", workspace::short(&package), size as f64 / 1e6);
+    if check { check::run(&package) } else { Ok(()) }
+}
+
+/// Man pages and completions, from the program's own command line.
+fn generate(aop: &Path, folder: &Path) -> Result<()> {
+    let (man, completions) = (folder.join("man"), folder.join("completions"));
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    for folder in [&man, &completions] {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    command::run(Command::new(aop).arg("man-pages").arg(man))?;
+    for (shell, file) in [("bash", "aop"), ("zsh", "_aop"), ("fish", "aop.fish")] {
+        let script = command::output(Command::new(aop).args(["completions", shell]))?;
+        fs::write(completions.join(file), script)?;
+    }
+    Ok(())
+}
+
+fn pack(folder: &Path) -> Result<PathBuf> {
+    let mut pack = Command::new(cargo_deb()?);
+    command::forget_own_build(&mut pack);
+    pack.args(["--package", "aop-userspace", "--no-build", "--quiet", "--output"]).arg(folder);
+    pack.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target());
+    command::run(&mut pack)?;
+    let made = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut packages = made.filter(|path| path.extension().is_some_and(|kind| kind == "deb"));
+    match (packages.next(), packages.next()) {
+        (Some(package), None) => Ok(package),
+        _ => bail!("cargo-deb left no package, or several, in {}", folder.display()),
+    }
+}
+
+/// The program, built where it is not there yet.
+fn cargo_deb() -> Result<PathBuf> {
+    let folder = workspace::tool(&format!("cargo-deb-{CARGO_DEB}"));
+    let program = folder.join("bin/cargo-deb");
+    if !program.is_file() {
+        let mut install = command::cargo("install");
+        install.args(["cargo-deb", "--version", CARGO_DEB, "--locked", "--root"]).arg(folder);
+        // Into a temporary directory, which cargo removes.
+        install.env_remove("CARGO_TARGET_DIR");
+        command::run_shown(&mut install).context("cannot build cargo-deb")?;
+    }
+    Ok(program)
+}

@@ -1,0 +1,157 @@
+//! A clean Debian with a network of its own: a folder made by debootstrap, entered by chroot, without a
+//! running systemd. Gone when it is dropped.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{command, workspace};
+
+/// For processes to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const RELEASE: &str = "bookworm";
+const NETWORK: &str = "aop-dist";
+/// Seen from the host: what the packaged configuration finds as the default route's interface.
+pub(super) const INTERFACE: &str = "uplink";
+
+/// What is mounted in it, the last one first to go.
+const MOUNTS: [(&str, &str); 3] = [("proc", "proc"), ("sysfs", "sys"), ("bpf", "sys/fs/bpf")];
+
+pub(super) struct Host {
+    root: PathBuf,
+}
+
+impl Host {
+    pub(super) fn make() -> Result<Self> {
+        let root = workspace::target().join("release/clean-root");
+        let host = Self { root };
+        // What an earlier run that was killed left.
+        host.clear();
+        let mut bootstrap = Command::new("debootstrap");
+        bootstrap.args(["--variant=minbase", "--include=systemd,iproute2", RELEASE]);
+        command::run_shown(bootstrap.arg(&host.root).stdout(Stdio::null()))?;
+        let ip = |line: &str| command::run(Command::new("ip").args(line.split(' ')));
+        ip(&format!("netns add {NETWORK}"))?;
+        ip(&format!("-n {NETWORK} link set lo up"))?;
+        ip(&format!("-n {NETWORK} link add {INTERFACE} type veth peer name far"))?;
+        ip(&format!("-n {NETWORK} link set far up"))?;
+        ip(&format!("-n {NETWORK} link set {INTERFACE} up"))?;
+        ip(&format!("-n {NETWORK} address add 192.0.2.1/24 dev {INTERFACE}"))?;
+        ip(&format!("-n {NETWORK} route add default via 192.0.2.2"))?;
+        for (kind, place) in MOUNTS {
+            let place = host.root.join(place);
+            command::run(Command::new("mount").args(["-t", kind, kind]).arg(place))?;
+        }
+        Ok(host)
+    }
+
+    /// A path in it.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Whether a path in it exists; links are not followed, as they would lead out of it.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.path(path).symlink_metadata().is_ok()
+    }
+
+    /// Puts a file into its root's folder, and says how it is called there.
+    pub(super) fn take(&self, file: &Path) -> Result<String> {
+        let name = file.file_name().context("no file")?.to_string_lossy().into_owned();
+        fs::copy(file, self.path("root").join(&name))?;
+        Ok(format!("/root/{name}"))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{NETWORK}")).arg("chroot").arg(&self.root);
+        command.args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
+        command.args(["DEBIAN_FRONTEND=noninteractive", program]).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command in it, and returns what it says; on both streams, with its exit code.
+    pub(super) fn ask(&self, line: &str) -> Result<(bool, String)> {
+        let (program, arguments) = line.split_once(' ').unwrap_or((line, ""));
+        let mut command = self.command(program);
+        let output = command.args(arguments.split_whitespace()).output()?;
+        let told = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&told).into_owned()))
+    }
+
+    /// The same for a command that must succeed.
+    pub(super) fn run(&self, line: &str) -> Result<String> {
+        let (good, told) = self.ask(line)?;
+        ensure!(good, "`{line}` failed in the clean root: {told}");
+        Ok(told)
+    }
+
+    /// Starts a program that stays until [`Host::stop`], as a container's would.
+    pub(super) fn start(&self, program: &str, argument: &str) -> Result<()> {
+        let log = fs::File::create(self.path("root/log"))?;
+        let mut command = self.command(program);
+        let spawned = command.arg(argument).stdout(Stdio::null()).stderr(log).spawn();
+        spawned.with_context(|| format!("cannot start {program} in the clean root"))?;
+        Ok(())
+    }
+
+    /// Ends all that runs in it, and waits until nothing does.
+    pub(super) fn stop(&self) -> Result<()> {
+        let begun = Instant::now();
+        while let inside = self.processes()?
+            && !inside.is_empty()
+        {
+            ensure!(begun.elapsed() < PATIENCE, "{inside:?} do not end in the clean root");
+            command::output(Command::new("kill").args(inside).stderr(Stdio::null())).ok();
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Those whose root it is.
+    fn processes(&self) -> Result<Vec<String>> {
+        let inside = |id: &String| {
+            let root = fs::read_link(format!("/proc/{id}/root"));
+            // One that has ended and was not waited for has no root any more.
+            root.is_ok_and(|root| root == self.root)
+        };
+        let all =
+            fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(all.filter(inside).collect())
+    }
+
+    /// Whether a program filters packets on its interface.
+    pub(super) fn is_guarded(&self) -> Result<bool> {
+        Ok(self.run(&format!("ip link show {INTERFACE}"))?.contains("xdp"))
+    }
+
+    fn clear(&self) {
+        if let Err(error) = self.stop() {
+            eprintln!("warning: {error:#}");
+        }
+        // What is not there cannot be removed, and need not.
+        let quietly = |command: &mut Command| drop(command.stderr(Stdio::null()).status());
+        for (_, place) in MOUNTS.iter().rev() {
+            quietly(Command::new("umount").arg("--lazy").arg(self.root.join(place)));
+        }
+        quietly(Command::new("ip").args(["netns", "delete", NETWORK]));
+        let mounted = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        // Never through a mount into the machine's own /sys.
+        if !mounted.contains(&format!("{}/", self.root.display())) && self.root.exists() {
+            quietly(Command::new("rm").args(["-r", "--one-file-system"]).arg(&self.root));
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
