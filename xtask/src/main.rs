@@ -14,6 +14,7 @@ mod launch;
 mod object;
 mod packages;
 mod privilege;
+mod promtool;
 mod test;
 mod toolchain;
 mod workspace;
@@ -135,6 +136,7 @@ fn perform(verb: Verb) -> Result<()> {
             toolchain::ready()?;
             packages::ensure()?;
             decoder::ensure();
+            promtool::ensure();
             if kernels {
                 kernels::setup()?;
             }
