@@ -116,3 +116,29 @@ fn some(value: Option<u64>) -> Vec<Series> {
 fn seconds(at: Timestamp) -> Option<u64> {
     u64::try_from(at.as_second()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::{
+        encoding::{prometheus_text, text},
+        registry::Registry,
+    };
+
+    use super::*;
+
+    #[test]
+    fn no_label_ends_its_line_or_its_quotes() {
+        let labels = vec![("file", "/etc/a\"b\\c\nd".to_owned())];
+        let family =
+            || gauge("end_timestamp", "Help", vec![(labels.clone(), 7)]).in_(Unit::Seconds);
+        let mut registry = Registry::with_prefix("aop");
+        registry.register_collector(Box::new(Families(vec![family()])));
+        let (mut prometheus, mut openmetrics) = (String::new(), String::new());
+        prometheus_text::encode(&mut prometheus, &registry).expect("text");
+        text::encode(&mut openmetrics, &registry).expect("text");
+        let line = "aop_end_timestamp_seconds{file=\"/etc/a\\\"b\\\\c\\nd\"} 7";
+        for told in [prometheus, openmetrics] {
+            assert!(told.lines().any(|it| it == line), "{told}");
+        }
+    }
+}
