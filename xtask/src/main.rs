@@ -15,6 +15,7 @@ mod launch;
 mod object;
 mod packages;
 mod privilege;
+mod promtool;
 mod test;
 mod toolchain;
 mod workspace;
@@ -142,6 +143,7 @@ fn perform(verb: Verb) -> Result<()> {
             toolchain::ready()?;
             packages::ensure()?;
             decoder::ensure();
+            promtool::ensure();
             if kernels {
                 kernels::setup()?;
             }

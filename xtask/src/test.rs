@@ -25,7 +25,7 @@ use crate::{
     launch::{self, AOP_BIN, Profile},
     object, packages,
     privilege::Privilege,
-    workspace,
+    promtool, workspace,
 };
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -48,6 +48,7 @@ pub(crate) fn run(part: Option<Part>, filter: &[String]) -> Result<()> {
     if privileged && lacking.is_none() {
         packages::ensure()?;
         decoder::ensure();
+        promtool::ensure();
         object::refresh()?;
     }
 
@@ -137,6 +138,7 @@ impl Part {
                 code.args(["--test", self.name()]);
                 code.env(AOP_BIN, workspace::target().join("debug/aop"));
                 code.env(decoder::FOLDER, decoder::folder());
+                code.env(promtool::PROGRAM, promtool::program());
                 vec![code]
             }
         })

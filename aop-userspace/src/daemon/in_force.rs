@@ -38,6 +38,8 @@ pub(crate) struct InForce {
 pub(super) struct Course {
     /// Why the last refresh was refused.
     pub(super) last_error: Option<String>,
+    /// When a refresh was last refused.
+    pub(super) last_failure: Option<Timestamp>,
     /// What is wrong with the copy on disk.
     pub(super) trouble: Option<String>,
     /// When the source is asked again.
@@ -119,6 +121,7 @@ impl InForce {
 
     pub(super) fn failed(&mut self, error: String) {
         self.course.last_error = Some(error);
+        self.course.last_failure = Some(Timestamp::now());
         self.course.failures = self.course.failures.saturating_add(1);
         let failures = self.course.failures;
         self.plan(|refresh| schedule::after_failure(refresh, failures, schedule::jitter()));

@@ -7,6 +7,7 @@
 
 mod answers;
 mod error;
+mod figures;
 mod identities;
 mod in_force;
 mod keeper;

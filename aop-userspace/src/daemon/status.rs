@@ -17,6 +17,7 @@ use crate::{
         Confinement, DaemonReport, Modes, Status, TerminatorReport, UpstreamReport, from_firewall,
         mode_name,
     },
+    firewall::Listing,
     tls::{self, Notes},
 };
 
@@ -50,6 +51,11 @@ impl LiveFacts {
         self.0.load().notes.clone()
     }
 
+    /// The sites, in the configuration's order.
+    pub(super) fn sites(&self) -> Vec<String> {
+        self.0.load().sites.clone()
+    }
+
     pub(super) fn shutdown(&self) -> Duration {
         self.0.load().shutdown
     }
@@ -74,12 +80,18 @@ impl Facts {
 impl Daemon {
     /// The status document. Reads the pinned maps, so it takes system calls.
     pub(super) fn status(&self) -> Status {
+        self.status_and_lost(Listing::Peers).0
+    }
+
+    /// The same, with or without the peers that the firewall keeps; and how many sampled drops were
+    /// lost, where the firewall could be read.
+    pub(super) fn status_and_lost(&self, listing: Listing) -> (Status, Option<u64>) {
         let facts = self.facts.0.load();
         let report = match &self.link {
             Some(link) => link.report(),
             None => Ok(Report::default()),
         };
-        let mut status = self.firewall_status(&facts.sites);
+        let (mut status, lost) = self.firewall_status(&facts.sites, listing);
         {
             let in_force = self.in_force();
             if self.firewall.is_some() {
@@ -117,7 +129,7 @@ impl Daemon {
                 .warnings
                 .push(format!("{error}. Its counters, identities and connections are not shown")),
         }
-        status
+        (status, lost)
     }
 
     fn book(&self, status: &mut Status, report: Report) {
@@ -132,25 +144,25 @@ impl Daemon {
         }
     }
 
-    fn firewall_status(&self, sites: &[String]) -> Status {
+    fn firewall_status(&self, sites: &[String], listing: Listing) -> (Status, Option<u64>) {
         let Some(firewall) = &self.firewall else {
             let mut status = from_firewall(None, sites);
             (status.prefixes.v4, status.prefixes.v6) = self.in_force().admission.admitted();
-            return status;
+            return (status, None);
         };
         // Under the lock, so that nothing is read while it is being attached.
-        let reading = firewall.lock().unwrap_or_else(PoisonError::into_inner).read();
+        let reading = firewall.lock().unwrap_or_else(PoisonError::into_inner).read(listing);
         match reading {
-            Ok(Some(reading)) => from_firewall(Some(&reading), sites),
+            Ok(Some(reading)) => (from_firewall(Some(&reading), sites), Some(reading.lost)),
             Ok(None) => {
                 let mut status = from_firewall(None, sites);
                 status.warnings.push(UNLOADED.to_owned());
-                status
+                (status, None)
             }
             Err(error) => {
                 let mut status = from_firewall(None, sites);
                 status.warnings.push(format!("the firewall cannot be read: {error}"));
-                status
+                (status, None)
             }
         }
     }

@@ -47,7 +47,7 @@ pub use live::{Judged, Live};
 use maps::Maps;
 pub use peers::{PeerFiles, PinnedPeers};
 use pins::Pins;
-pub use reading::{InterfaceReading, PeerReading, Reading, State, VerdictReading};
+pub use reading::{InterfaceReading, Listing, PeerReading, Reading, State, VerdictReading};
 use routes::DefaultRoutes;
 pub use sets::IdleSet;
 pub use start::{Absent, Setting};
@@ -159,10 +159,10 @@ impl Firewall {
     ///
     /// # Errors
     /// Pins exist and cannot be read.
-    pub fn read(&self) -> Result<Option<Reading>, FirewallError> {
+    pub fn read(&self, listing: Listing) -> Result<Option<Reading>, FirewallError> {
         // What a daemon has written need not be read back, prefix by prefix, for each status.
         let known = Some(self.maps.admission()?);
-        let mut reading = reading::read(self.pins.root(), self.wanted.names(), known)?;
+        let mut reading = reading::read(self.pins.root(), self.wanted.names(), known, listing)?;
         if let Some(reading) = &mut reading {
             self.explain(&mut reading.interfaces);
         }
@@ -235,7 +235,7 @@ pub fn read(pins: &Path, config: Option<&Interfaces>) -> Result<Option<Reading>,
         Some(Interfaces::Named(names)) => names.clone(),
         Some(Interfaces::Auto) | None => Vec::new(),
     };
-    reading::read(pins, names, None)
+    reading::read(pins, names, None, Listing::Peers)
 }
 
 /// Detaches the program from every interface and removes every pin of ours, of any layout version.

@@ -35,8 +35,19 @@ pub struct Reading {
     pub interfaces: Vec<InterfaceReading>,
     /// The counters that are not zero.
     pub verdicts: Vec<VerdictReading>,
-    /// The authenticated peers.
+    /// Sampled drops that nobody could be told of, since the maps were made.
+    pub lost: u64,
+    /// The authenticated peers; none where they are not to be listed.
     pub peers: Vec<PeerReading>,
+}
+
+/// Whether a reading lists the peers. There may be so many that it takes a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// With all peers.
+    Peers,
+    /// Without.
+    NoPeers,
 }
 
 /// An interface that should be guarded.
@@ -91,11 +102,15 @@ pub(super) fn read(
     root: &Path,
     names: Vec<String>,
     known: Option<Admission>,
+    listing: Listing,
 ) -> Result<Option<Reading>, FirewallError> {
     let Some(pins) = Pins::existing(root)? else { return Ok(None) };
     let maps = Maps::pinned(&pins)?;
     let settings = maps.settings()?;
-    let mut peers: Vec<PeerReading> = maps.peers.iter().flatten().map(peer).collect();
+    let mut peers: Vec<PeerReading> = match listing {
+        Listing::Peers => maps.peers.iter().flatten().map(peer).collect(),
+        Listing::NoPeers => Vec::new(),
+    };
     peers.sort_by_key(|peer| (std::cmp::Reverse(peer.facts.last_seen), peer.address));
     Ok(Some(Reading {
         modes: maps.modes()?,
@@ -104,6 +119,7 @@ pub(super) fn read(
         admission: known.map_or_else(|| maps.admission(), Ok)?,
         interfaces: interfaces(names, &pins)?,
         verdicts: verdicts(&maps)?,
+        lost: maps.lost()?,
         peers,
     }))
 }

@@ -48,7 +48,7 @@ pub(super) fn load(
     match client_ca {
         ClientCa::CloudflareGlobal => {
             notes.terms.push(Term {
-                what: format!("the built-in client CA {BUILT_IN}"),
+                file: BUILT_IN.into(),
                 validity: Validity { not_before: 0, not_after: cloudflare::NOT_AFTER },
                 kind: match rules.expired_ca {
                     PastEnd::Refuse => Ends::BuiltIn,
@@ -82,7 +82,7 @@ fn anchor(
         .map_err(|error| malformed(format!("a certificate in it is not X.509 ({error})")))?;
     let validity = Validity::from(&parsed);
     notes.terms.push(Term {
-        what: format!("client CA {}", file.display()),
+        file: file.display().to_string(),
         validity,
         kind: match rules.expired_ca {
             PastEnd::Refuse => Ends::Ca,

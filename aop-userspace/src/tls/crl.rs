@@ -74,7 +74,7 @@ pub(super) fn load(
             lists.revoked.entry(issuer).or_default().extend(serials);
             let validity = validity(&list);
             notes.terms.push(Term {
-                what: format!("revocation list {}", file.display()),
+                file: file.display().to_string(),
                 validity,
                 kind: match revocation.expired {
                     PastEnd::Refuse => Ends::Crl,

@@ -136,7 +136,7 @@ fn note_chain(
     chain: &[CertificateDer<'_>],
     notes: &mut Notes,
 ) -> Result<(), FileError> {
-    let what = format!("server certificate {}", site.certificate.display());
+    let file = site.certificate.display().to_string();
     let mut parsed = Vec::new();
     for certificate in chain {
         let (_, certificate) =
@@ -145,11 +145,11 @@ fn note_chain(
                     .of(&site.certificate)
             })?;
         let validity = Validity::from(&certificate);
-        notes.terms.push(Term { what: what.clone(), validity, kind: Ends::Server });
+        notes.terms.push(Term { file: file.clone(), validity, kind: Ends::Server });
         parsed.push(certificate);
     }
     for remark in remarks::on_server_chain(&parsed, &site.hosts) {
-        notes.warnings.push(Warning(format!("{what} {remark}")));
+        notes.warnings.push(Warning(format!("server certificate {file} {remark}")));
     }
     Ok(())
 }

@@ -7,7 +7,8 @@ use super::validity::{DAY, Validity};
 /// Something of a site that is valid for a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Term {
-    pub(super) what: String,
+    /// The file that holds it, or the name of what is built in.
+    pub(super) file: String,
     pub(super) validity: Validity,
     pub(super) kind: Ends,
 }
@@ -37,11 +38,43 @@ impl Term {
     pub fn remark(&self, now: u64) -> Option<String> {
         let (ahead, after, mend) = self.kind.words();
         let remark = self.validity.remark(now, ahead, after, mend)?;
-        Some(format!("{} {remark}", self.what))
+        Some(format!("{} {} {remark}", self.kind.noun(), self.file))
+    }
+
+    /// What ends, in one word that is stable.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.kind {
+            Ends::Server => "server_certificate",
+            Ends::Ca | Ends::ToleratedCa | Ends::BuiltIn | Ends::ToleratedBuiltIn => "client_ca",
+            Ends::Crl | Ends::ToleratedCrl => "crl",
+        }
+    }
+
+    /// The file that holds it, or the name of what is built in.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Its end, in seconds since 1970.
+    #[must_use]
+    pub fn not_after(&self) -> u64 {
+        self.validity.not_after
     }
 }
 
 impl Ends {
+    /// What operators call it.
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Server => "server certificate",
+            Self::Ca | Self::ToleratedCa => "client CA",
+            Self::BuiltIn | Self::ToleratedBuiltIn => "the built-in client CA",
+            Self::Crl | Self::ToleratedCrl => "revocation list",
+        }
+    }
+
     /// How long ahead of the end it is told, what follows from the end, and what to do.
     const fn words(self) -> (u64, &'static str, &'static str) {
         const REPLACE: &str = "replace it";

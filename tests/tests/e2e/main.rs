@@ -28,6 +28,7 @@ mod killed;
 mod learning;
 mod list;
 mod managed;
+mod metrics;
 mod modes;
 mod monitor;
 mod names;

@@ -1,8 +1,9 @@
-//! Tells this host, over HTTP, how aop does: whether it lives, and whether it serves.
+//! Tells this host, over HTTP, how aop does: whether it lives, whether it serves, and in numbers.
 //!
 //! Off unless it is configured, and reached from this host alone. Whoever asks gets little room: a few
 //! connections at a time, a short head, one request each, some seconds for all of it.
 
+mod metrics;
 mod page;
 mod place;
 mod pulse;
@@ -158,7 +159,7 @@ async fn answer(stream: Box<dyn Stream>, pages: Arc<Pages>) {
             TokioIo::new(stream),
             service_fn(|request| {
                 let pages = pages.clone();
-                async move { pages.answer(request.method(), request.uri().path()).await }
+                async move { pages.answer(&request).await }
             }),
         );
     // Who asks and hangs, or leaves, does that at his own cost.

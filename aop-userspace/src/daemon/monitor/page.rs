@@ -3,35 +3,40 @@
 use std::{convert::Infallible, sync::Arc};
 
 use hyper::{
-    Method, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName},
+    Method, Request, Response, StatusCode,
+    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName},
 };
 
-use super::{pulse::Pulse, readiness::Readiness};
+use super::{
+    metrics::{Format, Metrics},
+    pulse::Pulse,
+    readiness::Readiness,
+};
 use crate::daemon::Daemon;
 
 /// All pages about one daemon.
 pub(super) struct Pages {
     pulse: Pulse,
     readiness: Readiness,
+    metrics: Metrics,
 }
 
 impl Pages {
     pub(super) fn new(daemon: Arc<Daemon>, pulse: Pulse) -> Self {
-        Self { pulse, readiness: Readiness::of(daemon) }
+        let metrics = Metrics::of(Arc::clone(&daemon));
+        Self { pulse, readiness: Readiness::of(daemon), metrics }
     }
 
-    /// The page at `path`. Only reading is possible.
-    pub(super) async fn answer(
+    /// The page that is asked for. Only reading is possible.
+    pub(super) async fn answer<B>(
         &self,
-        method: &Method,
-        path: &str,
+        request: &Request<B>,
     ) -> Result<Response<String>, Infallible> {
-        if ![Method::GET, Method::HEAD].contains(method) {
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
             let refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
             return Ok(with(refused, ALLOW, "GET, HEAD"));
         }
-        Ok(match path {
+        Ok(match request.uri().path() {
             "/healthz" => match self.pulse.beats().await {
                 true => text(StatusCode::OK, "alive"),
                 false => text(StatusCode::SERVICE_UNAVAILABLE, "the daemon's loop stands still"),
@@ -40,16 +45,27 @@ impl Pages {
                 [] => text(StatusCode::OK, "ready"),
                 obstacles => text(StatusCode::SERVICE_UNAVAILABLE, &obstacles.join("\n")),
             },
-            _ => text(StatusCode::NOT_FOUND, "there are /healthz and /readyz"),
+            "/metrics" => {
+                let format = Format::asked_for(request.headers().get(ACCEPT));
+                let ready = self.readiness.obstacles().await.is_empty();
+                match self.metrics.page(format, ready).await {
+                    Ok(page) => with(plain(page), CONTENT_TYPE, format.content_type()),
+                    Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+                }
+            }
+            _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics"),
         })
     }
 }
 
 fn text(status: StatusCode, text: &str) -> Response<String> {
-    let mut response = Response::new(format!("{text}\n"));
+    let mut response = plain(format!("{text}\n"));
     *response.status_mut() = status;
-    let response = with(response, CONTENT_TYPE, "text/plain; charset=utf-8");
-    with(response, CACHE_CONTROL, "no-store")
+    with(response, CONTENT_TYPE, "text/plain; charset=utf-8")
+}
+
+fn plain(body: String) -> Response<String> {
+    with(Response::new(body), CACHE_CONTROL, "no-store")
 }
 
 fn with(mut response: Response<String>, name: HeaderName, value: &'static str) -> Response<String> {
