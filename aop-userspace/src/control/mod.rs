@@ -3,6 +3,7 @@
 //! read verbs.
 
 mod admitted;
+mod audited;
 mod checked;
 mod drop_line;
 mod explanation;
@@ -18,6 +19,7 @@ mod socket;
 mod upgraded;
 
 pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
+pub use audited::{Audited, AuditedOutcome};
 pub use checked::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
 pub use drop_line::DropLine;
 pub use explanation::{BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow};
@@ -33,6 +35,6 @@ pub use report::{
     UpstreamReport, Verdict, from_firewall, peer_list,
 };
 pub(crate) use report::{interface_warning, timestamp};
-pub use request::{Answer, Answers, Request, Switch, Then, Wish};
+pub use request::{Answer, Answers, Asker, Request, Switch, Then, Wish};
 pub use socket::{AskError, ControlError, ControlSocket, ask};
 pub use upgraded::{Release, Upgraded};

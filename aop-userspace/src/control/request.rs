@@ -83,6 +83,21 @@ impl Request {
         }
     }
 
+    /// Whether something becomes another than it was: who asks for that is recorded.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Status
+            | Self::Prefixes
+            | Self::Identities
+            | Self::RefreshPrefixes { then: Then::Compare } => false,
+            Self::RefreshPrefixes { then: Then::Apply | Then::ApplyShrunk }
+            | Self::Reload
+            | Self::Mode(_)
+            | Self::Upgrade => true,
+        }
+    }
+
     /// Whether the answer comes though the daemon stops: it is the reason, or is cut short by that.
     pub(super) fn ends_by_itself(&self) -> bool {
         match self {
@@ -100,7 +115,16 @@ impl Request {
 /// Who answers.
 pub trait Answers: Send + Sync + 'static {
     /// The answer to `request`. May block, for less than the request's patience.
-    fn answer(&self, request: Request) -> Answer;
+    fn answer(&self, request: Request, asker: Asker) -> Answer;
+}
+
+/// Who asks, as the kernel says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The user.
+    pub uid: u32,
+    /// The process; `None` where it is in a namespace that this one cannot see.
+    pub pid: Option<i32>,
 }
 
 /// One document, or why there is none: the line that goes back.

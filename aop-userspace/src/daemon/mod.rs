@@ -6,6 +6,7 @@
 //! end of an upgrade. The firewall is never taken down on the way out.
 
 mod answers;
+mod audit;
 mod error;
 mod identities;
 mod in_force;
@@ -42,6 +43,7 @@ use std::{
     time::Instant,
 };
 
+use audit::Audit;
 pub use error::DaemonError;
 pub(crate) use identities::load as kept_identities;
 pub(crate) use in_force::InForce;
@@ -95,6 +97,7 @@ pub(crate) struct Daemon {
     pub(crate) refreshing: Mutex<()>,
     pub(crate) facts: status::LiveFacts,
     reloads: Reloads,
+    audit: Audit,
     pub(crate) started: Instant,
 }
 

@@ -105,6 +105,7 @@ impl Daemon {
         let warnings = facts.warnings.iter().filter(|it| observes || *it != config::OBSERVES);
         status.warnings.extend(warnings.cloned());
         status.warnings.extend(facts.notes.told(tls::now()));
+        status.warnings.extend(self.audit.trouble());
         match report {
             Ok(report) => self.book(&mut status, report),
             Err(error) => status
