@@ -26,7 +26,7 @@ pub use explanation::{BudgetNow, CaptureExplanation, CaptureVerdict, Explanation
 pub use identities::{Identities, SiteIdentities};
 pub use lock::{InstanceLock, LockError};
 pub(crate) use modes::mode_name;
-pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};
+pub use modes::{InterfaceMode, Modes, ModesInForce, PendingMode, PortMode};
 pub use processes::{DaemonReport, Predecessor, TerminatorReport};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};

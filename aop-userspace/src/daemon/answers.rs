@@ -39,6 +39,7 @@ impl Daemon {
                 let refused = reloaded.outcome == ReloadOutcome::Refused;
                 (Answer::of(&reloaded), reloaded.error.filter(|_| refused))
             }
+            Request::Confirm => of(self.confirm(), Answer::of),
             Request::Mode(said) => of(self.switch(&said), Answer::of),
             Request::Upgrade => of(self.upgrade(), Answer::of),
         }

@@ -7,6 +7,7 @@
 
 mod answers;
 mod audit;
+mod ends;
 mod error;
 mod identities;
 mod in_force;
@@ -16,6 +17,7 @@ mod link;
 mod load;
 mod looks;
 mod manager;
+mod misgivings;
 mod monitor;
 mod packet_log;
 mod prepare;
@@ -58,7 +60,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use upgrade::Beginning;
 use upgrade::{Again, Handover, Lingerers};
-pub use word::switched_at;
+pub use word::switched;
 
 use crate::{
     config::Fixed,
@@ -138,6 +140,7 @@ pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended,
     tasks.spawn(Arc::clone(&daemon).watch_files(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).end_in_time(stop.clone()));
     if let Some(predecessor) = predecessor {
         let since = daemon.lingerers.let_go_so_far();
         let lingerer = predecessor.served(daemon.reloads.source().digest());
