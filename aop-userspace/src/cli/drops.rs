@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, interval},
 };
 
-use super::{ConfigFile, print};
+use super::{ConfigFile, duration, print};
 use crate::{config::Config, control::DropLine, firewall::Drops};
 
 /// The ring buffer is looked at by the clock: waking for each event would slow the packets down.
@@ -72,9 +72,4 @@ impl DropsCommand {
             }
         }
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().map_err(|error| error.to_string())?;
-    Duration::try_from(parsed).map_err(|_| "a duration is not negative".to_owned())
 }

@@ -10,6 +10,7 @@
 
 mod check;
 mod confined;
+mod confirm;
 mod drops;
 mod explain;
 mod identities;
@@ -30,6 +31,7 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -64,6 +66,8 @@ enum Command {
     Prove(prove::Prove),
     /// Show the modes in force, or switch between observe and enforce at once
     Mode(mode::ModeCommand),
+    /// Make last what `aop mode enforce --confirm` has put in force for a time
+    Confirm(confirm::Confirm),
     /// Make the daemon reload its configuration, as SIGHUP does, and say what came of it
     Reload(reload::Reload),
     /// Show, compare and refresh the prefix list
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),
         Command::Mode(command) => command.run(),
+        Command::Confirm(command) => command.run(),
         Command::Reload(command) => command.run(),
         Command::Prefixes(command) => command.run(),
         Command::Upgrade(command) => command.run(),
@@ -129,6 +134,12 @@ fn told_once(error: &anyhow::Error) -> String {
             (false, false) => format!("{text}: {cause}"),
         }
     })
+}
+
+/// A time, as 10s or 5m.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<jiff::SignedDuration>().map_err(|error| error.to_string())?;
+    Duration::try_from(parsed).map_err(|_| "a duration is not negative".to_owned())
 }
 
 /// `document` as people can read it and programs can too.

@@ -1,14 +1,14 @@
 //! `aop mode`
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
-use super::{ConfigFile, json, print, status};
+use super::{ConfigFile, duration, json, print, status};
 use crate::{
     config::Config,
-    control::{self, AskError, ModesInForce, Request, Switch, Wish},
+    control::{self, AskError, ModesInForce, PendingMode, Request, Switch, Wish},
 };
 
 #[derive(Args)]
@@ -24,6 +24,13 @@ pub(super) struct ModeCommand {
     /// Of this guarded interface alone; may be given several times
     #[arg(long = "interface", value_name = "IF", requires = "to")]
     interfaces: Vec<String>,
+    /// Enforce for so long, 10s to 1h, and then go back to what stood before, unless `aop confirm`
+    /// comes in time; also if the daemon is restarted meanwhile
+    #[arg(long, value_name = "TIME", requires = "to", value_parser = duration)]
+    confirm: Option<Duration>,
+    /// Enforce though what was observed says that real pulls would be cut
+    #[arg(long, requires = "to")]
+    force: bool,
     /// Print JSON, with stable names
     #[arg(long)]
     json: bool,
@@ -61,7 +68,9 @@ impl ModeCommand {
             To::Enforce => Wish::Enforce,
             To::Default => Wish::Default,
         };
-        let said = Switch { to, ports: self.ports.clone(), interfaces: self.interfaces.clone() };
+        let (ports, interfaces) = (self.ports.clone(), self.interfaces.clone());
+        let confirm_seconds = self.confirm.map(|time| time.as_secs());
+        let said = Switch { to, ports, interfaces, confirm_seconds, force: self.force };
         match control::ask(&paths.runtime, Request::Mode(said)) {
             Err(error @ AskError::NotRunning(_)) => bail!(
                 "{error}: nothing was switched, since a running daemon does that. Start it \
@@ -74,7 +83,7 @@ impl ModeCommand {
 }
 
 /// What is in force, and in a second line why it is not, or is, what the configuration says.
-fn told(in_force: &ModesInForce) -> String {
+pub(super) fn told(in_force: &ModesInForce) -> String {
     let ModesInForce { mode, modes, not_kept } = in_force;
     let mut first = vec![mode.clone()];
     first.extend(modes.lines());
@@ -96,6 +105,7 @@ fn told(in_force: &ModesInForce) -> String {
         ),
         (None, None) => "the configuration cannot be read: see `aop check`".to_owned(),
     });
+    lines.extend(modes.pending.iter().map(PendingMode::line));
     lines.extend(not_kept.iter().map(|why| format!("warning: {why}")));
     lines.join("\n") + "\n"
 }

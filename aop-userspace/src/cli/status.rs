@@ -53,8 +53,13 @@ fn without_daemon(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
     });
     let reading = firewall::read(&paths.pins, wanted.as_ref())?;
     let mut status = from_firewall(reading.as_ref(), &sites);
-    let set_at = reading.as_ref().and_then(|_| daemon::switched_at(&paths.state));
-    status.explain_modes(configured, set_at);
+    if reading.is_some() {
+        let (set_at, pending) = daemon::switched(&paths.state);
+        status.modes.pending = pending;
+        status.explain_modes(configured, set_at);
+    } else {
+        status.explain_modes(configured, None);
+    }
     status.warnings.push(match reading {
         Some(_) => "no daemon runs: packets are still judged, and no origin pull is served".into(),
         None => "no daemon runs, and no firewall is loaded".into(),

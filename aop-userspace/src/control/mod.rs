@@ -3,6 +3,7 @@
 //! read verbs.
 
 mod admitted;
+mod audited;
 mod checked;
 mod drop_line;
 mod explanation;
@@ -18,13 +19,14 @@ mod socket;
 mod upgraded;
 
 pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
+pub use audited::{Audited, AuditedOutcome};
 pub use checked::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
 pub use drop_line::DropLine;
 pub use explanation::{BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow};
 pub use identities::{Identities, SiteIdentities};
 pub use lock::{InstanceLock, LockError};
 pub(crate) use modes::mode_name;
-pub use modes::{InterfaceMode, Modes, ModesInForce, PortMode};
+pub use modes::{InterfaceMode, Modes, ModesInForce, PendingMode, PortMode};
 pub use processes::{Confinement, DaemonReport, Predecessor, TerminatorReport};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
@@ -33,6 +35,6 @@ pub use report::{
     UpstreamReport, Verdict, from_firewall, peer_list,
 };
 pub(crate) use report::{interface_warning, timestamp};
-pub use request::{Answer, Answers, Request, Switch, Then, Wish};
+pub use request::{Answer, Answers, Asker, Request, Switch, Then, Wish};
 pub use socket::{AskError, ControlError, ControlSocket, ask};
 pub use upgraded::{Release, Upgraded};

@@ -21,6 +21,40 @@ pub struct Modes {
     pub set_at: Option<Timestamp>,
     /// What firewall.mode says; `null` where the configuration cannot be read.
     pub configured: Option<String>,
+    /// What waits for `aop confirm`; `null` where nothing does.
+    #[serde(default)]
+    pub pending: Option<PendingMode>,
+}
+
+/// A mode that ends by itself unless it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingMode {
+    /// What is in force until then: `enforce`.
+    pub mode: String,
+    /// The ports that it was said of.
+    pub ports: Vec<u16>,
+    /// The interfaces that it was said of. Neither these nor ports: the general mode.
+    pub interfaces: Vec<String>,
+    /// What is in force then: the general mode and each own one, as `observe; port 443: enforce`.
+    pub reverts_to: String,
+    /// The moment.
+    pub until: Timestamp,
+}
+
+impl PendingMode {
+    /// `enforcing until 15:04:05 UTC unless ...`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { mode: _, ports, interfaces, reverts_to, until } = self;
+        let ports = ports.iter().map(|port| format!("port {port}"));
+        let interfaces = interfaces.iter().map(|name| format!("interface {name}"));
+        let what: Vec<String> = ports.chain(interfaces).collect();
+        let what = if what.is_empty() { String::new() } else { what.join(", ") + ": " };
+        format!(
+            "{what}enforcing until {} UTC unless `aop confirm`; then {reverts_to}",
+            until.strftime("%H:%M:%S")
+        )
+    }
 }
 
 /// A port's own mode.
@@ -85,7 +119,8 @@ impl Modes {
     pub fn warnings(&self, general: &str) -> Vec<String> {
         let mut warnings = Vec::new();
         let set = self.set_at.map_or(String::new(), |at| format!(", set by `aop mode` at {at:.0}"));
-        let other = |it: &&str| *it != general && general != "off";
+        let lasts = self.pending.is_none();
+        let other = |it: &&str| *it != general && general != "off" && lasts;
         if let Some(configured) = self.configured.as_deref().filter(other) {
             warnings.push(format!(
                 "the mode is {general}, and the configuration says {configured}{set}; write \

@@ -21,6 +21,8 @@ pub enum Request {
     },
     /// Do what SIGHUP does; [`Reloaded`](super::Reloaded).
     Reload,
+    /// Make last what a switch said for a time; [`ModesInForce`](super::ModesInForce).
+    Confirm,
     /// Switch modes; [`ModesInForce`](super::ModesInForce).
     Mode(Switch),
     /// Hand over to a new process of the program as it is on disk now; [`Upgraded`](super::Upgraded).
@@ -40,6 +42,12 @@ pub struct Switch {
     /// default, everything that was ever said.
     #[serde(default)]
     pub interfaces: Vec<String>,
+    /// For how long it counts, unless it is confirmed; `null`: until it is said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_seconds: Option<u64>,
+    /// Whether `enforce` counts though real pulls would be cut, as far as what was observed tells.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// What a mode becomes.
@@ -70,7 +78,7 @@ impl Request {
     /// How long the answer may take.
     pub(super) fn patience(&self) -> Duration {
         match self {
-            Self::Status | Self::Prefixes | Self::Identities | Self::Mode(_) => {
+            Self::Status | Self::Prefixes | Self::Identities | Self::Mode(_) | Self::Confirm => {
                 Duration::from_secs(5)
             }
             // A fetch takes ten seconds at most, and the list is then applied and kept.
@@ -83,6 +91,22 @@ impl Request {
         }
     }
 
+    /// Whether something becomes another than it was: who asks for that is recorded.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Status
+            | Self::Prefixes
+            | Self::Identities
+            | Self::RefreshPrefixes { then: Then::Compare } => false,
+            Self::RefreshPrefixes { then: Then::Apply | Then::ApplyShrunk }
+            | Self::Reload
+            | Self::Mode(_)
+            | Self::Confirm
+            | Self::Upgrade => true,
+        }
+    }
+
     /// Whether the answer comes though the daemon stops: it is the reason, or is cut short by that.
     pub(super) fn ends_by_itself(&self) -> bool {
         match self {
@@ -91,6 +115,7 @@ impl Request {
             | Self::Prefixes
             | Self::Identities
             | Self::Mode(_)
+            | Self::Confirm
             | Self::Reload
             | Self::RefreshPrefixes { .. } => false,
         }
@@ -100,7 +125,16 @@ impl Request {
 /// Who answers.
 pub trait Answers: Send + Sync + 'static {
     /// The answer to `request`. May block, for less than the request's patience.
-    fn answer(&self, request: Request) -> Answer;
+    fn answer(&self, request: Request, asker: Asker) -> Answer;
+}
+
+/// Who asks, as the kernel says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The user.
+    pub uid: u32,
+    /// The process; `None` where it is in a namespace that this one cannot see.
+    pub pid: Option<i32>,
 }
 
 /// One document, or why there is none: the line that goes back.
@@ -154,7 +188,9 @@ mod tests {
     fn requests_are_what_they_look_like_on_the_wire() {
         let refresh = Request::RefreshPrefixes { then: Then::ApplyShrunk };
         let (ports, interfaces) = (vec![443], vec!["eth0".to_owned()]);
-        let switch = Request::Mode(Switch { to: Wish::Default, ports, interfaces });
+        let to = Wish::Default;
+        let switch =
+            Request::Mode(Switch { to, ports, interfaces, confirm_seconds: None, force: false });
         for (request, line) in [
             (Request::Status, r#"{"verb":"status"}"#),
             (Request::Reload, r#"{"verb":"reload"}"#),

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Answers, Request,
+    Answers, Asker, Request,
     request::{self, Answer, Envelope},
 };
 
@@ -163,6 +163,10 @@ async fn answer(
     daemon: Arc<dyn Answers>,
     stop: CancellationToken,
 ) -> io::Result<()> {
+    let credentials = stream.peer_cred()?;
+    // 0 stands for a process that is not seen from here.
+    let pid = credentials.pid().filter(|pid| *pid != 0);
+    let asker = Asker { uid: credentials.uid(), pid };
     let mut line = Vec::new();
     let mut reader = BufReader::new(&mut stream).take(LONGEST);
     timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await??;
@@ -170,7 +174,7 @@ async fn answer(
         // Reads maps by system calls, and may fetch.
         Some(Ok(request)) => {
             let ends_by_itself = request.ends_by_itself();
-            let answer = tokio::task::spawn_blocking(move || daemon.answer(request));
+            let answer = tokio::task::spawn_blocking(move || daemon.answer(request, asker));
             tokio::select! {
                 () = stop.cancelled(), if !ends_by_itself => Answer::refused("aop is stopping"),
                 answer = answer => answer.map_err(io::Error::other)?,

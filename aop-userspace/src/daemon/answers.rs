@@ -1,35 +1,50 @@
 //! What the daemon answers on its control socket: an arm for each verb.
 
+use std::error::Error;
+
 use super::Daemon;
 use crate::{
-    control::{Admitted, Answer, Answers, ReloadedBy, Request, admitted_prefixes},
+    control::{
+        Admitted, Answer, Answers, Asker, Outcome, ReloadOutcome, ReloadedBy, Request,
+        admitted_prefixes,
+    },
     prefixes::monotonic_seconds,
 };
 
 impl Answers for Daemon {
-    fn answer(&self, request: Request) -> Answer {
-        match request {
-            Request::Status => Answer::of(&self.status()),
-            Request::Prefixes => Answer::of(&self.admitted()),
-            Request::Identities => match self.identities() {
-                Ok(identities) => Answer::of(&identities),
-                Err(error) => Answer::refused(error.to_string()),
-            },
-            Request::RefreshPrefixes { then } => Answer::of(&self.refresh(then)),
-            Request::Reload => Answer::of(&self.reload(ReloadedBy::Command)),
-            Request::Mode(said) => match self.switch(&said) {
-                Ok(in_force) => Answer::of(&in_force),
-                Err(error) => Answer::refused(error.to_string()),
-            },
-            Request::Upgrade => match self.upgrade() {
-                Ok(upgraded) => Answer::of(&upgraded),
-                Err(error) => Answer::refused(error.to_string()),
-            },
+    fn answer(&self, request: Request, asker: Asker) -> Answer {
+        let recorded = request.changes().then(|| request.clone());
+        let (answer, refused) = self.carry_out(request);
+        if let Some(request) = recorded {
+            self.audit.record(asker, request, refused);
         }
+        answer
     }
 }
 
 impl Daemon {
+    /// The answer, and why what was asked for was not done, where it was not.
+    fn carry_out(&self, request: Request) -> (Answer, Option<String>) {
+        match request {
+            Request::Status => (Answer::of(&self.status()), None),
+            Request::Prefixes => (Answer::of(&self.admitted()), None),
+            Request::Identities => of(self.identities(), Answer::of),
+            Request::RefreshPrefixes { then } => {
+                let refreshed = self.refresh(then);
+                let refused = refreshed.outcome == Outcome::Refused;
+                (Answer::of(&refreshed), refreshed.error.filter(|_| refused))
+            }
+            Request::Reload => {
+                let reloaded = self.reload(ReloadedBy::Command);
+                let refused = reloaded.outcome == ReloadOutcome::Refused;
+                (Answer::of(&reloaded), reloaded.error.filter(|_| refused))
+            }
+            Request::Confirm => of(self.confirm(), Answer::of),
+            Request::Mode(said) => of(self.switch(&said), Answer::of),
+            Request::Upgrade => of(self.upgrade(), Answer::of),
+        }
+    }
+
     fn admitted(&self) -> Admitted {
         let list = self.status().prefixes;
         let in_force = self.in_force();
@@ -40,5 +55,18 @@ impl Daemon {
         drop(in_force);
         let prefixes = admitted_prefixes(&admission, &extra, monotonic_seconds());
         Admitted { list, prefixes }
+    }
+}
+
+fn of<T>(
+    done: Result<T, impl Error>,
+    answer: impl FnOnce(&T) -> Answer,
+) -> (Answer, Option<String>) {
+    match done {
+        Ok(document) => (answer(&document), None),
+        Err(error) => {
+            let why = error.to_string();
+            (Answer::refused(why.clone()), Some(why))
+        }
     }
 }

@@ -103,6 +103,18 @@ pub(super) enum SwitchError {
          restart aop"
     )]
     Off,
+    /// It is not to be confirmed like that.
+    #[error("{0}: nothing is switched")]
+    Confirm(&'static str),
+    /// It would cut real pulls.
+    #[error("enforcing would cut real pulls, or may: {}. `--force` enforces all the same", .0.join("; "))]
+    Misgivings(Vec<String>),
+    /// There is nothing to confirm.
+    #[error(
+        "nothing waits to be confirmed: what was said lasts, or was taken back at its time; see \
+         `aop mode`"
+    )]
+    NotPending,
     /// A port that is not guarded.
     #[error(
         "port {port} is not guarded; guarded are {guarded}. Add it to firewall.ports and reload"

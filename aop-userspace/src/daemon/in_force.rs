@@ -155,17 +155,20 @@ impl InForce {
                  admitted, and what an earlier run has left"
             ));
         }
-        let stale = self.live.refresh.filter(|_| source.url().is_some()).map(|time| time * STALE);
-        let age = self.held.age(Timestamp::now());
-        if let (Some(stale), Some(age)) = (stale, age)
-            && age > stale.as_secs()
-        {
+        if let Some(hours) = self.stale_hours() {
             warnings.push(format!(
-                "the prefix list is old: {source} last confirmed it {} h ago. Edges in newer \
-                 prefixes are dropped; see `aop prefixes refresh`",
-                age / 3600
+                "the prefix list is old: {source} last confirmed it {hours} h ago. Edges in newer \
+                 prefixes are dropped; see `aop prefixes refresh`"
             ));
         }
         warnings
+    }
+
+    /// How many hours ago the list was confirmed, where that is too long.
+    pub(super) fn stale_hours(&self) -> Option<u64> {
+        let fetched = self.live.prefixes.url().is_some();
+        let stale = self.live.refresh.filter(|_| fetched)? * STALE;
+        let age = self.held.age(Timestamp::now())?;
+        (age > stale.as_secs()).then_some(age / 3600)
     }
 }

@@ -32,7 +32,11 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     let found = prefixes::at_start(&live.prefixes, &fixed.paths.state)?;
     let prefixes = found.held.list.with(&live.extra)?;
     let _lock = InstanceLock::take(&fixed.paths.runtime)?;
-    let (mut spoken, lost) = Spoken::found(&config).under(&config);
+    let mut spoken = Spoken::found(&config);
+    // Nobody would be there to take it back in time.
+    let unconfirmed = spoken.take_back();
+    let (mut spoken, mut lost) = spoken.under(&config);
+    lost.extend(unconfirmed);
     let modes = spoken.modes(live.mode);
     let setting = Setting {
         interfaces: &live.interfaces,

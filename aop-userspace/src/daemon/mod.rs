@@ -6,6 +6,8 @@
 //! end of an upgrade. The firewall is never taken down on the way out.
 
 mod answers;
+mod audit;
+mod ends;
 mod error;
 mod figures;
 mod identities;
@@ -16,6 +18,7 @@ mod link;
 mod load;
 mod looks;
 mod manager;
+mod misgivings;
 mod monitor;
 mod packet_log;
 mod prepare;
@@ -43,6 +46,7 @@ use std::{
     time::Instant,
 };
 
+use audit::Audit;
 pub use error::DaemonError;
 pub(crate) use identities::load as kept_identities;
 pub(crate) use in_force::InForce;
@@ -57,7 +61,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use upgrade::Beginning;
 use upgrade::{Again, Handover, Lingerers};
-pub use word::switched_at;
+pub use word::switched;
 
 use crate::{
     config::Fixed,
@@ -96,6 +100,7 @@ pub(crate) struct Daemon {
     pub(crate) refreshing: Mutex<()>,
     pub(crate) facts: status::LiveFacts,
     reloads: Reloads,
+    audit: Audit,
     pub(crate) started: Instant,
 }
 
@@ -136,6 +141,7 @@ pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended,
     tasks.spawn(Arc::clone(&daemon).watch_files(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).keep(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).end_in_time(stop.clone()));
     if let Some(predecessor) = predecessor {
         let since = daemon.lingerers.let_go_so_far();
         let lingerer = predecessor.served(daemon.reloads.source().digest());

@@ -5,7 +5,9 @@ use std::{net::TcpListener, os::fd::OwnedFd, path::Path, sync::Mutex, time::Inst
 use ipnet::IpNet;
 
 use super::{
-    Daemon, DaemonError, InForce, Logs, Prepared, Signals, identities,
+    Daemon, DaemonError, InForce, Logs, Prepared, Signals,
+    audit::Audit,
+    identities,
     link::Link,
     monitor::{self, Monitor, Pulse},
     prepare, reload,
@@ -137,6 +139,7 @@ fn start(
     let daemon = Daemon {
         facts: status::LiveFacts::new(&config.live, warnings, notes),
         reloads: Reloads::new(&config.file, source),
+        audit: Audit::new(&config.fixed.paths.state),
         fixed: config.fixed,
         firewall: firewall.map(Mutex::new),
         link,

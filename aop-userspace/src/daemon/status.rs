@@ -123,6 +123,7 @@ impl Daemon {
         let warnings = facts.warnings.iter().filter(|it| observes || *it != config::OBSERVES);
         status.warnings.extend(warnings.cloned());
         status.warnings.extend(facts.notes.told(tls::now()));
+        status.warnings.extend(self.audit.trouble());
         match report {
             Ok(report) => self.book(&mut status, report),
             Err(error) => status
@@ -185,6 +186,7 @@ fn tell_modes(status: &mut Status, in_force: &InForce) {
     let modes = in_force.modes();
     status.mode = mode_name(modes.general).to_owned();
     status.modes = Modes::of(&modes);
+    status.modes.pending = in_force.spoken.pending();
     let set_at = in_force.spoken.word.as_ref().map(|word| word.set_at);
     status.explain_modes(Some(mode_name(in_force.live.mode)), set_at);
 }

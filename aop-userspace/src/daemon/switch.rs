@@ -1,21 +1,17 @@
 //! `aop mode`: modes are switched while packets and pulls go on.
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Instant};
 
 use aop_common::{Mode, layout::Ports};
 use jiff::Timestamp;
 
 use super::{
-    Daemon,
-    error::SwitchError,
-    in_force::InForce,
-    reload::hear,
-    word::{Spoken, Word},
+    Daemon, error::SwitchError, in_force::InForce, link::Receipt, reload::hear, word::Spoken,
 };
 use crate::{
     channel::{AddressRules, Ask},
     config::Modes,
-    control::{self, ModesInForce, Switch, mode_name},
+    control::{self, ModesInForce, Switch, Wish, mode_name},
     firewall::FirewallError,
 };
 
@@ -25,36 +21,93 @@ impl Daemon {
     pub(super) fn switch(&self, said: &Switch) -> Result<ModesInForce, SwitchError> {
         let Some(firewall) = &self.firewall else { return Err(SwitchError::Off) };
         let guarded = firewall.lock().unwrap_or_else(PoisonError::into_inner).guarded();
+        let misgivings = match said.to {
+            Wish::Enforce if !said.force => self.misgivings(),
+            Wish::Enforce | Wish::Observe | Wish::Default => Vec::new(),
+        };
         let told = {
             let _turn = self.applying();
             self.handover.may_change()?;
-            let (live, held, admission, before, spoken) = {
+            let (configured, ports, before, spoken) = {
                 let in_force = self.in_force();
-                if in_force.closed {
-                    return Err(SwitchError::Stopping);
-                }
-                let InForce { live, held, admission, spoken, .. } = &*in_force;
-                let before = in_force.modes();
-                (live.clone(), held.clone(), admission.clone(), before, spoken.clone())
+                let InForce { live, spoken, .. } = &*in_force;
+                (live.mode, live.ports, in_force.modes(), spoken.clone())
             };
-            check(said, &live.ports, guarded, &before)?;
-            let word = Word::after(spoken.word.as_ref(), said, live.mode, Timestamp::now());
-            let mut spoken = Spoken { word, trouble: None };
-            let after = spoken.modes(live.mode);
-            // The only step that can fail comes first.
-            let prefixes = held.list.with(&live.extra)?;
-            let admission = self.admit(&admission, &held, &prefixes, &live, &after)?;
-            let told = self.tell(Ask::Admit(AddressRules::of(&admission, &after)));
-            for change in changes(&before, &after) {
-                tracing::warn!("`aop mode`: {change}");
+            check(said, &ports, guarded, &before)?;
+            let now = (Timestamp::now(), Instant::now());
+            let spoken = spoken.after(said, configured, now).map_err(SwitchError::Confirm)?;
+            // What changes nothing cuts nothing.
+            if !misgivings.is_empty() && spoken.modes(configured) != before {
+                return Err(SwitchError::Misgivings(misgivings));
             }
-            spoken.keep(&self.fixed.paths.state);
-            let mut in_force = self.in_force();
-            (in_force.spoken, in_force.admission) = (spoken, admission);
-            told
+            self.heed(spoken, "`aop mode`")?
         };
         hear(told);
         Ok(self.in_force().told())
+    }
+
+    /// Makes last what was said for a time.
+    pub(super) fn confirm(&self) -> Result<ModesInForce, SwitchError> {
+        let _turn = self.applying();
+        self.handover.may_change()?;
+        let mut spoken = {
+            let in_force = self.in_force();
+            if in_force.closed {
+                return Err(SwitchError::Stopping);
+            }
+            in_force.spoken.clone()
+        };
+        if spoken.is_over() || !spoken.confirm() {
+            return Err(SwitchError::NotPending);
+        }
+        spoken.keep(&self.fixed.paths.state);
+        tracing::warn!("`aop confirm`: what `aop mode` said lasts");
+        let mut in_force = self.in_force();
+        in_force.spoken = spoken;
+        Ok(in_force.told())
+    }
+
+    /// Takes back what was said for a time, once that is over.
+    pub(super) fn take_back(&self) -> Result<(), SwitchError> {
+        let told = {
+            let _turn = self.applying();
+            self.handover.may_change()?;
+            let mut spoken = self.in_force().spoken.clone();
+            if !spoken.is_over() {
+                return Ok(());
+            }
+            let Some(why) = spoken.take_back() else { return Ok(()) };
+            let told = self.heed(spoken, "not confirmed")?;
+            tracing::warn!("{why}");
+            told
+        };
+        hear(told);
+        Ok(())
+    }
+
+    /// Packets and pulls are judged by what is `spoken` from now on, and the next start knows it. The
+    /// caller has the turn to apply.
+    fn heed(&self, mut spoken: Spoken, why: &str) -> Result<Option<Receipt>, SwitchError> {
+        let (live, held, admission, before) = {
+            let in_force = self.in_force();
+            if in_force.closed {
+                return Err(SwitchError::Stopping);
+            }
+            let InForce { live, held, admission, .. } = &*in_force;
+            (live.clone(), held.clone(), admission.clone(), in_force.modes())
+        };
+        let after = spoken.modes(live.mode);
+        // The only step that can fail comes first.
+        let prefixes = held.list.with(&live.extra)?;
+        let admission = self.admit(&admission, &held, &prefixes, &live, &after)?;
+        let told = self.tell(Ask::Admit(AddressRules::of(&admission, &after)));
+        for change in changes(&before, &after) {
+            tracing::warn!("{why}: {change}");
+        }
+        spoken.keep(&self.fixed.paths.state);
+        let mut in_force = self.in_force();
+        (in_force.spoken, in_force.admission) = (spoken, admission);
+        Ok(told)
     }
 }
 
@@ -71,6 +124,7 @@ impl InForce {
             modes: control::Modes {
                 set_at: self.spoken.word.as_ref().map(|word| word.set_at),
                 configured: Some(mode_name(self.live.mode).to_owned()),
+                pending: self.spoken.pending(),
                 ..control::Modes::of(&modes)
             },
             not_kept: self.spoken.trouble.clone(),
@@ -128,13 +182,13 @@ fn changes(before: &Modes, after: &Modes) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Wish;
 
     fn refused(ports: &[u16], interfaces: &[&str]) -> Option<String> {
         let mut guarded = Ports::NONE;
         [443, 8443].into_iter().for_each(|port| guarded.insert(port));
         let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
-        let said = Switch { to: Wish::Default, ports: ports.to_vec(), interfaces };
+        let (to, ports) = (Wish::Default, ports.to_vec());
+        let said = Switch { to, ports, interfaces, confirm_seconds: None, force: false };
         let mut modes = Modes::from(Mode::Observe);
         modes.interfaces.insert("gone0".to_owned(), Mode::Enforce);
         let checked = check(&said, &guarded, vec!["eth0".to_owned()], &modes);

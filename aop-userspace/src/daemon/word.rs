@@ -6,17 +6,22 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use aop_common::Mode;
+use document::Document;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use pending::Pending;
 
 use crate::{
     config::{Config, Interfaces, Modes},
-    control::{self, Switch, Wish, mode_name},
+    control::{self, PendingMode, Switch, Wish, mode_name},
     firewall, state as disk,
 };
+
+mod document;
+mod pending;
 
 const NAME: &str = "modes.json";
 
@@ -172,6 +177,8 @@ impl Word {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spoken {
     pub(super) word: Option<Word>,
+    /// Set while the word waits to be confirmed.
+    pending: Option<Pending>,
     /// What is wrong with the document on disk.
     pub(super) trouble: Option<String>,
 }
@@ -192,18 +199,76 @@ impl Spoken {
 
     fn read(state: &Path) -> Self {
         match load(state) {
-            Ok(word) => Self { word, trouble: None },
+            Ok(spoken) => spoken,
             Err(error) => {
                 tracing::warn!("{error}");
-                Self { word: None, trouble: Some(error.to_string()) }
+                Self { trouble: Some(error.to_string()), ..Self::default() }
             }
         }
     }
 
-    /// The same under `config`, and what is lost by that, as the log tells it.
-    pub(super) fn under(self, config: &Config) -> (Self, Vec<String>) {
-        let (word, lost) = self.word.map_or((None, Vec::new()), |word| word.under(config));
-        (Self { word, trouble: self.trouble }, lost)
+    /// The same under `config`, and what is lost by that or by time, as the log tells it.
+    pub(super) fn under(mut self, config: &Config) -> (Self, Vec<String>) {
+        let mut lost = Vec::new();
+        if self.is_over() {
+            lost.extend(self.take_back());
+        }
+        let Self { word, pending, trouble } = self;
+        let waited = pending.is_some();
+        let pending = pending.and_then(|pending| pending.under(config));
+        if waited && pending.is_none() {
+            lost.push("what waited for `aop confirm` waits no more".to_owned());
+        }
+        let (word, by_config) = word.map_or((None, Vec::new()), |word| word.under(config));
+        lost.extend(by_config);
+        (Self { word, pending, trouble }, lost)
+    }
+
+    /// What counts after `said`: it begins from what stood before a word that is not confirmed.
+    ///
+    /// # Errors
+    /// Why it cannot wait to be confirmed.
+    pub(super) fn after(
+        &self,
+        said: &Switch,
+        configured: Mode,
+        now: (Timestamp, Instant),
+    ) -> Result<Self, &'static str> {
+        let before = match &self.pending {
+            Some(pending) => pending.reverts_to.as_ref(),
+            None => self.word.as_ref(),
+        };
+        let word = Word::after(before, said, configured, now.0);
+        let pending = Pending::begun(said, before, configured, now)?;
+        let pending = pending.filter(|_| word.as_ref() != before);
+        Ok(Self { word, pending, trouble: None })
+    }
+
+    /// From now on the word waits no more. Says whether it did.
+    pub(super) fn confirm(&mut self) -> bool {
+        self.pending.take().is_some()
+    }
+
+    /// Whether the word has waited long enough.
+    pub(super) fn is_over(&self) -> bool {
+        let now = (Timestamp::now(), Instant::now());
+        self.pending.as_ref().is_some_and(|pending| pending.due(now))
+    }
+
+    /// A word that is not confirmed counts no more; what stood before it does. Says so, as the log
+    /// tells it.
+    pub(super) fn take_back(&mut self) -> Option<String> {
+        let pending = self.pending.take()?;
+        let PendingMode { reverts_to, until, .. } = pending.told();
+        self.word = pending.reverts_to;
+        Some(format!(
+            "`aop mode enforce` was to be confirmed by {until:.0}, and was not: {reverts_to} again"
+        ))
+    }
+
+    /// What waits to be confirmed.
+    pub(super) fn pending(&self) -> Option<PendingMode> {
+        self.pending.as_ref().map(Pending::told)
     }
 
     /// What drops are carried out by, where the configuration says `configured`.
@@ -231,10 +296,8 @@ impl Spoken {
 
     /// Makes the document in `state` say what is said.
     pub(super) fn keep(&mut self, state: &Path) {
-        let kept = match &self.word {
-            Some(word) => {
-                Document::of(word).text().and_then(|text| disk::write(state, NAME, &text))
-            }
+        let kept = match Document::of_all(self) {
+            Some(document) => document.text().and_then(|text| disk::write(state, NAME, &text)),
             None => disk::remove(state, NAME),
         };
         let kept = kept.map_err(|error| WordError::Unwritable { path: state.join(NAME), error });
@@ -245,89 +308,25 @@ impl Spoken {
     }
 }
 
-/// When `aop mode` was last heard, as `state` has kept it; what cannot be read tells nothing.
+/// When `aop mode` was last heard, and what waits to be confirmed, as `state` has kept it; what cannot
+/// be read tells nothing.
 #[must_use]
-pub fn switched_at(state: &Path) -> Option<Timestamp> {
-    load(state).ok().flatten().map(|word| word.set_at)
+pub fn switched(state: &Path) -> (Option<Timestamp>, Option<PendingMode>) {
+    let spoken = load(state).unwrap_or_default();
+    (spoken.word.as_ref().map(|word| word.set_at), spoken.pending())
 }
 
 /// The word that is kept in `state`.
-fn load(state: &Path) -> Result<Option<Word>, WordError> {
+fn load(state: &Path) -> Result<Spoken, WordError> {
     let path = state.join(NAME);
     let text = match disk::read(state, NAME) {
         Ok(Some(text)) => text,
-        Ok(None) => return Ok(None),
+        Ok(None) => return Ok(Spoken::default()),
         Err(error) => return Err(WordError::Unreadable { path, error }),
     };
     match serde_json::from_slice::<Document>(&text) {
-        Ok(document) => Ok(document.word().if_any()),
+        Ok(document) => Ok(document.spoken((Timestamp::now(), Instant::now()))),
         Err(error) => Err(WordError::Broken { path, message: error.to_string() }),
-    }
-}
-
-/// The file's content. Fields that are not known are of another version, and so is the file.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    set_at: Timestamp,
-    configured: Named,
-    general: Option<Named>,
-    ports: BTreeMap<u16, Named>,
-    interfaces: BTreeMap<String, Named>,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Named {
-    Enforce,
-    Observe,
-}
-
-impl Document {
-    fn of(word: &Word) -> Self {
-        let Word { set_at, configured, general, ports, interfaces } = word.clone();
-        Self {
-            set_at,
-            configured: configured.into(),
-            general: general.map(Into::into),
-            ports: ports.into_iter().map(|(port, mode)| (port, mode.into())).collect(),
-            interfaces: interfaces.into_iter().map(|(name, mode)| (name, mode.into())).collect(),
-        }
-    }
-
-    fn word(self) -> Word {
-        let Self { set_at, configured, general, ports, interfaces } = self;
-        Word {
-            set_at,
-            configured: configured.into(),
-            general: general.map(Into::into),
-            ports: ports.into_iter().map(|(port, mode)| (port, mode.into())).collect(),
-            interfaces: interfaces.into_iter().map(|(name, mode)| (name, mode.into())).collect(),
-        }
-    }
-
-    fn text(&self) -> io::Result<Vec<u8>> {
-        let mut text = serde_json::to_vec_pretty(self)?;
-        text.push(b'\n');
-        Ok(text)
-    }
-}
-
-impl From<Mode> for Named {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Enforce => Self::Enforce,
-            Mode::Observe => Self::Observe,
-        }
-    }
-}
-
-impl From<Named> for Mode {
-    fn from(named: Named) -> Self {
-        match named {
-            Named::Enforce => Self::Enforce,
-            Named::Observe => Self::Observe,
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod stage;
 
 mod admission;
 mod attachment;
+mod audited;
 mod bad_config;
 mod bad_files;
 mod bad_host;

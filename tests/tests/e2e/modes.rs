@@ -1,7 +1,9 @@
 //! `aop mode`: observe and enforce, switched while everything goes on, for a port or an interface
 //! too, and remembered.
 
+mod confirmed;
 mod kept;
+mod misgivings;
 mod refused;
 
 use std::fs;
@@ -17,9 +19,13 @@ use aop_tests::{Config, Daemon, Family, Pull, Status, World, wait};
 use crate::interfaces::{becomes, second_uplink};
 use crate::stage::{SOON, Stage, in_a_world, on_changed_stage};
 
-/// Runs `aop mode` with these arguments and returns what it says.
+/// Runs `aop mode` with these arguments and returns what it says. It enforces whatever was observed:
+/// strangers prove themselves here, too.
 fn mode(daemon: &Daemon, arguments: &str) -> Result<String> {
-    let line: Vec<&str> = ["mode"].into_iter().chain(arguments.split_whitespace()).collect();
+    let mut line: Vec<&str> = ["mode"].into_iter().chain(arguments.split_whitespace()).collect();
+    if arguments.starts_with("enforce") {
+        line.push("--force");
+    }
     let done = daemon.verb(&line)?;
     ensure!(done.code == 0, "aop mode {arguments}: {done:?}");
     Ok(String::from_utf8(done.output)?)

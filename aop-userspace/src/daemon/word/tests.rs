@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, time::Duration};
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn said(to: Wish, ports: &[u16], interfaces: &[&str]) -> Switch {
     let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
-    Switch { to, ports: ports.to_vec(), interfaces }
+    Switch { to, ports: ports.to_vec(), interfaces, confirm_seconds: None, force: false }
 }
 
 /// The word after all this, where the configuration observes.
@@ -27,6 +27,10 @@ fn everything() -> Word {
         said(Wish::Observe, &[], &["eth0", "eth1"]),
     ])
     .expect("a word")
+}
+
+fn spoken() -> Spoken {
+    Spoken { word: Some(everything()), ..Spoken::default() }
 }
 
 fn config(firewall: &str) -> Config {
@@ -95,7 +99,7 @@ fn what_was_kept_is_found_again_and_nothing_is_left_of_what_was_taken_back() {
     let dir = tempfile::tempdir().expect("a directory");
     let state = dir.path().join("deep/state");
     assert!(Spoken::read(&state).word.is_none());
-    let mut spoken = Spoken { word: Some(everything()), trouble: None };
+    let mut spoken = spoken();
     spoken.keep(&state);
     assert_eq!(spoken.trouble, None);
     let mut found = Spoken::read(&state);
@@ -108,14 +112,14 @@ fn what_was_kept_is_found_again_and_nothing_is_left_of_what_was_taken_back() {
 #[test]
 fn a_damaged_file_is_named_and_the_configuration_counts() {
     let dir = tempfile::tempdir().expect("a directory");
-    Spoken { word: Some(everything()), trouble: None }.keep(dir.path());
+    spoken().keep(dir.path());
     let path = dir.path().join(NAME);
     let whole = fs::read_to_string(&path).expect("read");
     // The last bytes are the closing brace and the newline.
     let cut = (0..whole.len() - 1).map(|end| whole[..end].to_owned());
     for bad in cut.chain([whole.replace("observe", "off"), whole.replace("8443", "65536")]) {
         fs::write(&path, bad).expect("written");
-        let Spoken { word, trouble } = Spoken::read(dir.path());
+        let Spoken { word, trouble, .. } = Spoken::read(dir.path());
         assert_eq!(word, None);
         assert!(trouble.is_some_and(|it| it.contains("modes.json") && it.contains("ignored")));
     }
@@ -126,8 +130,82 @@ fn where_nothing_can_be_written_the_word_stands_and_that_is_told() {
     let dir = tempfile::tempdir().expect("a directory");
     let state = dir.path().join("a-file");
     fs::write(&state, "").expect("written");
-    let mut spoken = Spoken { word: Some(everything()), trouble: None };
+    let mut spoken = spoken();
     spoken.keep(&state);
     assert!(spoken.trouble.is_some_and(|told| told.contains("a restart would not know it")));
     assert_eq!(spoken.word, Some(everything()));
+}
+
+/// For ten seconds, said at the first second of 1970 and `own`.
+fn tried(own: Instant) -> Spoken {
+    let ten = Switch { confirm_seconds: Some(10), ..said(Wish::Enforce, &[], &[]) };
+    Spoken::default().after(&ten, Mode::Observe, (at(1), own)).expect("it waits")
+}
+
+#[test]
+fn what_waits_is_over_by_whichever_clock_comes_first() {
+    let own = Instant::now();
+    let pending = tried(own).pending.expect("it waits");
+    let due = |wall, later| pending.due((at(wall), own + Duration::from_secs(later)));
+    assert!(!due(10, 9) && due(11, 9), "the wall clock");
+    assert!(due(1, 10), "this run's own, though the wall clock was set back");
+}
+
+#[test]
+fn what_waits_is_kept_with_its_end_and_a_clock_before_its_beginning_ends_it() {
+    let own = Instant::now();
+    let mut spoken = tried(own);
+    let dir = tempfile::tempdir().expect("a directory");
+    spoken.keep(dir.path());
+    let read = |wall| {
+        let text = fs::read(dir.path().join(NAME)).expect("kept");
+        let document: Document = serde_json::from_slice(&text).expect("a document");
+        document.spoken((at(wall), own)).pending.expect("it waits")
+    };
+    let later = |seconds| own + Duration::from_secs(seconds);
+    assert_eq!(read(1), spoken.pending.clone().expect("it waits"));
+    assert!(!read(5).due((at(5), later(5))) && read(5).due((at(5), later(6))));
+    assert!(read(11).due((at(11), own)) && read(0).due((at(0), own)));
+    assert!(Spoken::read(dir.path()).is_over(), "1970 is long ago");
+    assert!(spoken.take_back().is_some_and(|told| told.contains("observe again")));
+    assert_eq!((&spoken.word, &spoken.pending), (&None, &None));
+}
+
+#[test]
+fn a_second_word_begins_from_what_was_confirmed() {
+    let now = (at(2), Instant::now());
+    let next = |said| tried(Instant::now()).after(&said, Mode::Observe, now).expect("said");
+    let port = next(said(Wish::Enforce, &[443], &[]));
+    assert_eq!((port.modes(Mode::Observe).general, &port.pending), (Mode::Observe, &None));
+    let again = Switch { confirm_seconds: Some(60), ..said(Wish::Enforce, &[], &[]) };
+    let told = next(again).pending().expect("it waits");
+    assert_eq!((told.reverts_to.as_str(), told.until), ("observe", at(62)));
+}
+
+#[test]
+fn what_waits_is_bounded_enforces_and_changes_something() {
+    let now = (at(1), Instant::now());
+    let begun = |seconds, to, configured| {
+        let said = Switch { confirm_seconds: Some(seconds), ..said(to, &[], &[]) };
+        Spoken::default().after(&said, configured, now).map(|it| it.pending.is_some())
+    };
+    for seconds in [0, 9, 3601, u64::MAX] {
+        assert!(begun(seconds, Wish::Enforce, Mode::Observe).is_err(), "{seconds}");
+    }
+    assert!(begun(60, Wish::Observe, Mode::Enforce).is_err());
+    assert_eq!(begun(3600, Wish::Enforce, Mode::Observe), Ok(true));
+    assert_eq!(begun(60, Wish::Enforce, Mode::Enforce), Ok(false));
+}
+
+#[test]
+fn a_configuration_of_another_mode_ends_the_waiting() {
+    let live = |mode| config(&format!("mode = {mode:?}"));
+    let fresh = || {
+        let ten = Switch { confirm_seconds: Some(60), ..said(Wish::Enforce, &[], &[]) };
+        Spoken::default().after(&ten, Mode::Observe, (Timestamp::now(), Instant::now()))
+    };
+    let (same, lost) = fresh().expect("it waits").under(&live("observe"));
+    assert!(same.pending.is_some() && lost.is_empty(), "{lost:?}");
+    let (other, lost) = fresh().expect("it waits").under(&live("enforce"));
+    assert!(other.pending.is_none() && other.word.is_none() && lost.len() == 2, "{lost:?}");
 }
