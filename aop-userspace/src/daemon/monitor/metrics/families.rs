@@ -129,10 +129,9 @@ mod tests {
     #[test]
     fn no_label_ends_its_line_or_its_quotes() {
         let labels = vec![("file", "/etc/a\"b\\c\nd".to_owned())];
-        let family =
-            || gauge("end_timestamp", "Help", vec![(labels.clone(), 7)]).in_(Unit::Seconds);
+        let family = gauge("end_timestamp", "Help", vec![(labels, 7)]).in_(Unit::Seconds);
         let mut registry = Registry::with_prefix("aop");
-        registry.register_collector(Box::new(Families(vec![family()])));
+        registry.register_collector(Box::new(Families(vec![family])));
         let (mut prometheus, mut openmetrics) = (String::new(), String::new());
         prometheus_text::encode(&mut prometheus, &registry).expect("text");
         text::encode(&mut openmetrics, &registry).expect("text");
