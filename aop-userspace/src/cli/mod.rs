@@ -18,6 +18,7 @@ mod load;
 mod log;
 mod manual;
 mod mode;
+mod open;
 mod prefixes;
 mod prove;
 mod reload;
@@ -68,6 +69,8 @@ enum Command {
     Mode(mode::ModeCommand),
     /// Make last what `aop mode enforce --confirm` has put in force for a time
     Confirm(confirm::Confirm),
+    /// Break-glass: admit a network for a time, end that, or show what is open
+    Open(open::Open),
     /// Make the daemon reload its configuration, as SIGHUP does, and say what came of it
     Reload(reload::Reload),
     /// Show, compare and refresh the prefix list
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Prove(command) => command.run(),
         Command::Mode(command) => command.run(),
         Command::Confirm(command) => command.run(),
+        Command::Open(command) => command.run(),
         Command::Reload(command) => command.run(),
         Command::Prefixes(command) => command.run(),
         Command::Upgrade(command) => command.run(),

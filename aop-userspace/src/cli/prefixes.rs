@@ -13,7 +13,7 @@ use crate::{
         self, Admitted, AskError, Outcome, Refreshed, Request, Then, admitted_prefixes,
         from_firewall,
     },
-    firewall,
+    daemon, firewall,
     prefixes::{self, Change, List, Proposal, Shrink, monotonic_seconds, validate},
 };
 
@@ -106,8 +106,10 @@ fn in_force(file: &Path) -> anyhow::Result<Admitted> {
     let reading = firewall::read(&paths.pins, None)?;
     // Only to tell the operator's own prefixes: a broken configuration leaves that out.
     let extra = Config::load(file).map_or(Vec::new(), |config| config.live.extra);
+    let opened = daemon::kept_openings(&paths.state).unwrap_or_default();
+    let opened: Vec<IpNet> = opened.into_iter().map(|it| it.network).collect();
     let prefixes = reading.as_ref().map_or(Vec::new(), |reading| {
-        admitted_prefixes(&reading.admission, &extra, monotonic_seconds())
+        admitted_prefixes(&reading.admission, &extra, &opened, monotonic_seconds())
     });
     Ok(Admitted { list: from_firewall(reading.as_ref(), &[]).prefixes, prefixes })
 }

@@ -51,6 +51,8 @@ impl Paint {
 /// The screen.
 pub(super) fn render(status: &Status, paint: Paint) -> String {
     let mut lines = vec![headline(status, paint)];
+    let openings = status.openings.iter();
+    lines.extend(openings.map(|opening| format!("{} {}", paint.bad("!"), opening.line())));
     let pending = status.modes.pending.iter();
     lines.extend(pending.map(|pending| format!("{} {}", paint.bad("!"), pending.line())));
     for warning in &status.warnings {

@@ -54,6 +54,7 @@ fn without_daemon(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
     let reading = firewall::read(&paths.pins, wanted.as_ref())?;
     let mut status = from_firewall(reading.as_ref(), &sites);
     if reading.is_some() {
+        status.openings = daemon::kept_openings(&paths.state).unwrap_or_default();
         let (set_at, pending) = daemon::switched(&paths.state);
         status.modes.pending = pending;
         status.explain_modes(configured, set_at);

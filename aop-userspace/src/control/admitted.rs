@@ -23,16 +23,21 @@ pub struct Admitted {
 pub struct AdmittedPrefix {
     /// The CIDR.
     pub prefix: String,
-    /// `list`, `extra`, or `draining`: it has left the list, and its authenticated peers have not.
+    /// `list`, `extra`, `opening` (for a time, by `aop open`), or `draining`: it has left the list, and its authenticated peers have not.
     pub admits: String,
     /// Seconds for which it still drains.
     pub drains_seconds: Option<u64>,
 }
 
 /// The prefixes of `admission` at `now` (seconds of the monotonic clock); those of `extra` are the
-/// operator's.
+/// operator's, and so are those `opened` for a time.
 #[must_use]
-pub fn admitted_prefixes(admission: &Admission, extra: &[IpNet], now: u64) -> Vec<AdmittedPrefix> {
+pub fn admitted_prefixes(
+    admission: &Admission,
+    extra: &[IpNet],
+    opened: &[IpNet],
+    now: u64,
+) -> Vec<AdmittedPrefix> {
     let extra: HashSet<&IpNet> = extra.iter().collect();
     admission
         .entries()
@@ -43,6 +48,7 @@ pub fn admitted_prefixes(admission: &Admission, extra: &[IpNet], now: u64) -> Ve
             let admits = match (draining, extra.contains(prefix)) {
                 (true, _) => "draining",
                 (false, true) => "extra",
+                (false, false) if opened.contains(prefix) => "opening",
                 (false, false) => "list",
             };
             AdmittedPrefix {

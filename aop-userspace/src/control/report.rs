@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     modes::{Modes, mode_name},
+    opening::Opening,
     processes::{DaemonReport, Predecessor, TerminatorReport},
     reloaded::Reloaded,
 };
@@ -38,6 +39,9 @@ pub struct Status {
     /// Daemons that an upgrade has replaced, and in which connections go on.
     #[serde(default)]
     pub predecessors: Vec<Predecessor>,
+    /// Networks that `aop open` has admitted for a time.
+    #[serde(default)]
+    pub openings: Vec<Opening>,
     /// The general mode: `enforce`, `observe` or `off`.
     pub mode: String,
     /// Where it is another, and why it is what it is.
@@ -226,6 +230,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         terminator: None,
         last_reload: None,
         predecessors: Vec::new(),
+        openings: Vec::new(),
         mode: "off".to_owned(),
         modes: Modes::default(),
         interfaces: Vec::new(),

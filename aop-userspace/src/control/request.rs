@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// One line of JSON on the control socket: `{"verb": "status"}`.
@@ -23,6 +24,18 @@ pub enum Request {
     Reload,
     /// Make last what a switch said for a time; [`ModesInForce`](super::ModesInForce).
     Confirm,
+    /// Admit a network for a time; [`OpeningsInForce`](super::OpeningsInForce).
+    Open {
+        /// The CIDR.
+        network: IpNet,
+        /// For how long.
+        seconds: u64,
+    },
+    /// End that before its time; [`OpeningsInForce`](super::OpeningsInForce).
+    Close {
+        /// The CIDR.
+        network: IpNet,
+    },
     /// Switch modes; [`ModesInForce`](super::ModesInForce).
     Mode(Switch),
     /// Hand over to a new process of the program as it is on disk now; [`Upgraded`](super::Upgraded).
@@ -78,9 +91,13 @@ impl Request {
     /// How long the answer may take.
     pub(super) fn patience(&self) -> Duration {
         match self {
-            Self::Status | Self::Prefixes | Self::Identities | Self::Mode(_) | Self::Confirm => {
-                Duration::from_secs(5)
-            }
+            Self::Status
+            | Self::Prefixes
+            | Self::Identities
+            | Self::Mode(_)
+            | Self::Confirm
+            | Self::Open { .. }
+            | Self::Close { .. } => Duration::from_secs(5),
             // A fetch takes ten seconds at most, and the list is then applied and kept.
             Self::RefreshPrefixes { .. } => Duration::from_secs(20),
             // One that is under way comes first, and each waits for half a minute at most until the
@@ -103,6 +120,8 @@ impl Request {
             | Self::Reload
             | Self::Mode(_)
             | Self::Confirm
+            | Self::Open { .. }
+            | Self::Close { .. }
             | Self::Upgrade => true,
         }
     }
@@ -116,6 +135,8 @@ impl Request {
             | Self::Identities
             | Self::Mode(_)
             | Self::Confirm
+            | Self::Open { .. }
+            | Self::Close { .. }
             | Self::Reload
             | Self::RefreshPrefixes { .. } => false,
         }

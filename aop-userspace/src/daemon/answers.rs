@@ -40,6 +40,8 @@ impl Daemon {
                 (Answer::of(&reloaded), reloaded.error.filter(|_| refused))
             }
             Request::Confirm => of(self.confirm(), Answer::of),
+            Request::Open { network, seconds } => of(self.open(network, seconds), Answer::of),
+            Request::Close { network } => of(self.shut(network), Answer::of),
             Request::Mode(said) => of(self.switch(&said), Answer::of),
             Request::Upgrade => of(self.upgrade(), Answer::of),
         }
@@ -53,7 +55,8 @@ impl Daemon {
         let extra: Vec<_> = extra.copied().collect();
         let admission = in_force.admission.clone();
         drop(in_force);
-        let prefixes = admitted_prefixes(&admission, &extra, monotonic_seconds());
+        let opened = self.openings().networks();
+        let prefixes = admitted_prefixes(&admission, &extra, &opened, monotonic_seconds());
         Admitted { list, prefixes }
     }
 }

@@ -1,11 +1,18 @@
 //! What was said for a time, and ends by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, error::SwitchError};
+use super::{
+    Daemon,
+    error::{OpenError, SwitchError},
+};
 
 /// How often the clocks are looked at: the wall clock may be set, so no sleep is the right one.
 const LOOK: Duration = Duration::from_secs(1);
@@ -21,22 +28,32 @@ impl Daemon {
                 () = stop.cancelled() => return,
                 _ = looks.tick() => {}
             }
-            if !self.in_force().spoken.is_over() {
+            let now = (Timestamp::now(), Instant::now());
+            if !self.in_force().spoken.is_over() && self.openings().over(now).is_empty() {
                 continue;
             }
             let daemon = Arc::clone(&self);
-            // Writes maps and a file, and waits for the terminator.
-            let ended = tokio::task::spawn_blocking(move || daemon.take_back()).await;
-            let error = match ended {
-                // The next daemon does it, or this one when that has failed.
-                Ok(Ok(()) | Err(SwitchError::HandingOver(_) | SwitchError::Stopping)) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(error) => Some(error.to_string()),
-            };
+            // Writes maps and files, and waits for the terminator.
+            let ended = tokio::task::spawn_blocking(move || daemon.end_what_is_over()).await;
+            let error = ended.unwrap_or_else(|error| Some(error.to_string()));
             if let Some(error) = error.as_ref().filter(|error| told.as_ref() != Some(*error)) {
-                tracing::error!("what was not confirmed cannot be taken back yet: {error}");
+                tracing::error!("what is over cannot be ended yet: {error}");
             }
             told = error;
         }
+    }
+
+    /// Why it could not. While another daemon takes over that is no error: it does so, or this one
+    /// when that has failed.
+    fn end_what_is_over(&self) -> Option<String> {
+        let closed = match self.end_openings() {
+            Ok(()) | Err(OpenError::HandingOver(_) | OpenError::Stopping) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        let taken_back = match self.take_back() {
+            Ok(()) | Err(SwitchError::HandingOver(_) | SwitchError::Stopping) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        closed.or(taken_back)
     }
 }

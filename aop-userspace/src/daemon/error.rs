@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use aop_common::layout::Ports;
+use ipnet::IpNet;
 
 use super::{
     link::LinkError,
@@ -136,6 +137,29 @@ pub(super) enum SwitchError {
     Firewall(#[from] FirewallError),
     /// The list that is applied again with the modes.
     #[error("{0}; the modes in force stay")]
+    Prefixes(#[from] PrefixError),
+}
+
+/// Why who is admitted stays.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    /// It is more than is opened.
+    #[error("{0}: nothing is opened")]
+    Refused(String),
+    /// There is nothing to close.
+    #[error("{0} is not open; see `aop open --list`")]
+    NotOpen(IpNet),
+    /// The end has begun.
+    #[error("aop is stopping: nothing is opened or closed any more")]
+    Stopping,
+    /// Another daemon is about to take over.
+    #[error(transparent)]
+    HandingOver(#[from] HandingOver),
+    /// The packet path.
+    #[error("firewall: {0}; who is admitted stays")]
+    Firewall(#[from] FirewallError),
+    /// The list that is applied again with what is open.
+    #[error("{0}; who is admitted stays")]
     Prefixes(#[from] PrefixError),
 }
 

@@ -1,8 +1,10 @@
 //! The firewall alone, for boot: before the network is up, and without it.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
-use super::{DaemonError, reload, word::Spoken};
+use jiff::Timestamp;
+
+use super::{DaemonError, openings::Openings, reload, word::Spoken};
 use crate::{
     config::Config,
     control::InstanceLock,
@@ -45,7 +47,12 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
         log: PacketLog::Off,
         absent: Absent::Skipped,
     };
+    // Nor would anybody be there to close what is open.
+    let (openings, mut closed) =
+        Openings::found(&fixed.paths.state, (Timestamp::now(), Instant::now()));
+    closed.extend(openings.networks());
     Firewall::start(setting, |before| {
+        let before = &before.without(&closed);
         let admission = reload::next_admission(before, &found.held, &prefixes, live);
         reload::policy(&admission, live, &modes)
     })?;

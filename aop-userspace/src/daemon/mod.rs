@@ -20,6 +20,8 @@ mod looks;
 mod manager;
 mod misgivings;
 mod monitor;
+mod open;
+mod openings;
 mod packet_log;
 mod prepare;
 mod refresh;
@@ -54,6 +56,8 @@ use link::{Link, LinkError};
 pub use load::{Loaded, load};
 use manager::Heart;
 use monitor::Beats;
+use openings::Openings;
+pub(crate) use openings::load as kept_openings;
 pub use prepare::{Prepared, prepare};
 use reloads::Reloads;
 use start::Begun;
@@ -93,6 +97,7 @@ pub(crate) struct Daemon {
     again: Again,
     handover: Handover,
     lingerers: Lingerers,
+    openings: Mutex<Openings>,
     pub(crate) in_force: Mutex<InForce>,
     /// Held by whoever changes what is in force.
     pub(crate) applying: Mutex<()>,

@@ -17,6 +17,7 @@ use super::{
     error::RefreshError,
     link::Receipt,
     looks::{self, Seen},
+    open::beside,
     reload::hear,
 };
 use crate::{
@@ -163,8 +164,8 @@ impl Daemon {
             }
             Proposal::Replaced { list, change } => {
                 let held = Held::now(list, origin);
-                let prefixes = held.list.with(&live.extra)?;
-                let admission = self.admit(&before, &held, &prefixes, &live, &modes)?;
+                let prefixes = held.list.with(&beside(&live, &self.openings()))?;
+                let admission = self.admit(&before, &[], &held, &prefixes, &live, &modes)?;
                 let told = self.tell(Ask::Admit(AddressRules::of(&admission, &modes)));
                 let mut in_force = self.in_force();
                 (in_force.held, in_force.admission) = (held, admission);

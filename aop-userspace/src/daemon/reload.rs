@@ -5,7 +5,8 @@ use std::{path::Path, sync::PoisonError, time::Duration};
 use ipnet::IpNet;
 
 use super::{
-    Daemon, DaemonError, Prepared, link::Receipt, prepare, prepare::pack, reloads::Loading,
+    Daemon, DaemonError, Prepared, link::Receipt, open::beside, prepare, prepare::pack,
+    reloads::Loading,
 };
 use crate::{
     channel::{AddressRules, Ask},
@@ -50,8 +51,8 @@ impl Daemon {
             let (mut spoken, lost) = spoken.under(&config);
             let modes = spoken.modes(config.live.mode);
             let held = stays.as_ref().unwrap_or(&found.held);
-            let prefixes = held.list.with(&config.live.extra)?;
-            let admission = self.admit(&before, held, &prefixes, &config.live, &modes)?;
+            let prefixes = held.list.with(&beside(&config.live, &self.openings()))?;
+            let admission = self.admit(&before, &[], held, &prefixes, &config.live, &modes)?;
             self.lingerers.let_go();
             let committed = self.tell(Ask::Commit(AddressRules::of(&admission, &modes)));
             self.facts.replace(&config.live, warnings, notes);
@@ -100,25 +101,26 @@ impl Daemon {
     }
 
     /// From now on packets are judged by `prefixes`, which are those of `held` and the operator's
-    /// own, and by what drains of those `before`; drops are carried out by `modes`. The caller has
+    /// own, and by what drains of those `before`, but not of those `ended`; drops are carried out by `modes`. The caller has
     /// the turn to apply, and tells the terminator.
     pub(super) fn admit(
         &self,
         before: &Admission,
+        ended: &[IpNet],
         held: &Held,
         prefixes: &[IpNet],
         live: &Live,
         modes: &Modes,
     ) -> Result<Admission, FirewallError> {
         let Some(firewall) = &self.firewall else {
-            return Ok(next_admission(before, held, prefixes, live));
+            return Ok(next_admission(&before.without(ended), held, prefixes, live));
         };
         let lock = || firewall.lock().unwrap_or_else(PoisonError::into_inner);
         let (before, idle) = {
             let firewall = lock();
             (firewall.admission()?, firewall.idle_set()?)
         };
-        let admission = next_admission(&before, held, prefixes, live);
+        let admission = next_admission(&before.without(ended), held, prefixes, live);
         // A long list takes a while: status and the interfaces do not wait for it.
         idle.fill(&admission)?;
         lock().change(&live.interfaces, &policy(&admission, live, modes))?;

@@ -3,6 +3,7 @@
 use std::{net::TcpListener, os::fd::OwnedFd, path::Path, sync::Mutex, time::Instant};
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::{
     Daemon, DaemonError, InForce, Logs, Prepared, Signals,
@@ -10,6 +11,8 @@ use super::{
     identities,
     link::Link,
     monitor::{self, Monitor, Pulse},
+    open::beside,
+    openings::Openings,
     prepare, reload,
     reloads::Reloads,
     sockets::{self, Handed, Socket},
@@ -123,7 +126,14 @@ fn start(
         Identities::default()
     });
     guarding();
-    let (firewall, admission) = guard(&config, &modes, &found.held, &prefixes, pins, logs.packets)?;
+    let now = (Timestamp::now(), Instant::now());
+    let (mut openings, ended) = Openings::found(&config.fixed.paths.state, now);
+    let prefixes = match openings.networks().is_empty() {
+        true => prefixes,
+        false => found.held.list.with(&beside(&config.live, &openings))?,
+    };
+    let list = (&found.held, prefixes.as_slice());
+    let (firewall, admission) = guard(&config, &modes, list, &ended, pins, logs.packets)?;
     let (rules, pinned) = (AddressRules::of(&admission, &modes), firewall.is_some());
     let ask = Ask::Serve { rules, pinned, known };
     let equipped = equip(firewall.as_ref(), link.as_ref(), sockets, ask);
@@ -136,6 +146,10 @@ fn start(
         }
     };
     spoken.settle(&config.fixed.paths.state, &lost);
+    if !ended.is_empty() {
+        tracing::warn!(?ended, "what `aop open` has opened came to its end meanwhile");
+        openings.keep(&config.fixed.paths.state);
+    }
     let daemon = Daemon {
         facts: status::LiveFacts::new(&config.live, warnings, notes),
         reloads: Reloads::new(&config.file, source),
@@ -149,6 +163,7 @@ fn start(
         again,
         handover: Handover::default(),
         lingerers,
+        openings: Mutex::new(openings),
         in_force: Mutex::new(InForce::new(config.live, spoken, found, admission)),
         applying: Mutex::default(),
         refreshing: Mutex::default(),
@@ -169,8 +184,8 @@ fn names(config: &Config) -> Names {
 fn guard(
     config: &Config,
     modes: &Modes,
-    held: &Held,
-    prefixes: &[IpNet],
+    (held, prefixes): (&Held, &[IpNet]),
+    ended: &[IpNet],
     handed: Option<OwnedFd>,
     log: PacketLog,
 ) -> Result<(Option<Firewall>, Admission), DaemonError> {
@@ -188,7 +203,7 @@ fn guard(
         absent: Absent::Refused,
     };
     let firewall = Firewall::take_over(setting, handed, |before| {
-        admission = reload::next_admission(before, held, prefixes, &config.live);
+        admission = reload::next_admission(&before.without(ended), held, prefixes, &config.live);
         reload::policy(&admission, &config.live, modes)
     })?;
     Ok((Some(firewall), admission))

@@ -108,6 +108,9 @@ impl Daemon {
             open_connections: report.as_ref().map_or(0, |report| report.open),
         });
         status.last_reload = self.reloads.last();
+        let openings = self.openings();
+        status.openings = openings.told();
+        status.warnings.extend(openings.trouble);
         status.predecessors = self.lingerers.report();
         status.terminator = self.link.as_ref().map(|link| TerminatorReport {
             pid: link.pid(),

@@ -6,7 +6,8 @@ use aop_common::{Mode, layout::Ports};
 use jiff::Timestamp;
 
 use super::{
-    Daemon, error::SwitchError, in_force::InForce, link::Receipt, reload::hear, word::Spoken,
+    Daemon, error::SwitchError, in_force::InForce, link::Receipt, open::beside, reload::hear,
+    word::Spoken,
 };
 use crate::{
     channel::{AddressRules, Ask},
@@ -98,8 +99,8 @@ impl Daemon {
         };
         let after = spoken.modes(live.mode);
         // The only step that can fail comes first.
-        let prefixes = held.list.with(&live.extra)?;
-        let admission = self.admit(&admission, &held, &prefixes, &live, &after)?;
+        let prefixes = held.list.with(&beside(&live, &self.openings()))?;
+        let admission = self.admit(&admission, &[], &held, &prefixes, &live, &after)?;
         let told = self.tell(Ask::Admit(AddressRules::of(&admission, &after)));
         for change in changes(&before, &after) {
             tracing::warn!("{why}: {change}");

@@ -60,6 +60,16 @@ impl Admission {
         Self::from_entries(fitting(entries))
     }
 
+    /// Without the entries of these `prefixes`: they do not drain either.
+    #[must_use]
+    pub fn without(&self, prefixes: &[IpNet]) -> Self {
+        if prefixes.is_empty() {
+            return self.clone();
+        }
+        let others = self.entries().iter().filter(|(prefix, _)| !prefixes.contains(prefix));
+        Self::from_entries(others.copied().collect())
+    }
+
     /// How `source` stands at `now`, by the longest prefix that matches.
     #[must_use]
     pub fn standing(&self, source: IpAddr, now: u64) -> Standing {
