@@ -17,19 +17,14 @@ use std::{
 
 use tokio::{net::TcpStream, time::sleep};
 
-use super::{
-    connection::attend,
-    listeners::{Listener, Listening},
-    service::Shared,
-    workers::Worker,
-};
+use super::{connection::attend, listeners::Listening, service::Shared, workers::Worker};
 
 /// How long accepting rests when the machine is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The task that accepts.
 pub(super) struct Accept {
-    listeners: Vec<Listener>,
+    turns: Turns,
     shared: Arc<Shared>,
     workers: Vec<Worker>,
 }
@@ -41,21 +36,17 @@ struct Turns {
 }
 
 impl Accept {
-    pub(super) fn new(listeners: Vec<Listener>, shared: Arc<Shared>, workers: Vec<Worker>) -> Self {
-        Self { listeners, shared, workers }
+    pub(super) fn new(
+        listeners: Vec<Listening>,
+        shared: Arc<Shared>,
+        workers: Vec<Worker>,
+    ) -> Self {
+        Self { turns: Turns { listeners, turn: 0 }, shared, workers }
     }
 
     /// Accepts for ever. Dropping it closes the listeners.
     pub(super) async fn run(self) {
-        let Self { listeners, shared, workers } = self;
-        let listeners = listeners.into_iter().map(Listener::attend).collect();
-        let mut turns = match listeners {
-            Ok(listeners) => Turns { listeners, turn: 0 },
-            Err(error) => {
-                tracing::error!(%error, "nothing is accepted: the listeners cannot be waited for");
-                return;
-            }
-        };
+        let Self { mut turns, shared, workers } = self;
         let mut next = 0;
         let mut short = Shortage::None;
         loop {

@@ -83,7 +83,7 @@ impl Service {
     /// Serves on `listeners`, no more at a time than `limits` say.
     ///
     /// # Errors
-    /// The system refuses threads.
+    /// The system refuses threads, or lets nobody wait for a listener.
     pub fn start(
         listeners: Vec<Listener>,
         policy: Policy,
@@ -105,8 +105,9 @@ impl Service {
             quiet: Arc::default(),
             cut,
         });
-        let accept = Accept::new(listeners, shared.clone(), workers.each().cloned().collect());
         let first = workers.first();
+        let listening = first.within(|| listeners.into_iter().map(Listener::attend).collect())?;
+        let accept = Accept::new(listening, shared.clone(), workers.each().cloned().collect());
         first.spawn(accepting.clone().run_until_cancelled_owned(accept.run()));
         first.spawn(accepting.clone().run_until_cancelled_owned(shared.quiet.clone().tend()));
         for worker in workers.each() {

@@ -89,6 +89,12 @@ impl Worker {
         self.tasks.spawn_on(task, &self.runtime);
     }
 
+    /// Does `act` as if on this thread: what waits for a socket will wait there.
+    pub(super) fn within<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let _runtime = self.runtime.enter();
+        act()
+    }
+
     /// Connections and other tasks that it has now.
     pub(super) fn load(&self) -> usize {
         self.tasks.len()
