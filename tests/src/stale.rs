@@ -38,9 +38,12 @@ pub(crate) fn remove(name: &str) {
         delete.args(["netns", "delete", &netns]).process_group(0).output().ok();
     }
     let dir = std::env::temp_dir().join(name);
-    umount2(&dir.join("bpf"), MntFlags::MNT_DETACH).ok();
+    let mounts = ["bpf", "disk"].map(|name| dir.join(name));
+    for mount in &mounts {
+        umount2(mount, MntFlags::MNT_DETACH).ok();
+    }
     // A bpf file system that is still mounted must not be emptied file by file.
-    if !mounted(&dir.join("bpf")) {
+    if !mounts.iter().any(|mount| mounted(mount)) {
         fs::remove_dir_all(&dir).ok();
     }
 }

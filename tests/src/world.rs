@@ -132,6 +132,19 @@ impl World {
         self.dir.join("bpf")
     }
 
+    /// A file system of its own with room for so many bytes, in the world's directory under `disk`.
+    ///
+    /// # Errors
+    /// When it cannot be mounted.
+    pub fn small_disk(&self, bytes: u32) -> Result<PathBuf> {
+        let disk = self.dir.join("disk");
+        fs::create_dir(&disk)?;
+        let size = format!("size={bytes}");
+        mount(Some("tmpfs"), &disk, Some("tmpfs"), MsFlags::empty(), Some(size.as_str()))
+            .context("cannot mount a small disk")?;
+        Ok(disk)
+    }
+
     /// Where the origin's TLS port is reached.
     #[must_use]
     pub fn origin_at(&self, family: Family, port: u16) -> SocketAddr {

@@ -68,6 +68,8 @@ pub struct Fixed {
     pub paths: Paths,
     /// How many connections at once.
     pub limits: Limits,
+    /// The group that may ask how aop does on the control socket for reading, where one is named.
+    pub readers: Option<String>,
     /// Where this host may ask how aop does.
     pub monitor: Option<MonitorAddress>,
 }

@@ -23,6 +23,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) monitor: RawMonitor,
     #[serde(default)]
+    pub(super) control: RawControl,
+    #[serde(default)]
     pub(super) listener: Vec<RawListener>,
     #[serde(default)]
     pub(super) site: Vec<RawSite>,
@@ -135,6 +137,12 @@ pub(super) struct RawReload {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawMonitor {
     pub(super) listen: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawControl {
+    pub(super) readers: Option<String>,
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]

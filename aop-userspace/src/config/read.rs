@@ -79,6 +79,7 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             user: raw.terminator.user,
             paths: paths(raw.paths, place),
             limits: limits(&raw.limits, place)?,
+            readers: raw.control.readers,
             monitor: raw.monitor.listen.map(|text| place.parse(&text)).transpose()?,
         },
         live: Live {

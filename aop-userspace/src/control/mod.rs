@@ -1,10 +1,12 @@
 //! How a running daemon is asked: one request and one document, over a Unix socket that only its
-//! owner may open, and the lock that keeps two daemons apart. Beside it, the documents of the other
-//! read verbs.
+//! owner may open, or one that only reads; and the lock that keeps two daemons apart. Beside it, the
+//! documents of the other read verbs.
 
 mod admitted;
+mod ask;
 mod audited;
 mod checked;
+mod door;
 mod drop_line;
 mod explanation;
 mod identities;
@@ -20,6 +22,7 @@ mod socket;
 mod upgraded;
 
 pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
+pub use ask::{AskError, ask};
 pub use audited::{Audited, AuditedOutcome};
 pub use checked::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
 pub use drop_line::DropLine;
@@ -38,5 +41,5 @@ pub use report::{
 };
 pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Asker, Request, Switch, Then, Wish};
-pub use socket::{AskError, ControlError, ControlSocket, ask};
+pub use socket::{ControlError, ControlSocket};
 pub use upgraded::{Release, Upgraded};

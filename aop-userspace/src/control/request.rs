@@ -108,6 +108,21 @@ impl Request {
         }
     }
 
+    /// Whether it is answered from what is known already: nothing changes, and nothing is fetched.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        match self {
+            Self::Status | Self::Prefixes | Self::Identities => true,
+            Self::RefreshPrefixes { .. }
+            | Self::Reload
+            | Self::Mode(_)
+            | Self::Confirm
+            | Self::Open { .. }
+            | Self::Close { .. }
+            | Self::Upgrade => false,
+        }
+    }
+
     /// Whether something becomes another than it was: who asks for that is recorded.
     #[must_use]
     pub fn changes(&self) -> bool {

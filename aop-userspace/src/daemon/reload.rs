@@ -190,6 +190,9 @@ fn differing(old: &Fixed, new: &Fixed) -> Vec<&'static str> {
     if old.paths != new.paths {
         keys.push("paths");
     }
+    if old.readers != new.readers {
+        keys.push("control.readers");
+    }
     if old.monitor != new.monitor {
         keys.push("monitor.listen");
     }

@@ -65,7 +65,7 @@ pub(super) fn begin(
         }
         None => (InstanceLock::take(runtime)?, None, Handed::Activation(activated)),
     };
-    let control = ControlSocket::bind(runtime)?;
+    let control = ControlSocket::bind(runtime, fixed.readers.as_deref())?;
     let monitor = match &fixed.monitor {
         Some(address) => {
             let handed = address.port().and_then(|address| handed.claim(address));

@@ -22,6 +22,7 @@ mod control;
 mod crowds;
 mod explained;
 mod flood;
+mod full_disk;
 mod guard_only;
 mod identities;
 mod interfaces;
