@@ -5,6 +5,8 @@
 //! ([`Fixed`]) and what a reload may change ([`Live`]) are types of their own.
 
 mod audit;
+#[cfg(test)]
+mod documents;
 mod error;
 mod host;
 mod http;
