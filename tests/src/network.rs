@@ -6,10 +6,14 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::Place;
+use crate::{Place, child};
+
+/// For a tool to do what it is told.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A host of the world and its addresses; the first of each family is the one it speaks from.
 pub(crate) struct Host {
@@ -106,6 +110,31 @@ fn prepare() -> std::io::Result<()> {
         std::fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/accept_dad"), "0")?;
         std::fs::write(format!("/proc/sys/net/ipv4/conf/{scope}/rp_filter"), "0")?;
     }
+    Ok(())
+}
+
+/// Gives `host` a bridge to `container`, and translates its own `port` to port 80 there.
+pub(crate) fn publish(host: &Place, container: &Place, port: u16) -> Result<()> {
+    let netns = container.netns();
+    let lines = format!(
+        "link add bridge0 type veth peer name eth0 netns {netns}\nlink set bridge0 up\n\
+         address add 172.17.0.1/16 dev bridge0\n"
+    );
+    ip(host.command("ip"), &lines)?;
+    let lines = "link set eth0 up\naddress add 172.17.0.2/16 dev eth0\n\
+                 route add default via 172.17.0.1\n";
+    ip(container.command("ip"), lines)?;
+    host.inside(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))??;
+    let rules = format!(
+        "table ip published {{\n\
+         chain before {{\n type nat hook prerouting priority dstnat\n\
+         tcp dport {port} dnat to 172.17.0.2:80\n}}\n\
+         chain own {{\n type filter hook input priority filter\n tcp dport {port} drop\n}}\n}}\n"
+    );
+    let mut nft = host.command("nft");
+    nft.args(["-f", "-"]);
+    let done = child::finish(nft, rules.as_bytes(), PATIENCE)?;
+    ensure!(done.code == 0, "nft failed: {}\n{rules}", done.errors);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::child::{self, Child};
-use crate::{Process, World, wait};
+use crate::{Place, Process, World, wait};
 
 /// A running upstream. Ends when dropped.
 #[derive(Debug)]
@@ -42,6 +42,14 @@ impl Upstream {
     /// # Errors
     /// When it does not listen within seconds.
     pub fn listening(world: &World, address: &str) -> Result<Self> {
+        Self::listening_in(world, world.origin(), address)
+    }
+
+    /// The same in another place of the world.
+    ///
+    /// # Errors
+    /// When it does not listen within seconds.
+    pub fn listening_in(world: &World, place: &Place, address: &str) -> Result<Self> {
         let name: String =
             address.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
         let file = |end: &str| world.dir().join(format!("upstream-{name}.{end}"));
@@ -49,7 +57,7 @@ impl Upstream {
         // That of an earlier one would speak for this one before it listens.
         std::fs::remove_file(&journal).ok();
         let line = [child::built("aop-upstream")?, address.into(), journal.clone()];
-        let mut child = Child::serve(world.origin(), &line, &file("log"))?;
+        let mut child = Child::serve(place, &line, &file("log"))?;
         let listens = wait::until("the upstream listens", Duration::from_secs(10), || {
             (child.ended().is_some() || journal.exists()).then(|| journal.exists())
         });

@@ -132,6 +132,18 @@ impl World {
         self.dir.join("bpf")
     }
 
+    /// A container on the origin, whose port 80 the origin publishes as its own `port`, as container
+    /// engines do: by address translation before its own filter, which drops that port for everybody.
+    ///
+    /// # Errors
+    /// When the kernel or its tools refuse.
+    pub fn publish_a_port(&self, port: u16) -> Result<Place> {
+        let container = Place::new(format!("{}-container", self.name));
+        network::ip(Command::new("ip"), &format!("netns add {}\n", container.netns()))?;
+        network::publish(self.origin(), &container, port)?;
+        Ok(container)
+    }
+
     /// A file system of its own with room for so many bytes, in the world's directory under `disk`.
     ///
     /// # Errors

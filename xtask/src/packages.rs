@@ -13,13 +13,14 @@ pub(crate) struct Tool {
     purpose: &'static str,
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 7] = [
     tool("cc", "gcc", "builds the TLS library's C code"),
     tool("ip", "iproute2", "makes network namespaces and links"),
     tool("nsenter", "util-linux", "runs programs inside a namespace"),
     tool("curl", "curl", "makes origin pulls as an edge would"),
     tool("openssl", "openssl", "makes handshakes that curl cannot"),
     tool("bpftool", "bpftool", "loads the object as libbpf would"),
+    tool("nft", "nftables", "publishes ports as container engines do, and filters to compare"),
 ];
 
 /// What `kernels` drives beside these.
@@ -43,8 +44,7 @@ pub(crate) const PACKAGING: [Tool; 2] = [
 ];
 
 /// What `bench firewall` compares with. Each is measured where it can be had.
-pub(crate) const PACKET_RIVALS: [Tool; 3] = [
-    tool("nft", "nftables", "filters the same frames, to compare"),
+pub(crate) const PACKET_RIVALS: [Tool; 2] = [
     tool("xdp-filter", "xdp-tools", "filters the same frames, to compare"),
     tool("ethtool", "ethtool", "makes a veth take frames for nft as fast as for XDP"),
 ];

@@ -49,3 +49,33 @@ fn the_port_of_another_server_is_guarded() {
         Ok(())
     });
 }
+
+/// Container engines translate a published port's packets before the host's own filter sees them.
+#[test]
+fn a_port_that_is_published_around_the_hosts_filter_is_guarded() {
+    in_a_world(|world| {
+        let container = world.publish_a_port(8443)?;
+        let server = Upstream::listening_in(world, &container, "0.0.0.0:80")?;
+        let pulls = || {
+            [world.edge(), world.stranger()]
+                .map(|place| Pull::bare(world, place, Family::V4).plain().port(8443).brief())
+        };
+        for pull in pulls() {
+            ensure!(pull.send()?.served(), "without aop everybody is, whatever the filter says");
+        }
+        let mut config = Config::new(world);
+        config.bind.clear();
+        config.sites.clear();
+        config.ports = vec![8443];
+        let mut daemon = Daemon::start(world, &config)?;
+        let [edge, stranger] = pulls();
+        ensure!(edge.send()?.served());
+        let seen = server.count()?;
+        let outcome = stranger.send()?;
+        ensure!(outcome.silent() && server.count()? == seen, "{outcome}");
+        ensure!(daemon.status()?.packets("drop", "unknown_source")? > 0);
+        daemon.kill();
+        ensure!(stranger.send()?.silent() && edge.send()?.served(), "filtered on, and no more");
+        Ok(())
+    });
+}
