@@ -1,6 +1,7 @@
-//! `dist`: the Debian package, and the proof that it installs, upgrades, is removed and purged.
+//! `dist`: the Debian package, and the proof that it installs, upgrades, is removed and purged, and the image made of it.
 
 mod check;
+mod container;
 mod host;
 mod units;
 
@@ -21,7 +22,7 @@ use crate::{
 
 const CARGO_DEB: &str = "3.8.0";
 
-pub(crate) fn run(check: bool) -> Result<()> {
+pub(crate) fn run(check: bool, container: bool) -> Result<()> {
     packages::ensure_for(&packages::PACKAGING)?;
     object::refresh()?;
     let aop = launch::build(Profile::Release, &["aop"])?.join("aop");
@@ -30,7 +31,13 @@ pub(crate) fn run(check: bool) -> Result<()> {
     let package = pack(&folder)?;
     let size = fs::metadata(&package)?.len();
     println!("{}: {:.1} MB", workspace::short(&package), size as f64 / 1e6);
-    if check { check::run(&package) } else { Ok(()) }
+    if check {
+        check::run(&package)?;
+    }
+    if container {
+        container::run(&folder)?;
+    }
+    Ok(())
 }
 
 /// Man pages and completions, from the program's own command line.

@@ -121,6 +121,9 @@ enum Verb {
         /// And install, upgrade, remove and purge it in a clean Debian root; needs root and a mirror
         #[arg(long)]
         check: bool,
+        /// And build the container image, and guard a port that Docker publishes; needs root and a mirror
+        #[arg(long)]
+        container: bool,
     },
     /// Everything that must hold before a change lands: format, lints, docs, dependencies, tests,
     /// and these under other kernels.
@@ -162,7 +165,7 @@ fn perform(verb: Verb) -> Result<()> {
         Verb::Fuzz { target, seconds, frames, seed } => {
             fuzz::run(target.as_deref(), seconds, fuzz::Frames { count: frames, seed })
         }
-        Verb::Dist { check } => dist::run(check),
+        Verb::Dist { check, container } => dist::run(check, container),
         Verb::Ci => ci::run(),
     }
 }

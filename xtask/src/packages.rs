@@ -43,6 +43,13 @@ pub(crate) const PACKAGING: [Tool; 2] = [
     tool("debootstrap", "debootstrap", "makes a clean system to install the package in"),
 ];
 
+/// What `dist --container` drives beside these.
+pub(crate) const CONTAINERS: [Tool; 3] = [
+    tool("dockerd", "docker.io", "runs the image"),
+    tool("docker", "docker.io", "builds the image"),
+    tool("runc", "runc", "runs the image"),
+];
+
 /// What `bench firewall` compares with. Each is measured where it can be had.
 pub(crate) const PACKET_RIVALS: [Tool; 2] = [
     tool("xdp-filter", "xdp-tools", "filters the same frames, to compare"),

@@ -14,7 +14,7 @@ use crate::stage::{Stage, on_changed_stage};
 
 /// A refresh of the list may wait for its source.
 const PATIENCE: Duration = Duration::from_secs(60);
-const MARK: &str = "<!-- not run: ";
+const MARK: &str = "<!-- not run";
 
 /// A block of a page.
 struct Block {
@@ -73,7 +73,8 @@ fn type_page(stage: &Stage, name: &str) -> Result<()> {
     let mut run = 0;
     for Block { line, excuse, text } in blocks(&root().join(name))? {
         if let Some(excuse) = excuse {
-            ensure!(!excuse.trim().is_empty(), "{name}:{line}: not run, and no reason");
+            let reason = excuse.split_once(": ").map_or("", |(_, reason)| reason.trim());
+            ensure!(!reason.is_empty(), "{name}:{line}: not run, and no reason");
             continue;
         }
         let mut shell = stage.world.origin().command("sh");
