@@ -33,8 +33,8 @@ pub use processes::{Confinement, DaemonReport, Predecessor, TerminatorReport};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
 pub use report::{
-    Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused, Requests, Status,
-    UpstreamReport, Verdict, from_firewall, peer_list,
+    Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused, RefusedPeer,
+    Requests, Status, UpstreamReport, Verdict, from_firewall, peer_list,
 };
 pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Asker, Request, Switch, Then, Wish};

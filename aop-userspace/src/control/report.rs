@@ -140,6 +140,27 @@ pub struct Handshakes {
     /// Those of them that came from admitted addresses.
     #[serde(default)]
     pub refused_from_admitted: Vec<Refused>,
+    /// Addresses that were refused lately, the last seen first; at most 64. This host's own loopback
+    /// addresses are not among them, nor among the ones before.
+    #[serde(default)]
+    pub refused_lately: Vec<RefusedPeer>,
+}
+
+/// An address that was refused lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedPeer {
+    /// The address.
+    pub address: IpAddr,
+    /// What admits it now: `list`, `extra` or `open` (by `aop open`); `null` where nothing does.
+    pub admitted_by: Option<String>,
+    /// The site, or `-` where none was found.
+    pub site: String,
+    /// Why.
+    pub reason: String,
+    /// How many connections.
+    pub count: u64,
+    /// When the last one was.
+    pub last_seen: Timestamp,
 }
 
 /// Refused connections or requests of one site for one reason.
