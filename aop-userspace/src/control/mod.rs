@@ -5,6 +5,7 @@
 mod admitted;
 mod audited;
 mod checked;
+mod diagnosis;
 mod drop_line;
 mod explanation;
 mod identities;
@@ -22,6 +23,7 @@ mod upgraded;
 pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
 pub use audited::{Audited, AuditedOutcome};
 pub use checked::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
+pub use diagnosis::{Diagnosis, Finding, Outcome as FindingOutcome};
 pub use drop_line::DropLine;
 pub use explanation::{BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow};
 pub use identities::{Identities, SiteIdentities};
