@@ -85,11 +85,7 @@ impl Patient {
         let attached = |name: &str| {
             self.status.interfaces.iter().any(|guarded| guarded.attached && guarded.name == name)
         };
-        let below = |other: &&HostInterface| {
-            Some(other.index) == interface.parent || other.controller == Some(interface.index)
-        };
-        attached(&interface.name)
-            || self.interfaces.iter().filter(below).any(|other| attached(&other.name))
+        bearers(interface, &self.interfaces).any(|bearer| attached(&bearer.name))
     }
 
     /// The addresses at which others reach `socket`'s port, with their interfaces: none for one that
@@ -109,5 +105,46 @@ impl Patient {
 
     pub(super) fn has_daemon(&self) -> bool {
         self.status.daemon.is_some()
+    }
+}
+
+/// The interfaces at which frames of this one can be judged: itself, what it runs over, and what it
+/// joins.
+fn bearers<'a>(
+    interface: &'a HostInterface,
+    all: &'a [HostInterface],
+) -> impl Iterator<Item = &'a HostInterface> {
+    all.iter().filter(|other| {
+        other.index == interface.index
+            || Some(other.index) == interface.parent
+            || other.controller == Some(interface.index)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vlan_is_judged_below_and_a_bridge_at_what_it_joins() {
+        let interface = |name: &str, index, parent, controller| HostInterface {
+            name: name.to_owned(),
+            index,
+            up: true,
+            loopback: false,
+            parent,
+            controller,
+            addresses: Vec::new(),
+        };
+        let all = [
+            interface("eth0", 2, None, Some(4)),
+            interface("eth0.7", 3, Some(2), None),
+            interface("br0", 4, None, None),
+            interface("eth1", 5, None, None),
+        ];
+        let names = |at: usize| bearers(&all[at], &all).map(|it| &*it.name).collect::<Vec<_>>();
+        assert_eq!(names(1), ["eth0", "eth0.7"]);
+        assert_eq!(names(2), ["eth0", "br0"]);
+        assert_eq!(names(3), ["eth1"]);
     }
 }

@@ -13,10 +13,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let would: Vec<_> = verdicts.iter().filter(|it| it.action == "would_drop").collect();
     let total: u64 = would.iter().map(|it| it.packets).sum();
     if total == 0 {
-        return vec![good(
-            "would_drop",
-            "nothing came that enforcing would drop, or it is dropped",
-        )];
+        return vec![good("would_drop", "enforcing would drop nothing that passes now")];
     }
     let finding =
         told("would_drop", format!("enforcing would have dropped {total} packets until now"))

@@ -89,3 +89,57 @@ fn presented(leaf: Vec<u8>, pkcs8: Vec<u8>) -> Result<Presented, Unspecified> {
     let key = PrivatePkcs8KeyDer::from(pkcs8).into();
     Presented::new(vec![CertificateDer::from(leaf)], key).map_err(|_| Unspecified)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::{
+        config::Config,
+        tls::{Files, Refusal, Sites},
+    };
+
+    /// A site whose client CA is `ca`.
+    fn refusals(ca: &[u8], leaves: &[Presented]) -> Vec<Option<Refusal>> {
+        let server = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).expect("a pair");
+        let ca = crate::tls::testing::pem("CERTIFICATE", ca);
+        let files = [
+            ("s.pem", server.cert.pem()),
+            ("s.key", server.signing_key.serialize_pem()),
+            ("ca.pem", ca),
+        ];
+        let text = "[[listener]]\nbind = [\"127.0.0.1:443\"]\n[[site]]\nhosts = [\"a.test\"]\n\
+             certificate = \"/s.pem\"\nkey = \"/s.key\"\nclient_ca = [\"/ca.pem\"]\n\
+             upstream = \"tcp://127.0.0.1:1\"\n";
+        let config = Config::parse(&PathBuf::from("/aop.toml"), text).expect("a configuration");
+        let file =
+            |(name, text): (&str, String)| (PathBuf::from(format!("/{name}")), text.into_bytes());
+        let files = Files::handed_over(files.map(file));
+        let (sites, _) = Sites::build(&config.live.sites, &files).expect("a site");
+        let site = sites.find(&"a.test".parse().expect("a host")).expect("the site");
+        leaves.iter().map(|it| site.refusal_of(it.chain()).map(|it| it.refusal)).collect()
+    }
+
+    #[test]
+    fn what_is_forged_would_get_in_but_for_its_flaw_or_its_signer() {
+        let name = common_name("Client CA");
+        let forger = Forger::new(name.clone()).expect("a forger");
+        let flaws = [Flaw::None, Flaw::Expired, Flaw::Version1, Flaw::Ca];
+        let leaves = flaws.map(|flaw| forger.leaf(flaw).expect("a leaf"));
+        let refusals_of = |ca: &Forger| refusals(&ca.own().expect("a CA"), &leaves);
+        let own = [
+            None,
+            Some(Refusal::Expired),
+            Some(Refusal::CertificateVersion),
+            Some(Refusal::CaAsLeaf),
+        ];
+        assert_eq!(refusals_of(&forger), own);
+        let namesake = Forger::new(name).expect("another");
+        assert_eq!(refusals_of(&namesake)[0], Some(Refusal::BadCertificate));
+        assert_eq!(
+            refusals_of(&Forger::stranger().expect("a stranger"))[0],
+            Some(Refusal::UnknownCa)
+        );
+    }
+}
