@@ -295,6 +295,21 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
 }
 
 impl Status {
+    /// Whether somebody has authenticated for `site`, or for any: in this run or before, and not only
+    /// this host itself (`aop doctor` does that).
+    #[must_use]
+    pub fn is_pulled(&self, site: Option<&str>) -> bool {
+        let here = |of: &str| site.is_none_or(|site| site == of);
+        let others = self.peers.iter().filter(|peer| !peer.address.is_loopback());
+        let mut sites = others.map(|peer| peer.site.as_deref());
+        if sites.any(|of| site.is_none() || of.is_some_and(here)) {
+            return true;
+        }
+        let known = self.identities.iter().any(|it| it.pulls > 0 && here(&it.site));
+        let counted = known || (site.is_none() && self.handshakes.accepted > 0);
+        counted && !self.peers.iter().any(|peer| peer.address.is_loopback())
+    }
+
     /// Adds what the maps do not know of the modes: what firewall.mode is, if the configuration can
     /// be read, and when `aop mode` was heard. Warns where they differ.
     pub fn explain_modes(&mut self, configured: Option<&str>, set_at: Option<Timestamp>) {

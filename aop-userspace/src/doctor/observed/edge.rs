@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{is_pulled, meaning, refused, sighting};
+use super::{meaning, refused, sighting};
 use crate::{
     control::{Finding, RefusedPeer},
     doctor::{
@@ -23,13 +23,12 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
             met.entry((&peer.site, *refusal)).or_default().push(peer);
         }
     }
-    let pulled = patient.status.handshakes.accepted > 0 || !patient.status.identities.is_empty();
     let mut findings: Vec<Finding> = met
         .iter()
         .map(|((site, refusal), peers)| finding(patient, site, *refusal, peers))
         .collect();
     if findings.is_empty() {
-        findings.push(match pulled {
+        findings.push(match patient.status.is_pulled(None) {
             true => good(
                 "pulls",
                 "the CDN pulls and is served, and none of its pulls was refused lately",
@@ -45,7 +44,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
 
 fn finding(patient: &Patient, site: &str, refusal: Refusal, peers: &[&RefusedPeer]) -> Finding {
     let meaning::Meaning { name, said, visitor, cure } = meaning::of(refusal);
-    let finding = match is_pulled(patient, site) {
+    let finding = match patient.status.is_pulled(Some(site)) {
         false => wrong(name, said, visitor, cure),
         // The addresses are everybody's who is at the CDN.
         true => told(

@@ -2,7 +2,7 @@
 
 use aop_common::Standing;
 
-use super::is_pulled;
+use super::refused;
 use crate::{
     control::Finding,
     doctor::{
@@ -18,19 +18,19 @@ const NAMED: usize = 4;
 
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let listens = patient.sockets.listening.iter().filter(|it| it.local.port() == HTTP);
-    let listens = listens.filter(|it| !patient.reached_by(it.local).is_empty());
-    let Some(socket) = listens.into_iter().next() else { return Vec::new() };
+    let mut listens = listens.filter(|it| !patient.reached_by(it.local).is_empty());
+    let Some(socket) = listens.next() else { return Vec::new() };
     if patient.guards(HTTP) {
         return Vec::new();
     }
-    let sites = patient.config.iter().flat_map(|config| &config.live.sites);
-    let pulled = sites.into_iter().any(|site| is_pulled(patient, &site.name));
+    // Whoever is refused for his certificate has come to the right port.
+    let comes = patient.status.is_pulled(None) || refused(patient, "list").next().is_some();
     let from_edge = from_edge(patient);
-    if pulled && from_edge.is_empty() {
-        return vec![good("ssl_mode", "the CDN pulls at the guarded ports, and not at port 80")];
+    if comes && from_edge.is_empty() {
+        return vec![good("ssl_mode", "the CDN comes to the guarded ports, and not to port 80")];
     }
     let cure = "set the zone's SSL/TLS mode to Full (strict), and let nothing but a redirect listen on \
-                port 80";
+                port 80; if nobody has visited yet, open the site through the CDN and run this again";
     let finding = match from_edge.is_empty() {
         false => wrong(
             "ssl_mode_flexible",

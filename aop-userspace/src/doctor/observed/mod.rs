@@ -29,11 +29,6 @@ fn refused<'a>(patient: &'a Patient, by: &'a str) -> impl Iterator<Item = &'a Re
     refused.filter(move |peer| peer.admitted_by.as_deref() == Some(by))
 }
 
-/// Whether somebody has authenticated for `site`, in this run or before.
-fn is_pulled(patient: &Patient, site: &str) -> bool {
-    patient.status.identities.iter().any(|it| it.site == site && it.pulls > 0)
-}
-
 /// `3 from 192.0.2.1, the last at …`.
 fn sighting(peer: &RefusedPeer) -> String {
     format!("{} from {}, the last at {:.0}", peer.count, peer.address, peer.last_seen)

@@ -253,20 +253,4 @@ fn is_end(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn records_are_cut_and_lose_nothing() {
-        let record = [&[22, 3, 1, 0, 5][..], b"hello"].concat();
-        let told = pieces(&record, 2);
-        assert_eq!(
-            told,
-            [
-                &[22, 3, 1, 0, 2, b'h', b'e'][..],
-                &[22, 3, 1, 0, 2, b'l', b'l'],
-                &[22, 3, 1, 0, 1, b'o']
-            ]
-        );
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! A healthy host, a host without a daemon, and what the doctor leaves behind.
 
 use anyhow::{Result, ensure};
+use aop_tests::Family;
 
 use super::{diagnose, diagnose_pair, nothing_is_open};
 use crate::stage::{Stage, on_changed_stage, on_stage};
@@ -72,13 +73,14 @@ fn a_healthy_host_that_enforces_gets_a_clean_bill_and_nothing_reaches_its_applic
 
 #[test]
 fn a_healthy_host_that_observes_gets_a_clean_bill() {
-    on_changed_stage(|config, _| config.mode = "observe", gets_a_clean_bill_of);
-}
-
-fn gets_a_clean_bill_of(stage: &mut Stage) -> Result<()> {
-    gets_a_clean_bill(stage)?;
-    diagnose(&stage.daemon, &[])?.tells("mode")?;
-    Ok(())
+    on_changed_stage(
+        |config, _| config.mode = "observe",
+        |stage| {
+            gets_a_clean_bill(stage)?;
+            diagnose(&stage.daemon, &[])?.tells("mode")?;
+            Ok(())
+        },
+    );
 }
 
 #[test]
@@ -107,6 +109,50 @@ fn the_uploaded_pair_is_judged_presented_and_held_to_its_host() {
         stage.upstream_saw_nothing_since(&before)?;
         nothing_is_open(stage)
     });
+}
+
+#[test]
+fn what_the_doctor_pulled_itself_is_no_reason_to_enforce_and_none_against_it() {
+    on_changed_stage(
+        |config, _| config.mode = "observe",
+        |stage| {
+            diagnose_pair(&stage.daemon, &stage.world.pki.edge)?.is_clean()?;
+            let refused = stage.daemon.verb(&["mode", "enforce"])?;
+            ensure!(refused.code == 1, "{refused:?}");
+            ensure!(refused.errors.contains("nobody has authenticated yet"), "{refused:?}");
+            ensure!(!refused.errors.contains("127.0.0.1"), "{refused:?}");
+            stage.edge_is_served()?;
+            let done = stage.daemon.verb(&["mode", "enforce"])?;
+            ensure!(done.code == 0, "{done:?}");
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_listener_on_one_address_that_takes_proxy_headers_is_attacked_like_any() {
+    let proxied = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+        config.bind = vec![world.origin_at(Family::V4, 443).to_string(), "[::]:443".into()];
+        config.proxy_from = vec!["127.0.0.0/8".into(), "::1/128".into()];
+    };
+    on_changed_stage(proxied, |stage| gets_a_clean_bill(stage));
+}
+
+#[test]
+fn without_a_firewall_the_tls_lock_is_attacked_all_the_same() {
+    on_changed_stage(
+        |config, _| config.mode = "off",
+        |stage| {
+            stage.edge_is_served()?;
+            let diagnosis = diagnose(&stage.daemon, &[])?;
+            diagnosis.is_clean()?;
+            diagnosis.tells("firewall")?;
+            for name in REFUSED {
+                diagnosis.is_good(name)?;
+            }
+            nothing_is_open(stage)
+        },
+    );
 }
 
 #[test]
