@@ -35,6 +35,8 @@ pub struct Finding {
     pub visitor: String,
     /// What to do; `null` where there is nothing to do.
     pub cure: Option<String>,
+    /// Commands of the cure, to be copied.
+    pub commands: Vec<String>,
 }
 
 /// What a look came to.

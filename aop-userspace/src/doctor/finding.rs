@@ -1,6 +1,9 @@
 //! How a finding is made.
 
-use crate::control::{Finding, FindingOutcome as Outcome};
+use crate::{
+    control::{Finding, FindingOutcome as Outcome},
+    tls::Refusal,
+};
 
 /// What a visitor sees from Cloudflare.
 pub(super) mod visitor {
@@ -48,6 +51,7 @@ fn new(name: &str, result: Outcome, said: String) -> Finding {
         evidence: Vec::new(),
         visitor: visitor::NOTHING.to_owned(),
         cure: None,
+        commands: Vec::new(),
     }
 }
 
@@ -57,6 +61,10 @@ pub(super) trait More: Sized {
     fn about(self, what: impl ToString) -> Self;
     /// Seen by this.
     fn seen(self, evidence: impl Into<String>) -> Self;
+    /// Mended by these commands, `; ` between them.
+    fn commands(self, commands: &str) -> Self;
+    /// Mended as [`Refusal::help`] says, with its commands apart.
+    fn helped(self, refusal: Refusal) -> Self;
     /// Mended by this.
     fn cure(self, how: impl Into<String>) -> Self;
 }
@@ -69,6 +77,21 @@ impl More for Finding {
     fn seen(mut self, evidence: impl Into<String>) -> Self {
         self.evidence.push(evidence.into());
         self
+    }
+
+    fn commands(self, commands: &str) -> Self {
+        Self { commands: commands.split("; ").map(str::to_owned).collect(), ..self }
+    }
+
+    fn helped(self, refusal: Refusal) -> Self {
+        let help = refusal.help().unwrap_or("see the log of aop");
+        match refusal.commands() {
+            None => self.cure(help),
+            Some(commands) => {
+                let words = help.strip_suffix(commands).unwrap_or(help);
+                self.cure(words.trim_end()).commands(commands)
+            }
+        }
     }
 
     fn cure(self, how: impl Into<String>) -> Self {

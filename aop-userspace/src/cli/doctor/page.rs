@@ -54,7 +54,10 @@ pub(in crate::cli) fn render(diagnosis: &Diagnosis, all: bool, paint: Paint) -> 
 /// Each with its evidence, consequence and cure.
 fn at_length(found: &[&Finding], all: bool) -> Vec<String> {
     let mut lines = Vec::new();
-    for finding in found {
+    for (at, finding) in found.iter().enumerate() {
+        if at > 0 {
+            lines.push(String::new());
+        }
         let about = finding.about.as_ref().map_or(String::new(), |about| format!(" {about}"));
         let head = format!("{}{about}: {}", finding.group, finding.said);
         lines.extend(hanging("  ", "    ", &head));
@@ -72,6 +75,7 @@ fn at_length(found: &[&Finding], all: bool) -> Vec<String> {
         if let Some(cure) = &finding.cure {
             lines.extend(hanging("    cure     ", "             ", cure));
         }
+        lines.extend(finding.commands.iter().flat_map(|command| pasteable("      ", command)));
     }
     lines
 }
@@ -127,6 +131,15 @@ fn hanging(first: &str, rest: &str, text: &str) -> Vec<String> {
     lines
 }
 
+/// A command in lines that a shell takes as one.
+fn pasteable(indent: &str, command: &str) -> Vec<String> {
+    let mut lines = hanging(indent, &format!("{indent}  "), command);
+    if let Some((_, but_the_last)) = lines.split_last_mut() {
+        but_the_last.iter_mut().for_each(|line| line.push_str(" \\"));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,5 +153,10 @@ mod tests {
         let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
         let wanted: Vec<&str> = ["a"].into_iter().chain(text.split_whitespace()).collect();
         assert_eq!(words, wanted);
+        let command = format!("openssl {}", "-x ".repeat(40));
+        let told = pasteable("      ", command.trim()).join("\n");
+        let again: Vec<&str> = told.split_whitespace().filter(|word| *word != "\\").collect();
+        assert_eq!(again.join(" "), command.trim());
+        assert!(told.contains(" \\\n"), "{told}");
     }
 }

@@ -44,8 +44,10 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
 
 fn finding(patient: &Patient, site: &str, refusal: Refusal, peers: &[&RefusedPeer]) -> Finding {
     let meaning::Meaning { name, said, visitor, cure } = meaning::of(refusal);
-    let finding = match patient.status.is_pulled(Some(site)) {
-        false => wrong(name, said, visitor, cure),
+    // Who speaks no TLS, or names no site, reached none.
+    let of = Some(site).filter(|site| *site != "-");
+    let finding = match patient.status.is_pulled(of) {
+        false => wrong(name, said, visitor, ""),
         // The addresses are everybody's who is at the CDN.
         true => told(
             name,
@@ -53,8 +55,11 @@ fn finding(patient: &Patient, site: &str, refusal: Refusal, peers: &[&RefusedPee
                 "some who come from the CDN are refused ({refusal}), while others are served: another \
                  of its customers, a scanner behind it, or a hostname of yours that is not set up"
             ),
-        )
-        .cure(cure),
+        ),
+    };
+    let finding = match cure {
+        Some(cure) => finding.cure(cure),
+        None => finding.helped(refusal),
     };
     let seen = |finding: Finding, peer: &&RefusedPeer| finding.seen(sighting(peer));
     peers.iter().take(NAMED).fold(finding.about(site), seen)

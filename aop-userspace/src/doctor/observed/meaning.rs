@@ -8,7 +8,8 @@ pub(super) struct Meaning {
     pub(super) name: &'static str,
     pub(super) said: &'static str,
     pub(super) visitor: &'static str,
-    pub(super) cure: &'static str,
+    /// `None` where the refusal's own help says it.
+    pub(super) cure: Option<&'static str>,
 }
 
 /// The reasons that name an operator's mistake.
@@ -31,7 +32,6 @@ pub(super) const TELLING: [Refusal; 14] = [
 
 /// What `refusal` means where the edge meets it.
 pub(super) fn of(refusal: Refusal) -> Meaning {
-    let help = refusal.help().unwrap_or("see the log of aop");
     let meaning = |name, said, cure| Meaning { name, said, visitor: visitor::TLS, cure };
     #[expect(clippy::wildcard_enum_match_arm, reason = "the rest names no mistake of its own")]
     match refusal {
@@ -39,47 +39,53 @@ pub(super) fn of(refusal: Refusal) -> Meaning {
             "pulls_without_certificate",
             "the CDN pulls, and presents no certificate: authenticated origin pulls are not switched on \
              for the zone or the hostname, or its SSL/TLS mode is below Full",
-            "SSL/TLS mode Full (strict), then SSL/TLS > Origin Server > Authenticated Origin Pulls: on \
-             (for an uploaded certificate: enabled: true by the API, for each hostname)",
+            Some(
+                "SSL/TLS mode Full (strict), then SSL/TLS > Origin Server > Authenticated Origin Pulls: on \
+                 (for an uploaded certificate: enabled: true by the API, for each hostname)",
+            ),
         ),
         Refusal::NotTls => Meaning {
             name: "ssl_mode_flexible",
             said: "the CDN speaks plain HTTP to this port: the zone's SSL/TLS mode is Flexible or Off",
             visitor: visitor::PLAIN,
-            cure: "set the zone's SSL/TLS mode to Full (strict)",
+            cure: Some("set the zone's SSL/TLS mode to Full (strict)"),
         },
         Refusal::UnknownCa | Refusal::BadCertificate => meaning(
             "pulls_of_another_ca",
             "the CDN presents a certificate that no client_ca of the site signed",
-            "name in client_ca the CA that signed the certificate that you uploaded; if none was uploaded \
-             (global authenticated origin pulls), write cloudflare-global. The log names the issuer",
+            Some(
+                "name in client_ca the CA that signed the certificate that you uploaded; if none was \
+                 uploaded (global authenticated origin pulls), write cloudflare-global",
+            ),
         ),
         Refusal::CaExpired => meaning(
             "pulls_of_expired_ca",
             "the CDN's certificate is vouched for by a client CA that has expired",
-            help,
+            None,
         ),
         Refusal::CertificateVersion => meaning(
             "pulls_with_version_1",
             "the CDN presents a certificate of X.509 version 1",
-            help,
+            None,
         ),
         Refusal::CaAsLeaf => meaning(
             "pulls_with_ca_leaf",
             "the CDN presents a certificate that is itself a CA's",
-            help,
+            None,
         ),
         Refusal::SanMissing | Refusal::CnMismatch | Refusal::PinMismatch => meaning(
             "pulls_without_required_name",
             "the CDN's certificate is of the right CA, and has not the name or key that the site requires",
-            help,
+            None,
         ),
         Refusal::PeerAlert => Meaning {
             name: "edge_distrusts_server",
             said: "the CDN breaks the handshake off: it does not trust the server certificate",
             visitor: visitor::CERTIFICATE,
-            cure: "present a certificate of a public CA or of Cloudflare's Origin CA, with the host's name",
+            cure: Some(
+                "present a certificate of a public CA or of Cloudflare's Origin CA, with the host's name",
+            ),
         },
-        _ => meaning("pulls_with_bad_certificate", "the CDN's certificate is refused", help),
+        _ => meaning("pulls_with_bad_certificate", "the CDN's certificate is refused", None),
     }
 }

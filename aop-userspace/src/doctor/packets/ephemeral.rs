@@ -37,11 +37,9 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
             "outgoing connections of this host may come from a guarded port: the answers to them would \
              be dropped, and aop may find its port taken when it starts",
             visitor::NOTHING,
-            format!(
-                "`sysctl -w net.ipv4.ip_local_reserved_ports={}`, and the same line in /etc/sysctl.d",
-                with(&reserved, &ports)
-            ),
+            "reserve it, now and in /etc/sysctl.d:",
         )
+        .commands(&format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", with(&reserved, &ports)))
         .about(ports)
         .seen(format!("net.ipv4.ip_local_port_range is {} to {}", range.start(), range.end())),
     ]

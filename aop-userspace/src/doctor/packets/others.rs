@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::upstream;
 use crate::{
     control::Finding,
     doctor::{
@@ -14,8 +15,11 @@ use crate::{
 const DOCKER: &str = "docker-proxy";
 
 pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
+    let told_already = known_ports(patient);
     let open = |socket: &&Socket| {
-        !patient.guards(socket.local.port()) && !patient.reached_by(socket.local).is_empty()
+        let port = socket.local.port();
+        let other = !patient.guards(port) && !told_already.contains(&port);
+        other && !patient.reached_by(socket.local).is_empty()
     };
     let open: Vec<&Socket> = patient.sockets.listening.iter().filter(open).collect();
     if open.is_empty() {
@@ -51,4 +55,12 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
         );
     }
     findings
+}
+
+/// Ports of listeners and of applications: each has a finding of its own.
+fn known_ports(patient: &Patient) -> Vec<u16> {
+    let Some(config) = &patient.config else { return Vec::new() };
+    let listeners = config.fixed.listeners.iter().map(std::net::SocketAddr::port);
+    let upstreams = config.live.sites.iter().filter_map(|site| upstream::port(patient, site));
+    listeners.chain(upstreams).collect()
 }

@@ -35,9 +35,18 @@ fn authority(site: &SiteConfig) -> Option<&str> {
     }
 }
 
+/// The port of a site's upstream, where that is on this host.
+pub(super) fn port(patient: &Patient, site: &SiteConfig) -> Option<u16> {
+    authority(site).and_then(|authority| port_here(patient, authority))
+}
+
+fn port_here(patient: &Patient, authority: &str) -> Option<u16> {
+    let (_, port) = authority.rsplit_once(':')?;
+    port.parse().ok().filter(|_| is_here(patient, authority))
+}
+
 fn upstream(patient: &Patient, authority: &str) -> Finding {
-    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    let Some(port) = port.filter(|_| is_here(patient, authority)) else {
+    let Some(port) = port_here(patient, authority) else {
         return told("upstream", "the application is on another host")
             .seen("from here it cannot be seen who else reaches it")
             .cure("let that host take connections to this port from this one alone");

@@ -12,7 +12,7 @@ use crate::{
         Pair,
         finding::{More, good, told, untried, visitor, wrong},
     },
-    tls::{Presented, Refused, client},
+    tls::{Presented, Refusal, Refused, client},
 };
 
 const WITHOUT: &str = "needs the pair that was uploaded to the CDN: --certificate FILE --key FILE";
@@ -63,9 +63,12 @@ fn as_a_file(attacked: &Attacked<'_>, refused: Option<&Refused>, passes: bool) -
         return good("edge_certificate", "the site's own verifier takes the uploaded certificate")
             .about(site);
     };
-    let why = match refused.detail.is_empty() {
-        true => refused.refusal.name().to_owned(),
-        false => format!("{}: {}", refused.refusal, refused.detail),
+    let why = match (refused.refusal, refused.detail.is_empty()) {
+        // Their names say it, and the detail is the library's own.
+        (Refusal::CertificateVersion | Refusal::CaAsLeaf, _) | (_, true) => {
+            refused.refusal.name().to_owned()
+        }
+        (_, false) => format!("{}: {}", refused.refusal, refused.detail),
     };
     if passes {
         let said = "the site does not take this certificate, as another site does";
@@ -74,9 +77,9 @@ fn as_a_file(attacked: &Attacked<'_>, refused: Option<&Refused>, passes: bool) -
             .seen(why)
             .cure("nothing if this host's zone has another certificate");
     }
-    let cure = refused.refusal.help().unwrap_or("issue and upload another certificate");
     let said = "the site refuses the uploaded certificate";
-    wrong("edge_certificate", said, visitor::TLS, cure).about(site).seen(why)
+    let finding = wrong("edge_certificate", said, visitor::TLS, "").helped(refused.refusal);
+    finding.about(site).seen(why)
 }
 
 /// Presented live. Where requests are relayed, one for another host shows both that it was let in and

@@ -114,11 +114,14 @@ fn a_leaf_of_version_1_is_named_with_the_command_that_makes_a_right_one() {
     on_changed_stage(observes, |stage| {
         let version_1 = stage.world.pki.version_1()?;
         let by_pair = diagnose_pair(&stage.daemon, &version_1)?;
-        let cure = by_pair.finds_only("edge_certificate")?["cure"].to_string();
-        ensure!(cure.contains("openssl x509 -req") && cure.contains("-extfile"), "{cure}");
+        let commands = by_pair.finds_only("edge_certificate")?["commands"].to_string();
+        ensure!(
+            commands.contains("\"openssl x509 -req") && commands.contains("-extfile"),
+            "{commands}"
+        );
         let diagnosis = after_a_refused_pull(stage, &version_1, "certificate_version")?;
-        let cure = diagnosis.finds_only("pulls_with_version_1")?["cure"].to_string();
-        ensure!(cure.contains("openssl x509 -req"), "{cure}");
+        let commands = diagnosis.finds_only("pulls_with_version_1")?["commands"].to_string();
+        ensure!(commands.contains("openssl x509 -req"), "{commands}");
         Ok(())
     });
 }
@@ -127,9 +130,9 @@ fn a_leaf_of_version_1_is_named_with_the_command_that_makes_a_right_one() {
 fn a_ca_as_leaf_is_named_with_the_command_that_makes_a_right_one() {
     on_changed_stage(observes, |stage| {
         let ca = stage.world.pki.ca_as_leaf.clone();
-        let cure =
-            diagnose_pair(&stage.daemon, &ca)?.finds_only("edge_certificate")?["cure"].clone();
-        ensure!(cure.to_string().contains("openssl x509 -req"), "{cure}");
+        let by_pair = diagnose_pair(&stage.daemon, &ca)?;
+        let commands = &by_pair.finds_only("edge_certificate")?["commands"];
+        ensure!(commands.to_string().contains("openssl x509 -req"), "{commands}");
         after_a_refused_pull(stage, &ca, "ca_as_leaf")?.finds_only("pulls_with_ca_leaf")?;
         Ok(())
     });

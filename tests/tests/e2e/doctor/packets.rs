@@ -4,7 +4,7 @@ use std::fs;
 use std::net::UdpSocket;
 
 use anyhow::{Result, ensure};
-use aop_tests::{Config, Upstream, World, wait};
+use aop_tests::{Child, Config, Upstream, World, child, wait};
 
 use super::{diagnose, ip};
 use crate::interfaces::others::another_program_takes_eth0;
@@ -101,6 +101,26 @@ fn other_ports_that_are_open_are_told_by_owner() {
 }
 
 #[test]
+fn a_port_that_docker_publishes_is_told_apart() {
+    on_stage(|stage| {
+        served(stage)?;
+        // The doctor knows Docker's proxy by its name.
+        let proxy = stage.world.dir().join("docker-proxy");
+        fs::copy(child::built("aop-upstream")?, &proxy)?;
+        let file = |name: &str| stage.world.dir().join(name);
+        let line = [proxy, "0.0.0.0:9091".into(), file("proxy.journal")];
+        let _proxy = Child::serve(stage.world.origin(), &line, &file("proxy.log"))?;
+        wait::until("it listens", SOON, || file("proxy.journal").exists().then_some(()))?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        diagnosis.is_clean()?;
+        let told = diagnosis.tells("published_port")?;
+        ensure!(told["about"] == "9091", "{told}");
+        ensure!(told["cure"].to_string().contains("-p 127.0.0.1:9091"), "{told}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_guarded_port_that_outgoing_connections_may_take_is_named() {
     let high = |config: &mut Config, _: &World| config.bind.push("0.0.0.0:40443".into());
     on_changed_stage(high, |stage| {
@@ -114,10 +134,7 @@ fn a_guarded_port_that_outgoing_connections_may_take_is_named() {
         let found = diagnose(&stage.daemon, &[])?;
         let found = found.finds_only("ephemeral_port")?;
         ensure!(found["about"] == "40443", "{found}");
-        ensure!(
-            found["cure"].to_string().contains("ip_local_reserved_ports=8080,40443"),
-            "{found}"
-        );
+        ensure!(found["commands"].to_string().contains("reserved_ports=8080,40443"), "{found}");
         set("ip_local_reserved_ports", "8080,40443")??;
         diagnose(&stage.daemon, &[])?.is_clean()
     });

@@ -34,7 +34,7 @@ fn open_to_all(says: &'static [u8]) -> Target {
         // Also where there is nothing to say, the handshake is finished by this.
         stream.write_all(says).ok();
         stream.flush().ok();
-        stream.read(&mut [0; 1]).ok();
+        stream.read_exact(&mut [0; 1]).ok();
     })
 }
 
