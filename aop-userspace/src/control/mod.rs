@@ -9,6 +9,7 @@ mod diagnosis;
 mod drop_line;
 mod explanation;
 mod identities;
+mod lately;
 mod lock;
 mod modes;
 mod opening;
@@ -27,6 +28,7 @@ pub use diagnosis::{Diagnosis, Finding, Outcome as FindingOutcome};
 pub use drop_line::DropLine;
 pub use explanation::{BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow};
 pub use identities::{Identities, SiteIdentities};
+pub use lately::RefusedPeer;
 pub use lock::{InstanceLock, LockError};
 pub(crate) use modes::mode_name;
 pub use modes::{InterfaceMode, Modes, ModesInForce, PendingMode, PortMode};
@@ -35,8 +37,8 @@ pub use processes::{Confinement, DaemonReport, Predecessor, TerminatorReport};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
 pub use report::{
-    Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused, RefusedPeer,
-    Requests, Status, UpstreamReport, Verdict, from_firewall, peer_list,
+    Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused, Requests, Status,
+    UpstreamReport, Verdict, from_firewall, peer_list,
 };
 pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Asker, Request, Switch, Then, Wish};

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    lately::RefusedPeer,
     modes::{Modes, mode_name},
     opening::Opening,
     processes::{DaemonReport, Predecessor, TerminatorReport},
@@ -146,23 +147,6 @@ pub struct Handshakes {
     pub refused_lately: Vec<RefusedPeer>,
 }
 
-/// An address that was refused lately.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedPeer {
-    /// The address.
-    pub address: IpAddr,
-    /// What admits it now: `list`, `extra` or `open` (by `aop open`); `null` where nothing does.
-    pub admitted_by: Option<String>,
-    /// The site, or `-` where none was found.
-    pub site: String,
-    /// Why.
-    pub reason: String,
-    /// How many connections.
-    pub count: u64,
-    /// When the last one was.
-    pub last_seen: Timestamp,
-}
-
 /// Refused connections or requests of one site for one reason.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refused {
@@ -295,21 +279,6 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
 }
 
 impl Status {
-    /// Whether somebody has authenticated for `site`, or for any: in this run or before, and not only
-    /// this host itself (`aop doctor` does that).
-    #[must_use]
-    pub fn is_pulled(&self, site: Option<&str>) -> bool {
-        let here = |of: &str| site.is_none_or(|site| site == of);
-        let others = self.peers.iter().filter(|peer| !peer.address.is_loopback());
-        let mut sites = others.map(|peer| peer.site.as_deref());
-        if sites.any(|of| site.is_none() || of.is_some_and(here)) {
-            return true;
-        }
-        let known = self.identities.iter().any(|it| it.pulls > 0 && here(&it.site));
-        let counted = known || (site.is_none() && self.handshakes.accepted > 0);
-        counted && !self.peers.iter().any(|peer| peer.address.is_loopback())
-    }
-
     /// Adds what the maps do not know of the modes: what firewall.mode is, if the configuration can
     /// be read, and when `aop mode` was heard. Warns where they differ.
     pub fn explain_modes(&mut self, configured: Option<&str>, set_at: Option<Timestamp>) {
