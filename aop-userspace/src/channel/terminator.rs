@@ -127,7 +127,12 @@ impl Report {
                 *text = text.replace(char::is_control, "\u{fffd}");
             }
         };
-        let Handshakes { refused, refused_from_admitted, .. } = &mut self.handshakes;
+        let Handshakes { refused, refused_from_admitted, refused_lately, .. } =
+            &mut self.handshakes;
+        for peer in refused_lately {
+            [&mut peer.site, &mut peer.reason].into_iter().for_each(clean);
+            peer.admitted_by.iter_mut().for_each(clean);
+        }
         let refused = refused.iter_mut().chain(refused_from_admitted);
         for refused in refused.chain(&mut self.requests.refused) {
             [&mut refused.site, &mut refused.reason].into_iter().for_each(clean);
@@ -180,7 +185,7 @@ impl AddressRules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Refused, SiteIdentities};
+    use crate::control::{Refused, RefusedPeer, SiteIdentities};
 
     #[test]
     fn nothing_in_a_report_can_steer_a_terminal() {
@@ -215,10 +220,19 @@ mod tests {
             first_seen: moment,
             last_seen: moment,
         };
+        let refused_peer = RefusedPeer {
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            admitted_by: Some(bad.into()),
+            site: bad.into(),
+            reason: bad.into(),
+            count: 1,
+            last_seen: moment,
+        };
         let report = Report {
             handshakes: Handshakes {
                 refused: vec![refused.clone()],
                 refused_from_admitted: vec![refused],
+                refused_lately: vec![refused_peer],
                 ..Handshakes::default()
             },
             identities: Identities { sites: vec![site] },
@@ -227,7 +241,7 @@ mod tests {
             ..Report::default()
         };
         let told = serde_json::to_string(&report.printable()).expect("JSON");
-        assert_eq!(told.matches("\u{fffd}[31m").count(), 16, "{told}");
+        assert_eq!(told.matches("\u{fffd}[31m").count(), 19, "{told}");
         assert!(!told.contains("u001b"), "{told}");
     }
 

@@ -29,42 +29,50 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let file = &self.file.config;
-        // Each file is told, also beside one that stands in the way of all.
-        let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
-        let files = Files::on_disk();
-        let mut checked = Checked {
-            file: file.display().to_string(),
-            good: false,
-            error: None,
-            warnings: Vec::new(),
-            sites: sites.iter().map(|site| CheckedSite::of(site, &files)).collect(),
+        let (checked, prefixes) = look(file);
+        let text = match (&prefixes, self.json) {
+            (_, true) => json(&checked)?,
+            (Ok(prefixes), false) => told(&checked, file, *prefixes)?,
+            (Err(_), false) => explained(&checked.sites)?,
         };
-        let prepared = match prepare(file) {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                let error = anyhow::Error::from(error);
-                checked.error = Some(told_once(&error));
-                match self.json {
-                    true => print(&json(&checked)?)?,
-                    false => print(&explained(&checked.sites)?)?,
-                }
-                return Err(error);
-            }
-        };
-        checked.good = true;
-        checked.warnings = prepared.told();
-        print(&match self.json {
-            true => json(&checked)?,
-            false => told(&checked, file, prepared.prefixes.len())?,
-        })?;
-        Ok(ExitCode::SUCCESS)
+        print(&text)?;
+        prefixes.map(|_| ExitCode::SUCCESS)
+    }
+}
+
+/// What stands in `file` and in what it names, and how many prefixes it admits.
+pub(super) fn look(file: &Path) -> (Checked, anyhow::Result<usize>) {
+    // Each file is told, also beside one that stands in the way of all.
+    let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
+    let files = Files::on_disk();
+    let mut checked = Checked {
+        file: file.display().to_string(),
+        good: false,
+        error: None,
+        warnings: Vec::new(),
+        mistakes: Vec::new(),
+        sites: sites.iter().map(|site| CheckedSite::of(site, &files)).collect(),
+    };
+    match prepare(file) {
+        Ok(prepared) => {
+            checked.good = true;
+            checked.warnings = prepared.told();
+            checked.mistakes = prepared.mistaken();
+            (checked, Ok(prepared.prefixes.len()))
+        }
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            checked.error = Some(told_once(&error));
+            (checked, Err(error))
+        }
     }
 }
 
 fn told(checked: &Checked, file: &Path, prefixes: usize) -> Result<String, fmt::Error> {
     let mut text = String::new();
     for warning in &checked.warnings {
-        writeln!(text, "warning: {warning}")?;
+        let grade = if checked.mistakes.contains(warning) { "wrong" } else { "warning" };
+        writeln!(text, "{grade}: {warning}")?;
     }
     text += &explained(&checked.sites)?;
     writeln!(

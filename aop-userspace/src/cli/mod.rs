@@ -1,6 +1,6 @@
 //! The command line: what can be asked of aop, and how it answers people and programs.
 //!
-//! Exit codes: 0 done; 1 it failed, a proof found a wrong verdict, or the configuration is bad; 2 the command line makes no sense;
+//! Exit codes: 0 done; 1 it failed, a proof found a wrong verdict, the doctor found something wrong, or the configuration is bad; 2 the command line makes no sense;
 //! 3 aop stopped, but past the drain deadline and with connections cut.
 #![allow(
     clippy::print_stdout,
@@ -11,6 +11,7 @@
 mod check;
 mod confined;
 mod confirm;
+mod doctor;
 mod drops;
 mod explain;
 mod identities;
@@ -40,8 +41,10 @@ use clap::{Args, Parser, Subcommand};
 /// Makes a Linux origin answer its CDN's authenticated origin pulls, and nobody else.
 #[derive(Parser)]
 #[command(name = "aop", version, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done; 1 failed, bad configuration or a failed proof; 2 bad \
-                        command line; 3 stopped past the drain deadline.")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed, bad configuration, a failed proof or something wrong; 2 bad \
+                        command line; 3 stopped past the drain deadline."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -65,6 +68,8 @@ enum Command {
     Explain(explain::Explain),
     /// Run every shape of the packet table through the firewall in force; changes nothing
     Prove(prove::Prove),
+    /// Attack this host through both locks, and say what is wrong, what visitors see, and what mends it
+    Doctor(doctor::Doctor),
     /// Show the modes in force, or switch between observe and enforce at once
     Mode(mode::ModeCommand),
     /// Make last what `aop mode enforce --confirm` has put in force for a time
@@ -111,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Drops(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Mode(command) => command.run(),
         Command::Confirm(command) => command.run(),
         Command::Open(command) => command.run(),

@@ -222,7 +222,17 @@ pub enum ClientCa {
     File(PathBuf),
 }
 
+/// A list that was confirmed longer ago than this many refreshes is old.
+const STALE: u32 = 3;
+
 impl Live {
+    /// How long after its source confirmed it a list is old; `None` where it is not fetched anew.
+    #[must_use]
+    pub fn stale_after(&self) -> Option<Duration> {
+        let fetched = self.prefixes.url().is_some();
+        self.refresh.filter(|_| fetched).map(|refresh| refresh * STALE)
+    }
+
     /// What its sites are called, in their order.
     #[must_use]
     pub fn site_names(&self) -> Vec<String> {

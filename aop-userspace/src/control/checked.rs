@@ -20,6 +20,9 @@ pub struct Checked {
     pub error: Option<String>,
     /// What an operator should know.
     pub warnings: Vec<String>,
+    /// Those of them for which the edge is refused, or turns away.
+    #[serde(default)]
+    pub mistakes: Vec<String>,
     /// Its sites, where it can be read that far.
     pub sites: Vec<CheckedSite>,
 }

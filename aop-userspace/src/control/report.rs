@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    lately::RefusedPeer,
     modes::{Modes, mode_name},
     opening::Opening,
     processes::{DaemonReport, Predecessor, TerminatorReport},
@@ -140,6 +141,10 @@ pub struct Handshakes {
     /// Those of them that came from admitted addresses.
     #[serde(default)]
     pub refused_from_admitted: Vec<Refused>,
+    /// Addresses that were refused lately, the last seen first; at most 64. This host's own loopback
+    /// addresses are not among them, nor among the ones before.
+    #[serde(default)]
+    pub refused_lately: Vec<RefusedPeer>,
 }
 
 /// Refused connections or requests of one site for one reason.

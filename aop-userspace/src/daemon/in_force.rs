@@ -18,9 +18,6 @@ use crate::{
     prefixes::{Admission, Found, Held, Origin},
 };
 
-/// A list that was confirmed longer ago than this many refreshes is worth a warning.
-const STALE: u32 = 3;
-
 pub(crate) struct InForce {
     pub(super) live: Live,
     /// What `aop mode` said beside it.
@@ -166,8 +163,7 @@ impl InForce {
 
     /// How many hours ago the list was confirmed, where that is too long.
     pub(super) fn stale_hours(&self) -> Option<u64> {
-        let fetched = self.live.prefixes.url().is_some();
-        let stale = self.live.refresh.filter(|_| fetched)? * STALE;
+        let stale = self.live.stale_after()?;
         let age = self.held.age(Timestamp::now())?;
         (age > stale.as_secs()).then_some(age / 3600)
     }

@@ -36,7 +36,11 @@ impl Daemon {
             let now = monotonic_seconds();
             // Strangers who prove themselves are let in.
             let proven = in_force.live.probation > 0;
-            let out = |address| in_force.admission.standing(address, now) == Standing::Unknown;
+            // What comes from this host itself passes no packet path.
+            let out = |address: IpAddr| {
+                let stands = in_force.admission.standing(address, now);
+                stands == Standing::Unknown && !address.is_loopback()
+            };
             let peers = status.peers.iter().filter(|peer| !proven && out(peer.address));
             Observed {
                 admitted: status.prefixes.v4 + status.prefixes.v6,
@@ -52,8 +56,7 @@ impl Daemon {
 /// A terminator that does not answer is no reason to think so.
 fn nobody_pulls(status: &Status) -> bool {
     let serves = status.terminator.as_ref().is_some_and(|terminator| terminator.answers);
-    let known = status.handshakes.accepted > 0 || status.peers_total > 0;
-    serves && !known && status.identities.is_empty()
+    serves && !status.is_pulled(None)
 }
 
 fn reasons(observed: &Observed, now: Timestamp) -> Vec<String> {

@@ -69,6 +69,12 @@ impl Prepared {
         told
     }
 
+    /// What of that is to be mended before the edge is served.
+    #[must_use]
+    pub fn mistaken(&self) -> Vec<String> {
+        self.notes.mistaken(tls::now())
+    }
+
     /// Logs that.
     pub(super) fn warn(&self) {
         for warning in self.told() {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use aop_common::Mode;
+use aop_common::{Mode, Standing};
 use arc_swap::ArcSwap;
 
 use super::{Daemon, InForce};
@@ -14,10 +14,11 @@ use crate::{
     config::{self, Live},
     confined::Fence,
     control::{
-        Confinement, DaemonReport, Modes, Status, TerminatorReport, UpstreamReport, from_firewall,
-        mode_name,
+        Confinement, DaemonReport, Modes, RefusedPeer, Status, TerminatorReport, UpstreamReport,
+        from_firewall, mode_name,
     },
     firewall::Listing,
+    prefixes::monotonic_seconds,
     tls::{self, Notes},
 };
 
@@ -138,6 +139,7 @@ impl Daemon {
 
     fn book(&self, status: &mut Status, report: Report) {
         (status.handshakes, status.requests) = (report.handshakes, report.requests);
+        self.tell_admission(&mut status.handshakes.refused_lately);
         let failing = report.upstreams.iter().filter(|upstream| upstream.good == Some(false));
         status.warnings.extend(failing.filter_map(UpstreamReport::obstacle));
         status.upstreams = report.upstreams;
@@ -145,6 +147,27 @@ impl Daemon {
         status.identities = sites.flat_map(|site| site.identities).collect();
         if self.firewall.is_none() {
             (status.peers, status.peers_total) = (report.peers, report.peers_total);
+        }
+    }
+
+    /// What admits each of these now.
+    fn tell_admission(&self, refused: &mut [RefusedPeer]) {
+        if refused.is_empty() {
+            return;
+        }
+        let opened = self.openings().networks();
+        let in_force = self.in_force();
+        let now = monotonic_seconds();
+        for peer in refused {
+            let longest = in_force.admission.longest(peer.address);
+            let admits = longest.filter(|(_, entry)| entry.standing(|| now) == Standing::Admitted);
+            let by = admits.map(|(prefix, _)| match &*in_force {
+                InForce { held, .. } if held.list.has(&prefix) => "list",
+                InForce { live, .. } if live.extra.contains(&prefix) => "extra",
+                _ if opened.contains(&prefix) => "open",
+                _ => "list",
+            });
+            peer.admitted_by = by.map(str::to_owned);
         }
     }
 

@@ -4,9 +4,9 @@ use super::identities;
 use crate::{
     channel::Report,
     config::Live,
-    control::{Handshakes, Refused, Requests, UpstreamReport, peer_list},
+    control::{Handshakes, Refused, RefusedPeer, Requests, UpstreamReport, peer_list, timestamp},
     firewall::PeerReading,
-    terminator::{LedgerSnapshot, RefusedCount},
+    terminator::{self, LedgerSnapshot, RefusedCount},
 };
 
 pub(super) fn report(
@@ -25,11 +25,20 @@ pub(super) fn report(
         });
         told.filter(|refused| refused.count > 0).collect()
     };
+    let lately = |refused: &terminator::RefusedPeer| RefusedPeer {
+        address: refused.address,
+        admitted_by: None,
+        site: refused.site.to_string(),
+        reason: refused.refusal.name().to_owned(),
+        count: refused.count,
+        last_seen: timestamp(refused.last_seen),
+    };
     let handshakes = Handshakes {
         accepted: ledger.accepted,
         would_refuse: ledger.would_refuse,
         refused: refused(|refused| refused.count),
         refused_from_admitted: refused(|refused| refused.from_admitted),
+        refused_lately: ledger.refused_lately.iter().map(lately).collect(),
     };
     let denied = ledger.denied.into_iter().map(|denied| Refused {
         site: denied.site.to_string(),

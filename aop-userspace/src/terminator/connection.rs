@@ -141,7 +141,8 @@ impl Connection {
     /// Books and logs a refusal, and lets the peer know.
     async fn refuse(&self, mut refused: Refused) {
         let site = self.closing.site();
-        self.shared.ledger.refused(site, refused.refusal, self.entrance);
+        let peer = self.peer.ip();
+        self.shared.ledger.refused(site, refused.refusal, peer, self.entrance, now());
         self.closing.refused(&refused, &self.shared.quiet);
         if let Some((stream, protocol)) = refused.take_session() {
             http::explain(stream, protocol, site, refused.refusal, &refused.detail).await;

@@ -5,13 +5,17 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-use super::http::Denial;
+use super::{
+    http::Denial,
+    lately::{Lately, RefusedPeer},
+};
 use crate::{
     edge::Entrance,
     tls::{Identity, Refusal, Voucher},
@@ -30,6 +34,7 @@ pub struct Ledger {
     accepted: AtomicU64,
     would_refuse: AtomicU64,
     refused: Mutex<HashMap<(Arc<str>, Refusal), Refusals>>,
+    refused_lately: Mutex<Lately>,
     relayed: AtomicU64,
     denied: Mutex<HashMap<(Arc<str>, Denial), u64>>,
     identities: Mutex<HashMap<Arc<str>, Known>>,
@@ -69,6 +74,8 @@ pub struct LedgerSnapshot {
     pub would_refuse: u64,
     /// Refusals, by site and reason.
     pub refused: Vec<RefusedCount>,
+    /// Addresses that were refused lately, the last seen first.
+    pub refused_lately: Vec<RefusedPeer>,
     /// Requests that an upstream answered, of sites whose requests are relayed.
     pub relayed: u64,
     /// Requests that we answered in its place, by site and reason.
@@ -88,7 +95,7 @@ pub struct RefusedCount {
     pub refusal: Refusal,
     /// Connections.
     pub count: u64,
-    /// Those of them whose addresses are admitted.
+    /// Those of them whose addresses are admitted, this host's own left out.
     pub from_admitted: u64,
 }
 
@@ -167,6 +174,7 @@ impl Ledger {
             accepted: self.accepted.load(Relaxed),
             would_refuse: self.would_refuse.load(Relaxed),
             refused,
+            refused_lately: held(&self.refused_lately).told(),
             relayed: self.relayed.load(Relaxed),
             denied,
             identities,
@@ -197,13 +205,24 @@ impl Ledger {
         self.would_refuse.fetch_add(1, Relaxed);
     }
 
-    /// `entrance` is what the gate said, where it was asked.
-    pub(super) fn refused(&self, site: &Arc<str>, refusal: Refusal, entrance: Option<Entrance>) {
+    /// `entrance` is what the gate said of `peer`, where it was asked. What this host tries itself
+    /// tells nothing of peers.
+    pub(super) fn refused(
+        &self,
+        site: &Arc<str>,
+        refusal: Refusal,
+        peer: IpAddr,
+        entrance: Option<Entrance>,
+        now: u64,
+    ) {
+        let admitted = entrance == Some(Entrance::Open) && !peer.is_loopback();
         let mut refused = held(&self.refused);
         let counts = refused.entry((site.clone(), refusal)).or_default();
         counts.all += 1;
-        if entrance == Some(Entrance::Open) {
-            counts.from_admitted += 1;
+        counts.from_admitted += u64::from(admitted);
+        drop(refused);
+        if !peer.is_loopback() {
+            held(&self.refused_lately).add(peer, site, refusal, admitted, now);
         }
     }
 

@@ -16,6 +16,7 @@ mod course;
 mod crowd;
 mod flow;
 mod http;
+mod lately;
 mod ledger;
 mod listeners;
 mod proxy;
@@ -29,6 +30,7 @@ mod workers;
 
 pub use adopted::{AdoptError, adopt};
 pub use http::Denial;
+pub use lately::RefusedPeer;
 pub use ledger::{DeniedCount, Ledger, LedgerSnapshot, RefusedCount, Sighting};
 pub use listeners::{BindError, Bound, Listener, bind, listen};
 pub use proxy::{Ends, Malformed, Reading, read as read_proxy_header};

@@ -90,7 +90,9 @@ fn anchor(
         },
     });
     for remark in remarks::on_client_ca(&parsed, rules) {
-        notes.warnings.push(Warning(format!("client CA {} {remark}", file.display())));
+        let warning = Warning(format!("client CA {} {}", file.display(), remark.text));
+        notes.mistakes.extend(remark.mistake.then(|| warning.clone()));
+        notes.warnings.push(warning);
     }
     Ok(Anchor { trust, name: file.display().to_string(), not_after: validity.not_after })
 }

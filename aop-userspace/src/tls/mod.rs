@@ -10,6 +10,7 @@
 
 mod acceptor;
 mod anchors;
+mod client;
 mod cloudflare;
 mod crl;
 mod error;
@@ -42,6 +43,7 @@ mod verifier;
 mod voucher;
 
 pub use acceptor::accept;
+pub(crate) use client::{OneSession, Presented, TlsVersion, client};
 pub use error::{FileError, FileProblem, SitesError, SitesProblem};
 pub(crate) use farewell::close as farewell;
 pub use files::Files;

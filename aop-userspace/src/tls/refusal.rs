@@ -188,6 +188,13 @@ impl Refusal {
         }
     }
 
+    /// The commands at the end of that help, where there are any.
+    #[must_use]
+    pub const fn commands(self) -> Option<&'static str> {
+        let are_some = matches!(self, Self::CertificateVersion | Self::CaAsLeaf);
+        if are_some { Some(issue!()) } else { None }
+    }
+
     /// What an operator can do, where there is something.
     #[must_use]
     pub const fn help(self) -> Option<&'static str> {

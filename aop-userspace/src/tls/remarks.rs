@@ -8,26 +8,39 @@ use super::{
 };
 use crate::config::{HostPattern, RequiredKey, Rules};
 
+/// A word about a certificate.
+pub(super) struct Remark {
+    pub(super) text: String,
+    /// Whether the edge is refused, or strangers get in, as long as it is so.
+    pub(super) mistake: bool,
+}
+
 /// About a certificate that is named as a client CA.
-pub(super) fn on_client_ca(ca: &X509Certificate<'_>, rules: &Rules) -> Vec<String> {
+pub(super) fn on_client_ca(ca: &X509Certificate<'_>, rules: &Rules) -> Vec<Remark> {
     let mut remarks = Vec::new();
+    let mut remark = |mistake, text: String| remarks.push(Remark { text, mistake });
     if is_origin_ca(ca.subject()) || is_origin_ca(ca.issuer()) {
-        remarks.push(
+        remark(
+            true,
             "is of Cloudflare's Origin CA, which signs the certificates of origins: no edge \
              presents one, and every Cloudflare customer can get one. Name the CA of the \
              certificate that you uploaded for authenticated origin pulls, or cloudflare-global"
                 .into(),
         );
     } else if !ca.is_ca() {
-        remarks.push(format!(
-            "holds a certificate that is not a CA (no CA:TRUE): if it is the edge's own, nobody \
-             will authenticate by it. Name the CA that signed it ({}), and pin the edge's key with \
-             spki_pins if nobody else of that CA may pull",
-            identity::name(ca.issuer())
-        ));
+        let issuer = identity::name(ca.issuer());
+        remark(
+            true,
+            format!(
+                "holds a certificate that is not a CA (no CA:TRUE): if it is the edge's own, nobody \
+                 will authenticate by it. Name the CA that signed it ({issuer}), and pin the edge's \
+                 key with spki_pins if nobody else of that CA may pull"
+            ),
+        );
     }
     if ca.public_key().raw == &*webpki::spki_for_anchor(&cloudflare::anchor()) {
-        remarks.push(
+        remark(
+            false,
             "holds Cloudflare's global CA (the issue that ended in January 2020 has the same key): \
              write cloudflare-global, which needs no file. It proves the Cloudflare network, not \
              your zone"
@@ -35,7 +48,8 @@ pub(super) fn on_client_ca(ca: &X509Certificate<'_>, rules: &Rules) -> Vec<Strin
         );
     }
     if rules.key == Some(RequiredKey::MlDsa) && !is_ml_dsa(ca) {
-        remarks.push(
+        remark(
+            false,
             "has a classical key: whoever breaks that can sign an ML-DSA certificate, and \
              require_key gains nothing. Use a CA with an ML-DSA key"
                 .into(),

@@ -30,6 +30,8 @@ use crate::config::{OnRefusal, SiteConfig, Upstream, Warning};
 pub struct Notes {
     /// What is so now.
     pub warnings: Vec<Warning>,
+    /// Those of them for which the edge is refused, or strangers get in.
+    pub mistakes: Vec<Warning>,
     /// What has an end.
     pub terms: Vec<Term>,
 }
@@ -39,6 +41,8 @@ impl Notes {
     pub(super) fn without_repetition(&mut self) {
         let mut said = HashSet::new();
         self.warnings.retain(|warning| said.insert(warning.0.clone()));
+        said.clear();
+        self.mistakes.retain(|mistake| said.insert(mistake.0.clone()));
         let mut told = HashSet::new();
         self.terms.retain(|term| told.insert(term.clone()));
     }
@@ -48,6 +52,13 @@ impl Notes {
     pub fn told(&self, now: u64) -> Vec<String> {
         let warnings = self.warnings.iter().map(ToString::to_string);
         warnings.chain(self.terms.iter().filter_map(|term| term.remark(now))).collect()
+    }
+
+    /// What of that is to be mended now.
+    #[must_use]
+    pub fn mistaken(&self, now: u64) -> Vec<String> {
+        let mistakes = self.mistakes.iter().map(ToString::to_string);
+        mistakes.chain(self.terms.iter().filter_map(|term| term.mistake(now))).collect()
     }
 }
 

@@ -12,7 +12,8 @@ use super::{
     anchors::Anchor,
     error::SitesError,
     files::Files,
-    memo,
+    judgement, memo,
+    refused::Refused,
     resumption::{Desk, Sessions},
     server::{self, Equipment, Notes},
     trust::Trust,
@@ -143,6 +144,16 @@ impl Site {
     /// Whether everybody whom `other` believes is believed here too.
     pub(crate) fn believes_all_of(&self, other: &Self) -> bool {
         self.trust.covers(&other.trust)
+    }
+
+    /// The names of its client CAs, as what is in their sequence.
+    pub(crate) fn client_ca_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.anchors.iter().map(|anchor| &*anchor.trust.subject)
+    }
+
+    /// Why a handshake would refuse this chain, where it would.
+    pub(crate) fn refusal_of(&self, chain: &[CertificateDer<'_>]) -> Option<Refused> {
+        self.judge(chain).err().map(|error| judgement::of(&error))
     }
 
     /// Whether its handshakes prove nothing, so that each is to be judged when it is finished.

@@ -41,6 +41,17 @@ impl Term {
         Some(format!("{} {} {remark}", self.kind.noun(), self.file))
     }
 
+    /// The same, where somebody is refused or turned away because of it at `now`.
+    #[must_use]
+    pub fn mistake(&self, now: u64) -> Option<String> {
+        let stands = self.validity.not_before <= now && now <= self.validity.not_after;
+        let is_one = match self.kind {
+            Ends::Server | Ends::Ca | Ends::BuiltIn | Ends::Crl => !stands,
+            Ends::ToleratedCa | Ends::ToleratedBuiltIn | Ends::ToleratedCrl => false,
+        };
+        is_one.then(|| self.remark(now)).flatten()
+    }
+
     /// What ends, in one word that is stable.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -20,6 +20,7 @@ mod certificates;
 mod checked;
 mod control;
 mod crowds;
+mod doctor;
 mod documents;
 mod explained;
 mod flood;

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use aop_tests::{Family, Outcome, Pull, wait};
 
-use crate::stage::{SOON, Stage, on_stage};
+use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
 /// The closing lines so far, once there are `count`.
 fn closing_lines(stage: &Stage, count: usize) -> Result<Vec<String>> {
@@ -30,6 +30,40 @@ fn each_connection_leaves_one_closing_line() {
         ensure!(served.contains("edge.example.com"), "no identity: {served}");
         ensure!(bare.contains("certificate_required"), "{bare}");
         ensure!(expired.contains("expired"), "{expired}");
+        Ok(())
+    });
+}
+
+#[test]
+fn who_was_refused_lately_is_told_with_what_admits_it() {
+    let extra = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+        config.mode = "observe";
+        config.extra = vec![world.neighbour_address(Family::V6).to_string() + "/128"];
+    };
+    on_changed_stage(extra, |stage| {
+        let world = &stage.world;
+        let bare = |family| Pull::by_edge(world, family).no_certificate();
+        ensure!(bare(Family::V4).send()?.refused());
+        ensure!(bare(Family::V4).send()?.refused());
+        let neighbour = world.neighbour_address(Family::V6);
+        ensure!(bare(Family::V6).source(neighbour).send()?.refused());
+        let stranger = Pull::by_stranger(world, Family::V4).certificate(&world.pki.foreign);
+        ensure!(stranger.send()?.refused());
+        closing_lines(stage, 4)?;
+        let status = stage.daemon.status()?;
+        let told = status.json()["handshakes"]["refused_lately"].as_array().context("no list")?;
+        let of = |address: std::net::IpAddr| {
+            let found = told.iter().find(|it| it["address"] == address.to_string());
+            found
+                .map(|it| (it["admitted_by"].as_str(), it["reason"].as_str(), it["count"].as_u64()))
+        };
+        ensure!(told.len() == 3, "{told:?}");
+        let edge = of(world.edge_address(Family::V4));
+        ensure!(edge == Some((Some("list"), Some("certificate_required"), Some(2))), "{edge:?}");
+        let extra = of(neighbour).context("no neighbour")?;
+        ensure!(extra.0 == Some("extra"), "{extra:?}");
+        let stranger = of(world.stranger_address(Family::V4));
+        ensure!(stranger == Some((None, Some("unknown_ca"), Some(1))), "{stranger:?}");
         Ok(())
     });
 }

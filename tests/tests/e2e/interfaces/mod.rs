@@ -3,7 +3,7 @@
 mod auto;
 mod change;
 mod lost;
-mod others;
+pub(crate) mod others;
 mod several;
 
 use std::fs;

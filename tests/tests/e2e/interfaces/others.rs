@@ -1,6 +1,7 @@
 //! Others who have a say about the interface: another program, and the operator.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -8,36 +9,39 @@ use aop_tests::{Config, wait};
 use nix::sys::signal::Signal;
 
 use super::{A_SECOND, becomes, pinned, strangers_meet_silence, warned};
-use crate::stage::{SOON, is_guarded, on_stage};
+use crate::stage::{SOON, Stage, is_guarded, on_stage};
+
+/// Another program has eth0 while the daemon runs, until `aop unload` with the configuration that is
+/// returned. Another instance stands for it: aop knows its own by the pins alone.
+pub(crate) fn another_program_takes_eth0(stage: &Stage) -> Result<PathBuf> {
+    let other = Config {
+        pins: stage.world.bpffs().join("other"),
+        runtime: stage.world.dir().join("run-other"),
+        mode: "observe",
+        ..stage.config.clone()
+    };
+    let file = stage.world.dir().join("other.toml");
+    fs::write(&file, other.text())?;
+    stage.daemon.signal(Signal::SIGSTOP)?;
+    for pin in pinned(stage, "eth0")? {
+        fs::remove_file(pin)?;
+    }
+    wait::until("our program leaves", SOON, || {
+        is_guarded(&stage.world).ok().filter(|guarded| !guarded)
+    })?;
+    let loaded = stage.daemon.verb_with(&["load"], &file)?;
+    ensure!(loaded.code == 0, "{loaded:?}");
+    stage.daemon.signal(Signal::SIGCONT)?;
+    becomes(&stage.daemon, "eth0", "foreign")?;
+    Ok(file)
+}
 
 #[test]
 fn another_program_is_named_left_alone_and_followed_when_it_leaves() {
     on_stage(|stage| {
         strangers_meet_silence(stage)?;
         let drops = stage.daemon.status()?.dropped_on("eth0")?;
-        // Another instance stands for the other program: aop knows its own by the pins alone.
-        let other = Config {
-            pins: stage.world.bpffs().join("other"),
-            runtime: stage.world.dir().join("run-other"),
-            mode: "observe",
-            ..stage.config.clone()
-        };
-        let file = stage.world.dir().join("other.toml");
-        fs::write(&file, other.text())?;
-        let verb = |verb| -> Result<()> {
-            let done = stage.daemon.verb_with(&[verb], &file)?;
-            ensure!(done.code == 0, "{done:?}");
-            Ok(())
-        };
-        stage.daemon.signal(Signal::SIGSTOP)?;
-        for pin in pinned(stage, "eth0")? {
-            fs::remove_file(pin)?;
-        }
-        let taken = wait::until("our program leaves", SOON, || {
-            is_guarded(&stage.world).ok().filter(|guarded| !guarded)
-        });
-        taken.and_then(|_| verb("load"))?;
-        stage.daemon.signal(Signal::SIGCONT)?;
+        let file = another_program_takes_eth0(stage)?;
         let foreign = becomes(&stage.daemon, "eth0", "foreign")?;
         ensure!(!foreign.enforcing && foreign.attach.is_none(), "{foreign:?}");
         warned(&stage.daemon.status()?, &["eth0", "another XDP program", "that of an aop", "id "])?;
@@ -46,7 +50,8 @@ fn another_program_is_named_left_alone_and_followed_when_it_leaves() {
         let told = stage.daemon.log().matches("another XDP program").count();
         ensure!(told == 1, "told {told} times: {}", stage.daemon.log());
 
-        verb("unload")?;
+        let unloaded = stage.daemon.verb_with(&["unload"], &file)?;
+        ensure!(unloaded.code == 0, "{unloaded:?}");
         becomes(&stage.daemon, "eth0", "attached")?;
         ensure!(stage.daemon.status()?.dropped_on("eth0")? >= drops);
         strangers_meet_silence(stage)

@@ -1,0 +1,164 @@
+//! The TLS lock: attempts against each listener for each site, by this host on itself. Nothing of them
+//! reaches an application: what would be let in asks for a host that no site has.
+
+mod attempts;
+mod der;
+mod dial;
+mod door;
+mod forgery;
+mod pair;
+mod resumed;
+
+use std::time::{Duration, Instant};
+
+use self::{
+    dial::{Answer, Outcome, Target, Try},
+    door::Door,
+};
+use super::{
+    Patient,
+    finding::{More, good, told, untried, visitor, wrong},
+};
+use crate::{
+    config::{Config, Upstream},
+    control::Finding,
+    tls::{Files, Site, Sites},
+};
+
+/// For all attempts together; less than what is opened for them.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Asks for a host that no site has: it is answered here, and never by an application.
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: aop-doctor.invalid\r\nConnection: close\r\n\r\n";
+
+/// Where attempts are made, and until when.
+struct Ring<'a> {
+    config: &'a Config,
+    sites: Vec<Attacked<'a>>,
+    targets: Vec<Target>,
+    end: Instant,
+}
+
+/// A site, with a name that it answers for.
+struct Attacked<'a> {
+    site: &'a Site,
+    host: String,
+}
+
+pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+    let why = |why: &str| vec![untried("tls", why)];
+    let Some(config) = &patient.config else { return why("the configuration cannot be read") };
+    if config.fixed.listeners.is_empty() {
+        return why("nothing is listened on: aop only guards packets here");
+    }
+    let (sites, _) = match Sites::build(&config.live.sites, &Files::on_disk()) {
+        Ok(sites) => sites,
+        Err(error) => return why(&format!("the sites cannot be built: {error}")),
+    };
+    let mut findings = Vec::new();
+    let attacked = attacked(config, &sites);
+    if patient.has_daemon() {
+        match Door::open(patient, &config.fixed.listeners) {
+            Ok(door) => {
+                let ring = Ring {
+                    config,
+                    sites: attacked,
+                    targets: targets(config),
+                    end: Instant::now() + PATIENCE,
+                };
+                findings.extend(attempts::look(&ring));
+                findings.extend(pair::look(patient.pair.as_ref(), &ring, true));
+                let left = door.close();
+                if !left.is_empty() {
+                    let said = "what was opened for the attempts could not be closed";
+                    findings.push(left.into_iter().fold(told("opening", said), More::seen));
+                }
+                return findings;
+            }
+            Err(error) => findings.push(untried(
+                "tls",
+                format!("the address lock could not be opened for this host: {error}"),
+            )),
+        }
+    } else {
+        findings.push(untried("tls", "no daemon runs, so there is nothing to attack"));
+    }
+    let ring = Ring { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
+    findings.extend(pair::look(patient.pair.as_ref(), &ring, false));
+    findings
+}
+
+/// The sites that hold their own lock: one that lets in whom it would refuse is told by `aop check`.
+fn attacked<'a>(config: &Config, sites: &'a Sites) -> Vec<Attacked<'a>> {
+    use crate::config::{HostPattern, OnRefusal};
+    let locked = |site: &&crate::config::SiteConfig| {
+        matches!(site.on_refusal, OnRefusal::Close | OnRefusal::Explain)
+    };
+    let found = config.live.sites.iter().filter(locked).filter_map(|site| {
+        let host = match site.hosts.first()? {
+            HostPattern::Exact(host) => host.to_string(),
+            HostPattern::Below(parent) => format!("aop-doctor.{parent}"),
+        };
+        let site = sites.find(&host.parse().ok()?)?;
+        Some(Attacked { site, host })
+    });
+    found.collect()
+}
+
+fn targets(config: &Config) -> Vec<Target> {
+    let target = |listener: &std::net::SocketAddr| {
+        let from = door::loopback(*listener);
+        let mut to = *listener;
+        if to.ip().is_unspecified() {
+            to.set_ip(from);
+        }
+        Target { from, to, proxied: config.live.senders.expect(from, to) }
+    };
+    config.fixed.listeners.iter().map(target).collect()
+}
+
+impl Ring<'_> {
+    /// An attempt, unless the time for all of them is over.
+    fn attempt(&self, target: Target, how: &Try<'_>) -> Outcome {
+        if Instant::now() >= self.end {
+            let answer = Answer::Unreachable("no time was left for it".into());
+            return Outcome { answer, resumed: false };
+        }
+        dial::attempt(target, how)
+    }
+}
+
+impl Attacked<'_> {
+    /// What is asked where somebody is let in: nothing where bytes go to the application unread.
+    fn request(&self) -> Option<&'static [u8]> {
+        match self.site.upstream() {
+            Upstream::Http(_) => Some(REQUEST),
+            Upstream::Bytes(_) => None,
+        }
+    }
+}
+
+/// What several attempts of one kind came to, each to be refused.
+fn to_be_refused(name: &str, what: &str, tried: &[(String, Answer)]) -> Finding {
+    let told = |finding: Finding, (at, answer): &(String, Answer)| match answer {
+        Answer::Refused(how) => finding.seen(format!("{at}: {how}")),
+        Answer::LetIn(how) => finding.seen(format!("{at}: let in ({how})")),
+        Answer::Shut => finding.seen(format!("{at}: closed before TLS")),
+        Answer::Unreachable(why) => finding.seen(format!("{at}: not tried, {why}")),
+    };
+    let any = |is: fn(&Answer) -> bool| tried.iter().any(|(_, answer)| is(answer));
+    let finding = if any(|answer| matches!(answer, Answer::LetIn(_))) {
+        wrong(
+            name,
+            format!("{what} is let in"),
+            visitor::NOTHING,
+            "look at the site's client_ca and on_refusal; if those are right, that is a fault of aop: \
+             please report it",
+        )
+    } else if any(|answer| matches!(answer, Answer::Refused(_))) {
+        good(name, format!("{what} is refused"))
+    } else {
+        untried(name, format!("{what} could not be tried"))
+    };
+    tried.iter().fold(finding, told)
+}

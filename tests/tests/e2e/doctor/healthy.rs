@@ -1,0 +1,207 @@
+//! A healthy host, a host without a daemon, and what the doctor leaves behind.
+
+use anyhow::{Result, ensure};
+use aop_tests::Family;
+
+use super::{diagnose, diagnose_pair, nothing_is_open};
+use crate::stage::{Stage, on_changed_stage, on_stage};
+
+/// The attempts that each site must refuse, and each listener.
+const REFUSED: [&str; 12] = [
+    "no_certificate",
+    "stranger_ca",
+    "forged_ca",
+    "forged_expired",
+    "forged_version_1",
+    "forged_ca_leaf",
+    "self_signed",
+    "fragmented",
+    "no_name",
+    "unknown_name",
+    "fragmented_no_name",
+    "plain_http",
+];
+
+/// A clean bill: each attempt was made and refused, nothing of them reached the application, and nothing
+/// is left of them.
+fn gets_a_clean_bill(stage: &Stage) -> Result<()> {
+    stage.edge_is_served()?;
+    let before = stage.before()?;
+    let diagnosis = diagnose(&stage.daemon, &[])?;
+    diagnosis.is_clean()?;
+    for name in REFUSED {
+        let found = diagnosis.findings("good", name);
+        ensure!(found.len() == 1, "{name}: {:#}", diagnosis.json);
+        let evidence = found[0]["evidence"].as_array().map_or(0, Vec::len);
+        ensure!(evidence == if name == "plain_http" { 2 } else { 4 }, "{:#}", found[0]);
+    }
+    for name in ["daemon", "interface", "listener_port", "exposed", "udp", "upstream", "list"] {
+        diagnosis.is_good(name)?;
+    }
+    for name in ["clock", "ephemeral_port", "evasions", "pulls"] {
+        diagnosis.is_good(name)?;
+    }
+    for name in ["edge_certificate", "edge_accepted", "host_split", "resumption"] {
+        ensure!(!diagnosis.findings("untried", name).is_empty(), "{name}: {:#}", diagnosis.json);
+    }
+    stage.upstream_saw_nothing_since(&before)?;
+    nothing_is_open(stage)?;
+    let status = stage.daemon.status()?;
+    ensure!(status.accepted()? == before.status().accepted()?, "something was let in");
+    ensure!(status.refused("not_admitted")? == 0, "an attempt met the address lock");
+    for reason in ["certificate_required", "unknown_ca", "unknown_name", "not_tls"] {
+        ensure!(status.refused(reason)? > 0, "no {reason}: {:?}", status.refusals()?);
+    }
+    ensure!(status.refusals_from_admitted()?.is_empty(), "{}", status.json()["handshakes"]);
+    let lately = &status.json()["handshakes"]["refused_lately"];
+    ensure!(*lately == serde_json::json!([]), "{lately}");
+    Ok(())
+}
+
+#[test]
+fn a_healthy_host_that_enforces_gets_a_clean_bill_and_nothing_reaches_its_application() {
+    on_stage(|stage| {
+        gets_a_clean_bill(stage)?;
+        let screen = stage.daemon.verb(&["doctor"])?;
+        let text = String::from_utf8(screen.output)?;
+        ensure!(text.starts_with("nothing is wrong: 0 wrong"), "{text}");
+        ensure!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        ensure!(text.contains("counts them among the refused"), "{text}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_healthy_host_that_observes_gets_a_clean_bill() {
+    on_changed_stage(
+        |config, _| config.mode = "observe",
+        |stage| {
+            gets_a_clean_bill(stage)?;
+            diagnose(&stage.daemon, &[])?.tells("mode")?;
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn the_uploaded_pair_is_judged_presented_and_held_to_its_host() {
+    let requests = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+        config.site().upstream = "http://127.0.0.1:8080".into();
+        config.site().rules.push("resumption = \"verified\"".into());
+        let mut other = aop_tests::config::Site::new(world);
+        other.hosts = vec!["example.net".into()];
+        other.upstream = "http://127.0.0.1:8080".into();
+        other.rules.push("resumption = \"verified\"".into());
+        config.sites.push(other);
+        config.share_the_upstream();
+    };
+    on_changed_stage(requests, |stage| {
+        stage.edge_is_served()?;
+        let before = stage.before()?;
+        let diagnosis = diagnose_pair(&stage.daemon, &stage.world.pki.edge)?;
+        diagnosis.is_clean()?;
+        for (name, count) in
+            [("edge_certificate", 2), ("edge_accepted", 4), ("host_split", 4), ("resumption", 1)]
+        {
+            let found = diagnosis.findings("good", name).len();
+            ensure!(found == count, "{name}: {found}, {:#}", diagnosis.json);
+        }
+        stage.upstream_saw_nothing_since(&before)?;
+        nothing_is_open(stage)
+    });
+}
+
+#[test]
+fn what_the_doctor_pulled_itself_is_no_reason_to_enforce_and_none_against_it() {
+    on_changed_stage(
+        |config, _| config.mode = "observe",
+        |stage| {
+            diagnose_pair(&stage.daemon, &stage.world.pki.edge)?.is_clean()?;
+            let refused = stage.daemon.verb(&["mode", "enforce"])?;
+            ensure!(refused.code == 1, "{refused:?}");
+            ensure!(refused.errors.contains("nobody has authenticated yet"), "{refused:?}");
+            ensure!(!refused.errors.contains("127.0.0.1"), "{refused:?}");
+            stage.edge_is_served()?;
+            let done = stage.daemon.verb(&["mode", "enforce"])?;
+            ensure!(done.code == 0, "{done:?}");
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_listener_on_one_address_that_takes_proxy_headers_is_attacked_like_any() {
+    let proxied = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+        config.bind = vec![world.origin_at(Family::V4, 443).to_string(), "[::]:443".into()];
+        config.proxy_from = vec!["127.0.0.0/8".into(), "::1/128".into()];
+    };
+    on_changed_stage(proxied, |stage| gets_a_clean_bill(stage));
+}
+
+#[test]
+fn without_a_firewall_the_tls_lock_is_attacked_all_the_same() {
+    on_changed_stage(
+        |config, _| config.mode = "off",
+        |stage| {
+            stage.edge_is_served()?;
+            let diagnosis = diagnose(&stage.daemon, &[])?;
+            diagnosis.is_clean()?;
+            diagnosis.tells("firewall")?;
+            for name in REFUSED {
+                diagnosis.is_good(name)?;
+            }
+            nothing_is_open(stage)
+        },
+    );
+}
+
+#[test]
+fn without_a_daemon_it_still_looks_at_what_it_can() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        stage.daemon.kill();
+        let diagnosis = diagnose_pair(&stage.daemon, &stage.world.pki.edge)?;
+        diagnosis.finds_only("daemon")?;
+        for name in ["interface", "evasions", "site_files", "clock", "edge_certificate"] {
+            diagnosis.is_good(name)?;
+        }
+        for name in ["tls", "observed", "list", "edge_accepted"] {
+            ensure!(
+                !diagnosis.findings("untried", name).is_empty(),
+                "{name}: {:#}",
+                diagnosis.json
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_opening_of_the_operator_is_left_as_it_is() {
+    on_stage(|stage| {
+        let opened = stage.daemon.verb(&["open", "--from", "127.0.0.1/32", "--for", "10m"])?;
+        ensure!(opened.code == 0, "{opened:?}");
+        diagnose(&stage.daemon, &[])?.is_clean()?;
+        let openings = stage.daemon.status()?.json()["openings"].clone();
+        ensure!(openings.as_array().is_some_and(|open| open.len() == 1), "{openings}");
+        ensure!(openings[0]["network"] == "127.0.0.1/32", "{openings}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_site_that_explains_its_refusals_is_told_and_still_refuses() {
+    let explains = |config: &mut aop_tests::Config, _: &aop_tests::World| {
+        config.site().upstream = "http://127.0.0.1:8080".into();
+        config.site().rules.push("on_refusal = \"explain\"".into());
+    };
+    on_changed_stage(explains, |stage| {
+        stage.edge_is_served()?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        diagnosis.is_clean()?;
+        diagnosis.is_good("no_certificate")?;
+        let told = diagnosis.findings("told", "warning");
+        ensure!(told.iter().any(|it| it["said"].to_string().contains("on_refusal")), "{told:?}");
+        Ok(())
+    });
+}

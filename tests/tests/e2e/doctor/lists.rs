@@ -1,0 +1,44 @@
+//! A list that is old.
+
+use anyhow::{Result, ensure};
+use aop_tests::config::Prefixes;
+use aop_tests::{Config, World, wait};
+
+use super::diagnose;
+use crate::stage::{SOON, on_changed_stage};
+
+#[test]
+fn a_stale_list_is_named_with_why_it_is_not_renewed() {
+    let stale = |config: &mut Config, _: &World| {
+        config.mode = "observe";
+        // Nobody listens there, and the built-in list is older than three times this.
+        config.prefixes = Prefixes::Mirror("http://127.0.0.1:9/ips".into());
+        config.refresh = "12h";
+    };
+    on_changed_stage(stale, |stage| {
+        stage.edge_is_served()?;
+        wait::until("the first fetch has failed", SOON, || {
+            let status = stage.daemon.status().ok()?;
+            Some(status.json()["prefixes"]["last_error"].clone()).filter(|it| it.is_string())
+        })?;
+        let found = diagnose(&stage.daemon, &[])?;
+        let found = found.finds_only("list")?;
+        ensure!(found["visitor"].to_string().contains("522"), "{found}");
+        let evidence = found["evidence"].to_string();
+        ensure!(evidence.contains("h ago") && evidence.contains("127.0.0.1:9"), "{evidence}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_list_that_admits_nobody_is_named() {
+    let empty = |config: &mut Config, _: &World| {
+        config.mode = "observe";
+        config.prefixes = Prefixes::List(Vec::new());
+    };
+    on_changed_stage(empty, |stage| -> Result<()> {
+        let found = diagnose(&stage.daemon, &[])?;
+        ensure!(found.finds_only("list")?["visitor"].to_string().contains("522"));
+        Ok(())
+    });
+}
