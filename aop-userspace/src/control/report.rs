@@ -140,6 +140,34 @@ pub struct Handshakes {
     /// Those of them that came from admitted addresses.
     #[serde(default)]
     pub refused_from_admitted: Vec<Refused>,
+    /// Connections that were relayed though their site would refuse them, since it observes.
+    #[serde(default)]
+    pub observed: Vec<Refused>,
+    /// Those of them that came from admitted addresses.
+    #[serde(default)]
+    pub observed_from_admitted: Vec<Refused>,
+    /// Those of the latter within a day, or since the site observes.
+    #[serde(default)]
+    pub observed_lately: Vec<Refused>,
+    /// The last of these, for each site.
+    #[serde(default)]
+    pub last_observed: Vec<LastObserved>,
+}
+
+/// A connection from an admitted address that proved nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastObserved {
+    /// The site.
+    pub site: String,
+    /// Why it would be refused.
+    pub reason: String,
+    /// From where it came.
+    pub address: IpAddr,
+    /// The subject of what it presented, which proves nothing; `null` where it presented nothing that
+    /// can be read.
+    pub presented: Option<String>,
+    /// When it came.
+    pub at: Timestamp,
 }
 
 /// Refused connections or requests of one site for one reason.

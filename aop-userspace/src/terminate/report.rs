@@ -4,9 +4,9 @@ use super::identities;
 use crate::{
     channel::Report,
     config::Live,
-    control::{Handshakes, Refused, Requests, UpstreamReport, peer_list},
+    control::{Handshakes, LastObserved, Refused, Requests, UpstreamReport, peer_list, timestamp},
     firewall::PeerReading,
-    terminator::{LedgerSnapshot, RefusedCount},
+    terminator::{LedgerSnapshot, ObservedCount, RefusedCount},
 };
 
 pub(super) fn report(
@@ -25,11 +25,30 @@ pub(super) fn report(
         });
         told.filter(|refused| refused.count > 0).collect()
     };
+    let observed = |count: fn(&ObservedCount) -> u64| {
+        let told = ledger.observed.iter().map(|observed| Refused {
+            site: observed.site.to_string(),
+            reason: observed.refusal.name().to_owned(),
+            count: count(observed),
+        });
+        told.filter(|observed| observed.count > 0).collect()
+    };
+    let last_observed = ledger.last_observed.iter().map(|last| LastObserved {
+        site: last.site.to_string(),
+        reason: last.refusal.name().to_owned(),
+        address: last.address,
+        presented: last.presented.clone(),
+        at: timestamp(last.at),
+    });
     let handshakes = Handshakes {
         accepted: ledger.accepted,
         would_refuse: ledger.would_refuse,
         refused: refused(|refused| refused.count),
         refused_from_admitted: refused(|refused| refused.from_admitted),
+        observed: observed(|observed| observed.count),
+        observed_from_admitted: observed(|observed| observed.from_admitted),
+        observed_lately: observed(|observed| observed.lately),
+        last_observed: last_observed.collect(),
     };
     let denied = ledger.denied.into_iter().map(|denied| Refused {
         site: denied.site.to_string(),
@@ -39,6 +58,7 @@ pub(super) fn report(
     let requests = Requests { relayed: ledger.relayed, refused: denied.collect() };
     Report {
         open: ledger.open,
+        served: ledger.served.iter().map(|(site, count)| (site.to_string(), *count)).collect(),
         handshakes,
         requests,
         upstreams,
