@@ -10,6 +10,7 @@ mod explanation;
 mod identities;
 mod lock;
 mod modes;
+mod observed;
 mod opening;
 mod processes;
 mod proof;
@@ -28,13 +29,14 @@ pub use identities::{Identities, SiteIdentities};
 pub use lock::{InstanceLock, LockError};
 pub(crate) use modes::mode_name;
 pub use modes::{InterfaceMode, Modes, ModesInForce, PendingMode, PortMode, SiteMode};
+pub use observed::LastObserved;
 pub use opening::{Opening, OpeningsInForce};
 pub use processes::{Confinement, DaemonReport, Predecessor, TerminatorReport};
 pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
 pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
 pub use report::{
-    Handshakes, Identity, Interface, LastObserved, MAX_PEERS_SHOWN, Peer, Prefixes, Refused,
-    Requests, Status, UpstreamReport, Verdict, from_firewall, peer_list,
+    Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused, Requests, Status,
+    UpstreamReport, Verdict, from_firewall, peer_list,
 };
 pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Asker, Request, Switch, Then, Wish};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     modes::{Modes, mode_name},
+    observed::LastObserved,
     opening::Opening,
     processes::{DaemonReport, Predecessor, TerminatorReport},
     reloaded::Reloaded,
@@ -152,22 +153,6 @@ pub struct Handshakes {
     /// The last of these, for each site.
     #[serde(default)]
     pub last_observed: Vec<LastObserved>,
-}
-
-/// A connection from an admitted address that proved nothing.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LastObserved {
-    /// The site.
-    pub site: String,
-    /// Why it would be refused.
-    pub reason: String,
-    /// From where it came.
-    pub address: IpAddr,
-    /// The subject of what it presented, which proves nothing; `null` where it presented nothing that
-    /// can be read.
-    pub presented: Option<String>,
-    /// When it came.
-    pub at: Timestamp,
 }
 
 /// Refused connections or requests of one site for one reason.

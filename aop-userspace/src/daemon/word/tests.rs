@@ -2,6 +2,8 @@ use std::{fs, time::Duration};
 
 use super::*;
 
+mod sites;
+
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).expect("a moment")
 }
