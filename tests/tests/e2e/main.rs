@@ -34,6 +34,7 @@ mod modes;
 mod monitor;
 mod names;
 mod nothing_lost;
+mod observing;
 mod openings;
 mod privilege;
 mod proved;
