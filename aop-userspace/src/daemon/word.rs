@@ -326,7 +326,8 @@ impl Spoken {
         if let Some(word) = &self.word {
             let modes = word.modes();
             let mut told = vec![format!("mode {}", mode_name(modes.general))];
-            told.extend(control::Modes::of(&modes).lines());
+            let of = control::Modes::of(&modes);
+            told.extend(of.lines().into_iter().chain(of.sites.iter().map(SiteMode::line)));
             let told = told.join("; ");
             tracing::warn!(
                 "set by `aop mode` at {:.0}, beside the configuration: {told}",
