@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Bytes;
 use crate::{
     config::Modes,
-    control::{Handshakes, Identities, Identity, Peer, Requests, UpstreamReport},
+    control::{Handshakes, Identities, Identity, LastObserved, Peer, Requests, UpstreamReport},
     prefixes::Admission,
 };
 
@@ -33,7 +33,7 @@ pub(crate) enum Ask {
     Serve { rules: AddressRules, pinned: bool, known: Identities },
     /// Replace what is served by what was prepared.
     Commit(AddressRules),
-    /// Judge addresses by these from now on.
+    /// Judge addresses by these from now on, and have sites observe by them.
     Admit(AddressRules),
     /// Tell how things stand.
     Report,
@@ -49,7 +49,7 @@ pub(crate) struct Bundle {
     files: Vec<(Bytes, Bytes)>,
 }
 
-/// What addresses are judged by.
+/// What addresses are judged by, and which sites observe, or do not, against their configuration.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AddressRules {
     /// Who is admitted, and who drains until when (seconds of the monotonic clock).
@@ -58,6 +58,7 @@ pub(crate) struct AddressRules {
     observes: bool,
     ports: Vec<(u16, bool)>,
     interfaces: Vec<(String, bool)>,
+    sites: Vec<(String, bool)>,
 }
 
 /// An answer, and the number of its demand.
@@ -87,6 +88,8 @@ pub(crate) enum Said {
 pub(crate) struct Report {
     /// Connections that are open now.
     pub(crate) open: u64,
+    /// How many pulls with the right certificate were served, by site.
+    pub(crate) served: Vec<(String, u64)>,
     pub(crate) handshakes: Handshakes,
     pub(crate) requests: Requests,
     pub(crate) upstreams: Vec<UpstreamReport>,
@@ -127,13 +130,26 @@ impl Report {
                 *text = text.replace(char::is_control, "\u{fffd}");
             }
         };
-        let Handshakes { refused, refused_from_admitted, refused_lately, .. } =
-            &mut self.handshakes;
+        let Handshakes {
+            refused,
+            refused_from_admitted,
+            refused_lately,
+            observed,
+            observed_from_admitted,
+            observed_lately,
+            last_observed,
+            ..
+        } = &mut self.handshakes;
         for peer in refused_lately {
             [&mut peer.site, &mut peer.reason].into_iter().for_each(clean);
             peer.admitted_by.iter_mut().for_each(clean);
         }
+        for LastObserved { site, reason, presented, .. } in last_observed {
+            [site, reason].into_iter().for_each(clean);
+            presented.iter_mut().for_each(clean);
+        }
         let refused = refused.iter_mut().chain(refused_from_admitted);
+        let refused = refused.chain(observed).chain(observed_from_admitted).chain(observed_lately);
         for refused in refused.chain(&mut self.requests.refused) {
             [&mut refused.site, &mut refused.reason].into_iter().for_each(clean);
         }
@@ -165,6 +181,7 @@ impl AddressRules {
             observes: observes(&modes.general),
             ports: modes.ports.iter().map(|(port, mode)| (*port, observes(mode))).collect(),
             interfaces: interfaces.map(|(name, mode)| (name.clone(), observes(mode))).collect(),
+            sites: modes.sites.iter().map(|(name, mode)| (name.clone(), observes(mode))).collect(),
         }
     }
 
@@ -177,6 +194,7 @@ impl AddressRules {
             general: mode(self.observes),
             ports: self.ports.into_iter().map(|(port, own)| (port, mode(own))).collect(),
             interfaces: interfaces.map(|(name, own)| (name, mode(own))).collect(),
+            sites: self.sites.into_iter().map(|(name, own)| (name, mode(own))).collect(),
         };
         (Admission::from_entries(members.map(member).collect()), modes)
     }
@@ -231,8 +249,18 @@ mod tests {
         let report = Report {
             handshakes: Handshakes {
                 refused: vec![refused.clone()],
-                refused_from_admitted: vec![refused],
+                refused_from_admitted: vec![refused.clone()],
                 refused_lately: vec![refused_peer],
+                observed: vec![refused.clone()],
+                observed_from_admitted: vec![refused.clone()],
+                observed_lately: vec![refused],
+                last_observed: vec![LastObserved {
+                    site: bad.into(),
+                    reason: bad.into(),
+                    address: std::net::Ipv4Addr::LOCALHOST.into(),
+                    presented: Some(bad.into()),
+                    at: moment,
+                }],
                 ..Handshakes::default()
             },
             identities: Identities { sites: vec![site] },
@@ -241,7 +269,7 @@ mod tests {
             ..Report::default()
         };
         let told = serde_json::to_string(&report.printable()).expect("JSON");
-        assert_eq!(told.matches("\u{fffd}[31m").count(), 19, "{told}");
+        assert_eq!(told.matches("\u{fffd}[31m").count(), 28, "{told}");
         assert!(!told.contains("u001b"), "{told}");
     }
 
@@ -254,6 +282,7 @@ mod tests {
         let mut modes = Modes::from(Mode::Observe);
         modes.ports.insert(443, Mode::Enforce);
         modes.interfaces.insert("eth0".to_owned(), Mode::Observe);
+        modes.sites.insert("example.com".to_owned(), Mode::Enforce);
         let text = serde_json::to_vec(&AddressRules::of(&admission, &modes)).expect("JSON");
         let rules: AddressRules = serde_json::from_slice(&text).expect("rules");
         assert_eq!(rules.open(), (admission, modes));

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::{ConfigFile, duration, json, print, status};
 use crate::{
     config::Config,
-    control::{self, AskError, ModesInForce, PendingMode, Request, Switch, Wish},
+    control::{self, AskError, ModesInForce, PendingMode, Request, SiteMode, Switch, Wish},
 };
 
 #[derive(Args)]
@@ -24,10 +24,17 @@ pub(super) struct ModeCommand {
     /// Of this guarded interface alone; may be given several times
     #[arg(long = "interface", value_name = "IF", requires = "to")]
     interfaces: Vec<String>,
+    /// Of this site's pulls and of no packet, by its name or a host of it; may be given several times
+    #[arg(long = "site", value_name = "HOST", requires = "to", conflicts_with_all = ["ports", "interfaces"])]
+    sites: Vec<String>,
     /// Enforce for so long, 10s to 1h, and then go back to what stood before, unless `aop confirm`
     /// comes in time; also if the daemon is restarted meanwhile
     #[arg(long, value_name = "TIME", requires = "to", value_parser = duration)]
     confirm: Option<Duration>,
+    /// Confirm it, too, once so many pulls with the right certificate were served (with --site, of that
+    /// site)
+    #[arg(long, value_name = "N", requires = "confirm", value_parser = clap::value_parser!(u64).range(1..))]
+    pulls: Option<u64>,
     /// Enforce though what was observed says that real pulls would be cut
     #[arg(long, requires = "to")]
     force: bool,
@@ -38,11 +45,12 @@ pub(super) struct ModeCommand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum To {
-    /// Count drops, and let them pass
+    /// Count drops, and let them pass; with --site: let everybody in, and count who would be refused
     Observe,
-    /// Drop
+    /// Drop; with --site: refuse
     Enforce,
-    /// Take back what was said: of a port or interface, or everything; then the configuration counts
+    /// Take back what was said: of a port, interface or site, or of all packets; then the configuration
+    /// counts
     Default,
 }
 
@@ -70,11 +78,20 @@ impl ModeCommand {
         };
         let (ports, interfaces) = (self.ports.clone(), self.interfaces.clone());
         let confirm_seconds = self.confirm.map(|time| time.as_secs());
-        let said = Switch { to, ports, interfaces, confirm_seconds, force: self.force };
+        let said = Switch {
+            to,
+            ports,
+            interfaces,
+            sites: self.sites.clone(),
+            confirm_seconds,
+            confirm_pulls: self.pulls,
+            force: self.force,
+        };
         match control::ask(&paths.runtime, Request::Mode(said)) {
             Err(error @ AskError::NotRunning(_)) => bail!(
                 "{error}: nothing was switched, since a running daemon does that. Start it \
-                 (`systemctl start aop`, or `aop run`), or change firewall.mode in {} and run `aop load`",
+                 (`systemctl start aop`, or `aop run`), or change firewall.mode in {} and run `aop \
+                 load`",
                 self.file.config.display()
             ),
             answered => Ok(answered?),
@@ -82,7 +99,8 @@ impl ModeCommand {
     }
 }
 
-/// What is in force, and in a second line why it is not, or is, what the configuration says.
+/// What is in force, and in a second line why it is not, or is, what the configuration says; a line for
+/// each site that does not simply refuse.
 pub(super) fn told(in_force: &ModesInForce) -> String {
     let ModesInForce { mode, modes, not_kept } = in_force;
     let mut first = vec![mode.clone()];
@@ -105,6 +123,7 @@ pub(super) fn told(in_force: &ModesInForce) -> String {
         ),
         (None, None) => "the configuration cannot be read: see `aop check`".to_owned(),
     });
+    lines.extend(modes.sites.iter().map(SiteMode::line));
     lines.extend(modes.pending.iter().map(PendingMode::line));
     lines.extend(not_kept.iter().map(|why| format!("warning: {why}")));
     lines.join("\n") + "\n"
@@ -137,6 +156,17 @@ mod tests {
         assert!(shown.to.is_none() && shown.json);
         for wrong in ["mode --port 443", "mode off", "mode enforce --port 0", "mode --interface a"]
         {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
+        let line = "mode enforce --site a.test --site b.test --confirm 5m --pulls 20";
+        let mode = parsed(line).expect("a command");
+        assert_eq!((mode.sites.len(), mode.pulls), (2, Some(20)));
+        for wrong in [
+            "mode --site a.test",
+            "mode enforce --site a.test --port 443",
+            "mode enforce --pulls 20",
+            "mode enforce --confirm 5m --pulls 0",
+        ] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::control::{
     Confinement, Interface, Predecessor, Prefixes, Refused, ReloadOutcome, ReloadedBy, Requests,
-    Status, TerminatorReport,
+    SiteMode, Status, TerminatorReport,
 };
 
 /// Peers and identities that the screen shows; JSON has them all.
@@ -168,6 +168,7 @@ fn enforces_in_part(status: &Status, interface: &str) -> bool {
 fn modes(status: &Status) -> Vec<String> {
     let mut lines: Vec<String> =
         status.modes.lines().into_iter().map(|line| format!("mode of {line}")).collect();
+    lines.extend(status.modes.sites.iter().map(SiteMode::line));
     if let Some(at) = status.modes.set_at {
         let configured = status.modes.configured.as_deref();
         let configured = configured.map_or(String::new(), |it| format!("; firewall.mode is {it}"));
@@ -250,6 +251,12 @@ fn handshakes(status: &Status) -> Vec<String> {
         let Refused { site, reason, count } = refused;
         let meaning = from_admitted(reason).map_or(String::new(), |text| format!(": {text}"));
         format!("{count:>12} of these from admitted addresses: {reason}, site {site}{meaning}")
+    }));
+    rows.extend(handshakes.observed.iter().map(|Refused { site, reason, count }| {
+        format!("{count:>12} served that would be refused: {reason}, site {site}")
+    }));
+    rows.extend(handshakes.observed_from_admitted.iter().map(|Refused { site, reason, count }| {
+        format!("{count:>12} of these from admitted addresses: {reason}, site {site}")
     }));
     rows
 }

@@ -19,6 +19,15 @@ impl fmt::Display for Warning {
 /// A warning that `aop mode` may make untrue.
 pub const OBSERVES: &str = "the firewall observes: what enforcing would drop is counted and passed";
 
+/// What is to be said of a site that observes. `aop mode` may make it untrue, or true of another.
+#[must_use]
+pub fn lets_in_everybody(site: &str) -> String {
+    format!(
+        "site {site} OBSERVES: everybody is let in, with any certificate or none, and gets to its \
+         upstream. Who would be refused is counted; `aop mode enforce --site {site}` refuses at once"
+    )
+}
+
 /// Longer no replaced process should run without a word.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
@@ -93,6 +102,9 @@ pub fn audit(config: &Config) -> Vec<Warning> {
              refused. That is for the days of a cut-over: remove it once the edge is served",
             site.name
         ));
+    }
+    for site in live.sites.iter().filter(|site| site.on_refusal == OnRefusal::Observe) {
+        warn(lets_in_everybody(&site.name));
     }
     if live.linger > LONG {
         warn(

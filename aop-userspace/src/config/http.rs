@@ -2,6 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
+use aop_common::Mode;
 use toml::Spanned;
 
 use super::{
@@ -58,6 +59,30 @@ pub enum OnRefusal {
     Close,
     /// Its handshake succeeds, and every request is answered by us with the reason.
     Explain,
+    /// It is relayed all the same, and counted.
+    Observe,
+}
+
+impl OnRefusal {
+    /// The same where the operator has said that the site is to observe, or not to.
+    #[must_use]
+    pub fn under(self, own: Option<Mode>) -> Self {
+        match (own, self) {
+            (Some(Mode::Observe), _) => Self::Observe,
+            (Some(Mode::Enforce), Self::Observe) => Self::Close,
+            (Some(Mode::Enforce) | None, configured) => configured,
+        }
+    }
+
+    /// How the configuration writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Close => "close",
+            Self::Explain => "explain",
+            Self::Observe => "observe",
+        }
+    }
 }
 
 impl HttpConfig {
@@ -108,7 +133,7 @@ pub(super) fn upstream(
     Ok(upstream)
 }
 
-/// What `on_refusal` says, which needs HTTP to be said in.
+/// What `on_refusal` says. To explain, it needs HTTP to say it in.
 pub(super) fn on_refusal(
     site: &RawSite,
     upstream: &Upstream,
@@ -184,7 +209,8 @@ impl FromStr for OnRefusal {
         match text {
             "close" => Ok(Self::Close),
             "explain" => Ok(Self::Explain),
-            _ => Err(format!("{text:?}: on_refusal is \"close\" or \"explain\"")),
+            "observe" => Ok(Self::Observe),
+            _ => Err(format!("{text:?}: on_refusal is \"close\", \"explain\" or \"observe\"")),
         }
     }
 }

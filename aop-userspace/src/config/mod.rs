@@ -30,7 +30,7 @@ use std::{
 };
 
 use aop_common::{Mode, layout::Ports};
-pub use audit::{OBSERVES, Warning, audit};
+pub use audit::{OBSERVES, Warning, audit, lets_in_everybody};
 pub use error::ConfigError;
 pub use host::{Host, HostPattern};
 pub use http::{ClientCert, Forwarded, HttpConfig, OnRefusal};
@@ -43,6 +43,7 @@ pub use prefixes::PrefixSource;
 pub use rules::{
     CrlScope, PastEnd, RequiredKey, RequiredSan, Resumption, Revocation, Rules, SpkiPin,
 };
+pub use shared::{Conflict, conflict};
 pub use upstream::{Address, HttpUpstream, HttpVersion, ProxyProtocol, Upstream};
 pub use upstream_check::UpstreamCheck;
 
@@ -211,6 +212,8 @@ pub struct SiteConfig {
     pub proxy: ProxyProtocol,
     /// What becomes of a peer without the right certificate.
     pub on_refusal: OnRefusal,
+    /// Whether it is meant that its upstream takes bytes from sites that believe others.
+    pub shared_upstream: bool,
 }
 
 /// A source of anchors for edge certificates.
@@ -237,6 +240,20 @@ impl Live {
     #[must_use]
     pub fn site_names(&self) -> Vec<String> {
         self.sites.iter().map(|site| site.name.clone()).collect()
+    }
+
+    /// The site of this name, or else the one that answers for this host.
+    #[must_use]
+    pub fn site(&self, name: &str) -> Option<&SiteConfig> {
+        let named = |site: &&SiteConfig| {
+            site.name == name || site.hosts.iter().any(|host| host.to_string() == name)
+        };
+        let host = name.parse::<Host>().ok();
+        let answers = |site: &&SiteConfig| {
+            let host = host.as_ref();
+            host.is_some_and(|host| site.hosts.iter().any(|pattern| pattern.matches(host)))
+        };
+        self.sites.iter().find(named).or_else(|| self.sites.iter().find(answers))
     }
 }
 

@@ -1,4 +1,5 @@
-//! How drops are carried out: in general, and for single ports and interfaces.
+//! How drops are carried out: in general, and for single ports and interfaces. Beside it, which sites
+//! observe against their configuration.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ pub struct Modes {
     pub ports: BTreeMap<u16, Mode>,
     /// Interfaces that have one, by name.
     pub interfaces: BTreeMap<String, Mode>,
+    /// Sites of which the operator has said that they observe, or do not: pulls, and not packets.
+    pub sites: BTreeMap<String, Mode>,
 }
 
 impl Modes {
@@ -40,7 +43,8 @@ impl Modes {
 
 impl From<Mode> for Modes {
     fn from(general: Mode) -> Self {
-        Self { general, ports: BTreeMap::new(), interfaces: BTreeMap::new() }
+        let (ports, interfaces, sites) = Default::default();
+        Self { general, ports, interfaces, sites }
     }
 }
 

@@ -11,13 +11,14 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Component, Path, PathBuf},
 };
 
 use super::{
-    Address, ClientCa, ConfigError, CrlScope, PastEnd, RequiredKey, RequiredSan, SiteConfig,
-    SpkiPin, Upstream, raw::RawSite, read::Place,
+    Address, ClientCa, ConfigError, CrlScope, OnRefusal, PastEnd, RequiredKey, RequiredSan,
+    SiteConfig, SpkiPin, Upstream, raw::RawSite, read::Place,
 };
 
 /// What is reached by connecting.
@@ -32,6 +33,8 @@ enum Reached {
 /// difference.
 #[derive(PartialEq, Eq, Hash)]
 struct Believed<'a> {
+    /// Whether it is everybody.
+    observes: bool,
     client_ca: Vec<&'a Path>,
     global: bool,
     san: Vec<String>,
@@ -44,12 +47,50 @@ struct Believed<'a> {
     crl_expired: PastEnd,
 }
 
+/// Two sites that share an upstream so without meaning it.
+#[derive(Clone, Copy, Debug)]
+pub struct Conflict<'a> {
+    /// The one that stands first.
+    pub one: &'a SiteConfig,
+    /// The other.
+    pub other: &'a SiteConfig,
+}
+
 /// Refuses `sites`, as they stand in `raw`, where two share an upstream so without meaning it.
 pub(super) fn check(
     sites: &[SiteConfig],
     raw: &[RawSite],
     place: &Place<'_>,
 ) -> Result<(), ConfigError> {
+    let Some((one, other)) = conflicting(sites) else { return Ok(()) };
+    let conflict = Conflict { one: &sites[one], other: &sites[other] };
+    Err(place.error(raw[other].upstream.span(), conflict.to_string()))
+}
+
+/// The first two of `sites` that share an upstream so.
+#[must_use]
+pub fn conflict(sites: &[SiteConfig]) -> Option<Conflict<'_>> {
+    let (one, other) = conflicting(sites)?;
+    Some(Conflict { one: &sites[one], other: &sites[other] })
+}
+
+impl fmt::Display for Conflict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { one, other } = self;
+        write!(
+            f,
+            "sites {} and {} share the upstream {}, of which one takes bytes, and do not believe the \
+             same peers (client_ca, require_san, require_cn, require_key, spki_pins, crl…, or one \
+             observes). No host in bytes is checked, so whoever may enter by one gets what the \
+             application serves for the other. Let requests be relayed (http:// or h2c:// on both), \
+             give each an upstream of its own or the same rules; or, if that is meant, write \
+             shared_upstream = true in both",
+            one.name, other.name, other.upstream
+        )
+    }
+}
+
+fn conflicting(sites: &[SiteConfig]) -> Option<(usize, usize)> {
     let mut sharing: HashMap<Reached, Vec<usize>> = HashMap::new();
     for (at, site) in sites.iter().enumerate() {
         for reached in reached(address(site)) {
@@ -59,25 +100,11 @@ pub(super) fn check(
     let mut groups: Vec<Vec<usize>> = sharing.into_values().collect();
     // So that of several mistakes always the same one is named.
     groups.sort_unstable();
-    for group in groups {
-        let Some((one, other)) = conflict(&group, sites, raw) else { continue };
-        let [one_name, other_name] = [one, other].map(|at| &sites[at].name);
-        let upstream = &sites[other].upstream;
-        let message = format!(
-            "sites {one_name} and {other_name} share the upstream {upstream}, of which one takes \
-             bytes, and do not believe the same peers (client_ca, require_san, require_cn, \
-             require_key, spki_pins, crl…). No host in bytes is checked, so whoever may enter by one \
-             gets what the application serves for the other. Let requests be relayed (http:// or \
-             h2c:// on both), give each an upstream of its own or the same rules; or, if that is \
-             meant, write shared_upstream = true in both"
-        );
-        return Err(place.error(raw[other].upstream.span(), message));
-    }
-    Ok(())
+    groups.iter().find_map(|group| within(group, sites))
 }
 
 /// The first two of `group` of which one takes bytes, one does not mean it, and which believe others.
-fn conflict(group: &[usize], sites: &[SiteConfig], raw: &[RawSite]) -> Option<(usize, usize)> {
+fn within(group: &[usize], sites: &[SiteConfig]) -> Option<(usize, usize)> {
     let bytes = |at: usize| matches!(sites[at].upstream, Upstream::Bytes(_));
     if group.len() < 2 || !group.iter().any(|at| bytes(*at)) {
         return None;
@@ -92,7 +119,7 @@ fn conflict(group: &[usize], sites: &[SiteConfig], raw: &[RawSite]) -> Option<(u
     if known.len() < 2 {
         return None;
     }
-    let unmeant = group.iter().filter(|(at, _)| !raw[*at].shared_upstream);
+    let unmeant = group.iter().filter(|(at, _)| !sites[*at].shared_upstream);
     let mut pairs = unmeant.flat_map(|one| group.iter().map(move |other| (one, other)));
     let (one, other) =
         pairs.find(|(one, other)| one.1 != other.1 && (bytes(one.0) || bytes(other.0)))?;
@@ -158,6 +185,7 @@ impl<'a> Believed<'a> {
             ClientCa::File(path) => Some(path.as_path()),
         };
         Self {
+            observes: site.on_refusal == OnRefusal::Observe,
             client_ca: sorted(client_ca.iter().filter_map(file)),
             global: client_ca.contains(&ClientCa::CloudflareGlobal),
             san: sorted(rules.san.iter().map(RequiredSan::to_string)),
@@ -201,7 +229,8 @@ mod tests {
         Config::parse(Path::new("aop.toml"), &text).map_err(|error| error.to_string())
     }
 
-    const RULES: [&str; 8] = [
+    const RULES: [&str; 9] = [
+        "on_refusal = \"observe\"",
         "client_ca = [\"b.pem\"]",
         "client_ca = [\"a.pem\", \"cloudflare-global\"]",
         "require_san = [\"dns:edge.test\"]",

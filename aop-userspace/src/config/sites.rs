@@ -61,6 +61,7 @@ fn site(
         client_ca,
         rules: rules(raw, place)?,
         on_refusal: http::on_refusal(raw, &upstream, place)?,
+        shared_upstream: raw.shared_upstream,
         check: upstream_check::read(raw.upstream_check.as_ref(), &upstream, place)?,
         upstream,
         proxy,

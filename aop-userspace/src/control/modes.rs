@@ -16,7 +16,10 @@ pub struct Modes {
     pub ports: Vec<PortMode>,
     /// Interfaces that have one. It counts before the general one.
     pub interfaces: Vec<InterfaceMode>,
-    /// When `aop mode` was last heard; `null` where the configuration alone counts, or where no
+    /// Sites that observe or explain, and those of which `aop mode` said something. All others refuse.
+    #[serde(default)]
+    pub sites: Vec<SiteMode>,
+    /// When `aop mode` was last heard of packets; `null` where the configuration alone counts, or where no
     /// daemon runs and none has kept it.
     pub set_at: Option<Timestamp>,
     /// What firewall.mode says; `null` where the configuration cannot be read.
@@ -33,8 +36,17 @@ pub struct PendingMode {
     pub mode: String,
     /// The ports that it was said of.
     pub ports: Vec<u16>,
-    /// The interfaces that it was said of. Neither these nor ports: the general mode.
+    /// The interfaces that it was said of. Neither these nor ports nor sites: the general mode.
     pub interfaces: Vec<String>,
+    /// The sites that it was said of.
+    #[serde(default)]
+    pub sites: Vec<String>,
+    /// How many pulls with the right certificate confirm it, too; `null` where none does.
+    #[serde(default)]
+    pub pulls: Option<u64>,
+    /// How many of these have come; since a restart where there was one.
+    #[serde(default)]
+    pub pulls_so_far: Option<u64>,
     /// What is in force then: the general mode and each own one, as `observe; port 443: enforce`.
     pub reverts_to: String,
     /// The moment.
@@ -45,13 +57,18 @@ impl PendingMode {
     /// `enforcing until 15:04:05 UTC unless ...`.
     #[must_use]
     pub fn line(&self) -> String {
-        let Self { mode: _, ports, interfaces, reverts_to, until } = self;
+        let Self { mode: _, ports, interfaces, sites, reverts_to, until, .. } = self;
         let ports = ports.iter().map(|port| format!("port {port}"));
         let interfaces = interfaces.iter().map(|name| format!("interface {name}"));
-        let what: Vec<String> = ports.chain(interfaces).collect();
+        let sites = sites.iter().map(|name| format!("site {name}"));
+        let what: Vec<String> = ports.chain(interfaces).chain(sites).collect();
+        let pulls = self.pulls.map_or(String::new(), |wanted| {
+            let so_far = self.pulls_so_far.unwrap_or(0);
+            format!(" or {wanted} pulls with the right certificate ({so_far} so far)")
+        });
         let what = if what.is_empty() { String::new() } else { what.join(", ") + ": " };
         format!(
-            "{what}enforcing until {} UTC unless `aop confirm`; then {reverts_to}",
+            "{what}enforcing until {} UTC unless `aop confirm`{pulls}; then {reverts_to}",
             until.strftime("%H:%M:%S")
         )
     }
@@ -75,6 +92,36 @@ pub struct InterfaceMode {
     pub mode: String,
 }
 
+/// How a site takes peers without the right certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteMode {
+    /// Its name.
+    pub site: String,
+    /// `observe`: they are let in and counted; `enforce`: they are refused.
+    pub mode: String,
+    /// What its on_refusal says: `close`, `explain` or `observe`; `null` where that is not known.
+    pub configured: Option<String>,
+    /// Whether `aop mode` said so.
+    pub said: bool,
+}
+
+impl SiteMode {
+    /// `site example.com: observe (...)`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { site, mode, configured, said } = self;
+        let why = match (configured, said) {
+            (Some(configured), true) => format!(
+                " (set by `aop mode`; on_refusal is {configured}; `aop mode default --site {site}` \
+                 goes back to that)"
+            ),
+            (Some(configured), false) => format!(" (on_refusal is {configured})"),
+            (None, _) => String::new(),
+        };
+        format!("site {site}: {mode}{why}")
+    }
+}
+
 /// What `aop mode` answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModesInForce {
@@ -91,7 +138,13 @@ impl Modes {
     /// The own modes of `modes`.
     #[must_use]
     pub fn of(modes: &config::Modes) -> Self {
-        let config::Modes { general: _, ports, interfaces } = modes;
+        let config::Modes { general: _, ports, interfaces, sites } = modes;
+        let site = |(site, mode): (&String, &Mode)| SiteMode {
+            site: site.clone(),
+            mode: name(*mode),
+            configured: None,
+            said: true,
+        };
         let port = |(port, mode): (&u16, &Mode)| PortMode { port: *port, mode: name(*mode) };
         let interface = |(interface, mode): (&String, &Mode)| InterfaceMode {
             name: interface.clone(),
@@ -100,11 +153,12 @@ impl Modes {
         Self {
             ports: ports.iter().map(port).collect(),
             interfaces: interfaces.iter().map(interface).collect(),
+            sites: sites.iter().map(site).collect(),
             ..Self::default()
         }
     }
 
-    /// Each own mode as a line, `port 443: enforce`.
+    /// Each own mode of packets as a line, `port 443: enforce`.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let ports = self.ports.iter().map(|own| format!("port {}: {}", own.port, own.mode));

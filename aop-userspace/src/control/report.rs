@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     lately::RefusedPeer,
     modes::{Modes, mode_name},
+    observed::LastObserved,
     opening::Opening,
     processes::{DaemonReport, Predecessor, TerminatorReport},
     reloaded::Reloaded,
@@ -145,6 +146,18 @@ pub struct Handshakes {
     /// addresses are not among them, nor among the ones before.
     #[serde(default)]
     pub refused_lately: Vec<RefusedPeer>,
+    /// Connections that were relayed though their site would refuse them, since it observes.
+    #[serde(default)]
+    pub observed: Vec<Refused>,
+    /// Those of them that came from admitted addresses.
+    #[serde(default)]
+    pub observed_from_admitted: Vec<Refused>,
+    /// Those of the latter within a day, or since the site observes.
+    #[serde(default)]
+    pub observed_lately: Vec<Refused>,
+    /// The last of these, for each site.
+    #[serde(default)]
+    pub last_observed: Vec<LastObserved>,
 }
 
 /// Refused connections or requests of one site for one reason.

@@ -51,16 +51,38 @@ pub struct Switch {
     /// Guarded ports whose own mode is meant.
     #[serde(default)]
     pub ports: Vec<u16>,
-    /// Guarded interfaces whose own mode is meant. Neither these nor ports: the general mode; by
-    /// default, everything that was ever said.
+    /// Guarded interfaces whose own mode is meant. Neither these nor ports nor sites: the general mode;
+    /// by default, everything that was ever said of packets.
     #[serde(default)]
     pub interfaces: Vec<String>,
+    /// Sites that are meant, by their name or a host of theirs, and nothing of packets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<String>,
     /// For how long it counts, unless it is confirmed; `null`: until it is said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_seconds: Option<u64>,
+    /// How many pulls with the right certificate confirm it, too; `null`: none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_pulls: Option<u64>,
     /// Whether `enforce` counts though real pulls would be cut, as far as what was observed tells.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+}
+
+impl Switch {
+    /// Of the general mode, until it is said otherwise.
+    #[must_use]
+    pub const fn to(to: Wish) -> Self {
+        Self {
+            to,
+            ports: Vec::new(),
+            interfaces: Vec::new(),
+            sites: Vec::new(),
+            confirm_seconds: None,
+            confirm_pulls: None,
+            force: false,
+        }
+    }
 }
 
 /// What a mode becomes.
@@ -173,6 +195,14 @@ pub struct Asker {
     pub pid: Option<i32>,
 }
 
+impl Asker {
+    /// aop itself.
+    #[must_use]
+    pub fn own() -> Self {
+        Self { uid: nix::unistd::geteuid().as_raw(), pid: i32::try_from(std::process::id()).ok() }
+    }
+}
+
 /// One document, or why there is none: the line that goes back.
 #[derive(Debug)]
 pub struct Answer(Vec<u8>);
@@ -225,8 +255,7 @@ mod tests {
         let refresh = Request::RefreshPrefixes { then: Then::ApplyShrunk };
         let (ports, interfaces) = (vec![443], vec!["eth0".to_owned()]);
         let to = Wish::Default;
-        let switch =
-            Request::Mode(Switch { to, ports, interfaces, confirm_seconds: None, force: false });
+        let switch = Request::Mode(Switch { ports, interfaces, ..Switch::to(to) });
         for (request, line) in [
             (Request::Status, r#"{"verb":"status"}"#),
             (Request::Reload, r#"{"verb":"reload"}"#),

@@ -1,4 +1,4 @@
-//! What was said for a time, and ends by itself.
+//! What was said for a time, and ends by itself, or lasts once enough pulls have come.
 
 use std::{
     sync::Arc,
@@ -29,7 +29,8 @@ impl Daemon {
                 _ = looks.tick() => {}
             }
             let now = (Timestamp::now(), Instant::now());
-            if !self.in_force().spoken.is_over() && self.openings().over(now).is_empty() {
+            let waits = self.in_force().spoken.counts().is_some();
+            if !waits && !self.in_force().spoken.is_over() && self.openings().over(now).is_empty() {
                 continue;
             }
             let daemon = Arc::clone(&self);
@@ -54,6 +55,10 @@ impl Daemon {
             Ok(()) | Err(SwitchError::HandingOver(_) | SwitchError::Stopping) => None,
             Err(error) => Some(error.to_string()),
         };
-        closed.or(taken_back)
+        let counted = match self.count_pulls() {
+            Ok(()) | Err(SwitchError::HandingOver(_) | SwitchError::Stopping) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        closed.or(taken_back).or(counted)
     }
 }

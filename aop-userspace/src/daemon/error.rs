@@ -12,7 +12,7 @@ use super::{
     upgrade::{HandingOver, TakeOverError},
 };
 use crate::{
-    config::ConfigError,
+    config::{ConfigError, Live},
     confined::AccountError,
     control::{ControlError, LockError},
     firewall::FirewallError,
@@ -104,6 +104,27 @@ pub(super) enum SwitchError {
          restart aop"
     )]
     Off,
+    /// No site is served.
+    #[error(
+        "aop serves no site, so there is none to switch, and no pull that would confirm anything"
+    )]
+    NothingServed,
+    /// No site is called so.
+    #[error("no site is called {name:?} or answers for it; there are {sites}")]
+    Site {
+        /// What was named.
+        name: String,
+        /// Those that there are.
+        sites: String,
+    },
+    /// Both packets and pulls.
+    #[error("--site is about pulls, --port and --interface about packets: say them one by one")]
+    Mixed,
+    /// A site that observes would share an upstream with one that does not.
+    #[error(
+        "{0}. Nothing is switched; several sites are switched at once by naming each with --site"
+    )]
+    Shared(String),
     /// It is not to be confirmed like that.
     #[error("{0}: nothing is switched")]
     Confirm(&'static str),
@@ -164,6 +185,13 @@ pub(super) enum OpenError {
 }
 
 impl SwitchError {
+    pub(super) fn site(name: &str, live: &Live) -> Self {
+        const SHOWN: usize = 20;
+        let more = live.sites.get(SHOWN).map(|_| "more".to_owned());
+        let shown = live.site_names().into_iter().take(SHOWN).chain(more);
+        Self::Site { name: name.to_owned(), sites: shown.collect::<Vec<_>>().join(", ") }
+    }
+
     pub(super) fn port(port: u16, guarded: &Ports) -> Self {
         const SHOWN: usize = 20;
         let mut all = (1..=u16::MAX).filter(|port| guarded.contains(*port));

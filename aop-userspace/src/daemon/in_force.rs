@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::{Daemon, looks::Watch, schedule, word::Spoken};
 use crate::{
-    config::Live,
+    config::{Live, OnRefusal},
     control::Prefixes,
     prefixes::{Admission, Found, Held, Origin},
 };
@@ -59,12 +59,24 @@ impl Daemon {
         self.applying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells what is served from anything else that could be.
+    pub(super) fn digest(&self) -> String {
+        let observing = self.in_force().observing();
+        self.reloads.source().digest(&observing)
+    }
+
     pub(super) fn in_force(&self) -> MutexGuard<'_, InForce> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl InForce {
+    /// The sites that observe, in the configuration's order.
+    pub(super) fn observing(&self) -> Vec<String> {
+        let sites = self.spoken.sites(&self.live).into_iter();
+        sites.filter(|it| it.on_refusal == OnRefusal::Observe).map(|it| it.name).collect()
+    }
+
     pub(super) fn new(live: Live, spoken: Spoken, found: Found, admission: Admission) -> Self {
         let Found { held, trouble } = found;
         let trouble = trouble.map(|trouble| trouble.to_string());

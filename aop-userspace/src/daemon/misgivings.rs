@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use super::Daemon;
 use crate::{control::Status, prefixes::monotonic_seconds};
 
+mod sites;
+
 /// Who has authenticated within so long is expected again.
 const LATELY: Duration = Duration::from_secs(24 * 3600);
 /// Addresses that are named.
@@ -50,6 +52,12 @@ impl Daemon {
             }
         };
         reasons(&observed, Timestamp::now())
+    }
+
+    /// The reasons why these sites are better not to refuse now.
+    pub(super) fn misgivings_about(&self, sites: &[String]) -> Vec<String> {
+        let (status, now) = (self.status(), Timestamp::now());
+        sites.iter().flat_map(|site| sites::reasons(&status, site, now)).collect()
     }
 }
 

@@ -149,7 +149,7 @@ pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended,
     tasks.spawn(Arc::clone(&daemon).end_in_time(stop.clone()));
     if let Some(predecessor) = predecessor {
         let since = daemon.lingerers.let_go_so_far();
-        let lingerer = predecessor.served(daemon.reloads.source().digest());
+        let lingerer = predecessor.served(daemon.digest());
         lingerer.into_iter().for_each(|it| daemon.lingerers.add(it, since));
         daemon.lock().as_ref().map_or(Ok(()), InstanceLock::sign)?;
     }

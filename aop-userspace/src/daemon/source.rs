@@ -22,9 +22,13 @@ impl Source {
         Self { text, files: files.collect() }
     }
 
-    /// Tells this one from any other: the text, the files' paths and what they hold.
-    pub(super) fn digest(&self) -> String {
+    /// Tells this one from any other: the text, the files' paths and what they hold; and which sites are
+    /// `observing`, whatever the text says.
+    pub(super) fn digest(&self, observing: &[String]) -> String {
         let mut told = sha256(self.text.as_bytes()).to_vec();
+        for site in observing {
+            told.extend(sha256(site.as_bytes()));
+        }
         for (path, sum) in &self.files {
             told.extend(sha256(path.as_os_str().as_encoded_bytes()));
             told.extend(sum);

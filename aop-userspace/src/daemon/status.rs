@@ -1,6 +1,7 @@
 //! What a running daemon tells of itself and its firewall.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use arc_swap::ArcSwap;
 use super::{Daemon, InForce};
 use crate::{
     channel::Report,
-    config::{self, Live},
+    config::{self, Live, OnRefusal},
     confined::Fence,
     control::{
         Confinement, DaemonReport, Modes, RefusedPeer, Status, TerminatorReport, UpstreamReport,
@@ -31,6 +32,8 @@ struct Facts {
     shutdown: Duration,
     linger: Duration,
     warnings: Vec<String>,
+    /// Those of them that say of a site that it observes, which `aop mode` may make untrue.
+    observing: HashSet<String>,
     notes: Notes,
 }
 
@@ -73,6 +76,12 @@ impl Facts {
             shutdown: live.shutdown,
             linger: live.linger,
             warnings,
+            observing: live
+                .sites
+                .iter()
+                .filter(|site| site.on_refusal == OnRefusal::Observe)
+                .map(|site| config::lets_in_everybody(&site.name))
+                .collect(),
             notes,
         }
     }
@@ -100,6 +109,7 @@ impl Daemon {
             } else {
                 status.explain_modes(Some("off"), None);
             }
+            tell_sites(&mut status, &in_force);
             in_force.tell(&mut status.prefixes);
             status.warnings.extend(in_force.warnings());
         }
@@ -124,7 +134,9 @@ impl Daemon {
         }
         // That one is about the configuration, and the general mode may be another.
         let observes = status.mode == mode_name(Mode::Observe);
+        let of_sites = |it: &&String| facts.observing.contains(*it);
         let warnings = facts.warnings.iter().filter(|it| observes || *it != config::OBSERVES);
+        let warnings = warnings.filter(|it| !of_sites(it));
         status.warnings.extend(warnings.cloned());
         status.warnings.extend(facts.notes.told(tls::now()));
         status.warnings.extend(self.audit.trouble());
@@ -212,7 +224,15 @@ fn tell_modes(status: &mut Status, in_force: &InForce) {
     let modes = in_force.modes();
     status.mode = mode_name(modes.general).to_owned();
     status.modes = Modes::of(&modes);
-    status.modes.pending = in_force.spoken.pending();
-    let set_at = in_force.spoken.word.as_ref().map(|word| word.set_at);
+    let set_at = in_force.spoken.set_at();
     status.explain_modes(Some(mode_name(in_force.live.mode)), set_at);
+}
+
+/// What sites do, and before all else which of them let in everybody.
+fn tell_sites(status: &mut Status, in_force: &InForce) {
+    status.modes.sites = in_force.spoken.told_of_sites(&in_force.live);
+    status.modes.pending = in_force.spoken.pending();
+    let observing = status.modes.sites.iter().filter(|site| site.mode == mode_name(Mode::Observe));
+    let warnings: Vec<_> = observing.map(|it| config::lets_in_everybody(&it.site)).collect();
+    status.warnings.splice(0..0, warnings);
 }

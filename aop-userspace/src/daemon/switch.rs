@@ -1,4 +1,4 @@
-//! `aop mode`: modes are switched while packets and pulls go on.
+//! `aop mode`: modes of packets and of sites are switched while packets and pulls go on.
 
 use std::{sync::PoisonError, time::Instant};
 
@@ -6,13 +6,18 @@ use aop_common::{Mode, layout::Ports};
 use jiff::Timestamp;
 
 use super::{
-    Daemon, error::SwitchError, in_force::InForce, link::Receipt, open::beside, reload::hear,
-    word::Spoken,
+    Daemon,
+    error::SwitchError,
+    in_force::InForce,
+    link::Receipt,
+    open::beside,
+    reload::hear,
+    word::{Configured, Spoken},
 };
 use crate::{
     channel::{AddressRules, Ask},
-    config::Modes,
-    control::{self, ModesInForce, Switch, Wish, mode_name},
+    config::{Live, Modes, OnRefusal, SiteConfig, conflict},
+    control::{self, Asker, ModesInForce, Request, Switch, Wish, mode_name},
     firewall::FirewallError,
 };
 
@@ -20,11 +25,26 @@ impl Daemon {
     /// Does what the operator says, and keeps it for the next start. Where it cannot be kept, it is
     /// done all the same.
     pub(super) fn switch(&self, said: &Switch) -> Result<ModesInForce, SwitchError> {
-        let Some(firewall) = &self.firewall else { return Err(SwitchError::Off) };
-        let guarded = firewall.lock().unwrap_or_else(PoisonError::into_inner).guarded();
+        let of_sites = !said.sites.is_empty();
+        if of_sites && !(said.ports.is_empty() && said.interfaces.is_empty()) {
+            return Err(SwitchError::Mixed);
+        }
+        if self.link.is_none() && (of_sites || said.confirm_pulls.is_some()) {
+            return Err(SwitchError::NothingServed);
+        }
+        let guarded = match &self.firewall {
+            Some(firewall) => firewall.lock().unwrap_or_else(PoisonError::into_inner).guarded(),
+            None if of_sites => Vec::new(),
+            None => return Err(SwitchError::Off),
+        };
         let misgivings = match said.to {
-            Wish::Enforce if !said.force => self.misgivings(),
-            Wish::Enforce | Wish::Observe | Wish::Default => Vec::new(),
+            Wish::Enforce if said.force => Vec::new(),
+            Wish::Enforce if of_sites => {
+                let named = configured(said, &self.in_force().live)?;
+                self.misgivings_about(&named.sites.into_keys().collect::<Vec<_>>())
+            }
+            Wish::Enforce => self.misgivings(),
+            Wish::Observe | Wish::Default => Vec::new(),
         };
         let told = {
             let _turn = self.applying();
@@ -32,19 +52,52 @@ impl Daemon {
             let (configured, ports, before, spoken) = {
                 let in_force = self.in_force();
                 let InForce { live, spoken, .. } = &*in_force;
-                (live.mode, live.ports, in_force.modes(), spoken.clone())
+                (configured(said, live)?, live.ports, in_force.modes(), spoken.clone())
             };
             check(said, &ports, guarded, &before)?;
-            let now = (Timestamp::now(), Instant::now());
+            let (mode, now) = (configured.mode, (Timestamp::now(), Instant::now()));
             let spoken = spoken.after(said, configured, now).map_err(SwitchError::Confirm)?;
+            if of_sites && let Some(conflict) = conflict(&spoken.sites(&self.in_force().live)) {
+                return Err(SwitchError::Shared(conflict.to_string()));
+            }
             // What changes nothing cuts nothing.
-            if !misgivings.is_empty() && spoken.modes(configured) != before {
+            if !misgivings.is_empty() && spoken.modes(mode) != before {
                 return Err(SwitchError::Misgivings(misgivings));
             }
             self.heed(spoken, "`aop mode`")?
         };
         hear(told);
+        self.count_pulls()?;
         Ok(self.in_force().told())
+    }
+
+    /// Counts the pulls that what was said for a time waits for, and makes it last once they have come.
+    pub(super) fn count_pulls(&self) -> Result<(), SwitchError> {
+        let (Some(said_at), Some(link)) = (self.in_force().spoken.counts(), &self.link) else {
+            return Ok(());
+        };
+        // Who does not answer is asked again.
+        let Ok(report) = link.report() else { return Ok(()) };
+        let _turn = self.applying();
+        self.handover.may_change()?;
+        let mut spoken = {
+            let in_force = self.in_force();
+            if in_force.closed {
+                return Err(SwitchError::Stopping);
+            }
+            in_force.spoken.clone()
+        };
+        // Another word may have come, or the end of this one.
+        if spoken.counts() != Some(said_at) || spoken.is_over() {
+            return Ok(());
+        }
+        if let Some(why) = spoken.count(&report.served) {
+            spoken.keep(&self.fixed.paths.state);
+            tracing::warn!("{why}");
+            self.audit.record(Asker::own(), Request::Confirm, None);
+        }
+        self.in_force().spoken = spoken;
+        Ok(())
     }
 
     /// Makes last what was said for a time.
@@ -98,12 +151,24 @@ impl Daemon {
             (live.clone(), held.clone(), admission.clone(), in_force.modes())
         };
         let after = spoken.modes(live.mode);
-        // The only step that can fail comes first.
-        let prefixes = held.list.with(&beside(&live, &self.openings()))?;
-        let admission = self.admit(&admission, &[], &held, &prefixes, &live, &after)?;
+        // The only step that can fail comes first. A word of sites is none of the firewall's.
+        let of_packets = Modes { sites: before.sites.clone(), ..after.clone() };
+        let admission = match before != after && of_packets == before {
+            true => admission,
+            false => {
+                let prefixes = held.list.with(&beside(&live, &self.openings()))?;
+                self.admit(&admission, &[], &held, &prefixes, &live, &after)?
+            }
+        };
         let told = self.tell(Ask::Admit(AddressRules::of(&admission, &after)));
-        for change in changes(&before, &after) {
+        for change in changes(&before, &after).into_iter().chain(of_sites(&live, &before, &after)) {
             tracing::warn!("{why}: {change}");
+        }
+        let observes =
+            |modes: &Modes, site: &SiteConfig| refusal(modes, site) == OnRefusal::Observe;
+        if live.sites.iter().any(|site| observes(&before, site) && !observes(&after, site)) {
+            // There are those there who were let in without a proof.
+            self.lingerers.let_go();
         }
         spoken.keep(&self.fixed.paths.state);
         let mut in_force = self.in_force();
@@ -123,14 +188,40 @@ impl InForce {
         ModesInForce {
             mode: mode_name(modes.general).to_owned(),
             modes: control::Modes {
-                set_at: self.spoken.word.as_ref().map(|word| word.set_at),
+                set_at: self.spoken.set_at(),
                 configured: Some(mode_name(self.live.mode).to_owned()),
                 pending: self.spoken.pending(),
+                sites: self.spoken.told_of_sites(&self.live),
                 ..control::Modes::of(&modes)
             },
             not_kept: self.spoken.trouble.clone(),
         }
     }
+}
+
+/// What the configuration says of what is named.
+fn configured(said: &Switch, live: &Live) -> Result<Configured, SwitchError> {
+    let site = |name: &String| {
+        let site = live.site(name).ok_or_else(|| SwitchError::site(name, live))?;
+        Ok((site.name.clone(), site.on_refusal))
+    };
+    let sites = said.sites.iter().map(site).collect::<Result<_, SwitchError>>()?;
+    Ok(Configured { mode: live.mode, sites })
+}
+
+/// What becomes of who is refused by a site, where `modes` are in force.
+fn refusal(modes: &Modes, site: &SiteConfig) -> OnRefusal {
+    site.on_refusal.under(modes.sites.get(&site.name).copied())
+}
+
+/// What changes of sites, one line each.
+fn of_sites(live: &Live, before: &Modes, after: &Modes) -> Vec<String> {
+    let change = |site: &SiteConfig| {
+        let (before, after) = (refusal(before, site), refusal(after, site));
+        let told = || format!("site {}: {} → {}", site.name, before.name(), after.name());
+        (before != after).then(told)
+    };
+    live.sites.iter().filter_map(change).collect()
 }
 
 /// Whether all that is named is guarded, or has a mode of its own to be taken back.
@@ -189,7 +280,7 @@ mod tests {
         [443, 8443].into_iter().for_each(|port| guarded.insert(port));
         let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
         let (to, ports) = (Wish::Default, ports.to_vec());
-        let said = Switch { to, ports, interfaces, confirm_seconds: None, force: false };
+        let said = Switch { ports, interfaces, ..Switch::to(to) };
         let mut modes = Modes::from(Mode::Observe);
         modes.interfaces.insert("gone0".to_owned(), Mode::Enforce);
         let checked = check(&said, &guarded, vec!["eth0".to_owned()], &modes);

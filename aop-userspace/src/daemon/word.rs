@@ -1,4 +1,4 @@
-//! The operator's word on modes, given by `aop mode`: it counts before the configuration, and
+//! The operator's word on modes of packets and sites, given by `aop mode`: it counts before the configuration, and
 //! outlives this process in `paths.state`. Of two words the newer one counts: a configuration whose
 //! `firewall.mode` is another than it was takes the earlier word back.
 
@@ -13,15 +13,18 @@ use aop_common::Mode;
 use document::Document;
 use jiff::Timestamp;
 use pending::Pending;
+pub(super) use sites::Configured;
+use sites::SiteWords;
 
 use crate::{
-    config::{Config, Interfaces, Modes},
-    control::{self, PendingMode, Switch, Wish, mode_name},
+    config::{Config, Interfaces, Live, Modes, SiteConfig},
+    control::{self, PendingMode, SiteMode, Switch, Wish, mode_name},
     firewall, state as disk,
 };
 
 mod document;
 mod pending;
+mod sites;
 
 const NAME: &str = "modes.json";
 
@@ -36,6 +39,7 @@ pub(super) struct Word {
     general: Option<Mode>,
     ports: BTreeMap<u16, Mode>,
     interfaces: BTreeMap<String, Mode>,
+    sites: SiteWords,
 }
 
 /// What is wrong with the document, or with writing it.
@@ -44,13 +48,14 @@ pub(super) enum WordError {
     /// It does not hold what it should.
     #[error(
         "{}: not what `aop mode` keeps ({message}); it is ignored: the modes that packets \
-         are judged by now stay, at boot the configuration's. Say it again, or remove the file", .path.display()
+         are judged by now stay, at boot the configuration's, and every site refuses. Say it again, or \
+         remove the file", .path.display()
     )]
     Broken { path: PathBuf, message: String },
     /// It cannot be read.
     #[error(
         "{}: cannot read what `aop mode` has kept: {error}; the modes that packets are judged by \
-         now stay, at boot the configuration's",
+         now stay, at boot the configuration's, and every site refuses",
         .path.display()
     )]
     Unreadable { path: PathBuf, error: io::Error },
@@ -68,7 +73,7 @@ impl Word {
     pub(super) fn after(
         before: Option<&Self>,
         said: &Switch,
-        configured: Mode,
+        configured: &Configured,
         now: Timestamp,
     ) -> Option<Self> {
         let mode = match said.to {
@@ -76,22 +81,18 @@ impl Word {
             Wish::Enforce => Some(Mode::Enforce),
             Wish::Default => None,
         };
-        let everything = said.ports.is_empty() && said.interfaces.is_empty();
-        let mode = match mode {
-            None if everything => return None,
-            mode => mode,
-        };
-        let mut word = before.cloned().unwrap_or(Self {
-            set_at: now,
-            configured,
-            general: None,
-            ports: BTreeMap::new(),
-            interfaces: BTreeMap::new(),
-        });
+        let of_sites = !said.sites.is_empty();
+        let everything = said.ports.is_empty() && said.interfaces.is_empty() && !of_sites;
+        let mut word = before
+            .cloned()
+            .unwrap_or_else(|| Self::of(configured.mode.into(), configured.mode, now));
         if everything {
-            word.general = mode.filter(|mode| *mode != configured);
+            word.general = mode.filter(|mode| *mode != configured.mode);
             word.ports.clear();
             word.interfaces.clear();
+        }
+        if of_sites {
+            sites::say(&mut word.sites, configured, mode);
         }
         for port in &said.ports {
             match mode {
@@ -115,17 +116,21 @@ impl Word {
     fn under(mut self, config: &Config) -> (Option<Self>, Vec<String>) {
         let Config { fixed, live, .. } = config;
         let now = fixed.firewall.as_ref().map(|_| live.mode);
-        if now != Some(self.configured) {
-            let lost = format!(
+        let mut lost = Vec::new();
+        if self.is_of_packets() && now != Some(self.configured) {
+            lost.push(format!(
                 "firewall.mode was {} when `aop mode` was heard ({:.0}) and is {} now: the \
                  configuration counts, and what was said does not",
                 mode_name(self.configured),
                 self.set_at,
                 now.map_or("off", mode_name),
-            );
-            return (None, vec![lost]);
+            ));
+            self.general = None;
+            self.ports.clear();
+            self.interfaces.clear();
         }
-        let mut lost = Vec::new();
+        self.configured = live.mode;
+        lost.extend(sites::under(&mut self.sites, live));
         self.ports.retain(|port, mode| {
             let guarded = live.ports.contains(*port);
             if !guarded {
@@ -154,14 +159,17 @@ impl Word {
 
     /// The word that makes `modes` of what the configuration says.
     fn of(modes: Modes, configured: Mode, set_at: Timestamp) -> Self {
-        let Modes { general, ports, interfaces } = modes;
+        let Modes { general, ports, interfaces, sites: _ } = modes;
         let general = Some(general).filter(|general| *general != configured);
-        Self { set_at, configured, general, ports, interfaces }
+        Self { set_at, configured, general, ports, interfaces, sites: SiteWords::new() }
     }
 
     fn if_any(self) -> Option<Self> {
-        let any = self.general.is_some() || !self.ports.is_empty() || !self.interfaces.is_empty();
-        any.then_some(self)
+        (self.is_of_packets() || !self.sites.is_empty()).then_some(self)
+    }
+
+    fn is_of_packets(&self) -> bool {
+        self.general.is_some() || !self.ports.is_empty() || !self.interfaces.is_empty()
     }
 
     fn modes(&self) -> Modes {
@@ -169,6 +177,7 @@ impl Word {
             general: self.general.unwrap_or(self.configured),
             ports: self.ports.clone(),
             interfaces: self.interfaces.clone(),
+            sites: self.sites.iter().map(|(site, word)| (site.clone(), word.mode)).collect(),
         }
     }
 }
@@ -184,15 +193,16 @@ pub(super) struct Spoken {
 }
 
 impl Spoken {
-    /// What an earlier run has kept. Where that cannot be read, what packets are judged by now: a bad
-    /// file weakens nothing that is in force.
+    /// What an earlier run has kept. Where that cannot be read, what packets are judged by now, and no
+    /// site observes: a bad file weakens nothing that is in force.
     pub(super) fn found(config: &Config) -> Self {
         let Config { fixed, live, .. } = config;
         let mut spoken = Self::read(&fixed.paths.state);
         if spoken.trouble.is_some() {
             let pinned = firewall::read(&fixed.paths.pins, None).ok().flatten();
-            let word = pinned.map(|it| Word::of(it.modes, live.mode, Timestamp::now()));
-            spoken.word = word.and_then(Word::if_any);
+            let modes = pinned.map_or_else(|| live.mode.into(), |it| it.modes);
+            let word = Word::of(modes, live.mode, Timestamp::now());
+            spoken.word = Word { sites: sites::strict(live), ..word }.if_any();
         }
         spoken
     }
@@ -231,9 +241,10 @@ impl Spoken {
     pub(super) fn after(
         &self,
         said: &Switch,
-        configured: Mode,
+        configured: impl Into<Configured>,
         now: (Timestamp, Instant),
     ) -> Result<Self, &'static str> {
+        let configured = &configured.into();
         let before = match &self.pending {
             Some(pending) => pending.reverts_to.as_ref(),
             None => self.word.as_ref(),
@@ -247,6 +258,19 @@ impl Spoken {
     /// From now on the word waits no more. Says whether it did.
     pub(super) fn confirm(&mut self) -> bool {
         self.pending.take().is_some()
+    }
+
+    /// What it is that waits for pulls, by the moment at which it was said.
+    pub(super) fn counts(&self) -> Option<Timestamp> {
+        self.pending.as_ref().filter(|pending| pending.counts()).map(|pending| pending.said_at)
+    }
+
+    /// Counts the pulls that were `served` by each site. Where enough have come since it was said, the
+    /// word waits no more; says so, as the log tells it.
+    pub(super) fn count(&mut self, served: &[(String, u64)]) -> Option<String> {
+        let told = self.pending.as_mut()?.count(served)?;
+        self.pending = None;
+        Some(told)
     }
 
     /// Whether the word has waited long enough.
@@ -271,6 +295,27 @@ impl Spoken {
         self.pending.as_ref().map(Pending::told)
     }
 
+    /// When something was last said of packets that still counts.
+    pub(super) fn set_at(&self) -> Option<Timestamp> {
+        self.word.as_ref().filter(|word| word.is_of_packets()).map(|word| word.set_at)
+    }
+
+    /// The sites of `live`, each refusing as was said.
+    pub(super) fn sites(&self, live: &Live) -> Vec<SiteConfig> {
+        match &self.word {
+            Some(word) => sites::said_of(&word.sites, live),
+            None => live.sites.clone(),
+        }
+    }
+
+    /// The modes of sites of which there is something to tell.
+    pub(super) fn told_of_sites(&self, live: &Live) -> Vec<SiteMode> {
+        match &self.word {
+            Some(word) => sites::told(&word.sites, live),
+            None => sites::told(&SiteWords::new(), live),
+        }
+    }
+
     /// What drops are carried out by, where the configuration says `configured`.
     pub(super) fn modes(&self, configured: Mode) -> Modes {
         self.word.as_ref().map_or_else(|| configured.into(), Word::modes)
@@ -281,7 +326,8 @@ impl Spoken {
         if let Some(word) = &self.word {
             let modes = word.modes();
             let mut told = vec![format!("mode {}", mode_name(modes.general))];
-            told.extend(control::Modes::of(&modes).lines());
+            let of = control::Modes::of(&modes);
+            told.extend(of.lines().into_iter().chain(of.sites.iter().map(SiteMode::line)));
             let told = told.join("; ");
             tracing::warn!(
                 "set by `aop mode` at {:.0}, beside the configuration: {told}",
@@ -313,7 +359,7 @@ impl Spoken {
 #[must_use]
 pub fn switched(state: &Path) -> (Option<Timestamp>, Option<PendingMode>) {
     let spoken = load(state).unwrap_or_default();
-    (spoken.word.as_ref().map(|word| word.set_at), spoken.pending())
+    (spoken.set_at(), spoken.pending())
 }
 
 /// The word that is kept in `state`.

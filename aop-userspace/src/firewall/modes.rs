@@ -25,7 +25,7 @@ pub(super) fn from_layout(written: &layout::Modes, names: &[Option<String>]) -> 
     let slot = |(slot, name): (u32, &Option<String>)| Some((name.clone()?, written.of_slot(slot)?));
     let interfaces: BTreeMap<String, Mode> = (0..).zip(names).filter_map(slot).collect();
     let ports = (0..=u16::MAX).filter_map(|port| Some((port, written.of_port(port)?))).collect();
-    Modes { general: written.general(), ports, interfaces }
+    Modes { ports, interfaces, ..Modes::from(written.general()) }
 }
 
 #[cfg(test)]

@@ -4,9 +4,12 @@ use super::identities;
 use crate::{
     channel::Report,
     config::Live,
-    control::{Handshakes, Refused, RefusedPeer, Requests, UpstreamReport, peer_list, timestamp},
+    control::{
+        Handshakes, LastObserved, Refused, RefusedPeer, Requests, UpstreamReport, peer_list,
+        timestamp,
+    },
     firewall::PeerReading,
-    terminator::{self, LedgerSnapshot, RefusedCount},
+    terminator::{self, LedgerSnapshot, ObservedCount, RefusedCount},
 };
 
 pub(super) fn report(
@@ -33,12 +36,31 @@ pub(super) fn report(
         count: refused.count,
         last_seen: timestamp(refused.last_seen),
     };
+    let observed = |count: fn(&ObservedCount) -> u64| {
+        let told = ledger.observed.iter().map(|observed| Refused {
+            site: observed.site.to_string(),
+            reason: observed.refusal.name().to_owned(),
+            count: count(observed),
+        });
+        told.filter(|observed| observed.count > 0).collect()
+    };
+    let last_observed = ledger.last_observed.iter().map(|last| LastObserved {
+        site: last.site.to_string(),
+        reason: last.refusal.name().to_owned(),
+        address: last.address,
+        presented: last.presented.clone(),
+        at: timestamp(last.at),
+    });
     let handshakes = Handshakes {
         accepted: ledger.accepted,
         would_refuse: ledger.would_refuse,
         refused: refused(|refused| refused.count),
         refused_from_admitted: refused(|refused| refused.from_admitted),
         refused_lately: ledger.refused_lately.iter().map(lately).collect(),
+        observed: observed(|observed| observed.count),
+        observed_from_admitted: observed(|observed| observed.from_admitted),
+        observed_lately: observed(|observed| observed.lately),
+        last_observed: last_observed.collect(),
     };
     let denied = ledger.denied.into_iter().map(|denied| Refused {
         site: denied.site.to_string(),
@@ -48,6 +70,7 @@ pub(super) fn report(
     let requests = Requests { relayed: ledger.relayed, refused: denied.collect() };
     Report {
         open: ledger.open,
+        served: ledger.served.iter().map(|(site, count)| (site.to_string(), *count)).collect(),
         handshakes,
         requests,
         upstreams,

@@ -94,12 +94,13 @@ impl State {
             files.map(|file| Listener::adopt(TcpListener::from(file))).collect();
         let listeners = listeners.map_err(|error| format!("a listening socket: {error}"))?;
         let (admission, modes) = rules.open();
+        let own = modes.sites.clone();
         let gate = Arc::new(AddressGate::new(admission, &config.live, modes, peers));
         let mut limits = capacity::affordable(config.fixed.limits);
         limits.workers.get_or_insert(self.cpus);
         let service = Service::start(
             listeners,
-            policy(sites, &config.live),
+            policy(sites.under(&own), &config.live),
             gate.clone() as Arc<dyn Gate>,
             gate.clone() as Arc<dyn PeerBook>,
             limits,
@@ -115,6 +116,7 @@ impl State {
         let serving = self.serving.as_mut().ok_or(NOTHING_SERVED)?;
         let Prepared { config, sites } = self.prepared.take().ok_or(NOTHING_PREPARED)?;
         let (admission, modes) = rules.open();
+        let sites = sites.under(&modes.sites);
         serving.gate.replace(admission, &config.live, modes);
         serving.service.reload(policy(sites, &config.live), config.live.shutdown);
         serving.checks.follow(&config.live.sites);
@@ -125,6 +127,7 @@ impl State {
     fn admit(&mut self, rules: AddressRules) -> Result<(), String> {
         let serving = self.serving.as_ref().ok_or(NOTHING_SERVED)?;
         let (admission, modes) = rules.open();
+        serving.service.observe(&modes.sites, serving.live.shutdown);
         serving.gate.replace(admission, &serving.live, modes);
         Ok(())
     }

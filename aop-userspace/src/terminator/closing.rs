@@ -15,13 +15,15 @@ use super::{
     quiet::{Quiet, Reason},
     relay::{Ending, Relayed},
 };
-use crate::tls::{OriginPull, Refused, Site};
+use crate::tls::{OriginPull, Refused, Site, WouldRefuse};
 
 /// What is known of a connection while it is open.
 pub(super) struct Closing {
     peer: SocketAddr,
     site: Arc<str>,
     subject: Option<String>,
+    /// What would have become of it, where its site observes.
+    would: Option<Box<WouldRefuse>>,
     /// What a PROXY header said.
     carried: Option<Box<Ends>>,
     started: Instant,
@@ -29,7 +31,8 @@ pub(super) struct Closing {
 
 impl Closing {
     pub(super) fn new(peer: SocketAddr) -> Self {
-        Self { peer, site: NO_SITE.into(), subject: None, carried: None, started: Instant::now() }
+        let (site, started) = (NO_SITE.into(), Instant::now());
+        Self { peer, site, subject: None, would: None, carried: None, started }
     }
 
     /// When the connection was accepted.
@@ -71,7 +74,15 @@ impl Closing {
         );
     }
 
-    pub(super) fn served(&self, relayed: &Relayed) {
+    pub(super) fn observe(&mut self, would: &WouldRefuse) {
+        self.would = Some(Box::new(would.clone()));
+    }
+
+    pub(super) fn served(&self, relayed: &Relayed, quiet: &Quiet) {
+        if !self.may_tell(quiet) {
+            return;
+        }
+        let would = self.would();
         let Relayed { bytes_in, bytes_out, ending } = *relayed;
         tracing::info!(
             site = &*self.site,
@@ -79,6 +90,10 @@ impl Closing {
             visitor = self.visitor(),
             subject = self.subject,
             outcome = "served",
+            would_refuse = would.map(|would| would.refusal.name()),
+            presented = would.and_then(|would| would.presented.as_deref()),
+            detail = would.map(|would| would.detail.as_str()).filter(|it| !it.is_empty()),
+            help = would.and_then(|would| would.refusal.help()),
             ending = ending.name(),
             bytes_in,
             bytes_out,
@@ -87,7 +102,11 @@ impl Closing {
         );
     }
 
-    pub(super) fn answered(&self, served: &Served) {
+    pub(super) fn answered(&self, served: &Served, quiet: &Quiet) {
+        if !self.may_tell(quiet) {
+            return;
+        }
+        let would = self.would();
         let Relayed { bytes_in, bytes_out, ending } = served.relayed;
         tracing::info!(
             site = &*self.site,
@@ -95,6 +114,10 @@ impl Closing {
             visitor = self.visitor(),
             subject = self.subject,
             outcome = "served",
+            would_refuse = would.map(|would| would.refusal.name()),
+            presented = would.and_then(|would| would.presented.as_deref()),
+            detail = would.map(|would| would.detail.as_str()).filter(|it| !it.is_empty()),
+            help = would.and_then(|would| would.refusal.help()),
             ending = ending.name(),
             requests = served.requests,
             cf_ray = served.ray,
@@ -138,6 +161,15 @@ impl Closing {
             duration_ms = self.milliseconds(),
             "connection closed",
         );
+    }
+
+    fn would(&self) -> Option<&WouldRefuse> {
+        self.would.as_deref()
+    }
+
+    /// Anybody may be relayed by a site that observes, so these lines are bounded too.
+    fn may_tell(&self, quiet: &Quiet) -> bool {
+        self.would().is_none_or(|would| quiet.may_tell(Reason::Observed(would.refusal)))
     }
 
     fn visitor(&self) -> Option<DisplayValue<SocketAddr>> {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
+    sync::{AcquireError, OwnedSemaphorePermit},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -22,16 +22,17 @@ use super::{
     closing::Closing,
     crowd::Place,
     http::{self, Pools},
+    in_force::InForce,
     ledger::Opened,
     proxy::{self, Ends},
     relay::relay,
-    service::{InForce, Shared},
+    service::Shared,
     upstream::{Connected, connect, lacks_descriptors},
 };
 use crate::{
     config::{Address, ProxyProtocol, Upstream},
     edge::Entrance,
-    tls::{self, Permit, Refusal, Refused},
+    tls::{self, Accepted, Permit, Proof, Refusal, Refused},
 };
 
 /// How long a close_notify may take to leave.
@@ -42,6 +43,12 @@ enum Admitted {
     Bytes(Permit, Connected),
     /// The upstream is connected to when there is a request for it.
     Requests(Permit, Ends),
+}
+
+/// Held for as long as a connection is relayed.
+struct Slot {
+    _slot: OwnedSemaphorePermit,
+    _unproven: Option<OwnedSemaphorePermit>,
 }
 
 /// An accepted connection.
@@ -80,21 +87,30 @@ impl Connection {
         place: Place,
         in_force: Arc<InForce>,
     ) {
-        let cut = in_force.cut.clone();
         match Box::pin(self.open(stream, place, &in_force)).await {
             Some((_slot, Admitted::Bytes(permit, upstream))) => {
+                let cut = in_force.lease(&permit).cut;
                 drop(in_force);
-                self.shared.ledger.accepted();
-                self.closing.served(&relay(permit, upstream, &cut).await);
+                self.count(&permit);
+                self.closing.served(&relay(permit, upstream, &cut).await, &self.shared.quiet);
             }
             Some((_slot, Admitted::Requests(permit, ends))) => {
-                self.shared.ledger.accepted();
+                self.count(&permit);
                 let (shared, pools) = (self.shared.clone(), self.pools.clone());
                 let serving = http::serve(permit, ends, shared, pools, in_force);
                 let served = Box::pin(serving).await;
-                self.closing.answered(&served);
+                self.closing.answered(&served, &self.shared.quiet);
             }
             None => {}
+        }
+    }
+
+    /// Books a connection that is about to be relayed.
+    fn count(&self, permit: &Permit) {
+        let (ledger, site) = (&self.shared.ledger, self.closing.site());
+        match permit.proof() {
+            Proof::Certificate { .. } => ledger.accepted(site),
+            Proof::Nothing(would) => ledger.observed(site, would, self.peer.ip(), self.entrance),
         }
     }
 
@@ -104,14 +120,14 @@ impl Connection {
         stream: net::TcpStream,
         mut place: Place,
         in_force: &InForce,
-    ) -> Option<(OwnedSemaphorePermit, Admitted)> {
+    ) -> Option<(Slot, Admitted)> {
         let stream = TcpStream::from_std(stream)
             .inspect_err(|error| tracing::error!(%error, "a connection is dropped"))
             .ok()?;
         let local = stream.local_addr();
         let authenticated = tokio::select! {
             biased;
-            () = in_force.cut.cancelled() => {
+            () = in_force.lease.cut.cancelled() => {
                 self.closing.cut();
                 return None;
             }
@@ -123,14 +139,18 @@ impl Connection {
             Err(refused) => {
                 // Until all is said it has its place, and may lose it.
                 tokio::select! {
-                    _ = in_force.cut.run_until_cancelled(self.refuse(refused)) => {}
+                    _ = in_force.lease.cut.run_until_cancelled(self.refuse(refused)) => {}
                     _ = place.lost() => {}
                 }
                 return None;
             }
         };
-        place.authenticated();
-        match in_force.cut.run_until_cancelled(self.admit(permit, local, in_force)).await {
+        match permit.proof() {
+            Proof::Certificate { .. } => place.authenticated(),
+            // Nothing is remembered of its address.
+            Proof::Nothing(_) => drop(place),
+        }
+        match in_force.lease.cut.run_until_cancelled(self.admit(permit, local, in_force)).await {
             Some(Ok(admitted)) => return Some(admitted),
             Some(Err(refused)) => self.refuse(refused).await,
             None => self.closing.cut(),
@@ -174,11 +194,26 @@ impl Connection {
                 self.closing.carry(ends);
             }
         }
-        let pull = tls::accept(stream, self.peer, &in_force.policy.sites, self.deadline(in_force))
+        let sites = &in_force.policy.sites;
+        let accepted = tls::accept(stream, self.peer, sites, self.deadline(in_force))
             .await
             .inspect_err(|refused| self.closing.know_site(refused.site.as_ref()))?;
-        self.closing.know(&pull);
-        tls::authorize(pull)
+        match accepted {
+            Accepted::Proven(pull) => {
+                self.closing.know(&pull);
+                tls::authorize(*pull)
+            }
+            Accepted::Unproven(observed) => {
+                self.closing.know_site(Some(observed.site()));
+                // The handshake may have taken until the site observed no more.
+                let now = self.shared.in_force.load();
+                if !now.policy.sites.find(observed.host()).is_some_and(|site| site.observes()) {
+                    return Err(observed.refused());
+                }
+                self.closing.observe(observed.would());
+                tls::let_in(*observed)
+            }
+        }
     }
 
     /// A slot, and the upstream where it takes bytes.
@@ -187,17 +222,17 @@ impl Connection {
         permit: Permit,
         local: io::Result<SocketAddr>,
         in_force: &InForce,
-    ) -> Result<(OwnedSemaphorePermit, Admitted), Refused> {
-        self.shared.book.record(self.peer.ip(), self.closing.site());
-        let pull = permit.pull();
-        let (identity, voucher) = (pull.identity(), pull.voucher());
-        self.shared.ledger.authenticated(self.closing.site(), identity, voucher, now());
+    ) -> Result<(Slot, Admitted), Refused> {
+        if let Proof::Certificate { identity, voucher } = permit.proof() {
+            self.shared.book.record(self.peer.ip(), self.closing.site());
+            let (ledger, site) = (&self.shared.ledger, self.closing.site());
+            ledger.authenticated(site, identity, voucher.as_ref(), now());
+        }
         let deadline = self.deadline(in_force);
-        let slot = timeout_at(deadline, self.shared.slots.clone().acquire_owned()).await;
-        let Ok(Ok(slot)) = slot else {
+        let Ok(Ok(slot)) = timeout_at(deadline, self.slot(&permit)).await else {
             return Err(part(permit, Refusal::NoSlot, String::new()).await);
         };
-        let site = permit.pull().site();
+        let site = permit.site();
         let ends = match self.ends(local) {
             Ok(ends) => ends,
             Err(error) => return Err(part(permit, Refusal::PeerGone, error.to_string()).await),
@@ -219,6 +254,17 @@ impl Connection {
             Ok(upstream) => Ok((slot, Admitted::Bytes(permit, upstream))),
             Err((refusal, detail)) => Err(part(permit, refusal, detail).await),
         }
+    }
+
+    /// Who has proven nothing takes one of half of the slots, so that sites beside one that observes
+    /// always have the other half.
+    async fn slot(&self, permit: &Permit) -> Result<Slot, AcquireError> {
+        let unproven = match permit.proof() {
+            Proof::Certificate { .. } => None,
+            Proof::Nothing(_) => Some(self.shared.unproven.clone().acquire_owned().await?),
+        };
+        let slot = self.shared.slots.clone().acquire_owned().await?;
+        Ok(Slot { _slot: slot, _unproven: unproven })
     }
 
     fn deadline(&self, in_force: &InForce) -> Instant {
@@ -255,7 +301,7 @@ impl Connection {
 
 /// Ends a permitted pull that cannot be relayed, in order, as far as TLS is concerned.
 async fn part(permit: Permit, refusal: Refusal, detail: String) -> Refused {
-    let refused = Refused::new(refusal).at(permit.pull().site()).because(detail);
+    let refused = Refused::new(refusal).at(permit.site()).because(detail);
     let (mut stream, _) = permit.into_parts();
     match timeout(PARTING, stream.shutdown()).await {
         Ok(Ok(())) => refused.on(tls::socket(stream)),

@@ -15,10 +15,11 @@ use std::{
 use super::{
     http::Denial,
     lately::{Lately, RefusedPeer},
+    observations::{LastObserved, Observations, ObservedCount},
 };
 use crate::{
     edge::Entrance,
-    tls::{Identity, Refusal, Voucher},
+    tls::{Identity, Refusal, Voucher, WouldRefuse, now},
 };
 
 /// Identities that are kept for each site.
@@ -32,6 +33,8 @@ pub(super) const NO_SITE: &str = "-";
 pub struct Ledger {
     open: AtomicU64,
     accepted: AtomicU64,
+    served: Mutex<HashMap<Arc<str>, u64>>,
+    observations: Observations,
     would_refuse: AtomicU64,
     refused: Mutex<HashMap<(Arc<str>, Refusal), Refusals>>,
     refused_lately: Mutex<Lately>,
@@ -62,14 +65,20 @@ struct Seen {
     pulls: u64,
 }
 
-/// A ledger at one moment. Every connection that ended its handshake is in `accepted` or in one
-/// `refused`, never in both.
+/// A ledger at one moment. Every connection that ended its handshake is in `accepted`, in one `refused`
+/// or in one `observed`, and in no two of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LedgerSnapshot {
     /// Connections that are open now, handshakes included.
     pub open: u64,
     /// Origin pulls that were relayed.
     pub accepted: u64,
+    /// The same by site.
+    pub served: Vec<(Arc<str>, u64)>,
+    /// Connections that were relayed though they proved nothing, since their site observes.
+    pub observed: Vec<ObservedCount>,
+    /// The last of them from an admitted address, for each site.
+    pub last_observed: Vec<LastObserved>,
     /// Connections from addresses that are not admitted, let in because the firewall observes.
     pub would_refuse: u64,
     /// Refusals, by site and reason.
@@ -169,9 +178,15 @@ impl Ledger {
             }));
         }
         identities.sort_by(|a, b| a.site.cmp(&b.site).then(b.last_seen.cmp(&a.last_seen)));
+        let served =
+            held(&self.served).iter().map(|(site, count)| (site.clone(), *count)).collect();
+        let (observed, last_observed) = self.observations.snapshot(now());
         LedgerSnapshot {
             open: self.open.load(Relaxed),
             accepted: self.accepted.load(Relaxed),
+            served,
+            observed,
+            last_observed,
             would_refuse: self.would_refuse.load(Relaxed),
             refused,
             refused_lately: held(&self.refused_lately).told(),
@@ -197,8 +212,31 @@ impl Ledger {
         Opened(self.clone())
     }
 
-    pub(super) fn accepted(&self) {
+    pub(super) fn accepted(&self, site: &Arc<str>) {
         self.accepted.fetch_add(1, Relaxed);
+        let mut served = held(&self.served);
+        match served.get_mut(site) {
+            Some(count) => *count += 1,
+            None => {
+                served.insert(site.clone(), 1);
+            }
+        }
+    }
+
+    /// Relayed though it would be refused; `entrance` is what the gate said.
+    pub(super) fn observed(
+        &self,
+        site: &Arc<str>,
+        would: &WouldRefuse,
+        address: IpAddr,
+        entrance: Option<Entrance>,
+    ) {
+        self.observations.add(site, would, address, entrance == Some(Entrance::Open), now());
+    }
+
+    /// `site` begins to observe: what was seen of it before tells nothing of now.
+    pub(super) fn observe_anew(&self, site: &str) {
+        self.observations.begin(site);
     }
 
     pub(super) fn would_refuse(&self) {

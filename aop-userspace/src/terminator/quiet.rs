@@ -1,4 +1,4 @@
-//! How many lines of refused connections and requests are written: a flood shall not fill a disk.
+//! How many lines of refused connections and requests, and of such as would be, are written: a flood shall not fill a disk.
 //!
 //! Of each reason so many in a second, and then one line that says how many more there were. The
 //! counters in the ledger have them all.
@@ -27,6 +27,8 @@ pub(super) struct Quiet(Mutex<HashMap<Reason, Window>>);
 pub(super) enum Reason {
     Connection(Refusal),
     Request(Denial),
+    /// It was relayed all the same, since its site observes.
+    Observed(Refusal),
 }
 
 struct Window {
@@ -94,11 +96,12 @@ impl Window {
 
 fn tell(reason: Reason, left_out: u64) {
     let (outcome, what) = match reason {
-        Reason::Connection(refusal) => (refusal.name(), ""),
-        Reason::Request(denial) => (denial.name(), "requests "),
+        Reason::Connection(refusal) => (refusal.name(), "refused for"),
+        Reason::Request(denial) => (denial.name(), "requests refused for"),
+        Reason::Observed(refusal) => (refusal.name(), "served that would be refused for"),
     };
     if left_out > 0 {
-        tracing::info!(outcome, left_out, "{left_out} more {what}refused for {outcome}");
+        tracing::info!(outcome, left_out, "{left_out} more {what} {outcome}");
     }
 }
 

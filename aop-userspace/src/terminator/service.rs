@@ -4,6 +4,7 @@
 //! accepted; a reload exchanges it for those that follow.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     future::pending,
     io,
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use aop_common::Mode;
 use arc_swap::ArcSwap;
 use tokio::{
     sync::Semaphore,
@@ -19,7 +21,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    accept::Accept, crowd::Crowd, ledger::Ledger, listeners::Listener, quiet::Quiet,
+    accept::Accept,
+    crowd::Crowd,
+    in_force::{InForce, Lease},
+    ledger::Ledger,
+    listeners::Listener,
+    quiet::Quiet,
     workers::Workers,
 };
 use crate::{
@@ -57,14 +64,6 @@ pub struct Service {
     condemned: Mutex<Vec<(Instant, CancellationToken)>>,
 }
 
-/// The policy in force, and what ends the connections that it let in.
-pub(super) struct InForce {
-    pub(super) policy: Policy,
-    pub(super) cut: CancellationToken,
-    /// Called when they shall come to an end by themselves.
-    pub(super) leave: CancellationToken,
-}
-
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) in_force: ArcSwap<InForce>,
@@ -72,8 +71,10 @@ pub(super) struct Shared {
     pub(super) book: Arc<dyn PeerBook>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) crowd: Arc<Crowd>,
-    /// One for each connection that has authenticated.
+    /// One for each connection that is relayed.
     pub(super) slots: Arc<Semaphore>,
+    /// One more for those of them that have proven nothing, where a site observes.
+    pub(super) unproven: Arc<Semaphore>,
     pub(super) quiet: Arc<Quiet>,
     /// Called when draining has taken too long.
     pub(super) cut: CancellationToken,
@@ -94,7 +95,8 @@ impl Service {
         let workers = Workers::start(limits.workers)?;
         let cut = CancellationToken::new();
         let accepting = CancellationToken::new();
-        let in_force = InForce { policy, cut: cut.child_token(), leave: accepting.child_token() };
+        let lease = Lease { cut: cut.child_token(), leave: accepting.child_token() };
+        let in_force = InForce::new(policy, lease);
         let shared = Arc::new(Shared {
             in_force: ArcSwap::from_pointee(in_force),
             gate,
@@ -102,6 +104,7 @@ impl Service {
             ledger: Arc::default(),
             crowd: Arc::new(Crowd::new(limits.handshakes, limits.per_peer)),
             slots: Arc::new(Semaphore::new(limits.connections)),
+            unproven: Arc::new(Semaphore::new((limits.connections / 2).max(1))),
             quiet: Arc::default(),
             cut,
         });
@@ -122,27 +125,54 @@ impl Service {
     /// on trust that is gone.
     pub fn reload(&self, policy: Policy, patience: Duration) {
         let before = self.shared.in_force.load_full();
+        let observed = before.policy.sites.observing();
+        for site in policy.sites.observing().difference(&observed) {
+            self.shared.ledger.observe_anew(site);
+        }
         if policy.sites.keep_the_trust_of(&before.policy.sites) {
-            let (cut, leave) = (before.cut.clone(), before.leave.clone());
-            self.shared.in_force.store(Arc::new(InForce { policy, cut, leave }));
+            let (next, ended) = before.followed_by(policy);
+            self.shared.in_force.store(Arc::new(next));
+            if !ended.is_empty() {
+                tracing::warn!(
+                    ?patience,
+                    "a site observes no more: connections that proved nothing end by then"
+                );
+            }
+            ended.into_iter().for_each(|lease| self.condemn(lease, patience));
             return;
         }
-        let (cut, leave) = (self.shared.cut.child_token(), self.accepting.child_token());
-        self.shared.in_force.store(Arc::new(InForce { policy, cut, leave }));
-        before.leave.cancel();
+        let lease =
+            Lease { cut: self.shared.cut.child_token(), leave: self.accepting.child_token() };
+        self.shared.in_force.store(Arc::new(InForce::new(policy, lease)));
         tracing::warn!(?patience, "trust was taken away: connections from before end by then");
+        self.condemn(before.lease.clone(), patience);
+    }
+
+    /// Has connections end by themselves, and cuts after `patience` those that have not.
+    fn condemn(&self, lease: Lease, patience: Duration) {
+        lease.leave.cancel();
         let accepting = self.accepting.clone();
         if let Some(end) = Instant::now().checked_add(patience) {
             let mut condemned = self.condemned();
             condemned.retain(|(_, cut)| !cut.is_cancelled());
-            condemned.push((end, before.cut.clone()));
+            condemned.push((end, lease.cut.clone()));
         }
         self.workers.first().spawn(async move {
             // A drain sees to it itself.
             if accepting.run_until_cancelled(sleep(patience)).await.is_some() {
-                before.cut.cancel();
+                lease.cut.cancel();
             }
         });
+    }
+
+    /// From now on the sites that `own` names observe, or do not, whatever the configuration says; all
+    /// else stays. As for a reload, connections that rest on trust that is gone have `patience`.
+    pub fn observe(&self, own: &BTreeMap<String, Mode>, patience: Duration) {
+        let before = self.shared.in_force.load_full();
+        let Policy { sites, senders, deadline } = &before.policy;
+        let policy =
+            Policy { sites: sites.under(own), senders: senders.clone(), deadline: *deadline };
+        self.reload(policy, patience);
     }
 
     fn condemned(&self) -> MutexGuard<'_, Vec<(Instant, CancellationToken)>> {

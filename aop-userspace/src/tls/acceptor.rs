@@ -15,13 +15,14 @@ use tokio::{
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::{
-    identity::{Identity, printable},
+    identity::printable,
     judgement::{self, judge},
+    observed::{self, Accepted},
     plain::{self, Opening},
-    pull::OriginPull,
+    pull::{Finished, OriginPull},
     refusal::Refusal,
     refused::Refused,
-    sites::{Site, Sites},
+    sites::{Site, Sites, Terms},
 };
 use crate::config::Host;
 
@@ -44,7 +45,7 @@ pub async fn accept(
     peer: SocketAddr,
     sites: &Sites,
     deadline: Instant,
-) -> Result<OriginPull, Refused> {
+) -> Result<Accepted, Refused> {
     let late = |_| Refused::new(Refusal::Deadline);
     let start = timeout_at(deadline, hello(stream)).await.map_err(late)??;
     let (site, host) = match choose(&start, sites) {
@@ -115,23 +116,21 @@ async fn finish(
     peer: SocketAddr,
     site: &Arc<Site>,
     host: Host,
-) -> Result<OriginPull, Refused> {
-    let (config, desk) = site.tls();
+) -> Result<Accepted, Refused> {
+    let Terms { config, desk, unsigned } = site.terms();
     let handshake = start.into_stream(config).into_fallible();
     let stream = handshake.await.map_err(|(error, stream)| judge(&error).on(stream))?;
-    let stream = Box::new(stream);
-    if site.explains() {
-        let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        if let Err(error) = site.judge(presented) {
-            return Err(judgement::of(&error).over(stream));
-        }
+    let finished = Finished { stream: Box::new(stream), site: site.clone(), host, peer };
+    if let Some(observing) = site.observing() {
+        return Ok(observed::judge(&observing, finished, desk, &unsigned));
     }
-    let bad = |detail: &str| Refused::new(Refusal::BadCertificate).because(detail);
-    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let leaf = chain.first().ok_or_else(|| Refused::new(Refusal::CertificateRequired))?;
-    let identity = Identity::of(leaf).map_err(|error| bad(&error))?;
-    let voucher = site.voucher(chain);
-    Ok(OriginPull { stream, site: site.clone(), host, peer, identity, voucher, desk })
+    if site.explains()
+        && let Err(error) = site.judge(finished.chain())
+    {
+        return Err(judgement::of(&error).over(finished.stream));
+    }
+    let identity = observed::identity(finished.chain())?;
+    Ok(Accepted::Proven(Box::new(OriginPull::new(finished, identity, desk))))
 }
 
 async fn tell(refused: Refused, mut stream: TcpStream, what: &[u8]) -> Refused {

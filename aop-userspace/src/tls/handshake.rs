@@ -5,7 +5,7 @@ use rustls::{CipherSuite, ProtocolVersion, pki_types::CertificateDer};
 
 use crate::config::Host;
 
-/// A finished handshake in which the peer authenticated.
+/// A finished handshake.
 #[derive(Clone, Debug)]
 pub struct Handshake {
     /// The server name that the peer asked for.
@@ -40,7 +40,8 @@ impl Handshake {
         cipher(self.cipher?)
     }
 
-    /// The certificate that the peer authenticated with, in DER.
+    /// The certificate that the peer authenticated with, in DER; `None` where it did not, and its site
+    /// observes.
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {
         self.certificate.as_deref()

@@ -3,7 +3,8 @@
 //! [`Sites`] are what is served, built whole from the configuration or not at all. [`accept`] turns
 //! a TCP connection into an [`OriginPull`], and [`authorize`] turns that into a [`Permit`]: neither
 //! can be made in another way, so that no relaying skips a check. Everything else ends as a
-//! [`Refused`] with a named [`Refusal`].
+//! [`Refused`] with a named [`Refusal`]; or, where a site observes and only there, as an [`Observed`],
+//! of which [`let_in`] makes a [`Permit`] that says that it proves nothing.
 //!
 //! This module decides by certificate and name alone. Addresses and upstreams are the terminator's.
 //! Only here are rustls' configurations built.
@@ -23,6 +24,7 @@ mod judgement;
 mod leaf;
 mod lenient;
 mod memo;
+mod observed;
 mod pem;
 mod plain;
 mod pull;
@@ -51,7 +53,8 @@ pub use handshake::Handshake;
 pub use identity::Identity;
 pub(crate) use identity::printable;
 pub use inspect::{FileRole, Inspected, InspectedCertificate, InspectedList, inspect};
-pub use pull::{OriginPull, Permit, Protocol, Session, Warrant, authorize, socket};
+pub use observed::{Accepted, Observed, WouldRefuse};
+pub use pull::{OriginPull, Permit, Proof, Protocol, Session, Warrant, authorize, let_in, socket};
 pub use refusal::{Fault, Refusal};
 pub use refused::Refused;
 pub use server::Notes;

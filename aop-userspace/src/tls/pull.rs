@@ -2,13 +2,22 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, pki_types::CertificateDer};
+use rustls::{
+    CipherSuite, HandshakeKind, ProtocolVersion, ServerConnection, pki_types::CertificateDer,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::{
-    handshake::Handshake, identity::Identity, judgement, refusal::Refusal, refused::Refused,
-    resumption::Desk, sites::Site, voucher::Voucher,
+    handshake::Handshake,
+    identity::Identity,
+    judgement,
+    observed::{Observed, WouldRefuse},
+    refusal::Refusal,
+    refused::Refused,
+    resumption::Desk,
+    sites::Site,
+    voucher::Voucher,
 };
 use crate::config::Host;
 
@@ -20,21 +29,43 @@ pub fn socket(session: Session) -> TcpStream {
     session.into_inner().0
 }
 
-/// A finished handshake in which the peer's certificate was verified for a site. Made by
-/// [`accept`](super::accept) alone; it does not give its stream away.
-pub struct OriginPull {
+/// A finished handshake, whatever it proves.
+pub(super) struct Finished {
     pub(super) stream: Session,
     pub(super) site: Arc<Site>,
     pub(super) host: Host,
     pub(super) peer: SocketAddr,
-    pub(super) identity: Identity,
-    pub(super) voucher: Option<Voucher>,
-    /// Where its sessions are, if the site resumes any.
-    pub(super) desk: Option<Arc<Desk>>,
 }
 
-/// An origin pull that may be relayed. Made by [`authorize`] alone.
-pub struct Permit(Box<OriginPull>);
+/// A finished handshake in which the peer's certificate was verified for a site. Made by
+/// [`accept`](super::accept) alone; it does not give its stream away.
+pub struct OriginPull {
+    finished: Finished,
+    identity: Identity,
+    voucher: Option<Voucher>,
+    /// Where its sessions are, if the site resumes any.
+    desk: Option<Arc<Desk>>,
+}
+
+/// A peer that may be relayed. Made by [`authorize`], of an origin pull; and by [`let_in`], of who
+/// would be refused at a site that observes.
+pub struct Permit {
+    finished: Box<Finished>,
+    proof: Proof,
+}
+
+/// What stands behind a permit.
+pub enum Proof {
+    /// A certificate that was verified.
+    Certificate {
+        /// Who it says the peer is.
+        identity: Identity,
+        /// The client CA that vouches for it, as far as names tell.
+        voucher: Option<Voucher>,
+    },
+    /// Nothing: the site observes, and would have refused the peer.
+    Nothing(WouldRefuse),
+}
 
 /// What a permit proves, once its stream carries requests or bytes: each is relayed under it. Made
 /// from a [`Permit`] alone.
@@ -43,6 +74,7 @@ pub struct Warrant {
     host: Host,
     peer: SocketAddr,
     protocol: Protocol,
+    proven: bool,
 }
 
 /// What was agreed on in ALPN. Without it, or where a site offers none, it is HTTP/1.
@@ -61,36 +93,76 @@ pub enum Protocol {
 /// resumed an earlier one where none may be resumed. Each would be a fault in what stands before, and
 /// is refused here. Where sessions are resumed, the certificate may be refused as in a handshake.
 pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
-    let (_, session) = pull.stream.get_ref();
-    let refuse = |refusal, why: &str| Err(Refused::new(refusal).at(&pull.site).because(why));
-    let chain = session.peer_certificates().unwrap_or_default();
+    let OriginPull { finished, identity, voucher, desk } = pull;
+    let chain = finished.chain();
     if chain.is_empty() {
-        return refuse(Refusal::CertificateRequired, "the session holds no certificate");
+        return Err(
+            finished.refuse(Refusal::CertificateRequired, "the session holds no certificate")
+        );
     }
-    match session.handshake_kind() {
+    match finished.session().handshake_kind() {
         Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
-        Some(HandshakeKind::Resumed) if pull.desk.is_some() => {
+        Some(HandshakeKind::Resumed) if desk.is_some() => {
             // rustls has judged nothing now.
-            if let Err(error) = pull.site.judge(chain) {
-                let refused = judgement::of(&error).at(&pull.site);
-                return Err(refused.on(socket(pull.stream)));
+            if let Err(error) = finished.site.judge(chain) {
+                let refused = judgement::of(&error).at(&finished.site);
+                return Err(refused.on(socket(finished.stream)));
             }
         }
         Some(HandshakeKind::Resumed) | None => {
-            return refuse(Refusal::Protocol, "the handshake was not a full one");
+            return Err(finished.refuse(Refusal::Protocol, NOT_FULL));
         }
     }
-    if session.server_name().and_then(|name| name.parse().ok()).as_ref() != Some(&pull.host)
-        || !pull.site.answers(&pull.host)
+    finished.answers_for_its_name()?;
+    if let Some(desk) = &desk
+        && finished.session().protocol_version() == Some(ProtocolVersion::TLSv1_3)
     {
-        return refuse(Refusal::UnknownName, "the session is for another name");
+        desk.leave(finished.site.stands_until(chain));
     }
-    if let Some(desk) = &pull.desk
-        && session.protocol_version() == Some(ProtocolVersion::TLSv1_3)
-    {
-        desk.leave(pull.site.stands_until(chain));
+    let proof = Proof::Certificate { identity, voucher };
+    Ok(Permit { finished: Box::new(finished), proof })
+}
+
+/// Permits who would be refused to be relayed, where the site observes; the permit proves nothing.
+///
+/// # Errors
+/// The handshake was for another name than the site answers for, or resumed an earlier one. Each would
+/// be a fault in what stands before.
+pub fn let_in(observed: Observed) -> Result<Permit, Refused> {
+    let (finished, would) = observed.into_parts();
+    match finished.session().handshake_kind() {
+        Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
+        Some(HandshakeKind::Resumed) | None => {
+            return Err(finished.refuse(Refusal::Protocol, NOT_FULL));
+        }
     }
-    Ok(Permit(Box::new(pull)))
+    finished.answers_for_its_name()?;
+    Ok(Permit { finished: Box::new(finished), proof: Proof::Nothing(would) })
+}
+
+const NOT_FULL: &str = "the handshake was not a full one";
+
+impl Finished {
+    fn session(&self) -> &ServerConnection {
+        self.stream.get_ref().1
+    }
+
+    /// What the peer presented.
+    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
+        self.session().peer_certificates().unwrap_or_default()
+    }
+
+    fn refuse(&self, refusal: Refusal, why: &str) -> Refused {
+        Refused::new(refusal).at(&self.site).because(why)
+    }
+
+    fn answers_for_its_name(&self) -> Result<(), Refused> {
+        let name = self.session().server_name().and_then(|name| name.parse().ok());
+        match name.as_ref() == Some(&self.host) && self.site.answers(&self.host) {
+            true => Ok(()),
+            false => Err(self.refuse(Refusal::UnknownName, "the session is for another name")),
+        }
+    }
 }
 
 impl Protocol {
@@ -103,22 +175,22 @@ impl Protocol {
 }
 
 impl OriginPull {
+    /// Of a handshake in which the certificate of `identity` was verified.
+    pub(super) fn new(finished: Finished, identity: Identity, desk: Option<Arc<Desk>>) -> Self {
+        let voucher = finished.site.voucher(finished.chain());
+        Self { finished, identity, voucher, desk }
+    }
+
     /// The site that it is for.
     #[must_use]
     pub fn site(&self) -> &Arc<Site> {
-        &self.site
+        &self.finished.site
     }
 
     /// The name that the peer asked for.
     #[must_use]
     pub fn host(&self) -> &Host {
-        &self.host
-    }
-
-    /// The peer's address, never IPv6-mapped.
-    #[must_use]
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+        &self.finished.host
     }
 
     /// Who the peer's certificate says it is.
@@ -127,70 +199,79 @@ impl OriginPull {
         &self.identity
     }
 
-    /// The client CA that vouches for the peer, as far as names tell.
-    #[must_use]
-    pub fn voucher(&self) -> Option<&Voucher> {
-        self.voucher.as_ref()
-    }
-
     /// The TLS version.
     #[must_use]
     pub fn version(&self) -> Option<ProtocolVersion> {
-        self.stream.get_ref().1.protocol_version()
+        self.finished.session().protocol_version()
     }
 
     /// Whether it resumed an earlier session.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
-        self.stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
+        self.finished.session().handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// The cipher suite.
     #[must_use]
     pub fn cipher(&self) -> Option<CipherSuite> {
-        Some(self.stream.get_ref().1.negotiated_cipher_suite()?.suite())
+        Some(self.finished.session().negotiated_cipher_suite()?.suite())
     }
 }
 
 impl Permit {
-    /// The origin pull that is permitted.
+    /// The site that it is for.
     #[must_use]
-    pub fn pull(&self) -> &OriginPull {
-        &self.0
+    pub fn site(&self) -> &Arc<Site> {
+        &self.finished.site
     }
 
-    /// The certificate that the peer authenticated with, in DER.
+    /// What stands behind it.
+    #[must_use]
+    pub fn proof(&self) -> &Proof {
+        &self.proof
+    }
+
+    /// The certificate that the peer authenticated with, in DER; `None` where nothing is proven.
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {
-        let chain = self.0.stream.get_ref().1.peer_certificates()?;
-        Some(chain.first()?.as_ref())
+        match &self.proof {
+            Proof::Certificate { .. } => Some(self.finished.chain().first()?.as_ref()),
+            Proof::Nothing(_) => None,
+        }
     }
 
-    /// What is known of the handshake.
+    /// What is known of the handshake. Where nothing is proven, it has no certificate.
     #[must_use]
     pub fn handshake(&self) -> Handshake {
-        let (_, session) = self.0.stream.get_ref();
-        let chain = session.peer_certificates().unwrap_or_default();
+        let session = self.finished.session();
+        let certificate = self.certificate().map(|der| CertificateDer::from(der.to_vec()));
         Handshake {
-            host: self.0.host.clone(),
+            host: self.finished.host.clone(),
             alpn: session.alpn_protocol().map(Into::into),
-            presented: !self.0.is_resumed(),
-            version: self.0.version(),
-            cipher: self.0.cipher(),
-            certificate: chain.first().cloned().map(CertificateDer::into_owned),
+            presented: session.handshake_kind() != Some(HandshakeKind::Resumed),
+            version: session.protocol_version(),
+            cipher: session.negotiated_cipher_suite().map(|suite| suite.suite()),
+            certificate,
         }
     }
 
     /// The peer's bytes, in clear, and the leave to relay them.
     #[must_use]
     pub fn into_parts(self) -> (Session, Warrant) {
-        let OriginPull { stream, site, host, peer, identity: _, voucher: _, desk: _ } = *self.0;
+        let Finished { stream, site, host, peer } = *self.finished;
+        let proven = matches!(self.proof, Proof::Certificate { .. });
         let protocol = Protocol::of(&stream);
-        (stream, Warrant { site, host, peer, protocol })
+        (stream, Warrant { site, host, peer, protocol, proven })
     }
 }
 
 impl Warrant {
+    /// Whether a certificate was verified; else the site observed when the peer came.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.proven
+    }
+
     /// The site that judged the peer.
     #[must_use]
     pub fn site(&self) -> &Arc<Site> {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use rustls::{
-    Error, InconsistentKeys, ServerConfig,
+    ConfigBuilder, Error, InconsistentKeys, ServerConfig, WantsVerifier,
     crypto::CryptoProvider,
     pki_types::CertificateDer,
     server::{NoServerSessionStorage, danger::ClientCertVerifier},
@@ -16,14 +16,13 @@ use super::{
     crl,
     error::{FileError, FileProblem, SitesProblem},
     files::Files,
-    lenient::Lenient,
     pem, remarks,
     term::{Ends, Term},
     trust::Trust,
     validity::Validity,
     verifier::SiteVerifier,
 };
-use crate::config::{OnRefusal, SiteConfig, Upstream, Warning};
+use crate::config::{SiteConfig, Upstream, Warning};
 
 /// What an operator should know about the files of the sites.
 #[derive(Clone, Debug, Default)]
@@ -64,16 +63,35 @@ impl Notes {
 
 /// One site's side of TLS.
 pub(super) struct Equipment {
-    pub(super) config: ServerConfig,
+    pub(super) maker: Maker,
     pub(super) anchors: Vec<Anchor>,
     pub(super) trust: Trust,
     pub(super) verifier: Arc<SiteVerifier>,
 }
 
-/// Reads the files of `site` and builds its configuration.
-///
-/// Nothing is resumed by this configuration as it is: a resumed session would bypass the verifier,
-/// and with it every change of trust since the first handshake.
+/// Makes configurations of one site, which differ in who is asked about peers.
+#[derive(Clone)]
+pub(super) struct Maker {
+    builder: ConfigBuilder<ServerConfig, WantsVerifier>,
+    pair: Arc<SingleCertAndKey>,
+    protocols: Vec<Vec<u8>>,
+}
+
+impl Maker {
+    /// The one in which `verifier` is asked. Nothing is resumed by it as it is: a resumed session would
+    /// bypass the verifier, and with it every change of trust since the first handshake.
+    pub(super) fn config(&self, verifier: Arc<dyn ClientCertVerifier>) -> ServerConfig {
+        let builder = self.builder.clone().with_client_cert_verifier(verifier);
+        let mut config = builder.with_cert_resolver(self.pair.clone());
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        config.alpn_protocols.clone_from(&self.protocols);
+        config
+    }
+}
+
+/// Reads the files of `site`.
 pub(super) fn equip(
     site: &SiteConfig,
     files: &Files,
@@ -88,19 +106,10 @@ pub(super) fn equip(
     let lists = crl::load(&site.rules.revocation, files, notes)?;
     let verifier = Arc::new(SiteVerifier::new(&anchors, &site.rules, &lists, provider)?);
     let trust = Trust::of(&anchors, &site.rules, lists.revoked);
-    let asked: Arc<dyn ClientCertVerifier> = match site.on_refusal {
-        OnRefusal::Close => verifier.clone(),
-        OnRefusal::Explain => Arc::new(Lenient(verifier.clone())),
-    };
-    let mut config = ServerConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_client_cert_verifier(asked)
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    config.max_early_data_size = 0;
-    config.alpn_protocols = protocols(&site.upstream);
-    Ok(Equipment { config, anchors, trust, verifier })
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&TLS13, &TLS12])?;
+    let (pair, protocols) = (Arc::new(SingleCertAndKey::from(pair)), protocols(&site.upstream));
+    Ok(Equipment { maker: Maker { builder, pair, protocols }, anchors, trust, verifier })
 }
 
 /// What is offered in ALPN: only what the upstream's kind can serve. An upstream that takes bytes

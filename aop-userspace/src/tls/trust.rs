@@ -1,4 +1,5 @@
-//! Whom a site believes, so that two generations of it can be compared.
+//! Whom a site believes by certificate, so that two generations of it can be compared. Whether it lets in
+//! others too, since it observes, is no trust.
 
 use std::collections::HashSet;
 
@@ -8,7 +9,7 @@ use super::{anchors::Anchor, crl::Revoked};
 use crate::config::{CrlScope, PastEnd, RequiredKey, RequiredSan, Rules, SpkiPin};
 
 /// Whom a site believes.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Trust {
     anchors: HashSet<Key>,
     san: HashSet<RequiredSan>,

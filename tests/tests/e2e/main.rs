@@ -37,6 +37,7 @@ mod modes;
 mod monitor;
 mod names;
 mod nothing_lost;
+mod observing;
 mod openings;
 mod privilege;
 mod proved;

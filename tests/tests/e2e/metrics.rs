@@ -99,6 +99,11 @@ fn counters(status: &Status) -> Result<Page> {
             "aop_handshakes_refused_from_admitted_total",
             &json["handshakes"]["refused_from_admitted"],
         ),
+        ("aop_handshakes_observed_total", &json["handshakes"]["observed"]),
+        (
+            "aop_handshakes_observed_from_admitted_total",
+            &json["handshakes"]["observed_from_admitted"],
+        ),
         ("aop_requests_refused_total", &json["requests"]["refused"]),
     ] {
         for refused in list.as_array().with_context(|| name.to_owned())? {

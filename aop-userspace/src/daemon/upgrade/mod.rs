@@ -283,7 +283,7 @@ impl Daemon {
         let (version, source) = successor.served(|| *touched = true)?;
         let (drain, linger) = (self.facts.shutdown(), self.facts.linger());
         // Where it serves anything else it may believe less.
-        let lingers = linger > drain && source == self.reloads.source().digest();
+        let lingers = linger > drain && source == self.digest();
         let patience = if lingers { linger } else { drain };
         let upgraded = Upgraded {
             from: Release {

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Spoken, Word,
     pending::{Pending, PendingDocument},
+    sites::SiteWord,
 };
+use crate::config::OnRefusal;
 
 /// The file's content. Fields that are not known are of another version, and so is the file.
 #[derive(Serialize, Deserialize)]
@@ -20,8 +22,26 @@ pub(super) struct Document {
     general: Option<Named>,
     ports: BTreeMap<u16, Named>,
     interfaces: BTreeMap<String, Named>,
+    /// Missing where nothing was said of any, as in documents of before there was.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sites: BTreeMap<String, SiteDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pending: Option<PendingDocument>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SiteDocument {
+    mode: Named,
+    configured: NamedRefusal,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum NamedRefusal {
+    Close,
+    Explain,
+    Observe,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -33,8 +53,13 @@ enum Named {
 
 impl Document {
     pub(super) fn of(word: &Word) -> Self {
-        let Word { set_at, configured, general, ports, interfaces } = word.clone();
+        let Word { set_at, configured, general, ports, interfaces, sites } = word.clone();
+        let site = |(site, word): (String, SiteWord)| {
+            let SiteWord { mode, configured } = word;
+            (site, SiteDocument { mode: mode.into(), configured: configured.into() })
+        };
         Self {
+            sites: sites.into_iter().map(site).collect(),
             set_at,
             configured: configured.into(),
             general: general.map(Into::into),
@@ -61,8 +86,13 @@ impl Document {
     }
 
     pub(super) fn word(self) -> Word {
-        let Self { set_at, configured, general, ports, interfaces, pending: _ } = self;
+        let Self { set_at, configured, general, ports, interfaces, sites, pending: _ } = self;
+        let site = |(site, document): (String, SiteDocument)| {
+            let SiteDocument { mode, configured } = document;
+            (site, SiteWord { mode: mode.into(), configured: configured.into() })
+        };
         Word {
+            sites: sites.into_iter().map(site).collect(),
             set_at,
             configured: configured.into(),
             general: general.map(Into::into),
@@ -75,6 +105,26 @@ impl Document {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
         Ok(text)
+    }
+}
+
+impl From<OnRefusal> for NamedRefusal {
+    fn from(on_refusal: OnRefusal) -> Self {
+        match on_refusal {
+            OnRefusal::Close => Self::Close,
+            OnRefusal::Explain => Self::Explain,
+            OnRefusal::Observe => Self::Observe,
+        }
+    }
+}
+
+impl From<NamedRefusal> for OnRefusal {
+    fn from(named: NamedRefusal) -> Self {
+        match named {
+            NamedRefusal::Close => Self::Close,
+            NamedRefusal::Explain => Self::Explain,
+            NamedRefusal::Observe => Self::Observe,
+        }
     }
 }
 

@@ -2,13 +2,15 @@ use std::{fs, time::Duration};
 
 use super::*;
 
+mod sites;
+
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).expect("a moment")
 }
 
 fn said(to: Wish, ports: &[u16], interfaces: &[&str]) -> Switch {
     let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
-    Switch { to, ports: ports.to_vec(), interfaces, confirm_seconds: None, force: false }
+    Switch { ports: ports.to_vec(), interfaces, ..Switch::to(to) }
 }
 
 /// The word after all this, where the configuration observes.
@@ -16,7 +18,7 @@ fn word(all: &[Switch]) -> Option<Word> {
     let mut seconds = 0;
     all.iter().fold(None, |word, said| {
         seconds += 1;
-        Word::after(word.as_ref(), said, Mode::Observe, at(seconds))
+        Word::after(word.as_ref(), said, &Mode::Observe.into(), at(seconds))
     })
 }
 
@@ -50,7 +52,7 @@ fn what_is_said_of_ports_and_interfaces_stands_beside_the_general_mode() {
 
 #[test]
 fn default_takes_back_what_it_names_and_everything_where_it_names_nothing() {
-    let left = |back| Word::after(Some(&everything()), &back, Mode::Observe, at(9));
+    let left = |back| Word::after(Some(&everything()), &back, &Mode::Observe.into(), at(9));
     let word = left(said(Wish::Default, &[443], &["eth1"])).expect("a word");
     assert_eq!(word.modes().ports, [(8443, Mode::Observe)].into());
     assert_eq!(word.modes().interfaces, [("eth0".to_owned(), Mode::Observe)].into());

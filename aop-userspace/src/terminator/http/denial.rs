@@ -30,6 +30,8 @@ pub enum Denial {
     NoDescriptor,
     /// What the upstream is to be told does not fit into a PROXY header.
     ProxyTooLong,
+    /// Its peer has proven nothing: it was let in while the site observed, which it does no more.
+    Unproven,
     /// It was being answered, and nothing moved in either direction for too long: it was broken off.
     Stalled,
 }
@@ -49,6 +51,7 @@ impl Denial {
             Self::UpstreamLate => "upstream_late",
             Self::NoDescriptor => "no_descriptor",
             Self::ProxyTooLong => "proxy_too_long",
+            Self::Unproven => "unproven",
             Self::Stalled => "stalled",
         }
     }
@@ -80,6 +83,10 @@ impl Denial {
             Self::ProxyTooLong => {
                 Some("leave proxy_certificate out: version 1 or a shorter header fits")
             }
+            Self::Unproven => Some(
+                "the site observed when the peer was let in, and does no more; its next connection is \
+                 refused for the right reason",
+            ),
             Self::BadRequest | Self::HeadTooLarge | Self::BadHost => None,
         }
     }
@@ -87,6 +94,7 @@ impl Denial {
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::BadRequest | Self::BadHost => StatusCode::BAD_REQUEST,
+            Self::Unproven => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HostMismatch => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
@@ -111,6 +119,7 @@ impl Denial {
             Self::UpstreamLate => "The application did not answer in time.\n",
             Self::NoDescriptor => "The server is short of resources.\n",
             Self::ProxyTooLong => "The application cannot be told who connected.\n",
+            Self::Unproven => "The connection was opened without the right certificate.\n",
             Self::Stalled => "The request stood still for too long.\n",
         }
     }

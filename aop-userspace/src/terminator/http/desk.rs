@@ -32,8 +32,9 @@ use super::{
 use crate::{
     config::HttpConfig,
     terminator::{
+        in_force::InForce,
         quiet::Reason,
-        service::{InForce, Policy, Shared},
+        service::{Policy, Shared},
     },
     tls::{Protocol, Site, Warrant, printable},
 };
@@ -179,7 +180,8 @@ impl Desk {
         let named = Named::of(head)?;
         let now = self.shared.in_force.load();
         let (site, http, policy) = self.site(&now.policy)?;
-        named.belongs_to(self.warrant.host(), site, http, &policy.sites)?;
+        let proven = self.warrant.is_proven();
+        named.belongs_to(self.warrant.host(), site, http, &policy.sites, proven)?;
         let peer =
             Peer { address: self.introduction.source(), certificate: self.certificate.as_ref() };
         let wants = headers::prepare(head, &named, &peer, http)?;
@@ -204,7 +206,11 @@ impl Desk {
         now: &'a Policy,
     ) -> Result<(&'a Arc<Site>, &'a HttpConfig, &'a Policy), Denial> {
         let own = self.warrant.site();
-        if let Some(site) = now.sites.find(self.warrant.host())
+        let found = now.sites.find(self.warrant.host());
+        if !self.warrant.is_proven() && !found.is_some_and(|site| site.observes()) {
+            return Err(Denial::Unproven);
+        }
+        if let Some(site) = found
             && site.believes_all_of(own)
             && let Some(http) = site.http()
         {

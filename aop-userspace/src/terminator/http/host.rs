@@ -64,7 +64,8 @@ impl Named {
         Ok(host)
     }
 
-    /// Whether a connection for `server_name`, whose site is `site` of `sites`, may carry it.
+    /// Whether a connection for `server_name`, whose site is `site` of `sites`, may carry it. An exception
+    /// for a host of another site is for peers that are `proven`.
     ///
     /// # Errors
     /// It names no host, or one that belongs to another site or to none.
@@ -74,14 +75,18 @@ impl Named {
         site: &Arc<Site>,
         http: &HttpConfig,
         sites: &Sites,
+        proven: bool,
     ) -> Result<(), Denial> {
         let bare = self.bare()?;
         if bare == server_name.as_str() {
             return Ok(());
         }
         let host: Host = bare.parse().map_err(|_| Denial::HostMismatch)?;
-        let same = sites.find(&host).is_some_and(|found| Arc::ptr_eq(found, site));
-        match same || http.also_hosts.iter().any(|pattern| pattern.matches(&host)) {
+        let found = sites.find(&host);
+        let same = found.is_some_and(|found| Arc::ptr_eq(found, site));
+        let also = (proven || found.is_none())
+            && http.also_hosts.iter().any(|pattern| pattern.matches(&host));
+        match same || also {
             true => Ok(()),
             false => Err(Denial::HostMismatch),
         }

@@ -39,9 +39,10 @@ use super::{
 use crate::{
     config::ClientCert,
     terminator::{
+        in_force::{InForce, Lease},
         proxy::Ends,
         relay::{Ending, Relayed},
-        service::{InForce, Shared},
+        service::Shared,
     },
     tls::{Permit, Protocol, Session, farewell, socket},
 };
@@ -82,7 +83,7 @@ pub(in crate::terminator) async fn serve(
     pools: Arc<Pools>,
     accepted: Arc<InForce>,
 ) -> Served {
-    let site = permit.pull().site().clone();
+    let site = permit.site().clone();
     let certificate = match site.http().map(|http| http.client_cert) {
         Some(ClientCert::Shown) => permit.certificate().and_then(client_cert::value),
         Some(ClientCert::Withheld) | None => None,
@@ -92,15 +93,16 @@ pub(in crate::terminator) async fn serve(
         None => (Duration::ZERO, Duration::ZERO),
     };
     let introduction = Introduction::new(ends, permit.handshake());
+    let lease = accepted.lease(&permit);
     let (stream, warrant) = permit.into_parts();
     let gauge = Arc::<Gauge>::default();
     let protocol = warrant.protocol();
-    let of = accepted.clone();
-    let desk = Desk::new(shared, pools, of, warrant, certificate, introduction, gauge.clone());
+    let desk =
+        Desk::new(shared, pools, accepted, warrant, certificate, introduction, gauge.clone());
     let desk = Arc::new(desk);
     let streams = Streams::default();
     let course =
-        Course { desk: &desk, accepted: &accepted, gauge: &gauge, streams: &streams, idle, stall };
+        Course { desk: &desk, lease: &lease, gauge: &gauge, streams: &streams, idle, stall };
     let ending = match protocol {
         Protocol::Http1 => course.http1(stream).await,
         Protocol::Http2 => course.http2(stream).await,
@@ -112,7 +114,7 @@ pub(in crate::terminator) async fn serve(
 
 struct Course<'a> {
     desk: &'a Arc<Desk>,
-    accepted: &'a InForce,
+    lease: &'a Lease,
     gauge: &'a Arc<Gauge>,
     /// Those of HTTP/2.
     streams: &'a Streams,
@@ -148,8 +150,8 @@ impl Course<'_> {
                 Ok(false) => Err(Ending::Clean),
                 Err(_) => Err(Ending::PeerLost),
             },
-            () = self.accepted.cut.cancelled() => Err(Ending::Cut),
-            () = self.accepted.leave.cancelled() => Err(Ending::Clean),
+            () = self.lease.cut.cancelled() => Err(Ending::Cut),
+            () = self.lease.leave.cancelled() => Err(Ending::Clean),
             () = sleep(self.idle.saturating_sub(self.desk.rested())) => Err(Ending::Clean),
         }
     }
@@ -177,8 +179,7 @@ impl Course<'_> {
             }
             Driven::Ended(Ok(())) => match self.desk.take_tunnel() {
                 Some((upgrade, to)) => {
-                    let relayed =
-                        tunnel(self.desk.warrant(), upgrade, to, &self.accepted.cut).await;
+                    let relayed = tunnel(self.desk.warrant(), upgrade, to, &self.lease.cut).await;
                     self.gauge.add(relayed.bytes_in, relayed.bytes_out);
                     relayed.ending
                 }
@@ -283,7 +284,7 @@ impl Course<'_> {
     where
         C: Future<Output = hyper::Result<()>>,
     {
-        let mut leave = pin!(self.accepted.leave.cancelled());
+        let mut leave = pin!(self.lease.leave.cancelled());
         let look = match self.desk.warrant().protocol() {
             Protocol::Http1 => QUIET,
             Protocol::Http2 => self.idle,
@@ -296,7 +297,7 @@ impl Course<'_> {
             tokio::select! {
                 biased;
                 driven = poll_fn(|context| self.poll(connection.as_mut(), context)) => return driven,
-                () = self.accepted.cut.cancelled() => return Driven::Left(Ending::Cut),
+                () = self.lease.cut.cancelled() => return Driven::Left(Ending::Cut),
                 () = rounds.as_mut() => {
                     if let Some(ending) = self.break_off() {
                         return Driven::Left(ending);

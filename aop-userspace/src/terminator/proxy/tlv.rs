@@ -23,20 +23,23 @@ const SSL_CLIENT_CERT: u8 = 0x28;
 const CLIENT_SSL: u8 = 0x01;
 const CLIENT_CERT_CONN: u8 = 0x02;
 const CLIENT_CERT_SESS: u8 = 0x04;
-/// The certificate was verified.
+/// The certificate was verified; there was none that could be.
 const VERIFIED: [u8; 4] = [0; 4];
+const UNVERIFIED: [u8; 4] = [0, 0, 0, 1];
 
 /// Type and length.
 const HEAD: usize = 3;
 
 static CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
-/// What is told of a connection. Nobody is relayed without a certificate, so it was always verified.
+/// What is told of a connection. A certificate that is told of was verified; where a site observes there
+/// may be none.
 pub(super) struct Told<'a> {
     alpn: Option<&'a [u8]>,
     authority: String,
     version: Option<&'static str>,
     cipher: Option<&'static str>,
+    proven: bool,
     presented: bool,
     common_name: Option<String>,
     certificate: Option<&'a [u8]>,
@@ -56,6 +59,7 @@ impl<'a> Told<'a> {
             authority: handshake.host.to_string(),
             version: handshake.version(),
             cipher: handshake.cipher(),
+            proven: handshake.certificate().is_some(),
             presented: handshake.presented,
             common_name: handshake.common_name(),
             certificate: match certificate {
@@ -76,12 +80,13 @@ impl<'a> Told<'a> {
     }
 
     fn ssl(&self) -> Result<Vec<u8>, TooLong> {
-        let mut client = CLIENT_SSL | CLIENT_CERT_SESS;
-        if self.presented {
-            client |= CLIENT_CERT_CONN;
-        }
+        let (client, verified) = match (self.proven, self.presented) {
+            (true, true) => (CLIENT_SSL | CLIENT_CERT_SESS | CLIENT_CERT_CONN, VERIFIED),
+            (true, false) => (CLIENT_SSL | CLIENT_CERT_SESS, VERIFIED),
+            (false, _) => (CLIENT_SSL, UNVERIFIED),
+        };
         let mut ssl = vec![client];
-        ssl.extend(VERIFIED);
+        ssl.extend(verified);
         for (kind, value) in [
             (SSL_VERSION, self.version.map(str::as_bytes)),
             (SSL_CN, self.common_name.as_deref().map(str::as_bytes)),
@@ -168,6 +173,7 @@ mod tests {
             authority: "example.com".into(),
             version: Some("TLSv1.3"),
             cipher: None,
+            proven: true,
             presented: true,
             common_name: Some("zoë".into()),
             certificate: None,
@@ -194,6 +200,9 @@ mod tests {
         assert_eq!(CASTAGNOLI.checksum(b"123456789"), 0xE306_9283);
         let resumed = Told { presented: false, ..told() };
         assert_eq!(resumed.ssl().unwrap()[0], CLIENT_SSL | CLIENT_CERT_SESS);
+        // Whoever reads either of both is told that nothing was verified.
+        let unproven = Told { proven: false, ..told() }.ssl().unwrap();
+        assert_eq!(unproven[..5], [CLIENT_SSL, 0, 0, 0, 1]);
     }
 
     #[test]

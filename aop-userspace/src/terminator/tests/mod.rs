@@ -5,6 +5,7 @@ mod http;
 mod lifecycle;
 mod log;
 mod names;
+mod observing;
 mod openings;
 mod proxied;
 mod refusals;

@@ -145,6 +145,7 @@ impl Rig {
                 upstream: wish.upstream.clone().unwrap_or(address.clone()),
                 proxy: wish.proxy,
                 on_refusal: wish.on_refusal,
+                shared_upstream: false,
                 check: None,
             }
         };

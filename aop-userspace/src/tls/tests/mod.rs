@@ -38,6 +38,7 @@ impl Files {
             upstream: "tcp://127.0.0.1:1".parse().unwrap(),
             proxy: ProxyProtocol::Off,
             on_refusal: OnRefusal::Close,
+            shared_upstream: false,
             check: None,
         };
         let files = Self { directory, config, authority, server };

@@ -3,6 +3,7 @@
 //! - `GET /bytes/N`: N bytes that repeat every 251, so that a shift shows.
 //! - `POST /echo`: the body, once it is all there.
 //! - `POST /late`: reads until the peer finishes sending, then answers how much came.
+//! - `GET /head`: the request's own head.
 //! - anything else: 200 with a text that names the path.
 
 use std::io::Read;
@@ -18,6 +19,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 const BLOCK: usize = 251 * 1024;
 
 struct Request {
+    head: String,
     method: String,
     path: String,
     length: usize,
@@ -78,8 +80,13 @@ fn parse(head: &[u8]) -> Result<Request> {
     let mut lines = head.lines();
     let words: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
     let [method, path, _version] = words[..] else { bail!("not a request: {words:?}") };
-    let mut request =
-        Request { method: method.to_owned(), path: path.to_owned(), length: 0, close: false };
+    let mut request = Request {
+        head: head.to_owned(),
+        method: method.to_owned(),
+        path: path.to_owned(),
+        length: 0,
+        close: false,
+    };
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
         match name.to_ascii_lowercase().as_str() {
             "content-length" => request.length = value.trim().parse()?,
@@ -105,6 +112,7 @@ fn body(stream: &mut impl Stream, read: &mut Vec<u8>, request: &Request) -> Resu
 fn answer(stream: &mut impl Stream, request: &Request, body: &[u8]) -> Result<()> {
     let text = match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/echo") => body.to_vec(),
+        ("GET", "/head") => request.head.clone().into_bytes(),
         ("POST", "/late") => format!("{} bytes came\n", body.len()).into_bytes(),
         (_, path) => match path.strip_prefix("/bytes/") {
             Some(count) => return pattern(stream, count.parse()?),

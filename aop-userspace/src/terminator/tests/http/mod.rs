@@ -10,6 +10,7 @@ mod frames;
 mod framing;
 mod hosts;
 mod introduced;
+mod observed;
 mod quiet;
 mod requests;
 mod sharing;

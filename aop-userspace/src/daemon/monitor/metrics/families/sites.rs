@@ -1,6 +1,6 @@
 //! The terminator and its sites: what it has seen, and what of their files has an end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus_client::registry::Unit;
 
@@ -24,6 +24,7 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
             some(up.map(u64::from)),
         ),
         ends(&figures.terms),
+        observing(status, &sites),
     ];
     if up == Some(true) {
         all.extend(counts(status, &sites));
@@ -64,6 +65,16 @@ fn counts(status: &Status, sites: &Sites<'_>) -> Vec<Family> {
             "Connections from addresses that enforcing would have refused",
             one(handshakes.would_refuse),
         ),
+        counter(
+            "handshakes_observed",
+            "Connections that were relayed though their site would refuse them, since it observes",
+            refused(&handshakes.observed),
+        ),
+        counter(
+            "handshakes_observed_from_admitted",
+            "Those of them that came from admitted addresses",
+            refused(&handshakes.observed_from_admitted),
+        ),
         counter("requests_relayed", "Requests that an upstream answered", one(requests.relayed)),
         counter(
             "requests_refused",
@@ -71,6 +82,14 @@ fn counts(status: &Status, sites: &Sites<'_>) -> Vec<Family> {
             refused(&requests.refused),
         ),
     ]
+}
+
+/// Of other, whether one does.
+fn observing(status: &Status, sites: &Sites<'_>) -> Family {
+    let observe = status.modes.sites.iter().filter(|site| site.mode == "observe");
+    let labels: BTreeSet<&str> = observe.map(|site| sites.label(&site.site)).collect();
+    let series = labels.into_iter().map(|site| (vec![("site", site.to_owned())], 1));
+    gauge("site_observing", "1 for each site that lets in everybody", series.collect())
 }
 
 fn upstreams(status: &Status, sites: &Sites<'_>) -> Option<Family> {

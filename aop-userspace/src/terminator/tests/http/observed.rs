@@ -1,0 +1,111 @@
+//! Requests of peers that have proven nothing, at a site that observes.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aop_common::Mode;
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
+
+use super::{
+    Application, Denial, Rig, SITE, Wish,
+    client::{LONG, to_end},
+    frames::{END_OF_BOTH, HEADERS, PREFACE, SETTINGS, frame, get},
+};
+use crate::{
+    config::ClientCert,
+    tls::{
+        Refusal,
+        testing::{Leaf, connect, connect_over},
+    },
+};
+
+const OTHER: &str = "other.test";
+
+/// The first site observes, shows certificates, and may be asked for the other one's host.
+async fn observing() -> (Rig, Application) {
+    let application = Application::http1().await;
+    let wish = Wish::upstream(&application.url());
+    let rig = Rig::with(wish.relayed(|http| {
+        http.client_cert = ClientCert::Shown;
+        http.also_hosts = vec![OTHER.parse().unwrap(), "third.test".parse().unwrap()];
+    }))
+    .await;
+    observe(&rig, Mode::Observe, LONG);
+    (rig, application)
+}
+
+fn observe(rig: &Rig, mode: Mode, patience: Duration) {
+    rig.service.observe(&BTreeMap::from([(SITE.to_owned(), mode)]), patience);
+}
+
+async fn answer(rig: &Rig, leaf: Option<&Leaf>, host: &str) -> String {
+    let mut stream = connect(&rig.client(leaf), rig.address, SITE).await.unwrap();
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {host}\r\nClient-Cert: :Zm9v:\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    to_end(&mut stream).await
+}
+
+#[tokio::test]
+async fn no_header_tells_of_a_certificate_that_proved_nothing() {
+    let (rig, application) = observing().await;
+    let bad = rig.other_ca.edge();
+    for leaf in [None, Some(&bad)] {
+        assert!(answer(&rig, leaf, SITE).await.starts_with("HTTP/1.1 200 "));
+    }
+    let good = rig.client_ca.edge();
+    assert!(answer(&rig, Some(&good), SITE).await.starts_with("HTTP/1.1 200 "));
+    let told: Vec<usize> =
+        application.asked().iter().map(|asked| asked.values("client-cert").len()).collect();
+    assert_eq!(told, [0, 0, 1]);
+    rig.ledger_when(|ledger| ledger.accepted == 1 && ledger.observed.len() == 2).await;
+    assert_eq!(rig.ledger().relayed, 3);
+}
+
+#[tokio::test]
+async fn an_exception_for_a_host_of_another_site_is_not_for_them() {
+    let (rig, application) = observing().await;
+    let good = rig.client_ca.edge();
+    for (leaf, host, status) in [
+        (Some(&good), OTHER, "200"),
+        (None, OTHER, "421"),
+        (None, "third.test", "200"),
+        (None, "unknown.test", "421"),
+    ] {
+        let told = answer(&rig, leaf, host).await;
+        assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {told}");
+    }
+    assert_eq!(application.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn the_next_request_of_a_kept_connection_is_refused_once_the_site_observes_no_more() {
+    let (rig, application) = observing().await;
+    let mut config = Arc::unwrap_or_clone(rig.client(None));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let mut stream = connect(&Arc::new(config), rig.address, SITE).await.unwrap();
+    let ask = |stream: u32, path: &str| frame(HEADERS, END_OF_BOTH, stream, &get(path));
+    let opening = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &ask(1, "/never")].concat();
+    stream.write_all(&opening).await.unwrap();
+    rig.ledger_when(|ledger| ledger.observed.len() == 1).await;
+    while application.asked().is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    observe(&rig, Mode::Enforce, LONG);
+    // A peer that has not heard of the end yet may begin a stream, which is to be answered.
+    stream.write_all(&ask(3, "/late")).await.unwrap();
+    rig.denied(Denial::Unproven, 1).await;
+    assert_eq!(application.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_handshake_that_ends_after_the_site_has_observed_is_refused() {
+    let (rig, application) = observing().await;
+    let begun = TcpStream::connect(rig.address).await.unwrap();
+    rig.ledger_when(|ledger| ledger.open == 1).await;
+    observe(&rig, Mode::Enforce, LONG);
+    let mut stream = connect_over(&rig.client(None), begun, SITE).await.unwrap();
+    assert_eq!(to_end(&mut stream).await, "");
+    rig.booked(SITE, Refusal::CertificateRequired, 1).await;
+    assert_eq!((rig.ledger().observed.len(), application.connections()), (0, 0));
+}
