@@ -70,18 +70,26 @@ pub(super) fn look(file: &Path) -> (Checked, anyhow::Result<usize>) {
 
 fn told(checked: &Checked, file: &Path, prefixes: usize) -> Result<String, fmt::Error> {
     let mut text = String::new();
-    for warning in &checked.warnings {
-        let grade = if checked.mistakes.contains(warning) { "wrong" } else { "warning" };
-        writeln!(text, "{grade}: {warning}")?;
+    for mistake in &checked.mistakes {
+        writeln!(text, "wrong: {mistake}")?;
+    }
+    let warnings: Vec<&String> =
+        checked.warnings.iter().filter(|it| !checked.mistakes.contains(it)).collect();
+    for warning in &warnings {
+        writeln!(text, "warning: {warning}")?;
     }
     text += &explained(&checked.sites)?;
     writeln!(
         text,
-        "{}: good: {}, {} admitted, {}",
+        "{}: {}: {}, {} admitted, {}",
         file.display(),
+        match checked.mistakes.len() {
+            0 => "good".to_owned(),
+            wrong => format!("can be run, with {wrong} wrong"),
+        },
         count(checked.sites.len(), "site"),
         count(prefixes, "prefix"),
-        count(checked.warnings.len(), "warning"),
+        count(warnings.len(), "warning"),
     )?;
     Ok(text)
 }

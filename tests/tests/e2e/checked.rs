@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aop_tests::{Config, Daemon, World};
 use serde_json::Value;
 
@@ -59,13 +59,17 @@ fn what_is_wrong_comes_first_and_is_no_error_where_it_can_be_served() {
         config.site().certificate.clone_from(&world.pki.second_server.certificate);
         config.site().key.clone_from(&world.pki.second_server.key);
         let (text, json) = checked(world, &config, 0)?;
-        let warnings: Vec<&str> =
-            text.lines().take_while(|line| line.starts_with("warning: ")).collect();
+        let told: Vec<&str> = text.lines().take_while(|line| !line.starts_with("site ")).collect();
+        let [wrong, warnings @ ..] = &told[..] else { bail!("nothing is told: {text}") };
+        ensure!(wrong.starts_with("wrong: "), "{text}");
+        ensure!(wrong.contains("edge.pem holds a certificate that is not a CA"), "{text}");
+        ensure!(wrong.contains("(CN=Example Operator Client CA)"), "{text}");
+        ensure!(warnings.iter().all(|line| line.starts_with("warning: ")), "{text}");
         let says = |words: &str| warnings.iter().any(|warning| warning.contains(words));
-        ensure!(says("edge.pem holds a certificate that is not a CA"), "{text}");
-        ensure!(says("(CN=Example Operator Client CA)"), "{text}");
         ensure!(says("second-server.pem has no name for example.com, *.example.com"), "{text}");
-        ensure!(json["warnings"].as_array().map(Vec::len) == Some(warnings.len()));
+        ensure!(json["warnings"].as_array().map(Vec::len) == Some(told.len()));
+        ensure!(json["mistakes"].as_array().map(Vec::len) == Some(1), "{json}");
+        ensure!(text.contains("can be run, with 1 wrong"), "{text}");
         Ok(())
     });
 }
