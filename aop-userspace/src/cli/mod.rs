@@ -19,6 +19,7 @@ mod log;
 mod manual;
 mod mode;
 mod open;
+mod peers;
 mod prefixes;
 mod prove;
 mod reload;
@@ -59,6 +60,8 @@ enum Command {
     Status(status::StatusCommand),
     /// Show which client certificates the edge really presents; works without a daemon too
     Identities(identities::IdentitiesCommand),
+    /// Show every authenticated peer and whether it is admitted now; works without a daemon too
+    Peers(peers::PeersCommand),
     /// Show dropped packets as they come; the counters in status have them all
     Drops(drops::DropsCommand),
     /// Say what becomes of packets from an address, or of a capture's, and why; changes nothing
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Identities(command) => command.run(),
+        Command::Peers(command) => command.run(),
         Command::Drops(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),

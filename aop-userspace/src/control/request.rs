@@ -15,6 +15,8 @@ pub enum Request {
     Prefixes,
     /// Which client certificates were presented, [`Identities`](super::Identities).
     Identities,
+    /// Every peer on record, [`Peers`](super::Peers).
+    Peers,
     /// Read or fetch the prefix list now; [`Refreshed`](super::Refreshed).
     RefreshPrefixes {
         /// What to do with it.
@@ -94,6 +96,7 @@ impl Request {
             Self::Status
             | Self::Prefixes
             | Self::Identities
+            | Self::Peers
             | Self::Mode(_)
             | Self::Confirm
             | Self::Open { .. }
@@ -115,6 +118,7 @@ impl Request {
             Self::Status
             | Self::Prefixes
             | Self::Identities
+            | Self::Peers
             | Self::RefreshPrefixes { then: Then::Compare } => false,
             Self::RefreshPrefixes { then: Then::Apply | Then::ApplyShrunk }
             | Self::Reload
@@ -133,6 +137,7 @@ impl Request {
             Self::Status
             | Self::Prefixes
             | Self::Identities
+            | Self::Peers
             | Self::Mode(_)
             | Self::Confirm
             | Self::Open { .. }
@@ -214,6 +219,7 @@ mod tests {
             Request::Mode(Switch { to, ports, interfaces, confirm_seconds: None, force: false });
         for (request, line) in [
             (Request::Status, r#"{"verb":"status"}"#),
+            (Request::Peers, r#"{"verb":"peers"}"#),
             (Request::Reload, r#"{"verb":"reload"}"#),
             (Request::Upgrade, r#"{"verb":"upgrade"}"#),
             (refresh, r#"{"verb":"refresh_prefixes","then":"apply_shrunk"}"#),

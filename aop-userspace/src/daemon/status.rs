@@ -14,8 +14,8 @@ use crate::{
     config::{self, Live},
     confined::Fence,
     control::{
-        Confinement, DaemonReport, Modes, Status, TerminatorReport, UpstreamReport, from_firewall,
-        mode_name,
+        Confinement, DaemonReport, End, Modes, Status, TerminatorReport, UpstreamReport,
+        from_firewall, mode_name,
     },
     firewall::Listing,
     tls::{self, Notes},
@@ -125,6 +125,7 @@ impl Daemon {
         let observes = status.mode == mode_name(Mode::Observe);
         let warnings = facts.warnings.iter().filter(|it| observes || *it != config::OBSERVES);
         status.warnings.extend(warnings.cloned());
+        status.ends = End::first_of(&facts.notes.terms);
         status.warnings.extend(facts.notes.told(tls::now()));
         status.warnings.extend(self.audit.trouble());
         match report {

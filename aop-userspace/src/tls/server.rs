@@ -16,6 +16,7 @@ use super::{
     crl,
     error::{FileError, FileProblem, SitesProblem},
     files::Files,
+    identity,
     lenient::Lenient,
     pem, remarks,
     term::{Ends, Term},
@@ -40,7 +41,9 @@ impl Notes {
         let mut said = HashSet::new();
         self.warnings.retain(|warning| said.insert(warning.0.clone()));
         let mut told = HashSet::new();
-        self.terms.retain(|term| told.insert(term.clone()));
+        let same =
+            |term: &Term| (term.file.clone(), term.validity, term.kind, term.subject.clone());
+        self.terms.retain(|term| told.insert(same(term)));
     }
 
     /// All of it in words, as it is at `now`, in seconds since 1970.
@@ -72,9 +75,9 @@ pub(super) fn equip(
     let pair = pair(site, files, provider, notes)?;
     let mut anchors = Vec::new();
     for client_ca in &site.client_ca {
-        anchors.extend(anchors::load(client_ca, &site.rules, files, notes)?);
+        anchors.extend(anchors::load(client_ca, site, files, notes)?);
     }
-    let lists = crl::load(&site.rules.revocation, files, notes)?;
+    let lists = crl::load(site, files, notes)?;
     let verifier = Arc::new(SiteVerifier::new(&anchors, &site.rules, &lists, provider)?);
     let trust = Trust::of(&anchors, &site.rules, lists.revoked);
     let asked: Arc<dyn ClientCertVerifier> = match site.on_refusal {
@@ -145,7 +148,13 @@ fn note_chain(
                     .of(&site.certificate)
             })?;
         let validity = Validity::from(&certificate);
-        notes.terms.push(Term { file: file.clone(), validity, kind: Ends::Server });
+        notes.terms.push(Term {
+            site: site.name.clone(),
+            subject: identity::name(certificate.subject()),
+            file: file.clone(),
+            validity,
+            kind: Ends::Server,
+        });
         parsed.push(certificate);
     }
     for remark in remarks::on_server_chain(&parsed, &site.hosts) {

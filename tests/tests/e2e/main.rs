@@ -35,6 +35,7 @@ mod monitor;
 mod names;
 mod nothing_lost;
 mod openings;
+mod peers;
 mod privilege;
 mod proved;
 mod proxied;
