@@ -26,6 +26,7 @@ mod reload;
 mod run;
 mod screen;
 mod status;
+mod top;
 mod unload;
 mod upgrade;
 
@@ -58,6 +59,8 @@ enum Command {
     Check(check::Check),
     /// Show what the firewall and the terminator do; works without a daemon too
     Status(status::StatusCommand),
+    /// Watch both as it happens: rates, strangers, peers, sites; on a terminal
+    Top(top::Top),
     /// Show which client certificates the edge really presents; works without a daemon too
     Identities(identities::IdentitiesCommand),
     /// Show every authenticated peer and whether it is admitted now; works without a daemon too
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Load(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Top(command) => command.run(),
         Command::Identities(command) => command.run(),
         Command::Peers(command) => command.run(),
         Command::Drops(command) => command.run(),

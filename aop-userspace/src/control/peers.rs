@@ -62,7 +62,7 @@ impl Peers {
         let names: HashMap<u64, &String> = sites.iter().map(|name| (site_id(name), name)).collect();
         let sources = Sources::new(judged.extra, judged.opened);
         let trusted = |reading: &PeerReading| {
-            judged.trusting.then_some(reading.facts.trusted_until).unwrap_or_default()
+            if judged.trusting { reading.facts.trusted_until } else { 0 }
         };
         let known = |reading: &PeerReading| {
             KnownPeer::judge(peer(reading, &names), trusted(reading), judged, &sources)

@@ -49,6 +49,7 @@ mod shapes;
 mod shutdown;
 mod split;
 mod told;
+mod top;
 mod upgrade;
 mod wire;
 mod withdrawal;

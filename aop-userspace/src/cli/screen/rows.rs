@@ -69,7 +69,7 @@ fn volume(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut shown = format!("{bytes} B");
     for (power, unit) in (1..).zip(UNITS) {
-        let tenths = u128::from(bytes) * 10 >> (10 * power);
+        let tenths = (u128::from(bytes) * 10) >> (10 * power);
         if tenths >= 10 {
             shown = format!("{}.{} {unit}", tenths / 10, tenths % 10);
         }
