@@ -132,7 +132,7 @@ pub fn main() -> ExitCode {
         Command::Unload(command) => command.run(),
     };
     answer.unwrap_or_else(|error| {
-        eprintln!("aop: {}", told_once(&error));
+        eprintln!("{}aop: {}", log::mark_of_errors(), told_once(&error));
         ExitCode::FAILURE
     })
 }

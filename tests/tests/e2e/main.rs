@@ -25,6 +25,7 @@ mod flood;
 mod guard_only;
 mod identities;
 mod interfaces;
+mod journal;
 mod killed;
 mod learning;
 mod list;
