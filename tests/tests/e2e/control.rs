@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::stage::{Stage, on_stage};
 
-fn say(stage: &Stage, bytes: &[u8]) -> Result<String> {
+pub(crate) fn say(stage: &Stage, bytes: &[u8]) -> Result<String> {
     let path = stage.config.runtime.join("control.sock");
     let mut stream = UnixStream::connect(path).context("no socket")?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;

@@ -20,6 +20,7 @@ mod certificates;
 mod checked;
 mod control;
 mod crowds;
+mod documents;
 mod explained;
 mod flood;
 mod guard_only;
