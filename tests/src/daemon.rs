@@ -93,6 +93,11 @@ impl Daemon {
         self.wrapper.extend(["env".to_owned(), format!("{name}={value}")]);
     }
 
+    /// From now on `line`, a program and its arguments, starts it.
+    pub fn start_through(&mut self, line: &[&str]) {
+        self.wrapper.extend(line.iter().map(|word| (*word).to_owned()));
+    }
+
     /// From now on it gets `socket` as a service manager hands it over, called "web".
     pub fn activate(&mut self, socket: OwnedFd) {
         const ACTIVATE: &str = "exec 3<&0 </dev/null; \

@@ -1,18 +1,24 @@
-//! The log, on standard error.
+//! The log, on standard error; where that leads to the journal, with its fields.
+
+mod journal;
 
 use std::{
     ffi::OsString,
+    fmt::Display,
     io::{self, IsTerminal},
 };
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+use self::journal::Journal;
 
 #[derive(Args)]
 pub(super) struct Log {
-    /// How the log is written to standard error
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
+    /// How the log is written to standard error; by default as text, or, where that leads to systemd's
+    /// journal, as entries with fields
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -24,7 +30,7 @@ enum LogFormat {
 impl Log {
     /// The same on a command line.
     pub(super) fn options(&self) -> Vec<OsString> {
-        let format = self.log_format.to_possible_value();
+        let format = self.log_format.and_then(|format| format.to_possible_value());
         let format = format.map(|format| format!("--log-format={}", format.get_name()).into());
         format.into_iter().collect()
     }
@@ -36,16 +42,28 @@ impl Log {
         for directive in more {
             filter = filter.add_directive(directive.parse()?);
         }
+        let journal = self.log_format.is_none().then(Journal::of_stderr).flatten();
+        if let Some(journal) = journal {
+            return set(tracing_subscriber::registry().with(filter).with(journal).try_init());
+        }
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(io::stderr)
             .with_ansi(colours)
             .with_target(false);
-        let set = match self.log_format {
-            LogFormat::Text => log.try_init(),
-            LogFormat::Json => log.json().flatten_event(true).try_init(),
-        };
-        set.map_err(|error| anyhow::anyhow!("cannot set up the log: {error}"))
+        set(match self.log_format {
+            Some(LogFormat::Text) | None => log.try_init(),
+            Some(LogFormat::Json) => log.json().flatten_event(true).try_init(),
+        })
     }
+}
+
+/// What a plain line on standard error begins with, so that the journal knows it for an error.
+pub(super) fn mark_of_errors() -> &'static str {
+    if journal::is_stderr() { "<3>" } else { "" }
+}
+
+fn set<E: Display>(done: Result<(), E>) -> anyhow::Result<()> {
+    done.map_err(|error| anyhow::anyhow!("cannot set up the log: {error}"))
 }

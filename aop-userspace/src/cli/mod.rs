@@ -20,12 +20,14 @@ mod log;
 mod manual;
 mod mode;
 mod open;
+mod peers;
 mod prefixes;
 mod prove;
 mod reload;
 mod run;
 mod screen;
 mod status;
+mod top;
 mod unload;
 mod upgrade;
 
@@ -60,8 +62,12 @@ enum Command {
     Check(check::Check),
     /// Show what the firewall and the terminator do; works without a daemon too
     Status(status::StatusCommand),
+    /// Watch both as it happens: rates, strangers, peers, sites; on a terminal
+    Top(top::Top),
     /// Show which client certificates the edge really presents; works without a daemon too
     Identities(identities::IdentitiesCommand),
+    /// Show every authenticated peer and whether it is admitted now; works without a daemon too
+    Peers(peers::PeersCommand),
     /// Show dropped packets as they come; the counters in status have them all
     Drops(drops::DropsCommand),
     /// Say what becomes of packets from an address, or of a capture's, and why; changes nothing
@@ -112,7 +118,9 @@ pub fn main() -> ExitCode {
         Command::Load(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Top(command) => command.run(),
         Command::Identities(command) => command.run(),
+        Command::Peers(command) => command.run(),
         Command::Drops(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Prove(command) => command.run(),
@@ -130,7 +138,7 @@ pub fn main() -> ExitCode {
         Command::Unload(command) => command.run(),
     };
     answer.unwrap_or_else(|error| {
-        eprintln!("aop: {}", told_once(&error));
+        eprintln!("{}aop: {}", log::mark_of_errors(), told_once(&error));
         ExitCode::FAILURE
     })
 }

@@ -1,16 +1,19 @@
-//! A status on one screen: warnings first, then what is guarded, refused and seen.
+//! A status on one screen: warnings first, then what is guarded, what ends next, what is refused and
+//! who was seen. A usual one has 24 lines of 80 columns.
+
+mod rows;
 
 use std::io::{self, IsTerminal};
 
 use jiff::Timestamp;
 
 use crate::control::{
-    Confinement, Interface, Predecessor, Prefixes, Refused, ReloadOutcome, ReloadedBy, Requests,
-    SiteMode, Status, TerminatorReport,
+    Confinement, End, Interface, Predecessor, Prefixes, ReloadOutcome, ReloadedBy, SiteMode,
+    Status, TerminatorReport,
 };
 
-/// Peers and identities that the screen shows; JSON has them all.
-const SHOWN: usize = 8;
+/// An end that is no longer ahead than this is shown beside the next one.
+const SOON: i64 = 90 * 86_400;
 
 /// Whether colours may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,26 +62,15 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
         lines.push(format!("{} {warning}", paint.bad("!")));
     }
     lines.push(String::new());
-    lines.extend(terminator(status, paint));
-    lines.extend(predecessors(status));
-    lines.extend(last_reload(status, paint));
     lines.extend(interfaces(status, paint));
     lines.extend(modes(status));
     lines.extend(prefixes(&status.prefixes));
-    lines.extend(section("packets", paint, verdicts(status)));
-    lines.extend(section("handshakes", paint, handshakes(status)));
-    let requests = requests(status);
-    if !requests.is_empty() {
-        lines.extend(section("requests", paint, requests));
-    }
-    let more = |total: usize| match total > SHOWN {
-        true => vec![format!("and {} more: --json shows them", total - SHOWN)],
-        false => Vec::new(),
-    };
-    let peers = peers(status).into_iter().chain(more(status.peers_total)).collect();
-    lines.extend(section("authenticated peers", paint, peers));
-    let identities = identities(status).into_iter().chain(more(status.identities.len())).collect();
-    lines.extend(section("client certificates seen", paint, identities));
+    lines.extend(ends(&status.ends, Timestamp::now(), paint));
+    lines.extend(last_reload(status, paint));
+    lines.extend(predecessors(status));
+    lines.extend(terminator(status, paint));
+    lines.push(String::new());
+    lines.extend(rows::all(status, paint));
     lines.join("\n") + "\n"
 }
 
@@ -190,126 +182,50 @@ pub(super) fn prefixes(prefixes: &Prefixes) -> Vec<String> {
         0 => String::new(),
         draining => format!(", {draining} draining"),
     };
+    let next = prefixes
+        .next_refresh_seconds
+        .map_or(String::new(), |next| format!(", next refresh in {}", span(next)));
     let mut lines = vec![format!(
-        "prefixes: {} IPv4 and {} IPv6 from {source}{origin}{age}{draining}, generation {}",
-        prefixes.v4, prefixes.v6, prefixes.generation
+        "prefixes: {} IPv4 and {} IPv6 from {source}{origin}{age}{next}{draining}",
+        prefixes.v4, prefixes.v6
     )];
     if let Some(error) = &prefixes.last_error {
         lines.push(format!("  last refresh refused: {error}"));
     }
-    if let Some(next) = prefixes.next_refresh_seconds {
-        lines.push(format!("  next refresh in {}", span(next)));
-    }
     lines
 }
 
-fn section(title: &str, paint: Paint, rows: Vec<String>) -> Vec<String> {
-    let rows = if rows.is_empty() { vec!["none".to_owned()] } else { rows };
-    let rows = rows.into_iter().map(|row| format!("  {row}"));
-    [String::new(), paint.head(title)].into_iter().chain(rows).collect()
-}
-
-fn verdicts(status: &Status) -> Vec<String> {
-    status
-        .verdicts
-        .iter()
-        .map(|verdict| {
-            format!(
-                "{:<10} {:<15} {:>12} packets {:>15} bytes  {}",
-                verdict.action, verdict.reason, verdict.packets, verdict.bytes, verdict.interface
-            )
-        })
-        .collect()
-}
-
-/// Empty where no site relays requests.
-fn requests(status: &Status) -> Vec<String> {
-    let Requests { relayed, refused } = &status.requests;
-    let relayed = (*relayed > 0).then(|| format!("{relayed:>12} relayed"));
-    let refused = refused.iter().map(|refused| {
-        format!("{:>12} refused: {}, site {}", refused.count, refused.reason, refused.site)
-    });
-    relayed.into_iter().chain(refused).collect()
-}
-
-fn handshakes(status: &Status) -> Vec<String> {
-    if status.daemon.is_none() {
-        return Vec::new();
-    }
-    let handshakes = &status.handshakes;
-    let mut rows = vec![format!("{:>12} accepted", handshakes.accepted)];
-    if handshakes.would_refuse > 0 {
-        rows.push(format!(
-            "{:>12} from addresses that enforcing would refuse",
-            handshakes.would_refuse
-        ));
-    }
-    rows.extend(handshakes.refused.iter().map(|refused| {
-        format!("{:>12} refused: {}, site {}", refused.count, refused.reason, refused.site)
-    }));
-    rows.extend(handshakes.refused_from_admitted.iter().map(|refused| {
-        let Refused { site, reason, count } = refused;
-        let meaning = from_admitted(reason).map_or(String::new(), |text| format!(": {text}"));
-        format!("{count:>12} of these from admitted addresses: {reason}, site {site}{meaning}")
-    }));
-    rows.extend(handshakes.observed.iter().map(|Refused { site, reason, count }| {
-        format!("{count:>12} served that would be refused: {reason}, site {site}")
-    }));
-    rows.extend(handshakes.observed_from_admitted.iter().map(|Refused { site, reason, count }| {
-        format!("{count:>12} of these from admitted addresses: {reason}, site {site}")
-    }));
-    rows
-}
-
-/// What it means that the edge's own network is refused for `reason`. Nobody is banned for it: the
-/// address is everybody's.
-fn from_admitted(reason: &str) -> Option<&'static str> {
-    match reason {
-        "certificate_required" => Some(
-            "another tenant of the CDN, a scanner behind it, or your own zone without authenticated \
-             origin pulls",
-        ),
-        "unknown_ca" | "ca_as_leaf" => Some(
-            "another tenant of the CDN, or your own zone with a certificate that client_ca did not \
-             sign",
-        ),
-        "san_missing" | "cn_mismatch" | "pin_mismatch" | "not_post_quantum" => {
-            Some("another tenant of the CDN, or your own zone with a certificate that was changed")
-        }
-        "unknown_name" | "no_name" => {
-            Some("a host that points here and is in no site, or a scanner behind the CDN")
-        }
-        _ => None,
-    }
-}
-
-fn peers(status: &Status) -> Vec<String> {
-    let row = |peer: &crate::control::Peer| {
-        format!(
-            "{:<40} {:>8} handshakes, last {} ago, site {}",
-            peer.address.to_string(),
-            peer.handshakes,
-            since(peer.last_seen),
-            peer.site.as_deref().unwrap_or("no longer configured")
-        )
+/// What ends next, and what else ends soon.
+fn ends(ends: &[End], now: Timestamp, paint: Paint) -> Vec<String> {
+    let left = |end: &End| end.not_after.duration_since(now).as_secs();
+    let shown = ends.iter().enumerate().filter(|(at, end)| *at == 0 || left(end) < SOON);
+    let line = |(_, end): (usize, &End)| {
+        let what = match end.what.as_str() {
+            "server_certificate" => "server certificate",
+            "client_ca" => "client CA",
+            "crl" => "revocation list of",
+            other => other,
+        };
+        let seconds = left(end);
+        let time = span(seconds.unsigned_abs());
+        let when = match seconds {
+            ..=0 => paint.bad(&format!("ENDED {time} ago")),
+            1..SOON => paint.bad(&format!("in {time}")),
+            SOON.. => format!("in {time}"),
+        };
+        let on = end.not_after.strftime("%Y-%m-%d");
+        format!("ends next: {what} {}, site {}, {when} ({on})", clip(&end.subject), end.site)
     };
-    status.peers.iter().take(SHOWN).map(row).collect()
+    shown.take(2).map(line).collect()
 }
 
-fn identities(status: &Status) -> Vec<String> {
-    let row = |identity: &crate::control::Identity| {
-        format!(
-            "{}: {} (issuer {}), ends {}, {} pulls, last {} ago, key {:.16}…",
-            identity.site,
-            identity.subject,
-            identity.issuer,
-            identity.not_after.strftime("%Y-%m-%d"),
-            identity.pulls,
-            since(identity.last_seen),
-            identity.spki_sha256
-        )
-    };
-    status.identities.iter().take(SHOWN).map(row).collect()
+/// A subject as far as a line has room for it.
+fn clip(text: &str) -> String {
+    const ROOM: usize = 28;
+    match text.char_indices().nth(ROOM) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 pub(super) fn since(moment: Timestamp) -> String {
@@ -336,5 +252,27 @@ mod tests {
         assert_eq!(span(61), "1 min 1 s");
         assert_eq!(span(7260), "2 h 1 min");
         assert_eq!(span(90_000), "1 d 1 h");
+    }
+
+    #[test]
+    fn the_next_end_is_shown_and_one_more_only_where_it_is_soon() {
+        let now = Timestamp::UNIX_EPOCH;
+        let end = |days: i64| End {
+            what: "client_ca".into(),
+            site: "example.com".into(),
+            subject: "CN=".to_owned() + &"x".repeat(60),
+            file: "ca.pem".into(),
+            not_after: Timestamp::from_second(days * 86_400).expect("a moment"),
+        };
+        let shown = |days: &[i64]| {
+            let all: Vec<End> = days.iter().map(|days| end(*days)).collect();
+            ends(&all, now, Paint::Plain)
+        };
+        assert_eq!(shown(&[400, 500]).len(), 1);
+        let lines = shown(&[-2, 3, 4]);
+        let [over, soon] = &lines[..] else { panic!("{lines:?}") };
+        assert!(over.contains("ENDED 2 d 0 h ago"), "{over}");
+        assert!(soon.ends_with("…, site example.com, in 3 d 0 h (1970-01-04)"), "{soon}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:?}");
     }
 }

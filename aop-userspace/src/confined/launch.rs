@@ -18,8 +18,9 @@ use super::{Account, Names, account::name_of};
 const PROGRAM: &str = "/proc/self/exe";
 
 /// All that it learns of our environment: how to log, and for a fetch the proxies.
-const ENVIRONMENT: [&str; 10] = [
+const ENVIRONMENT: [&str; 11] = [
     "AOP_LOG",
+    "JOURNAL_STREAM",
     "NO_COLOR",
     "RUST_BACKTRACE",
     "ALL_PROXY",

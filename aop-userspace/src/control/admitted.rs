@@ -38,26 +38,62 @@ pub fn admitted_prefixes(
     opened: &[IpNet],
     now: u64,
 ) -> Vec<AdmittedPrefix> {
-    let extra: HashSet<&IpNet> = extra.iter().collect();
+    let sources = Sources::new(extra, opened);
     admission
         .entries()
         .iter()
         .filter(|(_, entry)| *entry == Prefix::ADMITTED || u64::from(entry.drains_until) > now)
         .map(|(prefix, entry)| {
-            let draining = *entry != Prefix::ADMITTED;
-            let admits = match (draining, extra.contains(prefix)) {
-                (true, _) => "draining",
-                (false, true) => "extra",
-                (false, false) if opened.contains(prefix) => "opening",
-                (false, false) => "list",
-            };
+            let source = sources.of(prefix, *entry);
+            let draining = source == Source::Draining;
             AdmittedPrefix {
                 prefix: prefix.to_string(),
-                admits: admits.to_owned(),
+                admits: source.name().to_owned(),
                 drains_seconds: draining.then(|| u64::from(entry.drains_until) - now),
             }
         })
         .collect()
+}
+
+/// Where a prefix in force comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    List,
+    Extra,
+    Opening,
+    Draining,
+}
+
+/// Tells them apart.
+pub(super) struct Sources<'a> {
+    extra: HashSet<&'a IpNet>,
+    opened: &'a [IpNet],
+}
+
+impl<'a> Sources<'a> {
+    pub(super) fn new(extra: &'a [IpNet], opened: &'a [IpNet]) -> Self {
+        Self { extra: extra.iter().collect(), opened }
+    }
+
+    pub(super) fn of(&self, prefix: &IpNet, entry: Prefix) -> Source {
+        match (entry == Prefix::ADMITTED, self.extra.contains(prefix)) {
+            (false, _) => Source::Draining,
+            (true, true) => Source::Extra,
+            (true, false) if self.opened.contains(prefix) => Source::Opening,
+            (true, false) => Source::List,
+        }
+    }
+}
+
+impl Source {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Extra => "extra",
+            Self::Opening => "opening",
+            Self::Draining => "draining",
+        }
+    }
 }
 
 /// What came of a refresh.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    ends::End,
     lately::RefusedPeer,
     modes::{Modes, mode_name},
     observed::LastObserved,
@@ -68,6 +69,9 @@ pub struct Status {
     pub peers_total: usize,
     /// The client certificates that were really presented.
     pub identities: Vec<Identity>,
+    /// What ends next, the soonest first, at most [`MAX_ENDS`](super::MAX_ENDS).
+    #[serde(default)]
+    pub ends: Vec<End>,
     /// What an operator should know.
     pub warnings: Vec<String>,
 }
@@ -260,6 +264,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
         peers: Vec::new(),
         peers_total: 0,
         identities: Vec::new(),
+        ends: Vec::new(),
         warnings: Vec::new(),
     };
     let Some(reading) = reading else { return status };
@@ -369,14 +374,19 @@ impl UpstreamReport {
 #[must_use]
 pub fn peer_list(peers: &[PeerReading], sites: &[String]) -> Vec<Peer> {
     let names: HashMap<u64, &String> = sites.iter().map(|name| (site_id(name), name)).collect();
-    let peer = |peer: &PeerReading| Peer {
-        address: peer.address,
-        site: names.get(&peer.facts.site).map(|name| (*name).clone()),
-        handshakes: peer.facts.handshakes,
-        first_seen: timestamp(peer.facts.first_seen),
-        last_seen: timestamp(peer.facts.last_seen),
-    };
-    peers.iter().take(MAX_PEERS_SHOWN).map(peer).collect()
+    peers.iter().take(MAX_PEERS_SHOWN).map(|reading| peer(reading, &names)).collect()
+}
+
+/// A peer as documents show it, with the sites' `names` by their marks.
+pub(super) fn peer(reading: &PeerReading, names: &HashMap<u64, &String>) -> Peer {
+    let facts = &reading.facts;
+    Peer {
+        address: reading.address,
+        site: names.get(&facts.site).map(|name| (*name).clone()),
+        handshakes: facts.handshakes,
+        first_seen: timestamp(facts.first_seen),
+        last_seen: timestamp(facts.last_seen),
+    }
 }
 
 /// The moment that many seconds after 1970 began; that beginning itself where there is none.

@@ -15,6 +15,8 @@ pub enum Request {
     Prefixes,
     /// Which client certificates were presented, [`Identities`](super::Identities).
     Identities,
+    /// Every peer on record, [`Peers`](super::Peers).
+    Peers,
     /// Read or fetch the prefix list now; [`Refreshed`](super::Refreshed).
     RefreshPrefixes {
         /// What to do with it.
@@ -116,6 +118,7 @@ impl Request {
             Self::Status
             | Self::Prefixes
             | Self::Identities
+            | Self::Peers
             | Self::Mode(_)
             | Self::Confirm
             | Self::Open { .. }
@@ -134,7 +137,7 @@ impl Request {
     #[must_use]
     pub fn reads(&self) -> bool {
         match self {
-            Self::Status | Self::Prefixes | Self::Identities => true,
+            Self::Status | Self::Prefixes | Self::Peers | Self::Identities => true,
             Self::RefreshPrefixes { .. }
             | Self::Reload
             | Self::Mode(_)
@@ -152,6 +155,7 @@ impl Request {
             Self::Status
             | Self::Prefixes
             | Self::Identities
+            | Self::Peers
             | Self::RefreshPrefixes { then: Then::Compare } => false,
             Self::RefreshPrefixes { then: Then::Apply | Then::ApplyShrunk }
             | Self::Reload
@@ -170,6 +174,7 @@ impl Request {
             Self::Status
             | Self::Prefixes
             | Self::Identities
+            | Self::Peers
             | Self::Mode(_)
             | Self::Confirm
             | Self::Open { .. }
@@ -258,6 +263,7 @@ mod tests {
         let switch = Request::Mode(Switch { ports, interfaces, ..Switch::to(to) });
         for (request, line) in [
             (Request::Status, r#"{"verb":"status"}"#),
+            (Request::Peers, r#"{"verb":"peers"}"#),
             (Request::Reload, r#"{"verb":"reload"}"#),
             (Request::Upgrade, r#"{"verb":"upgrade"}"#),
             (refresh, r#"{"verb":"refresh_prefixes","then":"apply_shrunk"}"#),

@@ -1,14 +1,17 @@
 //! What the daemon answers on its control socket: an arm for each verb.
 
-use std::error::Error;
+use std::{error::Error, sync::PoisonError};
 
-use super::Daemon;
+use ipnet::IpNet;
+
+use super::{Daemon, error::PeersError, link::Link};
 use crate::{
     control::{
-        Admitted, Answer, Answers, Asker, Outcome, ReloadOutcome, ReloadedBy, Request,
-        admitted_prefixes,
+        Admitted, Answer, Answers, Asker, Judged, Outcome, Peers, ReloadOutcome, ReloadedBy,
+        Request, admitted_prefixes,
     },
-    prefixes::monotonic_seconds,
+    firewall::Listing,
+    prefixes::{Admission, monotonic_seconds},
 };
 
 impl Answers for Daemon {
@@ -29,6 +32,7 @@ impl Daemon {
             Request::Status => (Answer::of(&self.status()), None),
             Request::Prefixes => (Answer::of(&self.admitted()), None),
             Request::Identities => of(self.identities(), Answer::of),
+            Request::Peers => of(self.peers(), Answer::of),
             Request::RefreshPrefixes { then } => {
                 let refreshed = self.refresh(then);
                 let refused = refreshed.outcome == Outcome::Refused;
@@ -49,15 +53,41 @@ impl Daemon {
 
     fn admitted(&self) -> Admitted {
         let list = self.status().prefixes;
-        let in_force = self.in_force();
-        let listed = &in_force.held.list;
-        let extra = in_force.live.extra.iter().filter(|net| !listed.has(net));
-        let extra: Vec<_> = extra.copied().collect();
-        let admission = in_force.admission.clone();
-        drop(in_force);
+        let (admission, extra) = self.admission();
         let opened = self.openings().networks();
         let prefixes = admitted_prefixes(&admission, &extra, &opened, monotonic_seconds());
         Admitted { list, prefixes }
+    }
+
+    /// Every peer on record, and what admits it.
+    fn peers(&self) -> Result<Peers, PeersError> {
+        let (admission, extra) = self.admission();
+        let opened = self.openings().networks();
+        let mut judged = Judged {
+            admission: &admission,
+            extra: &extra,
+            opened: &opened,
+            trusting: false,
+            now: monotonic_seconds(),
+        };
+        let Some(firewall) = &self.firewall else {
+            let report = self.link.as_ref().map(Link::report).transpose()?.unwrap_or_default();
+            return Ok(Peers::in_memory(report.peers, report.peers_total, &judged));
+        };
+        let reading =
+            firewall.lock().unwrap_or_else(PoisonError::into_inner).read(Listing::Peers)?;
+        // After an unload nobody is on record.
+        let Some(reading) = reading else { return Ok(Peers::default()) };
+        judged.trusting = reading.trusting;
+        Ok(Peers::of(&reading.peers, &self.facts.sites(), &judged))
+    }
+
+    /// Who is admitted, and which of that is the operator's word alone.
+    fn admission(&self) -> (Admission, Vec<IpNet>) {
+        let in_force = self.in_force();
+        let listed = &in_force.held.list;
+        let extra = in_force.live.extra.iter().filter(|net| !listed.has(net));
+        (in_force.admission.clone(), extra.copied().collect())
     }
 }
 

@@ -184,6 +184,17 @@ pub(super) enum OpenError {
     Prefixes(#[from] PrefixError),
 }
 
+/// Why the peers on record cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PeersError {
+    /// The packet path, whose map has them.
+    #[error("firewall: {0}")]
+    Firewall(#[from] FirewallError),
+    /// The terminator, whose memory has them.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
 impl SwitchError {
     pub(super) fn site(name: &str, live: &Live) -> Self {
         const SHOWN: usize = 20;

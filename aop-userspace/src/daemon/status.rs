@@ -15,8 +15,8 @@ use crate::{
     config::{self, Live, OnRefusal},
     confined::Fence,
     control::{
-        Confinement, DaemonReport, Modes, RefusedPeer, Status, TerminatorReport, UpstreamReport,
-        from_firewall, mode_name,
+        Confinement, DaemonReport, End, Modes, RefusedPeer, Status, TerminatorReport,
+        UpstreamReport, from_firewall, mode_name,
     },
     firewall::Listing,
     prefixes::monotonic_seconds,
@@ -138,6 +138,7 @@ impl Daemon {
         let warnings = facts.warnings.iter().filter(|it| observes || *it != config::OBSERVES);
         let warnings = warnings.filter(|it| !of_sites(it));
         status.warnings.extend(warnings.cloned());
+        status.ends = End::first_of(&facts.notes.terms);
         status.warnings.extend(facts.notes.told(tls::now()));
         status.warnings.extend(self.audit.trouble());
         match report {

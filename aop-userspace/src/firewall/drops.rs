@@ -43,7 +43,25 @@ impl Drops {
     /// No firewall is loaded, or its pins cannot be used.
     pub fn follow(pins: &Path, every: u32) -> Result<Self, FirewallError> {
         let pins = Pins::existing(pins)?.ok_or(FirewallError::Unloaded)?;
-        let mut maps = Maps::pinned(&pins)?;
+        let maps = Maps::pinned(&pins)?;
+        Self::read(&pins, maps, every)
+    }
+
+    /// The same, where nobody else follows them: two readers would take them from each other. `None`
+    /// where somebody does, or was killed while he did.
+    ///
+    /// # Errors
+    /// As [`Drops::follow`].
+    pub fn follow_alone(pins: &Path, every: u32) -> Result<Option<Self>, FirewallError> {
+        let pins = Pins::existing(pins)?.ok_or(FirewallError::Unloaded)?;
+        let maps = Maps::pinned(&pins)?;
+        match maps.sampling()? {
+            0 => Self::read(&pins, maps, every).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn read(pins: &Pins, mut maps: Maps, every: u32) -> Result<Self, FirewallError> {
         let events = MapData::from_pin(pins.map("DROPS"))
             .and_then(Map::from_map_data)
             .and_then(RingBuf::try_from)
@@ -55,6 +73,14 @@ impl Drops {
         // What an earlier reader has left is not news.
         while drops.events.next().is_some() {}
         Ok(drops)
+    }
+
+    /// Whether drops are still sampled for this one: another reader that has ended ends that.
+    ///
+    /// # Errors
+    /// The kernel refuses to read.
+    pub fn goes_on(&self) -> Result<bool, FirewallError> {
+        Ok(self.maps.sampling()? > 0)
     }
 
     /// The next one that has been told, if there is one.

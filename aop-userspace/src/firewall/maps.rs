@@ -235,6 +235,11 @@ impl Maps {
             .map_err(|error| FirewallError::kernel("write SAMPLING", &error))
     }
 
+    /// What [`Maps::sample`] was told last.
+    pub(super) fn sampling(&self) -> Result<u32, FirewallError> {
+        self.sampling.get(&0, 0).map_err(|error| FirewallError::kernel("read SAMPLING", &error))
+    }
+
     /// How many sampled drops found the ring buffer full.
     pub(super) fn lost(&self) -> Result<u64, FirewallError> {
         let lost = self.lost.get(&0, 0).map(|cpus| cpus.iter().sum());

@@ -29,6 +29,8 @@ pub struct Reading {
     pub ports: Ports,
     /// Counts the policies that have been applied.
     pub generation: u32,
+    /// Whether strangers are given a try, and who has authenticated is trusted for a while.
+    pub trusting: bool,
     /// Who is admitted, and who drains.
     pub admission: Admission,
     /// The guarded interfaces.
@@ -116,6 +118,7 @@ pub(super) fn read(
         modes: maps.modes()?,
         ports: maps.ports()?,
         generation: settings.generation,
+        trusting: settings.probation > 0,
         admission: known.map_or_else(|| maps.admission(), Ok)?,
         interfaces: interfaces(names, &pins)?,
         verdicts: verdicts(&maps)?,

@@ -11,12 +11,12 @@ use super::{
     cloudflare,
     error::{FileError, FileProblem},
     files::Files,
-    pem, remarks,
+    identity, pem, remarks,
     server::Notes,
     term::{Ends, Term},
     validity::Validity,
 };
-use crate::config::{ClientCa, PastEnd, Rules, Warning};
+use crate::config::{ClientCa, PastEnd, SiteConfig, Warning};
 
 /// A trust anchor with what rustls does not ask of it.
 #[derive(Clone, Debug)]
@@ -38,19 +38,21 @@ impl Anchor {
 /// The name of the anchor that is built in.
 pub(super) const BUILT_IN: &str = "cloudflare-global";
 
-/// The anchors of `client_ca`; one at least.
+/// The anchors of `client_ca`, which `site` names; one at least.
 pub(super) fn load(
     client_ca: &ClientCa,
-    rules: &Rules,
+    site: &SiteConfig,
     files: &Files,
     notes: &mut Notes,
 ) -> Result<Vec<Anchor>, FileError> {
     match client_ca {
         ClientCa::CloudflareGlobal => {
             notes.terms.push(Term {
+                site: site.name.clone(),
+                subject: BUILT_IN.into(),
                 file: BUILT_IN.into(),
                 validity: Validity { not_before: 0, not_after: cloudflare::NOT_AFTER },
-                kind: match rules.expired_ca {
+                kind: match site.rules.expired_ca {
                     PastEnd::Refuse => Ends::BuiltIn,
                     PastEnd::Warn => Ends::ToleratedBuiltIn,
                 },
@@ -63,7 +65,7 @@ pub(super) fn load(
         }
         ClientCa::File(file) => pem::certificates(file, files)?
             .iter()
-            .map(|certificate| anchor(certificate, file, rules, notes))
+            .map(|certificate| anchor(certificate, file, site, notes))
             .collect(),
     }
 }
@@ -71,7 +73,7 @@ pub(super) fn load(
 fn anchor(
     certificate: &CertificateDer<'_>,
     file: &Path,
-    rules: &Rules,
+    site: &SiteConfig,
     notes: &mut Notes,
 ) -> Result<Anchor, FileError> {
     let malformed = |what: String| FileProblem::Malformed(what).of(file);
@@ -82,14 +84,16 @@ fn anchor(
         .map_err(|error| malformed(format!("a certificate in it is not X.509 ({error})")))?;
     let validity = Validity::from(&parsed);
     notes.terms.push(Term {
+        site: site.name.clone(),
+        subject: identity::name(parsed.subject()),
         file: file.display().to_string(),
         validity,
-        kind: match rules.expired_ca {
+        kind: match site.rules.expired_ca {
             PastEnd::Refuse => Ends::Ca,
             PastEnd::Warn => Ends::ToleratedCa,
         },
     });
-    for remark in remarks::on_client_ca(&parsed, rules) {
+    for remark in remarks::on_client_ca(&parsed, &site.rules) {
         let warning = Warning(format!("client CA {} {}", file.display(), remark.text));
         notes.mistakes.extend(remark.mistake.then(|| warning.clone()));
         notes.warnings.push(warning);

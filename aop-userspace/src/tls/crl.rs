@@ -24,7 +24,7 @@ use super::{
     term::{Ends, Term},
     validity::{Validity, seconds},
 };
-use crate::config::{PastEnd, Revocation};
+use crate::config::{PastEnd, SiteConfig};
 
 /// Lists that may be used together.
 #[derive(Default)]
@@ -42,12 +42,13 @@ type Part = Option<Vec<u8>>;
 /// The serial numbers that are revoked, by issuer.
 pub(super) type Revoked = HashMap<Vec<u8>, BTreeSet<Vec<u8>>>;
 
-/// Reads the lists that `revocation` names.
+/// Reads the lists that `site` names.
 pub(super) fn load(
-    revocation: &Revocation,
+    site: &SiteConfig,
     files: &Files,
     notes: &mut Notes,
 ) -> Result<Lists, SitesProblem> {
+    let revocation = &site.rules.revocation;
     let mut lists = Lists::default();
     let mut seen: HashMap<Vec<u8>, Vec<(Part, PathBuf)>> = HashMap::new();
     for file in &revocation.files {
@@ -74,6 +75,8 @@ pub(super) fn load(
             lists.revoked.entry(issuer).or_default().extend(serials);
             let validity = validity(&list);
             notes.terms.push(Term {
+                site: site.name.clone(),
+                subject: identity::name(list.issuer()),
                 file: file.display().to_string(),
                 validity,
                 kind: match revocation.expired {

@@ -16,7 +16,7 @@ use super::{
     crl,
     error::{FileError, FileProblem, SitesProblem},
     files::Files,
-    pem, remarks,
+    identity, pem, remarks,
     term::{Ends, Term},
     trust::Trust,
     validity::Validity,
@@ -43,7 +43,9 @@ impl Notes {
         said.clear();
         self.mistakes.retain(|mistake| said.insert(mistake.0.clone()));
         let mut told = HashSet::new();
-        self.terms.retain(|term| told.insert(term.clone()));
+        let same =
+            |term: &Term| (term.file.clone(), term.validity, term.kind, term.subject.clone());
+        self.terms.retain(|term| told.insert(same(term)));
     }
 
     /// All of it in words, as it is at `now`, in seconds since 1970.
@@ -101,9 +103,9 @@ pub(super) fn equip(
     let pair = pair(site, files, provider, notes)?;
     let mut anchors = Vec::new();
     for client_ca in &site.client_ca {
-        anchors.extend(anchors::load(client_ca, &site.rules, files, notes)?);
+        anchors.extend(anchors::load(client_ca, site, files, notes)?);
     }
-    let lists = crl::load(&site.rules.revocation, files, notes)?;
+    let lists = crl::load(site, files, notes)?;
     let verifier = Arc::new(SiteVerifier::new(&anchors, &site.rules, &lists, provider)?);
     let trust = Trust::of(&anchors, &site.rules, lists.revoked);
     let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -165,7 +167,13 @@ fn note_chain(
                     .of(&site.certificate)
             })?;
         let validity = Validity::from(&certificate);
-        notes.terms.push(Term { file: file.clone(), validity, kind: Ends::Server });
+        notes.terms.push(Term {
+            site: site.name.clone(),
+            subject: identity::name(certificate.subject()),
+            file: file.clone(),
+            validity,
+            kind: Ends::Server,
+        });
         parsed.push(certificate);
     }
     for remark in remarks::on_server_chain(&parsed, &site.hosts) {

@@ -5,8 +5,12 @@
 use super::validity::{DAY, Validity};
 
 /// Something of a site that is valid for a time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Term {
+    /// The site; the first one of those that share it.
+    pub(super) site: String,
+    /// The certificate's subject, or the issuer of a revocation list.
+    pub(super) subject: String,
     /// The file that holds it, or the name of what is built in.
     pub(super) file: String,
     pub(super) validity: Validity,
@@ -60,6 +64,18 @@ impl Term {
             Ends::Ca | Ends::ToleratedCa | Ends::BuiltIn | Ends::ToleratedBuiltIn => "client_ca",
             Ends::Crl | Ends::ToleratedCrl => "crl",
         }
+    }
+
+    /// The site, the first one of those that share it.
+    #[must_use]
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
+    /// The certificate's subject, or the issuer of a revocation list.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
     }
 
     /// The file that holds it, or the name of what is built in.

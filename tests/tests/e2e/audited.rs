@@ -31,7 +31,7 @@ fn a_list_in_a_file(config: &mut Config, world: &World) {
 fn who_had_what_changed_is_recorded_with_the_outcome_and_questions_are_not() {
     on_changed_stage(a_list_in_a_file, |stage| {
         stage.edge_is_served()?;
-        for question in ["status", "identities", "mode"] {
+        for question in ["status", "identities", "peers", "mode"] {
             ensure!(stage.daemon.verb(&[question])?.code == 0, "{question}");
         }
         ensure!(!path(stage).exists(), "questions are on record");

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use crate::stage::{Stage, on_stage};
 
 /// What `socket` answers to these bytes.
-fn say(stage: &Stage, socket: &str, bytes: &[u8]) -> Result<String> {
+pub(crate) fn say(stage: &Stage, socket: &str, bytes: &[u8]) -> Result<String> {
     let mut stream = connect(stage, socket)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     // A daemon that has read enough does not read the rest.

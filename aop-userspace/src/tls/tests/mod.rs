@@ -147,7 +147,7 @@ fn every_certificate_of_a_file_is_an_anchor() {
     let text = Authority::new("old").pem() + &Authority::new("new").pem();
     let ca = ClientCa::File(files.write("two.pem", &text));
     let (disk, mut notes) = (super::Files::on_disk(), Notes::default());
-    assert_eq!(anchors::load(&ca, &Rules::default(), &disk, &mut notes).unwrap().len(), 2);
+    assert_eq!(anchors::load(&ca, &files.config, &disk, &mut notes).unwrap().len(), 2);
     assert_eq!(notes.told(validity::now()), Vec::<String>::new());
 }
 
@@ -158,9 +158,10 @@ fn the_built_in_client_ca_warns_of_its_end() {
         [(PastEnd::Refuse, "are refused; upgrade aop"), (PastEnd::Warn, "served all the same")]
     {
         let (disk, mut notes) = (super::Files::on_disk(), Notes::default());
-        let rules = Rules { expired_ca: past_end, ..Rules::default() };
+        let mut site = Files::good().config;
+        site.rules.expired_ca = past_end;
         let global = ClientCa::CloudflareGlobal;
-        let anchors = anchors::load(&global, &rules, &disk, &mut notes).unwrap();
+        let anchors = anchors::load(&global, &site, &disk, &mut notes).unwrap();
         assert_eq!(anchors[0].not_after, end);
         assert_eq!(notes.told(end - 91 * day), Vec::<String>::new());
         let soon = notes.told(end - 90 * day);

@@ -1,0 +1,223 @@
+//! The log as the journal takes it: a datagram for each event, by systemd's native protocol
+//! (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>), with the event's fields beside its text.
+//!
+//! Serving never waits for a journal that does not read: an event waits a moment for room, and once
+//! that was in vain none waits until there is room again. What is lost so is counted, and told. Needs no
+//! more than a Unix socket, so a process that is fenced in logs likewise.
+
+use std::{
+    fmt::{self, Write},
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use rustix::{
+    fs::fstat,
+    io::Errno,
+    net::{
+        AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sendto, socket_with,
+        sockopt::{Timeout, set_socket_timeout},
+    },
+};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{Layer, layer::Context};
+
+const PATH: &str = "/run/systemd/journal/socket";
+/// How long an event waits for room.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Bytes of one value that are told: a datagram has less room than memory has.
+const LONGEST: usize = 8192;
+
+/// The journal, for the fields of events.
+pub(super) struct Journal {
+    socket: OwnedFd,
+    address: SocketAddrUnix,
+    /// Whether the last event found no room.
+    stuck: AtomicBool,
+    lost: AtomicU64,
+}
+
+impl Journal {
+    /// The journal, where standard error leads there and it listens.
+    pub(super) fn of_stderr() -> Option<Self> {
+        if !is_stderr() {
+            return None;
+        }
+        let journal = Self::open().ok()?;
+        // It ignores what is empty. A container may share the stream and not have the socket.
+        journal.send(&[], SendFlags::DONTWAIT).ok()?;
+        Some(journal)
+    }
+
+    fn open() -> Result<Self, Errno> {
+        let (family, kind) = (AddressFamily::UNIX, SocketType::DGRAM);
+        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+        set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+        let address = SocketAddrUnix::new(PATH)?;
+        Ok(Self { socket, address, stuck: AtomicBool::new(false), lost: AtomicU64::new(0) })
+    }
+
+    fn send(&self, entry: &[u8], flags: SendFlags) -> Result<usize, Errno> {
+        // By its name each time: another journald may have taken its place.
+        sendto(&self.socket, entry, flags | SendFlags::NOSIGNAL, &self.address)
+    }
+
+    fn tell(&self, mut entry: Entry) {
+        let lost = self.lost.swap(0, Relaxed);
+        if lost > 0 {
+            entry.add("AOP_LOST", &lost.to_string());
+        }
+        let stuck = self.stuck.load(Relaxed);
+        let flags = if stuck { SendFlags::DONTWAIT } else { SendFlags::empty() };
+        let sent = self.send(&entry.bytes, flags);
+        self.stuck.store(sent.is_err(), Relaxed);
+        if sent.is_err() {
+            self.lost.fetch_add(lost + 1, Relaxed);
+        }
+    }
+}
+
+/// Whether standard error is the stream that systemd has made of it, which it names by device and
+/// inode: a shell in between may have led it elsewhere.
+pub(super) fn is_stderr() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    fstat(io::stderr()).is_ok_and(|it| named == format!("{}:{}", it.st_dev, it.st_ino))
+}
+
+impl<S: Subscriber> Layer<S> for Journal {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        self.tell(fields.entry(*event.metadata().level()));
+    }
+}
+
+/// An event's fields, and its text.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    /// By their names in the log, as they are and as the text shows them.
+    others: Vec<(&'static str, String, String)>,
+}
+
+impl Fields {
+    fn entry(self, level: Level) -> Entry {
+        let mut entry = Entry::default();
+        entry.add("PRIORITY", priority(level));
+        entry.add("SYSLOG_IDENTIFIER", "aop");
+        let mut text = self.message;
+        for (name, value, shown) in &self.others {
+            text.extend([" ", name, "=", shown]);
+            entry.add(&format!("AOP_{}", name.to_ascii_uppercase()), value);
+            match *name {
+                "outcome" if !["served", "cut"].contains(&value.as_str()) => {
+                    entry.add("AOP_REASON", value);
+                }
+                "peer" => {
+                    if let Ok(peer) = value.parse::<SocketAddr>() {
+                        entry.add("AOP_ADDRESS", &peer.ip().to_string());
+                    }
+                }
+                _ => {}
+            }
+        }
+        entry.add("MESSAGE", text.trim_start());
+        entry
+    }
+
+    fn add(&mut self, field: &Field, value: String, shown: String) {
+        match field.name() {
+            "message" => self.message = value,
+            // Where a library's record comes from.
+            name if name.starts_with("log.") => {}
+            name => self.others.push((name, value, shown)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.to_owned(), format!("{value:?}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let value = format!("{value:?}");
+        self.add(field, value.clone(), value);
+    }
+}
+
+/// syslog's number: the journal's default view has what is 6 and less.
+const fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "3",
+        Level::WARN => "4",
+        Level::INFO => "6",
+        Level::DEBUG | Level::TRACE => "7",
+    }
+}
+
+/// A datagram.
+#[derive(Default)]
+struct Entry {
+    bytes: Vec<u8>,
+}
+
+impl Entry {
+    /// Adds a field. A value of several lines goes behind its length, so that none of its lines can be
+    /// taken for a field; what would move a cursor is escaped.
+    fn add(&mut self, name: &str, value: &str) {
+        let value = harmless(value);
+        self.bytes.extend(name.bytes());
+        if value.contains('\n') {
+            self.bytes.push(b'\n');
+            self.bytes.extend((value.len() as u64).to_le_bytes());
+        } else {
+            self.bytes.push(b'=');
+        }
+        self.bytes.extend(value.bytes());
+        self.bytes.push(b'\n');
+    }
+}
+
+fn harmless(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for letter in value.chars() {
+        if text.len() >= LONGEST {
+            text.push('…');
+            break;
+        }
+        match letter {
+            '\n' | ' '..='~' => text.push(letter),
+            // A string takes all that is written.
+            other => write!(text, "{}", other.escape_debug()).unwrap_or_default(),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_several_lines_cannot_be_taken_for_fields_and_moves_no_cursor() {
+        let mut entry = Entry::default();
+        entry.add("A", "one");
+        entry.add("B", "two\nPRIORITY=0");
+        entry.add("C", "\u{1b}[31m\u{202e}");
+        let expected =
+            b"A=one\nB\n\x0e\0\0\0\0\0\0\0two\nPRIORITY=0\nC=\\u{1b}[31m\\u{202e}\n".as_slice();
+        assert_eq!(entry.bytes, expected, "{}", String::from_utf8_lossy(&entry.bytes));
+    }
+
+    #[test]
+    fn a_long_value_is_cut() {
+        assert_eq!(harmless(&"x".repeat(3 * LONGEST)).len(), LONGEST + '…'.len_utf8());
+    }
+}

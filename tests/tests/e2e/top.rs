@@ -1,0 +1,186 @@
+//! `aop top` on a terminal of its own, as an operator has it.
+
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::{Family, Process, Pull, child, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::stage::{SOON, Stage, on_stage};
+
+/// How a terminal gets another screen, and is given its own one back.
+const ENTER: &str = "\u{1b}[?1049h";
+const LEAVE: &str = "\u{1b}[?1049l";
+const CURSOR: &str = "\u{1b}[?25h";
+
+/// aop top behind `script`, which makes a pseudoterminal for it and writes down what it draws.
+struct Terminal {
+    script: Child,
+    typescript: std::path::PathBuf,
+}
+
+impl Terminal {
+    fn open(stage: &Stage, name: &str, every: &str) -> Result<Self> {
+        let typescript = stage.world.dir().join(name);
+        let aop = stage.daemon.program().display();
+        let config = stage.daemon.config_path();
+        let line = format!(
+            "stty rows 24 cols 80; {aop} top --interval 200ms --every {every} --config {}; \
+             echo \"exit code $?\"; stty -a | grep -o -- '-*icanon'",
+            config.display()
+        );
+        let mut command = stage.world.origin().command("script");
+        command.args(["--quiet", "--flush", "--command", &line]).arg(&typescript);
+        command.env("TERM", "xterm-256color").stdin(Stdio::piped()).stdout(Stdio::null());
+        Ok(Self { script: command.spawn().context("cannot run script")?, typescript })
+    }
+
+    fn seen(&self) -> String {
+        let bytes = std::fs::read(&self.typescript).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn shows(&self, words: &[&str]) -> Result<()> {
+        wait::until(&format!("it shows {words:?}"), SOON, || {
+            let screen = screen(&self.seen());
+            words.iter().all(|word| screen.contains(word)).then_some(())
+        })
+        .with_context(|| screen(&self.seen()))
+    }
+
+    fn press(&mut self, keys: &str) -> Result<()> {
+        let stdin = self.script.stdin.as_mut().context("no input")?;
+        stdin.write_all(keys.as_bytes())?;
+        Ok(stdin.flush()?)
+    }
+
+    /// The terminal is as it was, and aop has ended well.
+    fn is_given_back(&mut self) -> Result<()> {
+        wait::until("it ends", SOON, || self.script.try_wait().ok().flatten())?;
+        let seen = self.seen();
+        let end = seen.rfind(LEAVE).with_context(|| format!("it never leaves: {seen:?}"))?;
+        let after = &seen[end..];
+        ensure!(seen.find(ENTER).is_some_and(|begin| begin < end), "{seen:?}");
+        ensure!(after.contains("exit code 0"), "{after:?}");
+        // Lines are edited again, as in every terminal.
+        ensure!(after.contains("icanon") && !after.contains("-icanon"), "{after:?}");
+        ensure!(seen.contains(CURSOR) && !seen.contains("panicked"), "{seen:?}");
+        Ok(())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.script.kill().ok();
+        self.script.wait().ok();
+    }
+}
+
+#[test]
+fn top_shows_reasons_strangers_and_peers_on_a_terminal_and_gives_it_back_on_q() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let bad = Pull::by_edge(&stage.world, Family::V4).no_certificate();
+        stage.refuses(&bad, "certificate_required")?;
+        let mut terminal = Terminal::open(stage, "typescript", "1")?;
+        terminal.shows(&[
+            "ENFORCING",
+            "pulls accepted",
+            "certificate_required",
+            "eth0 enforcing",
+        ])?;
+
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        terminal.shows(&["unknown_source"])?;
+        let stranger = stage.world.stranger_address(Family::V4).to_string();
+        terminal.press("2")?;
+        terminal.shows(&[&stranger])?;
+        let second = stage.daemon.verb(&["drops", "--for", "100ms"])?;
+        ensure!(second.code == 0, "{second:?}");
+        terminal.shows(&["ended the sampling"])?;
+        let edge = stage.world.edge_address(Family::V4).to_string();
+        terminal.press("\t")?;
+        terminal.shows(&[&edge])?;
+        terminal.press("q")?;
+        terminal.is_given_back()
+    });
+}
+
+#[test]
+fn top_gives_the_terminal_back_on_signals_and_says_so_where_somebody_else_follows_the_drops() {
+    on_stage(|stage| {
+        let mut first = Terminal::open(stage, "first", "16")?;
+        first.shows(&["ENFORCING"])?;
+        let mut second = Terminal::open(stage, "second", "16")?;
+        second.press("2")?;
+        second.shows(&["somebody else follows the drops"])?;
+        for (terminal, signal) in [(&mut first, Signal::SIGTERM), (&mut second, Signal::SIGHUP)] {
+            let top = descendant(terminal.script.id(), "top")?;
+            kill(Pid::from_raw(i32::try_from(top.0)?), signal)?;
+            terminal.is_given_back()?;
+        }
+        stage.daemon.kill();
+        let mut alone = Terminal::open(stage, "alone", "16")?;
+        alone.shows(&["NO DAEMON", "no daemon runs"])?;
+        alone.press("\u{1b}")?;
+        alone.is_given_back()
+    });
+}
+
+/// What stands on a terminal that was told `written`: text, and where in it the cursor goes.
+fn screen(written: &str) -> String {
+    let mut rows = vec![[' '; 80]; 24];
+    let (mut row, mut column) = (0, 0);
+    let mut rest = written.split_once(ENTER).map_or("", |(_, after)| after);
+    while let Some(letter) = rest.chars().next() {
+        rest = &rest[letter.len_utf8()..];
+        if let Some(sequence) = rest.strip_prefix('[').filter(|_| letter == '\u{1b}') {
+            let Some(end) = sequence.find(|letter: char| letter.is_ascii_alphabetic()) else {
+                break;
+            };
+            let numbers: Vec<usize> =
+                sequence[..end].split(';').filter_map(|number| number.parse().ok()).collect();
+            if let (Some("H"), [down, right]) = (sequence.get(end..=end), &numbers[..]) {
+                (row, column) = (down.saturating_sub(1), right.saturating_sub(1));
+            }
+            rest = &sequence[end + 1..];
+        } else if let Some(cell) = rows.get_mut(row).and_then(|row| row.get_mut(column)) {
+            (*cell, column) = (letter, column + 1);
+        }
+    }
+    let rows: Vec<String> = rows.iter().map(|row| row.iter().collect()).collect();
+    rows.join("\n")
+}
+
+/// The process among those that `parent` has started, and they, whose first argument is `verb`.
+fn descendant(parent: u32, verb: &str) -> Result<Process> {
+    let mut left = vec![Process(parent)];
+    while let Some(process) = left.pop() {
+        if process.command().is_ok_and(|line| line.get(1).is_some_and(|word| word == verb)) {
+            return Ok(process);
+        }
+        left.extend(process.children()?);
+    }
+    anyhow::bail!("no {verb} among the children of {parent}")
+}
+
+#[test]
+fn without_a_terminal_that_can_be_drawn_on_top_says_what_to_ask_instead() {
+    on_stage(|stage| {
+        let piped = stage.daemon.verb(&["top"])?;
+        ensure!(piped.code == 1 && piped.output.is_empty(), "{piped:?}");
+        ensure!(piped.errors.contains("needs a terminal"), "{piped:?}");
+        ensure!(piped.errors.contains("aop status --json"), "{piped:?}");
+        let line = format!("{} top", stage.daemon.program().display());
+        let mut dumb = Command::new("script");
+        dumb.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("TERM", "dumb");
+        let dumb = child::finish(dumb, &[], Duration::from_secs(10))?;
+        let said = String::from_utf8_lossy(&dumb.output).into_owned();
+        ensure!(dumb.code == 1 && said.contains("see `aop status`"), "{dumb:?} {said}");
+        ensure!(!said.contains('\u{1b}'), "{said:?}");
+        Ok(())
+    });
+}
