@@ -24,7 +24,7 @@ use crate::{
 pub(super) const NEEDED: (u16, u16) = (60, 16);
 
 /// What a reason and its site take, before there is room for bars.
-const TEXT: usize = 36;
+const TEXT: usize = 30;
 
 const KEYS: &str = "q quit  Tab 1-4 pane  p pause  j k scroll  s sort  +/- interval  ? help";
 

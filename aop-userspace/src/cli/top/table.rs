@@ -61,10 +61,10 @@ const fn column(head: &'static str, width: Width) -> Column {
 }
 
 const TRAFFIC: [Column; 5] = [
-    column("what", Width::Left(17)),
+    column("what", Width::Left(18)),
     column("why, and which site", Width::Rest),
-    column("a second", Width::Right(9)),
-    column("total", Width::Right(11)),
+    column("a second", Width::Right(8)),
+    column("total", Width::Right(10)),
     column("lately", Width::Bars),
 ];
 const STRANGERS: [Column; 5] = [
