@@ -99,15 +99,15 @@ pub fn ask<T: DeserializeOwned>(runtime: &Path, request: Request) -> Result<T, A
 fn ask_at<T: DeserializeOwned>(path: &Path, request: &Request) -> Result<T, AskError> {
     let failed = |error: io::Error, patience| {
         let path = path.to_owned();
-        match error.kind() {
-            io::ErrorKind::PermissionDenied => AskError::Forbidden { path, readable: false },
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                AskError::NotRunning(path)
-            }
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                AskError::Late { path, patience }
-            }
-            _ => AskError::Broken { path, error },
+        let is = |kinds: [io::ErrorKind; 2]| kinds.contains(&error.kind());
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            AskError::Forbidden { path, readable: false }
+        } else if is([io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused]) {
+            AskError::NotRunning(path)
+        } else if is([io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut]) {
+            AskError::Late { path, patience }
+        } else {
+            AskError::Broken { path, error }
         }
     };
     let mut stream = connect(path).map_err(|error| failed(error, PATIENCE))?;

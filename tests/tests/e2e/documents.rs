@@ -68,8 +68,7 @@ fn words(stage: &Stage) -> Result<PathBuf> {
 }
 
 /// Types what stands on `name`.
-fn type_page(stage: &Stage, name: &str) -> Result<()> {
-    let dir = words(stage)?;
+fn type_page(stage: &Stage, dir: &Path, name: &str) -> Result<()> {
     let mut run = 0;
     for Block { line, excuse, text } in blocks(&root().join(name))? {
         if let Some(excuse) = excuse {
@@ -79,7 +78,7 @@ fn type_page(stage: &Stage, name: &str) -> Result<()> {
         }
         let mut shell = stage.world.origin().command("sh");
         let path = format!("{}:{}", dir.display(), std::env::var("PATH")?);
-        shell.args(["-euc", &text]).env("PATH", path).current_dir(&dir);
+        shell.args(["-euc", &text]).env("PATH", path).current_dir(dir);
         let done = child::finish(shell, &[], PATIENCE)?;
         let said = String::from_utf8_lossy(&done.output);
         ensure!(done.code == 0, "{name}:{line}:\n{text}\n{said}\n{}", done.errors);
@@ -94,6 +93,8 @@ fn typed(name: &str) {
     on_changed_stage(
         |config, _| {
             config.mode = "observe";
+            config.bind = ["0.0.0.0:443", "[::]:443", "0.0.0.0:8443"].map(String::from).into();
+            config.site().rules.push("on_refusal = \"observe\"".into());
             config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
         },
         |stage| {
@@ -101,7 +102,11 @@ fn typed(name: &str) {
                 let outcome = Pull::by_edge(&stage.world, family).send()?;
                 ensure!(outcome.served(), "{outcome}");
             }
-            type_page(stage, name)
+            let edge = &stage.world.pki.edge;
+            let dir = words(stage)?;
+            fs::copy(&edge.certificate, dir.join("edge.pem"))?;
+            fs::copy(&edge.key, dir.join("edge.key"))?;
+            type_page(stage, &dir, name)
         },
     );
 }
@@ -119,6 +124,26 @@ fn cut_over() {
 #[test]
 fn certificates() {
     typed("docs/certificates.md");
+}
+
+#[test]
+fn modes() {
+    typed("docs/modes.md");
+}
+
+#[test]
+fn running() {
+    typed("docs/running.md");
+}
+
+#[test]
+fn configuration() {
+    typed("docs/configuration.md");
+}
+
+#[test]
+fn doctor() {
+    typed("docs/doctor.md");
 }
 
 #[test]

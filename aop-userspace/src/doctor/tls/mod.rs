@@ -20,8 +20,8 @@ use super::{
     finding::{More, good, told, untried, visitor, wrong},
 };
 use crate::{
-    config::{Config, Upstream},
-    control::Finding,
+    config::{Config, HostPattern, OnRefusal, SiteConfig, Upstream},
+    control::{Finding, SiteMode},
     tls::{Files, Site, Sites},
 };
 
@@ -55,8 +55,9 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
         Ok(sites) => sites,
         Err(error) => return why(&format!("the sites cannot be built: {error}")),
     };
-    let mut findings = Vec::new();
-    let attacked = attacked(config, &sites);
+    let observing = observing(patient, config);
+    let mut findings: Vec<Finding> = observing.iter().map(|site| lets_everybody_in(site)).collect();
+    let attacked = attacked(config, &sites, &observing);
     if patient.has_daemon() {
         match Door::open(patient, &config.fixed.listeners) {
             Ok(door) => {
@@ -88,12 +89,28 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     findings
 }
 
-/// The sites that hold their own lock: one that lets in whom it would refuse is told by `aop check`.
-fn attacked<'a>(config: &Config, sites: &'a Sites) -> Vec<Attacked<'a>> {
-    use crate::config::{HostPattern, OnRefusal};
-    let locked = |site: &&crate::config::SiteConfig| {
-        matches!(site.on_refusal, OnRefusal::Close | OnRefusal::Explain)
+/// The sites that let everybody in: as the daemon has it, or else as the configuration says.
+fn observing(patient: &Patient, config: &Config) -> Vec<String> {
+    let said: &[SiteMode] = &patient.status.modes.sites;
+    let observes = |site: &&SiteConfig| match said.iter().find(|said| said.site == site.name) {
+        Some(said) => said.mode == "observe",
+        None => site.on_refusal == OnRefusal::Observe,
     };
+    config.live.sites.iter().filter(observes).map(|site| site.name.clone()).collect()
+}
+
+fn lets_everybody_in(site: &str) -> Finding {
+    told("site_observes", "the site observes: everybody is let in, with any certificate or none")
+        .about(site)
+        .cure(format!(
+            "when the edge's certificate arrives (`aop identities`): `aop mode enforce --site {site} \
+             --confirm 10m`, look, then `aop confirm`"
+        ))
+}
+
+/// The sites that hold their own lock.
+fn attacked<'a>(config: &Config, sites: &'a Sites, observing: &[String]) -> Vec<Attacked<'a>> {
+    let locked = |site: &&SiteConfig| !observing.contains(&site.name);
     let found = config.live.sites.iter().filter(locked).filter_map(|site| {
         let host = match site.hosts.first()? {
             HostPattern::Exact(host) => host.to_string(),

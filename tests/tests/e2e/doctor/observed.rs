@@ -92,3 +92,26 @@ fn a_host_where_nobody_has_pulled_yet_is_told_so() {
         Ok(())
     });
 }
+
+/// A site that observes lets everybody in on purpose: that is told with the way on, by what is in force
+/// and not by the configuration alone, and is no mistake.
+#[test]
+fn a_site_that_observes_is_told_and_one_that_refuses_by_word_is_attacked() {
+    on_changed_stage(
+        |config, _| config.site().rules.push("on_refusal = \"observe\"".into()),
+        |stage| {
+            stage.edge_is_served()?;
+            let diagnosis = diagnose(&stage.daemon, &[])?;
+            diagnosis.is_clean()?;
+            let told = diagnosis.tells("site_observes")?;
+            let cure = told["cure"].as_str().unwrap_or_default();
+            ensure!(cure.contains("aop mode enforce --site example.com --confirm"), "{told:#}");
+            let word = ["mode", "enforce", "--site", "example.com", "--force"];
+            ensure!(stage.daemon.verb(&word)?.code == 0);
+            let diagnosis = diagnose(&stage.daemon, &[])?;
+            diagnosis.is_clean()?;
+            ensure!(diagnosis.tells("site_observes").is_err(), "it refuses now");
+            diagnosis.is_good("no_certificate")
+        },
+    );
+}
