@@ -82,6 +82,12 @@ impl Daemon {
         Ok(())
     }
 
+    /// From now on it runs without this capability, by setpriv's name.
+    pub fn lack(&mut self, capability: &str) {
+        let set = format!("--bounding-set=-{capability}");
+        self.wrapper.extend(["setpriv".to_owned(), set, "--".to_owned()]);
+    }
+
     /// From now on it logs what `filter` lets through, in the syntax of `AOP_LOG`. Its being ready
     /// must be told.
     pub fn log_only(&mut self, filter: &str) {

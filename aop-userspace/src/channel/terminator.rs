@@ -125,9 +125,13 @@ impl Bundle {
 impl Report {
     /// The same, for a terminal: who has taken over a terminator could write there what it likes.
     pub(crate) fn printable(mut self) -> Self {
+        // What moves a cursor or turns the direction of writing; quotes and escapes are only text.
+        let unfit = |character: char| {
+            !matches!(character, '"' | '\'' | '\\') && character.escape_debug().len() > 1
+        };
         let clean = |text: &mut String| {
-            if text.contains(char::is_control) {
-                *text = text.replace(char::is_control, "\u{fffd}");
+            if text.contains(unfit) {
+                *text = text.replace(unfit, "\u{fffd}");
             }
         };
         let Handshakes {

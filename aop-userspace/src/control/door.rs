@@ -26,8 +26,6 @@ use super::{
 const LONGEST: u64 = 4096;
 /// For a client to send its request, and again to take its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Clients at once; more wait in the kernel's queue.
-const CLIENTS: usize = 32;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What may be asked at a door.
@@ -68,6 +66,15 @@ impl Leave {
         }
     }
 
+    /// Clients at once; more wait in the kernel's queue. An answer may have to walk all peers, and be as
+    /// large.
+    fn clients(self) -> usize {
+        match self {
+            Self::Steer => 32,
+            Self::Read(_) => 2,
+        }
+    }
+
     fn allows(self, request: &Request) -> bool {
         match self {
             Self::Steer => true,
@@ -89,7 +96,10 @@ impl Door {
         let mode = match leave {
             Leave::Steer => 0o600,
             Leave::Read(group) => {
-                chown(&unpublished, None, Some(group))?;
+                chown(&unpublished, None, Some(group)).inspect_err(|_| {
+                    // Nobody is to find it; a next start would remove it anyway.
+                    fs::remove_file(&unpublished).ok();
+                })?;
                 0o660
             }
         };
@@ -111,7 +121,7 @@ impl Door {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) {
-        let places = Arc::new(Semaphore::new(CLIENTS));
+        let places = Arc::new(Semaphore::new(self.leave.clients()));
         loop {
             let accepted = async {
                 let place = Arc::clone(&places).acquire_owned().await;
@@ -197,6 +207,10 @@ async fn answer(
         stream.shutdown().await
     };
     let written = timeout(PATIENCE, written).await?;
+    if matches!(leave, Leave::Read(_)) {
+        // Who asks without end must not keep the daemon busy.
+        tokio::time::sleep(PAUSE).await;
+    }
     drop(place);
     written
 }

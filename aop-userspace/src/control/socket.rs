@@ -34,20 +34,6 @@ pub enum ControlError {
         /// What the system said.
         error: io::Error,
     },
-    /// It cannot be given to the readers.
-    #[error(
-        "control.readers: {} cannot be given to the group {group:?}: {error}; run aop as root, or name \
-         a group that its user belongs to",
-        .path.display()
-    )]
-    Readers {
-        /// The socket.
-        path: PathBuf,
-        /// The group.
-        group: String,
-        /// What the system said.
-        error: io::Error,
-    },
     /// There is no such group.
     #[error(
         "control.readers: this host has no group {0:?}; create it (`groupadd --system {0}`), or name \
@@ -66,7 +52,8 @@ pub enum ControlError {
 
 impl ControlSocket {
     /// Binds the sockets in `runtime`, where no client finds them yet; that for reading where there is
-    /// a group of `readers`. The caller holds the instance lock.
+    /// a group of `readers`. The caller holds the instance lock. What cannot be given to the readers is
+    /// said, and kept from them.
     ///
     /// # Errors
     /// A socket cannot be made, or there is no such group.
@@ -77,10 +64,17 @@ impl ControlSocket {
             None => None,
             Some(group) => {
                 let leave = Leave::Read(group_id(group)?);
-                let path = runtime.join(leave.name());
-                let refused =
-                    |error| ControlError::Readers { path, group: group.to_owned(), error };
-                Some(Door::bind(runtime, leave).map_err(refused)?)
+                match Door::bind(runtime, leave) {
+                    Ok(door) => Some(door),
+                    Err(error) => {
+                        tracing::warn!(
+                            "control.readers: {} cannot be given to the group {group:?}, and is not \
+                             there: {error}; that takes CAP_CHOWN, or a group that aop's user belongs to",
+                            runtime.join(leave.name()).display()
+                        );
+                        None
+                    }
+                }
             }
         };
         Ok(Self { runtime: runtime.into(), steer, read })

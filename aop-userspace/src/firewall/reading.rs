@@ -8,7 +8,7 @@ use std::{
 
 use aop_common::{
     Tally,
-    layout::{Counter, Peer, PeerKey, Ports},
+    layout::{Counter, MAX_PEERS, Peer, PeerKey, Ports},
 };
 
 use super::{
@@ -110,9 +110,13 @@ pub(super) fn read(
     let maps = Maps::pinned(&pins)?;
     let settings = maps.settings()?;
     let mut peers: Vec<PeerReading> = match listing {
-        Listing::Peers => maps.peers.iter().flatten().map(peer).collect(),
+        // A walk begins anew where its key goes away meanwhile, and who writes the map could make that
+        // go on for ever.
+        Listing::Peers => maps.peers.iter().flatten().take(MAX_PEERS).map(peer).collect(),
         Listing::NoPeers => Vec::new(),
     };
+    peers.sort_by_key(|peer| (peer.address, std::cmp::Reverse(peer.facts.last_seen)));
+    peers.dedup_by_key(|peer| peer.address);
     peers.sort_by_key(|peer| (std::cmp::Reverse(peer.facts.last_seen), peer.address));
     Ok(Some(Reading {
         modes: maps.modes()?,

@@ -1,8 +1,8 @@
 //! The log as the journal takes it: a datagram for each event, by systemd's native protocol
 //! (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>), with the event's fields beside its text.
 //!
-//! Serving never waits for a journal that does not read: an event waits a moment for room, and once
-//! that was in vain none waits until there is room again. What is lost so is counted, and told. Needs no
+//! Serving hardly waits for a journal that does not read, or reads slowly: an event waits a moment for
+//! room, and once that was in vain none waits for a second. What is lost so is counted, and told. Needs no
 //! more than a Unix socket, so a process that is fenced in logs likewise.
 
 use std::{
@@ -10,8 +10,8 @@ use std::{
     io,
     net::SocketAddr,
     os::fd::OwnedFd,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    time::Duration,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -31,6 +31,8 @@ use tracing_subscriber::{Layer, layer::Context};
 const PATH: &str = "/run/systemd/journal/socket";
 /// How long an event waits for room.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long none waits after one that waited in vain.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of one value that are told: a datagram has less room than memory has.
 const LONGEST: usize = 8192;
 
@@ -38,8 +40,9 @@ const LONGEST: usize = 8192;
 pub(super) struct Journal {
     socket: OwnedFd,
     address: SocketAddrUnix,
-    /// Whether the last event found no room.
-    stuck: AtomicBool,
+    opened: Instant,
+    /// Until when no event waits, in milliseconds since it was opened.
+    hurried: AtomicU64,
     lost: AtomicU64,
 }
 
@@ -60,7 +63,13 @@ impl Journal {
         let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
         set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
         let address = SocketAddrUnix::new(PATH)?;
-        Ok(Self { socket, address, stuck: AtomicBool::new(false), lost: AtomicU64::new(0) })
+        Ok(Self {
+            socket,
+            address,
+            opened: Instant::now(),
+            hurried: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        })
     }
 
     fn send(&self, entry: &[u8], flags: SendFlags) -> Result<usize, Errno> {
@@ -73,12 +82,15 @@ impl Journal {
         if lost > 0 {
             entry.add("AOP_LOST", &lost.to_string());
         }
-        let stuck = self.stuck.load(Relaxed);
-        let flags = if stuck { SendFlags::DONTWAIT } else { SendFlags::empty() };
-        let sent = self.send(&entry.bytes, flags);
-        self.stuck.store(sent.is_err(), Relaxed);
-        if sent.is_err() {
+        let now = self.opened.elapsed();
+        let hurried = now < Duration::from_millis(self.hurried.load(Relaxed));
+        let flags = if hurried { SendFlags::DONTWAIT } else { SendFlags::empty() };
+        if self.send(&entry.bytes, flags).is_err() {
             self.lost.fetch_add(lost + 1, Relaxed);
+            if !hurried {
+                let until = u64::try_from((now + PATIENCE + PAUSE).as_millis()).unwrap_or(u64::MAX);
+                self.hurried.store(until, Relaxed);
+            }
         }
     }
 }

@@ -83,3 +83,24 @@ fn readers_that_do_not_exist_are_named_and_nothing_is_opened() {
         )
     });
 }
+
+/// A convenience must not keep the origin from being served.
+#[test]
+fn readers_whom_the_socket_cannot_be_given_are_told_and_aop_serves() {
+    in_a_world(|world| {
+        let mut config = aop_tests::Config::new(world);
+        config.tables.push("[control]\nreaders = \"daemon\"");
+        let mut daemon = aop_tests::Daemon::prepare(world)?;
+        daemon.lack("chown");
+        daemon.write(&config.text())?;
+        let _upstream = aop_tests::Upstream::start(world)?;
+        daemon.run()?;
+        let log = daemon.log();
+        ensure!(log.contains("control.readers") && log.contains("CAP_CHOWN"), "{log}");
+        ensure!(!config.runtime.join("read.sock").exists());
+        ensure!(!config.runtime.join("read.next").exists());
+        let outcome = aop_tests::Pull::by_edge(world, aop_tests::Family::V4).send()?;
+        ensure!(outcome.served(), "{outcome}");
+        Ok(())
+    });
+}
