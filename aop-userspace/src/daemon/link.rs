@@ -97,7 +97,9 @@ pub enum LinkError {
         how: String,
     },
     /// It does not answer in time.
-    #[error("the terminator process does not answer: it hangs, or the machine is overloaded")]
+    #[error(
+        "the terminator process does not answer: it hangs, or the machine is overloaded. If that lasts, restart aop; packets are filtered on"
+    )]
     Silent,
     /// It cannot do that.
     #[error("the terminator process refuses: {0}")]

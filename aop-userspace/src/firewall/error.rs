@@ -14,7 +14,9 @@ pub enum FirewallError {
          and build aop again, or set firewall.mode = \"off\""
     )]
     NoObject,
-    #[error("the kernel cannot list the interfaces: {0}")]
+    #[error(
+        "the kernel cannot list the interfaces: {0}; aop needs AF_NETLINK, which a unit may forbid by RestrictAddressFamilies="
+    )]
     Netlink(io::Error),
     #[error(
         "no interface carries a default route, so \"auto\" finds none; \

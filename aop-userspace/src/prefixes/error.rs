@@ -45,7 +45,9 @@ pub enum PrefixError {
         refusal: Refusal,
     },
     /// More prefixes than the maps hold.
-    #[error("{count} prefixes of one family; at most {MAX_PREFIXES} fit")]
+    #[error(
+        "{count} prefixes of one family; at most {MAX_PREFIXES} fit. Join neighbours into shorter prefixes"
+    )]
     TooMany {
         /// How many there are.
         count: usize,

@@ -92,7 +92,7 @@ enum Stage {
 /// Why this process stays the daemon.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpgradeError {
-    #[error("an upgrade is under way already")]
+    #[error("an upgrade is under way already; `aop status` tells when it is done")]
     UnderWay,
     #[error("aop is stopping: nobody takes over")]
     Stopping,
