@@ -51,5 +51,6 @@ pub use report::{
 };
 pub(crate) use report::{interface_warning, timestamp};
 pub use request::{Answer, Answers, Asker, Request, Switch, Then, Wish};
+pub(crate) use socket::readers_group;
 pub use socket::{ControlError, ControlSocket};
 pub use upgraded::{Release, Upgraded};

@@ -63,7 +63,7 @@ impl ControlSocket {
         let read = match readers {
             None => None,
             Some(group) => {
-                let leave = Leave::Read(group_id(group)?);
+                let leave = Leave::Read(readers_group(group)?);
                 match Door::bind(runtime, leave) {
                     Ok(door) => Some(door),
                     Err(error) => {
@@ -110,7 +110,11 @@ fn refused(runtime: &Path, leave: Leave, error: io::Error) -> ControlError {
     ControlError::Socket { path: runtime.join(leave.name()), error }
 }
 
-fn group_id(name: &str) -> Result<u32, ControlError> {
+/// The group of the readers, where one is named.
+///
+/// # Errors
+/// There is no such group, or the system does not tell.
+pub(crate) fn readers_group(name: &str) -> Result<u32, ControlError> {
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid.as_raw()),
         Ok(None) => Err(ControlError::NoGroup(name.to_owned())),

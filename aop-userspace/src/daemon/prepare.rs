@@ -9,6 +9,7 @@ use crate::{
     channel::Bundle,
     config::{Config, audit},
     confined::Account,
+    control::readers_group,
     prefixes::{self, Found},
     tls::{self, Files, Notes, Sites},
 };
@@ -41,6 +42,7 @@ pub fn prepare(file: &Path) -> Result<Prepared, DaemonError> {
     let text = Config::text(file)?;
     let config = Config::parse(file, &text)?;
     let account = Account::find(config.fixed.user.as_deref())?;
+    config.fixed.readers.as_deref().map(readers_group).transpose()?;
     let found = prefixes::at_start(&config.live.prefixes, &config.fixed.paths.state)?;
     let prefixes = found.held.list.with(&config.live.extra)?;
     let files = Files::on_disk();

@@ -76,6 +76,8 @@ fn readers_that_do_not_exist_are_named_and_nothing_is_opened() {
         config.tables.push("[control]\nreaders = \"no-such-group\"");
         let mut daemon = aop_tests::Daemon::prepare(world)?;
         daemon.write(&config.text())?;
+        let check = daemon.verb(&["check"])?;
+        ensure!(check.code == 1 && check.errors.contains("no-such-group"), "{check:?}");
         refuses_to_start(
             world,
             &mut daemon,
