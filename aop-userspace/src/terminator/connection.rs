@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
-    sync::{AcquireError, OwnedSemaphorePermit},
+    sync::OwnedSemaphorePermit,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -48,8 +48,12 @@ enum Admitted {
 /// Held for as long as a connection is relayed.
 struct Slot {
     _slot: OwnedSemaphorePermit,
-    _unproven: Option<OwnedSemaphorePermit>,
+    _half: Half,
 }
+
+/// Where nothing is proven, one of half of the slots: so sites beside one that observes always have
+/// the other half.
+type Half = Option<OwnedSemaphorePermit>;
 
 /// An accepted connection.
 pub(super) struct Connection {
@@ -134,8 +138,8 @@ impl Connection {
             reason = place.lost() => Err(Refused::new(reason)),
             done = self.authenticate(stream, &local, in_force) => done,
         };
-        let permit = match authenticated {
-            Ok(permit) => permit,
+        let (permit, half) = match authenticated {
+            Ok(authenticated) => authenticated,
             Err(refused) => {
                 // Until all is said it has its place, and may lose it.
                 tokio::select! {
@@ -150,7 +154,8 @@ impl Connection {
             // Nothing is remembered of its address.
             Proof::Nothing(_) => drop(place),
         }
-        match in_force.lease.cut.run_until_cancelled(self.admit(permit, local, in_force)).await {
+        let cut = in_force.lease.cut.clone();
+        match cut.run_until_cancelled(self.admit(permit, half, local, in_force)).await {
             Some(Ok(admitted)) => return Some(admitted),
             Some(Err(refused)) => self.refuse(refused).await,
             None => self.closing.cut(),
@@ -170,13 +175,14 @@ impl Connection {
         refused.farewell().await;
     }
 
-    /// Address, PROXY header where one is due, and certificate.
+    /// Address, PROXY header where one is due, and certificate. Who has proven nothing keeps its place
+    /// in the crowd until there is room among its like: else nothing would bound how many wait.
     async fn authenticate(
         &mut self,
         mut stream: TcpStream,
         local: &io::Result<SocketAddr>,
         in_force: &InForce,
-    ) -> Result<Permit, Refused> {
+    ) -> Result<(Permit, Half), Refused> {
         // Where the kernel does not tell, no port's own mode counts.
         let port = local.as_ref().map_or(0, SocketAddr::port);
         let entrance = self.shared.gate.entrance(self.peer.ip(), port);
@@ -201,7 +207,7 @@ impl Connection {
         match accepted {
             Accepted::Proven(pull) => {
                 self.closing.know(&pull);
-                tls::authorize(*pull)
+                Ok((tls::authorize(*pull)?, None))
             }
             Accepted::Unproven(observed) => {
                 self.closing.know_site(Some(observed.site()));
@@ -211,7 +217,14 @@ impl Connection {
                     return Err(observed.refused());
                 }
                 self.closing.observe(observed.would());
-                tls::let_in(*observed)
+                let permit = tls::let_in(*observed)?;
+                let half = self.shared.unproven.clone().acquire_owned();
+                match timeout_at(self.deadline(in_force), half).await {
+                    Ok(Ok(half)) => Ok((permit, Some(half))),
+                    Ok(Err(_)) | Err(_) => {
+                        Err(part(permit, Refusal::NoSlot, String::new()).await)
+                    }
+                }
             }
         }
     }
@@ -220,6 +233,7 @@ impl Connection {
     async fn admit(
         &self,
         permit: Permit,
+        half: Half,
         local: io::Result<SocketAddr>,
         in_force: &InForce,
     ) -> Result<(Slot, Admitted), Refused> {
@@ -229,9 +243,11 @@ impl Connection {
             ledger.authenticated(site, identity, voucher.as_ref(), now());
         }
         let deadline = self.deadline(in_force);
-        let Ok(Ok(slot)) = timeout_at(deadline, self.slot(&permit)).await else {
+        let slot = self.shared.slots.clone().acquire_owned();
+        let Ok(Ok(slot)) = timeout_at(deadline, slot).await else {
             return Err(part(permit, Refusal::NoSlot, String::new()).await);
         };
+        let slot = Slot { _slot: slot, _half: half };
         let site = permit.site();
         let ends = match self.ends(local) {
             Ok(ends) => ends,
@@ -254,17 +270,6 @@ impl Connection {
             Ok(upstream) => Ok((slot, Admitted::Bytes(permit, upstream))),
             Err((refusal, detail)) => Err(part(permit, refusal, detail).await),
         }
-    }
-
-    /// Who has proven nothing takes one of half of the slots, so that sites beside one that observes
-    /// always have the other half.
-    async fn slot(&self, permit: &Permit) -> Result<Slot, AcquireError> {
-        let unproven = match permit.proof() {
-            Proof::Certificate { .. } => None,
-            Proof::Nothing(_) => Some(self.shared.unproven.clone().acquire_owned().await?),
-        };
-        let slot = self.shared.slots.clone().acquire_owned().await?;
-        Ok(Slot { _slot: slot, _unproven: unproven })
     }
 
     fn deadline(&self, in_force: &InForce) -> Instant {
