@@ -30,7 +30,7 @@ use super::{
     upstream::{Connected, connect, lacks_descriptors},
 };
 use crate::{
-    config::{Address, ProxyProtocol, Upstream},
+    config::{Address, Host, ProxyProtocol, Upstream},
     edge::Entrance,
     tls::{self, Accepted, Permit, Proof, Refusal, Refused},
 };
@@ -154,7 +154,7 @@ impl Connection {
             // Nothing is remembered of its address.
             Proof::Nothing(_) => drop(place),
         }
-        let cut = in_force.lease.cut.clone();
+        let cut = in_force.lease(&permit).cut;
         match cut.run_until_cancelled(self.admit(permit, half, local, in_force)).await {
             Some(Ok(admitted)) => return Some(admitted),
             Some(Err(refused)) => self.refuse(refused).await,
@@ -212,8 +212,7 @@ impl Connection {
             Accepted::Unproven(observed) => {
                 self.closing.know_site(Some(observed.site()));
                 // The handshake may have taken until the site observed no more.
-                let now = self.shared.in_force.load();
-                if !now.policy.sites.find(observed.host()).is_some_and(|site| site.observes()) {
+                if !self.observes(observed.host()) {
                     return Err(observed.refused());
                 }
                 self.closing.observe(observed.would());
@@ -248,6 +247,13 @@ impl Connection {
             return Err(part(permit, Refusal::NoSlot, String::new()).await);
         };
         let slot = Slot { _slot: slot, _half: half };
+        // Waiting may have taken until then, too.
+        if let Proof::Nothing(would) = permit.proof()
+            && !self.observes(permit.host())
+        {
+            let (refusal, detail) = (would.refusal, would.detail.clone());
+            return Err(part(permit, refusal, detail).await);
+        }
         let site = permit.site();
         let ends = match self.ends(local) {
             Ok(ends) => ends,
@@ -270,6 +276,12 @@ impl Connection {
             Ok(upstream) => Ok((slot, Admitted::Bytes(permit, upstream))),
             Err((refusal, detail)) => Err(part(permit, refusal, detail).await),
         }
+    }
+
+    /// Whether the site of `host` lets in who proves nothing now.
+    fn observes(&self, host: &Host) -> bool {
+        let now = self.shared.in_force.load();
+        now.policy.sites.find(host).is_some_and(|site| site.observes())
     }
 
     fn deadline(&self, in_force: &InForce) -> Instant {

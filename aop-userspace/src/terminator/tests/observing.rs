@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aop_common::Mode;
 use rustls::{AlertDescription as Alert, HandshakeKind};
-use tokio::{io::AsyncReadExt, time::timeout};
+use tokio::{
+    io::AsyncReadExt,
+    time::{sleep, timeout},
+};
 
 use super::{
     log::listen,
@@ -199,6 +202,24 @@ async fn who_proved_nothing_and_waits_for_its_half_keeps_a_place_in_the_crowd_an
     let served = timeout(Duration::from_secs(1), rig.serve(&other, OTHER_SITE));
     served.await.expect("it had to wait");
     exchange(&mut peer, &mut upstream).await;
+    rig.upstream_saw_nothing().await;
+}
+
+#[tokio::test]
+async fn who_proved_nothing_and_gets_a_slot_once_the_site_requires_reaches_no_upstream() {
+    let limits = Limits { connections: 2, handshakes: 9, per_peer: 9, workers: Some(2) };
+    let rig = observing_with(Wish { limits, ..Wish::default() }).await;
+    let nobody = rig.client(None);
+    let first = rig.pull_as(&nobody, SITE).await.unwrap();
+    let mut waiting = connect(&nobody, rig.address, SITE).await.unwrap();
+    // Until its handshake is judged, and it waits.
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!((rig.ledger().open, rig.ledger().refused.len()), (2, 0));
+    observe(&rig, Mode::Enforce, LONG);
+    drop(first);
+    let ended = timeout(LONG, waiting.read(&mut [0])).await.expect("it is let go");
+    assert_eq!(ended.unwrap(), 0, "it ends in order");
+    rig.booked(SITE, Refusal::CertificateRequired, 1).await;
     rig.upstream_saw_nothing().await;
 }
 
