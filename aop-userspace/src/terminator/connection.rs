@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     closing::Closing,
     crowd::Place,
-    http::{self, Pools},
+    http::{self, Pools, Visitors},
     in_force::InForce,
     ledger::Opened,
     proxy::{self, Ends},
@@ -42,7 +42,7 @@ const PARTING: Duration = Duration::from_secs(1);
 enum Admitted {
     Bytes(Permit, Connected),
     /// The upstream is connected to when there is a request for it.
-    Requests(Permit, Ends),
+    Requests(Permit, Ends, Visitors),
 }
 
 /// Held for as long as a connection is relayed.
@@ -98,10 +98,10 @@ impl Connection {
                 self.count(&permit);
                 self.closing.served(&relay(permit, upstream, &cut).await, &self.shared.quiet);
             }
-            Some((_slot, Admitted::Requests(permit, ends))) => {
+            Some((_slot, Admitted::Requests(permit, ends, visitors))) => {
                 self.count(&permit);
                 let (shared, pools) = (self.shared.clone(), self.pools.clone());
-                let serving = http::serve(permit, ends, shared, pools, in_force);
+                let serving = http::serve(permit, ends, visitors, shared, pools, in_force);
                 let served = Box::pin(serving).await;
                 self.closing.answered(&served, &self.shared.quiet);
             }
@@ -220,9 +220,7 @@ impl Connection {
                 let half = self.shared.unproven.clone().acquire_owned();
                 match timeout_at(self.deadline(in_force), half).await {
                     Ok(Ok(half)) => Ok((permit, Some(half))),
-                    Ok(Err(_)) | Err(_) => {
-                        Err(part(permit, Refusal::NoSlot, String::new()).await)
-                    }
+                    Ok(Err(_)) | Err(_) => Err(part(permit, Refusal::NoSlot, String::new()).await),
                 }
             }
         }
@@ -260,7 +258,8 @@ impl Connection {
             Err(error) => return Err(part(permit, Refusal::PeerGone, error.to_string()).await),
         };
         let Upstream::Bytes(address) = site.upstream() else {
-            return Ok((slot, Admitted::Requests(permit, ends)));
+            let visitors = self.visitors(&permit, &ends);
+            return Ok((slot, Admitted::Requests(permit, ends, visitors)));
         };
         let header = match site.proxy() {
             ProxyProtocol::Off => Ok(Vec::new()),
@@ -275,6 +274,20 @@ impl Connection {
         match self.reach_upstream(address, &header, deadline).await {
             Ok(upstream) => Ok((slot, Admitted::Bytes(permit, upstream))),
             Err((refusal, detail)) => Err(part(permit, refusal, detail).await),
+        }
+    }
+
+    /// Before an edge presents certificates its address alone tells it from anybody else. Behind a
+    /// sender of PROXY headers it is the far end's that counts: the sender's says nothing of it.
+    fn visitors(&self, permit: &Permit, ends: &Ends) -> Visitors {
+        let admitted = || {
+            let (address, port) = (ends.source.ip().to_canonical(), ends.destination.port());
+            self.shared.gate.entrance(address, port) == Entrance::Open
+        };
+        match permit.proof() {
+            Proof::Certificate { .. } => Visitors::Believed,
+            Proof::Nothing(_) if admitted() => Visitors::Believed,
+            Proof::Nothing(_) => Visitors::Unknown,
         }
     }
 
