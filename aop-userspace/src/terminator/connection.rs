@@ -14,14 +14,14 @@ use jiff::Timestamp;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
-    sync::{AcquireError, OwnedSemaphorePermit},
+    sync::OwnedSemaphorePermit,
     time::{Instant, timeout, timeout_at},
 };
 
 use super::{
     closing::Closing,
     crowd::Place,
-    http::{self, Pools},
+    http::{self, Pools, Visitors},
     in_force::InForce,
     ledger::Opened,
     proxy::{self, Ends},
@@ -30,7 +30,7 @@ use super::{
     upstream::{Connected, connect, lacks_descriptors},
 };
 use crate::{
-    config::{Address, ProxyProtocol, Upstream},
+    config::{Address, Host, ProxyProtocol, Upstream},
     edge::Entrance,
     tls::{self, Accepted, Permit, Proof, Refusal, Refused},
 };
@@ -42,14 +42,18 @@ const PARTING: Duration = Duration::from_secs(1);
 enum Admitted {
     Bytes(Permit, Connected),
     /// The upstream is connected to when there is a request for it.
-    Requests(Permit, Ends),
+    Requests(Permit, Ends, Visitors),
 }
 
 /// Held for as long as a connection is relayed.
 struct Slot {
     _slot: OwnedSemaphorePermit,
-    _unproven: Option<OwnedSemaphorePermit>,
+    _half: Half,
 }
+
+/// Where nothing is proven, one of half of the slots: so sites beside one that observes always have
+/// the other half.
+type Half = Option<OwnedSemaphorePermit>;
 
 /// An accepted connection.
 pub(super) struct Connection {
@@ -94,10 +98,10 @@ impl Connection {
                 self.count(&permit);
                 self.closing.served(&relay(permit, upstream, &cut).await, &self.shared.quiet);
             }
-            Some((_slot, Admitted::Requests(permit, ends))) => {
+            Some((_slot, Admitted::Requests(permit, ends, visitors))) => {
                 self.count(&permit);
                 let (shared, pools) = (self.shared.clone(), self.pools.clone());
-                let serving = http::serve(permit, ends, shared, pools, in_force);
+                let serving = http::serve(permit, ends, visitors, shared, pools, in_force);
                 let served = Box::pin(serving).await;
                 self.closing.answered(&served, &self.shared.quiet);
             }
@@ -134,8 +138,8 @@ impl Connection {
             reason = place.lost() => Err(Refused::new(reason)),
             done = self.authenticate(stream, &local, in_force) => done,
         };
-        let permit = match authenticated {
-            Ok(permit) => permit,
+        let (permit, half) = match authenticated {
+            Ok(authenticated) => authenticated,
             Err(refused) => {
                 // Until all is said it has its place, and may lose it.
                 tokio::select! {
@@ -150,7 +154,8 @@ impl Connection {
             // Nothing is remembered of its address.
             Proof::Nothing(_) => drop(place),
         }
-        match in_force.lease.cut.run_until_cancelled(self.admit(permit, local, in_force)).await {
+        let cut = in_force.lease(&permit).cut;
+        match cut.run_until_cancelled(self.admit(permit, half, local, in_force)).await {
             Some(Ok(admitted)) => return Some(admitted),
             Some(Err(refused)) => self.refuse(refused).await,
             None => self.closing.cut(),
@@ -170,13 +175,14 @@ impl Connection {
         refused.farewell().await;
     }
 
-    /// Address, PROXY header where one is due, and certificate.
+    /// Address, PROXY header where one is due, and certificate. Who has proven nothing keeps its place
+    /// in the crowd until there is room among its like: else nothing would bound how many wait.
     async fn authenticate(
         &mut self,
         mut stream: TcpStream,
         local: &io::Result<SocketAddr>,
         in_force: &InForce,
-    ) -> Result<Permit, Refused> {
+    ) -> Result<(Permit, Half), Refused> {
         // Where the kernel does not tell, no port's own mode counts.
         let port = local.as_ref().map_or(0, SocketAddr::port);
         let entrance = self.shared.gate.entrance(self.peer.ip(), port);
@@ -201,17 +207,21 @@ impl Connection {
         match accepted {
             Accepted::Proven(pull) => {
                 self.closing.know(&pull);
-                tls::authorize(*pull)
+                Ok((tls::authorize(*pull)?, None))
             }
             Accepted::Unproven(observed) => {
                 self.closing.know_site(Some(observed.site()));
                 // The handshake may have taken until the site observed no more.
-                let now = self.shared.in_force.load();
-                if !now.policy.sites.find(observed.host()).is_some_and(|site| site.observes()) {
+                if !self.observes(observed.host()) {
                     return Err(observed.refused());
                 }
                 self.closing.observe(observed.would());
-                tls::let_in(*observed)
+                let permit = tls::let_in(*observed)?;
+                let half = self.shared.unproven.clone().acquire_owned();
+                match timeout_at(self.deadline(in_force), half).await {
+                    Ok(Ok(half)) => Ok((permit, Some(half))),
+                    Ok(Err(_)) | Err(_) => Err(part(permit, Refusal::NoSlot, String::new()).await),
+                }
             }
         }
     }
@@ -220,6 +230,7 @@ impl Connection {
     async fn admit(
         &self,
         permit: Permit,
+        half: Half,
         local: io::Result<SocketAddr>,
         in_force: &InForce,
     ) -> Result<(Slot, Admitted), Refused> {
@@ -229,16 +240,26 @@ impl Connection {
             ledger.authenticated(site, identity, voucher.as_ref(), now());
         }
         let deadline = self.deadline(in_force);
-        let Ok(Ok(slot)) = timeout_at(deadline, self.slot(&permit)).await else {
+        let slot = self.shared.slots.clone().acquire_owned();
+        let Ok(Ok(slot)) = timeout_at(deadline, slot).await else {
             return Err(part(permit, Refusal::NoSlot, String::new()).await);
         };
+        let slot = Slot { _slot: slot, _half: half };
+        // Waiting may have taken until then, too.
+        if let Proof::Nothing(would) = permit.proof()
+            && !self.observes(permit.host())
+        {
+            let (refusal, detail) = (would.refusal, would.detail.clone());
+            return Err(part(permit, refusal, detail).await);
+        }
         let site = permit.site();
         let ends = match self.ends(local) {
             Ok(ends) => ends,
             Err(error) => return Err(part(permit, Refusal::PeerGone, error.to_string()).await),
         };
         let Upstream::Bytes(address) = site.upstream() else {
-            return Ok((slot, Admitted::Requests(permit, ends)));
+            let visitors = self.visitors(&permit, &ends);
+            return Ok((slot, Admitted::Requests(permit, ends, visitors)));
         };
         let header = match site.proxy() {
             ProxyProtocol::Off => Ok(Vec::new()),
@@ -256,15 +277,24 @@ impl Connection {
         }
     }
 
-    /// Who has proven nothing takes one of half of the slots, so that sites beside one that observes
-    /// always have the other half.
-    async fn slot(&self, permit: &Permit) -> Result<Slot, AcquireError> {
-        let unproven = match permit.proof() {
-            Proof::Certificate { .. } => None,
-            Proof::Nothing(_) => Some(self.shared.unproven.clone().acquire_owned().await?),
+    /// Before an edge presents certificates its address alone tells it from anybody else. Behind a
+    /// sender of PROXY headers it is the far end's that counts: the sender's says nothing of it.
+    fn visitors(&self, permit: &Permit, ends: &Ends) -> Visitors {
+        let admitted = || {
+            let (address, port) = (ends.source.ip().to_canonical(), ends.destination.port());
+            self.shared.gate.entrance(address, port) == Entrance::Open
         };
-        let slot = self.shared.slots.clone().acquire_owned().await?;
-        Ok(Slot { _slot: slot, _unproven: unproven })
+        match permit.proof() {
+            Proof::Certificate { .. } => Visitors::Believed,
+            Proof::Nothing(_) if admitted() => Visitors::Believed,
+            Proof::Nothing(_) => Visitors::Unknown,
+        }
+    }
+
+    /// Whether the site of `host` lets in who proves nothing now.
+    fn observes(&self, host: &Host) -> bool {
+        let now = self.shared.in_force.load();
+        now.policy.sites.find(host).is_some_and(|site| site.observes())
     }
 
     fn deadline(&self, in_force: &InForce) -> Instant {

@@ -225,6 +225,12 @@ impl Permit {
         &self.finished.site
     }
 
+    /// The name that the peer asked for.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.finished.host
+    }
+
     /// What stands behind it.
     #[must_use]
     pub fn proof(&self) -> &Proof {

@@ -182,8 +182,11 @@ impl Desk {
         let (site, http, policy) = self.site(&now.policy)?;
         let proven = self.warrant.is_proven();
         named.belongs_to(self.warrant.host(), site, http, &policy.sites, proven)?;
-        let peer =
-            Peer { address: self.introduction.source(), certificate: self.certificate.as_ref() };
+        let peer = Peer {
+            address: self.introduction.source(),
+            certificate: self.certificate.as_ref(),
+            visitors: self.introduction.visitors(),
+        };
         let wants = headers::prepare(head, &named, &peer, http)?;
         let header = self.introduction.header(site.proxy(), &head.headers)?;
         let pool = match &memory.pool {

@@ -34,6 +34,16 @@ pub(super) struct Peer<'a> {
     pub(super) address: IpAddr,
     /// The value of `Client-Cert`, where the site shows it.
     pub(super) certificate: Option<&'a HeaderValue>,
+    pub(super) visitors: Visitors,
+}
+
+/// Whether a peer is believed whom it names as the visitor behind a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::terminator) enum Visitors {
+    Believed,
+    /// Anybody may be at the far end, which is the visitor then; nothing that only the edge knows
+    /// comes from there.
+    Unknown,
 }
 
 /// Whether a request asks for a tunnel.
@@ -69,8 +79,9 @@ pub(super) fn prepare(
         HttpVersion::H2c => Wants::Answer,
     };
     let trailers = takes_trailers(&head.headers);
-    let visitor = visitor(&head.headers);
-    strip(&mut head.headers, is_unwanted);
+    let believed = peer.visitors == Visitors::Believed;
+    let visitor = visitor(&head.headers).filter(|_| believed);
+    strip(&mut head.headers, |name| is_unwanted(name) || (!believed && is_the_edge_s(name)));
     head.headers.remove(EXPECT);
     if visitor.is_none() {
         head.headers.remove(CF_CONNECTING_IP);
@@ -164,7 +175,12 @@ fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
 /// What no `Connection` may have removed: it would turn one request into another.
 fn is_vital(name: &str) -> bool {
     ["host", "content-length", "content-type", "cookie", "authorization"].contains(&name)
-        || name.starts_with("cf-")
+        || is_the_edge_s(name)
+}
+
+/// What Cloudflare's edge alone says: of the visitor, of its own connection to it, and who passed Access.
+fn is_the_edge_s(name: &str) -> bool {
+    name.starts_with("cf-")
 }
 
 fn is_hop_by_hop(name: &str) -> bool {

@@ -7,11 +7,17 @@ fn http(version: HttpVersion) -> HttpConfig {
     HttpConfig::new(HttpUpstream { version, address: Address::Tcp("a:1".into()) })
 }
 
+const SHOWN: HeaderValue = HeaderValue::from_static(":AAAA:");
+
 fn prepared(request: Request<()>, http: &HttpConfig) -> Parts {
+    prepared_of(Visitors::Believed, request, http)
+}
+
+fn prepared_of(visitors: Visitors, request: Request<()>, http: &HttpConfig) -> Parts {
     let (mut head, ()) = request.into_parts();
     let named = Named::of(&head).unwrap();
-    let certificate = HeaderValue::from_static(":AAAA:");
-    let peer = Peer { address: "192.0.2.7".parse().unwrap(), certificate: Some(&certificate) };
+    let certificate = Some(&SHOWN);
+    let peer = Peer { address: "192.0.2.7".parse().unwrap(), certificate, visitors };
     prepare(&mut head, &named, &peer, http).unwrap();
     head
 }
@@ -109,6 +115,31 @@ fn the_visitor_is_told_in_the_form_that_the_site_wants() {
         let head = prepared(get(&fields), &http);
         assert_eq!(values(&head, "forwarded"), [&whole]);
         assert_eq!(values(&head, "x-forwarded-for"), [plain]);
+    }
+}
+
+#[test]
+fn who_may_be_anybody_names_no_visitor_and_says_nothing_that_the_edge_alone_knows() {
+    let fields = [
+        ("CF-Connecting-IP", "198.51.100.1"),
+        ("True-Client-IP", "198.51.100.1"),
+        ("CF-Connecting-IPv6", "2001:db8::1"),
+        ("CF-IPCountry", "DE"),
+        ("CF-Access-Authenticated-User-Email", "a@example.com"),
+        ("X-Own", "1"),
+    ];
+    for version in [HttpVersion::Http1, HttpVersion::H2c] {
+        let mut http = http(version);
+        http.forwarded = Forwarded::Both;
+        let head = prepared_of(Visitors::Unknown, get(&fields), &http);
+        assert_eq!(values(&head, "x-forwarded-for"), ["192.0.2.7"]);
+        let forwarded = "for=192.0.2.7;proto=https;host=\"example.com\"";
+        assert_eq!(values(&head, "forwarded"), [forwarded]);
+        for (name, value) in fields {
+            let told = prepared(get(&fields), &http);
+            assert_eq!(values(&told, name), [value]);
+            assert_eq!(head.headers.contains_key(name), name == "X-Own", "{name}");
+        }
     }
 }
 
@@ -217,7 +248,8 @@ fn only_a_websocket_is_asked_for() {
     let wants = |fields: &[(&str, &str)], version| {
         let (mut head, ()) = get(fields).into_parts();
         let named = Named::of(&head).unwrap();
-        let peer = Peer { address: "192.0.2.7".parse().unwrap(), certificate: None };
+        let visitors = Visitors::Believed;
+        let peer = Peer { address: "192.0.2.7".parse().unwrap(), certificate: None, visitors };
         let wants = prepare(&mut head, &named, &peer, &http(version)).unwrap();
         assert_eq!(wants == Wants::WebSocket, head.headers.contains_key("upgrade"));
         wants

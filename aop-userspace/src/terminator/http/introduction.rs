@@ -8,7 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
 
-use super::{denial::Denial, headers};
+use super::{
+    denial::Denial,
+    headers::{self, Visitors},
+};
 use crate::{
     config::ProxyProtocol,
     terminator::proxy::{self, Ends},
@@ -18,19 +21,25 @@ use crate::{
 /// What all requests of a connection have in common.
 pub(super) struct Introduction {
     ends: Ends,
+    visitors: Visitors,
     handshake: Handshake,
 }
 
 impl Introduction {
-    pub(super) fn new(ends: Ends, mut handshake: Handshake) -> Self {
+    pub(super) fn new(ends: Ends, visitors: Visitors, mut handshake: Handshake) -> Self {
         // What is spoken over the connection to the upstream, whatever the peer speaks.
         handshake.alpn = Some(b"http/1.1".to_vec());
-        Self { ends, handshake }
+        Self { ends, visitors, handshake }
     }
 
     /// From where the peer's connection is, for requests that name no visitor.
     pub(super) fn source(&self) -> IpAddr {
         self.ends.source.ip()
+    }
+
+    /// Whether those are believed whom its requests name.
+    pub(super) fn visitors(&self) -> Visitors {
+        self.visitors
     }
 
     /// The PROXY header for a request with these `headers`, already made ours. Of a visitor whom a

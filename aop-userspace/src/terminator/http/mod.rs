@@ -27,5 +27,6 @@ mod wire;
 
 pub use denial::Denial;
 pub(super) use explain::explain;
+pub(super) use headers::Visitors;
 pub(super) use pool::{Pools, Slots};
 pub(super) use serve::{Served, serve};

@@ -28,6 +28,7 @@ use super::{
     client_cert,
     denial::Denial,
     desk::Desk,
+    headers::Visitors,
     introduction::Introduction,
     pool::Pools,
     stall,
@@ -79,6 +80,7 @@ pub(in crate::terminator) struct Served {
 pub(in crate::terminator) async fn serve(
     permit: Permit,
     ends: Ends,
+    visitors: Visitors,
     shared: Arc<Shared>,
     pools: Arc<Pools>,
     accepted: Arc<InForce>,
@@ -92,7 +94,7 @@ pub(in crate::terminator) async fn serve(
         Some(http) => (http.idle, http.stall),
         None => (Duration::ZERO, Duration::ZERO),
     };
-    let introduction = Introduction::new(ends, permit.handshake());
+    let introduction = Introduction::new(ends, visitors, permit.handshake());
     let lease = accepted.lease(&permit);
     let (stream, warrant) = permit.into_parts();
     let gauge = Arc::<Gauge>::default();

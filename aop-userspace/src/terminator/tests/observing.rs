@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aop_common::Mode;
 use rustls::{AlertDescription as Alert, HandshakeKind};
-use tokio::{io::AsyncReadExt, time::timeout};
+use tokio::{
+    io::AsyncReadExt,
+    time::{sleep, timeout},
+};
 
 use super::{
     log::listen,
@@ -16,7 +19,7 @@ use crate::{
     terminator::ObservedCount,
     tls::{
         Refusal,
-        testing::{Authority, BOTH, Leaf, client, long_ago},
+        testing::{Authority, BOTH, Leaf, client, connect, long_ago},
     },
 };
 
@@ -113,7 +116,7 @@ async fn names_and_addresses_are_judged_as_ever() {
     rig.serve(&nobody, SITE).await;
     rig.observed(Refusal::CertificateRequired, 2, 1).await;
     rig.gate.set(Entrance::Shut);
-    let refused = crate::tls::testing::connect(&nobody, rig.address, SITE).await;
+    let refused = connect(&nobody, rig.address, SITE).await;
     assert!(refused.is_err(), "its address is not admitted");
     assert_eq!(rig.ledger().observed[0].count, 2);
 }
@@ -176,11 +179,48 @@ async fn who_proved_nothing_takes_half_of_the_slots_at_most() {
     let nobody = rig.client(None);
     let (mut peer, mut upstream) = rig.pull_as(&nobody, SITE).await.unwrap();
     exchange(&mut peer, &mut upstream).await;
-    let second = crate::tls::testing::connect(&nobody, rig.address, SITE).await;
+    let second = connect(&nobody, rig.address, SITE).await;
     rig.booked(SITE, Refusal::NoSlot, 1).await;
     rig.serve(&rig.edge(), SITE).await;
     exchange(&mut peer, &mut upstream).await;
     drop(second);
+}
+
+#[tokio::test]
+async fn who_proved_nothing_and_waits_for_its_half_keeps_a_place_in_the_crowd_and_may_lose_it() {
+    let limits = Limits { connections: 2, handshakes: 8, per_peer: 9, workers: Some(2) };
+    let rig = observing_with(Wish { limits, ..Wish::default() }).await;
+    let nobody = rig.client(None);
+    let (mut peer, mut upstream) = rig.pull_as(&nobody, SITE).await.unwrap();
+    let mut parked = Vec::new();
+    for _ in 0..200 {
+        parked.push(connect(&nobody, rig.address, SITE).await.unwrap());
+    }
+    rig.booked(SITE, Refusal::CrowdedOut, 192).await;
+    rig.ledger_when(|ledger| ledger.open == 1 + 8).await;
+    let other = rig.client(Some(&rig.other_ca.edge()));
+    let served = timeout(Duration::from_secs(1), rig.serve(&other, OTHER_SITE));
+    served.await.expect("it had to wait");
+    exchange(&mut peer, &mut upstream).await;
+    rig.upstream_saw_nothing().await;
+}
+
+#[tokio::test]
+async fn who_proved_nothing_and_gets_a_slot_once_the_site_requires_reaches_no_upstream() {
+    let limits = Limits { connections: 2, handshakes: 9, per_peer: 9, workers: Some(2) };
+    let rig = observing_with(Wish { limits, ..Wish::default() }).await;
+    let nobody = rig.client(None);
+    let first = rig.pull_as(&nobody, SITE).await.unwrap();
+    let mut waiting = connect(&nobody, rig.address, SITE).await.unwrap();
+    // Until its handshake is judged, and it waits.
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!((rig.ledger().open, rig.ledger().refused.len()), (2, 0));
+    observe(&rig, Mode::Enforce, LONG);
+    drop(first);
+    let ended = timeout(LONG, waiting.read(&mut [0])).await.expect("it is let go");
+    assert_eq!(ended.unwrap(), 0, "it ends in order");
+    rig.booked(SITE, Refusal::CertificateRequired, 1).await;
+    rig.upstream_saw_nothing().await;
 }
 
 #[tokio::test]

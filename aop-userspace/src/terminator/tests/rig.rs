@@ -1,7 +1,7 @@
 //! A terminator with two sites, an edge that it trusts, and an upstream that shows what reached it.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
@@ -90,17 +90,23 @@ impl Default for Wish {
     }
 }
 
-pub(super) struct Door(Mutex<Entrance>);
+/// What it says to everybody, and to some addresses otherwise.
+pub(super) struct Door(Mutex<(Entrance, HashMap<IpAddr, Entrance>)>);
 
 impl Door {
     pub(super) fn set(&self, entrance: Entrance) {
-        *self.0.lock().unwrap() = entrance;
+        self.0.lock().unwrap().0 = entrance;
+    }
+
+    pub(super) fn set_for(&self, address: &str, entrance: Entrance) {
+        self.0.lock().unwrap().1.insert(address.parse().unwrap(), entrance);
     }
 }
 
 impl Gate for Door {
-    fn entrance(&self, _: IpAddr, _: u16) -> Entrance {
-        *self.0.lock().unwrap()
+    fn entrance(&self, address: IpAddr, _: u16) -> Entrance {
+        let said = self.0.lock().unwrap();
+        *said.1.get(&address).unwrap_or(&said.0)
     }
 }
 
@@ -157,7 +163,7 @@ impl Rig {
         let listening = listen(bound).unwrap().into_iter();
         let listeners: Vec<_> = listening.map(|one| Listener::adopt(one).unwrap()).collect();
         let address = listeners[0].address();
-        let gate = Arc::new(Door(Mutex::new(Entrance::Open)));
+        let gate = Arc::new(Door(Mutex::new((Entrance::Open, HashMap::new()))));
         let book = Arc::new(Book::default());
         let (built, _) = Sites::build(&sites, &Files::on_disk()).unwrap();
         let senders = ProxySenders::new(vec![(address, wish.proxy_from)]);

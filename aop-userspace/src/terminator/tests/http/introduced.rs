@@ -14,12 +14,13 @@ use super::{
     client::{Client, LONG, edge, until},
 };
 use crate::{
-    config::{ClientCert, ProxyProtocol},
+    config::{ClientCert, OnRefusal, ProxyProtocol},
+    edge::Entrance,
     terminator::{
         proxy::{Ends, Reading, read},
         tests::rig::{Rig, SITE, Wish},
     },
-    tls::testing::connect_over,
+    tls::testing::{connect, connect_over},
 };
 
 /// The next connection of the upstream: what its PROXY header says, how long that is, and the head
@@ -82,6 +83,23 @@ async fn without_a_named_visitor_the_header_names_the_peer() {
         stream.write_all(request.as_bytes()).await.unwrap();
         let ((ends, ..), _) = tokio::join!(heard(&upstream), until(&mut stream, "ok"));
         assert_eq!(ends, Ends { source: own, destination: rig.address });
+    }
+}
+
+#[tokio::test]
+async fn who_may_be_anybody_is_the_source_whomever_its_requests_name() {
+    let (rig, upstream) = wanting(ProxyProtocol::V1).await;
+    rig.service.reload(rig.changed(|site| site.on_refusal = OnRefusal::Observe), LONG);
+    for (entrance, named) in [(Entrance::Open, true), (Entrance::Watched, false)] {
+        rig.gate.set(entrance);
+        let mut stream = connect(&rig.client(None), rig.address, SITE).await.unwrap();
+        let own = stream.get_ref().0.local_addr().unwrap();
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: {SITE}\r\nCF-Connecting-IP: 203.0.113.7\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let ((ends, ..), _) = tokio::join!(heard(&upstream), until(&mut stream, "ok"));
+        let visitor = SocketAddr::new("203.0.113.7".parse().unwrap(), 0);
+        assert_eq!(ends.source, if named { visitor } else { own });
     }
 }
 

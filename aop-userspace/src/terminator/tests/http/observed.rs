@@ -7,11 +7,12 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 
 use super::{
     Application, Denial, Rig, SITE, Wish,
-    client::{LONG, to_end},
+    client::{LONG, to_end, until},
     frames::{END_OF_BOTH, HEADERS, PREFACE, SETTINGS, frame, get},
 };
 use crate::{
-    config::ClientCert,
+    config::{ClientCert, OnRefusal},
+    edge::Entrance,
     tls::{
         Refusal,
         testing::{Leaf, connect, connect_over},
@@ -60,6 +61,60 @@ async fn no_header_tells_of_a_certificate_that_proved_nothing() {
     assert_eq!(told, [0, 0, 1]);
     rig.ledger_when(|ledger| ledger.accepted == 1 && ledger.observed.len() == 2).await;
     assert_eq!(rig.ledger().relayed, 3);
+}
+
+#[tokio::test]
+async fn who_proves_nothing_names_a_visitor_from_an_admitted_address_alone() {
+    let (rig, application) = observing().await;
+    let good = rig.client_ca.edge();
+    let (named, own) = ("203.0.113.7", "127.0.0.1");
+    for (entrance, leaf, visitor) in [
+        (Entrance::Open, None, named),
+        (Entrance::Watched, None, own),
+        (Entrance::OnTrial, None, own),
+        (Entrance::Watched, Some(&good), named),
+        (Entrance::OnTrial, Some(&good), named),
+    ] {
+        rig.gate.set(entrance);
+        let mut stream = connect(&rig.client(leaf), rig.address, SITE).await.unwrap();
+        let request = format!("GET /x HTTP/1.1\r\nHost: {SITE}\r\n{}\r\n", speaking_for(named));
+        stream.write_all(request.as_bytes()).await.unwrap();
+        until(&mut stream, "answers /x").await;
+        let asked = application.asked().pop().unwrap();
+        assert_eq!(asked.values("x-forwarded-for"), [visitor], "{entrance:?}");
+        for name in ["cf-connecting-ip", "true-client-ip", "cf-ipcountry"] {
+            assert_eq!(asked.values(name).len(), usize::from(visitor == named), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn behind_a_sender_it_is_the_far_end_that_has_to_be_admitted() {
+    let application = Application::http1().await;
+    let proxy_from = vec!["127.0.0.1/32".parse().unwrap()];
+    let on_refusal = OnRefusal::Observe;
+    let wish = Wish { proxy_from, on_refusal, ..Wish::upstream(&application.url()) };
+    let rig = Rig::with(wish).await;
+    rig.gate.set(Entrance::Watched);
+    for admitted in ["127.0.0.1", "192.0.2.8"] {
+        rig.gate.set_for(admitted, Entrance::Open);
+    }
+    for (source, visitor) in [("192.0.2.8", "203.0.113.7"), ("192.0.2.9", "192.0.2.9")] {
+        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        let header = format!("PROXY TCP4 {source} 192.0.2.1 4711 443\r\n");
+        stream.write_all(header.as_bytes()).await.unwrap();
+        let mut peer = connect_over(&rig.client(None), stream, SITE).await.unwrap();
+        let named = speaking_for("203.0.113.7");
+        let request = format!("GET /x HTTP/1.1\r\nHost: {SITE}\r\n{named}\r\n");
+        peer.write_all(request.as_bytes()).await.unwrap();
+        until(&mut peer, "answers /x").await;
+        assert_eq!(application.asked().pop().unwrap().values("x-forwarded-for"), [visitor]);
+    }
+}
+
+/// What an edge says of a visitor.
+fn speaking_for(visitor: &str) -> String {
+    format!("CF-Connecting-IP: {visitor}\r\nTrue-Client-IP: {visitor}\r\nCF-IPCountry: DE\r\n")
 }
 
 #[tokio::test]
