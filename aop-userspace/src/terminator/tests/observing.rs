@@ -169,6 +169,43 @@ async fn who_proved_nothing_is_cut_when_the_site_requires_and_nobody_else_is() {
 }
 
 #[tokio::test]
+async fn who_proved_nothing_is_cut_where_its_host_passes_to_another_site() {
+    const NAMED: &str = "named.example.com";
+    const MOVED: &str = "xample.com";
+    // The site that gets the host, and whether it observes.
+    for (host, to, on_refusal) in [
+        (NAMED, OTHER_SITE, OnRefusal::Close),
+        (NAMED, OTHER_SITE, OnRefusal::Observe),
+        (MOVED, OTHER_SITE, OnRefusal::Observe),
+        (NAMED, SITE, OnRefusal::Observe),
+        (MOVED, SITE, OnRefusal::Observe),
+    ] {
+        let rig = observing().await;
+        let (mut edge, mut edge_upstream) = rig.pull().await;
+        let (mut peer, mut upstream) = rig.pull_as(&rig.client(None), host).await.unwrap();
+        exchange(&mut peer, &mut upstream).await;
+        let mut believed = Vec::new();
+        let policy = rig.changed(|site| {
+            // Nobody loses trust: the second site believes the peers of the first one too.
+            believed.append(&mut site.client_ca);
+            site.client_ca.clone_from(&believed);
+            site.on_refusal = if site.name == SITE { OnRefusal::Observe } else { on_refusal };
+            site.hosts.retain(|it| it.to_string() != host);
+            if site.name == to {
+                site.hosts.push(host.parse().unwrap());
+            }
+        });
+        rig.service.reload(policy, Duration::from_millis(300));
+        exchange(&mut peer, &mut upstream).await;
+        let mut rest = Vec::new();
+        let wait = if to == SITE { Duration::from_secs(1) } else { LONG };
+        let read = timeout(wait, peer.read_to_end(&mut rest)).await;
+        assert_eq!(read.is_ok(), to == OTHER_SITE, "{host} → {to}: {on_refusal:?}");
+        exchange(&mut edge, &mut edge_upstream).await;
+    }
+}
+
+#[tokio::test]
 async fn who_proved_nothing_takes_half_of_the_slots_at_most() {
     let limits = Limits { connections: 2, handshakes: 9, per_peer: 9, workers: Some(2) };
     let deadline = Duration::from_millis(500);
