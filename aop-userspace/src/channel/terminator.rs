@@ -88,7 +88,7 @@ pub(crate) enum Said {
 pub(crate) struct Report {
     /// Connections that are open now.
     pub(crate) open: u64,
-    /// How many pulls with the right certificate were served, by site.
+    /// How many pulls with the right certificate were served, by site, this host's own left out.
     pub(crate) served: Vec<(String, u64)>,
     pub(crate) handshakes: Handshakes,
     pub(crate) requests: Requests,

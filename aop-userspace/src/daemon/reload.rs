@@ -53,14 +53,15 @@ impl Daemon {
             let held = stays.as_ref().unwrap_or(&found.held);
             let prefixes = held.list.with(&beside(&config.live, &self.openings()))?;
             let admission = self.admit(&before, &[], held, &prefixes, &config.live, &modes)?;
-            self.lingerers.let_go();
             let committed = self.tell(Ask::Commit(AddressRules::of(&admission, &modes)));
             self.facts.replace(&config.live, warnings, notes);
             spoken.settle(&self.fixed.paths.state, &lost);
             self.in_force().reload(config.live, spoken, found, admission);
+            self.reloads.read_from(source);
+            // Last, so that who lingers from now on has been told what is in force now.
+            self.lingerers.let_go();
             committed
         };
-        self.reloads.read_from(source);
         hear(committed);
         Ok(loading)
     }
@@ -90,12 +91,13 @@ impl Daemon {
                 let in_force = self.in_force();
                 AddressRules::of(&in_force.admission, &in_force.modes())
             };
-            self.lingerers.let_go();
             let committed = self.tell(Ask::Commit(rules));
             self.facts.renew(notes);
+            self.reloads.read_from(source);
+            // Last, so that who lingers from now on has been told what is in force now.
+            self.lingerers.let_go();
             committed
         };
-        self.reloads.read_from(source);
         hear(committed);
         Ok(loading)
     }

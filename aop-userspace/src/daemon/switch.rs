@@ -166,13 +166,17 @@ impl Daemon {
         }
         let observes =
             |modes: &Modes, site: &SiteConfig| refusal(modes, site) == OnRefusal::Observe;
-        if live.sites.iter().any(|site| observes(&before, site) && !observes(&after, site)) {
-            // There are those there who were let in without a proof.
+        // There are those there who were let in without a proof.
+        let ends = live.sites.iter().any(|site| observes(&before, site) && !observes(&after, site));
+        spoken.keep(&self.fixed.paths.state);
+        {
+            let mut in_force = self.in_force();
+            (in_force.spoken, in_force.admission) = (spoken, admission);
+        }
+        // Last, so that who lingers from now on has been told what is in force now.
+        if ends {
             self.lingerers.let_go();
         }
-        spoken.keep(&self.fixed.paths.state);
-        let mut in_force = self.in_force();
-        (in_force.spoken, in_force.admission) = (spoken, admission);
         Ok(told)
     }
 }

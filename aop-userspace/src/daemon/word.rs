@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod document;
+mod outdated;
 mod pending;
 mod sites;
 
@@ -65,6 +66,13 @@ pub(super) enum WordError {
          paths.state or its permissions and say it again", .path.display()
     )]
     Unwritable { path: PathBuf, error: io::Error },
+    /// Nor can it, and what it held was weaker.
+    #[error(
+        "{}: cannot keep what `aop mode` said: {error}; a restart would not know it. What was kept \
+         before was weaker and is removed: after a restart the configuration counts. Correct \
+         paths.state or its permissions and say it again", .path.display()
+    )]
+    Removed { path: PathBuf, error: io::Error },
 }
 
 impl Word {
@@ -244,15 +252,19 @@ impl Spoken {
         configured: impl Into<Configured>,
         now: (Timestamp, Instant),
     ) -> Result<Self, &'static str> {
-        let configured = &configured.into();
-        let before = match &self.pending {
-            Some(pending) => pending.reverts_to.as_ref(),
-            None => self.word.as_ref(),
-        };
+        let (configured, before) = (&configured.into(), self.lasting());
         let word = Word::after(before, said, configured, now.0);
         let pending = Pending::begun(said, before, configured, now)?;
         let pending = pending.filter(|_| word.as_ref() != before);
         Ok(Self { word, pending, trouble: None })
+    }
+
+    /// The word, or what stood before it while it is not confirmed.
+    fn lasting(&self) -> Option<&Word> {
+        match &self.pending {
+            Some(pending) => pending.reverts_to.as_ref(),
+            None => self.word.as_ref(),
+        }
     }
 
     /// From now on the word waits no more. Says whether it did.
@@ -340,13 +352,21 @@ impl Spoken {
         }
     }
 
-    /// Makes the document in `state` say what is said.
+    /// Makes the document in `state` say what is said. Where it cannot be written, one that would weaken
+    /// the next start is removed, which a full disk allows.
     pub(super) fn keep(&mut self, state: &Path) {
         let kept = match Document::of_all(self) {
             Some(document) => document.text().and_then(|text| disk::write(state, NAME, &text)),
             None => disk::remove(state, NAME),
         };
-        let kept = kept.map_err(|error| WordError::Unwritable { path: state.join(NAME), error });
+        let kept = kept.map_err(|error| {
+            let path = state.join(NAME);
+            let outdated = load(state).is_ok_and(|kept| outdated::is_better_gone(&kept, self));
+            match outdated && disk::remove(state, NAME).is_ok() {
+                true => WordError::Removed { path, error },
+                false => WordError::Unwritable { path, error },
+            }
+        });
         if let Err(error) = &kept {
             tracing::warn!("{error}");
         }

@@ -113,7 +113,7 @@ impl Connection {
     fn count(&self, permit: &Permit) {
         let (ledger, site) = (&self.shared.ledger, self.closing.site());
         match permit.proof() {
-            Proof::Certificate { .. } => ledger.accepted(site),
+            Proof::Certificate { .. } => ledger.accepted(site, self.peer.ip()),
             Proof::Nothing(would) => ledger.observed(site, would, self.peer.ip(), self.entrance),
         }
     }

@@ -43,7 +43,8 @@ impl InForce {
     }
 
     /// `policy` in the place of this one, where it believes everybody whom this one believed by
-    /// certificate; and the leases that end with this one, since their sites observe no more.
+    /// certificate; and the leases that end with this one, since their sites observe no more, or have lost
+    /// a host.
     pub(super) fn followed_by(&self, policy: Policy) -> (Self, Vec<Lease>) {
         let mut next = Self::new(policy, self.lease.clone());
         let mut ended = Vec::new();

@@ -73,7 +73,7 @@ pub struct LedgerSnapshot {
     pub open: u64,
     /// Origin pulls that were relayed.
     pub accepted: u64,
-    /// The same by site.
+    /// The same by site, this host's own left out.
     pub served: Vec<(Arc<str>, u64)>,
     /// Connections that were relayed though they proved nothing, since their site observes.
     pub observed: Vec<ObservedCount>,
@@ -212,8 +212,12 @@ impl Ledger {
         Opened(self.clone())
     }
 
-    pub(super) fn accepted(&self, site: &Arc<str>) {
+    /// What this host pulls itself confirms nothing.
+    pub(super) fn accepted(&self, site: &Arc<str>, peer: IpAddr) {
         self.accepted.fetch_add(1, Relaxed);
+        if peer.is_loopback() {
+            return;
+        }
         let mut served = held(&self.served);
         match served.get_mut(site) {
             Some(count) => *count += 1,
@@ -223,15 +227,17 @@ impl Ledger {
         }
     }
 
-    /// Relayed though it would be refused; `entrance` is what the gate said.
+    /// Relayed though it would be refused; `entrance` is what the gate said of `peer`, which tells
+    /// nothing where that is this host itself.
     pub(super) fn observed(
         &self,
         site: &Arc<str>,
         would: &WouldRefuse,
-        address: IpAddr,
+        peer: IpAddr,
         entrance: Option<Entrance>,
     ) {
-        self.observations.add(site, would, address, entrance == Some(Entrance::Open), now());
+        let admitted = entrance == Some(Entrance::Open) && !peer.is_loopback();
+        self.observations.add(site, would, peer, admitted, now());
     }
 
     /// `site` begins to observe: what was seen of it before tells nothing of now.
@@ -334,6 +340,27 @@ mod tests {
             spki_sha256: "00".into(),
             not_before: 1,
             not_after: 2,
+        }
+    }
+
+    #[test]
+    fn what_this_host_pulls_itself_is_counted_and_speaks_neither_for_enforcing_nor_against_it() {
+        let ledger = Ledger::default();
+        let site: Arc<str> = "example.com".into();
+        let (refusal, detail, presented) = (Refusal::UnknownCa, String::new(), None);
+        let would = WouldRefuse { refusal, detail, presented };
+        for (peer, served, from_admitted) in
+            [("127.0.0.1", 0, 0), ("::1", 0, 0), ("192.0.2.1", 1, 1), ("127.0.0.9", 1, 1)]
+        {
+            let peer = peer.parse().expect("an address");
+            ledger.accepted(&site, peer);
+            ledger.observed(&site, &would, peer, Some(Entrance::Open));
+            let told = ledger.snapshot();
+            let count: u64 = told.served.iter().map(|(_, count)| *count).sum();
+            let [observed] = &told.observed[..] else { panic!("{told:?}") };
+            assert_eq!((count, observed.from_admitted), (served, from_admitted), "{peer}");
+            assert_eq!((observed.lately, told.last_observed.len() as u64), (served, served));
+            assert_eq!(told.accepted, observed.count);
         }
     }
 

@@ -37,7 +37,7 @@ pub struct ObservedCount {
     pub refusal: Refusal,
     /// Connections.
     pub count: u64,
-    /// Those of them whose addresses are admitted.
+    /// Those of them whose addresses are admitted, this host's own left out.
     pub from_admitted: u64,
     /// Those of the latter within a day, or since the site observes.
     pub lately: u64,

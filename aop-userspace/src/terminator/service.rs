@@ -135,7 +135,8 @@ impl Service {
             if !ended.is_empty() {
                 tracing::warn!(
                     ?patience,
-                    "a site observes no more: connections that proved nothing end by then"
+                    "a site observes no more, or has lost a host: connections that proved nothing end \
+                     by then"
                 );
             }
             ended.into_iter().for_each(|lease| self.condemn(lease, patience));

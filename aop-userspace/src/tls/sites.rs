@@ -137,25 +137,31 @@ impl Sites {
         self.exact.get(host).or_else(|| self.below.get(&host.parent()?))
     }
 
-    /// Whether every host of `site` in `old` is still one of a site that observes.
+    /// Whether `site`, as it is in `old`, still has every host that it answered for, and observes.
     pub(crate) fn observe_where(&self, old: &Self, site: &str) -> bool {
-        let observe = |now: &HashMap<Host, Arc<Site>>, before: &HashMap<Host, Arc<Site>>| {
-            let of_site = before.iter().filter(|(_, before)| &**before.name() == site);
-            of_site.into_iter().all(|(host, _)| now.get(host).is_some_and(|now| now.observes()))
-        };
-        observe(&self.exact, &old.exact) && observe(&self.below, &old.below)
+        let mut of_site = self.since(old).filter(|(before, _)| &**before.name() == site);
+        let same = |now: &Arc<Site>| now.observes() && &**now.name() == site;
+        of_site.all(|(_, now)| now.is_some_and(same))
     }
 
     /// Whether every host of `old` is still served, to everybody who was believed there by certificate.
     #[must_use]
     pub fn keep_the_trust_of(&self, old: &Self) -> bool {
-        let keeps = |now: &HashMap<Host, Arc<Site>>, before: &HashMap<Host, Arc<Site>>| {
-            let kept = |(host, before): (&Host, &Arc<Site>)| {
-                now.get(host).is_some_and(|now| now.trust.covers(&before.trust))
-            };
-            before.iter().all(kept)
-        };
-        keeps(&self.exact, &old.exact) && keeps(&self.below, &old.below)
+        let mut hosts = self.since(old);
+        hosts.all(|(before, now)| now.is_some_and(|now| now.trust.covers(&before.trust)))
+    }
+
+    /// For each host and star of `old`, and each host that a star answered for and that has a site by
+    /// its own name now: the site of before, and that of now.
+    fn since<'a>(
+        &'a self,
+        old: &'a Self,
+    ) -> impl Iterator<Item = (&'a Arc<Site>, Option<&'a Arc<Site>>)> {
+        let exact = old.exact.iter().map(|(host, before)| (before, self.exact.get(host)));
+        let below = old.below.iter().map(|(host, before)| (before, self.below.get(host)));
+        let named = self.exact.iter().filter(|(host, _)| !old.exact.contains_key(*host));
+        let taken = named.filter_map(|(host, now)| Some((old.find(host)?, Some(now))));
+        exact.chain(below).chain(taken)
     }
 
     fn add(&mut self, site: Arc<Site>) {

@@ -81,3 +81,37 @@ fn nothing_is_lost_or_weakened_and_all_of_it_is_told() {
         },
     );
 }
+
+#[test]
+fn a_stricter_word_that_cannot_be_kept_takes_the_weaker_one_off_the_disk() {
+    on_changed_stage(
+        |config, world| {
+            config.mode = "enforce";
+            config.state = world.small_disk(ROOM).expect("a disk").join("state");
+        },
+        |stage| {
+            let kept = stage.config.state.join("modes.json");
+            let bare = Pull::bare(&stage.world, stage.world.edge(), Family::V4);
+            verb(stage, "mode observe")?;
+            verb(stage, "mode observe --site example.com")?;
+            stranger(stage, true)?;
+            let outcome = bare.clone().send()?;
+            ensure!(outcome.served() && kept.exists(), "{outcome}");
+            fill(stage)?;
+
+            // What it leaves of packets would have to be written.
+            let said = verb(stage, "mode enforce --site example.com --force")?;
+            ensure!(said.contains("is removed") && !kept.exists(), "{said}");
+            let warnings = stage.daemon.status()?.warnings()?.join("\n");
+            ensure!(warnings.contains("after a restart the configuration counts"), "{warnings}");
+            stranger(stage, true)?;
+            stage.refuses(&bare, "certificate_required")?;
+
+            stage.daemon.kill();
+            stage.daemon.run()?;
+            stage.refuses(&bare, "certificate_required")?;
+            stranger(stage, false)?;
+            stage.edge_is_served()
+        },
+    );
+}

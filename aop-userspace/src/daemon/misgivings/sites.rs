@@ -30,14 +30,27 @@ pub(super) fn reasons(status: &Status, site: &str, now: Timestamp) -> Vec<String
         ));
     }
     let lately = |seen: Timestamp| now.duration_since(seen).unsigned_abs() <= LATELY;
-    if !status.identities.iter().any(|it| it.site == site && lately(it.last_seen)) {
+    if !is_pulled(status, site, lately) {
         reasons.push(format!(
-            "site {site}: nobody with the right certificate has come within the last {} hours: \
-             nothing tells that the CDN's pulls would pass (see `aop identities`)",
+            "site {site}: nobody with the right certificate has come within the last {} hours, this \
+             host itself left out: nothing tells that the CDN's pulls would pass (see `aop \
+             identities` and `aop peers`)",
             Duration::as_secs(&LATELY) / 3600
         ));
     }
     reasons
+}
+
+/// Whether somebody has authenticated for `site` lately, who was not this host itself. A certificate does
+/// not tell from where it came: it counts where this host has not authenticated at the same time.
+fn is_pulled(status: &Status, site: &str, lately: impl Fn(Timestamp) -> bool) -> bool {
+    let lately_here = |own: bool| {
+        let peers = status.peers.iter().filter(move |peer| peer.address.is_loopback() == own);
+        peers.filter(|peer| lately(peer.last_seen))
+    };
+    lately_here(false).any(|peer| peer.site.as_deref() == Some(site))
+        || (status.identities.iter().any(|it| it.site == site && lately(it.last_seen))
+            && lately_here(true).next().is_none())
 }
 
 fn told(last: &LastObserved) -> String {
@@ -52,7 +65,7 @@ fn told(last: &LastObserved) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Confinement, Identity, TerminatorReport, from_firewall};
+    use crate::control::{Confinement, Identity, Peer, TerminatorReport, from_firewall};
 
     const SITE: &str = "a.test";
 
@@ -118,6 +131,29 @@ mod tests {
         for word in ["9 pulls", "7 unknown_ca, 2 certificate_required", "192.0.2.7", "CN=other"] {
             assert!(told.contains(word), "{word}: {told}");
         }
+    }
+
+    #[test]
+    fn what_this_host_pulls_itself_is_no_evidence() {
+        let peer = |address: &str, site: &str, last_seen| Peer {
+            address: address.parse().expect("an address"),
+            site: Some(site.to_owned()),
+            handshakes: 1,
+            first_seen: at(0),
+            last_seen,
+        };
+        let now = at(2 * 24 * 3600);
+        let is_fine = |peers: &[Peer]| {
+            let identities = vec![seen(SITE, now)];
+            reasons(&Status { peers: peers.to_vec(), identities, ..status() }, SITE, now).is_empty()
+        };
+        let (own, edge) = (peer("::1", SITE, now), peer("192.0.2.1", SITE, now));
+        assert!(!is_fine(std::slice::from_ref(&own)));
+        assert!(is_fine(&[own.clone(), edge]));
+        // Its last pull was of another site, or is long ago.
+        assert!(!is_fine(&[own.clone(), peer("192.0.2.1", "b.test", now)]));
+        assert!(!is_fine(&[own, peer("192.0.2.1", SITE, at(0))]));
+        assert!(is_fine(&[peer("127.0.0.1", SITE, at(0))]));
     }
 
     #[test]

@@ -138,6 +138,58 @@ fn where_nothing_can_be_written_the_word_stands_and_that_is_told() {
     assert_eq!(spoken.word, Some(everything()));
 }
 
+/// Whether what was `kept` is still there after `next` could not be written in its place.
+fn stays(kept: &mut Spoken, next: &mut Spoken) -> bool {
+    let dir = tempfile::tempdir().expect("a directory");
+    kept.keep(dir.path());
+    assert!(kept.trouble.is_none() && dir.path().join(NAME).exists());
+    // Nothing can be written there, and names can be removed.
+    fs::create_dir(dir.path().join(".modes.json.new")).expect("made");
+    next.keep(dir.path());
+    let told = next.trouble.as_ref().expect("it is told");
+    let found = Spoken::read(dir.path());
+    assert!(
+        found.trouble.is_none() && found.word == kept.word.clone().filter(|_| found.word.is_some())
+    );
+    assert_eq!(told.contains("is removed"), found.word.is_none(), "{told}");
+    found.word.is_some()
+}
+
+/// What stands after all this, where the configuration says `configured`.
+fn standing(configured: Mode, all: &[Switch]) -> Spoken {
+    all.iter().fold(Spoken::default(), |spoken, said| {
+        spoken.after(said, configured, (at(1), Instant::now())).expect("said")
+    })
+}
+
+#[test]
+fn what_is_kept_is_removed_where_it_is_weaker_than_what_cannot_be_written_and_than_the_configuration()
+ {
+    let (enforce, observe) = (Mode::Enforce, Mode::Observe);
+    let all = |to| said(to, &[], &[]);
+    let port = |to| said(to, &[443], &[]);
+    let holds = |configured, kept: &[Switch], next: &[Switch]| {
+        let mut next = standing(configured, &[kept, next].concat());
+        stays(&mut standing(configured, kept), &mut next)
+    };
+    assert!(!holds(enforce, &[all(Wish::Observe)], &[port(Wish::Enforce)]));
+    let (eth0, eth1) = (said(Wish::Observe, &[], &["eth0"]), said(Wish::Observe, &[], &["eth1"]));
+    let back = said(Wish::Default, &[], &["eth0"]);
+    assert!(!holds(enforce, &[eth0.clone(), eth1], &[back]));
+    // What becomes weaker stays strict.
+    assert!(holds(observe, &[all(Wish::Enforce)], &[port(Wish::Observe)]));
+    assert!(holds(enforce, &[port(Wish::Observe)], &[eth0]));
+    // The configuration is no stricter, or is weaker elsewhere.
+    assert!(holds(observe, &[port(Wish::Enforce)], &[said(Wish::Enforce, &[8443], &[])]));
+    assert!(holds(observe, &[all(Wish::Enforce), port(Wish::Observe)], &[port(Wish::Enforce)]));
+    // What is not confirmed is taken back, by a restart too; once it is, it lasts.
+    let ten = Switch { confirm_seconds: Some(10), ..port(Wish::Enforce) };
+    assert!(holds(enforce, &[all(Wish::Observe)], std::slice::from_ref(&ten)));
+    let mut confirmed = standing(enforce, &[all(Wish::Observe), ten]);
+    assert!(confirmed.confirm());
+    assert!(!stays(&mut standing(enforce, &[all(Wish::Observe)]), &mut confirmed));
+}
+
 /// For ten seconds, said at the first second of 1970 and `own`.
 fn tried(own: Instant) -> Spoken {
     let ten = Switch { confirm_seconds: Some(10), ..said(Wish::Enforce, &[], &[]) };

@@ -41,12 +41,12 @@ fn observe(rig: &Rig, mode: Mode, patience: Duration) {
 }
 
 impl Rig {
-    /// Waits until so many are counted as observed, all for one reason.
-    async fn observed(&self, refusal: Refusal, count: u64, from_admitted: u64) {
+    /// Waits until so many are counted as observed, all for one reason. None is from an admitted
+    /// address: this host tries on itself.
+    async fn observed(&self, refusal: Refusal, count: u64) {
         self.ledger_when(|ledger| {
             let only = |it: &ObservedCount| {
-                (&*it.site, it.refusal, it.count, it.from_admitted)
-                    == (SITE, refusal, count, from_admitted)
+                (&*it.site, it.refusal, it.count, it.from_admitted) == (SITE, refusal, count, 0)
             };
             ledger.observed.len() == 1 && only(&ledger.observed[0])
         })
@@ -84,7 +84,7 @@ async fn everybody_is_relayed_and_counted_for_the_right_reason_and_believed_by_n
             let config = Arc::new(client(&rig.server_ca, leaf.as_ref(), &[version]));
             rig.serve(&config, SITE).await;
         }
-        rig.observed(refusal, 2, 2).await;
+        rig.observed(refusal, 2).await;
         rig.believed_nobody();
     }
 }
@@ -95,13 +95,13 @@ async fn the_right_certificate_is_believed_as_ever_and_rules_are_judged() {
     rig.serve(&rig.edge(), SITE).await;
     let ledger = rig.ledger();
     assert_eq!((ledger.accepted, ledger.identities.len(), ledger.observed.len()), (1, 1, 0));
-    assert_eq!(ledger.served, [(SITE.into(), 1)]);
+    assert_eq!(ledger.served, [], "this host tries on itself");
     assert!(rig.book.0.lock().unwrap().iter().any(|(_, site)| site == SITE));
 
     let rules = Rules { cn: Some("another".into()), ..Rules::default() };
     let rig = observing_with(Wish { rules, ..Wish::default() }).await;
     rig.serve(&rig.edge(), SITE).await;
-    rig.observed(Refusal::CnMismatch, 1, 1).await;
+    rig.observed(Refusal::CnMismatch, 1).await;
     rig.believed_nobody();
 }
 
@@ -114,7 +114,7 @@ async fn names_and_addresses_are_judged_as_ever() {
     rig.booked("-", Refusal::UnknownName, 1).await;
     rig.gate.set(Entrance::Watched);
     rig.serve(&nobody, SITE).await;
-    rig.observed(Refusal::CertificateRequired, 2, 1).await;
+    rig.observed(Refusal::CertificateRequired, 2).await;
     rig.gate.set(Entrance::Shut);
     let refused = connect(&nobody, rig.address, SITE).await;
     assert!(refused.is_err(), "its address is not admitted");
@@ -169,6 +169,43 @@ async fn who_proved_nothing_is_cut_when_the_site_requires_and_nobody_else_is() {
     exchange(&mut edge, &mut edge_upstream).await;
     exchange(&mut beside, &mut beside_upstream).await;
     assert_eq!(rig.alert(&rig.client(None), SITE).await, Alert::CertificateRequired);
+}
+
+#[tokio::test]
+async fn who_proved_nothing_is_cut_where_its_host_passes_to_another_site() {
+    const NAMED: &str = "named.example.com";
+    const MOVED: &str = "xample.com";
+    // The site that gets the host, and whether it observes.
+    for (host, to, on_refusal) in [
+        (NAMED, OTHER_SITE, OnRefusal::Close),
+        (NAMED, OTHER_SITE, OnRefusal::Observe),
+        (MOVED, OTHER_SITE, OnRefusal::Observe),
+        (NAMED, SITE, OnRefusal::Observe),
+        (MOVED, SITE, OnRefusal::Observe),
+    ] {
+        let rig = observing().await;
+        let (mut edge, mut edge_upstream) = rig.pull().await;
+        let (mut peer, mut upstream) = rig.pull_as(&rig.client(None), host).await.unwrap();
+        exchange(&mut peer, &mut upstream).await;
+        let mut believed = Vec::new();
+        let policy = rig.changed(|site| {
+            // Nobody loses trust: the second site believes the peers of the first one too.
+            believed.append(&mut site.client_ca);
+            site.client_ca.clone_from(&believed);
+            site.on_refusal = if site.name == SITE { OnRefusal::Observe } else { on_refusal };
+            site.hosts.retain(|it| it.to_string() != host);
+            if site.name == to {
+                site.hosts.push(host.parse().unwrap());
+            }
+        });
+        rig.service.reload(policy, Duration::from_millis(300));
+        exchange(&mut peer, &mut upstream).await;
+        let mut rest = Vec::new();
+        let wait = if to == SITE { Duration::from_secs(1) } else { LONG };
+        let read = timeout(wait, peer.read_to_end(&mut rest)).await;
+        assert_eq!(read.is_ok(), to == OTHER_SITE, "{host} → {to}: {on_refusal:?}");
+        exchange(&mut edge, &mut edge_upstream).await;
+    }
 }
 
 #[tokio::test]

@@ -201,7 +201,7 @@ impl Rig {
     }
 
     /// The policy of the rig with its sites changed.
-    pub(super) fn changed(&self, change: impl Fn(&mut SiteConfig)) -> Policy {
+    pub(super) fn changed(&self, change: impl FnMut(&mut SiteConfig)) -> Policy {
         let mut sites = self.sites.clone();
         sites.iter_mut().for_each(change);
         self.policy_of(&sites)

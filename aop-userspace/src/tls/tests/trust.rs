@@ -60,6 +60,33 @@ fn each_rule_that_is_added_takes_trust_away_and_gives_it_back_when_it_goes() {
 }
 
 #[test]
+fn a_host_that_passes_from_a_star_to_a_site_of_its_own_keeps_trust_where_that_believes_the_same() {
+    let files = Files::good();
+    let other = ClientCa::File(files.write("other.pem", &Authority::new("other").pem()));
+    let mut star = files.config.clone();
+    star.hosts = vec!["*.example.com".parse().unwrap()];
+    let named = |host: &str, client_ca: &[ClientCa]| {
+        let hosts = vec![host.parse().unwrap()];
+        let client_ca = client_ca.to_vec();
+        SiteConfig { name: host.into(), hosts, client_ca, ..files.config.clone() }
+    };
+    let build = |configs: &[SiteConfig]| Sites::build(configs, &tls::Files::on_disk()).unwrap().0;
+    let before = build(std::slice::from_ref(&star));
+    let both = [star.client_ca.clone(), vec![other.clone()]].concat();
+    for (host, believed, keeps) in [
+        ("x.example.com", &star.client_ca, true),
+        ("x.example.com", &both, true),
+        ("x.example.com", &vec![other.clone()], false),
+        // No star answered for those.
+        ("x.y.example.com", &vec![other.clone()], true),
+        ("example.com", &vec![other.clone()], true),
+    ] {
+        let after = build(&[star.clone(), named(host, believed)]);
+        assert_eq!(after.keep_the_trust_of(&before), keeps, "{host}");
+    }
+}
+
+#[test]
 fn one_more_alternative_keeps_trust_and_one_less_does_not() {
     let san = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
     let (one, two) = (san(&["dns:a.test"]), san(&["dns:a.test", "uri:spiffe://b"]));

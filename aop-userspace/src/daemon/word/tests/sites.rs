@@ -169,3 +169,16 @@ fn so_many_pulls_confirm_and_those_from_before_or_of_other_sites_do_not() {
     };
     assert!(refused(None, 2).is_some() && refused(Some(60), 0).is_some());
 }
+
+#[test]
+fn a_kept_word_by_which_a_site_would_observe_again_is_removed_where_it_cannot_be_rewritten() {
+    let spoken = |word| Spoken { word, ..Spoken::default() };
+    let both = spoken_of(Wish::Observe, &[("a.test", CLOSE), ("c.test", CLOSE)], None);
+    let one = spoken_of(Wish::Enforce, &[("a.test", CLOSE)], both.as_ref());
+    assert!(!stays(&mut spoken(both.clone()), &mut spoken(one.clone())));
+    assert!(stays(&mut spoken(one), &mut spoken(both.clone())), "what becomes weaker stays strict");
+    // The configuration would have the other site observe, which the kept word forbids.
+    let strict = spoken_of(Wish::Enforce, &[("b.test", OBSERVE)], both.as_ref());
+    let mixed = spoken_of(Wish::Enforce, &[("a.test", CLOSE)], strict.as_ref());
+    assert!(stays(&mut spoken(strict), &mut spoken(mixed)));
+}
