@@ -8,12 +8,14 @@ mod door;
 mod forgery;
 mod pair;
 mod resumed;
+mod targets;
 
 use std::time::{Duration, Instant};
 
 use self::{
     dial::{Answer, Outcome, Target, Try},
     door::Door,
+    targets::targets,
 };
 use super::{
     Patient,
@@ -58,34 +60,33 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let observing = observing(patient, config);
     let mut findings: Vec<Finding> = observing.iter().map(|site| lets_everybody_in(site)).collect();
     let attacked = attacked(config, &sites, &observing);
-    if patient.has_daemon() {
-        match Door::open(patient, &config.fixed.listeners) {
-            Ok(door) => {
-                let ring = Ring {
-                    config,
-                    sites: attacked,
-                    targets: targets(config),
-                    end: Instant::now() + PATIENCE,
-                };
-                findings.extend(attempts::look(&ring));
-                findings.extend(pair::look(patient.pair.as_ref(), &ring, true));
-                let left = door.close();
-                if !left.is_empty() {
-                    let said = "what was opened for the attempts could not be closed";
-                    findings.push(left.into_iter().fold(told("opening", said), More::seen));
-                }
-                return findings;
-            }
-            Err(error) => findings.push(untried(
-                "tls",
-                format!("the address lock could not be opened for this host: {error}"),
-            )),
-        }
-    } else {
+    let mut ring = Ring { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
+    if !patient.has_daemon() {
         findings.push(untried("tls", "no daemon runs, so there is nothing to attack"));
+        findings.extend(pair::look(patient.pair.as_ref(), &ring));
+        return findings;
     }
-    let ring = Ring { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
-    findings.extend(pair::look(patient.pair.as_ref(), &ring, false));
+    let (targets, others) = targets(patient, config);
+    findings.extend(others);
+    let listeners: Vec<_> = targets.iter().map(|target| target.to).collect();
+    match Door::open(patient, &listeners) {
+        Ok(door) => {
+            ring.targets = targets;
+            ring.end = Instant::now() + PATIENCE;
+            findings.extend(attempts::look(&ring));
+            findings.extend(pair::look(patient.pair.as_ref(), &ring));
+            let left = door.close();
+            if !left.is_empty() {
+                let said = "what was opened for the attempts could not be closed";
+                findings.push(left.into_iter().fold(told("opening", said), More::seen));
+            }
+        }
+        Err(error) => {
+            let said = format!("the address lock could not be opened for this host: {error}");
+            findings.push(untried("tls", said));
+            findings.extend(pair::look(patient.pair.as_ref(), &ring));
+        }
+    }
     findings
 }
 
@@ -120,18 +121,6 @@ fn attacked<'a>(config: &Config, sites: &'a Sites, observing: &[String]) -> Vec<
         Some(Attacked { site, host })
     });
     found.collect()
-}
-
-fn targets(config: &Config) -> Vec<Target> {
-    let target = |listener: &std::net::SocketAddr| {
-        let from = door::loopback(*listener);
-        let mut to = *listener;
-        if to.ip().is_unspecified() {
-            to.set_ip(from);
-        }
-        Target { from, to, proxied: config.live.senders.expect(from, to) }
-    };
-    config.fixed.listeners.iter().map(target).collect()
 }
 
 impl Ring<'_> {
