@@ -126,12 +126,24 @@ fn attacked<'a>(config: &Config, sites: &'a Sites, observing: &[String]) -> Vec<
 impl Ring<'_> {
     /// An attempt, unless the time for all of them is over.
     fn attempt(&self, target: Target, how: &Try<'_>) -> Outcome {
-        if Instant::now() >= self.end {
-            let answer = Answer::Unreachable("no time was left for it".into());
-            return Outcome { answer, resumed: false };
+        match self.is_over() {
+            true => Outcome { answer: too_late(), resumed: false },
+            false => dial::attempt(target, how),
         }
-        dial::attempt(target, how)
     }
+
+    /// The same in clear.
+    fn in_clear(&self, target: Target) -> Answer {
+        if self.is_over() { too_late() } else { dial::in_clear(target, REQUEST) }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.end
+    }
+}
+
+fn too_late() -> Answer {
+    Answer::Unreachable("no time was left for it".into())
 }
 
 impl Attacked<'_> {
@@ -153,6 +165,7 @@ fn to_be_refused(name: &str, what: &str, tried: &[(String, Answer)]) -> Finding 
         Answer::Unreachable(why) => finding.seen(format!("{at}: not tried, {why}")),
     };
     let any = |is: fn(&Answer) -> bool| tried.iter().any(|(_, answer)| is(answer));
+    let is_refused: fn(&Answer) -> bool = |answer| matches!(answer, Answer::Refused(_));
     let finding = if any(|answer| matches!(answer, Answer::LetIn(_))) {
         wrong(
             name,
@@ -161,10 +174,33 @@ fn to_be_refused(name: &str, what: &str, tried: &[(String, Answer)]) -> Finding 
             "look at the site's client_ca and on_refusal; if those are right, that is a fault of aop: \
              please report it",
         )
-    } else if any(|answer| matches!(answer, Answer::Refused(_))) {
+    } else if !tried.is_empty() && tried.iter().all(|(_, answer)| is_refused(answer)) {
         good(name, format!("{what} is refused"))
+    } else if any(is_refused) {
+        untried(name, format!("{what} is refused, and could not be tried everywhere"))
     } else {
         untried(name, format!("{what} could not be tried"))
     };
     tried.iter().fold(finding, told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::FindingOutcome as Outcome;
+
+    #[test]
+    fn it_is_refused_only_where_every_answer_says_so_and_let_in_where_one_does() {
+        let refused = || Answer::Refused("alert".into());
+        let nobody = || Answer::Unreachable("no answer".into());
+        let found = |answers: Vec<Answer>| {
+            let tried: Vec<_> = answers.into_iter().map(|it| (String::new(), it)).collect();
+            to_be_refused("name", "a stranger", &tried).result
+        };
+        assert_eq!(found(vec![refused(), refused()]), Outcome::Good);
+        assert_eq!(found(vec![refused(), nobody()]), Outcome::Untried);
+        assert_eq!(found(vec![refused(), Answer::Shut]), Outcome::Untried);
+        assert_eq!(found(vec![nobody(), refused(), Answer::LetIn("200".into())]), Outcome::Wrong);
+        assert_eq!(found(Vec::new()), Outcome::Untried);
+    }
 }
