@@ -36,8 +36,47 @@ impl Status {
         if sites.any(|of| site.is_none() || of.is_some_and(here)) {
             return true;
         }
-        let known = self.identities.iter().any(|it| it.pulls > 0 && here(&it.site));
-        let counted = known || (site.is_none() && self.handshakes.accepted > 0);
-        counted && !self.peers.iter().any(|peer| peer.address.is_loopback())
+        let own = self.peers.iter().filter(|peer| peer.address.is_loopback());
+        let own: u64 = own.map(|peer| peer.handshakes).sum();
+        let known = self.identities.iter().any(|it| it.pulls > own && here(&it.site));
+        known || (site.is_none() && self.handshakes.accepted > own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{Identity, Peer, from_firewall};
+
+    #[test]
+    fn what_this_host_pulled_itself_is_taken_off_and_the_rest_counts() {
+        let then = Timestamp::UNIX_EPOCH;
+        let mut status = from_firewall(None, &[]);
+        assert!(!status.is_pulled(None));
+        status.peers = vec![Peer {
+            address: [127, 0, 0, 1].into(),
+            site: Some("a".to_owned()),
+            handshakes: 2,
+            first_seen: then,
+            last_seen: then,
+        }];
+        status.identities = vec![Identity {
+            site: "a".to_owned(),
+            subject: String::new(),
+            issuer: String::new(),
+            spki_sha256: String::new(),
+            serial: String::new(),
+            not_before: then,
+            not_after: then,
+            level: "own".to_owned(),
+            client_ca: None,
+            first_seen: then,
+            last_seen: then,
+            pulls: 2,
+        }];
+        assert!(!status.is_pulled(Some("a")) && !status.is_pulled(None));
+        status.identities[0].pulls = 3;
+        assert!(status.is_pulled(Some("a")) && status.is_pulled(None));
+        assert!(!status.is_pulled(Some("b")));
     }
 }

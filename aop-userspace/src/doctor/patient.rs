@@ -79,13 +79,13 @@ impl Patient {
         (1..=u16::MAX).filter(|port| self.guards(*port)).collect()
     }
 
-    /// Whether packets of this interface are judged: on itself, where it runs over another, or where
-    /// it joins others.
+    /// Whether packets of this interface are judged: on itself, where it runs over another, or at all
+    /// that it joins.
     pub(super) fn is_guarded(&self, interface: &HostInterface) -> bool {
         let attached = |name: &str| {
             self.status.interfaces.iter().any(|guarded| guarded.attached && guarded.name == name)
         };
-        bearers(interface, &self.interfaces).any(|bearer| attached(&bearer.name))
+        is_judged(interface, &self.interfaces, &attached)
     }
 
     /// The addresses at which others reach `socket`'s port, with their interfaces: none for one that
@@ -108,17 +108,18 @@ impl Patient {
     }
 }
 
-/// The interfaces at which frames of this one can be judged: itself, what it runs over, and what it
-/// joins.
-fn bearers<'a>(
-    interface: &'a HostInterface,
-    all: &'a [HostInterface],
-) -> impl Iterator<Item = &'a HostInterface> {
-    all.iter().filter(|other| {
-        other.index == interface.index
-            || Some(other.index) == interface.parent
-            || other.controller == Some(interface.index)
-    })
+/// Whether every frame of this interface is judged, where those of `attached` are.
+fn is_judged(
+    interface: &HostInterface,
+    all: &[HostInterface],
+    attached: &impl Fn(&str) -> bool,
+) -> bool {
+    let below = all.iter().find(|it| interface.parent == Some(it.index));
+    let joins = |it: &&HostInterface| it.up && it.controller == Some(interface.index);
+    let mut joined = all.iter().filter(joins).peekable();
+    attached(&interface.name)
+        || below.is_some_and(|below| is_judged(below, all, attached))
+        || (joined.peek().is_some() && joined.all(|it| attached(&it.name)))
 }
 
 #[cfg(test)]
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vlan_is_judged_below_and_a_bridge_at_what_it_joins() {
+    fn a_vlan_is_judged_below_and_a_bridge_at_all_that_it_joins() {
         let interface = |name: &str, index, parent, controller| HostInterface {
             name: name.to_owned(),
             index,
@@ -140,11 +141,16 @@ mod tests {
             interface("eth0", 2, None, Some(4)),
             interface("eth0.7", 3, Some(2), None),
             interface("br0", 4, None, None),
-            interface("eth1", 5, None, None),
+            interface("eth1", 5, None, Some(4)),
+            interface("br0.7", 6, Some(4), None),
         ];
-        let names = |at: usize| bearers(&all[at], &all).map(|it| &*it.name).collect::<Vec<_>>();
-        assert_eq!(names(1), ["eth0", "eth0.7"]);
-        assert_eq!(names(2), ["eth0", "br0"]);
-        assert_eq!(names(3), ["eth1"]);
+        let judged = |at: usize, guarded: &[&str]| {
+            is_judged(&all[at], &all, &|name: &str| guarded.contains(&name))
+        };
+        assert!(judged(1, &["eth0"]) && judged(1, &["eth0.7"]) && !judged(1, &["eth1", "br0"]));
+        assert!(judged(2, &["eth0", "eth1"]) && judged(2, &["br0"]));
+        assert!(!judged(2, &["eth0"]) && !judged(2, &["eth1"]));
+        assert!(judged(4, &["eth0", "eth1"]) && !judged(4, &["eth1"]));
+        assert!(judged(3, &["eth1"]) && !judged(3, &["br0"]));
     }
 }

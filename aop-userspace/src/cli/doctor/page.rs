@@ -40,7 +40,10 @@ pub(in crate::cli) fn render(diagnosis: &Diagnosis, all: bool, paint: Paint) -> 
     section(paint.head("to know"), &told, true);
     section(paint.head("not tried"), &untried, all);
     section(paint.head("good"), &good, all);
-    if diagnosis.findings.iter().any(|it| it.group == "tls" && it.result != Outcome::Untried) {
+    // It is tried once at each listener that is attacked.
+    let tried = |it: &Finding| it.name == "plain_http" && !it.evidence.is_empty();
+    let stays_open = |it: &Finding| it.name == "opening";
+    if diagnosis.findings.iter().any(tried) && !diagnosis.findings.iter().any(stays_open) {
         lines.push(String::new());
         lines.extend(wrapped(
             "",

@@ -45,6 +45,21 @@ impl Sockets {
             udp: udp.collect(),
         }
     }
+
+    /// The sockets that take connections to `to`: as the kernel has it, those of this very address
+    /// before those of every address.
+    pub(in crate::doctor) fn taking(&self, to: SocketAddr) -> Vec<&Socket> {
+        let every: &[IpAddr] = match to {
+            SocketAddr::V4(_) => &[Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            SocketAddr::V6(_) => &[Ipv6Addr::UNSPECIFIED.into()],
+        };
+        let at = |address: IpAddr| -> Vec<&Socket> {
+            let here = |it: &&Socket| it.local.ip() == address && it.local.port() == to.port();
+            self.listening.iter().filter(here).collect()
+        };
+        let mut found = [to.ip()].into_iter().chain(every.iter().copied()).map(at);
+        found.find(|found| !found.is_empty()).unwrap_or_default()
+    }
 }
 
 /// A line of such a file: the socket, and whether it listens.
@@ -98,5 +113,22 @@ mod tests {
             assert_eq!(address(hex), Some(told.parse().unwrap()), "{hex}");
         }
         assert_eq!(super::socket("  sl  local_address rem_address   st tx_queue"), None);
+    }
+
+    #[test]
+    fn who_listens_at_the_very_address_comes_before_who_listens_everywhere() {
+        let remote = "0.0.0.0:0".parse().unwrap();
+        let listens =
+            |(local, inode): (&str, u64)| Socket { local: local.parse().unwrap(), remote, inode };
+        let all = [("[::]:443", 1), ("0.0.0.0:443", 2), ("127.0.0.1:443", 3), ("[::]:80", 4)];
+        let sockets = Sockets { listening: all.map(listens).to_vec(), ..Sockets::default() };
+        let taking = |to: &str| -> Vec<u64> {
+            sockets.taking(to.parse().unwrap()).iter().map(|it| it.inode).collect()
+        };
+        assert_eq!(taking("127.0.0.1:443"), [3]);
+        assert_eq!(taking("192.0.2.1:443"), [2]);
+        assert_eq!(taking("[::1]:443"), [1]);
+        assert_eq!(taking("192.0.2.1:80"), [4]);
+        assert!(taking("192.0.2.1:81").is_empty());
     }
 }

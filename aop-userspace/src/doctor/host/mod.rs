@@ -6,7 +6,7 @@ mod owners;
 use std::fs;
 
 pub(super) use listeners::{Socket, Sockets};
-pub(super) use owners::owners;
+pub(super) use owners::{held, owners};
 
 /// A setting of the kernel, as words; `None` where it cannot be read.
 pub(super) fn sysctl(name: &str) -> Option<String> {

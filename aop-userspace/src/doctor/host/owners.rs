@@ -12,7 +12,7 @@ pub(in crate::doctor) fn owners(inodes: &[u64]) -> HashMap<u64, String> {
         if !is_process.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit())) {
             continue;
         }
-        for inode in held(&path) {
+        for inode in held_below(&path) {
             if inodes.contains(&inode) && !found.contains_key(&inode) {
                 let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
                 found.insert(inode, crate::tls::printable(name.trim_end()));
@@ -22,7 +22,12 @@ pub(in crate::doctor) fn owners(inodes: &[u64]) -> HashMap<u64, String> {
     found
 }
 
-fn held(process: &Path) -> Vec<u64> {
+/// The inodes of the sockets that a process holds, as far as they can be seen.
+pub(in crate::doctor) fn held(process: u32) -> Vec<u64> {
+    held_below(&Path::new("/proc").join(process.to_string()))
+}
+
+fn held_below(process: &Path) -> Vec<u64> {
     let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
     let target = |file: fs::DirEntry| fs::read_link(file.path()).ok();
     let inode = |target: std::path::PathBuf| {

@@ -1,4 +1,5 @@
-//! A zone in SSL mode Flexible never comes to the guarded ports: its pulls go to port 80 in clear.
+//! A zone in SSL mode Flexible never comes to the guarded ports: its pulls go to port 80 in clear. In the
+//! mode Full, and Full (strict), those of visitors who speak plain HTTP go there too.
 
 use aop_common::Standing;
 
@@ -7,7 +8,7 @@ use crate::{
     control::Finding,
     doctor::{
         Patient,
-        finding::{More, good, visitor, wrong},
+        finding::{More, good, told, visitor, wrong},
     },
     prefixes::monotonic_seconds,
 };
@@ -15,6 +16,9 @@ use crate::{
 const HTTP: u16 = 80;
 /// Addresses that are named.
 const NAMED: usize = 4;
+const STRICT: &str = "set the zone's SSL/TLS mode to Full (strict), and let nothing but a redirect listen \
+                      on port 80; if nobody has visited yet, open the site through the CDN and run this \
+                      again";
 
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let listens = patient.sockets.listening.iter().filter(|it| it.local.port() == HTTP);
@@ -23,27 +27,35 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     if patient.guards(HTTP) {
         return Vec::new();
     }
+    let is_pulled = patient.status.is_pulled(None);
     // Whoever is refused for his certificate has come to the right port.
-    let comes = patient.status.is_pulled(None) || refused(patient, "list").next().is_some();
+    let comes = is_pulled || refused(patient, "list").next().is_some();
     let from_edge = from_edge(patient);
-    if comes && from_edge.is_empty() {
-        return vec![good("ssl_mode", "the CDN comes to the guarded ports, and not to port 80")];
-    }
-    let cure = "set the zone's SSL/TLS mode to Full (strict), and let nothing but a redirect listen on \
-                port 80; if nobody has visited yet, open the site through the CDN and run this again";
-    let finding = match from_edge.is_empty() {
-        false => wrong(
-            "ssl_mode_flexible",
-            "the CDN pulls at port 80, in clear, around both locks: its SSL/TLS mode is Flexible or Off",
-            visitor::NOTHING,
-            cure,
-        ),
-        true => wrong(
+    let finding = match (from_edge.is_empty(), comes) {
+        (true, true) => {
+            return vec![good("ssl_mode", "the CDN comes to the guarded ports, and not to port 80")];
+        }
+        (true, false) => told(
             "ssl_mode_flexible",
             "nobody has pulled at a guarded port, and port 80 is open: the zone's SSL/TLS mode may be \
              Flexible, which pulls there, in clear",
+        )
+        .cure(STRICT),
+        (false, _) if is_pulled => told(
+            "ssl_mode_flexible",
+            "the CDN pulls at port 80 too, in clear, around both locks: for visitors who speak plain \
+             HTTP, or for a zone whose SSL/TLS mode is Flexible",
+        )
+        .cure(
+            "switch Always Use HTTPS on for the zone, let nothing but a redirect listen on port 80, and \
+             have every zone of this host in Full (strict)",
+        ),
+        (false, _) => wrong(
+            "ssl_mode_flexible",
+            "the CDN pulls at port 80, in clear, around both locks, and nobody has pulled with a \
+             certificate: its SSL/TLS mode is Flexible or Off",
             visitor::NOTHING,
-            cure,
+            STRICT,
         ),
     };
     let finding = finding.seen(format!("something listens on {}", socket.local));

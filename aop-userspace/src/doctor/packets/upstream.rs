@@ -1,5 +1,7 @@
 //! Whether the application can be reached around aop, at its own port.
 
+use std::net::SocketAddr;
+
 use crate::{
     config::{Address, SiteConfig, Upstream},
     control::Finding,
@@ -18,7 +20,8 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
         if findings.iter().any(|it| it.about.as_deref() == Some(authority)) {
             continue;
         }
-        findings.push(upstream(patient, authority).about(authority));
+        let listeners = &config.fixed.listeners;
+        findings.push(upstream(patient, authority, listeners).about(authority));
     }
     findings
 }
@@ -45,29 +48,38 @@ fn port_here(patient: &Patient, authority: &str) -> Option<u16> {
     port.parse().ok().filter(|_| is_here(patient, authority))
 }
 
-fn upstream(patient: &Patient, authority: &str) -> Finding {
+/// `listeners` are aop's own: an application may have their port at another address.
+fn upstream(patient: &Patient, authority: &str, listeners: &[SocketAddr]) -> Finding {
     let Some(port) = port_here(patient, authority) else {
         return told("upstream", "the application is on another host")
             .seen("from here it cannot be seen who else reaches it")
             .cure("let that host take connections to this port from this one alone");
     };
-    let listening = patient.sockets.listening.iter().filter(|it| it.local.port() == port);
-    let open = listening.filter(|it| !patient.reached_by(it.local).is_empty());
-    let open: Vec<_> = open.filter(|it| !patient.guards(it.local.port())).collect();
+    let at_port = patient.sockets.listening.iter().filter(|it| it.local.port() == port);
+    let listening = at_port.filter(|it| !listeners.contains(&it.local));
+    let open: Vec<_> = listening.filter(|it| !patient.reached_by(it.local).is_empty()).collect();
     if open.is_empty() {
         return good("upstream", "nobody reaches the application around aop");
     }
     let owners = owners(&open.iter().map(|it| it.inode).collect::<Vec<_>>());
-    let finding = wrong(
-        "upstream",
-        "the application listens for everybody: who knows this host's address reaches it around \
-         both locks (unless another packet filter drops that)",
-        visitor::NOTHING,
-        format!(
-            "let it listen on 127.0.0.1:{port} alone (in Docker: `-p 127.0.0.1:{port}:{port}`), or \
-             add {port} to firewall.ports"
-        ),
+    let cure = format!(
+        "let it listen on 127.0.0.1:{port} alone (in Docker: `-p 127.0.0.1:{port}:{port}`)"
     );
+    let finding = match patient.guards(port) {
+        true => told(
+            "upstream",
+            "the application listens at a guarded port of its own: strangers are kept out, and every \
+             customer of the CDN gets in without a certificate",
+        )
+        .cure(cure),
+        false => wrong(
+            "upstream",
+            "the application listens for everybody: who knows this host's address reaches it around \
+             both locks (unless another packet filter drops that)",
+            visitor::NOTHING,
+            cure,
+        ),
+    };
     let seen = |finding: Finding, socket: &&crate::doctor::host::Socket| {
         let owner = owners.get(&socket.inode).map_or("a program that cannot be seen", |it| it);
         finding.seen(format!("{owner} listens on {}", socket.local))

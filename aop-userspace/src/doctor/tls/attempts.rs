@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use super::{
     Attacked, Ring,
     der::{common_name, sequence},
-    dial::{self, Answer, Target, Try},
+    dial::{Answer, Target, Try},
     forgery::{Flaw, Forger, self_signed},
     to_be_refused,
 };
@@ -94,11 +94,8 @@ fn nameless(ring: &Ring<'_>) -> Vec<Finding> {
         });
         answers.collect::<Vec<_>>()
     };
-    let plain: Vec<_> = ring
-        .targets
-        .iter()
-        .map(|target| (target.to.to_string(), dial::in_clear(*target, super::REQUEST)))
-        .collect();
+    let plain: Vec<_> =
+        ring.targets.iter().map(|target| (target.to.to_string(), ring.in_clear(*target))).collect();
     vec![
         to_be_refused("no_name", "a ClientHello without a server name", &unnamed(None, None)),
         to_be_refused("unknown_name", "a server name of no site", &unnamed(Some(NOBODY), None)),

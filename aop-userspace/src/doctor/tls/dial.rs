@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustls::{ClientConfig, ClientConnection, Error, HandshakeKind, pki_types::ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, Error, HandshakeKind, ProtocolVersion, pki_types::ServerName,
+};
 use socket2::{Domain, Socket, Type};
 
 /// For a whole attempt.
@@ -72,7 +74,9 @@ pub(super) fn attempt(target: Target, how: &Try<'_>) -> Outcome {
     };
     let Some(name) = name else { return plain(Answer::Unreachable("no name to ask for".into())) };
     match ClientConnection::new(how.config.clone(), name) {
-        Ok(tls) => Course { stream, tls, how, end, heard: false, asked: false }.run(),
+        Ok(tls) => {
+            Course { stream, tls, how, end, heard: false, asked: false, closing: false }.run()
+        }
         Err(error) => plain(Answer::Unreachable(error.to_string())),
     }
 }
@@ -124,6 +128,8 @@ struct Course<'a> {
     /// Whether the server has said anything.
     heard: bool,
     asked: bool,
+    /// Whether we have said that nothing follows.
+    closing: bool,
 }
 
 impl Course<'_> {
@@ -132,11 +138,27 @@ impl Course<'_> {
             match self.step() {
                 Ok(None) => {}
                 Ok(Some(answer)) => break answer,
+                Err(error) if is_late(&error) && self.is_undecided() => self.close(),
                 Err(error) => break self.broken(&error),
             }
         };
         let resumed = self.tls.handshake_kind() == Some(HandshakeKind::Resumed);
         Outcome { answer, resumed }
+    }
+
+    /// In TLS 1.3 silence does not tell whether the server has come to a decision.
+    fn is_undecided(&self) -> bool {
+        let version = self.tls.protocol_version();
+        let silent = !self.tls.is_handshaking() && self.how.request.is_none() && !self.closing;
+        silent && version == Some(ProtocolVersion::TLSv1_3)
+    }
+
+    /// Says that nothing follows: who has let us in ends the connection too, and who has not sends an
+    /// alert first.
+    fn close(&mut self) {
+        self.closing = true;
+        self.end = Instant::now() + AFTERTHOUGHT;
+        self.tls.send_close_notify();
     }
 
     /// Sends what there is to send, and takes what comes.
@@ -201,10 +223,19 @@ impl Course<'_> {
     fn broken(&self, error: &io::Error) -> Answer {
         let done = !self.tls.is_handshaking();
         match is_late(error) {
-            true if done => {
+            true if self.closing => {
+                Answer::Unreachable("neither an alert nor an end within 3 s".into())
+            }
+            // In TLS 1.2 the server finishes last.
+            true if done && self.how.request.is_none() => {
                 Answer::LetIn("the handshake was finished, and no alert took it back".into())
             }
             true => Answer::Unreachable("no answer within 3 s".into()),
+            false if self.closing && error.kind() == io::ErrorKind::UnexpectedEof => {
+                Answer::LetIn("the handshake was finished, and no alert took it back".into())
+            }
+            // A reset may have taken an alert with it.
+            false if self.closing => Answer::Unreachable(error.to_string()),
             false if is_end(error) && !self.heard => Answer::Shut,
             false if is_end(error) => Answer::Refused("closed".into()),
             false => Answer::Unreachable(error.to_string()),

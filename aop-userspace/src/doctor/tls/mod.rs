@@ -8,12 +8,14 @@ mod door;
 mod forgery;
 mod pair;
 mod resumed;
+mod targets;
 
 use std::time::{Duration, Instant};
 
 use self::{
     dial::{Answer, Outcome, Target, Try},
     door::Door,
+    targets::targets,
 };
 use super::{
     Patient,
@@ -58,34 +60,33 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let observing = observing(patient, config);
     let mut findings: Vec<Finding> = observing.iter().map(|site| lets_everybody_in(site)).collect();
     let attacked = attacked(config, &sites, &observing);
-    if patient.has_daemon() {
-        match Door::open(patient, &config.fixed.listeners) {
-            Ok(door) => {
-                let ring = Ring {
-                    config,
-                    sites: attacked,
-                    targets: targets(config),
-                    end: Instant::now() + PATIENCE,
-                };
-                findings.extend(attempts::look(&ring));
-                findings.extend(pair::look(patient.pair.as_ref(), &ring, true));
-                let left = door.close();
-                if !left.is_empty() {
-                    let said = "what was opened for the attempts could not be closed";
-                    findings.push(left.into_iter().fold(told("opening", said), More::seen));
-                }
-                return findings;
-            }
-            Err(error) => findings.push(untried(
-                "tls",
-                format!("the address lock could not be opened for this host: {error}"),
-            )),
-        }
-    } else {
+    let mut ring = Ring { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
+    if !patient.has_daemon() {
         findings.push(untried("tls", "no daemon runs, so there is nothing to attack"));
+        findings.extend(pair::look(patient.pair.as_ref(), &ring));
+        return findings;
     }
-    let ring = Ring { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
-    findings.extend(pair::look(patient.pair.as_ref(), &ring, false));
+    let (targets, others) = targets(patient, config);
+    findings.extend(others);
+    let listeners: Vec<_> = targets.iter().map(|target| target.to).collect();
+    match Door::open(patient, &listeners) {
+        Ok(door) => {
+            ring.targets = targets;
+            ring.end = Instant::now() + PATIENCE;
+            findings.extend(attempts::look(&ring));
+            findings.extend(pair::look(patient.pair.as_ref(), &ring));
+            let left = door.close();
+            if !left.is_empty() {
+                let said = "what was opened for the attempts could not be closed";
+                findings.push(left.into_iter().fold(told("opening", said), More::seen));
+            }
+        }
+        Err(error) => {
+            let said = format!("the address lock could not be opened for this host: {error}");
+            findings.push(untried("tls", said));
+            findings.extend(pair::look(patient.pair.as_ref(), &ring));
+        }
+    }
     findings
 }
 
@@ -122,27 +123,27 @@ fn attacked<'a>(config: &Config, sites: &'a Sites, observing: &[String]) -> Vec<
     found.collect()
 }
 
-fn targets(config: &Config) -> Vec<Target> {
-    let target = |listener: &std::net::SocketAddr| {
-        let from = door::loopback(*listener);
-        let mut to = *listener;
-        if to.ip().is_unspecified() {
-            to.set_ip(from);
-        }
-        Target { from, to, proxied: config.live.senders.expect(from, to) }
-    };
-    config.fixed.listeners.iter().map(target).collect()
-}
-
 impl Ring<'_> {
     /// An attempt, unless the time for all of them is over.
     fn attempt(&self, target: Target, how: &Try<'_>) -> Outcome {
-        if Instant::now() >= self.end {
-            let answer = Answer::Unreachable("no time was left for it".into());
-            return Outcome { answer, resumed: false };
+        match self.is_over() {
+            true => Outcome { answer: too_late(), resumed: false },
+            false => dial::attempt(target, how),
         }
-        dial::attempt(target, how)
     }
+
+    /// The same in clear.
+    fn in_clear(&self, target: Target) -> Answer {
+        if self.is_over() { too_late() } else { dial::in_clear(target, REQUEST) }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.end
+    }
+}
+
+fn too_late() -> Answer {
+    Answer::Unreachable("no time was left for it".into())
 }
 
 impl Attacked<'_> {
@@ -164,6 +165,7 @@ fn to_be_refused(name: &str, what: &str, tried: &[(String, Answer)]) -> Finding 
         Answer::Unreachable(why) => finding.seen(format!("{at}: not tried, {why}")),
     };
     let any = |is: fn(&Answer) -> bool| tried.iter().any(|(_, answer)| is(answer));
+    let is_refused: fn(&Answer) -> bool = |answer| matches!(answer, Answer::Refused(_));
     let finding = if any(|answer| matches!(answer, Answer::LetIn(_))) {
         wrong(
             name,
@@ -172,10 +174,33 @@ fn to_be_refused(name: &str, what: &str, tried: &[(String, Answer)]) -> Finding 
             "look at the site's client_ca and on_refusal; if those are right, that is a fault of aop: \
              please report it",
         )
-    } else if any(|answer| matches!(answer, Answer::Refused(_))) {
+    } else if !tried.is_empty() && tried.iter().all(|(_, answer)| is_refused(answer)) {
         good(name, format!("{what} is refused"))
+    } else if any(is_refused) {
+        untried(name, format!("{what} is refused, and could not be tried everywhere"))
     } else {
         untried(name, format!("{what} could not be tried"))
     };
     tried.iter().fold(finding, told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::FindingOutcome as Outcome;
+
+    #[test]
+    fn it_is_refused_only_where_every_answer_says_so_and_let_in_where_one_does() {
+        let refused = || Answer::Refused("alert".into());
+        let nobody = || Answer::Unreachable("no answer".into());
+        let found = |answers: Vec<Answer>| {
+            let tried: Vec<_> = answers.into_iter().map(|it| (String::new(), it)).collect();
+            to_be_refused("name", "a stranger", &tried).result
+        };
+        assert_eq!(found(vec![refused(), refused()]), Outcome::Good);
+        assert_eq!(found(vec![refused(), nobody()]), Outcome::Untried);
+        assert_eq!(found(vec![refused(), Answer::Shut]), Outcome::Untried);
+        assert_eq!(found(vec![nobody(), refused(), Answer::LetIn("200".into())]), Outcome::Wrong);
+        assert_eq!(found(Vec::new()), Outcome::Untried);
+    }
 }

@@ -17,8 +17,8 @@ use crate::{
 
 const WITHOUT: &str = "needs the pair that was uploaded to the CDN: --certificate FILE --key FILE";
 
-/// `live`: whether somebody listens.
-pub(super) fn look(pair: Option<&Pair>, ring: &Ring<'_>, live: bool) -> Vec<Finding> {
+/// Where the ring has no target, the pair is judged as a file alone.
+pub(super) fn look(pair: Option<&Pair>, ring: &Ring<'_>) -> Vec<Finding> {
     let Some(pair) = pair else {
         return ["edge_certificate", "edge_accepted", "host_split", "resumption"]
             .map(|name| untried(name, WITHOUT))
@@ -48,8 +48,8 @@ pub(super) fn look(pair: Option<&Pair>, ring: &Ring<'_>, live: bool) -> Vec<Find
         .collect();
     let welcome = judged.iter().filter(|(_, refused)| refused.is_none()).map(|(it, _)| *it);
     let welcome: Vec<&Attacked<'_>> = welcome.collect();
-    if !live {
-        findings.push(untried("edge_accepted", "no daemon runs"));
+    if ring.targets.is_empty() {
+        findings.push(untried("edge_accepted", "no listener of a running aop could be asked"));
         return findings;
     }
     findings.extend(welcome.iter().flat_map(|it| presented_to(ring, it, &presented)));

@@ -1,7 +1,7 @@
 //! A healthy host, a host without a daemon, and what the doctor leaves behind.
 
 use anyhow::{Result, ensure};
-use aop_tests::Family;
+use aop_tests::{Family, Upstream};
 
 use super::{diagnose, diagnose_pair, nothing_is_open};
 use crate::stage::{Stage, on_changed_stage, on_stage};
@@ -172,6 +172,29 @@ fn without_a_daemon_it_still_looks_at_what_it_can() {
                 diagnosis.json
             );
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_listener_that_another_program_has_is_not_attacked() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let other = Upstream::listening(&stage.world, "127.0.0.1:8443")?;
+        let bind = "bind = [\"127.0.0.1:8443\", \"127.0.0.1:8444\", ";
+        let text = stage.config.text().replace("bind = [", bind);
+        stage.daemon.write(&text)?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        diagnosis.is_clean()?;
+        for name in REFUSED {
+            diagnosis.is_good(name)?;
+        }
+        let untried = diagnosis.findings("untried", "tls");
+        let told: Vec<String> = untried.iter().map(ToString::to_string).collect();
+        let is_told = |words: [&str; 2]| told.iter().any(|it| words.iter().all(|w| it.contains(w)));
+        ensure!(is_told(["127.0.0.1:8443", "aop-upstream listens there"]), "{told:#?}");
+        ensure!(is_told(["127.0.0.1:8444", "nobody listens there"]), "{told:#?}");
+        ensure!(other.count()? == 0, "it was attacked");
         Ok(())
     });
 }

@@ -27,23 +27,30 @@ fn plain_http_of_the_edge_is_named_as_a_flexible_zone() {
 }
 
 #[test]
-fn pulls_at_port_80_are_named_as_a_flexible_zone() {
+fn pulls_at_port_80_are_named_as_a_flexible_zone_until_the_edge_is_served() {
     on_changed_stage(observes, |stage| {
         let http = stage.world.origin().inside(|| TcpListener::bind("0.0.0.0:80"))??;
         let diagnosis = diagnose(&stage.daemon, &[])?;
-        let said = diagnosis.finds_only("ssl_mode_flexible")?["said"].to_string();
+        diagnosis.is_clean()?;
+        let said = diagnosis.tells("ssl_mode_flexible")?["said"].to_string();
         ensure!(said.contains("nobody has pulled"), "{said}");
 
         let to = stage.world.origin_at(Family::V4, 80);
         let mut edge = hand::connect(stage.world.edge(), to)?;
         let (_taken, _) = http.accept()?;
         edge.write_all(b"GET / HTTP/1.1\r\n")?;
-        // Others are served, and this zone is Flexible all the same.
-        stage.edge_is_served()?;
         let diagnosis = diagnose(&stage.daemon, &[])?;
         let found = diagnosis.finds_only("ssl_mode_flexible")?;
         let address = stage.world.edge_address(Family::V4).to_string();
         ensure!(found["evidence"].to_string().contains(&address), "{found}");
+
+        // In Full (strict) too it pulls there for visitors who speak plain HTTP.
+        stage.edge_is_served()?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        diagnosis.is_clean()?;
+        let told = diagnosis.tells("ssl_mode_flexible")?;
+        ensure!(told["evidence"].to_string().contains(&address), "{told}");
+        ensure!(told["cure"].to_string().contains("Always Use HTTPS"), "{told}");
 
         drop(edge);
         drop(http);

@@ -81,6 +81,16 @@ fn an_application_that_listens_for_everybody_is_named() {
         ensure!(found["about"] == "127.0.0.1:8081", "{found}");
         let told = found.to_string();
         ensure!(told.contains("aop-upstream") && told.contains("127.0.0.1:8081:8081"), "{told}");
+        ensure!(!told.contains("firewall.ports"), "{told}");
+        // Guarded, it is still reached by everybody who is a customer of the CDN.
+        let text = stage.config.text().replace("[firewall]\n", "[firewall]\nports = [443, 8081]\n");
+        stage.daemon.write(&text)?;
+        stage.daemon.reload()?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        diagnosis.is_clean()?;
+        let told = diagnosis.tells("upstream")?;
+        ensure!(told["said"].to_string().contains("every customer of the CDN"), "{told}");
+        ensure!(told["cure"].to_string().contains("127.0.0.1:8081 alone"), "{told}");
         open.stop();
         let _closed = Upstream::listening(&stage.world, "127.0.0.1:8081")?;
         diagnose(&stage.daemon, &[])?.is_clean()

@@ -16,8 +16,8 @@ fn records_are_cut_and_lose_nothing() {
     assert_eq!(pieces(&record, 2), cut);
 }
 
-/// A server without any lock, which says this to whoever has finished a handshake.
-fn open_to_all(says: &'static [u8]) -> Target {
+/// A server without any lock.
+fn lockless() -> Arc<ServerConfig> {
     let own = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).expect("a pair");
     let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()).into();
     let config =
@@ -27,7 +27,12 @@ fn open_to_all(says: &'static [u8]) -> Target {
             .with_no_client_auth()
             .with_single_cert(vec![CertificateDer::from(own.cert)], key)
             .expect("a server");
-    let config = Arc::new(config);
+    Arc::new(config)
+}
+
+/// Such a server, which says this to whoever has finished a handshake.
+fn open_to_all(says: &'static [u8]) -> Target {
+    let config = lockless();
     served(move |stream| {
         let tls = ServerConnection::new(config.clone()).expect("a connection");
         let mut stream = StreamOwned::new(tls, stream);
@@ -60,6 +65,29 @@ fn a_lock_that_is_none_is_found_whether_it_speaks_or_not_and_however_the_hello_c
         assert_eq!(speaks, Answer::LetIn("HTTP/1.1 200 OK".into()), "{version:?}");
         let explains = attempted(open_to_all(b"HTTP/1.1 403 Forbidden\r\n\r\n"), version, None);
         assert!(matches!(explains, Answer::Refused(_)), "{version:?}: {explains:?}");
+    }
+}
+
+#[test]
+fn who_begins_and_never_decides_has_let_nobody_in() {
+    let config = lockless();
+    let target = served(move |mut stream| {
+        let mut tls = ServerConnection::new(config.clone()).expect("a connection");
+        tls.read_tls(&mut stream).ok();
+        tls.process_new_packets().ok();
+        while tls.wants_write() {
+            tls.write_tls(&mut stream).ok();
+        }
+        thread::spawn(|| {
+            thread::sleep(2 * PATIENCE);
+            drop(stream);
+        });
+    });
+    let config = client(None, Some(TlsVersion::V13), None).expect("a client");
+    for request in [None, Some(&b"GET / HTTP/1.1\r\n\r\n"[..])] {
+        let how = Try { config: config.clone(), name: Some("a.test"), records: None, request };
+        let answer = attempt(target, &how).answer;
+        assert!(matches!(answer, Answer::Unreachable(_)), "{request:?}: {answer:?}");
     }
 }
 
