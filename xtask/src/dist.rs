@@ -1,5 +1,6 @@
 //! `dist`: the Debian package, and the proof that it installs, upgrades, is removed and purged, and the image made of it.
 
+mod arm64;
 mod check;
 mod container;
 mod host;
@@ -22,19 +23,35 @@ use crate::{
 
 const CARGO_DEB: &str = "3.8.0";
 
-pub(crate) fn run(check: bool, container: bool) -> Result<()> {
+/// What is done with the package, and which other one is made.
+#[derive(Clone, Copy, clap::Args)]
+pub(crate) struct Dist {
+    /// And install, upgrade, remove and purge it in a clean Debian root; needs root and a mirror
+    #[arg(long)]
+    check: bool,
+    /// And build the container image, and guard a port that Docker publishes; needs root and a mirror
+    #[arg(long)]
+    container: bool,
+    /// And cross-build the one for arm64
+    #[arg(long)]
+    arm64: bool,
+}
+
+pub(crate) fn run(dist: Dist) -> Result<()> {
     packages::ensure_for(&packages::PACKAGING)?;
     object::refresh()?;
     let aop = launch::build(Profile::Release, &["aop"])?.join("aop");
     let folder = workspace::target().join("release/dist");
     generate(&aop, &folder)?;
-    let package = pack(&folder)?;
-    let size = fs::metadata(&package)?.len();
-    println!("{}: {:.1} MB", workspace::short(&package), size as f64 / 1e6);
-    if check {
+    let package = pack(&folder, &[])?;
+    tell(&package)?;
+    if dist.arm64 {
+        tell(&arm64::pack(&folder)?)?;
+    }
+    if dist.check {
         check::run(&package)?;
     }
-    if container {
+    if dist.container {
         container::run(&folder)?;
     }
     Ok(())
@@ -58,10 +75,17 @@ fn generate(aop: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn pack(folder: &Path) -> Result<PathBuf> {
+fn tell(package: &Path) -> Result<()> {
+    let size = fs::metadata(package)?.len();
+    println!("{}: {:.1} MB", workspace::short(package), size as f64 / 1e6);
+    Ok(())
+}
+
+fn pack(folder: &Path, options: &[&str]) -> Result<PathBuf> {
     let mut pack = Command::new(cargo_deb()?);
     command::forget_own_build(&mut pack);
     pack.args(["--package", "aop-userspace", "--no-build", "--quiet", "--output"]).arg(folder);
+    pack.args(options);
     pack.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target());
     command::run(&mut pack)?;
     let made = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));

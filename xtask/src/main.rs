@@ -117,14 +117,7 @@ enum Verb {
         seed: Option<u64>,
     },
     /// Make the Debian package, in target/release/dist.
-    Dist {
-        /// And install, upgrade, remove and purge it in a clean Debian root; needs root and a mirror
-        #[arg(long)]
-        check: bool,
-        /// And build the container image, and guard a port that Docker publishes; needs root and a mirror
-        #[arg(long)]
-        container: bool,
-    },
+    Dist(dist::Dist),
     /// Everything that must hold before a change lands: format, lints, docs, dependencies, tests,
     /// and these under other kernels.
     Ci,
@@ -165,7 +158,7 @@ fn perform(verb: Verb) -> Result<()> {
         Verb::Fuzz { target, seconds, frames, seed } => {
             fuzz::run(target.as_deref(), seconds, fuzz::Frames { count: frames, seed })
         }
-        Verb::Dist { check, container } => dist::run(check, container),
+        Verb::Dist(dist) => dist::run(dist),
         Verb::Ci => ci::run(),
     }
 }

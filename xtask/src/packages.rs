@@ -43,6 +43,12 @@ pub(crate) const PACKAGING: [Tool; 2] = [
     tool("debootstrap", "debootstrap", "makes a clean system to install the package in"),
 ];
 
+/// What `dist --arm64` drives beside these.
+pub(crate) const ARM64: [Tool; 2] = [
+    tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "builds C code and links for arm64"),
+    tool("qemu-aarch64-static", "qemu-user-static", "runs the program for arm64"),
+];
+
 /// What `dist --container` drives beside these.
 pub(crate) const CONTAINERS: [Tool; 3] = [
     tool("dockerd", "docker.io", "runs the image"),

@@ -1,0 +1,43 @@
+//! The package for arm64, cross-built: Debian's compiler for the C code, Rust's own target. It is looked at by
+//! running it under QEMU, which has no BPF: on an arm64 host it was never run.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{command, packages, workspace};
+
+const TARGET: &str = "aarch64-unknown-linux-gnu";
+const COMPILER: &str = "aarch64-linux-gnu-gcc";
+/// Where Debian has the other architecture's libraries.
+const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
+
+/// Builds it and packs it with the man pages and completions of `folder`.
+pub(super) fn pack(folder: &Path) -> Result<PathBuf> {
+    packages::ensure_for(&packages::ARM64)?;
+    let mut build = command::cargo("build");
+    build.args(["--release", "--bin", "aop", "--target", TARGET]);
+    build.env("CC_aarch64_unknown_linux_gnu", COMPILER);
+    build.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", COMPILER);
+    command::run_quiet_when_fresh(&mut build)
+        .with_context(|| format!("is the target there? `rustup target add {TARGET}`"))?;
+    let release = workspace::target().join(TARGET).join("release");
+    let mut version = Command::new("qemu-aarch64-static");
+    version.args(["-L", LIBRARIES]).arg(release.join("aop")).arg("--version");
+    let version = command::output(&mut version)?;
+    ensure!(version.starts_with("aop "), "the program for arm64 says {version:?}");
+
+    let own = release.join("dist");
+    for part in ["man", "completions"] {
+        fs::create_dir_all(own.join(part))?;
+        for file in fs::read_dir(folder.join(part))? {
+            let file = file?;
+            fs::copy(file.path(), own.join(part).join(file.file_name()))?;
+        }
+    }
+    super::pack(&own, &["--target", TARGET])
+}
