@@ -80,13 +80,7 @@ impl Daemon {
         let Ok(report) = link.report() else { return Ok(()) };
         let _turn = self.applying();
         self.handover.may_change()?;
-        let mut spoken = {
-            let in_force = self.in_force();
-            if in_force.closed {
-                return Err(SwitchError::Stopping);
-            }
-            in_force.spoken.clone()
-        };
+        let mut spoken = self.spoken()?;
         // Another word may have come, or the end of this one.
         if spoken.counts() != Some(said_at) || spoken.is_over() {
             return Ok(());
@@ -100,17 +94,20 @@ impl Daemon {
         Ok(())
     }
 
+    /// What was said, while it may be changed.
+    fn spoken(&self) -> Result<Spoken, SwitchError> {
+        let in_force = self.in_force();
+        match in_force.closed {
+            true => Err(SwitchError::Stopping),
+            false => Ok(in_force.spoken.clone()),
+        }
+    }
+
     /// Makes last what was said for a time.
     pub(super) fn confirm(&self) -> Result<ModesInForce, SwitchError> {
         let _turn = self.applying();
         self.handover.may_change()?;
-        let mut spoken = {
-            let in_force = self.in_force();
-            if in_force.closed {
-                return Err(SwitchError::Stopping);
-            }
-            in_force.spoken.clone()
-        };
+        let mut spoken = self.spoken()?;
         if spoken.is_over() || !spoken.confirm() {
             return Err(SwitchError::NotPending);
         }
