@@ -1,0 +1,112 @@
+//! Who was refused lately, by address: for operators who look for a peer that should be served.
+//! Nothing is decided by it.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use aop_tls::Refusal;
+
+/// Addresses, sites and reasons that are kept.
+const KEPT: usize = 64;
+
+/// An address that was refused lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedPeer {
+    /// The address.
+    pub address: IpAddr,
+    /// The site's name, or `-` where no site was reached.
+    pub site: Arc<str>,
+    /// The reason.
+    pub refusal: Refusal,
+    /// Connections.
+    pub count: u64,
+    /// Seconds since 1970.
+    pub last_seen: u64,
+}
+
+/// Those that were refused lately.
+#[derive(Debug, Default)]
+pub(super) struct Lately(HashMap<(IpAddr, Arc<str>, Refusal), Seen>);
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Whether the address was admitted the last time.
+    admitted: bool,
+    count: u64,
+    last: u64,
+}
+
+impl Lately {
+    /// One more. Strangers make room before who is admitted, so that no flood of them hides an edge;
+    /// of either, who was unseen longest.
+    pub(super) fn add(
+        &mut self,
+        address: IpAddr,
+        site: &Arc<str>,
+        refusal: Refusal,
+        admitted: bool,
+        now: u64,
+    ) {
+        let key = (address, site.clone(), refusal);
+        if self.0.len() >= KEPT
+            && !self.0.contains_key(&key)
+            && let Some(leaves) = self
+                .0
+                .iter()
+                .min_by_key(|(_, seen)| (seen.admitted, seen.last))
+                .map(|(key, _)| key.clone())
+        {
+            self.0.remove(&leaves);
+        }
+        let seen = self.0.entry(key).or_insert(Seen { admitted, count: 0, last: now });
+        (seen.admitted, seen.last) = (admitted, now);
+        seen.count += 1;
+    }
+
+    /// All of them, the last seen first.
+    pub(super) fn told(&self) -> Vec<RefusedPeer> {
+        let peer = |((address, site, refusal), seen): (&(IpAddr, Arc<str>, Refusal), &Seen)| {
+            let (site, refusal) = (site.clone(), *refusal);
+            RefusedPeer {
+                address: *address,
+                site,
+                refusal,
+                count: seen.count,
+                last_seen: seen.last,
+            }
+        };
+        let mut told: Vec<RefusedPeer> = self.0.iter().map(peer).collect();
+        told.sort_by(|a, b| {
+            let order = |it: &RefusedPeer| (std::cmp::Reverse(it.last_seen), it.address);
+            order(a).cmp(&order(b)).then_with(|| a.refusal.name().cmp(b.refusal.name()))
+        });
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    #[test]
+    fn a_flood_of_strangers_leaves_whoever_is_admitted_and_the_last_of_its_own() {
+        let mut lately = Lately::default();
+        let site: Arc<str> = "example.com".into();
+        let refusal = Refusal::CertificateRequired;
+        lately.add(address(200), &site, refusal, true, 0);
+        for n in 0..100 {
+            lately.add(address(n), &site, refusal, false, u64::from(n));
+        }
+        lately.add(address(99), &site, refusal, false, 200);
+        let told = lately.told();
+        assert_eq!(told.len(), KEPT);
+        let first = (told[0].address, told[0].count, told[0].last_seen);
+        assert_eq!(first, (address(99), 2, 200));
+        assert!(told.iter().any(|it| it.address == address(200)));
+        assert!(!told.iter().any(|it| it.address == address(36)));
+        assert!(told.iter().any(|it| it.address == address(37)));
+    }
+}
