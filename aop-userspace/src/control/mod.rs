@@ -1,6 +1,6 @@
-//! How a running daemon is asked: one request and one document, over a Unix socket that only its
-//! owner may open, or one that only reads; and the lock that keeps two daemons apart. Beside it, the
-//! documents of the other read verbs.
+//! The admin API: a client sends one request over a Unix socket and gets one document. One socket
+//! is open to its owner alone; another answers only reading requests. Here too: the lock that keeps
+//! two daemons apart, and the documents of the read verbs that need no daemon.
 
 mod admitted;
 mod ask;

@@ -1,4 +1,5 @@
-//! What a daemon can be asked. A verb is a variant here and an arm where the daemon answers.
+//! The requests that a daemon accepts. A new verb is a variant here and an arm where the daemon
+//! answers.
 
 use std::time::Duration;
 
@@ -11,68 +12,70 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// The status document, [`Status`](super::Status).
     Status,
-    /// Who is admitted, [`Admitted`](super::Admitted).
+    /// The admitted prefixes, [`Admitted`](super::Admitted).
     Prefixes,
-    /// Which client certificates were presented, [`Identities`](super::Identities).
+    /// The client certificates that were presented, [`Identities`](super::Identities).
     Identities,
-    /// Every peer on record, [`Peers`](super::Peers).
+    /// Every authenticated peer on record, [`Peers`](super::Peers).
     Peers,
     /// Read or fetch the prefix list now; [`Refreshed`](super::Refreshed).
     RefreshPrefixes {
-        /// What to do with it.
+        /// What to do with the list.
         then: Then,
     },
-    /// Do what SIGHUP does; [`Reloaded`](super::Reloaded).
+    /// The same as SIGHUP; [`Reloaded`](super::Reloaded).
     Reload,
-    /// Make last what a switch said for a time; [`ModesInForce`](super::ModesInForce).
+    /// Make a temporary mode override permanent; [`ModesInForce`](super::ModesInForce).
     Confirm,
     /// Admit a network for a time; [`OpeningsInForce`](super::OpeningsInForce).
     Open {
         /// The CIDR.
         network: IpNet,
-        /// For how long.
+        /// Seconds until the opening expires.
         seconds: u64,
     },
-    /// End that before its time; [`OpeningsInForce`](super::OpeningsInForce).
+    /// Close an opening before it expires; [`OpeningsInForce`](super::OpeningsInForce).
     Close {
         /// The CIDR.
         network: IpNet,
     },
-    /// Switch modes; [`ModesInForce`](super::ModesInForce).
+    /// Set or remove mode overrides; [`ModesInForce`](super::ModesInForce).
     Mode(Switch),
-    /// Hand over to a new process of the program as it is on disk now; [`Upgraded`](super::Upgraded).
+    /// Hand over to a new process of the program that is on disk now;
+    /// [`Upgraded`](super::Upgraded).
     Upgrade,
 }
 
-/// Which modes become what.
+/// A change of mode overrides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Switch {
-    /// What they become.
+    /// The new mode.
     pub to: Wish,
-    /// Guarded ports whose own mode is meant.
+    /// Guarded ports whose override it sets.
     #[serde(default)]
     pub ports: Vec<u16>,
-    /// Guarded interfaces whose own mode is meant. Neither these nor ports nor sites: the general mode;
-    /// by default, everything that was ever said of packets.
+    /// Guarded interfaces whose override it sets. Without ports, interfaces and sites it sets the
+    /// general mode; then `default` removes all overrides of packets.
     #[serde(default)]
     pub interfaces: Vec<String>,
-    /// Sites that are meant, by their name or a host of theirs, and nothing of packets.
+    /// Sites whose override it sets, by name or by one of their hosts. It then sets none of
+    /// packets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sites: Vec<String>,
-    /// For how long it counts, unless it is confirmed; `null`: until it is said otherwise.
+    /// Seconds after which it expires unless it is confirmed; `null`: it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_seconds: Option<u64>,
-    /// How many pulls with the right certificate confirm it, too; `null`: none does.
+    /// Number of authenticated pulls that confirm it, too; `null`: pulls do not confirm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_pulls: Option<u64>,
-    /// Whether `enforce` counts though real pulls would be cut, as far as what was observed tells.
+    /// Whether to enforce although the preflight finds that real pulls would be refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
 }
 
 impl Switch {
-    /// Of the general mode, until it is said otherwise.
+    /// The general mode, without expiry.
     #[must_use]
     pub const fn to(to: Wish) -> Self {
         Self {
@@ -87,32 +90,32 @@ impl Switch {
     }
 }
 
-/// What a mode becomes.
+/// The mode that an override sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wish {
-    /// Drops are counted, and pass.
+    /// Packets and peers that would be refused are counted, and pass.
     Observe,
-    /// Drops are carried out.
+    /// They are refused.
     Enforce,
-    /// Whatever it is without the operator's word.
+    /// The override is removed, so that the configuration counts again.
     Default,
 }
 
-/// What becomes of a list that was fetched on demand.
+/// What to do with a list that was fetched on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Then {
-    /// It is only compared with what is in force.
+    /// Compare it with the list in force.
     Compare,
-    /// It is applied.
+    /// Apply it.
     Apply,
-    /// It is applied though it removes much.
+    /// Apply it although it removes many prefixes.
     ApplyShrunk,
 }
 
 impl Request {
-    /// How long the answer may take.
+    /// How long the client waits for the answer.
     pub(super) fn patience(&self) -> Duration {
         match self {
             Self::Status
@@ -123,17 +126,17 @@ impl Request {
             | Self::Confirm
             | Self::Open { .. }
             | Self::Close { .. } => Duration::from_secs(5),
-            // A fetch takes ten seconds at most, and the list is then applied and kept.
+            // A fetch takes at most ten seconds; then the list is applied and stored.
             Self::RefreshPrefixes { .. } => Duration::from_secs(20),
-            // One that is under way comes first, and each waits for half a minute at most until the
-            // terminator has prepared itself.
+            // Two reloads, since another may be under way. Each waits up to 30 s for the terminator
+            // to prepare.
             Self::Reload => Duration::from_secs(75),
-            // A refresh that is under way, and then the new process's start.
+            // A refresh that is under way, and the start of the new process.
             Self::Upgrade => Duration::from_secs(120),
         }
     }
 
-    /// Whether it is answered from what is known already: nothing changes, and nothing is fetched.
+    /// Whether the daemon answers from what it has: nothing changes, and nothing is fetched.
     #[must_use]
     pub fn reads(&self) -> bool {
         match self {
@@ -148,7 +151,7 @@ impl Request {
         }
     }
 
-    /// Whether something becomes another than it was: who asks for that is recorded.
+    /// Whether it changes something. The daemon records such requests in the audit log.
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
@@ -167,7 +170,8 @@ impl Request {
         }
     }
 
-    /// Whether the answer comes though the daemon stops: it is the reason, or is cut short by that.
+    /// Whether the client gets the answer although the daemon is stopping. True for the request
+    /// that causes the stop.
     pub(super) fn ends_by_itself(&self) -> bool {
         match self {
             Self::Upgrade => true,
@@ -185,18 +189,18 @@ impl Request {
     }
 }
 
-/// Who answers.
+/// The daemon's side of the admin API.
 pub trait Answers: Send + Sync + 'static {
-    /// The answer to `request`. May block, for less than the request's patience.
+    /// Answers `request`. May block, for less than the time that the client waits.
     fn answer(&self, request: Request, asker: Asker) -> Answer;
 }
 
-/// Who asks, as the kernel says it.
+/// The client, as the kernel identifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asker {
-    /// The user.
+    /// The user id.
     pub uid: u32,
-    /// The process; `None` where it is in a namespace that this one cannot see.
+    /// The process id; `None` where it lies in a PID namespace that is not visible here.
     pub pid: Option<i32>,
 }
 
@@ -208,7 +212,7 @@ impl Asker {
     }
 }
 
-/// One document, or why there is none: the line that goes back.
+/// The line that goes back: one document, or why there is none.
 #[derive(Debug)]
 pub struct Answer(Vec<u8>);
 
@@ -221,13 +225,13 @@ pub(super) enum Envelope<T> {
 }
 
 impl Answer {
-    /// This document.
+    /// An answer with this document.
     #[must_use]
     pub fn of(document: &impl Serialize) -> Self {
         line(&Envelope::Ok(document)).unwrap_or_else(|error| Self::refused(error.to_string()))
     }
 
-    /// No document.
+    /// A refusal.
     #[must_use]
     pub fn refused(why: impl Into<String>) -> Self {
         line(&Envelope::<()>::Error(why.into())).unwrap_or_else(|_| Self(Vec::new()))
@@ -244,7 +248,7 @@ fn line(envelope: &Envelope<impl Serialize>) -> serde_json::Result<Answer> {
     Ok(Answer(line))
 }
 
-/// Reads a request from a line without its end.
+/// Parses a line without its newline.
 pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
     serde_json::from_slice(line).map_err(|error| {
         format!("not a request that aop {} knows: {error}", env!("CARGO_PKG_VERSION"))
@@ -256,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_what_they_look_like_on_the_wire() {
+    fn requests_have_their_documented_form_on_the_wire() {
         let refresh = Request::RefreshPrefixes { then: Then::ApplyShrunk };
         let (ports, interfaces) = (vec![443], vec!["eth0".to_owned()]);
         let to = Wish::Default;
@@ -275,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused_and_told() {
+    fn a_malformed_request_is_refused_with_a_reason() {
         for line in [
             "status",
             "",
@@ -287,7 +291,7 @@ mod tests {
             r#"{"verb":"mode","to":"enforce","ports":[65536]}"#,
             r#"{"verb":"mode","to":"enforce","port":443}"#,
         ] {
-            let told = parse(line.as_bytes()).expect_err(line);
+            let why = parse(line.as_bytes()).expect_err(line);
             assert!(told.contains("not a request"), "{told}");
         }
     }
