@@ -335,7 +335,7 @@ fn guarded(interface: &InterfaceReading, enforce: bool) -> Interface {
     }
 }
 
-/// Why packets of `interface` pass unchecked, where they do.
+/// Why packets of `interface` pass unfiltered, where they do.
 pub(crate) fn interface_warning(interface: &InterfaceReading) -> Option<String> {
     let InterfaceReading { name, state, trouble } = interface;
     match (state, trouble) {
@@ -344,14 +344,14 @@ pub(crate) fn interface_warning(interface: &InterfaceReading) -> Option<String> 
             "{name}: the interface does not exist; the daemon guards it as soon as it appears"
         )),
         (State::Foreign(program), _) => Some(format!(
-            "{name}: another XDP program, {program}, is attached to the interface, and packets pass unchecked; \
+            "{name}: another XDP program, {program}, is attached to the interface, and packets pass unfiltered; \
              the daemon guards it as soon as that program is detached"
         )),
         (State::Detached, Some(trouble)) => {
-            Some(format!("{name}: packets pass unchecked: {trouble}"))
+            Some(format!("{name}: packets pass unfiltered: {trouble}"))
         }
         (State::Detached, None) => Some(format!(
-            "{name}: no packet program is attached to the interface, and packets pass unchecked; the \
+            "{name}: no packet program is attached to the interface, and packets pass unfiltered; the \
              daemon attaches it again"
         )),
     }

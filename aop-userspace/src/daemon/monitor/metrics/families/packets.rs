@@ -1,4 +1,4 @@
-//! The packet path: whether it guards, what it has judged, and by which list.
+//! Families of the firewall: its interfaces, verdicts, modes and prefix list.
 
 use prometheus_client::registry::Unit;
 
@@ -14,12 +14,12 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
     all.extend([
         gauge(
             "firewall_loaded",
-            "Whether the pinned maps are there and can be read",
+            "Whether the pinned maps exist and can be read",
             one(loaded.into()),
         ),
         counter(
             "drop_events_lost",
-            "Sampled drops that came faster than whoever follows them reads",
+            "Sampled drops that were lost because the reader did not keep up",
             some(figures.lost),
         ),
     ]);
@@ -31,11 +31,7 @@ fn modes(status: &Status) -> [Family; 3] {
     let ports = status.modes.ports.iter().take(MOST);
     let interfaces = status.modes.interfaces.iter().take(MOST);
     [
-        gauge(
-            "mode_enforcing",
-            "1 where the general mode is to enforce",
-            one(enforces(&status.mode)),
-        ),
+        gauge("mode_enforcing", "1 where the general mode is enforce", one(enforces(&status.mode))),
         gauge(
             "port_mode_enforcing",
             "The same, for ports that have a mode of their own",
@@ -67,7 +63,7 @@ fn interfaces(status: &Status) -> [Family; 3] {
     [
         gauge(
             "interface_attached",
-            "Whether the packet program runs on it",
+            "Whether the packet program is attached to it",
             each(|it| it.attached),
         ),
         gauge(
@@ -113,10 +109,10 @@ fn list(figures: &Figures) -> Vec<Family> {
         ),
         gauge(
             "prefixes_generation",
-            "Counts the lists that have been applied",
+            "Number of the list in force; each applied list increments it",
             some(figures.firewall.filter(|loaded| *loaded).map(|_| told.generation.into())),
         ),
-        gauge("list_age", "Since the source last confirmed the list", some(told.age_seconds))
+        gauge("list_age", "Time since the source last confirmed the list", some(told.age_seconds))
             .in_(Unit::Seconds),
         gauge(
             "list_confirmed_timestamp",
@@ -126,7 +122,7 @@ fn list(figures: &Figures) -> Vec<Family> {
         .in_(Unit::Seconds),
         gauge(
             "list_refresh_refused_timestamp",
-            "When a refresh was last refused, since the daemon was ready",
+            "When a refresh was last refused, since the daemon became ready",
             at(figures.refused),
         )
         .in_(Unit::Seconds),
@@ -137,7 +133,7 @@ fn list(figures: &Figures) -> Vec<Family> {
         ),
         gauge(
             "list_refresh_interval",
-            "How often the source is asked, where it is one that is asked",
+            "How often the list is fetched, where it is fetched",
             some(figures.refresh.map(|refresh| refresh.as_secs())),
         )
         .in_(Unit::Seconds),
