@@ -43,8 +43,8 @@ pub enum AskError {
     },
     /// The daemon did not answer in time.
     #[error(
-        "the daemon on {} has given no answer for {} s: it is stopped, or overloaded; see its log, and \
-         its process by the file `lock` beside the socket",
+        "the daemon on {} has given no answer for {} s: it is stopped, or overloaded; see its log, \
+         and its process by the file `lock` beside the socket",
         .path.display(),
         .patience.as_secs()
     )]

@@ -178,9 +178,8 @@ impl Modes {
         let other = |it: &&str| *it != general && general != "off" && lasts;
         if let Some(configured) = self.configured.as_deref().filter(other) {
             warnings.push(format!(
-                "{general} is in force{set}. The file still says {configured}: \
-                 write firewall.mode = {general:?} there too, or remove the override with `aop mode \
-                 default`"
+                "{general} is in force{set}. The file still says {configured}: write firewall.mode \
+                 = {general:?} there too, or remove the override with `aop mode default`"
             ));
         }
         let mut others: BTreeMap<&str, Vec<String>> = BTreeMap::new();

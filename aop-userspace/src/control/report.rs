@@ -344,15 +344,15 @@ pub(crate) fn interface_warning(interface: &InterfaceReading) -> Option<String> 
             "{name}: the interface does not exist; the daemon guards it as soon as it appears"
         )),
         (State::Foreign(program), _) => Some(format!(
-            "{name}: another XDP program, {program}, is attached to the interface, and packets pass unfiltered; \
-             the daemon guards it as soon as that program is detached"
+            "{name}: another XDP program, {program}, is attached to the interface, and packets \
+             pass unfiltered; the daemon guards it as soon as that program is detached"
         )),
         (State::Detached, Some(trouble)) => {
             Some(format!("{name}: packets pass unfiltered: {trouble}"))
         }
         (State::Detached, None) => Some(format!(
-            "{name}: no packet program is attached to the interface, and packets pass unfiltered; the \
-             daemon attaches it again"
+            "{name}: no packet program is attached to the interface, and packets pass unfiltered; \
+             the daemon attaches it again"
         )),
     }
 }

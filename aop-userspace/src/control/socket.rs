@@ -36,8 +36,8 @@ pub enum ControlError {
     },
     /// The group does not exist.
     #[error(
-        "control.readers: this host has no group {0:?}; create it (`groupadd --system {0}`), or name \
-         another"
+        "control.readers: this host has no group {0:?}; create it (`groupadd --system {0}`), or \
+         name another"
     )]
     NoGroup(String),
     /// The system could not look up the group.
@@ -68,8 +68,9 @@ impl ControlSocket {
                     Ok(door) => Some(door),
                     Err(error) => {
                         tracing::warn!(
-                            "control.readers: {} cannot be given to the group {group:?}, and is not \
-                             there: {error}; that takes CAP_CHOWN, or a group that aop's user belongs to",
+                            "control.readers: {} cannot be given to the group {group:?}, and is \
+                             not there: {error}; that takes CAP_CHOWN, or a group that aop's user \
+                             belongs to",
                             runtime.join(leave.name()).display()
                         );
                         None

@@ -54,8 +54,8 @@ impl Audit {
         let trouble = kept.err().map(|error| {
             let path = self.state.join(NAME);
             format!(
-                "{}: cannot write the audit log: {error}. The change was made; the journal shows who \
-                 requested it. Correct paths.state, its permissions or its disk",
+                "{}: cannot write the audit log: {error}. The change was made; the journal shows \
+                 who requested it. Correct paths.state, its permissions or its disk",
                 path.display()
             )
         });

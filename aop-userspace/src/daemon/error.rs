@@ -60,7 +60,11 @@ pub enum DaemonError {
     #[error(transparent)]
     HandingOver(#[from] HandingOver),
     /// Only a restart can apply this change.
-    #[error("{}: changes to {} need a restart (`systemctl restart aop`)", .file.display(), .keys.join(", "))]
+    #[error(
+        "{}: changes to {} need a restart (`systemctl restart aop`)",
+        .file.display(),
+        .keys.join(", ")
+    )]
     NeedsRestart {
         /// The configuration file.
         file: PathBuf,
@@ -127,7 +131,10 @@ pub(super) enum SwitchError {
     #[error("{0}: no mode is changed")]
     Confirm(&'static str),
     /// The preflight found that real pulls would be refused.
-    #[error("enforcing would or may refuse real pulls: {}. To enforce anyway, use `--force`", .0.join("; "))]
+    #[error(
+        "enforcing would or may refuse real pulls: {}. To enforce anyway, use `--force`",
+        .0.join("; ")
+    )]
     Misgivings(Vec<String>),
     /// No override waits for a confirmation.
     #[error(
@@ -136,7 +143,8 @@ pub(super) enum SwitchError {
     NotPending,
     /// The port is not guarded.
     #[error(
-        "port {port} is not guarded; the guarded ports are {guarded}. Add it to firewall.ports and reload"
+        "port {port} is not guarded; the guarded ports are {guarded}. Add it to firewall.ports and \
+         reload"
     )]
     Port {
         /// The port.

@@ -90,8 +90,8 @@ pub enum LinkError {
     Launch(#[from] LaunchError),
     /// The process has ended, perhaps because the daemon killed it after a malformed message.
     #[error(
-        "the terminator process ended, {how}: no site is served any more. Packets are still filtered; \
-         restart aop (the log above tells the cause)"
+        "the terminator process ended, {how}: no site is served any more. Packets are still \
+         filtered; restart aop (the log above tells the cause)"
     )]
     Gone {
         /// Its exit status or signal.

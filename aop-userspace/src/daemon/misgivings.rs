@@ -81,21 +81,23 @@ fn reasons(observed: &Observed, now: Timestamp) -> Vec<String> {
         cut.truncate(NAMED);
         let named: Vec<String> = cut.iter().map(ToString::to_string).collect();
         reasons.push(format!(
-            "{}{more} authenticated within the last 24 hours, and no prefix admits them: they would \
-             be dropped (see `aop explain {}`; add them to firewall.extra, or refresh the list)",
+            "{}{more} authenticated within the last 24 hours, and no prefix admits them: they \
+             would be dropped (see `aop explain {}`; add them to firewall.extra, or refresh the \
+             list)",
             named.join(", "),
             named.first().map_or("", String::as_str)
         ));
     }
     if *admitted == 0 {
         reasons.push(
-            "no prefix is admitted: every new connection would be dropped (see `aop prefixes refresh`)"
+            "no prefix is admitted: every new connection would be dropped (see `aop prefixes \
+             refresh`)"
                 .to_owned(),
         );
     } else if let Some(hours) = list_hours {
         reasons.push(format!(
-            "the prefix list has not been confirmed for {hours} h: edges in newer prefixes would be \
-             dropped (see `aop prefixes refresh`)"
+            "the prefix list has not been confirmed for {hours} h: edges in newer prefixes would \
+             be dropped (see `aop prefixes refresh`)"
         ));
     }
     if *nobody_pulls {

@@ -139,8 +139,9 @@ pub(crate) fn load(state: &Path) -> Result<Vec<Opening>, String> {
     read.map_err(|error| {
         let path = state.join(NAME);
         format!(
-            "{}: the file of `aop open` is damaged ({error}): no opening is in force. Open the network again, \
-             or remove the file", path.display()
+            "{}: the file of `aop open` is damaged ({error}): no opening is in force. Open the \
+             network again, or remove the file",
+            path.display()
         )
     })
 }

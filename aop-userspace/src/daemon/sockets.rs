@@ -37,8 +37,8 @@ pub enum SocketError {
     Bind(#[from] BindError),
     /// A descriptor is not a suitable socket.
     #[error(
-        "the service manager hands over {what}, {error}; the socket unit may have ListenStream= with \
-         an address and port, and BindIPv6Only=ipv6-only"
+        "the service manager hands over {what}, {error}; the socket unit may have ListenStream= \
+         with an address and port, and BindIPv6Only=ipv6-only"
     )]
     Unfit {
         /// The descriptor.

@@ -214,11 +214,13 @@ fn confinement(fence: Fence) -> Confinement {
     Confinement { landlock, seccomp: "filter".to_owned() }
 }
 
-pub(super) const NO_LANDLOCK: &str = "Landlock is not available, so the terminator may read every file that its user may read: boot with \
-     `landlock` among the names in lsm=, or use a kernel with Landlock";
+pub(super) const NO_LANDLOCK: &str = "Landlock is not available, so the terminator may read every \
+     file that its user may read: boot with `landlock` among the names in lsm=, or use a kernel with \
+     Landlock";
 
-pub(super) const UNLOADED: &str = "the firewall was unloaded (`aop unload`): packets pass unfiltered, and the guarded ports are open \
-     to everybody. To protect them again: `systemctl restart aop`";
+pub(super) const UNLOADED: &str = "the firewall was unloaded (`aop unload`): packets pass \
+     unfiltered, and the guarded ports are open to everybody. To protect them again: `systemctl \
+     restart aop`";
 
 /// Called also where the firewall is unloaded: then a warning says so, and no interface enforces.
 fn tell_modes(status: &mut Status, in_force: &InForce) {

@@ -246,7 +246,7 @@ fn check(
 
 /// The changes of packets, one line each.
 fn changes(before: &Modes, after: &Modes) -> Vec<String> {
-    let own = |mode: Option<&Mode>| mode.map_or("none", |mode| mode_name(*mode));
+    let own = |mode: Option<&Mode>| mode.map_or("none of its own", |mode| mode_name(*mode));
     let mut changes = Vec::new();
     let mut note = |what: String, before: &'static str, after: &'static str| {
         if before != after {
@@ -311,8 +311,8 @@ mod tests {
             changes(&before, &after),
             [
                 "general mode: observe → enforce",
-                "mode of port 8443: enforce → none",
-                "mode of interface eth0: none → observe",
+                "mode of port 8443: enforce → none of its own",
+                "mode of interface eth0: none of its own → observe",
             ]
         );
     }

@@ -48,9 +48,9 @@ pub(super) struct Word {
 pub(super) enum WordError {
     /// The file is malformed.
     #[error(
-        "{}: the file of `aop mode` is damaged ({message}) and is ignored: packets keep the modes in \
-         force, or get those of the configuration at boot, and every site refuses. Set the modes again \
-         with `aop mode`, or remove the file", .path.display()
+        "{}: the file of `aop mode` is damaged ({message}) and is ignored: packets keep the modes \
+         in force, or get those of the configuration at boot, and every site refuses. Set the \
+         modes again with `aop mode`, or remove the file", .path.display()
     )]
     Broken { path: PathBuf, message: String },
     /// The file cannot be read.
@@ -62,15 +62,15 @@ pub(super) enum WordError {
     Unreadable { path: PathBuf, error: io::Error },
     /// The file cannot be written.
     #[error(
-        "{}: cannot store the modes that `aop mode` has set: {error}. A restart will lose them. Correct \
-         paths.state, its permissions or its disk, and repeat the command", .path.display()
+        "{}: cannot store the modes that `aop mode` has set: {error}. A restart will lose them. \
+         Correct paths.state, its permissions or its disk, and repeat the command", .path.display()
     )]
     Unwritable { path: PathBuf, error: io::Error },
     /// The file could not be written, and was removed because its content was less strict.
     #[error(
-        "{}: cannot store the modes that `aop mode` has set: {error}. The file held less strict modes \
-         and was removed: after a restart only the configuration counts. Correct paths.state, its \
-         permissions or its disk, and repeat the command", .path.display()
+        "{}: cannot store the modes that `aop mode` has set: {error}. The file held less strict \
+         modes and was removed: after a restart only the configuration counts. Correct \
+         paths.state, its permissions or its disk, and repeat the command", .path.display()
     )]
     Removed { path: PathBuf, error: io::Error },
 }

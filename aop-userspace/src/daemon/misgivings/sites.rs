@@ -11,7 +11,8 @@ use crate::control::{LastObserved, Refused, Status};
 pub(super) fn reasons(status: &Status, site: &str, now: Timestamp) -> Vec<String> {
     if !status.terminator.as_ref().is_some_and(|terminator| terminator.answers) {
         return vec![format!(
-            "site {site}: the terminator does not answer, so it is unknown which peers would be refused"
+            "site {site}: the terminator does not answer, so it is unknown which peers would be \
+             refused"
         )];
     }
     let mut reasons = Vec::new();

@@ -130,7 +130,8 @@ pub struct HandingOver;
 impl fmt::Display for HandingOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "aop is being upgraded and accepts no changes until that is finished: try again in a few seconds",
+            "aop is being upgraded and accepts no changes until that is finished: try again in a \
+             few seconds",
         )
     }
 }
@@ -237,7 +238,7 @@ impl Daemon {
         // Waits for a check of the interfaces that began before.
         drop(self.firewall.as_ref().map(|firewall| firewall.lock()));
         self.keep_for_the_next();
-        tracing::info!(program = %self.again.program.display(), "upgrading: starting the new process");
+        tracing::info!(program = %self.again.program.display(), "upgrading: starting a process");
         let mut touched = false;
         match self.hand_over(&mut touched) {
             Ok((upgraded, heir)) => {

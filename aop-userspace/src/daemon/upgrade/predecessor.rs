@@ -38,8 +38,8 @@ pub enum TakeOverError {
     NoChannel,
     /// The old daemon uses another protocol.
     #[error(
-        "aop {version} hands over by protocol {protocol}, but this aop ({}) uses protocol {PROTOCOL}; \
-         restart aop instead (`systemctl restart aop`)", env!("CARGO_PKG_VERSION")
+        "aop {version} hands over by protocol {protocol}, but this aop ({}) uses protocol \
+         {PROTOCOL}; restart aop instead (`systemctl restart aop`)", env!("CARGO_PKG_VERSION")
     )]
     Protocol {
         /// The version of the old daemon.

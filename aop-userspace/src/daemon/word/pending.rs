@@ -147,7 +147,8 @@ impl Pending {
             let of: Vec<&str> = self.sites.keys().map(String::as_str).collect();
             let of = if of.is_empty() { String::new() } else { format!(" of {}", of.join(", ")) };
             format!(
-                "{made} authenticated pulls{of} have confirmed `aop mode`: the modes in force are now permanent"
+                "{made} authenticated pulls{of} have confirmed `aop mode`: the modes in force are \
+                 now permanent"
             )
         })
     }

@@ -104,7 +104,8 @@ fn upstreams(status: &Status, sites: &Sites<'_>) -> Option<Family> {
         }
     }
     let series = up.into_iter().map(|(site, up)| (vec![("site", site.to_owned())], up.into()));
-    let help = "Whether the upstream of a site with an upstream_check passes its check; for other, whether all pass";
+    let help =
+        "Whether the upstream of a site passes its upstream_check; for other, whether all do";
     (!status.upstreams.is_empty()).then(|| gauge("upstream_up", help, series.collect()))
 }
 
