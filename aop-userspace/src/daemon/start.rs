@@ -172,7 +172,7 @@ fn start(
     Ok((daemon, watch))
 }
 
-/// Whether the terminator must still read the files of the resolver after its start.
+/// Which resolver files the terminator may read to look up its upstreams.
 fn names(config: &Config) -> Names {
     match config.live.sites.iter().any(|site| site.upstream.is_named()) {
         true => Names::Ever,

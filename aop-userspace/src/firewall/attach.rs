@@ -193,7 +193,7 @@ fn describe(id: Option<u32>) -> String {
     let program = loaded_programs().flatten().find(|program| program.id() == id);
     match program.as_ref().and_then(|program| program.name_as_str()) {
         Some(object::PROGRAM) => {
-            format!("of an aop with other pins (id {id}; `aop unload --pins DIR` removes it)")
+            format!("that of an aop with other pins (id {id}): `aop unload --pins DIR` removes it")
         }
         Some(name) => format!("{name:?} (id {id})"),
         None => format!("id {id}"),

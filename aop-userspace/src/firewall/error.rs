@@ -35,7 +35,7 @@ pub enum FirewallError {
     )]
     NotEthernet { name: String },
     #[error(
-        "interface {interface:?} already has an XDP program {program}; aop leaves it alone. \
+        "interface {interface:?} already has another XDP program, {program}; aop leaves it alone. \
          Stop its owner (`bpftool net` and `bpftool link` show it), or guard another interface"
     )]
     ForeignProgram { interface: String, program: String },
