@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) enum Leave {
     /// All of them. Only the owner may open the socket.
     Steer,
-    /// Those that change nothing and fetch nothing. This group may open the socket, too.
+    /// Requests that change nothing and fetch nothing. This group may open the socket, too.
     Read(u32),
 }
 

@@ -220,13 +220,13 @@ mod tests {
     fn only_modes_that_differ_are_warned_about_and_each_warning_names_the_remedy() {
         let mut modes = config::Modes::from(Mode::Enforce);
         modes.ports.insert(443, Mode::Enforce);
-        let mut told = Modes { configured: Some("enforce".to_owned()), ..Modes::of(&modes) };
-        assert_eq!(told.warnings("enforce"), Vec::<String>::new());
+        let mut shown = Modes { configured: Some("enforce".to_owned()), ..Modes::of(&modes) };
+        assert_eq!(shown.warnings("enforce"), Vec::<String>::new());
         modes.ports.insert(8443, Mode::Observe);
         modes.interfaces.insert("eth1".to_owned(), Mode::Observe);
-        told = Modes { set_at: Some(Timestamp::UNIX_EPOCH), ..Modes::of(&modes) };
-        told.configured = Some("observe".to_owned());
-        let warnings = told.warnings("enforce");
+        shown = Modes { set_at: Some(Timestamp::UNIX_EPOCH), ..Modes::of(&modes) };
+        shown.configured = Some("observe".to_owned());
+        let warnings = shown.warnings("enforce");
         let [general, own] = &warnings[..] else { panic!("{warnings:?}") };
         assert!(general.contains("firewall.mode = \"enforce\""), "{general}");
         assert!(general.contains("since 1970"), "{general}");

@@ -292,7 +292,7 @@ mod tests {
             r#"{"verb":"mode","to":"enforce","port":443}"#,
         ] {
             let why = parse(line.as_bytes()).expect_err(line);
-            assert!(told.contains("not a request"), "{told}");
+            assert!(why.contains("not a request"), "{why}");
         }
     }
 }

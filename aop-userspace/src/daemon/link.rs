@@ -91,7 +91,7 @@ pub enum LinkError {
     /// The process has ended, perhaps because the daemon killed it after a malformed message.
     #[error(
         "the terminator process ended, {how}: no site is served any more. Packets are still \
-         filtered; restart aop (the log above tells the cause)"
+         filtered; restart aop (the log above names the cause)"
     )]
     Gone {
         /// Its exit status or signal.

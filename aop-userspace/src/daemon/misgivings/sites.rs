@@ -160,8 +160,8 @@ mod tests {
     #[test]
     fn a_lack_of_pulls_and_a_silent_terminator_are_reasons() {
         let mut status = status();
-        let nobody = reasons(&status, SITE, at(24 * 3600 + 1)).join("\n");
-        assert!(nobody.contains("no peer but this host"), "{nobody}");
+        let silent = reasons(&status, SITE, at(24 * 3600 + 1)).join("\n");
+        assert!(silent.contains("no peer but this host"), "{silent}");
         status.identities = vec![seen("b.test", at(0))];
         assert_eq!(reasons(&status, SITE, at(0)).len(), 1);
         status.terminator = None;

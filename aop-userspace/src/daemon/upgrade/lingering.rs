@@ -39,8 +39,7 @@ struct Known {
 pub(crate) struct Lingerer {
     about: Lingering,
     channel: UnixStream,
-    /// It did not answer once. If it were asked again, a late answer could not be told from the new
-    /// one.
+    /// It did not answer once. If it were asked again, a late answer could pass for the new one.
     silent: bool,
 }
 
@@ -98,19 +97,19 @@ impl Lingerers {
             let first = known.each.remove(0);
             tracing::info!(
                 pid = first.about.pid,
-                "too many draining predecessors: the oldest is told to finish"
+                "too many draining predecessors: the oldest must finish"
             );
         }
         known.each.push(lingerer);
     }
 
     /// Drops all: each finishes within its `limits.drain`. Called when a new configuration may
-    /// trust less than they do, or when no process is left to tell them.
+    /// trust less than they do, or when no process is left to inform them.
     pub(crate) fn let_go(&self) {
         let mut known = self.known();
         known.let_go += 1;
         for Lingerer { about, .. } in known.each.drain(..) {
-            tracing::info!(pid = about.pid, "the draining predecessor is told to finish");
+            tracing::info!(pid = about.pid, "the draining predecessor must finish");
         }
     }
 

@@ -136,8 +136,8 @@ mod tests {
         prometheus_text::encode(&mut prometheus, &registry).expect("text");
         text::encode(&mut openmetrics, &registry).expect("text");
         let line = "aop_end_timestamp_seconds{file=\"/etc/a\\\"b\\\\c\\nd\"} 7";
-        for told in [prometheus, openmetrics] {
-            assert!(told.lines().any(|it| it == line), "{told}");
+        for page in [prometheus, openmetrics] {
+            assert!(page.lines().any(|it| it == line), "{page}");
         }
     }
 }

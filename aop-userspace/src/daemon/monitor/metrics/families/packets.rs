@@ -93,26 +93,26 @@ fn verdicts(status: &Status) -> [Family; 2] {
 }
 
 fn list(figures: &Figures) -> Vec<Family> {
-    let told = &figures.status.prefixes;
+    let list = &figures.status.prefixes;
     let family = |name: &str, count: usize| (vec![("family", name.to_owned())], count as u64);
     let at = |time: Option<jiff::Timestamp>| some(time.and_then(seconds));
     vec![
         gauge(
             "prefixes",
             "Admitted prefixes, the operator's extra ones included",
-            vec![family("ipv4", told.v4), family("ipv6", told.v6)],
+            vec![family("ipv4", list.v4), family("ipv6", list.v6)],
         ),
         gauge(
             "prefixes_draining",
             "Prefixes that left the list and still admit their authenticated peers",
-            one(told.draining as u64),
+            one(list.draining as u64),
         ),
         gauge(
             "prefixes_generation",
             "Number of the list in force; each applied list increments it",
-            some(figures.firewall.filter(|loaded| *loaded).map(|_| told.generation.into())),
+            some(figures.firewall.filter(|loaded| *loaded).map(|_| list.generation.into())),
         ),
-        gauge("list_age", "Time since the source last confirmed the list", some(told.age_seconds))
+        gauge("list_age", "Time since the source last confirmed the list", some(list.age_seconds))
             .in_(Unit::Seconds),
         gauge(
             "list_confirmed_timestamp",
@@ -129,7 +129,7 @@ fn list(figures: &Figures) -> Vec<Family> {
         gauge(
             "list_refresh_failing",
             "Whether the last refresh was refused",
-            one(told.last_error.is_some().into()),
+            one(list.last_error.is_some().into()),
         ),
         gauge(
             "list_refresh_interval",
