@@ -177,7 +177,8 @@ impl Trial {
         ifindex: u32,
         times: u32,
     ) -> Result<(Action, Duration), FirewallError> {
-        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index,
+        // egress_ifindex.
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         let context: Vec<u8> = [0, length, 0, ifindex, 0, 0]
             .iter()
