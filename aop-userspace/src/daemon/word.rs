@@ -225,8 +225,7 @@ impl Spoken {
         }
     }
 
-    /// The overrides that remain under `config`, and a log line for each that is dropped, by the
-    /// configuration or at its deadline.
+    /// The overrides that remain under `config` now, and a log line for each that is dropped.
     pub(super) fn under(mut self, config: &Config) -> (Self, Vec<String>) {
         let mut lost = Vec::new();
         if self.is_over() {
@@ -279,8 +278,7 @@ impl Spoken {
         self.pending.as_ref().filter(|pending| pending.counts()).map(|pending| pending.said_at)
     }
 
-    /// Counts the pulls that each site has `served`. If enough were made, this confirms the
-    /// override and returns a log line.
+    /// Counts the pulls `served` by each site. Enough of them confirm the override: a log line.
     pub(super) fn count(&mut self, served: &[(String, u64)]) -> Option<String> {
         let line = self.pending.as_mut()?.count(served)?;
         self.pending = None;
@@ -334,8 +332,7 @@ impl Spoken {
         self.word.as_ref().map_or_else(|| configured.into(), Word::modes)
     }
 
-    /// Logs the overrides that remain and those that were `lost`, and removes the latter from the
-    /// file.
+    /// Logs the remaining and the `lost` overrides, and removes the latter from the file.
     pub(super) fn settle(&mut self, state: &Path, lost: &[String]) {
         if let Some(word) = &self.word {
             let modes = word.modes();
