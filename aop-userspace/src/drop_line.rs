@@ -1,29 +1,29 @@
-//! One dropped packet, as `aop drops` shows it.
+//! One dropped packet, as `aop drops` prints it.
 
 use std::{fmt, net::IpAddr};
 
 use aop_firewall::Drop;
 use serde::Serialize;
 
-/// A dropped packet. The names are stable.
+/// A dropped packet. Names are stable.
 #[derive(Clone, Debug, Serialize)]
 pub struct DropLine {
-    /// The interface that it came in on.
+    /// The interface that received it.
     pub interface: String,
     /// `drop` or `would_drop`.
     pub action: &'static str,
-    /// Why.
+    /// The reason's stable name.
     pub reason: &'static str,
-    /// Where it came from; `null` where that cannot be known.
+    /// The source; `null` where it cannot be read.
     pub source: Option<IpAddr>,
-    /// Where it went; `null` where that cannot be known.
+    /// The destination; `null` where it cannot be read.
     pub destination: Option<IpAddr>,
-    /// The port; `null` where it cannot be known.
+    /// The destination port; `null` where it cannot be read.
     pub port: Option<u16>,
     /// Bytes of the whole frame.
     pub length: u32,
-    /// Its headers by name, the outermost first; those of fragments and broken frames as far as they
-    /// go.
+    /// Names of its headers, the outermost first; of fragments and broken frames, as far as they
+    /// can be read.
     pub headers: Vec<String>,
 }
 

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Prefixes;
 
-/// Who is admitted, and by what.
+/// The admitted prefixes, and the source of each.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Admitted {
-    /// The list, as the status shows it.
+    /// The list, as `aop status` shows it.
     pub list: Prefixes,
     /// Every prefix in force.
     pub prefixes: Vec<AdmittedPrefix>,
@@ -23,14 +23,15 @@ pub struct Admitted {
 pub struct AdmittedPrefix {
     /// The CIDR.
     pub prefix: String,
-    /// `list`, `extra`, `opening` (for a time, by `aop open`), or `draining`: it has left the list, and its authenticated peers have not.
+    /// `list`, `extra`, `opening` (for a time, by `aop open`) or `draining` (it has left the list;
+    /// its authenticated peers are still admitted).
     pub admits: String,
-    /// Seconds for which it still drains.
+    /// Seconds until it stops draining.
     pub drains_seconds: Option<u64>,
 }
 
-/// The prefixes of `admission` at `now` (seconds of the monotonic clock); those of `extra` are the
-/// operator's, and so are those `opened` for a time.
+/// The prefixes of `admission` at `now` (seconds of the monotonic clock). `extra` are the
+/// operator's own, `opened` those of openings.
 #[must_use]
 pub fn admitted_prefixes(
     admission: &Admission,
@@ -64,7 +65,7 @@ pub(super) enum Source {
     Draining,
 }
 
-/// Tells them apart.
+/// Finds the source of a prefix.
 pub(super) struct Sources<'a> {
     extra: HashSet<&'a IpNet>,
     opened: &'a [IpNet],
@@ -96,16 +97,16 @@ impl Source {
     }
 }
 
-/// What came of a refresh.
+/// The result of a refresh.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refreshed {
-    /// What was done.
+    /// What the refresh did.
     pub outcome: Outcome,
-    /// Prefixes that came, or would come.
+    /// Prefixes that were added, or would be.
     pub added: Vec<String>,
-    /// Prefixes that went, or would go.
+    /// Prefixes that were removed, or would be.
     pub removed: Vec<String>,
-    /// Why it was refused.
+    /// Why it was refused; `null` where it was not.
     pub error: Option<String>,
 }
 
@@ -115,16 +116,16 @@ pub struct Refreshed {
 pub enum Outcome {
     /// The new list is in force.
     Applied,
-    /// The source confirmed the list in force.
+    /// The source confirmed the list in force: nothing changed.
     Confirmed,
-    /// It would be applied.
+    /// The new list differs, and would be applied.
     WouldApply,
-    /// The list in force stays.
+    /// The list was refused; the one in force stays.
     Refused,
 }
 
 impl Refreshed {
-    /// A refresh that was not refused.
+    /// A refresh that succeeded.
     #[must_use]
     pub fn with(outcome: Outcome, added: &[IpNet], removed: &[IpNet]) -> Self {
         let texts = |prefixes: &[IpNet]| prefixes.iter().map(ToString::to_string).collect();

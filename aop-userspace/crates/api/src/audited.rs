@@ -1,36 +1,36 @@
-//! Who had something changed, and what came of it: a line of `audit.log`. The names are stable: fields
-//! are added, never renamed.
+//! One line of `audit.log`: who requested a change, and the result. Names are stable: fields are
+//! added, never renamed.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Request;
 
-/// One request that was carried out or refused.
+/// A request that was carried out or refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audited {
-    /// When that was over.
+    /// When the request was finished.
     pub at: Timestamp,
-    /// Who asked, as the kernel says it.
+    /// The user id of the client, from SO_PEERCRED.
     pub uid: u32,
-    /// Their name; `null` where the system knows none.
+    /// The user's name; `null` where the system has none.
     pub user: Option<String>,
-    /// The process that asked; `null` where this one cannot see it.
+    /// The client's process id; `null` where it lies in a PID namespace that is not visible here.
     pub pid: Option<i32>,
-    /// What was asked, as it came.
+    /// The request, as it was received.
     pub request: Request,
-    /// Whether it was done.
+    /// Whether it was carried out.
     pub outcome: AuditedOutcome,
-    /// Why it was not; `null` where it was.
+    /// Why it was refused; `null` where it was carried out.
     pub error: Option<String>,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditedOutcome {
-    /// It was done.
+    /// It was carried out.
     Done,
-    /// Everything stays as it was.
+    /// It was refused, and nothing changed.
     Refused,
 }

@@ -1,23 +1,23 @@
-//! What `aop check` found. Its names are stable: fields are added, never renamed.
+//! The document of `aop check`. Names are stable: fields are added, never renamed.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A configuration with every file that it names.
+/// A configuration and every file that it names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Checked {
-    /// The configuration.
+    /// Path of the configuration.
     pub file: String,
-    /// Whether it can be run.
+    /// Whether aop can run with it.
     pub good: bool,
-    /// The first thing that stands in the way; `null` where nothing does.
+    /// The first error; `null` where there is none.
     pub error: Option<String>,
-    /// What an operator should know.
+    /// Warnings for the operator.
     pub warnings: Vec<String>,
-    /// Those of them for which the edge is refused, or turns away.
+    /// Those warnings because of which the edge refuses the origin, or the origin refuses the edge.
     #[serde(default)]
     pub mistakes: Vec<String>,
-    /// Its sites, where it can be read that far.
+    /// The sites, as far as the configuration can be read.
     pub sites: Vec<CheckedSite>,
 }
 
@@ -26,7 +26,7 @@ pub struct Checked {
 pub struct CheckedSite {
     /// Its name.
     pub site: String,
-    /// The hosts that it answers for.
+    /// The hosts that it serves.
     pub hosts: Vec<String>,
     /// Its files, in the order of the configuration.
     pub files: Vec<CheckedFile>,
@@ -37,13 +37,13 @@ pub struct CheckedSite {
 pub struct CheckedFile {
     /// Its path, or `cloudflare-global`.
     pub file: String,
-    /// The key that names it: `certificate`, `key`, `client_ca` or `crl`.
+    /// The configuration key that names it: `certificate`, `key`, `client_ca` or `crl`.
     pub role: String,
     /// Why it cannot be used; `null` where it can.
     pub error: Option<String>,
-    /// The certificates in it.
+    /// The certificates in the file.
     pub certificates: Vec<CheckedCertificate>,
-    /// The revocation lists in it.
+    /// The revocation lists in the file.
     pub lists: Vec<CheckedList>,
 }
 
@@ -52,32 +52,32 @@ pub struct CheckedFile {
 pub struct CheckedCertificate {
     /// Its subject.
     pub subject: String,
-    /// Who signed it.
+    /// Its issuer.
     pub issuer: String,
     /// Its serial number, in hex.
     pub serial: String,
-    /// Its kind of key, as `ECDSA P-256`.
+    /// Algorithm of its key, such as `ECDSA P-256`.
     pub key: String,
     /// SHA-256 of its public key, in hex.
     pub spki_sha256: String,
-    /// Whether it is a CA's.
+    /// Whether it is a CA certificate.
     pub ca: bool,
-    /// Its subject alternative names, as `dns:example.com`.
+    /// Its subject alternative names, such as `dns:example.com`.
     pub names: Vec<String>,
-    /// When it begins.
+    /// Start of its validity.
     pub not_before: Timestamp,
-    /// When it ends.
+    /// End of its validity.
     pub not_after: Timestamp,
 }
 
 /// A revocation list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckedList {
-    /// Who signed it.
+    /// Its issuer.
     pub issuer: String,
-    /// When it was made.
+    /// When it was issued.
     pub this_update: Timestamp,
-    /// When its successor is due.
+    /// When the next list is due.
     pub next_update: Timestamp,
     /// How many certificates it revokes.
     pub entries: usize,

@@ -1,60 +1,61 @@
-//! What `aop doctor` found. Its names are stable: fields are added, never renamed.
+//! The document of `aop doctor`. Names are stable: fields are added, never renamed.
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that was looked at and attempted.
+/// Every check and every attempt.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Diagnosis {
-    /// The version of aop that looked.
+    /// The version of aop that made the checks.
     pub version: String,
     /// Whether nothing is wrong.
     pub healthy: bool,
-    /// How many findings are `wrong`.
+    /// Number of findings that are `wrong`.
     pub wrong: usize,
     /// The findings: the wrong ones first, then by group.
     pub findings: Vec<Finding>,
 }
 
-/// What one look or one kind of attempt came to.
+/// The result of one check, or of one kind of attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// `files`, `packets`, `tls` or `observed`.
     pub group: String,
-    /// The stable name of what was looked for.
+    /// Stable name of the check.
     pub name: String,
-    /// What it came to.
+    /// The result.
     pub result: Outcome,
-    /// The interface, port, site, file or address that it is about; `null` where it is the host.
+    /// The interface, port, site, file or address that it concerns; `null` where it concerns the
+    /// host.
     pub about: Option<String>,
-    /// What is so, in a sentence.
+    /// The finding, as a sentence.
     pub said: String,
-    /// What that was seen by.
+    /// The observations that support it.
     pub evidence: Vec<String>,
-    /// What a visitor would see from Cloudflare because of it: `nothing`, or the number of an error and
-    /// what it means.
+    /// What a visitor sees from Cloudflare because of it: `nothing`, or the number and meaning of
+    /// an error.
     pub visitor: String,
-    /// What to do; `null` where there is nothing to do.
+    /// How to correct it; `null` where there is nothing to correct.
     pub cure: Option<String>,
-    /// Commands of the cure, to be copied.
+    /// Commands that correct it, ready to be copied.
     pub commands: Vec<String>,
 }
 
-/// What a look came to.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// To be mended, now or before enforcing.
+    /// Must be corrected, now or before enforcing.
     Wrong,
-    /// Worth knowing, and perhaps meant.
+    /// Worth knowing; may be intended.
     Told,
-    /// It could not be tried.
+    /// The check could not be made.
     Untried,
     /// As it should be.
     Good,
 }
 
 impl Diagnosis {
-    /// The findings in their order.
+    /// Sorts the findings.
     #[must_use]
     pub fn of(mut findings: Vec<Finding>) -> Self {
         findings.sort_by_key(|finding| finding.result);

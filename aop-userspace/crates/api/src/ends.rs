@@ -1,22 +1,22 @@
-//! What ends by itself, in the status document.
+//! Certificates and revocation lists that expire, in the status document.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Ends that one document tells.
+/// How many of them one document shows.
 pub const MAX_ENDS: usize = 32;
 
-/// A file's content that is valid for a time.
+/// A certificate or revocation list with its expiry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     /// `server_certificate`, `client_ca` or `crl`.
     pub what: String,
-    /// The site; of those that share it the first one.
+    /// The site; where several share the file, the first.
     pub site: String,
     /// The certificate's subject, or the issuer of a revocation list; `cloudflare-global`.
     pub subject: String,
-    /// The file that holds it; `cloudflare-global` where it needs none.
+    /// Its file; `cloudflare-global` for the built-in CA.
     pub file: String,
-    /// Its end. Passed, where it has ended already.
+    /// Its expiry; in the past where it has expired.
     pub not_after: Timestamp,
 }

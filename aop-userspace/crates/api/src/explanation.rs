@@ -1,10 +1,10 @@
-//! What `aop explain` answers. Its names are stable: fields are added, never renamed.
+//! The documents of `aop explain`. Names are stable: fields are added, never renamed.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a packet from one source, and why.
+/// The verdict on a packet from one source, and its cause.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explanation {
     /// `pass`, `drop` or `would_drop`.
@@ -13,86 +13,88 @@ pub struct Explanation {
     pub reason: String,
     /// Whether it passes only because the mode is observe.
     pub would_drop: bool,
-    /// The same, for people.
+    /// The verdict as a sentence.
     pub detail: String,
-    /// Where it comes from.
+    /// The source.
     pub source: IpAddr,
-    /// Where it goes to.
+    /// The destination.
     pub destination: IpAddr,
-    /// To which TCP port.
+    /// The TCP port.
     pub port: u16,
-    /// The interface that it comes in on.
+    /// The interface that receives it.
     pub interface: String,
     /// `enforce` or `observe`.
     pub mode: String,
-    /// Counts the policies that have been applied.
+    /// Number of the policy in force; each applied policy increments it.
     pub generation: u32,
-    /// The longest prefix that the source lies in.
+    /// The longest prefix that contains the source.
     pub prefix: Option<String>,
     /// `admitted`, `draining` or `unknown`.
     pub standing: String,
-    /// How long the prefix still drains, in seconds.
+    /// Seconds until the prefix stops draining.
     pub drains_for_seconds: Option<u64>,
     /// Whether the source has authenticated.
     pub authenticated: bool,
     /// The guarded TCP ports.
     pub guarded_ports: Vec<u16>,
-    /// What the network of an admitted source has left now; `null` where it has no budget.
+    /// The budget of the source's network now; `null` where it has none.
     pub budget: Option<BudgetNow>,
-    /// How a stranger stands now; `null` where strangers are given no tries.
+    /// The probation of a source that no prefix admits; `null` where `firewall.strangers` gives no
+    /// tries.
     pub probation: Option<ProbationNow>,
-    /// What budget and probation say, for people.
+    /// Budget and probation as a sentence.
     pub now: Option<String>,
 }
 
 /// The budget of an admitted network at this moment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BudgetNow {
-    /// The /24 or /48.
+    /// The network: a /24 or /48.
     pub network: String,
-    /// New connections a second that it gains, and the most that it holds.
+    /// New connections a second that it gains, and the most that it can hold.
     pub per_second: u32,
     /// New connections that are left.
     pub left: f64,
-    /// Whether a new connection is dropped now.
+    /// Whether the next new connection is dropped.
     pub over: bool,
-    /// Who has authenticated, so that nothing is spent: the `source`, or somebody in its `network`.
+    /// Which authenticated peer exempts it from the budget: the `source`, or one in its `network`;
+    /// `null` where none does.
     pub exempt: Option<String>,
 }
 
-/// How a source that no prefix admits stands at this moment.
+/// Probation of a source that no prefix admits, at this moment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProbationNow {
-    /// Tries a second that all strangers gain together, and the most that they hold.
+    /// Tries a second that all strangers gain together, and the most that they can hold.
     pub per_second: u32,
-    /// Tries that are left to them.
+    /// Tries that are left to all strangers.
     pub left: f64,
-    /// Whether a new connection of this source is dropped now.
+    /// Whether the next new connection of this source is dropped.
     pub over: bool,
-    /// For how long its own try still counts, in seconds.
+    /// Seconds for which its own try still counts.
     pub tried_for_seconds: Option<u64>,
-    /// For how long it is trusted, since it has authenticated, in seconds.
+    /// Seconds for which it is trusted because it has authenticated.
     pub trusted_for_seconds: Option<u64>,
 }
 
-/// What becomes of the frames of a capture.
+/// The verdicts on the frames of a capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CaptureExplanation {
-    /// The capture.
+    /// Path of the capture.
     pub file: String,
-    /// The interface that its frames are judged on.
+    /// The interface on which its frames are judged.
     pub interface: String,
     /// `enforce` or `observe`.
     pub mode: String,
-    /// Counts the policies that have been applied.
+    /// Number of the policy in force; each applied policy increments it.
     pub generation: u32,
     /// Frames that were judged.
     pub frames: u64,
-    /// Frames too short for an Ethernet header, which were not.
+    /// Frames too short for an Ethernet header; they are not judged.
     pub too_short: u64,
-    /// Whether the capture ends in the middle of a frame.
+    /// Whether the capture ends within a frame.
     pub ends_early: bool,
-    /// One for each source, port and reason, the most frequent first.
+    /// One entry for each source, port and reason, the most frequent first.
     pub verdicts: Vec<CaptureVerdict>,
 }
 
@@ -105,13 +107,13 @@ pub struct CaptureVerdict {
     pub reason: String,
     /// Whether they pass only because the mode is observe.
     pub would_drop: bool,
-    /// The same, for people.
+    /// The verdict as a sentence.
     pub detail: String,
-    /// Where they come from; `null` where no source is read.
+    /// The source; `null` where none can be read.
     pub source: Option<IpAddr>,
-    /// Their TCP port; `null` where it is none or cannot be known.
+    /// The TCP port; `null` where there is none or it cannot be read.
     pub port: Option<u16>,
-    /// How many frames.
+    /// Number of frames.
     pub frames: u64,
     /// Their bytes on the wire.
     pub bytes: u64,

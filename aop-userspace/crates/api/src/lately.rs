@@ -1,5 +1,5 @@
-//! Who was lately refused, and whether anybody was ever served, as the status tells it. The names are
-//! stable: fields are added, never renamed.
+//! Recently refused addresses in the status, and whether a peer was ever served. Names are stable:
+//! fields are added, never renamed.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Status;
 
-/// An address that was refused lately.
+/// An address that was refused recently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedPeer {
     /// The address.
@@ -17,17 +17,17 @@ pub struct RefusedPeer {
     pub admitted_by: Option<String>,
     /// The site, or `-` where none was found.
     pub site: String,
-    /// Why.
+    /// The refusal's stable name.
     pub reason: String,
-    /// How many connections.
+    /// Number of connections.
     pub count: u64,
-    /// When the last one was.
+    /// When the last one was refused.
     pub last_seen: Timestamp,
 }
 
 impl Status {
-    /// Whether somebody has authenticated for `site`, or for any: in this run or before, and not only
-    /// this host itself (`aop doctor` does that).
+    /// Whether a peer has authenticated for `site`, or for any site, in this run or an earlier one.
+    /// Pulls of this host itself do not count (`aop doctor` makes some).
     #[must_use]
     pub fn is_pulled(&self, site: Option<&str>) -> bool {
         let here = |of: &str| site.is_none_or(|site| site == of);
@@ -49,7 +49,7 @@ mod tests {
     use crate::{Identity, Peer};
 
     #[test]
-    fn what_this_host_pulled_itself_is_taken_off_and_the_rest_counts() {
+    fn pulls_of_this_host_are_subtracted_and_the_rest_counts() {
         let then = Timestamp::UNIX_EPOCH;
         let mut status = Status::nothing();
         assert!(!status.is_pulled(None));

@@ -1,5 +1,5 @@
-//! How drops are carried out, as the status and `aop mode` tell it. The names are stable: fields are
-//! added, never renamed.
+//! The modes in force, as the status and `aop mode` show them. Names are stable: fields are added,
+//! never renamed.
 
 use std::collections::BTreeMap;
 
@@ -7,47 +7,48 @@ use aop_common::Mode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What differs from the general mode, and why that is what it is.
+/// The overrides of the general mode, and the cause of the mode in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Modes {
-    /// Guarded ports that have a mode of their own. It counts before their interface's.
+    /// Guarded ports with a mode of their own. It takes precedence over that of the interface.
     pub ports: Vec<PortMode>,
-    /// Interfaces that have one. It counts before the general one.
+    /// Interfaces with a mode of their own. It takes precedence over the general mode.
     pub interfaces: Vec<InterfaceMode>,
-    /// Sites that observe or explain, and those of which `aop mode` said something. All others refuse.
+    /// Sites that observe or explain, and those with a mode override. All others refuse.
     #[serde(default)]
     pub sites: Vec<SiteMode>,
-    /// When `aop mode` was last heard of packets; `null` where the configuration alone counts, or where no
-    /// daemon runs and none has kept it.
+    /// When `aop mode` last changed a mode of packets; `null` where only the configuration counts,
+    /// or no daemon runs and none has stored it.
     pub set_at: Option<Timestamp>,
-    /// What firewall.mode says; `null` where the configuration cannot be read.
+    /// The value of firewall.mode; `null` where the configuration cannot be read.
     pub configured: Option<String>,
-    /// What waits for `aop confirm`; `null` where nothing does.
+    /// The override that waits for `aop confirm`; `null` where none does.
     #[serde(default)]
     pub pending: Option<PendingMode>,
 }
 
-/// A mode that ends by itself unless it is confirmed.
+/// A mode override that is reverted unless it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingMode {
-    /// What is in force until then: `enforce`.
+    /// The mode in force until then: `enforce`.
     pub mode: String,
-    /// The ports that it was said of.
+    /// The ports that it concerns.
     pub ports: Vec<u16>,
-    /// The interfaces that it was said of. Neither these nor ports nor sites: the general mode.
+    /// The interfaces that it concerns. Without ports, interfaces and sites: the general mode.
     pub interfaces: Vec<String>,
-    /// The sites that it was said of.
+    /// The sites that it concerns.
     #[serde(default)]
     pub sites: Vec<String>,
-    /// How many pulls with the right certificate confirm it, too; `null` where none does.
+    /// Number of authenticated pulls that confirm it, too; `null` where pulls do not.
     #[serde(default)]
     pub pulls: Option<u64>,
-    /// How many of these have come; since a restart where there was one.
+    /// How many of these were made; since the restart, if there was one.
     #[serde(default)]
     pub pulls_so_far: Option<u64>,
-    /// What is in force then: the general mode and each own one, as `observe; port 443: enforce`.
+    /// The modes in force after a revert: the general mode and each override, such as `observe;
+    /// port 443: enforce`.
     pub reverts_to: String,
-    /// The moment.
+    /// When it is reverted.
     pub until: Timestamp,
 }
 
@@ -72,7 +73,7 @@ impl PendingMode {
     }
 }
 
-/// A port's own mode.
+/// The mode of a port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortMode {
     /// The TCP port.
@@ -81,7 +82,7 @@ pub struct PortMode {
     pub mode: String,
 }
 
-/// An interface's own mode.
+/// The mode of an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceMode {
     /// Its name.
@@ -90,16 +91,16 @@ pub struct InterfaceMode {
     pub mode: String,
 }
 
-/// How a site takes peers without the right certificate.
+/// How a site treats unauthenticated peers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteMode {
     /// Its name.
     pub site: String,
-    /// `observe`: they are let in and counted; `enforce`: they are refused.
+    /// `observe`: they are relayed and counted; `enforce`: they are refused.
     pub mode: String,
-    /// What its on_refusal says: `close`, `explain` or `observe`; `null` where that is not known.
+    /// The site's on_refusal: `close`, `explain` or `observe`; `null` where it is not known.
     pub configured: Option<String>,
-    /// Whether `aop mode` said so.
+    /// Whether `aop mode` set it.
     pub said: bool,
 }
 
@@ -111,7 +112,7 @@ impl SiteMode {
         let why = match (configured, said) {
             (Some(configured), true) => format!(
                 " (set by `aop mode`; on_refusal is {configured}; `aop mode default --site {site}` \
-                 goes back to that)"
+                 removes the override)"
             ),
             (Some(configured), false) => format!(" (on_refusal is {configured})"),
             (None, _) => String::new(),
@@ -120,20 +121,20 @@ impl SiteMode {
     }
 }
 
-/// What `aop mode` answers.
+/// The answer of `aop mode`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModesInForce {
     /// The general mode: `enforce`, `observe` or `off`.
     pub mode: String,
-    /// The rest.
+    /// The overrides.
     #[serde(flatten)]
     pub modes: Modes,
-    /// Why a restart will not know what was said; `null` where it will, or nothing was said.
+    /// Why a restart will lose the overrides; `null` where they are stored, or there are none.
     pub not_kept: Option<String>,
 }
 
 impl Modes {
-    /// The own modes of `modes`.
+    /// The overrides of `modes`.
     #[must_use]
     pub fn of(modes: &aop_types::Modes) -> Self {
         let aop_types::Modes { general: _, ports, interfaces, sites } = modes;
@@ -156,7 +157,7 @@ impl Modes {
         }
     }
 
-    /// Each own mode of packets as a line, `port 443: enforce`.
+    /// Each override of packets as a line, such as `port 443: enforce`.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let ports = self.ports.iter().map(|own| format!("port {}: {}", own.port, own.mode));
@@ -165,19 +166,18 @@ impl Modes {
         ports.chain(interfaces).collect()
     }
 
-    /// What an operator should know, where the general mode is `general`. That nothing is loaded is
-    /// told elsewhere.
+    /// Warnings for the operator, where the general mode is `general`. Another module warns where
+    /// no program is loaded.
     #[must_use]
     pub fn warnings(&self, general: &str) -> Vec<String> {
         let mut warnings = Vec::new();
-        let set = self.set_at.map_or(String::new(), |at| format!(", set by `aop mode` at {at:.0}"));
+        let set = self.set_at.map_or(String::new(), |at| format!(" by `aop mode` since {at:.0}"));
         let lasts = self.pending.is_none();
         let other = |it: &&str| *it != general && general != "off" && lasts;
         if let Some(configured) = self.configured.as_deref().filter(other) {
             warnings.push(format!(
-                "the mode is {general}, and the configuration says {configured}{set}; write \
-                 firewall.mode = {general:?} into the configuration to make it last, or `aop mode \
-                 default`"
+                "{general} is in force{set}. The file still says {configured}: write firewall.mode \
+                 = {general:?} there too, or remove the override with `aop mode default`"
             ));
         }
         let mut others: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -189,8 +189,8 @@ impl Modes {
         }
         warnings.extend(others.into_iter().map(|(mode, what)| {
             format!(
-                "the general mode is {general}, and {mode} for {}{set}; `aop mode default` makes it \
-                 one again",
+                "the general mode is {general}, and {mode} for {}{set}; `aop mode default` removes \
+                 the overrides",
                 what.join(", ")
             )
         }));
@@ -198,7 +198,7 @@ impl Modes {
     }
 }
 
-/// How a mode is called.
+/// The name of a mode.
 pub fn mode_name(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",
@@ -215,18 +215,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_told_with_the_remedy_and_what_does_not_is_not() {
+    fn only_modes_that_differ_are_warned_about_and_each_warning_names_the_remedy() {
         let mut modes = aop_types::Modes::from(Mode::Enforce);
         modes.ports.insert(443, Mode::Enforce);
-        let mut told = Modes { configured: Some("enforce".to_owned()), ..Modes::of(&modes) };
-        assert_eq!(told.warnings("enforce"), Vec::<String>::new());
+        let mut shown = Modes { configured: Some("enforce".to_owned()), ..Modes::of(&modes) };
+        assert_eq!(shown.warnings("enforce"), Vec::<String>::new());
         modes.ports.insert(8443, Mode::Observe);
         modes.interfaces.insert("eth1".to_owned(), Mode::Observe);
-        told = Modes { set_at: Some(Timestamp::UNIX_EPOCH), ..Modes::of(&modes) };
-        told.configured = Some("observe".to_owned());
-        let warnings = told.warnings("enforce");
-        let [word, own] = &warnings[..] else { panic!("{warnings:?}") };
-        assert!(word.contains("firewall.mode = \"enforce\"") && word.contains("1970"), "{word}");
+        shown = Modes { set_at: Some(Timestamp::UNIX_EPOCH), ..Modes::of(&modes) };
+        shown.configured = Some("observe".to_owned());
+        let warnings = shown.warnings("enforce");
+        let [general, own] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(general.contains("firewall.mode = \"enforce\""), "{general}");
+        assert!(general.contains("since 1970"), "{general}");
         assert!(own.contains("observe for port 8443, interface eth1"), "{own}");
         assert!(!own.contains("port 443"), "{own}");
     }

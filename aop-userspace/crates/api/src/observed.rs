@@ -1,22 +1,23 @@
-//! Who would be refused where a site observes. The names are stable: fields are added, never renamed.
+//! Observe mode: the connections that a site would have refused. Names are stable: fields are
+//! added, never renamed.
 
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A connection from an admitted address that proved nothing.
+/// An unauthenticated connection from an admitted address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LastObserved {
     /// The site.
     pub site: String,
-    /// Why it would be refused.
+    /// The refusal that enforcing would have caused.
     pub reason: String,
-    /// From where it came.
+    /// The peer's address.
     pub address: IpAddr,
-    /// The subject of what it presented, which proves nothing; `null` where it presented nothing that
-    /// can be read.
+    /// Subject of the certificate that it presented, which was not verified; `null` where it
+    /// presented none that can be read.
     pub presented: Option<String>,
-    /// When it came.
+    /// When the connection was made.
     pub at: Timestamp,
 }

@@ -1,26 +1,26 @@
-//! A network that is admitted for a time. The names are stable: fields are added, never renamed.
+//! A network that `aop open` admits for a time. Names are stable: fields are added, never renamed.
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Whom an operator has let in until then.
+/// An opening.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     /// The CIDR.
     pub network: IpNet,
     /// When it was opened.
     pub since: Timestamp,
-    /// When it ends by itself.
+    /// When it expires.
     pub until: Timestamp,
 }
 
-/// What `aop open` answers.
+/// The answer of `aop open`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpeningsInForce {
-    /// What is open.
+    /// All openings in force.
     pub openings: Vec<Opening>,
-    /// Why a restart will not know it; `null` where it will.
+    /// Why they will be lost at a restart; `null` where they are stored.
     pub not_kept: Option<String>,
 }
 
@@ -29,6 +29,6 @@ impl Opening {
     #[must_use]
     pub fn line(&self) -> String {
         let Self { network, since: _, until } = self;
-        format!("open to {network} until {until:.0} (`aop open --close {network}` ends it)")
+        format!("open to {network} until {until:.0} (`aop open --close {network}` closes it)")
     }
 }

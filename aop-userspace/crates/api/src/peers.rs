@@ -1,5 +1,5 @@
-//! Every peer on record: the answer of `aop peers`. Its names are stable: fields are added, never
-//! renamed.
+//! Every authenticated peer on record: the answer of `aop peers`. Names are stable: fields are
+//! added, never renamed.
 
 use std::collections::HashMap;
 
@@ -13,50 +13,50 @@ use super::{
     report::{Peer, peer},
 };
 
-/// All authenticated peers that are remembered.
+/// All authenticated peers on record.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Peers {
-    /// Who was seen last comes first.
+    /// The peers, the last seen first.
     pub peers: Vec<KnownPeer>,
-    /// How many are remembered. Where the firewall is off, the latest thousand of them are listed.
+    /// How many are on record. Without the firewall, at most the latest thousand are listed.
     pub total: usize,
 }
 
-/// An authenticated peer, and how it stands now.
+/// An authenticated peer, and what admits it now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KnownPeer {
-    /// What is remembered of it.
+    /// What is recorded of it.
     #[serde(flatten)]
     pub peer: Peer,
-    /// What admits it now: `list`, `extra`, `opening`, `draining` (it has authenticated, and its prefix
-    /// has left the list) or `trusted` (it has authenticated, and strangers are given a try); `null`
-    /// where nothing does, and enforcing drops its packets.
+    /// What admits it now: `list`, `extra`, `opening`, `draining` (its prefix has left the list,
+    /// and it has authenticated) or `trusted` (no prefix contains it, it has authenticated, and
+    /// strangers get tries); `null` where nothing admits it, and enforcing drops its packets.
     pub admitted_by: Option<String>,
     /// The prefix that admits it; `null` where none does.
     pub prefix: Option<String>,
-    /// Seconds until that ends by itself; `null` where it does not. An opening's end stands in the
+    /// Seconds until that expires; `null` where it does not. The expiry of an opening is in the
     /// status.
     pub ends_seconds: Option<u64>,
 }
 
-/// Who is admitted, as [`Peers`] are judged by it.
+/// The admission rules in force, by which [`Peers`] are judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Judged<'a> {
     /// The prefixes in force.
     pub admission: &'a Admission,
-    /// The operator's own ones.
+    /// The prefixes of `firewall.extra`.
     pub extra: &'a [IpNet],
-    /// Those that are open for a time.
+    /// The prefixes of openings.
     pub opened: &'a [IpNet],
-    /// Whether who has authenticated is trusted for a while outside of any prefix.
+    /// Whether an authenticated address outside of every prefix is trusted for a time.
     pub trusting: bool,
     /// Seconds of the monotonic clock.
     pub now: u64,
 }
 
 impl Peers {
-    /// `readings`, in their order, under `judged`; `sites` are the names that their marks may stand
-    /// for.
+    /// Judges `readings`, in their order. `sites` are the names for which the site marks of peers
+    /// may stand.
     #[must_use]
     pub fn of(readings: &[PeerReading], sites: &[String], judged: &Judged<'_>) -> Self {
         let names: HashMap<u64, &String> = sites.iter().map(|name| (site_id(name), name)).collect();
@@ -70,7 +70,7 @@ impl Peers {
         Self { peers: readings.iter().map(known).collect(), total: readings.len() }
     }
 
-    /// What a process without maps remembers: `total` peers, of which it tells these.
+    /// The record of a process without maps: `peers` are the latest of `total`.
     #[must_use]
     pub fn in_memory(peers: Vec<Peer>, total: usize, judged: &Judged<'_>) -> Self {
         let sources = Sources::new(judged.extra, judged.opened);
@@ -110,7 +110,7 @@ mod tests {
     const NOW: u64 = 1000;
 
     #[test]
-    fn each_peer_is_told_with_what_admits_it_now() {
+    fn each_peer_is_listed_with_what_admits_it_now() {
         let net = |text: &str| text.parse::<IpNet>().expect("a CIDR");
         let drains = |drains_until| Prefix { drains_until };
         let admission = Admission::from_entries(vec![

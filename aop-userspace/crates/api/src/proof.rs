@@ -1,34 +1,34 @@
-//! What `aop prove` found. Its names are stable: fields are added, never renamed.
+//! The document of `aop prove`. Names are stable: fields are added, never renamed.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// Every shape that was tried, and what became of it.
+/// Every shape that was tried, and the verdict on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Proof {
-    /// The interface that frames came in on.
+    /// The interface on which the frames arrived.
     pub interface: String,
-    /// `enforce` or `observe`; in the latter a drop is one that enforcing would make.
+    /// `enforce` or `observe`; under observe a drop is one that enforcing would make.
     pub mode: String,
-    /// Counts the policies that have been applied.
+    /// Number of the policy in force; each applied policy increments it.
     pub generation: u32,
-    /// The guarded port that frames went to.
+    /// The guarded port to which the frames went.
     pub port: u16,
     /// Sources that nothing admits.
     pub strangers: Vec<IpAddr>,
     /// Sources that the list admits.
     pub admitted: Vec<IpAddr>,
-    /// Authenticated peers in prefixes that drain.
+    /// Authenticated peers in draining prefixes.
     pub peers: Vec<IpAddr>,
-    /// Addresses that this host forwards to.
+    /// Addresses to which this host forwards.
     pub beyond: Vec<IpAddr>,
-    /// Frames whose verdict was the one they owe.
+    /// Frames that got the expected verdict.
     pub passed: usize,
-    /// Frames whose verdict was another.
+    /// Frames that got another verdict.
     pub failed: usize,
-    /// Shapes of which no frame was run: those of `not_runnable`, and of `not_applicable` without a
-    /// rule.
+    /// Shapes of which no frame was run: those in `not_runnable`, and those in `not_applicable`
+    /// that name no rule.
     pub not_tried: usize,
     /// The groups of shapes.
     pub groups: Vec<ProofGroup>,
@@ -36,7 +36,7 @@ pub struct Proof {
     pub failures: Vec<ProofFailure>,
     /// Every frame that was run.
     pub shapes: Vec<ProofShape>,
-    /// Shapes that mean nothing on this host, and rules of them that are off here.
+    /// Shapes that have no meaning on this host, and rules of shapes that are off here.
     pub not_applicable: Vec<ProofUntried>,
     /// Shapes that the kernel cannot run.
     pub not_runnable: Vec<ProofUntried>,
@@ -47,35 +47,35 @@ pub struct Proof {
 pub struct ProofShape {
     /// Family, source and shape.
     pub name: String,
-    /// Where the shape stands in `aop-common/corpus`: file and line.
+    /// Where `aop-common/corpus` defines the shape: file and line.
     pub place: String,
     /// The group.
     pub group: String,
-    /// The verdict that it owes.
+    /// The expected verdict.
     pub owes: String,
-    /// The verdict that it got.
+    /// The actual verdict.
     pub got: String,
-    /// Whether it was run with nothing left of the budgets.
+    /// Whether it was run with all budgets spent.
     pub spent: bool,
 }
 
-/// A shape that was not tried, or not under one of its rules.
+/// A shape that was not tried, or was tried without one of its rules.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProofUntried {
     /// Family, source and shape.
     pub name: String,
-    /// Where the shape stands in `aop-common/corpus`: file and line.
+    /// Where `aop-common/corpus` defines the shape: file and line.
     pub place: String,
     /// The rule that is off here; `null` where the shape was not run at all.
     pub rule: Option<String>,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
 /// A group of shapes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProofGroup {
-    /// What they are about.
+    /// The subject of the group.
     pub name: String,
     /// Frames that were run.
     pub tried: usize,
@@ -92,12 +92,12 @@ pub struct ProofGroup {
 pub struct ProofFailure {
     /// Family, source and shape.
     pub name: String,
-    /// The verdict that it owes.
+    /// The expected verdict.
     pub owes: String,
-    /// The verdict that it got.
+    /// The actual verdict.
     pub got: String,
-    /// Where the shape stands in `aop-common/corpus`: file and line.
+    /// Where `aop-common/corpus` defines the shape: file and line.
     pub place: String,
-    /// Whether it was run with nothing left of the budgets.
+    /// Whether it was run with all budgets spent.
     pub spent: bool,
 }

@@ -1,34 +1,34 @@
-//! What came of a reload: the answer to `aop reload`, and a part of the status. Its names are stable:
+//! The result of a reload: the answer of `aop reload`, and a part of the status. Names are stable:
 //! fields are added, never renamed.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A reload that is over.
+/// A finished reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
-    /// When it was over.
+    /// When it finished.
     pub at: Timestamp,
-    /// What it was done for.
+    /// What caused it.
     pub by: ReloadedBy,
-    /// What came of it.
+    /// The result.
     pub outcome: ReloadOutcome,
-    /// The configuration's file.
+    /// Path of the configuration.
     pub file: String,
-    /// The files whose change it was done for, the first hundred.
+    /// The changed files that caused it, at most a hundred.
     #[serde(default)]
     pub changed: Vec<String>,
-    /// Sites that were loaded; 0 where nothing was.
+    /// Sites that were loaded; 0 where none were.
     pub sites: usize,
     /// Files that those sites name; 0 where nothing was loaded.
     pub files: usize,
-    /// What an operator should know of what was loaded.
+    /// Warnings about the configuration that was loaded.
     pub warnings: Vec<String>,
     /// Why it was refused; `null` where it was not.
     pub error: Option<String>,
 }
 
-/// What a reload was done for.
+/// What caused a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadedBy {
@@ -36,20 +36,20 @@ pub enum ReloadedBy {
     Signal,
     /// `aop reload`.
     Command,
-    /// Files that sites name have changed.
+    /// A file that a site names has changed.
     Files,
-    /// The configuration's file has changed.
+    /// The configuration file has changed.
     Configuration,
 }
 
-/// What came of a reload.
+/// The result of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadOutcome {
-    /// What was read is in force.
+    /// The new configuration is in force.
     Applied,
-    /// What was in force before serves on.
+    /// The old configuration stays in force.
     Refused,
-    /// It was refused, and what had changed is now again as it is in force.
+    /// The reload was refused; since then the files have changed back to what is in force.
     ChangedBack,
 }

@@ -17,31 +17,32 @@ use super::{
     reloaded::Reloaded,
 };
 
-/// Peers that one document shows; the latest ones.
+/// Peers that one document shows: the latest.
 pub const MAX_PEERS_SHOWN: usize = 1000;
 
-/// Everything `aop status` knows.
+/// Everything that `aop status` shows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
     /// The version of aop that answers.
     pub version: String,
-    /// The daemon, or `null` where none runs and the pinned maps speak alone.
+    /// The daemon; `null` where none runs and only the pinned maps were read.
     pub daemon: Option<DaemonReport>,
-    /// The terminator process, or `null` where none runs.
+    /// The terminator process; `null` where none runs.
     #[serde(default)]
     pub terminator: Option<TerminatorReport>,
     /// The last reload; `null` where there was none since the daemon started.
     #[serde(default)]
     pub last_reload: Option<Reloaded>,
-    /// Daemons that an upgrade has replaced, and in which connections go on.
+    /// Draining predecessors: daemons that an upgrade has replaced, and that still serve
+    /// connections.
     #[serde(default)]
     pub predecessors: Vec<Predecessor>,
-    /// Networks that `aop open` has admitted for a time.
+    /// Networks that `aop open` admits for a time.
     #[serde(default)]
     pub openings: Vec<Opening>,
     /// The general mode: `enforce`, `observe` or `off`.
     pub mode: String,
-    /// Where it is another, and why it is what it is.
+    /// Overrides of the general mode, and their cause.
     pub modes: Modes,
     /// The guarded interfaces.
     pub interfaces: Vec<Interface>,
@@ -51,7 +52,7 @@ pub struct Status {
     pub verdicts: Vec<Verdict>,
     /// The terminator's counters.
     pub handshakes: Handshakes,
-    /// What became of requests, on sites whose upstream takes requests.
+    /// The result of requests, on sites that relay requests.
     #[serde(default)]
     pub requests: Requests,
     /// The upstreams of sites that have an `upstream_check`.
@@ -59,14 +60,15 @@ pub struct Status {
     pub upstreams: Vec<UpstreamReport>,
     /// Authenticated peers, the latest first, at most [`MAX_PEERS_SHOWN`].
     pub peers: Vec<Peer>,
-    /// How many authenticated peers are remembered.
+    /// How many authenticated peers are on record.
     pub peers_total: usize,
-    /// The client certificates that were really presented.
+    /// The client certificates that peers presented.
     pub identities: Vec<Identity>,
-    /// What ends next, the soonest first, at most [`MAX_ENDS`](super::MAX_ENDS).
+    /// Certificates and lists that expire next, the soonest first, at most
+    /// [`MAX_ENDS`](super::MAX_ENDS).
     #[serde(default)]
     pub ends: Vec<End>,
-    /// What an operator should know.
+    /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
 
@@ -77,13 +79,13 @@ pub struct Interface {
     pub name: String,
     /// `native` or `generic`; `null` where it is not attached.
     pub attach: Option<String>,
-    /// `attached`; `missing` where the interface does not exist; `foreign` where another XDP program
-    /// has it; `detached` where it runs none.
+    /// `attached`; `missing`: the interface does not exist; `foreign`: another XDP program is
+    /// attached to it; `detached`: no XDP program is.
     pub state: String,
     /// Whether the packet program runs on it.
     pub attached: bool,
-    /// Whether all that is to be dropped is dropped: it is attached, and enforces for every guarded
-    /// port.
+    /// Whether all packets that should be dropped are: the program is attached, and enforces for
+    /// every guarded port.
     pub enforcing: bool,
 }
 
@@ -92,24 +94,24 @@ pub struct Interface {
 pub struct Prefixes {
     /// `cloudflare`, `inline`, a URL or a path; `null` where no daemon knows.
     pub source: Option<String>,
-    /// Where the list was found: `fetched`, `stored`, `snapshot`, `file`, `inline` or `nowhere`.
+    /// Where the list came from: `fetched`, `stored`, `snapshot`, `file`, `inline` or `nowhere`.
     pub origin: Option<String>,
-    /// The name that the source gives to this edition of the list.
+    /// The source's name for this edition of the list.
     pub etag: Option<String>,
     /// IPv4 prefixes, the operator's extra ones included.
     pub v4: usize,
     /// IPv6 prefixes.
     pub v6: usize,
-    /// Prefixes that left the list and still admit their authenticated peers.
+    /// Prefixes that have left the list and still admit their authenticated peers.
     pub draining: usize,
-    /// Seconds since the list was last confirmed by its source; `null` where no daemon knows, or
-    /// where the source has never answered.
+    /// Seconds since the source last confirmed the list; `null` where no daemon knows, or the
+    /// source has never answered.
     pub age_seconds: Option<u64>,
-    /// Seconds until the source is asked again; `null` where it is not.
+    /// Seconds until the next refresh; `null` where none is due.
     pub next_refresh_seconds: Option<u64>,
     /// Why the last refresh was refused; `null` where it was not.
     pub last_error: Option<String>,
-    /// Counts the lists that have been applied.
+    /// Number of the list in force; each applied list increments it.
     pub generation: u32,
 }
 
@@ -120,7 +122,7 @@ pub struct Verdict {
     pub interface: String,
     /// `pass`, `drop` or `would_drop`.
     pub action: String,
-    /// Why.
+    /// The reason's stable name.
     pub reason: String,
     /// Packets.
     pub packets: u64,
@@ -140,20 +142,20 @@ pub struct Handshakes {
     /// Those of them that came from admitted addresses.
     #[serde(default)]
     pub refused_from_admitted: Vec<Refused>,
-    /// Addresses that were refused lately, the last seen first; at most 64. This host's own loopback
-    /// addresses are not among them, nor among the ones before.
+    /// Addresses that were refused recently, the last seen first; at most 64. The loopback
+    /// addresses of this host are left out here, and in `refused_from_admitted`.
     #[serde(default)]
     pub refused_lately: Vec<RefusedPeer>,
-    /// Connections that were relayed though their site would refuse them, since it observes.
+    /// Connections that were relayed only because their site observes.
     #[serde(default)]
     pub observed: Vec<Refused>,
     /// Those of them that came from admitted addresses.
     #[serde(default)]
     pub observed_from_admitted: Vec<Refused>,
-    /// Those of the latter within a day, or since the site observes.
+    /// Those of `observed_from_admitted` within the last day, or since the site observes.
     #[serde(default)]
     pub observed_lately: Vec<Refused>,
-    /// The last of these, for each site.
+    /// The latest of these for each site.
     #[serde(default)]
     pub last_observed: Vec<LastObserved>,
 }
@@ -163,31 +165,31 @@ pub struct Handshakes {
 pub struct Refused {
     /// The site, or `-` where none was found.
     pub site: String,
-    /// Why.
+    /// The refusal's stable name.
     pub reason: String,
-    /// How many.
+    /// Number of connections or requests.
     pub count: u64,
 }
 
 /// Requests since the daemon started.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Requests {
-    /// Those that an upstream answered.
+    /// Requests that an upstream answered.
     pub relayed: u64,
-    /// Those that aop answered in its place.
+    /// Requests that aop answered itself.
     pub refused: Vec<Refused>,
 }
 
-/// The upstream of a site that is checked.
+/// The upstream of a site with an `upstream_check`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamReport {
     /// The site.
     pub site: String,
-    /// Where it is.
+    /// Its address.
     pub upstream: String,
-    /// Whether it is there, as it was last asked; `null` until then.
+    /// The result of the last check; `null` before the first.
     pub good: Option<bool>,
-    /// Why it is not; `null` where it is.
+    /// Why it failed; `null` where it did not.
     pub error: Option<String>,
 }
 
@@ -196,37 +198,37 @@ pub struct UpstreamReport {
 pub struct Peer {
     /// Its address.
     pub address: IpAddr,
-    /// The site of its last handshake; `null` where the configuration no longer has it.
+    /// The site of its last handshake; `null` where the configuration no longer has the site.
     pub site: Option<String>,
     /// Authenticated handshakes.
     pub handshakes: u64,
-    /// When the first one was.
+    /// When the first one was made.
     pub first_seen: Timestamp,
-    /// When the last one was.
+    /// When the last one was made.
     pub last_seen: Timestamp,
 }
 
-/// A client certificate that the edge presented.
+/// A client certificate that a peer presented.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The site it was presented to.
+    /// The site to which it was presented.
     pub site: String,
     /// Its subject.
     pub subject: String,
-    /// Who signed it.
+    /// Its issuer.
     pub issuer: String,
     /// SHA-256 of its public key, in hex.
     pub spki_sha256: String,
     /// Its serial number, in hex.
     pub serial: String,
-    /// When it begins.
+    /// Start of its validity.
     pub not_before: Timestamp,
-    /// When it ends.
+    /// End of its validity.
     pub not_after: Timestamp,
-    /// What it proves: `global`, the Cloudflare network; `own`, a zone or hostname of the operator's;
+    /// What it proves: `global`, the Cloudflare network; `own`, a zone or hostname of the operator;
     /// `unknown`.
     pub level: String,
-    /// The client CA that vouches for it, `cloudflare-global` or a path.
+    /// The client CA that issued it: `cloudflare-global` or a path.
     pub client_ca: Option<String>,
     /// When it was first seen.
     pub first_seen: Timestamp,
@@ -263,8 +265,8 @@ impl Status {
         }
     }
 
-    /// Adds what the maps do not know of the modes: what firewall.mode is, if the configuration can
-    /// be read, and when `aop mode` was heard. Warns where they differ.
+    /// Adds what the maps do not hold about the modes: the value of firewall.mode, if the
+    /// configuration can be read, and when `aop mode` was last run. Warns where they differ.
     pub fn explain_modes(&mut self, configured: Option<&str>, set_at: Option<Timestamp>) {
         self.modes.configured = configured.map(str::to_owned);
         self.modes.set_at = set_at;
@@ -273,7 +275,7 @@ impl Status {
 }
 
 impl UpstreamReport {
-    /// Why the site cannot be served, where that is so.
+    /// Why the site cannot be served, where it cannot.
     pub fn obstacle(&self) -> Option<String> {
         let Self { site, upstream, good, error } = self;
         match good {
@@ -282,19 +284,19 @@ impl UpstreamReport {
                 let error = error.as_deref().unwrap_or("no reason given");
                 Some(format!("site {site}: its upstream {upstream} fails its check: {error}"))
             }
-            None => Some(format!("site {site}: its upstream {upstream} was not checked yet")),
+            None => Some(format!("site {site}: its upstream {upstream} has not been checked yet")),
         }
     }
 }
 
-/// The first [`MAX_PEERS_SHOWN`] of `peers`, for a status.
+/// The first [`MAX_PEERS_SHOWN`] of `peers`, for the status.
 #[must_use]
 pub fn peer_list(peers: &[PeerReading], sites: &[String]) -> Vec<Peer> {
     let names: HashMap<u64, &String> = sites.iter().map(|name| (site_id(name), name)).collect();
     peers.iter().take(MAX_PEERS_SHOWN).map(|reading| peer(reading, &names)).collect()
 }
 
-/// A peer as documents show it, with the sites' `names` by their marks.
+/// A peer as documents show it. `names` are the sites by their marks.
 pub(super) fn peer(reading: &PeerReading, names: &HashMap<u64, &String>) -> Peer {
     let facts = &reading.facts;
     Peer {
@@ -306,7 +308,7 @@ pub(super) fn peer(reading: &PeerReading, names: &HashMap<u64, &String>) -> Peer
     }
 }
 
-/// The moment that many seconds after 1970 began; that beginning itself where there is none.
+/// The time `unix_seconds` after 1970; 1970 where that cannot be represented.
 pub fn timestamp(unix_seconds: u64) -> Timestamp {
     i64::try_from(unix_seconds)
         .ok()

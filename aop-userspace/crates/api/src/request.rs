@@ -1,4 +1,5 @@
-//! What a daemon can be asked. A verb is a variant here and an arm where the daemon answers.
+//! The requests that a daemon accepts. A new verb is a variant here and an arm where the daemon
+//! answers.
 
 use std::time::Duration;
 
@@ -11,68 +12,70 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// The status document, [`Status`](crate::Status).
     Status,
-    /// Who is admitted, [`Admitted`](crate::Admitted).
+    /// The admitted prefixes, [`Admitted`](crate::Admitted).
     Prefixes,
-    /// Which client certificates were presented, [`Identities`](crate::Identities).
+    /// The client certificates that were presented, [`Identities`](crate::Identities).
     Identities,
-    /// Every peer on record, [`Peers`](crate::Peers).
+    /// Every authenticated peer on record, [`Peers`](crate::Peers).
     Peers,
     /// Read or fetch the prefix list now; [`Refreshed`](crate::Refreshed).
     RefreshPrefixes {
-        /// What to do with it.
+        /// What to do with the list.
         then: Then,
     },
-    /// Do what SIGHUP does; [`Reloaded`](crate::Reloaded).
+    /// The same as SIGHUP; [`Reloaded`](crate::Reloaded).
     Reload,
-    /// Make last what a switch said for a time; [`ModesInForce`](crate::ModesInForce).
+    /// Make a temporary mode override permanent; [`ModesInForce`](crate::ModesInForce).
     Confirm,
     /// Admit a network for a time; [`OpeningsInForce`](crate::OpeningsInForce).
     Open {
         /// The CIDR.
         network: IpNet,
-        /// For how long.
+        /// Seconds until the opening expires.
         seconds: u64,
     },
-    /// End that before its time; [`OpeningsInForce`](crate::OpeningsInForce).
+    /// Close an opening before it expires; [`OpeningsInForce`](crate::OpeningsInForce).
     Close {
         /// The CIDR.
         network: IpNet,
     },
-    /// Switch modes; [`ModesInForce`](crate::ModesInForce).
+    /// Set or remove mode overrides; [`ModesInForce`](crate::ModesInForce).
     Mode(Switch),
-    /// Hand over to a new process of the program as it is on disk now; [`Upgraded`](crate::Upgraded).
+    /// Hand over to a new process of the program that is on disk now;
+    /// [`Upgraded`](crate::Upgraded).
     Upgrade,
 }
 
-/// Which modes become what.
+/// A change of mode overrides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Switch {
-    /// What they become.
+    /// The new mode.
     pub to: Wish,
-    /// Guarded ports whose own mode is meant.
+    /// Guarded ports whose override it sets.
     #[serde(default)]
     pub ports: Vec<u16>,
-    /// Guarded interfaces whose own mode is meant. Neither these nor ports nor sites: the general mode;
-    /// by default, everything that was ever said of packets.
+    /// Guarded interfaces whose override it sets. Without ports, interfaces and sites it sets the
+    /// general mode; then `default` removes all overrides of packets.
     #[serde(default)]
     pub interfaces: Vec<String>,
-    /// Sites that are meant, by their name or a host of theirs, and nothing of packets.
+    /// Sites whose override it sets, by name or by one of their hosts. It then sets none of
+    /// packets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sites: Vec<String>,
-    /// For how long it counts, unless it is confirmed; `null`: until it is said otherwise.
+    /// Seconds after which it expires unless it is confirmed; `null`: it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_seconds: Option<u64>,
-    /// How many pulls with the right certificate confirm it, too; `null`: none does.
+    /// Number of authenticated pulls that confirm it, too; `null`: pulls do not confirm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_pulls: Option<u64>,
-    /// Whether `enforce` counts though real pulls would be cut, as far as what was observed tells.
+    /// Whether to enforce although the preflight finds that real pulls would be refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
 }
 
 impl Switch {
-    /// Of the general mode, until it is said otherwise.
+    /// The general mode, without expiry.
     #[must_use]
     pub const fn to(to: Wish) -> Self {
         Self {
@@ -87,32 +90,32 @@ impl Switch {
     }
 }
 
-/// What a mode becomes.
+/// The mode that an override sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wish {
-    /// Drops are counted, and pass.
+    /// Packets and peers that would be refused are counted, and pass.
     Observe,
-    /// Drops are carried out.
+    /// They are refused.
     Enforce,
-    /// Whatever it is without the operator's word.
+    /// The override is removed, so that the configuration counts again.
     Default,
 }
 
-/// What becomes of a list that was fetched on demand.
+/// What to do with a list that was fetched on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Then {
-    /// It is only compared with what is in force.
+    /// Compare it with the list in force.
     Compare,
-    /// It is applied.
+    /// Apply it.
     Apply,
-    /// It is applied though it removes much.
+    /// Apply it although it removes many prefixes.
     ApplyShrunk,
 }
 
 impl Request {
-    /// How long the answer may take.
+    /// How long the client waits for the answer.
     pub fn patience(&self) -> Duration {
         match self {
             Self::Status
@@ -123,17 +126,17 @@ impl Request {
             | Self::Confirm
             | Self::Open { .. }
             | Self::Close { .. } => Duration::from_secs(5),
-            // A fetch takes ten seconds at most, and the list is then applied and kept.
+            // A fetch takes at most ten seconds; then the list is applied and stored.
             Self::RefreshPrefixes { .. } => Duration::from_secs(20),
-            // One that is under way comes first, and each waits for half a minute at most until the
-            // terminator has prepared itself.
+            // Two reloads, since another may be under way. Each waits up to 30 s for the terminator
+            // to prepare.
             Self::Reload => Duration::from_secs(75),
-            // A refresh that is under way, and then the new process's start.
+            // A refresh that is under way, and the start of the new process.
             Self::Upgrade => Duration::from_secs(120),
         }
     }
 
-    /// Whether it is answered from what is known already: nothing changes, and nothing is fetched.
+    /// Whether the daemon answers from what it has: nothing changes, and nothing is fetched.
     #[must_use]
     pub fn reads(&self) -> bool {
         match self {
@@ -148,7 +151,7 @@ impl Request {
         }
     }
 
-    /// Whether something becomes another than it was: who asks for that is recorded.
+    /// Whether it changes something. The daemon records such requests in the audit log.
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
@@ -167,7 +170,8 @@ impl Request {
         }
     }
 
-    /// Whether the answer comes though the daemon stops: it is the reason, or is cut short by that.
+    /// Whether the client gets the answer although the daemon is stopping. True for the request
+    /// that causes the stop.
     pub fn ends_by_itself(&self) -> bool {
         match self {
             Self::Upgrade => true,

@@ -1,17 +1,17 @@
-//! What `aop upgrade` answers. The names are stable: fields are added, never renamed.
+//! The answer of `aop upgrade`. Names are stable: fields are added, never renamed.
 
 use serde::{Deserialize, Serialize};
 
-/// One daemon has taken over from another.
+/// The result of a handover between two daemons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upgraded {
-    /// The one that served until now.
+    /// The old daemon.
     pub from: Release,
-    /// The one that serves.
+    /// The new daemon.
     pub to: Release,
-    /// Connections that were open in the old one. They come to their end there.
+    /// Connections that were open in the old daemon, which goes on serving them.
     pub draining: u64,
-    /// After so many seconds those that have not are cut.
+    /// Seconds after which aop closes the connections that are left.
     pub deadline_seconds: u64,
 }
 

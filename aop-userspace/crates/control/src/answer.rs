@@ -1,20 +1,20 @@
-//! Who answers a request, and how an answer and a request stand on the wire.
+//! The other end of a request: the trait that answers it, and requests and answers on the wire.
 
 use aop_api::Request;
 use serde::{Deserialize, Serialize};
 
-/// Who answers.
+/// The daemon's side of the admin API.
 pub trait Answers: Send + Sync + 'static {
-    /// The answer to `request`. May block, for less than the request's patience.
+    /// Answers `request`. May block, for less than the time that the client waits.
     fn answer(&self, request: Request, asker: Asker) -> Answer;
 }
 
-/// Who asks, as the kernel says it.
+/// The client, as the kernel identifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asker {
-    /// The user.
+    /// The user id.
     pub uid: u32,
-    /// The process; `None` where it is in a namespace that this one cannot see.
+    /// The process id; `None` where it lies in a PID namespace that is not visible here.
     pub pid: Option<i32>,
 }
 
@@ -26,7 +26,7 @@ impl Asker {
     }
 }
 
-/// One document, or why there is none: the line that goes back.
+/// The line that goes back: one document, or why there is none.
 #[derive(Debug)]
 pub struct Answer(Vec<u8>);
 
@@ -39,13 +39,13 @@ pub(super) enum Envelope<T> {
 }
 
 impl Answer {
-    /// This document.
+    /// An answer with this document.
     #[must_use]
     pub fn of(document: &impl Serialize) -> Self {
         line(&Envelope::Ok(document)).unwrap_or_else(|error| Self::refused(error.to_string()))
     }
 
-    /// No document.
+    /// A refusal.
     #[must_use]
     pub fn refused(why: impl Into<String>) -> Self {
         line(&Envelope::<()>::Error(why.into())).unwrap_or_else(|_| Self(Vec::new()))
@@ -62,7 +62,7 @@ fn line(envelope: &Envelope<impl Serialize>) -> serde_json::Result<Answer> {
     Ok(Answer(line))
 }
 
-/// Reads a request from a line without its end.
+/// Parses a line without its newline.
 pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
     serde_json::from_slice(line).map_err(|error| {
         format!("not a request that aop {} knows: {error}", env!("CARGO_PKG_VERSION"))
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_what_they_look_like_on_the_wire() {
+    fn requests_have_their_documented_form_on_the_wire() {
         let refresh = Request::RefreshPrefixes { then: Then::ApplyShrunk };
         let (ports, interfaces) = (vec![443], vec!["eth0".to_owned()]);
         let to = Wish::Default;
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused_and_told() {
+    fn a_malformed_request_is_refused_with_a_reason() {
         for line in [
             "status",
             "",
@@ -107,8 +107,8 @@ mod tests {
             r#"{"verb":"mode","to":"enforce","ports":[65536]}"#,
             r#"{"verb":"mode","to":"enforce","port":443}"#,
         ] {
-            let told = parse(line.as_bytes()).expect_err(line);
-            assert!(told.contains("not a request"), "{told}");
+            let why = parse(line.as_bytes()).expect_err(line);
+            assert!(why.contains("not a request"), "{why}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The side of the daemon's clients: a request, and the document that answers it.
+//! The client: sends a request to the daemon and reads the document that answers it.
 
 use std::{
     io::{self, Read, Write},
@@ -13,16 +13,16 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{answer::Envelope, door::Leave};
 
-/// For a daemon to take the request.
+/// How long the daemon may take to accept the connection and the request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why no daemon answered.
+/// Why the daemon gave no document.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Nobody listens.
+    /// No process listens.
     #[error("no daemon listens on {}", .0.display())]
     NotRunning(PathBuf),
-    /// Only root or the daemon's user may ask.
+    /// The caller may not open the socket.
     #[error(
         "no permission to open {}; ask as root or as the user that aop runs as{}",
         .path.display(),
@@ -31,58 +31,60 @@ pub enum AskError {
     Forbidden {
         /// The socket.
         path: PathBuf,
-        /// Whether members of a group might ask this.
+        /// Whether members of `control.readers` may make this request.
         readable: bool,
     },
-    /// It does not do that.
+    /// The daemon refused the request.
     #[error("the daemon on {} refuses: {why}", .path.display())]
     Refused {
         /// The socket.
         path: PathBuf,
-        /// What it said.
+        /// The daemon's reason.
         why: String,
     },
-    /// It does not answer in time.
+    /// The daemon did not answer in time.
     #[error(
-        "the daemon on {} has given no answer for {} s: it is stopped, or overloaded; see its log, and \
-         its process by the file `lock` beside the socket",
+        "the daemon on {} has given no answer for {} s: it is stopped, or overloaded; see its log, \
+         and its process by the file `lock` beside the socket",
         .path.display(),
         .patience.as_secs()
     )]
     Late {
         /// The socket.
         path: PathBuf,
-        /// How long it had.
+        /// How long the client waited.
         patience: Duration,
     },
-    /// What it answers is no document that we know.
+    /// The answer is not a document of this version.
     #[error(
-        "the daemon on {} answers in words that aop {} does not know ({error}): it is of another \
-         version. Use the program that it runs from, or bring it up to this one by `aop upgrade`",
+        "the daemon on {} sent an answer that aop {} cannot read ({error}): it runs another \
+         version. Use the program that the daemon runs from, or replace the daemon: `aop upgrade`",
         .path.display(),
         env!("CARGO_PKG_VERSION")
     )]
     Strange {
         /// The socket.
         path: PathBuf,
-        /// What is not understood.
+        /// Why it cannot be read.
         error: serde_json::Error,
     },
-    /// It broke off.
+    /// The connection failed.
     #[error("the daemon on {} gave no answer: {error}; see its log", .path.display())]
     Broken {
         /// The socket.
         path: PathBuf,
-        /// What went wrong.
+        /// The error.
         error: io::Error,
     },
 }
 
-/// Asks the daemon whose runtime directory this is; what only reads, on the socket for readers where
-/// the other one is not ours to open. The request says which document answers it.
+/// Sends `request` to the daemon whose runtime directory this is. A request that only reads goes to
+/// the readers' socket where the caller may not open the other. `T` is the document that the
+/// request names.
 ///
 /// # Errors
-/// Nobody listens, or may be asked, or the daemon refuses, or the answer makes no sense.
+/// No daemon listens, the caller has no permission, the daemon refuses, or the answer cannot be
+/// read.
 pub fn ask<T: DeserializeOwned>(runtime: &Path, request: Request) -> Result<T, AskError> {
     match ask_at(&runtime.join(Leave::Steer.name()), &request) {
         Err(AskError::Forbidden { path, .. }) if request.reads() => {
@@ -133,7 +135,8 @@ fn ask_at<T: DeserializeOwned>(path: &Path, request: &Request) -> Result<T, AskE
     }
 }
 
-/// Connects, and waits for a full queue no longer than for an answer: the kernel would for ever.
+/// Connects. While the queue of the socket is full, the kernel would wait for ever; this waits
+/// [`PATIENCE`].
 fn connect(path: &Path) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_write_timeout(Some(PATIENCE))?;

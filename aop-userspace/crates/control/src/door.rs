@@ -1,5 +1,5 @@
-//! One socket on which the daemon can be asked: a client sends a request as one line of JSON, and gets
-//! one document. Nobody is waited for longer than that takes, and only so many at once.
+//! One listening socket of the admin API: a client sends one request as a line of JSON and gets one
+//! document. The number of clients at a time and the time that each may take are limited.
 
 use std::{
     fs, io,
@@ -23,34 +23,34 @@ use super::{
     answer::{self, Answer},
 };
 
-/// The longest request, its newline included.
+/// The longest request in bytes, with its newline.
 const LONGEST: u64 = 4096;
-/// For a client to send its request, and again to take its answer.
+/// How long a client may take to send its request, and again to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What may be asked at a door.
+/// Which requests a socket accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leave {
-    /// Everything. The socket is its owner's alone.
+    /// All of them. Only the owner may open the socket.
     Steer,
-    /// What changes nothing and fetches nothing. The socket is open to this group too.
+    /// Requests that change nothing and fetch nothing. This group may open the socket, too.
     Read(u32),
 }
 
-/// A socket, bound. It is removed when this is dropped, unless another has taken its place.
+/// A bound socket. Dropping it removes the file, unless another socket has replaced it.
 #[derive(Debug)]
 pub(super) struct Door {
     path: PathBuf,
     unpublished: PathBuf,
     leave: Leave,
     listener: UnixListener,
-    /// Device and inode.
+    /// Device and inode of the socket file.
     file: (u64, u64),
 }
 
 impl Leave {
-    /// What the socket is called.
+    /// Name of the socket file.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Steer => "control.sock",
@@ -58,8 +58,8 @@ impl Leave {
         }
     }
 
-    /// What it is called until clients may find it. No longer than its name: where the one fits, the
-    /// other does.
+    /// Its name before clients may find it. Not longer than the final name, so that both fit into
+    /// `sun_path`.
     fn unpublished(self) -> &'static str {
         match self {
             Self::Steer => "control.next",
@@ -67,7 +67,7 @@ impl Leave {
         }
     }
 
-    /// Clients at once; more wait in the kernel's queue. An answer may have to walk all peers, and be as
+    /// Clients at a time; more wait in the kernel's queue. An answer may read all peers, and be as
     /// large.
     fn clients(self) -> usize {
         match self {
@@ -85,8 +85,8 @@ impl Leave {
 }
 
 impl Door {
-    /// Binds the socket in `runtime`, where no client finds it yet. What is left there unpublished
-    /// belongs to nobody.
+    /// Binds the socket in `runtime` under its unpublished name. A leftover file of that name
+    /// belongs to no process, and is removed.
     pub(super) fn bind(runtime: &Path, leave: Leave) -> io::Result<Self> {
         let unpublished = runtime.join(leave.unpublished());
         match fs::remove_file(&unpublished) {
@@ -98,7 +98,7 @@ impl Door {
             Leave::Steer => 0o600,
             Leave::Read(group) => {
                 chown(&unpublished, None, Some(group)).inspect_err(|_| {
-                    // Nobody is to find it; a next start would remove it anyway.
+                    // No client may find it. The next start would remove it anyway.
                     fs::remove_file(&unpublished).ok();
                 })?;
                 0o660
@@ -109,13 +109,13 @@ impl Door {
         Ok(Self { path: runtime.join(leave.name()), unpublished, leave, listener, file })
     }
 
-    /// From now on clients find it: in the place of another daemon's, where there is one, and at no
-    /// moment none.
+    /// Makes the socket visible to clients. It replaces that of another daemon atomically, so that
+    /// at each moment there is one.
     pub(super) fn publish(&self) -> io::Result<()> {
         fs::rename(&self.unpublished, &self.path)
     }
 
-    /// Passes requests to `daemon`, until `stop`.
+    /// Passes requests to `daemon` until `stop`.
     pub(super) async fn serve(
         self,
         daemon: Arc<dyn Answers>,
@@ -137,7 +137,7 @@ impl Door {
                     let answer =
                         answer(stream, self.leave, Arc::clone(&daemon), stop.clone(), place);
                     tasks.spawn(async move {
-                        // A client that hangs or leaves is its own affair.
+                        // A client that hangs or disconnects is no error of the daemon.
                         if let Err(error) = answer.await {
                             tracing::debug!("control: {error}");
                         }
@@ -147,7 +147,7 @@ impl Door {
                     tracing::warn!("control: cannot accept: {error}");
                     tokio::time::sleep(PAUSE).await;
                 }
-                // Nobody closes the semaphore.
+                // The semaphore is never closed.
                 (Err(_), Ok(_)) => return,
             }
         }
@@ -156,7 +156,7 @@ impl Door {
 
 impl Drop for Door {
     fn drop(&mut self) {
-        // While this one is bound no other has its inode.
+        // While this socket is bound, no other file has its inode.
         let ours = |path: &&PathBuf| file(path).is_ok_and(|file| file == self.file);
         for path in [&self.unpublished, &self.path].into_iter().filter(ours) {
             if let Err(error) = fs::remove_file(path) {
@@ -166,7 +166,7 @@ impl Drop for Door {
     }
 }
 
-/// The device and inode of what is there.
+/// Device and inode of `path`.
 fn file(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
@@ -179,7 +179,7 @@ async fn answer(
     place: OwnedSemaphorePermit,
 ) -> io::Result<()> {
     let credentials = stream.peer_cred()?;
-    // 0 stands for a process that is not seen from here.
+    // 0: the process lies in a PID namespace that is not visible here.
     let pid = credentials.pid().filter(|pid| *pid != 0);
     let asker = Asker { uid: credentials.uid(), pid };
     let mut line = Vec::new();
@@ -187,11 +187,11 @@ async fn answer(
     timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await??;
     let answer = match line.strip_suffix(b"\n").map(answer::parse) {
         Some(Ok(request)) if !leave.allows(&request) => Answer::refused(format!(
-            "{} answers questions alone; what is asked here is for {}, whose owner may ask it",
+            "{} accepts only requests that read; send this one to {}, as its owner",
             leave.name(),
             Leave::Steer.name()
         )),
-        // Reads maps by system calls, and may fetch.
+        // On a blocking thread: it reads maps by system calls, and may fetch.
         Some(Ok(request)) => {
             let ends_by_itself = request.ends_by_itself();
             let answer = tokio::task::spawn_blocking(move || daemon.answer(request, asker));
@@ -209,7 +209,7 @@ async fn answer(
     };
     let written = timeout(PATIENCE, written).await?;
     if matches!(leave, Leave::Read(_)) {
-        // Who asks without end must not keep the daemon busy.
+        // A client that asks in a loop must not keep the daemon busy.
         tokio::time::sleep(PAUSE).await;
     }
     drop(place);

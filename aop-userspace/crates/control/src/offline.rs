@@ -4,8 +4,8 @@ use aop_api::{Interface, Modes, Prefixes, Status, Verdict, mode_name, peer_list}
 use aop_common::{Mode, layout::Ports};
 use aop_firewall::{InterfaceReading, Reading, State};
 
-/// A status of the firewall alone, as the pinned maps tell it; `None` where nothing is pinned.
-/// `sites` are the names that the site marks of peers may stand for.
+/// The status of the firewall alone, from the pinned maps; `None` where nothing is pinned. `sites`
+/// are the names for which the site marks of peers may stand.
 #[must_use]
 pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
     let mut status = Status::nothing();
@@ -38,7 +38,7 @@ pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
     status
 }
 
-/// Whether `interface` enforces for every one of `ports`; where there is none, whether it would.
+/// Whether `interface` enforces for each of `ports`; without ports, whether it would.
 fn enforces(modes: &aop_types::Modes, interface: &str, ports: &Ports) -> bool {
     let enforces = |port| modes.mode(interface, port) == Mode::Enforce;
     let mut guarded = (1..=u16::MAX).filter(|port| ports.contains(*port)).peekable();

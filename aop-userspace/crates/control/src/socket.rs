@@ -1,5 +1,5 @@
-//! The sockets on which a daemon is asked: `control.sock` for everything, and where the configuration
-//! names readers, `read.sock` for them.
+//! The sockets of the admin API: `control.sock` accepts every request; `read.sock`, which exists
+//! where the configuration names a group of readers, accepts those that read.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use super::{
     door::{Door, Leave},
 };
 
-/// The sockets, bound. They are removed when this is dropped, unless others have taken their places.
+/// The bound sockets. Dropping them removes the files, unless other sockets have replaced them.
 #[derive(Debug)]
 pub struct ControlSocket {
     runtime: PathBuf,
@@ -23,40 +23,40 @@ pub struct ControlSocket {
     read: Option<Door>,
 }
 
-/// A socket cannot be made.
+/// Why a socket cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// The system does not let us.
+    /// The system refused.
     #[error("cannot open the control socket {}: {error}; correct paths.runtime", .path.display())]
     Socket {
         /// The socket.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
-    /// There is no such group.
+    /// The group does not exist.
     #[error(
-        "control.readers: this host has no group {0:?}; create it (`groupadd --system {0}`), or name \
-         another"
+        "control.readers: this host has no group {0:?}; create it (`groupadd --system {0}`), or \
+         name another"
     )]
     NoGroup(String),
-    /// The system does not tell.
+    /// The system could not look up the group.
     #[error("control.readers: the system cannot look up the group {group:?}: {error}")]
     Lookup {
         /// The group.
         group: String,
-        /// What it said.
+        /// The error of the system.
         error: Errno,
     },
 }
 
 impl ControlSocket {
-    /// Binds the sockets in `runtime`, where no client finds them yet; that for reading where there is
-    /// a group of `readers`. The caller holds the instance lock. What cannot be given to the readers is
-    /// said, and kept from them.
+    /// Binds the sockets in `runtime` under unpublished names; `read.sock` only where `readers`
+    /// names a group. The caller holds the instance lock. Where `read.sock` cannot be given to the
+    /// group, this logs a warning and goes on without it.
     ///
     /// # Errors
-    /// A socket cannot be made, or there is no such group.
+    /// A socket cannot be made, or the group does not exist.
     pub fn bind(runtime: &Path, readers: Option<&str>) -> Result<Self, ControlError> {
         let steer = Door::bind(runtime, Leave::Steer)
             .map_err(|error| refused(runtime, Leave::Steer, error))?;
@@ -68,8 +68,9 @@ impl ControlSocket {
                     Ok(door) => Some(door),
                     Err(error) => {
                         tracing::warn!(
-                            "control.readers: {} cannot be given to the group {group:?}, and is not \
-                             there: {error}; that takes CAP_CHOWN, or a group that aop's user belongs to",
+                            "control.readers: {} cannot be given to the group {group:?}, and is \
+                             not there: {error}; that takes CAP_CHOWN, or a group that aop's user \
+                             belongs to",
                             runtime.join(leave.name()).display()
                         );
                         None
@@ -80,8 +81,8 @@ impl ControlSocket {
         Ok(Self { runtime: runtime.into(), steer, read })
     }
 
-    /// From now on clients find them: in the place of those of another daemon, where there is one, and
-    /// at no moment none.
+    /// Makes the sockets visible to clients. They replace those of another daemon atomically, so
+    /// that at each moment there is one.
     ///
     /// # Errors
     /// The directory cannot be written.
@@ -92,7 +93,7 @@ impl ControlSocket {
         self.steer.publish().map_err(|error| refused(&self.runtime, Leave::Steer, error))
     }
 
-    /// Passes requests to `daemon`, until `stop`.
+    /// Passes requests to `daemon` until `stop`.
     pub async fn serve(
         self,
         daemon: Arc<dyn Answers>,
@@ -110,10 +111,10 @@ fn refused(runtime: &Path, leave: Leave, error: io::Error) -> ControlError {
     ControlError::Socket { path: runtime.join(leave.name()), error }
 }
 
-/// The group of the readers, where one is named.
+/// The id of the group `name`.
 ///
 /// # Errors
-/// There is no such group, or the system does not tell.
+/// The group does not exist, or the system cannot look it up.
 pub fn readers_group(name: &str) -> Result<u32, ControlError> {
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid.as_raw()),

@@ -1,4 +1,4 @@
-//! What the daemon answers on its control socket: an arm for each verb.
+//! Answers requests of the admin API: one arm for each verb.
 
 use std::{error::Error, sync::PoisonError};
 
@@ -24,7 +24,7 @@ impl Answers for Daemon {
 }
 
 impl Daemon {
-    /// The answer, and why what was asked for was not done, where it was not.
+    /// The answer, and why the request was refused, where it was.
     fn carry_out(&self, request: Request) -> (Answer, Option<String>) {
         match request {
             Request::Status => (Answer::of(&self.status()), None),
@@ -57,7 +57,7 @@ impl Daemon {
         Admitted { list, prefixes }
     }
 
-    /// Every peer on record, and what admits it.
+    /// Every authenticated peer on record, and what admits it.
     fn peers(&self) -> Result<Peers, PeersError> {
         let (admission, extra) = self.admission();
         let opened = self.openings().networks();
@@ -74,13 +74,13 @@ impl Daemon {
         };
         let reading =
             firewall.lock().unwrap_or_else(PoisonError::into_inner).read(Listing::Peers)?;
-        // After an unload nobody is on record.
+        // After an unload there are no maps, and so no record.
         let Some(reading) = reading else { return Ok(Peers::default()) };
         judged.trusting = reading.trusting;
         Ok(Peers::of(&reading.peers, &self.facts.sites(), &judged))
     }
 
-    /// Who is admitted, and which of that is the operator's word alone.
+    /// The admitted prefixes, and those of them that only `firewall.extra` admits.
     fn admission(&self) -> (Admission, Vec<IpNet>) {
         let in_force = self.in_force();
         let listed = &in_force.held.list;

@@ -1,5 +1,6 @@
-//! What operators had changed over the control socket: told in the log, and kept in
-//! `paths.state/audit.log`, a JSON document a line. What cannot be kept is done all the same, and told.
+//! The audit log: every change that a client requested, in the log and in `paths.state/audit.log`,
+//! one JSON document a line. A change is made even where the file cannot be written; the status
+//! then warns.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,13 +13,14 @@ use jiff::Timestamp;
 use nix::unistd::{Uid, User};
 
 const NAME: &str = "audit.log";
-/// Bytes of the file; what is older is in `audit.log.1`, and what is older than that is gone.
+/// Greatest size of the file in bytes. Older lines are in `audit.log.1`; still older ones are
+/// deleted.
 const MOST: u64 = 1024 * 1024;
 
-/// The record of one daemon.
+/// The audit log of one daemon.
 pub(super) struct Audit {
     state: PathBuf,
-    /// Why the last line was not kept.
+    /// Why the last line could not be written.
     trouble: Mutex<Option<String>>,
 }
 
@@ -27,7 +29,7 @@ impl Audit {
         Self { state: state.into(), trouble: Mutex::default() }
     }
 
-    /// Records what came of `request`: nothing, or why it was refused.
+    /// Records `request`. `refused` is why it was refused, where it was.
     pub(super) fn record(&self, asker: Asker, request: Request, refused: Option<String>) {
         let Asker { uid, pid } = asker;
         let audited = Audited {
@@ -49,8 +51,8 @@ impl Audit {
         let trouble = kept.err().map(|error| {
             let path = self.state.join(NAME);
             format!(
-                "{}: cannot keep who had what changed: {error}; it was done, and the log has it. \
-                 Correct paths.state, its permissions or its disk",
+                "{}: cannot write the audit log: {error}. The change was made; the journal shows \
+                 who requested it. Correct paths.state, its permissions or its disk",
                 path.display()
             )
         });
@@ -58,7 +60,7 @@ impl Audit {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    /// What is wrong with the file.
+    /// Why the file cannot be written, where it cannot.
     pub(super) fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,5 @@
-//! What was said for a time, and ends by itself, or lasts once enough pulls have come.
+//! Deadlines: reverts mode overrides and closes openings that have expired, and confirms overrides
+//! once enough authenticated pulls were made.
 
 use std::{
     sync::Arc,
@@ -14,15 +15,16 @@ use super::{
     error::{OpenError, SwitchError},
 };
 
-/// How often the clocks are looked at: the wall clock may be set, so no sleep is the right one.
+/// How often the deadlines are checked. A single long sleep would be wrong after a change of the
+/// wall clock.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Daemon {
-    /// Until `stop`. What cannot be ended is tried again, and told where the reason is a new one.
+    /// Runs until `stop`. What fails is tried again; each new cause is logged once.
     pub(super) async fn end_in_time(self: Arc<Self>, stop: CancellationToken) {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = None;
+        let mut logged = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -34,31 +36,31 @@ impl Daemon {
                 continue;
             }
             let daemon = Arc::clone(&self);
-            // Writes maps and files, and waits for the terminator.
+            // On a blocking thread: it writes maps and files, and waits for the terminator.
             let ended = tokio::task::spawn_blocking(move || daemon.end_what_is_over()).await;
             let error = ended.unwrap_or_else(|error| Some(error.to_string()));
-            if let Some(error) = error.as_ref().filter(|error| told.as_ref() != Some(*error)) {
-                tracing::error!("what is over cannot be ended yet: {error}");
+            if let Some(error) = error.as_ref().filter(|error| logged.as_ref() != Some(*error)) {
+                tracing::error!("cannot revert or close what has expired, trying again: {error}");
             }
-            told = error;
+            logged = error;
         }
     }
 
-    /// Why it could not. While another daemon takes over that is no error: it does so, or this one
-    /// when that has failed.
+    /// The first error. A handover that is under way is no error: the new daemon applies the
+    /// deadlines, or this one does once the handover has failed.
     fn end_what_is_over(&self) -> Option<String> {
-        let closed = match self.end_openings() {
+        let openings = match self.end_openings() {
             Ok(()) | Err(OpenError::HandingOver(_) | OpenError::Stopping) => None,
             Err(error) => Some(error.to_string()),
         };
-        let taken_back = match self.take_back() {
+        let overrides = match self.take_back() {
             Ok(()) | Err(SwitchError::HandingOver(_) | SwitchError::Stopping) => None,
             Err(error) => Some(error.to_string()),
         };
-        let counted = match self.count_pulls() {
+        let pulls = match self.count_pulls() {
             Ok(()) | Err(SwitchError::HandingOver(_) | SwitchError::Stopping) => None,
             Err(error) => Some(error.to_string()),
         };
-        closed.or(taken_back).or(counted)
+        openings.or(overrides).or(pulls)
     }
 }

@@ -1,4 +1,4 @@
-//! Why the daemon does not start, or keeps what it had.
+//! Why the daemon does not start, or refuses a change and keeps what is in force.
 
 use std::{io, path::PathBuf};
 
@@ -19,177 +19,182 @@ use super::{
     upgrade::{HandingOver, TakeOverError},
 };
 
-/// The first thing that is wrong.
+/// The first error of a start or a reload.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// The configuration.
+    /// The configuration is bad.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The prefix list.
+    /// The prefix list cannot be used.
     #[error(transparent)]
     Prefixes(#[from] PrefixError),
-    /// A certificate, key or anchor of a site.
+    /// A certificate, key or client CA of a site cannot be used.
     #[error(transparent)]
     Sites(#[from] SitesError),
-    /// A listening address.
+    /// A listening address cannot be used.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The firewall.
+    /// The firewall cannot be started or changed.
     #[error("firewall: {0}")]
     Firewall(#[from] FirewallError),
-    /// The user of the terminator.
+    /// The user of the terminator process cannot be used.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// The terminator process.
+    /// The terminator process does not start, or refuses.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// Another daemon.
+    /// Another daemon runs.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The control socket.
+    /// The control socket cannot be opened.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The place where this host asks.
+    /// `monitor.listen` cannot be used.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
-    /// The daemon that hands over.
+    /// The handover from the old daemon failed.
     #[error(transparent)]
     TakeOver(#[from] TakeOverError),
-    /// Another daemon is about to take over.
+    /// An upgrade is under way.
     #[error(transparent)]
     HandingOver(#[from] HandingOver),
-    /// A reload wants what only a restart can do.
-    #[error("{}: changes to {} need a restart (`systemctl restart aop`)", .file.display(), .keys.join(", "))]
+    /// Only a restart can apply this change.
+    #[error(
+        "{}: changes to {} need a restart (`systemctl restart aop`)",
+        .file.display(),
+        .keys.join(", ")
+    )]
     NeedsRestart {
-        /// The configuration.
+        /// The configuration file.
         file: PathBuf,
         /// The keys that differ.
         keys: Vec<&'static str>,
     },
-    /// The end has begun.
-    #[error("aop is stopping: nothing is loaded any more")]
+    /// The daemon is stopping.
+    #[error("aop is stopping and loads nothing any more")]
     Stopping,
-    /// The process itself.
-    #[error("the system refuses what every process may: {0}")]
+    /// The process cannot get threads, signals or descriptors.
+    #[error("the system refuses a basic resource (threads, signals, descriptors): {0}")]
     Runtime(io::Error),
 }
 
-/// Why the list in force stays.
+/// Why a refresh was refused, and the list in force stays.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RefreshError {
-    /// The source.
+    /// The source failed, or its list was not accepted.
     #[error("{0}; the list in force stays")]
     Source(#[from] PrefixError),
-    /// The packet path.
-    #[error("the list was good but cannot be applied: firewall: {0}; the list in force stays")]
+    /// The firewall refused the list.
+    #[error("the new list is valid but cannot be applied: firewall: {0}; the list in force stays")]
     Firewall(#[from] FirewallError),
     /// Another refresh is under way.
-    #[error("another refresh is under way; the list in force stays until that is done")]
+    #[error("another refresh is under way; the list in force stays until it is finished")]
     Busy,
-    /// Another daemon is about to take over.
+    /// An upgrade is under way.
     #[error(transparent)]
     HandingOver(#[from] HandingOver),
-    /// A reload or the end came in between.
-    #[error("prefixes.source was changed or aop is stopping: what was read is not applied")]
+    /// A reload changed the source, or the daemon began to stop, while the list was fetched.
+    #[error("prefixes.source was changed or aop is stopping: the fetched list is not applied")]
     Overtaken,
 }
 
-/// Why the modes in force stay.
+/// Why a change of modes was refused, and the modes in force stay.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SwitchError {
-    /// There is nothing to switch.
+    /// The firewall is off.
     #[error(
-        "the firewall is off, so there is no mode to switch; set firewall.mode = \"observe\" and \
+        "the firewall is off, so it has no mode to change; set firewall.mode = \"observe\" and \
          restart aop"
     )]
     Off,
-    /// No site is served.
+    /// The daemon serves no site.
     #[error(
-        "aop serves no site, so there is none to switch, and no pull that would confirm anything"
+        "aop serves no site, so there is no site mode to change, and no pull can confirm a change"
     )]
     NothingServed,
-    /// No site is called so.
-    #[error("no site is called {name:?} or answers for it; there are {sites}")]
+    /// The site does not exist.
+    #[error("no site has the name or host {name:?}; the sites are {sites}")]
     Site {
-        /// What was named.
+        /// The name in the request.
         name: String,
-        /// Those that there are.
+        /// The sites of the configuration.
         sites: String,
     },
-    /// Both packets and pulls.
-    #[error("--site is about pulls, --port and --interface about packets: say them one by one")]
+    /// The request mixes packets and sites.
+    #[error("--site changes sites, --port and --interface change packets: use two commands")]
     Mixed,
-    /// A site that observes would share an upstream with one that does not.
-    #[error(
-        "{0}. Nothing is switched; several sites are switched at once by naming each with --site"
-    )]
+    /// A site that observes would share an upstream with a site that does not.
+    #[error("{0}. No mode is changed. To change several sites at once, name each with --site")]
     Shared(String),
-    /// It is not to be confirmed like that.
-    #[error("{0}: nothing is switched")]
+    /// `--confirm` or `--pulls` cannot be used like that.
+    #[error("{0}: no mode is changed")]
     Confirm(&'static str),
-    /// It would cut real pulls.
-    #[error("enforcing would cut real pulls, or may: {}. `--force` enforces all the same", .0.join("; "))]
-    Misgivings(Vec<String>),
-    /// There is nothing to confirm.
+    /// The preflight found that real pulls would be refused.
     #[error(
-        "nothing waits to be confirmed: what was said lasts, or was taken back at its time; see \
-         `aop mode`"
+        "enforcing would or may refuse real pulls: {}. To enforce anyway, use `--force`",
+        .0.join("; ")
+    )]
+    Misgivings(Vec<String>),
+    /// No override waits for a confirmation.
+    #[error(
+        "there is nothing to confirm: no override waits for it; `aop mode` shows the modes in force"
     )]
     NotPending,
-    /// A port that is not guarded.
+    /// The port is not guarded.
     #[error(
-        "port {port} is not guarded; guarded are {guarded}. Add it to firewall.ports and reload"
+        "port {port} is not guarded; the guarded ports are {guarded}. Add it to firewall.ports and \
+         reload"
     )]
     Port {
         /// The port.
         port: u16,
-        /// Those that are.
+        /// The guarded ports.
         guarded: String,
     },
-    /// The end has begun.
-    #[error("aop is stopping: nothing is switched any more")]
+    /// The daemon is stopping.
+    #[error("aop is stopping and changes no modes any more")]
     Stopping,
-    /// Another daemon is about to take over.
+    /// An upgrade is under way.
     #[error(transparent)]
     HandingOver(#[from] HandingOver),
-    /// The packet path.
+    /// The firewall refused the modes.
     #[error("firewall: {0}; the modes in force stay")]
     Firewall(#[from] FirewallError),
-    /// The list that is applied again with the modes.
+    /// The prefixes, which are applied together with the modes, cannot be used.
     #[error("{0}; the modes in force stay")]
     Prefixes(#[from] PrefixError),
 }
 
-/// Why who is admitted stays.
+/// Why an opening was not made or closed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
-    /// It is more than is opened.
-    #[error("{0}: nothing is opened")]
+    /// The network is too large, the time too long, or there are too many openings.
+    #[error("{0}: no opening is made")]
     Refused(String),
-    /// There is nothing to close.
+    /// There is no such opening.
     #[error("{0} is not open; see `aop open --list`")]
     NotOpen(IpNet),
-    /// The end has begun.
-    #[error("aop is stopping: nothing is opened or closed any more")]
+    /// The daemon is stopping.
+    #[error("aop is stopping and opens or closes nothing any more")]
     Stopping,
-    /// Another daemon is about to take over.
+    /// An upgrade is under way.
     #[error(transparent)]
     HandingOver(#[from] HandingOver),
-    /// The packet path.
-    #[error("firewall: {0}; who is admitted stays")]
+    /// The firewall refused the admitted prefixes.
+    #[error("firewall: {0}; the admitted prefixes stay as they were")]
     Firewall(#[from] FirewallError),
-    /// The list that is applied again with what is open.
-    #[error("{0}; who is admitted stays")]
+    /// The prefixes, which are applied together with the openings, cannot be used.
+    #[error("{0}; the admitted prefixes stay as they were")]
     Prefixes(#[from] PrefixError),
 }
 
-/// Why the peers on record cannot be told.
+/// Why the authenticated peers cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PeersError {
-    /// The packet path, whose map has them.
+    /// Their map cannot be read.
     #[error("firewall: {0}")]
     Firewall(#[from] FirewallError),
-    /// The terminator, whose memory has them.
+    /// The terminator, which keeps them without a firewall, does not answer.
     #[error(transparent)]
     Link(#[from] LinkError),
 }

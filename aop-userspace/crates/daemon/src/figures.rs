@@ -1,5 +1,5 @@
-//! What watchers of this host are told in numbers, all of it taken at one moment: the status, without
-//! the peers that the firewall keeps, and what a status does not have.
+//! A snapshot for metrics and readiness, taken at one moment: the status without the firewall's
+//! peers, and figures that the status does not have.
 
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use super::Daemon;
 #[derive(Debug)]
 pub(super) struct Figures {
     pub(super) status: Status,
-    /// The sites, in the configuration's order.
+    /// The sites, in the order of the configuration.
     pub(super) sites: Vec<String>,
     /// Whether the firewall could be read; `None` where it is off.
     pub(super) firewall: Option<bool>,
-    /// Sampled drops that nobody could be told of.
+    /// Sampled drops that were lost because no reader kept up.
     pub(super) lost: Option<u64>,
-    /// What has an end.
+    /// Every certificate and list with an expiry.
     pub(super) terms: Vec<Term>,
     /// When the source last confirmed the list.
     pub(super) confirmed: Option<Timestamp>,
     /// When a refresh was last refused.
     pub(super) refused: Option<Timestamp>,
-    /// How often the source is asked, where it is one that is asked.
+    /// How often the list is fetched; `None` where it is not.
     pub(super) refresh: Option<Duration>,
 }
 
 impl Daemon {
-    /// Waits for the terminator, and asks the kernel.
+    /// Waits for the terminator, and reads the maps.
     pub(super) fn figures(&self) -> Figures {
         let (status, lost) = self.status_and_lost(Listing::NoPeers);
         let in_force = self.in_force();

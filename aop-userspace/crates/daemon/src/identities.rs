@@ -1,6 +1,5 @@
-//! The certificates that were presented, kept over restarts in `identities.json`.
-//!
-//! A damaged file is told and ignored: what it held was for the operator's eyes, and decides nothing.
+//! Stores the client certificates that peers presented in `identities.json`, over restarts. Nothing
+//! is decided by them, so a damaged file is reported and ignored.
 
 use std::{io, path::Path};
 
@@ -8,39 +7,42 @@ use aop_api::Identities;
 
 const NAME: &str = "identities.json";
 
-/// More than any terminator tells that keeps to its bounds, and less than would keep the next one
-/// from being told.
+/// Greatest size of the file. A terminator within its bounds reports less. It is also less than the
+/// most that a message to the next terminator may hold.
 const LONGEST: usize = 32 * 1024 * 1024;
 
-/// What an earlier run has kept in `state`; nothing where there is none.
+/// The certificates that an earlier run has stored in `state`; none where there is no file.
 ///
 /// # Errors
-/// The file is there and cannot be used, in words.
+/// The file exists and cannot be used; the error is a sentence.
 pub fn load(state: &Path) -> Result<Identities, String> {
-    let told = |what: &str, error: String| {
+    let describe = |what: &str, error: String| {
         format!(
-            "{}: {what}: {error}; the client certificates seen before are forgotten",
+            "{}: {what}: {error}; the record of earlier client certificates is lost",
             state.join(NAME).display()
         )
     };
     match aop_storage::read(state, NAME) {
-        Err(error) => Err(told("cannot be read", error.to_string())),
+        Err(error) => Err(describe("cannot be read", error.to_string())),
         Ok(None) => Ok(Identities::default()),
         Ok(Some(text)) => {
-            serde_json::from_slice(&text).map_err(|error| told("is damaged", error.to_string()))
+            serde_json::from_slice(&text).map_err(|error| describe("is damaged", error.to_string()))
         }
     }
 }
 
-/// Keeps `identities` in the directory `state`.
+/// Stores `identities` in the directory `state`.
 ///
 /// # Errors
-/// The directory or the file cannot be written, or it would be too long. What was there stays.
+/// The directory or file cannot be written, or the document is too long. The old file stays.
 pub(super) fn save(state: &Path, identities: &Identities) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(identities)?;
     text.push(b'\n');
     if text.len() > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than any terminator sees"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "larger than any terminator reports",
+        ));
     }
     aop_storage::write(state, NAME, &text)
 }
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_found_again() {
+    fn stored_identities_are_loaded_again() {
         let dir = tempfile::tempdir().expect("a directory");
         let state = dir.path().join("deep/state");
         assert_eq!(load(&state), Ok(Identities::default()));
@@ -82,11 +84,11 @@ mod tests {
         save(&state, &kept).expect("saved");
         assert_eq!(load(&state), Ok(kept.clone()));
         save(&state, &identities(&"x".repeat(LONGEST))).expect_err("too long");
-        assert_eq!(load(&state), Ok(kept), "what was there is gone");
+        assert_eq!(load(&state), Ok(kept), "the old file is gone");
     }
 
     #[test]
-    fn a_file_cut_anywhere_is_named_and_not_half_believed() {
+    fn a_file_truncated_anywhere_is_refused_by_name() {
         let dir = tempfile::tempdir().expect("a directory");
         save(dir.path(), &identities("CN=edge")).expect("saved");
         let path = dir.path().join(NAME);

@@ -1,8 +1,8 @@
-//! What packets and pulls are judged by now: the configuration that may change, the list, and how
-//! keeping that list fresh goes.
+//! The policy in force: the part of the configuration that a reload may change, the mode overrides,
+//! the prefix list, and the state of its refreshes.
 //!
-//! Whoever applies anything of it takes the turn to apply first, so a reload and a refresh never mix;
-//! the lock on it is held for moments alone, so that a status never waits for a long list.
+//! Every change takes the turn first, so that a reload and a refresh never mix. The lock on the
+//! policy itself is held briefly, so that a status never waits while a long list is applied.
 
 use std::{
     sync::{MutexGuard, PoisonError},
@@ -19,46 +19,46 @@ use super::{Daemon, looks::Watch, schedule, word::Spoken};
 
 pub struct InForce {
     pub(super) live: Live,
-    /// What `aop mode` said beside it.
+    /// The mode overrides.
     pub(super) spoken: Spoken,
     pub(super) held: Held,
-    /// Who is admitted by that list and the configuration, and who drains.
+    /// The prefixes that the list and the configuration admit, and the draining ones.
     pub(super) admission: Admission,
     pub(super) course: Course,
-    /// Set when the daemon ends: a fetch that is still under way then applies nothing.
+    /// Set when the daemon stops: a fetch that is still under way then applies nothing.
     pub(super) closed: bool,
 }
 
-/// How keeping the list fresh goes.
+/// State of the refreshes.
 #[derive(Default)]
 pub(super) struct Course {
     /// Why the last refresh was refused.
     pub(super) last_error: Option<String>,
     /// When a refresh was last refused.
     pub(super) last_failure: Option<Timestamp>,
-    /// What is wrong with the copy on disk.
+    /// Why the copy on disk cannot be read or written.
     pub(super) trouble: Option<String>,
-    /// When the source is asked again.
+    /// When the next refresh is due.
     pub(super) next: Option<Instant>,
     pub(super) watch: Watch,
     failures: u32,
 }
 
 impl Daemon {
-    /// Nothing is applied from now on. Waits for what is being applied, never for a fetch: the next
-    /// daemon may start while one hangs.
+    /// Forbids all further changes. Waits for a change that is being applied, never for a fetch:
+    /// the next daemon may start while a fetch hangs.
     pub(super) fn close(&self) {
         let _turn = self.applying();
         self.in_force().closed = true;
     }
 
-    /// The turn to change what is in force.
+    /// The turn: the right to change what is in force.
     pub(super) fn applying(&self) -> MutexGuard<'_, ()> {
-        // It guards no data: what is in force changes after all that can fail.
+        // The mutex guards no data: the policy is changed after everything that can fail.
         self.applying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells what is served from anything else that could be.
+    /// A digest of everything that determines how sites are served.
     pub(super) fn digest(&self) -> String {
         let observing = self.in_force().observing();
         self.reloads.source().digest(&observing)
@@ -70,7 +70,7 @@ impl Daemon {
 }
 
 impl InForce {
-    /// The sites that observe, in the configuration's order.
+    /// The sites that observe, in the order of the configuration.
     pub(super) fn observing(&self) -> Vec<String> {
         let sites = self.spoken.sites(&self.live).into_iter();
         sites.filter(|it| it.on_refusal == OnRefusal::Observe).map(|it| it.name).collect()
@@ -85,15 +85,15 @@ impl InForce {
         begun
     }
 
-    /// The list that stays when `live` becomes the configuration: one that was fetched from the
-    /// same source, since what a reload finds on disk is never newer.
+    /// The list that stays in force when `live` becomes the configuration. A list that was fetched
+    /// from the same source stays, since the copy on disk is never newer.
     pub(super) fn list_for(&self, live: &Live) -> Option<&Held> {
         let stays = live.prefixes == self.live.prefixes && live.prefixes.url().is_some();
         stays.then_some(&self.held)
     }
 
-    /// Takes up a reloaded configuration, with the operator's word under it, the list that was found
-    /// for it or the one that stays, and who is admitted by them.
+    /// Puts a reloaded configuration in force, with its overrides, its list (or the one that
+    /// stays), and the prefixes that these admit.
     pub(super) fn reload(
         &mut self,
         live: Live,
@@ -112,7 +112,7 @@ impl InForce {
         }
     }
 
-    /// A list that is not current is asked for at once.
+    /// Plans the first refresh: at once where the list is not current.
     fn plan_first(&mut self) {
         let age = match self.held.origin {
             Origin::Fetched | Origin::Stored => self.held.age(Timestamp::now()),
@@ -141,7 +141,7 @@ impl InForce {
         self.course.next = refresh.and_then(|refresh| Instant::now().checked_add(wait(refresh)));
     }
 
-    /// Writes what is known of the list into a status.
+    /// Adds the state of the list to a status.
     pub(super) fn tell(&self, prefixes: &mut Prefixes) {
         let next = self.course.next.map(|next| next.saturating_duration_since(Instant::now()));
         prefixes.source = Some(self.live.prefixes.to_string());
@@ -152,7 +152,7 @@ impl InForce {
         prefixes.last_error.clone_from(&self.course.last_error);
     }
 
-    /// What an operator should know of the list now.
+    /// Warnings about the list and the overrides.
     pub(super) fn warnings(&self) -> Vec<String> {
         let troubles = self.course.trouble.iter().chain(&self.spoken.trouble);
         let mut warnings: Vec<String> = troubles.cloned().collect();
@@ -160,7 +160,7 @@ impl InForce {
         if self.held.origin == Origin::Nowhere {
             warnings.push(format!(
                 "the prefix list has never been fetched from {source}: only firewall.extra is \
-                 admitted, and what an earlier run has left"
+                 admitted, and what an earlier run left in the maps"
             ));
         }
         if let Some(hours) = self.stale_hours() {
@@ -172,7 +172,7 @@ impl InForce {
         warnings
     }
 
-    /// How many hours ago the list was confirmed, where that is too long.
+    /// Hours since the list was last confirmed, where that is longer than `stale_after`.
     pub(super) fn stale_hours(&self) -> Option<u64> {
         let stale = self.live.stale_after()?;
         let age = self.held.age(Timestamp::now())?;

@@ -1,4 +1,5 @@
-//! Keeps what must outlive the daemon, and says again what an operator has not mended.
+//! Stores the client certificates that were seen, once a minute, and repeats the warnings about
+//! expiry once a day.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,33 +15,33 @@ use super::{
 const ROUTINE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// What the file holds, where that is known, and what was wrong with writing it.
+/// The content of the file, where it is known, and why it could not be written.
 struct Kept {
     identities: Option<Identities>,
     trouble: Option<String>,
 }
 
 impl Daemon {
-    /// Until `stop`, and once more then.
+    /// Runs until `stop`, and stores once more then.
     pub(super) async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let mut kept =
             Kept { identities: identities::load(&self.fixed.paths.state).ok(), trouble: None };
-        let mut told = Instant::now();
+        let mut warned = Instant::now();
         loop {
             let stopped = tokio::select! {
                 () = stop.cancelled() => true,
                 () = sleep(ROUTINE) => false,
             };
             let keeper = Arc::clone(&self);
-            // Asks the terminator, and writes and syncs a file.
+            // On a blocking thread: it asks the terminator, and syncs a file.
             let keeping = tokio::task::spawn_blocking(move || keeper.keep_identities(kept));
             let Ok(next) = keeping.await else { return };
             kept = next;
             if stopped {
                 return;
             }
-            if told.elapsed() >= DAY {
-                told = Instant::now();
+            if warned.elapsed() >= DAY {
+                warned = Instant::now();
                 for note in self.facts.notes().told(aop_tls::now()) {
                     tracing::warn!("{note}");
                 }
@@ -48,13 +49,13 @@ impl Daemon {
         }
     }
 
-    /// Writes what the terminator has seen, where that is not what was `kept` last. While it does
-    /// not answer, that stays.
+    /// Stores the certificates that the terminator has seen, where they differ from `kept`. If it
+    /// does not answer, `kept` stays.
     fn keep_identities(&self, kept: Kept) -> Kept {
         let identities = match self.identities() {
             Ok(identities) => identities,
             Err(error) => {
-                tracing::debug!("the client certificates seen are not kept this time: {error}");
+                tracing::debug!("the client certificates seen are not stored this time: {error}");
                 return kept;
             }
         };
@@ -71,8 +72,8 @@ impl Daemon {
         };
         let trouble = saved.err().map(|error| {
             format!(
-                "{}: cannot keep the client certificates seen: {error}; correct paths.state or its \
-                 permissions",
+                "{}: cannot store the client certificates seen: {error}; correct paths.state, its \
+                 permissions or its disk",
                 self.fixed.paths.state.display()
             )
         });
@@ -82,14 +83,14 @@ impl Daemon {
         Kept { identities: Some(identities), trouble }
     }
 
-    /// What the terminator has seen; without one, nothing.
+    /// The certificates that the terminator has seen; none without a terminator.
     pub(super) fn identities(&self) -> Result<Identities, LinkError> {
         let report = self.link.as_ref().map(Link::report).transpose()?;
         Ok(report.map(|report| report.identities).unwrap_or_default())
     }
 }
 
-/// Whether two documents tell of the same certificates. A site without any tells nothing.
+/// Whether two documents hold the same certificates. Sites without any do not count.
 fn says_the_same(one: &Identities, other: &Identities) -> bool {
     let telling = |site: &&SiteIdentities| !site.identities.is_empty();
     one.sites.iter().filter(telling).eq(other.sites.iter().filter(telling))

@@ -1,6 +1,6 @@
-//! The end: nothing new is accepted, and what is open ends by itself, or is cut in time.
-//!
-//! After an upgrade that time is longer, for as long as the new daemon keeps the channel open.
+//! Shutdown: the daemon accepts nothing new; open connections may finish until a deadline, and are
+//! closed then. After an upgrade the old daemon drains for longer, as long as its successor keeps
+//! the channel open.
 
 use std::{future::pending, os::unix::net::UnixStream, sync::Arc, time::Duration};
 
@@ -19,9 +19,9 @@ use super::{
 use crate::upgrade::messages::{New, Old};
 
 impl Daemon {
-    /// Stops accepting at once and lets open connections end, until told to stop once more. A reload
-    /// asked for meanwhile is declined, since there is nobody left to serve. Where an `heir` is there
-    /// it lingers first.
+    /// Stops accepting, and lets open connections finish until the deadline or a second stop. A
+    /// reload is refused meanwhile. With an `heir` (the successor after an upgrade) the deadline is
+    /// the longer one of the upgrade, until the successor closes the channel.
     pub(super) async fn drain(
         self: &Arc<Self>,
         signals: &mut Signals,
@@ -37,11 +37,12 @@ impl Daemon {
             Some(_) => tracing::info!(
                 pid = std::process::id(),
                 deadline = ?patience,
-                "lingering: what is open here goes on, until the new process reloads or stops"
+                "open connections continue here until the new process reloads or stops"
             ),
             None => tracing::info!(?deadline, "draining: no new connection is accepted"),
         }
-        // A service manager that stops tells all processes, and this one may know it already.
+        // A service manager signals all processes of the unit, so the first stop after a handover
+        // may be the same stop that the successor gets.
         let mut spared = self.handover.is_over();
         let mut heir = heir.map(|heir| self.attend_to(heir.channel));
         let end = Instant::now() + patience;
@@ -52,7 +53,7 @@ impl Daemon {
                 () = heart.beat() => {}
                 () = gone(&mut heir) => {
                     let deadline = soon();
-                    tracing::info!(?deadline, "lingering is over: draining");
+                    tracing::info!(?deadline, "the new process has closed the channel: draining");
                     drained = self.drained(deadline);
                 }
                 drained = &mut drained => {
@@ -65,7 +66,7 @@ impl Daemon {
                         connections => {
                             tracing::warn!(
                                 connections,
-                                "connections that had not ended by themselves were cut"
+                                "the deadline has passed: open connections were closed"
                             );
                             Ended::Cut(connections)
                         }
@@ -82,12 +83,12 @@ impl Daemon {
                         spared = false;
                         if heir.take().is_some() {
                             let deadline = soon();
-                            tracing::info!(?deadline, "told to stop while lingering: draining");
+                            tracing::info!(?deadline, "stop requested after the handover: draining");
                             drained = self.drained(deadline);
                         }
                     }
                     Asked::Stop => {
-                        tracing::warn!("told to stop once more: open connections are cut now");
+                        tracing::warn!("stop requested again: open connections are closed now");
                         drained = self.drained(Duration::ZERO);
                     }
                 },
@@ -95,18 +96,18 @@ impl Daemon {
         }
     }
 
-    /// Has the terminator drain. One that drains already does so with this patience from then on.
+    /// Makes the terminator drain. If it drains already, this replaces its deadline.
     fn drained(&self, patience: Duration) -> JoinHandle<Result<usize, LinkError>> {
         let draining = self.link.as_ref().map(|link| link.drain(patience));
-        // Blocks until the deadline at the latest.
+        // On a blocking thread: it waits until the deadline.
         spawn_blocking(move || draining.map_or(Ok(0), Draining::wait))
     }
 
-    /// Answers the new daemon until that lets go.
+    /// Answers the new daemon until it closes the channel.
     fn attend_to(self: &Arc<Self>, channel: UnixStream) -> JoinHandle<()> {
         let daemon = Arc::clone(self);
         spawn_blocking(move || {
-            // Any error is the end, as the far end's end is.
+            // An error below means the same as the end of the stream: the new daemon is gone.
             channel.set_read_timeout(None).ok();
             while let Ok(Some(New::HowMany)) = channel::receive(&channel) {
                 let Some(Ok(report)) = daemon.link.as_ref().map(|link| link.report()) else {
@@ -121,11 +122,11 @@ impl Daemon {
     }
 }
 
-/// Waits until the new daemon has let go, where there is one.
+/// Waits until the successor has closed the channel; without one, for ever.
 async fn gone(heir: &mut Option<JoinHandle<()>>) {
     match heir {
         Some(there) => {
-            // However it ended, nobody is there any more.
+            // In every case the successor is gone.
             there.await.ok();
             *heir = None;
         }

@@ -1,9 +1,10 @@
-//! The daemon: joins firewall, terminator process and control, and lives until it is told to stop.
+//! The daemon: joins the firewall, the terminator process and the admin API, and runs until a
+//! signal.
 //!
-//! It holds the privilege, and reads no byte from a peer: that is for the process at the other end
-//! of its link. Start: everything is read and checked, then bound, then guarded, then served; a
-//! failure on the way leaves nothing behind. SIGHUP reloads, SIGTERM and SIGINT drain, and so does the
-//! end of an upgrade. The firewall is never taken down on the way out.
+//! The daemon holds the privileges, and reads no byte of a peer: the terminator process does.
+//! Start: read and check everything, bind, attach the firewall, serve; a failed start leaves
+//! nothing behind. SIGHUP reloads; SIGTERM, SIGINT and a finished upgrade drain. The firewall stays
+//! attached when the daemon exits.
 
 mod answers;
 mod audit;
@@ -75,31 +76,31 @@ pub use word::switched;
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Every connection came to its own end.
+    /// Every connection finished.
     Drained,
-    /// The deadline passed and this many connections were cut.
+    /// The deadline passed, and this many connections were closed.
     Cut(usize),
 }
 
-/// A daemon at work.
+/// A running daemon.
 pub(crate) struct Daemon {
     pub fixed: Fixed,
     pub firewall: Option<Mutex<Firewall>>,
     /// The terminator process, where there is something to serve.
     pub link: Option<Link>,
     pub launcher: Launcher,
-    /// Nobody accepts on them here: they are for the daemon after this one.
+    /// The listening sockets, kept for the successor. The daemon itself never accepts on them.
     sockets: Mutex<Vec<TcpListener>>,
-    /// That of the runtime directory, while this one is the daemon.
+    /// The lock of the runtime directory, until a handover.
     lock: Mutex<Option<InstanceLock>>,
     again: Again,
     handover: Handover,
     lingerers: Lingerers,
     openings: Mutex<Openings>,
     pub in_force: Mutex<InForce>,
-    /// Held by whoever changes what is in force.
+    /// Taken by every change of what is in force.
     pub(crate) applying: Mutex<()>,
-    /// Held by the one refresh that is under way.
+    /// Held by the refresh that is under way.
     pub(crate) refreshing: Mutex<()>,
     pub facts: status::LiveFacts,
     reloads: Reloads,
@@ -107,21 +108,21 @@ pub(crate) struct Daemon {
     pub started: Instant,
 }
 
-/// How the daemon's own log and those of its processes look.
+/// Logging of the daemon and its processes.
 #[derive(Clone, Debug)]
 pub struct Logs {
     /// What the packet programs log.
     pub packets: PacketLog,
-    /// Options of the command line that the terminator process gets as well.
+    /// The log options of the command line, which the terminator process gets, too.
     pub options: Vec<OsString>,
 }
 
-/// Runs the daemon with the configuration in `file` until a signal ends it, or another takes over. To
-/// be called on a thread that lives as long: the terminator process dies with it.
+/// Runs the daemon with the configuration in `file` until a signal or a successor ends it. Call it
+/// on a thread that lives as long: the kernel kills the terminator process when that thread ends.
 ///
 /// # Errors
-/// The configuration or a file it names is bad, an address cannot be bound, the firewall cannot be
-/// started, another daemon runs: nothing is left half done. Or the terminator process has died.
+/// A file is bad, an address cannot be bound, the firewall cannot be started, or another daemon
+/// runs: then nothing is left behind. Or the terminator process has died.
 pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended, DaemonError> {
     let Beginning { again, activated, predecessor } = beginning;
     let log = logs.packets;
@@ -163,13 +164,13 @@ pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended,
     daemon.close();
     tasks.close();
     tasks.wait().await;
-    // A fetch that hangs may hold the daemon for longer than it runs.
+    // Not left to `Drop`: a fetch that hangs may hold its reference to the daemon for longer.
     daemon.link.iter().for_each(Link::end);
     ended
 }
 
 impl Daemon {
-    /// Does what signals ask for, until one asks for the end or the terminator has died.
+    /// Handles signals until one stops the daemon, a successor takes over, or the terminator dies.
     async fn attend(self: &Arc<Self>, signals: &mut Signals) -> Result<Ended, DaemonError> {
         let mut heart = Heart::begin();
         loop {
@@ -212,7 +213,7 @@ impl Daemon {
     }
 }
 
-/// What the process was asked to do.
+/// The request of a signal.
 enum Asked {
     Reload,
     Stop,
@@ -222,7 +223,7 @@ struct Signals {
     reload: Signal,
     terminate: Signal,
     interrupt: Signal,
-    /// Answered by whoever waits for signals.
+    /// Answered while the loop waits for signals.
     beats: Beats,
 }
 

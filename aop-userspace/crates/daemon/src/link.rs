@@ -1,9 +1,9 @@
-//! The terminator process as the daemon has it: demands go one way, answers come back, and its end
-//! is noticed at once.
+//! The daemon's handle of the terminator process: it sends requests, matches the answers to them,
+//! and notices at once when the process ends.
 //!
-//! Demands are queued and arrive in their order, so whoever asks never blocks on a terminator that
-//! does not read; how long to wait for an answer is the asker's choice. Two threads carry the bytes.
-//! The one that reads owns the process, and waits for it: there is no zombie.
+//! Requests are queued and arrive in order, so a caller never blocks on a terminator that does not
+//! read; each caller chooses how long to wait for the answer. Two threads carry the bytes. The
+//! reading one owns the process and reaps it, so that no zombie is left.
 
 use std::{
     collections::HashMap,
@@ -28,16 +28,16 @@ use aop_sandbox::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a report may take before the terminator counts as silent.
+/// How long a report may take before the terminator counts as not answering.
 const REPORT: Duration = Duration::from_secs(2);
 
-/// How long the keys of many sites may take.
+/// How long the terminator may take to load the keys of many sites.
 const PREPARATION: Duration = Duration::from_secs(30);
 
-/// What the terminator gets beyond the deadline of a drain, to cut connections.
+/// Time beyond the deadline of a drain in which the terminator closes connections.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A running terminator process. It is ended when this is dropped.
+/// A running terminator process. Dropping this ends it.
 pub struct Link {
     pid: u32,
     user: String,
@@ -48,14 +48,15 @@ pub struct Link {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What both threads and all askers share.
+/// State that the threads and all callers share.
 #[derive(Default)]
 struct Shared {
     open: Mutex<Open>,
     gone: CancellationToken,
 }
 
-/// Where demands go; those without an answer yet, by their number; and once there will be none, why.
+/// The queue of requests, the requests that wait for an answer by their number, and why there will
+/// be no more answers.
 #[derive(Default)]
 struct Open {
     demands: Option<mpsc::Sender<Demand>>,
@@ -74,40 +75,42 @@ struct Demand {
     files: Vec<OwnedFd>,
 }
 
-/// An answer that is to come.
+/// A pending answer.
 #[must_use]
 pub(crate) struct Receipt {
     answer: mpsc::Receiver<Said>,
     shared: Arc<Shared>,
 }
 
-/// Why there is no answer, or a bad one.
+/// Why there is no answer, or an error in its place.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The process cannot be started.
     #[error(transparent)]
     Launch(#[from] LaunchError),
-    /// The process has ended, or was ended because it spoke nonsense.
+    /// The process has ended, perhaps because the daemon killed it after a malformed message.
     #[error(
-        "the terminator process ended, {how}: nothing is served any more. Packets are filtered on; \
-         restart aop (the log above says more)"
+        "the terminator process ended, {how}: no site is served any more. Packets are still \
+         filtered; restart aop (the log above names the cause)"
     )]
     Gone {
-        /// How.
+        /// Its exit status or signal.
         how: String,
     },
-    /// It does not answer in time.
+    /// The process does not answer in time.
     #[error(
-        "the terminator process does not answer: it hangs, or the machine is overloaded. If that lasts, restart aop; packets are filtered on"
+        "the terminator process does not answer: it hangs, or the machine is overloaded. If that \
+         lasts, restart aop; packets are still filtered"
     )]
     Silent,
-    /// It cannot do that.
+    /// The process refused the request.
     #[error("the terminator process refuses: {0}")]
     Refused(String),
 }
 
 impl Link {
-    /// Starts the process. It dies with the *thread* that calls this.
+    /// Starts the process. The kernel kills it when the *thread* that calls this ends
+    /// (PR_SET_PDEATHSIG).
     pub(super) fn start(launcher: &Launcher, names: Names) -> Result<Self, LinkError> {
         let (confined, channel) = launcher.launch(Verb::Terminate, names)?;
         let (pid, channel) = (confined.pid(), Arc::new(channel));
@@ -126,7 +129,8 @@ impl Link {
         let reading = channel.clone();
         link.spawn("terminator-in", move || read(&reading, confined, &shared))?;
         link.spawn("terminator-out", move || write(&channel, &queue))?;
-        // Told by itself, before it has heard anybody who could make it lie.
+        // The process reports its sandbox before it has read any byte of a peer that could subvert
+        // it.
         link.fence = match link.ask(Ask::Fence, Vec::new()).wait(PREPARATION)? {
             Said::Fence { landlock } => Fence { landlock },
             Said::Done | Said::Refused(_) | Said::Report(_) | Said::Drained { .. } => {
@@ -149,11 +153,11 @@ impl Link {
     /// Ends the process, and waits for it.
     pub(super) fn end(&self) {
         self.shared.open().demands = None;
-        // An error means that the far end is gone already.
+        // An error means that the process is gone already.
         self.channel.shutdown(Shutdown::Both).ok();
         for thread in self.threads().drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread of the channel has panicked");
+                tracing::error!("a thread of the terminator's channel has panicked");
             }
         }
     }
@@ -163,23 +167,23 @@ impl Link {
         self.pid
     }
 
-    /// The user that it is.
+    /// The user that it runs as.
     pub(super) fn user(&self) -> &str {
         &self.user
     }
 
-    /// What the kernel fences it in with.
+    /// Its sandbox.
     pub(super) fn fence(&self) -> Fence {
         self.fence
     }
 
-    /// Waits until the process has ended, whyever, and says how.
+    /// Waits until the process has ended, for any reason, and returns how it ended.
     pub(super) async fn gone(&self) -> LinkError {
         self.shared.gone.cancelled().await;
         self.shared.gone()
     }
 
-    /// Demands something. `files` go along, and are closed here.
+    /// Sends a request with `files`, which are closed here afterwards.
     pub(super) fn ask(&self, ask: Ask, files: Vec<OwnedFd>) -> Receipt {
         let (asker, answer) = mpsc::channel();
         let id = self.next.fetch_add(1, Relaxed);
@@ -188,13 +192,13 @@ impl Link {
         let message = match Message::of(&Request { id, ask }) {
             Ok(message) => message,
             Err(error) => {
-                // The receipt is here, so it arrives.
+                // The receiver is in `receipt`, so this arrives.
                 asker.send(Said::Refused(error.to_string())).ok();
                 return receipt;
             }
         };
         let mut open = self.shared.open();
-        // Where the writer has ended, the reader will, and then clears what waits.
+        // If the writer has ended, the reader will end too, and then clears what waits.
         if let Some(Ok(())) =
             open.demands.as_ref().map(|queue| queue.send(Demand { message, files }))
         {
@@ -203,24 +207,25 @@ impl Link {
         receipt
     }
 
-    /// Makes the terminator ready for a configuration, which changes nothing yet.
+    /// Makes the terminator load a configuration. It does not serve it yet.
     pub(super) fn prepare(&self, bundle: Bundle) -> Result<(), LinkError> {
         self.ask(Ask::Prepare(bundle), Vec::new()).wait(PREPARATION).map(drop)
     }
 
-    /// Has what was prepared served on the sockets among `files`.
+    /// Makes the terminator serve the configuration that it has loaded, on the sockets among
+    /// `files`.
     pub(super) fn serve(&self, ask: Ask, files: Vec<OwnedFd>) -> Result<(), LinkError> {
         self.ask(ask, files).wait(PREPARATION).map(drop)
     }
 
-    /// Stops listening at once; open connections have `patience` to end.
+    /// Makes the terminator stop listening; open connections have `patience` to finish.
     pub(super) fn drain(&self, patience: Duration) -> Draining {
         let milliseconds = patience.as_millis().try_into().unwrap_or(u64::MAX);
         let receipt = self.ask(Ask::Drain { patience: milliseconds }, Vec::new());
         Draining { receipt, patience: patience + GRACE }
     }
 
-    /// How the terminator stands. While an earlier report is overdue no further one is asked for.
+    /// The state of the terminator. While an earlier report is overdue, no other is requested.
     pub(super) fn report(&self) -> Result<Report, LinkError> {
         let overdue = |waiting: &Waiting| waiting.report && waiting.since.elapsed() > REPORT;
         if self.shared.open().waiting.values().any(overdue) {
@@ -249,7 +254,7 @@ pub(super) struct Draining {
 }
 
 impl Draining {
-    /// How many connections had to be cut. Blocks.
+    /// Waits, and returns how many connections were closed at the deadline.
     pub(super) fn wait(self) -> Result<usize, LinkError> {
         match self.receipt.wait(self.patience)? {
             Said::Drained { cut } => Ok(cut),
@@ -261,8 +266,8 @@ impl Draining {
 }
 
 impl Receipt {
-    /// The answer, where it comes within `patience`. Without one the demand stands, and is done when
-    /// the terminator comes to it.
+    /// The answer, if it comes within `patience`. Without one the request stays queued, and the
+    /// terminator still carries it out later.
     pub(super) fn wait(self, patience: Duration) -> Result<Said, LinkError> {
         match self.answer.recv_timeout(patience) {
             Ok(Said::Refused(why)) => {
@@ -290,7 +295,7 @@ fn read(channel: &UnixStream, mut confined: Confined, shared: &Shared) {
         match channel::receive(channel) {
             Ok(Some(Answer { id, said })) => {
                 let waiting = shared.open().waiting.remove(&id);
-                // Whoever asked may have lost patience.
+                // The caller may have stopped waiting.
                 waiting.and_then(|waiting| waiting.asker.send(said).ok());
             }
             Ok(None) => break None,
@@ -300,7 +305,7 @@ fn read(channel: &UnixStream, mut confined: Confined, shared: &Shared) {
     let how = match (broken, confined.end()) {
         (Some(error), Ok(status)) => format!("{status} ({error})"),
         (None, Ok(status)) => status.to_string(),
-        (_, Err(error)) => format!("and how cannot be learned ({error})"),
+        (_, Err(error)) => format!("with unknown status ({error})"),
     };
     {
         let mut open = shared.open();
@@ -315,8 +320,9 @@ fn write(channel: &UnixStream, queue: &mpsc::Receiver<Demand>) {
     for Demand { message, files } in queue {
         let borrowed: Vec<_> = files.iter().map(AsFd::as_fd).collect();
         if let Err(error) = channel::send(channel, &message, &borrowed) {
-            tracing::debug!("a demand does not reach the terminator: {error}");
-            // What could follow a message that was cut is nonsense: the reader ends the process.
+            tracing::debug!("a request does not reach the terminator: {error}");
+            // A message may have been cut, so nothing after it can be parsed: the reader ends the
+            // process.
             channel.shutdown(Shutdown::Both).ok();
             return;
         }

@@ -1,4 +1,4 @@
-//! The firewall alone, for boot: before the network is up, and without it.
+//! `aop load`: applies the firewall alone, at boot, before the network is up.
 
 use std::{path::Path, time::Instant};
 
@@ -12,18 +12,18 @@ use super::{DaemonError, openings::Openings, reload, word::Spoken};
 /// What was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loaded {
-    /// The firewall stands on the interfaces that there are.
+    /// The firewall, on the interfaces that exist.
     Firewall,
-    /// The configuration wants none.
+    /// Nothing: firewall.mode is off.
     Nothing,
 }
 
-/// Applies the firewall's part of the configuration in `file` and leaves it attached. Interfaces
-/// that do not exist yet are skipped with a warning. What `aop mode` said counts here too. Certificates are not read: the guard must not
-/// wait for them.
+/// Applies the firewall's part of the configuration in `file`, with the mode overrides, and leaves
+/// it attached. Interfaces that do not exist yet are skipped with a warning. Certificates are not
+/// read: filtering must not wait for them.
 ///
 /// # Errors
-/// The configuration or prefix list is bad, the firewall cannot be started, a daemon runs.
+/// The configuration or prefix list is bad, the firewall cannot be started, or a daemon runs.
 pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     let config = Config::load(file)?;
     let Config { fixed, live, .. } = &config;
@@ -32,7 +32,7 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     let prefixes = found.held.list.with(&live.extra)?;
     let _lock = InstanceLock::take(&fixed.paths.runtime)?;
     let mut spoken = Spoken::found(&config);
-    // Nobody would be there to take it back in time.
+    // No daemon runs that could revert it at its deadline.
     let unconfirmed = spoken.take_back();
     let (mut spoken, mut lost) = spoken.under(&config);
     lost.extend(unconfirmed);
@@ -44,7 +44,7 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
         log: PacketLog::Off,
         absent: Absent::Skipped,
     };
-    // Nor would anybody be there to close what is open.
+    // No daemon runs that could close openings, either.
     let (openings, mut closed) =
         Openings::found(&fixed.paths.state, (Timestamp::now(), Instant::now()));
     closed.extend(openings.networks());

@@ -1,16 +1,16 @@
-//! Whether files have changed, by what the file system says of them.
+//! Whether files have changed, judged by their metadata.
 //!
-//! A path is looked at, not a file: a rename over it and a link that now points elsewhere are
-//! changes too. A file counts as changed once it has rested for a whole look, so one that is being
-//! written is not read half.
+//! The path is checked, not the open file: a rename over it and a symbolic link to another file are
+//! changes, too. A file counts as changed once its metadata stayed the same between two checks, so
+//! that a file that is being written is not read.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-/// What a file looked like: device, inode, size, and the times of content and inode. None: it was
-/// not there.
+/// Metadata of a file: device, inode, size, mtime and ctime. `None`: the file does not exist.
 pub(super) type Look = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
 
-/// What has been seen so far of a file, or of several that are read together.
+/// The last metadata seen, and those of the last read; of one file, or of several that are read
+/// together.
 #[derive(Debug)]
 pub(super) struct Watch<T = Look> {
     seen: Option<T>,
@@ -23,19 +23,20 @@ impl<T> Default for Watch<T> {
     }
 }
 
-/// What one look tells.
+/// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// As it was read.
+    /// Unchanged since it was read.
     AsRead,
-    /// It is changing.
+    /// It has changed since the last check.
     Restless,
-    /// It has changed and rests: read it.
+    /// It has changed, and stayed the same since the last check: read it.
     Changed,
 }
 
 impl<T: PartialEq> Watch<T> {
-    /// Compares how it looks now with before. After [`Seen::Changed`] it counts as read.
+    /// Compares the metadata with those of the last check. After [`Seen::Changed`] the file counts
+    /// as read.
     pub(super) fn judge(&mut self, now: T) -> Seen {
         if self.read.as_ref() == Some(&now) {
             self.seen = Some(now);
@@ -50,7 +51,7 @@ impl<T: PartialEq> Watch<T> {
     }
 }
 
-/// Looks at `path`. Blocks for as long as its file system does.
+/// The metadata of `path`. Blocks as long as the file system does.
 pub(super) fn look(path: &Path) -> Look {
     let found = fs::metadata(path).ok()?;
     let content = (found.mtime(), found.mtime_nsec());

@@ -1,11 +1,11 @@
-//! What the service manager is told, where it asks to be (sd_notify(3)), and the watchdog.
+//! Notifications to the service manager (sd_notify(3)), and its watchdog.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// Started, or done with a reload, however that went: `status` tells.
+/// The daemon has started, or has finished a reload, successful or not: `status` says which.
 pub(super) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
@@ -18,28 +18,27 @@ pub(super) fn reloading() {
     }
 }
 
-/// The end has begun.
+/// The daemon stops.
 pub(super) fn stopping(status: &str) {
     tell(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 
-/// Another process is the daemon from now on, and the service manager listens to that one.
+/// From now on another process is the main process of the service.
 pub(super) fn main_process(pid: u32) {
     tell(&[NotifyState::MainPid(pid)]);
 }
 
 fn tell(news: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(news) {
-        tracing::warn!("the service manager cannot be told {news:?}: {error}");
+        tracing::warn!("cannot notify the service manager ({news:?}): {error}");
     }
 }
 
-/// Tells the watchdog that this process lives, as long as somebody waits for [`Heart::beat`].
+/// Pings the watchdog as long as somebody polls [`Heart::beat`].
 pub(super) struct Heart(Option<Interval>);
 
 impl Heart {
-    /// Beats twice in the time that the service manager allows between two signs of life; never where
-    /// it wants none.
+    /// Pings twice in the interval that the service manager allows; never where it has no watchdog.
     pub(super) fn begin() -> Self {
         let allowed = sd_notify::watchdog_enabled().filter(|allowed| *allowed > Duration::ZERO);
         Self(allowed.map(|allowed| {
@@ -49,12 +48,12 @@ impl Heart {
         }))
     }
 
-    /// It never beats: another process is the one that is listened to.
+    /// Never pings: another process is the main process.
     pub(super) fn none() -> Self {
         Self(None)
     }
 
-    /// Waits for the time, and tells. Nothing is lost where it is not waited for to the end.
+    /// Waits for the next tick and pings. Cancel-safe.
     pub(super) async fn beat(&mut self) {
         match &mut self.0 {
             Some(beats) => {

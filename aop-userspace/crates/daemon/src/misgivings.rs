@@ -1,5 +1,5 @@
-//! Why enforcing now would cut real pulls, as far as what was observed tells. Few reasons, each of which
-//! an operator would want to know before: who is sure says so.
+//! The preflight of `aop mode enforce`: reasons why enforcing now would refuse real pulls, as far
+//! as the daemon has observed. `--force` overrides them.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -12,34 +12,35 @@ use super::Daemon;
 
 mod sites;
 
-/// Who has authenticated within so long is expected again.
+/// A peer that has authenticated within this time is expected again.
 const LATELY: Duration = Duration::from_secs(24 * 3600);
-/// Addresses that are named.
+/// How many addresses a reason names.
 const NAMED: usize = 5;
 
-/// What was observed.
+/// The observations that decide.
 #[derive(Clone, Debug, Default)]
 struct Observed {
-    /// How many prefixes are admitted.
+    /// Number of admitted prefixes.
     admitted: usize,
-    /// For how many hours the list was not confirmed, where that is too long.
+    /// Hours since the list was last confirmed, where that is too long.
     list_hours: Option<u64>,
-    /// Whether listeners serve, and nobody is known to have authenticated, now or before.
+    /// Whether listeners serve and no peer is known to have authenticated, in this run or an
+    /// earlier one.
     nobody_pulls: bool,
-    /// Who has authenticated, when last, and would be dropped.
+    /// Peers that have authenticated and would be dropped, with the time of the last handshake.
     outsiders: Vec<(IpAddr, Timestamp)>,
 }
 
 impl Daemon {
-    /// The reasons not to enforce now.
+    /// The reasons not to enforce for packets now.
     pub(super) fn misgivings(&self) -> Vec<String> {
         let status = self.status();
         let observed = {
             let in_force = self.in_force();
             let now = monotonic_seconds();
-            // Strangers who prove themselves are let in.
+            // With probation, an authenticated stranger is admitted.
             let proven = in_force.live.probation > 0;
-            // What comes from this host itself passes no packet path.
+            // Loopback packets do not reach the packet program.
             let out = |address: IpAddr| {
                 let stands = in_force.admission.standing(address, now);
                 stands == Standing::Unknown && !address.is_loopback()
@@ -55,14 +56,14 @@ impl Daemon {
         reasons(&observed, Timestamp::now())
     }
 
-    /// The reasons why these sites are better not to refuse now.
+    /// The reasons not to enforce for these sites now.
     pub(super) fn misgivings_about(&self, sites: &[String]) -> Vec<String> {
         let (status, now) = (self.status(), Timestamp::now());
         sites.iter().flat_map(|site| sites::reasons(&status, site, now)).collect()
     }
 }
 
-/// A terminator that does not answer is no reason to think so.
+/// Only a terminator that answers can tell that no peer pulls.
 fn nobody_pulls(status: &Status) -> bool {
     let serves = status.terminator.as_ref().is_some_and(|terminator| terminator.answers);
     serves && !status.is_pulled(None)
@@ -81,26 +82,28 @@ fn reasons(observed: &Observed, now: Timestamp) -> Vec<String> {
         cut.truncate(NAMED);
         let named: Vec<String> = cut.iter().map(ToString::to_string).collect();
         reasons.push(format!(
-            "{}{more} authenticated within the last 24 hours, and no prefix admits them: they would \
-             be dropped (see `aop explain {}`; add them to firewall.extra, or refresh the list)",
+            "{}{more} authenticated within the last 24 hours, and no prefix admits them: they \
+             would be dropped (see `aop explain {}`; add them to firewall.extra, or refresh the \
+             list)",
             named.join(", "),
             named.first().map_or("", String::as_str)
         ));
     }
     if *admitted == 0 {
         reasons.push(
-            "no prefix is admitted: everybody would be dropped (see `aop prefixes refresh`)"
+            "no prefix is admitted: every new connection would be dropped (see `aop prefixes \
+             refresh`)"
                 .to_owned(),
         );
     } else if let Some(hours) = list_hours {
         reasons.push(format!(
-            "the prefix list was not confirmed for {hours} h: edges in newer prefixes would be \
-             dropped (see `aop prefixes refresh`)"
+            "the prefix list has not been confirmed for {hours} h: edges in newer prefixes would \
+             be dropped (see `aop prefixes refresh`)"
         ));
     }
     if *nobody_pulls {
         reasons.push(
-            "listeners serve, and nobody has authenticated yet: nothing tells that the CDN's pulls \
+            "no peer has authenticated at the listeners yet, so nothing shows that the CDN's pulls \
              would pass (see `aop status`)"
                 .to_owned(),
         );
@@ -123,32 +126,32 @@ mod tests {
     }
 
     #[test]
-    fn what_was_observed_well_is_no_reason() {
+    fn good_observations_give_no_reason() {
         assert_eq!(reasons(&fine(), at(0)), Vec::<String>::new());
     }
 
     #[test]
-    fn who_authenticated_lately_and_is_not_admitted_is_named() {
+    fn recent_peers_outside_of_all_prefixes_are_named() {
         let peer = |last: u8, seen| (IpAddr::from([192, 0, 2, last]), at(seen));
         let outsiders = vec![peer(1, DAY), peer(2, 2 * DAY), peer(3, DAY - 1)];
-        let told = reasons(&Observed { outsiders, ..fine() }, at(2 * DAY));
-        let [told] = &told[..] else { panic!("{told:?}") };
-        assert!(told.starts_with("192.0.2.1, 192.0.2.2 authenticated"), "{told}");
+        let found = reasons(&Observed { outsiders, ..fine() }, at(2 * DAY));
+        let [reason] = &found[..] else { panic!("{found:?}") };
+        assert!(reason.starts_with("192.0.2.1, 192.0.2.2 authenticated"), "{reason}");
         let outsiders = (0..9).map(|last| peer(last, DAY)).collect();
-        let told = reasons(&Observed { outsiders, ..fine() }, at(DAY));
-        assert!(told[0].contains("192.0.2.4 and 4 more"), "{told:?}");
+        let found = reasons(&Observed { outsiders, ..fine() }, at(DAY));
+        assert!(found[0].contains("192.0.2.4 and 4 more"), "{found:?}");
         let outsiders = vec![peer(1, 0)];
         assert!(reasons(&Observed { outsiders, ..fine() }, at(DAY + 1)).is_empty());
     }
 
     #[test]
-    fn a_list_that_is_empty_or_old_and_silence_are_reasons() {
-        let told = |observed| reasons(&observed, at(0)).join("\n");
-        let empty = told(Observed { admitted: 0, list_hours: Some(90), ..fine() });
+    fn an_empty_or_old_list_and_a_lack_of_pulls_are_reasons() {
+        let text = |observed| reasons(&observed, at(0)).join("\n");
+        let empty = text(Observed { admitted: 0, list_hours: Some(90), ..fine() });
         assert!(empty.contains("no prefix is admitted") && !empty.contains("90 h"), "{empty}");
-        assert!(told(Observed { list_hours: Some(90), ..fine() }).contains("for 90 h"));
+        assert!(text(Observed { list_hours: Some(90), ..fine() }).contains("for 90 h"));
         assert!(
-            told(Observed { nobody_pulls: true, ..fine() }).contains("nobody has authenticated")
+            text(Observed { nobody_pulls: true, ..fine() }).contains("no peer has authenticated")
         );
     }
 }

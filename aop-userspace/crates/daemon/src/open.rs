@@ -1,4 +1,4 @@
-//! `aop open`: a network is admitted for a time.
+//! `aop open`: admits a network for a time.
 
 use std::{sync::PoisonError, time::Instant};
 
@@ -15,73 +15,73 @@ use super::{
 };
 
 impl Daemon {
-    /// Admits `network` for so long.
+    /// Admits `network` for `seconds`.
     pub(super) fn open(&self, network: IpNet, seconds: u64) -> Result<OpeningsInForce, OpenError> {
-        let told = {
+        let receipt = {
             let _turn = self.applying();
             self.handover.may_change()?;
             let now = (Timestamp::now(), Instant::now());
             let before = self.openings();
             let mut openings = before.with(network, seconds, now).map_err(OpenError::Refused)?;
-            // Before packets pass, so that every start knows that it has an end.
+            // Stored before packets pass, so that every later start knows the expiry.
             openings.keep(&self.fixed.paths.state);
-            let told = self.admit_openings(&openings, &[]);
-            if told.is_err() {
+            let receipt = self.admit_openings(&openings, &[]);
+            if receipt.is_err() {
                 before.clone().keep(&self.fixed.paths.state);
             }
-            let told = told?;
+            let receipt = receipt?;
             let lines: Vec<String> = openings.told().iter().map(|it| it.line()).collect();
             tracing::warn!("`aop open`: {}", lines.join("; "));
             self.set_openings(openings);
-            told
+            receipt
         };
-        hear(told);
+        hear(receipt);
         Ok(self.openings_in_force())
     }
 
-    /// Admits `network` no more, beside the list and the configuration.
+    /// Closes an opening. The list and the configuration may still admit the network.
     pub(super) fn shut(&self, network: IpNet) -> Result<OpeningsInForce, OpenError> {
-        let told = {
+        let receipt = {
             let _turn = self.applying();
             self.handover.may_change()?;
             let network = network.trunc();
-            let told = self.end(&[network])?;
-            if told.is_none() {
+            let receipt = self.end(&[network])?;
+            if receipt.is_none() {
                 return Err(OpenError::NotOpen(network));
             }
-            tracing::warn!("`aop open --close`: {network} is admitted by it no more");
-            told
+            tracing::warn!("`aop open --close`: the opening for {network} is closed");
+            receipt
         };
-        hear(told.flatten());
+        hear(receipt.flatten());
         Ok(self.openings_in_force())
     }
 
-    /// Ends what has come to its end.
+    /// Closes the openings that have expired.
     pub(super) fn end_openings(&self) -> Result<(), OpenError> {
-        let told = {
+        let receipt = {
             let _turn = self.applying();
             self.handover.may_change()?;
             let over = self.openings().over((Timestamp::now(), Instant::now()));
-            let told = self.end(&over)?;
+            let receipt = self.end(&over)?;
             for network in over {
-                tracing::warn!("what `aop open` has opened to {network} has come to its end");
+                tracing::warn!("the opening for {network} has expired");
             }
-            told
+            receipt
         };
-        hear(told.flatten());
+        hear(receipt.flatten());
         Ok(())
     }
 
-    /// `None` where none of these is open. The caller has the turn to apply.
+    /// Closes openings for `networks`; `None` where there are none. The caller has the turn.
     fn end(&self, networks: &[IpNet]) -> Result<Option<Option<Receipt>>, OpenError> {
         let (mut openings, closed) = self.openings().without(networks);
         if closed.is_empty() {
             return Ok(None);
         }
-        let told = self.admit_openings(&openings, &closed)?;
+        let receipt = self.admit_openings(&openings, &closed)?;
         openings.keep(&self.fixed.paths.state);
         self.set_openings(openings);
-        Ok(Some(told))
+        Ok(Some(receipt))
     }
 
     fn admit_openings(
@@ -99,12 +99,12 @@ impl Daemon {
         };
         let prefixes = held.list.with(&beside(&live, openings))?;
         let admission = self.admit(&before, ended, &held, &prefixes, &live, &modes)?;
-        let told = self.tell(Ask::Admit(AddressRules::of(&admission, &modes)));
+        let receipt = self.tell(Ask::Admit(AddressRules::of(&admission, &modes)));
         self.in_force().admission = admission;
-        Ok(told)
+        Ok(receipt)
     }
 
-    /// What is open.
+    /// The openings in force.
     pub(super) fn openings(&self) -> Openings {
         self.openings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -119,7 +119,7 @@ impl Daemon {
     }
 }
 
-/// Who is admitted beside the list: by the configuration, and for a time.
+/// The networks that are admitted besides the list: by `firewall.extra` and by openings.
 pub(super) fn beside(live: &Live, openings: &Openings) -> Vec<IpNet> {
     live.extra.iter().copied().chain(openings.networks()).collect()
 }

@@ -1,5 +1,5 @@
-//! Break-glass: networks that an operator has admitted for a time. They end by the clock, and are kept
-//! in `paths.state/openings.json`, so that a restart knows their end.
+//! Emergency openings: networks that an operator admits for a time. They expire by the clock, and
+//! are stored in `paths.state/openings.json`, so that a restart knows when.
 
 use std::{
     path::Path,
@@ -11,23 +11,24 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 const NAME: &str = "openings.json";
-/// At one time.
+/// How many at a time.
 const MOST: usize = 32;
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// Prefixes that are shorter are no break-glass but no lock at all.
+/// Greatest networks, as prefix lengths (IPv4, IPv6). A wider opening would disable the firewall.
 const SHORTEST: (u8, u8) = (8, 32);
 
-/// What is open, the oldest first.
+/// The openings in force, the oldest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Openings {
     open: Vec<(Opening, Instant)>,
-    /// What is wrong with the document on disk.
+    /// Why the file cannot be read or written.
     pub(super) trouble: Option<String>,
 }
 
 impl Openings {
-    /// What an earlier run has left open, and what has come to its end since. Where the wall clock is
-    /// before the moment of an opening it tells nothing, and that one has ended.
+    /// The stored openings that are still in force, and the networks of those that have expired. If
+    /// the wall clock is before the start of an opening, the clock cannot be trusted, and the
+    /// opening counts as expired.
     pub(super) fn found(state: &Path, (wall, own): (Timestamp, Instant)) -> (Self, Vec<IpNet>) {
         let (kept, trouble) = match load(state) {
             Ok(kept) => (kept, None),
@@ -49,20 +50,21 @@ impl Openings {
         (found, ended)
     }
 
-    /// The networks.
+    /// The networks of all openings.
     pub(super) fn networks(&self) -> Vec<IpNet> {
         self.open.iter().map(|(opening, _)| opening.network).collect()
     }
 
-    /// For operators.
+    /// The openings, for documents.
     pub(super) fn told(&self) -> Vec<Opening> {
         self.open.iter().map(|(opening, _)| opening.clone()).collect()
     }
 
-    /// With `network` open for `seconds` from now on, whatever was its end before.
+    /// Adds an opening of `network` for `seconds` from now on. It replaces an earlier one of the
+    /// same network.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason for the refusal.
     pub(super) fn with(
         &self,
         network: IpNet,
@@ -72,22 +74,24 @@ impl Openings {
         let network = network.trunc();
         let shortest = if network.addr().is_ipv4() { SHORTEST.0 } else { SHORTEST.1 };
         if network.prefix_len() < shortest {
-            return Err(format!("{network} is too wide: /{shortest} is the widest that is opened"));
+            return Err(format!("{network} is too large: at most a /{shortest} can be opened"));
         }
         let time = Duration::from_secs(seconds);
         if time.is_zero() || time > LONGEST {
-            return Err("a network is opened for a second at least and for 24 hours at most".into());
+            return Err("an opening lasts at least one second and at most 24 hours".into());
         }
         let (mut after, _) = self.without(&[network]);
         if after.open.len() >= MOST {
-            return Err(format!("{MOST} networks are open; close one (`aop open --list`)"));
+            return Err(format!(
+                "there are {MOST} openings already; close one (`aop open --list`)"
+            ));
         }
         let until = wall.checked_add(time).map_err(|error| error.to_string())?;
         after.open.push((Opening { network, since: wall, until }, own + time));
         Ok(after)
     }
 
-    /// Without these, and those of them that were open.
+    /// Removes the openings of `networks`, and returns those that there were.
     pub(super) fn without(&self, networks: &[IpNet]) -> (Self, Vec<IpNet>) {
         let (closed, open): (Vec<_>, Vec<_>) =
             self.open.iter().cloned().partition(|(it, _)| networks.contains(&it.network));
@@ -95,25 +99,25 @@ impl Openings {
         (Self { open, trouble: self.trouble.clone() }, closed)
     }
 
-    /// Those whose end has come, by the wall clock or by this run's own.
+    /// The networks of the openings that have expired, by the wall clock or the monotonic clock.
     pub(super) fn over(&self, (wall, own): (Timestamp, Instant)) -> Vec<IpNet> {
         let over = self.open.iter().filter(|(it, end)| wall >= it.until || own >= *end);
         over.map(|(opening, _)| opening.network).collect()
     }
 
-    /// Makes the document in `state` say what is open.
+    /// Writes the openings to the file in `state`.
     pub(super) fn keep(&mut self, state: &Path) {
-        let told = self.told();
-        let kept = match told.is_empty() {
+        let openings = self.told();
+        let kept = match openings.is_empty() {
             true => aop_storage::remove(state, NAME),
-            false => serde_json::to_vec_pretty(&told)
+            false => serde_json::to_vec_pretty(&openings)
                 .map_err(Into::into)
                 .and_then(|text| aop_storage::write(state, NAME, &text)),
         };
         self.trouble = kept.err().map(|error| {
             format!(
-                "{}: cannot keep what `aop open` has opened: {error}; a restart would not know it. \
-                 Correct paths.state or its permissions",
+                "{}: cannot store the openings of `aop open`: {error}. A restart would lose them. \
+                 Correct paths.state, its permissions or its disk",
                 state.join(NAME).display()
             )
         });
@@ -121,10 +125,10 @@ impl Openings {
     }
 }
 
-/// What is kept in `state`, ended or not.
+/// The openings in `state`, expired or not.
 ///
 /// # Errors
-/// The file is there and cannot be used, in words.
+/// The file exists and cannot be used; the error is a sentence.
 pub fn load(state: &Path) -> Result<Vec<Opening>, String> {
     let text = aop_storage::read(state, NAME).map_err(|error| error.to_string());
     let read = text.and_then(|text| match text {
@@ -134,8 +138,9 @@ pub fn load(state: &Path) -> Result<Vec<Opening>, String> {
     read.map_err(|error| {
         let path = state.join(NAME);
         format!(
-            "{}: not what `aop open` keeps ({error}): nothing of it is open. Open it anew, or remove \
-             the file", path.display()
+            "{}: the file of `aop open` is damaged ({error}): no opening is in force. Open the \
+             network again, or remove the file",
+            path.display()
         )
     })
 }
@@ -153,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_wide_too_long_or_too_much_is_not_opened() {
+    fn openings_that_are_too_large_too_long_or_too_many_are_refused() {
         let now = (at(1), Instant::now());
         let none = Openings::default();
         for (network, seconds) in
@@ -172,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_ends_by_whichever_clock_comes_first_and_is_kept_with_its_end() {
+    fn an_opening_expires_by_the_earlier_clock_and_is_stored_with_its_expiry() {
         let own = Instant::now();
         let later = |seconds| own + Duration::from_secs(seconds);
         let mut open = Openings::default().with(net("10.0.0.0/8"), 10, (at(5), own)).expect("it");
@@ -201,6 +206,6 @@ mod tests {
         std::fs::write(dir.path().join(NAME), "[{}]").expect("written");
         let (found, ended) = Openings::found(dir.path(), (at(1), Instant::now()));
         assert!(found.networks().is_empty() && ended.is_empty());
-        assert!(found.trouble.is_some_and(|told| told.contains("openings.json")));
+        assert!(found.trouble.is_some_and(|text| text.contains("openings.json")));
     }
 }

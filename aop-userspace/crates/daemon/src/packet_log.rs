@@ -1,4 +1,4 @@
-//! Follows what the packet programs log, where that is switched on.
+//! Writes the log records of the packet programs into the daemon's log, where that is switched on.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -14,7 +14,7 @@ use super::Daemon;
 /// thousands of nanoseconds.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Passes on every record until `stop`, also of interfaces that come later.
+/// Reads all records until `stop`, also those of interfaces that appear later.
 pub(super) fn follow(
     daemon: &Arc<Daemon>,
     log: PacketLog,

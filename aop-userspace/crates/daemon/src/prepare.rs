@@ -1,4 +1,4 @@
-//! Everything that can be read and checked without touching the host: for check, start and reload.
+//! Reads and checks everything that does not change the host: for check, start and reload.
 
 use std::path::Path;
 
@@ -16,26 +16,26 @@ use super::{DaemonError, source::Source};
 pub struct Prepared {
     /// The configuration.
     pub config: Config,
-    /// The list to begin with.
+    /// The first prefix list.
     pub found: Found,
-    /// Its prefixes, the extra ones included.
+    /// The prefixes of the list and of `firewall.extra`.
     pub prefixes: Vec<IpNet>,
-    /// The configuration and the files of its sites, as the terminator process gets them.
+    /// The configuration and the files of its sites, as they are sent to the terminator process.
     pub bundle: Bundle,
-    /// What that was read from.
+    /// Digests of what they were read from.
     pub source: Source,
-    /// The user that processes without privilege become.
+    /// The user of the processes without privileges.
     pub account: Account,
-    /// What an operator should know of the configuration itself.
+    /// Warnings about the configuration.
     pub warnings: Vec<String>,
-    /// What an operator should know of the sites' files.
+    /// Warnings about the sites' files.
     pub notes: Notes,
 }
 
-/// Reads `file` and every file it names.
+/// Reads `file` and every file that it names.
 ///
 /// # Errors
-/// The first thing that is wrong, by file and line.
+/// The first error, with file and line.
 pub fn prepare(file: &Path) -> Result<Prepared, DaemonError> {
     let text = Config::text(file)?;
     let config = Config::parse(file, &text)?;
@@ -44,14 +44,14 @@ pub fn prepare(file: &Path) -> Result<Prepared, DaemonError> {
     let found = aop_prefixes::at_start(&config.live.prefixes, &config.fixed.paths.state)?;
     let prefixes = found.held.list.with(&config.live.extra)?;
     let files = Files::on_disk();
-    // Built here to be checked, by the same code and from the same bytes as where they serve.
+    // Only a check: by the same code and from the same bytes as the terminator will build them.
     let (_, notes) = Sites::build(&config.live.sites, &files)?;
     let warnings = audit(&config).into_iter().map(|warning| warning.to_string()).collect();
     let (bundle, source) = pack(file, text, files);
     Ok(Prepared { config, found, prefixes, bundle, source, account, warnings, notes })
 }
 
-/// What the terminator process gets, and what is kept to tell whether it has changed.
+/// The message for the terminator process, and the digests by which later changes are found.
 pub(super) fn pack(file: &Path, text: String, files: Files) -> (Bundle, Source) {
     let files = files.into_held();
     let source = Source::new(text.clone(), &files);
@@ -60,22 +60,22 @@ pub(super) fn pack(file: &Path, text: String, files: Files) -> (Bundle, Source) 
 }
 
 impl Prepared {
-    /// All that an operator should know now.
+    /// All warnings.
     #[must_use]
     pub fn told(&self) -> Vec<String> {
-        let mut told = self.warnings.clone();
-        told.extend(self.notes.told(aop_tls::now()));
-        told.extend(self.found.trouble.as_ref().map(ToString::to_string));
-        told
+        let mut warnings = self.warnings.clone();
+        warnings.extend(self.notes.told(aop_tls::now()));
+        warnings.extend(self.found.trouble.as_ref().map(ToString::to_string));
+        warnings
     }
 
-    /// What of that is to be mended before the edge is served.
+    /// The warnings about mistakes that must be corrected before the edge can be served.
     #[must_use]
     pub fn mistaken(&self) -> Vec<String> {
         self.notes.mistaken(aop_tls::now())
     }
 
-    /// Logs that.
+    /// Logs all warnings.
     pub(super) fn warn(&self) {
         for warning in self.told() {
             tracing::warn!("{warning}");

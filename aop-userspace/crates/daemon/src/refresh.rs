@@ -1,8 +1,8 @@
-//! Keeps the list fresh: asks the source when it is due, watches a file, and takes up what is to be
-//! believed. On any error the list in force stays.
+//! Refreshes: fetches the prefix list when it is due, watches a list file, and applies lists that
+//! pass validation. On any error the list in force stays.
 //!
-//! Everything here blocks, and runs on threads that neither packets nor handshakes wait for. The
-//! turn to apply is taken when there is a list to apply, never while a source is asked.
+//! Everything here blocks, and runs on threads for which neither packets nor handshakes wait. The
+//! turn is taken when there is a list to apply, never during a fetch.
 
 use std::{
     sync::{Arc, TryLockError},
@@ -27,11 +27,11 @@ use super::{
     reload::hear,
 };
 
-/// How often the clock and a watched file are looked at.
+/// How often the clock and a watched file are checked.
 const LOOK: Duration = Duration::from_secs(2);
 
 impl Daemon {
-    /// Until `stop`, without waiting for a fetch that is then under way.
+    /// Runs until `stop`; a fetch that is then under way is not waited for.
     pub(super) async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -52,7 +52,7 @@ impl Daemon {
     }
 
     fn look(&self) {
-        // A file that changes meanwhile is to count as unread.
+        // A file that changes during an upgrade must count as unread.
         if self.handover.may_change().is_err() {
             return;
         }
@@ -80,14 +80,14 @@ impl Daemon {
         }
     }
 
-    /// Asks the source now.
+    /// Refreshes now.
     pub(super) fn refresh(&self, then: Then) -> Refreshed {
         if let Err(error) = self.handover.may_change() {
             return Refreshed::refused(RefreshError::from(error).to_string());
         }
         let _turn = match self.refreshing.try_lock() {
             Ok(turn) => turn,
-            // It guards no data: a refresh that panicked left nothing half done here.
+            // The mutex guards no data: a refresh that panicked left nothing half done.
             Err(TryLockError::Poisoned(left)) => left.into_inner(),
             Err(TryLockError::WouldBlock) => {
                 return Refreshed::refused(RefreshError::Busy.to_string());
@@ -109,8 +109,8 @@ impl Daemon {
             .map_err(RefreshError::from)
             .and_then(|proposal| self.apply(source, proposal));
         match taken {
-            Ok((outcome, change, told)) => {
-                hear(told);
+            Ok((outcome, change, receipt)) => {
+                hear(receipt);
                 self.keep_on_disk(source);
                 match outcome {
                     Outcome::Applied => {
@@ -124,13 +124,13 @@ impl Daemon {
                 Refreshed::with(outcome, &change.added, &change.removed)
             }
             Err(error) => {
-                let told = error.to_string();
-                tracing::warn!("the prefix list was not refreshed: {told}");
+                let why = error.to_string();
+                tracing::warn!("the prefix list was not refreshed: {why}");
                 let mut in_force = self.in_force();
                 if in_force.live.prefixes == *source {
-                    in_force.failed(told.clone());
+                    in_force.failed(why.clone());
                 }
-                Refreshed::refused(told)
+                Refreshed::refused(why)
             }
         }
     }
@@ -166,17 +166,18 @@ impl Daemon {
                 let held = Held::now(list, origin);
                 let prefixes = held.list.with(&beside(&live, &self.openings()))?;
                 let admission = self.admit(&before, &[], &held, &prefixes, &live, &modes)?;
-                let told = self.tell(Ask::Admit(AddressRules::of(&admission, &modes)));
+                let receipt = self.tell(Ask::Admit(AddressRules::of(&admission, &modes)));
                 let mut in_force = self.in_force();
                 (in_force.held, in_force.admission) = (held, admission);
-                (Outcome::Applied, change, told)
+                (Outcome::Applied, change, receipt)
             }
         };
         self.in_force().succeeded();
         Ok(done)
     }
 
-    /// What a refresh would do. Shows the change even where it would need to be accepted.
+    /// The result that a refresh would have. Shows the change even where the change would have to
+    /// be accepted by the operator.
     fn compare(&self, source: &PrefixSource, held: &Held) -> Refreshed {
         match aop_prefixes::read_anew(source, &held.list, Shrink::Accepted, &self.launcher) {
             Err(error) => Refreshed::refused(RefreshError::from(error).to_string()),
@@ -191,7 +192,7 @@ impl Daemon {
         }
     }
 
-    /// The list outlives this process, where it was fetched.
+    /// Stores a fetched list, so that the next start has it.
     fn keep_on_disk(&self, source: &PrefixSource) {
         let Some(url) = source.url() else { return };
         let held = {

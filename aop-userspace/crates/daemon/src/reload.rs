@@ -1,4 +1,4 @@
-//! A new configuration in place of the old one, as a whole or not at all.
+//! Reloads: a new configuration replaces the old one completely, or not at all.
 
 use std::{path::Path, sync::PoisonError, time::Duration};
 
@@ -15,11 +15,11 @@ use super::{
     reloads::Loading,
 };
 
-/// How long the terminator may take to do what cannot fail.
+/// How long the terminator may take for a step that cannot fail.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Daemon {
-    /// Puts `file` in the place of the configuration in force. The caller has the turn to reload.
+    /// Puts the configuration in `file` in force. The caller has the turn to reload.
     pub(super) fn try_reload(&self, file: &Path) -> Result<Loading, DaemonError> {
         self.reloads.still_wanted()?;
         let prepared = prepare(file)?;
@@ -34,7 +34,7 @@ impl Daemon {
             warnings: prepared.told(),
         };
         let Prepared { config, found, bundle, source, warnings, notes, .. } = prepared;
-        // What can fail comes first: there, and then the packet path.
+        // Steps that can fail come first: the terminator, then the firewall.
         if let Some(link) = &self.link {
             link.prepare(bundle)?;
         }
@@ -57,7 +57,8 @@ impl Daemon {
             spoken.settle(&self.fixed.paths.state, &lost);
             self.in_force().reload(config.live, spoken, found, admission);
             self.reloads.read_from(source);
-            // Last, so that who lingers from now on has been told what is in force now.
+            // Last, so that a predecessor that starts to drain after this has been compared with
+            // the new configuration.
             self.lingerers.let_go();
             committed
         };
@@ -65,8 +66,8 @@ impl Daemon {
         Ok(loading)
     }
 
-    /// Puts the files of sites, as they are on the disk now, in the place of those in force. All else
-    /// of the configuration stays. The caller has the turn to reload.
+    /// Puts the sites' files, as they are on disk now, in force. The rest of the configuration
+    /// stays as it is. The caller has the turn to reload.
     pub(super) fn try_renew(&self) -> Result<Loading, DaemonError> {
         self.reloads.still_wanted()?;
         let (file, text) = (self.reloads.file(), self.reloads.source().text.clone());
@@ -93,7 +94,8 @@ impl Daemon {
             let committed = self.tell(Ask::Commit(rules));
             self.facts.renew(notes);
             self.reloads.read_from(source);
-            // Last, so that who lingers from now on has been told what is in force now.
+            // Last, so that a predecessor that starts to drain after this has been compared with
+            // the new configuration.
             self.lingerers.let_go();
             committed
         };
@@ -101,9 +103,9 @@ impl Daemon {
         Ok(loading)
     }
 
-    /// From now on packets are judged by `prefixes`, which are those of `held` and the operator's
-    /// own, and by what drains of those `before`, but not of those `ended`; drops are carried out by `modes`. The caller has
-    /// the turn to apply, and tells the terminator.
+    /// Applies an admitted set to the firewall. It holds `prefixes` (those of `held` and the
+    /// operator's own), and what drains of `before` without `ended`; the firewall enforces by
+    /// `modes`. The caller has the turn, and notifies the terminator.
     pub(super) fn admit(
         &self,
         before: &Admission,
@@ -122,30 +124,31 @@ impl Daemon {
             (firewall.admission()?, firewall.idle_set()?)
         };
         let admission = next_admission(&before.without(ended), held, prefixes, live);
-        // A long list takes a while: status and the interfaces do not wait for it.
+        // A long list takes time: status and interface changes do not wait for it.
         idle.fill(&admission)?;
         lock().change(&live.interfaces, &policy(&admission, live, modes))?;
         Ok(admission)
     }
 
-    /// Puts a demand in the terminator's queue, where there is one. To be called in the turn to
-    /// apply, so that it follows in the same order as the packet path; the answer is waited for
-    /// outside of it.
+    /// Queues a request to the terminator, where there is one. Call it within the turn, so that the
+    /// terminator gets changes in the order of the firewall; wait for the answer after the turn.
     pub(super) fn tell(&self, ask: Ask) -> Option<Receipt> {
         self.link.as_ref().map(|link| link.ask(ask, Vec::new()))
     }
 }
 
-/// Waits for the terminator to have done what it was told. Where it does not answer, it does that
-/// when it comes to it, or ends, and the daemon with it.
+/// Waits until the terminator has done what it was notified of. If it does not answer, it does so
+/// later, or it dies and the daemon stops.
 pub(super) fn hear(receipt: Option<Receipt>) {
     if let Some(Err(error)) = receipt.map(|receipt| receipt.wait(PATIENCE)) {
-        tracing::error!("packets are judged anew, and handshakes perhaps not yet: {error}");
+        tracing::error!(
+            "the change applies to packets, but perhaps not yet to handshakes: {error}"
+        );
     }
 }
 
-/// The admission that follows `before`. Where the source has never answered, what was admitted
-/// before stays so.
+/// The admitted set after `before`. Where the source has never answered, the prefixes of `before`
+/// stay admitted.
 pub(super) fn next_admission(
     before: &Admission,
     held: &Held,
@@ -159,7 +162,7 @@ pub(super) fn next_admission(
     before.followed_by(&admitted, live.drain, monotonic_seconds())
 }
 
-/// What packets are judged by.
+/// The policy of the firewall.
 pub(super) fn policy(admission: &Admission, live: &Live, modes: &Modes) -> aop_firewall::Policy {
     aop_firewall::Policy {
         modes: modes.clone(),

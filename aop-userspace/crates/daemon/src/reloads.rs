@@ -1,7 +1,8 @@
-//! Reloads take turns, away from what signals wait for, and what came of the last one is kept.
+//! One reload at a time, on a thread for which signals do not wait; the result of the last one is
+//! kept.
 //!
-//! Whoever asks while one is under way gets the next one, and shares it with everybody else who asks
-//! meanwhile: a storm of signals is one reload and one more.
+//! All requests that arrive during a reload share the next one, so that a burst of signals causes
+//! two reloads at most.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,26 +19,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Daemon, DaemonError, manager, source::Source};
 
-/// Files that the document names.
+/// How many changed files a result names.
 const NAMED: usize = 100;
 
 /// The reloads of one daemon.
 pub(super) struct Reloads {
-    /// The configuration.
+    /// Path of the configuration.
     file: PathBuf,
-    /// What is in force was read from this.
+    /// Digests of what the configuration in force was read from.
     source: Mutex<Arc<Source>>,
     signalled: Notify,
-    /// How many have begun.
+    /// How many reloads have begun.
     begun: AtomicU64,
-    /// Held by the one that is under way: the number of the one before, and what came of it.
+    /// The turn to reload. Holds the number and result of the last reload.
     turn: Mutex<Option<(u64, Reloaded)>>,
     last: Mutex<Option<Reloaded>>,
-    /// Set when the end begins: from then on there is nobody to load anything for.
+    /// Set when the daemon stops: after that nothing is loaded.
     leaving: AtomicBool,
 }
 
-/// What a reload has loaded.
+/// What a successful reload has loaded.
 pub(super) struct Loading {
     pub(super) sites: usize,
     pub(super) files: usize,
@@ -61,18 +62,18 @@ impl Reloads {
         &self.file
     }
 
-    /// A signal asks for one. Never blocks.
+    /// Requests a reload. Never blocks.
     pub(super) fn signal(&self) {
         self.signalled.notify_one();
     }
 
-    /// From now on nothing is loaded any more; what is just being read is dropped.
+    /// Forbids further reloads; one that is still reading is dropped.
     pub(super) fn leave(&self) {
         self.leaving.store(true, Relaxed);
     }
 
     /// # Errors
-    /// The end has begun.
+    /// The daemon is stopping.
     pub(super) fn still_wanted(&self) -> Result<(), DaemonError> {
         match self.leaving.load(Relaxed) {
             true => Err(DaemonError::Stopping),
@@ -80,12 +81,12 @@ impl Reloads {
         }
     }
 
-    /// What the configuration in force was read from.
+    /// Digests of what the configuration in force was read from.
     pub(super) fn source(&self) -> Arc<Source> {
         held(&self.source).clone()
     }
 
-    /// From now on it is this.
+    /// Replaces them.
     pub(super) fn read_from(&self, source: Source) {
         *held(&self.source) = Arc::new(source);
     }
@@ -95,12 +96,12 @@ impl Reloads {
         held(&self.turn)
     }
 
-    /// What came of the last one.
+    /// The result of the last reload.
     pub(super) fn last(&self) -> Option<Reloaded> {
         held(&self.last).clone()
     }
 
-    /// Keeps what came of one, which was done because these files have changed.
+    /// Stores and returns the result of a reload. `changed` are the files that caused it.
     pub(super) fn keep(
         &self,
         by: ReloadedBy,
@@ -130,27 +131,27 @@ impl Reloads {
         reloaded
     }
 
-    /// This was the last one.
+    /// Stores the result of a reload.
     pub(super) fn remember(&self, reloaded: Reloaded) {
         *held(&self.last) = Some(reloaded);
     }
 
-    /// Nothing that is watched is another than in force. So what was refused, because something had
-    /// changed, needs no mending any more.
+    /// All watched files are again as they are in force, so a reload that was refused because of a
+    /// changed file needs no correction any more.
     pub(super) fn changed_back(&self) -> Option<ReloadOutcome> {
         let mut last = held(&self.last);
         let last = last.as_mut().filter(|last| {
             let watched = [ReloadedBy::Files, ReloadedBy::Configuration].contains(&last.by);
             watched && last.outcome == ReloadOutcome::Refused
         })?;
-        tracing::info!("the files that could not be used are again as they are in force");
+        tracing::info!("the files that could not be used have changed back to what is in force");
         (last.at, last.outcome, last.error) = (Timestamp::now(), ReloadOutcome::ChangedBack, None);
         Some(last.outcome)
     }
 }
 
 impl Daemon {
-    /// Reloads when a signal says so, until `stop`; one that hangs then is not waited for.
+    /// Reloads on each signal, until `stop`; a reload that hangs then is not waited for.
     pub(super) async fn heed_signals(self: Arc<Self>, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -158,7 +159,7 @@ impl Daemon {
                 () = self.reloads.signalled.notified() => {}
             }
             let daemon = Arc::clone(&self);
-            // Reads files, and waits for the terminator.
+            // On a blocking thread: it reads files, and waits for the terminator.
             let reload = tokio::task::spawn_blocking(move || daemon.reload(ReloadedBy::Signal));
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -169,7 +170,7 @@ impl Daemon {
         }
     }
 
-    /// Reloads the configuration, and says how that went. On any error the old one serves on.
+    /// Reloads the configuration. On any error the old one stays in force.
     pub(super) fn reload(&self, by: ReloadedBy) -> Reloaded {
         let Reloads { file, begun, .. } = &self.reloads;
         let asked = begun.load(Relaxed);
@@ -188,8 +189,8 @@ impl Daemon {
                 manager::ready("serving");
             }
             Err(error) => {
-                tracing::error!("not reloaded, the old configuration serves on: {error}");
-                manager::ready(&format!("serving by the old configuration: {error}"));
+                tracing::error!("not reloaded, the old configuration stays in force: {error}");
+                manager::ready(&format!("serving with the old configuration: {error}"));
             }
         }
         let reloaded = self.reloads.keep(by, &[], came);
@@ -198,7 +199,7 @@ impl Daemon {
     }
 }
 
-/// None of these guards data that a panic could leave half changed.
+/// None of these mutexes guards data that a panic could leave half changed.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

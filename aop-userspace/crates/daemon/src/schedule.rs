@@ -1,32 +1,32 @@
-//! When a list is fetched again. Spread by chance, so that a thousand origins that lost the same
-//! source do not all come back in the same second.
+//! When a list is fetched again. Waits are randomized, so that a thousand origins that lost the
+//! same source do not all return in the same second.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     time::Duration,
 };
 
-/// After the first failure; doubled by each further one.
+/// After the first failure; each further failure doubles it.
 const SOONEST_RETRY: Duration = Duration::from_secs(60);
 const LATEST_RETRY: Duration = Duration::from_secs(3600);
 
-/// The first time: when a list of that age is due, and at once without one.
+/// The first wait: until a list of that age is due; none without a list.
 pub(super) fn first(refresh: Duration, age_seconds: Option<u64>) -> Duration {
     age_seconds.map_or(Duration::ZERO, |age| refresh.saturating_sub(Duration::from_secs(age)))
 }
 
-/// Up to a tenth early.
+/// Up to a tenth shorter than `refresh`.
 pub(super) fn after_success(refresh: Duration, jitter: f64) -> Duration {
     refresh.mul_f64(1.0 - jitter / 10.0)
 }
 
-/// From one minute to one hour, never later than regularly, and up to half early.
+/// From one minute to one hour, never longer than `refresh`, and up to a half shorter.
 pub(super) fn after_failure(refresh: Duration, failures: u32, jitter: f64) -> Duration {
     let doubled = SOONEST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(6));
     doubled.min(LATEST_RETRY).min(refresh).mul_f64(1.0 - jitter / 2.0)
 }
 
-/// From 0 to 1. The hasher's keys are random, which is all the chance that is needed here.
+/// From 0 to 1. The hasher's random keys are random enough for this.
 pub(super) fn jitter() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     f64::from((random >> 32) as u32) / f64::from(u32::MAX)
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_grow_from_a_minute_to_an_hour_and_never_pass_the_regular_time() {
+    fn retries_grow_from_a_minute_to_an_hour_and_never_exceed_the_refresh_interval() {
         let waits = [1, 2, 3, 6, 7, 8, u32::MAX]
             .map(|failures| after_failure(HOURS, failures, 0.0).as_secs());
         assert_eq!(waits, [60, 120, 240, 1920, 3600, 3600, 3600]);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_stays_between_none_and_all() {
+    fn jitter_stays_between_zero_and_one() {
         assert!((0..1000).all(|_| (0.0..=1.0).contains(&jitter())));
     }
 }

@@ -1,7 +1,7 @@
-//! Takes up the files of sites, and where it is asked for the configuration too, when they change.
+//! Watches the files of sites, and the configuration where `watch` asks for it, and loads changes.
 //!
-//! A file that is replaced takes the rest of the configuration as it is in force, not as it may stand
-//! half edited on the disk. What cannot be used is told, and tried again when anything changes.
+//! A changed site file is loaded with the configuration in force, not with one that is half edited
+//! on disk. A file that cannot be used is reported, and tried again when any file changes.
 
 use std::{
     path::Path,
@@ -21,21 +21,21 @@ use super::{
     source::Source,
 };
 
-/// How often the files are looked at, where that costs little.
+/// How often the files are checked, where that costs little.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A look that takes longer is followed by a longer pause: so many times what it took of a CPU, which
-/// is half a percent.
+/// A check that takes longer is followed by a longer pause: this many times its CPU time, so that
+/// checks take half a percent of a CPU.
 const PAUSES: u32 = 200;
 
-/// When what could not be used is tried again though nothing has changed: it may not have been the
-/// files' fault.
+/// After this time a refused file is tried again although nothing has changed: the cause may have
+/// lain elsewhere.
 const RETRY: Duration = Duration::from_secs(600);
 
-/// Files that a log line names.
+/// How many files a log line names.
 const NAMED: usize = 10;
 
-/// What has been seen of the files of one source.
+/// The state of the checks of one set of files.
 #[derive(Default)]
 struct Eye {
     of: Option<(Arc<Source>, Watched)>,
@@ -44,7 +44,7 @@ struct Eye {
 }
 
 impl Daemon {
-    /// Until `stop`, without waiting for a reload that is then under way.
+    /// Runs until `stop`; a reload that is then under way is not waited for.
     pub(super) async fn watch_files(self: Arc<Self>, stop: CancellationToken) {
         let (mut eye, mut pause) = (Eye::default(), LOOK);
         loop {
@@ -53,7 +53,7 @@ impl Daemon {
                 () = sleep(pause) => {}
             }
             let daemon = Arc::clone(&self);
-            // Blocks for as long as the file system does.
+            // On a blocking thread: a check takes as long as the file system does.
             let look = tokio::task::spawn_blocking(move || {
                 let pause = daemon.look_at_files(&mut eye);
                 (eye, pause)
@@ -61,16 +61,16 @@ impl Daemon {
             tokio::select! {
                 () = stop.cancelled() => return,
                 looked = look => (eye, pause) = looked.unwrap_or_else(|error| {
-                    tracing::error!("the files of sites were not looked at: {error}");
+                    tracing::error!("the files of sites could not be checked: {error}");
                     (Eye::default(), LOOK)
                 }),
             }
         }
     }
 
-    /// Looks, and takes up what has changed. How long to pause before the next look.
+    /// Checks the files, and loads what has changed. Returns the pause before the next check.
     fn look_at_files(&self, eye: &mut Eye) -> Duration {
-        // What changes during an upgrade is to count as unread, should that fail.
+        // A file that changes during an upgrade must count as unread, in case the upgrade fails.
         if self.handover.may_change().is_err() {
             return LOOK;
         }
@@ -105,7 +105,7 @@ impl Daemon {
         pause
     }
 
-    /// Loads what is another than in force; nothing where nothing is.
+    /// Loads what differs from what is in force; `None` where nothing does.
     fn take_up_files(&self, source: &Source, watched: Watched) -> Option<ReloadOutcome> {
         let text = || Config::text(self.reloads.file()).ok();
         let edited = watched == Watched::All && text().as_ref() != Some(&source.text);
@@ -113,11 +113,11 @@ impl Daemon {
         if refused.as_ref().is_some_and(|reload| reload.outcome == ReloadOutcome::Applied) {
             return Some(ReloadOutcome::Applied);
         }
-        // Certificates are renewed all the same while an edit waits to be mended.
+        // Renewed certificates are loaded even while an edited configuration is refused.
         let renewed = self.renew();
         match refused {
             Some(refused) => {
-                // The last word is about what still has to be mended.
+                // The status shows the refused configuration, which still has to be corrected.
                 self.reloads.remember(refused);
                 Some(ReloadOutcome::Refused)
             }
@@ -125,10 +125,10 @@ impl Daemon {
         }
     }
 
-    /// Loads the files of sites anew, and says how that went; nothing where they are as in force.
+    /// Loads the files of sites again; `None` where they are as in force.
     fn renew(&self) -> Option<ReloadOutcome> {
         let _turn = self.reloads.turn();
-        // While the turn was waited for, another reload may have loaded them.
+        // While this waited for the turn, another reload may have loaded them.
         let source = self.reloads.source();
         let changed = source.changed();
         if changed.is_empty() {
@@ -137,9 +137,9 @@ impl Daemon {
         let named = named(&changed);
         let came = self.try_renew();
         match &came {
-            Ok(_) => tracing::info!("files of sites have changed and are in force: {named}"),
+            Ok(_) => tracing::info!("changed files of sites are in force: {named}"),
             Err(error) => tracing::error!(
-                "files of sites have changed and are not in force, the old ones serve on: {error}; \
+                "changed files of sites were refused, the old ones stay in force: {error}; \
                  changed: {named}"
             ),
         }
@@ -154,7 +154,7 @@ fn named(changed: &[&Path]) -> String {
     shown.chain(more).collect::<Vec<_>>().join(", ")
 }
 
-/// What this thread has taken of a CPU so far.
+/// CPU time of this thread.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()

@@ -1,5 +1,5 @@
-//! The listening sockets: handed over, or bound here. The daemon never accepts on them; it keeps them
-//! for the daemon that takes over from it.
+//! The listening sockets: handed over, or bound here. The daemon never accepts on them; it keeps
+//! copies for its successor.
 
 use std::{
     io,
@@ -11,20 +11,20 @@ use std::{
 use aop_listeners::{AdoptError, BindError, Bound};
 use socket2::SockRef;
 
-/// Listening sockets that somebody else has made.
+/// Listening sockets from another process.
 pub(super) enum Handed {
-    /// The daemon before this one. What is not wanted any more is closed.
+    /// From the predecessor. Those that are not needed are closed.
     Before(Vec<OwnedFd>),
-    /// The service manager, each with its name there. What is not wanted is an error: it would listen
-    /// on, and nobody would ever answer.
+    /// From the service manager, each with its name there. One that is not needed is an error: it
+    /// would keep listening, and no process would answer.
     Activation(Vec<(Option<String>, OwnedFd)>),
 }
 
-/// One socket of an address that is to be served.
+/// A socket for one address.
 pub(super) enum Socket {
-    /// It does not listen yet.
+    /// Bound, not listening yet.
     Bound(Bound),
-    /// Its connections wait already.
+    /// Listening already; connections may wait in its queue.
     Listening(TcpListener),
 }
 
@@ -34,45 +34,45 @@ pub enum SocketError {
     /// It cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// A descriptor is no such socket.
+    /// A descriptor is not a suitable socket.
     #[error(
-        "the service manager hands over {what}, {error}; the socket unit may have ListenStream= with \
-         an address and port, and BindIPv6Only=ipv6-only"
+        "the service manager hands over {what}, {error}; the socket unit may have ListenStream= \
+         with an address and port, and BindIPv6Only=ipv6-only"
     )]
     Unfit {
-        /// Which.
+        /// The descriptor.
         what: String,
-        /// Why not.
+        /// The defect.
         error: AdoptError,
     },
-    /// One that nobody asked for.
+    /// No listener of the configuration binds its address.
     #[error(
         "the service manager hands over {what}, {address}, which no [[listener]] binds; add it to \
          listener.bind, or take it out of the socket unit"
     )]
     Unwanted {
-        /// Which.
+        /// The descriptor.
         what: String,
-        /// Where it listens.
+        /// Its address.
         address: SocketAddr,
     },
-    /// The variables of socket activation make no sense.
+    /// The variables of socket activation are malformed.
     #[error(
-        "LISTEN_PID or LISTEN_FDS, by which a service manager hands over sockets, is no number"
+        "LISTEN_PID or LISTEN_FDS, by which a service manager hands over sockets, is not a number"
     )]
     Variables,
-    /// The system refuses.
+    /// A system call failed.
     #[error("a listening socket: {0}")]
     System(#[from] io::Error),
 }
 
-/// The sockets of a service manager. To be called once, since it owns them.
+/// The sockets of the service manager. Call it once: it takes ownership of them.
 pub(super) fn activated() -> Result<Vec<(Option<String>, OwnedFd)>, SocketError> {
     let sockets = sd_listen_fds::get().map_err(|_| SocketError::Variables)?;
     Ok(sockets.into_iter().map(|(name, file)| (name, file.into_std())).collect())
 }
 
-/// Takes all `addresses`, from what was handed over where it has them.
+/// Sockets for all `addresses`, from `handed` where it has them.
 pub(super) fn take(addresses: &[SocketAddr], handed: Handed) -> Result<Vec<Socket>, SocketError> {
     let mut open = handed.adopt()?;
     let mut listening = Vec::new();
@@ -86,7 +86,7 @@ pub(super) fn take(addresses: &[SocketAddr], handed: Handed) -> Result<Vec<Socke
     for (what, _, address) in open {
         match what {
             Some(what) => return Err(SocketError::Unwanted { what, address }),
-            None => tracing::info!(%address, "no longer listened on"),
+            None => tracing::info!(%address, "this address is no longer served"),
         }
     }
     let bound = bind(&missing)?;
@@ -95,7 +95,7 @@ pub(super) fn take(addresses: &[SocketAddr], handed: Handed) -> Result<Vec<Socke
 }
 
 impl Handed {
-    /// Takes out the one of `address`, where the daemon before this one had it.
+    /// Takes the socket of `address` out, where the predecessor had it.
     pub(super) fn claim(&mut self, address: SocketAddr) -> Option<TcpListener> {
         let Self::Before(files) = self else { return None };
         let there = |file: &OwnedFd| {
@@ -105,7 +105,7 @@ impl Handed {
         Some(files.swap_remove(at).into())
     }
 
-    /// Each socket with its address, and with its name where it must be wanted.
+    /// Each socket with its address, and with a name where an unneeded one is an error.
     fn adopt(self) -> Result<Vec<(Option<String>, TcpListener, SocketAddr)>, SocketError> {
         let files: Vec<_> = match self {
             Self::Before(files) => files.into_iter().map(|file| (None, file)).collect(),
@@ -115,9 +115,9 @@ impl Handed {
                 .collect(),
         };
         let adopt = |(what, file): (Option<String>, OwnedFd)| {
-            let told = || what.clone().unwrap_or_else(|| "the daemon before this one".to_owned());
+            let name = || what.clone().unwrap_or_else(|| "the old daemon".to_owned());
             let socket = aop_listeners::adopt(file)
-                .map_err(|error| SocketError::Unfit { what: told(), error })?;
+                .map_err(|error| SocketError::Unfit { what: name(), error })?;
             let address = socket.local_addr()?;
             Ok((what, socket, address))
         };
@@ -132,8 +132,8 @@ fn called(number: u32, name: Option<&str>) -> String {
     }
 }
 
-/// Binds. The terminator of a daemon that was killed dies a moment after it, and has the addresses
-/// until then.
+/// Binds the addresses, and retries for a second: after a daemon was killed, its terminator dies a
+/// moment later, and holds the addresses until then.
 fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
     const PATIENCE: Duration = Duration::from_secs(1);
     const PAUSE: Duration = Duration::from_millis(20);
@@ -150,7 +150,7 @@ fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
     }
 }
 
-/// Begins to listen. Whatever guards the addresses must stand by now.
+/// Starts to listen. The firewall of these addresses must be attached by now.
 pub(super) fn listen(sockets: Vec<Socket>) -> Result<Vec<TcpListener>, SocketError> {
     let (mut listening, mut bound) = (Vec::new(), Vec::new());
     for socket in sockets {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_handed_over_is_taken_and_the_rest_is_bound() {
+    fn handed_over_sockets_are_taken_and_the_rest_is_bound() {
         let ((file, handed), (gone, old)) = (listener(), listener());
         let (other, free) = listener();
         drop(other);
@@ -188,17 +188,17 @@ mod tests {
         let mut wanted = [free, handed];
         wanted.sort_unstable();
         assert_eq!(addresses, wanted);
-        assert!(open.iter().any(|socket| socket.as_raw_fd() == number), "it was bound anew");
-        TcpListener::bind(old).expect("closed, as nobody wants it");
+        assert!(open.iter().any(|socket| socket.as_raw_fd() == number), "it was bound again");
+        TcpListener::bind(old).expect("closed, since it is not needed");
     }
 
     #[test]
-    fn a_service_manager_s_socket_that_nobody_wants_is_named() {
+    fn an_unneeded_socket_of_the_service_manager_is_named() {
         let (file, address) = listener();
         let handed = Handed::Activation(vec![(Some("web".to_owned()), file)]);
-        let told = take(&[], handed).err().expect("refused").to_string();
+        let error = take(&[], handed).err().expect("refused").to_string();
         for word in ["descriptor 3 (\"web\")", &address.to_string(), "listener.bind"] {
-            assert!(told.contains(word), "{word}: {told}");
+            assert!(error.contains(word), "{word}: {error}");
         }
     }
 }

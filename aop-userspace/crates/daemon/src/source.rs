@@ -1,4 +1,4 @@
-//! What the configuration in force was read from, to tell whether that is another now.
+//! Digests of what the configuration in force was read from, to find changes.
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +9,10 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// A configuration's text, and what stood in every file that its sites name.
+/// The text of a configuration, and the content of every file that its sites name.
 pub struct Source {
     pub(super) text: String,
-    /// SHA-256 of each.
+    /// SHA-256 of each file.
     files: BTreeMap<PathBuf, [u8; 32]>,
 }
 
@@ -22,18 +22,18 @@ impl Source {
         Self { text, files: files.collect() }
     }
 
-    /// Tells this one from any other: the text, the files' paths and what they hold; and which sites are
-    /// `observing`, whatever the text says.
+    /// A digest of the text, of the paths and content of the files, and of which sites are
+    /// `observing`, which mode overrides may change.
     pub(super) fn digest(&self, observing: &[String]) -> String {
-        let mut told = sha256(self.text.as_bytes()).to_vec();
+        let mut bytes = sha256(self.text.as_bytes()).to_vec();
         for site in observing {
-            told.extend(sha256(site.as_bytes()));
+            bytes.extend(sha256(site.as_bytes()));
         }
         for (path, sum) in &self.files {
-            told.extend(sha256(path.as_os_str().as_encoded_bytes()));
-            told.extend(sum);
+            bytes.extend(sha256(path.as_os_str().as_encoded_bytes()));
+            bytes.extend(sum);
         }
-        sha256(&told).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The files, each once.
@@ -41,7 +41,7 @@ impl Source {
         self.files.keys().map(PathBuf::as_path)
     }
 
-    /// Those that hold something else now, or cannot be read.
+    /// The files whose content differs now, or that cannot be read.
     pub(super) fn changed(&self) -> Vec<&Path> {
         let differs = |(path, known): &(&PathBuf, &[u8; 32])| {
             fs::read(path).map_or(true, |bytes| sha256(&bytes) != **known)

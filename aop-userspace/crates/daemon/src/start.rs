@@ -1,4 +1,4 @@
-//! A start, as a whole or not at all: read and checked, then bound, then guarded, then served.
+//! The start, complete or not at all: read and check, bind, attach the firewall, serve.
 
 use std::{net::TcpListener, os::fd::OwnedFd, path::Path, sync::Mutex, time::Instant};
 
@@ -32,7 +32,7 @@ use super::{
     word::Spoken,
 };
 
-/// A daemon that serves, and what it is to be asked by.
+/// A daemon that serves, and its sockets for clients.
 pub(super) struct Begun {
     pub(super) signals: Signals,
     pub(super) control: ControlSocket,
@@ -41,7 +41,7 @@ pub(super) struct Begun {
     pub(super) watch: Option<Watch>,
 }
 
-/// Everything until it serves.
+/// All steps until it serves.
 pub(super) fn begin(
     file: &Path,
     again: Again,
@@ -91,17 +91,17 @@ pub(super) fn begin(
     Ok(Begun { signals, control, monitor, daemon, watch })
 }
 
-/// What a start finds made: by the daemon before it, by the service manager, or by itself.
+/// What a start has got or made: from the predecessor, from the service manager, or itself.
 struct Inheritance {
     lock: InstanceLock,
-    /// The lock on the pins, where another daemon holds it too.
+    /// The lock on the pins, where the predecessor holds it, too.
     pins: Option<OwnedFd>,
     sockets: Vec<Socket>,
     lingerers: Lingerers,
     again: Again,
 }
 
-/// `guarding` is called before the packet path changes, and `publish` when all else is done.
+/// Calls `guarding` before the firewall changes, and `publish` after everything else.
 fn start(
     prepared: Prepared,
     found: Inheritance,
@@ -150,7 +150,7 @@ fn start(
     };
     spoken.settle(&config.fixed.paths.state, &lost);
     if !ended.is_empty() {
-        tracing::warn!(?ended, "what `aop open` has opened came to its end meanwhile");
+        tracing::warn!(?ended, "openings of `aop open` have expired while aop was stopped");
         openings.keep(&config.fixed.paths.state);
     }
     let daemon = Daemon {
@@ -175,7 +175,7 @@ fn start(
     Ok((daemon, watch))
 }
 
-/// What the terminator may read to look up its upstreams.
+/// Which resolver files the terminator may read to look up its upstreams.
 fn names(config: &Config) -> Names {
     match config.live.sites.iter().any(|site| site.upstream.is_named()) {
         true => Names::Ever,
@@ -183,7 +183,7 @@ fn names(config: &Config) -> Names {
     }
 }
 
-/// Raises the firewall, if one is wanted. Who is admitted stands either way.
+/// Starts the firewall, where it is on. Computes the admitted set in both cases.
 fn guard(
     config: &Config,
     modes: &Modes,
@@ -212,9 +212,9 @@ fn guard(
     Ok((Some(firewall), admission))
 }
 
-/// What can still fail once the firewall stands. Listening is last: before the firewall stands the
-/// kernel would answer strangers. The sockets go to the terminator; those that are returned are for the
-/// daemon after this one.
+/// The steps that can fail once the firewall is attached. Listening is last: before the firewall is
+/// attached, the kernel would answer strangers. The terminator gets the sockets; the returned
+/// copies are for the successor.
 fn equip(
     firewall: Option<&Firewall>,
     link: Option<&Link>,
@@ -236,17 +236,22 @@ fn equip(
     Ok((watch, sockets))
 }
 
-/// Off means off: a firewall that an earlier run left attached is taken down.
+/// With firewall.mode off, detaches a firewall that an earlier run left attached.
 pub(super) fn retire_leftovers(pins: &Path) -> Result<(), DaemonError> {
     match aop_firewall::read(pins, None) {
-        // Nothing there, or a place that this user cannot even look into.
+        // Nothing is pinned, or this user may not look.
         Ok(None) | Err(FirewallError::Privilege { .. }) => {}
         Ok(Some(_)) => {
             for interface in aop_firewall::retire(pins)?.unwrap_or_default() {
-                tracing::warn!(interface, "the firewall is off: detached what an earlier run left");
+                tracing::warn!(
+                    interface,
+                    "the firewall is off: detached the program of an earlier run"
+                );
             }
         }
-        Err(error) => tracing::warn!("what may be left of an earlier firewall stays: {error}"),
+        Err(error) => {
+            tracing::warn!("cannot remove the firewall of an earlier run, if there is one: {error}")
+        }
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a running daemon tells of itself and its firewall.
+//! The status document of a running daemon.
 
 use std::{
     collections::HashSet,
@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 
 use super::{Daemon, InForce};
 
-/// What status and drain need of the live configuration.
+/// The parts of the configuration in force that status and shutdown need, readable without a lock.
 pub(crate) struct LiveFacts(ArcSwap<Facts>);
 
 #[derive(Clone)]
@@ -30,7 +30,7 @@ struct Facts {
     shutdown: Duration,
     linger: Duration,
     warnings: Vec<String>,
-    /// Those of them that say of a site that it observes, which `aop mode` may make untrue.
+    /// Those of the warnings that say that a site observes. A mode override may make them untrue.
     observing: HashSet<String>,
     notes: Notes,
 }
@@ -44,7 +44,7 @@ impl LiveFacts {
         self.0.store(Arc::new(Facts::of(live, warnings, notes)));
     }
 
-    /// The same configuration, with its files read anew.
+    /// Replaces the notes: the same configuration, with its files read again.
     pub(super) fn renew(&self, notes: Notes) {
         self.0.rcu(|facts| Facts { notes: notes.clone(), ..Facts::clone(facts) });
     }
@@ -53,7 +53,7 @@ impl LiveFacts {
         self.0.load().notes.clone()
     }
 
-    /// The sites, in the configuration's order.
+    /// The sites, in the order of the configuration.
     pub(super) fn sites(&self) -> Vec<String> {
         self.0.load().sites.clone()
     }
@@ -86,13 +86,13 @@ impl Facts {
 }
 
 impl Daemon {
-    /// The status document. Reads the pinned maps, so it takes system calls.
+    /// The status document. Reads the pinned maps by system calls.
     pub(super) fn status(&self) -> Status {
         self.status_and_lost(Listing::Peers).0
     }
 
-    /// The same, with or without the peers that the firewall keeps; and how many sampled drops were
-    /// lost, where the firewall could be read.
+    /// The status, with or without the firewall's peers, and the number of lost drop samples where
+    /// the firewall could be read.
     pub(super) fn status_and_lost(&self, listing: Listing) -> (Status, Option<u64>) {
         let facts = self.facts.0.load();
         let report = match &self.link {
@@ -130,7 +130,7 @@ impl Daemon {
         if self.link.as_ref().is_some_and(|link| link.fence().landlock.is_none()) {
             status.warnings.push(NO_LANDLOCK.to_owned());
         }
-        // That one is about the configuration, and the general mode may be another.
+        // This warning is about firewall.mode, and an override may have changed the mode.
         let observes = status.mode == mode_name(Mode::Observe);
         let of_sites = |it: &&String| facts.observing.contains(*it);
         let warnings = facts.warnings.iter().filter(|it| observes || *it != aop_config::OBSERVES);
@@ -161,7 +161,7 @@ impl Daemon {
         }
     }
 
-    /// What admits each of these now.
+    /// Fills in what admits each of these addresses now.
     fn tell_admission(&self, refused: &mut [RefusedPeer]) {
         if refused.is_empty() {
             return;
@@ -188,7 +188,7 @@ impl Daemon {
             (status.prefixes.v4, status.prefixes.v6) = self.in_force().admission.admitted();
             return (status, None);
         };
-        // Under the lock, so that nothing is read while it is being attached.
+        // Under the lock, so that no interface is read while it is being attached.
         let reading = firewall.lock().unwrap_or_else(PoisonError::into_inner).read(listing);
         match reading {
             Ok(Some(reading)) => (from_firewall(Some(&reading), sites), Some(reading.lost)),
@@ -206,19 +206,21 @@ impl Daemon {
     }
 }
 
-/// A filter of system calls is always there: without one the terminator would not serve.
+/// The seccomp filter is always installed: without it the terminator would not serve.
 fn confinement(fence: Fence) -> Confinement {
     let landlock = fence.landlock.map_or_else(|| "none".to_owned(), |abi| format!("abi {abi}"));
     Confinement { landlock, seccomp: "filter".to_owned() }
 }
 
-pub(super) const NO_LANDLOCK: &str = "this kernel has no Landlock, so the terminator may read what files its user may: boot with \
-     `landlock` among the names in lsm=, or use a kernel that has it";
+pub(super) const NO_LANDLOCK: &str = "Landlock is not available, so the terminator may read every \
+     file that its user may read: boot with `landlock` among the names in lsm=, or use a kernel with \
+     Landlock";
 
-pub(super) const UNLOADED: &str =
-    "the firewall was unloaded under the daemon: packets pass unjudged; restart aop to guard again";
+pub(super) const UNLOADED: &str = "the firewall was unloaded (`aop unload`): packets pass \
+     unfiltered, and the guarded ports are open to everybody. To protect them again: `systemctl \
+     restart aop`";
 
-/// Also where the firewall is gone: a warning tells that, and no interface enforces.
+/// Called also where the firewall is unloaded: then a warning says so, and no interface enforces.
 fn tell_modes(status: &mut Status, in_force: &InForce) {
     let modes = in_force.modes();
     status.mode = mode_name(modes.general).to_owned();
@@ -227,7 +229,7 @@ fn tell_modes(status: &mut Status, in_force: &InForce) {
     status.explain_modes(Some(mode_name(in_force.live.mode)), set_at);
 }
 
-/// What sites do, and before all else which of them let in everybody.
+/// The modes of sites. The warnings about sites that observe come first.
 fn tell_sites(status: &mut Status, in_force: &InForce) {
     status.modes.sites = in_force.spoken.told_of_sites(&in_force.live);
     status.modes.pending = in_force.spoken.pending();

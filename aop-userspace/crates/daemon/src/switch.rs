@@ -1,4 +1,4 @@
-//! `aop mode`: modes of packets and of sites are switched while packets and pulls go on.
+//! `aop mode`, `aop confirm`, and the reverts of overrides: changes of modes in force.
 
 use std::{sync::PoisonError, time::Instant};
 
@@ -24,8 +24,8 @@ use super::{
 };
 
 impl Daemon {
-    /// Does what the operator says, and keeps it for the next start. Where it cannot be kept, it is
-    /// done all the same.
+    /// Carries out `aop mode` and stores the overrides for the next start. If they cannot be
+    /// stored, the change is made all the same.
     pub(super) fn switch(&self, said: &Switch) -> Result<ModesInForce, SwitchError> {
         let of_sites = !said.sites.is_empty();
         if of_sites && !(said.ports.is_empty() && said.interfaces.is_empty()) {
@@ -48,7 +48,7 @@ impl Daemon {
             Wish::Enforce => self.misgivings(),
             Wish::Observe | Wish::Default => Vec::new(),
         };
-        let told = {
+        let receipt = {
             let _turn = self.applying();
             self.handover.may_change()?;
             let (configured, ports, before, spoken) = {
@@ -62,28 +62,28 @@ impl Daemon {
             if of_sites && let Some(conflict) = conflict(&spoken.sites(&self.in_force().live)) {
                 return Err(SwitchError::Shared(conflict.to_string()));
             }
-            // What changes nothing cuts nothing.
+            // A command that changes nothing refuses no pull.
             if !misgivings.is_empty() && spoken.modes(mode) != before {
                 return Err(SwitchError::Misgivings(misgivings));
             }
             self.heed(spoken, "`aop mode`")?
         };
-        hear(told);
+        hear(receipt);
         self.count_pulls()?;
         Ok(self.in_force().told())
     }
 
-    /// Counts the pulls that what was said for a time waits for, and makes it last once they have come.
+    /// Counts the pulls for which a pending override waits, and confirms it once they were made.
     pub(super) fn count_pulls(&self) -> Result<(), SwitchError> {
         let (Some(said_at), Some(link)) = (self.in_force().spoken.counts(), &self.link) else {
             return Ok(());
         };
-        // Who does not answer is asked again.
+        // A terminator that does not answer is asked again later.
         let Ok(report) = link.report() else { return Ok(()) };
         let _turn = self.applying();
         self.handover.may_change()?;
         let mut spoken = self.spoken()?;
-        // Another word may have come, or the end of this one.
+        // The override may have been replaced or have expired meanwhile.
         if spoken.counts() != Some(said_at) || spoken.is_over() {
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// What was said, while it may be changed.
+    /// The overrides, while they may be changed.
     fn spoken(&self) -> Result<Spoken, SwitchError> {
         let in_force = self.in_force();
         match in_force.closed {
@@ -105,7 +105,7 @@ impl Daemon {
         }
     }
 
-    /// Makes last what was said for a time.
+    /// Confirms the pending override.
     pub(super) fn confirm(&self) -> Result<ModesInForce, SwitchError> {
         let _turn = self.applying();
         self.handover.may_change()?;
@@ -114,15 +114,15 @@ impl Daemon {
             return Err(SwitchError::NotPending);
         }
         spoken.keep(&self.fixed.paths.state);
-        tracing::warn!("`aop confirm`: what `aop mode` said lasts");
+        tracing::warn!("`aop confirm`: the modes in force are now permanent");
         let mut in_force = self.in_force();
         in_force.spoken = spoken;
         Ok(in_force.told())
     }
 
-    /// Takes back what was said for a time, once that is over.
+    /// Reverts the pending override once its deadline has passed.
     pub(super) fn take_back(&self) -> Result<(), SwitchError> {
-        let told = {
+        let receipt = {
             let _turn = self.applying();
             self.handover.may_change()?;
             let mut spoken = self.in_force().spoken.clone();
@@ -130,16 +130,16 @@ impl Daemon {
                 return Ok(());
             }
             let Some(why) = spoken.take_back() else { return Ok(()) };
-            let told = self.heed(spoken, "not confirmed")?;
+            let receipt = self.heed(spoken, "not confirmed")?;
             tracing::warn!("{why}");
-            told
+            receipt
         };
-        hear(told);
+        hear(receipt);
         Ok(())
     }
 
-    /// Packets and pulls are judged by what is `spoken` from now on, and the next start knows it. The
-    /// caller has the turn to apply.
+    /// Applies the overrides `spoken` to packets and sites, and stores them. The caller has the
+    /// turn.
     fn heed(&self, mut spoken: Spoken, why: &str) -> Result<Option<Receipt>, SwitchError> {
         let (live, held, admission, before) = {
             let in_force = self.in_force();
@@ -150,7 +150,7 @@ impl Daemon {
             (live.clone(), held.clone(), admission.clone(), in_force.modes())
         };
         let after = spoken.modes(live.mode);
-        // The only step that can fail comes first. A word of sites is none of the firewall's.
+        // The only step that can fail comes first. Overrides of sites do not concern the firewall.
         let of_packets = Modes { sites: before.sites.clone(), ..after.clone() };
         let admission = match before != after && of_packets == before {
             true => admission,
@@ -159,29 +159,30 @@ impl Daemon {
                 self.admit(&admission, &[], &held, &prefixes, &live, &after)?
             }
         };
-        let told = self.tell(Ask::Admit(AddressRules::of(&admission, &after)));
+        let receipt = self.tell(Ask::Admit(AddressRules::of(&admission, &after)));
         for change in changes(&before, &after).into_iter().chain(of_sites(&live, &before, &after)) {
             tracing::warn!("{why}: {change}");
         }
         let observes =
             |modes: &Modes, site: &SiteConfig| refusal(modes, site) == OnRefusal::Observe;
-        // There are those there who were let in without a proof.
+        // Draining predecessors may hold connections of unauthenticated peers.
         let ends = live.sites.iter().any(|site| observes(&before, site) && !observes(&after, site));
         spoken.keep(&self.fixed.paths.state);
         {
             let mut in_force = self.in_force();
             (in_force.spoken, in_force.admission) = (spoken, admission);
         }
-        // Last, so that who lingers from now on has been told what is in force now.
+        // Last, so that a predecessor that starts to drain after this has been compared with the
+        // new modes.
         if ends {
             self.lingerers.let_go();
         }
-        Ok(told)
+        Ok(receipt)
     }
 }
 
 impl InForce {
-    /// What drops are carried out by: the configuration, and before it the operator's word.
+    /// The modes in force: the configuration with the overrides.
     pub(super) fn modes(&self) -> Modes {
         self.spoken.modes(self.live.mode)
     }
@@ -202,7 +203,7 @@ impl InForce {
     }
 }
 
-/// What the configuration says of what is named.
+/// The configured modes of the sites that the command names.
 fn configured(said: &Switch, live: &Live) -> Result<Configured, SwitchError> {
     let site = |name: &String| {
         let site = live.site(name).ok_or_else(|| SwitchError::site(name, live))?;
@@ -212,22 +213,23 @@ fn configured(said: &Switch, live: &Live) -> Result<Configured, SwitchError> {
     Ok(Configured { mode: live.mode, sites })
 }
 
-/// What becomes of who is refused by a site, where `modes` are in force.
+/// The site's reaction to an unauthenticated peer under `modes`.
 fn refusal(modes: &Modes, site: &SiteConfig) -> OnRefusal {
     site.on_refusal.under(modes.sites.get(&site.name).copied())
 }
 
-/// What changes of sites, one line each.
+/// The changes of sites, one line each.
 fn of_sites(live: &Live, before: &Modes, after: &Modes) -> Vec<String> {
     let change = |site: &SiteConfig| {
         let (before, after) = (refusal(before, site), refusal(after, site));
-        let told = || format!("site {}: {} → {}", site.name, before.name(), after.name());
-        (before != after).then(told)
+        let line = || format!("site {}: {} → {}", site.name, before.name(), after.name());
+        (before != after).then(line)
     };
     live.sites.iter().filter_map(change).collect()
 }
 
-/// Whether all that is named is guarded, or has a mode of its own to be taken back.
+/// Refuses ports that are not guarded, and interfaces that are neither guarded nor have an override
+/// to remove.
 fn check(
     said: &Switch,
     ports: &Ports,
@@ -244,7 +246,7 @@ fn check(
     }
 }
 
-/// What changes, one line each.
+/// The changes of packets, one line each.
 fn changes(before: &Modes, after: &Modes) -> Vec<String> {
     let own = |mode: Option<&Mode>| mode.map_or("none of its own", |mode| mode_name(*mode));
     let mut changes = Vec::new();
@@ -291,16 +293,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_guarded_is_refused_with_what_is() {
+    fn a_name_that_is_not_guarded_is_refused_with_those_that_are() {
         assert_eq!(refused(&[443, 8443], &["eth0", "gone0"]), None);
-        let told = refused(&[443, 80], &[]).expect("refused");
-        assert!(told.contains("port 80") && told.contains("443, 8443"), "{told}");
-        let told = refused(&[], &["eth7"]).expect("refused");
-        assert!(told.contains("\"eth7\"") && told.contains("eth0"), "{told}");
+        let error = refused(&[443, 80], &[]).expect("refused");
+        assert!(error.contains("port 80") && error.contains("443, 8443"), "{error}");
+        let error = refused(&[], &["eth7"]).expect("refused");
+        assert!(error.contains("\"eth7\"") && error.contains("eth0"), "{error}");
     }
 
     #[test]
-    fn changes_are_told_from_old_to_new_and_nothing_else_is() {
+    fn only_changes_are_listed_each_from_old_to_new() {
         let mut before = Modes::from(Mode::Observe);
         before.ports.insert(443, Mode::Enforce);
         before.ports.insert(8443, Mode::Enforce);

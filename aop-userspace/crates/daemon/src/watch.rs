@@ -1,4 +1,4 @@
-//! Keeps the firewall on its interfaces while they come and go.
+//! Keeps the firewall attached while interfaces appear and disappear.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -11,12 +11,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Daemon;
 
-/// Notifications can be lost, so it also looks without one.
+/// Netlink messages can be lost, so the interfaces are checked this often in any case.
 const ROUTINE: Duration = Duration::from_secs(1);
-/// Changes come in swarms: after each look the rest of one may gather.
+/// Changes come in bursts: after each check, this pause collects the rest.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Follows the host until `stop`. Does nothing where the firewall is off.
+/// Follows changes of the host until `stop`. Does nothing where the firewall is off.
 pub(super) fn follow(
     daemon: &Arc<Daemon>,
     watch: Option<Watch>,
@@ -34,21 +34,21 @@ pub(super) fn follow(
 }
 
 async fn look_on(daemon: Arc<Daemon>, watch: Watch) {
-    // What happened between the start and the watch was not heard.
+    // A change between the start and the netlink subscription was missed.
     let mut cause = Cause::Notice;
-    let mut told = None;
+    let mut logged = None;
     loop {
         let looking = Arc::clone(&daemon);
-        // Loads programs and waits for the kernel's locks.
+        // On a blocking thread: it loads programs, and waits for the kernel's locks.
         let looked = tokio::task::spawn_blocking(move || looking.follow_host(cause)).await;
         let error = looked.map_or_else(
             |failed| Some(failed.to_string()),
             |looked| looked.err().map(|error| error.to_string()),
         );
-        if let Some(error) = error.as_ref().filter(|error| told.as_ref() != Some(*error)) {
-            tracing::error!("the interfaces cannot be followed: {error}");
+        if let Some(error) = error.as_ref().filter(|error| logged.as_ref() != Some(*error)) {
+            tracing::error!("cannot follow the interfaces: {error}");
         }
-        told = error;
+        logged = error;
         sleep(PAUSE).await;
         cause = next(&watch).await;
     }
@@ -75,7 +75,7 @@ impl Daemon {
                 let mut firewall = firewall.lock().unwrap_or_else(PoisonError::into_inner);
                 match self.handover.may_change() {
                     Ok(()) => firewall.follow_host(cause),
-                    // Another process does.
+                    // The successor follows the host.
                     Err(_) => Ok(()),
                 }
             }

@@ -1,6 +1,6 @@
-//! The operator's word on modes of packets and sites, given by `aop mode`: it counts before the configuration, and
-//! outlives this process in `paths.state`. Of two words the newer one counts: a configuration whose
-//! `firewall.mode` is another than it was takes the earlier word back.
+//! Mode overrides set with `aop mode`, for packets and for sites. They take precedence over the
+//! configuration and are kept in `paths.state`. Whichever came last wins, the command or a changed
+//! file: a configuration with another `firewall.mode` than before removes the overrides of packets.
 
 use std::{
     collections::BTreeMap,
@@ -26,55 +26,55 @@ mod sites;
 
 const NAME: &str = "modes.json";
 
-/// What was said, as a whole. Never empty.
+/// The overrides. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Word {
-    /// When it was last changed.
+    /// When they were last changed.
     pub(super) set_at: Timestamp,
-    /// What firewall.mode was then, and is.
+    /// The value of firewall.mode, then and now.
     configured: Mode,
-    /// The general mode, where that is another.
+    /// The general mode, where it differs from that.
     general: Option<Mode>,
     ports: BTreeMap<u16, Mode>,
     interfaces: BTreeMap<String, Mode>,
     sites: SiteWords,
 }
 
-/// What is wrong with the document, or with writing it.
+/// Why the file of overrides cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WordError {
-    /// It does not hold what it should.
+    /// The file is malformed.
     #[error(
-        "{}: not what `aop mode` keeps ({message}); it is ignored: the modes that packets \
-         are judged by now stay, at boot the configuration's, and every site refuses. Say it again, or \
-         remove the file", .path.display()
+        "{}: the file of `aop mode` is damaged ({message}) and is ignored: packets keep the modes \
+         in force, or get those of the configuration at boot, and every site refuses. Set the \
+         modes again with `aop mode`, or remove the file", .path.display()
     )]
     Broken { path: PathBuf, message: String },
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(
-        "{}: cannot read what `aop mode` has kept: {error}; the modes that packets are judged by \
-         now stay, at boot the configuration's, and every site refuses",
+        "{}: cannot read the file of `aop mode`: {error}; packets keep the modes in force, or get \
+         those of the configuration at boot, and every site refuses",
         .path.display()
     )]
     Unreadable { path: PathBuf, error: io::Error },
-    /// It cannot be written.
+    /// The file cannot be written.
     #[error(
-        "{}: cannot keep what `aop mode` said: {error}; a restart would not know it. Correct \
-         paths.state or its permissions and say it again", .path.display()
+        "{}: cannot store the modes that `aop mode` has set: {error}. A restart will lose them. \
+         Correct paths.state, its permissions or its disk, and repeat the command", .path.display()
     )]
     Unwritable { path: PathBuf, error: io::Error },
-    /// Nor can it, and what it held was weaker.
+    /// The file could not be written, and was removed because its content was less strict.
     #[error(
-        "{}: cannot keep what `aop mode` said: {error}; a restart would not know it. What was kept \
-         before was weaker and is removed: after a restart the configuration counts. Correct \
-         paths.state or its permissions and say it again", .path.display()
+        "{}: cannot store the modes that `aop mode` has set: {error}. The file held less strict \
+         modes and was removed: after a restart only the configuration counts. Correct \
+         paths.state, its permissions or its disk, and repeat the command", .path.display()
     )]
     Removed { path: PathBuf, error: io::Error },
 }
 
 impl Word {
-    /// The word after `said` beside what was said `before`, where the configuration says
-    /// `configured`; `None` where nothing is left that differs from it.
+    /// The overrides after the command `said`, where there were those of `before` and the
+    /// configuration is `configured`; `None` where none is left that differs from it.
     pub(super) fn after(
         before: Option<&Self>,
         said: &Switch,
@@ -117,15 +117,15 @@ impl Word {
         word.if_any()
     }
 
-    /// What is left of the word under `config`, and what is lost, as the log tells it.
+    /// The overrides that remain under `config`, and a log line for each that is dropped.
     fn under(mut self, config: &Config) -> (Option<Self>, Vec<String>) {
         let Config { fixed, live, .. } = config;
         let now = fixed.firewall.as_ref().map(|_| live.mode);
         let mut lost = Vec::new();
         if self.is_of_packets() && now != Some(self.configured) {
             lost.push(format!(
-                "firewall.mode was {} when `aop mode` was heard ({:.0}) and is {} now: the \
-                 configuration counts, and what was said does not",
+                "firewall.mode was {} when `aop mode` was run ({:.0}) and is {} now: the \
+                 configuration counts, and the modes of `aop mode` are dropped",
                 mode_name(self.configured),
                 self.set_at,
                 now.map_or("off", mode_name),
@@ -141,19 +141,19 @@ impl Word {
             if !guarded {
                 let mode = mode_name(*mode);
                 lost.push(format!(
-                    "port {port} is not guarded any more: its own mode, {mode}, ends"
+                    "port {port} is not guarded any more: its own mode {mode} is dropped"
                 ));
             }
             guarded
         });
-        // Under `auto` they come and go, and keep theirs.
+        // With `auto`, interfaces come and go, and keep their overrides.
         if let Interfaces::Named(names) = &live.interfaces {
             self.interfaces.retain(|name, mode| {
                 let guarded = names.contains(name);
                 if !guarded {
                     let mode = mode_name(*mode);
                     lost.push(format!(
-                        "interface {name} is not guarded any more: its own mode, {mode}, ends"
+                        "interface {name} is not guarded any more: its own mode {mode} is dropped"
                     ));
                 }
                 guarded
@@ -162,7 +162,7 @@ impl Word {
         (self.if_any(), lost)
     }
 
-    /// The word that makes `modes` of what the configuration says.
+    /// The overrides that change the configuration into `modes`.
     fn of(modes: Modes, configured: Mode, set_at: Timestamp) -> Self {
         let Modes { general, ports, interfaces, sites: _ } = modes;
         let general = Some(general).filter(|general| *general != configured);
@@ -187,19 +187,19 @@ impl Word {
     }
 }
 
-/// The word, if there is one, and how keeping it goes.
+/// The overrides, a pending one, and the state of their file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spoken {
     pub(super) word: Option<Word>,
-    /// Set while the word waits to be confirmed.
+    /// Set while an override waits for a confirmation.
     pending: Option<Pending>,
-    /// What is wrong with the document on disk.
+    /// Why the file cannot be read or written.
     pub(super) trouble: Option<String>,
 }
 
 impl Spoken {
-    /// What an earlier run has kept. Where that cannot be read, what packets are judged by now, and no
-    /// site observes: a bad file weakens nothing that is in force.
+    /// The stored overrides. If the file cannot be read, packets keep the modes in the maps, and no
+    /// site observes: a damaged file must not weaken what is in force.
     pub(super) fn found(config: &Config) -> Self {
         let Config { fixed, live, .. } = config;
         let mut spoken = Self::read(&fixed.paths.state);
@@ -222,7 +222,7 @@ impl Spoken {
         }
     }
 
-    /// The same under `config`, and what is lost by that or by time, as the log tells it.
+    /// The overrides that remain under `config` now, and a log line for each that is dropped.
     pub(super) fn under(mut self, config: &Config) -> (Self, Vec<String>) {
         let mut lost = Vec::new();
         if self.is_over() {
@@ -232,17 +232,18 @@ impl Spoken {
         let waited = pending.is_some();
         let pending = pending.and_then(|pending| pending.under(config));
         if waited && pending.is_none() {
-            lost.push("what waited for `aop confirm` waits no more".to_owned());
+            lost.push("the override that waited for `aop confirm` is dropped".to_owned());
         }
         let (word, by_config) = word.map_or((None, Vec::new()), |word| word.under(config));
         lost.extend(by_config);
         (Self { word, pending, trouble }, lost)
     }
 
-    /// What counts after `said`: it begins from what stood before a word that is not confirmed.
+    /// The overrides after the command `said`. An unconfirmed override does not count: the command
+    /// starts from what was there before.
     ///
     /// # Errors
-    /// Why it cannot wait to be confirmed.
+    /// Why the command cannot wait for a confirmation.
     pub(super) fn after(
         &self,
         said: &Switch,
@@ -256,7 +257,7 @@ impl Spoken {
         Ok(Self { word, pending, trouble: None })
     }
 
-    /// The word, or what stood before it while it is not confirmed.
+    /// The confirmed overrides.
     fn lasting(&self) -> Option<&Word> {
         match &self.pending {
             Some(pending) => pending.reverts_to.as_ref(),
@@ -264,52 +265,50 @@ impl Spoken {
         }
     }
 
-    /// From now on the word waits no more. Says whether it did.
+    /// Confirms the pending override. Returns whether there was one.
     pub(super) fn confirm(&mut self) -> bool {
         self.pending.take().is_some()
     }
 
-    /// What it is that waits for pulls, by the moment at which it was said.
+    /// When the override was set that waits for pulls, if there is one.
     pub(super) fn counts(&self) -> Option<Timestamp> {
         self.pending.as_ref().filter(|pending| pending.counts()).map(|pending| pending.said_at)
     }
 
-    /// Counts the pulls that were `served` by each site. Where enough have come since it was said, the
-    /// word waits no more; says so, as the log tells it.
+    /// Counts the pulls `served` by each site. Enough of them confirm the override: a log line.
     pub(super) fn count(&mut self, served: &[(String, u64)]) -> Option<String> {
-        let told = self.pending.as_mut()?.count(served)?;
+        let line = self.pending.as_mut()?.count(served)?;
         self.pending = None;
-        Some(told)
+        Some(line)
     }
 
-    /// Whether the word has waited long enough.
+    /// Whether the deadline of the pending override has passed.
     pub(super) fn is_over(&self) -> bool {
         let now = (Timestamp::now(), Instant::now());
         self.pending.as_ref().is_some_and(|pending| pending.due(now))
     }
 
-    /// A word that is not confirmed counts no more; what stood before it does. Says so, as the log
-    /// tells it.
+    /// Reverts the pending override, and returns a log line.
     pub(super) fn take_back(&mut self) -> Option<String> {
         let pending = self.pending.take()?;
         let PendingMode { reverts_to, until, .. } = pending.told();
         self.word = pending.reverts_to;
         Some(format!(
-            "`aop mode enforce` was to be confirmed by {until:.0}, and was not: {reverts_to} again"
+            "`aop mode enforce` was not confirmed by {until:.0}: reverted to {reverts_to}"
         ))
     }
 
-    /// What waits to be confirmed.
+    /// The override that waits for a confirmation.
     pub(super) fn pending(&self) -> Option<PendingMode> {
         self.pending.as_ref().map(Pending::told)
     }
 
-    /// When something was last said of packets that still counts.
+    /// When overrides of packets were last changed, if there are any.
     pub(super) fn set_at(&self) -> Option<Timestamp> {
         self.word.as_ref().filter(|word| word.is_of_packets()).map(|word| word.set_at)
     }
 
-    /// The sites of `live`, each refusing as was said.
+    /// The sites of `live` with their overrides.
     pub(super) fn sites(&self, live: &Live) -> Vec<SiteConfig> {
         match &self.word {
             Some(word) => sites::said_of(&word.sites, live),
@@ -317,7 +316,7 @@ impl Spoken {
         }
     }
 
-    /// The modes of sites of which there is something to tell.
+    /// The modes of sites that observe, explain or have an override.
     pub(super) fn told_of_sites(&self, live: &Live) -> Vec<SiteMode> {
         match &self.word {
             Some(word) => sites::told(&word.sites, live),
@@ -325,21 +324,21 @@ impl Spoken {
         }
     }
 
-    /// What drops are carried out by, where the configuration says `configured`.
+    /// The modes in force, where firewall.mode is `configured`.
     pub(super) fn modes(&self, configured: Mode) -> Modes {
         self.word.as_ref().map_or_else(|| configured.into(), Word::modes)
     }
 
-    /// Tells what was `lost`, once it is, and what is left, and forgets on disk what is lost.
+    /// Logs the remaining and the `lost` overrides, and removes the latter from the file.
     pub(super) fn settle(&mut self, state: &Path, lost: &[String]) {
         if let Some(word) = &self.word {
             let modes = word.modes();
-            let mut told = vec![format!("mode {}", mode_name(modes.general))];
+            let mut lines = vec![format!("mode {}", mode_name(modes.general))];
             let of = aop_api::Modes::of(&modes);
-            told.extend(of.lines().into_iter().chain(of.sites.iter().map(SiteMode::line)));
-            let told = told.join("; ");
+            lines.extend(of.lines().into_iter().chain(of.sites.iter().map(SiteMode::line)));
+            let lines = lines.join("; ");
             tracing::warn!(
-                "set by `aop mode` at {:.0}, beside the configuration: {told}",
+                "in force by `aop mode` since {:.0}, before the configuration: {lines}",
                 word.set_at
             );
         }
@@ -349,8 +348,8 @@ impl Spoken {
         }
     }
 
-    /// Makes the document in `state` say what is said. Where it cannot be written, one that would weaken
-    /// the next start is removed, which a full disk allows.
+    /// Writes the overrides to the file in `state`. If it cannot be written (the disk is full), and
+    /// its old content would weaken the next start, the file is removed; that works on a full disk.
     pub(super) fn keep(&mut self, state: &Path) {
         let kept = match Document::of_all(self) {
             Some(document) => {
@@ -373,15 +372,15 @@ impl Spoken {
     }
 }
 
-/// When `aop mode` was last heard, and what waits to be confirmed, as `state` has kept it; what cannot
-/// be read tells nothing.
+/// When `aop mode` last changed the modes of packets, and the override that waits for a
+/// confirmation, from the file in `state`. Neither where it cannot be read.
 #[must_use]
 pub fn switched(state: &Path) -> (Option<Timestamp>, Option<PendingMode>) {
     let spoken = load(state).unwrap_or_default();
     (spoken.set_at(), spoken.pending())
 }
 
-/// The word that is kept in `state`.
+/// The overrides in `state`.
 fn load(state: &Path) -> Result<Spoken, WordError> {
     let path = state.join(NAME);
     let text = match aop_storage::read(state, NAME) {

@@ -1,7 +1,7 @@
-//! The program's way onto an interface, and off it.
+//! Attaches the program to an interface, and detaches it.
 //!
-//! A link that an earlier run pinned is adopted: the program is swapped under it, and no packet
-//! sees an interface without one. A link whose interface is gone is a zombie and is replaced.
+//! A link that an earlier run pinned is adopted: the program is swapped under it, so that the
+//! interface is never without one. A link whose interface is gone is removed.
 
 use aop_config::Attach;
 use aya::programs::{
@@ -19,17 +19,17 @@ use super::{
     pins::{AttachMode, Link, Pins},
 };
 
-/// Whose program an interface runs.
+/// The owner of the XDP program on an interface.
 #[derive(Debug)]
 pub(super) enum Owner {
     Nobody,
-    /// Ours, by this pinned link. It bears another name where the interface was renamed.
+    /// aop, by this pinned link. Its name is an old one if the interface was renamed.
     Ours(Link),
-    /// Another's, described by the kernel's name and id.
+    /// Another owner; the text describes its program by the kernel's name and id.
     Foreign(String),
 }
 
-/// Asks the kernel who owns `interface`.
+/// Finds the owner of the program on `interface`.
 pub(super) fn owner(interface: &Interface, pins: &Pins) -> Result<Owner, FirewallError> {
     let Some(id) = interface.program else { return Ok(Owner::Nobody) };
     Ok(match adoptable(interface, pins)? {
@@ -38,7 +38,7 @@ pub(super) fn owner(interface: &Interface, pins: &Pins) -> Result<Owner, Firewal
     })
 }
 
-/// Removes the pins of links that serve no interface that is `here`: it is gone, or has left for
+/// Removes the pins of links that belong to no interface in `here`: the interface is gone, or in
 /// another network namespace.
 pub(super) fn forget_zombies(here: &[Interface], pins: &Pins) -> Result<(), FirewallError> {
     for link in pins.links()? {
@@ -50,7 +50,7 @@ pub(super) fn forget_zombies(here: &[Interface], pins: &Pins) -> Result<(), Fire
     Ok(())
 }
 
-/// Attaches `program`, loaded, and pins its link.
+/// Attaches the loaded `program`, and pins its link.
 pub(super) fn attach(
     program: &mut Xdp,
     interface: &Interface,
@@ -72,7 +72,8 @@ pub(super) fn attach(
             swap(adopted).map_err(|error| FirewallError::kernel(doing(), &error))?;
             return Ok(link.mode);
         }
-        // The descriptor is closed last: then the kernel detaches at once, and not some time later.
+        // The descriptor is closed last: then the kernel detaches at once; otherwise some time
+        // later.
         pins.detach(&link)?;
         drop(adopted);
         replaced = Some(link.mode);
@@ -91,7 +92,7 @@ pub(super) fn attach(
             Err(error) => return Err(error),
         }
     }
-    // Better guarded in the mode that was not wished for than not at all.
+    // The old mode is better than no program at all.
     if let Some(mode) = replaced {
         attach_fresh(program, interface, mode, pins)?;
     }
@@ -106,7 +107,7 @@ fn acceptable(wish: Attach, mode: AttachMode) -> bool {
     }
 }
 
-/// The pinned link that serves `interface` now, if there is one.
+/// The pinned link that is attached to `interface` now, if there is one.
 fn adoptable(interface: &Interface, pins: &Pins) -> Result<Option<(Link, XdpLink)>, FirewallError> {
     if interface.program.is_none() {
         return Ok(None);
@@ -120,7 +121,7 @@ fn adoptable(interface: &Interface, pins: &Pins) -> Result<Option<(Link, XdpLink
     Ok(None)
 }
 
-/// A pinned link, and its program's id.
+/// A pinned link and the id of its program.
 fn open(link: &Link, pins: &Pins) -> Result<(u32, XdpLink), FirewallError> {
     let path = pins.link(link);
     let open = || -> Result<(u32, XdpLink), LinkError> {
@@ -130,7 +131,8 @@ fn open(link: &Link, pins: &Pins) -> Result<(u32, XdpLink), FirewallError> {
     open().map_err(|error| FirewallError::kernel(format!("open {}", path.display()), &error))
 }
 
-/// Removes the pins of links whose interface of this name is gone, renamed, or runs without them.
+/// Removes the pins of this interface name that are stale: the interface is gone or renamed, or not
+/// attached by them.
 fn forget_others(interface: &Interface, pins: &Pins) -> Result<(), FirewallError> {
     pins.links()?
         .iter()
@@ -153,12 +155,12 @@ fn attach_fresh(
         .map_err(|error| refused(interface, mode, &error))?;
     let doing = || format!("attach to {}", interface.name);
     let link = program.take_link(id).map_err(|error| FirewallError::kernel(doing(), &error))?;
-    // Where the kernel has no XDP links aya falls back to one that cannot be pinned: not enough,
-    // since it would leave with the daemon.
+    // On a kernel without XDP links, aya falls back to netlink. That cannot be pinned, and the
+    // program would be detached with the daemon.
     let link = FdLink::try_from(link).map_err(|_| FirewallError::ModeRefused {
         interface: interface.name.clone(),
         mode: mode.name(),
-        error: "it offers no BPF link".to_owned(),
+        error: "the kernel offers no BPF link for it".to_owned(),
     })?;
     let path = pins.link(&Link { mode, interface: interface.name.clone() });
     link.pin(&path)
@@ -180,14 +182,14 @@ fn refused(interface: &Interface, mode: AttachMode, error: &ProgramError) -> Fir
     }
 }
 
-/// The error that names the program in the way.
+/// The error that names the program on the interface.
 pub(super) fn foreign(interface: &Interface, program: String) -> FirewallError {
     FirewallError::ForeignProgram { interface: interface.name.clone(), program }
 }
 
-/// A program by name and id. Only CAP_SYS_ADMIN may ask for names.
+/// Describes a program by name and id. The kernel names programs to CAP_SYS_ADMIN alone.
 fn describe(id: Option<u32>) -> String {
-    let Some(id) = id else { return "which the kernel does not name".to_owned() };
+    let Some(id) = id else { return "whose id is unknown".to_owned() };
     let program = loaded_programs().flatten().find(|program| program.id() == id);
     match program.as_ref().and_then(|program| program.name_as_str()) {
         Some(object::PROGRAM) => {

@@ -1,5 +1,5 @@
-//! What is left of the budgets: those of a trial, which are its own, and those in force, which are
-//! only read.
+//! The state of budgets: those of a trial, which may be set, and those in force, which are only
+//! read.
 
 use std::net::IpAddr;
 
@@ -15,50 +15,50 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{Live, Trial, error::FirewallError, peers, pins::Pins};
 
-/// A budget at a moment.
+/// A budget at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// New connections a second that it gains, and the most that it holds.
+    /// New connections a second that it gains, and the most that it can hold.
     pub rate: u32,
-    /// What is left, in thousandths of a connection.
+    /// Thousandths of a connection that are left.
     pub millis: u64,
 }
 
 impl Budget {
-    /// Whether another connection is over it now.
+    /// Whether it has nothing left for another connection.
     #[must_use]
     pub fn is_spent(self) -> bool {
         self.millis < 1000
     }
 
-    /// What `bucket` holds at `now`; a full one where packets have made none yet.
+    /// The content of `bucket` at `now`. Without a bucket (no packet has created it) it is full.
     fn of(bucket: Option<Bucket>, rate: u32, now: u64) -> Self {
         let (after, taken) = bucket.unwrap_or(Bucket::full(now, rate)).take(now, rate);
         Self { rate, millis: after.millis + if taken { 1000 } else { 0 } }
     }
 }
 
-/// Why an admitted source spends of no budget.
+/// Why an admitted source uses no budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exempt {
     /// It has authenticated.
     Source,
-    /// Somebody in its network has, lately.
+    /// A peer in its network has authenticated within a day.
     Network,
 }
 
-/// How a stranger stands with the packet path now.
+/// The probation of a source that no prefix admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnProbation {
-    /// What is left to all strangers together.
+    /// The budget that all strangers share.
     pub budget: Budget,
-    /// For how many seconds more its own try counts.
+    /// Seconds for which its own try still counts.
     pub tried_for: Option<u64>,
-    /// For how many seconds more it is trusted, since it has authenticated.
+    /// Seconds for which it is still trusted because it has authenticated.
     pub trusted_for: Option<u64>,
 }
 
-/// The maps of budgets and of what exempts from them, opened to be read.
+/// The maps of budgets and of exemptions from them, opened for reading.
 pub(super) struct Spent {
     networks: HashMap<MapData, PeerKey, u64>,
     budgets: HashMap<MapData, PeerKey, Bucket>,
@@ -83,8 +83,8 @@ impl Spent {
 }
 
 impl Live {
-    /// What the network of an admitted source has left now, `None` where there are no budgets. A
-    /// network that is exempt keeps what it had.
+    /// The budget of an admitted source's network now; `None` where there are no budgets. An exempt
+    /// network keeps what it had.
     ///
     /// # Errors
     /// A map cannot be read.
@@ -97,7 +97,7 @@ impl Live {
         Ok(Some(Budget::of(bucket, rate, now())))
     }
 
-    /// Why this admitted source spends of no budget, if it does not.
+    /// Why this admitted source uses no budget; `None` where it uses one.
     ///
     /// # Errors
     /// A map cannot be read.
@@ -110,7 +110,7 @@ impl Live {
         Ok(until.filter(|until| now() / 1000 < *until).map(|_| Exempt::Network))
     }
 
-    /// How a source that no prefix admits stands now, `None` where strangers are given no tries.
+    /// The probation of a source that no prefix admits; `None` where strangers get no tries.
     ///
     /// # Errors
     /// A map cannot be read.
@@ -131,14 +131,14 @@ impl Live {
         }))
     }
 
-    /// What is known of this address, if it has authenticated.
+    /// The record of this address, if it has authenticated.
     pub(super) fn peer(&self, address: IpAddr) -> Option<Peer> {
         self.trial.maps.peers.get(&peers::key(address), 0).ok()
     }
 }
 
 impl Trial {
-    /// Takes back every try that strangers were given.
+    /// Removes every try that strangers have made.
     ///
     /// # Errors
     /// The kernel refuses a write.
@@ -152,16 +152,16 @@ impl Trial {
     /// The kernel refuses a write.
     pub fn fill_budgets(&mut self) -> Result<(), FirewallError> {
         self.clear::<Bucket>("BUDGETS")?;
-        // Its clock stands at zero, so it is full whenever it is looked at.
+        // A bucket with stamp 0 is full at any later time.
         self.set_strangers(Bucket::default())
     }
 
-    /// Spends the budgets of `source`'s network and of strangers, until they are filled.
+    /// Spends the budgets of `source`'s network and of strangers, until they are filled again.
     ///
     /// # Errors
     /// The kernel refuses a write.
     pub fn spend_budgets(&mut self, source: IpAddr) -> Result<(), FirewallError> {
-        // Its clock never comes, so that it gains nothing.
+        // A stamp in the future: the bucket gains nothing.
         let spent = Bucket { stamp: u64::MAX, millis: 0 };
         self.set_strangers(spent)?;
         self.written::<Bucket>("BUDGETS")?
@@ -182,7 +182,7 @@ impl Trial {
         keys.iter().try_for_each(|key| map.remove(key)).map_err(failed)
     }
 
-    /// A map of this trial's own that packets write.
+    /// A map of this trial that packets write.
     fn written<V: Pod>(
         &mut self,
         name: &'static str,
@@ -192,7 +192,7 @@ impl Trial {
     }
 }
 
-/// The value of `key`, `None` where there is none.
+/// The value of `key`; `None` where there is none.
 fn found<V: Pod>(
     map: &HashMap<MapData, PeerKey, V>,
     key: PeerKey,
@@ -205,7 +205,7 @@ fn found<V: Pod>(
     }
 }
 
-/// Milliseconds of the clock that packets are judged by.
+/// Milliseconds of the clock that the packet program uses.
 fn now() -> u64 {
     let time = clock_gettime(ClockId::MonotonicCoarse);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_tells_what_is_left_without_spending_it() {
+    fn reading_a_budget_does_not_spend_it() {
         let full = Budget::of(None, 3, 5000);
         assert_eq!((full.millis, full.is_spent()), (3000, false));
         let some = Bucket { stamp: 5000, millis: 400 };

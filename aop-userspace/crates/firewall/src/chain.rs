@@ -1,12 +1,12 @@
-//! The headers of a frame, named one after the other, for people.
+//! The names of a frame's headers, in order, for people.
 
 use aop_common::Frame;
 
 const ETHERTYPE: usize = 12;
-/// What the beginning of a frame that was kept no longer has.
+/// Stands for the headers that the stored part of a frame does not contain.
 const CUT: &str = "…";
 
-/// The headers from the outermost to the last one that is known, as far as `frame` has them.
+/// The headers from the outermost to the last known one, as far as `frame` contains them.
 pub(super) fn headers(frame: &impl Frame) -> Vec<String> {
     let mut chain = Vec::new();
     if link(frame, &mut chain).is_none() {
@@ -73,7 +73,7 @@ fn piece(offset: u16, more: bool) -> String {
     format!("fragment at {offset}{}", if more { ", more follow" } else { "" })
 }
 
-/// `first`: whether this piece has the transport header.
+/// `first`: whether this fragment contains the transport header.
 fn transport(
     frame: &impl Frame,
     protocol: u8,
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    fn told(frame: &[u8]) -> String {
+    fn chain_of(frame: &[u8]) -> String {
         headers(&Bytes(frame)).join(" > ")
     }
 
@@ -118,23 +118,23 @@ mod tests {
     fn every_header_has_its_name_in_order() {
         let syn = Tcp::syn(443);
         let v4 = Ipv4::between([192, 0, 2, 1], [192, 0, 2, 2]);
-        assert_eq!(told(&v4.clone().tcp(&syn)), "IPv4 > TCP SYN");
-        assert_eq!(told(&v4.clone().udp(443)), "IPv4 > UDP");
+        assert_eq!(chain_of(&v4.clone().tcp(&syn)), "IPv4 > TCP SYN");
+        assert_eq!(chain_of(&v4.clone().udp(443)), "IPv4 > UDP");
         assert_eq!(
-            told(&v4.fragment(16, true).tcp(&syn)),
+            chain_of(&v4.fragment(16, true).tcp(&syn)),
             "IPv4 > fragment at 128, more follow > TCP"
         );
         let v6 = Ipv6::between([1; 16], [2; 16]).with(Extension::destination(0));
         let flags = syn.clone().flags(0x12);
-        assert_eq!(told(&v6.tcp(&flags)), "IPv6 > destination options > TCP SYN+ACK");
+        assert_eq!(chain_of(&v6.tcp(&flags)), "IPv6 > destination options > TCP SYN+ACK");
     }
 
     #[test]
-    fn a_frame_that_ends_early_is_named_as_far_as_it_goes() {
+    fn the_headers_of_a_truncated_frame_are_named_as_far_as_it_goes() {
         let frame = Ipv4::between([192, 0, 2, 1], [192, 0, 2, 2]).tcp(&Tcp::syn(443));
-        assert_eq!(told(&frame[..40]), "IPv4 > TCP …");
-        assert_eq!(told(&frame[..16]), "IPv4 > …");
-        assert_eq!(told(&frame[..13]), "…");
-        assert_eq!(told(&[0; 14]), "EtherType 0x0000");
+        assert_eq!(chain_of(&frame[..40]), "IPv4 > TCP …");
+        assert_eq!(chain_of(&frame[..16]), "IPv4 > …");
+        assert_eq!(chain_of(&frame[..13]), "…");
+        assert_eq!(chain_of(&[0; 14]), "EtherType 0x0000");
     }
 }

@@ -1,4 +1,4 @@
-//! How a reload changes a firewall: as a whole or not at all.
+//! Changes a running firewall, as a whole or not at all.
 
 use aop_config::Interfaces;
 
@@ -12,12 +12,12 @@ use super::{
 };
 
 impl Firewall {
-    /// Replaces the interfaces and the policy. Packets see the old prefixes or the new ones, never a
-    /// mixture. It is quick where the [idle set](Firewall::idle_set) was filled before.
+    /// Replaces the interfaces and the policy. Packets see the old prefixes or the new ones, never
+    /// a mixture. Fast if the [idle set](Firewall::idle_set) was filled before.
     ///
     /// # Errors
-    /// Other interfaces than before are wanted, and one cannot be guarded; or the kernel refuses a
-    /// write. Then nothing has changed.
+    /// The interfaces differ from before, and one cannot be guarded; or the kernel refuses a write.
+    /// Then nothing has changed.
     pub fn change(
         &mut self,
         interfaces: &Interfaces,
@@ -38,14 +38,16 @@ impl Firewall {
             self.pins.forget_all_but(&before);
         }
         self.wanted = wanted?;
-        // The policy is in force: a pin that stays for now is taken away by the next look at the host.
+        // The policy is in force. The next check of the host tries again to remove the pin.
         if let Err(error) = self.guards.drop_all_but(|name| self.wanted.contains(name)) {
-            tracing::error!("an interface that is no longer wanted is guarded on: {error}");
+            tracing::error!(
+                "cannot detach from an interface that is no longer wanted, trying again: {error}"
+            );
         }
         Ok(())
     }
 
-    /// Guards `interfaces` beside those that are guarded.
+    /// Guards `interfaces` in addition to those that are guarded.
     fn extend(
         &mut self,
         interfaces: &Interfaces,

@@ -1,4 +1,4 @@
-//! Sampled drops, as the packet path tells them.
+//! Sampled drops, from the ring buffer of the packet program.
 
 use std::{net::IpAddr, path::Path};
 
@@ -7,7 +7,7 @@ use aya::maps::{Map, MapData, RingBuf};
 
 use super::{chain, error::FirewallError, maps::Maps, pins::Pins};
 
-/// The sampled drops from now on. Sampling ends when this is dropped.
+/// A reader of sampled drops. Dropping it ends the sampling.
 pub struct Drops {
     events: RingBuf<MapData>,
     maps: Maps,
@@ -18,26 +18,26 @@ pub struct Drops {
 /// A dropped packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drop {
-    /// The interface that it came in on.
+    /// The interface that received it.
     pub interface: String,
     /// `drop`, or `would_drop` where the mode is observe.
     pub action: &'static str,
     /// The reason's stable name.
     pub reason: &'static str,
-    /// Where it came from, where that can be known.
+    /// The source, if it can be read.
     pub source: Option<IpAddr>,
-    /// Where it went.
+    /// The destination, if it can be read.
     pub destination: Option<IpAddr>,
-    /// The port, where that can be known.
+    /// The destination port, if it can be read.
     pub port: Option<u16>,
     /// Bytes of the whole frame.
     pub length: u32,
-    /// Its headers by name, the outermost first.
+    /// The names of its headers, the outermost first.
     pub headers: Vec<String>,
 }
 
 impl Drops {
-    /// Follows the drops: of each reason one in `every`, rounded up to a power of two.
+    /// Starts sampling: of each reason one drop in `every`, rounded up to a power of two.
     ///
     /// # Errors
     /// No firewall is loaded, or its pins cannot be used.
@@ -47,9 +47,8 @@ impl Drops {
         Self::read(&pins, maps, every)
     }
 
-    /// The same, where nobody else follows them: two readers would take them from each other. `None`
-    /// where somebody does, or was killed while he did.
-    ///
+    /// The same, but only if no other reader exists: two would take events from each other. `None`
+    /// if there is one, or if one was killed before it could end the sampling.
     /// # Errors
     /// As [`Drops::follow`].
     pub fn follow_alone(pins: &Path, every: u32) -> Result<Option<Self>, FirewallError> {
@@ -70,20 +69,20 @@ impl Drops {
         let lost_before = maps.lost()?;
         maps.sample(every.max(1).checked_next_power_of_two().unwrap_or(1 << 31))?;
         let mut drops = Self { events, maps, slots, lost_before };
-        // What an earlier reader has left is not news.
+        // Events from before this reader started.
         while drops.events.next().is_some() {}
         Ok(drops)
     }
 
-    /// Whether drops are still sampled for this one: another reader that has ended ends that.
-    ///
+    /// Whether drops are still sampled. Another reader ends the sampling for this one, too, when it
+    /// ends.
     /// # Errors
     /// The kernel refuses to read.
     pub fn goes_on(&self) -> Result<bool, FirewallError> {
         Ok(self.maps.sampling()? > 0)
     }
 
-    /// The next one that has been told, if there is one.
+    /// The next event, if there is one.
     pub fn take(&mut self) -> Option<Drop> {
         loop {
             let event = read(&self.events.next()?);
@@ -93,8 +92,8 @@ impl Drops {
         }
     }
 
-    /// How many sampled drops have been lost since the following began: they came faster than they
-    /// were read. The counters have them all.
+    /// How many sampled drops were lost since this reader started, because it did not keep up. The
+    /// counters contain them all.
     ///
     /// # Errors
     /// The kernel refuses to read.
@@ -128,7 +127,7 @@ impl Drops {
 impl std::ops::Drop for Drops {
     fn drop(&mut self) {
         if let Err(error) = self.maps.sample(0) {
-            tracing::warn!("drops are sampled on: {error}");
+            tracing::warn!("cannot end the sampling of drops: {error}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What can go wrong with the firewall, and what the operator can do about it.
+//! The errors of the firewall. Each message says what the operator can do.
 
 use std::{error::Error, io, path::PathBuf};
 
 use aop_common::layout::{LAYOUT_VERSION, SLOTS};
 use rustix::io::Errno;
 
-/// Why the firewall cannot do what it should. Each message names the thing and the remedy.
+/// Why the firewall cannot do something. Each message names the object and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum FirewallError {
@@ -15,7 +15,8 @@ pub enum FirewallError {
     )]
     NoObject,
     #[error(
-        "the kernel cannot list the interfaces: {0}; aop needs AF_NETLINK, which a unit may forbid by RestrictAddressFamilies="
+        "the kernel cannot list the interfaces: {0}; aop needs AF_NETLINK, which \
+         RestrictAddressFamilies= in a unit may forbid"
     )]
     Netlink(io::Error),
     #[error(
@@ -30,75 +31,79 @@ pub enum FirewallError {
     UnknownInterface { name: String, known: Vec<String> },
     #[error(
         "interface {name:?} carries no Ethernet frames, and the packet program reads nothing else; \
-         guard the Ethernet interface beneath it"
+         guard the Ethernet interface below it"
     )]
     NotEthernet { name: String },
     #[error(
-        "interface {interface:?} already runs another XDP program, {program}; it is left alone. \
+        "interface {interface:?} already has another XDP program, {program}; aop leaves it alone. \
          Stop its owner (`bpftool net` and `bpftool link` show it), or guard another interface"
     )]
     ForeignProgram { interface: String, program: String },
     #[error(
-        "interface {interface:?} refuses the {mode} XDP mode: {error}; \
+        "interface {interface:?} does not support the {mode} XDP mode: {error}; \
          set firewall.attach = \"auto\" or \"generic\""
     )]
     ModeRefused { interface: String, mode: &'static str, error: String },
     #[error("no firewall is loaded: {} holds no pins. `aop run` loads one", .0.display())]
     NotLoaded(PathBuf),
-    #[error("interface {name:?} is not guarded; guarded are {}", .guarded.join(", "))]
+    #[error("interface {name:?} is not guarded; the guarded interfaces are {}", .guarded.join(", "))]
     NotGuarded { name: String, guarded: Vec<String> },
-    #[error("no interface is guarded: the maps are pinned, and no link is. Restart `aop run`")]
+    #[error("no interface is guarded: the maps are pinned, but no link is. Restart aop")]
     NoLink,
     #[error(
-        "interface {name:?} should be guarded and does not run the program: its packets pass \
-         unjudged. Restart `aop run`"
+        "interface {name:?} should be guarded, but the program is not attached to it: its packets \
+         pass unfiltered. Restart aop"
     )]
     NotAttached { name: String },
     #[error(
-        "interface {name:?} runs the packet program of another build, so this one cannot speak for \
-         it. Ask with that build, or restart `aop run` with this one"
+        "interface {name:?} has the packet program of another build, so this aop cannot predict \
+         its verdicts. Use that build, or restart aop with this one"
     )]
     OtherProgram { name: String },
-    #[error("more than {SLOTS} interfaces have been guarded; `aop unload` and start again")]
+    #[error(
+        "more than {SLOTS} interfaces have been guarded, and no counter slot is free: run `aop \
+         unload`, then restart aop"
+    )]
     NoSlot,
     #[error(
-        "{} is not on a bpffs, and pins live nowhere else; \
-         `mount -t bpf bpf /sys/fs/bpf`, or correct paths.pins", .0.display()
+        "{} is not on a bpffs, which pins need; \
+         run `mount -t bpf bpf /sys/fs/bpf`, or correct paths.pins", .0.display()
     )]
     NotBpffs(PathBuf),
     #[error(
-        "{} holds pins of layout {found}, and this aop has layout {LAYOUT_VERSION}; \
-         `aop unload` removes them (packets pass unjudged until the next start)",
+        "{} holds pins of layout {found}, but this aop uses layout {LAYOUT_VERSION}; \
+         `aop unload` removes them (packets pass unfiltered until the next start)",
         .path.display()
     )]
     OtherLayout { path: PathBuf, found: String },
     #[error(
-        "{}: the pinned map has {found}, not {expected}; it is not used. \
-         `aop unload` removes it (packets pass unjudged until the next start)", .path.display()
+        "{}: the pinned map has {found}, not {expected}, and is not used. \
+         `aop unload` removes it (packets pass unfiltered until the next start)", .path.display()
     )]
     MapLayout { path: PathBuf, found: String, expected: String },
     #[error(
-        "another aop guards with the pins in {}; stop it, or give this one paths.pins and \
-         paths.runtime of its own", .0.display()
+        "another aop uses the pins in {}; stop it, or give this one its own paths.pins and \
+         paths.runtime", .0.display()
     )]
     PinsTaken(PathBuf),
-    #[error("{} is no pin of aop; nothing there is touched. Correct paths.pins", .0.display())]
+    #[error("{} is not a pin of aop, so nothing there was removed. Correct paths.pins", .0.display())]
     ForeignPin(PathBuf),
     #[error(
-        "the firewall was unloaded (`aop unload`) under this daemon, so there is nothing to apply \
-         to; restart aop to guard again"
+        "no firewall is loaded: it was unloaded (`aop unload`). To guard again: `systemctl restart \
+         aop`"
     )]
     Unloaded,
     #[error("{}: {error}", .path.display())]
     Pin { path: PathBuf, error: io::Error },
     #[error(
-        "no privilege to {doing}; run aop as root or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, \
-         or set firewall.mode = \"off\""
+        "no privilege to {doing}; run this as root (`sudo`), or with CAP_BPF, CAP_NET_ADMIN and \
+         CAP_PERFMON"
     )]
     Privilege { doing: String },
     #[error(
-        "no privilege for the firewall: this process lacks {}; run aop as root, or give it CAP_BPF, \
-         CAP_NET_ADMIN and CAP_PERFMON, or set firewall.mode = \"off\"", .missing.join(", ")
+        "no privilege for the firewall: this process lacks {}; run aop as root, or give it \
+         CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, or set firewall.mode = \"off\"",
+        .missing.join(", ")
     )]
     Capabilities { missing: Vec<&'static str> },
     #[error("the kernel refuses to {doing}: {detail}")]
@@ -106,7 +111,7 @@ pub enum FirewallError {
 }
 
 impl FirewallError {
-    /// What aya says about `doing`.
+    /// The error of `doing`, from aya's.
     pub(super) fn kernel(doing: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
         let doing = doing.into();
         match errno(error) {
@@ -127,7 +132,7 @@ impl FirewallError {
     }
 }
 
-/// The system's error number somewhere behind `error`.
+/// The system's error number in the chain of `error`.
 pub(super) fn errno(error: &(dyn Error + 'static)) -> Option<Errno> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -141,12 +146,12 @@ pub(super) fn errno(error: &(dyn Error + 'static)) -> Option<Errno> {
     None
 }
 
-/// A program that the verifier rejects answers with EACCES as well.
+/// The kernel returns EACCES for a program that the verifier rejects, too.
 fn verifier_spoke(error: &(dyn Error + 'static)) -> bool {
     chain(error).contains("processed ")
 }
 
-/// What stands at the end of a text as long as the verifier's, where its complaint is.
+/// The end of a long text such as the verifier's, which ends with its complaint.
 fn end_of(text: &str) -> String {
     const KEPT: usize = 600;
     match text.char_indices().rev().nth(KEPT) {

@@ -1,4 +1,4 @@
-//! Whether this host forwards, and to whom: the kernel's own answers.
+//! Whether this host forwards packets, and where to: the kernel's own answers.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "netlink's attributes are open-ended")]
 
@@ -14,29 +14,29 @@ use netlink_packet_route::{
 
 use super::{Live, error::FirewallError, interfaces::unicast_routes, netlink::ask};
 
-/// Where this host forwards to.
+/// A destination to which this host forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
-    /// Nowhere: packets that are not for the host end here.
+    /// None: packets that are not for the host are dropped.
     DoesNotForward,
-    /// It would, and has no route.
+    /// Forwarding is on, but no route leads anywhere.
     NoRoute,
-    /// Here, for one.
+    /// For example this address.
     To(IpAddr),
 }
 
-/// Of the documentation ranges, to which only a default route leads.
+/// Addresses of the documentation ranges, to which only a default route leads.
 const ANYWHERE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 20)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0x20, 0, 0, 0, 0x20)),
 ];
 
 impl Live {
-    /// Where a packet of `family` (that of this address) would be forwarded that comes in on the
-    /// interface.
+    /// Where a packet that arrives on the interface would be forwarded; `family` is any address of
+    /// the packet's family.
     ///
     /// # Errors
-    /// The kernel does not tell its routes.
+    /// The kernel does not list its routes.
     pub fn beyond(&self, family: IpAddr) -> Result<Beyond, FirewallError> {
         if !forwards(&self.interface.name, family) {
             return Ok(Beyond::DoesNotForward);
@@ -56,7 +56,7 @@ impl Live {
     }
 }
 
-/// An address in each network that a route leads to.
+/// An address in each network to which a route leads.
 fn routed() -> io::Result<Vec<IpAddr>> {
     let addresses = unicast_routes()?.into_iter().filter_map(|route| {
         let whole = route.header.destination_prefix_length;
@@ -71,18 +71,19 @@ fn routed() -> io::Result<Vec<IpAddr>> {
     Ok(addresses.collect())
 }
 
-/// The address after a network's first one, which may be for broadcasts; a host's own.
+/// The address after a network's first one, which may be a broadcast address; of a host route, the
+/// host.
 fn inside(network: Ipv4Addr, length: u8) -> IpAddr {
     Ipv4Addr::from_bits(network.to_bits() | u32::from(length < 32)).into()
 }
 
-/// The same, where the network is not one link's own.
+/// The same, unless the network is link-local or multicast.
 fn inside_v6(network: Ipv6Addr, length: u8) -> Option<IpAddr> {
     let forwarded = !network.is_unicast_link_local() && !network.is_multicast();
     forwarded.then(|| Ipv6Addr::from_bits(network.to_bits() | u128::from(length < 128)).into())
 }
 
-/// Whether a packet to `destination` would leave this host by a route.
+/// Whether a packet to `destination` would leave this host.
 fn leaves(destination: IpAddr) -> io::Result<bool> {
     let mut request = RouteMessage::default();
     let (family, bits) = match destination {
@@ -98,8 +99,8 @@ fn leaves(destination: IpAddr) -> io::Result<bool> {
     }
 }
 
-/// Whether what comes in on `interface` is forwarded. This tree is that of the process's own network
-/// namespace.
+/// Whether packets that arrive on `interface` are forwarded. /proc/sys/net is that of the process's
+/// own network namespace.
 fn forwards(interface: &str, family: IpAddr) -> bool {
     let family = if family.is_ipv4() { "ipv4" } else { "ipv6" };
     let switch = format!("/proc/sys/net/{family}/conf/{interface}/forwarding");

@@ -1,7 +1,7 @@
-//! The programs of the guarded interfaces, and how they follow their interfaces.
+//! The programs of the guarded interfaces, which follow their interfaces.
 //!
-//! A program stays loaded while its interface is away, with the counter slot that belongs to the
-//! name: it is back on the interface as soon as that is back.
+//! A program stays loaded while its interface is away, with the counter slot of that name, so that
+//! it is attached as soon as the interface returns.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) struct Guards {
     wish: Attach,
     log: PacketLog,
     programs: BTreeMap<String, Guard>,
-    /// Why an interface that should be guarded is not, as the log has told it.
+    /// Why an interface that should be guarded is not; as logged.
     troubles: BTreeMap<String, String>,
 }
 
@@ -49,7 +49,7 @@ impl Guards {
         Ok(())
     }
 
-    /// Puts the loaded program onto its interface.
+    /// Attaches the loaded program to its interface.
     pub(super) fn attach(&mut self, interface: &Interface) -> Result<(), FirewallError> {
         let Some(guard) = self.programs.get_mut(&interface.name) else { return Ok(()) };
         let program = object::xdp(&mut guard.program)?;
@@ -58,8 +58,8 @@ impl Guards {
         Ok(())
     }
 
-    /// Sees to it that the interface `name`, if it is `here`, runs its program. Tells what is in the
-    /// way, once.
+    /// Attaches the program to the interface `name` if it exists and has none. Logs an obstacle
+    /// once.
     pub(super) fn keep(&mut self, name: &str, here: &[Interface], maps: &mut Maps) {
         let trouble = match here.iter().find(|interface| interface.name == name) {
             None => Some(Trouble::Gone),
@@ -70,7 +70,7 @@ impl Guards {
             match &trouble {
                 Some(Trouble::Gone) => tracing::warn!(interface = name, "{GONE}"),
                 Some(Trouble::Refused(error)) => {
-                    tracing::error!(interface = name, "packets pass unjudged: {error}");
+                    tracing::error!(interface = name, "packets pass unfiltered: {error}");
                 }
                 None => {}
             }
@@ -93,7 +93,7 @@ impl Guards {
         }
     }
 
-    /// Lets go of every interface but those that are `wanted`.
+    /// Detaches from every interface that is not `wanted`.
     pub(super) fn drop_all_but(
         &mut self,
         wanted: impl Fn(&str) -> bool,
@@ -126,7 +126,7 @@ impl Guards {
     }
 }
 
-/// Refuses an interface that the packet program cannot read.
+/// Refuses an interface whose frames the packet program cannot read.
 pub(super) fn check(interface: &Interface) -> Result<(), FirewallError> {
     match interface.ethernet {
         true => Ok(()),
@@ -139,7 +139,7 @@ enum Trouble {
     Refused(FirewallError),
 }
 
-const GONE: &str = "the interface is gone; it is guarded again as soon as it is back";
+const GONE: &str = "the interface is gone; aop guards it again as soon as it returns";
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

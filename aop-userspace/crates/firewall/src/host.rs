@@ -1,4 +1,4 @@
-//! The host's interfaces with their addresses, for whoever asks where it can be reached.
+//! The host's interfaces and addresses, for questions about where it can be reached.
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "netlink's kinds of messages and attributes are open-ended"
@@ -13,32 +13,32 @@ use netlink_packet_route::{
 
 use super::{error::FirewallError, interfaces, netlink::dump};
 
-/// An interface, and where it can be reached.
+/// An interface, and its addresses.
 #[derive(Clone, Debug)]
 pub struct HostInterface {
     /// Its name.
     pub name: String,
-    /// The kernel's number for it.
+    /// Its index in the kernel.
     pub index: u32,
-    /// Whether its administrator has it up.
+    /// Whether it is administratively up.
     pub up: bool,
-    /// Whether it is the loopback.
+    /// Whether it is a loopback interface.
     pub loopback: bool,
-    /// The interface of this host whose frames it gets as they are, as of a VLAN; not that below a
-    /// tunnel, where they are packed into others.
+    /// The interface of this host below it, if that carries its frames unchanged, as below a VLAN.
+    /// Not the one below a tunnel, which encapsulates them.
     pub parent: Option<u32>,
-    /// The bridge or bond that it belongs to.
+    /// Its bridge or bond.
     pub controller: Option<u32>,
-    /// Its addresses that are valid beyond its link.
+    /// Its addresses of global scope.
     pub addresses: Vec<IpAddr>,
 }
 
 /// All interfaces of this network namespace.
 ///
 /// # Errors
-/// The kernel does not tell.
+/// The kernel does not list them.
 pub fn host_interfaces() -> Result<Vec<HostInterface>, FirewallError> {
-    let told = || {
+    let list = || {
         let addresses = interfaces::addresses()?;
         let links = dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
         let found = links.into_iter().filter_map(|answer| match answer {
@@ -47,7 +47,7 @@ pub fn host_interfaces() -> Result<Vec<HostInterface>, FirewallError> {
         });
         Ok(found.collect())
     };
-    told().map_err(FirewallError::Netlink)
+    list().map_err(FirewallError::Netlink)
 }
 
 fn interface(link: LinkMessage, addresses: &[interfaces::LocalAddress]) -> Option<HostInterface> {
@@ -76,8 +76,8 @@ fn interface(link: LinkMessage, addresses: &[interfaces::LocalAddress]) -> Optio
     })
 }
 
-/// Whether frames of such an interface cross the one below it as they are. The other end of a pair of
-/// virtual interfaces is not below this one.
+/// Whether the interface below carries the frames of this one unchanged. The other end of a veth
+/// pair is not below.
 fn gets_them_unpacked(info: &LinkInfo) -> bool {
     matches!(
         info,
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_below_a_vlan_has_its_frames_and_what_is_below_a_tunnel_has_not() {
+    fn the_parent_of_a_vlan_is_reported_and_that_of_a_tunnel_is_not() {
         let parent = |kind: InfoKind| {
             let mut link = LinkMessage::default();
             link.header.index = 3;

@@ -1,5 +1,5 @@
-//! The host's interfaces, as rtnetlink tells them. Not sysfs: that shows the network namespace of
-//! its mount, which need not be ours.
+//! The host's interfaces, from rtnetlink. Not from sysfs: that shows the network namespace of its
+//! mount, which may be another.
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "netlink's kinds of messages and attributes are open-ended"
@@ -21,11 +21,11 @@ use super::netlink::dump;
 pub(super) struct Interface {
     pub(super) name: String,
     pub(super) index: u32,
-    /// Whether its administrator has it up.
+    /// Whether it is administratively up.
     pub(super) up: bool,
     /// Whether its frames begin with an Ethernet header, as the packet program expects.
     pub(super) ethernet: bool,
-    /// The XDP program that it runs, by the kernel's id.
+    /// The kernel's id of its XDP program.
     pub(super) program: Option<u32>,
 }
 
@@ -41,14 +41,14 @@ pub(super) fn list() -> io::Result<Vec<Interface>> {
         .collect())
 }
 
-/// The indices of the interfaces that carry a default route, of either family.
+/// The indices of the interfaces with a default route, of either family.
 pub(super) fn with_default_route() -> io::Result<Vec<u32>> {
     let routes = unicast_routes()?.into_iter();
     let default = routes.filter(|route| route.header.destination_prefix_length == 0);
     Ok(default.flat_map(|route| outgoing(&route.attributes)).collect())
 }
 
-/// All routes that lead to one place, of both families.
+/// All unicast routes, of both families.
 pub(super) fn unicast_routes() -> io::Result<Vec<RouteMessage>> {
     let mut routes = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
@@ -71,7 +71,7 @@ pub(super) struct LocalAddress {
     pub(super) address: IpAddr,
     /// The index of its interface.
     pub(super) interface: u32,
-    /// Whether it is valid beyond its link.
+    /// Whether its scope is global.
     pub(super) global: bool,
 }
 
@@ -87,7 +87,8 @@ pub(super) fn addresses() -> io::Result<Vec<LocalAddress>> {
         .collect())
 }
 
-/// Of a point-to-point address, Local is ours and Address the far end's; else only one is there.
+/// On a point-to-point interface, Local is this host's address and Address that of the far end. On
+/// others there is only one of them.
 fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
     let mut address = None;
     for attribute in &message.attributes {
@@ -111,7 +112,7 @@ fn interface(link: LinkMessage) -> Option<Interface> {
             _ => {}
         }
     }
-    // Loopback frames have an (all-zero) Ethernet header too.
+    // Loopback frames have an Ethernet header, too (all zeros).
     let ethernet =
         matches!(link.header.link_layer_type, LinkLayerType::Ether | LinkLayerType::Loopback);
     let up = link.header.flags.contains(LinkFlags::Up);

@@ -1,9 +1,9 @@
-//! The firewall: the XDP program on its interfaces, and the maps that it shares.
+//! The firewall: attaches the XDP program to interfaces, and reads and writes the maps.
 //!
 //! Everything that must outlive the daemon is pinned on a bpffs: the links keep the program
-//! attached, the maps keep policy, peers and counters. A start adopts what it finds, swapping the
-//! program under the link, so that no packet passes unjudged. Nothing here decides about a packet:
-//! that is `aop_common::judge`.
+//! attached; the maps hold policy, peers and counters. A start adopts existing pins and swaps the
+//! program under the link, so that no packet passes unfiltered. Verdicts on packets are not made
+//! here, but in `aop_common::judge`.
 
 mod attach;
 mod budgets;
@@ -59,25 +59,25 @@ pub use trial::{Trial, TrialBatch, TrialFrame};
 use wanted::Wanted;
 pub use watch::Watch;
 
-/// What packets are judged by. Applied as a whole.
+/// Everything that decides about packets. Applied as a whole.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// How drops are carried out.
+    /// Whether drops are enforced or only counted.
     pub modes: Modes,
     /// The guarded ports.
     pub ports: Ports,
-    /// Who is admitted, and who drains.
+    /// The admitted and the draining prefixes.
     pub admission: Admission,
-    /// What becomes of UDP to a guarded port.
+    /// The treatment of UDP to a guarded port.
     pub udp: Udp,
-    /// New connections a second that strangers share to prove themselves; 0 for none.
+    /// New connections a second that all strangers share in order to authenticate; 0 for none.
     pub probation: u32,
-    /// New connections a second for an admitted network in which nobody has authenticated lately; 0
-    /// for no limit.
+    /// New connections a second for an admitted network in which no peer has authenticated within a
+    /// day; 0 for no limit.
     pub budget: u32,
 }
 
-/// What the packet path tells of single packets.
+/// What the packet program logs about single packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PacketLog {
     /// Nothing, at no cost.
@@ -87,32 +87,32 @@ pub enum PacketLog {
     Debug,
 }
 
-/// The program on its interfaces. Dropping it leaves everything attached: see [`unload()`].
+/// The attached firewall. Dropping it leaves everything attached: see [`unload()`].
 pub struct Firewall {
     pins: Pins,
     maps: Maps,
     guards: Guards,
     wanted: Wanted,
     routes: DefaultRoutes,
-    /// Whether this start made the maps.
+    /// Whether this start created the maps.
     fresh: bool,
     unloaded: bool,
 }
 
-/// Why the firewall looks at the host again.
+/// Why the firewall checks the host again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Something has changed.
+    /// The kernel has reported a change.
     Notice,
-    /// A while has passed.
+    /// The regular interval has passed.
     Routine,
 }
 
 impl Firewall {
-    /// Follows the host: attaches to interfaces that have come or lost their program, takes away
-    /// the pins of those that are gone, and lets go of those that are no longer wanted. What
-    /// stands in the way is logged once, and shown by [`Firewall::read`]. After an [`unload()`] it
-    /// does nothing: that was the operator's word.
+    /// Follows the host: attaches to interfaces that have appeared or lost their program, removes
+    /// the pins of interfaces that are gone, and detaches from interfaces that are no longer
+    /// wanted. An obstacle is logged once, and shown by [`Firewall::read`]. After an [`unload()`]
+    /// this does nothing, since the operator has asked for that.
     ///
     /// # Errors
     /// The kernel lists no interfaces, or a pin cannot be removed.
@@ -128,7 +128,7 @@ impl Firewall {
             return followed;
         }
         self.unloaded = true;
-        tracing::warn!("the firewall was unloaded: packets pass unjudged from now on");
+        tracing::warn!("the firewall was unloaded: packets pass unfiltered from now on");
         Ok(())
     }
 
@@ -143,10 +143,10 @@ impl Firewall {
         self.maps.set_locals(locals::choose(|index| self.wanted.has(&here, index)))
     }
 
-    /// Hears of changes after which [`Firewall::follow_host`] has something to do.
+    /// A subscription to the changes after which [`Firewall::follow_host`] has something to do.
     ///
     /// # Errors
-    /// The kernel gives no such socket.
+    /// The kernel refuses the socket.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -154,12 +154,13 @@ impl Firewall {
         Watch::open().map_err(FirewallError::Netlink)
     }
 
-    /// What the maps and interfaces say. `None` after an [`unload()`].
+    /// The content of the maps and the state of the interfaces. `None` after an [`unload()`].
     ///
     /// # Errors
     /// Pins exist and cannot be read.
     pub fn read(&self, listing: Listing) -> Result<Option<Reading>, FirewallError> {
-        // What a daemon has written need not be read back, prefix by prefix, for each status.
+        // The prefixes that this process wrote need not be read back, one system call each, for
+        // every status.
         let known = Some(self.maps.admission()?);
         let mut reading = reading::read(self.pins.root(), self.wanted.names(), known, listing)?;
         if let Some(reading) = &mut reading {
@@ -168,7 +169,7 @@ impl Firewall {
         Ok(reading)
     }
 
-    /// How the interfaces stand, and no more. `None` after an [`unload()`].
+    /// The state of the interfaces alone. `None` after an [`unload()`].
     ///
     /// # Errors
     /// Pins exist and cannot be read.
@@ -185,7 +186,7 @@ impl Firewall {
         }
     }
 
-    /// Who is admitted now, and who drains.
+    /// The admitted and the draining prefixes.
     ///
     /// # Errors
     /// The kernel refuses to read.
@@ -193,7 +194,7 @@ impl Firewall {
         self.maps.admission()
     }
 
-    /// The prefix set that the next change will make the active one, to be filled before.
+    /// The inactive prefix set, which the next change will activate. Fill it before that change.
     ///
     /// # Errors
     /// The kernel refuses to read.
@@ -201,13 +202,13 @@ impl Firewall {
         self.maps.idle_set()
     }
 
-    /// The interfaces that are to be guarded now, by name.
+    /// The interfaces that should be guarded now, by name.
     #[must_use]
     pub fn guarded(&self) -> Vec<String> {
         self.wanted.names()
     }
 
-    /// The peers map, for whoever learns who authenticated.
+    /// The maps of peers, for the process that records who authenticates.
     ///
     /// # Errors
     /// A pin cannot be opened.
@@ -215,7 +216,7 @@ impl Firewall {
         PeerFiles::open(&self.pins)
     }
 
-    /// Readers of what the programs log, for those that have none yet; none while the log is off.
+    /// Readers of the programs' logs, for programs that have none yet; none while the log is off.
     ///
     /// # Errors
     /// A program's log buffer cannot be opened.
@@ -224,8 +225,8 @@ impl Firewall {
     }
 }
 
-/// What the pinned maps and links say, whether or not a daemon runs, about the interfaces that are
-/// pinned or in `config`. `None` where nothing is pinned.
+/// The content of the pinned maps and the state of the links, with or without a daemon, for the
+/// interfaces that are pinned or in `config`. `None` where nothing is pinned.
 ///
 /// # Errors
 /// Pins exist and cannot be read.
@@ -237,19 +238,18 @@ pub fn read(pins: &Path, config: Option<&Interfaces>) -> Result<Option<Reading>,
     reading::read(pins, names, None, Listing::Peers)
 }
 
-/// Detaches the program from every interface and removes every pin of ours, of any layout version.
-/// Says which interfaces it detached; `None` where nothing was pinned. Works while a daemon runs.
-///
+/// Detaches the program from every interface and removes every pin of aop, of any layout version.
+/// Returns the interfaces; `None` where nothing was pinned. Works while a daemon runs.
 /// # Errors
-/// The place is not on a bpffs, holds what is not ours, or a pin cannot be removed.
+/// The directory is not on a bpffs, contains something else, or a pin cannot be removed.
 pub fn unload(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
     unload::unload(pins)
 }
 
-/// As [`unload()`], where no daemon guards with these pins.
+/// The same as [`unload()`], but only if no daemon uses these pins.
 ///
 /// # Errors
-/// As [`unload()`]; or a daemon does.
+/// As [`unload()`]; or a daemon uses them.
 pub fn retire(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
     let _owned = Pins::open(pins, None)?;
     unload::unload(pins)

@@ -1,7 +1,7 @@
-//! The firewall that guards this host, asked what it does with a frame.
+//! Asks the firewall in force for its verdict on a frame.
 //!
-//! A second instance of the program runs the frame, in the kernel, over the maps that are in force
-//! and against the routes of this host. It counts in a map of its own: the live counters stay still.
+//! A second instance of the program runs the frame in the kernel, with the maps in force and the
+//! routes of this host. It counts in its own map: the live counters do not move.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -25,7 +25,7 @@ use super::{
     reading,
 };
 
-/// The firewall in force, as it was when it was opened.
+/// The firewall in force, as it was when this was opened.
 pub struct Live {
     pub(super) trial: Trial,
     pub(super) spent: Spent,
@@ -37,12 +37,12 @@ pub struct Live {
     admission: Admission,
 }
 
-/// What becomes of a frame.
+/// The verdict on a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// The decision and its reason.
     pub verdict: Verdict,
-    /// What is done about it in the mode in force.
+    /// The action under the mode in force.
     pub action: Action,
 }
 
@@ -55,14 +55,13 @@ impl Judged {
 }
 
 impl Live {
-    /// The shortest frame that the kernel runs: an Ethernet header.
+    /// The shortest frame that the kernel accepts: an Ethernet header.
     pub const SHORTEST: usize = 14;
 
-    /// Opens the firewall that is pinned in `pins`, to be asked for `interface`, or for the first
-    /// guarded one.
+    /// Opens the firewall that is pinned in `pins`, for `interface` or the first guarded one.
     ///
     /// # Errors
-    /// Nothing is loaded, the interface is not guarded or runs another program, or a privilege is
+    /// Nothing is loaded; the interface is not guarded or has another program; or a privilege is
     /// missing.
     pub fn open(pins: &Path, interface: Option<&str>) -> Result<Self, FirewallError> {
         let found = Pins::existing(pins)?.filter(Pins::has_maps);
@@ -84,9 +83,8 @@ impl Live {
         })
     }
 
-    /// Runs `frame`, of at least [`Live::SHORTEST`] bytes, as if it had come in on the interface, and
-    /// as if nothing of any budget were spent. A stranger who was given a try keeps it for the frames
-    /// that follow.
+    /// Runs `frame`, of at least [`Live::SHORTEST`] bytes, as if it had arrived on the interface
+    /// while all budgets are full. A stranger that got a try keeps it for later frames.
     ///
     /// # Errors
     /// The kernel refuses to run it.
@@ -95,8 +93,8 @@ impl Live {
         self.run(frame)
     }
 
-    /// The same, as if no frame had come before it; and where `spent` names a source, as if nothing
-    /// were left of the budgets of strangers and of its network.
+    /// The same, as if no frame had come before. With `spent`, the budgets of strangers and of that
+    /// source's network are empty.
     ///
     /// # Errors
     /// As [`Live::judge`].
@@ -130,19 +128,19 @@ impl Live {
         }
     }
 
-    /// The interface that answers are given for.
+    /// The interface that this answers for.
     #[must_use]
     pub fn interface(&self) -> &str {
         &self.interface.name
     }
 
-    /// How a drop for `port` is carried out on this interface; `None` for one that may be for any.
+    /// The mode of a drop for `port` on this interface; `None` for a drop whose port is unknown.
     #[must_use]
     pub fn mode(&self, port: Option<u16>) -> Mode {
         self.modes.mode(self.trial.slot(), port)
     }
 
-    /// Counts the policies that have been applied.
+    /// Number of the policy in force; each applied policy increments it.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.settings.generation
@@ -154,7 +152,7 @@ impl Live {
         self.settings.probation > 0
     }
 
-    /// Whether admitted networks in which nobody authenticates have a budget.
+    /// Whether admitted networks without an authenticated peer have a budget.
     #[must_use]
     pub fn has_budgets(&self) -> bool {
         self.settings.budget > 0
@@ -172,13 +170,13 @@ impl Live {
         &self.ports
     }
 
-    /// Who is admitted, and who drains.
+    /// The admitted and the draining prefixes.
     #[must_use]
     pub fn admission(&self) -> &Admission {
         &self.admission
     }
 
-    /// The longest prefix that `source` lies in, and how it stands by that.
+    /// The longest prefix that contains `source`, and the standing of the source.
     #[must_use]
     pub fn standing(&self, source: IpAddr) -> (Option<(IpNet, Prefix)>, Standing) {
         let longest = self.admission.longest(source);
@@ -191,20 +189,20 @@ impl Live {
         self.peer(address).is_some()
     }
 
-    /// Who has authenticated, in no order.
+    /// The authenticated peers, unordered.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerReading> {
         self.trial.maps.peers.iter().flatten().map(reading::peer).collect()
     }
 
-    /// An IPv4 address of this host, best one of the interface.
+    /// An IPv4 address of this host, preferably of the interface.
     #[must_use]
     pub fn local_v4(&self) -> Ipv4Addr {
         let v4 = |address| if let IpAddr::V4(v4) = address { Some(v4) } else { None };
         self.local(v4).unwrap_or(Ipv4Addr::LOCALHOST)
     }
 
-    /// An IPv6 address of this host, best one of the interface.
+    /// An IPv6 address of this host, preferably of the interface.
     #[must_use]
     pub fn local_v6(&self) -> Ipv6Addr {
         let v6 = |address| if let IpAddr::V6(v6) = address { Some(v6) } else { None };
@@ -220,7 +218,7 @@ impl Live {
     }
 }
 
-/// The guarded interface of that name, or the first one that runs a program.
+/// The guarded interface of that name, or the first one with a program.
 fn guarded(pins: &Pins, name: Option<&str>) -> Result<Interface, FirewallError> {
     let mut guarded: Vec<String> = pins.links()?.into_iter().map(|link| link.interface).collect();
     guarded.sort();
@@ -241,7 +239,7 @@ fn guarded(pins: &Pins, name: Option<&str>) -> Result<Interface, FirewallError> 
     })
 }
 
-/// The digest of the program that the interface runs. The kernel shows it to CAP_SYS_ADMIN alone.
+/// The tag of the interface's program. The kernel shows it to CAP_SYS_ADMIN alone.
 fn attached_tag(interface: &Interface) -> Option<u64> {
     let id = interface.program?;
     loaded_programs().flatten().find(|program| program.id() == id).map(|program| program.tag())

@@ -1,4 +1,4 @@
-//! Some of this host's addresses, so that most drops need no look at the routes.
+//! A selection of this host's addresses, so that most drops need no route lookup.
 
 use aop_common::layout::Locals;
 
@@ -7,15 +7,16 @@ use super::{
     peers,
 };
 
-/// As many addresses as there is room for: those of guarded interfaces, told by their index, first,
-/// and of these the ones that are valid beyond their link.
+/// As many addresses as the map holds. Those of guarded interfaces come first; among these, those
+/// of global scope.
 ///
-/// None where the kernel does not tell: then the routes are asked for each, which is slower.
+/// Empty where the kernel does not list them: then each packet needs a route lookup, which is
+/// slower.
 pub(super) fn choose(guarded: impl Fn(u32) -> bool) -> Locals {
     match interfaces::addresses() {
         Ok(addresses) => of(&addresses, guarded),
         Err(error) => {
-            tracing::debug!("the local addresses are not known: {error}");
+            tracing::debug!("cannot list the local addresses: {error}");
             Locals::default()
         }
     }
@@ -37,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_guarded_interfaces_come_first_and_the_rest_while_there_is_room() {
+    fn addresses_of_guarded_interfaces_come_first_and_others_fill_the_rest() {
         let addresses = [
             local("127.0.0.1", 1, false),
             local("172.17.0.1", 3, true),

@@ -26,7 +26,7 @@ use super::{
     sets::{IdleSet, Sets},
 };
 
-/// What a map of the layout looks like to the kernel.
+/// The properties of a map that the kernel reports.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct Shape {
     pub(super) name: &'static str,
@@ -37,7 +37,7 @@ pub(super) struct Shape {
     flags: u32,
 }
 
-/// BPF_F_NO_PREALLOC, which the kernel demands of a trie.
+/// BPF_F_NO_PREALLOC, which the kernel requires for a trie.
 const NO_PREALLOC: u32 = 1;
 const INDEX: usize = size_of::<u32>();
 
@@ -81,7 +81,7 @@ const fn per_cpu(name: &'static str, value: usize, entries: usize) -> Shape {
     Shape { name, kind: MapType::PerCpuArray, key: INDEX, value, entries, flags: 0 }
 }
 
-/// The least recently used entry makes room for a new one.
+/// A new entry replaces the least recently used one.
 const fn lru(name: &'static str, value: usize, entries: usize) -> Shape {
     let key = size_of::<PeerKey>();
     Shape { name, kind: MapType::LruHash, key, value, entries, flags: 0 }
@@ -92,7 +92,7 @@ const fn trie(name: &'static str, address: usize) -> Shape {
     Shape { name, kind: MapType::LpmTrie, key, value, entries: MAX_PREFIXES, flags: NO_PREALLOC }
 }
 
-/// Compares the maps that are pinned already with [`LAYOUT`].
+/// Compares the pinned maps with [`LAYOUT`].
 pub(super) fn check_pinned(pins: &Pins) -> Result<(), FirewallError> {
     for shape in &LAYOUT {
         let path = pins.map(shape.name);
@@ -130,7 +130,7 @@ pub(super) struct Maps {
     settings: Array<MapData, Settings>,
     modes: Array<MapData, layout::Modes>,
     locals: Array<MapData, Locals>,
-    /// As they were last written: a new interface takes up its own with its slot.
+    /// The modes as last written: a new interface gets its own mode together with its slot.
     wanted_modes: Option<Modes>,
     guarded: Array<MapData, Ports>,
     sets: Arc<Sets>,
@@ -143,7 +143,7 @@ pub(super) struct Maps {
 }
 
 impl Maps {
-    /// The pinned maps, which must all be there.
+    /// The pinned maps, which must all exist.
     pub(super) fn pinned(pins: &Pins) -> Result<Self, FirewallError> {
         check_pinned(pins)?;
         Self::open(|name| Map::from_map_data(MapData::from_pin(pins.map(name))?))
@@ -174,7 +174,7 @@ impl Maps {
         })
     }
 
-    /// Writes `policy`: the idle prefix set first, then one word that makes it the active one.
+    /// Writes `policy`: first the inactive prefix set, then the one word that activates it.
     pub(super) fn apply(&mut self, policy: &Policy) -> Result<(), FirewallError> {
         self.try_apply(policy).map_err(|error| FirewallError::kernel("write the policy", &error))
     }
@@ -193,12 +193,12 @@ impl Maps {
         self.settings.set(0, settings, 0)
     }
 
-    /// Another process may have written.
+    /// Forgets what is known of the sets: another process may have written them.
     pub(super) fn forget(&self) {
         self.sets.forget();
     }
 
-    /// Writes those of the generation that `settings` has, or is to have.
+    /// Writes the modes of the generation in `settings`.
     fn try_write_modes(&mut self, settings: Settings, modes: Modes) -> Result<(), MapError> {
         let written = modes::to_layout(&modes, &self.try_slot_names()?);
         self.modes.set(u32::from(settings.second_set()), written, 0)?;
@@ -206,18 +206,18 @@ impl Maps {
         Ok(())
     }
 
-    /// How drops are carried out.
+    /// The modes in force.
     pub(super) fn modes(&self) -> Result<Modes, FirewallError> {
         Ok(modes::from_layout(&self.written_modes()?, &self.slot_names()?))
     }
 
-    /// The same, as packets see them.
+    /// The modes in force, in the layout of the map.
     pub(super) fn written_modes(&self) -> Result<layout::Modes, FirewallError> {
         let active = u32::from(self.settings()?.second_set());
         self.modes.get(&active, 0).map_err(|error| FirewallError::kernel("read MODES", &error))
     }
 
-    /// Writes local addresses, where they are not those that are written.
+    /// Writes the local addresses, if they differ from those in the map.
     pub(super) fn set_locals(&mut self, locals: Locals) -> Result<(), FirewallError> {
         let mut write = || match self.locals.get(&0, 0)? == locals {
             true => Ok(()),
@@ -226,14 +226,15 @@ impl Maps {
         write().map_err(|error: MapError| FirewallError::kernel("write LOCALS", &error))
     }
 
-    /// Of so many drops of a reason, from now on, one is told to the ring buffer; 0 for none.
+    /// Sets the sampling: one drop in `sampling` of each reason goes to the ring buffer; 0 for
+    /// none.
     pub(super) fn sample(&mut self, sampling: u32) -> Result<(), FirewallError> {
         self.sampling
             .set(0, sampling, 0)
             .map_err(|error| FirewallError::kernel("write SAMPLING", &error))
     }
 
-    /// What [`Maps::sample`] was told last.
+    /// The last value of [`Maps::sample`].
     pub(super) fn sampling(&self) -> Result<u32, FirewallError> {
         self.sampling.get(&0, 0).map_err(|error| FirewallError::kernel("read SAMPLING", &error))
     }
@@ -254,7 +255,7 @@ impl Maps {
         self.guarded.get(&0, 0).map_err(|error| FirewallError::kernel("read GUARDED", &error))
     }
 
-    /// The prefix set that the next policy will be written into.
+    /// The inactive prefix set, into which the next policy will be written.
     pub(super) fn idle_set(&self) -> Result<IdleSet, FirewallError> {
         Ok(IdleSet::new(Arc::clone(&self.sets), !self.settings()?.second_set()))
     }
@@ -265,7 +266,7 @@ impl Maps {
         held.map_err(|error| FirewallError::kernel("read the prefixes", &error))
     }
 
-    /// The counter slot of the interface, which it keeps as long as the maps live.
+    /// The counter slot of the interface. It keeps the slot as long as the maps exist.
     pub(super) fn slot(&mut self, interface: &str) -> Result<u32, FirewallError> {
         if let Some(slot) = self.known_slot(interface)? {
             return Ok(slot);
@@ -287,14 +288,14 @@ impl Maps {
         Ok(free)
     }
 
-    /// The same, for one that has a slot.
+    /// The slot of an interface that has one.
     pub(super) fn known_slot(&self, interface: &str) -> Result<Option<u32>, FirewallError> {
         let names = self.slot_names()?;
         let slot = names.iter().position(|name| name.as_deref() == Some(interface));
         Ok(slot.and_then(|slot| u32::try_from(slot).ok()))
     }
 
-    /// The interface behind each slot.
+    /// The interface of each slot.
     pub(super) fn slot_names(&self) -> Result<Vec<Option<String>>, FirewallError> {
         self.try_slot_names().map_err(|error| FirewallError::kernel("read INTERFACES", &error))
     }

@@ -1,11 +1,11 @@
-//! The modes, as the packet path holds them.
+//! Conversion of the modes between the configuration and the map.
 
 use std::collections::BTreeMap;
 
 use aop_common::{Mode, layout};
 use aop_types::Modes;
 
-/// `modes`, where `names` are the interfaces of the slots.
+/// `modes` in the layout of the map; `names` are the interfaces of the slots.
 pub(super) fn to_layout(modes: &Modes, names: &[Option<String>]) -> layout::Modes {
     let mut written = layout::Modes::all(modes.general);
     for (port, mode) in &modes.ports {
@@ -19,7 +19,7 @@ pub(super) fn to_layout(modes: &Modes, names: &[Option<String>]) -> layout::Mode
     written
 }
 
-/// The modes that are written.
+/// The modes in the map.
 pub(super) fn from_layout(written: &layout::Modes, names: &[Option<String>]) -> Modes {
     let slot = |(slot, name): (u32, &Option<String>)| Some((name.clone()?, written.of_slot(slot)?));
     let interfaces: BTreeMap<String, Mode> = (0..).zip(names).filter_map(slot).collect();
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_what_is_read_for_interfaces_that_have_a_slot() {
+    fn written_modes_are_read_back_for_interfaces_with_a_slot() {
         let names = [Some("eth0".to_owned()), None, Some("eth1".to_owned())];
         let mut modes = Modes::from(Mode::Observe);
         modes.ports.insert(443, Mode::Enforce);

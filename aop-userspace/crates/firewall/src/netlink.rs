@@ -1,4 +1,4 @@
-//! Questions to rtnetlink.
+//! Requests to rtnetlink.
 #![expect(clippy::wildcard_enum_match_arm, reason = "netlink's kinds of messages are open-ended")]
 
 use std::io;
@@ -9,8 +9,8 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
-/// Asks one question that has one answer; `None` where the kernel refuses one, as it does of a route
-/// that is not there.
+/// A request with one answer; `None` where the kernel answers with an error, as for a route that
+/// does not exist.
 pub(super) fn ask(request: RouteNetlinkMessage) -> io::Result<Option<RouteNetlinkMessage>> {
     let socket = send(request, NLM_F_REQUEST)?;
     let (datagram, _) = socket.recv_from_full()?;
@@ -22,8 +22,8 @@ pub(super) fn ask(request: RouteNetlinkMessage) -> io::Result<Option<RouteNetlin
     }
 }
 
-/// Asks for everything of a kind. What changes meanwhile may be left out, so then it is asked again:
-/// an interface that is there must not seem gone.
+/// Requests all objects of a kind. A dump that the kernel marks as interrupted may lack some, and
+/// is repeated: an existing interface must not seem gone.
 pub(super) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
     const ATTEMPTS: usize = 20;
     for _ in 0..ATTEMPTS {
@@ -31,10 +31,10 @@ pub(super) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkM
             return Ok(answers);
         }
     }
-    Err(io::Error::other("they change faster than they are listed"))
+    Err(io::Error::other("the list changes faster than the kernel can send it"))
 }
 
-/// `None` where the kernel says that it was interrupted.
+/// `None` where the kernel marks the dump as interrupted.
 fn try_dump(request: RouteNetlinkMessage) -> io::Result<Option<Vec<RouteNetlinkMessage>>> {
     let socket = send(request, NLM_F_REQUEST | NLM_F_DUMP)?;
     let mut answers = Vec::new();
@@ -61,7 +61,7 @@ fn try_dump(request: RouteNetlinkMessage) -> io::Result<Option<Vec<RouteNetlinkM
     }
 }
 
-/// Sends a question on a socket of its own.
+/// Sends a request on a socket of its own.
 fn send(request: RouteNetlinkMessage, flags: u16) -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;

@@ -1,4 +1,4 @@
-//! The packet program that this binary carries, and how it is loaded.
+//! The packet program in this binary, and how it is loaded.
 
 use std::{borrow::Cow, path::PathBuf};
 
@@ -11,32 +11,33 @@ use super::{
     pins::Pins,
 };
 
-/// Empty where aop was built without it: see `build.rs`.
+/// Empty where aop was built without the program: see `build.rs`.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/aop.o"));
 
-/// The program's name in the object, and what the kernel calls it.
+/// The program's name in the object and in the kernel.
 pub(super) const PROGRAM: &str = "aop";
 
-/// Loads an instance of the program for the interface of `slot`, over the pinned maps.
+/// Loads the program for the interface of `slot`, with the pinned maps.
 pub(super) fn load(slot: u32, log: PacketLog, pins: &Pins) -> Result<Ebpf, FirewallError> {
     let mut ebpf = open(slot, log, |name| Some(pins.map(name)))?;
     verify(&mut ebpf)?;
     Ok(ebpf)
 }
 
-/// Loads an instance with maps of its own.
+/// Loads the program with maps of its own.
 pub(super) fn load_unpinned(slot: u32, log: PacketLog) -> Result<Ebpf, FirewallError> {
     let mut ebpf = open(slot, log, |_| None)?;
     verify(&mut ebpf)?;
     Ok(ebpf)
 }
 
-/// Maps that packets write. An instance that only observes has its own, so that its frames leave no
-/// trace in the live ones.
+/// Maps that packets write. An instance that only observes has its own, so that its frames do not
+/// change the live ones.
 const WRITTEN_BY_PACKETS: [&str; 7] =
     ["PROBATION_HINTS", "BUDGETS", "PROBATION", "STRANGERS", "DROPS", "LOST", "VERDICTS"];
 
-/// Loads an instance that judges by the pinned maps, which must exist, as on the interface of `slot`, and counts in its own.
+/// Loads the program with the pinned maps, which must exist, as for the interface of `slot`; the
+/// maps that packets write are its own.
 pub(super) fn load_observer(slot: u32, pins: &Pins) -> Result<Ebpf, FirewallError> {
     maps::check_pinned(pins)?;
     let shared = |name: &str| !WRITTEN_BY_PACKETS.contains(&name);
@@ -45,7 +46,7 @@ pub(super) fn load_observer(slot: u32, pins: &Pins) -> Result<Ebpf, FirewallErro
     Ok(ebpf)
 }
 
-/// Pins every map that is not pinned yet, and compares the others with what they should be.
+/// Pins every map that is not pinned yet, and checks the shapes of the others.
 pub(super) fn create_maps(pins: &Pins) -> Result<(), FirewallError> {
     maps::check_pinned(pins)?;
     open(0, PacketLog::Off, |name| Some(pins.map(name))).map(drop)
@@ -57,7 +58,7 @@ pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, FirewallError> {
     program.try_into().map_err(|error| FirewallError::kernel("use its program", &error))
 }
 
-/// `pin` says where a map is pinned, for those that are shared.
+/// `pin` returns the pin of a map that is shared.
 fn open(
     slot: u32,
     log: PacketLog,

@@ -1,4 +1,4 @@
-//! The peers map, written by the terminator's side alone.
+//! The maps of authenticated peers, which only the terminator process writes.
 
 use std::{
     net::IpAddr,
@@ -19,14 +19,15 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError};
 
 use super::{error::FirewallError, pins::Pins};
 
-/// How long an authenticated peer keeps its network free of a budget.
+/// How long an authenticated peer exempts its network from the budget, in seconds.
 const LATELY: u64 = 24 * 3600;
 
-/// The pinned peers map, and the networks in which somebody has authenticated. The kernel forgets
-/// the least recently used entry when a map is full.
+/// The pinned maps of peers, and of networks in which a peer has authenticated. When a map is full,
+/// the kernel drops the least recently used entry.
 pub struct PinnedPeers {
     maps: Mutex<Written>,
-    /// For how many seconds who authenticates is trusted outside of any prefix.
+    /// How many seconds an address stays admitted outside of all prefixes after a peer
+    /// authenticated from it.
     trust: AtomicU64,
 }
 
@@ -36,7 +37,7 @@ struct Written {
     networks: HashMap<MapData, PeerKey, u64>,
 }
 
-/// The pinned maps of [`PinnedPeers`] as open files, to be handed to the process that writes them.
+/// The pinned maps of [`PinnedPeers`] as open files, for the process that writes them.
 #[derive(Debug)]
 pub struct PeerFiles {
     peers: OwnedFd,
@@ -69,10 +70,10 @@ impl PeerFiles {
 }
 
 impl PinnedPeers {
-    /// The maps that [`PeerFiles`] opened, perhaps in another process. It needs no privilege.
+    /// Uses the maps that [`PeerFiles`] has opened, perhaps in another process. Needs no privilege.
     ///
     /// # Errors
-    /// They are no such maps.
+    /// The files are not such maps.
     pub fn adopt(files: PeerFiles) -> Result<Self, FirewallError> {
         let open = |file| Map::from_map_data(MapData::from_fd(file)?);
         let written = || -> Result<_, MapError> {
@@ -88,7 +89,8 @@ impl PinnedPeers {
         Ok(Self { maps: Mutex::new(written), trust: AtomicU64::new(0) })
     }
 
-    /// From now on, who authenticates is trusted for so long outside of any prefix.
+    /// Sets how long an address stays admitted outside of all prefixes after a peer authenticated
+    /// from it.
     pub fn trust_for(&self, trust: Duration) {
         self.trust.store(trust.as_secs(), Ordering::Relaxed);
     }
@@ -124,7 +126,7 @@ impl PeerBook for PinnedPeers {
     }
 }
 
-/// Tells the packet path that it is worth to look for this peer until then.
+/// Writes the hint that makes the packet program look for this peer until `trusted_until`.
 pub(super) fn hint_at(
     hints: &mut Array<MapData, u32>,
     address: IpAddr,

@@ -1,8 +1,8 @@
-//! The pin directory: `PINS/vN/`, where N is the layout version, holds the maps by name and a link for
-//! each interface.
+//! The pin directory `PINS/vN/`, where N is the layout version. It holds the maps by name, and a
+//! link for each interface.
 //!
-//! The directory's name carries the layout version and each map's shape is compared before use:
-//! the kernel would hand out a pinned map of any shape.
+//! The directory is named after the layout version, and each map's shape is compared before use,
+//! since the kernel opens a pinned map of any shape.
 
 use std::{
     fs::{self, File},
@@ -26,25 +26,25 @@ use super::error::FirewallError;
 /// BPF_FS_MAGIC, from the kernel's magic.h.
 pub(super) const BPFFS: i64 = 0xcafe_4a11;
 pub(super) const LINK: &str = "link-";
-/// How the directory of a layout ends while it is unloaded.
+/// Suffix of a layout's directory while it is unloaded.
 pub(super) const LEAVING: &str = "-leaving";
 
 /// The directory of this build's layout version.
 #[derive(Clone, Debug)]
 pub(super) struct Pins {
     root: PathBuf,
-    /// Held by whoever writes; the kernel lets go of it with the last copy.
+    /// Held by the writer; the kernel releases it with the last copy.
     lock: Arc<Mutex<Option<File>>>,
 }
 
-/// A pinned link, as its file name tells.
+/// A pinned link, as its file name describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) mode: AttachMode,
     pub(super) interface: String,
 }
 
-/// The XDP mode that a link has. The kernel does not tell it of a link, so the pin's name keeps it.
+/// The XDP mode of a link. The kernel does not report it, so the pin's name keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AttachMode {
     Native,
@@ -74,8 +74,8 @@ impl Link {
 }
 
 impl Pins {
-    /// Opens the directory for writing, making it where it is missing, by the lock on it that was
-    /// `handed` over, or its own.
+    /// Opens the directory for writing, and creates it where it is missing. Uses the lock that was
+    /// `handed` over, or takes its own.
     pub(super) fn open(root: &Path, handed: Option<OwnedFd>) -> Result<Self, FirewallError> {
         let missing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
         let found = statfs(missing).map_err(|error| FirewallError::pin(missing, error.into()))?;
@@ -95,7 +95,7 @@ impl Pins {
         Ok(pins)
     }
 
-    /// One writer for each directory, or two daemons would detach each other's interfaces.
+    /// One writer for each directory; two daemons would detach each other's interfaces.
     fn take_lock(&self, handed: Option<File>) -> Result<(), FirewallError> {
         let failed = |error| FirewallError::pin(self.directory(), error);
         let directory = File::open(self.directory()).map_err(failed)?;
@@ -114,13 +114,13 @@ impl Pins {
         Ok(())
     }
 
-    /// A copy of the lock, for the next writer.
+    /// A copy of the lock, for the successor.
     pub(super) fn lock_copy(&self) -> Result<Option<OwnedFd>, FirewallError> {
         let copy = self.lock().as_ref().map(|lock| lock.try_clone().map(OwnedFd::from)).transpose();
         copy.map_err(|error| FirewallError::pin(self.directory(), error))
     }
 
-    /// Another process alone is the writer from now on.
+    /// Releases the lock: from now on the successor is the only writer.
     pub(super) fn leave_lock(&self) {
         *self.lock() = None;
     }
@@ -129,7 +129,7 @@ impl Pins {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The directory, for reading, if it is there.
+    /// Opens the directory for reading, if it exists.
     pub(super) fn existing(root: &Path) -> Result<Option<Self>, FirewallError> {
         let pins = Self { root: root.into(), lock: Arc::default() };
         match fs::metadata(pins.directory()) {
@@ -156,7 +156,7 @@ impl Pins {
     }
 
     pub(super) fn link(&self, link: &Link) -> PathBuf {
-        // A bpffs takes no dot in a name, and no interface has a colon in its own.
+        // A bpffs allows no dot in a name, and no interface name has a colon.
         let interface = link.interface.replace('.', ":");
         self.directory().join(format!("{LINK}{}-{interface}", link.mode.name()))
     }
@@ -172,14 +172,14 @@ impl Pins {
         Ok(entries(&self.directory())?.iter().filter_map(|name| Link::named(name)).collect())
     }
 
-    /// Removes the pin of `link`. Where nobody else holds it the program leaves the interface, soon
-    /// after; at once where the caller held it open and then closes it.
+    /// Removes the pin of `link`. If nothing else holds the link, the kernel detaches the program
+    /// soon after; at once if the caller held it open and then closes it.
     pub(super) fn detach(&self, link: &Link) -> Result<(), FirewallError> {
         let path = self.link(link);
         fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))
     }
 
-    /// Names the pin of `link` after the interface that it is on by now.
+    /// Renames the pin of `link` to the current name of its interface.
     pub(super) fn rename(&self, link: &Link, interface: &str) -> Result<Link, FirewallError> {
         let renamed = Link { interface: interface.to_owned(), ..link.clone() };
         let (from, to) = (self.link(link), self.link(&renamed));
@@ -187,7 +187,7 @@ impl Pins {
         Ok(renamed)
     }
 
-    /// Takes back the links that a failed start made: those of interfaces that had none before.
+    /// Removes the links that a failed start made: those of interfaces without one in `before`.
     pub(super) fn forget_all_but(&self, before: &[Link]) {
         for link in self.links().unwrap_or_default() {
             if !before.iter().any(|old| old.interface == link.interface)
@@ -201,14 +201,14 @@ impl Pins {
         }
     }
 
-    /// Where the directory of this layout version lies.
+    /// The parent of the directory.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
 }
 
-/// Whether a name is that of a layout's directory: `v1`, `v2`, …, and what an unload that was cut
-/// short has left.
+/// Whether a name is that of a layout's directory: `v1`, `v2`, …, also one that an interrupted
+/// unload has left.
 pub(super) fn is_layout(name: &str) -> bool {
     let name = name.strip_suffix(LEAVING).unwrap_or(name);
     name.strip_prefix('v').is_some_and(|version| version.parse::<u32>().is_ok())

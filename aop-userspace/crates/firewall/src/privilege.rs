@@ -1,10 +1,11 @@
-//! Whether this process may guard anything, asked before anything is touched.
+//! Whether this process has the capabilities for the firewall, checked before any change.
 
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::error::FirewallError;
 
-/// Names the capabilities that are missing. Where the kernel does not tell, its own refusals will.
+/// Names the missing capabilities. Where the kernel does not report them, later steps fail with its
+/// own errors.
 pub(super) fn check() -> Result<(), FirewallError> {
     let Ok(sets) = capabilities(None) else { return Ok(()) };
     match lacking(sets.effective) {
@@ -13,8 +14,8 @@ pub(super) fn check() -> Result<(), FirewallError> {
     }
 }
 
-/// CAP_BPF makes maps and programs, CAP_NET_ADMIN attaches them. Without CAP_PERFMON the verifier
-/// refuses arithmetic that the program needs. CAP_SYS_ADMIN stands for the first and the last.
+/// CAP_BPF creates maps and programs; CAP_NET_ADMIN attaches them. Without CAP_PERFMON the verifier
+/// refuses arithmetic that the program needs. CAP_SYS_ADMIN includes the first and the last.
 fn lacking(held: CapabilitySet) -> Vec<&'static str> {
     let admin = held.contains(CapabilitySet::SYS_ADMIN);
     [

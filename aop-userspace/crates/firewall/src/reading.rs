@@ -1,4 +1,4 @@
-//! What the maps and links say, for status: read from the pins, so that it needs no daemon.
+//! The state of maps and links for the status, read from the pins, so that it needs no daemon.
 
 use std::{
     collections::BTreeSet,
@@ -20,30 +20,30 @@ use super::{
     pins::Pins,
 };
 
-/// The firewall at a moment.
+/// The firewall at one moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// How drops are carried out.
+    /// The modes in force.
     pub modes: Modes,
     /// The guarded ports.
     pub ports: Ports,
-    /// Counts the policies that have been applied.
+    /// Number of the policy in force; each applied policy increments it.
     pub generation: u32,
-    /// Whether strangers are given a try, and who has authenticated is trusted for a while.
+    /// Whether strangers get tries, and authenticated addresses are trusted for a time.
     pub trusting: bool,
-    /// Who is admitted, and who drains.
+    /// The admitted and the draining prefixes.
     pub admission: Admission,
     /// The guarded interfaces.
     pub interfaces: Vec<InterfaceReading>,
     /// The counters that are not zero.
     pub verdicts: Vec<VerdictReading>,
-    /// Sampled drops that nobody could be told of, since the maps were made.
+    /// Sampled drops that were lost because no reader kept up, since the maps were created.
     pub lost: u64,
-    /// The authenticated peers; none where they are not to be listed.
+    /// The authenticated peers; empty where they are not listed.
     pub peers: Vec<PeerReading>,
 }
 
-/// Whether a reading lists the peers. There may be so many that it takes a while.
+/// Whether a reading lists the peers. With many peers that takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listing {
     /// With all peers.
@@ -57,47 +57,47 @@ pub enum Listing {
 pub struct InterfaceReading {
     /// Its name.
     pub name: String,
-    /// How it stands.
+    /// Its state.
     pub state: State,
     /// Why it is not guarded, where a daemon knows.
     pub trouble: Option<String>,
 }
 
 impl InterfaceReading {
-    /// Why its packets pass unjudged, where they do.
+    /// Why packets of `interface` pass unfiltered, where they do.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let Self { name, state, trouble } = self;
         match (state, trouble) {
             (State::Attached(_), _) => None,
             (State::Missing, _) => Some(format!(
-                "{name}: the interface does not exist; the daemon guards it as soon as it comes"
+                "{name}: the interface does not exist; the daemon guards it as soon as it appears"
             )),
             (State::Foreign(program), _) => Some(format!(
-                "{name}: another XDP program, {program}, has the interface, and packets pass unjudged; \
-             the daemon guards it as soon as that program leaves"
+                "{name}: another XDP program, {program}, is attached to the interface, and packets \
+             pass unfiltered; the daemon guards it as soon as that program is detached"
             )),
             (State::Detached, Some(trouble)) => {
-                Some(format!("{name}: packets pass unjudged: {trouble}"))
+                Some(format!("{name}: packets pass unfiltered: {trouble}"))
             }
             (State::Detached, None) => Some(format!(
-                "{name}: the interface runs no packet program, and packets pass unjudged; the daemon \
-             attaches it again"
+                "{name}: no packet program is attached to the interface, and packets pass unfiltered; \
+             the daemon attaches it again"
             )),
         }
     }
 }
 
-/// How an interface that should be guarded stands.
+/// The state of an interface that should be guarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The packet program runs on it, `native` or `generic`.
+    /// The packet program is attached, in mode `native` or `generic`.
     Attached(&'static str),
     /// It does not exist.
     Missing,
-    /// It runs another XDP program, this one.
+    /// Another XDP program is attached, described by this text.
     Foreign(String),
-    /// It runs no XDP program.
+    /// No XDP program is attached.
     Detached,
 }
 
@@ -114,8 +114,8 @@ pub struct VerdictReading {
     pub count: Counter,
 }
 
-/// Reads the pins below `root`, and how the interfaces stand that are pinned or among `names`. The
-/// prefix set is read where it is not `known`.
+/// Reads the pins below `root`, and the state of the interfaces that are pinned or in `names`.
+/// Reads the prefix set only if `known` is `None`.
 pub(super) fn read(
     root: &Path,
     names: Vec<String>,
@@ -126,8 +126,8 @@ pub(super) fn read(
     let maps = Maps::pinned(&pins)?;
     let settings = maps.settings()?;
     let mut peers: Vec<PeerReading> = match listing {
-        // A walk begins anew where its key goes away meanwhile, and who writes the map could make that
-        // go on for ever.
+        // If the key of a walk is removed, the walk starts again; the process that writes the map
+        // could make it endless, so `take` bounds it.
         Listing::Peers => maps.peers.iter().flatten().take(MAX_PEERS).map(peer).collect(),
         Listing::NoPeers => Vec::new(),
     };
@@ -147,7 +147,7 @@ pub(super) fn read(
     }))
 }
 
-/// How the interfaces stand that are pinned or among `names`.
+/// The state of the interfaces that are pinned or in `names`.
 pub(super) fn interfaces(
     names: Vec<String>,
     pins: &Pins,

@@ -1,31 +1,31 @@
-//! How a firewall hands its pins over, and takes back what another process made of them.
+//! Handover of the pins to another process, and restoring them after it failed.
 
 use std::os::fd::OwnedFd;
 
 use super::{Firewall, Policy, attach, error::FirewallError, interfaces, locals};
 
 impl Firewall {
-    /// A copy of the lock on the pins: whoever has it writes there beside this one, and says who of
-    /// both does.
+    /// A copy of the lock on the pins. The holder of a copy may write the pins; both processes must
+    /// agree on which one does.
     ///
     /// # Errors
-    /// There are no file descriptors left.
+    /// No file descriptors are left.
     pub fn lock(&self) -> Result<Option<OwnedFd>, FirewallError> {
         self.pins.lock_copy()
     }
 
-    /// Leaves the pins to the process that has the copy.
+    /// Releases the lock to the process with the copy.
     pub fn leave(&self) {
         self.pins.leave_lock();
     }
 
-    /// Takes everything back from another process that had the lock meanwhile: its programs are
-    /// swapped for ours, what it attached beside them leaves, and packets are judged by `policy`
-    /// again. At no moment is an interface without a program.
+    /// Restores everything after another process had the lock: swaps its programs for those of this
+    /// process, detaches what it attached in addition, and applies `policy`. No interface is ever
+    /// without a program.
     ///
     /// # Errors
-    /// After an [`unload`](super::unload()); or an interface or the policy cannot be had back. The
-    /// others are.
+    /// The firewall was [unloaded](super::unload()); or an interface or the policy cannot be
+    /// restored. The others are.
     pub fn regain(&mut self, policy: &Policy) -> Result<(), FirewallError> {
         if !self.pins.has_maps() {
             return Err(FirewallError::Unloaded);

@@ -1,4 +1,4 @@
-//! Default routes, looked up no more often than needed: a router's table is long.
+//! Default routes, read no more often than needed, since a router's table is long.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use super::{
     wanted::Wanted,
 };
 
-/// How old the answer may be where no change was heard of.
+/// How old the list may be if no change was reported.
 const STALE: Duration = Duration::from_secs(30);
 
-/// The interfaces that carry a default route, as they were last seen.
+/// The interfaces with a default route, as last read.
 #[derive(Default)]
 pub(super) struct DefaultRoutes(Option<(Instant, Vec<u32>)>);
 
 impl DefaultRoutes {
-    /// Brings `wanted` up to date.
+    /// Updates `wanted`.
     pub(super) fn follow(
         &mut self,
         wanted: &mut Wanted,

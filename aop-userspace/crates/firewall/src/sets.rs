@@ -1,8 +1,7 @@
-//! The two prefix sets, and how one is made to hold what it should.
+//! The two prefix sets, and how one gets its content.
 //!
-//! Writing is a system call for each prefix, so only what differs is written. A set that this
-//! process has filled is known, since whoever writes holds the pins' lock; one that it found is read
-//! first.
+//! Each write is a system call, so only differences are written. The content of a set that this
+//! process has filled is known, since it holds the pins' lock; one that it found is read first.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -18,16 +17,16 @@ use super::{error::FirewallError, table::Table};
 
 type Trie<A> = LpmTrie<MapData, A, Prefix>;
 
-/// Both sets, of both families. Each has a lock of its own: filling one takes a while, and keeps
-/// nobody from the other.
+/// Both sets, of both families. Each has its own lock: filling one takes time, and must not block
+/// access to the other.
 pub(super) struct Sets {
     sets: [Mutex<Set>; 2],
-    /// Blocks of both.
+    /// The blocks of both.
     table: Mutex<Array<MapData, Block>>,
 }
 
-/// The set that does not count now, to be filled ahead of a [`Firewall::change`] without keeping the
-/// firewall from anybody. The change then has nothing left to write but which set counts.
+/// The inactive set. Fill it before a [`Firewall::change`], without a lock on the firewall: then
+/// the change only has to activate it.
 ///
 /// [`Firewall::change`]: super::Firewall::change
 pub struct IdleSet {
@@ -38,9 +37,9 @@ pub struct IdleSet {
 struct Set {
     v4: Trie<[u8; 4]>,
     v6: Trie<[u8; 16]>,
-    /// What it holds, where this process has seen to that.
+    /// Its content, if this process wrote it.
     known: Option<Admission>,
-    /// The same of its part of the table.
+    /// Its part of the table, if this process wrote it.
     known_table: Option<Table>,
 }
 
@@ -49,10 +48,10 @@ impl IdleSet {
         Self { sets, second }
     }
 
-    /// Makes it hold what the next policy admits.
+    /// Writes the admitted prefixes of the next policy.
     ///
     /// # Errors
-    /// The kernel refuses a write. Nothing that counts has changed.
+    /// The kernel refuses a write. The active set has not changed.
     pub fn fill(&self, wanted: &Admission) -> Result<(), FirewallError> {
         let filled = self.sets.fill(self.second, wanted);
         filled.map_err(|error| FirewallError::kernel("write the prefixes", &error))
@@ -72,19 +71,19 @@ impl Sets {
         Ok(Self { sets, table: Mutex::new(map("TABLE")?.try_into()?) })
     }
 
-    /// What the second set holds, or the first.
+    /// The content of the second set or the first.
     pub(super) fn held(&self, second: bool) -> Result<Admission, MapError> {
         self.set(second).held()
     }
 
-    /// Makes the second set, or the first, hold `wanted` and nothing else. After an error it holds
-    /// something in between, and is read the next time.
+    /// Makes the second set or the first hold exactly `wanted`. After an error its content is
+    /// unknown, and read the next time.
     pub(super) fn fill(&self, second: bool, wanted: &Admission) -> Result<(), MapError> {
         let mut set = self.set(second);
         let holds = set.held()?;
         set.known = None;
-        // First what goes or changes: there may be room for no more, and older kernels want room for
-        // what changes, too.
+        // First removes what is gone or differs: the set may be full, and older kernels need room
+        // for a changed entry, too.
         for (prefix, _) in without(&holds, wanted, PartialEq::eq) {
             set.remove(prefix)?;
         }
@@ -102,7 +101,7 @@ impl Sets {
         Ok(())
     }
 
-    /// Another process may have written: what is there is not known any more.
+    /// Forgets what is known: another process may have written.
     pub(super) fn forget(&self) {
         for second in [false, true] {
             let mut set = self.set(second);
@@ -117,7 +116,7 @@ impl Sets {
 
 type Entry = (IpNet, Prefix);
 
-/// The entries of `these` that have none like them in `those`. Both are sorted.
+/// The entries of `these` without an equal one in `those`. Both are sorted.
 fn without<'a>(
     these: &'a Admission,
     those: &'a Admission,

@@ -1,4 +1,4 @@
-//! How a firewall begins: as a whole or not at all.
+//! Starts a firewall, as a whole or not at all.
 
 use std::{os::fd::OwnedFd, path::Path};
 
@@ -30,29 +30,29 @@ pub struct Setting<'a> {
     pub attach: Attach,
     /// The pin directory.
     pub pins: &'a Path,
-    /// Whether single packets are told of.
+    /// Whether single packets are logged.
     pub log: PacketLog,
-    /// What becomes of the start when an interface that is named does not exist.
+    /// What to do if a named interface does not exist.
     pub absent: Absent,
 }
 
-/// What becomes of a start when an interface that is named does not exist.
+/// What to do if a named interface does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
-    /// It fails.
+    /// Fail.
     Refused,
-    /// It goes on without: at boot the interface may come later.
+    /// Skip it: at boot it may appear later.
     Skipped,
 }
 
 impl Firewall {
-    /// Guards the interfaces of `setting` under the policy that `policy` makes of the one found in
-    /// the maps (an empty one at first).
+    /// Guards the interfaces of `setting`. `policy` makes the new policy from the admitted set in
+    /// the maps (empty at first).
     ///
     /// # Errors
-    /// An interface is unknown, not Ethernet or owned by another program; privileges, a bpffs or
-    /// kernel support are missing; pins have another layout or another owner. Then the policy is
-    /// the old one, and every interface that was guarded still is.
+    /// An interface is unknown, not Ethernet, or owned by another program; privileges, a bpffs or
+    /// kernel support are missing; the pins have another layout or another owner. Then the old
+    /// policy stays in force, and every guarded interface stays guarded.
     pub fn start(
         setting: Setting<'_>,
         policy: impl FnOnce(&Admission) -> Policy,
@@ -60,8 +60,8 @@ impl Firewall {
         Self::take_over(setting, None, policy)
     }
 
-    /// The same by the lock on the pins that another process has [handed](Firewall::lock) over, which
-    /// looks on.
+    /// The same, with the lock on the pins that another process has [handed](Firewall::lock) over.
+    /// That process must not write meanwhile.
     ///
     /// # Errors
     /// As [`Firewall::start`].
@@ -104,8 +104,8 @@ impl Firewall {
         let mut guards = Guards::new(pins, setting.attach, setting.log);
         present.iter().try_for_each(|interface| guards.load(&interface.name, &mut maps))?;
         let next = policy(&maps.admission()?);
-        // New maps hold nothing to judge by, so they are filled first. Maps that were found hold
-        // the old policy, which stays until everything else has gone well.
+        // New maps hold no policy, so it is written first. Existing maps keep the old policy until
+        // everything else has succeeded.
         if fresh {
             maps.apply(&next)?;
         }
@@ -117,7 +117,7 @@ impl Firewall {
         Ok(Self { pins: pins.clone(), maps, guards, wanted, routes, fresh, unloaded: false })
     }
 
-    /// Undoes a start after which something else failed. A firewall that was there before stays.
+    /// Undoes a start after a later step has failed. A firewall that existed before stays.
     pub fn give_up(self) {
         if self.fresh {
             abandon(&self.pins);
@@ -127,11 +127,11 @@ impl Firewall {
 
 fn abandon(pins: &Pins) {
     if let Err(error) = unload::unload(pins.root()) {
-        tracing::error!("cannot take down what a failed start has left: {error}");
+        tracing::error!("cannot remove the firewall after a failed start: {error}");
     }
 }
 
-/// Those of the wanted interfaces that exist.
+/// The wanted interfaces that exist.
 pub(super) fn present(
     wanted: &Wanted,
     here: &[Interface],
@@ -155,7 +155,7 @@ pub(super) fn present(
                 let known = here.iter().map(|interface| interface.name.clone()).collect();
                 return Err(FirewallError::UnknownInterface { name, known });
             }
-            None => tracing::warn!(interface = name, "it does not exist yet: skipped"),
+            None => tracing::warn!(interface = name, "the interface does not exist yet: skipped"),
         }
     }
     Ok(present)

@@ -1,4 +1,4 @@
-//! The table over source addresses, made of a prefix set.
+//! The lookup table over source addresses, built from a prefix set.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +8,7 @@ use aop_common::{
 };
 use ipnet::IpNet;
 
-/// The blocks of one set: the roots of IPv4, those of IPv6, then the further ones.
+/// The blocks of one set: the IPv4 roots, the IPv6 roots, then the others.
 pub(super) struct Table {
     second_set: bool,
     blocks: Vec<Block>,
@@ -21,7 +21,7 @@ impl Table {
     pub(super) fn of(entries: &[(IpNet, Prefix)], second_set: bool) -> Self {
         let mut table = Self { second_set, blocks: vec![Block::all(UNKNOWN); ALL_ROOTS] };
         let mut entries: Vec<&(IpNet, Prefix)> = entries.iter().collect();
-        // So that a longer prefix always finds what the shorter ones say.
+        // Shorter prefixes first: a longer one copies the entry that it refines.
         entries.sort_by_key(|(prefix, _)| prefix.prefix_len());
         for (prefix, entry) in entries {
             table.insert(prefix, if *entry == Prefix::ADMITTED { ADMITTED } else { ASK });
@@ -29,7 +29,7 @@ impl Table {
         table
     }
 
-    /// The blocks, each with its number in the map, that are not those of `before`.
+    /// The blocks that differ from those of `before`, with their numbers in the map.
     pub(super) fn unlike(&self, before: Option<&Self>) -> impl Iterator<Item = (u32, &Block)> {
         let before = before.map_or(&[][..], |before| &before.blocks);
         let unlike = |(at, (_, block)): &(usize, (u32, &Block))| before.get(*at) != Some(*block);
@@ -52,7 +52,7 @@ impl Table {
                 (1, [a, b, c, d])
             }
         };
-        // What is longer than the table is deep is for the trie.
+        // Prefixes longer than the table's depth are left to the trie.
         let (entry, mut length) = match prefix.prefix_len() {
             length @ 0..=32 => (entry, length),
             33.. => (ASK, 32),
@@ -80,8 +80,8 @@ impl Table {
         }
     }
 
-    /// The block below that entry, made where there is none. `None` where the trie is to be asked for
-    /// all of it, which it is as well where no block is left.
+    /// The block below that entry; created where there is none. `None` where the trie must be asked
+    /// for the whole entry, as when no block is left.
     fn below(&mut self, at: usize, byte: u8) -> Option<usize> {
         let first = first_block(self.second_set) as usize;
         let made = self.blocks.len() - ALL_ROOTS;
@@ -102,7 +102,7 @@ impl Table {
     }
 }
 
-/// The values of a byte whose first `bits` bits are those of `byte`, at most eight.
+/// The values of a byte whose first `bits` bits (at most eight) equal those of `byte`.
 fn values(byte: u8, bits: u8) -> RangeInclusive<u8> {
     byte..=byte | 0xff_u8.checked_shr(bits.into()).unwrap_or(0)
 }
@@ -133,7 +133,7 @@ mod tests {
         table.blocks().map(|(number, block)| (number, *block)).collect()
     }
 
-    /// Prefixes and addresses that lie close together.
+    /// Prefixes and addresses close to each other.
     fn address() -> impl Strategy<Value = IpAddr> {
         let byte = || prop_oneof![Just(0), Just(10), Just(11), Just(128), any::<u8>()];
         prop_oneof![
@@ -155,7 +155,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
         #[test]
-        fn what_the_table_answers_is_what_the_set_says(
+        fn the_table_never_contradicts_the_set(
             gone in prop::collection::vec(prefix(), 0..8),
             admitted in prop::collection::vec(prefix(), 0..24),
             sources in prop::collection::vec(address(), 64),
@@ -170,14 +170,16 @@ mod tests {
                     (Answer::Ask, _)
                     | (Answer::Admitted, Standing::Admitted)
                     | (Answer::Unknown, Standing::Unknown) => {}
-                    (told, true_one) => prop_assert!(false, "{source}: {told:?}, {true_one:?}"),
+                    (answer, expected) => {
+                        prop_assert!(false, "{source}: {answer:?}, {expected:?}");
+                    }
                 }
             }
         }
     }
 
     #[test]
-    fn of_cloudflare_s_list_it_leaves_nothing_to_the_trie() {
+    fn the_table_holds_the_whole_list_of_cloudflare() {
         let list = aop_prefixes::snapshot().list;
         let admission = Admission::default().followed_by(list.prefixes(), Duration::ZERO, 0);
         let blocks = table(&admission, true);
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_block_is_left_the_trie_is_asked_and_shorter_prefixes_are_answered() {
+    fn without_free_blocks_the_trie_is_asked_and_shorter_prefixes_are_still_answered() {
         let net = |n: u32| IpNet::new(IpAddr::from((n << 16).to_be_bytes()), 24).expect("a CIDR");
         let mut list: Vec<IpNet> = (1 << 8..(1 << 8) + ROOM + 10).map(net).collect();
         list.push("10.0.0.0/15".parse().expect("a CIDR"));

@@ -1,6 +1,6 @@
-//! The program without an interface: runs frames through it in the kernel and tells what it did.
+//! Runs frames through the program in the kernel without an interface, and returns what it did.
 //!
-//! The maps are its own, so a trial shares nothing with a firewall that guards the host; but see
+//! A trial has its own maps, and shares nothing with the firewall of the host; but see
 //! [`Live`](super::Live).
 
 use std::{net::IpAddr, time::Duration};
@@ -30,26 +30,27 @@ pub struct Trial {
     slot: u32,
 }
 
-/// What became of a frame.
+/// The result of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrialFrame {
-    /// What the program returned: passed or dropped.
+    /// The program's return value: pass or drop.
     pub action: Action,
     /// Every counter that moved, and by how much.
     pub moved: Vec<(Tally, Counter)>,
 }
 
-/// What became of several frames.
+/// The result of several frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrialBatch {
-    /// What the program returned for each.
+    /// The program's return value for each.
     pub actions: Vec<Action>,
-    /// Every counter that moved, and by how much, all frames together.
+    /// Every counter that moved, and by how much, for all frames together.
     pub moved: Vec<(Tally, Counter)>,
 }
 
 impl Trial {
-    /// Loads the program under `policy`, counting in `slot`, for the addresses that this host has now.
+    /// Loads the program with `policy`, the counter slot `slot`, and the current addresses of this
+    /// host.
     ///
     /// # Errors
     /// As [`Firewall::start`](super::Firewall::start), without an interface.
@@ -61,8 +62,8 @@ impl Trial {
         Ok(Self { ebpf, maps, slot })
     }
 
-    /// Loads the program as it runs on `interface`, over the pinned maps, all but those that packets
-    /// write. Writing any other through this trial would change what the host is guarded by.
+    /// Loads the program as on `interface`, with the pinned maps except those that packets write. A
+    /// write to any other map through this trial would change the firewall of the host.
     pub(super) fn observing(pins: &Pins, interface: &str) -> Result<Self, FirewallError> {
         let slot = Maps::pinned(pins)?.known_slot(interface)?.unwrap_or_default();
         let mut ebpf = object::load_observer(slot, pins)?;
@@ -70,12 +71,12 @@ impl Trial {
         Ok(Self { ebpf, maps, slot })
     }
 
-    /// The slot that it counts in.
+    /// The slot in which it counts.
     pub(super) fn slot(&self) -> u32 {
         self.slot
     }
 
-    /// The kernel's digest of the program's instructions; equal programs have equal ones, whatever
+    /// The kernel's tag, a digest of the instructions. Equal programs have equal tags, whatever
     /// their maps and constants.
     pub(super) fn tag(&mut self) -> Result<u64, FirewallError> {
         let info = object::xdp(&mut self.ebpf)?.info();
@@ -83,8 +84,8 @@ impl Trial {
             .map_err(|error| FirewallError::kernel("describe the packet program", &error))
     }
 
-    /// Gives `interface` the next free slot, with its own mode, as guarding it would. The slot that
-    /// this trial counts in was set when it was loaded.
+    /// Gives `interface` the next free slot with its own mode, as guarding it would. The counter
+    /// slot of this trial was set when it was loaded.
     ///
     /// # Errors
     /// No slot is free, or the kernel refuses a write.
@@ -100,7 +101,7 @@ impl Trial {
         self.maps.apply(policy)
     }
 
-    /// Writes an authenticated peer.
+    /// Records an authenticated peer.
     ///
     /// # Errors
     /// The kernel refuses a write.
@@ -114,13 +115,13 @@ impl Trial {
             .map_err(|error| FirewallError::kernel("write PEERS", &error))
     }
 
-    /// How many instructions the verifier walked.
+    /// How many instructions the verifier has walked.
     #[must_use]
     pub fn verified_instructions(&mut self) -> Option<u32> {
         object::xdp(&mut self.ebpf).ok()?.info().ok()?.verified_instruction_count()
     }
 
-    /// Runs one frame (at least 14 bytes, the kernel's minimum) as if it had come in on interface
+    /// Runs one frame (at least 14 bytes, the kernel's minimum) as if it had arrived on interface
     /// `ifindex`.
     ///
     /// # Errors
@@ -130,8 +131,8 @@ impl Trial {
         Ok(TrialFrame { action, moved })
     }
 
-    /// Runs frames one after the other, and reads the counters around them all: reading is what
-    /// takes the time.
+    /// Runs frames one after the other, and reads the counters once before and after: reading takes
+    /// most of the time.
     ///
     /// # Errors
     /// The kernel refuses to run a frame.
@@ -150,7 +151,7 @@ impl Trial {
         Ok(TrialBatch { actions, moved })
     }
 
-    /// What `work` answers, and every counter that moved meanwhile.
+    /// The result of `work`, and every counter that moved meanwhile.
     fn counting<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, FirewallError>,
@@ -166,7 +167,7 @@ impl Trial {
         Ok((answer, moved.map(by).collect()))
     }
 
-    /// Runs one frame `times` times and tells the mean duration of a run.
+    /// Runs one frame `times` times, and returns the mean duration of a run.
     ///
     /// # Errors
     /// The kernel refuses to run the frame, or the program returned neither pass nor drop.
@@ -176,7 +177,8 @@ impl Trial {
         ifindex: u32,
         times: u32,
     ) -> Result<(Action, Duration), FirewallError> {
-        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index,
+        // egress_ifindex.
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         let context: Vec<u8> = [0, length, 0, ifindex, 0, 0]
             .iter()

@@ -1,4 +1,4 @@
-//! Taking the firewall down: every pin of ours, of any layout version, and nothing else.
+//! Removes the firewall: every pin of aop, of any layout version, and nothing else.
 
 use std::{
     fs, io,
@@ -13,8 +13,8 @@ use super::{
     pins::{BPFFS, LEAVING, LINK, Link, entries, is_layout},
 };
 
-/// Removes the pins below `root`, links first, and `root` itself where nothing else is in it.
-/// Returns the interfaces; `None` where there were no pins.
+/// Removes the pins below `root`, links first, and `root` itself if it is empty then. Returns the
+/// interfaces; `None` where there were no pins.
 pub(super) fn unload(root: &Path) -> Result<Option<Vec<String>>, FirewallError> {
     match statfs(root) {
         Err(Errno::NOENT) => return Ok(None),
@@ -29,7 +29,7 @@ pub(super) fn unload(root: &Path) -> Result<Option<Vec<String>>, FirewallError> 
     }
     match fs::remove_dir(root) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
-        // One that somebody prepared for this user, above which the user may change nothing.
+        // The directory was prepared for this user, who may not change its parent.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
         removed => removed.map_err(|error| FirewallError::pin(root, error))?,
     }
@@ -46,7 +46,7 @@ fn remove(root: &Path, layout: &str) -> Result<Vec<String>, FirewallError> {
     let directory = aside(root, layout)?;
     for name in links.iter().chain(&maps) {
         let path = directory.join(name);
-        // Held open over the removal, so that the kernel detaches before this returns.
+        // Kept open during the removal, so that the kernel detaches before this returns.
         let held = PinnedLink::from_pin(&path);
         fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))?;
         drop(held);
@@ -55,8 +55,8 @@ fn remove(root: &Path, layout: &str) -> Result<Vec<String>, FirewallError> {
     Ok(links.iter().filter_map(|name| Some(Link::named(name)?.interface)).collect())
 }
 
-/// Moves a layout's directory aside in one step, so that a running daemon sees that all was taken
-/// down, and does not attach a link again that it believes lost.
+/// Renames a layout's directory in one step. A running daemon then sees that everything was
+/// unloaded, and does not attach again because of a single missing link.
 fn aside(root: &Path, layout: &str) -> Result<PathBuf, FirewallError> {
     let from = root.join(layout);
     if layout.ends_with(LEAVING) {
@@ -67,7 +67,7 @@ fn aside(root: &Path, layout: &str) -> Result<PathBuf, FirewallError> {
     Ok(to)
 }
 
-/// Whether a name is written as those of our maps are, in every layout.
+/// Whether a name is written like those of aop's maps, in every layout.
 fn is_map(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }

@@ -1,9 +1,9 @@
-//! Which interfaces are to be guarded, while the host changes.
+//! Which interfaces should be guarded, while the host changes.
 //!
-//! Named ones are awaited for ever. `auto` takes up an interface as soon as it carries a default
-//! route and lets go of it slowly: routes leave for a moment when an interface goes down or a lease
-//! is renewed, and a guard that left with them would come back too late. Where nothing carries a
-//! default route, everything stays as it is.
+//! Named interfaces are awaited for ever. `auto` adds an interface as soon as it carries a default
+//! route, and drops it slowly: routes vanish for a moment when an interface goes down or a lease is
+//! renewed, and an interface that was dropped then would be guarded again too late. While no
+//! interface carries a default route, nothing changes.
 
 use std::{
     collections::BTreeMap,
@@ -14,18 +14,18 @@ use aop_config::Interfaces;
 
 use super::interfaces::Interface;
 
-/// How long `auto` keeps an interface that is up and carries no default route, while another does.
+/// How long `auto` keeps an interface that is up without a default route, while another has one.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The interfaces to guard, by name.
 pub(super) struct Wanted {
     config: Interfaces,
-    /// Under `auto`, each with the moment since when it has no claim.
+    /// Under `auto`, each with the time since when it has no default route.
     names: BTreeMap<String, Option<Instant>>,
 }
 
 impl Wanted {
-    /// What `config` says; under `auto` also `before`, which an earlier run guarded.
+    /// The interfaces of `config`; under `auto` also `before`, which an earlier run guarded.
     pub(super) fn new(config: &Interfaces, before: impl Iterator<Item = String>) -> Self {
         let names = match config {
             Interfaces::Named(names) => names.iter().map(|name| (name.clone(), None)).collect(),
@@ -34,7 +34,7 @@ impl Wanted {
         Self { config: config.clone(), names }
     }
 
-    /// Whether this is what `config` says.
+    /// Whether `config` asks for the same.
     pub(super) fn follows(&self, config: &Interfaces) -> bool {
         self.config == *config
     }
@@ -51,13 +51,12 @@ impl Wanted {
         self.names.contains_key(name)
     }
 
-    /// Whether the interface of that index, of those that are `here`, is among them.
+    /// Whether the interface with that index in `here` is wanted.
     pub(super) fn has(&self, here: &[Interface], index: u32) -> bool {
         here.iter().any(|interface| interface.index == index && self.contains(&interface.name))
     }
 
-    /// Follows the interfaces that are `here`, of which those with an index in `carrying` carry a
-    /// default route.
+    /// Follows the interfaces in `here`; those with an index in `carrying` carry a default route.
     pub(super) fn update(&mut self, here: &[Interface], carrying: &[u32], now: Instant) {
         if !self.is_auto() {
             return;
@@ -68,7 +67,7 @@ impl Wanted {
             self.names.insert((*name).to_owned(), None);
         }
         for (name, idle) in &mut self.names {
-            // An interface that is down has no routes and lets no packet in.
+            // An interface that is down has no routes and receives no packets.
             let down = here.iter().any(|interface| interface.name == *name && !interface.up);
             if carriers.is_empty() || carriers.contains(&name.as_str()) || down {
                 *idle = None;
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_up_what_carries_a_default_route() {
+    fn auto_adds_an_interface_with_a_default_route() {
         let here = [interface("eth0", 1, true), interface("eth1", 2, true)];
         let mut wanted = auto();
         wanted.update(&here, &[2], Instant::now());
@@ -102,17 +101,17 @@ mod tests {
     }
 
     #[test]
-    fn auto_lets_go_after_a_while_and_only_when_another_carries() {
+    fn auto_drops_an_interface_after_a_while_and_only_if_another_has_a_default_route() {
         let here = [interface("eth0", 1, true), interface("eth1", 2, true)];
         let (mut wanted, start) = (auto(), Instant::now());
         wanted.update(&here, &[1], start);
         wanted.update(&here, &[], start + 10 * GRACE);
-        assert_eq!(wanted.names(), ["eth0"], "nothing carries one: all stays");
+        assert_eq!(wanted.names(), ["eth0"], "no default route: nothing changes");
         wanted.update(&here, &[2], start + 10 * GRACE);
         assert_eq!(wanted.names(), ["eth0", "eth1"]);
         wanted.update(&here, &[1, 2], start + 11 * GRACE);
         wanted.update(&here, &[2], start + 11 * GRACE);
-        assert_eq!(wanted.names(), ["eth0", "eth1"], "it carried one in between");
+        assert_eq!(wanted.names(), ["eth0", "eth1"], "it had one in between");
         wanted.update(&here, &[2], start + 12 * GRACE);
         assert_eq!(wanted.names(), ["eth1"]);
     }
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_awaited_for_ever() {
+    fn named_interfaces_are_awaited_for_ever() {
         let mut wanted =
             Wanted::new(&Interfaces::Named(vec!["eth7".to_owned()]), std::iter::empty());
         wanted.update(&[], &[], Instant::now());

@@ -1,7 +1,7 @@
-//! Hears at once when an interface, an address or a default route comes, goes or changes.
+//! Subscribes to changes of interfaces, addresses and default routes.
 //!
-//! It only says that something has happened: what, is looked up afresh, since notifications may be
-//! lost and are old when they are read.
+//! A notification only says that something has changed. The state is read again, since
+//! notifications may be lost and are old when they are read.
 
 use std::{future::poll_fn, io};
 
@@ -14,10 +14,10 @@ use rustix::io::Errno;
 /// rtnetlink.h.
 const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
 
-/// The kernel makes no notification as long as this.
+/// The kernel's notifications are shorter than this.
 const LONGEST: usize = 64 * 1024;
 
-/// An rtnetlink socket that listens.
+/// A subscribed rtnetlink socket.
 pub struct Watch(TokioSocket);
 
 impl Watch {
@@ -29,10 +29,11 @@ impl Watch {
         Ok(Self(socket))
     }
 
-    /// Waits for a change, and takes those that wait behind it for the same one.
+    /// Waits for a change. Notifications that are already queued behind it count as the same
+    /// change.
     ///
     /// # Errors
-    /// The socket is of no more use.
+    /// The socket cannot be used any more.
     pub async fn changed(&self) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(LONGEST);
         loop {
@@ -40,7 +41,7 @@ impl Watch {
             match poll_fn(|context| self.0.poll_recv(context, &mut bytes)).await {
                 Ok(()) if !tells_a_change(&bytes) => {}
                 Ok(()) => break,
-                // Some were lost: any of them may have mattered.
+                // Notifications were lost, and each may have mattered.
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => break,
                 Err(error) => return Err(error),
             }
@@ -53,9 +54,11 @@ impl Watch {
     }
 }
 
-/// A route other than a default one does not matter, and a router has many of them.
+/// Other routes than default routes do not matter, and a router has many of them.
 fn tells_a_change(datagram: &[u8]) -> bool {
-    match NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram).map(|told| told.payload) {
+    match NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram)
+        .map(|message| message.payload)
+    {
         Ok(NetlinkPayload::InnerMessage(
             RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route),
         )) => route.header.destination_prefix_length == 0,

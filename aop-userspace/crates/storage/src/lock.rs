@@ -1,4 +1,4 @@
-//! One daemon for each runtime directory.
+//! The instance lock: one daemon for each runtime directory.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,17 +15,17 @@ use rustix::{
     io::Errno,
 };
 
-/// Held while a daemon runs. The kernel lets go of it with the process, however that ends.
+/// The held lock. The kernel releases it when the process ends, however that happens.
 #[derive(Debug)]
 pub struct InstanceLock {
     path: PathBuf,
     file: File,
 }
 
-/// Why the lock is not ours.
+/// Why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another daemon has it.
+    /// Another daemon holds it.
     #[error(
         "another aop runs from {} (process {owner}); stop it, or give this one paths.runtime and \
          paths.pins of its own",
@@ -34,7 +34,7 @@ pub enum LockError {
     Taken {
         /// The lock file.
         path: PathBuf,
-        /// What the file says of its owner.
+        /// The content of the file: the owner's process id.
         owner: String,
     },
     /// The directory or file cannot be used.
@@ -42,16 +42,16 @@ pub enum LockError {
     Unusable {
         /// The directory or file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
 }
 
 impl InstanceLock {
-    /// Makes `runtime` where it is missing, and takes its lock.
+    /// Creates `runtime` where it is missing, and takes its lock.
     ///
     /// # Errors
-    /// Another daemon has it, or the directory cannot be used.
+    /// Another daemon holds it, or the directory cannot be used.
     pub fn take(runtime: &Path) -> Result<Self, LockError> {
         let (path, file) = open(runtime)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -67,8 +67,9 @@ impl InstanceLock {
         Ok(lock)
     }
 
-    /// Goes on with the lock that another daemon has handed over, which names itself there until
-    /// [`InstanceLock::sign`]; takes that of `runtime` where it is another.
+    /// Continues with the lock that another daemon has handed over. The file names the old owner
+    /// until [`InstanceLock::sign`]. Where `handed` is not the lock of `runtime`, this takes the
+    /// latter.
     ///
     /// # Errors
     /// As [`InstanceLock::take`].
@@ -85,7 +86,7 @@ impl InstanceLock {
         }
     }
 
-    /// Names this process as the owner.
+    /// Writes this process's id into the file.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -98,7 +99,7 @@ impl InstanceLock {
 }
 
 impl AsFd for InstanceLock {
-    /// Whoever has a copy holds the lock too.
+    /// Every copy of the descriptor holds the lock, too.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_that_was_handed_over_outlives_who_took_it() {
+    fn a_handed_over_lock_outlives_the_process_that_took_it() {
         let dir = tempfile::tempdir().expect("a directory");
         let old = InstanceLock::take(dir.path()).expect("taken");
         let copy = old.as_fd().try_clone_to_owned().expect("a copy");
@@ -141,7 +142,7 @@ mod tests {
         InstanceLock::take(dir.path()).expect_err("it is held");
         drop(new);
         let lock = InstanceLock::take(dir.path()).expect("free again");
-        // That of another directory says nothing about this one.
+        // The lock of another directory does not count for this one.
         let elsewhere = tempfile::tempdir().expect("a directory");
         let copy = lock.as_fd().try_clone_to_owned().expect("a copy");
         let _other = InstanceLock::take_over(elsewhere.path(), copy).expect("taken");

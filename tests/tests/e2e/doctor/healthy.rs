@@ -119,7 +119,10 @@ fn what_the_doctor_pulled_itself_is_no_reason_to_enforce_and_none_against_it() {
             diagnose_pair(&stage.daemon, &stage.world.pki.edge)?.is_clean()?;
             let refused = stage.daemon.verb(&["mode", "enforce"])?;
             ensure!(refused.code == 1, "{refused:?}");
-            ensure!(refused.errors.contains("nobody has authenticated yet"), "{refused:?}");
+            ensure!(
+                refused.errors.contains("no peer has authenticated at the listeners yet"),
+                "{refused:?}"
+            );
             ensure!(!refused.errors.contains("127.0.0.1"), "{refused:?}");
             stage.edge_is_served()?;
             let done = stage.daemon.verb(&["mode", "enforce"])?;

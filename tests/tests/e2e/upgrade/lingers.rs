@@ -112,7 +112,7 @@ fn told_to_stop_it_drains_and_told_once_more_it_cuts() {
             // As a service manager does, which tells all processes of the unit.
             end(new)?;
             wait::until("it drains", SOON, || {
-                stage.daemon.log().contains("lingering is over").then_some(())
+                stage.daemon.log().contains("the new process has closed the channel").then_some(())
             })?;
             stage.daemon.signal(Signal::SIGTERM)?;
             sleep(Duration::from_millis(300));

@@ -1,4 +1,4 @@
-//! The same of a site that observes: whom it would refuse.
+//! The preflight for a site that observes: which peers it would refuse.
 
 use std::time::Duration;
 
@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use super::LATELY;
 
-/// Why the site of this name is better not to refuse now, by what `status` says at `now`.
+/// The reasons why `site` should not refuse peers now, from `status` at `now`.
 pub(super) fn reasons(status: &Status, site: &str, now: Timestamp) -> Vec<String> {
     if !status.terminator.as_ref().is_some_and(|terminator| terminator.answers) {
         return vec![format!(
-            "site {site}: the terminator does not answer, so nobody knows what was observed"
+            "site {site}: the terminator does not answer, so it is unknown which peers would be \
+             refused"
         )];
     }
     let mut reasons = Vec::new();
@@ -32,8 +33,8 @@ pub(super) fn reasons(status: &Status, site: &str, now: Timestamp) -> Vec<String
     let lately = |seen: Timestamp| now.duration_since(seen).unsigned_abs() <= LATELY;
     if !is_pulled(status, site, lately) {
         reasons.push(format!(
-            "site {site}: nobody with the right certificate has come within the last {} hours, this \
-             host itself left out: nothing tells that the CDN's pulls would pass (see `aop \
+            "site {site}: no peer but this host has authenticated within the last {} hours, so \
+             nothing shows that the CDN's pulls would pass (see `aop \
              identities` and `aop peers`)",
             Duration::as_secs(&LATELY) / 3600
         ));
@@ -41,8 +42,8 @@ pub(super) fn reasons(status: &Status, site: &str, now: Timestamp) -> Vec<String
     reasons
 }
 
-/// Whether somebody has authenticated for `site` lately, who was not this host itself. A certificate does
-/// not tell from where it came: it counts where this host has not authenticated at the same time.
+/// Whether a peer other than this host has authenticated for `site` recently. A certificate on
+/// record has no source address, so it counts only if this host has not authenticated recently.
 fn is_pulled(status: &Status, site: &str, lately: impl Fn(Timestamp) -> bool) -> bool {
     let lately_here = |own: bool| {
         let peers = status.peers.iter().filter(move |peer| peer.address.is_loopback() == own);
@@ -102,12 +103,12 @@ mod tests {
     }
 
     #[test]
-    fn a_site_whose_pulls_all_had_the_right_certificate_lately_gives_no_reason() {
+    fn a_site_whose_recent_pulls_all_authenticated_gives_no_reason() {
         assert_eq!(reasons(&status(), SITE, at(24 * 3600)), Vec::<String>::new());
     }
 
     #[test]
-    fn who_would_be_refused_is_told_with_counts_reasons_and_the_last_one() {
+    fn the_reason_gives_counts_refusals_and_the_last_refused_peer() {
         let mut status = status();
         let refused = |site: &str, reason: &str, count| Refused {
             site: site.to_owned(),
@@ -115,7 +116,7 @@ mod tests {
             count,
         };
         let handshakes = &mut status.handshakes;
-        // Those that are not of this site, or not from admitted addresses, are no reason.
+        // Refusals of other sites, or of addresses that are not admitted, are no reason.
         handshakes.observed = vec![refused(SITE, "expired", 90)];
         handshakes.observed_lately = vec![refused("b.test", "unknown_ca", 7)];
         assert!(reasons(&status, SITE, at(1)).is_empty());
@@ -128,15 +129,15 @@ mod tests {
             presented: Some("CN=other".to_owned()),
             at: at(5),
         }];
-        let told = reasons(&status, SITE, at(6));
-        let [told] = &told[..] else { panic!("{told:?}") };
+        let found = reasons(&status, SITE, at(6));
+        let [reason] = &found[..] else { panic!("{found:?}") };
         for word in ["9 pulls", "7 unknown_ca, 2 certificate_required", "192.0.2.7", "CN=other"] {
-            assert!(told.contains(word), "{word}: {told}");
+            assert!(reason.contains(word), "{word}: {reason}");
         }
     }
 
     #[test]
-    fn what_this_host_pulls_itself_is_no_evidence() {
+    fn pulls_of_this_host_are_no_evidence() {
         let peer = |address: &str, site: &str, last_seen| Peer {
             address: address.parse().expect("an address"),
             site: Some(site.to_owned()),
@@ -152,17 +153,17 @@ mod tests {
         let (own, edge) = (peer("::1", SITE, now), peer("192.0.2.1", SITE, now));
         assert!(!is_fine(std::slice::from_ref(&own)));
         assert!(is_fine(&[own.clone(), edge]));
-        // Its last pull was of another site, or is long ago.
+        // The last pull of the edge was of another site, or long ago.
         assert!(!is_fine(&[own.clone(), peer("192.0.2.1", "b.test", now)]));
         assert!(!is_fine(&[own, peer("192.0.2.1", SITE, at(0))]));
         assert!(is_fine(&[peer("127.0.0.1", SITE, at(0))]));
     }
 
     #[test]
-    fn silence_and_a_terminator_that_does_not_answer_are_reasons() {
+    fn a_lack_of_pulls_and_a_silent_terminator_are_reasons() {
         let mut status = status();
-        let nobody = reasons(&status, SITE, at(24 * 3600 + 1)).join("\n");
-        assert!(nobody.contains("nobody with the right certificate"), "{nobody}");
+        let silent = reasons(&status, SITE, at(24 * 3600 + 1)).join("\n");
+        assert!(silent.contains("no peer but this host"), "{silent}");
         status.identities = vec![seen("b.test", at(0))];
         assert_eq!(reasons(&status, SITE, at(0)).len(), 1);
         status.terminator = None;

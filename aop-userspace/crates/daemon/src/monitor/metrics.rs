@@ -1,4 +1,4 @@
-//! `/metrics`: the daemon in numbers, as Prometheus and OpenMetrics have them.
+//! `/metrics`: the figures of the daemon in the formats of Prometheus and OpenMetrics.
 
 mod bounded;
 mod families;
@@ -19,10 +19,10 @@ use tokio::sync::Mutex;
 
 use crate::Daemon;
 
-/// For so long an answer stands, so that those who ask often cost little.
+/// How long a page is served again, so that frequent scrapes cost little.
 const STANDS: Duration = Duration::from_secs(1);
 
-/// How the numbers are written.
+/// The text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// Prometheus' own text, version 0.0.4.
@@ -31,15 +31,15 @@ pub(super) enum Format {
     OpenMetrics,
 }
 
-/// The numbers of one daemon.
+/// The metrics of one daemon.
 pub(super) struct Metrics {
     daemon: Arc<Daemon>,
-    /// When the daemon was ready, in seconds since 1970.
+    /// When the daemon became ready, in seconds since 1970.
     began: u64,
     known: Mutex<Option<Known>>,
 }
 
-/// What was taken at one moment.
+/// A page, in both formats.
 struct Known {
     at: Instant,
     prometheus: String,
@@ -47,8 +47,8 @@ struct Known {
 }
 
 impl Format {
-    /// OpenMetrics for those who accept that, as Prometheus does. What they like better is not
-    /// weighed: both tell the same.
+    /// OpenMetrics if the `Accept` header names it, as that of Prometheus does. Quality values are
+    /// ignored: both formats hold the same figures.
     pub(super) fn asked_for(accept: Option<&HeaderValue>) -> Self {
         let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
         match accept.contains("application/openmetrics-text") {
@@ -72,10 +72,10 @@ impl Metrics {
         Self { daemon, began, known: Mutex::default() }
     }
 
-    /// All numbers, beside whether aop is `ready`.
+    /// The page. `ready` is the answer of `/readyz`.
     ///
     /// # Errors
-    /// They cannot be written.
+    /// The figures cannot be encoded.
     pub(super) async fn page(&self, format: Format, ready: bool) -> Result<String, fmt::Error> {
         let mut known = self.known.lock().await;
         if known.as_ref().is_none_or(|known| known.at.elapsed() >= STANDS) {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_accepts_openmetrics_gets_it_and_everybody_else_the_older_text() {
+    fn openmetrics_is_sent_only_to_clients_that_accept_it() {
         let asked =
             |accept: &'static str| Format::asked_for(Some(&HeaderValue::from_static(accept)));
         assert_eq!(Format::asked_for(None), Format::Prometheus);

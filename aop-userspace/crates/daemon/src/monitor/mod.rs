@@ -1,7 +1,7 @@
-//! Tells this host, over HTTP, how aop does: whether it lives, whether it serves, and in numbers.
+//! The monitor: answers `/healthz`, `/readyz` and `/metrics` over HTTP.
 //!
-//! Off unless it is configured, and reached from this host alone. Whoever asks gets little room: a few
-//! connections at a time, a short head, one request each, some seconds for all of it.
+//! Off unless configured, and reachable from this host alone. Its clients get few resources: a few
+//! connections at a time, a short head, one request each, and some seconds for everything.
 
 mod metrics;
 mod page;
@@ -28,24 +28,24 @@ use super::Daemon;
 
 /// Connections at a time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 16;
-/// For a request's head.
+/// Time for a request's head.
 const HEAD: Duration = Duration::from_secs(5);
-/// For a connection.
+/// Time for a whole connection.
 const LONGEST: Duration = Duration::from_secs(10);
-/// The longest head, in bytes.
+/// Greatest size of a head in bytes.
 const LONGEST_HEAD: usize = 8 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
-/// For those who came before the end, or before another daemon took the place.
+/// Time for clients that connected before a stop or a handover.
 const LAST: Duration = Duration::from_millis(250);
 
-/// The place where is asked, taken.
+/// The bound monitor.
 #[derive(Debug)]
 pub(super) struct Monitor {
     place: Place,
     address: MonitorAddress,
 }
 
-/// The place cannot be taken.
+/// The address cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {error}; correct monitor.listen, or leave it out")]
 pub struct MonitorError {
@@ -54,11 +54,11 @@ pub struct MonitorError {
 }
 
 impl Monitor {
-    /// Takes the place, where nobody finds it yet: by the socket that was `handed` over, or anew. One in
-    /// the file system may still be that of the daemon `before` this one.
+    /// Binds the address under an unpublished name, or takes the socket that was `handed` over. A
+    /// socket file may still belong to the process `before`, the predecessor.
     ///
     /// # Errors
-    /// Another has it, or it cannot be made.
+    /// Another process has the address, or the socket cannot be made.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -72,7 +72,7 @@ impl Monitor {
         Ok(Self { place: place.map_err(failed)?, address: address.clone() })
     }
 
-    /// From now on those who ask find it.
+    /// Makes the socket visible to clients.
     ///
     /// # Errors
     /// The directory cannot be written.
@@ -81,7 +81,7 @@ impl Monitor {
         self.place.publish().map_err(failed)
     }
 
-    /// The socket for the daemon after this one, where that needs it.
+    /// A copy of the socket for the successor, where that needs one.
     ///
     /// # Errors
     /// The system refuses.
@@ -89,7 +89,7 @@ impl Monitor {
         self.place.copy()
     }
 
-    /// Answers about `daemon`, until `stop`, or until another one is the daemon and answers for itself.
+    /// Answers until `stop`, or until a successor answers.
     pub(super) async fn serve(
         self,
         daemon: Arc<Daemon>,
@@ -102,7 +102,7 @@ impl Monitor {
         let mut leaving = false;
         loop {
             let next = async {
-                // It is never closed.
+                // The semaphore is never closed.
                 let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
                 Ok::<_, io::Error>((slot, self.place.accept().await?))
             };
@@ -141,7 +141,7 @@ impl Monitor {
     }
 }
 
-/// Waits until this one ends, or another is the daemon.
+/// Waits until this daemon stops, or a successor has taken over.
 async fn ends(daemon: &Daemon, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
@@ -162,7 +162,7 @@ async fn answer(stream: Box<dyn Stream>, pages: Arc<Pages>) {
                 async move { pages.answer(&request).await }
             }),
         );
-    // Who asks and hangs, or leaves, does that at his own cost.
+    // A client that hangs or disconnects is no error of the daemon.
     match timeout(LONGEST, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!("monitor: {error}"),

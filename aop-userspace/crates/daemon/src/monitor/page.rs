@@ -1,4 +1,4 @@
-//! What is answered, page by page.
+//! The pages of the monitor.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::Daemon;
 
-/// All pages about one daemon.
+/// All pages of one daemon.
 pub(super) struct Pages {
     pulse: Pulse,
     readiness: Readiness,
@@ -27,7 +27,7 @@ impl Pages {
         Self { pulse, readiness: Readiness::of(daemon), metrics }
     }
 
-    /// The page that is asked for. Only reading is possible.
+    /// Answers a request. Only reading is possible.
     pub(super) async fn answer<B>(
         &self,
         request: &Request<B>,
@@ -39,7 +39,9 @@ impl Pages {
         Ok(match request.uri().path() {
             "/healthz" => match self.pulse.beats().await {
                 true => text(StatusCode::OK, "alive"),
-                false => text(StatusCode::SERVICE_UNAVAILABLE, "the daemon's loop stands still"),
+                false => {
+                    text(StatusCode::SERVICE_UNAVAILABLE, "the daemon's main loop does not answer")
+                }
             },
             "/readyz" => match self.readiness.obstacles().await.as_slice() {
                 [] => text(StatusCode::OK, "ready"),

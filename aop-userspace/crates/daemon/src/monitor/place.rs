@@ -1,5 +1,5 @@
-//! Where is asked: a port of the loopback, or a socket in the file system. Either passes from one
-//! daemon to the next without a moment in which nobody listens.
+//! The listening socket of the monitor: a loopback port or a socket file. Both pass from one daemon
+//! to the next without a moment in which none listens.
 
 use std::{
     ffi::OsString,
@@ -22,32 +22,32 @@ use tokio::{
     net::{TcpListener, UnixListener},
 };
 
-/// The place, taken.
+/// The bound socket.
 #[derive(Debug)]
 pub(super) enum Place {
     Tcp(TcpListener),
     Unix(Socket),
 }
 
-/// A socket in the file system. It is removed when this is dropped, unless another has taken its place.
+/// A socket file. Dropping it removes the file, unless another socket has replaced it.
 #[derive(Debug)]
 pub(super) struct Socket {
     listener: UnixListener,
     path: PathBuf,
-    /// What it is called until those who ask may find it.
+    /// Its name before clients may find it.
     aside: PathBuf,
     /// Device and inode.
     file: (u64, u64),
 }
 
-/// Either kind of connection.
+/// A connection of either kind.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Place {
-    /// Takes the place: by the socket that was `handed` over, or anew. One of the file system may still
-    /// be that of the daemon `before` this one.
+    /// Binds the address, or takes the socket that was `handed` over. A socket file may still
+    /// belong to the process `before`, the predecessor.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -62,7 +62,7 @@ impl Place {
         }
     }
 
-    /// From now on those who ask find it.
+    /// Makes the socket visible to clients.
     pub(super) fn publish(&self) -> io::Result<()> {
         match self {
             Self::Tcp(_) => Ok(()),
@@ -70,7 +70,7 @@ impl Place {
         }
     }
 
-    /// A copy, where the daemon after this one needs one.
+    /// A copy for the successor, where that needs one.
     pub(super) fn copy(&self) -> io::Result<Option<Taken>> {
         match self {
             Self::Tcp(listener) => listener.as_fd().try_clone_to_owned().map(|it| Some(it.into())),
@@ -78,7 +78,7 @@ impl Place {
         }
     }
 
-    /// Whether those who wait here reach no other daemon.
+    /// Whether clients that wait here reach no other daemon.
     pub(super) fn has_its_own_queue(&self) -> bool {
         matches!(self, Self::Unix(_))
     }
@@ -87,7 +87,7 @@ impl Place {
         Ok(match self {
             Self::Tcp(listener) => loop {
                 let (stream, peer) = listener.accept().await?;
-                // Where a host routes its loopback (route_localnet), neighbours reach it.
+                // With route_localnet, neighbours of the host reach its loopback addresses.
                 if peer.ip().is_loopback() {
                     break Box::new(stream);
                 }
@@ -104,7 +104,7 @@ fn tcp(address: SocketAddr, handed: Option<Taken>) -> io::Result<TcpListener> {
 }
 
 impl Socket {
-    /// Everybody on this host may ask, as over TCP, who may enter the directory.
+    /// Every user of this host who may enter the directory may connect, as over TCP.
     fn bind(path: &Path, before: Option<Pid>) -> io::Result<Self> {
         let mut aside = OsString::from(path);
         aside.push(".next");
@@ -125,7 +125,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // While this one is bound no other has its inode.
+        // While this socket is bound, no other file has its inode.
         let ours = |path: &&PathBuf| file(path).is_ok_and(|file| file == self.file);
         for path in [&self.aside, &self.path].into_iter().filter(ours) {
             if let Err(error) = fs::remove_file(path) {
@@ -135,8 +135,8 @@ impl Drop for Socket {
     }
 }
 
-/// Whether what is at `path` may be replaced: nothing, a socket that nobody listens on any more, since
-/// its daemon was killed, or that of the daemon `before`.
+/// Whether `path` may be replaced. It may if it is missing, a socket on which no process listens
+/// (its daemon was killed), or the socket of the process `before`.
 fn is_free(path: &Path, before: Option<Pid>) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
@@ -144,7 +144,7 @@ fn is_free(path: &Path, before: Option<Pid>) -> io::Result<bool> {
         Ok(found) if !found.file_type().is_socket() => Ok(false),
         Ok(_) => Ok(match UnixStream::connect(path) {
             Err(_) => true,
-            // Whoever has begun to listen.
+            // SO_PEERCRED gives the process that called listen().
             Ok(stream) => {
                 let owner = socket_peercred(&stream)?.pid;
                 before.is_some_and(|before| before == owner)

@@ -1,4 +1,4 @@
-//! Whether the daemon's own loop, which signals come to, still goes round.
+//! Whether the daemon's main loop, which handles signals, still runs.
 
 use std::{convert::Infallible, future::pending, time::Duration};
 
@@ -7,13 +7,13 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a round may take.
+/// How long one round may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the loop.
+/// The asking end.
 pub(crate) struct Pulse(mpsc::Sender<oneshot::Sender<()>>);
 
-/// Where the loop is asked.
+/// The end in the main loop.
 pub(crate) struct Beats(mpsc::Receiver<oneshot::Sender<()>>);
 
 /// Both ends.
@@ -23,7 +23,7 @@ pub(crate) fn pulse() -> (Pulse, Beats) {
 }
 
 impl Pulse {
-    /// Whether it answers in time.
+    /// Whether the main loop answers in time.
     pub(super) async fn beats(&self) -> bool {
         let (answer, answered) = oneshot::channel();
         let asking = async {
@@ -35,10 +35,10 @@ impl Pulse {
 }
 
 impl Beats {
-    /// Answers whoever asks, for ever.
+    /// Answers for ever.
     pub(crate) async fn answer(&mut self) -> Infallible {
         while let Some(asker) = self.0.recv().await {
-            // Who asked may have lost patience.
+            // The asker may have stopped waiting.
             asker.send(()).ok();
         }
         pending().await

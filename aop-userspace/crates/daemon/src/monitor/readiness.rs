@@ -1,4 +1,4 @@
-//! Whether aop serves, and if not, why: in its processes, its firewall, and behind its sites.
+//! `/readyz`: whether aop serves, and if not, why: its processes, its firewall, and its upstreams.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::{Daemon, link::Link, status::UNLOADED};
 
-/// For so long an answer stands, so that those who ask often cost little.
+/// How long an answer is given again, so that frequent requests cost little.
 const STANDS: Duration = Duration::from_secs(1);
 
 /// The readiness of one daemon.
@@ -25,12 +25,12 @@ impl Readiness {
         Self { daemon, known: Mutex::default() }
     }
 
-    /// What stands in the way of serving; nothing where it serves.
+    /// The reasons why aop does not serve; none where it does.
     pub(super) async fn obstacles(&self) -> Vec<String> {
         let mut obstacles = self.standing().await;
-        // That is known at once, whatever else is.
+        // These two are checked each time, and never from the cache.
         if self.daemon.handover.is_over() {
-            // Whoever asked came before the other one was the daemon, and that one serves.
+            // The client connected before the handover, and the successor serves.
             obstacles.clear();
         } else if self.daemon.reloads.still_wanted().is_err() {
             obstacles.insert(0, "draining: no new connection is accepted".to_owned());
@@ -46,7 +46,7 @@ impl Readiness {
             return obstacles.clone();
         }
         let daemon = self.daemon.clone();
-        // Waits for the terminator, and asks the kernel.
+        // On a blocking thread: it waits for the terminator, and reads the maps.
         let looked = tokio::task::spawn_blocking(move || daemon.obstacles()).await;
         let obstacles = looked.unwrap_or_else(|error| vec![error.to_string()]);
         known.insert((Instant::now(), obstacles)).1.clone()

@@ -1,4 +1,4 @@
-//! How this process was started, to do it again.
+//! Re-execution: the path and arguments of this process, to start its successor.
 
 use std::{
     env,
@@ -9,14 +9,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// The option of `aop run` that says that another daemon is to be taken over from. It has the channel
-/// to that one as standard input.
+/// The option of `aop run` for a successor. The channel to the old daemon is its standard input.
 const TAKE_OVER: &str = "--take-over";
 
-/// What a service manager said to this process alone.
+/// Variables of the service manager that are meant for this process alone.
 const OURS_ALONE: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"];
 
-/// A program, by the path that it was started by, and its arguments.
+/// The path by which a program was started, and its arguments.
 #[derive(Clone, Debug)]
 pub(crate) struct Again {
     pub(super) program: PathBuf,
@@ -24,8 +23,8 @@ pub(crate) struct Again {
 }
 
 impl Again {
-    /// How this process was started. To be asked early: once the file was replaced, the kernel does not
-    /// tell its path any more.
+    /// The path and arguments of this process. Call it early: once the file was replaced,
+    /// /proc/self/exe no longer gives its path.
     pub(super) fn learn() -> io::Result<Self> {
         let mut arguments = env::args_os();
         let called = arguments.next().map(PathBuf::from);
@@ -34,7 +33,7 @@ impl Again {
         Ok(Self { program, arguments })
     }
 
-    /// Starts what is at that path now, to take over by `channel`. It outlives this process.
+    /// Starts the program that is now at that path as the successor. It outlives this process.
     pub(super) fn start(&self, channel: UnixStream) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).arg(TAKE_OVER).stdin(Stdio::from(OwnedFd::from(channel)));
@@ -45,8 +44,8 @@ impl Again {
     }
 }
 
-/// The path by which `running`, a file, was `called`: perhaps a link that will point elsewhere after an
-/// upgrade. Where it was looked up by its name alone, the file's own.
+/// The path by which the file `running` was `called`: perhaps a symbolic link that will point
+/// elsewhere after an upgrade. If the name was found in PATH, the path of the file.
 fn path(called: Option<&Path>, running: &Path, directory: &Path) -> PathBuf {
     let named = called.filter(|called| called.components().count() > 1);
     let named = named.map(|called| directory.join(called));
@@ -67,11 +66,11 @@ mod tests {
         let [file, link] = ["aop-1", "aop"].map(|name| dir.join(name));
         fs::write(&file, "").expect("written");
         symlink(&file, &link).expect("linked");
-        let told = |called: &str| path(Some(Path::new(called)), &file, &dir);
-        assert_eq!(told(link.to_str().expect("text")), link);
-        assert_eq!(told("./aop"), dir.join("./aop"));
+        let found = |called: &str| path(Some(Path::new(called)), &file, &dir);
+        assert_eq!(found(link.to_str().expect("text")), link);
+        assert_eq!(found("./aop"), dir.join("./aop"));
         for other in ["aop", "/bin/sh", "/nowhere/aop"] {
-            assert_eq!(told(other), file, "{other}");
+            assert_eq!(found(other), file, "{other}");
         }
         assert_eq!(path(None, &file, &dir), file);
     }

@@ -1,7 +1,7 @@
-//! The daemons before this one, in which connections go on.
+//! Draining predecessors: earlier daemons that still serve their connections.
 //!
-//! Each of them goes on for as long as the daemon has its channel open, and its own time lasts. Whoever
-//! takes over gets the channels, so it does not matter which of those between is still there.
+//! Each of them serves until its deadline, or until the daemon closes its channel. A successor gets
+//! the channels, so it does not matter whether the daemons in between still run.
 
 use std::{
     os::{
@@ -18,28 +18,28 @@ use aop_sandbox::channel::{self, Message};
 use super::LONGEST;
 use crate::upgrade::messages::{Lingering, New, Old};
 
-/// For an answer.
+/// Time for an answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// At a time; for one more the first is let go.
+/// How many at a time. For one more, the oldest is dropped.
 const MOST: usize = 8;
 
-/// All of them.
+/// All draining predecessors.
 #[derive(Default)]
 pub(crate) struct Lingerers(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
     each: Vec<Lingerer>,
-    /// How often all were let go.
+    /// How often all were dropped.
     let_go: u64,
 }
 
-/// One of them.
+/// A draining predecessor.
 pub(crate) struct Lingerer {
     about: Lingering,
     channel: UnixStream,
-    /// It did not answer once. Were it asked again, the answers could not be told apart.
+    /// It did not answer once. If it were asked again, a late answer could pass for the new one.
     silent: bool,
 }
 
@@ -48,7 +48,7 @@ impl Lingerer {
         Self { about, channel, silent: false }
     }
 
-    /// What is to be told of it, where it has not ended.
+    /// Its entry in the status; `None` where it has ended.
     fn report(&mut self) -> Option<Predecessor> {
         let connections = match self.silent {
             true => None,
@@ -75,19 +75,19 @@ impl Lingerer {
 }
 
 impl Lingerers {
-    /// Those that were handed over.
+    /// Those that the predecessor handed over.
     pub(crate) fn inherited(about: Vec<Lingering>, channels: Vec<OwnedFd>) -> Self {
         let each = about.into_iter().zip(channels.into_iter().map(UnixStream::from));
         let each = each.map(|(about, channel)| Lingerer::new(about, channel)).collect();
         Self(Mutex::new(Known { each, let_go: 0 }))
     }
 
-    /// Counts how often all were let go.
+    /// How often all were dropped.
     pub(crate) fn let_go_so_far(&self) -> u64 {
         self.known().let_go
     }
 
-    /// One more, unless all were let go `since` that was counted.
+    /// Adds one, unless all were dropped after the count `since`.
     pub fn add(&self, lingerer: Lingerer, since: u64) {
         let mut known = self.known();
         if known.let_go != since {
@@ -95,27 +95,30 @@ impl Lingerers {
         }
         if known.each.len() >= MOST {
             let first = known.each.remove(0);
-            tracing::info!(pid = first.about.pid, "so many linger that the first one is let go");
+            tracing::info!(
+                pid = first.about.pid,
+                "too many draining predecessors: the oldest must finish"
+            );
         }
         known.each.push(lingerer);
     }
 
-    /// They end within their `limits.drain`: trust may have been taken away, or nobody is left to tell
-    /// them of it.
+    /// Drops all: each finishes within its `limits.drain`. Called when a new configuration may
+    /// trust less than they do, or when no process is left to inform them.
     pub(crate) fn let_go(&self) {
         let mut known = self.known();
         known.let_go += 1;
         for Lingerer { about, .. } in known.each.drain(..) {
-            tracing::info!(pid = about.pid, "the process that lingers is told to end");
+            tracing::info!(pid = about.pid, "the draining predecessor must finish");
         }
     }
 
-    /// Another process sees to them from now on.
+    /// Forgets them without closing: the successor has copies of the channels.
     pub(super) fn forget(&self) {
         self.known().each.clear();
     }
 
-    /// Those that have not ended. Asks them.
+    /// Asks each, and returns those that have not ended.
     pub fn report(&self) -> Vec<Predecessor> {
         let mut told = Vec::new();
         self.known().each.retain_mut(|lingerer| {
@@ -127,7 +130,7 @@ impl Lingerers {
         told
     }
 
-    /// Has `hand_over` tell another process of them.
+    /// Calls `hand_over` with their descriptions and channels.
     pub(super) fn hand_over<T>(
         &self,
         hand_over: impl FnOnce(Vec<Lingering>, Vec<BorrowedFd<'_>>) -> T,
@@ -138,7 +141,7 @@ impl Lingerers {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Each change of it is whole.
+        // Every change of the list is complete, so a panic leaves it usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -157,14 +160,14 @@ mod tests {
         (there, Lingerer::new(Lingering { pid, version, until: Timestamp::MAX }, here))
     }
 
-    /// Whether the far end was let go.
+    /// Whether the daemon has closed its end.
     fn is_let_go(there: &mut UnixStream) -> bool {
         there.set_nonblocking(true).expect("set");
         matches!(there.read(&mut [0]), Ok(0))
     }
 
     #[test]
-    fn what_was_let_go_before_it_was_known_is_let_go_all_the_same() {
+    fn a_predecessor_that_was_dropped_before_it_was_added_is_closed() {
         let (all, since) = (Lingerers::default(), Lingerers::default().let_go_so_far());
         let [(mut one, first), (mut two, second)] = [lingerer(1), lingerer(2)];
         all.add(first, since);
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_bound_the_first_one_is_let_go() {
+    fn beyond_the_bound_the_oldest_is_closed() {
         let all = Lingerers::default();
         let mut ends: Vec<_> = (0..=8).map(lingerer).collect();
         let mut ends: Vec<_> = ends.drain(..).map(|(end, one)| (end, all.add(one, 0)).0).collect();
@@ -184,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn who_answers_is_told_who_is_silent_too_and_who_is_gone_is_not() {
+    fn answering_and_silent_predecessors_are_listed_and_ended_ones_are_not() {
         let all = Lingerers::default();
         let [(there, one), (_silent, two), (gone, three)] = [1, 2, 3].map(lingerer);
         [one, two, three].into_iter().for_each(|one| all.add(one, 0));
@@ -195,11 +198,11 @@ mod tests {
             channel::send(&there, &Message::of(&Old::Open(7)).expect("one"), &[]).expect("sent");
             there
         });
-        let told: Vec<_> = all.report().iter().map(|told| (told.pid, told.connections)).collect();
-        assert_eq!(told, [(1, Some(7)), (2, None)]);
+        let listed: Vec<_> = all.report().iter().map(|it| (it.pid, it.connections)).collect();
+        assert_eq!(listed, [(1, Some(7)), (2, None)]);
         drop(answers.join().expect("no panic"));
-        // Who was silent is not asked again.
-        let told: Vec<_> = all.report().iter().map(|told| (told.pid, told.connections)).collect();
-        assert_eq!(told, [(2, None)]);
+        // The silent one is not asked again.
+        let listed: Vec<_> = all.report().iter().map(|it| (it.pid, it.connections)).collect();
+        assert_eq!(listed, [(2, None)]);
     }
 }

@@ -1,9 +1,9 @@
-//! An upgrade: another process takes over from the daemon that runs, and nothing is refused or cut.
+//! Upgrade: a new process takes over from the running daemon, without a refused or cut connection.
 //!
-//! The daemon starts the program that is at its own path now, and hands it the locks and the listening
-//! sockets. That one starts as ever, and both accept from the same queues for a moment. Then this one
-//! lingers, or drains. Meanwhile it changes nothing; if the other fails, it takes the packet path back
-//! and goes on.
+//! The daemon starts the program that is now at its own path, and hands over the locks and the
+//! listening sockets. The successor starts as usual; for a moment both accept from the same queues.
+//! Then the old daemon drains. During the handover the old daemon changes nothing; if the successor
+//! fails, the old daemon restores its firewall policy and goes on.
 
 mod again;
 mod lingering;
@@ -36,10 +36,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Daemon, DaemonError, identities, manager, reload, sockets, start};
 use crate::upgrade::messages::Lingering;
 
-/// Of any message between two daemons.
+/// Greatest size of a message between two daemons.
 const LONGEST: usize = 64 * 1024;
 
-/// How this process came about, and how another one would.
+/// How this process was started.
 pub struct Beginning {
     pub(super) again: Again,
     pub(super) activated: Vec<(Option<String>, OwnedFd)>,
@@ -47,11 +47,11 @@ pub struct Beginning {
 }
 
 impl Beginning {
-    /// Learns it. To be called once, before there is a second thread: the service manager's sockets
-    /// are owned from then on. With `take_over` there is a daemon that hands over.
+    /// Collects it. Call it once, before there is a second thread: it takes ownership of the
+    /// service manager's sockets. With `take_over` there is a daemon that hands over.
     ///
     /// # Errors
-    /// There is no such daemon, or the system or its variables make no sense.
+    /// There is no such daemon, a system call failed, or the variables are malformed.
     pub fn learn(take_over: bool) -> Result<Self, DaemonError> {
         let again = Again::learn().map_err(DaemonError::Runtime)?;
         let activated = sockets::activated()?;
@@ -60,7 +60,7 @@ impl Beginning {
     }
 }
 
-/// Where this daemon stands between the one before and the one after it.
+/// The state of handovers from this daemon.
 #[derive(Default)]
 pub(super) struct Handover {
     stage: Mutex<Stage>,
@@ -68,68 +68,69 @@ pub(super) struct Handover {
     heir: Mutex<Option<Heir>>,
 }
 
-/// The daemon that has taken over, where this one lingers.
+/// The successor, while this daemon drains for it.
 pub(super) struct Heir {
     pub(super) channel: UnixStream,
-    /// For how long at most.
+    /// The longest time to drain.
     pub(super) patience: Duration,
 }
 
 #[derive(Default)]
 enum Stage {
-    /// It is the daemon.
+    /// This process is the daemon.
     #[default]
     None,
-    /// Another one starts.
+    /// A successor starts.
     UnderWay { channel: Option<UnixStream>, aborted: bool },
-    /// Another one is the daemon.
+    /// A successor is the daemon.
     Over,
-    /// It ends, and nobody takes over.
+    /// This daemon stops without a successor.
     Stopping,
 }
 
 /// Why this process stays the daemon.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpgradeError {
-    #[error("an upgrade is under way already; `aop status` tells when it is done")]
+    #[error("an upgrade is under way already; `aop status` shows when it is finished")]
     UnderWay,
-    #[error("aop is stopping: nobody takes over")]
+    #[error("aop is stopping and cannot be upgraded")]
     Stopping,
     #[error(
-        "aop is process 1 here, and all other processes end with that: replace the container instead"
+        "aop is process 1 here, and a successor would end with it: replace the container instead"
     )]
     First,
-    #[error("cannot start {}: {error}; put a program there. {STAYS}", .program.display())]
+    #[error("cannot start {}: {error}; install a program there. {STAYS}", .program.display())]
     Start { program: PathBuf, error: io::Error },
     #[error("{} does not take over: {why}. {STAYS}", .program.display())]
     Failed { program: PathBuf, why: String },
     #[error("{} ended before it served ({how}; the log says more). {STAYS}", .program.display())]
     Died { program: PathBuf, how: String },
     #[error(
-        "{} did not say within {patience:?} that it takes over: it hangs, or is no aop. {STAYS}",
+        "{} did not answer within {patience:?}: it hangs, or is not aop. {STAYS}",
         .program.display()
     )]
     Silent { program: PathBuf, patience: Duration },
-    #[error("{} did not serve within {patience:?}, and was ended. {STAYS}", .program.display())]
+    #[error("{} did not serve within {patience:?}, and was killed. {STAYS}", .program.display())]
     Late { program: PathBuf, patience: Duration },
-    #[error("what is to be handed over cannot be copied: {0}. {STAYS}")]
+    #[error("cannot copy the descriptors for the new process: {0}. {STAYS}")]
     Copy(#[from] io::Error),
     #[error("firewall: {0}. {STAYS}")]
     Firewall(#[from] FirewallError),
-    #[error("{why} But packets may be judged by the new process's policy: {error}")]
+    #[error("{why} But the firewall may still have the policy of the new process: {error}")]
     NotRegained { why: Box<UpgradeError>, error: DaemonError },
 }
 
-const STAYS: &str = "The old process serves on.";
+const STAYS: &str = "The old process continues to serve.";
 
-/// Why nothing is changed now.
+/// Changes are refused because an upgrade is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandingOver;
 
 impl fmt::Display for HandingOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "aop is handing over to a new process, and changes nothing meanwhile: try again",
+            "aop is being upgraded and accepts no changes until that is finished: try again in a \
+             few seconds",
         )
     }
 }
@@ -137,8 +138,8 @@ impl fmt::Display for HandingOver {
 impl std::error::Error for HandingOver {}
 
 impl Handover {
-    /// Whether this daemon may change what is in force, on the host and on disk. Whoever has the turn
-    /// to apply asks, and may until the end of the turn.
+    /// Whether this daemon may change what is in force, on the host and on disk. Call it with the
+    /// turn; the answer is valid until the end of the turn.
     pub(super) fn may_change(&self) -> Result<(), HandingOver> {
         match *self.stage() {
             Stage::None | Stage::Stopping => Ok(()),
@@ -146,22 +147,22 @@ impl Handover {
         }
     }
 
-    /// Waits until another process is the daemon.
+    /// Waits until a successor is the daemon.
     pub(super) async fn over(&self) {
         self.over.cancelled().await;
     }
 
-    /// Whether another process is the daemon.
+    /// Whether a successor is the daemon.
     pub(super) fn is_over(&self) -> bool {
         self.over.is_cancelled()
     }
 
-    /// This daemon ends: nobody takes over any more, and an upgrade that is under way ends too.
+    /// This daemon stops: no successor may take over, and an upgrade that is under way is aborted.
     pub(super) fn stop(&self) {
         match &mut *self.stage() {
             Stage::UnderWay { channel, aborted } => {
                 *aborted = true;
-                // An error means that the far end is gone already.
+                // An error means that the successor is gone already.
                 channel.as_ref().and_then(|channel| channel.shutdown(Shutdown::Both).ok());
             }
             Stage::Over => {}
@@ -179,7 +180,7 @@ impl Handover {
         Ok(())
     }
 
-    /// From now on a stop cuts `cut`. One that came before does so now.
+    /// Registers the channel that a stop closes. Fails if a stop came before.
     fn cut_by(&self, cut: UnixStream) -> Result<(), UpgradeError> {
         match &mut *self.stage() {
             Stage::UnderWay { channel, aborted: false } => *channel = Some(cut),
@@ -190,7 +191,7 @@ impl Handover {
         Ok(())
     }
 
-    /// It has failed; because of `error`, or because this daemon stops.
+    /// The upgrade has failed, because of `error` or of a stop.
     fn end(&self, error: UpgradeError) -> UpgradeError {
         let mut stage = self.stage();
         match std::mem::take(&mut *stage) {
@@ -202,7 +203,7 @@ impl Handover {
         }
     }
 
-    /// Who has taken over, where this one lingers; once.
+    /// The successor for which this daemon drains; returned once.
     pub(super) fn heir(&self) -> Option<Heir> {
         self.heir.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -219,23 +220,24 @@ impl Handover {
 }
 
 impl Daemon {
-    /// Has another process take over. Blocks until that serves, or does not; then this one is the
-    /// daemon as before.
+    /// Hands over to a new process. Blocks until that serves or fails; after a failure this process
+    /// is the daemon as before.
     pub(super) fn upgrade(&self) -> Result<Upgraded, UpgradeError> {
         if std::process::id() == 1 {
             return Err(UpgradeError::First);
         }
         self.handover.may_change().map_err(|HandingOver| UpgradeError::UnderWay)?;
-        // A list that is being taken up is kept on disk first, where the other finds it.
+        // A refresh that is under way finishes and stores its list first, so that the successor
+        // finds it.
         let _refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         {
             let _turn = self.applying();
             self.handover.begin()?;
         }
-        // A look at the host that began before has ended.
+        // Waits for a check of the interfaces that began before.
         drop(self.firewall.as_ref().map(|firewall| firewall.lock()));
         self.keep_for_the_next();
-        tracing::info!(program = %self.again.program.display(), "upgrading: another process starts");
+        tracing::info!(program = %self.again.program.display(), "upgrading: starting a process");
         let mut touched = false;
         match self.hand_over(&mut touched) {
             Ok((upgraded, heir)) => {
@@ -281,7 +283,8 @@ impl Daemon {
         })?;
         let (version, source) = successor.served(|| *touched = true)?;
         let (drain, linger) = (self.facts.shutdown(), self.facts.linger());
-        // Where it serves anything else it may believe less.
+        // A successor with another configuration may trust less, so the old one must not drain
+        // long.
         let lingers = linger > drain && source == self.digest();
         let patience = if lingers { linger } else { drain };
         let upgraded = Upgraded {
@@ -293,7 +296,7 @@ impl Daemon {
             draining: self.link.as_ref().and_then(|it| it.report().ok()).map_or(0, |it| it.open),
             deadline_seconds: patience.as_secs(),
         };
-        // Until then the service manager does not hear the other.
+        // Before this, the service manager ignores notifications of the successor.
         manager::main_process(successor.pid());
         let lingering = lingers.then(|| Lingering {
             pid: std::process::id(),
@@ -306,7 +309,7 @@ impl Daemon {
         Ok((upgraded, lingers.then_some(Heir { channel, patience })))
     }
 
-    /// Should the other one end first, a third one can start.
+    /// Releases the locks, so that a third daemon can start if the successor ends before this one.
     fn leave_locks(&self) {
         self.lock().take();
         let firewall = self.firewall.as_ref();
@@ -320,11 +323,11 @@ impl Daemon {
             saved.map_err(|error| error.to_string())
         });
         if let Err(error) = kept {
-            tracing::warn!("the client certificates seen since the last minute are lost: {error}");
+            tracing::warn!("the client certificates seen within the last minute are lost: {error}");
         }
     }
 
-    /// Takes the packet path back from a process that has ended.
+    /// Restores this daemon's firewall policy after the successor has failed.
     fn regain(&self) -> Result<(), DaemonError> {
         let _turn = self.applying();
         let Some(firewall) = &self.firewall else {

@@ -1,4 +1,4 @@
-//! The daemon that this one takes over from.
+//! The successor's side of a handover: the old daemon.
 
 use std::{
     fs::File,
@@ -13,43 +13,43 @@ use rustix::{net::sockopt::socket_peercred, process::Pid, stdio::dup2_stdin};
 use super::{LONGEST, Lingerer, Lingerers};
 use crate::upgrade::messages::{Greeting, New, Old, PROTOCOL};
 
-/// How long it may be silent when it has something to say.
+/// How long the old daemon may take to send an expected message.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The channel to it.
+/// The channel to the old daemon.
 pub struct Predecessor(UnixStream);
 
-/// What it hands over.
+/// What the old daemon hands over.
 pub(crate) struct Estate {
-    /// That of the runtime directory.
+    /// The lock of the runtime directory.
     pub instance: OwnedFd,
-    /// That of the pins, where it has a firewall.
+    /// The lock of the pins, where it has a firewall.
     pub pins: Option<OwnedFd>,
     /// Its listening sockets.
     pub listeners: Vec<OwnedFd>,
-    /// Those before it that linger.
+    /// The draining predecessors that it knows.
     pub(crate) lingerers: Lingerers,
 }
 
-/// Why nothing can be taken over.
+/// Why the handover failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeOverError {
-    /// Started by hand.
-    #[error("--take-over is a part of `aop upgrade`, which starts aop that way by itself")]
+    /// `--take-over` was given by hand.
+    #[error("--take-over is for `aop upgrade` alone, which starts the new process with it")]
     NoChannel,
-    /// The other one is of another build, and speaks otherwise.
+    /// The old daemon uses another protocol.
     #[error(
-        "aop {version} hands over by protocol {protocol}, and this aop, {}, takes over by {PROTOCOL}; \
-         restart aop instead (`systemctl restart aop`)", env!("CARGO_PKG_VERSION")
+        "aop {version} hands over by protocol {protocol}, but this aop ({}) uses protocol \
+         {PROTOCOL}; restart aop instead (`systemctl restart aop`)", env!("CARGO_PKG_VERSION")
     )]
     Protocol {
-        /// Its version.
+        /// The version of the old daemon.
         version: String,
         /// Its protocol.
         protocol: u32,
     },
-    /// It says nothing, or nonsense.
-    #[error("what is handed over does not arrive: {0}")]
+    /// It sends nothing, or a malformed message.
+    #[error("the handover failed: {0}")]
     Channel(String),
 }
 
@@ -60,21 +60,22 @@ impl From<ChannelError> for TakeOverError {
 }
 
 impl Predecessor {
-    /// The one at the other end of standard input.
+    /// The old daemon, at the other end of standard input.
     pub(super) fn found() -> Result<Self, TakeOverError> {
         let channel = channel::from_stdin().ok_or(TakeOverError::NoChannel)?;
-        // The end of the channel is told by closing it, so there is one descriptor of it.
+        // Closing the channel ends the drain of the old daemon, so only one descriptor of it may
+        // exist.
         let nothing = File::open("/dev/null").map_err(ChannelError::from)?;
         dup2_stdin(nothing).map_err(|error| ChannelError::from(io::Error::from(error)))?;
         Ok(Self(channel))
     }
 
-    /// Its process.
+    /// Its process id.
     pub fn process(&self) -> Option<Pid> {
         socket_peercred(&self.0).ok().map(|it| it.pid)
     }
 
-    /// Says that this one is here, and takes what the other hands over.
+    /// Greets the old daemon, and receives what it hands over.
     pub(crate) fn inherit(&self) -> Result<Estate, TakeOverError> {
         let Self(channel) = self;
         let greeting: Greeting = channel::receive_until(channel, LONGEST, PATIENCE)?;
@@ -87,7 +88,9 @@ impl Predecessor {
         let said = channel::receive_with_files(channel)?.ok_or(ChannelError::Closed)?;
         let missing = || TakeOverError::Channel("a descriptor is missing".to_owned());
         let (Old::Estate { pins, lingering }, files) = said else {
-            return Err(TakeOverError::Channel("the estate is missing".to_owned()));
+            return Err(TakeOverError::Channel(
+                "the message with the descriptors is missing".to_owned(),
+            ));
         };
         let mut files = files.into_iter();
         let instance = files.next().ok_or_else(missing)?;
@@ -103,34 +106,35 @@ impl Predecessor {
         Ok(Estate { instance, pins, listeners: files.collect(), lingerers })
     }
 
-    /// From now on the packet path may change.
+    /// Announces that the firewall may change from now on.
     pub fn guarding(&self) {
         self.say(&New::Guarding);
     }
 
-    /// This one serves what has this digest. Returns when the other has left to it what there is of one
-    /// only: the service manager's ear, the name in the lock; and the other, where it lingers.
+    /// Announces that this process serves the configuration with this digest. Waits until the old
+    /// daemon has given up what only one process can have (main process of the service, owner of
+    /// the lock). Returns the old daemon if it drains.
     pub fn served(self, source: String) -> Option<Lingerer> {
         self.say(&New::Served { source });
         match channel::receive_until(&self.0, LONGEST, PATIENCE) {
             Ok(Old::Left { lingers }) => lingers.map(|about| Lingerer::new(about, self.0)),
             Ok(Old::Estate { .. } | Old::Open(_)) | Err(_) => {
-                tracing::warn!("the daemon before this one has ended without a word");
+                tracing::warn!("the old daemon has ended before the handover was complete");
                 None
             }
         }
     }
 
-    /// This one does not start.
+    /// Announces that this process does not start.
     pub fn failed(&self, error: &dyn std::error::Error) {
         self.say(&New::Failed(error.to_string()));
     }
 
-    /// Where nobody hears it, this one goes on alone.
+    /// Sends a message. Without an old daemon this process goes on alone.
     fn say(&self, news: &New) {
         let said = Message::of(news).and_then(|it| Ok(channel::send(&self.0, &it, &[])?));
         if let Err(error) = said {
-            tracing::warn!("the daemon before this one does not listen: {error}");
+            tracing::warn!("cannot send to the old daemon: {error}");
         }
     }
 }
@@ -153,13 +157,13 @@ mod tests {
     #[test]
     fn another_protocol_is_named_with_both_versions() {
         let (_here, predecessor) = greeted(PROTOCOL + 1, "9.8.7");
-        let told = predecessor.inherit().err().expect("refused").to_string();
+        let error = predecessor.inherit().err().expect("refused").to_string();
         let theirs = format!("aop 9.8.7 hands over by protocol {}", PROTOCOL + 1);
-        assert!(told.contains(&theirs) && told.contains("restart aop instead"), "{told}");
+        assert!(error.contains(&theirs) && error.contains("restart aop instead"), "{error}");
     }
 
     #[test]
-    fn what_is_missing_is_not_made_up() {
+    fn a_missing_descriptor_is_an_error() {
         let file = File::open("/proc/self/status").expect("a file");
         for (pins, lingerers, count, complete) in [
             (false, 0, 0, false),

@@ -1,4 +1,4 @@
-//! The process that is to take over, as the daemon has it that runs.
+//! The old daemon's side of a handover: the successor process.
 
 use std::{
     io,
@@ -14,17 +14,18 @@ use aop_sandbox::channel::{self, ChannelError, Message};
 use super::{LONGEST, UpgradeError, again::Again};
 use crate::upgrade::messages::{Greeting, Lingering, New, Old, PROTOCOL};
 
-/// For saying that it is an aop that takes over.
+/// Time for its greeting.
 const ANSWER: Duration = Duration::from_secs(10);
-/// For its whole start.
+/// Time for its whole start.
 const START: Duration = Duration::from_secs(60);
-/// For ending, where it has said that it does.
+/// Time to exit after it has reported a failure.
 const LEAVING: Duration = Duration::from_secs(5);
-/// For ending, where its end of the channel is closed. It is longer only where ours was cut.
+/// Time to exit after its end of the channel was closed. It takes longer only if this daemon closed
+/// the channel.
 const DYING: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// It is ended when this is dropped, unless it was [left](Successor::leave) to itself.
+/// A successor that starts. Dropping this kills it, unless it was [left](Successor::leave) to run.
 pub(super) struct Successor {
     program: PathBuf,
     process: Child,
@@ -33,7 +34,7 @@ pub(super) struct Successor {
 }
 
 impl Successor {
-    /// Starts it.
+    /// Starts the process.
     pub(super) fn start(again: &Again) -> Result<Self, UpgradeError> {
         let program = again.program.clone();
         let started =
@@ -48,13 +49,13 @@ impl Successor {
         self.process.id()
     }
 
-    /// A copy of the channel, by which another thread can cut it.
+    /// A copy of the channel, so that another thread can close it.
     pub(super) fn channel(&self) -> io::Result<UnixStream> {
         self.channel.try_clone()
     }
 
-    /// Hands over `files`: the instance lock, the lock on the pins where `pins`, the channel of each that
-    /// is `lingering`, the listening sockets.
+    /// Hands over `files`: the instance lock, the lock of the pins where `pins` is set, the channel
+    /// of each of `lingering`, and the listening sockets.
     pub(super) fn endow(
         &mut self,
         pins: bool,
@@ -68,8 +69,8 @@ impl Successor {
         said.map_err(|_| self.died())
     }
 
-    /// Waits until it serves, and says its version and the digest of what. `guarding` is called before it may change the packet
-    /// path. After an error it runs no more.
+    /// Waits until it serves, and returns its version and the digest of its configuration. Calls
+    /// `guarding` before it may change the firewall. After an error the process has ended.
     pub(super) fn served(
         &mut self,
         mut guarding: impl FnMut(),
@@ -102,8 +103,8 @@ impl Successor {
         }
     }
 
-    /// It is the daemon from now on, and lives on when this process ends; here is the channel to it. After
-    /// an error it runs no more.
+    /// Leaves the daemon's role to it; it then survives this process. Returns the channel to it.
+    /// After an error the process has ended.
     pub(super) fn leave(mut self, lingers: Option<Lingering>) -> Result<UnixStream, UpgradeError> {
         let channel = self.channel()?;
         self.say(&Old::Left { lingers }, &[]).map_err(|_| self.died())?;
@@ -118,12 +119,12 @@ impl Successor {
     fn died(&mut self) -> UpgradeError {
         let how = match self.end(DYING) {
             Some(status) => status.to_string(),
-            None => "and how cannot be learned".to_owned(),
+            None => "with unknown status".to_owned(),
         };
         UpgradeError::Died { program: self.program.clone(), how }
     }
 
-    /// Ends it, where it has not ended by itself after `patience`, and says how it ended.
+    /// Kills the process if it has not exited after `patience`, and returns its status.
     fn end(&mut self, patience: Duration) -> Option<ExitStatus> {
         let begun = Instant::now();
         while begun.elapsed() < patience {
@@ -133,7 +134,7 @@ impl Successor {
                 Err(_) => break,
             }
         }
-        // Its terminator is killed with it, by the kernel.
+        // The kernel kills its terminator with it.
         self.process.kill().and_then(|()| self.process.wait()).ok()
     }
 }

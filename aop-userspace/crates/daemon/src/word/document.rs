@@ -1,4 +1,4 @@
-//! How the word is kept: the content of `modes.json`.
+//! The content of `modes.json`, the file of mode overrides.
 
 use std::{collections::BTreeMap, io, time::Instant};
 
@@ -13,7 +13,7 @@ use super::{
     sites::SiteWord,
 };
 
-/// The file's content. Fields that are not known are of another version, and so is the file.
+/// The content of the file. An unknown field makes it a file of another version, which is refused.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
@@ -22,7 +22,7 @@ pub(super) struct Document {
     general: Option<Named>,
     ports: BTreeMap<u16, Named>,
     interfaces: BTreeMap<String, Named>,
-    /// Missing where nothing was said of any, as in documents of before there was.
+    /// Missing where there are none, as in files of versions without overrides of sites.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     sites: BTreeMap<String, SiteDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ impl Document {
         }
     }
 
-    /// `None` where there is nothing to keep.
+    /// `None` where there is nothing to store.
     pub(super) fn of_all(spoken: &Spoken) -> Option<Self> {
         let pending = spoken.pending.as_ref();
         let nothing = |pending: &Pending| {

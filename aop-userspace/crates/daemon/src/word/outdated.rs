@@ -1,5 +1,5 @@
-//! What was kept on disk, where a newer word cannot be written in its place: whether a restart is better
-//! off with the configuration alone.
+//! Decides what to do with the old file of overrides when the new ones cannot be written: whether a
+//! restart with the configuration alone is better.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use aop_types::Modes;
 
 use super::{Spoken, Word, sites};
 
-/// One thing that packets or pulls are judged by: under what was kept, under the configuration alone, and
-/// as it is said now.
+/// One decision about packets or a site: its mode by the old file, by the configuration alone, and
+/// by the overrides in force.
 struct Judged {
     kept: Mode,
     configured: Mode,
     said: Mode,
 }
 
-/// Whether the configuration alone refuses something, as is said now, that `kept` would let through; and
-/// lets nothing through that both refuse.
+/// Whether the configuration alone refuses something that `kept` would pass and that is refused
+/// now, and passes nothing that both refuse.
 pub(super) fn is_better_gone(kept: &Spoken, said: &Spoken) -> bool {
     let strict = judged(kept, said).into_iter().filter(|it| it.said == Mode::Enforce);
     let (mut better, mut worse) = (false, false);
@@ -33,9 +33,9 @@ fn judged(kept: &Spoken, said: &Spoken) -> Vec<Judged> {
     let Some(configured) = of_word.or(said.pending.as_ref().map(|it| it.configured)) else {
         return Vec::new();
     };
-    // What waits to be confirmed is taken back.
+    // A restart reverts pending overrides.
     let words = [kept.lasting(), said.lasting()];
-    // One of another configuration counts no more.
+    // Overrides made under another configuration are dropped.
     let modes = words.map(|word| match word.filter(|word| word.configured == configured) {
         Some(word) => word.modes(),
         None => configured.into(),
@@ -46,7 +46,7 @@ fn judged(kept: &Spoken, said: &Spoken) -> Vec<Judged> {
 }
 
 fn of_packets([kept, said]: &[Modes; 2], configured: Mode) -> Vec<Judged> {
-    // Zero and no name: a port and an interface of which nothing was said.
+    // Port 0 and interface "": any without an override.
     let ports = kept.ports.keys().chain(said.ports.keys()).copied().chain([0]);
     let names = kept.interfaces.keys().chain(said.interfaces.keys()).map(String::as_str);
     let names: BTreeSet<&str> = names.chain([""]).collect();
@@ -60,7 +60,7 @@ fn of_packets([kept, said]: &[Modes; 2], configured: Mode) -> Vec<Judged> {
 }
 
 fn of_sites([kept, said]: [Option<&Word>; 2]) -> Vec<Judged> {
-    // What is said now knows best what is configured.
+    // The newer overrides name the on_refusal that is configured now.
     let named = [said, kept].into_iter().flatten().flat_map(|word| &word.sites);
     let judged = named.map(|(site, named)| {
         let configured = named.configured;

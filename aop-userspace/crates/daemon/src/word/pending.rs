@@ -1,4 +1,4 @@
-//! A word that waits to be confirmed, and what counts again if nobody does.
+//! A pending override: it waits for a confirmation, and is reverted at its deadline.
 
 use std::{
     collections::BTreeMap,
@@ -19,49 +19,51 @@ use super::{
     sites::{self, Configured},
 };
 
-/// How long a word may wait.
+/// How many seconds an override may wait.
 const WAITS: RangeInclusive<u64> = 10..=3600;
 
-/// What is in force for a time. Its end is that of both clocks which comes first: the wall clock's,
-/// which a restart knows too, and this run's own, which nobody sets.
+/// A mode override in force until a deadline. The deadline is the earlier of two: by the wall
+/// clock, which a restart can compare, and by the monotonic clock, which cannot be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pending {
     pub(super) said_at: Timestamp,
     until: Timestamp,
     deadline: Instant,
-    /// What firewall.mode was then, and is.
+    /// The value of firewall.mode, then and now.
     pub(super) configured: Mode,
-    /// What the word was about; neither of both: the general mode.
+    /// The ports and interfaces that the command named; none of both and no sites: the general
+    /// mode.
     ports: Vec<u16>,
     interfaces: Vec<String>,
-    /// Or sites, and what their on_refusal was then, and is.
+    /// The sites that it named, with their on_refusal then and now.
     sites: BTreeMap<String, OnRefusal>,
-    /// What confirms it, too.
+    /// The pulls that confirm it, too.
     pulls: Option<Pulls>,
-    /// What was said before.
+    /// The overrides before it.
     pub(super) reverts_to: Option<Word>,
 }
 
-/// Pulls with the right certificate: with so many it is confirmed.
+/// The number of authenticated pulls that confirm an override.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pulls {
     wanted: u64,
-    /// How many there were before it was said, and are now; `None` until they were counted first.
+    /// Pulls before the override and now; `None` before the first count.
     counted: Option<(u64, u64)>,
 }
 
 impl Pulls {
-    /// How many have come since.
+    /// Pulls since the override was set.
     fn came(&self) -> u64 {
         self.counted.map_or(0, |(before, now)| now.saturating_sub(before))
     }
 }
 
 impl Pending {
-    /// What `said` makes of its word, where `before` stood.
+    /// The pending override of the command `said`, after the overrides `before`; `None` if it needs
+    /// no confirmation.
     ///
     /// # Errors
-    /// Why it cannot wait to be confirmed.
+    /// Why it cannot wait for a confirmation.
     pub(super) fn begun(
         said: &Switch,
         before: Option<&Word>,
@@ -71,24 +73,25 @@ impl Pending {
         let Some(seconds) = said.confirm_seconds else {
             return match said.confirm_pulls {
                 None => Ok(None),
-                Some(_) => Err("pulls confirm what waits to be confirmed, so say for how long"),
+                Some(_) => {
+                    Err("--pulls confirms a pending change, so give its time with --confirm, too")
+                }
             };
         };
         if said.confirm_pulls == Some(0) {
-            return Err("no pull at all confirms nothing");
+            return Err("--pulls 0 would confirm at once");
         }
         if said.to != Wish::Enforce {
-            return Err("only `enforce` can wait to be confirmed");
+            return Err("only `enforce` can wait for a confirmation");
         }
         if !WAITS.contains(&seconds) {
             return Err(
-                "what is enforced waits to be confirmed for ten seconds at least and for an \
-                        hour at most",
+                "a change waits for its confirmation for at least ten seconds and at most an hour",
             );
         }
         let time = Duration::from_secs(seconds);
         let ends = now.0.checked_add(time).ok().zip(now.1.checked_add(time));
-        let (until, deadline) = ends.ok_or("no clock goes that far")?;
+        let (until, deadline) = ends.ok_or("the deadline cannot be represented")?;
         Ok(Some(Self {
             said_at: now.0,
             until,
@@ -102,13 +105,13 @@ impl Pending {
         }))
     }
 
-    /// Whether nobody has confirmed it in time.
+    /// Whether the deadline has passed.
     pub(super) fn due(&self, (wall, own): (Timestamp, Instant)) -> bool {
         wall >= self.until || own >= self.deadline
     }
 
-    /// The same under `config`; `None` where what it says of this is something else, which is the newer
-    /// word.
+    /// The pending override under `config`; `None` where the file now says something else about its
+    /// subject, which then wins.
     pub(super) fn under(mut self, config: &Config) -> Option<Self> {
         let Config { fixed, live, .. } = config;
         let configured = |(name, on_refusal): (&String, &OnRefusal)| {
@@ -128,28 +131,28 @@ impl Pending {
         self.pulls.is_some()
     }
 
-    /// Counts the pulls that were `served` by each site. Says that enough of them have come, as the log
-    /// tells it.
+    /// Counts the pulls that each site has `served`. Returns a log line if enough were made.
     pub(super) fn count(&mut self, served: &[(String, u64)]) -> Option<String> {
         let pulls = self.pulls.as_mut()?;
         let mine = served
             .iter()
             .filter(|(site, _)| self.sites.is_empty() || self.sites.contains_key(site));
         let now = mine.map(|(_, count)| *count).sum();
-        // Who counts may have begun anew.
+        // The terminator may have restarted, and count from 0 again.
         let before = pulls.counted.map_or(now, |(before, _)| before.min(now));
         pulls.counted = Some((before, now));
-        let came = pulls.came();
-        (came >= pulls.wanted).then(|| {
+        let made = pulls.came();
+        (made >= pulls.wanted).then(|| {
             let of: Vec<&str> = self.sites.keys().map(String::as_str).collect();
             let of = if of.is_empty() { String::new() } else { format!(" of {}", of.join(", ")) };
             format!(
-                "{came} pulls{of} with the right certificate confirm what `aop mode` said: it lasts"
+                "{made} authenticated pulls{of} have confirmed `aop mode`: the modes in force are \
+                 now permanent"
             )
         })
     }
 
-    /// For operators.
+    /// For documents and screens.
     pub(super) fn told(&self) -> PendingMode {
         PendingMode {
             mode: mode_name(Mode::Enforce).to_owned(),
@@ -163,7 +166,7 @@ impl Pending {
         }
     }
 
-    /// `observe; port 443: enforce`, or of sites `site example.com: observe`.
+    /// `observe; port 443: enforce`, or for sites `site example.com: observe`.
     fn before(&self) -> String {
         let word = self.reverts_to.as_ref();
         if self.sites.is_empty() {
@@ -177,7 +180,7 @@ impl Pending {
     }
 }
 
-/// The general mode and each own one.
+/// The general mode and each override.
 fn in_words(modes: &Modes) -> String {
     let mut words = vec![mode_name(modes.general).to_owned()];
     words.extend(aop_api::Modes::of(modes).lines());
@@ -205,13 +208,14 @@ impl PendingDocument {
             pending.clone();
         let reverts_to = reverts_to.as_ref().map(Document::of).map(Box::new);
         let sites = sites.into_iter().map(|(site, was)| (site, was.into())).collect();
-        // Counting begins anew: who counts does, too.
+        // The count starts again: after a restart the terminator counts from 0.
         let pulls = pulls.map(|pulls| pulls.wanted);
         Self { said_at, until, ports, interfaces, sites, pulls, reverts_to }
     }
 
-    /// What is read at `now`, beside the configuration of that time. Where the wall clock is before
-    /// the moment at which it was said, that clock tells nothing, and the time is over.
+    /// The pending override as read at `now`; `configured` is firewall.mode of that time. If the
+    /// wall clock is before the time at which it was set, the clock cannot be trusted, and the
+    /// deadline counts as passed.
     pub(super) fn pending(self, configured: Mode, now: (Timestamp, Instant)) -> Pending {
         let Self { said_at, until, ports, interfaces, sites, pulls, reverts_to } = self;
         let left = until.duration_since(now.0).min(until.duration_since(said_at));

@@ -1,5 +1,5 @@
-//! What the operator said of sites: whether they observe. Of two words the newer one counts, so a site
-//! whose `on_refusal` is another than it was loses what was said of it.
+//! Mode overrides of sites. Whichever came last wins, the command or a changed file: a site whose
+//! `on_refusal` was changed loses its override.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use aop_api::{SiteMode, mode_name};
 use aop_common::Mode;
 use aop_config::{Live, OnRefusal, SiteConfig};
 
-/// What was said of a site.
+/// The override of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SiteWord {
     pub(super) mode: Mode,
-    /// What its on_refusal was then, and is.
+    /// The site's on_refusal, then and now.
     pub(super) configured: OnRefusal,
 }
 
 /// By the name of the site.
 pub(super) type SiteWords = BTreeMap<String, SiteWord>;
 
-/// What the configuration says of what a word is about.
+/// The configured values of what a command names.
 #[derive(Clone, Debug)]
 pub(crate) struct Configured {
-    /// firewall.mode
+    /// The value of firewall.mode.
     pub(crate) mode: Mode,
-    /// on_refusal of each site that the word names.
+    /// on_refusal of each site that the command names.
     pub(crate) sites: BTreeMap<String, OnRefusal>,
 }
 
@@ -33,7 +33,7 @@ impl From<Mode> for Configured {
     }
 }
 
-/// Takes up what was said of the sites that `configured` has; `None` takes back.
+/// Sets the overrides of the sites in `configured`; `None` removes them.
 pub(super) fn say(words: &mut SiteWords, configured: &Configured, mode: Option<Mode>) {
     for (site, on_refusal) in &configured.sites {
         match mode.filter(|mode| on_refusal.under(Some(*mode)) != *on_refusal) {
@@ -47,7 +47,7 @@ pub(super) fn say(words: &mut SiteWords, configured: &Configured, mode: Option<M
     }
 }
 
-/// What is left of `words` under `live`; what is lost, as the log tells it.
+/// Drops the overrides that `live` contradicts; returns a log line for each.
 pub(super) fn under(words: &mut SiteWords, live: &Live) -> Vec<String> {
     let mut lost = Vec::new();
     words.retain(|site, word| {
@@ -55,11 +55,11 @@ pub(super) fn under(words: &mut SiteWords, live: &Live) -> Vec<String> {
         let stays = now == Some(word.configured);
         if !stays {
             lost.push(format!(
-                "site {site}: on_refusal was {} when `aop mode` said {} and is {} now: the \
+                "site {site}: on_refusal was {} when `aop mode` set {} and is {} now: the \
                  configuration counts",
                 word.configured.name(),
                 mode_name(word.mode),
-                now.map_or("of no site", OnRefusal::name)
+                now.map_or("removed", OnRefusal::name)
             ));
         }
         stays
@@ -67,13 +67,13 @@ pub(super) fn under(words: &mut SiteWords, live: &Live) -> Vec<String> {
     if words.is_empty() {
         return lost;
     }
-    // Where two may not share an upstream any more, the one that observes refuses.
+    // Where two sites may no longer share an upstream, the one that observes is made to refuse.
     let mut sites = said_of(words, live);
     while let Some(conflict) = aop_config::conflict(&sites) {
         let observes = |site: &&SiteConfig| site.on_refusal == OnRefusal::Observe;
         let Some(name) = [conflict.one, conflict.other].into_iter().find(observes) else { break };
         let name = name.name.clone();
-        lost.push(format!("site {name} observes no more: {conflict}"));
+        lost.push(format!("site {name} no longer observes: {conflict}"));
         let Some(configured) = live.sites.iter().find(|it| it.name == name) else { break };
         let on_refusal = configured.on_refusal;
         match on_refusal {
@@ -89,14 +89,14 @@ pub(super) fn under(words: &mut SiteWords, live: &Live) -> Vec<String> {
     lost
 }
 
-/// The words that make every site refuse: for where it is not known what was said.
+/// Overrides that make every site refuse. Used where the stored ones cannot be read.
 pub(super) fn strict(live: &Live) -> SiteWords {
     let observing = live.sites.iter().filter(|site| site.on_refusal == OnRefusal::Observe);
     let word = |site: &SiteConfig| SiteWord { mode: Mode::Enforce, configured: site.on_refusal };
     observing.map(|site| (site.name.clone(), word(site))).collect()
 }
 
-/// The sites of `live`, each refusing as was said.
+/// The sites of `live` with their overrides.
 pub(super) fn said_of(words: &SiteWords, live: &Live) -> Vec<SiteConfig> {
     let mut sites = live.sites.clone();
     for site in &mut sites {
@@ -105,10 +105,9 @@ pub(super) fn said_of(words: &SiteWords, live: &Live) -> Vec<SiteConfig> {
     sites
 }
 
-/// The modes of sites, as far as there is something to tell: those that observe or explain, and those
-/// of which something was said.
+/// The modes of sites that observe, explain or have an override.
 pub(super) fn told(words: &SiteWords, live: &Live) -> Vec<SiteMode> {
-    let told = live.sites.iter().filter_map(|site| {
+    let modes = live.sites.iter().filter_map(|site| {
         let word = words.get(&site.name).map(|word| word.mode);
         let on_refusal = site.on_refusal.under(word);
         (word.is_some() || on_refusal != OnRefusal::Close).then(|| SiteMode {
@@ -118,10 +117,10 @@ pub(super) fn told(words: &SiteWords, live: &Live) -> Vec<SiteMode> {
             said: word.is_some(),
         })
     });
-    told.collect()
+    modes.collect()
 }
 
-/// To explain is to refuse.
+/// `explain` refuses, too.
 pub(super) fn mode(on_refusal: OnRefusal) -> Mode {
     match on_refusal {
         OnRefusal::Observe => Mode::Observe,

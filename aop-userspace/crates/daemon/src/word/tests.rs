@@ -13,7 +13,7 @@ fn said(to: Wish, ports: &[u16], interfaces: &[&str]) -> Switch {
     Switch { ports: ports.to_vec(), interfaces, ..Switch::to(to) }
 }
 
-/// The word after all this, where the configuration observes.
+/// The overrides after these commands, where the configuration is observe.
 fn word(all: &[Switch]) -> Option<Word> {
     let mut seconds = 0;
     all.iter().fold(None, |word, said| {
@@ -43,7 +43,7 @@ fn config(firewall: &str) -> Config {
 }
 
 #[test]
-fn what_is_said_of_ports_and_interfaces_stands_beside_the_general_mode() {
+fn overrides_of_ports_and_interfaces_leave_the_general_mode_alone() {
     let modes = everything().modes();
     assert_eq!(modes.general, Mode::Enforce);
     assert_eq!(modes.ports, [(443, Mode::Observe), (8443, Mode::Observe)].into());
@@ -51,7 +51,7 @@ fn what_is_said_of_ports_and_interfaces_stands_beside_the_general_mode() {
 }
 
 #[test]
-fn default_takes_back_what_it_names_and_everything_where_it_names_nothing() {
+fn default_removes_the_named_overrides_or_all_where_none_is_named() {
     let left = |back| Word::after(Some(&everything()), &back, &Mode::Observe.into(), at(9));
     let word = left(said(Wish::Default, &[443], &["eth1"])).expect("a word");
     assert_eq!(word.modes().ports, [(8443, Mode::Observe)].into());
@@ -61,13 +61,13 @@ fn default_takes_back_what_it_names_and_everything_where_it_names_nothing() {
 }
 
 #[test]
-fn to_say_what_the_configuration_says_is_to_take_the_word_back() {
+fn setting_the_configured_mode_removes_the_override() {
     assert_eq!(word(&[said(Wish::Enforce, &[], &[]), said(Wish::Observe, &[], &[])]), None);
     assert_eq!(word(&[said(Wish::Default, &[443], &[])]), None);
 }
 
 #[test]
-fn only_a_change_counts_as_said_anew() {
+fn only_a_change_updates_the_time() {
     let twice = [said(Wish::Enforce, &[443], &[]), said(Wish::Enforce, &[443], &[])];
     assert_eq!(word(&twice).expect("a word").set_at, at(1));
     let other = [said(Wish::Enforce, &[443], &[]), said(Wish::Observe, &[443], &[])];
@@ -75,7 +75,7 @@ fn only_a_change_counts_as_said_anew() {
 }
 
 #[test]
-fn another_mode_in_the_configuration_is_the_newer_word() {
+fn a_changed_mode_in_the_configuration_removes_the_overrides() {
     for firewall in ["mode = \"enforce\"", "mode = \"off\""] {
         let (word, lost) = everything().under(&config(firewall));
         assert_eq!(word, None, "{firewall}");
@@ -84,7 +84,7 @@ fn another_mode_in_the_configuration_is_the_newer_word() {
 }
 
 #[test]
-fn what_is_not_guarded_any_more_loses_its_own_mode_and_auto_keeps_interfaces() {
+fn unguarded_ports_and_interfaces_lose_their_override_and_auto_keeps_interfaces() {
     let (word, lost) = everything().under(&config("interfaces = [\"eth0\"]"));
     let modes = word.expect("a word").modes();
     assert_eq!(modes.ports, [(443, Mode::Observe)].into());
@@ -97,7 +97,7 @@ fn what_is_not_guarded_any_more_loses_its_own_mode_and_auto_keeps_interfaces() {
 }
 
 #[test]
-fn what_was_kept_is_found_again_and_nothing_is_left_of_what_was_taken_back() {
+fn stored_overrides_are_found_again_and_removed_ones_leave_no_file() {
     let dir = tempfile::tempdir().expect("a directory");
     let state = dir.path().join("deep/state");
     assert!(Spoken::read(&state).word.is_none());
@@ -112,7 +112,7 @@ fn what_was_kept_is_found_again_and_nothing_is_left_of_what_was_taken_back() {
 }
 
 #[test]
-fn a_damaged_file_is_named_and_the_configuration_counts() {
+fn a_damaged_file_is_named_and_ignored() {
     let dir = tempfile::tempdir().expect("a directory");
     spoken().keep(dir.path());
     let path = dir.path().join(NAME);
@@ -128,34 +128,34 @@ fn a_damaged_file_is_named_and_the_configuration_counts() {
 }
 
 #[test]
-fn where_nothing_can_be_written_the_word_stands_and_that_is_told() {
+fn an_override_that_cannot_be_stored_stays_in_force_with_a_warning() {
     let dir = tempfile::tempdir().expect("a directory");
     let state = dir.path().join("a-file");
     fs::write(&state, "").expect("written");
     let mut spoken = spoken();
     spoken.keep(&state);
-    assert!(spoken.trouble.is_some_and(|told| told.contains("a restart would not know it")));
+    assert!(spoken.trouble.is_some_and(|text| text.contains("A restart will lose them")));
     assert_eq!(spoken.word, Some(everything()));
 }
 
-/// Whether what was `kept` is still there after `next` could not be written in its place.
+/// Whether the file of `kept` is still there after `next` could not be written.
 fn stays(kept: &mut Spoken, next: &mut Spoken) -> bool {
     let dir = tempfile::tempdir().expect("a directory");
     kept.keep(dir.path());
     assert!(kept.trouble.is_none() && dir.path().join(NAME).exists());
-    // Nothing can be written there, and names can be removed.
+    // Files cannot be written there, but names can be removed.
     fs::create_dir(dir.path().join(".modes.json.new")).expect("made");
     next.keep(dir.path());
-    let told = next.trouble.as_ref().expect("it is told");
+    let trouble = next.trouble.as_ref().expect("a warning");
     let found = Spoken::read(dir.path());
     assert!(
         found.trouble.is_none() && found.word == kept.word.clone().filter(|_| found.word.is_some())
     );
-    assert_eq!(told.contains("is removed"), found.word.is_none(), "{told}");
+    assert_eq!(trouble.contains("was removed"), found.word.is_none(), "{trouble}");
     found.word.is_some()
 }
 
-/// What stands after all this, where the configuration says `configured`.
+/// The overrides after these commands, where the configuration is `configured`.
 fn standing(configured: Mode, all: &[Switch]) -> Spoken {
     all.iter().fold(Spoken::default(), |spoken, said| {
         spoken.after(said, configured, (at(1), Instant::now())).expect("said")
@@ -163,8 +163,7 @@ fn standing(configured: Mode, all: &[Switch]) -> Spoken {
 }
 
 #[test]
-fn what_is_kept_is_removed_where_it_is_weaker_than_what_cannot_be_written_and_than_the_configuration()
- {
+fn a_less_strict_file_is_removed_when_the_new_overrides_cannot_be_written() {
     let (enforce, observe) = (Mode::Enforce, Mode::Observe);
     let all = |to| said(to, &[], &[]);
     let port = |to| said(to, &[443], &[]);
@@ -176,13 +175,13 @@ fn what_is_kept_is_removed_where_it_is_weaker_than_what_cannot_be_written_and_th
     let (eth0, eth1) = (said(Wish::Observe, &[], &["eth0"]), said(Wish::Observe, &[], &["eth1"]));
     let back = said(Wish::Default, &[], &["eth0"]);
     assert!(!holds(enforce, &[eth0.clone(), eth1], &[back]));
-    // What becomes weaker stays strict.
+    // A file that is stricter stays.
     assert!(holds(observe, &[all(Wish::Enforce)], &[port(Wish::Observe)]));
     assert!(holds(enforce, &[port(Wish::Observe)], &[eth0]));
-    // The configuration is no stricter, or is weaker elsewhere.
+    // The configuration is no stricter, or less strict elsewhere.
     assert!(holds(observe, &[port(Wish::Enforce)], &[said(Wish::Enforce, &[8443], &[])]));
     assert!(holds(observe, &[all(Wish::Enforce), port(Wish::Observe)], &[port(Wish::Enforce)]));
-    // What is not confirmed is taken back, by a restart too; once it is, it lasts.
+    // A restart reverts a pending override. Once confirmed, it is permanent.
     let ten = Switch { confirm_seconds: Some(10), ..port(Wish::Enforce) };
     assert!(holds(enforce, &[all(Wish::Observe)], std::slice::from_ref(&ten)));
     let mut confirmed = standing(enforce, &[all(Wish::Observe), ten]);
@@ -190,23 +189,23 @@ fn what_is_kept_is_removed_where_it_is_weaker_than_what_cannot_be_written_and_th
     assert!(!stays(&mut standing(enforce, &[all(Wish::Observe)]), &mut confirmed));
 }
 
-/// For ten seconds, said at the first second of 1970 and `own`.
+/// For ten seconds, set one second after the start of 1970 and at `own`.
 fn tried(own: Instant) -> Spoken {
     let ten = Switch { confirm_seconds: Some(10), ..said(Wish::Enforce, &[], &[]) };
     Spoken::default().after(&ten, Mode::Observe, (at(1), own)).expect("it waits")
 }
 
 #[test]
-fn what_waits_is_over_by_whichever_clock_comes_first() {
+fn a_pending_override_expires_by_the_earlier_clock() {
     let own = Instant::now();
     let pending = tried(own).pending.expect("it waits");
     let due = |wall, later| pending.due((at(wall), own + Duration::from_secs(later)));
     assert!(!due(10, 9) && due(11, 9), "the wall clock");
-    assert!(due(1, 10), "this run's own, though the wall clock was set back");
+    assert!(due(1, 10), "the monotonic clock, although the wall clock was set back");
 }
 
 #[test]
-fn what_waits_is_kept_with_its_end_and_a_clock_before_its_beginning_ends_it() {
+fn a_pending_override_is_stored_with_its_deadline_and_a_clock_before_its_start_ends_it() {
     let own = Instant::now();
     let mut spoken = tried(own);
     let dir = tempfile::tempdir().expect("a directory");
@@ -221,23 +220,23 @@ fn what_waits_is_kept_with_its_end_and_a_clock_before_its_beginning_ends_it() {
     assert!(!read(5).due((at(5), later(5))) && read(5).due((at(5), later(6))));
     assert!(read(11).due((at(11), own)) && read(0).due((at(0), own)));
     assert!(Spoken::read(dir.path()).is_over(), "1970 is long ago");
-    assert!(spoken.take_back().is_some_and(|told| told.contains("observe again")));
+    assert!(spoken.take_back().is_some_and(|line| line.contains("reverted to observe")));
     assert_eq!((&spoken.word, &spoken.pending), (&None, &None));
 }
 
 #[test]
-fn a_second_word_begins_from_what_was_confirmed() {
+fn a_second_command_starts_from_the_confirmed_overrides() {
     let now = (at(2), Instant::now());
     let next = |said| tried(Instant::now()).after(&said, Mode::Observe, now).expect("said");
     let port = next(said(Wish::Enforce, &[443], &[]));
     assert_eq!((port.modes(Mode::Observe).general, &port.pending), (Mode::Observe, &None));
     let again = Switch { confirm_seconds: Some(60), ..said(Wish::Enforce, &[], &[]) };
-    let told = next(again).pending().expect("it waits");
-    assert_eq!((told.reverts_to.as_str(), told.until), ("observe", at(62)));
+    let pending = next(again).pending().expect("it waits");
+    assert_eq!((pending.reverts_to.as_str(), pending.until), ("observe", at(62)));
 }
 
 #[test]
-fn what_waits_is_bounded_enforces_and_changes_something() {
+fn a_pending_override_is_bounded_and_enforces_and_changes_something() {
     let now = (at(1), Instant::now());
     let begun = |seconds, to, configured| {
         let said = Switch { confirm_seconds: Some(seconds), ..said(to, &[], &[]) };
@@ -252,7 +251,7 @@ fn what_waits_is_bounded_enforces_and_changes_something() {
 }
 
 #[test]
-fn a_configuration_of_another_mode_ends_the_waiting() {
+fn a_changed_mode_in_the_configuration_drops_the_pending_override() {
     let live = |mode| config(&format!("mode = {mode:?}"));
     let fresh = || {
         let ten = Switch { confirm_seconds: Some(60), ..said(Wish::Enforce, &[], &[]) };

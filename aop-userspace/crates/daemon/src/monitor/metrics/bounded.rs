@@ -1,19 +1,19 @@
-//! Labels that stay few, whatever the configuration has and the terminator says.
+//! Bounds on the number of label values, whatever the configuration and the terminator hold.
 
 use std::collections::{BTreeMap, HashSet};
 
-/// Sites, or files, that have series of their own.
+/// Sites or files with series of their own.
 pub(super) const MOST: usize = 1000;
-/// Reasons of one family that have.
+/// Reasons of one family with series of their own.
 const REASONS: usize = 64;
-/// The longest reason, in bytes.
+/// Greatest length of a reason in bytes.
 const LONGEST: usize = 40;
-/// Where the rest is counted.
+/// The label of all others.
 pub(super) const OTHER: &str = "other";
-/// The site of those who reached none.
+/// The site of connections that reached none.
 const NO_SITE: &str = "-";
 
-/// The sites that have series of their own: the first of the configuration.
+/// The sites with series of their own: the first ones of the configuration.
 pub(super) struct Sites<'a>(HashSet<&'a str>);
 
 impl<'a> Sites<'a> {
@@ -22,13 +22,13 @@ impl<'a> Sites<'a> {
         Self(known.chain([NO_SITE]).collect())
     }
 
-    /// What a site's series is called.
+    /// The label of a site.
     pub(super) fn label<'b>(&self, site: &'b str) -> &'b str {
         if self.0.contains(site) { site } else { OTHER }
     }
 }
 
-/// Counts by site and reason. What comes under one label is added up.
+/// Counts by site and reason. Counts with equal labels are added.
 pub(super) fn by_reason<'a>(
     sites: &Sites<'_>,
     counts: impl Iterator<Item = (&'a str, &'a str, u64)>,
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sites_beyond_the_bound_and_those_of_no_configuration_are_one() {
+    fn sites_beyond_the_bound_and_unknown_sites_share_one_label() {
         let names: Vec<String> = (0..MOST + 2).map(|n| format!("{n}.example")).collect();
         let sites = Sites::of(&names);
         let gone = "gone.example".to_owned();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_that_are_none_or_too_many_are_one() {
+    fn malformed_and_surplus_reasons_share_one_label() {
         let reasons: Vec<String> = (0..10_000).map(|n| format!("reason_{n}")).collect();
         let bad = ["", "Big", "with space", "quote\"", "line\n"];
         let met = reasons.iter().map(String::as_str).chain(bad);

@@ -1,5 +1,4 @@
-//! What is told, family by family. A family whose numbers are unknown has no series: a zero would be
-//! one more thing that is not so.
+//! The metric families. A family whose figures are unknown has no series: a zero would be false.
 
 mod packets;
 mod sites;
@@ -17,11 +16,12 @@ use prometheus_client::{
 
 use crate::figures::Figures;
 
-/// All families, at one moment.
+/// All families at one moment.
 #[derive(Debug)]
 pub(super) struct Families(Vec<Family>);
 
-/// What is told under one name, which gets `aop_` before it, and its unit and `_total` behind.
+/// A metric family. Its name is exported with the prefix `aop_`, and with its unit and `_total` at
+/// the end.
 #[derive(Debug)]
 struct Family {
     name: &'static str,
@@ -31,11 +31,11 @@ struct Family {
     series: Vec<Series>,
 }
 
-/// Labels, and the number under them.
+/// Labels, and the value under them.
 type Series = (Vec<(&'static str, String)>, u64);
 
 impl Families {
-    /// What `figures` say of a daemon that `began` so many seconds after 1970.
+    /// The families of `figures`. `began` is when the daemon became ready, in seconds since 1970.
     pub(super) fn new(figures: &Figures, began: u64, ready: bool) -> Self {
         let mut all = daemon(figures, began, ready);
         all.extend(packets::families(figures));
@@ -70,21 +70,21 @@ fn daemon(figures: &Figures, began: u64, ready: bool) -> Vec<Family> {
     let good = |outcome| outcome != ReloadOutcome::Refused;
     vec![
         gauge("build_info", "The version of aop", vec![(version, 1)]),
-        gauge("start_time", "When the daemon was ready", one(began)).in_(Unit::Seconds),
-        gauge("ready", "Whether /readyz says so", one(ready.into())),
+        gauge("start_time", "When the daemon became ready", one(began)).in_(Unit::Seconds),
+        gauge("ready", "Whether /readyz answers 200", one(ready.into())),
         gauge(
             "predecessors",
-            "Daemons that an upgrade has replaced, and in which connections go on",
+            "Daemons that an upgrade has replaced and that still serve connections",
             one(status.predecessors.len() as u64),
         ),
         gauge(
             "last_reload_successful",
-            "Whether the last reload was applied, or has nothing left to mend",
+            "Whether the last reload was applied, or its files have changed back",
             some(reload.map(|reload| good(reload.outcome).into())),
         ),
         gauge(
             "last_reload_timestamp",
-            "When the last reload was over",
+            "When the last reload finished",
             some(reload.and_then(|reload| seconds(reload.at))),
         )
         .in_(Unit::Seconds),
@@ -105,7 +105,7 @@ impl Family {
     }
 }
 
-/// The one series of a family without labels.
+/// The single series of a family without labels.
 fn one(value: u64) -> Vec<Series> {
     vec![(Vec::new(), value)]
 }
@@ -137,8 +137,8 @@ mod tests {
         prometheus_text::encode(&mut prometheus, &registry).expect("text");
         text::encode(&mut openmetrics, &registry).expect("text");
         let line = "aop_end_timestamp_seconds{file=\"/etc/a\\\"b\\\\c\\nd\"} 7";
-        for told in [prometheus, openmetrics] {
-            assert!(told.lines().any(|it| it == line), "{told}");
+        for page in [prometheus, openmetrics] {
+            assert!(page.lines().any(|it| it == line), "{page}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What is said of sites.
+//! Overrides of sites.
 
 use aop_config::OnRefusal;
 
 use super::*;
 
-/// Two sites: the first one refuses, the second one observes.
+/// Two sites: the first refuses, the second observes.
 fn two_sites(more: &str) -> Config {
     let site = |host: &str, upstream: &str, more: &str| {
         format!(
@@ -20,7 +20,7 @@ fn two_sites(more: &str) -> Config {
     Config::parse(Path::new("aop.toml"), &text).expect("a configuration")
 }
 
-/// What is said of these sites, with what is configured of them.
+/// The command for these sites, and their configured values.
 fn of_sites(to: Wish, sites: &[(&str, OnRefusal)]) -> (Switch, Configured) {
     let names = sites.iter().map(|(site, _)| (*site).to_owned()).collect();
     let sites = sites.iter().map(|(site, on_refusal)| ((*site).to_owned(), *on_refusal));
@@ -28,7 +28,7 @@ fn of_sites(to: Wish, sites: &[(&str, OnRefusal)]) -> (Switch, Configured) {
     (Switch { sites: names, ..Switch::to(to) }, configured)
 }
 
-/// The word after this was said of sites.
+/// The overrides after this command for sites.
 fn spoken_of(to: Wish, sites: &[(&str, OnRefusal)], before: Option<&Word>) -> Option<Word> {
     let (said, configured) = of_sites(to, sites);
     Word::after(before, &said, &configured, at(1))
@@ -38,26 +38,26 @@ const CLOSE: OnRefusal = OnRefusal::Close;
 const OBSERVE: OnRefusal = OnRefusal::Observe;
 
 #[test]
-fn what_is_said_of_sites_and_what_is_said_of_packets_leave_each_other_alone() {
+fn overrides_of_sites_and_of_packets_are_independent() {
     let both = spoken_of(Wish::Observe, &[("a.test", CLOSE)], Some(&everything()));
     let both = both.expect("a word");
     assert_eq!(both.modes().sites, [("a.test".to_owned(), Mode::Observe)].into());
     let packets = Modes { sites: BTreeMap::new(), ..both.modes() };
     assert_eq!(packets, everything().modes());
-    // `default` of everything is about packets: no site is weakened or cut by that.
+    // `default` without names concerns packets alone: it must neither weaken nor tighten a site.
     let left =
         Word::after(Some(&both), &said(Wish::Default, &[], &[]), &Mode::Observe.into(), at(2));
     let left = left.expect("a word");
     assert!(left.modes().ports.is_empty() && left.modes().general == Mode::Observe);
     assert_eq!(left.modes().sites.len(), 1);
     assert_eq!(spoken_of(Wish::Default, &[("a.test", CLOSE)], Some(&left)), None);
-    // To say what the configuration says is to take the word back.
+    // Setting the configured mode removes the override.
     assert_eq!(spoken_of(Wish::Enforce, &[("a.test", CLOSE)], Some(&left)), None);
     assert_eq!(spoken_of(Wish::Observe, &[("b.test", OBSERVE)], None), None);
 }
 
 #[test]
-fn a_configuration_with_another_on_refusal_is_the_newer_word_and_firewall_mode_is_none_of_it() {
+fn a_changed_on_refusal_removes_the_override_and_a_changed_firewall_mode_does_not() {
     let word = spoken_of(Wish::Observe, &[("a.test", CLOSE)], None);
     let word = spoken_of(Wish::Enforce, &[("b.test", OBSERVE)], word.as_ref()).expect("a word");
     for firewall in ["", "[firewall]\nmode = \"enforce\"", "[firewall]\nmode = \"off\""] {
@@ -74,21 +74,21 @@ fn a_configuration_with_another_on_refusal_is_the_newer_word_and_firewall_mode_i
 }
 
 #[test]
-fn where_two_sites_may_not_share_an_upstream_the_strict_side_wins() {
+fn where_two_sites_may_not_share_an_upstream_the_stricter_mode_wins() {
     let share = |config: &mut Config| {
         let upstream = config.live.sites[1].upstream.clone();
         config.live.sites[0].upstream = upstream;
     };
     let mode =
         |word: Option<Word>, site: &str| word.and_then(|it| it.modes().sites.get(site).copied());
-    // One observes by word: the word is lost.
+    // One observes by override: the override is dropped.
     let mut config = two_sites("");
     share(&mut config);
     config.live.sites[1].on_refusal = CLOSE;
     let word = spoken_of(Wish::Observe, &[("a.test", CLOSE)], None).expect("a word");
     let (left, lost) = word.under(&config);
     assert_eq!((mode(left, "a.test"), lost.len()), (None, 1), "{lost:?}");
-    // One refuses by word: the other one does, too.
+    // One refuses by override: the other one is made to refuse, too.
     let mut config = two_sites("");
     share(&mut config);
     config.live.sites[0].on_refusal = OBSERVE;
@@ -98,7 +98,7 @@ fn where_two_sites_may_not_share_an_upstream_the_strict_side_wins() {
 }
 
 #[test]
-fn documents_of_before_there_were_sites_are_read_and_those_with_sites_come_back() {
+fn files_without_sites_are_read_and_files_with_sites_are_read_back() {
     let old = r#"{"set_at":"1970-01-01T00:00:03Z","configured":"observe","general":"enforce",
         "ports":{"443":"observe"},"interfaces":{}}"#;
     let read = |text: &[u8]| {
@@ -116,16 +116,16 @@ fn documents_of_before_there_were_sites_are_read_and_those_with_sites_come_back(
     spoken.keep(dir.path());
     let found = read(&fs::read(dir.path().join(NAME)).expect("kept"));
     assert_eq!(found.word, spoken.word);
-    let (told, was) = (found.pending().expect("it waits"), spoken.pending().expect("it waits"));
-    assert_eq!(told, was);
-    assert_eq!((told.pulls, told.reverts_to.as_str()), (Some(3), "site b.test: observe"));
-    // A word of sites alone leaves nothing that an older version would not know.
+    let (stored, was) = (found.pending().expect("it waits"), spoken.pending().expect("it waits"));
+    assert_eq!(stored, was);
+    assert_eq!((stored.pulls, stored.reverts_to.as_str()), (Some(3), "site b.test: observe"));
+    // Overrides of packets alone write no field that an older version does not know.
     let packets = Document::of(&everything()).text().expect("text");
     assert!(!String::from_utf8(packets).expect("text").contains("sites"));
 }
 
 #[test]
-fn where_the_file_is_damaged_every_site_refuses() {
+fn with_a_damaged_file_every_site_refuses() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut config = two_sites("[firewall]\nmode = \"off\"");
     config.fixed.paths.state = dir.path().to_owned();
@@ -141,7 +141,7 @@ fn where_the_file_is_damaged_every_site_refuses() {
 }
 
 #[test]
-fn so_many_pulls_confirm_and_those_from_before_or_of_other_sites_do_not() {
+fn only_new_pulls_of_the_named_sites_confirm() {
     let now = (at(1), Instant::now());
     let served = |a: u64, b: u64| [("a.test".to_owned(), a), ("b.test".to_owned(), b)];
     let begun = |said: Switch, configured: Configured| {
@@ -150,13 +150,16 @@ fn so_many_pulls_confirm_and_those_from_before_or_of_other_sites_do_not() {
     };
     let (said_of_b, configured) = of_sites(Wish::Enforce, &[("b.test", OBSERVE)]);
     let mut site = begun(said_of_b, configured);
-    assert_eq!(site.count(&served(9, 9)), None, "from before");
-    assert_eq!(site.count(&served(99, 10)), None, "one, and others' are no pulls of it");
-    assert_eq!(site.pending().and_then(|told| told.pulls_so_far), Some(1));
-    // Who counts began anew.
+    assert_eq!(site.count(&served(9, 9)), None, "pulls from before");
+    assert_eq!(site.count(&served(99, 10)), None, "one pull; those of other sites do not count");
+    assert_eq!(site.pending().and_then(|it| it.pulls_so_far), Some(1));
+    // The terminator has restarted, and counts from 0.
     assert_eq!(site.count(&served(0, 0)), None);
     assert!(site.counts().is_some());
-    assert!(site.count(&served(0, 2)).is_some_and(|told| told.contains("2 pulls of b.test")));
+    assert!(
+        site.count(&served(0, 2))
+            .is_some_and(|line| line.contains("2 authenticated pulls of b.test"))
+    );
     assert_eq!((site.counts(), site.pending(), site.word.is_some()), (None, None, true));
 
     let mut packets = begun(said(Wish::Enforce, &[], &[]), Mode::Observe.into());
@@ -172,13 +175,13 @@ fn so_many_pulls_confirm_and_those_from_before_or_of_other_sites_do_not() {
 }
 
 #[test]
-fn a_kept_word_by_which_a_site_would_observe_again_is_removed_where_it_cannot_be_rewritten() {
+fn a_stored_override_that_lets_a_site_observe_again_is_removed_if_it_cannot_be_rewritten() {
     let spoken = |word| Spoken { word, ..Spoken::default() };
     let both = spoken_of(Wish::Observe, &[("a.test", CLOSE), ("c.test", CLOSE)], None);
     let one = spoken_of(Wish::Enforce, &[("a.test", CLOSE)], both.as_ref());
     assert!(!stays(&mut spoken(both.clone()), &mut spoken(one.clone())));
-    assert!(stays(&mut spoken(one), &mut spoken(both.clone())), "what becomes weaker stays strict");
-    // The configuration would have the other site observe, which the kept word forbids.
+    assert!(stays(&mut spoken(one), &mut spoken(both.clone())), "a stricter file stays");
+    // The configuration would let the other site observe, which the stored override forbids.
     let strict = spoken_of(Wish::Enforce, &[("b.test", OBSERVE)], both.as_ref());
     let mixed = spoken_of(Wish::Enforce, &[("a.test", CLOSE)], strict.as_ref());
     assert!(stays(&mut spoken(strict), &mut spoken(mixed)));

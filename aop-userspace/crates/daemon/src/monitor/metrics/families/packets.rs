@@ -1,4 +1,4 @@
-//! The packet path: whether it guards, what it has judged, and by which list.
+//! Families of the firewall: its interfaces, verdicts, modes and prefix list.
 
 use aop_api::Status;
 use prometheus_client::registry::Unit;
@@ -15,12 +15,12 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
     all.extend([
         gauge(
             "firewall_loaded",
-            "Whether the pinned maps are there and can be read",
+            "Whether the pinned maps exist and can be read",
             one(loaded.into()),
         ),
         counter(
             "drop_events_lost",
-            "Sampled drops that came faster than whoever follows them reads",
+            "Sampled drops that were lost because the reader did not keep up",
             some(figures.lost),
         ),
     ]);
@@ -32,11 +32,7 @@ fn modes(status: &Status) -> [Family; 3] {
     let ports = status.modes.ports.iter().take(MOST);
     let interfaces = status.modes.interfaces.iter().take(MOST);
     [
-        gauge(
-            "mode_enforcing",
-            "1 where the general mode is to enforce",
-            one(enforces(&status.mode)),
-        ),
+        gauge("mode_enforcing", "1 where the general mode is enforce", one(enforces(&status.mode))),
         gauge(
             "port_mode_enforcing",
             "The same, for ports that have a mode of their own",
@@ -68,7 +64,7 @@ fn interfaces(status: &Status) -> [Family; 3] {
     [
         gauge(
             "interface_attached",
-            "Whether the packet program runs on it",
+            "Whether the packet program is attached to it",
             each(|it| it.attached),
         ),
         gauge(
@@ -98,26 +94,26 @@ fn verdicts(status: &Status) -> [Family; 2] {
 }
 
 fn list(figures: &Figures) -> Vec<Family> {
-    let told = &figures.status.prefixes;
+    let list = &figures.status.prefixes;
     let family = |name: &str, count: usize| (vec![("family", name.to_owned())], count as u64);
     let at = |time: Option<jiff::Timestamp>| some(time.and_then(seconds));
     vec![
         gauge(
             "prefixes",
             "Admitted prefixes, the operator's extra ones included",
-            vec![family("ipv4", told.v4), family("ipv6", told.v6)],
+            vec![family("ipv4", list.v4), family("ipv6", list.v6)],
         ),
         gauge(
             "prefixes_draining",
             "Prefixes that left the list and still admit their authenticated peers",
-            one(told.draining as u64),
+            one(list.draining as u64),
         ),
         gauge(
             "prefixes_generation",
-            "Counts the lists that have been applied",
-            some(figures.firewall.filter(|loaded| *loaded).map(|_| told.generation.into())),
+            "Number of the list in force; each applied list increments it",
+            some(figures.firewall.filter(|loaded| *loaded).map(|_| list.generation.into())),
         ),
-        gauge("list_age", "Since the source last confirmed the list", some(told.age_seconds))
+        gauge("list_age", "Time since the source last confirmed the list", some(list.age_seconds))
             .in_(Unit::Seconds),
         gauge(
             "list_confirmed_timestamp",
@@ -127,18 +123,18 @@ fn list(figures: &Figures) -> Vec<Family> {
         .in_(Unit::Seconds),
         gauge(
             "list_refresh_refused_timestamp",
-            "When a refresh was last refused, since the daemon was ready",
+            "When a refresh was last refused, since the daemon became ready",
             at(figures.refused),
         )
         .in_(Unit::Seconds),
         gauge(
             "list_refresh_failing",
             "Whether the last refresh was refused",
-            one(told.last_error.is_some().into()),
+            one(list.last_error.is_some().into()),
         ),
         gauge(
             "list_refresh_interval",
-            "How often the source is asked, where it is one that is asked",
+            "How often the list is fetched, where it is fetched",
             some(figures.refresh.map(|refresh| refresh.as_secs())),
         )
         .in_(Unit::Seconds),

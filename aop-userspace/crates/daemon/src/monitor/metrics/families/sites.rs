@@ -1,4 +1,4 @@
-//! The terminator and its sites: what it has seen, and what of their files has an end.
+//! Families of the terminator and its sites, and the expiry of their files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
     let mut all = vec![
         gauge(
             "terminator_up",
-            "Whether the terminator process answers; without it its numbers are missing",
+            "Whether the terminator process answers; if not, its families are missing",
             some(up.map(u64::from)),
         ),
         ends(&figures.terms),
@@ -46,7 +46,7 @@ fn counts(status: &Status, sites: &Sites<'_>) -> Vec<Family> {
     };
     let open = status.daemon.as_ref().map(|daemon| daemon.open_connections);
     vec![
-        gauge("open_connections", "Connections that are open, handshakes included", some(open)),
+        gauge("open_connections", "Open connections, handshakes included", some(open)),
         counter(
             "handshakes_accepted",
             "Authenticated connections that were relayed",
@@ -65,7 +65,7 @@ fn counts(status: &Status, sites: &Sites<'_>) -> Vec<Family> {
         ),
         counter(
             "handshakes_observed",
-            "Connections that were relayed though their site would refuse them, since it observes",
+            "Connections that were relayed only because their site observes",
             refused(&handshakes.observed),
         ),
         counter(
@@ -76,18 +76,22 @@ fn counts(status: &Status, sites: &Sites<'_>) -> Vec<Family> {
         counter("requests_relayed", "Requests that an upstream answered", one(requests.relayed)),
         counter(
             "requests_refused",
-            "Requests that aop answered in its place",
+            "Requests that aop answered itself",
             refused(&requests.refused),
         ),
     ]
 }
 
-/// Of other, whether one does.
+/// The label `other` stands for 1 or more observing sites.
 fn observing(status: &Status, sites: &Sites<'_>) -> Family {
     let observe = status.modes.sites.iter().filter(|site| site.mode == "observe");
     let labels: BTreeSet<&str> = observe.map(|site| sites.label(&site.site)).collect();
     let series = labels.into_iter().map(|site| (vec![("site", site.to_owned())], 1));
-    gauge("site_observing", "1 for each site that lets in everybody", series.collect())
+    gauge(
+        "site_observing",
+        "1 for each site that observes, and so relays every peer",
+        series.collect(),
+    )
 }
 
 fn upstreams(status: &Status, sites: &Sites<'_>) -> Option<Family> {
@@ -99,7 +103,7 @@ fn upstreams(status: &Status, sites: &Sites<'_>) -> Option<Family> {
     }
     let series = up.into_iter().map(|(site, up)| (vec![("site", site.to_owned())], up.into()));
     let help =
-        "Whether the upstream of a site with an upstream_check is there; of other, whether all are";
+        "Whether the upstream of a site passes its upstream_check; for other, whether all do";
     (!status.upstreams.is_empty()).then(|| gauge("upstream_up", help, series.collect()))
 }
 
@@ -109,11 +113,11 @@ fn identities(status: &Status, sites: &Sites<'_>) -> Family {
         *seen.entry(sites.label(&identity.site)).or_default() += 1;
     }
     let series = seen.into_iter().map(|(site, count)| (vec![("site", site.to_owned())], count));
-    gauge("identities", "Client certificates that are remembered", series.collect())
+    gauge("identities", "Client certificates on record", series.collect())
 }
 
-/// For each file, the first end of what it holds. Files beyond the bound are one, with the first end
-/// of all.
+/// For each file, the first expiry in it. Files beyond the bound share one series with the first
+/// expiry of all.
 fn ends(terms: &[Term]) -> Family {
     let mut ends: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for term in terms {
@@ -125,7 +129,7 @@ fn ends(terms: &[Term]) -> Family {
     let labels = |(kind, file): (&str, &str)| vec![("kind", kind.into()), ("file", file.into())];
     gauge(
         "not_after_timestamp",
-        "The end of a server_certificate, client_ca or crl, the first one in its file",
+        "First expiry of a server_certificate, client_ca or crl in the file",
         ends.into_iter().map(|(key, end)| (labels(key), end)).collect(),
     )
     .in_(Unit::Seconds)
