@@ -114,7 +114,7 @@ fn unreadable(error: &io::Error) -> String {
             "there is no such file; correct the path".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            format!("cannot be read: {error}; root must be able to read it")
+            format!("cannot be read: {error}; run aop as root, which must be able to read it")
         }
         _ => format!("cannot be read: {error}"),
     }

@@ -74,9 +74,9 @@ pub enum Refusal {
     Protocol,
     /// The site's upstream could not be reached.
     UpstreamUnreachable,
-    /// There were too many pending handshakes, and this one was idle for the longest time.
+    /// There were too many pending handshakes, and this one was the oldest that may be closed.
     CrowdedOut,
-    /// There were too many pending handshakes from this address, and this one was the oldest.
+    /// There were too many pending handshakes from its address, and this one was the oldest.
     TooMany,
     /// The peer authenticated, but no slot became free before the deadline.
     NoSlot,
