@@ -75,9 +75,9 @@ impl FromStr for HostPattern {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("*.") {
             Some(rest) => rest.parse().map(Self::Below),
-            None if text.contains('*') => Err(format!(
-                "{text:?}: a star must be the whole first label, as in *.example.com"
-            )),
+            None if text.contains('*') => {
+                Err(format!("{text:?}: a star must be the whole first label, as in *.example.com"))
+            }
             None => text.parse().map(Self::Exact),
         }
     }
