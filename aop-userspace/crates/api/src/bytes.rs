@@ -1,6 +1,6 @@
-//! Bytes of any kind in a JSON string: each is the character of its number.
+//! Arbitrary bytes in a JSON string: each byte is the character with that code point.
 //!
-//! PEM and paths are ASCII nearly always, and stay as long as they are and legible.
+//! PEM and paths are nearly always ASCII, so they keep their length and stay legible.
 
 use std::{
     ffi::OsString,
@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// Bytes of any kind. Never shown: they may be a key.
+/// Arbitrary bytes. `Debug` does not show them: they may be a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Bytes {
         let text = String::deserialize(deserializer)?;
         let bytes = text.chars().map(|letter| u8::try_from(u32::from(letter)));
         let bytes = bytes.collect::<Result<_, _>>();
-        bytes.map(Self).map_err(|_| D::Error::custom("a letter that stands for no byte"))
+        bytes.map(Self).map_err(|_| D::Error::custom("a character above U+00FF is not a byte"))
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_comes_back() {
+    fn every_byte_survives_the_round_trip() {
         let all = Bytes((0..=255).collect());
         let text = serde_json::to_string(&all).expect("JSON");
         assert_eq!(serde_json::from_str::<Bytes>(&text).expect("bytes"), all);

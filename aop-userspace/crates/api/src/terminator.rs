@@ -1,4 +1,4 @@
-//! What the terminator process is told, and what it answers.
+//! The messages between the daemon and the terminator process.
 
 use std::path::PathBuf;
 
@@ -10,31 +10,34 @@ use serde::{Deserialize, Serialize};
 use super::Bytes;
 use crate::{Handshakes, Identities, Identity, LastObserved, Peer, Requests, UpstreamReport};
 
-/// A demand, and the number that its answer carries.
+/// A request, and the number that its answer carries.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
     pub id: u64,
     pub ask: Ask,
 }
 
-/// What is demanded. All but [`Ask::Drain`] are done and answered in the order of their coming.
+/// The requests. The configuration of [`Ask::Prepare`] is built in the background, and
+/// [`Ask::Drain`] is answered when it is complete; all others are carried out and answered in
+/// order.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Ask {
-    /// Tell what the kernel fences in. Asked first, when no peer has been heard yet.
+    /// Describe the sandbox. Sent first, before the process has read a byte from a peer.
     Fence,
-    /// Make a configuration ready, and change nothing yet.
+    /// Build a configuration without serving it.
     Prepare(Bundle),
-    /// Serve what was prepared. The listening sockets come along, and before them, where a firewall
-    /// is to learn who authenticated, the maps of peers, of hints at them, and of networks. What an
-    /// earlier terminator saw is gone on with.
+    /// Serve the prepared configuration. The listening sockets come with this request; before them,
+    /// if `pinned`, the maps of peers, of hints at peers, and of networks, so that the firewall
+    /// learns of authenticated peers. `known` are the identities that an earlier terminator saw.
     Serve { rules: AddressRules, pinned: bool, known: Identities },
-    /// Replace what is served by what was prepared.
+    /// Serve the prepared configuration instead of the current one.
     Commit(AddressRules),
-    /// Judge addresses by these from now on, and have sites observe by them.
+    /// Replace the admitted prefixes and the modes, also those of sites.
     Admit(AddressRules),
-    /// Tell how things stand.
+    /// Report counters and state.
     Report,
-    /// Stop listening at once, and let open connections end within so many milliseconds.
+    /// Stop listening at once, and close connections that are still open after this many
+    /// milliseconds.
     Drain { patience: u64 },
 }
 
@@ -46,53 +49,54 @@ pub struct Bundle {
     files: Vec<(Bytes, Bytes)>,
 }
 
-/// What addresses are judged by, and which sites observe, or do not, against their configuration.
+/// The admitted prefixes, the modes in force, and the mode overrides of sites.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AddressRules {
-    /// Who is admitted, and who drains until when (seconds of the monotonic clock).
+    /// Admitted prefixes, with the end of draining in seconds of the monotonic clock.
     members: Vec<(IpNet, u32)>,
-    /// Whether the general mode is to observe; the same for ports and interfaces that have their own.
+    /// Whether the general mode is observe; likewise for ports, interfaces and sites with their
+    /// own.
     observes: bool,
     ports: Vec<(u16, bool)>,
     interfaces: Vec<(String, bool)>,
     sites: Vec<(String, bool)>,
 }
 
-/// An answer, and the number of its demand.
+/// An answer, and the number of its request.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {
     pub id: u64,
     pub said: Said,
 }
 
-/// What is answered.
+/// The contents of an answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Said {
-    /// The kernel's ABI of Landlock, where it has any.
+    /// The sandbox: the kernel's ABI version of Landlock, if it has Landlock.
     Fence { landlock: Option<i32> },
-    /// It is done.
+    /// The request was carried out.
     Done,
-    /// It is not, and nothing has changed.
+    /// The request failed for this reason, and nothing has changed.
     Refused(String),
-    /// How things stand.
+    /// Counters and state.
     Report(Box<Report>),
-    /// All connections have ended, this many of them by force.
+    /// All connections have ended; this many were closed at the deadline.
     Drained { cut: usize },
 }
 
-/// How the terminator stands.
+/// Counters and state of the terminator.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Connections that are open now.
     pub open: u64,
-    /// How many pulls with the right certificate were served, by site, this host's own left out.
+    /// Authenticated pulls that were served, by site, without those from this host itself.
     pub served: Vec<(String, u64)>,
     pub handshakes: Handshakes,
     pub requests: Requests,
     pub upstreams: Vec<UpstreamReport>,
-    /// The client certificates that were presented, for each site of the configuration in force.
+    /// The client certificates that were presented, for each site of the active configuration.
     pub identities: Identities,
-    /// The peers in memory, where no firewall keeps them.
+    /// The peers in memory, if the firewall is off.
     pub peers: Vec<Peer>,
     pub peers_total: usize,
 }
@@ -107,12 +111,12 @@ impl Bundle {
         Self { file: Bytes::of_path(&file), text, files: files.collect() }
     }
 
-    /// How many files come along.
+    /// The number of files of the sites.
     pub fn file_count(&self) -> usize {
         self.files.len()
     }
 
-    /// The configuration's file, its text, and the files that it names.
+    /// The path of the configuration, its text, and the files that it names.
     pub fn open(self) -> (PathBuf, String, impl Iterator<Item = (PathBuf, Vec<u8>)>) {
         let files = self.files.into_iter().map(|(path, Bytes(bytes))| (path.into_path(), bytes));
         (self.file.into_path(), self.text, files)
@@ -120,15 +124,17 @@ impl Bundle {
 }
 
 impl Report {
-    /// The same, for a terminal: who has taken over a terminator could write there what it likes.
+    /// The same report, safe for a terminal: a compromised terminator process could put control
+    /// characters into any string of it.
     pub fn printable(mut self) -> Self {
-        // What moves a cursor or turns the direction of writing; quotes and escapes are only text.
-        let unfit = |character: char| {
+        // Characters that move the cursor or change the direction of writing. Quotes and
+        // backslashes are harmless.
+        let unsafe_character = |character: char| {
             !matches!(character, '"' | '\'' | '\\') && character.escape_debug().len() > 1
         };
         let clean = |text: &mut String| {
-            if text.contains(unfit) {
-                *text = text.replace(unfit, "\u{fffd}");
+            if text.contains(unsafe_character) {
+                *text = text.replace(unsafe_character, "\u{fffd}");
             }
         };
         let Handshakes {
@@ -207,7 +213,7 @@ mod tests {
     use crate::{Refused, RefusedPeer, SiteIdentities};
 
     #[test]
-    fn nothing_in_a_report_can_steer_a_terminal() {
+    fn no_string_of_a_report_can_control_a_terminal() {
         let bad = "\u{1b}[31m";
         let moment = jiff::Timestamp::UNIX_EPOCH;
         let identity = Identity {
@@ -269,13 +275,13 @@ mod tests {
             upstreams: vec![upstream],
             ..Report::default()
         };
-        let told = serde_json::to_string(&report.printable()).expect("JSON");
-        assert_eq!(told.matches("\u{fffd}[31m").count(), 28, "{told}");
-        assert!(!told.contains("u001b"), "{told}");
+        let text = serde_json::to_string(&report.printable()).expect("JSON");
+        assert_eq!(text.matches("\u{fffd}[31m").count(), 28, "{text}");
+        assert!(!text.contains("u001b"), "{text}");
     }
 
     #[test]
-    fn modes_and_a_hundred_thousand_prefixes_come_over_as_they_were() {
+    fn modes_and_a_hundred_thousand_prefixes_survive_the_round_trip() {
         let net = |n: u32| IpNet::new(std::net::Ipv4Addr::from_bits(n << 8).into(), 24);
         let list: Vec<IpNet> = (0..100_000).map(|n| net(n).expect("a CIDR")).collect();
         let drains = |(at, net): (u32, IpNet)| (net, Prefix { drains_until: u32::MAX - at % 2 });

@@ -1,4 +1,4 @@
-//! What is allowed, and yet worth a word before it bites.
+//! Warnings about valid configurations.
 
 use std::{fmt, time::Duration};
 
@@ -16,22 +16,24 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A warning that `aop mode` may make untrue.
-pub const OBSERVES: &str = "the firewall observes: what enforcing would drop is counted and passed";
+/// The warning of a firewall in observe mode. A mode override of `aop mode` may make it untrue.
+pub const OBSERVES: &str = "the firewall observes: nothing is blocked. `would_drop` counts what \
+                            `enforce` would block";
 
-/// What is to be said of a site that observes. `aop mode` may make it untrue, or true of another.
+/// The warning of a site that observes. A mode override of `aop mode` may make it untrue, or true
+/// of another site.
 #[must_use]
 pub fn lets_in_everybody(site: &str) -> String {
     format!(
-        "site {site} OBSERVES: everybody is let in, with any certificate or none, and gets to its \
-         upstream. Who would be refused is counted; `aop mode enforce --site {site}` refuses at once"
+        "site {site} does not enforce certificates yet (observe): everybody is let in. \
+         `aop mode enforce --site {site}` refuses peers without the right certificate at once"
     )
 }
 
-/// Longer no replaced process should run without a word.
+/// A longer `limits.linger` is warned of.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
-/// Looks for the mistakes that are no errors. Pure: reads no file.
+/// Returns the warnings about `config`. Reads no file.
 #[must_use]
 pub fn audit(config: &Config) -> Vec<Warning> {
     let Config { fixed, live, .. } = config;
@@ -40,8 +42,8 @@ pub fn audit(config: &Config) -> Vec<Warning> {
 
     if fixed.firewall.is_none() {
         warn(
-            "the firewall is off: packets reach the port from anywhere, and only the \
-              certificate and the address check of the terminator stand in the way"
+            "the firewall is off: packets from anywhere reach the port, and only the terminator \
+             checks the address and the certificate"
                 .into(),
         );
     } else if live.mode == Mode::Observe {
@@ -52,8 +54,8 @@ pub fn audit(config: &Config) -> Vec<Warning> {
     }
     if live.prefixes.url().is_some() && live.refresh.is_none() {
         warn(
-            "prefixes.refresh is off: a prefix that the source adds is dropped until somebody runs \
-              `aop prefixes refresh`"
+            "prefixes.refresh is off: a prefix that the source adds is dropped until you run \
+             `aop prefixes refresh`"
                 .into(),
         );
     }
@@ -61,7 +63,8 @@ pub fn audit(config: &Config) -> Vec<Warning> {
         for listener in &fixed.listeners {
             if !live.ports.contains(listener.port()) {
                 warn(format!(
-                    "{listener} is not a guarded port: add {} to firewall.ports, or leave ports out",
+                    "the firewall does not guard {listener}: add {} to firewall.ports, or remove \
+                     firewall.ports",
                     listener.port()
                 ));
             }
@@ -72,34 +75,35 @@ pub fn audit(config: &Config) -> Vec<Warning> {
         let v6 = fixed.listeners.iter().any(|listener| listener.is_ipv6());
         if !(v4 && v6) {
             let missing = if v4 { "IPv6" } else { "IPv4" };
-            warn(format!("no listener for {missing}: pulls over {missing} find nobody"));
+            warn(format!("no listener for {missing}: pulls over {missing} cannot connect"));
         }
     }
     for listener in live.senders.credulous() {
         warn(format!(
-            "{listener}: proxy_from names everybody, so whoever connects says which visitor he \
-             speaks for. Name the senders of PROXY headers alone"
+            "{listener}: proxy_from names everybody, so any peer can forge the visitor's address. \
+             Name only the senders of PROXY headers"
         ));
     }
     for site in &live.sites {
         if site.client_ca.contains(&ClientCa::CloudflareGlobal) {
             warn(format!(
-                "site {}: cloudflare-global proves the Cloudflare network, not your zone: every \
-                 Cloudflare customer's zone has it. Use a zone or hostname certificate to close that",
+                "site {}: with cloudflare-global, any other Cloudflare customer can pass the \
+                 certificate check. Upload a certificate of your own: docs/certificates.md",
                 site.name
             ));
         }
     }
     for (site, host, other) in claimed_twice(&live.sites) {
         warn(format!(
-            "site {site}: also_hosts names {host}, which site {other} serves: whoever may pull \
-             {site} gets at it by the rules of {site}. Leave it out unless that is meant"
+            "site {site}: also_hosts names {host}, which site {other} serves: a peer that may pull \
+             {site} reaches it under the rules of {site}. Remove it unless this is intended"
         ));
     }
     for site in live.sites.iter().filter(|site| site.on_refusal == OnRefusal::Explain) {
         warn(format!(
-            "site {}: on_refusal = \"explain\" finishes the handshake of everybody, to say why he is \
-             refused. That is for the days of a cut-over: remove it once the edge is served",
+            "site {}: on_refusal = \"explain\" finishes the handshake of every peer, to give it \
+             the reason for a refusal. Use it only during a cut-over: remove it once the edge is \
+             served",
             site.name
         ));
     }
@@ -108,8 +112,8 @@ pub fn audit(config: &Config) -> Vec<Warning> {
     }
     if live.linger > LONG {
         warn(
-            "limits.linger is longer than a day: so long a process that an upgrade replaced may run \
-             on, with what is wrong in it"
+            "limits.linger is longer than a day: a process that an upgrade replaced may run for \
+             that long, with the bugs of the old version"
                 .into(),
         );
     }
@@ -119,7 +123,8 @@ pub fn audit(config: &Config) -> Vec<Warning> {
     warnings
 }
 
-/// Hosts that one site makes an exception for and another one serves: the site, the host, the other.
+/// The hosts in `also_hosts` of one site that another site serves: the site, the host, the other
+/// site.
 fn claimed_twice(sites: &[SiteConfig]) -> Vec<(&str, &HostPattern, &str)> {
     let overlap = |one: &HostPattern, other: &HostPattern| match (one, other) {
         (pattern, HostPattern::Exact(host)) | (HostPattern::Exact(host), pattern) => {
@@ -148,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exception_for_a_host_of_another_site_is_told() {
+    fn also_hosts_with_a_host_of_another_site_is_warned_of() {
         let site = |host: &str, also: &str| {
             format!(
                 "[[site]]\nhosts = [{host:?}]\ncertificate = \"a\"\nkey = \"a\"\n\
@@ -156,7 +161,7 @@ mod tests {
                  [site.http]\nalso_hosts = [{also:?}]\n"
             )
         };
-        for (one, also, told) in [
+        for (one, also, expected) in [
             ("b.test", "b.test", true),
             ("*.b.test", "x.b.test", true),
             ("x.b.test", "*.b.test", true),
@@ -169,7 +174,7 @@ mod tests {
             let config = Config::parse(Path::new("aop.toml"), &text).unwrap();
             let warned =
                 audit(&config).iter().any(|warning| warning.0.contains("also_hosts names"));
-            assert_eq!(warned, told, "{one} {also}");
+            assert_eq!(warned, expected, "{one} {also}");
         }
     }
 }

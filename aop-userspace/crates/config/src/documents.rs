@@ -1,4 +1,4 @@
-//! Configurations in the documents are configurations.
+//! Tests that every configuration in the documents is valid.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use super::Config;
 
-/// What a part of a configuration is put beside.
+/// The parts that complete an example which is only a part of a configuration.
 const LISTENER: &str = "[[listener]]\nbind = [\"0.0.0.0:443\"]\n";
 const SITE: &str = "[[site]]\nhosts = [\"example.org\"]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n\
                     client_ca = [\"a.pem\"]\nupstream = \"http://127.0.0.1:1\"\n";
@@ -16,7 +16,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The `toml` blocks of a page, without their indent.
+/// The `toml` blocks of a page, without their indentation.
 fn blocks(text: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<(usize, String)> = None;
@@ -34,7 +34,7 @@ fn blocks(text: &str) -> Vec<String> {
     blocks
 }
 
-/// A block is a whole configuration, or lacks a listener, or a site, or both.
+/// Whether a block is a whole configuration, or one that lacks a listener, a site, or both.
 fn is_read(block: &str) -> Result<(), String> {
     let parse = |text: String| Config::parse(Path::new("aop.toml"), &text);
     let whole = parse(block.to_owned()).map_err(|error| error.to_string());
@@ -50,7 +50,7 @@ fn is_read(block: &str) -> Result<(), String> {
 }
 
 #[test]
-fn every_configuration_in_the_documents_can_be_read() {
+fn every_configuration_in_the_documents_is_valid() {
     let mut read = 0;
     let docs = fs::read_dir(root().join("docs")).expect("docs");
     let pages = docs.map(|entry| entry.expect("an entry").path()).chain([root().join("README.md")]);
@@ -65,9 +65,8 @@ fn every_configuration_in_the_documents_can_be_read() {
     assert!(read > 5, "only {read} were found");
 }
 
-/// What the package's configuration offers in comments may be taken out of them.
 #[test]
-fn the_packages_configuration_can_be_read_with_and_without_what_it_offers() {
+fn the_packages_configuration_is_valid_with_and_without_its_commented_lines() {
     let text = fs::read_to_string(root().join("packaging/aop.toml")).expect("the file");
     let offered = |line: &str| {
         let rest = line.strip_prefix('#')?;
@@ -83,7 +82,7 @@ fn the_packages_configuration_can_be_read_with_and_without_what_it_offers() {
 }
 
 #[test]
-fn what_is_no_configuration_is_found() {
+fn an_invalid_configuration_is_found() {
     for bad in ["[firewall]\nmood = \"observe\"\n", "[firewall\n", "[monitor]\nlisten = \"*\"\n"] {
         is_read(bad).expect_err(bad);
     }

@@ -1,4 +1,4 @@
-//! An error in the configuration, written for the person who must mend it.
+//! An error in the configuration, written for the person who must correct it.
 
 use std::{
     fmt, io,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is wrong, where it stands, and what to do.
+/// An error with its file and line, and what to do.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError {
     file: PathBuf,
@@ -21,7 +21,7 @@ impl ConfigError {
         Self { file: file.into(), line, message }
     }
 
-    /// An error of the file as a whole.
+    /// An error without a line.
     pub fn whole(file: &Path, message: impl Into<String>) -> Self {
         Self { file: file.into(), line: None, message: message.into() }
     }
@@ -48,8 +48,10 @@ impl ConfigError {
 pub fn unreadable(what: &str, error: &io::Error) -> String {
     #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
     let remedy = match error.kind() {
-        io::ErrorKind::NotFound => "create it or correct the path",
-        io::ErrorKind::PermissionDenied => "make it readable for the user that aop runs as",
+        io::ErrorKind::NotFound => {
+            return format!("no {what}: there is no such file; create it or correct the path");
+        }
+        io::ErrorKind::PermissionDenied => "run aop as root, which must be able to read it",
         _ => "it must be a readable file",
     };
     format!("cannot read the {what}: {error}; {remedy}")

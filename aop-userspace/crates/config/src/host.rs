@@ -1,12 +1,12 @@
-//! Host names, and the patterns that sites answer for.
+//! Host names, and the patterns that sites serve.
 
 use std::{fmt, str::FromStr};
 
-/// A host name in its one spelling: lower case, no trailing dot, no port, never an address.
+/// A host name in canonical form: lower case, no trailing dot, no port, never an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Host(String);
 
-/// What a site answers for: a host, or every host exactly one label below it.
+/// The hosts that a pattern covers: one host, or every host exactly one label below it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// `example.com`
@@ -41,7 +41,7 @@ impl FromStr for Host {
             return Err(format!("{text:?} is an address; sites are chosen by host name"));
         }
         if name.contains(':') {
-            return Err(format!("{text:?} has a port; write the host alone"));
+            return Err(format!("{text:?} has a port; write only the host"));
         }
         let label_ok = |label: &str| {
             (1..=63).contains(&label.len())
@@ -59,7 +59,7 @@ impl FromStr for Host {
 }
 
 impl HostPattern {
-    /// Whether it stands for `host`.
+    /// Whether the pattern covers `host`.
     #[must_use]
     pub fn matches(&self, host: &Host) -> bool {
         match self {
@@ -75,9 +75,9 @@ impl FromStr for HostPattern {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("*.") {
             Some(rest) => rest.parse().map(Self::Below),
-            None if text.contains('*') => Err(format!(
-                "{text:?}: a star stands only for the whole first label, as in *.example.com"
-            )),
+            None if text.contains('*') => {
+                Err(format!("{text:?}: a star must be the whole first label, as in *.example.com"))
+            }
             None => text.parse().map(Self::Exact),
         }
     }
@@ -103,12 +103,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_and_a_trailing_dot_make_no_other_host() {
+    fn case_and_a_trailing_dot_do_not_matter() {
         assert_eq!("WWW.Example.COM.".parse::<Host>(), "www.example.com".parse());
     }
 
     #[test]
-    fn what_is_no_host_name_is_refused() {
+    fn an_invalid_host_name_is_refused() {
         for text in
             ["", ".", "a..b", "192.0.2.1", "::1", "example.com:443", "-a.com", "exämple.com"]
         {

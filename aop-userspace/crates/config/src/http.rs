@@ -1,4 +1,4 @@
-//! How the requests of a site are relayed: `[site.http]`.
+//! The settings for relaying HTTP requests: `[site.http]`.
 
 use std::{str::FromStr, time::Duration};
 
@@ -11,24 +11,24 @@ use super::{
     read::{Place, duration},
 };
 
-/// A site whose requests are relayed, not its bytes.
+/// The settings of a site that relays requests, not bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// Where they go.
+    /// The upstream.
     pub upstream: HttpUpstream,
-    /// Hosts that requests may name beside those of the site itself.
+    /// Hosts that requests may name in addition to the hosts of the site.
     pub also_hosts: Vec<HostPattern>,
     /// The headers that name the visitor.
     pub forwarded: Forwarded,
-    /// Whether the upstream gets to see the edge's certificate.
+    /// Whether the upstream gets the edge's certificate.
     pub client_cert: ClientCert,
-    /// How long the upstream may keep silent before its answer begins.
+    /// The response timeout: how long the upstream may take until its answer begins.
     pub answer: Duration,
-    /// How long the edge's connection may rest without a request.
+    /// The idle timeout: how long the edge's connection may stay open without a request.
     pub idle: Duration,
-    /// How long a request that is being answered may stand still in both directions.
+    /// The progress timeout: how long a request may go without a byte in either direction.
     pub stall: Duration,
-    /// Requests that may be with the upstream at once.
+    /// The number of concurrent requests to the upstream.
     pub requests: usize,
 }
 
@@ -37,34 +37,35 @@ pub struct HttpConfig {
 pub enum Forwarded {
     /// `X-Forwarded-For`, `-Proto` and `-Host`.
     X,
-    /// `Forwarded`, by RFC 7239.
+    /// `Forwarded` (RFC 7239).
     Rfc7239,
-    /// All of them.
+    /// All of these headers.
     Both,
 }
 
-/// Whether an upstream gets to see the certificate: in `Client-Cert` (RFC 9440), or in the PROXY header.
+/// Whether the upstream gets the edge's certificate, in `Client-Cert` (RFC 9440) or in the PROXY
+/// header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientCert {
-    /// It does not.
+    /// The upstream does not get it.
     Withheld,
-    /// It gets the one that the edge authenticated with.
+    /// The upstream gets the certificate that the edge authenticated with.
     Shown,
 }
 
-/// What becomes of a peer without the right certificate.
+/// The treatment of a peer without the right certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRefusal {
     /// Its handshake fails with an alert.
     Close,
-    /// Its handshake succeeds, and every request is answered by us with the reason.
+    /// Its handshake succeeds, and aop answers every request with the reason for the refusal.
     Explain,
-    /// It is relayed all the same, and counted.
+    /// It is relayed and counted.
     Observe,
 }
 
 impl OnRefusal {
-    /// The same where the operator has said that the site is to observe, or not to.
+    /// The value under the mode override `own` of the site.
     #[must_use]
     pub fn under(self, own: Option<Mode>) -> Self {
         match (own, self) {
@@ -74,7 +75,7 @@ impl OnRefusal {
         }
     }
 
-    /// How the configuration writes it.
+    /// The value in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -86,9 +87,8 @@ impl OnRefusal {
 }
 
 impl HttpConfig {
-    /// What holds where nothing is written. The answer's time exceeds the 100 seconds that
-    /// Cloudflare waits, the idle time and that of a request which stands still the 900 after which
-    /// it closes.
+    /// The defaults. The response timeout exceeds the 100 s that Cloudflare waits; the idle and the
+    /// progress timeout exceed the 900 s after which Cloudflare closes a connection.
     #[must_use]
     pub fn new(upstream: HttpUpstream) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl HttpConfig {
     }
 }
 
-/// The upstream of a site with what `[site.http]` says.
+/// Reads the upstream of a site and its `[site.http]`.
 pub(super) fn upstream(
     site: &RawSite,
     proxy: ProxyProtocol,
@@ -115,8 +115,8 @@ pub(super) fn upstream(
         (Upstream::Http(http), raw) => {
             if proxy != ProxyProtocol::Off && http.upstream.version == HttpVersion::H2c {
                 let message = "requests of many visitors share the connection to an h2c upstream, \
-                               so no PROXY header fits; the visitor's address is in \
-                               X-Forwarded-For. Remove proxy, or write http://";
+                               so a PROXY header cannot name the visitor; X-Forwarded-For does. \
+                               Remove proxy, or write http://";
                 return Err(place.error(site.upstream.span(), message));
             }
             if let Some(raw) = raw {
@@ -124,7 +124,7 @@ pub(super) fn upstream(
             }
         }
         (Upstream::Bytes(_), Some(raw)) => {
-            let message = "[site.http] is for an upstream that takes requests: write it as \
+            let message = "[site.http] needs an upstream that takes requests: write it as \
                            http:// or h2c://, or remove the table";
             return Err(place.error(raw.span(), message));
         }
@@ -133,7 +133,8 @@ pub(super) fn upstream(
     Ok(upstream)
 }
 
-/// What `on_refusal` says. To explain, it needs HTTP to say it in.
+/// Reads `on_refusal`. `explain` needs an upstream that takes requests, since the reason is sent in
+/// HTTP.
 pub(super) fn on_refusal(
     site: &RawSite,
     upstream: &Upstream,
@@ -142,8 +143,8 @@ pub(super) fn on_refusal(
     let Some(raw) = &site.on_refusal else { return Ok(OnRefusal::Close) };
     match (place.parse(raw)?, upstream) {
         (OnRefusal::Explain, Upstream::Bytes(_)) => {
-            let message = "a refusal is explained in HTTP, and this upstream takes bytes: write it \
-                           as http:// or h2c://, or leave on_refusal out";
+            let message = "\"explain\" needs HTTP, and this upstream takes bytes: write the \
+                           upstream as http:// or h2c://, or remove on_refusal";
             Err(place.error(raw.span(), message))
         }
         (on_refusal, _) => Ok(on_refusal),
@@ -169,7 +170,7 @@ fn fill(http: &mut HttpConfig, raw: &RawHttp, place: &Place<'_>) -> Result<(), C
             http.requests = *requests.get_ref();
         }
         Some(requests) => {
-            return Err(place.error(requests.span(), "site.http.requests is 1 to 100000"));
+            return Err(place.error(requests.span(), "site.http.requests must be 1 to 100000"));
         }
     }
     Ok(())
@@ -183,7 +184,7 @@ fn seconds(
     let Some(raw) = raw else { return Ok(default) };
     match duration(Some(raw), "", place)? {
         short if short < Duration::from_secs(1) => {
-            Err(place.error(raw.span(), "write a second at least"))
+            Err(place.error(raw.span(), "this timeout must be at least 1s"))
         }
         duration => Ok(duration),
     }
@@ -197,7 +198,7 @@ impl FromStr for Forwarded {
             "x" => Ok(Self::X),
             "rfc7239" => Ok(Self::Rfc7239),
             "both" => Ok(Self::Both),
-            _ => Err(format!("{text:?}: forwarded is \"x\", \"rfc7239\" or \"both\"")),
+            _ => Err(format!("{text:?}: forwarded must be \"x\", \"rfc7239\" or \"both\"")),
         }
     }
 }
@@ -210,7 +211,7 @@ impl FromStr for OnRefusal {
             "close" => Ok(Self::Close),
             "explain" => Ok(Self::Explain),
             "observe" => Ok(Self::Observe),
-            _ => Err(format!("{text:?}: on_refusal is \"close\", \"explain\" or \"observe\"")),
+            _ => Err(format!("{text:?}: on_refusal must be \"close\", \"explain\" or \"observe\"")),
         }
     }
 }

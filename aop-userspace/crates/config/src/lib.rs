@@ -1,8 +1,8 @@
-//! The configuration: one TOML file, read into types that need no second look.
+//! The configuration: one TOML file, parsed into types that need no further checks.
 //!
-//! [`Config::load`] reads and checks everything that can be known from the file alone. Files that
-//! it names (certificates, prefix lists) are read by whoever uses them. What needs a restart
-//! ([`Fixed`]) and what a reload may change ([`Live`]) are types of their own.
+//! [`Config::load`] checks everything that can be known from the file alone. It does not read the
+//! files that are named there (certificates, prefix lists). The settings that need a restart
+//! ([`Fixed`]) and those that a reload may change ([`Live`]) are separate types.
 
 mod audit;
 #[cfg(test)]
@@ -48,224 +48,226 @@ pub use upstream_check::UpstreamCheck;
 /// A whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file it came from.
+    /// The file that it was read from.
     pub file: PathBuf,
-    /// What only a restart changes.
+    /// The settings that only a restart changes.
     pub fixed: Fixed,
-    /// What a reload may change.
+    /// The settings that a reload may change.
     pub live: Live,
 }
 
-/// What only a restart changes.
+/// The settings that only a restart changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fixed {
-    /// The firewall, or `None` where its mode is off.
+    /// The firewall; `None` if its mode is off.
     pub firewall: Option<FirewallConfig>,
-    /// The addresses to listen on. Empty where only a firewall is wanted.
+    /// The addresses to listen on. Empty if aop is only a firewall.
     pub listeners: Vec<SocketAddr>,
-    /// The user of the processes without privilege, where one is named.
+    /// The user of the sandboxed processes, if configured.
     pub user: Option<String>,
-    /// Where things lie.
+    /// The directories of this instance.
     pub paths: Paths,
-    /// How many connections at once.
+    /// The limits on connections.
     pub limits: Limits,
-    /// The group that may ask how aop does on the control socket for reading, where one is named.
+    /// The group that may read the status on the read-only control socket, if configured.
     pub readers: Option<String>,
-    /// Where this host may ask how aop does.
+    /// The address of the monitoring endpoint, if configured.
     pub monitor: Option<MonitorAddress>,
 }
 
-/// How many connections there may be at once, and who serves them.
+/// The limits on concurrent connections, and the number of workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Those that have authenticated; while there are so many, more wait in the kernel's queue.
+    /// Authenticated connections. At the limit, new ones wait in the kernel's accept queue.
     pub connections: usize,
-    /// Those that have not yet; one more, and the oldest makes room.
+    /// Pending handshakes. At the limit, a new one closes the oldest one.
     pub handshakes: usize,
-    /// Those of one address in which nobody has authenticated lately; likewise.
+    /// Pending handshakes of one address from which no peer has authenticated recently. At the
+    /// limit, a new one closes the oldest one.
     pub per_peer: usize,
-    /// The threads that serve them; as many as there are CPUs where none is named.
+    /// Worker threads; `None` means one for each CPU.
     pub workers: Option<usize>,
 }
 
 /// How the firewall is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirewallConfig {
-    /// In which XDP mode.
+    /// The XDP mode.
     pub attach: Attach,
 }
 
 /// The interfaces to guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interfaces {
-    /// Those that carry a default route.
+    /// The interfaces that carry a default route.
     Auto,
-    /// These, by name.
+    /// The interfaces of these names.
     Named(Vec<String>),
 }
 
-/// Where in the kernel the program runs.
+/// The XDP mode: where in the kernel the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attach {
-    /// Native where the driver can, else generic.
+    /// Native if the driver supports it, otherwise generic.
     Auto,
-    /// In the driver, or not at all.
+    /// In the driver; an error if the driver does not support it.
     Native,
-    /// Behind the driver.
+    /// In the network stack, after the driver.
     Generic,
 }
 
-/// Directories of one instance.
+/// The directories of one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
     /// Pinned maps and links, on a bpffs.
     pub pins: PathBuf,
-    /// What must outlive a restart: the last good prefix list.
+    /// Files that outlive a restart, such as the last good prefix list and the mode overrides.
     pub state: PathBuf,
     /// The control socket.
     pub runtime: PathBuf,
 }
 
-/// What a reload may change.
+/// The settings that a reload may change.
 #[derive(Clone, Debug)]
 pub struct Live {
-    /// The interfaces to guard, where the firewall is not off.
+    /// The interfaces to guard; unused if the firewall is off.
     pub interfaces: Interfaces,
-    /// How verdicts are carried out.
+    /// Whether a packet with the verdict drop is dropped, or only counted.
     pub mode: Mode,
-    /// The ports that the firewall covers.
+    /// The guarded ports.
     pub ports: Ports,
-    /// Where the admitted prefixes come from.
+    /// The source of the admitted prefixes.
     pub prefixes: PrefixSource,
-    /// How often they are fetched anew; `None` is never.
+    /// The interval at which they are fetched again; `None` means never.
     pub refresh: Option<Duration>,
-    /// Prefixes admitted beside them.
+    /// Prefixes that are admitted in addition.
     pub extra: Vec<IpNet>,
-    /// What becomes of UDP to a guarded port.
+    /// The treatment of UDP to a guarded port.
     pub udp: Udp,
-    /// How long authenticated peers outlive a prefix that left the list.
+    /// How long authenticated peers stay admitted after their prefix has left the list.
     pub drain: Duration,
-    /// New connections a second that strangers share to prove themselves; 0 for none.
+    /// New connections per second that all unknown addresses share to authenticate; 0 means none.
     pub probation: u32,
-    /// How long who has proven himself so is admitted.
+    /// How long an address stays admitted after a peer authenticated from it.
     pub trust: Duration,
-    /// New connections a second for an admitted network in which nobody has authenticated lately; 0
-    /// for no limit.
+    /// New connections per second for an admitted network from which no peer has authenticated
+    /// recently; 0 means no limit.
     pub budget: u32,
-    /// Who begins connections with a PROXY header.
+    /// The senders of PROXY headers.
     pub senders: ProxySenders,
-    /// What is served, to whom.
+    /// The sites.
     pub sites: Vec<SiteConfig>,
-    /// Which changes on the disk are taken up without being told.
+    /// The changes on disk that are loaded without a reload command.
     pub watch: Watched,
-    /// For ClientHello, handshake and upstream connect together.
+    /// The deadline for ClientHello, handshake and connecting to the upstream together.
     pub deadline: Duration,
-    /// For open connections after SIGTERM.
+    /// The time that open connections have to finish after SIGTERM.
     pub shutdown: Duration,
-    /// For open connections of a process that an upgrade has replaced, where that is longer.
+    /// The same for a process that an upgrade has replaced, if this is longer.
     pub linger: Duration,
 }
 
-/// What becomes of UDP to a guarded port.
+/// The treatment of UDP to a guarded port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Udp {
     /// It passes.
     Pass,
-    /// It is dropped, whoever sends it.
+    /// It is dropped, whatever its source.
     Drop,
 }
 
-/// Which changes on the disk are taken up without being told.
+/// The changes on disk that are loaded without a reload command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Watched {
-    /// Those of files that sites name.
+    /// Changes of the files that sites name.
     #[default]
     Files,
-    /// Those, and the configuration's own.
+    /// Those, and changes of the configuration itself.
     All,
-    /// None. A prefix list in a file is followed all the same.
+    /// None. A prefix list in a file is still followed.
     Nothing,
 }
 
-/// One site: the hosts it answers for, who may connect, and where they get to.
+/// One site: its hosts, the peers that may connect, and its upstream.
 #[derive(Clone, Debug)]
 pub struct SiteConfig {
-    /// Its first host, as it stands in logs and status.
+    /// Its first host, which names the site in logs and status.
     pub name: String,
-    /// The hosts it answers for.
+    /// The hosts that it serves.
     pub hosts: Vec<HostPattern>,
     /// The PEM file of the server certificate and its chain.
     pub certificate: PathBuf,
     /// The PEM file of its private key.
     pub key: PathBuf,
-    /// The anchors that sign the edge's certificate. Never empty.
+    /// The client CAs that issue the edge's certificate. Never empty.
     pub client_ca: Vec<ClientCa>,
-    /// What the edge's certificate must be beside that.
+    /// Further rules for the edge's certificate.
     pub rules: Rules,
-    /// The application behind it.
+    /// The application that the site forwards to.
     pub upstream: Upstream,
-    /// Whether that application is asked if it is there, and how.
+    /// The health check of the upstream, if configured.
     pub check: Option<UpstreamCheck>,
-    /// Which PROXY header the upstream gets.
+    /// The PROXY header for the upstream.
     pub proxy: ProxyProtocol,
-    /// What becomes of a peer without the right certificate.
+    /// The treatment of a peer without the right certificate.
     pub on_refusal: OnRefusal,
-    /// Whether it is meant that its upstream takes bytes from sites that believe others.
+    /// Whether the operator allows sites that accept other peers to share the upstream.
     pub shared_upstream: bool,
 }
 
-/// A source of anchors for edge certificates.
+/// A source of trust anchors for edge certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientCa {
-    /// Cloudflare's global anchor, built in.
+    /// Cloudflare's global CA, built in.
     CloudflareGlobal,
-    /// A PEM file with one certificate or several.
+    /// A PEM file with one or more certificates.
     File(PathBuf),
 }
 
-/// A list that was confirmed longer ago than this many refreshes is old.
+/// A list is stale if its source has not confirmed it for this many refresh intervals.
 const STALE: u32 = 3;
 
 impl Live {
-    /// How long after its source confirmed it a list is old; `None` where it is not fetched anew.
+    /// How long after the last confirmation by its source a list is stale; `None` if it is not
+    /// refreshed.
     #[must_use]
     pub fn stale_after(&self) -> Option<Duration> {
         let fetched = self.prefixes.url().is_some();
         self.refresh.filter(|_| fetched).map(|refresh| refresh * STALE)
     }
 
-    /// What its sites are called, in their order.
+    /// The names of the sites, in order.
     #[must_use]
     pub fn site_names(&self) -> Vec<String> {
         self.sites.iter().map(|site| site.name.clone()).collect()
     }
 
-    /// The site of this name, or else the one that answers for this host.
+    /// The site of this name or with this host pattern, otherwise the site that serves this host.
     #[must_use]
     pub fn site(&self, name: &str) -> Option<&SiteConfig> {
         let named = |site: &&SiteConfig| {
             site.name == name || site.hosts.iter().any(|host| host.to_string() == name)
         };
         let host = name.parse::<Host>().ok();
-        let answers = |site: &&SiteConfig| {
+        let serves = |site: &&SiteConfig| {
             let host = host.as_ref();
             host.is_some_and(|host| site.hosts.iter().any(|pattern| pattern.matches(host)))
         };
-        self.sites.iter().find(named).or_else(|| self.sites.iter().find(answers))
+        self.sites.iter().find(named).or_else(|| self.sites.iter().find(serves))
     }
 }
 
 impl Config {
-    /// Reads `file`.
+    /// Reads and parses `file`.
     ///
     /// # Errors
-    /// The file cannot be read, is not TOML, has an unknown key, or a value that makes no sense.
-    /// The error names file, line and remedy.
+    /// The file cannot be read, is not TOML, or has an unknown key or an invalid value. The error
+    /// names file, line and remedy.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         Self::parse(file, &Self::text(file)?)
     }
 
-    /// Reads `file`, and not yet what stands in it.
+    /// Reads the text of `file` without parsing it.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -274,8 +276,8 @@ impl Config {
             .map_err(|error| ConfigError::unreadable(file, "configuration", &error))
     }
 
-    /// Only where things lie, whatever else is wrong with `file`: a running daemon can then still be
-    /// asked, and a firewall unloaded, while a broken edit waits to be mended.
+    /// Reads only the paths, whatever else is wrong with `file`: so a running daemon can still be
+    /// queried, and the firewall unloaded, while the file has an error.
     ///
     /// # Errors
     /// The file cannot be read, or is not TOML.
@@ -286,8 +288,8 @@ impl Config {
         Ok(read::paths(raw.paths, &read::Place { file, text: &text }))
     }
 
-    /// Reads a configuration from `text`, which lies in `file`. Relative paths in it are relative
-    /// to the directory of `file`.
+    /// Parses `text`, the contents of `file`. Relative paths in it are relative to the directory of
+    /// `file`.
     ///
     /// # Errors
     /// As [`Config::load`].

@@ -1,4 +1,4 @@
-//! The URL of a list: one that nobody on the way can answer for.
+//! The URL of a prefix list, which must be safe against attackers on the network path.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -6,8 +6,8 @@ use std::{fmt, net::IpAddr, str::FromStr};
 /// (<https://developers.cloudflare.com/api/resources/ips/methods/list/>).
 const CLOUDFLARE_API: &str = "https://api.cloudflare.com/client/v4/ips";
 
-/// An `https://` URL, or an `http://` one of this host: whoever can answer in between would choose
-/// who is admitted.
+/// An `https://` URL, or an `http://` URL of this host: an attacker on the network path who could
+/// change the list would choose the admitted prefixes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListUrl(String);
 
@@ -18,7 +18,7 @@ impl ListUrl {
         &self.0
     }
 
-    /// Whether nothing but this host's own loopback stands between.
+    /// Whether it is `http://`, over the loopback of this host.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.0.starts_with("http://")
@@ -29,7 +29,7 @@ impl ListUrl {
         Self(CLOUDFLARE_API.to_owned())
     }
 
-    /// The same URL, asking for further networks.
+    /// The same URL, with a request for further networks.
     pub(super) fn asking_for(&self, networks: &str) -> Self {
         let joint = if self.0.contains('?') { '&' } else { '?' };
         Self(format!("{}{joint}networks={networks}", self.0))
@@ -52,10 +52,10 @@ impl FromStr for ListUrl {
             "https" => Ok(Self(text.to_owned())),
             "http" if is_loopback(authority) => Ok(Self(text.to_owned())),
             "http" => Err(format!(
-                "{text:?}: anybody on the way could write this list. Use https://; \
-                 http:// is for 127.0.0.1 and [::1]"
+                "{text:?}: an attacker on the network path could change this list. Use https://; \
+                 http:// is only for 127.0.0.1 and [::1]"
             )),
-            _ => Err(format!("{text:?}: lists are fetched by https://")),
+            _ => Err(format!("{text:?}: the URL of a list must begin with https://")),
         }
     }
 }
@@ -66,7 +66,7 @@ impl fmt::Display for ListUrl {
     }
 }
 
-/// By address alone: what a name stands for is the resolver's word.
+/// Accepts only addresses: a name could resolve to any address.
 fn is_loopback(authority: &str) -> bool {
     if let Some(v6) = authority.strip_prefix('[') {
         return v6 == "::1]" || v6.starts_with("::1]:");
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_comes_over_tls_or_from_this_host() {
+    fn a_list_must_come_over_tls_or_from_this_host() {
         for text in [
             "https://api.cloudflare.com/client/v4/ips",
             "https://mirror.example/list?x=1",
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_china_network_is_asked_for_beside_what_the_url_asks() {
+    fn the_china_network_is_requested_in_addition_to_the_query_of_the_url() {
         let url: ListUrl = "https://mirror.example/ips".parse().expect("a URL");
         assert_eq!(
             url.asking_for("jdcloud").as_str(),

@@ -1,4 +1,4 @@
-//! `[[listener]]`: the addresses to listen on, and who speaks there for others.
+//! `[[listener]]`: the addresses to listen on, and the senders of PROXY headers there.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,42 +7,45 @@ use toml::Spanned;
 
 use super::{ConfigError, raw::RawListener, read::Place};
 
-/// As many sockets as reach the terminator process in one message, and some maps.
+/// The sockets that fit into one message to the terminator process (253 descriptors), beside the
+/// maps.
 const MOST: usize = 200;
 
-/// Who begins connections with a PROXY header, by the address that they are made to.
+/// The senders of PROXY headers, by listener. A sender begins every connection with a PROXY header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxySenders(Vec<(SocketAddr, Vec<IpNet>)>);
 
 impl ProxySenders {
-    /// `senders`, by the address that is listened on.
+    /// The senders at each address of a listener.
     #[must_use]
     pub fn new(senders: Vec<(SocketAddr, Vec<IpNet>)>) -> Self {
         Self(senders)
     }
 
-    /// Whether a connection of `peer`, never IPv6-mapped, to our address `local` begins with one.
+    /// Whether a connection from `peer`, never IPv6-mapped, to our address `local` begins with a
+    /// PROXY header.
     #[must_use]
     pub fn expect(&self, peer: IpAddr, local: SocketAddr) -> bool {
-        let takes = |listener: SocketAddr| {
+        let accepts = |listener: SocketAddr| {
             listener == local
                 || (listener.ip().is_unspecified()
                     && listener.is_ipv4() == local.is_ipv4()
                     && listener.port() == local.port())
         };
         self.0.iter().any(|(listener, senders)| {
-            takes(*listener) && senders.iter().any(|sender| sender.contains(&peer))
+            accepts(*listener) && senders.iter().any(|sender| sender.contains(&peer))
         })
     }
 
-    /// The listeners where anybody may say who he is.
+    /// The listeners where every address is a sender.
     pub(super) fn credulous(&self) -> impl Iterator<Item = SocketAddr> {
         let everybody = |senders: &[IpNet]| senders.iter().any(|sender| sender.prefix_len() == 0);
         self.0.iter().filter(move |(_, senders)| everybody(senders)).map(|(listener, _)| *listener)
     }
 }
 
-/// All addresses, none twice, and the senders for those that have any.
+/// Reads all addresses, and the senders of the listeners that have any. Refuses an address that
+/// appears twice.
 pub(super) fn read(
     raw: &[RawListener],
     place: &Place<'_>,
@@ -59,7 +62,8 @@ pub(super) fn read(
                 );
             }
             if listeners.len() == MOST {
-                let message = format!("more than {MOST} addresses; [::] and 0.0.0.0 take all");
+                let message =
+                    format!("more than {MOST} addresses; use [::] and 0.0.0.0, which accept all");
                 return Err(place.error(bind.span(), message));
             }
             listeners.push(address);
@@ -74,7 +78,8 @@ pub(super) fn read(
 fn address(bind: &Spanned<String>, place: &Place<'_>) -> Result<SocketAddr, ConfigError> {
     let text = bind.get_ref();
     text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
-        let message = format!("{text:?} is not an address with a port, as 0.0.0.0:443 or [::]:443");
+        let message =
+            format!("{text:?} is not an address with a port, such as 0.0.0.0:443 or [::]:443");
         place.error(bind.span(), message)
     })
 }
@@ -82,7 +87,7 @@ fn address(bind: &Spanned<String>, place: &Place<'_>) -> Result<SocketAddr, Conf
 fn senders(raw: &RawListener, place: &Place<'_>) -> Result<Vec<IpNet>, ConfigError> {
     let Some(list) = &raw.proxy_from else { return Ok(Vec::new()) };
     if list.get_ref().is_empty() {
-        let message = "proxy_from is empty: name who sends PROXY headers, or leave it out";
+        let message = "proxy_from is empty: name the senders of PROXY headers, or remove it";
         return Err(place.error(list.span(), message));
     }
     list.get_ref()
@@ -98,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sender_counts_at_its_own_listener_alone() {
+    fn a_sender_counts_only_at_its_own_listener() {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         let from = |text: &str| text.parse::<IpAddr>().unwrap();
         let senders = ProxySenders::new(vec![

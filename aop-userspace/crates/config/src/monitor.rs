@@ -1,18 +1,18 @@
-//! Where this host may ask how aop does: `[monitor]`.
+//! The address of the monitoring endpoint: `[monitor]`.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
-/// An address that only this host reaches.
+/// An address that only this host can reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MonitorAddress {
-    /// A port of the loopback.
+    /// A loopback address with a port.
     Loopback(SocketAddr),
-    /// The path of a socket.
+    /// The path of a Unix socket.
     Socket(PathBuf),
 }
 
 impl MonitorAddress {
-    /// The port of the loopback, where it is one.
+    /// The loopback address, if it is one.
     #[must_use]
     pub fn port(&self) -> Option<SocketAddr> {
         match self {
@@ -35,13 +35,13 @@ impl FromStr for MonitorAddress {
         }
         match text.parse::<SocketAddr>() {
             Ok(address) if address.port() == 0 || !address.ip().is_loopback() => Err(format!(
-                "{text:?}: what is told there is for this host alone. Write an address of the \
-                 loopback with a port, as 127.0.0.1:9465, or a socket, as unix:/run/aop/monitor.sock"
+                "{text:?}: only this host may reach the monitor. Write a loopback address with a \
+                 port, such as 127.0.0.1:9465, or a socket, such as unix:/run/aop/monitor.sock"
             )),
             Ok(address) => Ok(Self::Loopback(address)),
             Err(_) => Err(format!(
-                "{text:?} is neither an address with a port, as 127.0.0.1:9465, nor a socket, as \
-                 unix:/run/aop/monitor.sock"
+                "{text:?} is neither an address with a port, such as 127.0.0.1:9465, nor a socket, \
+                 such as unix:/run/aop/monitor.sock"
             )),
         }
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_than_this_host_could_reach_is_refused() {
+    fn an_address_that_other_hosts_could_reach_is_refused() {
         for text in ["127.0.0.1:9465", "[::1]:9465", "127.0.0.2:1", "unix:/run/aop/monitor.sock"] {
             assert_eq!(
                 text.parse::<MonitorAddress>().map(|it| it.to_string()),

@@ -1,4 +1,4 @@
-//! Where the admitted prefixes come from, and how often they are fetched anew.
+//! The source of the admitted prefixes, and the refresh interval.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -11,25 +11,24 @@ use super::{
     read::{Place, duration},
 };
 
-/// More often than this helps nobody: the list changes less than once a year.
+/// The shortest interval. The list changes less than once a year.
 const MIN_REFRESH: Duration = Duration::from_secs(5 * 60);
 
-/// Where the admitted prefixes come from.
+/// The source of the admitted prefixes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrefixSource {
-    /// Cloudflare's API, or a mirror of it, with what that request asks for. The built-in snapshot
-    /// serves until it has answered.
+    /// Cloudflare's API, or a mirror of it. The built-in snapshot is used until it has answered.
     Cloudflare(ListUrl),
-    /// A list at a URL: a CIDR a line, or JSON as Cloudflare's API writes it.
+    /// A list at a URL: one CIDR per line, or JSON in the format of Cloudflare's API.
     Url(ListUrl),
-    /// A file with a CIDR a line, or with that JSON.
+    /// A file with one CIDR per line, or with that JSON.
     File(PathBuf),
-    /// The configuration itself.
+    /// A list in the configuration itself.
     Inline(Vec<IpNet>),
 }
 
 impl PrefixSource {
-    /// The URL to fetch, where the list is fetched at all.
+    /// The URL of the list, if it is fetched.
     #[must_use]
     pub fn url(&self) -> Option<&ListUrl> {
         match self {
@@ -39,7 +38,7 @@ impl PrefixSource {
     }
 }
 
-/// How a source is called in a status.
+/// The name of the source in the status.
 impl fmt::Display for PrefixSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,7 +56,7 @@ pub(super) fn source(raw: &RawPrefixes, place: &Place<'_>) -> Result<PrefixSourc
     };
     for (key, set) in [("url", &raw.url), ("networks", &raw.networks)] {
         if let Some(set) = set {
-            let message = format!("prefixes.{key} is for source = \"cloudflare\"; remove it");
+            let message = format!("prefixes.{key} needs source = \"cloudflare\"; remove it");
             return Err(place.error(set.span(), message));
         }
     }
@@ -72,7 +71,7 @@ pub(super) fn source(raw: &RawPrefixes, place: &Place<'_>) -> Result<PrefixSourc
 fn inline(source: &toml::Value) -> Result<Vec<IpNet>, String> {
     let list = source
         .as_array()
-        .ok_or("the source is \"cloudflare\", a URL, a path, or a list of CIDRs")?;
+        .ok_or("prefixes.source must be \"cloudflare\", a URL, a path, or a list of CIDRs")?;
     list.iter().map(cidr).collect()
 }
 
@@ -89,8 +88,7 @@ fn cloudflare(raw: &RawPrefixes, place: &Place<'_>) -> Result<ListUrl, ConfigErr
         None => Ok(url),
         Some(networks) if networks.get_ref() == "jdcloud" => Ok(url.asking_for("jdcloud")),
         Some(networks) => {
-            let message =
-                "prefixes.networks can be \"jdcloud\", the China network, and nothing else";
+            let message = "prefixes.networks must be \"jdcloud\", the China network";
             Err(place.error(networks.span(), message))
         }
     }
@@ -110,7 +108,7 @@ pub(super) fn refresh(
         Some(off) if off.get_ref() == "off" => Ok(None),
         _ => match duration(raw, "12h", place)? {
             short if short < MIN_REFRESH => {
-                let message = "prefixes.refresh is 5m at least, or \"off\"";
+                let message = "prefixes.refresh must be at least 5m, or \"off\"";
                 Err(place.error(raw.map_or(0..0, Spanned::span), message))
             }
             refresh => Ok(Some(refresh)),

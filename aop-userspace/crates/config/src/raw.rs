@@ -1,4 +1,4 @@
-//! The configuration as it stands in the file. Unknown keys are refused.
+//! The structure of the TOML file. Unknown keys are refused.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -30,7 +30,7 @@ pub(super) struct RawConfig {
     pub(super) site: Vec<RawSite>,
 }
 
-/// The same file, read for its paths alone.
+/// The same file, of which only the paths are read.
 #[derive(Deserialize)]
 pub(super) struct RawPathsAlone {
     #[serde(default)]
@@ -60,7 +60,7 @@ pub(super) enum RawUdp {
     Drop,
 }
 
-/// Observe, so that a first start cuts nobody off.
+/// The default is observe, so that a first start blocks nobody.
 #[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RawMode {
@@ -82,7 +82,7 @@ pub(super) enum RawAttach {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPrefixes {
-    /// A name, a URL, a path, or a list of CIDRs.
+    /// `cloudflare`, a URL, a path, or a list of CIDRs.
     pub(super) source: Option<Spanned<toml::Value>>,
     pub(super) refresh: Option<Spanned<String>>,
     pub(super) url: Option<Spanned<String>>,

@@ -1,4 +1,4 @@
-//! From what stands in the file to what may be relied on.
+//! Checks the values in the file and builds the [`Config`].
 
 use std::{
     net::SocketAddr,
@@ -20,7 +20,7 @@ use super::{
     sites,
 };
 
-/// The file under reading, for errors to point into.
+/// The file that is being read, so that errors name file and line.
 pub(super) struct Place<'a> {
     pub(super) file: &'a Path,
     pub(super) text: &'a str,
@@ -128,7 +128,7 @@ fn interfaces(raw: &RawFirewall, place: &Place<'_>) -> Result<Interfaces, Config
         Some(names) => match names.get_ref().as_slice() {
             [only] if only == "auto" => Interfaces::Auto,
             [] => {
-                let message = "no interface to guard. Name one, or write [\"auto\"]";
+                let message = "interfaces is empty. Name an interface, or write [\"auto\"]";
                 return Err(place.error(names.span(), message));
             }
             all => {
@@ -149,7 +149,8 @@ fn interfaces(raw: &RawFirewall, place: &Place<'_>) -> Result<Interfaces, Config
     })
 }
 
-/// The kernel's rule (dev_valid_name): at most 15 bytes, no slash, colon or space, not a dot alone.
+/// The kernel's rule (dev_valid_name): at most 15 bytes, no slash, colon or white space, and
+/// neither `.` nor `..`. `auto` has a meaning of its own here.
 fn is_interface_name(name: &str) -> bool {
     (1..=15).contains(&name.len())
         && name != "."
@@ -188,7 +189,7 @@ fn limits(raw: &RawLimits, place: &Place<'_>) -> Result<Limits, ConfigError> {
     let number = |raw: &Option<Spanned<usize>>, default, key| match raw {
         None => Ok(default),
         Some(raw) if (1..=1_000_000).contains(raw.get_ref()) => Ok(*raw.get_ref()),
-        Some(raw) => Err(place.error(raw.span(), format!("limits.{key} is 1 to 1000000"))),
+        Some(raw) => Err(place.error(raw.span(), format!("limits.{key} must be 1 to 1000000"))),
     };
     Ok(Limits {
         connections: number(&raw.connections, 10_000, "connections")?,
@@ -197,7 +198,7 @@ fn limits(raw: &RawLimits, place: &Place<'_>) -> Result<Limits, ConfigError> {
         workers: match &raw.workers {
             None => None,
             Some(raw) if (1..=1024).contains(raw.get_ref()) => Some(*raw.get_ref()),
-            Some(raw) => Err(place.error(raw.span(), "limits.workers is 1 to 1024"))?,
+            Some(raw) => Err(place.error(raw.span(), "limits.workers must be 1 to 1024"))?,
         },
     })
 }
@@ -222,7 +223,8 @@ pub(super) fn duration(
         .and_then(|parsed| Duration::try_from(parsed).ok())
         .filter(|parsed| *parsed <= Duration::from_secs(30 * 24 * 3600))
         .ok_or_else(|| {
-            let message = format!("{text:?} is not a duration up to 30 days, as 10s, 5m or 1h");
+            let message =
+                format!("{text:?} is not a duration of at most 30 days, such as 10s, 5m or 1h");
             place.error(span, message)
         })
 }
@@ -231,7 +233,7 @@ fn deadline(raw: Option<&Spanned<String>>, place: &Place<'_>) -> Result<Duration
     let deadline = duration(raw, "10s", place)?;
     match raw {
         Some(raw) if deadline < Duration::from_secs(1) => {
-            Err(place.error(raw.span(), "limits.deadline is a second at least"))
+            Err(place.error(raw.span(), "limits.deadline must be at least 1s"))
         }
         Some(_) | None => Ok(deadline),
     }

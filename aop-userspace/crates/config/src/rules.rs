@@ -1,58 +1,58 @@
-//! What a site demands of the edge's certificate beside a client CA's signature.
+//! The rules of a site for the edge's certificate, in addition to the signature of a client CA.
 //!
-//! A rule that is left out demands nothing; one that is written is never empty.
+//! A rule that is not configured requires nothing. A configured rule is never empty.
 
 use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 use super::Host;
 
-/// The demands of one site.
+/// The rules of one site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// One of these names must be in the certificate; with none, any certificate will do.
+    /// The certificate must have one of these names; if empty, it needs none.
     pub san: Vec<RequiredSan>,
-    /// The one common name that the subject must have.
+    /// The only common name that the subject must have.
     pub cn: Option<String>,
-    /// The certificate's key must be one of these; with none, any key will do.
+    /// The certificate must have one of these keys; if empty, any key.
     pub pins: Vec<SpkiPin>,
-    /// The kind of key that it must have.
+    /// The required kind of key.
     pub key: Option<RequiredKey>,
-    /// The revocation lists, and how they are read.
+    /// The revocation lists, and how they are used.
     pub revocation: Revocation,
-    /// What an end date of a client CA means.
+    /// The effect of an expired client CA.
     pub expired_ca: PastEnd,
     /// Whether sessions are resumed.
     pub resumption: Resumption,
 }
 
-/// Which certificates are revoked.
+/// The revocation lists, and how they are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revocation {
-    /// PEM or DER files; with none, nothing is looked up.
+    /// PEM or DER files; if empty, revocation is not checked.
     pub files: Vec<PathBuf>,
-    /// Which certificates are looked up.
+    /// The certificates that are looked up.
     pub scope: CrlScope,
-    /// What the end date of a list means.
+    /// The effect of an expired list.
     pub expired: PastEnd,
 }
 
-/// Which certificates of a chain are looked up in revocation lists.
+/// The certificates of a chain that are looked up in revocation lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CrlScope {
     /// The leaf and its intermediates; each issuer needs a list.
     #[default]
     Chain,
-    /// The leaf.
+    /// The leaf only.
     Leaf,
 }
 
-/// What becomes of peers when something that vouches for them has run out.
+/// The treatment of peers whose client CA or revocation list has expired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PastEnd {
     /// They are refused.
     #[default]
     Refuse,
-    /// They are served, and the operator is told again and again.
+    /// They are served, and the operator is warned repeatedly.
     Warn,
 }
 
@@ -69,7 +69,7 @@ pub enum Resumption {
     /// Never.
     #[default]
     Off,
-    /// In TLS 1.3, with every rule judged again.
+    /// In TLS 1.3, and every rule is checked again.
     Verified,
 }
 
@@ -94,7 +94,7 @@ impl FromStr for RequiredSan {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("dns", name)) if name.contains('*') => Err(format!(
-                "{text:?}: a required name has no star; write the name that the certificate has"
+                "{text:?}: a required name must have no star; write the name in the certificate"
             )),
             Some(("dns", name)) => name.parse().map(Self::Dns),
             Some(("uri", uri)) if uri.contains(':') && uri.is_ascii() => Ok(Self::Uri(uri.into())),
@@ -113,7 +113,7 @@ impl FromStr for RequiredSan {
 impl FromStr for SpkiPin {
     type Err = String;
 
-    /// 64 hexadecimal digits, or base64 as `curl --pinnedpubkey` has it.
+    /// 64 hexadecimal digits, or base64 in the format of `curl --pinnedpubkey`.
     fn from_str(text: &str) -> Result<Self, String> {
         let digest = ["sha256//", "sha256/", "sha256:"]
             .iter()
@@ -129,7 +129,7 @@ impl FromStr for SpkiPin {
     }
 }
 
-/// Defines a choice of words in the configuration.
+/// Implements `FromStr` for an enum of configuration values.
 macro_rules! words {
     ($kind:ty, $key:literal, $($word:literal => $value:expr),+) => {
         impl FromStr for $kind {
@@ -138,7 +138,10 @@ macro_rules! words {
             fn from_str(text: &str) -> Result<Self, String> {
                 match text {
                     $($word => Ok($value),)+
-                    _ => Err(format!("{text:?}: {} is {}", $key, [$(concat!("\"", $word, "\"")),+].join(" or "))),
+                    _ => {
+                        let choices = [$(concat!("\"", $word, "\"")),+].join(" or ");
+                        Err(format!("{text:?}: {} must be {choices}", $key))
+                    }
                 }
             }
         }
@@ -171,7 +174,7 @@ fn hex(text: &str) -> Option<[u8; 32]> {
     if digits.len() == 64 { bytes.try_into().ok() } else { None }
 }
 
-/// 32 bytes are 43 characters and one of padding, the last two bits zero.
+/// 32 bytes are 43 characters and one of padding; the last two bits are zero.
 fn base64(text: &str) -> Option<[u8; 32]> {
     let text = text.strip_suffix('=')?;
     let mut bits = 0_u32;
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_required_name_says_its_kind() {
+    fn a_required_name_needs_its_kind() {
         assert_eq!(
             "dns:EDGE.example.com.".parse(),
             Ok(RequiredSan::Dns("edge.example.com".parse().unwrap()))

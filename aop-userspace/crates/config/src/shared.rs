@@ -1,13 +1,12 @@
-//! Sites that share an upstream which takes bytes, and do not believe the same peers.
+//! Finds sites that share an upstream which takes bytes, and do not accept the same peers.
 //!
-//! Nothing in bytes is read, so no host in them is checked: whoever is believed by the laxer site
-//! asks the application for the stricter one's pages. That is refused, unless each of the sites says
-//! that it is meant. Where requests are relayed their hosts are checked, so sites may share as they
-//! like.
+//! aop does not parse relayed bytes, so it cannot check the host in them: a peer that the laxer
+//! site accepts could request pages of the stricter one. This is refused, unless each of the sites
+//! allows it with `shared_upstream`. In relayed requests the host is checked, so such sites may
+//! share an upstream freely.
 //!
-//! Upstreams are the same by what is written, in all spellings that mean the same on every host. What
-//! only a resolver knows (two names of one machine) or a file system (two links to one socket) is not
-//! seen.
+//! Upstreams are compared as written, in all spellings that mean the same on every host. Two names
+//! of one machine, or two links to one socket, are not recognized.
 
 use std::{
     collections::HashMap,
@@ -21,7 +20,7 @@ use super::{
     SiteConfig, SpkiPin, Upstream, raw::RawSite, read::Place,
 };
 
-/// What is reached by connecting.
+/// The destination of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Reached {
     Ip(IpAddr, u16),
@@ -29,11 +28,10 @@ enum Reached {
     Socket(PathBuf),
 }
 
-/// Whom a site believes, by what the configuration says. The order in which it says it is no
-/// difference.
+/// The peers that a site accepts, as configured. The order of the values does not matter.
 #[derive(PartialEq, Eq, Hash)]
 struct Believed<'a> {
-    /// Whether it is everybody.
+    /// Whether every peer is let in.
     observes: bool,
     client_ca: Vec<&'a Path>,
     global: bool,
@@ -47,16 +45,16 @@ struct Believed<'a> {
     crl_expired: PastEnd,
 }
 
-/// Two sites that share an upstream so without meaning it.
+/// Two sites that share an upstream in this way without allowing it.
 #[derive(Clone, Copy, Debug)]
 pub struct Conflict<'a> {
-    /// The one that stands first.
+    /// The first one in the file.
     pub one: &'a SiteConfig,
     /// The other.
     pub other: &'a SiteConfig,
 }
 
-/// Refuses `sites`, as they stand in `raw`, where two share an upstream so without meaning it.
+/// Refuses `sites`, which were read from `raw`, if two of them are in conflict.
 pub(super) fn check(
     sites: &[SiteConfig],
     raw: &[RawSite],
@@ -67,7 +65,7 @@ pub(super) fn check(
     Err(place.error(raw[other].upstream.span(), conflict.to_string()))
 }
 
-/// The first two of `sites` that share an upstream so.
+/// The first conflict among `sites`.
 #[must_use]
 pub fn conflict(sites: &[SiteConfig]) -> Option<Conflict<'_>> {
     let (one, other) = conflicting(sites)?;
@@ -79,11 +77,11 @@ impl fmt::Display for Conflict<'_> {
         let Self { one, other } = self;
         write!(
             f,
-            "sites {} and {} share the upstream {}, of which one takes bytes, and do not believe the \
-             same peers (client_ca, require_san, require_cn, require_key, spki_pins, crl…, or one \
-             observes). No host in bytes is checked, so whoever may enter by one gets what the \
-             application serves for the other. Let requests be relayed (http:// or h2c:// on both), \
-             give each an upstream of its own or the same rules; or, if that is meant, write \
+            "sites {} and {} share the upstream {}, at least one of them relays bytes, and they do \
+             not accept the same peers (client_ca, require_san, require_cn, require_key, \
+             spki_pins, crl…, or one observes). aop cannot check the host in bytes, so a peer of \
+             one site can request pages of the other. Write http:// or h2c:// in both, or give \
+             each its own upstream, or the same rules; if this is intended, write \
              shared_upstream = true in both",
             one.name, other.name, other.upstream
         )
@@ -98,29 +96,31 @@ fn conflicting(sites: &[SiteConfig]) -> Option<(usize, usize)> {
         }
     }
     let mut groups: Vec<Vec<usize>> = sharing.into_values().collect();
-    // So that of several mistakes always the same one is named.
+    // Of several conflicts always report the same one.
     groups.sort_unstable();
     groups.iter().find_map(|group| within(group, sites))
 }
 
-/// The first two of `group` of which one takes bytes, one does not mean it, and which believe others.
+/// The first two of `group` of which one relays bytes, one does not allow sharing, and which accept
+/// different peers.
 fn within(group: &[usize], sites: &[SiteConfig]) -> Option<(usize, usize)> {
     let bytes = |at: usize| matches!(sites[at].upstream, Upstream::Bytes(_));
     if group.len() < 2 || !group.iter().any(|at| bytes(*at)) {
         return None;
     }
-    // There may be thousands, which usually believe the same peers: a number for each kind of trust.
-    let mut known = HashMap::new();
-    let kind = |at: &usize| {
-        let next = known.len();
-        (*at, *known.entry(Believed::by(&sites[*at])).or_insert(next))
+    // There may be thousands of sites, which usually accept the same peers: number each set of
+    // peers.
+    let mut numbers = HashMap::new();
+    let numbered = |at: &usize| {
+        let next = numbers.len();
+        (*at, *numbers.entry(Believed::by(&sites[*at])).or_insert(next))
     };
-    let group: Vec<(usize, usize)> = group.iter().map(kind).collect();
-    if known.len() < 2 {
+    let group: Vec<(usize, usize)> = group.iter().map(numbered).collect();
+    if numbers.len() < 2 {
         return None;
     }
-    let unmeant = group.iter().filter(|(at, _)| !sites[*at].shared_upstream);
-    let mut pairs = unmeant.flat_map(|one| group.iter().map(move |other| (one, other)));
+    let not_allowed = group.iter().filter(|(at, _)| !sites[*at].shared_upstream);
+    let mut pairs = not_allowed.flat_map(|one| group.iter().map(move |other| (one, other)));
     let (one, other) =
         pairs.find(|(one, other)| one.1 != other.1 && (bytes(one.0) || bytes(other.0)))?;
     Some((one.0.min(other.0), one.0.max(other.0)))
@@ -144,11 +144,11 @@ fn reached(address: &Address) -> Vec<Reached> {
             let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
             let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
             let addresses: Vec<IpAddr> = match name.parse::<IpAddr>().map(|it| it.to_canonical()) {
-                // Connecting to no address reaches this host.
+                // Connecting to the unspecified address reaches this host.
                 Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => vec![v4],
                 Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => vec![v6],
                 Ok(address) => vec![address],
-                // RFC 6761: that name and those below it are loopback, of either family.
+                // RFC 6761: this name and all names below it are loopback, of either family.
                 Err(_) if name == "localhost" || name.ends_with(".localhost") => vec![v4, v6],
                 Err(_) => return vec![Reached::Name(name, port)],
             };
@@ -157,7 +157,7 @@ fn reached(address: &Address) -> Vec<Reached> {
     }
 }
 
-/// The path without detours. `/var/run` is `/run` on every Linux of today.
+/// The path without `.` and `..`. `/var/run` is `/run` on every current Linux.
 fn lexical(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
@@ -213,7 +213,7 @@ mod tests {
 
     use crate::Config;
 
-    /// Two sites of these upstreams; the second one has `more` of its own.
+    /// Reads two sites with these upstreams and these further lines.
     fn read(upstreams: [&str; 2], more: [&str; 2]) -> Result<Config, String> {
         let site = |host: &str, upstream: &str, more: &str| {
             let client_ca =
@@ -242,7 +242,7 @@ mod tests {
     ];
 
     #[test]
-    fn bytes_are_not_shared_by_sites_that_believe_others_unless_both_say_so() {
+    fn sites_that_accept_different_peers_cannot_share_bytes_unless_both_allow_it() {
         let tcp = ["tcp://127.0.0.1:80"; 2];
         assert!(read(tcp, ["", ""]).is_ok());
         for rule in RULES {
@@ -250,9 +250,9 @@ mod tests {
             for named in ["aop.toml:1", "lax.test", "strict.test", tcp[0], "shared_upstream"] {
                 assert!(refused.contains(named), "{named}: {refused}");
             }
-            let meant = format!("{rule}\nshared_upstream = true");
-            read(tcp, ["", &meant]).expect_err("one of both is not enough");
-            assert!(read(tcp, ["shared_upstream = true", &meant]).is_ok(), "{rule}");
+            let allowed = format!("{rule}\nshared_upstream = true");
+            read(tcp, ["", &allowed]).expect_err("one of both is not enough");
+            assert!(read(tcp, ["shared_upstream = true", &allowed]).is_ok(), "{rule}");
             assert!(read([tcp[0], "tcp://127.0.0.1:81"], ["", rule]).is_ok(), "{rule}");
         }
         let order = ["client_ca = [\"a.pem\", \"b.pem\"]", "client_ca = [\"b.pem\", \"a.pem\"]"];
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_shared_freely_and_never_with_bytes() {
+    fn sites_that_relay_requests_can_share_an_upstream_but_not_with_one_that_relays_bytes() {
         let rule = ["", RULES[0]];
         assert!(read(["http://127.0.0.1:80"; 2], rule).is_ok());
         assert!(read(["unix+h2c:///a"; 2], rule).is_ok());
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn one_upstream_is_the_same_in_every_spelling() {
+    fn an_upstream_is_recognized_in_every_spelling() {
         let same = [
             ["tcp://localhost:80", "tcp://127.0.0.1:80"],
             ["tcp://LOCALHOST.:80", "tcp://[::1]:80"],
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_sites_before_one_upstream_are_read_in_no_time() {
+    fn ten_thousand_sites_with_one_upstream_can_be_read() {
         let site = |at: usize| {
             format!(
                 "[[site]]\nhosts = [\"{at}.test\"]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \

@@ -1,4 +1,4 @@
-//! From a `[[site]]` as it stands in the file to one that may be relied on.
+//! Checks `[[site]]` and builds its [`SiteConfig`].
 
 use std::{collections::HashMap, str::FromStr};
 
@@ -9,7 +9,7 @@ use super::{
     http, raw::RawSite, read::Place, shared, upstream_check,
 };
 
-/// All sites; no host is named twice, and no upstream shared by mistake.
+/// Reads all sites. Refuses a host in two sites, and an upstream that is shared by mistake.
 pub(super) fn read(raw: &[RawSite], place: &Place<'_>) -> Result<Vec<SiteConfig>, ConfigError> {
     let mut taken: HashMap<HostPattern, String> = HashMap::new();
     let sites =
@@ -28,7 +28,7 @@ fn site(
         hosts.push((place.parse::<HostPattern>(text)?, text.span()));
     }
     let Some((first, _)) = hosts.first() else {
-        return Err(place.error(raw.hosts.span(), "a site needs a host at least"));
+        return Err(place.error(raw.hosts.span(), "a site needs at least one host"));
     };
     let name = first.to_string();
     for (host, span) in &hosts {
@@ -47,7 +47,7 @@ fn site(
         })
         .collect();
     if client_ca.is_empty() {
-        let message = "client_ca is empty: nobody could authenticate. \
+        let message = "client_ca is empty: no peer could authenticate. \
                        Name a PEM file, or \"cloudflare-global\"";
         return Err(place.error(raw.client_ca.span(), message));
     }
@@ -76,8 +76,8 @@ fn proxy(raw: &RawSite, place: &Place<'_>) -> Result<ProxyProtocol, ConfigError>
         }
         (ProxyProtocol::V2(_), _) | (_, None) => Ok(proxy),
         (ProxyProtocol::Off | ProxyProtocol::V1, Some(show)) => {
-            let message = "proxy_certificate is for headers of version 2: write proxy = \"v2\", or \
-                           leave it out";
+            let message = "proxy_certificate needs PROXY headers of version 2: write \
+                           proxy = \"v2\", or remove it";
             Err(place.error(show.span(), message))
         }
     }
@@ -91,7 +91,7 @@ fn rules(raw: &RawSite, place: &Place<'_>) -> Result<Rules, ConfigError> {
     };
     for (key, value) in [("crl_scope", &raw.crl_scope), ("crl_expired", &raw.crl_expired)] {
         if let (true, Some(value)) = (files.is_empty(), value) {
-            let message = format!("{key} says how lists are read, and crl names none");
+            let message = format!("{key} has no effect: crl names none. Name a list, or remove it");
             return Err(place.error(value.span(), message));
         }
     }
@@ -114,8 +114,7 @@ fn rules(raw: &RawSite, place: &Place<'_>) -> Result<Rules, ConfigError> {
     })
 }
 
-/// A rule is left out or says something: an empty one would be read as "anybody" by one operator
-/// and as "nobody" by the next.
+/// An empty rule is refused: one operator would read it as "anybody", the next one as "nobody".
 fn list<T: FromStr<Err = String>>(
     raw: Option<&Spanned<Vec<Spanned<String>>>>,
     key: &str,
@@ -129,7 +128,7 @@ fn list<T: FromStr<Err = String>>(
 }
 
 fn empty<T>(raw: &Spanned<T>, key: &str, place: &Place<'_>) -> ConfigError {
-    place.error(raw.span(), format!("{key} is empty: fill it, or leave it out to demand nothing"))
+    place.error(raw.span(), format!("{key} is empty: fill it, or remove it to require nothing"))
 }
 
 fn word<T: FromStr<Err = String> + Default>(

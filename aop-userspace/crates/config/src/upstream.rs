@@ -1,4 +1,4 @@
-//! Where a site's bytes or requests go.
+//! The upstream of a site: the application that gets its bytes or requests.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -7,22 +7,24 @@ use super::{ClientCert, HttpConfig};
 /// The application that a site forwards to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upstream {
-    /// Bytes, over one connection for each of the peer's: `tcp://host:port` or `unix:///path`.
+    /// It takes bytes, over one connection per connection of the peer: `tcp://host:port` or
+    /// `unix:///path`.
     Bytes(Address),
-    /// Requests, over connections that are kept: `http://`, `h2c://`, `unix+http://`, `unix+h2c://`.
+    /// It takes requests, over pooled connections: `http://`, `h2c://`, `unix+http://` or
+    /// `unix+h2c://`.
     Http(Box<HttpConfig>),
 }
 
 /// An application that takes HTTP requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HttpUpstream {
-    /// What it speaks.
+    /// Its protocol.
     pub version: HttpVersion,
-    /// Where it listens.
+    /// Its address.
     pub address: Address,
 }
 
-/// What an upstream speaks, always in clear.
+/// The protocol of an upstream, always without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HttpVersion {
     /// HTTP/1.1.
@@ -31,23 +33,23 @@ pub enum HttpVersion {
     H2c,
 }
 
-/// Where an upstream listens.
+/// The address of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// `host:port`; the host is resolved for each connection.
     Tcp(String),
-    /// The path of a socket.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
-/// The header that tells the upstream who connected.
+/// The PROXY header, which tells the upstream the address of the visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyProtocol {
-    /// None.
+    /// No header.
     Off,
-    /// Version 1, a line of text.
+    /// Version 1, one line of text.
     V1,
-    /// Version 2, binary, with what is known of TLS; and the client certificate, where it is shown.
+    /// Version 2, binary, with facts about TLS, and optionally the client certificate.
     V2(ClientCert),
 }
 
@@ -72,7 +74,7 @@ impl FromStr for Upstream {
 }
 
 impl Upstream {
-    /// Whether its host has to be looked up.
+    /// Whether its host must be resolved.
     #[must_use]
     pub fn is_named(&self) -> bool {
         let address = match self {
@@ -88,8 +90,8 @@ impl Upstream {
 
 fn unknown(text: &str) -> String {
     format!(
-        "{text:?}: an upstream is tcp://HOST:PORT or unix:///PATH for bytes, http://HOST:PORT, \
-         unix+http:///PATH, h2c://HOST:PORT or unix+h2c:///PATH for requests"
+        "{text:?}: an upstream must be tcp://HOST:PORT or unix:///PATH for bytes, or \
+         http://HOST:PORT, unix+http:///PATH, h2c://HOST:PORT or unix+h2c:///PATH for requests"
     )
 }
 
@@ -107,7 +109,7 @@ fn authority(text: &str, authority: &str) -> Result<String, String> {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p != 0) => {
             Ok(authority.to_owned())
         }
-        _ => Err(format!("{text:?}: write host and port alone, as in tcp://127.0.0.1:8080")),
+        _ => Err(format!("{text:?}: write only host and port, as in tcp://127.0.0.1:8080")),
     }
 }
 
@@ -119,7 +121,7 @@ impl FromStr for ProxyProtocol {
             "off" => Ok(Self::Off),
             "v1" => Ok(Self::V1),
             "v2" => Ok(Self::V2(ClientCert::Withheld)),
-            _ => Err(format!("{text:?}: the PROXY protocol is \"off\", \"v1\" or \"v2\"")),
+            _ => Err(format!("{text:?}: proxy must be \"off\", \"v1\" or \"v2\"")),
         }
     }
 }
@@ -152,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_upstream_reads_as_it_is_written() {
+    fn every_kind_of_upstream_survives_the_round_trip() {
         for text in [
             "tcp://127.0.0.1:8080",
             "unix:///run/app.sock",
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_no_address_has_to_be_looked_up() {
+    fn a_host_that_is_not_an_address_must_be_resolved() {
         let named = |text: &str| text.parse::<Upstream>().unwrap().is_named();
         assert!(named("tcp://app:80") && named("h2c://app.internal:80"));
         assert!(!named("tcp://[::1]:80") && !named("http://127.0.0.1:80"));
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_mean_something_else_is_refused() {
+    fn an_unsupported_or_ambiguous_upstream_is_refused() {
         for text in [
             "https://a:443",
             "http://a",

@@ -1,19 +1,19 @@
-//! How a site's upstream is asked whether it is there: `upstream_check`.
+//! The health check of a site's upstream: `upstream_check`.
 
 use toml::{Spanned, Value};
 
 use super::{ConfigError, Upstream, read::Place};
 
-/// What an upstream that is there does.
+/// The condition that a good upstream meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamCheck {
-    /// It takes connections.
+    /// It accepts connections.
     Connects,
     /// It answers a GET of this path with 2xx or 3xx.
     Answers(String),
 }
 
-/// Longer paths are mistakes.
+/// The longest path. A longer one is surely a mistake.
 const LONGEST: usize = 1024;
 
 pub(super) fn read(
@@ -29,8 +29,8 @@ pub(super) fn read(
             return Ok(Some(UpstreamCheck::Answers(path.clone())));
         }
         (Value::String(path), Upstream::Bytes(_)) if is_path(path) => {
-            "a path is asked in HTTP, and this upstream takes bytes: write upstream_check = true, \
-             which connects"
+            "a path needs HTTP, and this upstream takes bytes: write upstream_check = true, which \
+             only connects"
         }
         (
             Value::String(_)
@@ -41,13 +41,14 @@ pub(super) fn read(
             | Value::Table(_),
             _,
         ) => {
-            "upstream_check is true, which connects, or a path as \"/healthz\", which is asked for"
+            "upstream_check must be true, which only connects, or a path such as \"/healthz\", \
+             which is requested"
         }
     };
     Err(place.error(raw.span(), message))
 }
 
-/// As it goes into a request's first line.
+/// Whether `text` can be the target in a request line.
 fn is_path(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
     text.starts_with('/') && text.len() <= LONGEST && text.bytes().all(plain)
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_is_connected_to_or_asked_for_a_path() {
+    fn a_check_connects_or_requests_a_path() {
         let (bytes, requests) = ("tcp://127.0.0.1:80", "h2c://127.0.0.1:80");
         let path = "\"/up?full=1\"";
         assert_eq!(check(bytes, "true"), Ok(Some(UpstreamCheck::Connects)));

@@ -1,30 +1,30 @@
-//! Asking for a list, and what came of it.
+//! The messages between the daemon and a fetch process.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::Form;
 
-/// The one request to a process that fetches a list.
+/// The only request to a fetch process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ListRequest {
-    /// Where the list is.
+    /// The URL of the list.
     pub url: String,
-    /// What it must look like.
+    /// The expected format.
     pub form: Form,
-    /// The ETag header of the list that is known.
+    /// The ETag of the list that the daemon has.
     pub known: Option<String>,
-    /// How long it may be.
+    /// The maximum length in bytes.
     pub(crate) most_bytes: u64,
 }
 
-/// Its one answer.
+/// The only answer of a fetch process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ListAnswer {
-    /// The list that is known is still the one.
+    /// The list has not changed.
     Unchanged,
-    /// A list. Whether it is to be believed is not said.
+    /// A list, parsed but not validated.
     List { prefixes: Vec<IpNet>, etag: Option<String> },
-    /// There is no list, and why.
+    /// The list could not be fetched, for this reason.
     Failed(String),
 }

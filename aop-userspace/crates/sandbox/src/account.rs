@@ -1,12 +1,12 @@
-//! The user that a process without privilege becomes, where the one that starts it is root.
+//! The user that a sandboxed process switches to, if root starts it.
 
 use nix::{errno::Errno, unistd::User};
 
 use super::Ids;
 
-/// Who it is where the configuration names nobody, if there is such a user.
+/// The user if the configuration names none, and this user exists.
 const OURS: &str = "aop";
-/// By convention the user and group of nobody (the kernel's overflow ids).
+/// The user and group `nobody`, by convention the kernel's overflow ids.
 const NOBODY: u32 = 65534;
 
 /// A user of this host.
@@ -16,30 +16,30 @@ pub struct Account {
     pub ids: Ids,
 }
 
-/// A user that the terminator cannot become.
+/// A user that the terminator process cannot run as.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// There is none of that name.
+    /// There is no user of that name.
     #[error(
         "terminator.user: this host has no user {0:?}; create it \
          (`useradd --system --no-create-home {0}`), or name another"
     )]
     Unknown(String),
-    /// It would keep what is to be given up.
-    #[error("terminator.user: {0:?} is root, which the terminator must not be; name another")]
+    /// It is root, or in the group root.
+    #[error("terminator.user: {0:?} is root, which the terminator must not be; name another user")]
     Root(String),
-    /// The system does not tell.
+    /// The lookup fails.
     #[error("terminator.user: the system cannot look up {name:?}: {error}")]
     Lookup {
         /// The user.
         name: String,
-        /// What it said.
+        /// The error of the system.
         error: Errno,
     },
 }
 
 impl Account {
-    /// The `configured` user; without one `aop`, and nobody where this host has no such user.
+    /// The `configured` user; without one `aop`, or `nobody` if this host has no user `aop`.
     pub fn find(configured: Option<&str>) -> Result<Self, AccountError> {
         let name = configured.unwrap_or(OURS);
         let found = User::from_name(name)
@@ -56,7 +56,7 @@ impl Account {
     }
 }
 
-/// How this host calls a user.
+/// The name of a user on this host, or its number.
 pub(super) fn name_of(user: u32) -> String {
     match User::from_uid(user.into()) {
         Ok(Some(user)) => user.name,

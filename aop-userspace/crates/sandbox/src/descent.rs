@@ -1,9 +1,9 @@
-//! Giving up everything: what a process without privilege does first, on its only thread, before it
-//! reads a byte from anybody.
+//! Drops all privileges. A sandboxed process does this first, on its only thread, before it reads
+//! any input.
 //!
-//! In this order, since each step needs what a later one takes: bounding set, groups, user,
-//! capabilities, no new privileges, no reading of memory, death with the parent, a fence around files
-//! and system calls. Then the kernel is asked whether all that holds.
+//! The order matters, since each step needs a privilege that a later one drops: bounding set,
+//! groups, user, capabilities, no_new_privs, no core dumps or debugger, death with the parent,
+//! sandbox. Then the result is read back from the kernel.
 
 use std::os::unix::net::UnixStream;
 
@@ -29,45 +29,46 @@ use super::{
 };
 use crate::channel;
 
-/// A user and a group by number.
+/// A user and a group, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ids {
     pub user: u32,
     pub group: u32,
 }
 
-/// Why the process does not go on: it would keep what it must not have.
+/// Why the process does not start: it would keep a privilege.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfinementError {
-    /// Started by hand.
-    #[error("this is a part of aop that `aop run` and `aop prefixes` start by themselves")]
+    /// It was started by hand.
+    #[error("this command is internal: only `aop run` and `aop prefixes` start it")]
     NoChannel,
-    /// Root stays root without it.
-    #[error("started as root, and no user was named to become")]
+    /// It was started as root without `--become`.
+    #[error("started as root, without the user to switch to")]
     NoUser,
     /// The user cannot be changed.
     #[error(
-        "cannot become user {} and group {}: {error}; run aop as root with CAP_SETUID, CAP_SETGID \
-         and CAP_SETPCAP, or as an ordinary user with the capabilities that the firewall needs",
+        "cannot switch to user {} and group {}: {error}; run aop as root with CAP_SETUID, \
+         CAP_SETGID and CAP_SETPCAP, or as an ordinary user with the capabilities that the \
+         firewall needs",
         .ids.user, .ids.group
     )]
     User { ids: Ids, error: Errno },
-    /// Something else is refused.
+    /// Another step fails.
     #[error("cannot {doing}: {error}")]
     Refused { doing: &'static str, error: Errno },
-    /// Whoever started it is gone.
-    #[error("the process that started this one is gone")]
+    /// The parent has ended.
+    #[error("the process that started this one has ended")]
     Orphan,
-    /// The kernel does not fence it in.
+    /// The sandbox cannot be entered.
     #[error(transparent)]
     Fence(#[from] FenceError),
-    /// Everything was done, and does not hold.
+    /// A privilege is left after all steps.
     #[error(transparent)]
     Proof(#[from] ProofError),
 }
 
-/// Gives up everything, to do `verb`; `ids` is who to become where this is root. Returns the channel to the
-/// process that started this one, from standard input, and how closely this one is fenced in.
+/// Drops all privileges and enters the sandbox, to run `verb`. If this process is root, it switches
+/// to `ids`. Returns the channel to the parent, from standard input, and the sandbox.
 pub fn descend(
     verb: Verb,
     ids: Option<Ids>,
@@ -75,7 +76,7 @@ pub fn descend(
 ) -> Result<(UnixStream, Fence), ConfinementError> {
     let channel = channel::from_stdin().ok_or(ConfinementError::NoChannel)?;
     refused("name itself", set_name(verb.title()))?;
-    // Without a terminal: who has one may type into it (TIOCSTI), and root's shell would listen.
+    // A process with a terminal could type into it (TIOCSTI), and root's shell would execute that.
     refused("leave its session", setsid())?;
     let root = geteuid().is_root();
     let bounding = empty_bounding_set()?;
@@ -86,20 +87,21 @@ pub fn descend(
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     refused("drop its capabilities", set_capabilities(None, sets))?;
-    refused("forbid itself new privileges", set_no_new_privs(true))?;
-    // Keys lie in this memory: no core file, no debugger of the same user.
+    refused("set no_new_privs", set_no_new_privs(true))?;
+    // Keys are in this memory: no core dump, no debugger of the same user.
     let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     refused("hide its memory", hidden)?;
     die_with_parent(&channel)?;
-    // Behind the fence there is no /proc to open.
+    // In the sandbox /proc cannot be opened.
     let witness = Witness::call()?;
     let fence = fence::raise(names)?;
     Proof::read(witness, fence)?.check(root, bounding)?;
     Ok((channel, fence))
 }
 
-/// From now on the daemon alone says when to end: Ctrl-C and a service manager reach every process
-/// of a group. To be called before there is a second thread.
+/// Blocks the signals that end a process, so that only the daemon decides when this one ends:
+/// Ctrl-C and a service manager signal every process of a group. Must be called before a second
+/// thread starts.
 pub fn ignore_signals() -> Result<(), ConfinementError> {
     let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
     let blocked = signals.into_iter().collect::<SigSet>().thread_block();
@@ -107,8 +109,8 @@ pub fn ignore_signals() -> Result<(), ConfinementError> {
     refused("ignore signals", blocked)
 }
 
-/// What no program that this one executes may have. Only who holds CAP_SETPCAP may shrink it; for
-/// others the ban on new privileges does the same.
+/// Removes every capability from the bounding set, so that no executed program can gain one. This
+/// needs CAP_SETPCAP; without it, no_new_privs has the same effect.
 fn empty_bounding_set() -> Result<Bounding, ConfinementError> {
     let held = refused("read its capabilities", capabilities(None))?;
     if !held.effective.contains(CapabilitySet::SETPCAP) {
@@ -121,14 +123,14 @@ fn empty_bounding_set() -> Result<Bounding, ConfinementError> {
                 refused("shrink its bounding set", remove_capability_from_bounding_set(capability))?
             }
             Ok(false) => {}
-            // The kernel knows no capability of that number, nor any higher one.
+            // The kernel has no capability of this number or a higher one.
             Err(_) => break,
         }
     }
     Ok(Bounding::Emptied)
 }
 
-/// What became of the bounding set.
+/// The state of the bounding set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bounding {
     Emptied,
@@ -143,12 +145,12 @@ fn become_user(ids: Ids) -> Result<(), ConfinementError> {
     set_thread_res_uid(user, user, user).map_err(failed)
 }
 
-/// The kernel forgets the signal with every change of the user, so this comes after it. A parent
-/// that died before is not told any more.
+/// The kernel clears the death signal at every change of the user, so this step comes later. A
+/// parent that died before this step sends no signal, so it is checked for.
 fn die_with_parent(channel: &UnixStream) -> Result<(), ConfinementError> {
     let signal = set_parent_process_death_signal(Some(Death::KILL));
     refused("die with its parent", signal)?;
-    let parent = refused("learn who started it", socket_peercred(channel))?.pid;
+    let parent = refused("find its parent", socket_peercred(channel))?.pid;
     if getppid() == Some(parent) { Ok(()) } else { Err(ConfinementError::Orphan) }
 }
 

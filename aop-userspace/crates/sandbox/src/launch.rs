@@ -1,4 +1,4 @@
-//! Starting a process without privilege, and ending it.
+//! Starts and ends sandboxed processes.
 
 use std::{
     ffi::{CStr, OsString},
@@ -14,10 +14,10 @@ use rustix::process::geteuid;
 
 use super::{Account, Names, account::name_of};
 
-/// This program, also where its file was replaced or moved since.
+/// This program, even if its file was replaced or moved.
 const PROGRAM: &str = "/proc/self/exe";
 
-/// All that it learns of our environment: how to log, and for a fetch the proxies.
+/// The environment variables that the process inherits: for logging, and the proxies for a fetch.
 const ENVIRONMENT: [&str; 11] = [
     "AOP_LOG",
     "JOURNAL_STREAM",
@@ -32,7 +32,7 @@ const ENVIRONMENT: [&str; 11] = [
     "HTTP_PROXY",
 ];
 
-/// What it is started for: a hidden subcommand.
+/// The purpose of the process: a hidden subcommand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// Serve origin pulls.
@@ -41,32 +41,32 @@ pub enum Verb {
     FetchList,
 }
 
-/// How processes without privilege are started.
+/// Starts sandboxed processes.
 #[derive(Clone, Debug)]
 pub struct Launcher {
     account: Account,
     log: Vec<OsString>,
 }
 
-/// One such process. It is killed when this is dropped.
+/// A sandboxed process. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Confined(Child);
 
-/// It cannot be started.
+/// The process cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot start aop's process without privilege from {PROGRAM}: {0}; mount /proc, and allow aop \
-     more processes"
+    "cannot start aop's sandboxed process from {PROGRAM}: {0}; /proc must be mounted, and aop must \
+     be allowed to start more processes"
 )]
 pub struct LaunchError(#[from] io::Error);
 
 impl Launcher {
-    /// They become `account` where this process is root, and log as the options `log` say.
+    /// The processes switch to `account` if this process is root, and log by the options `log`.
     pub fn new(account: Account, log: Vec<OsString>) -> Self {
         Self { account, log }
     }
 
-    /// The user that they are.
+    /// The user that the processes run as.
     pub fn user(&self) -> String {
         match geteuid() {
             root if root.is_root() => self.account.name.clone(),
@@ -74,7 +74,8 @@ impl Launcher {
         }
     }
 
-    /// Starts one, and gives our end of the channel. It dies with the *thread* that calls this.
+    /// Starts a process and returns our end of the channel. The process dies with the *thread* that
+    /// calls this.
     pub fn launch(&self, verb: Verb, names: Names) -> Result<(Confined, UnixStream), LaunchError> {
         let (ours, theirs) = UnixStream::pair().map_err(LaunchError)?;
         let mut command = Command::new(PROGRAM);
@@ -107,7 +108,7 @@ impl Verb {
         }
     }
 
-    /// What the kernel calls the process: by itself it would say `exe`.
+    /// The kernel's name for the process, which would otherwise be `exe`.
     pub(super) const fn title(self) -> &'static CStr {
         match self {
             Self::Terminate => c"aop-terminator",
@@ -122,10 +123,10 @@ impl Confined {
         self.0.id()
     }
 
-    /// Ends it, where it has not ended, and says how it ended.
+    /// Kills the process if it still runs, and returns its exit status.
     pub fn end(&mut self) -> io::Result<ExitStatus> {
-        // Without CAP_KILL root may not signal another user: then it ends with the channel, or when it
-        // likes, and waiting for it could take for ever.
+        // Without CAP_KILL root may not signal another user. The process then ends when the channel
+        // is closed, if at all, so waiting for it could take for ever.
         if let Err(error) = self.0.kill()
             && error.kind() == io::ErrorKind::PermissionDenied
         {
@@ -138,7 +139,7 @@ impl Confined {
 impl Drop for Confined {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
-            tracing::error!("process {} cannot be waited for: {error}", self.pid());
+            tracing::error!("cannot end process {}: {error}", self.pid());
         }
     }
 }

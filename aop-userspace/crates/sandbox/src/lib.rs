@@ -1,8 +1,8 @@
-//! Processes without privilege: this program again, started to parse what the network says.
+//! Sandboxed processes: this program again, started to parse input from the network.
 //!
-//! The process that starts one holds capabilities and reads no byte from a peer; the one that is
-//! started gives up everything before it reads anything, has itself fenced in, proves both by the kernel's
-//! own word, and dies with the one that started it. They talk over a channel.
+//! The parent holds capabilities and reads no byte from a peer. The child drops all privileges
+//! before it reads any input, enters the sandbox, checks both against the kernel, and dies with its
+//! parent. They talk over a channel.
 
 mod account;
 pub mod channel;

@@ -1,4 +1,4 @@
-//! What the kernel says of this process, read back after everything was given up.
+//! Reads back from the kernel that this process has no privilege left.
 
 use std::{
     fs::File,
@@ -7,7 +7,7 @@ use std::{
 
 use super::{descent::Bounding, fence::Fence};
 
-/// The part of `/proc/self/status` that tells privilege.
+/// The privileges of this process, from `/proc/self/status` and `/proc/self/stat`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Proof {
     users: Vec<u64>,
@@ -16,15 +16,15 @@ pub(super) struct Proof {
     held: Vec<u64>,
     bounding: u64,
     no_new_privileges: bool,
-    /// Whether it has a terminal to type into.
+    /// Whether it has a controlling terminal.
     terminal: bool,
-    /// Whether a filter judges its system calls.
+    /// Whether seccomp filters its system calls.
     filtered: bool,
-    /// Whether it can open what no rule of Landlock names, on a kernel that has Landlock.
+    /// Whether it can open a path without a Landlock rule, on a kernel that has Landlock.
     files: bool,
 }
 
-/// Where the kernel tells of this process: opened before the process can open nothing, and read after.
+/// The files that describe this process: opened before it enters the sandbox, and read afterwards.
 pub(super) struct Witness {
     status: File,
     stat: File,
@@ -33,11 +33,11 @@ pub(super) struct Witness {
 /// Why this process may not serve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProofError {
-    /// Nothing is known.
-    #[error("cannot read /proc/self/status, so it is not proven that nothing is held: {0}")]
+    /// The privileges cannot be read.
+    #[error("cannot read /proc/self/status to check that all privileges are dropped: {0}")]
     Unreadable(#[from] io::Error),
-    /// Something is held.
-    #[error("after giving up everything it still has {0}, so it does not serve")]
+    /// A privilege is left.
+    #[error("after dropping all privileges this process still has {0}, so it does not start")]
     Held(&'static str),
 }
 
@@ -48,7 +48,7 @@ impl Witness {
 }
 
 impl Proof {
-    /// Asks the kernel.
+    /// Reads the privileges from the kernel.
     pub(super) fn read(mut witness: Witness, fence: Fence) -> Result<Self, ProofError> {
         let (mut status, mut stat) = (String::new(), String::new());
         witness.status.read_to_string(&mut status)?;
@@ -59,7 +59,7 @@ impl Proof {
     }
 
     fn parse(status: &str, stat: &str) -> Option<Self> {
-        // Behind the name, which may hold anything: state, parent, group, session, terminal.
+        // After the name, which may contain any character: state, parent, group, session, terminal.
         let terminal = stat.rsplit_once(')')?.1.split_whitespace().nth(4)?;
         let line =
             |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -80,9 +80,10 @@ impl Proof {
         })
     }
 
-    /// Whether nothing is left. Where the process was `root`, also no group but the new one.
+    /// Checks that no privilege is left. If the process was `root`, it may only be in its new
+    /// group.
     pub(super) fn check(&self, root: bool, bounding: Bounding) -> Result<(), ProofError> {
-        let held = |what| Err(ProofError::Held(what));
+        let held = |privilege| Err(ProofError::Held(privilege));
         match self {
             _ if self.users.contains(&0) => held("the user root"),
             _ if root && self.groups.contains(&0) => held("the group root"),
@@ -93,8 +94,8 @@ impl Proof {
             }
             _ if !self.no_new_privileges => held("the right to new privileges"),
             _ if self.terminal => held("a terminal"),
-            _ if !self.filtered => held("every system call"),
-            _ if self.files => held("the file system"),
+            _ if !self.filtered => held("access to every system call"),
+            _ if self.files => held("access to the file system"),
             _ => Ok(()),
         }
     }
@@ -113,12 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_left_is_named() {
-        let told = |change| match status(change).check(true, Bounding::Emptied) {
+    fn every_privilege_that_is_left_is_named() {
+        let error = |change| match status(change).check(true, Bounding::Emptied) {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
         };
-        assert_eq!(told(("", "")), "");
+        assert_eq!(error(("", "")), "");
         for (from, to, named) in [
             ("Uid:\t65534\t65534\t65534", "Uid:\t65534\t65534\t0", "user root"),
             ("Gid:\t65534", "Gid:\t0", "group root"),
@@ -132,7 +133,7 @@ mod tests {
             ("NoNewPrivs:\t1", "NoNewPrivs:\t0", "new privileges"),
             ("Seccomp:\t2", "Seccomp:\t0", "system call"),
         ] {
-            assert!(told((from, to)).contains(named), "{to}: {}", told((from, to)));
+            assert!(error((from, to)).contains(named), "{to}: {}", error((from, to)));
         }
         let open = Proof { files: true, ..status(("", "")) }.check(true, Bounding::Emptied);
         assert!(open.is_err_and(|error| error.to_string().contains("file system")));
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_missing_proves_nothing() {
+    fn a_status_with_a_missing_line_is_refused() {
         assert_eq!(Proof::parse("Uid:\t1\t1\t1\t1\n", "7 (aop) S 1 7 7 0"), None);
     }
 }

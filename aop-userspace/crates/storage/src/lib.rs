@@ -1,7 +1,8 @@
-//! Documents that outlive the process, in the directory `paths.state`.
+//! Files in the directory `paths.state`, which outlive the process.
 //!
-//! Written beside their name and renamed: a crash leaves the old document or the new one. Whoever
-//! writes holds the instance lock. Logs beside them are added to, line by line.
+//! A document is written to a temporary file, which then replaces the old document by rename: a
+//! crash leaves the old document or the new one. The writer must hold the instance lock. Logs in
+//! the same directory are appended to, line by line.
 
 mod lock;
 
@@ -16,10 +17,10 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-/// The document `name`, if there is one.
+/// Reads the document `name`, if it exists.
 ///
 /// # Errors
-/// What the system says.
+/// The I/O error of the system.
 pub fn read(state: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
     match fs::read(state.join(name)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -27,10 +28,10 @@ pub fn read(state: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Makes `text` the document `name`, and the directory where it is missing.
+/// Writes `text` as the document `name`. Creates the directory if it is missing.
 ///
 /// # Errors
-/// What the system says. What was there stays.
+/// The I/O error of the system. The old document stays.
 pub fn write(state: &Path, name: &str, text: &[u8]) -> io::Result<()> {
     make(state)?;
     let temporary = state.join(format!(".{name}.new"));
@@ -42,17 +43,17 @@ pub fn write(state: &Path, name: &str, text: &[u8]) -> io::Result<()> {
     File::open(state)?.sync_all()
 }
 
-/// Adds `line` to the log `name`, and makes it where it is missing. One that would grow past `most`
-/// bytes becomes `name.1` before, in the place of what had that name.
+/// Appends `line` to the log `name`. Creates the log if it is missing. A log that would grow beyond
+/// `most` bytes is renamed to `name.1` first, and replaces the file of that name.
 ///
 /// # Errors
-/// What the system says. Nothing of the line is left then.
+/// The I/O error of the system. No part of the line stays in the log.
 pub fn append(state: &Path, name: &str, line: &[u8], most: u64) -> io::Result<()> {
     make(state)?;
     let path = state.join(name);
     loop {
         let mut file = File::options().append(true).create(true).mode(0o600).open(&path)?;
-        // During an upgrade two daemons may be at it.
+        // During an upgrade two daemons may append at the same time.
         flock(&file, FlockOperation::LockExclusive)?;
         let (held, found) = (file.metadata()?, fs::metadata(&path));
         if found.is_ok_and(|found| (found.dev(), found.ino()) != (held.dev(), held.ino())) {
@@ -64,7 +65,8 @@ pub fn append(state: &Path, name: &str, line: &[u8], most: u64) -> io::Result<()
             continue;
         }
         return file.write_all(line).and_then(|()| file.sync_data()).inspect_err(|_| {
-            // Half a line would spoil the next one; where even that fails, it does.
+            // A partial line would corrupt the next one. If truncating fails too, nothing is left
+            // to try.
             file.set_len(held.len()).ok();
         });
     }
@@ -74,10 +76,10 @@ fn make(state: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(state)
 }
 
-/// Removes the document `name`, if there is one.
+/// Removes the document `name`, if it exists.
 ///
 /// # Errors
-/// What the system says. What was there stays.
+/// The I/O error of the system. The document stays.
 pub fn remove(state: &Path, name: &str) -> io::Result<()> {
     match fs::remove_file(state.join(name)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_the_bound_is_kept_alone() {
+    fn a_line_longer_than_the_bound_gets_a_file_of_its_own() {
         let dir = tempfile::tempdir().expect("a directory");
         for line in [&b"a\n"[..], &[b'x'; 300], b"b\n"] {
             append(dir.path(), "log", line, 100).expect("added");

@@ -1,34 +1,33 @@
-//! How many connections this process has file descriptors for.
+//! The number of connections that the limit of open files allows.
 
 use aop_config::Limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that are not of connections, and those of connections that are just being closed.
+/// Reserve for files other than connections, and for connections that are being closed.
 const OTHER_FILES: u64 = 64;
 
-/// As many connections as there are file descriptors for, and no more than `wished`. The soft
-/// limit, which is often 1024, is raised first.
+/// Reduces `wished` to the connections that the limit of open files allows. Raises the soft limit
+/// first, which is often 1024.
 pub(super) fn affordable(wished: Limits) -> Limits {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!("the limit of open files stays at {:?}: {error}", limit.current);
+        tracing::warn!("cannot raise the limit of open files above {:?}: {error}", limit.current);
     }
     let Some(files) = getrlimit(Resource::Nofile).current else { return wished };
     let had = within(wished, files);
     let Limits { connections, handshakes, .. } = had;
     if had != wished {
         tracing::warn!(
-            "{files} files may be open, so limits.connections is {connections} and \
-             limits.handshakes {handshakes}, less than configured: raise the limit (systemd: \
-             LimitNOFILE=)"
+            "only {files} files may be open, so limits.connections is reduced to {connections} and \
+             limits.handshakes to {handshakes}: raise the limit (systemd: LimitNOFILE=)"
         );
     }
     had
 }
 
-/// A connection takes one file until it has authenticated, then two. Where there are too few, those
-/// that have not authenticated get a quarter.
+/// A connection takes one file until it has authenticated, then two. If there are too few files,
+/// pending handshakes get a quarter of them.
 fn within(wished: Limits, files: u64) -> Limits {
     let files = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
     let (connections, handshakes) = (wished.connections, wished.handshakes);
@@ -53,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_are_files_for_is_kept_and_what_is_cut_fits() {
+    fn limits_are_kept_if_there_are_enough_files_and_else_reduced_to_fit() {
         assert_eq!(had(10_000, 1024, 21_024), (10_000, 1024));
         assert_eq!(had(10_000, 1024, 21_023), (9999, 1024));
         assert_eq!(had(10_000, 1024, 1000), (375, 250));

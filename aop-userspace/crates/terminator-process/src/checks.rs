@@ -1,7 +1,9 @@
-//! Asks the upstreams of sites that want it, again and again, whether they are there.
+//! Health checks of upstreams: checks periodically whether the upstreams of sites with an
+//! `upstream_check` work.
 //!
-//! It is here, and not in the daemon, since their answers come from the network. Nothing depends on
-//! them but what is told: pulls are relayed to an upstream that fails its check as to any other.
+//! The terminator process does this, not the daemon, since the answers come from the network. The
+//! results are only reported: pulls are relayed to an upstream that fails its check as to any
+//! other.
 
 use std::{
     collections::HashMap,
@@ -34,14 +36,14 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-/// How often each is asked.
+/// Pause between two rounds of checks.
 const ROUND: Duration = Duration::from_secs(5);
-/// For the answer.
+/// Time limit of one check.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Asked at a time.
+/// Checks that run at the same time.
 const AT_ONCE: usize = 32;
 
-/// The checks of the sites that are served. They end when this is dropped.
+/// The checks of the sites that are served. Dropping it ends them.
 pub(super) struct Checks {
     desk: Arc<Desk>,
     _end: DropGuard,
@@ -53,21 +55,21 @@ struct Desk {
     renewed: Notify,
 }
 
-/// What is asked, for which sites, and what came of it.
+/// The checks, the sites that need them, and the results.
 #[derive(Default)]
 struct Book {
     sites: Vec<(String, String, Question)>,
     asked: HashMap<Question, Asked>,
 }
 
-/// What is asked in the name of a site, and what came of it last.
+/// The first site that needs a check, and the last result.
 struct Asked {
     site: String,
     upstream: String,
     found: Option<Result<(), String>>,
 }
 
-/// Sites often share what is to be asked.
+/// A check. Several sites often share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Question {
     Connects(Address),
@@ -75,7 +77,7 @@ enum Question {
 }
 
 impl Checks {
-    /// Begins to ask.
+    /// Starts the checks of `sites`.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -83,18 +85,18 @@ impl Checks {
         let (desk, end) = (Arc::new(Desk::default()), CancellationToken::new());
         let checks = Self { desk: desk.clone(), _end: end.clone().drop_guard() };
         checks.follow(sites);
-        // Whoever drops the checks ends it.
+        // The task ends when the checks are dropped.
         TaskTracker::new().spawn(end.run_until_cancelled_owned(desk.tend()));
         checks
     }
 
-    /// From now on those of `sites` are asked; what is known of them stays.
+    /// Replaces the checks by those of `sites`. Keeps the results of checks that stay.
     pub(super) fn follow(&self, sites: &[SiteConfig]) {
-        let about = |site: &SiteConfig| {
+        let check = |site: &SiteConfig| {
             let question = Question::about(site)?;
             Some((site.name.clone(), site.upstream.to_string(), question))
         };
-        let sites: Vec<_> = sites.iter().filter_map(about).collect();
+        let sites: Vec<_> = sites.iter().filter_map(check).collect();
         let mut book = self.desk.book();
         let mut asked = HashMap::new();
         for (site, upstream, question) in &sites {
@@ -110,7 +112,7 @@ impl Checks {
         self.desk.renewed.notify_one();
     }
 
-    /// How the upstreams stand.
+    /// The result for each site with a check.
     pub(super) fn report(&self) -> Vec<UpstreamReport> {
         let book = self.desk.book();
         let report = |(site, upstream, question): &(String, String, Question)| {
@@ -128,7 +130,7 @@ impl Checks {
 
 impl Desk {
     fn book(&self) -> MutexGuard<'_, Book> {
-        // Each change of it is whole.
+        // No holder of the lock leaves a partial change behind, so a poisoned lock is usable.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -157,20 +159,22 @@ impl Desk {
             match asking.join_next().await {
                 None => return,
                 Some(Ok((question, answer))) => self.note(&question, answer),
-                Some(Err(error)) => tracing::error!("an upstream was not checked: {error}"),
+                Some(Err(error)) => tracing::error!("an upstream check did not finish: {error}"),
             }
         }
     }
 
     fn note(&self, question: &Question, answer: Result<(), String>) {
         let mut book = self.book();
-        // A reload may have taken it away meanwhile.
+        // A reload may have removed the check in the meantime.
         let Some(Asked { site, upstream, found }) = book.asked.get_mut(question) else { return };
         match (&*found, &answer) {
             (Some(Ok(())) | None, Err(error)) => {
                 tracing::warn!(%site, %upstream, %error, "an upstream fails its check");
             }
-            (Some(Err(_)), Ok(())) => tracing::info!(%site, %upstream, "an upstream is back"),
+            (Some(Err(_)), Ok(())) => {
+                tracing::info!(%site, %upstream, "an upstream passes its check again");
+            }
             (Some(Err(_)), Err(_)) | (Some(Ok(())) | None, Ok(())) => {}
         }
         *found = Some(answer);
@@ -188,7 +192,7 @@ impl Question {
             (UpstreamCheck::Connects, Upstream::Http(http)) => {
                 Self::Connects(http.upstream.address.clone())
             }
-            // The configuration asks no path of what takes bytes.
+            // The configuration allows no path for an upstream that takes bytes.
             (UpstreamCheck::Connects | UpstreamCheck::Answers(_), Upstream::Bytes(address)) => {
                 Self::Connects(address.clone())
             }
@@ -200,7 +204,7 @@ impl Question {
             Self::Connects(address) => address,
             Self::Answers { upstream, .. } => &upstream.address,
         };
-        let asking = async {
+        let check = async {
             let stream =
                 dial(address).await.map_err(|error| format!("it cannot be reached: {error}"))?;
             let Self::Answers { upstream, host, path } = self else { return Ok(()) };
@@ -215,11 +219,11 @@ impl Question {
             }
         };
         let late = |_| Err(format!("no answer within {PATIENCE:?}"));
-        timeout(PATIENCE, asking).await.unwrap_or_else(late)
+        timeout(PATIENCE, check).await.unwrap_or_else(late)
     }
 }
 
-/// The host that is asked for: the site's first, without a star.
+/// The host of the request: the first host of the site, without a star.
 fn host(hosts: &[HostPattern]) -> String {
     match hosts.first() {
         Some(HostPattern::Exact(host) | HostPattern::Below(host)) => host.to_string(),
@@ -243,7 +247,7 @@ async fn over_http1(
     let (mut answer, connection) = (pin!(sender.send_request(request)), pin!(connection));
     Ok(tokio::select! {
         answer = &mut answer => answer?,
-        // Then the answer is there, or none will come.
+        // The connection ended: the answer has arrived, or none will.
         _ = connection => answer.await?,
     })
 }
@@ -256,7 +260,7 @@ async fn over_http2(
     let tasks = Tied::default();
     let (mut sender, connection) = http2::handshake(tasks.clone(), TokioIo::new(stream)).await?;
     tasks.execute(async move {
-        // What went wrong is told by the answer.
+        // The request reports the same error.
         connection.await.ok();
     });
     let uri = Uri::builder().scheme("http").authority(host).path_and_query(path).build()?;
@@ -264,7 +268,7 @@ async fn over_http2(
     Ok(sender.send_request(request).await?)
 }
 
-/// The tasks of one connection, which end with it.
+/// The tasks of one connection. Dropping the last handle ends them.
 #[derive(Clone, Default)]
 struct Tied(Arc<Mutex<JoinSet<()>>>);
 

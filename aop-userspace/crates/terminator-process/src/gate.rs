@@ -1,5 +1,5 @@
-//! The address check in user space: a second look behind the firewall, and the only one where
-//! that is off. It judges by the same admission and the same peers.
+//! The address check in user space: a second check behind the firewall, and the only one where the
+//! firewall is off. It uses the same admitted prefixes and the same peers.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::peers::Peers;
 
-/// Who may open an origin pull.
+/// Decides which addresses may open an origin pull.
 pub(crate) struct AddressGate {
     rules: ArcSwap<Rules>,
     peers: Peers,
@@ -19,7 +19,7 @@ pub(crate) struct AddressGate {
 struct Rules {
     admission: Admission,
     modes: Modes,
-    /// Whether the packet path lets strangers try to authenticate, within a budget.
+    /// Whether the packet path lets unknown addresses try to authenticate, within a budget.
     probation: bool,
 }
 
@@ -41,7 +41,7 @@ impl AddressGate {
 
 impl Rules {
     fn new(admission: Admission, live: &Live, modes: Modes, peers: &Peers) -> Self {
-        // Without a firewall nothing bounds the strangers, so none may try.
+        // Without a firewall no budget limits unknown addresses, so none may try.
         let probation = live.probation > 0 && matches!(peers, Peers::Pinned(_));
         Self { admission, modes, probation }
     }
@@ -53,7 +53,7 @@ impl Gate for AddressGate {
         match rules.admission.standing(address, monotonic_seconds()) {
             Standing::Admitted => Entrance::Open,
             Standing::Draining if self.peers.knows(address) => Entrance::Open,
-            // Who gets here passed the packet path's budget.
+            // A connection that arrives here passed the budget of the packet path.
             Standing::Draining | Standing::Unknown if rules.probation => Entrance::OnTrial,
             Standing::Draining | Standing::Unknown if rules.modes.enforce_everywhere(port) => {
                 Entrance::Shut
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_shut_out_and_only_watched_in_observe_mode() {
+    fn an_unknown_address_is_refused_in_enforce_mode_and_only_counted_in_observe_mode() {
         let stranger = address("198.51.100.1");
         let (enforcing, observing) = (gate(Mode::Enforce.into()), gate(Mode::Observe.into()));
         assert_eq!(enforcing.entrance(stranger, 443), Entrance::Shut);
@@ -110,22 +110,22 @@ mod tests {
     }
 
     #[test]
-    fn a_port_s_own_mode_decides_at_its_listener_and_an_interface_that_observes_lets_in() {
+    fn the_mode_of_a_port_decides_first_and_one_interface_that_observes_lets_addresses_in() {
         let stranger = address("198.51.100.1");
         let mut modes = Modes::from(Mode::Enforce);
         modes.ports.insert(443, Mode::Enforce);
         modes.ports.insert(8443, Mode::Observe);
-        let strangers = |modes: &Modes| {
+        let entrances = |modes: &Modes| {
             let gate = gate(modes.clone());
             [443, 8443, 444].map(|port| gate.entrance(stranger, port))
         };
-        assert_eq!(strangers(&modes), [Entrance::Shut, Entrance::Watched, Entrance::Shut]);
+        assert_eq!(entrances(&modes), [Entrance::Shut, Entrance::Watched, Entrance::Shut]);
         modes.interfaces.insert("eth1".to_owned(), Mode::Observe);
-        assert_eq!(strangers(&modes), [Entrance::Shut, Entrance::Watched, Entrance::Watched]);
+        assert_eq!(entrances(&modes), [Entrance::Shut, Entrance::Watched, Entrance::Watched]);
     }
 
     #[test]
-    fn a_draining_prefix_lets_in_its_authenticated_peers_alone() {
+    fn a_draining_prefix_admits_only_its_authenticated_peers() {
         let gate = gate(Mode::Enforce.into());
         gate.record(address("192.0.2.9"), "example.com");
         let now = monotonic_seconds();

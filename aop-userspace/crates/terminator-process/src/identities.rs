@@ -1,26 +1,26 @@
-//! The client certificates that the ledger has seen, as documents show them, and the way back.
+//! Converts the client certificates in the counters to the documents that show them, and back.
 
 use aop_api::{Identities, Identity, SiteIdentities, timestamp};
 use aop_terminator::{LedgerSnapshot, Sighting};
 use aop_tls::{Level, Voucher};
 use jiff::Timestamp;
 
-/// Identities that one report holds. Sites share it evenly.
+/// The number of identities in one report. Each site gets an equal share.
 const MOST: usize = 10_000;
 
-/// What the ledger has of `sites`: of each the latest, as many as its share.
+/// The latest identities of each of `sites`, up to its share.
 pub(super) fn of(ledger: &LedgerSnapshot, sites: &[String]) -> Identities {
     let share = (MOST / sites.len().max(1)).max(1);
     let site = |site: &String| {
         let seen = ledger.identities.iter().filter(|sighting| *sighting.site == **site);
         let mut identities: Vec<Identity> = seen.map(identity).collect();
         let forgotten = ledger.forgotten.iter().find(|(name, _)| **name == **site);
-        let unsaid = identities.len().saturating_sub(share) as u64;
+        let left_out = identities.len().saturating_sub(share) as u64;
         identities.truncate(share);
         SiteIdentities {
             site: site.clone(),
             identities,
-            forgotten: forgotten.map_or(0, |(_, count)| *count) + unsaid,
+            forgotten: forgotten.map_or(0, |(_, count)| *count) + left_out,
         }
     };
     Identities { sites: sites.iter().map(site).collect() }
@@ -45,7 +45,7 @@ fn identity(sighting: &Sighting) -> Identity {
     }
 }
 
-/// What of `identities` is about one of `sites`, for the ledger to go on with.
+/// The identities of `sites`, with which the counters of a new terminator start.
 pub(super) fn recalled(identities: Identities, sites: &[String]) -> Vec<Sighting> {
     let known = identities.sites.into_iter().filter(|known| sites.contains(&known.site));
     known.flat_map(|site| site.identities).map(sighting).collect()
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_recalled_for_the_sites_that_are_still_there() {
+    fn identities_are_restored_for_the_sites_that_still_exist() {
         let voucher = Voucher { name: "cloudflare-global".into(), level: Level::Global };
         let ledger = LedgerSnapshot {
             identities: vec![seen("a.test", "01", Some(voucher)), seen("b.test", "02", None)],
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_sites_get_ten_each_and_what_is_not_said_is_counted() {
+    fn a_thousand_sites_get_ten_identities_each_and_the_rest_is_counted() {
         let sites: Vec<String> = (0..1000).map(|n| format!("{n}.test")).collect();
         let both = ["0.test", "999.test"].into_iter();
         let ledger = LedgerSnapshot {
@@ -126,8 +126,8 @@ mod tests {
                 .collect(),
             ..LedgerSnapshot::default()
         };
-        let told = of(&ledger, &sites);
-        for site in [&told.sites[0], &told.sites[999]] {
+        let identities = of(&ledger, &sites);
+        for site in [&identities.sites[0], &identities.sites[999]] {
             assert_eq!((site.identities.len(), site.forgotten), (10, 2));
             assert_eq!(site.identities[0].serial, "0");
         }

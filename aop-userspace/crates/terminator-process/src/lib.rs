@@ -1,9 +1,9 @@
-//! The terminator process: holds the listening sockets, the keys and the peers map, and no
-//! privilege. It serves origin pulls, and does what the daemon says over the channel.
+//! The terminator process: holds the listening sockets, the keys and the peers map, but no
+//! privilege. It serves origin pulls and obeys the daemon over a channel.
 //!
-//! It reads no configuration and no key from the disk: the daemon has read and checked them, and
-//! hands them over. A reload is prepared first, and committed when the packet path has followed. It
-//! ends when the channel does, however the daemon ended.
+//! It reads no configuration and no key from the disk: the daemon reads and checks them, and hands
+//! them over. A reload is prepared first, and committed after the packet path has changed. The
+//! process ends when the channel is closed, however the daemon ended.
 
 mod capacity;
 mod checks;
@@ -35,31 +35,31 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-/// Why the process ends before the daemon says so.
+/// Why the process ends without an order of the daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum TerminateError {
-    /// The channel.
-    #[error("the daemon cannot be understood: {0}")]
+    /// The channel failed.
+    #[error("cannot talk to the daemon: {0}")]
     Channel(#[from] ChannelError),
-    /// The process itself.
-    #[error("the system refuses what every process may: {0}")]
+    /// A thread cannot be started, or an answer cannot be sent.
+    #[error("the operating system refused an operation: {0}")]
     Runtime(#[from] io::Error),
 }
 
-/// A demand with the descriptors that came along.
+/// A request with the descriptors that came with it.
 type Demand = Result<(Request, Vec<OwnedFd>), ChannelError>;
 
-/// A configuration that is being built, by the number of its demand.
+/// A configuration that is being built, and the number of its request.
 type Building = (u64, JoinHandle<Result<Prepared, String>>);
 
-/// Does what is demanded on `channel` until its far end is closed, behind `fence`, with as many
-/// workers as there are `cpus` where nobody wants another number.
+/// Carries out the requests on `channel` until the daemon closes it. `fence` describes the sandbox;
+/// `cpus` is the number of workers if the configuration sets none.
 pub async fn serve(channel: UnixStream, fence: Fence, cpus: usize) -> Result<(), TerminateError> {
     let channel = Arc::new(channel);
     let mut demands = listen(channel.clone())?;
     let mut state = State::new(cpus);
     let mut draining: Pin<Box<dyn Future<Output = Drained>>> = Box::pin(pending());
-    // A second one with less patience takes the place of the first; both are answered.
+    // A second drain request with a shorter deadline replaces the first; both are answered.
     let mut drains = Vec::new();
     let mut building = None;
     loop {
@@ -74,7 +74,7 @@ pub async fn serve(channel: UnixStream, fence: Fence, cpus: usize) -> Result<(),
                 }
                 let said = match (ask, state.service()) {
                     (Ask::Prepare(bundle), _) => {
-                        // Of thousands of sites that takes long, and nobody else waits for it.
+                        // Takes seconds for thousands of sites, and must not block other requests.
                         building = Some((id, spawn_blocking(|| Prepared::new(bundle))));
                         continue;
                     }
@@ -106,7 +106,7 @@ pub async fn serve(channel: UnixStream, fence: Fence, cpus: usize) -> Result<(),
     }
 }
 
-/// Waits until the configuration that is being built is, and says whose demand that answers.
+/// Waits for the configuration that is being built. Returns it with the number of its request.
 async fn built(building: &mut Option<Building>) -> (u64, Result<Prepared, String>) {
     let Some((id, task)) = building else { return pending().await };
     let prepared = task.await.unwrap_or_else(|error| Err(error.to_string()));
@@ -119,7 +119,7 @@ fn answer(channel: &UnixStream, id: u64, said: Said) -> Result<(), TerminateErro
     Ok(channel::send(channel, &Message::of(&Answer { id, said })?, &[])?)
 }
 
-/// Reads demands on a thread of its own, which ends with the channel or with the process.
+/// Reads requests on a thread of its own, which ends with the channel or with the process.
 fn listen(channel: Arc<UnixStream>) -> io::Result<mpsc::Receiver<Demand>> {
     let (sender, demands) = mpsc::channel(1);
     thread::Builder::new().name("channel".to_owned()).spawn(move || {

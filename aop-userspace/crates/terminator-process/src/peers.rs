@@ -1,4 +1,4 @@
-//! Where authenticated peers are written down.
+//! The record of authenticated peers.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use aop_common::layout::{MAX_PEERS, Peer};
 use aop_firewall::PinnedPeers;
 use aop_types::{PeerBook, PeerReading};
 
-/// The map that the packet path reads, or memory where there is no firewall.
+/// The map that the packet path reads, or memory where the firewall is off.
 pub enum Peers {
     Pinned(Box<PinnedPeers>),
     Memory(Mutex<HashMap<IpAddr, Peer>>),
@@ -24,14 +24,15 @@ impl Default for Peers {
 }
 
 impl Peers {
-    /// How long who authenticates is trusted outside of any prefix. Without a firewall: not at all.
+    /// Sets how long an address outside of every prefix stays admitted after a peer authenticated
+    /// from it. Without a firewall it is never admitted.
     pub(super) fn trust_for(&self, trust: Duration) {
         if let Self::Pinned(pinned) = self {
             pinned.trust_for(trust);
         }
     }
 
-    /// The peers in memory, the latest first. Pinned ones are read with the other maps.
+    /// The peers in memory, the latest first. The peers in the map are read with the other maps.
     pub(super) fn in_memory(&self) -> Vec<PeerReading> {
         let Self::Memory(known) = self else { return Vec::new() };
         let known = known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! How the terminator stands, in the words of the status document.
+//! The report of the terminator, with the names of the status document.
 
 use aop_api::{
     Handshakes, LastObserved, Refused, RefusedPeer, Requests, UpstreamReport, peer_list,
@@ -19,14 +19,14 @@ pub(super) fn report(
     let sites = live.site_names();
     let identities = identities::of(&ledger, &sites);
     let refused = |count: fn(&RefusedCount) -> u64| {
-        let told = ledger.refused.iter().map(|refused| Refused {
+        let counts = ledger.refused.iter().map(|refused| Refused {
             site: refused.site.to_string(),
             reason: refused.refusal.name().to_owned(),
             count: count(refused),
         });
-        told.filter(|refused| refused.count > 0).collect()
+        counts.filter(|refused| refused.count > 0).collect()
     };
-    let lately = |refused: &aop_terminator::RefusedPeer| RefusedPeer {
+    let recent = |refused: &aop_terminator::RefusedPeer| RefusedPeer {
         address: refused.address,
         admitted_by: None,
         site: refused.site.to_string(),
@@ -35,12 +35,12 @@ pub(super) fn report(
         last_seen: timestamp(refused.last_seen),
     };
     let observed = |count: fn(&ObservedCount) -> u64| {
-        let told = ledger.observed.iter().map(|observed| Refused {
+        let counts = ledger.observed.iter().map(|observed| Refused {
             site: observed.site.to_string(),
             reason: observed.refusal.name().to_owned(),
             count: count(observed),
         });
-        told.filter(|observed| observed.count > 0).collect()
+        counts.filter(|observed| observed.count > 0).collect()
     };
     let last_observed = ledger.last_observed.iter().map(|last| LastObserved {
         site: last.site.to_string(),
@@ -54,7 +54,7 @@ pub(super) fn report(
         would_refuse: ledger.would_refuse,
         refused: refused(|refused| refused.count),
         refused_from_admitted: refused(|refused| refused.from_admitted),
-        refused_lately: ledger.refused_lately.iter().map(lately).collect(),
+        refused_lately: ledger.refused_lately.iter().map(recent).collect(),
         observed: observed(|observed| observed.count),
         observed_from_admitted: observed(|observed| observed.from_admitted),
         observed_lately: observed(|observed| observed.lately),

@@ -1,4 +1,4 @@
-//! What the terminator process has: nothing, something prepared, or a service at work.
+//! The state of the terminator process: the prepared configuration, and the running service.
 
 use std::{net::TcpListener, os::fd::OwnedFd, sync::Arc};
 
@@ -15,14 +15,14 @@ use aop_types::{Gate, PeerBook};
 
 use super::{capacity, checks::Checks, gate::AddressGate, identities, peers::Peers, report};
 
-/// See the module's page.
+/// The state of the terminator process. It starts empty.
 pub(super) struct State {
     prepared: Option<Prepared>,
     serving: Option<Serving>,
     cpus: usize,
 }
 
-/// A configuration that could be served.
+/// A configuration that is ready to be served.
 pub(super) struct Prepared {
     config: Config,
     sites: Sites,
@@ -37,7 +37,7 @@ struct Serving {
 }
 
 impl State {
-    /// Nothing yet. There are as many workers as `cpus` where the configuration names no number.
+    /// The empty state. `cpus` is the number of workers if the configuration sets none.
     pub(super) fn new(cpus: usize) -> Self {
         Self { prepared: None, serving: None, cpus }
     }
@@ -46,7 +46,7 @@ impl State {
         self.serving.as_ref().map(|serving| serving.service.clone())
     }
 
-    /// Does `ask`, or says why not and changes nothing.
+    /// Carries out `ask`, or changes nothing and returns the reason.
     pub(super) fn obey(&mut self, ask: Ask, files: Vec<OwnedFd>) -> Said {
         let done = match ask {
             Ask::Serve { rules, pinned, known } => self.serve(rules, pinned, known, files),
@@ -55,7 +55,7 @@ impl State {
             Ask::Report => return Said::Report(Box::new(self.report())),
             Ask::Prepare(bundle) => return self.prepared(Prepared::new(bundle)),
             Ask::Drain { .. } => Err("there is nothing to drain".to_owned()),
-            Ask::Fence => Err("a fence is not the state's".to_owned()),
+            Ask::Fence => Err("the sandbox is not part of the state".to_owned()),
         };
         match done {
             Ok(()) => Said::Done,
@@ -63,7 +63,7 @@ impl State {
         }
     }
 
-    /// Keeps what was prepared last, or that nothing could be.
+    /// Stores the configuration that was prepared last, or none if preparing failed.
     pub(super) fn prepared(&mut self, built: Result<Prepared, String>) -> Said {
         let (prepared, said) = match built {
             Ok(prepared) => (Some(prepared), Said::Done),
@@ -86,7 +86,7 @@ impl State {
             false => Peers::default(),
             true => {
                 let Some(maps) = PeerFiles::from_files(&mut files) else {
-                    return Err("no maps came along".to_owned());
+                    return Err("the descriptors of the maps are missing".to_owned());
                 };
                 let pinned = PinnedPeers::adopt(maps);
                 Peers::Pinned(Box::new(pinned.map_err(|error| error.to_string())?))
@@ -94,7 +94,8 @@ impl State {
         };
         let listeners: Result<Vec<_>, _> =
             files.map(|file| Listener::adopt(TcpListener::from(file))).collect();
-        let listeners = listeners.map_err(|error| format!("a listening socket: {error}"))?;
+        let listeners =
+            listeners.map_err(|error| format!("cannot use a listening socket: {error}"))?;
         let (admission, modes) = rules.open();
         let own = modes.sites.clone();
         let gate = Arc::new(AddressGate::new(admission, &config.live, modes, peers));
@@ -107,7 +108,7 @@ impl State {
             gate.clone() as Arc<dyn PeerBook>,
             limits,
         )
-        .map_err(|error| format!("no thread to serve with: {error}"))?;
+        .map_err(|error| format!("cannot start a worker thread: {error}"))?;
         service.ledger().recall(identities::recalled(known, &config.live.site_names()));
         let (service, checks) = (Arc::new(service), Checks::start(&config.live.sites));
         self.serving = Some(Serving { live: config.live, gate, service, checks });
@@ -145,22 +146,22 @@ impl State {
     }
 }
 
-const NOTHING_PREPARED: &str = "nothing was prepared";
+const NOTHING_PREPARED: &str = "no configuration was prepared";
 const NOTHING_SERVED: &str = "nothing is served yet";
 
 impl Prepared {
-    /// Takes long where there are many sites.
+    /// Builds the sites of a configuration. Takes seconds for thousands of sites.
     pub(super) fn new(bundle: Bundle) -> Result<Self, String> {
         let (file, text, files) = bundle.open();
         let config = Config::parse(&file, &text).map_err(|error| error.to_string())?;
         let built = Sites::build(&config.live.sites, &Files::handed_over(files));
-        // The daemon has read the same files, and told what an operator should know.
+        // The daemon has read the same files and reported the warnings.
         let (sites, _) = built.map_err(|error| error.to_string())?;
         Ok(Self { config, sites })
     }
 }
 
-/// What handshakes are judged by.
+/// The part of a configuration that decides about handshakes.
 fn policy(sites: Sites, live: &Live) -> Policy {
     Policy { sites, senders: live.senders.clone(), deadline: live.deadline }
 }

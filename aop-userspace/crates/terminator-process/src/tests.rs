@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 use super::*;
 
-/// So many sites with the same files.
+/// A configuration of this many sites with the same files.
 fn bundle(sites: usize) -> Bundle {
     let (ca, mut text) = (Authority::new("ca"), "[[listener]]\nbind = [\"[::]:443\"]\n".to_owned());
     for site in 0..sites {
@@ -24,9 +24,9 @@ fn bundle(sites: usize) -> Bundle {
 }
 
 #[tokio::test]
-async fn a_report_waits_for_no_configuration_that_is_being_built_and_the_next_one_does() {
+async fn a_report_does_not_wait_for_a_configuration_being_built_but_the_next_configuration_does() {
     let (there, here) = UnixStream::pair().expect("a pair");
-    let asker = spawn_blocking(move || {
+    let daemon = spawn_blocking(move || {
         let asks = [Ask::Prepare(bundle(3000)), Ask::Report, Ask::Prepare(bundle(1)), Ask::Report];
         for (id, ask) in (0..).zip(asks) {
             let message = Message::of(&Request { id, ask }).expect("a message");
@@ -34,7 +34,7 @@ async fn a_report_waits_for_no_configuration_that_is_being_built_and_the_next_on
         }
         [(); 4].map(|()| channel::receive::<Answer>(&there).expect("an answer").expect("open"))
     });
-    let (served, answers) = tokio::join!(serve(here, Fence::default(), 1), asker);
+    let (served, answers) = tokio::join!(serve(here, Fence::default(), 1), daemon);
     served.expect("the channel was closed");
     let answers = answers.expect("no panic");
     assert_eq!(answers.each_ref().map(|answer| answer.id)[..2], [1, 0]);

@@ -1,8 +1,8 @@
-//! From a TCP connection to an origin pull: ClientHello, site, handshake.
+//! Accepts a TLS connection: reads the ClientHello, chooses the site, finishes the handshake.
 //!
-//! The site is chosen by the name in the ClientHello, before anything is sent, so that its client
-//! CAs and no others judge the peer. No name, an unknown one, and everything that is not TLS ends
-//! here.
+//! The server name in the ClientHello chooses the site before anything is sent, so only the client
+//! CAs of that site can verify the peer. A connection without a server name, with an unknown one,
+//! or that is not TLS is refused here.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -26,20 +26,20 @@ use super::{
     sites::{Site, Sites, Terms},
 };
 
-/// A fatal alert in clear, which rustls cannot be asked to send between ClientHello and the choice
-/// of a configuration: record type, version 1.2, length, level, description.
+/// A fatal alert in clear: record type, version 1.2, length, level, description. Built by hand,
+/// because rustls cannot send an alert between the ClientHello and the choice of a configuration.
 const fn alert(description: u8) -> [u8; 7] {
     [21, 3, 3, 0, 2, 2, description]
 }
-/// RFC 8446, 9.2: for a server that requires a server name and got none.
+/// RFC 8446, section 9.2: the alert of a server that requires a server name and got none.
 const MISSING_EXTENSION: [u8; 7] = alert(109);
-/// RFC 6066, 3.
+/// RFC 6066, section 3: the alert for a server name that the server does not serve.
 const UNRECOGNIZED_NAME: [u8; 7] = alert(112);
 
 /// Reads the ClientHello, finds its site and finishes the handshake, all before `deadline`.
 ///
 /// # Errors
-/// The connection is refused; what the peer is told by protocol was sent already.
+/// The connection is refused. The alert or HTTP response for the peer was already sent.
 pub async fn accept(
     stream: TcpStream,
     peer: SocketAddr,
@@ -65,7 +65,7 @@ async fn hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, Refus
         Ok(Opening::Nothing) => return Err(Refused::new(Refusal::PeerGone)),
         Ok(Opening::Garbage) => return Err(Refused::new(Refusal::BadHello).on(stream)),
         Ok(Opening::Proxy) => {
-            let detail = "there is one, and its sender is not named in proxy_from";
+            let detail = "a PROXY header came from an address that is not named in proxy_from";
             return Err(Refused::new(Refusal::ProxyHeader).because(detail).on(stream));
         }
         Ok(Opening::Http) => {
@@ -94,7 +94,7 @@ fn choose(
     sites: &Sites,
 ) -> Result<(Arc<Site>, Host), (Refused, [u8; 7])> {
     let hello = start.client_hello();
-    // rustls reads an address in the place of a name as no name, as RFC 6066 has it.
+    // rustls treats an IP address in the extension as no name, as RFC 6066 demands.
     let Some(name) = hello.server_name() else {
         return Err((Refused::new(Refusal::NoName), MISSING_EXTENSION));
     };
@@ -133,8 +133,8 @@ async fn finish(
     Ok(Accepted::Proven(Box::new(OriginPull::new(finished, identity, desk))))
 }
 
-async fn tell(refused: Refused, mut stream: TcpStream, what: &[u8]) -> Refused {
-    match stream.write_all(what).await {
+async fn tell(refused: Refused, mut stream: TcpStream, bytes: &[u8]) -> Refused {
+    match stream.write_all(bytes).await {
         Ok(()) => refused.on(stream),
         Err(_) => refused,
     }

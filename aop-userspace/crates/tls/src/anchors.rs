@@ -1,7 +1,8 @@
-//! From the client CAs of a site to the trust anchors that its verifier gets.
+//! Loads the client CAs of a site as trust anchors for its verifier.
 //!
-//! rustls looks at an anchor's subject and key alone: an expired one would go on vouching, and one
-//! that is no CA is no pin. The end is the verifier's business; that something is no CA is said.
+//! rustls uses only the subject and the key of an anchor. An expired anchor would go on verifying
+//! peers, and the certificate of a peer does not work as an anchor. The verifier checks expiry;
+//! this module warns of an anchor that is not a CA.
 
 use std::path::Path;
 
@@ -18,27 +19,27 @@ use super::{
     validity::Validity,
 };
 
-/// A trust anchor with what rustls does not ask of it.
+/// A trust anchor, with the facts that rustls does not check.
 #[derive(Clone, Debug)]
 pub(super) struct Anchor {
     pub(super) trust: TrustAnchor<'static>,
-    /// How the configuration calls it: `cloudflare-global`, or a path.
+    /// Its name in the configuration: `cloudflare-global`, or a path.
     pub(super) name: String,
     /// Seconds since 1970.
     pub(super) not_after: u64,
 }
 
 impl Anchor {
-    /// Whether it is Cloudflare's own, built in or from a file.
+    /// Whether it is Cloudflare's global CA, built in or from a file.
     pub(super) fn is_cloudflares(&self) -> bool {
         self.trust.subject_public_key_info == cloudflare::anchor().subject_public_key_info
     }
 }
 
-/// The name of the anchor that is built in.
+/// The name of the built-in anchor.
 pub(super) const BUILT_IN: &str = "cloudflare-global";
 
-/// The anchors of `client_ca`, which `site` names; one at least.
+/// The anchors of `client_ca`, which `site` names; at least one.
 pub(super) fn load(
     client_ca: &ClientCa,
     site: &SiteConfig,
@@ -76,7 +77,7 @@ fn anchor(
     site: &SiteConfig,
     notes: &mut Notes,
 ) -> Result<Anchor, FileError> {
-    let malformed = |what: String| FileProblem::Malformed(what).of(file);
+    let malformed = |detail: String| FileProblem::Malformed(detail).of(file);
     let trust = webpki::anchor_from_trusted_cert(certificate)
         .map_err(|error| malformed(format!("a certificate in it is not X.509 ({error})")))?
         .to_owned();

@@ -1,5 +1,5 @@
-//! The other end of a handshake: what a host tries on itself. It believes every server, and presents
-//! whatever it is given.
+//! The client side of a handshake, with which aop tests its own host. The client accepts every
+//! server certificate, and presents any client certificate that it is given.
 
 use std::{
     path::Path,
@@ -24,7 +24,7 @@ use super::{
     memo, pem,
 };
 
-/// A TLS version to insist on.
+/// The only TLS version that a client offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsVersion {
     /// TLS 1.2.
@@ -44,12 +44,12 @@ impl TlsVersion {
     }
 }
 
-/// A certificate with its chain and key, to be presented.
+/// A client certificate with its chain and key.
 #[derive(Clone, Debug)]
 pub struct Presented(Arc<CertifiedKey>);
 
 impl Presented {
-    /// Whatever the certificate is, also one that no library would present.
+    /// Takes any certificate, also one that a TLS library would refuse to present.
     ///
     /// # Errors
     /// The key cannot be used.
@@ -61,10 +61,10 @@ impl Presented {
         Ok(Self(Arc::new(CertifiedKey::new(chain, key))))
     }
 
-    /// Out of PEM files.
+    /// Reads the certificate chain and the key from PEM files.
     ///
     /// # Errors
-    /// One of them cannot be read or used.
+    /// A file cannot be read or used.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, FileError> {
         let files = Files::on_disk();
         let chain = pem::certificates(certificate, &files)?;
@@ -73,12 +73,12 @@ impl Presented {
         })
     }
 
-    /// The leaf first.
+    /// The chain, leaf first.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.0.cert
     }
 
-    /// Whether the key is known not to be the certificate's.
+    /// Whether the key is known not to belong to the certificate.
     pub fn is_mismatched(&self) -> bool {
         let Some(key) = self.0.key.public_key() else { return false };
         let leaf = self.chain().first().map(|leaf| x509_parser::parse_x509_certificate(leaf));
@@ -86,8 +86,8 @@ impl Presented {
     }
 }
 
-/// What presents `presented`, in one TLS version or in any. With `sessions` it resumes by what it got
-/// before, whoever gave it.
+/// A client that presents `presented`, in one TLS version or in any. With `sessions` it offers the
+/// last session that it received, whichever server issued it.
 ///
 /// # Errors
 /// rustls refuses the configuration.
@@ -107,7 +107,7 @@ pub fn client(
         .with_protocol_versions(versions)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Believer(schemes)))
-        .with_client_cert_resolver(Arc::new(Always(presented.map(|it| it.0.clone()))));
+        .with_client_cert_resolver(Arc::new(Always(presented.map(|held| held.0.clone()))));
     config.resumption = match sessions {
         Some(sessions) => Resumption::store(sessions),
         None => Resumption::disabled(),
@@ -115,7 +115,7 @@ pub fn client(
     Ok(Arc::new(config))
 }
 
-/// Presents the same to everybody.
+/// Presents the same certificate to every server.
 #[derive(Debug)]
 struct Always(Option<Arc<CertifiedKey>>);
 
@@ -129,7 +129,7 @@ impl ResolvesClientCert for Always {
     }
 }
 
-/// Believes every server: it is this host's own.
+/// Accepts every server certificate: the server is this host itself.
 #[derive(Debug)]
 struct Believer(Vec<SignatureScheme>);
 
@@ -168,7 +168,7 @@ impl ServerCertVerifier for Believer {
     }
 }
 
-/// The last session that was given, offered to every server whatever its name.
+/// The last session that was received, offered to every server whatever its name.
 #[derive(Debug, Default)]
 pub struct OneSession {
     v12: Mutex<Option<Tls12ClientSessionValue>>,
@@ -204,7 +204,7 @@ impl ClientSessionStore for OneSession {
 }
 
 impl OneSession {
-    /// Whether there is one to resume by.
+    /// Whether there is a session to resume.
     pub fn is_held(&self) -> bool {
         let v12 = self.v12.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         v12 || self.v13.lock().unwrap_or_else(PoisonError::into_inner).is_some()

@@ -1,20 +1,20 @@
 //! Cloudflare's global client CA, as a trust anchor: a subject and a public key.
 //!
-//! The certificate was issued twice (2015, 2019) with the same key, so it is the key that is
-//! trusted. It proves the Cloudflare network, never one customer's zone. The figures are those of
+//! Cloudflare issued the certificate twice (2015, 2019) with the same key, so the key is trusted.
+//! It proves that a peer belongs to the Cloudflare network, never to one customer's zone. Source:
 //! <https://developers.cloudflare.com/ssl/static/authenticated_origin_pull_ca.pem>.
 
 use rustls::pki_types::{Der, TrustAnchor};
 
-/// When the certificate that Cloudflare publishes began: 2019-10-10 18:45:00 UTC.
+/// Start of validity of the published certificate: 2019-10-10 18:45:00 UTC.
 pub(super) const NOT_BEFORE: u64 = 1_570_733_100;
 
-/// When it ends: 2029-11-01 17:00:00 UTC.
+/// End of its validity: 2029-11-01 17:00:00 UTC.
 pub(super) const NOT_AFTER: u64 = 1_888_246_800;
 
 /// `C=US, O="CloudFlare, Inc.", OU=Origin Pull, L=San Francisco, ST=California,
-/// CN=origin-pull.cloudflare.net`: one attribute a line, as a set of one, a sequence, an object
-/// identifier 2.5.4.x and a printable string.
+/// CN=origin-pull.cloudflare.net`: one attribute per line, as SET, SEQUENCE, OBJECT IDENTIFIER
+/// (2.5.4.x) and PrintableString.
 const SUBJECT: &[u8] = b"\
     \x31\x0b\x30\x09\x06\x03\x55\x04\x06\x13\x02US\
     \x31\x19\x30\x17\x06\x03\x55\x04\x0a\x13\x10CloudFlare, Inc.\
@@ -23,8 +23,8 @@ const SUBJECT: &[u8] = b"\
     \x31\x13\x30\x11\x06\x03\x55\x04\x08\x13\x0aCalifornia\
     \x31\x23\x30\x21\x06\x03\x55\x04\x03\x13\x1aorigin-pull.cloudflare.net";
 
-/// The algorithm (rsaEncryption) and the heads of the bit string, of the sequence in it and of the
-/// modulus, whose first byte is a zero.
+/// The algorithm (rsaEncryption), then the headers of the BIT STRING, of the SEQUENCE in it and of
+/// the modulus, whose first byte is zero.
 const KEY_HEAD: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\
     \x03\x82\x02\x0f\x00\x30\x82\x02\x0a\x02\x82\x02\x01\x00";
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::{Files, identity::hex, pem, validity::Validity};
 
-    /// The hash that Cloudflare's certificate has, whichever of the two issues one looks at.
+    /// SHA-256 of the SubjectPublicKeyInfo of Cloudflare's certificate, the same in both issues.
     const PUBLISHED: &str = "e2ef9fe85ac39f522dc773505f399875aa75ac10c49766ca899f8f99b07da34c";
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_data_the_dates_are_the_newer_issues() {
+    fn shared_data_the_built_in_dates_are_those_of_the_newer_issue() {
         let file = shared("authenticated_origin_pull_ca.pem");
         let certificates = pem::certificates(&file, &Files::on_disk()).unwrap();
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificates[0]).unwrap();

@@ -1,8 +1,8 @@
 //! The revocation lists of a site.
 //!
-//! Of two lists of one issuer the verifier would read the first alone, and a certificate that only
-//! the second one revokes would pass. So they are refused together, except where each is for a part of
-//! the certificates.
+//! The verifier reads only the first of two lists of one issuer, and would accept a certificate
+//! that only the second list revokes. Two such lists are therefore refused, unless they cover
+//! different certificates of that issuer.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -26,23 +26,23 @@ use super::{
     validity::{Validity, seconds},
 };
 
-/// Lists that may be used together.
+/// Revocation lists that can be used together.
 #[derive(Default)]
 pub(super) struct Lists {
     pub(super) ders: Vec<CertificateRevocationListDer<'static>>,
     pub(super) revoked: Revoked,
-    /// When their successors are due, in seconds since 1970.
+    /// The nextUpdate of each list, in seconds since 1970.
     pub(super) ends: Vec<u64>,
 }
 
-/// The part of its issuer's certificates that a list is for: its issuing distribution point. `None` is
-/// all.
+/// The part of its issuer's certificates that a list covers: its issuing distribution point. `None`
+/// means all.
 type Part = Option<Vec<u8>>;
 
-/// The serial numbers that are revoked, by issuer.
+/// Revoked serial numbers by issuer.
 pub(super) type Revoked = HashMap<Vec<u8>, BTreeSet<Vec<u8>>>;
 
-/// Reads the lists that `site` names.
+/// Reads the revocation lists that `site` names.
 pub(super) fn load(
     site: &SiteConfig,
     files: &Files,
@@ -91,19 +91,19 @@ pub(super) fn load(
     Ok(lists)
 }
 
-/// Whether two lists of one issuer speak of the same certificates, by their distribution points. One
-/// without speaks of all.
+/// Whether two lists of one issuer cover the same certificates, by their distribution points. A
+/// list without a distribution point covers all.
 fn overlap(one: &Part, other: &Part) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 
-/// The lists in `file`, PEM or DER; one at least.
+/// The revocation lists in `file`, PEM or DER; at least one.
 pub(super) fn read(
     file: &Path,
     files: &Files,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, FileError> {
     let bytes = files.read(file)?;
-    // DER is a sequence whose length takes more than a byte; PEM is text.
+    // A DER list is a SEQUENCE whose length takes more than one byte; PEM is text.
     if matches!(bytes[..], [0x30, 0x80..=0xff, ..]) {
         return Ok(vec![CertificateRevocationListDer::from(bytes.to_vec())]);
     }
@@ -121,7 +121,7 @@ pub(super) fn read(
     }
 }
 
-/// The list in `der`, for its names and dates.
+/// Parses `der` for its issuer and dates.
 pub(super) fn parse<'a>(
     der: &'a CertificateRevocationListDer<'_>,
     file: &Path,
@@ -131,9 +131,9 @@ pub(super) fn parse<'a>(
         .map_err(|error| FileProblem::Malformed(format!("not a revocation list: {error}")).of(file))
 }
 
-/// From its making until its successor is due.
+/// From thisUpdate to nextUpdate.
 pub(super) fn validity(list: &CertificateRevocationList<'_>) -> Validity {
-    // The verifier refuses a list without that date.
+    // The verifier refuses a list without nextUpdate.
     let until = list.next_update().map_or(0, seconds);
     Validity { not_before: seconds(list.last_update()), not_after: until }
 }

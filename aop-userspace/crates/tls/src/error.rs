@@ -1,4 +1,4 @@
-//! What can be wrong with the files of a site, written for the operator who must mend it.
+//! Errors in the files of a site, written for the operator who must correct them.
 
 use std::{
     io,
@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-/// A site that cannot be served. Nothing is served then, or the old sites go on.
+/// A site that cannot be served. At a start nothing is served; at a reload the old sites stay.
 #[derive(Debug, Error)]
 #[error("site {site}: {problem}")]
 pub struct SitesError {
@@ -21,14 +21,14 @@ pub struct SitesError {
 /// What is wrong with a site.
 #[derive(Debug, Error)]
 pub enum SitesProblem {
-    /// A file that it names.
+    /// A file that the site names.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Key and server certificate are not a pair.
+    /// The key does not belong to the server certificate.
     #[error(
         "the key {} does not belong to the certificate {}: \
-         name the key that the certificate was issued for (the server certificate comes first in \
-         its file, intermediates after it)",
+         name the key that the certificate was issued for (in its file the server certificate \
+         comes first, intermediates after it)",
         key.display(), certificate.display()
     )]
     KeyMismatch {
@@ -37,23 +37,23 @@ pub enum SitesProblem {
         /// The file of the key.
         key: PathBuf,
     },
-    /// Two revocation lists speak for one issuer.
+    /// Two revocation lists cover the same certificates.
     #[error(
-        "{} and {} are both revocation lists of {issuer} for the same certificates, and only one \
-         of them would be read: name the newer one alone",
+        "{} and {} are both revocation lists of {issuer} for the same certificates, and aop would \
+         read only one of them: name only the newer one",
         files[0].display(), files[1].display()
     )]
     TwoLists {
-        /// Who signed both.
+        /// The issuer of both.
         issuer: String,
-        /// The files; the same one where both are in it.
+        /// The files; twice the same path if one file holds both.
         files: [PathBuf; 2],
     },
-    /// The TLS library refuses what the files hold.
+    /// rustls refuses the contents of the files.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
-    /// The client CAs make no verifier.
-    #[error("its client CAs cannot verify anybody: {0}")]
+    /// webpki refuses the client CAs.
+    #[error("the client CAs cannot be used to verify peers: {0}")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
 }
 
@@ -72,7 +72,7 @@ pub struct FileError {
 #[derive(Debug, Error)]
 pub enum FileProblem {
     /// It cannot be read.
-    #[error("cannot be read: {0}; create it, correct the path, or make it readable for aop's user")]
+    #[error("{}", unreadable(.0))]
     Unreadable(#[source] io::Error),
     /// It has no content.
     #[error("is empty; write the PEM text into it")]
@@ -84,15 +84,15 @@ pub enum FileProblem {
     )]
     NoCertificate,
     /// It holds a key where a certificate is wanted.
-    #[error("holds a private key, but no certificate; name the certificate's file here")]
+    #[error("holds a private key, but no certificate; name the file of the certificate here")]
     KeyInstead,
     /// It holds no key.
     #[error("holds no private key in PEM form; name the file with \"-----BEGIN PRIVATE KEY-----\"")]
     NoKey,
-    /// Its key is locked by a passphrase.
+    /// Its key is encrypted with a passphrase.
     #[error(
         "holds an encrypted private key, and aop has no passphrase; decrypt it with \
-         `openssl pkey -in FILE -out NEW`, readable for aop's user alone"
+         `openssl pkey -in FILE -out NEW`, and let only root read the new file"
     )]
     EncryptedKey,
     /// It holds no revocation list.
@@ -101,9 +101,23 @@ pub enum FileProblem {
          file that the CA publishes"
     )]
     NoList,
-    /// It is PEM that breaks off or carries nonsense.
-    #[error("is malformed: {0}; write the file anew from its source")]
+    /// Its PEM or DER is truncated or invalid.
+    #[error("is malformed: {0}; copy the file again from its source")]
     Malformed(String),
+}
+
+fn unreadable(error: &io::Error) -> String {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
+    match error.kind() {
+        // Any other error of this kind is ours: the daemon did not hand the file over.
+        io::ErrorKind::NotFound if error.raw_os_error().is_some() => {
+            "there is no such file; correct the path".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("cannot be read: {error}; run aop as root, which must be able to read it")
+        }
+        _ => format!("cannot be read: {error}"),
+    }
 }
 
 impl FileProblem {

@@ -1,8 +1,9 @@
-//! Closing a connection that did not end well.
+//! Lingering close: closes a refused connection so that the peer can read the reason.
 //!
-//! A TLS 1.3 peer sends its first request before it learns that it was refused. Closed with those
-//! bytes unread, the kernel sends a reset, and many peers then lose the alert that says why. So the
-//! write side is closed first, and what still comes is read and thrown away for a moment.
+//! A TLS 1.3 peer sends its first request before it learns that it was refused. If the socket is
+//! closed while those bytes are unread, the kernel sends a RST, and many peers then lose the alert
+//! that gives the reason. So the write side is closed first, and incoming bytes are read and
+//! discarded for a moment.
 
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(1);
 const MOST: usize = 256 * 1024;
 
-/// Ends the write side of `stream`, and closes it when the far end does or a moment later.
+/// Shuts down the write side of `stream`. Closes the socket when the peer does, or after
+/// [`PATIENCE`] or [`MOST`] bytes.
 pub async fn close(mut stream: TcpStream) {
-    let ending = async {
+    let discard = async {
         let mut buffer = vec![0; 4096];
         let mut read = 0;
         stream.shutdown().await?;
@@ -29,8 +31,7 @@ pub async fn close(mut stream: TcpStream) {
         }
         std::io::Result::Ok(())
     };
-    // Whatever goes wrong, the connection is over.
-    if let Ok(Err(error)) = timeout(PATIENCE, ending).await {
+    if let Ok(Err(error)) = timeout(PATIENCE, discard).await {
         tracing::trace!(%error, "connection broke off while closing");
     }
 }

@@ -1,8 +1,7 @@
-//! The one place where the files that sites name are read: from the disk, or from whoever has read
-//! them there.
+//! The only place that reads the files of sites: from the disk, or as the daemon handed them over.
 //!
-//! The process that serves may not read a key's file, so the one that may hands over what it has
-//! read. Both build their sites by the same code, from the same bytes.
+//! The terminator process may not read key files, so the daemon hands over their contents. Both
+//! processes build their sites with the same code, from the same bytes.
 
 use std::{
     cell::RefCell,
@@ -20,7 +19,7 @@ pub struct Files {
     beyond: Beyond,
 }
 
-/// Where a file comes from that is not held.
+/// Where a file comes from that was not read yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Beyond {
     Disk,
@@ -28,25 +27,25 @@ enum Beyond {
 }
 
 impl Files {
-    /// The disk. What is read is held from then on.
+    /// Files are read from the disk on first use and kept.
     #[must_use]
     pub fn on_disk() -> Self {
         Self { held: RefCell::default(), beyond: Beyond::Disk }
     }
 
-    /// These and no others.
+    /// Only these files can be read.
     pub fn handed_over(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
         let held = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
         Self { held: RefCell::new(held), beyond: Beyond::Nowhere }
     }
 
-    /// What has been read.
+    /// All files that were read.
     #[must_use]
     pub fn into_held(self) -> BTreeMap<PathBuf, Arc<[u8]>> {
         self.held.into_inner()
     }
 
-    /// The bytes of `file`; something besides white space is among them.
+    /// The bytes of `file`, never only white space.
     pub(super) fn read(&self, file: &Path) -> Result<Arc<[u8]>, FileError> {
         let bytes = self.bytes(file).map_err(|error| FileProblem::Unreadable(error).of(file))?;
         match bytes.iter().all(u8::is_ascii_whitespace) {
@@ -60,7 +59,7 @@ impl Files {
             return Ok(held.clone());
         }
         if self.beyond == Beyond::Nowhere {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "it was not handed over"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the daemon did not hand it over"));
         }
         let read: Arc<[u8]> = fs::read(file)?.into();
         self.held.borrow_mut().insert(file.into(), read.clone());
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_here_is_all_that_there_is_where_it_is_handed_over() {
+    fn handed_over_files_are_exactly_those_that_were_read_with_their_first_contents() {
         let dir = tempfile::tempdir().expect("a directory");
         let [key, other] = ["key", "other"].map(|name| dir.path().join(name));
         fs::write(&key, [0, 159, 255]).expect("written");
@@ -81,11 +80,11 @@ mod tests {
         let disk = Files::on_disk();
         assert_eq!(*disk.read(&key).expect("read"), [0, 159, 255]);
         fs::write(&key, "changed").expect("written");
-        assert_eq!(*disk.read(&key).expect("read"), [0, 159, 255], "it was read twice");
+        assert_eq!(*disk.read(&key).expect("read"), [0, 159, 255], "the file was read twice");
         let held = disk.into_held().into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
-        let there = Files::handed_over(held);
-        assert_eq!(*there.read(&key).expect("held"), [0, 159, 255]);
-        let problem = there.read(&other).expect_err("not handed over").problem;
+        let received = Files::handed_over(held);
+        assert_eq!(*received.read(&key).expect("held"), [0, 159, 255]);
+        let problem = received.read(&other).expect_err("not handed over").problem;
         assert!(
             matches!(&problem, FileProblem::Unreadable(error) if error.kind() == io::ErrorKind::NotFound),
             "{problem}"

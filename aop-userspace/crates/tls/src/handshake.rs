@@ -1,5 +1,5 @@
-//! What is known of a finished handshake, in the words of OpenSSL: applications that are told about
-//! TLS by somebody else know no others.
+//! Facts about a finished handshake, under the names that OpenSSL uses: applications behind a proxy
+//! expect these names.
 
 use aop_config::Host;
 use rustls::{CipherSuite, ProtocolVersion, pki_types::CertificateDer};
@@ -9,9 +9,10 @@ use rustls::{CipherSuite, ProtocolVersion, pki_types::CertificateDer};
 pub struct Handshake {
     /// The server name that the peer asked for.
     pub host: Host,
-    /// What was agreed on in ALPN, if anything.
+    /// The protocol agreed on in ALPN, if any.
     pub alpn: Option<Vec<u8>>,
-    /// Whether the certificate was presented in it, and not in the one that it resumed.
+    /// Whether the peer presented its certificate in this handshake, and not in an earlier one that
+    /// this one resumed.
     pub presented: bool,
     pub(super) version: Option<ProtocolVersion>,
     pub(super) cipher: Option<CipherSuite>,
@@ -23,7 +24,7 @@ impl Handshake {
     #[must_use]
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "rustls names versions that it cannot speak"
+        reason = "rustls names versions that it does not support"
     )]
     pub fn version(&self) -> Option<&'static str> {
         match self.version? {
@@ -39,15 +40,15 @@ impl Handshake {
         cipher(self.cipher?)
     }
 
-    /// The certificate that the peer authenticated with, in DER; `None` where it did not, and its site
-    /// observes.
+    /// The certificate that the peer authenticated with, in DER. `None` for an unauthenticated peer
+    /// of a site that observes.
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {
         self.certificate.as_deref()
     }
 
-    /// The first common name of its subject, if it has one. What is no text is read as UTF-8 as far
-    /// as it is.
+    /// The first common name of the certificate's subject, if any. A value of another string type
+    /// is decoded as UTF-8, with U+FFFD for invalid bytes.
     #[must_use]
     pub fn common_name(&self) -> Option<String> {
         let (_, leaf) = x509_parser::parse_x509_certificate(self.certificate()?).ok()?;
@@ -74,7 +75,7 @@ impl Handshake {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "rustls names suites that it cannot speak")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "rustls names suites that it does not support")]
 fn cipher(suite: CipherSuite) -> Option<&'static str> {
     Some(match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_negotiated_has_a_name() {
+    fn every_supported_cipher_suite_has_an_openssl_name() {
         let suites = aws_lc_rs::default_provider().cipher_suites;
         for suite in &suites {
             let name = cipher(suite.suite());

@@ -1,6 +1,6 @@
-//! Who a certificate says the peer is, in strings that are safe to print.
+//! The identity in a certificate, as strings that are safe to print.
 //!
-//! Read only after the certificate was verified, from the leaf alone. Nothing here decides.
+//! It comes from the leaf alone. Nothing here decides whether a peer is accepted.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
@@ -11,7 +11,7 @@ use x509_parser::{
 
 use super::validity::Validity;
 
-/// An authenticated certificate. Strings are escaped and bounded.
+/// The identity in a certificate. Its strings are escaped and of bounded length.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Distinguished name of the subject.
@@ -44,7 +44,7 @@ impl Identity {
     }
 }
 
-/// As OpenSSL prints it: a value that could be read as several is in quotes.
+/// The name as OpenSSL prints it: a value that contains a separator is quoted.
 pub(super) fn name(name: &X509Name<'_>) -> String {
     let attributes: Vec<String> = name
         .iter_attributes()
@@ -64,13 +64,13 @@ pub(super) fn name(name: &X509Name<'_>) -> String {
     bounded(&attributes.join(", "))
 }
 
-/// `text` escaped and bounded.
+/// `text` escaped and cut to 256 characters.
 pub fn printable(text: &str) -> String {
     bounded(&escaped(text))
 }
 
-/// `text` without anything that could move a cursor, colour a terminal, begin a line or turn the
-/// direction of writing.
+/// Escapes every character that could move the cursor, colour a terminal, start a line or change
+/// the direction of writing.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_peer_wrote_cannot_steer_a_terminal_or_begin_a_log_line() {
+    fn text_from_a_peer_cannot_control_a_terminal_or_start_a_log_line() {
         assert_eq!(printable("CN=a\u{1b}[31m\nok"), "CN=a\\u{1b}[31m\\nok");
         assert_eq!(printable("\u{202e}gnp.exe"), "\\u{202e}gnp.exe");
         assert_eq!(printable("O=\"O'Neill\", CN=zoë"), "O=\"O'Neill\", CN=zoë");

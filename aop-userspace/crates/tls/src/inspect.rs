@@ -1,4 +1,4 @@
-//! What stands in each file of a site, whether or not the site can be served.
+//! The contents of each file of a site, whether or not the site can be served.
 
 use std::path::Path;
 
@@ -15,12 +15,12 @@ use super::{
     leaf, pem,
 };
 
-/// One file, or an anchor that needs none.
+/// One file, or the built-in anchor.
 #[derive(Clone, Debug)]
 pub struct Inspected {
     /// Its path, or `cloudflare-global`.
     pub file: String,
-    /// What the configuration names it as.
+    /// Its role in the configuration.
     pub role: FileRole,
     /// Why it cannot be used.
     pub error: Option<String>,
@@ -30,7 +30,7 @@ pub struct Inspected {
     pub lists: Vec<InspectedList>,
 }
 
-/// What a file is to a site.
+/// The role of a file in a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileRole {
     /// The server certificate and its chain.
@@ -43,12 +43,12 @@ pub enum FileRole {
     Crl,
 }
 
-/// A certificate in words.
+/// A certificate, described for people.
 #[derive(Clone, Debug)]
 pub struct InspectedCertificate {
     /// Names, key and dates.
     pub identity: Identity,
-    /// Its kind of key, as `ECDSA P-256`.
+    /// The kind of its key, as `ECDSA P-256`.
     pub key: String,
     /// Whether it is marked as a CA.
     pub is_ca: bool,
@@ -56,21 +56,21 @@ pub struct InspectedCertificate {
     pub names: Vec<String>,
 }
 
-/// A revocation list in words. Times are seconds since 1970.
+/// A revocation list, described for people. Times are seconds since 1970.
 #[derive(Clone, Debug)]
 pub struct InspectedList {
-    /// Who signed it.
+    /// Distinguished name of its issuer.
     pub issuer: String,
-    /// When it was made.
+    /// When it was issued.
     pub this_update: u64,
-    /// When its successor is due.
+    /// When the next list is due.
     pub next_update: u64,
-    /// How many certificates it revokes.
+    /// The number of certificates that it revokes.
     pub entries: usize,
 }
 
 impl FileRole {
-    /// The key of the configuration.
+    /// The configuration key that names such a file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ impl FileRole {
     }
 }
 
-/// Reads every file of `site` out of `files`.
+/// Reads every file of `site`.
 #[must_use]
 pub fn inspect(site: &SiteConfig, files: &Files) -> Vec<Inspected> {
     let mut inspected = vec![
@@ -118,7 +118,9 @@ fn certificates(file: &Path, role: FileRole, files: &Files) -> Inspected {
     for der in &found {
         match certificate(der) {
             Ok(certificate) => inspected.certificates.push(certificate),
-            Err(error) => inspected.error = Some(format!("holds what is not X.509: {error}")),
+            Err(error) => {
+                inspected.error = Some(format!("holds a certificate that is not X.509: {error}"));
+            }
         }
     }
     inspected

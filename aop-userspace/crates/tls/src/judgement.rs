@@ -1,8 +1,8 @@
-//! Which refusal an error of rustls is.
+//! Maps an error of rustls to a refusal.
 //!
-//! Every variant of today's rustls is named; one of tomorrow's falls to the general refusals. Two
-//! come wrapped: rustls has no name for a certificate of version 1 and for a CA as leaf, and hands
-//! out webpki's error. Our own rules bring their refusal along.
+//! Every variant of the current rustls is named. A variant of a later version maps to a general
+//! refusal. Two errors come wrapped: rustls has no variant for a certificate of version 1 or for a
+//! CA as leaf, and passes on the error of webpki. An error of our own rules carries its refusal.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use rustls::{CertificateError, Error, InvalidMessage, OtherError, PeerMisbehaved
 
 use super::{refusal::Refusal, refused::Refused, verifier::RuleBroken};
 
-/// The refusal that `error`, from reading or writing handshake bytes, amounts to.
+/// The refusal for `error`, which comes from reading or writing handshake bytes.
 pub(super) fn judge(error: &io::Error) -> Refused {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(tls) => of(tls),
@@ -18,7 +18,7 @@ pub(super) fn judge(error: &io::Error) -> Refused {
     }
 }
 
-/// The refusal that an error of TLS amounts to.
+/// The refusal for an error of TLS.
 pub(super) fn of(error: &Error) -> Refused {
     if let Error::InvalidCertificate(CertificateError::Other(other)) = error
         && let Some(broken) = other.0.downcast_ref::<RuleBroken>()
@@ -58,7 +58,7 @@ fn refusal(error: &Error) -> Refusal {
     }
 }
 
-#[expect(deprecated, reason = "rustls still has the variants that it no longer makes")]
+#[expect(deprecated, reason = "rustls keeps variants that it no longer returns")]
 fn certificate(error: &CertificateError) -> Refusal {
     match error {
         CertificateError::UnknownIssuer => Refusal::UnknownCa,

@@ -1,4 +1,4 @@
-//! What a site demands of the leaf, beside a chain to one of its anchors.
+//! The rules of a site for the leaf, in addition to a chain to one of its anchors.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,7 @@ use super::{
 const ML_DSA: [&str; 3] =
     ["2.16.840.1.101.3.4.3.17", "2.16.840.1.101.3.4.3.18", "2.16.840.1.101.3.4.3.19"];
 
-/// Holds `leaf`, whose chain is verified, against the rules.
+/// Checks `leaf`, whose chain is verified, against the rules.
 pub(super) fn judge(leaf: &CertificateDer<'_>, rules: &Rules) -> Result<(), Error> {
     let (_, leaf) = x509_parser::parse_x509_certificate(leaf)
         .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
@@ -43,11 +43,11 @@ fn broken(leaf: &X509Certificate<'_>, rules: &Rules) -> Option<(Refusal, String)
     }
     if let Some(wanted) = &rules.cn {
         let mut names = leaf.subject().iter_common_name();
-        // Of two names nobody knows which one counts.
+        // With two names it is undefined which one counts, so neither matches.
         let only = names.next().filter(|_| names.next().is_none());
         let only = only.and_then(|name| name.as_str().ok());
         if only != Some(wanted) {
-            // Never what is required: strangers may get to read this.
+            // An unauthenticated peer may read this text, so it never says what is required.
             let has = only.map_or("none, or several".into(), printable);
             let detail = format!("the certificate's common name is not require_cn: {has}");
             return Some((Refusal::CnMismatch, detail));
@@ -73,7 +73,7 @@ pub(super) fn is_ml_dsa(certificate: &X509Certificate<'_>) -> bool {
 
 /// The subject alternative names.
 pub(super) fn names<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a GeneralName<'a>> {
-    // An error is an extension that stands there twice, which the verifier refuses before this.
+    // An error means a duplicate extension, which the verifier has already refused.
     let extension = certificate.subject_alternative_name().ok().flatten();
     extension.map_or(Vec::new(), |extension| extension.value.general_names.iter().collect())
 }
@@ -91,7 +91,7 @@ fn is(name: &GeneralName<'_>, wanted: &RequiredSan) -> bool {
     }
 }
 
-/// A name as rules spell it.
+/// A name in the spelling of `require_san`.
 pub(super) fn told(name: &&GeneralName<'_>) -> String {
     match name {
         GeneralName::DNSName(name) => format!("dns:{name}"),

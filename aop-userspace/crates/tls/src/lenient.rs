@@ -1,8 +1,9 @@
-//! The verifier of a site that explains its refusals, or observes: every handshake is finished, so that
-//! the peer can be told in its own protocol why it is refused, or is relayed all the same.
+//! The verifier of a site that explains its refusals or observes. It accepts every certificate, so
+//! that the handshake finishes: the peer then reads the refusal in HTTP, or is relayed.
 //!
-//! It proves nothing. Who was let through is judged by the site's own verifier after the handshake
-//! ([`Site::judge`](super::Site::judge)), and only that makes an [`OriginPull`](super::OriginPull).
+//! It proves nothing. After the handshake the site's own verifier checks the certificate
+//! ([`Site::judge`](super::Site::judge)), and only that check makes an
+//! [`OriginPull`](super::OriginPull).
 
 use std::sync::Arc;
 
@@ -15,12 +16,12 @@ use rustls::{
 
 use super::{observed::Unsigned, verifier::SiteVerifier};
 
-/// Lets everybody through, asking for the certificates that the site's own verifier asks for.
+/// Accepts every certificate. Its CertificateRequest is the one of the site's own verifier.
 #[derive(Debug)]
 pub(super) struct Lenient {
     pub(super) verifier: Arc<SiteVerifier>,
-    /// Where it is noted that a peer did not prove to have the key of what it presented: the judgement
-    /// afterwards looks there too. Without it, such a handshake fails as ever.
+    /// Records that a peer did not prove that it holds the key of its certificate; the check after
+    /// the handshake reads this record. Without a record, such a handshake fails.
     pub(super) unsigned: Option<Arc<Unsigned>>,
 }
 
@@ -57,8 +58,9 @@ impl ClientCertVerifier for Lenient {
         Ok(ClientCertVerified::assertion())
     }
 
-    // Whoever presents a certificate proves that he has its key, or his handshake fails as ever where
-    // the site explains: a certificate of version 1, whose key rustls does not read, is never explained.
+    // A peer that presents a certificate must prove that it holds the key. Where the site explains,
+    // the handshake fails otherwise: a certificate of version 1, whose key rustls does not read,
+    // never gets an explanation.
     fn verify_tls12_signature(
         &self,
         message: &[u8],

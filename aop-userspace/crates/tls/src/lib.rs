@@ -1,13 +1,13 @@
-//! TLS: who may pull, proven by a certificate.
+//! TLS: authenticates the peer of an origin pull by its client certificate.
 //!
-//! [`Sites`] are what is served, built whole from the configuration or not at all. [`accept`] turns
-//! a TCP connection into an [`OriginPull`], and [`authorize`] turns that into a [`Permit`]: neither
-//! can be made in another way, so that no relaying skips a check. Everything else ends as a
-//! [`Refused`] with a named [`Refusal`]; or, where a site observes and only there, as an [`Observed`],
-//! of which [`let_in`] makes a [`Permit`] that says that it proves nothing.
+//! [`Sites`] are built from the configuration, all of them or none. [`accept`] turns a TCP
+//! connection into an [`OriginPull`], and [`authorize`] turns that into a [`Permit`]. Neither can
+//! be made in another way, so no relaying skips a check. Every other connection ends as a
+//! [`Refused`] with a named [`Refusal`]. At a site that observes, and only there, it becomes an
+//! [`Observed`] instead, and [`let_in`] makes a [`Permit`] of it that is marked as proving nothing.
 //!
-//! This module decides by certificate and name alone. Addresses and upstreams are the terminator's.
-//! Only here are rustls' configurations built.
+//! This module decides by certificate and server name alone. The terminator checks addresses and
+//! reaches upstreams. Configurations of rustls are built only here.
 
 mod acceptor;
 mod anchors;

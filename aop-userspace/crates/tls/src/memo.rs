@@ -1,10 +1,9 @@
-//! Signatures on certificates and revocation lists that were found good, remembered.
+//! A cache of signatures on certificates and revocation lists that were found valid.
 //!
-//! The edge presents the same certificate at every handshake. Whether a signature fits a key and a
-//! message is arithmetic: it changes neither with time nor with whom a site believes. So the
-//! arithmetic alone is spared, and nothing else: the path, dates, names, usage and revocation are
-//! judged each time. The signature of a handshake is over another message each time, and is never
-//! looked up.
+//! The edge presents the same certificate in every handshake. Whether a signature fits a key and a
+//! message is arithmetic: it depends neither on the time nor on the CAs of a site. The cache saves
+//! that arithmetic and nothing else: path, dates, names, usage and revocation are checked each
+//! time. A handshake signature covers a different message each time, and is never looked up.
 
 use std::{
     collections::HashSet,
@@ -18,11 +17,11 @@ use rustls::{
     pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm},
 };
 
-/// Good signatures that are remembered, at most twice as many. webpki checks from the anchor
-/// downwards, so who holds no key that an anchor vouches for adds none.
+/// Signatures per generation; there are two generations. webpki verifies from the anchor downwards,
+/// so a peer without a certificate that leads to an anchor cannot add an entry.
 const REMEMBERED: usize = 1024;
 
-/// aws-lc-rs with such a memory for chains.
+/// aws-lc-rs, with this cache for the signatures in chains.
 pub(super) fn provider() -> CryptoProvider {
     let mut provider = crypto::aws_lc_rs::default_provider();
     provider.signature_verification_algorithms = *ALGORITHMS;
@@ -40,11 +39,11 @@ static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
 
 static MEMORY: LazyLock<Mutex<Memory>> = LazyLock::new(Mutex::default);
 
-/// An algorithm that does not compute again what it has found good.
+/// An algorithm that does not verify a known valid signature again.
 #[derive(Debug)]
 struct Remembering(&'static dyn SignatureVerificationAlgorithm);
 
-/// Two generations: the older goes when the younger is full.
+/// Two generations: the older one is dropped when the younger one is full.
 #[derive(Default)]
 struct Memory {
     younger: HashSet<[u8; 32]>,
@@ -81,7 +80,8 @@ impl SignatureVerificationAlgorithm for Remembering {
 }
 
 impl Remembering {
-    /// Of everything that the outcome depends on. With the lengths no two inputs are written alike.
+    /// The hash of every input of the verification. The lengths are hashed too, so that the same
+    /// bytes split differently give another hash.
     fn digest(&self, inputs: [&[u8]; 3]) -> [u8; 32] {
         let mut context = Context::new(&SHA256);
         let algorithm = [self.public_key_alg_id(), self.signature_alg_id()];
@@ -96,7 +96,7 @@ impl Remembering {
 }
 
 impl Memory {
-    /// What is asked for stays.
+    /// A lookup moves the entry to the younger generation, so that entries in use stay.
     fn knows(&mut self, digest: [u8; 32]) -> bool {
         if self.younger.contains(&digest) {
             return true;
@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes a signature for good that is the message backwards, and counts how often it looked.
+    /// Accepts a signature that is the message reversed, and counts its verifications.
     #[derive(Debug)]
     struct Backwards(AtomicUsize);
 
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_signature_is_computed_once_and_a_bad_one_every_time() {
+    fn a_valid_signature_is_verified_once_and_an_invalid_one_every_time() {
         let (plain, remembering) = backwards();
         for _ in 0..3 {
             assert!(remembering.verify_signature(b"key", b"once", b"ecno").is_ok());
@@ -170,10 +170,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_taken_for_what_is_remembered() {
+    fn another_key_or_another_split_of_the_bytes_is_not_found_in_the_cache() {
         let (plain, remembering) = backwards();
         assert!(remembering.verify_signature(b"a", b"abc", b"cba").is_ok());
-        // Another key, and the same bytes cut in other places.
+        // Another key, then the same bytes split in other places.
         assert!(remembering.verify_signature(b"b", b"abc", b"cba").is_ok());
         assert_eq!(plain.0.load(Relaxed), 2);
         for (key, message, signature) in
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_are_remembered_and_those_in_use_are_among_them() {
+    fn the_cache_is_bounded_and_keeps_the_entries_in_use() {
         let mut memory = Memory::default();
         let digest = |number: usize| {
             let mut digest = [0; 32];

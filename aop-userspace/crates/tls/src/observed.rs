@@ -1,9 +1,9 @@
-//! Who would be refused where a site observes, and is relayed all the same.
+//! Observe mode: a peer whose certificate fails is still relayed, and the refusal that enforcing
+//! would have caused is recorded.
 //!
-//! This is the one way past a refusal, and its parts are nowhere else: [`Site::observing`] answers
-//! for a site that observes and for no other, [`Observed`] is made of that answer alone, and
-//! [`let_in`](super::let_in) takes nothing but an [`Observed`]. The permit that comes of it says that
-//! it proves nothing.
+//! This is the only way past a refusal. [`Site::observing`] returns a value only for a site that
+//! observes, [`Observed`] is made only from that value, and [`let_in`](super::let_in) takes only an
+//! [`Observed`]. The resulting permit is marked as proving nothing.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,34 +20,34 @@ use super::{
     sites::{Observing, Site},
 };
 
-/// A finished handshake that proves nothing: its peer would be refused.
+/// A finished handshake of an unauthenticated peer, which enforcing would refuse.
 pub struct Observed {
     finished: Finished,
     would: WouldRefuse,
 }
 
-/// What would have become of a peer, had its site not observed.
+/// The refusal that enforcing would have caused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WouldRefuse {
     /// Why it would have been refused.
     pub refusal: Refusal,
-    /// The particulars, fit for a log.
+    /// The details, safe to log.
     pub detail: String,
-    /// The subject of the certificate that it presented, which proves nothing; `None` where it
-    /// presented none, or one that cannot be read.
+    /// The subject of the presented certificate, which is unverified. `None` if the peer presented
+    /// none, or one that cannot be parsed.
     pub presented: Option<String>,
 }
 
-/// What [`accept`](super::accept) makes of a finished handshake.
+/// A finished handshake, as [`accept`](super::accept) returns it.
 pub enum Accepted {
     /// The peer's certificate was verified.
     Proven(Box<OriginPull>),
-    /// It would be refused, and its site observes.
+    /// The peer is unauthenticated, and its site observes.
     Unproven(Box<Observed>),
 }
 
 impl Observed {
-    /// Of a peer that would be `refused` by a site that is `observing`.
+    /// For a peer that the site, which is `observing`, would otherwise have `refused`.
     pub(super) fn of(_: &Observing, finished: Finished, refused: Refused) -> Self {
         let leaf = finished.chain().first();
         let presented = leaf.and_then(|leaf| Identity::of(leaf).ok());
@@ -56,7 +56,7 @@ impl Observed {
         Self { finished, would: WouldRefuse { refusal, detail, presented } }
     }
 
-    /// The site that it is for.
+    /// The site of the handshake.
     #[must_use]
     pub fn site(&self) -> &Arc<Site> {
         &self.finished.site
@@ -68,7 +68,7 @@ impl Observed {
         &self.finished.host
     }
 
-    /// The refusal that it comes to where its site observes no more.
+    /// The refusal itself, if the site has stopped observing in the meantime.
     #[must_use]
     pub fn refused(self) -> Refused {
         let Self { finished, would } = self;
@@ -76,7 +76,7 @@ impl Observed {
         refused.on(socket(finished.stream))
     }
 
-    /// What would have become of it.
+    /// The refusal that enforcing would have caused.
     #[must_use]
     pub fn would(&self) -> &WouldRefuse {
         &self.would
@@ -87,14 +87,14 @@ impl Observed {
     }
 }
 
-/// Why a peer did not prove in its handshake that it has the key of what it presented, if so. One for
-/// each connection.
+/// Why a peer failed to prove in its handshake that it holds the key of its certificate, if it
+/// failed. One per connection.
 #[derive(Debug, Default)]
 pub(super) struct Unsigned(OnceLock<Error>);
 
 impl Unsigned {
     pub(super) fn note(&self, error: Error) {
-        // The first one is the reason.
+        // The first error is the reason.
         self.0.set(error).ok();
     }
 
@@ -103,8 +103,8 @@ impl Unsigned {
     }
 }
 
-/// Judges a handshake that a site has finished while it is `observing`: as it would judge it if it
-/// required a certificate, the proof of its key included.
+/// Checks a handshake that was finished while its site is `observing`, as if the site required a
+/// certificate and the proof of its key.
 pub(super) fn judge(
     observing: &Observing,
     finished: Finished,
@@ -122,7 +122,7 @@ pub(super) fn judge(
     }
 }
 
-/// Who a verified chain says the peer is.
+/// The identity in the leaf of a verified chain.
 pub(super) fn identity(chain: &[CertificateDer<'_>]) -> Result<Identity, Refused> {
     let leaf = chain.first().ok_or_else(|| Refused::new(Refusal::CertificateRequired))?;
     Identity::of(leaf).map_err(|error| Refused::new(Refusal::BadCertificate).because(error))

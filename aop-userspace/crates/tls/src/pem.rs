@@ -1,4 +1,4 @@
-//! Reading PEM files: certificates, keys, and an error that says what was found instead.
+//! Reads certificates and keys from PEM files. Its errors say what a file holds instead.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::{
     files::Files,
 };
 
-/// All certificates of `file`, in order; one at least.
+/// All certificates of `file`, in order; at least one.
 pub(super) fn certificates(
     file: &Path,
     files: &Files,
@@ -59,10 +59,10 @@ fn sections<'a>(
         .map(|section| section.map_err(|error| FileProblem::Malformed(told(&error)).of(file)))
 }
 
-/// The reader's own words show markers as lists of byte values.
+/// The reader's own message prints markers as lists of byte values.
 fn told(error: &pem::Error) -> String {
     if let pem::Error::MissingSectionEnd { end_marker } = error {
-        return format!("a section has no end, {:?}", String::from_utf8_lossy(end_marker));
+        return format!("a section has no end line {:?}", String::from_utf8_lossy(end_marker));
     }
     error.to_string()
 }
@@ -71,7 +71,8 @@ fn is_key(kind: SectionKind) -> bool {
     [SectionKind::PrivateKey, SectionKind::RsaPrivateKey, SectionKind::EcPrivateKey].contains(&kind)
 }
 
-/// PKCS #8 says so in the label, which the PEM reader skips; the older form says so in a header.
+/// PKCS #8 marks encryption in the label, which the PEM reader skips; the older format marks it in
+/// a header.
 fn is_encrypted_key(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text);
     text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED")

@@ -1,8 +1,7 @@
-//! What arrives on the port and is not TLS.
+//! Recognizes connections that are not TLS.
 //!
-//! One byte tells: every TLS connection begins with a handshake record, 0x16. That byte is only
-//! looked at, never taken; everything finer is left to rustls, since a ClientHello may be split
-//! anywhere.
+//! The first byte decides: every TLS connection begins with a handshake record, 0x16. That byte is
+//! peeked at, never consumed. rustls checks the rest, since a ClientHello may be split anywhere.
 
 use std::io;
 
@@ -23,14 +22,14 @@ const METHODS: [&[u8]; 10] = [
     b"PRI ",
 ];
 
-/// How PROXY headers begin, versions 1 and 2.
+/// The first bytes of PROXY headers, versions 1 and 2.
 const PROXY: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\n"];
 
-/// Tells an HTTP client in its own language.
+/// The response to a client that speaks HTTP without TLS.
 pub(super) const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
     Content-Length: 48\r\nConnection: close\r\n\r\nThis port speaks TLS: use https:// to reach it.\n";
 
-/// What the first bytes are.
+/// The protocol of the first bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Opening {
     Tls,
@@ -40,7 +39,7 @@ pub(super) enum Opening {
     Nothing,
 }
 
-/// Waits for the first byte, and where it is not TLS's for enough to know more.
+/// Waits for the first byte. If it does not begin TLS, reads on until the protocol is known.
 pub(super) async fn opening(stream: &mut TcpStream) -> io::Result<Opening> {
     let mut bytes = [0; 8];
     if stream.peek(&mut bytes[..1]).await? == 0 {
@@ -70,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_is_as_long_as_it_says() {
+    fn the_content_length_of_the_answer_is_right() {
         let text = std::str::from_utf8(ANSWER).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));

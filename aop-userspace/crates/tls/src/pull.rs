@@ -1,4 +1,4 @@
-//! The proof that a peer may be relayed, in two steps that cannot be skipped.
+//! The proof that a peer may be relayed, made in two steps that cannot be skipped.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -21,15 +21,15 @@ use super::{
     voucher::Voucher,
 };
 
-/// A peer's bytes, in clear. On the heap, so that whatever passes it on does not grow by its size.
+/// The decrypted stream of a peer. Boxed, so that types and futures which hold it stay small.
 pub type Session = Box<TlsStream<TcpStream>>;
 
-/// The connection below a session.
+/// The TCP connection below a session.
 pub fn socket(session: Session) -> TcpStream {
     session.into_inner().0
 }
 
-/// A finished handshake, whatever it proves.
+/// A finished handshake, with or without a verified certificate.
 pub(super) struct Finished {
     pub(super) stream: Session,
     pub(super) site: Arc<Site>,
@@ -37,38 +37,38 @@ pub(super) struct Finished {
     pub(super) peer: SocketAddr,
 }
 
-/// A finished handshake in which the peer's certificate was verified for a site. Made by
-/// [`accept`](super::accept) alone; it does not give its stream away.
+/// A finished handshake in which the peer's certificate was verified for a site. Only
+/// [`accept`](super::accept) makes one. It gives no access to its stream.
 pub struct OriginPull {
     finished: Finished,
     identity: Identity,
     voucher: Option<Voucher>,
-    /// Where its sessions are, if the site resumes any.
+    /// The session store of the connection, if the site resumes sessions.
     desk: Option<Arc<Desk>>,
 }
 
-/// A peer that may be relayed. Made by [`authorize`], of an origin pull; and by [`let_in`], of who
-/// would be refused at a site that observes.
+/// A peer that may be relayed. [`authorize`] makes one from an origin pull. [`let_in`] makes one
+/// for an unauthenticated peer of a site that observes.
 pub struct Permit {
     finished: Box<Finished>,
     proof: Proof,
 }
 
-/// What stands behind a permit.
+/// The reason for a permit.
 pub enum Proof {
     /// A certificate that was verified.
     Certificate {
-        /// Who it says the peer is.
+        /// The identity in the certificate.
         identity: Identity,
-        /// The client CA that vouches for it, as far as names tell.
+        /// The client CA that issued it, found by names.
         voucher: Option<Voucher>,
     },
     /// Nothing: the site observes, and would have refused the peer.
     Nothing(WouldRefuse),
 }
 
-/// What a permit proves, once its stream carries requests or bytes: each is relayed under it. Made
-/// from a [`Permit`] alone.
+/// The part of a permit that stays when the stream was taken out of it: every request and byte is
+/// relayed under a warrant. Made only from a [`Permit`].
 pub struct Warrant {
     site: Arc<Site>,
     host: Host,
@@ -77,7 +77,7 @@ pub struct Warrant {
     proven: bool,
 }
 
-/// What was agreed on in ALPN. Without it, or where a site offers none, it is HTTP/1.
+/// The protocol agreed on in ALPN. Without ALPN it is HTTP/1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// `http/1.1`
@@ -86,12 +86,12 @@ pub enum Protocol {
     Http2,
 }
 
-/// Looks at a finished handshake once more, in our own code, and permits it to be relayed.
+/// Checks a finished handshake once more, in our own code, and permits it to be relayed.
 ///
 /// # Errors
-/// The handshake came without a certificate, or was for another name than the site answers for, or
-/// resumed an earlier one where none may be resumed. Each would be a fault in what stands before, and
-/// is refused here. Where sessions are resumed, the certificate may be refused as in a handshake.
+/// The handshake has no certificate, is for a name that the site does not serve, or resumed a
+/// session where the site resumes none. Each would be a bug in an earlier check. Where the site
+/// resumes sessions, the certificate is checked again and may be refused.
 pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
     let OriginPull { finished, identity, voucher, desk } = pull;
     let chain = finished.chain();
@@ -103,7 +103,7 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
     match finished.session().handshake_kind() {
         Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
         Some(HandshakeKind::Resumed) if desk.is_some() => {
-            // rustls has judged nothing now.
+            // rustls does not verify the certificate of a resumed session.
             if let Err(error) = finished.site.judge(chain) {
                 let refused = judgement::of(&error).at(&finished.site);
                 return Err(refused.on(socket(finished.stream)));
@@ -123,11 +123,12 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
     Ok(Permit { finished: Box::new(finished), proof })
 }
 
-/// Permits who would be refused to be relayed, where the site observes; the permit proves nothing.
+/// Permits an unauthenticated peer of a site that observes to be relayed. The permit proves
+/// nothing.
 ///
 /// # Errors
-/// The handshake was for another name than the site answers for, or resumed an earlier one. Each would
-/// be a fault in what stands before.
+/// The handshake is for a name that the site does not serve, or resumed a session. Each would be a
+/// bug in an earlier check.
 pub fn let_in(observed: Observed) -> Result<Permit, Refused> {
     let (finished, would) = observed.into_parts();
     match finished.session().handshake_kind() {
@@ -140,14 +141,14 @@ pub fn let_in(observed: Observed) -> Result<Permit, Refused> {
     Ok(Permit { finished: Box::new(finished), proof: Proof::Nothing(would) })
 }
 
-const NOT_FULL: &str = "the handshake was not a full one";
+const NOT_FULL: &str = "the handshake was not a full handshake";
 
 impl Finished {
     fn session(&self) -> &ServerConnection {
         self.stream.get_ref().1
     }
 
-    /// What the peer presented.
+    /// The certificates that the peer presented, leaf first.
     pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
         self.session().peer_certificates().unwrap_or_default()
     }
@@ -175,7 +176,7 @@ impl Protocol {
 }
 
 impl OriginPull {
-    /// Of a handshake in which the certificate of `identity` was verified.
+    /// For a handshake in which the certificate of `identity` was verified.
     pub(super) fn new(finished: Finished, identity: Identity, desk: Option<Arc<Desk>>) -> Self {
         let voucher = finished.site.voucher(finished.chain());
         Self { finished, identity, voucher, desk }
@@ -193,7 +194,7 @@ impl OriginPull {
         &self.finished.host
     }
 
-    /// Who the peer's certificate says it is.
+    /// The identity in the peer's certificate.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
@@ -231,13 +232,14 @@ impl Permit {
         &self.finished.host
     }
 
-    /// What stands behind it.
+    /// The reason for the permit.
     #[must_use]
     pub fn proof(&self) -> &Proof {
         &self.proof
     }
 
-    /// The certificate that the peer authenticated with, in DER; `None` where nothing is proven.
+    /// The certificate that the peer authenticated with, in DER; `None` for an unauthenticated
+    /// peer.
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {
         match &self.proof {
@@ -246,7 +248,7 @@ impl Permit {
         }
     }
 
-    /// What is known of the handshake. Where nothing is proven, it has no certificate.
+    /// Facts about the handshake. For an unauthenticated peer they include no certificate.
     #[must_use]
     pub fn handshake(&self) -> Handshake {
         let session = self.finished.session();
@@ -261,7 +263,7 @@ impl Permit {
         }
     }
 
-    /// The peer's bytes, in clear, and the leave to relay them.
+    /// The decrypted stream, and the warrant under which it is relayed.
     #[must_use]
     pub fn into_parts(self) -> (Session, Warrant) {
         let Finished { stream, site, host, peer } = *self.finished;
@@ -272,13 +274,13 @@ impl Permit {
 }
 
 impl Warrant {
-    /// Whether a certificate was verified; else the site observed when the peer came.
+    /// Whether a certificate was verified. If not, the site observed when the peer connected.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         self.proven
     }
 
-    /// The site that judged the peer.
+    /// The site of the handshake.
     #[must_use]
     pub fn site(&self) -> &Arc<Site> {
         &self.site
@@ -296,7 +298,7 @@ impl Warrant {
         self.peer
     }
 
-    /// What the peer speaks.
+    /// The protocol that the peer speaks.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.protocol

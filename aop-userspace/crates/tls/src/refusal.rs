@@ -1,12 +1,13 @@
-//! Why a connection was refused: a closed list of names, whose fault each is, and what to do.
+//! The reasons for refusing a connection: a closed list of names, each with the party at fault and
+//! what to do.
 //!
-//! The names are stable: they index the counters, label logs and metrics, and stand in alerts that
-//! operators write. Add, never rename.
+//! The names are stable: they index counters, label logs and metrics, and appear in alerts that
+//! operators write. Add names, never rename one.
 
 use std::fmt;
 
-/// The commands that make a certificate which every verifier takes: any extension makes version 3.
-/// Without a backslash or quote, so that they survive the escaping of a log.
+/// The commands that issue a certificate which every verifier accepts: any extension makes it
+/// version 3. They contain no backslash and no quote, which a log would escape.
 macro_rules! issue {
     () => {
         "echo extendedKeyUsage=clientAuth > leaf.ext; openssl x509 -req -in leaf.csr -CA ca.pem \
@@ -23,19 +24,19 @@ pub enum Refusal {
     UnknownCa,
     /// The certificate is for another purpose than client authentication.
     WrongUsage,
-    /// The certificate, or one in its chain, has run out.
+    /// The certificate, or one in its chain, has expired.
     Expired,
     /// The certificate, or one in its chain, is not valid yet.
     NotYetValid,
     /// The certificate is of X.509 version 1.
     CertificateVersion,
-    /// The certificate is a CA's, self-signed ones included.
+    /// The certificate is a CA certificate, as self-signed ones usually are.
     CaAsLeaf,
-    /// The certificate is bad in another way: encoding, signature, constraints.
+    /// The certificate is invalid in another way: encoding, signature, constraints.
     BadCertificate,
     /// The certificate has none of the names that the site requires.
     SanMissing,
-    /// The certificate's subject is not the one that the site requires.
+    /// The certificate's common name is not the one that the site requires.
     CnMismatch,
     /// The certificate's key is not pinned.
     PinMismatch,
@@ -43,57 +44,58 @@ pub enum Refusal {
     NotPostQuantum,
     /// The certificate, or one in its chain, is revoked.
     Revoked,
-    /// The revocation list that would tell has run out.
+    /// The revocation list for the certificate has expired.
     CrlExpired,
-    /// No revocation list of the site tells about the certificate or one in its chain.
+    /// No revocation list of the site covers the certificate, or one in its chain.
     UnknownRevocation,
-    /// The client CA that vouches for the certificate has run out.
+    /// The client CA that issued the certificate has expired.
     CaExpired,
-    /// No site answers for the name in the ClientHello.
+    /// No site has the server name in the ClientHello.
     UnknownName,
-    /// The ClientHello names no host.
+    /// The ClientHello has no server name.
     NoName,
     /// The peer speaks plain HTTP.
     NotTls,
-    /// The first bytes are no ClientHello.
+    /// The first bytes are not a ClientHello.
     BadHello,
-    /// A PROXY header from somebody who is not to send one, or none, or a malformed one, from
-    /// somebody who is.
+    /// A PROXY header came from an address that is not a sender of them, or a sender sent none or a
+    /// malformed one.
     ProxyHeader,
-    /// ClientHello or handshake were not finished in time.
+    /// ClientHello or handshake did not finish in time.
     Deadline,
     /// The peer's address is not admitted.
     NotAdmitted,
     /// The peer closed or reset the connection before the handshake was finished.
     PeerGone,
-    /// The peer broke off the handshake with an alert: it does not like what we present.
+    /// The peer ended the handshake with an alert, usually because it does not accept the server
+    /// certificate.
     PeerAlert,
     /// No common version or cipher, or a breach of the TLS protocol.
     Protocol,
     /// The site's upstream could not be reached.
     UpstreamUnreachable,
-    /// It made room for a newer connection, having been silent longest of all.
+    /// There were too many pending handshakes, and this one was the oldest that may be closed.
     CrowdedOut,
-    /// It made room for a newer connection of the same address, which had too many.
+    /// There were too many pending handshakes from its address, and this one was the oldest.
     TooMany,
-    /// It authenticated, and no slot was free before the deadline.
+    /// The peer authenticated, but no slot became free before the deadline.
     NoSlot,
     /// This process has no file descriptor for the connection to the upstream.
     NoDescriptor,
-    /// What the upstream is to be told does not fit into a PROXY header.
+    /// The facts for the upstream do not fit into a PROXY header.
     ProxyTooLong,
 }
 
-/// Who can mend a refusal.
+/// The party that can remove the cause of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Whoever connected.
+    /// The peer.
     Peer,
-    /// The operator: a certificate was issued or installed wrongly.
+    /// The operator: a certificate was issued or installed incorrectly.
     Operator,
     /// The application behind the site.
     Upstream,
-    /// This host: it has too little of something.
+    /// This host: it lacks a resource.
     Host,
 }
 
@@ -150,7 +152,7 @@ impl Refusal {
         }
     }
 
-    /// Who can mend it.
+    /// The party that can remove its cause.
     #[must_use]
     pub const fn whose(self) -> Fault {
         match self {
@@ -188,19 +190,19 @@ impl Refusal {
         }
     }
 
-    /// The commands at the end of that help, where there are any.
+    /// The commands at the end of the help, if it has any.
     #[must_use]
     pub const fn commands(self) -> Option<&'static str> {
-        let are_some = matches!(self, Self::CertificateVersion | Self::CaAsLeaf);
-        if are_some { Some(issue!()) } else { None }
+        let has_some = matches!(self, Self::CertificateVersion | Self::CaAsLeaf);
+        if has_some { Some(issue!()) } else { None }
     }
 
-    /// What an operator can do, where there is something.
+    /// Advice for the operator, if there is any.
     #[must_use]
     pub const fn help(self) -> Option<&'static str> {
         match self {
             Self::CertificateRequired => {
-                Some("if the CDN connected, switch authenticated origin pulls on for this host")
+                Some("if the CDN connected, turn on authenticated origin pulls for this host")
             }
             Self::UnknownCa => Some(
                 "if the CDN connected, add the CA that signed its certificate to the site's client_ca",
@@ -225,62 +227,70 @@ impl Refusal {
                 "if the address is the CDN's or yours, its prefix is missing from the list or from firewall.extra",
             ),
             Self::PeerAlert => Some(
-                "the CDN may not trust the server certificate (Full (strict) wants a public or an origin CA)",
+                "the CDN may not trust the server certificate (Full (strict) requires one from a \
+                 public CA or Cloudflare's Origin CA)",
             ),
             Self::UpstreamUnreachable => {
                 Some("start the application, or correct the site's upstream")
             }
             Self::CrowdedOut => Some(
-                "if these are the CDN's, raise limits.handshakes; else find out who floods the port",
+                "if these connections are the CDN's, raise limits.handshakes; if not, find the \
+                 source of the flood",
             ),
             Self::TooMany => Some("if the address is the CDN's, raise limits.per_peer"),
             Self::NoSlot => Some("raise limits.connections"),
             Self::NoDescriptor => Some("raise the limit of open files (systemd: LimitNOFILE=)"),
             Self::ProxyHeader => Some(
-                "see detail; the listener's proxy_from names those who send PROXY headers, and \
-                 whoever is named must send one",
+                "see detail; every address in the listener's proxy_from must send a PROXY header, \
+                 and no other may send one",
             ),
             Self::ProxyTooLong => {
-                Some("leave proxy_certificate out, or issue the edge a smaller certificate")
+                Some("remove proxy_certificate, or issue a smaller certificate to the edge")
             }
             Self::BadCertificate => Some(
-                "see detail; BadSignature can also mean a client_ca of the same name as the \
-                 signer, but with another key",
+                "see detail; BadSignature can also mean that a client_ca has the signer's name but \
+                 another key",
             ),
             Self::SanMissing => Some(
-                "if it is your edge, issue its certificate with a name of require_san, or add its \
-                 name there; a stranger's certificate from the same CA is refused rightly",
+                "if the peer is your edge, issue its certificate with a name in require_san, or add \
+                 its name to require_san; any other peer of this CA is refused correctly",
             ),
             Self::CnMismatch => Some(
-                "if it is your edge, issue its certificate with the subject of require_cn, or \
-                 correct that",
+                "if the peer is your edge, issue its certificate with the common name of \
+                 require_cn, or correct require_cn",
             ),
             Self::PinMismatch => {
                 Some("if the edge's key was changed on purpose, add the key in detail to spki_pins")
             }
             Self::NotPostQuantum => {
-                Some("upload an ML-DSA certificate to the CDN, or leave require_key out")
+                Some("upload an ML-DSA certificate to the CDN, or remove require_key")
             }
-            Self::Revoked => Some("if it is your edge, upload a certificate that is not revoked"),
+            Self::Revoked => {
+                Some("if the peer is your edge, upload a certificate that is not revoked")
+            }
             Self::CrlExpired => Some(
-                "fetch a new list from its issuer and reload; crl_expired = warn serves meanwhile",
+                "fetch a new list from its issuer and reload; until then, crl_expired = warn \
+                 serves these peers",
             ),
             Self::UnknownRevocation => Some(
-                "each issuer in the chain needs a list in crl; crl_scope = leaf asks for the \
-                 leaf's alone",
+                "each issuer in the chain needs a list in crl; with crl_scope = leaf only the \
+                 leaf's issuer needs one",
             ),
             Self::CaExpired => Some(
-                "replace the client CA; for Cloudflare's own, write cloudflare-global, whose key \
-                 is the same; expired_ca = warn serves meanwhile",
+                "replace the client CA, or write cloudflare-global instead of Cloudflare's own CA \
+                 file (same key); until then, expired_ca = warn serves these peers",
             ),
-            Self::NoName => {
-                Some("the CDN always sends a name: a scanner, or a health check by address")
-            }
+            Self::NoName => Some(
+                "the CDN always sends a server name, so this is a scanner, or a health check by \
+                 address",
+            ),
             Self::NotTls => Some(
-                "if the CDN connected, its SSL/TLS mode speaks plain HTTP to this port: set Full (strict)",
+                "if the CDN connected, its SSL/TLS mode uses plain HTTP to this port: set Full \
+                 (strict)",
             ),
             Self::Deadline => Some(
-                "if these are the CDN's, the network or this host is slow: raise limits.deadline",
+                "if these connections are the CDN's, the network or this host is slow: raise \
+                 limits.deadline",
             ),
             Self::Protocol => Some("see detail"),
             Self::BadHello | Self::PeerGone => None,

@@ -1,4 +1,4 @@
-//! A refused connection: the reason, what is known of it, and how it is closed.
+//! A refused connection: the reason, the known facts, and how it is closed.
 
 use std::sync::Arc;
 
@@ -13,55 +13,55 @@ use super::{
 
 /// A connection that was refused.
 pub struct Refused {
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
-    /// The site that it was meant for, once that was known.
+    /// The site that the peer asked for, if known.
     pub site: Option<Arc<Site>>,
-    /// The particulars, fit for a log.
+    /// The details, safe to log.
     pub detail: String,
     stream: Option<TcpStream>,
     session: Option<Session>,
 }
 
 impl Refused {
-    /// A refusal without particulars.
+    /// A refusal without details.
     #[must_use]
     pub fn new(refusal: Refusal) -> Self {
         Self { refusal, site: None, detail: String::new(), stream: None, session: None }
     }
 
-    /// The same, of a connection for `site`.
+    /// Adds the site of the connection.
     #[must_use]
     pub fn at(self, site: &Arc<Site>) -> Self {
         Self { site: Some(site.clone()), ..self }
     }
 
-    /// The same, with particulars.
+    /// Adds details.
     #[must_use]
     pub fn because(self, detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), ..self }
     }
 
-    /// The same, with the connection to close.
+    /// Adds the connection, to be closed.
     #[must_use]
     pub fn on(self, stream: TcpStream) -> Self {
         Self { stream: Some(stream), ..self }
     }
 
-    /// The same, with a session over which the peer can be told why. It was finished without
-    /// authenticating anybody: no permit comes of it.
+    /// Adds a session in which the reason can be sent to the peer. Its handshake was finished
+    /// without authenticating the peer, so no permit can be made of it.
     pub(super) fn over(self, session: Session) -> Self {
         Self { session: Some(session), ..self }
     }
 
-    /// The session over which the peer can be told why, and what it speaks.
+    /// The session in which the reason can be sent to the peer, and its protocol.
     pub fn take_session(&mut self) -> Option<(Session, Protocol)> {
         let session = self.session.take()?;
         let protocol = Protocol::of(&session);
         Some((session, protocol))
     }
 
-    /// Closes the connection, so that the peer gets to read why.
+    /// Closes the connection so that the peer can read the reason.
     pub async fn farewell(self) {
         if let Some(stream) = self.stream {
             farewell::close(stream).await;

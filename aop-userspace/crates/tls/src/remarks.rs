@@ -1,4 +1,4 @@
-//! What is allowed in a site's files, and will not do what its operator expects.
+//! Warnings about valid files of a site that will not do what the operator expects.
 
 use aop_config::{HostPattern, RequiredKey, Rules};
 use x509_parser::certificate::X509Certificate;
@@ -8,10 +8,10 @@ use super::{
     leaf::{self, is_ml_dsa},
 };
 
-/// A word about a certificate.
+/// A warning about a certificate.
 pub(super) struct Remark {
     pub(super) text: String,
-    /// Whether the edge is refused, or strangers get in, as long as it is so.
+    /// Whether the edge is refused, or strangers are let in, until it is corrected.
     pub(super) mistake: bool,
 }
 
@@ -22,8 +22,8 @@ pub(super) fn on_client_ca(ca: &X509Certificate<'_>, rules: &Rules) -> Vec<Remar
     if is_origin_ca(ca.subject()) || is_origin_ca(ca.issuer()) {
         remark(
             true,
-            "is of Cloudflare's Origin CA, which signs the certificates of origins: no edge \
-             presents one, and every Cloudflare customer can get one. Name the CA of the \
+            "belongs to Cloudflare's Origin CA, which signs the server certificates of origins: no \
+             edge presents one, and every Cloudflare customer can get one. Name the CA of the \
              certificate that you uploaded for authenticated origin pulls, or cloudflare-global"
                 .into(),
         );
@@ -32,25 +32,25 @@ pub(super) fn on_client_ca(ca: &X509Certificate<'_>, rules: &Rules) -> Vec<Remar
         remark(
             true,
             format!(
-                "holds a certificate that is not a CA (no CA:TRUE): if it is the edge's own, nobody \
-                 will authenticate by it. Name the CA that signed it ({issuer}), and pin the edge's \
-                 key with spki_pins if nobody else of that CA may pull"
+                "holds a certificate that is not a CA (no CA:TRUE): if it is the edge's own, no \
+                 peer can authenticate with it. Name the CA that signed it ({issuer}). If no other \
+                 peer with a certificate of that CA may pull, pin the edge's key with spki_pins"
             ),
         );
     }
     if ca.public_key().raw == &*webpki::spki_for_anchor(&cloudflare::anchor()) {
         remark(
             false,
-            "holds Cloudflare's global CA (the issue that ended in January 2020 has the same key): \
-             write cloudflare-global, which needs no file. It proves the Cloudflare network, not \
-             your zone"
+            "holds Cloudflare's global CA (the issue that expired in January 2020 has the same \
+             key): write cloudflare-global, which needs no file. Note that any other Cloudflare \
+             customer can pass this check"
                 .into(),
         );
     }
     if rules.key == Some(RequiredKey::MlDsa) && !is_ml_dsa(ca) {
         remark(
             false,
-            "has a classical key: whoever breaks that can sign an ML-DSA certificate, and \
+            "has a classical key: an attacker who breaks it can sign an ML-DSA certificate, so \
              require_key gains nothing. Use a CA with an ML-DSA key"
                 .into(),
         );
@@ -64,19 +64,20 @@ fn is_origin_ca(name: &x509_parser::x509::X509Name<'_>) -> bool {
     units.any(|unit| unit.to_ascii_lowercase().starts_with("cloudflare origin ssl"))
 }
 
-/// About a server certificate and what follows it in its file.
+/// About a server certificate and the certificates after it in its file.
 pub(super) fn on_server_chain(chain: &[X509Certificate<'_>], hosts: &[HostPattern]) -> Vec<String> {
     let mut remarks = Vec::new();
     let Some(first) = chain.first() else { return remarks };
     if first.is_ca() {
         remarks.push(
-            "begins with a CA: the server certificate comes first, intermediates after it".into(),
+            "begins with a CA: put the server certificate first, intermediates after it".into(),
         );
     }
     for (at, two) in chain.windows(2).enumerate() {
         if two[0].issuer().as_raw() != two[1].subject().as_raw() {
             remarks.push(format!(
-                "is out of order: certificate {} ({}) did not sign certificate {}, which wants {}",
+                "is out of order: certificate {} ({}) did not sign certificate {}, whose issuer \
+                 is {}",
                 at + 2,
                 identity::name(two[1].subject()),
                 at + 1,
@@ -94,7 +95,7 @@ pub(super) fn on_server_chain(chain: &[X509Certificate<'_>], hosts: &[HostPatter
         hosts.iter().filter(|host| !covers(&names, host)).map(ToString::to_string).collect();
     if !missing.is_empty() {
         remarks.push(format!(
-            "has no name for {}: an edge that verifies it (Full (strict)) turns away",
+            "has no name for {}: an edge that verifies it (Full (strict)) will not connect",
             missing.join(", ")
         ));
     }

@@ -1,14 +1,15 @@
-//! Resuming TLS 1.3 sessions without believing them.
+//! Resumes TLS 1.3 sessions without trusting them.
 //!
-//! A resumed session brings its certificate along from the first handshake, and rustls judges it no
-//! more. So a store of sessions belongs to one site and one generation of its configuration: what a
-//! reload changes is never met by a session from before. What time changes ends a session at a
-//! moment that is known when it is made, and every session [`LINEAGE`] after the full handshake that
-//! it descends from; the peer then makes a full handshake, and a refusal is a proper one. And
-//! [`authorize`](super::authorize) has the certificate judged again, whatever this store says.
+//! A resumed session carries its certificate over from the first handshake, and rustls does not
+//! verify it again. A session store therefore belongs to one site and one generation of its
+//! configuration: a reload that changes the rules leaves the old sessions behind. A session expires
+//! with the first certificate, CA or list that it depends on, and at the latest [`LINEAGE`] after
+//! the full handshake that it descends from. The peer then makes a full handshake, which can be
+//! refused with an alert. In any case [`authorize`](super::authorize) verifies the certificate
+//! again.
 //!
-//! Each connection has a [`Desk`] of its own. What is minted there comes into the store only when
-//! the connection is permitted, and carries the age of what was taken there.
+//! Each connection has its own [`Desk`]. Its new sessions enter the store only when the connection
+//! is permitted, and inherit the age of the session that it resumed.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,10 +20,10 @@ use rustls::server::StoresServerSessions;
 
 use super::validity::now;
 
-/// Seconds from a full handshake until nothing that descends from it is resumed.
+/// Seconds after a full handshake at which all sessions that descend from it expire.
 const LINEAGE: u64 = 12 * 3600;
 
-/// Sessions that a site keeps; the newest.
+/// The number of sessions that a site keeps, the newest ones.
 const MOST: usize = 1024;
 
 /// The sessions of one generation of a site.
@@ -32,23 +33,23 @@ pub(super) struct Sessions(Mutex<Held>);
 #[derive(Debug, Default)]
 struct Held {
     by_id: HashMap<Vec<u8>, Session>,
-    /// Of each session that was ever added and perhaps taken since, the oldest first.
+    /// The ids of sessions in the order in which they were added, also of those taken since.
     order: VecDeque<Vec<u8>>,
 }
 
 struct Session {
     value: Vec<u8>,
-    /// When the full handshake was, in seconds since 1970.
+    /// Time of the full handshake, in seconds since 1970.
     began: u64,
-    /// The last second at which it may be resumed.
+    /// The last second at which the session may be resumed.
     until: u64,
 }
 
-/// What one connection takes from the store, and may leave there.
+/// The view of one connection on the session store.
 #[derive(Debug)]
 pub(super) struct Desk {
     sessions: Arc<Sessions>,
-    /// When the full handshake was from which what was taken here descends.
+    /// Time of the full handshake that the resumed session descends from.
     began: Mutex<Option<u64>>,
     minted: Mutex<Vec<(Vec<u8>, Minted)>>,
 }
@@ -60,7 +61,7 @@ impl Sessions {
         Desk { sessions: self.clone(), began: Mutex::default(), minted: Mutex::default() }
     }
 
-    /// The session `id`, if it may be resumed at `now`. It is resumed once.
+    /// Removes the session `id`, and returns it if it may be resumed at `now`.
     fn take(&self, id: &[u8], now: u64) -> Option<Session> {
         let session = held(&self.0).by_id.remove(id)?;
         (now >= session.began && now <= session.until).then_some(session)
@@ -79,7 +80,7 @@ impl Sessions {
 }
 
 impl Desk {
-    /// Leaves what was minted here in the store, to be resumed until `end` at the latest.
+    /// Adds the new sessions of this connection to the store, to expire at `end` at the latest.
     pub(super) fn leave(&self, end: u64) {
         self.leave_at(end, now());
     }
@@ -95,7 +96,7 @@ impl Desk {
     fn take_at(&self, id: &[u8], now: u64) -> Option<Vec<u8>> {
         let session = self.sessions.take(id, now)?;
         let mut began = held(&self.began);
-        // Of several that a peer offers, one is resumed; the oldest age counts.
+        // A peer may offer several sessions, of which one is resumed; the oldest age counts.
         *began = Some(began.map_or(session.began, |other| other.min(session.began)));
         Some(session.value)
     }
@@ -107,7 +108,7 @@ impl StoresServerSessions for Desk {
         true
     }
 
-    /// Asked by TLS 1.2 alone, which is not resumed.
+    /// Only TLS 1.2 calls this, which is not resumed.
     fn get(&self, _: &[u8]) -> Option<Vec<u8>> {
         None
     }
@@ -121,7 +122,7 @@ impl StoresServerSessions for Desk {
     }
 }
 
-/// Sessions hold secrets, which no log may show.
+/// Sessions hold secrets, which must not appear in a log.
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("until", &self.until).finish_non_exhaustive()
@@ -134,7 +135,7 @@ impl std::fmt::Debug for Minted {
     }
 }
 
-/// The store stays usable whatever happened to a thread that held it.
+/// The store stays usable if a thread that held it panicked.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -145,7 +146,8 @@ mod tests {
 
     const NOW: u64 = 1_000_000;
 
-    /// A connection that resumes what `offers`, if it may at `now`, and mints `id`.
+    /// A connection at `now` that offers the session `offers` and gets the new session `id`.
+    /// Returns whether the offered one was resumed.
     fn connection(sessions: &Arc<Sessions>, offers: &[u8], id: &[u8], now: u64, end: u64) -> bool {
         let desk = sessions.desk();
         let resumed = desk.take_at(offers, now).is_some();
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lineage_ends_twelve_hours_after_its_full_handshake_however_often_it_is_renewed() {
+    fn sessions_expire_twelve_hours_after_the_full_handshake_however_often_they_are_renewed() {
         let sessions = Arc::new(Sessions::default());
         assert!(!connection(&sessions, b"", b"0", NOW, u64::MAX));
         let hour = 3600;
@@ -164,23 +166,23 @@ mod tests {
             assert!(connection(&sessions, &last, &next, NOW + u64::from(step) * hour, u64::MAX));
         }
         assert!(!connection(&sessions, &[b'0' + 12], b"x", NOW + 12 * hour + 1, u64::MAX));
-        // That was a full handshake, with which another lineage begins.
+        // That was a full handshake, so its sessions are new.
         assert!(connection(&sessions, b"x", b"y", NOW + 24 * hour, u64::MAX));
     }
 
     #[test]
-    fn a_session_ends_with_what_vouches_for_it_and_is_resumed_once() {
+    fn a_session_expires_at_its_end_and_is_resumed_once() {
         let sessions = Arc::new(Sessions::default());
         connection(&sessions, b"", b"a", NOW, NOW + 10);
         assert!(!connection(&sessions, b"a", b"b", NOW + 11, NOW + 100));
         assert!(connection(&sessions, b"b", b"c", NOW + 12, NOW + 100));
         assert!(!connection(&sessions, b"b", b"d", NOW + 12, NOW + 100));
-        // A clock that was set back resumes nothing of its future.
+        // After the clock was set back, a session from the future is not resumed.
         assert!(!connection(&sessions, b"d", b"e", NOW, NOW + 100));
     }
 
     #[test]
-    fn what_a_connection_minted_is_nothing_until_it_is_permitted() {
+    fn new_sessions_cannot_be_resumed_until_their_connection_is_permitted() {
         let sessions = Arc::new(Sessions::default());
         let desk = sessions.desk();
         assert!(desk.put(b"a".to_vec(), b"secret".to_vec()));

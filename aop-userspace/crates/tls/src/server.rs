@@ -1,4 +1,5 @@
-//! The TLS configuration of one site: what we present, whom we believe, and nothing resumed.
+//! The TLS configuration of one site: the server certificate, the verifier of peers, and no
+//! resumption.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -24,38 +25,37 @@ use super::{
     verifier::SiteVerifier,
 };
 
-/// What an operator should know about the files of the sites.
+/// Warnings about the files of the sites.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
-    /// What is so now.
+    /// Warnings that hold at any time.
     pub warnings: Vec<Warning>,
-    /// Those of them for which the edge is refused, or strangers get in.
+    /// Those warnings for which the edge is refused, or strangers are let in.
     pub mistakes: Vec<Warning>,
-    /// What has an end.
+    /// Certificates and lists that expire.
     pub terms: Vec<Term>,
 }
 
 impl Notes {
-    /// Sites often share their files; one word about each is enough.
+    /// Removes duplicates: sites often share their files.
     pub(super) fn without_repetition(&mut self) {
-        let mut said = HashSet::new();
-        self.warnings.retain(|warning| said.insert(warning.0.clone()));
-        said.clear();
-        self.mistakes.retain(|mistake| said.insert(mistake.0.clone()));
-        let mut told = HashSet::new();
-        let same =
-            |term: &Term| (term.file.clone(), term.validity, term.kind, term.subject.clone());
-        self.terms.retain(|term| told.insert(same(term)));
+        let mut texts = HashSet::new();
+        self.warnings.retain(|warning| texts.insert(warning.0.clone()));
+        texts.clear();
+        self.mistakes.retain(|mistake| texts.insert(mistake.0.clone()));
+        let mut terms = HashSet::new();
+        let key = |term: &Term| (term.file.clone(), term.validity, term.kind, term.subject.clone());
+        self.terms.retain(|term| terms.insert(key(term)));
     }
 
-    /// All of it in words, as it is at `now`, in seconds since 1970.
+    /// All warnings as text, at `now` in seconds since 1970.
     #[must_use]
     pub fn told(&self, now: u64) -> Vec<String> {
         let warnings = self.warnings.iter().map(ToString::to_string);
         warnings.chain(self.terms.iter().filter_map(|term| term.remark(now))).collect()
     }
 
-    /// What of that is to be mended now.
+    /// The warnings that must be corrected now.
     #[must_use]
     pub fn mistaken(&self, now: u64) -> Vec<String> {
         let mistakes = self.mistakes.iter().map(ToString::to_string);
@@ -63,7 +63,7 @@ impl Notes {
     }
 }
 
-/// One site's side of TLS.
+/// The TLS parts of one site.
 pub(super) struct Equipment {
     pub(super) maker: Maker,
     pub(super) anchors: Vec<Anchor>,
@@ -71,7 +71,7 @@ pub(super) struct Equipment {
     pub(super) verifier: Arc<SiteVerifier>,
 }
 
-/// Makes configurations of one site, which differ in who is asked about peers.
+/// Makes TLS configurations of one site, which differ in their verifier.
 #[derive(Clone)]
 pub(super) struct Maker {
     builder: ConfigBuilder<ServerConfig, WantsVerifier>,
@@ -80,8 +80,8 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    /// The one in which `verifier` is asked. Nothing is resumed by it as it is: a resumed session would
-    /// bypass the verifier, and with it every change of trust since the first handshake.
+    /// The configuration with `verifier`. It resumes no session: a resumed session would bypass the
+    /// verifier, and with it every change of trust since the first handshake.
     pub(super) fn config(&self, verifier: Arc<dyn ClientCertVerifier>) -> ServerConfig {
         let builder = self.builder.clone().with_client_cert_verifier(verifier);
         let mut config = builder.with_cert_resolver(self.pair.clone());
@@ -114,8 +114,8 @@ pub(super) fn equip(
     Ok(Equipment { maker: Maker { builder, pair, protocols }, anchors, trust, verifier })
 }
 
-/// What is offered in ALPN: only what the upstream's kind can serve. An upstream that takes bytes
-/// may speak anything, so nothing is promised in its name.
+/// The protocols offered in ALPN, all of which the upstream can serve. An upstream that takes bytes
+/// may speak any protocol, so none is offered for it.
 fn protocols(upstream: &Upstream) -> Vec<Vec<u8>> {
     match upstream {
         Upstream::Http(_) => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -123,7 +123,7 @@ fn protocols(upstream: &Upstream) -> Vec<Vec<u8>> {
     }
 }
 
-/// The server certificate with its chain and key, checked to belong together.
+/// The server certificate with its chain and key, checked to match.
 fn pair(
     site: &SiteConfig,
     files: &Files,
@@ -138,21 +138,21 @@ fn pair(
         })?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
-        // Unknown: a key that cannot tell its public half. The first handshake would.
+        // Unknown: the key cannot give its public half. The first handshake shows a mismatch.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
         Err(Error::InconsistentKeys(_)) => Err(SitesProblem::KeyMismatch {
             certificate: site.certificate.clone(),
             key: site.key.clone(),
         }),
         Err(error) => {
-            Err(FileProblem::Malformed(format!("its first certificate is refused ({error})"))
+            Err(FileProblem::Malformed(format!("its first certificate cannot be used ({error})"))
                 .of(&site.certificate)
                 .into())
         }
     }
 }
 
-/// What is to be said of the server certificate and its chain.
+/// Collects the warnings and expiry dates of the server certificate and its chain.
 fn note_chain(
     site: &SiteConfig,
     chain: &[CertificateDer<'_>],

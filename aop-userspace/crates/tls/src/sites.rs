@@ -1,4 +1,4 @@
-//! The sites that are served, and the one way to find a site by its host.
+//! The sites that are served, and the only way to find a site by its host.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -32,7 +32,7 @@ use super::{
     voucher::{self, Voucher},
 };
 
-/// All sites. With none, nobody is served.
+/// All sites. Without a site, every connection is refused.
 #[derive(Default)]
 pub struct Sites {
     exact: HashMap<Host, Arc<Site>>,
@@ -45,17 +45,17 @@ pub struct Site {
     on_refusal: OnRefusal,
     tls: Arc<ServerConfig>,
     trust: Trust,
-    /// Of this generation alone; `None` where nothing is resumed.
+    /// The session store of this generation; `None` if the site resumes no session.
     sessions: Option<Arc<Sessions>>,
 }
 
-/// What is the same of a site whether it observes or not.
+/// The parts of a site that do not depend on whether it observes.
 struct Facts {
     name: Arc<str>,
     hosts: Vec<HostPattern>,
     upstream: Upstream,
     proxy: ProxyProtocol,
-    /// What the configuration says.
+    /// The configured value, without the mode override.
     on_refusal: OnRefusal,
     resumption: Resumption,
     maker: Maker,
@@ -63,25 +63,25 @@ struct Facts {
     verifier: Arc<SiteVerifier>,
 }
 
-/// That a site observes. Made by [`Site::observing`] alone.
+/// Proof that a site observes. Only [`Site::observing`] makes one.
 pub(super) struct Observing(());
 
-/// By what one connection shakes hands.
+/// The TLS configuration of one connection.
 pub(super) struct Terms {
     pub(super) config: Arc<ServerConfig>,
-    /// Where its sessions are, if it may resume and be resumed.
+    /// The session store of the connection, if the site resumes sessions.
     pub(super) desk: Option<Arc<Desk>>,
-    /// Where a site that observes notes what the peer has not proven.
+    /// If the site observes: the record of a failed proof of the peer's key.
     pub(super) unsigned: Arc<Unsigned>,
 }
 
 impl Sites {
-    /// Reads all that `configs` name out of `files` and builds the sites, with what an operator
-    /// should know about those files.
+    /// Builds the sites of `configs`, reading their files from `files`. Also returns the warnings
+    /// about those files.
     ///
     /// # Errors
     /// A file is missing, unreadable, empty, malformed or of the wrong kind, or a key does not
-    /// belong to its certificate. No site is built then.
+    /// belong to its certificate. Then no site is built.
     pub fn build(configs: &[SiteConfig], files: &Files) -> Result<(Self, Notes), SitesError> {
         let provider = Arc::new(memo::provider());
         let mut sites = Self::default();
@@ -107,11 +107,11 @@ impl Sites {
         Ok((sites, notes))
     }
 
-    /// The same sites, of which those that `own` names observe, or do not, whatever the configuration
-    /// says. One that does as before is the same, with its sessions.
+    /// The same sites under the mode overrides in `own`. A site whose mode does not change is
+    /// reused, with its session store.
     #[must_use]
     pub fn under(&self, own: &BTreeMap<String, Mode>) -> Self {
-        // A site stands under each of its hosts, and stays one.
+        // A site is listed under each of its hosts, and must stay one object.
         let all = self.exact.values().chain(self.below.values());
         let once: HashMap<&str, &Arc<Site>> = all.map(|site| (&**site.name(), site)).collect();
         let mut sites = Self::default();
@@ -125,34 +125,35 @@ impl Sites {
         sites
     }
 
-    /// The names of those that observe.
+    /// The names of the sites that observe.
     pub fn observing(&self) -> HashSet<Arc<str>> {
         let all = self.exact.values().chain(self.below.values());
         all.filter(|site| site.observes()).map(|site| site.name().clone()).collect()
     }
 
-    /// The site that answers for `host`: by its own name first, then by a star one label up.
+    /// The site of `host`: an exact host first, then a star one label up.
     #[must_use]
     pub fn find(&self, host: &Host) -> Option<&Arc<Site>> {
         self.exact.get(host).or_else(|| self.below.get(&host.parent()?))
     }
 
-    /// Whether `site`, as it is in `old`, still has every host that it answered for, and observes.
+    /// Whether `site` observes, and still has every host that it has in `old`.
     pub fn observe_where(&self, old: &Self, site: &str) -> bool {
         let mut of_site = self.since(old).filter(|(before, _)| &**before.name() == site);
-        let same = |now: &Arc<Site>| now.observes() && &**now.name() == site;
-        of_site.all(|(_, now)| now.is_some_and(same))
+        let kept = |now: &Arc<Site>| now.observes() && &**now.name() == site;
+        of_site.all(|(_, now)| now.is_some_and(kept))
     }
 
-    /// Whether every host of `old` is still served, to everybody who was believed there by certificate.
+    /// Whether every host of `old` is still served, and every peer that its site accepted by
+    /// certificate is still accepted.
     #[must_use]
     pub fn keep_the_trust_of(&self, old: &Self) -> bool {
         let mut hosts = self.since(old);
         hosts.all(|(before, now)| now.is_some_and(|now| now.trust.covers(&before.trust)))
     }
 
-    /// For each host and star of `old`, and each host that a star answered for and that has a site by
-    /// its own name now: the site of before, and that of now.
+    /// The old site and the current one, for each exact host and star of `old`, and for each host
+    /// that a star of `old` covered and that is an exact host now.
     fn since<'a>(
         &'a self,
         old: &'a Self,
@@ -178,12 +179,12 @@ impl Site {
     fn new(facts: Arc<Facts>, trust: Trust, on_refusal: OnRefusal) -> Self {
         let Facts { maker, verifier, .. } = &*facts;
         let asked: Arc<dyn ClientCertVerifier> = match on_refusal {
-            // One that observes makes a configuration for each connection.
+            // A site that observes makes a configuration per connection.
             OnRefusal::Close | OnRefusal::Observe => verifier.clone(),
             OnRefusal::Explain => Arc::new(Lenient { verifier: verifier.clone(), unsigned: None }),
         };
         let observes = on_refusal == OnRefusal::Observe;
-        // What proves nothing is never resumed, so one that observes resumes nothing.
+        // A session of an unauthenticated peer must never be resumed.
         let resumes = facts.resumption == Resumption::Verified && !observes;
         Self {
             tls: Arc::new(maker.config(asked)),
@@ -194,19 +195,19 @@ impl Site {
         }
     }
 
-    /// Its name, as in the configuration.
+    /// The name of the site: its first host.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.facts.name
     }
 
-    /// Where its bytes go.
+    /// The upstream.
     #[must_use]
     pub fn upstream(&self) -> &Upstream {
         &self.facts.upstream
     }
 
-    /// How its requests are relayed, where it is not its bytes that are.
+    /// How requests are relayed; `None` if the site relays bytes.
     #[must_use]
     pub fn http(&self) -> Option<&HttpConfig> {
         match &self.facts.upstream {
@@ -215,56 +216,59 @@ impl Site {
         }
     }
 
-    /// Which PROXY header its upstream gets.
+    /// The PROXY header for the upstream.
     #[must_use]
     pub fn proxy(&self) -> ProxyProtocol {
         self.facts.proxy
     }
 
-    /// Whether it answers for `host`.
+    /// Whether the site serves `host`.
     #[must_use]
     pub fn answers(&self, host: &Host) -> bool {
         self.facts.hosts.iter().any(|pattern| pattern.matches(host))
     }
 
-    /// Whether everybody whom `other` believes is believed here too.
+    /// Whether this site accepts every certificate that `other` accepts.
     pub fn believes_all_of(&self, other: &Self) -> bool {
         self.trust.covers(&other.trust)
     }
 
-    /// The names of its client CAs, as what is in their sequence.
+    /// The DER names of its client CAs, each without the outer SEQUENCE header.
     pub fn client_ca_names(&self) -> impl Iterator<Item = &[u8]> {
         self.facts.anchors.iter().map(|anchor| &*anchor.trust.subject)
     }
 
-    /// Why a handshake would refuse this chain, where it would.
+    /// The refusal of this chain in a handshake, if it would be refused.
     pub fn refusal_of(&self, chain: &[CertificateDer<'_>]) -> Option<Refused> {
         self.judge(chain).err().map(|error| judgement::of(&error))
     }
 
-    /// Whether its handshakes prove nothing, so that each is to be judged when it is finished.
+    /// Whether the site explains refusals: its handshakes then prove nothing, and each chain must
+    /// be verified after the handshake.
     pub(super) fn explains(&self) -> bool {
         self.on_refusal == OnRefusal::Explain
     }
 
-    /// Whether everybody is let in, and who would be refused is counted.
+    /// Whether the site observes: every peer is let in, and the refusals that enforcing would have
+    /// caused are counted.
     #[must_use]
     pub fn observes(&self) -> bool {
         self.on_refusal == OnRefusal::Observe
     }
 
-    /// That it observes, where it does: what letting in without a proof begins with.
+    /// Proof that the site observes, if it does. Letting a peer in unauthenticated needs this
+    /// value.
     pub(super) fn observing(&self) -> Option<Observing> {
         self.observes().then_some(Observing(()))
     }
 
-    /// The client CA to which the names of a verified chain lead.
+    /// The client CA of a verified chain, found by names.
     pub(super) fn voucher(&self, chain: &[CertificateDer<'_>]) -> Option<Voucher> {
         voucher::of(chain, &self.facts.anchors)
     }
 
-    /// Judges the chain that a peer has presented in a handshake, as the handshake would: for where
-    /// it was resumed, or only finished to explain a refusal.
+    /// Verifies the chain that a peer presented, as a handshake would. For a resumed handshake, and
+    /// for one that was finished without verification.
     ///
     /// # Errors
     /// As in a handshake.
@@ -273,13 +277,13 @@ impl Site {
         self.facts.verifier.verify_client_cert(leaf, between, UnixTime::now()).map(drop)
     }
 
-    /// The last second at which sessions of a chain that is verified now may be resumed.
+    /// The last second at which a session may be resumed whose chain was verified now.
     pub(super) fn stands_until(&self, chain: &[CertificateDer<'_>]) -> u64 {
         self.facts.verifier.stands_until(chain, validity::now())
     }
 
-    /// What holds for one connection. Verifier and rules are the site's; the store of sessions is the
-    /// connection's own, and so is what a site that observes notes of it.
+    /// The TLS configuration of one connection. The verifier and the rules belong to the site; the
+    /// view on the session store and the record of a failed proof belong to the connection.
     pub(super) fn terms(&self) -> Terms {
         let unsigned = Arc::<Unsigned>::default();
         if self.observes() {

@@ -1,43 +1,43 @@
-//! What has an end, and what an operator is told before and after it.
+//! The expiry of certificates and revocation lists, and the warnings before and after it.
 //!
-//! Told at start, at each reload and once a day, in `aop check`, and in every status.
+//! The warnings appear at start, at each reload and once a day, in `aop check` and in every status.
 
 use super::validity::{DAY, Validity};
 
-/// Something of a site that is valid for a time.
+/// A certificate or revocation list of a site, with its validity.
 #[derive(Clone, Debug)]
 pub struct Term {
-    /// The site; the first one of those that share it.
+    /// The site; the first one if several share the file.
     pub(super) site: String,
     /// The certificate's subject, or the issuer of a revocation list.
     pub(super) subject: String,
-    /// The file that holds it, or the name of what is built in.
+    /// The file that holds it, or `cloudflare-global`.
     pub(super) file: String,
     pub(super) validity: Validity,
     pub(super) kind: Ends,
 }
 
-/// What ends, and what follows from that.
+/// What expires, and the consequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Ends {
-    /// Our own certificate.
+    /// The server certificate, or an intermediate of it.
     Server,
-    /// A client CA, whose peers are refused then.
+    /// A client CA: its peers are refused after expiry.
     Ca,
-    /// A client CA, whose peers are served on.
+    /// A client CA: its peers are still served after expiry.
     ToleratedCa,
-    /// The client CA that is built in, whose peers are refused then.
+    /// The built-in client CA: its peers are refused after expiry.
     BuiltIn,
-    /// The same, served on.
+    /// The built-in client CA: its peers are still served after expiry.
     ToleratedBuiltIn,
-    /// A revocation list, without whose successor its issuer's peers are refused.
+    /// A revocation list: the peers of its issuer are refused after expiry.
     Crl,
-    /// The same, served on.
+    /// A revocation list: the peers of its issuer are still served after expiry.
     ToleratedCrl,
 }
 
 impl Term {
-    /// What an operator should know of it at `now`, in seconds since 1970.
+    /// The warning at `now`, in seconds since 1970, if one is due.
     #[must_use]
     pub fn remark(&self, now: u64) -> Option<String> {
         let (ahead, after, mend) = self.kind.words();
@@ -45,18 +45,18 @@ impl Term {
         Some(format!("{} {} {remark}", self.kind.noun(), self.file))
     }
 
-    /// The same, where somebody is refused or turned away because of it at `now`.
+    /// The same warning, but only if peers are refused or refuse to connect because of it at `now`.
     #[must_use]
     pub fn mistake(&self, now: u64) -> Option<String> {
-        let stands = self.validity.not_before <= now && now <= self.validity.not_after;
-        let is_one = match self.kind {
-            Ends::Server | Ends::Ca | Ends::BuiltIn | Ends::Crl => !stands,
+        let valid = self.validity.not_before <= now && now <= self.validity.not_after;
+        let harms = match self.kind {
+            Ends::Server | Ends::Ca | Ends::BuiltIn | Ends::Crl => !valid,
             Ends::ToleratedCa | Ends::ToleratedBuiltIn | Ends::ToleratedCrl => false,
         };
-        is_one.then(|| self.remark(now)).flatten()
+        harms.then(|| self.remark(now)).flatten()
     }
 
-    /// What ends, in one word that is stable.
+    /// What expires: a stable name.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.kind {
@@ -66,7 +66,7 @@ impl Term {
         }
     }
 
-    /// The site, the first one of those that share it.
+    /// The site; the first one if several share the file.
     #[must_use]
     pub fn site(&self) -> &str {
         &self.site
@@ -78,13 +78,13 @@ impl Term {
         &self.subject
     }
 
-    /// The file that holds it, or the name of what is built in.
+    /// The file that holds it, or `cloudflare-global`.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// Its end, in seconds since 1970.
+    /// The time of expiry, in seconds since 1970.
     #[must_use]
     pub fn not_after(&self) -> u64 {
         self.validity.not_after
@@ -92,7 +92,7 @@ impl Term {
 }
 
 impl Ends {
-    /// What operators call it.
+    /// Its name in warnings.
     const fn noun(self) -> &'static str {
         match self {
             Self::Server => "server certificate",
@@ -102,24 +102,25 @@ impl Ends {
         }
     }
 
-    /// How long ahead of the end it is told, what follows from the end, and what to do.
+    /// How many seconds before expiry the warning begins, the consequence of expiry, and the
+    /// remedy.
     const fn words(self) -> (u64, &'static str, &'static str) {
         const REPLACE: &str = "replace it";
-        const CA: &str = "replace it: the new CA beside the old one, then the edge's certificate, \
-                          then the old CA away";
+        const CA: &str = "replace it: add the new CA beside the old one, replace the edge's \
+                          certificate, then remove the old CA";
         const UPGRADE: &str = "upgrade aop, or name the CA's file";
         const LIST: &str = "fetch a new list from its issuer and reload";
-        const REFUSED: &str = "peers that it vouches for are refused";
-        const TOLERATED: &str = "peers that it vouches for are served all the same (expired_ca)";
+        const REFUSED: &str = "peers with a certificate from it are refused";
+        const TOLERATED: &str = "peers with a certificate from it are still served (expired_ca)";
         match self {
-            Self::Server => (30 * DAY, "edges that verify it turn away", REPLACE),
+            Self::Server => (30 * DAY, "edges that verify it refuse to connect", REPLACE),
             Self::Ca => (90 * DAY, REFUSED, CA),
             Self::ToleratedCa => (90 * DAY, TOLERATED, CA),
             Self::BuiltIn => (90 * DAY, REFUSED, UPGRADE),
             Self::ToleratedBuiltIn => (90 * DAY, TOLERATED, UPGRADE),
             Self::Crl => (DAY, "peers of its issuer are refused", LIST),
             Self::ToleratedCrl => {
-                (DAY, "what was revoked since is unknown, and served (crl_expired)", LIST)
+                (DAY, "peers that were revoked since then are still served (crl_expired)", LIST)
             }
         }
     }

@@ -1,5 +1,5 @@
 //! For tests: certificates of every kind, and a TLS client that presents them whatever the server
-//! says it wants.
+//! asks for.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -49,7 +49,7 @@ impl Authority {
         Self::of(KeyPair::generate().unwrap(), name, change)
     }
 
-    /// One with this key.
+    /// A CA with this key.
     pub fn of(key: KeyPair, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = named(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -67,17 +67,17 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    /// An edge's certificate as it should be.
+    /// A correct certificate of an edge.
     pub fn edge(&self) -> Leaf {
         self.leaf(|_| {})
     }
 
-    /// An edge's certificate with something changed.
+    /// A certificate of an edge, with a change.
     pub fn leaf(&self, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         self.leaf_of(KeyPair::generate().unwrap(), change)
     }
 
-    /// The same with this key.
+    /// A certificate of an edge with this key, and a change.
     pub(crate) fn leaf_of(
         &self,
         key: KeyPair,
@@ -91,7 +91,7 @@ impl Authority {
         Leaf { chain: vec![certificate.der().clone()], key: key.serialize_der() }
     }
 
-    /// A revocation list with these serial numbers, whose successor is due at the end of `year`.
+    /// A revocation list with these serial numbers, whose next update is due at the end of `year`.
     pub fn crl(&self, serials: &[u64], year: i32) -> Vec<u8> {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
@@ -120,8 +120,8 @@ impl Authority {
         })
     }
 
-    /// What `openssl x509 -req` makes without extensions: rcgen knows only version 3, so version
-    /// and extensions are taken out of one of those, and the rest is signed again.
+    /// A certificate of version 1, as `openssl x509 -req` makes without extensions. rcgen makes
+    /// only version 3, so version and extensions are removed and the rest is signed again.
     pub fn version_1(&self) -> Leaf {
         let v3 = self.edge();
         let [certificate] = &elements(&v3.chain[0])[..] else { panic!("one sequence") };
@@ -143,7 +143,7 @@ impl Authority {
 }
 
 impl Leaf {
-    /// What `openssl req -x509` makes.
+    /// A self-signed CA certificate, as `openssl req -x509` makes.
     pub fn self_signed() -> Self {
         let authority = Authority::new("self-signed");
         let key = authority.issuer.key().serialize_der();
@@ -182,9 +182,9 @@ pub fn pem(label: &str, der: &[u8]) -> String {
         for three in line.chunks(3) {
             let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
             let bits = bits << (8 * (3 - three.len()));
-            for place in 0..4 {
-                let letter = alphabet[(bits >> (18 - 6 * place) & 63) as usize] as char;
-                text.push(if place <= three.len() { letter } else { '=' });
+            for index in 0..4 {
+                let letter = alphabet[(bits >> (18 - 6 * index) & 63) as usize] as char;
+                text.push(if index <= three.len() { letter } else { '=' });
             }
         }
         text.push('\n');
@@ -193,7 +193,7 @@ pub fn pem(label: &str, der: &[u8]) -> String {
     text
 }
 
-/// The DER elements in `der`: each whole, and its content.
+/// The DER elements in `der`: each as a whole, and its content.
 fn elements(mut der: &[u8]) -> Vec<(&[u8], &[u8])> {
     let mut found = Vec::new();
     while !der.is_empty() {
@@ -217,7 +217,7 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     [&[tag], &length[..], content].concat()
 }
 
-/// Presents one certificate, or none, whatever is asked for.
+/// Presents one certificate or none, whatever the server asks for.
 #[derive(Debug)]
 struct Always(Option<Arc<CertifiedKey>>);
 

@@ -1,5 +1,5 @@
-//! Whom a site believes by certificate, so that two generations of it can be compared. Whether it lets in
-//! others too, since it observes, is no trust.
+//! The certificates that a site accepts, so that two generations of its configuration can be
+//! compared. Peers that are let in because the site observes do not count.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use rustls::pki_types::TrustAnchor;
 
 use super::{anchors::Anchor, crl::Revoked};
 
-/// Whom a site believes.
+/// The certificates that a site accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Trust {
     anchors: HashSet<Key>,
@@ -22,7 +22,7 @@ pub(super) struct Trust {
     crl_expired: PastEnd,
 }
 
-/// What an anchor is to the verifier: subject, public key and name constraints.
+/// An anchor as the verifier sees it: subject, public key and name constraints.
 type Key = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
 
 impl Trust {
@@ -44,7 +44,7 @@ impl Trust {
         }
     }
 
-    /// Whether it believes everybody whom `other` believes. A doubt is a no.
+    /// Whether it surely accepts every certificate that `other` accepts.
     pub(super) fn covers(&self, other: &Self) -> bool {
         other.anchors.is_subset(&self.anchors)
             && admits(&self.san, &other.san)
@@ -59,11 +59,12 @@ impl Trust {
         if self.revoked.is_empty() {
             return true;
         }
-        // Whoever has no list is refused, so that none may be missing now.
+        // A certificate whose issuer has no list is refused, so no issuer's list may be missing
+        // now.
         !other.revoked.is_empty()
             && other.revoked.keys().all(|issuer| self.revoked.contains_key(issuer))
             && self.revoked.iter().all(|(issuer, now)| {
-                // Of an issuer without a list nobody was believed.
+                // Before, no certificate of an issuer without a list was accepted.
                 other.revoked.get(issuer).is_none_or(|before| now.is_subset(before))
             })
             && (self.scope == CrlScope::Leaf || other.scope == CrlScope::Chain)
@@ -71,7 +72,8 @@ impl Trust {
     }
 }
 
-/// Whether one of `now` is met by whoever met one of `before`; none demanded is met by all.
+/// Whether every certificate that matches one of `before` matches one of `now`. An empty set
+/// demands nothing.
 fn admits<T: std::hash::Hash + Eq>(now: &HashSet<T>, before: &HashSet<T>) -> bool {
     now.is_empty() || (!before.is_empty() && before.is_subset(now))
 }

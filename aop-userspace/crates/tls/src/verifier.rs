@@ -1,7 +1,7 @@
-//! Who may pull: rustls' verifier, and around it what rustls does not ask.
+//! Verifies client certificates: rustls' verifier, and the checks that rustls lacks.
 //!
-//! The chain, its signatures and its revocation are webpki's. Here are the end dates of the anchors,
-//! and the rules about the leaf. A refusal of either becomes a TLS alert, and keeps its reason.
+//! webpki checks the chain, its signatures and its revocation. This module checks the expiry of the
+//! anchors and the rules for the leaf. A refusal here becomes a TLS alert, and keeps its reason.
 
 use std::{fmt, sync::Arc};
 
@@ -20,19 +20,20 @@ use rustls::{
 
 use super::{anchors::Anchor, crl::Lists, leaf, refusal::Refusal, validity::Validity};
 
-/// Judges the certificates that are presented to one site.
+/// Verifies the certificates that peers present to one site.
 #[derive(Debug)]
 pub(super) struct SiteVerifier {
-    /// By all anchors.
+    /// Verifies with all anchors.
     all: Arc<dyn ClientCertVerifier>,
-    /// By those that are left after a moment; `None` where none is. In the order of time.
+    /// For each time at which an anchor expires, in ascending order: a verifier with the anchors
+    /// that expire later, `None` if there is none.
     left: Vec<(u64, Option<Arc<dyn ClientCertVerifier>>)>,
     rules: Rules,
-    /// Seconds since 1970 at which its judgement may change by itself.
+    /// Times at which an anchor or a revocation list expires, in seconds since 1970.
     ends: Vec<u64>,
 }
 
-/// A refusal by what rustls has no error for.
+/// A refusal for which rustls has no error.
 #[derive(Clone, Debug)]
 pub(super) struct RuleBroken {
     pub(super) refusal: Refusal,
@@ -46,7 +47,7 @@ impl SiteVerifier {
         lists: &Lists,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
-        let by = |anchors: &[&Anchor]| {
+        let build = |anchors: &[&Anchor]| {
             let roots = anchors.iter().map(|anchor| anchor.trust.clone()).collect();
             let roots = Arc::new(RootCertStore { roots });
             let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
@@ -59,7 +60,7 @@ impl SiteVerifier {
             }
             builder.build()
         };
-        let all = by(&anchors.iter().collect::<Vec<_>>())?;
+        let all = build(&anchors.iter().collect::<Vec<_>>())?;
         let mut left = Vec::new();
         if rules.expired_ca == PastEnd::Refuse {
             let mut ends: Vec<u64> = anchors.iter().map(|anchor| anchor.not_after).collect();
@@ -67,7 +68,7 @@ impl SiteVerifier {
             ends.dedup();
             for end in ends {
                 let rest: Vec<_> = anchors.iter().filter(|anchor| anchor.not_after > end).collect();
-                left.push((end, if rest.is_empty() { None } else { Some(by(&rest)?) }));
+                left.push((end, if rest.is_empty() { None } else { Some(build(&rest)?) }));
             }
         }
         let mut ends: Vec<u64> = left.iter().map(|(end, _)| *end).collect();
@@ -77,38 +78,38 @@ impl SiteVerifier {
         Ok(Self { all, left, rules: rules.clone(), ends })
     }
 
-    /// The last second at which it will surely judge `chain` as it does at `now`, if it passes now.
+    /// For a `chain` that passes at `now`: the last second at which it surely still passes.
     pub(super) fn stands_until(&self, chain: &[CertificateDer<'_>], now: u64) -> u64 {
         let of_chain = chain.iter().map(|certificate| {
             let parsed = x509_parser::parse_x509_certificate(certificate);
             parsed.map_or(now, |(_, parsed)| Validity::from(&parsed).not_after)
         });
-        // The second itself belongs to a certificate, and no more to a list.
+        // A certificate is still valid in the second of its notAfter, a list no longer in that of
+        // its nextUpdate.
         let ends = self.ends.iter().filter(|end| **end >= now).map(|end| end.saturating_sub(1));
         of_chain.chain(ends).min().unwrap_or(now)
     }
 
-    /// The chain by the anchors that stand at `now`. Where it holds only by one that has ended,
-    /// that is the reason.
+    /// Verifies the chain with the anchors that are valid at `now`. If only an expired anchor
+    /// accepts it, the refusal says so.
     fn chain(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let by = |verifier: &Arc<dyn ClientCertVerifier>| {
+        let verify = |verifier: &Arc<dyn ClientCertVerifier>| {
             verifier.verify_client_cert(leaf, intermediates, now)
         };
-        let passed = self.left.iter().rev().find(|(end, _)| now.as_secs() > *end);
-        let Some((_, left)) = passed else { return by(&self.all) };
-        let standing = left.as_ref().map(by);
-        if let Some(Ok(verified)) = standing {
+        let last_expiry = self.left.iter().rev().find(|(end, _)| now.as_secs() > *end);
+        let Some((_, valid)) = last_expiry else { return verify(&self.all) };
+        if let Some(Ok(verified)) = valid.as_ref().map(verify) {
             return Ok(verified);
         }
-        by(&self.all)?;
+        verify(&self.all)?;
         Err(RuleBroken {
             refusal: Refusal::CaExpired,
-            detail: "the client CA that vouches for the certificate has expired".into(),
+            detail: "the client CA that issued the certificate has expired".into(),
         }
         .into())
     }

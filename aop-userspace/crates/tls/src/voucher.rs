@@ -1,7 +1,7 @@
-//! Which client CA vouches for a peer, told from the names in its chain.
+//! Finds the client CA of a peer by the names in its chain.
 //!
-//! For the operator's eyes alone: the chain was verified before, and not by this. Where two anchors
-//! have one name it names the first.
+//! Only for display: the chain was verified before, and not here. If two anchors have the same
+//! name, the first one is shown.
 
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
@@ -11,18 +11,18 @@ use super::anchors::Anchor;
 /// The client CA at the end of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Voucher {
-    /// As the configuration calls it: `cloudflare-global`, or a path.
+    /// Its name in the configuration: `cloudflare-global`, or a path.
     pub name: String,
-    /// What its signature proves.
+    /// How much its signature proves.
     pub level: Level,
 }
 
-/// What a client CA's signature proves.
+/// How much a client CA's signature proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// The Cloudflare network, which all its customers share.
     Global,
-    /// A certificate of the operator's own, for a zone or a hostname: the origin cannot tell which.
+    /// A zone or hostname of the operator; the origin cannot distinguish the two.
     Own,
 }
 
@@ -37,12 +37,12 @@ impl Level {
     }
 }
 
-/// The anchor among `anchors` to which the names of `chain` lead, the leaf first.
+/// The anchor among `anchors` to which the names of `chain` lead. The chain is leaf first.
 pub(super) fn of(chain: &[CertificateDer<'_>], anchors: &[Anchor]) -> Option<Voucher> {
     let parsed: Vec<EndEntityCert<'_>> =
         chain.iter().filter_map(|der| EndEntityCert::try_from(der).ok()).collect();
     let mut issuer = parsed.first()?.issuer().to_vec();
-    // Each step leads to another certificate, or there are more steps than certificates.
+    // Bounded, since the names in a chain can form a loop.
     for _ in 0..=chain.len() {
         if let Some(anchor) = anchors.iter().find(|anchor| anchor.trust.subject.as_ref() == issuer)
         {

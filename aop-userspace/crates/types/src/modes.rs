@@ -1,34 +1,34 @@
-//! How drops are carried out: in general, and for single ports and interfaces. Beside it, which sites
-//! observe against their configuration.
+//! The modes of the firewall: the general one, and those of single ports and interfaces. Also the
+//! mode overrides of sites.
 
 use std::collections::BTreeMap;
 
 use aop_common::Mode;
 
-/// The modes in force. A port's own mode counts before its interface's, and that before the
-/// general one.
+/// The modes in force. The mode of a port takes precedence over that of the interface, which takes
+/// precedence over the general mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Modes {
-    /// Where nothing else is said.
+    /// The mode of all other ports and interfaces.
     pub general: Mode,
-    /// Guarded ports that have a mode of their own.
+    /// Guarded ports with a mode of their own.
     pub ports: BTreeMap<u16, Mode>,
-    /// Interfaces that have one, by name.
+    /// Interfaces with a mode of their own, by name.
     pub interfaces: BTreeMap<String, Mode>,
-    /// Sites of which the operator has said that they observe, or do not: pulls, and not packets.
+    /// Mode overrides of sites, by name. They apply to pulls, not to packets.
     pub sites: BTreeMap<String, Mode>,
 }
 
 impl Modes {
-    /// How a drop for `port` on `interface` is carried out.
+    /// The mode for packets to `port` on `interface`.
     #[must_use]
     pub fn mode(&self, interface: &str, port: u16) -> Mode {
         let own = self.ports.get(&port).or_else(|| self.interfaces.get(interface));
         own.copied().unwrap_or(self.general)
     }
 
-    /// Whether drops for `port` are carried out whatever the interface. Where the interface is not
-    /// known, only then is a stranger kept out: elsewhere he may have come in where it observes.
+    /// Whether every interface enforces for `port`. The terminator does not know the interface of a
+    /// connection, so it refuses an unknown address only if this holds.
     #[must_use]
     pub fn enforce_everywhere(&self, port: u16) -> bool {
         match self.ports.get(&port) {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_s_own_mode_counts_before_its_interface_s_and_that_before_the_general_one() {
+    fn the_mode_of_a_port_wins_over_that_of_an_interface_which_wins_over_the_general_one() {
         let modes = modes();
         assert_eq!(modes.mode("eth1", 443), Mode::Enforce);
         assert_eq!(modes.mode("eth0", 8443), Mode::Observe);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn one_interface_that_observes_keeps_a_port_without_a_mode_from_being_enforced_everywhere() {
+    fn a_port_without_a_mode_is_not_enforced_everywhere_while_one_interface_observes() {
         let mut modes = modes();
         assert!(modes.enforce_everywhere(443) && !modes.enforce_everywhere(8443));
         assert!(!modes.enforce_everywhere(80), "eth1 observes");

@@ -1,55 +1,56 @@
-//! What a daemon and the one that takes over from it say to each other.
+//! The messages between a daemon and its successor during a handover.
 //!
-//! They may be of different builds. So the first message has its number of this protocol, and stays
-//! what it is; the others may change with that number.
+//! The two may be different builds. So the first message carries the version of this protocol and
+//! never changes its form; the other messages may change with that version.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Which messages follow the greeting.
+/// The version of the messages after the greeting.
 pub(crate) const PROTOCOL: u32 = 1;
 
-/// The first message, by the daemon that runs. What it may hold beside is not looked at.
+/// The first message, sent by the running daemon. Unknown fields are ignored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Greeting {
     pub protocol: u32,
-    /// Of the program, for people.
+    /// The version of the program, for people.
     pub version: String,
 }
 
-/// What the daemon that runs says then. Descriptors come along with the estate, in this order: the
-/// instance lock, the pins' lock where `pins`, a channel for each that is `lingering`, and every listening
-/// socket.
+/// The messages of the predecessor. The descriptors that come with the handover state are, in this
+/// order: the instance lock, the lock of the pins if `pins`, a channel for each process in
+/// `lingering`, and every listening socket.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Old {
-    /// All that is handed over.
+    /// The handover state.
     Estate { pins: bool, lingering: Vec<Lingering> },
-    /// The new one is the daemon now. The old one may linger for as long as this channel is open.
+    /// The successor is the daemon now. The predecessor may drain for as long as this channel is
+    /// open.
     Left { lingers: Option<Lingering> },
-    /// So many connections are open in the old one.
+    /// The number of connections that are open in the predecessor.
     Open(u64),
 }
 
-/// A daemon that was replaced, and in which connections go on.
+/// A draining predecessor: a daemon that was replaced, whose terminator still has connections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Lingering {
     pub pid: u32,
     pub version: String,
-    /// It ends then at the latest.
+    /// Its deadline: it ends then at the latest.
     pub until: Timestamp,
 }
 
-/// What the new daemon says.
+/// The messages of the successor.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum New {
-    /// It is one that takes over; and its version, for people.
+    /// It is ready to take over. Its version is for people.
     Here { version: String },
-    /// Everything was read and checked: from now on the packet path may change.
+    /// It has read and checked everything: from now on it may change the packet path.
     Guarding,
-    /// It serves what has this digest, and the old one may leave.
+    /// It serves the configuration with this digest, and the predecessor may drain.
     Served { source: String },
-    /// Asks the old one that lingers for the number of its connections.
+    /// Asks a draining predecessor for the number of its connections.
     HowMany,
-    /// It does not, and ends.
+    /// It cannot take over, and ends.
     Failed(String),
 }

@@ -1,4 +1,4 @@
-//! One message on the wire: four bytes of length, highest first, and so many bytes of JSON.
+//! One message on the wire: its length in four bytes, big endian, then that many bytes of JSON.
 
 use std::{
     io::{self, IoSlice, IoSliceMut, Read, Write},
@@ -19,26 +19,26 @@ use rustix::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The longest message. The files of a thousand sites take a tenth of that, a hundred thousand
+/// The longest message. The files of a thousand sites take a tenth of it, a hundred thousand
 /// prefixes a twentieth.
 const LONGEST: usize = 64 * 1024 * 1024;
 const HEAD: usize = size_of::<u32>();
-/// SCM_MAX_FD: as many descriptors as the kernel lets go with one message.
+/// SCM_MAX_FD: the kernel's limit of descriptors per message.
 const MOST_FILES: usize = 253;
 
-/// A message that did not get across.
+/// A message that could not be sent or received.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
-    /// The far end is gone, or the system refuses.
-    #[error("the channel fails: {0}")]
+    /// The far end has closed the channel, or the system reports an error.
+    #[error("the channel failed: {0}")]
     Io(#[from] io::Error),
-    /// It is no message of this version.
-    #[error("a message that makes no sense: {0}")]
+    /// It is not a message of this version.
+    #[error("a message is not valid: {0}")]
     Nonsense(#[from] serde_json::Error),
-    /// It is longer than any message is.
-    #[error("a message of {0} bytes, which is more than any has")]
+    /// It is longer than any valid message.
+    #[error("a message of {0} bytes is too long")]
     TooLong(usize),
-    /// The far end closed the channel where a message was owed.
+    /// The far end closed the channel instead of sending a message.
     #[error("the far end closed the channel")]
     Closed,
 }
@@ -67,14 +67,14 @@ pub fn send(socket: &UnixStream, message: &Message, files: &[BorrowedFd<'_>]) ->
     if !files.is_empty() && !control.push(SendAncillaryMessage::ScmRights(files)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // Four bytes go as a whole or not at all.
+    // The kernel takes all four bytes or none.
     let sent = sendmsg(socket, &[IoSlice::new(head)], &mut control, SendFlags::NOSIGNAL)?;
     (&*socket).write_all(&head[sent..])?;
     (&*socket).write_all(body)
 }
 
-/// The next message; none where the far end has closed the channel between two. Descriptors that
-/// came with it are closed.
+/// Receives the next message; `None` if the far end closed the channel before it. Descriptors that
+/// come with it are closed.
 pub fn receive<T: DeserializeOwned>(mut socket: &UnixStream) -> Result<Option<T>, ChannelError> {
     let mut head = [0; HEAD];
     let got = loop {
@@ -90,7 +90,7 @@ pub fn receive<T: DeserializeOwned>(mut socket: &UnixStream) -> Result<Option<T>
     body(socket, head, LONGEST).map(Some)
 }
 
-/// The same, with the descriptors that came along.
+/// Receives the next message with its descriptors.
 pub fn receive_with_files<T: DeserializeOwned>(
     mut socket: &UnixStream,
 ) -> Result<Option<(T, Vec<OwnedFd>)>, ChannelError> {
@@ -114,14 +114,13 @@ pub fn receive_with_files<T: DeserializeOwned>(
         return Ok(None);
     }
     if got.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(io::Error::other("not every file descriptor came along").into());
+        return Err(io::Error::other("not every file descriptor arrived").into());
     }
     socket.read_exact(&mut head[got.bytes..])?;
     Ok(Some((body(socket, head, LONGEST)?, files)))
 }
 
-/// The one message that the far end owes, of at most `longest` bytes, where it comes within
-/// `patience` as a whole.
+/// Receives a message of at most `longest` bytes, which must arrive as a whole within `patience`.
 pub fn receive_until<T: DeserializeOwned>(
     socket: &UnixStream,
     longest: usize,
@@ -142,7 +141,7 @@ fn body<T: DeserializeOwned>(
     if length > longest {
         return Err(ChannelError::TooLong(length));
     }
-    // Grows with what really comes.
+    // Grows with the bytes that arrive, not with the announced length.
     let mut text = Vec::new();
     from.take(length as u64).read_to_end(&mut text)?;
     if text.len() < length {
@@ -151,7 +150,7 @@ fn body<T: DeserializeOwned>(
     Ok(serde_json::from_slice(&text)?)
 }
 
-/// A socket that is read until a moment, however slowly its far end writes.
+/// A socket that is read until a deadline, however slowly the far end writes.
 struct Hurried<'a> {
     socket: &'a UnixStream,
     end: Instant,
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_and_open_files_come_in_order_and_then_the_end() {
+    fn messages_and_descriptors_arrive_in_order_and_then_the_end() {
         let (here, there) = pair();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
         let address = listener.local_addr().expect("an address");
@@ -200,14 +199,14 @@ mod tests {
         assert_eq!((first.as_str(), none.len()), ("first", 0));
         let (second, mut files): (String, _) =
             receive_with_files(&there).expect("received").expect("a message");
-        let came = TcpListener::from(files.pop().expect("a file"));
+        let received = TcpListener::from(files.pop().expect("a file"));
         assert_eq!((second.as_str(), files.len()), ("second", 0));
-        assert_eq!(came.local_addr().expect("an address"), address);
+        assert_eq!(received.local_addr().expect("an address"), address);
         assert!(receive_with_files::<String>(&there).expect("the end").is_none());
     }
 
     #[test]
-    fn a_message_longer_than_the_sockets_buffer_comes_whole() {
+    fn a_message_longer_than_the_socket_buffer_arrives_whole() {
         let (here, there) = pair();
         let long = "x".repeat(3_000_000);
         thread::scope(|scope| {
@@ -217,34 +216,34 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_nobody_asked_for_is_not_taken() {
+    fn a_descriptor_that_was_not_asked_for_is_closed() {
         let (here, there) = pair();
         let (watched, sent) = pair();
         say(&here, "take this", &[sent.as_fd()]).expect("sent");
         drop(sent);
         receive::<String>(&there).expect("received");
-        // Its other end sees that nobody holds it.
+        // The other end of that socket sees that it is closed.
         assert_eq!((&watched).read(&mut [0]).expect("the end"), 0);
     }
 
     #[test]
-    fn what_is_cut_too_long_or_no_document_is_refused() {
-        for (bytes, told) in [
-            (&b"\xff\xff\xff\xff"[..], "more than any"),
-            (b"\0\0\0\x04nope", "no sense"),
+    fn a_truncated_oversized_or_invalid_message_is_refused() {
+        for (bytes, text) in [
+            (&b"\xff\xff\xff\xff"[..], "too long"),
+            (b"\0\0\0\x04nope", "not valid"),
             (b"\0\0\0\x09\"cut", "closed"),
-            (b"\0\0", "fails"),
+            (b"\0\0", "failed"),
         ] {
             let (here, there) = pair();
             (&here).write_all(bytes).expect("written");
             drop(here);
             let error = receive::<String>(&there).expect_err("refused").to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(text), "{error}");
         }
     }
 
     #[test]
-    fn an_answer_drop_by_drop_is_not_waited_for() {
+    fn an_answer_that_trickles_in_does_not_extend_the_deadline() {
         let (here, there) = pair();
         let begun = Instant::now();
         thread::scope(|scope| {
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_file_stays_closed() {
+    fn sending_to_a_closed_channel_is_an_error() {
         let (here, there) = pair();
         let file = File::open("/proc/self/status").expect("a file");
         drop(there);

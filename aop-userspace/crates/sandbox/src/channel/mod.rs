@@ -1,10 +1,10 @@
-//! What the daemon and the processes that it starts say to each other, over a pair of sockets: those
-//! without privilege, and the daemon that takes over from it.
+//! The messages between the daemon and the processes that it starts, over a socket pair: the
+//! sandboxed processes, and its successor in an upgrade.
 //!
-//! Each message is one JSON document behind its length, and file descriptors may go with it. Neither
-//! side takes more bytes than are announced, nor announcements above a bound. The daemon takes no
-//! descriptor but from the one before it, and believes nothing that an answer says beyond what its type
-//! holds.
+//! Each message is its length and one JSON document, and may carry file descriptors. The reader
+//! takes no more bytes than announced, and refuses a length above a bound. The daemon accepts
+//! descriptors only from its predecessor, and trusts nothing in an answer that its type does not
+//! enforce.
 
 mod frame;
 mod stdin;

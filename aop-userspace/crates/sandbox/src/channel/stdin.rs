@@ -1,4 +1,4 @@
-//! The channel of a process that aop has started: its standard input.
+//! The channel of a process that aop started: its standard input.
 
 use std::{
     io,
@@ -7,7 +7,7 @@ use std::{
 
 use rustix::net::sockopt::socket_peercred;
 
-/// The channel. `None` where standard input is no Unix socket: nobody of ours has started this process.
+/// The channel. `None` if standard input is not a Unix socket: aop did not start this process.
 pub fn from_stdin() -> Option<UnixStream> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
     socket_peercred(&socket).ok().map(|_| socket)

@@ -1,11 +1,13 @@
-//! seccomp: which system calls can be made.
+//! seccomp: the system calls that a sandboxed process may make.
 //!
-//! Three filters, of which the strictest word counts. What no code of ours and no library ever calls
-//! ends the process: who calls it has taken it over. Of the rest, a list is allowed, and all others
-//! are answered with EPERM, so that a library which tries something new goes on without. `clone3` is
-//! answered with ENOSYS: its flags lie in memory that no filter can read, and libc then takes `clone`.
+//! There are three filters, and the strictest result counts. A call that neither our code nor a
+//! library ever makes kills the process: an attacker has taken it over. Of the other calls, a list
+//! is allowed and the rest fails with EPERM, so that a library which tries a new call can do
+//! without it. `clone3` fails with ENOSYS: its flags are in memory, which no filter can read, and
+//! libc then uses `clone`.
 //!
-//! Calls whose arguments are not looked at cost next to nothing: the kernel remembers the answer.
+//! Calls that are decided without their arguments cost almost nothing: the kernel caches the
+//! result.
 
 mod allowed;
 
@@ -20,16 +22,16 @@ use seccompiler::{
 /// Why there is no filter.
 #[derive(Debug, thiserror::Error)]
 pub enum CallsError {
-    /// It cannot be made.
+    /// The filter cannot be compiled.
     #[error(transparent)]
     Made(#[from] BackendError),
-    /// The kernel does not take it.
+    /// The kernel does not accept the filter.
     #[error(transparent)]
     Taken(#[from] seccompiler::Error),
 }
 
-/// What nobody calls who means well: to become another program or another's debugger, to change
-/// what it sees of the system, and the calls through which kernels were attacked most.
+/// Calls that only an attacker makes: to execute another program, to debug another process, to
+/// change namespaces and mounts, and those through which kernels were attacked most often.
 const DEADLY: [c_long; 30] = [
     libc::SYS_execve,
     libc::SYS_execveat,
@@ -63,17 +65,17 @@ const DEADLY: [c_long; 30] = [
     libc::SYS_personality,
 ];
 
-/// The rules of calls; one without rules is meant whatever its arguments are.
+/// The rules of calls. A call without rules matches whatever its arguments are.
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
-/// Fences the calling thread in.
+/// Installs the filters on the calling thread.
 pub(super) fn fence() -> Result<(), CallsError> {
     let errno = |number: i32| SeccompAction::Errno(number.unsigned_abs());
-    let plain = |calls: &[c_long]| calls.iter().map(|call| (*call, Vec::new())).collect();
-    let deadly = filter(plain(&DEADLY), SeccompAction::KillProcess, SeccompAction::Allow)?;
-    let absent = filter(plain(&[libc::SYS_clone3]), errno(libc::ENOSYS), SeccompAction::Allow)?;
+    let any = |calls: &[c_long]| calls.iter().map(|call| (*call, Vec::new())).collect();
+    let deadly = filter(any(&DEADLY), SeccompAction::KillProcess, SeccompAction::Allow)?;
+    let absent = filter(any(&[libc::SYS_clone3]), errno(libc::ENOSYS), SeccompAction::Allow)?;
     let allowed = filter(allowed::rules()?, SeccompAction::Allow, errno(libc::EPERM))?;
-    // The last one forbids to add any more.
+    // The last one must come last: it forbids seccomp(2) itself.
     for program in [deadly, absent, allowed] {
         apply_filter(&program)?;
     }
@@ -88,7 +90,8 @@ fn filter(
     SeccompFilter::new(rules, others, named, std::env::consts::ARCH.try_into()?)?.try_into()
 }
 
-/// An argument, of which the lower 32 bits are compared: the kernel reads no more of these.
+/// An argument, by position. Only its lower 32 bits are compared, which is all that the kernel
+/// reads of these arguments.
 #[derive(Clone, Copy)]
 struct Argument(u8);
 
@@ -97,12 +100,12 @@ impl Argument {
         self.rule(SeccompCmpOp::Eq, value)
     }
 
-    /// Whether none of `bits` is set.
+    /// None of `bits` is set.
     fn lacks(self, bits: i64) -> Result<SeccompRule, BackendError> {
         self.rule(SeccompCmpOp::MaskedEq(word(bits)), 0)
     }
 
-    /// Whether all of `bits` are set.
+    /// All of `bits` are set.
     fn has(self, bits: i64) -> Result<SeccompRule, BackendError> {
         self.rule(SeccompCmpOp::MaskedEq(word(bits)), bits)
     }

@@ -1,9 +1,9 @@
-//! Landlock: which files can be opened.
+//! Landlock: the files that a sandboxed process may open.
 //!
-//! Configuration and keys come over the channel, sockets and maps as descriptors. So all that is left
-//! is what libc reads to look up a name: an upstream's, or the one of a list's URL. Those files can be
-//! read; nothing can be written, made, removed or executed. Connecting to a Unix socket opens no file
-//! in Landlock's sense.
+//! Configuration and keys arrive over the channel, sockets and maps as descriptors. So the process
+//! needs only the files that libc reads to look up a name, of an upstream or in the URL of a list.
+//! Those can be read; no file can be written, created, removed or executed. Connecting to a Unix
+//! socket does not open a file in the sense of Landlock.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,10 @@ use landlock::{
 
 use super::FenceError;
 
-/// What is asked for; an older kernel does what it can.
+/// The requested ABI version. An older kernel enforces the part that it knows.
 const WANTED: ABI = ABI::V6;
 
-/// What glibc reads to look up a host.
+/// The files that glibc reads to look up a host.
 const FILES: [&str; 7] = [
     "/etc/hosts",
     RESOLV_CONF,
@@ -28,30 +28,30 @@ const FILES: [&str; 7] = [
     "/etc/ld.so.cache",
 ];
 
-/// It is often a link into a folder of systemd-resolved, resolvconf or NetworkManager.
+/// Often a symbolic link into a directory of systemd-resolved, resolvconf or NetworkManager.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// Modules of the name service that nsswitch.conf may name, and what these need.
+/// The modules that nsswitch.conf may name, and the libraries that they need.
 const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 
-/// How a process looks up names.
+/// How long a process looks up names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
-    /// Perhaps, and not for long: from the files that are there now. A rule of Landlock is about the file,
-    /// not its name, so one that takes its place cannot be read.
+    /// For a short time, or not at all: it may read the files that exist now. A rule of Landlock
+    /// covers the file, not its name, so a file that replaces it later cannot be read.
     Now,
-    /// For as long as it lives: from whatever takes the place of a file in `/etc`, as DHCP clients write
-    /// a new `resolv.conf`. So all of `/etc` that its user may read can be read.
+    /// For its whole life: it may read all of `/etc`, as far as its user may, since DHCP clients
+    /// replace `resolv.conf` by a new file.
     Ever,
 }
 
-/// Fences the calling thread in. Returns the kernel's ABI of Landlock, where it has any.
+/// Restricts the calling thread. Returns the kernel's ABI version of Landlock, if it has Landlock.
 pub(super) fn fence(names: Names) -> Result<Option<i32>, FenceError> {
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(WANTED))?
-        // No rule follows: no TCP port can be bound.
+        // No rule follows, so no TCP port can be bound.
         .handle_access(AccessNet::BindTcp)?
-        // Abstract Unix sockets of others are out of reach, and so are other processes' ears.
+        // No connection to abstract Unix sockets outside, and no signal to processes outside.
         .scope(Scope::from_all(WANTED))?
         .create()?;
     let ruleset = places(names).iter().try_fold(ruleset, allow)?;
@@ -72,14 +72,14 @@ fn places(names: Names) -> Vec<PathBuf> {
     if names == Names::Ever {
         places.push("/etc".into());
     }
-    // The folder, for the file in it is replaced at every change.
+    // The directory, since the file in it is replaced at every change.
     let target = Path::new(RESOLV_CONF).canonicalize().ok();
     let folder = target.as_deref().and_then(Path::parent);
     places.extend(folder.filter(|folder| *folder != Path::new("/etc")).map(Path::to_path_buf));
     places
 }
 
-/// What is not there cannot be read, and needs no rule.
+/// Adds a rule to read `place`. A path that does not exist needs no rule.
 fn allow(ruleset: RulesetCreated, place: &PathBuf) -> Result<RulesetCreated, RulesetError> {
     match PathFd::new(place) {
         Ok(opened) => ruleset.add_rule(PathBeneath::new(opened, AccessFs::ReadFile)),

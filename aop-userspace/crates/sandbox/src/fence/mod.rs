@@ -1,5 +1,6 @@
-//! Two fences that the kernel holds around a process without privilege: which files it may open, and
-//! which system calls it may make. Both are for the calling thread and all that it starts, and for ever.
+//! The sandbox that the kernel enforces: Landlock limits the files that the process may open,
+//! seccomp the system calls that it may make. Both hold for the calling thread and every thread
+//! that it starts, and cannot be undone.
 
 mod calls;
 mod files;
@@ -10,23 +11,23 @@ mod tests;
 pub use calls::CallsError;
 pub use files::Names;
 
-/// How closely a process is fenced in.
+/// A sandbox in force.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fence {
-    /// The ABI of Landlock that the kernel has; `None` where it has none.
+    /// The kernel's ABI version of Landlock; `None` if it has no Landlock.
     pub landlock: Option<i32>,
 }
 
-/// A fence that cannot be put up.
+/// A process cannot enter the sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum FenceError {
-    /// The one around files, on a kernel that has Landlock.
-    #[error("cannot restrict itself by Landlock: {0}")]
+    /// Landlock fails on a kernel that has it.
+    #[error("cannot restrict itself with Landlock: {0}")]
     Files(#[from] landlock::RulesetError),
-    /// The kernel has Landlock and does not use it.
-    #[error("the kernel has Landlock and did not enforce any of it")]
+    /// The kernel has Landlock but does not enforce the rules.
+    #[error("the kernel has Landlock but did not enforce any rule")]
     Unenforced,
-    /// The one around system calls.
+    /// seccomp fails.
     #[error(
         "cannot filter its system calls: {0}; aop needs a kernel with CONFIG_SECCOMP_FILTER, and a \
          container must not forbid seccomp(2)"
@@ -34,11 +35,11 @@ pub enum FenceError {
     Calls(#[from] CallsError),
 }
 
-/// Puts up both around the calling thread; `names` says which files are left. Needs no privilege, and
-/// forbids the thread new ones.
+/// Puts the calling thread into the sandbox; `names` selects the files that it may read. Needs no
+/// privilege, and sets no_new_privs.
 ///
 /// # Errors
-/// The kernel does not filter system calls, or has Landlock and does not enforce it.
+/// The kernel does not filter system calls, or has Landlock but does not enforce it.
 pub fn raise(names: Names) -> Result<Fence, FenceError> {
     let landlock = files::fence(names)?;
     calls::fence()?;

@@ -1,4 +1,4 @@
-//! Threads and processes that fence themselves in, and try to get out.
+//! Threads and processes that enter the sandbox and try to escape from it.
 
 use std::{
     env,
@@ -28,9 +28,9 @@ use rustix::{
 
 use super::{Fence, Names, raise};
 
-/// Runs `attempt` behind a fence, in a thread of its own.
+/// Runs `attempt` in the sandbox, in a thread of its own.
 fn behind<T: Send + 'static>(names: Names, attempt: impl FnOnce(Fence) -> T + Send + 'static) -> T {
-    thread::spawn(move || attempt(raise(names).expect("a fence"))).join().expect("no panic")
+    thread::spawn(move || attempt(raise(names).expect("a sandbox"))).join().expect("no panic")
 }
 
 fn refusal<T>(result: io::Result<T>) -> Option<ErrorKind> {
@@ -40,20 +40,19 @@ fn refusal<T>(result: io::Result<T>) -> Option<ErrorKind> {
 const DENIED: Option<ErrorKind> = Some(ErrorKind::PermissionDenied);
 
 #[test]
-fn what_serving_needs_is_left() {
+fn everything_that_serving_needs_is_allowed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("app.sock");
     let unix = UnixListener::bind(&path).expect("bound");
     let tcp = TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = tcp.local_addr().expect("an address");
-    // As without a fence: a bare system may have neither name nor file.
-    let look = || {
+    // Compared with the results outside: a minimal system may have neither the name nor the file.
+    let look_up = || {
         let found = "localhost:80".to_socket_addrs().map(Iterator::count).ok();
         (found, fs::read_to_string("/etc/hosts").ok())
     };
-    let seen = look();
-    // A bare system has no file of names, and then none is found behind the fence either.
-    let name = if seen.0.is_some() { "localhost" } else { "127.0.0.1" };
+    let outside = look_up();
+    let name = if outside.0.is_some() { "localhost" } else { "127.0.0.1" };
     behind(Names::Now, move |_| {
         let mut upstream = UnixStream::connect(&path).expect("a Unix upstream");
         upstream.write_all(b"?").expect("written");
@@ -61,7 +60,7 @@ fn what_serving_needs_is_left() {
         taken.read_exact(&mut [0]).expect("read");
         TcpStream::connect(address).expect("a TCP upstream");
         tcp.accept().expect("accepted");
-        assert_eq!(look(), seen);
+        assert_eq!(look_up(), outside);
         aws_lc_rs::rand::fill(&mut [0; 32]).expect("random bytes");
         let limit = rustix::process::getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, limit).expect("a limit of its own");
@@ -76,7 +75,7 @@ fn what_serving_needs_is_left() {
 }
 
 #[test]
-fn files_are_out_of_reach() {
+fn files_cannot_be_opened_or_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     let mine = folder.path().join("mine");
     fs::write(&mine, "").expect("written");
@@ -96,15 +95,15 @@ fn files_are_out_of_reach() {
 }
 
 #[test]
-fn where_names_are_looked_up_for_ever_a_file_may_be_replaced() {
+fn a_process_that_looks_up_names_for_ever_can_read_all_of_etc() {
     behind(Names::Ever, |_| {
-        fs::read_to_string("/etc/passwd").expect("a file that no rule names itself");
+        fs::read_to_string("/etc/passwd").expect("a file without a rule of its own");
         assert_eq!(refusal(File::open("/proc/self/status")), DENIED);
     });
 }
 
 #[test]
-fn no_process_starts_and_none_is_reached() {
+fn no_process_can_be_started_or_signalled() {
     behind(Names::Now, |_| {
         assert_eq!(refusal(Command::new("/bin/true").spawn()), DENIED);
         let parent = getppid().unwrap_or(Pid::INIT);
@@ -118,7 +117,7 @@ fn no_process_starts_and_none_is_reached() {
 }
 
 #[test]
-fn no_socket_listens_and_none_but_those_of_connections_is_made() {
+fn no_socket_can_listen_and_only_sockets_for_connections_can_be_made() {
     behind(Names::Now, |_| {
         assert_eq!(refusal(TcpListener::bind("127.0.0.1:0")), DENIED);
         assert_eq!(refusal(UdpSocket::bind("127.0.0.1:0")), DENIED);
@@ -129,7 +128,7 @@ fn no_socket_listens_and_none_but_those_of_connections_is_made() {
     });
 }
 
-/// What a process of its own tries, by name.
+/// The name of the attempt, for a child process of the test.
 const TRIED: &str = "AOP_TEST_ATTEMPT";
 
 #[test]
@@ -144,19 +143,19 @@ fn what_only_an_intruder_calls_ends_the_process() {
             "confined::fence::tests::what_only_an_intruder_calls_ends_the_process",
         ]);
         let ended = child.env(TRIED, attempt).output().expect("started");
-        let told = String::from_utf8_lossy(&ended.stdout);
+        let output = String::from_utf8_lossy(&ended.stdout);
         let signal = ended.status.signal();
-        assert_eq!(signal, Some(Signal::SIGSYS as i32), "{attempt}: {:?} {told}", ended.status);
+        assert_eq!(signal, Some(Signal::SIGSYS as i32), "{attempt}: {:?} {output}", ended.status);
     }
 }
 
 fn intrude(attempt: &str) {
-    let went_on: Result<(), Errno> = match attempt {
+    let answer: Result<(), Errno> = match attempt {
         "execve" => execv(c"/bin/true", &[c"true"]).map(|never| match never {}),
         "ptrace" => ptrace::traceme(),
         "unshare" => unshare(CloneFlags::CLONE_NEWUSER),
         "chroot" => chroot("/").map_err(|_| Errno::EPERM),
         other => panic!("no attempt is called {other}"),
     };
-    panic!("{attempt} was answered: {went_on:?}");
+    panic!("{attempt} was answered: {answer:?}");
 }

@@ -8,7 +8,7 @@ use tokio::{
 
 use super::*;
 
-/// The sites of these upstreams, `0.test` and so on, each with its check.
+/// Sites `*.0.test`, `*.1.test` and so on, with these upstreams and checks.
 fn sites(upstreams: &[(String, &str)]) -> Vec<SiteConfig> {
     let mut text = String::from("[[listener]]\nbind = [\"[::]:443\"]\n");
     for (at, (upstream, check)) in upstreams.iter().enumerate() {
@@ -22,16 +22,16 @@ fn sites(upstreams: &[(String, &str)]) -> Vec<SiteConfig> {
     Config::parse(Path::new("aop.toml"), &text).expect("a configuration").live.sites
 }
 
-/// Waits until each was asked; why each is not good.
+/// Waits until each check has a result, and returns the error of each.
 async fn asked(checks: &Checks) -> Vec<Option<String>> {
     loop {
         let report = checks.report();
         if report.iter().all(|upstream| upstream.good.is_some()) {
-            let bad = |upstream: UpstreamReport| {
+            let error = |upstream: UpstreamReport| {
                 assert_eq!(upstream.good, Some(upstream.error.is_none()));
                 upstream.error
             };
-            return report.into_iter().map(bad).collect();
+            return report.into_iter().map(error).collect();
         }
         sleep(Duration::from_millis(10)).await;
     }
@@ -43,7 +43,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Answers each request with the status that its path names, where its host is that of the site.
+/// Answers each request with the status in its path.
 async fn http1(listener: TcpListener) {
     loop {
         let (mut stream, _) = listener.accept().await.expect("a connection");
@@ -63,7 +63,7 @@ async fn http1(listener: TcpListener) {
 async fn http2(listener: TcpListener) {
     loop {
         let (stream, _) = listener.accept().await.expect("a connection");
-        // Who speaks HTTP/1.1 gets none.
+        // A client that speaks HTTP/1.1 gets no answer.
         let Ok(mut connection) = h2::server::handshake(stream).await else { continue };
         while let Some(Ok((request, mut answer))) = connection.accept().await {
             let status = request.uri().path().trim_start_matches('/').to_owned();
@@ -74,7 +74,7 @@ async fn http2(listener: TcpListener) {
 }
 
 #[tokio::test]
-async fn an_upstream_is_good_if_it_connects_or_answers_and_bad_with_the_reason_if_not() {
+async fn an_upstream_is_good_if_it_connects_or_answers_and_otherwise_the_error_says_why() {
     let [(first, at1), (second, at2), (silent, at3)] =
         [listener().await, listener().await, listener().await];
     let (closed, at4) = listener().await;
@@ -114,14 +114,14 @@ async fn an_upstream_is_good_if_it_connects_or_answers_and_bad_with_the_reason_i
     for (at, (error, expected)) in asked(&checks).await.iter().zip(expected).enumerate() {
         match expected {
             None => assert_eq!(*error, None, "site {at}"),
-            Some(told) => assert!(error.as_ref().is_some_and(|it| it.contains(told)), "{error:?}"),
+            Some(text) => assert!(error.as_ref().is_some_and(|it| it.contains(text)), "{error:?}"),
         }
     }
     drop(silent);
 }
 
 #[tokio::test]
-async fn a_reload_asks_what_is_new_at_once_and_forgets_nothing_of_the_rest() {
+async fn a_reload_runs_new_checks_at_once_and_keeps_the_results_of_the_others() {
     let (listener, at) = listener().await;
     let old = (format!("tcp://{at}"), "true");
     let checks = Checks::start(&sites(std::slice::from_ref(&old)));
@@ -133,7 +133,7 @@ async fn a_reload_asks_what_is_new_at_once_and_forgets_nothing_of_the_rest() {
     ]));
     let report = checks.report();
     assert_eq!(report.len(), 2, "one site has no check");
-    // The same question, whatever the upstream takes.
+    // Both are the same check: an HTTP upstream without a path is only connected to.
     assert!(report.iter().all(|upstream| upstream.good == Some(true)), "{report:?}");
     drop(listener);
     checks.follow(&sites(&[("tcp://127.0.0.1:1".to_owned(), "true")]));

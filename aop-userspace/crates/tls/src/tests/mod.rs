@@ -1,4 +1,4 @@
-//! What the files of a site may be, and which site a host gets.
+//! Tests of the files of a site, and of choosing the site of a host.
 
 mod remarks;
 mod rules;
@@ -61,7 +61,8 @@ impl Files {
         }
     }
 
-    /// With `text` in the file `name`, building fails and says `words` and the file's name.
+    /// With `text` in the file `name`, building fails, and the error names the file and has
+    /// `words`.
     #[track_caller]
     fn refuses(name: &str, text: &str, words: &str) {
         let files = Self::good();
@@ -72,7 +73,8 @@ impl Files {
         assert!(error.contains(name) && error.contains(words), "{error}");
     }
 
-    /// With `text` in the file `name`, building warns of it with `words`.
+    /// With `text` in the file `name`, building gives one warning, which names the file and has
+    /// `words`.
     #[track_caller]
     fn warns(name: &str, text: &str, words: &str) {
         let files = Self::good();
@@ -84,7 +86,7 @@ impl Files {
 }
 
 #[test]
-fn a_client_ca_that_is_no_ca_file_is_refused_by_name() {
+fn an_unusable_client_ca_file_is_refused_and_named() {
     Files::refuses("ca.pem", " \n", "is empty");
     Files::refuses("ca.pem", "not PEM", "holds no certificate");
     Files::refuses(
@@ -104,7 +106,7 @@ fn a_client_ca_that_is_no_ca_file_is_refused_by_name() {
 }
 
 #[test]
-fn a_server_certificate_or_key_that_cannot_serve_is_refused_by_name() {
+fn an_unusable_server_certificate_or_key_is_refused_and_named() {
     Files::refuses("server.pem", "", "is empty");
     Files::refuses("server.pem", &pem("CERTIFICATE", b"no DER"), "is malformed");
     Files::refuses("server.key", &Files::good().authority.pem(), "holds no private key");
@@ -113,22 +115,22 @@ fn a_server_certificate_or_key_that_cannot_serve_is_refused_by_name() {
 }
 
 #[test]
-fn a_key_of_another_certificate_is_refused_with_both_names() {
+fn a_key_of_another_certificate_is_refused_and_both_files_are_named() {
     let other = Files::good().server.key_pem();
     Files::refuses("server.key", &other, "does not belong to the certificate");
     Files::refuses("server.key", &other, "server.pem");
 }
 
 #[test]
-fn a_missing_file_is_refused_by_name() {
+fn a_missing_file_is_refused_and_named() {
     let mut files = Files::good();
     files.config.client_ca = vec![ClientCa::File("/nonexistent/ca.pem".into())];
     let error = files.build().unwrap_err();
-    assert!(error.contains("/nonexistent/ca.pem: cannot be read"), "{error}");
+    assert!(error.contains("/nonexistent/ca.pem: there is no such file"), "{error}");
 }
 
 #[test]
-fn dates_and_uses_that_rustls_overlooks_are_warned_of() {
+fn dates_and_usages_that_rustls_does_not_check_are_warned_of() {
     Files::warns("ca.pem", &Authority::with("ca", long_ago).pem(), "expired on 2002-01-01");
     Files::warns("ca.pem", &Authority::with("ca", far_ahead).pem(), "not valid before 4001-01-01");
     Files::warns("ca.pem", &Authority::new("ca").edge().pem(), "is not a CA");
@@ -152,10 +154,10 @@ fn every_certificate_of_a_file_is_an_anchor() {
 }
 
 #[test]
-fn the_built_in_client_ca_warns_of_its_end() {
+fn the_expiry_of_the_built_in_client_ca_is_warned_of() {
     let (day, end) = (24 * 3600, super::cloudflare::NOT_AFTER);
     for (past_end, consequence) in
-        [(PastEnd::Refuse, "are refused; upgrade aop"), (PastEnd::Warn, "served all the same")]
+        [(PastEnd::Refuse, "are refused; upgrade aop"), (PastEnd::Warn, "are still served")]
     {
         let (disk, mut notes) = (super::Files::on_disk(), Notes::default());
         let mut site = Files::good().config;
@@ -173,7 +175,7 @@ fn the_built_in_client_ca_warns_of_its_end() {
 }
 
 #[test]
-fn a_host_gets_its_own_site_first_and_a_star_reaches_one_label_down() {
+fn an_exact_host_wins_and_a_star_covers_exactly_one_label() {
     let files = Files::good();
     let own = SiteConfig {
         name: "own".into(),

@@ -1,4 +1,4 @@
-//! Files that are allowed and will not do what their operator expects.
+//! Valid files that will not do what the operator expects.
 
 use aop_config::{ClientCa, RequiredKey};
 use rcgen::{DnType, KeyPair};
@@ -9,7 +9,7 @@ use crate::{
     testing::{Authority, Leaf, pem},
 };
 
-/// With these server certificates, one after another, a warning says `words`.
+/// With `chain` as the server certificate file, a warning contains `words`.
 #[track_caller]
 fn server_warns(chain: &[&Leaf], key: &Leaf, words: &str) {
     let files = Files::good();
@@ -21,12 +21,12 @@ fn server_warns(chain: &[&Leaf], key: &Leaf, words: &str) {
 #[track_caller]
 fn says(files: &Files, words: &[&str]) {
     let warnings = files.build().unwrap();
-    let said = |warning: &String| words.iter().all(|word| warning.contains(word));
-    assert!(warnings.iter().any(said), "nothing of {words:?}: {warnings:#?}");
+    let matches = |warning: &String| words.iter().all(|word| warning.contains(word));
+    assert!(warnings.iter().any(matches), "no warning has {words:?}: {warnings:#?}");
 }
 
 #[test]
-fn a_server_certificate_without_the_hosts_of_its_site_is_told() {
+fn a_server_certificate_without_the_hosts_of_its_site_is_warned_of() {
     let ca = Authority::new("server CA");
     let other = ca.server(&["example.com", "www.example.com"]);
     server_warns(&[&other], &other, "has no name for *.example.com:");
@@ -35,7 +35,7 @@ fn a_server_certificate_without_the_hosts_of_its_site_is_told() {
 }
 
 #[test]
-fn a_chain_that_is_out_of_order_is_told() {
+fn a_chain_that_is_out_of_order_is_warned_of() {
     let (ca, stranger) = (Authority::new("server CA"), Authority::new("stranger"));
     let between = ca.intermediate("between");
     let leaf = between.server(&["example.com", "*.example.com"]);
@@ -48,8 +48,8 @@ fn a_chain_that_is_out_of_order_is_told() {
 }
 
 #[test]
-fn cloudflares_origin_ca_is_told_from_the_ca_of_origin_pulls() {
-    // Named as the published one is, which is not ours to commit.
+fn cloudflares_origin_ca_as_a_client_ca_is_warned_of() {
+    // Made here with the published name: the real certificate is not ours to commit.
     let origin_ca = Authority::with("ignored", |params| {
         params.distinguished_name = rcgen::DistinguishedName::new();
         for (kind, value) in [
@@ -68,9 +68,9 @@ fn cloudflares_origin_ca_is_told_from_the_ca_of_origin_pulls() {
 }
 
 #[test]
-fn shared_data_both_issues_of_the_global_ca_are_told_to_need_no_file() {
+fn shared_data_a_file_with_either_issue_of_the_global_ca_is_warned_of() {
     for (name, also) in [
-        ("authenticated_origin_pull_ca.pem", "the Cloudflare network, not your zone"),
+        ("authenticated_origin_pull_ca.pem", "any other Cloudflare customer can pass this check"),
         ("authenticated_origin_pull_ca_2015.pem", "expired on 2020-01-12"),
     ] {
         let files = Files::good();
@@ -84,7 +84,7 @@ fn shared_data_both_issues_of_the_global_ca_are_told_to_need_no_file() {
 }
 
 #[test]
-fn a_classical_ca_below_a_rule_for_ml_dsa_is_told() {
+fn a_classical_ca_where_ml_dsa_is_required_is_warned_of() {
     let mut files = Files::good();
     files.config.rules.key = Some(RequiredKey::MlDsa);
     says(&files, &["ca.pem", "require_key gains nothing"]);
@@ -94,7 +94,7 @@ fn a_classical_ca_below_a_rule_for_ml_dsa_is_told() {
 }
 
 #[test]
-fn each_file_is_told_also_beside_one_that_cannot_be_used() {
+fn each_file_is_inspected_even_if_another_one_cannot_be_used() {
     let mut files = Files::good();
     let key = KeyPair::generate_for(&rcgen::PKCS_ML_DSA_44).unwrap();
     files.write("ca.pem", &(files.authority.pem() + &Authority::of(key, "pq", |_| {}).pem()));

@@ -1,4 +1,4 @@
-//! What a site demands beside a client CA's signature, at any time that a test likes.
+//! Tests of the rules for a peer's certificate beside the client CA's signature, at chosen times.
 
 use aop_config::{
     CrlScope, PastEnd, RequiredKey, RequiredSan, Resumption, Revocation, Rules, SpkiPin,
@@ -50,7 +50,7 @@ fn judged(verifier: &SiteVerifier, leaf: &Leaf, now: u64) -> Result<(), Refusal>
     }
 }
 
-/// Under `rules`, `good` passes, and `bad`, which would pass without them, is refused.
+/// Asserts that `good` passes under `rules`, and that `bad`, which passes without them, is refused.
 #[track_caller]
 fn tells_apart(rules: &Rules, ca: &Authority, good: &Leaf, bad: &Leaf, refusal: Refusal) {
     let anchors = [anchor(ca, u64::MAX)];
@@ -125,7 +125,7 @@ fn the_key_must_be_one_that_is_pinned() {
     let rules = Rules { pins: vec![pin(&old), pin(&new)], ..Rules::default() };
     tells_apart(&rules, &ca, &old, &stranger, Refusal::PinMismatch);
     tells_apart(&rules, &ca, &new, &stranger, Refusal::PinMismatch);
-    // The CA's key is no pin for the leaf.
+    // A pin of the CA's key does not accept the leaf.
     let of_ca = Rules {
         pins: vec![pin(&Leaf { chain: vec![ca.certificate.clone()], key: vec![] })],
         ..Rules::default()
@@ -159,7 +159,7 @@ fn revocation(scope: CrlScope, expired: PastEnd) -> Rules {
 }
 
 #[test]
-fn a_revoked_certificate_is_refused_and_one_without_a_list_too() {
+fn a_certificate_is_refused_if_it_is_revoked_or_no_list_covers_it() {
     let (ca, other) = (Authority::new("ca"), Authority::new("other"));
     let anchors = [anchor(&ca, u64::MAX), anchor(&other, u64::MAX)];
     let rules = revocation(CrlScope::Chain, PastEnd::Refuse);
@@ -171,7 +171,7 @@ fn a_revoked_certificate_is_refused_and_one_without_a_list_too() {
 }
 
 #[test]
-fn a_list_that_another_key_signed_revokes_nobody_and_admits_nobody() {
+fn with_a_list_that_another_key_signed_every_certificate_of_its_issuer_is_refused() {
     let (ca, namesake) = (Authority::new("ca"), Authority::new("ca"));
     let rules = revocation(CrlScope::Chain, PastEnd::Refuse);
     let with = verifier(&[anchor(&ca, u64::MAX)], &rules, &[namesake.crl(&[], 2100)]);
@@ -179,7 +179,7 @@ fn a_list_that_another_key_signed_revokes_nobody_and_admits_nobody() {
 }
 
 #[test]
-fn an_expired_list_refuses_or_is_tolerated_as_the_rule_says() {
+fn peers_of_an_expired_list_are_refused_or_served_as_configured() {
     let ca = Authority::new("ca");
     let (good, revoked) = (ca.leaf(numbered(8)), ca.leaf(numbered(7)));
     let under = |expired| {
@@ -198,7 +198,7 @@ fn an_expired_list_refuses_or_is_tolerated_as_the_rule_says() {
 }
 
 #[test]
-fn the_whole_chain_is_looked_up_or_the_leaf_alone() {
+fn revocation_is_checked_for_the_whole_chain_or_the_leaf_alone() {
     let ca = Authority::new("ca");
     let between = ca.intermediate("between");
     let mut leaf = between.leaf(numbered(8));
@@ -223,7 +223,7 @@ fn the_whole_chain_is_looked_up_or_the_leaf_alone() {
 }
 
 #[test]
-fn a_client_ca_vouches_until_its_end_and_after_it_only_where_that_is_tolerated() {
+fn peers_of_an_expired_client_ca_are_refused_unless_that_is_tolerated() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let anchors = [anchor(&old, NOW + YEAR), anchor(&new, NOW + 2 * YEAR)];
     let strict = verifier(&anchors, &Rules::default(), &[]);
@@ -235,7 +235,7 @@ fn a_client_ca_vouches_until_its_end_and_after_it_only_where_that_is_tolerated()
     assert_eq!(judged(&strict, &of_old, NOW + YEAR + 1), Err(Refusal::CaExpired));
     assert_eq!(judged(&strict, &of_new, NOW + YEAR + 1), Ok(()));
     assert_eq!(judged(&strict, &of_new, NOW + 2 * YEAR + 1), Err(Refusal::CaExpired));
-    // Whoever would not have been believed before is not told of an end.
+    // A peer that no anchor ever accepted gets the other refusal.
     let stranger = Authority::new("stranger").edge();
     assert_eq!(judged(&strict, &stranger, NOW + 3 * YEAR), Err(Refusal::UnknownCa));
     let tolerant = Rules { expired_ca: PastEnd::Warn, ..Rules::default() };
@@ -243,14 +243,14 @@ fn a_client_ca_vouches_until_its_end_and_after_it_only_where_that_is_tolerated()
 }
 
 #[test]
-fn a_client_ca_that_was_issued_anew_with_its_key_vouches_on() {
+fn a_client_ca_reissued_with_the_same_key_still_works() {
     let ca = Authority::new("ca");
     let anchors = [anchor(&ca, NOW - YEAR), anchor(&ca, NOW + YEAR)];
     assert_eq!(judged(&verifier(&anchors, &Rules::default(), &[]), &ca.edge(), NOW), Ok(()));
 }
 
 #[test]
-fn rules_by_default_demand_nothing_and_tolerate_nothing() {
+fn default_rules_demand_nothing_and_tolerate_nothing() {
     let Rules { san, cn, pins, key, revocation, expired_ca, resumption } = Rules::default();
     assert_eq!((san, cn, pins, key), (Vec::<RequiredSan>::new(), None, vec![], None));
     assert_eq!((revocation.scope, revocation.expired), (CrlScope::Chain, PastEnd::Refuse));

@@ -1,4 +1,4 @@
-//! When a reload takes trust away, and when it does not.
+//! Tests of which reloads reduce trust.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::{
     testing::{Authority, pem},
 };
 
-/// Whether the sites after `change` keep the trust of those before it, and the other way round.
+/// Whether the sites after `change` keep the trust of those before it, and vice versa.
 fn kept(
     begin: impl FnOnce(&Files, &mut SiteConfig),
     change: impl FnOnce(&Files, &mut SiteConfig),
@@ -26,12 +26,12 @@ fn kept(
 }
 
 #[test]
-fn the_same_again_keeps_trust() {
+fn an_unchanged_site_keeps_trust() {
     assert_eq!(kept(|_, _| {}, |_, _| {}), (true, true));
 }
 
 #[test]
-fn each_rule_that_is_added_takes_trust_away_and_gives_it_back_when_it_goes() {
+fn adding_a_rule_reduces_trust_and_removing_it_does_not() {
     type Change = fn(&Files, &mut SiteConfig);
     let cases: [Change; 6] = [
         |_, site| site.rules.san = vec!["dns:edge.example.com".parse().unwrap()],
@@ -60,7 +60,7 @@ fn each_rule_that_is_added_takes_trust_away_and_gives_it_back_when_it_goes() {
 }
 
 #[test]
-fn a_host_that_passes_from_a_star_to_a_site_of_its_own_keeps_trust_where_that_believes_the_same() {
+fn a_host_that_moves_from_a_star_to_its_own_site_keeps_trust_if_the_client_cas_are_kept() {
     let files = Files::good();
     let other = ClientCa::File(files.write("other.pem", &Authority::new("other").pem()));
     let mut star = files.config.clone();
@@ -73,21 +73,21 @@ fn a_host_that_passes_from_a_star_to_a_site_of_its_own_keeps_trust_where_that_be
     let build = |configs: &[SiteConfig]| Sites::build(configs, &crate::Files::on_disk()).unwrap().0;
     let before = build(std::slice::from_ref(&star));
     let both = [star.client_ca.clone(), vec![other.clone()]].concat();
-    for (host, believed, keeps) in [
+    for (host, client_ca, keeps) in [
         ("x.example.com", &star.client_ca, true),
         ("x.example.com", &both, true),
         ("x.example.com", &vec![other.clone()], false),
-        // No star answered for those.
+        // No star covered these.
         ("x.y.example.com", &vec![other.clone()], true),
         ("example.com", &vec![other.clone()], true),
     ] {
-        let after = build(&[star.clone(), named(host, believed)]);
+        let after = build(&[star.clone(), named(host, client_ca)]);
         assert_eq!(after.keep_the_trust_of(&before), keeps, "{host}");
     }
 }
 
 #[test]
-fn one_more_alternative_keeps_trust_and_one_less_does_not() {
+fn adding_an_alternative_keeps_trust_and_removing_one_does_not() {
     let san = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
     let (one, two) = (san(&["dns:a.test"]), san(&["dns:a.test", "uri:spiffe://b"]));
     assert_eq!(kept(|_, site| site.rules.san = one, |_, site| site.rules.san = two), (true, false));
@@ -99,7 +99,7 @@ fn one_more_alternative_keeps_trust_and_one_less_does_not() {
 }
 
 #[test]
-fn a_list_that_grows_takes_trust_away_and_a_new_one_of_the_same_does_not() {
+fn a_longer_revocation_list_reduces_trust_and_a_new_file_with_the_same_entries_does_not() {
     let with = |name: &'static str, serials: &'static [u64]| {
         move |files: &Files, site: &mut SiteConfig| {
             site.rules.revocation.files = vec![list(files, name, &files.authority, serials)];
@@ -107,7 +107,7 @@ fn a_list_that_grows_takes_trust_away_and_a_new_one_of_the_same_does_not() {
     };
     assert_eq!(kept(with("a.crl", &[7]), with("a.crl", &[7, 8])), (false, true));
     assert_eq!(kept(with("a.crl", &[7]), with("b.crl", &[7])), (true, true));
-    // A second issuer's list admits those of whom nothing was known.
+    // A list of a second issuer accepts peers whose revocation status was unknown.
     let both = |files: &Files, site: &mut SiteConfig| {
         let other = Authority::new("other");
         site.rules.revocation.files =
@@ -131,7 +131,7 @@ fn a_list_that_grows_takes_trust_away_and_a_new_one_of_the_same_does_not() {
 }
 
 #[test]
-fn a_revocation_list_that_is_none_is_refused_by_name() {
+fn an_unusable_revocation_list_is_refused_and_named() {
     let refuses = |bytes: &[u8], words: &str| {
         let mut files = Files::good();
         let file = files.directory.path().join("bad.crl");
@@ -149,7 +149,7 @@ fn a_revocation_list_that_is_none_is_refused_by_name() {
 }
 
 #[test]
-fn two_lists_of_one_issuer_are_refused_since_one_would_not_be_read() {
+fn two_revocation_lists_of_one_issuer_are_refused() {
     let mut files = Files::good();
     let lists = [
         list(&files, "a.crl", &files.authority, &[7]),
@@ -158,24 +158,24 @@ fn two_lists_of_one_issuer_are_refused_since_one_would_not_be_read() {
     files.config.rules.revocation.files = lists.to_vec();
     let error = files.build().unwrap_err();
     assert!(
-        error.contains("a.crl") && error.contains("b.crl") && error.contains("the newer one"),
+        error.contains("a.crl") && error.contains("b.crl") && error.contains("only the newer one"),
         "{error}"
     );
 }
 
 #[test]
-fn the_end_of_a_list_is_told_a_day_before_and_after() {
+fn the_expiry_of_a_list_is_warned_of_one_day_before_and_after() {
     let mut files = Files::good();
     files.config.rules.revocation.files = vec![list(&files, "a.crl", &files.authority, &[7])];
     let (_, notes) =
         Sites::build(std::slice::from_ref(&files.config), &crate::Files::on_disk()).unwrap();
     // 2100-12-31.
     let end = 4_133_894_400;
-    let told = |now| notes.told(now).into_iter().find(|text| text.contains("a.crl"));
-    assert_eq!(told(end - 2 * 24 * 3600), None);
-    assert!(told(end - 24 * 3600).is_some_and(|text| text.contains("expires in 1 days")));
+    let warning = |now| notes.told(now).into_iter().find(|text| text.contains("a.crl"));
+    assert_eq!(warning(end - 2 * 24 * 3600), None);
+    assert!(warning(end - 24 * 3600).is_some_and(|text| text.contains("expires in 1 days")));
     assert!(
-        told(end + 1).is_some_and(
+        warning(end + 1).is_some_and(
             |text| text.contains("expired on 2100-12-31") && text.contains("are refused")
         )
     );

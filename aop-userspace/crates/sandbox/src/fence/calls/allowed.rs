@@ -1,12 +1,12 @@
-//! The calls that serving and fetching need: of this program, tokio, aws-lc and the libc of Debian 12
-//! and 13.
+//! The system calls that serving and fetching need: those of this program, tokio, aws-lc and the
+//! libc of Debian 12 and 13.
 
 use nix::libc::{self, c_long};
 use seccompiler::BackendError;
 
 use super::{Argument, Rules};
 
-/// Whatever their arguments are.
+/// Calls that are allowed with any arguments.
 const PLAIN: &[c_long] = &[
     // Memory.
     libc::SYS_brk,
@@ -17,7 +17,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_clock_getres,
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
-    // Answered with ENOSYS by another filter.
+    // Another filter makes it fail with ENOSYS.
     libc::SYS_clone3,
     libc::SYS_exit,
     libc::SYS_exit_group,
@@ -34,7 +34,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_sched_yield,
     libc::SYS_set_robust_list,
     libc::SYS_set_tid_address,
-    // Signals, of which it gets some and sends none but to itself.
+    // Signals; the process can send them only to itself.
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigpending,
     libc::SYS_rt_sigprocmask,
@@ -42,7 +42,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_rt_sigsuspend,
     libc::SYS_rt_sigtimedwait,
     libc::SYS_sigaltstack,
-    // Itself and the system.
+    // Facts about the process and the system.
     libc::SYS_getegid,
     libc::SYS_geteuid,
     libc::SYS_getgid,
@@ -53,7 +53,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_getuid,
     libc::SYS_sysinfo,
     libc::SYS_uname,
-    // Descriptors and files; Landlock says which.
+    // Descriptors and files; Landlock decides which files.
     libc::SYS_close,
     libc::SYS_close_range,
     libc::SYS_dup,
@@ -84,7 +84,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_pselect6,
     libc::SYS_timerfd_create,
     libc::SYS_timerfd_settime,
-    // Connections. Nothing is bound here: listening sockets are handed over as they are.
+    // Connections. No socket is bound here: listening sockets are handed over.
     libc::SYS_accept,
     libc::SYS_accept4,
     libc::SYS_connect,
@@ -101,7 +101,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_shutdown,
 ];
 
-/// What older calls than these are still used on one architecture.
+/// Older variants of these calls, which exist only on this architecture.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = &[
     libc::SYS_access,
@@ -120,34 +120,34 @@ const OLDER: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[c_long] = &[];
 
-/// Commands of bpf(2): to read and write the maps that were handed over. Freezing one would keep it
-/// from the packet path for good, and no program is loaded here.
+/// Commands of bpf(2): to read and write the maps that were handed over. Freezing a map is left
+/// out, since no process could update it again; loading a program is left out too.
 const MAP_LOOKUP_ELEM: i64 = 1;
 const MAP_UPDATE_ELEM: i64 = 2;
 const MAP_DELETE_ELEM: i64 = 3;
 const MAP_GET_NEXT_KEY: i64 = 4;
 const OBJ_GET_INFO_BY_FD: i64 = 15;
 
-/// All of the process; for the calling thread alone.
+/// The pid that means the calling process, in prlimit64(2).
 const ITSELF: i64 = 0;
 
-/// What is allowed.
+/// The rules of all allowed calls.
 pub(super) fn rules() -> Result<Rules, BackendError> {
     let (first, second, third) = (Argument(0), Argument(1), Argument(2));
     let own = i64::from(std::process::id());
     let bpf =
         [MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_GET_NEXT_KEY, OBJ_GET_INFO_BY_FD];
     let families = [libc::AF_INET, libc::AF_INET6, libc::AF_UNIX].map(i64::from);
-    // No TIOCSTI, and nothing that a driver understands.
+    // Neither TIOCSTI nor any request to a driver.
     let controls = [libc::FIONBIO, libc::FIONREAD, libc::TCGETS].map(u64::cast_signed);
     let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA].map(i64::from);
     let (writable, executable) = (i64::from(libc::PROT_WRITE), i64::from(libc::PROT_EXEC));
     let writing = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_PATH;
     let mut rules = Rules::from([
-        // Memory that was written never becomes code.
+        // Memory that was writable can never become executable.
         (libc::SYS_mmap, vec![third.lacks(writable)?, third.lacks(executable)?]),
         (libc::SYS_mprotect, vec![third.lacks(executable)?]),
-        // A thread, and no process.
+        // Threads only, no processes.
         (libc::SYS_clone, vec![first.has(i64::from(libc::CLONE_THREAD))?]),
         (libc::SYS_tgkill, vec![first.is(own)?]),
         (libc::SYS_prlimit64, first.one_of(&[ITSELF, own])?),
