@@ -1,4 +1,5 @@
-//! `dist`: the Debian package, and the proof that it installs, upgrades, is removed and purged, and the image made of it.
+//! `dist`: the Debian package, and the proof that it installs, upgrades, is removed and purged, and
+//! the image made of it.
 
 mod arm64;
 mod check;
@@ -29,7 +30,8 @@ pub(crate) struct Dist {
     /// And install, upgrade, remove and purge it in a clean Debian root; needs root and a mirror
     #[arg(long)]
     check: bool,
-    /// And build the container image, and guard a port that Docker publishes; needs root and a mirror
+    /// And build the container image, and guard a port that Docker publishes; needs root and a
+    /// mirror
     #[arg(long)]
     container: bool,
     /// And cross-build the one for arm64

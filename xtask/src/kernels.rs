@@ -26,8 +26,8 @@ use serde_json::Value;
 
 use crate::{command, object, packages, test::Outcome, workspace};
 
-/// The kernel series that are tried: the oldest that is supported, and a newer one. Debian 12 carries
-/// both.
+/// The kernel series that are tried: the oldest that is supported, and a newer one. Debian 12
+/// carries both.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
 
 pub(crate) fn run(only: Option<&str>) -> Result<()> {
@@ -67,8 +67,8 @@ pub(crate) fn setup() -> Result<()> {
     prepare(None).map(drop)
 }
 
-/// Installs the tools and fetches the kernels. One that cannot be had is an error: what was not tried
-/// was not shown to work.
+/// Installs the tools and fetches the kernels. One that cannot be had is an error: what was not
+/// tried was not shown to work.
 fn prepare(only: Option<&str>) -> Result<Vec<Kernel>> {
     packages::ensure_for(&packages::KERNELS)?;
     let wanted = SERIES.iter().filter(|series| only.is_none_or(|only| only == **series));

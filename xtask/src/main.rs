@@ -94,7 +94,8 @@ enum Verb {
     /// Boot other kernels under QEMU and run the kernel tests there. Needs no privilege but apt's.
     ///
     /// Debian's 6.1 and 6.12, from packages that are unpacked under target/kernels and never
-    /// installed; a release without one of them has it from Debian 12's lists. Prints for each how long it boots, the verified instructions and the tests.
+    /// installed; a release without one of them has it from Debian 12's lists. Prints for each how
+    /// long it boots, the verified instructions and the tests.
     Kernels {
         /// 6.1 or 6.12; both when not given
         series: Option<String>,

@@ -1,5 +1,5 @@
-//! Prometheus' own tool, with which the tests read `/metrics` and try the alerts. The Debian package
-//! would also start a server, so it is unpacked and not installed.
+//! Prometheus' own tool, with which the tests read `/metrics` and try the alerts. The Debian
+//! package would also start a server, so it is unpacked and not installed.
 
 use std::{
     fs,

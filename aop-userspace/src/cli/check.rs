@@ -40,9 +40,9 @@ impl Check {
     }
 }
 
-/// What stands in `file` and in what it names, and how many prefixes it admits.
+/// Checks `file` and every file that it names; the `Ok` value is the number of admitted prefixes.
 pub(super) fn look(file: &Path) -> (Checked, anyhow::Result<usize>) {
-    // Each file is told, also beside one that stands in the way of all.
+    // A file that prevents a start must not hide what is wrong with the others.
     let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
     let files = Files::on_disk();
     let mut checked = Checked {
@@ -85,7 +85,7 @@ fn told(checked: &Checked, file: &Path, prefixes: usize) -> Result<String, fmt::
         file.display(),
         match checked.mistakes.len() {
             0 => "good".to_owned(),
-            wrong => format!("can be run, with {wrong} wrong"),
+            wrong => format!("can run, but has {}", count(wrong, "mistake")),
         },
         count(checked.sites.len(), "site"),
         count(prefixes, "prefix"),
@@ -94,7 +94,7 @@ fn told(checked: &Checked, file: &Path, prefixes: usize) -> Result<String, fmt::
     Ok(text)
 }
 
-/// The files of each site.
+/// The files of each site, with what they hold.
 fn explained(sites: &[CheckedSite]) -> Result<String, fmt::Error> {
     let mut text = String::new();
     for site in sites {

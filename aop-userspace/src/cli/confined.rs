@@ -1,4 +1,4 @@
-//! `aop terminate` and `aop fetch-list`: what aop starts by itself, without privilege.
+//! `aop terminate` and `aop fetch-list`: the unprivileged processes that aop starts by itself.
 
 use std::{process::ExitCode, thread};
 
@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Terminate {
     #[command(flatten)]
     ids: Become,
-    /// Sites have upstreams that are named, not numbered
+    /// Sites have upstreams that are given by host name, not by address
     #[arg(long)]
     names: bool,
     #[command(flatten)]
@@ -39,14 +39,14 @@ fn ids(text: &str) -> Result<Ids, String> {
     let parsed = text.split_once(':').and_then(|(user, group)| {
         Some(Ids { user: user.parse().ok()?, group: group.parse().ok()? })
     });
-    parsed.ok_or_else(|| "not two numbers, as 65534:65534".to_owned())
+    parsed.ok_or_else(|| "expected two numbers, such as 65534:65534".to_owned())
 }
 
 impl Terminate {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         const WHO: &str = "the terminator process";
         confined::ignore_signals().context(WHO)?;
-        // A quota of CPU time stands in files that are out of reach below.
+        // Before the sandbox starts: it hides the cgroup files that hold a CPU quota.
         let cpus = thread::available_parallelism().map_or(1, Into::into);
         let names = if self.names { Names::Ever } else { Names::Now };
         let (channel, fence) =
@@ -57,7 +57,7 @@ impl Terminate {
             .build()
             .context("cannot start the runtime")?;
         let served = runtime.block_on(terminate::serve(channel, fence, cpus));
-        // Nothing is left to wait for: whoever it served is gone with the daemon.
+        // The daemon is gone, and no connection is worth waiting for.
         runtime.shutdown_background();
         served.context(WHO)?;
         Ok(ExitCode::SUCCESS)
@@ -66,7 +66,7 @@ impl Terminate {
 
 impl FetchList {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        const WHO: &str = "the process that fetches a list";
+        const WHO: &str = "the fetch process";
         let (channel, _) =
             confined::descend(Verb::FetchList, self.ids.ids, Names::Now).context(WHO)?;
         prefixes::run_errand(&channel).context(WHO)?;

@@ -20,7 +20,7 @@ impl Load {
         self.log.start(&[])?;
         match daemon::load(&self.file.config)? {
             Loaded::Firewall => {}
-            Loaded::Nothing => print("nothing to load: firewall.mode is \"off\"\n")?,
+            Loaded::Nothing => print("nothing was loaded: firewall.mode is \"off\"\n")?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,9 +1,9 @@
 //! The running host, looked at and attacked through both locks, and explained.
 //!
-//! A check is a function from the [`Patient`] to findings, and joins by a line in `CHECKS`. Nothing is
-//! judged here a second time: files by `aop check`, packets by `prove`, handshakes by the daemon's own
-//! refusals, certificates by the site's own verifier. Every attempt on the network has a deadline, and
-//! all of them together have one.
+//! A check is a function from the [`Patient`] to findings, and joins by a line in `CHECKS`. Nothing
+//! is judged here a second time: files by `aop check`, packets by `prove`, handshakes by the
+//! daemon's own refusals, certificates by the site's own verifier. Every attempt on the network has
+//! a deadline, and all of them together have one.
 
 mod files;
 mod finding;

@@ -79,8 +79,8 @@ impl Patient {
         (1..=u16::MAX).filter(|port| self.guards(*port)).collect()
     }
 
-    /// Whether packets of this interface are judged: on itself, where it runs over another, or at all
-    /// that it joins.
+    /// Whether packets of this interface are judged: on itself, where it runs over another, or at
+    /// all that it joins.
     pub(super) fn is_guarded(&self, interface: &HostInterface) -> bool {
         let attached = |name: &str| {
             self.status.interfaces.iter().any(|guarded| guarded.attached && guarded.name == name)
@@ -88,8 +88,8 @@ impl Patient {
         is_judged(interface, &self.interfaces, &attached)
     }
 
-    /// The addresses at which others reach `socket`'s port, with their interfaces: none for one that
-    /// listens on the loopback alone.
+    /// The addresses at which others reach `socket`'s port, with their interfaces: none for one
+    /// that listens on the loopback alone.
     pub(super) fn reached_by(
         &self,
         local: std::net::SocketAddr,

@@ -1,8 +1,8 @@
 //! What the firewall in force does with a packet, and why.
 //!
 //! The verdict is the kernel's own, from [`Live`]; the words around it come from the same maps.
-//! Nothing here decides, and no live counter moves. A verdict is given as if no budget were spent; what
-//! is left of the live ones is told beside it.
+//! Nothing here decides, and no live counter moves. A verdict is given as if no budget were spent;
+//! what is left of the live ones is told beside it.
 
 mod capture;
 mod now;

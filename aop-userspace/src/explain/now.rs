@@ -1,7 +1,7 @@
 //! What is left of the budgets in force, for the source that is explained.
 //!
-//! The verdict is given as if nothing were spent, so that it says the same whenever it is asked for;
-//! this says what has been spent. It is read from the live maps and spends nothing.
+//! The verdict is given as if nothing were spent, so that it says the same whenever it is asked
+//! for; this says what has been spent. It is read from the live maps and spends nothing.
 
 use std::net::IpAddr;
 

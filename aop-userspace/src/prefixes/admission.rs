@@ -25,8 +25,8 @@ struct Set {
 }
 
 impl Admission {
-    /// A set that was written earlier, in any order. Of two entries for a prefix the last one counts,
-    /// as it does for the packet path's maps.
+    /// A set that was written earlier, in any order. Of two entries for a prefix the last one
+    /// counts, as it does for the packet path's maps.
     #[must_use]
     pub fn from_entries(entries: Vec<(IpNet, Prefix)>) -> Self {
         let trie: JointPrefixMap<IpNet, Prefix> = entries.into_iter().collect();
@@ -52,7 +52,8 @@ impl Admission {
         for (prefix, entry) in self.entries() {
             let drains_until =
                 if *entry == Prefix::ADMITTED { until } else { entry.drains_until.min(until) };
-            // The longest match decides, so a draining prefix must never lie inside an admitted one.
+            // The longest match decides, so a draining prefix must never lie inside an admitted
+            // one.
             if u64::from(drains_until) > now && !listed.is_covered(prefix) {
                 entries.push((*prefix, Prefix { drains_until }));
             }

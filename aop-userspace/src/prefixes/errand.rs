@@ -40,8 +40,9 @@ enum FetchedError {
     Document { url: ListUrl, error: DocumentError },
 }
 
-/// Has the list at `url` fetched, which must look like `form`; `known` is the ETag header of the one
-/// that is held, `most_bytes` bounds the text. Blocks for some seconds more than a fetch may take at most.
+/// Has the list at `url` fetched, which must look like `form`; `known` is the ETag header of the
+/// one that is held, `most_bytes` bounds the text. Blocks for some seconds more than a fetch may
+/// take at most.
 pub(super) fn fetch(
     launcher: &Launcher,
     url: &ListUrl,

@@ -80,8 +80,8 @@ pub(super) enum FetchError {
     NotText,
 }
 
-/// Asks `url` for at most `most` bytes. With `known`, an ETag header that it gave earlier, it may say
-/// that nothing changed.
+/// Asks `url` for at most `most` bytes. With `known`, an ETag header that it gave earlier, it may
+/// say that nothing changed.
 pub(super) fn get(url: &ListUrl, known: Option<&str>, most: u64) -> Result<Answer, FetchError> {
     let mut request =
         agent(url).get(url.as_str()).header(header::ACCEPT, "application/json, text/plain");

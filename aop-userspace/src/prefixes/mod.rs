@@ -1,10 +1,10 @@
 //! The admitted prefixes: where they come from, whether they are believed, and who they admit.
 //!
 //! A list is taken as a whole or refused as a whole. [`at_start`] finds one without the network,
-//! `read_anew` reads or fetches the source and says what would change, and touches nothing.
-//! A list is fetched by a process without privilege, and must pass [`validate`]; files and inline lists are the operator's own word.
-//! [`Admission`] is the set that packets and handshakes are judged by, including prefixes that left
-//! the list and still drain.
+//! `read_anew` reads or fetches the source and says what would change, and touches nothing. A list
+//! is fetched by a process without privilege, and must pass [`validate`]; files and inline lists
+//! are the operator's own word. [`Admission`] is the set that packets and handshakes are judged by,
+//! including prefixes that left the list and still drain.
 
 mod admission;
 mod cidr;

@@ -1,9 +1,9 @@
 //! Every shape of the packet table, run through the firewall in force.
 //!
-//! The shapes and what they owe are data, in `aop-common/corpus`; the addresses and the port are those
-//! of this host and its list. The verdicts are the kernel's own, from [`Live`]. Where a budget or tries
-//! for strangers are on, a shape that these bear on is run twice: with all of them left, and with
-//! nothing left. What does not apply on this host is told by name.
+//! The shapes and what they owe are data, in `aop-common/corpus`; the addresses and the port are
+//! those of this host and its list. The verdicts are the kernel's own, from [`Live`]. Where a
+//! budget or tries for strangers are on, a shape that these bear on is run twice: with all of them
+//! left, and with nothing left. What does not apply on this host is told by name.
 
 mod host;
 mod scene;
@@ -123,7 +123,8 @@ mod tests {
 
     use super::{host::Settings, *};
 
-    /// Tries the table on the host's policy under `rules`, bent by `bend`, in the table's own scene.
+    /// Tries the table on the host's policy under `rules`, bent by `bend`, in the table's own
+    /// scene.
     fn tried(rules: &[Rule], bend: impl Fn(Verdict) -> Verdict) -> Table {
         let fixtures = fixtures().expect("the data files are sound");
         let settings = Settings {

@@ -1,4 +1,5 @@
-//! Behind the terminator's fence no map is made and no program loaded, whoever asks: here it is root.
+//! Behind the terminator's fence no map is made and no program loaded, whoever asks: here it is
+//! root.
 
 use std::thread;
 

@@ -1,5 +1,5 @@
-//! The package for arm64, cross-built: Debian's compiler for the C code, Rust's own target. It is looked at by
-//! running it under QEMU, which has no BPF: on an arm64 host it was never run.
+//! The package for arm64, cross-built: Debian's compiler for the C code, Rust's own target. It is
+//! looked at by running it under QEMU, which has no BPF: on an arm64 host it was never run.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! The package's life in a clean root: installed, observing, upgraded under a running daemon, removed,
-//! purged.
+//! The package's life in a clean root: installed, observing, upgraded under a running daemon,
+//! removed, purged.
 
 use std::{
     path::Path,

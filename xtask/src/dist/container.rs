@@ -1,5 +1,6 @@
-//! The image, and a port that Docker publishes around the host's filter: built from the package, run beside a
-//! container whose port is published, and asked from outside by a stranger and by an address of the CDN.
+//! The image, and a port that Docker publishes around the host's filter: built from the package,
+//! run beside a container whose port is published, and asked from outside by a stranger and by an
+//! address of the CDN.
 
 mod engine;
 

@@ -1,5 +1,5 @@
-//! A clean Debian with a network of its own: a folder made by debootstrap, entered by chroot, without a
-//! running systemd. Gone when it is dropped.
+//! A clean Debian with a network of its own: a folder made by debootstrap, entered by chroot,
+//! without a running systemd. Gone when it is dropped.
 
 use std::{
     fs,

@@ -34,8 +34,8 @@ pub(crate) fn verify() -> Result<()> {
     Ok(())
 }
 
-/// What `systemd-analyze verify` says, but for what is missing around the units and not in them: the
-/// program, the man pages, and the newer kind of service that an older systemd passes over.
+/// What `systemd-analyze verify` says, but for what is missing around the units and not in them:
+/// the program, the man pages, and the newer kind of service that an older systemd passes over.
 pub(super) fn complaints(told: &str) -> Vec<String> {
     let elsewhere = [
         "Command /usr/bin/aop is not executable",

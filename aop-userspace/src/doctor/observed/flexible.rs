@@ -1,5 +1,5 @@
-//! A zone in SSL mode Flexible never comes to the guarded ports: its pulls go to port 80 in clear. In the
-//! mode Full, and Full (strict), those of visitors who speak plain HTTP go there too.
+//! A zone in SSL mode Flexible never comes to the guarded ports: its pulls go to port 80 in clear.
+//! In the mode Full, and Full (strict), those of visitors who speak plain HTTP go there too.
 
 use aop_common::Standing;
 

@@ -1,5 +1,5 @@
-//! What the running daemon has seen, in the words of an operator's mistakes. What the edge does is told
-//! by refusals of addresses that the list admits; what monitors do by those of firewall.extra.
+//! What the running daemon has seen, in the words of an operator's mistakes. What the edge does is
+//! told by refusals of addresses that the list admits; what monitors do by those of firewall.extra.
 
 mod edge;
 mod flexible;

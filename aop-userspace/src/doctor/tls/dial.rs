@@ -153,8 +153,8 @@ impl Course<'_> {
         silent && version == Some(ProtocolVersion::TLSv1_3)
     }
 
-    /// Says that nothing follows: who has let us in ends the connection too, and who has not sends an
-    /// alert first.
+    /// Says that nothing follows: who has let us in ends the connection too, and who has not sends
+    /// an alert first.
     fn close(&mut self) {
         self.closing = true;
         self.end = Instant::now() + AFTERTHOUGHT;

@@ -1,5 +1,6 @@
 //! The address lock keeps this host itself out while it enforces, so its loopback is opened for the
-//! attempts, by the same word that an operator would give. It ends by itself where nobody closes it.
+//! attempts, by the same word that an operator would give. It ends by itself where nobody closes
+//! it.
 
 use std::{
     net::{IpAddr, SocketAddr},

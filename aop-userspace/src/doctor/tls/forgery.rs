@@ -1,4 +1,5 @@
-//! Certificates that must not get in: from a CA in the very name of the site's own, with another key.
+//! Certificates that must not get in: from a CA in the very name of the site's own, with another
+//! key.
 
 use aws_lc_rs::{
     error::Unspecified,

@@ -1,5 +1,5 @@
-//! The TLS lock: attempts against each listener for each site, by this host on itself. Nothing of them
-//! reaches an application: what would be let in asks for a host that no site has.
+//! The TLS lock: attempts against each listener for each site, by this host on itself. Nothing of
+//! them reaches an application: what would be let in asks for a host that no site has.
 
 mod attempts;
 mod der;

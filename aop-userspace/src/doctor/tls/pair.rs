@@ -82,8 +82,8 @@ fn as_a_file(attacked: &Attacked<'_>, refused: Option<&Refused>, passes: bool) -
     finding.about(site).seen(why)
 }
 
-/// Presented live. Where requests are relayed, one for another host shows both that it was let in and
-/// that the lock holds between hosts.
+/// Presented live. Where requests are relayed, one for another host shows both that it was let in
+/// and that the lock holds between hosts.
 fn presented_to(ring: &Ring<'_>, attacked: &Attacked<'_>, presented: &Presented) -> Vec<Finding> {
     let Ok(config) = client(Some(presented), None, None) else { return Vec::new() };
     let request = attacked.request();

@@ -1,5 +1,5 @@
-//! Where to attack: aop's own listeners. The configuration may name others, at which another program
-//! answers until aop is restarted, and that is none to attack.
+//! Where to attack: aop's own listeners. The configuration may name others, at which another
+//! program answers until aop is restarted, and that is none to attack.
 
 use super::{dial::Target, door::loopback};
 use crate::{

@@ -1,5 +1,5 @@
-//! A container engine of our own: Docker's, in a network namespace with a neighbour outside, with its files
-//! under the build's folder. Gone when it is dropped.
+//! A container engine of our own: Docker's, in a network namespace with a neighbour outside, with
+//! its files under the build's folder. Gone when it is dropped.
 
 use std::{
     fs::{self, File},
