@@ -73,7 +73,7 @@ pub(super) fn attempt(target: Target, how: &Try<'_>) -> Outcome {
         // rustls sends no server name for an address.
         None => Some(ServerName::from(target.to.ip())),
     };
-    let Some(name) = name else { return plain(Answer::Unreachable("the name is not a valid server name".into())) };
+    let Some(name) = name else { return plain(Answer::Unreachable("no valid server name".into())) };
     match ClientConnection::new(how.config.clone(), name) {
         Ok(tls) => {
             Course { stream, tls, how, end, heard: false, asked: false, closing: false }.run()

@@ -73,7 +73,7 @@ fn answers_that_are_no_whole_answer_are_refused() {
         ("it speaks another protocol", Answer::Bytes(b"220 smtp\r\n".into()), "cannot fetch"),
         ("half a header", Answer::Bytes(b"HTTP/1.1 200 OK\r\nContent-".into()), "cannot fetch"),
         ("shorter than announced", raw("200 OK", &[&longer], &list), "cut short"),
-        ("no body", raw("200 OK", &["Content-Length: 900"], ""), "cut short: 0 of 900"),
+        ("no body", raw("200 OK", &["Content-Length: 900"], ""), "truncated: 0 of 900"),
         ("no length", raw("200 OK", &[], &list), "does not say how long it is"),
         ("cut chunks", raw("200 OK", &[chunked], &chunk(&list)), "cut short"),
         ("too long", raw("200 OK", &[&huge_length], &huge), "over 256 KiB"),
