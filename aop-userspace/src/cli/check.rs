@@ -1,4 +1,5 @@
-//! `aop check`
+//! `aop check`: judges the configuration and its files as a start would, and lists the
+//! certificates.
 
 use std::{
     fmt::{self, Write},

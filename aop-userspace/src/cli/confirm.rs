@@ -1,4 +1,4 @@
-//! `aop confirm`
+//! `aop confirm`: makes permanent what `aop mode --confirm` set for a limited time.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `aop doctor`
+//! `aop doctor`: collects what the checks need, runs them, and prints the findings.
 
 mod page;
 

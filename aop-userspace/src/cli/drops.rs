@@ -1,4 +1,4 @@
-//! `aop drops`
+//! `aop drops`: prints sampled drops from the pinned ring buffer. Needs no daemon.
 
 use std::{process::ExitCode, time::Duration};
 

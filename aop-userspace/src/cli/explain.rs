@@ -1,4 +1,4 @@
-//! `aop explain`
+//! `aop explain`: prints the verdict on an address or a capture. Needs no daemon.
 
 use std::{
     net::IpAddr,

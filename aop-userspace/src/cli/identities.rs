@@ -58,10 +58,9 @@ fn summary(site: &SiteIdentities) -> String {
     let arrived = format!("the newest arrived {} ago", since(newest.first_seen));
     match site.others_last_seen() {
         None => format!("one certificate, which arrived {} ago", since(newest.first_seen)),
-        Some(last) if last < newest.first_seen => format!(
-            "{arrived}, and no other one was presented since (last {} ago)",
-            since(last)
-        ),
+        Some(last) if last < newest.first_seen => {
+            format!("{arrived}, and no other one was presented since (last {} ago)", since(last))
+        }
         Some(last) => {
             format!("{arrived}, and others are still presented (last {} ago)", since(last))
         }

@@ -1,4 +1,4 @@
-//! `aop load`
+//! `aop load`: loads the firewall and exits; the pins keep it in force.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `aop mode`
+//! `aop mode`: shows the modes in force, or asks the daemon to change them.
 
 use std::{process::ExitCode, time::Duration};
 

@@ -1,4 +1,4 @@
-//! `aop open`
+//! `aop open`: emergency openings. The daemon makes and closes them; listing needs no daemon.
 
 use std::{process::ExitCode, time::Duration};
 

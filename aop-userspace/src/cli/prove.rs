@@ -1,4 +1,4 @@
-//! `aop prove`
+//! `aop prove`: prints the results of the packet table on the loaded firewall. Needs no daemon.
 
 use std::{net::IpAddr, process::ExitCode};
 

@@ -1,4 +1,4 @@
-//! `aop reload`
+//! `aop reload`: asks the daemon to reload its configuration, and prints the result.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `aop run`
+//! `aop run`: the daemon in the foreground.
 
 use std::process::ExitCode;
 

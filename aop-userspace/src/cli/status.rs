@@ -1,4 +1,4 @@
-//! `aop status`
+//! `aop status`: the status from the daemon or, without one, from the pinned maps.
 
 use std::{path::Path, process::ExitCode};
 

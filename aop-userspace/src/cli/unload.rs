@@ -1,4 +1,4 @@
-//! `aop unload`
+//! `aop unload`: detaches the firewall and removes its pins. Needs no daemon.
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -1,4 +1,4 @@
-//! `aop upgrade`
+//! `aop upgrade`: asks the daemon to hand over to a new process, and prints the result.
 
 use std::process::ExitCode;
 

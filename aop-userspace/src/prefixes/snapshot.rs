@@ -12,8 +12,8 @@ const ETAG: &str = "38f79d050aa027e3be3865e495dcc9bc";
 /// When this list was compared with the published one: 2026-08-01, in seconds since 1970.
 const COMPARED: i64 = 1_785_542_400;
 
-/// The published IPv4 prefixes
-/// (<https://api.cloudflare.com/client/v4/ips>), unchanged from 2024-01 to 2026-08.
+/// The published IPv4 prefixes (<https://api.cloudflare.com/client/v4/ips>), unchanged from 2024-01
+/// to 2026-08.
 const V4: [([u8; 4], u8); 15] = [
     ([103, 21, 244, 0], 22),
     ([103, 22, 200, 0], 22),

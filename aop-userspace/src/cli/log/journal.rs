@@ -112,7 +112,7 @@ impl<S: Subscriber> Layer<S> for Journal {
     }
 }
 
-/// An event's fields, and its text.
+/// The fields of an event.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -166,7 +166,7 @@ impl Visit for Fields {
     }
 }
 
-/// The level of syslog. `systemd-cat` and most views treat 7 as debug output.
+/// The priority of syslog. journalctl's usual views show priorities up to 6.
 const fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "3",

@@ -34,7 +34,10 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let from_edge = from_edge(patient);
     let finding = match (from_edge.is_empty(), comes) {
         (true, true) => {
-            return vec![good("ssl_mode", "the CDN pulls from the guarded ports, not from port 80")];
+            return vec![good(
+                "ssl_mode",
+                "the CDN pulls from the guarded ports, not from port 80",
+            )];
         }
         (true, false) => told(
             "ssl_mode_flexible",

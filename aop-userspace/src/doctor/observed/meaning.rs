@@ -69,11 +69,9 @@ pub(super) fn of(refusal: Refusal) -> Meaning {
             "the CDN presents a certificate of X.509 version 1",
             None,
         ),
-        Refusal::CaAsLeaf => meaning(
-            "pulls_with_ca_leaf",
-            "the CDN presents a certificate with CA:TRUE",
-            None,
-        ),
+        Refusal::CaAsLeaf => {
+            meaning("pulls_with_ca_leaf", "the CDN presents a certificate with CA:TRUE", None)
+        }
         Refusal::SanMissing | Refusal::CnMismatch | Refusal::PinMismatch => meaning(
             "pulls_without_required_name",
             "the CDN's certificate is from the right CA, but lacks the name or key that the site \

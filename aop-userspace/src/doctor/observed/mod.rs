@@ -27,7 +27,9 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
         }
         Some(_) => vec![untried("observed", "the terminator process does not answer")],
         None if patient.has_daemon() => strangers::look(patient),
-        None => vec![untried("observed", "aop is not running, so there are no handshakes to look at")],
+        None => {
+            vec![untried("observed", "aop is not running, so there are no handshakes to look at")]
+        }
     }
 }
 

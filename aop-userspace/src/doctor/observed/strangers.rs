@@ -15,9 +15,8 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     if total == 0 {
         return vec![good("would_drop", "enforce would drop nothing that passes now")];
     }
-    let finding =
-        told("would_drop", format!("enforce would have dropped {total} packets so far"))
-            .cure("`aop drops` shows their sources; add those that are yours to firewall.extra");
+    let finding = told("would_drop", format!("enforce would have dropped {total} packets so far"))
+        .cure("`aop drops` shows their sources; add those that are yours to firewall.extra");
     let seen = |finding: Finding, it: &&crate::control::Verdict| {
         finding.seen(format!("{}: {} packets, {}", it.interface, it.packets, it.reason))
     };

@@ -40,9 +40,16 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
             visitor::NOTHING,
             "reserve it now, and in /etc/sysctl.d for the next boot:",
         )
-        .commands(&format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", with(&reserved, &ports)))
+        .commands(&format!(
+            "sysctl -w net.ipv4.ip_local_reserved_ports={}",
+            with(&reserved, &ports)
+        ))
         .about(ports)
-        .seen(format!("net.ipv4.ip_local_port_range is {} to {}", range.start(), range.end())),
+        .seen(format!(
+            "net.ipv4.ip_local_port_range is {} to {}",
+            range.start(),
+            range.end()
+        )),
     ]
 }
 

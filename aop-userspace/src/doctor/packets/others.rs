@@ -46,13 +46,10 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     if !rest.is_empty() {
         let list: Vec<String> =
             rest.iter().map(|(port, owner)| format!("{port} ({owner})")).collect();
-        let finding =
-            told("other_ports", "other TCP ports are open; aop does not filter them");
-        findings.push(
-            finding.seen(list.join(", ")).cure(
-                "nothing if each is intended; an application behind aop belongs on the loopback",
-            ),
-        );
+        let finding = told("other_ports", "other TCP ports are open; aop does not filter them");
+        findings.push(finding.seen(list.join(", ")).cure(
+            "nothing if each is intended; an application behind aop belongs on the loopback",
+        ));
     }
     findings
 }

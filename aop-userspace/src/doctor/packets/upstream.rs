@@ -62,9 +62,8 @@ fn upstream(patient: &Patient, authority: &str, listeners: &[SocketAddr]) -> Fin
         return good("upstream", "other hosts cannot reach the application around aop");
     }
     let owners = owners(&open.iter().map(|it| it.inode).collect::<Vec<_>>());
-    let cure = format!(
-        "let it listen only on 127.0.0.1:{port} (in Docker: `-p 127.0.0.1:{port}:{port}`)"
-    );
+    let cure =
+        format!("let it listen only on 127.0.0.1:{port} (in Docker: `-p 127.0.0.1:{port}:{port}`)");
     let finding = match patient.guards(port) {
         true => told(
             "upstream",

@@ -61,8 +61,11 @@ pub(super) fn look(pair: Option<&Pair>, ring: &Ring<'_>) -> Vec<Finding> {
 fn as_a_file(attacked: &Attacked<'_>, refused: Option<&Refused>, passes: bool) -> Finding {
     let site = attacked.site.name();
     let Some(refused) = refused else {
-        return good("edge_certificate", "the site's own verifier accepts the uploaded certificate")
-            .about(site);
+        return good(
+            "edge_certificate",
+            "the site's own verifier accepts the uploaded certificate",
+        )
+        .about(site);
     };
     let why = match (refused.refusal, refused.detail.is_empty()) {
         // The name says it all; the detail is wording of the library.

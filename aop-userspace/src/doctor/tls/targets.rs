@@ -28,8 +28,7 @@ pub(super) fn targets(patient: &Patient, config: &Config) -> (Vec<Target>, Vec<F
         }
         let taking: Vec<u64> = patient.sockets.taking(to).iter().map(|it| it.inode).collect();
         if taking.is_empty() {
-            let why =
-                "not open: aop has not been restarted since the configuration was changed";
+            let why = "not open: aop has not been restarted since the configuration was changed";
             others.push(untried("tls", why).about(listener));
         } else if taking.iter().all(|inode| own.contains(inode)) {
             targets.push(Target { from, to, proxied: config.live.senders.expect(from, to) });
