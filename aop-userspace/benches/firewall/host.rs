@@ -42,7 +42,7 @@ impl Host {
         run(&format!("ip addr add {v6}/64 dev {IN} nodad"));
         run(&format!("ip link set {OUT} up"));
         run(&format!("ip link set {IN} up"));
-        // So that reverse path filtering accepts the sources.
+        // Sources must be routable through the interface on which they arrive.
         run(&format!("ip route add default dev {IN}"));
         run(&format!("ip -6 route add default dev {IN}"));
         Self { sender: if_nametoindex(OUT).unwrap() }

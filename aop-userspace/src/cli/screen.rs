@@ -213,7 +213,7 @@ fn ends(ends: &[End], now: Timestamp, paint: Paint) -> Vec<String> {
             SOON.. => format!("in {time}"),
         };
         let on = end.not_after.strftime("%Y-%m-%d");
-        format!("expires next: {what} {}, site {}, {when} ({on})", clip(&end.subject), end.site)
+        format!("expires: {what} {}, site {}, {when} ({on})", clip(&end.subject), end.site)
     };
     shown.take(2).map(line).collect()
 }

@@ -31,7 +31,7 @@ pub enum PcapError {
     #[error("{}: not a capture in pcap format", .0.display())]
     NoPcap(PathBuf),
     #[error(
-        "{}: the link type is {link}, but the firewall reads only Ethernet frames (1); capture on \
+        "{}: link type {link}, but the firewall reads only Ethernet frames (1); capture on \
          the guarded interface itself, not on \"any\"", .path.display()
     )]
     LinkType { path: PathBuf, link: u32 },

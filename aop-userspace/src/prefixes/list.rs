@@ -71,7 +71,8 @@ impl Held {
         Self { list, origin, confirmed: Some(Timestamp::now()) }
     }
 
-    /// Seconds since the list was confirmed; 0 if the clock is before that moment.
+    /// Seconds since the list was confirmed: 0 if the clock is before that moment, `None` if it was
+    /// never confirmed.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<u64> {
         let confirmed = self.confirmed?;

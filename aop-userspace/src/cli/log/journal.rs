@@ -166,7 +166,7 @@ impl Visit for Fields {
     }
 }
 
-/// The priority of syslog. journalctl's usual views show priorities up to 6.
+/// The syslog priority of a level.
 const fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "3",

@@ -88,7 +88,7 @@ fn bar(rate: f64, highest: f64) -> char {
     BARS[step.clamp(1, BARS.len()) - 1]
 }
 
-/// A rate in at most seven characters.
+/// A rate in few characters.
 pub(super) fn shown(rate: Option<f64>) -> String {
     match rate {
         None => "–".to_owned(),

@@ -31,7 +31,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
         findings.push(match patient.status.is_pulled(None) {
             true => good(
                 "pulls",
-                "the CDN pulls and is served, and none of its pulls was refused in the last 24 h",
+                "the CDN pulls and is served, and none of its pulls was refused recently",
             ),
             false => {
                 told("pulls", "no pull has been served yet, so it is unknown if the CDN would be")
