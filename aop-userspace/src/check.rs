@@ -1,4 +1,5 @@
-//! `aop check`
+//! `aop check`: judges the configuration and its files as a start would, and lists the
+//! certificates.
 
 use std::{
     fmt::{self, Write},
@@ -38,9 +39,9 @@ impl Check {
     }
 }
 
-/// What stands in `file` and in what it names, and how many prefixes it admits.
+/// Checks `file` and every file that it names; the `Ok` value is the number of admitted prefixes.
 pub(super) fn look(file: &Path) -> (Checked, anyhow::Result<usize>) {
-    // Each file is told, also beside one that stands in the way of all.
+    // A file that prevents a start must not hide what is wrong with the others.
     let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
     let files = Files::on_disk();
     let mut checked = Checked {
@@ -83,7 +84,7 @@ fn told(checked: &Checked, file: &Path, prefixes: usize) -> Result<String, fmt::
         file.display(),
         match checked.mistakes.len() {
             0 => "good".to_owned(),
-            wrong => format!("can be run, with {wrong} wrong"),
+            wrong => format!("can run, but has {}", count(wrong, "mistake")),
         },
         count(checked.sites.len(), "site"),
         count(prefixes, "prefix"),
@@ -92,7 +93,7 @@ fn told(checked: &Checked, file: &Path, prefixes: usize) -> Result<String, fmt::
     Ok(text)
 }
 
-/// The files of each site.
+/// The files of each site, with what they hold.
 fn explained(sites: &[CheckedSite]) -> Result<String, fmt::Error> {
     let mut text = String::new();
     for site in sites {

@@ -1,4 +1,4 @@
-//! `aop terminate` and `aop fetch-list`: what aop starts by itself, without privilege.
+//! `aop terminate` and `aop fetch-list`: the unprivileged processes that aop starts by itself.
 
 use std::{process::ExitCode, thread};
 
@@ -12,7 +12,7 @@ use super::log;
 pub(super) struct Terminate {
     #[command(flatten)]
     ids: Become,
-    /// Sites have upstreams that are named, not numbered
+    /// Sites have upstreams that are given by host name, not by address
     #[arg(long)]
     names: bool,
     #[command(flatten)]
@@ -36,14 +36,14 @@ fn ids(text: &str) -> Result<Ids, String> {
     let parsed = text.split_once(':').and_then(|(user, group)| {
         Some(Ids { user: user.parse().ok()?, group: group.parse().ok()? })
     });
-    parsed.ok_or_else(|| "not two numbers, as 65534:65534".to_owned())
+    parsed.ok_or_else(|| "expected two numbers, such as 65534:65534".to_owned())
 }
 
 impl Terminate {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         const WHO: &str = "the terminator process";
         aop_sandbox::ignore_signals().context(WHO)?;
-        // A quota of CPU time stands in files that are out of reach below.
+        // Before the sandbox starts: it hides the cgroup files that hold a CPU quota.
         let cpus = thread::available_parallelism().map_or(1, Into::into);
         let names = if self.names { Names::Ever } else { Names::Now };
         let (channel, fence) =
@@ -54,7 +54,7 @@ impl Terminate {
             .build()
             .context("cannot start the runtime")?;
         let served = runtime.block_on(aop_terminator_process::serve(channel, fence, cpus));
-        // Nothing is left to wait for: whoever it served is gone with the daemon.
+        // The daemon is gone, and no connection is worth waiting for.
         runtime.shutdown_background();
         served.context(WHO)?;
         Ok(ExitCode::SUCCESS)
@@ -63,7 +63,7 @@ impl Terminate {
 
 impl FetchList {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        const WHO: &str = "the process that fetches a list";
+        const WHO: &str = "the fetch process";
         let (channel, _) =
             aop_sandbox::descend(Verb::FetchList, self.ids.ids, Names::Now).context(WHO)?;
         aop_prefixes::run_errand(&channel).context(WHO)?;

@@ -1,4 +1,4 @@
-//! `aop confirm`
+//! `aop confirm`: makes permanent what `aop mode --confirm` set for a limited time.
 
 use std::process::ExitCode;
 
@@ -24,8 +24,8 @@ impl Confirm {
         let paths = Config::paths(&self.file.config)?;
         let in_force: ModesInForce = match aop_control::ask(&paths.runtime, Request::Confirm) {
             Err(error @ AskError::NotRunning(_)) => bail!(
-                "{error}: nothing was confirmed. Once it runs (`systemctl start aop`, or `aop run`) \
-                 it takes back what is not confirmed in time"
+                "{error}: nothing was confirmed. When aop runs again (`systemctl start aop`, or \
+                 `aop run`), it takes back every mode that was not confirmed in time"
             ),
             answered => answered?,
         };

@@ -1,4 +1,4 @@
-//! `aop doctor`
+//! `aop doctor`: collects what the checks need, runs them, and prints the findings.
 
 mod page;
 
@@ -13,13 +13,13 @@ use super::{ConfigFile, check, json, print, screen::Paint, status};
 pub(super) struct Doctor {
     #[command(flatten)]
     file: ConfigFile,
-    /// The certificate that was uploaded to the CDN, PEM: judged as a file, then presented
+    /// The certificate that was uploaded to the CDN (PEM): checked as a file, then presented
     #[arg(long, value_name = "FILE", requires = "key")]
     certificate: Option<PathBuf>,
-    /// Its key, PEM
+    /// The key of that certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
-    /// Show each finding whole, the good ones too
+    /// Show every finding in full, including the good ones
     #[arg(long)]
     all: bool,
     /// Print JSON, with stable names

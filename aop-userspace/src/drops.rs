@@ -1,4 +1,4 @@
-//! `aop drops`
+//! `aop drops`: prints sampled drops from the pinned ring buffer. Needs no daemon.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -14,20 +14,20 @@ use tokio::{
 use super::{ConfigFile, duration, print};
 use crate::drop_line::DropLine;
 
-/// The ring buffer is looked at by the clock: waking for each event would slow the packets down.
+/// How often the ring buffer is read. A wake-up for each event would slow down the packet path.
 const PERIOD: Duration = Duration::from_millis(100);
 
 #[derive(Args)]
 pub(super) struct DropsCommand {
     #[command(flatten)]
     file: ConfigFile,
-    /// Show one of so many drops of each reason, rounded up to a power of two
+    /// Show one in N drops of each reason; N is rounded up to a power of two
     #[arg(long, value_name = "N", default_value_t = 1)]
     every: u32,
-    /// Stop after so long, as 10s or 5m; without it, at Ctrl-C
+    /// Stop after this time, such as 10s or 5m; without it, stop at Ctrl-C
     #[arg(long, value_name = "TIME", value_parser = duration)]
     r#for: Option<Duration>,
-    /// Print a JSON document for each drop
+    /// Print one JSON document for each drop
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +47,7 @@ impl DropsCommand {
     async fn follow(&self, drops: &mut Drops) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let end = self.r#for.map(|time| Instant::now() + time);
+        let deadline = self.r#for.map(|time| Instant::now() + time);
         let mut clock = interval(PERIOD);
         let mut lost = 0;
         loop {
@@ -66,10 +66,11 @@ impl DropsCommand {
             }
             let lost_now = drops.lost()?;
             if lost_now > lost {
-                eprintln!("{} more came too fast to show; the counters have them", lost_now - lost);
+                let more = lost_now - lost;
+                eprintln!("{more} more drops came too fast to show; the counters include them");
                 lost = lost_now;
             }
-            if end.is_some_and(|end| Instant::now() >= end) {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(());
             }
         }

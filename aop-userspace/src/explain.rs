@@ -1,4 +1,4 @@
-//! `aop explain`
+//! `aop explain`: prints the verdict on an address or a capture. Needs no daemon.
 
 use std::{
     net::IpAddr,
@@ -19,15 +19,15 @@ use super::{ConfigFile, json, print};
 pub(super) struct Explain {
     #[command(flatten)]
     file: ConfigFile,
-    /// The address that a packet comes from, or a capture (pcap, Ethernet)
+    /// The source address of a packet, or a capture file (pcap, Ethernet)
     #[arg(value_name = "SOURCE|FILE.pcap")]
     what: String,
-    /// The TCP port it goes to; the lowest guarded one where none is given
+    /// The destination TCP port [default: the lowest guarded port]
     port: Option<u16>,
-    /// The address it goes to; one of the interface where none is given
+    /// The destination address [default: an address of the interface]
     #[arg(long, value_name = "DESTINATION")]
     to: Option<IpAddr>,
-    /// The guarded interface it comes in on; the first one where none is given
+    /// The guarded interface on which the packet arrives [default: the first one]
     #[arg(long, value_name = "IF")]
     interface: Option<String>,
     /// Print JSON, with stable names
@@ -35,7 +35,6 @@ pub(super) struct Explain {
     json: bool,
 }
 
-/// What is to be explained.
 enum What {
     Source(IpAddr),
     Capture(PathBuf),
@@ -66,9 +65,10 @@ impl Explain {
             return Ok(What::Source(source));
         }
         let path = Path::new(&self.what);
-        path.metadata().with_context(|| format!("{:?} is no address and no file", self.what))?;
+        let neither = || format!("{:?} is neither an address nor a file", self.what);
+        path.metadata().with_context(neither)?;
         if self.port.is_some() || self.to.is_some() {
-            bail!("the frames of a capture have their own ports and destinations: give neither");
+            bail!("a capture holds its own ports and destinations: give neither PORT nor --to");
         }
         Ok(What::Capture(path.into()))
     }
@@ -98,10 +98,10 @@ fn many(explanation: &CaptureExplanation) -> String {
     }
     lines.push(format!("{frames} frames of {file}, judged on {interface}"));
     if *too_short > 0 {
-        lines.push(format!("{too_short} frames are shorter than an Ethernet header: not judged"));
+        lines.push(format!("{too_short} frames were not judged: shorter than an Ethernet header"));
     }
     if *ends_early {
-        lines.push(format!("{file} ends in the middle of a frame: what is whole was judged"));
+        lines.push(format!("{file} ends within a frame: only the complete frames were judged"));
     }
     lines.join("\n") + "\n"
 }

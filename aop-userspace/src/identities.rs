@@ -1,5 +1,5 @@
-//! `aop identities`: which client certificates the edge really presents. In a rollover: has the new
-//! one arrived, is the old one gone?
+//! `aop identities`: the client certificates that the edge presented. In a rollover it shows
+//! whether the new certificate is in use and the old one no longer is.
 
 use std::{fmt::Write, process::ExitCode};
 
@@ -45,23 +45,22 @@ fn render(identities: &Identities) -> Result<String, std::fmt::Error> {
             write_identity(&mut text, identity)?;
         }
         if site.forgotten > 0 {
-            writeln!(text, "  {} others, seen longer ago, are forgotten", site.forgotten)?;
+            writeln!(text, "  {} older certificates are no longer listed", site.forgotten)?;
         }
     }
     Ok(text)
 }
 
 fn summary(site: &SiteIdentities) -> String {
-    let Some(newest) = site.newest() else { return "no certificate was ever presented".into() };
+    let Some(newest) = site.newest() else { return "no client certificate seen yet".into() };
     let arrived = format!("the newest arrived {} ago", since(newest.first_seen));
     match site.others_last_seen() {
         None => format!("one certificate, which arrived {} ago", since(newest.first_seen)),
-        Some(last) if last < newest.first_seen => format!(
-            "{arrived}, and no other one was presented since (the last one {} ago)",
-            since(last)
-        ),
+        Some(last) if last < newest.first_seen => {
+            format!("{arrived}, and no other one was presented since (last {} ago)", since(last))
+        }
         Some(last) => {
-            format!("{arrived}, and others are still presented, the last one {} ago", since(last))
+            format!("{arrived}, and others are still presented (last {} ago)", since(last))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `aop load`
+//! `aop load`: loads the firewall and exits; the pins keep it in force.
 
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ impl Load {
         self.log.start(&[])?;
         match aop_daemon::load(&self.file.config)? {
             Loaded::Firewall => {}
-            Loaded::Nothing => print("nothing to load: firewall.mode is \"off\"\n")?,
+            Loaded::Nothing => print("nothing was loaded: firewall.mode is \"off\"\n")?,
         }
         Ok(ExitCode::SUCCESS)
     }

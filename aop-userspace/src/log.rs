@@ -1,4 +1,4 @@
-//! The log, on standard error; where that leads to the journal, with its fields.
+//! The log on standard error. If standard error is systemd's journal, entries carry their fields.
 
 mod journal;
 
@@ -15,8 +15,8 @@ use self::journal::Journal;
 
 #[derive(Args)]
 pub(super) struct Log {
-    /// How the log is written to standard error; by default as text, or, where that leads to systemd's
-    /// journal, as entries with fields
+    /// The format of the log on standard error; by default text, or, if standard error is systemd's
+    /// journal, entries with fields
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
 }
@@ -28,14 +28,15 @@ enum LogFormat {
 }
 
 impl Log {
-    /// The same on a command line.
+    /// The arguments that give another aop process the same log format.
     pub(super) fn options(&self) -> Vec<OsString> {
         let format = self.log_format.and_then(|format| format.to_possible_value());
         let format = format.map(|format| format!("--log-format={}", format.get_name()).into());
         format.into_iter().collect()
     }
 
-    /// The level is `info`, or what AOP_LOG says in the syntax of `EnvFilter`, and `more` beside it.
+    /// Starts the log. The filter is AOP_LOG in the syntax of `EnvFilter`, by default `info`, plus
+    /// the directives in `more`.
     pub(super) fn start(&self, more: &[&str]) -> anyhow::Result<()> {
         let mut filter =
             EnvFilter::try_from_env("AOP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
@@ -59,7 +60,8 @@ impl Log {
     }
 }
 
-/// What a plain line on standard error begins with, so that the journal knows it for an error.
+/// The prefix of a plain line on standard error: the journal reads `<3>` as priority "error"
+/// (sd-daemon(3)).
 pub(super) fn mark_of_errors() -> &'static str {
     if journal::is_stderr() { "<3>" } else { "" }
 }

@@ -1,11 +1,12 @@
-//! The command line: what can be asked of aop, and how it answers people and programs.
+//! The command line: the verbs, and their output for people and (as JSON) for programs.
 //!
-//! Exit codes: 0 done; 1 it failed, a proof found a wrong verdict, the doctor found something wrong, or the configuration is bad; 2 the command line makes no sense;
-//! 3 aop stopped, but past the drain deadline and with connections cut.
+//! Exit codes: 0 success; 1 the verb failed, the configuration is bad, `prove` found a wrong
+//! verdict or `doctor` found something wrong; 2 the command line is wrong; 3 aop stopped, but the
+//! drain deadline passed and it cut connections.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "this is where aop speaks to its operator"
+    reason = "the command line prints for the operator"
 )]
 
 mod check;
@@ -42,12 +43,12 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-/// Makes a Linux origin answer its CDN's authenticated origin pulls, and nobody else.
+/// Makes a Linux origin answer only its CDN's authenticated origin pulls.
 #[derive(Parser)]
 #[command(name = "aop", version, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 failed, bad configuration, a failed proof or something wrong; 2 bad \
-                        command line; 3 stopped past the drain deadline."
+    after_help = "Exit codes: 0 success; 1 failure, bad configuration, failed proof or something \
+                        wrong; 2 wrong command line; 3 stopped, but past the drain deadline."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -56,49 +57,49 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Guard and serve until SIGTERM; SIGHUP reloads the configuration
+    /// Filter packets and serve until SIGTERM; SIGHUP reloads the configuration
     Run(run::Run),
-    /// Guard as the configuration says and exit: at boot, before the network is up
+    /// Load the firewall as configured and exit: for boot, before the network is up
     Load(load::Load),
-    /// Check the configuration and every file it names, changing nothing
+    /// Check the configuration and every file that it names; changes nothing
     Check(check::Check),
-    /// Show what the firewall and the terminator do; works without a daemon too
+    /// Show the state of the firewall and the terminator; works without a daemon too
     Status(status::StatusCommand),
-    /// Watch both as it happens: rates, strangers, peers, sites; on a terminal
+    /// Show both live on a terminal: rates, strangers, peers, sites
     Top(top::Top),
-    /// Show which client certificates the edge really presents; works without a daemon too
+    /// Show which client certificates the edge presents; works without a daemon too
     Identities(identities::IdentitiesCommand),
     /// Show every authenticated peer and whether it is admitted now; works without a daemon too
     Peers(peers::PeersCommand),
-    /// Show dropped packets as they come; the counters in status have them all
+    /// Show dropped packets as they arrive; the counters in status include all of them
     Drops(drops::DropsCommand),
-    /// Say what becomes of packets from an address, or of a capture's, and why; changes nothing
+    /// Explain the verdict on packets from an address or in a capture; changes nothing
     Explain(explain::Explain),
-    /// Run every shape of the packet table through the firewall in force; changes nothing
+    /// Run every shape of the packet table through the loaded firewall; changes nothing
     Prove(prove::Prove),
-    /// Attack this host through both locks, and say what is wrong, what visitors see, and what mends it
+    /// Attack both locks of this host; report what is wrong, what visitors see, and the cure
     Doctor(doctor::Doctor),
     /// Show the modes in force, or switch between observe and enforce at once
     Mode(mode::ModeCommand),
-    /// Make last what `aop mode enforce --confirm` has put in force for a time
+    /// Keep the mode that `aop mode enforce --confirm` set for a limited time
     Confirm(confirm::Confirm),
-    /// Break-glass: admit a network for a time, end that, or show what is open
+    /// Emergency opening: admit a network for a limited time, close it, or list the openings
     Open(open::Open),
-    /// Make the daemon reload its configuration, as SIGHUP does, and say what came of it
+    /// Make the daemon reload its configuration, as SIGHUP does, and report the result
     Reload(reload::Reload),
     /// Show, compare and refresh the prefix list
     Prefixes(prefixes::Prefixes),
-    /// Hand over to a new process of the program as it is on disk now, and cut no connection
+    /// Hand over to a new process of the installed program without cutting a connection
     Upgrade(upgrade::UpgradeCommand),
-    /// Print what makes a shell complete aop's words
+    /// Print the completion script for a shell
     Completions(manual::Completions),
-    /// Write the man pages, as the package has them
+    /// Write the man pages of the package
     #[command(hide = true)]
     ManPages(manual::ManPages),
-    /// A part of `run`, started by it: serve, without any privilege
+    /// Part of `run`, which starts it: serve, without any privilege
     #[command(hide = true)]
     Terminate(confined::Terminate),
-    /// A part of `run` and `prefixes`, started by them: fetch a list, without any privilege
+    /// Part of `run` and `prefixes`, which start it: fetch a list, without any privilege
     #[command(hide = true)]
     FetchList(confined::FetchList),
     /// Detach the firewall from every interface and remove its pinned maps
@@ -112,7 +113,7 @@ struct ConfigFile {
     config: PathBuf,
 }
 
-/// Does what the command line says.
+/// Runs the verb of the command line.
 #[must_use]
 pub fn main() -> ExitCode {
     let answer = match Cli::parse().command {
@@ -145,7 +146,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// The error and its causes, leaving out a cause that the text before it has told already.
+/// The error and its causes, without a cause that the text before it already contains.
 fn told_once(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |text, cause| {
         match (text.is_empty(), text.contains(&cause)) {
@@ -156,18 +157,18 @@ fn told_once(error: &anyhow::Error) -> String {
     })
 }
 
-/// A time, as 10s or 5m.
+/// Parses a time such as 10s or 5m.
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<jiff::SignedDuration>().map_err(|error| error.to_string())?;
-    Duration::try_from(parsed).map_err(|_| "a duration is not negative".to_owned())
+    Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())
 }
 
-/// `document` as people can read it and programs can too.
+/// `document` as indented JSON.
 fn json(document: &impl serde::Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(document)? + "\n")
 }
 
-/// Writes `text` to standard output; a reader that has left early (`| head`) is no error.
+/// Writes `text` to standard output. A reader that closed the pipe early (`| head`) is no error.
 fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

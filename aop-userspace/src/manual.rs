@@ -10,14 +10,14 @@ use super::{Cli, print};
 
 #[derive(Args)]
 pub(super) struct Completions {
-    /// The shell that completes
+    /// The shell to complete in
     #[arg(value_enum)]
     shell: Shell,
 }
 
 #[derive(Args)]
 pub(super) struct ManPages {
-    /// The folder that they are written to, a file for each verb
+    /// The folder to write to, one file for each verb
     folder: PathBuf,
 }
 
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_completes_verbs() {
+    fn every_shell_completes_the_verbs() {
         for shell in Shell::value_variants() {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "aop", &mut script);
@@ -56,12 +56,12 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_page_for_each_verb() {
+    fn there_is_a_page_for_each_visible_verb() {
         let folder = tempfile::tempdir().expect("a folder");
         ManPages { folder: folder.path().into() }.run().expect("written");
         let page = |name: &str| std::fs::read_to_string(folder.path().join(name));
         assert!(page("aop.1").expect("a page").contains("origin pulls"));
         assert!(page("aop-unload.1").expect("a page").contains("Detach"));
-        page("aop-terminate.1").expect_err("it is none of the operator's verbs");
+        page("aop-terminate.1").expect_err("a hidden verb has no page");
     }
 }

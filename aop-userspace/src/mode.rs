@@ -1,4 +1,4 @@
-//! `aop mode`
+//! `aop mode`: shows the modes in force, or asks the daemon to change them.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -14,27 +14,28 @@ use super::{ConfigFile, duration, json, print, status};
 pub(super) struct ModeCommand {
     #[command(flatten)]
     file: ConfigFile,
-    /// What the mode becomes, at once and until it is said otherwise; without it, the modes are shown
+    /// The mode to set, at once and until it is set again; without it, show the modes
     #[arg(value_enum)]
     to: Option<To>,
-    /// Of this guarded port alone; may be given several times
+    /// Only for this guarded port; may be given several times
     #[arg(long = "port", value_name = "N", requires = "to", value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
-    /// Of this guarded interface alone; may be given several times
+    /// Only for this guarded interface; may be given several times
     #[arg(long = "interface", value_name = "IF", requires = "to")]
     interfaces: Vec<String>,
-    /// Of this site's pulls and of no packet, by its name or a host of it; may be given several times
+    /// Only for pulls of this site (its name or one of its hosts), not for packets; may be given
+    /// several times
     #[arg(long = "site", value_name = "HOST", requires = "to", conflicts_with_all = ["ports", "interfaces"])]
     sites: Vec<String>,
-    /// Enforce for so long, 10s to 1h, and then go back to what stood before, unless `aop confirm`
-    /// comes in time; also if the daemon is restarted meanwhile
+    /// Enforce for this time (10s to 1h), then return to the mode before it unless `aop confirm` is
+    /// run in time; a restart of the daemon does not change that
     #[arg(long, value_name = "TIME", requires = "to", value_parser = duration)]
     confirm: Option<Duration>,
-    /// Confirm it, too, once so many pulls with the right certificate were served (with --site, of that
-    /// site)
+    /// Also confirm once this many pulls with the right certificate were served (with --site: by
+    /// that site)
     #[arg(long, value_name = "N", requires = "confirm", value_parser = clap::value_parser!(u64).range(1..))]
     pulls: Option<u64>,
-    /// Enforce though what was observed says that real pulls would be cut
+    /// Enforce even if the observed traffic shows that genuine pulls would be refused
     #[arg(long, requires = "to")]
     force: bool,
     /// Print JSON, with stable names
@@ -44,12 +45,13 @@ pub(super) struct ModeCommand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum To {
-    /// Count drops, and let them pass; with --site: let everybody in, and count who would be refused
+    /// Pass everything, and count what enforce would drop; with --site: serve every peer, and count
+    /// what enforce would refuse
     Observe,
-    /// Drop; with --site: refuse
+    /// Drop packets from strangers; with --site: refuse peers without the right certificate
     Enforce,
-    /// Take back what was said: of a port, interface or site, or of all packets; then the configuration
-    /// counts
+    /// Remove the override of a port, interface or site, or all overrides for packets, so that the
+    /// configuration counts again
     Default,
 }
 
@@ -88,9 +90,9 @@ impl ModeCommand {
         };
         match aop_control::ask(&paths.runtime, Request::Mode(said)) {
             Err(error @ AskError::NotRunning(_)) => bail!(
-                "{error}: nothing was switched, since a running daemon does that. Start it \
-                 (`systemctl start aop`, or `aop run`), or change firewall.mode in {} and run `aop \
-                 load`",
+                "{error}: the mode was not changed, because only a running daemon can do that. \
+                 Start it (`systemctl start aop`, or `aop run`), or change firewall.mode in {} and \
+                 run `aop load`",
                 self.file.config.display()
             ),
             answered => Ok(answered?),
@@ -98,8 +100,9 @@ impl ModeCommand {
     }
 }
 
-/// What is in force, and in a second line why it is not, or is, what the configuration says; a line for
-/// each site that does not simply refuse.
+/// The first line has the modes in force, the second compares them with the configuration. Then
+/// come the sites whose mode was set or that observe, an unconfirmed mode, and a warning if the
+/// mode could not be stored.
 pub(super) fn told(in_force: &ModesInForce) -> String {
     let ModesInForce { mode, modes, not_kept } = in_force;
     let mut first = vec![mode.clone()];
@@ -109,7 +112,7 @@ pub(super) fn told(in_force: &ModesInForce) -> String {
     lines.push(match (modes.set_at, configured) {
         (Some(at), Some(configured)) => format!(
             "set by `aop mode` at {at:.0}; the configuration says {configured}; `aop mode default` \
-             goes back to that"
+             returns to it"
         ),
         (Some(at), None) => format!("set by `aop mode` at {at:.0}"),
         (None, Some(configured)) if configured == mode => "as the configuration says".to_owned(),
@@ -117,8 +120,8 @@ pub(super) fn told(in_force: &ModesInForce) -> String {
             format!("no firewall is loaded; the configuration says {configured}")
         }
         (None, Some(configured)) => format!(
-            "the configuration says {configured}, which counts once `aop run` or `aop load` has read \
-             it"
+            "the configuration says {configured}; that takes effect when `aop run` or `aop load` \
+             reads it"
         ),
         (None, None) => "the configuration cannot be read: see `aop check`".to_owned(),
     });
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn two_lines_tell_what_is_in_force_and_why() {
+    fn the_first_two_lines_show_the_mode_in_force_and_its_origin() {
         let mut told_of = in_force("enforce");
         told_of.modes.configured = Some("enforce".to_owned());
         assert_eq!(told(&told_of), "enforce\nas the configuration says\n");
@@ -189,7 +192,7 @@ mod tests {
         assert_eq!(
             told(&told_of),
             "enforce; port 443: observe\nset by `aop mode` at 1970-01-01T00:00:00Z; the \
-             configuration says observe; `aop mode default` goes back to that\n"
+             configuration says observe; `aop mode default` returns to it\n"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `aop open`
+//! `aop open`: emergency openings. The daemon makes and closes them; listing needs no daemon.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -17,7 +17,7 @@ pub(super) struct Open {
     file: ConfigFile,
     #[command(flatten)]
     what: What,
-    /// For so long, 24h at most; then it ends by itself
+    /// How long, 24h at most; then the opening ends by itself
     #[arg(long, value_name = "TIME", value_parser = duration, required_unless_present_any = ["list", "close"])]
     r#for: Option<Duration>,
     /// Print JSON, with stable names
@@ -31,10 +31,10 @@ struct What {
     /// Admit this network, no wider than /8 (IPv6: /32)
     #[arg(long, value_name = "CIDR", requires = "for")]
     from: Option<IpNet>,
-    /// End what was opened to this network
+    /// Close the opening for this network
     #[arg(long, value_name = "CIDR", conflicts_with = "for")]
     close: Option<IpNet>,
-    /// Show what is open; works without a daemon too
+    /// List the openings; works without a daemon too
     #[arg(long, conflicts_with = "for")]
     list: bool,
 }
@@ -60,8 +60,8 @@ impl Open {
         let paths = Config::paths(&self.file.config)?;
         match aop_control::ask(&paths.runtime, request) {
             Err(error @ AskError::NotRunning(_)) => bail!(
-                "{error}: nothing was changed, since a running daemon does that. Start it (`systemctl \
-                 start aop`, or `aop run`), or detach the firewall by `aop unload`"
+                "{error}: nothing was changed, because only a running daemon can do that. Start it \
+                 (`systemctl start aop`, or `aop run`), or remove the firewall with `aop unload`"
             ),
             answered => Ok(answered?),
         }
@@ -72,7 +72,7 @@ fn told(in_force: &OpeningsInForce) -> String {
     let OpeningsInForce { openings, not_kept } = in_force;
     let mut lines: Vec<String> = openings.iter().map(aop_api::Opening::line).collect();
     if lines.is_empty() {
-        lines.push("nothing is open beside the list and firewall.extra".to_owned());
+        lines.push("no opening is in force".to_owned());
     }
     lines.extend(not_kept.iter().map(|why| format!("warning: {why}")));
     lines.join("\n") + "\n"

@@ -1,4 +1,4 @@
-//! `aop peers`: everybody who has authenticated, and how each stands now.
+//! `aop peers`: every authenticated peer, and what admits it now.
 
 use std::{cmp::Reverse, fmt::Write, path::Path, process::ExitCode};
 
@@ -18,7 +18,7 @@ pub(super) struct PeersCommand {
     /// Only peers whose last handshake was for this site
     #[arg(long, value_name = "SITE")]
     site: Option<String>,
-    /// What comes first: seen last, seen first for the first time, or most handshakes
+    /// Sort by time of the last handshake, time of the first one, or number of handshakes
     #[arg(long, value_enum, default_value_t = Sort::Last)]
     sort: Sort,
     /// Print JSON, with stable names
@@ -52,7 +52,7 @@ impl PeersCommand {
     }
 }
 
-/// What the daemon says, or the pinned maps without one.
+/// The peers as the daemon knows them or, without a daemon, from the pinned maps.
 fn on_record(file: &Path) -> anyhow::Result<Peers> {
     let paths = Config::paths(file)?;
     match aop_control::ask(&paths.runtime, Request::Peers) {
@@ -60,7 +60,8 @@ fn on_record(file: &Path) -> anyhow::Result<Peers> {
         answered => return Ok(answered?),
     }
     let Some(reading) = aop_firewall::read(&paths.pins, None)? else { return Ok(Peers::default()) };
-    // Only for names and the operator's own prefixes: a broken configuration leaves them out.
+    // Needed only for site names and the operator's own prefixes: without a readable configuration
+    // they are left out.
     let live = Config::load(file).map(|config| config.live).ok();
     let (sites, extra) = live.map(|live| (live.site_names(), live.extra)).unwrap_or_default();
     let opened = aop_daemon::kept_openings(&paths.state).unwrap_or_default();
@@ -97,10 +98,10 @@ fn render(peers: &Peers) -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
-/// What admits it, in words.
+/// What admits the peer, for people.
 fn standing(known: &KnownPeer) -> String {
     let Some(by) = &known.admitted_by else {
-        return "NOT ADMITTED: enforcing drops it".to_owned();
+        return "NOT ADMITTED: enforce drops its packets".to_owned();
     };
     let prefix = known.prefix.as_ref().map_or(String::new(), |prefix| format!(" {prefix}"));
     let left =

@@ -1,4 +1,4 @@
-//! `aop prefixes`: who is admitted, what a newer list would change, and fetching it now.
+//! `aop prefixes`: the admitted prefixes, what a newer list would change, and a refresh now.
 
 use std::{fmt::Write, path::Path, process::ExitCode};
 
@@ -23,9 +23,9 @@ pub(super) struct Prefixes {
 enum Verb {
     /// Show the prefixes in force and what admits each; works without a daemon too
     Show(Show),
-    /// Read or fetch the list and show what it would change, changing nothing
+    /// Read or fetch the list and show what it would change; changes nothing
     Diff(Diff),
-    /// Make the daemon read or fetch the list now; exit code 1 when the list is refused
+    /// Make the daemon read or fetch the list now; exit code 1 if it is not applied
     Refresh(Refresh),
 }
 
@@ -48,10 +48,10 @@ struct Diff {
 struct Refresh {
     #[command(flatten)]
     file: ConfigFile,
-    /// Let the daemon fetch and judge the list, and apply nothing
+    /// Fetch and validate the list, but do not apply it
     #[arg(long, conflicts_with = "accept")]
     dry_run: bool,
-    /// Apply it though it removes more prefixes than one refresh may
+    /// Apply the list even if it removes more prefixes than one refresh may
     #[arg(long)]
     accept: bool,
     /// Print JSON, with stable names
@@ -92,7 +92,7 @@ impl Show {
     }
 }
 
-/// What the daemon says, or the pinned maps without one.
+/// The prefixes as the daemon knows them or, without a daemon, from the pinned maps.
 fn in_force(file: &Path) -> anyhow::Result<Admitted> {
     let paths = Config::paths(file)?;
     match aop_control::ask(&paths.runtime, Request::Prefixes) {
@@ -100,7 +100,8 @@ fn in_force(file: &Path) -> anyhow::Result<Admitted> {
         answered => return Ok(answered?),
     }
     let reading = aop_firewall::read(&paths.pins, None)?;
-    // Only to tell the operator's own prefixes: a broken configuration leaves that out.
+    // Needed only to mark the operator's own prefixes: without a readable configuration they are
+    // not marked.
     let extra = Config::load(file).map_or(Vec::new(), |config| config.live.extra);
     let opened = aop_daemon::kept_openings(&paths.state).unwrap_or_default();
     let opened: Vec<IpNet> = opened.into_iter().map(|it| it.network).collect();
@@ -118,7 +119,7 @@ impl Diff {
         let admitted = in_force(&self.file.config)?;
         let listed = admitted.prefixes.iter().filter(|entry| entry.admits == "list");
         let listed = listed.map(|entry| entry.prefix.parse::<IpNet>()).collect::<Result<_, _>>()?;
-        // Without its etag: the whole list is wanted.
+        // No etag: the source must send the whole list.
         let held = List::new(listed, None);
         let proposal = aop_prefixes::read_anew(&source, &held, Shrink::Accepted, &launcher)?;
         let Proposal::Replaced { list, change } = proposal else {
@@ -174,7 +175,9 @@ fn told(refreshed: &Refreshed) -> String {
         Outcome::Applied => "applied".to_owned(),
         Outcome::Confirmed => "no change: the list in force is confirmed".to_owned(),
         Outcome::WouldApply => "would be applied".to_owned(),
-        Outcome::Refused => format!("refused: {}", error.as_deref().unwrap_or("no reason given")),
+        Outcome::Refused => {
+            format!("not applied: {}", error.as_deref().unwrap_or("no reason given"))
+        }
     };
     format!("{head}\n{}{}", lines('+', added), lines('-', removed))
 }

@@ -1,4 +1,4 @@
-//! `aop prove`
+//! `aop prove`: prints the results of the packet table on the loaded firewall. Needs no daemon.
 
 use std::{net::IpAddr, process::ExitCode};
 
@@ -10,17 +10,17 @@ use clap::Args;
 
 use super::{ConfigFile, json, print};
 
-/// Shapes of one reason that are named unasked.
+/// How many shapes of one reason are named without `--shapes`.
 const SHOWN: usize = 12;
 
 #[derive(Args)]
 pub(super) struct Prove {
     #[command(flatten)]
     file: ConfigFile,
-    /// The guarded interface that frames come in on; the first one where none is given
+    /// The guarded interface on which the frames arrive [default: the first one]
     #[arg(long, value_name = "IF")]
     interface: Option<String>,
-    /// Show each shape that is run, and all that do not apply here
+    /// Show every shape that was run, and every one that does not apply here
     #[arg(long)]
     shapes: bool,
     /// Print JSON, with stable names
@@ -41,7 +41,7 @@ impl Prove {
 fn table(proof: &Proof, all: bool) -> String {
     let Proof { interface, generation, port, passed, failed, .. } = proof;
     let mode = match proof.mode.as_str() {
-        "observe" => "observing, so \"dropped\" is what enforcing would drop",
+        "observe" => "observing, so \"dropped\" is what enforce would drop",
         _ => "enforcing",
     };
     let mut lines = vec![
@@ -69,7 +69,7 @@ fn table(proof: &Proof, all: bool) -> String {
     lines.extend(untried("not runnable", &proof.not_runnable, all));
     for ProofFailure { place, name, owes, got, spent } in &proof.failures {
         let budgets = budgets(*spent);
-        lines.push(format!("wrong: {place} {name}{budgets}: owes {owes}, got {got}"));
+        lines.push(format!("wrong: {place} {name}{budgets}: expected {owes}, got {got}"));
     }
     lines.push(format!("{passed} passed, {failed} failed"));
     lines.join("\n") + "\n"
@@ -79,7 +79,8 @@ fn budgets(spent: bool) -> &'static str {
     if spent { " (budgets spent)" } else { "" }
 }
 
-/// What was not tried, by reason: shapes by name, rules that are off by their number.
+/// The shapes that were not tried, grouped by reason. Shapes are named; for a rule that is off,
+/// only their number is shown.
 fn untried(head: &str, shapes: &[ProofUntried], all: bool) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&ProofUntried>)> = Vec::new();
     for shape in shapes {

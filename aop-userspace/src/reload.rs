@@ -1,4 +1,4 @@
-//! `aop reload`
+//! `aop reload`: asks the daemon to reload its configuration, and prints the result.
 
 use std::process::ExitCode;
 
@@ -21,12 +21,12 @@ pub(super) struct Reload {
 
 impl Reload {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        // Only where the daemon is asked: the rest of the file may be what it refuses.
+        // Only the path of the socket is needed: the daemon judges the rest of the file.
         let paths = Config::paths(&self.file.config)?;
         let reloaded: Reloaded = match aop_control::ask(&paths.runtime, Request::Reload) {
             Err(error @ AskError::NotRunning(_)) => bail!(
-                "{error}: nothing was reloaded. Start it (`systemctl start aop`, or `aop run`), which \
-                 reads the configuration"
+                "{error}: nothing was reloaded. Start it (`systemctl start aop`, or `aop run`): it \
+                 reads the configuration then"
             ),
             answered => answered?,
         };
@@ -45,7 +45,7 @@ fn told(reloaded: &Reloaded) -> String {
             format!("reloaded: {file}, {} and {}", counted(*sites, "site"), counted(*files, "file"))
         }
         ReloadOutcome::Refused => format!(
-            "not reloaded, the old configuration serves on: {}",
+            "not reloaded, the old configuration stays in force: {}",
             error.as_deref().unwrap_or("no reason given")
         ),
     };

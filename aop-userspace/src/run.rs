@@ -1,4 +1,4 @@
-//! `aop run`
+//! `aop run`: the daemon in the foreground.
 
 use std::process::ExitCode;
 
@@ -15,12 +15,12 @@ const CUT: u8 = 3;
 pub(super) struct Run {
     #[command(flatten)]
     file: ConfigFile,
-    /// Log every packet's verdict: for diagnosis, it is slow
+    /// Log the verdict on every packet: only for diagnosis, because it is slow
     #[arg(long, value_enum, default_value_t = BpfLog::Off)]
     bpf_log: BpfLog,
     #[command(flatten)]
     log: log::Log,
-    /// A part of `upgrade`: take over from the daemon at the other end of standard input
+    /// Part of `upgrade`: take over from the daemon at the other end of standard input
     #[arg(long, hide = true)]
     take_over: bool,
 }
@@ -33,7 +33,7 @@ enum BpfLog {
 
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        // Records of packets come at debug, from the target that the packet program names.
+        // The packet program logs at debug level, with the target `aop_ebpf`.
         let (packets, more): (_, &[&str]) = match self.bpf_log {
             BpfLog::Off => (PacketLog::Off, &[]),
             BpfLog::Debug => (PacketLog::Debug, &["aop_ebpf=debug"]),
@@ -46,7 +46,7 @@ impl Run {
             .build()
             .context("cannot start the runtime")?;
         let ended = runtime.block_on(aop_daemon::run(&self.file.config, beginning, logs));
-        // A fetch that hangs is not waited for.
+        // Do not wait for a fetch that hangs.
         runtime.shutdown_background();
         match ended? {
             Ended::Drained => Ok(ExitCode::SUCCESS),

@@ -1,5 +1,5 @@
-//! A status on one screen: warnings first, then what is guarded, what ends next, what is refused and
-//! who was seen. A usual one has 24 lines of 80 columns.
+//! The status on one screen: warnings first, then the guarded interfaces, the next expiry, refusals
+//! and peers. A typical status has 24 lines of 80 columns.
 
 mod rows;
 
@@ -11,7 +11,7 @@ use aop_api::{
 };
 use jiff::Timestamp;
 
-/// An end that is no longer ahead than this is shown beside the next one.
+/// In seconds: an expiry within this time is shown in addition to the next one.
 const SOON: i64 = 90 * 86_400;
 
 /// Whether colours may be used.
@@ -22,7 +22,7 @@ pub(super) enum Paint {
 }
 
 impl Paint {
-    /// Colours only on a terminal, and never with NO_COLOR.
+    /// Colours on a terminal, unless NO_COLOR is set.
     pub(super) fn of_stdout() -> Self {
         match io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
             true => Self::Colours,
@@ -50,7 +50,6 @@ impl Paint {
     }
 }
 
-/// The screen.
 pub(super) fn render(status: &Status, paint: Paint) -> String {
     let mut lines = vec![headline(status, paint)];
     let openings = status.openings.iter();
@@ -106,10 +105,10 @@ fn predecessors(status: &Status) -> impl Iterator<Item = String> {
     status.predecessors.iter().map(|Predecessor { pid, version, connections, until }| {
         let left = until.duration_since(Timestamp::now()).as_secs().max(0).unsigned_abs();
         let open = match connections {
-            Some(open) => format!("{open} connections go on"),
-            None => "it does not say how many connections go on".to_owned(),
+            Some(open) => format!("{open} connections open"),
+            None => "open connections unknown".to_owned(),
         };
-        format!("replaced: process {pid} (aop {version}), {open} for {} at most", span(left))
+        format!("draining: process {pid} (aop {version}), {open}, ends in {} at most", span(left))
     })
 }
 
@@ -123,7 +122,7 @@ fn last_reload(status: &Status, paint: Paint) -> Option<String> {
     };
     let outcome = match (reloaded.outcome, &reloaded.error) {
         (ReloadOutcome::Applied, _) => "applied".to_owned(),
-        (ReloadOutcome::ChangedBack, _) => "was refused, and has been changed back".to_owned(),
+        (ReloadOutcome::ChangedBack, _) => "refused; the files were changed back since".to_owned(),
         (ReloadOutcome::Refused, error) => {
             format!("{}: {}", paint.bad("REFUSED"), error.as_deref().unwrap_or("no reason given"))
         }
@@ -135,7 +134,7 @@ fn interfaces(status: &Status, paint: Paint) -> Vec<String> {
     let state = |interface: &Interface| match (&interface.attach, interface.enforcing) {
         (Some(attach), true) => format!("{} ({attach})", paint.good("enforcing")),
         (Some(attach), false) if enforces_in_part(status, &interface.name) => {
-            format!("attached, enforcing in part ({attach})")
+            format!("attached, enforcing for some ports ({attach})")
         }
         (Some(attach), false) => format!("attached, observing ({attach})"),
         (None, _) => format!("{} ({})", paint.bad("NOT ATTACHED"), interface.state),
@@ -147,15 +146,15 @@ fn interfaces(status: &Status, paint: Paint) -> Vec<String> {
         .collect()
 }
 
-/// Whether an interface that does not enforce for every port does so for one.
+/// Whether an interface that does not enforce for all ports enforces for at least one.
 fn enforces_in_part(status: &Status, interface: &str) -> bool {
     let own = status.modes.interfaces.iter().find(|own| own.name == interface);
     let usual = own.map_or(&status.mode, |own| &own.mode);
     usual == "enforce" || status.modes.ports.iter().any(|own| own.mode == "enforce")
 }
 
-/// A line for each own mode, and one that says where the modes come from, if not from the
-/// configuration.
+/// A line for each port, interface and site with a mode of its own, and one line about the mode
+/// override, if there is one.
 fn modes(status: &Status) -> Vec<String> {
     let mut lines: Vec<String> =
         status.modes.lines().into_iter().map(|line| format!("mode of {line}")).collect();
@@ -168,7 +167,7 @@ fn modes(status: &Status) -> Vec<String> {
     lines
 }
 
-/// The list in a line, and in a second one what is wrong with it.
+/// One line about the list, and a second one if the last refresh failed.
 pub(super) fn prefixes(prefixes: &Prefixes) -> Vec<String> {
     let source = prefixes.source.as_deref().unwrap_or("the maps");
     let origin = match prefixes.origin.as_deref() {
@@ -189,12 +188,12 @@ pub(super) fn prefixes(prefixes: &Prefixes) -> Vec<String> {
         prefixes.v4, prefixes.v6
     )];
     if let Some(error) = &prefixes.last_error {
-        lines.push(format!("  last refresh refused: {error}"));
+        lines.push(format!("  last refresh failed: {error}"));
     }
     lines
 }
 
-/// What ends next, and what else ends soon.
+/// The next expiry, and one more if it is soon.
 fn ends(ends: &[End], now: Timestamp, paint: Paint) -> Vec<String> {
     let left = |end: &End| end.not_after.duration_since(now).as_secs();
     let shown = ends.iter().enumerate().filter(|(at, end)| *at == 0 || left(end) < SOON);
@@ -208,17 +207,17 @@ fn ends(ends: &[End], now: Timestamp, paint: Paint) -> Vec<String> {
         let seconds = left(end);
         let time = span(seconds.unsigned_abs());
         let when = match seconds {
-            ..=0 => paint.bad(&format!("ENDED {time} ago")),
+            ..=0 => paint.bad(&format!("EXPIRED {time} ago")),
             1..SOON => paint.bad(&format!("in {time}")),
             SOON.. => format!("in {time}"),
         };
         let on = end.not_after.strftime("%Y-%m-%d");
-        format!("ends next: {what} {}, site {}, {when} ({on})", clip(&end.subject), end.site)
+        format!("expires: {what} {}, site {}, {when} ({on})", clip(&end.subject), end.site)
     };
     shown.take(2).map(line).collect()
 }
 
-/// A subject as far as a line has room for it.
+/// A certificate's subject, cut to its share of a line.
 fn clip(text: &str) -> String {
     const ROOM: usize = 28;
     match text.char_indices().nth(ROOM) {
@@ -231,7 +230,7 @@ pub(super) fn since(moment: Timestamp) -> String {
     span(u64::try_from(Timestamp::now().as_second() - moment.as_second()).unwrap_or(0))
 }
 
-/// A number of seconds in its largest two units.
+/// Seconds in the two largest units.
 pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_end_is_shown_and_one_more_only_where_it_is_soon() {
+    fn the_next_expiry_is_shown_and_one_more_only_if_it_is_soon() {
         let now = Timestamp::UNIX_EPOCH;
         let end = |days: i64| End {
             what: "client_ca".into(),
@@ -270,7 +269,7 @@ mod tests {
         assert_eq!(shown(&[400, 500]).len(), 1);
         let lines = shown(&[-2, 3, 4]);
         let [over, soon] = &lines[..] else { panic!("{lines:?}") };
-        assert!(over.contains("ENDED 2 d 0 h ago"), "{over}");
+        assert!(over.contains("EXPIRED 2 d 0 h ago"), "{over}");
         assert!(soon.ends_with("…, site example.com, in 3 d 0 h (1970-01-04)"), "{soon}");
         assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:?}");
     }

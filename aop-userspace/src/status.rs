@@ -1,4 +1,4 @@
-//! `aop status`
+//! `aop status`: the status from the daemon or, without one, from the pinned maps.
 
 use std::{path::Path, process::ExitCode};
 
@@ -30,7 +30,8 @@ impl StatusCommand {
     }
 }
 
-/// What the daemon says, or the pinned maps without one. `file` is the configuration.
+/// The status from the daemon or, without a daemon, from the pinned maps. `file` is the
+/// configuration.
 pub(super) fn now(file: &Path) -> anyhow::Result<Status> {
     let paths = Config::paths(file)?;
     match aop_control::ask(&paths.runtime, Request::Status) {
@@ -39,9 +40,10 @@ pub(super) fn now(file: &Path) -> anyhow::Result<Status> {
     }
 }
 
-/// What the pinned maps tell by themselves.
+/// The status as far as the pinned maps hold it.
 fn without_daemon(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
-    // Only for names and its mode: a broken configuration leaves them out.
+    // Needed only for site names and the configured mode: without a readable configuration they are
+    // left out.
     let config = Config::load(file).ok();
     let mode = |it: &Config| it.fixed.firewall.as_ref().map_or("off", |_| mode_name(it.live.mode));
     let configured = config.as_ref().map(mode);
@@ -60,8 +62,10 @@ fn without_daemon(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
         status.explain_modes(configured, None);
     }
     status.warnings.push(match reading {
-        Some(_) => "no daemon runs: packets are still judged, and no origin pull is served".into(),
-        None => "no daemon runs, and no firewall is loaded".into(),
+        Some(_) => "aop is not running: packets are still filtered, but no origin pull is served. \
+                    Start it: `systemctl start aop`"
+            .into(),
+        None => "aop is not running, and no firewall is loaded: every packet passes".into(),
     });
     Ok(status)
 }

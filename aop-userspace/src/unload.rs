@@ -1,4 +1,4 @@
-//! `aop unload`
+//! `aop unload`: detaches the firewall and removes its pins. Needs no daemon.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -11,7 +11,7 @@ use super::{ConfigFile, print};
 pub(super) struct Unload {
     #[command(flatten)]
     file: ConfigFile,
-    /// The pins to remove, whatever the configuration says or whether there is one
+    /// The directory of the pins to remove; the configuration is not read then
     #[arg(long, value_name = "DIR")]
     pins: Option<PathBuf>,
 }
@@ -23,7 +23,7 @@ impl Unload {
             None => Config::paths(&self.file.config)?.pins,
         };
         let Some(interfaces) = aop_firewall::unload(&pins)? else {
-            print(&format!("nothing is loaded: no pins in {}\n", pins.display()))?;
+            print(&format!("no firewall is loaded: no pins in {}\n", pins.display()))?;
             return Ok(ExitCode::SUCCESS);
         };
         let detached = match interfaces.is_empty() {

@@ -1,4 +1,4 @@
-//! A diagnosis for people: what is wrong first, and all of it in lines that fit a terminal.
+//! A diagnosis for people: what is wrong comes first, in lines that fit a terminal.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use aop_api::{Diagnosis, Finding, FindingOutcome as Outcome};
 
 use crate::screen::Paint;
 
-/// As wide as a line gets.
+/// Columns of a line.
 const WIDTH: usize = 92;
-/// Pieces of evidence that are shown unasked.
+/// How many pieces of evidence are shown without `--all`.
 const SHOWN: usize = 4;
 
 pub(crate) fn render(diagnosis: &Diagnosis, all: bool, paint: Paint) -> String {
@@ -39,21 +39,21 @@ pub(crate) fn render(diagnosis: &Diagnosis, all: bool, paint: Paint) -> String {
     section(paint.head("to know"), &told, true);
     section(paint.head("not tried"), &untried, all);
     section(paint.head("good"), &good, all);
-    // It is tried once at each listener that is attacked.
+    // Every attack on a listener includes this attempt.
     let tried = |it: &Finding| it.name == "plain_http" && !it.evidence.is_empty();
     let stays_open = |it: &Finding| it.name == "opening";
     if diagnosis.findings.iter().any(tried) && !diagnosis.findings.iter().any(stays_open) {
         lines.push(String::new());
         lines.extend(wrapped(
             "",
-            "The attempts came from this host's loopback, which was opened to them and closed again; \
-             the status counts them among the refused.",
+            "The doctor made its attempts from this host's loopback, which it opened for them and \
+             closed again. `aop status` counts them as refused.",
         ));
     }
     lines.join("\n") + "\n"
 }
 
-/// Each with its evidence, consequence and cure.
+/// Each finding with its evidence, consequence and cure.
 fn at_length(found: &[&Finding], all: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for (at, finding) in found.iter().enumerate() {
@@ -82,7 +82,7 @@ fn at_length(found: &[&Finding], all: bool) -> Vec<String> {
     lines
 }
 
-/// One line for all that say the same.
+/// One line for all findings of the same text.
 fn in_short(found: &[&Finding]) -> Vec<String> {
     let mut same: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     let mut order = Vec::new();
@@ -112,8 +112,8 @@ fn wrapped(indent: &str, text: &str) -> Vec<String> {
     hanging(indent, indent, text)
 }
 
-/// `text` in lines, the first one after `first`, the others after `rest`. A word that is longer than a
-/// line stays whole: somebody may copy it.
+/// Wraps `text`: the first line starts with `first`, the others with `rest`. A word that is longer
+/// than a line stays whole, so that it can be copied.
 fn hanging(first: &str, rest: &str, text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = first.to_owned();
@@ -133,7 +133,7 @@ fn hanging(first: &str, rest: &str, text: &str) -> Vec<String> {
     lines
 }
 
-/// A command in lines that a shell takes as one.
+/// Wraps a command so that a shell reads its lines as one.
 fn pasteable(indent: &str, command: &str) -> Vec<String> {
     let mut lines = hanging(indent, &format!("{indent}  "), command);
     if let Some((_, but_the_last)) = lines.split_last_mut() {

@@ -1,9 +1,10 @@
-//! The log as the journal takes it: a datagram for each event, by systemd's native protocol
-//! (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>), with the event's fields beside its text.
+//! The log in the journal's native protocol (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>): one
+//! datagram for each event, with the fields of the event and its text.
 //!
-//! Serving hardly waits for a journal that does not read, or reads slowly: an event waits a moment for
-//! room, and once that was in vain none waits for a second. What is lost so is counted, and told. Needs no
-//! more than a Unix socket, so a process that is fenced in logs likewise.
+//! A journal that reads slowly or not at all must not stop serving. An event waits 50 ms for room
+//! in the socket; after a wait in vain, no event waits for a second. Lost events are counted, and
+//! the next entry reports the number. A Unix socket is all that this needs, so sandboxed processes
+//! log the same way.
 
 use std::{
     fmt::{self, Write},
@@ -31,29 +32,30 @@ use tracing_subscriber::{Layer, layer::Context};
 const PATH: &str = "/run/systemd/journal/socket";
 /// How long an event waits for room.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// How long none waits after one that waited in vain.
+/// How long no event waits after one has waited in vain.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Bytes of one value that are told: a datagram has less room than memory has.
+/// Bytes of one value that are sent, because the size of a datagram is limited.
 const LONGEST: usize = 8192;
 
-/// The journal, for the fields of events.
+/// The layer that sends each event to the journal.
 pub(super) struct Journal {
     socket: OwnedFd,
     address: SocketAddrUnix,
     opened: Instant,
-    /// Until when no event waits, in milliseconds since it was opened.
+    /// No event waits before this time, in milliseconds since `opened`.
     hurried: AtomicU64,
     lost: AtomicU64,
 }
 
 impl Journal {
-    /// The journal, where standard error leads there and it listens.
+    /// The journal, if standard error is its stream and its socket accepts datagrams.
     pub(super) fn of_stderr() -> Option<Self> {
         if !is_stderr() {
             return None;
         }
         let journal = Self::open().ok()?;
-        // It ignores what is empty. A container may share the stream and not have the socket.
+        // The journal ignores an empty datagram. A container may have the stream but not the
+        // socket.
         journal.send(&[], SendFlags::DONTWAIT).ok()?;
         Some(journal)
     }
@@ -73,7 +75,7 @@ impl Journal {
     }
 
     fn send(&self, entry: &[u8], flags: SendFlags) -> Result<usize, Errno> {
-        // By its name each time: another journald may have taken its place.
+        // Addressed by path each time, because journald may have been restarted.
         sendto(&self.socket, entry, flags | SendFlags::NOSIGNAL, &self.address)
     }
 
@@ -95,8 +97,8 @@ impl Journal {
     }
 }
 
-/// Whether standard error is the stream that systemd has made of it, which it names by device and
-/// inode: a shell in between may have led it elsewhere.
+/// Whether standard error is the journal's stream. `JOURNAL_STREAM` has its device and inode: a
+/// shell in between may have redirected standard error (systemd.exec(5)).
 pub(super) fn is_stderr() -> bool {
     let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
     fstat(io::stderr()).is_ok_and(|it| named == format!("{}:{}", it.st_dev, it.st_ino))
@@ -110,11 +112,11 @@ impl<S: Subscriber> Layer<S> for Journal {
     }
 }
 
-/// An event's fields, and its text.
+/// The fields of an event.
 #[derive(Default)]
 struct Fields {
     message: String,
-    /// By their names in the log, as they are and as the text shows them.
+    /// Name, value, and the value as the text shows it.
     others: Vec<(&'static str, String, String)>,
 }
 
@@ -146,7 +148,7 @@ impl Fields {
     fn add(&mut self, field: &Field, value: String, shown: String) {
         match field.name() {
             "message" => self.message = value,
-            // Where a library's record comes from.
+            // The origin of a record that a library made with the `log` crate.
             name if name.starts_with("log.") => {}
             name => self.others.push((name, value, shown)),
         }
@@ -164,7 +166,7 @@ impl Visit for Fields {
     }
 }
 
-/// syslog's number: the journal's default view has what is 6 and less.
+/// The syslog priority of a level.
 const fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "3",
@@ -174,15 +176,15 @@ const fn priority(level: Level) -> &'static str {
     }
 }
 
-/// A datagram.
+/// The datagram of one event.
 #[derive(Default)]
 struct Entry {
     bytes: Vec<u8>,
 }
 
 impl Entry {
-    /// Adds a field. A value of several lines goes behind its length, so that none of its lines can be
-    /// taken for a field; what would move a cursor is escaped.
+    /// Adds a field. A value of several lines is preceded by its length, so that none of its lines
+    /// can pass for a field. Control characters are escaped.
     fn add(&mut self, name: &str, value: &str) {
         let value = harmless(value);
         self.bytes.extend(name.bytes());
@@ -206,7 +208,7 @@ fn harmless(value: &str) -> String {
         }
         match letter {
             '\n' | ' '..='~' => text.push(letter),
-            // A string takes all that is written.
+            // Writing to a string cannot fail.
             other => write!(text, "{}", other.escape_debug()).unwrap_or_default(),
         }
     }
@@ -218,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_of_several_lines_cannot_be_taken_for_fields_and_moves_no_cursor() {
+    fn lines_of_a_value_cannot_pass_for_fields_and_control_characters_are_escaped() {
         let mut entry = Entry::default();
         entry.add("A", "one");
         entry.add("B", "two\nPRIORITY=0");

@@ -1,4 +1,4 @@
-//! The counters and lists of a status: each begins with its sum, and shows its largest or latest rows.
+//! The counters and lists of a status. Each section shows its sum, then its largest or latest rows.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -6,9 +6,9 @@ use aop_api::{Identity, Peer, Refused, Status};
 
 use super::{Paint, clip, since};
 
-/// Rows of packets and refusals that are shown.
+/// How many rows of packets and of refusals are shown.
 const MOST: usize = 8;
-/// Peers and client certificates that are shown.
+/// How many peers and client certificates are shown.
 const LATEST: usize = 3;
 
 pub(super) fn all(status: &Status, paint: Paint) -> Vec<String> {
@@ -28,7 +28,7 @@ pub(super) fn all(status: &Status, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// `title: sum`, and the first rows below it; `more` is what has the others.
+/// `title: sum` and the first rows; `more` is the command that shows the others.
 fn section(
     paint: Paint,
     title: &str,
@@ -49,7 +49,7 @@ fn padded(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" {text}") }
 }
 
-/// What is not passed first, of all interfaces together.
+/// Packets of all interfaces together, drops first.
 fn packets(status: &Status) -> Vec<String> {
     let mut sums: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
     for verdict in &status.verdicts {
@@ -65,7 +65,7 @@ fn packets(status: &Status) -> Vec<String> {
     sums.into_iter().map(row).collect()
 }
 
-/// A number of bytes in the largest unit that it fills.
+/// A number of bytes in the largest unit of which it has at least one.
 fn volume(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut shown = format!("{bytes} B");
@@ -83,7 +83,7 @@ fn handshakes(status: &Status, paint: Paint) -> Vec<String> {
     let mut rows: Vec<String> = Vec::new();
     if handshakes.would_refuse > 0 {
         let count = handshakes.would_refuse;
-        rows.push(format!("{count:>10} from addresses that enforcing would refuse"));
+        rows.push(format!("{count:>10} from addresses that enforce would block"));
     }
     for Refused { site, reason, count } in largest(&handshakes.refused) {
         rows.push(format!("{count:>10} refused: {reason}, site {site}"));
@@ -93,7 +93,7 @@ fn handshakes(status: &Status, paint: Paint) -> Vec<String> {
         rows.extend(from_admitted(reason).map(|meaning| format!("{:>10} {meaning}", "")));
     }
     for Refused { site, reason, count } in largest(&handshakes.observed) {
-        rows.push(format!("{count:>10} served that would be refused: {reason}, site {site}"));
+        rows.push(format!("{count:>10} served, enforce would refuse: {reason}, site {site}"));
     }
     for Refused { site, reason, count } in largest(&handshakes.observed_from_admitted) {
         rows.push(format!("{count:>10} of these from admitted addresses: {reason}, site {site}"));
@@ -103,7 +103,7 @@ fn handshakes(status: &Status, paint: Paint) -> Vec<String> {
     section(paint, "handshakes", &sum, rows, 2 * MOST, "aop status --json")
 }
 
-/// Nothing where no site relays requests.
+/// Empty if no site relays HTTP requests.
 fn requests(status: &Status, paint: Paint) -> Vec<String> {
     let requests = &status.requests;
     if requests.relayed == 0 && requests.refused.is_empty() {
@@ -123,8 +123,8 @@ fn largest(refused: &[Refused]) -> impl Iterator<Item = &Refused> {
     refused.into_iter()
 }
 
-/// What it means that the edge's own network is refused for `reason`. Nobody is banned for it: the
-/// address is everybody's.
+/// What a refusal for `reason` means if the peer is in the CDN's network. aop never bans the
+/// address, because all customers of the CDN share it.
 fn from_admitted(reason: &str) -> Option<&'static str> {
     match reason {
         "certificate_required" => Some(
@@ -155,7 +155,7 @@ fn peer(peer: &Peer) -> String {
 
 fn identity(identity: &Identity) -> String {
     format!(
-        "{}: {}, ends {}, {} pulls, last {} ago",
+        "{}: {}, expires {}, {} pulls, last {} ago",
         identity.site,
         clip(&identity.subject),
         identity.not_after.strftime("%Y-%m-%d"),
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn volumes_are_in_the_largest_unit_that_they_fill() {
+    fn volumes_use_the_largest_unit_of_which_they_have_one() {
         for (bytes, shown) in [
             (0, "0 B"),
             (1023, "1023 B"),

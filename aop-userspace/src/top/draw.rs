@@ -1,4 +1,4 @@
-//! `aop top` on a terminal of any size.
+//! Draws `aop top` on a terminal of any size.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::screen::{Paint, span};
 
-/// Less than this, and it only says so.
+/// The smallest terminal, in columns and rows. On a smaller one only a message is drawn.
 pub(super) const NEEDED: (u16, u16) = (60, 16);
 
-/// What a reason and its site take, before there is room for bars.
+/// Columns that a reason and its site get before the bars get any.
 const TEXT: usize = 30;
 
 const KEYS: &str = "q quit  Tab 1-4 pane  p pause  j k scroll  s sort  +/- interval  ? help";
@@ -29,20 +29,20 @@ const KEYS: &str = "q quit  Tab 1-4 pane  p pause  j k scroll  s sort  +/- inter
 const HELP: [&str; 13] = [
     "q, Esc, Ctrl-C     quit",
     "Tab, 1 to 4        another pane: traffic, strangers, peers, sites",
-    "p, space           pause: the readings stand still, drops are counted on",
+    "p, space           pause the readings; drops are still counted",
     "j k, arrows, PgUp, PgDn, Home",
     "                   scroll",
-    "s                  sort by something else; the pane's title says by what",
-    "+ -                ask less often, more often",
+    "s                  change the order; the line of the panes shows it",
+    "+ -                longer interval, shorter interval",
     "?                  this help",
     "",
-    "Rates are of the last two readings. Strangers are the sources of sampled drops; the",
-    "counters in the traffic pane have all of them. Pulls are TLS handshakes that",
+    "Rates compare the last two readings. Strangers are the sources of sampled drops; the",
+    "counters in the traffic pane include every drop. Pulls are TLS handshakes that",
     "authenticated. `aop peers` has every peer; `aop status --json` is for programs.",
     "",
 ];
 
-/// Draws `model` at a moment of its clock.
+/// Draws `model`; `at` is the time on its clock.
 pub(super) fn all(frame: &mut Frame<'_>, model: &mut Model, at: Duration, paint: Paint) {
     let area = frame.area();
     let (width, height) = (usize::from(area.width), usize::from(area.height));
@@ -67,18 +67,18 @@ pub(super) fn all(frame: &mut Frame<'_>, model: &mut Model, at: Duration, paint:
     frame.render_widget(Paragraph::new(keys), bottom);
 }
 
-/// `text` in lines of `width` letters.
+/// `text` in lines of `width` characters.
 fn folded(text: &str, width: usize) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
     letters.chunks(width.max(1)).map(|line| line.iter().collect()).collect()
 }
 
-/// What is wrong first, then what is in force.
+/// Warnings first, then mode, interfaces and list.
 fn header(model: &Model, width: usize, height: usize, paint: Paint) -> Vec<Line<'static>> {
     let bad = |text: &str| Line::styled(clip(text, width), tone(Tone::Bad, paint));
     let mut lines = Vec::new();
     if let Some(trouble) = &model.trouble {
-        lines.push(bad(&format!("! what follows is old: {trouble}")));
+        lines.push(bad(&format!("! this screen is out of date: {trouble}")));
     }
     let Some(status) = &model.status else {
         lines.push(Line::from("asking aop…"));
@@ -128,7 +128,7 @@ fn interfaces(status: &Status) -> String {
     let told = status.interfaces.iter().map(|interface| {
         let state = match (&interface.attach, interface.enforcing) {
             (Some(_), true) => "enforcing".to_owned(),
-            (Some(_), false) => "not enforcing for all".to_owned(),
+            (Some(_), false) => "not fully enforcing".to_owned(),
             (None, _) => format!("NOT ATTACHED ({})", interface.state),
         };
         format!("{} {state}", interface.name)
@@ -145,7 +145,7 @@ fn list(status: &Status) -> String {
     let age =
         list.age_seconds.map_or(String::new(), |age| format!(", confirmed {} ago", span(age)));
     let error =
-        list.last_error.as_ref().map_or(String::new(), |error| format!(", REFUSED: {error}"));
+        list.last_error.as_ref().map_or(String::new(), |error| format!(", NOT REFRESHED: {error}"));
     format!("list: {} IPv4 and {} IPv6 prefixes{age}{error}", list.v4, list.v6)
 }
 
@@ -158,7 +158,7 @@ fn tabs(model: &Model, width: usize) -> Line<'static> {
     }
     let more = match (model.pane, &model.following, &model.status) {
         (Pane::Strangers, Following::Drops { every, .. }, _) if *every > 1 => {
-            format!("one drop of {every}, ")
+            format!("1 of {every} drops, ")
         }
         (Pane::Peers, _, Some(status)) => format!("{} in all, ", status.peers_total),
         _ => String::new(),
@@ -196,7 +196,7 @@ fn body(
     lines
 }
 
-/// What stands above the rows of a pane.
+/// The note above the rows of a pane.
 fn notes(model: &Model) -> Option<String> {
     match (model.pane, &model.following) {
         (Pane::Strangers, Following::Nothing(why)) => Some(why.clone()),
@@ -204,9 +204,9 @@ fn notes(model: &Model) -> Option<String> {
             let forgotten = model.strangers.forgotten;
             let nameless = model.strangers.nameless;
             let told = [
-                (*lost, "drops came too fast to be told"),
-                (nameless, "came from nowhere that can be known"),
-                (forgotten, "sources are forgotten"),
+                (*lost, "drops came too fast to sample"),
+                (nameless, "came from an unknown source"),
+                (forgotten, "sources are forgotten (too many)"),
             ];
             let told = told.iter().filter(|(count, _)| *count > 0);
             let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
@@ -216,7 +216,7 @@ fn notes(model: &Model) -> Option<String> {
     }
 }
 
-/// How wide each column is, with one between two of them.
+/// The width of each column. One blank separates two columns.
 fn widths(columns: &[Column], rows: &[Row], width: usize) -> Vec<usize> {
     let between = columns.len().saturating_sub(1);
     let longest =
@@ -249,7 +249,7 @@ fn line(cells: &[String], columns: &[Column], widths: &[usize]) -> String {
     cells.join(" ")
 }
 
-/// The last `width` letters of bars, or of a head.
+/// The last `width` characters of bars, or of a column's head.
 fn latest(bars: &str, width: usize) -> String {
     let skipped = bars.chars().count().saturating_sub(width);
     bars.chars().skip(skipped).collect()

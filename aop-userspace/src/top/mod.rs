@@ -1,7 +1,7 @@
-//! `aop top`: what the firewall and the terminator do, as it happens.
+//! `aop top`: the state of the firewall and the terminator, live.
 //!
-//! Other threads read keys, wait for signals and ask for the status, so that neither a daemon that
-//! does not answer nor a terminal that is gone holds the others up. This one counts and draws.
+//! Separate threads read keys, wait for signals and ask for the status, so that neither a daemon
+//! that does not answer nor a closed terminal blocks the others. The main thread counts and draws.
 
 mod draw;
 mod model;
@@ -36,9 +36,9 @@ use self::model::{Following, Model, Then};
 use super::{ConfigFile, duration, screen::Paint, status};
 use crate::drop_line::DropLine;
 
-/// How often drops are looked at, and the screen is drawn though nothing has happened.
+/// How often drops are read, and how often the screen is drawn if nothing happens.
 const TICK: Duration = Duration::from_millis(200);
-/// Drops that are counted in one tick: in a flood the rest is lost, and counted as that.
+/// The most drops that are read in one tick. In a flood the rest is lost, and counted as lost.
 const AT_ONCE: usize = 20_000;
 
 #[derive(Args)]
@@ -50,10 +50,10 @@ const AT_ONCE: usize = 20_000;
 pub(super) struct Top {
     #[command(flatten)]
     file: ConfigFile,
-    /// How often to ask, as 1s or 10s
+    /// Time between two readings, such as 1s or 10s
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     interval: Duration,
-    /// Sample one of so many drops of each reason, rounded up to a power of two
+    /// Sample one in N drops of each reason; N is rounded up to a power of two
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     every: u32,
 }
@@ -66,11 +66,11 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// What the threads tell.
+/// A message from one of the threads.
 enum Happening {
     Event(Event),
     Reading(Box<Result<Status, String>>),
-    /// A signal, or the terminal is gone.
+    /// A signal came, or the terminal was closed.
     End,
 }
 
@@ -82,7 +82,7 @@ impl Top {
         let mut model = Model::new(self.interval, following);
         let (tell, happenings) = mpsc::channel();
         let (pace, paces) = mpsc::channel();
-        // Before any other thread is there, which would get them.
+        // Before any other thread exists: an unblocked thread would receive the signals.
         let signals = block_signals()?;
         let begun = Instant::now();
         watch_signals(signals, tell.clone());
@@ -95,42 +95,42 @@ impl Top {
     }
 }
 
-/// Refuses where nobody could read it.
+/// Refuses to draw where there is no usable terminal.
 fn fit_for_people() -> anyhow::Result<()> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         bail!(
-            "aop top needs a terminal, for its screen and its keys; see `aop status`, or `aop \
+            "aop top needs a terminal for its screen and its keys; see `aop status`, or `aop \
                status --json` for programs"
         );
     }
     match std::env::var("TERM").as_deref() {
         Ok("" | "dumb") | Err(_) => {
-            bail!("this terminal (TERM) cannot move its cursor, as aop top needs; see `aop status`")
+            bail!("aop top needs a terminal that can move its cursor (TERM); see `aop status`")
         }
         Ok(_) => Ok(()),
     }
 }
 
-/// The terminal, in raw mode and with another screen; given back as it was on every way out, and
-/// before a panic is told.
+/// The terminal in raw mode, on the alternate screen. It is restored on every way out, and before a
+/// panic message is printed.
 struct Screen(DefaultTerminal);
 
 impl Screen {
     fn enter() -> io::Result<Self> {
-        // What was done before it failed is undone.
+        // Undo the steps that succeeded before the failure.
         ratatui::try_init().map(Self).inspect_err(|_| ratatui::restore())
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // One that is gone needs nothing any more.
+        // Both fail if the terminal is closed; then there is nothing to restore.
         self.0.show_cursor().ok();
         ratatui::try_restore().ok();
     }
 }
 
-/// What is asked for and followed while the model is shown.
+/// The sources of the model while it is shown.
 struct View {
     begun: Instant,
     drops: Option<Drops>,
@@ -161,14 +161,14 @@ impl View {
                     Happening::Event(Event::Key(key)) if model.press(key) == Then::Quit => {
                         return Ok(());
                     }
-                    // A new size: it is drawn anew.
+                    // A resize: the next pass draws the new size.
                     Happening::Event(_) => {}
                     Happening::Reading(reading) => model.hear(self.begun.elapsed(), *reading),
                 }
                 happening = happenings.try_recv().ok();
             }
             if model.interval != interval {
-                // Whoever asks lives as long as this.
+                // The asking thread lives as long as this receiver.
                 self.pace.send(model.interval).ok();
             }
         }
@@ -190,7 +190,7 @@ impl View {
                 Following::Drops { every: *every, lost }
             }
             (Ok((false, _)), Following::Drops { .. }) => {
-                Following::Nothing("`aop drops` has ended the sampling: start aop top again".into())
+                Following::Nothing("`aop drops` has ended the sampling: restart aop top".into())
             }
             (Err(error), Following::Drops { .. }) => Following::Nothing(error.to_string()),
             (_, Following::Nothing(why)) => Following::Nothing(why.clone()),
@@ -201,11 +201,11 @@ impl View {
 fn follow(pins: &Path, every: u32) -> (Option<Drops>, Following) {
     let why = match Drops::follow_alone(pins, every) {
         Ok(Some(drops)) => return (Some(drops), Following::Drops { every, lost: 0 }),
-        Ok(None) => "somebody else follows the drops, or was killed while doing so (`aop drops \
-                     --for 1s` mends that): no strangers here"
+        Ok(None) => "another program follows the drops, or was killed while doing so (`aop drops \
+                     --for 1s` clears that): no strangers are shown"
             .to_owned(),
         Err(FirewallError::Unloaded) => "no firewall is loaded: nothing is dropped".to_owned(),
-        Err(error) => format!("no drops are followed: {error}"),
+        Err(error) => format!("the drops cannot be followed: {error}"),
     };
     (None, Following::Nothing(why))
 }
@@ -220,7 +220,7 @@ fn block_signals() -> anyhow::Result<SigSet> {
 fn watch_signals(signals: SigSet, tell: Sender<Happening>) {
     thread::spawn(move || {
         if signals.wait().is_ok() {
-            // Nobody listens any more where the end has come already.
+            // Fails only if `aop top` is ending already.
             tell.send(Happening::End).ok();
         }
     });
@@ -238,7 +238,7 @@ fn read_keys(tell: Sender<Happening>) {
     });
 }
 
-/// Asks again and again, until nobody listens.
+/// Asks for the status at each interval, until the receiver is gone.
 fn ask(file: PathBuf, every: Duration, tell: Sender<Happening>, paces: Receiver<Duration>) {
     thread::spawn(move || {
         let mut every = every;

@@ -1,5 +1,5 @@
-//! What `aop top` knows and shows: readings become rates, keys move what is shown. Draws nothing and
-//! asks nobody.
+//! The state of `aop top`: readings become rates, and keys change what is shown. This module
+//! neither draws nor asks the daemon.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,13 +9,13 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use super::{rates::Rates, strangers::Strangers};
 use crate::drop_line::DropLine;
 
-/// The intervals that + and - lead through, in seconds.
+/// The intervals that + and - step through, in seconds.
 const INTERVALS: [u64; 6] = [1, 2, 5, 10, 30, 60];
 
 pub(super) struct Model {
-    /// The last reading.
+    /// The latest reading.
     pub(super) status: Option<Status>,
-    /// Why there is no newer one.
+    /// Why there is no newer reading.
     pub(super) trouble: Option<String>,
     pub(super) rates: Rates<Key>,
     pub(super) strangers: Strangers,
@@ -23,7 +23,7 @@ pub(super) struct Model {
     pub(super) pane: Pane,
     /// Rows above the first one that is shown.
     pub(super) scroll: usize,
-    /// What each pane is sorted by, as a place in [`Pane::orders`].
+    /// The order of each pane, as an index into [`Pane::orders`].
     sorted_by: [usize; 4],
     pub(super) paused: bool,
     pub(super) help: bool,
@@ -57,9 +57,9 @@ pub(super) enum Key {
 /// Whether sampled drops are followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Following {
-    /// One in so many, and how many were lost.
+    /// One in `every` drops is sampled; `lost` samples were lost.
     Drops { every: u32, lost: u64 },
-    /// Why not.
+    /// Drops are not sampled, for this reason.
     Nothing(String),
 }
 
@@ -83,7 +83,7 @@ impl Pane {
         }
     }
 
-    /// What its rows may be sorted by; the first is where it begins.
+    /// The orders of its rows; the first one is the default.
     pub(super) const fn orders(self) -> &'static [&'static str] {
         match self {
             Self::Traffic => &["rate", "total", "name"],
@@ -94,7 +94,7 @@ impl Pane {
     }
 }
 
-/// What a key leads to.
+/// What to do after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
     GoOn,
@@ -118,7 +118,7 @@ impl Model {
         }
     }
 
-    /// Takes a reading, or why there is none, at a moment of a clock that never goes back.
+    /// Takes a reading, or the reason why there is none. `at` is the time on a monotonic clock.
     pub(super) fn hear(&mut self, at: Duration, reading: Result<Status, String>) {
         if self.paused {
             return;
@@ -132,12 +132,12 @@ impl Model {
         }
     }
 
-    /// Counts a sampled drop. They are counted while everything else is paused, too.
+    /// Counts a sampled drop, even while the readings are paused.
     pub(super) fn dropped(&mut self, drop: &DropLine, at: Duration) {
         self.strangers.count(drop, at);
     }
 
-    /// What the pane is sorted by.
+    /// The order of the current pane.
     pub(super) fn order(&self) -> &'static str {
         let orders = self.pane.orders();
         orders[self.sorted_by[self.pane as usize] % orders.len()]
@@ -189,15 +189,15 @@ impl Model {
         self.interval = next.find(|next| *next < self.interval).unwrap_or(self.interval);
     }
 
-    /// The rows of `total` that fit into `height` under what is scrolled by, which never leads past
-    /// the last one.
+    /// The range of `total` rows that is shown in `height` lines. Scrolling never goes past the
+    /// last row.
     pub(super) fn window(&mut self, total: usize, height: usize) -> std::ops::Range<usize> {
         self.scroll = self.scroll.min(total.saturating_sub(height));
         self.scroll..total.min(self.scroll + height)
     }
 }
 
-/// All that a status counts; packets of all interfaces together.
+/// All counters of a status; packets of all interfaces together.
 fn counts(status: &Status) -> BTreeMap<Key, u64> {
     let mut counts = BTreeMap::new();
     let mut count = |key: Key, by: u64| {

@@ -1,26 +1,26 @@
-//! Counters read again and again, and how fast they move.
+//! Rates of counters that are read at intervals.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
-/// Rates that are kept of each counter, for its sparkline.
+/// How many rates of each counter are kept for its sparkline.
 const KEPT: usize = 120;
 /// The height of a sparkline's bars.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Counters by what they count.
+/// Counters by key.
 pub(super) struct Rates<K> {
     at: Option<Duration>,
     counters: BTreeMap<K, Counter>,
 }
 
-/// A counter, as it was read last, and how fast it has moved.
+/// The last value of a counter, and its rates.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     count: u64,
-    /// In a second, the latest last. Empty before the second reading.
+    /// Per second, the latest last. Empty before the second reading.
     rates: VecDeque<f64>,
 }
 
@@ -31,8 +31,8 @@ impl<K> Default for Rates<K> {
 }
 
 impl<K: Ord> Rates<K> {
-    /// Takes a reading at a moment of a clock that never goes back. What is not in it is forgotten; of
-    /// a counter that is new since the reading before, that one is taken for zero.
+    /// Takes a reading; `at` is the time on a monotonic clock. A counter that is missing from the
+    /// reading is forgotten. A new counter is assumed to have been zero before.
     pub(super) fn read(&mut self, at: Duration, counts: impl IntoIterator<Item = (K, u64)>) {
         let passed = self.at.map(|before| at.saturating_sub(before).as_secs_f64());
         let mut before = std::mem::take(&mut self.counters);
@@ -52,7 +52,7 @@ impl<K: Ord> Rates<K> {
 impl Counter {
     fn moves_to(&mut self, count: u64, passed: Option<f64>) {
         if let Some(passed) = passed.filter(|passed| *passed > 0.0) {
-            // A counter that is less than it was has begun anew.
+            // A counter that has become smaller was reset.
             let moved = count.checked_sub(self.count).unwrap_or(count);
             if self.rates.len() == KEPT {
                 self.rates.pop_front();
@@ -66,12 +66,12 @@ impl Counter {
         self.count
     }
 
-    /// In a second, between the last two readings; `None` before the second one.
+    /// Per second, between the last two readings; `None` before the second one.
     pub(super) fn rate(&self) -> Option<f64> {
         self.rates.back().copied()
     }
 
-    /// The last `width` rates, as bars that are as high as each is beside the highest.
+    /// The last `width` rates as bars, scaled to the highest of them.
     pub(super) fn sparkline(&self, width: usize) -> String {
         let shown = self.rates.iter().skip(self.rates.len().saturating_sub(width));
         let highest = shown.clone().copied().fold(0.0, f64::max);
@@ -88,7 +88,7 @@ fn bar(rate: f64, highest: f64) -> char {
     BARS[step.clamp(1, BARS.len()) - 1]
 }
 
-/// A rate in few letters.
+/// A rate in few characters.
 pub(super) fn shown(rate: Option<f64>) -> String {
     match rate {
         None => "–".to_owned(),
@@ -119,13 +119,13 @@ mod tests {
         assert_eq!(rate(&rates, "a"), None);
         read(&mut rates, 14, &[("a", 1008)]);
         assert_eq!(rate(&rates, "a"), Some(2.0));
-        // A reading at the same moment says nothing new.
+        // A second reading at the same moment has no rate.
         read(&mut rates, 14, &[("a", 1008)]);
         assert_eq!(rate(&rates, "a"), Some(2.0));
     }
 
     #[test]
-    fn a_counter_that_begins_anew_or_first_moves_counts_from_zero() {
+    fn a_counter_that_was_reset_or_is_new_counts_from_zero() {
         let mut rates = Rates::default();
         read(&mut rates, 1, &[("a", 1000)]);
         read(&mut rates, 2, &[("a", 3), ("b", 5)]);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sparkline_has_the_latest_rates_and_never_more_than_are_kept() {
+    fn a_sparkline_shows_the_latest_rates_and_never_more_than_are_kept() {
         let mut rates = Rates::default();
         let mut count = 0;
         for second in 0..500 {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_shown_in_few_letters() {
+    fn rates_are_shown_in_few_characters() {
         for (rate, text) in [
             (None, "–"),
             (Some(0.0), "0"),

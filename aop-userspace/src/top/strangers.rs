@@ -1,18 +1,19 @@
-//! Who is dropped: sampled drops, summed up by their source.
+//! Sampled drops, counted by source.
 
 use std::{cmp::Reverse, collections::HashMap, net::IpAddr, time::Duration};
 
 use crate::drop_line::DropLine;
 
-/// Sources that are remembered. In a flood of invented ones those with the fewest drops make room.
+/// The most sources that are kept. In a flood from spoofed sources, those with the fewest drops are
+/// forgotten.
 const MOST: usize = 4096;
 
 #[derive(Default)]
 pub(super) struct Strangers {
     known: HashMap<IpAddr, Stranger>,
-    /// Drops whose source cannot be known.
+    /// Drops without a readable source.
     pub(super) nameless: u64,
-    /// Sources that had to make room.
+    /// How many sources were forgotten to make room.
     pub(super) forgotten: u64,
 }
 
@@ -22,15 +23,15 @@ pub(super) struct Stranger {
     pub(super) address: IpAddr,
     /// Sampled drops.
     pub(super) drops: u64,
-    /// Of the last one.
+    /// Of the last drop, like `reason`, `port` and `last`.
     pub(super) action: &'static str,
     pub(super) reason: &'static str,
     pub(super) port: Option<u16>,
-    /// When that was, by the clock of whoever counts.
+    /// The time on the caller's clock.
     pub(super) last: Duration,
 }
 
-/// What comes first.
+/// The order of the sources, the largest or latest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
     Drops,
@@ -38,7 +39,7 @@ pub(super) enum By {
 }
 
 impl Strangers {
-    /// Counts `drop`, which came at this moment.
+    /// Counts `drop`, which was seen at `at`.
     pub(super) fn count(&mut self, drop: &DropLine, at: Duration) {
         let Some(address) = drop.source else {
             self.nameless += 1;
@@ -53,7 +54,8 @@ impl Strangers {
         self.known.insert(address, stranger);
     }
 
-    /// Half of them leave at once, so that not each new one has to look for the least.
+    /// Forgets half of the sources at once, so that not every new source needs a search for the
+    /// smallest.
     fn make_room(&mut self) {
         let mut kept = self.sorted(By::Drops);
         kept.truncate(MOST / 2);
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_summed_and_sorted_and_a_flood_of_them_is_bounded() {
+    fn sources_are_counted_and_sorted_and_their_number_is_bounded() {
         let at = Duration::from_secs;
         let address = |n: u32| IpAddr::from(std::net::Ipv4Addr::from_bits(n));
         let mut strangers = Strangers::default();

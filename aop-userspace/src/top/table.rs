@@ -1,4 +1,4 @@
-//! What each pane has to tell, as rows of a table: sorted, and not yet clipped.
+//! The rows of each pane as a table: sorted, not yet clipped.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -15,11 +15,11 @@ use super::{
 };
 use crate::screen::{since, span};
 
-/// A pane's rows.
+/// The columns and rows of a pane.
 pub(super) struct Table {
     pub(super) columns: &'static [Column],
     pub(super) rows: Vec<Row>,
-    /// What to say where there are no rows.
+    /// The text if there are no rows.
     pub(super) none: String,
 }
 
@@ -31,15 +31,16 @@ pub(super) struct Column {
 /// How wide a column is.
 #[derive(Clone, Copy)]
 pub(super) enum Width {
-    /// So many columns of the terminal, at the left of them.
+    /// This many columns of the terminal, text aligned left.
     Left(usize),
-    /// So many, at their right.
+    /// This many columns of the terminal, text aligned right.
     Right(usize),
-    /// As the longest cell, which is an address.
+    /// The width of the longest cell. Only for addresses, whose length is bounded.
     Fit,
-    /// What the others leave, shared by all of these.
+    /// An equal share of the space that the other columns leave.
     Rest,
-    /// The same, for the latest of a row of bars; less, and nothing even, where texts need it.
+    /// For bars, of which the latest are shown: a share of the same space, down to nothing if the
+    /// texts need it.
     Bars,
 }
 
@@ -60,18 +61,18 @@ const fn column(head: &'static str, width: Width) -> Column {
 }
 
 const TRAFFIC: [Column; 5] = [
-    column("what", Width::Left(18)),
-    column("why, and which site", Width::Rest),
-    column("a second", Width::Right(8)),
+    column("event", Width::Left(18)),
+    column("reason, site", Width::Rest),
+    column("per s", Width::Right(8)),
     column("total", Width::Right(10)),
-    column("lately", Width::Bars),
+    column("trend", Width::Bars),
 ];
 const STRANGERS: [Column; 5] = [
     column("source", Width::Fit),
-    column("drops", Width::Right(8)),
+    column("samples", Width::Right(8)),
     column("last", Width::Right(9)),
     column("port", Width::Right(6)),
-    column("why", Width::Rest),
+    column("reason", Width::Rest),
 ];
 const PEERS: [Column; 4] = [
     column("peer", Width::Fit),
@@ -84,10 +85,10 @@ const SITES: [Column; 5] = [
     column("pulls/s", Width::Right(9)),
     column("refused/s", Width::Right(10)),
     column("refused", Width::Right(10)),
-    column("upstream, and what ends next", Width::Rest),
+    column("upstream, next expiry", Width::Rest),
 ];
 
-/// Of the pane that is shown, at a moment of the model's clock.
+/// The table of the current pane; `at` is the time on the model's clock.
 pub(super) fn of(model: &Model, at: Duration) -> Table {
     let (columns, rows): (&'static [Column], _) = match model.pane {
         Pane::Traffic => (&TRAFFIC, traffic(model)),
@@ -96,10 +97,10 @@ pub(super) fn of(model: &Model, at: Duration) -> Table {
         Pane::Sites => (&SITES, sites(model)),
     };
     let none = match model.pane {
-        Pane::Traffic => "nothing was counted yet",
-        Pane::Strangers => "no drop was sampled yet",
-        Pane::Peers => "nobody has authenticated yet",
-        Pane::Sites => "no site was pulled from yet",
+        Pane::Traffic => "nothing has been counted yet",
+        Pane::Strangers => "no drop has been sampled yet",
+        Pane::Peers => "no peer has authenticated yet",
+        Pane::Sites => "no site has been pulled from yet",
     };
     Table { columns, rows, none: none.to_owned() }
 }
@@ -188,7 +189,7 @@ fn peers(model: &Model) -> Vec<Row> {
     peers.into_iter().map(row).collect()
 }
 
-/// What is known of one site.
+/// The counters and remarks of one site.
 #[derive(Default)]
 struct Site {
     pulls: Option<f64>,
@@ -259,9 +260,9 @@ fn remark(status: &Status, sites: &mut BTreeMap<String, Site>) {
     }
     for end in &status.ends {
         let site = sites.entry(end.site.clone()).or_default();
-        if !site.remarks.iter().any(|remark| remark.starts_with("ends ")) {
+        if !site.remarks.iter().any(|remark| remark.starts_with("expires ")) {
             let what = end.what.replace('_', " ");
-            site.remarks.push(format!("ends {} ({what})", end.not_after.strftime("%Y-%m-%d")));
+            site.remarks.push(format!("expires {} ({what})", end.not_after.strftime("%Y-%m-%d")));
         }
     }
 }

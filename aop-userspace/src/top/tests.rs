@@ -1,4 +1,4 @@
-//! What is drawn, at sizes that people have and at some that nobody should have.
+//! Tests of the drawn screen, at usual and at absurd sizes.
 
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ fn busy() -> Model {
     model
 }
 
-/// The rows of the screen.
+/// Draws the model and returns the rows of the screen.
 fn drawn(model: &mut Model, width: u16, height: u16, paint: Paint) -> Vec<String> {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
     let at = Duration::from_secs(5);
@@ -131,13 +131,13 @@ fn press(model: &mut Model, code: KeyCode) -> Then {
 }
 
 #[test]
-fn every_pane_has_its_rows_and_the_keys_at_every_size_that_is_enough() {
+fn every_pane_shows_its_rows_and_the_keys_at_every_supported_size() {
     for (width, height) in [(80, 24), (60, 16), (200, 50)] {
         for (pane, words) in [
             ('1', &["packets drop", "unknown_source", "500", "pulls refused", "unknown_ca"][..]),
-            ('2', &["::1", "drop unknown_source", "one drop of 16", "3 drops came too fast"]),
+            ('2', &["::1", "drop unknown_source", "1 of 16 drops", "3 drops came too fast"]),
             ('3', &["0.0.0.0", "handshakes", "2000 in all"]),
-            ('4', &["example.com", "3.0", "ends 1970"]),
+            ('4', &["example.com", "3.0", "expires 1970"]),
         ] {
             let mut model = busy();
             press(&mut model, KeyCode::Char(pane));
@@ -156,7 +156,7 @@ fn every_pane_has_its_rows_and_the_keys_at_every_size_that_is_enough() {
 }
 
 #[test]
-fn what_is_too_small_says_what_is_needed_and_no_size_panics() {
+fn a_small_terminal_shows_the_size_that_is_needed_and_no_size_panics() {
     let screen = drawn(&mut busy(), 20, 5, Paint::Plain).concat();
     assert!(screen.contains("60x16"), "{screen}");
     for width in (0..=130).step_by(3) {
@@ -174,7 +174,7 @@ fn what_is_too_small_says_what_is_needed_and_no_size_panics() {
 }
 
 #[test]
-fn nothing_that_a_peer_could_have_said_is_drawn_as_it_is() {
+fn text_from_peers_is_always_escaped() {
     for pane in Pane::ALL {
         let mut model = busy();
         model.pane = pane;
@@ -187,7 +187,7 @@ fn nothing_that_a_peer_could_have_said_is_drawn_as_it_is() {
 }
 
 #[test]
-fn keys_change_pane_order_interval_and_pause_and_three_of_them_quit() {
+fn keys_change_pane_order_interval_and_pause_and_three_keys_quit() {
     let mut model = busy();
     assert_eq!((model.pane, model.order()), (Pane::Traffic, "rate"));
     press(&mut model, KeyCode::Tab);
@@ -212,7 +212,7 @@ fn keys_change_pane_order_interval_and_pause_and_three_of_them_quit() {
     assert_eq!(model.trouble, None);
     press(&mut model, KeyCode::Char('p'));
     model.hear(Duration::from_secs(9), Err("no answer".into()));
-    assert!(drawn(&mut model, 80, 24, Paint::Plain)[0].contains("old: no answer"));
+    assert!(drawn(&mut model, 80, 24, Paint::Plain)[0].contains("out of date: no answer"));
     press(&mut model, KeyCode::Char('?'));
     assert_eq!(press(&mut model, KeyCode::Esc), Then::GoOn);
     assert_eq!(press(&mut model, KeyCode::Esc), Then::Quit);

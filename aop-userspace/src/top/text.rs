@@ -1,8 +1,8 @@
-//! Text as it is fit to be drawn: each letter one column wide, and none that does anything.
+//! Text that is safe to draw: every character is one column wide, and none controls the terminal.
 
-/// `text` with everything but plain ASCII escaped: control characters and what turns the direction of
-/// writing, and letters of which terminals do not agree how wide they are. An ellipsis stays, since
-/// texts that were bounded end with one.
+/// `text` with everything but printable ASCII escaped: control characters, characters that change
+/// the direction of writing, and characters whose width differs between terminals. `…` stays,
+/// because shortened texts end with it, and `–` stays for a missing rate.
 pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -14,7 +14,7 @@ pub(super) fn plain(text: &str) -> String {
     plain
 }
 
-/// `text`, plain, as far as `width` columns have room for it.
+/// `text`, escaped and cut to `width` columns.
 pub(super) fn clip(text: &str, width: usize) -> String {
     let text = plain(text);
     match text.char_indices().nth(width) {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_peer_says_moves_colours_turns_or_widens() {
+    fn control_characters_bidi_marks_and_wide_characters_are_escaped() {
         for (text, shown) in [
             ("CN=a b", "CN=a b"),
             ("\u{1b}[31m", "\\u{1b}[31m"),
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn clipped_text_says_that_it_is() {
+    fn clipped_text_ends_with_an_ellipsis() {
         assert_eq!(clip("abc", 3), "abc");
         assert_eq!(clip("abcd", 3), "ab…");
         assert_eq!(clip("abcd", 1), "…");

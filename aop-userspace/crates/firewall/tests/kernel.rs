@@ -1,6 +1,6 @@
-//! The packet program in the kernel against the policy on the host: the same frames through both,
-//! and verdict, reason and moved counters compared. Needs root.
-#![allow(missing_docs, clippy::print_stdout, reason = "a test, whose figures are shown on demand")]
+//! Compares the packet program in the kernel with the policy on the host: both judge the same
+//! frames, and verdict, reason and moved counters must agree. Needs root.
+#![allow(missing_docs, clippy::print_stdout, reason = "a test that prints figures")]
 
 #[path = "kernel/confined.rs"]
 mod confined;
@@ -33,7 +33,7 @@ use differential::disagreements;
 use host::{Forwarding, in_a_host_that_forwards};
 use ipnet::IpNet;
 
-/// The kernel runs no shorter frame (ETH_HLEN).
+/// The kernel does not run shorter frames (ETH_HLEN).
 const SHORTEST: usize = 14;
 const SLOT: u32 = 3;
 
@@ -65,7 +65,7 @@ fn generated_frames_agree_on_a_host_that_forwards_to_others() {
 }
 
 #[test]
-fn the_comparison_bites_a_policy_that_lets_fragments_through() {
+fn the_comparison_detects_a_policy_that_passes_fragments() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let facts = Scene::FIXED.facts();
         let found = disagreements(Mode::Enforce, ifindex, |frame| {
@@ -73,12 +73,12 @@ fn the_comparison_bites_a_policy_that_lets_fragments_through() {
             let fragment = verdict == Verdict::Drop(DropReason::Fragment);
             if fragment { Verdict::Pass(PassReason::NotGuarded) } else { verdict }
         });
-        assert!(!found.is_empty(), "a wrong policy was taken for the right one");
+        assert!(!found.is_empty(), "a wrong policy was not detected");
     });
 }
 
 #[test]
-fn the_comparison_bites_a_reason_that_is_wrong_under_the_same_action() {
+fn the_comparison_detects_a_wrong_reason_for_the_same_action() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let facts = Scene::FIXED.facts();
         let found = disagreements(Mode::Enforce, ifindex, |frame| {
@@ -86,12 +86,12 @@ fn the_comparison_bites_a_reason_that_is_wrong_under_the_same_action() {
             let malformed = verdict == Verdict::Drop(DropReason::Malformed);
             if malformed { Verdict::Drop(DropReason::UnknownSource) } else { verdict }
         });
-        assert!(!found.is_empty(), "a wrong reason was taken for the right one");
+        assert!(!found.is_empty(), "a wrong reason was not detected");
     });
 }
 
 #[test]
-fn a_new_policy_replaces_the_old_one_as_a_whole_removals_included() {
+fn a_new_policy_replaces_the_old_one_completely_including_removals() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let mut trial = trial(Mode::Enforce);
         let frame = syn_from(Scene::FIXED.v4.admitted);
@@ -108,7 +108,7 @@ fn a_new_policy_replaces_the_old_one_as_a_whole_removals_included() {
 }
 
 #[test]
-fn a_prefix_whose_draining_is_over_admits_not_even_its_peers() {
+fn a_prefix_that_no_longer_drains_does_not_admit_even_its_peers() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let mut trial = trial(Mode::Enforce);
         let frame = syn_from(Scene::FIXED.v4.peer);
@@ -133,12 +133,13 @@ fn a_prefix_whose_draining_is_over_admits_not_even_its_peers() {
 }
 
 #[test]
-fn headers_that_lie_behind_the_first_buffer_are_read_all_the_same() {
+fn headers_beyond_the_first_buffer_are_read() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let Scene { v6, guarded, unguarded, .. } = Scene::FIXED;
         let facts = Scene::FIXED.facts();
         let mut trial = trial(Mode::Enforce);
-        // Eight full headers put TCP at 16 KiB; the kernel's test run has a first buffer of a page.
+        // Eight full extension headers move TCP to 16 KiB; the first buffer of the kernel's test
+        // run is one page.
         let frame = |source, port| {
             let packet = Ipv6::between(source, v6.origin);
             (0..8).fold(packet, |ip, _| ip.with(Extension::destination(255))).tcp(&Tcp::syn(port))
@@ -169,7 +170,7 @@ fn the_packet_log_loads_and_changes_no_verdict() {
 }
 
 #[test]
-fn udp_to_a_guarded_port_is_dropped_where_that_is_wanted_and_not_elsewhere() {
+fn udp_to_a_guarded_port_is_dropped_only_if_configured() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let Scene { v4, v6, guarded, unguarded, .. } = Scene::FIXED;
         let mut trial = trial(Mode::Enforce);
@@ -200,7 +201,7 @@ fn udp_to_a_guarded_port_is_dropped_where_that_is_wanted_and_not_elsewhere() {
 }
 
 #[test]
-fn strangers_share_a_budget_of_tries_and_keep_the_one_they_got() {
+fn strangers_share_a_probation_budget_and_keep_their_probation() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let mut trial = trial(Mode::Enforce);
         trial.apply(&Policy { probation: 2, ..policy(Mode::Enforce) }).expect("applied");
@@ -215,13 +216,14 @@ fn strangers_share_a_budget_of_tries_and_keep_the_one_they_got() {
         let dropped = tally(Verdict::Drop(DropReason::UnknownSource));
         let syn = |tcp: &Tcp| tcp.clone();
         let ack = |tcp: &Tcp| tcp.clone().flags(0x10);
-        // Nobody begins without a SYN; two do with one; the third finds the budget spent.
+        // Without a SYN, no probation begins. Two SYNs begin one each; the third finds the budget
+        // spent.
         assert_eq!(verdict(1, ack), dropped);
         assert_eq!((verdict(1, syn), verdict(2, syn)), (tried, tried));
         assert_eq!(verdict(3, syn), dropped);
-        // What follows of those two passes, and costs nothing.
+        // Later packets of those two pass and spend nothing.
         assert_eq!((verdict(1, ack), verdict(2, ack), verdict(1, syn)), (tried, tried, tried));
-        // Who has authenticated needs no try: the scene's departed peer.
+        // An authenticated peer needs no probation: the departed peer of the scene.
         assert_eq!(verdict(77, ack), tally(Verdict::Pass(PassReason::Proven)));
     });
 }
@@ -245,26 +247,30 @@ fn an_admitted_network_without_a_peer_has_a_budget_and_an_authenticated_peer_has
             assert_eq!(verdict([a, b, c, host], 0x02), admitted, "{host}");
         }
         assert_eq!(verdict([a, b, c, 4], 0x02), over);
-        assert_eq!(verdict([a, b, c, 4], 0x10), admitted, "what is no opening is not counted");
-        assert_eq!(verdict([a, b, c ^ 1, 4], 0x02), admitted, "the next network has its own");
+        assert_eq!(verdict([a, b, c, 4], 0x10), admitted, "only SYNs are counted");
+        assert_eq!(
+            verdict([a, b, c ^ 1, 4], 0x02),
+            admitted,
+            "the next network has its own budget"
+        );
     });
 }
 
 #[test]
-fn the_verifier_walks_far_fewer_instructions_than_it_would() {
+fn the_verifier_walks_far_fewer_instructions_than_its_limit() {
     let walked = trial(Mode::Enforce).verified_instructions();
     println!("verified instructions: {}", walked.unwrap_or_default());
     assert!(walked.is_some_and(|walked| walked < 100_000), "{walked:?} of a million");
 }
 
 #[test]
-fn the_kernels_trie_finds_what_a_scan_finds() {
+fn the_kernels_trie_agrees_with_the_set_on_the_host() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let scene = Scene::FIXED;
         let mut trial = trial(Mode::Enforce);
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         for round in 0..20u64 {
-            // Nested prefixes of random length around one address, every third one draining.
+            // Nested prefixes of random length around one address; every third one drains.
             let centre = next(&mut random).to_be_bytes();
             let entries: Vec<(IpNet, Prefix)> = (0..24u8)
                 .map(|index| {
@@ -296,7 +302,7 @@ fn the_kernels_trie_finds_what_a_scan_finds() {
 }
 
 #[test]
-fn bpftool_loads_the_object_so_its_maps_are_btf_maps() {
+fn bpftool_loads_the_object_so_all_maps_are_btf_maps() {
     let dir = tempfile::tempdir().expect("a directory");
     let mount = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(dir.path()).status();
     assert!(mount.expect("mount runs").success());
@@ -310,7 +316,7 @@ fn bpftool_loads_the_object_so_its_maps_are_btf_maps() {
     assert!(unmounted.expect("umount runs").success());
 }
 
-/// What the kernel must do for `verdict`: the action, and exactly one counter.
+/// The expected result in the kernel for `verdict`: the action, and exactly one moved counter.
 fn owed(verdict: Verdict, mode: Mode, length: usize) -> TrialFrame {
     let action = match verdict.action(mode) {
         Action::Pass | Action::WouldDrop => Action::Pass,
@@ -329,7 +335,7 @@ fn trial(mode: Mode) -> Trial {
     trial
 }
 
-/// The scene, as the maps hold it.
+/// The scene as a policy for the maps.
 fn policy(mode: Mode) -> Policy {
     let scene = Scene::FIXED;
     let HostFacts { guarded, v4, v6, .. } = scene.facts();

@@ -1,8 +1,8 @@
-//! What a list looks like: a CIDR a line, or JSON as Cloudflare's API writes it
+//! Parses a list: one CIDR a line, or the JSON of Cloudflare's API
 //! (<https://developers.cloudflare.com/api/resources/ips/methods/list/>).
 //!
-//! Every entry must be one. A page of HTML has been published as the list before, and half of it
-//! was believed.
+//! Every entry must be a prefix. An HTML page was once published in place of the list, and tools
+//! accepted parts of it.
 
 #[cfg(test)]
 mod tests;
@@ -14,19 +14,19 @@ use serde_json::Value;
 
 use super::List;
 
-/// What is expected at a source.
+/// The format that a source must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Form {
-    /// JSON alone, with the China network where that was asked for.
+    /// JSON only; with the prefixes of the China network if `jdcloud`.
     Api { jdcloud: bool },
-    /// JSON where it begins with a brace, else lines.
+    /// JSON if it begins with a brace, otherwise lines.
     Either,
 }
 
-/// Why a text is no list. Follows the name of its origin.
+/// Why a text is not a list. The message is appended to the name of the source.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    /// A line is no CIDR.
+    /// A line is not a CIDR.
     #[error(":{line}: {message}")]
     Line {
         /// The line, from 1.
@@ -34,16 +34,16 @@ pub enum DocumentError {
         /// What is wrong with it.
         message: String,
     },
-    /// A page for people: a challenge, an error, a login.
-    #[error(": this is an HTML page and no list")]
+    /// An HTML page: a challenge, an error, a login.
+    #[error(": this is an HTML page, not a list")]
     Html,
     /// Not the JSON that was expected.
     #[error(": this is not the JSON of a list: {0}")]
     Json(String),
-    /// The API says that it failed.
-    #[error(": the API says that it failed ({0})")]
+    /// The API reports a failure.
+    #[error(": the API reports a failure ({0})")]
     Failed(String),
-    /// An entry of the JSON is no CIDR of its family.
+    /// An entry of the JSON is not a CIDR of its family.
     #[error(": in {field}: {message}")]
     Entry {
         /// The list in the JSON.
@@ -51,17 +51,18 @@ pub enum DocumentError {
         /// What is wrong.
         message: String,
     },
-    /// The China network was asked for and is missing.
-    #[error(": jdcloud_cidrs was asked for and is missing")]
+    /// The China network was requested, but is missing.
+    #[error(": jdcloud_cidrs was requested, but is missing")]
     NoJdcloud,
     /// No prefix at all.
     #[error(
-        ": the list has no prefix and would admit nobody. Fill it, or write source = [] to mean it"
+        ": the list has no prefix, so it would admit no address. Fill it, or write source = [] if \
+         that is intended"
     )]
     Empty,
 }
 
-/// Reads the whole of `text`.
+/// Parses the whole of `text`.
 pub(super) fn read(text: &str, form: Form) -> Result<List, DocumentError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let list = match (text.trim_start().chars().next(), form) {
@@ -85,7 +86,7 @@ fn lines(text: &str) -> Result<Vec<IpNet>, DocumentError> {
     Ok(prefixes)
 }
 
-/// The envelope of every answer of the API. Fields beside these may come and go.
+/// The envelope of every answer of the API. Other fields are ignored.
 #[derive(Deserialize)]
 struct Envelope {
     success: bool,
@@ -107,7 +108,7 @@ fn api(text: &str, jdcloud: bool) -> Result<List, DocumentError> {
     let envelope: Envelope = serde_json::from_str(text).map_err(json)?;
     if !envelope.success {
         let errors = envelope.errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let told = if errors.is_empty() { "it says no more".into() } else { errors.join(", ") };
+        let told = if errors.is_empty() { "without details".into() } else { errors.join(", ") };
         return Err(DocumentError::Failed(shortened(&told)));
     }
     let Some(networks) = envelope.result else {
@@ -141,7 +142,7 @@ fn of_family(
     }
 }
 
-/// What a stranger wrote goes into one line of a log: bounded, without control characters.
+/// Text from the network for one line of a log: bounded, without control characters.
 pub(super) fn shortened(text: &str) -> String {
     const MOST: usize = 200;
     let mut line: String = text.chars().filter(|c| !c.is_control()).take(MOST).collect();

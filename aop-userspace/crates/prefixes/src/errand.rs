@@ -1,7 +1,7 @@
-//! Fetching a list in a process without privilege, which lives as long as that takes.
+//! The fetch process: it fetches one list without privilege, and then ends.
 //!
-//! Whoever can answer for a list gets to a parser of HTTP, TLS and JSON, and to nothing else: what
-//! comes back is prefixes, an etag and a text, and is judged here as if it had come from anybody.
+//! An attacker who controls the source reaches only the parsers of HTTP, TLS and JSON in that
+//! process. It returns prefixes, an etag and a text, which the daemon validates as untrusted input.
 
 use std::{os::unix::net::UnixStream, time::Duration};
 
@@ -18,22 +18,22 @@ use super::{
 };
 use crate::messages::{ListAnswer, ListRequest};
 
-/// For the process to begin and to end, beside the fetch.
+/// The time to start and end the process, in addition to the fetch.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The longest word of an etag or an error that is passed on.
+/// The most characters of an error that are passed on.
 const MOST_TOLD: usize = 2000;
 
-/// What the process brings back.
+/// The result of the fetch process.
 #[derive(Debug)]
 pub(super) enum Brought {
-    /// The list that is known is still the one.
+    /// The source still has the known list.
     Unchanged,
-    /// A list, yet to be judged.
+    /// A list that is not validated yet.
     List(List),
 }
 
-/// What goes wrong in the process that fetches.
+/// An error within the fetch process.
 #[derive(Debug, thiserror::Error)]
 enum FetchedError {
     #[error("{url}: {error}")]
@@ -42,8 +42,9 @@ enum FetchedError {
     Document { url: ListUrl, error: DocumentError },
 }
 
-/// Has the list at `url` fetched, which must look like `form`; `known` is the ETag header of the one
-/// that is held, `most_bytes` bounds the text. Blocks for some seconds more than a fetch may take at most.
+/// Starts a fetch process for the list at `url`, which must have the format `form`. `known` is the
+/// ETag header of the current list, and `most_bytes` bounds the text. Blocks for the time limit of
+/// a fetch plus a few seconds at most.
 pub(super) fn fetch(
     launcher: &Launcher,
     url: &ListUrl,
@@ -58,18 +59,18 @@ pub(super) fn fetch(
         launcher.launch(Verb::FetchList, Names::Now).map_err(|error| failed(error.to_string()))?;
     let request =
         ListRequest { url: url.to_string(), form, known: known.map(str::to_owned), most_bytes };
-    // A prefix takes no more than twice the room in an answer that it takes in any list.
+    // In the answer, a prefix takes at most twice the space that it takes in a list.
     let longest = usize::try_from(most_bytes).map_or(usize::MAX, |most| most.saturating_mul(2));
     let message = Message::of(&request).map_err(broken)?;
     channel::send(&channel, &message, &[]).map_err(|error| failed(error.to_string()))?;
     match channel::receive_until(&channel, longest, DEADLINE + GRACE).map_err(broken)? {
         ListAnswer::Unchanged if known.is_some() => Ok(Brought::Unchanged),
-        ListAnswer::Unchanged => Err(failed("an unknown list cannot be unchanged".to_owned())),
+        ListAnswer::Unchanged => Err(failed("\"unchanged\", but no list was known".to_owned())),
         ListAnswer::List { prefixes, .. } if prefixes.is_empty() => {
-            Err(failed("a list without a prefix".to_owned()))
+            Err(failed("it answered with an empty list".to_owned()))
         }
         ListAnswer::List { prefixes, etag } => {
-            // Every prefix as if it had been written in a file: valid, and wide enough to be one.
+            // Untrusted input: parse every prefix as if it came from a file.
             let prefixes = prefixes.iter().map(|prefix| aop_types::parse(&prefix.to_string()));
             let prefixes = prefixes.collect::<Result<_, _>>().map_err(failed)?;
             Ok(Brought::List(List::new(prefixes, etag.map(|etag| shortened(&etag)))))
@@ -78,12 +79,12 @@ pub(super) fn fetch(
     }
 }
 
-/// What that process may have put into an error, for a terminal.
+/// An error text of the fetch process, safe for a terminal.
 fn printable(told: &str) -> String {
     told.chars().filter(|c| !c.is_control()).take(MOST_TOLD).collect()
 }
 
-/// What that process does: one request, one answer.
+/// The work of the fetch process: one request, one answer.
 pub fn run(channel: &UnixStream) -> Result<(), ChannelError> {
     let request: Option<ListRequest> = channel::receive(channel)?;
     let answer = answer(request.ok_or(ChannelError::Closed)?);

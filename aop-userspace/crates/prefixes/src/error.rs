@@ -1,4 +1,4 @@
-//! Why a list is refused as a whole. The list before it stays.
+//! Why a whole list is refused. The list in force stays.
 
 use std::{io, path::PathBuf};
 
@@ -6,7 +6,7 @@ use aop_common::layout::MAX_PREFIXES;
 
 use super::{DocumentError, Refusal};
 
-/// What is wrong with a list, and where it came from.
+/// Why there is no usable list at a source.
 #[derive(Debug, thiserror::Error)]
 pub enum PrefixError {
     /// The file cannot be read.
@@ -14,10 +14,10 @@ pub enum PrefixError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
-    /// What the file holds is no list.
+    /// The file does not hold a list.
     #[error("{}{error}. The whole list is refused", .path.display())]
     File {
         /// The file.
@@ -25,31 +25,31 @@ pub enum PrefixError {
         /// What is wrong with it.
         error: DocumentError,
     },
-    /// There is no list at the source, in the words of the process that asked it.
+    /// The fetch failed; the text is from the fetch process.
     #[error("{0}")]
     Fetch(String),
-    /// The process that fetches has failed itself.
-    #[error("{url}: the process that fetches the list brings nothing: {error}")]
+    /// The fetch process itself failed.
+    #[error("{url}: the fetch process returned no list: {error}")]
     Errand {
-        /// Where it was to ask.
+        /// The URL to fetch.
         url: String,
-        /// What happened.
+        /// The reason.
         error: String,
     },
-    /// It is a list, but not one to believe.
+    /// The list is well-formed, but does not pass validation.
     #[error("{url}: {refusal}. The whole list is refused")]
     Refused {
-        /// Where it came from.
+        /// The URL of the list.
         url: String,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
     },
     /// More prefixes than the maps hold.
     #[error(
-        "{count} prefixes of one family; at most {MAX_PREFIXES} fit. Join neighbours into shorter prefixes"
+        "{count} prefixes of one family, but at most {MAX_PREFIXES} fit. Join adjacent prefixes"
     )]
     TooMany {
-        /// How many there are.
+        /// Their number.
         count: usize,
     },
 }

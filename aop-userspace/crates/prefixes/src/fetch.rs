@@ -1,7 +1,7 @@
-//! One HTTP request for a list, and everything that makes its answer one not to be read.
+//! One HTTP request for a list, and the checks that its answer must pass before it is parsed.
 //!
-//! The answer must be a plain 200 of a known length. Redirects are not followed: one gave empty
-//! lists in 2022, and tools applied them. Blocks for ten seconds at most.
+//! The answer must be a plain 200 of known length. Redirects are not followed: in 2022 a redirect
+//! led to empty lists, and tools applied them. Blocks for ten seconds at most.
 
 #[cfg(test)]
 mod tests;
@@ -22,66 +22,66 @@ use ureq::{
 
 use super::document::shortened;
 
-/// For name, connection, handshake and the whole answer together.
+/// The time limit of name resolution, connection, handshake and the whole answer together.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What was answered.
+/// The answer of the source.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The edition that was known is still the one.
+    /// 304: the known list is still current.
     Unchanged,
-    /// A text.
+    /// 200 with a text.
     Text { text: String, etag: Option<String> },
 }
 
-/// Why there is no answer to read.
+/// Why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
-    /// No connection, no TLS, no HTTP.
+    /// Name resolution, connection, TLS or HTTP failed.
     #[error("cannot fetch the list: {0}")]
     Transport(String),
-    /// Too slow.
-    #[error("no whole answer within {} s", DEADLINE.as_secs())]
+    /// The time limit passed.
+    #[error("no complete answer within {} s", DEADLINE.as_secs())]
     Slow,
     /// A redirect.
     #[error("redirected to {to}; redirects are not followed")]
     Redirect {
-        /// Where to.
+        /// The target.
         to: String,
     },
-    /// Not 200.
+    /// The status is not 200.
     #[error("the answer is {0}")]
     Status(StatusCode),
-    /// More than a list of that source ever takes.
+    /// The answer is larger than any list of this source.
     #[error("the answer is over {} KiB", .most / 1024)]
     TooLarge {
-        /// Bytes that it may take.
+        /// The limit, in bytes.
         most: u64,
     },
-    /// It ends when the connection does, so a cut one looks whole.
-    #[error("the answer does not say how long it is, so a cut one could not be told")]
+    /// The answer ends with the connection, so a truncated one would look complete.
+    #[error("the answer does not state its length, so truncation could not be detected")]
     NoLength,
     /// The connection ended before the answer.
-    #[error("the answer was cut short: {got} of {announced} bytes")]
+    #[error("the answer was truncated: {got} of {announced} bytes")]
     Cut {
-        /// Bytes that came.
+        /// Bytes that arrived.
         got: u64,
         /// Bytes that were announced.
         announced: String,
     },
-    /// Compressed, though nobody asked for that.
-    #[error("the answer is encoded as {0:?}, which was not asked for")]
+    /// The answer is compressed, although that was not requested.
+    #[error("the answer is encoded as {0:?}, which was not requested")]
     Encoded(String),
-    /// Not for programs.
-    #[error("the answer is {0:?}: a page and no list")]
+    /// The answer is an HTML page.
+    #[error("the answer is {0:?}: an HTML page, not a list")]
     Page(String),
-    /// Not UTF-8.
-    #[error("the answer is no text")]
+    /// The answer is not UTF-8.
+    #[error("the answer is not text")]
     NotText,
 }
 
-/// Asks `url` for at most `most` bytes. With `known`, an ETag header that it gave earlier, it may say
-/// that nothing changed.
+/// Requests `url`, for at most `most` bytes. With `known`, an ETag header that the source sent
+/// earlier, the answer may be [`Answer::Unchanged`].
 pub(super) fn get(url: &ListUrl, known: Option<&str>, most: u64) -> Result<Answer, FetchError> {
     let mut request =
         agent(url).get(url.as_str()).header(header::ACCEPT, "application/json, text/plain");
@@ -113,7 +113,7 @@ fn agent(url: &ListUrl) -> Agent {
         .max_redirects_will_error(false)
         .user_agent(concat!("aop/", env!("CARGO_PKG_VERSION")));
     if url.is_plain() {
-        // A proxy from the environment would take the request off this host.
+        // A proxy from the environment would send the plain-text request to another host.
         config = config.proxy(None);
     }
     config.build().into()
@@ -171,7 +171,7 @@ fn failed(error: ureq::Error) -> FetchError {
     }
 }
 
-/// A header's value, where it is printable.
+/// The value of a header, if it is printable.
 fn told<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

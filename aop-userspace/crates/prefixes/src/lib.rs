@@ -1,10 +1,10 @@
-//! The admitted prefixes: where they come from, whether they are believed, and who they admit.
+//! The admitted prefixes: their sources, their validation, and the admitted set.
 //!
-//! A list is taken as a whole or refused as a whole. [`at_start`] finds one without the network,
-//! `read_anew` reads or fetches the source and says what would change, and touches nothing.
-//! A list is fetched by a process without privilege, and must pass [`validate`]; files and inline lists are the operator's own word.
-//! [`Admission`] is the set that packets and handshakes are judged by, including prefixes that left
-//! the list and still drain.
+//! A list is accepted or refused as a whole. [`at_start`] finds a list without the network;
+//! `read_anew` reads or fetches the source and returns what would change, without applying it. An
+//! unprivileged process fetches lists, and a fetched list must pass [`validate`]; files and inline
+//! lists are the operator's own and are not validated. [`Admission`] is the set that judges packets
+//! and handshakes. It includes prefixes that have left the list and still drain.
 
 mod document;
 mod errand;

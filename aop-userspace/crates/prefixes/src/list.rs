@@ -1,4 +1,4 @@
-//! A list in hand: its prefixes, and how far they may be trusted to be current.
+//! A list: its prefixes, its origin and its age.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use jiff::Timestamp;
 
 use super::PrefixError;
 
-/// A list as its source told it: sorted, each prefix once.
+/// The list of a source: sorted, each prefix once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List {
     prefixes: Vec<IpNet>,
-    /// The name that the source gave to this edition.
+    /// The source's identifier of this version.
     pub etag: Option<String>,
 }
 
@@ -23,22 +23,22 @@ impl List {
         Self { prefixes: sorted(prefixes), etag }
     }
 
-    /// The prefixes.
+    /// The prefixes, sorted.
     #[must_use]
     pub fn prefixes(&self) -> &[IpNet] {
         &self.prefixes
     }
 
-    /// Whether this prefix is on it, by itself.
+    /// Whether exactly this prefix is on the list.
     #[must_use]
     pub fn has(&self, prefix: &IpNet) -> bool {
         self.prefixes.binary_search(prefix).is_ok()
     }
 
-    /// The prefixes with the operator's `extra` ones, each once.
+    /// The prefixes together with the operator's `extra` ones, each once.
     ///
     /// # Errors
-    /// There are more than [`MAX_PREFIXES`] of a family.
+    /// A family has more than [`MAX_PREFIXES`].
     pub fn with(&self, extra: &[IpNet]) -> Result<Vec<IpNet>, PrefixError> {
         let prefixes = sorted(self.prefixes.iter().chain(extra).copied().collect());
         let v4 = prefixes.iter().filter(|prefix| prefix.addr().is_ipv4()).count();
@@ -53,25 +53,26 @@ fn sorted(mut prefixes: Vec<IpNet>) -> Vec<IpNet> {
     prefixes
 }
 
-/// A list, where it was found and when its source last confirmed it.
+/// A list, its origin, and when its source last confirmed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The list.
     pub list: List,
-    /// Where it was found.
+    /// Its origin.
     pub origin: Origin,
-    /// When its source last said that this is the list; `None` where it has never been asked.
+    /// When the source last confirmed this list; `None` if it never did.
     pub confirmed: Option<Timestamp>,
 }
 
 impl Held {
-    /// A list that `origin` tells right now.
+    /// A list that `origin` confirms now.
     #[must_use]
     pub fn now(list: List, origin: Origin) -> Self {
         Self { list, origin, confirmed: Some(Timestamp::now()) }
     }
 
-    /// Seconds since the list was confirmed; none where the clock has gone back behind that.
+    /// Seconds since the list was confirmed: 0 if the clock is before that moment, `None` if it was
+    /// never confirmed.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<u64> {
         let confirmed = self.confirmed?;
@@ -79,12 +80,12 @@ impl Held {
     }
 }
 
-/// Where the list in force was found.
+/// The origin of the list in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The source answered.
     Fetched,
-    /// The source answered an earlier run, which kept the list on disk.
+    /// An earlier run fetched the list and stored it on disk.
     Stored,
     /// Built into the program.
     Snapshot,
@@ -92,7 +93,7 @@ pub enum Origin {
     File,
     /// The configuration.
     Inline,
-    /// Nowhere: the source has never answered yet.
+    /// There is no list: the source has never answered.
     Nowhere,
 }
 

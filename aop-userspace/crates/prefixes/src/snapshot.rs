@@ -1,4 +1,4 @@
-//! Cloudflare's list as it stood when this program was built, for the first boot.
+//! Cloudflare's list at the time of the build, for the first start.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,11 +9,11 @@ use super::{Held, List, Origin};
 
 const ETAG: &str = "38f79d050aa027e3be3865e495dcc9bc";
 
-/// When it was compared with what is published: 2026-08-01, in seconds since 1970.
+/// When this list was compared with the published one: 2026-08-01, in seconds since 1970.
 const COMPARED: i64 = 1_785_542_400;
 
-/// The published IPv4 prefixes
-/// (<https://api.cloudflare.com/client/v4/ips>), unchanged from 2024-01 to 2026-08.
+/// The published IPv4 prefixes (<https://api.cloudflare.com/client/v4/ips>), unchanged from 2024-01
+/// to 2026-08.
 const V4: [([u8; 4], u8); 15] = [
     ([103, 21, 244, 0], 22),
     ([103, 22, 200, 0], 22),
@@ -43,7 +43,7 @@ const V6: [(u32, u8); 7] = [
     (0x2803_f800, 32),
 ];
 
-/// The snapshot. Its age counts from the day it was compared with what is published.
+/// The snapshot. Its age counts from the day of the comparison with the published list.
 #[must_use]
 pub fn snapshot() -> Held {
     let v4 = V4.map(|(octets, length)| {
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_snapshot_has_the_published_canaries_and_nothing_truncated() {
+    fn the_snapshot_has_the_canaries_and_no_host_bits() {
         let snapshot = snapshot();
         assert_eq!(
             snapshot.confirmed.map(|at| at.to_string()),

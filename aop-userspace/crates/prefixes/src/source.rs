@@ -1,4 +1,4 @@
-//! A source, asked: at start without the network, later as often as wanted.
+//! Reads a source: at start without the network, later with it.
 
 #[cfg(test)]
 mod tests;
@@ -17,34 +17,34 @@ use super::{
     validate::{self, Expectations},
 };
 
-/// What there is before anybody was asked.
+/// The list at start, before any source was asked.
 #[derive(Debug)]
 pub struct Found {
-    /// The list to begin with.
+    /// The list to start with.
     pub held: Held,
-    /// What is wrong with the list that an earlier run has kept.
+    /// What is wrong with the list that an earlier run stored.
     pub trouble: Option<StoredError>,
 }
 
-/// What a source says against the list in force.
+/// The answer of a source, compared with the list in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proposal {
-    /// It is still that list, under this etag.
+    /// The source has the list in force.
     Confirmed {
-        /// The etag.
+        /// Its current etag.
         etag: Option<String>,
     },
-    /// It is another one, to be believed.
+    /// The source has another list, and it passed validation.
     Replaced {
         /// The list.
         list: List,
-        /// What comes and goes.
+        /// The added and removed prefixes.
         change: Change,
     },
 }
 
-/// The list to begin with, without the network: the newest of what an earlier run kept in `state`
-/// and the snapshot; a file and the configuration as they are.
+/// The list to start with, without the network: the newer of the list that an earlier run stored in
+/// `state` and the snapshot; for a file or an inline list, that list.
 ///
 /// # Errors
 /// The file cannot be read or is refused.
@@ -78,11 +78,11 @@ fn newest(url: &ListUrl, source: &PrefixSource, state: &Path, other: Held) -> Fo
     }
 }
 
-/// Reads `source`, or has it fetched by a process of `launcher`, and judges what it says against
-/// `held`. Changes nothing; fetching blocks for some ten seconds at most.
+/// Reads `source`, or has a process of `launcher` fetch it, and compares the answer with `held`.
+/// Applies nothing. Fetching blocks for about ten seconds at most.
 ///
 /// # Errors
-/// There is no answer, or it is not to be believed.
+/// There is no answer, or it does not pass validation.
 pub fn read_anew(
     source: &PrefixSource,
     held: &List,
@@ -109,7 +109,7 @@ fn fetched(
     launcher: &Launcher,
 ) -> Result<Proposal, PrefixError> {
     let origin = || url.to_string();
-    // The API's own etag is in its JSON, without the quotes of the header.
+    // Only an etag from a header has quotes; the etag in the JSON of the API has none.
     let known = held.etag.as_deref().filter(|etag| etag.ends_with('"'));
     let list = match errand::fetch(launcher, url, form, known, expectations(source).most_bytes)? {
         Brought::Unchanged => return Ok(Proposal::Confirmed { etag: held.etag.clone() }),

@@ -1,6 +1,6 @@
 //! The last good fetched list on disk, so that a restart needs no network.
 //!
-//! What cannot be read is as good as not there, and is said.
+//! A file that cannot be read counts as missing, and the problem is reported.
 
 use std::{
     io,
@@ -16,39 +16,42 @@ use super::{Held, List, Origin};
 
 const NAME: &str = "prefixes.json";
 
-/// What is wrong with the file, or with writing it.
+/// Why the stored list cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoredError {
-    /// It does not hold what it should.
-    #[error("{}: not a stored prefix list ({message}); it is ignored, and written anew after the next fetch", .path.display())]
+    /// The content is not a stored list, or no longer passes validation.
+    #[error(
+        "{}: not a stored prefix list ({message}); it is ignored, and replaced after the next \
+         fetch", .path.display()
+    )]
     Broken {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         message: String,
     },
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{}: cannot read the stored prefix list: {error}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
-    /// It cannot be written.
+    /// The file cannot be written.
     #[error(
-        "{}: cannot keep the fetched prefix list: {error}; a restart would begin with an older \
-         one. Correct paths.state or its permissions", .path.display()
+        "{}: cannot store the fetched prefix list: {error}; a restart would use an older one. \
+         Check paths.state, its permissions and the free space", .path.display()
     )]
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
 }
 
-/// The file's content. Fields that are not known are of another version, and so is the file.
+/// The content of the file. Unknown fields are an error: they mean that another version wrote it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -58,7 +61,7 @@ struct Stored {
     prefixes: Vec<String>,
 }
 
-/// The list that `url` told an earlier run, if the file in `state` has one from there.
+/// The list that an earlier run fetched from `url`, if the file in `state` has one from this URL.
 pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<Held>, StoredError> {
     let path = state.join(NAME);
     let text = match aop_storage::read(state, NAME) {
@@ -80,15 +83,15 @@ pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<Held>, StoredEr
     }))
 }
 
-/// What a stored list is told to be, where it is not believed any more.
+/// The error about a stored list that no longer passes validation.
 pub(super) fn disbelieved(state: &Path, why: String) -> StoredError {
     StoredError::Broken { path: state.join(NAME), message: why }
 }
 
-/// Keeps `held`, which `url` told, in the directory `state`.
+/// Stores `held`, which was fetched from `url`, in the directory `state`.
 ///
 /// # Errors
-/// The directory or the file cannot be written. What was there stays.
+/// The directory or the file cannot be written. The previous content stays.
 pub fn save(state: &Path, url: &ListUrl, held: &Held) -> Result<(), StoredError> {
     let path = state.join(NAME);
     let stored = Stored {
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_saved_is_found_again_for_the_same_url_alone() {
+    fn a_saved_list_is_found_again_only_for_the_same_url() {
         let dir = tempfile::tempdir().expect("a directory");
         let state = dir.path().join("deep/state");
         let here = url("https://mirror.example/a");
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_anywhere_is_named_and_not_half_believed() {
+    fn a_truncated_file_is_reported_and_ignored() {
         let dir = tempfile::tempdir().expect("a directory");
         let here = url("https://mirror.example/a");
         save(dir.path(), &here, &snapshot()).expect("saved");

@@ -1,4 +1,4 @@
-//! The set that judges source addresses, in the form that the packet path holds it.
+//! The admitted set: it judges source addresses, and has the content of the packet path's maps.
 
 #[cfg(test)]
 mod tests;
@@ -13,11 +13,11 @@ use ipnet::IpNet;
 use prefix_trie::joint::{JointPrefixMap, JointPrefixSet};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Every prefix that counts: admitted ones, and those that left the list and drain. Cheap to clone.
+/// The admitted prefixes, and those that have left the list and still drain. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Admission(Arc<Set>);
 
-/// The same entries twice: in a row, and to be searched.
+/// The same entries twice: as a sorted list, and as a trie for lookups.
 #[derive(Default)]
 struct Set {
     entries: Vec<(IpNet, Prefix)>,
@@ -25,8 +25,8 @@ struct Set {
 }
 
 impl Admission {
-    /// A set that was written earlier, in any order. Of two entries for a prefix the last one counts,
-    /// as it does for the packet path's maps.
+    /// A set from entries in any order. Of two entries for one prefix the last one counts, as in
+    /// the packet path's maps.
     #[must_use]
     pub fn from_entries(entries: Vec<(IpNet, Prefix)>) -> Self {
         let trie: JointPrefixMap<IpNet, Prefix> = entries.into_iter().collect();
@@ -34,9 +34,9 @@ impl Admission {
         Self(Arc::new(Set { entries, trie }))
     }
 
-    /// The set that follows `self` when the list becomes `admitted`: what is no longer on it
-    /// drains for `drain` from `now` (seconds of the monotonic clock), what drains already goes on
-    /// to its own end.
+    /// The set that follows `self` when the list becomes `admitted`. A prefix that is no longer on
+    /// the list drains for `drain` from `now` (seconds of the monotonic clock). A prefix that
+    /// drains already keeps its deadline, unless the new one is earlier.
     #[must_use]
     pub fn followed_by(&self, admitted: &[IpNet], drain: Duration, now: u64) -> Self {
         let until = u32::try_from(now.saturating_add(drain.as_secs()))
@@ -52,7 +52,7 @@ impl Admission {
         for (prefix, entry) in self.entries() {
             let drains_until =
                 if *entry == Prefix::ADMITTED { until } else { entry.drains_until.min(until) };
-            // The longest match decides, so a draining prefix must never lie inside an admitted one.
+            // The longest match decides, so a draining prefix must not lie inside an admitted one.
             if u64::from(drains_until) > now && !listed.is_covered(prefix) {
                 entries.push((*prefix, Prefix { drains_until }));
             }
@@ -60,7 +60,7 @@ impl Admission {
         Self::from_entries(fitting(entries))
     }
 
-    /// Without the entries of these `prefixes`: they do not drain either.
+    /// The set without `prefixes`. They do not drain either.
     #[must_use]
     pub fn without(&self, prefixes: &[IpNet]) -> Self {
         if prefixes.is_empty() {
@@ -70,38 +70,38 @@ impl Admission {
         Self::from_entries(others.copied().collect())
     }
 
-    /// How `source` stands at `now`, by the longest prefix that matches.
+    /// The standing of `source` at `now`, by longest prefix match.
     #[must_use]
     pub fn standing(&self, source: IpAddr, now: u64) -> Standing {
         self.longest(source).map_or(Standing::Unknown, |(_, entry)| entry.standing(|| now))
     }
 
-    /// The longest prefix that `source` lies in.
+    /// The longest prefix that contains `source`.
     #[must_use]
     pub fn longest(&self, source: IpAddr) -> Option<(IpNet, Prefix)> {
         self.0.trie.get_lpm(&IpNet::from(source)).map(|(prefix, entry)| (prefix, *entry))
     }
 
-    /// The entries, for the packet path's maps: sorted, each prefix once.
+    /// The entries for the packet path's maps: sorted, each prefix once.
     #[must_use]
     pub fn entries(&self) -> &[(IpNet, Prefix)] {
         &self.0.entries
     }
 
-    /// The admitted prefixes.
+    /// The admitted prefixes, sorted.
     pub fn admitted_prefixes(&self) -> impl Iterator<Item = IpNet> {
         let admitted = self.entries().iter().filter(|(_, entry)| *entry == Prefix::ADMITTED);
         admitted.map(|(prefix, _)| *prefix)
     }
 
-    /// How many IPv4 and IPv6 prefixes are admitted.
+    /// The number of admitted IPv4 and IPv6 prefixes.
     #[must_use]
     pub fn admitted(&self) -> (usize, usize) {
         let v4 = self.admitted_prefixes().filter(|prefix| prefix.addr().is_ipv4()).count();
         (v4, self.admitted_prefixes().count() - v4)
     }
 
-    /// How many prefixes drain.
+    /// The number of draining prefixes.
     #[must_use]
     pub fn draining(&self) -> usize {
         self.entries().iter().filter(|(_, entry)| *entry != Prefix::ADMITTED).count()
@@ -122,8 +122,8 @@ impl fmt::Debug for Admission {
     }
 }
 
-/// What fits the maps: where a family has too many, those that drain soonest are left out.
-/// Admitted prefixes come first and were counted when they were read.
+/// The entries that fit into the maps. If a family has too many, those with the earliest deadline
+/// are left out. Admitted prefixes come first; their number was checked when the list was read.
 fn fitting(mut entries: Vec<(IpNet, Prefix)>) -> Vec<(IpNet, Prefix)> {
     entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.drains_until));
     let mut held = [0; 2];
@@ -135,7 +135,7 @@ fn fitting(mut entries: Vec<(IpNet, Prefix)>) -> Vec<(IpNet, Prefix)> {
     entries
 }
 
-/// Seconds of the monotonic clock, as the packet path reads it.
+/// Seconds of CLOCK_MONOTONIC, the clock of the packet path.
 #[must_use]
 pub fn monotonic_seconds() -> u64 {
     u64::try_from(clock_gettime(ClockId::MonotonicCoarse).tv_sec).unwrap_or(0)

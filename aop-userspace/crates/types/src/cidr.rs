@@ -1,49 +1,48 @@
-//! One prefix, as people and lists write it.
+//! Parses one prefix, as people and lists write it.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The widest prefixes that are believed: nobody's network is wider.
+/// The shortest prefix lengths that are accepted: no operator has a wider network.
 const SHORTEST_V4: u8 = 8;
 const SHORTEST_V6: u8 = 16;
 
-/// Reads one CIDR, or a bare address as a prefix of full length.
+/// Parses a CIDR, or a bare address as a prefix of full length.
 ///
 /// # Errors
-/// It is neither, has bits set behind its length, admits everybody, or spells an IPv4 network in
-/// IPv6.
+/// The text is neither, has host bits set, is too wide, or is an IPv4-mapped IPv6 network.
 pub fn parse(text: &str) -> Result<IpNet, String> {
     let prefix = parse_any(text)?;
     let shortest = if prefix.addr().is_ipv4() { SHORTEST_V4 } else { SHORTEST_V6 };
     if prefix.prefix_len() < shortest {
-        return Err(format!("{text:?} would admit half the world; /{shortest} is the widest"));
+        return Err(format!("{text:?} is too wide; /{shortest} is the widest that aop admits"));
     }
     Ok(prefix)
 }
 
-/// The same for where nobody is admitted by it: as wide as one likes.
+/// Parses a prefix of any width, for uses that admit nothing.
 ///
 /// # Errors
-/// As [`parse`], but for the width.
+/// As [`parse`], except for the width.
 pub fn parse_any(text: &str) -> Result<IpNet, String> {
     let prefix = match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
         (Ok(prefix), _) => prefix,
         (Err(_), Ok(address)) => IpNet::from(address),
         (Err(_), Err(_)) => {
-            return Err(format!("{text:?} is not a CIDR, as 192.0.2.0/24 or 2001:db8::/32"));
+            return Err(format!("{text:?} is not a CIDR such as 192.0.2.0/24 or 2001:db8::/32"));
         }
     };
     if prefix != prefix.trunc() {
         return Err(format!(
-            "{text:?} has bits behind its length; did you mean {}?",
+            "{text:?} has bits set beyond its length; did you mean {}?",
             prefix.trunc()
         ));
     }
     if let IpNet::V6(v6) = prefix
         && v6.addr().to_ipv4_mapped().is_some()
     {
-        return Err(format!("{text:?} is an IPv4 network in IPv6 spelling; write it as IPv4"));
+        return Err(format!("{text:?} is an IPv4-mapped network; write it as IPv4"));
     }
     Ok(prefix)
 }
@@ -53,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cidr_that_is_none_is_refused_and_explained() {
+    fn a_bad_cidr_is_refused_and_the_message_quotes_it() {
         for text in [
             "",
             "cloudflare",

@@ -66,7 +66,7 @@ fn a_healthy_host_that_enforces_gets_a_clean_bill_and_nothing_reaches_its_applic
         let text = String::from_utf8(screen.output)?;
         ensure!(text.starts_with("nothing is wrong: 0 wrong"), "{text}");
         ensure!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-        ensure!(text.contains("counts them among the refused"), "{text}");
+        ensure!(text.contains("counts them as refused"), "{text}");
         Ok(())
     });
 }

@@ -48,7 +48,7 @@ fn a_connection_goes_on_until_the_new_process_reloads() {
         goes_on(stage, &mut session)?;
         let screen = stage.daemon.verb(&["status"])?;
         let screen = String::from_utf8_lossy(&screen.output).into_owned();
-        let line = format!("replaced: process {} ", stage.daemon.process()?.0);
+        let line = format!("draining: process {} ", stage.daemon.process()?.0);
         ensure!(screen.contains(&line), "{screen}");
         // One that is refused takes nothing away.
         let good = stage.config.text();

@@ -1,4 +1,4 @@
-//! What `aop check` says of the configuration and its files.
+//! The findings of `aop check` about the configuration and its files.
 
 use aop_api::Finding;
 
@@ -10,22 +10,22 @@ use super::{
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let checked = &patient.checked;
     if let Some(error) = &checked.error {
-        let said = "the configuration cannot be run: a start or a reload would be refused";
-        let cure = "correct it; `aop check` names the file and the line";
+        let said = "the configuration is not usable: a start or a reload would fail";
+        let cure = "correct it; `aop check` shows the file and the line";
         return vec![wrong("check", said, visitor::REFUSED, cure).about(&checked.file).seen(error)];
     }
     let mistakes = checked.mistakes.iter().map(|mistake| {
         let server = mistake.starts_with("server certificate");
         let sees = if server { visitor::CERTIFICATE } else { visitor::TLS };
-        wrong("mistake", mistake, sees, "as it says; then `aop check` and `aop reload`")
+        wrong("mistake", mistake, sees, "correct it; then `aop check` and `aop reload`")
     });
     let others = checked.warnings.iter().filter(|it| !checked.mistakes.contains(it));
-    // That the firewall observes is told of the lock itself.
+    // The finding `mode` reports that the firewall observes.
     let others = others.filter(|it| *it != aop_config::OBSERVES);
     let mut findings: Vec<Finding> = mistakes.chain(others.map(|it| told("warning", it))).collect();
     let sites = checked.sites.iter().map(|site| {
         let files = site.files.len();
-        good("site_files", "the site's files can be used")
+        good("site_files", "the site's files are usable")
             .about(&site.site)
             .seen(format!("{files} files"))
     });

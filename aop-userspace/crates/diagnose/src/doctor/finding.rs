@@ -1,9 +1,9 @@
-//! How a finding is made.
+//! Constructors of findings.
 
 use aop_api::{Finding, FindingOutcome as Outcome};
 use aop_tls::Refusal;
 
-/// What a visitor sees from Cloudflare.
+/// The errors that Cloudflare shows to visitors.
 pub(super) mod visitor {
     pub const NOTHING: &str = "nothing";
     pub const REFUSED: &str = "521 (the origin refuses the connection)";
@@ -13,12 +13,12 @@ pub(super) mod visitor {
     pub const PLAIN: &str = "400 (this port speaks TLS)";
 }
 
-/// As it should be.
+/// A finding that something is as it should be.
 pub(super) fn good(name: &str, said: impl Into<String>) -> Finding {
     new(name, Outcome::Good, said.into())
 }
 
-/// To be mended.
+/// A finding that something must be corrected.
 pub(super) fn wrong(
     name: &str,
     said: impl Into<String>,
@@ -29,12 +29,12 @@ pub(super) fn wrong(
     Finding { visitor, cure, ..new(name, Outcome::Wrong, said.into()) }
 }
 
-/// Worth knowing.
+/// A finding that may be intended, but that an operator should know.
 pub(super) fn told(name: &str, said: impl Into<String>) -> Finding {
     new(name, Outcome::Told, said.into())
 }
 
-/// Not tried, and why.
+/// A check that was not done, with the reason.
 pub(super) fn untried(name: &str, why: impl Into<String>) -> Finding {
     new(name, Outcome::Untried, why.into())
 }
@@ -53,17 +53,17 @@ fn new(name: &str, result: Outcome, said: String) -> Finding {
     }
 }
 
-/// More of a finding.
+/// The optional parts of a finding.
 pub(super) trait More: Sized {
-    /// About this.
+    /// Sets the subject: an interface, a port, a site or a file.
     fn about(self, what: impl ToString) -> Self;
-    /// Seen by this.
+    /// Adds a piece of evidence.
     fn seen(self, evidence: impl Into<String>) -> Self;
-    /// Mended by these commands, `; ` between them.
+    /// Sets the commands of the cure, separated by `; `.
     fn commands(self, commands: &str) -> Self;
-    /// Mended as [`Refusal::help`] says, with its commands apart.
+    /// Sets the cure to [`Refusal::help`], with its commands listed separately.
     fn helped(self, refusal: Refusal) -> Self;
-    /// Mended by this.
+    /// Sets the cure.
     fn cure(self, how: impl Into<String>) -> Self;
 }
 

@@ -1,9 +1,9 @@
-//! The running host, looked at and attacked through both locks, and explained.
+//! `aop doctor`: inspects the running host, attacks both of its locks, and explains the findings.
 //!
-//! A check is a function from the [`Patient`] to findings, and joins by a line in `CHECKS`. Nothing is
-//! judged here a second time: files by `aop check`, packets by `prove`, handshakes by the daemon's own
-//! refusals, certificates by the site's own verifier. Every attempt on the network has a deadline, and
-//! all of them together have one.
+//! A check is a function from the [`Patient`] to findings; to add one, add a line to `CHECKS`. The
+//! doctor has no rules of its own: it uses `aop check` for files, `prove` for packets, the refusals
+//! of the daemon for handshakes, and the verifier of each site for certificates. Every attempt on
+//! the network has a deadline, and all attempts together have one.
 
 mod files;
 mod finding;
@@ -18,7 +18,7 @@ pub use patient::{ExamineError, Pair, Patient};
 
 type Check = fn(&Patient) -> Vec<Finding>;
 
-/// Every check with its group, in the order in which they are told.
+/// Every check with its group, in the order of the report.
 const CHECKS: &[(&str, Check)] = &[
     ("files", files::look),
     ("packets", packets::guard::look),
@@ -35,7 +35,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("observed", observed::look),
 ];
 
-/// Looks at everything. Takes a minute at most.
+/// Runs every check. Takes a minute at most.
 #[must_use]
 pub fn diagnose(patient: &Patient) -> Diagnosis {
     let look = |(group, check): &(&str, Check)| {

@@ -1,4 +1,4 @@
-//! What is known of the host before anything is tried.
+//! The state of the host that every check starts from.
 
 use std::path::{Path, PathBuf};
 
@@ -16,23 +16,23 @@ pub struct Pair {
     pub key: PathBuf,
 }
 
-/// The host, as far as it can be read.
+/// The state of the host, as far as it is readable.
 pub struct Patient {
-    /// What `aop check` says.
+    /// The result of `aop check`.
     pub(super) checked: Checked,
-    /// What `aop status` says, with a daemon or without one.
+    /// The result of `aop status`, with a daemon or without one.
     pub(super) status: Status,
     pub(super) pair: Option<Pair>,
-    /// `None` where it cannot be read; `checked` says why.
+    /// `None` if it cannot be read; `checked` says why.
     pub(super) config: Option<Config>,
     pub(super) paths: Paths,
-    /// What is pinned; `None` where nothing is.
+    /// The pinned firewall; `None` if none is loaded.
     pub(super) reading: Option<Reading>,
     pub(super) interfaces: Vec<HostInterface>,
     pub(super) sockets: Sockets,
 }
 
-/// Why nothing can be looked at.
+/// Why the host cannot be examined.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum ExamineError {
@@ -43,10 +43,10 @@ pub enum ExamineError {
 }
 
 impl Patient {
-    /// The host that `file` is the configuration of, with what check and status say.
+    /// Reads the state of this host, of which `file` is the configuration.
     ///
     /// # Errors
-    /// `file` is no TOML, or what is pinned or the host's interfaces cannot be read.
+    /// `file` is not TOML, or the pinned firewall or the host's interfaces cannot be read.
     pub fn examine(
         file: &Path,
         checked: Checked,
@@ -62,7 +62,8 @@ impl Patient {
         Ok(Self { checked, status, pair, config, paths, reading, interfaces, sockets })
     }
 
-    /// Whether a port is guarded by what is in force, or else would be by the configuration.
+    /// Whether a port is guarded by the loaded firewall or, if none is loaded, by the
+    /// configuration.
     pub(super) fn guards(&self, port: u16) -> bool {
         match (&self.reading, &self.config) {
             (Some(reading), _) => reading.ports.contains(port),
@@ -73,13 +74,12 @@ impl Patient {
         }
     }
 
-    /// The guarded ports.
     pub(super) fn guarded_ports(&self) -> Vec<u16> {
         (1..=u16::MAX).filter(|port| self.guards(*port)).collect()
     }
 
-    /// Whether packets of this interface are judged: on itself, where it runs over another, or at all
-    /// that it joins.
+    /// Whether the packets of this interface are filtered: on itself, on its parent, or on all of
+    /// its members.
     pub(super) fn is_guarded(&self, interface: &HostInterface) -> bool {
         let attached = |name: &str| {
             self.status.interfaces.iter().any(|guarded| guarded.attached && guarded.name == name)
@@ -87,8 +87,8 @@ impl Patient {
         is_judged(interface, &self.interfaces, &attached)
     }
 
-    /// The addresses at which others reach `socket`'s port, with their interfaces: none for one that
-    /// listens on the loopback alone.
+    /// The interfaces and addresses at which other hosts reach a socket bound to `local`. Empty for
+    /// a socket on the loopback.
     pub(super) fn reached_by(
         &self,
         local: std::net::SocketAddr,
@@ -107,7 +107,7 @@ impl Patient {
     }
 }
 
-/// Whether every frame of this interface is judged, where those of `attached` are.
+/// Whether every frame of this interface is filtered if the interfaces in `attached` are guarded.
 fn is_judged(
     interface: &HostInterface,
     all: &[HostInterface],
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vlan_is_judged_below_and_a_bridge_at_all_that_it_joins() {
+    fn a_vlan_is_guarded_by_its_parent_and_a_bridge_by_all_of_its_members() {
         let interface = |name: &str, index, parent, controller| HostInterface {
             name: name.to_owned(),
             index,

@@ -1,4 +1,4 @@
-//! What becomes of the frames of a capture, by source, port and reason.
+//! The verdicts on the frames of a capture, grouped by source, port and reason.
 
 use std::{cmp::Reverse, collections::HashMap, net::IpAddr, path::Path};
 
@@ -12,10 +12,10 @@ use super::{
     why,
 };
 
-/// Runs every frame of the capture at `path`.
+/// Runs every frame of the capture at `path` through the loaded firewall.
 ///
 /// # Errors
-/// The file is no Ethernet capture in pcap format, or the kernel refuses to run a frame.
+/// The file is not an Ethernet capture in pcap format, or the kernel refuses to run a frame.
 pub fn capture(live: &mut Live, path: &Path) -> Result<CaptureExplanation, ExplainError> {
     let mut pcap = Pcap::open(path)?;
     let guarded: Vec<u16> = (0..=u16::MAX).filter(|port| live.ports().contains(*port)).collect();
@@ -55,7 +55,7 @@ pub fn capture(live: &mut Live, path: &Path) -> Result<CaptureExplanation, Expla
 
 type Key = (Option<IpAddr>, Option<u16>, &'static str, &'static str);
 
-/// Where a frame comes from and goes to, as far as that can be read.
+/// The source and destination of a frame, as far as they are readable.
 #[derive(Clone, Copy)]
 struct Read {
     source: Option<IpAddr>,

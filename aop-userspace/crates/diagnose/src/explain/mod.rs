@@ -1,8 +1,8 @@
-//! What the firewall in force does with a packet, and why.
+//! `aop explain`: the verdict of the loaded firewall on a packet, and the reason.
 //!
-//! The verdict is the kernel's own, from [`Live`]; the words around it come from the same maps.
-//! Nothing here decides, and no live counter moves. A verdict is given as if no budget were spent; what
-//! is left of the live ones is told beside it.
+//! The verdict comes from the kernel, through [`Live`], and the explanation from the same maps.
+//! This module decides nothing and changes no live counter. The verdict assumes full budgets; the
+//! state of the live budgets is reported separately.
 
 mod capture;
 mod now;
@@ -20,7 +20,7 @@ pub use pcap::PcapError;
 use why::Why;
 pub use why::mode;
 
-/// Why there is no answer.
+/// Why there is no explanation.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum ExplainError {
@@ -28,27 +28,27 @@ pub enum ExplainError {
     Firewall(#[from] FirewallError),
     #[error(transparent)]
     Pcap(#[from] PcapError),
-    #[error("no port is guarded, so none can be taken for granted; name one: aop explain {0} PORT")]
+    #[error("no port is guarded, so there is no default port; give one: aop explain {0} PORT")]
     NoPort(IpAddr),
-    #[error("{from} and {to} are of two families, and no packet goes between them")]
+    #[error("{from} and {to} are of different families: no packet can have both")]
     Families { from: IpAddr, to: IpAddr },
 }
 
-/// A connection that somebody may want to open.
+/// The connection attempt to explain.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
-    /// Where it comes from.
+    /// The source address.
     pub source: IpAddr,
-    /// The TCP port, or else the lowest guarded one.
+    /// The destination TCP port; `None` means the lowest guarded one.
     pub port: Option<u16>,
-    /// Where it goes to, or else an address of the interface.
+    /// The destination address; `None` means an address of the interface.
     pub destination: Option<IpAddr>,
 }
 
-/// What becomes of the SYN that opens `attempt`.
+/// Explains the verdict on the SYN of `attempt`.
 ///
-/// # Errors
-/// No port is named or guarded, the addresses do not match, or the kernel refuses to run the frame.
+/// # Errors No port is given or guarded, the addresses are of different families, or the kernel
+/// refuses to run the frame.
 pub fn source(live: &mut Live, attempt: Attempt) -> Result<Explanation, ExplainError> {
     let Attempt { source, .. } = attempt;
     let guarded_ports: Vec<u16> =
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_packet_goes_between_two_families() {
+    fn addresses_of_different_families_are_an_error() {
         let (v4, v6) = ("192.0.2.1".parse().expect("v4"), "2001:db8::1".parse().expect("v6"));
         assert!(matches!(syn(v4, v6, 443), Err(ExplainError::Families { .. })));
         assert!(matches!(syn(v6, v4, 443), Err(ExplainError::Families { .. })));

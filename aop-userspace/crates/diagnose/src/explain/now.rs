@@ -1,7 +1,7 @@
-//! What is left of the budgets in force, for the source that is explained.
+//! The live budgets that apply to the explained source.
 //!
-//! The verdict is given as if nothing were spent, so that it says the same whenever it is asked for;
-//! this says what has been spent. It is read from the live maps and spends nothing.
+//! The verdict assumes full budgets, so that it does not depend on the moment. This module reports
+//! how much of the budgets is left now. It reads the live maps and spends nothing.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use aop_common::{DropReason, PassReason, Standing, Verdict};
 use aop_firewall::{Budget, Exempt, FirewallError, Live, OnProbation};
 use ipnet::IpNet;
 
-/// The budgets that bear on a source, and the same for people.
+/// The budgets that apply to a source, and a sentence about them.
 #[derive(Default)]
 pub(super) struct Now {
     pub(super) budget: Option<BudgetNow>,
@@ -47,14 +47,14 @@ impl Now {
     fn admitted(source: IpAddr, budget: Budget, exempt: Option<Exempt>) -> Self {
         let network = network(source);
         let text = match exempt {
-            Some(Exempt::Source) => "it has authenticated, so it spends of no budget".to_owned(),
+            Some(Exempt::Source) => "it has authenticated, so no budget limits it".to_owned(),
             Some(Exempt::Network) => {
-                format!("somebody in {network} has lately authenticated, so it spends of no budget")
+                format!("a peer in {network} authenticated recently, so no budget limits it")
             }
             None if budget.is_spent() => {
                 format!("{network} is over its budget ({}): {OVER}", told(budget))
             }
-            None => format!("{network} has a budget, and of it {}", told(budget)),
+            None => format!("{network} has a budget: {}", told(budget)),
         };
         let exempt = exempt.map(|exempt| match exempt {
             Exempt::Source => "source".to_owned(),
@@ -72,13 +72,13 @@ impl Now {
                 format!("it has authenticated, and is trusted for {seconds} s more")
             }
             (None, Some(seconds)) => {
-                format!("it was given a try to authenticate, which counts for {seconds} s more")
+                format!("it is on probation: it may authenticate within {seconds} s")
             }
             (None, None) if budget.is_spent() => {
-                format!("strangers have no try left ({}): {OVER}", told(budget))
+                format!("the probation budget of strangers is spent ({}): {OVER}", told(budget))
             }
             (None, None) => {
-                format!("strangers share a budget of tries, and of it {}", told(budget))
+                format!("strangers share a probation budget: {}", told(budget))
             }
         };
         let probation = ProbationNow {
@@ -106,7 +106,7 @@ fn sentence(text: &str) -> String {
     format!("Now: {text}.")
 }
 
-/// The network whose budget `source` spends.
+/// The network whose budget applies to `source`.
 fn network(source: IpAddr) -> String {
     let bits = if source.is_ipv4() { 24 } else { 48 };
     IpNet::new(source, bits).map_or_else(|_| source.to_string(), |net| net.trunc().to_string())
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_with_something_left_is_not_over_and_a_spent_one_is() {
+    fn a_network_is_over_its_budget_only_when_less_than_one_connection_is_left() {
         let now = Now::admitted(source("192.0.2.7"), Budget { rate: 3, millis: 2500 }, None);
         let budget = now.budget.expect("it has one");
         assert_eq!(
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_exempt_is_over_no_budget() {
+    fn an_exempt_source_is_never_over_budget() {
         let spent = Budget { rate: 3, millis: 0 };
         for (exempt, name) in [(Exempt::Source, "source"), (Exempt::Network, "network")] {
             let now = Now::admitted(source("192.0.2.7"), spent, Some(exempt));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_with_a_try_of_his_own_needs_none_of_the_shared_ones() {
+    fn a_stranger_on_probation_or_trusted_is_not_limited_by_the_shared_budget() {
         let budget = Budget { rate: 5, millis: 0 };
         let none = OnProbation { budget, tried_for: None, trusted_for: None };
         let over = |it| Now::stranger(it).probation.map(|probation| probation.over);

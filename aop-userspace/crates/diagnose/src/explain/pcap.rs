@@ -1,5 +1,5 @@
-//! The classic capture format of tcpdump, as far as Ethernet frames go: both byte orders, micro-
-//! and nanoseconds (draft-ietf-opsawg-pcap). Not pcapng.
+//! Reads Ethernet frames in tcpdump's classic capture format (draft-ietf-opsawg-pcap): both byte
+//! orders, microseconds and nanoseconds. pcapng is not supported.
 
 use std::{
     fs::File,
@@ -9,12 +9,12 @@ use std::{
 
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 const NANOSECONDS: u32 = 0xa1b2_3c4d;
-/// The first block of pcapng; it reads the same in both byte orders.
+/// The block type of pcapng's section header, a palindrome: it reads the same in both byte orders.
 const PCAPNG: u32 = 0x0a0d_0d0a;
 const ETHERNET: u32 = 1;
-/// The low bits of the link type; the others tell of a checksum behind each frame.
+/// Mask of the link type; the other bits describe the frame check sequence.
 const LINK_TYPE: u32 = 0x0fff_ffff;
-/// The longest frame that tcpdump writes; more is a damaged file.
+/// tcpdump's MAXIMUM_SNAPLEN. A longer frame means that the file is damaged.
 const LONGEST: u32 = 262_144;
 
 /// Why a capture cannot be read.
@@ -24,15 +24,15 @@ pub enum PcapError {
     #[error("{}: cannot read the capture: {error}", .path.display())]
     Unreadable { path: PathBuf, error: io::Error },
     #[error(
-        "{}: is pcapng, and only the classic format is read; convert it: \
+        "{}: this is pcapng, and aop reads only the classic format; convert it: \
          tcpdump -r {} -w classic.pcap", .0.display(), .0.display()
     )]
     Pcapng(PathBuf),
-    #[error("{}: is no capture in pcap format", .0.display())]
+    #[error("{}: not a capture in pcap format", .0.display())]
     NoPcap(PathBuf),
     #[error(
-        "{}: has link type {link}, and the firewall reads Ethernet frames (1) alone; capture on the \
-         guarded interface itself, not on \"any\"", .path.display()
+        "{}: link type {link}, but the firewall reads only Ethernet frames (1); capture on \
+         the guarded interface itself, not on \"any\"", .path.display()
     )]
     LinkType { path: PathBuf, link: u32 },
     #[error("{}: frame {number} claims {length} bytes; the file is damaged", .path.display())]
@@ -47,14 +47,14 @@ pub(super) struct Pcap<R> {
     read: u64,
 }
 
-/// A frame of a capture.
+/// The result of reading on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Its bytes, as many as it had on the wire: what the capture left out is zeros.
+    /// A frame in its length on the wire. Bytes that were not captured are zero.
     Frame(Vec<u8>),
-    /// There are no more.
+    /// The end of the file.
     End,
-    /// The file ends in the middle of one.
+    /// The file ends within a frame.
     EndsEarly,
 }
 
@@ -82,7 +82,7 @@ impl Pcap<BufReader<File>> {
 }
 
 impl<R: Read> Pcap<R> {
-    /// Reads the header: magic, versions, zone, accuracy, longest frame, link type.
+    /// Reads the file header: magic number, version, two reserved words, snap length, link type.
     fn read(path: &Path, mut from: R) -> Result<Self, PcapError> {
         let no_pcap = || PcapError::NoPcap(path.into());
         let header: [[u8; 4]; 6] = words(&mut from)
@@ -100,7 +100,6 @@ impl<R: Read> Pcap<R> {
         }
     }
 
-    /// The next frame.
     pub(super) fn next(&mut self) -> Result<Next, PcapError> {
         let unreadable = |error| PcapError::Unreadable { path: self.path.clone(), error };
         let mut first = [0];
@@ -108,7 +107,7 @@ impl<R: Read> Pcap<R> {
             return Ok(Next::End);
         }
         self.read += 1;
-        // Seconds, fractions, the bytes that follow, the bytes that were on the wire.
+        // Seconds, fraction, captured length, original length.
         let header = words(&mut (&first[..]).chain(&mut self.from)).map_err(unreadable)?;
         let Some([_, _, kept, wire]) = header else { return Ok(Next::EndsEarly) };
         let (kept, wire) = (self.order.u32(kept), self.order.u32(wire));
@@ -126,7 +125,7 @@ impl<R: Read> Pcap<R> {
     }
 }
 
-/// The next `N` words; none where the file ends before.
+/// The next `N` words; `None` if the file ends before.
 fn words<const N: usize>(from: &mut impl Read) -> io::Result<Option<[[u8; 4]; N]>> {
     let mut words = [[0; 4]; N];
     match from.read_exact(words.as_flattened_mut()) {
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn both_orders_and_both_clocks_are_read() {
+    fn both_byte_orders_and_both_resolutions_are_read() {
         for magic in [MICROSECONDS, NANOSECONDS] {
             for order in [u32::to_be_bytes, u32::to_le_bytes] {
                 let mut bytes = capture(magic, ETHERNET, order, &[7, 9, 3, 3]);
@@ -163,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_was_cut_while_capturing_has_its_length_on_the_wire() {
+    fn a_truncated_frame_is_padded_to_its_length_on_the_wire() {
         let mut bytes = capture(MICROSECONDS, ETHERNET, u32::to_le_bytes, &[0, 0, 2, 4]);
         bytes.extend([1, 2]);
         assert_eq!(open(&bytes).expect("ok").next().expect("read"), Next::Frame(vec![1, 2, 0, 0]));
     }
 
     #[test]
-    fn a_file_that_ends_in_a_frame_says_so() {
+    fn a_file_that_ends_within_a_frame_is_reported() {
         let whole = capture(MICROSECONDS, ETHERNET, u32::to_le_bytes, &[0, 0, 8, 8, 1]);
         for missing in 0..20 {
             let mut pcap = open(&whole[..whole.len() - missing]).expect("a header");
@@ -180,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ethernet_capture_is_named() {
+    fn other_formats_and_link_types_are_refused_with_their_name() {
         let refused = |bytes: &[u8]| open(bytes).err().expect("refused").to_string();
         let cooked = capture(MICROSECONDS, 113, u32::to_le_bytes, &[]);
         assert!(refused(&cooked).contains("link type 113"));
         assert!(refused(&capture(PCAPNG, 0, u32::to_le_bytes, &[])).contains("tcpdump -r a.pcap"));
-        assert!(refused(b"").contains("no capture"));
-        assert!(refused(&[7; 24]).contains("no capture"));
+        assert!(refused(b"").contains("not a capture"));
+        assert!(refused(&[7; 24]).contains("not a capture"));
         let damaged = capture(MICROSECONDS, ETHERNET, u32::to_le_bytes, &[0, 0, u32::MAX, 1]);
         let error = open(&damaged).expect("a header").next().expect_err("refused").to_string();
         assert!(error.contains("frame 1 claims"), "{error}");

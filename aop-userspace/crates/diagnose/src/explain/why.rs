@@ -1,4 +1,4 @@
-//! Why a verdict is what it is, in a sentence or two.
+//! The reason for a verdict, in one or two sentences.
 
 use std::net::IpAddr;
 
@@ -7,10 +7,10 @@ use aop_firewall::{Judged, Live};
 use aop_types::monotonic_seconds;
 use ipnet::IpNet;
 
-/// Guarded ports that a sentence names.
+/// The most guarded ports that a sentence lists.
 const NAMED: usize = 8;
 
-/// What the maps say about a source.
+/// The state of a source in the maps.
 pub(super) struct Why {
     source: IpAddr,
     generation: u32,
@@ -26,7 +26,7 @@ impl Why {
         Self { source, generation: live.generation(), prefix, standing, authenticated }
     }
 
-    /// The verdict for people: what was found, and what is done about it.
+    /// The explanation for people.
     pub(super) fn detail(
         &self,
         judged: Judged,
@@ -39,16 +39,13 @@ impl Why {
             Verdict::Pass(PassReason::NotGuarded) => not_guarded(port, guarded),
             Verdict::Pass(PassReason::Admitted) => self.place(),
             Verdict::Pass(PassReason::Proven) => {
-                format!("{}; it has authenticated, so it is still let in", self.place())
+                format!("{}; it has authenticated, so it is still admitted", self.place())
             }
             Verdict::Pass(PassReason::Transit) => {
                 format!("{}, but this host only forwards packets to {to}", self.place())
             }
             Verdict::Pass(PassReason::Probation) => {
-                format!(
-                    "{}; it is given a try to authenticate while the budget lasts",
-                    self.place()
-                )
+                format!("{}; it may try to authenticate while the budget lasts", self.place())
             }
             Verdict::Drop(DropReason::SynBudget) => {
                 format!("{}, and its network is over its budget", self.place())
@@ -61,7 +58,7 @@ impl Why {
                 format!("{}, and its headers contradict themselves or end early", self.place())
             }
             Verdict::Drop(DropReason::Fragment) if self.standing == Standing::Admitted => {
-                "a fragment that may hide another packet, so its source says nothing".to_owned()
+                "a fragment that may hide another packet, so its source does not count".to_owned()
             }
             Verdict::Drop(DropReason::Fragment) => {
                 format!("{}, and a fragment may carry TCP to a guarded port", self.place())
@@ -71,34 +68,34 @@ impl Why {
         sentence(&why, judged)
     }
 
-    /// By which prefix the source stands how.
+    /// The prefix of the source and its state.
     fn place(&self) -> String {
         let Self { source, generation, .. } = self;
         let Some((prefix, _)) = self.prefix else {
-            return format!("{source} lies in no prefix of the list (generation {generation})");
+            return format!("{source} is in no admitted prefix (policy generation {generation})");
         };
         match (self.standing, self.drains_for_seconds()) {
             (Standing::Admitted, _) => {
-                format!("{source} lies in {prefix}, which generation {generation} admits")
+                format!("{source} is in {prefix}, which policy generation {generation} admits")
             }
             (Standing::Draining, Some(seconds)) => format!(
-                "{source} lies in {prefix}, which has left the list and drains for {seconds} s more"
+                "{source} is in {prefix}, which has left the list and drains for {seconds} s more"
             ),
             (Standing::Draining | Standing::Unknown, _) => {
-                format!("{source} lies in {prefix}, which has left the list and no longer drains")
+                format!("{source} is in {prefix}, which has left the list and no longer drains")
             }
         }
     }
 
     fn peer(&self) -> &'static str {
         match (self.authenticated, self.standing) {
-            (true, _) => "; it has authenticated before, which without a prefix no longer counts",
-            (false, Standing::Draining) => "; only peers that have authenticated are still let in",
+            (true, _) => "; it authenticated before, but that no longer counts without a prefix",
+            (false, Standing::Draining) => "; only peers that have authenticated still pass",
             (false, Standing::Admitted | Standing::Unknown) => "",
         }
     }
 
-    /// The standing's stable name.
+    /// The stable name of the standing.
     pub(super) fn standing(&self) -> &'static str {
         match self.standing {
             Standing::Admitted => "admitted",
@@ -117,7 +114,7 @@ impl Why {
     }
 }
 
-/// The verdict on a frame whose source is not read.
+/// The explanation for a frame whose source is not readable.
 pub(super) fn without_source(judged: Judged, guarded: &[u16]) -> String {
     let why = match judged.verdict {
         Verdict::Pass(_) => not_guarded(None, guarded),
@@ -127,7 +124,7 @@ pub(super) fn without_source(judged: Judged, guarded: &[u16]) -> String {
     sentence(&why, judged)
 }
 
-/// The mode's stable name.
+/// The stable name of a mode.
 pub fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",
@@ -146,13 +143,13 @@ fn not_guarded(port: Option<u16>, guarded: &[u16]) -> String {
 }
 
 fn too_deep() -> String {
-    "more VLAN tags or IPv6 extension headers than are walked, or a packet inside a packet"
+    "more VLAN tags or IPv6 extension headers than the firewall reads, or a packet in a packet"
         .to_owned()
 }
 
 fn sentence(why: &str, judged: Judged) -> String {
     let done = if judged.would_drop() {
-        " Observing: it is counted and passed; enforcing would drop it."
+        " Observe mode: it is counted and passes; enforce would drop it."
     } else {
         ""
     };
@@ -174,29 +171,29 @@ mod tests {
     }
 
     #[test]
-    fn an_admitted_source_is_told_its_prefix_and_generation() {
+    fn the_explanation_of_an_admitted_source_has_its_prefix_and_generation() {
         let why = why(Some(("192.0.2.0/24", Prefix::ADMITTED)), Standing::Admitted, false);
         assert_eq!(
             told(&why, Verdict::Pass(PassReason::Admitted), Mode::Enforce),
-            "192.0.2.7 lies in 192.0.2.0/24, which generation 3 admits."
+            "192.0.2.7 is in 192.0.2.0/24, which policy generation 3 admits."
         );
     }
 
     #[test]
-    fn observing_says_what_enforcing_would_do() {
+    fn in_observe_mode_the_explanation_says_what_enforce_would_do() {
         let verdict = Verdict::Drop(DropReason::UnknownSource);
         let why = why(None, Standing::Unknown, true);
         assert_eq!(
             told(&why, verdict, Mode::Observe),
-            "192.0.2.7 lies in no prefix of the list (generation 3); it has authenticated before, \
-             which without a prefix no longer counts. Observing: it is counted and passed; enforcing \
-             would drop it."
+            "192.0.2.7 is in no admitted prefix (policy generation 3); it authenticated before, \
+             but that no longer counts without a prefix. Observe mode: it is counted and passes; \
+             enforce would drop it."
         );
-        assert!(!told(&why, verdict, Mode::Enforce).contains("Observing"));
+        assert!(!told(&why, verdict, Mode::Enforce).contains("Observe"));
     }
 
     #[test]
-    fn a_draining_prefix_tells_how_long() {
+    fn the_explanation_of_a_draining_prefix_has_its_time_left() {
         let until = u32::try_from(monotonic_seconds() + 100).expect("fits");
         let prefix = Some(("192.0.2.0/24", Prefix { drains_until: until }));
         let why = why(prefix, Standing::Draining, false);

@@ -1,4 +1,4 @@
-//! What of the table applies on this host.
+//! Which shapes and rules of the packet table apply on this host.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -10,14 +10,14 @@ use aop_firewall::{FirewallError, Live};
 
 use super::{Budgets, Hindrance, scene::Actors};
 
-/// The host, as far as verdicts depend on it.
+/// The state of the host on which verdicts depend.
 pub(super) struct Host {
     pub(super) actors: Actors,
     settings: Settings,
     sources: HashMap<IpAddr, Source>,
 }
 
-/// The optional rules.
+/// Whether each optional rule is on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Settings {
     pub(super) udp: bool,
@@ -25,7 +25,7 @@ pub(super) struct Settings {
     pub(super) budgets: bool,
 }
 
-/// How a source of the table stands here.
+/// The state of a source of the table on this host.
 #[derive(Clone, Copy)]
 struct Source {
     standing: Standing,
@@ -54,10 +54,10 @@ impl Host {
         Ok(Self { actors, settings, sources })
     }
 
-    /// Why a fixture is not tried here, if it is not.
+    /// The reason why a fixture is not tried here, if there is one.
     pub(super) fn hinders(&self, fixture: &Fixture) -> Option<Hindrance> {
         if fixture.frame.len() < Live::SHORTEST {
-            let why = format!("the kernel runs no frame of fewer than {} bytes", Live::SHORTEST);
+            let why = format!("the kernel does not run frames under {} bytes", Live::SHORTEST);
             return Some(Hindrance::NotRunnable(why));
         }
         let missing = fixture.needs.iter().find_map(|need| self.actors.missing.get(need));
@@ -65,11 +65,12 @@ impl Host {
         why.map(Hindrance::NotApplicable)
     }
 
-    /// What is unusual of a source that the shape itself spells.
+    /// The reason why a source address that is fixed in the shape does not behave as the table
+    /// assumes, if there is one.
     fn stands_otherwise(&self, fixture: &Fixture) -> Option<&'static str> {
         let source = self.source_of(fixture).filter(|_| fixture.who == Who::Source)?;
         match source.standing {
-            Standing::Draining => Some("its source lies in a prefix that drains"),
+            Standing::Draining => Some("its source is in a draining prefix"),
             Standing::Unknown if source.authenticated && self.settings.probation => {
                 Some("its source has authenticated")
             }
@@ -77,7 +78,7 @@ impl Host {
         }
     }
 
-    /// How much is to be left of the budgets, once for each run of this fixture.
+    /// The state of the budgets for each run of this fixture.
     pub(super) fn budgets(&self, fixture: &Fixture) -> Vec<Budgets> {
         let bears_on = |rule| fixture.under.iter().any(|(it, _)| *it == rule);
         let spends = self.source_of(fixture).is_some_and(|source| {
@@ -90,7 +91,7 @@ impl Host {
         if spends { vec![Budgets::Full, Budgets::Spent] } else { vec![Budgets::Full] }
     }
 
-    /// Whether a rule holds for this run of a fixture.
+    /// Whether a rule applies to this run of a fixture.
     pub(super) fn holds(&self, rule: Rule, fixture: &Fixture, budgets: Budgets) -> bool {
         let source = self.source_of(fixture);
         match rule {
@@ -101,19 +102,19 @@ impl Host {
         }
     }
 
-    /// Why a rule never holds for this fixture here, if it does not.
+    /// The reason why a rule never applies to this fixture here, if there is one.
     pub(super) fn lacks(&self, rule: Rule, fixture: &Fixture) -> Option<String> {
         let among = |families: &[Family]| fixture.family.is_some_and(|it| families.contains(&it));
         let exempt = || self.source_of(fixture).is_some_and(|source| source.exempt);
         let Settings { udp, probation, budgets } = self.settings;
         let why = match rule {
             Rule::Probation | Rule::Trusted if !probation => {
-                "strangers are given no tries: admission.probation_syn is 0"
+                "strangers get no probation: admission.probation_syn is 0"
             }
-            Rule::Trusted if !among(&self.actors.trusted) => "its trust is over: admission.trust",
+            Rule::Trusted if !among(&self.actors.trusted) => "its trust expired: admission.trust",
             Rule::Spent if !budgets => "networks have no budget: admission.budget_syn is 0",
-            Rule::Spent if exempt() => "somebody has lately authenticated in its network",
-            Rule::Udp if !udp => "UDP is passed: firewall.udp",
+            Rule::Spent if exempt() => "a peer in its network authenticated recently",
+            Rule::Udp if !udp => "UDP passes: firewall.udp",
             Rule::Forwarding if !among(&self.actors.forwarded) => {
                 let family = fixture.family.map_or("IP", Family::name);
                 return Some(format!("this host does not forward {family}"));
@@ -123,7 +124,7 @@ impl Host {
             | Rule::Spent
             | Rule::Udp
             | Rule::Forwarding
-            // It is another way to the same list, not a setting.
+            // Not a setting: it depends on the list, which every host has.
             | Rule::Listed => return None,
         };
         Some(why.to_owned())
@@ -134,7 +135,7 @@ impl Host {
     }
 }
 
-/// The source of a frame, where it has one.
+/// The source address of a frame, if it has one.
 pub(super) fn source(frame: &[u8]) -> Option<IpAddr> {
     match Segment::read(&Bytes(frame)) {
         Segment::Tcp { flow, .. }
@@ -147,7 +148,7 @@ pub(super) fn source(frame: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 impl Host {
-    /// The host of a scene.
+    /// A host in this scene.
     pub(super) fn of_scene(
         scene: &aop_common::corpus::Scene,
         settings: Settings,

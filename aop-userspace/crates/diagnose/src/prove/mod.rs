@@ -1,9 +1,9 @@
-//! Every shape of the packet table, run through the firewall in force.
+//! `aop prove`: runs every shape of the packet table through the loaded firewall.
 //!
-//! The shapes and what they owe are data, in `aop-common/corpus`; the addresses and the port are those
-//! of this host and its list. The verdicts are the kernel's own, from [`Live`]. Where a budget or tries
-//! for strangers are on, a shape that these bear on is run twice: with all of them left, and with
-//! nothing left. What does not apply on this host is told by name.
+//! The shapes and their expected verdicts are data, in `aop-common/corpus`; the addresses and the
+//! port are those of this host and its list. The verdicts come from the kernel, through [`Live`].
+//! If a budget or probation is on, a shape to which it applies is run twice: with full and with
+//! spent budgets. Shapes that do not apply on this host are listed by name.
 
 mod host;
 mod scene;
@@ -21,7 +21,7 @@ use table::Table;
 
 use crate::explain;
 
-/// Why nothing can be proved.
+/// Why the proof cannot be run.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum ProveError {
@@ -29,30 +29,30 @@ pub enum ProveError {
     Firewall(#[from] FirewallError),
     #[error(transparent)]
     NothingGuarded(#[from] NothingGuarded),
-    #[error("the packet table that this program carries is damaged: {0}")]
+    #[error("the packet table in this program is damaged: {0}")]
     Table(#[from] BadShape),
 }
 
-/// How much is left of the budgets when a frame is run.
+/// The state of the budgets when a frame is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Budgets {
     Full,
     Spent,
 }
 
-/// Why a shape is not tried here.
+/// The reason why a shape is not tried here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hindrance {
-    /// It means nothing on this host.
+    /// The shape makes no sense on this host.
     NotApplicable(String),
-    /// The kernel cannot run it.
+    /// The kernel cannot run the frame.
     NotRunnable(String),
 }
 
 /// Runs every shape.
 ///
 /// # Errors
-/// No port is guarded, or the kernel refuses to run a frame or to tell its routes.
+/// No port is guarded, or the kernel refuses to run a frame or to list its routes.
 pub fn prove(live: &mut Live) -> Result<Proof, ProveError> {
     let actors = scene::actors(live)?;
     let fixtures = fixtures_in(&actors.scene)?;
@@ -84,7 +84,7 @@ pub fn prove(live: &mut Live) -> Result<Proof, ProveError> {
     })
 }
 
-/// Runs what applies, and notes what does not.
+/// Runs every fixture that applies, and records those that do not.
 fn try_all<E>(
     fixtures: &[Fixture],
     host: &Host,
@@ -121,7 +121,8 @@ mod tests {
 
     use super::{host::Settings, *};
 
-    /// Tries the table on the host's policy under `rules`, bent by `bend`, in the table's own scene.
+    /// Runs the table in its own scene against the reference policy under `rules`; `bend` falsifies
+    /// verdicts.
     fn tried(rules: &[Rule], bend: impl Fn(Verdict) -> Verdict) -> Table {
         let fixtures = fixtures().expect("the data files are sound");
         let settings = Settings {
@@ -149,18 +150,18 @@ mod tests {
     }
 
     #[test]
-    fn the_right_policy_passes_every_shape_that_can_be_tried_under_any_rule() {
+    fn the_reference_policy_passes_every_shape_under_every_set_of_rules() {
         let all = [Rule::Udp, Rule::Probation, Rule::Trusted, Rule::Spent, Rule::Forwarding];
         for rules in [&[][..], &all[..1], &all[1..2], &all[1..3], &all[3..4], &all[4..], &all] {
             let table = tried(rules, |verdict| verdict);
             assert!(table.failures.is_empty(), "{rules:?}: {:?}", table.failures);
-            assert_eq!(table.not_tried, 8, "{rules:?}: those that are too short");
+            assert_eq!(table.not_tried, 8, "{rules:?}: only the frames that are too short");
             assert_eq!(table.not_runnable.len(), 8);
         }
     }
 
     #[test]
-    fn where_every_rule_is_on_nothing_is_not_applicable() {
+    fn with_every_rule_on_everything_is_applicable() {
         let all = [Rule::Udp, Rule::Probation, Rule::Trusted, Rule::Spent, Rule::Forwarding];
         let found = tried(&all, |verdict| verdict).not_applicable;
         assert!(found.is_empty(), "{found:?}");
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_with_a_hole_fails_in_the_group_of_the_hole_and_names_the_line() {
+    fn a_faulty_policy_fails_in_the_affected_group_and_the_failure_names_the_line() {
         let fragment = Verdict::Drop(DropReason::Fragment);
         let hole = |verdict| {
             if verdict == fragment { Verdict::Pass(PassReason::NotGuarded) } else { verdict }

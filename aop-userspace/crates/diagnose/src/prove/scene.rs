@@ -1,4 +1,4 @@
-//! Who takes part in a proof: addresses and ports of this host and its list.
+//! The addresses and ports of a proof, taken from this host and its list.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -13,24 +13,25 @@ use ipnet::IpNet;
 
 use super::ProveError;
 
-/// There is no port to send anything to.
+/// No port is guarded, so there is none to send to.
 #[derive(Debug, thiserror::Error)]
 #[error("no port is guarded, so there is nothing to prove; set firewall.ports or a listener")]
 pub struct NothingGuarded;
 
-/// A scene, and what of it this host has.
+/// A scene, and which of its parts this host lacks.
 pub(super) struct Actors {
     pub(super) scene: Scene,
-    /// Why some address stands in for one that this host does not have.
+    /// The roles that this host cannot fill, with the reason. A stand-in address fills them in the
+    /// scene.
     pub(super) missing: BTreeMap<(Role, Family), String>,
-    /// The families that are forwarded.
+    /// The families that this host forwards.
     pub(super) forwarded: Vec<Family>,
     /// The families in which the departed peer is trusted.
     pub(super) trusted: Vec<Family>,
 }
 
 impl Actors {
-    /// Of an IPv4 and an IPv6 address, those that play this role.
+    /// Of an IPv4 and an IPv6 address, those that genuinely have this role.
     pub(super) fn playing(&self, role: Role, addresses: [IpAddr; 2]) -> Vec<IpAddr> {
         let both = Family::BOTH.into_iter().zip(addresses);
         both.filter(|(family, _)| !self.missing.contains_key(&(role, *family)))
@@ -40,7 +41,7 @@ impl Actors {
     }
 }
 
-/// An address as its bytes in network order.
+/// The bytes of an address in network order.
 pub(super) trait Octets: Copy + Into<IpAddr> {
     const FAMILY: Family;
     fn of(address: IpAddr) -> Option<Self>;
@@ -71,7 +72,7 @@ pub(super) fn actors(live: &Live) -> Result<Actors, ProveError> {
         forwarded: Vec::new(),
         trusted: Vec::new(),
     };
-    // Of the documentation ranges where they are not on the list.
+    // The first candidates are in the documentation ranges, the others cover lists that have those.
     let strangers_v4 = (1..224).rev().cycle().skip(25).take(223).map(|first| [first, 51, 100, 66]);
     let strangers_v6 =
         (0x20..0x40).map(|first| [first, 1, 0xd, 0xb8, 0xb, 0xad, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x66]);
@@ -92,7 +93,7 @@ struct Casting<'a> {
 }
 
 impl Casting<'_> {
-    /// Whoever plays in one family. Another address stands in for who is missing.
+    /// The addresses of one family. A stand-in takes the place of an address that this host lacks.
     fn cast<const N: usize>(
         &mut self,
         origin: [u8; N],
@@ -104,18 +105,18 @@ impl Casting<'_> {
         let family = <[u8; N]>::FAMILY;
         let name = family.name();
         let stranger = strangers.find(|it| self.is_new(*it, Standing::Unknown));
-        let why = || format!("the list leaves no {name} address out that was looked at");
+        let why = || format!("the list has every {name} address that was tried");
         let stranger = self.take(family, &[Role::Stranger], stranger, [1; N], why);
         let nobody = Cidr { network: stranger, bits: 8 * N as u8 };
 
         let admitting = self.admitting();
-        let why = || format!("the list admits nobody over {name}");
+        let why = || format!("the list has no {name} prefix");
         let roles = [Role::Admitting, Role::Admitted];
         let (admitting, admitted) = self.take(family, &roles, admitting, (nobody, stranger), why);
 
         let (draining, peer, neighbour) = self.draining(nobody, stranger);
         let departed = self.departed();
-        let why = || format!("no {name} peer is remembered whose prefix is long gone");
+        let why = || format!("no {name} peer is known whose prefix no longer drains");
         let departed = self.take(family, &[Role::Departed], departed, stranger, why);
         let beyond = self.beyond(stranger)?;
         Ok(Cast {
@@ -131,8 +132,8 @@ impl Casting<'_> {
         })
     }
 
-    /// The widest prefix whose ends it admits itself, and a source in it; best one that has not
-    /// authenticated.
+    /// The widest prefix whose first and last address are admitted, and a source in it, preferably
+    /// one that has not authenticated.
     fn admitting<const N: usize>(&self) -> Option<(Cidr<[u8; N]>, [u8; N])>
     where
         [u8; N]: Octets,
@@ -148,7 +149,8 @@ impl Casting<'_> {
         Some((cidr, source))
     }
 
-    /// A draining prefix, best one with a peer in it, the peer, and somebody else in it.
+    /// A draining prefix, preferably with an authenticated peer in it; that peer; and another
+    /// address in the prefix.
     fn draining<const N: usize>(
         &mut self,
         nobody: Cidr<[u8; N]>,
@@ -174,19 +176,19 @@ impl Casting<'_> {
         });
         let none_drains = format!("no {name} prefix drains");
         let why = || match cidr {
-            Some(_) => format!("nobody has authenticated in the {name} prefix that drains"),
+            Some(_) => format!("no peer has authenticated in the draining {name} prefix"),
             None => none_drains.clone(),
         };
         let peer = self.take(family, &[Role::Peer], peer, stand_in, why);
         let why = || match cidr {
-            Some(_) => format!("the {name} prefix that drains has nobody but peers"),
+            Some(_) => format!("the draining {name} prefix has only authenticated peers"),
             None => none_drains,
         };
         let neighbour = self.take(family, &[Role::Neighbour], neighbours, stand_in, why);
         (cidr.unwrap_or(nobody), peer, neighbour)
     }
 
-    /// An authenticated peer that no prefix admits any more; best one that is trusted.
+    /// An authenticated peer that no prefix admits any more, preferably one that is still trusted.
     fn departed<const N: usize>(&mut self) -> Option<[u8; N]>
     where
         [u8; N]: Octets,
@@ -199,7 +201,7 @@ impl Casting<'_> {
         Some(address)
     }
 
-    /// Where the host forwards to; where it does not, any address does.
+    /// An address to which the host forwards. If it does not forward, `any` serves.
     fn beyond<const N: usize>(&mut self, any: [u8; N]) -> Result<[u8; N], ProveError>
     where
         [u8; N]: Octets,
@@ -208,7 +210,7 @@ impl Casting<'_> {
         Ok(match self.live.beyond(any.into())? {
             Beyond::DoesNotForward => any,
             Beyond::NoRoute => {
-                let why = format!("this host forwards {}, and has no route", family.name());
+                let why = format!("this host forwards {}, but has no route", family.name());
                 self.missing.insert((Role::Beyond, family), why);
                 any
             }
@@ -230,7 +232,7 @@ impl Casting<'_> {
         entries.filter(move |(_, entry)| wanted(*entry)).filter_map(|(prefix, _)| cidr(prefix))
     }
 
-    /// Who has authenticated, and until when that is trusted.
+    /// The authenticated peers, each with the end of its trust.
     fn peers<const N: usize>(&self) -> impl Iterator<Item = ([u8; N], u64)>
     where
         [u8; N]: Octets,
@@ -243,12 +245,12 @@ impl Casting<'_> {
         self.live.admission().standing(address.into(), self.now) == wanted
     }
 
-    /// Whether it stands so, and has never authenticated.
+    /// Whether the address has this standing and has never authenticated.
     fn is_new(&self, address: impl Octets, wanted: Standing) -> bool {
         self.stands(address, wanted) && !self.live.authenticated(address.into())
     }
 
-    /// What was found, or a stand-in and a note of why.
+    /// Returns `found`, or `stand_in` after recording why the roles are missing.
     fn take<T>(
         &mut self,
         family: Family,
@@ -265,7 +267,7 @@ impl Casting<'_> {
     }
 }
 
-/// Some addresses of a prefix: its first ones and its last.
+/// The first addresses of a prefix, and its last one.
 fn some_of<const N: usize>(prefix: &Cidr<[u8; N]>) -> impl Iterator<Item = [u8; N]> {
     const SOME: usize = 32;
     let (next, last) =

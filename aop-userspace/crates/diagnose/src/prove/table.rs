@@ -1,4 +1,4 @@
-//! What became of every shape.
+//! The results of all shapes.
 
 use aop_api::{ProofFailure, ProofGroup, ProofShape, ProofUntried};
 use aop_common::{
@@ -15,12 +15,12 @@ pub(super) struct Table {
     pub(super) failures: Vec<ProofFailure>,
     pub(super) not_applicable: Vec<ProofUntried>,
     pub(super) not_runnable: Vec<ProofUntried>,
-    /// Fixtures that were not run at all.
+    /// How many fixtures were not run.
     pub(super) not_tried: usize,
 }
 
 impl Table {
-    /// A frame was run.
+    /// Records the run of a frame.
     pub(super) fn tried(&mut self, it: &Fixture, budgets: Budgets, owed: Verdict, got: Verdict) {
         let group = self.group(&it.group);
         group.tried += 1;
@@ -40,7 +40,7 @@ impl Table {
         self.shapes.push(ProofShape { name, place, group, owes, got: got_, spent });
     }
 
-    /// A fixture does not belong here.
+    /// Records that a fixture was not run.
     pub(super) fn not_tried(&mut self, fixture: &Fixture, hindrance: Hindrance) {
         self.not_tried += 1;
         match hindrance {
@@ -49,7 +49,7 @@ impl Table {
         }
     }
 
-    /// A fixture was run, but not under this rule.
+    /// Records that a fixture was run, but not under this rule.
     pub(super) fn rule_is_off(&mut self, fixture: &Fixture, rule: Rule, why: String) {
         self.not_applicable.push(untried(fixture, Some(rule), why));
     }

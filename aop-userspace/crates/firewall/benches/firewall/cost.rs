@@ -1,4 +1,4 @@
-//! Nanoseconds a packet, as the kernel measures them.
+//! Nanoseconds per packet, measured by the kernel.
 
 use std::{thread, time::Duration};
 
@@ -22,10 +22,10 @@ use crate::{
 
 const TIMES: u32 = 500_000;
 const ROUNDS: usize = 9;
-/// The loopback interface, which every network namespace has as its first.
+/// The index of the loopback interface in every network namespace.
 const LOOPBACK: u32 = 1;
 
-/// The best of all rounds for one frame.
+/// The best of all rounds for one frame, for each program.
 #[derive(Clone, Copy)]
 struct Best {
     empty: Duration,
@@ -43,7 +43,7 @@ const NOTHING: Best = Best {
     xdp_filter: Duration::MAX,
 };
 
-/// A frame and what becomes of it: under the policy of a start, and with every option on.
+/// A frame and its expected actions: with the default policy, and with every option on.
 struct Row {
     name: &'static str,
     frame: Vec<u8>,
@@ -55,14 +55,15 @@ pub(crate) fn measure(_: &Host) -> Value {
     let list = lists::long(0);
     let trial = |policy: &Policy| Trial::new(policy, 0, PacketLog::Off).unwrap();
     let plain = lists::policy(&lists::cloudflare());
-    // The least probation, so that strangers are dropped; a budget that nobody is over.
+    // The smallest probation budget, so that strangers are dropped, and a network budget that no
+    // frame exceeds.
     let on = Policy { probation: 1, budget: 1_000_000_000, udp: Udp::Drop, ..plain.clone() };
     let (mut aop, mut long) = (trial(&plain), trial(&lists::policy(&list)));
     let mut options = WithOptions { trial: trial(&on), others: 0 };
     let empty = Bare::returning(XDP_PASS);
     let filter = XdpFilter::attach();
 
-    // Everything is measured for each frame in turn: a noisy machine is noisy for all.
+    // All programs run each frame in turn, so that noise on the machine affects all of them.
     let mut rows = Vec::new();
     for Row { name, frame, owed, with_options } in frames() {
         let mut best = NOTHING;
@@ -89,7 +90,7 @@ pub(crate) fn measure(_: &Host) -> Value {
 /// The program with every optional rule on.
 struct WithOptions {
     trial: Trial,
-    /// How many strangers have been sent ahead.
+    /// How many other strangers have been sent.
     others: u16,
 }
 
@@ -103,8 +104,8 @@ impl WithOptions {
         took
     }
 
-    /// Until another stranger has got the try of this second: the next one comes when the frame has
-    /// long been measured.
+    /// Sends frames of other strangers until one of them has spent the probation budget of this
+    /// second. The measurement ends before the budget refills.
     fn spend_the_tries(&mut self) {
         let Scene { v4, guarded, .. } = Scene::FIXED;
         for _ in 0..500 {
@@ -116,7 +117,7 @@ impl WithOptions {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        panic!("no stranger was given a try");
+        panic!("no stranger got probation");
     }
 }
 
@@ -143,7 +144,14 @@ fn frames() -> [Row; 8] {
 fn print(rows: &[(&str, Best)], long: usize, left_out: Option<&String>) {
     println!(
         "{:<30} {:>6} {:>6} {:>9} {:>10} {:>8} {:>11} {:>8}",
-        "ns a packet", "empty", "aop", "aop adds", "long list", "options", "xdp-filter", "aop's ×"
+        "ns per packet",
+        "empty",
+        "aop",
+        "aop adds",
+        "long list",
+        "options",
+        "xdp-filter",
+        "aop's ×"
     );
     for (name, best) in rows {
         let [empty, aop, long, options] =
@@ -158,8 +166,8 @@ fn print(rows: &[(&str, Best)], long: usize, left_out: Option<&String>) {
              {ratio:>8}"
         );
     }
-    println!("long list: {long} prefixes; what they add to aop");
-    println!("options: what probation_syn, budget_syn and udp = \"drop\" add; UDP is then dropped");
+    println!("long list: the cost of {long} prefixes, added to that of aop");
+    println!("options: the cost of probation_syn, budget_syn and udp = \"drop\", added likewise");
     if let Some(why) = left_out {
         println!("{why}");
     }

@@ -1,5 +1,5 @@
-//! The host under load: a network and a mount namespace of this process, a veth pair, one end of
-//! which has the scene's addresses.
+//! The host under load: network and mount namespaces of this process, and a veth pair, one end of
+//! which has the addresses of the scene.
 
 use std::{path::Path, process::Command};
 
@@ -9,12 +9,12 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 
-/// The end that receives, and the one that frames are sent from.
+/// The receiving end and the sending end.
 pub(crate) const IN: &str = "in0";
 pub(crate) const OUT: &str = "out0";
-/// Where frames of the corpus are addressed to.
+/// The destination address of the frames in the corpus.
 const MAC: &str = "02:00:00:00:00:01";
-/// A bpffs of this process alone.
+/// A bpffs in the mount namespace of this process.
 pub(crate) const BPFFS: &str = "/sys/fs/bpf";
 
 pub(crate) struct Host {
@@ -26,7 +26,7 @@ impl Host {
     /// Must be called before any thread is started.
     pub(crate) fn alone() -> Self {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
-            .expect("root may make namespaces");
+            .expect("namespaces (needs root)");
         run("mount --make-rprivate /");
         run("mount -t sysfs sys /sys");
         run(&format!("mount -t bpf bpf {BPFFS}"));
@@ -34,7 +34,7 @@ impl Host {
         let (v4, v6) = (std::net::Ipv4Addr::from(v4.origin), std::net::Ipv6Addr::from(v6.origin));
         run("ip link set lo up");
         run(&format!("ip link add {IN} address {MAC} type veth peer name {OUT}"));
-        // Without it a veth takes frames that XDP sends only while it has a program itself.
+        // Without GRO, a veth accepts redirected XDP frames only while it has a program itself.
         if is_there("ethtool") {
             run(&format!("ethtool -K {IN} gro on"));
         }
@@ -42,19 +42,19 @@ impl Host {
         run(&format!("ip addr add {v6}/64 dev {IN} nodad"));
         run(&format!("ip link set {OUT} up"));
         run(&format!("ip link set {IN} up"));
-        // So that sources are routed back the way they came.
+        // Sources must be routable through the interface on which they arrive.
         run(&format!("ip route add default dev {IN}"));
         run(&format!("ip -6 route add default dev {IN}"));
         Self { sender: if_nametoindex(OUT).unwrap() }
     }
 }
 
-/// Runs a command of words that hold no spaces.
+/// Runs a command line; spaces separate its words.
 pub(crate) fn run(line: &str) {
     tried(line).unwrap_or_else(|said| panic!("{line}: {said}"));
 }
 
-/// The same, and what it said if it fails.
+/// Runs a command line; returns its output, or its error output if it fails.
 pub(crate) fn tried(line: &str) -> Result<String, String> {
     let mut words = line.split(' ');
     let output = Command::new(words.next().unwrap()).args(words).output();

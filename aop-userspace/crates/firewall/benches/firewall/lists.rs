@@ -1,4 +1,4 @@
-//! The prefix lists that packets are judged by.
+//! The prefix lists of the benchmarks.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -12,15 +12,15 @@ use aop_prefixes as prefixes;
 use aop_types::Admission;
 use ipnet::IpNet;
 
-/// Extra prefixes that a set should hold at little cost.
+/// How many prefixes the long list has in addition to Cloudflare's.
 const EXTRA: usize = 100_000;
 
 pub(crate) fn cloudflare() -> Vec<IpNet> {
     prefixes::snapshot().list.prefixes().to_vec()
 }
 
-/// Cloudflare's list, and a hundred thousand other networks of 256 addresses, spread over all of
-/// IPv4. Another `salt`, other networks.
+/// Cloudflare's list and 100,000 other /24 networks, spread over all of IPv4. Another `salt` gives
+/// other networks.
 pub(crate) fn long(salt: u32) -> Vec<IpNet> {
     let list = cloudflare();
     let kept = [Scene::FIXED.v4.stranger, Scene::FIXED.v4.admitted].map(Ipv4Addr::from);
@@ -31,7 +31,7 @@ pub(crate) fn long(salt: u32) -> Vec<IpNet> {
     list.into_iter().chain(extra.take(EXTRA)).collect()
 }
 
-/// A policy that enforces this list on the scene's port.
+/// A policy that enforces this list on the port of the scene.
 pub(crate) fn policy(list: &[IpNet]) -> Policy {
     let mut ports = Ports::NONE;
     ports.insert(Scene::FIXED.guarded);

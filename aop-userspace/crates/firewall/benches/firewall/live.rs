@@ -1,7 +1,7 @@
-//! Frames a second: strangers' SYNs over a veth pair, against each thing that drops them.
+//! Frames per second: SYNs of strangers over a veth pair, dropped by each rival.
 //!
-//! One CPU sends and receives in turn, so a figure holds the price of sending as well. It is that
-//! of the program that drops everything, and the most that anything could reach here.
+//! One CPU sends and receives in turn, so every figure includes the cost of sending. The figure of
+//! the program that drops everything is the upper bound for all rivals.
 
 use std::{
     path::PathBuf,
@@ -30,12 +30,12 @@ use crate::{
 
 const FRAMES: u32 = 1_000_000;
 const ROUNDS: usize = 4;
-/// How often `aop drops` looks.
+/// How often `aop drops` reads the ring buffer.
 const POLLED: Duration = Duration::from_millis(100);
 const AOP: &str = "aop";
 const FOLLOWED: &str = "aop, drops followed";
 
-/// aop on the receiving end, until it is dropped.
+/// aop on the receiving end. Dropping the value unloads it.
 pub(crate) struct Aop {
     firewall: Firewall,
     pins: PathBuf,
@@ -62,7 +62,7 @@ impl Aop {
         self.firewall.change(&interfaces(), policy).unwrap();
     }
 
-    /// Does `work` while the drops are read as `aop drops` reads them.
+    /// Does `work` while a thread reads the drops as `aop drops` does.
     fn followed<T>(&self, work: impl FnOnce() -> T) -> T {
         let mut drops = Drops::follow(&self.pins, 1).unwrap();
         let over = AtomicBool::new(false);
@@ -79,7 +79,7 @@ impl Aop {
             });
             let done = work();
             over.store(true, Ordering::Relaxed);
-            assert!(reader.join().unwrap() > 0, "no drop was told");
+            assert!(reader.join().unwrap() > 0, "no drop was read");
             done
         })
     }
@@ -88,7 +88,7 @@ impl Aop {
         self.counted(|verdict| verdict.action == "drop")
     }
 
-    /// Packets to a guarded port that it has passed.
+    /// Packets to a guarded port that passed.
     pub(crate) fn passed(&self) -> u64 {
         self.counted(|verdict| verdict.action != "drop" && verdict.reason != "not_guarded")
     }
@@ -116,7 +116,7 @@ pub(crate) fn stranger() -> Vec<u8> {
     Ipv4::between(v4.stranger, v4.origin).tcp(&Tcp::syn(guarded))
 }
 
-/// What drops the frames.
+/// The program that drops the frames.
 #[derive(Clone, Copy)]
 enum Rival {
     Everything,
@@ -140,7 +140,7 @@ pub(crate) fn measure(host: &Host) -> Value {
     let list = lists::cloudflare();
     let sender = Bare::returning(XDP_TX);
     let mut rates: Vec<Rate> = RIVALS.iter().map(|_| Ok(0.0)).collect();
-    // All in turn, several times, and the best of each: a noisy machine is noisy for all.
+    // All rivals in turn, several times, so that noise on the machine affects all; the best counts.
     for _ in 0..ROUNDS {
         for (rival, best) in RIVALS.iter().zip(&mut rates) {
             if let Ok(before) = *best {
@@ -192,8 +192,8 @@ impl Rival {
     }
 }
 
-/// Frames a second of those that came as far as whatever drops them, which `dropped` counts; a
-/// full queue loses others before.
+/// Frames per second that reached the rival, which `dropped` counts. A full queue loses other
+/// frames before.
 fn flood(host: &Host, sender: &Bare, dropped: impl Fn() -> u64) -> f64 {
     let (before, started) = (dropped(), Instant::now());
     send(sender, &stranger(), host.sender, FRAMES);
@@ -201,7 +201,7 @@ fn flood(host: &Host, sender: &Bare, dropped: impl Fn() -> u64) -> f64 {
     (dropped() - before) as f64 / took
 }
 
-/// Frames that the receiving end has taken out of its queue.
+/// Frames that the receiving end took out of its queue.
 fn received() -> u64 {
     let text = tried(&format!("ip -json -stats link show dev {IN}")).unwrap();
     let links: Value = serde_json::from_str(&text).unwrap();
@@ -211,14 +211,14 @@ fn received() -> u64 {
 fn print(rows: &[(&str, Rate)]) -> Value {
     let rate = |name| rows.iter().find(|row| row.0 == name).unwrap().1.clone().unwrap();
     let aop = rate(AOP);
-    println!("\n{:<30} {:>12} {:>8}", "strangers dropped a second", "frames", "aop's ×");
+    println!("\n{:<30} {:>12} {:>8}", "strangers dropped per second", "frames", "aop's ×");
     for (name, rate) in rows {
         match rate {
             Ok(rate) => println!("{name:<30} {rate:>12.0} {:>8.2}", aop / rate),
             Err(why) => println!("{why}"),
         }
     }
-    println!("drops followed, against not: × {:.2}", rate(FOLLOWED) / aop);
+    println!("with drops followed, relative to without: × {:.2}", rate(FOLLOWED) / aop);
     let figures = rows.iter().map(|(name, rate)| {
         json!({ "what": name, "frames_a_second": rate.as_ref().ok().map(|rate| rate.round()) })
     });

@@ -1,9 +1,9 @@
-//! What the packet path costs and carries, in one run and beside what one would use instead.
+//! The cost and throughput of the packet path, compared with alternatives in one run.
 //!
-//! Three tables: nanoseconds a packet under BPF_PROG_TEST_RUN, beside an empty program and
-//! xdp-filter, with a long list, and with every optional rule; frames a second over a veth pair, also
-//! while drops are followed, beside nftables with the same list in three hooks; and what replacing a
-//! long list does to frames that run meanwhile. Needs root. Everything happens in
+//! Three tables: nanoseconds per packet under BPF_PROG_TEST_RUN, compared with an empty program and
+//! xdp-filter, with a long list, and with every optional rule; frames per second over a veth pair,
+//! also while drops are followed, compared with nftables with the same list in three hooks; and the
+//! effect of replacing a long list on frames that run meanwhile. Needs root. Everything happens in
 //! namespaces of this process, which end with it. `AOP_BENCH_JSON` names the file for the figures.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::host::{IN, is_there, run, tried};
 
-/// Where a rule stands.
+/// The hook of a rule.
 #[derive(Clone, Copy)]
 pub(crate) enum Hook {
     Ingress,
@@ -43,11 +43,14 @@ impl Hook {
     }
 }
 
-/// A rule that drops whom the list does not admit, until it is dropped itself.
+/// A rule that drops packets of sources outside the list. Dropping the value deletes the rule.
 pub(crate) struct Rule(Hook);
 
 impl Rule {
-    /// `None`, and why, where it cannot be had.
+    /// Sets the rule.
+    ///
+    /// # Errors
+    /// The reason why nftables cannot be measured here.
     pub(crate) fn set(hook: Hook, list: &[IpNet]) -> Result<Self, String> {
         if !is_there("nft") {
             return Err(format!("{}: nft is not installed (nftables): left out", hook.name()));
@@ -65,7 +68,7 @@ impl Rule {
         Err(format!("{}: {first}: left out", hook.name()))
     }
 
-    /// How many packets it has dropped.
+    /// How many packets the rule has dropped.
     pub(crate) fn dropped(&self) -> u64 {
         let text = tried(&format!("nft list table {} bench", self.0.family())).unwrap();
         let counts = text.split("packets ").skip(1);

@@ -1,4 +1,4 @@
-//! XDP programs to compare with and to send with, and how one is run.
+//! Minimal XDP programs, to compare with and to send with.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(crate) const XDP_DROP: u8 = 1;
 pub(crate) const XDP_PASS: u8 = 2;
 pub(crate) const XDP_TX: u8 = 3;
 
-/// A program of two instructions, which treats every frame alike.
+/// A program of two instructions that returns the same action for every frame.
 pub(crate) struct Bare(Ebpf);
 
 impl Bare {
@@ -30,7 +30,7 @@ impl Bare {
         self.0.program("bare").unwrap().try_into().unwrap()
     }
 
-    /// Attaches it until it is dropped.
+    /// Attaches the program until the value is dropped.
     pub(crate) fn attach(&mut self, interface: &str) {
         let program: &mut Xdp = self.0.program_mut("bare").unwrap().try_into().unwrap();
         program.attach(interface, XdpMode::Driver).unwrap();
@@ -43,8 +43,8 @@ pub(crate) fn repeat(program: &Xdp, frame: &[u8], times: u32) -> Duration {
     program.test_run(options).unwrap().duration
 }
 
-/// Sends a frame `times` times out of the interface `from`, as fast as its other end takes them.
-/// `sender` returns XDP_TX.
+/// Sends a frame `times` times out of the interface `from`, as fast as the other end accepts it.
+/// `sender` must return XDP_TX.
 pub(crate) fn send(sender: &Bare, frame: &[u8], from: u32, times: u32) {
     let length = frame.len() as u32;
     let words = [0, length, 0, from, 0, 0];
@@ -59,7 +59,7 @@ pub(crate) fn send(sender: &Bare, frame: &[u8], from: u32, times: u32) {
     sender.program().test_run(options).unwrap();
 }
 
-/// r0 = action, exit.
+/// An object with the code `r0 = action; exit`.
 fn object(action: u8) -> Vec<u8> {
     let code = [0xb7, 0, 0, 0, action, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
     let mut object = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);

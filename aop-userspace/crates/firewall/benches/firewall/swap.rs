@@ -1,4 +1,4 @@
-//! A list of the longest kind is replaced again and again while strangers' frames run.
+//! Replaces a long list repeatedly while frames of strangers run.
 
 use std::{
     hint,
@@ -17,18 +17,18 @@ use crate::{
     programs::{Bare, XDP_TX, send},
 };
 
-/// Frames in a row between two looks at the clock. Starting a row takes the kernel some 20 ms.
+/// Frames between two readings of the clock. Starting a chunk takes the kernel about 20 ms.
 const CHUNK: u32 = 128_000;
 const DURATION: Duration = Duration::from_secs(4);
 
 /// How long each chunk took.
 struct Chunks(Vec<Duration>);
 
-/// A list swapped again and again.
+/// The figures while lists are swapped.
 struct Swapping {
     what: &'static str,
     chunks: Chunks,
-    /// The median.
+    /// The median duration of a swap.
     swap: Duration,
     swaps: usize,
 }
@@ -37,14 +37,14 @@ pub(crate) fn measure(host: &Host) -> Value {
     let long = lists::long(0);
     let mut aop = Aop::guarding(&long);
     let idle = under_load(host, || thread::sleep(DURATION));
-    // What the work of the swapping thread takes from the sender, without any swap.
+    // The effect of a busy second thread on the sender, without any swap.
     let busy = under_load(host, || {
         let started = Instant::now();
         while started.elapsed() < DURATION {
             hint::spin_loop();
         }
     });
-    // Three of each: the idle set always holds the one before the last.
+    // Three lists each, because the inactive set always holds the list before the last.
     let other = [0, 1_000_000, 2_000_000].map(lists::long);
     let near = [0, 1, 2].map(|at| without(&long, at));
     let swapping = [
@@ -63,11 +63,9 @@ pub(crate) fn measure(host: &Host) -> Value {
         print(chunks, what, &format!("{:.1}", swap.as_secs_f64() * 1e3), &swaps.to_string());
     }
     let cpus = thread::available_parallelism().map_or(1, usize::from);
-    println!("{} prefixes; ms for {CHUNK} frames in a row", long.len());
-    println!(
-        "one thread sends and one swaps, on {cpus} CPUs: what a swap stalls shows against the"
-    );
-    println!("thread that spins; of {} frames {passed} passed", dropped + passed);
+    println!("{} prefixes; ms per {CHUNK} frames", long.len());
+    println!("one thread sends and one swaps, on {cpus} CPUs: compare with the spinning thread to");
+    println!("see how long a swap stalls; {passed} of {} frames passed", dropped + passed);
     assert_eq!(passed, 0, "strangers passed");
     json!({
         "frames": dropped + passed,
@@ -78,7 +76,7 @@ pub(crate) fn measure(host: &Host) -> Value {
     })
 }
 
-/// The list without 500 of its prefixes, other ones for each `at`.
+/// The list without 500 of its prefixes; each `at` removes others.
 fn without(list: &[IpNet], at: usize) -> Vec<IpNet> {
     let gone = list.len() / 2 + at * 500..list.len() / 2 + (at + 1) * 500;
     list.iter().enumerate().filter(|(at, _)| !gone.contains(at)).map(|(_, net)| *net).collect()
@@ -118,7 +116,7 @@ impl Swapping {
     }
 }
 
-/// Sends strangers' frames while `work` runs.
+/// Sends frames of strangers while `work` runs.
 fn under_load(host: &Host, work: impl FnOnce()) -> Chunks {
     let over = AtomicBool::new(false);
     let from = host.sender;
@@ -141,7 +139,7 @@ fn under_load(host: &Host, work: impl FnOnce()) -> Chunks {
 }
 
 impl Chunks {
-    /// The duration that this part of all chunks stays below.
+    /// The quantile `part` of the durations.
     fn at(&self, part: f64) -> Duration {
         let last = self.0.len() - 1;
         self.0[(last as f64 * part) as usize]

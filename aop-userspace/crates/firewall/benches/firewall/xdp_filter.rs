@@ -1,5 +1,5 @@
-//! xdp-filter of xdp-tools, set up to admit what aop admits. It knows addresses, not prefixes, so
-//! one address stands for the list.
+//! xdp-filter of xdp-tools, configured to admit what aop admits. It matches addresses, not
+//! prefixes, so one address stands for the list.
 
 use std::{
     io::Write,
@@ -15,11 +15,14 @@ use crate::host::{IN, is_there, run, tried};
 
 pub(crate) const PACKAGE: &str = "xdp-filter: not installed (Debian package xdp-tools): left out";
 
-/// Attached to the receiving end until it is dropped.
+/// xdp-filter on the receiving end. Dropping the value unloads it.
 pub(crate) struct XdpFilter;
 
 impl XdpFilter {
-    /// `None`, and why, where it cannot be had.
+    /// Loads xdp-filter.
+    ///
+    /// # Errors
+    /// The reason why it cannot be measured here.
     pub(crate) fn attach() -> Result<Self, String> {
         if !is_there("xdp-filter") {
             return Err(PACKAGE.to_owned());
@@ -35,8 +38,8 @@ impl XdpFilter {
         Ok(Self)
     }
 
-    /// The mean duration of a run of the attached program, its dispatcher included. By bpftool:
-    /// aya runs no program that it did not load or open by a pin.
+    /// The mean duration of a run of the attached program, including its dispatcher. Uses bpftool,
+    /// because aya runs only programs that it has loaded or opened from a pin.
     pub(crate) fn repeat(&self, frame: &[u8], times: u32) -> Duration {
         let link = answer(&format!("ip -json link show dev {IN}"));
         let id = link.pointer("/0/xdp/prog/id").expect("it is attached");
@@ -48,7 +51,7 @@ impl XdpFilter {
     }
 }
 
-/// What a command says in JSON.
+/// The JSON output of a command.
 fn answer(line: &str) -> Value {
     let text = tried(line).unwrap_or_else(|said| panic!("{line}: {said}"));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {text}"))

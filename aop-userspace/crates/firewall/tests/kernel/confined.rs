@@ -1,4 +1,4 @@
-//! Behind the terminator's fence no map is made and no program loaded, whoever asks: here it is root.
+//! In the terminator's sandbox no map can be created and no program loaded, even by root.
 
 use std::thread;
 
@@ -9,13 +9,13 @@ use aop_sandbox::{Names, raise};
 use super::{SLOT, policy};
 
 #[test]
-fn no_map_is_made_and_no_program_loaded_behind_a_fence() {
+fn no_map_is_created_and_no_program_loaded_in_the_sandbox() {
     let load = || Trial::new(&policy(Mode::Enforce), SLOT, PacketLog::Off).map(drop);
-    load().expect("it loads where nothing is fenced");
-    let fenced = thread::spawn(move || {
-        raise(Names::Now).expect("a fence");
+    load().expect("it loads outside of the sandbox");
+    let sandboxed = thread::spawn(move || {
+        raise(Names::Now).expect("a sandbox");
         load().expect_err("no program").to_string()
     });
-    let told = fenced.join().expect("no panic");
-    assert!(told.starts_with("no privilege to create the BPF maps"), "{told}");
+    let error = sandboxed.join().expect("no panic");
+    assert!(error.starts_with("no privilege to create the BPF maps"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Every shape of the packet table in the kernel: with no rule on, and under every rule.
+//! Runs every shape of the packet table in the kernel: with no rule on, and under every rule.
 
 use aop_common::{
     Bytes, Mode, Segment,
@@ -9,7 +9,7 @@ use aop_firewall::{Policy, Trial};
 
 use super::{SHORTEST, host::Forwarding, in_a_host_that_forwards, owed, policy, trial};
 
-/// New connections a second, where there is a budget at all.
+/// New connections per second, if a budget is on.
 const RATE: u32 = 5;
 
 /// Runs every fixture under `rules` and compares verdict, reason and counter.
@@ -53,7 +53,7 @@ fn every_fixture_gets_the_same_verdict_reason_and_counter_in_the_kernel() {
 }
 
 #[test]
-fn on_a_host_that_forwards_only_what_goes_beyond_is_in_transit() {
+fn on_a_forwarding_host_only_packets_to_other_hosts_are_transit() {
     in_a_host_that_forwards(Forwarding::On, |ifindex| {
         let mut trial = trial(Mode::Enforce);
         all_get_what_they_owe(&mut trial, ifindex, &[Rule::Forwarding]);

@@ -1,4 +1,4 @@
-//! Generated frames through the policy on the host and through the program in the kernel.
+//! Runs generated frames through the policy on the host and through the program in the kernel.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -7,14 +7,14 @@ use aop_firewall::{Trial, TrialBatch, TrialFrame};
 
 use super::{owed, trial};
 
-/// Generated frames for each claim; `AOP_FRAMES` asks for another number.
+/// Generated frames for each test; `AOP_FRAMES` overrides the number.
 const GENERATED: u64 = 20_000;
-/// Frames between two readings of the counters, which take longer than a frame.
+/// Frames between two readings of the counters. A reading takes longer than a frame.
 const BATCH: usize = 256;
-/// Disagreements that are described; one is enough to know.
+/// The most disagreements that are described; one already fails the test.
 const SHOWN: usize = 5;
 
-/// Every generated frame on which `on_the_host` and the kernel do not agree, described.
+/// Describes the generated frames on which `on_the_host` and the kernel disagree.
 pub(crate) fn disagreements(
     mode: Mode,
     ifindex: u32,
@@ -24,7 +24,7 @@ pub(crate) fn disagreements(
     compare(&mut trial(mode), ifindex, Frames::asked(), owes)
 }
 
-/// Which frames are generated.
+/// How many frames are generated, and from which seed.
 #[derive(Clone, Copy)]
 pub(crate) struct Frames {
     pub(crate) count: u64,
@@ -38,7 +38,7 @@ impl Frames {
     }
 }
 
-/// Every one of `frames` for which `trial` does not do what it `owes`, described.
+/// Describes those of `frames` for which `trial` does not do what `owes` says.
 pub(crate) fn compare(
     trial: &mut Trial,
     ifindex: u32,
@@ -59,7 +59,7 @@ pub(crate) fn compare(
         if ran == sum(&owed) {
             continue;
         }
-        // Somewhere in here: one frame after the other.
+        // Find the frame within the batch.
         for (frame, owed) in batch.iter().zip(&owed) {
             let ran = trial.run(frame, ifindex).expect("the frame runs");
             if ran != *owed && found.len() < SHOWN {
@@ -77,7 +77,7 @@ fn asked(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
-/// What the kernel must do for several frames.
+/// The expected result in the kernel for several frames.
 fn sum(owed: &[TrialFrame]) -> TrialBatch {
     let mut moved = BTreeMap::<Tally, Counter>::new();
     for (tally, counter) in owed.iter().flat_map(|frame| &frame.moved) {

@@ -1,4 +1,4 @@
-//! The host that frames arrive at: a network namespace with the scene's addresses.
+//! The receiving host: a network namespace with the addresses of the scene.
 
 use std::{net::IpAddr, process::Command, thread};
 
@@ -14,14 +14,14 @@ pub(crate) enum Forwarding {
     On,
 }
 
-/// Runs `test` in a network namespace of its own with the scene's addresses and one route, and
-/// hands it the index of the interface that has them.
+/// Runs `test` in a network namespace of its own, with the addresses of the scene and a route, and
+/// passes it the index of the interface with these addresses.
 pub(crate) fn in_a_host_that_forwards(
     forwarding: Forwarding,
     test: impl FnOnce(u32) + Send + 'static,
 ) {
     let thread = thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
+        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace (needs root)");
         let Scene { v4, v6, .. } = Scene::FIXED;
         let text = |address: IpAddr| address.to_string();
         let sysctl = |name: &str, value: &str| {

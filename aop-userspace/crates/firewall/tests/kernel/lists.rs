@@ -1,4 +1,4 @@
-//! Lists in a row: whatever a set held before, packets see the list in force alone.
+//! A sequence of lists: only the list in force judges packets, whatever a set held before.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -16,7 +16,7 @@ use crate::{
     policy, syn_from, trial,
 };
 
-/// 192.0.2.0/27, which the prefixes share.
+/// The number of addresses in 192.0.2.0/27, which contains all prefixes.
 const ADDRESSES: u32 = 32;
 
 fn address(last: u32) -> Ipv4Addr {
@@ -26,7 +26,7 @@ fn address(last: u32) -> Ipv4Addr {
 fn entry() -> impl Strategy<Value = (IpNet, Prefix)> {
     (0..ADDRESSES, 27u8..=32, any::<bool>()).prop_map(|(last, length, admitted)| {
         let net = IpNet::new(address(last).into(), length).expect("a CIDR").trunc();
-        // What drains admits no stranger, whenever it ends.
+        // A draining prefix admits no stranger, whatever its deadline.
         let draining = Prefix { drains_until: u32::MAX - 1 - last };
         (net, if admitted { Prefix::ADMITTED } else { draining })
     })
@@ -36,7 +36,7 @@ fn of(entries: Vec<(IpNet, Prefix)>) -> Policy {
     Policy { admission: Admission::from_entries(entries), ..policy(Mode::Enforce) }
 }
 
-/// Each address is let in or not, as the list says.
+/// Asserts that each address passes or is dropped as `admission` says.
 fn judged_by(trial: &mut Trial, admission: &Admission, ifindex: u32) {
     for last in 0..ADDRESSES {
         let source = address(last);
@@ -48,7 +48,7 @@ fn judged_by(trial: &mut Trial, admission: &Admission, ifindex: u32) {
 }
 
 #[test]
-fn of_lists_in_a_row_nothing_but_the_last_one_counts() {
+fn only_the_last_of_several_lists_counts() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let mut trial = trial(Mode::Enforce);
         let mut runner = TestRunner::deterministic();
@@ -62,12 +62,12 @@ fn of_lists_in_a_row_nothing_but_the_last_one_counts() {
 }
 
 #[test]
-fn a_set_that_could_not_be_written_leaves_nothing_behind() {
+fn a_list_that_does_not_fit_leaves_the_old_one_in_force() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let mut trial = trial(Mode::Enforce);
         let few = of(vec![(IpNet::from(IpAddr::V4(address(1))), Prefix::ADMITTED)]);
         trial.apply(&few).expect("applied");
-        // One more than fit, those of the test among the first.
+        // One more than fit; the first ones are those of the test.
         let net = |at: usize| IpNet::from(IpAddr::V4((0xc000_0200 + at as u32).into()));
         let many = of((0..=MAX_PREFIXES).map(|at| (net(at), Prefix::ADMITTED)).collect());
         trial.apply(&many).expect_err("too many");

@@ -1,4 +1,4 @@
-//! Modes by port and interface: the kernel carries a drop out as `layout::Modes` says on the host.
+//! Modes of ports and interfaces: the kernel drops or observes as `layout::Modes` says on the host.
 
 use aop_common::{
     Bytes, Mode,
@@ -20,12 +20,12 @@ use super::{
     owed, policy, trial,
 };
 
-/// The interface that has the trial's slot, and one that has another.
+/// The interface with the slot of the trial, and one with another slot.
 const INTERFACE: &str = "in0";
 const OTHER: &str = "other0";
 const OWN: [Option<Mode>; 3] = [None, Some(Mode::Enforce), Some(Mode::Observe)];
 
-/// Modes as they are configured, and as they must lie in the map.
+/// Modes as configured, and as expected in the map.
 struct Case {
     configured: Modes,
     written: layout::Modes,
@@ -45,13 +45,13 @@ impl Case {
             configured.interfaces.insert(INTERFACE.to_owned(), mode);
             written.set_slot(SLOT, mode);
         }
-        // Another interface's mode is none of this one's business.
+        // The mode of another interface must not affect this one.
         let other = if general == Mode::Enforce { Mode::Observe } else { Mode::Enforce };
         configured.interfaces.insert(OTHER.to_owned(), other);
         Self { configured, written }
     }
 
-    /// Every combination of a general mode, the modes of two ports and that of the interface.
+    /// Every combination of a general mode, the modes of two ports and the mode of the interface.
     fn all() -> impl Iterator<Item = Self> {
         let with = |general, interface| {
             let pairs = OWN.into_iter().flat_map(|one| OWN.map(|other| [one, other]));
@@ -89,7 +89,7 @@ fn named_trial() -> Trial {
 }
 
 #[test]
-fn every_fixture_is_carried_out_by_the_mode_of_its_port_and_interface() {
+fn every_fixture_follows_the_mode_of_its_port_and_interface() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let mut trial = named_trial();
         let mut fixtures = fixtures().expect("the corpus");
@@ -127,7 +127,7 @@ fn generated_frames_agree_under_every_mode_of_ports_and_interfaces() {
 }
 
 #[test]
-fn one_port_enforces_while_another_observes_and_what_may_be_for_either_is_dropped() {
+fn if_one_port_enforces_and_another_observes_a_fragment_for_either_is_dropped() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let mut trial = named_trial();
         let Scene { v4, guarded, unguarded: other, .. } = Scene::FIXED;

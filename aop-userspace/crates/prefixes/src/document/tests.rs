@@ -20,7 +20,7 @@ fn both_forms_give_the_same_list() {
 }
 
 #[test]
-fn the_china_network_counts_where_it_is_asked_for_and_must_then_be_there() {
+fn the_china_network_counts_only_if_requested_and_must_then_be_present() {
     let json = answer(r#"["192.0.2.0/24"]"#, "[]");
     let with = read(&json, Form::Api { jdcloud: true }).expect("a list");
     assert_eq!((with.prefixes().len(), read(&json, API).expect("a list").prefixes().len()), (2, 1));
@@ -29,13 +29,13 @@ fn the_china_network_counts_where_it_is_asked_for_and_must_then_be_there() {
 }
 
 #[test]
-fn one_bad_line_refuses_the_whole_list_by_its_number() {
+fn one_bad_line_refuses_the_whole_list_and_is_named() {
     let error = read("# ours\n192.0.2.0/24\n\n198.51.100.0/33 # typo\n", Form::Either);
     assert!(matches!(error, Err(DocumentError::Line { line: 4, .. })), "{error:?}");
 }
 
 #[test]
-fn what_is_no_list_is_refused() {
+fn other_documents_are_refused() {
     assert_eq!(read("\n<!DOCTYPE html>", Form::Either), Err(DocumentError::Html));
     assert_eq!(read("<html>", API), Err(DocumentError::Html));
     assert_eq!(read("# nothing\n", Form::Either), Err(DocumentError::Empty));
@@ -59,7 +59,7 @@ fn an_entry_must_be_a_prefix_of_its_family() {
 }
 
 #[test]
-fn what_a_stranger_wrote_is_bounded_and_has_no_control_characters() {
+fn text_from_the_network_is_bounded_and_has_no_control_characters() {
     let long = format!("{}\u{1b}[31m", "x".repeat(5000));
     let told = read(&long, Form::Either).expect_err("refused").to_string();
     assert!(told.len() < 500 && !told.contains('\u{1b}'), "{told}");

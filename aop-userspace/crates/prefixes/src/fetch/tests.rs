@@ -5,7 +5,7 @@ use rustls::{ServerConfig, ServerConnection};
 use super::*;
 
 #[test]
-fn a_certificate_that_no_public_authority_signed_is_refused() {
+fn a_certificate_of_no_public_ca_is_refused() {
     let key = rcgen::KeyPair::generate().expect("a key");
     let names = vec!["127.0.0.1".to_owned()];
     let own = rcgen::CertificateParams::new(names).and_then(|own| own.self_signed(&key));

@@ -8,7 +8,7 @@ fn cloudflare() -> (PrefixSource, ListUrl) {
     (PrefixSource::Cloudflare(url.clone()), url)
 }
 
-/// The snapshot with a prefix more, as `seconds` after the snapshot it was confirmed.
+/// Stores the snapshot plus one prefix, as if confirmed `seconds` after the snapshot.
 fn kept(state: &Path, seconds: i64, more: &str) {
     let snapshot = snapshot();
     let mut prefixes = snapshot.list.prefixes().to_vec();
@@ -19,7 +19,7 @@ fn kept(state: &Path, seconds: i64, more: &str) {
 }
 
 #[test]
-fn the_newest_of_the_kept_list_and_the_snapshot_begins() {
+fn the_newer_of_the_stored_list_and_the_snapshot_is_used_at_start() {
     let state = tempfile::tempdir().expect("a directory");
     let begin = || at_start(&cloudflare().0, state.path()).expect("a list").held.origin;
     assert_eq!(begin(), Origin::Snapshot);
@@ -30,7 +30,7 @@ fn the_newest_of_the_kept_list_and_the_snapshot_begins() {
 }
 
 #[test]
-fn a_kept_list_is_judged_again() {
+fn a_stored_list_is_validated_again() {
     let state = tempfile::tempdir().expect("a directory");
     kept(state.path(), 60, "10.0.0.0/24");
     let found = at_start(&cloudflare().0, state.path()).expect("a list");
@@ -39,7 +39,7 @@ fn a_kept_list_is_judged_again() {
 }
 
 #[test]
-fn an_unknown_url_begins_with_nobody() {
+fn a_url_without_a_stored_list_starts_with_an_empty_list() {
     let state = tempfile::tempdir().expect("a directory");
     let found = at_start(&PrefixSource::Url(cloudflare().1), state.path()).expect("a start");
     assert_eq!((found.held.origin, found.held.list.prefixes().len()), (Origin::Nowhere, 0));
@@ -47,7 +47,7 @@ fn an_unknown_url_begins_with_nobody() {
 }
 
 #[test]
-fn an_empty_file_is_refused_but_an_empty_inline_list_means_nobody() {
+fn an_empty_file_is_refused_but_an_empty_inline_list_is_allowed() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("list");
     fs::write(&path, "# nothing\n").expect("written");
@@ -58,7 +58,7 @@ fn an_empty_file_is_refused_but_an_empty_inline_list_means_nobody() {
 }
 
 #[test]
-fn a_file_is_the_operators_own_word() {
+fn the_list_of_a_file_is_not_validated() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("list");
     fs::write(&path, "192.0.2.0/24\n10.0.0.0/8\n").expect("written");

@@ -1,9 +1,9 @@
-//! Whether a fetched list is to be believed. Pure: knows the list, and the one it would replace.
+//! Validation of a fetched list. Pure: it needs only the list and the one that it would replace.
 //!
-//! Whoever can change the list decides who reaches the origin, and whose visitors meet silence. So
-//! a list that parses is still refused when it is too short, too wide, reaches into networks that
-//! are never on the Internet, misses prefixes that have been there for a decade, or drops too much
-//! at once. Files and inline lists are the operator's own word and are not judged here.
+//! An attacker who can change the list decides which addresses reach the origin, and can cut off
+//! visitors. Therefore a well-formed list is refused if it is too short or too wide, reaches into
+//! networks that are never on the Internet, misses prefixes that have been on it for a decade, or
+//! removes too much at once. Files and inline lists are the operator's own and are not validated.
 
 mod refusal;
 mod special;
@@ -17,7 +17,7 @@ use prefix_trie::joint::JointPrefixSet;
 pub use refusal::{Family, Refusal};
 pub use step::{Change, Shrink, step};
 
-/// What a source owes.
+/// The limits that the list of a source must meet.
 #[derive(Clone, Copy, Debug)]
 pub struct Expectations {
     /// The fewest IPv4 prefixes.
@@ -33,8 +33,9 @@ pub struct Expectations {
 }
 
 impl Expectations {
-    /// Of Cloudflare's list: 15 and 7 prefixes in 2026, never fewer than 10 and 5 since 2014. The
-    /// canaries are the oldest and the largest, from which most pulls come. The list takes 1 KiB.
+    /// Cloudflare's list: 15 and 7 prefixes in 2026, never fewer than 10 and 5 since 2014. The
+    /// canaries are the oldest and the largest prefixes; most pulls come from them. The list takes
+    /// 1 KiB.
     pub const CLOUDFLARE: Self = Self {
         least_v4: 5,
         least_v6: 2,
@@ -43,7 +44,7 @@ impl Expectations {
         canaries: &["104.16.0.0/13", "173.245.48.0/20", "2400:cb00::/32", "2606:4700::/32"],
     };
 
-    /// Of anybody's list: as many prefixes as the maps hold, and room to write them.
+    /// Any other list: as many prefixes as the maps hold, and the bytes to write them.
     pub const ANY: Self = Self {
         least_v4: 0,
         least_v6: 0,
@@ -53,20 +54,21 @@ impl Expectations {
     };
 }
 
-/// The shortest prefix that is believed. Cloudflare's shortest are a /13 and a /29; registries have
-/// never given a CDN an IPv4 /9 or an IPv6 /23.
+/// The shortest prefix lengths that are accepted. Cloudflare's shortest are a /13 and a /29;
+/// registries have never given a CDN an IPv4 /9 or an IPv6 /23.
 const SHORTEST_V4: u8 = 10;
 const SHORTEST_V6: u8 = 24;
 
-/// All prefixes together: an IPv4 /7 (Cloudflare's come to a /11), an IPv6 /20 (theirs: a /28).
+/// The most addresses of all prefixes together: an IPv4 /7 (Cloudflare's list: about a /11), an
+/// IPv6 /20 (Cloudflare's list: about a /28).
 const WIDEST_V4: u64 = 1 << (32 - 7);
-/// In units of a /48.
+/// Counted in /48 networks.
 const WIDEST_V6: u64 = 1 << (48 - 20);
 
-/// Judges `list` by itself.
+/// Validates `list` by itself.
 ///
 /// # Errors
-/// The first thing that is wrong with it.
+/// The first violation.
 pub fn list(list: &[IpNet], expected: &Expectations) -> Result<(), Refusal> {
     for prefix in list {
         let shortest = if prefix.addr().is_ipv4() { SHORTEST_V4 } else { SHORTEST_V6 };

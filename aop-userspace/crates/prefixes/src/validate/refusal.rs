@@ -1,58 +1,58 @@
-//! Why a list is not believed, for the operator who wonders why it was not applied.
+//! Why a fetched list was not applied, for the operator.
 
 use ipnet::IpNet;
 
-/// Why a list is not believed.
+/// Why a list does not pass validation.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Too few prefixes of a family.
-    #[error("{count} {family} prefixes; it has at least {least}")]
+    #[error("the list has {count} {family} prefixes; at least {least} are expected")]
     TooFew {
         /// The family.
         family: Family,
-        /// How many there are.
+        /// Their number.
         count: usize,
-        /// How many there must be.
+        /// The least number.
         least: usize,
     },
     /// Too many prefixes of a family.
-    #[error("{count} {family} prefixes; at most {most} are believed")]
+    #[error("the list has {count} {family} prefixes; at most {most} are accepted")]
     TooMany {
         /// The family.
         family: Family,
-        /// How many there are.
+        /// Their number.
         count: usize,
-        /// How many there may be.
+        /// The largest number.
         most: usize,
     },
-    /// A prefix is wider than any CDN's.
-    #[error("{prefix} is too wide; the shortest prefix that is believed is /{shortest}")]
+    /// A prefix is wider than any of a CDN.
+    #[error("{prefix} is too wide; the shortest prefix that is accepted is /{shortest}")]
     TooBroad {
         /// The prefix.
         prefix: IpNet,
-        /// The floor.
+        /// The shortest accepted length.
         shortest: u8,
     },
-    /// All prefixes together are wider than any CDN.
+    /// All prefixes together cover more than any CDN has.
     #[error("the {family} prefixes together cover too much of the Internet")]
     TooWide {
         /// The family.
         family: Family,
     },
-    /// A prefix lies in, or around, a network that is not on the Internet.
-    #[error("{prefix} reaches into {network} ({purpose}), which is never on the Internet")]
+    /// A prefix overlaps a network that is not on the Internet.
+    #[error("{prefix} overlaps {network} ({purpose}), which is never on the Internet")]
     NotPublic {
         /// The prefix.
         prefix: IpNet,
         /// The network.
         network: &'static str,
-        /// What it is for.
+        /// Its purpose.
         purpose: &'static str,
     },
-    /// A prefix that has always been there is not.
-    #[error("{0} is missing, which has been on this list for years")]
+    /// A prefix is missing that has always been on the list.
+    #[error("{0} is missing, although it has been on this list for years")]
     CanaryMissing(&'static str),
-    /// Too many prefixes would go at once.
+    /// The list would remove too many prefixes at once.
     #[error(
         "it would remove {removed} of {of} {family} prefixes at once. If that is right, run \
          `aop prefixes diff`, then `aop prefixes refresh --accept`"
@@ -60,17 +60,17 @@ pub enum Refusal {
     Shrunk {
         /// The family.
         family: Family,
-        /// How many would go.
+        /// How many would be removed.
         removed: usize,
-        /// How many there are now.
+        /// How many are in force.
         of: usize,
     },
-    /// The same edition with other content.
-    #[error("it has the etag of the list in force ({0}) and other prefixes")]
+    /// The etag is unchanged, but the content is not.
+    #[error("it has the etag of the list in force ({0}), but other prefixes")]
     EtagTwice(String),
 }
 
-/// An address family, by its name.
+/// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.

@@ -1,5 +1,5 @@
-//! Networks that no published list may reach into: the IANA special-purpose registries
-//! (RFC 6890 and what updates it), multicast, and all of IPv6 that is not global unicast.
+//! Networks that no published list may overlap: the IANA special-purpose registries (RFC 6890 and
+//! its updates), multicast, and all of IPv6 that is not global unicast.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ const V4: [(&str, &str); 15] = [
     ("100.64.0.0/10", "carrier-grade NAT"),
     ("127.0.0.0/8", "loopback"),
     ("169.254.0.0/16", "link-local"),
-    // 172.64.0.0/13 looks like this one and is Cloudflare's.
+    // Not to be confused with 172.64.0.0/13, which is Cloudflare's.
     ("172.16.0.0/12", "private"),
     ("192.0.0.0/24", "protocol assignments"),
     ("192.0.2.0/24", "documentation"),
@@ -39,10 +39,10 @@ const V6: [(&str, &str); 12] = [
     ("5f00::/16", "segment routing"),
 ];
 
-/// Where all public IPv6 addresses are (RFC 4291, section 2.4; the registry gives out no other).
+/// The range of all public IPv6 addresses (RFC 4291, section 2.4; the registries assign no other).
 const GLOBAL_UNICAST: &str = "2000::/3";
 
-/// Parsed once: a list may have many prefixes.
+/// Parsed once, because a list may have many prefixes.
 static NAMED: LazyLock<Vec<(IpNet, &str, &str)>> = LazyLock::new(|| {
     let parsed = |(network, purpose): &(&'static str, &'static str)| {
         Some((network.parse().ok()?, *network, *purpose))
@@ -51,7 +51,7 @@ static NAMED: LazyLock<Vec<(IpNet, &str, &str)>> = LazyLock::new(|| {
 });
 static GLOBAL: LazyLock<Option<IpNet>> = LazyLock::new(|| GLOBAL_UNICAST.parse().ok());
 
-/// The first such network that shares an address with `prefix`, and what it is for.
+/// The first such network that overlaps `prefix`, and its purpose.
 pub(super) fn reached_by(prefix: &IpNet) -> Option<(&'static str, &'static str)> {
     let meets = |(net, ..): &&(IpNet, &'static str, &'static str)| {
         net.contains(prefix) || prefix.contains(net)
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn every_network_here_is_one() {
+    fn every_network_is_a_valid_prefix() {
         for (network, _) in V4.iter().chain(&V6).chain([&(GLOBAL_UNICAST, "")]) {
             let parsed: IpNet = network.parse().expect(network);
             assert_eq!(parsed, parsed.trunc(), "{network}");
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_inside_or_around_such_a_network_reaches_it() {
+    fn a_prefix_inside_or_around_such_a_network_overlaps_it() {
         assert_eq!(purpose("10.1.2.0/24"), Some("private"));
         assert_eq!(purpose("172.0.0.0/10"), Some("private"));
         assert_eq!(purpose("100.100.0.0/16"), Some("carrier-grade NAT"));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn cloudflares_lookalike_of_a_private_network_is_public() {
+    fn cloudflares_prefix_next_to_a_private_network_is_public() {
         assert_eq!(purpose("172.64.0.0/13"), None);
         assert_eq!(purpose("198.41.128.0/17"), None);
         assert_eq!(purpose("2c0f:f248::/32"), None);

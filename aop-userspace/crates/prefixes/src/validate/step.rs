@@ -1,4 +1,5 @@
-//! From one list to the next: what comes, what goes, and whether that is too much at once.
+//! The step from one list to the next: the added and removed prefixes, and whether that is too much
+//! at once.
 
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixSet;
@@ -6,29 +7,29 @@ use prefix_trie::joint::JointPrefixSet;
 use super::{Family, Refusal, of};
 use crate::List;
 
-/// How many of a family's prefixes one refresh may remove: one in this many.
+/// One refresh may remove at most one in this many prefixes of a family.
 const SHRINK: usize = 4;
 
-/// Whether a refresh may remove more than that.
+/// Whether a refresh may remove more than one in `SHRINK` prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shrink {
-    /// It may not.
+    /// No.
     Bounded,
-    /// The operator has looked at it and accepts it.
+    /// Yes: the operator has checked the change.
     Accepted,
 }
 
-/// What a new list brings and takes.
+/// The difference between two lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// Prefixes that come.
+    /// Prefixes only on the new list.
     pub added: Vec<IpNet>,
-    /// Prefixes that go.
+    /// Prefixes only on the old list.
     pub removed: Vec<IpNet>,
 }
 
 impl Change {
-    /// From `old` to `new`, entry by entry.
+    /// The difference from `old` to `new`, entry by entry.
     #[must_use]
     pub fn between(old: &List, new: &List) -> Self {
         let only = |these: &List, those: &List| -> Vec<IpNet> {
@@ -37,23 +38,23 @@ impl Change {
         Self { added: only(new, old), removed: only(old, new) }
     }
 
-    /// Whether nothing comes or goes.
+    /// Whether both lists are equal.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
     }
 }
 
-/// Judges the step from `old` to `new`.
+/// Validates the step from `old` to `new`.
 ///
 /// # Errors
-/// It removes too much, or claims to be the same edition.
+/// It removes too much, or the etag is the same although the prefixes differ.
 pub fn step(old: &List, new: &List, shrink: Shrink) -> Result<Change, Refusal> {
     let change = Change::between(old, new);
     if let (Some(etag), true, false) = (&new.etag, new.etag == old.etag, change.is_empty()) {
         return Err(Refusal::EtagTwice(etag.clone()));
     }
-    // What is joined or split is not gone.
+    // A prefix that was joined or split is not removed.
     let listed: JointPrefixSet<IpNet> = new.prefixes().iter().copied().collect();
     for family in [Family::V4, Family::V6] {
         let removed = of(&change.removed, family)
@@ -79,7 +80,7 @@ mod tests {
     const FOUR: [&str; 4] = ["8.0.0.0/24", "8.1.0.0/24", "8.2.0.0/23", "2600::/32"];
 
     #[test]
-    fn what_comes_and_goes_is_told_entry_by_entry() {
+    fn added_and_removed_prefixes_are_listed_entry_by_entry() {
         let new = list(&["8.0.0.0/24", "8.1.0.0/24", "8.2.0.0/23", "2600::/32", "9.0.0.0/24"], "b");
         let change = step(&list(&FOUR, "a"), &new, Shrink::Bounded).expect("believed");
         assert_eq!(change.added, ["9.0.0.0/24".parse().expect("a CIDR")]);
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_of_a_family_may_go_and_no_more_unless_the_operator_accepts_it() {
+    fn a_refresh_may_remove_a_quarter_of_a_family_unless_the_operator_accepts_more() {
         let old = list(&["8.0.0.0/24", "8.1.0.0/24", "8.2.0.0/24", "8.3.0.0/24", "2600::/32"], "a");
         let three = list(&["8.0.0.0/24", "8.1.0.0/24", "8.2.0.0/24", "2600::/32"], "b");
         let two = list(&["8.0.0.0/24", "8.1.0.0/24", "2600::/32"], "b");
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_that_are_joined_or_split_do_not_count_as_gone() {
+    fn prefixes_that_are_joined_or_split_do_not_count_as_removed() {
         let joined =
             list(&["8.0.0.0/23", "8.1.0.0/16", "8.2.0.0/24", "8.2.1.0/24", "2600::/31"], "b");
         let change = step(&list(&FOUR, "a"), &joined, Shrink::Bounded).expect("believed");
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_edition_cannot_have_other_content() {
+    fn an_unchanged_etag_with_other_prefixes_is_refused() {
         let (old, mut new) = (list(&FOUR, "a"), list(&["8.0.0.0/24"], "a"));
         for shrink in [Shrink::Bounded, Shrink::Accepted] {
             assert_eq!(step(&old, &new, shrink), Err(Refusal::EtagTwice("a".to_owned())));
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_list_of_all_shrinks_nothing() {
+    fn the_first_list_removes_nothing() {
         let change = step(&List::default(), &list(&FOUR, "a"), Shrink::Bounded).expect("believed");
         assert_eq!(change.added.len(), 4);
     }

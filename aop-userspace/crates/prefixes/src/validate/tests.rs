@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::snapshot;
 
-/// Cloudflare's list with `removed` taken out and `added` put in.
+/// Cloudflare's list without `removed` and with `added`.
 fn changed(removed: &[&str], added: &[&str]) -> Vec<IpNet> {
     let parse = |text: &&str| text.parse::<IpNet>().expect("a CIDR");
     let removed: Vec<IpNet> = removed.iter().map(parse).collect();
@@ -19,7 +19,7 @@ fn judged(removed: &[&str], added: &[&str]) -> Result<(), Refusal> {
 }
 
 #[test]
-fn cloudflares_list_is_believed_as_it_is_and_with_a_prefix_more_or_less() {
+fn cloudflares_list_passes_as_it_is_and_with_small_changes() {
     assert_eq!(judged(&[], &[]), Ok(()));
     assert_eq!(judged(&["131.0.72.0/22"], &["8.8.8.0/24", "2600::/32"]), Ok(()));
 }
@@ -39,7 +39,7 @@ fn too_few_prefixes_of_a_family_are_refused() {
 }
 
 #[test]
-fn a_prefix_wider_than_any_cdns_is_refused() {
+fn a_prefix_wider_than_any_of_a_cdn_is_refused() {
     for (wide, shortest) in [("8.0.0.0/9", SHORTEST_V4), ("2600::/23", SHORTEST_V6)] {
         let prefix = wide.parse().expect("a CIDR");
         assert_eq!(judged(&[], &[wide]), Err(Refusal::TooBroad { prefix, shortest }));
@@ -48,7 +48,7 @@ fn a_prefix_wider_than_any_cdns_is_refused() {
 }
 
 #[test]
-fn half_of_the_internet_in_small_pieces_is_refused() {
+fn prefixes_that_together_cover_half_of_the_internet_are_refused() {
     let pieces: Vec<String> = (20..40).map(|first| format!("{first}.0.0.0/10")).collect();
     let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
     assert_eq!(judged(&[], &pieces), Err(Refusal::TooWide { family: Family::V4 }));
@@ -84,7 +84,7 @@ fn networks_that_are_never_on_the_internet_are_refused_for_any_source() {
 }
 
 #[test]
-fn a_missing_canary_is_refused_but_one_that_was_joined_or_split_is_not() {
+fn a_missing_canary_is_refused_unless_it_was_joined_or_split() {
     for canary in Expectations::CLOUDFLARE.canaries {
         assert_eq!(judged(&[canary], &[]), Err(Refusal::CanaryMissing(canary)));
     }
@@ -93,7 +93,7 @@ fn a_missing_canary_is_refused_but_one_that_was_joined_or_split_is_not() {
 }
 
 #[test]
-fn more_prefixes_than_a_source_ever_has_are_refused() {
+fn more_prefixes_than_the_limit_of_the_source_are_refused() {
     let many = |count: u32| -> Vec<IpNet> {
         let net = |n: u32| IpNet::new(IpAddr::V4((8 << 24 | n << 8).into()), 24);
         (0..count).map(|n| net(n).expect("a CIDR")).collect()
@@ -110,7 +110,7 @@ fn more_prefixes_than_a_source_ever_has_are_refused() {
 
 proptest! {
     #[test]
-    fn what_is_joined_or_split_is_what_aggregation_says(
+    fn coverage_in_aggregate_agrees_with_ipnets_aggregation(
         nets in vec((0u32..64, 26u8..=32), 0..24),
         wanted in (0u32..64, 26u8..=32),
     ) {

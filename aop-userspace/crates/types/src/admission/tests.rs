@@ -17,7 +17,7 @@ fn list(list: &[&str]) -> Admission {
 }
 
 #[test]
-fn nobody_is_admitted_by_an_empty_set() {
+fn an_empty_set_admits_no_address() {
     assert_eq!(Admission::default().standing(address("192.0.2.1"), 0), Standing::Unknown);
 }
 
@@ -40,14 +40,14 @@ fn a_second_change_does_not_lengthen_the_draining() {
 }
 
 #[test]
-fn a_shorter_draining_time_shortens_what_drains_already() {
+fn a_shorter_drain_time_also_applies_to_prefixes_that_drain_already() {
     let first = list(&["192.0.2.0/24"]).followed_by(&[], HOUR, 100);
     let second = first.followed_by(&[], Duration::ZERO, 200);
     assert_eq!(second.standing(address("192.0.2.1"), 200), Standing::Unknown);
 }
 
 #[test]
-fn what_drains_makes_room_where_a_list_is_replaced_by_another_as_long() {
+fn draining_prefixes_make_room_for_a_new_list() {
     let list = |third: u8| -> Vec<IpNet> {
         let net = |n: usize| {
             IpNet::new([10 + (n >> 16) as u8, third, (n >> 8) as u8, n as u8].into(), 32)
@@ -61,7 +61,7 @@ fn what_drains_makes_room_where_a_list_is_replaced_by_another_as_long() {
 }
 
 #[test]
-fn what_drains_soonest_is_left_out_where_too_many_drain_and_of_that_family_alone() {
+fn if_too_many_drain_those_with_the_earliest_deadline_are_left_out_per_family() {
     let list = |second: u8| -> Vec<IpNet> {
         let net = |n: usize| IpNet::new([10 + second, 0, (n >> 8) as u8, n as u8].into(), 32);
         let mut list: Vec<IpNet> = (0..MAX_PREFIXES / 2).map(|n| net(n).expect("a CIDR")).collect();
@@ -80,7 +80,7 @@ fn what_drains_soonest_is_left_out_where_too_many_drain_and_of_that_family_alone
 }
 
 #[test]
-fn entries_are_sorted_and_of_two_for_a_prefix_the_last_counts() {
+fn entries_are_sorted_and_the_last_of_two_for_one_prefix_counts() {
     let [wide, narrow] = ["192.0.0.0/16", "192.0.2.0/24"].map(|text| nets(&[text])[0]);
     let draining = Prefix { drains_until: 7 };
     let set = Admission::from_entries(vec![

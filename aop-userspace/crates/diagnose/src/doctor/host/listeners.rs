@@ -1,11 +1,11 @@
-//! The sockets of this network namespace, from /proc/net.
+//! The sockets of this network namespace, read from /proc/net.
 
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-/// TCP's state of a socket that listens, as /proc/net/tcp spells it.
+/// TCP_LISTEN, as /proc/net/tcp spells it.
 const LISTEN: &str = "0A";
 
 /// A socket. No address in it is IPv6-mapped.
@@ -16,14 +16,14 @@ pub(in crate::doctor) struct Socket {
     pub(in crate::doctor) inode: u64,
 }
 
-/// The sockets that matter.
+/// The sockets that the doctor looks at.
 #[derive(Debug, Default)]
 pub(in crate::doctor) struct Sockets {
     /// TCP sockets that listen.
     pub(in crate::doctor) listening: Vec<Socket>,
-    /// TCP connections, those that ended lately included.
+    /// TCP connections, including those in TIME_WAIT.
     pub(in crate::doctor) connected: Vec<Socket>,
-    /// UDP sockets that take from anybody.
+    /// UDP sockets that are not connected, so that they receive from any address.
     pub(in crate::doctor) udp: Vec<Socket>,
 }
 
@@ -46,8 +46,8 @@ impl Sockets {
         }
     }
 
-    /// The sockets that take connections to `to`: as the kernel has it, those of this very address
-    /// before those of every address.
+    /// The sockets that accept connections to `to`. Like the kernel, it prefers a socket that is
+    /// bound to this address over one that is bound to the wildcard address.
     pub(in crate::doctor) fn taking(&self, to: SocketAddr) -> Vec<&Socket> {
         let every: &[IpAddr] = match to {
             SocketAddr::V4(_) => &[Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
@@ -62,7 +62,7 @@ impl Sockets {
     }
 }
 
-/// A line of such a file: the socket, and whether it listens.
+/// Parses a line of such a file: the socket, and whether it listens.
 fn socket(line: &str) -> Option<(Socket, bool)> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let [_, local, remote, state, _, _, _, _, _, inode, ..] = fields[..] else { return None };
@@ -71,7 +71,7 @@ fn socket(line: &str) -> Option<(Socket, bool)> {
     Some((socket, state == LISTEN))
 }
 
-/// Words of the address in the host's byte order, then the port.
+/// Parses an address as 32-bit words in the byte order of the host, then the port.
 fn address(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn who_listens_at_the_very_address_comes_before_who_listens_everywhere() {
+    fn a_socket_bound_to_the_address_takes_precedence_over_a_wildcard_socket() {
         let remote = "0.0.0.0:0".parse().unwrap();
         let listens =
             |(local, inode): (&str, u64)| Socket { local: local.parse().unwrap(), remote, inode };

@@ -1,4 +1,4 @@
-//! What the kernel's files in /proc say of this host.
+//! Facts about this host from /proc.
 
 mod listeners;
 mod owners;
@@ -8,7 +8,7 @@ use std::fs;
 pub(super) use listeners::{Socket, Sockets};
 pub(super) use owners::{held, owners};
 
-/// A setting of the kernel, as words; `None` where it cannot be read.
+/// The text of a kernel setting below /proc/sys; `None` if it cannot be read.
 pub(super) fn sysctl(name: &str) -> Option<String> {
     fs::read_to_string(format!("/proc/sys/{name}")).ok()
 }

@@ -1,8 +1,9 @@
-//! Whose sockets are whose.
+//! Which process holds which socket.
 
 use std::{collections::HashMap, fs, path::Path};
 
-/// The names of the processes that hold these sockets, by inode, as far as they can be seen.
+/// The names of the processes that hold these sockets, by inode. Without privilege, processes of
+/// other users are missing.
 pub(in crate::doctor) fn owners(inodes: &[u64]) -> HashMap<u64, String> {
     let mut found = HashMap::new();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -22,7 +23,7 @@ pub(in crate::doctor) fn owners(inodes: &[u64]) -> HashMap<u64, String> {
     found
 }
 
-/// The inodes of the sockets that a process holds, as far as they can be seen.
+/// The inodes of the sockets that a process holds; empty if its descriptors cannot be read.
 pub(in crate::doctor) fn held(process: u32) -> Vec<u64> {
     held_below(&Path::new("/proc").join(process.to_string()))
 }

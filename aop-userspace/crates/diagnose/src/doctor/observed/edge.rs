@@ -1,4 +1,4 @@
-//! Pulls of the CDN that are refused.
+//! Refused pulls of the CDN.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::doctor::{
     finding::{More, good, told, wrong},
 };
 
-/// Addresses that are named.
+/// The most addresses that are listed.
 const NAMED: usize = 4;
 
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
@@ -30,10 +30,10 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
         findings.push(match patient.status.is_pulled(None) {
             true => good(
                 "pulls",
-                "the CDN pulls and is served, and none of its pulls was refused lately",
+                "the CDN pulls and is served, and none of its pulls was refused recently",
             ),
             false => {
-                told("pulls", "nobody has pulled yet: nothing tells that the CDN would be served")
+                told("pulls", "no pull has been served yet, so it is unknown if the CDN would be")
                     .cure("open the site through the CDN, then run this again before enforcing")
             }
         });
@@ -43,15 +43,15 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
 
 fn finding(patient: &Patient, site: &str, refusal: Refusal, peers: &[&RefusedPeer]) -> Finding {
     let meaning::Meaning { name, said, visitor, cure } = meaning::of(refusal);
-    // Who speaks no TLS, or names no site, reached none.
+    // "-": the peer spoke no TLS or named no site.
     let of = Some(site).filter(|site| *site != "-");
     let finding = match patient.status.is_pulled(of) {
         false => wrong(name, said, visitor, ""),
-        // The addresses are everybody's who is at the CDN.
+        // All customers of the CDN share its addresses.
         true => told(
             name,
             format!(
-                "some who come from the CDN are refused ({refusal}), while others are served: another \
+                "some peers from the CDN are refused ({refusal}), while others are served: another \
                  of its customers, a scanner behind it, or a hostname of yours that is not set up"
             ),
         ),

@@ -1,5 +1,6 @@
-//! A zone in SSL mode Flexible never comes to the guarded ports: its pulls go to port 80 in clear. In the
-//! mode Full, and Full (strict), those of visitors who speak plain HTTP go there too.
+//! Pulls at port 80. A zone in SSL/TLS mode Flexible never uses the guarded ports: its pulls go to
+//! port 80 in clear text. In Full and Full (strict), pulls for visitors on plain HTTP also go
+//! there.
 
 use aop_api::Finding;
 use aop_common::Standing;
@@ -12,11 +13,11 @@ use crate::doctor::{
 };
 
 const HTTP: u16 = 80;
-/// Addresses that are named.
+/// The most addresses that are listed.
 const NAMED: usize = 4;
-const STRICT: &str = "set the zone's SSL/TLS mode to Full (strict), and let nothing but a redirect listen \
-                      on port 80; if nobody has visited yet, open the site through the CDN and run this \
-                      again";
+const STRICT: &str = "set the zone's SSL/TLS mode to Full (strict), and serve only a redirect on \
+                      port 80; if the site had no visitor yet, open it through the CDN and run \
+                      this again";
 
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let listens = patient.sockets.listening.iter().filter(|it| it.local.port() == HTTP);
@@ -26,44 +27,47 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
         return Vec::new();
     }
     let is_pulled = patient.status.is_pulled(None);
-    // Whoever is refused for his certificate has come to the right port.
+    // A refused peer also shows that the CDN uses a guarded port.
     let comes = is_pulled || refused(patient, "list").next().is_some();
     let from_edge = from_edge(patient);
     let finding = match (from_edge.is_empty(), comes) {
         (true, true) => {
-            return vec![good("ssl_mode", "the CDN comes to the guarded ports, and not to port 80")];
+            return vec![good(
+                "ssl_mode",
+                "the CDN pulls from the guarded ports, not from port 80",
+            )];
         }
         (true, false) => told(
             "ssl_mode_flexible",
-            "nobody has pulled at a guarded port, and port 80 is open: the zone's SSL/TLS mode may be \
-             Flexible, which pulls there, in clear",
+            "no guarded port has been pulled from, and port 80 is open: the zone's SSL/TLS mode \
+             may be Flexible, which pulls from port 80 in clear text",
         )
         .cure(STRICT),
         (false, _) if is_pulled => told(
             "ssl_mode_flexible",
-            "the CDN pulls at port 80 too, in clear, around both locks: for visitors who speak plain \
-             HTTP, or for a zone whose SSL/TLS mode is Flexible",
+            "the CDN also pulls from port 80, in clear text and around both locks: for visitors on \
+             plain HTTP, or for a zone whose SSL/TLS mode is Flexible",
         )
         .cure(
-            "switch Always Use HTTPS on for the zone, let nothing but a redirect listen on port 80, and \
-             have every zone of this host in Full (strict)",
+            "switch on Always Use HTTPS for the zone, serve only a redirect on port 80, and set \
+             every zone of this host to Full (strict)",
         ),
         (false, _) => wrong(
             "ssl_mode_flexible",
-            "the CDN pulls at port 80, in clear, around both locks, and nobody has pulled with a \
-             certificate: its SSL/TLS mode is Flexible or Off",
+            "the CDN pulls from port 80, in clear text and around both locks, and no pull came \
+             with a certificate: the zone's SSL/TLS mode is Flexible or Off",
             visitor::NOTHING,
             STRICT,
         ),
     };
     let finding = finding.seen(format!("something listens on {}", socket.local));
     let seen = |finding: Finding, address: &String| {
-        finding.seen(format!("{address}, which the list admits, was connected to port 80"))
+        finding.seen(format!("{address}, which is in the list, was connected to port 80"))
     };
     vec![from_edge.iter().take(NAMED).fold(finding, seen)]
 }
 
-/// Who of the list is connected to port 80, or was until a moment ago.
+/// The addresses in the list that are or recently were connected to port 80.
 fn from_edge(patient: &Patient) -> Vec<String> {
     let Some(reading) = &patient.reading else { return Vec::new() };
     let now = monotonic_seconds();

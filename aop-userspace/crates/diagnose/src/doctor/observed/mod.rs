@@ -1,5 +1,6 @@
-//! What the running daemon has seen, in the words of an operator's mistakes. What the edge does is told
-//! by refusals of addresses that the list admits; what monitors do by those of firewall.extra.
+//! Findings from what the running daemon has seen, each as the mistake of the operator behind it.
+//! Refused addresses of the list show what the edge does; those of firewall.extra, what monitors
+//! do.
 
 mod edge;
 mod flexible;
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 
 use super::{Patient, finding::untried};
 
-/// What was seen longer ago tells nothing of now.
+/// Older refusals say nothing about the present state.
 const LATELY: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
@@ -26,11 +27,13 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
         }
         Some(_) => vec![untried("observed", "the terminator process does not answer")],
         None if patient.has_daemon() => strangers::look(patient),
-        None => vec![untried("observed", "no daemon runs, so nothing is known of handshakes")],
+        None => {
+            vec![untried("observed", "aop is not running, so there are no handshakes to look at")]
+        }
     }
 }
 
-/// Refused lately and not served since, of those whom `by` admits.
+/// The peers admitted by `by` that were refused recently and not served since.
 fn refused<'a>(patient: &'a Patient, by: &'a str) -> impl Iterator<Item = &'a RefusedPeer> {
     let (status, now) = (&patient.status, Timestamp::now());
     let refused = status.handshakes.refused_lately.iter();
@@ -38,7 +41,7 @@ fn refused<'a>(patient: &'a Patient, by: &'a str) -> impl Iterator<Item = &'a Re
     refused.filter(move |peer| peer.admitted_by.as_deref() == Some(by))
 }
 
-/// Whether a refusal is of this day, and its address has not authenticated for the site since.
+/// Whether a refusal is at most a day old and its address has not authenticated for the site since.
 fn still_tells(refused: &RefusedPeer, peers: &[Peer], now: Timestamp) -> bool {
     let same_site = |peer: &Peer| match &*refused.site {
         "-" => true,
@@ -61,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_tells_for_a_day_and_until_its_address_is_served_for_the_site() {
+    fn a_refusal_counts_for_a_day_or_until_its_address_is_served_for_the_site() {
         let at = |seconds| Timestamp::from_second(seconds).expect("a moment");
         let address = [192, 0, 2, 1].into();
         let refused = |site: &str| RefusedPeer {

@@ -1,4 +1,4 @@
-//! Monitors: addresses of firewall.extra, which come by without a certificate.
+//! Monitors in firewall.extra that present no certificate.
 
 use aop_api::Finding;
 use aop_tls::Refusal;
@@ -15,12 +15,12 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let finding = |peer| {
         wrong(
             "monitor_without_certificate",
-            "an address of firewall.extra comes without a certificate: a monitor that sees the origin \
-             as down",
+            "a monitor in firewall.extra gets no answer, because it presents no certificate; \
+             visitors are not affected",
             visitor::NOTHING,
-            "Cloudflare's load balancer: switch Simulate Zone on in the monitor, so that it presents the \
-             zone's certificate; a monitor of your own: let it ask /readyz (monitor.listen), or give it \
-             a certificate of the client CA",
+            "Cloudflare's load balancer: switch on Simulate Zone in the monitor, so that it \
+             presents the zone's certificate; a monitor of your own: let it pull through the CDN, \
+             or give it a certificate of the client CA; on this host: ask /readyz (monitor.listen)",
         )
         .seen(sighting(peer))
     };

@@ -1,4 +1,4 @@
-//! What enforcing would drop, or drops.
+//! Packets that the firewall passes only because it observes.
 
 use aop_api::Finding;
 
@@ -12,11 +12,10 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let would: Vec<_> = verdicts.iter().filter(|it| it.action == "would_drop").collect();
     let total: u64 = would.iter().map(|it| it.packets).sum();
     if total == 0 {
-        return vec![good("would_drop", "enforcing would drop nothing that passes now")];
+        return vec![good("would_drop", "enforce would drop nothing that passes now")];
     }
-    let finding =
-        told("would_drop", format!("enforcing would have dropped {total} packets until now"))
-            .cure("`aop drops` shows from where; who of them is yours belongs into firewall.extra");
+    let finding = told("would_drop", format!("enforce would have dropped {total} packets so far"))
+        .cure("`aop drops` shows their sources; add those that are yours to firewall.extra");
     let seen = |finding: Finding, it: &&aop_api::Verdict| {
         finding.seen(format!("{}: {} packets, {}", it.interface, it.packets, it.reason))
     };

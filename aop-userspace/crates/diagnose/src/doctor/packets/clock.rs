@@ -1,4 +1,4 @@
-//! Whether the clock can be right: certificates and lists are judged by it.
+//! Whether the clock can be right. Certificates and the age of the list depend on it.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::doctor::{
     finding::{More, good, told, untried, visitor, wrong},
 };
 
-/// What systemd-timesyncd keeps; the file is there once it has set the clock.
+/// The directory of systemd-timesyncd. It holds the file `synchronized` once the clock was set.
 const TIMESYNC: &str = "/run/systemd/timesync";
 
 pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
@@ -26,12 +26,12 @@ fn moment(patient: &Patient, now: Timestamp) -> Finding {
     });
     let ahead = [built, kept].into_iter().flatten().find(|(at, _)| *at > now);
     match ahead {
-        None => good("clock", "the clock is not behind what this host knows to be past"),
+        None => good("clock", "the clock is not behind any moment that is known to be past"),
         Some((at, what)) => wrong(
             "clock",
             format!("the clock says {now:.0}, which is before {what}"),
             visitor::TLS,
-            "set the clock (`timedatectl set-ntp true`): certificates would be refused as not valid yet",
+            "set the clock (`timedatectl set-ntp true`): certificates are refused as not yet valid",
         )
         .seen(format!("{what} at {at:.0} or later")),
     }
@@ -42,11 +42,11 @@ fn synchronised(kept: &Path) -> Finding {
         return good("clock_source", "systemd-timesyncd has set the clock");
     }
     match kept.exists() {
-        true => told("clock_source", "systemd-timesyncd runs, and has not set the clock yet")
-            .cure("`timedatectl timesync-status` tells why"),
+        true => told("clock_source", "systemd-timesyncd runs, but has not set the clock yet")
+            .cure("`timedatectl timesync-status` shows why"),
         false => untried(
             "clock_source",
-            "no systemd-timesyncd here tells whether the clock is set by others",
+            "systemd-timesyncd does not run here; another program may set the clock",
         ),
     }
 }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_sets_the_clock_is_told_as_far_as_it_is_known() {
+    fn the_clock_source_follows_the_state_of_timesyncd() {
         let dir = tempfile::tempdir().expect("a directory");
         let kept = dir.path().join("timesync");
         assert_eq!(synchronised(&kept).result, FindingOutcome::Untried);

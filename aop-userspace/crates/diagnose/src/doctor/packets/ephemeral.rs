@@ -1,4 +1,5 @@
-//! Guarded ports that this host's own connections may come from: their answers would be dropped.
+//! Guarded ports within the ephemeral port range. An outgoing connection from such a port would
+//! fail, because the firewall drops the answers.
 
 use std::ops::RangeInclusive;
 
@@ -26,25 +27,32 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     if ports.is_empty() {
         return vec![good(
             "ephemeral_port",
-            "no outgoing connection of this host takes a guarded port",
+            "no outgoing connection of this host uses a guarded port",
         )];
     }
     let ports = ports.join(",");
     vec![
         wrong(
             "ephemeral_port",
-            "outgoing connections of this host may come from a guarded port: the answers to them would \
-             be dropped, and aop may find its port taken when it starts",
+            "an outgoing connection of this host may get a guarded port: the firewall would drop \
+             the answers, and aop may find its port in use when it starts",
             visitor::NOTHING,
-            "reserve it, now and in /etc/sysctl.d:",
+            "reserve it now, and in /etc/sysctl.d for the next boot:",
         )
-        .commands(&format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", with(&reserved, &ports)))
+        .commands(&format!(
+            "sysctl -w net.ipv4.ip_local_reserved_ports={}",
+            with(&reserved, &ports)
+        ))
         .about(ports)
-        .seen(format!("net.ipv4.ip_local_port_range is {} to {}", range.start(), range.end())),
+        .seen(format!(
+            "net.ipv4.ip_local_port_range is {} to {}",
+            range.start(),
+            range.end()
+        )),
     ]
 }
 
-/// The whole setting that the cure writes: what is reserved stays so.
+/// The complete setting for the cure. Ports that are already reserved stay in it.
 fn with(reserved: &[RangeInclusive<u16>], ports: &str) -> String {
     let kept = reserved.iter().map(|range| match range.start() == range.end() {
         true => range.start().to_string(),

@@ -1,4 +1,4 @@
-//! Every shape of the packet table against each guarded interface, as `aop prove` runs them.
+//! Runs every shape of the packet table on each guarded interface, as `aop prove` does.
 
 use aop_api::{Finding, Proof, ProofFailure};
 use aop_firewall::Live;
@@ -11,7 +11,7 @@ use crate::{
     prove,
 };
 
-/// Wrong verdicts that are named.
+/// The most wrong verdicts that are listed.
 const NAMED: usize = 5;
 
 pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
@@ -26,7 +26,7 @@ fn interface(patient: &Patient, name: &str) -> Finding {
     match proved {
         Ok(proof) if proof.failed == 0 => {
             let Proof { passed, generation, .. } = proof;
-            let said = "no shape of a packet gets past the packet lock, in IPv4 and IPv6";
+            let said = "no known shape of a packet evades the packet lock, in IPv4 and IPv6";
             good("evasions", said).seen(format!("{passed} shapes, policy {generation}"))
         }
         Ok(proof) => {
@@ -34,11 +34,11 @@ fn interface(patient: &Patient, name: &str) -> Finding {
                 "evasions",
                 format!("{} shapes of packets get a wrong verdict", proof.failed),
                 visitor::NOTHING,
-                "that is a fault of aop: please report what `aop prove --json` says; until then trust \
-                 the TLS lock alone",
+                "this is a fault of aop: please report the output of `aop prove --json`; until it \
+                 is fixed, trust only the TLS lock",
             );
             let seen = |finding: Finding, it: &ProofFailure| {
-                finding.seen(format!("{}: owes {}, got {}", it.name, it.owes, it.got))
+                finding.seen(format!("{}: expected {}, got {}", it.name, it.owes, it.got))
             };
             proof.failures.iter().take(NAMED).fold(finding, seen)
         }

@@ -1,5 +1,5 @@
-//! Addresses at which a guarded port answers, on interfaces that run no packet program. The classic
-//! one is IPv6 on an interface of its own.
+//! Guarded ports that are reachable through an interface without the packet program. The classic
+//! case is IPv6 on an interface of its own.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -35,7 +35,7 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     }
     if exposed.is_empty() && guarded > 0 {
         let said =
-            "wherever a guarded port answers, IPv6 included, the packet program stands before it";
+            "no way around the filter: every address with a guarded port is on a guarded interface";
         return vec![good("exposed", said)];
     }
     exposed.into_iter().map(|(name, found)| finding(name, &found)).collect()
@@ -45,12 +45,14 @@ fn finding(name: &str, found: &[(IpAddr, u16)]) -> Finding {
     let finding = match found.iter().all(|(address, _)| is_private(*address)) {
         true => told(
             "exposed",
-            "a guarded port answers there, and the interface is not guarded; its addresses are private",
+            "a guarded port is open on this interface, and the interface is not guarded; its \
+             addresses are private",
         )
-        .cure("nothing if only your own hosts and containers get there"),
+        .cure("nothing if only your own hosts and containers reach it"),
         false => wrong(
             "exposed",
-            "a guarded port answers there, and the interface is not guarded: everybody reaches TLS",
+            "a guarded port is open on this interface, and the interface is not guarded: everybody \
+             reaches TLS",
             visitor::NOTHING,
             format!("add \"{name}\" to firewall.interfaces, then `aop reload`"),
         ),

@@ -1,4 +1,4 @@
-//! Whether the firewall is in force, on every interface that it is to guard.
+//! Whether the firewall is loaded and enforces on every interface that it should guard.
 
 use aop_api::{Finding, Interface};
 use aop_firewall::InterfaceReading;
@@ -15,14 +15,14 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
         findings.push(match wanted {
             Some(false) => told(
                 "firewall",
-                "the firewall is off: packets reach the port from anywhere, and the certificate and \
-                 the address check of the terminator stand alone",
+                "the firewall is off: packets reach the port from anywhere, and only the \
+                 terminator checks addresses and certificates",
             ),
             Some(true) | None => wrong(
                 "firewall",
-                "no firewall is loaded: packets pass unjudged",
+                "no firewall is loaded: every packet passes",
                 visitor::NOTHING,
-                "start aop (`systemctl start aop`), or guard without a daemon by `aop load`",
+                "start aop (`systemctl start aop`), or load the firewall alone (`aop load`)",
             ),
         });
         return findings;
@@ -31,9 +31,9 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     if interfaces.is_empty() {
         findings.push(wrong(
             "firewall",
-            "the firewall is loaded and guards no interface: packets pass unjudged",
+            "the firewall is loaded, but guards no interface: every packet passes",
             visitor::NOTHING,
-            "name the interface that the internet comes in on in firewall.interfaces, then `aop reload`",
+            "add the interface that faces the internet to firewall.interfaces, then `aop reload`",
         ));
     }
     findings.extend(interfaces.iter().map(|it| interface(patient, it)));
@@ -43,12 +43,12 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
 
 fn daemon(patient: &Patient) -> Finding {
     match &patient.status.daemon {
-        Some(daemon) => good("daemon", "a daemon runs").seen(format!("process {}", daemon.pid)),
+        Some(daemon) => good("daemon", "aop is running").seen(format!("process {}", daemon.pid)),
         None => wrong(
             "daemon",
-            "no daemon runs: no origin pull is served, and the list is not kept fresh",
+            "aop is not running: no origin pull is served, and the list is not refreshed",
             visitor::REFUSED,
-            "`systemctl start aop`; `journalctl -u aop` tells why it ended",
+            "`systemctl start aop`; `journalctl -u aop` shows why it stopped",
         ),
     }
 }
@@ -63,26 +63,29 @@ fn interface(patient: &Patient, interface: &Interface) -> Finding {
     let why = reading.filter(|it| it.name == *name).find_map(InterfaceReading::warning);
     let why = why.unwrap_or_else(|| format!("it is {state}"));
     match state.as_str() {
-        "missing" => told("interface", "it is to be guarded, and does not exist")
+        "missing" => told("interface", "this interface should be guarded, but does not exist")
             .about(name)
             .seen(why)
-            .cure("correct firewall.interfaces if the name is wrong; else nothing: it is awaited"),
+            .cure(
+                "correct firewall.interfaces if the name is wrong; else nothing: aop guards the \
+                 interface when it appears",
+            ),
         "foreign" => wrong(
             "foreign_program",
-            "another XDP program has the interface: packets pass unjudged by aop",
+            "another XDP program is attached to the interface: aop does not filter its packets",
             visitor::NOTHING,
             format!(
-                "find out whose it is (`ip link show {name}`, `bpftool prog`), and remove it \
-                 (`ip link set {name} xdp off`): aop guards the interface at once"
+                "find out whose program it is (`ip link show {name}`, `bpftool prog`), and remove \
+                 it (`ip link set {name} xdp off`): then aop guards the interface at once"
             ),
         )
         .about(name)
         .seen(why),
         _ => wrong(
             "interface",
-            "the interface runs no packet program: packets pass unjudged",
+            "the interface runs no packet program: every packet passes",
             visitor::NOTHING,
-            "`systemctl restart aop`, and read what it logs",
+            "`systemctl restart aop`, and read its log",
         )
         .about(name)
         .seen(why),
@@ -96,11 +99,12 @@ fn mode(patient: &Patient) -> Finding {
         ("enforce", true) => good("mode", "the packet lock enforces"),
         ("observe", _) if own.is_empty() => told(
             "mode",
-            "the packet lock observes: what enforcing would drop is counted, and passes",
+            "the packet lock observes: nothing is dropped, and would_drop counts what enforce \
+             would drop",
         )
-        .cure("when nothing is wrong: `aop mode enforce --confirm 10m`, look, then `aop confirm`"),
+        .cure("when nothing is wrong: `aop mode enforce --confirm 5m`, test, then `aop confirm`"),
         ("off", _) => untried("mode", "the firewall is off"),
-        _ => told("mode", "the packet lock enforces in part; elsewhere it observes")
+        _ => told("mode", "the packet lock enforces in part, and otherwise observes")
             .seen(format!("in general: {}", patient.status.mode)),
     };
     own.into_iter().fold(finding, More::seen)

@@ -1,4 +1,4 @@
-//! Whether the prefix list is the CDN's of today.
+//! Whether the prefix list of the CDN is current.
 
 use aop_api::{Finding, Prefixes};
 
@@ -8,20 +8,20 @@ use crate::doctor::{
 };
 
 const REFRESH: &str =
-    "`aop prefixes refresh` says why it fails; this host must reach the source over HTTPS";
+    "`aop prefixes refresh` shows why it fails; this host must reach the source over HTTPS";
 
 pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     let Prefixes { source, origin, v4, v6, age_seconds, last_error, .. } = &patient.status.prefixes;
     if v4 + v6 == 0 {
         return vec![wrong(
             "list",
-            "no prefix is admitted: everybody would be dropped",
+            "no prefix is admitted: every packet would be dropped",
             visitor::SILENCE,
             REFRESH,
         )];
     }
     if !patient.has_daemon() {
-        return vec![untried("list", "its age is known to a daemon alone, and none runs")];
+        return vec![untried("list", "aop is not running, so the age of the list is unknown")];
     }
     let source = source.as_deref().unwrap_or("its source");
     let stale = patient.config.as_ref().and_then(|config| config.live.stale_after());
@@ -36,12 +36,12 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     } else if stale.zip(*age_seconds).is_some_and(|(stale, age)| age > stale.as_secs()) {
         wrong(
             "list",
-            "the list is old: edges in newer prefixes would be dropped",
+            "the list is old: packets from edges in newer prefixes would be dropped",
             visitor::SILENCE,
             REFRESH,
         )
     } else if last_error.is_some() {
-        told("list", "the last refresh was refused, and the list in force stays").cure(REFRESH)
+        told("list", "the last refresh failed, so the old list stays in force").cure(REFRESH)
     } else {
         good("list", "the list is current").seen(format!("{v4} IPv4 and {v6} IPv6 prefixes"))
     };

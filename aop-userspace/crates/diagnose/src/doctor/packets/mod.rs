@@ -1,5 +1,4 @@
-//! The packet lock: whether it is in force wherever a guarded port can be reached, and what goes
-//! around it.
+//! The packet lock: whether it filters wherever a guarded port can be reached, and ways around it.
 
 pub(super) mod clock;
 pub(super) mod ephemeral;

@@ -1,4 +1,4 @@
-//! What else the world reaches: told, since a host may well serve more than one thing.
+//! Other open TCP ports. They are not wrong, since a host may serve more than one thing.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ use crate::doctor::{
 const DOCKER: &str = "docker-proxy";
 
 pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
-    let told_already = known_ports(patient);
+    let reported = known_ports(patient);
     let open = |socket: &&Socket| {
         let port = socket.local.port();
-        let other = !patient.guards(port) && !told_already.contains(&port);
+        let other = !patient.guards(port) && !reported.contains(&port);
         other && !patient.reached_by(socket.local).is_empty()
     };
     let open: Vec<&Socket> = patient.sockets.listening.iter().filter(open).collect();
     if open.is_empty() {
-        return vec![good("other_ports", "no other TCP port is open to the world")];
+        return vec![good("other_ports", "no other TCP port is open to other hosts")];
     }
     let owners = owners(&open.iter().map(|it| it.inode).collect::<Vec<_>>());
     let mut ports: BTreeMap<u16, &str> = BTreeMap::new();
@@ -33,11 +33,11 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     let (docker, rest): (Vec<_>, Vec<_>) = ports.into_iter().partition(|(_, it)| *it == DOCKER);
     let mut findings = Vec::new();
     for (port, _) in docker {
-        let finding = told("published_port", "Docker publishes the port, and it is not guarded")
+        let finding = told("published_port", "Docker publishes this port, which is not guarded")
             .about(port)
-            .seen(format!("{DOCKER} listens for everybody"))
+            .seen(format!("{DOCKER} listens at a reachable address"))
             .cure(format!(
-                "if that is an application behind aop, publish it on the loopback \
+                "if an application behind aop uses it, publish it on the loopback \
                  (`-p 127.0.0.1:{port}:…`); else nothing"
             ));
         findings.push(finding);
@@ -45,18 +45,15 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     if !rest.is_empty() {
         let list: Vec<String> =
             rest.iter().map(|(port, owner)| format!("{port} ({owner})")).collect();
-        let finding =
-            told("other_ports", "other TCP ports are open to the world; aop leaves them alone");
-        findings.push(
-            finding.seen(list.join(", ")).cure(
-                "nothing if each is meant; an application behind aop belongs on the loopback",
-            ),
-        );
+        let finding = told("other_ports", "other TCP ports are open; aop does not filter them");
+        findings.push(finding.seen(list.join(", ")).cure(
+            "nothing if each is intended; an application behind aop belongs on the loopback",
+        ));
     }
     findings
 }
 
-/// Ports of listeners and of applications: each has a finding of its own.
+/// The ports of listeners and upstreams, which have findings of their own.
 fn known_ports(patient: &Patient) -> Vec<u16> {
     let Some(config) = &patient.config else { return Vec::new() };
     let listeners = config.fixed.listeners.iter().map(std::net::SocketAddr::port);

@@ -1,4 +1,4 @@
-//! Whether the ports that are listened on are guarded.
+//! Whether the ports of aop's listeners are guarded.
 
 use aop_api::Finding;
 
@@ -24,7 +24,7 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
         true => good("listener_port", "the port is guarded").about(port),
         false => wrong(
             "listener_port",
-            "aop listens there, and the port is not guarded: any packet gets to TLS",
+            "aop listens on this port, but the port is not guarded: any packet reaches TLS",
             visitor::NOTHING,
             format!("add {port} to firewall.ports (or leave ports out), then `aop reload`"),
         )

@@ -1,8 +1,8 @@
-//! Addresses that no one on the internet can send to.
+//! Addresses that are not reachable from the internet.
 
 use std::net::IpAddr;
 
-/// Whether an address is private, shared (RFC 6598), unique local or valid on its link alone.
+/// Whether an address is private, shared (RFC 6598), unique local, link-local or the loopback.
 pub(super) fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_internet_cannot_reach_is_private() {
+    fn addresses_that_the_internet_cannot_reach_are_private() {
         for (address, private) in [
             ("10.1.2.3", true),
             ("172.17.0.1", true),

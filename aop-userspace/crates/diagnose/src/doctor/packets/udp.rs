@@ -1,4 +1,4 @@
-//! UDP at a guarded port: HTTP/3 of somebody else, which goes past both locks.
+//! UDP at a guarded port, such as HTTP/3 of another server: it bypasses both locks.
 
 use aop_api::Finding;
 use aop_config::Udp;
@@ -21,18 +21,19 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     let open = sockets.iter().filter(|it| patient.guards(it.local.port()));
     let open: Vec<_> = open.filter(|it| !patient.reached_by(it.local).is_empty()).collect();
     if open.is_empty() {
-        return vec![good("udp", "nothing takes UDP at a guarded port")];
+        return vec![good("udp", "no program receives UDP at a guarded port")];
     }
     let owners = owners(&open.iter().map(|it| it.inode).collect::<Vec<_>>());
     let finding = wrong(
         "udp",
-        "something takes UDP at a guarded port, and UDP passes: strangers reach it around both locks",
+        "a program receives UDP at a guarded port, and UDP passes: strangers reach it around both \
+         locks",
         visitor::NOTHING,
-        "set firewall.udp = \"drop\" and `aop reload` (no CDN pulls over UDP), or switch HTTP/3 off \
-         in that program",
+        "set firewall.udp = \"drop\", then `aop reload` (CDNs do not pull over UDP), or switch off \
+         HTTP/3 in that program",
     );
     let seen = |finding: Finding, socket: &&super::super::host::Socket| {
-        let owner = owners.get(&socket.inode).map_or("a program that cannot be seen", |it| it);
+        let owner = owners.get(&socket.inode).map_or("an unknown program", |it| it);
         finding.seen(format!("UDP {}: {owner}", socket.local))
     };
     vec![open.iter().fold(finding, seen)]

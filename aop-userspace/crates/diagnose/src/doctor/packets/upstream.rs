@@ -1,4 +1,4 @@
-//! Whether the application can be reached around aop, at its own port.
+//! Whether others can reach the application at its own port, around aop.
 
 use std::net::SocketAddr;
 
@@ -25,7 +25,7 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     findings
 }
 
-/// `host:port` of an upstream that is reached over TCP.
+/// `host:port` of an upstream over TCP.
 fn authority(site: &SiteConfig) -> Option<&str> {
     let address = match &site.upstream {
         Upstream::Bytes(address) => address,
@@ -37,7 +37,7 @@ fn authority(site: &SiteConfig) -> Option<&str> {
     }
 }
 
-/// The port of a site's upstream, where that is on this host.
+/// The port of a site's upstream, if it is on this host.
 pub(super) fn port(patient: &Patient, site: &SiteConfig) -> Option<u16> {
     authority(site).and_then(|authority| port_here(patient, authority))
 }
@@ -47,46 +47,45 @@ fn port_here(patient: &Patient, authority: &str) -> Option<u16> {
     port.parse().ok().filter(|_| is_here(patient, authority))
 }
 
-/// `listeners` are aop's own: an application may have their port at another address.
+/// `listeners` are aop's own sockets: the application may use the same port at another address.
 fn upstream(patient: &Patient, authority: &str, listeners: &[SocketAddr]) -> Finding {
     let Some(port) = port_here(patient, authority) else {
         return told("upstream", "the application is on another host")
-            .seen("from here it cannot be seen who else reaches it")
-            .cure("let that host take connections to this port from this one alone");
+            .seen("the doctor cannot see who else reaches it")
+            .cure("let that host accept connections to this port only from this host");
     };
     let at_port = patient.sockets.listening.iter().filter(|it| it.local.port() == port);
     let listening = at_port.filter(|it| !listeners.contains(&it.local));
     let open: Vec<_> = listening.filter(|it| !patient.reached_by(it.local).is_empty()).collect();
     if open.is_empty() {
-        return good("upstream", "nobody reaches the application around aop");
+        return good("upstream", "other hosts cannot reach the application around aop");
     }
     let owners = owners(&open.iter().map(|it| it.inode).collect::<Vec<_>>());
-    let cure = format!(
-        "let it listen on 127.0.0.1:{port} alone (in Docker: `-p 127.0.0.1:{port}:{port}`)"
-    );
+    let cure =
+        format!("let it listen only on 127.0.0.1:{port} (in Docker: `-p 127.0.0.1:{port}:{port}`)");
     let finding = match patient.guards(port) {
         true => told(
             "upstream",
-            "the application listens at a guarded port of its own: strangers are kept out, and every \
-             customer of the CDN gets in without a certificate",
+            "the application listens on a guarded port of its own: strangers are kept out, but \
+             every customer of the CDN gets in without a certificate",
         )
         .cure(cure),
         false => wrong(
             "upstream",
-            "the application listens for everybody: who knows this host's address reaches it around \
-             both locks (unless another packet filter drops that)",
+            "the application listens on a public address: anybody can reach it around both locks \
+             (unless another packet filter drops that)",
             visitor::NOTHING,
             cure,
         ),
     };
     let seen = |finding: Finding, socket: &&crate::doctor::host::Socket| {
-        let owner = owners.get(&socket.inode).map_or("a program that cannot be seen", |it| it);
+        let owner = owners.get(&socket.inode).map_or("an unknown program", |it| it);
         finding.seen(format!("{owner} listens on {}", socket.local))
     };
     open.iter().fold(finding, seen)
 }
 
-/// Whether it is this host's own: by the loopback, or by an address of an interface.
+/// Whether the authority is on this host: the loopback, or an address of an interface.
 fn is_here(patient: &Patient, authority: &str) -> bool {
     let Some((host, _)) = authority.rsplit_once(':') else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');

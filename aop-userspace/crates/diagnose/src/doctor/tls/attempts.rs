@@ -1,4 +1,4 @@
-//! Everybody who must not get in, one after the other.
+//! Attempts that every listener must refuse.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use super::{
 };
 use crate::doctor::finding::untried;
 
-/// Into records of so many bytes a ClientHello is cut.
+/// The record size, in bytes, for a fragmented ClientHello.
 const TINY: usize = 7;
-/// A host that no site has.
+/// A host of no site.
 const NOBODY: &str = "aop-doctor.invalid";
 
 pub(super) fn look(ring: &Ring<'_>) -> Vec<Finding> {
@@ -27,7 +27,7 @@ pub(super) fn look(ring: &Ring<'_>) -> Vec<Finding> {
         match villains(attacked) {
             Ok(villains) => findings.extend(villains.iter().map(|it| tried(ring, attacked, it))),
             Err(Unspecified) => {
-                findings.push(untried("tls", "no certificates could be made for the attempts"));
+                findings.push(untried("tls", "certificates for the attempts could not be made"));
             }
         }
     }
@@ -35,7 +35,7 @@ pub(super) fn look(ring: &Ring<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Somebody who is to be refused.
+/// A peer that must be refused.
 struct Villain {
     name: &'static str,
     what: &'static str,
@@ -49,16 +49,16 @@ fn villains(attacked: &Attacked<'_>) -> Result<Vec<Villain>, Unspecified> {
     let forger = Forger::new(ca.clone())?;
     let villain = |name, what, presented| Villain { name, what, presented, records: None };
     Ok(vec![
-        villain("no_certificate", "whoever has no certificate", None),
-        villain("stranger_ca", "a stranger's CA", Some(Forger::stranger()?.leaf(Flaw::None)?)),
-        villain("forged_ca", "a CA of the client CA's very name", Some(forger.leaf(Flaw::None)?)),
-        villain("forged_expired", "such a CA's expired leaf", Some(forger.leaf(Flaw::Expired)?)),
-        villain("forged_version_1", "such a CA's v1 leaf", Some(forger.leaf(Flaw::Version1)?)),
-        villain("forged_ca_leaf", "such a CA's leaf with CA:TRUE", Some(forger.leaf(Flaw::Ca)?)),
-        villain("self_signed", "a self-signed certificate of that name", Some(self_signed(ca)?)),
+        villain("no_certificate", "a peer without a certificate", None),
+        villain("stranger_ca", "a leaf of another CA", Some(Forger::stranger()?.leaf(Flaw::None)?)),
+        villain("forged_ca", "a leaf of a forged client CA", Some(forger.leaf(Flaw::None)?)),
+        villain("forged_expired", "a forged, expired leaf", Some(forger.leaf(Flaw::Expired)?)),
+        villain("forged_version_1", "a forged v1 leaf", Some(forger.leaf(Flaw::Version1)?)),
+        villain("forged_ca_leaf", "a forged leaf with CA:TRUE", Some(forger.leaf(Flaw::Ca)?)),
+        villain("self_signed", "a self-signed copy of the client CA", Some(self_signed(ca)?)),
         Villain {
             name: "fragmented",
-            what: "a ClientHello in tiny pieces, without a certificate,",
+            what: "a fragmented ClientHello without a certificate",
             presented: None,
             records: Some(TINY),
         },
@@ -81,7 +81,7 @@ fn tried(ring: &Ring<'_>, attacked: &Attacked<'_>, villain: &Villain) -> Finding
     Finding { about, ..to_be_refused(villain.name, villain.what, &answers) }
 }
 
-/// Those who name no site, and who speak no TLS.
+/// Attempts that name no site, and plain HTTP.
 fn nameless(ring: &Ring<'_>) -> Vec<Finding> {
     let unnamed = |name: Option<&'static str>, records| {
         let answers = ways(ring).map(|(target, version)| {
@@ -96,10 +96,10 @@ fn nameless(ring: &Ring<'_>) -> Vec<Finding> {
         ring.targets.iter().map(|target| (target.to.to_string(), ring.in_clear(*target))).collect();
     vec![
         to_be_refused("no_name", "a ClientHello without a server name", &unnamed(None, None)),
-        to_be_refused("unknown_name", "a server name of no site", &unnamed(Some(NOBODY), None)),
+        to_be_refused("unknown_name", "an unknown server name", &unnamed(Some(NOBODY), None)),
         to_be_refused(
             "fragmented_no_name",
-            "a ClientHello in tiny pieces, without a server name,",
+            "a fragmented ClientHello without a server name",
             &unnamed(None, Some(TINY)),
         ),
         to_be_refused("plain_http", "plain HTTP", &plain),
@@ -118,6 +118,6 @@ fn answer<'a>(
 ) -> Answer {
     match config {
         Some(config) => ring.attempt(target, &how(config)).answer,
-        None => Answer::Unreachable("this program has no such TLS client".into()),
+        None => Answer::Unreachable("the TLS client for it could not be built".into()),
     }
 }

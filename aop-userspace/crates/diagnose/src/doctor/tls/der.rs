@@ -1,8 +1,9 @@
-//! Certificates, written by hand: no library writes one of version 1, or in another CA's very name.
+//! Encodes certificates in DER. No library in use writes version 1, or an issuer name byte for byte
+//! as another CA has it.
 
-/// ecdsa-with-SHA256, as an algorithm.
+/// AlgorithmIdentifier: ecdsa-with-SHA256.
 const SIGNED_BY: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
-/// An ECDSA key on P-256, as an algorithm.
+/// AlgorithmIdentifier: id-ecPublicKey on P-256.
 const KEY_OF: &[u8] =
     b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 /// basicConstraints, critical: CA:TRUE.
@@ -14,21 +15,21 @@ const FOR_CLIENTS: &[u8] =
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 
-/// What a certificate is to say.
+/// The fields of a certificate.
 pub(super) struct Content<'a> {
-    /// Names, as whole sequences.
+    /// Name, as a DER sequence; `subject` likewise.
     pub(super) issuer: &'a [u8],
     pub(super) subject: &'a [u8],
-    /// The public key's point.
+    /// The point of the public key.
     pub(super) key: &'a [u8],
-    /// Years since 2000 in which it begins and ends.
+    /// notBefore and notAfter: the first of January of these years, counted from 2000.
     pub(super) years: (u8, u8),
     pub(super) ca: bool,
-    /// Whether it is of version 3, with extensions, and not of version 1.
+    /// Version 3 with extensions; otherwise version 1.
     pub(super) modern: bool,
 }
 
-/// One element.
+/// A DER element with the content `parts`.
 pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let content = parts.concat();
     let length = content.len().to_be_bytes();
@@ -47,20 +48,20 @@ pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     whole
 }
 
-/// A name of one common name.
+/// A Name that consists of one common name.
 pub(super) fn common_name(text: &str) -> Vec<u8> {
     let text = element(0x0c, &[text.as_bytes()]);
     let attribute = element(SEQUENCE, &[b"\x06\x03\x55\x04\x03", &text]);
     element(SEQUENCE, &[&element(SET, &[&attribute])])
 }
 
-/// A sequence of what is in it.
+/// A SEQUENCE with this content.
 pub(super) fn sequence(content: &[u8]) -> Vec<u8> {
     element(SEQUENCE, &[content])
 }
 
 impl Content<'_> {
-    /// What is to be signed.
+    /// TBSCertificate: the part that is signed.
     pub(super) fn unsigned(&self) -> Vec<u8> {
         let version: &[u8] = if self.modern { b"\xa0\x03\x02\x01\x02" } else { b"" };
         let year = |year: u8| element(0x17, &[format!("{year:02}0101000000Z").as_bytes()]);
@@ -78,7 +79,7 @@ impl Content<'_> {
     }
 }
 
-/// The certificate of what was signed.
+/// The certificate of a signed TBSCertificate.
 pub(super) fn certificate(unsigned: &[u8], signature: &[u8]) -> Vec<u8> {
     element(SEQUENCE, &[unsigned, SIGNED_BY, &element(0x03, &[b"\0", signature])])
 }

@@ -1,4 +1,4 @@
-//! One attempt: a connection to a listener, and what became of it. Each has a deadline.
+//! One attempt: a connection to a listener, and its result. Each attempt has a deadline.
 
 use std::{
     io::{self, Read, Write},
@@ -12,44 +12,45 @@ use rustls::{
 };
 use socket2::{Domain, Socket, Type};
 
-/// For a whole attempt.
+/// The time limit of an attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// After a handshake, for the alert that takes it back: in TLS 1.3 the client finishes first.
+/// How long to wait for a fatal alert after the handshake. In TLS 1.3 the client finishes before
+/// the server has verified the client's certificate.
 const AFTERTHOUGHT: Duration = Duration::from_millis(1500);
-/// As much of an answer as is read.
+/// The most bytes of an answer that are read.
 const ENOUGH: usize = 512;
 
-/// Where to try.
+/// The addresses of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
     pub(super) from: IpAddr,
     pub(super) to: SocketAddr,
-    /// Whether a PROXY header is due first.
+    /// Whether the listener expects a PROXY header first.
     pub(super) proxied: bool,
 }
 
-/// How to try TLS.
+/// The parameters of a TLS attempt.
 #[derive(Clone)]
 pub(super) struct Try<'a> {
     pub(super) config: Arc<ClientConfig>,
-    /// The server name; without one none is sent.
+    /// The server name; `None` sends none.
     pub(super) name: Option<&'a str>,
-    /// Into how small records the ClientHello is cut, each in a segment of its own.
+    /// Splits the ClientHello into records of this many bytes, each in a segment of its own.
     pub(super) records: Option<usize>,
-    /// What is asked once the handshake is done.
+    /// The request that is sent after the handshake.
     pub(super) request: Option<&'a [u8]>,
 }
 
-/// What became of it.
+/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It was refused, in these words.
+    /// The server refused: the alert, or another description.
     Refused(String),
-    /// It was let in: the first line of the answer, or what else tells that.
+    /// The server accepted: the first line of the answer, or another sign of it.
     LetIn(String),
-    /// It was closed before a byte of TLS: by the address lock, if by anybody.
+    /// The connection was closed before the first byte of TLS, probably by the address lock.
     Shut,
-    /// Nobody could be asked.
+    /// The attempt failed for this reason, and says nothing about the lock.
     Unreachable(String),
 }
 
@@ -59,7 +60,7 @@ pub(super) struct Outcome {
     pub(super) resumed: bool,
 }
 
-/// Makes the attempt.
+/// Makes a TLS attempt.
 pub(super) fn attempt(target: Target, how: &Try<'_>) -> Outcome {
     let end = Instant::now() + PATIENCE;
     let plain = |answer| Outcome { answer, resumed: false };
@@ -69,10 +70,10 @@ pub(super) fn attempt(target: Target, how: &Try<'_>) -> Outcome {
     };
     let name = match how.name {
         Some(name) => ServerName::try_from(name.to_owned()).ok(),
-        // Addresses are never sent as names.
+        // rustls sends no server name for an address.
         None => Some(ServerName::from(target.to.ip())),
     };
-    let Some(name) = name else { return plain(Answer::Unreachable("no name to ask for".into())) };
+    let Some(name) = name else { return plain(Answer::Unreachable("no valid server name".into())) };
     match ClientConnection::new(how.config.clone(), name) {
         Ok(tls) => {
             Course { stream, tls, how, end, heard: false, asked: false, closing: false }.run()
@@ -81,7 +82,7 @@ pub(super) fn attempt(target: Target, how: &Try<'_>) -> Outcome {
     }
 }
 
-/// Sends `bytes` in clear, and says the first line of the answer.
+/// Sends `bytes` in clear text, and judges the first line of the answer.
 pub(super) fn in_clear(target: Target, bytes: &[u8]) -> Answer {
     let end = Instant::now() + PATIENCE;
     let talk = || -> io::Result<String> {
@@ -125,10 +126,10 @@ struct Course<'a> {
     tls: ClientConnection,
     how: &'a Try<'a>,
     end: Instant,
-    /// Whether the server has said anything.
+    /// Whether the server has sent anything.
     heard: bool,
     asked: bool,
-    /// Whether we have said that nothing follows.
+    /// Whether close_notify was sent.
     closing: bool,
 }
 
@@ -146,22 +147,22 @@ impl Course<'_> {
         Outcome { answer, resumed }
     }
 
-    /// In TLS 1.3 silence does not tell whether the server has come to a decision.
+    /// In TLS 1.3, silence after the handshake does not show whether the server accepted.
     fn is_undecided(&self) -> bool {
         let version = self.tls.protocol_version();
         let silent = !self.tls.is_handshaking() && self.how.request.is_none() && !self.closing;
         silent && version == Some(ProtocolVersion::TLSv1_3)
     }
 
-    /// Says that nothing follows: who has let us in ends the connection too, and who has not sends an
-    /// alert first.
+    /// Sends close_notify. A server that accepted closes the connection too; one that refuses sends
+    /// an alert first.
     fn close(&mut self) {
         self.closing = true;
         self.end = Instant::now() + AFTERTHOUGHT;
         self.tls.send_close_notify();
     }
 
-    /// Sends what there is to send, and takes what comes.
+    /// Sends pending data, then reads once.
     fn step(&mut self) -> io::Result<Option<Answer>> {
         self.send()?;
         if !self.tls.is_handshaking() && !self.asked {
@@ -194,7 +195,7 @@ impl Course<'_> {
                     return Ok(Some(match self.tls.is_handshaking() {
                         true => Answer::Refused("closed".into()),
                         false => Answer::LetIn(
-                            "the handshake was finished and the connection closed".into(),
+                            "the handshake completed and the connection was closed".into(),
                         ),
                     }));
                 }
@@ -208,7 +209,8 @@ impl Course<'_> {
         Ok(None)
     }
 
-    /// The ClientHello goes first, and in pieces where that is tried.
+    /// Sends pending data; before the first byte of the server (the ClientHello), in small records
+    /// if the attempt says so.
     fn send(&mut self) -> io::Result<()> {
         let mut bytes = Vec::new();
         while self.tls.wants_write() {
@@ -224,17 +226,17 @@ impl Course<'_> {
         let done = !self.tls.is_handshaking();
         match is_late(error) {
             true if self.closing => {
-                Answer::Unreachable("neither an alert nor an end within 3 s".into())
+                Answer::Unreachable("neither an alert nor a close within 3 s".into())
             }
-            // In TLS 1.2 the server finishes last.
+            // In TLS 1.2 the server finishes last, so it has accepted.
             true if done && self.how.request.is_none() => {
-                Answer::LetIn("the handshake was finished, and no alert took it back".into())
+                Answer::LetIn("the handshake completed, and no alert followed".into())
             }
             true => Answer::Unreachable("no answer within 3 s".into()),
             false if self.closing && error.kind() == io::ErrorKind::UnexpectedEof => {
-                Answer::LetIn("the handshake was finished, and no alert took it back".into())
+                Answer::LetIn("the handshake completed, and no alert followed".into())
             }
-            // A reset may have taken an alert with it.
+            // A reset may have discarded an alert.
             false if self.closing => Answer::Unreachable(error.to_string()),
             false if is_end(error) && !self.heard => Answer::Shut,
             false if is_end(error) => Answer::Refused("closed".into()),
@@ -243,7 +245,7 @@ impl Course<'_> {
     }
 }
 
-/// A site that explains its refusals answers 403 to everything.
+/// A site with `on_refusal = "explain"` answers 403 to a refused peer.
 fn told(line: &str) -> Answer {
     match line.contains(" 403 ") {
         true => Answer::Refused(format!("explained: {line}")),
@@ -251,7 +253,7 @@ fn told(line: &str) -> Answer {
     }
 }
 
-/// Handshake records, cut into records of `size` bytes.
+/// Splits handshake records into records of `size` bytes.
 fn pieces(records: &[u8], size: usize) -> Vec<Vec<u8>> {
     let mut pieces = Vec::new();
     let mut rest = records;

@@ -1,5 +1,6 @@
-//! The address lock keeps this host itself out while it enforces, so its loopback is opened for the
-//! attempts, by the same word that an operator would give. It ends by itself where nobody closes it.
+//! The loopback opening. The address lock also refuses this host itself while it enforces, so the
+//! doctor opens the loopback for its attempts, with the same request as `aop open`. If the doctor
+//! dies, the opening expires by itself.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -10,20 +11,20 @@ use crate::doctor::Patient;
 use aop_api::{OpeningsInForce, Request};
 use ipnet::IpNet;
 
-/// As long as all attempts may take, and a little more.
+/// How long the opening lasts: a little longer than all attempts may take.
 const SECONDS: u64 = 60;
 
-/// What was opened.
+/// The openings that the doctor made.
 pub(super) struct Door {
     runtime: PathBuf,
     opened: Vec<IpNet>,
 }
 
 impl Door {
-    /// Opens the loopback of each family that is listened on, unless the operator has.
+    /// Opens the loopback of each family that has a listener, unless the operator has opened it.
     ///
     /// # Errors
-    /// The daemon refuses, in words.
+    /// The reason if the daemon refuses.
     pub(super) fn open(patient: &Patient, listeners: &[SocketAddr]) -> Result<Self, String> {
         let mut door = Self { runtime: patient.paths.runtime.clone(), opened: Vec::new() };
         for network in listeners.iter().map(|listener| IpNet::from(loopback(*listener))) {
@@ -45,7 +46,7 @@ impl Door {
         Ok(door)
     }
 
-    /// Closes what it has opened. What could not be closed is told.
+    /// Closes the openings. Returns a message for each that could not be closed.
     pub(super) fn close(self) -> Vec<String> {
         let close = |network: IpNet| {
             let closed =
@@ -56,7 +57,7 @@ impl Door {
     }
 }
 
-/// The address of this host that attempts come from.
+/// The source address of the attempts.
 pub(super) fn loopback(listener: SocketAddr) -> IpAddr {
     match listener {
         SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),

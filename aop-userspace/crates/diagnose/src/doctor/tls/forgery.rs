@@ -1,4 +1,4 @@
-//! Certificates that must not get in: from a CA in the very name of the site's own, with another key.
+//! Forged certificates: signed by a CA that has the name of the site's client CA, but another key.
 
 use aop_tls::Presented;
 use aws_lc_rs::{
@@ -10,13 +10,13 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use super::der::{Content, certificate, common_name};
 
-/// Somebody who signs in a CA's name.
+/// A CA with a chosen name and a key of its own.
 pub(super) struct Forger {
     name: Vec<u8>,
     key: EcdsaKeyPair,
 }
 
-/// What is wrong with a leaf beside its signer.
+/// The defect of a leaf, in addition to its wrong signer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flaw {
     None,
@@ -26,17 +26,17 @@ pub(super) enum Flaw {
 }
 
 impl Forger {
-    /// One who signs in this name, a whole sequence.
+    /// A CA with this name, a DER sequence.
     pub(super) fn new(name: Vec<u8>) -> Result<Self, Unspecified> {
         Ok(Self { name, key: pair()?.1 })
     }
 
-    /// One of a name of his own.
+    /// A CA with a name that no site uses.
     pub(super) fn stranger() -> Result<Self, Unspecified> {
         Self::new(common_name("A Stranger's CA"))
     }
 
-    /// A leaf by him, with its key.
+    /// A leaf that this CA signed, with its key.
     pub(super) fn leaf(&self, flaw: Flaw) -> Result<Presented, Unspecified> {
         let (pkcs8, key) = pair()?;
         let subject = common_name("edge.example.com");
@@ -57,7 +57,7 @@ impl Forger {
         Ok(certificate(&unsigned, signature.as_ref()))
     }
 
-    /// His own certificate.
+    /// The certificate of this CA.
     fn own(&self) -> Result<Vec<u8>, Unspecified> {
         self.sign(&Content {
             issuer: &self.name,
@@ -70,7 +70,7 @@ impl Forger {
     }
 }
 
-/// A certificate that nobody has signed but itself, in the name of a CA.
+/// A self-signed certificate with the name of a CA.
 pub(super) fn self_signed(name: Vec<u8>) -> Result<Presented, Unspecified> {
     let (pkcs8, key) = pair()?;
     let forger = Forger { name, key };
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// A site whose client CA is `ca`.
+    /// How a site with the client CA `ca` refuses each leaf.
     fn refusals(ca: &[u8], leaves: &[Presented]) -> Vec<Option<Refusal>> {
         let server = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).expect("a pair");
         let ca = aop_tls::testing::pem("CERTIFICATE", ca);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forged_would_get_in_but_for_its_flaw_or_its_signer() {
+    fn a_forged_leaf_is_refused_only_for_its_flaw_or_its_signer() {
         let name = common_name("Client CA");
         let forger = Forger::new(name.clone()).expect("a forger");
         let flaws = [Flaw::None, Flaw::Expired, Flaw::Version1, Flaw::Ca];

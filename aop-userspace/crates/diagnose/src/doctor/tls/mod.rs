@@ -1,5 +1,5 @@
-//! The TLS lock: attempts against each listener for each site, by this host on itself. Nothing of them
-//! reaches an application: what would be let in asks for a host that no site has.
+//! The TLS lock: this host attacks each of its own listeners, for each site. No attempt reaches an
+//! application: even an accepted one sends only a request for a host that no site has.
 
 mod attempts;
 mod der;
@@ -26,13 +26,13 @@ use super::{
     finding::{More, good, told, untried, visitor, wrong},
 };
 
-/// For all attempts together; less than what is opened for them.
+/// The time limit of all attempts together. It is shorter than the loopback opening.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Asks for a host that no site has: it is answered here, and never by an application.
+/// A request for a host that no site has. aop answers it itself and never relays it.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: aop-doctor.invalid\r\nConnection: close\r\n\r\n";
 
-/// Where attempts are made, and until when.
+/// The sites, listeners and deadline of the attempts.
 struct Ring<'a> {
     config: &'a Config,
     sites: Vec<Attacked<'a>>,
@@ -40,7 +40,7 @@ struct Ring<'a> {
     end: Instant,
 }
 
-/// A site, with a name that it answers for.
+/// A site, and a host name that belongs to it.
 struct Attacked<'a> {
     site: &'a Site,
     host: String,
@@ -50,7 +50,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let why = |why: &str| vec![untried("tls", why)];
     let Some(config) = &patient.config else { return why("the configuration cannot be read") };
     if config.fixed.listeners.is_empty() {
-        return why("nothing is listened on: aop only guards packets here");
+        return why("aop does not terminate TLS here: no listener is configured");
     }
     let (sites, _) = match Sites::build(&config.live.sites, &Files::on_disk()) {
         Ok(sites) => sites,
@@ -61,7 +61,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let attacked = attacked(config, &sites, &observing);
     let mut ring = Ring { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
     if !patient.has_daemon() {
-        findings.push(untried("tls", "no daemon runs, so there is nothing to attack"));
+        findings.push(untried("tls", "aop is not running, so there is nothing to attack"));
         findings.extend(pair::look(patient.pair.as_ref(), &ring));
         return findings;
     }
@@ -76,7 +76,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
             findings.extend(pair::look(patient.pair.as_ref(), &ring));
             let left = door.close();
             if !left.is_empty() {
-                let said = "what was opened for the attempts could not be closed";
+                let said = "the opening for the attempts could not be closed";
                 findings.push(left.into_iter().fold(told("opening", said), More::seen));
             }
         }
@@ -89,7 +89,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     findings
 }
 
-/// The sites that let everybody in: as the daemon has it, or else as the configuration says.
+/// The sites in observe mode, according to the daemon or else to the configuration.
 fn observing(patient: &Patient, config: &Config) -> Vec<String> {
     let said: &[SiteMode] = &patient.status.modes.sites;
     let observes = |site: &&SiteConfig| match said.iter().find(|said| said.site == site.name) {
@@ -100,15 +100,15 @@ fn observing(patient: &Patient, config: &Config) -> Vec<String> {
 }
 
 fn lets_everybody_in(site: &str) -> Finding {
-    told("site_observes", "the site observes: everybody is let in, with any certificate or none")
+    told("site_observes", "the site does not check certificates yet: everybody is let in")
         .about(site)
         .cure(format!(
-            "when the edge's certificate arrives (`aop identities`): `aop mode enforce --site {site} \
-             --confirm 10m`, look, then `aop confirm`"
+            "when `aop identities` shows the edge's certificate: `aop mode enforce --site {site} \
+             --confirm 5m`, test, then `aop confirm`"
         ))
 }
 
-/// The sites that hold their own lock.
+/// The sites that enforce, each with a host name for the attempts.
 fn attacked<'a>(config: &Config, sites: &'a Sites, observing: &[String]) -> Vec<Attacked<'a>> {
     let locked = |site: &&SiteConfig| !observing.contains(&site.name);
     let found = config.live.sites.iter().filter(locked).filter_map(|site| {
@@ -123,7 +123,7 @@ fn attacked<'a>(config: &Config, sites: &'a Sites, observing: &[String]) -> Vec<
 }
 
 impl Ring<'_> {
-    /// An attempt, unless the time for all of them is over.
+    /// Makes an attempt, unless the deadline of all attempts has passed.
     fn attempt(&self, target: Target, how: &Try<'_>) -> Outcome {
         match self.is_over() {
             true => Outcome { answer: too_late(), resumed: false },
@@ -131,7 +131,7 @@ impl Ring<'_> {
         }
     }
 
-    /// The same in clear.
+    /// Makes an attempt in clear text, with the same limit.
     fn in_clear(&self, target: Target) -> Answer {
         if self.is_over() { too_late() } else { dial::in_clear(target, REQUEST) }
     }
@@ -142,11 +142,12 @@ impl Ring<'_> {
 }
 
 fn too_late() -> Answer {
-    Answer::Unreachable("no time was left for it".into())
+    Answer::Unreachable("no time was left".into())
 }
 
 impl Attacked<'_> {
-    /// What is asked where somebody is let in: nothing where bytes go to the application unread.
+    /// The request to send after an accepted handshake. `None` if the site relays raw bytes, which
+    /// would reach the application.
     fn request(&self) -> Option<&'static [u8]> {
         match self.site.upstream() {
             Upstream::Http(_) => Some(REQUEST),
@@ -155,7 +156,7 @@ impl Attacked<'_> {
     }
 }
 
-/// What several attempts of one kind came to, each to be refused.
+/// The finding about attempts of one kind, each of which must be refused.
 fn to_be_refused(name: &str, what: &str, tried: &[(String, Answer)]) -> Finding {
     let told = |finding: Finding, (at, answer): &(String, Answer)| match answer {
         Answer::Refused(how) => finding.seen(format!("{at}: {how}")),
@@ -170,13 +171,13 @@ fn to_be_refused(name: &str, what: &str, tried: &[(String, Answer)]) -> Finding 
             name,
             format!("{what} is let in"),
             visitor::NOTHING,
-            "look at the site's client_ca and on_refusal; if those are right, that is a fault of aop: \
+            "check the site's client_ca and on_refusal; if they are right, this is a fault of aop: \
              please report it",
         )
     } else if !tried.is_empty() && tried.iter().all(|(_, answer)| is_refused(answer)) {
         good(name, format!("{what} is refused"))
     } else if any(is_refused) {
-        untried(name, format!("{what} is refused, and could not be tried everywhere"))
+        untried(name, format!("{what} is refused, but could not be tried everywhere"))
     } else {
         untried(name, format!("{what} could not be tried"))
     };
@@ -190,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_refused_only_where_every_answer_says_so_and_let_in_where_one_does() {
+    fn one_accepted_attempt_is_wrong_and_only_refusals_everywhere_are_good() {
         let refused = || Answer::Refused("alert".into());
         let nobody = || Answer::Unreachable("no answer".into());
         let found = |answers: Vec<Answer>| {

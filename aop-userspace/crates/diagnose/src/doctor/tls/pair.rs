@@ -1,5 +1,5 @@
-//! The certificate that was uploaded to the CDN: as a file, by the verifier of each site, and then
-//! presented as the edge would.
+//! The certificate that was uploaded to the CDN: first the verifier of each site judges the file,
+//! then the doctor presents it as the edge would.
 
 use aop_api::Finding;
 use aop_tls::{Presented, Refusal, Refused, client};
@@ -14,9 +14,10 @@ use crate::doctor::{
     finding::{More, good, told, untried, visitor, wrong},
 };
 
-const WITHOUT: &str = "needs the pair that was uploaded to the CDN: --certificate FILE --key FILE";
+const WITHOUT: &str =
+    "needs the certificate that was uploaded to the CDN: --certificate FILE --key FILE";
 
-/// Where the ring has no target, the pair is judged as a file alone.
+/// If the ring has no target, the pair is only judged as a file.
 pub(super) fn look(pair: Option<&Pair>, ring: &Ring<'_>) -> Vec<Finding> {
     let Some(pair) = pair else {
         return ["edge_certificate", "edge_accepted", "host_split", "resumption"]
@@ -27,19 +28,19 @@ pub(super) fn look(pair: Option<&Pair>, ring: &Ring<'_>) -> Vec<Finding> {
     let presented = match Presented::read(&pair.certificate, &pair.key) {
         Ok(presented) => presented,
         Err(error) => {
-            let (said, cure) = (error.to_string(), "name the PEM files that you uploaded");
+            let (said, cure) = (error.to_string(), "give the PEM files that you uploaded");
             return vec![wrong("edge_certificate", said, visitor::NOTHING, cure).about(file)];
         }
     };
     if presented.is_mismatched() {
-        let said = "the key is not the certificate's";
-        let cure = "name the key that the certificate was made with; the CDN takes no other pair";
+        let said = "the key does not belong to the certificate";
+        let cure = "give the key of the certificate; the CDN accepts no other pair";
         let finding = wrong("edge_certificate", said, visitor::TLS, cure);
         return vec![finding.about(file).seen(pair.key.display().to_string())];
     }
     let judged: Vec<_> =
         ring.sites.iter().map(|it| (it, it.site.refusal_of(presented.chain()))).collect();
-    // A pair is one zone's, and other sites may well have another.
+    // A pair belongs to one zone; sites of other zones may have other pairs.
     let passes = judged.iter().any(|(_, refused)| refused.is_none());
     let mut findings: Vec<Finding> = judged
         .iter()
@@ -48,7 +49,7 @@ pub(super) fn look(pair: Option<&Pair>, ring: &Ring<'_>) -> Vec<Finding> {
     let welcome = judged.iter().filter(|(_, refused)| refused.is_none()).map(|(it, _)| *it);
     let welcome: Vec<&Attacked<'_>> = welcome.collect();
     if ring.targets.is_empty() {
-        findings.push(untried("edge_accepted", "no listener of a running aop could be asked"));
+        findings.push(untried("edge_accepted", "no listener of a running aop could be tried"));
         return findings;
     }
     findings.extend(welcome.iter().flat_map(|it| presented_to(ring, it, &presented)));
@@ -59,30 +60,33 @@ pub(super) fn look(pair: Option<&Pair>, ring: &Ring<'_>) -> Vec<Finding> {
 fn as_a_file(attacked: &Attacked<'_>, refused: Option<&Refused>, passes: bool) -> Finding {
     let site = attacked.site.name();
     let Some(refused) = refused else {
-        return good("edge_certificate", "the site's own verifier takes the uploaded certificate")
-            .about(site);
+        return good(
+            "edge_certificate",
+            "the site's own verifier accepts the uploaded certificate",
+        )
+        .about(site);
     };
     let why = match (refused.refusal, refused.detail.is_empty()) {
-        // Their names say it, and the detail is the library's own.
+        // The name says it all; the detail is wording of the library.
         (Refusal::CertificateVersion | Refusal::CaAsLeaf, _) | (_, true) => {
             refused.refusal.name().to_owned()
         }
         (_, false) => format!("{}: {}", refused.refusal, refused.detail),
     };
     if passes {
-        let said = "the site does not take this certificate, as another site does";
+        let said = "the site refuses this certificate, but another site accepts it";
         return told("edge_certificate", said)
             .about(site)
             .seen(why)
-            .cure("nothing if this host's zone has another certificate");
+            .cure("nothing if the zone of this site has another certificate");
     }
     let said = "the site refuses the uploaded certificate";
     let finding = wrong("edge_certificate", said, visitor::TLS, "").helped(refused.refusal);
     finding.about(site).seen(why)
 }
 
-/// Presented live. Where requests are relayed, one for another host shows both that it was let in and
-/// that the lock holds between hosts.
+/// Presents the certificate to the running aop. If the site relays requests, a request for another
+/// host shows that the handshake was accepted and that aop keeps the hosts apart.
 fn presented_to(ring: &Ring<'_>, attacked: &Attacked<'_>, presented: &Presented) -> Vec<Finding> {
     let Ok(config) = client(Some(presented), None, None) else { return Vec::new() };
     let request = attacked.request();
@@ -98,9 +102,9 @@ fn presented_to(ring: &Ring<'_>, attacked: &Attacked<'_>, presented: &Presented)
                 .seen(format!("{at}: {line}")),
             Answer::Refused(how) => wrong(
                 "edge_accepted",
-                "the uploaded certificate is refused, though the site's files would take it",
+                "the uploaded certificate is refused, although the site's files would accept it",
                 visitor::TLS,
-                "the daemon may run with older files: `aop reload`, and read what it says",
+                "the daemon may run with older files: run `aop reload` and read its output",
             )
             .seen(format!("{at}: {how}")),
             Answer::Shut => untried("edge_accepted", format!("{at}: closed before TLS")),
@@ -110,13 +114,13 @@ fn presented_to(ring: &Ring<'_>, attacked: &Attacked<'_>, presented: &Presented)
         if let (Answer::LetIn(line), Some(_)) = (&answer, request) {
             let split = match line.contains(" 421 ") {
                 true => {
-                    good("host_split", "a request for another host than the handshake's gets 421")
+                    good("host_split", "a request for another host than the server name gets 421")
                 }
                 false => wrong(
                     "host_split",
-                    "a request for another host than the handshake's is not turned away",
+                    "a request for another host than the server name is not refused",
                     visitor::NOTHING,
-                    "look at also_hosts; if it is right, that is a fault of aop: please report it",
+                    "check also_hosts; if it is right, this is a fault of aop: please report it",
                 ),
             };
             findings.push(split.about(site).seen(format!("{at}: {line}")));

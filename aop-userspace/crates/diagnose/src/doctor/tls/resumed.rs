@@ -1,4 +1,4 @@
-//! Whether a session of one site is good for another.
+//! Whether a TLS session of one site can be resumed at another.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use aop_tls::{OneSession, Presented, client};
 use super::{Attacked, Ring, dial::Try};
 use crate::doctor::finding::{More, good, untried, visitor, wrong};
 
-/// `welcome` are the sites that take `presented`.
+/// `welcome` are the sites that accept `presented`.
 pub(super) fn look(ring: &Ring<'_>, welcome: &[&Attacked<'_>], presented: &Presented) -> Finding {
     const NAME: &str = "resumption";
     let resumes = |attacked: &&&Attacked<'_>| {
@@ -18,15 +18,15 @@ pub(super) fn look(ring: &Ring<'_>, welcome: &[&Attacked<'_>], presented: &Prese
         config.is_some_and(|site| site.rules.resumption == Resumption::Verified)
     };
     let Some(first) = welcome.iter().find(resumes) else {
-        return untried(NAME, "no site that takes the pair resumes sessions");
+        return untried(NAME, "no site that accepts the certificate resumes sessions");
     };
     let other = ring.sites.iter().find(|other| other.site.name() != first.site.name());
     let (Some(other), Some(target)) = (other, ring.targets.first()) else {
-        return untried(NAME, "there is no other site to resume into");
+        return untried(NAME, "there is no other site to resume at");
     };
     let sessions = Arc::new(OneSession::default());
     let Ok(config) = client(Some(presented), None, Some(sessions.clone())) else {
-        return untried(NAME, "this program has no such TLS client");
+        return untried(NAME, "the TLS client for it could not be built");
     };
     let at = |attacked: &Attacked<'_>| {
         let (name, request) = (Some(&*attacked.host), attacked.request());
@@ -34,15 +34,15 @@ pub(super) fn look(ring: &Ring<'_>, welcome: &[&Attacked<'_>], presented: &Prese
     };
     at(first);
     if !sessions.is_held() {
-        return untried(NAME, format!("{} gave no session", first.site.name()));
+        return untried(NAME, format!("{} issued no session", first.site.name()));
     }
     let finding = match at(other).resumed {
-        false => good(NAME, "a session of one site is not resumed by another"),
+        false => good(NAME, "a session of one site cannot be resumed at another"),
         true => wrong(
             NAME,
-            "a session of one site is resumed by another",
+            "a session of one site can be resumed at another",
             visitor::NOTHING,
-            "leave resumption out of the sites; that is a fault of aop: please report it",
+            "remove resumption from the sites; this is a fault of aop: please report it",
         ),
     };
     finding.seen(format!("{} to {} at {}", first.site.name(), other.site.name(), target.to))

@@ -1,5 +1,5 @@
-//! Where to attack: aop's own listeners. The configuration may name others, at which another program
-//! answers until aop is restarted, and that is none to attack.
+//! The listeners to attack: only those of the running aop. The configuration may list an address on
+//! which another program listens until aop is restarted, and that program must not be attacked.
 
 use aop_api::Finding;
 use aop_config::Config;
@@ -11,7 +11,7 @@ use crate::doctor::{
     host::{held, owners},
 };
 
-/// Each configured listener that the running daemon answers at, and why the others are left alone.
+/// The configured listeners that the running aop serves, and findings about the others.
 pub(super) fn targets(patient: &Patient, config: &Config) -> (Vec<Target>, Vec<Finding>) {
     let status = &patient.status;
     let processes = status.daemon.iter().map(|it| it.pid);
@@ -27,16 +27,17 @@ pub(super) fn targets(patient: &Patient, config: &Config) -> (Vec<Target>, Vec<F
         }
         let taking: Vec<u64> = patient.sockets.taking(to).iter().map(|it| it.inode).collect();
         if taking.is_empty() {
-            let why = "nobody listens there: aop was not restarted since the configuration changed";
+            let why = "not open: aop has not been restarted since the configuration was changed";
             others.push(untried("tls", why).about(listener));
         } else if taking.iter().all(|inode| own.contains(inode)) {
             targets.push(Target { from, to, proxied: config.live.senders.expect(from, to) });
         } else {
-            let why = "another program has this port, and is not attacked: aop was not restarted since \
-                       the configuration changed, or that program listens on an address of its own";
+            let why = "another program listens here and is not attacked: aop has not been \
+                       restarted since the configuration was changed, or that program listens on \
+                       an address of its own";
             let named = owners(&taking);
             let foreign = taking.iter().filter(|inode| !own.contains(inode));
-            let name = |inode| named.get(inode).map_or("a program that cannot be seen", |it| it);
+            let name = |inode| named.get(inode).map_or("an unknown program", |it| it);
             others.push(foreign.fold(untried("tls", why).about(listener), |finding, inode| {
                 finding.seen(format!("{} listens there", name(inode)))
             }));

@@ -1,4 +1,4 @@
-//! The set against its definition, entry by entry, over lists in a row.
+//! Compares the set with its definition, entry by entry, over a sequence of lists.
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::super::Admission;
 
-/// What an admission is by definition: a map from prefix to entry, searched from end to end.
+/// The definition of the set: a map from prefix to entry, searched linearly.
 #[derive(Default)]
 struct Naive(BTreeMap<IpNet, Prefix>);
 
@@ -33,7 +33,7 @@ impl Naive {
     }
 }
 
-/// Few bits that vary, of each family and at both ends, so that prefixes meet and nest.
+/// Addresses of both families in which only a few high and low bits vary, so that prefixes overlap.
 fn source() -> impl Strategy<Value = IpAddr> {
     let bits = (0u32..4, 0u32..4, any::<bool>());
     bits.prop_map(|(high, low, v4)| match v4 {
@@ -52,7 +52,7 @@ fn prefix() -> impl Strategy<Value = IpNet> {
 
 proptest! {
     #[test]
-    fn lists_in_a_row_leave_what_the_definition_says(
+    fn a_sequence_of_lists_leaves_the_set_of_the_definition(
         lists in vec((vec(prefix(), 0..12), 0u64..100, 0u64..60), 1..6),
         sources in vec(source(), 16),
     ) {

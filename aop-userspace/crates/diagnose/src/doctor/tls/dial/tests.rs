@@ -9,14 +9,14 @@ use rustls::{
 use super::*;
 
 #[test]
-fn records_are_cut_and_lose_nothing() {
+fn splitting_records_loses_no_byte() {
     let record = [&[22, 3, 1, 0, 5][..], b"hello"].concat();
     let cut =
         [&[22, 3, 1, 0, 2, b'h', b'e'][..], &[22, 3, 1, 0, 2, b'l', b'l'], &[22, 3, 1, 0, 1, b'o']];
     assert_eq!(pieces(&record, 2), cut);
 }
 
-/// A server without any lock.
+/// A server without client authentication.
 fn lockless() -> Arc<ServerConfig> {
     let own = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).expect("a pair");
     let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()).into();
@@ -30,20 +30,20 @@ fn lockless() -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
-/// Such a server, which says this to whoever has finished a handshake.
+/// Such a server, which sends `says` after every handshake.
 fn open_to_all(says: &'static [u8]) -> Target {
     let config = lockless();
     served(move |stream| {
         let tls = ServerConnection::new(config.clone()).expect("a connection");
         let mut stream = StreamOwned::new(tls, stream);
-        // Also where there is nothing to say, the handshake is finished by this.
+        // Completes the handshake even if `says` is empty.
         stream.write_all(says).ok();
         stream.flush().ok();
         stream.read_exact(&mut [0; 1]).ok();
     })
 }
 
-/// Where everybody is served by `serve`, one after the other.
+/// A listener that hands each connection to `serve`, one after the other.
 fn served(serve: impl Fn(TcpStream) + Send + 'static) -> Target {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let to = listener.local_addr().expect("its address");
@@ -57,7 +57,7 @@ fn attempted(target: Target, version: TlsVersion, records: Option<usize>) -> Ans
 }
 
 #[test]
-fn a_lock_that_is_none_is_found_whether_it_speaks_or_not_and_however_the_hello_comes() {
+fn a_server_without_client_authentication_is_found_even_if_it_is_silent() {
     for version in TlsVersion::BOTH {
         let silent = attempted(open_to_all(b""), version, None);
         assert!(matches!(silent, Answer::LetIn(_)), "{version:?}: {silent:?}");
@@ -69,7 +69,7 @@ fn a_lock_that_is_none_is_found_whether_it_speaks_or_not_and_however_the_hello_c
 }
 
 #[test]
-fn who_begins_and_never_decides_has_let_nobody_in() {
+fn a_server_that_stops_during_the_handshake_has_not_let_the_peer_in() {
     let config = lockless();
     let target = served(move |mut stream| {
         let mut tls = ServerConnection::new(config.clone()).expect("a connection");
@@ -92,7 +92,7 @@ fn who_begins_and_never_decides_has_let_nobody_in() {
 }
 
 #[test]
-fn who_says_nothing_or_hangs_up_is_no_lock_and_holds_nobody_up() {
+fn a_silent_or_closing_server_is_not_taken_for_a_refusal_and_does_not_block() {
     let begun = Instant::now();
     let silent = attempted(
         served(|mut stream| {
