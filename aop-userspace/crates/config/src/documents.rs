@@ -13,7 +13,7 @@ const SITE: &str = "[[site]]\nhosts = [\"example.org\"]\ncertificate = \"a.pem\"
                     client_ca = [\"a.pem\"]\nupstream = \"http://127.0.0.1:1\"\n";
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
 }
 
 /// The `toml` blocks of a page, without their indentation.

@@ -1,7 +1,8 @@
 //! For tests: certificates of every kind, and a TLS client that presents them whatever the server
-//! asks for.
+//! asks for. Other crates get them by the feature `testing`.
+#![allow(missing_docs, clippy::unwrap_used, reason = "helpers of tests: names say what they are, and a panic is a failed test")]
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
@@ -276,4 +277,14 @@ pub fn client_hello(config: &Arc<ClientConfig>, host: &str) -> Vec<u8> {
     let mut hello = Vec::new();
     connection.write_tls(&mut hello).unwrap();
     hello
+}
+
+/// The folder of published data, which the environment variable AOP_SHARED_DATA names; without it, a
+/// test that needs the data says so and returns.
+pub fn shared_data() -> Option<PathBuf> {
+    let folder = std::env::var_os("AOP_SHARED_DATA").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("skipped: AOP_SHARED_DATA names no folder of published data");
+    }
+    folder
 }

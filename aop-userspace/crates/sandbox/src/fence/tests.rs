@@ -140,7 +140,7 @@ fn what_only_an_intruder_calls_ends_the_process() {
         let mut child = Command::new(env::current_exe().expect("this test"));
         child.args([
             "--exact",
-            "confined::fence::tests::what_only_an_intruder_calls_ends_the_process",
+            "fence::tests::what_only_an_intruder_calls_ends_the_process",
         ]);
         let ended = child.env(TRIED, attempt).output().expect("started");
         let output = String::from_utf8_lossy(&ended.stdout);
