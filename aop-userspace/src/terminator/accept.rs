@@ -2,7 +2,7 @@
 //!
 //! A connection takes a slot once its peer authenticates; until then it is a pending handshake (see
 //! [`Crowd`]). Without a free slot, or without file descriptors, accepting pauses: new connections
-//! wait in the kernel's queue, and open ones are not affected.
+//! wait in the kernel's queue, and open ones continue.
 //!
 //! [`Crowd`]: super::crowd::Crowd
 
@@ -71,7 +71,7 @@ impl Accept {
                 Err(error) if is_the_peers(&error) => {}
                 Err(error) => {
                     if short == Shortage::None {
-                        tracing::error!(%error, "accepting pauses; open connections are not affected");
+                        tracing::error!(%error, "accepting pauses; open connections continue");
                         short = Shortage::Logged;
                     }
                     sleep(PAUSE).await;

@@ -51,8 +51,8 @@ struct Slot {
     _half: Half,
 }
 
-/// The second permit of an unauthenticated connection. Only half as many of them exist as connection
-/// slots, so that enforcing sites always have the other half.
+/// The second permit of an unauthenticated connection. Only half as many of them exist as
+/// connection slots, so that enforcing sites always have the other half.
 type Half = Option<OwnedSemaphorePermit>;
 
 /// An accepted connection.
@@ -66,8 +66,8 @@ pub(super) struct Connection {
     _open: Opened,
 }
 
-/// Serves a connection from `peer`, with `pools` for its requests. The call itself takes the pending
-/// slot and the policy in force, before the future is polled.
+/// Serves a connection from `peer`, with `pools` for its requests. The call itself takes the
+/// pending slot and the policy in force, before the future is polled.
 pub(super) fn attend(
     shared: Arc<Shared>,
     pools: Arc<Pools>,
@@ -143,7 +143,8 @@ impl Connection {
         let (permit, half) = match authenticated {
             Ok(authenticated) => authenticated,
             Err(refused) => {
-                // The connection keeps its pending slot until the peer is notified, and may lose it.
+                // The connection keeps its pending slot until the peer is notified, and may lose
+                // it.
                 tokio::select! {
                     _ = in_force.lease.cut.run_until_cancelled(self.refuse(refused)) => {}
                     _ = place.lost() => {}
@@ -178,8 +179,8 @@ impl Connection {
     }
 
     /// Checks the address, the PROXY header if one is expected, and the certificate. An
-    /// unauthenticated peer waits here for its second permit, while it still holds its pending slot:
-    /// otherwise nothing would bound the number of waiting peers.
+    /// unauthenticated peer waits here for its second permit, while it still holds its pending
+    /// slot: otherwise nothing would bound the number of waiting peers.
     async fn authenticate(
         &mut self,
         mut stream: TcpStream,

@@ -23,8 +23,8 @@ const FAMILIAR: Duration = Duration::from_secs(60 * 60);
 /// The number of known addresses that are remembered.
 const REMEMBERED: usize = 16_384;
 
-/// Unknown addresses keep at least one of this many parts of all pending slots: a good peer may come
-/// from an address that was never seen.
+/// Unknown addresses keep at least one of this many parts of all pending slots: a good peer may
+/// come from an address that was never seen.
 const STRANGERS: usize = 4;
 
 /// All pending handshakes.
@@ -64,9 +64,9 @@ impl Crowd {
         Self { places, per_peer, inside: Mutex::default() }
     }
 
-    /// Takes a pending slot for a connection from `address`, which may evict another one. An address
-    /// that did not authenticate recently still counts as known if `on_record` says so: right after
-    /// a restart no address has authenticated recently.
+    /// Takes a pending slot for a connection from `address`, which may evict another one. An
+    /// address that did not authenticate recently still counts as known if `on_record` says so:
+    /// right after a restart no address has authenticated recently.
     pub(super) fn enter(
         self: &Arc<Self>,
         address: IpAddr,

@@ -36,8 +36,8 @@ struct Seen {
 }
 
 impl Lately {
-    /// Adds a refusal. A full table evicts addresses that are not admitted first, so that a flood of
-    /// strangers does not hide an edge; among equals it evicts the least recently seen.
+    /// Adds a refusal. A full table evicts addresses that are not admitted first, so that a flood
+    /// of strangers does not hide an edge; among equals it evicts the least recently seen.
     pub(super) fn add(
         &mut self,
         address: IpAddr,

@@ -212,8 +212,8 @@ impl Ledger {
         Opened(self.clone())
     }
 
-    /// Counts a relayed pull. A pull of this host itself is not counted as served: it does not prove
-    /// that the edge authenticates.
+    /// Counts a relayed pull. A pull of this host itself is not counted as served: it does not
+    /// prove that the edge authenticates.
     pub(super) fn accepted(&self, site: &Arc<str>, peer: IpAddr) {
         self.accepted.fetch_add(1, Relaxed);
         if peer.is_loopback() {

@@ -1,6 +1,6 @@
 //! Observe mode: how often enforcing would have refused a connection that was relayed. Counted
-//! since start, and for the last day from admitted addresses: these show whether enforcing would cut
-//! real pulls.
+//! since start, and for the last day from admitted addresses: these show whether enforcing would
+//! cut real pulls.
 //!
 //! Memory is bounded whatever peers do: by sites, reasons and hours.
 

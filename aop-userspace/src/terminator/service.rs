@@ -121,8 +121,8 @@ impl Service {
     }
 
     /// Applies `policy` to connections that are accepted from now on. If it trusts less than the
-    /// policy before it, open connections drain and are cut after `patience`: they may rest on trust
-    /// that the new policy withdraws.
+    /// policy before it, open connections drain and are cut after `patience`: they may rest on
+    /// trust that the new policy withdraws.
     pub fn reload(&self, policy: Policy, patience: Duration) {
         let before = self.shared.in_force.load_full();
         let observed = before.policy.sites.observing();
@@ -135,8 +135,8 @@ impl Service {
             if !ended.is_empty() {
                 tracing::warn!(
                     ?patience,
-                    "a site stopped observing or lost a host: its unauthenticated connections drain, \
-                     and are cut after `patience`"
+                    "a site stopped observing or lost a host: its unauthenticated connections \
+                     drain, and are cut after `patience`"
                 );
             }
             ended.into_iter().for_each(|lease| self.condemn(lease, patience));

@@ -129,7 +129,8 @@ fn add(fields: &mut Vec<u8>, kind: u8, value: &[u8]) -> Result<(), TooLong> {
     Ok(())
 }
 
-/// Checks the fields of `header`, which begin at `start`, and verifies the checksum if there is one.
+/// Checks the fields of `header`, which begin at `start`, and verifies the checksum if there is
+/// one.
 pub(super) fn check(header: &[u8], start: usize) -> Result<(), Malformed> {
     let mut at = start;
     let mut sum = None;

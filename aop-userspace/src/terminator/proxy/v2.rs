@@ -40,8 +40,8 @@ pub(super) fn follows(head: [u8; HEAD]) -> usize {
     usize::from(u16::from_be_bytes([head[14], head[15]]))
 }
 
-/// Reads a whole header. `None` if it has no addresses for TCP over IP: the command is LOCAL, or the
-/// family is another one.
+/// Reads a whole header. `None` if it has no addresses for TCP over IP: the command is LOCAL, or
+/// the family is another one.
 pub(super) fn read(header: &[u8]) -> Result<Option<Ends>, Malformed> {
     let (head, body) = header.split_first_chunk::<HEAD>().ok_or(Malformed::Cut)?;
     if !head.starts_with(SIGNATURE) || body.len() != follows(*head) {
