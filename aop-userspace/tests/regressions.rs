@@ -3,17 +3,15 @@
 
 use std::{fs, path::Path};
 
-use aop_userspace::{
-    config::Config,
-    prefixes,
-    terminator::{Reading, read_proxy_header},
-};
+use aop_config::Config;
+use aop_terminator::{Reading, read_proxy_header};
+use aop_types::parse;
 
 #[test]
 fn every_kept_prefix_is_read_or_refused() {
     for text in kept("prefixes") {
-        if let Ok(prefix) = prefixes::parse(&text) {
-            assert_eq!(prefixes::parse(&prefix.to_string()), Ok(prefix));
+        if let Ok(prefix) = parse(&text) {
+            assert_eq!(parse(&prefix.to_string()), Ok(prefix));
         }
     }
 }

@@ -53,7 +53,7 @@ enum Verb {
         #[arg(long)]
         bench: bool,
     },
-    /// Build the packet program into aop-userspace/bpf/aop.o, and hold it to its budgets.
+    /// Build the packet program into aop-userspace/crates/firewall/bpf/aop.o, and hold it to its budgets.
     ///
     /// Prints its size, and the instructions the kernel's verifier walks (needs root).
     BuildEbpf,

@@ -23,9 +23,9 @@ pub(crate) fn tool(name_and_version: &str) -> PathBuf {
     target().join("tools").join(name_and_version)
 }
 
-/// The packet program where aop-userspace embeds it from.
+/// The packet program where the firewall crate embeds it from.
 pub(crate) fn object() -> PathBuf {
-    root().join("aop-userspace/bpf/aop.o")
+    root().join("aop-userspace/crates/firewall/bpf/aop.o")
 }
 
 /// A path as people write it: from the root, where it lies below it.

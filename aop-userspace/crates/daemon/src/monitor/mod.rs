@@ -1,0 +1,171 @@
+//! Tells this host, over HTTP, how aop does: whether it lives, whether it serves, and in numbers.
+//!
+//! Off unless it is configured, and reached from this host alone. Whoever asks gets little room: a few
+//! connections at a time, a short head, one request each, some seconds for all of it.
+
+mod metrics;
+mod page;
+mod place;
+mod pulse;
+mod readiness;
+
+use std::{io, sync::Arc, time::Duration};
+
+use aop_config::MonitorAddress;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use page::Pages;
+use place::{Place, Stream};
+pub(super) use pulse::{Beats, Pulse, pulse};
+use rustix::process::Pid;
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::Daemon;
+
+/// Connections at a time; more wait in the kernel's queue.
+const CONNECTIONS: usize = 16;
+/// For a request's head.
+const HEAD: Duration = Duration::from_secs(5);
+/// For a connection.
+const LONGEST: Duration = Duration::from_secs(10);
+/// The longest head, in bytes.
+const LONGEST_HEAD: usize = 8 * 1024;
+const PAUSE: Duration = Duration::from_millis(100);
+/// For those who came before the end, or before another daemon took the place.
+const LAST: Duration = Duration::from_millis(250);
+
+/// The place where is asked, taken.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    place: Place,
+    address: MonitorAddress,
+}
+
+/// The place cannot be taken.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {error}; correct monitor.listen, or leave it out")]
+pub struct MonitorError {
+    address: MonitorAddress,
+    error: io::Error,
+}
+
+impl Monitor {
+    /// Takes the place, where nobody finds it yet: by the socket that was `handed` over, or anew. One in
+    /// the file system may still be that of the daemon `before` this one.
+    ///
+    /// # Errors
+    /// Another has it, or it cannot be made.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub(super) fn bind(
+        address: &MonitorAddress,
+        handed: Option<std::net::TcpListener>,
+        before: Option<Pid>,
+    ) -> Result<Self, MonitorError> {
+        let place = Place::take(address, handed, before);
+        let failed = |error| MonitorError { address: address.clone(), error };
+        Ok(Self { place: place.map_err(failed)?, address: address.clone() })
+    }
+
+    /// From now on those who ask find it.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub(super) fn publish(&self) -> Result<(), MonitorError> {
+        let failed = |error| MonitorError { address: self.address.clone(), error };
+        self.place.publish().map_err(failed)
+    }
+
+    /// The socket for the daemon after this one, where that needs it.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(super) fn copy(&self) -> io::Result<Option<std::net::TcpListener>> {
+        self.place.copy()
+    }
+
+    /// Answers about `daemon`, until `stop`, or until another one is the daemon and answers for itself.
+    pub(super) async fn serve(
+        self,
+        daemon: Arc<Daemon>,
+        pulse: Pulse,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) {
+        let pages = Arc::new(Pages::new(Arc::clone(&daemon), pulse));
+        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut leaving = false;
+        loop {
+            let next = async {
+                // It is never closed.
+                let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
+                Ok::<_, io::Error>((slot, self.place.accept().await?))
+            };
+            let accepted = tokio::select! {
+                () = ends(&daemon, &stop), if !leaving => {
+                    if !daemon.handover.is_over() || !self.place.has_its_own_queue() {
+                        return;
+                    }
+                    leaving = true;
+                    continue;
+                }
+                () = sleep(LAST), if leaving => return,
+                accepted = next => accepted,
+            };
+            let (slot, stream) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!("monitor: cannot accept: {error}");
+                    sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let (connection, stop) = (answer(stream, pages.clone()), stop.clone());
+            tasks.spawn(async move {
+                let end = async {
+                    stop.cancelled().await;
+                    sleep(LAST).await;
+                };
+                tokio::select! {
+                    () = connection => {}
+                    () = end => {}
+                }
+                drop(slot);
+            });
+        }
+    }
+}
+
+/// Waits until this one ends, or another is the daemon.
+async fn ends(daemon: &Daemon, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = daemon.handover.over() => {}
+    }
+}
+
+async fn answer(stream: Box<dyn Stream>, pages: Arc<Pages>) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(LONGEST_HEAD)
+        .keep_alive(false)
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(|request| {
+                let pages = pages.clone();
+                async move { pages.answer(&request).await }
+            }),
+        );
+    // Who asks and hangs, or leaves, does that at his own cost.
+    match timeout(LONGEST, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!("monitor: {error}"),
+        Err(_) => tracing::debug!("monitor: a connection took too long"),
+    }
+}

@@ -1,0 +1,210 @@
+//! Keeps the list fresh: asks the source when it is due, watches a file, and takes up what is to be
+//! believed. On any error the list in force stays.
+//!
+//! Everything here blocks, and runs on threads that neither packets nor handshakes wait for. The
+//! turn to apply is taken when there is a list to apply, never while a source is asked.
+
+use std::{
+    sync::{Arc, TryLockError},
+    time::{Duration, Instant},
+};
+
+use aop_api::{
+    Outcome, Refreshed, Then,
+    terminator::{AddressRules, Ask},
+};
+use aop_config::PrefixSource;
+use aop_prefixes::{Change, Held, Origin, Proposal, Shrink, validate};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Daemon,
+    error::RefreshError,
+    link::Receipt,
+    looks::{self, Seen},
+    open::beside,
+    reload::hear,
+};
+
+/// How often the clock and a watched file are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+impl Daemon {
+    /// Until `stop`, without waiting for a fetch that is then under way.
+    pub(super) async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = looks.tick() => {}
+            }
+            let daemon = Arc::clone(&self);
+            let look = tokio::task::spawn_blocking(move || daemon.look());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                looked = look => if let Err(error) = looked {
+                    tracing::error!("the prefix list was not refreshed: {error}");
+                },
+            }
+        }
+    }
+
+    fn look(&self) {
+        // A file that changes meanwhile is to count as unread.
+        if self.handover.may_change().is_err() {
+            return;
+        }
+        let source = self.in_force().live.prefixes.clone();
+        let due = match &source {
+            PrefixSource::File(path) => {
+                let now = looks::look(path);
+                let mut in_force = self.in_force();
+                match in_force.course.watch.judge(now) {
+                    Seen::Changed => true,
+                    Seen::AsRead if in_force.course.last_error.is_none() => {
+                        in_force.held.confirmed = Some(jiff::Timestamp::now());
+                        false
+                    }
+                    Seen::AsRead | Seen::Restless => false,
+                }
+            }
+            PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => {
+                self.in_force().course.next.is_some_and(|next| next <= Instant::now())
+            }
+            PrefixSource::Inline(_) => false,
+        };
+        if due {
+            self.refresh(Then::Apply);
+        }
+    }
+
+    /// Asks the source now.
+    pub(super) fn refresh(&self, then: Then) -> Refreshed {
+        if let Err(error) = self.handover.may_change() {
+            return Refreshed::refused(RefreshError::from(error).to_string());
+        }
+        let _turn = match self.refreshing.try_lock() {
+            Ok(turn) => turn,
+            // It guards no data: a refresh that panicked left nothing half done here.
+            Err(TryLockError::Poisoned(left)) => left.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Refreshed::refused(RefreshError::Busy.to_string());
+            }
+        };
+        let (source, held) = {
+            let in_force = self.in_force();
+            (in_force.live.prefixes.clone(), in_force.held.clone())
+        };
+        match then {
+            Then::Compare => self.compare(&source, &held),
+            Then::Apply => self.take_up(&source, &held, Shrink::Bounded),
+            Then::ApplyShrunk => self.take_up(&source, &held, Shrink::Accepted),
+        }
+    }
+
+    fn take_up(&self, source: &PrefixSource, held: &Held, shrink: Shrink) -> Refreshed {
+        let taken = aop_prefixes::read_anew(source, &held.list, shrink, &self.launcher)
+            .map_err(RefreshError::from)
+            .and_then(|proposal| self.apply(source, proposal));
+        match taken {
+            Ok((outcome, change, told)) => {
+                hear(told);
+                self.keep_on_disk(source);
+                match outcome {
+                    Outcome::Applied => {
+                        let (added, removed) = (change.added.len(), change.removed.len());
+                        tracing::info!(%source, added, removed, "a new prefix list is in force");
+                    }
+                    Outcome::Confirmed | Outcome::WouldApply | Outcome::Refused => {
+                        tracing::debug!(%source, "the prefix list is confirmed");
+                    }
+                }
+                Refreshed::with(outcome, &change.added, &change.removed)
+            }
+            Err(error) => {
+                let told = error.to_string();
+                tracing::warn!("the prefix list was not refreshed: {told}");
+                let mut in_force = self.in_force();
+                if in_force.live.prefixes == *source {
+                    in_force.failed(told.clone());
+                }
+                Refreshed::refused(told)
+            }
+        }
+    }
+
+    fn apply(
+        &self,
+        source: &PrefixSource,
+        proposal: Proposal,
+    ) -> Result<(Outcome, Change, Option<Receipt>), RefreshError> {
+        let _turn = self.applying();
+        self.handover.may_change()?;
+        let (live, modes, before) = {
+            let in_force = self.in_force();
+            if in_force.live.prefixes != *source || in_force.closed {
+                return Err(RefreshError::Overtaken);
+            }
+            (in_force.live.clone(), in_force.modes(), in_force.admission.clone())
+        };
+        let origin = match source {
+            PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => Origin::Fetched,
+            PrefixSource::File(_) => Origin::File,
+            PrefixSource::Inline(_) => Origin::Inline,
+        };
+        let done = match proposal {
+            Proposal::Confirmed { etag } => {
+                let mut in_force = self.in_force();
+                let mut list = in_force.held.list.clone();
+                list.etag = etag;
+                in_force.held = Held::now(list, origin);
+                (Outcome::Confirmed, Change::default(), None)
+            }
+            Proposal::Replaced { list, change } => {
+                let held = Held::now(list, origin);
+                let prefixes = held.list.with(&beside(&live, &self.openings()))?;
+                let admission = self.admit(&before, &[], &held, &prefixes, &live, &modes)?;
+                let told = self.tell(Ask::Admit(AddressRules::of(&admission, &modes)));
+                let mut in_force = self.in_force();
+                (in_force.held, in_force.admission) = (held, admission);
+                (Outcome::Applied, change, told)
+            }
+        };
+        self.in_force().succeeded();
+        Ok(done)
+    }
+
+    /// What a refresh would do. Shows the change even where it would need to be accepted.
+    fn compare(&self, source: &PrefixSource, held: &Held) -> Refreshed {
+        match aop_prefixes::read_anew(source, &held.list, Shrink::Accepted, &self.launcher) {
+            Err(error) => Refreshed::refused(RefreshError::from(error).to_string()),
+            Ok(Proposal::Confirmed { .. }) => Refreshed::with(Outcome::Confirmed, &[], &[]),
+            Ok(Proposal::Replaced { list, change }) => {
+                let bounded =
+                    source.url().map(|_| validate::step(&held.list, &list, Shrink::Bounded));
+                let error = bounded.and_then(Result::err).map(|refusal| refusal.to_string());
+                let outcome = if error.is_some() { Outcome::Refused } else { Outcome::WouldApply };
+                Refreshed { error, ..Refreshed::with(outcome, &change.added, &change.removed) }
+            }
+        }
+    }
+
+    /// The list outlives this process, where it was fetched.
+    fn keep_on_disk(&self, source: &PrefixSource) {
+        let Some(url) = source.url() else { return };
+        let held = {
+            let in_force = self.in_force();
+            if in_force.live.prefixes != *source || in_force.closed {
+                return;
+            }
+            in_force.held.clone()
+        };
+        let kept = aop_prefixes::save(&self.fixed.paths.state, url, &held);
+        if let Err(error) = &kept {
+            tracing::warn!("{error}");
+        }
+        self.in_force().course.trouble = kept.err().map(|error| error.to_string());
+    }
+}

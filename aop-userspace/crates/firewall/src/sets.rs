@@ -1,0 +1,171 @@
+//! The two prefix sets, and how one is made to hold what it should.
+//!
+//! Writing is a system call for each prefix, so only what differs is written. A set that this
+//! process has filled is known, since whoever writes holds the pins' lock; one that it found is read
+//! first.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aop_common::{layout::Prefix, table::Block};
+use aop_types::Admission;
+use aya::maps::{Array, LpmTrie, Map, MapData, MapError, lpm_trie::Key};
+use ipnet::IpNet;
+
+use super::{error::FirewallError, table::Table};
+
+type Trie<A> = LpmTrie<MapData, A, Prefix>;
+
+/// Both sets, of both families. Each has a lock of its own: filling one takes a while, and keeps
+/// nobody from the other.
+pub(super) struct Sets {
+    sets: [Mutex<Set>; 2],
+    /// Blocks of both.
+    table: Mutex<Array<MapData, Block>>,
+}
+
+/// The set that does not count now, to be filled ahead of a [`Firewall::change`] without keeping the
+/// firewall from anybody. The change then has nothing left to write but which set counts.
+///
+/// [`Firewall::change`]: super::Firewall::change
+pub struct IdleSet {
+    sets: Arc<Sets>,
+    second: bool,
+}
+
+struct Set {
+    v4: Trie<[u8; 4]>,
+    v6: Trie<[u8; 16]>,
+    /// What it holds, where this process has seen to that.
+    known: Option<Admission>,
+    /// The same of its part of the table.
+    known_table: Option<Table>,
+}
+
+impl IdleSet {
+    pub(super) fn new(sets: Arc<Sets>, second: bool) -> Self {
+        Self { sets, second }
+    }
+
+    /// Makes it hold what the next policy admits.
+    ///
+    /// # Errors
+    /// The kernel refuses a write. Nothing that counts has changed.
+    pub fn fill(&self, wanted: &Admission) -> Result<(), FirewallError> {
+        let filled = self.sets.fill(self.second, wanted);
+        filled.map_err(|error| FirewallError::kernel("write the prefixes", &error))
+    }
+}
+
+impl Sets {
+    /// Opens the maps that `map` finds by their names.
+    pub(super) fn open(
+        mut map: impl FnMut(&str) -> Result<Map, MapError>,
+    ) -> Result<Self, MapError> {
+        let mut set = |v4, v6| -> Result<_, MapError> {
+            let (v4, v6) = (map(v4)?.try_into()?, map(v6)?.try_into()?);
+            Ok(Mutex::new(Set { v4, v6, known: None, known_table: None }))
+        };
+        let sets = [set("PREFIXES_V4_A", "PREFIXES_V6_A")?, set("PREFIXES_V4_B", "PREFIXES_V6_B")?];
+        Ok(Self { sets, table: Mutex::new(map("TABLE")?.try_into()?) })
+    }
+
+    /// What the second set holds, or the first.
+    pub(super) fn held(&self, second: bool) -> Result<Admission, MapError> {
+        self.set(second).held()
+    }
+
+    /// Makes the second set, or the first, hold `wanted` and nothing else. After an error it holds
+    /// something in between, and is read the next time.
+    pub(super) fn fill(&self, second: bool, wanted: &Admission) -> Result<(), MapError> {
+        let mut set = self.set(second);
+        let holds = set.held()?;
+        set.known = None;
+        // First what goes or changes: there may be room for no more, and older kernels want room for
+        // what changes, too.
+        for (prefix, _) in without(&holds, wanted, PartialEq::eq) {
+            set.remove(prefix)?;
+        }
+        for (prefix, entry) in without(wanted, &holds, PartialEq::eq) {
+            set.insert(prefix, *entry)?;
+        }
+        set.known = Some(wanted.clone());
+        let table = Table::of(wanted.entries(), second);
+        let before = set.known_table.take();
+        let mut blocks = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        for (number, block) in table.unlike(before.as_ref()) {
+            blocks.set(number, block, 0)?;
+        }
+        set.known_table = Some(table);
+        Ok(())
+    }
+
+    /// Another process may have written: what is there is not known any more.
+    pub(super) fn forget(&self) {
+        for second in [false, true] {
+            let mut set = self.set(second);
+            (set.known, set.known_table) = (None, None);
+        }
+    }
+
+    fn set(&self, second: bool) -> MutexGuard<'_, Set> {
+        self.sets[usize::from(second)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Entry = (IpNet, Prefix);
+
+/// The entries of `these` that have none like them in `those`. Both are sorted.
+fn without<'a>(
+    these: &'a Admission,
+    those: &'a Admission,
+    alike: impl Fn(&Entry, &Entry) -> bool,
+) -> impl Iterator<Item = &'a Entry> {
+    let mut those = those.entries().iter().peekable();
+    these.entries().iter().filter(move |entry| {
+        while those.next_if(|other| other.0 < entry.0).is_some() {}
+        !those.peek().is_some_and(|other| alike(entry, other))
+    })
+}
+
+impl Set {
+    fn held(&self) -> Result<Admission, MapError> {
+        self.known.clone().map_or_else(|| self.read(), Ok)
+    }
+
+    fn read(&self) -> Result<Admission, MapError> {
+        let mut entries = Vec::new();
+        for item in self.v4.iter() {
+            let (key, entry) = item?;
+            entries.push((net(IpAddr::V4(Ipv4Addr::from(key.data())), key.prefix_len()), entry));
+        }
+        for item in self.v6.iter() {
+            let (key, entry) = item?;
+            entries.push((net(IpAddr::V6(Ipv6Addr::from(key.data())), key.prefix_len()), entry));
+        }
+        let entries = entries.into_iter().filter_map(|(net, entry)| Some((net?, entry))).collect();
+        Ok(Admission::from_entries(entries))
+    }
+
+    fn insert(&mut self, prefix: &IpNet, entry: Prefix) -> Result<(), MapError> {
+        let length = u32::from(prefix.prefix_len());
+        match prefix.addr() {
+            IpAddr::V4(address) => self.v4.insert(&Key::new(length, address.octets()), entry, 0),
+            IpAddr::V6(address) => self.v6.insert(&Key::new(length, address.octets()), entry, 0),
+        }
+    }
+
+    fn remove(&mut self, prefix: &IpNet) -> Result<(), MapError> {
+        let length = u32::from(prefix.prefix_len());
+        match prefix.addr() {
+            IpAddr::V4(address) => self.v4.remove(&Key::new(length, address.octets())),
+            IpAddr::V6(address) => self.v6.remove(&Key::new(length, address.octets())),
+        }
+    }
+}
+
+fn net(address: IpAddr, length: u32) -> Option<IpNet> {
+    IpNet::new(address, u8::try_from(length).ok()?).ok()
+}

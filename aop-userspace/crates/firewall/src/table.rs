@@ -1,0 +1,204 @@
+//! The table over source addresses, made of a prefix set.
+
+use std::ops::RangeInclusive;
+
+use aop_common::{
+    layout::Prefix,
+    table::{ADMITTED, ASK, Block, ROOM, ROOTS, UNKNOWN, first_block, root},
+};
+use ipnet::IpNet;
+
+/// The blocks of one set: the roots of IPv4, those of IPv6, then the further ones.
+pub(super) struct Table {
+    second_set: bool,
+    blocks: Vec<Block>,
+}
+
+const ALL_ROOTS: usize = 2 * ROOTS as usize;
+
+impl Table {
+    /// The table of a set.
+    pub(super) fn of(entries: &[(IpNet, Prefix)], second_set: bool) -> Self {
+        let mut table = Self { second_set, blocks: vec![Block::all(UNKNOWN); ALL_ROOTS] };
+        let mut entries: Vec<&(IpNet, Prefix)> = entries.iter().collect();
+        // So that a longer prefix always finds what the shorter ones say.
+        entries.sort_by_key(|(prefix, _)| prefix.prefix_len());
+        for (prefix, entry) in entries {
+            table.insert(prefix, if *entry == Prefix::ADMITTED { ADMITTED } else { ASK });
+        }
+        table
+    }
+
+    /// The blocks, each with its number in the map, that are not those of `before`.
+    pub(super) fn unlike(&self, before: Option<&Self>) -> impl Iterator<Item = (u32, &Block)> {
+        let before = before.map_or(&[][..], |before| &before.blocks);
+        let unlike = |(at, (_, block)): &(usize, (u32, &Block))| before.get(*at) != Some(*block);
+        self.blocks().enumerate().filter(unlike).map(|(_, numbered)| numbered)
+    }
+
+    /// Every block with its number in the map.
+    fn blocks(&self) -> impl Iterator<Item = (u32, &Block)> {
+        let roots =
+            |v6| (0..).take(ROOTS as usize).map(move |at| root(self.second_set, v6, 0) + at);
+        let numbers = roots(false).chain(roots(true)).chain(first_block(self.second_set)..);
+        numbers.zip(&self.blocks)
+    }
+
+    fn insert(&mut self, prefix: &IpNet, entry: u16) {
+        let (family, [first, rest @ ..]) = match prefix {
+            IpNet::V4(v4) => (0, v4.network().octets()),
+            IpNet::V6(v6) => {
+                let [a, b, c, d, ..] = v6.network().octets();
+                (1, [a, b, c, d])
+            }
+        };
+        // What is longer than the table is deep is for the trie.
+        let (entry, mut length) = match prefix.prefix_len() {
+            length @ 0..=32 => (entry, length),
+            33.. => (ASK, 32),
+        };
+        let root = |first: u8| family * ROOTS as usize + usize::from(first);
+        if length <= 8 {
+            for first in values(first, length) {
+                self.blocks[root(first)] = Block::all(entry);
+            }
+            return;
+        }
+        let mut at = root(first);
+        for byte in rest {
+            length -= 8;
+            if length <= 8 {
+                for value in values(byte, length) {
+                    self.blocks[at].0[usize::from(value)] = entry;
+                }
+                return;
+            }
+            match self.below(at, byte) {
+                Some(below) => at = below,
+                None => return,
+            }
+        }
+    }
+
+    /// The block below that entry, made where there is none. `None` where the trie is to be asked for
+    /// all of it, which it is as well where no block is left.
+    fn below(&mut self, at: usize, byte: u8) -> Option<usize> {
+        let first = first_block(self.second_set) as usize;
+        let made = self.blocks.len() - ALL_ROOTS;
+        let entry = self.blocks[at].0[usize::from(byte)];
+        match entry {
+            ASK => None,
+            UNKNOWN | ADMITTED if made == ROOM as usize => {
+                self.blocks[at].0[usize::from(byte)] = ASK;
+                None
+            }
+            UNKNOWN | ADMITTED => {
+                self.blocks.push(Block::all(entry));
+                self.blocks[at].0[usize::from(byte)] = u16::try_from(first + made).unwrap_or(ASK);
+                Some(ALL_ROOTS + made)
+            }
+            number => Some(usize::from(number) - first + ALL_ROOTS),
+        }
+    }
+}
+
+/// The values of a byte whose first `bits` bits are those of `byte`, at most eight.
+fn values(byte: u8, bits: u8) -> RangeInclusive<u8> {
+    byte..=byte | 0xff_u8.checked_shr(bits.into()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, net::IpAddr, time::Duration};
+
+    use aop_common::{
+        Address, Standing,
+        table::{Answer, look_up},
+    };
+    use aop_types::Admission;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ask(blocks: &HashMap<u32, Block>, second_set: bool, source: IpAddr) -> Answer {
+        let source = match source {
+            IpAddr::V4(v4) => Address::V4(v4.octets()),
+            IpAddr::V6(v6) => Address::V6(v6.octets()),
+        };
+        look_up(second_set, source, |block, byte| Some(blocks[&block].0[usize::from(byte)]))
+    }
+
+    fn table(admission: &Admission, second_set: bool) -> HashMap<u32, Block> {
+        let table = Table::of(admission.entries(), second_set);
+        table.blocks().map(|(number, block)| (number, *block)).collect()
+    }
+
+    /// Prefixes and addresses that lie close together.
+    fn address() -> impl Strategy<Value = IpAddr> {
+        let byte = || prop_oneof![Just(0), Just(10), Just(11), Just(128), any::<u8>()];
+        prop_oneof![
+            [byte(), byte(), byte(), byte()].prop_map(IpAddr::from),
+            [byte(), byte(), byte(), byte(), byte()].prop_map(|[a, b, c, d, e]| IpAddr::from([
+                a, b, c, d, e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1
+            ]))
+        ]
+    }
+
+    fn prefix() -> impl Strategy<Value = IpNet> {
+        (address(), 1..=48u8).prop_map(|(address, length)| {
+            let most = if address.is_ipv4() { 32 } else { 128 };
+            IpNet::new(address, length.min(most)).expect("a prefix").trunc()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn what_the_table_answers_is_what_the_set_says(
+            gone in prop::collection::vec(prefix(), 0..8),
+            admitted in prop::collection::vec(prefix(), 0..24),
+            sources in prop::collection::vec(address(), 64),
+            second_set: bool,
+        ) {
+            let hour = Duration::from_secs(3600);
+            let before = Admission::default().followed_by(&gone, hour, 0);
+            let admission = before.followed_by(&admitted, hour, 0);
+            let blocks = table(&admission, second_set);
+            for source in sources {
+                match (ask(&blocks, second_set, source), admission.standing(source, 1)) {
+                    (Answer::Ask, _)
+                    | (Answer::Admitted, Standing::Admitted)
+                    | (Answer::Unknown, Standing::Unknown) => {}
+                    (told, true_one) => prop_assert!(false, "{source}: {told:?}, {true_one:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_cloudflare_s_list_it_leaves_nothing_to_the_trie() {
+        let list = aop_prefixes::snapshot().list;
+        let admission = Admission::default().followed_by(list.prefixes(), Duration::ZERO, 0);
+        let blocks = table(&admission, true);
+        assert!(blocks.values().all(|block| !block.0.contains(&ASK)));
+        assert!(blocks.len() < ALL_ROOTS + 64, "{} blocks", blocks.len());
+        let (edge, stranger) = (IpAddr::from([173, 245, 48, 1]), IpAddr::from([192, 0, 2, 1]));
+        assert_eq!(ask(&blocks, true, edge), Answer::Admitted);
+        assert_eq!(ask(&blocks, true, stranger), Answer::Unknown);
+    }
+
+    #[test]
+    fn where_no_block_is_left_the_trie_is_asked_and_shorter_prefixes_are_answered() {
+        let net = |n: u32| IpNet::new(IpAddr::from((n << 16).to_be_bytes()), 24).expect("a CIDR");
+        let mut list: Vec<IpNet> = (1 << 8..(1 << 8) + ROOM + 10).map(net).collect();
+        list.push("10.0.0.0/15".parse().expect("a CIDR"));
+        let admission = Admission::default().followed_by(&list, Duration::ZERO, 0);
+        let blocks = table(&admission, false);
+        assert_eq!(blocks.len(), ALL_ROOTS + ROOM as usize);
+        assert_eq!(ask(&blocks, false, IpAddr::from([10, 1, 2, 3])), Answer::Admitted);
+        let counts =
+            |answer| list.iter().filter(|net| ask(&blocks, false, net.addr()) == answer).count();
+        assert!(counts(Answer::Ask) > 0 && counts(Answer::Unknown) == 0);
+    }
+}

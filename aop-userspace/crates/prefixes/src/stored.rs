@@ -1,0 +1,147 @@
+//! The last good fetched list on disk, so that a restart needs no network.
+//!
+//! What cannot be read is as good as not there, and is said.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use aop_config::ListUrl;
+use aop_types::parse;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Held, List, Origin};
+
+const NAME: &str = "prefixes.json";
+
+/// What is wrong with the file, or with writing it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoredError {
+    /// It does not hold what it should.
+    #[error("{}: not a stored prefix list ({message}); it is ignored, and written anew after the next fetch", .path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// It cannot be read.
+    #[error("{}: cannot read the stored prefix list: {error}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It cannot be written.
+    #[error(
+        "{}: cannot keep the fetched prefix list: {error}; a restart would begin with an older \
+         one. Correct paths.state or its permissions", .path.display()
+    )]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// The file's content. Fields that are not known are of another version, and so is the file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    url: String,
+    confirmed: Timestamp,
+    etag: Option<String>,
+    prefixes: Vec<String>,
+}
+
+/// The list that `url` told an earlier run, if the file in `state` has one from there.
+pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<Held>, StoredError> {
+    let path = state.join(NAME);
+    let text = match aop_storage::read(state, NAME) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
+        Err(error) => return Err(StoredError::Unreadable { path, error }),
+    };
+    let broken = |message| StoredError::Broken { path: path.clone(), message };
+    let stored: Stored =
+        serde_json::from_slice(&text).map_err(|error| broken(error.to_string()))?;
+    if stored.url != url.as_str() {
+        return Ok(None);
+    }
+    let prefixes = stored.prefixes.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>();
+    Ok(Some(Held {
+        list: List::new(prefixes.map_err(broken)?, stored.etag),
+        origin: Origin::Stored,
+        confirmed: Some(stored.confirmed),
+    }))
+}
+
+/// What a stored list is told to be, where it is not believed any more.
+pub(super) fn disbelieved(state: &Path, why: String) -> StoredError {
+    StoredError::Broken { path: state.join(NAME), message: why }
+}
+
+/// Keeps `held`, which `url` told, in the directory `state`.
+///
+/// # Errors
+/// The directory or the file cannot be written. What was there stays.
+pub fn save(state: &Path, url: &ListUrl, held: &Held) -> Result<(), StoredError> {
+    let path = state.join(NAME);
+    let stored = Stored {
+        url: url.as_str().to_owned(),
+        confirmed: held.confirmed.unwrap_or(Timestamp::UNIX_EPOCH),
+        etag: held.list.etag.clone(),
+        prefixes: held.list.prefixes().iter().map(ToString::to_string).collect(),
+    };
+    let written =
+        serde_json::to_vec_pretty(&stored).map_err(io::Error::from).and_then(|mut text| {
+            text.push(b'\n');
+            aop_storage::write(state, NAME, &text)
+        });
+    written.map_err(|error| StoredError::Unwritable { path, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::snapshot;
+
+    fn url(text: &str) -> ListUrl {
+        text.parse().expect("a URL")
+    }
+
+    #[test]
+    fn what_was_saved_is_found_again_for_the_same_url_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = dir.path().join("deep/state");
+        let here = url("https://mirror.example/a");
+        assert!(load(&state, &here).expect("nothing is no error").is_none());
+        let held = Held::now(snapshot().list, Origin::Fetched);
+        save(&state, &here, &held).expect("saved");
+        let found = load(&state, &here).expect("read").expect("there");
+        assert_eq!(found, Held { origin: Origin::Stored, ..held });
+        assert!(load(&state, &url("https://mirror.example/b")).expect("read").is_none());
+        assert_eq!(fs::read_dir(&state).expect("read").count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_named_and_not_half_believed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let here = url("https://mirror.example/a");
+        save(dir.path(), &here, &snapshot()).expect("saved");
+        let path = dir.path().join(NAME);
+        let whole = fs::read(&path).expect("read");
+        // The last bytes are the closing brace and the newline.
+        for end in 0..whole.len() - 1 {
+            fs::write(&path, &whole[..end]).expect("written");
+            let error = load(dir.path(), &here).expect_err("refused").to_string();
+            assert!(error.contains("prefixes.json") && error.contains("ignored"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Where authenticated peers are written down.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aop_common::layout::{MAX_PEERS, Peer};
+use aop_firewall::PinnedPeers;
+use aop_types::{PeerBook, PeerReading};
+
+/// The map that the packet path reads, or memory where there is no firewall.
+pub enum Peers {
+    Pinned(Box<PinnedPeers>),
+    Memory(Mutex<HashMap<IpAddr, Peer>>),
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self::Memory(Mutex::default())
+    }
+}
+
+impl Peers {
+    /// How long who authenticates is trusted outside of any prefix. Without a firewall: not at all.
+    pub(super) fn trust_for(&self, trust: Duration) {
+        if let Self::Pinned(pinned) = self {
+            pinned.trust_for(trust);
+        }
+    }
+
+    /// The peers in memory, the latest first. Pinned ones are read with the other maps.
+    pub(super) fn in_memory(&self) -> Vec<PeerReading> {
+        let Self::Memory(known) = self else { return Vec::new() };
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut peers: Vec<PeerReading> = known
+            .iter()
+            .map(|(address, facts)| PeerReading { address: *address, facts: *facts })
+            .collect();
+        peers.sort_by_key(|peer| (std::cmp::Reverse(peer.facts.last_seen), peer.address));
+        peers
+    }
+}
+
+impl PeerBook for Peers {
+    fn record(&self, address: IpAddr, site: &str) {
+        let known = match self {
+            Self::Pinned(pinned) => return pinned.record(address, site),
+            Self::Memory(known) => known,
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_PEERS
+            && !known.contains_key(&address)
+            && let Some(oldest) =
+                known.iter().min_by_key(|(_, peer)| peer.last_seen).map(|(address, _)| *address)
+        {
+            known.remove(&oldest);
+        }
+        let before = known.get(&address).copied();
+        known.insert(address, Peer::seen(before, now, site, 0));
+    }
+
+    fn knows(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Pinned(pinned) => pinned.knows(address),
+            Self::Memory(known) => {
+                known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&address)
+            }
+        }
+    }
+}
