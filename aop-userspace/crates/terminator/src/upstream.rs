@@ -18,7 +18,9 @@ use tokio::{
 
 /// A connected upstream.
 pub enum Connected {
+    /// A TCP connection.
     Tcp(TcpStream),
+    /// A connection over a Unix socket.
     Unix(UnixStream),
 }
 
