@@ -1,4 +1,4 @@
-//! Listening sockets that somebody else has made.
+//! Listening sockets that another process made, as in systemd's socket activation.
 
 use std::{
     io,
@@ -18,25 +18,25 @@ use thiserror::Error;
 
 use super::tune;
 
-/// Why a descriptor is of no use.
+/// Why a descriptor cannot be adopted.
 #[derive(Debug, Error)]
 pub enum AdoptError {
-    /// It is something else.
+    /// It is no listening TCP socket.
     #[error("no listening TCP socket")]
     NotListening,
-    /// Its connections from IPv4 addresses would come from addresses that no list admits.
-    #[error("an IPv6 socket that takes IPv4 connections too")]
+    /// IPv4 peers would have IPv6-mapped addresses, which no list of prefixes contains.
+    #[error("an IPv6 socket that accepts IPv4 connections too")]
     BothFamilies,
-    /// The system refuses.
+    /// A system call failed.
     #[error("a socket that cannot be used: {0}")]
     System(#[from] io::Error),
 }
 
-/// Makes of `file` what [`bind`](super::bind) and [`listen`](super::listen) would have made. It is
-/// left to no other program that this one starts.
+/// Configures `file` as [`bind`](super::bind) and [`listen`](super::listen) would. The descriptor
+/// becomes close-on-exec, so that child processes do not inherit it.
 ///
 /// # Errors
-/// It is no TCP socket that listens, for one family alone.
+/// `file` is no listening TCP socket, or it accepts both address families.
 pub fn adopt(file: OwnedFd) -> Result<TcpListener, AdoptError> {
     if !listens(file.as_fd())? {
         return Err(AdoptError::NotListening);
@@ -52,9 +52,9 @@ pub fn adopt(file: OwnedFd) -> Result<TcpListener, AdoptError> {
 }
 
 fn listens(file: impl AsFd) -> Result<bool, io::Error> {
-    let of = |asked: Result<bool, Errno>| match asked {
+    let of = |result: Result<bool, Errno>| match result {
         Err(Errno::NOTSOCK | Errno::BADF) => Ok(false),
-        asked => asked.map_err(io::Error::from),
+        result => result.map_err(io::Error::from),
     };
     let internet = |domain| [AddressFamily::INET, AddressFamily::INET6].contains(&domain);
     Ok(of(socket_domain(&file).map(internet))?
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_is_adopted_and_nothing_else_is() {
+    fn only_a_listening_tcp_socket_is_adopted() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
         let address = listener.local_addr().expect("an address");
         let connected = TcpStream::connect(address).expect("connected");
@@ -91,11 +91,11 @@ mod tests {
         }
         let adopted = adopt(listener.into()).expect("adopted");
         assert_eq!(adopted.local_addr().expect("an address"), address);
-        assert!(SockRef::from(&adopted).keepalive().expect("an option"), "it was not tuned");
+        assert!(SockRef::from(&adopted).keepalive().expect("an option"), "keepalive is off");
     }
 
     #[test]
-    fn a_socket_of_both_families_is_refused() {
+    fn a_socket_that_accepts_both_families_is_refused() {
         for (alone, adopted) in [(false, false), (true, true)] {
             let socket = Socket::new(Domain::IPV6, Type::STREAM, None).expect("a socket");
             socket.set_only_v6(alone).expect("set");

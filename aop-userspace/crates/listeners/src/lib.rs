@@ -1,5 +1,6 @@
-//! The listening sockets. All are bound, or none is kept. Binding and listening are two steps, so
-//! that a firewall can be raised between them; accepting is a third, for another process perhaps.
+//! The listening sockets. Either all are bound or none is kept. Binding and listening are separate
+//! steps, so that a firewall can be attached between them. Accepting is a third step, which another
+//! process may do.
 
 mod adopted;
 
@@ -16,42 +17,42 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Connections that the kernel completes and queues while none is accepted.
+/// Completed connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// A socket that has its address and does not listen yet: a connection to it is reset, not queued.
+/// A bound socket that does not listen yet: the kernel resets a connection to it.
 #[derive(Debug)]
 pub struct Bound {
     socket: Socket,
     address: SocketAddr,
 }
 
-/// A socket that listens, ready to accept.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
     socket: StdListener,
     address: SocketAddr,
 }
 
-/// The same, waited for by a runtime.
+/// A listening socket that is registered with a runtime.
 pub struct Listening(TcpListener);
 
-/// An address that cannot be listened on, and what to do.
+/// An address that cannot be listened on, with the remedy.
 #[derive(Debug, Error)]
 #[error("cannot listen on {address}: {error}{remedy}")]
 pub struct BindError {
     /// The address.
     pub address: SocketAddr,
-    /// Why not.
+    /// The cause.
     #[source]
     pub error: io::Error,
     remedy: String,
 }
 
-/// Takes all `addresses`. An IPv6 address takes no IPv4 connections.
+/// Binds all `addresses`. A socket with an IPv6 address accepts no IPv4 connections (IPV6_V6ONLY).
 ///
 /// # Errors
-/// The first address that cannot be had. None stays bound.
+/// The first address that cannot be bound. No socket stays bound.
 pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
     addresses
         .iter()
@@ -59,10 +60,10 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
         .collect()
 }
 
-/// Begins to listen on all of `bound`. Whatever guards them must stand by now.
+/// Starts listening on all of `bound`. The firewall must be attached before.
 ///
 /// # Errors
-/// The first address that cannot be had. None goes on listening.
+/// The first address that cannot be listened on. No socket keeps listening.
 pub fn listen(bound: Vec<Bound>) -> Result<Vec<StdListener>, BindError> {
     let listen = |Bound { socket, address }| match socket.listen(BACKLOG) {
         Ok(()) => Ok(StdListener::from(socket)),
@@ -84,7 +85,7 @@ impl Bound {
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
-        // What is accepted inherits these.
+        // Accepted sockets inherit these options.
         tune(SockRef::from(&socket))?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
@@ -93,10 +94,10 @@ impl Bound {
 }
 
 impl Listener {
-    /// A listener that somebody has made listen.
+    /// Takes over a socket that already listens.
     ///
     /// # Errors
-    /// It is no listening socket.
+    /// `socket` cannot be made non-blocking, or has no address.
     pub fn adopt(socket: StdListener) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
@@ -109,7 +110,7 @@ impl Listener {
         self.address
     }
 
-    /// To be called in the runtime that waits.
+    /// Registers the listener with the current runtime.
     pub fn attend(self) -> io::Result<Listening> {
         TcpListener::from_std(self.socket).map(Listening)
     }
@@ -124,10 +125,10 @@ impl Listening {
     }
 }
 
-/// No waiting for more to send, and a far end that dies while idle is noticed in three minutes; with
-/// bytes on the way the kernel gives up after a quarter of an hour. There is no idle timeout beside
-/// this, since the edge keeps idle connections for as long, and no TCP_USER_TIMEOUT: that would cut far
-/// ends that live and pause.
+/// Sets TCP_NODELAY and keepalive. Keepalive detects a dead idle peer within three minutes; with
+/// unacknowledged bytes the kernel gives up after about 15 minutes. There is no other idle timeout,
+/// because the edge keeps idle connections as long, and no TCP_USER_TIMEOUT, because that would cut
+/// peers that are alive but pause.
 pub fn tune(socket: SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
@@ -139,18 +140,18 @@ pub fn tune(socket: SockRef<'_>) -> io::Result<()> {
 
 fn remedy(error: &io::Error, address: SocketAddr) -> String {
     let port = address.port();
-    // Each kind has its own remedy, and the others have none.
+    // The other kinds have no remedy.
     #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("; another process has port {port}: `ss -ltnp 'sport = :{port}'` names it")
+            format!("; another process uses port {port}: `ss -ltnp 'sport = :{port}'` shows it")
         }
         io::ErrorKind::PermissionDenied => format!(
             "; port {port} needs CAP_NET_BIND_SERVICE or root \
              (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
         ),
         io::ErrorKind::AddrNotAvailable => {
-            "; this machine has no such address: `ip address` lists those it has".into()
+            "; this machine has no such address: `ip address` lists its addresses".into()
         }
         _ => String::new(),
     }

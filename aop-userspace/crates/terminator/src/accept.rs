@@ -1,8 +1,8 @@
-//! Accepting while there are slots, and dealing what is accepted to the workers.
+//! Accepting while there are connection slots, and distributing connections to the workers.
 //!
-//! A slot is taken once a peer has authenticated; until then its connection is in the [`Crowd`].
-//! Without a free slot, or without file descriptors, accepting pauses: connections wait in the
-//! kernel's queue, and those that are open live on.
+//! A connection takes a slot once its peer authenticates; until then it is a pending handshake (see
+//! [`Crowd`]). Without a free slot, or without file descriptors, accepting pauses: new connections
+//! wait in the kernel's queue, and open ones continue.
 //!
 //! [`Crowd`]: super::crowd::Crowd
 
@@ -20,7 +20,7 @@ use tokio::{net::TcpStream, time::sleep};
 
 use super::{connection::attend, service::Shared, workers::Worker};
 
-/// How long accepting rests when the machine is out of descriptors or memory.
+/// How long accepting pauses when the machine is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The task that accepts.
@@ -30,7 +30,7 @@ pub(super) struct Accept {
     workers: Vec<Worker>,
 }
 
-/// The listeners, each of which has its turn, so that a busy one does not keep the others waiting.
+/// The listeners, polled in rotation, so that a busy one does not starve the others.
 struct Turns {
     listeners: Vec<Listening>,
     turn: usize,
@@ -45,7 +45,7 @@ impl Accept {
         Self { turns: Turns { listeners, turn: 0 }, shared, workers }
     }
 
-    /// Accepts for ever. Dropping it closes the listeners.
+    /// Accepts until it is dropped. Dropping it closes the listeners.
     pub(super) async fn run(self) {
         let Self { mut turns, shared, workers } = self;
         let mut next = 0;
@@ -57,7 +57,7 @@ impl Accept {
             });
             match accepted.await.and_then(free) {
                 Ok(None) => match shared.slots.acquire().await {
-                    // There is one; who authenticates first takes it.
+                    // A slot is free again; the next peer that authenticates takes it.
                     Ok(slot) => drop(slot),
                     Err(_) => return,
                 },
@@ -68,11 +68,11 @@ impl Accept {
                     let pools = worker.pools().clone();
                     worker.spawn(attend(shared.clone(), pools, stream, peer));
                 }
-                // That connection is gone already; the next may not be.
+                // Only that connection failed.
                 Err(error) if is_the_peers(&error) => {}
                 Err(error) => {
                     if short == Shortage::None {
-                        tracing::error!(%error, "accepting pauses; open connections live on");
+                        tracing::error!(%error, "accepting pauses; open connections continue");
                         short = Shortage::Logged;
                     }
                     sleep(PAUSE).await;
@@ -82,7 +82,7 @@ impl Accept {
     }
 }
 
-/// A connection of no runtime: that of its worker will wait for it.
+/// Deregisters a connection from this runtime; the worker registers it with its own.
 fn free(
     accepted: Option<(TcpStream, SocketAddr)>,
 ) -> io::Result<Option<(net::TcpStream, SocketAddr)>> {
@@ -90,7 +90,7 @@ fn free(
     accepted.map(free).transpose()
 }
 
-/// The worker with the fewest connections; of several the first one after `last`.
+/// The worker with the fewest connections; among equals, the first one after `last`.
 fn least(workers: &[Worker], last: usize) -> usize {
     let order = (1..=workers.len()).map(|step| (last + step) % workers.len());
     order.min_by_key(|&number| workers[number].load()).unwrap_or(0)
@@ -117,8 +117,8 @@ enum Shortage {
     Logged,
 }
 
-/// accept(2) also reports what befell the connection in the queue. Everything else is ours: too
-/// many open files, no memory.
+/// Whether an error concerns one queued connection: accept(2) also reports those. All other errors
+/// are local, such as too many open files or no memory.
 fn is_the_peers(error: &io::Error) -> bool {
     [
         io::ErrorKind::ConnectionAborted,

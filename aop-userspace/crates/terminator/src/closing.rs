@@ -1,7 +1,7 @@
-//! The closing line: one for each connection, at level info, whatever became of it. In a flood of
-//! refused ones [`Quiet`] leaves some out.
+//! The closing line: one line at level info for each connection, whatever its outcome. In a flood
+//! of refusals the log limit ([`Quiet`]) leaves some lines out.
 //!
-//! The field names are stable. What a peer wrote arrives here escaped.
+//! The field names are stable. Text from the peer arrives here escaped.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -17,14 +17,14 @@ use super::{
     relay::{Ending, Relayed},
 };
 
-/// What is known of a connection while it is open.
+/// The facts of an open connection that its closing line needs.
 pub(super) struct Closing {
     peer: SocketAddr,
     site: Arc<str>,
     subject: Option<String>,
-    /// What would have become of it, where its site observes.
+    /// Observe mode: the refusal that enforcing would have caused.
     would: Option<Box<WouldRefuse>>,
-    /// What a PROXY header said.
+    /// The addresses in the PROXY header that the connection began with.
     carried: Option<Box<Ends>>,
     started: Instant,
 }
@@ -45,7 +45,7 @@ impl Closing {
         &self.site
     }
 
-    /// From whom the connection is and where it was made to, by its PROXY header.
+    /// The source and destination addresses in its PROXY header.
     pub(super) fn carried(&self) -> Option<Ends> {
         self.carried.as_deref().copied()
     }
@@ -148,7 +148,7 @@ impl Closing {
         );
     }
 
-    /// Cut by draining before it was relayed.
+    /// Logs a connection that a drain cut before it was relayed.
     pub(super) fn cut(&self) {
         tracing::info!(
             site = &*self.site,
@@ -167,7 +167,7 @@ impl Closing {
         self.would.as_deref()
     }
 
-    /// Anybody may be relayed by a site that observes, so these lines are bounded too.
+    /// The log limit applies to observe mode as well, because it relays any peer.
     fn may_tell(&self, quiet: &Quiet) -> bool {
         self.would().is_none_or(|would| quiet.may_tell(Reason::Observed(would.refusal)))
     }

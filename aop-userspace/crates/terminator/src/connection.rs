@@ -1,7 +1,7 @@
-//! One connection, from its place in the crowd to its closing line.
+//! One connection, from its pending slot to its closing line.
 //!
-//! Address, certificate, slot, upstream, in this order, all before one deadline; then the relay.
-//! Whatever happens ends in one counter of the ledger and in one line of the log.
+//! The steps are address, certificate, connection slot and upstream, in this order and within one
+//! deadline; then the relay. Each outcome adds to exactly one counter and logs one line.
 
 use std::{
     io,
@@ -33,24 +33,24 @@ use super::{
     upstream::{Connected, connect, lacks_descriptors},
 };
 
-/// How long a close_notify may take to leave.
+/// The time to send a close_notify.
 const PARTING: Duration = Duration::from_secs(1);
 
-/// A connection that may be relayed, and how.
+/// A connection that may be relayed, by the kind of its relay.
 enum Admitted {
     Bytes(Permit, Connected),
-    /// The upstream is connected to when there is a request for it.
+    /// Each request connects to the upstream, or reuses a connection.
     Requests(Permit, Ends, Visitors),
 }
 
-/// Held for as long as a connection is relayed.
+/// The permits that a relayed connection holds.
 struct Slot {
     _slot: OwnedSemaphorePermit,
     _half: Half,
 }
 
-/// Where nothing is proven, one of half of the slots: so sites beside one that observes always have
-/// the other half.
+/// The second permit of an unauthenticated connection. Only half as many of them exist as
+/// connection slots, so that enforcing sites always have the other half.
 type Half = Option<OwnedSemaphorePermit>;
 
 /// An accepted connection.
@@ -59,13 +59,13 @@ pub(super) struct Connection {
     pools: Arc<Pools>,
     peer: SocketAddr,
     closing: Closing,
-    /// What the gate said, once it was asked.
+    /// The gate's verdict, once it was asked.
     entrance: Option<Entrance>,
     _open: Opened,
 }
 
-/// Sees to a connection from `peer`, with `pools` for its requests. Its place in the crowd and its
-/// policy are those of the moment of this call.
+/// Serves a connection from `peer`, with `pools` for its requests. The call itself takes the
+/// pending slot and the policy in force, before the future is polled.
 pub(super) fn attend(
     shared: Arc<Shared>,
     pools: Arc<Pools>,
@@ -81,8 +81,8 @@ pub(super) fn attend(
 }
 
 impl Connection {
-    /// Every part but the relay of bytes is on the heap while it lasts, and no longer: else a
-    /// connection would be as large as its largest part for as long as it is idle.
+    /// Each step except the byte relay is boxed while it runs. Otherwise an idle connection would
+    /// keep the memory of its largest step.
     async fn run(
         mut self: Box<Self>,
         stream: net::TcpStream,
@@ -107,7 +107,7 @@ impl Connection {
         }
     }
 
-    /// Books a connection that is about to be relayed.
+    /// Counts a connection that is about to be relayed.
     fn count(&self, permit: &Permit) {
         let (ledger, site) = (&self.shared.ledger, self.closing.site());
         match permit.proof() {
@@ -116,7 +116,7 @@ impl Connection {
         }
     }
 
-    /// All that comes before the relay. `None`: there will be none, and all is said.
+    /// All steps before the relay. `None`: the connection has ended, and is counted and logged.
     async fn open(
         &mut self,
         stream: net::TcpStream,
@@ -124,7 +124,9 @@ impl Connection {
         in_force: &InForce,
     ) -> Option<(Slot, Admitted)> {
         let stream = TcpStream::from_std(stream)
-            .inspect_err(|error| tracing::error!(%error, "a connection is dropped"))
+            .inspect_err(|error| {
+                tracing::error!(%error, "cannot serve an accepted connection: it is dropped");
+            })
             .ok()?;
         let local = stream.local_addr();
         let authenticated = tokio::select! {
@@ -139,7 +141,8 @@ impl Connection {
         let (permit, half) = match authenticated {
             Ok(authenticated) => authenticated,
             Err(refused) => {
-                // Until all is said it has its place, and may lose it.
+                // The connection keeps its pending slot until the peer is notified, and may lose
+                // it.
                 tokio::select! {
                     _ = in_force.lease.cut.run_until_cancelled(self.refuse(refused)) => {}
                     _ = place.lost() => {}
@@ -149,7 +152,7 @@ impl Connection {
         };
         match permit.proof() {
             Proof::Certificate { .. } => place.authenticated(),
-            // Nothing is remembered of its address.
+            // An unauthenticated peer's address is not remembered as known.
             Proof::Nothing(_) => drop(place),
         }
         let cut = in_force.lease(&permit).cut;
@@ -161,7 +164,7 @@ impl Connection {
         None
     }
 
-    /// Books and logs a refusal, and lets the peer know.
+    /// Counts and logs a refusal, and notifies the peer.
     async fn refuse(&self, mut refused: Refused) {
         let site = self.closing.site();
         let peer = self.peer.ip();
@@ -173,15 +176,16 @@ impl Connection {
         refused.farewell().await;
     }
 
-    /// Address, PROXY header where one is due, and certificate. Who has proven nothing keeps its place
-    /// in the crowd until there is room among its like: else nothing would bound how many wait.
+    /// Checks the address, the PROXY header if one is expected, and the certificate. An
+    /// unauthenticated peer waits here for its second permit, while it still holds its pending
+    /// slot: otherwise nothing would bound the number of waiting peers.
     async fn authenticate(
         &mut self,
         mut stream: TcpStream,
         local: &io::Result<SocketAddr>,
         in_force: &InForce,
     ) -> Result<(Permit, Half), Refused> {
-        // Where the kernel does not tell, no port's own mode counts.
+        // Without a local address no mode override of a port applies.
         let port = local.as_ref().map_or(0, SocketAddr::port);
         let entrance = self.shared.gate.entrance(self.peer.ip(), port);
         self.entrance = Some(entrance);
@@ -190,8 +194,8 @@ impl Connection {
             Entrance::Watched => self.shared.ledger.would_refuse(),
             Entrance::Shut => return Err(Refused::new(Refusal::NotAdmitted)),
         }
-        let due = |local: &SocketAddr| in_force.policy.senders.expect(self.peer.ip(), *local);
-        if local.as_ref().is_ok_and(due) {
+        let expected = |local: &SocketAddr| in_force.policy.senders.expect(self.peer.ip(), *local);
+        if local.as_ref().is_ok_and(expected) {
             let ends;
             (stream, ends) = proxy::receive(stream, self.deadline(in_force)).await?;
             if let Some(ends) = ends {
@@ -209,7 +213,7 @@ impl Connection {
             }
             Accepted::Unproven(observed) => {
                 self.closing.know_site(Some(observed.site()));
-                // The handshake may have taken until the site observed no more.
+                // The site may have stopped observing during the handshake.
                 if !self.observes(observed.host()) {
                     return Err(observed.refused());
                 }
@@ -224,7 +228,7 @@ impl Connection {
         }
     }
 
-    /// A slot, and the upstream where it takes bytes.
+    /// Takes a connection slot and, for a byte relay, connects to the upstream.
     async fn admit(
         &self,
         permit: Permit,
@@ -243,7 +247,7 @@ impl Connection {
             return Err(part(permit, Refusal::NoSlot, String::new()).await);
         };
         let slot = Slot { _slot: slot, _half: half };
-        // Waiting may have taken until then, too.
+        // The site may have stopped observing while this connection waited for its slot.
         if let Proof::Nothing(would) = permit.proof()
             && !self.observes(permit.host())
         {
@@ -275,8 +279,10 @@ impl Connection {
         }
     }
 
-    /// Before an edge presents certificates its address alone tells it from anybody else. Behind a
-    /// sender of PROXY headers it is the far end's that counts: the sender's says nothing of it.
+    /// Whether to believe the visitors that requests name. An unauthenticated peer is believed only
+    /// if its address is admitted: before an edge presents certificates, only its address
+    /// distinguishes it. Behind a sender of PROXY headers the source address in the header counts,
+    /// because the sender's own address says nothing about the peer.
     fn visitors(&self, permit: &Permit, ends: &Ends) -> Visitors {
         let admitted = || {
             let (address, port) = (ends.source.ip().to_canonical(), ends.destination.port());
@@ -289,7 +295,7 @@ impl Connection {
         }
     }
 
-    /// Whether the site of `host` lets in who proves nothing now.
+    /// Whether the site of `host` observes now.
     fn observes(&self, host: &Host) -> bool {
         let now = self.shared.in_force.load();
         now.policy.sites.find(host).is_some_and(|site| site.observes())
@@ -299,7 +305,7 @@ impl Connection {
         self.closing.started() + in_force.policy.deadline
     }
 
-    /// From whom the connection is, and where it was made to.
+    /// The source and destination addresses of the connection.
     fn ends(&self, local: io::Result<SocketAddr>) -> io::Result<Ends> {
         if let Some(ends) = self.closing.carried() {
             return Ok(ends);
@@ -327,7 +333,7 @@ impl Connection {
     }
 }
 
-/// Ends a permitted pull that cannot be relayed, in order, as far as TLS is concerned.
+/// Ends a permitted pull that cannot be relayed, with a close_notify.
 async fn part(permit: Permit, refusal: Refusal, detail: String) -> Refused {
     let refused = Refused::new(refusal).at(permit.site()).because(detail);
     let (mut stream, _) = permit.into_parts();

@@ -1,8 +1,8 @@
-//! Both directions of one relay, and what the end of one means for the other.
+//! Both directions of one relay, and the effect of one direction's end on the other.
 //!
-//! A peer that ends TCP without close_notify may have been cut off by anybody on the way. If it had
-//! spoken last, that is a broken end; if the upstream had, or nobody, the connection was idle, and
-//! plenty of peers end idle connections like that.
+//! A peer that ends TCP without close_notify may have been cut off by an attacker on the path. If
+//! the peer sent the last bytes, the end is a failure. If the upstream did, or no bytes were sent,
+//! the connection was idle: many peers end idle connections without close_notify.
 
 use std::{
     io,
@@ -32,7 +32,7 @@ pub(super) struct Course {
     marked: Option<u64>,
 }
 
-/// Whether the upstream still takes bytes.
+/// Whether the upstream still accepts bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Intake {
     #[default]
@@ -49,7 +49,7 @@ enum Spoke {
 }
 
 impl Course {
-    /// Moves what can be moved, until the relay has come to an end.
+    /// Copies bytes in both directions. Ready once the relay has ended.
     pub(super) fn poll<P, U>(
         &mut self,
         context: &mut Context<'_>,
@@ -101,8 +101,8 @@ impl Course {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
             Poll::Ready(Err(Broken::Writer)) => {
-                // What the upstream said before it broke is still the peer's to read, but its end
-                // is no end: it may have been the reset's.
+                // The peer still gets the bytes that the upstream sent before it failed. The end of
+                // these bytes is not passed on: it may come from the reset.
                 self.intake = Intake::Broken;
                 self.outbound.withhold_end();
                 Ok(Poll::Ready(()))
@@ -123,7 +123,7 @@ impl Course {
             && self.outbound.is_empty()
     }
 
-    /// Whether one direction has ended, and nothing has moved in the other for `patience`.
+    /// Whether one direction has ended, and the other made no progress for `patience`.
     pub(super) fn stands_still(
         &mut self,
         context: &mut Context<'_>,

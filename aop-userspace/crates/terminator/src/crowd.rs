@@ -1,8 +1,9 @@
-//! Connections that have not authenticated yet, and who leaves when they become too many.
+//! Pending handshakes: connections that have not authenticated yet, and their bounds.
 //!
-//! They have places of their own, so that silence takes no slot from those that have authenticated.
-//! A new connection always gets in; where places are short, the one that has been there longest
-//! leaves. A peer that does its part is through long before that, however many are silent.
+//! They have slots of their own, so that silent peers take no connection slot from authenticated
+//! ones. A new connection always gets a pending slot; if all are taken, the oldest pending
+//! handshake is evicted. A peer that follows the protocol authenticates long before its eviction,
+//! however many silent peers there are.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,17 +16,17 @@ use std::{
 use aop_tls::Refusal;
 use tokio::{sync::oneshot, time::Instant};
 
-/// For so long an address that has authenticated is no stranger.
+/// How long an address stays known after a peer authenticated from it.
 const FAMILIAR: Duration = Duration::from_secs(60 * 60);
 
-/// Addresses that are remembered for that.
+/// The number of known addresses that are remembered.
 const REMEMBERED: usize = 16_384;
 
-/// Strangers never have to leave for the others while they have less than this part of all places:
-/// a peer may come from an address that was never seen.
+/// Unknown addresses keep at least one of this many parts of all pending slots: a good peer may
+/// come from an address that was never seen.
 const STRANGERS: usize = 4;
 
-/// All that have not authenticated yet.
+/// All pending handshakes.
 pub(super) struct Crowd {
     places: usize,
     per_peer: usize,
@@ -37,9 +38,9 @@ struct Inside {
     next: u64,
     strangers: BTreeMap<u64, Present>,
     familiars: BTreeMap<u64, Present>,
-    /// The strangers once more, by where they come from.
+    /// The handshakes of `strangers` by source: an IPv4 address or an IPv6 /64.
     sources: HashMap<IpAddr, BTreeSet<u64>>,
-    /// When addresses authenticated last.
+    /// When a peer last authenticated from each known address.
     known: HashMap<IpAddr, Instant>,
 }
 
@@ -48,7 +49,7 @@ struct Present {
     out: oneshot::Sender<Refusal>,
 }
 
-/// A place in the crowd, free again when this is dropped.
+/// A pending slot. Dropping it frees the slot.
 pub(super) struct Place {
     crowd: Arc<Crowd>,
     number: u64,
@@ -57,13 +58,14 @@ pub(super) struct Place {
 }
 
 impl Crowd {
-    /// At most `places` in all, and `per_peer` from one stranger.
+    /// Allows `places` pending handshakes in all, and `per_peer` from one unknown source.
     pub(super) fn new(places: usize, per_peer: usize) -> Self {
         Self { places, per_peer, inside: Mutex::default() }
     }
 
-    /// A place for a connection from `address`. Somebody else may have to leave for it. An address
-    /// that was not seen lately is no stranger if `on_record`: right after a restart none was seen.
+    /// Takes a pending slot for a connection from `address`, which may evict another one. An
+    /// address that did not authenticate recently still counts as known if `on_record` says so:
+    /// right after a restart no address has authenticated recently.
     pub(super) fn enter(
         self: &Arc<Self>,
         address: IpAddr,
@@ -78,9 +80,9 @@ impl Crowd {
         address: IpAddr,
         on_record: impl FnOnce() -> bool,
     ) -> Place {
-        let (out, told) = oneshot::channel();
-        let lately = |then: &Instant| now - *then < FAMILIAR;
-        let familiar = self.inside().known.get(&address).is_some_and(lately) || on_record();
+        let (out, evicted) = oneshot::channel();
+        let recent = |then: &Instant| now - *then < FAMILIAR;
+        let familiar = self.inside().known.get(&address).is_some_and(recent) || on_record();
         let mut inside = self.inside();
         if !familiar && let Some(same) = inside.sources.get(&source(address)) {
             let oldest = same.first().filter(|_| same.len() >= self.per_peer).copied();
@@ -99,7 +101,7 @@ impl Crowd {
             inside.sources.entry(source(address)).or_default().insert(number);
         }
         drop(inside);
-        Place { crowd: self.clone(), number, address, out: Some(told) }
+        Place { crowd: self.clone(), number, address, out: Some(evicted) }
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -108,7 +110,7 @@ impl Crowd {
 }
 
 impl Inside {
-    /// Who has been there longest: a stranger, where these have more than `spared` places.
+    /// The oldest handshake: one of an unknown address if those have more than `spared` slots.
     fn longest(&self, spared: usize) -> Option<u64> {
         let (strangers, familiars) = (self.strangers.keys().next(), self.familiars.keys().next());
         match self.strangers.len() > spared {
@@ -119,7 +121,7 @@ impl Inside {
 
     fn expel(&mut self, number: u64, reason: Refusal) {
         if let Some(present) = self.remove(number) {
-            // Who is just leaving does not hear it.
+            // The receiver is gone if the connection is ending at the same moment.
             present.out.send(reason).ok();
         }
     }
@@ -152,20 +154,20 @@ impl Inside {
 }
 
 impl Place {
-    /// Waits until it has to be left, and says why.
+    /// Waits until the slot is lost, and returns the reason. A second call never returns.
     pub(super) async fn lost(&mut self) -> Refusal {
-        let told = match &mut self.out {
+        let evicted = match &mut self.out {
             Some(out) => out.await.ok(),
             None => None,
         };
         self.out = None;
-        match told {
+        match evicted {
             Some(reason) => reason,
             None => pending().await,
         }
     }
 
-    /// Leaves it for good: the peer has authenticated.
+    /// Frees the slot and remembers the address: its peer has authenticated.
     pub(super) fn authenticated(self) {
         self.crowd.inside().remember(self.address);
     }
@@ -177,7 +179,7 @@ impl Drop for Place {
     }
 }
 
-/// What counts as one stranger: an IPv4 address, or the /64 that one host may have all of.
+/// The unit that `per_peer` bounds: an IPv4 address, or an IPv6 /64, which one host may own.
 fn source(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -193,7 +195,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Nobody has this address on record.
+    /// The address is not on record.
     fn new() -> bool {
         false
     }
@@ -202,13 +204,13 @@ mod tests {
         Arc::new(Crowd::new(places, per_peer))
     }
 
-    /// Why the place has to be left, if it has to.
+    /// Why the slot was lost, if it was.
     fn lost(place: &mut Place) -> Option<Refusal> {
         place.out.as_mut().and_then(|out| out.try_recv().ok())
     }
 
     #[tokio::test]
-    async fn who_has_been_there_longest_makes_room_and_never_who_came_last() {
+    async fn the_oldest_handshake_is_evicted_and_never_the_newest() {
         let crowd = crowd(3, 3);
         let mut places: Vec<_> =
             (0..5).map(|n| crowd.enter(address(&format!("192.0.2.{n}")), new)).collect();
@@ -218,10 +220,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_stranger_takes_places_from_itself_alone() {
+    async fn an_unknown_source_evicts_only_its_own_handshakes() {
         let crowd = crowd(100, 2);
         let mut other = crowd.enter(address("192.0.2.1"), new);
-        // One host has a whole /64.
+        // One host may own a whole /64.
         let flood = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(address);
         let mut flood = flood.map(|from| crowd.enter(from, new));
         assert_eq!(flood.each_mut().map(lost), [Some(Refusal::TooMany), None, None]);
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_authenticated_is_no_stranger_for_an_hour() {
+    async fn an_address_stays_known_for_an_hour_after_it_authenticated() {
         let crowd = crowd(100, 1);
         let edge = address("192.0.2.1");
         crowd.enter(edge, new).authenticated();
@@ -245,18 +247,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_on_record_is_no_stranger_after_a_restart() {
+    async fn an_address_on_record_is_known_after_a_restart() {
         let crowd = crowd(100, 1);
         let edge = address("192.0.2.1");
         let mut many = [(); 3].map(|()| crowd.enter(edge, || true));
         assert_eq!(many.each_mut().map(lost), [None; 3]);
-        // Who was seen lately is not looked up.
+        // A recently authenticated address is not looked up.
         crowd.enter(edge, new).authenticated();
         drop(crowd.enter(edge, || panic!("looked up")));
     }
 
     #[tokio::test]
-    async fn strangers_leave_before_who_has_authenticated_until_they_are_few() {
+    async fn unknown_addresses_are_evicted_before_known_ones_down_to_a_quarter_of_the_slots() {
         let crowd = crowd(8, 8);
         let (edge, stranger) = (address("192.0.2.1"), address("192.0.2.2"));
         crowd.enter(edge, new).authenticated();
@@ -264,7 +266,7 @@ mod tests {
         let mut flood: Vec<_> = (0..20).map(|_| crowd.enter(stranger, new)).collect();
         assert_eq!(lost(&mut first), None);
         assert_eq!(flood.iter_mut().filter_map(lost).count(), 13);
-        // The other way round a flood from such an address leaves strangers a quarter.
+        // A flood from a known address leaves unknown ones a quarter of the slots.
         let flood_of_edge: Vec<_> = (0..20).map(|_| crowd.enter(edge, new)).collect();
         assert_eq!(lost(&mut first), Some(Refusal::CrowdedOut));
         assert!(lost(&mut flood[19]).is_none() && lost(&mut flood[18]).is_none());
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_is_free_once_it_is_left_and_its_loss_is_told_once() {
+    async fn a_dropped_slot_is_free_and_a_loss_is_reported_once() {
         let crowd = crowd(1, 1);
         drop(crowd.enter(address("192.0.2.1"), new));
         let mut place = crowd.enter(address("192.0.2.1"), new);
@@ -283,11 +285,11 @@ mod tests {
         let _next = crowd.enter(address("192.0.2.2"), new);
         assert_eq!(place.lost().await, Refusal::CrowdedOut);
         let again = tokio::time::timeout(Duration::from_millis(10), place.lost()).await;
-        assert!(again.is_err(), "it was told twice");
+        assert!(again.is_err(), "the loss was reported twice");
     }
 
     #[tokio::test]
-    async fn so_many_addresses_are_remembered_and_the_latest_is_one_of_them() {
+    async fn remembered_addresses_are_bounded_and_include_the_latest() {
         let mut inside = Inside::default();
         for number in 0..=REMEMBERED {
             inside.remember(IpAddr::V6(Ipv6Addr::from_bits(number as u128)));

@@ -1,7 +1,7 @@
 //! One direction of a relay: reads, writes, and passes the end on.
 //!
-//! It has no buffer while nothing waits to be written: what is read goes through one that all flows
-//! of a thread share, and only what the writer does not take at once is kept.
+//! An idle direction owns no buffer. Reads go through a buffer that all relays of a thread share;
+//! only bytes that the writer does not take at once are kept.
 
 use std::{
     cell::Cell,
@@ -12,17 +12,17 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Four records' plaintext at most: as much as rustls encrypts for one write.
+/// The plaintext of four TLS records: the most that rustls encrypts in one write.
 const BUFFER: usize = 64 * 1024;
 
 thread_local! {
-    /// Taken for a read and the write after it, and put back.
+    /// Taken for a read and the write that follows, then put back.
     static SHARED: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
 /// Bytes on their way from a reader to a writer.
 pub(super) struct Flow {
-    /// What the writer has not taken yet, from `start` on.
+    /// Bytes that the writer has not taken yet, from `start` on.
     rest: Vec<u8>,
     start: usize,
     moved: u64,
@@ -31,7 +31,7 @@ pub(super) struct Flow {
     stage: Stage,
 }
 
-/// The side that broke.
+/// The side that failed.
 pub(super) enum Broken {
     Reader(io::Error),
     Writer,
@@ -43,7 +43,7 @@ enum Flush {
     Done,
 }
 
-/// Whether the writer is told of the reader's end.
+/// Whether the reader's end is passed on to the writer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Passing {
     PassedOn,
@@ -52,9 +52,9 @@ enum Passing {
 
 enum Stage {
     Moving,
-    /// The reader has ended: so shall the writer.
+    /// The reader has ended; the writer's end is under way.
     Ending,
-    /// The reader broke: what was read goes out first.
+    /// The reader failed; the bytes that were read are flushed first.
     Breaking(io::Error),
     Ended,
 }
@@ -73,8 +73,8 @@ impl Default for Flow {
 }
 
 impl Flow {
-    /// Moves what can be moved. Ready once the reader's end was passed on to the writer, or one of
-    /// them broke; after that it is not polled again unless [`Flow::end`] was called.
+    /// Copies bytes. Ready once the reader's end is passed on to the writer, or one side failed.
+    /// Do not poll again after that unless [`Flow::end`] was called.
     pub(super) fn poll<R, W>(
         &mut self,
         context: &mut Context<'_>,
@@ -112,7 +112,7 @@ impl Flow {
                         Poll::Ready(Ok(written)) => written,
                         Poll::Ready(Err(_)) | Poll::Pending => 0,
                     };
-                    // None of it, unless the writer is slower than the reader.
+                    // Empty unless the writer is slower than the reader.
                     self.rest = filled[written..].to_vec();
                     SHARED.set(Some(shared));
                     match (read, wrote) {
@@ -143,12 +143,12 @@ impl Flow {
         }
     }
 
-    /// Takes the reader's end, however it came, for an orderly one.
+    /// Treats the reader's failure as an orderly end.
     pub(super) fn end(&mut self) {
         self.stage = Stage::Ending;
     }
 
-    /// From here on the writer is not told of the reader's end.
+    /// From now on the reader's end is not passed on to the writer.
     pub(super) fn withhold_end(&mut self) {
         self.passing = Passing::Withheld;
     }
@@ -168,7 +168,7 @@ impl Flow {
         matches!(self.stage, Stage::Ended)
     }
 
-    /// Books what the writer took.
+    /// Counts the bytes that the writer took.
     fn took(&mut self, polled: Poll<io::Result<usize>>) -> Poll<Result<usize, Broken>> {
         match ready!(polled) {
             Ok(0) | Err(_) => Poll::Ready(Err(Broken::Writer)),

@@ -1,7 +1,7 @@
-//! The policy in force, and what ends the connections that it let in.
+//! The active policy, and the tokens that end the connections it accepted.
 //!
-//! Who has proven nothing is let in for as long as its site observes, so the connections of each such
-//! site end apart from all others.
+//! Unauthenticated peers are served only while their site observes. So the unauthenticated
+//! connections of each observing site have a lease of their own.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,41 +10,40 @@ use tokio_util::sync::CancellationToken;
 
 use super::service::Policy;
 
-/// See the module's page.
+/// A policy and the leases of the connections that it accepted.
 pub(super) struct InForce {
     pub(super) policy: Policy,
     pub(super) lease: Lease,
-    /// Of who has proven nothing, by the site that observes.
+    /// The leases of unauthenticated connections, by observing site.
     unproven: HashMap<Arc<str>, Lease>,
 }
 
-/// What ends connections.
+/// The tokens that end a group of connections.
 #[derive(Clone)]
 pub(super) struct Lease {
-    /// Called when they are cut.
+    /// Cancelled to cut the connections at once.
     pub(super) cut: CancellationToken,
-    /// Called when they shall come to an end by themselves.
+    /// Cancelled to drain the connections: HTTP connections end after their open requests.
     pub(super) leave: CancellationToken,
 }
 
 impl Lease {
-    /// One that ends by itself or with this one.
+    /// A lease that ends with this one, or earlier by itself.
     pub(super) fn child(&self) -> Self {
         Self { cut: self.cut.child_token(), leave: self.leave.child_token() }
     }
 }
 
 impl InForce {
-    /// A policy that nobody was let in by yet.
+    /// A policy that has accepted no connection yet.
     pub(super) fn new(policy: Policy, lease: Lease) -> Self {
         let observing = policy.sites.observing().into_iter();
         let unproven = observing.map(|site| (site, lease.child())).collect();
         Self { policy, lease, unproven }
     }
 
-    /// `policy` in the place of this one, where it believes everybody whom this one believed by
-    /// certificate; and the leases that end with this one, since their sites observe no more, or have lost
-    /// a host.
+    /// The successor of this policy, if `policy` trusts every certificate that this one trusts; and
+    /// the leases that must end, because their sites stopped observing or lost a host.
     pub(super) fn followed_by(&self, policy: Policy) -> (Self, Vec<Lease>) {
         let mut next = Self::new(policy, self.lease.clone());
         let mut ended = Vec::new();
@@ -58,11 +57,11 @@ impl InForce {
         (next, ended)
     }
 
-    /// What ends a connection of this permit.
+    /// The lease for a connection of this permit.
     pub(super) fn lease(&self, permit: &Permit) -> Lease {
         match permit.proof() {
             Proof::Certificate { .. } => self.lease.clone(),
-            // The permit was made by a site of this policy that observes.
+            // A site of this policy issued the permit while it observed.
             Proof::Nothing(_) => match self.unproven.get(permit.site().name()) {
                 Some(lease) => lease.clone(),
                 None => self.lease.child(),

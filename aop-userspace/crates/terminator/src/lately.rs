@@ -1,14 +1,14 @@
-//! Who was refused lately, by address: for operators who look for a peer that should be served.
-//! Nothing is decided by it.
+//! Recently refused peers, by address, for operators who look for a peer that should be served.
+//! No decision depends on them.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use aop_tls::Refusal;
 
-/// Addresses, sites and reasons that are kept.
+/// Entries that are kept: one for each address, site and reason.
 const KEPT: usize = 64;
 
-/// An address that was refused lately.
+/// An address that was refused recently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedPeer {
     /// The address.
@@ -23,21 +23,21 @@ pub struct RefusedPeer {
     pub last_seen: u64,
 }
 
-/// Those that were refused lately.
+/// The recently refused peers.
 #[derive(Debug, Default)]
 pub(super) struct Lately(HashMap<(IpAddr, Arc<str>, Refusal), Seen>);
 
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    /// Whether the address was admitted the last time.
+    /// Whether the address was admitted when it was last refused.
     admitted: bool,
     count: u64,
     last: u64,
 }
 
 impl Lately {
-    /// One more. Strangers make room before who is admitted, so that no flood of them hides an edge;
-    /// of either, who was unseen longest.
+    /// Adds a refusal. A full table evicts addresses that are not admitted first, so that a flood
+    /// of strangers does not hide an edge; among equals it evicts the least recently seen.
     pub(super) fn add(
         &mut self,
         address: IpAddr,
@@ -49,20 +49,20 @@ impl Lately {
         let key = (address, site.clone(), refusal);
         if self.0.len() >= KEPT
             && !self.0.contains_key(&key)
-            && let Some(leaves) = self
+            && let Some(evicted) = self
                 .0
                 .iter()
                 .min_by_key(|(_, seen)| (seen.admitted, seen.last))
                 .map(|(key, _)| key.clone())
         {
-            self.0.remove(&leaves);
+            self.0.remove(&evicted);
         }
         let seen = self.0.entry(key).or_insert(Seen { admitted, count: 0, last: now });
         (seen.admitted, seen.last) = (admitted, now);
         seen.count += 1;
     }
 
-    /// All of them, the last seen first.
+    /// All entries, the most recently seen first.
     pub(super) fn told(&self) -> Vec<RefusedPeer> {
         let peer = |((address, site, refusal), seen): (&(IpAddr, Arc<str>, Refusal), &Seen)| {
             let (site, refusal) = (site.clone(), *refusal);
@@ -74,12 +74,12 @@ impl Lately {
                 last_seen: seen.last,
             }
         };
-        let mut told: Vec<RefusedPeer> = self.0.iter().map(peer).collect();
-        told.sort_by(|a, b| {
+        let mut peers: Vec<RefusedPeer> = self.0.iter().map(peer).collect();
+        peers.sort_by(|a, b| {
             let order = |it: &RefusedPeer| (std::cmp::Reverse(it.last_seen), it.address);
             order(a).cmp(&order(b)).then_with(|| a.refusal.name().cmp(b.refusal.name()))
         });
-        told
+        peers
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_strangers_leaves_whoever_is_admitted_and_the_last_of_its_own() {
+    fn a_flood_of_strangers_evicts_its_oldest_entries_and_no_admitted_address() {
         let mut lately = Lately::default();
         let site: Arc<str> = "example.com".into();
         let refusal = Refusal::CertificateRequired;
@@ -101,12 +101,12 @@ mod tests {
             lately.add(address(n), &site, refusal, false, u64::from(n));
         }
         lately.add(address(99), &site, refusal, false, 200);
-        let told = lately.told();
-        assert_eq!(told.len(), KEPT);
-        let first = (told[0].address, told[0].count, told[0].last_seen);
+        let peers = lately.told();
+        assert_eq!(peers.len(), KEPT);
+        let first = (peers[0].address, peers[0].count, peers[0].last_seen);
         assert_eq!(first, (address(99), 2, 200));
-        assert!(told.iter().any(|it| it.address == address(200)));
-        assert!(!told.iter().any(|it| it.address == address(36)));
-        assert!(told.iter().any(|it| it.address == address(37)));
+        assert!(peers.iter().any(|it| it.address == address(200)));
+        assert!(!peers.iter().any(|it| it.address == address(36)));
+        assert!(peers.iter().any(|it| it.address == address(37)));
     }
 }

@@ -1,7 +1,7 @@
-//! What the terminator has seen: connections by outcome, and the certificates that authenticated.
+//! The terminator's counters: connections by outcome, and the certificates that authenticated.
 //!
-//! Bounded in memory whatever peers do: refusals are booked under a configured site or under `-`,
-//! never under a name that a peer chose, and a site keeps the identities that it saw last.
+//! Memory is bounded whatever peers do: refusals are counted under a configured site or under `-`,
+//! never under a name that a peer chose, and a site keeps only its most recent identities.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use super::{
 /// Identities that are kept for each site.
 const IDENTITIES: usize = 64;
 
-/// The site of connections that reached none.
+/// The site name under which connections are counted that matched no site.
 pub(super) const NO_SITE: &str = "-";
 
 /// Counters since start. Reloading does not reset them.
@@ -52,7 +52,7 @@ struct Refusals {
 #[derive(Debug, Default)]
 struct Known {
     seen: HashMap<Identity, Seen>,
-    /// How many made room for others.
+    /// The number of evicted identities.
     forgotten: u64,
 }
 
@@ -64,33 +64,33 @@ struct Seen {
     pulls: u64,
 }
 
-/// A ledger at one moment. Every connection that ended its handshake is in `accepted`, in one `refused`
-/// or in one `observed`, and in no two of them.
+/// The counters at one moment. Every connection with a completed handshake is counted exactly once:
+/// in `accepted`, in `refused` or in `observed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LedgerSnapshot {
     /// Connections that are open now, handshakes included.
     pub open: u64,
     /// Origin pulls that were relayed.
     pub accepted: u64,
-    /// The same by site, this host's own left out.
+    /// Relayed origin pulls by site, without those of this host itself.
     pub served: Vec<(Arc<str>, u64)>,
-    /// Connections that were relayed though they proved nothing, since their site observes.
+    /// Unauthenticated connections that were relayed because their site observes.
     pub observed: Vec<ObservedCount>,
-    /// The last of them from an admitted address, for each site.
+    /// The latest observed connection from an admitted address, for each site.
     pub last_observed: Vec<LastObserved>,
-    /// Connections from addresses that are not admitted, let in because the firewall observes.
+    /// Connections from addresses that are not admitted, accepted because the firewall observes.
     pub would_refuse: u64,
     /// Refusals, by site and reason.
     pub refused: Vec<RefusedCount>,
-    /// Addresses that were refused lately, the last seen first.
+    /// Recently refused addresses, the most recent first.
     pub refused_lately: Vec<RefusedPeer>,
-    /// Requests that an upstream answered, of sites whose requests are relayed.
+    /// Requests that an HTTP upstream answered.
     pub relayed: u64,
-    /// Requests that we answered in its place, by site and reason.
+    /// Requests that aop answered instead of the upstream, by site and reason.
     pub denied: Vec<DeniedCount>,
-    /// Certificates that authenticated, by site, the last seen first.
+    /// Certificates that authenticated, by site, the most recent first.
     pub identities: Vec<Sighting>,
-    /// How many certificates made room for those, by site.
+    /// The number of certificates that were evicted from `identities`, by site.
     pub forgotten: Vec<(Arc<str>, u64)>,
 }
 
@@ -103,7 +103,7 @@ pub struct RefusedCount {
     pub refusal: Refusal,
     /// Connections.
     pub count: u64,
-    /// Those of them whose addresses are admitted, this host's own left out.
+    /// Connections from admitted addresses, without those of this host itself.
     pub from_admitted: u64,
 }
 
@@ -125,7 +125,7 @@ pub struct Sighting {
     pub site: Arc<str>,
     /// The certificate.
     pub identity: Identity,
-    /// The client CA that vouched for it last.
+    /// The client CA that issued it, as of its latest handshake.
     pub voucher: Option<Voucher>,
     /// Seconds since 1970.
     pub first_seen: u64,
@@ -139,7 +139,7 @@ pub struct Sighting {
 pub(super) struct Opened(Arc<Ledger>);
 
 impl Ledger {
-    /// Its state now.
+    /// The counters now.
     #[must_use]
     pub fn snapshot(&self) -> LedgerSnapshot {
         let mut refused: Vec<_> = held(&self.refused)
@@ -196,7 +196,7 @@ impl Ledger {
         }
     }
 
-    /// Goes on with what an earlier ledger has seen.
+    /// Restores the identities that an earlier run recorded.
     pub fn recall(&self, sightings: Vec<Sighting>) {
         let mut sites = held(&self.identities);
         for sighting in sightings {
@@ -211,7 +211,8 @@ impl Ledger {
         Opened(self.clone())
     }
 
-    /// What this host pulls itself confirms nothing.
+    /// Counts a relayed pull. A pull of this host itself is not counted as served: it does not
+    /// prove that the edge authenticates.
     pub(super) fn accepted(&self, site: &Arc<str>, peer: IpAddr) {
         self.accepted.fetch_add(1, Relaxed);
         if peer.is_loopback() {
@@ -226,8 +227,8 @@ impl Ledger {
         }
     }
 
-    /// Relayed though it would be refused; `entrance` is what the gate said of `peer`, which tells
-    /// nothing where that is this host itself.
+    /// Counts a connection that is relayed although enforcing would refuse it. `entrance` is the
+    /// gate's verdict on `peer`. This host itself never counts as an admitted address.
     pub(super) fn observed(
         &self,
         site: &Arc<str>,
@@ -239,7 +240,7 @@ impl Ledger {
         self.observations.add(site, would, peer, admitted, now());
     }
 
-    /// `site` begins to observe: what was seen of it before tells nothing of now.
+    /// Restarts the observations of the last day: `site` begins to observe.
     pub(super) fn observe_anew(&self, site: &str) {
         self.observations.begin(site);
     }
@@ -248,8 +249,8 @@ impl Ledger {
         self.would_refuse.fetch_add(1, Relaxed);
     }
 
-    /// `entrance` is what the gate said of `peer`, where it was asked. What this host tries itself
-    /// tells nothing of peers.
+    /// Counts a refusal. `entrance` is the gate's verdict on `peer`, if it was asked. This host
+    /// itself never counts as an admitted address or as a recently refused peer.
     pub(super) fn refused(
         &self,
         site: &Arc<str>,
@@ -303,7 +304,7 @@ impl Ledger {
 }
 
 impl Known {
-    /// One more; who was seen longest ago makes room.
+    /// Adds an identity. If the site has too many, the least recently seen one is evicted.
     fn add(&mut self, identity: Identity, seen: Seen) {
         if self.seen.len() >= IDENTITIES
             && let Some(oldest) =
@@ -322,7 +323,7 @@ impl Drop for Opened {
     }
 }
 
-/// The counters stay usable whatever happened to a thread that held them.
+/// Locks `mutex`, poisoned or not: a panic leaves the counters usable.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_host_pulls_itself_is_counted_and_speaks_neither_for_enforcing_nor_against_it() {
+    fn pulls_of_this_host_are_counted_and_are_no_evidence_for_or_against_enforcing() {
         let ledger = Ledger::default();
         let site: Arc<str> = "example.com".into();
         let (refusal, detail, presented) = (Refusal::UnknownCa, String::new(), None);
@@ -354,17 +355,17 @@ mod tests {
             let peer = peer.parse().expect("an address");
             ledger.accepted(&site, peer);
             ledger.observed(&site, &would, peer, Some(Entrance::Open));
-            let told = ledger.snapshot();
-            let count: u64 = told.served.iter().map(|(_, count)| *count).sum();
-            let [observed] = &told.observed[..] else { panic!("{told:?}") };
+            let after = ledger.snapshot();
+            let count: u64 = after.served.iter().map(|(_, count)| *count).sum();
+            let [observed] = &after.observed[..] else { panic!("{after:?}") };
             assert_eq!((count, observed.from_admitted), (served, from_admitted), "{peer}");
-            assert_eq!((observed.lately, told.last_observed.len() as u64), (served, served));
-            assert_eq!(told.accepted, observed.count);
+            assert_eq!((observed.lately, after.last_observed.len() as u64), (served, served));
+            assert_eq!(after.accepted, observed.count);
         }
     }
 
     #[test]
-    fn a_site_keeps_the_identities_that_it_saw_last() {
+    fn a_site_keeps_its_most_recent_identities() {
         let ledger = Ledger::default();
         let site: Arc<str> = "example.com".into();
         ledger.authenticated(&site, &identity(0), None, 0);

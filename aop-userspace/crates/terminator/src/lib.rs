@@ -1,12 +1,13 @@
-//! The terminator: from listening sockets to relayed origin pulls.
+//! The terminator: accepts connections and relays origin pulls.
 //!
-//! [`bind`] takes the addresses before anything is served. A [`Service`] accepts on them, a place in
-//! the crowd for each connection and a slot once it has authenticated, asks the [`Gate`](aop_types::Gate) about the address and
-//! [`tls`](aop_tls) about the certificate, writes the peer down, and relays what is permitted.
-//! Where the upstream takes requests, `http` answers them one by one; else bytes are moved.
-//! What happened is counted in the [`Ledger`] and told in one closing log line.
+//! [`aop_listeners::bind`] reserves the addresses before. A [`Service`] accepts on them. Each
+//! connection takes a pending-handshake slot, and a connection slot once its peer authenticates.
+//! The [`Gate`](aop_types::Gate) admits the address and [`tls`](aop_tls) authorizes the
+//! certificate; the peer is recorded and the connection is relayed. For an HTTP upstream, `http`
+//! relays request by request; for any other upstream, `relay` copies bytes.
+//! Each outcome is counted in the [`Ledger`] and logged in one closing line.
 //!
-//! It decides nothing about trust: addresses are the gate's, certificates are TLS's.
+//! This crate makes no trust decision: the gate decides about addresses, TLS about certificates.
 
 mod accept;
 mod closing;

@@ -1,7 +1,8 @@
-//! Who would have been refused at sites that observe: how often since start, and what of the last day
-//! tells whether enforcing would cut real pulls.
+//! Observe mode: how often enforcing would have refused a connection that was relayed. Counted
+//! since start, and for the last day from admitted addresses: these show whether enforcing would
+//! cut real pulls.
 //!
-//! Bounded in memory whatever peers do: by sites, reasons and hours.
+//! Memory is bounded whatever peers do: by sites, reasons and hours.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,10 +13,10 @@ use std::{
 use aop_tls::{Refusal, WouldRefuse};
 
 const HOUR: u64 = 3600;
-/// What is older is no reason any more.
+/// Older observations do not count as evidence.
 const HOURS: u64 = 24;
 
-/// By site.
+/// The observations, by site.
 #[derive(Debug, Default)]
 pub(super) struct Observations(Mutex<HashMap<Arc<str>, OfSite>>);
 
@@ -23,12 +24,12 @@ pub(super) struct Observations(Mutex<HashMap<Arc<str>, OfSite>>);
 struct OfSite {
     all: HashMap<Refusal, u64>,
     from_admitted: HashMap<Refusal, u64>,
-    /// Those from admitted addresses in each of the last hours, by its number since 1970.
+    /// Those from admitted addresses in each recent hour, numbered since 1970.
     hours: VecDeque<(u64, HashMap<Refusal, u64>)>,
     last: Option<LastObserved>,
 }
 
-/// How often a site relayed, since it observes, who would have been refused for one reason.
+/// How often an observing site relayed a connection that enforcing would refuse for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedCount {
     /// The site's name.
@@ -37,29 +38,29 @@ pub struct ObservedCount {
     pub refusal: Refusal,
     /// Connections.
     pub count: u64,
-    /// Those of them whose addresses are admitted, this host's own left out.
+    /// Connections from admitted addresses, without those of this host itself.
     pub from_admitted: u64,
-    /// Those of the latter within a day, or since the site observes.
+    /// The part of `from_admitted` in the last 24 hours, or since the site began to observe.
     pub lately: u64,
 }
 
-/// The last one from an admitted address.
+/// The latest observed connection from an admitted address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastObserved {
     /// The site's name.
     pub site: Arc<str>,
-    /// Why it would have been refused.
+    /// The reason for which enforcing would have refused it.
     pub refusal: Refusal,
-    /// From where it came.
+    /// The peer's address.
     pub address: IpAddr,
-    /// The subject of what it presented, which proves nothing.
+    /// The subject of the presented certificate, which is not verified.
     pub presented: Option<String>,
     /// Seconds since 1970.
     pub at: u64,
 }
 
 impl Observations {
-    /// One more from `address`, at `now`, in seconds since 1970.
+    /// Counts a connection from `address` at `now`, in seconds since 1970.
     pub(super) fn add(
         &self,
         site: &Arc<str>,
@@ -88,14 +89,14 @@ impl Observations {
         seen.last = Some(LastObserved { site, refusal, address, presented, at: now });
     }
 
-    /// What came before is no reason any more: `site` begins to observe.
+    /// Discards the evidence of the last day: `site` begins to observe.
     pub(super) fn begin(&self, site: &str) {
         if let Some(seen) = self.held().get_mut(site) {
             (seen.hours, seen.last) = (VecDeque::new(), None);
         }
     }
 
-    /// All counts, and who came last to each site, as it is at `now`.
+    /// All counts at `now`, and each site's latest connection from an admitted address.
     pub(super) fn snapshot(&self, now: u64) -> (Vec<ObservedCount>, Vec<LastObserved>) {
         let (mut counts, mut last) = (Vec::new(), Vec::new());
         for (site, seen) in self.held().iter_mut() {
@@ -115,7 +116,7 @@ impl Observations {
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<Arc<str>, OfSite>> {
-        // Counters stay usable whatever happened to a thread that held them.
+        // A panic under the lock leaves the counters usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,7 +136,7 @@ mod tests {
     const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
-    fn a_day_of_admitted_addresses_is_told_apart_and_ends_with_the_day_or_when_it_begins_anew() {
+    fn evidence_from_admitted_addresses_expires_after_a_day_and_when_observing_begins_again() {
         let observations = Observations::default();
         let site: Arc<str> = "example.com".into();
         let add = |refusal, admitted, now| {
@@ -148,19 +149,19 @@ mod tests {
         add(Refusal::UnknownCa, false, 10);
         add(Refusal::UnknownCa, true, day);
         add(Refusal::Expired, false, day);
-        let told = |now| {
+        let snapshot = |now| {
             let (counts, last) = observations.snapshot(now);
             let numbers =
                 counts.iter().map(|it| (it.refusal, it.count, it.from_admitted, it.lately));
             (numbers.collect::<Vec<_>>(), last)
         };
-        let (counts, last) = told(day);
+        let (counts, last) = snapshot(day);
         assert_eq!(counts, [(Refusal::Expired, 1, 0, 0), (Refusal::UnknownCa, 3, 2, 2)]);
         let [last] = &last[..] else { panic!("{last:?}") };
         assert_eq!((last.at, last.refusal, last.address), (day, Refusal::UnknownCa, ADDRESS));
-        assert_eq!(told(day + HOUR).0[1], (Refusal::UnknownCa, 3, 2, 1));
+        assert_eq!(snapshot(day + HOUR).0[1], (Refusal::UnknownCa, 3, 2, 1));
         observations.begin("example.com");
-        let (counts, last) = told(day);
+        let (counts, last) = snapshot(day);
         assert_eq!((counts[1], last), ((Refusal::UnknownCa, 3, 2, 0), Vec::new()));
     }
 }

@@ -1,7 +1,8 @@
-//! How many lines of refused connections and requests, and of such as would be, are written: a flood shall not fill a disk.
+//! The log limit: bounds the lines about refused connections and requests, and about connections
+//! that observe mode relays, so that a flood does not fill a disk.
 //!
-//! Of each reason so many in a second, and then one line that says how many more there were. The
-//! counters in the ledger have them all.
+//! Each reason gets a number of lines a second; one more line then says how many were left out. The
+//! counters count every event.
 
 use std::{
     collections::HashMap,
@@ -14,20 +15,20 @@ use tokio::time::{Instant, sleep};
 
 use super::http::Denial;
 
-/// Lines of one reason in one second.
+/// Lines for one reason in one second.
 const LINES: u32 = 50;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What was written in the last second, by reason.
+/// The lines of the current second, by reason.
 #[derive(Default)]
 pub(super) struct Quiet(Mutex<HashMap<Reason, Window>>);
 
-/// Why something was refused.
+/// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Reason {
     Connection(Refusal),
     Request(Denial),
-    /// It was relayed all the same, since its site observes.
+    /// The connection was relayed although enforcing would refuse it: its site observes.
     Observed(Refusal),
 }
 
@@ -38,7 +39,7 @@ struct Window {
 }
 
 impl Quiet {
-    /// Whether one more line may be written for `reason`. If not, it is counted.
+    /// Whether one more line may be written for `reason`. If not, the omission is counted.
     pub(super) fn may_tell(&self, reason: Reason) -> bool {
         self.may_tell_at(Instant::now(), reason)
     }
@@ -57,7 +58,7 @@ impl Quiet {
         may
     }
 
-    /// Tells each second how many lines were left out, for ever.
+    /// Logs once a second how many lines were left out. Never returns.
     pub(super) async fn tend(self: Arc<Self>) {
         loop {
             sleep(SECOND).await;
@@ -65,7 +66,7 @@ impl Quiet {
         }
     }
 
-    /// Tells what was left out and not told yet.
+    /// Logs the omissions that are not logged yet.
     pub(super) fn finish(&self) {
         self.settle(|window, _| std::mem::take(&mut window.left_out));
     }
@@ -85,7 +86,8 @@ impl Window {
         Self { since, written: 0, left_out: 0 }
     }
 
-    /// Begins anew if the second is over; how many lines were left out in it.
+    /// Starts a new window if the second is over. Returns the number of lines left out in the old
+    /// one.
     fn end(&mut self, now: Instant) -> u64 {
         if now.duration_since(self.since) < SECOND {
             return 0;
@@ -96,9 +98,11 @@ impl Window {
 
 fn tell(reason: Reason, left_out: u64) {
     let (outcome, what) = match reason {
-        Reason::Connection(refusal) => (refusal.name(), "refused for"),
+        Reason::Connection(refusal) => (refusal.name(), "connections refused for"),
         Reason::Request(denial) => (denial.name(), "requests refused for"),
-        Reason::Observed(refusal) => (refusal.name(), "served that would be refused for"),
+        Reason::Observed(refusal) => {
+            (refusal.name(), "connections served that enforcing would refuse for")
+        }
     };
     if left_out > 0 {
         tracing::info!(outcome, left_out, "{left_out} more {what} {outcome}");
@@ -110,19 +114,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reason_has_its_lines_and_a_new_second_has_new_ones() {
+    fn each_reason_has_its_own_lines_in_each_second() {
         let quiet = Quiet::default();
         let begun = Instant::now();
-        let told = |now, refusal| {
+        let lines = |now, refusal| {
             let reason = Reason::Connection(refusal);
             (0..1000).filter(|_| quiet.may_tell_at(now, reason)).count()
         };
-        assert_eq!(told(begun, Refusal::Deadline), 50);
-        assert_eq!(told(begun, Refusal::BadHello), 50);
+        assert_eq!(lines(begun, Refusal::Deadline), 50);
+        assert_eq!(lines(begun, Refusal::BadHello), 50);
         let left_out = || quiet.0.lock().unwrap().values().map(|window| window.left_out).sum();
-        assert_eq!((told(begun, Refusal::Deadline), left_out()), (0, 2900_u64));
+        assert_eq!((lines(begun, Refusal::Deadline), left_out()), (0, 2900_u64));
         let later = begun + SECOND;
-        assert_eq!((told(later, Refusal::Deadline), left_out()), (50, 1900));
+        assert_eq!((lines(later, Refusal::Deadline), left_out()), (50, 1900));
         quiet.finish();
         assert_eq!(left_out(), 0);
     }

@@ -1,8 +1,8 @@
-//! Moving bytes between a permitted peer and its upstream, each direction ending on its own.
+//! Copies bytes between a permitted peer and its upstream; each direction ends on its own.
 //!
-//! What ends, and how, is passed on: an orderly end of one side's bytes becomes an orderly end for
-//! the other side (half-close). A broken side becomes a broken end: a reset for the upstream, and
-//! for the peer an end without close_notify, so that neither takes a part for the whole.
+//! The relay passes each end on in kind. An orderly end of one side becomes an orderly end for the
+//! other side (half-close). A failure becomes a failure: a reset for the upstream, and an end
+//! without close_notify for the peer, so that neither side takes truncated data for complete data.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{course::Course, upstream::Connected};
 
-/// How long one direction may stand still after the other has ended. A connection with both
-/// directions open may be idle for as long as the far ends live.
+/// The progress timeout of one direction after the other has ended. A connection with both
+/// directions open may be idle for any time.
 const HALF_CLOSED: Duration = Duration::from_secs(15 * 60);
 
-/// What was relayed.
+/// The bytes that were relayed, and how the relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Relayed {
     /// Bytes from the peer.
@@ -29,17 +29,17 @@ pub(super) struct Relayed {
 /// How a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Both sides ended their bytes in order.
+    /// Both sides ended in order.
     Clean,
-    /// The peer reset, broke TLS, or ended without close_notify in mid-stream.
+    /// The peer sent a reset, violated TLS, or ended without close_notify in mid-stream.
     PeerLost,
-    /// The upstream reset.
+    /// The upstream sent a reset.
     UpstreamLost,
-    /// One side had ended, or an answer had begun, and nothing moved for too long.
+    /// The progress timeout expired: one side had ended, or a response had begun.
     Stalled,
-    /// The peer sent what is no HTTP, or may be two kinds of it.
+    /// The peer sent malformed or ambiguous HTTP.
     Malformed,
-    /// Draining took too long.
+    /// Draining exceeded its deadline.
     Cut,
 }
 
@@ -56,13 +56,13 @@ impl Ending {
     }
 }
 
-/// Relays until both directions have ended, one side is lost, or `cut` is called.
+/// Relays until both directions have ended, one side fails, or `cut` is cancelled.
 pub(super) async fn relay(permit: Permit, upstream: Connected, cut: &CancellationToken) -> Relayed {
     let (peer, warrant) = permit.into_parts();
     carry(&warrant, peer, upstream, cut).await
 }
 
-/// The same for a peer whose connection was something else before.
+/// The same for a peer whose connection was an HTTP connection before.
 pub(super) async fn carry(
     _: &Warrant,
     mut peer: Session,
@@ -88,7 +88,7 @@ pub(super) async fn carry(
         Ending::PeerLost | Ending::Stalled | Ending::Malformed | Ending::Cut => upstream.sever(),
         Ending::UpstreamLost => {
             upstream.sever();
-            // Not a word of close_notify: the peer shall know that there was more to come.
+            // Without close_notify the peer knows that the data is truncated.
             Box::pin(farewell(socket(peer))).await;
         }
     }

@@ -1,7 +1,7 @@
 //! The service: starts, reloads its policy, drains.
 //!
-//! Every task is its own, and ends with it. Each connection keeps the policy that stood when it was
-//! accepted; a reload exchanges it for those that follow.
+//! The service owns all its tasks, and they end with it. A connection keeps the policy that was in
+//! force when it was accepted; a reload changes the policy for later connections.
 
 use std::{
     collections::BTreeMap,
@@ -33,13 +33,13 @@ use super::{
     workers::Workers,
 };
 
-/// What a reload exchanges as a whole.
+/// The settings that a reload replaces as one unit.
 pub struct Policy {
-    /// What is served, to whom.
+    /// The sites, each with its trust.
     pub sites: Sites,
-    /// Who begins connections with a PROXY header.
+    /// The addresses whose connections begin with a PROXY header.
     pub senders: ProxySenders,
-    /// For ClientHello, handshake and upstream connect together.
+    /// The time for ClientHello, handshake and upstream connect together.
     pub deadline: Duration,
 }
 
@@ -47,9 +47,9 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Drained {
-    /// Every connection came to its own end.
+    /// Every connection ended by itself.
     Complete,
-    /// So many were open at the deadline, and were cut.
+    /// The number of connections that were open at the deadline and were cut.
     Cut(usize),
 }
 
@@ -58,31 +58,31 @@ pub struct Service {
     shared: Arc<Shared>,
     workers: Workers,
     accepting: CancellationToken,
-    /// What trust that was taken away has let in, and when that is cut.
+    /// Connections that rest on withdrawn trust, and when they are cut.
     condemned: Mutex<Vec<(Instant, CancellationToken)>>,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 pub(super) struct Shared {
     pub(super) in_force: ArcSwap<InForce>,
     pub(super) gate: Arc<dyn Gate>,
     pub(super) book: Arc<dyn PeerBook>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) crowd: Arc<Crowd>,
-    /// One for each connection that is relayed.
+    /// One permit for each relayed connection.
     pub(super) slots: Arc<Semaphore>,
-    /// One more for those of them that have proven nothing, where a site observes.
+    /// A second permit for each relayed connection that is unauthenticated (observe mode).
     pub(super) unproven: Arc<Semaphore>,
     pub(super) quiet: Arc<Quiet>,
-    /// Called when draining has taken too long.
+    /// Cancelled when draining exceeds its deadline.
     pub(super) cut: CancellationToken,
 }
 
 impl Service {
-    /// Serves on `listeners`, no more at a time than `limits` say.
+    /// Serves on `listeners`, within `limits`.
     ///
     /// # Errors
-    /// The system refuses threads, or lets nobody wait for a listener.
+    /// The system refuses to start a thread or to register a listener with a runtime.
     pub fn start(
         listeners: Vec<Listener>,
         policy: Policy,
@@ -118,9 +118,9 @@ impl Service {
         Ok(Self { shared, workers, accepting, condemned: Mutex::default() })
     }
 
-    /// From now on, accepted connections follow `policy`. Where it believes fewer than the one
-    /// before, the connections that are open have `patience` to end, and are cut then: they may rest
-    /// on trust that is gone.
+    /// Applies `policy` to connections that are accepted from now on. If it trusts less than the
+    /// policy before it, open connections drain and are cut after `patience`: they may rest on
+    /// trust that the new policy withdraws.
     pub fn reload(&self, policy: Policy, patience: Duration) {
         let before = self.shared.in_force.load_full();
         let observed = before.policy.sites.observing();
@@ -133,8 +133,8 @@ impl Service {
             if !ended.is_empty() {
                 tracing::warn!(
                     ?patience,
-                    "a site observes no more, or has lost a host: connections that proved nothing end \
-                     by then"
+                    "a site stopped observing or lost a host: its unauthenticated connections \
+                     drain, and are cut after `patience`"
                 );
             }
             ended.into_iter().for_each(|lease| self.condemn(lease, patience));
@@ -143,11 +143,15 @@ impl Service {
         let lease =
             Lease { cut: self.shared.cut.child_token(), leave: self.accepting.child_token() };
         self.shared.in_force.store(Arc::new(InForce::new(policy, lease)));
-        tracing::warn!(?patience, "trust was taken away: connections from before end by then");
+        tracing::warn!(
+            ?patience,
+            "the new configuration trusts less than the old one: existing connections drain, and \
+             are cut after `patience`"
+        );
         self.condemn(before.lease.clone(), patience);
     }
 
-    /// Has connections end by themselves, and cuts after `patience` those that have not.
+    /// Lets the connections of `lease` drain, and cuts the remaining ones after `patience`.
     fn condemn(&self, lease: Lease, patience: Duration) {
         lease.leave.cancel();
         let accepting = self.accepting.clone();
@@ -157,15 +161,15 @@ impl Service {
             condemned.push((end, lease.cut.clone()));
         }
         self.workers.first().spawn(async move {
-            // A drain sees to it itself.
+            // During a drain, `execute` cuts them instead.
             if accepting.run_until_cancelled(sleep(patience)).await.is_some() {
                 lease.cut.cancel();
             }
         });
     }
 
-    /// From now on the sites that `own` names observe, or do not, whatever the configuration says; all
-    /// else stays. As for a reload, connections that rest on trust that is gone have `patience`.
+    /// Applies the mode overrides of sites in `own`; everything else stays. As in a reload,
+    /// connections that rest on withdrawn trust drain and are cut after `patience`.
     pub fn observe(&self, own: &BTreeMap<String, Mode>, patience: Duration) {
         let before = self.shared.in_force.load_full();
         let Policy { sites, senders, deadline } = &before.policy;
@@ -175,11 +179,11 @@ impl Service {
     }
 
     fn condemned(&self) -> MutexGuard<'_, Vec<(Instant, CancellationToken)>> {
-        // Each change of it is whole.
+        // A poisoned lock is safe to use: no update leaves the list half-changed.
         self.condemned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cuts what is condemned when its time has come, for ever.
+    /// Cuts condemned connections at their deadlines. Never returns.
     async fn execute(&self) -> Infallible {
         let mut condemned = self.condemned().clone();
         condemned.sort_by_key(|(end, _)| *end);
@@ -190,14 +194,14 @@ impl Service {
         pending().await
     }
 
-    /// What it has seen.
+    /// The counters of this service.
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.shared.ledger
     }
 
-    /// Stops listening at once, waits until open connections end, and cuts those that have not
-    /// after `patience`, and no later what rests on trust that was taken away before.
+    /// Stops listening at once, waits until open connections end, and cuts the remaining ones after
+    /// `patience`. Connections that rest on withdrawn trust are cut at their own, earlier deadline.
     pub async fn drain(&self, patience: Duration) -> Drained {
         self.accepting.cancel();
         let ends = async {

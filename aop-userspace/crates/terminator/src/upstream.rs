@@ -1,4 +1,4 @@
-//! Reaching the application behind a site.
+//! Connecting to the application behind a site.
 
 use std::{
     io,
@@ -18,11 +18,13 @@ use tokio::{
 
 /// A connected upstream.
 pub enum Connected {
+    /// A TCP connection.
     Tcp(TcpStream),
+    /// A connection over a Unix socket.
     Unix(UnixStream),
 }
 
-/// Connects to `upstream` and sends it `header`, if it is not empty.
+/// Connects to `upstream` and sends `header`, which may be empty.
 pub(super) async fn connect(upstream: &Address, header: &[u8]) -> io::Result<Connected> {
     let mut stream = dial(upstream).await?;
     stream.write_all(header).await?;
@@ -41,19 +43,19 @@ pub async fn dial(upstream: &Address) -> io::Result<Connected> {
     }
 }
 
-/// Whether it is this process or this host that has no file descriptor left.
+/// Whether this process or this host has no file descriptor left.
 pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).map(Some).contains(&error.raw_os_error())
 }
 
 impl Connected {
-    /// Closes it so that the far end knows the bytes to be incomplete: by a reset, not by an orderly
-    /// end. Unix sockets know no reset; there it sees the end of the stream.
+    /// Closes with a reset, which tells the upstream that the data is incomplete. Unix sockets have
+    /// no reset: there the upstream sees an end of stream.
     pub(super) fn sever(self) {
         let Self::Tcp(stream) = self else { return };
-        // With no time to linger the kernel sends a reset and drops what is unsent.
+        // With a linger time of zero the kernel sends a reset and discards unsent bytes.
         if let Err(error) = SockRef::from(&stream).set_linger(Some(Duration::ZERO)) {
-            tracing::debug!(%error, "upstream closed, not reset");
+            tracing::debug!(%error, "cannot reset an upstream connection: it is closed instead");
         }
     }
 }

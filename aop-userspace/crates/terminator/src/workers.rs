@@ -1,5 +1,5 @@
-//! The threads that serve. Each has a runtime of its own and keeps what it is given: whatever
-//! happens on a connection crosses no thread, and wakes none.
+//! The worker threads. Each has a runtime of its own and keeps its connections for life: an event
+//! of a connection crosses no thread and wakes no other thread.
 
 use std::{
     io,
@@ -13,13 +13,13 @@ use tracing::{Dispatch, dispatcher};
 
 use super::http::{Pools, Slots};
 
-/// All of them. They end when this is dropped, and what they still have with them.
+/// All workers. Dropping this ends them and the tasks that they still run.
 pub(super) struct Workers {
     workers: Vec<Worker>,
     end: CancellationToken,
 }
 
-/// One thread, its connections, and the upstreams' connections that it keeps.
+/// One thread, the tasks that run on it, and its pool of upstream connections.
 #[derive(Clone)]
 pub(super) struct Worker {
     runtime: Handle,
@@ -28,10 +28,10 @@ pub(super) struct Worker {
 }
 
 impl Workers {
-    /// So many, or as many as there are CPUs for this process.
+    /// Starts `wished` workers, or one for each CPU that this process may use.
     ///
     /// # Errors
-    /// The system refuses threads.
+    /// The system refuses to start a thread.
     pub(super) fn start(wished: Option<usize>) -> io::Result<Self> {
         let mut started = Self { workers: Vec::new(), end: CancellationToken::new() };
         let slots = Arc::<Slots>::default();
@@ -42,7 +42,7 @@ impl Workers {
             let handle = runtime.handle().clone();
             started.workers.push(Worker { runtime: handle, tasks: TaskTracker::new(), pools });
             let end = started.end.clone();
-            // They log where whoever starts them does.
+            // Workers log to the subscriber of the thread that starts them.
             let log = dispatcher::get_default(Dispatch::clone);
             let run = move || dispatcher::with_default(&log, || runtime.block_on(end.cancelled()));
             thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
@@ -50,7 +50,7 @@ impl Workers {
         Ok(started)
     }
 
-    /// The one that also does what is to be done once.
+    /// The worker that also runs the tasks of the whole service.
     pub(super) fn first(&self) -> &Worker {
         &self.workers[0]
     }
@@ -59,13 +59,12 @@ impl Workers {
         self.workers.iter()
     }
 
-    /// Tasks that have not ended.
+    /// The number of running tasks.
     pub(super) fn busy(&self) -> usize {
         self.each().map(|worker| worker.tasks.len()).sum()
     }
 
-    /// Waits until every task has ended. The first worker's are waited for first: they begin the
-    /// others.
+    /// Waits until every task has ended. The first worker comes first: its tasks spawn the others'.
     pub(super) async fn wait(&self) {
         for worker in self.each() {
             worker.tasks.close();
@@ -81,7 +80,7 @@ impl Drop for Workers {
 }
 
 impl Worker {
-    /// Runs `task` on this thread.
+    /// Runs `task` on this worker's thread.
     pub(super) fn spawn<F>(&self, task: F)
     where
         F: Future<Output: Send> + Send + 'static,
@@ -89,18 +88,18 @@ impl Worker {
         self.tasks.spawn_on(task, &self.runtime);
     }
 
-    /// Does `act` as if on this thread: what waits for a socket will wait there.
+    /// Calls `act` in this worker's runtime context: sockets register with this runtime.
     pub(super) fn within<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let _runtime = self.runtime.enter();
         act()
     }
 
-    /// Connections and other tasks that it has now.
+    /// The number of connections and other tasks that run on this worker.
     pub(super) fn load(&self) -> usize {
         self.tasks.len()
     }
 
-    /// The connections to upstreams that it keeps.
+    /// The pools of upstream connections.
     pub(super) fn pools(&self) -> &Arc<Pools> {
         &self.pools
     }

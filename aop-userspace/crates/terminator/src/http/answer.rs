@@ -1,4 +1,4 @@
-//! What the peer is answered: the upstream's answer as it comes, or a short text of our own.
+//! The response body: the upstream's body as it arrives, or a short text of aop.
 
 use std::{
     pin::Pin,
@@ -14,20 +14,20 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{denial::Denial, desk::Open, line::Busy};
 
-/// The body of an answer. Whoever drops it has ended the request.
+/// The body of a response. Dropping it ends the request.
 pub(super) struct Answer {
     source: Source,
     _slot: Option<OwnedSemaphorePermit>,
     open: Open,
 }
 
-/// Where the bytes come from.
+/// The source of the bytes.
 pub(super) enum Source {
-    /// Our own text.
+    /// A text of aop.
     Text(Option<Bytes>),
-    /// A connection of HTTP/1 that is driven from here.
+    /// An HTTP/1 connection, which this body polls.
     Line(Box<Busy>),
-    /// A stream of a shared connection.
+    /// A stream of a shared HTTP/2 connection.
     Stream(Incoming),
 }
 
@@ -36,12 +36,12 @@ impl Answer {
         Self { source, _slot: slot, open: open.begin() }
     }
 
-    /// Nothing.
+    /// An empty body.
     pub(super) fn empty(open: Open) -> Self {
         Self::new(Source::Text(None), None, open)
     }
 
-    /// A plain text that says why the upstream did not answer.
+    /// A plain text with the reason for which the upstream did not answer.
     pub(super) fn denied(denial: Denial, open: Open) -> Response<Self> {
         let text = Bytes::from_static(denial.text().as_bytes());
         let mut response = Response::new(Self::new(Source::Text(Some(text)), None, open));

@@ -1,9 +1,10 @@
-//! Wakings of a connection that is driven from the very task that it would wake.
+//! Co-polling: one task polls both ends of hyper's client connection and suppresses wakeups between
+//! them.
 //!
-//! hyper's two ends of a connection wake each other at every step. Where one task polls both, each of
-//! these wakings would schedule the task once more, and the runtime would rouse another thread for it:
-//! that costs more than the request. So while somebody attends to the connection, a waking is only
-//! remembered, and what it is about is looked after at once.
+//! The two ends wake each other at every step. If one task polls both, each wakeup schedules that
+//! task once more, and the runtime wakes another thread for it: that costs more than the request.
+//! So while a task polls the connection, a wakeup only sets a flag, and the task polls again at
+//! once.
 
 use std::{
     sync::{
@@ -15,18 +16,18 @@ use std::{
 
 use super::pool::held;
 
-/// After so many rounds others shall have their turn.
+/// After this many polls in a row the task yields to others.
 const ROUNDS: usize = 4;
 
-/// What a connection is polled with.
+/// The waker of a connection.
 pub(super) struct Attention {
     waker: Waker,
     bell: Arc<Bell>,
 }
 
 struct Bell {
-    /// Whether somebody looks after the connection without being woken: its task does now, or it
-    /// lies idle, and is looked at when it is taken.
+    /// Whether the connection needs no wakeup: its task polls it now, or it is idle in the pool,
+    /// which polls it before reuse.
     attended: AtomicBool,
     rung: AtomicBool,
     task: Mutex<Waker>,
@@ -42,8 +43,8 @@ impl Attention {
         Self { waker: bell.clone().into(), bell }
     }
 
-    /// Polls `what` until it is ready, or has nothing to do before the task is woken. What is ready
-    /// stays attended.
+    /// Polls `what` until it is ready, or is pending without a wakeup in between. After `Ready` the
+    /// connection stays attended.
     pub(super) fn poll<T>(
         &self,
         context: &Context<'_>,
@@ -59,7 +60,7 @@ impl Attention {
             }
             if !self.bell.rung.load(SeqCst) {
                 self.bell.attended.store(false, SeqCst);
-                // Who rang in between may have taken it for attended.
+                // A wakeup in between may have seen `attended` and not woken the task.
                 if !self.bell.rung.swap(false, SeqCst) {
                     return Poll::Pending;
                 }
@@ -101,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn the_task_is_woken_only_for_what_nobody_looks_after() {
+    fn the_task_is_woken_only_while_the_connection_is_unattended() {
         let (attention, counted) = (Attention::new(), Arc::<Counted>::default());
         let waker = Waker::from(counted.clone());
         let context = Context::from_waker(&waker);
         let woken = || counted.0.load(Relaxed);
 
-        // Rung while it is polled: polled again, and nobody is woken.
+        // A wakeup during a poll: it is polled again, and the task is not woken.
         let (mut polls, mut kept) = (0, None);
         let polled = attention.poll(&context, |context| {
             polls += 1;
@@ -118,16 +119,16 @@ mod tests {
             Poll::<()>::Pending
         });
         assert_eq!((polled, polls, woken()), (Poll::Pending, 2, 0));
-        // Rung afterwards: woken.
+        // A wakeup after the poll: the task is woken.
         kept.unwrap().wake_by_ref();
         assert_eq!(woken(), 1);
-        // Rung for ever: others have their turn, and the task comes back.
+        // A wakeup in every poll: the task yields and is scheduled again.
         let polled = attention.poll(&context, |context| {
             context.waker().wake_by_ref();
             Poll::<()>::Pending
         });
         assert_eq!((polled, woken()), (Poll::Pending, 2));
-        // What is ready stays attended: it will be polled again, or lies idle.
+        // After `Ready` it stays attended: it will be polled again, or is idle in the pool.
         let mut kept = None;
         let polled = attention.poll(&context, |context| {
             kept = Some(context.waker().clone());

@@ -1,4 +1,4 @@
-//! The edge's certificate as a header: RFC 9440, a byte sequence of structured fields.
+//! The edge's certificate as a header field (RFC 9440): a byte sequence as in RFC 8941.
 
 use hyper::http::HeaderValue;
 
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_stand_in_base64_between_colons() {
+    fn the_value_is_base64_between_colons() {
         for (bytes, text) in [
             (&b""[..], "::"),
             (b"f", ":Zg==:"),

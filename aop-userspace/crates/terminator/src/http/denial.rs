@@ -1,38 +1,40 @@
-//! Why a request was not answered by the upstream: a closed list of names and what the peer is told.
+//! The reasons for which aop answers a request instead of the upstream, each with its name, its
+//! status code and its text.
 //!
-//! The names are stable, as those of [`Refusal`](aop_tls::Refusal) are. The texts name nothing
-//! of what lies behind the terminator.
+//! The names are stable, as those of [`Refusal`](aop_tls::Refusal). The texts reveal nothing
+//! about the systems behind the terminator.
 
 use hyper::StatusCode;
 
 use super::strict::Fault;
 
-/// Why a request was not answered by the upstream.
+/// Why aop answered a request instead of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Denial {
-    /// It could be read in two ways, or in none.
+    /// The request is ambiguous or malformed.
     BadRequest,
-    /// Its head is too large.
+    /// The request's head is too large.
     HeadTooLarge,
-    /// It names no host, two, or something that is none.
+    /// The request names no host, two hosts, or an invalid one.
     BadHost,
-    /// It names a host that does not belong to the site of the connection's server name.
+    /// The request names a host that does not belong to the site of the connection's server name.
     HostMismatch,
     /// The upstream could not be reached.
     UpstreamUnreachable,
-    /// The upstream closed the connection, or answered with something that is not HTTP.
+    /// The upstream closed the connection, or did not answer in HTTP.
     UpstreamBroken,
-    /// As many requests as are allowed are with the upstream already.
+    /// The upstream has as many open requests as the site allows.
     UpstreamBusy,
-    /// The upstream took no connection, or began no answer, in time.
+    /// The upstream did not accept a connection, or did not begin a response, in time.
     UpstreamLate,
     /// This process has no file descriptor for a connection to the upstream.
     NoDescriptor,
-    /// What the upstream is to be told does not fit into a PROXY header.
+    /// The PROXY header for the upstream would be too long.
     ProxyTooLong,
-    /// Its peer has proven nothing: it was let in while the site observed, which it does no more.
+    /// The peer is unauthenticated: it connected while the site observed, and the site now
+    /// enforces.
     Unproven,
-    /// It was being answered, and nothing moved in either direction for too long: it was broken off.
+    /// The progress timeout of the response expired, and the request was aborted.
     Stalled,
 }
 
@@ -56,7 +58,7 @@ impl Denial {
         }
     }
 
-    /// What an operator can do, where there is something.
+    /// The remedy for an operator, if there is one.
     pub(super) const fn help(self) -> Option<&'static str> {
         match self {
             Self::HostMismatch => {
@@ -67,25 +69,26 @@ impl Denial {
             }
             Self::UpstreamBroken => Some(
                 "the application closed the connection, or speaks another protocol: http:// is \
-                 HTTP/1.1, h2c:// is HTTP/2 in clear",
+                 HTTP/1.1, h2c:// is HTTP/2 without TLS",
             ),
             Self::UpstreamBusy => {
                 Some("find out why the application is slow, or raise site.http.requests")
             }
             Self::UpstreamLate => Some(
-                "the application is slow: limits.deadline is for connecting, site.http.answer until \
-                 its answer begins",
+                "the application is slow: limits.deadline bounds the connect, site.http.answer the \
+                 time until the response begins",
             ),
             Self::NoDescriptor => Some("raise the limit of open files (systemd: LimitNOFILE=)"),
             Self::Stalled => Some(
-                "the peer stopped reading or the application stopped writing, for site.http.stall",
+                "for the time in site.http.stall, the peer stopped reading or the application \
+                 stopped writing",
             ),
             Self::ProxyTooLong => {
-                Some("leave proxy_certificate out: version 1 or a shorter header fits")
+                Some("remove proxy_certificate: a header without the certificate fits")
             }
             Self::Unproven => Some(
-                "the site observed when the peer was let in, and does no more; its next connection is \
-                 refused for the right reason",
+                "the peer connected without the right certificate while the site observed; the \
+                 site now enforces, and the peer's next connection is logged with the exact reason",
             ),
             Self::BadRequest | Self::HeadTooLarge | Self::BadHost => None,
         }
@@ -99,7 +102,7 @@ impl Denial {
             Self::HostMismatch => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
             Self::UpstreamBusy | Self::NoDescriptor => StatusCode::SERVICE_UNAVAILABLE,
-            // Nobody gets to read it where an answer had begun.
+            // The peer of a stalled request never sees this status: its response has begun.
             Self::UpstreamLate | Self::Stalled => StatusCode::GATEWAY_TIMEOUT,
             Self::ProxyTooLong => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -114,13 +117,13 @@ impl Denial {
                 "The request names a host that this connection was not opened for.\n"
             }
             Self::UpstreamUnreachable => "The application cannot be reached.\n",
-            Self::UpstreamBroken => "The application gave no proper answer.\n",
+            Self::UpstreamBroken => "The application sent no valid response.\n",
             Self::UpstreamBusy => "The application has too many requests at once.\n",
-            Self::UpstreamLate => "The application did not answer in time.\n",
+            Self::UpstreamLate => "The application did not respond in time.\n",
             Self::NoDescriptor => "The server is short of resources.\n",
-            Self::ProxyTooLong => "The application cannot be told who connected.\n",
+            Self::ProxyTooLong => "The information about the client is too long to forward.\n",
             Self::Unproven => "The connection was opened without the right certificate.\n",
-            Self::Stalled => "The request stood still for too long.\n",
+            Self::Stalled => "The request made no progress for too long.\n",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the requests of one connection are judged, sent on and counted.
+//! The request handler of one connection: checks each request, relays it and counts the outcome.
 
 use std::{
     sync::{
@@ -37,7 +37,7 @@ use crate::{
     service::{Policy, Shared},
 };
 
-/// The desk of one connection.
+/// The request handler of one connection.
 pub(super) struct Desk {
     shared: Arc<Shared>,
     pools: Arc<Pools>,
@@ -51,9 +51,9 @@ pub(super) struct Desk {
     began: Instant,
     requests: AtomicU64,
     open: AtomicUsize,
-    /// Those of the open ones whose answer has begun.
+    /// Open requests whose response has begun.
     begun: AtomicUsize,
-    /// When the last request ended, in milliseconds since the connection began.
+    /// When the last request ended, in milliseconds after `began`.
     rests_since: AtomicU64,
     malformed: AtomicBool,
     pulses: Pulses,
@@ -61,32 +61,32 @@ pub(super) struct Desk {
     tunnel: Mutex<Option<(OnUpgrade, Tunnel)>>,
 }
 
-/// What the last request leaves for the next, and for the log.
+/// State that the last request leaves for the next one and for the log.
 #[derive(Default)]
 struct Memory {
     pool: Option<(Arc<Site>, Arc<Pool>)>,
     ray: Option<HeaderValue>,
 }
 
-/// How a request gets to the upstream.
+/// How a request is relayed.
 struct Rules {
     pool: Arc<Pool>,
     wants: Wants,
     patience: Patience,
-    /// The PROXY header that comes first, where the upstream wants one.
+    /// The PROXY header to send first, if the upstream expects one.
     header: Option<Vec<u8>>,
 }
 
-/// A request that has not ended.
+/// An open request.
 pub(super) struct Open {
     desk: Arc<Desk>,
-    /// How far its body has come, where it has one.
+    /// The progress of its body, if it has one.
     upload: Option<Arc<Progress>>,
-    /// Cloudflare's name for it.
+    /// Its CF-Ray: Cloudflare's identifier of the request.
     ray: Option<HeaderValue>,
-    /// The host that it names, fit for a log, where it was refused for what it names.
+    /// The host of a refused request, escaped for the log.
     host: Option<String>,
-    /// That of its answer, once that has begun.
+    /// The progress of its response, once that has begun.
     pulse: Option<Arc<Pulse>>,
 }
 
@@ -120,7 +120,7 @@ impl Desk {
         }
     }
 
-    /// Answers one request.
+    /// Handles one request.
     pub(super) async fn answer(
         self: Arc<Self>,
         mut request: Request<Incoming>,
@@ -137,7 +137,7 @@ impl Desk {
                 self.shared.ledger.relayed();
                 pass(response, Answer::new(source, Some(slot), open), Wants::Answer)
             }
-            // What came before the tunnel stood would be lost in it.
+            // Bytes that the peer sent before the upstream accepted the tunnel would be lost.
             Ok((Wants::WebSocket, Said::Tunnel(..))) if self.gauge.fault().is_some() => {
                 self.deny(Denial::BadRequest, open)
             }
@@ -147,7 +147,7 @@ impl Desk {
                 *held(&self.tunnel) = upgrade.map(|upgrade| (upgrade, tunnel));
                 pass(response, Answer::empty(open), Wants::WebSocket)
             }
-            // A 101 that nobody asked for.
+            // An unsolicited 101.
             Ok((_, Said::Tunnel(..))) => self.deny(Denial::UpstreamBroken, open),
             Err(denial) => self.deny(denial, open),
         }
@@ -169,7 +169,7 @@ impl Desk {
         Ok((wants, pool.relay(&self.warrant, request, patience, header).await?))
     }
 
-    /// Judges a request, makes its head the upstream's, and finds out how to get there.
+    /// Checks a request, rewrites its head for the upstream, and decides how to relay it.
     fn rules(&self, head: &mut Parts) -> Result<Rules, Denial> {
         let mut memory = held(&self.memory);
         if head.method == Method::CONNECT {
@@ -199,9 +199,9 @@ impl Desk {
         Ok(Rules { pool, wants, patience, header })
     }
 
-    /// The site whose rules hold: that of the policy in force, where it believes everybody whom the
-    /// peer's own site believed. Else trust was taken away: the connection ends soon, and until
-    /// then what held when it was accepted holds.
+    /// The site whose settings apply. It is the site of the active policy if that trusts every
+    /// certificate that the connection's own site trusted. Otherwise trust was withdrawn and the
+    /// connection ends soon; until then the policy that accepted it applies.
     fn site<'a>(
         &'a self,
         now: &'a Policy,
@@ -221,7 +221,7 @@ impl Desk {
         Ok((own, http, &self.accepted.policy))
     }
 
-    /// Refuses the bytes of a peer as a whole, once.
+    /// Counts and logs, once for each connection, that the peer sent malformed bytes.
     pub(super) fn refuse(&self, denial: Denial) {
         if !self.malformed.swap(true, Relaxed) {
             self.book(denial, None, None);
@@ -229,21 +229,22 @@ impl Desk {
     }
 
     fn deny(&self, denial: Denial, open: Open) -> Response<Answer> {
-        // Its bytes may be refused already, and it with them.
-        let told = denial == Denial::BadRequest
+        // `refuse` may have counted this request already.
+        let counted = denial == Denial::BadRequest
             && self.gauge.fault().is_some()
             && self.malformed.swap(true, Relaxed);
-        if !told {
+        if !counted {
             self.book(denial, open.ray.as_ref(), open.host.as_deref());
         }
         Answer::denied(denial, open)
     }
 
-    /// Books the answers in which nothing has moved for too long; the tasks that answer them.
+    /// Counts and logs the responses whose progress timeout expired. Returns the tasks that send
+    /// them.
     pub(super) fn stalled(&self) -> Vec<Option<task::Id>> {
         let wire = match self.warrant.protocol() {
             Protocol::Http1 => self.gauge.moved().0 + self.gauge.moved().1,
-            // That of all its streams says nothing about one.
+            // The bytes of all streams say nothing about one stream.
             Protocol::Http2 => 0,
         };
         let site = self.warrant.site().name();
@@ -256,7 +257,7 @@ impl Desk {
                     outcome = Denial::Stalled.name(),
                     cf_ray = pulse.ray.as_ref().map(shown),
                     help = Denial::Stalled.help(),
-                    "request broken off",
+                    "request aborted",
                 );
             }
             pulse.task
@@ -282,27 +283,27 @@ impl Desk {
         );
     }
 
-    /// Requests so far.
+    /// The number of requests so far.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
     }
 
-    /// Cloudflare's name for the last request, fit for a log.
+    /// The CF-Ray of the last request, escaped for the log.
     pub(super) fn ray(&self) -> Option<String> {
         held(&self.memory).ray.as_ref().map(shown)
     }
 
-    /// Whether a request is being answered.
+    /// Whether a request is open.
     pub(super) fn is_busy(&self) -> bool {
         self.open.load(Relaxed) > 0
     }
 
-    /// Whether an answer has begun and not ended.
+    /// Whether a response has begun and not ended.
     pub(super) fn is_answering(&self) -> bool {
         self.begun.load(Relaxed) > 0
     }
 
-    /// How long no request has been open.
+    /// How long the connection has been idle; zero while a request is open.
     pub(super) fn rested(&self) -> Duration {
         match self.is_busy() {
             true => Duration::ZERO,
@@ -313,7 +314,7 @@ impl Desk {
         }
     }
 
-    /// What is to happen after HTTP, where the upstream has said 101.
+    /// The tunnel that follows HTTP on this connection, if the upstream accepted one with a 101.
     pub(super) fn take_tunnel(&self) -> Option<(OnUpgrade, Tunnel)> {
         held(&self.tunnel).take()
     }
@@ -324,14 +325,14 @@ impl Desk {
 }
 
 impl Open {
-    /// The same, whose answer begins.
+    /// The same request, now that its response begins.
     pub(super) fn begin(mut self) -> Self {
         self.desk.begun.fetch_add(1, Relaxed);
         self.pulse = Some(self.desk.pulses.begin(self.upload.take(), self.ray.clone()));
         self
     }
 
-    /// A part of its answer was taken.
+    /// Records progress: the peer took a part of the response.
     pub(super) fn beat(&self) {
         if let Some(pulse) = &self.pulse {
             pulse.beat();
@@ -352,7 +353,7 @@ impl Drop for Open {
     }
 }
 
-/// What a request that was refused says its host is.
+/// The host that a refused request names, escaped for the log.
 fn told(head: &Parts) -> Option<String> {
     let host = head.headers.get(HOST).map(shown);
     host.or_else(|| Some(printable(head.uri.authority()?.as_str())))
@@ -362,7 +363,8 @@ fn shown(ray: &HeaderValue) -> String {
     printable(&String::from_utf8_lossy(ray.as_bytes()))
 }
 
-/// The upstream's head as the peer gets it. Its version is that of each side's own connection.
+/// The upstream's response head, cleaned for the peer. hyper sets the HTTP version of the peer's
+/// connection.
 fn pass(response: Response<()>, answer: Answer, wants: Wants) -> Response<Answer> {
     let (mut head, ()) = response.into_parts();
     headers::clean(&mut head.headers, wants);

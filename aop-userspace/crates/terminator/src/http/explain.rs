@@ -1,6 +1,6 @@
-//! What a refused peer is told where its site explains: one and the same answer to every request.
+//! The response to a refused peer if its site explains refusals: the same for every request.
 //!
-//! No permit and no warrant come here, so nothing can get on to an upstream from here.
+//! This module gets neither a permit nor a warrant, so it cannot reach an upstream.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -17,14 +17,14 @@ use tokio::time::timeout;
 
 use super::streams::Streams;
 
-/// How long a refused peer is listened to.
+/// How long a refused peer is served.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is read of a refused peer at a time: anybody can be one.
+/// Small buffers, because anybody can be a refused peer.
 const LONGEST_HEAD: usize = 64 * 1024;
 const LONGEST_BODY: u32 = 64 * 1024;
 
-/// Answers the requests of a refused peer, for a moment, with the reason.
+/// Answers the requests of a refused peer with the reason, for at most `PATIENCE`.
 pub(crate) async fn explain(
     stream: Session,
     protocol: Protocol,
@@ -45,7 +45,7 @@ pub(crate) async fn explain(
     });
     let io = TokioIo::new(stream);
     let streams = Streams::default();
-    let told = match protocol {
+    let served = match protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();
             let builder = builder.max_buf_size(LONGEST_HEAD);
@@ -62,14 +62,15 @@ pub(crate) async fn explain(
         }
     };
     streams.end();
-    if let Ok(Err(error)) = told {
-        tracing::trace!(%error, "a refused peer did not listen");
+    if let Ok(Err(error)) = served {
+        tracing::trace!(%error, "a refused peer did not read the explanation");
     }
 }
 
-/// What everybody may know: which rule refused him, what of his own it met, and what mends that.
+/// The explanation. It is public, so it names only the rule, the peer's own certificate and the
+/// remedy.
 fn document(site: &str, refusal: Refusal, detail: &str) -> String {
-    let help = refusal.help().unwrap_or("see the log of aop");
+    let help = refusal.help().unwrap_or("see aop's log");
     let members = [
         ("refused", refusal.name()),
         ("site", site),
@@ -81,7 +82,7 @@ fn document(site: &str, refusal: Refusal, detail: &str) -> String {
     format!("{{{}}}\n", members.join(","))
 }
 
-/// As a string of JSON has it: a peer's certificate may hold anything.
+/// `text` escaped for a JSON string: a peer's certificate may contain any character.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_a_certificate_holds_it_stays_one_string() {
+    fn any_text_of_a_certificate_stays_one_json_string() {
         let detail = "CN=\"a\\\",\"refused\":\"\n\u{1b}é";
         let text = document("example.com", Refusal::CnMismatch, detail);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -1,8 +1,8 @@
-//! The headers of a request and of an answer on their way through.
+//! Rewrites the header fields of requests and responses.
 //!
-//! What the upstream is told about the visitor is ours to say. So whatever the peer sent under one
-//! of those names is removed first, in every spelling that an application may take for it: servers
-//! that hand headers on as environment variables know no difference between `-` and `_`.
+//! Only aop tells the upstream about the visitor. So the peer's fields of those names are removed
+//! first, in every spelling that an application may read as the same name: servers that pass
+//! headers on as environment variables do not distinguish `-` from `_`.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -25,24 +25,24 @@ const TRUE_CLIENT_IP: HeaderName = HeaderName::from_static("true-client-ip");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// Cloudflare's name for one request of a visitor.
+/// Cloudflare's identifier of a request.
 pub(super) const CF_RAY: HeaderName = HeaderName::from_static("cf-ray");
 
-/// What one connection knows about its peer.
+/// The facts about the peer of a connection.
 pub(super) struct Peer<'a> {
-    /// Its address, for where it names no visitor.
+    /// Its address, for requests that name no visitor.
     pub(super) address: IpAddr,
-    /// The value of `Client-Cert`, where the site shows it.
+    /// The value of `Client-Cert`, if the site forwards it.
     pub(super) certificate: Option<&'a HeaderValue>,
     pub(super) visitors: Visitors,
 }
 
-/// Whether a peer is believed whom it names as the visitor behind a request.
+/// Whether to believe the visitor that a peer's request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visitors {
     Believed,
-    /// Anybody may be at the far end, which is the visitor then; nothing that only the edge knows
-    /// comes from there.
+    /// The peer may be anybody: it counts as the visitor itself, and fields that only the edge may
+    /// set are removed.
     Unknown,
 }
 
@@ -53,9 +53,9 @@ pub(super) enum Wants {
     WebSocket,
 }
 
-/// Says where `body` ends, in a head that [`prepare`] has made.
+/// Marks the end of `body` in a head that [`prepare`] has rewritten.
 pub(super) fn measure(head: &mut Parts, body: &Inbound) {
-    // Left alone, hyper takes a GET without a length for one without a body.
+    // By default hyper takes a GET without a length for a GET without a body.
     if head.version == Version::HTTP_11
         && !body.is_end_stream()
         && !head.headers.contains_key(CONTENT_LENGTH)
@@ -64,10 +64,10 @@ pub(super) fn measure(head: &mut Parts, body: &Inbound) {
     }
 }
 
-/// Makes of the peer's head the one that the upstream gets.
+/// Rewrites the peer's head for the upstream.
 ///
 /// # Errors
-/// The target has no path to go on with.
+/// The target has no path.
 pub(super) fn prepare(
     head: &mut Parts,
     named: &Named,
@@ -86,7 +86,7 @@ pub(super) fn prepare(
     if visitor.is_none() {
         head.headers.remove(CF_CONNECTING_IP);
     }
-    // Cloudflare says the same in both, where it says it at all.
+    // If Cloudflare sends both, they are equal.
     if head.headers.get(TRUE_CLIENT_IP) != visitor.as_ref().map(|(_, text)| text) {
         head.headers.remove(TRUE_CLIENT_IP);
     }
@@ -104,9 +104,9 @@ pub(super) fn prepare(
     Ok(wants)
 }
 
-/// Removes from an answer what was meant for us alone.
+/// Removes the hop-by-hop fields of a response.
 pub(super) fn clean(headers: &mut HeaderMap, wants: Wants) {
-    // RFC 9112, 6.3: chunks count, and a length beside them is removed.
+    // RFC 9112, 6.3: Transfer-Encoding overrides Content-Length, which is removed.
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
@@ -116,8 +116,8 @@ pub(super) fn clean(headers: &mut HeaderMap, wants: Wants) {
     }
 }
 
-/// Removes from trailers what is ours, and what belongs into a head (RFC 9110, 6.5.1): some
-/// applications read them as headers.
+/// Removes aop's own fields from trailers, and fields that are valid only in a head (RFC 9110,
+/// 6.5.1): some applications read trailers as headers.
 pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
     strip(trailers, |name| is_unwanted(name) || is_vital(name) || name == TRUE_CLIENT_IP);
 }
@@ -127,7 +127,7 @@ fn ask_for_websocket(headers: &mut HeaderMap) {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Only WebSocket is tunnelled. `Upgrade: h2c` would carry requests past every check here.
+/// Only WebSocket is tunnelled. With `Upgrade: h2c`, requests would bypass every check here.
 fn wants(head: &Parts) -> Wants {
     let mut upgrades = head.headers.get_all(UPGRADE).iter();
     let websocket = upgrades
@@ -148,37 +148,39 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
         && tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"))
 }
 
-/// The visitor's address as Cloudflare names it, where it names one, and one alone.
+/// The visitor's address in CF-Connecting-IP, if exactly one such field names one.
 pub(super) fn visitor(headers: &HeaderMap) -> Option<(IpAddr, HeaderValue)> {
     let mut values = headers.get_all(CF_CONNECTING_IP).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
     Some((value.to_str().ok()?.parse().ok()?, value.clone()))
 }
 
-/// Removes what `unwanted` says, and what `Connection` names, unless the message would be another
-/// one without that.
+/// Removes the fields that `unwanted` selects, and those that `Connection` names, except fields
+/// that define the message.
 fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    let mut gone: Vec<HeaderName> = Vec::new();
+    let mut removed: Vec<HeaderName> = Vec::new();
     for token in tokens(headers, &CONNECTION) {
         if let Ok(name) = token.parse::<HeaderName>()
             && !is_vital(name.as_str())
         {
-            gone.push(name);
+            removed.push(name);
         }
     }
-    gone.extend(headers.keys().filter(|name| unwanted(name.as_str())).cloned());
-    for name in gone {
+    removed.extend(headers.keys().filter(|name| unwanted(name.as_str())).cloned());
+    for name in removed {
         headers.remove(name);
     }
 }
 
-/// What no `Connection` may have removed: it would turn one request into another.
+/// Whether a field defines the message. `Connection` cannot remove such a field: that would turn
+/// one request into another.
 fn is_vital(name: &str) -> bool {
     ["host", "content-length", "content-type", "cookie", "authorization"].contains(&name)
         || is_the_edge_s(name)
 }
 
-/// What Cloudflare's edge alone says: of the visitor, of its own connection to it, and who passed Access.
+/// Whether only Cloudflare's edge may set a field: about the visitor, the visitor's connection, or
+/// the identity that Access verified.
 fn is_the_edge_s(name: &str) -> bool {
     name.starts_with("cf-")
 }
@@ -198,18 +200,18 @@ fn is_hop_by_hop(name: &str) -> bool {
     )
 }
 
-/// Whether a peer's field `name`, in lower case, is none for the upstream: it is about the connection
-/// or ours to say, or an application may take it for such a one, or for one that makes the message.
+/// Whether the upstream must not get a peer's field `name`, in lower case: it is hop-by-hop or
+/// aop's own, or an application may read it as such a field or as one that defines the message.
 fn is_unwanted(name: &str) -> bool {
     let plain = plain(name);
-    // Misspelled: never by Cloudflare.
+    // Cloudflare never sends these with another spelling.
     is_hop_by_hop(&plain)
         || is_ours(&plain)
         || (plain != name && (is_vital(&plain) || plain == TRUE_CLIENT_IP.as_str()))
 }
 
-/// Whether it is a name under which we speak to the upstream, or one under which applications expect
-/// a terminator to speak.
+/// Whether aop sends a field of this name to the upstream, or applications expect a terminator to
+/// send it.
 fn is_ours(name: &str) -> bool {
     matches!(
         name,
@@ -225,8 +227,8 @@ fn is_ours(name: &str) -> bool {
         || name.starts_with("x-ssl-")
 }
 
-/// `name` as servers see it that hand headers on in variables: whatever is neither letter nor digit
-/// is one and the same to them.
+/// `name` as servers read it that pass headers on as environment variables: they do not distinguish
+/// characters other than letters and digits.
 fn plain(name: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     match name.bytes().all(is_plain) {
@@ -235,7 +237,7 @@ fn plain(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Sets what is ours to say.
+/// Sets aop's own fields.
 fn tell(
     headers: &mut HeaderMap,
     visitor: Option<(IpAddr, HeaderValue)>,
@@ -258,8 +260,8 @@ fn tell(
     peer.certificate.and_then(|value| headers.insert(CLIENT_CERT, value.clone()));
 }
 
-/// RFC 7239: an IPv6 address is in brackets, and what is not a token is in quotes. The host has
-/// been looked up, so it holds neither quote nor backslash.
+/// The value of `Forwarded` (RFC 7239): an IPv6 address has brackets, and values that are no tokens
+/// have quotes. The host matched a site, so it contains neither a quote nor a backslash.
 fn forwarded(visitor: IpAddr, named: &Named) -> Option<HeaderValue> {
     let host = named.0.to_str().ok()?;
     let visitor = match visitor {
@@ -269,7 +271,7 @@ fn forwarded(visitor: IpAddr, named: &Named) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("for={visitor};proto=https;host=\"{host}\"")).ok()
 }
 
-/// RFC 9113, 8.2.3: HTTP/2 may cut one cookie header into several.
+/// RFC 9113, 8.2.3: HTTP/2 may split one cookie header into several.
 fn join_cookies(headers: &mut HeaderMap) {
     let mut cookies = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return };
@@ -283,7 +285,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Writes target and host as the upstream's protocol has them.
+/// Sets target and host in the form of the upstream's protocol.
 fn address(head: &mut Parts, named: &Named, version: HttpVersion) -> Result<(), Denial> {
     let bad = |_| Denial::BadRequest;
     match version {

@@ -35,7 +35,7 @@ fn values<'a>(head: &'a Parts, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn ours_never_come_from_the_peer_however_they_are_spelled() {
+fn the_peer_cannot_set_our_fields_in_any_spelling() {
     let forged = [
         "x-forwarded-for",
         "X-Forwarded-For",
@@ -66,7 +66,7 @@ fn ours_never_come_from_the_peer_however_they_are_spelled() {
         "X-Cluster-Client-IP",
         "True-Client-IP",
         "True_Client_IP",
-        // Where each makes another message of it.
+        // Each of these would change the message.
         "Transfer_Encoding",
         "Content_Length",
         "Content_Type",
@@ -85,12 +85,12 @@ fn ours_never_come_from_the_peer_however_they_are_spelled() {
 }
 
 #[test]
-fn the_visitor_is_told_in_the_form_that_the_site_wants() {
+fn the_visitor_is_forwarded_in_the_form_that_the_site_configures() {
     let mut http = http(HttpVersion::Http1);
     for (named, plain, forwarded) in [
         (&["198.51.100.1"][..], "198.51.100.1", "198.51.100.1"),
         (&["2001:db8::1"], "2001:db8::1", "\"[2001:db8::1]\""),
-        // Nobody, nonsense, two: then it is the peer who is known.
+        // No visitor, nonsense, or two: the peer counts as the visitor.
         (&[], "192.0.2.7", "192.0.2.7"),
         (&["198.51.100.1, 10.0.0.1"], "192.0.2.7", "192.0.2.7"),
         (&["\"198.51.100.1\""], "192.0.2.7", "192.0.2.7"),
@@ -119,7 +119,7 @@ fn the_visitor_is_told_in_the_form_that_the_site_wants() {
 }
 
 #[test]
-fn who_may_be_anybody_names_no_visitor_and_says_nothing_that_the_edge_alone_knows() {
+fn an_unauthenticated_peer_cannot_name_a_visitor_or_set_fields_of_the_edge() {
     let fields = [
         ("CF-Connecting-IP", "198.51.100.1"),
         ("True-Client-IP", "198.51.100.1"),
@@ -136,15 +136,15 @@ fn who_may_be_anybody_names_no_visitor_and_says_nothing_that_the_edge_alone_know
         let forwarded = "for=192.0.2.7;proto=https;host=\"example.com\"";
         assert_eq!(values(&head, "forwarded"), [forwarded]);
         for (name, value) in fields {
-            let told = prepared(get(&fields), &http);
-            assert_eq!(values(&told, name), [value]);
+            let believed = prepared(get(&fields), &http);
+            assert_eq!(values(&believed, name), [value]);
             assert_eq!(head.headers.contains_key(name), name == "X-Own", "{name}");
         }
     }
 }
 
 #[test]
-fn connection_cannot_have_ours_or_vital_headers_removed() {
+fn connection_cannot_remove_our_fields_or_fields_that_define_the_message() {
     let head = prepared(
         get(&[
             ("Connection", "close, X-Forwarded-For, client-cert, X-Own"),
@@ -162,7 +162,7 @@ fn connection_cannot_have_ours_or_vital_headers_removed() {
         ]),
         &http(HttpVersion::Http1),
     );
-    for gone in [
+    for removed in [
         "connection",
         "x-own",
         "keep-alive",
@@ -171,7 +171,7 @@ fn connection_cannot_have_ours_or_vital_headers_removed() {
         "upgrade",
         "expect",
     ] {
-        assert!(!head.headers.contains_key(gone), "{gone}");
+        assert!(!head.headers.contains_key(removed), "{removed}");
     }
     assert_eq!(values(&head, "x-forwarded-for"), ["198.51.100.1"]);
     assert_eq!(values(&head, "client-cert"), [":AAAA:"]);
@@ -182,7 +182,7 @@ fn connection_cannot_have_ours_or_vital_headers_removed() {
 }
 
 #[test]
-fn two_names_for_the_visitor_pass_where_they_are_one() {
+fn true_client_ip_passes_only_if_it_equals_cf_connecting_ip() {
     for (other, passes) in [("198.51.100.1", true), ("10.0.0.1", false)] {
         let fields = [("CF-Connecting-IP", "198.51.100.1"), ("True-Client-IP", other)];
         let head = prepared(get(&fields), &http(HttpVersion::Http1));
@@ -191,7 +191,7 @@ fn two_names_for_the_visitor_pass_where_they_are_one() {
 }
 
 #[test]
-fn what_belongs_into_a_head_is_not_said_in_trailers() {
+fn fields_that_belong_into_a_head_are_removed_from_trailers() {
     let mut trailers = HeaderMap::new();
     let forged =
         ["cf-connecting-ip", "true-client-ip", "cf_ray", "authorization", "cookie", "host"];
@@ -205,7 +205,7 @@ fn what_belongs_into_a_head_is_not_said_in_trailers() {
 }
 
 #[test]
-fn what_is_the_application_s_passes_untouched() {
+fn fields_for_the_application_pass_unchanged() {
     let fields = [
         ("cookie", "a=b"),
         ("cf-ray", "abc-FRA"),
@@ -221,7 +221,7 @@ fn what_is_the_application_s_passes_untouched() {
 }
 
 #[test]
-fn a_request_is_addressed_as_its_next_protocol_has_it() {
+fn target_and_host_have_the_form_of_the_upstream_s_protocol() {
     let http2 = |headers: &[&str]| {
         let mut request =
             Request::builder().version(Version::HTTP_2).uri("https://example.com/a?b");
@@ -244,7 +244,7 @@ fn a_request_is_addressed_as_its_next_protocol_has_it() {
 }
 
 #[test]
-fn only_a_websocket_is_asked_for() {
+fn only_an_upgrade_to_websocket_is_passed_on() {
     let wants = |fields: &[(&str, &str)], version| {
         let (mut head, ()) = get(fields).into_parts();
         let named = Named::of(&head).unwrap();

@@ -1,8 +1,8 @@
-//! Which host a request names, and whether the connection was opened for it.
+//! The host that a request names, and whether the connection may carry it.
 //!
-//! The certificate was judged by the rules of the site that the TLS server name found. A request
-//! for a host of another site would get past that site's rules, so both are looked up by the one
-//! function, [`Sites::find`].
+//! The certificate was verified by the rules of the site that the TLS server name selects. A
+//! request for a host of another site would bypass that site's rules. So one function,
+//! [`Sites::find`], looks up both names.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use super::denial::Denial;
 pub(super) struct Named(pub(super) HeaderValue);
 
 impl Named {
-    /// Reads it.
+    /// Reads the host of a request.
     ///
     /// # Errors
-    /// There is none, more than one, or one in the target and another in `Host`.
+    /// There is no host, there is more than one, or the target and `Host` differ.
     pub(super) fn of(head: &Parts) -> Result<Self, Denial> {
         let mut hosts = head.headers.get_all(HOST).iter();
         let (host, twice) = (hosts.next(), hosts.next());
@@ -32,7 +32,7 @@ impl Named {
         match (host, authority) {
             (_, _) if twice.is_some() => Err(Denial::BadHost),
             (None, None) => Err(Denial::BadHost),
-            // Only HTTP/2 may leave Host out.
+            // Only HTTP/2 may omit Host.
             (None, Some(_)) if head.version < Version::HTTP_2 => Err(Denial::BadHost),
             (None, Some(authority)) => {
                 let named = HeaderValue::from_str(authority.as_str());
@@ -51,7 +51,7 @@ impl Named {
     /// The host without its port.
     fn bare(&self) -> Result<&str, Denial> {
         let text = self.0.to_str().map_err(|_| Denial::BadHost)?;
-        // An IPv6 address keeps its brackets, and is no host then.
+        // An IPv6 address keeps its brackets, so it matches no host of a site.
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             Some(_) | None => (text, None),
@@ -62,11 +62,11 @@ impl Named {
         Ok(host)
     }
 
-    /// Whether a connection for `server_name`, whose site is `site` of `sites`, may carry it. An exception
-    /// for a host of another site is for peers that are `proven`.
+    /// Checks that a connection for `server_name`, whose site is `site` of `sites`, may carry this
+    /// host. Only authenticated (`proven`) peers may use `also_hosts` for a host of another site.
     ///
     /// # Errors
-    /// It names no host, or one that belongs to another site or to none.
+    /// The host is invalid, or belongs to another site or to none.
     pub(super) fn belongs_to(
         &self,
         server_name: &Host,
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn none_two_or_differing_hosts_are_refused() {
+    fn missing_repeated_invalid_and_differing_hosts_are_refused() {
         let one = Version::HTTP_11;
         for (version, target, hosts) in [
             (one, "/", &[][..]),

@@ -16,11 +16,11 @@ use super::headers;
 /// A request's body.
 pub(super) struct Inbound {
     incoming: Option<Incoming>,
-    /// For bodies that are not empty.
+    /// `None` for an empty body.
     progress: Option<Arc<Progress>>,
 }
 
-/// How far a body has come.
+/// The progress of a body.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     frames: AtomicU64,
@@ -28,12 +28,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Grows while the body moves.
+    /// The number of frames so far.
     pub(super) fn frames(&self) -> u64 {
         self.frames.load(Relaxed)
     }
 
-    /// Whether the peer broke off, or sent what is no body.
+    /// Whether the body failed: the peer left, or sent a malformed body.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.load(Relaxed)
     }

@@ -1,8 +1,8 @@
-//! Who is behind a request, for the upstream: in headers and, where it wants one, in a PROXY header.
+//! The forwarded visitor: names the client behind a request in header fields and, if the site wants
+//! it, in a PROXY header.
 //!
-//! A PROXY header speaks for a whole connection, and a peer's requests are many visitors'. So where
-//! one is wanted each request has a connection to the upstream of its own, as nobody else's may
-//! follow on it.
+//! A PROXY header describes a whole connection, but one peer's requests come from many visitors. So
+//! with PROXY headers each request has an upstream connection of its own, which is not reused.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::proxy::{self, Ends};
 
-/// What all requests of a connection have in common.
+/// The facts that all requests of a connection share.
 pub(super) struct Introduction {
     ends: Ends,
     visitors: Visitors,
@@ -25,26 +25,26 @@ pub(super) struct Introduction {
 
 impl Introduction {
     pub(super) fn new(ends: Ends, visitors: Visitors, mut handshake: Handshake) -> Self {
-        // What is spoken over the connection to the upstream, whatever the peer speaks.
+        // The upstream connection speaks HTTP/1.1, whatever the peer speaks.
         handshake.alpn = Some(b"http/1.1".to_vec());
         Self { ends, visitors, handshake }
     }
 
-    /// From where the peer's connection is, for requests that name no visitor.
+    /// The peer's address, for requests that name no visitor.
     pub(super) fn source(&self) -> IpAddr {
         self.ends.source.ip()
     }
 
-    /// Whether those are believed whom its requests name.
+    /// Whether to believe the visitors that its requests name.
     pub(super) fn visitors(&self) -> Visitors {
         self.visitors
     }
 
-    /// The PROXY header for a request with these `headers`, already made ours. Of a visitor whom a
-    /// header names the port is not known, and is 0.
+    /// The PROXY header for a request with these `headers`, which are already rewritten. The port
+    /// of a visitor that a header field names is unknown, and is 0.
     ///
     /// # Errors
-    /// It would be too long.
+    /// The header would be too long.
     pub(super) fn header(
         &self,
         protocol: ProxyProtocol,
@@ -58,7 +58,7 @@ impl Introduction {
         match proxy::header(protocol, &ends, &self.handshake) {
             Ok(header) => Ok(Some(header)),
             Err(error) => {
-                tracing::error!(%error, "an upstream cannot be told who connected");
+                tracing::error!(%error, "cannot send a PROXY header to an upstream");
                 Err(Denial::ProxyTooLong)
             }
         }

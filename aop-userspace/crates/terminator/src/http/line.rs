@@ -1,8 +1,8 @@
-//! A connection of HTTP/1.1 to an upstream.
+//! An HTTP/1.1 connection to an upstream.
 //!
-//! It has no task of its own: the task of the peer's connection that uses it drives it, so a request
-//! crosses no thread on its way. At rest in the pool nobody does; whoever takes it out asks first
-//! whether it has ended meanwhile.
+//! It has no task of its own: the task of the peer's connection that uses it polls it, so a request
+//! crosses no thread. No task polls an idle connection in the pool; the pool checks whether it is
+//! still open before reuse.
 
 use std::{
     future::{Future, poll_fn},
@@ -37,31 +37,31 @@ pub(super) struct Line {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Any,
-    /// The one that it was made for.
+    /// Only the request that it was opened for.
     One,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Standing,
-    /// It is not to be driven any more.
+    /// It has ended and must not be polled again.
     Ended,
 }
 
-/// A connection whose answer is being read.
+/// A connection whose response is being read.
 pub(super) struct Busy {
     incoming: Incoming,
     line: Option<Line>,
     pool: Arc<Pool>,
 }
 
-/// What became of a request.
+/// The outcome of sending a request.
 pub(super) enum Sent {
-    /// The head of an answer came.
+    /// The head of the response.
     Answered(Response<Incoming>),
-    /// Not a byte of the request was written.
+    /// No byte of the request was written.
     Unsent(Box<Request<Inbound>>),
-    /// No answer will come; hyper may know why.
+    /// There will be no response; hyper may give the cause.
     Failed(Option<hyper::Error>),
 }
 
@@ -78,7 +78,7 @@ impl Line {
         self.since.elapsed()
     }
 
-    /// Whether it can take a request, as far as can be known without writing.
+    /// Whether it can take a request, as far as that is known without a write.
     pub(super) fn stands(&mut self, context: &mut Context<'_>) -> bool {
         let Self { sender, connection, state, attention, .. } = self;
         let polled = attention.poll(context, |context| {
@@ -88,7 +88,7 @@ impl Line {
         polled == Poll::Ready(true)
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the response.
     pub(super) async fn send(&mut self, request: Request<Inbound>) -> Sent {
         let mut answer = pin!(self.sender.try_send_request(request));
         let Self { connection, state, attention, .. } = self;
@@ -112,7 +112,7 @@ impl Line {
         }
     }
 
-    /// The connection without HTTP, and what was read beyond the answer.
+    /// The underlying stream, and the bytes that were read beyond the response.
     pub(super) fn into_parts(self) -> (Connected, Bytes) {
         let parts = self.connection.into_parts();
         (parts.io.into_inner(), parts.read_buf)
@@ -130,7 +130,7 @@ fn drive(
 }
 
 impl Busy {
-    /// `line` after it has answered, and the body of that answer, which may be over already.
+    /// A connection with a response, whose body may have ended already.
     pub(super) async fn new(incoming: Incoming, line: Line, pool: Arc<Pool>) -> Self {
         let mut busy = Self { incoming, line: Some(line), pool };
         if busy.incoming.is_end_stream() {
@@ -163,14 +163,14 @@ impl Busy {
                 Pin::new(&mut *incoming).poll_frame(context)
             }),
         };
-        // hyper asks no further where it knows the length.
+        // hyper does not poll past the end of a body with a known length.
         if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
             self.settle(context);
         }
         polled
     }
 
-    /// Gives the connection back, if another request can follow on it.
+    /// Returns the connection to the pool if it can take another request.
     fn settle(&mut self, context: &mut Context<'_>) {
         if let Some(mut line) = self.line.take()
             && line.purpose == Purpose::Any

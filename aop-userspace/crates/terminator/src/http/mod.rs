@@ -1,9 +1,9 @@
-//! HTTP: from a permitted connection to requests that reach the upstream, each judged by itself.
+//! The HTTP relay: checks each request of a permitted connection and relays it to the upstream.
 //!
-//! [`serve()`] takes a [`Permit`](aop_tls::Permit) and no less. The way of a request: its bytes are
-//! read in one way or refused (`strict`), its host belongs to the connection's site (`host`), its
-//! headers are made ours (`headers`), a connection to the upstream takes it (`pool`), and what comes
-//! back is passed on as it comes (`answer`). hyper parses and writes; nothing here buffers a body.
+//! [`serve()`] requires a [`Permit`](aop_tls::Permit). The steps of a request: `strict` refuses
+//! bytes that are ambiguous, `host` requires a host of the connection's site, `headers` rewrites
+//! the header fields, `pool` sends the request over an upstream connection, and `answer` streams
+//! the response back. hyper parses and writes; no step buffers a body.
 
 mod answer;
 mod attention;

@@ -1,4 +1,4 @@
-//! The one connection of HTTP/2 that all requests to an upstream share.
+//! The HTTP/2 connection that all requests of a worker to an upstream share.
 
 use std::{future::Future, time::Duration};
 
@@ -20,28 +20,28 @@ use super::{
 };
 use crate::upstream::Connected;
 
-/// RFC 9113, 6.9.1.
+/// The largest flow-control window (RFC 9113, 6.9.1).
 const LARGEST_WINDOW: u32 = 0x7fff_ffff;
-/// How long a connection may take to end once nobody uses it any more.
+/// The time for unused connections to close.
 const PARTING: Duration = Duration::from_secs(1);
 
-/// The connection, opened when it is wanted and again after it has ended.
+/// The connection. It is opened on demand, and again after it has ended.
 pub(super) struct Multiplex {
     sender: Mutex<Option<SendRequest<Inbound>>>,
     spawner: Spawner,
-    /// What the upstream may send before it is read, for all requests together.
+    /// The flow-control window of the connection, for all requests together.
     window: u32,
 }
 
 impl Multiplex {
-    /// For no more than `requests` at once.
+    /// A connection for at most `requests` at once.
     pub(super) fn new(spawner: Spawner, requests: usize) -> Self {
-        // Room for each request, so that those whose peers do not read leave the others theirs.
+        // The window has room for every request, so that peers that do not read block no others.
         let window = STREAM_WINDOW.saturating_mul(u32::try_from(requests).unwrap_or(u32::MAX));
         Self { sender: Mutex::default(), spawner, window: window.min(LARGEST_WINDOW) }
     }
 
-    /// Sends a request, over a connection that `connect` makes if there is none.
+    /// Sends a request; `connect` opens the connection if there is none.
     pub(super) async fn send<F>(
         &self,
         mut request: Request<Inbound>,
@@ -52,7 +52,7 @@ impl Multiplex {
         F: Future<Output = Result<Connected, Denial>>,
     {
         let progress = request.body().progress();
-        // Once more, where the connection had ended before it took the request.
+        // The second attempt is for a connection that ended before it took the request.
         for _ in 0..2 {
             let mut sender = self.sender(patience, &connect).await?;
             let sending = sender.try_send_request(request);
@@ -62,7 +62,7 @@ impl Multiplex {
                     Some(unsent) => request = unsent,
                     None => {
                         let error = error.into_error();
-                        tracing::debug!(%error, "no answer");
+                        tracing::debug!(%error, "no response");
                         return Err(blame(progress.as_deref()));
                     }
                 },
@@ -79,7 +79,8 @@ impl Multiplex {
     where
         F: Future<Output = Result<Connected, Denial>>,
     {
-        // One connects and the others wait for it, but not for each of those before them.
+        // One request connects, and the others wait for it. The timeout bounds the wait: otherwise
+        // each request would wait for all attempts before its own.
         let waiting = timeout(patience.connect, self.sender.lock()).await;
         let mut sender = waiting.map_err(|_| Denial::UpstreamLate)?;
         if let Some(standing) = sender.as_ref().filter(|sender| !sender.is_closed()) {
@@ -96,14 +97,14 @@ impl Multiplex {
             .map_err(|_| Denial::UpstreamBroken)?;
         self.spawner.execute(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "the shared connection to an upstream broke");
+                tracing::debug!(%error, "the shared connection to an upstream failed");
             }
         });
         Ok(sender.insert(fresh).clone())
     }
 }
 
-/// The tasks of shared connections, and their end.
+/// The tasks of shared connections, and the token that cuts them.
 #[derive(Clone, Default)]
 pub(super) struct Spawner {
     tasks: TaskTracker,
@@ -111,8 +112,8 @@ pub(super) struct Spawner {
 }
 
 impl Spawner {
-    /// Waits until all tasks have come to their end, and ends those that have not after a moment:
-    /// an upstream that takes no bytes would keep them for ever.
+    /// Waits until all tasks have ended, and cuts the remaining ones after `PARTING`: an upstream
+    /// that reads nothing would keep them for ever.
     pub(super) async fn close(&self) {
         self.tasks.close();
         if timeout(PARTING, self.tasks.wait()).await.is_err() {

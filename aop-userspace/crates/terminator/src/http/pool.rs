@@ -1,4 +1,4 @@
-//! The connections to one upstream, kept and bounded, and a request's way over one of them.
+//! The pool of connections to an upstream: keeps idle ones, bounds open requests, sends requests.
 
 use std::{
     collections::HashMap,
@@ -27,25 +27,25 @@ use super::{
 };
 use crate::upstream::{Connected, connect, lacks_descriptors};
 
-/// Idle connections that an upstream keeps at most.
+/// The largest number of idle connections to an upstream.
 const KEPT: usize = 128;
-/// How long a connection is kept idle.
+/// How long an idle connection is kept.
 const REST: Duration = Duration::from_secs(60);
-/// How often that is looked after.
+/// The interval of removing expired connections.
 const ROUND: Duration = Duration::from_secs(5);
-/// A connection that has rested for longer may be closed by the upstream at any moment: a request
-/// that is lost so is sent again.
+/// The upstream may close a connection at any moment that was idle for longer. A request that is
+/// lost for this reason is sent again.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The pools of all upstreams, for the connections of one thread.
+/// The pools of all upstreams, for one worker.
 pub(crate) struct Pools {
     pools: Mutex<HashMap<(HttpUpstream, usize), Arc<Pool>>>,
     slots: Arc<Slots>,
-    /// What drives shared connections.
+    /// Runs the tasks of HTTP/2 connections.
     spawner: Spawner,
 }
 
-/// How many requests may be with an upstream at once, by all threads together.
+/// The bound on open requests of each upstream, shared by all workers.
 #[derive(Default)]
 pub(crate) struct Slots(Mutex<HashMap<(HttpUpstream, usize), Arc<Semaphore>>>);
 
@@ -57,33 +57,33 @@ pub(super) struct Pool {
     multiplex: Multiplex,
 }
 
-/// How long what may take.
+/// The timeouts of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// A connection.
+    /// To connect to the upstream.
     pub(super) connect: Duration,
-    /// The beginning of an answer, since the request has moved last.
+    /// Until the response begins, counted from the last progress of the request.
     pub(super) answer: Duration,
 }
 
-/// An answer that has begun.
+/// A response that has begun.
 pub(super) struct Relayed {
     pub(super) response: Response<()>,
     pub(super) source: Source,
     pub(super) slot: OwnedSemaphorePermit,
 }
 
-/// What an upstream says to a request.
+/// The upstream's reply to a request.
 pub(super) enum Said {
     Answer(Relayed),
-    /// 101: from here on it is bytes.
+    /// 101: a tunnel of bytes follows.
     Tunnel(Response<()>, Tunnel),
 }
 
 impl Slots {
     fn of(&self, key: &(HttpUpstream, usize)) -> Arc<Semaphore> {
         let mut slots = held(&self.0);
-        // Those of upstreams that nobody uses any more go when a new one comes.
+        // A new upstream is the occasion to remove those that are no longer used.
         if !slots.contains_key(key) {
             slots.retain(|_, slots| Arc::strong_count(slots) > 1);
         }
@@ -92,7 +92,7 @@ impl Slots {
 }
 
 impl Pools {
-    /// None yet; what is in use counts against `slots`.
+    /// Empty pools; their open requests count against `slots`.
     pub(crate) fn new(slots: Arc<Slots>) -> Self {
         Self { pools: Mutex::default(), slots, spawner: Spawner::default() }
     }
@@ -113,8 +113,8 @@ impl Pools {
             .clone()
     }
 
-    /// Lets go, for ever, of connections that have rested for too long, and of upstreams that
-    /// nobody uses any more.
+    /// Periodically closes connections that were idle for too long, and removes unused upstreams.
+    /// Never returns.
     pub(crate) async fn tend(self: Arc<Self>) {
         loop {
             sleep(ROUND).await;
@@ -126,7 +126,7 @@ impl Pools {
         }
     }
 
-    /// Lets go of everything.
+    /// Closes all connections.
     pub(crate) async fn close(&self) {
         held(&self.pools).clear();
         self.spawner.close().await;
@@ -134,11 +134,11 @@ impl Pools {
 }
 
 impl Pool {
-    /// Sends a request under a `warrant` and waits for the head of its answer. With a PROXY `header`
-    /// it goes over a connection of its own.
+    /// Sends a request under a [`Warrant`] and waits for the head of the response. A request with a
+    /// PROXY `header` gets a connection of its own.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no response.
     pub(super) async fn relay(
         self: &Arc<Self>,
         _: &Warrant,
@@ -194,7 +194,7 @@ impl Pool {
                 }
                 (Sent::Unsent(_), _) => return Err(Denial::UpstreamBroken),
                 (Sent::Failed(error), None) => {
-                    tracing::debug!(upstream = %self.upstream, ?error, "no answer");
+                    tracing::debug!(upstream = %self.upstream, ?error, "no response");
                     return Err(blame(progress.as_deref()));
                 }
             };
@@ -221,7 +221,7 @@ impl Pool {
         match timeout(patience, connect(&self.upstream.address, header)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {
-                tracing::debug!(upstream = %self.upstream, %error, "no connection");
+                tracing::debug!(upstream = %self.upstream, %error, "cannot connect");
                 Err(match lacks_descriptors(&error) {
                     true => Denial::NoDescriptor,
                     false => Denial::UpstreamUnreachable,
@@ -231,7 +231,7 @@ impl Pool {
         }
     }
 
-    /// The connection that was used last, if one still stands.
+    /// The most recently used idle connection that is still open.
     fn take(&self, kept: Kept, context: &mut Context<'_>) -> Poll<Option<Line>> {
         if kept == Kept::Welcome {
             let mut lines = held(&self.lines);
@@ -253,14 +253,15 @@ impl Pool {
     }
 }
 
-/// Whether a connection that has served before will do.
+/// Whether an idle connection may be reused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
     Welcome,
     Refused,
 }
 
-/// A request that may be sent twice: it asks for nothing to be done, and has no body.
+/// A copy of a request that is safe to send twice: its method is safe (RFC 9110, 9.2.1), and it has
+/// no body.
 fn copy(request: &Request<Inbound>) -> Option<Request<Inbound>> {
     let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     (safe && request.body().progress().is_none()).then(|| {
@@ -274,7 +275,7 @@ fn copy(request: &Request<Inbound>) -> Option<Request<Inbound>> {
     })
 }
 
-/// The outcome of `sending`, if it comes before neither side has moved for `patience`.
+/// Waits for `sending` as long as the request makes progress within each `patience`.
 pub(super) async fn in_time<T>(
     sending: impl Future<Output = T>,
     patience: Duration,
@@ -293,7 +294,7 @@ pub(super) async fn in_time<T>(
     }
 }
 
-/// Whose fault it is that a request found no answer.
+/// The side that caused a missing response: a broken request body is the peer's fault.
 pub(super) fn blame(progress: Option<&Progress>) -> Denial {
     match progress.is_some_and(Progress::is_broken) {
         true => Denial::BadRequest,
@@ -301,7 +302,7 @@ pub(super) fn blame(progress: Option<&Progress>) -> Denial {
     }
 }
 
-/// Usable whatever happened to a thread that held it.
+/// Locks `mutex`, poisoned or not.
 pub(super) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! One permitted connection as HTTP: from its first request to its end.
+//! Serves one permitted connection as HTTP, from its first request to its end.
 //!
-//! Which version is spoken was settled in ALPN. Everything of one connection runs in its task, but
-//! for the streams of HTTP/2, which end with it.
+//! ALPN selected the HTTP version. A connection runs in one task; only the streams of HTTP/2 have
+//! tasks of their own, which end with the connection.
 
 use std::{
     convert::Infallible,
@@ -46,35 +46,35 @@ use crate::{
     service::Shared,
 };
 
-/// The longest list of headers in HTTP/2, in bytes as RFC 9113 counts them.
+/// The longest header list in HTTP/2, in bytes as RFC 9113 counts them.
 pub(super) const LONGEST_HEAD: u32 = 136 * 1024;
-/// As many as Cloudflare opens.
+/// Concurrent streams: as many as Cloudflare opens.
 const STREAMS: u32 = 200;
-/// What may come of one body before the other side takes it, from a peer and from an upstream.
+/// The flow-control window of one body, from a peer and from an upstream.
 pub(super) const STREAM_WINDOW: u32 = 256 * 1024;
-/// The same for all bodies of one connection: with less, a few that an application leaves unread
-/// would stop all others.
+/// The flow-control window of a connection. With a smaller one, a few bodies that an application
+/// leaves unread would block all others.
 const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
-/// Streams that a peer has reset before we looked at them, beyond which it is cut off.
+/// Streams that a peer may reset before they are accepted; more close the connection.
 const RESETS: usize = 20;
-/// Streams that we had to reset for the peer's faults, likewise.
+/// Streams that aop may reset because of the peer's errors; more close the connection.
 const FAULTS: usize = 100;
-/// A connection of HTTP/1 that has rested for so long gives back what hyper holds for it, which is
-/// more than all the rest; the next request pays for it with a microsecond or two.
+/// After this idle time, an HTTP/1 connection releases hyper's state, which is most of its memory.
+/// The next request costs a microsecond or two more.
 const QUIET: Duration = Duration::from_millis(20);
-/// How long an end in order may take.
+/// The time for an orderly close.
 const PARTING: Duration = Duration::from_secs(5);
 
-/// What was served.
+/// The outcome of a served connection.
 pub(crate) struct Served {
     pub(crate) relayed: Relayed,
     pub(crate) requests: u64,
-    /// Cloudflare's name for the last request.
+    /// The CF-Ray of the last request.
     pub(crate) ray: Option<String>,
 }
 
-/// Answers the requests of a permitted peer until one of both ends the connection, it has rested
-/// for too long, or the policy under which it was accepted ends it.
+/// Serves the requests of a permitted peer until either side ends the connection, its idle time
+/// expires, or the lease of its policy ends it.
 pub(crate) async fn serve(
     permit: Permit,
     ends: Ends,
@@ -116,15 +116,15 @@ struct Course<'a> {
     desk: &'a Arc<Desk>,
     lease: &'a Lease,
     gauge: &'a Arc<Gauge>,
-    /// Those of HTTP/2.
+    /// The streams of HTTP/2.
     streams: &'a Streams,
     idle: Duration,
     stall: Duration,
 }
 
 impl Course<'_> {
-    /// Serves and rests in turn. What serves is many times as large as what rests, and is there
-    /// while it is needed.
+    /// Alternates between serving and resting. The state for serving is many times as large as the
+    /// one for resting, and exists only while it is needed.
     async fn http1(&self, stream: Session) -> Ending {
         let mut wire = Wire::http1(stream, self.gauge.clone());
         loop {
@@ -141,7 +141,7 @@ impl Course<'_> {
         }
     }
 
-    /// Waits for the next request, no longer than the connection may rest.
+    /// Waits for the next request, until the idle time expires.
     async fn rest(&self, wire: &mut Wire) -> Result<(), Ending> {
         tokio::select! {
             biased;
@@ -164,7 +164,7 @@ impl Course<'_> {
             async move { Ok::<_, Infallible>(desk.answer(request).await) }
         });
         let mut connection = http1::Builder::new()
-            // The head's size is bounded before hyper sees it, idle time by what drives it.
+            // `Wire` bounds the size of the head, `drive` and `rest` bound the idle time.
             .header_read_timeout(None)
             .serve_connection(wire, service)
             .with_upgrades();
@@ -173,7 +173,7 @@ impl Course<'_> {
             Driven::Quiet => {
                 return match connection.into_parts() {
                     Some(parts) => Spell::Quiet(parts.io.into_inner().after(&parts.read_buf)),
-                    // It has become a tunnel, which is never quiet.
+                    // The connection has become a tunnel, which is never idle in this sense.
                     None => Spell::Over(Ending::PeerLost),
                 };
             }
@@ -187,9 +187,9 @@ impl Course<'_> {
             },
             Driven::Faulty(fault) => {
                 self.desk.refuse(Denial::from(fault));
-                // With an answer under way, another one would be taken for a part of it.
+                // While a response is under way, the peer would take the error for a part of it.
                 let silent = self.desk.is_answering() || self.gauge.is_stuck();
-                // What waits for an answer goes with it.
+                // Dropping hyper's connection also drops the open requests.
                 let parts = connection.into_parts().filter(|_| !silent);
                 if let Some(parts) = parts {
                     refuse(parts.io.into_inner().into_stream(), fault).await;
@@ -197,7 +197,7 @@ impl Course<'_> {
                 Ending::Malformed
             }
             Driven::Left(ending) => ending,
-            // hyper has answered already.
+            // hyper has sent an error response already.
             Driven::Ended(Err(error)) if error.is_parse_too_large() => {
                 self.desk.refuse(Denial::HeadTooLarge);
                 Ending::Malformed
@@ -232,20 +232,20 @@ impl Course<'_> {
         let ending = match driving.await {
             Driven::Ended(Ok(())) => Ending::Clean,
             Driven::Ended(Err(error)) => {
-                tracing::debug!(peer = %self.desk.warrant().peer(), %error, "HTTP/2 broke off");
+                tracing::debug!(peer = %self.desk.warrant().peer(), %error, "HTTP/2 failed");
                 Ending::PeerLost
             }
             Driven::Faulty(_) => Ending::Malformed,
             Driven::Left(ending) => ending,
-            // Only HTTP/1 is.
+            // Never for HTTP/2.
             Driven::Quiet => Ending::Clean,
         };
         self.streams.end();
         ending
     }
 
-    /// Moves what can be moved. A fault behind requests that are being answered waits for them, and
-    /// until the peer has taken their answers.
+    /// Polls a connection. A fault that follows open requests takes effect only after the peer has
+    /// received their responses.
     fn poll<C>(&self, connection: Pin<&mut C>, context: &mut Context<'_>) -> Poll<Driven>
     where
         C: Future<Output = hyper::Result<()>>,
@@ -262,7 +262,7 @@ impl Course<'_> {
         }
     }
 
-    /// Ends requests that have stalled, and says whether the connection ends by that.
+    /// Aborts requests whose progress timeout expired. In HTTP/1 that ends the connection.
     fn break_off(&self) -> Option<Ending> {
         let stalled = self.desk.stalled();
         match self.desk.warrant().protocol() {
@@ -274,7 +274,7 @@ impl Course<'_> {
         }
     }
 
-    /// Whether a connection of HTTP/1 can do without hyper until the next request.
+    /// Whether an HTTP/1 connection can release hyper's state until the next request.
     fn is_quiet(&self) -> bool {
         self.desk.rested() >= QUIET && self.gauge.is_between()
     }
@@ -326,42 +326,42 @@ impl Course<'_> {
     }
 }
 
-/// What became of a connection of HTTP/1.
+/// The state of an HTTP/1 connection after a period of serving.
 enum Spell {
-    /// Nothing is under way, and has not been for a while.
+    /// Idle for `QUIET`.
     Quiet(Wire),
     Over(Ending),
 }
 
 /// Why a connection is no longer driven.
 enum Driven {
-    /// Nothing is under way, and has not been for a while.
+    /// It is idle for `QUIET`.
     Quiet,
-    /// It has ended by itself.
+    /// It ended by itself.
     Ended(hyper::Result<()>),
-    /// The peer's bytes are not to be read any further.
+    /// The peer sent bytes that aop refuses to parse.
     Faulty(Fault),
-    /// We are done with it.
+    /// aop ends it.
     Left(Ending),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Serving,
-    /// It has rested for too long and was told so.
+    /// The idle time expired, and a graceful shutdown has begun.
     Resting,
-    /// We are about to stop; only a cut ends it now.
+    /// The connection drains; only a cut ends it early.
     Leaving,
 }
 
-/// Ends a connection in order.
+/// Closes a connection in order.
 async fn part(mut stream: Session) {
     if let Ok(Err(error)) = timeout(PARTING, stream.shutdown()).await {
-        tracing::trace!(%error, "connection broke off while closing");
+        tracing::trace!(%error, "connection failed during close");
     }
 }
 
-/// Tells the peer what is wrong with its bytes, and ends the connection.
+/// Sends the peer an error response that names the fault, and closes the connection.
 async fn refuse(mut stream: Session, fault: Fault) {
     let text = format!("The request is refused: {}.\n", fault.text());
     let answer = format!(
@@ -370,11 +370,11 @@ async fn refuse(mut stream: Session, fault: Fault) {
         Denial::from(fault).status(),
         text.len(),
     );
-    let telling = async {
+    let sending = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await
     };
-    if let Ok(Ok(())) = timeout(PARTING, telling).await {
+    if let Ok(Ok(())) = timeout(PARTING, sending).await {
         farewell(socket(stream)).await;
     }
 }

@@ -1,8 +1,8 @@
-//! Answers in which nothing moves any more.
+//! The progress timeout of responses.
 //!
-//! hyper asks a body for more when the peer has taken what came before, so neither a peer that stops
-//! reading nor an upstream that stops writing is noticed from within. So whoever drives the connection
-//! looks at its answers from time to time.
+//! hyper polls a body only after the peer has taken the bytes before. So the body itself notices
+//! neither a peer that stops reading nor an upstream that stops writing. Instead, the driver of the
+//! connection checks the progress of all its responses periodically.
 
 use std::{
     collections::HashMap,
@@ -18,30 +18,30 @@ use tokio::task;
 
 use super::{inbound::Progress, pool::held};
 
-/// In so many rounds without a movement an answer has stalled.
+/// A response has stalled after this many checks without progress.
 const ROUNDS: u32 = 4;
 
-/// The time between two rounds, where nothing may stand still for `stall`. It begins right before
-/// one round perhaps.
+/// The interval of the checks for a progress timeout of `stall`. The first check may come right
+/// after a response begins, so `ROUNDS` checks may span only `ROUNDS - 1` intervals.
 pub(super) fn pause(stall: Duration) -> Duration {
     stall / (ROUNDS - 1)
 }
 
-/// The answers of one connection that have begun and not ended.
+/// The responses of one connection that have begun and not ended.
 #[derive(Default)]
 pub(super) struct Pulses {
     next: AtomicU64,
     watched: Mutex<HashMap<u64, Watched>>,
 }
 
-/// How far an answer has come, and its request.
+/// The progress of a response and its request.
 pub(super) struct Pulse {
     number: u64,
     answer: AtomicU64,
     request: Option<Arc<Progress>>,
-    /// Cloudflare's name for it.
+    /// The CF-Ray of the request.
     pub(super) ray: Option<HeaderValue>,
-    /// The task that answers.
+    /// The task that sends the response.
     pub(super) task: Option<task::Id>,
 }
 
@@ -52,7 +52,7 @@ struct Watched {
 }
 
 impl Pulses {
-    /// Watches an answer that begins, to a request whose body comes on as `request` tells.
+    /// Watches a response that begins; `request` is the progress of its request's body.
     pub(super) fn begin(
         &self,
         request: Option<Arc<Progress>>,
@@ -70,8 +70,8 @@ impl Pulses {
         held(&self.watched).remove(&pulse.number);
     }
 
-    /// Those that have just stalled: nothing has moved in them since they were looked at so many times
-    /// before, nor in `wire`, which counts what moved beside them.
+    /// Checks all responses and returns those that have just stalled: no progress in `ROUNDS`
+    /// checks, neither in the response nor in `wire`, which counts other bytes of the connection.
     pub(super) fn round(&self, wire: u64) -> Vec<Arc<Pulse>> {
         let mut stalled = Vec::new();
         for watched in held(&self.watched).values_mut() {
@@ -90,7 +90,7 @@ impl Pulses {
 }
 
 impl Pulse {
-    /// A part of the answer was taken.
+    /// Records progress: the peer took a part of the response.
     pub(super) fn beat(&self) {
         self.answer.fetch_add(1, Relaxed);
     }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_moves_has_not_stalled_and_what_stands_still_has_once() {
+    fn a_response_without_progress_stalls_once_and_one_with_progress_never() {
         let pulses = Pulses::default();
         let begin = |request| pulses.begin(request, None);
         let (moving, still, ended) = (begin(None), begin(None), begin(Some(Arc::default())));

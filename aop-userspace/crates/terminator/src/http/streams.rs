@@ -1,4 +1,4 @@
-//! The tasks of one HTTP/2 connection, one for each stream that is being answered.
+//! The tasks of one HTTP/2 connection, one for each open stream.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 
 use super::pool::held;
 
-/// Where hyper has its tasks run. They end with the connection.
+/// The executor for hyper's tasks, which end with the connection.
 #[derive(Clone, Default)]
 pub(super) struct Streams(Arc<Mutex<Tasks>>);
 
@@ -21,12 +21,12 @@ struct Tasks {
 }
 
 impl Streams {
-    /// Ends those that are left.
+    /// Aborts the remaining tasks.
     pub(super) fn end(&self) {
         held(&self.0).all.abort_all();
     }
 
-    /// Ends one, and resets its stream by that.
+    /// Aborts one task, which resets its stream.
     pub(super) fn abort(&self, task: Id) {
         if let Some(handle) = held(&self.0).handles.get(&task) {
             handle.abort();
@@ -40,7 +40,7 @@ where
 {
     fn execute(&self, future: F) {
         let mut tasks = held(&self.0);
-        // One that panicked has said so, and its stream is reset.
+        // A task that panicked has logged that, and its stream is reset.
         while let Some(ended) = tasks.all.try_join_next_with_id() {
             let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
             tasks.handles.remove(&id);

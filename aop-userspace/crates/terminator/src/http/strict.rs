@@ -1,58 +1,58 @@
-//! Whether HTTP/1 bytes can be read in one way only.
+//! Refuses ambiguous HTTP/1.
 //!
-//! Two parsers that disagree on where a request ends are how one is smuggled inside another. hyper
-//! would read some shapes leniently (a bare LF, a length beside chunks), and what it repairs is not
-//! to be seen afterwards. So every byte of the peer passes here before hyper reads it, and what
-//! RFC 9112 lets a recipient guess about is a [`Fault`]. Nothing is changed, only refused.
+//! Request smuggling needs two parsers that disagree about the end of a request. hyper reads some
+//! forms leniently (a bare LF, Content-Length beside Transfer-Encoding) and does not report that.
+//! So every byte of the peer passes through this module before hyper reads it, and each form that
+//! RFC 9112 lets a recipient interpret is a [`Fault`]. This module refuses bytes and changes none.
 
-/// The longest head: the 128 KiB of fields that Cloudflare sends at most, and a request line.
+/// The longest head: Cloudflare sends at most 128 KiB of fields, and there is a request line.
 const LONGEST_HEAD: usize = (128 + 8) * 1024;
 
-/// The most fields of a head; as many as hyper reads.
+/// The largest number of fields in a head, as in hyper.
 const MOST_FIELDS: usize = 100;
 
-/// The longest line of a chunk's size.
+/// The longest chunk-size line.
 const LONGEST_SIZE: usize = 256;
 
-/// A shape that is refused, by what is wrong with it.
+/// The reason to refuse a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// A line ends in LF without CR, or a CR is followed by something else.
     BareLineEnd,
     /// NUL, or another control character.
     ControlCharacter,
-    /// A field goes on in the next line (obs-fold).
+    /// A field continues on the next line (obs-fold).
     FoldedLine,
     /// White space before a field's colon, or no colon.
     FieldName,
     /// The request line is not method, target and version.
     RequestLine,
-    /// Content-Length is no number, or comes twice.
+    /// Content-Length is no number, or appears twice.
     Length,
-    /// Transfer-Encoding is something else than chunked.
+    /// Transfer-Encoding is not just `chunked`.
     Encoding,
-    /// Content-Length and Transfer-Encoding.
+    /// Both Content-Length and Transfer-Encoding.
     LengthAndEncoding,
     /// Transfer-Encoding or Upgrade in HTTP/1.0.
     TooOld,
-    /// A chunk without a proper size or end.
+    /// A chunk without a valid size or end.
     Chunk,
     /// A head with too many fields, or too long.
     TooLarge,
 }
 
 impl Fault {
-    /// What the peer is told.
+    /// The explanation that the peer gets.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::BareLineEnd => "a line does not end in CR LF",
-            Self::ControlCharacter => "a control character in the head",
+            Self::ControlCharacter => "the head contains a control character",
             Self::FoldedLine => "a header is folded over two lines",
-            Self::FieldName => "a header line without a proper name",
+            Self::FieldName => "a header line has no valid name",
             Self::RequestLine => "the request line is malformed",
             Self::Length => "Content-Length is malformed or repeated",
-            Self::Encoding => "Transfer-Encoding is not chunked alone",
-            Self::LengthAndEncoding => "Content-Length beside Transfer-Encoding",
+            Self::Encoding => "Transfer-Encoding must be chunked alone",
+            Self::LengthAndEncoding => "Content-Length and Transfer-Encoding exclude each other",
             Self::TooOld => "HTTP/1.0 has neither Transfer-Encoding nor Upgrade",
             Self::Chunk => "a chunk is malformed",
             Self::TooLarge => "the request's head is too large",
@@ -60,7 +60,7 @@ impl Fault {
     }
 }
 
-/// Where in a request something is.
+/// The part of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Head,
@@ -71,7 +71,7 @@ pub(super) enum Part {
 #[derive(Debug, Default)]
 pub(super) struct Strict {
     stage: Stage,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of an incomplete line.
     line: Vec<u8>,
     head: Head,
 }
@@ -88,7 +88,7 @@ enum Stage {
     Trailers,
 }
 
-/// What the head says about where the request ends.
+/// The facts in the head that determine the end of the request.
 #[derive(Debug, Default)]
 struct Head {
     bytes: usize,
@@ -107,10 +107,10 @@ enum Version {
 }
 
 impl Strict {
-    /// Looks at the next bytes.
+    /// Checks the next bytes.
     ///
     /// # Errors
-    /// What is wrong with them, and how many of them belong to requests that are whole.
+    /// The fault, and how many of `bytes` belong to complete requests before it.
     pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<(), (Fault, usize)> {
         let (mut rest, mut whole) = (bytes, 0);
         while !rest.is_empty() {
@@ -122,7 +122,7 @@ impl Strict {
         Ok(())
     }
 
-    /// Takes some bytes, and gives back what follows.
+    /// Consumes some bytes and returns the rest.
     fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
         match self.stage {
             Stage::Body(left) => {
@@ -143,12 +143,12 @@ impl Strict {
         }
     }
 
-    /// Whether every request that has begun has come to its end.
+    /// Whether every request that began is complete.
     pub(super) fn is_between(&self) -> bool {
         self.stage == Stage::RequestLine && self.line.is_empty()
     }
 
-    /// Where it has stopped.
+    /// The part of the request that comes next.
     pub(super) fn part(&self) -> Part {
         match self.stage {
             Stage::RequestLine | Stage::Fields => Part::Head,
@@ -160,7 +160,7 @@ impl Strict {
         }
     }
 
-    /// Takes one line, or the beginning of one, and gives back what follows.
+    /// Consumes one line, or the beginning of one, and returns the rest.
     fn follow_line<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
@@ -184,7 +184,7 @@ impl Strict {
         Ok(rest)
     }
 
-    /// A whole line, with its end.
+    /// Checks a whole line, which includes its line end.
     fn take(&mut self, line: &[u8]) -> Result<(), Fault> {
         let line = line.strip_suffix(b"\r\n").ok_or(Fault::BareLineEnd)?;
         match line.iter().find(|byte| byte.is_ascii_control() && **byte != b'\t') {
@@ -193,7 +193,7 @@ impl Strict {
             None => {}
         }
         self.stage = match self.stage {
-            // An empty line before a request is left over from the last one.
+            // RFC 9112, 2.2: a server ignores empty lines before a request line.
             Stage::RequestLine if line.is_empty() => Stage::RequestLine,
             Stage::RequestLine => {
                 self.head =
@@ -228,7 +228,7 @@ impl Strict {
         Ok(())
     }
 
-    /// What follows the head.
+    /// The stage after the head.
     fn body(&mut self) -> Result<Stage, Fault> {
         let head = &self.head;
         if head.version == Version::Old && (head.chunked || head.upgrade) {
@@ -271,7 +271,7 @@ impl Head {
     }
 }
 
-/// A field's name and its value without white space around it.
+/// The name and the trimmed value of a field.
 fn named(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(Fault::FoldedLine);
@@ -293,20 +293,20 @@ fn version(line: &[u8]) -> Result<Version, Fault> {
     }
 }
 
-/// A size in hexadecimal, before extensions, which say nothing about it.
+/// The size of a chunk; chunk extensions do not affect it.
 fn chunk_size(line: &[u8]) -> Result<u64, Fault> {
     let end = line.iter().position(|byte| *byte == b';').unwrap_or(line.len());
     number(&line[..end], 16).ok_or(Fault::Chunk)
 }
 
-/// Digits alone: no sign, no space, nothing that does not fit.
+/// A number of digits only, without sign or space, that fits into 64 bits.
 fn number(text: &[u8], radix: u32) -> Option<u64> {
     let digits = !text.is_empty() && text.iter().all(|digit| char::from(*digit).is_digit(radix));
     let text = std::str::from_utf8(text).ok().filter(|_| digits)?;
     u64::from_str_radix(text, radix).ok()
 }
 
-/// What is left of `left` bytes, and the bytes behind them.
+/// Skips up to `left` bytes: the number that is still missing, and the bytes after them.
 fn skip(left: u64, bytes: &[u8]) -> (u64, &[u8]) {
     match usize::try_from(left) {
         Ok(here) if here <= bytes.len() => (0, &bytes[here..]),

@@ -51,28 +51,28 @@ fn followed(pieces: &[&[u8]]) -> Result<Stage, Fault> {
 }
 
 #[test]
-fn what_can_be_read_in_one_way_passes_however_it_is_cut() {
+fn an_unambiguous_request_passes_however_it_is_split() {
     for text in GOOD {
         let bytes = [text, GOOD[0]].concat();
         for at in 0..bytes.len() {
             let (a, b) = bytes.as_bytes().split_at(at);
-            assert_eq!(followed(&[a, b]), Ok(Stage::RequestLine), "{text:?} cut at {at}");
+            assert_eq!(followed(&[a, b]), Ok(Stage::RequestLine), "{text:?} split at {at}");
         }
     }
 }
 
 #[test]
-fn what_two_parsers_may_read_differently_is_refused_however_it_is_cut() {
+fn an_ambiguous_request_is_refused_however_it_is_split() {
     for (text, fault) in BAD {
         for at in 0..text.len() {
             let (a, b) = text.as_bytes().split_at(at);
-            assert_eq!(followed(&[a, b]), Err(fault), "{text:?} cut at {at}");
+            assert_eq!(followed(&[a, b]), Err(fault), "{text:?} split at {at}");
         }
     }
 }
 
 #[test]
-fn what_stands_before_a_fault_is_whole() {
+fn a_fault_reports_the_length_of_the_complete_requests_before_it() {
     let post = "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
     for (text, whole) in [
         (format!("{}\0\r\n", GOOD[0]), GOOD[0].len()),
@@ -99,7 +99,7 @@ fn a_head_may_have_128_kib_and_a_hundred_fields_and_no_more() {
     assert_eq!(followed(&[&head(1, 200 * 1024)]), Err(Fault::TooLarge));
     assert_eq!(followed(&[&head(100, 1)]), Ok(Stage::RequestLine));
     assert_eq!(followed(&[&head(101, 1)]), Err(Fault::TooLarge));
-    // Each request has its own, and the chunks of a body have none together.
+    // The bounds apply to each request; chunks do not add up.
     let many = [head(1, 100 * 1024), head(1, 100 * 1024)].concat();
     assert_eq!(followed(&[&many]), Ok(Stage::RequestLine));
     let chunks = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned()

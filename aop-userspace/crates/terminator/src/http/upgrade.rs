@@ -1,4 +1,4 @@
-//! WebSocket: once the upstream has said 101, the connection is a tunnel of bytes.
+//! WebSocket: after the upstream's 101, the connection is a tunnel of bytes.
 
 use aop_tls::Warrant;
 use hyper::{body::Bytes, upgrade::OnUpgrade};
@@ -12,16 +12,16 @@ use crate::{
     upstream::Connected,
 };
 
-/// The upstream's end of a tunnel.
+/// The upstream's side of a tunnel.
 pub(super) struct Tunnel {
     pub(super) stream: Connected,
-    /// What it said behind its 101.
+    /// The bytes after its 101.
     pub(super) read: Bytes,
-    /// Its place among the requests of the upstream.
+    /// The permit of its request, held for the life of the tunnel.
     pub(super) slot: OwnedSemaphorePermit,
 }
 
-/// Carries bytes between the peer, once HTTP lets go of it, and the upstream, to their end.
+/// Waits until hyper releases the peer's stream, then relays bytes between peer and upstream.
 pub(super) async fn tunnel(
     warrant: &Warrant,
     upgrade: OnUpgrade,

@@ -1,4 +1,5 @@
-//! The peer's TLS stream as HTTP reads it: counted, and for HTTP/1 looked at before it is parsed.
+//! The peer's TLS stream under HTTP: counts bytes and, for HTTP/1, refuses ambiguous requests
+//! before hyper parses them.
 
 use std::{
     io,
@@ -16,19 +17,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::strict::{Fault, Part, Strict};
 
-/// What is read at once where nobody has made room yet.
+/// The size of the first read after a rest, when hyper has no buffer.
 const FIRST: usize = 4096;
 
 /// The stream.
 pub(super) struct Wire {
     stream: Session,
-    /// What was read already, and followed.
+    /// Bytes that were read and checked already.
     read: Bytes,
     strict: Option<Strict>,
     gauge: Arc<Gauge>,
 }
 
-/// What is known about the stream while HTTP has it.
+/// The state of the stream, readable while hyper owns the stream.
 #[derive(Debug, Default)]
 pub(super) struct Gauge {
     bytes_in: AtomicU64,
@@ -36,7 +37,7 @@ pub(super) struct Gauge {
     tunnel: AtomicBool,
     /// Whether the peer is in the middle of a request.
     within: AtomicBool,
-    /// Whether the peer took less than it was written last.
+    /// Whether the last write is still pending.
     stuck: AtomicBool,
     fault: OnceLock<(Fault, Part)>,
 }
@@ -47,23 +48,23 @@ impl Gauge {
         (self.bytes_in.load(Relaxed), self.bytes_out.load(Relaxed))
     }
 
-    /// Counts what was moved past it.
+    /// Adds bytes that bypassed this stream, in a tunnel.
     pub(super) fn add(&self, bytes_in: u64, bytes_out: u64) {
         self.bytes_in.fetch_add(bytes_in, Relaxed);
         self.bytes_out.fetch_add(bytes_out, Relaxed);
     }
 
-    /// From here on the bytes are no longer HTTP.
+    /// From now on the bytes are no longer HTTP.
     pub(super) fn now_a_tunnel(&self) {
         self.tunnel.store(true, Relaxed);
     }
 
-    /// Whether there are bytes for the peer that it does not take.
+    /// Whether the peer does not take the bytes that are ready for it.
     pub(super) fn is_stuck(&self) -> bool {
         self.stuck.load(Relaxed)
     }
 
-    /// Whether the peer owes nothing and is owed nothing, as far as bytes tell.
+    /// Whether no request is incomplete and no write is pending.
     pub(super) fn is_between(&self) -> bool {
         !self.within.load(Relaxed) && !self.is_stuck()
     }
@@ -73,19 +74,19 @@ impl Gauge {
         polled
     }
 
-    /// Why reading was refused, where it was, and in which part of a request.
+    /// The fault that stopped reading, and the part of the request that it is in.
     pub(super) fn fault(&self) -> Option<(Fault, Part)> {
         self.fault.get().copied()
     }
 }
 
 impl Wire {
-    /// A stream of HTTP/1.
+    /// An HTTP/1 stream.
     pub(super) fn http1(stream: Session, gauge: Arc<Gauge>) -> Self {
         Self { stream, read: Bytes::new(), strict: Some(Strict::default()), gauge }
     }
 
-    /// A stream of HTTP/2, whose frames leave nothing to guess.
+    /// An HTTP/2 stream. Its frames are unambiguous, so there is no further check.
     pub(super) fn http2(stream: Session, gauge: Arc<Gauge>) -> Self {
         gauge.within.store(true, Relaxed);
         Self { stream, read: Bytes::new(), strict: None, gauge }
@@ -95,12 +96,13 @@ impl Wire {
         self.stream
     }
 
-    /// The same, with what somebody has read and not used. A copy: its room may be much larger.
+    /// The same stream, with bytes that hyper read and did not use. They are copied, because
+    /// hyper's buffer may be much larger.
     pub(super) fn after(self, read: &[u8]) -> Self {
         Self { read: Bytes::copy_from_slice(read), ..self }
     }
 
-    /// Waits until the peer says something, and keeps that. `false`: it has ended.
+    /// Waits until the peer sends bytes, and keeps them. `false`: the peer has ended the stream.
     pub(super) fn poll_awake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if !self.read.is_empty() {
             return Poll::Ready(Ok(true));
@@ -113,7 +115,7 @@ impl Wire {
                 self.read = Bytes::copy_from_slice(buffer.filled());
                 Poll::Ready(Ok(!self.read.is_empty()))
             }
-            // Whoever serves it answers that.
+            // `serve_http1` answers the fault.
             Poll::Pending if self.gauge.fault().is_some() => Poll::Ready(Ok(true)),
             Poll::Pending => Poll::Pending,
         }
@@ -143,8 +145,8 @@ impl AsyncRead for Wire {
             && !gauge.tunnel.load(Relaxed)
         {
             if let Err((fault, whole)) = strict.follow(read) {
-                // Nobody reads on, but what stands before it is answered. Whoever drives the connection
-                // sees the fault and ends it.
+                // Reading stops here; complete requests before the fault are still answered. The
+                // driver of the connection sees the fault and ends the connection.
                 buffer.set_filled(before + whole);
                 gauge.fault.get_or_init(|| (fault, strict.part()));
                 return if whole > 0 { Poll::Ready(Ok(())) } else { Poll::Pending };

@@ -1,7 +1,7 @@
-//! The header that a connection begins with, where its sender is one of the listener's.
+//! The PROXY header at the start of a connection from one of the listener's senders.
 //!
-//! What comes behind it is TLS and not ours to read: bytes are looked at first, and only those of
-//! the header are taken.
+//! TLS reads the bytes that follow the header. So this module peeks first (MSG_PEEK) and consumes
+//! only the bytes of the header.
 
 use aop_tls::{Refusal, Refused};
 use thiserror::Error;
@@ -13,57 +13,57 @@ use tokio::{
 
 use super::{Ends, v1, v2};
 
-/// The longest header of version 2 that is read. Senders say who connected, and some fields.
+/// The longest version 2 header that is read. Real headers hold addresses and a few fields.
 const LONGEST: usize = 4096;
 
-/// A header that is none, or none that is taken.
+/// A missing or malformed header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// The first bytes are those of something else.
-    #[error("there is none, and its sender is named in proxy_from")]
+    /// The connection does not begin with a PROXY header.
+    #[error("there is no PROXY header, although proxy_from names the sender")]
     Missing,
-    /// More than version 1 allows, or more than is read of version 2.
-    #[error("it is too long")]
+    /// Longer than version 1 allows, or longer than aop reads in version 2.
+    #[error("the header is too long")]
     TooLong,
-    /// Version 1, and not as that is written.
-    #[error("not a line of version 1")]
+    /// A version 1 header that does not follow the specification.
+    #[error("the version 1 line is malformed")]
     Line,
-    /// Shorter or longer than it says.
-    #[error("it is not as long as it says")]
+    /// Shorter or longer than its length field.
+    #[error("the header does not have the length that it states")]
     Cut,
     /// Neither version 1 nor 2.
-    #[error("of another version")]
+    #[error("the version is unknown")]
     Version,
     /// Neither LOCAL nor PROXY.
-    #[error("an unknown command")]
+    #[error("the command is unknown")]
     Command,
-    /// An address family or a transport that the specification does not know.
-    #[error("an unknown address family")]
+    /// An address family or transport that the specification does not define.
+    #[error("the address family is unknown")]
     Family,
-    /// No room for the addresses.
-    #[error("too short for its addresses")]
+    /// Too short for the addresses of its family.
+    #[error("the header is too short for its addresses")]
     Addresses,
-    /// A field that ends behind the header.
-    #[error("a field ends behind it")]
+    /// A field extends beyond the header.
+    #[error("a field extends beyond the header")]
     Field,
-    /// A sum that is not that of the header.
-    #[error("its CRC32C is wrong")]
+    /// The checksum does not match the header.
+    #[error("the CRC32C checksum is wrong")]
     Sum,
 }
 
-/// What the first bytes of a connection are.
+/// The result of reading the first bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// All of them are the header's, and more is to come.
+    /// The bytes belong to a header that is not complete yet.
     Unfinished,
-    /// The header is so many bytes long. It may say nothing about the connection.
+    /// A complete header: its length in bytes, and its addresses, if it has any.
     Whole(usize, Option<Ends>),
 }
 
 /// Reads a header at the beginning of `bytes`.
 ///
 /// # Errors
-/// They are no header and begin none.
+/// `bytes` neither are a header nor begin one.
 pub fn read(bytes: &[u8]) -> Result<Reading, Malformed> {
     if bytes.starts_with(v2::SIGNATURE) {
         let Some((head, _)) = bytes.split_first_chunk::<{ v2::HEAD }>() else {
@@ -92,10 +92,10 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Malformed> {
     }
 }
 
-/// Takes the header off a connection; `None` where it says nothing about it.
+/// Consumes the header of a connection; `None` if the header has no addresses.
 ///
 /// # Errors
-/// There is none, it is malformed, or it was not there before `deadline`.
+/// There is no header, it is malformed, or it is incomplete at `deadline`.
 pub(crate) async fn receive(
     mut stream: TcpStream,
     deadline: Instant,
@@ -103,7 +103,7 @@ pub(crate) async fn receive(
     let refused = match timeout_at(deadline, take(&mut stream)).await {
         Ok(Ok(ends)) => return Ok((stream, ends)),
         Ok(Err(refused)) => refused,
-        Err(_) => Refused::new(Refusal::Deadline).because("no whole PROXY header came"),
+        Err(_) => Refused::new(Refusal::Deadline).because("the PROXY header is incomplete"),
     };
     Err(refused.on(stream))
 }
@@ -113,10 +113,10 @@ async fn take(stream: &mut TcpStream) -> Result<Option<Ends>, Refused> {
     let mut bytes = vec![0; LONGEST];
     let mut taken = 0;
     loop {
-        // There is room: what is unfinished is shorter than the longest.
+        // The buffer has room: an unfinished header is shorter than `LONGEST`.
         let seen = taken + stream.peek(&mut bytes[taken..]).await.map_err(gone)?;
         if seen == taken {
-            return Err(Refused::new(Refusal::PeerGone).because("amid a PROXY header"));
+            return Err(Refused::new(Refusal::PeerGone).because("within the PROXY header"));
         }
         let reading = read(&bytes[..seen])
             .map_err(|why| Refused::new(Refusal::ProxyHeader).because(why.to_string()))?;

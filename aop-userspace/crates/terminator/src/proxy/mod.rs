@@ -1,11 +1,12 @@
-//! The PROXY protocol: who a connection is from, told by whoever passes it on.
+//! The PROXY protocol: a proxy passes on the addresses of a connection.
 //!
-//! After <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>, versions 1 and 2, over TCP.
-//! [`header`] is what upstreams get, [`receive`] what comes from the senders of a listener. Both
-//! rest on `v1` and `v2`, which are pure; `tlv` is what version 2 says beside the addresses.
+//! Versions 1 and 2 over TCP, as in
+//! <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>.
+//! [`header`] makes the header for an upstream; [`receive`] reads one from a listener's senders.
+//! Both use `v1` and `v2`, which do no I/O; `tlv` holds the fields of version 2.
 //!
-//! A crate would be as long as this: those there are check no sum, and tell no header that is too
-//! long from one that is wrong.
+//! No crate replaces this module: the existing ones verify no checksum and do not distinguish a
+//! header that is too long from a malformed one.
 
 mod inbound;
 #[cfg(test)]
@@ -22,24 +23,24 @@ pub(super) use inbound::receive;
 pub use inbound::{Malformed, Reading, read};
 use thiserror::Error;
 
-/// From whom a connection is, and where it was made to. Never IPv6-mapped.
+/// The two addresses of a connection. IPv4 addresses are never IPv6-mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// The far end.
+    /// The client's address.
     pub source: SocketAddr,
-    /// What it connected to.
+    /// The address that the client connected to.
     pub destination: SocketAddr,
 }
 
-/// More to say than a header has room for.
+/// A header whose fields exceed its 16-bit length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a PROXY header has room for 65535 bytes, and this one would have {0} or more")]
+#[error("a PROXY header holds 65535 bytes at most; this one needs {0} or more")]
 pub(super) struct TooLong(usize);
 
-/// The header for a connection with these `ends` and this `handshake`; empty where none is wanted.
+/// The header for a connection with these addresses and this handshake; empty if `protocol` is off.
 ///
 /// # Errors
-/// It would be too long.
+/// The header would be too long.
 pub(super) fn header(
     protocol: ProxyProtocol,
     ends: &Ends,
@@ -54,7 +55,7 @@ pub(super) fn header(
     }
 }
 
-/// The two addresses in one family, which IPv6 can always be.
+/// The two addresses in one family; mixed families become IPv6.
 enum Pair {
     V4([[u8; 4]; 2]),
     V6([Ipv6Addr; 2]),
@@ -73,7 +74,7 @@ impl Ends {
         }
     }
 
-    /// What a header says: of an IPv4 address in IPv6 spelling, the address.
+    /// The addresses in a header; an IPv6-mapped address becomes IPv4.
     fn new(source: (IpAddr, u16), destination: (IpAddr, u16)) -> Self {
         let end = |(address, port): (IpAddr, u16)| SocketAddr::new(address.to_canonical(), port);
         Self { source: end(source), destination: end(destination) }

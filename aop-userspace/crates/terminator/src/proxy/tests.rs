@@ -1,4 +1,4 @@
-//! Headers read as they were written, however they are split and whatever surrounds them.
+//! A written header reads back unchanged, whatever its segments and the bytes around it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,7 +13,7 @@ fn handshake(leaf: &Leaf) -> Handshake {
 }
 
 fn end() -> impl Strategy<Value = SocketAddr> {
-    // Addresses are never IPv6-mapped, as those of peers are not.
+    // As for real peers, no address is IPv6-mapped.
     (any::<IpAddr>(), any::<u16>())
         .prop_map(|(address, port)| SocketAddr::new(address.to_canonical(), port))
 }
@@ -28,7 +28,7 @@ fn protocol() -> impl Strategy<Value = ProxyProtocol> {
 
 proptest! {
     #[test]
-    fn a_header_says_what_was_written_once_it_is_whole(
+    fn a_complete_header_reads_back_as_written(
         source in end(),
         destination in end(),
         protocol in protocol(),
@@ -45,7 +45,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_are_read_beyond_what_they_say(
+    fn no_bytes_are_read_beyond_the_stated_length(
         beginning in prop_oneof![
             Just(&b""[..]),
             Just(&b"PROXY "[..]),
@@ -62,7 +62,7 @@ proptest! {
                 prop_assert_eq!(read(&all[..length]), Ok(Reading::Whole(length, ends)));
                 prop_assert_eq!(read(&all[..length - 1]), Ok(Reading::Unfinished));
             }
-            // More is asked for only while there may be more.
+            // A header is unfinished only below the longest length.
             Ok(Reading::Unfinished) => prop_assert!(all.len() < 4096),
             Err(_) => {}
         }
@@ -70,7 +70,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_told_of_tls_is_the_handshake_s() {
+fn the_fields_about_tls_describe_the_handshake() {
     let leaf = Authority::new("CA").edge();
     let ends = Ends {
         source: "192.0.2.1:1".parse().unwrap(),
@@ -95,7 +95,7 @@ fn what_is_told_of_tls_is_the_handshake_s() {
 }
 
 #[test]
-fn a_header_of_more_than_is_read_is_refused_before_it_has_come() {
+fn a_header_that_is_too_long_is_refused_before_it_is_complete() {
     let head = |length: u16| [&v2::SIGNATURE[..], b"\x21\x11", &length.to_be_bytes()].concat();
     assert_eq!(read(&head(4080)), Ok(Reading::Unfinished));
     assert_eq!(read(&head(4081)), Err(Malformed::TooLong));

@@ -1,7 +1,7 @@
-//! The fields of version 2, each a type, a length and a value.
+//! The fields of version 2: type, length and value (TLV).
 //!
-//! They are written in the order of their types: there are receivers that sort them before they
-//! check the sum.
+//! They are written in the order of their types, because some receivers sort them before they
+//! verify the checksum.
 
 use aop_config::ClientCert;
 use aop_tls::Handshake;
@@ -16,25 +16,27 @@ const SSL: u8 = 0x20;
 const SSL_VERSION: u8 = 0x21;
 const SSL_CN: u8 = 0x22;
 const SSL_CIPHER: u8 = 0x23;
-/// Not HAProxy's: what others agree on for the certificate in DER.
+/// The certificate in DER. Not in HAProxy's specification; other implementations use this type.
 const SSL_CLIENT_CERT: u8 = 0x28;
 
-/// The peer came over TLS; it presented its certificate in this handshake; in this or an earlier one
-/// of the session.
+/// The peer connected over TLS.
 const CLIENT_SSL: u8 = 0x01;
+/// The peer presented its certificate in this handshake.
 const CLIENT_CERT_CONN: u8 = 0x02;
+/// The peer presented its certificate in this or an earlier handshake of the session.
 const CLIENT_CERT_SESS: u8 = 0x04;
-/// The certificate was verified; there was none that could be.
+/// The certificate was verified.
 const VERIFIED: [u8; 4] = [0; 4];
+/// There was no certificate that could be verified.
 const UNVERIFIED: [u8; 4] = [0, 0, 0, 1];
 
-/// Type and length.
+/// The bytes of type and length.
 const HEAD: usize = 3;
 
 static CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
-/// What is told of a connection. A certificate that is told of was verified; where a site observes there
-/// may be none.
+/// The facts of a connection that the fields carry. A certificate among them was verified; in
+/// observe mode there may be none.
 pub(super) struct Told<'a> {
     alpn: Option<&'a [u8]>,
     authority: String,
@@ -46,7 +48,7 @@ pub(super) struct Told<'a> {
     certificate: Option<&'a [u8]>,
 }
 
-/// Fields in their encoding, and where among them that of the sum belongs.
+/// The encoded fields before and after the checksum.
 #[derive(Default)]
 pub(super) struct Fields {
     before: Vec<u8>,
@@ -103,12 +105,12 @@ impl<'a> Told<'a> {
 }
 
 impl Fields {
-    /// In bytes, the sum included.
+    /// The length in bytes, the checksum field included.
     pub(super) fn length(&self) -> usize {
         self.before.len() + HEAD + 4 + self.behind.len()
     }
 
-    /// Completes a header that has everything but its fields, and says already how long they are.
+    /// Appends the fields and the checksum to a header that already states its whole length.
     pub(super) fn finish(self, header: &mut Vec<u8>) {
         header.extend(self.before);
         header.extend([CRC32C, 0, 4]);
@@ -128,7 +130,8 @@ fn add(fields: &mut Vec<u8>, kind: u8, value: &[u8]) -> Result<(), TooLong> {
     Ok(())
 }
 
-/// Walks through the fields of `header`, which begin at `start`, and checks the sum if there is one.
+/// Checks the fields of `header`, which begin at `start`, and verifies the checksum if there is
+/// one.
 pub(super) fn check(header: &[u8], start: usize) -> Result<(), Malformed> {
     let mut at = start;
     let mut sum = None;
@@ -154,7 +157,7 @@ pub(super) fn check(header: &[u8], start: usize) -> Result<(), Malformed> {
     }
 }
 
-/// The sum over `header` with zeros for the sum itself, which stands at `place`.
+/// The checksum of `header` with zeros in its own place, which is at `place`.
 fn without(header: &[u8], place: usize) -> u32 {
     let mut digest = CASTAGNOLI.digest();
     digest.update(&header[..place]);
@@ -197,17 +200,17 @@ mod tests {
         ]
         .concat();
         assert_eq!(written[28..], expected);
-        // As the receiver's side of the specification has it, and the sum's own check value.
+        // The check value that defines CRC-32C.
         assert_eq!(CASTAGNOLI.checksum(b"123456789"), 0xE306_9283);
         let resumed = Told { presented: false, ..told() };
         assert_eq!(resumed.ssl().unwrap()[0], CLIENT_SSL | CLIENT_CERT_SESS);
-        // Whoever reads either of both is told that nothing was verified.
+        // Both the flags and the result say that no certificate was verified.
         let unproven = Told { proven: false, ..told() }.ssl().unwrap();
         assert_eq!(unproven[..5], [CLIENT_SSL, 0, 0, 0, 1]);
     }
 
     #[test]
-    fn a_sum_that_does_not_fit_or_stands_there_twice_is_refused() {
+    fn a_wrong_or_repeated_checksum_is_refused() {
         let whole = header(&told()).unwrap();
         assert_eq!(check(&whole, 28), Ok(()));
         for at in 28..whole.len() {
@@ -223,13 +226,13 @@ mod tests {
         assert_eq!(check(&none, 28), Ok(()));
     }
 
-    /// Another type there, and there is no sum to check.
+    /// A changed type at this place turns the checksum into a field that is not checked.
     fn is_type_of_sum(at: usize) -> bool {
         at == 28 + 5 + 14
     }
 
     #[test]
-    fn a_certificate_of_any_length_is_told_or_the_header_refused() {
+    fn a_certificate_is_written_whole_or_the_header_is_refused() {
         for (length, fits) in [(600, true), (60_000, true), (65_500, false), (70_000, false)] {
             let certificate = vec![0x30; length];
             let told = Told { certificate: Some(&certificate), ..told() };

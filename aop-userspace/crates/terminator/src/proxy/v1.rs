@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{Ends, Malformed, Pair};
 
 pub(super) const BEGINNING: &[u8] = b"PROXY ";
-/// The longest line, its end included.
+/// The longest line, its CR LF included.
 pub(super) const LONGEST: usize = 107;
 
 pub(super) fn write(ends: &Ends) -> Vec<u8> {
@@ -20,7 +20,7 @@ pub(super) fn write(ends: &Ends) -> Vec<u8> {
     format!("PROXY {family} {source} {destination} {from} {to}\r\n").into_bytes()
 }
 
-/// Reads a whole line, its end included; `None` where the sender does not know.
+/// Reads a whole line, its CR LF included; `None` if the sender does not know the addresses.
 pub(super) fn read(line: &[u8]) -> Result<Option<Ends>, Malformed> {
     let line = line.strip_suffix(b"\r\n").ok_or(Malformed::Line)?;
     let rest = line.strip_prefix(BEGINNING).ok_or(Malformed::Line)?;
@@ -48,7 +48,7 @@ fn address(family: &str, text: &str) -> Result<IpAddr, Malformed> {
     address.map_err(|_| Malformed::Line)
 }
 
-/// No sign, and no zero before other digits.
+/// A port without a sign or leading zeros.
 fn port(text: &str) -> Result<u16, Malformed> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     if !plain || (text.starts_with('0') && text != "0") {
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_know_may_say_anything() {
+    fn anything_may_follow_unknown() {
         for line in ["PROXY UNKNOWN\r\n", "PROXY UNKNOWN ffff::1 x \x01 65536\r\n"] {
             assert_eq!(read(line.as_bytes()), Ok(None), "{line:?}");
         }
     }
 
     #[test]
-    fn a_line_that_is_none_is_refused() {
+    fn a_malformed_line_is_refused() {
         for line in [
             "",
             "PROXY \r\n",

@@ -1,11 +1,11 @@
-//! Version 2: a signature, sixteen bytes with it, addresses, and fields behind them.
+//! Version 2: a head of 16 bytes that begins with a signature, then addresses, then fields.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Ends, Malformed, Pair, TooLong, tlv};
 
 pub(super) const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// What comes before the addresses.
+/// The length of the head, which precedes the addresses.
 pub(super) const HEAD: usize = 16;
 
 const LOCAL: u8 = 0x20;
@@ -13,10 +13,10 @@ const PROXY: u8 = 0x21;
 const TCP_OVER_IPV4: u8 = 0x11;
 const TCP_OVER_IPV6: u8 = 0x21;
 
-/// A header with the fields `tlvs`, and its sum among them.
+/// A header with the fields `tlvs` and a checksum.
 ///
 /// # Errors
-/// They leave no room.
+/// The fields are too long.
 pub(super) fn write(ends: &Ends, tlvs: tlv::Fields) -> Result<Vec<u8>, TooLong> {
     let (family, addresses) = match ends.pair() {
         Pair::V4(pair) => (TCP_OVER_IPV4, pair.concat()),
@@ -35,13 +35,13 @@ pub(super) fn write(ends: &Ends, tlvs: tlv::Fields) -> Result<Vec<u8>, TooLong> 
     Ok(header)
 }
 
-/// How many bytes follow a head.
+/// The number of bytes that follow `head`.
 pub(super) fn follows(head: [u8; HEAD]) -> usize {
     usize::from(u16::from_be_bytes([head[14], head[15]]))
 }
 
-/// Reads a whole header. `None` where it tells nothing of the connection: LOCAL, whatever else it
-/// holds, and addresses that are not of TCP over IP.
+/// Reads a whole header. `None` if it has no addresses for TCP over IP: the command is LOCAL, or
+/// the family is another one.
 pub(super) fn read(header: &[u8]) -> Result<Option<Ends>, Malformed> {
     let (head, body) = header.split_first_chunk::<HEAD>().ok_or(Malformed::Cut)?;
     if !head.starts_with(SIGNATURE) || body.len() != follows(*head) {
@@ -62,7 +62,7 @@ pub(super) fn read(header: &[u8]) -> Result<Option<Ends>, Malformed> {
     Ok(Some(ends))
 }
 
-/// Two addresses of `N` bytes and their ports, and what is behind them.
+/// Two addresses of `N` bytes with their ports, and the bytes behind them.
 fn ends<const N: usize>(body: &[u8]) -> Result<(Ends, &[u8]), Malformed>
 where
     IpAddr: From<[u8; N]>,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_the_bytes_of_the_specification() {
+    fn a_header_has_the_bytes_of_the_specification() {
         let ends = Ends {
             source: "192.0.2.7:4711".parse().unwrap(),
             destination: "198.51.100.1:443".parse().unwrap(),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_of_the_connection_is_skipped() {
+    fn a_header_without_tcp_addresses_is_skipped() {
         assert_eq!(read(&header(LOCAL, 0, b"")), Ok(None));
         assert_eq!(read(&header(LOCAL, TCP_OVER_IPV4, b"what it likes")), Ok(None));
         for family in [0x00, 0x12, 0x22, 0x31] {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_specification_forbids_is_refused() {
+    fn a_header_that_the_specification_forbids_is_refused() {
         assert_eq!(read(&header(0x22, TCP_OVER_IPV4, &V4)), Err(Malformed::Command));
         assert_eq!(read(&header(0x11, TCP_OVER_IPV4, &V4)), Err(Malformed::Version));
         assert_eq!(read(&header(PROXY, 0x41, &V4)), Err(Malformed::Family));

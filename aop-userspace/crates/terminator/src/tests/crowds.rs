@@ -1,4 +1,4 @@
-//! Many peers that do not authenticate, and a good one beside them.
+//! Floods of peers that do not authenticate, and a good peer beside them.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -21,7 +21,8 @@ const FLOOD: usize = 5000;
 const LIMITS: Limits =
     Limits { connections: 100, handshakes: 1024, per_peer: 256, workers: Some(2) };
 
-/// Connections from `sources` in turn. Every other one begins a ClientHello and goes no further.
+/// Connections from `sources` in turn. Every other one sends the start of a ClientHello, then
+/// nothing.
 async fn flood(to: SocketAddr, sources: &[&str]) -> Vec<TcpStream> {
     let limit = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).unwrap();
@@ -32,7 +33,7 @@ async fn flood(to: SocketAddr, sources: &[&str]) -> Vec<TcpStream> {
         socket.bind(SocketAddr::new(source, 0)).unwrap();
         let mut stream = socket.connect(to).await.unwrap();
         if number % 2 == 0 {
-            // Where it had to leave already, this is a reset.
+            // Fails if the connection was evicted already.
             stream.write_all(b"\x16\x03\x01\x02\x00").await.ok();
         }
         flood.push(stream);
@@ -49,7 +50,9 @@ async fn a_good_one_is_served_within_a_second(sources: &[&str], expected: [u64; 
     let rig = Rig::with(wish).await;
     let held = flood(rig.address, sources).await;
     let edge = rig.edge();
-    timeout(Duration::from_secs(1), rig.serve(&edge, SITE)).await.expect("it had to wait");
+    timeout(Duration::from_secs(1), rig.serve(&edge, SITE))
+        .await
+        .expect("the good peer had to wait");
     let reasons = [Refusal::TooMany, Refusal::CrowdedOut];
     rig.ledger_when(|ledger| reasons.map(|reason| refused(ledger, reason)) == expected).await;
     let ledger = rig.ledger();
@@ -61,16 +64,16 @@ async fn a_good_one_is_served_within_a_second(sources: &[&str], expected: [u64; 
 }
 
 #[tokio::test]
-async fn a_flood_of_silent_peers_from_its_own_address_keeps_no_good_one_waiting() {
-    // All but 256 have left; the last one for the good peer.
+async fn a_flood_of_silent_peers_from_the_same_address_does_not_delay_a_good_peer() {
+    // All but 256 are evicted, the last one by the good peer.
     a_good_one_is_served_within_a_second(&["127.0.0.1"], [FLOOD as u64 - 255, 0]).await;
 }
 
 #[tokio::test]
-async fn a_flood_of_silent_peers_from_many_addresses_keeps_no_good_one_waiting() {
+async fn a_flood_of_silent_peers_from_many_addresses_does_not_delay_a_good_peer() {
     let names: Vec<String> = (2..52).map(|number| format!("127.0.0.{number}")).collect();
     let sources: Vec<&str> = names.iter().map(String::as_str).collect();
-    // None has more than a hundred; all but 1,024 have left, and one more for the good peer.
+    // No address has more than a hundred. All but 1,024 are evicted, and one more by the good peer.
     a_good_one_is_served_within_a_second(&sources, [0, FLOOD as u64 - 1023]).await;
 }
 
@@ -88,7 +91,7 @@ async fn silent_peers_take_no_slot() {
 }
 
 #[tokio::test]
-async fn who_authenticates_while_no_slot_comes_free_is_let_go_and_counted() {
+async fn a_peer_that_authenticates_but_gets_no_slot_in_time_is_refused_and_counted() {
     let limits = Limits { connections: 1, handshakes: 4, per_peer: 4, workers: Some(2) };
     let wish = Wish { limits, deadline: Duration::from_secs(1), ..Wish::default() };
     let rig = Rig::with(wish).await;
@@ -96,7 +99,7 @@ async fn who_authenticates_while_no_slot_comes_free_is_let_go_and_counted() {
     rig.ledger_when(|ledger| ledger.open == 1).await;
     let (mut peer, mut upstream) = rig.pull().await;
     let mut late = connect_over(&rig.edge(), begun, SITE).await.unwrap();
-    assert_eq!(late.read(&mut [0]).await.unwrap(), 0, "it ends in order");
+    assert_eq!(late.read(&mut [0]).await.unwrap(), 0, "the connection ends in order");
     rig.booked(SITE, Refusal::NoSlot, 1).await;
     rig.upstream_saw_nothing().await;
     exchange(&mut peer, &mut upstream).await;

@@ -1,4 +1,4 @@
-//! Addresses, slots, reloading and draining.
+//! Addresses, connection slots, reload and drain.
 
 use std::{io, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
 const LONG: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn an_authenticated_peer_is_written_down() {
+async fn an_authenticated_peer_is_recorded() {
     let rig = Rig::new().await;
     rig.alert(&rig.client(None), SITE).await;
     assert!(rig.book.0.lock().unwrap().is_empty());
@@ -59,7 +59,7 @@ async fn an_address_that_is_watched_is_counted_and_served() {
 }
 
 #[tokio::test]
-async fn without_a_slot_a_connection_waits_and_open_ones_live_on() {
+async fn without_a_free_slot_a_connection_waits_and_open_ones_are_not_affected() {
     let rig = Rig::with(Wish {
         limits: Limits { connections: 1, handshakes: 9, per_peer: 9, workers: Some(2) },
         ..Wish::default()
@@ -77,7 +77,7 @@ async fn without_a_slot_a_connection_waits_and_open_ones_live_on() {
 }
 
 #[tokio::test]
-async fn a_reload_changes_new_connections_and_no_old_one() {
+async fn a_reload_applies_to_new_connections_only() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;
     let begun = TcpStream::connect(rig.address).await.unwrap();
@@ -94,12 +94,12 @@ async fn a_reload_changes_new_connections_and_no_old_one() {
 }
 
 #[tokio::test]
-async fn trust_that_is_taken_away_ends_what_it_let_in_and_a_reload_that_keeps_it_does_not() {
+async fn a_reload_cuts_open_connections_only_if_it_withdraws_trust() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;
     rig.service.reload(rig.policy(|_| true), Duration::ZERO);
     exchange(&mut peer, &mut upstream).await;
-    // Two policies later the connection still rests on what the first one believed.
+    // Two policies later the connection still rests on the trust of the first one.
     rig.service.reload(rig.policy(|site| site.name != SITE), Duration::ZERO);
     let mut rest = Vec::new();
     timeout(LONG, peer.read_to_end(&mut rest)).await.expect("it is cut").unwrap_or_default();
@@ -107,7 +107,7 @@ async fn trust_that_is_taken_away_ends_what_it_let_in_and_a_reload_that_keeps_it
 }
 
 #[tokio::test]
-async fn with_no_site_nobody_is_served() {
+async fn without_a_site_no_peer_is_served() {
     let rig = Rig::new().await;
     rig.serve(&rig.edge(), SITE).await;
     rig.service.reload(rig.policy(|_| false), LONG);
@@ -116,7 +116,7 @@ async fn with_no_site_nobody_is_served() {
 }
 
 #[tokio::test]
-async fn draining_lets_open_connections_end_and_new_ones_not_begin() {
+async fn a_drain_refuses_new_connections_and_lets_open_ones_finish() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;
     let meanwhile = async {
@@ -125,7 +125,7 @@ async fn draining_lets_open_connections_end_and_new_ones_not_begin() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(LONG, refused).await.expect("listening ends at once");
+        timeout(LONG, refused).await.expect("the service stops listening at once");
         exchange(&mut peer, &mut upstream).await;
         peer.shutdown().await.unwrap();
         drop(upstream);
@@ -135,11 +135,11 @@ async fn draining_lets_open_connections_end_and_new_ones_not_begin() {
 }
 
 #[tokio::test]
-async fn a_drain_gives_no_time_to_what_rests_on_trust_that_is_gone() {
+async fn a_drain_does_not_extend_the_deadline_after_withdrawn_trust() {
     let rig = Rig::new().await;
     let (mut peer, _upstream) = rig.pull().await;
     rig.service.reload(rig.policy(|site| site.name != SITE), Duration::from_millis(200));
-    // It is begun anew, as when less patience is asked for, and nothing is forgotten.
+    // A drain may be started again, as for a shorter patience, and keeps the earlier deadline.
     assert!(timeout(Duration::from_millis(20), rig.service.drain(LONG)).await.is_err());
     let drained = timeout(LONG, rig.service.drain(2 * LONG)).await.expect("in time");
     assert_eq!(drained, Drained::Complete);
@@ -147,7 +147,7 @@ async fn a_drain_gives_no_time_to_what_rests_on_trust_that_is_gone() {
 }
 
 #[tokio::test]
-async fn draining_cuts_what_has_not_ended_in_time() {
+async fn a_drain_cuts_connections_that_exceed_its_deadline() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;
     let silent = TcpStream::connect(rig.address).await.unwrap();
@@ -164,7 +164,7 @@ async fn draining_cuts_what_has_not_ended_in_time() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_refused_with_the_command_that_names_its_owner() {
+async fn a_port_in_use_is_reported_with_the_command_that_shows_its_owner() {
     let taken = listen(bind(&["127.0.0.1:0".parse().unwrap()]).unwrap()).unwrap();
     let address = taken[0].local_addr().unwrap();
     let error = bind(&["127.0.0.1:0".parse().unwrap(), address]).unwrap_err();
@@ -176,7 +176,7 @@ async fn a_port_in_use_is_refused_with_the_command_that_names_its_owner() {
 }
 
 #[tokio::test]
-async fn ipv4_and_ipv6_share_a_port_and_sockets_on_both_sides_are_tuned() {
+async fn ipv4_and_ipv6_share_a_port_and_sockets_on_both_sides_have_keepalive() {
     let one = |address: &str| {
         let listening = listen(bind(&[address.parse().unwrap()]).unwrap()).unwrap();
         Listener::adopt(listening.into_iter().next().unwrap()).unwrap()

@@ -1,4 +1,4 @@
-//! The name in the ClientHello chooses the site, and without a site nobody is served.
+//! The server name in the ClientHello selects the site; without a site the connection is refused.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ const MISSING_EXTENSION: [u8; 7] = [21, 3, 3, 0, 2, 2, 109];
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 const ILLEGAL_PARAMETER: [u8; 7] = [21, 3, 3, 0, 2, 2, 47];
 
-/// The first bytes of the answer to a ClientHello with `name` where the name stands.
+/// The first bytes of the answer to a ClientHello with `name` as its server name.
 async fn answer(rig: &Rig, name: &[u8]) -> [u8; 7] {
     assert_eq!(name.len(), SITE.len());
     let mut hello = client_hello(&rig.edge(), SITE);
@@ -48,7 +48,7 @@ async fn a_missing_name_is_refused() {
 }
 
 #[tokio::test]
-async fn an_address_or_garbage_is_no_name() {
+async fn an_address_or_garbage_is_no_server_name() {
     let rig = Rig::new().await;
     assert_eq!(answer(&rig, SITE.as_bytes()).await[0], HANDSHAKE);
     assert_eq!(answer(&rig, b"192.0.2.111").await, MISSING_EXTENSION);
@@ -65,14 +65,14 @@ async fn an_address_or_garbage_is_no_name() {
 }
 
 #[tokio::test]
-async fn case_and_a_trailing_dot_make_no_other_name() {
+async fn case_and_a_trailing_dot_do_not_matter_in_a_server_name() {
     let rig = Rig::new().await;
     assert_eq!(answer(&rig, b"EXAMPLE.COM").await[0], HANDSHAKE);
     assert_eq!(answer(&rig, b"xample.com.").await[0], HANDSHAKE);
 }
 
 #[tokio::test]
-async fn a_star_reaches_one_label_down() {
+async fn a_wildcard_covers_exactly_one_label() {
     let rig = Rig::new().await;
     rig.serve(&rig.edge(), "www.example.com").await;
     assert_eq!(rig.alert(&rig.edge(), "a.b.example.com").await, Alert::UnrecognisedName);

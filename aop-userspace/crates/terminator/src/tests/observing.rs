@@ -1,4 +1,5 @@
-//! A site that observes lets in everybody and counts who would be refused; nothing of them is believed.
+//! Observe mode: a site relays every peer and counts the refusals that enforcing would cause. It
+//! believes nothing that an unauthenticated peer presents.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -23,7 +24,7 @@ use crate::ObservedCount;
 
 const LONG: Duration = Duration::from_secs(10);
 
-/// The first site observes; the other one requires a certificate.
+/// The first site observes; the other one enforces.
 async fn observing() -> Rig {
     observing_with(Wish::default()).await
 }
@@ -39,8 +40,8 @@ fn observe(rig: &Rig, mode: Mode, patience: Duration) {
 }
 
 impl Rig {
-    /// Waits until so many are counted as observed, all for one reason. None is from an admitted
-    /// address: this host tries on itself.
+    /// Waits until `count` connections are counted as observed, all for `refusal`. None counts as
+    /// coming from an admitted address, because they come from this host itself.
     async fn observed(&self, refusal: Refusal, count: u64) {
         self.ledger_when(|ledger| {
             let only = |it: &ObservedCount| {
@@ -51,7 +52,7 @@ impl Rig {
         .await;
     }
 
-    /// Nobody is believed: no peer, no identity, nothing accepted and nothing refused.
+    /// No peer was authenticated: none is recorded, none accepted and none refused.
     fn believed_nobody(&self) {
         let ledger = self.ledger();
         assert_eq!((ledger.accepted, ledger.served.len(), ledger.identities.len()), (0, 0, 0));
@@ -61,10 +62,10 @@ impl Rig {
 }
 
 #[tokio::test]
-async fn everybody_is_relayed_and_counted_for_the_right_reason_and_believed_by_nobody() {
+async fn each_unauthenticated_peer_is_relayed_and_counted_for_its_reason_and_not_recorded() {
     type Wrong = fn(&Rig) -> Option<Leaf>;
     let stolen: Wrong = |rig| {
-        // The right certificate, and another's key.
+        // The right certificate with another key.
         Some(Leaf { key: rig.other_ca.edge().key, ..rig.client_ca.edge() })
     };
     let wrong: [(Wrong, Refusal); 6] = [
@@ -88,12 +89,12 @@ async fn everybody_is_relayed_and_counted_for_the_right_reason_and_believed_by_n
 }
 
 #[tokio::test]
-async fn the_right_certificate_is_believed_as_ever_and_rules_are_judged() {
+async fn the_right_certificate_authenticates_and_rules_are_checked() {
     let rig = observing().await;
     rig.serve(&rig.edge(), SITE).await;
     let ledger = rig.ledger();
     assert_eq!((ledger.accepted, ledger.identities.len(), ledger.observed.len()), (1, 1, 0));
-    assert_eq!(ledger.served, [], "this host tries on itself");
+    assert_eq!(ledger.served, [], "pulls of this host itself do not count as served");
     assert!(rig.book.0.lock().unwrap().iter().any(|(_, site)| site == SITE));
 
     let rules = Rules { cn: Some("another".into()), ..Rules::default() };
@@ -104,7 +105,7 @@ async fn the_right_certificate_is_believed_as_ever_and_rules_are_judged() {
 }
 
 #[tokio::test]
-async fn names_and_addresses_are_judged_as_ever() {
+async fn names_and_addresses_are_still_checked() {
     let rig = observing().await;
     let nobody = rig.client(None);
     rig.serve(&nobody, SITE).await;
@@ -120,7 +121,7 @@ async fn names_and_addresses_are_judged_as_ever() {
 }
 
 #[tokio::test]
-async fn nothing_of_it_resumes_there_or_at_a_site_that_requires_a_certificate() {
+async fn no_session_of_an_observing_site_resumes_there_or_at_an_enforcing_site() {
     let rules = Rules { resumption: Resumption::Verified, ..Rules::default() };
     let rig = observing_with(Wish { rules, ..Wish::default() }).await;
     let (edge, bad) = (rig.client_ca.edge(), rig.other_ca.edge());
@@ -138,7 +139,7 @@ async fn nothing_of_it_resumes_there_or_at_a_site_that_requires_a_certificate() 
     assert_eq!(rig.alert(&nobody, OTHER_SITE).await, Alert::CertificateRequired);
     rig.booked(OTHER_SITE, Refusal::CertificateRequired, 1).await;
     rig.upstream_saw_nothing().await;
-    // The right certificate resumes again once the site observes no more.
+    // The right certificate resumes again once the site enforces.
     observe(&rig, Mode::Enforce, LONG);
     let config = rig.client(Some(&edge));
     for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
@@ -149,7 +150,7 @@ async fn nothing_of_it_resumes_there_or_at_a_site_that_requires_a_certificate() 
 }
 
 #[tokio::test]
-async fn who_proved_nothing_is_cut_when_the_site_requires_and_nobody_else_is() {
+async fn unauthenticated_connections_and_no_others_are_cut_when_the_site_enforces() {
     let rig = observing().await;
     let (mut edge, mut edge_upstream) = rig.pull().await;
     let other = rig.client(Some(&rig.other_ca.edge()));
@@ -157,7 +158,7 @@ async fn who_proved_nothing_is_cut_when_the_site_requires_and_nobody_else_is() {
     let (mut peer, mut upstream) = rig.pull_as(&rig.client(None), SITE).await.unwrap();
     exchange(&mut peer, &mut upstream).await;
 
-    // A reload under which it observes on cuts nobody.
+    // A reload that keeps observing cuts no connection.
     rig.service.reload(rig.changed(|site| site.on_refusal = OnRefusal::Observe), Duration::ZERO);
     exchange(&mut peer, &mut upstream).await;
     rig.service.reload(rig.changed(|_| {}), Duration::from_millis(300));
@@ -170,10 +171,10 @@ async fn who_proved_nothing_is_cut_when_the_site_requires_and_nobody_else_is() {
 }
 
 #[tokio::test]
-async fn who_proved_nothing_is_cut_where_its_host_passes_to_another_site() {
+async fn an_unauthenticated_connection_is_cut_if_its_host_moves_to_another_site() {
     const NAMED: &str = "named.example.com";
     const MOVED: &str = "xample.com";
-    // The site that gets the host, and whether it observes.
+    // The host, the site that gets it, and whether that site observes.
     for (host, to, on_refusal) in [
         (NAMED, OTHER_SITE, OnRefusal::Close),
         (NAMED, OTHER_SITE, OnRefusal::Observe),
@@ -187,7 +188,7 @@ async fn who_proved_nothing_is_cut_where_its_host_passes_to_another_site() {
         exchange(&mut peer, &mut upstream).await;
         let mut believed = Vec::new();
         let policy = rig.changed(|site| {
-            // Nobody loses trust: the second site believes the peers of the first one too.
+            // No trust is withdrawn: the second site trusts the peers of the first one too.
             believed.append(&mut site.client_ca);
             site.client_ca.clone_from(&believed);
             site.on_refusal = if site.name == SITE { OnRefusal::Observe } else { on_refusal };
@@ -207,7 +208,7 @@ async fn who_proved_nothing_is_cut_where_its_host_passes_to_another_site() {
 }
 
 #[tokio::test]
-async fn who_proved_nothing_takes_half_of_the_slots_at_most() {
+async fn unauthenticated_connections_take_at_most_half_of_the_slots() {
     let limits = Limits { connections: 2, handshakes: 9, per_peer: 9, workers: Some(2) };
     let deadline = Duration::from_millis(500);
     let rig = observing_with(Wish { limits, deadline, ..Wish::default() }).await;
@@ -222,7 +223,7 @@ async fn who_proved_nothing_takes_half_of_the_slots_at_most() {
 }
 
 #[tokio::test]
-async fn who_proved_nothing_and_waits_for_its_half_keeps_a_place_in_the_crowd_and_may_lose_it() {
+async fn an_unauthenticated_peer_that_waits_for_a_slot_keeps_its_pending_slot_and_may_lose_it() {
     let limits = Limits { connections: 2, handshakes: 8, per_peer: 9, workers: Some(2) };
     let rig = observing_with(Wish { limits, ..Wish::default() }).await;
     let nobody = rig.client(None);
@@ -241,25 +242,25 @@ async fn who_proved_nothing_and_waits_for_its_half_keeps_a_place_in_the_crowd_an
 }
 
 #[tokio::test]
-async fn who_proved_nothing_and_gets_a_slot_once_the_site_requires_reaches_no_upstream() {
+async fn an_unauthenticated_peer_that_gets_its_slot_after_the_site_enforces_reaches_no_upstream() {
     let limits = Limits { connections: 2, handshakes: 9, per_peer: 9, workers: Some(2) };
     let rig = observing_with(Wish { limits, ..Wish::default() }).await;
     let nobody = rig.client(None);
     let first = rig.pull_as(&nobody, SITE).await.unwrap();
     let mut waiting = connect(&nobody, rig.address, SITE).await.unwrap();
-    // Until its handshake is judged, and it waits.
+    // By then its handshake is complete, and it waits for a slot.
     sleep(Duration::from_millis(200)).await;
     assert_eq!((rig.ledger().open, rig.ledger().refused.len()), (2, 0));
     observe(&rig, Mode::Enforce, LONG);
     drop(first);
-    let ended = timeout(LONG, waiting.read(&mut [0])).await.expect("it is let go");
+    let ended = timeout(LONG, waiting.read(&mut [0])).await.expect("the connection ends");
     assert_eq!(ended.unwrap(), 0, "it ends in order");
     rig.booked(SITE, Refusal::CertificateRequired, 1).await;
     rig.upstream_saw_nothing().await;
 }
 
 #[tokio::test]
-async fn the_closing_line_says_what_would_have_been_refused_and_why() {
+async fn the_closing_line_names_the_refusal_that_enforcing_would_cause() {
     let (lines, _guard) = listen();
     let rig = observing().await;
     let other = rig.other_ca.edge();

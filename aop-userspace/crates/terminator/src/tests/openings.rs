@@ -1,4 +1,4 @@
-//! What comes before a handshake: split, slow, silent, foreign.
+//! The start of a connection: split, slow and silent handshakes, and other protocols.
 
 use std::{
     io,
@@ -21,15 +21,15 @@ use super::rig::{Rig, SITE, Wish};
 
 const LONG: Duration = Duration::from_secs(10);
 
-/// What the service says to `bytes` until it closes.
+/// The bytes that the service sends in answer to `bytes` until it closes.
 async fn said_to(rig: &Rig, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     for byte in bytes.chunks(1) {
         stream.write_all(byte).await.unwrap();
     }
-    let mut said = Vec::new();
-    timeout(LONG, stream.read_to_end(&mut said)).await.unwrap().expect("no reset");
-    said
+    let mut answer = Vec::new();
+    timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap().expect("no reset");
+    answer
 }
 
 /// Writes one byte at a time.
@@ -80,7 +80,7 @@ async fn a_handshake_byte_by_byte_is_served() {
 async fn a_client_hello_over_two_records_is_understood() {
     let rig = Rig::new().await;
     let whole = client_hello(&rig.edge(), SITE);
-    // The record's head is five bytes; each half of its content gets one of its own.
+    // The head of a record has five bytes; each half of the content gets a head of its own.
     let (first, second) = whole[5..].split_at(40);
     let record = |part: &[u8]| {
         let length = u16::try_from(part.len()).unwrap().to_be_bytes();
@@ -107,7 +107,7 @@ async fn plain_http_is_answered_in_http() {
 }
 
 #[tokio::test]
-async fn garbage_is_closed_in_order() {
+async fn a_connection_that_begins_with_garbage_is_closed_in_order() {
     let rig = Rig::new().await;
     for garbage in
         [&b"SSH-2.0-OpenSSH_9.2\r\n"[..], b"\x00\x00\x00\x00", b"GARBAGE", b"\x80\x2e\x01"]
@@ -120,8 +120,8 @@ async fn garbage_is_closed_in_order() {
 #[tokio::test]
 async fn a_broken_client_hello_gets_an_alert() {
     let rig = Rig::new().await;
-    let said = said_to(&rig, b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00").await;
-    assert_eq!(said.first(), Some(&21), "{said:?}");
+    let answer = said_to(&rig, b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00").await;
+    assert_eq!(answer.first(), Some(&21), "{answer:?}");
     rig.booked("-", Refusal::BadHello, 1).await;
 }
 
@@ -137,13 +137,13 @@ async fn a_silent_peer_is_closed_at_the_deadline() {
 #[tokio::test]
 async fn a_peer_that_stalls_after_its_hello_is_closed_at_the_deadline() {
     let rig = Rig::with(Wish { deadline: Duration::from_millis(300), ..Wish::default() }).await;
-    let said = said_to(&rig, &client_hello(&rig.edge(), SITE)).await;
-    assert_eq!(said[0], 22);
+    let answer = said_to(&rig, &client_hello(&rig.edge(), SITE)).await;
+    assert_eq!(answer[0], 22);
     rig.booked(SITE, Refusal::Deadline, 1).await;
 }
 
 #[tokio::test]
-async fn a_peer_that_leaves_is_booked_as_gone() {
+async fn a_peer_that_disconnects_is_counted_as_gone() {
     let rig = Rig::new().await;
     drop(TcpStream::connect(rig.address).await.unwrap());
     rig.booked("-", Refusal::PeerGone, 1).await;

@@ -1,4 +1,4 @@
-//! PROXY headers: those that come before TLS, and those that upstreams get.
+//! PROXY headers: received before TLS, and sent to upstreams.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{Denial, DeniedCount};
 
 const LONG: Duration = Duration::from_secs(10);
 const V1: &[u8] = b"PROXY TCP4 203.0.113.9 203.0.113.1 4711 443\r\n";
-/// The same in version 2, with a field that says nothing.
+/// The same in version 2, with a NOOP field.
 const V2: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x10\xcb\x00\x71\x09\xcb\x00\x71\x01\x12\x67\x01\xbb\
     \x04\x00\x01x";
@@ -36,7 +36,7 @@ async fn with_sender(proxy: ProxyProtocol) -> Rig {
     Rig::with(Wish { proxy, proxy_from, ..Wish::default() }).await
 }
 
-/// A pull of the edge that says `header` first.
+/// A pull of the edge that sends `header` first.
 async fn pull(
     rig: &Rig,
     client: &Arc<ClientConfig>,
@@ -48,16 +48,16 @@ async fn pull(
     Ok((connect_over(client, stream, SITE).await?, own))
 }
 
-/// What the service says to `bytes` until it closes, which is nothing.
+/// Sends `bytes`; the service closes in order and sends nothing.
 async fn refused(rig: &Rig, bytes: &[u8]) {
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
-    let mut said = Vec::new();
-    timeout(LONG, stream.read_to_end(&mut said)).await.unwrap().expect("no reset");
-    assert_eq!(said, b"");
+    let mut answer = Vec::new();
+    timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap().expect("no reset");
+    assert_eq!(answer, b"");
 }
 
-/// The first line of text that the upstream hears.
+/// The first line of text that the upstream receives.
 async fn line(rig: &Rig) -> String {
     let (mut upstream, _) = timeout(LONG, rig.upstream.accept()).await.unwrap().unwrap();
     let mut line = Vec::new();
@@ -68,7 +68,7 @@ async fn line(rig: &Rig) -> String {
 }
 
 #[tokio::test]
-async fn an_upstream_is_told_who_connected_and_how() {
+async fn an_upstream_gets_a_header_about_the_peer_and_its_handshake() {
     let certificate = ClientCert::Shown;
     for proxy in [ProxyProtocol::V1, ProxyProtocol::V2(certificate)] {
         let rig = Rig::with(Wish { proxy, ..Wish::default() }).await;
@@ -78,17 +78,17 @@ async fn an_upstream_is_told_who_connected_and_how() {
         let source = peer.get_ref().0.local_addr().unwrap();
         peer.write_all(b"question").await.unwrap();
         peer.shutdown().await.unwrap();
-        let mut heard = Vec::new();
-        timeout(LONG, upstream.read_to_end(&mut heard)).await.unwrap().unwrap();
+        let mut received = Vec::new();
+        timeout(LONG, upstream.read_to_end(&mut received)).await.unwrap().unwrap();
         let ends = Ends { source, destination: rig.address };
         let handshake = Handshake::of(SITE, leaf.chain[0].clone());
         let expected = proxy::header(proxy, &ends, &handshake).unwrap();
-        assert_eq!(heard, [&expected[..], b"question"].concat());
+        assert_eq!(received, [&expected[..], b"question"].concat());
     }
 }
 
 #[tokio::test]
-async fn a_visitor_behind_a_sender_reaches_upstream_and_log_and_the_peer_stays_who_it_is() {
+async fn a_header_from_a_sender_changes_the_visitor_upstream_and_in_the_log_but_not_the_peer() {
     let (lines, _guard) = listen();
     for header in [V1, V2] {
         let rig = with_sender(ProxyProtocol::V1).await;
@@ -97,14 +97,14 @@ async fn a_visitor_behind_a_sender_reaches_upstream_and_log_and_the_peer_stays_w
         peer.shutdown().await.unwrap();
         rig.ledger_when(|ledger| ledger.open == 0 && ledger.accepted == 1).await;
         assert!(rig.book.0.lock().unwrap().contains(&("127.0.0.1".parse().unwrap(), SITE.into())));
-        let told = lines.closing().pop().unwrap();
-        assert!(told.contains(" peer=127.0.0.1:"), "{told}");
-        assert!(told.contains(" visitor=203.0.113.9:4711 "), "{told}");
+        let line = lines.closing().pop().unwrap();
+        assert!(line.contains(" peer=127.0.0.1:"), "{line}");
+        assert!(line.contains(" visitor=203.0.113.9:4711 "), "{line}");
     }
 }
 
 #[tokio::test]
-async fn a_header_that_says_nothing_leaves_the_connection_s_own_addresses() {
+async fn a_header_without_addresses_leaves_the_addresses_of_the_connection() {
     for header in [LOCAL, b"PROXY UNKNOWN\r\n"] {
         let rig = with_sender(ProxyProtocol::V1).await;
         let (_peer, own) = pull(&rig, &rig.edge(), header).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_header_that_says_nothing_leaves_the_connection_s_own_addresses() {
 }
 
 #[tokio::test]
-async fn a_header_may_come_byte_by_byte_or_in_one_segment_with_what_follows() {
+async fn a_header_may_arrive_byte_by_byte_or_in_one_segment_with_the_client_hello() {
     let rig = with_sender(ProxyProtocol::Off).await;
     for header in [V1, V2] {
         let mut stream = TcpStream::connect(rig.address).await.unwrap();
@@ -130,38 +130,38 @@ async fn a_header_may_come_byte_by_byte_or_in_one_segment_with_what_follows() {
         let mut stream = TcpStream::connect(rig.address).await.unwrap();
         let hello = client_hello(&rig.edge(), SITE);
         stream.write_all(&[header, &hello].concat()).await.unwrap();
-        // A handshake record: the hello was understood, from its first byte on.
+        // A handshake record: the service read the ClientHello from its first byte on.
         assert_eq!(timeout(LONG, stream.read_u8()).await.unwrap().unwrap(), 22);
     }
 }
 
 #[tokio::test]
-async fn a_named_sender_that_sends_none_or_a_bad_one_is_refused_with_the_reason() {
+async fn a_named_sender_without_a_valid_header_is_refused_with_the_reason() {
     let (lines, _guard) = listen();
     let rig = with_sender(ProxyProtocol::Off).await;
     let hello = client_hello(&rig.edge(), SITE);
     let bent = [&V2[..13], b"\x41", &V2[14..]].concat();
     let sum = [&V2[..14], b"\x00\x13", &V2[16..28], b"\x03\x00\x04\0\0\0\0"].concat();
     for (bytes, why) in [
-        (&hello[..], "there is none"),
-        (b"GET / HTTP/1.1\r\n\r\n", "there is none"),
-        (b"PROXY TCP4 203.0.113.9\r\n", "not a line of version 1"),
-        (&[b"PROXY UNKNOWN ", &[b'x'; 200][..]].concat(), "it is too long"),
-        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", "it is too long"),
-        (&bent, "an unknown address family"),
-        (&sum, "its CRC32C is wrong"),
+        (&hello[..], "there is no PROXY header"),
+        (b"GET / HTTP/1.1\r\n\r\n", "there is no PROXY header"),
+        (b"PROXY TCP4 203.0.113.9\r\n", "the version 1 line is malformed"),
+        (&[b"PROXY UNKNOWN ", &[b'x'; 200][..]].concat(), "the header is too long"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", "the header is too long"),
+        (&bent, "the address family is unknown"),
+        (&sum, "the CRC32C checksum is wrong"),
     ] {
         refused(&rig, bytes).await;
         rig.ledger_when(|ledger| ledger.open == 0).await;
-        let told = lines.closing().pop().unwrap();
-        assert!(told.contains("outcome=\"proxy_header\"") && told.contains(why), "{told}");
+        let line = lines.closing().pop().unwrap();
+        assert!(line.contains("outcome=\"proxy_header\"") && line.contains(why), "{line}");
     }
     rig.booked("-", Refusal::ProxyHeader, 7).await;
     rig.upstream_saw_nothing().await;
 }
 
 #[tokio::test]
-async fn a_header_from_anybody_else_is_refused_in_either_version() {
+async fn a_header_from_an_unnamed_sender_is_refused_in_both_versions() {
     let (lines, _guard) = listen();
     let proxy_from = vec!["127.0.0.2/32".parse().unwrap()];
     for rig in [Rig::new().await, Rig::with(Wish { proxy_from, ..Wish::default() }).await] {
@@ -181,14 +181,14 @@ async fn plain_http_behind_a_header_is_answered_in_http() {
     let rig = with_sender(ProxyProtocol::Off).await;
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     stream.write_all(&[V1, b"GET / HTTP/1.1\r\n\r\n"].concat()).await.unwrap();
-    let mut said = String::new();
-    timeout(LONG, stream.read_to_string(&mut said)).await.unwrap().unwrap();
-    assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
+    let mut answer = String::new();
+    timeout(LONG, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     rig.booked("-", Refusal::NotTls, 1).await;
 }
 
 #[tokio::test]
-async fn a_sender_that_stops_amid_a_header_is_late_or_gone() {
+async fn a_sender_that_stops_within_a_header_exceeds_the_deadline_or_is_gone() {
     let proxy_from = vec!["127.0.0.1/32".parse().unwrap()];
     let deadline = Duration::from_millis(300);
     let rig = Rig::with(Wish { proxy_from, deadline, ..Wish::default() }).await;
@@ -203,7 +203,7 @@ async fn a_sender_that_stops_amid_a_header_is_late_or_gone() {
     .await;
 }
 
-/// A certificate that TLS takes, and that a header has no room for beside its own common name.
+/// A certificate that TLS accepts, but that does not fit into a header beside its common name.
 fn huge(rig: &Rig) -> Leaf {
     rig.client_ca.leaf(|params| {
         params.distinguished_name.push(DnType::CommonName, "x".repeat(2000));
@@ -213,7 +213,7 @@ fn huge(rig: &Rig) -> Leaf {
 }
 
 #[tokio::test]
-async fn what_fits_into_no_header_is_refused_and_reaches_no_upstream() {
+async fn a_pull_whose_certificate_fits_into_no_header_is_refused_and_reaches_no_upstream() {
     for scheme in ["tcp", "http"] {
         let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{scheme}://{}", application.local_addr().unwrap());
@@ -223,12 +223,12 @@ async fn what_fits_into_no_header_is_refused_and_reaches_no_upstream() {
         let mut peer = connect(&client, rig.address, SITE).await.unwrap();
         let request = format!("GET / HTTP/1.1\r\nHost: {SITE}\r\nConnection: close\r\n\r\n");
         peer.write_all(request.as_bytes()).await.unwrap();
-        let mut said = String::new();
-        timeout(LONG, peer.read_to_string(&mut said)).await.unwrap().unwrap();
+        let mut answer = String::new();
+        timeout(LONG, peer.read_to_string(&mut answer)).await.unwrap().unwrap();
         match scheme {
             "tcp" => rig.booked(SITE, Refusal::ProxyTooLong, 1).await,
             _ => {
-                assert!(said.starts_with("HTTP/1.1 500 "), "{said}");
+                assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
                 let only =
                     [DeniedCount { site: SITE.into(), denial: Denial::ProxyTooLong, count: 1 }];
                 rig.ledger_when(|ledger| ledger.denied == only).await;

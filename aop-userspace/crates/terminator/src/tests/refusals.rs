@@ -1,4 +1,4 @@
-//! Certificates that are refused: each by its name, with its alert, in TLS 1.2 and 1.3.
+//! Refused certificates: each has its reason and its TLS alert, in TLS 1.2 and 1.3.
 
 use aop_tls::{
     Refusal,
@@ -50,14 +50,14 @@ async fn an_expired_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_the_future_is_refused() {
+async fn a_certificate_that_is_not_valid_yet_is_refused() {
     let rig = Rig::new().await;
     let leaf = rig.client_ca.leaf(far_ahead);
     rig.refuses(Some(&leaf), SITE, Refusal::NotYetValid, Alert::CertificateExpired).await;
 }
 
 #[tokio::test]
-async fn a_certificate_of_version_1_is_refused_with_the_way_out() {
+async fn a_certificate_of_version_1_is_refused_with_the_remedy() {
     let rig = Rig::new().await;
     let leaf = rig.client_ca.version_1();
     rig.refuses(Some(&leaf), SITE, Refusal::CertificateVersion, Alert::CertificateUnknown).await;
@@ -65,7 +65,7 @@ async fn a_certificate_of_version_1_is_refused_with_the_way_out() {
 }
 
 #[tokio::test]
-async fn a_ca_certificate_is_refused_with_the_way_out() {
+async fn a_ca_certificate_is_refused_with_the_remedy() {
     let rig = Rig::new().await;
     let leaf = rig.client_ca.leaf(|params| {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -99,7 +99,7 @@ async fn a_certificate_of_another_ca_with_the_same_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_no_certificate_is_refused() {
+async fn bytes_that_are_no_certificate_are_refused() {
     let rig = Rig::new().await;
     let mut leaf = rig.client_ca.edge();
     leaf.chain[0] = b"nonsense".to_vec().into();
@@ -114,7 +114,7 @@ async fn a_certificate_without_a_stated_usage_is_served() {
 }
 
 #[tokio::test]
-async fn a_chain_with_an_intermediate_is_served_and_without_it_refused() {
+async fn a_chain_is_served_with_its_intermediate_and_refused_without_it() {
     let rig = Rig::new().await;
     let between = rig.client_ca.intermediate("between");
     let mut leaf = between.edge();

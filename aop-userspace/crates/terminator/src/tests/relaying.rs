@@ -1,4 +1,4 @@
-//! Bytes both ways, and how each kind of end is passed on.
+//! Relaying bytes in both directions, and passing on each kind of end.
 
 use std::{io, time::Duration};
 
@@ -16,7 +16,7 @@ use super::rig::{Rig, SITE, Wish, exchange};
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Everything until the end, and how it ended.
+/// All bytes until the end, and the result of the last read.
 async fn rest(stream: &mut (impl AsyncReadExt + Unpin)) -> (Vec<u8>, io::Result<usize>) {
     let mut read = Vec::new();
     let end = timeout(LONG, stream.read_to_end(&mut read)).await.unwrap();
@@ -27,7 +27,7 @@ fn kind(end: io::Result<usize>) -> Option<io::ErrorKind> {
     end.err().map(|error| error.kind())
 }
 
-/// Ends TCP in order, and TLS not at all.
+/// Ends TCP in order, without a close_notify in TLS.
 async fn end_without_close_notify(peer: TlsStream<TcpStream>) -> TcpStream {
     let (mut stream, _) = peer.into_inner();
     stream.shutdown().await.unwrap();
@@ -35,7 +35,7 @@ async fn end_without_close_notify(peer: TlsStream<TcpStream>) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_peer_that_has_ended_still_gets_a_late_answer() {
+async fn a_peer_that_has_half_closed_still_gets_a_late_answer() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;
     peer.write_all(b"the whole question").await.unwrap();
@@ -50,7 +50,7 @@ async fn a_peer_that_has_ended_still_gets_a_late_answer() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_has_ended_still_hears_the_peer() {
+async fn an_upstream_that_has_half_closed_still_receives_from_the_peer() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;
     upstream.write_all(b"hello").await.unwrap();
@@ -59,8 +59,8 @@ async fn an_upstream_that_has_ended_still_hears_the_peer() {
     assert_eq!((&greeting[..], kind(end)), (&b"hello"[..], None));
     peer.write_all(b"and more").await.unwrap();
     peer.shutdown().await.unwrap();
-    let (heard, end) = rest(&mut upstream).await;
-    assert_eq!((&heard[..], kind(end)), (&b"and more"[..], None));
+    let (received, end) = rest(&mut upstream).await;
+    assert_eq!((&received[..], kind(end)), (&b"and more"[..], None));
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn an_end_without_close_notify_in_mid_stream_resets_the_upstream() {
 }
 
 #[tokio::test]
-async fn an_end_without_close_notify_of_an_idle_peer_is_an_orderly_one() {
+async fn an_end_without_close_notify_of_an_idle_peer_counts_as_orderly() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;
     exchange(&mut peer, &mut upstream).await;
@@ -114,7 +114,7 @@ async fn a_reset_of_the_upstream_is_no_orderly_end_for_the_peer() {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_end_of_the_question_reaches_the_peer() {
+async fn an_answer_that_precedes_the_end_of_the_question_reaches_the_peer() {
     let rig = Rig::new().await;
     let (peer, mut upstream) = rig.pull().await;
     let (mut reading, mut writing) = tokio::io::split(peer);
@@ -137,7 +137,7 @@ async fn an_answer_before_the_end_of_the_question_reaches_the_peer() {
 }
 
 #[tokio::test]
-async fn megabytes_arrive_as_they_were_sent_both_ways_at_once() {
+async fn megabytes_arrive_unchanged_in_both_directions_at_once() {
     let rig = Rig::new().await;
     let (peer, upstream) = rig.pull().await;
     let sent = |seed: u64| {
@@ -167,7 +167,7 @@ async fn megabytes_arrive_as_they_were_sent_both_ways_at_once() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_not_there_is_a_refusal_of_its_own() {
+async fn an_unreachable_upstream_has_its_own_refusal() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let upstream = Some(Upstream::Bytes(Address::Tcp(nobody.to_string())));
     let rig = Rig::with(Wish { upstream, ..Wish::default() }).await;
@@ -194,10 +194,9 @@ async fn a_unix_upstream_is_served() {
     peer.write_all(b"question").await.unwrap();
     peer.shutdown().await.unwrap();
     let (mut upstream, _) = listener.accept().await.unwrap();
-    let (heard, _) = rest(&mut upstream).await;
-    assert!(
-        heard.starts_with(b"PROXY TCP4 127.0.0.1 127.0.0.1 ") && heard.ends_with(b"\r\nquestion")
-    );
+    let (received, _) = rest(&mut upstream).await;
+    assert!(received.starts_with(b"PROXY TCP4 127.0.0.1 127.0.0.1 "));
+    assert!(received.ends_with(b"\r\nquestion"));
     upstream.write_all(b"answer").await.unwrap();
     drop(upstream);
     assert_eq!(rest(&mut peer).await.0, b"answer");

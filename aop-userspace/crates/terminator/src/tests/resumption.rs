@@ -1,5 +1,5 @@
-//! By default nothing is resumed: a resumed session would not be judged. Where a site resumes, it is
-//! judged again, and what a reload changed is never met by a session from before.
+//! By default no session is resumed: a resumed session would not be verified. If a site allows
+//! resumption, each resumption is verified again, and a reload invalidates all earlier sessions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use tokio::time::sleep;
 
 use super::rig::{OTHER_SITE, Rig, SITE, Wish, exchange};
 
-/// A peer that offers its sessions to whichever name it connects to, as an attacker would.
+/// A session store that offers its sessions to every server name, as an attacker would.
 #[derive(Debug)]
 struct AnyName(ClientSessionMemoryCache);
 
@@ -60,7 +60,7 @@ impl ClientSessionStore for AnyName {
     }
 }
 
-/// How a whole pull for `host` shook hands.
+/// The kind of handshake of a whole pull for `host`.
 async fn kind(rig: &Rig, config: &Arc<ClientConfig>, host: &str) -> HandshakeKind {
     let (mut peer, mut upstream) = rig.pull_as(config, host).await.unwrap();
     exchange(&mut peer, &mut upstream).await;
@@ -79,11 +79,11 @@ fn remembering(rig: &Rig, leaf: &Leaf) -> Arc<ClientConfig> {
 }
 
 #[tokio::test]
-async fn the_second_handshake_is_a_full_one_and_no_ticket_is_given() {
+async fn by_default_the_second_handshake_is_full_and_no_ticket_is_sent() {
     let rig = Rig::new().await;
     for version in BOTH {
         let config = client(&rig.server_ca, Some(&rig.client_ca.edge()), &[version]);
-        // One configuration, and so one store of sessions, for both.
+        // Both handshakes share a configuration and thus a session store.
         let config = Arc::new(config);
         for _ in 0..2 {
             let (mut peer, mut upstream) = rig.pull_as(&config, SITE).await.unwrap();
@@ -97,7 +97,7 @@ async fn the_second_handshake_is_a_full_one_and_no_ticket_is_given() {
 }
 
 #[tokio::test]
-async fn where_a_site_resumes_a_session_is_resumed_in_tls_1_3_alone() {
+async fn a_site_that_allows_resumption_resumes_only_in_tls_1_3() {
     let rig = resuming().await;
     let leaf = rig.client_ca.edge();
     let config = remembering(&rig, &leaf);
@@ -115,7 +115,7 @@ async fn where_a_site_resumes_a_session_is_resumed_in_tls_1_3_alone() {
 }
 
 #[tokio::test]
-async fn another_name_or_site_resumes_nothing() {
+async fn a_session_does_not_resume_for_another_name_or_site() {
     let rig = resuming().await;
     let config = remembering(&rig, &rig.client_ca.edge());
     assert_eq!(kind(&rig, &config, SITE).await, HandshakeKind::Full);
@@ -127,7 +127,7 @@ async fn another_name_or_site_resumes_nothing() {
     rig.upstream_saw_nothing().await;
 }
 
-/// After a session was resumed and `change` was loaded, the same peer is refused as by a handshake.
+/// After a resumption and a reload with `change`, the same peer is refused as in a full handshake.
 async fn reload_refuses(change: impl Fn(&Rig, &mut SiteConfig), refusal: Refusal, alert: Alert) {
     let rig = resuming().await;
     let leaf = rig.client_ca.leaf(|params| params.serial_number = Some(7_u64.into()));
@@ -141,7 +141,7 @@ async fn reload_refuses(change: impl Fn(&Rig, &mut SiteConfig), refusal: Refusal
 }
 
 #[tokio::test]
-async fn another_client_ca_refuses_what_was_resumed_before() {
+async fn a_session_from_before_another_client_ca_is_refused() {
     let swap = |_: &Rig, site: &mut SiteConfig| {
         let ClientCa::File(file) = &site.client_ca[0] else { panic!("a file") };
         let other = file.with_file_name(format!("{OTHER_SITE}.ca"));
@@ -151,7 +151,7 @@ async fn another_client_ca_refuses_what_was_resumed_before() {
 }
 
 #[tokio::test]
-async fn a_new_rule_refuses_what_was_resumed_before() {
+async fn a_session_from_before_a_new_rule_is_refused() {
     let rule = |_: &Rig, site: &mut SiteConfig| {
         site.rules.san = vec!["dns:somebody.else".parse().unwrap()];
     };
@@ -159,7 +159,7 @@ async fn a_new_rule_refuses_what_was_resumed_before() {
 }
 
 #[tokio::test]
-async fn a_revocation_list_refuses_what_was_resumed_before() {
+async fn a_session_from_before_a_revocation_list_is_refused() {
     let list = |rig: &Rig, site: &mut SiteConfig| {
         let file = site.key.with_extension("crl");
         std::fs::write(&file, rig.client_ca.crl(&[7], 2100)).unwrap();
@@ -169,7 +169,7 @@ async fn a_revocation_list_refuses_what_was_resumed_before() {
 }
 
 #[tokio::test]
-async fn the_same_configuration_loaded_again_resumes_nothing_from_before() {
+async fn a_reload_of_the_same_configuration_invalidates_earlier_sessions() {
     let rig = resuming().await;
     let config = remembering(&rig, &rig.client_ca.edge());
     assert_eq!(kind(&rig, &config, SITE).await, HandshakeKind::Full);
@@ -183,10 +183,10 @@ async fn the_same_configuration_loaded_again_resumes_nothing_from_before() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_has_run_out_since_is_refused() {
+async fn a_session_whose_certificate_has_expired_since_is_refused() {
     let rig = resuming().await;
-    let ends = Duration::from_secs(aop_tls::now() + 3);
-    let leaf = rig.client_ca.leaf(|params| params.not_after = date_time_ymd(1970, 1, 1) + ends);
+    let expiry = Duration::from_secs(aop_tls::now() + 3);
+    let leaf = rig.client_ca.leaf(|params| params.not_after = date_time_ymd(1970, 1, 1) + expiry);
     let config = remembering(&rig, &leaf);
     assert_eq!(kind(&rig, &config, SITE).await, HandshakeKind::Full);
     assert_eq!(kind(&rig, &config, SITE).await, HandshakeKind::Resumed);

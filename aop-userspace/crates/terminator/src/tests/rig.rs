@@ -1,4 +1,4 @@
-//! A terminator with two sites, an edge that it trusts, and an upstream that shows what reached it.
+//! A terminator with two sites, an edge that it trusts, and an upstream that the test controls.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -48,12 +48,12 @@ pub(super) struct Rig {
     _directory: TempDir,
 }
 
-/// What a test wants otherwise.
+/// The settings of a rig.
 pub(super) struct Wish {
     pub(super) deadline: Duration,
     pub(super) limits: Limits,
     pub(super) proxy: ProxyProtocol,
-    /// Who sends PROXY headers.
+    /// The senders of PROXY headers.
     pub(super) proxy_from: Vec<IpNet>,
     pub(super) upstream: Option<Upstream>,
     pub(super) rules: Rules,
@@ -66,7 +66,7 @@ impl Wish {
         Self { upstream: Some(url.parse().unwrap()), ..Self::default() }
     }
 
-    /// The same, with its requests relayed in another way.
+    /// The same settings with `change` applied to the HTTP upstream.
     pub(super) fn relayed(mut self, change: impl FnOnce(&mut HttpConfig)) -> Self {
         if let Some(Upstream::Http(http)) = &mut self.upstream {
             change(http);
@@ -89,7 +89,7 @@ impl Default for Wish {
     }
 }
 
-/// What it says to everybody, and to some addresses otherwise.
+/// The gate: one verdict for all addresses, and exceptions for some.
 pub(super) struct Door(Mutex<(Entrance, HashMap<IpAddr, Entrance>)>);
 
 impl Door {
@@ -104,8 +104,8 @@ impl Door {
 
 impl Gate for Door {
     fn entrance(&self, address: IpAddr, _: u16) -> Entrance {
-        let said = self.0.lock().unwrap();
-        *said.1.get(&address).unwrap_or(&said.0)
+        let verdicts = self.0.lock().unwrap();
+        *verdicts.1.get(&address).unwrap_or(&verdicts.0)
     }
 }
 
@@ -184,7 +184,7 @@ impl Rig {
         }
     }
 
-    /// Changes how requests are relayed, for policies that are made from now on.
+    /// Applies `change` to the HTTP upstreams of policies that are made from now on.
     pub(super) fn relay_otherwise(&mut self, change: impl Fn(&mut HttpConfig)) {
         for site in &mut self.sites {
             if let Upstream::Http(http) = &mut site.upstream {
@@ -234,7 +234,7 @@ impl Rig {
         Ok((peer, upstream))
     }
 
-    /// One pull from question to answer to its end.
+    /// One whole pull: question, answer and orderly end.
     pub(super) async fn serve(&self, client: &Arc<ClientConfig>, host: &str) {
         let (mut peer, mut upstream) = self.pull_as(client, host).await.unwrap();
         exchange(&mut peer, &mut upstream).await;
@@ -244,8 +244,8 @@ impl Rig {
         assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
     }
 
-    /// A good peer is served. The one with `leaf` is not: it reads `alert`, one refusal is counted
-    /// for `refusal` and nothing else, and the upstream has seen the good peer alone.
+    /// Serves a good peer first. Then refuses the peer with `leaf`: it reads `alert`, each attempt
+    /// is counted under `refusal` and nothing else, and the upstream has seen only the good peer.
     pub(super) async fn refuses(
         &self,
         leaf: Option<&Leaf>,
@@ -264,7 +264,8 @@ impl Rig {
         self.upstream_saw_nothing().await;
     }
 
-    /// The alert that refuses `client`: at the handshake in TLS 1.2, in TLS 1.3 at the first read.
+    /// The alert that refuses `client`: in the handshake with TLS 1.2, at the first read with TLS
+    /// 1.3.
     pub(super) async fn alert(&self, client: &Arc<ClientConfig>, host: &str) -> AlertDescription {
         let attempt = async {
             let mut peer = connect(client, self.address, host).await?;
@@ -282,7 +283,7 @@ impl Rig {
         self.service.ledger().snapshot()
     }
 
-    /// Waits until the ledger is as `wanted`.
+    /// Waits until the counters satisfy `wanted`.
     pub(super) async fn ledger_when(&self, wanted: impl Fn(&LedgerSnapshot) -> bool) {
         for _ in 0..500 {
             if wanted(&self.ledger()) {
@@ -293,7 +294,7 @@ impl Rig {
         panic!("{:?}", self.ledger());
     }
 
-    /// Waits until `count` refusals are booked, all under `site` and `refusal`.
+    /// Waits until `count` refusals are counted, all under `site` and `refusal`.
     pub(super) async fn booked(&self, site: &str, refusal: Refusal, count: u64) {
         self.ledger_when(|ledger| {
             let booked =

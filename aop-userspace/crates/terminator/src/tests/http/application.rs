@@ -1,4 +1,4 @@
-//! The application behind a site: a real server of one HTTP version that remembers what it was asked.
+//! The application behind a site: a real server of one HTTP version that records its requests.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +22,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpListener, task::JoinSet};
 
-/// A running application. It ends when dropped.
+/// A running application. Dropping it ends it.
 pub(super) struct Application {
     pub(super) address: SocketAddr,
     version: Version,
@@ -36,7 +36,7 @@ struct Memory {
     connections: AtomicUsize,
 }
 
-/// A request that came whole.
+/// A request that arrived completely.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) head: Parts,
@@ -91,12 +91,12 @@ impl Application {
         format!("{scheme}://{}", self.address)
     }
 
-    /// What it was asked, in order.
+    /// All requests, in order.
     pub(super) fn asked(&self) -> Vec<Asked> {
         self.memory.asked.lock().unwrap().clone()
     }
 
-    /// The one request that it was asked.
+    /// The only request.
     pub(super) fn asked_once(&self) -> Asked {
         let asked = self.asked();
         let [only] = &asked[..] else { panic!("{asked:?}") };
@@ -108,8 +108,9 @@ impl Application {
     }
 }
 
-/// `/stall` is not even read, and `/never` not answered; `/large` has 8 MB; `/echo` is answered with the body and trailers that came; all else
-/// with a text that names the path.
+/// The application: it does not read the body of `/stall`, never answers `/never`, answers `/large`
+/// with 8 MB, `/echo` with the body and trailers of the request, `/empty` with 204, and any other
+/// path with a text that names it.
 async fn answer(
     request: Request<Incoming>,
     memory: Arc<Memory>,

@@ -1,4 +1,4 @@
-//! Peers: raw bytes over TLS, and a real client of either HTTP version.
+//! Peers: raw bytes over TLS, and a real client for each HTTP version.
 
 use std::sync::Arc;
 
@@ -53,13 +53,13 @@ impl Client {
         Self { sender: Sender::Http2(sender), connection }
     }
 
-    /// Another one on the same connection, which is one of HTTP/2.
+    /// Another client on the same HTTP/2 connection.
     pub(super) fn twin(&self) -> Self {
         let Sender::Http2(sender) = &self.sender else { panic!("HTTP/1 has no streams") };
         Self { sender: Sender::Http2(sender.clone()), connection: JoinSet::new() }
     }
 
-    /// Sends a request of its version's form and waits for the head of the answer.
+    /// Sends a request and waits for the head of the response.
     pub(super) async fn send(
         &mut self,
         request: Request<Frames>,
@@ -76,7 +76,7 @@ impl Client {
         timeout(LONG, sending).await.expect("an answer in time")
     }
 
-    /// Asks for a path of the site.
+    /// Sends a GET for a path of the site.
     pub(super) async fn get(&mut self, path: &str) -> hyper::Result<Response<Incoming>> {
         let request = self.request("GET", path);
         self.send(request.body(Frames::default()).unwrap()).await
@@ -91,14 +91,15 @@ impl Client {
     }
 }
 
-/// An authorized connection for `host` that offers these protocols.
+/// An authenticated connection for `host` that offers these ALPN protocols.
 pub(super) async fn edge(rig: &Rig, alpn: &[&str], host: &str) -> TlsStream<TcpStream> {
     let mut config = Arc::unwrap_or_clone(rig.edge());
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     connect(&Arc::new(config), rig.address, host).await.unwrap()
 }
 
-/// The next connection to an upstream, and its first request read: who speaks first is no HTTP.
+/// The next connection to an upstream, after its first request head: an upstream that sends first
+/// is no HTTP server.
 pub(super) async fn request_to(upstream: &TcpListener) -> TcpStream {
     let (mut stream, _) = timeout(LONG, upstream.accept()).await.unwrap().unwrap();
     let mut head = Vec::new();
@@ -108,22 +109,22 @@ pub(super) async fn request_to(upstream: &TcpListener) -> TcpStream {
     stream
 }
 
-/// Sends `bytes` on a connection of its own; all that is answered until the connection ends.
+/// Sends `bytes` on a new connection, and reads until the connection ends.
 pub(super) async fn raw(rig: &Rig, bytes: &[u8]) -> String {
     let mut stream = edge(rig, &[], SITE).await;
     stream.write_all(bytes).await.unwrap();
     to_end(&mut stream).await
 }
 
-/// Everything until the end.
+/// Reads until the end of the stream.
 pub(super) async fn to_end(stream: &mut TlsStream<TcpStream>) -> String {
     let mut answer = Vec::new();
-    // However it ends.
+    // An orderly end or an error.
     timeout(LONG, stream.read_to_end(&mut answer)).await.expect("an end in time").ok();
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Reads until `end` has come.
+/// Reads until the bytes end with `end`.
 pub(super) async fn until(stream: &mut TlsStream<TcpStream>, end: &str) -> String {
     let mut answer = Vec::new();
     while !String::from_utf8_lossy(&answer).ends_with(end) {

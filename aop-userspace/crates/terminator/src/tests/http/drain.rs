@@ -1,4 +1,4 @@
-//! Ends that we bring about: draining, and trust that is taken away.
+//! Connections that aop ends: a drain, and withdrawn trust.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::Drained;
 const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
 
 #[tokio::test]
-async fn a_drain_ends_resting_connections_and_lets_requests_finish() {
+async fn a_drain_ends_idle_connections_and_lets_requests_finish() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let rig = Rig::with(Wish::upstream(&url)).await;
@@ -33,7 +33,7 @@ async fn a_drain_ends_resting_connections_and_lets_requests_finish() {
     let mut get = Box::pin(multiplexed.get("/"));
     let accept = async { timeout(LONG, listener.accept()).await.unwrap().unwrap().0 };
     tokio::select! {
-        _ = &mut get => panic!("nobody has answered"),
+        _ = &mut get => panic!("a response before the upstream sent one"),
         upstream = accept => upstreams.push(upstream),
     }
     rig.ledger_when(|ledger| ledger.open == 3).await;
@@ -57,7 +57,7 @@ async fn a_drain_ends_resting_connections_and_lets_requests_finish() {
 }
 
 #[tokio::test]
-async fn past_the_deadline_requests_are_cut() {
+async fn a_drain_cuts_requests_that_exceed_its_deadline() {
     let (rig, application) = before_http1().await;
     let mut one = edge(&rig, &["http/1.1"], SITE).await;
     one.write_all(b"GET /never HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
@@ -71,7 +71,7 @@ async fn past_the_deadline_requests_are_cut() {
 }
 
 #[tokio::test]
-async fn a_new_upstream_gets_the_next_request_of_an_open_connection() {
+async fn after_a_reload_the_next_request_of_an_open_connection_goes_to_the_new_upstream() {
     let (mut rig, before) = before_http1().await;
     let after = Application::http1().await;
     let (mut one, mut two) = (Client::http1(&rig).await, Client::http2(&rig).await);
@@ -86,7 +86,7 @@ async fn a_new_upstream_gets_the_next_request_of_an_open_connection() {
 }
 
 #[tokio::test]
-async fn trust_that_is_taken_away_ends_connections_in_order() {
+async fn withdrawn_trust_ends_connections_in_order() {
     let (rig, application) = before_http1().await;
     let mut one = edge(&rig, &["http/1.1"], SITE).await;
     one.write_all(ASK).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the peer is told when the upstream fails, and how long anybody waits.
+//! The responses to the peer when the upstream fails, and the timeouts.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn before(url: &str, change: impl FnOnce(&mut HttpConfig)) -> Rig {
     Rig::with(Wish::upstream(url).relayed(change)).await
 }
 
-/// What a client of either version is answered; it names nothing of what is behind us.
+/// A client of either version gets `status`, with a text that reveals nothing about the upstream.
 async fn answered(rig: &Rig, status: u16, denial: Denial) {
     for mut client in [Client::http1(rig).await, Client::http2(rig).await] {
         let response = client.get("/").await.unwrap();
@@ -78,9 +78,9 @@ async fn a_silent_upstream_is_a_504() {
 }
 
 #[tokio::test]
-async fn the_line_of_a_refused_request_has_the_name_of_that_request() {
+async fn the_log_line_of_a_refused_request_has_the_ray_of_that_request() {
     let application = Application::http1().await;
-    let (lines, _hearing) = listen();
+    let (lines, _guard) = listen();
     let rig = before(&application.url(), |http| http.answer = SECOND).await;
     let mut client = Client::http2(&rig).await;
     let request = |client: &Client, path, ray| {
@@ -92,14 +92,14 @@ async fn the_line_of_a_refused_request_has_the_name_of_that_request() {
         (request(&client, "/never", "first-FRA"), request(&client, "/", "second-FRA"));
     let (late, answered) = tokio::join!(client.send(first), other.send(second));
     assert_eq!((late.unwrap().status().as_u16(), answered.unwrap().status().as_u16()), (504, 200));
-    let told = lines.with("request refused");
-    assert!(told.len() == 1 && told[0].contains("first-FRA"), "{told:?}");
+    let logged = lines.with("request refused");
+    assert!(logged.len() == 1 && logged[0].contains("first-FRA"), "{logged:?}");
 }
 
 #[tokio::test]
 async fn a_flood_of_refused_requests_does_not_flood_the_log() {
     let application = Application::http1().await;
-    let (lines, _hearing) = listen();
+    let (lines, _guard) = listen();
     let rig = before(&application.url(), |_| {}).await;
     let mut client = Client::http2(&rig).await;
     for _ in 0..200 {
@@ -107,19 +107,19 @@ async fn a_flood_of_refused_requests_does_not_flood_the_log() {
         assert_eq!(client.send(request).await.unwrap().status(), 421);
     }
     rig.denied(Denial::HostMismatch, 200).await;
-    let told = lines.with("request refused");
-    assert!((50..150).contains(&told.len()), "{}", told.len());
+    let logged = lines.with("request refused");
+    assert!((50..150).contains(&logged.len()), "{}", logged.len());
     assert!(
-        told[0].contains("host=\"other.test\"") && told[0].contains("also_hosts"),
+        logged[0].contains("host=\"other.test\"") && logged[0].contains("also_hosts"),
         "{}",
-        told[0]
+        logged[0]
     );
     assert_eq!(rig.service.drain(SECOND / 10).await, Drained::Complete);
     assert!(!lines.with("more requests refused for host_mismatch").is_empty());
 }
 
 #[tokio::test]
-async fn an_upload_that_moves_may_take_longer_than_an_answer() {
+async fn an_upload_with_progress_may_take_longer_than_the_response_timeout() {
     let application = Application::http1().await;
     let rig = before(&application.url(), |http| {
         http.answer = Duration::from_millis(400);
@@ -137,7 +137,7 @@ async fn an_upload_that_moves_may_take_longer_than_an_answer() {
 }
 
 #[tokio::test]
-async fn beyond_its_bound_an_upstream_is_not_asked() {
+async fn an_upstream_gets_no_request_beyond_its_bound() {
     let application = Application::http1().await;
     let rig = before(&application.url(), |http| http.requests = 1).await;
     let mut first = edge(&rig, &[], SITE).await;
@@ -152,7 +152,7 @@ async fn beyond_its_bound_an_upstream_is_not_asked() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_ends_the_connection_without_an_end() {
+async fn a_truncated_response_does_not_look_complete_to_the_peer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig = before(&format!("http://{}", listener.local_addr().unwrap()), |_| {}).await;
     let mut peer = edge(&rig, &[], SITE).await;
@@ -164,15 +164,15 @@ async fn an_answer_that_breaks_off_ends_the_connection_without_an_end() {
         .unwrap();
     until(&mut peer, "part").await;
     drop(upstream);
-    assert!(!to_end(&mut peer).await.contains("0\r\n\r\n"), "a part was passed for the whole");
+    assert!(!to_end(&mut peer).await.contains("0\r\n\r\n"), "a truncated response looks complete");
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_the_upstream_closed_costs_no_request() {
+async fn no_request_is_lost_when_the_upstream_closed_an_idle_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig = before(&format!("http://{}", listener.local_addr().unwrap()), |_| {}).await;
     let mut closing = tokio::task::JoinSet::new();
-    // Each connection is good for one request, and says nothing about that.
+    // The upstream closes each connection after one request, without announcing it.
     closing.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
@@ -187,7 +187,7 @@ async fn a_kept_connection_that_the_upstream_closed_costs_no_request() {
 }
 
 #[tokio::test]
-async fn an_upload_stops_where_the_application_takes_no_more() {
+async fn an_upload_stops_when_the_application_stops_reading() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig = before(&format!("http://{}", listener.local_addr().unwrap()), |_| {}).await;
     let mut peer = edge(&rig, &[], SITE).await;
@@ -203,7 +203,7 @@ async fn an_upload_stops_where_the_application_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_connection_that_rests_for_too_long_is_closed_in_order() {
+async fn a_connection_whose_idle_time_expires_is_closed_in_order() {
     let application = Application::http1().await;
     let rig = before(&application.url(), |http| http.idle = SECOND).await;
     let mut one = edge(&rig, &["http/1.1"], SITE).await;
@@ -217,7 +217,7 @@ async fn a_connection_that_rests_for_too_long_is_closed_in_order() {
 }
 
 #[tokio::test]
-async fn a_lost_peer_takes_its_request_along() {
+async fn a_lost_peer_ends_its_request() {
     let application = Application::http1().await;
     let rig = before(&application.url(), |_| {}).await;
     let mut peer = Client::http2(&rig).await;

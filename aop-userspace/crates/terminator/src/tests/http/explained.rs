@@ -1,4 +1,4 @@
-//! A site that explains its refusals tells everybody why, and lets nobody through for it.
+//! A site that explains its refusals answers every refused peer with the reason, and relays none.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ async fn explaining_by(rules: Rules) -> (Rig, Application) {
     (Rig::with(wish).await, application)
 }
 
-/// What a peer is answered, and how it shook hands.
+/// The response to a peer, and the kind of its handshake.
 async fn told(rig: &Rig, config: &Arc<ClientConfig>) -> (String, HandshakeKind) {
     let mut stream = connect(config, rig.address, SITE).await.unwrap();
     let request = b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n";
@@ -43,7 +43,7 @@ fn peer(rig: &Rig, leaf: Option<&Leaf>) -> Arc<ClientConfig> {
 }
 
 #[tokio::test]
-async fn each_wrong_certificate_is_told_why_and_reaches_nothing() {
+async fn each_wrong_certificate_gets_its_reason_and_reaches_no_upstream() {
     type Wrong = fn(&Rig) -> Option<Leaf>;
     let wrong: [(Wrong, Refusal); 4] = [
         (|_| None, Refusal::CertificateRequired),
@@ -74,7 +74,7 @@ async fn each_wrong_certificate_is_told_why_and_reaches_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_told_is_of_the_peer_s_own_certificate_and_never_what_would_pass() {
+async fn an_explanation_describes_the_peer_s_certificate_and_never_an_accepted_one() {
     let secret = "the-one-name.test";
     let pin = aop_config::SpkiPin([0xAB; 32]);
     for (rules, refusal, detail) in [
@@ -98,15 +98,15 @@ async fn what_is_told_is_of_the_peer_s_own_certificate_and_never_what_would_pass
         let (answer, _) = told(&rig, &peer(&rig, Some(&rig.client_ca.edge()))).await;
         let (_, json) = answer.split_once("\r\n\r\n").unwrap();
         let json: serde_json::Value = serde_json::from_str(json).unwrap();
-        let told = json["detail"].as_str().unwrap();
-        assert!(told.starts_with(detail), "{refusal}: {told}");
+        let given = json["detail"].as_str().unwrap();
+        assert!(given.starts_with(detail), "{refusal}: {given}");
         assert_eq!(json["refused"], refusal.name());
         assert!(!answer.contains(secret) && !answer.contains("abab"), "{answer}");
     }
 }
 
 #[tokio::test]
-async fn it_is_told_over_http_2_as_well() {
+async fn refusals_are_explained_over_http_2_as_well() {
     let (rig, application) = explaining().await;
     let mut config = Arc::unwrap_or_clone(peer(&rig, None));
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -124,7 +124,7 @@ async fn it_is_told_over_http_2_as_well() {
 }
 
 #[tokio::test]
-async fn a_certificate_whose_key_cannot_be_read_fails_the_handshake_as_ever() {
+async fn a_certificate_whose_key_cannot_be_read_still_fails_the_handshake() {
     let (rig, application) = explaining().await;
     let config = peer(&rig, Some(&rig.client_ca.version_1()));
     rig.alert(&config, SITE).await;
@@ -133,7 +133,7 @@ async fn a_certificate_whose_key_cannot_be_read_fails_the_handshake_as_ever() {
 }
 
 #[tokio::test]
-async fn the_rules_of_the_site_judge_and_a_refused_peer_resumes_nothing() {
+async fn the_rules_of_the_site_apply_and_a_refused_peer_resumes_no_session() {
     let rules = Rules {
         san: vec!["dns:pull.example.com".parse().unwrap()],
         resumption: Resumption::Verified,
@@ -145,15 +145,15 @@ async fn the_rules_of_the_site_judge_and_a_refused_peer_resumes_nothing() {
     });
     let good = peer(&rig, Some(&named));
     for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
-        let (answer, shook) = told(&rig, &good).await;
+        let (answer, handshake) = told(&rig, &good).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-        assert_eq!(shook, kind);
+        assert_eq!(handshake, kind);
     }
     let bad = peer(&rig, Some(&rig.client_ca.edge()));
     for _ in 0..2 {
-        let (answer, shook) = told(&rig, &bad).await;
+        let (answer, handshake) = told(&rig, &bad).await;
         assert!(answer.contains(r#"{"refused":"san_missing","#), "{answer}");
-        assert_eq!(shook, HandshakeKind::Full);
+        assert_eq!(handshake, HandshakeKind::Full);
     }
     rig.booked(SITE, Refusal::SanMissing, 2).await;
     assert_eq!((rig.ledger().accepted, application.asked().len()), (2, 2));

@@ -1,4 +1,4 @@
-//! HTTP/2 as raw frames, for what no client would send.
+//! Raw HTTP/2 frames, for sequences that no client library sends.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,12 +30,12 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// `GET https://example.com/never` in HPACK, without Huffman and without the table.
+/// `GET https://example.com/never` in HPACK, without Huffman coding and dynamic table.
 pub(super) fn head() -> Vec<u8> {
     get("/never")
 }
 
-/// The same for another path.
+/// The same for `path`.
 pub(super) fn get(path: &str) -> Vec<u8> {
     let mut block = vec![0x82, 0x87, 0x04, u8::try_from(path.len()).unwrap()];
     block.extend(path.as_bytes());
@@ -50,7 +50,7 @@ pub(super) async fn opened(rig: &Rig) -> TlsStream<TcpStream> {
     stream
 }
 
-/// Sends `frames` for ever, until the far end has had enough; its last words.
+/// Sends `frames` until the server closes the connection, and returns all frames of the server.
 pub(super) async fn until_cut(
     stream: TlsStream<TcpStream>,
     mut frames: impl FnMut(u32) -> Vec<u8>,
@@ -65,17 +65,17 @@ pub(super) async fn until_cut(
         std::future::pending::<()>().await;
     };
     let listening = async {
-        let mut heard = Vec::new();
-        reading.read_to_end(&mut heard).await.ok();
-        heard
+        let mut received = Vec::new();
+        reading.read_to_end(&mut received).await.ok();
+        received
     };
-    let heard = async {
+    let received = async {
         tokio::select! {
             () = flooding => Vec::new(),
-            heard = listening => heard,
+            received = listening => received,
         }
     };
-    parsed(&timeout(6 * LONG, heard).await.expect("the flood is cut off"))
+    parsed(&timeout(6 * LONG, received).await.expect("the server closes the connection"))
 }
 
 pub(super) fn parsed(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
@@ -89,7 +89,7 @@ pub(super) fn parsed(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     frames
 }
 
-/// The error of the GOAWAY among `frames`.
+/// The error code of the GOAWAY among `frames`.
 pub(super) fn error(frames: &[(u8, Vec<u8>)]) -> Option<u8> {
     frames.iter().rev().find(|(kind, _)| *kind == GOAWAY).map(|(_, payload)| payload[7])
 }

@@ -1,4 +1,4 @@
-//! Where a message ends, for whoever reads it next.
+//! The end of each message is unambiguous for the next reader.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_body_passes_whatever_the_method_is() {
+async fn a_body_passes_with_any_method() {
     for (rig, application) in [before_http1().await, before_h2c().await] {
         for method in ["GET", "DELETE", "PROPFIND"] {
             let request = format!(
@@ -28,7 +28,7 @@ async fn a_body_passes_whatever_the_method_is() {
 }
 
 #[tokio::test]
-async fn an_answer_in_chunks_has_no_length_beside_them() {
+async fn a_chunked_response_has_no_content_length() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig =
         Rig::with(Wish::upstream(&format!("http://{}", listener.local_addr().unwrap()))).await;
@@ -43,12 +43,12 @@ async fn an_answer_in_chunks_has_no_length_beside_them() {
 }
 
 #[tokio::test]
-async fn a_refused_upload_is_told_why_however_long_it_is() {
+async fn a_refused_upload_gets_its_reason_however_long_it_is() {
     let (rig, application) = before_http1().await;
     let mut peer = edge(&rig, &[], SITE).await;
     let head = "POST / HTTP/1.1\r\nHost: other.test\r\nContent-Length: 3000000\r\n\r\n";
     peer.write_all(head.as_bytes()).await.unwrap();
-    // It writes all before it reads.
+    // The peer writes everything before it reads.
     for _ in 0..30 {
         tokio::time::sleep(Duration::from_millis(5)).await;
         if peer.write_all(&[b'x'; 10_000]).await.is_err() {
@@ -60,7 +60,7 @@ async fn a_refused_upload_is_told_why_however_long_it_is() {
     assert_eq!(application.connections(), 0);
 }
 
-/// A connection that takes little before it is read.
+/// A connection with a small receive buffer.
 async fn narrow(rig: &Rig) -> tokio_rustls::client::TlsStream<TcpStream> {
     let stream = edge(rig, &[], SITE).await;
     socket2::SockRef::from(stream.get_ref().0).set_recv_buffer_size(32 * 1024).unwrap();
@@ -68,7 +68,7 @@ async fn narrow(rig: &Rig) -> tokio_rustls::client::TlsStream<TcpStream> {
 }
 
 #[tokio::test]
-async fn no_refusal_is_written_into_an_answer_that_has_not_left_yet() {
+async fn no_refusal_is_written_into_an_unfinished_response() {
     let (rig, _application) = before_http1().await;
     let mut seen = Vec::new();
     for step in 1..=25 {
@@ -88,5 +88,5 @@ async fn no_refusal_is_written_into_an_answer_that_has_not_left_yet() {
             seen.push(size);
         }
     }
-    assert!(seen.is_empty(), "a refusal inside of an answer: {seen:?}");
+    assert!(seen.is_empty(), "a refusal within a response: {seen:?}");
 }

@@ -53,19 +53,19 @@ async fn a_host_of_another_site_or_of_none_is_misdirected() {
         let answer = asked_for(&rig, SITE, host).await;
         assert!(answer.starts_with("HTTP/1.1 421 "), "{host}: {answer}");
         assert!(answer.contains("was not opened for"), "{answer}");
-        assert!(!answer.contains("other"), "it names other sites: {answer}");
+        assert!(!answer.contains("other"), "the response names other sites: {answer}");
     }
     let mut client = Client::http2(&rig).await;
     let request = Request::get("https://other.test/").body(Frames::default()).unwrap();
     assert_eq!(client.send(request).await.unwrap().status(), 421);
-    // The connection is none the worse for it.
+    // The connection stays usable.
     assert_eq!(client.get("/").await.unwrap().status(), 200);
     rig.denied(Denial::HostMismatch, hosts.len() as u64 + 1).await;
     assert_eq!(application.asked().len(), 1);
 }
 
 #[tokio::test]
-async fn an_exception_is_made_by_name() {
+async fn also_hosts_allows_hosts_by_name() {
     let application = Application::http1().await;
     let wish = Wish::upstream(&application.url()).relayed(|http| {
         http.also_hosts = vec!["custom.test".parse().unwrap(), "*.saas.test".parse().unwrap()];
@@ -81,7 +81,7 @@ async fn an_exception_is_made_by_name() {
 }
 
 #[tokio::test]
-async fn no_host_two_hosts_or_two_opinions_are_refused() {
+async fn missing_repeated_and_contradicting_hosts_are_refused() {
     let (rig, application) = before_http1().await;
     let requests = [
         "GET / HTTP/1.1\r\n\r\n",
@@ -112,7 +112,7 @@ async fn no_host_two_hosts_or_two_opinions_are_refused() {
 }
 
 #[tokio::test]
-async fn a_new_exception_holds_for_connections_that_are_open() {
+async fn a_new_also_host_applies_to_open_connections() {
     let (mut rig, _application) = before_http1().await;
     let mut client = Client::http2(&rig).await;
     let ask = || Request::get("https://custom.test/").body(Frames::default()).unwrap();

@@ -1,5 +1,5 @@
-//! Who is behind a request: what an upstream that wants PROXY headers hears, and what comes of one
-//! that a sender has sent.
+//! The forwarded visitor: the PROXY headers that an upstream receives, and the effect of those that
+//! a sender sends.
 
 use std::net::SocketAddr;
 
@@ -21,8 +21,8 @@ use crate::{
     tests::rig::{Rig, SITE, Wish},
 };
 
-/// The next connection of the upstream: what its PROXY header says, how long that is, and the head
-/// of the request behind it, which is answered.
+/// Answers the next request to the upstream: the addresses in its PROXY header, that header, and
+/// the request head behind it.
 async fn heard(upstream: &TcpListener) -> (Ends, Vec<u8>, String) {
     let (mut stream, _) = timeout(LONG, upstream.accept()).await.unwrap().unwrap();
     let mut bytes = Vec::new();
@@ -33,7 +33,7 @@ async fn heard(upstream: &TcpListener) -> (Ends, Vec<u8>, String) {
         {
             let head = String::from_utf8(bytes.split_off(length)).unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
-            // Nothing follows on a connection that speaks for one request.
+            // A connection with a PROXY header carries only one request.
             let mut rest = Vec::new();
             timeout(LONG, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
             assert_eq!(rest, b"");
@@ -49,7 +49,7 @@ async fn wanting(proxy: ProxyProtocol) -> (Rig, TcpListener) {
 }
 
 #[tokio::test]
-async fn each_request_has_a_connection_that_names_its_visitor() {
+async fn each_request_has_its_own_connection_whose_header_names_its_visitor() {
     for proxy in [ProxyProtocol::V1, ProxyProtocol::V2(ClientCert::Withheld)] {
         let (rig, upstream) = wanting(proxy).await;
         let mut client = Client::http2(&rig).await;
@@ -72,7 +72,7 @@ async fn each_request_has_a_connection_that_names_its_visitor() {
 }
 
 #[tokio::test]
-async fn without_a_named_visitor_the_header_names_the_peer() {
+async fn without_a_visitor_the_header_names_the_peer() {
     let (rig, upstream) = wanting(ProxyProtocol::V1).await;
     let mut stream = edge(&rig, &["http/1.1"], SITE).await;
     let own = stream.get_ref().0.local_addr().unwrap();
@@ -85,7 +85,7 @@ async fn without_a_named_visitor_the_header_names_the_peer() {
 }
 
 #[tokio::test]
-async fn who_may_be_anybody_is_the_source_whomever_its_requests_name() {
+async fn an_unauthenticated_peer_is_itself_the_source_unless_its_address_is_admitted() {
     let (rig, upstream) = wanting(ProxyProtocol::V1).await;
     rig.service.reload(rig.changed(|site| site.on_refusal = OnRefusal::Observe), LONG);
     for (entrance, named) in [(Entrance::Open, true), (Entrance::Watched, false)] {
@@ -120,7 +120,7 @@ async fn a_visitor_behind_a_sender_is_forwarded_unless_the_edge_names_one() {
 }
 
 #[tokio::test]
-async fn a_reload_that_asks_for_headers_holds_for_the_next_request_of_an_open_connection() {
+async fn a_reload_that_enables_headers_applies_to_the_next_request_of_an_open_connection() {
     let (rig, upstream) = wanting(ProxyProtocol::Off).await;
     let mut peer = edge(&rig, &["http/1.1"], SITE).await;
     let own = peer.get_ref().0.local_addr().unwrap();
@@ -129,7 +129,7 @@ async fn a_reload_that_asks_for_headers_holds_for_the_next_request_of_an_open_co
     peer.write_all(format!("GET / HTTP/1.1\r\nHost: {SITE}\r\n\r\n").as_bytes()).await.unwrap();
     let ((ends, header, _), _) = tokio::join!(heard(&upstream), until(&mut peer, "ok"));
     assert_eq!(ends.source, own);
-    // With the certificate, which was presented before anybody asked for it.
+    // The header has the certificate, although the peer presented it before the reload.
     let certificate = (0..header.len() - 3).find(|at| {
         let length = header.len() - at - 3;
         header[*at..at + 3] == [&[0x28], &(length as u16).to_be_bytes()[..]].concat()

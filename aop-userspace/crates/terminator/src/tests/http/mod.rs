@@ -1,4 +1,4 @@
-//! Requests relayed between a real TLS client and a real HTTP server.
+//! The HTTP relay between a real TLS client and a real HTTP server.
 
 mod application;
 mod client;
@@ -23,13 +23,13 @@ use application::Application;
 use super::rig::{Rig, SITE, Wish};
 use crate::Denial;
 
-/// A rig whose upstream is an application of HTTP/1.1.
+/// A rig whose upstream speaks HTTP/1.1.
 async fn before_http1() -> (Rig, Application) {
     let application = Application::http1().await;
     (Rig::with(Wish::upstream(&application.url())).await, application)
 }
 
-/// A rig whose upstream is an application of HTTP/2.
+/// A rig whose upstream speaks HTTP/2.
 async fn before_h2c() -> (Rig, Application) {
     let application = Application::h2c().await;
     (Rig::with(Wish::upstream(&application.url())).await, application)

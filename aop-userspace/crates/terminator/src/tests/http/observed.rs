@@ -1,4 +1,4 @@
-//! Requests of peers that have proven nothing, at a site that observes.
+//! Requests of unauthenticated peers at a site that observes.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use super::{
 
 const OTHER: &str = "other.test";
 
-/// The first site observes, shows certificates, and may be asked for the other one's host.
+/// The first site observes, forwards certificates, and accepts requests for the other site's host.
 async fn observing() -> (Rig, Application) {
     let application = Application::http1().await;
     let wish = Wish::upstream(&application.url());
@@ -46,7 +46,7 @@ async fn answer(rig: &Rig, leaf: Option<&Leaf>, host: &str) -> String {
 }
 
 #[tokio::test]
-async fn no_header_tells_of_a_certificate_that_proved_nothing() {
+async fn client_cert_never_carries_an_unverified_certificate() {
     let (rig, application) = observing().await;
     let bad = rig.other_ca.edge();
     for leaf in [None, Some(&bad)] {
@@ -54,15 +54,15 @@ async fn no_header_tells_of_a_certificate_that_proved_nothing() {
     }
     let good = rig.client_ca.edge();
     assert!(answer(&rig, Some(&good), SITE).await.starts_with("HTTP/1.1 200 "));
-    let told: Vec<usize> =
+    let certificates: Vec<usize> =
         application.asked().iter().map(|asked| asked.values("client-cert").len()).collect();
-    assert_eq!(told, [0, 0, 1]);
+    assert_eq!(certificates, [0, 0, 1]);
     rig.ledger_when(|ledger| ledger.accepted == 1 && ledger.observed.len() == 2).await;
     assert_eq!(rig.ledger().relayed, 3);
 }
 
 #[tokio::test]
-async fn who_proves_nothing_names_a_visitor_from_an_admitted_address_alone() {
+async fn an_unauthenticated_peer_may_name_a_visitor_only_from_an_admitted_address() {
     let (rig, application) = observing().await;
     let good = rig.client_ca.edge();
     let (named, own) = ("203.0.113.7", "127.0.0.1");
@@ -87,7 +87,7 @@ async fn who_proves_nothing_names_a_visitor_from_an_admitted_address_alone() {
 }
 
 #[tokio::test]
-async fn behind_a_sender_it_is_the_far_end_that_has_to_be_admitted() {
+async fn behind_a_sender_the_source_in_the_header_must_be_admitted() {
     let application = Application::http1().await;
     let proxy_from = vec!["127.0.0.1/32".parse().unwrap()];
     let on_refusal = OnRefusal::Observe;
@@ -110,13 +110,13 @@ async fn behind_a_sender_it_is_the_far_end_that_has_to_be_admitted() {
     }
 }
 
-/// What an edge says of a visitor.
+/// The header fields that an edge sets for a visitor.
 fn speaking_for(visitor: &str) -> String {
     format!("CF-Connecting-IP: {visitor}\r\nTrue-Client-IP: {visitor}\r\nCF-IPCountry: DE\r\n")
 }
 
 #[tokio::test]
-async fn an_exception_for_a_host_of_another_site_is_not_for_them() {
+async fn also_hosts_gives_an_unauthenticated_peer_no_host_of_another_site() {
     let (rig, application) = observing().await;
     let good = rig.client_ca.edge();
     for (leaf, host, status) in [
@@ -125,14 +125,14 @@ async fn an_exception_for_a_host_of_another_site_is_not_for_them() {
         (None, "third.test", "200"),
         (None, "unknown.test", "421"),
     ] {
-        let told = answer(&rig, leaf, host).await;
-        assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {told}");
+        let response = answer(&rig, leaf, host).await;
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {response}");
     }
     assert_eq!(application.asked().len(), 2);
 }
 
 #[tokio::test]
-async fn the_next_request_of_a_kept_connection_is_refused_once_the_site_observes_no_more() {
+async fn the_next_request_of_an_open_connection_is_refused_once_the_site_enforces() {
     let (rig, application) = observing().await;
     let mut config = Arc::unwrap_or_clone(rig.client(None));
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -145,14 +145,14 @@ async fn the_next_request_of_a_kept_connection_is_refused_once_the_site_observes
         sleep(Duration::from_millis(10)).await;
     }
     observe(&rig, Mode::Enforce, LONG);
-    // A peer that has not heard of the end yet may begin a stream, which is to be answered.
+    // A peer that has not received the GOAWAY yet may open a stream, which must be answered.
     stream.write_all(&ask(3, "/late")).await.unwrap();
     rig.denied(Denial::Unproven, 1).await;
     assert_eq!(application.asked().len(), 1);
 }
 
 #[tokio::test]
-async fn a_handshake_that_ends_after_the_site_has_observed_is_refused() {
+async fn a_handshake_that_completes_after_the_site_enforces_is_refused() {
     let (rig, application) = observing().await;
     let begun = TcpStream::connect(rig.address).await.unwrap();
     rig.ledger_when(|ledger| ledger.open == 1).await;

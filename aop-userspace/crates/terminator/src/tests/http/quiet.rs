@@ -1,4 +1,4 @@
-//! Connections of HTTP/1 that have rested for so long that nothing of HTTP is kept for them.
+//! Idle HTTP/1 connections, for which hyper's state was released.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use super::{
 use crate::{Denial, Drained, tests::http::Application};
 
 const ASK: &[u8] = b"GET /one HTTP/1.1\r\nHost: example.com\r\n\r\n";
-/// After which a connection surely rests.
+/// By then an idle connection has released hyper's state.
 const QUIET: Duration = Duration::from_millis(500);
 
 #[tokio::test]
-async fn a_request_after_a_rest_is_answered_on_the_same_connection() {
+async fn a_request_after_an_idle_time_is_answered_on_the_same_connection() {
     let (rig, application) = before_http1().await;
     let mut peer = edge(&rig, &["http/1.1"], SITE).await;
-    // At rest before the first request, and after one.
+    // Idle before the first request, and after one.
     for _ in 0..2 {
         sleep(QUIET).await;
         peer.write_all(ASK).await.unwrap();
         until(&mut peer, "answers /one").await;
     }
-    // In pieces, the first of which is a rest away from the last.
+    // In two pieces with an idle time between them.
     sleep(QUIET).await;
     let (first, last) = ASK.split_at(9);
     peer.write_all(first).await.unwrap();
@@ -45,7 +45,7 @@ async fn a_request_after_a_rest_is_answered_on_the_same_connection() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_refused_after_a_rest_as_ever() {
+async fn a_malformed_request_after_an_idle_time_is_refused() {
     let (rig, application) = before_http1().await;
     let mut peer = edge(&rig, &["http/1.1"], SITE).await;
     peer.write_all(ASK).await.unwrap();
@@ -58,7 +58,7 @@ async fn what_is_no_request_is_refused_after_a_rest_as_ever() {
 }
 
 #[tokio::test]
-async fn whoever_ends_a_resting_connection_ends_it_in_order() {
+async fn an_idle_connection_ends_in_order_whichever_side_ends_it() {
     let (rig, _application) = before_http1().await;
     let rest = async || {
         let mut peer = edge(&rig, &["http/1.1"], SITE).await;
@@ -77,7 +77,7 @@ async fn whoever_ends_a_resting_connection_ends_it_in_order() {
 }
 
 #[tokio::test]
-async fn a_rest_is_no_longer_than_it_may_be() {
+async fn an_idle_connection_is_closed_after_the_configured_time() {
     let application = Application::http1().await;
     let wish = Wish::upstream(&application.url()).relayed(|http| http.idle = QUIET * 2);
     let rig = Rig::with(wish).await;

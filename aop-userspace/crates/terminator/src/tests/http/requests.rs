@@ -1,4 +1,4 @@
-//! What reaches the application, and what comes back.
+//! The requests that reach the application, and the responses that come back.
 
 use aop_config::{ClientCert, Forwarded};
 use hyper::{
@@ -15,7 +15,7 @@ use super::{
 use crate::tests::rig::{Rig, SITE, Wish};
 
 #[tokio::test]
-async fn either_version_in_reaches_either_version_out() {
+async fn each_http_version_of_the_peer_reaches_each_version_of_the_upstream() {
     for (rig, application) in [before_http1().await, before_h2c().await] {
         for mut client in [Client::http1(&rig).await, Client::http2(&rig).await] {
             let response = client.get("/a?b=c").await.unwrap();
@@ -39,7 +39,7 @@ async fn either_version_in_reaches_either_version_out() {
 }
 
 #[tokio::test]
-async fn bodies_and_trailers_pass_in_all_four_ways() {
+async fn bodies_and_trailers_pass_for_all_four_pairs_of_versions() {
     for (rig, application) in [before_http1().await, before_h2c().await] {
         for mut client in [Client::http1(&rig).await, Client::http2(&rig).await] {
             let data = Bytes::from(vec![b'x'; 1_000_000]);
@@ -70,7 +70,7 @@ async fn bodies_and_trailers_pass_in_all_four_ways() {
 }
 
 #[tokio::test]
-async fn the_application_learns_who_the_visitor_is_from_us_alone() {
+async fn only_aop_tells_the_application_about_the_visitor() {
     let application = Application::http1().await;
     let wish = Wish::upstream(&application.url()).relayed(|http| {
         http.forwarded = Forwarded::Both;
@@ -100,7 +100,7 @@ async fn the_application_learns_who_the_visitor_is_from_us_alone() {
 }
 
 #[tokio::test]
-async fn requests_of_many_connections_share_the_kept_ones() {
+async fn requests_of_many_peers_share_an_idle_upstream_connection() {
     let (rig, application) = before_http1().await;
     for _ in 0..3 {
         let mut client = Client::http1(&rig).await;
@@ -113,7 +113,7 @@ async fn requests_of_many_connections_share_the_kept_ones() {
 }
 
 #[tokio::test]
-async fn an_expectation_is_met_once_the_application_is_reached() {
+async fn expect_100_continue_is_answered_once_the_application_is_reached() {
     let (rig, application) = before_http1().await;
     let mut stream = edge(&rig, &[], SITE).await;
     let head = "POST /echo HTTP/1.1\r\nHost: example.com\r\nExpect: 100-continue\r\n\
@@ -131,7 +131,7 @@ async fn an_expectation_is_met_once_the_application_is_reached() {
 }
 
 #[tokio::test]
-async fn a_head_of_128_kib_passes_in_either_version() {
+async fn a_head_of_128_kib_passes_in_both_versions() {
     let (rig, application) = before_http1().await;
     for mut client in [Client::http1(&rig).await, Client::http2(&rig).await] {
         let mut request = client.request("GET", "/");
@@ -156,7 +156,7 @@ async fn http_1_0_is_answered_and_closed() {
 }
 
 #[tokio::test]
-async fn a_site_of_bytes_offers_no_protocol() {
+async fn a_site_that_relays_bytes_offers_no_alpn_protocol() {
     let rig = Rig::new().await;
     let stream = edge(&rig, &["h2", "http/1.1"], SITE).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), None);

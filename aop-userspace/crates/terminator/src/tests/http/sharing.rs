@@ -1,4 +1,4 @@
-//! What some requests do to others with which they share a connection.
+//! Requests that share a connection do not affect each other.
 
 use std::time::Duration;
 
@@ -26,16 +26,16 @@ async fn peers_that_stop_reading_leave_the_shared_connection_to_others() {
     let mut asking = Vec::new();
     for number in 1..=8 {
         let mut stream = opened(&rig).await;
-        // With the windows that HTTP/2 begins with, and no more.
+        // Only with the initial windows of HTTP/2.
         stream.write_all(&frame(HEADERS, END_OF_BOTH, 1, &get("/large"))).await.unwrap();
         asking.push(stream);
         while application.asked().len() < number {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    // What the shared connection has room for has come by then.
+    // By then the windows of the shared connection are used up.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    // Each worker has one, and each of these has a worker.
+    // Each worker has a shared connection, and each of these clients has a worker.
     let mut others = [Client::http1(&rig).await, Client::http1(&rig).await];
     for other in &mut others {
         let answer = timeout(LONG, whole(other.get("/").await.unwrap().into_body())).await;
@@ -45,7 +45,7 @@ async fn peers_that_stop_reading_leave_the_shared_connection_to_others() {
 }
 
 #[tokio::test]
-async fn uploads_that_the_application_leaves_unread_do_not_stop_others_of_the_same_peer() {
+async fn uploads_that_the_application_does_not_read_do_not_block_others_of_the_same_peer() {
     let (rig, _application) = before_http1().await;
     let mut client = Client::http2(&rig).await;
     let part = Bytes::from(vec![b'x'; 64 * 1024]);
@@ -61,7 +61,7 @@ async fn uploads_that_the_application_leaves_unread_do_not_stop_others_of_the_sa
     assert_eq!(client.send(request).await.unwrap().status(), 200);
 }
 
-/// An address that neither takes nor refuses connections, as long as what comes along lives.
+/// An address that neither accepts nor refuses connections while the other values live.
 async fn deaf() -> (std::net::SocketAddr, Socket, Vec<TcpStream>) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -75,7 +75,7 @@ async fn deaf() -> (std::net::SocketAddr, Socket, Vec<TcpStream>) {
 }
 
 #[tokio::test]
-async fn who_waits_for_the_shared_connection_waits_no_longer_for_being_many() {
+async fn each_request_waits_for_the_shared_connection_only_once() {
     let (address, _listener, _queued) = deaf().await;
     let deadline = Duration::from_secs(2);
     let wish = Wish { deadline, ..Wish::upstream(&format!("h2c://{address}")) };
@@ -91,7 +91,7 @@ async fn who_waits_for_the_shared_connection_waits_no_longer_for_being_many() {
 }
 
 #[tokio::test]
-async fn a_shared_connection_that_takes_no_more_bytes_does_not_hold_up_the_end() {
+async fn a_shared_connection_whose_upstream_stops_reading_does_not_delay_a_drain() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig = Rig::with(Wish::upstream(&format!("h2c://{}", listener.local_addr().unwrap()))).await;
     let mut client = Client::http1(&rig).await;
@@ -100,7 +100,7 @@ async fn a_shared_connection_that_takes_no_more_bytes_does_not_hold_up_the_end()
     let request = client.request("POST", "/").body(body).unwrap();
     let upstream = async {
         let (mut upstream, _) = timeout(LONG, listener.accept()).await.unwrap().unwrap();
-        // Windows without end, and then it reads no more.
+        // The upstream opens the largest windows, then stops reading.
         let most = 0x7fff_ffff_u32.to_be_bytes();
         let window = [&[0, 4][..], &most].concat();
         let update = (0x7fff_ffff - 65_535_u32).to_be_bytes();

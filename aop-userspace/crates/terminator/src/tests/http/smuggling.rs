@@ -1,4 +1,4 @@
-//! Shapes by which one request is hidden in another: refused by us, never seen by the application.
+//! Request smuggling: aop refuses requests that hide another one, and none reaches the application.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use super::{
 };
 use crate::Denial;
 
-/// Each is followed by what would be a request of its own to whoever reads it differently.
+/// Ambiguous requests. The bytes after each are a separate request to a parser that reads it
+/// differently.
 const SHAPES: [(&str, &str); 20] = [
     (
         "a length after chunks",
@@ -76,7 +77,7 @@ const SHAPES: [(&str, &str); 20] = [
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: example.com\r\n\r\n";
 
 #[tokio::test]
-async fn a_request_that_two_parsers_may_read_differently_never_reaches_the_application() {
+async fn an_ambiguous_request_never_reaches_the_application() {
     for (what, shape) in SHAPES {
         let (rig, application) = before_http1().await;
         let mut good = edge(&rig, &[], SITE).await;
@@ -89,14 +90,14 @@ async fn a_request_that_two_parsers_may_read_differently_never_reaches_the_appli
         assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{what}: {answer}");
         rig.denied(Denial::BadRequest, 1).await;
         assert_eq!(application.asked().len(), 1, "{what} reached the application");
-        // Nor did a part of it: no connection was opened beside the kept one.
+        // No part of it did either: no connection was opened beside the idle one.
         assert_eq!(application.connections(), 1, "{what}");
         rig.ledger_when(|ledger| ledger.open == 1).await;
     }
 }
 
 #[tokio::test]
-async fn a_chunk_that_goes_wrong_later_leaves_the_request_unfinished() {
+async fn a_malformed_later_chunk_leaves_the_request_incomplete() {
     let (rig, application) = before_http1().await;
     let mut stream = edge(&rig, &[], SITE).await;
     let head = "POST /echo HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -114,7 +115,7 @@ async fn a_chunk_that_goes_wrong_later_leaves_the_request_unfinished() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_told_so() {
+async fn a_head_that_is_too_large_is_a_431() {
     let (rig, application) = before_http1().await;
     let long = format!("GET / HTTP/1.1\r\nHost: example.com\r\nX: {}\r\n\r\n", "x".repeat(150_000));
     let answer = raw(&rig, long.as_bytes()).await;
@@ -127,7 +128,7 @@ async fn what_is_too_large_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_tunnel_by_connect_is_refused() {
+async fn a_connect_request_is_refused() {
     let (rig, application) = before_http1().await;
     let answer = raw(
         &rig,
@@ -140,10 +141,10 @@ async fn a_tunnel_by_connect_is_refused() {
 }
 
 #[tokio::test]
-async fn what_stands_before_a_fault_is_answered_first() {
+async fn complete_requests_before_a_fault_are_answered_first() {
     let (rig, application) = before_http1().await;
     let post = "POST /one HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody";
-    // At once, and after a rest.
+    // At once, and after an idle time.
     for rest in [0, 100] {
         let mut peer = edge(&rig, &[], SITE).await;
         tokio::time::sleep(Duration::from_millis(rest)).await;

@@ -1,4 +1,4 @@
-//! Requests that are being answered, and in which nothing moves any more.
+//! The progress timeout of responses.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn before(url: &str) -> Rig {
 }
 
 #[tokio::test]
-async fn an_upstream_that_stops_in_an_answer_ends_the_request() {
+async fn a_response_that_the_upstream_stops_sending_is_aborted() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig = before(&format!("http://{}", listener.local_addr().unwrap())).await;
     let part = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart";
@@ -35,7 +35,7 @@ async fn an_upstream_that_stops_in_an_answer_ends_the_request() {
     upstream.read_to_end(&mut Vec::new()).await.ok();
     rig.denied(Denial::Stalled, 1).await;
 
-    // In HTTP/2 it is the stream that ends, and not the connection.
+    // In HTTP/2 the stream ends, and the connection stays open.
     let mut two = Client::http2(&rig).await;
     let mut twin = two.twin();
     let (response, mut upstream) = tokio::join!(two.get("/"), async {
@@ -55,7 +55,7 @@ async fn an_upstream_that_stops_in_an_answer_ends_the_request() {
 }
 
 #[tokio::test]
-async fn a_peer_that_stops_reading_gives_its_slot_back() {
+async fn a_peer_that_stops_reading_loses_its_request_slot() {
     for application in [Application::http1().await, Application::h2c().await] {
         let wish = Wish::upstream(&application.url()).relayed(|http| {
             (http.stall, http.requests) = (STALL, 2);
@@ -76,17 +76,20 @@ async fn a_peer_that_stops_reading_gives_its_slot_back() {
         rig.ledger_when(stalled).await;
         let answer = other.get("/").await.unwrap();
         assert_eq!(whole(answer.into_body()).await.unwrap().0, b"the application answers /");
-        assert!(!to_end(&mut one).await.ends_with("0\r\n\r\n"), "a part was passed for the whole");
-        let mut heard = vec![0; 1 << 20];
+        assert!(
+            !to_end(&mut one).await.ends_with("0\r\n\r\n"),
+            "a truncated response looks complete"
+        );
+        let mut received = vec![0; 1 << 20];
         let mut filled = 0;
-        while !parsed(&heard[..filled]).iter().any(|(kind, _)| *kind == RST_STREAM) {
-            filled += timeout(LONG, two.read(&mut heard[filled..])).await.unwrap().unwrap();
+        while !parsed(&received[..filled]).iter().any(|(kind, _)| *kind == RST_STREAM) {
+            filled += timeout(LONG, two.read(&mut received[filled..])).await.unwrap().unwrap();
         }
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_moves_now_and_then_has_not_stalled() {
+async fn a_slow_response_with_progress_does_not_stall() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig = before(&format!("http://{}", listener.local_addr().unwrap())).await;
     for alpn in ["http/1.1", "h2"] {
@@ -112,7 +115,7 @@ async fn an_answer_that_moves_now_and_then_has_not_stalled() {
 }
 
 #[tokio::test]
-async fn a_tunnel_may_rest() {
+async fn a_tunnel_may_be_idle() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig = before(&format!("http://{}", listener.local_addr().unwrap())).await;
     let mut peer = edge(&rig, &["http/1.1"], SITE).await;

@@ -1,4 +1,4 @@
-//! WebSocket: a tunnel after the upstream's 101, and not before.
+//! WebSocket: there is a tunnel only after the upstream's 101.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,7 +24,7 @@ async fn before_us() -> (Rig, tokio::net::TcpListener) {
     (Rig::with(Wish::upstream(&format!("http://{address}"))).await, listener)
 }
 
-/// The peer's and the upstream's side, after the request and before the answer.
+/// The peer's and the upstream's side, after the request and before the response.
 async fn asked(rig: &Rig, listener: &tokio::net::TcpListener) -> (TlsStream<TcpStream>, TcpStream) {
     let mut peer = edge(rig, &["http/1.1"], SITE).await;
     peer.write_all(ASKED.as_bytes()).await.unwrap();
@@ -45,7 +45,7 @@ async fn tunnel(
     listener: &tokio::net::TcpListener,
 ) -> (TlsStream<TcpStream>, TcpStream) {
     let (mut peer, mut upstream) = asked(rig, listener).await;
-    // The upstream's first message may come in one packet with its 101.
+    // The upstream's first message may share a packet with its 101.
     upstream.write_all(format!("{SWITCHED}hello\n").as_bytes()).await.unwrap();
     let answer = until(&mut peer, "hello\n").await;
     assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
@@ -57,7 +57,7 @@ async fn tunnel(
 async fn after_101_bytes_pass_both_ways_and_each_ends_on_its_own() {
     let (rig, listener) = before_us().await;
     let (mut peer, mut upstream) = tunnel(&rig, &listener).await;
-    // Bytes that are no HTTP at all.
+    // Bytes that are not HTTP.
     peer.write_all(b"\x81\x05\n\0\r x").await.unwrap();
     let mut read = [0; 7];
     timeout(LONG, upstream.read_exact(&mut read)).await.unwrap().unwrap();
@@ -77,7 +77,7 @@ async fn without_101_there_is_no_tunnel() {
     upstream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await.unwrap();
     let answer = until(&mut peer, "no").await;
     assert!(answer.starts_with("HTTP/1.1 403 ") && !answer.contains("upgrade"), "{answer}");
-    // What follows is a request again, and judged as one.
+    // The next bytes are a request again, and are checked as one.
     peer.write_all(b"GET /admin HTTP/1.1\r\nHost: other.test\r\n\r\n").await.unwrap();
     let answer = until(&mut peer, "opened for.\n").await;
     assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
@@ -85,7 +85,7 @@ async fn without_101_there_is_no_tunnel() {
 }
 
 #[tokio::test]
-async fn bytes_sent_before_101_are_no_part_of_a_tunnel() {
+async fn bytes_that_a_peer_sends_before_101_prevent_the_tunnel() {
     let (rig, listener) = before_us().await;
     let (mut peer, mut upstream) = asked(&rig, &listener).await;
     peer.write_all(b"\x81\x05early\r\n").await.unwrap();
@@ -94,31 +94,32 @@ async fn bytes_sent_before_101_are_no_part_of_a_tunnel() {
     upstream.write_all(SWITCHED.as_bytes()).await.ok();
     to_end(&mut peer).await;
     rig.denied(Denial::BadRequest, 1).await;
-    let mut said = Vec::new();
-    timeout(LONG, upstream.read_to_end(&mut said)).await.unwrap().ok();
-    assert_eq!(said, b"", "the upstream was told something");
+    let mut received = Vec::new();
+    timeout(LONG, upstream.read_to_end(&mut received)).await.unwrap().ok();
+    assert_eq!(received, b"", "the upstream received bytes");
 }
 
 #[tokio::test]
-async fn a_101_that_nobody_asked_for_is_a_bad_answer() {
+async fn an_unsolicited_101_is_a_502() {
     let (rig, listener) = before_us().await;
     let mut peer = edge(&rig, &["http/1.1"], SITE).await;
     peer.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
     let mut upstream = request_to(&listener).await;
     upstream.write_all(SWITCHED.as_bytes()).await.unwrap();
-    let answer = until(&mut peer, "proper answer.\n").await;
+    let answer = until(&mut peer, "valid response.\n").await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     rig.denied(Denial::UpstreamBroken, 1).await;
 }
 
 #[tokio::test]
-async fn an_upgrade_to_h2c_is_not_offered_to_the_application() {
+async fn an_upgrade_to_h2c_does_not_reach_the_application() {
     let (rig, application) = before_http1().await;
-    let asked = "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade, HTTP2-Settings, close\r\n\
+    let asked = "GET / HTTP/1.1\r\nHost: example.com\r\n\
+        Connection: Upgrade, HTTP2-Settings, close\r\n\
         Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAA\r\n\r\n";
     assert!(raw(&rig, asked.as_bytes()).await.starts_with("HTTP/1.1 200 "));
     let asked = application.asked_once();
-    for gone in ["upgrade", "http2-settings", "connection"] {
-        assert!(!asked.head.headers.contains_key(gone), "{gone}");
+    for removed in ["upgrade", "http2-settings", "connection"] {
+        assert!(!asked.head.headers.contains_key(removed), "{removed}");
     }
 }
