@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use aop_api::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
+use aop_api::{CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
 use aop_config::Config;
 use aop_daemon::prepare;
 use aop_tls::Files;
@@ -40,11 +40,11 @@ impl Check {
 }
 
 /// Checks `file` and every file that it names; the `Ok` value is the number of admitted prefixes.
-pub(super) fn look(file: &Path) -> (Checked, anyhow::Result<usize>) {
+pub(super) fn look(file: &Path) -> (CheckReport, anyhow::Result<usize>) {
     // A file that prevents a start must not hide what is wrong with the others.
     let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
     let files = Files::on_disk();
-    let mut checked = Checked {
+    let mut checked = CheckReport {
         file: file.display().to_string(),
         good: false,
         error: None,
@@ -67,7 +67,7 @@ pub(super) fn look(file: &Path) -> (Checked, anyhow::Result<usize>) {
     }
 }
 
-fn told(checked: &Checked, file: &Path, prefixes: usize) -> Result<String, fmt::Error> {
+fn told(checked: &CheckReport, file: &Path, prefixes: usize) -> Result<String, fmt::Error> {
     let mut text = String::new();
     for mistake in &checked.mistakes {
         writeln!(text, "wrong: {mistake}")?;

@@ -2,7 +2,7 @@
 
 use aop_api::{CheckedCertificate, CheckedFile, CheckedList, CheckedSite, timestamp};
 use aop_config::SiteConfig;
-use aop_tls::{Files, Inspected, InspectedCertificate, InspectedList, inspect};
+use aop_tls::{Files, InspectedCertificate, InspectedCrl, InspectedFile, inspect};
 
 /// What stands in the files that `site` names.
 pub(super) fn checked_site(site: &SiteConfig, files: &Files) -> CheckedSite {
@@ -13,7 +13,7 @@ pub(super) fn checked_site(site: &SiteConfig, files: &Files) -> CheckedSite {
     }
 }
 
-fn checked_file(file: Inspected) -> CheckedFile {
+fn checked_file(file: InspectedFile) -> CheckedFile {
     CheckedFile {
         file: file.file,
         role: file.role.name().to_owned(),
@@ -38,7 +38,7 @@ fn certificate(certificate: InspectedCertificate) -> CheckedCertificate {
     }
 }
 
-fn list(list: InspectedList) -> CheckedList {
+fn list(list: InspectedCrl) -> CheckedList {
     CheckedList {
         issuer: list.issuer,
         this_update: timestamp(list.this_update),

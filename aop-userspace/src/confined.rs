@@ -3,7 +3,7 @@
 use std::{process::ExitCode, thread};
 
 use anyhow::Context;
-use aop_sandbox::{Ids, Names, Verb};
+use aop_sandbox::{NameLookup, ProcessRole, UserIds};
 use clap::Args;
 
 use super::log;
@@ -29,12 +29,12 @@ pub(super) struct FetchList {
 struct Become {
     /// The user and group to become, by number
     #[arg(long = "become", value_name = "USER:GROUP", value_parser = ids)]
-    ids: Option<Ids>,
+    ids: Option<UserIds>,
 }
 
-fn ids(text: &str) -> Result<Ids, String> {
+fn ids(text: &str) -> Result<UserIds, String> {
     let parsed = text.split_once(':').and_then(|(user, group)| {
-        Some(Ids { user: user.parse().ok()?, group: group.parse().ok()? })
+        Some(UserIds { user: user.parse().ok()?, group: group.parse().ok()? })
     });
     parsed.ok_or_else(|| "expected two numbers, such as 65534:65534".to_owned())
 }
@@ -45,9 +45,10 @@ impl Terminate {
         aop_sandbox::ignore_signals().context(WHO)?;
         // Before the sandbox starts: it hides the cgroup files that hold a CPU quota.
         let cpus = thread::available_parallelism().map_or(1, Into::into);
-        let names = if self.names { Names::Ever } else { Names::Now };
+        let names = if self.names { NameLookup::Ever } else { NameLookup::Now };
         let (channel, fence) =
-            aop_sandbox::descend(Verb::Terminate, self.ids.ids, names).context(WHO)?;
+            aop_sandbox::drop_privileges(ProcessRole::Terminate, self.ids.ids, names)
+                .context(WHO)?;
         self.log.start(&[])?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -65,8 +66,9 @@ impl FetchList {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         const WHO: &str = "the fetch process";
         let (channel, _) =
-            aop_sandbox::descend(Verb::FetchList, self.ids.ids, Names::Now).context(WHO)?;
-        aop_prefixes::run_errand(&channel).context(WHO)?;
+            aop_sandbox::drop_privileges(ProcessRole::FetchList, self.ids.ids, NameLookup::Now)
+                .context(WHO)?;
+        aop_prefixes::run_fetch_process(&channel).context(WHO)?;
         Ok(ExitCode::SUCCESS)
     }
 }

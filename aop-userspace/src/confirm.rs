@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use aop_api::{ModesInForce, Request};
 use aop_config::Config;
-use aop_control::AskError;
+use aop_control::ClientError;
 use clap::Args;
 
 use super::{ConfigFile, json, mode, print};
@@ -23,7 +23,7 @@ impl Confirm {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let paths = Config::paths(&self.file.config)?;
         let in_force: ModesInForce = match aop_control::ask(&paths.runtime, Request::Confirm) {
-            Err(error @ AskError::NotRunning(_)) => bail!(
+            Err(error @ ClientError::NotRunning(_)) => bail!(
                 "{error}: nothing was confirmed. When aop runs again (`systemctl start aop`, or \
                  `aop run`), it takes back every mode that was not confirmed in time"
             ),

@@ -4,7 +4,7 @@ mod page;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use aop_diagnose::doctor::{Pair, Patient, diagnose};
+use aop_diagnose::doctor::{CertificatePair, HostContext, diagnose};
 use clap::Args;
 
 use super::{ConfigFile, check, json, print, screen::Paint, status};
@@ -32,8 +32,8 @@ impl Doctor {
         let file = &self.file.config;
         let (checked, _) = check::look(file);
         let pair = self.certificate.zip(self.key);
-        let pair = pair.map(|(certificate, key)| Pair { certificate, key });
-        let patient = Patient::examine(file, checked, status::now(file)?, pair)?;
+        let pair = pair.map(|(certificate, key)| CertificatePair { certificate, key });
+        let patient = HostContext::examine(file, checked, status::now(file)?, pair)?;
         let diagnosis = diagnose(&patient);
         let page = || page::render(&diagnosis, self.all, Paint::of_stdout());
         print(&if self.json { json(&diagnosis)? } else { page() })?;

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use aop_firewall::Drop;
+use aop_firewall::DroppedPacket;
 use serde::Serialize;
 
 /// A dropped packet. Names are stable.
@@ -27,9 +27,10 @@ pub struct DropLine {
     pub headers: Vec<String>,
 }
 
-impl From<Drop> for DropLine {
-    fn from(drop: Drop) -> Self {
-        let Drop { interface, action, reason, source, destination, port, length, headers } = drop;
+impl From<DroppedPacket> for DropLine {
+    fn from(drop: DroppedPacket) -> Self {
+        let DroppedPacket { interface, action, reason, source, destination, port, length, headers } =
+            drop;
         Self { interface, action, reason, source, destination, port, length, headers }
     }
 }

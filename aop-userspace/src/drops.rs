@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use aop_config::Config;
-use aop_firewall::Drops;
+use aop_firewall::DropReader;
 use clap::Args;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -35,7 +35,7 @@ pub(super) struct DropsCommand {
 impl DropsCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let paths = Config::paths(&self.file.config)?;
-        let mut drops = Drops::follow(&paths.pins, self.every)?;
+        let mut drops = DropReader::follow(&paths.pins, self.every)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -44,7 +44,7 @@ impl DropsCommand {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn follow(&self, drops: &mut Drops) -> anyhow::Result<()> {
+    async fn follow(&self, drops: &mut DropReader) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let deadline = self.r#for.map(|time| Instant::now() + time);

@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, bail};
 use aop_api::{CaptureExplanation, Explanation};
 use aop_config::Config;
-use aop_diagnose::explain::{self, Attempt};
-use aop_firewall::Live;
+use aop_diagnose::explain::{self, ConnectionAttempt};
+use aop_firewall::DryRun;
 use clap::Args;
 
 use super::{ConfigFile, json, print};
@@ -44,10 +44,10 @@ impl Explain {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let what = self.what()?;
         let pins = Config::paths(&self.file.config)?.pins;
-        let mut live = Live::open(&pins, self.interface.as_deref())?;
+        let mut live = DryRun::open(&pins, self.interface.as_deref())?;
         let text = match what {
             What::Source(source) => {
-                let attempt = Attempt { source, port: self.port, destination: self.to };
+                let attempt = ConnectionAttempt { source, port: self.port, destination: self.to };
                 let explanation = explain::source(&mut live, attempt)?;
                 if self.json { json(&explanation)? } else { one(&explanation) }
             }

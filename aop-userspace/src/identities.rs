@@ -3,9 +3,9 @@
 
 use std::{fmt::Write, process::ExitCode};
 
-use aop_api::{Identities, Identity, Request, SiteIdentities};
+use aop_api::{Request, SeenIdentities, SeenIdentity, SiteIdentities};
 use aop_config::Config;
-use aop_control::AskError;
+use aop_control::ClientError;
 use clap::Args;
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ impl IdentitiesCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let paths = Config::paths(&self.file.config)?;
         let identities = match aop_control::ask(&paths.runtime, Request::Identities) {
-            Err(AskError::NotRunning(_)) => {
+            Err(ClientError::NotRunning(_)) => {
                 aop_daemon::kept_identities(&paths.state).map_err(anyhow::Error::msg)?
             }
             answered => answered?,
@@ -37,7 +37,7 @@ impl IdentitiesCommand {
     }
 }
 
-fn render(identities: &Identities) -> Result<String, std::fmt::Error> {
+fn render(identities: &SeenIdentities) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     for site in &identities.sites {
         writeln!(text, "{}: {}", site.site, summary(site))?;
@@ -65,8 +65,8 @@ fn summary(site: &SiteIdentities) -> String {
     }
 }
 
-fn write_identity(text: &mut String, identity: &Identity) -> std::fmt::Result {
-    let Identity { subject, issuer, serial, level, spki_sha256, pulls, .. } = identity;
+fn write_identity(text: &mut String, identity: &SeenIdentity) -> std::fmt::Result {
+    let SeenIdentity { subject, issuer, serial, level, spki_sha256, pulls, .. } = identity;
     let date = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
     writeln!(text, "  {subject} (issuer {issuer}), serial {serial}")?;
     writeln!(

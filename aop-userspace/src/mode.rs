@@ -3,9 +3,9 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::bail;
-use aop_api::{ModesInForce, PendingMode, Request, SiteMode, Switch, Wish};
+use aop_api::{ModeChange, ModeTarget, ModesInForce, PendingMode, Request, SiteMode};
 use aop_config::Config;
-use aop_control::AskError;
+use aop_control::ClientError;
 use clap::{Args, ValueEnum};
 
 use super::{ConfigFile, duration, json, print, status};
@@ -73,13 +73,13 @@ impl ModeCommand {
     fn switched(&self, to: To) -> anyhow::Result<ModesInForce> {
         let paths = Config::paths(&self.file.config)?;
         let to = match to {
-            To::Observe => Wish::Observe,
-            To::Enforce => Wish::Enforce,
-            To::Default => Wish::Default,
+            To::Observe => ModeTarget::Observe,
+            To::Enforce => ModeTarget::Enforce,
+            To::Default => ModeTarget::Default,
         };
         let (ports, interfaces) = (self.ports.clone(), self.interfaces.clone());
         let confirm_seconds = self.confirm.map(|time| time.as_secs());
-        let said = Switch {
+        let said = ModeChange {
             to,
             ports,
             interfaces,
@@ -89,7 +89,7 @@ impl ModeCommand {
             force: self.force,
         };
         match aop_control::ask(&paths.runtime, Request::Mode(said)) {
-            Err(error @ AskError::NotRunning(_)) => bail!(
+            Err(error @ ClientError::NotRunning(_)) => bail!(
                 "{error}: the mode was not changed, because only a running daemon can do that. \
                  Start it (`systemctl start aop`, or `aop run`), or change firewall.mode in {} and \
                  run `aop load`",
@@ -174,7 +174,11 @@ mod tests {
     }
 
     fn in_force(mode: &str) -> ModesInForce {
-        ModesInForce { mode: mode.to_owned(), modes: aop_api::Modes::default(), not_kept: None }
+        ModesInForce {
+            mode: mode.to_owned(),
+            modes: aop_api::ModesReport::default(),
+            not_kept: None,
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::bail;
 use aop_api::{OpeningsInForce, Request};
 use aop_config::Config;
-use aop_control::AskError;
+use aop_control::ClientError;
 use clap::Args;
 use ipnet::IpNet;
 
@@ -59,7 +59,7 @@ impl Open {
     fn ask(&self, request: Request) -> anyhow::Result<OpeningsInForce> {
         let paths = Config::paths(&self.file.config)?;
         match aop_control::ask(&paths.runtime, request) {
-            Err(error @ AskError::NotRunning(_)) => bail!(
+            Err(error @ ClientError::NotRunning(_)) => bail!(
                 "{error}: nothing was changed, because only a running daemon can do that. Start it \
                  (`systemctl start aop`, or `aop run`), or remove the firewall with `aop unload`"
             ),

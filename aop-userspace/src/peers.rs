@@ -2,9 +2,9 @@
 
 use std::{cmp::Reverse, fmt::Write, path::Path, process::ExitCode};
 
-use aop_api::{Judged, KnownPeer, Peers, Request};
+use aop_api::{AdmissionContext, KnownPeer, PeersReport, Request};
 use aop_config::Config;
-use aop_control::AskError;
+use aop_control::ClientError;
 use aop_types::monotonic_seconds;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
@@ -53,32 +53,34 @@ impl PeersCommand {
 }
 
 /// The peers as the daemon knows them or, without a daemon, from the pinned maps.
-fn on_record(file: &Path) -> anyhow::Result<Peers> {
+fn on_record(file: &Path) -> anyhow::Result<PeersReport> {
     let paths = Config::paths(file)?;
     match aop_control::ask(&paths.runtime, Request::Peers) {
-        Err(AskError::NotRunning(_)) => {}
+        Err(ClientError::NotRunning(_)) => {}
         answered => return Ok(answered?),
     }
-    let Some(reading) = aop_firewall::read(&paths.pins, None)? else { return Ok(Peers::default()) };
+    let Some(reading) = aop_firewall::read(&paths.pins, None)? else {
+        return Ok(PeersReport::default());
+    };
     // Needed only for site names and the operator's own prefixes: without a readable configuration
     // they are left out.
     let live = Config::load(file).map(|config| config.live).ok();
     let (sites, extra) = live.map(|live| (live.site_names(), live.extra)).unwrap_or_default();
     let opened = aop_daemon::kept_openings(&paths.state).unwrap_or_default();
     let opened: Vec<IpNet> = opened.into_iter().map(|it| it.network).collect();
-    let judged = Judged {
+    let judged = AdmissionContext {
         admission: &reading.admission,
         extra: &extra,
         opened: &opened,
         trusting: reading.trusting,
         now: monotonic_seconds(),
     };
-    Ok(Peers::of(&reading.peers, &sites, &judged))
+    Ok(PeersReport::of(&reading.peers, &sites, &judged))
 }
 
-fn render(peers: &Peers) -> Result<String, std::fmt::Error> {
+fn render(peers: &PeersReport) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    let Peers { peers: shown, total } = peers;
+    let PeersReport { peers: shown, total } = peers;
     writeln!(text, "{} of {total} authenticated peers", shown.len())?;
     let widest = shown.iter().map(|known| known.peer.address.to_string().len()).max();
     let widest = widest.unwrap_or_default();

@@ -2,10 +2,10 @@
 
 use std::{fmt::Write, path::Path, process::ExitCode};
 
-use aop_api::{Admitted, Outcome, Refreshed, Request, Then, admitted_prefixes};
+use aop_api::{Admitted, Outcome, RefreshAction, RefreshResult, Request, admitted_prefixes};
 use aop_config::Config;
-use aop_control::{AskError, from_firewall};
-use aop_prefixes::{Change, List, Proposal, Shrink, validate};
+use aop_control::{ClientError, from_firewall};
+use aop_prefixes::{ListChange, PrefixList, Proposal, RemovalLimit, validate};
 use aop_sandbox::{Account, Launcher};
 use aop_types::monotonic_seconds;
 use clap::{Args, Subcommand};
@@ -96,7 +96,7 @@ impl Show {
 fn in_force(file: &Path) -> anyhow::Result<Admitted> {
     let paths = Config::paths(file)?;
     match aop_control::ask(&paths.runtime, Request::Prefixes) {
-        Err(AskError::NotRunning(_)) => {}
+        Err(ClientError::NotRunning(_)) => {}
         answered => return Ok(answered?),
     }
     let reading = aop_firewall::read(&paths.pins, None)?;
@@ -120,15 +120,16 @@ impl Diff {
         let listed = admitted.prefixes.iter().filter(|entry| entry.admits == "list");
         let listed = listed.map(|entry| entry.prefix.parse::<IpNet>()).collect::<Result<_, _>>()?;
         // No etag: the source must send the whole list.
-        let held = List::new(listed, None);
-        let proposal = aop_prefixes::read_anew(&source, &held, Shrink::Accepted, &launcher)?;
+        let held = PrefixList::new(listed, None);
+        let proposal =
+            aop_prefixes::read_source(&source, &held, RemovalLimit::Accepted, &launcher)?;
         let Proposal::Replaced { list, change } = proposal else {
             print(&format!("{source}: no change\n"))?;
             return Ok(ExitCode::SUCCESS);
         };
         let mut text = format!("{source}:\n{}", lines(&change));
         if let (Some(_), Err(refusal)) =
-            (source.url(), validate::step(&held, &list, Shrink::Bounded))
+            (source.url(), validate::step(&held, &list, RemovalLimit::Bounded))
         {
             writeln!(text, "a refresh would be refused: {refusal}")?;
         }
@@ -137,7 +138,7 @@ impl Diff {
     }
 }
 
-fn lines(change: &Change) -> String {
+fn lines(change: &ListChange) -> String {
     let lines = |mark: char, prefixes: &[IpNet]| -> String {
         prefixes.iter().map(|prefix| format!("{mark} {prefix}\n")).collect()
     };
@@ -148,11 +149,11 @@ impl Refresh {
     fn run(self) -> anyhow::Result<ExitCode> {
         let paths = Config::paths(&self.file.config)?;
         let then = match (self.dry_run, self.accept) {
-            (true, _) => Then::Compare,
-            (false, false) => Then::Apply,
-            (false, true) => Then::ApplyShrunk,
+            (true, _) => RefreshAction::Compare,
+            (false, false) => RefreshAction::Apply,
+            (false, true) => RefreshAction::ApplyShrunk,
         };
-        let refreshed: Refreshed =
+        let refreshed: RefreshResult =
             aop_control::ask(&paths.runtime, Request::RefreshPrefixes { then })?;
         if self.json {
             print(&format!("{}\n", serde_json::to_string_pretty(&refreshed)?))?;
@@ -166,8 +167,8 @@ impl Refresh {
     }
 }
 
-fn told(refreshed: &Refreshed) -> String {
-    let Refreshed { outcome, added, removed, error } = refreshed;
+fn told(refreshed: &RefreshResult) -> String {
+    let RefreshResult { outcome, added, removed, error } = refreshed;
     let lines = |mark: char, prefixes: &[String]| -> String {
         prefixes.iter().map(|prefix| format!("{mark} {prefix}\n")).collect()
     };

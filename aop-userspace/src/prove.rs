@@ -2,10 +2,10 @@
 
 use std::{net::IpAddr, process::ExitCode};
 
-use aop_api::{Proof, ProofFailure, ProofShape, ProofUntried};
+use aop_api::{ProofFailure, ProofShape, ProofUntried, ProveReport};
 use aop_config::Config;
 use aop_diagnose::prove;
-use aop_firewall::Live;
+use aop_firewall::DryRun;
 use clap::Args;
 
 use super::{ConfigFile, json, print};
@@ -31,15 +31,15 @@ pub(super) struct Prove {
 impl Prove {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let pins = Config::paths(&self.file.config)?.pins;
-        let mut live = Live::open(&pins, self.interface.as_deref())?;
+        let mut live = DryRun::open(&pins, self.interface.as_deref())?;
         let proof = prove::prove(&mut live)?;
         print(&if self.json { json(&proof)? } else { table(&proof, self.shapes) })?;
         Ok(if proof.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-fn table(proof: &Proof, all: bool) -> String {
-    let Proof { interface, generation, port, passed, failed, .. } = proof;
+fn table(proof: &ProveReport, all: bool) -> String {
+    let ProveReport { interface, generation, port, passed, failed, .. } = proof;
     let mode = match proof.mode.as_str() {
         "observe" => "observing, so \"dropped\" is what enforce would drop",
         _ => "enforcing",

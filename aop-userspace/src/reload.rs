@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use aop_api::{ReloadOutcome, Reloaded, Request};
+use aop_api::{ReloadOutcome, ReloadResult, Request};
 use aop_config::Config;
-use aop_control::AskError;
+use aop_control::ClientError;
 use clap::Args;
 
 use super::{ConfigFile, json, print};
@@ -23,8 +23,8 @@ impl Reload {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         // Only the path of the socket is needed: the daemon judges the rest of the file.
         let paths = Config::paths(&self.file.config)?;
-        let reloaded: Reloaded = match aop_control::ask(&paths.runtime, Request::Reload) {
-            Err(error @ AskError::NotRunning(_)) => bail!(
+        let reloaded: ReloadResult = match aop_control::ask(&paths.runtime, Request::Reload) {
+            Err(error @ ClientError::NotRunning(_)) => bail!(
                 "{error}: nothing was reloaded. Start it (`systemctl start aop`, or `aop run`): it \
                  reads the configuration then"
             ),
@@ -38,8 +38,8 @@ impl Reload {
     }
 }
 
-fn told(reloaded: &Reloaded) -> String {
-    let Reloaded { outcome, file, sites, files, warnings, error, .. } = reloaded;
+fn told(reloaded: &ReloadResult) -> String {
+    let ReloadResult { outcome, file, sites, files, warnings, error, .. } = reloaded;
     let head = match outcome {
         ReloadOutcome::Applied | ReloadOutcome::ChangedBack => {
             format!("reloaded: {file}, {} and {}", counted(*sites, "site"), counted(*files, "file"))

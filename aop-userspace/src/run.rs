@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use aop_daemon::{Beginning, Ended, Logs};
+use aop_daemon::{Logs, ProcessStart, ShutdownOutcome};
 use aop_firewall::PacketLog;
 use clap::{Args, ValueEnum};
 
@@ -40,7 +40,7 @@ impl Run {
         };
         self.log.start(more)?;
         let logs = Logs { packets, options: self.log.options() };
-        let beginning = Beginning::learn(self.take_over)?;
+        let beginning = ProcessStart::learn(self.take_over)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -49,8 +49,8 @@ impl Run {
         // Do not wait for a fetch that hangs.
         runtime.shutdown_background();
         match ended? {
-            Ended::Drained => Ok(ExitCode::SUCCESS),
-            Ended::Cut(_) => Ok(ExitCode::from(CUT)),
+            ShutdownOutcome::Drained => Ok(ExitCode::SUCCESS),
+            ShutdownOutcome::Cut(_) => Ok(ExitCode::from(CUT)),
         }
     }
 }

@@ -6,8 +6,8 @@ mod rows;
 use std::io::{self, IsTerminal};
 
 use aop_api::{
-    Confinement, End, Interface, Predecessor, Prefixes, ReloadOutcome, ReloadedBy, SiteMode,
-    Status, TerminatorReport,
+    Expiry, InterfaceStatus, Predecessor, PrefixStatus, ReloadOutcome, ReloadedBy, SandboxReport,
+    SiteMode, Status, TerminatorReport,
 };
 use jiff::Timestamp;
 
@@ -95,7 +95,7 @@ fn headline(status: &Status, paint: Paint) -> String {
 fn terminator(status: &Status, paint: Paint) -> Option<String> {
     let TerminatorReport { pid, user, answers, confinement } = status.terminator.as_ref()?;
     let silent = if *answers { String::new() } else { format!(", {}", paint.bad("NO ANSWER")) };
-    let Confinement { landlock, seccomp } = confinement;
+    let SandboxReport { landlock, seccomp } = confinement;
     Some(format!(
         "terminator: process {pid}, user {user}, Landlock {landlock}, seccomp {seccomp}{silent}"
     ))
@@ -131,7 +131,7 @@ fn last_reload(status: &Status, paint: Paint) -> Option<String> {
 }
 
 fn interfaces(status: &Status, paint: Paint) -> Vec<String> {
-    let state = |interface: &Interface| match (&interface.attach, interface.enforcing) {
+    let state = |interface: &InterfaceStatus| match (&interface.attach, interface.enforcing) {
         (Some(attach), true) => format!("{} ({attach})", paint.good("enforcing")),
         (Some(attach), false) if enforces_in_part(status, &interface.name) => {
             format!("attached, enforcing for some ports ({attach})")
@@ -168,7 +168,7 @@ fn modes(status: &Status) -> Vec<String> {
 }
 
 /// One line about the list, and a second one if the last refresh failed.
-pub(super) fn prefixes(prefixes: &Prefixes) -> Vec<String> {
+pub(super) fn prefixes(prefixes: &PrefixStatus) -> Vec<String> {
     let source = prefixes.source.as_deref().unwrap_or("the maps");
     let origin = match prefixes.origin.as_deref() {
         Some(origin @ ("snapshot" | "stored" | "nowhere")) => format!(" ({origin})"),
@@ -194,10 +194,10 @@ pub(super) fn prefixes(prefixes: &Prefixes) -> Vec<String> {
 }
 
 /// The next expiry, and one more if it is soon.
-fn ends(ends: &[End], now: Timestamp, paint: Paint) -> Vec<String> {
-    let left = |end: &End| end.not_after.duration_since(now).as_secs();
+fn ends(ends: &[Expiry], now: Timestamp, paint: Paint) -> Vec<String> {
+    let left = |end: &Expiry| end.not_after.duration_since(now).as_secs();
     let shown = ends.iter().enumerate().filter(|(at, end)| *at == 0 || left(end) < SOON);
-    let line = |(_, end): (usize, &End)| {
+    let line = |(_, end): (usize, &Expiry)| {
         let what = match end.what.as_str() {
             "server_certificate" => "server certificate",
             "client_ca" => "client CA",
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn the_next_expiry_is_shown_and_one_more_only_if_it_is_soon() {
         let now = Timestamp::UNIX_EPOCH;
-        let end = |days: i64| End {
+        let end = |days: i64| Expiry {
             what: "client_ca".into(),
             site: "example.com".into(),
             subject: "CN=".to_owned() + &"x".repeat(60),
@@ -263,7 +263,7 @@ mod tests {
             not_after: Timestamp::from_second(days * 86_400).expect("a moment"),
         };
         let shown = |days: &[i64]| {
-            let all: Vec<End> = days.iter().map(|days| end(*days)).collect();
+            let all: Vec<Expiry> = days.iter().map(|days| end(*days)).collect();
             ends(&all, now, Paint::Plain)
         };
         assert_eq!(shown(&[400, 500]).len(), 1);

@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use aop_api::{Request, Status, mode_name};
 use aop_config::{Config, Paths};
-use aop_control::{AskError, from_firewall};
+use aop_control::{ClientError, from_firewall};
 use clap::Args;
 
 use super::{ConfigFile, json, print, screen};
@@ -35,7 +35,7 @@ impl StatusCommand {
 pub(super) fn now(file: &Path) -> anyhow::Result<Status> {
     let paths = Config::paths(file)?;
     match aop_control::ask(&paths.runtime, Request::Status) {
-        Err(AskError::NotRunning(_)) => without_daemon(file, &paths),
+        Err(ClientError::NotRunning(_)) => without_daemon(file, &paths),
         answered => Ok(answered?),
     }
 }

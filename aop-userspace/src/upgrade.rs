@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use aop_api::{Release, Request, Upgraded};
+use aop_api::{Release, Request, UpgradeResult};
 use aop_config::Config;
-use aop_control::AskError;
+use aop_control::ClientError;
 use clap::Args;
 
 use super::{ConfigFile, json, print};
@@ -33,8 +33,8 @@ pub(super) struct UpgradeCommand {
 impl UpgradeCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let paths = Config::paths(&self.file.config)?;
-        let upgraded: Upgraded = match aop_control::ask(&paths.runtime, Request::Upgrade) {
-            Err(error @ AskError::NotRunning(_)) => bail!(
+        let upgraded: UpgradeResult = match aop_control::ask(&paths.runtime, Request::Upgrade) {
+            Err(error @ ClientError::NotRunning(_)) => bail!(
                 "{error}: there is nothing to upgrade. Start aop instead (`systemctl start aop`, \
                  or `aop run`)"
             ),
@@ -45,8 +45,8 @@ impl UpgradeCommand {
     }
 }
 
-fn told(upgraded: &Upgraded) -> String {
-    let Upgraded { from, to, draining, deadline_seconds } = upgraded;
+fn told(upgraded: &UpgradeResult) -> String {
+    let UpgradeResult { from, to, draining, deadline_seconds } = upgraded;
     let named = |Release { version, pid }: &Release| format!("aop {version} (process {pid})");
     let rest = match draining {
         0 => "no connection was open in the old process".to_owned(),
@@ -66,7 +66,7 @@ mod tests {
     fn both_processes_and_the_draining_connections_are_shown() {
         let release = |version: &str, pid| Release { version: version.to_owned(), pid };
         let (from, to) = (release("0.1.0", 7), release("0.2.0", 9));
-        let mut upgraded = Upgraded { from, to, draining: 1, deadline_seconds: 30 };
+        let mut upgraded = UpgradeResult { from, to, draining: 1, deadline_seconds: 30 };
         let first = "aop 0.1.0 (process 7) → aop 0.2.0 (process 9)";
         let one = "1 connection drains in the old process, for 30 s at most";
         assert_eq!(told(&upgraded), format!("{first}\n{one}\n"));

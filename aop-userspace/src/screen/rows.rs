@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use aop_api::{Identity, Peer, Refused, Status};
+use aop_api::{PeerStatus, RefusalCount, SeenIdentity, Status};
 
 use super::{Paint, clip, since};
 
@@ -85,17 +85,17 @@ fn handshakes(status: &Status, paint: Paint) -> Vec<String> {
         let count = handshakes.would_refuse;
         rows.push(format!("{count:>10} from addresses that enforce would block"));
     }
-    for Refused { site, reason, count } in largest(&handshakes.refused) {
+    for RefusalCount { site, reason, count } in largest(&handshakes.refused) {
         rows.push(format!("{count:>10} refused: {reason}, site {site}"));
     }
-    for Refused { site, reason, count } in largest(&handshakes.refused_from_admitted) {
+    for RefusalCount { site, reason, count } in largest(&handshakes.refused_from_admitted) {
         rows.push(format!("{count:>10} of these from admitted addresses: {reason}, site {site}"));
         rows.extend(from_admitted(reason).map(|meaning| format!("{:>10} {meaning}", "")));
     }
-    for Refused { site, reason, count } in largest(&handshakes.observed) {
+    for RefusalCount { site, reason, count } in largest(&handshakes.observed) {
         rows.push(format!("{count:>10} served, enforce would refuse: {reason}, site {site}"));
     }
-    for Refused { site, reason, count } in largest(&handshakes.observed_from_admitted) {
+    for RefusalCount { site, reason, count } in largest(&handshakes.observed_from_admitted) {
         rows.push(format!("{count:>10} of these from admitted addresses: {reason}, site {site}"));
     }
     let refused: u64 = handshakes.refused.iter().map(|refused| refused.count).sum();
@@ -109,7 +109,7 @@ fn requests(status: &Status, paint: Paint) -> Vec<String> {
     if requests.relayed == 0 && requests.refused.is_empty() {
         return Vec::new();
     }
-    let rows = largest(&requests.refused).map(|Refused { site, reason, count }| {
+    let rows = largest(&requests.refused).map(|RefusalCount { site, reason, count }| {
         format!("{count:>10} refused: {reason}, site {site}")
     });
     let refused: u64 = requests.refused.iter().map(|refused| refused.count).sum();
@@ -117,8 +117,8 @@ fn requests(status: &Status, paint: Paint) -> Vec<String> {
     section(paint, "requests", &sum, rows.collect(), MOST, "aop status --json")
 }
 
-fn largest(refused: &[Refused]) -> impl Iterator<Item = &Refused> {
-    let mut refused: Vec<&Refused> = refused.iter().collect();
+fn largest(refused: &[RefusalCount]) -> impl Iterator<Item = &RefusalCount> {
+    let mut refused: Vec<&RefusalCount> = refused.iter().collect();
     refused.sort_by_key(|refused| Reverse(refused.count));
     refused.into_iter()
 }
@@ -143,7 +143,7 @@ fn from_admitted(reason: &str) -> Option<&'static str> {
     }
 }
 
-fn peer(peer: &Peer) -> String {
+fn peer(peer: &PeerStatus) -> String {
     format!(
         "{}: {} handshakes, last {} ago, site {}",
         peer.address,
@@ -153,7 +153,7 @@ fn peer(peer: &Peer) -> String {
     )
 }
 
-fn identity(identity: &Identity) -> String {
+fn identity(identity: &SeenIdentity) -> String {
     format!(
         "{}: {}, expires {}, {} pulls, last {} ago",
         identity.site,

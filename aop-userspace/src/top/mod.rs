@@ -24,7 +24,7 @@ use std::{
 use anyhow::{Context, bail};
 use aop_api::Status;
 use aop_config::Config;
-use aop_firewall::{Drops, FirewallError};
+use aop_firewall::{DropReader, FirewallError};
 use clap::Args;
 use nix::sys::signal::{SigSet, Signal};
 use ratatui::{
@@ -133,7 +133,7 @@ impl Drop for Screen {
 /// The sources of the model while it is shown.
 struct View {
     begun: Instant,
-    drops: Option<Drops>,
+    drops: Option<DropReader>,
     pace: Sender<Duration>,
 }
 
@@ -198,8 +198,8 @@ impl View {
     }
 }
 
-fn follow(pins: &Path, every: u32) -> (Option<Drops>, Following) {
-    let why = match Drops::follow_alone(pins, every) {
+fn follow(pins: &Path, every: u32) -> (Option<DropReader>, Following) {
+    let why = match DropReader::follow_alone(pins, every) {
         Ok(Some(drops)) => return (Some(drops), Following::Drops { every, lost: 0 }),
         Ok(None) => "another program follows the drops, or was killed while doing so (`aop drops \
                      --for 1s` clears that): no strangers are shown"

@@ -177,7 +177,7 @@ fn peers(model: &Model) -> Vec<Row> {
         "address" => peers.sort_by_key(|peer| peer.address),
         _ => peers.sort_by_key(|peer| Reverse(peer.last_seen)),
     }
-    let row = |peer: &aop_api::Peer| Row {
+    let row = |peer: &aop_api::PeerStatus| Row {
         cells: vec![
             peer.address.to_string(),
             peer.handshakes.to_string(),

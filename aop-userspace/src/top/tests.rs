@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use aop_api::{DaemonReport, End, Identity, Interface, Peer, Refused, Status, Verdict};
+use aop_api::{
+    DaemonReport, Expiry, InterfaceStatus, PeerStatus, RefusalCount, SeenIdentity, Status,
+    VerdictCount,
+};
 use aop_control::from_firewall;
 use jiff::Timestamp;
 use ratatui::{
@@ -21,14 +24,14 @@ const EVIL: &str = "\u{1b}[31mevil\u{202e}\n世";
 
 fn status(turn: u64) -> Status {
     let mut status = from_firewall(None, &[]);
-    let verdict = |action: &str, reason: &str, packets| Verdict {
+    let verdict = |action: &str, reason: &str, packets| VerdictCount {
         interface: "eth0".into(),
         action: action.into(),
         reason: reason.into(),
         packets,
         bytes: 60 * packets,
     };
-    let refused = |site: &str, reason: &str, count| Refused {
+    let refused = |site: &str, reason: &str, count| RefusalCount {
         site: site.into(),
         reason: reason.into(),
         count,
@@ -37,7 +40,7 @@ fn status(turn: u64) -> Status {
     let moment = Timestamp::UNIX_EPOCH;
     status.mode = "enforce".into();
     status.daemon = Some(DaemonReport { pid: 812, uptime_seconds: 90_000, open_connections: 12 });
-    status.interfaces.push(Interface {
+    status.interfaces.push(InterfaceStatus {
         name: "eth0".into(),
         attach: Some("native".into()),
         state: "attached".into(),
@@ -55,7 +58,7 @@ fn status(turn: u64) -> Status {
     status.prefixes.v4 = 15;
     status.prefixes.age_seconds = Some(7200);
     status.peers = (0..1000)
-        .map(|n| Peer {
+        .map(|n| PeerStatus {
             address: address(n),
             site: Some(EVIL.into()),
             handshakes: u64::from(n),
@@ -64,7 +67,7 @@ fn status(turn: u64) -> Status {
         })
         .collect();
     status.peers_total = 2000;
-    status.identities.push(Identity {
+    status.identities.push(SeenIdentity {
         site: "example.com".into(),
         subject: EVIL.into(),
         issuer: EVIL.into(),
@@ -78,7 +81,7 @@ fn status(turn: u64) -> Status {
         last_seen: moment,
         pulls: 3 * turn,
     });
-    status.ends.push(End {
+    status.ends.push(Expiry {
         what: "server_certificate".into(),
         site: "example.com".into(),
         subject: EVIL.into(),

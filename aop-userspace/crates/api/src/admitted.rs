@@ -7,13 +7,13 @@ use aop_types::Admission;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::Prefixes;
+use super::PrefixStatus;
 
 /// The admitted prefixes, and the source of each.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Admitted {
     /// The list, as `aop status` shows it.
-    pub list: Prefixes,
+    pub list: PrefixStatus,
     /// Every prefix in force.
     pub prefixes: Vec<AdmittedPrefix>,
 }
@@ -99,7 +99,7 @@ impl Source {
 
 /// The result of a refresh.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Refreshed {
+pub struct RefreshResult {
     /// What the refresh did.
     pub outcome: Outcome,
     /// Prefixes that were added, or would be.
@@ -124,7 +124,7 @@ pub enum Outcome {
     Refused,
 }
 
-impl Refreshed {
+impl RefreshResult {
     /// A refresh that succeeded.
     #[must_use]
     pub fn with(outcome: Outcome, added: &[IpNet], removed: &[IpNet]) -> Self {

@@ -8,7 +8,7 @@ use super::Request;
 
 /// A request that was carried out or refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Audited {
+pub struct AuditEntry {
     /// When the request was finished.
     pub at: Timestamp,
     /// The user id of the client, from SO_PEERCRED.
@@ -20,7 +20,7 @@ pub struct Audited {
     /// The request, as it was received.
     pub request: Request,
     /// Whether it was carried out.
-    pub outcome: AuditedOutcome,
+    pub outcome: AuditOutcome,
     /// Why it was refused; `null` where it was carried out.
     pub error: Option<String>,
 }
@@ -28,7 +28,7 @@ pub struct Audited {
 /// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AuditedOutcome {
+pub enum AuditOutcome {
     /// It was carried out.
     Done,
     /// It was refused, and nothing changed.

@@ -13,9 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// Arbitrary bytes. `Debug` does not show them: they may be a key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Bytes(pub Vec<u8>);
+pub struct ByteString(pub Vec<u8>);
 
-impl Bytes {
+impl ByteString {
     pub(crate) fn of_path(path: &Path) -> Self {
         Self(path.as_os_str().as_bytes().to_vec())
     }
@@ -25,20 +25,20 @@ impl Bytes {
     }
 }
 
-impl fmt::Debug for Bytes {
+impl fmt::Debug for ByteString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.0.len())
     }
 }
 
-impl Serialize for Bytes {
+impl Serialize for ByteString {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text: String = self.0.iter().map(|byte| char::from(*byte)).collect();
         serializer.serialize_str(&text)
     }
 }
 
-impl<'de> Deserialize<'de> for Bytes {
+impl<'de> Deserialize<'de> for ByteString {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let bytes = text.chars().map(|letter| u8::try_from(u32::from(letter)));
@@ -53,10 +53,13 @@ mod tests {
 
     #[test]
     fn every_byte_survives_the_round_trip() {
-        let all = Bytes((0..=255).collect());
+        let all = ByteString((0..=255).collect());
         let text = serde_json::to_string(&all).expect("JSON");
-        assert_eq!(serde_json::from_str::<Bytes>(&text).expect("bytes"), all);
-        serde_json::from_str::<Bytes>("\"€\"").expect_err("no byte");
-        assert_eq!(serde_json::to_string(&Bytes(b"-----BEGIN".into())).expect("JSON").len(), 12);
+        assert_eq!(serde_json::from_str::<ByteString>(&text).expect("bytes"), all);
+        serde_json::from_str::<ByteString>("\"€\"").expect_err("no byte");
+        assert_eq!(
+            serde_json::to_string(&ByteString(b"-----BEGIN".into())).expect("JSON").len(),
+            12
+        );
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A configuration and every file that it names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Checked {
+pub struct CheckReport {
     /// Path of the configuration.
     pub file: String,
     /// Whether aop can run with it.

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How many of them one document shows.
-pub const MAX_ENDS: usize = 32;
+pub const MAX_EXPIRIES: usize = 32;
 
 /// A certificate or revocation list with its expiry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct End {
+pub struct Expiry {
     /// `server_certificate`, `client_ca` or `crl`.
     pub what: String,
     /// The site; where several share the file, the first.

@@ -4,11 +4,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Identity;
+use super::SeenIdentity;
 
 /// The certificates that each site has seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identities {
+pub struct SeenIdentities {
     /// The sites, in the order of the configuration.
     pub sites: Vec<SiteIdentities>,
 }
@@ -19,7 +19,7 @@ pub struct SiteIdentities {
     /// The site's name.
     pub site: String,
     /// The certificates, the last presented first.
-    pub identities: Vec<Identity>,
+    pub identities: Vec<SeenIdentity>,
     /// How many older ones were dropped because there was no room.
     pub forgotten: u64,
 }
@@ -27,7 +27,7 @@ pub struct SiteIdentities {
 impl SiteIdentities {
     /// The certificate that was first seen last: during a rollover, the new one.
     #[must_use]
-    pub fn newest(&self) -> Option<&Identity> {
+    pub fn newest(&self) -> Option<&SeenIdentity> {
         self.identities.iter().max_by_key(|identity| (identity.first_seen, identity.last_seen))
     }
 

@@ -46,21 +46,21 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identity, Peer};
+    use crate::{PeerStatus, SeenIdentity};
 
     #[test]
     fn pulls_of_this_host_are_subtracted_and_the_rest_counts() {
         let then = Timestamp::UNIX_EPOCH;
         let mut status = Status::nothing();
         assert!(!status.is_pulled(None));
-        status.peers = vec![Peer {
+        status.peers = vec![PeerStatus {
             address: [127, 0, 0, 1].into(),
             site: Some("a".to_owned()),
             handshakes: 2,
             first_seen: then,
             last_seen: then,
         }];
-        status.identities = vec![Identity {
+        status.identities = vec![SeenIdentity {
             site: "a".to_owned(),
             subject: String::new(),
             issuer: String::new(),

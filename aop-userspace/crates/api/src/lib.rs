@@ -22,25 +22,27 @@ mod request;
 pub mod terminator;
 mod upgraded;
 
-pub use admitted::{Admitted, AdmittedPrefix, Outcome, Refreshed, admitted_prefixes};
-pub use audited::{Audited, AuditedOutcome};
-pub use bytes::Bytes;
-pub use checked::{Checked, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
+pub use admitted::{Admitted, AdmittedPrefix, Outcome, RefreshResult, admitted_prefixes};
+pub use audited::{AuditEntry, AuditOutcome};
+pub use bytes::ByteString;
+pub use checked::{CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
 pub use diagnosis::{Diagnosis, Finding, Outcome as FindingOutcome};
-pub use ends::{End, MAX_ENDS};
+pub use ends::{Expiry, MAX_EXPIRIES};
 pub use explanation::{BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow};
-pub use identities::{Identities, SiteIdentities};
+pub use identities::{SeenIdentities, SiteIdentities};
 pub use lately::RefusedPeer;
-pub use modes::{InterfaceMode, Modes, ModesInForce, PendingMode, PortMode, SiteMode, mode_name};
+pub use modes::{
+    InterfaceMode, ModesInForce, ModesReport, PendingMode, PortMode, SiteMode, mode_name,
+};
 pub use observed::LastObserved;
 pub use opening::{Opening, OpeningsInForce};
-pub use peers::{Judged, KnownPeer, Peers};
-pub use processes::{Confinement, DaemonReport, Predecessor, TerminatorReport};
-pub use proof::{Proof, ProofFailure, ProofGroup, ProofShape, ProofUntried};
-pub use reloaded::{ReloadOutcome, Reloaded, ReloadedBy};
+pub use peers::{AdmissionContext, KnownPeer, PeersReport};
+pub use processes::{DaemonReport, Predecessor, SandboxReport, TerminatorReport};
+pub use proof::{ProofFailure, ProofGroup, ProofShape, ProofUntried, ProveReport};
+pub use reloaded::{ReloadOutcome, ReloadResult, ReloadedBy};
 pub use report::{
-    Handshakes, Identity, Interface, MAX_PEERS_SHOWN, Peer, Prefixes, Refused, Requests, Status,
-    UpstreamReport, Verdict, peer_list, timestamp,
+    Handshakes, InterfaceStatus, MAX_PEERS_SHOWN, PeerStatus, PrefixStatus, RefusalCount, Requests,
+    SeenIdentity, Status, UpstreamReport, VerdictCount, peer_list, timestamp,
 };
-pub use request::{Request, Switch, Then, Wish};
-pub use upgraded::{Release, Upgraded};
+pub use request::{ModeChange, ModeTarget, RefreshAction, Request};
+pub use upgraded::{Release, UpgradeResult};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The overrides of the general mode, and the cause of the mode in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Modes {
+pub struct ModesReport {
     /// Guarded ports with a mode of their own. It takes precedence over that of the interface.
     pub ports: Vec<PortMode>,
     /// Interfaces with a mode of their own. It takes precedence over the general mode.
@@ -128,12 +128,12 @@ pub struct ModesInForce {
     pub mode: String,
     /// The overrides.
     #[serde(flatten)]
-    pub modes: Modes,
+    pub modes: ModesReport,
     /// Why a restart will lose the overrides; `null` where they are stored, or there are none.
     pub not_kept: Option<String>,
 }
 
-impl Modes {
+impl ModesReport {
     /// The overrides of `modes`.
     #[must_use]
     pub fn of(modes: &aop_types::Modes) -> Self {
@@ -218,11 +218,12 @@ mod tests {
     fn only_modes_that_differ_are_warned_about_and_each_warning_names_the_remedy() {
         let mut modes = aop_types::Modes::from(Mode::Enforce);
         modes.ports.insert(443, Mode::Enforce);
-        let mut shown = Modes { configured: Some("enforce".to_owned()), ..Modes::of(&modes) };
+        let mut shown =
+            ModesReport { configured: Some("enforce".to_owned()), ..ModesReport::of(&modes) };
         assert_eq!(shown.warnings("enforce"), Vec::<String>::new());
         modes.ports.insert(8443, Mode::Observe);
         modes.interfaces.insert("eth1".to_owned(), Mode::Observe);
-        shown = Modes { set_at: Some(Timestamp::UNIX_EPOCH), ..Modes::of(&modes) };
+        shown = ModesReport { set_at: Some(Timestamp::UNIX_EPOCH), ..ModesReport::of(&modes) };
         shown.configured = Some("observe".to_owned());
         let warnings = shown.warnings("enforce");
         let [general, own] = &warnings[..] else { panic!("{warnings:?}") };

@@ -4,18 +4,18 @@
 use std::collections::HashMap;
 
 use aop_common::layout::site_id;
-use aop_types::{Admission, PeerReading};
+use aop_types::{Admission, PeerEntry};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{
     admitted::{Source, Sources},
-    report::{Peer, peer},
+    report::{PeerStatus, peer},
 };
 
 /// All authenticated peers on record.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Peers {
+pub struct PeersReport {
     /// The peers, the last seen first.
     pub peers: Vec<KnownPeer>,
     /// How many are on record. Without the firewall, at most the latest thousand are listed.
@@ -27,7 +27,7 @@ pub struct Peers {
 pub struct KnownPeer {
     /// What is recorded of it.
     #[serde(flatten)]
-    pub peer: Peer,
+    pub peer: PeerStatus,
     /// What admits it now: `list`, `extra`, `opening`, `draining` (its prefix has left the list,
     /// and it has authenticated) or `trusted` (no prefix contains it, it has authenticated, and
     /// strangers get tries); `null` where nothing admits it, and enforcing drops its packets.
@@ -39,9 +39,9 @@ pub struct KnownPeer {
     pub ends_seconds: Option<u64>,
 }
 
-/// The admission rules in force, by which [`Peers`] are judged.
+/// The admission rules in force, by which [`PeersReport`] are judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged<'a> {
+pub struct AdmissionContext<'a> {
     /// The prefixes in force.
     pub admission: &'a Admission,
     /// The prefixes of `firewall.extra`.
@@ -54,17 +54,17 @@ pub struct Judged<'a> {
     pub now: u64,
 }
 
-impl Peers {
+impl PeersReport {
     /// Judges `readings`, in their order. `sites` are the names for which the site marks of peers
     /// may stand.
     #[must_use]
-    pub fn of(readings: &[PeerReading], sites: &[String], judged: &Judged<'_>) -> Self {
+    pub fn of(readings: &[PeerEntry], sites: &[String], judged: &AdmissionContext<'_>) -> Self {
         let names: HashMap<u64, &String> = sites.iter().map(|name| (site_id(name), name)).collect();
         let sources = Sources::new(judged.extra, judged.opened);
-        let trusted = |reading: &PeerReading| {
+        let trusted = |reading: &PeerEntry| {
             if judged.trusting { reading.facts.trusted_until } else { 0 }
         };
-        let known = |reading: &PeerReading| {
+        let known = |reading: &PeerEntry| {
             KnownPeer::judge(peer(reading, &names), trusted(reading), judged, &sources)
         };
         Self { peers: readings.iter().map(known).collect(), total: readings.len() }
@@ -72,7 +72,7 @@ impl Peers {
 
     /// The record of a process without maps: `peers` are the latest of `total`.
     #[must_use]
-    pub fn in_memory(peers: Vec<Peer>, total: usize, judged: &Judged<'_>) -> Self {
+    pub fn in_memory(peers: Vec<PeerStatus>, total: usize, judged: &AdmissionContext<'_>) -> Self {
         let sources = Sources::new(judged.extra, judged.opened);
         let known = |peer| KnownPeer::judge(peer, 0, judged, &sources);
         Self { peers: peers.into_iter().map(known).collect(), total }
@@ -80,7 +80,12 @@ impl Peers {
 }
 
 impl KnownPeer {
-    fn judge(peer: Peer, trusted_until: u64, judged: &Judged<'_>, sources: &Sources<'_>) -> Self {
+    fn judge(
+        peer: PeerStatus,
+        trusted_until: u64,
+        judged: &AdmissionContext<'_>,
+        sources: &Sources<'_>,
+    ) -> Self {
         let left = |until: u64| until.checked_sub(judged.now).filter(|left| *left > 0);
         let found = judged.admission.longest(peer.address);
         let by_prefix = found.and_then(|(prefix, entry)| {
@@ -120,7 +125,7 @@ mod tests {
             (net("203.0.113.0/25"), drains(1060)),
             (net("203.0.113.128/25"), drains(1000)),
         ]);
-        let reading = |(address, trusted_until): (&str, u64)| PeerReading {
+        let reading = |(address, trusted_until): (&str, u64)| PeerEntry {
             address: address.parse().expect("an address"),
             facts: aop_common::layout::Peer::seen(None, 7, "a", trusted_until),
         };
@@ -135,15 +140,15 @@ mod tests {
         ]
         .map(reading);
         let (extra, opened) = ([net("198.51.100.0/24")], [net("198.51.100.8/32")]);
-        let mut judged = Judged {
+        let mut judged = AdmissionContext {
             admission: &admission,
             extra: &extra,
             opened: &opened,
             trusting: true,
             now: NOW,
         };
-        let told = |judged: &Judged<'_>| -> Vec<(Option<String>, Option<u64>)> {
-            let peers = Peers::of(&readings, &["a".to_owned()], judged).peers;
+        let told = |judged: &AdmissionContext<'_>| -> Vec<(Option<String>, Option<u64>)> {
+            let peers = PeersReport::of(&readings, &["a".to_owned()], judged).peers;
             assert!(peers.iter().all(|peer| peer.peer.site.as_deref() == Some("a")));
             peers.into_iter().map(|peer| (peer.admitted_by, peer.ends_seconds)).collect()
         };

@@ -39,12 +39,12 @@ pub struct TerminatorReport {
     pub answers: bool,
     /// The kernel's restrictions on it.
     #[serde(default)]
-    pub confinement: Confinement,
+    pub confinement: SandboxReport,
 }
 
 /// The sandbox of a process.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Confinement {
+pub struct SandboxReport {
     /// The version of Landlock, such as `abi 7`; `none` where the kernel has none.
     pub landlock: String,
     /// `filter`: a seccomp filter is installed.

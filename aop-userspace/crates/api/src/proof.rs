@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Every shape that was tried, and the verdict on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Proof {
+pub struct ProveReport {
     /// The interface on which the frames arrived.
     pub interface: String,
     /// `enforce` or `observe`; under observe a drop is one that enforcing would make.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A finished reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reloaded {
+pub struct ReloadResult {
     /// When it finished.
     pub at: Timestamp,
     /// What caused it.

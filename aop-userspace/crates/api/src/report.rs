@@ -3,18 +3,18 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use aop_common::layout::site_id;
-use aop_types::PeerReading;
+use aop_types::PeerEntry;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ends::End,
+    ends::Expiry,
     lately::RefusedPeer,
-    modes::Modes,
+    modes::ModesReport,
     observed::LastObserved,
     opening::Opening,
     processes::{DaemonReport, Predecessor, TerminatorReport},
-    reloaded::Reloaded,
+    reloaded::ReloadResult,
 };
 
 /// Peers that one document shows: the latest.
@@ -32,7 +32,7 @@ pub struct Status {
     pub terminator: Option<TerminatorReport>,
     /// The last reload; `null` where there was none since the daemon started.
     #[serde(default)]
-    pub last_reload: Option<Reloaded>,
+    pub last_reload: Option<ReloadResult>,
     /// Draining predecessors: daemons that an upgrade has replaced, and that still serve
     /// connections.
     #[serde(default)]
@@ -43,13 +43,13 @@ pub struct Status {
     /// The general mode: `enforce`, `observe` or `off`.
     pub mode: String,
     /// Overrides of the general mode, and their cause.
-    pub modes: Modes,
+    pub modes: ModesReport,
     /// The guarded interfaces.
-    pub interfaces: Vec<Interface>,
+    pub interfaces: Vec<InterfaceStatus>,
     /// The admitted prefixes.
-    pub prefixes: Prefixes,
+    pub prefixes: PrefixStatus,
     /// The packet counters that are not zero.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<VerdictCount>,
     /// The terminator's counters.
     pub handshakes: Handshakes,
     /// The result of requests, on sites that relay requests.
@@ -59,22 +59,22 @@ pub struct Status {
     #[serde(default)]
     pub upstreams: Vec<UpstreamReport>,
     /// Authenticated peers, the latest first, at most [`MAX_PEERS_SHOWN`].
-    pub peers: Vec<Peer>,
+    pub peers: Vec<PeerStatus>,
     /// How many authenticated peers are on record.
     pub peers_total: usize,
     /// The client certificates that peers presented.
-    pub identities: Vec<Identity>,
+    pub identities: Vec<SeenIdentity>,
     /// Certificates and lists that expire next, the soonest first, at most
-    /// [`MAX_ENDS`](super::MAX_ENDS).
+    /// [`MAX_EXPIRIES`](super::MAX_ENDS).
     #[serde(default)]
-    pub ends: Vec<End>,
+    pub ends: Vec<Expiry>,
     /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
 
 /// A guarded interface.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Interface {
+pub struct InterfaceStatus {
     /// Its name.
     pub name: String,
     /// `native` or `generic`; `null` where it is not attached.
@@ -91,7 +91,7 @@ pub struct Interface {
 
 /// The admitted prefixes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Prefixes {
+pub struct PrefixStatus {
     /// `cloudflare`, `inline`, a URL or a path; `null` where no daemon knows.
     pub source: Option<String>,
     /// Where the list came from: `fetched`, `stored`, `snapshot`, `file`, `inline` or `nowhere`.
@@ -117,7 +117,7 @@ pub struct Prefixes {
 
 /// A packet counter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct VerdictCount {
     /// The interface.
     pub interface: String,
     /// `pass`, `drop` or `would_drop`.
@@ -138,23 +138,23 @@ pub struct Handshakes {
     /// Connections from addresses that enforcing would have refused.
     pub would_refuse: u64,
     /// Refused connections.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusalCount>,
     /// Those of them that came from admitted addresses.
     #[serde(default)]
-    pub refused_from_admitted: Vec<Refused>,
+    pub refused_from_admitted: Vec<RefusalCount>,
     /// Addresses that were refused recently, the last seen first; at most 64. The loopback
     /// addresses of this host are left out here, and in `refused_from_admitted`.
     #[serde(default)]
     pub refused_lately: Vec<RefusedPeer>,
     /// Connections that were relayed only because their site observes.
     #[serde(default)]
-    pub observed: Vec<Refused>,
+    pub observed: Vec<RefusalCount>,
     /// Those of them that came from admitted addresses.
     #[serde(default)]
-    pub observed_from_admitted: Vec<Refused>,
+    pub observed_from_admitted: Vec<RefusalCount>,
     /// Those of `observed_from_admitted` within the last day, or since the site observes.
     #[serde(default)]
-    pub observed_lately: Vec<Refused>,
+    pub observed_lately: Vec<RefusalCount>,
     /// The latest of these for each site.
     #[serde(default)]
     pub last_observed: Vec<LastObserved>,
@@ -162,7 +162,7 @@ pub struct Handshakes {
 
 /// Refused connections or requests of one site for one reason.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Refused {
+pub struct RefusalCount {
     /// The site, or `-` where none was found.
     pub site: String,
     /// The refusal's stable name.
@@ -177,7 +177,7 @@ pub struct Requests {
     /// Requests that an upstream answered.
     pub relayed: u64,
     /// Requests that aop answered itself.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusalCount>,
 }
 
 /// The upstream of a site with an `upstream_check`.
@@ -195,7 +195,7 @@ pub struct UpstreamReport {
 
 /// An authenticated peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Peer {
+pub struct PeerStatus {
     /// Its address.
     pub address: IpAddr,
     /// The site of its last handshake; `null` where the configuration no longer has the site.
@@ -210,7 +210,7 @@ pub struct Peer {
 
 /// A client certificate that a peer presented.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub struct SeenIdentity {
     /// The site to which it was presented.
     pub site: String,
     /// Its subject.
@@ -250,9 +250,9 @@ impl Status {
             predecessors: Vec::new(),
             openings: Vec::new(),
             mode: "off".to_owned(),
-            modes: Modes::default(),
+            modes: ModesReport::default(),
             interfaces: Vec::new(),
-            prefixes: Prefixes::default(),
+            prefixes: PrefixStatus::default(),
             verdicts: Vec::new(),
             handshakes: Handshakes::default(),
             requests: Requests::default(),
@@ -291,15 +291,15 @@ impl UpstreamReport {
 
 /// The first [`MAX_PEERS_SHOWN`] of `peers`, for the status.
 #[must_use]
-pub fn peer_list(peers: &[PeerReading], sites: &[String]) -> Vec<Peer> {
+pub fn peer_list(peers: &[PeerEntry], sites: &[String]) -> Vec<PeerStatus> {
     let names: HashMap<u64, &String> = sites.iter().map(|name| (site_id(name), name)).collect();
     peers.iter().take(MAX_PEERS_SHOWN).map(|reading| peer(reading, &names)).collect()
 }
 
 /// A peer as documents show it. `names` are the sites by their marks.
-pub(super) fn peer(reading: &PeerReading, names: &HashMap<u64, &String>) -> Peer {
+pub(super) fn peer(reading: &PeerEntry, names: &HashMap<u64, &String>) -> PeerStatus {
     let facts = &reading.facts;
-    Peer {
+    PeerStatus {
         address: reading.address,
         site: names.get(&facts.site).map(|name| (*name).clone()),
         handshakes: facts.handshakes,

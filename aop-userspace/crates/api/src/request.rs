@@ -14,16 +14,16 @@ pub enum Request {
     Status,
     /// The admitted prefixes, [`Admitted`](crate::Admitted).
     Prefixes,
-    /// The client certificates that were presented, [`Identities`](crate::Identities).
+    /// The client certificates that were presented, [`SeenIdentities`](crate::Identities).
     Identities,
-    /// Every authenticated peer on record, [`Peers`](crate::Peers).
+    /// Every authenticated peer on record, [`PeersReport`](crate::Peers).
     Peers,
-    /// Read or fetch the prefix list now; [`Refreshed`](crate::Refreshed).
+    /// Read or fetch the prefix list now; [`RefreshResult`](crate::Refreshed).
     RefreshPrefixes {
         /// What to do with the list.
-        then: Then,
+        then: RefreshAction,
     },
-    /// The same as SIGHUP; [`Reloaded`](crate::Reloaded).
+    /// The same as SIGHUP; [`ReloadResult`](crate::Reloaded).
     Reload,
     /// Make a temporary mode override permanent; [`ModesInForce`](crate::ModesInForce).
     Confirm,
@@ -40,18 +40,18 @@ pub enum Request {
         network: IpNet,
     },
     /// Set or remove mode overrides; [`ModesInForce`](crate::ModesInForce).
-    Mode(Switch),
+    Mode(ModeChange),
     /// Hand over to a new process of the program that is on disk now;
-    /// [`Upgraded`](crate::Upgraded).
+    /// [`UpgradeResult`](crate::Upgraded).
     Upgrade,
 }
 
 /// A change of mode overrides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Switch {
+pub struct ModeChange {
     /// The new mode.
-    pub to: Wish,
+    pub to: ModeTarget,
     /// Guarded ports whose override it sets.
     #[serde(default)]
     pub ports: Vec<u16>,
@@ -74,10 +74,10 @@ pub struct Switch {
     pub force: bool,
 }
 
-impl Switch {
+impl ModeChange {
     /// The general mode, without expiry.
     #[must_use]
-    pub const fn to(to: Wish) -> Self {
+    pub const fn to(to: ModeTarget) -> Self {
         Self {
             to,
             ports: Vec::new(),
@@ -93,7 +93,7 @@ impl Switch {
 /// The mode that an override sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wish {
+pub enum ModeTarget {
     /// Packets and peers that would be refused are counted, and pass.
     Observe,
     /// They are refused.
@@ -105,7 +105,7 @@ pub enum Wish {
 /// What to do with a list that was fetched on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Then {
+pub enum RefreshAction {
     /// Compare it with the list in force.
     Compare,
     /// Apply it.
@@ -159,8 +159,8 @@ impl Request {
             | Self::Prefixes
             | Self::Identities
             | Self::Peers
-            | Self::RefreshPrefixes { then: Then::Compare } => false,
-            Self::RefreshPrefixes { then: Then::Apply | Then::ApplyShrunk }
+            | Self::RefreshPrefixes { then: RefreshAction::Compare } => false,
+            Self::RefreshPrefixes { then: RefreshAction::Apply | RefreshAction::ApplyShrunk }
             | Self::Reload
             | Self::Mode(_)
             | Self::Confirm

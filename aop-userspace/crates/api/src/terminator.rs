@@ -7,33 +7,35 @@ use aop_types::{Admission, Modes};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::Bytes;
-use crate::{Handshakes, Identities, Identity, LastObserved, Peer, Requests, UpstreamReport};
+use super::ByteString;
+use crate::{
+    Handshakes, LastObserved, PeerStatus, Requests, SeenIdentities, SeenIdentity, UpstreamReport,
+};
 
 /// A request, and the number that its answer carries.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Request {
+pub struct CommandEnvelope {
     pub id: u64,
-    pub ask: Ask,
+    pub ask: Command,
 }
 
-/// The requests. The configuration of [`Ask::Prepare`] is built in the background, and
-/// [`Ask::Drain`] is answered when it is complete; all others are carried out and answered in
+/// The requests. The configuration of [`Command::Prepare`] is built in the background, and
+/// [`Command::Drain`] is answered when it is complete; all others are carried out and answered in
 /// order.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Ask {
+pub enum Command {
     /// Describe the sandbox. Sent first, before the process has read a byte from a peer.
     Fence,
     /// Build a configuration without serving it.
-    Prepare(Bundle),
+    Prepare(ConfigBundle),
     /// Serve the prepared configuration. The listening sockets come with this request; before them,
     /// if `pinned`, the maps of peers, of hints at peers, and of networks, so that the firewall
     /// learns of authenticated peers. `known` are the identities that an earlier terminator saw.
-    Serve { rules: AddressRules, pinned: bool, known: Identities },
+    Serve { rules: AddressPolicy, pinned: bool, known: SeenIdentities },
     /// Serve the prepared configuration instead of the current one.
-    Commit(AddressRules),
+    Commit(AddressPolicy),
     /// Replace the admitted prefixes and the modes, also those of sites.
-    Admit(AddressRules),
+    Admit(AddressPolicy),
     /// Report counters and state.
     Report,
     /// Stop listening at once, and close connections that are still open after this many
@@ -43,15 +45,15 @@ pub enum Ask {
 
 /// A configuration with the files that its sites name.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Bundle {
-    file: Bytes,
+pub struct ConfigBundle {
+    file: ByteString,
     text: String,
-    files: Vec<(Bytes, Bytes)>,
+    files: Vec<(ByteString, ByteString)>,
 }
 
 /// The admitted prefixes, the modes in force, and the mode overrides of sites.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct AddressRules {
+pub struct AddressPolicy {
     /// Admitted prefixes, with the end of draining in seconds of the monotonic clock.
     members: Vec<(IpNet, u32)>,
     /// Whether the general mode is observe; likewise for ports, interfaces and sites with their
@@ -64,14 +66,14 @@ pub struct AddressRules {
 
 /// An answer, and the number of its request.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Answer {
+pub struct ReplyEnvelope {
     pub id: u64,
-    pub said: Said,
+    pub said: Reply,
 }
 
 /// The contents of an answer.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Said {
+pub enum Reply {
     /// The sandbox: the kernel's ABI version of Landlock, if it has Landlock.
     Fence { landlock: Option<i32> },
     /// The request was carried out.
@@ -79,14 +81,14 @@ pub enum Said {
     /// The request failed for this reason, and nothing has changed.
     Refused(String),
     /// Counters and state.
-    Report(Box<Report>),
+    Report(Box<TerminatorSnapshot>),
     /// All connections have ended; this many were closed at the deadline.
     Drained { cut: usize },
 }
 
 /// Counters and state of the terminator.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Report {
+pub struct TerminatorSnapshot {
     /// Connections that are open now.
     pub open: u64,
     /// Authenticated pulls that were served, by site, without those from this host itself.
@@ -95,20 +97,21 @@ pub struct Report {
     pub requests: Requests,
     pub upstreams: Vec<UpstreamReport>,
     /// The client certificates that were presented, for each site of the active configuration.
-    pub identities: Identities,
+    pub identities: SeenIdentities,
     /// The peers in memory, if the firewall is off.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<PeerStatus>,
     pub peers_total: usize,
 }
 
-impl Bundle {
+impl ConfigBundle {
     pub fn new(
         file: PathBuf,
         text: String,
         files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>,
     ) -> Self {
-        let files = files.into_iter().map(|(path, bytes)| (Bytes::of_path(&path), Bytes(bytes)));
-        Self { file: Bytes::of_path(&file), text, files: files.collect() }
+        let files =
+            files.into_iter().map(|(path, bytes)| (ByteString::of_path(&path), ByteString(bytes)));
+        Self { file: ByteString::of_path(&file), text, files: files.collect() }
     }
 
     /// The number of files of the sites.
@@ -118,12 +121,13 @@ impl Bundle {
 
     /// The path of the configuration, its text, and the files that it names.
     pub fn open(self) -> (PathBuf, String, impl Iterator<Item = (PathBuf, Vec<u8>)>) {
-        let files = self.files.into_iter().map(|(path, Bytes(bytes))| (path.into_path(), bytes));
+        let files =
+            self.files.into_iter().map(|(path, ByteString(bytes))| (path.into_path(), bytes));
         (self.file.into_path(), self.text, files)
     }
 }
 
-impl Report {
+impl TerminatorSnapshot {
     /// The same report, safe for a terminal: a compromised terminator process could put control
     /// characters into any string of it.
     pub fn printable(mut self) -> Self {
@@ -167,7 +171,7 @@ impl Report {
         for known in &mut self.identities.sites {
             clean(&mut known.site);
             for identity in &mut known.identities {
-                let Identity { site, subject, issuer, spki_sha256, serial, .. } = identity;
+                let SeenIdentity { site, subject, issuer, spki_sha256, serial, .. } = identity;
                 [site, subject, issuer, spki_sha256, serial].into_iter().for_each(clean);
                 clean(&mut identity.level);
                 identity.client_ca.iter_mut().for_each(clean);
@@ -178,7 +182,7 @@ impl Report {
     }
 }
 
-impl AddressRules {
+impl AddressPolicy {
     pub fn of(admission: &Admission, modes: &Modes) -> Self {
         let observes = |mode: &Mode| *mode == Mode::Observe;
         let members = admission.entries().iter();
@@ -210,13 +214,13 @@ impl AddressRules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Refused, RefusedPeer, SiteIdentities};
+    use crate::{RefusalCount, RefusedPeer, SiteIdentities};
 
     #[test]
     fn no_string_of_a_report_can_control_a_terminal() {
         let bad = "\u{1b}[31m";
         let moment = jiff::Timestamp::UNIX_EPOCH;
-        let identity = Identity {
+        let identity = SeenIdentity {
             site: bad.into(),
             subject: bad.into(),
             issuer: bad.into(),
@@ -231,14 +235,14 @@ mod tests {
             pulls: 1,
         };
         let site = SiteIdentities { site: bad.into(), identities: vec![identity], forgotten: 0 };
-        let refused = Refused { site: bad.into(), reason: bad.into(), count: 1 };
+        let refused = RefusalCount { site: bad.into(), reason: bad.into(), count: 1 };
         let upstream = UpstreamReport {
             site: bad.into(),
             upstream: bad.into(),
             good: Some(false),
             error: Some(bad.into()),
         };
-        let peer = Peer {
+        let peer = PeerStatus {
             address: std::net::Ipv4Addr::LOCALHOST.into(),
             site: Some(bad.into()),
             handshakes: 1,
@@ -253,7 +257,7 @@ mod tests {
             count: 1,
             last_seen: moment,
         };
-        let report = Report {
+        let report = TerminatorSnapshot {
             handshakes: Handshakes {
                 refused: vec![refused.clone()],
                 refused_from_admitted: vec![refused.clone()],
@@ -270,10 +274,10 @@ mod tests {
                 }],
                 ..Handshakes::default()
             },
-            identities: Identities { sites: vec![site] },
+            identities: SeenIdentities { sites: vec![site] },
             peers: vec![peer],
             upstreams: vec![upstream],
-            ..Report::default()
+            ..TerminatorSnapshot::default()
         };
         let text = serde_json::to_string(&report.printable()).expect("JSON");
         assert_eq!(text.matches("\u{fffd}[31m").count(), 28, "{text}");
@@ -290,8 +294,8 @@ mod tests {
         modes.ports.insert(443, Mode::Enforce);
         modes.interfaces.insert("eth0".to_owned(), Mode::Observe);
         modes.sites.insert("example.com".to_owned(), Mode::Enforce);
-        let text = serde_json::to_vec(&AddressRules::of(&admission, &modes)).expect("JSON");
-        let rules: AddressRules = serde_json::from_slice(&text).expect("rules");
+        let text = serde_json::to_vec(&AddressPolicy::of(&admission, &modes)).expect("JSON");
+        let rules: AddressPolicy = serde_json::from_slice(&text).expect("rules");
         assert_eq!(rules.open(), (admission, modes));
     }
 }

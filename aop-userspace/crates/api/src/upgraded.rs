@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The result of a handover between two daemons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Upgraded {
+pub struct UpgradeResult {
     /// The old daemon.
     pub from: Release,
     /// The new daemon.

@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::{
     ConfigError, HostPattern, HttpUpstream, HttpVersion, ProxyProtocol, Upstream,
     raw::{RawHttp, RawSite},
-    read::{Place, duration},
+    read::{SourceFile, duration},
 };
 
 /// The settings of a site that relays requests, not bytes.
@@ -19,9 +19,9 @@ pub struct HttpConfig {
     /// Hosts that requests may name in addition to the hosts of the site.
     pub also_hosts: Vec<HostPattern>,
     /// The headers that name the visitor.
-    pub forwarded: Forwarded,
+    pub forwarded: ForwardedHeaders,
     /// Whether the upstream gets the edge's certificate.
-    pub client_cert: ClientCert,
+    pub client_cert: ClientCertForwarding,
     /// The response timeout: how long the upstream may take until its answer begins.
     pub answer: Duration,
     /// The idle timeout: how long the edge's connection may stay open without a request.
@@ -34,10 +34,10 @@ pub struct HttpConfig {
 
 /// The headers that name the visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forwarded {
-    /// `X-Forwarded-For`, `-Proto` and `-Host`.
+pub enum ForwardedHeaders {
+    /// `X-ForwardedHeaders-For`, `-Proto` and `-Host`.
     X,
-    /// `Forwarded` (RFC 7239).
+    /// `ForwardedHeaders` (RFC 7239).
     Rfc7239,
     /// All of these headers.
     Both,
@@ -46,7 +46,7 @@ pub enum Forwarded {
 /// Whether the upstream gets the edge's certificate, in `Client-Cert` (RFC 9440) or in the PROXY
 /// header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientCert {
+pub enum ClientCertForwarding {
     /// The upstream does not get it.
     Withheld,
     /// The upstream gets the certificate that the edge authenticated with.
@@ -94,8 +94,8 @@ impl HttpConfig {
         Self {
             upstream,
             also_hosts: Vec::new(),
-            forwarded: Forwarded::X,
-            client_cert: ClientCert::Withheld,
+            forwarded: ForwardedHeaders::X,
+            client_cert: ClientCertForwarding::Withheld,
             answer: Duration::from_secs(125),
             idle: Duration::from_secs(930),
             stall: Duration::from_secs(930),
@@ -108,7 +108,7 @@ impl HttpConfig {
 pub(super) fn upstream(
     site: &RawSite,
     proxy: ProxyProtocol,
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<Upstream, ConfigError> {
     let mut upstream = place.parse(&site.upstream)?;
     match (&mut upstream, &site.http) {
@@ -138,7 +138,7 @@ pub(super) fn upstream(
 pub(super) fn on_refusal(
     site: &RawSite,
     upstream: &Upstream,
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<OnRefusal, ConfigError> {
     let Some(raw) = &site.on_refusal else { return Ok(OnRefusal::Close) };
     match (place.parse(raw)?, upstream) {
@@ -151,7 +151,7 @@ pub(super) fn on_refusal(
     }
 }
 
-fn fill(http: &mut HttpConfig, raw: &RawHttp, place: &Place<'_>) -> Result<(), ConfigError> {
+fn fill(http: &mut HttpConfig, raw: &RawHttp, place: &SourceFile<'_>) -> Result<(), ConfigError> {
     for host in &raw.also_hosts {
         http.also_hosts.push(place.parse(host)?);
     }
@@ -159,7 +159,7 @@ fn fill(http: &mut HttpConfig, raw: &RawHttp, place: &Place<'_>) -> Result<(), C
         http.forwarded = place.parse(forwarded)?;
     }
     if raw.client_cert {
-        http.client_cert = ClientCert::Shown;
+        http.client_cert = ClientCertForwarding::Shown;
     }
     http.answer = seconds(raw.answer.as_ref(), http.answer, place)?;
     http.idle = seconds(raw.idle.as_ref(), http.idle, place)?;
@@ -179,7 +179,7 @@ fn fill(http: &mut HttpConfig, raw: &RawHttp, place: &Place<'_>) -> Result<(), C
 fn seconds(
     raw: Option<&Spanned<String>>,
     default: Duration,
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<Duration, ConfigError> {
     let Some(raw) = raw else { return Ok(default) };
     match duration(Some(raw), "", place)? {
@@ -190,7 +190,7 @@ fn seconds(
     }
 }
 
-impl FromStr for Forwarded {
+impl FromStr for ForwardedHeaders {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -2,7 +2,7 @@
 //!
 //! [`Config::load`] checks everything that can be known from the file alone. It does not read the
 //! files that are named there (certificates, prefix lists). The settings that need a restart
-//! ([`Fixed`]) and those that a reload may change ([`Live`]) are separate types.
+//! ([`StartupConfig`]) and those that a reload may change ([`ReloadableConfig`]) are separate types.
 
 mod audit;
 #[cfg(test)]
@@ -32,17 +32,17 @@ use aop_common::{Mode, layout::Ports};
 pub use audit::{OBSERVES, Warning, audit, lets_in_everybody};
 pub use error::ConfigError;
 pub use host::{Host, HostPattern};
-pub use http::{ClientCert, Forwarded, HttpConfig, OnRefusal};
+pub use http::{ClientCertForwarding, ForwardedHeaders, HttpConfig, OnRefusal};
 use ipnet::IpNet;
 pub use list_url::ListUrl;
 pub use listeners::ProxySenders;
 pub use monitor::MonitorAddress;
 pub use prefixes::PrefixSource;
 pub use rules::{
-    CrlScope, PastEnd, RequiredKey, RequiredSan, Resumption, Revocation, Rules, SpkiPin,
+    CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Resumption, Revocation, SpkiPin,
 };
-pub use shared::{Conflict, conflict};
-pub use upstream::{Address, HttpUpstream, HttpVersion, ProxyProtocol, Upstream};
+pub use shared::{UpstreamConflict, conflict};
+pub use upstream::{HttpUpstream, HttpVersion, ProxyProtocol, Upstream, UpstreamAddress};
 pub use upstream_check::UpstreamCheck;
 
 /// A whole configuration.
@@ -51,14 +51,14 @@ pub struct Config {
     /// The file that it was read from.
     pub file: PathBuf,
     /// The settings that only a restart changes.
-    pub fixed: Fixed,
+    pub fixed: StartupConfig,
     /// The settings that a reload may change.
-    pub live: Live,
+    pub live: ReloadableConfig,
 }
 
 /// The settings that only a restart changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fixed {
+pub struct StartupConfig {
     /// The firewall; `None` if its mode is off.
     pub firewall: Option<FirewallConfig>,
     /// The addresses to listen on. Empty if aop is only a firewall.
@@ -93,7 +93,7 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirewallConfig {
     /// The XDP mode.
-    pub attach: Attach,
+    pub attach: AttachPreference,
 }
 
 /// The interfaces to guard.
@@ -107,7 +107,7 @@ pub enum Interfaces {
 
 /// The XDP mode: where in the kernel the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attach {
+pub enum AttachPreference {
     /// Native if the driver supports it, otherwise generic.
     Auto,
     /// In the driver; an error if the driver does not support it.
@@ -129,7 +129,7 @@ pub struct Paths {
 
 /// The settings that a reload may change.
 #[derive(Clone, Debug)]
-pub struct Live {
+pub struct ReloadableConfig {
     /// The interfaces to guard; unused if the firewall is off.
     pub interfaces: Interfaces,
     /// Whether a packet with the verdict drop is dropped, or only counted.
@@ -143,7 +143,7 @@ pub struct Live {
     /// Prefixes that are admitted in addition.
     pub extra: Vec<IpNet>,
     /// The treatment of UDP to a guarded port.
-    pub udp: Udp,
+    pub udp: UdpPolicy,
     /// How long authenticated peers stay admitted after their prefix has left the list.
     pub drain: Duration,
     /// New connections per second that all unknown addresses share to authenticate; 0 means none.
@@ -158,7 +158,7 @@ pub struct Live {
     /// The sites.
     pub sites: Vec<SiteConfig>,
     /// The changes on disk that are loaded without a reload command.
-    pub watch: Watched,
+    pub watch: WatchedFiles,
     /// The deadline for ClientHello, handshake and connecting to the upstream together.
     pub deadline: Duration,
     /// The time that open connections have to finish after SIGTERM.
@@ -169,7 +169,7 @@ pub struct Live {
 
 /// The treatment of UDP to a guarded port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Udp {
+pub enum UdpPolicy {
     /// It passes.
     Pass,
     /// It is dropped, whatever its source.
@@ -178,7 +178,7 @@ pub enum Udp {
 
 /// The changes on disk that are loaded without a reload command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Watched {
+pub enum WatchedFiles {
     /// Changes of the files that sites name.
     #[default]
     Files,
@@ -202,7 +202,7 @@ pub struct SiteConfig {
     /// The client CAs that issue the edge's certificate. Never empty.
     pub client_ca: Vec<ClientCa>,
     /// Further rules for the edge's certificate.
-    pub rules: Rules,
+    pub rules: CertificateRules,
     /// The application that the site forwards to.
     pub upstream: Upstream,
     /// The health check of the upstream, if configured.
@@ -227,7 +227,7 @@ pub enum ClientCa {
 /// A list is stale if its source has not confirmed it for this many refresh intervals.
 const STALE: u32 = 3;
 
-impl Live {
+impl ReloadableConfig {
     /// How long after the last confirmation by its source a list is stale; `None` if it is not
     /// refreshed.
     #[must_use]
@@ -285,7 +285,7 @@ impl Config {
         let text = Self::text(file)?;
         let raw: raw::RawPathsAlone =
             toml::from_str(&text).map_err(|error| ConfigError::toml(file, &text, &error))?;
-        Ok(read::paths(raw.paths, &read::Place { file, text: &text }))
+        Ok(read::paths(raw.paths, &read::SourceFile { file, text: &text }))
     }
 
     /// Parses `text`, the contents of `file`. Relative paths in it are relative to the directory of
@@ -295,6 +295,6 @@ impl Config {
     /// As [`Config::load`].
     pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let raw = toml::from_str(text).map_err(|error| ConfigError::toml(file, text, &error))?;
-        read::config(raw, &read::Place { file, text })
+        read::config(raw, &read::SourceFile { file, text })
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::{ConfigError, raw::RawListener, read::Place};
+use super::{ConfigError, raw::RawListener, read::SourceFile};
 
 /// The sockets that fit into one message to the terminator process (253 descriptors), beside the
 /// maps.
@@ -48,7 +48,7 @@ impl ProxySenders {
 /// appears twice.
 pub(super) fn read(
     raw: &[RawListener],
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<(Vec<SocketAddr>, ProxySenders), ConfigError> {
     let mut listeners = Vec::new();
     let mut proxied = Vec::new();
@@ -75,7 +75,7 @@ pub(super) fn read(
     Ok((listeners, ProxySenders::new(proxied)))
 }
 
-fn address(bind: &Spanned<String>, place: &Place<'_>) -> Result<SocketAddr, ConfigError> {
+fn address(bind: &Spanned<String>, place: &SourceFile<'_>) -> Result<SocketAddr, ConfigError> {
     let text = bind.get_ref();
     text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
         let message =
@@ -84,7 +84,7 @@ fn address(bind: &Spanned<String>, place: &Place<'_>) -> Result<SocketAddr, Conf
     })
 }
 
-fn senders(raw: &RawListener, place: &Place<'_>) -> Result<Vec<IpNet>, ConfigError> {
+fn senders(raw: &RawListener, place: &SourceFile<'_>) -> Result<Vec<IpNet>, ConfigError> {
     let Some(list) = &raw.proxy_from else { return Ok(Vec::new()) };
     if list.get_ref().is_empty() {
         let message = "proxy_from is empty: name the senders of PROXY headers, or remove it";

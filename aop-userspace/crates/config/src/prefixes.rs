@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::{
     ConfigError, ListUrl,
     raw::RawPrefixes,
-    read::{Place, duration},
+    read::{SourceFile, duration},
 };
 
 /// The shortest interval. The list changes less than once a year.
@@ -50,7 +50,10 @@ impl fmt::Display for PrefixSource {
     }
 }
 
-pub(super) fn source(raw: &RawPrefixes, place: &Place<'_>) -> Result<PrefixSource, ConfigError> {
+pub(super) fn source(
+    raw: &RawPrefixes,
+    place: &SourceFile<'_>,
+) -> Result<PrefixSource, ConfigError> {
     let Some(source) = raw.source.as_ref().filter(|source| !is_cloudflare(source.get_ref())) else {
         return cloudflare(raw, place).map(PrefixSource::Cloudflare);
     };
@@ -79,7 +82,7 @@ fn is_cloudflare(source: &toml::Value) -> bool {
     source.as_str() == Some("cloudflare")
 }
 
-fn cloudflare(raw: &RawPrefixes, place: &Place<'_>) -> Result<ListUrl, ConfigError> {
+fn cloudflare(raw: &RawPrefixes, place: &SourceFile<'_>) -> Result<ListUrl, ConfigError> {
     let url = match &raw.url {
         Some(url) => place.parse(url)?,
         None => ListUrl::cloudflare(),
@@ -102,7 +105,7 @@ fn cidr(value: &toml::Value) -> Result<IpNet, String> {
 
 pub(super) fn refresh(
     raw: Option<&Spanned<String>>,
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<Option<Duration>, ConfigError> {
     match raw {
         Some(off) if off.get_ref() == "off" => Ok(None),

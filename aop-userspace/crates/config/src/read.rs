@@ -14,19 +14,19 @@ use jiff::SignedDuration;
 use toml::Spanned;
 
 use super::{
-    Attach, Config, ConfigError, FirewallConfig, Fixed, Interfaces, Limits, Live, Paths, Udp,
-    Watched, listeners, prefixes as list,
+    AttachPreference, Config, ConfigError, FirewallConfig, Interfaces, Limits, Paths,
+    ReloadableConfig, StartupConfig, UdpPolicy, WatchedFiles, listeners, prefixes as list,
     raw::{RawAttach, RawConfig, RawFirewall, RawLimits, RawMode, RawPaths, RawUdp, RawWatch},
     sites,
 };
 
 /// The file that is being read, so that errors name file and line.
-pub(super) struct Place<'a> {
+pub(super) struct SourceFile<'a> {
     pub(super) file: &'a Path,
     pub(super) text: &'a str,
 }
 
-impl Place<'_> {
+impl SourceFile<'_> {
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) -> ConfigError {
         ConfigError::at(self.file, self.text, span, message.into())
     }
@@ -43,7 +43,7 @@ impl Place<'_> {
     }
 }
 
-pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, ConfigError> {
+pub(super) fn config(raw: RawConfig, place: &SourceFile<'_>) -> Result<Config, ConfigError> {
     let (listeners, senders) = listeners::read(&raw.listener, place)?;
     let sites = sites::read(&raw.site, place)?;
     let mode = raw.firewall.mode;
@@ -72,7 +72,7 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
     }
     Ok(Config {
         file: place.file.into(),
-        fixed: Fixed {
+        fixed: StartupConfig {
             firewall: firewall(&raw.firewall),
             listeners,
             user: raw.terminator.user,
@@ -81,7 +81,7 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             readers: raw.control.readers,
             monitor: raw.monitor.listen.map(|text| place.parse(&text)).transpose()?,
         },
-        live: Live {
+        live: ReloadableConfig {
             interfaces: interfaces(&raw.firewall, place)?,
             mode: match mode {
                 RawMode::Observe => Mode::Observe,
@@ -92,8 +92,8 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             refresh: list::refresh(raw.prefixes.refresh.as_ref(), place)?,
             extra: cidrs(&raw.firewall.extra, place)?,
             udp: match raw.firewall.udp {
-                RawUdp::Pass => Udp::Pass,
-                RawUdp::Drop => Udp::Drop,
+                RawUdp::Pass => UdpPolicy::Pass,
+                RawUdp::Drop => UdpPolicy::Drop,
             },
             drain: duration(raw.admission.drain.as_ref(), "1h", place)?,
             probation: raw.admission.probation_syn,
@@ -102,9 +102,9 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
             senders,
             sites,
             watch: match raw.reload.watch {
-                RawWatch::Files => Watched::Files,
-                RawWatch::All => Watched::All,
-                RawWatch::Off => Watched::Nothing,
+                RawWatch::Files => WatchedFiles::Files,
+                RawWatch::All => WatchedFiles::All,
+                RawWatch::Off => WatchedFiles::Nothing,
             },
             deadline: deadline(raw.limits.deadline.as_ref(), place)?,
             shutdown: duration(raw.limits.drain.as_ref(), "30s", place)?,
@@ -115,14 +115,14 @@ pub(super) fn config(raw: RawConfig, place: &Place<'_>) -> Result<Config, Config
 
 fn firewall(raw: &RawFirewall) -> Option<FirewallConfig> {
     let attach = match raw.attach {
-        RawAttach::Auto => Attach::Auto,
-        RawAttach::Native => Attach::Native,
-        RawAttach::Generic => Attach::Generic,
+        RawAttach::Auto => AttachPreference::Auto,
+        RawAttach::Native => AttachPreference::Native,
+        RawAttach::Generic => AttachPreference::Generic,
     };
     (raw.mode != RawMode::Off).then_some(FirewallConfig { attach })
 }
 
-fn interfaces(raw: &RawFirewall, place: &Place<'_>) -> Result<Interfaces, ConfigError> {
+fn interfaces(raw: &RawFirewall, place: &SourceFile<'_>) -> Result<Interfaces, ConfigError> {
     Ok(match &raw.interfaces {
         None => Interfaces::Auto,
         Some(names) => match names.get_ref().as_slice() {
@@ -162,7 +162,7 @@ fn is_interface_name(name: &str) -> bool {
 fn ports(
     raw: &RawFirewall,
     listeners: &[SocketAddr],
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<Ports, ConfigError> {
     let mut ports = Ports::NONE;
     match &raw.ports {
@@ -177,7 +177,7 @@ fn ports(
     Ok(ports)
 }
 
-pub(super) fn paths(raw: RawPaths, place: &Place<'_>) -> Paths {
+pub(super) fn paths(raw: RawPaths, place: &SourceFile<'_>) -> Paths {
     Paths {
         pins: place.path(raw.pins.as_deref().unwrap_or("/sys/fs/bpf/aop")),
         state: place.path(raw.state.as_deref().unwrap_or("/var/lib/aop")),
@@ -185,7 +185,7 @@ pub(super) fn paths(raw: RawPaths, place: &Place<'_>) -> Paths {
     }
 }
 
-fn limits(raw: &RawLimits, place: &Place<'_>) -> Result<Limits, ConfigError> {
+fn limits(raw: &RawLimits, place: &SourceFile<'_>) -> Result<Limits, ConfigError> {
     let number = |raw: &Option<Spanned<usize>>, default, key| match raw {
         None => Ok(default),
         Some(raw) if (1..=1_000_000).contains(raw.get_ref()) => Ok(*raw.get_ref()),
@@ -203,7 +203,7 @@ fn limits(raw: &RawLimits, place: &Place<'_>) -> Result<Limits, ConfigError> {
     })
 }
 
-fn cidrs(raw: &[Spanned<String>], place: &Place<'_>) -> Result<Vec<IpNet>, ConfigError> {
+fn cidrs(raw: &[Spanned<String>], place: &SourceFile<'_>) -> Result<Vec<IpNet>, ConfigError> {
     raw.iter()
         .map(|text| {
             aop_types::parse(text.get_ref()).map_err(|message| place.error(text.span(), message))
@@ -214,7 +214,7 @@ fn cidrs(raw: &[Spanned<String>], place: &Place<'_>) -> Result<Vec<IpNet>, Confi
 pub(super) fn duration(
     raw: Option<&Spanned<String>>,
     default: &str,
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<Duration, ConfigError> {
     let text = raw.map_or(default, |raw| raw.get_ref().as_str());
     let span = raw.map_or(0..0, Spanned::span);
@@ -229,7 +229,10 @@ pub(super) fn duration(
         })
 }
 
-fn deadline(raw: Option<&Spanned<String>>, place: &Place<'_>) -> Result<Duration, ConfigError> {
+fn deadline(
+    raw: Option<&Spanned<String>>,
+    place: &SourceFile<'_>,
+) -> Result<Duration, ConfigError> {
     let deadline = duration(raw, "10s", place)?;
     match raw {
         Some(raw) if deadline < Duration::from_secs(1) => {

@@ -8,7 +8,7 @@ use super::Host;
 
 /// The rules of one site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules {
+pub struct CertificateRules {
     /// The certificate must have one of these names; if empty, it needs none.
     pub san: Vec<RequiredSan>,
     /// The only common name that the subject must have.
@@ -20,7 +20,7 @@ pub struct Rules {
     /// The revocation lists, and how they are used.
     pub revocation: Revocation,
     /// The effect of an expired client CA.
-    pub expired_ca: PastEnd,
+    pub expired_ca: OnExpiry,
     /// Whether sessions are resumed.
     pub resumption: Resumption,
 }
@@ -33,7 +33,7 @@ pub struct Revocation {
     /// The certificates that are looked up.
     pub scope: CrlScope,
     /// The effect of an expired list.
-    pub expired: PastEnd,
+    pub expired: OnExpiry,
 }
 
 /// The certificates of a chain that are looked up in revocation lists.
@@ -48,7 +48,7 @@ pub enum CrlScope {
 
 /// The treatment of peers whose client CA or revocation list has expired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum PastEnd {
+pub enum OnExpiry {
     /// They are refused.
     #[default]
     Refuse,
@@ -149,7 +149,7 @@ macro_rules! words {
 }
 
 words!(CrlScope, "crl_scope", "chain" => Self::Chain, "leaf" => Self::Leaf);
-words!(PastEnd, "this key", "refuse" => Self::Refuse, "warn" => Self::Warn);
+words!(OnExpiry, "this key", "refuse" => Self::Refuse, "warn" => Self::Warn);
 words!(RequiredKey, "require_key", "ml-dsa" => Self::MlDsa);
 words!(Resumption, "resumption", "off" => Self::Off, "verified" => Self::Verified);
 

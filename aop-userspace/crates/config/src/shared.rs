@@ -16,8 +16,8 @@ use std::{
 };
 
 use super::{
-    Address, ClientCa, ConfigError, CrlScope, OnRefusal, PastEnd, RequiredKey, RequiredSan,
-    SiteConfig, SpkiPin, Upstream, raw::RawSite, read::Place,
+    ClientCa, ConfigError, CrlScope, OnExpiry, OnRefusal, RequiredKey, RequiredSan, SiteConfig,
+    SpkiPin, Upstream, UpstreamAddress, raw::RawSite, read::SourceFile,
 };
 
 /// The destination of a connection.
@@ -39,15 +39,15 @@ struct Believed<'a> {
     cn: Option<&'a str>,
     pins: Vec<SpkiPin>,
     key: Option<RequiredKey>,
-    expired_ca: PastEnd,
+    expired_ca: OnExpiry,
     lists: Vec<&'a Path>,
     scope: CrlScope,
-    crl_expired: PastEnd,
+    crl_expired: OnExpiry,
 }
 
 /// Two sites that share an upstream in this way without allowing it.
 #[derive(Clone, Copy, Debug)]
-pub struct Conflict<'a> {
+pub struct UpstreamConflict<'a> {
     /// The first one in the file.
     pub one: &'a SiteConfig,
     /// The other.
@@ -58,21 +58,21 @@ pub struct Conflict<'a> {
 pub(super) fn check(
     sites: &[SiteConfig],
     raw: &[RawSite],
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<(), ConfigError> {
     let Some((one, other)) = conflicting(sites) else { return Ok(()) };
-    let conflict = Conflict { one: &sites[one], other: &sites[other] };
+    let conflict = UpstreamConflict { one: &sites[one], other: &sites[other] };
     Err(place.error(raw[other].upstream.span(), conflict.to_string()))
 }
 
 /// The first conflict among `sites`.
 #[must_use]
-pub fn conflict(sites: &[SiteConfig]) -> Option<Conflict<'_>> {
+pub fn conflict(sites: &[SiteConfig]) -> Option<UpstreamConflict<'_>> {
     let (one, other) = conflicting(sites)?;
-    Some(Conflict { one: &sites[one], other: &sites[other] })
+    Some(UpstreamConflict { one: &sites[one], other: &sites[other] })
 }
 
-impl fmt::Display for Conflict<'_> {
+impl fmt::Display for UpstreamConflict<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { one, other } = self;
         write!(
@@ -126,17 +126,17 @@ fn within(group: &[usize], sites: &[SiteConfig]) -> Option<(usize, usize)> {
     Some((one.0.min(other.0), one.0.max(other.0)))
 }
 
-fn address(site: &SiteConfig) -> &Address {
+fn address(site: &SiteConfig) -> &UpstreamAddress {
     match &site.upstream {
         Upstream::Bytes(address) => address,
         Upstream::Http(http) => &http.upstream.address,
     }
 }
 
-fn reached(address: &Address) -> Vec<Reached> {
+fn reached(address: &UpstreamAddress) -> Vec<Reached> {
     match address {
-        Address::Unix(path) => vec![Reached::Socket(lexical(path))],
-        Address::Tcp(authority) => {
+        UpstreamAddress::Unix(path) => vec![Reached::Socket(lexical(path))],
+        UpstreamAddress::Tcp(authority) => {
             let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
             let port = port.parse().unwrap_or(0);
             let host =

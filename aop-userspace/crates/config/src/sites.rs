@@ -5,12 +5,15 @@ use std::{collections::HashMap, str::FromStr};
 use toml::Spanned;
 
 use super::{
-    ClientCa, ClientCert, ConfigError, HostPattern, ProxyProtocol, Revocation, Rules, SiteConfig,
-    http, raw::RawSite, read::Place, shared, upstream_check,
+    CertificateRules, ClientCa, ClientCertForwarding, ConfigError, HostPattern, ProxyProtocol,
+    Revocation, SiteConfig, http, raw::RawSite, read::SourceFile, shared, upstream_check,
 };
 
 /// Reads all sites. Refuses a host in two sites, and an upstream that is shared by mistake.
-pub(super) fn read(raw: &[RawSite], place: &Place<'_>) -> Result<Vec<SiteConfig>, ConfigError> {
+pub(super) fn read(
+    raw: &[RawSite],
+    place: &SourceFile<'_>,
+) -> Result<Vec<SiteConfig>, ConfigError> {
     let mut taken: HashMap<HostPattern, String> = HashMap::new();
     let sites =
         raw.iter().map(|raw| site(raw, &mut taken, place)).collect::<Result<Vec<_>, _>>()?;
@@ -21,7 +24,7 @@ pub(super) fn read(raw: &[RawSite], place: &Place<'_>) -> Result<Vec<SiteConfig>
 fn site(
     raw: &RawSite,
     taken: &mut HashMap<HostPattern, String>,
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<SiteConfig, ConfigError> {
     let mut hosts = Vec::new();
     for text in raw.hosts.get_ref() {
@@ -68,11 +71,11 @@ fn site(
     })
 }
 
-fn proxy(raw: &RawSite, place: &Place<'_>) -> Result<ProxyProtocol, ConfigError> {
+fn proxy(raw: &RawSite, place: &SourceFile<'_>) -> Result<ProxyProtocol, ConfigError> {
     let proxy = raw.proxy.as_ref().map_or(Ok(ProxyProtocol::Off), |text| place.parse(text))?;
     match (proxy, &raw.proxy_certificate) {
         (ProxyProtocol::V2(_), Some(show)) if *show.get_ref() => {
-            Ok(ProxyProtocol::V2(ClientCert::Shown))
+            Ok(ProxyProtocol::V2(ClientCertForwarding::Shown))
         }
         (ProxyProtocol::V2(_), _) | (_, None) => Ok(proxy),
         (ProxyProtocol::Off | ProxyProtocol::V1, Some(show)) => {
@@ -83,7 +86,7 @@ fn proxy(raw: &RawSite, place: &Place<'_>) -> Result<ProxyProtocol, ConfigError>
     }
 }
 
-fn rules(raw: &RawSite, place: &Place<'_>) -> Result<Rules, ConfigError> {
+fn rules(raw: &RawSite, place: &SourceFile<'_>) -> Result<CertificateRules, ConfigError> {
     let files = match &raw.crl {
         None => Vec::new(),
         Some(files) if files.get_ref().is_empty() => return Err(empty(files, "crl", place)),
@@ -99,7 +102,7 @@ fn rules(raw: &RawSite, place: &Place<'_>) -> Result<Rules, ConfigError> {
         Some(name) if name.get_ref().is_empty() => return Err(empty(name, "require_cn", place)),
         name => name.as_ref().map(|name| name.get_ref().clone()),
     };
-    Ok(Rules {
+    Ok(CertificateRules {
         san: list(raw.require_san.as_ref(), "require_san", place)?,
         cn,
         pins: list(raw.spki_pins.as_ref(), "spki_pins", place)?,
@@ -118,7 +121,7 @@ fn rules(raw: &RawSite, place: &Place<'_>) -> Result<Rules, ConfigError> {
 fn list<T: FromStr<Err = String>>(
     raw: Option<&Spanned<Vec<Spanned<String>>>>,
     key: &str,
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<Vec<T>, ConfigError> {
     match raw {
         None => Ok(Vec::new()),
@@ -127,13 +130,13 @@ fn list<T: FromStr<Err = String>>(
     }
 }
 
-fn empty<T>(raw: &Spanned<T>, key: &str, place: &Place<'_>) -> ConfigError {
+fn empty<T>(raw: &Spanned<T>, key: &str, place: &SourceFile<'_>) -> ConfigError {
     place.error(raw.span(), format!("{key} is empty: fill it, or remove it to require nothing"))
 }
 
 fn word<T: FromStr<Err = String> + Default>(
     raw: Option<&Spanned<String>>,
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<T, ConfigError> {
     raw.map_or(Ok(T::default()), |text| place.parse(text))
 }

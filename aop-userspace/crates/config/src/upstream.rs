@@ -2,14 +2,14 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
-use super::{ClientCert, HttpConfig};
+use super::{ClientCertForwarding, HttpConfig};
 
 /// The application that a site forwards to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upstream {
     /// It takes bytes, over one connection per connection of the peer: `tcp://host:port` or
     /// `unix:///path`.
-    Bytes(Address),
+    Bytes(UpstreamAddress),
     /// It takes requests, over pooled connections: `http://`, `h2c://`, `unix+http://` or
     /// `unix+h2c://`.
     Http(Box<HttpConfig>),
@@ -21,7 +21,7 @@ pub struct HttpUpstream {
     /// Its protocol.
     pub version: HttpVersion,
     /// Its address.
-    pub address: Address,
+    pub address: UpstreamAddress,
 }
 
 /// The protocol of an upstream, always without TLS.
@@ -35,7 +35,7 @@ pub enum HttpVersion {
 
 /// The address of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Address {
+pub enum UpstreamAddress {
     /// `host:port`; the host is resolved for each connection.
     Tcp(String),
     /// The path of a Unix socket.
@@ -50,7 +50,7 @@ pub enum ProxyProtocol {
     /// Version 1, one line of text.
     V1,
     /// Version 2, binary, with facts about TLS, and optionally the client certificate.
-    V2(ClientCert),
+    V2(ClientCertForwarding),
 }
 
 impl FromStr for Upstream {
@@ -62,12 +62,12 @@ impl FromStr for Upstream {
             Self::Http(Box::new(HttpConfig::new(HttpUpstream { version, address })))
         };
         Ok(match scheme {
-            "tcp" => Self::Bytes(Address::Tcp(authority(text, rest)?)),
-            "unix" => Self::Bytes(Address::Unix(socket(text, rest)?)),
-            "http" => http(HttpVersion::Http1, Address::Tcp(authority(text, rest)?)),
-            "unix+http" => http(HttpVersion::Http1, Address::Unix(socket(text, rest)?)),
-            "h2c" => http(HttpVersion::H2c, Address::Tcp(authority(text, rest)?)),
-            "unix+h2c" => http(HttpVersion::H2c, Address::Unix(socket(text, rest)?)),
+            "tcp" => Self::Bytes(UpstreamAddress::Tcp(authority(text, rest)?)),
+            "unix" => Self::Bytes(UpstreamAddress::Unix(socket(text, rest)?)),
+            "http" => http(HttpVersion::Http1, UpstreamAddress::Tcp(authority(text, rest)?)),
+            "unix+http" => http(HttpVersion::Http1, UpstreamAddress::Unix(socket(text, rest)?)),
+            "h2c" => http(HttpVersion::H2c, UpstreamAddress::Tcp(authority(text, rest)?)),
+            "unix+h2c" => http(HttpVersion::H2c, UpstreamAddress::Unix(socket(text, rest)?)),
             _ => return Err(unknown(text)),
         })
     }
@@ -82,8 +82,8 @@ impl Upstream {
             Self::Http(http) => &http.upstream.address,
         };
         match address {
-            Address::Tcp(authority) => authority.parse::<SocketAddr>().is_err(),
-            Address::Unix(_) => false,
+            UpstreamAddress::Tcp(authority) => authority.parse::<SocketAddr>().is_err(),
+            UpstreamAddress::Unix(_) => false,
         }
     }
 }
@@ -120,7 +120,7 @@ impl FromStr for ProxyProtocol {
         match text {
             "off" => Ok(Self::Off),
             "v1" => Ok(Self::V1),
-            "v2" => Ok(Self::V2(ClientCert::Withheld)),
+            "v2" => Ok(Self::V2(ClientCertForwarding::Withheld)),
             _ => Err(format!("{text:?}: proxy must be \"off\", \"v1\" or \"v2\"")),
         }
     }
@@ -129,8 +129,8 @@ impl FromStr for ProxyProtocol {
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bytes(Address::Tcp(authority)) => write!(f, "tcp://{authority}"),
-            Self::Bytes(Address::Unix(path)) => write!(f, "unix://{}", path.display()),
+            Self::Bytes(UpstreamAddress::Tcp(authority)) => write!(f, "tcp://{authority}"),
+            Self::Bytes(UpstreamAddress::Unix(path)) => write!(f, "unix://{}", path.display()),
             Self::Http(http) => http.upstream.fmt(f),
         }
     }
@@ -143,8 +143,8 @@ impl fmt::Display for HttpUpstream {
             HttpVersion::H2c => "h2c",
         };
         match &self.address {
-            Address::Tcp(authority) => write!(f, "{scheme}://{authority}"),
-            Address::Unix(path) => write!(f, "unix+{scheme}://{}", path.display()),
+            UpstreamAddress::Tcp(authority) => write!(f, "{scheme}://{authority}"),
+            UpstreamAddress::Unix(path) => write!(f, "unix+{scheme}://{}", path.display()),
         }
     }
 }

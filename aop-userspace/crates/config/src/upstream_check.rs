@@ -2,7 +2,7 @@
 
 use toml::{Spanned, Value};
 
-use super::{ConfigError, Upstream, read::Place};
+use super::{ConfigError, Upstream, read::SourceFile};
 
 /// The condition that a good upstream meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ const LONGEST: usize = 1024;
 pub(super) fn read(
     raw: Option<&Spanned<Value>>,
     upstream: &Upstream,
-    place: &Place<'_>,
+    place: &SourceFile<'_>,
 ) -> Result<Option<UpstreamCheck>, ConfigError> {
     let Some(raw) = raw else { return Ok(None) };
     let message = match (raw.get_ref(), upstream) {

@@ -4,21 +4,21 @@ use aop_api::Request;
 use serde::{Deserialize, Serialize};
 
 /// The daemon's side of the admin API.
-pub trait Answers: Send + Sync + 'static {
+pub trait RequestHandler: Send + Sync + 'static {
     /// Answers `request`. May block, for less than the time that the client waits.
-    fn answer(&self, request: Request, asker: Asker) -> Answer;
+    fn answer(&self, request: Request, asker: Requester) -> Answer;
 }
 
 /// The client, as the kernel identifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asker {
+pub struct Requester {
     /// The user id.
     pub uid: u32,
     /// The process id; `None` where it lies in a PID namespace that is not visible here.
     pub pid: Option<i32>,
 }
 
-impl Asker {
+impl Requester {
     /// aop itself.
     #[must_use]
     pub fn own() -> Self {
@@ -71,16 +71,16 @@ pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
 
 #[cfg(test)]
 mod tests {
-    use aop_api::{Switch, Then, Wish};
+    use aop_api::{ModeChange, ModeTarget, RefreshAction};
 
     use super::*;
 
     #[test]
     fn requests_have_their_documented_form_on_the_wire() {
-        let refresh = Request::RefreshPrefixes { then: Then::ApplyShrunk };
+        let refresh = Request::RefreshPrefixes { then: RefreshAction::ApplyShrunk };
         let (ports, interfaces) = (vec![443], vec!["eth0".to_owned()]);
-        let to = Wish::Default;
-        let switch = Request::Mode(Switch { ports, interfaces, ..Switch::to(to) });
+        let to = ModeTarget::Default;
+        let switch = Request::Mode(ModeChange { ports, interfaces, ..ModeChange::to(to) });
         for (request, line) in [
             (Request::Status, r#"{"verb":"status"}"#),
             (Request::Peers, r#"{"verb":"peers"}"#),

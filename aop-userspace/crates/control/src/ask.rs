@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the daemon gave no document.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum ClientError {
     /// No process listens.
     #[error("no daemon listens on {}", .0.display())]
     NotRunning(PathBuf),
@@ -85,12 +85,12 @@ pub enum AskError {
 /// # Errors
 /// No daemon listens, the caller has no permission, the daemon refuses, or the answer cannot be
 /// read.
-pub fn ask<T: DeserializeOwned>(runtime: &Path, request: Request) -> Result<T, AskError> {
+pub fn ask<T: DeserializeOwned>(runtime: &Path, request: Request) -> Result<T, ClientError> {
     match ask_at(&runtime.join(Leave::Steer.name()), &request) {
-        Err(AskError::Forbidden { path, .. }) if request.reads() => {
+        Err(ClientError::Forbidden { path, .. }) if request.reads() => {
             match ask_at(&runtime.join(Leave::Read(0).name()), &request) {
-                Err(AskError::NotRunning(_) | AskError::Forbidden { .. }) => {
-                    Err(AskError::Forbidden { path, readable: true })
+                Err(ClientError::NotRunning(_) | ClientError::Forbidden { .. }) => {
+                    Err(ClientError::Forbidden { path, readable: true })
                 }
                 answered => answered,
             }
@@ -99,18 +99,18 @@ pub fn ask<T: DeserializeOwned>(runtime: &Path, request: Request) -> Result<T, A
     }
 }
 
-fn ask_at<T: DeserializeOwned>(path: &Path, request: &Request) -> Result<T, AskError> {
+fn ask_at<T: DeserializeOwned>(path: &Path, request: &Request) -> Result<T, ClientError> {
     let failed = |error: io::Error, patience| {
         let path = path.to_owned();
         let is = |kinds: [io::ErrorKind; 2]| kinds.contains(&error.kind());
         if error.kind() == io::ErrorKind::PermissionDenied {
-            AskError::Forbidden { path, readable: false }
+            ClientError::Forbidden { path, readable: false }
         } else if is([io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused]) {
-            AskError::NotRunning(path)
+            ClientError::NotRunning(path)
         } else if is([io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut]) {
-            AskError::Late { path, patience }
+            ClientError::Late { path, patience }
         } else {
-            AskError::Broken { path, error }
+            ClientError::Broken { path, error }
         }
     };
     let mut stream = connect(path).map_err(|error| failed(error, PATIENCE))?;
@@ -130,8 +130,8 @@ fn ask_at<T: DeserializeOwned>(path: &Path, request: &Request) -> Result<T, AskE
     let answer = exchange().map_err(|error| failed(error, patience))?;
     match serde_json::from_slice(&answer) {
         Ok(Envelope::Ok(document)) => Ok(document),
-        Ok(Envelope::Error(why)) => Err(AskError::Refused { path: path.into(), why }),
-        Err(error) => Err(AskError::Strange { path: path.into(), error }),
+        Ok(Envelope::Error(why)) => Err(ClientError::Refused { path: path.into(), why }),
+        Err(error) => Err(ClientError::Strange { path: path.into(), error }),
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Answers, Asker,
+    RequestHandler, Requester,
     answer::{self, Answer},
 };
 
@@ -118,7 +118,7 @@ impl Door {
     /// Passes requests to `daemon` until `stop`.
     pub(super) async fn serve(
         self,
-        daemon: Arc<dyn Answers>,
+        daemon: Arc<dyn RequestHandler>,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) {
@@ -174,14 +174,14 @@ fn file(path: &Path) -> io::Result<(u64, u64)> {
 async fn answer(
     mut stream: UnixStream,
     leave: Leave,
-    daemon: Arc<dyn Answers>,
+    daemon: Arc<dyn RequestHandler>,
     stop: CancellationToken,
     place: OwnedSemaphorePermit,
 ) -> io::Result<()> {
     let credentials = stream.peer_cred()?;
     // 0: the process lies in a PID namespace that is not visible here.
     let pid = credentials.pid().filter(|pid| *pid != 0);
-    let asker = Asker { uid: credentials.uid(), pid };
+    let asker = Requester { uid: credentials.uid(), pid };
     let mut line = Vec::new();
     let mut reader = BufReader::new(&mut stream).take(LONGEST);
     timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await??;

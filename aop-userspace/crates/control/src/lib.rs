@@ -8,7 +8,7 @@ mod offline;
 
 mod socket;
 
-pub use answer::{Answer, Answers, Asker};
-pub use ask::{AskError, ask};
+pub use answer::{Answer, RequestHandler, Requester};
+pub use ask::{ClientError, ask};
 pub use offline::from_firewall;
 pub use socket::{ControlError, ControlSocket, readers_group};

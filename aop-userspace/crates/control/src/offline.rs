@@ -1,31 +1,33 @@
 //! The status document of the firewall alone, as the pinned maps tell it.
 
-use aop_api::{Interface, Modes, Prefixes, Status, Verdict, mode_name, peer_list};
+use aop_api::{
+    InterfaceStatus, ModesReport, PrefixStatus, Status, VerdictCount, mode_name, peer_list,
+};
 use aop_common::{Mode, layout::Ports};
-use aop_firewall::{InterfaceReading, Reading, State};
+use aop_firewall::{AttachState, FirewallSnapshot, GuardedInterface};
 
 /// The status of the firewall alone, from the pinned maps; `None` where nothing is pinned. `sites`
 /// are the names for which the site marks of peers may stand.
 #[must_use]
-pub fn from_firewall(reading: Option<&Reading>, sites: &[String]) -> Status {
+pub fn from_firewall(reading: Option<&FirewallSnapshot>, sites: &[String]) -> Status {
     let mut status = Status::nothing();
     let Some(reading) = reading else { return status };
     status.mode = mode_name(reading.modes.general).to_owned();
-    status.modes = Modes::of(&reading.modes);
-    let enforced = |interface: &InterfaceReading| {
+    status.modes = ModesReport::of(&reading.modes);
+    let enforced = |interface: &GuardedInterface| {
         let enforced = enforces(&reading.modes, &interface.name, &reading.ports);
         guarded(interface, enforced)
     };
     status.interfaces = reading.interfaces.iter().map(enforced).collect();
-    status.warnings.extend(reading.interfaces.iter().filter_map(InterfaceReading::warning));
+    status.warnings.extend(reading.interfaces.iter().filter_map(GuardedInterface::warning));
     let (v4, v6) = reading.admission.admitted();
     let draining = reading.admission.draining();
     let generation = reading.generation;
-    status.prefixes = Prefixes { v4, v6, draining, generation, ..Prefixes::default() };
+    status.prefixes = PrefixStatus { v4, v6, draining, generation, ..PrefixStatus::default() };
     status.verdicts = reading
         .verdicts
         .iter()
-        .map(|verdict| Verdict {
+        .map(|verdict| VerdictCount {
             interface: verdict.interface.clone(),
             action: verdict.action.to_owned(),
             reason: verdict.reason.to_owned(),
@@ -48,15 +50,15 @@ fn enforces(modes: &aop_types::Modes, interface: &str, ports: &Ports) -> bool {
     }
 }
 
-fn guarded(interface: &InterfaceReading, enforce: bool) -> Interface {
+fn guarded(interface: &GuardedInterface, enforce: bool) -> InterfaceStatus {
     let (state, attach) = match &interface.state {
-        State::Attached(mode) => ("attached", Some((*mode).to_owned())),
-        State::Missing => ("missing", None),
-        State::Foreign(_) => ("foreign", None),
-        State::Detached => ("detached", None),
+        AttachState::Attached(mode) => ("attached", Some((*mode).to_owned())),
+        AttachState::Missing => ("missing", None),
+        AttachState::Foreign(_) => ("foreign", None),
+        AttachState::Detached => ("detached", None),
     };
     let attached = attach.is_some();
-    Interface {
+    InterfaceStatus {
         name: interface.name.clone(),
         attach,
         state: state.to_owned(),

@@ -11,7 +11,7 @@ use nix::{errno::Errno, unistd::Group};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Answers,
+    RequestHandler,
     door::{Door, Leave},
 };
 
@@ -96,7 +96,7 @@ impl ControlSocket {
     /// Passes requests to `daemon` until `stop`.
     pub async fn serve(
         self,
-        daemon: Arc<dyn Answers>,
+        daemon: Arc<dyn RequestHandler>,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) {

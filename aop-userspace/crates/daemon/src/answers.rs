@@ -3,17 +3,18 @@
 use std::{error::Error, sync::PoisonError};
 
 use aop_api::{
-    Admitted, Judged, Outcome, Peers, ReloadOutcome, ReloadedBy, Request, admitted_prefixes,
+    AdmissionContext, Admitted, Outcome, PeersReport, ReloadOutcome, ReloadedBy, Request,
+    admitted_prefixes,
 };
-use aop_control::{Answer, Answers, Asker};
-use aop_firewall::Listing;
+use aop_control::{Answer, RequestHandler, Requester};
+use aop_firewall::PeerListing;
 use aop_types::{Admission, monotonic_seconds};
 use ipnet::IpNet;
 
-use super::{Daemon, error::PeersError, link::Link};
+use super::{Daemon, error::PeersError, link::TerminatorHandle};
 
-impl Answers for Daemon {
-    fn answer(&self, request: Request, asker: Asker) -> Answer {
+impl RequestHandler for Daemon {
+    fn answer(&self, request: Request, asker: Requester) -> Answer {
         let recorded = request.changes().then(|| request.clone());
         let (answer, refused) = self.carry_out(request);
         if let Some(request) = recorded {
@@ -58,10 +59,10 @@ impl Daemon {
     }
 
     /// Every authenticated peer on record, and what admits it.
-    fn peers(&self) -> Result<Peers, PeersError> {
+    fn peers(&self) -> Result<PeersReport, PeersError> {
         let (admission, extra) = self.admission();
         let opened = self.openings().networks();
-        let mut judged = Judged {
+        let mut judged = AdmissionContext {
             admission: &admission,
             extra: &extra,
             opened: &opened,
@@ -69,15 +70,16 @@ impl Daemon {
             now: monotonic_seconds(),
         };
         let Some(firewall) = &self.firewall else {
-            let report = self.link.as_ref().map(Link::report).transpose()?.unwrap_or_default();
-            return Ok(Peers::in_memory(report.peers, report.peers_total, &judged));
+            let report =
+                self.link.as_ref().map(TerminatorHandle::report).transpose()?.unwrap_or_default();
+            return Ok(PeersReport::in_memory(report.peers, report.peers_total, &judged));
         };
         let reading =
-            firewall.lock().unwrap_or_else(PoisonError::into_inner).read(Listing::Peers)?;
+            firewall.lock().unwrap_or_else(PoisonError::into_inner).read(PeerListing::Peers)?;
         // After an unload there are no maps, and so no record.
-        let Some(reading) = reading else { return Ok(Peers::default()) };
+        let Some(reading) = reading else { return Ok(PeersReport::default()) };
         judged.trusting = reading.trusting;
-        Ok(Peers::of(&reading.peers, &self.facts.sites(), &judged))
+        Ok(PeersReport::of(&reading.peers, &self.facts.sites(), &judged))
     }
 
     /// The admitted prefixes, and those of them that only `firewall.extra` admits.

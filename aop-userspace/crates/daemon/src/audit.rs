@@ -7,8 +7,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use aop_api::{Audited, AuditedOutcome, Request};
-use aop_control::Asker;
+use aop_api::{AuditEntry, AuditOutcome, Request};
+use aop_control::Requester;
 use jiff::Timestamp;
 use nix::unistd::{Uid, User};
 
@@ -30,17 +30,17 @@ impl Audit {
     }
 
     /// Records `request`. `refused` is why it was refused, where it was.
-    pub(super) fn record(&self, asker: Asker, request: Request, refused: Option<String>) {
-        let Asker { uid, pid } = asker;
-        let audited = Audited {
+    pub(super) fn record(&self, asker: Requester, request: Request, refused: Option<String>) {
+        let Requester { uid, pid } = asker;
+        let audited = AuditEntry {
             at: Timestamp::now(),
             uid,
             user: User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name),
             pid,
             request,
             outcome: match refused {
-                None => AuditedOutcome::Done,
-                Some(_) => AuditedOutcome::Refused,
+                None => AuditOutcome::Done,
+                Some(_) => AuditOutcome::Refused,
             },
             error: refused,
         };
@@ -66,15 +66,15 @@ impl Audit {
     }
 }
 
-fn tell(audited: &Audited) {
-    let Audited { at: _, uid, user, pid, request, outcome, error } = audited;
+fn tell(audited: &AuditEntry) {
+    let AuditEntry { at: _, uid, user, pid, request, outcome, error } = audited;
     let request = serde_json::to_string(request).unwrap_or_default();
     let (user, error) = (user.as_deref(), error.as_deref());
     match outcome {
-        AuditedOutcome::Done => {
+        AuditOutcome::Done => {
             tracing::info!(target: "audit", uid, user, pid, request, "audit: done");
         }
-        AuditedOutcome::Refused => {
+        AuditOutcome::Refused => {
             tracing::info!(target: "audit", uid, user, pid, request, error, "audit: refused");
         }
     }

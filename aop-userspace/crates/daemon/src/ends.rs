@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Daemon,
-    error::{OpenError, SwitchError},
+    error::{OpenError, SetModeError},
 };
 
 /// How often the deadlines are checked. A single long sleep would be wrong after a change of the
@@ -54,11 +54,11 @@ impl Daemon {
             Err(error) => Some(error.to_string()),
         };
         let overrides = match self.take_back() {
-            Ok(()) | Err(SwitchError::HandingOver(_) | SwitchError::Stopping) => None,
+            Ok(()) | Err(SetModeError::HandingOver(_) | SetModeError::Stopping) => None,
             Err(error) => Some(error.to_string()),
         };
         let pulls = match self.count_pulls() {
-            Ok(()) | Err(SwitchError::HandingOver(_) | SwitchError::Stopping) => None,
+            Ok(()) | Err(SetModeError::HandingOver(_) | SetModeError::Stopping) => None,
             Err(error) => Some(error.to_string()),
         };
         openings.or(overrides).or(pulls)

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use aop_common::layout::Ports;
-use aop_config::{ConfigError, Live};
+use aop_config::{ConfigError, ReloadableConfig};
 use aop_control::ControlError;
 use aop_firewall::FirewallError;
 use aop_prefixes::PrefixError;
@@ -13,10 +13,10 @@ use aop_tls::SitesError;
 use ipnet::IpNet;
 
 use super::{
-    link::LinkError,
+    link::TerminatorError,
     monitor::MonitorError,
     sockets::SocketError,
-    upgrade::{HandingOver, TakeOverError},
+    upgrade::{TakeOverError, UpgradeInProgress},
 };
 
 /// The first error of a start or a reload.
@@ -42,7 +42,7 @@ pub enum DaemonError {
     Account(#[from] AccountError),
     /// The terminator process does not start, or refuses.
     #[error(transparent)]
-    Link(#[from] LinkError),
+    TerminatorHandle(#[from] TerminatorError),
     /// Another daemon runs.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -57,7 +57,7 @@ pub enum DaemonError {
     TakeOver(#[from] TakeOverError),
     /// An upgrade is under way.
     #[error(transparent)]
-    HandingOver(#[from] HandingOver),
+    HandingOver(#[from] UpgradeInProgress),
     /// Only a restart can apply this change.
     #[error(
         "{}: changes to {} need a restart (`systemctl restart aop`)",
@@ -92,7 +92,7 @@ pub(super) enum RefreshError {
     Busy,
     /// An upgrade is under way.
     #[error(transparent)]
-    HandingOver(#[from] HandingOver),
+    HandingOver(#[from] UpgradeInProgress),
     /// A reload changed the source, or the daemon began to stop, while the list was fetched.
     #[error("prefixes.source was changed or aop is stopping: the fetched list is not applied")]
     Overtaken,
@@ -100,7 +100,7 @@ pub(super) enum RefreshError {
 
 /// Why a change of modes was refused, and the modes in force stay.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SwitchError {
+pub(super) enum SetModeError {
     /// The firewall is off.
     #[error(
         "the firewall is off, so it has no mode to change; set firewall.mode = \"observe\" and \
@@ -156,7 +156,7 @@ pub(super) enum SwitchError {
     Stopping,
     /// An upgrade is under way.
     #[error(transparent)]
-    HandingOver(#[from] HandingOver),
+    HandingOver(#[from] UpgradeInProgress),
     /// The firewall refused the modes.
     #[error("firewall: {0}; the modes in force stay")]
     Firewall(#[from] FirewallError),
@@ -179,7 +179,7 @@ pub(super) enum OpenError {
     Stopping,
     /// An upgrade is under way.
     #[error(transparent)]
-    HandingOver(#[from] HandingOver),
+    HandingOver(#[from] UpgradeInProgress),
     /// The firewall refused the admitted prefixes.
     #[error("firewall: {0}; the admitted prefixes stay as they were")]
     Firewall(#[from] FirewallError),
@@ -196,11 +196,11 @@ pub(super) enum PeersError {
     Firewall(#[from] FirewallError),
     /// The terminator, which keeps them without a firewall, does not answer.
     #[error(transparent)]
-    Link(#[from] LinkError),
+    TerminatorHandle(#[from] TerminatorError),
 }
 
-impl SwitchError {
-    pub(super) fn site(name: &str, live: &Live) -> Self {
+impl SetModeError {
+    pub(super) fn site(name: &str, live: &ReloadableConfig) -> Self {
         const SHOWN: usize = 20;
         let more = live.sites.get(SHOWN).map(|_| "more".to_owned());
         let shown = live.site_names().into_iter().take(SHOWN).chain(more);

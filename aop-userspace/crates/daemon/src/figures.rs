@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use aop_api::Status;
-use aop_firewall::Listing;
-use aop_tls::Term;
+use aop_firewall::PeerListing;
+use aop_tls::FileExpiry;
 use jiff::Timestamp;
 
 use super::Daemon;
@@ -21,7 +21,7 @@ pub(super) struct Figures {
     /// Sampled drops that were lost because no reader kept up.
     pub(super) lost: Option<u64>,
     /// Every certificate and list with an expiry.
-    pub(super) terms: Vec<Term>,
+    pub(super) terms: Vec<FileExpiry>,
     /// When the source last confirmed the list.
     pub(super) confirmed: Option<Timestamp>,
     /// When a refresh was last refused.
@@ -33,7 +33,7 @@ pub(super) struct Figures {
 impl Daemon {
     /// Waits for the terminator, and reads the maps.
     pub(super) fn figures(&self) -> Figures {
-        let (status, lost) = self.status_and_lost(Listing::NoPeers);
+        let (status, lost) = self.status_and_lost(PeerListing::NoPeers);
         let in_force = self.in_force();
         let fetched = in_force.live.prefixes.url().is_some();
         Figures {

@@ -3,7 +3,7 @@
 
 use std::{io, path::Path};
 
-use aop_api::Identities;
+use aop_api::SeenIdentities;
 
 const NAME: &str = "identities.json";
 
@@ -15,7 +15,7 @@ const LONGEST: usize = 32 * 1024 * 1024;
 ///
 /// # Errors
 /// The file exists and cannot be used; the error is a sentence.
-pub fn load(state: &Path) -> Result<Identities, String> {
+pub fn load(state: &Path) -> Result<SeenIdentities, String> {
     let describe = |what: &str, error: String| {
         format!(
             "{}: {what}: {error}; the record of earlier client certificates is lost",
@@ -24,7 +24,7 @@ pub fn load(state: &Path) -> Result<Identities, String> {
     };
     match aop_storage::read(state, NAME) {
         Err(error) => Err(describe("cannot be read", error.to_string())),
-        Ok(None) => Ok(Identities::default()),
+        Ok(None) => Ok(SeenIdentities::default()),
         Ok(Some(text)) => {
             serde_json::from_slice(&text).map_err(|error| describe("is damaged", error.to_string()))
         }
@@ -35,7 +35,7 @@ pub fn load(state: &Path) -> Result<Identities, String> {
 ///
 /// # Errors
 /// The directory or file cannot be written, or the document is too long. The old file stays.
-pub(super) fn save(state: &Path, identities: &Identities) -> io::Result<()> {
+pub(super) fn save(state: &Path, identities: &SeenIdentities) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(identities)?;
     text.push(b'\n');
     if text.len() > LONGEST {
@@ -51,12 +51,12 @@ pub(super) fn save(state: &Path, identities: &Identities) -> io::Result<()> {
 mod tests {
     use std::fs;
 
-    use aop_api::{Identity, SiteIdentities, timestamp};
+    use aop_api::{SeenIdentity, SiteIdentities, timestamp};
 
     use super::*;
 
-    fn identities(subject: &str) -> Identities {
-        let identity = Identity {
+    fn identities(subject: &str) -> SeenIdentities {
+        let identity = SeenIdentity {
             site: "a.test".into(),
             subject: subject.into(),
             issuer: "CN=ca".into(),
@@ -72,14 +72,14 @@ mod tests {
         };
         let site =
             SiteIdentities { site: "a.test".into(), identities: vec![identity], forgotten: 5 };
-        Identities { sites: vec![site] }
+        SeenIdentities { sites: vec![site] }
     }
 
     #[test]
     fn stored_identities_are_loaded_again() {
         let dir = tempfile::tempdir().expect("a directory");
         let state = dir.path().join("deep/state");
-        assert_eq!(load(&state), Ok(Identities::default()));
+        assert_eq!(load(&state), Ok(SeenIdentities::default()));
         let kept = identities("CN=edge");
         save(&state, &kept).expect("saved");
         assert_eq!(load(&state), Ok(kept.clone()));

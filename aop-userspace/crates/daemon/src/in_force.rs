@@ -9,19 +9,19 @@ use std::{
     time::Instant,
 };
 
-use aop_api::Prefixes;
-use aop_config::{Live, OnRefusal};
-use aop_prefixes::{Found, Held, Origin};
+use aop_api::PrefixStatus;
+use aop_config::{OnRefusal, ReloadableConfig};
+use aop_prefixes::{CurrentList, ListOrigin, StartList};
 use aop_types::Admission;
 use jiff::Timestamp;
 
-use super::{Daemon, looks::Watch, schedule, word::Spoken};
+use super::{Daemon, looks::Watch, schedule, word::OverrideState};
 
-pub struct InForce {
-    pub(super) live: Live,
+pub struct ActivePolicy {
+    pub(super) live: ReloadableConfig,
     /// The mode overrides.
-    pub(super) spoken: Spoken,
-    pub(super) held: Held,
+    pub(super) spoken: OverrideState,
+    pub(super) held: CurrentList,
     /// The prefixes that the list and the configuration admit, and the draining ones.
     pub(super) admission: Admission,
     pub(super) course: Course,
@@ -64,20 +64,25 @@ impl Daemon {
         self.reloads.source().digest(&observing)
     }
 
-    pub(super) fn in_force(&self) -> MutexGuard<'_, InForce> {
+    pub(super) fn in_force(&self) -> MutexGuard<'_, ActivePolicy> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl InForce {
+impl ActivePolicy {
     /// The sites that observe, in the order of the configuration.
     pub(super) fn observing(&self) -> Vec<String> {
         let sites = self.spoken.sites(&self.live).into_iter();
         sites.filter(|it| it.on_refusal == OnRefusal::Observe).map(|it| it.name).collect()
     }
 
-    pub(super) fn new(live: Live, spoken: Spoken, found: Found, admission: Admission) -> Self {
-        let Found { held, trouble } = found;
+    pub(super) fn new(
+        live: ReloadableConfig,
+        spoken: OverrideState,
+        found: StartList,
+        admission: Admission,
+    ) -> Self {
+        let StartList { held, trouble } = found;
         let trouble = trouble.map(|trouble| trouble.to_string());
         let course = Course { trouble, ..Course::default() };
         let mut begun = Self { live, spoken, held, admission, course, closed: false };
@@ -87,7 +92,7 @@ impl InForce {
 
     /// The list that stays in force when `live` becomes the configuration. A list that was fetched
     /// from the same source stays, since the copy on disk is never newer.
-    pub(super) fn list_for(&self, live: &Live) -> Option<&Held> {
+    pub(super) fn list_for(&self, live: &ReloadableConfig) -> Option<&CurrentList> {
         let stays = live.prefixes == self.live.prefixes && live.prefixes.url().is_some();
         stays.then_some(&self.held)
     }
@@ -96,9 +101,9 @@ impl InForce {
     /// stays), and the prefixes that these admit.
     pub(super) fn reload(
         &mut self,
-        live: Live,
-        spoken: Spoken,
-        found: Found,
+        live: ReloadableConfig,
+        spoken: OverrideState,
+        found: StartList,
         admission: Admission,
     ) {
         if self.list_for(&live).is_none() {
@@ -115,8 +120,10 @@ impl InForce {
     /// Plans the first refresh: at once where the list is not current.
     fn plan_first(&mut self) {
         let age = match self.held.origin {
-            Origin::Fetched | Origin::Stored => self.held.age(Timestamp::now()),
-            Origin::Snapshot | Origin::File | Origin::Inline | Origin::Nowhere => None,
+            ListOrigin::Fetched | ListOrigin::Stored => self.held.age(Timestamp::now()),
+            ListOrigin::Snapshot | ListOrigin::File | ListOrigin::Inline | ListOrigin::Nowhere => {
+                None
+            }
         };
         self.plan(|refresh| schedule::first(refresh, age));
     }
@@ -142,7 +149,7 @@ impl InForce {
     }
 
     /// Adds the state of the list to a status.
-    pub(super) fn tell(&self, prefixes: &mut Prefixes) {
+    pub(super) fn tell(&self, prefixes: &mut PrefixStatus) {
         let next = self.course.next.map(|next| next.saturating_duration_since(Instant::now()));
         prefixes.source = Some(self.live.prefixes.to_string());
         prefixes.origin = Some(self.held.origin.to_string());
@@ -157,7 +164,7 @@ impl InForce {
         let troubles = self.course.trouble.iter().chain(&self.spoken.trouble);
         let mut warnings: Vec<String> = troubles.cloned().collect();
         let source = &self.live.prefixes;
-        if self.held.origin == Origin::Nowhere {
+        if self.held.origin == ListOrigin::Nowhere {
             warnings.push(format!(
                 "the prefix list has never been fetched from {source}: only firewall.extra is \
                  admitted, and what an earlier run left in the maps"

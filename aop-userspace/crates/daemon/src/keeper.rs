@@ -3,13 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aop_api::{Identities, SiteIdentities};
+use aop_api::{SeenIdentities, SiteIdentities};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Daemon, identities,
-    link::{Link, LinkError},
+    link::{TerminatorError, TerminatorHandle},
 };
 
 const ROUTINE: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The content of the file, where it is known, and why it could not be written.
 struct Kept {
-    identities: Option<Identities>,
+    identities: Option<SeenIdentities>,
     trouble: Option<String>,
 }
 
@@ -84,14 +84,14 @@ impl Daemon {
     }
 
     /// The certificates that the terminator has seen; none without a terminator.
-    pub(super) fn identities(&self) -> Result<Identities, LinkError> {
-        let report = self.link.as_ref().map(Link::report).transpose()?;
+    pub(super) fn identities(&self) -> Result<SeenIdentities, TerminatorError> {
+        let report = self.link.as_ref().map(TerminatorHandle::report).transpose()?;
         Ok(report.map(|report| report.identities).unwrap_or_default())
     }
 }
 
 /// Whether two documents hold the same certificates. Sites without any do not count.
-fn says_the_same(one: &Identities, other: &Identities) -> bool {
+fn says_the_same(one: &SeenIdentities, other: &SeenIdentities) -> bool {
     let telling = |site: &&SiteIdentities| !site.identities.is_empty();
     one.sites.iter().filter(telling).eq(other.sites.iter().filter(telling))
 }

@@ -11,10 +11,10 @@ use tokio::{
 };
 
 use super::{
-    Asked, Daemon, DaemonError, Ended, Signals,
-    link::{Draining, LinkError},
+    Asked, Daemon, DaemonError, ShutdownOutcome, Signals,
+    link::{Draining, TerminatorError},
     manager::Heart,
-    upgrade::Heir,
+    upgrade::SuccessorHandle,
 };
 use crate::upgrade::messages::{New, Old};
 
@@ -26,8 +26,8 @@ impl Daemon {
         self: &Arc<Self>,
         signals: &mut Signals,
         heart: &mut Heart,
-        heir: Option<Heir>,
-    ) -> Result<Ended, DaemonError> {
+        heir: Option<SuccessorHandle>,
+    ) -> Result<ShutdownOutcome, DaemonError> {
         self.reloads.leave();
         self.lingerers.let_go();
         self.sockets().clear();
@@ -61,14 +61,14 @@ impl Daemon {
                     return Ok(match drained? {
                         0 => {
                             tracing::info!("drained; the firewall stays attached");
-                            Ended::Drained
+                            ShutdownOutcome::Drained
                         }
                         connections => {
                             tracing::warn!(
                                 connections,
                                 "the deadline has passed: open connections were closed"
                             );
-                            Ended::Cut(connections)
+                            ShutdownOutcome::Cut(connections)
                         }
                     });
                 }
@@ -97,7 +97,7 @@ impl Daemon {
     }
 
     /// Makes the terminator drain. If it drains already, this replaces its deadline.
-    fn drained(&self, patience: Duration) -> JoinHandle<Result<usize, LinkError>> {
+    fn drained(&self, patience: Duration) -> JoinHandle<Result<usize, TerminatorError>> {
         let draining = self.link.as_ref().map(|link| link.drain(patience));
         // On a blocking thread: it waits until the deadline.
         spawn_blocking(move || draining.map_or(Ok(0), Draining::wait))

@@ -49,33 +49,33 @@ use std::{
     time::Instant,
 };
 
-use aop_config::Fixed;
-use aop_control::Answers;
+use aop_config::StartupConfig;
+use aop_control::RequestHandler;
 use aop_firewall::{Firewall, PacketLog};
 use aop_sandbox::Launcher;
 use aop_storage::InstanceLock;
 use audit::Audit;
 pub use error::DaemonError;
 pub use identities::load as kept_identities;
-pub use in_force::InForce;
-use link::{Link, LinkError};
+pub use in_force::ActivePolicy;
+use link::{TerminatorError, TerminatorHandle};
 pub use load::{Loaded, load};
 use manager::Heart;
 use monitor::Beats;
 use openings::Openings;
 pub use openings::load as kept_openings;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{CheckedConfig, prepare};
 use reloads::Reloads;
 use start::Begun;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-pub use upgrade::Beginning;
-use upgrade::{Again, Handover, Lingerers};
+pub use upgrade::ProcessStart;
+use upgrade::{DrainingPredecessors, Handover, Reexec};
 pub use word::switched;
 
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ShutdownOutcome {
     /// Every connection finished.
     Drained,
     /// The deadline passed, and this many connections were closed.
@@ -84,20 +84,20 @@ pub enum Ended {
 
 /// A running daemon.
 pub(crate) struct Daemon {
-    pub fixed: Fixed,
+    pub fixed: StartupConfig,
     pub firewall: Option<Mutex<Firewall>>,
     /// The terminator process, where there is something to serve.
-    pub link: Option<Link>,
+    pub link: Option<TerminatorHandle>,
     pub launcher: Launcher,
     /// The listening sockets, kept for the successor. The daemon itself never accepts on them.
     sockets: Mutex<Vec<TcpListener>>,
     /// The lock of the runtime directory, until a handover.
     lock: Mutex<Option<InstanceLock>>,
-    again: Again,
+    again: Reexec,
     handover: Handover,
-    lingerers: Lingerers,
+    lingerers: DrainingPredecessors,
     openings: Mutex<Openings>,
-    pub in_force: Mutex<InForce>,
+    pub in_force: Mutex<ActivePolicy>,
     /// Taken by every change of what is in force.
     pub(crate) applying: Mutex<()>,
     /// Held by the refresh that is under way.
@@ -123,8 +123,12 @@ pub struct Logs {
 /// # Errors
 /// A file is bad, an address cannot be bound, the firewall cannot be started, or another daemon
 /// runs: then nothing is left behind. Or the terminator process has died.
-pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended, DaemonError> {
-    let Beginning { again, activated, predecessor } = beginning;
+pub async fn run(
+    file: &Path,
+    beginning: ProcessStart,
+    logs: Logs,
+) -> Result<ShutdownOutcome, DaemonError> {
+    let ProcessStart { again, activated, predecessor } = beginning;
     let log = logs.packets;
     let begun = start::begin(file, again, activated, predecessor.as_ref(), logs);
     if let (Err(error), Some(predecessor)) = (&begun, &predecessor) {
@@ -136,7 +140,7 @@ pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended,
     let stop = CancellationToken::new();
     watch::follow(&daemon, watch, &tasks, &stop);
     packet_log::follow(&daemon, log, &tasks, &stop);
-    let answers = Arc::clone(&daemon) as Arc<dyn Answers>;
+    let answers = Arc::clone(&daemon) as Arc<dyn RequestHandler>;
     tasks.spawn(control.serve(answers, tasks.clone(), stop.clone()));
     if let Some((monitor, pulse)) = monitor {
         tasks.spawn(monitor.serve(Arc::clone(&daemon), pulse, tasks.clone(), stop.clone()));
@@ -155,7 +159,7 @@ pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended,
     tracing::info!(
         listeners = daemon.fixed.listeners.len(),
         firewall = daemon.firewall.is_some(),
-        terminator = daemon.link.as_ref().map(Link::pid),
+        terminator = daemon.link.as_ref().map(TerminatorHandle::pid),
         "ready"
     );
     manager::ready("serving");
@@ -165,13 +169,16 @@ pub async fn run(file: &Path, beginning: Beginning, logs: Logs) -> Result<Ended,
     tasks.close();
     tasks.wait().await;
     // Not left to `Drop`: a fetch that hangs may hold its reference to the daemon for longer.
-    daemon.link.iter().for_each(Link::end);
+    daemon.link.iter().for_each(TerminatorHandle::end);
     ended
 }
 
 impl Daemon {
     /// Handles signals until one stops the daemon, a successor takes over, or the terminator dies.
-    async fn attend(self: &Arc<Self>, signals: &mut Signals) -> Result<Ended, DaemonError> {
+    async fn attend(
+        self: &Arc<Self>,
+        signals: &mut Signals,
+    ) -> Result<ShutdownOutcome, DaemonError> {
         let mut heart = Heart::begin();
         loop {
             tokio::select! {
@@ -205,7 +212,7 @@ impl Daemon {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn terminator_gone(&self) -> LinkError {
+    async fn terminator_gone(&self) -> TerminatorError {
         match &self.link {
             Some(link) => link.gone().await,
             None => pending().await,

@@ -21,9 +21,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aop_api::terminator::{Answer, Ask, Bundle, Report, Request, Said};
+use aop_api::terminator::{
+    Command, CommandEnvelope, ConfigBundle, Reply, ReplyEnvelope, TerminatorSnapshot,
+};
 use aop_sandbox::{
-    Confined, Fence, LaunchError, Launcher, Names, Verb,
+    LaunchError, Launcher, NameLookup, ProcessRole, Sandbox, SandboxedProcess,
     channel::{self, Message},
 };
 use tokio_util::sync::CancellationToken;
@@ -38,10 +40,10 @@ const PREPARATION: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A running terminator process. Dropping this ends it.
-pub struct Link {
+pub struct TerminatorHandle {
     pid: u32,
     user: String,
-    fence: Fence,
+    fence: Sandbox,
     channel: Arc<UnixStream>,
     shared: Arc<Shared>,
     next: AtomicU64,
@@ -65,7 +67,7 @@ struct Open {
 }
 
 struct Waiting {
-    asker: mpsc::Sender<Said>,
+    asker: mpsc::Sender<Reply>,
     report: bool,
     since: Instant,
 }
@@ -77,14 +79,14 @@ struct Demand {
 
 /// A pending answer.
 #[must_use]
-pub(crate) struct Receipt {
-    answer: mpsc::Receiver<Said>,
+pub(crate) struct PendingAck {
+    answer: mpsc::Receiver<Reply>,
     shared: Arc<Shared>,
 }
 
 /// Why there is no answer, or an error in its place.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkError {
+pub enum TerminatorError {
     /// The process cannot be started.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -108,11 +110,11 @@ pub enum LinkError {
     Refused(String),
 }
 
-impl Link {
+impl TerminatorHandle {
     /// Starts the process. The kernel kills it when the *thread* that calls this ends
     /// (PR_SET_PDEATHSIG).
-    pub(super) fn start(launcher: &Launcher, names: Names) -> Result<Self, LinkError> {
-        let (confined, channel) = launcher.launch(Verb::Terminate, names)?;
+    pub(super) fn start(launcher: &Launcher, names: NameLookup) -> Result<Self, TerminatorError> {
+        let (confined, channel) = launcher.launch(ProcessRole::Terminate, names)?;
         let (pid, channel) = (confined.pid(), Arc::new(channel));
         let shared = Arc::new(Shared::default());
         let (demands, queue) = mpsc::channel();
@@ -120,7 +122,7 @@ impl Link {
         let mut link = Self {
             pid,
             user: launcher.user(),
-            fence: Fence::default(),
+            fence: Sandbox::default(),
             channel: channel.clone(),
             shared: shared.clone(),
             next: AtomicU64::new(0),
@@ -131,16 +133,20 @@ impl Link {
         link.spawn("terminator-out", move || write(&channel, &queue))?;
         // The process reports its sandbox before it has read any byte of a peer that could subvert
         // it.
-        link.fence = match link.ask(Ask::Fence, Vec::new()).wait(PREPARATION)? {
-            Said::Fence { landlock } => Fence { landlock },
-            Said::Done | Said::Refused(_) | Said::Report(_) | Said::Drained { .. } => {
-                return Err(LinkError::Silent);
+        link.fence = match link.ask(Command::Fence, Vec::new()).wait(PREPARATION)? {
+            Reply::Fence { landlock } => Sandbox { landlock },
+            Reply::Done | Reply::Refused(_) | Reply::Report(_) | Reply::Drained { .. } => {
+                return Err(TerminatorError::Silent);
             }
         };
         Ok(link)
     }
 
-    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), LinkError> {
+    fn spawn(
+        &self,
+        name: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), TerminatorError> {
         let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
         self.threads().push(spawned.map_err(LaunchError::from)?);
         Ok(())
@@ -173,27 +179,27 @@ impl Link {
     }
 
     /// Its sandbox.
-    pub(super) fn fence(&self) -> Fence {
+    pub(super) fn fence(&self) -> Sandbox {
         self.fence
     }
 
     /// Waits until the process has ended, for any reason, and returns how it ended.
-    pub(super) async fn gone(&self) -> LinkError {
+    pub(super) async fn gone(&self) -> TerminatorError {
         self.shared.gone.cancelled().await;
         self.shared.gone()
     }
 
     /// Sends a request with `files`, which are closed here afterwards.
-    pub(super) fn ask(&self, ask: Ask, files: Vec<OwnedFd>) -> Receipt {
+    pub(super) fn ask(&self, ask: Command, files: Vec<OwnedFd>) -> PendingAck {
         let (asker, answer) = mpsc::channel();
         let id = self.next.fetch_add(1, Relaxed);
-        let report = matches!(ask, Ask::Report);
-        let receipt = Receipt { answer, shared: self.shared.clone() };
-        let message = match Message::of(&Request { id, ask }) {
+        let report = matches!(ask, Command::Report);
+        let receipt = PendingAck { answer, shared: self.shared.clone() };
+        let message = match Message::of(&CommandEnvelope { id, ask }) {
             Ok(message) => message,
             Err(error) => {
                 // The receiver is in `receipt`, so this arrives.
-                asker.send(Said::Refused(error.to_string())).ok();
+                asker.send(Reply::Refused(error.to_string())).ok();
                 return receipt;
             }
         };
@@ -208,39 +214,39 @@ impl Link {
     }
 
     /// Makes the terminator load a configuration. It does not serve it yet.
-    pub(super) fn prepare(&self, bundle: Bundle) -> Result<(), LinkError> {
-        self.ask(Ask::Prepare(bundle), Vec::new()).wait(PREPARATION).map(drop)
+    pub(super) fn prepare(&self, bundle: ConfigBundle) -> Result<(), TerminatorError> {
+        self.ask(Command::Prepare(bundle), Vec::new()).wait(PREPARATION).map(drop)
     }
 
     /// Makes the terminator serve the configuration that it has loaded, on the sockets among
     /// `files`.
-    pub(super) fn serve(&self, ask: Ask, files: Vec<OwnedFd>) -> Result<(), LinkError> {
+    pub(super) fn serve(&self, ask: Command, files: Vec<OwnedFd>) -> Result<(), TerminatorError> {
         self.ask(ask, files).wait(PREPARATION).map(drop)
     }
 
     /// Makes the terminator stop listening; open connections have `patience` to finish.
     pub(super) fn drain(&self, patience: Duration) -> Draining {
         let milliseconds = patience.as_millis().try_into().unwrap_or(u64::MAX);
-        let receipt = self.ask(Ask::Drain { patience: milliseconds }, Vec::new());
+        let receipt = self.ask(Command::Drain { patience: milliseconds }, Vec::new());
         Draining { receipt, patience: patience + GRACE }
     }
 
     /// The state of the terminator. While an earlier report is overdue, no other is requested.
-    pub(super) fn report(&self) -> Result<Report, LinkError> {
+    pub(super) fn report(&self) -> Result<TerminatorSnapshot, TerminatorError> {
         let overdue = |waiting: &Waiting| waiting.report && waiting.since.elapsed() > REPORT;
         if self.shared.open().waiting.values().any(overdue) {
-            return Err(LinkError::Silent);
+            return Err(TerminatorError::Silent);
         }
-        match self.ask(Ask::Report, Vec::new()).wait(REPORT)? {
-            Said::Report(report) => Ok(report.printable()),
-            Said::Done | Said::Refused(_) | Said::Drained { .. } | Said::Fence { .. } => {
-                Err(LinkError::Silent)
+        match self.ask(Command::Report, Vec::new()).wait(REPORT)? {
+            Reply::Report(report) => Ok(report.printable()),
+            Reply::Done | Reply::Refused(_) | Reply::Drained { .. } | Reply::Fence { .. } => {
+                Err(TerminatorError::Silent)
             }
         }
     }
 }
 
-impl Drop for Link {
+impl Drop for TerminatorHandle {
     fn drop(&mut self) {
         self.end();
     }
@@ -249,32 +255,32 @@ impl Drop for Link {
 /// A drain under way.
 #[must_use]
 pub(super) struct Draining {
-    receipt: Receipt,
+    receipt: PendingAck,
     patience: Duration,
 }
 
 impl Draining {
     /// Waits, and returns how many connections were closed at the deadline.
-    pub(super) fn wait(self) -> Result<usize, LinkError> {
+    pub(super) fn wait(self) -> Result<usize, TerminatorError> {
         match self.receipt.wait(self.patience)? {
-            Said::Drained { cut } => Ok(cut),
-            Said::Done | Said::Report(_) | Said::Refused(_) | Said::Fence { .. } => {
-                Err(LinkError::Silent)
+            Reply::Drained { cut } => Ok(cut),
+            Reply::Done | Reply::Report(_) | Reply::Refused(_) | Reply::Fence { .. } => {
+                Err(TerminatorError::Silent)
             }
         }
     }
 }
 
-impl Receipt {
+impl PendingAck {
     /// The answer, if it comes within `patience`. Without one the request stays queued, and the
     /// terminator still carries it out later.
-    pub(super) fn wait(self, patience: Duration) -> Result<Said, LinkError> {
+    pub(super) fn wait(self, patience: Duration) -> Result<Reply, TerminatorError> {
         match self.answer.recv_timeout(patience) {
-            Ok(Said::Refused(why)) => {
-                Err(LinkError::Refused(why.replace(char::is_control, "\u{fffd}")))
+            Ok(Reply::Refused(why)) => {
+                Err(TerminatorError::Refused(why.replace(char::is_control, "\u{fffd}")))
             }
             Ok(said) => Ok(said),
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(LinkError::Silent),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(TerminatorError::Silent),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(self.shared.gone()),
         }
     }
@@ -285,15 +291,15 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn gone(&self) -> LinkError {
-        LinkError::Gone { how: self.open().gone.clone().unwrap_or_default() }
+    fn gone(&self) -> TerminatorError {
+        TerminatorError::Gone { how: self.open().gone.clone().unwrap_or_default() }
     }
 }
 
-fn read(channel: &UnixStream, mut confined: Confined, shared: &Shared) {
+fn read(channel: &UnixStream, mut confined: SandboxedProcess, shared: &Shared) {
     let broken = loop {
         match channel::receive(channel) {
-            Ok(Some(Answer { id, said })) => {
+            Ok(Some(ReplyEnvelope { id, said })) => {
                 let waiting = shared.open().waiting.remove(&id);
                 // The caller may have stopped waiting.
                 waiting.and_then(|waiting| waiting.asker.send(said).ok());

@@ -3,11 +3,11 @@
 use std::{path::Path, time::Instant};
 
 use aop_config::Config;
-use aop_firewall::{Absent, Firewall, PacketLog, Setting};
+use aop_firewall::{Firewall, MissingInterface, PacketLog, StartOptions};
 use aop_storage::InstanceLock;
 use jiff::Timestamp;
 
-use super::{DaemonError, openings::Openings, reload, word::Spoken};
+use super::{DaemonError, openings::Openings, reload, word::OverrideState};
 
 /// What was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +31,18 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     let found = aop_prefixes::at_start(&live.prefixes, &fixed.paths.state)?;
     let prefixes = found.held.list.with(&live.extra)?;
     let _lock = InstanceLock::take(&fixed.paths.runtime)?;
-    let mut spoken = Spoken::found(&config);
+    let mut spoken = OverrideState::found(&config);
     // No daemon runs that could revert it at its deadline.
     let unconfirmed = spoken.take_back();
     let (mut spoken, mut lost) = spoken.under(&config);
     lost.extend(unconfirmed);
     let modes = spoken.modes(live.mode);
-    let setting = Setting {
+    let setting = StartOptions {
         interfaces: &live.interfaces,
         attach: firewall.attach,
         pins: &fixed.paths.pins,
         log: PacketLog::Off,
-        absent: Absent::Skipped,
+        absent: MissingInterface::Skipped,
     };
     // No daemon runs that could close openings, either.
     let (openings, mut closed) =

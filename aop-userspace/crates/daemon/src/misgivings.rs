@@ -19,7 +19,7 @@ const NAMED: usize = 5;
 
 /// The observations that decide.
 #[derive(Clone, Debug, Default)]
-struct Observed {
+struct PacketEvidence {
     /// Number of admitted prefixes.
     admitted: usize,
     /// Hours since the list was last confirmed, where that is too long.
@@ -46,7 +46,7 @@ impl Daemon {
                 stands == Standing::Unknown && !address.is_loopback()
             };
             let peers = status.peers.iter().filter(|peer| !proven && out(peer.address));
-            Observed {
+            PacketEvidence {
                 admitted: status.prefixes.v4 + status.prefixes.v6,
                 list_hours: in_force.stale_hours(),
                 nobody_pulls: nobody_pulls(&status),
@@ -69,8 +69,8 @@ fn nobody_pulls(status: &Status) -> bool {
     serves && !status.is_pulled(None)
 }
 
-fn reasons(observed: &Observed, now: Timestamp) -> Vec<String> {
-    let Observed { admitted, list_hours, nobody_pulls, outsiders } = observed;
+fn reasons(observed: &PacketEvidence, now: Timestamp) -> Vec<String> {
+    let PacketEvidence { admitted, list_hours, nobody_pulls, outsiders } = observed;
     let mut reasons = Vec::new();
     let lately = |seen: &Timestamp| now.duration_since(*seen).unsigned_abs() <= LATELY;
     let mut cut: Vec<IpAddr> =
@@ -121,8 +121,8 @@ mod tests {
         Timestamp::from_second(seconds).expect("a moment")
     }
 
-    fn fine() -> Observed {
-        Observed { admitted: 22, ..Observed::default() }
+    fn fine() -> PacketEvidence {
+        PacketEvidence { admitted: 22, ..PacketEvidence::default() }
     }
 
     #[test]
@@ -134,24 +134,25 @@ mod tests {
     fn recent_peers_outside_of_all_prefixes_are_named() {
         let peer = |last: u8, seen| (IpAddr::from([192, 0, 2, last]), at(seen));
         let outsiders = vec![peer(1, DAY), peer(2, 2 * DAY), peer(3, DAY - 1)];
-        let found = reasons(&Observed { outsiders, ..fine() }, at(2 * DAY));
+        let found = reasons(&PacketEvidence { outsiders, ..fine() }, at(2 * DAY));
         let [reason] = &found[..] else { panic!("{found:?}") };
         assert!(reason.starts_with("192.0.2.1, 192.0.2.2 authenticated"), "{reason}");
         let outsiders = (0..9).map(|last| peer(last, DAY)).collect();
-        let found = reasons(&Observed { outsiders, ..fine() }, at(DAY));
+        let found = reasons(&PacketEvidence { outsiders, ..fine() }, at(DAY));
         assert!(found[0].contains("192.0.2.4 and 4 more"), "{found:?}");
         let outsiders = vec![peer(1, 0)];
-        assert!(reasons(&Observed { outsiders, ..fine() }, at(DAY + 1)).is_empty());
+        assert!(reasons(&PacketEvidence { outsiders, ..fine() }, at(DAY + 1)).is_empty());
     }
 
     #[test]
     fn an_empty_or_old_list_and_a_lack_of_pulls_are_reasons() {
         let text = |observed| reasons(&observed, at(0)).join("\n");
-        let empty = text(Observed { admitted: 0, list_hours: Some(90), ..fine() });
+        let empty = text(PacketEvidence { admitted: 0, list_hours: Some(90), ..fine() });
         assert!(empty.contains("no prefix is admitted") && !empty.contains("90 h"), "{empty}");
-        assert!(text(Observed { list_hours: Some(90), ..fine() }).contains("for 90 h"));
+        assert!(text(PacketEvidence { list_hours: Some(90), ..fine() }).contains("for 90 h"));
         assert!(
-            text(Observed { nobody_pulls: true, ..fine() }).contains("no peer has authenticated")
+            text(PacketEvidence { nobody_pulls: true, ..fine() })
+                .contains("no peer has authenticated")
         );
     }
 }

@@ -4,14 +4,15 @@ use std::{sync::PoisonError, time::Instant};
 
 use aop_api::{
     OpeningsInForce,
-    terminator::{AddressRules, Ask},
+    terminator::{AddressPolicy, Command},
 };
-use aop_config::Live;
+use aop_config::ReloadableConfig;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::{
-    Daemon, error::OpenError, in_force::InForce, link::Receipt, openings::Openings, reload::hear,
+    Daemon, error::OpenError, in_force::ActivePolicy, link::PendingAck, openings::Openings,
+    reload::hear,
 };
 
 impl Daemon {
@@ -73,7 +74,7 @@ impl Daemon {
     }
 
     /// Closes openings for `networks`; `None` where there are none. The caller has the turn.
-    fn end(&self, networks: &[IpNet]) -> Result<Option<Option<Receipt>>, OpenError> {
+    fn end(&self, networks: &[IpNet]) -> Result<Option<Option<PendingAck>>, OpenError> {
         let (mut openings, closed) = self.openings().without(networks);
         if closed.is_empty() {
             return Ok(None);
@@ -88,18 +89,18 @@ impl Daemon {
         &self,
         openings: &Openings,
         ended: &[IpNet],
-    ) -> Result<Option<Receipt>, OpenError> {
+    ) -> Result<Option<PendingAck>, OpenError> {
         let (live, held, before, modes) = {
             let in_force = self.in_force();
             if in_force.closed {
                 return Err(OpenError::Stopping);
             }
-            let InForce { live, held, admission, .. } = &*in_force;
+            let ActivePolicy { live, held, admission, .. } = &*in_force;
             (live.clone(), held.clone(), admission.clone(), in_force.modes())
         };
         let prefixes = held.list.with(&beside(&live, openings))?;
         let admission = self.admit(&before, ended, &held, &prefixes, &live, &modes)?;
-        let receipt = self.tell(Ask::Admit(AddressRules::of(&admission, &modes)));
+        let receipt = self.tell(Command::Admit(AddressPolicy::of(&admission, &modes)));
         self.in_force().admission = admission;
         Ok(receipt)
     }
@@ -120,6 +121,6 @@ impl Daemon {
 }
 
 /// The networks that are admitted besides the list: by `firewall.extra` and by openings.
-pub(super) fn beside(live: &Live, openings: &Openings) -> Vec<IpNet> {
+pub(super) fn beside(live: &ReloadableConfig, openings: &Openings) -> Vec<IpNet> {
     live.extra.iter().copied().chain(openings.networks()).collect()
 }

@@ -2,26 +2,26 @@
 
 use std::path::Path;
 
-use aop_api::terminator::Bundle;
+use aop_api::terminator::ConfigBundle;
 use aop_config::{Config, audit};
 use aop_control::readers_group;
-use aop_prefixes::Found;
+use aop_prefixes::StartList;
 use aop_sandbox::Account;
-use aop_tls::{Files, Notes, Sites};
+use aop_tls::{FileWarnings, Files, Sites};
 use ipnet::IpNet;
 
 use super::{DaemonError, source::Source};
 
 /// A configuration with all the files that it names.
-pub struct Prepared {
+pub struct CheckedConfig {
     /// The configuration.
     pub config: Config,
     /// The first prefix list.
-    pub found: Found,
+    pub found: StartList,
     /// The prefixes of the list and of `firewall.extra`.
     pub prefixes: Vec<IpNet>,
     /// The configuration and the files of its sites, as they are sent to the terminator process.
-    pub bundle: Bundle,
+    pub bundle: ConfigBundle,
     /// Digests of what they were read from.
     pub source: Source,
     /// The user of the processes without privileges.
@@ -29,14 +29,14 @@ pub struct Prepared {
     /// Warnings about the configuration.
     pub warnings: Vec<String>,
     /// Warnings about the sites' files.
-    pub notes: Notes,
+    pub notes: FileWarnings,
 }
 
 /// Reads `file` and every file that it names.
 ///
 /// # Errors
 /// The first error, with file and line.
-pub fn prepare(file: &Path) -> Result<Prepared, DaemonError> {
+pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
     let text = Config::text(file)?;
     let config = Config::parse(file, &text)?;
     let account = Account::find(config.fixed.user.as_deref())?;
@@ -48,18 +48,18 @@ pub fn prepare(file: &Path) -> Result<Prepared, DaemonError> {
     let (_, notes) = Sites::build(&config.live.sites, &files)?;
     let warnings = audit(&config).into_iter().map(|warning| warning.to_string()).collect();
     let (bundle, source) = pack(file, text, files);
-    Ok(Prepared { config, found, prefixes, bundle, source, account, warnings, notes })
+    Ok(CheckedConfig { config, found, prefixes, bundle, source, account, warnings, notes })
 }
 
 /// The message for the terminator process, and the digests by which later changes are found.
-pub(super) fn pack(file: &Path, text: String, files: Files) -> (Bundle, Source) {
+pub(super) fn pack(file: &Path, text: String, files: Files) -> (ConfigBundle, Source) {
     let files = files.into_held();
     let source = Source::new(text.clone(), &files);
     let files = files.into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
-    (Bundle::new(file.into(), text, files), source)
+    (ConfigBundle::new(file.into(), text, files), source)
 }
 
-impl Prepared {
+impl CheckedConfig {
     /// All warnings.
     #[must_use]
     pub fn told(&self) -> Vec<String> {

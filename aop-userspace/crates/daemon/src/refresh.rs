@@ -10,18 +10,18 @@ use std::{
 };
 
 use aop_api::{
-    Outcome, Refreshed, Then,
-    terminator::{AddressRules, Ask},
+    Outcome, RefreshAction, RefreshResult,
+    terminator::{AddressPolicy, Command},
 };
 use aop_config::PrefixSource;
-use aop_prefixes::{Change, Held, Origin, Proposal, Shrink, validate};
+use aop_prefixes::{CurrentList, ListChange, ListOrigin, Proposal, RemovalLimit, validate};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Daemon,
     error::RefreshError,
-    link::Receipt,
+    link::PendingAck,
     looks::{self, Seen},
     open::beside,
     reload::hear,
@@ -76,21 +76,21 @@ impl Daemon {
             PrefixSource::Inline(_) => false,
         };
         if due {
-            self.refresh(Then::Apply);
+            self.refresh(RefreshAction::Apply);
         }
     }
 
     /// Refreshes now.
-    pub(super) fn refresh(&self, then: Then) -> Refreshed {
+    pub(super) fn refresh(&self, then: RefreshAction) -> RefreshResult {
         if let Err(error) = self.handover.may_change() {
-            return Refreshed::refused(RefreshError::from(error).to_string());
+            return RefreshResult::refused(RefreshError::from(error).to_string());
         }
         let _turn = match self.refreshing.try_lock() {
             Ok(turn) => turn,
             // The mutex guards no data: a refresh that panicked left nothing half done.
             Err(TryLockError::Poisoned(left)) => left.into_inner(),
             Err(TryLockError::WouldBlock) => {
-                return Refreshed::refused(RefreshError::Busy.to_string());
+                return RefreshResult::refused(RefreshError::Busy.to_string());
             }
         };
         let (source, held) = {
@@ -98,14 +98,19 @@ impl Daemon {
             (in_force.live.prefixes.clone(), in_force.held.clone())
         };
         match then {
-            Then::Compare => self.compare(&source, &held),
-            Then::Apply => self.take_up(&source, &held, Shrink::Bounded),
-            Then::ApplyShrunk => self.take_up(&source, &held, Shrink::Accepted),
+            RefreshAction::Compare => self.compare(&source, &held),
+            RefreshAction::Apply => self.take_up(&source, &held, RemovalLimit::Bounded),
+            RefreshAction::ApplyShrunk => self.take_up(&source, &held, RemovalLimit::Accepted),
         }
     }
 
-    fn take_up(&self, source: &PrefixSource, held: &Held, shrink: Shrink) -> Refreshed {
-        let taken = aop_prefixes::read_anew(source, &held.list, shrink, &self.launcher)
+    fn take_up(
+        &self,
+        source: &PrefixSource,
+        held: &CurrentList,
+        shrink: RemovalLimit,
+    ) -> RefreshResult {
+        let taken = aop_prefixes::read_source(source, &held.list, shrink, &self.launcher)
             .map_err(RefreshError::from)
             .and_then(|proposal| self.apply(source, proposal));
         match taken {
@@ -121,7 +126,7 @@ impl Daemon {
                         tracing::debug!(%source, "the prefix list is confirmed");
                     }
                 }
-                Refreshed::with(outcome, &change.added, &change.removed)
+                RefreshResult::with(outcome, &change.added, &change.removed)
             }
             Err(error) => {
                 let why = error.to_string();
@@ -130,7 +135,7 @@ impl Daemon {
                 if in_force.live.prefixes == *source {
                     in_force.failed(why.clone());
                 }
-                Refreshed::refused(why)
+                RefreshResult::refused(why)
             }
         }
     }
@@ -139,7 +144,7 @@ impl Daemon {
         &self,
         source: &PrefixSource,
         proposal: Proposal,
-    ) -> Result<(Outcome, Change, Option<Receipt>), RefreshError> {
+    ) -> Result<(Outcome, ListChange, Option<PendingAck>), RefreshError> {
         let _turn = self.applying();
         self.handover.may_change()?;
         let (live, modes, before) = {
@@ -150,23 +155,23 @@ impl Daemon {
             (in_force.live.clone(), in_force.modes(), in_force.admission.clone())
         };
         let origin = match source {
-            PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => Origin::Fetched,
-            PrefixSource::File(_) => Origin::File,
-            PrefixSource::Inline(_) => Origin::Inline,
+            PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => ListOrigin::Fetched,
+            PrefixSource::File(_) => ListOrigin::File,
+            PrefixSource::Inline(_) => ListOrigin::Inline,
         };
         let done = match proposal {
             Proposal::Confirmed { etag } => {
                 let mut in_force = self.in_force();
                 let mut list = in_force.held.list.clone();
                 list.etag = etag;
-                in_force.held = Held::now(list, origin);
-                (Outcome::Confirmed, Change::default(), None)
+                in_force.held = CurrentList::now(list, origin);
+                (Outcome::Confirmed, ListChange::default(), None)
             }
             Proposal::Replaced { list, change } => {
-                let held = Held::now(list, origin);
+                let held = CurrentList::now(list, origin);
                 let prefixes = held.list.with(&beside(&live, &self.openings()))?;
                 let admission = self.admit(&before, &[], &held, &prefixes, &live, &modes)?;
-                let receipt = self.tell(Ask::Admit(AddressRules::of(&admission, &modes)));
+                let receipt = self.tell(Command::Admit(AddressPolicy::of(&admission, &modes)));
                 let mut in_force = self.in_force();
                 (in_force.held, in_force.admission) = (held, admission);
                 (Outcome::Applied, change, receipt)
@@ -178,16 +183,20 @@ impl Daemon {
 
     /// The result that a refresh would have. Shows the change even where the change would have to
     /// be accepted by the operator.
-    fn compare(&self, source: &PrefixSource, held: &Held) -> Refreshed {
-        match aop_prefixes::read_anew(source, &held.list, Shrink::Accepted, &self.launcher) {
-            Err(error) => Refreshed::refused(RefreshError::from(error).to_string()),
-            Ok(Proposal::Confirmed { .. }) => Refreshed::with(Outcome::Confirmed, &[], &[]),
+    fn compare(&self, source: &PrefixSource, held: &CurrentList) -> RefreshResult {
+        match aop_prefixes::read_source(source, &held.list, RemovalLimit::Accepted, &self.launcher)
+        {
+            Err(error) => RefreshResult::refused(RefreshError::from(error).to_string()),
+            Ok(Proposal::Confirmed { .. }) => RefreshResult::with(Outcome::Confirmed, &[], &[]),
             Ok(Proposal::Replaced { list, change }) => {
                 let bounded =
-                    source.url().map(|_| validate::step(&held.list, &list, Shrink::Bounded));
+                    source.url().map(|_| validate::step(&held.list, &list, RemovalLimit::Bounded));
                 let error = bounded.and_then(Result::err).map(|refusal| refusal.to_string());
                 let outcome = if error.is_some() { Outcome::Refused } else { Outcome::WouldApply };
-                Refreshed { error, ..Refreshed::with(outcome, &change.added, &change.removed) }
+                RefreshResult {
+                    error,
+                    ..RefreshResult::with(outcome, &change.added, &change.removed)
+                }
             }
         }
     }

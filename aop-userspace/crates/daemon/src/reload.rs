@@ -2,16 +2,16 @@
 
 use std::{path::Path, sync::PoisonError, time::Duration};
 
-use aop_api::terminator::{AddressRules, Ask};
-use aop_config::{Fixed, Live};
+use aop_api::terminator::{AddressPolicy, Command};
+use aop_config::{ReloadableConfig, StartupConfig};
 use aop_firewall::FirewallError;
-use aop_prefixes::{Held, Origin};
+use aop_prefixes::{CurrentList, ListOrigin};
 use aop_tls::{Files, Sites};
 use aop_types::{Admission, Modes, monotonic_seconds};
 use ipnet::IpNet;
 
 use super::{
-    Daemon, DaemonError, Prepared, link::Receipt, open::beside, prepare, prepare::pack,
+    CheckedConfig, Daemon, DaemonError, link::PendingAck, open::beside, prepare, prepare::pack,
     reloads::Loading,
 };
 
@@ -33,7 +33,7 @@ impl Daemon {
             files: prepared.bundle.file_count(),
             warnings: prepared.told(),
         };
-        let Prepared { config, found, bundle, source, warnings, notes, .. } = prepared;
+        let CheckedConfig { config, found, bundle, source, warnings, notes, .. } = prepared;
         // Steps that can fail come first: the terminator, then the firewall.
         if let Some(link) = &self.link {
             link.prepare(bundle)?;
@@ -52,7 +52,7 @@ impl Daemon {
             let held = stays.as_ref().unwrap_or(&found.held);
             let prefixes = held.list.with(&beside(&config.live, &self.openings()))?;
             let admission = self.admit(&before, &[], held, &prefixes, &config.live, &modes)?;
-            let committed = self.tell(Ask::Commit(AddressRules::of(&admission, &modes)));
+            let committed = self.tell(Command::Commit(AddressPolicy::of(&admission, &modes)));
             self.facts.replace(&config.live, warnings, notes);
             spoken.settle(&self.fixed.paths.state, &lost);
             self.in_force().reload(config.live, spoken, found, admission);
@@ -89,9 +89,9 @@ impl Daemon {
             self.handover.may_change()?;
             let rules = {
                 let in_force = self.in_force();
-                AddressRules::of(&in_force.admission, &in_force.modes())
+                AddressPolicy::of(&in_force.admission, &in_force.modes())
             };
-            let committed = self.tell(Ask::Commit(rules));
+            let committed = self.tell(Command::Commit(rules));
             self.facts.renew(notes);
             self.reloads.read_from(source);
             // Last, so that a predecessor that starts to drain after this has been compared with
@@ -110,9 +110,9 @@ impl Daemon {
         &self,
         before: &Admission,
         ended: &[IpNet],
-        held: &Held,
+        held: &CurrentList,
         prefixes: &[IpNet],
-        live: &Live,
+        live: &ReloadableConfig,
         modes: &Modes,
     ) -> Result<Admission, FirewallError> {
         let Some(firewall) = &self.firewall else {
@@ -132,14 +132,14 @@ impl Daemon {
 
     /// Queues a request to the terminator, where there is one. Call it within the turn, so that the
     /// terminator gets changes in the order of the firewall; wait for the answer after the turn.
-    pub(super) fn tell(&self, ask: Ask) -> Option<Receipt> {
+    pub(super) fn tell(&self, ask: Command) -> Option<PendingAck> {
         self.link.as_ref().map(|link| link.ask(ask, Vec::new()))
     }
 }
 
 /// Waits until the terminator has done what it was notified of. If it does not answer, it does so
 /// later, or it dies and the daemon stops.
-pub(super) fn hear(receipt: Option<Receipt>) {
+pub(super) fn hear(receipt: Option<PendingAck>) {
     if let Some(Err(error)) = receipt.map(|receipt| receipt.wait(PATIENCE)) {
         tracing::error!(
             "the change applies to packets, but perhaps not yet to handshakes: {error}"
@@ -151,20 +151,24 @@ pub(super) fn hear(receipt: Option<Receipt>) {
 /// stay admitted.
 pub(super) fn next_admission(
     before: &Admission,
-    held: &Held,
+    held: &CurrentList,
     prefixes: &[IpNet],
-    live: &Live,
+    live: &ReloadableConfig,
 ) -> Admission {
     let mut admitted = prefixes.to_vec();
-    if held.origin == Origin::Nowhere {
+    if held.origin == ListOrigin::Nowhere {
         admitted.extend(before.admitted_prefixes());
     }
     before.followed_by(&admitted, live.drain, monotonic_seconds())
 }
 
 /// The policy of the firewall.
-pub(super) fn policy(admission: &Admission, live: &Live, modes: &Modes) -> aop_firewall::Policy {
-    aop_firewall::Policy {
+pub(super) fn policy(
+    admission: &Admission,
+    live: &ReloadableConfig,
+    modes: &Modes,
+) -> aop_firewall::FirewallPolicy {
+    aop_firewall::FirewallPolicy {
         modes: modes.clone(),
         ports: live.ports,
         admission: admission.clone(),
@@ -174,7 +178,7 @@ pub(super) fn policy(admission: &Admission, live: &Live, modes: &Modes) -> aop_f
     }
 }
 
-fn differing(old: &Fixed, new: &Fixed) -> Vec<&'static str> {
+fn differing(old: &StartupConfig, new: &StartupConfig) -> Vec<&'static str> {
     let mut keys = Vec::new();
     match (&old.firewall, &new.firewall) {
         (Some(old), Some(new)) => {

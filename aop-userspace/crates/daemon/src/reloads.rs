@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use aop_api::{ReloadOutcome, Reloaded, ReloadedBy};
+use aop_api::{ReloadOutcome, ReloadResult, ReloadedBy};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +32,8 @@ pub(super) struct Reloads {
     /// How many reloads have begun.
     begun: AtomicU64,
     /// The turn to reload. Holds the number and result of the last reload.
-    turn: Mutex<Option<(u64, Reloaded)>>,
-    last: Mutex<Option<Reloaded>>,
+    turn: Mutex<Option<(u64, ReloadResult)>>,
+    last: Mutex<Option<ReloadResult>>,
     /// Set when the daemon stops: after that nothing is loaded.
     leaving: AtomicBool,
 }
@@ -92,12 +92,12 @@ impl Reloads {
     }
 
     /// The turn to reload. While it is held, nothing else is loaded.
-    pub(super) fn turn(&self) -> MutexGuard<'_, Option<(u64, Reloaded)>> {
+    pub(super) fn turn(&self) -> MutexGuard<'_, Option<(u64, ReloadResult)>> {
         held(&self.turn)
     }
 
     /// The result of the last reload.
-    pub(super) fn last(&self) -> Option<Reloaded> {
+    pub(super) fn last(&self) -> Option<ReloadResult> {
         held(&self.last).clone()
     }
 
@@ -107,15 +107,15 @@ impl Reloads {
         by: ReloadedBy,
         changed: &[&Path],
         came: Result<Loading, DaemonError>,
-    ) -> Reloaded {
+    ) -> ReloadResult {
         let (at, file) = (Timestamp::now(), self.file.display().to_string());
         let changed = changed.iter().take(NAMED).map(|path| path.display().to_string()).collect();
         let reloaded = match came {
             Ok(Loading { sites, files, warnings }) => {
                 let outcome = ReloadOutcome::Applied;
-                Reloaded { at, by, outcome, file, changed, sites, files, warnings, error: None }
+                ReloadResult { at, by, outcome, file, changed, sites, files, warnings, error: None }
             }
-            Err(error) => Reloaded {
+            Err(error) => ReloadResult {
                 at,
                 by,
                 outcome: ReloadOutcome::Refused,
@@ -132,7 +132,7 @@ impl Reloads {
     }
 
     /// Stores the result of a reload.
-    pub(super) fn remember(&self, reloaded: Reloaded) {
+    pub(super) fn remember(&self, reloaded: ReloadResult) {
         *held(&self.last) = Some(reloaded);
     }
 
@@ -171,7 +171,7 @@ impl Daemon {
     }
 
     /// Reloads the configuration. On any error the old one stays in force.
-    pub(super) fn reload(&self, by: ReloadedBy) -> Reloaded {
+    pub(super) fn reload(&self, by: ReloadedBy) -> ReloadResult {
         let Reloads { file, begun, .. } = &self.reloads;
         let asked = begun.load(Relaxed);
         let mut over = self.reloads.turn();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use aop_api::{ReloadOutcome, ReloadedBy};
-use aop_config::{Config, Watched};
+use aop_config::{Config, WatchedFiles};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ const NAMED: usize = 10;
 /// The state of the checks of one set of files.
 #[derive(Default)]
 struct Eye {
-    of: Option<(Arc<Source>, Watched)>,
+    of: Option<(Arc<Source>, WatchedFiles)>,
     watch: Watch<Vec<Look>>,
     retry: Option<Instant>,
 }
@@ -75,19 +75,19 @@ impl Daemon {
             return LOOK;
         }
         let (watched, source) = (self.in_force().live.watch, self.reloads.source());
-        if watched == Watched::Nothing {
+        if watched == WatchedFiles::Nothing {
             *eye = Eye::default();
             return LOOK;
         }
         let as_before =
-            |of: &(Arc<Source>, Watched)| Arc::ptr_eq(&of.0, &source) && of.1 == watched;
+            |of: &(Arc<Source>, WatchedFiles)| Arc::ptr_eq(&of.0, &source) && of.1 == watched;
         if !eye.of.as_ref().is_some_and(as_before) {
             *eye = Eye { of: Some((source.clone(), watched)), ..Eye::default() };
         }
         let begun = cpu_time();
         let mut looks: Vec<Look> = Vec::with_capacity(source.files().len() + 1);
         looks.extend(source.files().map(look));
-        if watched == Watched::All {
+        if watched == WatchedFiles::All {
             looks.push(look(self.reloads.file()));
         }
         let seen = eye.watch.judge(looks);
@@ -106,9 +106,9 @@ impl Daemon {
     }
 
     /// Loads what differs from what is in force; `None` where nothing does.
-    fn take_up_files(&self, source: &Source, watched: Watched) -> Option<ReloadOutcome> {
+    fn take_up_files(&self, source: &Source, watched: WatchedFiles) -> Option<ReloadOutcome> {
         let text = || Config::text(self.reloads.file()).ok();
-        let edited = watched == Watched::All && text().as_ref() != Some(&source.text);
+        let edited = watched == WatchedFiles::All && text().as_ref() != Some(&source.text);
         let refused = edited.then(|| self.reload(ReloadedBy::Configuration));
         if refused.as_ref().is_some_and(|reload| reload.outcome == ReloadOutcome::Applied) {
             return Some(ReloadOutcome::Applied);

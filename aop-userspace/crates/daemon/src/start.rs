@@ -3,24 +3,26 @@
 use std::{net::TcpListener, os::fd::OwnedFd, path::Path, sync::Mutex, time::Instant};
 
 use aop_api::{
-    Identities,
-    terminator::{AddressRules, Ask},
+    SeenIdentities,
+    terminator::{AddressPolicy, Command},
 };
 use aop_config::Config;
 use aop_control::ControlSocket;
-use aop_firewall::{Absent, Firewall, FirewallError, PacketLog, Setting, Watch};
-use aop_prefixes::Held;
-use aop_sandbox::{Launcher, Names};
+use aop_firewall::{
+    ChangeSubscription, Firewall, FirewallError, MissingInterface, PacketLog, StartOptions,
+};
+use aop_prefixes::CurrentList;
+use aop_sandbox::{Launcher, NameLookup};
 use aop_storage::InstanceLock;
 use aop_types::{Admission, Modes};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::{
-    Daemon, DaemonError, InForce, Logs, Prepared, Signals,
+    ActivePolicy, CheckedConfig, Daemon, DaemonError, Logs, Signals,
     audit::Audit,
     identities,
-    link::Link,
+    link::TerminatorHandle,
     monitor::{self, Monitor, Pulse},
     open::beside,
     openings::Openings,
@@ -28,8 +30,8 @@ use super::{
     reloads::Reloads,
     sockets::{self, Handed, Socket},
     status,
-    upgrade::{Again, Estate, Handover, Lingerers, Predecessor},
-    word::Spoken,
+    upgrade::{DrainingPredecessors, Handover, HandoverState, Predecessor, Reexec},
+    word::OverrideState,
 };
 
 /// A daemon that serves, and its sockets for clients.
@@ -38,13 +40,13 @@ pub(super) struct Begun {
     pub(super) control: ControlSocket,
     pub(super) monitor: Option<(Monitor, Pulse)>,
     pub(super) daemon: Daemon,
-    pub(super) watch: Option<Watch>,
+    pub(super) watch: Option<ChangeSubscription>,
 }
 
 /// All steps until it serves.
 pub(super) fn begin(
     file: &Path,
-    again: Again,
+    again: Reexec,
     activated: Vec<(Option<String>, OwnedFd)>,
     predecessor: Option<&Predecessor>,
     logs: Logs,
@@ -56,13 +58,13 @@ pub(super) fn begin(
     prepared.warn();
     let fixed = &prepared.config.fixed;
     let runtime = &fixed.paths.runtime;
-    let mut lingerers = Lingerers::default();
+    let mut lingerers = DrainingPredecessors::default();
     let (lock, pins, mut handed) = match estate {
-        Some(Estate { pins: Some(_), .. }) if fixed.firewall.is_none() => {
+        Some(HandoverState { pins: Some(_), .. }) if fixed.firewall.is_none() => {
             let keys = vec!["firewall.mode (to off)"];
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
-        Some(Estate { instance, pins, listeners, lingerers: before }) => {
+        Some(HandoverState { instance, pins, listeners, lingerers: before }) => {
             lingerers = before;
             (InstanceLock::take_over(runtime, instance)?, pins, Handed::Before(listeners))
         }
@@ -97,24 +99,25 @@ struct Inheritance {
     /// The lock on the pins, where the predecessor holds it, too.
     pins: Option<OwnedFd>,
     sockets: Vec<Socket>,
-    lingerers: Lingerers,
-    again: Again,
+    lingerers: DrainingPredecessors,
+    again: Reexec,
 }
 
 /// Calls `guarding` before the firewall changes, and `publish` after everything else.
 fn start(
-    prepared: Prepared,
+    prepared: CheckedConfig,
     found: Inheritance,
     logs: Logs,
     guarding: impl FnOnce(),
     publish: impl FnOnce() -> Result<(), DaemonError>,
-) -> Result<(Daemon, Option<Watch>), DaemonError> {
+) -> Result<(Daemon, Option<ChangeSubscription>), DaemonError> {
     let Inheritance { lock, pins, sockets, lingerers, again } = found;
-    let Prepared { config, found, prefixes, bundle, source, account, warnings, notes } = prepared;
+    let CheckedConfig { config, found, prefixes, bundle, source, account, warnings, notes } =
+        prepared;
     let launcher = Launcher::new(account, logs.options);
     let link = match sockets.is_empty() {
         true => None,
-        false => Some(Link::start(&launcher, names(&config))?),
+        false => Some(TerminatorHandle::start(&launcher, names(&config))?),
     };
     if let Some(link) = &link {
         if link.fence().landlock.is_none() {
@@ -122,11 +125,11 @@ fn start(
         }
         link.prepare(bundle)?;
     }
-    let (mut spoken, lost) = Spoken::found(&config).under(&config);
+    let (mut spoken, lost) = OverrideState::found(&config).under(&config);
     let modes = spoken.modes(config.live.mode);
     let known = identities::load(&config.fixed.paths.state).unwrap_or_else(|error| {
         tracing::warn!("{error}");
-        Identities::default()
+        SeenIdentities::default()
     });
     guarding();
     let now = (Timestamp::now(), Instant::now());
@@ -137,8 +140,8 @@ fn start(
     };
     let list = (&found.held, prefixes.as_slice());
     let (firewall, admission) = guard(&config, &modes, list, &ended, pins, logs.packets)?;
-    let (rules, pinned) = (AddressRules::of(&admission, &modes), firewall.is_some());
-    let ask = Ask::Serve { rules, pinned, known };
+    let (rules, pinned) = (AddressPolicy::of(&admission, &modes), firewall.is_some());
+    let ask = Command::Serve { rules, pinned, known };
     let equipped = equip(firewall.as_ref(), link.as_ref(), sockets, ask);
     let equipped = equipped.and_then(|equipped| publish().map(|()| equipped));
     let (watch, sockets) = match equipped {
@@ -167,7 +170,7 @@ fn start(
         handover: Handover::default(),
         lingerers,
         openings: Mutex::new(openings),
-        in_force: Mutex::new(InForce::new(config.live, spoken, found, admission)),
+        in_force: Mutex::new(ActivePolicy::new(config.live, spoken, found, admission)),
         applying: Mutex::default(),
         refreshing: Mutex::default(),
         started: Instant::now(),
@@ -176,10 +179,10 @@ fn start(
 }
 
 /// Which resolver files the terminator may read to look up its upstreams.
-fn names(config: &Config) -> Names {
+fn names(config: &Config) -> NameLookup {
     match config.live.sites.iter().any(|site| site.upstream.is_named()) {
-        true => Names::Ever,
-        false => Names::Now,
+        true => NameLookup::Ever,
+        false => NameLookup::Now,
     }
 }
 
@@ -187,7 +190,7 @@ fn names(config: &Config) -> Names {
 fn guard(
     config: &Config,
     modes: &Modes,
-    (held, prefixes): (&Held, &[IpNet]),
+    (held, prefixes): (&CurrentList, &[IpNet]),
     ended: &[IpNet],
     handed: Option<OwnedFd>,
     log: PacketLog,
@@ -198,12 +201,12 @@ fn guard(
         retire_leftovers(pins)?;
         return Ok((None, reload::next_admission(&admission, held, prefixes, &config.live)));
     };
-    let setting = Setting {
+    let setting = StartOptions {
         interfaces: &config.live.interfaces,
         attach: wanted.attach,
         pins,
         log,
-        absent: Absent::Refused,
+        absent: MissingInterface::Refused,
     };
     let firewall = Firewall::take_over(setting, handed, |before| {
         admission = reload::next_admission(&before.without(ended), held, prefixes, &config.live);
@@ -217,10 +220,10 @@ fn guard(
 /// copies are for the successor.
 fn equip(
     firewall: Option<&Firewall>,
-    link: Option<&Link>,
+    link: Option<&TerminatorHandle>,
     sockets: Vec<Socket>,
-    ask: Ask,
-) -> Result<(Option<Watch>, Vec<TcpListener>), DaemonError> {
+    ask: Command,
+) -> Result<(Option<ChangeSubscription>, Vec<TcpListener>), DaemonError> {
     let watch = firewall.map(Firewall::watch).transpose()?;
     let sockets = sockets::listen(sockets)?;
     if let Some(link) = link {

@@ -7,19 +7,19 @@ use std::{
 };
 
 use aop_api::{
-    Confinement, DaemonReport, End, MAX_ENDS, Modes, RefusedPeer, Status, TerminatorReport,
-    UpstreamReport, mode_name, terminator::Report, timestamp,
+    DaemonReport, Expiry, MAX_EXPIRIES, ModesReport, RefusedPeer, SandboxReport, Status,
+    TerminatorReport, UpstreamReport, mode_name, terminator::TerminatorSnapshot, timestamp,
 };
 use aop_common::{Mode, Standing};
-use aop_config::{Live, OnRefusal};
+use aop_config::{OnRefusal, ReloadableConfig};
 use aop_control::from_firewall;
-use aop_firewall::Listing;
-use aop_sandbox::Fence;
-use aop_tls::{Notes, Term};
+use aop_firewall::PeerListing;
+use aop_sandbox::Sandbox;
+use aop_tls::{FileExpiry, FileWarnings};
 use aop_types::monotonic_seconds;
 use arc_swap::ArcSwap;
 
-use super::{Daemon, InForce};
+use super::{ActivePolicy, Daemon};
 
 /// The parts of the configuration in force that status and shutdown need, readable without a lock.
 pub(crate) struct LiveFacts(ArcSwap<Facts>);
@@ -32,24 +32,29 @@ struct Facts {
     warnings: Vec<String>,
     /// Those of the warnings that say that a site observes. A mode override may make them untrue.
     observing: HashSet<String>,
-    notes: Notes,
+    notes: FileWarnings,
 }
 
 impl LiveFacts {
-    pub(super) fn new(live: &Live, warnings: Vec<String>, notes: Notes) -> Self {
+    pub(super) fn new(live: &ReloadableConfig, warnings: Vec<String>, notes: FileWarnings) -> Self {
         Self(ArcSwap::from_pointee(Facts::of(live, warnings, notes)))
     }
 
-    pub(super) fn replace(&self, live: &Live, warnings: Vec<String>, notes: Notes) {
+    pub(super) fn replace(
+        &self,
+        live: &ReloadableConfig,
+        warnings: Vec<String>,
+        notes: FileWarnings,
+    ) {
         self.0.store(Arc::new(Facts::of(live, warnings, notes)));
     }
 
     /// Replaces the notes: the same configuration, with its files read again.
-    pub(super) fn renew(&self, notes: Notes) {
+    pub(super) fn renew(&self, notes: FileWarnings) {
         self.0.rcu(|facts| Facts { notes: notes.clone(), ..Facts::clone(facts) });
     }
 
-    pub(super) fn notes(&self) -> Notes {
+    pub(super) fn notes(&self) -> FileWarnings {
         self.0.load().notes.clone()
     }
 
@@ -68,7 +73,7 @@ impl LiveFacts {
 }
 
 impl Facts {
-    fn of(live: &Live, warnings: Vec<String>, notes: Notes) -> Self {
+    fn of(live: &ReloadableConfig, warnings: Vec<String>, notes: FileWarnings) -> Self {
         Self {
             sites: live.site_names(),
             shutdown: live.shutdown,
@@ -88,16 +93,16 @@ impl Facts {
 impl Daemon {
     /// The status document. Reads the pinned maps by system calls.
     pub(super) fn status(&self) -> Status {
-        self.status_and_lost(Listing::Peers).0
+        self.status_and_lost(PeerListing::Peers).0
     }
 
     /// The status, with or without the firewall's peers, and the number of lost drop samples where
     /// the firewall could be read.
-    pub(super) fn status_and_lost(&self, listing: Listing) -> (Status, Option<u64>) {
+    pub(super) fn status_and_lost(&self, listing: PeerListing) -> (Status, Option<u64>) {
         let facts = self.facts.0.load();
         let report = match &self.link {
             Some(link) => link.report(),
-            None => Ok(Report::default()),
+            None => Ok(TerminatorSnapshot::default()),
         };
         let (mut status, lost) = self.firewall_status(&facts.sites, listing);
         {
@@ -148,7 +153,7 @@ impl Daemon {
         (status, lost)
     }
 
-    fn book(&self, status: &mut Status, report: Report) {
+    fn book(&self, status: &mut Status, report: TerminatorSnapshot) {
         (status.handshakes, status.requests) = (report.handshakes, report.requests);
         self.tell_admission(&mut status.handshakes.refused_lately);
         let failing = report.upstreams.iter().filter(|upstream| upstream.good == Some(false));
@@ -173,8 +178,8 @@ impl Daemon {
             let longest = in_force.admission.longest(peer.address);
             let admits = longest.filter(|(_, entry)| entry.standing(|| now) == Standing::Admitted);
             let by = admits.map(|(prefix, _)| match &*in_force {
-                InForce { held, .. } if held.list.has(&prefix) => "list",
-                InForce { live, .. } if live.extra.contains(&prefix) => "extra",
+                ActivePolicy { held, .. } if held.list.has(&prefix) => "list",
+                ActivePolicy { live, .. } if live.extra.contains(&prefix) => "extra",
                 _ if opened.contains(&prefix) => "open",
                 _ => "list",
             });
@@ -182,7 +187,7 @@ impl Daemon {
         }
     }
 
-    fn firewall_status(&self, sites: &[String], listing: Listing) -> (Status, Option<u64>) {
+    fn firewall_status(&self, sites: &[String], listing: PeerListing) -> (Status, Option<u64>) {
         let Some(firewall) = &self.firewall else {
             let mut status = from_firewall(None, sites);
             (status.prefixes.v4, status.prefixes.v6) = self.in_force().admission.admitted();
@@ -207,9 +212,9 @@ impl Daemon {
 }
 
 /// The seccomp filter is always installed: without it the terminator would not serve.
-fn confinement(fence: Fence) -> Confinement {
+fn confinement(fence: Sandbox) -> SandboxReport {
     let landlock = fence.landlock.map_or_else(|| "none".to_owned(), |abi| format!("abi {abi}"));
-    Confinement { landlock, seccomp: "filter".to_owned() }
+    SandboxReport { landlock, seccomp: "filter".to_owned() }
 }
 
 pub(super) const NO_LANDLOCK: &str = "Landlock is not available, so the terminator may read every \
@@ -221,16 +226,16 @@ pub(super) const UNLOADED: &str = "the firewall was unloaded (`aop unload`): pac
      restart aop`";
 
 /// Called also where the firewall is unloaded: then a warning says so, and no interface enforces.
-fn tell_modes(status: &mut Status, in_force: &InForce) {
+fn tell_modes(status: &mut Status, in_force: &ActivePolicy) {
     let modes = in_force.modes();
     status.mode = mode_name(modes.general).to_owned();
-    status.modes = Modes::of(&modes);
+    status.modes = ModesReport::of(&modes);
     let set_at = in_force.spoken.set_at();
     status.explain_modes(Some(mode_name(in_force.live.mode)), set_at);
 }
 
 /// The modes of sites. The warnings about sites that observe come first.
-fn tell_sites(status: &mut Status, in_force: &InForce) {
+fn tell_sites(status: &mut Status, in_force: &ActivePolicy) {
     status.modes.sites = in_force.spoken.told_of_sites(&in_force.live);
     status.modes.pending = in_force.spoken.pending();
     let observing = status.modes.sites.iter().filter(|site| site.mode == mode_name(Mode::Observe));
@@ -239,15 +244,15 @@ fn tell_sites(status: &mut Status, in_force: &InForce) {
 }
 
 /// Those of `terms` that end first, the soonest first.
-fn first_to_end(terms: &[Term]) -> Vec<End> {
-    let mut terms: Vec<&Term> = terms.iter().collect();
+fn first_to_end(terms: &[FileExpiry]) -> Vec<Expiry> {
+    let mut terms: Vec<&FileExpiry> = terms.iter().collect();
     terms.sort_by_key(|term| term.not_after());
-    let end = |term: &Term| End {
+    let end = |term: &FileExpiry| Expiry {
         what: term.kind().to_owned(),
         site: term.site().to_owned(),
         subject: term.subject().to_owned(),
         file: term.file().to_owned(),
         not_after: timestamp(term.not_after()),
     };
-    terms.into_iter().take(MAX_ENDS).map(end).collect()
+    terms.into_iter().take(MAX_EXPIRIES).map(end).collect()
 }

@@ -3,68 +3,68 @@
 use std::{sync::PoisonError, time::Instant};
 
 use aop_api::{
-    ModesInForce, Request, Switch, Wish, mode_name,
-    terminator::{AddressRules, Ask},
+    ModeChange, ModeTarget, ModesInForce, Request, mode_name,
+    terminator::{AddressPolicy, Command},
 };
 use aop_common::{Mode, layout::Ports};
-use aop_config::{Live, OnRefusal, SiteConfig, conflict};
-use aop_control::Asker;
+use aop_config::{OnRefusal, ReloadableConfig, SiteConfig, conflict};
+use aop_control::Requester;
 use aop_firewall::FirewallError;
 use aop_types::Modes;
 use jiff::Timestamp;
 
 use super::{
     Daemon,
-    error::SwitchError,
-    in_force::InForce,
-    link::Receipt,
+    error::SetModeError,
+    in_force::ActivePolicy,
+    link::PendingAck,
     open::beside,
     reload::hear,
-    word::{Configured, Spoken},
+    word::{Configured, OverrideState},
 };
 
 impl Daemon {
     /// Carries out `aop mode` and stores the overrides for the next start. If they cannot be
     /// stored, the change is made all the same.
-    pub(super) fn switch(&self, said: &Switch) -> Result<ModesInForce, SwitchError> {
+    pub(super) fn switch(&self, said: &ModeChange) -> Result<ModesInForce, SetModeError> {
         let of_sites = !said.sites.is_empty();
         if of_sites && !(said.ports.is_empty() && said.interfaces.is_empty()) {
-            return Err(SwitchError::Mixed);
+            return Err(SetModeError::Mixed);
         }
         if self.link.is_none() && (of_sites || said.confirm_pulls.is_some()) {
-            return Err(SwitchError::NothingServed);
+            return Err(SetModeError::NothingServed);
         }
         let guarded = match &self.firewall {
             Some(firewall) => firewall.lock().unwrap_or_else(PoisonError::into_inner).guarded(),
             None if of_sites => Vec::new(),
-            None => return Err(SwitchError::Off),
+            None => return Err(SetModeError::Off),
         };
         let misgivings = match said.to {
-            Wish::Enforce if said.force => Vec::new(),
-            Wish::Enforce if of_sites => {
+            ModeTarget::Enforce if said.force => Vec::new(),
+            ModeTarget::Enforce if of_sites => {
                 let named = configured(said, &self.in_force().live)?;
                 self.misgivings_about(&named.sites.into_keys().collect::<Vec<_>>())
             }
-            Wish::Enforce => self.misgivings(),
-            Wish::Observe | Wish::Default => Vec::new(),
+            ModeTarget::Enforce => self.misgivings(),
+            ModeTarget::Observe | ModeTarget::Default => Vec::new(),
         };
         let receipt = {
             let _turn = self.applying();
             self.handover.may_change()?;
             let (configured, ports, before, spoken) = {
                 let in_force = self.in_force();
-                let InForce { live, spoken, .. } = &*in_force;
+                let ActivePolicy { live, spoken, .. } = &*in_force;
                 (configured(said, live)?, live.ports, in_force.modes(), spoken.clone())
             };
             check(said, &ports, guarded, &before)?;
             let (mode, now) = (configured.mode, (Timestamp::now(), Instant::now()));
-            let spoken = spoken.after(said, configured, now).map_err(SwitchError::Confirm)?;
+            let spoken = spoken.after(said, configured, now).map_err(SetModeError::Confirm)?;
             if of_sites && let Some(conflict) = conflict(&spoken.sites(&self.in_force().live)) {
-                return Err(SwitchError::Shared(conflict.to_string()));
+                return Err(SetModeError::Shared(conflict.to_string()));
             }
             // A command that changes nothing refuses no pull.
             if !misgivings.is_empty() && spoken.modes(mode) != before {
-                return Err(SwitchError::Misgivings(misgivings));
+                return Err(SetModeError::Misgivings(misgivings));
             }
             self.heed(spoken, "`aop mode`")?
         };
@@ -74,7 +74,7 @@ impl Daemon {
     }
 
     /// Counts the pulls for which a pending override waits, and confirms it once they were made.
-    pub(super) fn count_pulls(&self) -> Result<(), SwitchError> {
+    pub(super) fn count_pulls(&self) -> Result<(), SetModeError> {
         let (Some(said_at), Some(link)) = (self.in_force().spoken.counts(), &self.link) else {
             return Ok(());
         };
@@ -90,28 +90,28 @@ impl Daemon {
         if let Some(why) = spoken.count(&report.served) {
             spoken.keep(&self.fixed.paths.state);
             tracing::warn!("{why}");
-            self.audit.record(Asker::own(), Request::Confirm, None);
+            self.audit.record(Requester::own(), Request::Confirm, None);
         }
         self.in_force().spoken = spoken;
         Ok(())
     }
 
     /// The overrides, while they may be changed.
-    fn spoken(&self) -> Result<Spoken, SwitchError> {
+    fn spoken(&self) -> Result<OverrideState, SetModeError> {
         let in_force = self.in_force();
         match in_force.closed {
-            true => Err(SwitchError::Stopping),
+            true => Err(SetModeError::Stopping),
             false => Ok(in_force.spoken.clone()),
         }
     }
 
     /// Confirms the pending override.
-    pub(super) fn confirm(&self) -> Result<ModesInForce, SwitchError> {
+    pub(super) fn confirm(&self) -> Result<ModesInForce, SetModeError> {
         let _turn = self.applying();
         self.handover.may_change()?;
         let mut spoken = self.spoken()?;
         if spoken.is_over() || !spoken.confirm() {
-            return Err(SwitchError::NotPending);
+            return Err(SetModeError::NotPending);
         }
         spoken.keep(&self.fixed.paths.state);
         tracing::warn!("`aop confirm`: the modes in force are now permanent");
@@ -121,7 +121,7 @@ impl Daemon {
     }
 
     /// Reverts the pending override once its deadline has passed.
-    pub(super) fn take_back(&self) -> Result<(), SwitchError> {
+    pub(super) fn take_back(&self) -> Result<(), SetModeError> {
         let receipt = {
             let _turn = self.applying();
             self.handover.may_change()?;
@@ -140,13 +140,17 @@ impl Daemon {
 
     /// Applies the overrides `spoken` to packets and sites, and stores them. The caller has the
     /// turn.
-    fn heed(&self, mut spoken: Spoken, why: &str) -> Result<Option<Receipt>, SwitchError> {
+    fn heed(
+        &self,
+        mut spoken: OverrideState,
+        why: &str,
+    ) -> Result<Option<PendingAck>, SetModeError> {
         let (live, held, admission, before) = {
             let in_force = self.in_force();
             if in_force.closed {
-                return Err(SwitchError::Stopping);
+                return Err(SetModeError::Stopping);
             }
-            let InForce { live, held, admission, .. } = &*in_force;
+            let ActivePolicy { live, held, admission, .. } = &*in_force;
             (live.clone(), held.clone(), admission.clone(), in_force.modes())
         };
         let after = spoken.modes(live.mode);
@@ -159,7 +163,7 @@ impl Daemon {
                 self.admit(&admission, &[], &held, &prefixes, &live, &after)?
             }
         };
-        let receipt = self.tell(Ask::Admit(AddressRules::of(&admission, &after)));
+        let receipt = self.tell(Command::Admit(AddressPolicy::of(&admission, &after)));
         for change in changes(&before, &after).into_iter().chain(of_sites(&live, &before, &after)) {
             tracing::warn!("{why}: {change}");
         }
@@ -181,7 +185,7 @@ impl Daemon {
     }
 }
 
-impl InForce {
+impl ActivePolicy {
     /// The modes in force: the configuration with the overrides.
     pub(super) fn modes(&self) -> Modes {
         self.spoken.modes(self.live.mode)
@@ -191,12 +195,12 @@ impl InForce {
         let modes = self.modes();
         ModesInForce {
             mode: mode_name(modes.general).to_owned(),
-            modes: aop_api::Modes {
+            modes: aop_api::ModesReport {
                 set_at: self.spoken.set_at(),
                 configured: Some(mode_name(self.live.mode).to_owned()),
                 pending: self.spoken.pending(),
                 sites: self.spoken.told_of_sites(&self.live),
-                ..aop_api::Modes::of(&modes)
+                ..aop_api::ModesReport::of(&modes)
             },
             not_kept: self.spoken.trouble.clone(),
         }
@@ -204,12 +208,12 @@ impl InForce {
 }
 
 /// The configured modes of the sites that the command names.
-fn configured(said: &Switch, live: &Live) -> Result<Configured, SwitchError> {
+fn configured(said: &ModeChange, live: &ReloadableConfig) -> Result<Configured, SetModeError> {
     let site = |name: &String| {
-        let site = live.site(name).ok_or_else(|| SwitchError::site(name, live))?;
+        let site = live.site(name).ok_or_else(|| SetModeError::site(name, live))?;
         Ok((site.name.clone(), site.on_refusal))
     };
-    let sites = said.sites.iter().map(site).collect::<Result<_, SwitchError>>()?;
+    let sites = said.sites.iter().map(site).collect::<Result<_, SetModeError>>()?;
     Ok(Configured { mode: live.mode, sites })
 }
 
@@ -219,7 +223,7 @@ fn refusal(modes: &Modes, site: &SiteConfig) -> OnRefusal {
 }
 
 /// The changes of sites, one line each.
-fn of_sites(live: &Live, before: &Modes, after: &Modes) -> Vec<String> {
+fn of_sites(live: &ReloadableConfig, before: &Modes, after: &Modes) -> Vec<String> {
     let change = |site: &SiteConfig| {
         let (before, after) = (refusal(before, site), refusal(after, site));
         let line = || format!("site {}: {} → {}", site.name, before.name(), after.name());
@@ -231,13 +235,13 @@ fn of_sites(live: &Live, before: &Modes, after: &Modes) -> Vec<String> {
 /// Refuses ports that are not guarded, and interfaces that are neither guarded nor have an override
 /// to remove.
 fn check(
-    said: &Switch,
+    said: &ModeChange,
     ports: &Ports,
     guarded: Vec<String>,
     modes: &Modes,
-) -> Result<(), SwitchError> {
+) -> Result<(), SetModeError> {
     if let Some(port) = said.ports.iter().find(|port| !ports.contains(**port)) {
-        return Err(SwitchError::port(*port, ports));
+        return Err(SetModeError::port(*port, ports));
     }
     let known = |name: &&String| guarded.contains(name) || modes.interfaces.contains_key(*name);
     match said.interfaces.iter().find(|name| !known(name)) {
@@ -284,8 +288,8 @@ mod tests {
         let mut guarded = Ports::NONE;
         [443, 8443].into_iter().for_each(|port| guarded.insert(port));
         let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
-        let (to, ports) = (Wish::Default, ports.to_vec());
-        let said = Switch { ports, interfaces, ..Switch::to(to) };
+        let (to, ports) = (ModeTarget::Default, ports.to_vec());
+        let said = ModeChange { ports, interfaces, ..ModeChange::to(to) };
         let mut modes = Modes::from(Mode::Observe);
         modes.interfaces.insert("gone0".to_owned(), Mode::Enforce);
         let checked = check(&said, &guarded, vec!["eth0".to_owned()], &modes);

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use aop_firewall::{Cause, FirewallError, Watch};
+use aop_firewall::{ChangeSubscription, CheckReason, FirewallError};
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Follows changes of the host until `stop`. Does nothing where the firewall is off.
 pub(super) fn follow(
     daemon: &Arc<Daemon>,
-    watch: Option<Watch>,
+    watch: Option<ChangeSubscription>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
@@ -33,9 +33,9 @@ pub(super) fn follow(
     });
 }
 
-async fn look_on(daemon: Arc<Daemon>, watch: Watch) {
+async fn look_on(daemon: Arc<Daemon>, watch: ChangeSubscription) {
     // A change between the start and the netlink subscription was missed.
-    let mut cause = Cause::Notice;
+    let mut cause = CheckReason::Notice;
     let mut logged = None;
     loop {
         let looking = Arc::clone(&daemon);
@@ -54,22 +54,22 @@ async fn look_on(daemon: Arc<Daemon>, watch: Watch) {
     }
 }
 
-async fn next(watch: &Watch) -> Cause {
+async fn next(watch: &ChangeSubscription) -> CheckReason {
     tokio::select! {
         changed = watch.changed() => match changed {
-            Ok(()) => Cause::Notice,
+            Ok(()) => CheckReason::Notice,
             Err(error) => {
                 tracing::debug!("the netlink socket fails: {error}");
                 sleep(ROUTINE).await;
-                Cause::Notice
+                CheckReason::Notice
             }
         },
-        () = sleep(ROUTINE) => Cause::Routine,
+        () = sleep(ROUTINE) => CheckReason::Routine,
     }
 }
 
 impl Daemon {
-    fn follow_host(&self, cause: Cause) -> Result<(), FirewallError> {
+    fn follow_host(&self, cause: CheckReason) -> Result<(), FirewallError> {
         match &self.firewall {
             Some(firewall) => {
                 let mut firewall = firewall.lock().unwrap_or_else(PoisonError::into_inner);

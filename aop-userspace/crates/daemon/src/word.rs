@@ -9,9 +9,9 @@ use std::{
     time::Instant,
 };
 
-use aop_api::{PendingMode, SiteMode, Switch, Wish, mode_name};
+use aop_api::{ModeChange, ModeTarget, PendingMode, SiteMode, mode_name};
 use aop_common::Mode;
-use aop_config::{Config, Interfaces, Live, SiteConfig};
+use aop_config::{Config, Interfaces, ReloadableConfig, SiteConfig};
 use aop_types::Modes;
 use document::Document;
 use jiff::Timestamp;
@@ -28,7 +28,7 @@ const NAME: &str = "modes.json";
 
 /// The overrides. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub(super) struct ModeOverrides {
     /// When they were last changed.
     pub(super) set_at: Timestamp,
     /// The value of firewall.mode, then and now.
@@ -42,7 +42,7 @@ pub(super) struct Word {
 
 /// Why the file of overrides cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WordError {
+pub(super) enum OverrideFileError {
     /// The file is malformed.
     #[error(
         "{}: the file of `aop mode` is damaged ({message}) and is ignored: packets keep the modes \
@@ -72,19 +72,19 @@ pub(super) enum WordError {
     Removed { path: PathBuf, error: io::Error },
 }
 
-impl Word {
+impl ModeOverrides {
     /// The overrides after the command `said`, where there were those of `before` and the
     /// configuration is `configured`; `None` where none is left that differs from it.
     pub(super) fn after(
         before: Option<&Self>,
-        said: &Switch,
+        said: &ModeChange,
         configured: &Configured,
         now: Timestamp,
     ) -> Option<Self> {
         let mode = match said.to {
-            Wish::Observe => Some(Mode::Observe),
-            Wish::Enforce => Some(Mode::Enforce),
-            Wish::Default => None,
+            ModeTarget::Observe => Some(Mode::Observe),
+            ModeTarget::Enforce => Some(Mode::Enforce),
+            ModeTarget::Default => None,
         };
         let of_sites = !said.sites.is_empty();
         let everything = said.ports.is_empty() && said.interfaces.is_empty() && !of_sites;
@@ -189,15 +189,15 @@ impl Word {
 
 /// The overrides, a pending one, and the state of their file.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Spoken {
-    pub(super) word: Option<Word>,
+pub(super) struct OverrideState {
+    pub(super) word: Option<ModeOverrides>,
     /// Set while an override waits for a confirmation.
     pending: Option<Pending>,
     /// Why the file cannot be read or written.
     pub(super) trouble: Option<String>,
 }
 
-impl Spoken {
+impl OverrideState {
     /// The stored overrides. If the file cannot be read, packets keep the modes in the maps, and no
     /// site observes: a damaged file must not weaken what is in force.
     pub(super) fn found(config: &Config) -> Self {
@@ -206,8 +206,8 @@ impl Spoken {
         if spoken.trouble.is_some() {
             let pinned = aop_firewall::read(&fixed.paths.pins, None).ok().flatten();
             let modes = pinned.map_or_else(|| live.mode.into(), |it| it.modes);
-            let word = Word::of(modes, live.mode, Timestamp::now());
-            spoken.word = Word { sites: sites::strict(live), ..word }.if_any();
+            let word = ModeOverrides::of(modes, live.mode, Timestamp::now());
+            spoken.word = ModeOverrides { sites: sites::strict(live), ..word }.if_any();
         }
         spoken
     }
@@ -246,19 +246,19 @@ impl Spoken {
     /// Why the command cannot wait for a confirmation.
     pub(super) fn after(
         &self,
-        said: &Switch,
+        said: &ModeChange,
         configured: impl Into<Configured>,
         now: (Timestamp, Instant),
     ) -> Result<Self, &'static str> {
         let (configured, before) = (&configured.into(), self.lasting());
-        let word = Word::after(before, said, configured, now.0);
+        let word = ModeOverrides::after(before, said, configured, now.0);
         let pending = Pending::begun(said, before, configured, now)?;
         let pending = pending.filter(|_| word.as_ref() != before);
         Ok(Self { word, pending, trouble: None })
     }
 
     /// The confirmed overrides.
-    fn lasting(&self) -> Option<&Word> {
+    fn lasting(&self) -> Option<&ModeOverrides> {
         match &self.pending {
             Some(pending) => pending.reverts_to.as_ref(),
             None => self.word.as_ref(),
@@ -309,7 +309,7 @@ impl Spoken {
     }
 
     /// The sites of `live` with their overrides.
-    pub(super) fn sites(&self, live: &Live) -> Vec<SiteConfig> {
+    pub(super) fn sites(&self, live: &ReloadableConfig) -> Vec<SiteConfig> {
         match &self.word {
             Some(word) => sites::said_of(&word.sites, live),
             None => live.sites.clone(),
@@ -317,7 +317,7 @@ impl Spoken {
     }
 
     /// The modes of sites that observe, explain or have an override.
-    pub(super) fn told_of_sites(&self, live: &Live) -> Vec<SiteMode> {
+    pub(super) fn told_of_sites(&self, live: &ReloadableConfig) -> Vec<SiteMode> {
         match &self.word {
             Some(word) => sites::told(&word.sites, live),
             None => sites::told(&SiteWords::new(), live),
@@ -326,7 +326,7 @@ impl Spoken {
 
     /// The modes in force, where firewall.mode is `configured`.
     pub(super) fn modes(&self, configured: Mode) -> Modes {
-        self.word.as_ref().map_or_else(|| configured.into(), Word::modes)
+        self.word.as_ref().map_or_else(|| configured.into(), ModeOverrides::modes)
     }
 
     /// Logs the remaining and the `lost` overrides, and removes the latter from the file.
@@ -334,7 +334,7 @@ impl Spoken {
         if let Some(word) = &self.word {
             let modes = word.modes();
             let mut lines = vec![format!("mode {}", mode_name(modes.general))];
-            let of = aop_api::Modes::of(&modes);
+            let of = aop_api::ModesReport::of(&modes);
             lines.extend(of.lines().into_iter().chain(of.sites.iter().map(SiteMode::line)));
             let lines = lines.join("; ");
             tracing::warn!(
@@ -361,8 +361,8 @@ impl Spoken {
             let path = state.join(NAME);
             let outdated = load(state).is_ok_and(|kept| outdated::is_better_gone(&kept, self));
             match outdated && aop_storage::remove(state, NAME).is_ok() {
-                true => WordError::Removed { path, error },
-                false => WordError::Unwritable { path, error },
+                true => OverrideFileError::Removed { path, error },
+                false => OverrideFileError::Unwritable { path, error },
             }
         });
         if let Err(error) = &kept {
@@ -381,16 +381,16 @@ pub fn switched(state: &Path) -> (Option<Timestamp>, Option<PendingMode>) {
 }
 
 /// The overrides in `state`.
-fn load(state: &Path) -> Result<Spoken, WordError> {
+fn load(state: &Path) -> Result<OverrideState, OverrideFileError> {
     let path = state.join(NAME);
     let text = match aop_storage::read(state, NAME) {
         Ok(Some(text)) => text,
-        Ok(None) => return Ok(Spoken::default()),
-        Err(error) => return Err(WordError::Unreadable { path, error }),
+        Ok(None) => return Ok(OverrideState::default()),
+        Err(error) => return Err(OverrideFileError::Unreadable { path, error }),
     };
     match serde_json::from_slice::<Document>(&text) {
         Ok(document) => Ok(document.spoken((Timestamp::now(), Instant::now()))),
-        Err(error) => Err(WordError::Broken { path, message: error.to_string() }),
+        Err(error) => Err(OverrideFileError::Broken { path, message: error.to_string() }),
     }
 }
 

@@ -3,7 +3,7 @@
 //! A link that an earlier run pinned is adopted: the program is swapped under it, so that the
 //! interface is never without one. A link whose interface is gone is removed.
 
-use aop_config::Attach;
+use aop_config::AttachPreference;
 use aya::programs::{
     ProgramError, Xdp, XdpMode,
     links::{FdLink, LinkError, PinnedLink},
@@ -14,9 +14,9 @@ use rustix::io::Errno;
 
 use super::{
     error::{FirewallError, errno},
-    interfaces::Interface,
+    interfaces::LinkInfo,
     object,
-    pins::{AttachMode, Link, Pins},
+    pins::{AttachMode, PinnedXdpLink, Pins},
 };
 
 /// The owner of the XDP program on an interface.
@@ -24,13 +24,13 @@ use super::{
 pub(super) enum Owner {
     Nobody,
     /// aop, by this pinned link. Its name is an old one if the interface was renamed.
-    Ours(Link),
+    Ours(PinnedXdpLink),
     /// Another owner; the text describes its program by the kernel's name and id.
     Foreign(String),
 }
 
 /// Finds the owner of the program on `interface`.
-pub(super) fn owner(interface: &Interface, pins: &Pins) -> Result<Owner, FirewallError> {
+pub(super) fn owner(interface: &LinkInfo, pins: &Pins) -> Result<Owner, FirewallError> {
     let Some(id) = interface.program else { return Ok(Owner::Nobody) };
     Ok(match adoptable(interface, pins)? {
         Some((link, _)) => Owner::Ours(link),
@@ -40,7 +40,7 @@ pub(super) fn owner(interface: &Interface, pins: &Pins) -> Result<Owner, Firewal
 
 /// Removes the pins of links that belong to no interface in `here`: the interface is gone, or in
 /// another network namespace.
-pub(super) fn forget_zombies(here: &[Interface], pins: &Pins) -> Result<(), FirewallError> {
+pub(super) fn forget_zombies(here: &[LinkInfo], pins: &Pins) -> Result<(), FirewallError> {
     for link in pins.links()? {
         let (program, _held) = open(&link, pins)?;
         if !here.iter().any(|interface| interface.program == Some(program)) {
@@ -53,8 +53,8 @@ pub(super) fn forget_zombies(here: &[Interface], pins: &Pins) -> Result<(), Fire
 /// Attaches the loaded `program`, and pins its link.
 pub(super) fn attach(
     program: &mut Xdp,
-    interface: &Interface,
-    wish: Attach,
+    interface: &LinkInfo,
+    wish: AttachPreference,
     pins: &Pins,
 ) -> Result<AttachMode, FirewallError> {
     let mut replaced = None;
@@ -80,9 +80,9 @@ pub(super) fn attach(
     }
     forget_others(interface, pins)?;
     let modes: &[AttachMode] = match wish {
-        Attach::Auto => &[AttachMode::Native, AttachMode::Generic],
-        Attach::Native => &[AttachMode::Native],
-        Attach::Generic => &[AttachMode::Generic],
+        AttachPreference::Auto => &[AttachMode::Native, AttachMode::Generic],
+        AttachPreference::Native => &[AttachMode::Native],
+        AttachPreference::Generic => &[AttachMode::Generic],
     };
     let mut refused = None;
     for mode in modes {
@@ -99,16 +99,19 @@ pub(super) fn attach(
     Err(refused.unwrap_or(FirewallError::NoObject))
 }
 
-fn acceptable(wish: Attach, mode: AttachMode) -> bool {
+fn acceptable(wish: AttachPreference, mode: AttachMode) -> bool {
     match wish {
-        Attach::Auto => true,
-        Attach::Native => mode == AttachMode::Native,
-        Attach::Generic => mode == AttachMode::Generic,
+        AttachPreference::Auto => true,
+        AttachPreference::Native => mode == AttachMode::Native,
+        AttachPreference::Generic => mode == AttachMode::Generic,
     }
 }
 
 /// The pinned link that is attached to `interface` now, if there is one.
-fn adoptable(interface: &Interface, pins: &Pins) -> Result<Option<(Link, XdpLink)>, FirewallError> {
+fn adoptable(
+    interface: &LinkInfo,
+    pins: &Pins,
+) -> Result<Option<(PinnedXdpLink, XdpLink)>, FirewallError> {
     if interface.program.is_none() {
         return Ok(None);
     }
@@ -122,7 +125,7 @@ fn adoptable(interface: &Interface, pins: &Pins) -> Result<Option<(Link, XdpLink
 }
 
 /// A pinned link and the id of its program.
-fn open(link: &Link, pins: &Pins) -> Result<(u32, XdpLink), FirewallError> {
+fn open(link: &PinnedXdpLink, pins: &Pins) -> Result<(u32, XdpLink), FirewallError> {
     let path = pins.link(link);
     let open = || -> Result<(u32, XdpLink), LinkError> {
         let fd = FdLink::from(PinnedLink::from_pin(&path)?);
@@ -133,7 +136,7 @@ fn open(link: &Link, pins: &Pins) -> Result<(u32, XdpLink), FirewallError> {
 
 /// Removes the pins of this interface name that are stale: the interface is gone or renamed, or not
 /// attached by them.
-fn forget_others(interface: &Interface, pins: &Pins) -> Result<(), FirewallError> {
+fn forget_others(interface: &LinkInfo, pins: &Pins) -> Result<(), FirewallError> {
     pins.links()?
         .iter()
         .filter(|link| link.interface == interface.name)
@@ -142,7 +145,7 @@ fn forget_others(interface: &Interface, pins: &Pins) -> Result<(), FirewallError
 
 fn attach_fresh(
     program: &mut Xdp,
-    interface: &Interface,
+    interface: &LinkInfo,
     mode: AttachMode,
     pins: &Pins,
 ) -> Result<(), FirewallError> {
@@ -162,13 +165,13 @@ fn attach_fresh(
         mode: mode.name(),
         error: "the kernel offers no BPF link for it".to_owned(),
     })?;
-    let path = pins.link(&Link { mode, interface: interface.name.clone() });
+    let path = pins.link(&PinnedXdpLink { mode, interface: interface.name.clone() });
     link.pin(&path)
         .map(drop)
         .map_err(|error| FirewallError::kernel(format!("pin {}", path.display()), &error))
 }
 
-fn refused(interface: &Interface, mode: AttachMode, error: &ProgramError) -> FirewallError {
+fn refused(interface: &LinkInfo, mode: AttachMode, error: &ProgramError) -> FirewallError {
     match errno(error) {
         Some(Errno::BUSY | Errno::EXIST) => foreign(interface, describe(interface.program)),
         Some(Errno::OPNOTSUPP | Errno::INVAL | Errno::RANGE | Errno::NOMEM | Errno::NOSPC) => {
@@ -183,7 +186,7 @@ fn refused(interface: &Interface, mode: AttachMode, error: &ProgramError) -> Fir
 }
 
 /// The error that names the program on the interface.
-pub(super) fn foreign(interface: &Interface, program: String) -> FirewallError {
+pub(super) fn foreign(interface: &LinkInfo, program: String) -> FirewallError {
     FirewallError::ForeignProgram { interface: interface.name.clone(), program }
 }
 

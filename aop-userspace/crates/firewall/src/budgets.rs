@@ -13,7 +13,7 @@ use aya::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Live, Trial, error::FirewallError, peers, pins::Pins};
+use super::{DryRun, TestProgram, error::FirewallError, peers, pins::Pins};
 
 /// A budget at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub enum Exempt {
 
 /// The probation of a source that no prefix admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OnProbation {
+pub struct ProbationTry {
     /// The budget that all strangers share.
     pub budget: Budget,
     /// Seconds for which its own try still counts.
@@ -82,7 +82,7 @@ impl Spent {
     }
 }
 
-impl Live {
+impl DryRun {
     /// The budget of an admitted source's network now; `None` where there are no budgets. An exempt
     /// network keeps what it had.
     ///
@@ -114,7 +114,7 @@ impl Live {
     ///
     /// # Errors
     /// A map cannot be read.
-    pub fn probation(&self, source: IpAddr) -> Result<Option<OnProbation>, FirewallError> {
+    pub fn probation(&self, source: IpAddr) -> Result<Option<ProbationTry>, FirewallError> {
         let Settings { probation: rate, .. } = self.settings;
         if rate == 0 {
             return Ok(None);
@@ -124,7 +124,7 @@ impl Live {
             strangers.map_err(|error| FirewallError::kernel("read STRANGERS", &error))?;
         let until = found(&self.spent.probation, peers::key(source), "PROBATION")?;
         let left = |until: u64| until.checked_sub(now() / 1000).filter(|left| *left > 0);
-        Ok(Some(OnProbation {
+        Ok(Some(ProbationTry {
             budget: Budget::of(Some(strangers), rate, now()),
             tried_for: until.and_then(left),
             trusted_for: self.peer(source).and_then(|peer| left(peer.trusted_until)),
@@ -137,7 +137,7 @@ impl Live {
     }
 }
 
-impl Trial {
+impl TestProgram {
     /// Removes every try that strangers have made.
     ///
     /// # Errors

@@ -3,11 +3,11 @@
 use aop_config::Interfaces;
 
 use super::{
-    Cause, Firewall, Policy,
+    CheckReason, Firewall, FirewallPolicy,
     error::FirewallError,
     interfaces,
-    pins::Link,
-    start::{Absent, check_owners, present},
+    pins::PinnedXdpLink,
+    start::{MissingInterface, check_owners, present},
     wanted::Wanted,
 };
 
@@ -21,7 +21,7 @@ impl Firewall {
     pub fn change(
         &mut self,
         interfaces: &Interfaces,
-        policy: &Policy,
+        policy: &FirewallPolicy,
     ) -> Result<(), FirewallError> {
         if !self.pins.has_maps() {
             return Err(FirewallError::Unloaded);
@@ -51,13 +51,13 @@ impl Firewall {
     fn extend(
         &mut self,
         interfaces: &Interfaces,
-        before: &[Link],
+        before: &[PinnedXdpLink],
     ) -> Result<Wanted, FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         let guarded = before.iter().map(|link| link.interface.clone());
         let mut wanted = Wanted::new(interfaces, guarded);
-        self.routes.follow(&mut wanted, &here, Cause::Notice)?;
-        let mut present = present(&wanted, &here, Absent::Refused)?;
+        self.routes.follow(&mut wanted, &here, CheckReason::Notice)?;
+        let mut present = present(&wanted, &here, MissingInterface::Refused)?;
         check_owners(&present, &self.pins)?;
         present.retain(|interface| !before.iter().any(|link| link.interface == interface.name));
         for interface in &present {

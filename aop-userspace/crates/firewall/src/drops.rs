@@ -8,7 +8,7 @@ use aya::maps::{Map, MapData, RingBuf};
 use super::{chain, error::FirewallError, maps::Maps, pins::Pins};
 
 /// A reader of sampled drops. Dropping it ends the sampling.
-pub struct Drops {
+pub struct DropReader {
     events: RingBuf<MapData>,
     maps: Maps,
     slots: Vec<Option<String>>,
@@ -17,7 +17,7 @@ pub struct Drops {
 
 /// A dropped packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drop {
+pub struct DroppedPacket {
     /// The interface that received it.
     pub interface: String,
     /// `drop`, or `would_drop` where the mode is observe.
@@ -36,7 +36,7 @@ pub struct Drop {
     pub headers: Vec<String>,
 }
 
-impl Drops {
+impl DropReader {
     /// Starts sampling: of each reason one drop in `every`, rounded up to a power of two.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Drops {
     /// The same, but only if no other reader exists: two would take events from each other. `None`
     /// if there is one, or if one was killed before it could end the sampling.
     /// # Errors
-    /// As [`Drops::follow`].
+    /// As [`DropReader::follow`].
     pub fn follow_alone(pins: &Path, every: u32) -> Result<Option<Self>, FirewallError> {
         let pins = Pins::existing(pins)?.ok_or(FirewallError::Unloaded)?;
         let maps = Maps::pinned(&pins)?;
@@ -83,7 +83,7 @@ impl Drops {
     }
 
     /// The next event, if there is one.
-    pub fn take(&mut self) -> Option<Drop> {
+    pub fn take(&mut self) -> Option<DroppedPacket> {
         loop {
             let event = read(&self.events.next()?);
             if let Some(drop) = event.and_then(|event| self.told(&event)) {
@@ -101,7 +101,7 @@ impl Drops {
         Ok(self.maps.lost()?.saturating_sub(self.lost_before))
     }
 
-    fn told(&self, event: &DropEvent) -> Option<Drop> {
+    fn told(&self, event: &DropEvent) -> Option<DroppedPacket> {
         let (_, verdict, mode) = Tally::all().find(|(tally, ..)| tally.index() == event.tally)?;
         let frame = event.frame.get(..event.snapped as usize)?;
         let (flow, port) = match Segment::read(&Bytes(frame)) {
@@ -111,7 +111,7 @@ impl Drops {
             Segment::Undecidable { flow, .. } | Segment::Unfit { flow, .. } => (Some(flow), None),
             Segment::Other | Segment::Unreadable(_) => (None, None),
         };
-        Some(Drop {
+        Some(DroppedPacket {
             interface: self.slots.get(event.slot as usize)?.clone().unwrap_or_default(),
             action: verdict.action(mode).name(),
             reason: verdict.reason(),
@@ -124,7 +124,7 @@ impl Drops {
     }
 }
 
-impl std::ops::Drop for Drops {
+impl Drop for DropReader {
     fn drop(&mut self) {
         if let Err(error) = self.maps.sample(0) {
             tracing::warn!("cannot end the sampling of drops: {error}");

@@ -12,11 +12,11 @@ use netlink_packet_route::{
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
 };
 
-use super::{Live, error::FirewallError, interfaces::unicast_routes, netlink::ask};
+use super::{DryRun, error::FirewallError, interfaces::unicast_routes, netlink::ask};
 
 /// A destination to which this host forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beyond {
+pub enum ForwardTarget {
     /// None: packets that are not for the host are dropped.
     DoesNotForward,
     /// Forwarding is on, but no route leads anywhere.
@@ -31,28 +31,28 @@ const ANYWHERE: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0x20, 0, 0, 0, 0x20)),
 ];
 
-impl Live {
+impl DryRun {
     /// Where a packet that arrives on the interface would be forwarded; `family` is any address of
     /// the packet's family.
     ///
     /// # Errors
     /// The kernel does not list its routes.
-    pub fn beyond(&self, family: IpAddr) -> Result<Beyond, FirewallError> {
+    pub fn beyond(&self, family: IpAddr) -> Result<ForwardTarget, FirewallError> {
         if !forwards(&self.interface.name, family) {
-            return Ok(Beyond::DoesNotForward);
+            return Ok(ForwardTarget::DoesNotForward);
         }
         self.leaving(family).map_err(FirewallError::Netlink)
     }
 
-    fn leaving(&self, family: IpAddr) -> io::Result<Beyond> {
+    fn leaving(&self, family: IpAddr) -> io::Result<ForwardTarget> {
         let of_family = |address: &IpAddr| address.is_ipv4() == family.is_ipv4();
         for candidate in routed()?.into_iter().chain(ANYWHERE).filter(of_family) {
             let local = self.local.iter().any(|local| local.address == candidate);
             if !local && leaves(candidate)? {
-                return Ok(Beyond::To(candidate));
+                return Ok(ForwardTarget::To(candidate));
             }
         }
-        Ok(Beyond::NoRoute)
+        Ok(ForwardTarget::NoRoute)
     }
 }
 

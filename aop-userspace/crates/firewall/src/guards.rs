@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use aop_config::Attach;
+use aop_config::AttachPreference;
 use aya::Ebpf;
 use aya_log::EbpfLogger;
 
@@ -13,7 +13,7 @@ use super::{
     PacketLog,
     attach::{self, Owner},
     error::FirewallError,
-    interfaces::Interface,
+    interfaces::LinkInfo,
     maps::Maps,
     object,
     pins::Pins,
@@ -22,7 +22,7 @@ use super::{
 /// The programs by interface.
 pub(super) struct Guards {
     pins: Pins,
-    wish: Attach,
+    wish: AttachPreference,
     log: PacketLog,
     programs: BTreeMap<String, Guard>,
     /// Why an interface that should be guarded is not; as logged.
@@ -35,7 +35,7 @@ struct Guard {
 }
 
 impl Guards {
-    pub(super) fn new(pins: &Pins, wish: Attach, log: PacketLog) -> Self {
+    pub(super) fn new(pins: &Pins, wish: AttachPreference, log: PacketLog) -> Self {
         let (programs, troubles) = Default::default();
         Self { pins: pins.clone(), wish, log, programs, troubles }
     }
@@ -50,7 +50,7 @@ impl Guards {
     }
 
     /// Attaches the loaded program to its interface.
-    pub(super) fn attach(&mut self, interface: &Interface) -> Result<(), FirewallError> {
+    pub(super) fn attach(&mut self, interface: &LinkInfo) -> Result<(), FirewallError> {
         let Some(guard) = self.programs.get_mut(&interface.name) else { return Ok(()) };
         let program = object::xdp(&mut guard.program)?;
         let mode = attach::attach(program, interface, self.wish, &self.pins)?;
@@ -60,7 +60,7 @@ impl Guards {
 
     /// Attaches the program to the interface `name` if it exists and has none. Logs an obstacle
     /// once.
-    pub(super) fn keep(&mut self, name: &str, here: &[Interface], maps: &mut Maps) {
+    pub(super) fn keep(&mut self, name: &str, here: &[LinkInfo], maps: &mut Maps) {
         let trouble = match here.iter().find(|interface| interface.name == name) {
             None => Some(Trouble::Gone),
             Some(interface) => self.try_keep(interface, maps).err().map(Trouble::Refused),
@@ -81,7 +81,7 @@ impl Guards {
         };
     }
 
-    fn try_keep(&mut self, interface: &Interface, maps: &mut Maps) -> Result<(), FirewallError> {
+    fn try_keep(&mut self, interface: &LinkInfo, maps: &mut Maps) -> Result<(), FirewallError> {
         check(interface)?;
         match attach::owner(interface, &self.pins)? {
             Owner::Foreign(program) => Err(attach::foreign(interface, program)),
@@ -127,7 +127,7 @@ impl Guards {
 }
 
 /// Refuses an interface whose frames the packet program cannot read.
-pub(super) fn check(interface: &Interface) -> Result<(), FirewallError> {
+pub(super) fn check(interface: &LinkInfo) -> Result<(), FirewallError> {
     match interface.ethernet {
         true => Ok(()),
         false => Err(FirewallError::NotEthernet { name: interface.name.clone() }),

@@ -18,7 +18,7 @@ use super::netlink::dump;
 
 /// An interface.
 #[derive(Clone, Debug)]
-pub(super) struct Interface {
+pub(super) struct LinkInfo {
     pub(super) name: String,
     pub(super) index: u32,
     /// Whether it is administratively up.
@@ -30,7 +30,7 @@ pub(super) struct Interface {
 }
 
 /// All interfaces of this network namespace.
-pub(super) fn list() -> io::Result<Vec<Interface>> {
+pub(super) fn list() -> io::Result<Vec<LinkInfo>> {
     let answers = dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
     Ok(answers
         .into_iter()
@@ -102,7 +102,7 @@ fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
     Some(LocalAddress { address: address?, interface: message.header.index, global })
 }
 
-fn interface(link: LinkMessage) -> Option<Interface> {
+fn interface(link: LinkMessage) -> Option<LinkInfo> {
     let mut name = None;
     let mut program = None;
     for attribute in link.attributes {
@@ -116,7 +116,7 @@ fn interface(link: LinkMessage) -> Option<Interface> {
     let ethernet =
         matches!(link.header.link_layer_type, LinkLayerType::Ether | LinkLayerType::Loopback);
     let up = link.header.flags.contains(LinkFlags::Up);
-    Some(Interface { name: name?, index: link.header.index, up, ethernet, program })
+    Some(LinkInfo { name: name?, index: link.header.index, up, ethernet, program })
 }
 
 fn xdp_program(facts: &[LinkXdp]) -> Option<u32> {

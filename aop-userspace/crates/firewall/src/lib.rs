@@ -38,30 +38,30 @@ mod watch;
 use std::{io, path::Path};
 
 use aop_common::layout::Ports;
-use aop_config::{Interfaces, Udp};
+use aop_config::{Interfaces, UdpPolicy};
 use aop_types::{Admission, Modes};
 use aya_log::EbpfLogger;
-pub use budgets::{Budget, Exempt, OnProbation};
-pub use drops::{Drop, Drops};
+pub use budgets::{Budget, Exempt, ProbationTry};
+pub use drops::{DropReader, DroppedPacket};
 pub use error::FirewallError;
-pub use forwarding::Beyond;
+pub use forwarding::ForwardTarget;
 use guards::Guards;
 pub use host::{HostInterface, host_interfaces};
-pub use live::{Judged, Live};
+pub use live::{DryRun, FrameVerdict};
 use maps::Maps;
 pub use peers::{PeerFiles, PinnedPeers};
 use pins::Pins;
-pub use reading::{InterfaceReading, Listing, Reading, State, VerdictReading};
+pub use reading::{AttachState, CounterEntry, FirewallSnapshot, GuardedInterface, PeerListing};
 use routes::DefaultRoutes;
-pub use sets::IdleSet;
-pub use start::{Absent, Setting};
-pub use trial::{Trial, TrialBatch, TrialFrame};
+pub use sets::InactiveSet;
+pub use start::{MissingInterface, StartOptions};
+pub use trial::{BatchResult, FrameResult, TestProgram};
 use wanted::Wanted;
-pub use watch::Watch;
+pub use watch::ChangeSubscription;
 
 /// Everything that decides about packets. Applied as a whole.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct FirewallPolicy {
     /// Whether drops are enforced or only counted.
     pub modes: Modes,
     /// The guarded ports.
@@ -69,7 +69,7 @@ pub struct Policy {
     /// The admitted and the draining prefixes.
     pub admission: Admission,
     /// The treatment of UDP to a guarded port.
-    pub udp: Udp,
+    pub udp: UdpPolicy,
     /// New connections a second that all strangers share in order to authenticate; 0 for none.
     pub probation: u32,
     /// New connections a second for an admitted network in which no peer has authenticated within a
@@ -101,7 +101,7 @@ pub struct Firewall {
 
 /// Why the firewall checks the host again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum CheckReason {
     /// The kernel has reported a change.
     Notice,
     /// The regular interval has passed.
@@ -116,7 +116,7 @@ impl Firewall {
     ///
     /// # Errors
     /// The kernel lists no interfaces, or a pin cannot be removed.
-    pub fn follow_host(&mut self, cause: Cause) -> Result<(), FirewallError> {
+    pub fn follow_host(&mut self, cause: CheckReason) -> Result<(), FirewallError> {
         if self.unloaded {
             return Ok(());
         }
@@ -132,7 +132,7 @@ impl Firewall {
         Ok(())
     }
 
-    fn try_follow_host(&mut self, cause: Cause) -> Result<(), FirewallError> {
+    fn try_follow_host(&mut self, cause: CheckReason) -> Result<(), FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         self.routes.follow(&mut self.wanted, &here, cause)?;
         attach::forget_zombies(&here, &self.pins)?;
@@ -150,15 +150,15 @@ impl Firewall {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn watch(&self) -> Result<Watch, FirewallError> {
-        Watch::open().map_err(FirewallError::Netlink)
+    pub fn watch(&self) -> Result<ChangeSubscription, FirewallError> {
+        ChangeSubscription::open().map_err(FirewallError::Netlink)
     }
 
     /// The content of the maps and the state of the interfaces. `None` after an [`unload()`].
     ///
     /// # Errors
     /// Pins exist and cannot be read.
-    pub fn read(&self, listing: Listing) -> Result<Option<Reading>, FirewallError> {
+    pub fn read(&self, listing: PeerListing) -> Result<Option<FirewallSnapshot>, FirewallError> {
         // The prefixes that this process wrote need not be read back, one system call each, for
         // every status.
         let known = Some(self.maps.admission()?);
@@ -173,14 +173,14 @@ impl Firewall {
     ///
     /// # Errors
     /// Pins exist and cannot be read.
-    pub fn interfaces(&self) -> Result<Option<Vec<InterfaceReading>>, FirewallError> {
+    pub fn interfaces(&self) -> Result<Option<Vec<GuardedInterface>>, FirewallError> {
         let Some(pins) = Pins::existing(self.pins.root())? else { return Ok(None) };
         let mut interfaces = reading::interfaces(self.wanted.names(), &pins)?;
         self.explain(&mut interfaces);
         Ok(Some(interfaces))
     }
 
-    fn explain(&self, interfaces: &mut [InterfaceReading]) {
+    fn explain(&self, interfaces: &mut [GuardedInterface]) {
         for interface in interfaces {
             interface.trouble = self.guards.trouble(&interface.name);
         }
@@ -198,7 +198,7 @@ impl Firewall {
     ///
     /// # Errors
     /// The kernel refuses to read.
-    pub fn idle_set(&self) -> Result<IdleSet, FirewallError> {
+    pub fn idle_set(&self) -> Result<InactiveSet, FirewallError> {
         self.maps.idle_set()
     }
 
@@ -230,12 +230,15 @@ impl Firewall {
 ///
 /// # Errors
 /// Pins exist and cannot be read.
-pub fn read(pins: &Path, config: Option<&Interfaces>) -> Result<Option<Reading>, FirewallError> {
+pub fn read(
+    pins: &Path,
+    config: Option<&Interfaces>,
+) -> Result<Option<FirewallSnapshot>, FirewallError> {
     let names = match config {
         Some(Interfaces::Named(names)) => names.clone(),
         Some(Interfaces::Auto) | None => Vec::new(),
     };
-    reading::read(pins, names, None, Listing::Peers)
+    reading::read(pins, names, None, PeerListing::Peers)
 }
 
 /// Detaches the program from every interface and removes every pin of aop, of any layout version.

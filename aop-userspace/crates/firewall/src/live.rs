@@ -12,24 +12,24 @@ use aop_common::{
     Action, Mode, Standing, Tally, Verdict,
     layout::{self, Ports, Prefix, Settings},
 };
-use aop_types::{Admission, PeerReading, monotonic_seconds};
+use aop_types::{Admission, PeerEntry, monotonic_seconds};
 use aya::programs::loaded_programs;
 use ipnet::IpNet;
 
 use super::{
-    Trial,
+    TestProgram,
     budgets::Spent,
     error::FirewallError,
-    interfaces::{self, Interface, LocalAddress},
+    interfaces::{self, LinkInfo, LocalAddress},
     pins::Pins,
     reading,
 };
 
 /// The firewall in force, as it was when this was opened.
-pub struct Live {
-    pub(super) trial: Trial,
+pub struct DryRun {
+    pub(super) trial: TestProgram,
     pub(super) spent: Spent,
-    pub(super) interface: Interface,
+    pub(super) interface: LinkInfo,
     pub(super) local: Vec<LocalAddress>,
     pub(super) settings: Settings,
     modes: layout::Modes,
@@ -39,14 +39,14 @@ pub struct Live {
 
 /// The verdict on a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judged {
+pub struct FrameVerdict {
     /// The decision and its reason.
     pub verdict: Verdict,
     /// The action under the mode in force.
     pub action: Action,
 }
 
-impl Judged {
+impl FrameVerdict {
     /// Whether it passes only because the mode is observe.
     #[must_use]
     pub fn would_drop(self) -> bool {
@@ -54,7 +54,7 @@ impl Judged {
     }
 }
 
-impl Live {
+impl DryRun {
     /// The shortest frame that the kernel accepts: an Ethernet header.
     pub const SHORTEST: usize = 14;
 
@@ -67,7 +67,7 @@ impl Live {
         let found = Pins::existing(pins)?.filter(Pins::has_maps);
         let pins = found.ok_or_else(|| FirewallError::NotLoaded(pins.into()))?;
         let interface = guarded(&pins, interface)?;
-        let mut trial = Trial::observing(&pins, &interface.name)?;
+        let mut trial = TestProgram::observing(&pins, &interface.name)?;
         if attached_tag(&interface).is_some_and(|tag| trial.tag().is_ok_and(|ours| ours != tag)) {
             return Err(FirewallError::OtherProgram { name: interface.name });
         }
@@ -83,12 +83,12 @@ impl Live {
         })
     }
 
-    /// Runs `frame`, of at least [`Live::SHORTEST`] bytes, as if it had arrived on the interface
+    /// Runs `frame`, of at least [`DryRun::SHORTEST`] bytes, as if it had arrived on the interface
     /// while all budgets are full. A stranger that got a try keeps it for later frames.
     ///
     /// # Errors
     /// The kernel refuses to run it.
-    pub fn judge(&mut self, frame: &[u8]) -> Result<Judged, FirewallError> {
+    pub fn judge(&mut self, frame: &[u8]) -> Result<FrameVerdict, FirewallError> {
         self.trial.fill_budgets()?;
         self.run(frame)
     }
@@ -97,12 +97,12 @@ impl Live {
     /// source's network are empty.
     ///
     /// # Errors
-    /// As [`Live::judge`].
+    /// As [`DryRun::judge`].
     pub fn judge_anew(
         &mut self,
         frame: &[u8],
         spent: Option<IpAddr>,
-    ) -> Result<Judged, FirewallError> {
+    ) -> Result<FrameVerdict, FirewallError> {
         self.trial.forget_tries()?;
         match spent {
             Some(source) => self.trial.spend_budgets(source)?,
@@ -111,7 +111,7 @@ impl Live {
         self.run(frame)
     }
 
-    fn run(&mut self, frame: &[u8]) -> Result<Judged, FirewallError> {
+    fn run(&mut self, frame: &[u8]) -> Result<FrameVerdict, FirewallError> {
         let ran = self.trial.run(frame, self.interface.index)?;
         let mut moved = ran
             .moved
@@ -119,7 +119,7 @@ impl Live {
             .filter_map(|(moved, _)| Tally::all().find(|(tally, ..)| tally == moved));
         match (moved.next(), moved.next()) {
             (Some((_, verdict, mode)), None) => {
-                Ok(Judged { verdict, action: verdict.action(mode) })
+                Ok(FrameVerdict { verdict, action: verdict.action(mode) })
             }
             (None, _) | (Some(_), Some(_)) => Err(FirewallError::Kernel {
                 doing: "count a frame once".to_owned(),
@@ -191,7 +191,7 @@ impl Live {
 
     /// The authenticated peers, unordered.
     #[must_use]
-    pub fn peers(&self) -> Vec<PeerReading> {
+    pub fn peers(&self) -> Vec<PeerEntry> {
         self.trial.maps.peers.iter().flatten().map(reading::peer).collect()
     }
 
@@ -219,7 +219,7 @@ impl Live {
 }
 
 /// The guarded interface of that name, or the first one with a program.
-fn guarded(pins: &Pins, name: Option<&str>) -> Result<Interface, FirewallError> {
+fn guarded(pins: &Pins, name: Option<&str>) -> Result<LinkInfo, FirewallError> {
     let mut guarded: Vec<String> = pins.links()?.into_iter().map(|link| link.interface).collect();
     guarded.sort();
     let here = interfaces::list().map_err(FirewallError::Netlink)?;
@@ -240,7 +240,7 @@ fn guarded(pins: &Pins, name: Option<&str>) -> Result<Interface, FirewallError> 
 }
 
 /// The tag of the interface's program. The kernel shows it to CAP_SYS_ADMIN alone.
-fn attached_tag(interface: &Interface) -> Option<u64> {
+fn attached_tag(interface: &LinkInfo) -> Option<u64> {
     let id = interface.program?;
     loaded_programs().flatten().find(|program| program.id() == id).map(|program| program.tag())
 }

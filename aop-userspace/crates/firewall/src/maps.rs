@@ -11,7 +11,7 @@ use aop_common::{
     },
     table::{BLOCKS, Block},
 };
-use aop_config::Udp;
+use aop_config::UdpPolicy;
 use aop_types::{Admission, Modes};
 use aya::{
     Ebpf,
@@ -19,11 +19,11 @@ use aya::{
 };
 
 use super::{
-    Policy,
+    FirewallPolicy,
     error::FirewallError,
     modes,
     pins::Pins,
-    sets::{IdleSet, Sets},
+    sets::{InactiveSet, Sets},
 };
 
 /// The properties of a map that the kernel reports.
@@ -175,17 +175,17 @@ impl Maps {
     }
 
     /// Writes `policy`: first the inactive prefix set, then the one word that activates it.
-    pub(super) fn apply(&mut self, policy: &Policy) -> Result<(), FirewallError> {
+    pub(super) fn apply(&mut self, policy: &FirewallPolicy) -> Result<(), FirewallError> {
         self.try_apply(policy).map_err(|error| FirewallError::kernel("write the policy", &error))
     }
 
-    fn try_apply(&mut self, policy: &Policy) -> Result<(), MapError> {
+    fn try_apply(&mut self, policy: &FirewallPolicy) -> Result<(), MapError> {
         let generation = self.settings.get(&0, 0)?.generation.wrapping_add(1);
         let settings = Settings {
             generation,
             probation: policy.probation,
             budget: policy.budget,
-            drop_udp: u32::from(policy.udp == Udp::Drop),
+            drop_udp: u32::from(policy.udp == UdpPolicy::Drop),
         };
         self.sets.fill(settings.second_set(), &policy.admission)?;
         self.guarded.set(0, policy.ports, 0)?;
@@ -256,8 +256,8 @@ impl Maps {
     }
 
     /// The inactive prefix set, into which the next policy will be written.
-    pub(super) fn idle_set(&self) -> Result<IdleSet, FirewallError> {
-        Ok(IdleSet::new(Arc::clone(&self.sets), !self.settings()?.second_set()))
+    pub(super) fn idle_set(&self) -> Result<InactiveSet, FirewallError> {
+        Ok(InactiveSet::new(Arc::clone(&self.sets), !self.settings()?.second_set()))
     }
 
     /// The active prefix set.

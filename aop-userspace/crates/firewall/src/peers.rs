@@ -14,7 +14,7 @@ use aop_common::{
     Address,
     layout::{Peer, PeerKey, hint},
 };
-use aop_types::{PeerBook, monotonic_seconds};
+use aop_types::{PeerRecord, monotonic_seconds};
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 
 use super::{error::FirewallError, pins::Pins};
@@ -96,7 +96,7 @@ impl PinnedPeers {
     }
 }
 
-impl PeerBook for PinnedPeers {
+impl PeerRecord for PinnedPeers {
     fn record(&self, address: IpAddr, site: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let key = key(address);

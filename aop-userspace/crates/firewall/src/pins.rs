@@ -39,7 +39,7 @@ pub(super) struct Pins {
 
 /// A pinned link, as its file name describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Link {
+pub(super) struct PinnedXdpLink {
     pub(super) mode: AttachMode,
     pub(super) interface: String,
 }
@@ -60,7 +60,7 @@ impl AttachMode {
     }
 }
 
-impl Link {
+impl PinnedXdpLink {
     /// The link whose pin has this name.
     pub(super) fn named(pin: &str) -> Option<Self> {
         let (mode, interface) = pin.strip_prefix(LINK)?.split_once('-')?;
@@ -155,7 +155,7 @@ impl Pins {
         self.directory().join(name)
     }
 
-    pub(super) fn link(&self, link: &Link) -> PathBuf {
+    pub(super) fn link(&self, link: &PinnedXdpLink) -> PathBuf {
         // A bpffs allows no dot in a name, and no interface name has a colon.
         let interface = link.interface.replace('.', ":");
         self.directory().join(format!("{LINK}{}-{interface}", link.mode.name()))
@@ -168,27 +168,34 @@ impl Pins {
     }
 
     /// The pinned links.
-    pub(super) fn links(&self) -> Result<Vec<Link>, FirewallError> {
-        Ok(entries(&self.directory())?.iter().filter_map(|name| Link::named(name)).collect())
+    pub(super) fn links(&self) -> Result<Vec<PinnedXdpLink>, FirewallError> {
+        Ok(entries(&self.directory())?
+            .iter()
+            .filter_map(|name| PinnedXdpLink::named(name))
+            .collect())
     }
 
     /// Removes the pin of `link`. If nothing else holds the link, the kernel detaches the program
     /// soon after; at once if the caller held it open and then closes it.
-    pub(super) fn detach(&self, link: &Link) -> Result<(), FirewallError> {
+    pub(super) fn detach(&self, link: &PinnedXdpLink) -> Result<(), FirewallError> {
         let path = self.link(link);
         fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))
     }
 
     /// Renames the pin of `link` to the current name of its interface.
-    pub(super) fn rename(&self, link: &Link, interface: &str) -> Result<Link, FirewallError> {
-        let renamed = Link { interface: interface.to_owned(), ..link.clone() };
+    pub(super) fn rename(
+        &self,
+        link: &PinnedXdpLink,
+        interface: &str,
+    ) -> Result<PinnedXdpLink, FirewallError> {
+        let renamed = PinnedXdpLink { interface: interface.to_owned(), ..link.clone() };
         let (from, to) = (self.link(link), self.link(&renamed));
         fs::rename(&from, &to).map_err(|error| FirewallError::pin(from, error))?;
         Ok(renamed)
     }
 
     /// Removes the links that a failed start made: those of interfaces without one in `before`.
-    pub(super) fn forget_all_but(&self, before: &[Link]) {
+    pub(super) fn forget_all_but(&self, before: &[PinnedXdpLink]) {
         for link in self.links().unwrap_or_default() {
             if !before.iter().any(|old| old.interface == link.interface)
                 && let Err(error) = self.detach(&link)

@@ -10,19 +10,19 @@ use aop_common::{
     Tally,
     layout::{Counter, MAX_PEERS, Peer, PeerKey, Ports},
 };
-use aop_types::{Admission, Modes, PeerReading};
+use aop_types::{Admission, Modes, PeerEntry};
 
 use super::{
     attach::{self, Owner},
     error::FirewallError,
-    interfaces::{self, Interface},
+    interfaces::{self, LinkInfo},
     maps::Maps,
     pins::Pins,
 };
 
 /// The firewall at one moment.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct FirewallSnapshot {
     /// The modes in force.
     pub modes: Modes,
     /// The guarded ports.
@@ -34,18 +34,18 @@ pub struct Reading {
     /// The admitted and the draining prefixes.
     pub admission: Admission,
     /// The guarded interfaces.
-    pub interfaces: Vec<InterfaceReading>,
+    pub interfaces: Vec<GuardedInterface>,
     /// The counters that are not zero.
-    pub verdicts: Vec<VerdictReading>,
+    pub verdicts: Vec<CounterEntry>,
     /// Sampled drops that were lost because no reader kept up, since the maps were created.
     pub lost: u64,
     /// The authenticated peers; empty where they are not listed.
-    pub peers: Vec<PeerReading>,
+    pub peers: Vec<PeerEntry>,
 }
 
 /// Whether a reading lists the peers. With many peers that takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listing {
+pub enum PeerListing {
     /// With all peers.
     Peers,
     /// Without.
@@ -54,33 +54,33 @@ pub enum Listing {
 
 /// An interface that should be guarded.
 #[derive(Clone, Debug)]
-pub struct InterfaceReading {
+pub struct GuardedInterface {
     /// Its name.
     pub name: String,
     /// Its state.
-    pub state: State,
+    pub state: AttachState,
     /// Why it is not guarded, where a daemon knows.
     pub trouble: Option<String>,
 }
 
-impl InterfaceReading {
+impl GuardedInterface {
     /// Why packets of `interface` pass unfiltered, where they do.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let Self { name, state, trouble } = self;
         match (state, trouble) {
-            (State::Attached(_), _) => None,
-            (State::Missing, _) => Some(format!(
+            (AttachState::Attached(_), _) => None,
+            (AttachState::Missing, _) => Some(format!(
                 "{name}: the interface does not exist; the daemon guards it as soon as it appears"
             )),
-            (State::Foreign(program), _) => Some(format!(
+            (AttachState::Foreign(program), _) => Some(format!(
                 "{name}: another XDP program, {program}, is attached to the interface, and packets \
              pass unfiltered; the daemon guards it as soon as that program is detached"
             )),
-            (State::Detached, Some(trouble)) => {
+            (AttachState::Detached, Some(trouble)) => {
                 Some(format!("{name}: packets pass unfiltered: {trouble}"))
             }
-            (State::Detached, None) => Some(format!(
+            (AttachState::Detached, None) => Some(format!(
                 "{name}: no packet program is attached to the interface, and packets pass unfiltered; \
              the daemon attaches it again"
             )),
@@ -90,7 +90,7 @@ impl InterfaceReading {
 
 /// The state of an interface that should be guarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum AttachState {
     /// The packet program is attached, in mode `native` or `generic`.
     Attached(&'static str),
     /// It does not exist.
@@ -103,7 +103,7 @@ pub enum State {
 
 /// A counter.
 #[derive(Clone, Debug)]
-pub struct VerdictReading {
+pub struct CounterEntry {
     /// The interface.
     pub interface: String,
     /// `pass`, `drop` or `would_drop`.
@@ -120,21 +120,21 @@ pub(super) fn read(
     root: &Path,
     names: Vec<String>,
     known: Option<Admission>,
-    listing: Listing,
-) -> Result<Option<Reading>, FirewallError> {
+    listing: PeerListing,
+) -> Result<Option<FirewallSnapshot>, FirewallError> {
     let Some(pins) = Pins::existing(root)? else { return Ok(None) };
     let maps = Maps::pinned(&pins)?;
     let settings = maps.settings()?;
-    let mut peers: Vec<PeerReading> = match listing {
+    let mut peers: Vec<PeerEntry> = match listing {
         // If the key of a walk is removed, the walk starts again; the process that writes the map
         // could make it endless, so `take` bounds it.
-        Listing::Peers => maps.peers.iter().flatten().take(MAX_PEERS).map(peer).collect(),
-        Listing::NoPeers => Vec::new(),
+        PeerListing::Peers => maps.peers.iter().flatten().take(MAX_PEERS).map(peer).collect(),
+        PeerListing::NoPeers => Vec::new(),
     };
     peers.sort_by_key(|peer| (peer.address, std::cmp::Reverse(peer.facts.last_seen)));
     peers.dedup_by_key(|peer| peer.address);
     peers.sort_by_key(|peer| (std::cmp::Reverse(peer.facts.last_seen), peer.address));
-    Ok(Some(Reading {
+    Ok(Some(FirewallSnapshot {
         modes: maps.modes()?,
         ports: maps.ports()?,
         generation: settings.generation,
@@ -151,7 +151,7 @@ pub(super) fn read(
 pub(super) fn interfaces(
     names: Vec<String>,
     pins: &Pins,
-) -> Result<Vec<InterfaceReading>, FirewallError> {
+) -> Result<Vec<GuardedInterface>, FirewallError> {
     let here = interfaces::list().map_err(FirewallError::Netlink)?;
     let pinned = pins.links()?.into_iter().map(|link| link.interface);
     let names: BTreeSet<String> = names.into_iter().chain(pinned).collect();
@@ -161,26 +161,26 @@ pub(super) fn interfaces(
 fn interface(
     name: String,
     pins: &Pins,
-    here: &[Interface],
-) -> Result<InterfaceReading, FirewallError> {
+    here: &[LinkInfo],
+) -> Result<GuardedInterface, FirewallError> {
     let state = match here.iter().find(|interface| interface.name == name) {
-        None => State::Missing,
+        None => AttachState::Missing,
         Some(interface) => match attach::owner(interface, pins)? {
-            Owner::Ours(link) => State::Attached(link.mode.name()),
-            Owner::Foreign(program) => State::Foreign(program),
-            Owner::Nobody => State::Detached,
+            Owner::Ours(link) => AttachState::Attached(link.mode.name()),
+            Owner::Foreign(program) => AttachState::Foreign(program),
+            Owner::Nobody => AttachState::Detached,
         },
     };
-    Ok(InterfaceReading { name, state, trouble: None })
+    Ok(GuardedInterface { name, state, trouble: None })
 }
 
-fn verdicts(maps: &Maps) -> Result<Vec<VerdictReading>, FirewallError> {
+fn verdicts(maps: &Maps) -> Result<Vec<CounterEntry>, FirewallError> {
     let mut readings = Vec::new();
     for (slot, name) in (0..).zip(maps.slot_names()?) {
         let Some(interface) = name else { continue };
         for ((_, verdict, mode), count) in Tally::all().zip(maps.counters(slot)?) {
             if count != Counter::default() {
-                readings.push(VerdictReading {
+                readings.push(CounterEntry {
                     interface: interface.clone(),
                     action: verdict.action(mode).name(),
                     reason: verdict.reason(),
@@ -192,11 +192,11 @@ fn verdicts(maps: &Maps) -> Result<Vec<VerdictReading>, FirewallError> {
     Ok(readings)
 }
 
-pub(super) fn peer((key, facts): (PeerKey, Peer)) -> PeerReading {
+pub(super) fn peer((key, facts): (PeerKey, Peer)) -> PeerEntry {
     let [a, b, c, d, ..] = key.address;
     let address = match key.family {
         4 => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
         _ => IpAddr::V6(Ipv6Addr::from(key.address)),
     };
-    PeerReading { address, facts }
+    PeerEntry { address, facts }
 }

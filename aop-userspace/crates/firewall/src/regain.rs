@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Firewall, Policy, attach, error::FirewallError, interfaces, locals};
+use super::{Firewall, FirewallPolicy, attach, error::FirewallError, interfaces, locals};
 
 impl Firewall {
     /// A copy of the lock on the pins. The holder of a copy may write the pins; both processes must
@@ -26,7 +26,7 @@ impl Firewall {
     /// # Errors
     /// The firewall was [unloaded](super::unload()); or an interface or the policy cannot be
     /// restored. The others are.
-    pub fn regain(&mut self, policy: &Policy) -> Result<(), FirewallError> {
+    pub fn regain(&mut self, policy: &FirewallPolicy) -> Result<(), FirewallError> {
         if !self.pins.has_maps() {
             return Err(FirewallError::Unloaded);
         }

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Cause,
+    CheckReason,
     error::FirewallError,
-    interfaces::{self, Interface},
+    interfaces::{self, LinkInfo},
     wanted::Wanted,
 };
 
@@ -21,15 +21,15 @@ impl DefaultRoutes {
     pub(super) fn follow(
         &mut self,
         wanted: &mut Wanted,
-        here: &[Interface],
-        cause: Cause,
+        here: &[LinkInfo],
+        cause: CheckReason,
     ) -> Result<(), FirewallError> {
         if !wanted.is_auto() {
             return Ok(());
         }
         let now = Instant::now();
         let known = self.0.take().filter(|(seen, _)| {
-            cause == Cause::Routine && now.saturating_duration_since(*seen) < STALE
+            cause == CheckReason::Routine && now.saturating_duration_since(*seen) < STALE
         });
         let (seen, carrying) = match known {
             Some(known) => known,

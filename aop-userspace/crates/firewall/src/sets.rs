@@ -29,7 +29,7 @@ pub(super) struct Sets {
 /// the change only has to activate it.
 ///
 /// [`Firewall::change`]: super::Firewall::change
-pub struct IdleSet {
+pub struct InactiveSet {
     sets: Arc<Sets>,
     second: bool,
 }
@@ -43,7 +43,7 @@ struct Set {
     known_table: Option<Table>,
 }
 
-impl IdleSet {
+impl InactiveSet {
     pub(super) fn new(sets: Arc<Sets>, second: bool) -> Self {
         Self { sets, second }
     }

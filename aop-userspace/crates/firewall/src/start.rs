@@ -2,19 +2,19 @@
 
 use std::{os::fd::OwnedFd, path::Path};
 
-use aop_config::{Attach, Interfaces};
+use aop_config::{AttachPreference, Interfaces};
 use aop_types::Admission;
 
 use super::{
-    Cause, Firewall, PacketLog, Policy,
+    CheckReason, Firewall, FirewallPolicy, PacketLog,
     attach::{self, Owner},
     error::FirewallError,
     guards::{self, Guards},
-    interfaces::{self, Interface},
+    interfaces::{self, LinkInfo},
     locals,
     maps::Maps,
     object,
-    pins::{Link, Pins},
+    pins::{PinnedXdpLink, Pins},
     privilege,
     routes::DefaultRoutes,
     unload,
@@ -23,22 +23,22 @@ use super::{
 
 /// Where and how to guard.
 #[derive(Clone, Copy, Debug)]
-pub struct Setting<'a> {
+pub struct StartOptions<'a> {
     /// Which interfaces.
     pub interfaces: &'a Interfaces,
     /// In which XDP mode.
-    pub attach: Attach,
+    pub attach: AttachPreference,
     /// The pin directory.
     pub pins: &'a Path,
     /// Whether single packets are logged.
     pub log: PacketLog,
     /// What to do if a named interface does not exist.
-    pub absent: Absent,
+    pub absent: MissingInterface,
 }
 
 /// What to do if a named interface does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
+pub enum MissingInterface {
     /// Fail.
     Refused,
     /// Skip it: at boot it may appear later.
@@ -54,8 +54,8 @@ impl Firewall {
     /// kernel support are missing; the pins have another layout or another owner. Then the old
     /// policy stays in force, and every guarded interface stays guarded.
     pub fn start(
-        setting: Setting<'_>,
-        policy: impl FnOnce(&Admission) -> Policy,
+        setting: StartOptions<'_>,
+        policy: impl FnOnce(&Admission) -> FirewallPolicy,
     ) -> Result<Self, FirewallError> {
         Self::take_over(setting, None, policy)
     }
@@ -66,9 +66,9 @@ impl Firewall {
     /// # Errors
     /// As [`Firewall::start`].
     pub fn take_over(
-        setting: Setting<'_>,
+        setting: StartOptions<'_>,
         handed: Option<OwnedFd>,
-        policy: impl FnOnce(&Admission) -> Policy,
+        policy: impl FnOnce(&Admission) -> FirewallPolicy,
     ) -> Result<Self, FirewallError> {
         privilege::check()?;
         let pins = Pins::open(setting.pins, handed)?;
@@ -85,17 +85,17 @@ impl Firewall {
     }
 
     fn load_and_attach(
-        setting: Setting<'_>,
+        setting: StartOptions<'_>,
         pins: &Pins,
-        before: &[Link],
+        before: &[PinnedXdpLink],
         fresh: bool,
-        policy: impl FnOnce(&Admission) -> Policy,
+        policy: impl FnOnce(&Admission) -> FirewallPolicy,
     ) -> Result<Self, FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         let mut routes = DefaultRoutes::default();
         let guarded = before.iter().map(|link| link.interface.clone());
         let mut wanted = Wanted::new(setting.interfaces, guarded);
-        routes.follow(&mut wanted, &here, Cause::Notice)?;
+        routes.follow(&mut wanted, &here, CheckReason::Notice)?;
         let present = present(&wanted, &here, setting.absent)?;
         check_owners(&present, pins)?;
         object::create_maps(pins)?;
@@ -134,11 +134,11 @@ fn abandon(pins: &Pins) {
 /// The wanted interfaces that exist.
 pub(super) fn present(
     wanted: &Wanted,
-    here: &[Interface],
-    absent: Absent,
-) -> Result<Vec<Interface>, FirewallError> {
+    here: &[LinkInfo],
+    absent: MissingInterface,
+) -> Result<Vec<LinkInfo>, FirewallError> {
     let names = wanted.names();
-    if names.is_empty() && absent == Absent::Refused {
+    if names.is_empty() && absent == MissingInterface::Refused {
         return Err(FirewallError::NoDefaultRoute);
     }
     if names.is_empty() {
@@ -151,7 +151,7 @@ pub(super) fn present(
                 guards::check(interface)?;
                 present.push(interface.clone());
             }
-            None if absent == Absent::Refused && !wanted.is_auto() => {
+            None if absent == MissingInterface::Refused && !wanted.is_auto() => {
                 let known = here.iter().map(|interface| interface.name.clone()).collect();
                 return Err(FirewallError::UnknownInterface { name, known });
             }
@@ -161,7 +161,7 @@ pub(super) fn present(
     Ok(present)
 }
 
-pub(super) fn check_owners(interfaces: &[Interface], pins: &Pins) -> Result<(), FirewallError> {
+pub(super) fn check_owners(interfaces: &[LinkInfo], pins: &Pins) -> Result<(), FirewallError> {
     for interface in interfaces {
         if let Owner::Foreign(program) = attach::owner(interface, pins)? {
             return Err(attach::foreign(interface, program));

@@ -1,7 +1,7 @@
 //! Runs frames through the program in the kernel without an interface, and returns what it did.
 //!
 //! A trial has its own maps, and shares nothing with the firewall of the host; but see
-//! [`Live`](super::Live).
+//! [`DryRun`](super::Live).
 
 use std::{net::IpAddr, time::Duration};
 
@@ -16,7 +16,7 @@ use aya::{
 };
 
 use super::{
-    PacketLog, Policy, error::FirewallError, locals, maps::Maps, object, peers, pins::Pins,
+    FirewallPolicy, PacketLog, error::FirewallError, locals, maps::Maps, object, peers, pins::Pins,
 };
 
 /// XDP_DROP and XDP_PASS, from the kernel's bpf.h.
@@ -24,7 +24,7 @@ const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 
 /// A loaded program with maps of its own.
-pub struct Trial {
+pub struct TestProgram {
     pub(super) ebpf: Ebpf,
     pub(super) maps: Maps,
     slot: u32,
@@ -32,7 +32,7 @@ pub struct Trial {
 
 /// The result of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrialFrame {
+pub struct FrameResult {
     /// The program's return value: pass or drop.
     pub action: Action,
     /// Every counter that moved, and by how much.
@@ -41,20 +41,20 @@ pub struct TrialFrame {
 
 /// The result of several frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrialBatch {
+pub struct BatchResult {
     /// The program's return value for each.
     pub actions: Vec<Action>,
     /// Every counter that moved, and by how much, for all frames together.
     pub moved: Vec<(Tally, Counter)>,
 }
 
-impl Trial {
+impl TestProgram {
     /// Loads the program with `policy`, the counter slot `slot`, and the current addresses of this
     /// host.
     ///
     /// # Errors
     /// As [`Firewall::start`](super::Firewall::start), without an interface.
-    pub fn new(policy: &Policy, slot: u32, log: PacketLog) -> Result<Self, FirewallError> {
+    pub fn new(policy: &FirewallPolicy, slot: u32, log: PacketLog) -> Result<Self, FirewallError> {
         let mut ebpf = object::load_unpinned(slot, log)?;
         let mut maps = Maps::of(&mut ebpf)?;
         maps.apply(policy)?;
@@ -97,7 +97,7 @@ impl Trial {
     ///
     /// # Errors
     /// The kernel refuses a write.
-    pub fn apply(&mut self, policy: &Policy) -> Result<(), FirewallError> {
+    pub fn apply(&mut self, policy: &FirewallPolicy) -> Result<(), FirewallError> {
         self.maps.apply(policy)
     }
 
@@ -126,9 +126,9 @@ impl Trial {
     ///
     /// # Errors
     /// The kernel refuses to run the frame.
-    pub fn run(&mut self, frame: &[u8], ifindex: u32) -> Result<TrialFrame, FirewallError> {
+    pub fn run(&mut self, frame: &[u8], ifindex: u32) -> Result<FrameResult, FirewallError> {
         let (action, moved) = self.counting(|it| Ok(it.repeat(frame, ifindex, 1)?.0))?;
-        Ok(TrialFrame { action, moved })
+        Ok(FrameResult { action, moved })
     }
 
     /// Runs frames one after the other, and reads the counters once before and after: reading takes
@@ -140,7 +140,7 @@ impl Trial {
         &mut self,
         frames: impl IntoIterator<Item = &'a [u8]>,
         ifindex: u32,
-    ) -> Result<TrialBatch, FirewallError> {
+    ) -> Result<BatchResult, FirewallError> {
         let mut frames = frames.into_iter();
         let (actions, moved) = self.counting(|it| {
             frames.try_fold(Vec::new(), |mut actions, frame| {
@@ -148,7 +148,7 @@ impl Trial {
                 Ok(actions)
             })
         })?;
-        Ok(TrialBatch { actions, moved })
+        Ok(BatchResult { actions, moved })
     }
 
     /// The result of `work`, and every counter that moved meanwhile.

@@ -10,7 +10,7 @@ use rustix::{fs::statfs, io::Errno};
 
 use super::{
     error::FirewallError,
-    pins::{BPFFS, LEAVING, LINK, Link, entries, is_layout},
+    pins::{BPFFS, LEAVING, LINK, PinnedXdpLink, entries, is_layout},
 };
 
 /// Removes the pins below `root`, links first, and `root` itself if it is empty then. Returns the
@@ -52,7 +52,7 @@ fn remove(root: &Path, layout: &str) -> Result<Vec<String>, FirewallError> {
         drop(held);
     }
     fs::remove_dir(&directory).map_err(|error| FirewallError::pin(directory, error))?;
-    Ok(links.iter().filter_map(|name| Some(Link::named(name)?.interface)).collect())
+    Ok(links.iter().filter_map(|name| Some(PinnedXdpLink::named(name)?.interface)).collect())
 }
 
 /// Renames a layout's directory in one step. A running daemon then sees that everything was

@@ -12,7 +12,7 @@ use std::{
 
 use aop_config::Interfaces;
 
-use super::interfaces::Interface;
+use super::interfaces::LinkInfo;
 
 /// How long `auto` keeps an interface that is up without a default route, while another has one.
 const GRACE: Duration = Duration::from_secs(10);
@@ -52,12 +52,12 @@ impl Wanted {
     }
 
     /// Whether the interface with that index in `here` is wanted.
-    pub(super) fn has(&self, here: &[Interface], index: u32) -> bool {
+    pub(super) fn has(&self, here: &[LinkInfo], index: u32) -> bool {
         here.iter().any(|interface| interface.index == index && self.contains(&interface.name))
     }
 
     /// Follows the interfaces in `here`; those with an index in `carrying` carry a default route.
-    pub(super) fn update(&mut self, here: &[Interface], carrying: &[u32], now: Instant) {
+    pub(super) fn update(&mut self, here: &[LinkInfo], carrying: &[u32], now: Instant) {
         if !self.is_auto() {
             return;
         }
@@ -84,8 +84,8 @@ impl Wanted {
 mod tests {
     use super::*;
 
-    fn interface(name: &str, index: u32, up: bool) -> Interface {
-        Interface { name: name.to_owned(), index, up, ethernet: true, program: None }
+    fn interface(name: &str, index: u32, up: bool) -> LinkInfo {
+        LinkInfo { name: name.to_owned(), index, up, ethernet: true, program: None }
     }
 
     fn auto() -> Wanted {

@@ -18,9 +18,9 @@ const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
 const LONGEST: usize = 64 * 1024;
 
 /// A subscribed rtnetlink socket.
-pub struct Watch(TokioSocket);
+pub struct ChangeSubscription(TokioSocket);
 
-impl Watch {
+impl ChangeSubscription {
     pub(super) fn open() -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         let inner = socket.socket_mut();

@@ -26,8 +26,8 @@ use aop_common::{
     judge,
     layout::{Counter, Ports, Prefix},
 };
-use aop_config::Udp;
-use aop_firewall::{PacketLog, Policy, Trial, TrialFrame};
+use aop_config::UdpPolicy;
+use aop_firewall::{FirewallPolicy, FrameResult, PacketLog, TestProgram};
 use aop_types::{Admission, monotonic_seconds};
 use differential::disagreements;
 use host::{Forwarding, in_a_host_that_forwards};
@@ -160,7 +160,7 @@ fn headers_beyond_the_first_buffer_are_read() {
 fn the_packet_log_loads_and_changes_no_verdict() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let mut logging =
-            Trial::new(&policy(Mode::Enforce), SLOT, PacketLog::Debug).expect("it loads");
+            TestProgram::new(&policy(Mode::Enforce), SLOT, PacketLog::Debug).expect("it loads");
         let frame = syn_from(Scene::FIXED.v4.stranger);
         assert_eq!(logging.run(&frame, ifindex).expect("runs").action, Action::Drop);
         let mut silent = trial(Mode::Enforce);
@@ -180,7 +180,9 @@ fn udp_to_a_guarded_port_is_dropped_only_if_configured() {
             |frame: &[u8]| owed(Verdict::Pass(PassReason::NotGuarded), Mode::Enforce, frame.len());
         let frame = udp_v4(v4.stranger, guarded);
         assert_eq!(trial.run(&frame, ifindex).expect("runs"), passes(&frame));
-        trial.apply(&Policy { udp: Udp::Drop, ..policy(Mode::Enforce) }).expect("applied");
+        trial
+            .apply(&FirewallPolicy { udp: UdpPolicy::Drop, ..policy(Mode::Enforce) })
+            .expect("applied");
         for frame in [
             udp_v4(v4.stranger, guarded),
             udp_v4(v4.admitted, guarded),
@@ -204,7 +206,7 @@ fn udp_to_a_guarded_port_is_dropped_only_if_configured() {
 fn strangers_share_a_probation_budget_and_keep_their_probation() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let mut trial = trial(Mode::Enforce);
-        trial.apply(&Policy { probation: 2, ..policy(Mode::Enforce) }).expect("applied");
+        trial.apply(&FirewallPolicy { probation: 2, ..policy(Mode::Enforce) }).expect("applied");
         let mut verdict = |last: u8, frame: fn(&Tcp) -> Tcp| {
             let Scene { v4, guarded, .. } = Scene::FIXED;
             let frame =
@@ -233,7 +235,7 @@ fn an_admitted_network_without_a_peer_has_a_budget_and_an_authenticated_peer_has
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let Scene { v4, guarded, .. } = Scene::FIXED;
         let mut trial = trial(Mode::Enforce);
-        trial.apply(&Policy { budget: 3, ..policy(Mode::Enforce) }).expect("applied");
+        trial.apply(&FirewallPolicy { budget: 3, ..policy(Mode::Enforce) }).expect("applied");
         let [a, b, c, _] = v4.admitted;
         let mut verdict = |source, flags| {
             let tcp = Tcp::syn(guarded).flags(flags);
@@ -317,17 +319,18 @@ fn bpftool_loads_the_object_so_all_maps_are_btf_maps() {
 }
 
 /// The expected result in the kernel for `verdict`: the action, and exactly one moved counter.
-fn owed(verdict: Verdict, mode: Mode, length: usize) -> TrialFrame {
+fn owed(verdict: Verdict, mode: Mode, length: usize) -> FrameResult {
     let action = match verdict.action(mode) {
         Action::Pass | Action::WouldDrop => Action::Pass,
         Action::Drop => Action::Drop,
     };
     let counter = Counter { packets: 1, bytes: length as u64 };
-    TrialFrame { action, moved: vec![(Tally::of(verdict, mode), counter)] }
+    FrameResult { action, moved: vec![(Tally::of(verdict, mode), counter)] }
 }
 
-fn trial(mode: Mode) -> Trial {
-    let mut trial = Trial::new(&policy(mode), SLOT, PacketLog::Off).expect("the program loads");
+fn trial(mode: Mode) -> TestProgram {
+    let mut trial =
+        TestProgram::new(&policy(mode), SLOT, PacketLog::Off).expect("the program loads");
     let Scene { v4, v6, .. } = Scene::FIXED;
     for peer in [v4.peer.into(), v4.departed.into(), v6.peer.into(), v6.departed.into()] {
         trial.authenticate(peer).expect("written");
@@ -336,7 +339,7 @@ fn trial(mode: Mode) -> Trial {
 }
 
 /// The scene as a policy for the maps.
-fn policy(mode: Mode) -> Policy {
+fn policy(mode: Mode) -> FirewallPolicy {
     let scene = Scene::FIXED;
     let HostFacts { guarded, v4, v6, .. } = scene.facts();
     let mut ports = Ports::NONE;
@@ -351,11 +354,11 @@ fn policy(mode: Mode) -> Policy {
     let net = |address: IpAddr, bits| IpNet::new(address, bits).expect("a prefix");
     let v4 = v4.into_iter().map(|(cidr, s)| (net(cidr.network.into(), cidr.bits), entry(s)));
     let v6 = v6.into_iter().map(|(cidr, s)| (net(cidr.network.into(), cidr.bits), entry(s)));
-    Policy {
+    FirewallPolicy {
         modes: mode.into(),
         ports,
         admission: Admission::from_entries(v4.chain(v6).collect()),
-        udp: Udp::Pass,
+        udp: UdpPolicy::Pass,
         probation: 0,
         budget: 0,
     }

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::List;
+use super::PrefixList;
 
 /// The format that a source must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,13 +63,13 @@ pub enum DocumentError {
 }
 
 /// Parses the whole of `text`.
-pub(super) fn read(text: &str, form: Form) -> Result<List, DocumentError> {
+pub(super) fn read(text: &str, form: Form) -> Result<PrefixList, DocumentError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let list = match (text.trim_start().chars().next(), form) {
         (Some('<'), _) => return Err(DocumentError::Html),
         (_, Form::Api { jdcloud }) => api(text, jdcloud)?,
         (Some('{'), Form::Either) => api(text, false)?,
-        (_, Form::Either) => List::new(lines(text)?, None),
+        (_, Form::Either) => PrefixList::new(lines(text)?, None),
     };
     if list.prefixes().is_empty() { Err(DocumentError::Empty) } else { Ok(list) }
 }
@@ -103,7 +103,7 @@ struct Networks {
     etag: Option<String>,
 }
 
-fn api(text: &str, jdcloud: bool) -> Result<List, DocumentError> {
+fn api(text: &str, jdcloud: bool) -> Result<PrefixList, DocumentError> {
     let json = |error: serde_json::Error| DocumentError::Json(shortened(&error.to_string()));
     let envelope: Envelope = serde_json::from_str(text).map_err(json)?;
     if !envelope.success {
@@ -126,7 +126,7 @@ fn api(text: &str, jdcloud: bool) -> Result<List, DocumentError> {
             prefixes.push(of_family("jdcloud_cidrs", entry, |_| true)?);
         }
     }
-    Ok(List::new(prefixes, networks.etag.map(|etag| shortened(&etag))))
+    Ok(PrefixList::new(prefixes, networks.etag.map(|etag| shortened(&etag))))
 }
 
 fn of_family(

@@ -7,12 +7,12 @@ use std::{os::unix::net::UnixStream, time::Duration};
 
 use aop_config::ListUrl;
 use aop_sandbox::{
-    Launcher, Names, Verb,
+    Launcher, NameLookup, ProcessRole,
     channel::{self, ChannelError, Message},
 };
 
 use super::{
-    Form, List, PrefixError,
+    Form, PrefixError, PrefixList,
     document::{self, DocumentError, shortened},
     fetch::{self, DEADLINE, FetchError},
 };
@@ -30,7 +30,7 @@ pub(super) enum Brought {
     /// The source still has the known list.
     Unchanged,
     /// A list that is not validated yet.
-    List(List),
+    List(PrefixList),
 }
 
 /// An error within the fetch process.
@@ -55,8 +55,9 @@ pub(super) fn fetch(
     let failed =
         |error: String| PrefixError::Errand { url: url.to_string(), error: printable(&error) };
     let broken = |error: ChannelError| failed(error.to_string());
-    let (_confined, channel) =
-        launcher.launch(Verb::FetchList, Names::Now).map_err(|error| failed(error.to_string()))?;
+    let (_confined, channel) = launcher
+        .launch(ProcessRole::FetchList, NameLookup::Now)
+        .map_err(|error| failed(error.to_string()))?;
     let request =
         ListRequest { url: url.to_string(), form, known: known.map(str::to_owned), most_bytes };
     // In the answer, a prefix takes at most twice the space that it takes in a list.
@@ -73,7 +74,7 @@ pub(super) fn fetch(
             // Untrusted input: parse every prefix as if it came from a file.
             let prefixes = prefixes.iter().map(|prefix| aop_types::parse(&prefix.to_string()));
             let prefixes = prefixes.collect::<Result<_, _>>().map_err(failed)?;
-            Ok(Brought::List(List::new(prefixes, etag.map(|etag| shortened(&etag)))))
+            Ok(Brought::List(PrefixList::new(prefixes, etag.map(|etag| shortened(&etag)))))
         }
         ListAnswer::Failed(told) => Err(PrefixError::Fetch(printable(&told))),
     }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use aop_common::layout::MAX_PREFIXES;
 
-use super::{DocumentError, Refusal};
+use super::{DocumentError, ListRefusal};
 
 /// Why there is no usable list at a source.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub enum PrefixError {
         /// The URL of the list.
         url: String,
         /// The reason.
-        refusal: Refusal,
+        refusal: ListRefusal,
     },
     /// More prefixes than the maps hold.
     #[error(

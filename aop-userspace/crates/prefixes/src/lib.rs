@@ -1,7 +1,7 @@
 //! The admitted prefixes: their sources, their validation, and the admitted set.
 //!
 //! A list is accepted or refused as a whole. [`at_start`] finds a list without the network;
-//! `read_anew` reads or fetches the source and returns what would change, without applying it. An
+//! `read_source` reads or fetches the source and returns what would change, without applying it. An
 //! unprivileged process fetches lists, and a fetched list must pass [`validate`]; files and inline
 //! lists are the operator's own and are not validated. [`Admission`] is the set that judges packets
 //! and handshakes. It includes prefixes that have left the list and still drain.
@@ -19,11 +19,11 @@ pub mod validate;
 
 pub use document::DocumentError;
 use document::Form;
-pub use errand::run as run_errand;
+pub use errand::run as run_fetch_process;
 pub use error::PrefixError;
-pub use list::{Held, List, Origin};
+pub use list::{CurrentList, ListOrigin, PrefixList};
 pub use snapshot::snapshot;
-pub use source::read_anew;
-pub use source::{Found, Proposal, at_start};
+pub use source::read_source;
+pub use source::{Proposal, StartList, at_start};
 pub use stored::{StoredError, save};
-pub use validate::{Change, Refusal, Shrink};
+pub use validate::{ListChange, ListRefusal, RemovalLimit};

@@ -10,13 +10,13 @@ use super::PrefixError;
 
 /// The list of a source: sorted, each prefix once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct List {
+pub struct PrefixList {
     prefixes: Vec<IpNet>,
     /// The source's identifier of this version.
     pub etag: Option<String>,
 }
 
-impl List {
+impl PrefixList {
     /// A list of `prefixes` in any order.
     #[must_use]
     pub fn new(prefixes: Vec<IpNet>, etag: Option<String>) -> Self {
@@ -55,19 +55,19 @@ fn sorted(mut prefixes: Vec<IpNet>) -> Vec<IpNet> {
 
 /// A list, its origin, and when its source last confirmed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct CurrentList {
     /// The list.
-    pub list: List,
+    pub list: PrefixList,
     /// Its origin.
-    pub origin: Origin,
+    pub origin: ListOrigin,
     /// When the source last confirmed this list; `None` if it never did.
     pub confirmed: Option<Timestamp>,
 }
 
-impl Held {
+impl CurrentList {
     /// A list that `origin` confirms now.
     #[must_use]
-    pub fn now(list: List, origin: Origin) -> Self {
+    pub fn now(list: PrefixList, origin: ListOrigin) -> Self {
         Self { list, origin, confirmed: Some(Timestamp::now()) }
     }
 
@@ -82,7 +82,7 @@ impl Held {
 
 /// The origin of the list in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum ListOrigin {
     /// The source answered.
     Fetched,
     /// An earlier run fetched the list and stored it on disk.
@@ -97,7 +97,7 @@ pub enum Origin {
     Nowhere,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ListOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fetched => "fetched",

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 
-use super::{Held, List, Origin};
+use super::{CurrentList, ListOrigin, PrefixList};
 
 const ETAG: &str = "38f79d050aa027e3be3865e495dcc9bc";
 
@@ -45,16 +45,16 @@ const V6: [(u32, u8); 7] = [
 
 /// The snapshot. Its age counts from the day of the comparison with the published list.
 #[must_use]
-pub fn snapshot() -> Held {
+pub fn snapshot() -> CurrentList {
     let v4 = V4.map(|(octets, length)| {
         IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_octets(octets), length))
     });
     let v6 = V6.map(|(high, length)| {
         IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from_bits(u128::from(high) << 96), length))
     });
-    Held {
-        list: List::new(v4.into_iter().chain(v6).collect(), Some(ETAG.to_owned())),
-        origin: Origin::Snapshot,
+    CurrentList {
+        list: PrefixList::new(v4.into_iter().chain(v6).collect(), Some(ETAG.to_owned())),
+        origin: ListOrigin::Snapshot,
         confirmed: Timestamp::from_second(COMPARED).ok(),
     }
 }

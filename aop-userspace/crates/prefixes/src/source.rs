@@ -9,19 +9,19 @@ use aop_config::{ListUrl, PrefixSource};
 use aop_sandbox::Launcher;
 
 use super::{
-    Change, Held, List, Origin, PrefixError, Shrink, StoredError,
+    CurrentList, ListChange, ListOrigin, PrefixError, PrefixList, RemovalLimit, StoredError,
     document::{self, Form},
     errand::{self, Brought},
     snapshot::snapshot,
     stored,
-    validate::{self, Expectations},
+    validate::{self, ListLimits},
 };
 
 /// The list at start, before any source was asked.
 #[derive(Debug)]
-pub struct Found {
+pub struct StartList {
     /// The list to start with.
-    pub held: Held,
+    pub held: CurrentList,
     /// What is wrong with the list that an earlier run stored.
     pub trouble: Option<StoredError>,
 }
@@ -37,9 +37,9 @@ pub enum Proposal {
     /// The source has another list, and it passed validation.
     Replaced {
         /// The list.
-        list: List,
+        list: PrefixList,
         /// The added and removed prefixes.
-        change: Change,
+        change: ListChange,
     },
 }
 
@@ -48,22 +48,26 @@ pub enum Proposal {
 ///
 /// # Errors
 /// The file cannot be read or is refused.
-pub fn at_start(source: &PrefixSource, state: &Path) -> Result<Found, PrefixError> {
-    let found = |held| Found { held, trouble: None };
+pub fn at_start(source: &PrefixSource, state: &Path) -> Result<StartList, PrefixError> {
+    let found = |held| StartList { held, trouble: None };
     Ok(match source {
         PrefixSource::Cloudflare(url) => newest(url, source, state, snapshot()),
         PrefixSource::Url(url) => {
-            let nothing = Held { list: List::default(), origin: Origin::Nowhere, confirmed: None };
+            let nothing = CurrentList {
+                list: PrefixList::default(),
+                origin: ListOrigin::Nowhere,
+                confirmed: None,
+            };
             newest(url, source, state, nothing)
         }
-        PrefixSource::File(path) => found(Held::now(file(path)?, Origin::File)),
+        PrefixSource::File(path) => found(CurrentList::now(file(path)?, ListOrigin::File)),
         PrefixSource::Inline(list) => {
-            found(Held::now(List::new(list.clone(), None), Origin::Inline))
+            found(CurrentList::now(PrefixList::new(list.clone(), None), ListOrigin::Inline))
         }
     })
 }
 
-fn newest(url: &ListUrl, source: &PrefixSource, state: &Path, other: Held) -> Found {
+fn newest(url: &ListUrl, source: &PrefixSource, state: &Path, other: CurrentList) -> StartList {
     let believed = stored::load(state, url).and_then(|stored| match stored {
         Some(held) => match validate::list(held.list.prefixes(), expectations(source)) {
             Ok(()) => Ok(Some(held)),
@@ -72,9 +76,9 @@ fn newest(url: &ListUrl, source: &PrefixSource, state: &Path, other: Held) -> Fo
         None => Ok(None),
     });
     match believed {
-        Ok(Some(held)) if held.confirmed >= other.confirmed => Found { held, trouble: None },
-        Ok(_) => Found { held: other, trouble: None },
-        Err(trouble) => Found { held: other, trouble: Some(trouble) },
+        Ok(Some(held)) if held.confirmed >= other.confirmed => StartList { held, trouble: None },
+        Ok(_) => StartList { held: other, trouble: None },
+        Err(trouble) => StartList { held: other, trouble: Some(trouble) },
     }
 }
 
@@ -83,10 +87,10 @@ fn newest(url: &ListUrl, source: &PrefixSource, state: &Path, other: Held) -> Fo
 ///
 /// # Errors
 /// There is no answer, or it does not pass validation.
-pub fn read_anew(
+pub fn read_source(
     source: &PrefixSource,
-    held: &List,
-    shrink: Shrink,
+    held: &PrefixList,
+    shrink: RemovalLimit,
     launcher: &Launcher,
 ) -> Result<Proposal, PrefixError> {
     match source {
@@ -96,7 +100,7 @@ pub fn read_anew(
         }
         PrefixSource::Url(url) => fetched(source, url, Form::Either, held, shrink, launcher),
         PrefixSource::File(path) => Ok(own_word(held, file(path)?)),
-        PrefixSource::Inline(list) => Ok(own_word(held, List::new(list.clone(), None))),
+        PrefixSource::Inline(list) => Ok(own_word(held, PrefixList::new(list.clone(), None))),
     }
 }
 
@@ -104,8 +108,8 @@ fn fetched(
     source: &PrefixSource,
     url: &ListUrl,
     form: Form,
-    held: &List,
-    shrink: Shrink,
+    held: &PrefixList,
+    shrink: RemovalLimit,
     launcher: &Launcher,
 ) -> Result<Proposal, PrefixError> {
     let origin = || url.to_string();
@@ -121,28 +125,26 @@ fn fetched(
     Ok(proposal(list, change))
 }
 
-fn expectations(source: &PrefixSource) -> &'static Expectations {
+fn expectations(source: &PrefixSource) -> &'static ListLimits {
     match source {
-        PrefixSource::Cloudflare(_) => &Expectations::CLOUDFLARE,
-        PrefixSource::Url(_) | PrefixSource::File(_) | PrefixSource::Inline(_) => {
-            &Expectations::ANY
-        }
+        PrefixSource::Cloudflare(_) => &ListLimits::CLOUDFLARE,
+        PrefixSource::Url(_) | PrefixSource::File(_) | PrefixSource::Inline(_) => &ListLimits::ANY,
     }
 }
 
-fn own_word(held: &List, list: List) -> Proposal {
-    let change = Change::between(held, &list);
+fn own_word(held: &PrefixList, list: PrefixList) -> Proposal {
+    let change = ListChange::between(held, &list);
     proposal(list, change)
 }
 
-fn proposal(list: List, change: Change) -> Proposal {
+fn proposal(list: PrefixList, change: ListChange) -> Proposal {
     match change.is_empty() {
         true => Proposal::Confirmed { etag: list.etag },
         false => Proposal::Replaced { list, change },
     }
 }
 
-fn file(path: &Path) -> Result<List, PrefixError> {
+fn file(path: &Path) -> Result<PrefixList, PrefixError> {
     let text = fs::read_to_string(path)
         .map_err(|error| PrefixError::Unreadable { path: path.into(), error })?;
     document::read(&text, Form::Either)

@@ -12,7 +12,7 @@ use aop_types::parse;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Held, List, Origin};
+use super::{CurrentList, ListOrigin, PrefixList};
 
 const NAME: &str = "prefixes.json";
 
@@ -62,7 +62,7 @@ struct Stored {
 }
 
 /// The list that an earlier run fetched from `url`, if the file in `state` has one from this URL.
-pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<Held>, StoredError> {
+pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<CurrentList>, StoredError> {
     let path = state.join(NAME);
     let text = match aop_storage::read(state, NAME) {
         Ok(Some(text)) => text,
@@ -76,9 +76,9 @@ pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<Held>, StoredEr
         return Ok(None);
     }
     let prefixes = stored.prefixes.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>();
-    Ok(Some(Held {
-        list: List::new(prefixes.map_err(broken)?, stored.etag),
-        origin: Origin::Stored,
+    Ok(Some(CurrentList {
+        list: PrefixList::new(prefixes.map_err(broken)?, stored.etag),
+        origin: ListOrigin::Stored,
         confirmed: Some(stored.confirmed),
     }))
 }
@@ -92,7 +92,7 @@ pub(super) fn disbelieved(state: &Path, why: String) -> StoredError {
 ///
 /// # Errors
 /// The directory or the file cannot be written. The previous content stays.
-pub fn save(state: &Path, url: &ListUrl, held: &Held) -> Result<(), StoredError> {
+pub fn save(state: &Path, url: &ListUrl, held: &CurrentList) -> Result<(), StoredError> {
     let path = state.join(NAME);
     let stored = Stored {
         url: url.as_str().to_owned(),
@@ -125,10 +125,10 @@ mod tests {
         let state = dir.path().join("deep/state");
         let here = url("https://mirror.example/a");
         assert!(load(&state, &here).expect("nothing is no error").is_none());
-        let held = Held::now(snapshot().list, Origin::Fetched);
+        let held = CurrentList::now(snapshot().list, ListOrigin::Fetched);
         save(&state, &here, &held).expect("saved");
         let found = load(&state, &here).expect("read").expect("there");
-        assert_eq!(found, Held { origin: Origin::Stored, ..held });
+        assert_eq!(found, CurrentList { origin: ListOrigin::Stored, ..held });
         assert!(load(&state, &url("https://mirror.example/b")).expect("read").is_none());
         assert_eq!(fs::read_dir(&state).expect("read").count(), 1, "a temporary file was left");
     }

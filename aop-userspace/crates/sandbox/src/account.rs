@@ -2,7 +2,7 @@
 
 use nix::{errno::Errno, unistd::User};
 
-use super::Ids;
+use super::UserIds;
 
 /// The user if the configuration names none, and this user exists.
 const OURS: &str = "aop";
@@ -13,7 +13,7 @@ const NOBODY: u32 = 65534;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub name: String,
-    pub ids: Ids,
+    pub ids: UserIds,
 }
 
 /// A user that the terminator process cannot run as.
@@ -45,8 +45,8 @@ impl Account {
         let found = User::from_name(name)
             .map_err(|error| AccountError::Lookup { name: name.to_owned(), error })?;
         let ids = match (found, configured) {
-            (Some(user), _) => Ids { user: user.uid.as_raw(), group: user.gid.as_raw() },
-            (None, None) => Ids { user: NOBODY, group: NOBODY },
+            (Some(user), _) => UserIds { user: user.uid.as_raw(), group: user.gid.as_raw() },
+            (None, None) => UserIds { user: NOBODY, group: NOBODY },
             (None, Some(name)) => return Err(AccountError::Unknown(name.to_owned())),
         };
         if ids.user == 0 || ids.group == 0 {

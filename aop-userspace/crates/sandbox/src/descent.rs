@@ -23,22 +23,22 @@ use rustix::{
 };
 
 use super::{
-    Verb,
-    fence::{self, Fence, FenceError, Names},
-    proof::{Proof, ProofError, Witness},
+    ProcessRole,
+    fence::{self, NameLookup, Sandbox, SandboxError},
+    proof::{Privileges, ProofError, Witness},
 };
 use crate::channel;
 
 /// A user and a group, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ids {
+pub struct UserIds {
     pub user: u32,
     pub group: u32,
 }
 
 /// Why the process does not start: it would keep a privilege.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfinementError {
+pub enum DropPrivilegesError {
     /// It was started by hand.
     #[error("this command is internal: only `aop run` and `aop prefixes` start it")]
     NoChannel,
@@ -52,7 +52,7 @@ pub enum ConfinementError {
          firewall needs",
         .ids.user, .ids.group
     )]
-    User { ids: Ids, error: Errno },
+    User { ids: UserIds, error: Errno },
     /// Another step fails.
     #[error("cannot {doing}: {error}")]
     Refused { doing: &'static str, error: Errno },
@@ -61,7 +61,7 @@ pub enum ConfinementError {
     Orphan,
     /// The sandbox cannot be entered.
     #[error(transparent)]
-    Fence(#[from] FenceError),
+    Fence(#[from] SandboxError),
     /// A privilege is left after all steps.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -69,19 +69,19 @@ pub enum ConfinementError {
 
 /// Drops all privileges and enters the sandbox, to run `verb`. If this process is root, it switches
 /// to `ids`. Returns the channel to the parent, from standard input, and the sandbox.
-pub fn descend(
-    verb: Verb,
-    ids: Option<Ids>,
-    names: Names,
-) -> Result<(UnixStream, Fence), ConfinementError> {
-    let channel = channel::from_stdin().ok_or(ConfinementError::NoChannel)?;
+pub fn drop_privileges(
+    verb: ProcessRole,
+    ids: Option<UserIds>,
+    names: NameLookup,
+) -> Result<(UnixStream, Sandbox), DropPrivilegesError> {
+    let channel = channel::from_stdin().ok_or(DropPrivilegesError::NoChannel)?;
     refused("name itself", set_name(verb.title()))?;
     // A process with a terminal could type into it (TIOCSTI), and root's shell would execute that.
     refused("leave its session", setsid())?;
     let root = geteuid().is_root();
     let bounding = empty_bounding_set()?;
     if root {
-        become_user(ids.ok_or(ConfinementError::NoUser)?)?;
+        become_user(ids.ok_or(DropPrivilegesError::NoUser)?)?;
     }
     refused("drop its capabilities", clear_ambient_capability_set())?;
     let none = CapabilitySet::empty();
@@ -95,14 +95,14 @@ pub fn descend(
     // In the sandbox /proc cannot be opened.
     let witness = Witness::call()?;
     let fence = fence::raise(names)?;
-    Proof::read(witness, fence)?.check(root, bounding)?;
+    Privileges::read(witness, fence)?.check(root, bounding)?;
     Ok((channel, fence))
 }
 
 /// Blocks the signals that end a process, so that only the daemon decides when this one ends:
 /// Ctrl-C and a service manager signal every process of a group. Must be called before a second
 /// thread starts.
-pub fn ignore_signals() -> Result<(), ConfinementError> {
+pub fn ignore_signals() -> Result<(), DropPrivilegesError> {
     let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
     let blocked = signals.into_iter().collect::<SigSet>().thread_block();
     let blocked = blocked.map_err(|error| Errno::from_raw_os_error(error as i32));
@@ -111,7 +111,7 @@ pub fn ignore_signals() -> Result<(), ConfinementError> {
 
 /// Removes every capability from the bounding set, so that no executed program can gain one. This
 /// needs CAP_SETPCAP; without it, no_new_privs has the same effect.
-fn empty_bounding_set() -> Result<Bounding, ConfinementError> {
+fn empty_bounding_set() -> Result<Bounding, DropPrivilegesError> {
     let held = refused("read its capabilities", capabilities(None))?;
     if !held.effective.contains(CapabilitySet::SETPCAP) {
         return Ok(Bounding::Kept);
@@ -137,8 +137,8 @@ pub(super) enum Bounding {
     Kept,
 }
 
-fn become_user(ids: Ids) -> Result<(), ConfinementError> {
-    let failed = |error| ConfinementError::User { ids, error };
+fn become_user(ids: UserIds) -> Result<(), DropPrivilegesError> {
+    let failed = |error| DropPrivilegesError::User { ids, error };
     let (user, group) = (Uid::from_raw(ids.user), Gid::from_raw(ids.group));
     set_thread_groups(&[]).map_err(failed)?;
     set_thread_res_gid(group, group, group).map_err(failed)?;
@@ -147,13 +147,13 @@ fn become_user(ids: Ids) -> Result<(), ConfinementError> {
 
 /// The kernel clears the death signal at every change of the user, so this step comes later. A
 /// parent that died before this step sends no signal, so it is checked for.
-fn die_with_parent(channel: &UnixStream) -> Result<(), ConfinementError> {
+fn die_with_parent(channel: &UnixStream) -> Result<(), DropPrivilegesError> {
     let signal = set_parent_process_death_signal(Some(Death::KILL));
     refused("die with its parent", signal)?;
     let parent = refused("find its parent", socket_peercred(channel))?.pid;
-    if getppid() == Some(parent) { Ok(()) } else { Err(ConfinementError::Orphan) }
+    if getppid() == Some(parent) { Ok(()) } else { Err(DropPrivilegesError::Orphan) }
 }
 
-fn refused<T>(doing: &'static str, done: Result<T, Errno>) -> Result<T, ConfinementError> {
-    done.map_err(|error| ConfinementError::Refused { doing, error })
+fn refused<T>(doing: &'static str, done: Result<T, Errno>) -> Result<T, DropPrivilegesError> {
+    done.map_err(|error| DropPrivilegesError::Refused { doing, error })
 }

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::geteuid;
 
-use super::{Account, Names, account::name_of};
+use super::{Account, NameLookup, account::name_of};
 
 /// This program, even if its file was replaced or moved.
 const PROGRAM: &str = "/proc/self/exe";
@@ -34,7 +34,7 @@ const ENVIRONMENT: [&str; 11] = [
 
 /// The purpose of the process: a hidden subcommand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
+pub enum ProcessRole {
     /// Serve origin pulls.
     Terminate,
     /// Fetch a list.
@@ -50,7 +50,7 @@ pub struct Launcher {
 
 /// A sandboxed process. It is killed when this is dropped.
 #[derive(Debug)]
-pub struct Confined(Child);
+pub struct SandboxedProcess(Child);
 
 /// The process cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,11 @@ impl Launcher {
 
     /// Starts a process and returns our end of the channel. The process dies with the *thread* that
     /// calls this.
-    pub fn launch(&self, verb: Verb, names: Names) -> Result<(Confined, UnixStream), LaunchError> {
+    pub fn launch(
+        &self,
+        verb: ProcessRole,
+        names: NameLookup,
+    ) -> Result<(SandboxedProcess, UnixStream), LaunchError> {
         let (ours, theirs) = UnixStream::pair().map_err(LaunchError)?;
         let mut command = Command::new(PROGRAM);
         command.arg0("aop").arg(verb.name());
@@ -84,10 +88,10 @@ impl Launcher {
             let ids = self.account.ids;
             command.arg("--become").arg(format!("{}:{}", ids.user, ids.group));
         }
-        if names == Names::Ever {
+        if names == NameLookup::Ever {
             command.arg("--names");
         }
-        if verb == Verb::Terminate {
+        if verb == ProcessRole::Terminate {
             command.args(&self.log);
         }
         command.env_clear().current_dir("/").stdin(Stdio::from(OwnedFd::from(theirs)));
@@ -96,11 +100,11 @@ impl Launcher {
                 command.env(name, value);
             }
         }
-        Ok((Confined(command.spawn().map_err(LaunchError)?), ours))
+        Ok((SandboxedProcess(command.spawn().map_err(LaunchError)?), ours))
     }
 }
 
-impl Verb {
+impl ProcessRole {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Terminate => "terminate",
@@ -117,7 +121,7 @@ impl Verb {
     }
 }
 
-impl Confined {
+impl SandboxedProcess {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.0.id()
@@ -136,7 +140,7 @@ impl Confined {
     }
 }
 
-impl Drop for Confined {
+impl Drop for SandboxedProcess {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
             tracing::error!("cannot end process {}: {error}", self.pid());

@@ -13,7 +13,7 @@ mod proof;
 
 pub use account::Account;
 pub use account::AccountError;
-pub use descent::{ConfinementError, Ids, descend, ignore_signals};
-pub use fence::{CallsError, Fence, FenceError, Names, raise};
+pub use descent::{DropPrivilegesError, UserIds, drop_privileges, ignore_signals};
+pub use fence::{NameLookup, Sandbox, SandboxError, SeccompError, raise};
 pub use launch::LaunchError;
-pub use launch::{Confined, Launcher, Verb};
+pub use launch::{Launcher, ProcessRole, SandboxedProcess};

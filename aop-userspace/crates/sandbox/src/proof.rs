@@ -5,11 +5,11 @@ use std::{
     io::{self, Read},
 };
 
-use super::{descent::Bounding, fence::Fence};
+use super::{descent::Bounding, fence::Sandbox};
 
 /// The privileges of this process, from `/proc/self/status` and `/proc/self/stat`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Proof {
+pub(super) struct Privileges {
     users: Vec<u64>,
     groups: Vec<u64>,
     supplementary: Vec<u64>,
@@ -47,9 +47,9 @@ impl Witness {
     }
 }
 
-impl Proof {
+impl Privileges {
     /// Reads the privileges from the kernel.
-    pub(super) fn read(mut witness: Witness, fence: Fence) -> Result<Self, ProofError> {
+    pub(super) fn read(mut witness: Witness, fence: Sandbox) -> Result<Self, ProofError> {
         let (mut status, mut stat) = (String::new(), String::new());
         witness.status.read_to_string(&mut status)?;
         witness.stat.read_to_string(&mut stat)?;
@@ -105,12 +105,12 @@ impl Proof {
 mod tests {
     use super::*;
 
-    fn status(change: (&str, &str)) -> Proof {
+    fn status(change: (&str, &str)) -> Privileges {
         let text = "Name:\taop\nUid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\n\
              Groups:\t \nNoNewPrivs:\t1\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\n\
              CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nSeccomp:\t2\n";
         let stat = "7 (aop) S 1 7 7 0 -1".replacen(change.0, change.1, 1);
-        Proof::parse(&text.replacen(change.0, change.1, 1), &stat).expect("a status")
+        Privileges::parse(&text.replacen(change.0, change.1, 1), &stat).expect("a status")
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
         ] {
             assert!(error((from, to)).contains(named), "{to}: {}", error((from, to)));
         }
-        let open = Proof { files: true, ..status(("", "")) }.check(true, Bounding::Emptied);
+        let open = Privileges { files: true, ..status(("", "")) }.check(true, Bounding::Emptied);
         assert!(open.is_err_and(|error| error.to_string().contains("file system")));
         let user = status(("CapBnd:\t00000000", "CapBnd:\t000001ff"));
         user.check(false, Bounding::Kept).expect("an ordinary user cannot shrink it");
@@ -143,6 +143,6 @@ mod tests {
 
     #[test]
     fn a_status_with_a_missing_line_is_refused() {
-        assert_eq!(Proof::parse("Uid:\t1\t1\t1\t1\n", "7 (aop) S 1 7 7 0"), None);
+        assert_eq!(Privileges::parse("Uid:\t1\t1\t1\t1\n", "7 (aop) S 1 7 7 0"), None);
     }
 }

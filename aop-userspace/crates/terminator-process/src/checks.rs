@@ -15,9 +15,9 @@ use std::{
 
 use aop_api::UpstreamReport;
 use aop_config::{
-    Address, HostPattern, HttpUpstream, HttpVersion, SiteConfig, Upstream, UpstreamCheck,
+    HostPattern, HttpUpstream, HttpVersion, SiteConfig, Upstream, UpstreamAddress, UpstreamCheck,
 };
-use aop_terminator::{Connected, dial};
+use aop_terminator::{UpstreamStream, dial};
 use hyper::{
     Request, Response, Uri,
     body::Incoming,
@@ -72,7 +72,7 @@ struct Asked {
 /// A check. Several sites often share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Question {
-    Connects(Address),
+    Connects(UpstreamAddress),
     Answers { upstream: HttpUpstream, host: String, path: String },
 }
 
@@ -234,7 +234,7 @@ fn host(hosts: &[HostPattern]) -> String {
 const AGENT: &str = concat!("aop/", env!("CARGO_PKG_VERSION"), " (upstream check)");
 
 async fn over_http1(
-    stream: Connected,
+    stream: UpstreamStream,
     host: &str,
     path: &str,
 ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
@@ -253,7 +253,7 @@ async fn over_http1(
 }
 
 async fn over_http2(
-    stream: Connected,
+    stream: UpstreamStream,
     host: &str,
     path: &str,
 ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {

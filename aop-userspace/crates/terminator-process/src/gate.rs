@@ -4,19 +4,19 @@
 use std::{net::IpAddr, sync::Arc};
 
 use aop_common::Standing;
-use aop_config::Live;
-use aop_types::{Admission, Entrance, Gate, Modes, PeerBook, monotonic_seconds};
+use aop_config::ReloadableConfig;
+use aop_types::{AddressVerdict, Admission, Modes, PeerGate, PeerRecord, monotonic_seconds};
 use arc_swap::ArcSwap;
 
-use super::peers::Peers;
+use super::peers::PeerStore;
 
 /// Decides which addresses may open an origin pull.
 pub(crate) struct AddressGate {
-    rules: ArcSwap<Rules>,
-    peers: Peers,
+    rules: ArcSwap<GateRules>,
+    peers: PeerStore,
 }
 
-struct Rules {
+struct GateRules {
     admission: Admission,
     modes: Modes,
     /// Whether the packet path lets unknown addresses try to authenticate, within a budget.
@@ -24,46 +24,51 @@ struct Rules {
 }
 
 impl AddressGate {
-    pub(super) fn new(admission: Admission, live: &Live, modes: Modes, peers: Peers) -> Self {
+    pub(super) fn new(
+        admission: Admission,
+        live: &ReloadableConfig,
+        modes: Modes,
+        peers: PeerStore,
+    ) -> Self {
         peers.trust_for(live.trust);
-        Self { rules: ArcSwap::from_pointee(Rules::new(admission, live, modes, &peers)), peers }
+        Self { rules: ArcSwap::from_pointee(GateRules::new(admission, live, modes, &peers)), peers }
     }
 
-    pub(super) fn replace(&self, admission: Admission, live: &Live, modes: Modes) {
+    pub(super) fn replace(&self, admission: Admission, live: &ReloadableConfig, modes: Modes) {
         self.peers.trust_for(live.trust);
-        self.rules.store(Arc::new(Rules::new(admission, live, modes, &self.peers)));
+        self.rules.store(Arc::new(GateRules::new(admission, live, modes, &self.peers)));
     }
 
-    pub(super) fn peers(&self) -> &Peers {
+    pub(super) fn peers(&self) -> &PeerStore {
         &self.peers
     }
 }
 
-impl Rules {
-    fn new(admission: Admission, live: &Live, modes: Modes, peers: &Peers) -> Self {
+impl GateRules {
+    fn new(admission: Admission, live: &ReloadableConfig, modes: Modes, peers: &PeerStore) -> Self {
         // Without a firewall no budget limits unknown addresses, so none may try.
-        let probation = live.probation > 0 && matches!(peers, Peers::Pinned(_));
+        let probation = live.probation > 0 && matches!(peers, PeerStore::Pinned(_));
         Self { admission, modes, probation }
     }
 }
 
-impl Gate for AddressGate {
-    fn entrance(&self, address: IpAddr, port: u16) -> Entrance {
+impl PeerGate for AddressGate {
+    fn entrance(&self, address: IpAddr, port: u16) -> AddressVerdict {
         let rules = self.rules.load();
         match rules.admission.standing(address, monotonic_seconds()) {
-            Standing::Admitted => Entrance::Open,
-            Standing::Draining if self.peers.knows(address) => Entrance::Open,
+            Standing::Admitted => AddressVerdict::Open,
+            Standing::Draining if self.peers.knows(address) => AddressVerdict::Open,
             // A connection that arrives here passed the budget of the packet path.
-            Standing::Draining | Standing::Unknown if rules.probation => Entrance::OnTrial,
+            Standing::Draining | Standing::Unknown if rules.probation => AddressVerdict::OnTrial,
             Standing::Draining | Standing::Unknown if rules.modes.enforce_everywhere(port) => {
-                Entrance::Shut
+                AddressVerdict::Shut
             }
-            Standing::Draining | Standing::Unknown => Entrance::Watched,
+            Standing::Draining | Standing::Unknown => AddressVerdict::Watched,
         }
     }
 }
 
-impl PeerBook for AddressGate {
+impl PeerRecord for AddressGate {
     fn record(&self, address: IpAddr, site: &str) {
         self.peers.record(address, site);
     }
@@ -82,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    fn live() -> Live {
+    fn live() -> ReloadableConfig {
         let text = "[firewall]\nports = [443]\n";
         Config::parse(Path::new("aop.toml"), text).expect("a configuration").live
     }
@@ -93,7 +98,7 @@ mod tests {
     }
 
     fn gate(modes: Modes) -> AddressGate {
-        AddressGate::new(admitted(), &live(), modes, Peers::default())
+        AddressGate::new(admitted(), &live(), modes, PeerStore::default())
     }
 
     fn address(text: &str) -> IpAddr {
@@ -104,9 +109,9 @@ mod tests {
     fn an_unknown_address_is_refused_in_enforce_mode_and_only_counted_in_observe_mode() {
         let stranger = address("198.51.100.1");
         let (enforcing, observing) = (gate(Mode::Enforce.into()), gate(Mode::Observe.into()));
-        assert_eq!(enforcing.entrance(stranger, 443), Entrance::Shut);
-        assert_eq!(observing.entrance(stranger, 443), Entrance::Watched);
-        assert_eq!(enforcing.entrance(address("192.0.2.9"), 443), Entrance::Open);
+        assert_eq!(enforcing.entrance(stranger, 443), AddressVerdict::Shut);
+        assert_eq!(observing.entrance(stranger, 443), AddressVerdict::Watched);
+        assert_eq!(enforcing.entrance(address("192.0.2.9"), 443), AddressVerdict::Open);
     }
 
     #[test]
@@ -119,9 +124,15 @@ mod tests {
             let gate = gate(modes.clone());
             [443, 8443, 444].map(|port| gate.entrance(stranger, port))
         };
-        assert_eq!(entrances(&modes), [Entrance::Shut, Entrance::Watched, Entrance::Shut]);
+        assert_eq!(
+            entrances(&modes),
+            [AddressVerdict::Shut, AddressVerdict::Watched, AddressVerdict::Shut]
+        );
         modes.interfaces.insert("eth1".to_owned(), Mode::Observe);
-        assert_eq!(entrances(&modes), [Entrance::Shut, Entrance::Watched, Entrance::Watched]);
+        assert_eq!(
+            entrances(&modes),
+            [AddressVerdict::Shut, AddressVerdict::Watched, AddressVerdict::Watched]
+        );
     }
 
     #[test]
@@ -131,7 +142,7 @@ mod tests {
         let now = monotonic_seconds();
         let drained = admitted().followed_by(&[], Duration::from_secs(60), now);
         gate.replace(drained, &live(), Mode::Enforce.into());
-        assert_eq!(gate.entrance(address("192.0.2.9"), 443), Entrance::Open);
-        assert_eq!(gate.entrance(address("192.0.2.10"), 443), Entrance::Shut);
+        assert_eq!(gate.entrance(address("192.0.2.9"), 443), AddressVerdict::Open);
+        assert_eq!(gate.entrance(address("192.0.2.10"), 443), AddressVerdict::Shut);
     }
 }

@@ -1,19 +1,19 @@
 //! Converts the client certificates in the counters to the documents that show them, and back.
 
-use aop_api::{Identities, Identity, SiteIdentities, timestamp};
-use aop_terminator::{LedgerSnapshot, Sighting};
-use aop_tls::{Level, Voucher};
+use aop_api::{SeenIdentities, SeenIdentity, SiteIdentities, timestamp};
+use aop_terminator::{CountersSnapshot, IdentitySighting};
+use aop_tls::{CaScope, IssuingCa};
 use jiff::Timestamp;
 
 /// The number of identities in one report. Each site gets an equal share.
 const MOST: usize = 10_000;
 
 /// The latest identities of each of `sites`, up to its share.
-pub(super) fn of(ledger: &LedgerSnapshot, sites: &[String]) -> Identities {
+pub(super) fn of(ledger: &CountersSnapshot, sites: &[String]) -> SeenIdentities {
     let share = (MOST / sites.len().max(1)).max(1);
     let site = |site: &String| {
         let seen = ledger.identities.iter().filter(|sighting| *sighting.site == **site);
-        let mut identities: Vec<Identity> = seen.map(identity).collect();
+        let mut identities: Vec<SeenIdentity> = seen.map(identity).collect();
         let forgotten = ledger.forgotten.iter().find(|(name, _)| **name == **site);
         let left_out = identities.len().saturating_sub(share) as u64;
         identities.truncate(share);
@@ -23,13 +23,14 @@ pub(super) fn of(ledger: &LedgerSnapshot, sites: &[String]) -> Identities {
             forgotten: forgotten.map_or(0, |(_, count)| *count) + left_out,
         }
     };
-    Identities { sites: sites.iter().map(site).collect() }
+    SeenIdentities { sites: sites.iter().map(site).collect() }
 }
 
-fn identity(sighting: &Sighting) -> Identity {
-    let Sighting { site, identity, voucher, first_seen, last_seen, pulls } = sighting.clone();
+fn identity(sighting: &IdentitySighting) -> SeenIdentity {
+    let IdentitySighting { site, identity, voucher, first_seen, last_seen, pulls } =
+        sighting.clone();
     let level = voucher.as_ref().map_or("unknown", |voucher| voucher.level.name());
-    Identity {
+    SeenIdentity {
         site: site.to_string(),
         subject: identity.subject,
         issuer: identity.issuer,
@@ -46,25 +47,25 @@ fn identity(sighting: &Sighting) -> Identity {
 }
 
 /// The identities of `sites`, with which the counters of a new terminator start.
-pub(super) fn recalled(identities: Identities, sites: &[String]) -> Vec<Sighting> {
+pub(super) fn recalled(identities: SeenIdentities, sites: &[String]) -> Vec<IdentitySighting> {
     let known = identities.sites.into_iter().filter(|known| sites.contains(&known.site));
     known.flat_map(|site| site.identities).map(sighting).collect()
 }
 
-fn sighting(identity: Identity) -> Sighting {
+fn sighting(identity: SeenIdentity) -> IdentitySighting {
     let level = match identity.level.as_str() {
-        "global" => Some(Level::Global),
-        "own" => Some(Level::Own),
+        "global" => Some(CaScope::Global),
+        "own" => Some(CaScope::Own),
         _ => None,
     };
-    let voucher = level.zip(identity.client_ca).map(|(level, name)| Voucher { name, level });
-    Sighting {
+    let voucher = level.zip(identity.client_ca).map(|(level, name)| IssuingCa { name, level });
+    IdentitySighting {
         site: identity.site.into(),
         voucher,
         first_seen: seconds(identity.first_seen),
         last_seen: seconds(identity.last_seen),
         pulls: identity.pulls,
-        identity: aop_tls::Identity {
+        identity: aop_tls::PeerIdentity {
             subject: identity.subject,
             issuer: identity.issuer,
             serial: identity.serial,
@@ -83,10 +84,10 @@ fn seconds(time: Timestamp) -> u64 {
 mod tests {
     use super::*;
 
-    fn seen(site: &str, serial: &str, voucher: Option<Voucher>) -> Sighting {
-        Sighting {
+    fn seen(site: &str, serial: &str, voucher: Option<IssuingCa>) -> IdentitySighting {
+        IdentitySighting {
             site: site.into(),
-            identity: aop_tls::Identity {
+            identity: aop_tls::PeerIdentity {
                 subject: "CN=edge".into(),
                 issuer: "CN=ca".into(),
                 serial: serial.into(),
@@ -103,11 +104,11 @@ mod tests {
 
     #[test]
     fn identities_are_restored_for_the_sites_that_still_exist() {
-        let voucher = Voucher { name: "cloudflare-global".into(), level: Level::Global };
-        let ledger = LedgerSnapshot {
+        let voucher = IssuingCa { name: "cloudflare-global".into(), level: CaScope::Global };
+        let ledger = CountersSnapshot {
             identities: vec![seen("a.test", "01", Some(voucher)), seen("b.test", "02", None)],
             forgotten: vec![("b.test".into(), 5)],
-            ..LedgerSnapshot::default()
+            ..CountersSnapshot::default()
         };
         let sites = ["a.test".to_owned(), "b.test".to_owned()];
         let identities = of(&ledger, &sites);
@@ -120,11 +121,11 @@ mod tests {
     fn a_thousand_sites_get_ten_identities_each_and_the_rest_is_counted() {
         let sites: Vec<String> = (0..1000).map(|n| format!("{n}.test")).collect();
         let both = ["0.test", "999.test"].into_iter();
-        let ledger = LedgerSnapshot {
+        let ledger = CountersSnapshot {
             identities: both
                 .flat_map(|site| (0..12).map(move |n| seen(site, &n.to_string(), None)))
                 .collect(),
-            ..LedgerSnapshot::default()
+            ..CountersSnapshot::default()
         };
         let identities = of(&ledger, &sites);
         for site in [&identities.sites[0], &identities.sites[999]] {

@@ -23,13 +23,13 @@ use std::{
     time::Duration,
 };
 
-use aop_api::terminator::{Answer, Ask, Request, Said};
+use aop_api::terminator::{Command, CommandEnvelope, Reply, ReplyEnvelope};
 use aop_sandbox::{
-    Fence,
+    Sandbox,
     channel::{self, ChannelError, Message},
 };
 use aop_terminator::Drained;
-use state::{Prepared, State};
+use state::{Prepared, TerminatorState};
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, spawn_blocking},
@@ -47,17 +47,17 @@ pub enum TerminateError {
 }
 
 /// A request with the descriptors that came with it.
-type Demand = Result<(Request, Vec<OwnedFd>), ChannelError>;
+type Demand = Result<(CommandEnvelope, Vec<OwnedFd>), ChannelError>;
 
 /// A configuration that is being built, and the number of its request.
 type Building = (u64, JoinHandle<Result<Prepared, String>>);
 
 /// Carries out the requests on `channel` until the daemon closes it. `fence` describes the sandbox;
 /// `cpus` is the number of workers if the configuration sets none.
-pub async fn serve(channel: UnixStream, fence: Fence, cpus: usize) -> Result<(), TerminateError> {
+pub async fn serve(channel: UnixStream, fence: Sandbox, cpus: usize) -> Result<(), TerminateError> {
     let channel = Arc::new(channel);
     let mut demands = listen(channel.clone())?;
-    let mut state = State::new(cpus);
+    let mut state = TerminatorState::new(cpus);
     let mut draining: Pin<Box<dyn Future<Output = Drained>>> = Box::pin(pending());
     // A second drain request with a shorter deadline replaces the first; both are answered.
     let mut drains = Vec::new();
@@ -66,20 +66,20 @@ pub async fn serve(channel: UnixStream, fence: Fence, cpus: usize) -> Result<(),
         tokio::select! {
             demand = demands.recv() => {
                 let Some(demand) = demand else { return Ok(()) };
-                let (Request { id, ask }, files) = demand?;
-                let waits = matches!(ask, Ask::Prepare(_) | Ask::Serve { .. } | Ask::Commit(_));
+                let (CommandEnvelope { id, ask }, files) = demand?;
+                let waits = matches!(ask, Command::Prepare(_) | Command::Serve { .. } | Command::Commit(_));
                 if waits && building.is_some() {
                     let (id, prepared) = built(&mut building).await;
                     answer(&channel, id, state.prepared(prepared))?;
                 }
                 let said = match (ask, state.service()) {
-                    (Ask::Prepare(bundle), _) => {
+                    (Command::Prepare(bundle), _) => {
                         // Takes seconds for thousands of sites, and must not block other requests.
                         building = Some((id, spawn_blocking(|| Prepared::new(bundle))));
                         continue;
                     }
-                    (Ask::Fence, _) => Said::Fence { landlock: fence.landlock },
-                    (Ask::Drain { patience }, Some(service)) => {
+                    (Command::Fence, _) => Reply::Fence { landlock: fence.landlock },
+                    (Command::Drain { patience }, Some(service)) => {
                         let patience = Duration::from_millis(patience);
                         drains.push(id);
                         draining = Box::pin(async move { service.drain(patience).await });
@@ -99,7 +99,7 @@ pub async fn serve(channel: UnixStream, fence: Fence, cpus: usize) -> Result<(),
                     Drained::Cut(connections) => connections,
                 };
                 for id in drains.drain(..) {
-                    answer(&channel, id, Said::Drained { cut })?;
+                    answer(&channel, id, Reply::Drained { cut })?;
                 }
             }
         }
@@ -115,8 +115,8 @@ async fn built(building: &mut Option<Building>) -> (u64, Result<Prepared, String
     (id, prepared)
 }
 
-fn answer(channel: &UnixStream, id: u64, said: Said) -> Result<(), TerminateError> {
-    Ok(channel::send(channel, &Message::of(&Answer { id, said })?, &[])?)
+fn answer(channel: &UnixStream, id: u64, said: Reply) -> Result<(), TerminateError> {
+    Ok(channel::send(channel, &Message::of(&ReplyEnvelope { id, said })?, &[])?)
 }
 
 /// Reads requests on a thread of its own, which ends with the channel or with the process.

@@ -9,21 +9,21 @@ use std::{
 
 use aop_common::layout::{MAX_PEERS, Peer};
 use aop_firewall::PinnedPeers;
-use aop_types::{PeerBook, PeerReading};
+use aop_types::{PeerEntry, PeerRecord};
 
 /// The map that the packet path reads, or memory where the firewall is off.
-pub enum Peers {
+pub enum PeerStore {
     Pinned(Box<PinnedPeers>),
     Memory(Mutex<HashMap<IpAddr, Peer>>),
 }
 
-impl Default for Peers {
+impl Default for PeerStore {
     fn default() -> Self {
         Self::Memory(Mutex::default())
     }
 }
 
-impl Peers {
+impl PeerStore {
     /// Sets how long an address outside of every prefix stays admitted after a peer authenticated
     /// from it. Without a firewall it is never admitted.
     pub(super) fn trust_for(&self, trust: Duration) {
@@ -33,19 +33,19 @@ impl Peers {
     }
 
     /// The peers in memory, the latest first. The peers in the map are read with the other maps.
-    pub(super) fn in_memory(&self) -> Vec<PeerReading> {
+    pub(super) fn in_memory(&self) -> Vec<PeerEntry> {
         let Self::Memory(known) = self else { return Vec::new() };
         let known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut peers: Vec<PeerReading> = known
+        let mut peers: Vec<PeerEntry> = known
             .iter()
-            .map(|(address, facts)| PeerReading { address: *address, facts: *facts })
+            .map(|(address, facts)| PeerEntry { address: *address, facts: *facts })
             .collect();
         peers.sort_by_key(|peer| (std::cmp::Reverse(peer.facts.last_seen), peer.address));
         peers
     }
 }
 
-impl PeerBook for Peers {
+impl PeerRecord for PeerStore {
     fn record(&self, address: IpAddr, site: &str) {
         let known = match self {
             Self::Pinned(pinned) => return pinned.record(address, site),

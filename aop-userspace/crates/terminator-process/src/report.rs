@@ -1,32 +1,32 @@
 //! The report of the terminator, with the names of the status document.
 
 use aop_api::{
-    Handshakes, LastObserved, Refused, RefusedPeer, Requests, UpstreamReport, peer_list,
-    terminator::Report, timestamp,
+    Handshakes, LastObserved, RefusalCount, RefusedPeer, Requests, UpstreamReport, peer_list,
+    terminator::TerminatorSnapshot, timestamp,
 };
-use aop_config::Live;
-use aop_terminator::{LedgerSnapshot, ObservedCount, RefusedCount};
-use aop_types::PeerReading;
+use aop_config::ReloadableConfig;
+use aop_terminator::{CountersSnapshot, ObservedCount, RefusedCount};
+use aop_types::PeerEntry;
 
 use super::identities;
 
 pub(super) fn report(
-    ledger: LedgerSnapshot,
-    peers: &[PeerReading],
-    live: &Live,
+    ledger: CountersSnapshot,
+    peers: &[PeerEntry],
+    live: &ReloadableConfig,
     upstreams: Vec<UpstreamReport>,
-) -> Report {
+) -> TerminatorSnapshot {
     let sites = live.site_names();
     let identities = identities::of(&ledger, &sites);
     let refused = |count: fn(&RefusedCount) -> u64| {
-        let counts = ledger.refused.iter().map(|refused| Refused {
+        let counts = ledger.refused.iter().map(|refused| RefusalCount {
             site: refused.site.to_string(),
             reason: refused.refusal.name().to_owned(),
             count: count(refused),
         });
         counts.filter(|refused| refused.count > 0).collect()
     };
-    let recent = |refused: &aop_terminator::RefusedPeer| RefusedPeer {
+    let recent = |refused: &aop_terminator::RecentRefusal| RefusedPeer {
         address: refused.address,
         admitted_by: None,
         site: refused.site.to_string(),
@@ -35,7 +35,7 @@ pub(super) fn report(
         last_seen: timestamp(refused.last_seen),
     };
     let observed = |count: fn(&ObservedCount) -> u64| {
-        let counts = ledger.observed.iter().map(|observed| Refused {
+        let counts = ledger.observed.iter().map(|observed| RefusalCount {
             site: observed.site.to_string(),
             reason: observed.refusal.name().to_owned(),
             count: count(observed),
@@ -60,13 +60,13 @@ pub(super) fn report(
         observed_lately: observed(|observed| observed.lately),
         last_observed: last_observed.collect(),
     };
-    let denied = ledger.denied.into_iter().map(|denied| Refused {
+    let denied = ledger.denied.into_iter().map(|denied| RefusalCount {
         site: denied.site.to_string(),
         reason: denied.denial.name().to_owned(),
         count: denied.count,
     });
     let requests = Requests { relayed: ledger.relayed, refused: denied.collect() };
-    Report {
+    TerminatorSnapshot {
         open: ledger.open,
         served: ledger.served.iter().map(|(site, count)| (site.to_string(), *count)).collect(),
         handshakes,

@@ -3,20 +3,20 @@
 use std::{net::TcpListener, os::fd::OwnedFd, sync::Arc};
 
 use aop_api::{
-    Identities,
-    terminator::{AddressRules, Ask, Bundle, Said},
+    SeenIdentities,
+    terminator::{AddressPolicy, Command, ConfigBundle, Reply},
 };
-use aop_config::{Config, Live};
+use aop_config::{Config, ReloadableConfig};
 use aop_firewall::{PeerFiles, PinnedPeers};
 use aop_listeners::Listener;
-use aop_terminator::{Policy, Service};
+use aop_terminator::{Service, ServicePolicy};
 use aop_tls::{Files, Sites};
-use aop_types::{Gate, PeerBook};
+use aop_types::{PeerGate, PeerRecord};
 
-use super::{capacity, checks::Checks, gate::AddressGate, identities, peers::Peers, report};
+use super::{capacity, checks::Checks, gate::AddressGate, identities, peers::PeerStore, report};
 
 /// The state of the terminator process. It starts empty.
-pub(super) struct State {
+pub(super) struct TerminatorState {
     prepared: Option<Prepared>,
     serving: Option<Serving>,
     cpus: usize,
@@ -30,13 +30,13 @@ pub(super) struct Prepared {
 
 /// A configuration that is served.
 struct Serving {
-    live: Live,
+    live: ReloadableConfig,
     gate: Arc<AddressGate>,
     service: Arc<Service>,
     checks: Checks,
 }
 
-impl State {
+impl TerminatorState {
     /// The empty state. `cpus` is the number of workers if the configuration sets none.
     pub(super) fn new(cpus: usize) -> Self {
         Self { prepared: None, serving: None, cpus }
@@ -47,27 +47,29 @@ impl State {
     }
 
     /// Carries out `ask`, or changes nothing and returns the reason.
-    pub(super) fn obey(&mut self, ask: Ask, files: Vec<OwnedFd>) -> Said {
+    pub(super) fn obey(&mut self, ask: Command, files: Vec<OwnedFd>) -> Reply {
         let done = match ask {
-            Ask::Serve { rules, pinned, known } => self.serve(rules, pinned, known, files),
-            Ask::Commit(rules) => self.commit(rules),
-            Ask::Admit(rules) => self.admit(rules),
-            Ask::Report => return Said::Report(Box::new(self.report())),
-            Ask::Prepare(bundle) => return self.prepared(Prepared::new(bundle)),
-            Ask::Drain { .. } => Err("there is nothing to drain".to_owned()),
-            Ask::Fence => Err("the sandbox is not part of the state".to_owned()),
+            Command::Serve { rules, pinned, known } => self.serve(rules, pinned, known, files),
+            Command::Commit(rules) => self.commit(rules),
+            Command::Admit(rules) => self.admit(rules),
+            Command::Report => {
+                return Reply::Report(Box::new(self.report()));
+            }
+            Command::Prepare(bundle) => return self.prepared(Prepared::new(bundle)),
+            Command::Drain { .. } => Err("there is nothing to drain".to_owned()),
+            Command::Fence => Err("the sandbox is not part of the state".to_owned()),
         };
         match done {
-            Ok(()) => Said::Done,
-            Err(why) => Said::Refused(why),
+            Ok(()) => Reply::Done,
+            Err(why) => Reply::Refused(why),
         }
     }
 
     /// Stores the configuration that was prepared last, or none if preparing failed.
-    pub(super) fn prepared(&mut self, built: Result<Prepared, String>) -> Said {
+    pub(super) fn prepared(&mut self, built: Result<Prepared, String>) -> Reply {
         let (prepared, said) = match built {
-            Ok(prepared) => (Some(prepared), Said::Done),
-            Err(why) => (None, Said::Refused(why)),
+            Ok(prepared) => (Some(prepared), Reply::Done),
+            Err(why) => (None, Reply::Refused(why)),
         };
         self.prepared = prepared;
         said
@@ -75,21 +77,21 @@ impl State {
 
     fn serve(
         &mut self,
-        rules: AddressRules,
+        rules: AddressPolicy,
         pinned: bool,
-        known: Identities,
+        known: SeenIdentities,
         files: Vec<OwnedFd>,
     ) -> Result<(), String> {
         let Prepared { config, sites } = self.prepared.take().ok_or(NOTHING_PREPARED)?;
         let mut files = files.into_iter();
         let peers = match pinned {
-            false => Peers::default(),
+            false => PeerStore::default(),
             true => {
                 let Some(maps) = PeerFiles::from_files(&mut files) else {
                     return Err("the descriptors of the maps are missing".to_owned());
                 };
                 let pinned = PinnedPeers::adopt(maps);
-                Peers::Pinned(Box::new(pinned.map_err(|error| error.to_string())?))
+                PeerStore::Pinned(Box::new(pinned.map_err(|error| error.to_string())?))
             }
         };
         let listeners: Result<Vec<_>, _> =
@@ -104,8 +106,8 @@ impl State {
         let service = Service::start(
             listeners,
             policy(sites.under(&own), &config.live),
-            gate.clone() as Arc<dyn Gate>,
-            gate.clone() as Arc<dyn PeerBook>,
+            gate.clone() as Arc<dyn PeerGate>,
+            gate.clone() as Arc<dyn PeerRecord>,
             limits,
         )
         .map_err(|error| format!("cannot start a worker thread: {error}"))?;
@@ -115,7 +117,7 @@ impl State {
         Ok(())
     }
 
-    fn commit(&mut self, rules: AddressRules) -> Result<(), String> {
+    fn commit(&mut self, rules: AddressPolicy) -> Result<(), String> {
         let serving = self.serving.as_mut().ok_or(NOTHING_SERVED)?;
         let Prepared { config, sites } = self.prepared.take().ok_or(NOTHING_PREPARED)?;
         let (admission, modes) = rules.open();
@@ -127,7 +129,7 @@ impl State {
         Ok(())
     }
 
-    fn admit(&mut self, rules: AddressRules) -> Result<(), String> {
+    fn admit(&mut self, rules: AddressPolicy) -> Result<(), String> {
         let serving = self.serving.as_ref().ok_or(NOTHING_SERVED)?;
         let (admission, modes) = rules.open();
         serving.service.observe(&modes.sites, serving.live.shutdown);
@@ -135,13 +137,13 @@ impl State {
         Ok(())
     }
 
-    fn report(&self) -> aop_api::terminator::Report {
+    fn report(&self) -> aop_api::terminator::TerminatorSnapshot {
         match &self.serving {
             Some(Serving { live, gate, service, checks }) => {
                 let (ledger, peers) = (service.ledger().snapshot(), gate.peers().in_memory());
                 report::report(ledger, &peers, live, checks.report())
             }
-            None => aop_api::terminator::Report::default(),
+            None => aop_api::terminator::TerminatorSnapshot::default(),
         }
     }
 }
@@ -151,7 +153,7 @@ const NOTHING_SERVED: &str = "nothing is served yet";
 
 impl Prepared {
     /// Builds the sites of a configuration. Takes seconds for thousands of sites.
-    pub(super) fn new(bundle: Bundle) -> Result<Self, String> {
+    pub(super) fn new(bundle: ConfigBundle) -> Result<Self, String> {
         let (file, text, files) = bundle.open();
         let config = Config::parse(&file, &text).map_err(|error| error.to_string())?;
         let built = Sites::build(&config.live.sites, &Files::handed_over(files));
@@ -162,6 +164,6 @@ impl Prepared {
 }
 
 /// The part of a configuration that decides about handshakes.
-fn policy(sites: Sites, live: &Live) -> Policy {
-    Policy { sites, senders: live.senders.clone(), deadline: live.deadline }
+fn policy(sites: Sites, live: &ReloadableConfig) -> ServicePolicy {
+    ServicePolicy { sites, senders: live.senders.clone(), deadline: live.deadline }
 }

@@ -5,14 +5,14 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use aop_tls::{OriginPull, Refused, Site, WouldRefuse};
+use aop_tls::{OriginPull, RefusedConnection, Site, WouldRefuse};
 use tokio::time::Instant;
 use tracing::field::{DisplayValue, display};
 
 use super::{
     http::Served,
     ledger::NO_SITE,
-    proxy::Ends,
+    proxy::ProxyAddresses,
     quiet::{Quiet, Reason},
     relay::{Ending, Relayed},
 };
@@ -25,7 +25,7 @@ pub(super) struct Closing {
     /// Observe mode: the refusal that enforcing would have caused.
     would: Option<Box<WouldRefuse>>,
     /// The addresses in the PROXY header that the connection began with.
-    carried: Option<Box<Ends>>,
+    carried: Option<Box<ProxyAddresses>>,
     started: Instant,
 }
 
@@ -46,11 +46,11 @@ impl Closing {
     }
 
     /// The source and destination addresses in its PROXY header.
-    pub(super) fn carried(&self) -> Option<Ends> {
+    pub(super) fn carried(&self) -> Option<ProxyAddresses> {
         self.carried.as_deref().copied()
     }
 
-    pub(super) fn carry(&mut self, ends: Ends) {
+    pub(super) fn carry(&mut self, ends: ProxyAddresses) {
         self.carried = Some(Box::new(ends));
     }
 
@@ -128,7 +128,7 @@ impl Closing {
         );
     }
 
-    pub(super) fn refused(&self, refused: &Refused, quiet: &Quiet) {
+    pub(super) fn refused(&self, refused: &RefusedConnection, quiet: &Quiet) {
         if !quiet.may_tell(Reason::Connection(refused.refusal)) {
             return;
         }

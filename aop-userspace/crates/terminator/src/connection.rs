@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use aop_config::{Address, Host, ProxyProtocol, Upstream};
-use aop_tls::{Accepted, Permit, Proof, Refusal, Refused};
-use aop_types::Entrance;
+use aop_config::{Host, ProxyProtocol, Upstream, UpstreamAddress};
+use aop_tls::{AcceptedPull, Authentication, Permit, Refusal, RefusedConnection};
+use aop_types::AddressVerdict;
 use jiff::Timestamp;
 use tokio::{
     io::AsyncWriteExt,
@@ -27,10 +27,10 @@ use super::{
     http::{self, Pools, Visitors},
     in_force::InForce,
     ledger::Opened,
-    proxy::{self, Ends},
+    proxy::{self, ProxyAddresses},
     relay::relay,
     service::Shared,
-    upstream::{Connected, connect, lacks_descriptors},
+    upstream::{UpstreamStream, connect, lacks_descriptors},
 };
 
 /// The time to send a close_notify.
@@ -38,9 +38,9 @@ const PARTING: Duration = Duration::from_secs(1);
 
 /// A connection that may be relayed, by the kind of its relay.
 enum Admitted {
-    Bytes(Permit, Connected),
+    Bytes(Permit, UpstreamStream),
     /// Each request connects to the upstream, or reuses a connection.
-    Requests(Permit, Ends, Visitors),
+    Requests(Permit, ProxyAddresses, Visitors),
 }
 
 /// The permits that a relayed connection holds.
@@ -60,7 +60,7 @@ pub(super) struct Connection {
     peer: SocketAddr,
     closing: Closing,
     /// The gate's verdict, once it was asked.
-    entrance: Option<Entrance>,
+    entrance: Option<AddressVerdict>,
     _open: Opened,
 }
 
@@ -111,8 +111,10 @@ impl Connection {
     fn count(&self, permit: &Permit) {
         let (ledger, site) = (&self.shared.ledger, self.closing.site());
         match permit.proof() {
-            Proof::Certificate { .. } => ledger.accepted(site, self.peer.ip()),
-            Proof::Nothing(would) => ledger.observed(site, would, self.peer.ip(), self.entrance),
+            Authentication::Certificate { .. } => ledger.accepted(site, self.peer.ip()),
+            Authentication::Nothing(would) => {
+                ledger.observed(site, would, self.peer.ip(), self.entrance)
+            }
         }
     }
 
@@ -135,7 +137,7 @@ impl Connection {
                 self.closing.cut();
                 return None;
             }
-            reason = place.lost() => Err(Refused::new(reason)),
+            reason = place.lost() => Err(RefusedConnection::new(reason)),
             done = self.authenticate(stream, &local, in_force) => done,
         };
         let (permit, half) = match authenticated {
@@ -151,9 +153,9 @@ impl Connection {
             }
         };
         match permit.proof() {
-            Proof::Certificate { .. } => place.authenticated(),
+            Authentication::Certificate { .. } => place.authenticated(),
             // An unauthenticated peer's address is not remembered as known.
-            Proof::Nothing(_) => drop(place),
+            Authentication::Nothing(_) => drop(place),
         }
         let cut = in_force.lease(&permit).cut;
         match cut.run_until_cancelled(self.admit(permit, half, local, in_force)).await {
@@ -165,7 +167,7 @@ impl Connection {
     }
 
     /// Counts and logs a refusal, and notifies the peer.
-    async fn refuse(&self, mut refused: Refused) {
+    async fn refuse(&self, mut refused: RefusedConnection) {
         let site = self.closing.site();
         let peer = self.peer.ip();
         self.shared.ledger.refused(site, refused.refusal, peer, self.entrance, now());
@@ -184,15 +186,15 @@ impl Connection {
         mut stream: TcpStream,
         local: &io::Result<SocketAddr>,
         in_force: &InForce,
-    ) -> Result<(Permit, Half), Refused> {
+    ) -> Result<(Permit, Half), RefusedConnection> {
         // Without a local address no mode override of a port applies.
         let port = local.as_ref().map_or(0, SocketAddr::port);
         let entrance = self.shared.gate.entrance(self.peer.ip(), port);
         self.entrance = Some(entrance);
         match entrance {
-            Entrance::Open | Entrance::OnTrial => {}
-            Entrance::Watched => self.shared.ledger.would_refuse(),
-            Entrance::Shut => return Err(Refused::new(Refusal::NotAdmitted)),
+            AddressVerdict::Open | AddressVerdict::OnTrial => {}
+            AddressVerdict::Watched => self.shared.ledger.would_refuse(),
+            AddressVerdict::Shut => return Err(RefusedConnection::new(Refusal::NotAdmitted)),
         }
         let expected = |local: &SocketAddr| in_force.policy.senders.expect(self.peer.ip(), *local);
         if local.as_ref().is_ok_and(expected) {
@@ -207,18 +209,18 @@ impl Connection {
             .await
             .inspect_err(|refused| self.closing.know_site(refused.site.as_ref()))?;
         match accepted {
-            Accepted::Proven(pull) => {
+            AcceptedPull::Proven(pull) => {
                 self.closing.know(&pull);
                 Ok((aop_tls::authorize(*pull)?, None))
             }
-            Accepted::Unproven(observed) => {
+            AcceptedPull::Unproven(observed) => {
                 self.closing.know_site(Some(observed.site()));
                 // The site may have stopped observing during the handshake.
                 if !self.observes(observed.host()) {
                     return Err(observed.refused());
                 }
                 self.closing.observe(observed.would());
-                let permit = aop_tls::let_in(*observed)?;
+                let permit = aop_tls::permit_unauthenticated(*observed)?;
                 let half = self.shared.unproven.clone().acquire_owned();
                 match timeout_at(self.deadline(in_force), half).await {
                     Ok(Ok(half)) => Ok((permit, Some(half))),
@@ -235,8 +237,8 @@ impl Connection {
         half: Half,
         local: io::Result<SocketAddr>,
         in_force: &InForce,
-    ) -> Result<(Slot, Admitted), Refused> {
-        if let Proof::Certificate { identity, voucher } = permit.proof() {
+    ) -> Result<(Slot, Admitted), RefusedConnection> {
+        if let Authentication::Certificate { identity, voucher } = permit.proof() {
             self.shared.book.record(self.peer.ip(), self.closing.site());
             let (ledger, site) = (&self.shared.ledger, self.closing.site());
             ledger.authenticated(site, identity, voucher.as_ref(), now());
@@ -248,7 +250,7 @@ impl Connection {
         };
         let slot = Slot { _slot: slot, _half: half };
         // The site may have stopped observing while this connection waited for its slot.
-        if let Proof::Nothing(would) = permit.proof()
+        if let Authentication::Nothing(would) = permit.proof()
             && !self.observes(permit.host())
         {
             let (refusal, detail) = (would.refusal, would.detail.clone());
@@ -283,15 +285,15 @@ impl Connection {
     /// if its address is admitted: before an edge presents certificates, only its address
     /// distinguishes it. Behind a sender of PROXY headers the source address in the header counts,
     /// because the sender's own address says nothing about the peer.
-    fn visitors(&self, permit: &Permit, ends: &Ends) -> Visitors {
+    fn visitors(&self, permit: &Permit, ends: &ProxyAddresses) -> Visitors {
         let admitted = || {
             let (address, port) = (ends.source.ip().to_canonical(), ends.destination.port());
-            self.shared.gate.entrance(address, port) == Entrance::Open
+            self.shared.gate.entrance(address, port) == AddressVerdict::Open
         };
         match permit.proof() {
-            Proof::Certificate { .. } => Visitors::Believed,
-            Proof::Nothing(_) if admitted() => Visitors::Believed,
-            Proof::Nothing(_) => Visitors::Unknown,
+            Authentication::Certificate { .. } => Visitors::Believed,
+            Authentication::Nothing(_) if admitted() => Visitors::Believed,
+            Authentication::Nothing(_) => Visitors::Unknown,
         }
     }
 
@@ -306,21 +308,21 @@ impl Connection {
     }
 
     /// The source and destination addresses of the connection.
-    fn ends(&self, local: io::Result<SocketAddr>) -> io::Result<Ends> {
+    fn ends(&self, local: io::Result<SocketAddr>) -> io::Result<ProxyAddresses> {
         if let Some(ends) = self.closing.carried() {
             return Ok(ends);
         }
         let local = local?;
         let destination = SocketAddr::new(local.ip().to_canonical(), local.port());
-        Ok(Ends { source: self.peer, destination })
+        Ok(ProxyAddresses { source: self.peer, destination })
     }
 
     async fn reach_upstream(
         &self,
-        upstream: &Address,
+        upstream: &UpstreamAddress,
         header: &[u8],
         deadline: Instant,
-    ) -> Result<Connected, (Refusal, String)> {
+    ) -> Result<UpstreamStream, (Refusal, String)> {
         let (refusal, why) = match timeout_at(deadline, connect(upstream, header)).await {
             Ok(Ok(upstream)) => return Ok(upstream),
             Ok(Err(error)) if lacks_descriptors(&error) => {
@@ -334,8 +336,8 @@ impl Connection {
 }
 
 /// Ends a permitted pull that cannot be relayed, with a close_notify.
-async fn part(permit: Permit, refusal: Refusal, detail: String) -> Refused {
-    let refused = Refused::new(refusal).at(permit.site()).because(detail);
+async fn part(permit: Permit, refusal: Refusal, detail: String) -> RefusedConnection {
+    let refused = RefusedConnection::new(refusal).at(permit.site()).because(detail);
     let (mut stream, _) = permit.into_parts();
     match timeout(PARTING, stream.shutdown()).await {
         Ok(Ok(())) => refused.on(aop_tls::socket(stream)),

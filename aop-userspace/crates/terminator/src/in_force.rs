@@ -5,14 +5,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use aop_tls::{Permit, Proof};
+use aop_tls::{Authentication, Permit};
 use tokio_util::sync::CancellationToken;
 
-use super::service::Policy;
+use super::service::ServicePolicy;
 
 /// A policy and the leases of the connections that it accepted.
 pub(super) struct InForce {
-    pub(super) policy: Policy,
+    pub(super) policy: ServicePolicy,
     pub(super) lease: Lease,
     /// The leases of unauthenticated connections, by observing site.
     unproven: HashMap<Arc<str>, Lease>,
@@ -36,7 +36,7 @@ impl Lease {
 
 impl InForce {
     /// A policy that has accepted no connection yet.
-    pub(super) fn new(policy: Policy, lease: Lease) -> Self {
+    pub(super) fn new(policy: ServicePolicy, lease: Lease) -> Self {
         let observing = policy.sites.observing().into_iter();
         let unproven = observing.map(|site| (site, lease.child())).collect();
         Self { policy, lease, unproven }
@@ -44,7 +44,7 @@ impl InForce {
 
     /// The successor of this policy, if `policy` trusts every certificate that this one trusts; and
     /// the leases that must end, because their sites stopped observing or lost a host.
-    pub(super) fn followed_by(&self, policy: Policy) -> (Self, Vec<Lease>) {
+    pub(super) fn followed_by(&self, policy: ServicePolicy) -> (Self, Vec<Lease>) {
         let mut next = Self::new(policy, self.lease.clone());
         let mut ended = Vec::new();
         for (site, lease) in &self.unproven {
@@ -60,9 +60,9 @@ impl InForce {
     /// The lease for a connection of this permit.
     pub(super) fn lease(&self, permit: &Permit) -> Lease {
         match permit.proof() {
-            Proof::Certificate { .. } => self.lease.clone(),
+            Authentication::Certificate { .. } => self.lease.clone(),
             // A site of this policy issued the permit while it observed.
-            Proof::Nothing(_) => match self.unproven.get(permit.site().name()) {
+            Authentication::Nothing(_) => match self.unproven.get(permit.site().name()) {
                 Some(lease) => lease.clone(),
                 None => self.lease.child(),
             },

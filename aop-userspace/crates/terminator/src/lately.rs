@@ -10,7 +10,7 @@ const KEPT: usize = 64;
 
 /// An address that was refused recently.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedPeer {
+pub struct RecentRefusal {
     /// The address.
     pub address: IpAddr,
     /// The site's name, or `-` where no site was reached.
@@ -63,10 +63,10 @@ impl Lately {
     }
 
     /// All entries, the most recently seen first.
-    pub(super) fn told(&self) -> Vec<RefusedPeer> {
+    pub(super) fn told(&self) -> Vec<RecentRefusal> {
         let peer = |((address, site, refusal), seen): (&(IpAddr, Arc<str>, Refusal), &Seen)| {
             let (site, refusal) = (site.clone(), *refusal);
-            RefusedPeer {
+            RecentRefusal {
                 address: *address,
                 site,
                 refusal,
@@ -74,9 +74,9 @@ impl Lately {
                 last_seen: seen.last,
             }
         };
-        let mut peers: Vec<RefusedPeer> = self.0.iter().map(peer).collect();
+        let mut peers: Vec<RecentRefusal> = self.0.iter().map(peer).collect();
         peers.sort_by(|a, b| {
-            let order = |it: &RefusedPeer| (std::cmp::Reverse(it.last_seen), it.address);
+            let order = |it: &RecentRefusal| (std::cmp::Reverse(it.last_seen), it.address);
             order(a).cmp(&order(b)).then_with(|| a.refusal.name().cmp(b.refusal.name()))
         });
         peers

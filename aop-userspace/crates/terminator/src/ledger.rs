@@ -12,13 +12,13 @@ use std::{
     },
 };
 
-use aop_tls::{Identity, Refusal, Voucher, WouldRefuse, now};
-use aop_types::Entrance;
+use aop_tls::{IssuingCa, PeerIdentity, Refusal, WouldRefuse, now};
+use aop_types::AddressVerdict;
 
 use super::{
     http::Denial,
-    lately::{Lately, RefusedPeer},
-    observations::{LastObserved, Observations, ObservedCount},
+    lately::{Lately, RecentRefusal},
+    observations::{LastObservation, Observations, ObservedCount},
 };
 
 /// Identities that are kept for each site.
@@ -29,7 +29,7 @@ pub(super) const NO_SITE: &str = "-";
 
 /// Counters since start. Reloading does not reset them.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct Counters {
     open: AtomicU64,
     accepted: AtomicU64,
     served: Mutex<HashMap<Arc<str>, u64>>,
@@ -39,7 +39,7 @@ pub struct Ledger {
     refused_lately: Mutex<Lately>,
     relayed: AtomicU64,
     denied: Mutex<HashMap<(Arc<str>, Denial), u64>>,
-    identities: Mutex<HashMap<Arc<str>, Known>>,
+    identities: Mutex<HashMap<Arc<str>, KnownIdentity>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,15 +50,15 @@ struct Refusals {
 
 /// The identities of one site.
 #[derive(Debug, Default)]
-struct Known {
-    seen: HashMap<Identity, Seen>,
+struct KnownIdentity {
+    seen: HashMap<PeerIdentity, Seen>,
     /// The number of evicted identities.
     forgotten: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Seen {
-    voucher: Option<Voucher>,
+    voucher: Option<IssuingCa>,
     first: u64,
     last: u64,
     pulls: u64,
@@ -67,7 +67,7 @@ struct Seen {
 /// The counters at one moment. Every connection with a completed handshake is counted exactly once:
 /// in `accepted`, in `refused` or in `observed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LedgerSnapshot {
+pub struct CountersSnapshot {
     /// Connections that are open now, handshakes included.
     pub open: u64,
     /// Origin pulls that were relayed.
@@ -77,19 +77,19 @@ pub struct LedgerSnapshot {
     /// Unauthenticated connections that were relayed because their site observes.
     pub observed: Vec<ObservedCount>,
     /// The latest observed connection from an admitted address, for each site.
-    pub last_observed: Vec<LastObserved>,
+    pub last_observed: Vec<LastObservation>,
     /// Connections from addresses that are not admitted, accepted because the firewall observes.
     pub would_refuse: u64,
     /// Refusals, by site and reason.
     pub refused: Vec<RefusedCount>,
     /// Recently refused addresses, the most recent first.
-    pub refused_lately: Vec<RefusedPeer>,
+    pub refused_lately: Vec<RecentRefusal>,
     /// Requests that an HTTP upstream answered.
     pub relayed: u64,
     /// Requests that aop answered instead of the upstream, by site and reason.
     pub denied: Vec<DeniedCount>,
     /// Certificates that authenticated, by site, the most recent first.
-    pub identities: Vec<Sighting>,
+    pub identities: Vec<IdentitySighting>,
     /// The number of certificates that were evicted from `identities`, by site.
     pub forgotten: Vec<(Arc<str>, u64)>,
 }
@@ -120,13 +120,13 @@ pub struct DeniedCount {
 
 /// A certificate that authenticated for a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct IdentitySighting {
     /// The site's name.
     pub site: Arc<str>,
     /// The certificate.
-    pub identity: Identity,
+    pub identity: PeerIdentity,
     /// The client CA that issued it, as of its latest handshake.
-    pub voucher: Option<Voucher>,
+    pub voucher: Option<IssuingCa>,
     /// Seconds since 1970.
     pub first_seen: u64,
     /// Seconds since 1970.
@@ -136,12 +136,12 @@ pub struct Sighting {
 }
 
 /// An open connection, counted until it is dropped.
-pub(super) struct Opened(Arc<Ledger>);
+pub(super) struct Opened(Arc<Counters>);
 
-impl Ledger {
+impl Counters {
     /// The counters now.
     #[must_use]
-    pub fn snapshot(&self) -> LedgerSnapshot {
+    pub fn snapshot(&self) -> CountersSnapshot {
         let mut refused: Vec<_> = held(&self.refused)
             .iter()
             .map(|((site, refusal), &Refusals { all, from_admitted })| RefusedCount {
@@ -167,7 +167,7 @@ impl Ledger {
             if known.forgotten > 0 {
                 forgotten.push((site.clone(), known.forgotten));
             }
-            identities.extend(known.seen.iter().map(|(identity, seen)| Sighting {
+            identities.extend(known.seen.iter().map(|(identity, seen)| IdentitySighting {
                 site: site.clone(),
                 identity: identity.clone(),
                 voucher: seen.voucher.clone(),
@@ -180,7 +180,7 @@ impl Ledger {
         let served =
             held(&self.served).iter().map(|(site, count)| (site.clone(), *count)).collect();
         let (observed, last_observed) = self.observations.snapshot(now());
-        LedgerSnapshot {
+        CountersSnapshot {
             open: self.open.load(Relaxed),
             accepted: self.accepted.load(Relaxed),
             served,
@@ -197,10 +197,11 @@ impl Ledger {
     }
 
     /// Restores the identities that an earlier run recorded.
-    pub fn recall(&self, sightings: Vec<Sighting>) {
+    pub fn recall(&self, sightings: Vec<IdentitySighting>) {
         let mut sites = held(&self.identities);
         for sighting in sightings {
-            let Sighting { site, identity, voucher, first_seen, last_seen, pulls } = sighting;
+            let IdentitySighting { site, identity, voucher, first_seen, last_seen, pulls } =
+                sighting;
             let seen = Seen { voucher, first: first_seen, last: last_seen, pulls };
             sites.entry(site).or_default().add(identity, seen);
         }
@@ -234,9 +235,9 @@ impl Ledger {
         site: &Arc<str>,
         would: &WouldRefuse,
         peer: IpAddr,
-        entrance: Option<Entrance>,
+        entrance: Option<AddressVerdict>,
     ) {
-        let admitted = entrance == Some(Entrance::Open) && !peer.is_loopback();
+        let admitted = entrance == Some(AddressVerdict::Open) && !peer.is_loopback();
         self.observations.add(site, would, peer, admitted, now());
     }
 
@@ -256,10 +257,10 @@ impl Ledger {
         site: &Arc<str>,
         refusal: Refusal,
         peer: IpAddr,
-        entrance: Option<Entrance>,
+        entrance: Option<AddressVerdict>,
         now: u64,
     ) {
-        let admitted = entrance == Some(Entrance::Open) && !peer.is_loopback();
+        let admitted = entrance == Some(AddressVerdict::Open) && !peer.is_loopback();
         let mut refused = held(&self.refused);
         let counts = refused.entry((site.clone(), refusal)).or_default();
         counts.all += 1;
@@ -281,8 +282,8 @@ impl Ledger {
     pub(super) fn authenticated(
         &self,
         site: &Arc<str>,
-        identity: &Identity,
-        voucher: Option<&Voucher>,
+        identity: &PeerIdentity,
+        voucher: Option<&IssuingCa>,
         now: u64,
     ) {
         let mut sites = held(&self.identities);
@@ -303,9 +304,9 @@ impl Ledger {
     }
 }
 
-impl Known {
+impl KnownIdentity {
     /// Adds an identity. If the site has too many, the least recently seen one is evicted.
-    fn add(&mut self, identity: Identity, seen: Seen) {
+    fn add(&mut self, identity: PeerIdentity, seen: Seen) {
         if self.seen.len() >= IDENTITIES
             && let Some(oldest) =
                 self.seen.iter().min_by_key(|(_, seen)| seen.last).map(|(id, _)| id.clone())
@@ -332,8 +333,8 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn identity(serial: usize) -> Identity {
-        Identity {
+    fn identity(serial: usize) -> PeerIdentity {
+        PeerIdentity {
             subject: "CN=edge".into(),
             issuer: "CN=ca".into(),
             serial: serial.to_string(),
@@ -345,7 +346,7 @@ mod tests {
 
     #[test]
     fn pulls_of_this_host_are_counted_and_are_no_evidence_for_or_against_enforcing() {
-        let ledger = Ledger::default();
+        let ledger = Counters::default();
         let site: Arc<str> = "example.com".into();
         let (refusal, detail, presented) = (Refusal::UnknownCa, String::new(), None);
         let would = WouldRefuse { refusal, detail, presented };
@@ -354,7 +355,7 @@ mod tests {
         {
             let peer = peer.parse().expect("an address");
             ledger.accepted(&site, peer);
-            ledger.observed(&site, &would, peer, Some(Entrance::Open));
+            ledger.observed(&site, &would, peer, Some(AddressVerdict::Open));
             let after = ledger.snapshot();
             let count: u64 = after.served.iter().map(|(_, count)| *count).sum();
             let [observed] = &after.observed[..] else { panic!("{after:?}") };
@@ -366,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_site_keeps_its_most_recent_identities() {
-        let ledger = Ledger::default();
+        let ledger = Counters::default();
         let site: Arc<str> = "example.com".into();
         ledger.authenticated(&site, &identity(0), None, 0);
         for serial in 1..IDENTITIES {
@@ -376,7 +377,7 @@ mod tests {
         ledger.authenticated(&site, &identity(IDENTITIES), None, 1001);
         let snapshot = ledger.snapshot();
         assert_eq!(snapshot.forgotten, [(site, 1)]);
-        let next = Ledger::default();
+        let next = Counters::default();
         next.recall(snapshot.identities.clone());
         assert_eq!(next.snapshot().identities.len(), IDENTITIES);
         let seen = snapshot.identities;

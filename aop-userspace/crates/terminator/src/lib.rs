@@ -2,10 +2,10 @@
 //!
 //! [`aop_listeners::bind`] reserves the addresses before. A [`Service`] accepts on them. Each
 //! connection takes a pending-handshake slot, and a connection slot once its peer authenticates.
-//! The [`Gate`](aop_types::Gate) admits the address and [`tls`](aop_tls) authorizes the
+//! The [`PeerGate`](aop_types::Gate) admits the address and [`tls`](aop_tls) authorizes the
 //! certificate; the peer is recorded and the connection is relayed. For an HTTP upstream, `http`
 //! relays request by request; for any other upstream, `relay` copies bytes.
-//! Each outcome is counted in the [`Ledger`] and logged in one closing line.
+//! Each outcome is counted in the [`Counters`] and logged in one closing line.
 //!
 //! This crate makes no trust decision: the gate decides about addresses, TLS about certificates.
 
@@ -30,9 +30,9 @@ mod upstream;
 mod workers;
 
 pub use http::Denial;
-pub use lately::RefusedPeer;
-pub use ledger::{DeniedCount, Ledger, LedgerSnapshot, RefusedCount, Sighting};
-pub use observations::{LastObserved, ObservedCount};
-pub use proxy::{Ends, Malformed, Reading, read as read_proxy_header};
-pub use service::{Drained, Policy, Service};
-pub use upstream::{Connected, dial};
+pub use lately::RecentRefusal;
+pub use ledger::{Counters, CountersSnapshot, DeniedCount, IdentitySighting, RefusedCount};
+pub use observations::{LastObservation, ObservedCount};
+pub use proxy::{MalformedProxyHeader, ProxyAddresses, Reading, read as read_proxy_header};
+pub use service::{Drained, Service, ServicePolicy};
+pub use upstream::{UpstreamStream, dial};

@@ -26,7 +26,7 @@ struct OfSite {
     from_admitted: HashMap<Refusal, u64>,
     /// Those from admitted addresses in each recent hour, numbered since 1970.
     hours: VecDeque<(u64, HashMap<Refusal, u64>)>,
-    last: Option<LastObserved>,
+    last: Option<LastObservation>,
 }
 
 /// How often an observing site relayed a connection that enforcing would refuse for one reason.
@@ -46,7 +46,7 @@ pub struct ObservedCount {
 
 /// The latest observed connection from an admitted address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastObserved {
+pub struct LastObservation {
     /// The site's name.
     pub site: Arc<str>,
     /// The reason for which enforcing would have refused it.
@@ -86,7 +86,7 @@ impl Observations {
         }
         let (site, presented) = (site.clone(), would.presented.clone());
         let refusal = would.refusal;
-        seen.last = Some(LastObserved { site, refusal, address, presented, at: now });
+        seen.last = Some(LastObservation { site, refusal, address, presented, at: now });
     }
 
     /// Discards the evidence of the last day: `site` begins to observe.
@@ -97,7 +97,7 @@ impl Observations {
     }
 
     /// All counts at `now`, and each site's latest connection from an admitted address.
-    pub(super) fn snapshot(&self, now: u64) -> (Vec<ObservedCount>, Vec<LastObserved>) {
+    pub(super) fn snapshot(&self, now: u64) -> (Vec<ObservedCount>, Vec<LastObservation>) {
         let (mut counts, mut last) = (Vec::new(), Vec::new());
         for (site, seen) in self.held().iter_mut() {
             seen.forget_before(now / HOUR);

@@ -6,11 +6,11 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use aop_tls::{Permit, Session, Warrant, farewell, socket};
+use aop_tls::{PeerStream, Permit, Warrant, farewell, socket};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{course::Course, upstream::Connected};
+use super::{course::Course, upstream::UpstreamStream};
 
 /// The progress timeout of one direction after the other has ended. A connection with both
 /// directions open may be idle for any time.
@@ -57,7 +57,11 @@ impl Ending {
 }
 
 /// Relays until both directions have ended, one side fails, or `cut` is cancelled.
-pub(super) async fn relay(permit: Permit, upstream: Connected, cut: &CancellationToken) -> Relayed {
+pub(super) async fn relay(
+    permit: Permit,
+    upstream: UpstreamStream,
+    cut: &CancellationToken,
+) -> Relayed {
     let (peer, warrant) = permit.into_parts();
     carry(&warrant, peer, upstream, cut).await
 }
@@ -65,8 +69,8 @@ pub(super) async fn relay(permit: Permit, upstream: Connected, cut: &Cancellatio
 /// The same for a peer whose connection was an HTTP connection before.
 pub(super) async fn carry(
     _: &Warrant,
-    mut peer: Session,
-    mut upstream: Connected,
+    mut peer: PeerStream,
+    mut upstream: UpstreamStream,
     cut: &CancellationToken,
 ) -> Relayed {
     let mut course = Course::default();

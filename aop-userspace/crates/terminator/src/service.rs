@@ -16,7 +16,7 @@ use aop_common::Mode;
 use aop_config::{Limits, ProxySenders};
 use aop_listeners::Listener;
 use aop_tls::Sites;
-use aop_types::{Gate, PeerBook};
+use aop_types::{PeerGate, PeerRecord};
 use arc_swap::ArcSwap;
 use tokio::{
     sync::Semaphore,
@@ -28,13 +28,13 @@ use super::{
     accept::Accept,
     crowd::Crowd,
     in_force::{InForce, Lease},
-    ledger::Ledger,
+    ledger::Counters,
     quiet::Quiet,
     workers::Workers,
 };
 
 /// The settings that a reload replaces as one unit.
-pub struct Policy {
+pub struct ServicePolicy {
     /// The sites, each with its trust.
     pub sites: Sites,
     /// The addresses whose connections begin with a PROXY header.
@@ -65,9 +65,9 @@ pub struct Service {
 /// The state that all connections share.
 pub(super) struct Shared {
     pub(super) in_force: ArcSwap<InForce>,
-    pub(super) gate: Arc<dyn Gate>,
-    pub(super) book: Arc<dyn PeerBook>,
-    pub(super) ledger: Arc<Ledger>,
+    pub(super) gate: Arc<dyn PeerGate>,
+    pub(super) book: Arc<dyn PeerRecord>,
+    pub(super) ledger: Arc<Counters>,
     pub(super) crowd: Arc<Crowd>,
     /// One permit for each relayed connection.
     pub(super) slots: Arc<Semaphore>,
@@ -85,9 +85,9 @@ impl Service {
     /// The system refuses to start a thread or to register a listener with a runtime.
     pub fn start(
         listeners: Vec<Listener>,
-        policy: Policy,
-        gate: Arc<dyn Gate>,
-        book: Arc<dyn PeerBook>,
+        policy: ServicePolicy,
+        gate: Arc<dyn PeerGate>,
+        book: Arc<dyn PeerRecord>,
         limits: Limits,
     ) -> io::Result<Self> {
         let workers = Workers::start(limits.workers)?;
@@ -121,7 +121,7 @@ impl Service {
     /// Applies `policy` to connections that are accepted from now on. If it trusts less than the
     /// policy before it, open connections drain and are cut after `patience`: they may rest on
     /// trust that the new policy withdraws.
-    pub fn reload(&self, policy: Policy, patience: Duration) {
+    pub fn reload(&self, policy: ServicePolicy, patience: Duration) {
         let before = self.shared.in_force.load_full();
         let observed = before.policy.sites.observing();
         for site in policy.sites.observing().difference(&observed) {
@@ -172,9 +172,12 @@ impl Service {
     /// connections that rest on withdrawn trust drain and are cut after `patience`.
     pub fn observe(&self, own: &BTreeMap<String, Mode>, patience: Duration) {
         let before = self.shared.in_force.load_full();
-        let Policy { sites, senders, deadline } = &before.policy;
-        let policy =
-            Policy { sites: sites.under(own), senders: senders.clone(), deadline: *deadline };
+        let ServicePolicy { sites, senders, deadline } = &before.policy;
+        let policy = ServicePolicy {
+            sites: sites.under(own),
+            senders: senders.clone(),
+            deadline: *deadline,
+        };
         self.reload(policy, patience);
     }
 
@@ -196,7 +199,7 @@ impl Service {
 
     /// The counters of this service.
     #[must_use]
-    pub fn ledger(&self) -> &Arc<Ledger> {
+    pub fn ledger(&self) -> &Arc<Counters> {
         &self.shared.ledger
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aop_config::Address;
+use aop_config::UpstreamAddress;
 use aop_listeners::tune;
 use rustix::io::Errno;
 use socket2::SockRef;
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// A connected upstream.
-pub enum Connected {
+pub enum UpstreamStream {
     /// A TCP connection.
     Tcp(TcpStream),
     /// A connection over a Unix socket.
@@ -25,21 +25,24 @@ pub enum Connected {
 }
 
 /// Connects to `upstream` and sends `header`, which may be empty.
-pub(super) async fn connect(upstream: &Address, header: &[u8]) -> io::Result<Connected> {
+pub(super) async fn connect(
+    upstream: &UpstreamAddress,
+    header: &[u8],
+) -> io::Result<UpstreamStream> {
     let mut stream = dial(upstream).await?;
     stream.write_all(header).await?;
     Ok(stream)
 }
 
 /// Connects to `upstream`.
-pub async fn dial(upstream: &Address) -> io::Result<Connected> {
+pub async fn dial(upstream: &UpstreamAddress) -> io::Result<UpstreamStream> {
     match upstream {
-        Address::Tcp(authority) => {
+        UpstreamAddress::Tcp(authority) => {
             let stream = TcpStream::connect(authority).await?;
             tune(SockRef::from(&stream))?;
-            Ok(Connected::Tcp(stream))
+            Ok(UpstreamStream::Tcp(stream))
         }
-        Address::Unix(path) => Ok(Connected::Unix(UnixStream::connect(path).await?)),
+        UpstreamAddress::Unix(path) => Ok(UpstreamStream::Unix(UnixStream::connect(path).await?)),
     }
 }
 
@@ -48,7 +51,7 @@ pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).map(Some).contains(&error.raw_os_error())
 }
 
-impl Connected {
+impl UpstreamStream {
     /// Closes with a reset, which tells the upstream that the data is incomplete. Unix sockets have
     /// no reset: there the upstream sees an end of stream.
     pub(super) fn sever(self) {
@@ -60,7 +63,7 @@ impl Connected {
     }
 }
 
-impl AsyncRead for Connected {
+impl AsyncRead for UpstreamStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -73,7 +76,7 @@ impl AsyncRead for Connected {
     }
 }
 
-impl AsyncWrite for Connected {
+impl AsyncWrite for UpstreamStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -18,11 +18,11 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use super::{
     identity::printable,
     judgement::{self, judge},
-    observed::{self, Accepted},
+    observed::{self, AcceptedPull},
     plain::{self, Opening},
     pull::{Finished, OriginPull},
     refusal::Refusal,
-    refused::Refused,
+    refused::RefusedConnection,
     sites::{Site, Sites, Terms},
 };
 
@@ -45,8 +45,8 @@ pub async fn accept(
     peer: SocketAddr,
     sites: &Sites,
     deadline: Instant,
-) -> Result<Accepted, Refused> {
-    let late = |_| Refused::new(Refusal::Deadline);
+) -> Result<AcceptedPull, RefusedConnection> {
+    let late = |_| RefusedConnection::new(Refusal::Deadline);
     let start = timeout_at(deadline, hello(stream)).await.map_err(late)??;
     let (site, host) = match choose(&start, sites) {
         Ok(chosen) => chosen,
@@ -59,17 +59,17 @@ pub async fn accept(
         .map_err(|refused| refused.at(&site))
 }
 
-async fn hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, Refused> {
+async fn hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, RefusedConnection> {
     match plain::opening(&mut stream).await {
         Ok(Opening::Tls) => {}
-        Ok(Opening::Nothing) => return Err(Refused::new(Refusal::PeerGone)),
-        Ok(Opening::Garbage) => return Err(Refused::new(Refusal::BadHello).on(stream)),
+        Ok(Opening::Nothing) => return Err(RefusedConnection::new(Refusal::PeerGone)),
+        Ok(Opening::Garbage) => return Err(RefusedConnection::new(Refusal::BadHello).on(stream)),
         Ok(Opening::Proxy) => {
             let detail = "a PROXY header came from an address that is not named in proxy_from";
-            return Err(Refused::new(Refusal::ProxyHeader).because(detail).on(stream));
+            return Err(RefusedConnection::new(Refusal::ProxyHeader).because(detail).on(stream));
         }
         Ok(Opening::Http) => {
-            return Err(tell(Refused::new(Refusal::NotTls), stream, plain::ANSWER).await);
+            return Err(tell(RefusedConnection::new(Refusal::NotTls), stream, plain::ANSWER).await);
         }
         Err(error) => return Err(judge(&error)),
     }
@@ -92,20 +92,20 @@ async fn hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, Refus
 fn choose(
     start: &StartHandshake<TcpStream>,
     sites: &Sites,
-) -> Result<(Arc<Site>, Host), (Refused, [u8; 7])> {
+) -> Result<(Arc<Site>, Host), (RefusedConnection, [u8; 7])> {
     let hello = start.client_hello();
     // rustls treats an IP address in the extension as no name, as RFC 6066 demands.
     let Some(name) = hello.server_name() else {
-        return Err((Refused::new(Refusal::NoName), MISSING_EXTENSION));
+        return Err((RefusedConnection::new(Refusal::NoName), MISSING_EXTENSION));
     };
     let Ok(host) = name.parse::<Host>() else {
-        let refused = Refused::new(Refusal::NoName).because(printable(name));
+        let refused = RefusedConnection::new(Refusal::NoName).because(printable(name));
         return Err((refused, UNRECOGNIZED_NAME));
     };
     match sites.find(&host) {
         Some(site) => Ok((site.clone(), host)),
         None => {
-            let refused = Refused::new(Refusal::UnknownName).because(printable(name));
+            let refused = RefusedConnection::new(Refusal::UnknownName).because(printable(name));
             Err((refused, UNRECOGNIZED_NAME))
         }
     }
@@ -116,7 +116,7 @@ async fn finish(
     peer: SocketAddr,
     site: &Arc<Site>,
     host: Host,
-) -> Result<Accepted, Refused> {
+) -> Result<AcceptedPull, RefusedConnection> {
     let Terms { config, desk, unsigned } = site.terms();
     let handshake = start.into_stream(config).into_fallible();
     let stream = handshake.await.map_err(|(error, stream)| judge(&error).on(stream))?;
@@ -130,10 +130,14 @@ async fn finish(
         return Err(judgement::of(&error).over(finished.stream));
     }
     let identity = observed::identity(finished.chain())?;
-    Ok(Accepted::Proven(Box::new(OriginPull::new(finished, identity, desk))))
+    Ok(AcceptedPull::Proven(Box::new(OriginPull::new(finished, identity, desk))))
 }
 
-async fn tell(refused: Refused, mut stream: TcpStream, bytes: &[u8]) -> Refused {
+async fn tell(
+    refused: RefusedConnection,
+    mut stream: TcpStream,
+    bytes: &[u8],
+) -> RefusedConnection {
     match stream.write_all(bytes).await {
         Ok(()) => refused.on(stream),
         Err(_) => refused,

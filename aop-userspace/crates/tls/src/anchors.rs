@@ -6,16 +6,16 @@
 
 use std::path::Path;
 
-use aop_config::{ClientCa, PastEnd, SiteConfig, Warning};
+use aop_config::{ClientCa, OnExpiry, SiteConfig, Warning};
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use super::{
     cloudflare,
-    error::{FileError, FileProblem},
+    error::{FileError, FileErrorKind},
     files::Files,
     identity, pem, remarks,
-    server::Notes,
-    term::{Ends, Term},
+    server::FileWarnings,
+    term::{Ends, FileExpiry},
     validity::Validity,
 };
 
@@ -44,18 +44,18 @@ pub(super) fn load(
     client_ca: &ClientCa,
     site: &SiteConfig,
     files: &Files,
-    notes: &mut Notes,
+    notes: &mut FileWarnings,
 ) -> Result<Vec<Anchor>, FileError> {
     match client_ca {
         ClientCa::CloudflareGlobal => {
-            notes.terms.push(Term {
+            notes.terms.push(FileExpiry {
                 site: site.name.clone(),
                 subject: BUILT_IN.into(),
                 file: BUILT_IN.into(),
                 validity: Validity { not_before: 0, not_after: cloudflare::NOT_AFTER },
                 kind: match site.rules.expired_ca {
-                    PastEnd::Refuse => Ends::BuiltIn,
-                    PastEnd::Warn => Ends::ToleratedBuiltIn,
+                    OnExpiry::Refuse => Ends::BuiltIn,
+                    OnExpiry::Warn => Ends::ToleratedBuiltIn,
                 },
             });
             Ok(vec![Anchor {
@@ -75,23 +75,23 @@ fn anchor(
     certificate: &CertificateDer<'_>,
     file: &Path,
     site: &SiteConfig,
-    notes: &mut Notes,
+    notes: &mut FileWarnings,
 ) -> Result<Anchor, FileError> {
-    let malformed = |detail: String| FileProblem::Malformed(detail).of(file);
+    let malformed = |detail: String| FileErrorKind::Malformed(detail).of(file);
     let trust = webpki::anchor_from_trusted_cert(certificate)
         .map_err(|error| malformed(format!("a certificate in it is not X.509 ({error})")))?
         .to_owned();
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|error| malformed(format!("a certificate in it is not X.509 ({error})")))?;
     let validity = Validity::from(&parsed);
-    notes.terms.push(Term {
+    notes.terms.push(FileExpiry {
         site: site.name.clone(),
         subject: identity::name(parsed.subject()),
         file: file.display().to_string(),
         validity,
         kind: match site.rules.expired_ca {
-            PastEnd::Refuse => Ends::Ca,
-            PastEnd::Warn => Ends::ToleratedCa,
+            OnExpiry::Refuse => Ends::Ca,
+            OnExpiry::Warn => Ends::ToleratedCa,
         },
     });
     for remark in remarks::on_client_ca(&parsed, &site.rules) {

@@ -19,7 +19,7 @@ use rustls::{
 };
 
 use super::{
-    error::{FileError, FileProblem},
+    error::{FileError, FileErrorKind},
     files::Files,
     memo, pem,
 };
@@ -46,9 +46,9 @@ impl TlsVersion {
 
 /// A client certificate with its chain and key.
 #[derive(Clone, Debug)]
-pub struct Presented(Arc<CertifiedKey>);
+pub struct PresentedCertificate(Arc<CertifiedKey>);
 
-impl Presented {
+impl PresentedCertificate {
     /// Takes any certificate, also one that a TLS library would refuse to present.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Presented {
         let files = Files::on_disk();
         let chain = pem::certificates(certificate, &files)?;
         Self::new(chain, pem::key(key, &files)?).map_err(|error| {
-            FileProblem::Malformed(format!("its key cannot be used ({error})")).of(key)
+            FileErrorKind::Malformed(format!("its key cannot be used ({error})")).of(key)
         })
     }
 
@@ -92,9 +92,9 @@ impl Presented {
 /// # Errors
 /// rustls refuses the configuration.
 pub fn client(
-    presented: Option<&Presented>,
+    presented: Option<&PresentedCertificate>,
     version: Option<TlsVersion>,
-    sessions: Option<Arc<OneSession>>,
+    sessions: Option<Arc<LastSession>>,
 ) -> Result<Arc<ClientConfig>, Error> {
     let versions: &[_] = match version {
         Some(TlsVersion::V12) => &[&TLS12],
@@ -170,12 +170,12 @@ impl ServerCertVerifier for Believer {
 
 /// The last session that was received, offered to every server whatever its name.
 #[derive(Debug, Default)]
-pub struct OneSession {
+pub struct LastSession {
     v12: Mutex<Option<Tls12ClientSessionValue>>,
     v13: Mutex<Option<Tls13ClientSessionValue>>,
 }
 
-impl ClientSessionStore for OneSession {
+impl ClientSessionStore for LastSession {
     fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
 
     fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
@@ -203,7 +203,7 @@ impl ClientSessionStore for OneSession {
     }
 }
 
-impl OneSession {
+impl LastSession {
     /// Whether there is a session to resume.
     pub fn is_held(&self) -> bool {
         let v12 = self.v12.lock().unwrap_or_else(PoisonError::into_inner).is_some();

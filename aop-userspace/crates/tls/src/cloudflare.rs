@@ -101,8 +101,7 @@ mod tests {
         let Some(shared) = shared_data() else { return };
         for name in ["authenticated_origin_pull_ca.pem", "authenticated_origin_pull_ca_2015.pem"] {
             let file = shared.join(name);
-            let [certificate] = &pem::certificates(&file, &Files::on_disk()).unwrap()[..]
-            else {
+            let [certificate] = &pem::certificates(&file, &Files::on_disk()).unwrap()[..] else {
                 panic!("{name} holds one certificate");
             };
             assert_eq!(webpki::anchor_from_trusted_cert(certificate).unwrap(), anchor(), "{name}");

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aop_config::{PastEnd, SiteConfig};
+use aop_config::{OnExpiry, SiteConfig};
 use rustls::pki_types::{
     CertificateRevocationListDer,
     pem::{PemObject, SectionKind},
@@ -18,11 +18,11 @@ use webpki::{BorrowedCertRevocationList, CertRevocationList};
 use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
 
 use super::{
-    error::{FileError, FileProblem, SitesProblem},
+    error::{FileError, FileErrorKind, SiteErrorKind},
     files::Files,
     identity,
-    server::Notes,
-    term::{Ends, Term},
+    server::FileWarnings,
+    term::{Ends, FileExpiry},
     validity::{Validity, seconds},
 };
 
@@ -46,8 +46,8 @@ pub(super) type Revoked = HashMap<Vec<u8>, BTreeSet<Vec<u8>>>;
 pub(super) fn load(
     site: &SiteConfig,
     files: &Files,
-    notes: &mut Notes,
-) -> Result<Lists, SitesProblem> {
+    notes: &mut FileWarnings,
+) -> Result<Lists, SiteErrorKind> {
     let revocation = &site.rules.revocation;
     let mut lists = Lists::default();
     let mut seen: HashMap<Vec<u8>, Vec<(Part, PathBuf)>> = HashMap::new();
@@ -66,7 +66,7 @@ pub(super) fn load(
             let part = parsed.issuing_distribution_point().map(<[u8]>::to_vec);
             let others = seen.entry(issuer.clone()).or_default();
             if let Some((_, other)) = others.iter().find(|(had, _)| overlap(had, &part)) {
-                return Err(SitesProblem::TwoLists {
+                return Err(SiteErrorKind::TwoLists {
                     issuer: identity::name(list.issuer()),
                     files: [other.clone(), file.clone()],
                 });
@@ -74,14 +74,14 @@ pub(super) fn load(
             others.push((part, file.clone()));
             lists.revoked.entry(issuer).or_default().extend(serials);
             let validity = validity(&list);
-            notes.terms.push(Term {
+            notes.terms.push(FileExpiry {
                 site: site.name.clone(),
                 subject: identity::name(list.issuer()),
                 file: file.display().to_string(),
                 validity,
                 kind: match revocation.expired {
-                    PastEnd::Refuse => Ends::Crl,
-                    PastEnd::Warn => Ends::ToleratedCrl,
+                    OnExpiry::Refuse => Ends::Crl,
+                    OnExpiry::Warn => Ends::ToleratedCrl,
                 },
             });
             lists.ends.push(validity.not_after);
@@ -110,13 +110,13 @@ pub(super) fn read(
     let mut lists = Vec::new();
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(&bytes) {
         let (kind, der) =
-            section.map_err(|error| FileProblem::Malformed(error.to_string()).of(file))?;
+            section.map_err(|error| FileErrorKind::Malformed(error.to_string()).of(file))?;
         if kind == SectionKind::Crl {
             lists.push(CertificateRevocationListDer::from(der));
         }
     }
     match lists.is_empty() {
-        true => Err(FileProblem::NoList.of(file)),
+        true => Err(FileErrorKind::NoList.of(file)),
         false => Ok(lists),
     }
 }
@@ -126,9 +126,9 @@ pub(super) fn parse<'a>(
     der: &'a CertificateRevocationListDer<'_>,
     file: &Path,
 ) -> Result<CertificateRevocationList<'a>, FileError> {
-    CertificateRevocationList::from_der(der)
-        .map(|(_, list)| list)
-        .map_err(|error| FileProblem::Malformed(format!("not a revocation list: {error}")).of(file))
+    CertificateRevocationList::from_der(der).map(|(_, list)| list).map_err(|error| {
+        FileErrorKind::Malformed(format!("not a revocation list: {error}")).of(file)
+    })
 }
 
 /// From thisUpdate to nextUpdate.
@@ -138,6 +138,6 @@ pub(super) fn validity(list: &CertificateRevocationList<'_>) -> Validity {
     Validity { not_before: seconds(list.last_update()), not_after: until }
 }
 
-fn refused(error: &webpki::Error) -> FileProblem {
-    FileProblem::Malformed(format!("this kind of revocation list cannot be used ({error})"))
+fn refused(error: &webpki::Error) -> FileErrorKind {
+    FileErrorKind::Malformed(format!("this kind of revocation list cannot be used ({error})"))
 }

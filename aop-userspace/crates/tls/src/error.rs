@@ -15,12 +15,12 @@ pub struct SitesError {
     pub site: String,
     /// What is wrong with it.
     #[source]
-    pub problem: SitesProblem,
+    pub problem: SiteErrorKind,
 }
 
 /// What is wrong with a site.
 #[derive(Debug, Error)]
-pub enum SitesProblem {
+pub enum SiteErrorKind {
     /// A file that the site names.
     #[error(transparent)]
     File(#[from] FileError),
@@ -65,12 +65,12 @@ pub struct FileError {
     pub file: PathBuf,
     /// What is wrong with it.
     #[source]
-    pub problem: FileProblem,
+    pub problem: FileErrorKind,
 }
 
 /// What is wrong with a file, and what to do.
 #[derive(Debug, Error)]
-pub enum FileProblem {
+pub enum FileErrorKind {
     /// It cannot be read.
     #[error("{}", unreadable(.0))]
     Unreadable(#[source] io::Error),
@@ -120,7 +120,7 @@ fn unreadable(error: &io::Error) -> String {
     }
 }
 
-impl FileProblem {
+impl FileErrorKind {
     pub(super) fn of(self, file: &Path) -> FileError {
         FileError { file: file.into(), problem: self }
     }

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use super::error::{FileError, FileProblem};
+use super::error::{FileError, FileErrorKind};
 
 /// Files by path, each read once.
 pub struct Files {
@@ -47,9 +47,9 @@ impl Files {
 
     /// The bytes of `file`, never only white space.
     pub(super) fn read(&self, file: &Path) -> Result<Arc<[u8]>, FileError> {
-        let bytes = self.bytes(file).map_err(|error| FileProblem::Unreadable(error).of(file))?;
+        let bytes = self.bytes(file).map_err(|error| FileErrorKind::Unreadable(error).of(file))?;
         match bytes.iter().all(u8::is_ascii_whitespace) {
-            true => Err(FileProblem::Empty.of(file)),
+            true => Err(FileErrorKind::Empty.of(file)),
             false => Ok(bytes),
         }
     }
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(*received.read(&key).expect("held"), [0, 159, 255]);
         let problem = received.read(&other).expect_err("not handed over").problem;
         assert!(
-            matches!(&problem, FileProblem::Unreadable(error) if error.kind() == io::ErrorKind::NotFound),
+            matches!(&problem, FileErrorKind::Unreadable(error) if error.kind() == io::ErrorKind::NotFound),
             "{problem}"
         );
     }

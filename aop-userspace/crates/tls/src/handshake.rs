@@ -6,7 +6,7 @@ use rustls::{CipherSuite, ProtocolVersion, pki_types::CertificateDer};
 
 /// A finished handshake.
 #[derive(Clone, Debug)]
-pub struct Handshake {
+pub struct HandshakeFacts {
     /// The server name that the peer asked for.
     pub host: Host,
     /// The protocol agreed on in ALPN, if any.
@@ -19,7 +19,7 @@ pub struct Handshake {
     pub(super) certificate: Option<CertificateDer<'static>>,
 }
 
-impl Handshake {
+impl HandshakeFacts {
     /// The TLS version, as `TLSv1.3`.
     #[must_use]
     #[expect(
@@ -61,7 +61,7 @@ impl Handshake {
 }
 
 #[cfg(any(test, feature = "testing"))]
-impl Handshake {
+impl HandshakeFacts {
     /// A full handshake in TLS 1.3 for `host`.
     pub fn of(host: &str, certificate: CertificateDer<'static>) -> Self {
         Self {

@@ -13,7 +13,7 @@ use super::validity::Validity;
 
 /// The identity in a certificate. Its strings are escaped and of bounded length.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub struct PeerIdentity {
     /// Distinguished name of the subject.
     pub subject: String,
     /// Distinguished name of the issuer.
@@ -28,7 +28,7 @@ pub struct Identity {
     pub not_after: u64,
 }
 
-impl Identity {
+impl PeerIdentity {
     pub(super) fn of(certificate: &CertificateDer<'_>) -> Result<Self, String> {
         let (_, parsed) =
             x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;

@@ -11,13 +11,13 @@ use super::{
     cloudflare, crl,
     error::FileError,
     files::Files,
-    identity::{self, Identity},
+    identity::{self, PeerIdentity},
     leaf, pem,
 };
 
 /// One file, or the built-in anchor.
 #[derive(Clone, Debug)]
-pub struct Inspected {
+pub struct InspectedFile {
     /// Its path, or `cloudflare-global`.
     pub file: String,
     /// Its role in the configuration.
@@ -27,7 +27,7 @@ pub struct Inspected {
     /// The certificates in it.
     pub certificates: Vec<InspectedCertificate>,
     /// The revocation lists in it.
-    pub lists: Vec<InspectedList>,
+    pub lists: Vec<InspectedCrl>,
 }
 
 /// The role of a file in a site.
@@ -47,7 +47,7 @@ pub enum FileRole {
 #[derive(Clone, Debug)]
 pub struct InspectedCertificate {
     /// Names, key and dates.
-    pub identity: Identity,
+    pub identity: PeerIdentity,
     /// The kind of its key, as `ECDSA P-256`.
     pub key: String,
     /// Whether it is marked as a CA.
@@ -58,7 +58,7 @@ pub struct InspectedCertificate {
 
 /// A revocation list, described for people. Times are seconds since 1970.
 #[derive(Clone, Debug)]
-pub struct InspectedList {
+pub struct InspectedCrl {
     /// Distinguished name of its issuer.
     pub issuer: String,
     /// When it was issued.
@@ -84,10 +84,10 @@ impl FileRole {
 
 /// Reads every file of `site`.
 #[must_use]
-pub fn inspect(site: &SiteConfig, files: &Files) -> Vec<Inspected> {
+pub fn inspect(site: &SiteConfig, files: &Files) -> Vec<InspectedFile> {
     let mut inspected = vec![
         certificates(&site.certificate, FileRole::Certificate, files),
-        Inspected::of(&site.key, FileRole::Key, pem::key(&site.key, files).err()),
+        InspectedFile::of(&site.key, FileRole::Key, pem::key(&site.key, files).err()),
     ];
     inspected.extend(site.client_ca.iter().map(|client_ca| match client_ca {
         ClientCa::CloudflareGlobal => built_in(),
@@ -97,7 +97,7 @@ pub fn inspect(site: &SiteConfig, files: &Files) -> Vec<Inspected> {
     inspected
 }
 
-impl Inspected {
+impl InspectedFile {
     fn of(file: &Path, role: FileRole, error: Option<FileError>) -> Self {
         Self {
             file: file.display().to_string(),
@@ -109,12 +109,12 @@ impl Inspected {
     }
 }
 
-fn certificates(file: &Path, role: FileRole, files: &Files) -> Inspected {
+fn certificates(file: &Path, role: FileRole, files: &Files) -> InspectedFile {
     let found = match pem::certificates(file, files) {
         Ok(found) => found,
-        Err(error) => return Inspected::of(file, role, Some(error)),
+        Err(error) => return InspectedFile::of(file, role, Some(error)),
     };
-    let mut inspected = Inspected::of(file, role, None);
+    let mut inspected = InspectedFile::of(file, role, None);
     for der in &found {
         match certificate(der) {
             Ok(certificate) => inspected.certificates.push(certificate),
@@ -127,7 +127,7 @@ fn certificates(file: &Path, role: FileRole, files: &Files) -> Inspected {
 }
 
 fn certificate(der: &CertificateDer<'_>) -> Result<InspectedCertificate, String> {
-    let identity = Identity::of(der)?;
+    let identity = PeerIdentity::of(der)?;
     let (_, parsed) =
         x509_parser::parse_x509_certificate(der).map_err(|error| error.to_string())?;
     Ok(InspectedCertificate {
@@ -156,13 +156,13 @@ fn key(certificate: &X509Certificate<'_>) -> String {
     }
 }
 
-fn built_in() -> Inspected {
+fn built_in() -> InspectedFile {
     let anchor = cloudflare::anchor();
     let subject = "CN=origin-pull.cloudflare.net, O=\"CloudFlare, Inc.\", OU=Origin Pull";
     let key =
         aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &webpki::spki_for_anchor(&anchor));
     let certificate = InspectedCertificate {
-        identity: Identity {
+        identity: PeerIdentity {
             subject: subject.into(),
             issuer: subject.into(),
             serial: String::new(),
@@ -174,18 +174,18 @@ fn built_in() -> Inspected {
         is_ca: true,
         names: Vec::new(),
     };
-    let file = Inspected::of(Path::new(BUILT_IN), FileRole::ClientCa, None);
-    Inspected { certificates: vec![certificate], ..file }
+    let file = InspectedFile::of(Path::new(BUILT_IN), FileRole::ClientCa, None);
+    InspectedFile { certificates: vec![certificate], ..file }
 }
 
-fn lists(file: &Path, files: &Files) -> Inspected {
-    let read = || -> Result<Vec<InspectedList>, FileError> {
+fn lists(file: &Path, files: &Files) -> InspectedFile {
+    let read = || -> Result<Vec<InspectedCrl>, FileError> {
         crl::read(file, files)?
             .iter()
             .map(|der| {
                 let list = crl::parse(der, file)?;
                 let validity = crl::validity(&list);
-                Ok(InspectedList {
+                Ok(InspectedCrl {
                     issuer: identity::name(list.issuer()),
                     this_update: validity.not_before,
                     next_update: validity.not_after,
@@ -195,7 +195,7 @@ fn lists(file: &Path, files: &Files) -> Inspected {
             .collect()
     };
     match read() {
-        Ok(lists) => Inspected { lists, ..Inspected::of(file, FileRole::Crl, None) },
-        Err(error) => Inspected::of(file, FileRole::Crl, Some(error)),
+        Ok(lists) => InspectedFile { lists, ..InspectedFile::of(file, FileRole::Crl, None) },
+        Err(error) => InspectedFile::of(file, FileRole::Crl, Some(error)),
     }
 }

@@ -8,24 +8,24 @@ use std::io;
 
 use rustls::{CertificateError, Error, InvalidMessage, OtherError, PeerMisbehaved};
 
-use super::{refusal::Refusal, refused::Refused, verifier::RuleBroken};
+use super::{refusal::Refusal, refused::RefusedConnection, verifier::RuleBroken};
 
 /// The refusal for `error`, which comes from reading or writing handshake bytes.
-pub(super) fn judge(error: &io::Error) -> Refused {
+pub(super) fn judge(error: &io::Error) -> RefusedConnection {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(tls) => of(tls),
-        None => Refused::new(Refusal::PeerGone).because(error.to_string()),
+        None => RefusedConnection::new(Refusal::PeerGone).because(error.to_string()),
     }
 }
 
 /// The refusal for an error of TLS.
-pub(super) fn of(error: &Error) -> Refused {
+pub(super) fn of(error: &Error) -> RefusedConnection {
     if let Error::InvalidCertificate(CertificateError::Other(other)) = error
         && let Some(broken) = other.0.downcast_ref::<RuleBroken>()
     {
-        return Refused::new(broken.refusal).because(broken.detail.clone());
+        return RefusedConnection::new(broken.refusal).because(broken.detail.clone());
     }
-    Refused::new(refusal(error)).because(error.to_string())
+    RefusedConnection::new(refusal(error)).because(error.to_string())
 }
 
 fn refusal(error: &Error) -> Refusal {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use aop_config::{Host, RequiredKey, RequiredSan, Rules, SpkiPin};
+use aop_config::{CertificateRules, Host, RequiredKey, RequiredSan, SpkiPin};
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::{CertificateError, Error, pki_types::CertificateDer};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
@@ -18,14 +18,14 @@ const ML_DSA: [&str; 3] =
     ["2.16.840.1.101.3.4.3.17", "2.16.840.1.101.3.4.3.18", "2.16.840.1.101.3.4.3.19"];
 
 /// Checks `leaf`, whose chain is verified, against the rules.
-pub(super) fn judge(leaf: &CertificateDer<'_>, rules: &Rules) -> Result<(), Error> {
+pub(super) fn judge(leaf: &CertificateDer<'_>, rules: &CertificateRules) -> Result<(), Error> {
     let (_, leaf) = x509_parser::parse_x509_certificate(leaf)
         .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
     broken(&leaf, rules)
         .map_or(Ok(()), |(refusal, detail)| Err(RuleBroken { refusal, detail }.into()))
 }
 
-fn broken(leaf: &X509Certificate<'_>, rules: &Rules) -> Option<(Refusal, String)> {
+fn broken(leaf: &X509Certificate<'_>, rules: &CertificateRules) -> Option<(Refusal, String)> {
     if let Some(RequiredKey::MlDsa) = rules.key
         && !is_ml_dsa(leaf)
     {

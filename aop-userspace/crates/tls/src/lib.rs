@@ -3,8 +3,8 @@
 //! [`Sites`] are built from the configuration, all of them or none. [`accept`] turns a TCP
 //! connection into an [`OriginPull`], and [`authorize`] turns that into a [`Permit`]. Neither can
 //! be made in another way, so no relaying skips a check. Every other connection ends as a
-//! [`Refused`] with a named [`Refusal`]. At a site that observes, and only there, it becomes an
-//! [`Observed`] instead, and [`let_in`] makes a [`Permit`] of it that is marked as proving nothing.
+//! [`RefusedConnection`] with a named [`Refusal`]. At a site that observes, and only there, it becomes an
+//! [`UnauthenticatedPull`] instead, and [`permit_unauthenticated`] makes a [`Permit`] of it that is marked as proving nothing.
 //!
 //! This module decides by certificate and server name alone. The terminator checks addresses and
 //! reaches upstreams. Configurations of rustls are built only here.
@@ -45,20 +45,23 @@ mod verifier;
 mod voucher;
 
 pub use acceptor::accept;
-pub use client::{OneSession, Presented, TlsVersion, client};
-pub use error::{FileError, FileProblem, SitesError, SitesProblem};
+pub use client::{LastSession, PresentedCertificate, TlsVersion, client};
+pub use error::{FileError, FileErrorKind, SiteErrorKind, SitesError};
 pub use farewell::close as farewell;
 pub use files::Files;
-pub use handshake::Handshake;
-pub use identity::Identity;
+pub use handshake::HandshakeFacts;
+pub use identity::PeerIdentity;
 pub use identity::printable;
-pub use inspect::{FileRole, Inspected, InspectedCertificate, InspectedList, inspect};
-pub use observed::{Accepted, Observed, WouldRefuse};
-pub use pull::{OriginPull, Permit, Proof, Protocol, Session, Warrant, authorize, let_in, socket};
+pub use inspect::{FileRole, InspectedCertificate, InspectedCrl, InspectedFile, inspect};
+pub use observed::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
+pub use pull::{
+    Authentication, OriginPull, PeerProtocol, PeerStream, Permit, Warrant, authorize,
+    permit_unauthenticated, socket,
+};
 pub use refusal::{Fault, Refusal};
-pub use refused::Refused;
-pub use server::Notes;
+pub use refused::RefusedConnection;
+pub use server::FileWarnings;
 pub use sites::{Site, Sites};
-pub use term::Term;
+pub use term::FileExpiry;
 pub use validity::now;
-pub use voucher::{Level, Voucher};
+pub use voucher::{CaScope, IssuingCa};

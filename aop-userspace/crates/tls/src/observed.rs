@@ -2,8 +2,8 @@
 //! would have caused is recorded.
 //!
 //! This is the only way past a refusal. [`Site::observing`] returns a value only for a site that
-//! observes, [`Observed`] is made only from that value, and [`let_in`](super::let_in) takes only an
-//! [`Observed`]. The resulting permit is marked as proving nothing.
+//! observes, [`UnauthenticatedPull`] is made only from that value, and [`permit_unauthenticated`](super::let_in) takes only an
+//! [`UnauthenticatedPull`]. The resulting permit is marked as proving nothing.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,17 +11,17 @@ use aop_config::Host;
 use rustls::{Error, pki_types::CertificateDer};
 
 use super::{
-    identity::Identity,
+    identity::PeerIdentity,
     judgement,
     pull::{Finished, OriginPull, socket},
     refusal::Refusal,
-    refused::Refused,
+    refused::RefusedConnection,
     resumption::Desk,
     sites::{Observing, Site},
 };
 
 /// A finished handshake of an unauthenticated peer, which enforcing would refuse.
-pub struct Observed {
+pub struct UnauthenticatedPull {
     finished: Finished,
     would: WouldRefuse,
 }
@@ -39,19 +39,19 @@ pub struct WouldRefuse {
 }
 
 /// A finished handshake, as [`accept`](super::accept) returns it.
-pub enum Accepted {
+pub enum AcceptedPull {
     /// The peer's certificate was verified.
     Proven(Box<OriginPull>),
     /// The peer is unauthenticated, and its site observes.
-    Unproven(Box<Observed>),
+    Unproven(Box<UnauthenticatedPull>),
 }
 
-impl Observed {
+impl UnauthenticatedPull {
     /// For a peer that the site, which is `observing`, would otherwise have `refused`.
-    pub(super) fn of(_: &Observing, finished: Finished, refused: Refused) -> Self {
+    pub(super) fn of(_: &Observing, finished: Finished, refused: RefusedConnection) -> Self {
         let leaf = finished.chain().first();
-        let presented = leaf.and_then(|leaf| Identity::of(leaf).ok());
-        let Refused { refusal, detail, .. } = refused;
+        let presented = leaf.and_then(|leaf| PeerIdentity::of(leaf).ok());
+        let RefusedConnection { refusal, detail, .. } = refused;
         let presented = presented.map(|identity| identity.subject);
         Self { finished, would: WouldRefuse { refusal, detail, presented } }
     }
@@ -70,9 +70,10 @@ impl Observed {
 
     /// The refusal itself, if the site has stopped observing in the meantime.
     #[must_use]
-    pub fn refused(self) -> Refused {
+    pub fn refused(self) -> RefusedConnection {
         let Self { finished, would } = self;
-        let refused = Refused::new(would.refusal).at(&finished.site).because(would.detail);
+        let refused =
+            RefusedConnection::new(would.refusal).at(&finished.site).because(would.detail);
         refused.on(socket(finished.stream))
     }
 
@@ -98,7 +99,7 @@ impl Unsigned {
         self.0.set(error).ok();
     }
 
-    fn refused(&self) -> Option<Refused> {
+    fn refused(&self) -> Option<RefusedConnection> {
         self.0.get().map(judgement::of)
     }
 }
@@ -110,20 +111,23 @@ pub(super) fn judge(
     finished: Finished,
     desk: Option<Arc<Desk>>,
     unsigned: &Unsigned,
-) -> Accepted {
+) -> AcceptedPull {
     let refused = match finished.site.judge(finished.chain()) {
         Err(error) => Some(judgement::of(&error)),
         Ok(()) => unsigned.refused(),
     };
     let refused = refused.map_or_else(|| identity(finished.chain()), Err);
     match refused {
-        Ok(identity) => Accepted::Proven(Box::new(OriginPull::new(finished, identity, desk))),
-        Err(refused) => Accepted::Unproven(Box::new(Observed::of(observing, finished, refused))),
+        Ok(identity) => AcceptedPull::Proven(Box::new(OriginPull::new(finished, identity, desk))),
+        Err(refused) => {
+            AcceptedPull::Unproven(Box::new(UnauthenticatedPull::of(observing, finished, refused)))
+        }
     }
 }
 
 /// The identity in the leaf of a verified chain.
-pub(super) fn identity(chain: &[CertificateDer<'_>]) -> Result<Identity, Refused> {
-    let leaf = chain.first().ok_or_else(|| Refused::new(Refusal::CertificateRequired))?;
-    Identity::of(leaf).map_err(|error| Refused::new(Refusal::BadCertificate).because(error))
+pub(super) fn identity(chain: &[CertificateDer<'_>]) -> Result<PeerIdentity, RefusedConnection> {
+    let leaf = chain.first().ok_or_else(|| RefusedConnection::new(Refusal::CertificateRequired))?;
+    PeerIdentity::of(leaf)
+        .map_err(|error| RefusedConnection::new(Refusal::BadCertificate).because(error))
 }

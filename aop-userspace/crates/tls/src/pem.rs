@@ -8,7 +8,7 @@ use rustls::pki_types::{
 };
 
 use super::{
-    error::{FileError, FileProblem},
+    error::{FileError, FileErrorKind},
     files::Files,
 };
 
@@ -30,9 +30,9 @@ pub(super) fn certificates(
     }
     match (certificates.is_empty(), keys) {
         (false, _) => Ok(certificates),
-        (true, 0) if is_encrypted_key(&text) => Err(FileProblem::KeyInstead.of(file)),
-        (true, 0) => Err(FileProblem::NoCertificate.of(file)),
-        (true, _) => Err(FileProblem::KeyInstead.of(file)),
+        (true, 0) if is_encrypted_key(&text) => Err(FileErrorKind::KeyInstead.of(file)),
+        (true, 0) => Err(FileErrorKind::NoCertificate.of(file)),
+        (true, _) => Err(FileErrorKind::KeyInstead.of(file)),
     }
 }
 
@@ -46,8 +46,8 @@ pub(super) fn key(file: &Path, files: &Files) -> Result<PrivateKeyDer<'static>, 
         }
     }
     match is_encrypted_key(&text) {
-        true => Err(FileProblem::EncryptedKey.of(file)),
-        false => Err(FileProblem::NoKey.of(file)),
+        true => Err(FileErrorKind::EncryptedKey.of(file)),
+        false => Err(FileErrorKind::NoKey.of(file)),
     }
 }
 
@@ -56,7 +56,7 @@ fn sections<'a>(
     text: &'a [u8],
 ) -> impl Iterator<Item = Result<(SectionKind, Vec<u8>), FileError>> + 'a {
     <(SectionKind, Vec<u8>)>::pem_slice_iter(text)
-        .map(|section| section.map_err(|error| FileProblem::Malformed(told(&error)).of(file)))
+        .map(|section| section.map_err(|error| FileErrorKind::Malformed(told(&error)).of(file)))
 }
 
 /// The reader's own message prints markers as lists of byte values.

@@ -10,28 +10,28 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::{
-    handshake::Handshake,
-    identity::Identity,
+    handshake::HandshakeFacts,
+    identity::PeerIdentity,
     judgement,
-    observed::{Observed, WouldRefuse},
+    observed::{UnauthenticatedPull, WouldRefuse},
     refusal::Refusal,
-    refused::Refused,
+    refused::RefusedConnection,
     resumption::Desk,
     sites::Site,
-    voucher::Voucher,
+    voucher::IssuingCa,
 };
 
 /// The decrypted stream of a peer. Boxed, so that types and futures which hold it stay small.
-pub type Session = Box<TlsStream<TcpStream>>;
+pub type PeerStream = Box<TlsStream<TcpStream>>;
 
 /// The TCP connection below a session.
-pub fn socket(session: Session) -> TcpStream {
+pub fn socket(session: PeerStream) -> TcpStream {
     session.into_inner().0
 }
 
 /// A finished handshake, with or without a verified certificate.
 pub(super) struct Finished {
-    pub(super) stream: Session,
+    pub(super) stream: PeerStream,
     pub(super) site: Arc<Site>,
     pub(super) host: Host,
     pub(super) peer: SocketAddr,
@@ -41,27 +41,27 @@ pub(super) struct Finished {
 /// [`accept`](super::accept) makes one. It gives no access to its stream.
 pub struct OriginPull {
     finished: Finished,
-    identity: Identity,
-    voucher: Option<Voucher>,
+    identity: PeerIdentity,
+    voucher: Option<IssuingCa>,
     /// The session store of the connection, if the site resumes sessions.
     desk: Option<Arc<Desk>>,
 }
 
-/// A peer that may be relayed. [`authorize`] makes one from an origin pull. [`let_in`] makes one
+/// A peer that may be relayed. [`authorize`] makes one from an origin pull. [`permit_unauthenticated`] makes one
 /// for an unauthenticated peer of a site that observes.
 pub struct Permit {
     finished: Box<Finished>,
-    proof: Proof,
+    proof: Authentication,
 }
 
 /// The reason for a permit.
-pub enum Proof {
+pub enum Authentication {
     /// A certificate that was verified.
     Certificate {
         /// The identity in the certificate.
-        identity: Identity,
+        identity: PeerIdentity,
         /// The client CA that issued it, found by names.
-        voucher: Option<Voucher>,
+        voucher: Option<IssuingCa>,
     },
     /// Nothing: the site observes, and would have refused the peer.
     Nothing(WouldRefuse),
@@ -73,13 +73,13 @@ pub struct Warrant {
     site: Arc<Site>,
     host: Host,
     peer: SocketAddr,
-    protocol: Protocol,
+    protocol: PeerProtocol,
     proven: bool,
 }
 
 /// The protocol agreed on in ALPN. Without ALPN it is HTTP/1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum PeerProtocol {
     /// `http/1.1`
     Http1,
     /// `h2`
@@ -92,7 +92,7 @@ pub enum Protocol {
 /// The handshake has no certificate, is for a name that the site does not serve, or resumed a
 /// session where the site resumes none. Each would be a bug in an earlier check. Where the site
 /// resumes sessions, the certificate is checked again and may be refused.
-pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
+pub fn authorize(pull: OriginPull) -> Result<Permit, RefusedConnection> {
     let OriginPull { finished, identity, voucher, desk } = pull;
     let chain = finished.chain();
     if chain.is_empty() {
@@ -119,7 +119,7 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
     {
         desk.leave(finished.site.stands_until(chain));
     }
-    let proof = Proof::Certificate { identity, voucher };
+    let proof = Authentication::Certificate { identity, voucher };
     Ok(Permit { finished: Box::new(finished), proof })
 }
 
@@ -129,7 +129,7 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, Refused> {
 /// # Errors
 /// The handshake is for a name that the site does not serve, or resumed a session. Each would be a
 /// bug in an earlier check.
-pub fn let_in(observed: Observed) -> Result<Permit, Refused> {
+pub fn permit_unauthenticated(observed: UnauthenticatedPull) -> Result<Permit, RefusedConnection> {
     let (finished, would) = observed.into_parts();
     match finished.session().handshake_kind() {
         Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
@@ -138,7 +138,7 @@ pub fn let_in(observed: Observed) -> Result<Permit, Refused> {
         }
     }
     finished.answers_for_its_name()?;
-    Ok(Permit { finished: Box::new(finished), proof: Proof::Nothing(would) })
+    Ok(Permit { finished: Box::new(finished), proof: Authentication::Nothing(would) })
 }
 
 const NOT_FULL: &str = "the handshake was not a full handshake";
@@ -153,11 +153,11 @@ impl Finished {
         self.session().peer_certificates().unwrap_or_default()
     }
 
-    fn refuse(&self, refusal: Refusal, why: &str) -> Refused {
-        Refused::new(refusal).at(&self.site).because(why)
+    fn refuse(&self, refusal: Refusal, why: &str) -> RefusedConnection {
+        RefusedConnection::new(refusal).at(&self.site).because(why)
     }
 
-    fn answers_for_its_name(&self) -> Result<(), Refused> {
+    fn answers_for_its_name(&self) -> Result<(), RefusedConnection> {
         let name = self.session().server_name().and_then(|name| name.parse().ok());
         match name.as_ref() == Some(&self.host) && self.site.answers(&self.host) {
             true => Ok(()),
@@ -166,7 +166,7 @@ impl Finished {
     }
 }
 
-impl Protocol {
+impl PeerProtocol {
     pub(super) fn of(stream: &TlsStream<TcpStream>) -> Self {
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Self::Http2,
@@ -177,7 +177,7 @@ impl Protocol {
 
 impl OriginPull {
     /// For a handshake in which the certificate of `identity` was verified.
-    pub(super) fn new(finished: Finished, identity: Identity, desk: Option<Arc<Desk>>) -> Self {
+    pub(super) fn new(finished: Finished, identity: PeerIdentity, desk: Option<Arc<Desk>>) -> Self {
         let voucher = finished.site.voucher(finished.chain());
         Self { finished, identity, voucher, desk }
     }
@@ -196,7 +196,7 @@ impl OriginPull {
 
     /// The identity in the peer's certificate.
     #[must_use]
-    pub fn identity(&self) -> &Identity {
+    pub fn identity(&self) -> &PeerIdentity {
         &self.identity
     }
 
@@ -234,7 +234,7 @@ impl Permit {
 
     /// The reason for the permit.
     #[must_use]
-    pub fn proof(&self) -> &Proof {
+    pub fn proof(&self) -> &Authentication {
         &self.proof
     }
 
@@ -243,17 +243,17 @@ impl Permit {
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {
         match &self.proof {
-            Proof::Certificate { .. } => Some(self.finished.chain().first()?.as_ref()),
-            Proof::Nothing(_) => None,
+            Authentication::Certificate { .. } => Some(self.finished.chain().first()?.as_ref()),
+            Authentication::Nothing(_) => None,
         }
     }
 
     /// Facts about the handshake. For an unauthenticated peer they include no certificate.
     #[must_use]
-    pub fn handshake(&self) -> Handshake {
+    pub fn handshake(&self) -> HandshakeFacts {
         let session = self.finished.session();
         let certificate = self.certificate().map(|der| CertificateDer::from(der.to_vec()));
-        Handshake {
+        HandshakeFacts {
             host: self.finished.host.clone(),
             alpn: session.alpn_protocol().map(Into::into),
             presented: session.handshake_kind() != Some(HandshakeKind::Resumed),
@@ -265,10 +265,10 @@ impl Permit {
 
     /// The decrypted stream, and the warrant under which it is relayed.
     #[must_use]
-    pub fn into_parts(self) -> (Session, Warrant) {
+    pub fn into_parts(self) -> (PeerStream, Warrant) {
         let Finished { stream, site, host, peer } = *self.finished;
-        let proven = matches!(self.proof, Proof::Certificate { .. });
-        let protocol = Protocol::of(&stream);
+        let proven = matches!(self.proof, Authentication::Certificate { .. });
+        let protocol = PeerProtocol::of(&stream);
         (stream, Warrant { site, host, peer, protocol, proven })
     }
 }
@@ -300,7 +300,7 @@ impl Warrant {
 
     /// The protocol that the peer speaks.
     #[must_use]
-    pub fn protocol(&self) -> Protocol {
+    pub fn protocol(&self) -> PeerProtocol {
         self.protocol
     }
 }

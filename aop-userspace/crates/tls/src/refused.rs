@@ -6,13 +6,13 @@ use tokio::net::TcpStream;
 
 use super::{
     farewell,
-    pull::{Protocol, Session},
+    pull::{PeerProtocol, PeerStream},
     refusal::Refusal,
     sites::Site,
 };
 
 /// A connection that was refused.
-pub struct Refused {
+pub struct RefusedConnection {
     /// The reason.
     pub refusal: Refusal,
     /// The site that the peer asked for, if known.
@@ -20,10 +20,10 @@ pub struct Refused {
     /// The details, safe to log.
     pub detail: String,
     stream: Option<TcpStream>,
-    session: Option<Session>,
+    session: Option<PeerStream>,
 }
 
-impl Refused {
+impl RefusedConnection {
     /// A refusal without details.
     #[must_use]
     pub fn new(refusal: Refusal) -> Self {
@@ -50,14 +50,14 @@ impl Refused {
 
     /// Adds a session in which the reason can be sent to the peer. Its handshake was finished
     /// without authenticating the peer, so no permit can be made of it.
-    pub(super) fn over(self, session: Session) -> Self {
+    pub(super) fn over(self, session: PeerStream) -> Self {
         Self { session: Some(session), ..self }
     }
 
     /// The session in which the reason can be sent to the peer, and its protocol.
-    pub fn take_session(&mut self) -> Option<(Session, Protocol)> {
+    pub fn take_session(&mut self) -> Option<(PeerStream, PeerProtocol)> {
         let session = self.session.take()?;
-        let protocol = Protocol::of(&session);
+        let protocol = PeerProtocol::of(&session);
         Some((session, protocol))
     }
 

@@ -1,6 +1,6 @@
 //! Warnings about valid files of a site that will not do what the operator expects.
 
-use aop_config::{HostPattern, RequiredKey, Rules};
+use aop_config::{CertificateRules, HostPattern, RequiredKey};
 use x509_parser::certificate::X509Certificate;
 
 use super::{
@@ -16,7 +16,7 @@ pub(super) struct Remark {
 }
 
 /// About a certificate that is named as a client CA.
-pub(super) fn on_client_ca(ca: &X509Certificate<'_>, rules: &Rules) -> Vec<Remark> {
+pub(super) fn on_client_ca(ca: &X509Certificate<'_>, rules: &CertificateRules) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut remark = |mistake, text: String| remarks.push(Remark { text, mistake });
     if is_origin_ca(ca.subject()) || is_origin_ca(ca.issuer()) {

@@ -32,12 +32,12 @@ pub(super) struct Sessions(Mutex<Held>);
 
 #[derive(Debug, Default)]
 struct Held {
-    by_id: HashMap<Vec<u8>, Session>,
+    by_id: HashMap<Vec<u8>, StoredSession>,
     /// The ids of sessions in the order in which they were added, also of those taken since.
     order: VecDeque<Vec<u8>>,
 }
 
-struct Session {
+struct StoredSession {
     value: Vec<u8>,
     /// Time of the full handshake, in seconds since 1970.
     began: u64,
@@ -62,12 +62,12 @@ impl Sessions {
     }
 
     /// Removes the session `id`, and returns it if it may be resumed at `now`.
-    fn take(&self, id: &[u8], now: u64) -> Option<Session> {
+    fn take(&self, id: &[u8], now: u64) -> Option<StoredSession> {
         let session = held(&self.0).by_id.remove(id)?;
         (now >= session.began && now <= session.until).then_some(session)
     }
 
-    fn add(&self, id: Vec<u8>, session: Session) {
+    fn add(&self, id: Vec<u8>, session: StoredSession) {
         let mut held = held(&self.0);
         while held.order.len() >= MOST {
             if let Some(oldest) = held.order.pop_front() {
@@ -89,7 +89,7 @@ impl Desk {
         let began = held(&self.began).unwrap_or(now);
         let until = end.min(began.saturating_add(LINEAGE));
         for (id, Minted(value)) in held(&self.minted).drain(..) {
-            self.sessions.add(id, Session { value, began, until });
+            self.sessions.add(id, StoredSession { value, began, until });
         }
     }
 
@@ -123,7 +123,7 @@ impl StoresServerSessions for Desk {
 }
 
 /// Sessions hold secrets, which must not appear in a log.
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for StoredSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("until", &self.until).finish_non_exhaustive()
     }

@@ -16,10 +16,10 @@ use rustls::{
 use super::{
     anchors::{self, Anchor},
     crl,
-    error::{FileError, FileProblem, SitesProblem},
+    error::{FileError, FileErrorKind, SiteErrorKind},
     files::Files,
     identity, pem, remarks,
-    term::{Ends, Term},
+    term::{Ends, FileExpiry},
     trust::Trust,
     validity::Validity,
     verifier::SiteVerifier,
@@ -27,16 +27,16 @@ use super::{
 
 /// Warnings about the files of the sites.
 #[derive(Clone, Debug, Default)]
-pub struct Notes {
+pub struct FileWarnings {
     /// Warnings that hold at any time.
     pub warnings: Vec<Warning>,
     /// Those warnings for which the edge is refused, or strangers are let in.
     pub mistakes: Vec<Warning>,
     /// Certificates and lists that expire.
-    pub terms: Vec<Term>,
+    pub terms: Vec<FileExpiry>,
 }
 
-impl Notes {
+impl FileWarnings {
     /// Removes duplicates: sites often share their files.
     pub(super) fn without_repetition(&mut self) {
         let mut texts = HashSet::new();
@@ -44,7 +44,8 @@ impl Notes {
         texts.clear();
         self.mistakes.retain(|mistake| texts.insert(mistake.0.clone()));
         let mut terms = HashSet::new();
-        let key = |term: &Term| (term.file.clone(), term.validity, term.kind, term.subject.clone());
+        let key =
+            |term: &FileExpiry| (term.file.clone(), term.validity, term.kind, term.subject.clone());
         self.terms.retain(|term| terms.insert(key(term)));
     }
 
@@ -98,8 +99,8 @@ pub(super) fn equip(
     site: &SiteConfig,
     files: &Files,
     provider: &Arc<CryptoProvider>,
-    notes: &mut Notes,
-) -> Result<Equipment, SitesProblem> {
+    notes: &mut FileWarnings,
+) -> Result<Equipment, SiteErrorKind> {
     let pair = pair(site, files, provider, notes)?;
     let mut anchors = Vec::new();
     for client_ca in &site.client_ca {
@@ -128,24 +129,24 @@ fn pair(
     site: &SiteConfig,
     files: &Files,
     provider: &CryptoProvider,
-    notes: &mut Notes,
-) -> Result<CertifiedKey, SitesProblem> {
+    notes: &mut FileWarnings,
+) -> Result<CertifiedKey, SiteErrorKind> {
     let chain = pem::certificates(&site.certificate, files)?;
     note_chain(site, &chain, notes)?;
     let key =
         provider.key_provider.load_private_key(pem::key(&site.key, files)?).map_err(|error| {
-            FileProblem::Malformed(format!("its key cannot be used ({error})")).of(&site.key)
+            FileErrorKind::Malformed(format!("its key cannot be used ({error})")).of(&site.key)
         })?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         // Unknown: the key cannot give its public half. The first handshake shows a mismatch.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
-        Err(Error::InconsistentKeys(_)) => Err(SitesProblem::KeyMismatch {
+        Err(Error::InconsistentKeys(_)) => Err(SiteErrorKind::KeyMismatch {
             certificate: site.certificate.clone(),
             key: site.key.clone(),
         }),
         Err(error) => {
-            Err(FileProblem::Malformed(format!("its first certificate cannot be used ({error})"))
+            Err(FileErrorKind::Malformed(format!("its first certificate cannot be used ({error})"))
                 .of(&site.certificate)
                 .into())
         }
@@ -156,18 +157,18 @@ fn pair(
 fn note_chain(
     site: &SiteConfig,
     chain: &[CertificateDer<'_>],
-    notes: &mut Notes,
+    notes: &mut FileWarnings,
 ) -> Result<(), FileError> {
     let file = site.certificate.display().to_string();
     let mut parsed = Vec::new();
     for certificate in chain {
         let (_, certificate) =
             x509_parser::parse_x509_certificate(certificate).map_err(|error| {
-                FileProblem::Malformed(format!("a certificate in it is not X.509 ({error})"))
+                FileErrorKind::Malformed(format!("a certificate in it is not X.509 ({error})"))
                     .of(&site.certificate)
             })?;
         let validity = Validity::from(&certificate);
-        notes.terms.push(Term {
+        notes.terms.push(FileExpiry {
             site: site.name.clone(),
             subject: identity::name(certificate.subject()),
             file: file.clone(),

@@ -23,13 +23,13 @@ use super::{
     lenient::Lenient,
     memo,
     observed::Unsigned,
-    refused::Refused,
+    refused::RefusedConnection,
     resumption::{Desk, Sessions},
-    server::{self, Equipment, Maker, Notes},
+    server::{self, Equipment, FileWarnings, Maker},
     trust::Trust,
     validity,
     verifier::SiteVerifier,
-    voucher::{self, Voucher},
+    voucher::{self, IssuingCa},
 };
 
 /// All sites. Without a site, every connection is refused.
@@ -82,10 +82,13 @@ impl Sites {
     /// # Errors
     /// A file is missing, unreadable, empty, malformed or of the wrong kind, or a key does not
     /// belong to its certificate. Then no site is built.
-    pub fn build(configs: &[SiteConfig], files: &Files) -> Result<(Self, Notes), SitesError> {
+    pub fn build(
+        configs: &[SiteConfig],
+        files: &Files,
+    ) -> Result<(Self, FileWarnings), SitesError> {
         let provider = Arc::new(memo::provider());
         let mut sites = Self::default();
-        let mut notes = Notes::default();
+        let mut notes = FileWarnings::default();
         for site in configs {
             let Equipment { maker, anchors, trust, verifier } =
                 server::equip(site, files, &provider, &mut notes)
@@ -239,7 +242,7 @@ impl Site {
     }
 
     /// The refusal of this chain in a handshake, if it would be refused.
-    pub fn refusal_of(&self, chain: &[CertificateDer<'_>]) -> Option<Refused> {
+    pub fn refusal_of(&self, chain: &[CertificateDer<'_>]) -> Option<RefusedConnection> {
         self.judge(chain).err().map(|error| judgement::of(&error))
     }
 
@@ -263,7 +266,7 @@ impl Site {
     }
 
     /// The client CA of a verified chain, found by names.
-    pub(super) fn voucher(&self, chain: &[CertificateDer<'_>]) -> Option<Voucher> {
+    pub(super) fn voucher(&self, chain: &[CertificateDer<'_>]) -> Option<IssuingCa> {
         voucher::of(chain, &self.facts.anchors)
     }
 

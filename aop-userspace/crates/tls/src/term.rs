@@ -6,7 +6,7 @@ use super::validity::{DAY, Validity};
 
 /// A certificate or revocation list of a site, with its validity.
 #[derive(Clone, Debug)]
-pub struct Term {
+pub struct FileExpiry {
     /// The site; the first one if several share the file.
     pub(super) site: String,
     /// The certificate's subject, or the issuer of a revocation list.
@@ -36,7 +36,7 @@ pub(super) enum Ends {
     ToleratedCrl,
 }
 
-impl Term {
+impl FileExpiry {
     /// The warning at `now`, in seconds since 1970, if one is due.
     #[must_use]
     pub fn remark(&self, now: u64) -> Option<String> {

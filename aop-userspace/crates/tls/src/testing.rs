@@ -1,6 +1,10 @@
 //! For tests: certificates of every kind, and a TLS client that presents them whatever the server
 //! asks for. Other crates get them by the feature `testing`.
-#![allow(missing_docs, clippy::unwrap_used, reason = "helpers of tests: names say what they are, and a panic is a failed test")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "helpers of tests: names say what they are, and a panic is a failed test"
+)]
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 

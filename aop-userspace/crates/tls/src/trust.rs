@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use aop_config::{CrlScope, PastEnd, RequiredKey, RequiredSan, Rules, SpkiPin};
+use aop_config::{CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, SpkiPin};
 use rustls::pki_types::TrustAnchor;
 
 use super::{anchors::Anchor, crl::Revoked};
@@ -16,17 +16,17 @@ pub(super) struct Trust {
     cn: Option<String>,
     pins: HashSet<SpkiPin>,
     key: Option<RequiredKey>,
-    expired_ca: PastEnd,
+    expired_ca: OnExpiry,
     revoked: Revoked,
     scope: CrlScope,
-    crl_expired: PastEnd,
+    crl_expired: OnExpiry,
 }
 
 /// An anchor as the verifier sees it: subject, public key and name constraints.
 type Key = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
 
 impl Trust {
-    pub(super) fn of(anchors: &[Anchor], rules: &Rules, revoked: Revoked) -> Self {
+    pub(super) fn of(anchors: &[Anchor], rules: &CertificateRules, revoked: Revoked) -> Self {
         let key = |anchor: &TrustAnchor<'_>| {
             let constraints = anchor.name_constraints.as_ref().map(|der| der.to_vec());
             (anchor.subject.to_vec(), anchor.subject_public_key_info.to_vec(), constraints)
@@ -78,6 +78,6 @@ fn admits<T: std::hash::Hash + Eq>(now: &HashSet<T>, before: &HashSet<T>) -> boo
     now.is_empty() || (!before.is_empty() && before.is_subset(now))
 }
 
-fn tolerates(now: PastEnd, before: PastEnd) -> bool {
-    now == PastEnd::Warn || before == PastEnd::Refuse
+fn tolerates(now: OnExpiry, before: OnExpiry) -> bool {
+    now == OnExpiry::Warn || before == OnExpiry::Refuse
 }

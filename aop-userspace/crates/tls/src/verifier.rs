@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
-use aop_config::{CrlScope, PastEnd, Rules};
+use aop_config::{CertificateRules, CrlScope, OnExpiry};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
     SignatureScheme,
@@ -28,7 +28,7 @@ pub(super) struct SiteVerifier {
     /// For each time at which an anchor expires, in ascending order: a verifier with the anchors
     /// that expire later, `None` if there is none.
     left: Vec<(u64, Option<Arc<dyn ClientCertVerifier>>)>,
-    rules: Rules,
+    rules: CertificateRules,
     /// Times at which an anchor or a revocation list expires, in seconds since 1970.
     ends: Vec<u64>,
 }
@@ -43,7 +43,7 @@ pub(super) struct RuleBroken {
 impl SiteVerifier {
     pub(super) fn new(
         anchors: &[Anchor],
-        rules: &Rules,
+        rules: &CertificateRules,
         lists: &Lists,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
@@ -55,14 +55,14 @@ impl SiteVerifier {
             if rules.revocation.scope == CrlScope::Leaf {
                 builder = builder.only_check_end_entity_revocation();
             }
-            if rules.revocation.expired == PastEnd::Refuse {
+            if rules.revocation.expired == OnExpiry::Refuse {
                 builder = builder.enforce_revocation_expiration();
             }
             builder.build()
         };
         let all = build(&anchors.iter().collect::<Vec<_>>())?;
         let mut left = Vec::new();
-        if rules.expired_ca == PastEnd::Refuse {
+        if rules.expired_ca == OnExpiry::Refuse {
             let mut ends: Vec<u64> = anchors.iter().map(|anchor| anchor.not_after).collect();
             ends.sort_unstable();
             ends.dedup();
@@ -72,7 +72,7 @@ impl SiteVerifier {
             }
         }
         let mut ends: Vec<u64> = left.iter().map(|(end, _)| *end).collect();
-        if rules.revocation.expired == PastEnd::Refuse {
+        if rules.revocation.expired == OnExpiry::Refuse {
             ends.extend(&lists.ends);
         }
         Ok(Self { all, left, rules: rules.clone(), ends })

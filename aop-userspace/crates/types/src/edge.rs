@@ -1,12 +1,12 @@
 //! The interface between the terminator and the firewall. Neither depends on the other: the
-//! terminator gets a [`Gate`], which says whether an address is admitted, and a [`PeerBook`], which
+//! terminator gets a [`PeerGate`], which says whether an address is admitted, and a [`PeerRecord`], which
 //! records authenticated peers.
 
 use std::net::IpAddr;
 
 /// Whether an address may open an origin pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entrance {
+pub enum AddressVerdict {
     /// The address is admitted.
     Open,
     /// The address is not admitted, but the packet path lets it try to authenticate.
@@ -19,15 +19,15 @@ pub enum Entrance {
 }
 
 /// Admission by address, checked again in user space: the only check where the firewall is off.
-pub trait Gate: Send + Sync {
+pub trait PeerGate: Send + Sync {
     /// Whether `address` may open an origin pull on the listener's `port`. IPv4 addresses are never
     /// IPv6-mapped.
-    fn entrance(&self, address: IpAddr, port: u16) -> Entrance;
+    fn entrance(&self, address: IpAddr, port: u16) -> AddressVerdict;
 }
 
 /// The record of authenticated peers: the peers map of the packet path, or memory where the
 /// firewall is off.
-pub trait PeerBook: Send + Sync {
+pub trait PeerRecord: Send + Sync {
     /// Records that `address` has just finished a verified handshake for `site`.
     fn record(&self, address: IpAddr, site: &str);
 

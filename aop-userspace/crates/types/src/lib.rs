@@ -10,6 +10,6 @@ mod peer;
 
 pub use admission::{Admission, monotonic_seconds};
 pub use cidr::{parse, parse_any};
-pub use edge::{Entrance, Gate, PeerBook};
+pub use edge::{AddressVerdict, PeerGate, PeerRecord};
 pub use modes::Modes;
-pub use peer::PeerReading;
+pub use peer::PeerEntry;

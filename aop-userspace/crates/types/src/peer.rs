@@ -6,7 +6,7 @@ use aop_common::layout::Peer;
 
 /// An authenticated peer.
 #[derive(Clone, Debug)]
-pub struct PeerReading {
+pub struct PeerEntry {
     /// Its address.
     pub address: IpAddr,
     /// What is known of it.

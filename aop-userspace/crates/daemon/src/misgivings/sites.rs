@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aop_api::{LastObserved, Refused, Status};
+use aop_api::{LastObserved, RefusalCount, Status};
 use jiff::Timestamp;
 
 use super::LATELY;
@@ -17,8 +17,8 @@ pub(super) fn reasons(status: &Status, site: &str, now: Timestamp) -> Vec<String
     }
     let mut reasons = Vec::new();
     let handshakes = &status.handshakes;
-    let mine = |refused: &&Refused| refused.site == site;
-    let lately: Vec<&Refused> = handshakes.observed_lately.iter().filter(mine).collect();
+    let mine = |refused: &&RefusalCount| refused.site == site;
+    let lately: Vec<&RefusalCount> = handshakes.observed_lately.iter().filter(mine).collect();
     let count: u64 = lately.iter().map(|refused| refused.count).sum();
     if count > 0 {
         let counts = lately.iter().map(|it| format!("{} {}", it.count, it.reason));
@@ -65,7 +65,7 @@ fn told(last: &LastObserved) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aop_api::{Confinement, Identity, Peer, TerminatorReport};
+    use aop_api::{PeerStatus, SandboxReport, SeenIdentity, TerminatorReport};
     use aop_control::from_firewall;
 
     use super::*;
@@ -76,8 +76,8 @@ mod tests {
         Timestamp::from_second(seconds).expect("a moment")
     }
 
-    fn seen(site: &str, last_seen: Timestamp) -> Identity {
-        Identity {
+    fn seen(site: &str, last_seen: Timestamp) -> SeenIdentity {
+        SeenIdentity {
             site: site.to_owned(),
             subject: "CN=edge".to_owned(),
             issuer: "CN=ca".to_owned(),
@@ -95,7 +95,7 @@ mod tests {
 
     fn status() -> Status {
         let mut status = from_firewall(None, &[]);
-        let confinement = Confinement { landlock: "none".into(), seccomp: "filter".into() };
+        let confinement = SandboxReport { landlock: "none".into(), seccomp: "filter".into() };
         let user = "aop".to_owned();
         status.terminator = Some(TerminatorReport { pid: 1, user, answers: true, confinement });
         status.identities = vec![seen(SITE, at(0))];
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn the_reason_gives_counts_refusals_and_the_last_refused_peer() {
         let mut status = status();
-        let refused = |site: &str, reason: &str, count| Refused {
+        let refused = |site: &str, reason: &str, count| RefusalCount {
             site: site.to_owned(),
             reason: reason.to_owned(),
             count,
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn pulls_of_this_host_are_no_evidence() {
-        let peer = |address: &str, site: &str, last_seen| Peer {
+        let peer = |address: &str, site: &str, last_seen| PeerStatus {
             address: address.parse().expect("an address"),
             site: Some(site.to_owned()),
             handshakes: 1,
@@ -146,7 +146,7 @@ mod tests {
             last_seen,
         };
         let now = at(2 * 24 * 3600);
-        let is_fine = |peers: &[Peer]| {
+        let is_fine = |peers: &[PeerStatus]| {
             let identities = vec![seen(SITE, now)];
             reasons(&Status { peers: peers.to_vec(), identities, ..status() }, SITE, now).is_empty()
         };

@@ -36,11 +36,11 @@ pub(super) struct Metrics {
     daemon: Arc<Daemon>,
     /// When the daemon became ready, in seconds since 1970.
     began: u64,
-    known: Mutex<Option<Known>>,
+    known: Mutex<Option<CachedPage>>,
 }
 
 /// A page, in both formats.
-struct Known {
+struct CachedPage {
     at: Instant,
     prometheus: String,
     openmetrics: String,
@@ -93,13 +93,13 @@ impl Metrics {
     }
 }
 
-fn write(families: Families) -> Result<Known, fmt::Error> {
+fn write(families: Families) -> Result<CachedPage, fmt::Error> {
     let mut registry = Registry::with_prefix("aop");
     registry.register_collector(Box::new(families));
     let (mut prometheus, mut openmetrics) = (String::new(), String::new());
     prometheus_text::encode(&mut prometheus, &registry)?;
     text::encode(&mut openmetrics, &registry)?;
-    Ok(Known { at: Instant::now(), prometheus, openmetrics })
+    Ok(CachedPage { at: Instant::now(), prometheus, openmetrics })
 }
 
 #[cfg(test)]

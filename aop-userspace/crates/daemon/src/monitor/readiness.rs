@@ -6,10 +6,10 @@ use std::{
 };
 
 use aop_api::UpstreamReport;
-use aop_firewall::InterfaceReading;
+use aop_firewall::GuardedInterface;
 use tokio::sync::Mutex;
 
-use crate::{Daemon, link::Link, status::UNLOADED};
+use crate::{Daemon, link::TerminatorHandle, status::UNLOADED};
 
 /// How long an answer is given again, so that frequent requests cost little.
 const STANDS: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ impl Readiness {
 impl Daemon {
     fn obstacles(&self) -> Vec<String> {
         let mut obstacles = self.unguarded();
-        match self.link.as_ref().map(Link::report) {
+        match self.link.as_ref().map(TerminatorHandle::report) {
             None => {}
             Some(Ok(report)) => {
                 obstacles.extend(report.upstreams.iter().filter_map(UpstreamReport::obstacle));
@@ -70,7 +70,7 @@ impl Daemon {
         let Some(firewall) = &self.firewall else { return Vec::new() };
         match firewall.lock().unwrap_or_else(PoisonError::into_inner).interfaces() {
             Ok(Some(interfaces)) => {
-                interfaces.iter().filter_map(InterfaceReading::warning).collect()
+                interfaces.iter().filter_map(GuardedInterface::warning).collect()
             }
             Ok(None) => vec![UNLOADED.to_owned()],
             Err(error) => vec![format!("the firewall cannot be read: {error}")],

@@ -17,12 +17,12 @@ const OURS_ALONE: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WA
 
 /// The path by which a program was started, and its arguments.
 #[derive(Clone, Debug)]
-pub(crate) struct Again {
+pub(crate) struct Reexec {
     pub(super) program: PathBuf,
     arguments: Vec<OsString>,
 }
 
-impl Again {
+impl Reexec {
     /// The path and arguments of this process. Call it early: once the file was replaced,
     /// /proc/self/exe no longer gives its path.
     pub(super) fn learn() -> io::Result<Self> {

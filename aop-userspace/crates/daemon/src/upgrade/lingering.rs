@@ -26,24 +26,24 @@ const MOST: usize = 8;
 
 /// All draining predecessors.
 #[derive(Default)]
-pub(crate) struct Lingerers(Mutex<Known>);
+pub(crate) struct DrainingPredecessors(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    each: Vec<Lingerer>,
+    each: Vec<DrainingPredecessor>,
     /// How often all were dropped.
     let_go: u64,
 }
 
 /// A draining predecessor.
-pub(crate) struct Lingerer {
+pub(crate) struct DrainingPredecessor {
     about: Lingering,
     channel: UnixStream,
     /// It did not answer once. If it were asked again, a late answer could pass for the new one.
     silent: bool,
 }
 
-impl Lingerer {
+impl DrainingPredecessor {
     pub(super) fn new(about: Lingering, channel: UnixStream) -> Self {
         Self { about, channel, silent: false }
     }
@@ -74,11 +74,11 @@ impl Lingerer {
     }
 }
 
-impl Lingerers {
+impl DrainingPredecessors {
     /// Those that the predecessor handed over.
     pub(crate) fn inherited(about: Vec<Lingering>, channels: Vec<OwnedFd>) -> Self {
         let each = about.into_iter().zip(channels.into_iter().map(UnixStream::from));
-        let each = each.map(|(about, channel)| Lingerer::new(about, channel)).collect();
+        let each = each.map(|(about, channel)| DrainingPredecessor::new(about, channel)).collect();
         Self(Mutex::new(Known { each, let_go: 0 }))
     }
 
@@ -88,7 +88,7 @@ impl Lingerers {
     }
 
     /// Adds one, unless all were dropped after the count `since`.
-    pub fn add(&self, lingerer: Lingerer, since: u64) {
+    pub fn add(&self, lingerer: DrainingPredecessor, since: u64) {
         let mut known = self.known();
         if known.let_go != since {
             return;
@@ -108,7 +108,7 @@ impl Lingerers {
     pub(crate) fn let_go(&self) {
         let mut known = self.known();
         known.let_go += 1;
-        for Lingerer { about, .. } in known.each.drain(..) {
+        for DrainingPredecessor { about, .. } in known.each.drain(..) {
             tracing::info!(pid = about.pid, "the draining predecessor must finish");
         }
     }
@@ -154,10 +154,10 @@ mod tests {
 
     use super::*;
 
-    fn lingerer(pid: u32) -> (UnixStream, Lingerer) {
+    fn lingerer(pid: u32) -> (UnixStream, DrainingPredecessor) {
         let (there, here) = UnixStream::pair().expect("a pair");
         let version = "1.0.0".to_owned();
-        (there, Lingerer::new(Lingering { pid, version, until: Timestamp::MAX }, here))
+        (there, DrainingPredecessor::new(Lingering { pid, version, until: Timestamp::MAX }, here))
     }
 
     /// Whether the daemon has closed its end.
@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_predecessor_that_was_dropped_before_it_was_added_is_closed() {
-        let (all, since) = (Lingerers::default(), Lingerers::default().let_go_so_far());
+        let (all, since) =
+            (DrainingPredecessors::default(), DrainingPredecessors::default().let_go_so_far());
         let [(mut one, first), (mut two, second)] = [lingerer(1), lingerer(2)];
         all.add(first, since);
         assert!(!is_let_go(&mut one));
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn beyond_the_bound_the_oldest_is_closed() {
-        let all = Lingerers::default();
+        let all = DrainingPredecessors::default();
         let mut ends: Vec<_> = (0..=8).map(lingerer).collect();
         let mut ends: Vec<_> = ends.drain(..).map(|(end, one)| (end, all.add(one, 0)).0).collect();
         assert!(is_let_go(&mut ends[0]) && !is_let_go(&mut ends[1]));
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn answering_and_silent_predecessors_are_listed_and_ended_ones_are_not() {
-        let all = Lingerers::default();
+        let all = DrainingPredecessors::default();
         let [(there, one), (_silent, two), (gone, three)] = [1, 2, 3].map(lingerer);
         [one, two, three].into_iter().for_each(|one| all.add(one, 0));
         drop(gone);

@@ -23,13 +23,13 @@ use std::{
     time::Duration,
 };
 
-pub(super) use again::Again;
-use aop_api::{Release, Upgraded};
+pub(super) use again::Reexec;
+use aop_api::{Release, UpgradeResult};
 use aop_firewall::FirewallError;
 use jiff::Timestamp;
-pub(super) use lingering::{Lingerer, Lingerers};
+pub(super) use lingering::{DrainingPredecessor, DrainingPredecessors};
 pub(super) use predecessor::TakeOverError;
-pub(super) use predecessor::{Estate, Predecessor};
+pub(super) use predecessor::{HandoverState, Predecessor};
 use successor::Successor;
 use tokio_util::sync::CancellationToken;
 
@@ -40,20 +40,20 @@ use crate::upgrade::messages::Lingering;
 const LONGEST: usize = 64 * 1024;
 
 /// How this process was started.
-pub struct Beginning {
-    pub(super) again: Again,
+pub struct ProcessStart {
+    pub(super) again: Reexec,
     pub(super) activated: Vec<(Option<String>, OwnedFd)>,
     pub(super) predecessor: Option<Predecessor>,
 }
 
-impl Beginning {
+impl ProcessStart {
     /// Collects it. Call it once, before there is a second thread: it takes ownership of the
     /// service manager's sockets. With `take_over` there is a daemon that hands over.
     ///
     /// # Errors
     /// There is no such daemon, a system call failed, or the variables are malformed.
     pub fn learn(take_over: bool) -> Result<Self, DaemonError> {
-        let again = Again::learn().map_err(DaemonError::Runtime)?;
+        let again = Reexec::learn().map_err(DaemonError::Runtime)?;
         let activated = sockets::activated()?;
         let predecessor = take_over.then(Predecessor::found).transpose()?;
         Ok(Self { again, activated, predecessor })
@@ -65,11 +65,11 @@ impl Beginning {
 pub(super) struct Handover {
     stage: Mutex<Stage>,
     over: CancellationToken,
-    heir: Mutex<Option<Heir>>,
+    heir: Mutex<Option<SuccessorHandle>>,
 }
 
 /// The successor, while this daemon drains for it.
-pub(super) struct Heir {
+pub(super) struct SuccessorHandle {
     pub(super) channel: UnixStream,
     /// The longest time to drain.
     pub(super) patience: Duration,
@@ -124,9 +124,9 @@ const STAYS: &str = "The old process continues to serve.";
 
 /// Changes are refused because an upgrade is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HandingOver;
+pub struct UpgradeInProgress;
 
-impl fmt::Display for HandingOver {
+impl fmt::Display for UpgradeInProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "aop is being upgraded and accepts no changes until that is finished: try again in a \
@@ -135,15 +135,15 @@ impl fmt::Display for HandingOver {
     }
 }
 
-impl std::error::Error for HandingOver {}
+impl std::error::Error for UpgradeInProgress {}
 
 impl Handover {
     /// Whether this daemon may change what is in force, on the host and on disk. Call it with the
     /// turn; the answer is valid until the end of the turn.
-    pub(super) fn may_change(&self) -> Result<(), HandingOver> {
+    pub(super) fn may_change(&self) -> Result<(), UpgradeInProgress> {
         match *self.stage() {
             Stage::None | Stage::Stopping => Ok(()),
-            Stage::UnderWay { .. } | Stage::Over => Err(HandingOver),
+            Stage::UnderWay { .. } | Stage::Over => Err(UpgradeInProgress),
         }
     }
 
@@ -204,11 +204,11 @@ impl Handover {
     }
 
     /// The successor for which this daemon drains; returned once.
-    pub(super) fn heir(&self) -> Option<Heir> {
+    pub(super) fn heir(&self) -> Option<SuccessorHandle> {
         self.heir.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn finish(&self, heir: Option<Heir>) {
+    fn finish(&self, heir: Option<SuccessorHandle>) {
         *self.heir.lock().unwrap_or_else(PoisonError::into_inner) = heir;
         *self.stage() = Stage::Over;
         self.over.cancel();
@@ -222,11 +222,11 @@ impl Handover {
 impl Daemon {
     /// Hands over to a new process. Blocks until that serves or fails; after a failure this process
     /// is the daemon as before.
-    pub(super) fn upgrade(&self) -> Result<Upgraded, UpgradeError> {
+    pub(super) fn upgrade(&self) -> Result<UpgradeResult, UpgradeError> {
         if std::process::id() == 1 {
             return Err(UpgradeError::First);
         }
-        self.handover.may_change().map_err(|HandingOver| UpgradeError::UnderWay)?;
+        self.handover.may_change().map_err(|UpgradeInProgress| UpgradeError::UnderWay)?;
         // A refresh that is under way finishes and stores its list first, so that the successor
         // finds it.
         let _refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -241,7 +241,7 @@ impl Daemon {
         let mut touched = false;
         match self.hand_over(&mut touched) {
             Ok((upgraded, heir)) => {
-                let Upgraded { from, to, draining, .. } = &upgraded;
+                let UpgradeResult { from, to, draining, .. } = &upgraded;
                 tracing::info!(
                     from = from.version,
                     to = to.version,
@@ -267,7 +267,10 @@ impl Daemon {
         }
     }
 
-    fn hand_over(&self, touched: &mut bool) -> Result<(Upgraded, Option<Heir>), UpgradeError> {
+    fn hand_over(
+        &self,
+        touched: &mut bool,
+    ) -> Result<(UpgradeResult, Option<SuccessorHandle>), UpgradeError> {
         let lock = |firewall| Mutex::lock(firewall).unwrap_or_else(PoisonError::into_inner);
         let pins = self.firewall.as_ref().map(|firewall| lock(firewall).lock());
         let pins = pins.transpose()?.flatten();
@@ -287,7 +290,7 @@ impl Daemon {
         // long.
         let lingers = linger > drain && source == self.digest();
         let patience = if lingers { linger } else { drain };
-        let upgraded = Upgraded {
+        let upgraded = UpgradeResult {
             from: Release {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 pid: std::process::id(),
@@ -306,7 +309,7 @@ impl Daemon {
         let channel = successor
             .leave(lingering)
             .inspect_err(|_| manager::main_process(std::process::id()))?;
-        Ok((upgraded, lingers.then_some(Heir { channel, patience })))
+        Ok((upgraded, lingers.then_some(SuccessorHandle { channel, patience })))
     }
 
     /// Releases the locks, so that a third daemon can start if the successor ends before this one.

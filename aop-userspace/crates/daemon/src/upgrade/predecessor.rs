@@ -10,7 +10,7 @@ use std::{
 use aop_sandbox::channel::{self, ChannelError, Message};
 use rustix::{net::sockopt::socket_peercred, process::Pid, stdio::dup2_stdin};
 
-use super::{LONGEST, Lingerer, Lingerers};
+use super::{DrainingPredecessor, DrainingPredecessors, LONGEST};
 use crate::upgrade::messages::{Greeting, New, Old, PROTOCOL};
 
 /// How long the old daemon may take to send an expected message.
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Predecessor(UnixStream);
 
 /// What the old daemon hands over.
-pub(crate) struct Estate {
+pub(crate) struct HandoverState {
     /// The lock of the runtime directory.
     pub instance: OwnedFd,
     /// The lock of the pins, where it has a firewall.
@@ -28,7 +28,7 @@ pub(crate) struct Estate {
     /// Its listening sockets.
     pub listeners: Vec<OwnedFd>,
     /// The draining predecessors that it knows.
-    pub(crate) lingerers: Lingerers,
+    pub(crate) lingerers: DrainingPredecessors,
 }
 
 /// Why the handover failed.
@@ -76,7 +76,7 @@ impl Predecessor {
     }
 
     /// Greets the old daemon, and receives what it hands over.
-    pub(crate) fn inherit(&self) -> Result<Estate, TakeOverError> {
+    pub(crate) fn inherit(&self) -> Result<HandoverState, TakeOverError> {
         let Self(channel) = self;
         let greeting: Greeting = channel::receive_until(channel, LONGEST, PATIENCE)?;
         let Greeting { protocol, version } = greeting;
@@ -102,8 +102,8 @@ impl Predecessor {
         if channels.len() < lingering.len() {
             return Err(missing());
         }
-        let lingerers = Lingerers::inherited(lingering, channels);
-        Ok(Estate { instance, pins, listeners: files.collect(), lingerers })
+        let lingerers = DrainingPredecessors::inherited(lingering, channels);
+        Ok(HandoverState { instance, pins, listeners: files.collect(), lingerers })
     }
 
     /// Announces that the firewall may change from now on.
@@ -114,10 +114,12 @@ impl Predecessor {
     /// Announces that this process serves the configuration with this digest. Waits until the old
     /// daemon has given up what only one process can have (main process of the service, owner of
     /// the lock). Returns the old daemon if it drains.
-    pub fn served(self, source: String) -> Option<Lingerer> {
+    pub fn served(self, source: String) -> Option<DrainingPredecessor> {
         self.say(&New::Served { source });
         match channel::receive_until(&self.0, LONGEST, PATIENCE) {
-            Ok(Old::Left { lingers }) => lingers.map(|about| Lingerer::new(about, self.0)),
+            Ok(Old::Left { lingers }) => {
+                lingers.map(|about| DrainingPredecessor::new(about, self.0))
+            }
             Ok(Old::Estate { .. } | Old::Open(_)) | Err(_) => {
                 tracing::warn!("the old daemon has ended before the handover was complete");
                 None

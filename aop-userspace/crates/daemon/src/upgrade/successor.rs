@@ -11,7 +11,7 @@ use std::{
 
 use aop_sandbox::channel::{self, ChannelError, Message};
 
-use super::{LONGEST, UpgradeError, again::Again};
+use super::{LONGEST, UpgradeError, again::Reexec};
 use crate::upgrade::messages::{Greeting, Lingering, New, Old, PROTOCOL};
 
 /// Time for its greeting.
@@ -35,7 +35,7 @@ pub(super) struct Successor {
 
 impl Successor {
     /// Starts the process.
-    pub(super) fn start(again: &Again) -> Result<Self, UpgradeError> {
+    pub(super) fn start(again: &Reexec) -> Result<Self, UpgradeError> {
         let program = again.program.clone();
         let started =
             UnixStream::pair().and_then(|(ours, theirs)| Ok((again.start(theirs)?, ours)));

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Spoken, Word,
+    ModeOverrides, OverrideState,
     pending::{Pending, PendingDocument},
     sites::SiteWord,
 };
@@ -52,8 +52,8 @@ enum Named {
 }
 
 impl Document {
-    pub(super) fn of(word: &Word) -> Self {
-        let Word { set_at, configured, general, ports, interfaces, sites } = word.clone();
+    pub(super) fn of(word: &ModeOverrides) -> Self {
+        let ModeOverrides { set_at, configured, general, ports, interfaces, sites } = word.clone();
         let site = |(site, word): (String, SiteWord)| {
             let SiteWord { mode, configured } = word;
             (site, SiteDocument { mode: mode.into(), configured: configured.into() })
@@ -70,28 +70,28 @@ impl Document {
     }
 
     /// `None` where there is nothing to store.
-    pub(super) fn of_all(spoken: &Spoken) -> Option<Self> {
+    pub(super) fn of_all(spoken: &OverrideState) -> Option<Self> {
         let pending = spoken.pending.as_ref();
         let nothing = |pending: &Pending| {
-            Word::of(pending.configured.into(), pending.configured, pending.said_at)
+            ModeOverrides::of(pending.configured.into(), pending.configured, pending.said_at)
         };
         let word = spoken.word.clone().or_else(|| pending.map(nothing))?;
         Some(Self { pending: pending.map(PendingDocument::of), ..Self::of(&word) })
     }
 
-    pub(super) fn spoken(mut self, now: (Timestamp, Instant)) -> Spoken {
+    pub(super) fn spoken(mut self, now: (Timestamp, Instant)) -> OverrideState {
         let configured = self.configured.into();
         let pending = self.pending.take().map(|document| document.pending(configured, now));
-        Spoken { word: self.word().if_any(), pending, trouble: None }
+        OverrideState { word: self.word().if_any(), pending, trouble: None }
     }
 
-    pub(super) fn word(self) -> Word {
+    pub(super) fn word(self) -> ModeOverrides {
         let Self { set_at, configured, general, ports, interfaces, sites, pending: _ } = self;
         let site = |(site, document): (String, SiteDocument)| {
             let SiteDocument { mode, configured } = document;
             (site, SiteWord { mode: mode.into(), configured: configured.into() })
         };
-        Word {
+        ModeOverrides {
             sites: sites.into_iter().map(site).collect(),
             set_at,
             configured: configured.into(),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aop_api::{PendingMode, Switch, Wish, mode_name};
+use aop_api::{ModeChange, ModeTarget, PendingMode, mode_name};
 use aop_common::Mode;
 use aop_config::{Config, OnRefusal};
 use aop_types::Modes;
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Word,
+    ModeOverrides,
     document::{Document, NamedRefusal},
     sites::{self, Configured},
 };
@@ -40,7 +40,7 @@ pub(crate) struct Pending {
     /// The pulls that confirm it, too.
     pulls: Option<Pulls>,
     /// The overrides before it.
-    pub(super) reverts_to: Option<Word>,
+    pub(super) reverts_to: Option<ModeOverrides>,
 }
 
 /// The number of authenticated pulls that confirm an override.
@@ -65,8 +65,8 @@ impl Pending {
     /// # Errors
     /// Why it cannot wait for a confirmation.
     pub(super) fn begun(
-        said: &Switch,
-        before: Option<&Word>,
+        said: &ModeChange,
+        before: Option<&ModeOverrides>,
         configured: &Configured,
         now: (Timestamp, Instant),
     ) -> Result<Option<Self>, &'static str> {
@@ -81,7 +81,7 @@ impl Pending {
         if said.confirm_pulls == Some(0) {
             return Err("--pulls 0 would confirm at once");
         }
-        if said.to != Wish::Enforce {
+        if said.to != ModeTarget::Enforce {
             return Err("only `enforce` can wait for a confirmation");
         }
         if !WAITS.contains(&seconds) {
@@ -170,7 +170,7 @@ impl Pending {
     fn before(&self) -> String {
         let word = self.reverts_to.as_ref();
         if self.sites.is_empty() {
-            return in_words(&word.map_or_else(|| self.configured.into(), Word::modes));
+            return in_words(&word.map_or_else(|| self.configured.into(), ModeOverrides::modes));
         }
         let before = self.sites.iter().map(|(site, configured)| {
             let said = word.and_then(|word| word.sites.get(site)).map(|said| said.mode);
@@ -183,7 +183,7 @@ impl Pending {
 /// The general mode and each override.
 fn in_words(modes: &Modes) -> String {
     let mut words = vec![mode_name(modes.general).to_owned()];
-    words.extend(aop_api::Modes::of(modes).lines());
+    words.extend(aop_api::ModesReport::of(modes).lines());
     words.join("; ")
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use aop_api::{SiteMode, mode_name};
 use aop_common::Mode;
-use aop_config::{Live, OnRefusal, SiteConfig};
+use aop_config::{OnRefusal, ReloadableConfig, SiteConfig};
 
 /// The override of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) fn say(words: &mut SiteWords, configured: &Configured, mode: Option<M
 }
 
 /// Drops the overrides that `live` contradicts; returns a log line for each.
-pub(super) fn under(words: &mut SiteWords, live: &Live) -> Vec<String> {
+pub(super) fn under(words: &mut SiteWords, live: &ReloadableConfig) -> Vec<String> {
     let mut lost = Vec::new();
     words.retain(|site, word| {
         let now = live.sites.iter().find(|it| it.name == *site).map(|it| it.on_refusal);
@@ -90,14 +90,14 @@ pub(super) fn under(words: &mut SiteWords, live: &Live) -> Vec<String> {
 }
 
 /// Overrides that make every site refuse. Used where the stored ones cannot be read.
-pub(super) fn strict(live: &Live) -> SiteWords {
+pub(super) fn strict(live: &ReloadableConfig) -> SiteWords {
     let observing = live.sites.iter().filter(|site| site.on_refusal == OnRefusal::Observe);
     let word = |site: &SiteConfig| SiteWord { mode: Mode::Enforce, configured: site.on_refusal };
     observing.map(|site| (site.name.clone(), word(site))).collect()
 }
 
 /// The sites of `live` with their overrides.
-pub(super) fn said_of(words: &SiteWords, live: &Live) -> Vec<SiteConfig> {
+pub(super) fn said_of(words: &SiteWords, live: &ReloadableConfig) -> Vec<SiteConfig> {
     let mut sites = live.sites.clone();
     for site in &mut sites {
         site.on_refusal = site.on_refusal.under(words.get(&site.name).map(|word| word.mode));
@@ -106,7 +106,7 @@ pub(super) fn said_of(words: &SiteWords, live: &Live) -> Vec<SiteConfig> {
 }
 
 /// The modes of sites that observe, explain or have an override.
-pub(super) fn told(words: &SiteWords, live: &Live) -> Vec<SiteMode> {
+pub(super) fn told(words: &SiteWords, live: &ReloadableConfig) -> Vec<SiteMode> {
     let modes = live.sites.iter().filter_map(|site| {
         let word = words.get(&site.name).map(|word| word.mode);
         let on_refusal = site.on_refusal.under(word);

@@ -3,11 +3,11 @@
 use aop_api::Finding;
 
 use super::{
-    Patient,
+    HostContext,
     finding::{More, good, told, visitor, wrong},
 };
 
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     let checked = &patient.checked;
     if let Some(error) = &checked.error {
         let said = "the configuration is not usable: a start or a reload would fail";

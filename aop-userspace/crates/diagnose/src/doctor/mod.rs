@@ -1,6 +1,6 @@
 //! `aop doctor`: inspects the running host, attacks both of its locks, and explains the findings.
 //!
-//! A check is a function from the [`Patient`] to findings; to add one, add a line to `CHECKS`. The
+//! A check is a function from the [`HostContext`] to findings; to add one, add a line to `CHECKS`. The
 //! doctor has no rules of its own: it uses `aop check` for files, `prove` for packets, the refusals
 //! of the daemon for handshakes, and the verifier of each site for certificates. Every attempt on
 //! the network has a deadline, and all attempts together have one.
@@ -14,9 +14,9 @@ mod patient;
 mod tls;
 
 use aop_api::{Diagnosis, Finding};
-pub use patient::{ExamineError, Pair, Patient};
+pub use patient::{CertificatePair, HostContext, HostContextError};
 
-type Check = fn(&Patient) -> Vec<Finding>;
+type Check = fn(&HostContext) -> Vec<Finding>;
 
 /// Every check with its group, in the order of the report.
 const CHECKS: &[(&str, Check)] = &[
@@ -37,7 +37,7 @@ const CHECKS: &[(&str, Check)] = &[
 
 /// Runs every check. Takes a minute at most.
 #[must_use]
-pub fn diagnose(patient: &Patient) -> Diagnosis {
+pub fn diagnose(patient: &HostContext) -> Diagnosis {
     let look = |(group, check): &(&str, Check)| {
         let found = check(patient).into_iter();
         let group = (*group).to_owned();

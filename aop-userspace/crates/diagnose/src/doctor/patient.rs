@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use aop_api::{Checked, Status};
+use aop_api::{CheckReport, Status};
 use aop_config::{Config, ConfigError, Interfaces, Paths};
-use aop_firewall::{FirewallError, HostInterface, Reading};
+use aop_firewall::{FirewallError, FirewallSnapshot, HostInterface};
 
 use super::host::Sockets;
 
 /// The certificate that was uploaded to the CDN, and its key.
-pub struct Pair {
+pub struct CertificatePair {
     /// PEM, the leaf first.
     pub certificate: PathBuf,
     /// PEM.
@@ -17,17 +17,17 @@ pub struct Pair {
 }
 
 /// The state of the host, as far as it is readable.
-pub struct Patient {
+pub struct HostContext {
     /// The result of `aop check`.
-    pub(super) checked: Checked,
+    pub(super) checked: CheckReport,
     /// The result of `aop status`, with a daemon or without one.
     pub(super) status: Status,
-    pub(super) pair: Option<Pair>,
+    pub(super) pair: Option<CertificatePair>,
     /// `None` if it cannot be read; `checked` says why.
     pub(super) config: Option<Config>,
     pub(super) paths: Paths,
     /// The pinned firewall; `None` if none is loaded.
-    pub(super) reading: Option<Reading>,
+    pub(super) reading: Option<FirewallSnapshot>,
     pub(super) interfaces: Vec<HostInterface>,
     pub(super) sockets: Sockets,
 }
@@ -35,24 +35,24 @@ pub struct Patient {
 /// Why the host cannot be examined.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
-pub enum ExamineError {
+pub enum HostContextError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
     Firewall(#[from] FirewallError),
 }
 
-impl Patient {
+impl HostContext {
     /// Reads the state of this host, of which `file` is the configuration.
     ///
     /// # Errors
     /// `file` is not TOML, or the pinned firewall or the host's interfaces cannot be read.
     pub fn examine(
         file: &Path,
-        checked: Checked,
+        checked: CheckReport,
         status: Status,
-        pair: Option<Pair>,
-    ) -> Result<Self, ExamineError> {
+        pair: Option<CertificatePair>,
+    ) -> Result<Self, HostContextError> {
         let paths = Config::paths(file)?;
         let config = Config::load(file).ok();
         let wanted: Option<&Interfaces> = config.as_ref().map(|config| &config.live.interfaces);

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap, net::IpAddr, path::Path};
 
 use aop_api::{CaptureExplanation, CaptureVerdict};
 use aop_common::{Bytes, Flow, Segment};
-use aop_firewall::{Judged, Live};
+use aop_firewall::{DryRun, FrameVerdict};
 
 use super::{
     ExplainError, Why,
@@ -16,14 +16,14 @@ use super::{
 ///
 /// # Errors
 /// The file is not an Ethernet capture in pcap format, or the kernel refuses to run a frame.
-pub fn capture(live: &mut Live, path: &Path) -> Result<CaptureExplanation, ExplainError> {
+pub fn capture(live: &mut DryRun, path: &Path) -> Result<CaptureExplanation, ExplainError> {
     let mut pcap = Pcap::open(path)?;
     let guarded: Vec<u16> = (0..=u16::MAX).filter(|port| live.ports().contains(*port)).collect();
     let mut groups: HashMap<Key, CaptureVerdict> = HashMap::new();
     let (mut frames, mut too_short) = (0, 0);
     let ends_early = loop {
         let frame = match pcap.next()? {
-            Next::Frame(frame) if frame.len() < Live::SHORTEST => {
+            Next::Frame(frame) if frame.len() < DryRun::SHORTEST => {
                 too_short += 1;
                 continue;
             }
@@ -80,7 +80,7 @@ impl Read {
     }
 }
 
-fn verdict(live: &Live, read: Read, judged: Judged, guarded: &[u16]) -> CaptureVerdict {
+fn verdict(live: &DryRun, read: Read, judged: FrameVerdict, guarded: &[u16]) -> CaptureVerdict {
     let detail = match read.source {
         Some(source) => Why::of(live, source).detail(judged, read.port, read.destination, guarded),
         None => why::without_source(judged, guarded),

@@ -1,6 +1,6 @@
 //! `aop explain`: the verdict of the loaded firewall on a packet, and the reason.
 //!
-//! The verdict comes from the kernel, through [`Live`], and the explanation from the same maps.
+//! The verdict comes from the kernel, through [`DryRun`], and the explanation from the same maps.
 //! This module decides nothing and changes no live counter. The verdict assumes full budgets; the
 //! state of the live budgets is reported separately.
 
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use aop_api::Explanation;
 use aop_common::corpus::build::{Ip, Ipv4, Ipv6, Tcp};
-use aop_firewall::{FirewallError, Live};
+use aop_firewall::{DryRun, FirewallError};
 pub use capture::capture;
 use now::Now;
 pub use pcap::PcapError;
@@ -36,7 +36,7 @@ pub enum ExplainError {
 
 /// The connection attempt to explain.
 #[derive(Clone, Copy, Debug)]
-pub struct Attempt {
+pub struct ConnectionAttempt {
     /// The source address.
     pub source: IpAddr,
     /// The destination TCP port; `None` means the lowest guarded one.
@@ -49,8 +49,8 @@ pub struct Attempt {
 ///
 /// # Errors No port is given or guarded, the addresses are of different families, or the kernel
 /// refuses to run the frame.
-pub fn source(live: &mut Live, attempt: Attempt) -> Result<Explanation, ExplainError> {
-    let Attempt { source, .. } = attempt;
+pub fn source(live: &mut DryRun, attempt: ConnectionAttempt) -> Result<Explanation, ExplainError> {
+    let ConnectionAttempt { source, .. } = attempt;
     let guarded_ports: Vec<u16> =
         (0..=u16::MAX).filter(|port| live.ports().contains(*port)).collect();
     let lowest = guarded_ports.first().copied();

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use aop_api::{BudgetNow, ProbationNow};
 use aop_common::{DropReason, PassReason, Standing, Verdict};
-use aop_firewall::{Budget, Exempt, FirewallError, Live, OnProbation};
+use aop_firewall::{Budget, DryRun, Exempt, FirewallError, ProbationTry};
 use ipnet::IpNet;
 
 /// The budgets that apply to a source, and a sentence about them.
@@ -19,7 +19,11 @@ pub(super) struct Now {
 }
 
 impl Now {
-    pub(super) fn of(live: &Live, source: IpAddr, verdict: Verdict) -> Result<Self, FirewallError> {
+    pub(super) fn of(
+        live: &DryRun,
+        source: IpAddr,
+        verdict: Verdict,
+    ) -> Result<Self, FirewallError> {
         let (_, standing) = live.standing(source);
         match verdict {
             Verdict::Pass(PassReason::Admitted) => {
@@ -66,7 +70,7 @@ impl Now {
         Self { budget: Some(budget), probation: None, text: Some(sentence(&text)) }
     }
 
-    fn stranger(OnProbation { budget, tried_for, trusted_for }: OnProbation) -> Self {
+    fn stranger(ProbationTry { budget, tried_for, trusted_for }: ProbationTry) -> Self {
         let text = match (trusted_for, tried_for) {
             (Some(seconds), _) => {
                 format!("it has authenticated, and is trusted for {seconds} s more")
@@ -150,10 +154,10 @@ mod tests {
     #[test]
     fn a_stranger_on_probation_or_trusted_is_not_limited_by_the_shared_budget() {
         let budget = Budget { rate: 5, millis: 0 };
-        let none = OnProbation { budget, tried_for: None, trusted_for: None };
+        let none = ProbationTry { budget, tried_for: None, trusted_for: None };
         let over = |it| Now::stranger(it).probation.map(|probation| probation.over);
         assert_eq!(over(none), Some(true));
-        assert_eq!(over(OnProbation { tried_for: Some(9), ..none }), Some(false));
-        assert_eq!(over(OnProbation { trusted_for: Some(9), ..none }), Some(false));
+        assert_eq!(over(ProbationTry { tried_for: Some(9), ..none }), Some(false));
+        assert_eq!(over(ProbationTry { trusted_for: Some(9), ..none }), Some(false));
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use aop_common::{DropReason, Mode, PassReason, Standing, Verdict, layout::Prefix};
-use aop_firewall::{Judged, Live};
+use aop_firewall::{DryRun, FrameVerdict};
 use aop_types::monotonic_seconds;
 use ipnet::IpNet;
 
@@ -20,7 +20,7 @@ pub(super) struct Why {
 }
 
 impl Why {
-    pub(super) fn of(live: &Live, source: IpAddr) -> Self {
+    pub(super) fn of(live: &DryRun, source: IpAddr) -> Self {
         let (prefix, standing) = live.standing(source);
         let authenticated = live.authenticated(source);
         Self { source, generation: live.generation(), prefix, standing, authenticated }
@@ -29,7 +29,7 @@ impl Why {
     /// The explanation for people.
     pub(super) fn detail(
         &self,
-        judged: Judged,
+        judged: FrameVerdict,
         port: Option<u16>,
         destination: Option<IpAddr>,
         guarded: &[u16],
@@ -115,7 +115,7 @@ impl Why {
 }
 
 /// The explanation for a frame whose source is not readable.
-pub(super) fn without_source(judged: Judged, guarded: &[u16]) -> String {
+pub(super) fn without_source(judged: FrameVerdict, guarded: &[u16]) -> String {
     let why = match judged.verdict {
         Verdict::Pass(_) => not_guarded(None, guarded),
         Verdict::Drop(DropReason::TooDeep) => too_deep(),
@@ -147,7 +147,7 @@ fn too_deep() -> String {
         .to_owned()
 }
 
-fn sentence(why: &str, judged: Judged) -> String {
+fn sentence(why: &str, judged: FrameVerdict) -> String {
     let done = if judged.would_drop() {
         " Observe mode: it is counted and passes; enforce would drop it."
     } else {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn told(why: &Why, verdict: Verdict, mode: Mode) -> String {
-        why.detail(Judged { verdict, action: verdict.action(mode) }, Some(443), None, &[443])
+        why.detail(FrameVerdict { verdict, action: verdict.action(mode) }, Some(443), None, &[443])
     }
 
     #[test]

@@ -6,7 +6,7 @@ use aop_common::{
     Bytes, Segment, Standing,
     corpus::{Family, Fixture, Rule, Who},
 };
-use aop_firewall::{FirewallError, Live};
+use aop_firewall::{DryRun, FirewallError};
 
 use super::{Budgets, Hindrance, scene::Actors};
 
@@ -14,7 +14,7 @@ use super::{Budgets, Hindrance, scene::Actors};
 pub(super) struct Host {
     pub(super) actors: Actors,
     settings: Settings,
-    sources: HashMap<IpAddr, Source>,
+    sources: HashMap<IpAddr, SourceState>,
 }
 
 /// Whether each optional rule is on.
@@ -27,7 +27,7 @@ pub(super) struct Settings {
 
 /// The state of a source of the table on this host.
 #[derive(Clone, Copy)]
-struct Source {
+struct SourceState {
     standing: Standing,
     authenticated: bool,
     exempt: bool,
@@ -35,7 +35,7 @@ struct Source {
 
 impl Host {
     pub(super) fn new(
-        live: &Live,
+        live: &DryRun,
         actors: Actors,
         fixtures: &[Fixture],
     ) -> Result<Self, FirewallError> {
@@ -49,15 +49,15 @@ impl Host {
             let (_, standing) = live.standing(address);
             let authenticated = live.authenticated(address);
             let exempt = live.exempt(address)?.is_some();
-            sources.insert(address, Source { standing, authenticated, exempt });
+            sources.insert(address, SourceState { standing, authenticated, exempt });
         }
         Ok(Self { actors, settings, sources })
     }
 
     /// The reason why a fixture is not tried here, if there is one.
     pub(super) fn hinders(&self, fixture: &Fixture) -> Option<Hindrance> {
-        if fixture.frame.len() < Live::SHORTEST {
-            let why = format!("the kernel does not run frames under {} bytes", Live::SHORTEST);
+        if fixture.frame.len() < DryRun::SHORTEST {
+            let why = format!("the kernel does not run frames under {} bytes", DryRun::SHORTEST);
             return Some(Hindrance::NotRunnable(why));
         }
         let missing = fixture.needs.iter().find_map(|need| self.actors.missing.get(need));
@@ -130,7 +130,7 @@ impl Host {
         Some(why.to_owned())
     }
 
-    fn source_of(&self, fixture: &Fixture) -> Option<Source> {
+    fn source_of(&self, fixture: &Fixture) -> Option<SourceState> {
         self.sources.get(&source(&fixture.frame)?).copied()
     }
 }
@@ -172,7 +172,7 @@ impl Host {
                 IpAddr::V6(address) => address.octets().into(),
             };
             let (standing, authenticated) = (facts.standing(wire), facts.authenticated(wire));
-            Some((address, Source { standing, authenticated, exempt: authenticated }))
+            Some((address, SourceState { standing, authenticated, exempt: authenticated }))
         };
         Self { actors, settings, sources: fixtures.iter().filter_map(source).collect() }
     }

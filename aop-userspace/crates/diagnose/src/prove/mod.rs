@@ -1,7 +1,7 @@
 //! `aop prove`: runs every shape of the packet table through the loaded firewall.
 //!
 //! The shapes and their expected verdicts are data, in `aop-common/corpus`; the addresses and the
-//! port are those of this host and its list. The verdicts come from the kernel, through [`Live`].
+//! port are those of this host and its list. The verdicts come from the kernel, through [`DryRun`].
 //! If a budget or probation is on, a shape to which it applies is run twice: with full and with
 //! spent budgets. Shapes that do not apply on this host are listed by name.
 
@@ -9,12 +9,12 @@ mod host;
 mod scene;
 mod table;
 
-use aop_api::{Proof, ProofGroup};
+use aop_api::{ProofGroup, ProveReport};
 use aop_common::{
     Verdict,
     corpus::{BadShape, Fixture, Role, Scene, fixtures_in},
 };
-use aop_firewall::{FirewallError, Live};
+use aop_firewall::{DryRun, FirewallError};
 use host::{Host, source};
 pub use scene::NothingGuarded;
 use table::Table;
@@ -53,7 +53,7 @@ enum Hindrance {
 ///
 /// # Errors
 /// No port is guarded, or the kernel refuses to run a frame or to list its routes.
-pub fn prove(live: &mut Live) -> Result<Proof, ProveError> {
+pub fn prove(live: &mut DryRun) -> Result<ProveReport, ProveError> {
     let actors = scene::actors(live)?;
     let fixtures = fixtures_in(&actors.scene)?;
     let host = Host::new(live, actors, &fixtures)?;
@@ -64,7 +64,7 @@ pub fn prove(live: &mut Live) -> Result<Proof, ProveError> {
     let Scene { v4, v6, guarded, .. } = host.actors.scene;
     let playing = |role, addresses| host.actors.playing(role, addresses);
     let right = |group: &ProofGroup| group.tried - group.wrong;
-    Ok(Proof {
+    Ok(ProveReport {
         interface: live.interface().to_owned(),
         mode: explain::mode(live.mode(Some(guarded))).to_owned(),
         generation: live.generation(),

@@ -7,7 +7,7 @@ use aop_common::{
     corpus::{Cast, Cidr, Family, Role, Scene},
     layout::Prefix,
 };
-use aop_firewall::{Beyond, Live};
+use aop_firewall::{DryRun, ForwardTarget};
 use aop_types::monotonic_seconds;
 use ipnet::IpNet;
 
@@ -61,7 +61,7 @@ impl Octets for [u8; 16] {
     }
 }
 
-pub(super) fn actors(live: &Live) -> Result<Actors, ProveError> {
+pub(super) fn actors(live: &DryRun) -> Result<Actors, ProveError> {
     let ports = live.ports();
     let guarded = (1..=u16::MAX).find(|port| ports.contains(*port)).ok_or(NothingGuarded)?;
     let unguarded = (8080..=u16::MAX).chain(1..8080).find(|port| !ports.contains(*port));
@@ -85,7 +85,7 @@ pub(super) fn actors(live: &Live) -> Result<Actors, ProveError> {
 }
 
 struct Casting<'a> {
-    live: &'a Live,
+    live: &'a DryRun,
     now: u64,
     missing: BTreeMap<(Role, Family), String>,
     forwarded: Vec<Family>,
@@ -208,13 +208,13 @@ impl Casting<'_> {
     {
         let family = <[u8; N]>::FAMILY;
         Ok(match self.live.beyond(any.into())? {
-            Beyond::DoesNotForward => any,
-            Beyond::NoRoute => {
+            ForwardTarget::DoesNotForward => any,
+            ForwardTarget::NoRoute => {
                 let why = format!("this host forwards {}, but has no route", family.name());
                 self.missing.insert((Role::Beyond, family), why);
                 any
             }
-            Beyond::To(address) => {
+            ForwardTarget::To(address) => {
                 self.forwarded.push(family);
                 <[u8; N]>::of(address).unwrap_or(any)
             }

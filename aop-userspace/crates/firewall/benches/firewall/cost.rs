@@ -9,8 +9,8 @@ use aop_common::{
         build::{Extension, Ip, Ipv4, Ipv6, Tcp},
     },
 };
-use aop_config::Udp;
-use aop_firewall::{PacketLog, Policy, Trial};
+use aop_config::UdpPolicy;
+use aop_firewall::{FirewallPolicy, PacketLog, TestProgram};
 use serde_json::{Value, json};
 
 use crate::{
@@ -53,11 +53,16 @@ struct Row {
 
 pub(crate) fn measure(_: &Host) -> Value {
     let list = lists::long(0);
-    let trial = |policy: &Policy| Trial::new(policy, 0, PacketLog::Off).unwrap();
+    let trial = |policy: &FirewallPolicy| TestProgram::new(policy, 0, PacketLog::Off).unwrap();
     let plain = lists::policy(&lists::cloudflare());
     // The smallest probation budget, so that strangers are dropped, and a network budget that no
     // frame exceeds.
-    let on = Policy { probation: 1, budget: 1_000_000_000, udp: Udp::Drop, ..plain.clone() };
+    let on = FirewallPolicy {
+        probation: 1,
+        budget: 1_000_000_000,
+        udp: UdpPolicy::Drop,
+        ..plain.clone()
+    };
     let (mut aop, mut long) = (trial(&plain), trial(&lists::policy(&list)));
     let mut options = WithOptions { trial: trial(&on), others: 0 };
     let empty = Bare::returning(XDP_PASS);
@@ -89,7 +94,7 @@ pub(crate) fn measure(_: &Host) -> Value {
 
 /// The program with every optional rule on.
 struct WithOptions {
-    trial: Trial,
+    trial: TestProgram,
     /// How many other strangers have been sent.
     others: u16,
 }

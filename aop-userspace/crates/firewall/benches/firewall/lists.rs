@@ -6,8 +6,8 @@ use std::{
 };
 
 use aop_common::{Mode, corpus::Scene, layout::Ports};
-use aop_config::Udp;
-use aop_firewall::Policy;
+use aop_config::UdpPolicy;
+use aop_firewall::FirewallPolicy;
 use aop_prefixes as prefixes;
 use aop_types::Admission;
 use ipnet::IpNet;
@@ -32,15 +32,15 @@ pub(crate) fn long(salt: u32) -> Vec<IpNet> {
 }
 
 /// A policy that enforces this list on the port of the scene.
-pub(crate) fn policy(list: &[IpNet]) -> Policy {
+pub(crate) fn policy(list: &[IpNet]) -> FirewallPolicy {
     let mut ports = Ports::NONE;
     ports.insert(Scene::FIXED.guarded);
     let admission = Admission::default().followed_by(list, Duration::ZERO, 0);
-    Policy {
+    FirewallPolicy {
         modes: Mode::Enforce.into(),
         ports,
         admission,
-        udp: Udp::Pass,
+        udp: UdpPolicy::Pass,
         probation: 0,
         budget: 0,
     }

@@ -14,9 +14,11 @@ use aop_common::corpus::{
     Scene,
     build::{Ip, Ipv4, Tcp},
 };
-use aop_config::{Attach, Interfaces};
+use aop_config::{AttachPreference, Interfaces};
 use aop_firewall as firewall;
-use aop_firewall::{Absent, Drops, Firewall, PacketLog, Policy, Setting, VerdictReading};
+use aop_firewall::{
+    CounterEntry, DropReader, Firewall, FirewallPolicy, MissingInterface, PacketLog, StartOptions,
+};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -45,12 +47,12 @@ impl Aop {
     pub(crate) fn guarding(list: &[IpNet]) -> Self {
         let pins = PathBuf::from(BPFFS).join("aop");
         let interfaces = interfaces();
-        let setting = Setting {
+        let setting = StartOptions {
             interfaces: &interfaces,
-            attach: Attach::Native,
+            attach: AttachPreference::Native,
             pins: &pins,
             log: PacketLog::Off,
-            absent: Absent::Refused,
+            absent: MissingInterface::Refused,
         };
         let policy = lists::policy(list);
         let firewall = Firewall::start(setting, |_| policy).unwrap();
@@ -58,13 +60,13 @@ impl Aop {
     }
 
     /// Replaces the policy.
-    pub(crate) fn swap(&mut self, policy: &Policy) {
+    pub(crate) fn swap(&mut self, policy: &FirewallPolicy) {
         self.firewall.change(&interfaces(), policy).unwrap();
     }
 
     /// Does `work` while a thread reads the drops as `aop drops` does.
     fn followed<T>(&self, work: impl FnOnce() -> T) -> T {
-        let mut drops = Drops::follow(&self.pins, 1).unwrap();
+        let mut drops = DropReader::follow(&self.pins, 1).unwrap();
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             let reader = scope.spawn(|| {
@@ -93,7 +95,7 @@ impl Aop {
         self.counted(|verdict| verdict.action != "drop" && verdict.reason != "not_guarded")
     }
 
-    fn counted(&self, these: impl Fn(&VerdictReading) -> bool) -> u64 {
+    fn counted(&self, these: impl Fn(&CounterEntry) -> bool) -> u64 {
         let reading = firewall::read(&self.pins, None).unwrap().unwrap();
         let verdicts = reading.verdicts.iter().filter(|verdict| these(verdict));
         verdicts.map(|verdict| verdict.count.packets).sum()

@@ -4,8 +4,8 @@ use aop_common::{
     Bytes, Mode, Segment,
     corpus::{Fixture, Rule, fixtures},
 };
-use aop_config::Udp;
-use aop_firewall::{Policy, Trial};
+use aop_config::UdpPolicy;
+use aop_firewall::{FirewallPolicy, TestProgram};
 
 use super::{SHORTEST, host::Forwarding, in_a_host_that_forwards, owed, policy, trial};
 
@@ -13,10 +13,10 @@ use super::{SHORTEST, host::Forwarding, in_a_host_that_forwards, owed, policy, t
 const RATE: u32 = 5;
 
 /// Runs every fixture under `rules` and compares verdict, reason and counter.
-fn all_get_what_they_owe(trial: &mut Trial, ifindex: u32, rules: &[Rule]) {
+fn all_get_what_they_owe(trial: &mut TestProgram, ifindex: u32, rules: &[Rule]) {
     let rate = |rule| if rules.contains(&rule) { RATE } else { 0 };
-    let wanted = Policy {
-        udp: if rules.contains(&Rule::Udp) { Udp::Drop } else { Udp::Pass },
+    let wanted = FirewallPolicy {
+        udp: if rules.contains(&Rule::Udp) { UdpPolicy::Drop } else { UdpPolicy::Pass },
         probation: rate(Rule::Probation),
         budget: rate(Rule::Spent),
         ..policy(Mode::Enforce)

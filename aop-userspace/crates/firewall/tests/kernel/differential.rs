@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use aop_common::{Mode, Tally, Verdict, corpus::Generator, layout::Counter};
-use aop_firewall::{Trial, TrialBatch, TrialFrame};
+use aop_firewall::{BatchResult, FrameResult, TestProgram};
 
 use super::{owed, trial};
 
@@ -40,10 +40,10 @@ impl Frames {
 
 /// Describes those of `frames` for which `trial` does not do what `owes` says.
 pub(crate) fn compare(
-    trial: &mut Trial,
+    trial: &mut TestProgram,
     ifindex: u32,
     frames: Frames,
-    owes: impl Fn(&[u8]) -> TrialFrame,
+    owes: impl Fn(&[u8]) -> FrameResult,
 ) -> Vec<String> {
     let Frames { count, seed } = frames;
     let mut found = Vec::new();
@@ -54,7 +54,7 @@ pub(crate) fn compare(
         if batch.is_empty() {
             break;
         }
-        let owed: Vec<TrialFrame> = batch.iter().map(|frame| owes(frame)).collect();
+        let owed: Vec<FrameResult> = batch.iter().map(|frame| owes(frame)).collect();
         let ran = trial.run_batch(batch.iter().map(Vec::as_slice), ifindex).expect("they run");
         if ran == sum(&owed) {
             continue;
@@ -78,7 +78,7 @@ fn asked(variable: &str, otherwise: u64) -> u64 {
 }
 
 /// The expected result in the kernel for several frames.
-fn sum(owed: &[TrialFrame]) -> TrialBatch {
+fn sum(owed: &[FrameResult]) -> BatchResult {
     let mut moved = BTreeMap::<Tally, Counter>::new();
     for (tally, counter) in owed.iter().flat_map(|frame| &frame.moved) {
         let sum = moved.entry(*tally).or_default();
@@ -86,5 +86,5 @@ fn sum(owed: &[TrialFrame]) -> TrialBatch {
         sum.bytes += counter.bytes;
     }
     let actions = owed.iter().map(|frame| frame.action).collect();
-    TrialBatch { actions, moved: moved.into_iter().collect() }
+    BatchResult { actions, moved: moved.into_iter().collect() }
 }

@@ -6,7 +6,7 @@ use aop_common::{
     Action, Mode, Standing,
     layout::{MAX_PREFIXES, Prefix},
 };
-use aop_firewall::{Policy, Trial};
+use aop_firewall::{FirewallPolicy, TestProgram};
 use aop_types::{Admission, monotonic_seconds};
 use ipnet::IpNet;
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
@@ -32,12 +32,12 @@ fn entry() -> impl Strategy<Value = (IpNet, Prefix)> {
     })
 }
 
-fn of(entries: Vec<(IpNet, Prefix)>) -> Policy {
-    Policy { admission: Admission::from_entries(entries), ..policy(Mode::Enforce) }
+fn of(entries: Vec<(IpNet, Prefix)>) -> FirewallPolicy {
+    FirewallPolicy { admission: Admission::from_entries(entries), ..policy(Mode::Enforce) }
 }
 
 /// Asserts that each address passes or is dropped as `admission` says.
-fn judged_by(trial: &mut Trial, admission: &Admission, ifindex: u32) {
+fn judged_by(trial: &mut TestProgram, admission: &Admission, ifindex: u32) {
     for last in 0..ADDRESSES {
         let source = address(last);
         let standing = admission.standing(IpAddr::V4(source), monotonic_seconds());

@@ -10,7 +10,7 @@ use aop_common::{
     decide,
     layout::{self, Ports},
 };
-use aop_firewall::{Policy, Trial, TrialFrame};
+use aop_firewall::{FirewallPolicy, FrameResult, TestProgram};
 use aop_types::Modes;
 
 use super::{
@@ -61,13 +61,13 @@ impl Case {
         general.flat_map(move |general| OWN.into_iter().flat_map(move |own| with(general, own)))
     }
 
-    fn policy(&self) -> Policy {
+    fn policy(&self) -> FirewallPolicy {
         let mut ports = Ports::NONE;
         guarded().into_iter().for_each(|port| ports.insert(port));
-        Policy { modes: self.configured.clone(), ports, ..policy(Mode::Enforce) }
+        FirewallPolicy { modes: self.configured.clone(), ports, ..policy(Mode::Enforce) }
     }
 
-    fn owes(&self, frame: &[u8]) -> TrialFrame {
+    fn owes(&self, frame: &[u8]) -> FrameResult {
         let facts = HostFacts { guarded: guarded().to_vec(), ..Scene::FIXED.facts() };
         let decision = decide(&Bytes(frame), &facts);
         owed(decision.verdict, self.written.mode(SLOT, decision.port), frame.len())
@@ -79,7 +79,7 @@ fn guarded() -> [u16; 2] {
 }
 
 /// A trial whose slot belongs to [`INTERFACE`].
-fn named_trial() -> Trial {
+fn named_trial() -> TestProgram {
     let mut trial = trial(Mode::Enforce);
     for name in [OTHER, "other1", "other2", INTERFACE] {
         let slot = trial.take_slot(name).expect("a slot");

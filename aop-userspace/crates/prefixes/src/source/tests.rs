@@ -14,7 +14,11 @@ fn kept(state: &Path, seconds: i64, more: &str) {
     let mut prefixes = snapshot.list.prefixes().to_vec();
     prefixes.push(more.parse().expect("a CIDR"));
     let confirmed = snapshot.confirmed.map(|at| at + SignedDuration::from_secs(seconds));
-    let held = Held { list: List::new(prefixes, None), origin: Origin::Fetched, confirmed };
+    let held = CurrentList {
+        list: PrefixList::new(prefixes, None),
+        origin: ListOrigin::Fetched,
+        confirmed,
+    };
     stored::save(state, &cloudflare().1, &held).expect("saved");
 }
 
@@ -22,11 +26,11 @@ fn kept(state: &Path, seconds: i64, more: &str) {
 fn the_newer_of_the_stored_list_and_the_snapshot_is_used_at_start() {
     let state = tempfile::tempdir().expect("a directory");
     let begin = || at_start(&cloudflare().0, state.path()).expect("a list").held.origin;
-    assert_eq!(begin(), Origin::Snapshot);
+    assert_eq!(begin(), ListOrigin::Snapshot);
     kept(state.path(), 60, "8.8.8.0/24");
-    assert_eq!(begin(), Origin::Stored);
+    assert_eq!(begin(), ListOrigin::Stored);
     kept(state.path(), -60, "8.8.8.0/24");
-    assert_eq!(begin(), Origin::Snapshot);
+    assert_eq!(begin(), ListOrigin::Snapshot);
 }
 
 #[test]
@@ -34,7 +38,7 @@ fn a_stored_list_is_validated_again() {
     let state = tempfile::tempdir().expect("a directory");
     kept(state.path(), 60, "10.0.0.0/24");
     let found = at_start(&cloudflare().0, state.path()).expect("a list");
-    assert_eq!(found.held.origin, Origin::Snapshot);
+    assert_eq!(found.held.origin, ListOrigin::Snapshot);
     assert!(found.trouble.expect("trouble").to_string().contains("10.0.0.0/24"));
 }
 
@@ -42,7 +46,7 @@ fn a_stored_list_is_validated_again() {
 fn a_url_without_a_stored_list_starts_with_an_empty_list() {
     let state = tempfile::tempdir().expect("a directory");
     let found = at_start(&PrefixSource::Url(cloudflare().1), state.path()).expect("a start");
-    assert_eq!((found.held.origin, found.held.list.prefixes().len()), (Origin::Nowhere, 0));
+    assert_eq!((found.held.origin, found.held.list.prefixes().len()), (ListOrigin::Nowhere, 0));
     assert_eq!(found.held.age(Timestamp::now()), None);
 }
 
@@ -66,6 +70,6 @@ fn the_list_of_a_file_is_not_validated() {
     let launcher = Launcher::new(Account::find(None).expect("a user"), Vec::new());
     let held = at_start(&source, dir.path()).expect("a list").held.list;
     fs::write(&path, "192.0.2.0/24\n").expect("written");
-    let proposal = read_anew(&source, &held, Shrink::Bounded, &launcher).expect("read");
+    let proposal = read_source(&source, &held, RemovalLimit::Bounded, &launcher).expect("read");
     assert!(matches!(proposal, Proposal::Replaced { change, .. } if change.removed.len() == 1));
 }

@@ -14,12 +14,12 @@ mod tests;
 use aop_common::layout::MAX_PREFIXES;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixSet;
-pub use refusal::{Family, Refusal};
-pub use step::{Change, Shrink, step};
+pub use refusal::{AddressFamily, ListRefusal};
+pub use step::{ListChange, RemovalLimit, step};
 
 /// The limits that the list of a source must meet.
 #[derive(Clone, Copy, Debug)]
-pub struct Expectations {
+pub struct ListLimits {
     /// The fewest IPv4 prefixes.
     pub least_v4: usize,
     /// The fewest IPv6 prefixes.
@@ -32,7 +32,7 @@ pub struct Expectations {
     pub canaries: &'static [&'static str],
 }
 
-impl Expectations {
+impl ListLimits {
     /// Cloudflare's list: 15 and 7 prefixes in 2026, never fewer than 10 and 5 since 2014. The
     /// canaries are the oldest and the largest prefixes; most pulls come from them. The list takes
     /// 1 KiB.
@@ -69,30 +69,30 @@ const WIDEST_V6: u64 = 1 << (48 - 20);
 ///
 /// # Errors
 /// The first violation.
-pub fn list(list: &[IpNet], expected: &Expectations) -> Result<(), Refusal> {
+pub fn list(list: &[IpNet], expected: &ListLimits) -> Result<(), ListRefusal> {
     for prefix in list {
         let shortest = if prefix.addr().is_ipv4() { SHORTEST_V4 } else { SHORTEST_V6 };
         if let Some((network, purpose)) = special::reached_by(prefix) {
-            return Err(Refusal::NotPublic { prefix: *prefix, network, purpose });
+            return Err(ListRefusal::NotPublic { prefix: *prefix, network, purpose });
         }
         if prefix.prefix_len() < shortest {
-            return Err(Refusal::TooBroad { prefix: *prefix, shortest });
+            return Err(ListRefusal::TooBroad { prefix: *prefix, shortest });
         }
     }
     for (family, least, widest, unit) in [
-        (Family::V4, expected.least_v4, WIDEST_V4, 32),
-        (Family::V6, expected.least_v6, WIDEST_V6, 48),
+        (AddressFamily::V4, expected.least_v4, WIDEST_V4, 32),
+        (AddressFamily::V6, expected.least_v6, WIDEST_V6, 48),
     ] {
         let count = of(list, family).count();
         if count < least {
-            return Err(Refusal::TooFew { family, count, least });
+            return Err(ListRefusal::TooFew { family, count, least });
         }
         if count > expected.most {
-            return Err(Refusal::TooMany { family, count, most: expected.most });
+            return Err(ListRefusal::TooMany { family, count, most: expected.most });
         }
         let width = |prefix: &IpNet| 1 << u64::from(unit - prefix.prefix_len().min(unit));
         if of(list, family).map(width).sum::<u64>() > widest {
-            return Err(Refusal::TooWide { family });
+            return Err(ListRefusal::TooWide { family });
         }
     }
     let listed: JointPrefixSet<IpNet> = list.iter().copied().collect();
@@ -103,9 +103,9 @@ pub fn list(list: &[IpNet], expected: &Expectations) -> Result<(), Refusal> {
         .canaries
         .iter()
         .find(missing)
-        .map_or(Ok(()), |canary| Err(Refusal::CanaryMissing(canary)))
+        .map_or(Ok(()), |canary| Err(ListRefusal::CanaryMissing(canary)))
 }
 
-fn of(list: &[IpNet], family: Family) -> impl Iterator<Item = &IpNet> {
-    list.iter().filter(move |prefix| prefix.addr().is_ipv4() == (family == Family::V4))
+fn of(list: &[IpNet], family: AddressFamily) -> impl Iterator<Item = &IpNet> {
+    list.iter().filter(move |prefix| prefix.addr().is_ipv4() == (family == AddressFamily::V4))
 }

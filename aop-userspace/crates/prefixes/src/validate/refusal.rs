@@ -4,12 +4,12 @@ use ipnet::IpNet;
 
 /// Why a list does not pass validation.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum ListRefusal {
     /// Too few prefixes of a family.
     #[error("the list has {count} {family} prefixes; at least {least} are expected")]
     TooFew {
         /// The family.
-        family: Family,
+        family: AddressFamily,
         /// Their number.
         count: usize,
         /// The least number.
@@ -19,7 +19,7 @@ pub enum Refusal {
     #[error("the list has {count} {family} prefixes; at most {most} are accepted")]
     TooMany {
         /// The family.
-        family: Family,
+        family: AddressFamily,
         /// Their number.
         count: usize,
         /// The largest number.
@@ -37,7 +37,7 @@ pub enum Refusal {
     #[error("the {family} prefixes together cover too much of the Internet")]
     TooWide {
         /// The family.
-        family: Family,
+        family: AddressFamily,
     },
     /// A prefix overlaps a network that is not on the Internet.
     #[error("{prefix} overlaps {network} ({purpose}), which is never on the Internet")]
@@ -59,7 +59,7 @@ pub enum Refusal {
     )]
     Shrunk {
         /// The family.
-        family: Family,
+        family: AddressFamily,
         /// How many would be removed.
         removed: usize,
         /// How many are in force.
@@ -72,14 +72,14 @@ pub enum Refusal {
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub enum AddressFamily {
     /// IPv4.
     V4,
     /// IPv6.
     V6,
 }
 
-impl std::fmt::Display for Family {
+impl std::fmt::Display for AddressFamily {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::V4 => "IPv4",

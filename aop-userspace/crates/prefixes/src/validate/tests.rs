@@ -14,8 +14,8 @@ fn changed(removed: &[&str], added: &[&str]) -> Vec<IpNet> {
     all.filter(|prefix| !removed.contains(prefix)).chain(added.iter().map(parse)).collect()
 }
 
-fn judged(removed: &[&str], added: &[&str]) -> Result<(), Refusal> {
-    list(&changed(removed, added), &Expectations::CLOUDFLARE)
+fn judged(removed: &[&str], added: &[&str]) -> Result<(), ListRefusal> {
+    list(&changed(removed, added), &ListLimits::CLOUDFLARE)
 }
 
 #[test]
@@ -30,19 +30,19 @@ fn too_few_prefixes_of_a_family_are_refused() {
         changed(&[], &[]).iter().filter(keep).copied().collect()
     };
     let v4_alone = of(|prefix| prefix.addr().is_ipv4());
-    let refused = list(&v4_alone, &Expectations::CLOUDFLARE);
-    assert_eq!(refused, Err(Refusal::TooFew { family: Family::V6, count: 0, least: 2 }));
-    assert_eq!(list(&v4_alone, &Expectations::ANY), Ok(()));
+    let refused = list(&v4_alone, &ListLimits::CLOUDFLARE);
+    assert_eq!(refused, Err(ListRefusal::TooFew { family: AddressFamily::V6, count: 0, least: 2 }));
+    assert_eq!(list(&v4_alone, &ListLimits::ANY), Ok(()));
     let v6_alone = of(|prefix| prefix.addr().is_ipv6());
-    let refused = list(&v6_alone, &Expectations::CLOUDFLARE);
-    assert_eq!(refused, Err(Refusal::TooFew { family: Family::V4, count: 0, least: 5 }));
+    let refused = list(&v6_alone, &ListLimits::CLOUDFLARE);
+    assert_eq!(refused, Err(ListRefusal::TooFew { family: AddressFamily::V4, count: 0, least: 5 }));
 }
 
 #[test]
 fn a_prefix_wider_than_any_of_a_cdn_is_refused() {
     for (wide, shortest) in [("8.0.0.0/9", SHORTEST_V4), ("2600::/23", SHORTEST_V6)] {
         let prefix = wide.parse().expect("a CIDR");
-        assert_eq!(judged(&[], &[wide]), Err(Refusal::TooBroad { prefix, shortest }));
+        assert_eq!(judged(&[], &[wide]), Err(ListRefusal::TooBroad { prefix, shortest }));
     }
     assert_eq!(judged(&[], &["8.0.0.0/10", "2600::/24"]), Ok(()));
 }
@@ -51,10 +51,10 @@ fn a_prefix_wider_than_any_of_a_cdn_is_refused() {
 fn prefixes_that_together_cover_half_of_the_internet_are_refused() {
     let pieces: Vec<String> = (20..40).map(|first| format!("{first}.0.0.0/10")).collect();
     let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
-    assert_eq!(judged(&[], &pieces), Err(Refusal::TooWide { family: Family::V4 }));
+    assert_eq!(judged(&[], &pieces), Err(ListRefusal::TooWide { family: AddressFamily::V4 }));
     let pieces: Vec<String> = (0x10..0x30).map(|second| format!("26{second:x}::/24")).collect();
     let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
-    assert_eq!(judged(&[], &pieces), Err(Refusal::TooWide { family: Family::V6 }));
+    assert_eq!(judged(&[], &pieces), Err(ListRefusal::TooWide { family: AddressFamily::V6 }));
 }
 
 #[test]
@@ -76,17 +76,17 @@ fn networks_that_are_never_on_the_internet_are_refused_for_any_source() {
         "9000::/32",
     ] {
         let list_with = changed(&[], &[bad]);
-        for expected in [Expectations::CLOUDFLARE, Expectations::ANY] {
+        for expected in [ListLimits::CLOUDFLARE, ListLimits::ANY] {
             let refused = list(&list_with, &expected);
-            assert!(matches!(refused, Err(Refusal::NotPublic { .. })), "{bad}: {refused:?}");
+            assert!(matches!(refused, Err(ListRefusal::NotPublic { .. })), "{bad}: {refused:?}");
         }
     }
 }
 
 #[test]
 fn a_missing_canary_is_refused_unless_it_was_joined_or_split() {
-    for canary in Expectations::CLOUDFLARE.canaries {
-        assert_eq!(judged(&[canary], &[]), Err(Refusal::CanaryMissing(canary)));
+    for canary in ListLimits::CLOUDFLARE.canaries {
+        assert_eq!(judged(&[canary], &[]), Err(ListRefusal::CanaryMissing(canary)));
     }
     assert_eq!(judged(&["104.16.0.0/13"], &["104.16.0.0/14", "104.20.0.0/14"]), Ok(()));
     assert_eq!(judged(&["104.16.0.0/13", "104.24.0.0/14"], &["104.16.0.0/12"]), Ok(()));
@@ -100,12 +100,12 @@ fn more_prefixes_than_the_limit_of_the_source_are_refused() {
     };
     let refused = |list: &[IpNet], expected| super::list(list, expected);
     let list_with = |more| [changed(&[], &[]), many(more)].concat();
-    assert_eq!(refused(&list_with(985), &Expectations::CLOUDFLARE), Ok(()));
+    assert_eq!(refused(&list_with(985), &ListLimits::CLOUDFLARE), Ok(()));
     assert_eq!(
-        refused(&list_with(986), &Expectations::CLOUDFLARE),
-        Err(Refusal::TooMany { family: Family::V4, count: 1001, most: 1000 })
+        refused(&list_with(986), &ListLimits::CLOUDFLARE),
+        Err(ListRefusal::TooMany { family: AddressFamily::V4, count: 1001, most: 1000 })
     );
-    assert_eq!(refused(&many(100_000), &Expectations::ANY), Ok(()));
+    assert_eq!(refused(&many(100_000), &ListLimits::ANY), Ok(()));
 }
 
 proptest! {

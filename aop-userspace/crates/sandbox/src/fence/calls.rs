@@ -21,7 +21,7 @@ use seccompiler::{
 
 /// Why there is no filter.
 #[derive(Debug, thiserror::Error)]
-pub enum CallsError {
+pub enum SeccompError {
     /// The filter cannot be compiled.
     #[error(transparent)]
     Made(#[from] BackendError),
@@ -66,10 +66,10 @@ const DEADLY: [c_long; 30] = [
 ];
 
 /// The rules of calls. A call without rules matches whatever its arguments are.
-type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
+type CallRules = BTreeMap<c_long, Vec<SeccompRule>>;
 
 /// Installs the filters on the calling thread.
-pub(super) fn fence() -> Result<(), CallsError> {
+pub(super) fn fence() -> Result<(), SeccompError> {
     let errno = |number: i32| SeccompAction::Errno(number.unsigned_abs());
     let any = |calls: &[c_long]| calls.iter().map(|call| (*call, Vec::new())).collect();
     let deadly = filter(any(&DEADLY), SeccompAction::KillProcess, SeccompAction::Allow)?;
@@ -83,7 +83,7 @@ pub(super) fn fence() -> Result<(), CallsError> {
 }
 
 fn filter(
-    rules: Rules,
+    rules: CallRules,
     named: SeccompAction,
     others: SeccompAction,
 ) -> Result<BpfProgram, BackendError> {

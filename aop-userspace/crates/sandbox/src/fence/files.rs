@@ -12,7 +12,7 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use super::FenceError;
+use super::SandboxError;
 
 /// The requested ABI version. An older kernel enforces the part that it knows.
 const WANTED: ABI = ABI::V6;
@@ -36,7 +36,7 @@ const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 
 /// How long a process looks up names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
+pub enum NameLookup {
     /// For a short time, or not at all: it may read the files that exist now. A rule of Landlock
     /// covers the file, not its name, so a file that replaces it later cannot be read.
     Now,
@@ -46,7 +46,7 @@ pub enum Names {
 }
 
 /// Restricts the calling thread. Returns the kernel's ABI version of Landlock, if it has Landlock.
-pub(super) fn fence(names: Names) -> Result<Option<i32>, FenceError> {
+pub(super) fn fence(names: NameLookup) -> Result<Option<i32>, SandboxError> {
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(WANTED))?
         // No rule follows, so no TCP port can be bound.
@@ -59,7 +59,7 @@ pub(super) fn fence(names: Names) -> Result<Option<i32>, FenceError> {
     match (status.landlock, status.ruleset) {
         (LandlockStatus::NotEnabled | LandlockStatus::NotImplemented, _) => Ok(None),
         (LandlockStatus::Available { .. }, RulesetStatus::NotEnforced) => {
-            Err(FenceError::Unenforced)
+            Err(SandboxError::Unenforced)
         }
         (LandlockStatus::Available { effective_abi, kernel_abi }, _) => {
             Ok(Some(kernel_abi.unwrap_or(effective_abi as i32)))
@@ -67,9 +67,9 @@ pub(super) fn fence(names: Names) -> Result<Option<i32>, FenceError> {
     }
 }
 
-fn places(names: Names) -> Vec<PathBuf> {
+fn places(names: NameLookup) -> Vec<PathBuf> {
     let mut places: Vec<PathBuf> = LIBRARIES.iter().chain(&FILES).map(PathBuf::from).collect();
-    if names == Names::Ever {
+    if names == NameLookup::Ever {
         places.push("/etc".into());
     }
     // The directory, since the file in it is replaced at every change.

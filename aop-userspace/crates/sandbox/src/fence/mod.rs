@@ -8,19 +8,19 @@ mod files;
 #[cfg(test)]
 mod tests;
 
-pub use calls::CallsError;
-pub use files::Names;
+pub use calls::SeccompError;
+pub use files::NameLookup;
 
 /// A sandbox in force.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fence {
+pub struct Sandbox {
     /// The kernel's ABI version of Landlock; `None` if it has no Landlock.
     pub landlock: Option<i32>,
 }
 
 /// A process cannot enter the sandbox.
 #[derive(Debug, thiserror::Error)]
-pub enum FenceError {
+pub enum SandboxError {
     /// Landlock fails on a kernel that has it.
     #[error("cannot restrict itself with Landlock: {0}")]
     Files(#[from] landlock::RulesetError),
@@ -32,7 +32,7 @@ pub enum FenceError {
         "cannot filter its system calls: {0}; aop needs a kernel with CONFIG_SECCOMP_FILTER, and a \
          container must not forbid seccomp(2)"
     )]
-    Calls(#[from] CallsError),
+    Calls(#[from] SeccompError),
 }
 
 /// Puts the calling thread into the sandbox; `names` selects the files that it may read. Needs no
@@ -40,8 +40,8 @@ pub enum FenceError {
 ///
 /// # Errors
 /// The kernel does not filter system calls, or has Landlock but does not enforce it.
-pub fn raise(names: Names) -> Result<Fence, FenceError> {
+pub fn raise(names: NameLookup) -> Result<Sandbox, SandboxError> {
     let landlock = files::fence(names)?;
     calls::fence()?;
-    Ok(Fence { landlock })
+    Ok(Sandbox { landlock })
 }

@@ -26,10 +26,13 @@ use rustix::{
     process::{Pid, Resource, getppid, prlimit, setrlimit, test_kill_process},
 };
 
-use super::{Fence, Names, raise};
+use super::{NameLookup, Sandbox, raise};
 
 /// Runs `attempt` in the sandbox, in a thread of its own.
-fn behind<T: Send + 'static>(names: Names, attempt: impl FnOnce(Fence) -> T + Send + 'static) -> T {
+fn behind<T: Send + 'static>(
+    names: NameLookup,
+    attempt: impl FnOnce(Sandbox) -> T + Send + 'static,
+) -> T {
     thread::spawn(move || attempt(raise(names).expect("a sandbox"))).join().expect("no panic")
 }
 
@@ -53,7 +56,7 @@ fn everything_that_serving_needs_is_allowed() {
     };
     let outside = look_up();
     let name = if outside.0.is_some() { "localhost" } else { "127.0.0.1" };
-    behind(Names::Now, move |_| {
+    behind(NameLookup::Now, move |_| {
         let mut upstream = UnixStream::connect(&path).expect("a Unix upstream");
         upstream.write_all(b"?").expect("written");
         let (mut taken, _) = unix.accept().expect("accepted");
@@ -79,7 +82,7 @@ fn files_cannot_be_opened_or_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     let mine = folder.path().join("mine");
     fs::write(&mine, "").expect("written");
-    behind(Names::Now, move |fence| {
+    behind(NameLookup::Now, move |fence| {
         assert!(fence.landlock.is_some(), "this kernel has no Landlock: use one that has");
         for file in ["/etc/passwd", "/proc/self/status", "/proc/self/mem", "/dev/null", "/"] {
             assert_eq!(refusal(File::open(file)), DENIED, "{file}");
@@ -96,7 +99,7 @@ fn files_cannot_be_opened_or_changed() {
 
 #[test]
 fn a_process_that_looks_up_names_for_ever_can_read_all_of_etc() {
-    behind(Names::Ever, |_| {
+    behind(NameLookup::Ever, |_| {
         fs::read_to_string("/etc/passwd").expect("a file without a rule of its own");
         assert_eq!(refusal(File::open("/proc/self/status")), DENIED);
     });
@@ -104,7 +107,7 @@ fn a_process_that_looks_up_names_for_ever_can_read_all_of_etc() {
 
 #[test]
 fn no_process_can_be_started_or_signalled() {
-    behind(Names::Now, |_| {
+    behind(NameLookup::Now, |_| {
         assert_eq!(refusal(Command::new("/bin/true").spawn()), DENIED);
         let parent = getppid().unwrap_or(Pid::INIT);
         assert_eq!(test_kill_process(parent), Err(rustix::io::Errno::PERM));
@@ -118,7 +121,7 @@ fn no_process_can_be_started_or_signalled() {
 
 #[test]
 fn no_socket_can_listen_and_only_sockets_for_connections_can_be_made() {
-    behind(Names::Now, |_| {
+    behind(NameLookup::Now, |_| {
         assert_eq!(refusal(TcpListener::bind("127.0.0.1:0")), DENIED);
         assert_eq!(refusal(UdpSocket::bind("127.0.0.1:0")), DENIED);
         for family in [AddressFamily::PACKET, AddressFamily::NETLINK] {
@@ -134,14 +137,11 @@ const TRIED: &str = "AOP_TEST_ATTEMPT";
 #[test]
 fn what_only_an_intruder_calls_ends_the_process() {
     if let Ok(attempt) = env::var(TRIED) {
-        return behind(Names::Now, move |_| intrude(&attempt));
+        return behind(NameLookup::Now, move |_| intrude(&attempt));
     }
     for attempt in ["execve", "ptrace", "unshare", "chroot"] {
         let mut child = Command::new(env::current_exe().expect("this test"));
-        child.args([
-            "--exact",
-            "fence::tests::what_only_an_intruder_calls_ends_the_process",
-        ]);
+        child.args(["--exact", "fence::tests::what_only_an_intruder_calls_ends_the_process"]);
         let ended = child.env(TRIED, attempt).output().expect("started");
         let output = String::from_utf8_lossy(&ended.stdout);
         let signal = ended.status.signal();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use aop_config::HttpConfig;
-use aop_tls::{Protocol, Site, Warrant, printable};
+use aop_tls::{PeerProtocol, Site, Warrant, printable};
 use hyper::{
     Method, Request, Response, Version,
     body::Incoming,
@@ -34,7 +34,7 @@ use super::{
 use crate::{
     in_force::InForce,
     quiet::Reason,
-    service::{Policy, Shared},
+    service::{ServicePolicy, Shared},
 };
 
 /// The request handler of one connection.
@@ -69,7 +69,7 @@ struct Memory {
 }
 
 /// How a request is relayed.
-struct Rules {
+struct RequestRules {
     pool: Arc<Pool>,
     wants: Wants,
     patience: Patience,
@@ -160,7 +160,7 @@ impl Desk {
     ) -> Result<(Wants, Said), Denial> {
         let (mut head, body) = request.into_parts();
         let rules = self.rules(&mut head);
-        let Rules { pool, wants, patience, header } =
+        let RequestRules { pool, wants, patience, header } =
             rules.inspect_err(|_| open.host = told(&head))?;
         let body = Inbound::new(body);
         open.upload = body.progress();
@@ -170,7 +170,7 @@ impl Desk {
     }
 
     /// Checks a request, rewrites its head for the upstream, and decides how to relay it.
-    fn rules(&self, head: &mut Parts) -> Result<Rules, Denial> {
+    fn rules(&self, head: &mut Parts) -> Result<RequestRules, Denial> {
         let mut memory = held(&self.memory);
         if head.method == Method::CONNECT {
             return Err(Denial::BadRequest);
@@ -196,7 +196,7 @@ impl Desk {
             }
         };
         let patience = Patience { connect: policy.deadline, answer: http.answer };
-        Ok(Rules { pool, wants, patience, header })
+        Ok(RequestRules { pool, wants, patience, header })
     }
 
     /// The site whose settings apply. It is the site of the active policy if that trusts every
@@ -204,8 +204,8 @@ impl Desk {
     /// connection ends soon; until then the policy that accepted it applies.
     fn site<'a>(
         &'a self,
-        now: &'a Policy,
-    ) -> Result<(&'a Arc<Site>, &'a HttpConfig, &'a Policy), Denial> {
+        now: &'a ServicePolicy,
+    ) -> Result<(&'a Arc<Site>, &'a HttpConfig, &'a ServicePolicy), Denial> {
         let own = self.warrant.site();
         let found = now.sites.find(self.warrant.host());
         if !self.warrant.is_proven() && !found.is_some_and(|site| site.observes()) {
@@ -243,9 +243,9 @@ impl Desk {
     /// them.
     pub(super) fn stalled(&self) -> Vec<Option<task::Id>> {
         let wire = match self.warrant.protocol() {
-            Protocol::Http1 => self.gauge.moved().0 + self.gauge.moved().1,
+            PeerProtocol::Http1 => self.gauge.moved().0 + self.gauge.moved().1,
             // The bytes of all streams say nothing about one stream.
-            Protocol::Http2 => 0,
+            PeerProtocol::Http2 => 0,
         };
         let site = self.warrant.site().name();
         let stalled = self.pulses.round(wire).into_iter().map(|pulse| {

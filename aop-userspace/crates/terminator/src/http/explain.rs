@@ -4,7 +4,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use aop_tls::{Protocol, Refusal, Session};
+use aop_tls::{PeerProtocol, PeerStream, Refusal};
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
@@ -26,8 +26,8 @@ const LONGEST_BODY: u32 = 64 * 1024;
 
 /// Answers the requests of a refused peer with the reason, for at most `PATIENCE`.
 pub(crate) async fn explain(
-    stream: Session,
-    protocol: Protocol,
+    stream: PeerStream,
+    protocol: PeerProtocol,
     site: &str,
     refusal: Refusal,
     detail: &str,
@@ -38,7 +38,7 @@ pub(crate) async fn explain(
         *response.status_mut() = StatusCode::FORBIDDEN;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if protocol == Protocol::Http1 {
+        if protocol == PeerProtocol::Http1 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         async move { Ok::<_, Infallible>(response) }
@@ -46,12 +46,12 @@ pub(crate) async fn explain(
     let io = TokioIo::new(stream);
     let streams = Streams::default();
     let served = match protocol {
-        Protocol::Http1 => {
+        PeerProtocol::Http1 => {
             let mut builder = http1::Builder::new();
             let builder = builder.max_buf_size(LONGEST_HEAD);
             timeout(PATIENCE, builder.serve_connection(io, service)).await
         }
-        Protocol::Http2 => {
+        PeerProtocol::Http2 => {
             let mut builder = http2::Builder::new(streams.clone());
             let builder = builder
                 .timer(TokioTimer::new())

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use aop_config::{Forwarded, HttpConfig, HttpVersion};
+use aop_config::{ForwardedHeaders, HttpConfig, HttpVersion};
 use hyper::{
     HeaderMap, Uri, Version,
     body::Body,
@@ -249,18 +249,18 @@ fn tell(
         Some((address, text)) => (address, Some(text)),
         None => (peer.address, HeaderValue::from_str(&peer.address.to_string()).ok()),
     };
-    if matches!(http.forwarded, Forwarded::X | Forwarded::Both) {
+    if matches!(http.forwarded, ForwardedHeaders::X | ForwardedHeaders::Both) {
         text.and_then(|text| headers.insert(FORWARDED_FOR, text));
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
         headers.insert(FORWARDED_HOST, named.0.clone());
     }
-    if matches!(http.forwarded, Forwarded::Rfc7239 | Forwarded::Both) {
+    if matches!(http.forwarded, ForwardedHeaders::Rfc7239 | ForwardedHeaders::Both) {
         forwarded(address, named).and_then(|value| headers.insert(FORWARDED, value));
     }
     peer.certificate.and_then(|value| headers.insert(CLIENT_CERT, value.clone()));
 }
 
-/// The value of `Forwarded` (RFC 7239): an IPv6 address has brackets, and values that are no tokens
+/// The value of `ForwardedHeaders` (RFC 7239): an IPv6 address has brackets, and values that are no tokens
 /// have quotes. The host matched a site, so it contains neither a quote nor a backslash.
 fn forwarded(visitor: IpAddr, named: &Named) -> Option<HeaderValue> {
     let host = named.0.to_str().ok()?;

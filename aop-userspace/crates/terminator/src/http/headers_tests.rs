@@ -1,10 +1,10 @@
-use aop_config::{Address, HttpUpstream};
+use aop_config::{HttpUpstream, UpstreamAddress};
 use hyper::Request;
 
 use super::*;
 
 fn http(version: HttpVersion) -> HttpConfig {
-    HttpConfig::new(HttpUpstream { version, address: Address::Tcp("a:1".into()) })
+    HttpConfig::new(HttpUpstream { version, address: UpstreamAddress::Tcp("a:1".into()) })
 }
 
 const SHOWN: HeaderValue = HeaderValue::from_static(":AAAA:");
@@ -97,7 +97,7 @@ fn the_visitor_is_forwarded_in_the_form_that_the_site_configures() {
         (&["198.51.100.1", "10.0.0.1"], "192.0.2.7", "192.0.2.7"),
     ] {
         let fields: Vec<_> = named.iter().map(|value| ("CF-Connecting-IP", *value)).collect();
-        http.forwarded = Forwarded::X;
+        http.forwarded = ForwardedHeaders::X;
         let head = prepared(get(&fields), &http);
         assert_eq!(values(&head, "x-forwarded-for"), [plain]);
         assert_eq!(values(&head, "x-forwarded-proto"), ["https"]);
@@ -107,11 +107,11 @@ fn the_visitor_is_forwarded_in_the_form_that_the_site_configures() {
         assert_eq!(head.headers.contains_key("cf-connecting-ip"), believed);
 
         let whole = format!("for={forwarded};proto=https;host=\"example.com\"");
-        http.forwarded = Forwarded::Rfc7239;
+        http.forwarded = ForwardedHeaders::Rfc7239;
         let head = prepared(get(&fields), &http);
         assert_eq!(values(&head, "forwarded"), [&whole]);
         assert!(!head.headers.contains_key("x-forwarded-for"));
-        http.forwarded = Forwarded::Both;
+        http.forwarded = ForwardedHeaders::Both;
         let head = prepared(get(&fields), &http);
         assert_eq!(values(&head, "forwarded"), [&whole]);
         assert_eq!(values(&head, "x-forwarded-for"), [plain]);
@@ -130,7 +130,7 @@ fn an_unauthenticated_peer_cannot_name_a_visitor_or_set_fields_of_the_edge() {
     ];
     for version in [HttpVersion::Http1, HttpVersion::H2c] {
         let mut http = http(version);
-        http.forwarded = Forwarded::Both;
+        http.forwarded = ForwardedHeaders::Both;
         let head = prepared_of(Visitors::Unknown, get(&fields), &http);
         assert_eq!(values(&head, "x-forwarded-for"), ["192.0.2.7"]);
         let forwarded = "for=192.0.2.7;proto=https;host=\"example.com\"";

@@ -7,24 +7,28 @@
 use std::net::{IpAddr, SocketAddr};
 
 use aop_config::ProxyProtocol;
-use aop_tls::Handshake;
+use aop_tls::HandshakeFacts;
 use hyper::HeaderMap;
 
 use super::{
     denial::Denial,
     headers::{self, Visitors},
 };
-use crate::proxy::{self, Ends};
+use crate::proxy::{self, ProxyAddresses};
 
 /// The facts that all requests of a connection share.
 pub(super) struct Introduction {
-    ends: Ends,
+    ends: ProxyAddresses,
     visitors: Visitors,
-    handshake: Handshake,
+    handshake: HandshakeFacts,
 }
 
 impl Introduction {
-    pub(super) fn new(ends: Ends, visitors: Visitors, mut handshake: Handshake) -> Self {
+    pub(super) fn new(
+        ends: ProxyAddresses,
+        visitors: Visitors,
+        mut handshake: HandshakeFacts,
+    ) -> Self {
         // The upstream connection speaks HTTP/1.1, whatever the peer speaks.
         handshake.alpn = Some(b"http/1.1".to_vec());
         Self { ends, visitors, handshake }
@@ -54,7 +58,7 @@ impl Introduction {
             return Ok(None);
         }
         let visitor = headers::visitor(headers).map(|(address, _)| SocketAddr::new(address, 0));
-        let ends = Ends { source: visitor.unwrap_or(self.ends.source), ..self.ends };
+        let ends = ProxyAddresses { source: visitor.unwrap_or(self.ends.source), ..self.ends };
         match proxy::header(protocol, &ends, &self.handshake) {
             Ok(header) => Ok(Some(header)),
             Err(error) => {

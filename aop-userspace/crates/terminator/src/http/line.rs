@@ -21,12 +21,12 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::{attention::Attention, inbound::Inbound, pool::Pool};
-use crate::upstream::Connected;
+use crate::upstream::UpstreamStream;
 
 /// A connection, idle or in use.
 pub(super) struct Line {
     sender: SendRequest<Inbound>,
-    connection: Connection<TokioIo<Connected>, Inbound>,
+    connection: Connection<TokioIo<UpstreamStream>, Inbound>,
     state: State,
     attention: Attention,
     since: Instant,
@@ -66,7 +66,7 @@ pub(super) enum Sent {
 }
 
 impl Line {
-    pub(super) async fn open(stream: Connected, purpose: Purpose) -> hyper::Result<Self> {
+    pub(super) async fn open(stream: UpstreamStream, purpose: Purpose) -> hyper::Result<Self> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let attention = Attention::new();
         let (state, since) = (State::Standing, Instant::now());
@@ -113,14 +113,14 @@ impl Line {
     }
 
     /// The underlying stream, and the bytes that were read beyond the response.
-    pub(super) fn into_parts(self) -> (Connected, Bytes) {
+    pub(super) fn into_parts(self) -> (UpstreamStream, Bytes) {
         let parts = self.connection.into_parts();
         (parts.io.into_inner(), parts.read_buf)
     }
 }
 
 fn drive(
-    connection: &mut Connection<TokioIo<Connected>, Inbound>,
+    connection: &mut Connection<TokioIo<UpstreamStream>, Inbound>,
     state: &mut State,
     context: &mut Context<'_>,
 ) {

@@ -18,7 +18,7 @@ use super::{
     pool::{Patience, blame, in_time},
     serve::{LONGEST_HEAD, STREAM_WINDOW},
 };
-use crate::upstream::Connected;
+use crate::upstream::UpstreamStream;
 
 /// The largest flow-control window (RFC 9113, 6.9.1).
 const LARGEST_WINDOW: u32 = 0x7fff_ffff;
@@ -49,7 +49,7 @@ impl Multiplex {
         connect: impl Fn() -> F,
     ) -> Result<Response<Incoming>, Denial>
     where
-        F: Future<Output = Result<Connected, Denial>>,
+        F: Future<Output = Result<UpstreamStream, Denial>>,
     {
         let progress = request.body().progress();
         // The second attempt is for a connection that ended before it took the request.
@@ -77,7 +77,7 @@ impl Multiplex {
         connect: impl Fn() -> F,
     ) -> Result<SendRequest<Inbound>, Denial>
     where
-        F: Future<Output = Result<Connected, Denial>>,
+        F: Future<Output = Result<UpstreamStream, Denial>>,
     {
         // One request connects, and the others wait for it. The timeout bounds the wait: otherwise
         // each request would wait for all attempts before its own.

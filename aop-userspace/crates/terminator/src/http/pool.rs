@@ -25,7 +25,7 @@ use super::{
     multiplex::{Multiplex, Spawner},
     upgrade::Tunnel,
 };
-use crate::upstream::{Connected, connect, lacks_descriptors};
+use crate::upstream::{UpstreamStream, connect, lacks_descriptors};
 
 /// The largest number of idle connections to an upstream.
 const KEPT: usize = 128;
@@ -217,7 +217,7 @@ impl Pool {
         Ok(Said::Answer(Relayed { response, source, slot }))
     }
 
-    async fn connect(&self, patience: Duration, header: &[u8]) -> Result<Connected, Denial> {
+    async fn connect(&self, patience: Duration, header: &[u8]) -> Result<UpstreamStream, Denial> {
         match timeout(patience, connect(&self.upstream.address, header)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {

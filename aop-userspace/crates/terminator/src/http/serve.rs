@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use aop_config::ClientCert;
-use aop_tls::{Permit, Protocol, Session, farewell, socket};
+use aop_config::ClientCertForwarding;
+use aop_tls::{PeerProtocol, PeerStream, Permit, farewell, socket};
 use hyper::{
     Request,
     body::Incoming,
@@ -41,7 +41,7 @@ use super::{
 };
 use crate::{
     in_force::{InForce, Lease},
-    proxy::Ends,
+    proxy::ProxyAddresses,
     relay::{Ending, Relayed},
     service::Shared,
 };
@@ -77,7 +77,7 @@ pub(crate) struct Served {
 /// expires, or the lease of its policy ends it.
 pub(crate) async fn serve(
     permit: Permit,
-    ends: Ends,
+    ends: ProxyAddresses,
     visitors: Visitors,
     shared: Arc<Shared>,
     pools: Arc<Pools>,
@@ -85,8 +85,8 @@ pub(crate) async fn serve(
 ) -> Served {
     let site = permit.site().clone();
     let certificate = match site.http().map(|http| http.client_cert) {
-        Some(ClientCert::Shown) => permit.certificate().and_then(client_cert::value),
-        Some(ClientCert::Withheld) | None => None,
+        Some(ClientCertForwarding::Shown) => permit.certificate().and_then(client_cert::value),
+        Some(ClientCertForwarding::Withheld) | None => None,
     };
     let (idle, stall) = match site.http() {
         Some(http) => (http.idle, http.stall),
@@ -104,8 +104,8 @@ pub(crate) async fn serve(
     let course =
         Course { desk: &desk, lease: &lease, gauge: &gauge, streams: &streams, idle, stall };
     let ending = match protocol {
-        Protocol::Http1 => course.http1(stream).await,
-        Protocol::Http2 => course.http2(stream).await,
+        PeerProtocol::Http1 => course.http1(stream).await,
+        PeerProtocol::Http2 => course.http2(stream).await,
     };
     let (bytes_in, bytes_out) = gauge.moved();
     let relayed = Relayed { bytes_in, bytes_out, ending };
@@ -125,7 +125,7 @@ struct Course<'a> {
 impl Course<'_> {
     /// Alternates between serving and resting. The state for serving is many times as large as the
     /// one for resting, and exists only while it is needed.
-    async fn http1(&self, stream: Session) -> Ending {
+    async fn http1(&self, stream: PeerStream) -> Ending {
         let mut wire = Wire::http1(stream, self.gauge.clone());
         loop {
             match Box::pin(self.serve_http1(wire)).await {
@@ -211,7 +211,7 @@ impl Course<'_> {
         Spell::Over(ending)
     }
 
-    async fn http2(&self, stream: Session) -> Ending {
+    async fn http2(&self, stream: PeerStream) -> Ending {
         let wire = TokioIo::new(Wire::http2(stream, self.gauge.clone()));
         let desk = self.desk.clone();
         let service = service_fn(move |request: Request<Incoming>| {
@@ -266,8 +266,8 @@ impl Course<'_> {
     fn break_off(&self) -> Option<Ending> {
         let stalled = self.desk.stalled();
         match self.desk.warrant().protocol() {
-            Protocol::Http1 => (!stalled.is_empty()).then_some(Ending::Stalled),
-            Protocol::Http2 => {
+            PeerProtocol::Http1 => (!stalled.is_empty()).then_some(Ending::Stalled),
+            PeerProtocol::Http2 => {
                 stalled.into_iter().flatten().for_each(|task| self.streams.abort(task));
                 None
             }
@@ -286,8 +286,8 @@ impl Course<'_> {
     {
         let mut leave = pin!(self.lease.leave.cancelled());
         let look = match self.desk.warrant().protocol() {
-            Protocol::Http1 => QUIET,
-            Protocol::Http2 => self.idle,
+            PeerProtocol::Http1 => QUIET,
+            PeerProtocol::Http2 => self.idle,
         };
         let mut clock = pin!(sleep(self.idle.min(look)));
         let round = stall::pause(self.stall);
@@ -355,14 +355,14 @@ enum Stage {
 }
 
 /// Closes a connection in order.
-async fn part(mut stream: Session) {
+async fn part(mut stream: PeerStream) {
     if let Ok(Err(error)) = timeout(PARTING, stream.shutdown()).await {
         tracing::trace!(%error, "connection failed during close");
     }
 }
 
 /// Sends the peer an error response that names the fault, and closes the connection.
-async fn refuse(mut stream: Session, fault: Fault) {
+async fn refuse(mut stream: PeerStream, fault: Fault) {
     let text = format!("The request is refused: {}.\n", fault.text());
     let answer = format!(
         "HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\

@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::wire::Wire;
 use crate::{
     relay::{Ending, Relayed, carry},
-    upstream::Connected,
+    upstream::UpstreamStream,
 };
 
 /// The upstream's side of a tunnel.
 pub(super) struct Tunnel {
-    pub(super) stream: Connected,
+    pub(super) stream: UpstreamStream,
     /// The bytes after its 101.
     pub(super) read: Bytes,
     /// The permit of its request, held for the life of the tunnel.

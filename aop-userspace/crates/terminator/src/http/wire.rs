@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use aop_tls::Session;
+use aop_tls::PeerStream;
 use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -22,7 +22,7 @@ const FIRST: usize = 4096;
 
 /// The stream.
 pub(super) struct Wire {
-    stream: Session,
+    stream: PeerStream,
     /// Bytes that were read and checked already.
     read: Bytes,
     strict: Option<Strict>,
@@ -82,17 +82,17 @@ impl Gauge {
 
 impl Wire {
     /// An HTTP/1 stream.
-    pub(super) fn http1(stream: Session, gauge: Arc<Gauge>) -> Self {
+    pub(super) fn http1(stream: PeerStream, gauge: Arc<Gauge>) -> Self {
         Self { stream, read: Bytes::new(), strict: Some(Strict::default()), gauge }
     }
 
     /// An HTTP/2 stream. Its frames are unambiguous, so there is no further check.
-    pub(super) fn http2(stream: Session, gauge: Arc<Gauge>) -> Self {
+    pub(super) fn http2(stream: PeerStream, gauge: Arc<Gauge>) -> Self {
         gauge.within.store(true, Relaxed);
         Self { stream, read: Bytes::new(), strict: None, gauge }
     }
 
-    pub(super) fn into_stream(self) -> Session {
+    pub(super) fn into_stream(self) -> PeerStream {
         self.stream
     }
 

@@ -3,7 +3,7 @@
 //! TLS reads the bytes that follow the header. So this module peeks first (MSG_PEEK) and consumes
 //! only the bytes of the header.
 
-use aop_tls::{Refusal, Refused};
+use aop_tls::{Refusal, RefusedConnection};
 use thiserror::Error;
 use tokio::{
     io::AsyncReadExt,
@@ -11,14 +11,14 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Ends, v1, v2};
+use super::{ProxyAddresses, v1, v2};
 
 /// The longest version 2 header that is read. Real headers hold addresses and a few fields.
 const LONGEST: usize = 4096;
 
 /// A missing or malformed header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Malformed {
+pub enum MalformedProxyHeader {
     /// The connection does not begin with a PROXY header.
     #[error("there is no PROXY header, although proxy_from names the sender")]
     Missing,
@@ -57,21 +57,21 @@ pub enum Reading {
     /// The bytes belong to a header that is not complete yet.
     Unfinished,
     /// A complete header: its length in bytes, and its addresses, if it has any.
-    Whole(usize, Option<Ends>),
+    Whole(usize, Option<ProxyAddresses>),
 }
 
 /// Reads a header at the beginning of `bytes`.
 ///
 /// # Errors
 /// `bytes` neither are a header nor begin one.
-pub fn read(bytes: &[u8]) -> Result<Reading, Malformed> {
+pub fn read(bytes: &[u8]) -> Result<Reading, MalformedProxyHeader> {
     if bytes.starts_with(v2::SIGNATURE) {
         let Some((head, _)) = bytes.split_first_chunk::<{ v2::HEAD }>() else {
             return Ok(Reading::Unfinished);
         };
         let length = v2::HEAD + v2::follows(*head);
         if length > LONGEST {
-            return Err(Malformed::TooLong);
+            return Err(MalformedProxyHeader::TooLong);
         }
         return match bytes.get(..length) {
             Some(header) => Ok(Reading::Whole(length, v2::read(header)?)),
@@ -82,13 +82,13 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Malformed> {
         let line = &bytes[..bytes.len().min(v1::LONGEST)];
         return match line.iter().position(|byte| *byte == b'\n') {
             Some(end) => Ok(Reading::Whole(end + 1, v1::read(&line[..=end])?)),
-            None if line.len() == v1::LONGEST => Err(Malformed::TooLong),
+            None if line.len() == v1::LONGEST => Err(MalformedProxyHeader::TooLong),
             None => Ok(Reading::Unfinished),
         };
     }
     match v2::SIGNATURE.starts_with(bytes) || v1::BEGINNING.starts_with(bytes) {
         true => Ok(Reading::Unfinished),
-        false => Err(Malformed::Missing),
+        false => Err(MalformedProxyHeader::Missing),
     }
 }
 
@@ -99,27 +99,33 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Malformed> {
 pub(crate) async fn receive(
     mut stream: TcpStream,
     deadline: Instant,
-) -> Result<(TcpStream, Option<Ends>), Refused> {
+) -> Result<(TcpStream, Option<ProxyAddresses>), RefusedConnection> {
     let refused = match timeout_at(deadline, take(&mut stream)).await {
         Ok(Ok(ends)) => return Ok((stream, ends)),
         Ok(Err(refused)) => refused,
-        Err(_) => Refused::new(Refusal::Deadline).because("the PROXY header is incomplete"),
+        Err(_) => {
+            RefusedConnection::new(Refusal::Deadline).because("the PROXY header is incomplete")
+        }
     };
     Err(refused.on(stream))
 }
 
-async fn take(stream: &mut TcpStream) -> Result<Option<Ends>, Refused> {
-    let gone = |error: std::io::Error| Refused::new(Refusal::PeerGone).because(error.to_string());
+async fn take(stream: &mut TcpStream) -> Result<Option<ProxyAddresses>, RefusedConnection> {
+    let gone = |error: std::io::Error| {
+        RefusedConnection::new(Refusal::PeerGone).because(error.to_string())
+    };
     let mut bytes = vec![0; LONGEST];
     let mut taken = 0;
     loop {
         // The buffer has room: an unfinished header is shorter than `LONGEST`.
         let seen = taken + stream.peek(&mut bytes[taken..]).await.map_err(gone)?;
         if seen == taken {
-            return Err(Refused::new(Refusal::PeerGone).because("within the PROXY header"));
+            return Err(
+                RefusedConnection::new(Refusal::PeerGone).because("within the PROXY header")
+            );
         }
         let reading = read(&bytes[..seen])
-            .map_err(|why| Refused::new(Refusal::ProxyHeader).because(why.to_string()))?;
+            .map_err(|why| RefusedConnection::new(Refusal::ProxyHeader).because(why.to_string()))?;
         let end = match reading {
             Reading::Unfinished => seen,
             Reading::Whole(length, _) => length,

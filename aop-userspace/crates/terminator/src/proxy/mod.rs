@@ -18,14 +18,14 @@ mod v2;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use aop_config::ProxyProtocol;
-use aop_tls::Handshake;
+use aop_tls::HandshakeFacts;
 pub(super) use inbound::receive;
-pub use inbound::{Malformed, Reading, read};
+pub use inbound::{MalformedProxyHeader, Reading, read};
 use thiserror::Error;
 
 /// The two addresses of a connection. IPv4 addresses are never IPv6-mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
+pub struct ProxyAddresses {
     /// The client's address.
     pub source: SocketAddr,
     /// The address that the client connected to.
@@ -43,8 +43,8 @@ pub(super) struct TooLong(usize);
 /// The header would be too long.
 pub(super) fn header(
     protocol: ProxyProtocol,
-    ends: &Ends,
-    handshake: &Handshake,
+    ends: &ProxyAddresses,
+    handshake: &HandshakeFacts,
 ) -> Result<Vec<u8>, TooLong> {
     match protocol {
         ProxyProtocol::Off => Ok(Vec::new()),
@@ -61,7 +61,7 @@ enum Pair {
     V6([Ipv6Addr; 2]),
 }
 
-impl Ends {
+impl ProxyAddresses {
     fn pair(&self) -> Pair {
         match (self.source.ip(), self.destination.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {

@@ -3,11 +3,11 @@
 //! They are written in the order of their types, because some receivers sort them before they
 //! verify the checksum.
 
-use aop_config::ClientCert;
-use aop_tls::Handshake;
+use aop_config::ClientCertForwarding;
+use aop_tls::HandshakeFacts;
 use crc::{CRC_32_ISCSI, Crc};
 
-use super::{Malformed, TooLong};
+use super::{MalformedProxyHeader, TooLong};
 
 const ALPN: u8 = 0x01;
 const AUTHORITY: u8 = 0x02;
@@ -56,7 +56,7 @@ pub(super) struct Fields {
 }
 
 impl<'a> Told<'a> {
-    pub(super) fn of(handshake: &'a Handshake, certificate: ClientCert) -> Self {
+    pub(super) fn of(handshake: &'a HandshakeFacts, certificate: ClientCertForwarding) -> Self {
         Self {
             alpn: handshake.alpn.as_deref(),
             authority: handshake.host.to_string(),
@@ -66,8 +66,8 @@ impl<'a> Told<'a> {
             presented: handshake.presented,
             common_name: handshake.common_name(),
             certificate: match certificate {
-                ClientCert::Shown => handshake.certificate(),
-                ClientCert::Withheld => None,
+                ClientCertForwarding::Shown => handshake.certificate(),
+                ClientCertForwarding::Withheld => None,
             },
         }
     }
@@ -132,7 +132,7 @@ fn add(fields: &mut Vec<u8>, kind: u8, value: &[u8]) -> Result<(), TooLong> {
 
 /// Checks the fields of `header`, which begin at `start`, and verifies the checksum if there is
 /// one.
-pub(super) fn check(header: &[u8], start: usize) -> Result<(), Malformed> {
+pub(super) fn check(header: &[u8], start: usize) -> Result<(), MalformedProxyHeader> {
     let mut at = start;
     let mut sum = None;
     while let Some((&[kind, high, low], _)) =
@@ -140,19 +140,19 @@ pub(super) fn check(header: &[u8], start: usize) -> Result<(), Malformed> {
     {
         let value = at + HEAD;
         at = value + usize::from(u16::from_be_bytes([high, low]));
-        let value = header.get(value..at).ok_or(Malformed::Field)?;
+        let value = header.get(value..at).ok_or(MalformedProxyHeader::Field)?;
         if kind == CRC32C {
-            let told = value.try_into().map_err(|_| Malformed::Sum)?;
+            let told = value.try_into().map_err(|_| MalformedProxyHeader::Sum)?;
             if sum.replace((u32::from_be_bytes(told), at - 4)).is_some() {
-                return Err(Malformed::Sum);
+                return Err(MalformedProxyHeader::Sum);
             }
         }
     }
     if at != header.len() {
-        return Err(Malformed::Field);
+        return Err(MalformedProxyHeader::Field);
     }
     match sum {
-        Some((told, place)) if told != without(header, place) => Err(Malformed::Sum),
+        Some((told, place)) if told != without(header, place) => Err(MalformedProxyHeader::Sum),
         Some(_) | None => Ok(()),
     }
 }
@@ -169,7 +169,7 @@ fn without(header: &[u8], place: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::{super::v2, *};
-    use crate::proxy::Ends;
+    use crate::proxy::ProxyAddresses;
 
     fn told<'a>() -> Told<'a> {
         Told {
@@ -186,7 +186,7 @@ mod tests {
 
     fn header(told: &Told<'_>) -> Result<Vec<u8>, TooLong> {
         let end = "192.0.2.1:443".parse().unwrap();
-        v2::write(&Ends { source: end, destination: end }, told.write()?)
+        v2::write(&ProxyAddresses { source: end, destination: end }, told.write()?)
     }
 
     #[test]
@@ -219,9 +219,9 @@ mod tests {
             assert!(check(&bent, 28).is_err() || is_type_of_sum(at), "{at}");
         }
         let twice = [&whole[..], b"\x03\x00\x04\0\0\0\0"].concat();
-        assert_eq!(check(&twice, 28), Err(Malformed::Sum));
+        assert_eq!(check(&twice, 28), Err(MalformedProxyHeader::Sum));
         let short = [&whole[..28], b"\x03\x00\x03\0\0\0"].concat();
-        assert_eq!(check(&short, 28), Err(Malformed::Sum));
+        assert_eq!(check(&short, 28), Err(MalformedProxyHeader::Sum));
         let none = [&whole[..28], b"\x04\x00\x00"].concat();
         assert_eq!(check(&none, 28), Ok(()));
     }

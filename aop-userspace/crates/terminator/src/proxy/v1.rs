@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Ends, Malformed, Pair};
+use super::{MalformedProxyHeader, Pair, ProxyAddresses};
 
 pub(super) const BEGINNING: &[u8] = b"PROXY ";
 /// The longest line, its CR LF included.
 pub(super) const LONGEST: usize = 107;
 
-pub(super) fn write(ends: &Ends) -> Vec<u8> {
+pub(super) fn write(ends: &ProxyAddresses) -> Vec<u8> {
     let (from, to) = (ends.source.port(), ends.destination.port());
     let (family, source, destination) = match ends.pair() {
         Pair::V4(pair) => {
@@ -21,48 +21,51 @@ pub(super) fn write(ends: &Ends) -> Vec<u8> {
 }
 
 /// Reads a whole line, its CR LF included; `None` if the sender does not know the addresses.
-pub(super) fn read(line: &[u8]) -> Result<Option<Ends>, Malformed> {
-    let line = line.strip_suffix(b"\r\n").ok_or(Malformed::Line)?;
-    let rest = line.strip_prefix(BEGINNING).ok_or(Malformed::Line)?;
+pub(super) fn read(line: &[u8]) -> Result<Option<ProxyAddresses>, MalformedProxyHeader> {
+    let line = line.strip_suffix(b"\r\n").ok_or(MalformedProxyHeader::Line)?;
+    let rest = line.strip_prefix(BEGINNING).ok_or(MalformedProxyHeader::Line)?;
     if rest == b"UNKNOWN" || rest.starts_with(b"UNKNOWN ") {
         return Ok(None);
     }
-    let text = std::str::from_utf8(rest).map_err(|_| Malformed::Line)?;
+    let text = std::str::from_utf8(rest).map_err(|_| MalformedProxyHeader::Line)?;
     let mut words = text.split(' ');
-    let mut word = || words.next().ok_or(Malformed::Line);
+    let mut word = || words.next().ok_or(MalformedProxyHeader::Line);
     let family = word()?;
     let (source, destination) = (address(family, word()?)?, address(family, word()?)?);
     let (from, to) = (port(word()?)?, port(word()?)?);
     match words.next() {
-        None => Ok(Some(Ends::new((source, from), (destination, to)))),
-        Some(_) => Err(Malformed::Line),
+        None => Ok(Some(ProxyAddresses::new((source, from), (destination, to)))),
+        Some(_) => Err(MalformedProxyHeader::Line),
     }
 }
 
-fn address(family: &str, text: &str) -> Result<IpAddr, Malformed> {
+fn address(family: &str, text: &str) -> Result<IpAddr, MalformedProxyHeader> {
     let address = match family {
         "TCP4" => text.parse::<Ipv4Addr>().map(IpAddr::from),
         "TCP6" => text.parse::<Ipv6Addr>().map(IpAddr::from),
-        _ => return Err(Malformed::Line),
+        _ => return Err(MalformedProxyHeader::Line),
     };
-    address.map_err(|_| Malformed::Line)
+    address.map_err(|_| MalformedProxyHeader::Line)
 }
 
 /// A port without a sign or leading zeros.
-fn port(text: &str) -> Result<u16, Malformed> {
+fn port(text: &str) -> Result<u16, MalformedProxyHeader> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     if !plain || (text.starts_with('0') && text != "0") {
-        return Err(Malformed::Line);
+        return Err(MalformedProxyHeader::Line);
     }
-    text.parse().map_err(|_| Malformed::Line)
+    text.parse().map_err(|_| MalformedProxyHeader::Line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ends(source: &str, destination: &str) -> Ends {
-        Ends { source: source.parse().unwrap(), destination: destination.parse().unwrap() }
+    fn ends(source: &str, destination: &str) -> ProxyAddresses {
+        ProxyAddresses {
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+        }
     }
 
     #[test]
@@ -115,7 +118,7 @@ mod tests {
             "PROXY UDP4 192.0.2.1 192.0.2.2 1 2\r\n",
             "proxy TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
         ] {
-            assert_eq!(read(line.as_bytes()), Err(Malformed::Line), "{line:?}");
+            assert_eq!(read(line.as_bytes()), Err(MalformedProxyHeader::Line), "{line:?}");
         }
     }
 }

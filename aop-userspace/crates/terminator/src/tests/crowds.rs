@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::rig::{Rig, SITE, Wish, exchange};
-use crate::LedgerSnapshot;
+use crate::CountersSnapshot;
 
 const FLOOD: usize = 5000;
 const LIMITS: Limits =
@@ -41,7 +41,7 @@ async fn flood(to: SocketAddr, sources: &[&str]) -> Vec<TcpStream> {
     flood
 }
 
-fn refused(ledger: &LedgerSnapshot, refusal: Refusal) -> u64 {
+fn refused(ledger: &CountersSnapshot, refusal: Refusal) -> u64 {
     ledger.refused.iter().filter(|of| of.refusal == refusal).map(|of| of.count).sum()
 }
 

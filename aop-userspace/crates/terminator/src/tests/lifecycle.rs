@@ -2,13 +2,13 @@
 
 use std::{io, time::Duration};
 
-use aop_config::{Address, Limits};
+use aop_config::{Limits, UpstreamAddress};
 use aop_listeners::{Listener, bind, listen};
 use aop_tls::{
     Refusal,
     testing::{connect, connect_over},
 };
-use aop_types::Entrance;
+use aop_types::AddressVerdict;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,7 +18,7 @@ use tokio::{
 use super::rig::{Rig, SITE, Wish, exchange};
 use crate::{
     Drained,
-    upstream::{Connected, dial},
+    upstream::{UpstreamStream, dial},
 };
 
 const LONG: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ async fn an_authenticated_peer_is_recorded() {
 async fn an_address_that_is_not_admitted_is_closed_before_tls() {
     let rig = Rig::new().await;
     rig.serve(&rig.edge(), SITE).await;
-    rig.gate.set(Entrance::Shut);
+    rig.gate.set(AddressVerdict::Shut);
     assert!(connect(&rig.edge(), rig.address, SITE).await.is_err());
     rig.booked("-", Refusal::NotAdmitted, 1).await;
     rig.upstream_saw_nothing().await;
@@ -52,7 +52,7 @@ async fn an_address_that_is_not_admitted_is_closed_before_tls() {
 async fn an_address_that_is_watched_is_counted_and_served() {
     let rig = Rig::new().await;
     rig.serve(&rig.edge(), SITE).await;
-    rig.gate.set(Entrance::Watched);
+    rig.gate.set(AddressVerdict::Watched);
     rig.serve(&rig.edge(), SITE).await;
     let ledger = rig.ledger();
     assert_eq!((ledger.accepted, ledger.would_refuse, ledger.refused), (2, 1, vec![]));
@@ -195,8 +195,8 @@ async fn ipv4_and_ipv6_share_a_port_and_sockets_on_both_sides_have_keepalive() {
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
     }
     let listening = listen(bind(&["127.0.0.1:0".parse().unwrap()]).unwrap()).unwrap();
-    let address = Address::Tcp(listening[0].local_addr().unwrap().to_string());
-    let Connected::Tcp(upstream) = dial(&address).await.unwrap() else { panic!("not TCP") };
+    let address = UpstreamAddress::Tcp(listening[0].local_addr().unwrap().to_string());
+    let UpstreamStream::Tcp(upstream) = dial(&address).await.unwrap() else { panic!("not TCP") };
     let socket = socket2::SockRef::from(&upstream);
     assert!(socket.keepalive().unwrap() && upstream.nodelay().unwrap());
 }

@@ -4,12 +4,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aop_common::Mode;
-use aop_config::{Limits, OnRefusal, Resumption, Rules};
+use aop_config::{CertificateRules, Limits, OnRefusal, Resumption};
 use aop_tls::{
     Refusal,
     testing::{Authority, BOTH, Leaf, client, connect, long_ago},
 };
-use aop_types::Entrance;
+use aop_types::AddressVerdict;
 use rustls::{AlertDescription as Alert, HandshakeKind};
 use tokio::{
     io::AsyncReadExt,
@@ -97,7 +97,7 @@ async fn the_right_certificate_authenticates_and_rules_are_checked() {
     assert_eq!(ledger.served, [], "pulls of this host itself do not count as served");
     assert!(rig.book.0.lock().unwrap().iter().any(|(_, site)| site == SITE));
 
-    let rules = Rules { cn: Some("another".into()), ..Rules::default() };
+    let rules = CertificateRules { cn: Some("another".into()), ..CertificateRules::default() };
     let rig = observing_with(Wish { rules, ..Wish::default() }).await;
     rig.serve(&rig.edge(), SITE).await;
     rig.observed(Refusal::CnMismatch, 1).await;
@@ -111,10 +111,10 @@ async fn names_and_addresses_are_still_checked() {
     rig.serve(&nobody, SITE).await;
     assert_eq!(rig.alert(&nobody, "unknown.test").await, Alert::UnrecognisedName);
     rig.booked("-", Refusal::UnknownName, 1).await;
-    rig.gate.set(Entrance::Watched);
+    rig.gate.set(AddressVerdict::Watched);
     rig.serve(&nobody, SITE).await;
     rig.observed(Refusal::CertificateRequired, 2).await;
-    rig.gate.set(Entrance::Shut);
+    rig.gate.set(AddressVerdict::Shut);
     let refused = connect(&nobody, rig.address, SITE).await;
     assert!(refused.is_err(), "its address is not admitted");
     assert_eq!(rig.ledger().observed[0].count, 2);
@@ -122,7 +122,8 @@ async fn names_and_addresses_are_still_checked() {
 
 #[tokio::test]
 async fn no_session_of_an_observing_site_resumes_there_or_at_an_enforcing_site() {
-    let rules = Rules { resumption: Resumption::Verified, ..Rules::default() };
+    let rules =
+        CertificateRules { resumption: Resumption::Verified, ..CertificateRules::default() };
     let rig = observing_with(Wish { rules, ..Wish::default() }).await;
     let (edge, bad) = (rig.client_ca.edge(), rig.other_ca.edge());
     for leaf in [&edge, &bad] {

@@ -2,9 +2,9 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use aop_config::{ClientCert, ProxyProtocol};
+use aop_config::{ClientCertForwarding, ProxyProtocol};
 use aop_tls::{
-    Handshake, Refusal,
+    HandshakeFacts, Refusal,
     testing::{Leaf, client_hello, connect, connect_over},
 };
 use rcgen::{CustomExtension, DnType};
@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{
-    super::proxy::{self, Ends},
+    super::proxy::{self, ProxyAddresses},
     log::listen,
     rig::{Rig, SITE, Wish, exchange},
 };
@@ -69,7 +69,7 @@ async fn line(rig: &Rig) -> String {
 
 #[tokio::test]
 async fn an_upstream_gets_a_header_about_the_peer_and_its_handshake() {
-    let certificate = ClientCert::Shown;
+    let certificate = ClientCertForwarding::Shown;
     for proxy in [ProxyProtocol::V1, ProxyProtocol::V2(certificate)] {
         let rig = Rig::with(Wish { proxy, ..Wish::default() }).await;
         let leaf = rig.client_ca.edge();
@@ -80,8 +80,8 @@ async fn an_upstream_gets_a_header_about_the_peer_and_its_handshake() {
         peer.shutdown().await.unwrap();
         let mut received = Vec::new();
         timeout(LONG, upstream.read_to_end(&mut received)).await.unwrap().unwrap();
-        let ends = Ends { source, destination: rig.address };
-        let handshake = Handshake::of(SITE, leaf.chain[0].clone());
+        let ends = ProxyAddresses { source, destination: rig.address };
+        let handshake = HandshakeFacts::of(SITE, leaf.chain[0].clone());
         let expected = proxy::header(proxy, &ends, &handshake).unwrap();
         assert_eq!(received, [&expected[..], b"question"].concat());
     }
@@ -217,7 +217,7 @@ async fn a_pull_whose_certificate_fits_into_no_header_is_refused_and_reaches_no_
     for scheme in ["tcp", "http"] {
         let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{scheme}://{}", application.local_addr().unwrap());
-        let proxy = ProxyProtocol::V2(ClientCert::Shown);
+        let proxy = ProxyProtocol::V2(ClientCertForwarding::Shown);
         let rig = Rig::with(Wish { proxy, ..Wish::upstream(&url) }).await;
         let client = rig.client(Some(&huge(&rig)));
         let mut peer = connect(&client, rig.address, SITE).await.unwrap();

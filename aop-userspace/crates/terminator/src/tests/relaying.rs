@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use aop_config::{Address, ProxyProtocol, Upstream};
+use aop_config::{ProxyProtocol, Upstream, UpstreamAddress};
 use aop_tls::{Refusal, testing::connect};
 use socket2::SockRef;
 use tokio::{
@@ -169,7 +169,7 @@ async fn megabytes_arrive_unchanged_in_both_directions_at_once() {
 #[tokio::test]
 async fn an_unreachable_upstream_has_its_own_refusal() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let upstream = Some(Upstream::Bytes(Address::Tcp(nobody.to_string())));
+    let upstream = Some(Upstream::Bytes(UpstreamAddress::Tcp(nobody.to_string())));
     let rig = Rig::with(Wish { upstream, ..Wish::default() }).await;
     let mut peer = connect(&rig.edge(), rig.address, SITE).await.unwrap();
     let (nothing, end) = rest(&mut peer).await;
@@ -185,7 +185,7 @@ async fn a_unix_upstream_is_served() {
     let path = directory.path().join("app.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let rig = Rig::with(Wish {
-        upstream: Some(Upstream::Bytes(Address::Unix(path))),
+        upstream: Some(Upstream::Bytes(UpstreamAddress::Unix(path))),
         proxy: ProxyProtocol::V1,
         ..Wish::default()
     })

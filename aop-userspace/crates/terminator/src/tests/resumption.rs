@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aop_config::{ClientCa, Resumption, Rules, SiteConfig};
+use aop_config::{CertificateRules, ClientCa, Resumption, SiteConfig};
 use aop_tls::{
     Refusal,
     testing::{BOTH, Leaf, client},
@@ -68,7 +68,8 @@ async fn kind(rig: &Rig, config: &Arc<ClientConfig>, host: &str) -> HandshakeKin
 }
 
 async fn resuming() -> Rig {
-    let rules = Rules { resumption: Resumption::Verified, ..Rules::default() };
+    let rules =
+        CertificateRules { resumption: Resumption::Verified, ..CertificateRules::default() };
     Rig::with(Wish { rules, ..Wish::default() }).await
 }
 

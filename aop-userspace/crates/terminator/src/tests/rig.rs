@@ -9,15 +9,15 @@ use std::{
 };
 
 use aop_config::{
-    Address, ClientCa, HttpConfig, Limits, OnRefusal, ProxyProtocol, ProxySenders, Rules,
-    SiteConfig, Upstream,
+    CertificateRules, ClientCa, HttpConfig, Limits, OnRefusal, ProxyProtocol, ProxySenders,
+    SiteConfig, Upstream, UpstreamAddress,
 };
 use aop_listeners::{Listener, bind, listen};
 use aop_tls::{
     Files, Refusal, Sites,
     testing::{Authority, BOTH, Leaf, client, connect},
 };
-use aop_types::{Entrance, Gate, PeerBook};
+use aop_types::{AddressVerdict, PeerGate, PeerRecord};
 use ipnet::IpNet;
 use rustls::{AlertDescription, ClientConfig};
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::{LedgerSnapshot, Policy, RefusedCount, Service};
+use crate::{CountersSnapshot, RefusedCount, Service, ServicePolicy};
 
 pub(super) const SITE: &str = "example.com";
 pub(super) const OTHER_SITE: &str = "other.test";
@@ -56,7 +56,7 @@ pub(super) struct Wish {
     /// The senders of PROXY headers.
     pub(super) proxy_from: Vec<IpNet>,
     pub(super) upstream: Option<Upstream>,
-    pub(super) rules: Rules,
+    pub(super) rules: CertificateRules,
     pub(super) on_refusal: OnRefusal,
 }
 
@@ -83,27 +83,27 @@ impl Default for Wish {
             proxy: ProxyProtocol::Off,
             proxy_from: Vec::new(),
             upstream: None,
-            rules: Rules::default(),
+            rules: CertificateRules::default(),
             on_refusal: OnRefusal::Close,
         }
     }
 }
 
 /// The gate: one verdict for all addresses, and exceptions for some.
-pub(super) struct Door(Mutex<(Entrance, HashMap<IpAddr, Entrance>)>);
+pub(super) struct Door(Mutex<(AddressVerdict, HashMap<IpAddr, AddressVerdict>)>);
 
 impl Door {
-    pub(super) fn set(&self, entrance: Entrance) {
+    pub(super) fn set(&self, entrance: AddressVerdict) {
         self.0.lock().unwrap().0 = entrance;
     }
 
-    pub(super) fn set_for(&self, address: &str, entrance: Entrance) {
+    pub(super) fn set_for(&self, address: &str, entrance: AddressVerdict) {
         self.0.lock().unwrap().1.insert(address.parse().unwrap(), entrance);
     }
 }
 
-impl Gate for Door {
-    fn entrance(&self, address: IpAddr, _: u16) -> Entrance {
+impl PeerGate for Door {
+    fn entrance(&self, address: IpAddr, _: u16) -> AddressVerdict {
         let verdicts = self.0.lock().unwrap();
         *verdicts.1.get(&address).unwrap_or(&verdicts.0)
     }
@@ -112,7 +112,7 @@ impl Gate for Door {
 #[derive(Default)]
 pub(super) struct Book(pub(super) Mutex<HashSet<(IpAddr, String)>>);
 
-impl PeerBook for Book {
+impl PeerRecord for Book {
     fn record(&self, address: IpAddr, site: &str) {
         self.0.lock().unwrap().insert((address, site.into()));
     }
@@ -133,7 +133,8 @@ impl Rig {
         let client_ca = Authority::new("client CA");
         let other_ca = Authority::new("other client CA");
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = Upstream::Bytes(Address::Tcp(upstream.local_addr().unwrap().to_string()));
+        let address =
+            Upstream::Bytes(UpstreamAddress::Tcp(upstream.local_addr().unwrap().to_string()));
         let site = |hosts: &[&str], client_ca: &Authority| {
             let at = |kind: &str| directory.path().join(format!("{}.{kind}", hosts[0]));
             let server = server_ca.server(hosts);
@@ -162,11 +163,12 @@ impl Rig {
         let listening = listen(bound).unwrap().into_iter();
         let listeners: Vec<_> = listening.map(|one| Listener::adopt(one).unwrap()).collect();
         let address = listeners[0].address();
-        let gate = Arc::new(Door(Mutex::new((Entrance::Open, HashMap::new()))));
+        let gate = Arc::new(Door(Mutex::new((AddressVerdict::Open, HashMap::new()))));
         let book = Arc::new(Book::default());
         let (built, _) = Sites::build(&sites, &Files::on_disk()).unwrap();
         let senders = ProxySenders::new(vec![(address, wish.proxy_from)]);
-        let policy = Policy { sites: built, senders: senders.clone(), deadline: wish.deadline };
+        let policy =
+            ServicePolicy { sites: built, senders: senders.clone(), deadline: wish.deadline };
         let service =
             Service::start(listeners, policy, gate.clone(), book.clone(), wish.limits).unwrap();
         Self {
@@ -194,21 +196,21 @@ impl Rig {
     }
 
     /// The policy of the rig, with the sites that `keep` keeps.
-    pub(super) fn policy(&self, keep: impl Fn(&SiteConfig) -> bool) -> Policy {
+    pub(super) fn policy(&self, keep: impl Fn(&SiteConfig) -> bool) -> ServicePolicy {
         let kept: Vec<_> = self.sites.iter().filter(|site| keep(site)).cloned().collect();
         self.policy_of(&kept)
     }
 
     /// The policy of the rig with its sites changed.
-    pub(super) fn changed(&self, change: impl FnMut(&mut SiteConfig)) -> Policy {
+    pub(super) fn changed(&self, change: impl FnMut(&mut SiteConfig)) -> ServicePolicy {
         let mut sites = self.sites.clone();
         sites.iter_mut().for_each(change);
         self.policy_of(&sites)
     }
 
-    fn policy_of(&self, sites: &[SiteConfig]) -> Policy {
+    fn policy_of(&self, sites: &[SiteConfig]) -> ServicePolicy {
         let (sites, _) = Sites::build(sites, &Files::on_disk()).unwrap();
-        Policy { sites, senders: self.senders.clone(), deadline: LONG }
+        ServicePolicy { sites, senders: self.senders.clone(), deadline: LONG }
     }
 
     pub(super) fn client(&self, leaf: Option<&Leaf>) -> Arc<ClientConfig> {
@@ -279,12 +281,12 @@ impl Rig {
         }
     }
 
-    pub(super) fn ledger(&self) -> LedgerSnapshot {
+    pub(super) fn ledger(&self) -> CountersSnapshot {
         self.service.ledger().snapshot()
     }
 
     /// Waits until the counters satisfy `wanted`.
-    pub(super) async fn ledger_when(&self, wanted: impl Fn(&LedgerSnapshot) -> bool) {
+    pub(super) async fn ledger_when(&self, wanted: impl Fn(&CountersSnapshot) -> bool) {
         for _ in 0..500 {
             if wanted(&self.ledger()) {
                 return;

@@ -6,11 +6,13 @@ mod trust;
 
 use std::{fs, path::PathBuf};
 
-use aop_config::{ClientCa, Host, OnRefusal, PastEnd, ProxyProtocol, Rules, SiteConfig};
+use aop_config::{
+    CertificateRules, ClientCa, Host, OnExpiry, OnRefusal, ProxyProtocol, SiteConfig,
+};
 use tempfile::TempDir;
 
 use super::{
-    Notes, Sites, anchors,
+    FileWarnings, Sites, anchors,
     testing::{Authority, Leaf, far_ahead, long_ago, pem},
     validity,
 };
@@ -34,7 +36,7 @@ impl Files {
             certificate: at("server.pem"),
             key: at("server.key"),
             client_ca: vec![ClientCa::File(at("ca.pem"))],
-            rules: Rules::default(),
+            rules: CertificateRules::default(),
             upstream: "tcp://127.0.0.1:1".parse().unwrap(),
             proxy: ProxyProtocol::Off,
             on_refusal: OnRefusal::Close,
@@ -148,7 +150,7 @@ fn every_certificate_of_a_file_is_an_anchor() {
     let files = Files::good();
     let text = Authority::new("old").pem() + &Authority::new("new").pem();
     let ca = ClientCa::File(files.write("two.pem", &text));
-    let (disk, mut notes) = (super::Files::on_disk(), Notes::default());
+    let (disk, mut notes) = (super::Files::on_disk(), FileWarnings::default());
     assert_eq!(anchors::load(&ca, &files.config, &disk, &mut notes).unwrap().len(), 2);
     assert_eq!(notes.told(validity::now()), Vec::<String>::new());
 }
@@ -157,9 +159,9 @@ fn every_certificate_of_a_file_is_an_anchor() {
 fn the_expiry_of_the_built_in_client_ca_is_warned_of() {
     let (day, end) = (24 * 3600, super::cloudflare::NOT_AFTER);
     for (past_end, consequence) in
-        [(PastEnd::Refuse, "are refused; upgrade aop"), (PastEnd::Warn, "are still served")]
+        [(OnExpiry::Refuse, "are refused; upgrade aop"), (OnExpiry::Warn, "are still served")]
     {
-        let (disk, mut notes) = (super::Files::on_disk(), Notes::default());
+        let (disk, mut notes) = (super::Files::on_disk(), FileWarnings::default());
         let mut site = Files::good().config;
         site.rules.expired_ca = past_end;
         let global = ClientCa::CloudflareGlobal;

@@ -1,7 +1,7 @@
 //! Tests of the rules for a peer's certificate beside the client CA's signature, at chosen times.
 
 use aop_config::{
-    CrlScope, PastEnd, RequiredKey, RequiredSan, Resumption, Revocation, Rules, SpkiPin,
+    CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Resumption, Revocation, SpkiPin,
 };
 use rcgen::{CertificateParams, DnType, KeyPair, SanType, SerialNumber};
 use rustls::{
@@ -13,7 +13,7 @@ use rustls::{
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Identity, Refusal,
+    PeerIdentity, Refusal,
     anchors::Anchor,
     crl::Lists,
     judgement,
@@ -30,7 +30,7 @@ fn anchor(authority: &Authority, not_after: u64) -> Anchor {
     Anchor { trust, name: "ca.pem".into(), not_after }
 }
 
-fn verifier(anchors: &[Anchor], rules: &Rules, lists: &[Vec<u8>]) -> SiteVerifier {
+fn verifier(anchors: &[Anchor], rules: &CertificateRules, lists: &[Vec<u8>]) -> SiteVerifier {
     let ders = lists.iter().map(|der| CertificateRevocationListDer::from(der.clone())).collect();
     let lists = Lists { ders, ..Lists::default() };
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -52,12 +52,18 @@ fn judged(verifier: &SiteVerifier, leaf: &Leaf, now: u64) -> Result<(), Refusal>
 
 /// Asserts that `good` passes under `rules`, and that `bad`, which passes without them, is refused.
 #[track_caller]
-fn tells_apart(rules: &Rules, ca: &Authority, good: &Leaf, bad: &Leaf, refusal: Refusal) {
+fn tells_apart(
+    rules: &CertificateRules,
+    ca: &Authority,
+    good: &Leaf,
+    bad: &Leaf,
+    refusal: Refusal,
+) {
     let anchors = [anchor(ca, u64::MAX)];
     let with = verifier(&anchors, rules, &[]);
     assert_eq!(judged(&with, good, NOW), Ok(()));
     assert_eq!(judged(&with, bad, NOW), Err(refusal));
-    assert_eq!(judged(&verifier(&anchors, &Rules::default(), &[]), bad, NOW), Ok(()));
+    assert_eq!(judged(&verifier(&anchors, &CertificateRules::default(), &[]), bad, NOW), Ok(()));
 }
 
 fn with_names(ca: &Authority, names: &[SanType]) -> Leaf {
@@ -87,13 +93,16 @@ fn one_of_the_required_names_must_be_in_the_certificate() {
         ("ip:2001:db8::1", ip("2001:db8::1"), ip("2001:db8::2")),
     ];
     for (required, good, bad) in cases {
-        let rules = Rules { san: vec![required.parse().unwrap()], ..Rules::default() };
+        let rules = CertificateRules {
+            san: vec![required.parse().unwrap()],
+            ..CertificateRules::default()
+        };
         let good = with_names(&ca, &[dns("other.test"), good]);
         tells_apart(&rules, &ca, &good, &with_names(&ca, &[bad]), Refusal::SanMissing);
         tells_apart(&rules, &ca, &good, &ca.edge(), Refusal::SanMissing);
-        let either = Rules {
+        let either = CertificateRules {
             san: vec!["dns:x.test".parse().unwrap(), required.parse().unwrap()],
-            ..Rules::default()
+            ..CertificateRules::default()
         };
         tells_apart(&either, &ca, &good, &ca.edge(), Refusal::SanMissing);
     }
@@ -102,7 +111,7 @@ fn one_of_the_required_names_must_be_in_the_certificate() {
 #[test]
 fn the_common_name_must_be_the_required_one_and_the_only_one() {
     let ca = Authority::new("ca");
-    let rules = Rules { cn: Some("edge".into()), ..Rules::default() };
+    let rules = CertificateRules { cn: Some("edge".into()), ..CertificateRules::default() };
     let named =
         |name: &str| ca.leaf(|params| params.distinguished_name.push(DnType::CommonName, name));
     let nameless = ca.leaf(|params| params.distinguished_name = rcgen::DistinguishedName::new());
@@ -119,16 +128,18 @@ fn the_common_name_must_be_the_required_one_and_the_only_one() {
 #[test]
 fn the_key_must_be_one_that_is_pinned() {
     let ca = Authority::new("ca");
-    let pin =
-        |leaf: &Leaf| Identity::of(&leaf.chain[0]).unwrap().spki_sha256.parse::<SpkiPin>().unwrap();
+    let pin = |leaf: &Leaf| {
+        PeerIdentity::of(&leaf.chain[0]).unwrap().spki_sha256.parse::<SpkiPin>().unwrap()
+    };
     let (old, new, stranger) = (ca.edge(), ca.edge(), ca.edge());
-    let rules = Rules { pins: vec![pin(&old), pin(&new)], ..Rules::default() };
+    let rules =
+        CertificateRules { pins: vec![pin(&old), pin(&new)], ..CertificateRules::default() };
     tells_apart(&rules, &ca, &old, &stranger, Refusal::PinMismatch);
     tells_apart(&rules, &ca, &new, &stranger, Refusal::PinMismatch);
     // A pin of the CA's key does not accept the leaf.
-    let of_ca = Rules {
+    let of_ca = CertificateRules {
         pins: vec![pin(&Leaf { chain: vec![ca.certificate.clone()], key: vec![] })],
-        ..Rules::default()
+        ..CertificateRules::default()
     };
     assert_eq!(
         judged(&verifier(&[anchor(&ca, u64::MAX)], &of_ca, &[]), &old, NOW),
@@ -139,7 +150,7 @@ fn the_key_must_be_one_that_is_pinned() {
 #[test]
 fn where_ml_dsa_is_required_a_classical_key_is_refused() {
     let ca = Authority::new("ca");
-    let rules = Rules { key: Some(RequiredKey::MlDsa), ..Rules::default() };
+    let rules = CertificateRules { key: Some(RequiredKey::MlDsa), ..CertificateRules::default() };
     for algorithm in [&rcgen::PKCS_ML_DSA_44, &rcgen::PKCS_ML_DSA_65, &rcgen::PKCS_ML_DSA_87] {
         let good = ca.leaf_of(KeyPair::generate_for(algorithm).unwrap(), |_| {});
         tells_apart(&rules, &ca, &good, &ca.edge(), Refusal::NotPostQuantum);
@@ -154,15 +165,18 @@ fn numbered(serial: u64) -> impl FnOnce(&mut CertificateParams) {
     move |params| params.serial_number = Some(SerialNumber::from(serial))
 }
 
-fn revocation(scope: CrlScope, expired: PastEnd) -> Rules {
-    Rules { revocation: Revocation { files: vec![], scope, expired }, ..Rules::default() }
+fn revocation(scope: CrlScope, expired: OnExpiry) -> CertificateRules {
+    CertificateRules {
+        revocation: Revocation { files: vec![], scope, expired },
+        ..CertificateRules::default()
+    }
 }
 
 #[test]
 fn a_certificate_is_refused_if_it_is_revoked_or_no_list_covers_it() {
     let (ca, other) = (Authority::new("ca"), Authority::new("other"));
     let anchors = [anchor(&ca, u64::MAX), anchor(&other, u64::MAX)];
-    let rules = revocation(CrlScope::Chain, PastEnd::Refuse);
+    let rules = revocation(CrlScope::Chain, OnExpiry::Refuse);
     let with = verifier(&anchors, &rules, &[ca.crl(&[7, 9], 2100)]);
     assert_eq!(judged(&with, &ca.leaf(numbered(8)), NOW), Ok(()));
     assert_eq!(judged(&with, &ca.leaf(numbered(7)), NOW), Err(Refusal::Revoked));
@@ -173,7 +187,7 @@ fn a_certificate_is_refused_if_it_is_revoked_or_no_list_covers_it() {
 #[test]
 fn with_a_list_that_another_key_signed_every_certificate_of_its_issuer_is_refused() {
     let (ca, namesake) = (Authority::new("ca"), Authority::new("ca"));
-    let rules = revocation(CrlScope::Chain, PastEnd::Refuse);
+    let rules = revocation(CrlScope::Chain, OnExpiry::Refuse);
     let with = verifier(&[anchor(&ca, u64::MAX)], &rules, &[namesake.crl(&[], 2100)]);
     assert_eq!(judged(&with, &ca.leaf(numbered(8)), NOW), Err(Refusal::BadCertificate));
 }
@@ -189,10 +203,10 @@ fn peers_of_an_expired_list_are_refused_or_served_as_configured() {
             &[ca.crl(&[7], 2025)],
         )
     };
-    let strict = under(PastEnd::Refuse);
+    let strict = under(OnExpiry::Refuse);
     assert_eq!(judged(&strict, &good, NOW), Ok(()));
     assert_eq!(judged(&strict, &good, NOW + YEAR), Err(Refusal::CrlExpired));
-    let tolerant = under(PastEnd::Warn);
+    let tolerant = under(OnExpiry::Warn);
     assert_eq!(judged(&tolerant, &good, NOW + YEAR), Ok(()));
     assert_eq!(judged(&tolerant, &revoked, NOW + YEAR), Err(Refusal::Revoked));
 }
@@ -205,7 +219,7 @@ fn revocation_is_checked_for_the_whole_chain_or_the_leaf_alone() {
     leaf.chain.push(between.certificate.clone());
     let under = |scope, lists: &[Vec<u8>]| {
         judged(
-            &verifier(&[anchor(&ca, u64::MAX)], &revocation(scope, PastEnd::Refuse), lists),
+            &verifier(&[anchor(&ca, u64::MAX)], &revocation(scope, OnExpiry::Refuse), lists),
             &leaf,
             NOW,
         )
@@ -226,7 +240,7 @@ fn revocation_is_checked_for_the_whole_chain_or_the_leaf_alone() {
 fn peers_of_an_expired_client_ca_are_refused_unless_that_is_tolerated() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let anchors = [anchor(&old, NOW + YEAR), anchor(&new, NOW + 2 * YEAR)];
-    let strict = verifier(&anchors, &Rules::default(), &[]);
+    let strict = verifier(&anchors, &CertificateRules::default(), &[]);
     let (of_old, of_new) = (old.edge(), new.edge());
     for now in [NOW, NOW + YEAR] {
         assert_eq!(judged(&strict, &of_old, now), Ok(()));
@@ -238,7 +252,7 @@ fn peers_of_an_expired_client_ca_are_refused_unless_that_is_tolerated() {
     // A peer that no anchor ever accepted gets the other refusal.
     let stranger = Authority::new("stranger").edge();
     assert_eq!(judged(&strict, &stranger, NOW + 3 * YEAR), Err(Refusal::UnknownCa));
-    let tolerant = Rules { expired_ca: PastEnd::Warn, ..Rules::default() };
+    let tolerant = CertificateRules { expired_ca: OnExpiry::Warn, ..CertificateRules::default() };
     assert_eq!(judged(&verifier(&anchors, &tolerant, &[]), &of_old, NOW + 3 * YEAR), Ok(()));
 }
 
@@ -246,13 +260,17 @@ fn peers_of_an_expired_client_ca_are_refused_unless_that_is_tolerated() {
 fn a_client_ca_reissued_with_the_same_key_still_works() {
     let ca = Authority::new("ca");
     let anchors = [anchor(&ca, NOW - YEAR), anchor(&ca, NOW + YEAR)];
-    assert_eq!(judged(&verifier(&anchors, &Rules::default(), &[]), &ca.edge(), NOW), Ok(()));
+    assert_eq!(
+        judged(&verifier(&anchors, &CertificateRules::default(), &[]), &ca.edge(), NOW),
+        Ok(())
+    );
 }
 
 #[test]
 fn default_rules_demand_nothing_and_tolerate_nothing() {
-    let Rules { san, cn, pins, key, revocation, expired_ca, resumption } = Rules::default();
+    let CertificateRules { san, cn, pins, key, revocation, expired_ca, resumption } =
+        CertificateRules::default();
     assert_eq!((san, cn, pins, key), (Vec::<RequiredSan>::new(), None, vec![], None));
-    assert_eq!((revocation.scope, revocation.expired), (CrlScope::Chain, PastEnd::Refuse));
-    assert_eq!((expired_ca, resumption), (PastEnd::Refuse, Resumption::Off));
+    assert_eq!((revocation.scope, revocation.expired), (CrlScope::Chain, OnExpiry::Refuse));
+    assert_eq!((expired_ca, resumption), (OnExpiry::Refuse, Resumption::Off));
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use aop_config::{ClientCa, CrlScope, PastEnd, RequiredKey, SiteConfig, SpkiPin};
+use aop_config::{ClientCa, CrlScope, OnExpiry, RequiredKey, SiteConfig, SpkiPin};
 
 use super::Files;
 use crate::{
@@ -52,8 +52,8 @@ fn adding_a_rule_reduces_trust_and_removing_it_does_not() {
     assert_eq!(kept(|_, _| {}, cases[5]), (false, false));
     assert_eq!(
         kept(
-            |_, site| site.rules.expired_ca = PastEnd::Warn,
-            |_, site| site.rules.expired_ca = PastEnd::Refuse
+            |_, site| site.rules.expired_ca = OnExpiry::Warn,
+            |_, site| site.rules.expired_ca = OnExpiry::Refuse
         ),
         (false, true)
     );
@@ -127,7 +127,7 @@ fn a_longer_revocation_list_reduces_trust_and_a_new_file_with_the_same_entries_d
             site.rules.revocation.expired = expired;
         }
     };
-    assert_eq!(kept(expired(PastEnd::Warn), expired(PastEnd::Refuse)), (false, true));
+    assert_eq!(kept(expired(OnExpiry::Warn), expired(OnExpiry::Refuse)), (false, true));
 }
 
 #[test]

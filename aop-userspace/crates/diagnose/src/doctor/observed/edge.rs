@@ -7,14 +7,14 @@ use aop_tls::Refusal;
 
 use super::{meaning, refused, sighting};
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, told, wrong},
 };
 
 /// The most addresses that are listed.
 const NAMED: usize = 4;
 
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     let mut met: BTreeMap<(&str, Refusal), Vec<&RefusedPeer>> = BTreeMap::new();
     for peer in refused(patient, "list") {
         let telling = meaning::TELLING.iter().find(|refusal| refusal.name() == peer.reason);
@@ -41,7 +41,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     findings
 }
 
-fn finding(patient: &Patient, site: &str, refusal: Refusal, peers: &[&RefusedPeer]) -> Finding {
+fn finding(patient: &HostContext, site: &str, refusal: Refusal, peers: &[&RefusedPeer]) -> Finding {
     let meaning::Meaning { name, said, visitor, cure } = meaning::of(refusal);
     // "-": the peer spoke no TLS or named no site.
     let of = Some(site).filter(|site| *site != "-");

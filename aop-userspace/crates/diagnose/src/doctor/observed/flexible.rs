@@ -8,7 +8,7 @@ use aop_types::monotonic_seconds;
 
 use super::refused;
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, told, visitor, wrong},
 };
 
@@ -19,7 +19,7 @@ const STRICT: &str = "set the zone's SSL/TLS mode to Full (strict), and serve on
                       port 80; if the site had no visitor yet, open it through the CDN and run \
                       this again";
 
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     let listens = patient.sockets.listening.iter().filter(|it| it.local.port() == HTTP);
     let mut listens = listens.filter(|it| !patient.reached_by(it.local).is_empty());
     let Some(socket) = listens.next() else { return Vec::new() };
@@ -68,7 +68,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
 }
 
 /// The addresses in the list that are or recently were connected to port 80.
-fn from_edge(patient: &Patient) -> Vec<String> {
+fn from_edge(patient: &HostContext) -> Vec<String> {
     let Some(reading) = &patient.reading else { return Vec::new() };
     let now = monotonic_seconds();
     let at_http = patient.sockets.connected.iter().filter(|it| it.local.port() == HTTP);

@@ -10,15 +10,15 @@ mod strangers;
 
 use std::time::Duration;
 
-use aop_api::{Finding, Peer, RefusedPeer};
+use aop_api::{Finding, PeerStatus, RefusedPeer};
 use jiff::Timestamp;
 
-use super::{Patient, finding::untried};
+use super::{HostContext, finding::untried};
 
 /// Older refusals say nothing about the present state.
 const LATELY: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     let status = &patient.status;
     match &status.terminator {
         Some(terminator) if terminator.answers => {
@@ -34,7 +34,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
 }
 
 /// The peers admitted by `by` that were refused recently and not served since.
-fn refused<'a>(patient: &'a Patient, by: &'a str) -> impl Iterator<Item = &'a RefusedPeer> {
+fn refused<'a>(patient: &'a HostContext, by: &'a str) -> impl Iterator<Item = &'a RefusedPeer> {
     let (status, now) = (&patient.status, Timestamp::now());
     let refused = status.handshakes.refused_lately.iter();
     let refused = refused.filter(move |peer| still_tells(peer, &status.peers, now));
@@ -42,12 +42,12 @@ fn refused<'a>(patient: &'a Patient, by: &'a str) -> impl Iterator<Item = &'a Re
 }
 
 /// Whether a refusal is at most a day old and its address has not authenticated for the site since.
-fn still_tells(refused: &RefusedPeer, peers: &[Peer], now: Timestamp) -> bool {
-    let same_site = |peer: &Peer| match &*refused.site {
+fn still_tells(refused: &RefusedPeer, peers: &[PeerStatus], now: Timestamp) -> bool {
+    let same_site = |peer: &PeerStatus| match &*refused.site {
         "-" => true,
         site => peer.site.as_deref() == Some(site),
     };
-    let since = |peer: &Peer| {
+    let since = |peer: &PeerStatus| {
         peer.address == refused.address && peer.last_seen > refused.last_seen && same_site(peer)
     };
     let age = now.duration_since(refused.last_seen);
@@ -75,7 +75,7 @@ mod tests {
             count: 1,
             last_seen: at(1000),
         };
-        let served = |last_seen| Peer {
+        let served = |last_seen| PeerStatus {
             address,
             site: Some("a".to_owned()),
             handshakes: 1,

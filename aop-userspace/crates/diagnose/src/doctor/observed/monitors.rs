@@ -5,11 +5,11 @@ use aop_tls::Refusal;
 
 use super::{refused, sighting};
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, visitor, wrong},
 };
 
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     let bare = Refusal::CertificateRequired.name();
     let monitors = refused(patient, "extra").filter(|peer| peer.reason == bare);
     let finding = |peer| {

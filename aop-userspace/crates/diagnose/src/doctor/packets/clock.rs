@@ -6,22 +6,22 @@ use aop_api::Finding;
 use jiff::Timestamp;
 
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, told, untried, visitor, wrong},
 };
 
 /// The directory of systemd-timesyncd. It holds the file `synchronized` once the clock was set.
 const TIMESYNC: &str = "/run/systemd/timesync";
 
-pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
     vec![moment(patient, Timestamp::now()), synchronised(Path::new(TIMESYNC))]
 }
 
-fn moment(patient: &Patient, now: Timestamp) -> Finding {
+fn moment(patient: &HostContext, now: Timestamp) -> Finding {
     let built = aop_prefixes::snapshot().confirmed.map(|at| (at, "this program was built"));
     let kept = patient.config.as_ref().and_then(|config| {
         let found = aop_prefixes::at_start(&config.live.prefixes, &patient.paths.state).ok()?;
-        let is_kept = found.held.origin == aop_prefixes::Origin::Stored;
+        let is_kept = found.held.origin == aop_prefixes::ListOrigin::Stored;
         found.held.confirmed.filter(|_| is_kept).map(|at| (at, "the kept prefix list was fetched"))
     });
     let ahead = [built, kept].into_iter().flatten().find(|(at, _)| *at > now);

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use aop_api::Finding;
 
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, untried, visitor, wrong},
     host::sysctl,
 };
@@ -14,7 +14,7 @@ use crate::doctor::{
 const RANGE: &str = "net/ipv4/ip_local_port_range";
 const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
 
-pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
     let Some(range) = sysctl(RANGE).and_then(|text| range(&text)) else {
         return vec![untried("ephemeral_port", format!("/proc/sys/{RANGE} cannot be read"))];
     };

@@ -1,11 +1,11 @@
 //! Runs every shape of the packet table on each guarded interface, as `aop prove` does.
 
-use aop_api::{Finding, Proof, ProofFailure};
-use aop_firewall::Live;
+use aop_api::{Finding, ProofFailure, ProveReport};
+use aop_firewall::DryRun;
 
 use crate::{
     doctor::{
-        Patient,
+        HostContext,
         finding::{More, good, untried, visitor, wrong},
     },
     prove,
@@ -14,18 +14,18 @@ use crate::{
 /// The most wrong verdicts that are listed.
 const NAMED: usize = 5;
 
-pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
     let attached = patient.status.interfaces.iter().filter(|it| it.attached);
     attached.map(|it| interface(patient, &it.name).about(&it.name)).collect()
 }
 
-fn interface(patient: &Patient, name: &str) -> Finding {
-    let proved = Live::open(&patient.paths.pins, Some(name))
+fn interface(patient: &HostContext, name: &str) -> Finding {
+    let proved = DryRun::open(&patient.paths.pins, Some(name))
         .map_err(prove::ProveError::from)
         .and_then(|mut live| prove::prove(&mut live));
     match proved {
         Ok(proof) if proof.failed == 0 => {
-            let Proof { passed, generation, .. } = proof;
+            let ProveReport { passed, generation, .. } = proof;
             let said = "no known shape of a packet evades the packet lock, in IPv4 and IPv6";
             good("evasions", said).seen(format!("{passed} shapes, policy {generation}"))
         }

@@ -7,11 +7,11 @@ use aop_api::Finding;
 
 use super::private::is_private;
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, told, visitor, wrong},
 };
 
-pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
     if patient.reading.is_none() {
         return Vec::new();
     }

@@ -1,14 +1,14 @@
 //! Whether the firewall is loaded and enforces on every interface that it should guard.
 
-use aop_api::{Finding, Interface};
-use aop_firewall::InterfaceReading;
+use aop_api::{Finding, InterfaceStatus};
+use aop_firewall::GuardedInterface;
 
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, told, untried, visitor, wrong},
 };
 
-pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
     let mut findings = vec![daemon(patient)];
     let wanted = patient.config.as_ref().map(|config| config.fixed.firewall.is_some());
     if patient.reading.is_none() {
@@ -41,7 +41,7 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
     findings
 }
 
-fn daemon(patient: &Patient) -> Finding {
+fn daemon(patient: &HostContext) -> Finding {
     match &patient.status.daemon {
         Some(daemon) => good("daemon", "aop is running").seen(format!("process {}", daemon.pid)),
         None => wrong(
@@ -53,14 +53,14 @@ fn daemon(patient: &Patient) -> Finding {
     }
 }
 
-fn interface(patient: &Patient, interface: &Interface) -> Finding {
-    let Interface { name, state, attach, .. } = interface;
+fn interface(patient: &HostContext, interface: &InterfaceStatus) -> Finding {
+    let InterfaceStatus { name, state, attach, .. } = interface;
     if interface.attached {
         let how = attach.as_deref().unwrap_or("attached");
         return good("interface", "the packet program runs").about(name).seen(how);
     }
     let reading = patient.reading.iter().flat_map(|reading| &reading.interfaces);
-    let why = reading.filter(|it| it.name == *name).find_map(InterfaceReading::warning);
+    let why = reading.filter(|it| it.name == *name).find_map(GuardedInterface::warning);
     let why = why.unwrap_or_else(|| format!("it is {state}"));
     match state.as_str() {
         "missing" => told("interface", "this interface should be guarded, but does not exist")
@@ -92,7 +92,7 @@ fn interface(patient: &Patient, interface: &Interface) -> Finding {
     }
 }
 
-fn mode(patient: &Patient) -> Finding {
+fn mode(patient: &HostContext) -> Finding {
     let own = patient.status.modes.lines();
     let enforcing = patient.status.interfaces.iter().all(|it| it.enforcing || !it.attached);
     let finding = match (patient.status.mode.as_str(), enforcing) {

@@ -1,17 +1,18 @@
 //! Whether the prefix list of the CDN is current.
 
-use aop_api::{Finding, Prefixes};
+use aop_api::{Finding, PrefixStatus};
 
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, told, untried, visitor, wrong},
 };
 
 const REFRESH: &str =
     "`aop prefixes refresh` shows why it fails; this host must reach the source over HTTPS";
 
-pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
-    let Prefixes { source, origin, v4, v6, age_seconds, last_error, .. } = &patient.status.prefixes;
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
+    let PrefixStatus { source, origin, v4, v6, age_seconds, last_error, .. } =
+        &patient.status.prefixes;
     if v4 + v6 == 0 {
         return vec![wrong(
             "list",

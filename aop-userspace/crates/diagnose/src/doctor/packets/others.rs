@@ -6,14 +6,14 @@ use aop_api::Finding;
 
 use super::upstream;
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, told},
     host::{Socket, owners},
 };
 
 const DOCKER: &str = "docker-proxy";
 
-pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
     let reported = known_ports(patient);
     let open = |socket: &&Socket| {
         let port = socket.local.port();
@@ -54,7 +54,7 @@ pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
 }
 
 /// The ports of listeners and upstreams, which have findings of their own.
-fn known_ports(patient: &Patient) -> Vec<u16> {
+fn known_ports(patient: &HostContext) -> Vec<u16> {
     let Some(config) = &patient.config else { return Vec::new() };
     let listeners = config.fixed.listeners.iter().map(std::net::SocketAddr::port);
     let upstreams = config.live.sites.iter().filter_map(|site| upstream::port(patient, site));

@@ -3,11 +3,11 @@
 use aop_api::Finding;
 
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, untried, visitor, wrong},
 };
 
-pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
     let Some(config) = &patient.config else {
         return vec![untried("listener_port", "the configuration cannot be read")];
     };

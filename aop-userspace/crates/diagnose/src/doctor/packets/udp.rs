@@ -1,20 +1,20 @@
 //! UDP at a guarded port, such as HTTP/3 of another server: it bypasses both locks.
 
 use aop_api::Finding;
-use aop_config::Udp;
+use aop_config::UdpPolicy;
 
 use super::super::host::owners;
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, visitor, wrong},
 };
 
-pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
     let Some(config) = &patient.config else { return Vec::new() };
     if config.fixed.firewall.is_none() {
         return Vec::new();
     }
-    if config.live.udp == Udp::Drop {
+    if config.live.udp == UdpPolicy::Drop {
         return vec![good("udp", "UDP to guarded ports is dropped")];
     }
     let sockets = &patient.sockets.udp;

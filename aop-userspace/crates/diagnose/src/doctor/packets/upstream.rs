@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 
 use aop_api::Finding;
-use aop_config::{Address, SiteConfig, Upstream};
+use aop_config::{SiteConfig, Upstream, UpstreamAddress};
 
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, good, told, visitor, wrong},
     host::owners,
 };
 
-pub(in crate::doctor) fn look(patient: &Patient) -> Vec<Finding> {
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
     let Some(config) = &patient.config else { return Vec::new() };
     let mut findings: Vec<Finding> = Vec::new();
     for site in &config.live.sites {
@@ -32,23 +32,23 @@ fn authority(site: &SiteConfig) -> Option<&str> {
         Upstream::Http(http) => &http.upstream.address,
     };
     match address {
-        Address::Tcp(authority) => Some(authority),
-        Address::Unix(_) => None,
+        UpstreamAddress::Tcp(authority) => Some(authority),
+        UpstreamAddress::Unix(_) => None,
     }
 }
 
 /// The port of a site's upstream, if it is on this host.
-pub(super) fn port(patient: &Patient, site: &SiteConfig) -> Option<u16> {
+pub(super) fn port(patient: &HostContext, site: &SiteConfig) -> Option<u16> {
     authority(site).and_then(|authority| port_here(patient, authority))
 }
 
-fn port_here(patient: &Patient, authority: &str) -> Option<u16> {
+fn port_here(patient: &HostContext, authority: &str) -> Option<u16> {
     let (_, port) = authority.rsplit_once(':')?;
     port.parse().ok().filter(|_| is_here(patient, authority))
 }
 
 /// `listeners` are aop's own sockets: the application may use the same port at another address.
-fn upstream(patient: &Patient, authority: &str, listeners: &[SocketAddr]) -> Finding {
+fn upstream(patient: &HostContext, authority: &str, listeners: &[SocketAddr]) -> Finding {
     let Some(port) = port_here(patient, authority) else {
         return told("upstream", "the application is on another host")
             .seen("the doctor cannot see who else reaches it")
@@ -86,7 +86,7 @@ fn upstream(patient: &Patient, authority: &str, listeners: &[SocketAddr]) -> Fin
 }
 
 /// Whether the authority is on this host: the loopback, or an address of an interface.
-fn is_here(patient: &Patient, authority: &str) -> bool {
+fn is_here(patient: &HostContext, authority: &str) -> bool {
     let Some((host, _)) = authority.rsplit_once(':') else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<std::net::IpAddr>() {

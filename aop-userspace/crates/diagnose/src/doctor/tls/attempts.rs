@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aop_api::Finding;
-use aop_tls::{Presented, TlsVersion, client};
+use aop_tls::{PresentedCertificate, TlsVersion, client};
 use aws_lc_rs::error::Unspecified;
 use rustls::ClientConfig;
 
@@ -39,7 +39,7 @@ pub(super) fn look(ring: &Ring<'_>) -> Vec<Finding> {
 struct Villain {
     name: &'static str,
     what: &'static str,
-    presented: Option<Presented>,
+    presented: Option<PresentedCertificate>,
     records: Option<usize>,
 }
 

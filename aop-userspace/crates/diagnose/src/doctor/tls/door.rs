@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::doctor::Patient;
+use crate::doctor::HostContext;
 use aop_api::{OpeningsInForce, Request};
 use ipnet::IpNet;
 
@@ -25,7 +25,7 @@ impl Door {
     ///
     /// # Errors
     /// The reason if the daemon refuses.
-    pub(super) fn open(patient: &Patient, listeners: &[SocketAddr]) -> Result<Self, String> {
+    pub(super) fn open(patient: &HostContext, listeners: &[SocketAddr]) -> Result<Self, String> {
         let mut door = Self { runtime: patient.paths.runtime.clone(), opened: Vec::new() };
         for network in listeners.iter().map(|listener| IpNet::from(loopback(*listener))) {
             let open = |opening: &aop_api::Opening| opening.network == network;

@@ -1,6 +1,6 @@
 //! Forged certificates: signed by a CA that has the name of the site's client CA, but another key.
 
-use aop_tls::Presented;
+use aop_tls::PresentedCertificate;
 use aws_lc_rs::{
     error::Unspecified,
     rand::SystemRandom,
@@ -37,7 +37,7 @@ impl Forger {
     }
 
     /// A leaf that this CA signed, with its key.
-    pub(super) fn leaf(&self, flaw: Flaw) -> Result<Presented, Unspecified> {
+    pub(super) fn leaf(&self, flaw: Flaw) -> Result<PresentedCertificate, Unspecified> {
         let (pkcs8, key) = pair()?;
         let subject = common_name("edge.example.com");
         let leaf = self.sign(&Content {
@@ -71,7 +71,7 @@ impl Forger {
 }
 
 /// A self-signed certificate with the name of a CA.
-pub(super) fn self_signed(name: Vec<u8>) -> Result<Presented, Unspecified> {
+pub(super) fn self_signed(name: Vec<u8>) -> Result<PresentedCertificate, Unspecified> {
     let (pkcs8, key) = pair()?;
     let forger = Forger { name, key };
     presented(forger.own()?, pkcs8)
@@ -85,9 +85,9 @@ fn pair() -> Result<(Vec<u8>, EcdsaKeyPair), Unspecified> {
     Ok((pkcs8, key))
 }
 
-fn presented(leaf: Vec<u8>, pkcs8: Vec<u8>) -> Result<Presented, Unspecified> {
+fn presented(leaf: Vec<u8>, pkcs8: Vec<u8>) -> Result<PresentedCertificate, Unspecified> {
     let key = PrivatePkcs8KeyDer::from(pkcs8).into();
-    Presented::new(vec![CertificateDer::from(leaf)], key).map_err(|_| Unspecified)
+    PresentedCertificate::new(vec![CertificateDer::from(leaf)], key).map_err(|_| Unspecified)
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     /// How a site with the client CA `ca` refuses each leaf.
-    fn refusals(ca: &[u8], leaves: &[Presented]) -> Vec<Option<Refusal>> {
+    fn refusals(ca: &[u8], leaves: &[PresentedCertificate]) -> Vec<Option<Refusal>> {
         let server = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).expect("a pair");
         let ca = aop_tls::testing::pem("CERTIFICATE", ca);
         let files = [

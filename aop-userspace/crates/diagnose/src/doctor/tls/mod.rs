@@ -22,7 +22,7 @@ use self::{
     targets::targets,
 };
 use super::{
-    Patient,
+    HostContext,
     finding::{More, good, told, untried, visitor, wrong},
 };
 
@@ -46,7 +46,7 @@ struct Attacked<'a> {
     host: String,
 }
 
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     let why = |why: &str| vec![untried("tls", why)];
     let Some(config) = &patient.config else { return why("the configuration cannot be read") };
     if config.fixed.listeners.is_empty() {
@@ -90,7 +90,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
 }
 
 /// The sites in observe mode, according to the daemon or else to the configuration.
-fn observing(patient: &Patient, config: &Config) -> Vec<String> {
+fn observing(patient: &HostContext, config: &Config) -> Vec<String> {
     let said: &[SiteMode] = &patient.status.modes.sites;
     let observes = |site: &&SiteConfig| match said.iter().find(|said| said.site == site.name) {
         Some(said) => said.mode == "observe",

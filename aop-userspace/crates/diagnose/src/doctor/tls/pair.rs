@@ -2,7 +2,7 @@
 //! then the doctor presents it as the edge would.
 
 use aop_api::Finding;
-use aop_tls::{Presented, Refusal, Refused, client};
+use aop_tls::{PresentedCertificate, Refusal, RefusedConnection, client};
 
 use super::{
     Attacked, Ring,
@@ -10,7 +10,7 @@ use super::{
     resumed,
 };
 use crate::doctor::{
-    Pair,
+    CertificatePair,
     finding::{More, good, told, untried, visitor, wrong},
 };
 
@@ -18,14 +18,14 @@ const WITHOUT: &str =
     "needs the certificate that was uploaded to the CDN: --certificate FILE --key FILE";
 
 /// If the ring has no target, the pair is only judged as a file.
-pub(super) fn look(pair: Option<&Pair>, ring: &Ring<'_>) -> Vec<Finding> {
+pub(super) fn look(pair: Option<&CertificatePair>, ring: &Ring<'_>) -> Vec<Finding> {
     let Some(pair) = pair else {
         return ["edge_certificate", "edge_accepted", "host_split", "resumption"]
             .map(|name| untried(name, WITHOUT))
             .into();
     };
     let file = pair.certificate.display();
-    let presented = match Presented::read(&pair.certificate, &pair.key) {
+    let presented = match PresentedCertificate::read(&pair.certificate, &pair.key) {
         Ok(presented) => presented,
         Err(error) => {
             let (said, cure) = (error.to_string(), "give the PEM files that you uploaded");
@@ -57,7 +57,11 @@ pub(super) fn look(pair: Option<&Pair>, ring: &Ring<'_>) -> Vec<Finding> {
     findings
 }
 
-fn as_a_file(attacked: &Attacked<'_>, refused: Option<&Refused>, passes: bool) -> Finding {
+fn as_a_file(
+    attacked: &Attacked<'_>,
+    refused: Option<&RefusedConnection>,
+    passes: bool,
+) -> Finding {
     let site = attacked.site.name();
     let Some(refused) = refused else {
         return good(
@@ -87,7 +91,11 @@ fn as_a_file(attacked: &Attacked<'_>, refused: Option<&Refused>, passes: bool) -
 
 /// Presents the certificate to the running aop. If the site relays requests, a request for another
 /// host shows that the handshake was accepted and that aop keeps the hosts apart.
-fn presented_to(ring: &Ring<'_>, attacked: &Attacked<'_>, presented: &Presented) -> Vec<Finding> {
+fn presented_to(
+    ring: &Ring<'_>,
+    attacked: &Attacked<'_>,
+    presented: &PresentedCertificate,
+) -> Vec<Finding> {
     let Ok(config) = client(Some(presented), None, None) else { return Vec::new() };
     let request = attacked.request();
     let site = attacked.site.name();

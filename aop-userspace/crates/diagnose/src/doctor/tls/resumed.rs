@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use aop_api::Finding;
 use aop_config::Resumption;
-use aop_tls::{OneSession, Presented, client};
+use aop_tls::{LastSession, PresentedCertificate, client};
 
 use super::{Attacked, Ring, dial::Try};
 use crate::doctor::finding::{More, good, untried, visitor, wrong};
 
 /// `welcome` are the sites that accept `presented`.
-pub(super) fn look(ring: &Ring<'_>, welcome: &[&Attacked<'_>], presented: &Presented) -> Finding {
+pub(super) fn look(
+    ring: &Ring<'_>,
+    welcome: &[&Attacked<'_>],
+    presented: &PresentedCertificate,
+) -> Finding {
     const NAME: &str = "resumption";
     let resumes = |attacked: &&&Attacked<'_>| {
         let named = |site: &&aop_config::SiteConfig| *site.name == **attacked.site.name();
@@ -24,7 +28,7 @@ pub(super) fn look(ring: &Ring<'_>, welcome: &[&Attacked<'_>], presented: &Prese
     let (Some(other), Some(target)) = (other, ring.targets.first()) else {
         return untried(NAME, "there is no other site to resume at");
     };
-    let sessions = Arc::new(OneSession::default());
+    let sessions = Arc::new(LastSession::default());
     let Ok(config) = client(Some(presented), None, Some(sessions.clone())) else {
         return untried(NAME, "the TLS client for it could not be built");
     };

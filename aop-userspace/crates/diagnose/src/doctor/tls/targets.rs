@@ -6,13 +6,13 @@ use aop_config::Config;
 
 use super::{dial::Target, door::loopback};
 use crate::doctor::{
-    Patient,
+    HostContext,
     finding::{More, untried},
     host::{held, owners},
 };
 
 /// The configured listeners that the running aop serves, and findings about the others.
-pub(super) fn targets(patient: &Patient, config: &Config) -> (Vec<Target>, Vec<Finding>) {
+pub(super) fn targets(patient: &HostContext, config: &Config) -> (Vec<Target>, Vec<Finding>) {
     let status = &patient.status;
     let processes = status.daemon.iter().map(|it| it.pid);
     let processes = processes.chain(status.terminator.iter().map(|it| it.pid));

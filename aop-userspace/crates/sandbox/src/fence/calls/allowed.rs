@@ -4,7 +4,7 @@
 use nix::libc::{self, c_long};
 use seccompiler::BackendError;
 
-use super::{Argument, Rules};
+use super::{Argument, CallRules};
 
 /// Calls that are allowed with any arguments.
 const PLAIN: &[c_long] = &[
@@ -132,7 +132,7 @@ const OBJ_GET_INFO_BY_FD: i64 = 15;
 const ITSELF: i64 = 0;
 
 /// The rules of all allowed calls.
-pub(super) fn rules() -> Result<Rules, BackendError> {
+pub(super) fn rules() -> Result<CallRules, BackendError> {
     let (first, second, third) = (Argument(0), Argument(1), Argument(2));
     let own = i64::from(std::process::id());
     let bpf =
@@ -143,7 +143,7 @@ pub(super) fn rules() -> Result<Rules, BackendError> {
     let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA].map(i64::from);
     let (writable, executable) = (i64::from(libc::PROT_WRITE), i64::from(libc::PROT_EXEC));
     let writing = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_PATH;
-    let mut rules = Rules::from([
+    let mut rules = CallRules::from([
         // Memory that was writable can never become executable.
         (libc::SYS_mmap, vec![third.lacks(writable)?, third.lacks(executable)?]),
         (libc::SYS_mprotect, vec![third.lacks(executable)?]),

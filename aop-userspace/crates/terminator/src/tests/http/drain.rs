@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aop_config::Address;
+use aop_config::UpstreamAddress;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -77,7 +77,7 @@ async fn after_a_reload_the_next_request_of_an_open_connection_goes_to_the_new_u
     let (mut one, mut two) = (Client::http1(&rig).await, Client::http2(&rig).await);
     one.get("/").await.unwrap();
     two.get("/").await.unwrap();
-    let address = Address::Tcp(after.address.to_string());
+    let address = UpstreamAddress::Tcp(after.address.to_string());
     rig.relay_otherwise(|http| http.upstream.address = address.clone());
     rig.service.reload(rig.policy(|_| true), LONG);
     one.get("/new").await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aop_config::{OnRefusal, Resumption, Rules};
+use aop_config::{CertificateRules, OnRefusal, Resumption};
 use aop_tls::{
     Refusal,
     testing::{Leaf, client, connect, long_ago},
@@ -20,10 +20,10 @@ use super::{
 };
 
 async fn explaining() -> (Rig, Application) {
-    explaining_by(Rules::default()).await
+    explaining_by(CertificateRules::default()).await
 }
 
-async fn explaining_by(rules: Rules) -> (Rig, Application) {
+async fn explaining_by(rules: CertificateRules) -> (Rig, Application) {
     let application = Application::http1().await;
     let wish = Wish { on_refusal: OnRefusal::Explain, rules, ..Wish::upstream(&application.url()) };
     (Rig::with(wish).await, application)
@@ -79,17 +79,20 @@ async fn an_explanation_describes_the_peer_s_certificate_and_never_an_accepted_o
     let pin = aop_config::SpkiPin([0xAB; 32]);
     for (rules, refusal, detail) in [
         (
-            Rules { pins: vec![pin], ..Rules::default() },
+            CertificateRules { pins: vec![pin], ..CertificateRules::default() },
             Refusal::PinMismatch,
             "the certificate's key is not in spki_pins: ",
         ),
         (
-            Rules { cn: Some(secret.into()), ..Rules::default() },
+            CertificateRules { cn: Some(secret.into()), ..CertificateRules::default() },
             Refusal::CnMismatch,
             "the certificate's common name is not require_cn: edge",
         ),
         (
-            Rules { san: vec![format!("dns:{secret}").parse().unwrap()], ..Rules::default() },
+            CertificateRules {
+                san: vec![format!("dns:{secret}").parse().unwrap()],
+                ..CertificateRules::default()
+            },
             Refusal::SanMissing,
             "the certificate has no subject alternative name",
         ),
@@ -134,10 +137,10 @@ async fn a_certificate_whose_key_cannot_be_read_still_fails_the_handshake() {
 
 #[tokio::test]
 async fn the_rules_of_the_site_apply_and_a_refused_peer_resumes_no_session() {
-    let rules = Rules {
+    let rules = CertificateRules {
         san: vec!["dns:pull.example.com".parse().unwrap()],
         resumption: Resumption::Verified,
-        ..Rules::default()
+        ..CertificateRules::default()
     };
     let (rig, application) = explaining_by(rules).await;
     let named = rig.client_ca.leaf(|params| {

@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 
-use aop_config::{ClientCert, OnRefusal, ProxyProtocol};
+use aop_config::{ClientCertForwarding, OnRefusal, ProxyProtocol};
 use aop_tls::testing::{connect, connect_over};
-use aop_types::Entrance;
+use aop_types::AddressVerdict;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -17,13 +17,13 @@ use super::{
     client::{Client, LONG, edge, until},
 };
 use crate::{
-    proxy::{Ends, Reading, read},
+    proxy::{ProxyAddresses, Reading, read},
     tests::rig::{Rig, SITE, Wish},
 };
 
 /// Answers the next request to the upstream: the addresses in its PROXY header, that header, and
 /// the request head behind it.
-async fn heard(upstream: &TcpListener) -> (Ends, Vec<u8>, String) {
+async fn heard(upstream: &TcpListener) -> (ProxyAddresses, Vec<u8>, String) {
     let (mut stream, _) = timeout(LONG, upstream.accept()).await.unwrap().unwrap();
     let mut bytes = Vec::new();
     loop {
@@ -50,7 +50,7 @@ async fn wanting(proxy: ProxyProtocol) -> (Rig, TcpListener) {
 
 #[tokio::test]
 async fn each_request_has_its_own_connection_whose_header_names_its_visitor() {
-    for proxy in [ProxyProtocol::V1, ProxyProtocol::V2(ClientCert::Withheld)] {
+    for proxy in [ProxyProtocol::V1, ProxyProtocol::V2(ClientCertForwarding::Withheld)] {
         let (rig, upstream) = wanting(proxy).await;
         let mut client = Client::http2(&rig).await;
         for visitor in ["203.0.113.7", "2001:db8::7", "2001:db8::7"] {
@@ -80,7 +80,7 @@ async fn without_a_visitor_the_header_names_the_peer() {
         let request = format!("GET / HTTP/1.1\r\nHost: {SITE}\r\n{address}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let ((ends, ..), _) = tokio::join!(heard(&upstream), until(&mut stream, "ok"));
-        assert_eq!(ends, Ends { source: own, destination: rig.address });
+        assert_eq!(ends, ProxyAddresses { source: own, destination: rig.address });
     }
 }
 
@@ -88,7 +88,7 @@ async fn without_a_visitor_the_header_names_the_peer() {
 async fn an_unauthenticated_peer_is_itself_the_source_unless_its_address_is_admitted() {
     let (rig, upstream) = wanting(ProxyProtocol::V1).await;
     rig.service.reload(rig.changed(|site| site.on_refusal = OnRefusal::Observe), LONG);
-    for (entrance, named) in [(Entrance::Open, true), (Entrance::Watched, false)] {
+    for (entrance, named) in [(AddressVerdict::Open, true), (AddressVerdict::Watched, false)] {
         rig.gate.set(entrance);
         let mut stream = connect(&rig.client(None), rig.address, SITE).await.unwrap();
         let own = stream.get_ref().0.local_addr().unwrap();
@@ -124,7 +124,7 @@ async fn a_reload_that_enables_headers_applies_to_the_next_request_of_an_open_co
     let (rig, upstream) = wanting(ProxyProtocol::Off).await;
     let mut peer = edge(&rig, &["http/1.1"], SITE).await;
     let own = peer.get_ref().0.local_addr().unwrap();
-    let wanted = ProxyProtocol::V2(ClientCert::Shown);
+    let wanted = ProxyProtocol::V2(ClientCertForwarding::Shown);
     rig.service.reload(rig.changed(|site| site.proxy = wanted), LONG);
     peer.write_all(format!("GET / HTTP/1.1\r\nHost: {SITE}\r\n\r\n").as_bytes()).await.unwrap();
     let ((ends, header, _), _) = tokio::join!(heard(&upstream), until(&mut peer, "ok"));

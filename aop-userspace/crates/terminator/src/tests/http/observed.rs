@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aop_common::Mode;
-use aop_config::{ClientCert, OnRefusal};
+use aop_config::{ClientCertForwarding, OnRefusal};
 use aop_tls::{
     Refusal,
     testing::{Leaf, connect, connect_over},
 };
-use aop_types::Entrance;
+use aop_types::AddressVerdict;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 
 use super::{
@@ -24,7 +24,7 @@ async fn observing() -> (Rig, Application) {
     let application = Application::http1().await;
     let wish = Wish::upstream(&application.url());
     let rig = Rig::with(wish.relayed(|http| {
-        http.client_cert = ClientCert::Shown;
+        http.client_cert = ClientCertForwarding::Shown;
         http.also_hosts = vec![OTHER.parse().unwrap(), "third.test".parse().unwrap()];
     }))
     .await;
@@ -67,11 +67,11 @@ async fn an_unauthenticated_peer_may_name_a_visitor_only_from_an_admitted_addres
     let good = rig.client_ca.edge();
     let (named, own) = ("203.0.113.7", "127.0.0.1");
     for (entrance, leaf, visitor) in [
-        (Entrance::Open, None, named),
-        (Entrance::Watched, None, own),
-        (Entrance::OnTrial, None, own),
-        (Entrance::Watched, Some(&good), named),
-        (Entrance::OnTrial, Some(&good), named),
+        (AddressVerdict::Open, None, named),
+        (AddressVerdict::Watched, None, own),
+        (AddressVerdict::OnTrial, None, own),
+        (AddressVerdict::Watched, Some(&good), named),
+        (AddressVerdict::OnTrial, Some(&good), named),
     ] {
         rig.gate.set(entrance);
         let mut stream = connect(&rig.client(leaf), rig.address, SITE).await.unwrap();
@@ -93,9 +93,9 @@ async fn behind_a_sender_the_source_in_the_header_must_be_admitted() {
     let on_refusal = OnRefusal::Observe;
     let wish = Wish { proxy_from, on_refusal, ..Wish::upstream(&application.url()) };
     let rig = Rig::with(wish).await;
-    rig.gate.set(Entrance::Watched);
+    rig.gate.set(AddressVerdict::Watched);
     for admitted in ["127.0.0.1", "192.0.2.8"] {
-        rig.gate.set_for(admitted, Entrance::Open);
+        rig.gate.set_for(admitted, AddressVerdict::Open);
     }
     for (source, visitor) in [("192.0.2.8", "203.0.113.7"), ("192.0.2.9", "192.0.2.9")] {
         let mut stream = TcpStream::connect(rig.address).await.unwrap();

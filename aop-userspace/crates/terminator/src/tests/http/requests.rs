@@ -1,6 +1,6 @@
 //! The requests that reach the application, and the responses that come back.
 
-use aop_config::{ClientCert, Forwarded};
+use aop_config::{ClientCertForwarding, ForwardedHeaders};
 use hyper::{
     HeaderMap,
     body::{Bytes, Frame},
@@ -73,8 +73,8 @@ async fn bodies_and_trailers_pass_for_all_four_pairs_of_versions() {
 async fn only_aop_tells_the_application_about_the_visitor() {
     let application = Application::http1().await;
     let wish = Wish::upstream(&application.url()).relayed(|http| {
-        http.forwarded = Forwarded::Both;
-        http.client_cert = ClientCert::Shown;
+        http.forwarded = ForwardedHeaders::Both;
+        http.client_cert = ClientCertForwarding::Shown;
     });
     let rig = Rig::with(wish).await;
     let mut stream = edge(&rig, &[], SITE).await;

@@ -70,7 +70,7 @@ async fn a_peer_that_stops_reading_loses_its_request_slot() {
         }
         let mut other = Client::http1(&rig).await;
         assert_eq!(other.get("/").await.unwrap().status(), 503);
-        let stalled = |ledger: &crate::LedgerSnapshot| {
+        let stalled = |ledger: &crate::CountersSnapshot| {
             ledger.denied.iter().any(|d| (d.denial, d.count) == (Denial::Stalled, 2))
         };
         rig.ledger_when(stalled).await;

@@ -50,9 +50,9 @@ fn modes(status: &Status) -> [Family; 3] {
 
 fn interfaces(status: &Status) -> [Family; 3] {
     let named = |name: &String| ("interface", name.clone());
-    let each = |value: fn(&aop_api::Interface) -> bool| {
+    let each = |value: fn(&aop_api::InterfaceStatus) -> bool| {
         let series = |it| -> Series {
-            let it: &aop_api::Interface = it;
+            let it: &aop_api::InterfaceStatus = it;
             (vec![named(&it.name)], value(it).into())
         };
         status.interfaces.iter().take(MOST).map(series).collect()

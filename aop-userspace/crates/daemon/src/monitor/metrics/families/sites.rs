@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aop_api::{Refused, Status};
-use aop_tls::Term;
+use aop_api::{RefusalCount, Status};
+use aop_tls::FileExpiry;
 use prometheus_client::registry::Unit;
 
 use super::{
@@ -39,7 +39,7 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
 
 fn counts(status: &Status, sites: &Sites<'_>) -> Vec<Family> {
     let (handshakes, requests) = (&status.handshakes, &status.requests);
-    let refused = |refused: &[Refused]| -> Vec<Series> {
+    let refused = |refused: &[RefusalCount]| -> Vec<Series> {
         let counts = refused.iter().map(|it| (it.site.as_str(), it.reason.as_str(), it.count));
         let sums = by_reason(sites, counts).into_iter();
         sums.map(|((site, reason), sum)| (vec![("site", site), ("reason", reason)], sum)).collect()
@@ -118,7 +118,7 @@ fn identities(status: &Status, sites: &Sites<'_>) -> Family {
 
 /// For each file, the first expiry in it. Files beyond the bound share one series with the first
 /// expiry of all.
-fn ends(terms: &[Term]) -> Family {
+fn ends(terms: &[FileExpiry]) -> Family {
     let mut ends: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for term in terms {
         let own = (term.kind(), term.file());
