@@ -31,6 +31,7 @@ impl From<DroppedPacket> for DropLine {
     fn from(drop: DroppedPacket) -> Self {
         let DroppedPacket { interface, action, reason, source, destination, port, length, headers } =
             drop;
+        let action = action.name();
         Self { interface, action, reason, source, destination, port, length, headers }
     }
 }

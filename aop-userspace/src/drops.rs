@@ -56,7 +56,7 @@ impl DropsCommand {
                 _ = interrupt.recv() => return Ok(()),
                 _ = clock.tick() => {}
             }
-            while let Some(drop) = drops.take() {
+            while let Some(drop) = drops.next_drop() {
                 let line = DropLine::from(drop);
                 if self.json {
                     print(&format!("{}\n", serde_json::to_string(&line)?))?;

@@ -179,12 +179,12 @@ impl View {
         let at = self.begun.elapsed();
         let mut taken = 0;
         while taken < AT_ONCE
-            && let Some(drop) = drops.take()
+            && let Some(drop) = drops.next_drop()
         {
             model.dropped(&DropLine::from(drop), at);
             taken += 1;
         }
-        let checked = drops.goes_on().and_then(|goes_on| Ok((goes_on, drops.lost()?)));
+        let checked = drops.is_sampling().and_then(|goes_on| Ok((goes_on, drops.lost()?)));
         model.following = match (checked, &model.following) {
             (Ok((true, lost)), Following::Drops { every, .. }) => {
                 Following::Drops { every: *every, lost }

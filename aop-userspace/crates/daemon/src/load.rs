@@ -42,7 +42,7 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
         attach: firewall.attach,
         pins: &fixed.paths.pins,
         log: PacketLog::Off,
-        absent: MissingInterface::Skipped,
+        missing: MissingInterface::Skip,
     };
     // No daemon runs that could close openings, either.
     let (openings, mut closed) =

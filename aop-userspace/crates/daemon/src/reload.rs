@@ -121,7 +121,7 @@ impl Daemon {
         let lock = || firewall.lock().unwrap_or_else(PoisonError::into_inner);
         let (before, idle) = {
             let firewall = lock();
-            (firewall.admission()?, firewall.idle_set()?)
+            (firewall.admission()?, firewall.inactive_set()?)
         };
         let admission = next_admission(&before.without(ended), held, prefixes, live);
         // A long list takes time: status and interface changes do not wait for it.

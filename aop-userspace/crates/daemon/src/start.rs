@@ -206,7 +206,7 @@ fn guard(
         attach: wanted.attach,
         pins,
         log,
-        absent: MissingInterface::Refused,
+        missing: MissingInterface::Fail,
     };
     let firewall = Firewall::take_over(setting, handed, |before| {
         admission = reload::next_admission(&before.without(ended), held, prefixes, &config.live);

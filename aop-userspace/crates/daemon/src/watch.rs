@@ -35,7 +35,7 @@ pub(super) fn follow(
 
 async fn look_on(daemon: Arc<Daemon>, watch: ChangeSubscription) {
     // A change between the start and the netlink subscription was missed.
-    let mut cause = CheckReason::Notice;
+    let mut cause = CheckReason::Event;
     let mut logged = None;
     loop {
         let looking = Arc::clone(&daemon);
@@ -57,14 +57,14 @@ async fn look_on(daemon: Arc<Daemon>, watch: ChangeSubscription) {
 async fn next(watch: &ChangeSubscription) -> CheckReason {
     tokio::select! {
         changed = watch.changed() => match changed {
-            Ok(()) => CheckReason::Notice,
+            Ok(()) => CheckReason::Event,
             Err(error) => {
                 tracing::debug!("the netlink socket fails: {error}");
                 sleep(ROUTINE).await;
-                CheckReason::Notice
+                CheckReason::Event
             }
         },
-        () = sleep(ROUTINE) => CheckReason::Routine,
+        () = sleep(ROUTINE) => CheckReason::Interval,
     }
 }
 

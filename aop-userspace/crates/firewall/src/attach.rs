@@ -22,7 +22,7 @@ use super::{
 /// The owner of the XDP program on an interface.
 #[derive(Debug)]
 pub(super) enum Owner {
-    Nobody,
+    None,
     /// aop, by this pinned link. Its name is an old one if the interface was renamed.
     Ours(PinnedXdpLink),
     /// Another owner; the text describes its program by the kernel's name and id.
@@ -31,7 +31,7 @@ pub(super) enum Owner {
 
 /// Finds the owner of the program on `interface`.
 pub(super) fn owner(interface: &LinkInfo, pins: &Pins) -> Result<Owner, FirewallError> {
-    let Some(id) = interface.program else { return Ok(Owner::Nobody) };
+    let Some(id) = interface.program else { return Ok(Owner::None) };
     Ok(match adoptable(interface, pins)? {
         Some((link, _)) => Owner::Ours(link),
         None => Owner::Foreign(describe(Some(id))),
@@ -40,7 +40,7 @@ pub(super) fn owner(interface: &LinkInfo, pins: &Pins) -> Result<Owner, Firewall
 
 /// Removes the pins of links that belong to no interface in `here`: the interface is gone, or in
 /// another network namespace.
-pub(super) fn forget_zombies(here: &[LinkInfo], pins: &Pins) -> Result<(), FirewallError> {
+pub(super) fn remove_orphan_links(here: &[LinkInfo], pins: &Pins) -> Result<(), FirewallError> {
     for link in pins.links()? {
         let (program, _held) = open(&link, pins)?;
         if !here.iter().any(|interface| interface.program == Some(program)) {
@@ -54,16 +54,17 @@ pub(super) fn forget_zombies(here: &[LinkInfo], pins: &Pins) -> Result<(), Firew
 pub(super) fn attach(
     program: &mut Xdp,
     interface: &LinkInfo,
-    wish: AttachPreference,
+    preference: AttachPreference,
     pins: &Pins,
 ) -> Result<AttachMode, FirewallError> {
     let mut replaced = None;
     if let Some((link, adopted)) = adoptable(interface, pins)? {
-        let link = match link.interface == interface.name {
-            true => link,
-            false => pins.rename(&link, &interface.name)?,
+        let link = if link.interface == interface.name {
+            link
+        } else {
+            pins.rename(&link, &interface.name)?
         };
-        if acceptable(wish, link.mode) {
+        if acceptable(preference, link.mode) {
             let mut swap = |link| {
                 let id = program.attach_to_link(link)?;
                 program.take_link(id).map(drop)
@@ -78,8 +79,8 @@ pub(super) fn attach(
         drop(adopted);
         replaced = Some(link.mode);
     }
-    forget_others(interface, pins)?;
-    let modes: &[AttachMode] = match wish {
+    remove_stale_links(interface, pins)?;
+    let modes: &[AttachMode] = match preference {
         AttachPreference::Auto => &[AttachMode::Native, AttachMode::Generic],
         AttachPreference::Native => &[AttachMode::Native],
         AttachPreference::Generic => &[AttachMode::Generic],
@@ -99,8 +100,8 @@ pub(super) fn attach(
     Err(refused.unwrap_or(FirewallError::NoObject))
 }
 
-fn acceptable(wish: AttachPreference, mode: AttachMode) -> bool {
-    match wish {
+fn acceptable(preference: AttachPreference, mode: AttachMode) -> bool {
+    match preference {
         AttachPreference::Auto => true,
         AttachPreference::Native => mode == AttachMode::Native,
         AttachPreference::Generic => mode == AttachMode::Generic,
@@ -136,7 +137,7 @@ fn open(link: &PinnedXdpLink, pins: &Pins) -> Result<(u32, XdpLink), FirewallErr
 
 /// Removes the pins of this interface name that are stale: the interface is gone or renamed, or not
 /// attached by them.
-fn forget_others(interface: &LinkInfo, pins: &Pins) -> Result<(), FirewallError> {
+fn remove_stale_links(interface: &LinkInfo, pins: &Pins) -> Result<(), FirewallError> {
     pins.links()?
         .iter()
         .filter(|link| link.interface == interface.name)

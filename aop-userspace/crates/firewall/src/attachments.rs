@@ -20,73 +20,81 @@ use super::{
 };
 
 /// The programs by interface.
-pub(super) struct Guards {
+pub(super) struct Attachments {
     pins: Pins,
-    wish: AttachPreference,
+    preference: AttachPreference,
     log: PacketLog,
-    programs: BTreeMap<String, Guard>,
+    programs: BTreeMap<String, Attachment>,
     /// Why an interface that should be guarded is not; as logged.
-    troubles: BTreeMap<String, String>,
+    obstacles: BTreeMap<String, String>,
 }
 
-struct Guard {
+struct Attachment {
     program: Ebpf,
-    followed: bool,
+    log_reader: LogReader,
 }
 
-impl Guards {
-    pub(super) fn new(pins: &Pins, wish: AttachPreference, log: PacketLog) -> Self {
-        let (programs, troubles) = Default::default();
-        Self { pins: pins.clone(), wish, log, programs, troubles }
+/// Whether something reads the program's log buffer. There can be one reader.
+#[derive(Clone, Copy, PartialEq)]
+enum LogReader {
+    None,
+    Running,
+}
+
+impl Attachments {
+    pub(super) fn new(pins: &Pins, preference: AttachPreference, log: PacketLog) -> Self {
+        let (programs, obstacles) = Default::default();
+        Self { pins: pins.clone(), preference, log, programs, obstacles }
     }
 
     /// Loads the program for the interface `name`, unless it is loaded.
     pub(super) fn load(&mut self, name: &str, maps: &mut Maps) -> Result<(), FirewallError> {
         if !self.programs.contains_key(name) {
             let program = object::load(maps.slot(name)?, self.log, &self.pins)?;
-            self.programs.insert(name.to_owned(), Guard { program, followed: false });
+            self.programs
+                .insert(name.to_owned(), Attachment { program, log_reader: LogReader::None });
         }
         Ok(())
     }
 
     /// Attaches the loaded program to its interface.
     pub(super) fn attach(&mut self, interface: &LinkInfo) -> Result<(), FirewallError> {
-        let Some(guard) = self.programs.get_mut(&interface.name) else { return Ok(()) };
-        let program = object::xdp(&mut guard.program)?;
-        let mode = attach::attach(program, interface, self.wish, &self.pins)?;
+        let Some(attachment) = self.programs.get_mut(&interface.name) else { return Ok(()) };
+        let program = object::xdp(&mut attachment.program)?;
+        let mode = attach::attach(program, interface, self.preference, &self.pins)?;
         tracing::info!(interface = interface.name, attach = mode.name(), "guarding");
         Ok(())
     }
 
     /// Attaches the program to the interface `name` if it exists and has none. Logs an obstacle
     /// once.
-    pub(super) fn keep(&mut self, name: &str, here: &[LinkInfo], maps: &mut Maps) {
-        let trouble = match here.iter().find(|interface| interface.name == name) {
-            None => Some(Trouble::Gone),
-            Some(interface) => self.try_keep(interface, maps).err().map(Trouble::Refused),
+    pub(super) fn ensure_attached(&mut self, name: &str, here: &[LinkInfo], maps: &mut Maps) {
+        let obstacle = match here.iter().find(|interface| interface.name == name) {
+            None => Some(Obstacle::Gone),
+            Some(interface) => self.try_ensure(interface, maps).err().map(Obstacle::Refused),
         };
-        let text = trouble.as_ref().map(ToString::to_string);
-        if text.as_ref() != self.troubles.get(name) {
-            match &trouble {
-                Some(Trouble::Gone) => tracing::warn!(interface = name, "{GONE}"),
-                Some(Trouble::Refused(error)) => {
+        let text = obstacle.as_ref().map(ToString::to_string);
+        if text.as_ref() != self.obstacles.get(name) {
+            match &obstacle {
+                Some(Obstacle::Gone) => tracing::warn!(interface = name, "{GONE}"),
+                Some(Obstacle::Refused(error)) => {
                     tracing::error!(interface = name, "packets pass unfiltered: {error}");
                 }
                 None => {}
             }
         }
         match text {
-            Some(text) => self.troubles.insert(name.to_owned(), text),
-            None => self.troubles.remove(name),
+            Some(text) => self.obstacles.insert(name.to_owned(), text),
+            None => self.obstacles.remove(name),
         };
     }
 
-    fn try_keep(&mut self, interface: &LinkInfo, maps: &mut Maps) -> Result<(), FirewallError> {
+    fn try_ensure(&mut self, interface: &LinkInfo, maps: &mut Maps) -> Result<(), FirewallError> {
         check(interface)?;
         match attach::owner(interface, &self.pins)? {
             Owner::Foreign(program) => Err(attach::foreign(interface, program)),
             Owner::Ours(link) if link.interface == interface.name => Ok(()),
-            Owner::Ours(_) | Owner::Nobody => {
+            Owner::Ours(_) | Owner::None => {
                 self.load(&interface.name, maps)?;
                 self.attach(interface)
             }
@@ -94,7 +102,7 @@ impl Guards {
     }
 
     /// Detaches from every interface that is not `wanted`.
-    pub(super) fn drop_all_but(
+    pub(super) fn detach_except(
         &mut self,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), FirewallError> {
@@ -103,45 +111,44 @@ impl Guards {
             self.pins.detach(link)?;
         }
         self.programs.retain(|name, _| wanted(name));
-        self.troubles.retain(|name, _| wanted(name));
+        self.obstacles.retain(|name, _| wanted(name));
         Ok(())
     }
 
     /// Why the interface is not guarded, if it is not.
-    pub(super) fn trouble(&self, name: &str) -> Option<String> {
-        self.troubles.get(name).cloned()
+    pub(super) fn obstacle(&self, name: &str) -> Option<String> {
+        self.obstacles.get(name).cloned()
     }
 
     /// Readers of the log buffers that have none yet.
     pub(super) fn loggers(
         &mut self,
     ) -> Result<Vec<EbpfLogger<&'static dyn log::Log>>, aya_log::Error> {
-        let fresh = self.programs.values_mut().filter(|guard| !guard.followed);
-        fresh
-            .map(|guard| {
-                guard.followed = true;
-                EbpfLogger::init(&mut guard.program)
-            })
-            .collect()
+        let unread = |attachment: &&mut Attachment| attachment.log_reader == LogReader::None;
+        let start = |attachment: &mut Attachment| {
+            attachment.log_reader = LogReader::Running;
+            EbpfLogger::init(&mut attachment.program)
+        };
+        self.programs.values_mut().filter(unread).map(start).collect()
     }
 }
 
 /// Refuses an interface whose frames the packet program cannot read.
 pub(super) fn check(interface: &LinkInfo) -> Result<(), FirewallError> {
-    match interface.ethernet {
-        true => Ok(()),
-        false => Err(FirewallError::NotEthernet { name: interface.name.clone() }),
+    if interface.ethernet {
+        return Ok(());
     }
+    Err(FirewallError::NotEthernet { name: interface.name.clone() })
 }
 
-enum Trouble {
+enum Obstacle {
     Gone,
     Refused(FirewallError),
 }
 
 const GONE: &str = "the interface is gone; aop guards it again as soon as it returns";
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for Obstacle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Gone => f.write_str(GONE),

@@ -59,14 +59,14 @@ pub struct ProbationTry {
 }
 
 /// The maps of budgets and of exemptions from them, opened for reading.
-pub(super) struct Spent {
+pub(super) struct BudgetMaps {
     networks: HashMap<MapData, PeerKey, u64>,
     budgets: HashMap<MapData, PeerKey, Bucket>,
     probation: HashMap<MapData, PeerKey, u64>,
     strangers: Array<MapData, Bucket>,
 }
 
-impl Spent {
+impl BudgetMaps {
     pub(super) fn pinned(pins: &Pins) -> Result<Self, FirewallError> {
         Self::open(pins).map_err(|error| FirewallError::kernel("open the pinned budgets", &error))
     }
@@ -93,7 +93,8 @@ impl DryRun {
         if rate == 0 {
             return Ok(None);
         }
-        let bucket = found(&self.spent.budgets, PeerKey::network(peers::wire(source)), "BUDGETS")?;
+        let bucket =
+            found(&self.budgets.budgets, PeerKey::network(peers::wire(source)), "BUDGETS")?;
         Ok(Some(Budget::of(bucket, rate, now())))
     }
 
@@ -106,7 +107,7 @@ impl DryRun {
             return Ok(Some(Exempt::Source));
         }
         let network = PeerKey::network(peers::wire(source));
-        let until = found(&self.spent.networks, network, "NETWORKS")?;
+        let until = found(&self.budgets.networks, network, "NETWORKS")?;
         Ok(until.filter(|until| now() / 1000 < *until).map(|_| Exempt::Network))
     }
 
@@ -119,10 +120,10 @@ impl DryRun {
         if rate == 0 {
             return Ok(None);
         }
-        let strangers = self.spent.strangers.get(&0, 0);
+        let strangers = self.budgets.strangers.get(&0, 0);
         let strangers =
             strangers.map_err(|error| FirewallError::kernel("read STRANGERS", &error))?;
-        let until = found(&self.spent.probation, peers::key(source), "PROBATION")?;
+        let until = found(&self.budgets.probation, peers::key(source), "PROBATION")?;
         let left = |until: u64| until.checked_sub(now() / 1000).filter(|left| *left > 0);
         Ok(Some(ProbationTry {
             budget: Budget::of(Some(strangers), rate, now()),
@@ -133,7 +134,7 @@ impl DryRun {
 
     /// The record of this address, if it has authenticated.
     pub(super) fn peer(&self, address: IpAddr) -> Option<Peer> {
-        self.trial.maps.peers.get(&peers::key(address), 0).ok()
+        self.program.maps.peers.get(&peers::key(address), 0).ok()
     }
 }
 

@@ -6,14 +6,14 @@ use super::{
     CheckReason, Firewall, FirewallPolicy,
     error::FirewallError,
     interfaces,
+    interfaces_wanted::WantedInterfaces,
     pins::PinnedXdpLink,
     start::{MissingInterface, check_owners, present},
-    wanted::Wanted,
 };
 
 impl Firewall {
     /// Replaces the interfaces and the policy. Packets see the old prefixes or the new ones, never
-    /// a mixture. Fast if the [idle set](Firewall::idle_set) was filled before.
+    /// a mixture. Fast if the [inactive set](Firewall::inactive_set) was filled before.
     ///
     /// # Errors
     /// The interfaces differ from before, and one cannot be guarded; or the kernel refuses a write.
@@ -35,11 +35,11 @@ impl Firewall {
             Ok(wanted)
         });
         if wanted.is_err() {
-            self.pins.forget_all_but(&before);
+            self.pins.remove_links_except(&before);
         }
         self.wanted = wanted?;
         // The policy is in force. The next check of the host tries again to remove the pin.
-        if let Err(error) = self.guards.drop_all_but(|name| self.wanted.contains(name)) {
+        if let Err(error) = self.attachments.detach_except(|name| self.wanted.contains(name)) {
             tracing::error!(
                 "cannot detach from an interface that is no longer wanted, trying again: {error}"
             );
@@ -52,17 +52,17 @@ impl Firewall {
         &mut self,
         interfaces: &Interfaces,
         before: &[PinnedXdpLink],
-    ) -> Result<Wanted, FirewallError> {
+    ) -> Result<WantedInterfaces, FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         let guarded = before.iter().map(|link| link.interface.clone());
-        let mut wanted = Wanted::new(interfaces, guarded);
-        self.routes.follow(&mut wanted, &here, CheckReason::Notice)?;
-        let mut present = present(&wanted, &here, MissingInterface::Refused)?;
+        let mut wanted = WantedInterfaces::new(interfaces, guarded);
+        self.routes.follow(&mut wanted, &here, CheckReason::Event)?;
+        let mut present = present(&wanted, &here, MissingInterface::Fail)?;
         check_owners(&present, &self.pins)?;
         present.retain(|interface| !before.iter().any(|link| link.interface == interface.name));
         for interface in &present {
-            self.guards.load(&interface.name, &mut self.maps)?;
-            self.guards.attach(interface)?;
+            self.attachments.load(&interface.name, &mut self.maps)?;
+            self.attachments.attach(interface)?;
         }
         Ok(wanted)
     }

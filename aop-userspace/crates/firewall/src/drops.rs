@@ -2,10 +2,10 @@
 
 use std::{net::IpAddr, path::Path};
 
-use aop_common::{Bytes, Flow, Segment, Tally, layout::DropEvent};
+use aop_common::{Action, Bytes, Flow, Segment, Tally, layout::DropEvent};
 use aya::maps::{Map, MapData, RingBuf};
 
-use super::{chain, error::FirewallError, maps::Maps, pins::Pins};
+use super::{error::FirewallError, header_names, maps::Maps, pins::Pins};
 
 /// A reader of sampled drops. Dropping it ends the sampling.
 pub struct DropReader {
@@ -20,8 +20,8 @@ pub struct DropReader {
 pub struct DroppedPacket {
     /// The interface that received it.
     pub interface: String,
-    /// `drop`, or `would_drop` where the mode is observe.
-    pub action: &'static str,
+    /// Whether it was dropped, or passes only because the mode is observe.
+    pub action: Action,
     /// The reason's stable name.
     pub reason: &'static str,
     /// The source, if it can be read.
@@ -49,6 +49,7 @@ impl DropReader {
 
     /// The same, but only if no other reader exists: two would take events from each other. `None`
     /// if there is one, or if one was killed before it could end the sampling.
+    ///
     /// # Errors
     /// As [`DropReader::follow`].
     pub fn follow_alone(pins: &Path, every: u32) -> Result<Option<Self>, FirewallError> {
@@ -76,17 +77,18 @@ impl DropReader {
 
     /// Whether drops are still sampled. Another reader ends the sampling for this one, too, when it
     /// ends.
+    ///
     /// # Errors
     /// The kernel refuses to read.
-    pub fn goes_on(&self) -> Result<bool, FirewallError> {
+    pub fn is_sampling(&self) -> Result<bool, FirewallError> {
         Ok(self.maps.sampling()? > 0)
     }
 
     /// The next event, if there is one.
-    pub fn take(&mut self) -> Option<DroppedPacket> {
+    pub fn next_drop(&mut self) -> Option<DroppedPacket> {
         loop {
             let event = read(&self.events.next()?);
-            if let Some(drop) = event.and_then(|event| self.told(&event)) {
+            if let Some(drop) = event.and_then(|event| self.decode(&event)) {
                 return Some(drop);
             }
         }
@@ -101,7 +103,7 @@ impl DropReader {
         Ok(self.maps.lost()?.saturating_sub(self.lost_before))
     }
 
-    fn told(&self, event: &DropEvent) -> Option<DroppedPacket> {
+    fn decode(&self, event: &DropEvent) -> Option<DroppedPacket> {
         let (_, verdict, mode) = Tally::all().find(|(tally, ..)| tally.index() == event.tally)?;
         let frame = event.frame.get(..event.snapped as usize)?;
         let (flow, port) = match Segment::read(&Bytes(frame)) {
@@ -113,13 +115,13 @@ impl DropReader {
         };
         Some(DroppedPacket {
             interface: self.slots.get(event.slot as usize)?.clone().unwrap_or_default(),
-            action: verdict.action(mode).name(),
+            action: verdict.action(mode),
             reason: verdict.reason(),
             source: flow.map(|Flow { source, .. }| source.into()),
             destination: flow.map(|Flow { destination, .. }| destination.into()),
             port,
             length: event.length,
-            headers: chain::headers(&Bytes(frame)),
+            headers: header_names::headers(&Bytes(frame)),
         })
     }
 }

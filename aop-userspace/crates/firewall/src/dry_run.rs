@@ -18,17 +18,17 @@ use ipnet::IpNet;
 
 use super::{
     TestProgram,
-    budgets::Spent,
+    budgets::BudgetMaps,
     error::FirewallError,
     interfaces::{self, LinkInfo, LocalAddress},
     pins::Pins,
-    reading,
+    snapshot,
 };
 
 /// The firewall in force, as it was when this was opened.
 pub struct DryRun {
-    pub(super) trial: TestProgram,
-    pub(super) spent: Spent,
+    pub(super) program: TestProgram,
+    pub(super) budgets: BudgetMaps,
     pub(super) interface: LinkInfo,
     pub(super) local: Vec<LocalAddress>,
     pub(super) settings: Settings,
@@ -67,19 +67,19 @@ impl DryRun {
         let found = Pins::existing(pins)?.filter(Pins::has_maps);
         let pins = found.ok_or_else(|| FirewallError::NotLoaded(pins.into()))?;
         let interface = guarded(&pins, interface)?;
-        let mut trial = TestProgram::observing(&pins, &interface.name)?;
-        if attached_tag(&interface).is_some_and(|tag| trial.tag().is_ok_and(|ours| ours != tag)) {
+        let mut program = TestProgram::observing(&pins, &interface.name)?;
+        if attached_tag(&interface).is_some_and(|tag| program.tag().is_ok_and(|ours| ours != tag)) {
             return Err(FirewallError::OtherProgram { name: interface.name });
         }
         Ok(Self {
             local: interfaces::addresses().map_err(FirewallError::Netlink)?,
-            settings: trial.maps.settings()?,
-            modes: trial.maps.written_modes()?,
-            ports: trial.maps.ports()?,
-            admission: trial.maps.admission()?,
-            spent: Spent::pinned(&pins)?,
+            settings: program.maps.settings()?,
+            modes: program.maps.written_modes()?,
+            ports: program.maps.ports()?,
+            admission: program.maps.admission()?,
+            budgets: BudgetMaps::pinned(&pins)?,
             interface,
-            trial,
+            program,
         })
     }
 
@@ -89,7 +89,7 @@ impl DryRun {
     /// # Errors
     /// The kernel refuses to run it.
     pub fn judge(&mut self, frame: &[u8]) -> Result<FrameVerdict, FirewallError> {
-        self.trial.fill_budgets()?;
+        self.program.fill_budgets()?;
         self.run(frame)
     }
 
@@ -98,21 +98,21 @@ impl DryRun {
     ///
     /// # Errors
     /// As [`DryRun::judge`].
-    pub fn judge_anew(
+    pub fn judge_fresh(
         &mut self,
         frame: &[u8],
         spent: Option<IpAddr>,
     ) -> Result<FrameVerdict, FirewallError> {
-        self.trial.forget_tries()?;
+        self.program.forget_tries()?;
         match spent {
-            Some(source) => self.trial.spend_budgets(source)?,
-            None => self.trial.fill_budgets()?,
+            Some(source) => self.program.spend_budgets(source)?,
+            None => self.program.fill_budgets()?,
         }
         self.run(frame)
     }
 
     fn run(&mut self, frame: &[u8]) -> Result<FrameVerdict, FirewallError> {
-        let ran = self.trial.run(frame, self.interface.index)?;
+        let ran = self.program.run(frame, self.interface.index)?;
         let mut moved = ran
             .moved
             .iter()
@@ -137,7 +137,7 @@ impl DryRun {
     /// The mode of a drop for `port` on this interface; `None` for a drop whose port is unknown.
     #[must_use]
     pub fn mode(&self, port: Option<u16>) -> Mode {
-        self.modes.mode(self.trial.slot(), port)
+        self.modes.mode(self.program.slot(), port)
     }
 
     /// Number of the policy in force; each applied policy increments it.
@@ -192,7 +192,7 @@ impl DryRun {
     /// The authenticated peers, unordered.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerEntry> {
-        self.trial.maps.peers.iter().flatten().map(reading::peer).collect()
+        self.program.maps.peers.iter().flatten().map(snapshot::peer).collect()
     }
 
     /// An IPv4 address of this host, preferably of the interface.

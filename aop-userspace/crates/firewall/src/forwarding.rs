@@ -37,14 +37,14 @@ impl DryRun {
     ///
     /// # Errors
     /// The kernel does not list its routes.
-    pub fn beyond(&self, family: IpAddr) -> Result<ForwardTarget, FirewallError> {
+    pub fn forward_target(&self, family: IpAddr) -> Result<ForwardTarget, FirewallError> {
         if !forwards(&self.interface.name, family) {
             return Ok(ForwardTarget::DoesNotForward);
         }
-        self.leaving(family).map_err(FirewallError::Netlink)
+        self.find_target(family).map_err(FirewallError::Netlink)
     }
 
-    fn leaving(&self, family: IpAddr) -> io::Result<ForwardTarget> {
+    fn find_target(&self, family: IpAddr) -> io::Result<ForwardTarget> {
         let of_family = |address: &IpAddr| address.is_ipv4() == family.is_ipv4();
         for candidate in routed()?.into_iter().chain(ANYWHERE).filter(of_family) {
             let local = self.local.iter().any(|local| local.address == candidate);

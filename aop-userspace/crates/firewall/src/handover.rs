@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Firewall, FirewallPolicy, attach, error::FirewallError, interfaces, locals};
+use super::{Firewall, FirewallPolicy, attach, error::FirewallError, interfaces, local_addresses};
 
 impl Firewall {
     /// A copy of the lock on the pins. The holder of a copy may write the pins; both processes must
@@ -10,13 +10,13 @@ impl Firewall {
     ///
     /// # Errors
     /// No file descriptors are left.
-    pub fn lock(&self) -> Result<Option<OwnedFd>, FirewallError> {
-        self.pins.lock_copy()
+    pub fn copy_pins_lock(&self) -> Result<Option<OwnedFd>, FirewallError> {
+        self.pins.copy_lock()
     }
 
     /// Releases the lock to the process with the copy.
-    pub fn leave(&self) {
-        self.pins.leave_lock();
+    pub fn release_pins_lock(&self) {
+        self.pins.release_lock();
     }
 
     /// Restores everything after another process had the lock: swaps its programs for those of this
@@ -26,21 +26,21 @@ impl Firewall {
     /// # Errors
     /// The firewall was [unloaded](super::unload()); or an interface or the policy cannot be
     /// restored. The others are.
-    pub fn regain(&mut self, policy: &FirewallPolicy) -> Result<(), FirewallError> {
+    pub fn restore(&mut self, policy: &FirewallPolicy) -> Result<(), FirewallError> {
         if !self.pins.has_maps() {
             return Err(FirewallError::Unloaded);
         }
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
-        attach::forget_zombies(&here, &self.pins)?;
-        let mut regained = Ok(());
+        attach::remove_orphan_links(&here, &self.pins)?;
+        let mut restored = Ok(());
         for interface in here.iter().filter(|interface| self.wanted.contains(&interface.name)) {
-            let ours = self.guards.load(&interface.name, &mut self.maps);
-            regained = regained.and(ours.and_then(|()| self.guards.attach(interface)));
+            let ours = self.attachments.load(&interface.name, &mut self.maps);
+            restored = restored.and(ours.and_then(|()| self.attachments.attach(interface)));
         }
         self.maps.forget();
         self.maps.apply(policy)?;
-        self.guards.drop_all_but(|name| self.wanted.contains(name))?;
-        self.maps.set_locals(locals::choose(|index| self.wanted.has(&here, index)))?;
-        regained
+        self.attachments.detach_except(|name| self.wanted.contains(name))?;
+        self.maps.set_locals(local_addresses::choose(|index| self.wanted.has(&here, index)))?;
+        restored
     }
 }

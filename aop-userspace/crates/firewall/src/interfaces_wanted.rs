@@ -18,13 +18,13 @@ use super::interfaces::LinkInfo;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The interfaces to guard, by name.
-pub(super) struct Wanted {
+pub(super) struct WantedInterfaces {
     config: Interfaces,
     /// Under `auto`, each with the time since when it has no default route.
     names: BTreeMap<String, Option<Instant>>,
 }
 
-impl Wanted {
+impl WantedInterfaces {
     /// The interfaces of `config`; under `auto` also `before`, which an earlier run guarded.
     pub(super) fn new(config: &Interfaces, before: impl Iterator<Item = String>) -> Self {
         let names = match config {
@@ -88,8 +88,8 @@ mod tests {
         LinkInfo { name: name.to_owned(), index, up, ethernet: true, program: None }
     }
 
-    fn auto() -> Wanted {
-        Wanted::new(&Interfaces::Auto, std::iter::empty())
+    fn auto() -> WantedInterfaces {
+        WantedInterfaces::new(&Interfaces::Auto, std::iter::empty())
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn named_interfaces_are_awaited_for_ever() {
         let mut wanted =
-            Wanted::new(&Interfaces::Named(vec!["eth7".to_owned()]), std::iter::empty());
+            WantedInterfaces::new(&Interfaces::Named(vec!["eth7".to_owned()]), std::iter::empty());
         wanted.update(&[], &[], Instant::now());
         assert_eq!(wanted.names(), ["eth7"]);
     }

@@ -6,33 +6,33 @@
 //! here, but in `aop_common::judge`.
 
 mod attach;
+mod attachments;
 mod budgets;
-mod chain;
 mod change;
 mod drops;
+mod dry_run;
 mod error;
 mod forwarding;
-mod guards;
+mod handover;
+mod header_names;
 mod host;
 mod interfaces;
-mod live;
-mod locals;
+mod interfaces_wanted;
+mod local_addresses;
+mod lookup_table;
 mod maps;
 mod modes;
 mod netlink;
 mod object;
 mod peers;
 mod pins;
+mod prefix_sets;
 mod privilege;
-mod reading;
-mod regain;
 mod routes;
-mod sets;
+mod snapshot;
 mod start;
-mod table;
-mod trial;
+mod test_program;
 mod unload;
-mod wanted;
 mod watch;
 
 use std::{io, path::Path};
@@ -40,23 +40,24 @@ use std::{io, path::Path};
 use aop_common::layout::Ports;
 use aop_config::{Interfaces, UdpPolicy};
 use aop_types::{Admission, Modes};
+use attachments::Attachments;
 use aya_log::EbpfLogger;
 pub use budgets::{Budget, Exempt, ProbationTry};
 pub use drops::{DropReader, DroppedPacket};
+pub use dry_run::{DryRun, FrameVerdict};
 pub use error::FirewallError;
 pub use forwarding::ForwardTarget;
-use guards::Guards;
 pub use host::{HostInterface, host_interfaces};
-pub use live::{DryRun, FrameVerdict};
+use interfaces_wanted::WantedInterfaces;
 use maps::Maps;
 pub use peers::{PeerFiles, PinnedPeers};
+pub use pins::AttachMode;
 use pins::Pins;
-pub use reading::{AttachState, CounterEntry, FirewallSnapshot, GuardedInterface, PeerListing};
+pub use prefix_sets::InactiveSet;
 use routes::DefaultRoutes;
-pub use sets::InactiveSet;
+pub use snapshot::{AttachState, CounterEntry, FirewallSnapshot, GuardedInterface, PeerListing};
 pub use start::{MissingInterface, StartOptions};
-pub use trial::{BatchResult, FrameResult, TestProgram};
-use wanted::Wanted;
+pub use test_program::{BatchResult, FrameResult, TestProgram};
 pub use watch::ChangeSubscription;
 
 /// Everything that decides about packets. Applied as a whole.
@@ -91,21 +92,34 @@ pub enum PacketLog {
 pub struct Firewall {
     pins: Pins,
     maps: Maps,
-    guards: Guards,
-    wanted: Wanted,
+    attachments: Attachments,
+    wanted: WantedInterfaces,
     routes: DefaultRoutes,
-    /// Whether this start created the maps.
-    fresh: bool,
-    unloaded: bool,
+    maps_origin: MapsOrigin,
+    lifecycle: Lifecycle,
+}
+
+/// Where the maps come from. A failed start removes those that it created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MapsOrigin {
+    Created,
+    Adopted,
+}
+
+/// Whether the pins still exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifecycle {
+    Guarding,
+    Unloaded,
 }
 
 /// Why the firewall checks the host again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckReason {
     /// The kernel has reported a change.
-    Notice,
+    Event,
     /// The regular interval has passed.
-    Routine,
+    Interval,
 }
 
 impl Firewall {
@@ -116,31 +130,29 @@ impl Firewall {
     ///
     /// # Errors
     /// The kernel lists no interfaces, or a pin cannot be removed.
-    pub fn follow_host(&mut self, cause: CheckReason) -> Result<(), FirewallError> {
-        if self.unloaded {
+    pub fn follow_host(&mut self, reason: CheckReason) -> Result<(), FirewallError> {
+        if self.lifecycle == Lifecycle::Unloaded {
             return Ok(());
         }
-        let followed = match self.pins.has_maps() {
-            true => self.try_follow_host(cause),
-            false => Ok(()),
-        };
+        let followed = if self.pins.has_maps() { self.try_follow_host(reason) } else { Ok(()) };
+        // An unload meanwhile explains any error.
         if self.pins.has_maps() {
             return followed;
         }
-        self.unloaded = true;
+        self.lifecycle = Lifecycle::Unloaded;
         tracing::warn!("the firewall was unloaded: packets pass unfiltered from now on");
         Ok(())
     }
 
-    fn try_follow_host(&mut self, cause: CheckReason) -> Result<(), FirewallError> {
+    fn try_follow_host(&mut self, reason: CheckReason) -> Result<(), FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
-        self.routes.follow(&mut self.wanted, &here, cause)?;
-        attach::forget_zombies(&here, &self.pins)?;
+        self.routes.follow(&mut self.wanted, &here, reason)?;
+        attach::remove_orphan_links(&here, &self.pins)?;
         for name in self.wanted.names() {
-            self.guards.keep(&name, &here, &mut self.maps);
+            self.attachments.ensure_attached(&name, &here, &mut self.maps);
         }
-        self.guards.drop_all_but(|name| self.wanted.contains(name))?;
-        self.maps.set_locals(locals::choose(|index| self.wanted.has(&here, index)))
+        self.attachments.detach_except(|name| self.wanted.contains(name))?;
+        self.maps.set_locals(local_addresses::choose(|index| self.wanted.has(&here, index)))
     }
 
     /// A subscription to the changes after which [`Firewall::follow_host`] has something to do.
@@ -162,11 +174,11 @@ impl Firewall {
         // The prefixes that this process wrote need not be read back, one system call each, for
         // every status.
         let known = Some(self.maps.admission()?);
-        let mut reading = reading::read(self.pins.root(), self.wanted.names(), known, listing)?;
-        if let Some(reading) = &mut reading {
-            self.explain(&mut reading.interfaces);
+        let mut found = snapshot::read(self.pins.root(), self.wanted.names(), known, listing)?;
+        if let Some(snapshot) = &mut found {
+            self.add_obstacles(&mut snapshot.interfaces);
         }
-        Ok(reading)
+        Ok(found)
     }
 
     /// The state of the interfaces alone. `None` after an [`unload()`].
@@ -175,14 +187,14 @@ impl Firewall {
     /// Pins exist and cannot be read.
     pub fn interfaces(&self) -> Result<Option<Vec<GuardedInterface>>, FirewallError> {
         let Some(pins) = Pins::existing(self.pins.root())? else { return Ok(None) };
-        let mut interfaces = reading::interfaces(self.wanted.names(), &pins)?;
-        self.explain(&mut interfaces);
+        let mut interfaces = snapshot::interfaces(self.wanted.names(), &pins)?;
+        self.add_obstacles(&mut interfaces);
         Ok(Some(interfaces))
     }
 
-    fn explain(&self, interfaces: &mut [GuardedInterface]) {
+    fn add_obstacles(&self, interfaces: &mut [GuardedInterface]) {
         for interface in interfaces {
-            interface.trouble = self.guards.trouble(&interface.name);
+            interface.obstacle = self.attachments.obstacle(&interface.name);
         }
     }
 
@@ -198,8 +210,8 @@ impl Firewall {
     ///
     /// # Errors
     /// The kernel refuses to read.
-    pub fn idle_set(&self) -> Result<InactiveSet, FirewallError> {
-        self.maps.idle_set()
+    pub fn inactive_set(&self) -> Result<InactiveSet, FirewallError> {
+        self.maps.inactive_set()
     }
 
     /// The interfaces that should be guarded now, by name.
@@ -221,7 +233,7 @@ impl Firewall {
     /// # Errors
     /// A program's log buffer cannot be opened.
     pub fn loggers(&mut self) -> io::Result<Vec<EbpfLogger<&'static dyn log::Log>>> {
-        self.guards.loggers().map_err(io::Error::other)
+        self.attachments.loggers().map_err(io::Error::other)
     }
 }
 
@@ -238,11 +250,12 @@ pub fn read(
         Some(Interfaces::Named(names)) => names.clone(),
         Some(Interfaces::Auto) | None => Vec::new(),
     };
-    reading::read(pins, names, None, PeerListing::Peers)
+    snapshot::read(pins, names, None, PeerListing::Peers)
 }
 
 /// Detaches the program from every interface and removes every pin of aop, of any layout version.
 /// Returns the interfaces; `None` where nothing was pinned. Works while a daemon runs.
+///
 /// # Errors
 /// The directory is not on a bpffs, contains something else, or a pin cannot be removed.
 pub fn unload(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {

@@ -9,14 +9,14 @@ use aop_common::{
 use ipnet::IpNet;
 
 /// The blocks of one set: the IPv4 roots, the IPv6 roots, then the others.
-pub(super) struct Table {
+pub(super) struct LookupTable {
     second_set: bool,
     blocks: Vec<Block>,
 }
 
 const ALL_ROOTS: usize = 2 * ROOTS as usize;
 
-impl Table {
+impl LookupTable {
     /// The table of a set.
     pub(super) fn of(entries: &[(IpNet, Prefix)], second_set: bool) -> Self {
         let mut table = Self { second_set, blocks: vec![Block::all(UNKNOWN); ALL_ROOTS] };
@@ -30,7 +30,10 @@ impl Table {
     }
 
     /// The blocks that differ from those of `before`, with their numbers in the map.
-    pub(super) fn unlike(&self, before: Option<&Self>) -> impl Iterator<Item = (u32, &Block)> {
+    pub(super) fn changed_blocks(
+        &self,
+        before: Option<&Self>,
+    ) -> impl Iterator<Item = (u32, &Block)> {
         let before = before.map_or(&[][..], |before| &before.blocks);
         let unlike = |(at, (_, block)): &(usize, (u32, &Block))| before.get(*at) != Some(*block);
         self.blocks().enumerate().filter(unlike).map(|(_, numbered)| numbered)
@@ -73,7 +76,7 @@ impl Table {
                 }
                 return;
             }
-            match self.below(at, byte) {
+            match self.child_block(at, byte) {
                 Some(below) => at = below,
                 None => return,
             }
@@ -82,7 +85,7 @@ impl Table {
 
     /// The block below that entry; created where there is none. `None` where the trie must be asked
     /// for the whole entry, as when no block is left.
-    fn below(&mut self, at: usize, byte: u8) -> Option<usize> {
+    fn child_block(&mut self, at: usize, byte: u8) -> Option<usize> {
         let first = first_block(self.second_set) as usize;
         let made = self.blocks.len() - ALL_ROOTS;
         let entry = self.blocks[at].0[usize::from(byte)];
@@ -129,7 +132,7 @@ mod tests {
     }
 
     fn table(admission: &Admission, second_set: bool) -> HashMap<u32, Block> {
-        let table = Table::of(admission.entries(), second_set);
+        let table = LookupTable::of(admission.entries(), second_set);
         table.blocks().map(|(number, block)| (number, *block)).collect()
     }
 

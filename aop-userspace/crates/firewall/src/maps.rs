@@ -23,12 +23,12 @@ use super::{
     error::FirewallError,
     modes,
     pins::Pins,
-    sets::{InactiveSet, Sets},
+    prefix_sets::{InactiveSet, PrefixSets},
 };
 
 /// The properties of a map that the kernel reports.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) struct Shape {
+pub(super) struct MapShape {
     pub(super) name: &'static str,
     kind: MapType,
     key: usize,
@@ -42,7 +42,7 @@ const NO_PREALLOC: u32 = 1;
 const INDEX: usize = size_of::<u32>();
 
 /// Every pinned map.
-pub(super) const LAYOUT: [Shape; 21] = [
+pub(super) const LAYOUT: [MapShape; 21] = [
     array("SETTINGS", size_of::<Settings>(), 1),
     array("MODES", size_of::<layout::Modes>(), 2),
     array("LOCALS", size_of::<Locals>(), 1),
@@ -59,7 +59,7 @@ pub(super) const LAYOUT: [Shape; 21] = [
     array("PEERS_HINTS", size_of::<u32>(), HINTS),
     array("PROBATION_HINTS", size_of::<u32>(), HINTS),
     array("STRANGERS", size_of::<Bucket>(), 1),
-    Shape {
+    MapShape {
         name: "DROPS",
         kind: MapType::RingBuf,
         key: 0,
@@ -73,23 +73,23 @@ pub(super) const LAYOUT: [Shape; 21] = [
     array("INTERFACES", size_of::<InterfaceName>(), SLOTS as usize),
 ];
 
-const fn array(name: &'static str, value: usize, entries: usize) -> Shape {
-    Shape { name, kind: MapType::Array, key: INDEX, value, entries, flags: 0 }
+const fn array(name: &'static str, value: usize, entries: usize) -> MapShape {
+    MapShape { name, kind: MapType::Array, key: INDEX, value, entries, flags: 0 }
 }
 
-const fn per_cpu(name: &'static str, value: usize, entries: usize) -> Shape {
-    Shape { name, kind: MapType::PerCpuArray, key: INDEX, value, entries, flags: 0 }
+const fn per_cpu(name: &'static str, value: usize, entries: usize) -> MapShape {
+    MapShape { name, kind: MapType::PerCpuArray, key: INDEX, value, entries, flags: 0 }
 }
 
 /// A new entry replaces the least recently used one.
-const fn lru(name: &'static str, value: usize, entries: usize) -> Shape {
+const fn lru(name: &'static str, value: usize, entries: usize) -> MapShape {
     let key = size_of::<PeerKey>();
-    Shape { name, kind: MapType::LruHash, key, value, entries, flags: 0 }
+    MapShape { name, kind: MapType::LruHash, key, value, entries, flags: 0 }
 }
 
-const fn trie(name: &'static str, address: usize) -> Shape {
+const fn trie(name: &'static str, address: usize) -> MapShape {
     let (key, value) = (INDEX + address, size_of::<Prefix>());
-    Shape { name, kind: MapType::LpmTrie, key, value, entries: MAX_PREFIXES, flags: NO_PREALLOC }
+    MapShape { name, kind: MapType::LpmTrie, key, value, entries: MAX_PREFIXES, flags: NO_PREALLOC }
 }
 
 /// Compares the pinned maps with [`LAYOUT`].
@@ -102,7 +102,7 @@ pub(super) fn check_pinned(pins: &Pins) -> Result<(), FirewallError> {
         let map_info = MapInfo::from_pin(&path);
         let info = map_info
             .map_err(|error| FirewallError::kernel(format!("open {}", path.display()), &error))?;
-        let found = Shape {
+        let found = MapShape {
             name: shape.name,
             kind: info.map_type().unwrap_or(MapType::Unspecified),
             key: info.key_size() as usize,
@@ -118,7 +118,7 @@ pub(super) fn check_pinned(pins: &Pins) -> Result<(), FirewallError> {
     Ok(())
 }
 
-impl std::fmt::Display for Shape {
+impl std::fmt::Display for MapShape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { kind, key, value, entries, flags, .. } = self;
         write!(f, "{kind:?} {key}+{value} bytes × {entries}, flags {flags}")
@@ -133,7 +133,7 @@ pub(super) struct Maps {
     /// The modes as last written: a new interface gets its own mode together with its slot.
     wanted_modes: Option<Modes>,
     guarded: Array<MapData, Ports>,
-    sets: Arc<Sets>,
+    sets: Arc<PrefixSets>,
     pub(super) peers: HashMap<MapData, PeerKey, Peer>,
     pub(super) peers_hints: Array<MapData, u32>,
     sampling: Array<MapData, u32>,
@@ -164,7 +164,7 @@ impl Maps {
             locals: map("LOCALS")?.try_into()?,
             wanted_modes: None,
             guarded: map("GUARDED")?.try_into()?,
-            sets: Arc::new(Sets::open(&mut map)?),
+            sets: Arc::new(PrefixSets::open(&mut map)?),
             peers: map("PEERS")?.try_into()?,
             peers_hints: map("PEERS_HINTS")?.try_into()?,
             sampling: map("SAMPLING")?.try_into()?,
@@ -219,9 +219,8 @@ impl Maps {
 
     /// Writes the local addresses, if they differ from those in the map.
     pub(super) fn set_locals(&mut self, locals: Locals) -> Result<(), FirewallError> {
-        let mut write = || match self.locals.get(&0, 0)? == locals {
-            true => Ok(()),
-            false => self.locals.set(0, locals, 0),
+        let mut write = || {
+            if self.locals.get(&0, 0)? == locals { Ok(()) } else { self.locals.set(0, locals, 0) }
         };
         write().map_err(|error: MapError| FirewallError::kernel("write LOCALS", &error))
     }
@@ -256,7 +255,7 @@ impl Maps {
     }
 
     /// The inactive prefix set, into which the next policy will be written.
-    pub(super) fn idle_set(&self) -> Result<InactiveSet, FirewallError> {
+    pub(super) fn inactive_set(&self) -> Result<InactiveSet, FirewallError> {
         Ok(InactiveSet::new(Arc::clone(&self.sets), !self.settings()?.second_set()))
     }
 

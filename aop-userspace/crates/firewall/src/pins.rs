@@ -46,13 +46,17 @@ pub(super) struct PinnedXdpLink {
 
 /// The XDP mode of a link. The kernel does not report it, so the pin's name keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AttachMode {
+pub enum AttachMode {
+    /// In the driver of the interface.
     Native,
+    /// In the kernel, after the driver.
     Generic,
 }
 
 impl AttachMode {
-    pub(super) fn name(self) -> &'static str {
+    /// `native` or `generic`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Generic => "generic",
@@ -115,13 +119,13 @@ impl Pins {
     }
 
     /// A copy of the lock, for the successor.
-    pub(super) fn lock_copy(&self) -> Result<Option<OwnedFd>, FirewallError> {
+    pub(super) fn copy_lock(&self) -> Result<Option<OwnedFd>, FirewallError> {
         let copy = self.lock().as_ref().map(|lock| lock.try_clone().map(OwnedFd::from)).transpose();
         copy.map_err(|error| FirewallError::pin(self.directory(), error))
     }
 
     /// Releases the lock: from now on the successor is the only writer.
-    pub(super) fn leave_lock(&self) {
+    pub(super) fn release_lock(&self) {
         *self.lock() = None;
     }
 
@@ -195,7 +199,7 @@ impl Pins {
     }
 
     /// Removes the links that a failed start made: those of interfaces without one in `before`.
-    pub(super) fn forget_all_but(&self, before: &[PinnedXdpLink]) {
+    pub(super) fn remove_links_except(&self, before: &[PinnedXdpLink]) {
         for link in self.links().unwrap_or_default() {
             if !before.iter().any(|old| old.interface == link.interface)
                 && let Err(error) = self.detach(&link)

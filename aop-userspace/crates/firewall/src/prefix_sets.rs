@@ -13,14 +13,14 @@ use aop_types::Admission;
 use aya::maps::{Array, LpmTrie, Map, MapData, MapError, lpm_trie::Key};
 use ipnet::IpNet;
 
-use super::{error::FirewallError, table::Table};
+use super::{error::FirewallError, lookup_table::LookupTable};
 
 type Trie<A> = LpmTrie<MapData, A, Prefix>;
 
 /// Both sets, of both families. Each has its own lock: filling one takes time, and must not block
 /// access to the other.
-pub(super) struct Sets {
-    sets: [Mutex<Set>; 2],
+pub(super) struct PrefixSets {
+    sets: [Mutex<PrefixSet>; 2],
     /// The blocks of both.
     table: Mutex<Array<MapData, Block>>,
 }
@@ -30,21 +30,21 @@ pub(super) struct Sets {
 ///
 /// [`Firewall::change`]: super::Firewall::change
 pub struct InactiveSet {
-    sets: Arc<Sets>,
+    sets: Arc<PrefixSets>,
     second: bool,
 }
 
-struct Set {
+struct PrefixSet {
     v4: Trie<[u8; 4]>,
     v6: Trie<[u8; 16]>,
     /// Its content, if this process wrote it.
     known: Option<Admission>,
     /// Its part of the table, if this process wrote it.
-    known_table: Option<Table>,
+    known_table: Option<LookupTable>,
 }
 
 impl InactiveSet {
-    pub(super) fn new(sets: Arc<Sets>, second: bool) -> Self {
+    pub(super) fn new(sets: Arc<PrefixSets>, second: bool) -> Self {
         Self { sets, second }
     }
 
@@ -58,14 +58,14 @@ impl InactiveSet {
     }
 }
 
-impl Sets {
+impl PrefixSets {
     /// Opens the maps that `map` finds by their names.
     pub(super) fn open(
         mut map: impl FnMut(&str) -> Result<Map, MapError>,
     ) -> Result<Self, MapError> {
         let mut set = |v4, v6| -> Result<_, MapError> {
             let (v4, v6) = (map(v4)?.try_into()?, map(v6)?.try_into()?);
-            Ok(Mutex::new(Set { v4, v6, known: None, known_table: None }))
+            Ok(Mutex::new(PrefixSet { v4, v6, known: None, known_table: None }))
         };
         let sets = [set("PREFIXES_V4_A", "PREFIXES_V6_A")?, set("PREFIXES_V4_B", "PREFIXES_V6_B")?];
         Ok(Self { sets, table: Mutex::new(map("TABLE")?.try_into()?) })
@@ -84,17 +84,17 @@ impl Sets {
         set.known = None;
         // First removes what is gone or differs: the set may be full, and older kernels need room
         // for a changed entry, too.
-        for (prefix, _) in without(&holds, wanted, PartialEq::eq) {
+        for (prefix, _) in without(&holds, wanted) {
             set.remove(prefix)?;
         }
-        for (prefix, entry) in without(wanted, &holds, PartialEq::eq) {
+        for (prefix, entry) in without(wanted, &holds) {
             set.insert(prefix, *entry)?;
         }
         set.known = Some(wanted.clone());
-        let table = Table::of(wanted.entries(), second);
+        let table = LookupTable::of(wanted.entries(), second);
         let before = set.known_table.take();
         let mut blocks = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        for (number, block) in table.unlike(before.as_ref()) {
+        for (number, block) in table.changed_blocks(before.as_ref()) {
             blocks.set(number, block, 0)?;
         }
         set.known_table = Some(table);
@@ -109,7 +109,7 @@ impl Sets {
         }
     }
 
-    fn set(&self, second: bool) -> MutexGuard<'_, Set> {
+    fn set(&self, second: bool) -> MutexGuard<'_, PrefixSet> {
         self.sets[usize::from(second)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -117,19 +117,15 @@ impl Sets {
 type Entry = (IpNet, Prefix);
 
 /// The entries of `these` without an equal one in `those`. Both are sorted.
-fn without<'a>(
-    these: &'a Admission,
-    those: &'a Admission,
-    alike: impl Fn(&Entry, &Entry) -> bool,
-) -> impl Iterator<Item = &'a Entry> {
+fn without<'a>(these: &'a Admission, those: &'a Admission) -> impl Iterator<Item = &'a Entry> {
     let mut those = those.entries().iter().peekable();
     these.entries().iter().filter(move |entry| {
         while those.next_if(|other| other.0 < entry.0).is_some() {}
-        !those.peek().is_some_and(|other| alike(entry, other))
+        those.peek() != Some(entry)
     })
 }
 
-impl Set {
+impl PrefixSet {
     fn held(&self) -> Result<Admission, MapError> {
         self.known.clone().map_or_else(|| self.read(), Ok)
     }

@@ -6,7 +6,7 @@ use super::{
     CheckReason,
     error::FirewallError,
     interfaces::{self, LinkInfo},
-    wanted::Wanted,
+    interfaces_wanted::WantedInterfaces,
 };
 
 /// How old the list may be if no change was reported.
@@ -20,16 +20,16 @@ impl DefaultRoutes {
     /// Updates `wanted`.
     pub(super) fn follow(
         &mut self,
-        wanted: &mut Wanted,
+        wanted: &mut WantedInterfaces,
         here: &[LinkInfo],
-        cause: CheckReason,
+        reason: CheckReason,
     ) -> Result<(), FirewallError> {
         if !wanted.is_auto() {
             return Ok(());
         }
         let now = Instant::now();
         let known = self.0.take().filter(|(seen, _)| {
-            cause == CheckReason::Routine && now.saturating_duration_since(*seen) < STALE
+            reason == CheckReason::Interval && now.saturating_duration_since(*seen) < STALE
         });
         let (seen, carrying) = match known {
             Some(known) => known,

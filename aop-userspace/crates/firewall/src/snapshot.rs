@@ -7,7 +7,7 @@ use std::{
 };
 
 use aop_common::{
-    Tally,
+    Action, Tally,
     layout::{Counter, MAX_PEERS, Peer, PeerKey, Ports},
 };
 use aop_types::{Admission, Modes, PeerEntry};
@@ -17,7 +17,7 @@ use super::{
     error::FirewallError,
     interfaces::{self, LinkInfo},
     maps::Maps,
-    pins::Pins,
+    pins::{AttachMode, Pins},
 };
 
 /// The firewall at one moment.
@@ -60,15 +60,15 @@ pub struct GuardedInterface {
     /// Its state.
     pub state: AttachState,
     /// Why it is not guarded, where a daemon knows.
-    pub trouble: Option<String>,
+    pub obstacle: Option<String>,
 }
 
 impl GuardedInterface {
-    /// Why packets of `interface` pass unfiltered, where they do.
+    /// The one text that says why packets of the interface pass unfiltered, where they do.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
-        let Self { name, state, trouble } = self;
-        match (state, trouble) {
+        let Self { name, state, obstacle } = self;
+        match (state, obstacle) {
             (AttachState::Attached(_), _) => None,
             (AttachState::Missing, _) => Some(format!(
                 "{name}: the interface does not exist; the daemon guards it as soon as it appears"
@@ -77,8 +77,8 @@ impl GuardedInterface {
                 "{name}: another XDP program, {program}, is attached to the interface, and packets \
              pass unfiltered; the daemon guards it as soon as that program is detached"
             )),
-            (AttachState::Detached, Some(trouble)) => {
-                Some(format!("{name}: packets pass unfiltered: {trouble}"))
+            (AttachState::Detached, Some(obstacle)) => {
+                Some(format!("{name}: packets pass unfiltered: {obstacle}"))
             }
             (AttachState::Detached, None) => Some(format!(
                 "{name}: no packet program is attached to the interface, and packets pass unfiltered; \
@@ -91,8 +91,8 @@ impl GuardedInterface {
 /// The state of an interface that should be guarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttachState {
-    /// The packet program is attached, in mode `native` or `generic`.
-    Attached(&'static str),
+    /// The packet program is attached, in this XDP mode.
+    Attached(AttachMode),
     /// It does not exist.
     Missing,
     /// Another XDP program is attached, described by this text.
@@ -106,8 +106,8 @@ pub enum AttachState {
 pub struct CounterEntry {
     /// The interface.
     pub interface: String,
-    /// `pass`, `drop` or `would_drop`.
-    pub action: &'static str,
+    /// What was done with its packets.
+    pub action: Action,
     /// The reason's stable name.
     pub reason: &'static str,
     /// Packets and bytes.
@@ -166,12 +166,12 @@ fn interface(
     let state = match here.iter().find(|interface| interface.name == name) {
         None => AttachState::Missing,
         Some(interface) => match attach::owner(interface, pins)? {
-            Owner::Ours(link) => AttachState::Attached(link.mode.name()),
+            Owner::Ours(link) => AttachState::Attached(link.mode),
             Owner::Foreign(program) => AttachState::Foreign(program),
-            Owner::Nobody => AttachState::Detached,
+            Owner::None => AttachState::Detached,
         },
     };
-    Ok(GuardedInterface { name, state, trouble: None })
+    Ok(GuardedInterface { name, state, obstacle: None })
 }
 
 fn verdicts(maps: &Maps) -> Result<Vec<CounterEntry>, FirewallError> {
@@ -182,7 +182,7 @@ fn verdicts(maps: &Maps) -> Result<Vec<CounterEntry>, FirewallError> {
             if count != Counter::default() {
                 readings.push(CounterEntry {
                     interface: interface.clone(),
-                    action: verdict.action(mode).name(),
+                    action: verdict.action(mode),
                     reason: verdict.reason(),
                     count,
                 });

@@ -6,19 +6,19 @@ use aop_config::{AttachPreference, Interfaces};
 use aop_types::Admission;
 
 use super::{
-    CheckReason, Firewall, FirewallPolicy, PacketLog,
+    CheckReason, Firewall, FirewallPolicy, Lifecycle, MapsOrigin, PacketLog,
     attach::{self, Owner},
+    attachments::{self, Attachments},
     error::FirewallError,
-    guards::{self, Guards},
     interfaces::{self, LinkInfo},
-    locals,
+    interfaces_wanted::WantedInterfaces,
+    local_addresses,
     maps::Maps,
     object,
     pins::{PinnedXdpLink, Pins},
     privilege,
     routes::DefaultRoutes,
     unload,
-    wanted::Wanted,
 };
 
 /// Where and how to guard.
@@ -33,20 +33,20 @@ pub struct StartOptions<'a> {
     /// Whether single packets are logged.
     pub log: PacketLog,
     /// What to do if a named interface does not exist.
-    pub absent: MissingInterface,
+    pub missing: MissingInterface,
 }
 
 /// What to do if a named interface does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingInterface {
     /// Fail.
-    Refused,
+    Fail,
     /// Skip it: at boot it may appear later.
-    Skipped,
+    Skip,
 }
 
 impl Firewall {
-    /// Guards the interfaces of `setting`. `policy` makes the new policy from the admitted set in
+    /// Guards the interfaces of `options`. `policy` makes the new policy from the admitted set in
     /// the maps (empty at first).
     ///
     /// # Errors
@@ -54,30 +54,30 @@ impl Firewall {
     /// kernel support are missing; the pins have another layout or another owner. Then the old
     /// policy stays in force, and every guarded interface stays guarded.
     pub fn start(
-        setting: StartOptions<'_>,
+        options: StartOptions<'_>,
         policy: impl FnOnce(&Admission) -> FirewallPolicy,
     ) -> Result<Self, FirewallError> {
-        Self::take_over(setting, None, policy)
+        Self::take_over(options, None, policy)
     }
 
-    /// The same, with the lock on the pins that another process has [handed](Firewall::lock) over.
+    /// The same, with the lock on the pins that another process has [handed](Firewall::copy_pins_lock) over.
     /// That process must not write meanwhile.
     ///
     /// # Errors
     /// As [`Firewall::start`].
     pub fn take_over(
-        setting: StartOptions<'_>,
+        options: StartOptions<'_>,
         handed: Option<OwnedFd>,
         policy: impl FnOnce(&Admission) -> FirewallPolicy,
     ) -> Result<Self, FirewallError> {
         privilege::check()?;
-        let pins = Pins::open(setting.pins, handed)?;
+        let pins = Pins::open(options.pins, handed)?;
         let before = pins.links()?;
-        let fresh = !pins.has_maps();
-        let started = Self::load_and_attach(setting, &pins, &before, fresh, policy);
+        let origin = if pins.has_maps() { MapsOrigin::Adopted } else { MapsOrigin::Created };
+        let started = Self::load_and_attach(options, &pins, &before, origin, policy);
         if started.is_err() {
-            pins.forget_all_but(&before);
-            if fresh {
+            pins.remove_links_except(&before);
+            if origin == MapsOrigin::Created {
                 abandon(&pins);
             }
         }
@@ -85,41 +85,49 @@ impl Firewall {
     }
 
     fn load_and_attach(
-        setting: StartOptions<'_>,
+        options: StartOptions<'_>,
         pins: &Pins,
         before: &[PinnedXdpLink],
-        fresh: bool,
+        origin: MapsOrigin,
         policy: impl FnOnce(&Admission) -> FirewallPolicy,
     ) -> Result<Self, FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         let mut routes = DefaultRoutes::default();
         let guarded = before.iter().map(|link| link.interface.clone());
-        let mut wanted = Wanted::new(setting.interfaces, guarded);
-        routes.follow(&mut wanted, &here, CheckReason::Notice)?;
-        let present = present(&wanted, &here, setting.absent)?;
+        let mut wanted = WantedInterfaces::new(options.interfaces, guarded);
+        routes.follow(&mut wanted, &here, CheckReason::Event)?;
+        let present = present(&wanted, &here, options.missing)?;
         check_owners(&present, pins)?;
         object::create_maps(pins)?;
         let mut maps = Maps::pinned(pins)?;
-        maps.set_locals(locals::choose(|index| wanted.has(&here, index)))?;
-        let mut guards = Guards::new(pins, setting.attach, setting.log);
-        present.iter().try_for_each(|interface| guards.load(&interface.name, &mut maps))?;
+        maps.set_locals(local_addresses::choose(|index| wanted.has(&here, index)))?;
+        let mut attachments = Attachments::new(pins, options.attach, options.log);
+        present.iter().try_for_each(|interface| attachments.load(&interface.name, &mut maps))?;
         let next = policy(&maps.admission()?);
         // New maps hold no policy, so it is written first. Existing maps keep the old policy until
         // everything else has succeeded.
-        if fresh {
+        if origin == MapsOrigin::Created {
             maps.apply(&next)?;
         }
-        present.iter().try_for_each(|interface| guards.attach(interface))?;
-        if !fresh {
+        present.iter().try_for_each(|interface| attachments.attach(interface))?;
+        if origin == MapsOrigin::Adopted {
             maps.apply(&next)?;
         }
-        guards.drop_all_but(|name| wanted.contains(name))?;
-        Ok(Self { pins: pins.clone(), maps, guards, wanted, routes, fresh, unloaded: false })
+        attachments.detach_except(|name| wanted.contains(name))?;
+        Ok(Self {
+            pins: pins.clone(),
+            maps,
+            attachments,
+            wanted,
+            routes,
+            maps_origin: origin,
+            lifecycle: Lifecycle::Guarding,
+        })
     }
 
     /// Undoes a start after a later step has failed. A firewall that existed before stays.
     pub fn give_up(self) {
-        if self.fresh {
+        if self.maps_origin == MapsOrigin::Created {
             abandon(&self.pins);
         }
     }
@@ -133,12 +141,12 @@ fn abandon(pins: &Pins) {
 
 /// The wanted interfaces that exist.
 pub(super) fn present(
-    wanted: &Wanted,
+    wanted: &WantedInterfaces,
     here: &[LinkInfo],
-    absent: MissingInterface,
+    missing: MissingInterface,
 ) -> Result<Vec<LinkInfo>, FirewallError> {
     let names = wanted.names();
-    if names.is_empty() && absent == MissingInterface::Refused {
+    if names.is_empty() && missing == MissingInterface::Fail {
         return Err(FirewallError::NoDefaultRoute);
     }
     if names.is_empty() {
@@ -148,10 +156,10 @@ pub(super) fn present(
     for name in names {
         match here.iter().find(|interface| interface.name == name) {
             Some(interface) => {
-                guards::check(interface)?;
+                attachments::check(interface)?;
                 present.push(interface.clone());
             }
-            None if absent == MissingInterface::Refused && !wanted.is_auto() => {
+            None if missing == MissingInterface::Fail && !wanted.is_auto() => {
                 let known = here.iter().map(|interface| interface.name.clone()).collect();
                 return Err(FirewallError::UnknownInterface { name, known });
             }

@@ -1,7 +1,7 @@
 //! Runs frames through the program in the kernel without an interface, and returns what it did.
 //!
 //! A trial has its own maps, and shares nothing with the firewall of the host; but see
-//! [`DryRun`](super::Live).
+//! [`DryRun`](super::DryRun).
 
 use std::{net::IpAddr, time::Duration};
 
@@ -16,7 +16,8 @@ use aya::{
 };
 
 use super::{
-    FirewallPolicy, PacketLog, error::FirewallError, locals, maps::Maps, object, peers, pins::Pins,
+    FirewallPolicy, PacketLog, error::FirewallError, local_addresses, maps::Maps, object, peers,
+    pins::Pins,
 };
 
 /// XDP_DROP and XDP_PASS, from the kernel's bpf.h.
@@ -58,7 +59,7 @@ impl TestProgram {
         let mut ebpf = object::load_unpinned(slot, log)?;
         let mut maps = Maps::of(&mut ebpf)?;
         maps.apply(policy)?;
-        maps.set_locals(locals::choose(|_| true))?;
+        maps.set_locals(local_addresses::choose(|_| true))?;
         Ok(Self { ebpf, maps, slot })
     }
 

@@ -272,7 +272,7 @@ impl Daemon {
         touched: &mut bool,
     ) -> Result<(UpgradeResult, Option<SuccessorHandle>), UpgradeError> {
         let lock = |firewall| Mutex::lock(firewall).unwrap_or_else(PoisonError::into_inner);
-        let pins = self.firewall.as_ref().map(|firewall| lock(firewall).lock());
+        let pins = self.firewall.as_ref().map(|firewall| lock(firewall).copy_pins_lock());
         let pins = pins.transpose()?.flatten();
         let mut successor = Successor::start(&self.again)?;
         self.handover.cut_by(successor.channel()?)?;
@@ -317,7 +317,7 @@ impl Daemon {
         self.lock().take();
         let firewall = self.firewall.as_ref();
         let firewall = firewall.map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
-        firewall.iter().for_each(|firewall| firewall.leave());
+        firewall.iter().for_each(|firewall| firewall.release_pins_lock());
     }
 
     fn keep_for_the_next(&self) {
@@ -340,6 +340,6 @@ impl Daemon {
             let in_force = self.in_force();
             reload::policy(&in_force.admission, &in_force.live, &in_force.modes())
         };
-        Ok(firewall.lock().unwrap_or_else(PoisonError::into_inner).regain(&policy)?)
+        Ok(firewall.lock().unwrap_or_else(PoisonError::into_inner).restore(&policy)?)
     }
 }

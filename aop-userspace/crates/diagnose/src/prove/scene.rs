@@ -207,7 +207,7 @@ impl Casting<'_> {
         [u8; N]: Octets,
     {
         let family = <[u8; N]>::FAMILY;
-        Ok(match self.live.beyond(any.into())? {
+        Ok(match self.live.forward_target(any.into())? {
             ForwardTarget::DoesNotForward => any,
             ForwardTarget::NoRoute => {
                 let why = format!("this host forwards {}, but has no route", family.name());

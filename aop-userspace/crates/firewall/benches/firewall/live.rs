@@ -10,9 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aop_common::corpus::{
-    Scene,
-    build::{Ip, Ipv4, Tcp},
+use aop_common::{
+    Action,
+    corpus::{
+        Scene,
+        build::{Ip, Ipv4, Tcp},
+    },
 };
 use aop_config::{AttachPreference, Interfaces};
 use aop_firewall as firewall;
@@ -52,7 +55,7 @@ impl Aop {
             attach: AttachPreference::Native,
             pins: &pins,
             log: PacketLog::Off,
-            absent: MissingInterface::Refused,
+            missing: MissingInterface::Fail,
         };
         let policy = lists::policy(list);
         let firewall = Firewall::start(setting, |_| policy).unwrap();
@@ -73,7 +76,7 @@ impl Aop {
                 let mut told = 0_u64;
                 while !over.load(Ordering::Relaxed) {
                     thread::sleep(POLLED);
-                    while drops.take().is_some() {
+                    while drops.next_drop().is_some() {
                         told += 1;
                     }
                 }
@@ -87,12 +90,12 @@ impl Aop {
     }
 
     pub(crate) fn dropped(&self) -> u64 {
-        self.counted(|verdict| verdict.action == "drop")
+        self.counted(|verdict| verdict.action == Action::Drop)
     }
 
     /// Packets to a guarded port that passed.
     pub(crate) fn passed(&self) -> u64 {
-        self.counted(|verdict| verdict.action != "drop" && verdict.reason != "not_guarded")
+        self.counted(|verdict| verdict.action != Action::Drop && verdict.reason != "not_guarded")
     }
 
     fn counted(&self, these: impl Fn(&CounterEntry) -> bool) -> u64 {

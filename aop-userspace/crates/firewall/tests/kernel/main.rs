@@ -2,17 +2,11 @@
 //! frames, and verdict, reason and moved counters must agree. Needs root.
 #![allow(missing_docs, clippy::print_stdout, reason = "a test that prints figures")]
 
-#[path = "kernel/confined.rs"]
 mod confined;
-#[path = "kernel/corpus.rs"]
 mod corpus;
-#[path = "kernel/differential.rs"]
 mod differential;
-#[path = "kernel/host.rs"]
 mod host;
-#[path = "kernel/lists.rs"]
 mod lists;
-#[path = "kernel/modes.rs"]
 mod modes;
 
 use std::{collections::BTreeMap, net::IpAddr, process::Command};
