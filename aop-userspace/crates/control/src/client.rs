@@ -11,7 +11,7 @@ use aop_api::Request;
 use serde::de::DeserializeOwned;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{answer::Envelope, door::Leave};
+use super::{listener::AccessLevel, request_handler::ResponseEnvelope};
 
 /// How long the daemon may take to accept the connection and the request.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,13 +26,16 @@ pub enum ClientError {
     #[error(
         "no permission to open {}; ask as root or as the user that aop runs as{}",
         .path.display(),
-        match .readable { true => ", or, to read, as a member of control.readers", false => "" }
+        match .allowed {
+            AllowedClients::Owner => "",
+            AllowedClients::OwnerAndReaders => ", or, to read, as a member of control.readers",
+        }
     )]
     Forbidden {
         /// The socket.
         path: PathBuf,
-        /// Whether members of `control.readers` may make this request.
-        readable: bool,
+        /// Whose request would be accepted.
+        allowed: AllowedClients,
     },
     /// The daemon refused the request.
     #[error("the daemon on {} refuses: {why}", .path.display())]
@@ -49,7 +52,7 @@ pub enum ClientError {
         .path.display(),
         .patience.as_secs()
     )]
-    Late {
+    Timeout {
         /// The socket.
         path: PathBuf,
         /// How long the client waited.
@@ -62,7 +65,7 @@ pub enum ClientError {
         .path.display(),
         env!("CARGO_PKG_VERSION")
     )]
-    Strange {
+    Unreadable {
         /// The socket.
         path: PathBuf,
         /// Why it cannot be read.
@@ -70,12 +73,21 @@ pub enum ClientError {
     },
     /// The connection failed.
     #[error("the daemon on {} gave no answer: {error}; see its log", .path.display())]
-    Broken {
+    Io {
         /// The socket.
         path: PathBuf,
         /// The error.
         error: io::Error,
     },
+}
+
+/// Whose request a socket accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllowedClients {
+    /// Root, and the user that aop runs as.
+    Owner,
+    /// Also members of `control.readers`.
+    OwnerAndReaders,
 }
 
 /// Sends `request` to the daemon whose runtime directory this is. A request that only reads goes to
@@ -85,12 +97,15 @@ pub enum ClientError {
 /// # Errors
 /// No daemon listens, the caller has no permission, the daemon refuses, or the answer cannot be
 /// read.
-pub fn ask<T: DeserializeOwned>(runtime: &Path, request: Request) -> Result<T, ClientError> {
-    match ask_at(&runtime.join(Leave::Steer.name()), &request) {
+pub fn send_request<T: DeserializeOwned>(
+    runtime: &Path,
+    request: Request,
+) -> Result<T, ClientError> {
+    match send_to(&runtime.join(AccessLevel::Full.name()), &request) {
         Err(ClientError::Forbidden { path, .. }) if request.reads() => {
-            match ask_at(&runtime.join(Leave::Read(0).name()), &request) {
+            match send_to(&runtime.join(AccessLevel::ReadOnly(0).name()), &request) {
                 Err(ClientError::NotRunning(_) | ClientError::Forbidden { .. }) => {
-                    Err(ClientError::Forbidden { path, readable: true })
+                    Err(ClientError::Forbidden { path, allowed: AllowedClients::OwnerAndReaders })
                 }
                 answered => answered,
             }
@@ -99,18 +114,18 @@ pub fn ask<T: DeserializeOwned>(runtime: &Path, request: Request) -> Result<T, C
     }
 }
 
-fn ask_at<T: DeserializeOwned>(path: &Path, request: &Request) -> Result<T, ClientError> {
+fn send_to<T: DeserializeOwned>(path: &Path, request: &Request) -> Result<T, ClientError> {
     let failed = |error: io::Error, patience| {
         let path = path.to_owned();
         let is = |kinds: [io::ErrorKind; 2]| kinds.contains(&error.kind());
         if error.kind() == io::ErrorKind::PermissionDenied {
-            ClientError::Forbidden { path, readable: false }
+            ClientError::Forbidden { path, allowed: AllowedClients::Owner }
         } else if is([io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused]) {
             ClientError::NotRunning(path)
         } else if is([io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut]) {
-            ClientError::Late { path, patience }
+            ClientError::Timeout { path, patience }
         } else {
-            ClientError::Broken { path, error }
+            ClientError::Io { path, error }
         }
     };
     let mut stream = connect(path).map_err(|error| failed(error, PATIENCE))?;
@@ -122,16 +137,16 @@ fn ask_at<T: DeserializeOwned>(path: &Path, request: &Request) -> Result<T, Clie
         stream.write_all(&line)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        match answer.is_empty() {
-            true => Err(io::ErrorKind::UnexpectedEof.into()),
-            false => Ok(answer),
+        if answer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        Ok(answer)
     };
     let answer = exchange().map_err(|error| failed(error, patience))?;
     match serde_json::from_slice(&answer) {
-        Ok(Envelope::Ok(document)) => Ok(document),
-        Ok(Envelope::Error(why)) => Err(ClientError::Refused { path: path.into(), why }),
-        Err(error) => Err(ClientError::Strange { path: path.into(), error }),
+        Ok(ResponseEnvelope::Ok(document)) => Ok(document),
+        Ok(ResponseEnvelope::Error(why)) => Err(ClientError::Refused { path: path.into(), why }),
+        Err(error) => Err(ClientError::Unreadable { path: path.into(), error }),
     }
 }
 

@@ -1,42 +1,42 @@
-//! The status document of the firewall alone, as the pinned maps tell it.
+//! The status document of the firewall alone, which needs no daemon: the pinned maps hold it.
 
 use aop_api::{
-    InterfaceStatus, ModesReport, PrefixStatus, Status, VerdictCount, mode_name, peer_list,
+    AttachModeName, InterfaceState, InterfaceStatus, ModesReport, PrefixStatus, Status,
+    VerdictCount, peer_list,
 };
 use aop_common::{Mode, layout::Ports};
-use aop_firewall::{AttachState, FirewallSnapshot, GuardedInterface};
+use aop_firewall::{AttachMode, AttachState, FirewallSnapshot, GuardedInterface};
 
 /// The status of the firewall alone, from the pinned maps; `None` where nothing is pinned. `sites`
 /// are the names for which the site marks of peers may stand.
 #[must_use]
-pub fn from_firewall(reading: Option<&FirewallSnapshot>, sites: &[String]) -> Status {
+pub fn status_from_maps(snapshot: Option<&FirewallSnapshot>, sites: &[String]) -> Status {
     let mut status = Status::nothing();
-    let Some(reading) = reading else { return status };
-    status.mode = mode_name(reading.modes.general).to_owned();
-    status.modes = ModesReport::of(&reading.modes);
-    let enforced = |interface: &GuardedInterface| {
-        let enforced = enforces(&reading.modes, &interface.name, &reading.ports);
-        guarded(interface, enforced)
+    let Some(snapshot) = snapshot else { return status };
+    status.mode = snapshot.modes.general.into();
+    status.modes = ModesReport::of(&snapshot.modes);
+    let interface = |interface: &GuardedInterface| {
+        interface_status(interface, enforces(&snapshot.modes, &interface.name, &snapshot.ports))
     };
-    status.interfaces = reading.interfaces.iter().map(enforced).collect();
-    status.warnings.extend(reading.interfaces.iter().filter_map(GuardedInterface::warning));
-    let (v4, v6) = reading.admission.admitted();
-    let draining = reading.admission.draining();
-    let generation = reading.generation;
+    status.interfaces = snapshot.interfaces.iter().map(interface).collect();
+    status.warnings.extend(snapshot.interfaces.iter().filter_map(GuardedInterface::warning));
+    let (v4, v6) = snapshot.admission.admitted();
+    let draining = snapshot.admission.draining();
+    let generation = snapshot.generation;
     status.prefixes = PrefixStatus { v4, v6, draining, generation, ..PrefixStatus::default() };
-    status.verdicts = reading
+    status.verdicts = snapshot
         .verdicts
         .iter()
         .map(|verdict| VerdictCount {
             interface: verdict.interface.clone(),
-            action: verdict.action.to_owned(),
+            action: verdict.action.into(),
             reason: verdict.reason.to_owned(),
             packets: verdict.count.packets,
             bytes: verdict.count.bytes,
         })
         .collect();
-    status.peers_total = reading.peers.len();
-    status.peers = peer_list(&reading.peers, sites);
+    status.peers_total = snapshot.peers.len();
+    status.peers = peer_list(&snapshot.peers, sites);
     status
 }
 
@@ -50,19 +50,19 @@ fn enforces(modes: &aop_types::Modes, interface: &str, ports: &Ports) -> bool {
     }
 }
 
-fn guarded(interface: &GuardedInterface, enforce: bool) -> InterfaceStatus {
+fn interface_status(interface: &GuardedInterface, enforces: bool) -> InterfaceStatus {
     let (state, attach) = match &interface.state {
-        AttachState::Attached(mode) => ("attached", Some((*mode).to_owned())),
-        AttachState::Missing => ("missing", None),
-        AttachState::Foreign(_) => ("foreign", None),
-        AttachState::Detached => ("detached", None),
+        AttachState::Attached(AttachMode::Native) => {
+            (InterfaceState::Attached, Some(AttachModeName::Native))
+        }
+        AttachState::Attached(AttachMode::Generic) => {
+            (InterfaceState::Attached, Some(AttachModeName::Generic))
+        }
+        AttachState::Missing => (InterfaceState::Missing, None),
+        AttachState::Foreign(_) => (InterfaceState::Foreign, None),
+        AttachState::Detached => (InterfaceState::Detached, None),
     };
     let attached = attach.is_some();
-    InterfaceStatus {
-        name: interface.name.clone(),
-        attach,
-        state: state.to_owned(),
-        attached,
-        enforcing: attached && enforce,
-    }
+    let name = interface.name.clone();
+    InterfaceStatus { name, attach, state, attached, enforcing: attached && enforces }
 }

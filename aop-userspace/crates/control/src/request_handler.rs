@@ -1,12 +1,12 @@
-//! The other end of a request: the trait that answers it, and requests and answers on the wire.
+//! The daemon's side of the admin API, and requests and responses on the wire.
 
 use aop_api::Request;
 use serde::{Deserialize, Serialize};
 
-/// The daemon's side of the admin API.
+/// Answers requests.
 pub trait RequestHandler: Send + Sync + 'static {
     /// Answers `request`. May block, for less than the time that the client waits.
-    fn answer(&self, request: Request, asker: Requester) -> Answer;
+    fn answer(&self, request: Request, requester: Requester) -> Response;
 }
 
 /// The client, as the kernel identifies it.
@@ -28,38 +28,39 @@ impl Requester {
 
 /// The line that goes back: one document, or why there is none.
 #[derive(Debug)]
-pub struct Answer(Vec<u8>);
+pub struct Response(Vec<u8>);
 
-/// An answer on the wire: `{"ok": …}` or `{"error": "…"}`.
+/// A response on the wire: `{"ok": …}` or `{"error": "…"}`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Envelope<T> {
+pub(super) enum ResponseEnvelope<T> {
     Ok(T),
     Error(String),
 }
 
-impl Answer {
-    /// An answer with this document.
+impl Response {
+    /// A response with this document.
     #[must_use]
     pub fn of(document: &impl Serialize) -> Self {
-        line(&Envelope::Ok(document)).unwrap_or_else(|error| Self::refused(error.to_string()))
+        encode(&ResponseEnvelope::Ok(document))
+            .unwrap_or_else(|error| Self::refused(error.to_string()))
     }
 
     /// A refusal.
     #[must_use]
     pub fn refused(why: impl Into<String>) -> Self {
-        line(&Envelope::<()>::Error(why.into())).unwrap_or_else(|_| Self(Vec::new()))
+        encode(&ResponseEnvelope::<()>::Error(why.into())).unwrap_or_else(|_| Self(Vec::new()))
     }
 
-    pub(super) fn line(self) -> Vec<u8> {
+    pub(super) fn into_line(self) -> Vec<u8> {
         self.0
     }
 }
 
-fn line(envelope: &Envelope<impl Serialize>) -> serde_json::Result<Answer> {
+fn encode(envelope: &ResponseEnvelope<impl Serialize>) -> serde_json::Result<Response> {
     let mut line = serde_json::to_vec(envelope)?;
     line.push(b'\n');
-    Ok(Answer(line))
+    Ok(Response(line))
 }
 
 /// Parses a line without its newline.

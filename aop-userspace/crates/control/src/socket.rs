@@ -12,15 +12,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     RequestHandler,
-    door::{Door, Leave},
+    listener::{AccessLevel, AdminListener},
 };
 
 /// The bound sockets. Dropping them removes the files, unless other sockets have replaced them.
 #[derive(Debug)]
 pub struct ControlSocket {
     runtime: PathBuf,
-    steer: Door,
-    read: Option<Door>,
+    full: AdminListener,
+    read_only: Option<AdminListener>,
 }
 
 /// Why a socket cannot be made.
@@ -58,27 +58,27 @@ impl ControlSocket {
     /// # Errors
     /// A socket cannot be made, or the group does not exist.
     pub fn bind(runtime: &Path, readers: Option<&str>) -> Result<Self, ControlError> {
-        let steer = Door::bind(runtime, Leave::Steer)
-            .map_err(|error| refused(runtime, Leave::Steer, error))?;
-        let read = match readers {
+        let full = AdminListener::bind(runtime, AccessLevel::Full)
+            .map_err(|error| refused(runtime, AccessLevel::Full, error))?;
+        let read_only = match readers {
             None => None,
             Some(group) => {
-                let leave = Leave::Read(readers_group(group)?);
-                match Door::bind(runtime, leave) {
-                    Ok(door) => Some(door),
+                let level = AccessLevel::ReadOnly(readers_group(group)?);
+                match AdminListener::bind(runtime, level) {
+                    Ok(listener) => Some(listener),
                     Err(error) => {
                         tracing::warn!(
                             "control.readers: {} cannot be given to the group {group:?}, and is \
                              not there: {error}; that takes CAP_CHOWN, or a group that aop's user \
                              belongs to",
-                            runtime.join(leave.name()).display()
+                            runtime.join(level.name()).display()
                         );
                         None
                     }
                 }
             }
         };
-        Ok(Self { runtime: runtime.into(), steer, read })
+        Ok(Self { runtime: runtime.into(), full, read_only })
     }
 
     /// Makes the sockets visible to clients. They replace those of another daemon atomically, so
@@ -87,10 +87,12 @@ impl ControlSocket {
     /// # Errors
     /// The directory cannot be written.
     pub fn publish(&self) -> Result<(), ControlError> {
-        if let Some(read) = &self.read {
-            read.publish().map_err(|error| refused(&self.runtime, Leave::Read(0), error))?;
+        if let Some(read_only) = &self.read_only {
+            read_only
+                .publish()
+                .map_err(|error| refused(&self.runtime, AccessLevel::ReadOnly(0), error))?;
         }
-        self.steer.publish().map_err(|error| refused(&self.runtime, Leave::Steer, error))
+        self.full.publish().map_err(|error| refused(&self.runtime, AccessLevel::Full, error))
     }
 
     /// Passes requests to `daemon` until `stop`.
@@ -100,15 +102,15 @@ impl ControlSocket {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) {
-        if let Some(read) = self.read {
-            tasks.spawn(read.serve(Arc::clone(&daemon), tasks.clone(), stop.clone()));
+        if let Some(read_only) = self.read_only {
+            tasks.spawn(read_only.serve(Arc::clone(&daemon), tasks.clone(), stop.clone()));
         }
-        self.steer.serve(daemon, tasks, stop).await;
+        self.full.serve(daemon, tasks, stop).await;
     }
 }
 
-fn refused(runtime: &Path, leave: Leave, error: io::Error) -> ControlError {
-    ControlError::Socket { path: runtime.join(leave.name()), error }
+fn refused(runtime: &Path, level: AccessLevel, error: io::Error) -> ControlError {
+    ControlError::Socket { path: runtime.join(level.name()), error }
 }
 
 /// The id of the group `name`.

@@ -3,8 +3,10 @@
 //! process may do.
 
 mod adopted;
+mod published_socket;
 
 pub use adopted::{AdoptError, adopt};
+pub use published_socket::{PublishedSocket, SocketAccess};
 
 use std::{
     io,
