@@ -16,7 +16,7 @@ pub(super) fn checked_site(site: &SiteConfig, files: &Files) -> CheckedSite {
 fn checked_file(file: InspectedFile) -> CheckedFile {
     CheckedFile {
         file: file.file,
-        role: file.role.name().to_owned(),
+        role: file.role.name().into(),
         error: file.error,
         certificates: file.certificates.into_iter().map(certificate).collect(),
         lists: file.lists.into_iter().map(list).collect(),

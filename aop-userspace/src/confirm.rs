@@ -22,7 +22,10 @@ pub(super) struct Confirm {
 impl Confirm {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let paths = Config::paths(&self.file.config)?;
-        let in_force: ModesInForce = match aop_control::ask(&paths.runtime, Request::Confirm) {
+        let in_force: ModesInForce = match aop_control::send_request(
+            &paths.runtime,
+            Request::Confirm,
+        ) {
             Err(error @ ClientError::NotRunning(_)) => bail!(
                 "{error}: nothing was confirmed. When aop runs again (`systemctl start aop`, or \
                  `aop run`), it takes back every mode that was not confirmed in time"

@@ -23,7 +23,7 @@ pub(super) struct IdentitiesCommand {
 impl IdentitiesCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let paths = Config::paths(&self.file.config)?;
-        let identities = match aop_control::ask(&paths.runtime, Request::Identities) {
+        let identities = match aop_control::send_request(&paths.runtime, Request::Identities) {
             Err(ClientError::NotRunning(_)) => {
                 aop_daemon::kept_identities(&paths.state).map_err(anyhow::Error::msg)?
             }

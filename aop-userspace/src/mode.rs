@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::bail;
-use aop_api::{ModeChange, ModeTarget, ModesInForce, PendingMode, Request, SiteMode};
+use aop_api::{ModeChange, ModeName, ModeTarget, ModesInForce, PendingMode, Request, SiteMode};
 use aop_config::Config;
 use aop_control::ClientError;
 use clap::{Args, ValueEnum};
@@ -88,7 +88,7 @@ impl ModeCommand {
             confirm_pulls: self.pulls,
             force: self.force,
         };
-        match aop_control::ask(&paths.runtime, Request::Mode(said)) {
+        match aop_control::send_request(&paths.runtime, Request::Mode(said)) {
             Err(error @ ClientError::NotRunning(_)) => bail!(
                 "{error}: the mode was not changed, because only a running daemon can do that. \
                  Start it (`systemctl start aop`, or `aop run`), or change firewall.mode in {} and \
@@ -105,10 +105,10 @@ impl ModeCommand {
 /// mode could not be stored.
 pub(super) fn told(in_force: &ModesInForce) -> String {
     let ModesInForce { mode, modes, not_kept } = in_force;
-    let mut first = vec![mode.clone()];
+    let mut first = vec![mode.to_string()];
     first.extend(modes.lines());
     let mut lines = vec![first.join("; ")];
-    let configured = modes.configured.as_deref();
+    let configured = modes.configured.as_ref();
     lines.push(match (modes.set_at, configured) {
         (Some(at), Some(configured)) => format!(
             "set by `aop mode` at {at:.0}; the configuration says {configured}; `aop mode default` \
@@ -116,7 +116,7 @@ pub(super) fn told(in_force: &ModesInForce) -> String {
         ),
         (Some(at), None) => format!("set by `aop mode` at {at:.0}"),
         (None, Some(configured)) if configured == mode => "as the configuration says".to_owned(),
-        (None, Some(configured)) if mode == "off" => {
+        (None, Some(configured)) if *mode == ModeName::Off => {
             format!("no firewall is loaded; the configuration says {configured}")
         }
         (None, Some(configured)) => format!(
@@ -173,26 +173,22 @@ mod tests {
         }
     }
 
-    fn in_force(mode: &str) -> ModesInForce {
-        ModesInForce {
-            mode: mode.to_owned(),
-            modes: aop_api::ModesReport::default(),
-            not_kept: None,
-        }
+    fn in_force(mode: ModeName) -> ModesInForce {
+        ModesInForce { mode, modes: aop_api::ModesReport::default(), not_kept: None }
     }
 
     #[test]
     fn the_first_two_lines_show_the_mode_in_force_and_its_origin() {
-        let mut told_of = in_force("enforce");
-        told_of.modes.configured = Some("enforce".to_owned());
+        let mut told_of = in_force(ModeName::Enforce);
+        told_of.modes.configured = Some(ModeName::Enforce);
         assert_eq!(told(&told_of), "enforce\nas the configuration says\n");
-        let mut unloaded = in_force("off");
-        unloaded.modes.configured = Some("enforce".to_owned());
+        let mut unloaded = in_force(ModeName::Off);
+        unloaded.modes.configured = Some(ModeName::Enforce);
         let nothing = "off\nno firewall is loaded; the configuration says enforce\n";
         assert_eq!(told(&unloaded), nothing);
-        told_of.modes.ports.push(aop_api::PortMode { port: 443, mode: "observe".to_owned() });
+        told_of.modes.ports.push(aop_api::PortMode { port: 443, mode: ModeName::Observe });
         told_of.modes.set_at = Some(jiff::Timestamp::UNIX_EPOCH);
-        told_of.modes.configured = Some("observe".to_owned());
+        told_of.modes.configured = Some(ModeName::Observe);
         assert_eq!(
             told(&told_of),
             "enforce; port 443: observe\nset by `aop mode` at 1970-01-01T00:00:00Z; the \

@@ -58,7 +58,7 @@ impl Open {
 
     fn ask(&self, request: Request) -> anyhow::Result<OpeningsInForce> {
         let paths = Config::paths(&self.file.config)?;
-        match aop_control::ask(&paths.runtime, request) {
+        match aop_control::send_request(&paths.runtime, request) {
             Err(error @ ClientError::NotRunning(_)) => bail!(
                 "{error}: nothing was changed, because only a running daemon can do that. Start it \
                  (`systemctl start aop`, or `aop run`), or remove the firewall with `aop unload`"

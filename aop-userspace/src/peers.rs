@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, fmt::Write, path::Path, process::ExitCode};
 
-use aop_api::{AdmissionContext, KnownPeer, PeersReport, Request};
+use aop_api::{AdmissionContext, KnownPeer, OutsideTrust, PeersReport, Request};
 use aop_config::Config;
 use aop_control::ClientError;
 use aop_types::monotonic_seconds;
@@ -55,7 +55,7 @@ impl PeersCommand {
 /// The peers as the daemon knows them or, without a daemon, from the pinned maps.
 fn on_record(file: &Path) -> anyhow::Result<PeersReport> {
     let paths = Config::paths(file)?;
-    match aop_control::ask(&paths.runtime, Request::Peers) {
+    match aop_control::send_request(&paths.runtime, Request::Peers) {
         Err(ClientError::NotRunning(_)) => {}
         answered => return Ok(answered?),
     }
@@ -68,14 +68,12 @@ fn on_record(file: &Path) -> anyhow::Result<PeersReport> {
     let (sites, extra) = live.map(|live| (live.site_names(), live.extra)).unwrap_or_default();
     let opened = aop_daemon::kept_openings(&paths.state).unwrap_or_default();
     let opened: Vec<IpNet> = opened.into_iter().map(|it| it.network).collect();
-    let judged = AdmissionContext {
-        admission: &reading.admission,
-        extra: &extra,
-        opened: &opened,
-        trusting: reading.trusting,
-        now: monotonic_seconds(),
+    let context = AdmissionContext::new(&reading.admission, &extra, &opened, monotonic_seconds());
+    let trust = match reading.trusting {
+        true => OutsideTrust::ForATime,
+        false => OutsideTrust::Never,
     };
-    Ok(PeersReport::of(&reading.peers, &sites, &judged))
+    Ok(PeersReport::of(&reading.peers, &sites, &context, trust))
 }
 
 fn render(peers: &PeersReport) -> Result<String, std::fmt::Error> {

@@ -2,9 +2,12 @@
 
 use std::{fmt::Write, path::Path, process::ExitCode};
 
-use aop_api::{Admitted, Outcome, RefreshAction, RefreshResult, Request, admitted_prefixes};
+use aop_api::{
+    AdmissionContext, AdmissionSource, Admitted, RefreshAction, RefreshOutcome, RefreshResult,
+    Request,
+};
 use aop_config::Config;
-use aop_control::{ClientError, from_firewall};
+use aop_control::{ClientError, status_from_maps};
 use aop_prefixes::{ListChange, PrefixList, Proposal, RemovalLimit, validate};
 use aop_sandbox::{Account, Launcher};
 use aop_types::monotonic_seconds;
@@ -95,7 +98,7 @@ impl Show {
 /// The prefixes as the daemon knows them or, without a daemon, from the pinned maps.
 fn in_force(file: &Path) -> anyhow::Result<Admitted> {
     let paths = Config::paths(file)?;
-    match aop_control::ask(&paths.runtime, Request::Prefixes) {
+    match aop_control::send_request(&paths.runtime, Request::Prefixes) {
         Err(ClientError::NotRunning(_)) => {}
         answered => return Ok(answered?),
     }
@@ -106,9 +109,10 @@ fn in_force(file: &Path) -> anyhow::Result<Admitted> {
     let opened = aop_daemon::kept_openings(&paths.state).unwrap_or_default();
     let opened: Vec<IpNet> = opened.into_iter().map(|it| it.network).collect();
     let prefixes = reading.as_ref().map_or(Vec::new(), |reading| {
-        admitted_prefixes(&reading.admission, &extra, &opened, monotonic_seconds())
+        let now = monotonic_seconds();
+        AdmissionContext::new(&reading.admission, &extra, &opened, now).prefixes()
     });
-    Ok(Admitted { list: from_firewall(reading.as_ref(), &[]).prefixes, prefixes })
+    Ok(Admitted { list: status_from_maps(reading.as_ref(), &[]).prefixes, prefixes })
 }
 
 impl Diff {
@@ -117,7 +121,7 @@ impl Diff {
         let source = live.prefixes;
         let launcher = Launcher::new(Account::find(fixed.user.as_deref())?, Vec::new());
         let admitted = in_force(&self.file.config)?;
-        let listed = admitted.prefixes.iter().filter(|entry| entry.admits == "list");
+        let listed = admitted.prefixes.iter().filter(|entry| entry.admits == AdmissionSource::List);
         let listed = listed.map(|entry| entry.prefix.parse::<IpNet>()).collect::<Result<_, _>>()?;
         // No etag: the source must send the whole list.
         let held = PrefixList::new(listed, None);
@@ -154,15 +158,17 @@ impl Refresh {
             (false, true) => RefreshAction::ApplyShrunk,
         };
         let refreshed: RefreshResult =
-            aop_control::ask(&paths.runtime, Request::RefreshPrefixes { then })?;
+            aop_control::send_request(&paths.runtime, Request::RefreshPrefixes { then })?;
         if self.json {
             print(&format!("{}\n", serde_json::to_string_pretty(&refreshed)?))?;
         } else {
             print(&told(&refreshed))?;
         }
         match refreshed.outcome {
-            Outcome::Applied | Outcome::Confirmed | Outcome::WouldApply => Ok(ExitCode::SUCCESS),
-            Outcome::Refused => Ok(ExitCode::FAILURE),
+            RefreshOutcome::Applied | RefreshOutcome::Confirmed | RefreshOutcome::WouldApply => {
+                Ok(ExitCode::SUCCESS)
+            }
+            RefreshOutcome::Refused | RefreshOutcome::Unknown => Ok(ExitCode::FAILURE),
         }
     }
 }
@@ -173,10 +179,10 @@ fn told(refreshed: &RefreshResult) -> String {
         prefixes.iter().map(|prefix| format!("{mark} {prefix}\n")).collect()
     };
     let head = match outcome {
-        Outcome::Applied => "applied".to_owned(),
-        Outcome::Confirmed => "no change: the list in force is confirmed".to_owned(),
-        Outcome::WouldApply => "would be applied".to_owned(),
-        Outcome::Refused => {
+        RefreshOutcome::Applied => "applied".to_owned(),
+        RefreshOutcome::Confirmed => "no change: the list in force is confirmed".to_owned(),
+        RefreshOutcome::WouldApply => "would be applied".to_owned(),
+        RefreshOutcome::Refused | RefreshOutcome::Unknown => {
             format!("not applied: {}", error.as_deref().unwrap_or("no reason given"))
         }
     };

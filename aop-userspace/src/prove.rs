@@ -40,8 +40,8 @@ impl Prove {
 
 fn table(proof: &ProveReport, all: bool) -> String {
     let ProveReport { interface, generation, port, passed, failed, .. } = proof;
-    let mode = match proof.mode.as_str() {
-        "observe" => "observing, so \"dropped\" is what enforce would drop",
+    let mode = match &proof.mode {
+        aop_api::ModeName::Observe => "observing, so \"dropped\" is what enforce would drop",
         _ => "enforcing",
     };
     let mut lines = vec![

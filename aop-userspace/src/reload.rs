@@ -23,7 +23,10 @@ impl Reload {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         // Only the path of the socket is needed: the daemon judges the rest of the file.
         let paths = Config::paths(&self.file.config)?;
-        let reloaded: ReloadResult = match aop_control::ask(&paths.runtime, Request::Reload) {
+        let reloaded: ReloadResult = match aop_control::send_request(
+            &paths.runtime,
+            Request::Reload,
+        ) {
             Err(error @ ClientError::NotRunning(_)) => bail!(
                 "{error}: nothing was reloaded. Start it (`systemctl start aop`, or `aop run`): it \
                  reads the configuration then"
@@ -33,7 +36,7 @@ impl Reload {
         print(&if self.json { json(&reloaded)? } else { told(&reloaded) })?;
         Ok(match reloaded.outcome {
             ReloadOutcome::Applied | ReloadOutcome::ChangedBack => ExitCode::SUCCESS,
-            ReloadOutcome::Refused => ExitCode::FAILURE,
+            ReloadOutcome::Refused | ReloadOutcome::Unknown => ExitCode::FAILURE,
         })
     }
 }
@@ -44,7 +47,7 @@ fn told(reloaded: &ReloadResult) -> String {
         ReloadOutcome::Applied | ReloadOutcome::ChangedBack => {
             format!("reloaded: {file}, {} and {}", counted(*sites, "site"), counted(*files, "file"))
         }
-        ReloadOutcome::Refused => format!(
+        ReloadOutcome::Refused | ReloadOutcome::Unknown => format!(
             "not reloaded, the old configuration stays in force: {}",
             error.as_deref().unwrap_or("no reason given")
         ),

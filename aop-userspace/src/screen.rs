@@ -6,8 +6,8 @@ mod rows;
 use std::io::{self, IsTerminal};
 
 use aop_api::{
-    Expiry, InterfaceStatus, Predecessor, PrefixStatus, ReloadOutcome, ReloadedBy, SandboxReport,
-    SiteMode, Status, TerminatorReport,
+    Expiry, InterfaceStatus, ListOriginName, ModeName, Predecessor, PrefixStatus, ReloadOutcome,
+    ReloadedBy, SandboxReport, SiteMode, Status, TerminatorReport,
 };
 use jiff::Timestamp;
 
@@ -73,10 +73,10 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
 }
 
 fn headline(status: &Status, paint: Paint) -> String {
-    let mode = match status.mode.as_str() {
-        "enforce" => paint.good("enforcing"),
-        "observe" => paint.bad("observing"),
-        _ => paint.bad("firewall off"),
+    let mode = match &status.mode {
+        ModeName::Enforce => paint.good("enforcing"),
+        ModeName::Observe => paint.bad("observing"),
+        ModeName::Off | ModeName::Unknown(_) => paint.bad("firewall off"),
     };
     let one = status.modes.ports.is_empty() && status.modes.interfaces.is_empty();
     let mode = if one { mode } else { format!("{mode} in general") };
@@ -119,9 +119,11 @@ fn last_reload(status: &Status, paint: Paint) -> Option<String> {
         ReloadedBy::Command => "`aop reload`",
         ReloadedBy::Files => "changed files",
         ReloadedBy::Configuration => "a changed configuration",
+        ReloadedBy::Unknown => "another cause",
     };
     let outcome = match (reloaded.outcome, &reloaded.error) {
         (ReloadOutcome::Applied, _) => "applied".to_owned(),
+        (ReloadOutcome::Unknown, _) => "of another version of aop".to_owned(),
         (ReloadOutcome::ChangedBack, _) => "refused; the files were changed back since".to_owned(),
         (ReloadOutcome::Refused, error) => {
             format!("{}: {}", paint.bad("REFUSED"), error.as_deref().unwrap_or("no reason given"))
@@ -150,7 +152,8 @@ fn interfaces(status: &Status, paint: Paint) -> Vec<String> {
 fn enforces_in_part(status: &Status, interface: &str) -> bool {
     let own = status.modes.interfaces.iter().find(|own| own.name == interface);
     let usual = own.map_or(&status.mode, |own| &own.mode);
-    usual == "enforce" || status.modes.ports.iter().any(|own| own.mode == "enforce")
+    *usual == ModeName::Enforce
+        || status.modes.ports.iter().any(|own| own.mode == ModeName::Enforce)
 }
 
 /// A line for each port, interface and site with a mode of its own, and one line about the mode
@@ -160,7 +163,7 @@ fn modes(status: &Status) -> Vec<String> {
         status.modes.lines().into_iter().map(|line| format!("mode of {line}")).collect();
     lines.extend(status.modes.sites.iter().map(SiteMode::line));
     if let Some(at) = status.modes.set_at {
-        let configured = status.modes.configured.as_deref();
+        let configured = status.modes.configured.as_ref();
         let configured = configured.map_or(String::new(), |it| format!("; firewall.mode is {it}"));
         lines.push(format!("modes set by `aop mode` {} ago{configured}", since(at)));
     }
@@ -170,9 +173,17 @@ fn modes(status: &Status) -> Vec<String> {
 /// One line about the list, and a second one if the last refresh failed.
 pub(super) fn prefixes(prefixes: &PrefixStatus) -> Vec<String> {
     let source = prefixes.source.as_deref().unwrap_or("the maps");
-    let origin = match prefixes.origin.as_deref() {
-        Some(origin @ ("snapshot" | "stored" | "nowhere")) => format!(" ({origin})"),
-        Some(_) | None => String::new(),
+    let origin = match &prefixes.origin {
+        Some(
+            origin @ (ListOriginName::Snapshot | ListOriginName::Stored | ListOriginName::Nowhere),
+        ) => format!(" ({origin})"),
+        Some(
+            ListOriginName::Fetched
+            | ListOriginName::File
+            | ListOriginName::Inline
+            | ListOriginName::Unknown(_),
+        )
+        | None => String::new(),
     };
     let age =
         prefixes.age_seconds.map_or(String::new(), |age| format!(", confirmed {} ago", span(age)));

@@ -2,9 +2,9 @@
 
 use std::{path::Path, process::ExitCode};
 
-use aop_api::{Request, Status, mode_name};
+use aop_api::{ModeName, Request, Status};
 use aop_config::{Config, Paths};
-use aop_control::{ClientError, from_firewall};
+use aop_control::{ClientError, status_from_maps};
 use clap::Args;
 
 use super::{ConfigFile, json, print, screen};
@@ -34,7 +34,7 @@ impl StatusCommand {
 /// configuration.
 pub(super) fn now(file: &Path) -> anyhow::Result<Status> {
     let paths = Config::paths(file)?;
-    match aop_control::ask(&paths.runtime, Request::Status) {
+    match aop_control::send_request(&paths.runtime, Request::Status) {
         Err(ClientError::NotRunning(_)) => without_daemon(file, &paths),
         answered => Ok(answered?),
     }
@@ -45,14 +45,17 @@ fn without_daemon(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
     // Needed only for site names and the configured mode: without a readable configuration they are
     // left out.
     let config = Config::load(file).ok();
-    let mode = |it: &Config| it.fixed.firewall.as_ref().map_or("off", |_| mode_name(it.live.mode));
+    let mode = |it: &Config| match it.fixed.firewall {
+        Some(_) => it.live.mode.into(),
+        None => ModeName::Off,
+    };
     let configured = config.as_ref().map(mode);
     let (wanted, sites) = config.map_or((None, Vec::new()), |config| {
         let sites = config.live.sites.into_iter().map(|site| site.name);
         (Some(config.live.interfaces), sites.collect())
     });
     let reading = aop_firewall::read(&paths.pins, wanted.as_ref())?;
-    let mut status = from_firewall(reading.as_ref(), &sites);
+    let mut status = status_from_maps(reading.as_ref(), &sites);
     if reading.is_some() {
         status.openings = aop_daemon::kept_openings(&paths.state).unwrap_or_default();
         let (set_at, pending) = aop_daemon::switched(&paths.state);

@@ -33,7 +33,10 @@ pub(super) struct UpgradeCommand {
 impl UpgradeCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let paths = Config::paths(&self.file.config)?;
-        let upgraded: UpgradeResult = match aop_control::ask(&paths.runtime, Request::Upgrade) {
+        let upgraded: UpgradeResult = match aop_control::send_request(
+            &paths.runtime,
+            Request::Upgrade,
+        ) {
             Err(error @ ClientError::NotRunning(_)) => bail!(
                 "{error}: there is nothing to upgrade. Start aop instead (`systemctl start aop`, \
                  or `aop run`)"

@@ -53,7 +53,7 @@ fn padded(text: &str) -> String {
 fn packets(status: &Status) -> Vec<String> {
     let mut sums: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
     for verdict in &status.verdicts {
-        let sum = sums.entry((&verdict.action, &verdict.reason)).or_default();
+        let sum = sums.entry((verdict.action.as_str(), verdict.reason.as_str())).or_default();
         sum.0 = sum.0.saturating_add(verdict.packets);
         sum.1 = sum.1.saturating_add(verdict.bytes);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aop_api::Status;
+use aop_api::{ModeName, Status};
 use ratatui::{
     Frame,
     layout::Rect,
@@ -107,10 +107,12 @@ fn warnings(status: &Status) -> Vec<String> {
 }
 
 fn headline(status: &Status, paint: Paint) -> Vec<Span<'static>> {
-    let mode = match status.mode.as_str() {
-        "enforce" => Span::styled("ENFORCING", tone(Tone::Good, paint)),
-        "observe" => Span::styled("OBSERVING", tone(Tone::Bad, paint)),
-        _ => Span::styled("FIREWALL OFF", tone(Tone::Bad, paint)),
+    let mode = match &status.mode {
+        ModeName::Enforce => Span::styled("ENFORCING", tone(Tone::Good, paint)),
+        ModeName::Observe => Span::styled("OBSERVING", tone(Tone::Bad, paint)),
+        ModeName::Off | ModeName::Unknown(_) => {
+            Span::styled("FIREWALL OFF", tone(Tone::Bad, paint))
+        }
     };
     let daemon = match &status.daemon {
         Some(daemon) => format!(

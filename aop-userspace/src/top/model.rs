@@ -205,7 +205,7 @@ fn counts(status: &Status) -> BTreeMap<Key, u64> {
         *sum = sum.saturating_add(by);
     };
     for verdict in &status.verdicts {
-        let (action, reason) = (verdict.action.clone(), verdict.reason.clone());
+        let (action, reason) = (verdict.action.to_string(), verdict.reason.clone());
         count(Key::Packets { action, reason }, verdict.packets);
     }
     if status.daemon.is_some() {

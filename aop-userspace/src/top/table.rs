@@ -261,7 +261,7 @@ fn remark(status: &Status, sites: &mut BTreeMap<String, Site>) {
     for end in &status.ends {
         let site = sites.entry(end.site.clone()).or_default();
         if !site.remarks.iter().any(|remark| remark.starts_with("expires ")) {
-            let what = end.what.replace('_', " ");
+            let what = end.what.as_str().replace('_', " ");
             site.remarks.push(format!("expires {} ({what})", end.not_after.strftime("%Y-%m-%d")));
         }
     }

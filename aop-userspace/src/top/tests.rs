@@ -6,7 +6,7 @@ use aop_api::{
     DaemonReport, Expiry, InterfaceStatus, PeerStatus, RefusalCount, SeenIdentity, Status,
     VerdictCount,
 };
-use aop_control::from_firewall;
+use aop_control::status_from_maps;
 use jiff::Timestamp;
 use ratatui::{
     Terminal,
@@ -23,7 +23,7 @@ use crate::{drop_line::DropLine, screen::Paint};
 const EVIL: &str = "\u{1b}[31mevil\u{202e}\n世";
 
 fn status(turn: u64) -> Status {
-    let mut status = from_firewall(None, &[]);
+    let mut status = status_from_maps(None, &[]);
     let verdict = |action: &str, reason: &str, packets| VerdictCount {
         interface: "eth0".into(),
         action: action.into(),
@@ -75,7 +75,7 @@ fn status(turn: u64) -> Status {
         serial: "1".into(),
         not_before: moment,
         not_after: moment,
-        level: "own".into(),
+        level: aop_api::IdentityLevel::Own,
         client_ca: None,
         first_seen: moment,
         last_seen: moment,

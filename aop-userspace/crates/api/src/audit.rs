@@ -1,5 +1,4 @@
-//! One line of `audit.log`: who requested a change, and the result. Names are stable: fields are
-//! added, never renamed.
+//! One line of `audit.log`: who requested a change, and the result.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

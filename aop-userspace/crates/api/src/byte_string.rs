@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// Arbitrary bytes. `Debug` does not show them: they may be a key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ByteString(pub Vec<u8>);
+pub(crate) struct ByteString(pub(crate) Vec<u8>);
 
 impl ByteString {
     pub(crate) fn of_path(path: &Path) -> Self {

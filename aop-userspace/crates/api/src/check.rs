@@ -1,7 +1,9 @@
-//! The document of `aop check`. Names are stable: fields are added, never renamed.
+//! The document of `aop check`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::names::stable_names;
 
 /// A configuration and every file that it names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,8 +39,8 @@ pub struct CheckedSite {
 pub struct CheckedFile {
     /// Its path, or `cloudflare-global`.
     pub file: String,
-    /// The configuration key that names it: `certificate`, `key`, `client_ca` or `crl`.
-    pub role: String,
+    /// The configuration key that names it.
+    pub role: FileRoleName,
     /// Why it cannot be used; `null` where it can.
     pub error: Option<String>,
     /// The certificates in the file.
@@ -81,4 +83,18 @@ pub struct CheckedList {
     pub next_update: Timestamp,
     /// How many certificates it revokes.
     pub entries: usize,
+}
+
+stable_names! {
+    /// The configuration key that names a file of a site.
+    FileRoleName {
+        /// The chain of the server certificate.
+        Certificate = "certificate",
+        /// Its private key.
+        Key = "key",
+        /// CAs that issue client certificates.
+        ClientCa = "client_ca",
+        /// Revocation lists of client certificates.
+        Crl = "crl",
+    }
 }

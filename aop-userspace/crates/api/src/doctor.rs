@@ -1,6 +1,8 @@
-//! The document of `aop doctor`. Names are stable: fields are added, never renamed.
+//! The document of `aop doctor`.
 
 use serde::{Deserialize, Serialize};
+
+use crate::names::stable_names;
 
 /// Every check and every attempt.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,12 +20,12 @@ pub struct Diagnosis {
 /// The result of one check, or of one kind of attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// `files`, `packets`, `tls` or `observed`.
-    pub group: String,
+    /// What was examined.
+    pub group: FindingGroup,
     /// Stable name of the check.
     pub name: String,
     /// The result.
-    pub result: Outcome,
+    pub result: FindingOutcome,
     /// The interface, port, site, file or address that it concerns; `null` where it concerns the
     /// host.
     pub about: Option<String>,
@@ -40,10 +42,24 @@ pub struct Finding {
     pub commands: Vec<String>,
 }
 
+stable_names! {
+    /// What a check examines.
+    FindingGroup {
+        /// The configuration and its files.
+        Files = "files",
+        /// The packet program, and the way of packets.
+        Packets = "packets",
+        /// The listening sites.
+        Tls = "tls",
+        /// What the running daemon has seen.
+        Observed = "observed",
+    }
+}
+
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum FindingOutcome {
     /// Must be corrected, now or before enforcing.
     Wrong,
     /// Worth knowing; may be intended.
@@ -55,11 +71,11 @@ pub enum Outcome {
 }
 
 impl Diagnosis {
-    /// Sorts the findings.
+    /// The document of these findings, the wrong ones first.
     #[must_use]
     pub fn of(mut findings: Vec<Finding>) -> Self {
         findings.sort_by_key(|finding| finding.result);
-        let wrong = findings.iter().filter(|it| it.result == Outcome::Wrong).count();
+        let wrong = findings.iter().filter(|it| it.result == FindingOutcome::Wrong).count();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Self { version, healthy: wrong == 0, wrong, findings }
     }

@@ -1,15 +1,18 @@
-//! The documents of `aop explain`. Names are stable: fields are added, never renamed.
+//! The documents of `aop explain`.
 
 use std::net::IpAddr;
 
+use aop_common::Standing;
 use serde::{Deserialize, Serialize};
+
+use crate::{ActionName, ModeName, names::stable_names};
 
 /// The verdict on a packet from one source, and its cause.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explanation {
-    /// `pass`, `drop` or `would_drop`.
-    pub action: String,
-    /// The reason's stable name.
+    /// What is done with it.
+    pub action: ActionName,
+    /// The reason's stable name, from the table of packet reasons.
     pub reason: String,
     /// Whether it passes only because the mode is observe.
     pub would_drop: bool,
@@ -23,14 +26,14 @@ pub struct Explanation {
     pub port: u16,
     /// The interface that receives it.
     pub interface: String,
-    /// `enforce` or `observe`.
-    pub mode: String,
+    /// Enforce or observe.
+    pub mode: ModeName,
     /// Number of the policy in force; each applied policy increments it.
     pub generation: u32,
     /// The longest prefix that contains the source.
     pub prefix: Option<String>,
-    /// `admitted`, `draining` or `unknown`.
-    pub standing: String,
+    /// What the prefixes say about the source.
+    pub standing: StandingName,
     /// Seconds until the prefix stops draining.
     pub drains_for_seconds: Option<u64>,
     /// Whether the source has authenticated.
@@ -57,9 +60,8 @@ pub struct BudgetNow {
     pub left: f64,
     /// Whether the next new connection is dropped.
     pub over: bool,
-    /// Which authenticated peer exempts it from the budget: the `source`, or one in its `network`;
-    /// `null` where none does.
-    pub exempt: Option<String>,
+    /// Which authenticated peer exempts it from the budget; `null` where none does.
+    pub exempt: Option<BudgetExemption>,
 }
 
 /// Probation of a source that no prefix admits, at this moment.
@@ -84,8 +86,8 @@ pub struct CaptureExplanation {
     pub file: String,
     /// The interface on which its frames are judged.
     pub interface: String,
-    /// `enforce` or `observe`.
-    pub mode: String,
+    /// Enforce or observe.
+    pub mode: ModeName,
     /// Number of the policy in force; each applied policy increments it.
     pub generation: u32,
     /// Frames that were judged.
@@ -101,9 +103,9 @@ pub struct CaptureExplanation {
 /// Frames of one source, port and reason.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CaptureVerdict {
-    /// `pass`, `drop` or `would_drop`.
-    pub action: String,
-    /// The reason's stable name.
+    /// What is done with it.
+    pub action: ActionName,
+    /// The reason's stable name, from the table of packet reasons.
     pub reason: String,
     /// Whether they pass only because the mode is observe.
     pub would_drop: bool,
@@ -117,4 +119,36 @@ pub struct CaptureVerdict {
     pub frames: u64,
     /// Their bytes on the wire.
     pub bytes: u64,
+}
+
+stable_names! {
+    /// What the prefixes say about a source.
+    StandingName {
+        /// A prefix admits it.
+        Admitted = "admitted",
+        /// Its prefix has left the list, and still admits authenticated peers.
+        Draining = "draining",
+        /// No prefix contains it.
+        Outside = "unknown",
+    }
+}
+
+impl From<Standing> for StandingName {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Admitted => Self::Admitted,
+            Standing::Draining => Self::Draining,
+            Standing::Unknown => Self::Outside,
+        }
+    }
+}
+
+stable_names! {
+    /// Which authenticated peer exempts a source from the budget of its network.
+    BudgetExemption {
+        /// The source itself.
+        Source = "source",
+        /// Another peer in its network.
+        Network = "network",
+    }
 }

@@ -1,4 +1,4 @@
-//! The answer of `aop upgrade`. Names are stable: fields are added, never renamed.
+//! The answer of `aop upgrade`.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,10 +1,10 @@
 //! The client certificates that peers presented: the answer of `aop identities`, and the file that
-//! keeps them over a restart. Names are stable: fields are added, never renamed.
+//! keeps them over a restart.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::SeenIdentity;
+use crate::names::stable_names;
 
 /// The certificates that each site has seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,47 @@ pub struct SiteIdentities {
     pub identities: Vec<SeenIdentity>,
     /// How many older ones were dropped because there was no room.
     pub forgotten: u64,
+}
+
+/// A client certificate that a peer presented.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenIdentity {
+    /// The site to which it was presented.
+    pub site: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its issuer.
+    pub issuer: String,
+    /// SHA-256 of its public key, in hex.
+    pub spki_sha256: String,
+    /// Its serial number, in hex.
+    pub serial: String,
+    /// Start of its validity.
+    pub not_before: Timestamp,
+    /// End of its validity.
+    pub not_after: Timestamp,
+    /// What it proves.
+    pub level: IdentityLevel,
+    /// The client CA that issued it: `cloudflare-global` or a path.
+    pub client_ca: Option<String>,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When it was last seen.
+    pub last_seen: Timestamp,
+    /// How often it was seen.
+    pub pulls: u64,
+}
+
+stable_names! {
+    /// What a client certificate proves.
+    IdentityLevel {
+        /// The Cloudflare network.
+        Global = "global",
+        /// A zone or hostname of the operator.
+        Own = "own",
+        /// Nothing: none of the site's client CAs issued it.
+        NoCa = "unknown",
+    }
 }
 
 impl SiteIdentities {

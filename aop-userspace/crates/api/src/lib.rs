@@ -1,48 +1,58 @@
 //! The documents of the admin API, and the messages between the daemon and the terminator process:
-//! serde shapes, and what follows from them alone. Their names are stable.
+//! serde shapes, and what follows from them alone. Names in JSON are stable: fields are added,
+//! never renamed. A field with a closed set of names is an enum; a name that this version does not
+//! know is kept as `Unknown`. Reasons stay text: their names come from the tables of packet
+//! reasons and of refusals.
+//!
+//! Nothing here reads a file, a map or a socket.
 
-mod admitted;
-mod audited;
-mod bytes;
-mod checked;
-mod diagnosis;
-mod ends;
-mod explanation;
+mod audit;
+mod byte_string;
+mod check;
+mod doctor;
+mod explain;
+mod handover;
 mod identities;
-mod lately;
 mod modes;
-mod observed;
-mod opening;
+mod names;
+mod openings;
 mod peers;
-mod processes;
-mod proof;
-mod reloaded;
-mod report;
+mod prefixes;
+mod prove;
+mod reload;
 mod request;
+mod status;
 pub mod terminator;
-mod upgraded;
+mod timestamp;
 
-pub use admitted::{Admitted, AdmittedPrefix, Outcome, RefreshResult, admitted_prefixes};
-pub use audited::{AuditEntry, AuditOutcome};
-pub use bytes::ByteString;
-pub use checked::{CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
-pub use diagnosis::{Diagnosis, Finding, Outcome as FindingOutcome};
-pub use ends::{Expiry, MAX_EXPIRIES};
-pub use explanation::{BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow};
-pub use identities::{SeenIdentities, SiteIdentities};
-pub use lately::RefusedPeer;
+pub use audit::{AuditEntry, AuditOutcome};
+use byte_string::ByteString;
+pub use check::{
+    CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite, FileRoleName,
+};
+pub use doctor::{Diagnosis, Finding, FindingGroup, FindingOutcome};
+pub use explain::{
+    BudgetExemption, BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow,
+    StandingName,
+};
+pub use handover::{Release, UpgradeResult};
+pub use identities::{IdentityLevel, SeenIdentities, SeenIdentity, SiteIdentities};
 pub use modes::{
-    InterfaceMode, ModesInForce, ModesReport, PendingMode, PortMode, SiteMode, mode_name,
+    InterfaceMode, ModeName, ModesInForce, ModesReport, OnRefusalName, PendingMode, PortMode,
+    SiteMode, mode_name,
 };
-pub use observed::LastObserved;
-pub use opening::{Opening, OpeningsInForce};
-pub use peers::{AdmissionContext, KnownPeer, PeersReport};
-pub use processes::{DaemonReport, Predecessor, SandboxReport, TerminatorReport};
-pub use proof::{ProofFailure, ProofGroup, ProofShape, ProofUntried, ProveReport};
-pub use reloaded::{ReloadOutcome, ReloadResult, ReloadedBy};
-pub use report::{
-    Handshakes, InterfaceStatus, MAX_PEERS_SHOWN, PeerStatus, PrefixStatus, RefusalCount, Requests,
-    SeenIdentity, Status, UpstreamReport, VerdictCount, peer_list, timestamp,
+pub use openings::{Opening, OpeningsInForce};
+pub use peers::{KnownPeer, MAX_PEERS_SHOWN, OutsideTrust, PeerStatus, PeersReport, peer_list};
+pub use prefixes::{
+    AdmissionContext, AdmissionSource, Admitted, AdmittedPrefix, ListOriginName, PrefixStatus,
+    RefreshOutcome, RefreshResult,
 };
+pub use prove::{ProofFailure, ProofGroup, ProofShape, ProofUntried, ProveReport};
+pub use reload::{ReloadOutcome, ReloadResult, ReloadedBy};
 pub use request::{ModeChange, ModeTarget, RefreshAction, Request};
-pub use upgraded::{Release, UpgradeResult};
+pub use status::{
+    ActionName, AttachModeName, DaemonReport, Expiry, ExpiryKind, Handshakes, InterfaceState,
+    InterfaceStatus, LastObserved, MAX_EXPIRIES, Predecessor, RefusalCount, RefusedPeer, Requests,
+    SandboxReport, Status, TerminatorReport, UpstreamReport, VerdictCount,
+};
+pub use timestamp::timestamp;

@@ -1,11 +1,12 @@
-//! The modes in force, as the status and `aop mode` show them. Names are stable: fields are added,
-//! never renamed.
+//! The modes in force, as the status and `aop mode` show them.
 
 use std::collections::BTreeMap;
 
 use aop_common::Mode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::names::stable_names;
 
 /// The overrides of the general mode, and the cause of the mode in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +22,7 @@ pub struct ModesReport {
     /// or no daemon runs and none has stored it.
     pub set_at: Option<Timestamp>,
     /// The value of firewall.mode; `null` where the configuration cannot be read.
-    pub configured: Option<String>,
+    pub configured: Option<ModeName>,
     /// The override that waits for `aop confirm`; `null` where none does.
     #[serde(default)]
     pub pending: Option<PendingMode>,
@@ -30,8 +31,8 @@ pub struct ModesReport {
 /// A mode override that is reverted unless it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingMode {
-    /// The mode in force until then: `enforce`.
-    pub mode: String,
+    /// The mode in force until then: enforce.
+    pub mode: ModeName,
     /// The ports that it concerns.
     pub ports: Vec<u16>,
     /// The interfaces that it concerns. Without ports, interfaces and sites: the general mode.
@@ -78,8 +79,8 @@ impl PendingMode {
 pub struct PortMode {
     /// The TCP port.
     pub port: u16,
-    /// `enforce` or `observe`.
-    pub mode: String,
+    /// Enforce or observe.
+    pub mode: ModeName,
 }
 
 /// The mode of an interface.
@@ -87,8 +88,8 @@ pub struct PortMode {
 pub struct InterfaceMode {
     /// Its name.
     pub name: String,
-    /// `enforce` or `observe`.
-    pub mode: String,
+    /// Enforce or observe.
+    pub mode: ModeName,
 }
 
 /// How a site treats unauthenticated peers.
@@ -96,10 +97,10 @@ pub struct InterfaceMode {
 pub struct SiteMode {
     /// Its name.
     pub site: String,
-    /// `observe`: they are relayed and counted; `enforce`: they are refused.
-    pub mode: String,
-    /// The site's on_refusal: `close`, `explain` or `observe`; `null` where it is not known.
-    pub configured: Option<String>,
+    /// Observe: they are relayed and counted; enforce: they are refused.
+    pub mode: ModeName,
+    /// The site's on_refusal; `null` where it is not known.
+    pub configured: Option<OnRefusalName>,
     /// Whether `aop mode` set it.
     pub said: bool,
 }
@@ -124,8 +125,8 @@ impl SiteMode {
 /// The answer of `aop mode`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModesInForce {
-    /// The general mode: `enforce`, `observe` or `off`.
-    pub mode: String,
+    /// The general mode.
+    pub mode: ModeName,
     /// The overrides.
     #[serde(flatten)]
     pub modes: ModesReport,
@@ -140,14 +141,14 @@ impl ModesReport {
         let aop_types::Modes { general: _, ports, interfaces, sites } = modes;
         let site = |(site, mode): (&String, &Mode)| SiteMode {
             site: site.clone(),
-            mode: name(*mode),
+            mode: (*mode).into(),
             configured: None,
             said: true,
         };
-        let port = |(port, mode): (&u16, &Mode)| PortMode { port: *port, mode: name(*mode) };
+        let port = |(port, mode): (&u16, &Mode)| PortMode { port: *port, mode: (*mode).into() };
         let interface = |(interface, mode): (&String, &Mode)| InterfaceMode {
             name: interface.clone(),
-            mode: name(*mode),
+            mode: (*mode).into(),
         };
         Self {
             ports: ports.iter().map(port).collect(),
@@ -169,18 +170,18 @@ impl ModesReport {
     /// Warnings for the operator, where the general mode is `general`. Another module warns where
     /// no program is loaded.
     #[must_use]
-    pub fn warnings(&self, general: &str) -> Vec<String> {
+    pub fn warnings(&self, general: &ModeName) -> Vec<String> {
         let mut warnings = Vec::new();
         let set = self.set_at.map_or(String::new(), |at| format!(" by `aop mode` since {at:.0}"));
         let lasts = self.pending.is_none();
-        let other = |it: &&str| *it != general && general != "off" && lasts;
-        if let Some(configured) = self.configured.as_deref().filter(other) {
+        let other = |it: &&ModeName| *it != general && *general != ModeName::Off && lasts;
+        if let Some(configured) = self.configured.as_ref().filter(other) {
             warnings.push(format!(
                 "{general} is in force{set}. The file still says {configured}: write firewall.mode \
-                 = {general:?} there too, or remove the override with `aop mode default`"
+                 = \"{general}\" there too, or remove the override with `aop mode default`"
             ));
         }
-        let mut others: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut others: BTreeMap<&ModeName, Vec<String>> = BTreeMap::new();
         let ports = self.ports.iter().map(|own| (&own.mode, format!("port {}", own.port)));
         let interfaces = self.interfaces.iter();
         let interfaces = interfaces.map(|own| (&own.mode, format!("interface {}", own.name)));
@@ -199,15 +200,45 @@ impl ModesReport {
 }
 
 /// The name of a mode.
-pub fn mode_name(mode: Mode) -> &'static str {
+#[must_use]
+pub const fn mode_name(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",
         Mode::Observe => "observe",
     }
 }
 
-fn name(mode: Mode) -> String {
-    mode_name(mode).to_owned()
+stable_names! {
+    /// How verdicts on packets are carried out.
+    ModeName {
+        /// Drops are carried out.
+        Enforce = "enforce",
+        /// Drops are counted, and the packets pass.
+        Observe = "observe",
+        /// There is no firewall.
+        Off = "off",
+    }
+}
+
+impl From<Mode> for ModeName {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Enforce => Self::Enforce,
+            Mode::Observe => Self::Observe,
+        }
+    }
+}
+
+stable_names! {
+    /// What a site does with an unauthenticated peer, as configured.
+    OnRefusalName {
+        /// The connection is closed.
+        Close = "close",
+        /// Requests are answered with an explanation.
+        Explain = "explain",
+        /// They are relayed and counted.
+        Observe = "observe",
+    }
 }
 
 #[cfg(test)]
@@ -219,13 +250,13 @@ mod tests {
         let mut modes = aop_types::Modes::from(Mode::Enforce);
         modes.ports.insert(443, Mode::Enforce);
         let mut shown =
-            ModesReport { configured: Some("enforce".to_owned()), ..ModesReport::of(&modes) };
-        assert_eq!(shown.warnings("enforce"), Vec::<String>::new());
+            ModesReport { configured: Some(ModeName::Enforce), ..ModesReport::of(&modes) };
+        assert_eq!(shown.warnings(&ModeName::Enforce), Vec::<String>::new());
         modes.ports.insert(8443, Mode::Observe);
         modes.interfaces.insert("eth1".to_owned(), Mode::Observe);
         shown = ModesReport { set_at: Some(Timestamp::UNIX_EPOCH), ..ModesReport::of(&modes) };
-        shown.configured = Some("observe".to_owned());
-        let warnings = shown.warnings("enforce");
+        shown.configured = Some(ModeName::Observe);
+        let warnings = shown.warnings(&ModeName::Enforce);
         let [general, own] = &warnings[..] else { panic!("{warnings:?}") };
         assert!(general.contains("firewall.mode = \"enforce\""), "{general}");
         assert!(general.contains("since 1970"), "{general}");

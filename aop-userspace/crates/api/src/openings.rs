@@ -1,4 +1,4 @@
-//! A network that `aop open` admits for a time. Names are stable: fields are added, never renamed.
+//! A network that `aop open` admits for a time.
 
 use ipnet::IpNet;
 use jiff::Timestamp;

@@ -1,17 +1,16 @@
-//! Every authenticated peer on record: the answer of `aop peers`. Names are stable: fields are
-//! added, never renamed.
+//! Authenticated peers: the answer of `aop peers`, and their list in the status.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use aop_common::layout::site_id;
-use aop_types::{Admission, PeerEntry};
-use ipnet::IpNet;
+use aop_types::PeerEntry;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    admitted::{Source, Sources},
-    report::{PeerStatus, peer},
-};
+use crate::{AdmissionContext, AdmissionSource, timestamp};
+
+/// Peers that one document shows: the latest.
+pub const MAX_PEERS_SHOWN: usize = 1000;
 
 /// All authenticated peers on record.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -22,16 +21,29 @@ pub struct PeersReport {
     pub total: usize,
 }
 
+/// An authenticated peer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its address.
+    pub address: IpAddr,
+    /// The site of its last handshake; `null` where the configuration no longer has the site.
+    pub site: Option<String>,
+    /// Authenticated handshakes.
+    pub handshakes: u64,
+    /// When the first one was made.
+    pub first_seen: Timestamp,
+    /// When the last one was made.
+    pub last_seen: Timestamp,
+}
+
 /// An authenticated peer, and what admits it now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KnownPeer {
     /// What is recorded of it.
     #[serde(flatten)]
     pub peer: PeerStatus,
-    /// What admits it now: `list`, `extra`, `opening`, `draining` (its prefix has left the list,
-    /// and it has authenticated) or `trusted` (no prefix contains it, it has authenticated, and
-    /// strangers get tries); `null` where nothing admits it, and enforcing drops its packets.
-    pub admitted_by: Option<String>,
+    /// What admits it now; `null` where nothing does, and enforcing drops its packets.
+    pub admitted_by: Option<AdmissionSource>,
     /// The prefix that admits it; `null` where none does.
     pub prefix: Option<String>,
     /// Seconds until that expires; `null` where it does not. The expiry of an opening is in the
@@ -39,76 +51,86 @@ pub struct KnownPeer {
     pub ends_seconds: Option<u64>,
 }
 
-/// The admission rules in force, by which [`PeersReport`] are judged.
-#[derive(Clone, Copy, Debug)]
-pub struct AdmissionContext<'a> {
-    /// The prefixes in force.
-    pub admission: &'a Admission,
-    /// The prefixes of `firewall.extra`.
-    pub extra: &'a [IpNet],
-    /// The prefixes of openings.
-    pub opened: &'a [IpNet],
-    /// Whether an authenticated address outside of every prefix is trusted for a time.
-    pub trusting: bool,
-    /// Seconds of the monotonic clock.
-    pub now: u64,
+/// Whether an authenticated address outside of every prefix is trusted for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutsideTrust {
+    /// Until the time in its record.
+    ForATime,
+    /// Never: strangers get no tries.
+    Never,
 }
 
 impl PeersReport {
-    /// Judges `readings`, in their order. `sites` are the names for which the site marks of peers
-    /// may stand.
+    /// The peers of the maps, `entries`, in their order. `sites` are the names for which the site
+    /// marks of peers may stand.
     #[must_use]
-    pub fn of(readings: &[PeerEntry], sites: &[String], judged: &AdmissionContext<'_>) -> Self {
-        let names: HashMap<u64, &String> = sites.iter().map(|name| (site_id(name), name)).collect();
-        let sources = Sources::new(judged.extra, judged.opened);
-        let trusted = |reading: &PeerEntry| {
-            if judged.trusting { reading.facts.trusted_until } else { 0 }
+    pub fn of(
+        entries: &[PeerEntry],
+        sites: &[String],
+        context: &AdmissionContext<'_>,
+        trust: OutsideTrust,
+    ) -> Self {
+        let names = site_names(sites);
+        let known = |entry: &PeerEntry| {
+            let trusted_until = match trust {
+                OutsideTrust::ForATime => entry.facts.trusted_until,
+                OutsideTrust::Never => 0,
+            };
+            KnownPeer::new(peer(entry, &names), trusted_until, context)
         };
-        let known = |reading: &PeerEntry| {
-            KnownPeer::judge(peer(reading, &names), trusted(reading), judged, &sources)
-        };
-        Self { peers: readings.iter().map(known).collect(), total: readings.len() }
+        Self { peers: entries.iter().map(known).collect(), total: entries.len() }
     }
 
     /// The record of a process without maps: `peers` are the latest of `total`.
     #[must_use]
-    pub fn in_memory(peers: Vec<PeerStatus>, total: usize, judged: &AdmissionContext<'_>) -> Self {
-        let sources = Sources::new(judged.extra, judged.opened);
-        let known = |peer| KnownPeer::judge(peer, 0, judged, &sources);
+    pub fn in_memory(peers: Vec<PeerStatus>, total: usize, context: &AdmissionContext<'_>) -> Self {
+        let known = |peer| KnownPeer::new(peer, 0, context);
         Self { peers: peers.into_iter().map(known).collect(), total }
     }
 }
 
 impl KnownPeer {
-    fn judge(
-        peer: PeerStatus,
-        trusted_until: u64,
-        judged: &AdmissionContext<'_>,
-        sources: &Sources<'_>,
-    ) -> Self {
-        let left = |until: u64| until.checked_sub(judged.now).filter(|left| *left > 0);
-        let found = judged.admission.longest(peer.address);
-        let by_prefix = found.and_then(|(prefix, entry)| {
-            let source = sources.of(&prefix, entry);
-            let ends = match source {
-                Source::Draining => Some(left(entry.drains_until.into())?),
-                Source::List | Source::Extra | Source::Opening => None,
-            };
-            Some((source.name(), Some(prefix.to_string()), ends))
-        });
-        let judgement =
-            by_prefix.or_else(|| left(trusted_until).map(|left| ("trusted", None, Some(left))));
-        let (admitted_by, prefix, ends_seconds) = match judgement {
-            Some((by, prefix, ends)) => (Some(by.to_owned()), prefix, ends),
-            None => (None, None, None),
+    fn new(peer: PeerStatus, trusted_until: u64, context: &AdmissionContext<'_>) -> Self {
+        let (admitted_by, prefix, ends_seconds) = match context.longest(peer.address) {
+            Some((prefix, source, left)) => (Some(source), Some(prefix.to_string()), left),
+            None => match context.left(trusted_until) {
+                Some(left) => (Some(AdmissionSource::Trusted), None, Some(left)),
+                None => (None, None, None),
+            },
         };
         Self { peer, admitted_by, prefix, ends_seconds }
     }
 }
 
+/// The first [`MAX_PEERS_SHOWN`] of `peers`, for the status.
+#[must_use]
+pub fn peer_list(peers: &[PeerEntry], sites: &[String]) -> Vec<PeerStatus> {
+    let names = site_names(sites);
+    peers.iter().take(MAX_PEERS_SHOWN).map(|entry| peer(entry, &names)).collect()
+}
+
+/// A peer as documents show it. `names` are the sites by their marks.
+fn peer(entry: &PeerEntry, names: &HashMap<u64, &String>) -> PeerStatus {
+    let facts = &entry.facts;
+    PeerStatus {
+        address: entry.address,
+        site: names.get(&facts.site).map(|name| (*name).clone()),
+        handshakes: facts.handshakes,
+        first_seen: timestamp(facts.first_seen),
+        last_seen: timestamp(facts.last_seen),
+    }
+}
+
+/// The sites by the marks that stand for them in the maps.
+fn site_names(sites: &[String]) -> HashMap<u64, &String> {
+    sites.iter().map(|name| (site_id(name), name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use aop_common::layout::Prefix;
+    use aop_types::Admission;
+    use ipnet::IpNet;
 
     use super::*;
 
@@ -140,30 +162,27 @@ mod tests {
         ]
         .map(reading);
         let (extra, opened) = ([net("198.51.100.0/24")], [net("198.51.100.8/32")]);
-        let mut judged = AdmissionContext {
-            admission: &admission,
-            extra: &extra,
-            opened: &opened,
-            trusting: true,
-            now: NOW,
-        };
-        let told = |judged: &AdmissionContext<'_>| -> Vec<(Option<String>, Option<u64>)> {
-            let peers = PeersReport::of(&readings, &["a".to_owned()], judged).peers;
+        let context = AdmissionContext::new(&admission, &extra, &opened, NOW);
+        let shown = |trust| -> Vec<(Option<AdmissionSource>, Option<u64>)> {
+            let peers = PeersReport::of(&readings, &["a".to_owned()], &context, trust).peers;
             assert!(peers.iter().all(|peer| peer.peer.site.as_deref() == Some("a")));
             peers.into_iter().map(|peer| (peer.admitted_by, peer.ends_seconds)).collect()
         };
-        let by = |name: &str, ends| (Some(name.to_owned()), ends);
+        let by = |source, ends| (Some(source), ends);
         let expected = [
-            by("list", None),
-            by("extra", None),
-            by("opening", None),
-            by("draining", Some(60)),
+            by(AdmissionSource::List, None),
+            by(AdmissionSource::Extra, None),
+            by(AdmissionSource::Opening, None),
+            by(AdmissionSource::Draining, Some(60)),
             (None, None),
-            by("trusted", Some(1)),
+            by(AdmissionSource::Trusted, Some(1)),
             (None, None),
         ];
-        assert_eq!(told(&judged), expected);
-        judged.trusting = false;
-        assert_eq!(told(&judged)[5], (None, None));
+        assert_eq!(shown(OutsideTrust::ForATime), expected);
+        assert_eq!(shown(OutsideTrust::Never)[5], (None, None));
+        let stranger =
+            |address: &str| context.admits_stranger(address.parse().expect("an address"));
+        assert_eq!(stranger("198.51.100.8"), Some(AdmissionSource::Opening));
+        assert_eq!(stranger("203.0.113.1"), None, "draining");
     }
 }

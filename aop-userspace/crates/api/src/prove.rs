@@ -1,16 +1,18 @@
-//! The document of `aop prove`. Names are stable: fields are added, never renamed.
+//! The document of `aop prove`.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::ModeName;
 
 /// Every shape that was tried, and the verdict on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProveReport {
     /// The interface on which the frames arrived.
     pub interface: String,
-    /// `enforce` or `observe`; under observe a drop is one that enforcing would make.
-    pub mode: String,
+    /// Enforce or observe; under observe a drop is one that enforcing would make.
+    pub mode: ModeName,
     /// Number of the policy in force; each applied policy increments it.
     pub generation: u32,
     /// The guarded port to which the frames went.

@@ -1,5 +1,4 @@
-//! The result of a reload: the answer of `aop reload`, and a part of the status. Names are stable:
-//! fields are added, never renamed.
+//! The result of a reload: the answer of `aop reload`, and a part of the status.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,6 +39,9 @@ pub enum ReloadedBy {
     Files,
     /// The configuration file has changed.
     Configuration,
+    /// A cause of another version of aop.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The result of a reload.
@@ -52,4 +54,7 @@ pub enum ReloadOutcome {
     Refused,
     /// The reload was refused; since then the files have changed back to what is in force.
     ChangedBack,
+    /// An outcome of another version of aop.
+    #[serde(other)]
+    Unknown,
 }

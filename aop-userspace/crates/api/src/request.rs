@@ -14,16 +14,16 @@ pub enum Request {
     Status,
     /// The admitted prefixes, [`Admitted`](crate::Admitted).
     Prefixes,
-    /// The client certificates that were presented, [`SeenIdentities`](crate::Identities).
+    /// The client certificates that were presented, [`SeenIdentities`](crate::SeenIdentities).
     Identities,
-    /// Every authenticated peer on record, [`PeersReport`](crate::Peers).
+    /// Every authenticated peer on record, [`PeersReport`](crate::PeersReport).
     Peers,
-    /// Read or fetch the prefix list now; [`RefreshResult`](crate::Refreshed).
+    /// Read or fetch the prefix list now; [`RefreshResult`](crate::RefreshResult).
     RefreshPrefixes {
         /// What to do with the list.
         then: RefreshAction,
     },
-    /// The same as SIGHUP; [`ReloadResult`](crate::Reloaded).
+    /// The same as SIGHUP; [`ReloadResult`](crate::ReloadResult).
     Reload,
     /// Make a temporary mode override permanent; [`ModesInForce`](crate::ModesInForce).
     Confirm,
@@ -42,7 +42,7 @@ pub enum Request {
     /// Set or remove mode overrides; [`ModesInForce`](crate::ModesInForce).
     Mode(ModeChange),
     /// Hand over to a new process of the program that is on disk now;
-    /// [`UpgradeResult`](crate::Upgraded).
+    /// [`UpgradeResult`](crate::UpgradeResult).
     Upgrade,
 }
 

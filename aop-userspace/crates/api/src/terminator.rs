@@ -1,4 +1,8 @@
 //! The messages between the daemon and the terminator process.
+//!
+//! The daemon sends commands and the terminator answers each; both are the same build, except for
+//! a draining predecessor. The daemon does not trust the answers: see
+//! [`TerminatorSnapshot::printable`].
 
 use std::path::PathBuf;
 
@@ -7,15 +11,17 @@ use aop_types::{Admission, Modes};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::ByteString;
 use crate::{
-    Handshakes, LastObserved, PeerStatus, Requests, SeenIdentities, SeenIdentity, UpstreamReport,
+    AdmissionSource, ByteString, Handshakes, IdentityLevel, LastObserved, PeerStatus, Requests,
+    SeenIdentities, SeenIdentity, UpstreamReport,
 };
 
 /// A request, and the number that its answer carries.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CommandEnvelope {
+    /// The number; never reused while an answer is due.
     pub id: u64,
+    /// The request.
     pub ask: Command,
 }
 
@@ -31,7 +37,14 @@ pub enum Command {
     /// Serve the prepared configuration. The listening sockets come with this request; before them,
     /// if `pinned`, the maps of peers, of hints at peers, and of networks, so that the firewall
     /// learns of authenticated peers. `known` are the identities that an earlier terminator saw.
-    Serve { rules: AddressPolicy, pinned: bool, known: SeenIdentities },
+    Serve {
+        /// What admits addresses, and the modes.
+        rules: AddressPolicy,
+        /// Whether the maps come with this request.
+        pinned: bool,
+        /// The identities with which the counters start.
+        known: SeenIdentities,
+    },
     /// Serve the prepared configuration instead of the current one.
     Commit(AddressPolicy),
     /// Replace the admitted prefixes and the modes, also those of sites.
@@ -40,7 +53,10 @@ pub enum Command {
     Report,
     /// Stop listening at once, and close connections that are still open after this many
     /// milliseconds.
-    Drain { patience: u64 },
+    Drain {
+        /// Milliseconds until then.
+        patience: u64,
+    },
 }
 
 /// A configuration with the files that its sites name.
@@ -67,23 +83,31 @@ pub struct AddressPolicy {
 /// An answer, and the number of its request.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ReplyEnvelope {
+    /// The number of the request.
     pub id: u64,
+    /// The answer.
     pub said: Reply,
 }
 
 /// The contents of an answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
-    /// The sandbox: the kernel's ABI version of Landlock, if it has Landlock.
-    Fence { landlock: Option<i32> },
+    /// The sandbox.
+    Fence {
+        /// The kernel's ABI version of Landlock, if it has Landlock.
+        landlock: Option<i32>,
+    },
     /// The request was carried out.
     Done,
     /// The request failed for this reason, and nothing has changed.
     Refused(String),
     /// Counters and state.
     Report(Box<TerminatorSnapshot>),
-    /// All connections have ended; this many were closed at the deadline.
-    Drained { cut: usize },
+    /// All connections have ended.
+    Drained {
+        /// How many were closed at the deadline.
+        cut: usize,
+    },
 }
 
 /// Counters and state of the terminator.
@@ -93,17 +117,22 @@ pub struct TerminatorSnapshot {
     pub open: u64,
     /// Authenticated pulls that were served, by site, without those from this host itself.
     pub served: Vec<(String, u64)>,
+    /// Connections, by their result.
     pub handshakes: Handshakes,
+    /// Requests, by their result.
     pub requests: Requests,
+    /// The upstreams that are checked.
     pub upstreams: Vec<UpstreamReport>,
     /// The client certificates that were presented, for each site of the active configuration.
     pub identities: SeenIdentities,
     /// The peers in memory, if the firewall is off.
     pub peers: Vec<PeerStatus>,
+    /// How many peers are in memory; `peers` are the latest of them.
     pub peers_total: usize,
 }
 
 impl ConfigBundle {
+    /// The configuration `text` from the path `file`, and the contents of the files that it names.
     pub fn new(
         file: PathBuf,
         text: String,
@@ -115,6 +144,7 @@ impl ConfigBundle {
     }
 
     /// The number of files of the sites.
+    #[must_use]
     pub fn file_count(&self) -> usize {
         self.files.len()
     }
@@ -130,6 +160,7 @@ impl ConfigBundle {
 impl TerminatorSnapshot {
     /// The same report, safe for a terminal: a compromised terminator process could put control
     /// characters into any string of it.
+    #[must_use]
     pub fn printable(mut self) -> Self {
         // Characters that move the cursor or change the direction of writing. Quotes and
         // backslashes are harmless.
@@ -153,7 +184,9 @@ impl TerminatorSnapshot {
         } = &mut self.handshakes;
         for peer in refused_lately {
             [&mut peer.site, &mut peer.reason].into_iter().for_each(clean);
-            peer.admitted_by.iter_mut().for_each(clean);
+            if let Some(AdmissionSource::Unknown(name)) = &mut peer.admitted_by {
+                clean(name);
+            }
         }
         for LastObserved { site, reason, presented, .. } in last_observed {
             [site, reason].into_iter().for_each(clean);
@@ -173,7 +206,9 @@ impl TerminatorSnapshot {
             for identity in &mut known.identities {
                 let SeenIdentity { site, subject, issuer, spki_sha256, serial, .. } = identity;
                 [site, subject, issuer, spki_sha256, serial].into_iter().for_each(clean);
-                clean(&mut identity.level);
+                if let IdentityLevel::Unknown(name) = &mut identity.level {
+                    clean(name);
+                }
                 identity.client_ca.iter_mut().for_each(clean);
             }
         }
@@ -183,6 +218,8 @@ impl TerminatorSnapshot {
 }
 
 impl AddressPolicy {
+    /// The message for these prefixes and modes.
+    #[must_use]
     pub fn of(admission: &Admission, modes: &Modes) -> Self {
         let observes = |mode: &Mode| *mode == Mode::Observe;
         let members = admission.entries().iter();
@@ -196,6 +233,8 @@ impl AddressPolicy {
         }
     }
 
+    /// The prefixes and modes of the message.
+    #[must_use]
     pub fn open(self) -> (Admission, Modes) {
         let mode = |observes| if observes { Mode::Observe } else { Mode::Enforce };
         let members = self.members.into_iter();
@@ -251,7 +290,7 @@ mod tests {
         };
         let refused_peer = RefusedPeer {
             address: std::net::Ipv4Addr::LOCALHOST.into(),
-            admitted_by: Some(bad.into()),
+            admitted_by: Some(AdmissionSource::from(bad)),
             site: bad.into(),
             reason: bad.into(),
             count: 1,

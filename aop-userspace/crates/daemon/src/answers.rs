@@ -3,10 +3,10 @@
 use std::{error::Error, sync::PoisonError};
 
 use aop_api::{
-    AdmissionContext, Admitted, Outcome, PeersReport, ReloadOutcome, ReloadedBy, Request,
-    admitted_prefixes,
+    AdmissionContext, Admitted, OutsideTrust, PeersReport, RefreshOutcome, ReloadOutcome,
+    ReloadedBy, Request,
 };
-use aop_control::{Answer, RequestHandler, Requester};
+use aop_control::{RequestHandler, Requester, Response};
 use aop_firewall::PeerListing;
 use aop_types::{Admission, monotonic_seconds};
 use ipnet::IpNet;
@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use super::{Daemon, error::PeersError, link::TerminatorHandle};
 
 impl RequestHandler for Daemon {
-    fn answer(&self, request: Request, asker: Requester) -> Answer {
+    fn answer(&self, request: Request, asker: Requester) -> Response {
         let recorded = request.changes().then(|| request.clone());
         let (answer, refused) = self.carry_out(request);
         if let Some(request) = recorded {
@@ -26,27 +26,27 @@ impl RequestHandler for Daemon {
 
 impl Daemon {
     /// The answer, and why the request was refused, where it was.
-    fn carry_out(&self, request: Request) -> (Answer, Option<String>) {
+    fn carry_out(&self, request: Request) -> (Response, Option<String>) {
         match request {
-            Request::Status => (Answer::of(&self.status()), None),
-            Request::Prefixes => (Answer::of(&self.admitted()), None),
-            Request::Identities => of(self.identities(), Answer::of),
-            Request::Peers => of(self.peers(), Answer::of),
+            Request::Status => (Response::of(&self.status()), None),
+            Request::Prefixes => (Response::of(&self.admitted()), None),
+            Request::Identities => of(self.identities(), Response::of),
+            Request::Peers => of(self.peers(), Response::of),
             Request::RefreshPrefixes { then } => {
                 let refreshed = self.refresh(then);
-                let refused = refreshed.outcome == Outcome::Refused;
-                (Answer::of(&refreshed), refreshed.error.filter(|_| refused))
+                let refused = refreshed.outcome == RefreshOutcome::Refused;
+                (Response::of(&refreshed), refreshed.error.filter(|_| refused))
             }
             Request::Reload => {
                 let reloaded = self.reload(ReloadedBy::Command);
                 let refused = reloaded.outcome == ReloadOutcome::Refused;
-                (Answer::of(&reloaded), reloaded.error.filter(|_| refused))
+                (Response::of(&reloaded), reloaded.error.filter(|_| refused))
             }
-            Request::Confirm => of(self.confirm(), Answer::of),
-            Request::Open { network, seconds } => of(self.open(network, seconds), Answer::of),
-            Request::Close { network } => of(self.shut(network), Answer::of),
-            Request::Mode(said) => of(self.switch(&said), Answer::of),
-            Request::Upgrade => of(self.upgrade(), Answer::of),
+            Request::Confirm => of(self.confirm(), Response::of),
+            Request::Open { network, seconds } => of(self.open(network, seconds), Response::of),
+            Request::Close { network } => of(self.shut(network), Response::of),
+            Request::Mode(said) => of(self.switch(&said), Response::of),
+            Request::Upgrade => of(self.upgrade(), Response::of),
         }
     }
 
@@ -54,36 +54,33 @@ impl Daemon {
         let list = self.status().prefixes;
         let (admission, extra) = self.admission();
         let opened = self.openings().networks();
-        let prefixes = admitted_prefixes(&admission, &extra, &opened, monotonic_seconds());
-        Admitted { list, prefixes }
+        let context = AdmissionContext::new(&admission, &extra, &opened, monotonic_seconds());
+        Admitted { list, prefixes: context.prefixes() }
     }
 
     /// Every authenticated peer on record, and what admits it.
     fn peers(&self) -> Result<PeersReport, PeersError> {
         let (admission, extra) = self.admission();
         let opened = self.openings().networks();
-        let mut judged = AdmissionContext {
-            admission: &admission,
-            extra: &extra,
-            opened: &opened,
-            trusting: false,
-            now: monotonic_seconds(),
-        };
+        let context = AdmissionContext::new(&admission, &extra, &opened, monotonic_seconds());
         let Some(firewall) = &self.firewall else {
             let report =
                 self.link.as_ref().map(TerminatorHandle::report).transpose()?.unwrap_or_default();
-            return Ok(PeersReport::in_memory(report.peers, report.peers_total, &judged));
+            return Ok(PeersReport::in_memory(report.peers, report.peers_total, &context));
         };
         let reading =
             firewall.lock().unwrap_or_else(PoisonError::into_inner).read(PeerListing::Peers)?;
         // After an unload there are no maps, and so no record.
         let Some(reading) = reading else { return Ok(PeersReport::default()) };
-        judged.trusting = reading.trusting;
-        Ok(PeersReport::of(&reading.peers, &self.facts.sites(), &judged))
+        let trust = match reading.trusting {
+            true => OutsideTrust::ForATime,
+            false => OutsideTrust::Never,
+        };
+        Ok(PeersReport::of(&reading.peers, &self.facts.sites(), &context, trust))
     }
 
     /// The admitted prefixes, and those of them that only `firewall.extra` admits.
-    fn admission(&self) -> (Admission, Vec<IpNet>) {
+    pub(super) fn admission(&self) -> (Admission, Vec<IpNet>) {
         let in_force = self.in_force();
         let listed = &in_force.held.list;
         let extra = in_force.live.extra.iter().filter(|net| !listed.has(net));
@@ -93,13 +90,13 @@ impl Daemon {
 
 fn of<T>(
     done: Result<T, impl Error>,
-    answer: impl FnOnce(&T) -> Answer,
-) -> (Answer, Option<String>) {
+    answer: impl FnOnce(&T) -> Response,
+) -> (Response, Option<String>) {
     match done {
         Ok(document) => (answer(&document), None),
         Err(error) => {
             let why = error.to_string();
-            (Answer::refused(why.clone()), Some(why))
+            (Response::refused(why.clone()), Some(why))
         }
     }
 }

@@ -64,7 +64,7 @@ mod tests {
             serial: "01".into(),
             not_before: timestamp(1),
             not_after: timestamp(2_000_000_000),
-            level: "own".into(),
+            level: aop_api::IdentityLevel::Own,
             client_ca: Some("/ca.pem".into()),
             first_seen: timestamp(10),
             last_seen: timestamp(20),

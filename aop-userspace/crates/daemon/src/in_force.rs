@@ -152,7 +152,7 @@ impl ActivePolicy {
     pub(super) fn tell(&self, prefixes: &mut PrefixStatus) {
         let next = self.course.next.map(|next| next.saturating_duration_since(Instant::now()));
         prefixes.source = Some(self.live.prefixes.to_string());
-        prefixes.origin = Some(self.held.origin.to_string());
+        prefixes.origin = Some(self.held.origin.to_string().as_str().into());
         prefixes.etag.clone_from(&self.held.list.etag);
         prefixes.age_seconds = self.held.age(Timestamp::now());
         prefixes.next_refresh_seconds = next.map(|next| next.as_secs());

@@ -10,7 +10,7 @@ use std::{
 };
 
 use aop_api::{
-    Outcome, RefreshAction, RefreshResult,
+    RefreshAction, RefreshOutcome, RefreshResult,
     terminator::{AddressPolicy, Command},
 };
 use aop_config::PrefixSource;
@@ -118,11 +118,14 @@ impl Daemon {
                 hear(receipt);
                 self.keep_on_disk(source);
                 match outcome {
-                    Outcome::Applied => {
+                    RefreshOutcome::Applied => {
                         let (added, removed) = (change.added.len(), change.removed.len());
                         tracing::info!(%source, added, removed, "a new prefix list is in force");
                     }
-                    Outcome::Confirmed | Outcome::WouldApply | Outcome::Refused => {
+                    RefreshOutcome::Confirmed
+                    | RefreshOutcome::WouldApply
+                    | RefreshOutcome::Refused
+                    | RefreshOutcome::Unknown => {
                         tracing::debug!(%source, "the prefix list is confirmed");
                     }
                 }
@@ -144,7 +147,7 @@ impl Daemon {
         &self,
         source: &PrefixSource,
         proposal: Proposal,
-    ) -> Result<(Outcome, ListChange, Option<PendingAck>), RefreshError> {
+    ) -> Result<(RefreshOutcome, ListChange, Option<PendingAck>), RefreshError> {
         let _turn = self.applying();
         self.handover.may_change()?;
         let (live, modes, before) = {
@@ -165,7 +168,7 @@ impl Daemon {
                 let mut list = in_force.held.list.clone();
                 list.etag = etag;
                 in_force.held = CurrentList::now(list, origin);
-                (Outcome::Confirmed, ListChange::default(), None)
+                (RefreshOutcome::Confirmed, ListChange::default(), None)
             }
             Proposal::Replaced { list, change } => {
                 let held = CurrentList::now(list, origin);
@@ -174,7 +177,7 @@ impl Daemon {
                 let receipt = self.tell(Command::Admit(AddressPolicy::of(&admission, &modes)));
                 let mut in_force = self.in_force();
                 (in_force.held, in_force.admission) = (held, admission);
-                (Outcome::Applied, change, receipt)
+                (RefreshOutcome::Applied, change, receipt)
             }
         };
         self.in_force().succeeded();
@@ -187,12 +190,18 @@ impl Daemon {
         match aop_prefixes::read_source(source, &held.list, RemovalLimit::Accepted, &self.launcher)
         {
             Err(error) => RefreshResult::refused(RefreshError::from(error).to_string()),
-            Ok(Proposal::Confirmed { .. }) => RefreshResult::with(Outcome::Confirmed, &[], &[]),
+            Ok(Proposal::Confirmed { .. }) => {
+                RefreshResult::with(RefreshOutcome::Confirmed, &[], &[])
+            }
             Ok(Proposal::Replaced { list, change }) => {
                 let bounded =
                     source.url().map(|_| validate::step(&held.list, &list, RemovalLimit::Bounded));
                 let error = bounded.and_then(Result::err).map(|refusal| refusal.to_string());
-                let outcome = if error.is_some() { Outcome::Refused } else { Outcome::WouldApply };
+                let outcome = if error.is_some() {
+                    RefreshOutcome::Refused
+                } else {
+                    RefreshOutcome::WouldApply
+                };
                 RefreshResult {
                     error,
                     ..RefreshResult::with(outcome, &change.added, &change.removed)

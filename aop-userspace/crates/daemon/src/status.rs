@@ -7,12 +7,12 @@ use std::{
 };
 
 use aop_api::{
-    DaemonReport, Expiry, MAX_EXPIRIES, ModesReport, RefusedPeer, SandboxReport, Status,
-    TerminatorReport, UpstreamReport, mode_name, terminator::TerminatorSnapshot, timestamp,
+    AdmissionContext, DaemonReport, Expiry, MAX_EXPIRIES, ModeName, ModesReport, RefusedPeer,
+    SandboxReport, Status, TerminatorReport, UpstreamReport, terminator::TerminatorSnapshot,
+    timestamp,
 };
-use aop_common::{Mode, Standing};
 use aop_config::{OnRefusal, ReloadableConfig};
-use aop_control::from_firewall;
+use aop_control::status_from_maps;
 use aop_firewall::PeerListing;
 use aop_sandbox::Sandbox;
 use aop_tls::{FileExpiry, FileWarnings};
@@ -110,7 +110,7 @@ impl Daemon {
             if self.firewall.is_some() {
                 tell_modes(&mut status, &in_force);
             } else {
-                status.explain_modes(Some("off"), None);
+                status.explain_modes(Some(ModeName::Off), None);
             }
             tell_sites(&mut status, &in_force);
             in_force.tell(&mut status.prefixes);
@@ -136,7 +136,7 @@ impl Daemon {
             status.warnings.push(NO_LANDLOCK.to_owned());
         }
         // This warning is about firewall.mode, and an override may have changed the mode.
-        let observes = status.mode == mode_name(Mode::Observe);
+        let observes = status.mode == ModeName::Observe;
         let of_sites = |it: &&String| facts.observing.contains(*it);
         let warnings = facts.warnings.iter().filter(|it| observes || *it != aop_config::OBSERVES);
         let warnings = warnings.filter(|it| !of_sites(it));
@@ -172,38 +172,30 @@ impl Daemon {
             return;
         }
         let opened = self.openings().networks();
-        let in_force = self.in_force();
-        let now = monotonic_seconds();
+        let (admission, extra) = self.admission();
+        let context = AdmissionContext::new(&admission, &extra, &opened, monotonic_seconds());
         for peer in refused {
-            let longest = in_force.admission.longest(peer.address);
-            let admits = longest.filter(|(_, entry)| entry.standing(|| now) == Standing::Admitted);
-            let by = admits.map(|(prefix, _)| match &*in_force {
-                ActivePolicy { held, .. } if held.list.has(&prefix) => "list",
-                ActivePolicy { live, .. } if live.extra.contains(&prefix) => "extra",
-                _ if opened.contains(&prefix) => "open",
-                _ => "list",
-            });
-            peer.admitted_by = by.map(str::to_owned);
+            peer.admitted_by = context.admits_stranger(peer.address);
         }
     }
 
     fn firewall_status(&self, sites: &[String], listing: PeerListing) -> (Status, Option<u64>) {
         let Some(firewall) = &self.firewall else {
-            let mut status = from_firewall(None, sites);
+            let mut status = status_from_maps(None, sites);
             (status.prefixes.v4, status.prefixes.v6) = self.in_force().admission.admitted();
             return (status, None);
         };
         // Under the lock, so that no interface is read while it is being attached.
         let reading = firewall.lock().unwrap_or_else(PoisonError::into_inner).read(listing);
         match reading {
-            Ok(Some(reading)) => (from_firewall(Some(&reading), sites), Some(reading.lost)),
+            Ok(Some(reading)) => (status_from_maps(Some(&reading), sites), Some(reading.lost)),
             Ok(None) => {
-                let mut status = from_firewall(None, sites);
+                let mut status = status_from_maps(None, sites);
                 status.warnings.push(UNLOADED.to_owned());
                 (status, None)
             }
             Err(error) => {
-                let mut status = from_firewall(None, sites);
+                let mut status = status_from_maps(None, sites);
                 status.warnings.push(format!("the firewall cannot be read: {error}"));
                 (status, None)
             }
@@ -228,17 +220,17 @@ pub(super) const UNLOADED: &str = "the firewall was unloaded (`aop unload`): pac
 /// Called also where the firewall is unloaded: then a warning says so, and no interface enforces.
 fn tell_modes(status: &mut Status, in_force: &ActivePolicy) {
     let modes = in_force.modes();
-    status.mode = mode_name(modes.general).to_owned();
+    status.mode = modes.general.into();
     status.modes = ModesReport::of(&modes);
     let set_at = in_force.spoken.set_at();
-    status.explain_modes(Some(mode_name(in_force.live.mode)), set_at);
+    status.explain_modes(Some(in_force.live.mode.into()), set_at);
 }
 
 /// The modes of sites. The warnings about sites that observe come first.
 fn tell_sites(status: &mut Status, in_force: &ActivePolicy) {
     status.modes.sites = in_force.spoken.told_of_sites(&in_force.live);
     status.modes.pending = in_force.spoken.pending();
-    let observing = status.modes.sites.iter().filter(|site| site.mode == mode_name(Mode::Observe));
+    let observing = status.modes.sites.iter().filter(|site| site.mode == ModeName::Observe);
     let warnings: Vec<_> = observing.map(|it| aop_config::lets_in_everybody(&it.site)).collect();
     status.warnings.splice(0..0, warnings);
 }
@@ -248,7 +240,7 @@ fn first_to_end(terms: &[FileExpiry]) -> Vec<Expiry> {
     let mut terms: Vec<&FileExpiry> = terms.iter().collect();
     terms.sort_by_key(|term| term.not_after());
     let end = |term: &FileExpiry| Expiry {
-        what: term.kind().to_owned(),
+        what: term.kind().into(),
         site: term.site().to_owned(),
         subject: term.subject().to_owned(),
         file: term.file().to_owned(),

@@ -194,10 +194,10 @@ impl ActivePolicy {
     fn told(&self) -> ModesInForce {
         let modes = self.modes();
         ModesInForce {
-            mode: mode_name(modes.general).to_owned(),
+            mode: modes.general.into(),
             modes: aop_api::ModesReport {
                 set_at: self.spoken.set_at(),
-                configured: Some(mode_name(self.live.mode).to_owned()),
+                configured: Some(self.live.mode.into()),
                 pending: self.spoken.pending(),
                 sites: self.spoken.told_of_sites(&self.live),
                 ..aop_api::ModesReport::of(&modes)

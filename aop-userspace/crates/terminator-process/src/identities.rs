@@ -1,6 +1,6 @@
 //! Converts the client certificates in the counters to the documents that show them, and back.
 
-use aop_api::{SeenIdentities, SeenIdentity, SiteIdentities, timestamp};
+use aop_api::{IdentityLevel, SeenIdentities, SeenIdentity, SiteIdentities, timestamp};
 use aop_terminator::{CountersSnapshot, IdentitySighting};
 use aop_tls::{CaScope, IssuingCa};
 use jiff::Timestamp;
@@ -29,7 +29,10 @@ pub(super) fn of(ledger: &CountersSnapshot, sites: &[String]) -> SeenIdentities 
 fn identity(sighting: &IdentitySighting) -> SeenIdentity {
     let IdentitySighting { site, identity, voucher, first_seen, last_seen, pulls } =
         sighting.clone();
-    let level = voucher.as_ref().map_or("unknown", |voucher| voucher.level.name());
+    let level = voucher.as_ref().map_or(IdentityLevel::NoCa, |voucher| match voucher.level {
+        CaScope::Global => IdentityLevel::Global,
+        CaScope::Own => IdentityLevel::Own,
+    });
     SeenIdentity {
         site: site.to_string(),
         subject: identity.subject,
@@ -38,7 +41,7 @@ fn identity(sighting: &IdentitySighting) -> SeenIdentity {
         serial: identity.serial,
         not_before: timestamp(identity.not_before),
         not_after: timestamp(identity.not_after),
-        level: level.to_owned(),
+        level,
         client_ca: voucher.map(|voucher| voucher.name),
         first_seen: timestamp(first_seen),
         last_seen: timestamp(last_seen),
@@ -53,10 +56,10 @@ pub(super) fn recalled(identities: SeenIdentities, sites: &[String]) -> Vec<Iden
 }
 
 fn sighting(identity: SeenIdentity) -> IdentitySighting {
-    let level = match identity.level.as_str() {
-        "global" => Some(CaScope::Global),
-        "own" => Some(CaScope::Own),
-        _ => None,
+    let level = match identity.level {
+        IdentityLevel::Global => Some(CaScope::Global),
+        IdentityLevel::Own => Some(CaScope::Own),
+        IdentityLevel::NoCa | IdentityLevel::Unknown(_) => None,
     };
     let voucher = level.zip(identity.client_ca).map(|(level, name)| IssuingCa { name, level });
     IdentitySighting {

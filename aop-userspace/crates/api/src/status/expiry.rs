@@ -3,14 +3,16 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::names::stable_names;
+
 /// How many of them one document shows.
 pub const MAX_EXPIRIES: usize = 32;
 
 /// A certificate or revocation list with its expiry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiry {
-    /// `server_certificate`, `client_ca` or `crl`.
-    pub what: String,
+    /// What it is.
+    pub what: ExpiryKind,
     /// The site; where several share the file, the first.
     pub site: String,
     /// The certificate's subject, or the issuer of a revocation list; `cloudflare-global`.
@@ -19,4 +21,16 @@ pub struct Expiry {
     pub file: String,
     /// Its expiry; in the past where it has expired.
     pub not_after: Timestamp,
+}
+
+stable_names! {
+    /// What expires.
+    ExpiryKind {
+        /// The certificate that a site presents.
+        ServerCertificate = "server_certificate",
+        /// A CA that issues client certificates.
+        ClientCa = "client_ca",
+        /// A revocation list.
+        Crl = "crl",
+    }
 }

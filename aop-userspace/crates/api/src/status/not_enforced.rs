@@ -1,5 +1,4 @@
-//! Observe mode: the connections that a site would have refused. Names are stable: fields are
-//! added, never renamed.
+//! Observe mode: the connections that a site would have refused.
 
 use std::net::IpAddr;
 
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct LastObserved {
     /// The site.
     pub site: String,
-    /// The refusal that enforcing would have caused.
+    /// The refusal that enforcing would have caused, from the table of refusals.
     pub reason: String,
     /// The peer's address.
     pub address: IpAddr,

@@ -1,5 +1,4 @@
-//! Recently refused addresses in the status, and whether a peer was ever served. Names are stable:
-//! fields are added, never renamed.
+//! Recently refused addresses in the status, and whether a peer was ever served.
 
 use std::net::IpAddr;
 
@@ -7,17 +6,19 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Status;
+use crate::AdmissionSource;
 
 /// An address that was refused recently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedPeer {
     /// The address.
     pub address: IpAddr,
-    /// What admits it now: `list`, `extra` or `open` (by `aop open`); `null` where nothing does.
-    pub admitted_by: Option<String>,
+    /// What admits it now without authentication: the list, `firewall.extra` or an opening; `null`
+    /// where nothing does.
+    pub admitted_by: Option<AdmissionSource>,
     /// The site, or `-` where none was found.
     pub site: String,
-    /// The refusal's stable name.
+    /// The refusal's stable name, from the table of refusals.
     pub reason: String,
     /// Number of connections.
     pub count: u64,
@@ -46,7 +47,7 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PeerStatus, SeenIdentity};
+    use crate::{IdentityLevel, PeerStatus, SeenIdentity};
 
     #[test]
     fn pulls_of_this_host_are_subtracted_and_the_rest_counts() {
@@ -68,7 +69,7 @@ mod tests {
             serial: String::new(),
             not_before: then,
             not_after: then,
-            level: "own".to_owned(),
+            level: IdentityLevel::Own,
             client_ca: None,
             first_seen: then,
             last_seen: then,

@@ -66,7 +66,7 @@ fn told(last: &LastObserved) -> String {
 #[cfg(test)]
 mod tests {
     use aop_api::{PeerStatus, SandboxReport, SeenIdentity, TerminatorReport};
-    use aop_control::from_firewall;
+    use aop_control::status_from_maps;
 
     use super::*;
 
@@ -85,7 +85,7 @@ mod tests {
             serial: "01".to_owned(),
             not_before: at(0),
             not_after: at(i64::from(u32::MAX)),
-            level: "own".to_owned(),
+            level: aop_api::IdentityLevel::Own,
             client_ca: None,
             first_seen: last_seen,
             last_seen,
@@ -94,7 +94,7 @@ mod tests {
     }
 
     fn status() -> Status {
-        let mut status = from_firewall(None, &[]);
+        let mut status = status_from_maps(None, &[]);
         let confinement = SandboxReport { landlock: "none".into(), seccomp: "filter".into() };
         let user = "aop".to_owned();
         status.terminator = Some(TerminatorReport { pid: 1, user, answers: true, confinement });

@@ -155,7 +155,7 @@ impl Pending {
     /// For documents and screens.
     pub(super) fn told(&self) -> PendingMode {
         PendingMode {
-            mode: mode_name(Mode::Enforce).to_owned(),
+            mode: Mode::Enforce.into(),
             ports: self.ports.clone(),
             interfaces: self.interfaces.clone(),
             sites: self.sites.keys().cloned().collect(),

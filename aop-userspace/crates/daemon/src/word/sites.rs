@@ -112,8 +112,8 @@ pub(super) fn told(words: &SiteWords, live: &ReloadableConfig) -> Vec<SiteMode> 
         let on_refusal = site.on_refusal.under(word);
         (word.is_some() || on_refusal != OnRefusal::Close).then(|| SiteMode {
             site: site.name.clone(),
-            mode: mode_name(mode(on_refusal)).to_owned(),
-            configured: Some(site.on_refusal.name().to_owned()),
+            mode: mode(on_refusal).into(),
+            configured: Some(site.on_refusal.name().into()),
             said: word.is_some(),
         })
     });

@@ -1,6 +1,6 @@
 //! Constructors of findings.
 
-use aop_api::{Finding, FindingOutcome as Outcome};
+use aop_api::{Finding, FindingGroup, FindingOutcome as Outcome};
 use aop_tls::Refusal;
 
 /// The errors that Cloudflare shows to visitors.
@@ -41,7 +41,8 @@ pub(super) fn untried(name: &str, why: impl Into<String>) -> Finding {
 
 fn new(name: &str, result: Outcome, said: String) -> Finding {
     Finding {
-        group: String::new(),
+        // Set by `diagnose`.
+        group: FindingGroup::Unknown(String::new()),
         name: name.to_owned(),
         result,
         about: None,

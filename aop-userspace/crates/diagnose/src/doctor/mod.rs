@@ -13,34 +13,33 @@ mod packets;
 mod patient;
 mod tls;
 
-use aop_api::{Diagnosis, Finding};
+use aop_api::{Diagnosis, Finding, FindingGroup};
 pub use patient::{CertificatePair, HostContext, HostContextError};
 
 type Check = fn(&HostContext) -> Vec<Finding>;
 
 /// Every check with its group, in the order of the report.
-const CHECKS: &[(&str, Check)] = &[
-    ("files", files::look),
-    ("packets", packets::guard::look),
-    ("packets", packets::ports::look),
-    ("packets", packets::exposed::look),
-    ("packets", packets::udp::look),
-    ("packets", packets::upstream::look),
-    ("packets", packets::others::look),
-    ("packets", packets::list::look),
-    ("packets", packets::clock::look),
-    ("packets", packets::ephemeral::look),
-    ("packets", packets::evasions::look),
-    ("tls", tls::look),
-    ("observed", observed::look),
+const CHECKS: &[(FindingGroup, Check)] = &[
+    (FindingGroup::Files, files::look),
+    (FindingGroup::Packets, packets::guard::look),
+    (FindingGroup::Packets, packets::ports::look),
+    (FindingGroup::Packets, packets::exposed::look),
+    (FindingGroup::Packets, packets::udp::look),
+    (FindingGroup::Packets, packets::upstream::look),
+    (FindingGroup::Packets, packets::others::look),
+    (FindingGroup::Packets, packets::list::look),
+    (FindingGroup::Packets, packets::clock::look),
+    (FindingGroup::Packets, packets::ephemeral::look),
+    (FindingGroup::Packets, packets::evasions::look),
+    (FindingGroup::Tls, tls::look),
+    (FindingGroup::Observed, observed::look),
 ];
 
 /// Runs every check. Takes a minute at most.
 #[must_use]
 pub fn diagnose(patient: &HostContext) -> Diagnosis {
-    let look = |(group, check): &(&str, Check)| {
+    let look = |(group, check): &(FindingGroup, Check)| {
         let found = check(patient).into_iter();
-        let group = (*group).to_owned();
         found.map(|finding| Finding { group: group.clone(), ..finding }).collect::<Vec<_>>()
     };
     Diagnosis::of(CHECKS.iter().flat_map(look).collect())

@@ -44,7 +44,7 @@ pub fn capture(live: &mut DryRun, path: &Path) -> Result<CaptureExplanation, Exp
     Ok(CaptureExplanation {
         file: path.display().to_string(),
         interface: live.interface().to_owned(),
-        mode: why::mode(live.mode(None)).to_owned(),
+        mode: live.mode(None).into(),
         generation: live.generation(),
         frames,
         too_short,
@@ -86,7 +86,7 @@ fn verdict(live: &DryRun, read: Read, judged: FrameVerdict, guarded: &[u16]) -> 
         None => why::without_source(judged, guarded),
     };
     CaptureVerdict {
-        action: judged.action.name().to_owned(),
+        action: judged.action.into(),
         reason: judged.verdict.reason().to_owned(),
         would_drop: judged.would_drop(),
         detail,

@@ -18,7 +18,6 @@ pub use capture::capture;
 use now::Now;
 pub use pcap::PcapError;
 use why::Why;
-pub use why::mode;
 
 /// Why there is no explanation.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +63,7 @@ pub fn source(live: &mut DryRun, attempt: ConnectionAttempt) -> Result<Explanati
     let why = Why::of(live, source);
     let now = Now::of(live, source, judged.verdict)?;
     Ok(Explanation {
-        action: judged.action.name().to_owned(),
+        action: judged.action.into(),
         reason: judged.verdict.reason().to_owned(),
         would_drop: judged.would_drop(),
         detail: why.detail(judged, Some(port), Some(destination), &guarded_ports),
@@ -72,10 +71,10 @@ pub fn source(live: &mut DryRun, attempt: ConnectionAttempt) -> Result<Explanati
         destination,
         port,
         interface: live.interface().to_owned(),
-        mode: why::mode(live.mode(Some(port))).to_owned(),
+        mode: live.mode(Some(port)).into(),
         generation: live.generation(),
         prefix: why.prefix.map(|(prefix, _)| prefix.to_string()),
-        standing: why.standing().to_owned(),
+        standing: why.standing.into(),
         drains_for_seconds: why.drains_for_seconds(),
         authenticated: why.authenticated,
         guarded_ports,

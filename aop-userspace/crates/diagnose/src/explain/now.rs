@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use aop_api::{BudgetNow, ProbationNow};
+use aop_api::{BudgetExemption, BudgetNow, ProbationNow};
 use aop_common::{DropReason, PassReason, Standing, Verdict};
 use aop_firewall::{Budget, DryRun, Exempt, FirewallError, ProbationTry};
 use ipnet::IpNet;
@@ -61,8 +61,8 @@ impl Now {
             None => format!("{network} has a budget: {}", told(budget)),
         };
         let exempt = exempt.map(|exempt| match exempt {
-            Exempt::Source => "source".to_owned(),
-            Exempt::Network => "network".to_owned(),
+            Exempt::Source => BudgetExemption::Source,
+            Exempt::Network => BudgetExemption::Network,
         });
         let over = exempt.is_none() && budget.is_spent();
         let (per_second, left) = (budget.rate, left(budget));
@@ -144,10 +144,12 @@ mod tests {
     #[test]
     fn an_exempt_source_is_never_over_budget() {
         let spent = Budget { rate: 3, millis: 0 };
-        for (exempt, name) in [(Exempt::Source, "source"), (Exempt::Network, "network")] {
+        for (exempt, name) in
+            [(Exempt::Source, BudgetExemption::Source), (Exempt::Network, BudgetExemption::Network)]
+        {
             let now = Now::admitted(source("192.0.2.7"), spent, Some(exempt));
             let budget = now.budget.expect("it has one");
-            assert_eq!((budget.exempt.as_deref(), budget.over), (Some(name), false));
+            assert_eq!((budget.exempt, budget.over), (Some(name), false));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use aop_common::{DropReason, Mode, PassReason, Standing, Verdict, layout::Prefix};
+use aop_common::{DropReason, PassReason, Standing, Verdict, layout::Prefix};
 use aop_firewall::{DryRun, FrameVerdict};
 use aop_types::monotonic_seconds;
 use ipnet::IpNet;
@@ -15,7 +15,7 @@ pub(super) struct Why {
     source: IpAddr,
     generation: u32,
     pub(super) prefix: Option<(IpNet, Prefix)>,
-    standing: Standing,
+    pub(super) standing: Standing,
     pub(super) authenticated: bool,
 }
 
@@ -95,15 +95,6 @@ impl Why {
         }
     }
 
-    /// The stable name of the standing.
-    pub(super) fn standing(&self) -> &'static str {
-        match self.standing {
-            Standing::Admitted => "admitted",
-            Standing::Draining => "draining",
-            Standing::Unknown => "unknown",
-        }
-    }
-
     pub(super) fn drains_for_seconds(&self) -> Option<u64> {
         match (self.standing, self.prefix) {
             (Standing::Draining, Some((_, prefix))) => {
@@ -122,14 +113,6 @@ pub(super) fn without_source(judged: FrameVerdict, guarded: &[u16]) -> String {
         Verdict::Drop(_) => "the frame ends before its addresses".to_owned(),
     };
     sentence(&why, judged)
-}
-
-/// The stable name of a mode.
-pub fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Enforce => "enforce",
-        Mode::Observe => "observe",
-    }
 }
 
 fn not_guarded(port: Option<u16>, guarded: &[u16]) -> String {
@@ -158,6 +141,8 @@ fn sentence(why: &str, judged: FrameVerdict) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aop_common::Mode;
+
     use super::*;
 
     fn why(prefix: Option<(&str, Prefix)>, standing: Standing, authenticated: bool) -> Why {

@@ -19,8 +19,6 @@ use host::{Host, source};
 pub use scene::NothingGuarded;
 use table::Table;
 
-use crate::explain;
-
 /// Why the proof cannot be run.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
@@ -59,14 +57,14 @@ pub fn prove(live: &mut DryRun) -> Result<ProveReport, ProveError> {
     let host = Host::new(live, actors, &fixtures)?;
     let table = try_all(&fixtures, &host, |frame, budgets| {
         let spent = source(frame).filter(|_| budgets == Budgets::Spent);
-        live.judge_anew(frame, spent).map(|judged| judged.verdict)
+        live.judge_fresh(frame, spent).map(|judged| judged.verdict)
     })?;
     let Scene { v4, v6, guarded, .. } = host.actors.scene;
     let playing = |role, addresses| host.actors.playing(role, addresses);
     let right = |group: &ProofGroup| group.tried - group.wrong;
     Ok(ProveReport {
         interface: live.interface().to_owned(),
-        mode: explain::mode(live.mode(Some(guarded))).to_owned(),
+        mode: live.mode(Some(guarded)).into(),
         generation: live.generation(),
         port: guarded,
         strangers: playing(Role::Stranger, [v4.stranger.into(), v6.stranger.into()]),

@@ -16,7 +16,7 @@ const NAMED: usize = 4;
 
 pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     let mut met: BTreeMap<(&str, Refusal), Vec<&RefusedPeer>> = BTreeMap::new();
-    for peer in refused(patient, "list") {
+    for peer in refused(patient, aop_api::AdmissionSource::List) {
         let telling = meaning::TELLING.iter().find(|refusal| refusal.name() == peer.reason);
         if let Some(refusal) = telling {
             met.entry((&peer.site, *refusal)).or_default().push(peer);

@@ -28,7 +28,7 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     }
     let is_pulled = patient.status.is_pulled(None);
     // A refused peer also shows that the CDN uses a guarded port.
-    let comes = is_pulled || refused(patient, "list").next().is_some();
+    let comes = is_pulled || refused(patient, aop_api::AdmissionSource::List).next().is_some();
     let from_edge = from_edge(patient);
     let finding = match (from_edge.is_empty(), comes) {
         (true, true) => {

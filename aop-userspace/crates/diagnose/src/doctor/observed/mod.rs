@@ -10,7 +10,7 @@ mod strangers;
 
 use std::time::Duration;
 
-use aop_api::{Finding, PeerStatus, RefusedPeer};
+use aop_api::{AdmissionSource, Finding, PeerStatus, RefusedPeer};
 use jiff::Timestamp;
 
 use super::{HostContext, finding::untried};
@@ -34,11 +34,11 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
 }
 
 /// The peers admitted by `by` that were refused recently and not served since.
-fn refused<'a>(patient: &'a HostContext, by: &'a str) -> impl Iterator<Item = &'a RefusedPeer> {
+fn refused(patient: &HostContext, by: AdmissionSource) -> impl Iterator<Item = &RefusedPeer> {
     let (status, now) = (&patient.status, Timestamp::now());
     let refused = status.handshakes.refused_lately.iter();
     let refused = refused.filter(move |peer| still_tells(peer, &status.peers, now));
-    refused.filter(move |peer| peer.admitted_by.as_deref() == Some(by))
+    refused.filter(move |peer| peer.admitted_by.as_ref() == Some(&by))
 }
 
 /// Whether a refusal is at most a day old and its address has not authenticated for the site since.
@@ -69,7 +69,7 @@ mod tests {
         let address = [192, 0, 2, 1].into();
         let refused = |site: &str| RefusedPeer {
             address,
-            admitted_by: Some("list".to_owned()),
+            admitted_by: Some(AdmissionSource::List),
             site: site.to_owned(),
             reason: "unknown_ca".to_owned(),
             count: 1,

@@ -11,7 +11,8 @@ use crate::doctor::{
 
 pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     let bare = Refusal::CertificateRequired.name();
-    let monitors = refused(patient, "extra").filter(|peer| peer.reason == bare);
+    let monitors =
+        refused(patient, aop_api::AdmissionSource::Extra).filter(|peer| peer.reason == bare);
     let finding = |peer| {
         wrong(
             "monitor_without_certificate",

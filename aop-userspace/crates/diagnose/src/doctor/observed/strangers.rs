@@ -1,6 +1,6 @@
 //! Packets that the firewall passes only because it observes.
 
-use aop_api::Finding;
+use aop_api::{ActionName, Finding};
 
 use crate::doctor::{
     HostContext,
@@ -9,7 +9,7 @@ use crate::doctor::{
 
 pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     let verdicts = &patient.status.verdicts;
-    let would: Vec<_> = verdicts.iter().filter(|it| it.action == "would_drop").collect();
+    let would: Vec<_> = verdicts.iter().filter(|it| it.action == ActionName::WouldDrop).collect();
     let total: u64 = would.iter().map(|it| it.packets).sum();
     if total == 0 {
         return vec![good("would_drop", "enforce would drop nothing that passes now")];

@@ -1,6 +1,6 @@
 //! Whether the firewall is loaded and enforces on every interface that it should guard.
 
-use aop_api::{Finding, InterfaceStatus};
+use aop_api::{AttachModeName, Finding, InterfaceState, InterfaceStatus, ModeName};
 use aop_firewall::GuardedInterface;
 
 use crate::doctor::{
@@ -56,21 +56,24 @@ fn daemon(patient: &HostContext) -> Finding {
 fn interface(patient: &HostContext, interface: &InterfaceStatus) -> Finding {
     let InterfaceStatus { name, state, attach, .. } = interface;
     if interface.attached {
-        let how = attach.as_deref().unwrap_or("attached");
+        let how = attach.as_ref().map_or("attached", AttachModeName::as_str);
         return good("interface", "the packet program runs").about(name).seen(how);
     }
     let reading = patient.reading.iter().flat_map(|reading| &reading.interfaces);
     let why = reading.filter(|it| it.name == *name).find_map(GuardedInterface::warning);
     let why = why.unwrap_or_else(|| format!("it is {state}"));
-    match state.as_str() {
-        "missing" => told("interface", "this interface should be guarded, but does not exist")
-            .about(name)
-            .seen(why)
-            .cure(
-                "correct firewall.interfaces if the name is wrong; else nothing: aop guards the \
+    match state {
+        InterfaceState::Missing => told(
+            "interface",
+            "this interface should be guarded, but does not exist",
+        )
+        .about(name)
+        .seen(why)
+        .cure(
+            "correct firewall.interfaces if the name is wrong; else nothing: aop guards the \
                  interface when it appears",
-            ),
-        "foreign" => wrong(
+        ),
+        InterfaceState::Foreign => wrong(
             "foreign_program",
             "another XDP program is attached to the interface: aop does not filter its packets",
             visitor::NOTHING,
@@ -81,7 +84,7 @@ fn interface(patient: &HostContext, interface: &InterfaceStatus) -> Finding {
         )
         .about(name)
         .seen(why),
-        _ => wrong(
+        InterfaceState::Attached | InterfaceState::Detached | InterfaceState::Unknown(_) => wrong(
             "interface",
             "the interface runs no packet program: every packet passes",
             visitor::NOTHING,
@@ -95,17 +98,19 @@ fn interface(patient: &HostContext, interface: &InterfaceStatus) -> Finding {
 fn mode(patient: &HostContext) -> Finding {
     let own = patient.status.modes.lines();
     let enforcing = patient.status.interfaces.iter().all(|it| it.enforcing || !it.attached);
-    let finding = match (patient.status.mode.as_str(), enforcing) {
-        ("enforce", true) => good("mode", "the packet lock enforces"),
-        ("observe", _) if own.is_empty() => told(
+    let finding = match (&patient.status.mode, enforcing) {
+        (ModeName::Enforce, true) => good("mode", "the packet lock enforces"),
+        (ModeName::Observe, _) if own.is_empty() => told(
             "mode",
             "the packet lock observes: nothing is dropped, and would_drop counts what enforce \
              would drop",
         )
         .cure("when nothing is wrong: `aop mode enforce --confirm 5m`, test, then `aop confirm`"),
-        ("off", _) => untried("mode", "the firewall is off"),
-        _ => told("mode", "the packet lock enforces in part, and otherwise observes")
-            .seen(format!("in general: {}", patient.status.mode)),
+        (ModeName::Off, _) => untried("mode", "the firewall is off"),
+        (ModeName::Enforce | ModeName::Observe | ModeName::Unknown(_), _) => {
+            told("mode", "the packet lock enforces in part, and otherwise observes")
+                .seen(format!("in general: {}", patient.status.mode))
+        }
     };
     own.into_iter().fold(finding, More::seen)
 }

@@ -27,7 +27,7 @@ pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
     let source = source.as_deref().unwrap_or("its source");
     let stale = patient.config.as_ref().and_then(|config| config.live.stale_after());
     let age = age_seconds.map(|age| format!("{source} confirmed it {} h ago", age / 3600));
-    let finding = if origin.as_deref() == Some("nowhere") {
+    let finding = if *origin == Some(aop_api::ListOriginName::Nowhere) {
         wrong(
             "list",
             "the list was never fetched: only firewall.extra is admitted",

@@ -33,7 +33,7 @@ impl Door {
                 continue;
             }
             let request = Request::Open { network, seconds: SECONDS };
-            match aop_control::ask::<OpeningsInForce>(&door.runtime, request) {
+            match aop_control::send_request::<OpeningsInForce>(&door.runtime, request) {
                 Ok(_) => door.opened.push(network),
                 Err(error) => {
                     let left = door.close();
@@ -49,8 +49,10 @@ impl Door {
     /// Closes the openings. Returns a message for each that could not be closed.
     pub(super) fn close(self) -> Vec<String> {
         let close = |network: IpNet| {
-            let closed =
-                aop_control::ask::<OpeningsInForce>(&self.runtime, Request::Close { network });
+            let closed = aop_control::send_request::<OpeningsInForce>(
+                &self.runtime,
+                Request::Close { network },
+            );
             closed.err().map(|error| format!("{network} stays open for a minute: {error}"))
         };
         self.opened.iter().copied().filter_map(close).collect()

@@ -93,7 +93,7 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
 fn observing(patient: &HostContext, config: &Config) -> Vec<String> {
     let said: &[SiteMode] = &patient.status.modes.sites;
     let observes = |site: &&SiteConfig| match said.iter().find(|said| said.site == site.name) {
-        Some(said) => said.mode == "observe",
+        Some(said) => said.mode == aop_api::ModeName::Observe,
         None => site.on_refusal == OnRefusal::Observe,
     };
     config.live.sites.iter().filter(observes).map(|site| site.name.clone()).collect()

@@ -1,6 +1,6 @@
 //! Families of the firewall: its interfaces, verdicts, modes and prefix list.
 
-use aop_api::Status;
+use aop_api::{ModeName, Status};
 use prometheus_client::registry::Unit;
 
 use super::{super::bounded::MOST, Family, Series, counter, gauge, one, seconds, some};
@@ -28,7 +28,7 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
 }
 
 fn modes(status: &Status) -> [Family; 3] {
-    let enforces = |mode: &str| u64::from(mode == "enforce");
+    let enforces = |mode: &ModeName| u64::from(*mode == ModeName::Enforce);
     let ports = status.modes.ports.iter().take(MOST);
     let interfaces = status.modes.interfaces.iter().take(MOST);
     [
@@ -59,7 +59,7 @@ fn interfaces(status: &Status) -> [Family; 3] {
     };
     let attach = status.interfaces.iter().take(MOST).filter_map(|interface| {
         let mode = interface.attach.clone()?;
-        Some((vec![named(&interface.name), ("mode", mode)], 1))
+        Some((vec![named(&interface.name), ("mode", mode.to_string())], 1))
     });
     [
         gauge(
@@ -81,7 +81,7 @@ fn verdicts(status: &Status) -> [Family; 2] {
     for verdict in &status.verdicts {
         let labels = vec![
             ("interface", verdict.interface.clone()),
-            ("action", verdict.action.clone()),
+            ("action", verdict.action.to_string()),
             ("reason", verdict.reason.clone()),
         ];
         packets.push((labels.clone(), verdict.packets));

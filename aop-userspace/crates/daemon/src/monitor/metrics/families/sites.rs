@@ -84,7 +84,7 @@ fn counts(status: &Status, sites: &Sites<'_>) -> Vec<Family> {
 
 /// The label `other` stands for 1 or more observing sites.
 fn observing(status: &Status, sites: &Sites<'_>) -> Family {
-    let observe = status.modes.sites.iter().filter(|site| site.mode == "observe");
+    let observe = status.modes.sites.iter().filter(|site| site.mode == aop_api::ModeName::Observe);
     let labels: BTreeSet<&str> = observe.map(|site| sites.label(&site.site)).collect();
     let series = labels.into_iter().map(|site| (vec![("site", site.to_owned())], 1));
     gauge(

@@ -1,0 +1,84 @@
+//! What the terminator has counted since the daemon started.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LastObserved, RefusedPeer};
+
+/// The terminator's counters since the daemon started.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Handshakes {
+    /// Authenticated connections that were relayed.
+    pub accepted: u64,
+    /// Connections from addresses that enforcing would have refused.
+    pub would_refuse: u64,
+    /// Refused connections.
+    pub refused: Vec<RefusalCount>,
+    /// Those of them that came from admitted addresses.
+    #[serde(default)]
+    pub refused_from_admitted: Vec<RefusalCount>,
+    /// Addresses that were refused recently, the last seen first; at most 64. The loopback
+    /// addresses of this host are left out here, and in `refused_from_admitted`.
+    #[serde(default)]
+    pub refused_lately: Vec<RefusedPeer>,
+    /// Connections that were relayed only because their site observes.
+    #[serde(default)]
+    pub observed: Vec<RefusalCount>,
+    /// Those of them that came from admitted addresses.
+    #[serde(default)]
+    pub observed_from_admitted: Vec<RefusalCount>,
+    /// Those of `observed_from_admitted` within the last day, or since the site observes.
+    #[serde(default)]
+    pub observed_lately: Vec<RefusalCount>,
+    /// The latest of these for each site.
+    #[serde(default)]
+    pub last_observed: Vec<LastObserved>,
+}
+
+/// Refused connections or requests of one site for one reason.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RefusalCount {
+    /// The site, or `-` where none was found.
+    pub site: String,
+    /// The refusal's stable name, from the table of refusals.
+    pub reason: String,
+    /// Number of connections or requests.
+    pub count: u64,
+}
+
+/// Requests since the daemon started.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Requests {
+    /// Requests that an upstream answered.
+    pub relayed: u64,
+    /// Requests that aop answered itself.
+    pub refused: Vec<RefusalCount>,
+}
+
+/// The upstream of a site with an `upstream_check`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamReport {
+    /// The site.
+    pub site: String,
+    /// Its address.
+    pub upstream: String,
+    /// The result of the last check; `null` before the first.
+    pub good: Option<bool>,
+    /// Why it failed; `null` where it did not.
+    pub error: Option<String>,
+}
+
+impl UpstreamReport {
+    /// Why the site cannot be served, where it cannot.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        let Self { site, upstream, good, error } = self;
+        match good {
+            Some(true) => None,
+            Some(false) => {
+                let error = error.as_deref().unwrap_or("no reason given");
+                Some(format!("site {site}: its upstream {upstream} fails its check: {error}"))
+            }
+            None => Some(format!("site {site}: its upstream {upstream} has not been checked yet")),
+        }
+    }
+}
