@@ -1,4 +1,4 @@
-//! The state of budgets: those of a trial, which may be set, and those in force, which are only
+//! The state of budgets: those of a test program, which may be set, and those in force, which are only
 //! read.
 
 use std::net::IpAddr;
@@ -183,7 +183,7 @@ impl TestProgram {
         keys.iter().try_for_each(|key| map.remove(key)).map_err(failed)
     }
 
-    /// A map of this trial that packets write.
+    /// A map of this program that packets write.
     fn written<V: Pod>(
         &mut self,
         name: &'static str,

@@ -46,7 +46,10 @@ pub enum FirewallError {
     ModeRefused { interface: String, mode: &'static str, error: String },
     #[error("no firewall is loaded: {} holds no pins. `aop run` loads one", .0.display())]
     NotLoaded(PathBuf),
-    #[error("interface {name:?} is not guarded; the guarded interfaces are {}", .guarded.join(", "))]
+    #[error(
+        "interface {name:?} is not guarded; the guarded interfaces are {}",
+        .guarded.join(", ")
+    )]
     NotGuarded { name: String, guarded: Vec<String> },
     #[error("no interface is guarded: the maps are pinned, but no link is. Restart aop")]
     NoLink,
@@ -86,7 +89,10 @@ pub enum FirewallError {
          paths.runtime", .0.display()
     )]
     PinsTaken(PathBuf),
-    #[error("{} is not a pin of aop, so nothing there was removed. Correct paths.pins", .0.display())]
+    #[error(
+        "{} is not a pin of aop, so nothing there was removed. Correct paths.pins",
+        .0.display()
+    )]
     ForeignPin(PathBuf),
     #[error(
         "no firewall is loaded: it was unloaded (`aop unload`). To guard again: `systemctl restart \

@@ -43,7 +43,7 @@ pub struct FirewallSnapshot {
     pub peers: Vec<PeerEntry>,
 }
 
-/// Whether a reading lists the peers. With many peers that takes time.
+/// Whether a snapshot lists the peers. With many peers that takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerListing {
     /// With all peers.
@@ -75,14 +75,14 @@ impl GuardedInterface {
             )),
             (AttachState::Foreign(program), _) => Some(format!(
                 "{name}: another XDP program, {program}, is attached to the interface, and packets \
-             pass unfiltered; the daemon guards it as soon as that program is detached"
+                 pass unfiltered; the daemon guards it as soon as that program is detached"
             )),
             (AttachState::Detached, Some(obstacle)) => {
                 Some(format!("{name}: packets pass unfiltered: {obstacle}"))
             }
             (AttachState::Detached, None) => Some(format!(
-                "{name}: no packet program is attached to the interface, and packets pass unfiltered; \
-             the daemon attaches it again"
+                "{name}: no packet program is attached to the interface, and packets pass \
+                 unfiltered; the daemon attaches it again"
             )),
         }
     }
@@ -175,12 +175,12 @@ fn interface(
 }
 
 fn verdicts(maps: &Maps) -> Result<Vec<CounterEntry>, FirewallError> {
-    let mut readings = Vec::new();
+    let mut entries = Vec::new();
     for (slot, name) in (0..).zip(maps.slot_names()?) {
         let Some(interface) = name else { continue };
         for ((_, verdict, mode), count) in Tally::all().zip(maps.counters(slot)?) {
             if count != Counter::default() {
-                readings.push(CounterEntry {
+                entries.push(CounterEntry {
                     interface: interface.clone(),
                     action: verdict.action(mode),
                     reason: verdict.reason(),
@@ -189,7 +189,7 @@ fn verdicts(maps: &Maps) -> Result<Vec<CounterEntry>, FirewallError> {
             }
         }
     }
-    Ok(readings)
+    Ok(entries)
 }
 
 pub(super) fn peer((key, facts): (PeerKey, Peer)) -> PeerEntry {

@@ -60,8 +60,8 @@ impl Firewall {
         Self::take_over(options, None, policy)
     }
 
-    /// The same, with the lock on the pins that another process has [handed](Firewall::copy_pins_lock) over.
-    /// That process must not write meanwhile.
+    /// The same, with a [copy](Firewall::copy_pins_lock) of the lock on the pins from another
+    /// process. That process must not write meanwhile.
     ///
     /// # Errors
     /// As [`Firewall::start`].

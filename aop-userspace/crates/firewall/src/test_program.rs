@@ -1,6 +1,6 @@
 //! Runs frames through the program in the kernel without an interface, and returns what it did.
 //!
-//! A trial has its own maps, and shares nothing with the firewall of the host; but see
+//! A test program has its own maps, and shares nothing with the firewall of the host; but see
 //! [`DryRun`](super::DryRun).
 
 use std::{net::IpAddr, time::Duration};
@@ -64,7 +64,7 @@ impl TestProgram {
     }
 
     /// Loads the program as on `interface`, with the pinned maps except those that packets write. A
-    /// write to any other map through this trial would change the firewall of the host.
+    /// write to any other map through this program would change the firewall of the host.
     pub(super) fn observing(pins: &Pins, interface: &str) -> Result<Self, FirewallError> {
         let slot = Maps::pinned(pins)?.known_slot(interface)?.unwrap_or_default();
         let mut ebpf = object::load_observer(slot, pins)?;
@@ -86,7 +86,7 @@ impl TestProgram {
     }
 
     /// Gives `interface` the next free slot with its own mode, as guarding it would. The counter
-    /// slot of this trial was set when it was loaded.
+    /// slot of this program was set when it was loaded.
     ///
     /// # Errors
     /// No slot is free, or the kernel refuses a write.
