@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::lab::Family;
 use crate::pki::Identity;
-use crate::world::Family;
 use crate::{Place, World};
 
 mod curl;

@@ -16,12 +16,13 @@ mod client;
 mod figures;
 mod haproxy;
 mod hitch;
+mod many_sites;
 mod measure;
 mod nginx;
 mod processes;
 mod rival;
 mod server;
-mod sites;
+
 mod table;
 
 use std::{fs, path::PathBuf};
@@ -29,8 +30,8 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context, Result};
 use aop_tests::{Upstream, World};
 use figures::Figures;
+use many_sites::Sites;
 use server::{Layer, Product, Server};
-use sites::Sites;
 
 /// The certificates' algorithm is that of the world's PKI.
 const SETTING: &str = "TLS 1.3, AES-256-GCM, X25519, ECDSA P-256, loopback";
@@ -69,7 +70,7 @@ fn main() -> Result<()> {
         table::print(layer, &columns);
     }
     let sites = match products.contains(&Product::Aop) {
-        true => Some(sites::measure(&world, &others)?),
+        true => Some(many_sites::measure(&world, &others)?),
         false => None,
     };
     sites.iter().for_each(Sites::print);

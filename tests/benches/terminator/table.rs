@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::{
     Column, SETTING,
     figures::{Row, Target},
+    many_sites::Sites,
     server::{Layer, Product},
-    sites::Sites,
 };
 
 const NAME: usize = 34;

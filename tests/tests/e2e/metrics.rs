@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Family, Promtool, Pull, Status, World, hand, wait};
+use aop_tests::{Config, Family, Promtool, Pull, Status, World, client, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -39,7 +39,7 @@ fn promtool() -> Option<Promtool> {
 
 /// The head and the body of the answer to one that accepts `accept`.
 fn scrape_as(world: &World, accept: &str) -> Result<(String, String)> {
-    let mut stream = hand::connect(world.origin(), AT.parse()?)?;
+    let mut stream = client::connect(world.origin(), AT.parse()?)?;
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -2,9 +2,10 @@
 //! too, and remembered.
 
 mod confirmed;
-mod kept;
-mod misgivings;
+mod persisted;
+mod preflight;
 mod refused;
+mod sites;
 
 use std::fs;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aop_common::corpus::Scene;
 use aop_common::corpus::build::{Ip, Ipv4, Tcp};
-use aop_tests::hand::{self, Client};
-use aop_tests::wire::{Wire, hardware_address};
+use aop_tests::client::{self, Client};
+use aop_tests::packet_socket::{Wire, hardware_address};
 use aop_tests::{Config, Daemon, Family, Pull, Status, World, wait};
 
 use crate::interfaces::{becomes, second_uplink};
@@ -63,7 +64,7 @@ fn a_switch_takes_effect_at_once_and_cuts_no_connection() {
             let client = Client::new(&world.pki, &world.pki.edge)?;
             let to = world.origin_at(Family::V4, 443);
             let mut session = client.open(world.edge(), to, "example.com")?;
-            hand::get(&mut session, "/before")?;
+            client::get(&mut session, "/before")?;
             let pid = daemon.pid();
 
             stranger_is_served(world, 443)?;
@@ -88,7 +89,7 @@ fn a_switch_takes_effect_at_once_and_cuts_no_connection() {
             ensure!(said == "observe\nas the configuration says\n", "{said}");
             stranger_is_served(world, 443)?;
             ensure!(!daemon.status()?.enforcing("eth0")?);
-            ensure!(hand::get(&mut session, "/after")? == b"the upstream answers /after\n");
+            ensure!(client::get(&mut session, "/after")? == b"the upstream answers /after\n");
             ensure!(daemon.pid() == pid && daemon.log().matches(" ready").count() == 1);
             for change in ["general mode: observe → enforce", "general mode: enforce → observe"]
             {

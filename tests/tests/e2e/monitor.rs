@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Daemon, Family, Upstream, World, hand, wait};
+use aop_tests::{Config, Daemon, Family, Upstream, World, client, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -33,7 +33,7 @@ fn ask(mut stream: impl Read + Write, line: &str) -> Result<(u16, String)> {
 }
 
 fn get(stage: &Stage, path: &str) -> Result<(u16, String)> {
-    let stream = hand::connect(stage.world.origin(), AT.parse()?)?;
+    let stream = client::connect(stage.world.origin(), AT.parse()?)?;
     ask(stream, &format!("GET {path}"))
 }
 
@@ -53,7 +53,7 @@ fn a_daemon_that_serves_is_alive_and_ready_and_tells_nothing_else() {
         ensure!(get(stage, "/healthz")? == (200, "alive\n".into()));
         ensure!(get(stage, "/readyz")? == (200, "ready\n".into()));
         ensure!(get(stage, "/")?.0 == 404);
-        let connect = || hand::connect(stage.world.origin(), AT.parse()?);
+        let connect = || client::connect(stage.world.origin(), AT.parse()?);
         ensure!(ask(connect()?, "HEAD /readyz")? == (200, String::new()));
         ensure!(ask(connect()?, "POST /readyz")?.0 == 405);
         let to = stage.world.origin_at(Family::V4, 9465);
@@ -76,7 +76,7 @@ fn from_sigterm_on_it_is_not_ready_and_stays_alive_until_the_drain_is_over() {
         let (status, body) = get(stage, "/readyz")?;
         ensure!(status == 503 && body.contains("draining"), "{status}: {body}");
         ensure!(get(stage, "/healthz")?.0 == 200);
-        hand::get(&mut session, "/")?;
+        client::get(&mut session, "/")?;
         drop(session);
         let code = stage.daemon.wait(Duration::from_secs(10))?;
         ensure!(code == 0, "exit code {code}");
@@ -141,7 +141,7 @@ fn an_application_that_is_down_or_answers_badly_is_named_until_it_is_well_again(
 fn who_connects_and_stays_silent_keeps_nobody_from_asking() {
     on_changed_stage(monitored, |stage| {
         let silent: Vec<_> = (0..40)
-            .map(|_| hand::connect(stage.world.origin(), AT.parse()?))
+            .map(|_| client::connect(stage.world.origin(), AT.parse()?))
             .collect::<Result<_>>()?;
         let begun = Instant::now();
         ensure!(get(stage, "/healthz")?.0 == 200);

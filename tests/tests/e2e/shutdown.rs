@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use aop_tests::hand;
+use aop_tests::client;
 use aop_tests::{Family, Outcome, Pull};
 use nix::sys::signal::Signal;
 
@@ -18,7 +18,7 @@ fn open_connections_end_by_themselves_and_the_exit_is_clean() {
         std::thread::sleep(Duration::from_millis(300));
         let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
         ensure!(matches!(outcome, Outcome::Other(_)), "a new connection met: {outcome}");
-        let body = hand::get(&mut session, "/bytes/100000")?;
+        let body = client::get(&mut session, "/bytes/100000")?;
         ensure!(body.len() == 100_000, "{} bytes", body.len());
         drop(session);
         let code = stage.daemon.wait(Duration::from_secs(10))?;
@@ -68,7 +68,7 @@ fn a_reload_during_the_drain_does_no_harm() {
         std::thread::sleep(Duration::from_millis(100));
         stage.daemon.signal(Signal::SIGHUP)?;
         std::thread::sleep(Duration::from_millis(300));
-        hand::get(&mut session, "/")?;
+        client::get(&mut session, "/")?;
         drop(session);
         let code = stage.daemon.wait(Duration::from_secs(10))?;
         ensure!(code == 0, "exit code {code}");

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use aop_tests::hand::{self, Client, Session};
+use aop_tests::client::{self, Client, Session};
 use aop_tests::{Config, Daemon, Family, Outcome, Pull, Status, Upstream, World, child, wait};
 
 /// How long a counter may lag behind what the peer saw.
@@ -70,7 +70,7 @@ impl Stage {
         let to = self.world.origin_at(Family::V4, 443);
         let client = Client::new(&self.world.pki, &self.world.pki.edge)?;
         let mut session = client.open(self.world.edge(), to, "example.com")?;
-        hand::get(&mut session, "/")?;
+        client::get(&mut session, "/")?;
         Ok(session)
     }
 

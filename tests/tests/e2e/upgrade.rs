@@ -1,11 +1,11 @@
 //! Another process takes over: nothing is refused, nothing is cut, and packets are judged throughout.
 //! Or it does not, and nothing has changed.
 
-mod fails;
-mod lingers;
-mod load;
-mod monitored;
-mod takes_over;
+mod draining_predecessor;
+mod failures;
+mod readiness;
+mod takeover;
+mod under_load;
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::{Process, wait};

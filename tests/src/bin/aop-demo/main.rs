@@ -7,7 +7,8 @@
 
 mod interrupt;
 mod maps;
-mod play;
+mod report;
+mod scenario;
 
 use std::process::ExitCode;
 
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     };
     println!("{INTRO}");
     // What the play has set up is taken down when it returns, however it does.
-    let played = play::run(&interrupt);
+    let played = scenario::run(&interrupt);
     match played {
         _ if interrupt.came() => {
             eprintln!("Interrupted; everything is cleaned up.");

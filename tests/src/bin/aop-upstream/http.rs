@@ -9,10 +9,10 @@
 use std::io::Read;
 
 use anyhow::{Context, Result, bail, ensure};
-use aop_tests::proxy::{self, Opening};
+use aop_tests::proxy_header::{self, Opening};
 
 use crate::Stream;
-use crate::journal::Journal;
+use crate::connection_log::Journal;
 
 const LONGEST_HEAD: usize = 64 * 1024;
 /// A pattern is written in blocks of this length, of whole repetitions.
@@ -56,13 +56,13 @@ fn head(
     mut first: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Option<usize>> {
     loop {
-        if let Opening::Present(_, length) = proxy::read(read)? {
+        if let Opening::Present(_, length) = proxy_header::read(read)? {
             first(read)?;
             read.drain(..length);
         }
         if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
             // A version 2 PROXY header begins with CRLF CRLF too, and may still be incomplete.
-            if proxy::read(read)? == Opening::Absent {
+            if proxy_header::read(read)? == Opening::Absent {
                 first(read)?;
                 return Ok(Some(end + 4));
             }

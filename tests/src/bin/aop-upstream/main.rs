@@ -4,8 +4,8 @@
 //! appears when it listens. See `http.rs` for what it answers.
 #![allow(clippy::print_stderr, reason = "its log is its standard error")]
 
+mod connection_log;
 mod http;
-mod journal;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::journal::Journal;
+use crate::connection_log::Journal;
 
 /// Silent peers are let go after this, longer than any test waits.
 const PATIENCE: Duration = Duration::from_secs(120);

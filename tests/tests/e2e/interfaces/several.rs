@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use aop_tests::hand::{self, Client};
+use aop_tests::client::{self, Client};
 use aop_tests::{Config, Daemon, Family};
 
 use super::{becomes, ip, second_uplink, strangers_meet_silence};
@@ -70,7 +70,7 @@ fn jumbo_frames_are_judged_in_native_mode() {
             let to = stage.world.origin_at(Family::V4, 443);
             let mut session = client.open(stage.world.edge(), to, "example.com")?;
             let path = format!("/{}", "x".repeat(8500));
-            let body = hand::get(&mut session, &path)?;
+            let body = client::get(&mut session, &path)?;
             ensure!(String::from_utf8_lossy(&body).contains(&path), "not the whole request");
             strangers_meet_silence(stage)
         },

@@ -1,0 +1,115 @@
+//! What happens to the bytes of an origin pull.
+
+use std::io::Write;
+
+use anyhow::ensure;
+use aop_tests::client::{self, Client};
+use aop_tests::{Config, Family, Pull, Upstream, World};
+
+use crate::stage::{on_changed_stage, on_stage};
+
+const BIG: usize = 24 * 1024 * 1024;
+
+fn socket(world: &World) -> String {
+    world.dir().join("app.sock").display().to_string()
+}
+
+#[test]
+fn an_upstream_may_listen_on_a_unix_socket() {
+    let change = |config: &mut Config, world: &World| {
+        config.site().upstream = format!("unix://{}", socket(world));
+    };
+    on_changed_stage(change, |stage| {
+        let behind = Upstream::listening(&stage.world, &format!("unix:{}", socket(&stage.world)))?;
+        let outcome = Pull::by_edge(&stage.world, Family::V6).path("/hello").send()?;
+        ensure!(outcome.body() == b"the upstream answers /hello\n", "{outcome}");
+        ensure!(behind.count()? == 1 && stage.upstream.count()? == 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_upstream_may_be_found_by_its_name() {
+    let change = |config: &mut Config, _: &World| {
+        config.site().upstream = "tcp://localhost:8080".to_owned();
+    };
+    on_changed_stage(change, |stage| {
+        stage.edge_is_served()?;
+        // Names are looked up for as long as it runs, in files that may be replaced meanwhile.
+        let line = stage.daemon.terminator()?.command()?;
+        ensure!(line.iter().any(|word| word == "--names"), "{line:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_big_body_arrives_whole_in_both_directions() {
+    on_stage(|stage| {
+        let body: Vec<u8> = (0_u8..251).cycle().take(BIG).collect();
+        let pull = Pull::by_edge(&stage.world, Family::V4);
+        let outcome = pull.clone().path("/echo").post(body.clone()).send()?;
+        ensure!(outcome.served() && outcome.body() == body, "{outcome}");
+        let outcome = pull.path(&format!("/bytes/{BIG}")).send()?;
+        ensure!(outcome.served() && outcome.body() == body, "{outcome}");
+        Ok(())
+    });
+}
+
+#[test]
+fn requests_on_one_connection_stay_on_one_connection() {
+    on_stage(|stage| {
+        let to = stage.world.origin_at(Family::V6, 443);
+        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+        let mut session = client.open(stage.world.edge(), to, "example.com")?;
+        for path in ["/one", "/two", "/three"] {
+            let expected = format!("the upstream answers {path}\n");
+            ensure!(client::get(&mut session, path)? == expected.as_bytes());
+        }
+        ensure!(stage.upstream.count()? == 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn who_has_finished_sending_still_gets_the_late_answer() {
+    on_stage(|stage| {
+        let to = stage.world.origin_at(Family::V4, 443);
+        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+        let mut session = client.open(stage.world.edge(), to, "example.com")?;
+        session.write_all(b"POST /late HTTP/1.1\r\nHost: example.com\r\n\r\n")?;
+        session.write_all(&[b'x'; 10_000])?;
+        client::finish_sending(&mut session)?;
+        let answer = String::from_utf8(client::read_to_end(&mut session)?)?;
+        ensure!(answer.contains("10000 bytes came"), "{answer}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_upstream_s_end_is_passed_on_as_a_clean_close() {
+    on_stage(|stage| {
+        let to = stage.world.origin_at(Family::V4, 443);
+        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+        let mut session = client.open(stage.world.edge(), to, "example.com")?;
+        session.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")?;
+        // rustls calls an end without close_notify an error.
+        let answer = client::read_to_end(&mut session)?;
+        ensure!(answer.ends_with(b"the upstream answers /\n"));
+        Ok(())
+    });
+}
+
+#[test]
+fn while_the_upstream_is_down_pulls_end_and_are_named() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        stage.upstream.stop();
+        let before = stage.daemon.status()?.refused("upstream_unreachable")?;
+        let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
+        ensure!(outcome.refused(), "{outcome}");
+        let now = stage.daemon.status()?.refused("upstream_unreachable")?;
+        ensure!(now == before + 1, "{now}");
+        stage.upstream = Upstream::start(&stage.world)?;
+        stage.edge_is_served()
+    });
+}

@@ -1,0 +1,107 @@
+//! `aop doctor`: what is healthy gets a clean bill, and each mistake that an operator makes is named
+//! before it cuts somebody off.
+
+mod bypasses;
+mod certificates;
+mod healthy;
+mod lists;
+mod traffic;
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::{Daemon, World};
+use serde_json::Value;
+
+use crate::stage::Stage;
+
+/// What the doctor says.
+pub(crate) struct Diagnosis {
+    code: i32,
+    json: Value,
+}
+
+/// Asks the doctor.
+pub(crate) fn diagnose(daemon: &Daemon, options: &[&str]) -> Result<Diagnosis> {
+    let line: Vec<&str> = ["doctor", "--json"].iter().chain(options).copied().collect();
+    let told = daemon.verb(&line)?;
+    let json = serde_json::from_slice(&told.output).with_context(|| format!("{told:?}"))?;
+    Ok(Diagnosis { code: told.code, json })
+}
+
+impl Diagnosis {
+    /// The findings of this result and name.
+    fn findings(&self, result: &str, name: &str) -> Vec<&Value> {
+        let all = self.json["findings"].as_array().map_or(&[][..], Vec::as_slice);
+        all.iter().filter(|it| it["result"] == result && it["name"] == name).collect()
+    }
+
+    /// Nothing is wrong, and the exit code says so.
+    pub(crate) fn is_clean(&self) -> Result<()> {
+        ensure!(self.code == 0 && self.json["healthy"] == true, "{:#}", self.json);
+        Ok(())
+    }
+
+    /// This is wrong, with a cure and what a visitor sees; the exit code says so.
+    pub(crate) fn finds(&self, name: &str) -> Result<&Value> {
+        ensure!(self.code == 1 && self.json["healthy"] == false, "{:#}", self.json);
+        let found = self.findings("wrong", name);
+        let found = found.first().with_context(|| format!("no {name}: {:#}", self.json))?;
+        let has = |field: &str| found[field].as_str().is_some_and(|text| !text.is_empty());
+        ensure!(has("said") && has("visitor") && has("cure"), "{found:#}");
+        Ok(found)
+    }
+
+    /// This alone is wrong.
+    pub(crate) fn finds_only(&self, name: &str) -> Result<&Value> {
+        let found = self.finds(name)?;
+        let others = self.json["findings"].as_array().context("no findings")?;
+        let others: Vec<_> =
+            others.iter().filter(|it| it["result"] == "wrong" && it["name"] != name).collect();
+        ensure!(others.is_empty(), "{others:#?}");
+        Ok(found)
+    }
+
+    /// This is as it should be.
+    pub(crate) fn is_good(&self, name: &str) -> Result<()> {
+        ensure!(!self.findings("good", name).is_empty(), "no good {name}: {:#}", self.json);
+        Ok(())
+    }
+
+    /// This is told.
+    pub(crate) fn tells(&self, name: &str) -> Result<&Value> {
+        let found = self.findings("told", name);
+        found.first().copied().with_context(|| format!("no {name}: {:#}", self.json))
+    }
+}
+
+/// Nothing is left open.
+pub(crate) fn nothing_is_open(stage: &Stage) -> Result<()> {
+    let status = stage.daemon.status()?;
+    ensure!(status.json()["openings"] == serde_json::json!([]), "{}", status.json()["openings"]);
+    ensure!(!stage.config.state.join("openings.json").exists());
+    Ok(())
+}
+
+/// The options that name a pair.
+pub(crate) fn pair(identity: &aop_tests::pki::Identity) -> Result<[String; 4]> {
+    let path = |path: &std::path::Path| path.to_str().map(str::to_owned).context("not UTF-8");
+    let (certificate, key) = (path(&identity.certificate)?, path(&identity.key)?);
+    Ok(["--certificate".to_owned(), certificate, "--key".to_owned(), key])
+}
+
+/// Asks the doctor about a pair.
+pub(crate) fn diagnose_pair(
+    daemon: &Daemon,
+    identity: &aop_tests::pki::Identity,
+) -> Result<Diagnosis> {
+    let options = pair(identity)?;
+    diagnose(daemon, &options.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Runs `ip` in the origin.
+pub(crate) fn ip(world: &World, line: &str) -> Result<()> {
+    let mut command = world.origin().command("ip");
+    command.args(line.split(' '));
+    let done = aop_tests::child::finish(command, &[], crate::stage::SOON)?;
+    ensure!(done.code == 0, "ip {line}: {done:?}");
+    Ok(())
+}

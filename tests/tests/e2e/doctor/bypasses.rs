@@ -1,0 +1,191 @@
+//! Ways around the packet lock.
+
+use std::fs;
+use std::net::UdpSocket;
+
+use anyhow::{Result, ensure};
+use aop_tests::{Child, Config, Upstream, World, child, wait};
+
+use super::{diagnose, ip};
+use crate::interfaces::other_programs::another_program_takes_eth0;
+use crate::stage::{SOON, Stage, is_guarded, on_changed_stage, on_stage};
+
+/// A second interface, with these addresses.
+fn second_interface(world: &World, addresses: &[&str]) -> Result<()> {
+    ip(world, "link add eth1 type veth peer name far1")?;
+    ip(world, "link set eth1 up")?;
+    for address in addresses {
+        let nodad = if address.contains(':') { " nodad" } else { "" };
+        ip(world, &format!("address add {address} dev eth1{nodad}"))?;
+    }
+    Ok(())
+}
+
+fn served(stage: &Stage) -> Result<()> {
+    stage.edge_is_served()
+}
+
+#[test]
+fn an_ipv6_address_on_an_unguarded_interface_is_named() {
+    on_stage(|stage| {
+        served(stage)?;
+        second_interface(&stage.world, &["2001:db8:77::1/64"])?;
+        let found = diagnose(&stage.daemon, &[])?;
+        let found = found.finds_only("exposed")?;
+        ensure!(found["about"] == "eth1", "{found}");
+        ensure!(found["evidence"].to_string().contains("2001:db8:77::1"), "{found}");
+        ensure!(found["cure"].to_string().contains("firewall.interfaces"), "{found}");
+        ip(&stage.world, "link set eth1 down")?;
+        diagnose(&stage.daemon, &[])?.is_clean()
+    });
+}
+
+#[test]
+fn a_private_address_on_an_unguarded_interface_is_only_told() {
+    on_stage(|stage| {
+        served(stage)?;
+        second_interface(&stage.world, &["172.17.0.1/16"])?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        diagnosis.is_clean()?;
+        ensure!(diagnosis.tells("exposed")?["about"] == "eth1");
+        Ok(())
+    });
+}
+
+#[test]
+fn udp_at_a_guarded_port_is_named_while_it_passes() {
+    on_stage(|stage| {
+        served(stage)?;
+        let udp = stage.world.origin().inside(|| UdpSocket::bind("[::]:443"))??;
+        let found = diagnose(&stage.daemon, &[])?;
+        ensure!(found.finds_only("udp")?["cure"].to_string().contains("udp = \\\"drop\\\""));
+        let text = stage.config.text().replace("[firewall]\n", "[firewall]\nudp = \"drop\"\n");
+        stage.daemon.write(&text)?;
+        stage.daemon.reload()?;
+        diagnose(&stage.daemon, &[])?.is_clean()?;
+        drop(udp);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_application_that_listens_for_everybody_is_named() {
+    let elsewhere = |config: &mut Config, _: &World| {
+        config.site().upstream = "tcp://127.0.0.1:8081".into();
+    };
+    on_changed_stage(elsewhere, |stage| {
+        let mut open = Upstream::listening(&stage.world, "0.0.0.0:8081")?;
+        served(stage)?;
+        let found = diagnose(&stage.daemon, &[])?;
+        let found = found.finds_only("upstream")?;
+        ensure!(found["about"] == "127.0.0.1:8081", "{found}");
+        let told = found.to_string();
+        ensure!(told.contains("aop-upstream") && told.contains("127.0.0.1:8081:8081"), "{told}");
+        ensure!(!told.contains("firewall.ports"), "{told}");
+        // Guarded, it is still reached by everybody who is a customer of the CDN.
+        let text = stage.config.text().replace("[firewall]\n", "[firewall]\nports = [443, 8081]\n");
+        stage.daemon.write(&text)?;
+        stage.daemon.reload()?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        diagnosis.is_clean()?;
+        let told = diagnosis.tells("upstream")?;
+        ensure!(told["said"].to_string().contains("every customer of the CDN"), "{told}");
+        ensure!(told["cure"].to_string().contains("127.0.0.1:8081 alone"), "{told}");
+        open.stop();
+        let _closed = Upstream::listening(&stage.world, "127.0.0.1:8081")?;
+        diagnose(&stage.daemon, &[])?.is_clean()
+    });
+}
+
+#[test]
+fn other_ports_that_are_open_are_told_by_owner() {
+    on_stage(|stage| {
+        served(stage)?;
+        let _other = Upstream::listening(&stage.world, "0.0.0.0:9090")?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        diagnosis.is_clean()?;
+        let told = diagnosis.tells("other_ports")?["evidence"].to_string();
+        ensure!(told.contains("9090 (aop-upstream)"), "{told}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_port_that_docker_publishes_is_told_apart() {
+    on_stage(|stage| {
+        served(stage)?;
+        // The doctor knows Docker's proxy by its name.
+        let proxy = stage.world.dir().join("docker-proxy");
+        fs::copy(child::built("aop-upstream")?, &proxy)?;
+        let file = |name: &str| stage.world.dir().join(name);
+        let line = [proxy, "0.0.0.0:9091".into(), file("proxy.journal")];
+        let _proxy = Child::serve(stage.world.origin(), &line, &file("proxy.log"))?;
+        wait::until("it listens", SOON, || file("proxy.journal").exists().then_some(()))?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        diagnosis.is_clean()?;
+        let told = diagnosis.tells("published_port")?;
+        ensure!(told["about"] == "9091", "{told}");
+        ensure!(told["cure"].to_string().contains("-p 127.0.0.1:9091"), "{told}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_guarded_port_that_outgoing_connections_may_take_is_named() {
+    let high = |config: &mut Config, _: &World| config.bind.push("0.0.0.0:40443".into());
+    on_changed_stage(high, |stage| {
+        served(stage)?;
+        let set = |name: &'static str, value: &'static str| {
+            let path = format!("/proc/sys/net/ipv4/{name}");
+            stage.world.origin().inside(move || fs::write(path, value))
+        };
+        set("ip_local_port_range", "32768 60999")??;
+        set("ip_local_reserved_ports", "8080")??;
+        let found = diagnose(&stage.daemon, &[])?;
+        let found = found.finds_only("ephemeral_port")?;
+        ensure!(found["about"] == "40443", "{found}");
+        ensure!(found["commands"].to_string().contains("reserved_ports=8080,40443"), "{found}");
+        set("ip_local_reserved_ports", "8080,40443")??;
+        diagnose(&stage.daemon, &[])?.is_clean()
+    });
+}
+
+#[test]
+fn a_listener_whose_port_is_not_guarded_is_named() {
+    on_changed_stage(
+        |config, _| config.ports = vec![8443],
+        |stage| {
+            let found = diagnose(&stage.daemon, &[])?;
+            let found = found.finds_only("listener_port")?;
+            ensure!(found["about"] == "443", "{found}");
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_foreign_xdp_program_is_named() {
+    on_stage(|stage| {
+        served(stage)?;
+        let other = another_program_takes_eth0(stage)?;
+        let found = diagnose(&stage.daemon, &[])?;
+        let found = found.finds("foreign_program")?;
+        ensure!(found["about"] == "eth0", "{found}");
+        ensure!(found["evidence"].to_string().contains("that of an aop"), "{found}");
+        let unloaded = stage.daemon.verb_with(&["unload"], &other)?;
+        ensure!(unloaded.code == 0, "{unloaded:?}");
+        wait::until("ours is back", SOON, || is_guarded(&stage.world).ok().filter(|it| *it))?;
+        diagnose(&stage.daemon, &[])?.is_clean()
+    });
+}
+
+#[test]
+fn a_firewall_that_was_unloaded_under_the_daemon_is_named() {
+    on_stage(|stage| {
+        served(stage)?;
+        let unloaded = stage.daemon.verb(&["unload"])?;
+        ensure!(unloaded.code == 0, "{unloaded:?}");
+        diagnose(&stage.daemon, &[])?.finds("firewall")?;
+        Ok(())
+    });
+}

@@ -1,0 +1,122 @@
+//! `aop explain FILE.pcap`.
+
+use std::fs;
+use std::net::IpAddr;
+
+use anyhow::{Context, Result, ensure};
+use aop_common::corpus::build::{Extension, Ip, Ipv4, Ipv6, Tcp, tags};
+use aop_tests::{Config, Daemon, Family, World};
+use serde_json::Value;
+
+use crate::explain::{counters, explained, gets};
+use crate::stage::{in_a_world, on_changed_stage, on_stage};
+
+#[test]
+fn a_capture_is_explained_by_source_port_and_reason() {
+    on_stage(|stage| {
+        let frames = frames(&stage.world);
+        let path = stage.world.dir().join("a.pcap");
+        fs::write(&path, pcap(1, &frames))?;
+        let file = path.to_string_lossy().into_owned();
+        let before = counters(stage)?;
+        let answer = explained(stage, &[&file])?;
+        ensure!(counters(stage)? == before, "a live counter moved");
+        let rows = answer["verdicts"].as_array().context("no rows")?;
+        let row = |reason: &str| -> Result<&Value> {
+            rows.iter().find(|row| row["reason"] == reason).context(format!("no {reason}"))
+        };
+        ensure!(answer["frames"] == 7 && rows.len() == 5, "{answer}");
+        let stranger = stage.world.stranger_address(Family::V4).to_string();
+        gets(row("unknown_source")?, "drop", "unknown_source", &stranger)?;
+        ensure!(row("unknown_source")?["frames"] == 3 && row("unknown_source")?["port"] == 443);
+        gets(row("admitted")?, "pass", "admitted", "2400:cb00::/32")?;
+        gets(row("fragment")?, "drop", "fragment", "may carry TCP")?;
+        ensure!(row("fragment")?["port"].is_null());
+        gets(row("too_deep")?, "drop", "too_deep", "VLAN tags")?;
+        gets(row("not_guarded")?, "pass", "not_guarded", "guarded: 443")
+    });
+}
+
+#[test]
+fn a_stranger_who_is_given_a_try_in_a_capture_keeps_it() {
+    on_changed_stage(
+        |config, _| config.probation_syn = 5,
+        |stage| {
+            let IpAddr::V4(stranger) = stage.world.stranger_address(Family::V4) else {
+                return Ok(());
+            };
+            let IpAddr::V4(origin) = stage.world.origin_at(Family::V4, 443).ip() else {
+                return Ok(());
+            };
+            let ip = Ipv4::between(stranger.octets(), origin.octets());
+            let ack = Tcp::syn(443).flags(0x10);
+            let path = stage.world.dir().join("a.pcap");
+            let file = path.to_string_lossy().into_owned();
+            let reasons = |frames: &[Vec<u8>]| -> Result<Vec<Value>> {
+                fs::write(&path, pcap(1, frames))?;
+                let answer = explained(stage, &[&file])?;
+                let rows = answer["verdicts"].as_array().context("no rows")?;
+                Ok(rows.iter().map(|row| row["reason"].clone()).collect())
+            };
+            ensure!(reasons(&[ip.tcp(&ack)])? == ["unknown_source"]);
+            ensure!(reasons(&[ip.tcp(&Tcp::syn(443)), ip.tcp(&ack)])? == ["probation"]);
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn what_is_no_ethernet_capture_is_refused_with_the_way_out() {
+    in_a_world(|world| {
+        let mut config = Config::new(world);
+        (config.bind, config.sites, config.ports) = (Vec::new(), Vec::new(), vec![443]);
+        let daemon = Daemon::start(world, &config)?;
+        let refused = |name: &str, bytes: &[u8], way: &str| -> Result<()> {
+            let path = world.dir().join(name);
+            fs::write(&path, bytes)?;
+            let told = daemon.verb(&["explain", &path.to_string_lossy()])?;
+            ensure!(told.code == 1 && told.errors.contains(way), "{name}: {told:?}");
+            Ok(())
+        };
+        refused("cooked.pcap", &pcap(113, &[]), "guarded interface itself")?;
+        refused("new.pcap", &[0x0a, 0x0d, 0x0d, 0x0a].repeat(6), "tcpdump -r")?;
+        refused("text.pcap", b"no capture at all, but a text", "no capture")?;
+        let told = daemon.verb(&["explain", "nobody"])?;
+        ensure!(told.code == 1 && told.errors.contains("no address and no file"), "{told:?}");
+        Ok(())
+    });
+}
+
+/// Seven frames with five verdicts.
+fn frames(world: &World) -> Vec<Vec<u8>> {
+    let to = |family| world.origin_at(family, 443).ip();
+    let syn = Tcp::syn(443);
+    let (IpAddr::V4(origin), IpAddr::V6(origin_v6)) = (to(Family::V4), to(Family::V6)) else {
+        return Vec::new();
+    };
+    let IpAddr::V4(stranger) = world.stranger_address(Family::V4) else { return Vec::new() };
+    let IpAddr::V6(edge) = world.edge_address(Family::V6) else { return Vec::new() };
+    let from_stranger = Ipv4::between(stranger.octets(), origin.octets());
+    let from_edge = Ipv6::between(edge.octets(), origin_v6.octets());
+    vec![
+        from_stranger.tcp(&syn),
+        from_stranger.tcp(&syn),
+        from_edge.clone().with(Extension::destination(0)).tcp(&syn),
+        from_stranger.clone().fragment(0, true).tcp(&syn),
+        tags(from_edge.tcp(&syn), 6, 0x8100, 0),
+        from_stranger.udp(443),
+        from_stranger.clone().no_operations(3).tcp(&syn),
+    ]
+}
+
+/// A classic capture of this link type.
+fn pcap(link: u32, frames: &[Vec<u8>]) -> Vec<u8> {
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect();
+    let mut bytes: Vec<u8> = words(&[0xa1b2_c3d4, 0x0002_0004, 0, 0, 65_535, link]);
+    for frame in frames {
+        let length = u32::try_from(frame.len()).unwrap_or(0);
+        bytes.extend::<Vec<u8>>(words(&[0, 0, length, length]));
+        bytes.extend(frame);
+    }
+    bytes
+}

@@ -1,0 +1,132 @@
+//! Requests before an upstream that takes them: what passes, what is refused, and who counts it.
+
+use std::io::Write;
+
+use anyhow::{Result, ensure};
+use aop_tests::client::{self, Client, Session};
+use aop_tests::{Config, Family, Pull, Upstream, World, wait};
+
+use crate::stage::{SOON, Stage, on_changed_stage};
+
+const BIG: usize = 24 * 1024 * 1024;
+
+fn takes_requests(config: &mut Config, _: &World) {
+    config.site().upstream = String::from("http://127.0.0.1:8080");
+}
+
+fn open(stage: &Stage) -> Result<Session> {
+    let to = stage.world.origin_at(Family::V4, 443);
+    Client::new(&stage.world.pki, &stage.world.pki.edge)?.open(
+        stage.world.edge(),
+        to,
+        "example.com",
+    )
+}
+
+/// What is answered to raw bytes until the connection ends.
+fn said(stage: &Stage, bytes: &[u8]) -> Result<String> {
+    let mut session = open(stage)?;
+    session.write_all(bytes)?;
+    Ok(String::from_utf8_lossy(&client::read_to_end(&mut session)?).into_owned())
+}
+
+/// Waits until requests were refused for this reason, and for no other, so many times.
+fn denied(stage: &Stage, reason: &str, count: u64) -> Result<()> {
+    wait::until(&format!("{count} requests refused as {reason}"), SOON, || {
+        let denials = stage.daemon.status().and_then(|status| status.denials()).ok()?;
+        (denials == [(reason.to_owned(), count)]).then_some(())
+    })
+}
+
+#[test]
+fn curl_is_served_in_both_versions_of_http_with_big_bodies() {
+    on_changed_stage(takes_requests, |stage| {
+        let body: Vec<u8> = (0_u8..251).cycle().take(BIG).collect();
+        for version in ["--http1.1", "--http2"] {
+            let pull = Pull::by_edge(&stage.world, Family::V4).option(version);
+            let outcome = pull.clone().path("/echo").post(body.clone()).send()?;
+            ensure!(outcome.served() && outcome.body() == body, "{version}: {outcome}");
+            let outcome = pull.path(&format!("/bytes/{BIG}")).send()?;
+            ensure!(outcome.served() && outcome.body() == body, "{version}: {outcome}");
+        }
+        let status = stage.daemon.status()?;
+        ensure!(status.relayed()? == 4 && status.denials()?.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
+fn an_upstream_on_a_unix_socket_takes_requests() {
+    let change = |config: &mut Config, world: &World| {
+        config.site().upstream = format!("unix+http://{}", world.dir().join("app.sock").display());
+    };
+    on_changed_stage(change, |stage| {
+        let socket = stage.world.dir().join("app.sock").display().to_string();
+        let behind = Upstream::listening(&stage.world, &format!("unix:{socket}"))?;
+        let outcome = Pull::by_edge(&stage.world, Family::V6).path("/hello").send()?;
+        ensure!(outcome.body() == b"the upstream answers /hello\n", "{outcome}");
+        ensure!(behind.count()? == 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn without_the_certificate_no_request_is_even_read() {
+    on_changed_stage(takes_requests, |stage| {
+        let pull = Pull::by_edge(&stage.world, Family::V4).no_certificate();
+        stage.refuses(&pull, "certificate_required")?;
+        ensure!(stage.daemon.status()?.denials()?.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_request_for_another_host_is_misdirected_and_logged_with_its_ray() {
+    on_changed_stage(takes_requests, |stage| {
+        stage.edge_is_served()?;
+        let before = stage.upstream.count()?;
+        let request = "GET / HTTP/1.1\r\nHost: example.net\r\nCF-Ray: 8a1b2c-FRA\r\n\
+            Connection: close\r\n\r\n";
+        let answer = said(stage, request.as_bytes())?;
+        ensure!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+        denied(stage, "host_mismatch", 1)?;
+        ensure!(stage.upstream.count()? == before, "the upstream saw it");
+        let log = stage.daemon.log();
+        ensure!(log.contains("host_mismatch") && log.contains("8a1b2c-FRA"), "{log}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_smuggled_request_is_refused_and_the_upstream_sees_nothing() {
+    on_changed_stage(takes_requests, |stage| {
+        stage.edge_is_served()?;
+        let before = stage.upstream.count()?;
+        let request = "POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\
+            Content-Length: 4\r\n\r\n0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: example.com\r\n\r\n";
+        let answer = said(stage, request.as_bytes())?;
+        ensure!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        ensure!(answer.ends_with("Content-Length beside Transfer-Encoding.\n"), "{answer}");
+        denied(stage, "bad_request", 1)?;
+        ensure!(stage.upstream.count()? == before, "the upstream saw it");
+        Ok(())
+    });
+}
+
+#[test]
+fn while_the_upstream_is_down_requests_get_a_502_and_the_connection_lives_on() {
+    on_changed_stage(takes_requests, |stage| {
+        stage.edge_is_served()?;
+        stage.upstream.stop();
+        let mut session = open(stage)?;
+        write!(session, "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")?;
+        session.flush()?;
+        denied(stage, "upstream_unreachable", 1)?;
+        stage.upstream = Upstream::start(&stage.world)?;
+        write!(session, "GET /back HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")?;
+        let answer = String::from_utf8(client::read_to_end(&mut session)?)?;
+        ensure!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        ensure!(answer.ends_with("the upstream answers /back\n"), "{answer}");
+        Ok(())
+    });
+}

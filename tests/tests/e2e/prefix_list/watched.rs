@@ -1,0 +1,159 @@
+//! A list in a file is read again when it changes, without a signal.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::config::Prefixes;
+use aop_tests::{Config, Family, Pull, World, cloudflare, wait};
+use serde_json::Value;
+
+use super::{list_field, refresh_to};
+use crate::stage::{Stage, on_changed_stage};
+use crate::syn_flood::under_a_flood;
+
+/// Two looks at the file, and a busy machine.
+const SEEN: Duration = Duration::from_secs(15);
+
+fn list(world: &World) -> PathBuf {
+    world.dir().join("prefixes.txt")
+}
+
+/// A configuration whose list is a link to a file.
+fn through_a_link(config: &mut Config, world: &World) {
+    let first = world.dir().join("first.txt");
+    fs::write(&first, cloudflare::list()).expect("a list");
+    symlink(first, list(world)).expect("a link");
+    config.prefixes = Prefixes::File(list(world));
+}
+
+/// Waits until the status' `prefixes` has this.
+fn becomes(stage: &Stage, field: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+    wait::until(&format!("{field} changes"), SEEN, || {
+        list_field(&stage.daemon.status().ok()?, field).ok().filter(&fits)
+    })
+    .with_context(|| stage.daemon.log())
+}
+
+#[test]
+fn a_rename_over_the_list_and_a_new_target_of_a_link_are_noticed() {
+    on_changed_stage(through_a_link, |stage| {
+        stage.edge_is_served()?;
+        let path = list(&stage.world);
+        let aside = stage.world.dir().join("aside");
+        symlink("second.txt", &aside)?;
+        let second = cloudflare::list_without_edge() + "192.0.2.0/24\n";
+        fs::write(stage.world.dir().join("second.txt"), second)?;
+        fs::rename(&aside, &path)?;
+        becomes(stage, "v4", |v4| *v4 == 15)?;
+        becomes(stage, "draining", |draining| *draining == 2)?;
+        // The peer of this stage has authenticated; its neighbour has not.
+        let neighbour = stage.world.neighbour_address(Family::V4);
+        let outcome = Pull::by_edge(&stage.world, Family::V4).source(neighbour).brief().send()?;
+        ensure!(outcome.silent(), "{outcome}");
+
+        fs::write(&aside, cloudflare::list())?;
+        fs::rename(&aside, &path)?;
+        becomes(stage, "draining", |draining| *draining == 1)?;
+        stage.edge_is_served()
+    });
+}
+
+#[test]
+fn a_bad_change_is_told_and_the_old_list_stays_until_it_is_mended() {
+    on_changed_stage(through_a_link, |stage| {
+        stage.edge_is_served()?;
+        let generation = stage.daemon.status()?.generation()?;
+        let bad = [Some("198.51.100.0/24\n<html>\n"), Some(""), None];
+        for bad in bad {
+            let path = list(&stage.world);
+            match bad {
+                Some(text) => fs::write(&path, text)?,
+                None => fs::remove_file(&path)?,
+            }
+            becomes(stage, "last_error", |error| {
+                let told = error.as_str().unwrap_or_default();
+                let missing = told.contains("No such file");
+                let empty = told.contains("no prefix");
+                missing == bad.is_none() && empty == (bad == Some("")) && !told.is_empty()
+            })?;
+            ensure!(stage.daemon.status()?.generation()? == generation);
+            stage.edge_is_served()?;
+        }
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        fs::write(list(&stage.world), cloudflare::list())?;
+        becomes(stage, "last_error", Value::is_null)?;
+        stage.edge_is_served()
+    });
+}
+
+#[test]
+fn a_refresh_on_demand_reads_the_file_at_once() {
+    on_changed_stage(through_a_link, |stage| {
+        fs::write(list(&stage.world), cloudflare::list() + "192.0.2.0/24\n")?;
+        let verb = stage.daemon.verb(&["prefixes", "diff"])?;
+        ensure!(String::from_utf8_lossy(&verb.output).contains("+ 192.0.2.0/24"), "{verb:?}");
+        let (code, said) = super::refresh(stage, &[])?;
+        // The watch may have been faster.
+        ensure!(code == 0, "{said}");
+        ensure!(list_field(&stage.daemon.status()?, "v4")? == 16);
+        refresh_to(stage, &[], "confirmed")?;
+        Ok(())
+    });
+}
+
+/// Cloudflare's list and 20,000 networks more, other ones for each `at`.
+fn long(at: u32) -> String {
+    let net = |n: u32| std::net::Ipv4Addr::from((20 << 24) + (at * 10_000 + n) * 256);
+    (0..20_000).fold(cloudflare::list(), |list, n| list + &format!("{}/24\n", net(n)))
+}
+
+#[test]
+fn a_long_list_is_swapped_while_strangers_stay_out_and_pulls_go_on() {
+    on_changed_stage(through_a_link, |stage| {
+        stage.edge_is_served()?;
+        let over = AtomicBool::new(false);
+        let flood = under_a_flood(stage, |stage| {
+            let stage: &Stage = stage;
+            std::thread::scope(|scope| {
+                let pulls = scope.spawn(|| -> Result<u32> {
+                    let mut pulls = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        stage.edge_is_served()?;
+                        pulls += 1;
+                    }
+                    Ok(pulls)
+                });
+                let swapped = swap_long_lists(stage);
+                over.store(true, Ordering::Relaxed);
+                swapped?;
+                let pulls = pulls.join().unwrap_or_else(|_| anyhow::bail!("a pull panicked"))?;
+                ensure!(pulls > 0, "no pull");
+                Ok(())
+            })
+        })?;
+        ensure!(flood.sent > 100 && flood.answers == 0, "{flood:?}");
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")
+    });
+}
+
+/// By the watch and by reloads, with a status in between.
+fn swap_long_lists(stage: &Stage) -> Result<()> {
+    for at in 1..=3 {
+        let aside = stage.world.dir().join("aside");
+        fs::write(&aside, long(at))?;
+        fs::rename(&aside, list(&stage.world))?;
+        if at == 3 {
+            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        } else {
+            super::refresh(stage, &[])?;
+        }
+        // The watch may have been faster, or is at it.
+        becomes(stage, "v4", |v4| *v4 == 20_015)?;
+        becomes(stage, "draining", |draining| *draining == (at - 1) * 10_000)?;
+    }
+    Ok(())
+}

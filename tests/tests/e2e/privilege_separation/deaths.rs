@@ -1,0 +1,139 @@
+//! One process ends, or stands still: what becomes of the other, of packets, and of whoever asks.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::{Family, Outcome, Process, Pull, client, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::stage::{SOON, Stage, is_guarded, on_changed_stage, on_stage};
+
+fn send(process: Process, signal: Signal) -> Result<()> {
+    kill(Pid::from_raw(i32::try_from(process.0)?), signal).context("it is gone")
+}
+
+fn is_gone(process: Process) -> Result<()> {
+    wait::until("the process is gone", SOON, || (!process.exists()).then_some(()))
+}
+
+/// Strangers meet silence, and the edge, which is admitted, a closed port.
+fn filtered_and_closed(stage: &Stage) -> Result<()> {
+    ensure!(is_guarded(&stage.world)?);
+    for family in Family::BOTH {
+        let outcome = Pull::by_stranger(&stage.world, family).send()?;
+        ensure!(outcome.silent(), "a stranger met: {outcome}");
+        let begun = Instant::now();
+        let outcome = Pull::by_edge(&stage.world, family).send()?;
+        ensure!(matches!(outcome, Outcome::Other(_)), "the edge met: {outcome}");
+        ensure!(begun.elapsed() < SOON, "it was not refused but waited");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_daemon_takes_its_terminator_along_at_once() {
+    on_stage(|stage| {
+        let mut session = stage.open()?;
+        let terminator = stage.daemon.terminator()?;
+        stage.daemon.kill();
+        is_gone(terminator)?;
+        ensure!(client::get(&mut session, "/").is_err(), "somebody serves on");
+        filtered_and_closed(stage)?;
+        stage.daemon.run()?;
+        stage.edge_is_served()
+    });
+}
+
+#[test]
+fn a_killed_terminator_ends_the_daemon_with_an_error_and_packets_are_filtered_on() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let terminator = stage.daemon.terminator()?;
+        send(terminator, Signal::SIGKILL)?;
+        let code = stage.daemon.wait(SOON)?;
+        let log = stage.daemon.log();
+        ensure!(code == 1, "exit code {code}: {log}");
+        let told = "the terminator process ended, signal: 9 (SIGKILL)";
+        ensure!(log.contains("ERROR") && log.contains(told), "{log}");
+        ensure!(log.lines().any(|line| line.starts_with("aop: ") && line.contains(told)), "{log}");
+        ensure!(!terminator.exists(), "it was left as a zombie");
+        filtered_and_closed(stage)?;
+        stage.daemon.run()?;
+        stage.edge_is_served()
+    });
+}
+
+#[test]
+fn a_terminator_that_dies_while_draining_is_an_error_too() {
+    on_stage(|stage| {
+        let _session = stage.open()?;
+        let terminator = stage.daemon.terminator()?;
+        stage.daemon.signal(Signal::SIGTERM)?;
+        wait::until("it drains", SOON, || stage.daemon.log().contains("draining").then_some(()))?;
+        send(terminator, Signal::SIGKILL)?;
+        let code = stage.daemon.wait(SOON)?;
+        ensure!(code == 1, "exit code {code}: {}", stage.daemon.log());
+        ensure!(!terminator.exists());
+        Ok(())
+    });
+}
+
+#[test]
+fn an_orderly_end_leaves_no_process() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let terminator = stage.daemon.terminator()?;
+        stage.daemon.signal(Signal::SIGTERM)?;
+        ensure!(stage.daemon.wait(SOON)? == 0);
+        ensure!(!terminator.exists());
+        Ok(())
+    });
+}
+
+#[test]
+fn the_signals_that_reach_every_process_of_a_group_leave_the_terminator_alone() {
+    on_stage(|stage| {
+        let mut session = stage.open()?;
+        let terminator = stage.daemon.terminator()?;
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            send(terminator, signal)?;
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        client::get(&mut session, "/after")?;
+        stage.edge_is_served()?;
+        ensure!(stage.daemon.terminator()? == terminator);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_terminator_that_stands_still_holds_up_neither_the_status_nor_packets() {
+    on_changed_stage(
+        |config, _| config.extra = vec!["192.0.2.0/24".into()],
+        |stage| {
+            stage.edge_is_served()?;
+            let terminator = stage.daemon.terminator()?;
+            send(terminator, Signal::SIGSTOP)?;
+            for _ in 0..3 {
+                let begun = Instant::now();
+                let status = stage.daemon.status()?;
+                ensure!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+                let told = "the terminator process does not answer";
+                ensure!(status.warnings()?.iter().any(|it| it.contains(told)), "{status:?}");
+                ensure!(status.json()["terminator"]["answers"] == false);
+                ensure!(status.enforcing("eth0")?);
+            }
+            let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
+            ensure!(outcome.silent(), "{outcome}");
+            send(terminator, Signal::SIGCONT)?;
+            wait::until("it answers again", SOON, || {
+                let status = stage.daemon.status().ok()?;
+                (status.json()["terminator"]["answers"] == true).then_some(())
+            })?;
+            stage.edge_is_served()?;
+            ensure!(stage.daemon.status()?.accepted()? == 2);
+            Ok(())
+        },
+    );
+}

@@ -1,0 +1,173 @@
+//! What each of the two processes has, and what the one without privilege cannot do.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::process::TcpState;
+use aop_tests::{Config, Daemon, Family, Pull, World, child, client};
+
+use super::{has_no_connection, holds_nothing};
+use crate::stage::{SOON, in_a_world, is_guarded, on_changed_stage, on_stage, refuses_to_start};
+
+#[test]
+fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_connection() {
+    on_stage(|stage| {
+        let mut session = stage.open()?;
+        let (daemon, terminator) = (stage.daemon.process()?, stage.daemon.terminator()?);
+        ensure!(daemon.children()? == [terminator]);
+        holds_nothing(terminator)?;
+        let sockets = terminator.tcp_sockets()?;
+        let count = |state| sockets.iter().filter(|found| **found == state).count();
+        ensure!(count(TcpState::LISTEN) == 2 && count(TcpState::ESTABLISHED) == 2, "{sockets:?}");
+        let maps = terminator.files()?;
+        let maps: Vec<_> = maps.iter().filter(|file| file.contains("bpf")).collect();
+        ensure!(maps == ["anon_inode:bpf-map"; 3], "not just peers, hints, networks: {maps:?}");
+
+        ensure!(daemon.user()? == 0 && daemon.capabilities()?.len() >= 2, "it can guard nothing");
+        ensure!(daemon.files()?.iter().any(|file| file.contains("bpf-prog")), "what guards then?");
+        has_no_connection(daemon)?;
+        client::get(&mut session, "/after")?;
+        // What it learned is in the map that packets are judged by.
+        let peer = stage.world.edge_address(Family::V4);
+        ensure!(stage.daemon.status()?.handshakes_of(peer)? == 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_status_names_the_terminator_its_user_and_its_fences() {
+    on_stage(|stage| {
+        let status = stage.daemon.status()?;
+        let told = &status.json()["terminator"];
+        ensure!(told["user"] == "nobody" && told["answers"] == true, "{told}");
+        let confinement = &told["confinement"];
+        let landlock = confinement["landlock"].as_str().context("no landlock")?;
+        ensure!(landlock.starts_with("abi ") && confinement["seccomp"] == "filter", "{told}");
+        let screen = stage.daemon.verb(&["status"])?;
+        let screen = String::from_utf8_lossy(&screen.output).into_owned();
+        let line = format!(
+            "terminator: process {}, user nobody, Landlock {landlock}, seccomp filter",
+            told["pid"]
+        );
+        ensure!(screen.contains(&line), "{screen}");
+        let other = stage.config.text() + "\n[terminator]\nuser = \"daemon\"\n";
+        stage.daemon.write(&other)?;
+        let said = stage.daemon.reload()?;
+        ensure!(said.contains("terminator.user need a restart"), "{said}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_terminator_becomes_the_user_that_is_named() {
+    on_changed_stage(
+        |config, _| config.user = Some("daemon"),
+        |stage| {
+            stage.edge_is_served()?;
+            let terminator = stage.daemon.terminator()?;
+            holds_nothing(terminator)?;
+            ensure!(terminator.user()? == 1, "user {}", terminator.user()?);
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_user_that_is_root_or_unknown_is_refused() {
+    for (user, told) in [("root", "must not be"), ("no-such-user", "useradd")] {
+        in_a_world(|world| {
+            let mut daemon = Daemon::prepare(world)?;
+            daemon.write(&Config { user: Some(user), ..Config::new(world) }.text())?;
+            let check = daemon.verb(&["check"])?;
+            ensure!(check.code == 1 && check.errors.contains(told), "{check:?}");
+            refuses_to_start(world, &mut daemon, &["terminator.user", user, told])
+        });
+    }
+}
+
+#[test]
+fn its_user_can_neither_attach_nor_unload_nor_ask_the_daemon() {
+    on_stage(|stage| {
+        ensure!(stage.daemon.terminator()?.user()? == 65534);
+        stage.daemon.use_a_copy("aop")?;
+        for verb in [&["unload"][..], &["load"], &["run"], &["status"], &["prefixes", "refresh"]] {
+            let tried = stage.daemon.verb_without_privilege(verb)?;
+            let told = tried.errors.to_lowercase();
+            let refused = ["permission", "privilege"].iter().any(|word| told.contains(word));
+            ensure!(tried.code == 1 && refused, "{verb:?}: {tried:?}");
+            ensure!(is_guarded(&stage.world)?, "{verb:?} took it down");
+        }
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")
+    });
+}
+
+/// The keys of the world, for root's eyes alone.
+fn lock_up(world: &World) -> Result<()> {
+    let pki = world.dir().join("pki");
+    for entry in fs::read_dir(&pki)? {
+        let path = entry?.path();
+        if path.is_file() {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(fs::set_permissions(pki, fs::Permissions::from_mode(0o700))?)
+}
+
+#[test]
+fn keys_that_only_root_may_read_are_served_and_reloaded() {
+    on_changed_stage(
+        |_, world| lock_up(world).expect("locked up"),
+        |stage| {
+            stage.edge_is_served()?;
+            let pki = &stage.world.pki;
+            let reads = ["--reuid=65534", "--regid=65534", "--clear-groups", "cat"];
+            let mut command = stage.world.origin().command("setpriv");
+            let read = command.args(reads).arg(&pki.server.key).output()?;
+            ensure!(!read.status.success(), "everybody may read the key");
+            // Another client CA proves that the reload's files arrived.
+            fs::write(&pki.client_ca, fs::read(&pki.foreign_ca)?)?;
+            let said = stage.daemon.reload()?;
+            ensure!(!said.contains("not reloaded"), "{said}");
+            let pull = Pull::by_edge(&stage.world, Family::V4).certificate(&pki.foreign);
+            let outcome = pull.send()?;
+            ensure!(outcome.served(), "{outcome}");
+            ensure!(!Pull::by_edge(&stage.world, Family::V4).send()?.served());
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn without_a_listener_there_is_no_terminator() {
+    in_a_world(|world| {
+        let mut config = Config::new(world);
+        config.bind.clear();
+        config.sites.clear();
+        config.ports = vec![443];
+        let daemon = Daemon::start(world, &config)?;
+        ensure!(daemon.status()?.terminator()?.is_none());
+        let children = daemon.process()?.children()?;
+        ensure!(children.is_empty(), "{children:?}");
+        ensure!(is_guarded(world)?);
+        Ok(())
+    });
+}
+
+#[test]
+fn started_by_hand_it_says_what_it_is_a_part_of() {
+    in_a_world(|world| {
+        let daemon = Daemon::prepare(world)?;
+        daemon.write(&Config::new(world).text())?;
+        let help = daemon.verb(&["help"])?;
+        let help = String::from_utf8(help.output).context("no text")?;
+        for verb in ["terminate", "fetch-list"] {
+            ensure!(!help.contains(verb), "{help}");
+            let mut command = world.origin().command(child::built("aop")?);
+            command.arg(verb);
+            let tried = child::finish(command, &[], SOON)?;
+            ensure!(tried.code == 1 && tried.errors.contains("`aop run`"), "{tried:?}");
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,201 @@
+//! `aop prove`: every shape of the packet table through the firewall in force.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::config::Prefixes;
+use aop_tests::{Config, Family, World};
+use serde_json::Value;
+
+use crate::explain::{asked, counters};
+use crate::stage::{on_changed_stage, on_stage};
+
+/// The items of a list of the proof.
+fn items<'a>(proof: &'a Value, list: &str) -> Result<&'a Vec<Value>> {
+    proof[list].as_array().with_context(|| format!("no {list}: {proof}"))
+}
+
+/// What a shape got: with all that is left of the budgets, and with nothing.
+fn got<'a>(proof: &'a Value, name: &str) -> Result<Vec<&'a str>> {
+    let of_it = |it: &&Value| it["name"] == name;
+    Ok(items(proof, "shapes")?.iter().filter(of_it).filter_map(|it| it["got"].as_str()).collect())
+}
+
+/// Whether something of a shape is not applicable, for a reason that says this.
+fn does_not_apply(proof: &Value, name: &str, why: &str) -> Result<bool> {
+    let is_it = |it: &Value| {
+        it["name"] == name && it["why"].as_str().is_some_and(|told| told.contains(why))
+    };
+    Ok(items(proof, "not_applicable")?.iter().any(is_it))
+}
+
+#[test]
+fn prove_runs_the_packet_table_and_moves_no_counter() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let before = counters(stage)?;
+        let told = stage.daemon.verb(&["prove"])?;
+        let text = String::from_utf8_lossy(&told.output);
+        let last = text.lines().last().unwrap_or_default();
+        let passed = last.strip_suffix(" passed, 0 failed").and_then(|count| count.parse().ok());
+        ensure!(told.code == 0 && passed > Some(600), "{text}{}", told.errors);
+        ensure!(text.contains("IPv6 fragments") && text.contains("enforcing"), "{text}");
+        ensure!(
+            text.contains("no IPv4 prefix drains") && text.contains("- IPv4 peer: in a"),
+            "{text}"
+        );
+        ensure!(text.contains("8 the kernel runs no frame of fewer than 14 bytes"), "{text}");
+        ensure!(text.contains("`if spent`: networks have no budget"), "{text}");
+        let all = stage.daemon.verb(&["prove", "--shapes"])?;
+        let text = String::from_utf8_lossy(&all.output);
+        let shape = |line: &str| line.starts_with("tcp.shapes:") && line.ends_with(": plain SYN");
+        ensure!(text.lines().filter(|line| shape(line)).count() == 4, "{text}");
+        ensure!(counters(stage)? == before, "a live counter moved");
+        let proof = asked(&stage.daemon, &["prove"])?;
+        ensure!(items(&proof, "not_runnable")?.len() == 8, "{proof}");
+        ensure!(got(&proof, "IPv6 stranger: plain SYN")? == ["drop (unknown_source)"], "{proof}");
+        ensure!(does_not_apply(
+            &proof,
+            "IPv4 peer: in a draining prefix",
+            "no IPv4 prefix drains"
+        )?);
+        ensure!(does_not_apply(
+            &proof,
+            "IPv4 stranger: to a host beyond",
+            "does not forward IPv4"
+        )?);
+        ensure!(proof["strangers"].as_array().is_some_and(|sources| sources.len() == 2), "{proof}");
+        ensure!(proof["admitted"].as_array().is_some_and(|sources| sources.len() == 2), "{proof}");
+        Ok(())
+    });
+}
+
+#[test]
+fn prove_fits_its_shapes_to_an_unusual_policy() {
+    let unusual = |config: &mut Config, world: &World| {
+        let origin = world.origin_at(Family::V4, 443).ip();
+        // The host itself is admitted, one family has nobody, and strangers must be looked for.
+        let list = [format!("{origin}/32"), "198.51.100.0/24".into(), "198.0.0.0/8".into()];
+        config.prefixes = Prefixes::List(list.into());
+        config.ports = vec![443, 8080, 8081];
+    };
+    on_changed_stage(unusual, |stage| {
+        let proof = asked(&stage.daemon, &["prove"])?;
+        ensure!(proof["failed"] == 0 && proof["passed"].as_u64() > Some(400), "{proof}");
+        let admitted = proof["admitted"].as_array().context("no list")?;
+        ensure!(admitted.len() == 1 && proof["port"] == 443, "{proof}");
+        Ok(())
+    });
+}
+
+#[test]
+fn prove_tries_a_prefix_that_drains_with_the_peers_and_neighbours_that_it_has() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        stage.config.prefixes = Prefixes::List(vec!["192.0.2.0/24".into()]);
+        stage.daemon.write(&stage.config.text())?;
+        stage.daemon.reload()?;
+        let proof = asked(&stage.daemon, &["prove"])?;
+        ensure!(proof["failed"] == 0, "{}", proof["failures"]);
+        let peer = stage.world.edge_address(Family::V4).to_string();
+        ensure!(*items(&proof, "peers")? == [Value::from(peer)], "{}", proof["peers"]);
+        let of = |who: &str, shape: &str| got(&proof, &format!("{who}: {shape}"));
+        ensure!(of("IPv4 peer", "in a draining prefix")? == ["pass (proven)"]);
+        ensure!(of("IPv4 neighbour", "in a draining prefix")? == ["drop (unknown_source)"]);
+        ensure!(of("IPv4 peer", "fragment")? == ["pass (proven)"]);
+        ensure!(of("IPv4 neighbour", "fragment")? == ["drop (fragment)"]);
+        // Nobody has come over IPv6, whose prefixes drain all the same.
+        ensure!(of("IPv6 neighbour", "in a draining prefix")? == ["drop (unknown_source)"]);
+        let why = "nobody has authenticated in the IPv6 prefix";
+        ensure!(does_not_apply(&proof, "IPv6 peer: in a draining prefix", why)?, "{proof}");
+        Ok(())
+    });
+}
+
+#[test]
+fn prove_knows_a_peer_whose_prefix_is_long_gone() {
+    on_changed_stage(
+        |config, _| config.admission_drain = "0s",
+        |stage| {
+            stage.edge_is_served()?;
+            stage.config.prefixes = Prefixes::List(vec!["192.0.2.0/24".into()]);
+            stage.daemon.write(&stage.config.text())?;
+            stage.daemon.reload()?;
+            let gone = "IPv4 departed: its prefix long gone";
+            let proof = asked(&stage.daemon, &["prove"])?;
+            ensure!(proof["failed"] == 0, "{}", proof["failures"]);
+            ensure!(got(&proof, gone)? == ["drop (unknown_source)"], "{proof}");
+            stage.config.probation_syn = 5;
+            stage.daemon.write(&stage.config.text())?;
+            stage.daemon.reload()?;
+            let proof = asked(&stage.daemon, &["prove"])?;
+            ensure!(proof["failed"] == 0, "{}", proof["failures"]);
+            ensure!(got(&proof, gone)? == ["pass (proven)"; 2], "{:?}", got(&proof, gone)?);
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn prove_tries_transit_on_a_host_that_forwards() {
+    on_stage(|stage| {
+        let beyond = |family: Family| format!("{family} stranger: to a host beyond");
+        let proof = asked(&stage.daemon, &["prove"])?;
+        ensure!(items(&proof, "beyond")?.is_empty(), "{}", proof["beyond"]);
+        for family in Family::BOTH {
+            ensure!(got(&proof, &beyond(family))? == ["drop (unknown_source)"], "{proof}");
+        }
+        for switch in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            let switch = format!("/proc/sys/net/{switch}");
+            stage.world.origin().inside(|| fs::write(switch, "1"))??;
+        }
+        let proof = asked(&stage.daemon, &["prove"])?;
+        ensure!(proof["failed"] == 0, "{}", proof["failures"]);
+        ensure!(items(&proof, "beyond")?.len() == 2, "{}", proof["beyond"]);
+        for family in Family::BOTH {
+            ensure!(got(&proof, &beyond(family))? == ["pass (transit)"], "{proof}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn without_privilege_both_name_what_is_missing() {
+    on_stage(|stage| {
+        stage.daemon.kill();
+        stage.daemon.drop_privilege()?;
+        let mut command = stage.world.origin().command("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]);
+        command.arg(stage.world.dir().join("aop")).args(["prove", "--config"]);
+        command.arg(stage.daemon.config_path());
+        let told = aop_tests::child::finish(command, &[], crate::stage::SOON)?;
+        ensure!(told.code == 1 && told.errors.contains("CAP_BPF"), "{told:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn prove_knows_the_optional_rules() {
+    on_stage(|stage| {
+        let text = stage.config.text().replace("[firewall]\n", "[firewall]\nudp = \"drop\"\n");
+        let learning = "[admission]\nbudget_syn = 3\n";
+        let text = text.replace("probation_syn = 0\n", "probation_syn = 5\n");
+        stage.daemon.write(&text.replace("[admission]\n", learning))?;
+        stage.daemon.reload()?;
+        let proof = asked(&stage.daemon, &["prove"])?;
+        ensure!(proof["failed"] == 0 && proof["passed"].as_u64() > Some(600), "{proof}");
+        let of_stranger = got(&proof, "IPv4 stranger: plain SYN")?;
+        ensure!(of_stranger == ["pass (probation)", "drop (unknown_source)"], "{of_stranger:?}");
+        let of_admitted = got(&proof, "IPv6 admitted: plain SYN")?;
+        ensure!(of_admitted == ["pass (admitted)", "drop (syn_budget)"], "{of_admitted:?}");
+        let off = |it: &&Value| !it["rule"].is_null() && it["rule"] != "forwarding";
+        let off = items(&proof, "not_applicable")?.iter().filter(off).count();
+        ensure!(off == 0, "{}", proof["not_applicable"]);
+        let udp = proof["groups"].as_array().context("no groups")?.last().context("no group")?;
+        ensure!(udp["dropped"].as_u64() > Some(3), "{udp}");
+        let stranger = stage.world.stranger_address(Family::V4).to_string();
+        let answer = asked(&stage.daemon, &["explain", &stranger])?;
+        ensure!(answer["reason"] == "probation", "{answer}");
+        Ok(())
+    });
+}

@@ -1,0 +1,139 @@
+//! SIGHUP: a whole new configuration, or the whole old one.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::client::{self, Client};
+use aop_tests::{Family, Pull, wait};
+
+use crate::stage::{Stage, on_changed_stage, on_stage};
+
+/// Reloads what is bad: it is refused and named, and everything goes on as before.
+fn keeps_the_old(stage: &Stage, named: &str) -> Result<()> {
+    let generation = stage.daemon.status()?.generation()?;
+    let said = stage.daemon.reload()?;
+    ensure!(said.contains("not reloaded") && said.contains(named), "{said}");
+    ensure!(stage.daemon.status()?.generation()? == generation);
+    let pull = Pull::by_edge(&stage.world, Family::V4).certificate(&stage.world.pki.foreign);
+    stage.refuses(&pull, "unknown_ca")?;
+    stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")
+}
+
+#[test]
+fn a_broken_configuration_keeps_the_old_one() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let good = stage.config.text();
+        // Each would let somebody in if it were half applied.
+        let open = good.replace("extra = []", "extra = [\"198.51.100.0/24\"]");
+        let broken = [
+            (open.clone() + "\n[nonsense]\n", "nonsense"),
+            (open.replace("mode =", "mood ="), "mood"),
+            (open.replace("tcp://127.0.0.1:8080", "gopher://127.0.0.1"), "gopher"),
+            (open.replace("pki/server.pem", "pki/missing.pem"), "missing.pem"),
+            (open.replace("0.0.0.0:443", "0.0.0.0:444"), "listener.bind"),
+        ];
+        for (text, named) in broken {
+            ensure!(text != good);
+            stage.daemon.write(&text)?;
+            keeps_the_old(stage, named)?;
+        }
+        fs::remove_file(stage.daemon.config_path())?;
+        keeps_the_old(stage, "aop.toml")
+    });
+}
+
+#[test]
+fn a_broken_certificate_key_or_client_ca_keeps_the_old_ones() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let pki = &stage.world.pki;
+        let cut = fs::read(&pki.client_ca)?;
+        let cases = [
+            (&pki.client_ca, Vec::new(), "client-ca.pem"),
+            (&pki.client_ca, cut[..cut.len() / 2].to_vec(), "client-ca.pem"),
+            (&pki.server.certificate, b"not PEM".to_vec(), "server.pem"),
+            (&pki.server.key, fs::read(&pki.edge.key)?, "server.key"),
+        ];
+        for (path, bad, named) in cases {
+            let good = fs::read(path)?;
+            fs::write(path, bad)?;
+            keeps_the_old(stage, named)?;
+            fs::write(path, good)?;
+        }
+        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_new_client_ca_takes_over_and_the_old_one_is_trusted_no_more() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let pki = &stage.world.pki;
+        // As a rename does it: no moment without a whole file.
+        let new = stage.world.dir().join("new.pem");
+        fs::copy(&pki.foreign_ca, &new)?;
+        fs::rename(&new, &pki.client_ca)?;
+        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+
+        let pull = Pull::by_edge(&stage.world, Family::V4);
+        let outcome = pull.clone().certificate(&pki.foreign).send()?;
+        ensure!(outcome.served(), "{outcome}");
+        let before = stage.before()?;
+        let outcome = pull.send()?;
+        ensure!(outcome.refused(), "{outcome}");
+        stage.counted_as(&before, "unknown_ca", 1)
+    });
+}
+
+#[test]
+fn what_rests_on_trust_that_is_taken_away_ends_within_the_drain() {
+    on_changed_stage(
+        |config, _| config.drain = "2s",
+        |stage| {
+            let to = stage.world.origin_at(Family::V4, 443);
+            let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+            let mut session = client.open(stage.world.edge(), to, "example.com")?;
+            client::get(&mut session, "/before")?;
+            // The same trust again cuts nobody.
+            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+            std::thread::sleep(Duration::from_secs(3));
+            client::get(&mut session, "/between")?;
+
+            let pki = &stage.world.pki;
+            fs::copy(&pki.foreign_ca, &pki.client_ca)?;
+            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+            client::get(&mut session, "/within")?;
+            let ended = wait::until("the old connection ends", Duration::from_secs(10), || {
+                client::get(&mut session, "/after").is_err().then_some(())
+            });
+            ended.with_context(|| stage.daemon.log())
+        },
+    );
+}
+
+#[test]
+fn a_reload_changes_the_mode_of_packets_and_cuts_no_connection() {
+    on_stage(|stage| {
+        let to = stage.world.origin_at(Family::V4, 443);
+        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+        let mut session = client.open(stage.world.edge(), to, "example.com")?;
+        client::get(&mut session, "/before")?;
+
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        stage.config.mode = "observe";
+        stage.daemon.write(&stage.config.text())?;
+        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
+        ensure!(outcome.served(), "{outcome}");
+        stage.config.mode = "enforce";
+        stage.daemon.write(&stage.config.text())?;
+        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+
+        ensure!(client::get(&mut session, "/after")? == b"the upstream answers /after\n");
+        Ok(())
+    });
+}

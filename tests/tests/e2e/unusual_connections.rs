@@ -1,0 +1,174 @@
+//! What else may arrive at a TLS port: other protocols, garbage, hellos in pieces, peers that
+//! never say a thing, and sessions that want to be resumed.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use aop_tests::client::{self, Client};
+use aop_tests::{Config, Family, Pull, World, wait};
+use rustls::HandshakeKind;
+use rustls::version::{TLS12, TLS13};
+
+use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
+
+/// Sends `bytes`, and waits until the far end finishes; the answer.
+fn send(stage: &Stage, bytes: &[u8]) -> Result<Vec<u8>> {
+    let to = stage.world.origin_at(Family::V4, 443);
+    let mut stream = client::connect(stage.world.edge(), to)?;
+    stream.write_all(bytes)?;
+    client::read_to_end(&stream)
+}
+
+#[test]
+fn plain_http_is_turned_away_and_named() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let before = stage.before()?;
+        let outcome = Pull::by_edge(&stage.world, Family::V4).plain().send()?;
+        ensure!(!outcome.served() && !outcome.silent(), "{outcome}");
+        stage.counted_as(&before, "not_tls", 1)
+    });
+}
+
+#[test]
+fn garbage_is_turned_away_and_named() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let truncated_hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03";
+        let no_hello_at_all = b"\x16\x03\x01\x00\x04\x02\x00\x00\x00";
+        let cases: [&[u8]; 4] =
+            [b"SSH-2.0-OpenSSH_9.2\r\n", &[0xff; 600], truncated_hello, no_hello_at_all];
+        for bytes in cases {
+            let before = stage.before()?;
+            send(stage, bytes)?;
+            stage.counted_as(&before, "bad_hello", 1)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_hello_in_single_bytes_is_read_as_any_other() {
+    on_stage(|stage| {
+        let to = stage.world.origin_at(Family::V4, 443);
+        let mut stream = client::connect(stage.world.edge(), to)?;
+        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+        let mut tls = client.begin("example.com")?;
+        let mut hello = Vec::new();
+        tls.write_tls(&mut hello)?;
+        ensure!(hello.len() > 1200, "no post-quantum share: {} bytes", hello.len());
+        for byte in hello.chunks(1) {
+            stream.write_all(byte)?;
+        }
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream)?;
+        }
+        let mut session = rustls::StreamOwned::new(tls, stream);
+        ensure!(client::get(&mut session, "/")? == b"the upstream answers /\n");
+        Ok(())
+    });
+}
+
+#[test]
+fn silent_peers_are_let_go_at_the_deadline_and_hold_up_nobody() {
+    on_changed_stage(
+        |config, _| config.deadline = "2s",
+        |stage| {
+            let before = stage.before()?;
+            let to = stage.world.origin_at(Family::V4, 443);
+            let start = Instant::now();
+            let silent: Vec<_> =
+                (0..100).map(|_| client::connect(stage.world.edge(), to)).collect::<Result<_>>()?;
+            let pulled = Instant::now();
+            stage.edge_is_served()?;
+            ensure!(pulled.elapsed() < Duration::from_secs(1), "held up: {:?}", pulled.elapsed());
+            for stream in &silent {
+                client::read_to_end(stream)?;
+            }
+            ensure!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+            let expected = before.status().refused("deadline")? + 100;
+            wait::until("all are counted", SOON, || {
+                let status = stage.daemon.status().ok()?;
+                (status.refused("deadline").ok()? == expected).then_some(())
+            })
+        },
+    );
+}
+
+#[test]
+fn when_all_slots_are_taken_a_peer_waits_and_is_served_then() {
+    let few = |config: &mut Config, _: &World| {
+        config.deadline = "2s";
+        config.connections = 4;
+    };
+    on_changed_stage(few, |stage| {
+        stage.edge_is_served()?;
+        let to = stage.world.origin_at(Family::V4, 443);
+        // Who does not authenticate takes no slot.
+        let silent: Vec<_> =
+            (0..4).map(|_| client::connect(stage.world.edge(), to)).collect::<Result<_>>()?;
+        stage.edge_is_served()?;
+        drop(silent);
+        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+        let served = stage.daemon.status()?.accepted()?;
+        let pull = |_| client.open(stage.world.edge(), to, "example.com");
+        let held: Vec<_> = (0..4).map(pull).collect::<Result<_>>()?;
+        wait::until("four are open", SOON, || {
+            (stage.daemon.status().ok()?.accepted().ok()? == served + 4).then_some(())
+        })?;
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(1500));
+                drop(held);
+            });
+            stage.edge_is_served()
+        })?;
+        ensure!(start.elapsed() > Duration::from_millis(1000), "a fifth of four slots was given");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_byte_now_and_then_does_not_extend_the_deadline() {
+    on_changed_stage(
+        |config, _| config.deadline = "2s",
+        |stage| {
+            stage.edge_is_served()?;
+            let before = stage.before()?;
+            let to = stage.world.origin_at(Family::V4, 443);
+            let mut stream = client::connect(stage.world.edge(), to)?;
+            let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+            let mut hello = Vec::new();
+            client.begin("example.com")?.write_tls(&mut hello)?;
+            let start = Instant::now();
+            for byte in hello.chunks(1) {
+                std::thread::sleep(Duration::from_millis(100));
+                if stream.write_all(byte).is_err() || start.elapsed() > Duration::from_secs(10) {
+                    break;
+                }
+            }
+            ensure!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+            stage.counted_as(&before, "deadline", 1)
+        },
+    );
+}
+
+#[test]
+fn nothing_is_resumed() {
+    on_stage(|stage| {
+        let to = stage.world.origin_at(Family::V4, 443);
+        for version in [&TLS12, &TLS13] {
+            let client = Client::of_versions(&stage.world.pki, &stage.world.pki.edge, &[version])?;
+            for _ in 0..2 {
+                let mut session = client.open(stage.world.edge(), to, "example.com")?;
+                // Tickets of TLS 1.3 would come with the first answer.
+                client::get(&mut session, "/")?;
+                let kind = session.conn.handshake_kind();
+                ensure!(kind != Some(HandshakeKind::Resumed), "{version:?}: {kind:?}");
+            }
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,96 @@
+//! Who asks whether aop is ready meets nobody's absence, and never a "not ready".
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::{client, wait};
+
+use super::{end, ends, is_the_daemon};
+use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
+
+fn ready(mut stream: impl Read + Write) -> Result<()> {
+    write!(stream, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+    Ok(())
+}
+
+/// Asks by `ask` again and again while two processes take over, one after the other.
+fn ask_throughout(stage: &mut Stage, ask: impl Fn() -> Result<()> + Sync) -> Result<()> {
+    ask().context("before")?;
+    let session = stage.open()?;
+    let (done, asked) = (AtomicBool::new(false), AtomicU32::new(0));
+    let serving = &*stage;
+    let more = || {
+        let until = asked.load(Ordering::Relaxed) + 50;
+        wait::until("it is asked", SOON, || {
+            (done.load(Ordering::Relaxed) || asked.load(Ordering::Relaxed) > until).then_some(())
+        })
+        .with_context(|| serving.daemon.log())
+    };
+    let last = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let number = asked.fetch_add(1, Ordering::Relaxed);
+                let answered = ask().with_context(|| format!("question {number}"));
+                if answered.is_err() {
+                    done.store(true, Ordering::Relaxed);
+                    return answered;
+                }
+            }
+            Ok(())
+        });
+        let upgrade = || {
+            let mut last = None;
+            for _ in 0..2 {
+                more()?;
+                let new = serving.daemon.upgrade()?;
+                is_the_daemon(serving, new)?;
+                more()?;
+                last = Some(new);
+            }
+            last.context("no process")
+        };
+        let last = upgrade();
+        done.store(true, Ordering::Relaxed);
+        asking.join().map_err(|_| anyhow::anyhow!("a panic"))??;
+        last
+    })?;
+    // The old one's end takes nothing with it.
+    drop(session);
+    ensure!(stage.daemon.wait(SOON)? == 0, "{}", stage.daemon.log());
+    ask().context("after the old one's end")?;
+    end(last)?;
+    ends(last)?;
+    ensure!(ask().is_err(), "somebody answers");
+    Ok(())
+}
+
+#[test]
+fn over_tcp_it_is_ready_throughout() {
+    on_changed_stage(
+        |config, _| config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\""),
+        |stage| {
+            let at = "127.0.0.1:9465".parse()?;
+            let place = stage.world.origin().clone();
+            ask_throughout(stage, || ready(client::connect(&place, at)?))
+        },
+    );
+}
+
+#[test]
+fn over_a_unix_socket_it_is_ready_throughout() {
+    on_stage(|stage| {
+        let path = stage.world.dir().join("monitor.sock");
+        let table = format!("[monitor]\nlisten = \"unix:{}\"", path.display());
+        stage.daemon.kill();
+        stage.daemon.write(&format!("{}\n{table}\n", stage.config.text()))?;
+        stage.daemon.run()?;
+        ask_throughout(stage, || ready(UnixStream::connect(&path)?))?;
+        ensure!(!path.exists(), "the socket is left");
+        Ok(())
+    });
+}

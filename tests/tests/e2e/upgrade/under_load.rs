@@ -1,0 +1,133 @@
+//! Two upgrades in a row, while everybody pulls.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::client::{self, Client, Session};
+use aop_tests::{Family, Place, Process, Pull};
+
+use super::{ends, is_the_daemon};
+use crate::stage::{Stage, is_guarded, on_changed_stage};
+
+/// Of an answer on the long connection.
+const PIECE: usize = 251 * 400;
+
+/// Threads that pull until they are told to stop.
+struct Crowd {
+    done: AtomicBool,
+    pulls: AtomicU32,
+}
+
+impl Crowd {
+    /// Does `pull` again and again; the first that fails ends it.
+    fn repeat(&self, mut pull: impl FnMut() -> Result<()>) -> Result<()> {
+        while !self.done.load(Ordering::Relaxed) {
+            let number = self.pulls.fetch_add(1, Ordering::Relaxed);
+            pull().with_context(|| format!("pull {number}"))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until so many more have begun.
+    fn wait_for(&self, more: u32) {
+        let until = self.pulls.load(Ordering::Relaxed) + more;
+        while self.pulls.load(Ordering::Relaxed) < until && !self.done.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn pull_by_hand(client: &Client, edge: &Place, to: SocketAddr) -> Result<()> {
+    let mut session = client.open(edge, to, "example.com")?;
+    let body = client::get(&mut session, "/short")?;
+    ensure!(body == b"the upstream answers /short\n");
+    Ok(())
+}
+
+fn pull_by_curl(pull: &Pull) -> Result<()> {
+    let outcome = pull.send()?;
+    ensure!(outcome.served(), "{outcome}");
+    Ok(())
+}
+
+/// A piece of a long connection, byte for byte.
+fn go_on(session: &mut Session) -> Result<()> {
+    let body = client::get(session, &format!("/bytes/{PIECE}"))?;
+    let right = (0_u8..251).cycle().take(PIECE);
+    ensure!(body.len() == PIECE && body.into_iter().eq(right), "other bytes");
+    Ok(())
+}
+
+/// A connection attempt of a stranger, which must meet silence.
+fn knock(stranger: &Place, to: SocketAddr) -> Result<()> {
+    let met = stranger.connect(to, Duration::from_millis(50));
+    ensure!(met.is_err(), "a stranger got through");
+    Ok(())
+}
+
+#[test]
+fn two_upgrades_under_load_refuse_nothing_and_cut_nothing() {
+    on_changed_stage(
+        |config, _| config.drain = "60s",
+        |stage| {
+            stage.edge_is_served()?;
+            let mut idle = stage.open()?;
+            let mut long = stage.open()?;
+            let before = stage.daemon.status()?;
+            let crowd = Crowd { done: AtomicBool::new(false), pulls: AtomicU32::new(0) };
+            let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+            let (edge, stranger) = (stage.world.edge(), stage.world.stranger());
+            let to = |family| stage.world.origin_at(family, 443);
+            let upgraded = std::thread::scope(|scope| {
+                let mut threads = Vec::new();
+                for family in Family::BOTH {
+                    let (client, crowd, to) = (&client, &crowd, to(family));
+                    threads
+                        .push(scope.spawn(move || crowd.repeat(|| pull_by_hand(client, edge, to))));
+                    let pull = Pull::by_edge(&stage.world, family);
+                    threads.push(scope.spawn(move || crowd.repeat(|| pull_by_curl(&pull))));
+                }
+                let (long, crowd) = (&mut long, &crowd);
+                threads.push(scope.spawn(move || crowd.repeat(|| go_on(long))));
+                let at = to(Family::V4);
+                threads.push(scope.spawn(move || crowd.repeat(|| knock(stranger, at))));
+                let upgraded = upgrade_twice(stage, crowd);
+                crowd.done.store(true, Ordering::Relaxed);
+                for thread in threads {
+                    thread.join().map_err(|_| anyhow::anyhow!("a panic"))??;
+                }
+                upgraded
+            })?;
+            client::get(&mut idle, "/after").context("the idle connection")?;
+            let after = stage.daemon.status()?;
+            for old in before.verdicts()? {
+                let now = after.packets(&old.action, &old.reason)?;
+                ensure!(now >= old.packets, "{old:?} is now {now}");
+            }
+            ensure!(after.packets("drop", "unknown_source")? > 0, "nobody has knocked");
+            ensure!(after.refusals()?.is_empty(), "{:?}", after.refusals()?);
+            let peer = stage.world.edge_address(Family::V4);
+            ensure!(after.handshakes_of(peer)? > before.handshakes_of(peer)?);
+            drop((idle, long));
+            ensure!(stage.daemon.wait(Duration::from_secs(10))? == 0, "{}", stage.daemon.log());
+            ends(upgraded)
+        },
+    );
+}
+
+/// The process in the middle.
+fn upgrade_twice(stage: &Stage, crowd: &Crowd) -> Result<Process> {
+    let mut processes = Vec::new();
+    for _ in 0..2 {
+        crowd.wait_for(20);
+        let new = stage.daemon.upgrade()?;
+        is_the_daemon(stage, new)?;
+        ensure!(is_guarded(&stage.world)?);
+        ensure!(stage.daemon.status()?.enforcing("eth0")?);
+        processes.push(new);
+    }
+    crowd.wait_for(20);
+    Ok(processes[0])
+}
