@@ -1,7 +1,7 @@
-//! Takes a world down, whether its maker is done with it or was killed.
+//! Removes a lab: when its process drops it, and when a later run finds what a killed run left.
 //!
-//! A world is known by its name alone: namespaces and a directory that begin with it. So the same
-//! code serves a clean end and a later run that finds the remains of a crashed one.
+//! The name of a lab is enough to remove it, because its namespaces and its directory begin with
+//! that name.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -12,28 +12,28 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How the names of all worlds begin; the maker's process id follows.
-pub(crate) const PREFIX: &str = "aop-world-";
+/// The prefix of the names of all labs. The process id of the owner follows.
+pub(crate) const PREFIX: &str = "aop-lab-";
 
-/// Removes the worlds of dead makers.
+/// Removes the labs whose owner no longer runs.
 pub(crate) fn sweep() {
-    for name in worlds() {
-        let maker = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        if maker.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+    for name in labs() {
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
             remove(&name);
         }
     }
 }
 
-/// Removes the world `name`: its processes, namespaces, mounts and files. What cannot be removed
-/// is left for the next sweep.
+/// Removes the lab `name`: its processes, namespaces, mounts and files. Leaves what cannot be
+/// removed to the next sweep.
 pub(crate) fn remove(name: &str) {
     for netns in namespaces(name) {
         for pid in processes(&netns) {
-            // Gone already is as good.
+            // An error means that the process has exited.
             kill(pid, Signal::SIGKILL).ok();
         }
-        // Out of the terminal's group: Ctrl-C must not cut the cleaning short.
+        // A process group of its own: Ctrl-C must not interrupt the cleanup.
         let mut delete = Command::new("ip");
         delete.args(["netns", "delete", &netns]).process_group(0).output().ok();
     }
@@ -42,19 +42,19 @@ pub(crate) fn remove(name: &str) {
     for mount in &mounts {
         umount2(mount, MntFlags::MNT_DETACH).ok();
     }
-    // A bpf file system that is still mounted must not be emptied file by file.
+    // Do not delete the files of a bpf file system that is still mounted.
     if !mounts.iter().any(|mount| mounted(mount)) {
         fs::remove_dir_all(&dir).ok();
     }
 }
 
-/// The names of all worlds, by their directories and namespaces.
-fn worlds() -> Vec<String> {
+/// The names of all labs, from their directories and namespaces.
+fn labs() -> Vec<String> {
     let mut names: Vec<String> = entries(&std::env::temp_dir());
     for netns in entries(Path::new("/run/netns")) {
-        // aop-world-PID-N-HOST
-        if let Some((world, _host)) = netns.rsplit_once('-') {
-            names.push(world.to_owned());
+        // aop-lab-PID-N-HOST
+        if let Some((lab, _host)) = netns.rsplit_once('-') {
+            names.push(lab.to_owned());
         }
     }
     names.retain(|name| name.starts_with(PREFIX));
@@ -63,8 +63,8 @@ fn worlds() -> Vec<String> {
     names
 }
 
-fn namespaces(world: &str) -> Vec<String> {
-    let start = format!("{world}-");
+fn namespaces(lab: &str) -> Vec<String> {
+    let start = format!("{lab}-");
     entries(Path::new("/run/netns")).into_iter().filter(|name| name.starts_with(&start)).collect()
 }
 
@@ -73,7 +73,7 @@ fn entries(dir: &Path) -> Vec<String> {
     entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
-/// The processes that live in a namespace, never this one.
+/// The processes in a namespace, except this one.
 fn processes(netns: &str) -> Vec<Pid> {
     let mut list = Command::new("ip");
     let Ok(output) = list.args(["netns", "pids", netns]).process_group(0).output() else {
@@ -84,8 +84,8 @@ fn processes(netns: &str) -> Vec<Pid> {
     pids.map(Pid::from_raw).filter(|pid| *pid != Pid::this()).collect()
 }
 
+/// Whether `dir` is a mount point; true when that is unknown.
 fn mounted(dir: &Path) -> bool {
-    // Without an answer, assume the worst.
     fs::read_to_string("/proc/self/mounts")
         .map_or(true, |mounts| mounts.lines().any(|line| line.split(' ').nth(1) == dir.to_str()))
 }

@@ -1,8 +1,8 @@
-//! One isolated world: an internet with an origin, an edge and a stranger on it, a directory of its
-//! own, and a bpf file system of its own below that.
+//! A lab: an isolated network with an origin, an edge and a stranger behind one router, a PKI, a
+//! directory, and a bpf file system in that directory.
 //!
-//! Worlds have unique names, so any number live side by side. Dropping one ends whatever still
-//! runs in it and leaves nothing behind.
+//! Labs have unique names, so any number of them can exist at the same time. Dropping a lab kills
+//! the processes in it and removes everything.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -16,25 +16,25 @@ use anyhow::{Context, Result, ensure};
 use nix::mount::{MsFlags, mount};
 
 use crate::topology::{EDGE, HOSTS, ORIGIN, ROUTER, STRANGER};
-use crate::{Pki, Place, cleanup, topology};
+use crate::{Netns, Pki, cleanup, netns, topology};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// The IP version of a pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub enum IpVersion {
     /// IPv4.
     V4,
     /// IPv6.
     V6,
 }
 
-impl Family {
-    /// Both, as every claim about packets must hold for both.
+impl IpVersion {
+    /// Both. A claim about packets must hold for both.
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 }
 
-impl std::fmt::Display for Family {
+impl std::fmt::Display for IpVersion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::V4 => "IPv4",
@@ -43,37 +43,38 @@ impl std::fmt::Display for Family {
     }
 }
 
-/// The world. See the module's page.
+/// An isolated network. The module's page describes it.
 #[derive(Debug)]
-pub struct World {
+pub struct Lab {
     name: String,
     dir: PathBuf,
-    internet: Place,
-    hosts: [Place; 3],
-    /// Every certificate that the tests need, as files in the world's directory.
+    router: Netns,
+    hosts: [Netns; 3],
+    /// All certificates that the tests need, as files in the directory of the lab.
     pub pki: Pki,
 }
 
-impl World {
-    /// Builds a world, after tidying up those whose makers are dead.
+impl Lab {
+    /// Builds a lab. First removes labs that killed runs have left.
     ///
     /// # Errors
-    /// Without root, without iproute2, or where the kernel refuses namespaces or bpffs. What was
-    /// made until then is removed.
+    /// Without root, without iproute2, or where the kernel refuses namespaces or bpffs. A lab that
+    /// is half built is removed.
     pub fn new() -> Result<Self> {
         ensure!(nix::unistd::geteuid().is_root(), "network namespaces need root");
         cleanup::sweep();
-        let name = format!("{}{}-{}", cleanup::PREFIX, std::process::id(), next());
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}{}-{number}", cleanup::PREFIX, std::process::id());
         let dir = std::env::temp_dir().join(&name);
         fs::create_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
-        let place = |host: &str| Place::new(format!("{name}-{host}"));
-        let hosts = HOSTS.map(|host| place(host.name));
-        let internet = place(ROUTER);
-        // From here on, an early return drops the world and so removes what was made.
-        let mut world = Self { pki: Pki::default(), name, dir, internet, hosts };
-        world.build()?;
-        Ok(world)
+        let netns = |host: &str| Netns::new(format!("{name}-{host}"));
+        let hosts = HOSTS.map(|host| netns(host.name));
+        let router = netns(ROUTER);
+        // From here on, an early return drops the lab and so removes what exists of it.
+        let mut lab = Self { pki: Pki::default(), name, dir, router, hosts };
+        lab.build()?;
+        Ok(lab)
     }
 
     fn build(&mut self) -> Result<()> {
@@ -81,70 +82,68 @@ impl World {
         fs::create_dir(&bpffs)?;
         mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), None::<&str>)
             .context("cannot mount a bpf file system")?;
-        // The first `ip netns add` of a machine mounts /run/netns; two at once would do it twice.
-        static MAKING: Mutex<()> = Mutex::new(());
-        let making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = self.places().map(|place| format!("netns add {}\n", place.netns()));
-        topology::ip(Command::new("ip"), &names.collect::<String>())?;
-        drop(making);
-        topology::connect(&self.internet, &self.hosts)?;
+        // The first `ip netns add` on a machine mounts /run/netns. Two at once would mount it twice.
+        static ADDING: Mutex<()> = Mutex::new(());
+        let adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.hosts.iter().chain([&self.router]);
+        let lines: String = all.map(|netns| format!("netns add {}\n", netns.name())).collect();
+        netns::ip(Command::new("ip"), &lines)?;
+        drop(adding);
+        topology::connect(&self.router, &self.hosts)?;
         self.pki = Pki::write(&self.dir.join("pki"))?;
         Ok(())
     }
 
-    fn places(&self) -> impl Iterator<Item = &Place> {
-        self.hosts.iter().chain([&self.internet])
-    }
-
     /// The host that aop guards.
     #[must_use]
-    pub fn origin(&self) -> &Place {
+    pub fn origin(&self) -> &Netns {
         &self.hosts[0]
     }
 
-    /// The CDN's machine, with addresses in Cloudflare's prefixes.
+    /// The host of the CDN. Its addresses are in Cloudflare's prefixes.
     #[must_use]
-    pub fn edge(&self) -> &Place {
+    pub fn edge(&self) -> &Netns {
         &self.hosts[1]
     }
 
-    /// Anybody else.
+    /// A host whose addresses are in no admitted prefix.
     #[must_use]
-    pub fn stranger(&self) -> &Place {
+    pub fn stranger(&self) -> &Netns {
         &self.hosts[2]
     }
 
-    /// The router between them.
+    /// The router between the three hosts.
     #[must_use]
-    pub fn internet(&self) -> &Place {
-        &self.internet
+    pub fn router(&self) -> &Netns {
+        &self.router
     }
 
-    /// The world's directory, readable by everybody, gone with the world.
+    /// The directory of the lab. Every user can read it. It is removed with the lab.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The world's own bpf file system.
+    /// The bpf file system of the lab.
     #[must_use]
     pub fn bpffs(&self) -> PathBuf {
         self.dir.join("bpf")
     }
 
-    /// A container on the origin, whose port 80 the origin publishes as its own `port`, as container
-    /// engines do: by address translation before its own filter, which drops that port for everybody.
+    /// A container on the origin. The origin publishes the container's port 80 as its own `port`, as
+    /// container engines do: with address translation that happens before the host's own packet
+    /// filter, and that filter drops `port` for every source.
     ///
     /// # Errors
     /// When the kernel or its tools refuse.
-    pub fn publish_a_port(&self, port: u16) -> Result<Place> {
-        let container = Place::new(format!("{}-container", self.name));
-        topology::ip(Command::new("ip"), &format!("netns add {}\n", container.netns()))?;
+    pub fn publish_a_port(&self, port: u16) -> Result<Netns> {
+        let container = Netns::new(format!("{}-container", self.name));
+        netns::ip(Command::new("ip"), &format!("netns add {}\n", container.name()))?;
         topology::publish(self.origin(), &container, port)?;
         Ok(container)
     }
 
-    /// A file system of its own with room for so many bytes, in the world's directory under `disk`.
+    /// Mounts a file system of `bytes` bytes on `disk` in the directory of the lab.
     ///
     /// # Errors
     /// When it cannot be mounted.
@@ -157,46 +156,32 @@ impl World {
         Ok(disk)
     }
 
-    /// Where the origin's TLS port is reached.
+    /// The address of `port` on the origin.
     #[must_use]
-    pub fn origin_at(&self, family: Family, port: u16) -> SocketAddr {
-        SocketAddr::new(first(&ORIGIN, family), port)
+    pub fn origin_at(&self, version: IpVersion, port: u16) -> SocketAddr {
+        SocketAddr::new(ORIGIN.address(version, 0), port)
     }
 
-    /// The address that the edge speaks from.
+    /// The address from which the edge connects.
     #[must_use]
-    pub fn edge_address(&self, family: Family) -> IpAddr {
-        first(&EDGE, family)
+    pub fn edge_address(&self, version: IpVersion) -> IpAddr {
+        EDGE.address(version, 0)
     }
 
-    /// Another address of the edge, in the same published prefix.
+    /// A second address of the edge, in the same published prefix.
     #[must_use]
-    pub fn neighbour_address(&self, family: Family) -> IpAddr {
-        match family {
-            Family::V4 => EDGE.v4(1),
-            Family::V6 => EDGE.v6(1),
-        }
+    pub fn neighbour_address(&self, version: IpVersion) -> IpAddr {
+        EDGE.address(version, 1)
     }
 
-    /// The stranger's address, in no prefix.
+    /// The address of the stranger. No prefix contains it.
     #[must_use]
-    pub fn stranger_address(&self, family: Family) -> IpAddr {
-        first(&STRANGER, family)
+    pub fn stranger_address(&self, version: IpVersion) -> IpAddr {
+        STRANGER.address(version, 0)
     }
 }
 
-fn next() -> u32 {
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-fn first(host: &topology::Host, family: Family) -> IpAddr {
-    match family {
-        Family::V4 => host.v4(0),
-        Family::V6 => host.v6(0),
-    }
-}
-
-impl Drop for World {
+impl Drop for Lab {
     fn drop(&mut self) {
         cleanup::remove(&self.name);
     }

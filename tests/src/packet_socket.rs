@@ -1,4 +1,5 @@
-//! An interface's wire: whole frames onto it and off it, past the kernel's own stack.
+//! A packet socket (`AF_PACKET`): sends and receives whole frames on an interface, beside the
+//! network stack of the kernel.
 
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,70 +14,70 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use crate::Place;
+use crate::Netns;
 
-/// Bytes that may wait to be read: some thousand frames.
+/// The receive buffer in bytes: room for some thousand frames.
 const BUFFER: usize = 8 << 20;
 const LONGEST: usize = 65_536;
 
-/// An open wire.
+/// A packet socket that is bound to one interface.
 #[derive(Debug)]
-pub struct Wire(OwnedFd);
+pub struct PacketSocket(OwnedFd);
 
-/// A TCP answer as it came off a wire.
+/// A TCP segment that came in reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Answer {
-    /// Who answered.
+pub struct TcpReply {
+    /// The source address.
     pub from: IpAddr,
-    /// From which port.
+    /// The source port.
     pub port: u16,
-    /// To which port.
+    /// The destination port.
     pub to: u16,
-    /// What was said.
-    pub kind: Kind,
+    /// What its flags say.
+    pub kind: TcpReplyKind,
 }
 
-/// What a TCP answer says.
+/// What the flags of a reply say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// SYN and ACK: here is a listener.
-    Welcome,
-    /// RST: here is none, or not for you.
+pub enum TcpReplyKind {
+    /// SYN and ACK: there is a listener.
+    SynAck,
+    /// RST: there is no listener, or it refuses.
     Reset,
     /// Anything else.
     Other,
 }
 
-impl Wire {
-    /// Opens the wire of `interface` in `place`.
+impl PacketSocket {
+    /// Opens a packet socket on `interface` in `netns`.
     ///
     /// # Errors
     /// When there is no such interface, or the kernel refuses a packet socket.
-    pub fn open(place: &Place, interface: &str) -> Result<Self> {
-        let link = link(place, interface)?;
-        place.inside(|| {
+    pub fn open(netns: &Netns, interface: &str) -> Result<Self> {
+        let link = link(netns, interface)?;
+        netns.inside(|| {
             let packets = (AddressFamily::Packet, SockType::Raw, SockProtocol::EthAll);
-            let wire = socket(packets.0, packets.1, SockFlag::SOCK_CLOEXEC, packets.2)?;
-            setsockopt(&wire, sockopt::RcvBufForce, &BUFFER)?;
-            bind(wire.as_raw_fd(), &link)?;
-            Ok(Self(wire))
+            let opened = socket(packets.0, packets.1, SockFlag::SOCK_CLOEXEC, packets.2)?;
+            setsockopt(&opened, sockopt::RcvBufForce, &BUFFER)?;
+            bind(opened.as_raw_fd(), &link)?;
+            Ok(Self(opened))
         })?
     }
 
-    /// Puts a frame on the wire.
+    /// Sends a frame.
     ///
     /// # Errors
-    /// When the interface does not take it: too long or too short, or down.
+    /// When the frame is too long or too short, or the interface is down.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
         let sent = send(self.0.as_raw_fd(), frame, MsgFlags::empty());
         sent.map(drop).with_context(|| format!("cannot send {} bytes: {frame:02x?}", frame.len()))
     }
 
-    /// The next frame, unless none comes within `patience`. Frames that this wire has sent do not
-    /// come back.
+    /// The next frame, or none if none comes within `patience`. Frames that this socket has sent are
+    /// not received.
     ///
     /// # Errors
-    /// When the interface is gone.
+    /// When the interface does not exist any more.
     pub fn receive(&self, patience: Duration) -> Result<Option<Vec<u8>>> {
         let micros = i64::try_from(patience.as_micros())?.max(1);
         let patience = TimeVal::new(micros / 1_000_000, micros % 1_000_000);
@@ -88,13 +89,14 @@ impl Wire {
                 Ok(Some(frame))
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
-            Err(error) => Err(error).context("cannot read the wire"),
+            Err(error) => Err(error).context("cannot receive"),
         }
     }
 }
 
-impl Answer {
-    /// The TCP segment in `frame`, which a kernel sent: no tags, no IPv6 extensions, no pieces.
+impl TcpReply {
+    /// The TCP segment in `frame`, which a kernel has sent: without VLAN tags, IPv6 extension headers
+    /// or fragments.
     #[must_use]
     pub fn read(frame: &[u8]) -> Option<Self> {
         let ip = frame.get(14..)?;
@@ -110,28 +112,28 @@ impl Answer {
             _ => return None,
         };
         let kind = match tcp.get(13)? {
-            flags if flags & 0x04 != 0 => Kind::Reset,
-            flags if flags & 0x12 == 0x12 => Kind::Welcome,
-            _ => Kind::Other,
+            flags if flags & 0x04 != 0 => TcpReplyKind::Reset,
+            flags if flags & 0x12 == 0x12 => TcpReplyKind::SynAck,
+            _ => TcpReplyKind::Other,
         };
         let port = |at: usize| Some(u16::from_be_bytes(tcp.get(at..at + 2)?.try_into().ok()?));
         Some(Self { from, port: port(0)?, to: port(2)?, kind })
     }
 }
 
-/// The hardware address of `interface` in `place`.
+/// The hardware address of `interface` in `netns`.
 ///
 /// # Errors
 /// When there is no such interface.
-pub fn hardware_address(place: &Place, interface: &str) -> Result<[u8; 6]> {
-    link(place, interface)?.addr().with_context(|| format!("{interface} has no address"))
+pub fn hardware_address(netns: &Netns, interface: &str) -> Result<[u8; 6]> {
+    link(netns, interface)?.addr().with_context(|| format!("{interface} has no address"))
 }
 
-fn link(place: &Place, interface: &str) -> Result<LinkAddr> {
-    let found = place.inside(|| {
+fn link(netns: &Netns, interface: &str) -> Result<LinkAddr> {
+    let found = netns.inside(|| {
         let links = getifaddrs()?.filter(|found| found.interface_name == interface);
         let mut links = links.filter_map(|found| found.address?.as_link_addr().copied());
         Ok::<_, Errno>(links.next())
     })??;
-    found.with_context(|| format!("no interface {interface} in {}", place.netns()))
+    found.with_context(|| format!("no interface {interface} in {}", netns.name()))
 }

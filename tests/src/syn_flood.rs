@@ -1,5 +1,5 @@
-//! A flood of SYNs, bounded in rate and time: raw segments from one host to a port of another, and
-//! an ear for whatever that port answers.
+//! A flood of SYNs, bounded in rate and time: raw segments from one host to a port of another. It
+//! counts every segment that the port sends back.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,42 +10,42 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::Place;
+use crate::Netns;
 
-/// After each so many SYNs it waits, so that no queue on the way is overrun.
+/// After this many SYNs it pauses, so that no queue on the way overflows.
 const BURST: u16 = 8;
 const PAUSE: Duration = Duration::from_millis(1);
-/// No test floods longer, even if nobody stops it.
+/// A flood ends after this time even if no test stops it.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How long an answer to the last SYN may take.
-const ECHO: Duration = Duration::from_millis(300);
+const LAST_ANSWER: Duration = Duration::from_millis(300);
 
-/// What came of a flood.
+/// The counts of a finished flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flood {
-    /// SYNs that left.
+pub struct SynFlood {
+    /// SYNs that were sent.
     pub sent: u64,
-    /// Segments that came back from the flooded port, of any kind.
+    /// Segments of any kind that the flooded port sent back.
     pub answers: u64,
 }
 
-impl Flood {
-    /// Floods `to` with SYNs from `source`, an address of `place`, until `done`.
+impl SynFlood {
+    /// Floods `to` with SYNs from `source`, an address of `netns`, until `done`.
     ///
     /// # Errors
     /// Over IPv6, and when the kernel refuses raw sockets.
-    pub fn run(place: &Place, source: IpAddr, to: SocketAddr, done: &AtomicBool) -> Result<Self> {
+    pub fn run(netns: &Netns, source: IpAddr, to: SocketAddr, done: &AtomicBool) -> Result<Self> {
         let (IpAddr::V4(source), SocketAddr::V4(to)) = (source, to) else {
-            bail!("floods are made of IPv4")
+            bail!("a flood is IPv4 only")
         };
         let socket =
-            place.inside(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP)))??;
+            netns.inside(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP)))??;
         socket.set_nonblocking(true)?;
         let mut flood = Self { sent: 0, answers: 0 };
         let start = Instant::now();
         while !done.load(Ordering::Relaxed) && start.elapsed() < LONGEST {
             for _ in 0..BURST {
-                // Source ports below the ephemeral ones: no connection of anybody else's.
+                // Source ports below the ephemeral range, so that no other connection uses them.
                 let port = 1024 + u16::try_from(flood.sent % 30_000)?;
                 socket.send_to(&syn(source, port, to), &SocketAddr::V4(to).into())?;
                 flood.sent += 1;
@@ -53,13 +53,13 @@ impl Flood {
             flood.answers += answers(&socket, to)?;
             std::thread::sleep(PAUSE);
         }
-        std::thread::sleep(ECHO);
+        std::thread::sleep(LAST_ANSWER);
         flood.answers += answers(&socket, to)?;
         Ok(flood)
     }
 }
 
-/// A raw socket hears every segment that its host gets.
+/// A raw socket receives every segment that its host gets.
 fn answers(socket: &Socket, from: SocketAddrV4) -> io::Result<u64> {
     let mut count = 0;
     let mut buffer = [MaybeUninit::uninit(); 128];
@@ -75,13 +75,13 @@ fn answers(socket: &Socket, from: SocketAddrV4) -> io::Result<u64> {
     }
 }
 
-/// A TCP header without options; the kernel puts the IPv4 header before it.
+/// A TCP header without options. The kernel adds the IPv4 header.
 fn syn(source: Ipv4Addr, port: u16, to: SocketAddrV4) -> [u8; 20] {
     let mut segment = [0; 20];
     segment[0..2].copy_from_slice(&port.to_be_bytes());
     segment[2..4].copy_from_slice(&to.port().to_be_bytes());
     segment[4..8].copy_from_slice(&0x5eed_u32.to_be_bytes());
-    // Data offset in words, the SYN flag, the window.
+    // Data offset in words; SYN flag; window.
     (segment[12], segment[13]) = (5 << 4, 2);
     segment[14..16].copy_from_slice(&64_000_u16.to_be_bytes());
     let checksum = checksum(source, *to.ip(), &segment);
@@ -89,7 +89,7 @@ fn syn(source: Ipv4Addr, port: u16, to: SocketAddrV4) -> [u8; 20] {
     segment
 }
 
-/// RFC 9293, 3.1: over a pseudo header and the segment.
+/// RFC 9293, section 3.1: the sum over a pseudo header and the segment.
 fn checksum(source: Ipv4Addr, to: Ipv4Addr, segment: &[u8; 20]) -> u16 {
     let pseudo = [source.octets(), to.octets(), [0, 6, 0, 20]].concat();
     let words = pseudo.chunks(2).chain(segment.chunks(2));

@@ -1,5 +1,5 @@
-//! What many sites cost: a handshake beside one where there is one site, and what a handshake waits
-//! while all of them are reloaded.
+//! The cost of many sites: a handshake compared with one site, and the longest handshake during a
+//! reload of all sites.
 
 use std::{
     thread,
@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use aop_tests::{Process, World};
+use aop_tests::{Lab, Process};
 use serde_json::{Value, json};
 
 use crate::{
     aop::Aop,
-    client::Client,
+    client::BenchClient,
     measure::{CONNECTIONS, cost, micros, whole},
     processes,
     server::{LISTEN, Layer},
@@ -21,37 +21,37 @@ use crate::{
 const SITES: usize = 10_000;
 const ROUNDS: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Handshakes are watched for so long before a reload and after it.
+/// The handshakes before and after a reload are measured for this time.
 const MARGIN: Duration = Duration::from_millis(500);
 
-pub(crate) struct Sites {
+pub(crate) struct ManySites {
     /// CPU µs of a connection, with one site and with many.
     cpu: [f64; 2],
-    /// The longest handshake in ms, in peace and while many sites were reloaded.
+    /// The longest handshake in ms, without a reload and during a reload.
     longest: [f64; 2],
-    /// How long the reload took.
+    /// The duration of the reload.
     reload: Duration,
 }
 
-pub(crate) fn measure(world: &World, others: &[Process]) -> Result<Sites> {
+pub(crate) fn measure(lab: &Lab, others: &[Process]) -> Result<ManySites> {
     let mut cpu = [f64::INFINITY; 2];
     for _ in 0..ROUNDS {
         for (least, sites) in cpu.iter_mut().zip([1, SITES]) {
-            let aop = Aop::with_sites(world, Layer::Tcp, sites)?;
-            *least = least.min(connection(world, &aop, others)?);
+            let aop = Aop::with_sites(lab, Layer::Tcp, sites)?;
+            *least = least.min(connection(lab, &aop, others)?);
         }
     }
-    let aop = Aop::with_sites(world, Layer::Tcp, SITES)?;
-    let (longest, reload) = reloading(world, &aop)?;
-    Ok(Sites { cpu, longest, reload })
+    let aop = Aop::with_sites(lab, Layer::Tcp, SITES)?;
+    let (longest, reload) = reloading(lab, &aop)?;
+    Ok(ManySites { cpu, longest, reload })
 }
 
-fn connection(world: &World, aop: &Aop, others: &[Process]) -> Result<f64> {
-    let client = Client::new(&world.pki, LISTEN.parse()?)?;
-    let own = processes::below(aop.process()?)?;
+fn connection(lab: &Lab, aop: &Aop, others: &[Process]) -> Result<f64> {
+    let client = BenchClient::new(&lab.pki, LISTEN.parse()?)?;
+    let own = aop.process()?.with_descendants()?;
     let all = [&own, others].concat();
     let cpus = thread::available_parallelism()?.get();
-    world.origin().inside(|| {
+    lab.origin().inside(|| {
         processes::pin(&all, 0..1)?;
         for _ in 0..50 {
             whole(&client)?;
@@ -62,10 +62,10 @@ fn connection(world: &World, aop: &Aop, others: &[Process]) -> Result<f64> {
     })?
 }
 
-/// One handshake after the other, with a reload among them.
-fn reloading(world: &World, aop: &Aop) -> Result<([f64; 2], Duration)> {
-    let client = Client::new(&world.pki, LISTEN.parse()?)?;
-    world.origin().inside(|| {
+/// Sequential handshakes, with a reload between them.
+fn reloading(lab: &Lab, aop: &Aop) -> Result<([f64; 2], Duration)> {
+    let client = BenchClient::new(&lab.pki, LISTEN.parse()?)?;
+    lab.origin().inside(|| {
         let longest_until = |over: &dyn Fn() -> bool| {
             let mut longest = Duration::ZERO;
             while !over() {
@@ -88,13 +88,13 @@ fn reloading(world: &World, aop: &Aop) -> Result<([f64; 2], Duration)> {
     })?
 }
 
-impl Sites {
+impl ManySites {
     pub(crate) fn print(&self) {
         let Self { cpu, longest, reload } = self;
         println!(
             "\naop with {SITES} sites\n\
              handshake, 1 byte, close: CPU µs {:.1}, with one site {:.1}: {:.2} (target ≤ 1.05)\n\
-             longest handshake during a reload of all, which took {:.1} s: {:.1} ms, in peace {:.1} \
+             longest handshake during a reload of all, which took {:.1} s: {:.1} ms, without a reload {:.1} \
              (target: no more than 50 longer)",
             cpu[1],
             cpu[0],

@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::{Config, Family, Pull, World, cloudflare};
+use aop_tests::config::PrefixesTable;
+use aop_tests::{AopToml, IpVersion, Lab, Pull, cloudflare};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, on_changed_stage};
@@ -21,10 +21,10 @@ fn record(stage: &Stage) -> Result<Vec<Value>> {
     text.lines().map(|line| serde_json::from_str(line).context(line.to_owned())).collect()
 }
 
-fn a_list_in_a_file(config: &mut Config, world: &World) {
-    let list = world.dir().join("list");
+fn a_list_in_a_file(config: &mut AopToml, lab: &Lab) {
+    let list = lab.dir().join("list");
     fs::write(&list, cloudflare::list()).expect("a list");
-    config.prefixes = Prefixes::File(list);
+    config.prefixes = PrefixesTable::File(list);
 }
 
 #[test]
@@ -32,17 +32,17 @@ fn who_had_what_changed_is_recorded_with_the_outcome_and_questions_are_not() {
     on_changed_stage(a_list_in_a_file, |stage| {
         stage.edge_is_served()?;
         for question in ["status", "identities", "peers", "mode"] {
-            ensure!(stage.daemon.verb(&[question])?.code == 0, "{question}");
+            stage.daemon.verb(&[question])?.success()?;
         }
         ensure!(!path(stage).exists(), "questions are on record");
 
-        ensure!(stage.daemon.verb(&["mode", "observe", "--port", "443"])?.code == 0);
+        stage.daemon.verb(&["mode", "observe", "--port", "443"])?.success()?;
         ensure!(stage.daemon.verb(&["mode", "observe", "--port", "81"])?.code == 1);
-        ensure!(stage.daemon.verb(&["prefixes", "refresh"])?.code == 0);
+        stage.daemon.verb(&["prefixes", "refresh"])?.success()?;
         fs::write(stage.daemon.config_path(), "nonsense")?;
         ensure!(stage.daemon.verb_with(&["reload"], &started_with(stage))?.code == 1);
         stage.daemon.write(&stage.config.text())?;
-        ensure!(stage.daemon.verb(&["reload"])?.code == 0);
+        stage.daemon.verb(&["reload"])?.success()?;
         let new = stage.daemon.upgrade()?;
 
         let record = record(stage)?;
@@ -74,29 +74,29 @@ fn who_had_what_changed_is_recorded_with_the_outcome_and_questions_are_not() {
 }
 
 fn started_with(stage: &Stage) -> PathBuf {
-    stage.world.dir().join("aop-started.toml")
+    stage.lab.dir().join("aop-started.toml")
 }
 
 #[test]
 fn a_full_disk_stops_no_action_and_is_told() {
     on_changed_stage(
-        |config, world| {
-            config.state = world.dir().join("state");
+        |config, lab| {
+            config.state = lab.dir().join("state");
             config.mode = "observe";
         },
         |stage| {
             stage.edge_is_served()?;
             fs::create_dir_all(&stage.config.state)?;
             symlink("/dev/full", path(stage))?;
-            ensure!(stage.daemon.verb(&["mode", "enforce"])?.code == 0);
-            stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+            stage.daemon.verb(&["mode", "enforce"])?.success()?;
+            stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
             let told = "cannot keep who had what changed: No space left on device";
             let warnings = stage.daemon.status()?.warnings()?.join("\n");
             ensure!(warnings.contains(told), "{warnings}");
             ensure!(stage.daemon.log().contains("audit: done"), "{}", stage.daemon.log());
 
             fs::remove_file(path(stage))?;
-            ensure!(stage.daemon.verb(&["mode", "observe"])?.code == 0);
+            stage.daemon.verb(&["mode", "observe"])?.success()?;
             ensure!(record(stage)?.len() == 1);
             let warnings = stage.daemon.status()?.warnings()?.join("\n");
             ensure!(!warnings.contains("cannot keep"), "{warnings}");

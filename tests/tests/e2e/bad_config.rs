@@ -2,18 +2,18 @@
 //! nothing half applied. `aop check` says the same without touching anything.
 
 use anyhow::ensure;
-use aop_tests::config::Site;
-use aop_tests::{Config, Daemon};
+use aop_tests::config::SiteTable;
+use aop_tests::{AopToml, TestDaemon};
 
-use crate::stage::{in_a_world, is_guarded, refuses_to_start};
+use crate::stage::{in_lab, is_guarded, refuses_to_start};
 
 /// The claim about a configuration whose text is changed by `break_it`.
 fn refused(break_it: impl FnOnce(&str) -> String, named: &[&str]) {
-    in_a_world(|world| {
-        let config = Config::new(world);
+    in_lab(|lab| {
+        let config = AopToml::new(lab);
         let broken = break_it(&config.text());
         ensure!(broken != config.text(), "nothing was broken");
-        let mut daemon = Daemon::prepare(world)?;
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&broken)?;
         let check = daemon.verb(&["check"])?;
         let said = format!("{}{}", String::from_utf8_lossy(&check.output), check.errors);
@@ -21,20 +21,19 @@ fn refused(break_it: impl FnOnce(&str) -> String, named: &[&str]) {
         for word in named {
             ensure!(said.contains(word), "aop check says nothing of {word}: {said}");
         }
-        refuses_to_start(world, &mut daemon, named)
+        refuses_to_start(lab, &mut daemon, named)
     });
 }
 
 #[test]
 fn the_unbroken_configuration_is_accepted() {
-    in_a_world(|world| {
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&Config::new(world).text())?;
-        let check = daemon.verb(&["check"])?;
-        ensure!(check.code == 0, "{check:?}");
-        ensure!(!is_guarded(world)?, "a check must touch nothing");
+    in_lab(|lab| {
+        let mut daemon = TestDaemon::prepare(lab)?;
+        daemon.write(&AopToml::new(lab).text())?;
+        let _check = daemon.verb(&["check"])?.success()?;
+        ensure!(!is_guarded(lab)?, "a check must touch nothing");
         daemon.run()?;
-        ensure!(is_guarded(world)?);
+        ensure!(is_guarded(lab)?);
         Ok(())
     });
 }
@@ -51,28 +50,28 @@ fn a_text_that_is_no_toml_is_named_with_its_line() {
 
 #[test]
 fn a_host_of_two_sites_is_named() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
         let twice = vec!["shop.example.net".into(), "EXAMPLE.com.".into()];
-        config.sites.push(Site { hosts: twice, ..Site::new(world) });
-        let mut daemon = Daemon::prepare(world)?;
+        config.sites.push(SiteTable { hosts: twice, ..SiteTable::new(lab) });
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&config.text())?;
-        refuses_to_start(world, &mut daemon, &["example.com", "already"])
+        refuses_to_start(lab, &mut daemon, &["example.com", "already"])
     });
 }
 
 #[test]
 fn an_upstream_of_bytes_is_shared_by_sites_that_believe_others_only_where_they_say_so() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
         let hosts = vec!["shop.example.net".into()];
-        let client_ca = vec![world.pki.foreign_ca.clone()];
+        let client_ca = vec![lab.pki.foreign_ca.clone()];
         let upstream = "tcp://localhost:8080".into();
-        config.sites.push(Site { hosts, client_ca, upstream, ..Site::new(world) });
-        let mut daemon = Daemon::prepare(world)?;
+        config.sites.push(SiteTable { hosts, client_ca, upstream, ..SiteTable::new(lab) });
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&config.text())?;
         let named = ["example.com", "shop.example.net", "localhost:8080", "shared_upstream = true"];
-        refuses_to_start(world, &mut daemon, &named)?;
+        refuses_to_start(lab, &mut daemon, &named)?;
         config.share_the_upstream();
         daemon.write(&config.text())?;
         daemon.run()
@@ -148,8 +147,8 @@ fn a_listener_without_a_site_is_refused() {
 
 #[test]
 fn wrong_usage_of_the_command_line_has_its_own_exit_code() {
-    in_a_world(|world| {
-        let daemon = Daemon::prepare(world)?;
+    in_lab(|lab| {
+        let daemon = TestDaemon::prepare(lab)?;
         ensure!(daemon.verb(&["run", "--nonsense"])?.code == 2);
         ensure!(daemon.verb(&["nonsense"])?.code == 2);
         Ok(())

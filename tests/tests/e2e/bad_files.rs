@@ -5,24 +5,24 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::{Config, Daemon, Pki, World};
+use aop_tests::config::PrefixesTable;
+use aop_tests::{AopToml, Lab, Pki, TestDaemon};
 
-use crate::stage::{in_a_world, refuses_to_start};
+use crate::stage::{in_lab, refuses_to_start};
 
 /// The claim about a world in which `break_it` has changed some files.
 fn refused(break_it: impl FnOnce(&Pki) -> Result<()>, named: &[&str]) {
-    refused_with(|world, _| break_it(&world.pki), named);
+    refused_with(|lab, _| break_it(&lab.pki), named);
 }
 
-fn refused_with(break_it: impl FnOnce(&World, &mut Config) -> Result<()>, named: &[&str]) {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
-        break_it(world, &mut config)?;
-        let mut daemon = Daemon::prepare(world)?;
+fn refused_with(break_it: impl FnOnce(&Lab, &mut AopToml) -> Result<()>, named: &[&str]) {
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
+        break_it(lab, &mut config)?;
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&config.text())?;
         ensure!(daemon.verb(&["check"])?.code == 1, "aop check finds nothing");
-        refuses_to_start(world, &mut daemon, named)
+        refuses_to_start(lab, &mut daemon, named)
     });
 }
 
@@ -33,9 +33,9 @@ fn halve(path: &Path) -> Result<()> {
 
 #[test]
 fn a_missing_configuration_is_named() {
-    in_a_world(|world| {
-        let mut daemon = Daemon::prepare(world)?;
-        refuses_to_start(world, &mut daemon, &["aop.toml", "No such file"])
+    in_lab(|lab| {
+        let mut daemon = TestDaemon::prepare(lab)?;
+        refuses_to_start(lab, &mut daemon, &["aop.toml", "No such file"])
     });
 }
 
@@ -88,10 +88,10 @@ fn a_malformed_server_certificate_is_named() {
 #[test]
 fn a_malformed_cidr_in_a_file_is_named_with_its_line() {
     refused_with(
-        |world, config| {
-            let list = world.dir().join("list.txt");
+        |lab, config| {
+            let list = lab.dir().join("list.txt");
             fs::write(&list, "192.0.2.0/24\n\nnonsense\n")?;
-            config.prefixes = Prefixes::File(list);
+            config.prefixes = PrefixesTable::File(list);
             Ok(())
         },
         &["list.txt:3", "nonsense"],
@@ -101,12 +101,12 @@ fn a_malformed_cidr_in_a_file_is_named_with_its_line() {
 #[test]
 fn a_missing_or_empty_prefix_file_is_named() {
     let with = |text: Option<&'static str>| {
-        move |world: &World, config: &mut Config| {
-            let list = world.dir().join("list.txt");
+        move |lab: &Lab, config: &mut AopToml| {
+            let list = lab.dir().join("list.txt");
             if let Some(text) = text {
                 fs::write(&list, text)?;
             }
-            config.prefixes = Prefixes::File(list);
+            config.prefixes = PrefixesTable::File(list);
             Ok(())
         }
     };

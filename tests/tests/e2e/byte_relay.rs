@@ -3,25 +3,25 @@
 use std::io::Write;
 
 use anyhow::ensure;
-use aop_tests::client::{self, Client};
-use aop_tests::{Config, Family, Pull, Upstream, World};
+use aop_tests::client::{self, TlsClient};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, TestUpstream};
 
 use crate::stage::{on_changed_stage, on_stage};
 
 const BIG: usize = 24 * 1024 * 1024;
 
-fn socket(world: &World) -> String {
-    world.dir().join("app.sock").display().to_string()
+fn socket(lab: &Lab) -> String {
+    lab.dir().join("app.sock").display().to_string()
 }
 
 #[test]
 fn an_upstream_may_listen_on_a_unix_socket() {
-    let change = |config: &mut Config, world: &World| {
-        config.site().upstream = format!("unix://{}", socket(world));
+    let change = |config: &mut AopToml, lab: &Lab| {
+        config.site().upstream = format!("unix://{}", socket(lab));
     };
     on_changed_stage(change, |stage| {
-        let behind = Upstream::listening(&stage.world, &format!("unix:{}", socket(&stage.world)))?;
-        let outcome = Pull::by_edge(&stage.world, Family::V6).path("/hello").send()?;
+        let behind = TestUpstream::listening(&stage.lab, &format!("unix:{}", socket(&stage.lab)))?;
+        let outcome = Pull::by_edge(&stage.lab, IpVersion::V6).path("/hello").send()?;
         ensure!(outcome.body() == b"the upstream answers /hello\n", "{outcome}");
         ensure!(behind.count()? == 1 && stage.upstream.count()? == 0);
         Ok(())
@@ -30,7 +30,7 @@ fn an_upstream_may_listen_on_a_unix_socket() {
 
 #[test]
 fn an_upstream_may_be_found_by_its_name() {
-    let change = |config: &mut Config, _: &World| {
+    let change = |config: &mut AopToml, _: &Lab| {
         config.site().upstream = "tcp://localhost:8080".to_owned();
     };
     on_changed_stage(change, |stage| {
@@ -46,7 +46,7 @@ fn an_upstream_may_be_found_by_its_name() {
 fn a_big_body_arrives_whole_in_both_directions() {
     on_stage(|stage| {
         let body: Vec<u8> = (0_u8..251).cycle().take(BIG).collect();
-        let pull = Pull::by_edge(&stage.world, Family::V4);
+        let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
         let outcome = pull.clone().path("/echo").post(body.clone()).send()?;
         ensure!(outcome.served() && outcome.body() == body, "{outcome}");
         let outcome = pull.path(&format!("/bytes/{BIG}")).send()?;
@@ -58,9 +58,9 @@ fn a_big_body_arrives_whole_in_both_directions() {
 #[test]
 fn requests_on_one_connection_stay_on_one_connection() {
     on_stage(|stage| {
-        let to = stage.world.origin_at(Family::V6, 443);
-        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-        let mut session = client.open(stage.world.edge(), to, "example.com")?;
+        let to = stage.lab.origin_at(IpVersion::V6, 443);
+        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
+        let mut session = client.open(stage.lab.edge(), to, "example.com")?;
         for path in ["/one", "/two", "/three"] {
             let expected = format!("the upstream answers {path}\n");
             ensure!(client::get(&mut session, path)? == expected.as_bytes());
@@ -73,9 +73,9 @@ fn requests_on_one_connection_stay_on_one_connection() {
 #[test]
 fn who_has_finished_sending_still_gets_the_late_answer() {
     on_stage(|stage| {
-        let to = stage.world.origin_at(Family::V4, 443);
-        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-        let mut session = client.open(stage.world.edge(), to, "example.com")?;
+        let to = stage.lab.origin_at(IpVersion::V4, 443);
+        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
+        let mut session = client.open(stage.lab.edge(), to, "example.com")?;
         session.write_all(b"POST /late HTTP/1.1\r\nHost: example.com\r\n\r\n")?;
         session.write_all(&[b'x'; 10_000])?;
         client::finish_sending(&mut session)?;
@@ -88,9 +88,9 @@ fn who_has_finished_sending_still_gets_the_late_answer() {
 #[test]
 fn the_upstream_s_end_is_passed_on_as_a_clean_close() {
     on_stage(|stage| {
-        let to = stage.world.origin_at(Family::V4, 443);
-        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-        let mut session = client.open(stage.world.edge(), to, "example.com")?;
+        let to = stage.lab.origin_at(IpVersion::V4, 443);
+        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
+        let mut session = client.open(stage.lab.edge(), to, "example.com")?;
         session.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")?;
         // rustls calls an end without close_notify an error.
         let answer = client::read_to_end(&mut session)?;
@@ -105,11 +105,10 @@ fn while_the_upstream_is_down_pulls_end_and_are_named() {
         stage.edge_is_served()?;
         stage.upstream.stop();
         let before = stage.daemon.status()?.refused("upstream_unreachable")?;
-        let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
-        ensure!(outcome.refused(), "{outcome}");
+        Pull::by_edge(&stage.lab, IpVersion::V4).must_be_refused()?;
         let now = stage.daemon.status()?.refused("upstream_unreachable")?;
         ensure!(now == before + 1, "{now}");
-        stage.upstream = Upstream::start(&stage.world)?;
+        stage.upstream = TestUpstream::start(&stage.lab)?;
         stage.edge_is_served()
     });
 }

@@ -5,22 +5,21 @@ use std::os::unix::fs::chown;
 
 use anyhow::{Result, ensure};
 use aop_tests::process::TcpState;
-use aop_tests::{Config, Daemon, Family, Pull, Upstream, World, wait};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use aop_tests::{AopToml, IpVersion, Lab, Pull, TestDaemon, TestUpstream, wait};
+use nix::sys::signal::Signal;
 
-use crate::stage::{SOON, in_a_world, is_guarded};
+use crate::stage::{SOON, in_lab, is_guarded};
 
 const NOBODY: u32 = 65534;
 const NEEDED: [&str; 4] = ["bpf", "net_admin", "perfmon", "net_bind_service"];
 
 /// A daemon of an ordinary user, to whom the directory for pins was given.
-fn prepare(world: &World, config: &Config, kept: &[&str]) -> Result<Daemon> {
+fn prepare(lab: &Lab, config: &AopToml, kept: &[&str]) -> Result<TestDaemon> {
     if !config.pins.exists() {
         fs::create_dir(&config.pins)?;
     }
     chown(&config.pins, Some(NOBODY), Some(NOBODY))?;
-    let mut daemon = Daemon::prepare(world)?;
+    let mut daemon = TestDaemon::prepare(lab)?;
     daemon.write(&config.text())?;
     daemon.keep_capabilities(kept)?;
     Ok(daemon)
@@ -28,16 +27,14 @@ fn prepare(world: &World, config: &Config, kept: &[&str]) -> Result<Daemon> {
 
 #[test]
 fn an_ordinary_user_with_four_capabilities_guards_and_serves() {
-    in_a_world(|world| {
-        let config = Config::new(world);
-        let mut daemon = prepare(world, &config, &NEEDED)?;
-        let upstream = Upstream::start(world)?;
+    in_lab(|lab| {
+        let config = AopToml::new(lab);
+        let mut daemon = prepare(lab, &config, &NEEDED)?;
+        let upstream = TestUpstream::start(lab)?;
         daemon.run()?;
-        for family in Family::BOTH {
-            let outcome = Pull::by_edge(world, family).send()?;
-            ensure!(outcome.served(), "{outcome}");
-            let outcome = Pull::by_stranger(world, family).send()?;
-            ensure!(outcome.silent(), "{outcome}");
+        for family in IpVersion::BOTH {
+            Pull::by_edge(lab, family).must_be_served()?;
+            Pull::by_stranger(lab, family).must_meet_silence()?;
         }
         let before = daemon.status()?;
         ensure!(before.enforcing("eth0")? && before.dropped_on("eth0")? > 0);
@@ -53,36 +50,35 @@ fn an_ordinary_user_with_four_capabilities_guards_and_serves() {
         let new = daemon.upgrade()?;
         ensure!(new.user()? == NOBODY && new.capabilities()? == guard.capabilities()?);
         ensure!(daemon.wait(SOON)? == 0, "{}", daemon.log());
-        kill(Pid::from_raw(i32::try_from(new.0)?), Signal::SIGKILL)?;
+        new.signal(Signal::SIGKILL)?;
         wait::until("it is gone", SOON, || new.tcp_sockets().is_err().then_some(()))?;
         daemon.run()?;
         ensure!(daemon.status()?.dropped_on("eth0")? >= before.dropped_on("eth0")?);
         ensure!(upstream.count()? == 2);
         let unload = daemon.verb(&["unload"])?;
-        ensure!(unload.code == 0 && !is_guarded(world)?, "{unload:?}");
+        ensure!(unload.code == 0 && !is_guarded(lab)?, "{unload:?}");
         Ok(())
     });
 }
 
 #[test]
 fn each_missing_capability_is_named() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
         for missing in NEEDED {
             let kept: Vec<&str> = NEEDED.into_iter().filter(|kept| *kept != missing).collect();
             // The machine may let everybody bind low ports; nobody's namespace must.
-            world
-                .origin()
+            lab.origin()
                 .inside(|| fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "1024"))??;
-            let mut daemon = prepare(world, &config, &kept)?;
+            let mut daemon = prepare(lab, &config, &kept)?;
             let (code, log) = daemon.run_to_end()?;
             let named = format!("CAP_{}", missing.to_uppercase());
             ensure!(code == 1 && log.contains(&named), "without {missing}: {code}: {log}");
-            ensure!(!is_guarded(world)?);
+            ensure!(!is_guarded(lab)?);
         }
         config.bind.clear();
         config.sites.clear();
         config.ports = vec![443];
-        prepare(world, &config, &NEEDED[..3])?.run()
+        prepare(lab, &config, &NEEDED[..3])?.run()
     });
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::client::{self, Client};
-use aop_tests::pki::Identity;
-use aop_tests::pull::Tls;
-use aop_tests::{Config, Family, Pki, Pull, World, child, wait};
+use aop_tests::client::{self, TlsClient};
+use aop_tests::pki::Credentials;
+use aop_tests::pull::TlsVersion;
+use aop_tests::{AopToml, IpVersion, Lab, Pki, Pull, child, wait};
 use rustls::HandshakeKind;
 
 use crate::stage::{SOON, Stage, on_changed_stage};
@@ -17,17 +17,17 @@ use crate::stage::{SOON, Stage, on_changed_stage};
 /// On a stage with a second site of these `rules`: there `good` is served in both TLS versions, and
 /// `bad`, which the first site serves, is refused for `reason`.
 fn tells_apart(
-    rules: impl Fn(&World) -> Vec<String>,
-    good: impl Fn(&Pki) -> Identity,
-    bad: impl Fn(&Pki) -> Identity,
+    rules: impl Fn(&Lab) -> Vec<String>,
+    good: impl Fn(&Pki) -> Credentials,
+    bad: impl Fn(&Pki) -> Credentials,
     reason: &str,
 ) {
     on_changed_stage(
-        |config, world| second_site(config, world, rules(world)),
+        |config, lab| second_site(config, lab, rules(lab)),
         |stage| {
-            let (good, bad) = (good(&stage.world.pki), bad(&stage.world.pki));
-            for (tls, family) in Tls::BOTH.into_iter().zip(Family::BOTH) {
-                let pull = Pull::by_edge(&stage.world, family).tls(tls);
+            let (good, bad) = (good(&stage.lab.pki), bad(&stage.lab.pki));
+            for (tls, family) in TlsVersion::BOTH.into_iter().zip(IpVersion::BOTH) {
+                let pull = Pull::by_edge(&stage.lab, family).tls(tls);
                 let without = pull.clone().certificate(&bad).send()?;
                 ensure!(without.served(), "the rule was not what refuses: {without}");
                 let pull = pull.host("example.net");
@@ -43,17 +43,17 @@ fn tells_apart(
     );
 }
 
-fn second_site(config: &mut Config, world: &World, rules: Vec<String>) {
+fn second_site(config: &mut AopToml, lab: &Lab, rules: Vec<String>) {
     let mut site = config.sites[0].clone();
     site.hosts = vec!["example.net".into()];
-    site.certificate.clone_from(&world.pki.second_server.certificate);
-    site.key.clone_from(&world.pki.second_server.key);
+    site.certificate.clone_from(&lab.pki.second_server.certificate);
+    site.key.clone_from(&lab.pki.second_server.key);
     site.rules = rules;
     config.sites.push(site);
     config.share_the_upstream();
 }
 
-fn line(text: &str) -> impl Fn(&World) -> Vec<String> {
+fn line(text: &str) -> impl Fn(&Lab) -> Vec<String> {
     move |_| vec![text.to_owned()]
 }
 
@@ -73,8 +73,8 @@ fn a_certificate_with_another_common_name_is_refused() {
 
 #[test]
 fn a_certificate_with_a_key_that_is_not_pinned_is_refused() {
-    let rule = |world: &World| {
-        let pin = pin(&world.pki.edge.certificate).expect("openssl tells the key");
+    let rule = |lab: &Lab| {
+        let pin = pin(&lab.pki.edge.certificate).expect("openssl tells the key");
         vec![format!("spki_pins = [\"{}\", \"{pin}\"]", "00".repeat(32))]
     };
     tells_apart(rule, |pki| pki.edge.clone(), |pki| pki.named.clone(), "pin_mismatch");
@@ -92,13 +92,13 @@ fn pin(certificate: &Path) -> Result<String> {
 
 #[test]
 fn a_revoked_certificate_is_refused() {
-    let rule = |world: &World| vec![format!("crl = [{:?}]", world.pki.crl)];
+    let rule = |lab: &Lab| vec![format!("crl = [{:?}]", lab.pki.crl)];
     tells_apart(rule, |pki| pki.edge.clone(), |pki| pki.revoked.clone(), "revoked");
 }
 
 #[test]
 fn a_chain_of_which_one_issuer_has_no_list_is_refused() {
-    let rule = |world: &World| vec![format!("crl = [{:?}]", world.pki.crl)];
+    let rule = |lab: &Lab| vec![format!("crl = [{:?}]", lab.pki.crl)];
     tells_apart(
         rule,
         |pki| pki.edge.clone(),
@@ -110,16 +110,15 @@ fn a_chain_of_which_one_issuer_has_no_list_is_refused() {
 #[test]
 fn where_the_leaf_alone_is_looked_up_an_intermediate_without_a_list_passes() {
     on_changed_stage(
-        |config, world| {
-            let list = format!("crl = [{:?}]", world.pki.crl_of_intermediate);
-            second_site(config, world, vec![list, "crl_scope = \"leaf\"".into()]);
+        |config, lab| {
+            let list = format!("crl = [{:?}]", lab.pki.crl_of_intermediate);
+            second_site(config, lab, vec![list, "crl_scope = \"leaf\"".into()]);
         },
         |stage| {
-            let pull = Pull::by_edge(&stage.world, Family::V4).host("example.net");
-            let good = pull.clone().certificate(&stage.world.pki.edge_by_intermediate);
-            let revoked = pull.clone().certificate(&stage.world.pki.revoked_by_intermediate);
-            let outcome = good.send()?;
-            ensure!(outcome.served(), "{outcome}\n{}", stage.daemon.log());
+            let pull = Pull::by_edge(&stage.lab, IpVersion::V4).host("example.net");
+            let good = pull.clone().certificate(&stage.lab.pki.edge_by_intermediate);
+            let revoked = pull.clone().certificate(&stage.lab.pki.revoked_by_intermediate);
+            good.must_be_served()?;
             stage.refuses(&revoked, "revoked")?;
             // The leaf's issuer is the client CA here, which has no list.
             stage.refuses(&pull, "unknown_revocation")?;
@@ -127,12 +126,11 @@ fn where_the_leaf_alone_is_looked_up_an_intermediate_without_a_list_passes() {
             stage.config.sites[1].rules.retain(|rule| !rule.starts_with("crl_scope"));
             reload(stage)?;
             stage.refuses(&good, "unknown_revocation")?;
-            let (own, above) = (&stage.world.pki.crl_of_intermediate, &stage.world.pki.crl);
+            let (own, above) = (&stage.lab.pki.crl_of_intermediate, &stage.lab.pki.crl);
             stage.config.sites[1].rules =
                 vec![format!("crl = [{own:?}, {above:?}]"), "shared_upstream = true".into()];
             reload(stage)?;
-            let outcome = good.send()?;
-            ensure!(outcome.served(), "{outcome}\n{}", stage.daemon.log());
+            good.must_be_served()?;
             stage.refuses(&revoked, "revoked").map(drop)
         },
     );
@@ -141,12 +139,12 @@ fn where_the_leaf_alone_is_looked_up_an_intermediate_without_a_list_passes() {
 #[test]
 fn after_the_end_of_a_revocation_list_peers_are_refused_unless_that_is_tolerated() {
     on_changed_stage(
-        |config, world| {
-            let list = format!("crl = [{:?}]", world.pki.crl_expired);
-            second_site(config, world, vec![list]);
+        |config, lab| {
+            let list = format!("crl = [{:?}]", lab.pki.crl_expired);
+            second_site(config, lab, vec![list]);
         },
         |stage| {
-            let pull = Pull::by_edge(&stage.world, Family::V4).host("example.net");
+            let pull = Pull::by_edge(&stage.lab, IpVersion::V4).host("example.net");
             stage.refuses(&pull, "crl_expired")?;
             warns(
                 stage,
@@ -154,9 +152,8 @@ fn after_the_end_of_a_revocation_list_peers_are_refused_unless_that_is_tolerated
             )?;
             stage.config.sites[1].rules.push("crl_expired = \"warn\"".into());
             reload(stage)?;
-            let outcome = pull.send()?;
-            ensure!(outcome.served(), "{outcome}");
-            stage.refuses(&pull.certificate(&stage.world.pki.revoked), "revoked")?;
+            pull.must_be_served()?;
+            stage.refuses(&pull.certificate(&stage.lab.pki.revoked), "revoked")?;
             warns(stage, "what was revoked since is unknown")
         },
     );
@@ -165,12 +162,12 @@ fn after_the_end_of_a_revocation_list_peers_are_refused_unless_that_is_tolerated
 #[test]
 fn after_the_end_of_a_client_ca_its_peers_are_refused_unless_that_is_tolerated() {
     on_changed_stage(
-        |config, world| {
-            config.site().client_ca.push(world.pki.expired_ca.clone());
+        |config, lab| {
+            config.site().client_ca.push(lab.pki.expired_ca.clone());
         },
         |stage| {
-            let pull = Pull::by_edge(&stage.world, Family::V4);
-            let pull = pull.certificate(&stage.world.pki.by_expired_ca);
+            let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
+            let pull = pull.certificate(&stage.lab.pki.by_expired_ca);
             stage.refuses(&pull, "ca_expired")?;
             warns(
                 stage,
@@ -178,8 +175,7 @@ fn after_the_end_of_a_client_ca_its_peers_are_refused_unless_that_is_tolerated()
             )?;
             stage.config.site().rules.push("expired_ca = \"warn\"".into());
             reload(stage)?;
-            let outcome = pull.send()?;
-            ensure!(outcome.served(), "{outcome}");
+            pull.must_be_served()?;
             warns(stage, "served all the same")
         },
     );
@@ -189,16 +185,14 @@ fn warns(stage: &Stage, words: &str) -> Result<()> {
     let warnings = stage.daemon.status()?.warnings()?;
     ensure!(warnings.iter().any(|warning| warning.contains(words)), "{warnings:#?}");
     let check = stage.daemon.verb(&["check"])?;
-    let text = String::from_utf8(check.output)?;
+    let text = check.text();
     ensure!(check.code == 0 && text.contains(words), "{text}");
     ensure!(stage.daemon.log().contains(words));
     Ok(())
 }
 
 fn reload(stage: &Stage) -> Result<()> {
-    stage.daemon.write(&stage.config.text())?;
-    let said = stage.daemon.reload()?;
-    ensure!(!said.contains("not reloaded"), "{said}");
+    stage.reload()?;
     Ok(())
 }
 
@@ -206,18 +200,18 @@ fn reload(stage: &Stage) -> Result<()> {
 #[test]
 fn where_ml_dsa_is_required_a_classical_certificate_is_refused() {
     on_changed_stage(
-        |config, world| second_site(config, world, vec!["require_key = \"ml-dsa\"".into()]),
+        |config, lab| second_site(config, lab, vec!["require_key = \"ml-dsa\"".into()]),
         |stage| {
-            let to = stage.world.origin_at(Family::V4, 443);
-            let pki = &stage.world.pki;
-            let client = Client::new(pki, &pki.post_quantum)?;
+            let to = stage.lab.origin_at(IpVersion::V4, 443);
+            let pki = &stage.lab.pki;
+            let client = TlsClient::new(pki, &pki.post_quantum)?;
             for host in ["example.com", "example.net"] {
-                let mut session = client.open(stage.world.edge(), to, host)?;
+                let mut session = client.open(stage.lab.edge(), to, host)?;
                 ensure!(client::get(&mut session, "/pq")? == b"the upstream answers /pq\n");
                 let group = session.conn.negotiated_key_exchange_group().context("no group")?;
                 ensure!(group.name() == rustls::NamedGroup::X25519MLKEM768, "{group:?}");
             }
-            let pull = Pull::by_edge(&stage.world, Family::V4).host("example.net");
+            let pull = Pull::by_edge(&stage.lab, IpVersion::V4).host("example.net");
             stage.refuses(&pull, "not_post_quantum").map(drop)
         },
     );
@@ -226,15 +220,15 @@ fn where_ml_dsa_is_required_a_classical_certificate_is_refused() {
 #[test]
 fn a_revocation_list_that_grows_cuts_off_whom_it_revokes_and_a_broken_one_keeps_the_old() {
     on_changed_stage(
-        |config, world| {
+        |config, lab| {
             config.drain = "2s";
-            config.site().rules = vec![format!("crl = [{:?}]", world.pki.crl)];
+            config.site().rules = vec![format!("crl = [{:?}]", lab.pki.crl)];
         },
         |stage| {
-            let pki = &stage.world.pki;
-            let to = stage.world.origin_at(Family::V4, 443);
-            let client = Client::new(pki, &pki.edge)?;
-            let mut session = client.open(stage.world.edge(), to, "example.com")?;
+            let pki = &stage.lab.pki;
+            let to = stage.lab.origin_at(IpVersion::V4, 443);
+            let client = TlsClient::new(pki, &pki.edge)?;
+            let mut session = client.open(stage.lab.edge(), to, "example.com")?;
             client::get(&mut session, "/before")?;
 
             let good = fs::read(&pki.crl)?;
@@ -245,17 +239,16 @@ fn a_revocation_list_that_grows_cuts_off_whom_it_revokes_and_a_broken_one_keeps_
                     said.contains("not reloaded") && said.contains("clients.crl.pem"),
                     "{said}"
                 );
-                let pull = Pull::by_edge(&stage.world, Family::V4).certificate(&pki.revoked);
+                let pull = Pull::by_edge(&stage.lab, IpVersion::V4).certificate(&pki.revoked);
                 stage.refuses(&pull, "revoked")?;
             }
             client::get(&mut session, "/between")?;
 
             fs::rename(&pki.crl_grown, &pki.crl)?;
-            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
-            let before = stage.before()?;
-            let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
-            ensure!(outcome.refused(), "{outcome}");
-            stage.counted_as(&before, "revoked", 1)?;
+            stage.daemon.must_reload()?;
+            let before = stage.snapshot()?;
+            Pull::by_edge(&stage.lab, IpVersion::V4).must_be_refused()?;
+            stage.counts_refused(&before, "revoked", 1)?;
             wait::until("the old connection ends", Duration::from_secs(10), || {
                 client::get(&mut session, "/after").is_err().then_some(())
             })
@@ -269,9 +262,9 @@ fn a_rule_that_a_reload_adds_ends_what_it_would_have_refused() {
     on_changed_stage(
         |config, _| config.drain = "2s",
         |stage| {
-            let to = stage.world.origin_at(Family::V4, 443);
-            let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-            let mut session = client.open(stage.world.edge(), to, "example.com")?;
+            let to = stage.lab.origin_at(IpVersion::V4, 443);
+            let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
+            let mut session = client.open(stage.lab.edge(), to, "example.com")?;
             client::get(&mut session, "/before")?;
             stage.config.site().rules = vec!["require_san = [\"dns:pull.example.com\"]".into()];
             reload(stage)?;
@@ -287,27 +280,27 @@ fn a_rule_that_a_reload_adds_ends_what_it_would_have_refused() {
 #[test]
 fn where_a_site_resumes_a_revoked_certificate_is_refused_all_the_same() {
     on_changed_stage(
-        |config, world| {
-            let list = format!("crl = [{:?}]", world.pki.crl);
+        |config, lab| {
+            let list = format!("crl = [{:?}]", lab.pki.crl);
             config.site().rules = vec![list, "resumption = \"verified\"".into()];
         },
         |stage| {
-            let pki = &stage.world.pki;
-            let to = stage.world.origin_at(Family::V4, 443);
+            let pki = &stage.lab.pki;
+            let to = stage.lab.origin_at(IpVersion::V4, 443);
             // Remembers sessions, as an edge does.
-            let client = Client::new(pki, &pki.edge)?;
+            let client = TlsClient::new(pki, &pki.edge)?;
             for kind in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
-                let mut session = client.open(stage.world.edge(), to, "example.com")?;
+                let mut session = client.open(stage.lab.edge(), to, "example.com")?;
                 client::get(&mut session, "/")?;
                 ensure!(session.conn.handshake_kind() == Some(kind), "not {kind:?}");
             }
             fs::rename(&pki.crl_grown, &pki.crl)?;
-            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
-            let before = stage.before()?;
-            let mut session = client.open(stage.world.edge(), to, "example.com")?;
+            stage.daemon.must_reload()?;
+            let before = stage.snapshot()?;
+            let mut session = client.open(stage.lab.edge(), to, "example.com")?;
             let error = client::get(&mut session, "/").err().context("served")?;
             ensure!(format!("{error:#}").contains("CertificateRevoked"), "{error:#}");
-            stage.counted_as(&before, "revoked", 1)
+            stage.counts_refused(&before, "revoked", 1)
         },
     );
 }

@@ -4,36 +4,36 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
-use aop_tests::{Config, Daemon, World};
+use aop_tests::{AopToml, Lab, TestDaemon};
 use serde_json::Value;
 
-use crate::stage::in_a_world;
+use crate::stage::in_lab;
 
-fn checked(world: &World, config: &Config, code: i32) -> Result<(String, Value)> {
-    let daemon = Daemon::prepare(world)?;
+fn checked(lab: &Lab, config: &AopToml, code: i32) -> Result<(String, Value)> {
+    let daemon = TestDaemon::prepare(lab)?;
     daemon.write(&config.text())?;
     let text = daemon.verb(&["check"])?;
     let json = daemon.verb(&["check", "--json"])?;
     ensure!((text.code, json.code) == (code, code), "{text:?}");
-    Ok((String::from_utf8(text.output)?, serde_json::from_slice(&json.output)?))
+    Ok((text.text(), json.json()?))
 }
 
 #[test]
 fn each_file_of_a_site_is_told_by_subject_key_and_dates() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
         config.site().client_ca.push("cloudflare-global".into());
-        config.site().rules = vec![format!("crl = [{:?}]", world.pki.crl)];
-        let (text, json) = checked(world, &config, 0)?;
+        config.site().rules = vec![format!("crl = [{:?}]", lab.pki.crl)];
+        let (text, json) = checked(lab, &config, 0)?;
         for words in [
             "site example.com (example.com, *.example.com)",
             "leaf CN=example.com",
             "dns:example.com, dns:*.example.com",
-            "CA CN=Example Operator Client CA",
+            "CA CN=Example Operator TlsClient CA",
             "self-signed, ECDSA P-256, 2020-01-01 to 2120-01-01",
             "client_ca cloudflare-global",
             "RSA 4096, 2019-10-10 to 2029-11-01",
-            "list of CN=Example Operator Client CA: 1 certificate, 2020-06-01 to 2120-01-01",
+            "list of CN=Example Operator TlsClient CA: 1 certificate, 2020-06-01 to 2120-01-01",
             "good: 1 site",
         ] {
             ensure!(text.contains(words), "nothing of {words:?}:\n{text}");
@@ -52,18 +52,18 @@ fn each_file_of_a_site_is_told_by_subject_key_and_dates() {
 
 #[test]
 fn what_is_wrong_comes_first_and_is_no_error_where_it_can_be_served() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
         // A leaf where its CA belongs, and a server certificate for other hosts.
-        config.site().client_ca = vec![world.pki.edge.certificate.clone()];
-        config.site().certificate.clone_from(&world.pki.second_server.certificate);
-        config.site().key.clone_from(&world.pki.second_server.key);
-        let (text, json) = checked(world, &config, 0)?;
+        config.site().client_ca = vec![lab.pki.edge.certificate.clone()];
+        config.site().certificate.clone_from(&lab.pki.second_server.certificate);
+        config.site().key.clone_from(&lab.pki.second_server.key);
+        let (text, json) = checked(lab, &config, 0)?;
         let told: Vec<&str> = text.lines().take_while(|line| !line.starts_with("site ")).collect();
         let [wrong, warnings @ ..] = &told[..] else { bail!("nothing is told: {text}") };
         ensure!(wrong.starts_with("wrong: "), "{text}");
         ensure!(wrong.contains("edge.pem holds a certificate that is not a CA"), "{text}");
-        ensure!(wrong.contains("(CN=Example Operator Client CA)"), "{text}");
+        ensure!(wrong.contains("(CN=Example Operator TlsClient CA)"), "{text}");
         ensure!(warnings.iter().all(|line| line.starts_with("warning: ")), "{text}");
         let says = |words: &str| warnings.iter().any(|warning| warning.contains(words));
         ensure!(says("second-server.pem has no name for example.com, *.example.com"), "{text}");
@@ -76,13 +76,13 @@ fn what_is_wrong_comes_first_and_is_no_error_where_it_can_be_served() {
 
 #[test]
 fn who_may_speak_for_visitors_is_worth_a_word_where_it_is_everybody() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
         config.proxy_from = vec!["192.0.2.0/24".into()];
-        let (text, _) = checked(world, &config, 0)?;
+        let (text, _) = checked(lab, &config, 0)?;
         ensure!(!text.contains("proxy_from"), "{text}");
         config.proxy_from.push("::/0".into());
-        let (text, _) = checked(world, &config, 0)?;
+        let (text, _) = checked(lab, &config, 0)?;
         ensure!(text.contains("warning: [::]:443: proxy_from names everybody"), "{text}");
         Ok(())
     });
@@ -90,11 +90,11 @@ fn who_may_speak_for_visitors_is_worth_a_word_where_it_is_everybody() {
 
 #[test]
 fn beside_a_file_that_stands_in_the_way_the_others_are_told() {
-    in_a_world(|world| {
-        fs::write(&world.pki.server.key, "nonsense")?;
-        let (text, json) = checked(world, &Config::new(world), 1)?;
+    in_lab(|lab| {
+        fs::write(&lab.pki.server.key, "nonsense")?;
+        let (text, json) = checked(lab, &AopToml::new(lab), 1)?;
         ensure!(text.contains("error: holds no private key"), "{text}");
-        ensure!(text.contains("CA CN=Example Operator Client CA"), "{text}");
+        ensure!(text.contains("CA CN=Example Operator TlsClient CA"), "{text}");
         ensure!(!text.contains("good"), "{text}");
         ensure!(json["good"] == false);
         ensure!(json["error"].as_str().is_some_and(|error| error.contains("server.key")), "{json}");

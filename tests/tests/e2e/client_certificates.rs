@@ -3,20 +3,20 @@
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
-use aop_tests::config::Site;
-use aop_tests::pki::Identity;
-use aop_tests::pull::Tls;
-use aop_tests::{Config, Family, Pki, Pull, World, child};
+use anyhow::{Context, Result};
+use aop_tests::config::SiteTable;
+use aop_tests::pki::Credentials;
+use aop_tests::pull::TlsVersion;
+use aop_tests::{AopToml, IpVersion, Lab, Pki, Pull, child};
 
 use crate::stage::{SOON, on_changed_stage, on_stage};
 
 /// The whole claim, for the pull that presents what `identity` picks, or nothing.
-fn refused(identity: impl Fn(&Pki) -> Result<Option<Identity>>, reason: &str) {
+fn refused(identity: impl Fn(&Pki) -> Result<Option<Credentials>>, reason: &str) {
     on_stage(|stage| {
-        let presented = identity(&stage.world.pki)?;
-        for (tls, family) in Tls::BOTH.into_iter().zip(Family::BOTH) {
-            let pull = Pull::by_edge(&stage.world, family).tls(tls);
+        let presented = identity(&stage.lab.pki)?;
+        for (tls, family) in TlsVersion::BOTH.into_iter().zip(IpVersion::BOTH) {
+            let pull = Pull::by_edge(&stage.lab, family).tls(tls);
             let pull = match &presented {
                 Some(identity) => pull.certificate(identity),
                 None => pull.no_certificate(),
@@ -66,14 +66,14 @@ fn a_version_1_certificate_is_refused() {
 #[test]
 fn the_commands_beside_a_refused_certificate_make_a_right_one() {
     on_stage(|stage| {
-        let pki = &stage.world.pki;
-        let pull = Pull::by_edge(&stage.world, Family::V4);
+        let pki = &stage.lab.pki;
+        let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
         stage.refuses(&pull.clone().certificate(&pki.version_1()?), "certificate_version")?;
         let log = stage.daemon.log();
         let help = log.split_once("Issue a v3 one: ").context("no help")?.1;
         let end = help.find("leaf.pem").context("no end")? + "leaf.pem".len();
 
-        let dir = stage.world.dir().join("issue");
+        let dir = stage.lab.dir().join("issue");
         fs::create_dir(&dir)?;
         let beside = |name: &str| pki.client_ca.with_file_name(name);
         fs::copy(beside("version-1.csr"), dir.join("leaf.csr"))?;
@@ -81,11 +81,9 @@ fn the_commands_beside_a_refused_certificate_make_a_right_one() {
         fs::copy(beside("client-ca.key"), dir.join("ca.key"))?;
         let mut command = Command::new("sh");
         command.current_dir(&dir).args(["-c", &help[..end]]);
-        let made = child::finish(command, &[], SOON)?;
-        ensure!(made.code == 0, "{}: {made:?}", &help[..end]);
-        let issued = Identity { certificate: dir.join("leaf.pem"), key: pki.edge.key.clone() };
-        let outcome = pull.certificate(&issued).send()?;
-        ensure!(outcome.served(), "{outcome}");
+        child::finish(command, &[], SOON)?.success()?;
+        let issued = Credentials { certificate: dir.join("leaf.pem"), key: pki.edge.key.clone() };
+        pull.certificate(&issued).must_be_served()?;
         Ok(())
     });
 }
@@ -103,11 +101,10 @@ fn a_self_signed_certificate_is_refused() {
 #[test]
 fn a_chain_through_an_intermediate_is_accepted() {
     on_stage(|stage| {
-        for tls in Tls::BOTH {
-            let chain = &stage.world.pki.edge_by_intermediate;
-            let pull = Pull::by_edge(&stage.world, Family::V4).certificate(chain).tls(tls);
-            let outcome = pull.send()?;
-            ensure!(outcome.served(), "{outcome}");
+        for tls in TlsVersion::BOTH {
+            let chain = &stage.lab.pki.edge_by_intermediate;
+            let pull = Pull::by_edge(&stage.lab, IpVersion::V4).certificate(chain).tls(tls);
+            pull.must_be_served()?;
         }
         Ok(())
     });
@@ -115,16 +112,14 @@ fn a_chain_through_an_intermediate_is_accepted() {
 
 #[test]
 fn during_a_rollover_both_client_cas_are_trusted() {
-    let both = |config: &mut Config, world: &World| {
-        config.site().client_ca.push(world.pki.foreign_ca.clone());
+    let both = |config: &mut AopToml, lab: &Lab| {
+        config.site().client_ca.push(lab.pki.foreign_ca.clone());
     };
     on_changed_stage(both, |stage| {
-        for identity in [&stage.world.pki.edge, &stage.world.pki.foreign] {
-            let outcome = Pull::by_edge(&stage.world, Family::V4).certificate(identity).send()?;
-            ensure!(outcome.served(), "{outcome}");
+        for identity in [&stage.lab.pki.edge, &stage.lab.pki.foreign] {
+            Pull::by_edge(&stage.lab, IpVersion::V4).certificate(identity).must_be_served()?;
         }
-        let pull =
-            Pull::by_edge(&stage.world, Family::V4).certificate(&stage.world.pki.self_signed);
+        let pull = Pull::by_edge(&stage.lab, IpVersion::V4).certificate(&stage.lab.pki.self_signed);
         stage.refuses(&pull, "ca_as_leaf")?;
         Ok(())
     });
@@ -132,22 +127,21 @@ fn during_a_rollover_both_client_cas_are_trusted() {
 
 #[test]
 fn each_site_trusts_its_own_client_ca_alone() {
-    let second = |config: &mut Config, world: &World| {
-        config.sites.push(Site {
+    let second = |config: &mut AopToml, lab: &Lab| {
+        config.sites.push(SiteTable {
             hosts: vec!["example.net".into()],
-            certificate: world.pki.second_server.certificate.clone(),
-            key: world.pki.second_server.key.clone(),
-            client_ca: vec![world.pki.foreign_ca.clone()],
-            ..Site::new(world)
+            certificate: lab.pki.second_server.certificate.clone(),
+            key: lab.pki.second_server.key.clone(),
+            client_ca: vec![lab.pki.foreign_ca.clone()],
+            ..SiteTable::new(lab)
         });
         config.share_the_upstream();
     };
     on_changed_stage(second, |stage| {
-        let pull = Pull::by_edge(&stage.world, Family::V4);
-        let (edge, foreign) = (&stage.world.pki.edge, &stage.world.pki.foreign);
+        let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
+        let (edge, foreign) = (&stage.lab.pki.edge, &stage.lab.pki.foreign);
         let second = pull.clone().host("example.net");
-        let outcome = second.clone().certificate(foreign).send()?;
-        ensure!(outcome.served(), "{outcome}");
+        second.clone().certificate(foreign).must_be_served()?;
         stage.refuses(&second.certificate(edge), "unknown_ca")?;
         stage.refuses(&pull.certificate(foreign), "unknown_ca")?;
         Ok(())
@@ -156,18 +150,18 @@ fn each_site_trusts_its_own_client_ca_alone() {
 
 #[test]
 fn the_anchor_of_the_cdn_does_not_admit_the_operator_s_certificate() {
-    let global = |config: &mut Config, world: &World| {
-        config.sites.push(Site {
+    let global = |config: &mut AopToml, lab: &Lab| {
+        config.sites.push(SiteTable {
             hosts: vec!["example.net".into()],
-            certificate: world.pki.second_server.certificate.clone(),
-            key: world.pki.second_server.key.clone(),
+            certificate: lab.pki.second_server.certificate.clone(),
+            key: lab.pki.second_server.key.clone(),
             client_ca: vec!["cloudflare-global".into()],
-            ..Site::new(world)
+            ..SiteTable::new(lab)
         });
         config.share_the_upstream();
     };
     on_changed_stage(global, |stage| {
-        let pull = Pull::by_edge(&stage.world, Family::V4).host("example.net");
+        let pull = Pull::by_edge(&stage.lab, IpVersion::V4).host("example.net");
         stage.refuses(&pull, "unknown_ca").map(drop)
     });
 }

@@ -4,30 +4,29 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::{Family, Outcome, Pull, Status};
+use aop_tests::{IpVersion, Pull, PullOutcome, StatusJson};
 
 use crate::stage::{Stage, is_guarded, on_stage};
 
-fn dropped(status: &Status) -> Result<u64> {
+fn dropped(status: &StatusJson) -> Result<u64> {
     status.packets("drop", "unknown_source")
 }
 
 #[test]
 fn while_the_daemon_is_dead_packets_stay_filtered_and_counted() {
     on_stage(|stage| {
-        for family in Family::BOTH {
-            stage.silences(&Pull::by_stranger(&stage.world, family), "unknown_source")?;
+        for family in IpVersion::BOTH {
+            stage.silences(&Pull::by_stranger(&stage.lab, family), "unknown_source")?;
         }
         let alive = stage.daemon.status()?;
         stage.daemon.kill();
-        for family in Family::BOTH {
+        for family in IpVersion::BOTH {
             let before = dropped(&stage.daemon.status()?)?;
-            let outcome = Pull::by_stranger(&stage.world, family).send()?;
-            ensure!(outcome.silent(), "{outcome}");
+            Pull::by_stranger(&stage.lab, family).must_meet_silence()?;
             ensure!(dropped(&stage.daemon.status()?)? > before);
             // The edge's packets pass, and find nobody listening.
-            let outcome = Pull::by_edge(&stage.world, family).send()?;
-            ensure!(matches!(outcome, Outcome::Other(_)), "{outcome}");
+            let outcome = Pull::by_edge(&stage.lab, family).send()?;
+            ensure!(matches!(outcome, PullOutcome::Other(_)), "{outcome}");
         }
         let dead = stage.daemon.status()?;
         ensure!(dead.json()["daemon"].is_null(), "{:?}", dead.json());
@@ -40,7 +39,7 @@ fn while_the_daemon_is_dead_packets_stay_filtered_and_counted() {
 #[test]
 fn a_restart_takes_up_the_counters_and_peers_of_the_dead() {
     on_stage(|stage| {
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         let before = stage.daemon.status()?;
         stage.daemon.kill();
         stage.daemon.run()?;
@@ -51,8 +50,8 @@ fn a_restart_takes_up_the_counters_and_peers_of_the_dead() {
             ensure!(now >= old.packets, "{old:?} is now {now}");
         }
         ensure!(after.accepted()? == 0, "handshakes are counted since the start");
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V6), "unknown_source")?;
-        let peer = stage.world.edge_address(Family::V4);
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V6), "unknown_source")?;
+        let peer = stage.lab.edge_address(IpVersion::V4);
         ensure!(stage.daemon.status()?.handshakes_of(peer)? > before.handshakes_of(peer)?);
         Ok(())
     });
@@ -65,7 +64,7 @@ fn no_knock_of_a_stranger_slips_through_kills_and_restarts() {
         let before = dropped(&stage.daemon.status()?)?;
         let (done, knocks) = (AtomicBool::new(false), AtomicU32::new(0));
         let (stranger, to) =
-            (stage.world.stranger().clone(), stage.world.origin_at(Family::V4, 443));
+            (stage.lab.stranger().clone(), stage.lab.origin_at(IpVersion::V4, 443));
         std::thread::scope(|scope| {
             let knocker = scope.spawn(|| {
                 let patience = Duration::from_millis(20);
@@ -104,17 +103,16 @@ fn restart_often(stage: &mut Stage) -> Result<()> {
 #[test]
 fn unload_detaches_and_unpins_everything() {
     on_stage(|stage| {
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
-        ensure!(is_guarded(&stage.world)? && stage.config.pins.exists());
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
+        ensure!(is_guarded(&stage.lab)? && stage.config.pins.exists());
         stage.daemon.kill();
-        ensure!(is_guarded(&stage.world)?, "the daemon's death detached the program");
-        let unload = stage.daemon.verb(&["unload"])?;
-        ensure!(unload.code == 0, "{unload:?}");
-        ensure!(!is_guarded(&stage.world)? && !stage.config.pins.exists());
+        ensure!(is_guarded(&stage.lab)?, "the daemon's death detached the program");
+        let _unload = stage.daemon.verb(&["unload"])?.success()?;
+        ensure!(!is_guarded(&stage.lab)? && !stage.config.pins.exists());
         // Now the kernel answers a stranger: nobody listens.
-        let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
-        ensure!(matches!(outcome, Outcome::Other(_)), "{outcome}");
-        ensure!(stage.daemon.verb(&["unload"])?.code == 0, "nothing to unload is no failure");
+        let outcome = Pull::by_stranger(&stage.lab, IpVersion::V4).send()?;
+        ensure!(matches!(outcome, PullOutcome::Other(_)), "{outcome}");
+        stage.daemon.verb(&["unload"])?.success()?;
         Ok(())
     });
 }

@@ -8,26 +8,26 @@ mod lists;
 mod traffic;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Daemon, World};
+use aop_tests::{Lab, TestDaemon};
 use serde_json::Value;
 
 use crate::stage::Stage;
 
 /// What the doctor says.
-pub(crate) struct Diagnosis {
+pub(crate) struct DoctorRun {
     code: i32,
     json: Value,
 }
 
 /// Asks the doctor.
-pub(crate) fn diagnose(daemon: &Daemon, options: &[&str]) -> Result<Diagnosis> {
+pub(crate) fn diagnose(daemon: &TestDaemon, options: &[&str]) -> Result<DoctorRun> {
     let line: Vec<&str> = ["doctor", "--json"].iter().chain(options).copied().collect();
     let told = daemon.verb(&line)?;
     let json = serde_json::from_slice(&told.output).with_context(|| format!("{told:?}"))?;
-    Ok(Diagnosis { code: told.code, json })
+    Ok(DoctorRun { code: told.code, json })
 }
 
-impl Diagnosis {
+impl DoctorRun {
     /// The findings of this result and name.
     fn findings(&self, result: &str, name: &str) -> Vec<&Value> {
         let all = self.json["findings"].as_array().map_or(&[][..], Vec::as_slice);
@@ -82,7 +82,7 @@ pub(crate) fn nothing_is_open(stage: &Stage) -> Result<()> {
 }
 
 /// The options that name a pair.
-pub(crate) fn pair(identity: &aop_tests::pki::Identity) -> Result<[String; 4]> {
+pub(crate) fn pair(identity: &aop_tests::pki::Credentials) -> Result<[String; 4]> {
     let path = |path: &std::path::Path| path.to_str().map(str::to_owned).context("not UTF-8");
     let (certificate, key) = (path(&identity.certificate)?, path(&identity.key)?);
     Ok(["--certificate".to_owned(), certificate, "--key".to_owned(), key])
@@ -90,18 +90,17 @@ pub(crate) fn pair(identity: &aop_tests::pki::Identity) -> Result<[String; 4]> {
 
 /// Asks the doctor about a pair.
 pub(crate) fn diagnose_pair(
-    daemon: &Daemon,
-    identity: &aop_tests::pki::Identity,
-) -> Result<Diagnosis> {
+    daemon: &TestDaemon,
+    identity: &aop_tests::pki::Credentials,
+) -> Result<DoctorRun> {
     let options = pair(identity)?;
     diagnose(daemon, &options.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// Runs `ip` in the origin.
-pub(crate) fn ip(world: &World, line: &str) -> Result<()> {
-    let mut command = world.origin().command("ip");
+pub(crate) fn ip(lab: &Lab, line: &str) -> Result<()> {
+    let mut command = lab.origin().command("ip");
     command.args(line.split(' '));
-    let done = aop_tests::child::finish(command, &[], crate::stage::SOON)?;
-    ensure!(done.code == 0, "ip {line}: {done:?}");
+    aop_tests::child::finish(command, &[], crate::stage::SOON)?.success()?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Family, Pull, child};
+use aop_tests::{IpVersion, Pull, child};
 
 use crate::stage::{Stage, on_changed_stage};
 
@@ -57,7 +57,7 @@ fn blocks(page: &Path) -> Result<Vec<Block>> {
 
 /// `aop` as the documents call it, for the daemon of the stage.
 fn words(stage: &Stage) -> Result<PathBuf> {
-    let dir = stage.world.dir().join("words");
+    let dir = stage.lab.dir().join("words");
     fs::create_dir(&dir)?;
     let (program, config) = (stage.daemon.program(), stage.daemon.config_path());
     let script =
@@ -76,7 +76,7 @@ fn type_page(stage: &Stage, dir: &Path, name: &str) -> Result<()> {
             ensure!(!reason.is_empty(), "{name}:{line}: not run, and no reason");
             continue;
         }
-        let mut shell = stage.world.origin().command("sh");
+        let mut shell = stage.lab.origin().command("sh");
         let path = format!("{}:{}", dir.display(), std::env::var("PATH")?);
         shell.args(["-euc", &text]).env("PATH", path).current_dir(dir);
         let done = child::finish(shell, &[], PATIENCE)?;
@@ -98,11 +98,10 @@ fn typed(name: &str) {
             config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
         },
         |stage| {
-            for family in Family::BOTH {
-                let outcome = Pull::by_edge(&stage.world, family).send()?;
-                ensure!(outcome.served(), "{outcome}");
+            for family in IpVersion::BOTH {
+                Pull::by_edge(&stage.lab, family).must_be_served()?;
             }
-            let edge = &stage.world.pki.edge;
+            let edge = &stage.lab.pki.edge;
             let dir = words(stage)?;
             fs::copy(&edge.certificate, dir.join("edge.pem"))?;
             fs::copy(&edge.key, dir.join("edge.key"))?;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Family, Pull};
+use aop_tests::{IpVersion, Pull};
 use serde_json::Value;
 
 use crate::stage::{Stage, on_stage};
@@ -39,7 +39,7 @@ fn told(stage: &Stage, line: &[&str]) -> Result<Value> {
 fn every_field_of_every_document_that_is_told_is_documented() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        let bad = Pull::by_edge(&stage.world, Family::V4).no_certificate();
+        let bad = Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate();
         stage.refuses(&bad, "certificate_required")?;
         let network = "198.51.100.0/24";
         let documentation = documentation()?;

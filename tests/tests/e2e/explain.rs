@@ -6,14 +6,13 @@ mod captures;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Daemon, Family, Pull};
+use aop_tests::{IpVersion, Pull, TestDaemon};
 use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage, on_stage};
 
-pub(crate) fn asked(daemon: &Daemon, verb: &[&str]) -> Result<Value> {
-    let told = daemon.verb(&[verb, &["--json"]].concat())?;
-    ensure!(told.code == 0, "{verb:?}: {}", told.errors);
+pub(crate) fn asked(daemon: &TestDaemon, verb: &[&str]) -> Result<Value> {
+    let told = daemon.verb(&[verb, &["--json"]].concat())?.success()?;
     serde_json::from_slice(&told.output).context("no JSON")
 }
 
@@ -41,22 +40,22 @@ pub(crate) fn counters(stage: &Stage) -> Result<Vec<u64>> {
 fn explain_tells_verdict_prefix_and_generation_and_moves_no_counter() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         let before = counters(stage)?;
-        for family in Family::BOTH {
-            let stranger = stage.world.stranger_address(family).to_string();
+        for family in IpVersion::BOTH {
+            let stranger = stage.lab.stranger_address(family).to_string();
             let answer = explained(stage, &[&stranger])?;
             gets(&answer, "drop", "unknown_source", "in no prefix")?;
-            let to = stage.world.origin_at(family, 443);
+            let to = stage.lab.origin_at(family, 443);
             ensure!(answer["destination"] == to.ip().to_string() && answer["port"] == 443);
             ensure!(answer["interface"] == "eth0" && answer["guarded_ports"][0] == 443, "{answer}");
 
-            let edge = stage.world.edge_address(family).to_string();
+            let edge = stage.lab.edge_address(family).to_string();
             let answer = explained(stage, &[&edge])?;
-            let prefix = if family == Family::V4 { "173.245.48.0/20" } else { "2400:cb00::/32" };
+            let prefix = if family == IpVersion::V4 { "173.245.48.0/20" } else { "2400:cb00::/32" };
             gets(&answer, "pass", "admitted", prefix)?;
             ensure!(answer["generation"] == stage.daemon.status()?.generation()?, "{answer}");
-            ensure!(answer["authenticated"] == (family == Family::V4), "{answer}");
+            ensure!(answer["authenticated"] == (family == IpVersion::V4), "{answer}");
             gets(&explained(stage, &[&stranger, "80"])?, "pass", "not_guarded", "guarded: 443")?;
         }
         ensure!(counters(stage)? == before, "a live counter moved");
@@ -67,11 +66,11 @@ fn explain_tells_verdict_prefix_and_generation_and_moves_no_counter() {
 #[test]
 fn explain_knows_the_host_s_routes() {
     on_stage(|stage| {
-        let stranger = stage.world.stranger_address(Family::V4).to_string();
-        let edge = stage.world.edge_address(Family::V4).to_string();
+        let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
+        let edge = stage.lab.edge_address(IpVersion::V4).to_string();
         let through = [stranger.as_str(), "--to", edge.as_str()];
         gets(&explained(stage, &through)?, "drop", "unknown_source", "in no prefix")?;
-        stage.world.origin().inside(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))??;
+        stage.lab.origin().inside(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))??;
         gets(&explained(stage, &through)?, "pass", "transit", &edge)?;
         gets(&explained(stage, &[&stranger])?, "drop", "unknown_source", "in no prefix")
     });
@@ -81,14 +80,13 @@ fn explain_knows_the_host_s_routes() {
 fn explain_tells_a_peer_whose_prefix_drains_from_its_neighbour() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        stage.config.prefixes = aop_tests::config::Prefixes::List(vec!["192.0.2.0/24".into()]);
-        stage.daemon.write(&stage.config.text())?;
-        stage.daemon.reload()?;
-        let peer = stage.world.edge_address(Family::V4).to_string();
+        stage.config.prefixes = aop_tests::config::PrefixesTable::List(vec!["192.0.2.0/24".into()]);
+        stage.reload()?;
+        let peer = stage.lab.edge_address(IpVersion::V4).to_string();
         let answer = explained(stage, &[&peer])?;
         gets(&answer, "pass", "proven", "it has authenticated")?;
         ensure!(answer["drains_for_seconds"].as_u64().is_some_and(|left| left > 3000), "{answer}");
-        let neighbour = stage.world.neighbour_address(Family::V4).to_string();
+        let neighbour = stage.lab.neighbour_address(IpVersion::V4).to_string();
         let only = "only peers that have authenticated";
         gets(&explained(stage, &[&neighbour])?, "drop", "unknown_source", only)
     });
@@ -99,7 +97,7 @@ fn while_observing_explain_and_prove_say_what_enforcing_would_do() {
     on_changed_stage(
         |config, _| config.mode = "observe",
         |stage| {
-            let stranger = stage.world.stranger_address(Family::V6).to_string();
+            let stranger = stage.lab.stranger_address(IpVersion::V6).to_string();
             let answer = explained(stage, &[&stranger])?;
             gets(&answer, "would_drop", "unknown_source", "enforcing would drop it")?;
             let proof = asked(&stage.daemon, &["prove"])?;
@@ -114,12 +112,12 @@ fn while_observing_explain_and_prove_say_what_enforcing_would_do() {
 fn both_answer_without_a_daemon_and_teach_without_a_firewall() {
     on_stage(|stage| {
         stage.daemon.kill();
-        let stranger = stage.world.stranger_address(Family::V4).to_string();
+        let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
         gets(&explained(stage, &[&stranger])?, "drop", "unknown_source", "in no prefix")?;
-        ensure!(stage.daemon.verb(&["prove"])?.code == 0);
+        stage.daemon.verb(&["prove"])?.success()?;
         let told = stage.daemon.verb(&["explain", &stranger, "--interface", "lo"])?;
         ensure!(told.code == 1 && told.errors.contains("guarded are eth0"), "{}", told.errors);
-        ensure!(stage.daemon.verb(&["unload"])?.code == 0);
+        stage.daemon.verb(&["unload"])?.success()?;
         for verb in [&["prove"][..], &["explain", &stranger]] {
             let told = stage.daemon.verb(verb)?;
             ensure!(told.code == 1 && told.errors.contains("`aop run` loads one"), "{told:?}");

@@ -3,17 +3,16 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use aop_tests::{Config, Daemon, Family, Pull, Status, child};
+use aop_tests::{AopToml, IpVersion, Pull, StatusJson, TestDaemon, child};
 
-use crate::stage::{SOON, Stage, in_a_world, on_changed_stage, on_stage};
+use crate::stage::{SOON, Stage, in_lab, on_changed_stage, on_stage};
 
 /// Whether or not a daemon runs.
 fn stranger_stays_out(stage: &Stage) -> Result<()> {
     let dropped = || stage.daemon.status()?.packets("drop", "unknown_source");
-    for family in Family::BOTH {
+    for family in IpVersion::BOTH {
         let before = dropped()?;
-        let outcome = Pull::by_stranger(&stage.world, family).send()?;
-        ensure!(outcome.silent(), "{outcome}");
+        Pull::by_stranger(&stage.lab, family).must_meet_silence()?;
         ensure!(dropped()? > before, "nothing was dropped");
     }
     Ok(())
@@ -30,7 +29,7 @@ fn fails_to_restart(stage: &mut Stage, text: &str, words: &[&str]) -> Result<()>
         ensure!(log.contains(word), "nothing of {word}: {log}");
     }
     let after = stage.daemon.status()?;
-    let part = |status: &Status, key: &str| status.json()[key].clone();
+    let part = |status: &StatusJson, key: &str| status.json()[key].clone();
     for key in ["mode", "interfaces"] {
         ensure!(part(&before, key) == part(&after, key), "{key}: {:?}", part(&after, key));
     }
@@ -43,7 +42,7 @@ fn a_start_that_fails_at_one_interface_leaves_the_others_and_the_policy() {
     on_changed_stage(
         |config, _| config.interfaces = vec!["eth0".into(), "lo".into()],
         |stage| {
-            let config = Config { attach: "native", mode: "observe", ..stage.config.clone() };
+            let config = AopToml { attach: "native", mode: "observe", ..stage.config.clone() };
             stage.daemon.kill();
             stage.daemon.write(&config.text())?;
             let (code, log) = stage.daemon.run_to_end()?;
@@ -59,17 +58,17 @@ fn a_start_that_fails_at_one_interface_leaves_the_others_and_the_policy() {
 fn an_interface_named_twice_is_refused_and_stays_guarded() {
     on_stage(|stage| {
         let twice =
-            Config { interfaces: vec!["eth0".into(), "eth0".into()], ..stage.config.clone() };
+            AopToml { interfaces: vec!["eth0".into(), "eth0".into()], ..stage.config.clone() };
         fails_to_restart(stage, &twice.text(), &["eth0", "twice"])
     });
 }
 
 #[test]
 fn a_runtime_directory_that_cannot_hold_the_socket_leaves_nothing_behind() {
-    in_a_world(|world| {
-        let long = world.dir().join("x".repeat(120));
-        let config = Config { runtime: long, ..Config::new(world) };
-        let mut daemon = Daemon::prepare(world)?;
+    in_lab(|lab| {
+        let long = lab.dir().join("x".repeat(120));
+        let config = AopToml { runtime: long, ..AopToml::new(lab) };
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&config.text())?;
         let (code, log) = daemon.run_to_end()?;
         ensure!(code == 1 && log.contains("paths.runtime"), "exit code {code}: {log}");
@@ -82,9 +81,9 @@ fn a_runtime_directory_that_cannot_hold_the_socket_leaves_nothing_behind() {
 fn a_second_daemon_with_the_same_pins_is_refused_and_changes_nothing() {
     for mode in ["observe", "off"] {
         on_stage(|stage| {
-            let other = Config {
+            let other = AopToml {
                 mode,
-                runtime: stage.world.dir().join("other-run"),
+                runtime: stage.lab.dir().join("other-run"),
                 bind: vec!["127.0.0.1:9443".into()],
                 ..stage.config.clone()
             };
@@ -100,7 +99,7 @@ fn a_second_daemon_with_the_same_pins_is_refused_and_changes_nothing() {
 #[test]
 fn after_an_unload_a_reload_says_that_nothing_is_guarded() {
     on_stage(|stage| {
-        ensure!(stage.daemon.verb(&["unload"])?.code == 0);
+        stage.daemon.verb(&["unload"])?.success()?;
         let said = stage.daemon.reload()?;
         ensure!(said.contains("not reloaded") && said.contains("restart aop"), "{said}");
         let status = stage.daemon.status()?;
@@ -111,16 +110,16 @@ fn after_an_unload_a_reload_says_that_nothing_is_guarded() {
 
 #[test]
 fn unload_touches_nothing_that_is_not_ours() {
-    in_a_world(|world| {
-        let precious = world.dir().join("pins/v1/precious");
-        fs::create_dir_all(world.dir().join("pins/v1"))?;
+    in_lab(|lab| {
+        let precious = lab.dir().join("pins/v1/precious");
+        fs::create_dir_all(lab.dir().join("pins/v1"))?;
         fs::write(&precious, "precious")?;
-        let config = Config { pins: world.dir().join("pins"), ..Config::new(world) };
-        let mut daemon = Daemon::prepare(world)?;
+        let config = AopToml { pins: lab.dir().join("pins"), ..AopToml::new(lab) };
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&config.text())?;
         let unload = daemon.verb(&["unload"])?;
         ensure!(unload.code == 1 && unload.errors.contains("bpffs"), "{unload:?}");
-        daemon.write(&Config { mode: "off", ..config }.text())?;
+        daemon.write(&AopToml { mode: "off", ..config }.text())?;
         daemon.run()?;
         ensure!(precious.exists(), "it was deleted");
         Ok(())
@@ -154,10 +153,9 @@ fn auto_keeps_an_interface_whose_default_route_is_away_for_a_moment() {
                 ),
                 ("-6", "route del default dev eth0\nroute add default dev other\n"),
             ] {
-                let mut command = stage.world.origin().command("ip");
+                let mut command = stage.lab.origin().command("ip");
                 command.args([family, "-batch", "-"]);
-                let done = child::finish(command, lines.as_bytes(), SOON)?;
-                ensure!(done.code == 0, "{done:?}");
+                child::finish(command, lines.as_bytes(), SOON)?.success()?;
             }
             stage.daemon.run()?;
             let interfaces = stage.daemon.status()?.json()["interfaces"].clone();

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Family, Pull};
+use aop_tests::{IpVersion, Pull};
 
 use crate::stage::{Stage, on_changed_stage};
 
@@ -14,7 +14,7 @@ const ROOM: u32 = 64 * 1024;
 
 /// Takes what room is left.
 fn fill(stage: &Stage) -> Result<PathBuf> {
-    let path = stage.world.dir().join("disk/filler");
+    let path = stage.lab.dir().join("disk/filler");
     let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
     let written = (0..ROOM).try_for_each(|_| file.write_all(&[b'x'; 4096]));
     let full = written.err().context("it never fills")?;
@@ -24,13 +24,12 @@ fn fill(stage: &Stage) -> Result<PathBuf> {
 
 fn verb(stage: &Stage, line: &str) -> Result<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let done = stage.daemon.verb(&words)?;
-    ensure!(done.code == 0, "aop {line}: {done:?}");
-    Ok(String::from_utf8(done.output)?)
+    let done = stage.daemon.verb(&words)?.success()?;
+    Ok(done.text())
 }
 
 fn stranger(stage: &Stage, served: bool) -> Result<()> {
-    let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
+    let outcome = Pull::by_stranger(&stage.lab, IpVersion::V4).send()?;
     ensure!(if served { outcome.served() } else { outcome.silent() }, "{outcome}");
     Ok(())
 }
@@ -38,9 +37,9 @@ fn stranger(stage: &Stage, served: bool) -> Result<()> {
 #[test]
 fn nothing_is_lost_or_weakened_and_all_of_it_is_told() {
     on_changed_stage(
-        |config, world| {
+        |config, lab| {
             config.mode = "observe";
-            config.state = world.small_disk(ROOM).expect("a disk").join("state");
+            config.state = lab.small_disk(ROOM).expect("a disk").join("state");
         },
         |stage| {
             let state = stage.config.state.clone();
@@ -85,13 +84,13 @@ fn nothing_is_lost_or_weakened_and_all_of_it_is_told() {
 #[test]
 fn a_stricter_word_that_cannot_be_kept_takes_the_weaker_one_off_the_disk() {
     on_changed_stage(
-        |config, world| {
+        |config, lab| {
             config.mode = "enforce";
-            config.state = world.small_disk(ROOM).expect("a disk").join("state");
+            config.state = lab.small_disk(ROOM).expect("a disk").join("state");
         },
         |stage| {
             let kept = stage.config.state.join("modes.json");
-            let bare = Pull::bare(&stage.world, stage.world.edge(), Family::V4);
+            let bare = Pull::bare(&stage.lab, stage.lab.edge(), IpVersion::V4);
             verb(stage, "mode observe")?;
             verb(stage, "mode observe --site example.com")?;
             stranger(stage, true)?;

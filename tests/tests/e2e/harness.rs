@@ -4,47 +4,50 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use aop_tests::pull::Tls;
-use aop_tests::{Child, Family, Outcome, Pull, Upstream, World, wait};
+use aop_tests::pull::TlsVersion;
+use aop_tests::{Child, IpVersion, Lab, Pull, PullOutcome, TestUpstream, wait};
 
-use crate::stage::{SOON, in_a_world};
+use crate::stage::{SOON, in_lab};
 
 #[test]
 fn without_aop_edge_and_stranger_both_reach_the_origin() {
-    in_a_world(|world| {
-        let mut upstream = Upstream::listening(world, "[::]:80")?;
-        for family in Family::BOTH {
-            for place in [world.edge(), world.stranger()] {
-                let pull = Pull::bare(world, place, family).plain().port(80).path("/hello");
+    in_lab(|lab| {
+        let mut upstream = TestUpstream::listening(lab, "[::]:80")?;
+        for family in IpVersion::BOTH {
+            for netns in [lab.edge(), lab.stranger()] {
+                let pull = Pull::bare(lab, netns, family).plain().port(80).path("/hello");
                 let outcome = pull.send()?;
-                ensure!(outcome.served(), "{} over {family}: {outcome}", place.netns());
+                ensure!(outcome.served(), "{} over {family}: {outcome}", netns.name());
                 ensure!(outcome.body() == b"the upstream answers /hello\n");
             }
         }
         let peers: Vec<String> = upstream.connections()?.into_iter().map(|one| one.peer).collect();
-        let stranger = world.stranger_address(Family::V6).to_string();
+        let stranger = lab.stranger_address(IpVersion::V6).to_string();
         ensure!(peers.len() == 4 && peers.iter().any(|peer| peer.contains(&stranger)), "{peers:?}");
 
         upstream.stop();
-        let outcome = Pull::bare(world, world.edge(), Family::V4).plain().port(80).send()?;
-        ensure!(matches!(outcome, Outcome::Other(_)), "a closed port is not silence: {outcome}");
+        let outcome = Pull::bare(lab, lab.edge(), IpVersion::V4).plain().port(80).send()?;
+        ensure!(
+            matches!(outcome, PullOutcome::Other(_)),
+            "a closed port is not silence: {outcome}"
+        );
         Ok(())
     });
 }
 
 #[test]
 fn an_edge_speaks_from_the_address_it_is_told_to() {
-    in_a_world(|world| {
-        let upstream = Upstream::listening(world, "[::]:80")?;
-        for family in Family::BOTH {
-            let from = world.neighbour_address(family);
-            let pull = Pull::bare(world, world.edge(), family).plain().port(80);
-            ensure!(pull.clone().source(from).send()?.served());
-            ensure!(pull.send()?.served());
+    in_lab(|lab| {
+        let upstream = TestUpstream::listening(lab, "[::]:80")?;
+        for family in IpVersion::BOTH {
+            let from = lab.neighbour_address(family);
+            let pull = Pull::bare(lab, lab.edge(), family).plain().port(80);
+            pull.clone().source(from).must_be_served()?;
+            pull.must_be_served()?;
             let seen = upstream.connections()?;
             let [.., neighbour, usual] = &seen[..] else { anyhow::bail!("{seen:?}") };
             ensure!(neighbour.peer.contains(&from.to_string()), "{neighbour:?}");
-            ensure!(usual.peer.contains(&world.edge_address(family).to_string()), "{usual:?}");
+            ensure!(usual.peer.contains(&lab.edge_address(family).to_string()), "{usual:?}");
         }
         Ok(())
     });
@@ -53,25 +56,24 @@ fn an_edge_speaks_from_the_address_it_is_told_to() {
 /// The certificates and the outcomes, tried on a TLS server that is not aop.
 #[test]
 fn openssl_accepts_the_edge_s_certificate_and_refuses_the_bad_ones() {
-    in_a_world(|world| {
-        let pki = &world.pki;
+    in_lab(|lab| {
+        let pki = &lab.pki;
         let line = ["openssl", "s_server", "-accept", "443", "-www", "-Verify", "2"];
         let mut line: Vec<PathBuf> = line.iter().map(PathBuf::from).collect();
         line.extend(["-verify_return_error".into(), "-CAfile".into(), pki.client_ca.clone()]);
         line.extend(["-cert".into(), pki.server.certificate.clone()]);
         line.extend(["-key".into(), pki.server.key.clone()]);
-        let _server = Child::serve(world.origin(), &line, &world.dir().join("openssl.log"))?;
-        for (tls, family) in Tls::BOTH.into_iter().zip(Family::BOTH) {
-            let pull = Pull::by_edge(world, family).tls(tls);
-            wait::until("openssl serves", SOON, || pull.send().ok().filter(Outcome::served))?;
+        let _server = Child::serve(lab.origin(), &line, &lab.dir().join("openssl.log"))?;
+        for (tls, family) in TlsVersion::BOTH.into_iter().zip(IpVersion::BOTH) {
+            let pull = Pull::by_edge(lab, family).tls(tls);
+            wait::until("openssl serves", SOON, || pull.send().ok().filter(PullOutcome::served))?;
             let chain = pull.clone().certificate(&pki.edge_by_intermediate).send()?;
             ensure!(chain.served(), "{chain}");
             for bad in [&pki.foreign, &pki.namesake, &pki.wrong_usage, &pki.expired] {
                 let outcome = pull.clone().certificate(bad).send()?;
                 ensure!(outcome.refused(), "{bad:?} over {tls:?}: {outcome}");
             }
-            let outcome = pull.no_certificate().send()?;
-            ensure!(outcome.refused(), "{outcome}");
+            pull.no_certificate().must_be_refused()?;
         }
         Ok(())
     });
@@ -79,13 +81,12 @@ fn openssl_accepts_the_edge_s_certificate_and_refuses_the_bad_ones() {
 
 #[test]
 fn worlds_side_by_side_do_not_see_each_other_and_leave_nothing() {
-    in_a_world(|world| {
-        let other = World::new()?;
-        let _upstream = Upstream::listening(&other, "[::]:80")?;
-        let outcome = Pull::bare(world, world.edge(), Family::V4).plain().port(80).send()?;
+    in_lab(|lab| {
+        let other = Lab::new()?;
+        let _upstream = TestUpstream::listening(&other, "[::]:80")?;
+        let outcome = Pull::bare(lab, lab.edge(), IpVersion::V4).plain().port(80).send()?;
         ensure!(!outcome.served(), "{outcome}");
-        let remains =
-            [Path::new("/run/netns").join(other.origin().netns()), other.dir().to_owned()];
+        let remains = [Path::new("/run/netns").join(other.origin().name()), other.dir().to_owned()];
         ensure!(remains.iter().all(|path| path.exists()));
         drop(other);
         ensure!(!remains.iter().any(|path| path.exists()), "left behind: {remains:?}");
@@ -95,11 +96,11 @@ fn worlds_side_by_side_do_not_see_each_other_and_leave_nothing() {
 
 #[test]
 fn a_world_whose_maker_is_dead_is_removed_by_the_next() {
-    in_a_world(|_| {
+    in_lab(|_| {
         // No process has this number: the kernel's limit is 2^22.
-        let dir = std::env::temp_dir().join("aop-world-99999999-0");
+        let dir = std::env::temp_dir().join("aop-lab-99999999-0");
         std::fs::create_dir_all(&dir)?;
-        let _next = World::new()?;
+        let _next = Lab::new()?;
         ensure!(!dir.exists());
         Ok(())
     });
@@ -108,11 +109,11 @@ fn a_world_whose_maker_is_dead_is_removed_by_the_next() {
 /// What a world makes must not depend on how it ends.
 #[test]
 fn a_panic_takes_the_world_down_too() {
-    in_a_world(|_| {
+    in_lab(|_| {
         let dir = std::sync::Mutex::new(None);
         let caught = std::panic::catch_unwind(|| -> Result<()> {
-            let world = World::new()?;
-            *dir.lock().expect("not poisoned") = Some(world.dir().to_owned());
+            let lab = Lab::new()?;
+            *dir.lock().expect("not poisoned") = Some(lab.dir().to_owned());
             panic!("as a failed assertion does");
         });
         ensure!(caught.is_err());

@@ -3,24 +3,20 @@
 use std::io::Write;
 
 use anyhow::{Result, ensure};
-use aop_tests::client::{self, Client, Session};
-use aop_tests::{Config, Family, Pull, Upstream, World, wait};
+use aop_tests::client::{self, TlsClient, TlsSession};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, TestUpstream, wait};
 
 use crate::stage::{SOON, Stage, on_changed_stage};
 
 const BIG: usize = 24 * 1024 * 1024;
 
-fn takes_requests(config: &mut Config, _: &World) {
+fn takes_requests(config: &mut AopToml, _: &Lab) {
     config.site().upstream = String::from("http://127.0.0.1:8080");
 }
 
-fn open(stage: &Stage) -> Result<Session> {
-    let to = stage.world.origin_at(Family::V4, 443);
-    Client::new(&stage.world.pki, &stage.world.pki.edge)?.open(
-        stage.world.edge(),
-        to,
-        "example.com",
-    )
+fn open(stage: &Stage) -> Result<TlsSession> {
+    let to = stage.lab.origin_at(IpVersion::V4, 443);
+    TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?.open(stage.lab.edge(), to, "example.com")
 }
 
 /// What is answered to raw bytes until the connection ends.
@@ -43,7 +39,7 @@ fn curl_is_served_in_both_versions_of_http_with_big_bodies() {
     on_changed_stage(takes_requests, |stage| {
         let body: Vec<u8> = (0_u8..251).cycle().take(BIG).collect();
         for version in ["--http1.1", "--http2"] {
-            let pull = Pull::by_edge(&stage.world, Family::V4).option(version);
+            let pull = Pull::by_edge(&stage.lab, IpVersion::V4).option(version);
             let outcome = pull.clone().path("/echo").post(body.clone()).send()?;
             ensure!(outcome.served() && outcome.body() == body, "{version}: {outcome}");
             let outcome = pull.path(&format!("/bytes/{BIG}")).send()?;
@@ -57,13 +53,13 @@ fn curl_is_served_in_both_versions_of_http_with_big_bodies() {
 
 #[test]
 fn an_upstream_on_a_unix_socket_takes_requests() {
-    let change = |config: &mut Config, world: &World| {
-        config.site().upstream = format!("unix+http://{}", world.dir().join("app.sock").display());
+    let change = |config: &mut AopToml, lab: &Lab| {
+        config.site().upstream = format!("unix+http://{}", lab.dir().join("app.sock").display());
     };
     on_changed_stage(change, |stage| {
-        let socket = stage.world.dir().join("app.sock").display().to_string();
-        let behind = Upstream::listening(&stage.world, &format!("unix:{socket}"))?;
-        let outcome = Pull::by_edge(&stage.world, Family::V6).path("/hello").send()?;
+        let socket = stage.lab.dir().join("app.sock").display().to_string();
+        let behind = TestUpstream::listening(&stage.lab, &format!("unix:{socket}"))?;
+        let outcome = Pull::by_edge(&stage.lab, IpVersion::V6).path("/hello").send()?;
         ensure!(outcome.body() == b"the upstream answers /hello\n", "{outcome}");
         ensure!(behind.count()? == 1);
         Ok(())
@@ -73,7 +69,7 @@ fn an_upstream_on_a_unix_socket_takes_requests() {
 #[test]
 fn without_the_certificate_no_request_is_even_read() {
     on_changed_stage(takes_requests, |stage| {
-        let pull = Pull::by_edge(&stage.world, Family::V4).no_certificate();
+        let pull = Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate();
         stage.refuses(&pull, "certificate_required")?;
         ensure!(stage.daemon.status()?.denials()?.is_empty());
         Ok(())
@@ -122,7 +118,7 @@ fn while_the_upstream_is_down_requests_get_a_502_and_the_connection_lives_on() {
         write!(session, "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")?;
         session.flush()?;
         denied(stage, "upstream_unreachable", 1)?;
-        stage.upstream = Upstream::start(&stage.world)?;
+        stage.upstream = TestUpstream::start(&stage.lab)?;
         write!(session, "GET /back HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")?;
         let answer = String::from_utf8(client::read_to_end(&mut session)?)?;
         ensure!(answer.starts_with("HTTP/1.1 502 "), "{answer}");

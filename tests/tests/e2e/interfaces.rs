@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::status::Interface;
-use aop_tests::{Daemon, Family, Place, Pull, Status, World, child, wait};
+use aop_tests::status::InterfaceEntry;
+use aop_tests::{IpVersion, Lab, Netns, Pull, StatusJson, TestDaemon, child, wait};
 
 use crate::stage::{SOON, Stage};
 
@@ -28,16 +28,15 @@ pub(super) const ADDRESSES: &str = "link set eth0 up\n\
                          route replace default via 2001:db8:0:10::1\n";
 
 /// Runs `ip -batch` over `lines`.
-pub(super) fn ip(place: &Place, lines: &str) -> Result<()> {
-    let mut command = place.command("ip");
+pub(super) fn ip(netns: &Netns, lines: &str) -> Result<()> {
+    let mut command = netns.command("ip");
     command.args(["-batch", "-"]);
-    let done = child::finish(command, lines.as_bytes(), SOON)?;
-    ensure!(done.code == 0, "{done:?}");
+    child::finish(command, lines.as_bytes(), SOON)?.success()?;
     Ok(())
 }
 
 /// Waits until `name` stands as `state`, and says how.
-pub(crate) fn becomes(daemon: &Daemon, name: &str, state: &str) -> Result<Interface> {
+pub(crate) fn becomes(daemon: &TestDaemon, name: &str, state: &str) -> Result<InterfaceEntry> {
     let mut last = None;
     wait::until(&format!("{name} is {state}"), A_SECOND, || {
         last = daemon.status().ok()?.interface(name).ok()?;
@@ -46,7 +45,7 @@ pub(crate) fn becomes(daemon: &Daemon, name: &str, state: &str) -> Result<Interf
     .with_context(|| format!("{last:?}\n{}", daemon.log()))
 }
 
-pub(super) fn warned(status: &Status, words: &[&str]) -> Result<()> {
+pub(super) fn warned(status: &StatusJson, words: &[&str]) -> Result<()> {
     let warnings = status.warnings()?;
     let fits = |warning: &&String| words.iter().all(|word| warning.contains(word));
     ensure!(warnings.iter().find(fits).is_some(), "no warning of {words:?}: {warnings:?}");
@@ -54,8 +53,8 @@ pub(super) fn warned(status: &Status, words: &[&str]) -> Result<()> {
 }
 
 pub(super) fn strangers_meet_silence(stage: &Stage) -> Result<()> {
-    Family::BOTH.into_iter().try_for_each(|family| {
-        stage.silences(&Pull::by_stranger(&stage.world, family), "unknown_source")
+    IpVersion::BOTH.into_iter().try_for_each(|family| {
+        stage.silences(&Pull::by_stranger(&stage.lab, family), "unknown_source")
     })
 }
 
@@ -74,13 +73,13 @@ pub(super) fn pinned(stage: &Stage, interface: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// Another link between origin and internet.
-pub(crate) fn second_uplink(world: &World, name: &str) -> Result<()> {
+pub(crate) fn second_uplink(lab: &Lab, name: &str) -> Result<()> {
     let link = format!(
         "link add {name} type veth peer name origin2 netns {}\n\
          link set {name} up\n\
          address add 203.0.114.10/24 dev {name}\n",
-        world.internet().netns()
+        lab.router().name()
     );
-    ip(world.origin(), &link)?;
-    ip(world.internet(), "link set origin2 up\naddress add 203.0.114.1/24 dev origin2\n")
+    lab.origin().ip(&link)?;
+    lab.router().ip("link set origin2 up\naddress add 203.0.114.1/24 dev origin2\n")
 }

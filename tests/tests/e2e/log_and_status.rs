@@ -2,7 +2,7 @@
 //! path's own words on request; and nothing that a peer says reaches the terminal raw.
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Family, Outcome, Pull, wait};
+use aop_tests::{IpVersion, Pull, PullOutcome, wait};
 
 use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
@@ -19,13 +19,13 @@ fn closing_lines(stage: &Stage, count: usize) -> Result<Vec<String>> {
 #[test]
 fn each_connection_leaves_one_closing_line() {
     on_stage(|stage| {
-        let pull = Pull::by_edge(&stage.world, Family::V4);
-        ensure!(pull.send()?.served());
-        ensure!(pull.clone().no_certificate().send()?.refused());
-        ensure!(pull.certificate(&stage.world.pki.expired).send()?.refused());
+        let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
+        pull.must_be_served()?;
+        pull.clone().no_certificate().must_be_refused()?;
+        pull.certificate(&stage.lab.pki.expired).must_be_refused()?;
         let lines = closing_lines(stage, 3)?;
         let [served, bare, expired] = &lines[..] else { anyhow::bail!("{lines:?}") };
-        let address = stage.world.edge_address(Family::V4).to_string();
+        let address = stage.lab.edge_address(IpVersion::V4).to_string();
         ensure!(lines.iter().all(|line| line.contains(&address) && line.contains("example.com")));
         ensure!(served.contains("edge.example.com"), "no identity: {served}");
         ensure!(bare.contains("certificate_required"), "{bare}");
@@ -36,19 +36,19 @@ fn each_connection_leaves_one_closing_line() {
 
 #[test]
 fn who_was_refused_lately_is_told_with_what_admits_it() {
-    let extra = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+    let extra = |config: &mut aop_tests::AopToml, lab: &aop_tests::Lab| {
         config.mode = "observe";
-        config.extra = vec![world.neighbour_address(Family::V6).to_string() + "/128"];
+        config.extra = vec![lab.neighbour_address(IpVersion::V6).to_string() + "/128"];
     };
     on_changed_stage(extra, |stage| {
-        let world = &stage.world;
-        let bare = |family| Pull::by_edge(world, family).no_certificate();
-        ensure!(bare(Family::V4).send()?.refused());
-        ensure!(bare(Family::V4).send()?.refused());
-        let neighbour = world.neighbour_address(Family::V6);
-        ensure!(bare(Family::V6).source(neighbour).send()?.refused());
-        let stranger = Pull::by_stranger(world, Family::V4).certificate(&world.pki.foreign);
-        ensure!(stranger.send()?.refused());
+        let lab = &stage.lab;
+        let bare = |family| Pull::by_edge(lab, family).no_certificate();
+        bare(IpVersion::V4).must_be_refused()?;
+        bare(IpVersion::V4).must_be_refused()?;
+        let neighbour = lab.neighbour_address(IpVersion::V6);
+        bare(IpVersion::V6).source(neighbour).must_be_refused()?;
+        let stranger = Pull::by_stranger(lab, IpVersion::V4).certificate(&lab.pki.foreign);
+        stranger.must_be_refused()?;
         closing_lines(stage, 4)?;
         let status = stage.daemon.status()?;
         let told = status.json()["handshakes"]["refused_lately"].as_array().context("no list")?;
@@ -58,11 +58,11 @@ fn who_was_refused_lately_is_told_with_what_admits_it() {
                 .map(|it| (it["admitted_by"].as_str(), it["reason"].as_str(), it["count"].as_u64()))
         };
         ensure!(told.len() == 3, "{told:?}");
-        let edge = of(world.edge_address(Family::V4));
+        let edge = of(lab.edge_address(IpVersion::V4));
         ensure!(edge == Some((Some("list"), Some("certificate_required"), Some(2))), "{edge:?}");
         let extra = of(neighbour).context("no neighbour")?;
         ensure!(extra.0 == Some("extra"), "{extra:?}");
-        let stranger = of(world.stranger_address(Family::V4));
+        let stranger = of(lab.stranger_address(IpVersion::V4));
         ensure!(stranger == Some((None, Some("unknown_ca"), Some(1))), "{stranger:?}");
         Ok(())
     });
@@ -79,7 +79,7 @@ fn the_identity_that_was_presented_is_shown() {
         let field = |name: &str| identity[name].as_str().unwrap_or_default().to_owned();
         ensure!(field("site") == "example.com");
         ensure!(field("subject").contains("edge.example.com"), "{identity}");
-        ensure!(field("issuer").contains("Example Operator Client CA"), "{identity}");
+        ensure!(field("issuer").contains("Example Operator TlsClient CA"), "{identity}");
         ensure!(field("spki_sha256").len() == 64, "{identity}");
         ensure!(field("not_after").starts_with("2120-01-01"), "{identity}");
         Ok(())
@@ -91,12 +91,12 @@ fn the_status_for_people_names_verdicts_peers_and_refusals() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.refuses(
-            &Pull::by_edge(&stage.world, Family::V4).no_certificate(),
+            &Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate(),
             "certificate_required",
         )?;
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         let status = stage.daemon.verb(&["status"])?;
-        let text = String::from_utf8(status.output)?;
+        let text = status.text();
         ensure!(status.code == 0, "{text}{}", status.errors);
         for word in ["enforcing", "eth0", "unknown_source", "173.245.48.7", "certificate_required"]
         {
@@ -110,9 +110,8 @@ fn the_status_for_people_names_verdicts_peers_and_refusals() {
 #[test]
 fn what_a_peer_calls_itself_is_escaped() {
     on_stage(|stage| {
-        let odd = &stage.world.pki.odd_subject;
-        let outcome = Pull::by_edge(&stage.world, Family::V4).certificate(odd).send()?;
-        ensure!(outcome.served(), "{outcome}");
+        let odd = &stage.lab.pki.odd_subject;
+        Pull::by_edge(&stage.lab, IpVersion::V4).certificate(odd).must_be_served()?;
         closing_lines(stage, 1)?;
         let log = stage.daemon.log();
         ensure!(!log.contains('\u{1b}'), "{log:?}");
@@ -126,13 +125,13 @@ fn what_a_peer_calls_itself_is_escaped() {
 #[test]
 fn the_packet_path_speaks_when_it_is_asked_to() {
     on_stage(|stage| {
-        let stranger = stage.world.stranger_address(Family::V4).to_string();
-        let knock = || Pull::by_stranger(&stage.world, Family::V4).send();
-        ensure!(knock()? == Outcome::Silence);
+        let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
+        let knock = || Pull::by_stranger(&stage.lab, IpVersion::V4).send();
+        ensure!(knock()? == PullOutcome::Silence);
         ensure!(!stage.daemon.log().contains(&stranger), "it speaks without being asked");
         stage.daemon.run_with(&["--bpf-log", "debug"])?;
-        let knock = || Pull::by_stranger(&stage.world, Family::V4).send();
-        ensure!(knock()? == Outcome::Silence);
+        let knock = || Pull::by_stranger(&stage.lab, IpVersion::V4).send();
+        ensure!(knock()? == PullOutcome::Silence);
         wait::until("the drop is logged", SOON, || {
             stage.daemon.log().lines().any(|line| line.contains(&stranger)).then_some(())
         })

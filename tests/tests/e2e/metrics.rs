@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Family, Promtool, Pull, Status, World, client, wait};
+use aop_tests::{AopToml, IpVersion, Lab, Promtool, Pull, StatusJson, client, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -22,7 +22,7 @@ const AT: &str = "127.0.0.1:9465";
 /// Series by their names and labels, as they are written.
 type Page = BTreeMap<String, u64>;
 
-fn monitored(config: &mut Config, _: &World) {
+fn monitored(config: &mut AopToml, _: &Lab) {
     config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
 }
 
@@ -38,8 +38,8 @@ fn promtool() -> Option<Promtool> {
 }
 
 /// The head and the body of the answer to one that accepts `accept`.
-fn scrape_as(world: &World, accept: &str) -> Result<(String, String)> {
-    let mut stream = client::connect(world.origin(), AT.parse()?)?;
+fn scrape_as(lab: &Lab, accept: &str) -> Result<(String, String)> {
+    let mut stream = client::connect(lab.origin(), AT.parse()?)?;
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -63,9 +63,9 @@ fn series(text: &str) -> Result<Page> {
 
 /// Scrapes until the page says what `holds`; answers stand for a second.
 fn scraped(stage: &Stage, what: &str, holds: impl Fn(&Page) -> bool) -> Result<Page> {
-    let page = || series(&scrape_as(&stage.world, "*/*")?.1);
+    let page = || series(&scrape_as(&stage.lab, "*/*")?.1);
     wait::until(what, SOON * 2, || page().ok().filter(&holds))
-        .with_context(|| format!("{:?}", scrape_as(&stage.world, "*/*")))
+        .with_context(|| format!("{:?}", scrape_as(&stage.lab, "*/*")))
 }
 
 fn labelled(name: &str, labels: &[(&str, &str)]) -> String {
@@ -75,7 +75,7 @@ fn labelled(name: &str, labels: &[(&str, &str)]) -> String {
 }
 
 /// The series of the counters in a status, and none besides.
-fn counters(status: &Status) -> Result<Page> {
+fn counters(status: &StatusJson) -> Result<Page> {
     let mut page = Page::new();
     for verdict in status.verdicts()? {
         let labels = [
@@ -117,16 +117,16 @@ fn counters(status: &Status) -> Result<Page> {
 
 #[test]
 fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
-    let checked = |config: &mut Config, world: &World| {
-        monitored(config, world);
+    let checked = |config: &mut AopToml, lab: &Lab| {
+        monitored(config, lab);
         config.site().rules.push("upstream_check = true".into());
     };
     on_changed_stage(checked, |stage| {
-        let edge = || Pull::by_edge(&stage.world, Family::V4);
+        let edge = || Pull::by_edge(&stage.lab, IpVersion::V4);
         stage.edge_is_served()?;
         let naked = edge().no_certificate();
-        ensure!(naked.send()?.refused());
-        ensure!(Pull::by_stranger(&stage.world, Family::V4).send()?.silent());
+        naked.must_be_refused()?;
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
         let wanted = |page: &Page| {
             let refused = labelled(
                 "aop_handshakes_refused_from_admitted_total",
@@ -139,7 +139,7 @@ fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
         let told = wait::until("figures that agree", SOON * 4, || {
             let status = stage.daemon.status().ok()?;
             thread::sleep(Duration::from_millis(1100));
-            let page = series(&scrape_as(&stage.world, "*/*").ok()?.1).ok()?;
+            let page = series(&scrape_as(&stage.lab, "*/*").ok()?.1).ok()?;
             let count = |page: &Page| -> Page {
                 let counts = |name: &str| {
                     let name = name.split('{').next().unwrap_or_default();
@@ -151,7 +151,7 @@ fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
         });
         let (status, page) = told.with_context(|| {
             let status = stage.daemon.status().and_then(|status| counters(&status));
-            format!("{status:?}\n{:?}", scrape_as(&stage.world, "*/*"))
+            format!("{status:?}\n{:?}", scrape_as(&stage.lab, "*/*"))
         })?;
         let json = status.json();
         let number = |pointer: &str| json.pointer(pointer).and_then(Value::as_u64);
@@ -188,13 +188,13 @@ fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
 fn prometheus_reads_both_forms_and_its_linter_finds_nothing() {
     on_changed_stage(monitored, |stage| {
         stage.edge_is_served()?;
-        ensure!(Pull::by_edge(&stage.world, Family::V4).no_certificate().send()?.refused());
-        let (head, text) = scrape_as(&stage.world, "*/*")?;
+        Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate().must_be_refused()?;
+        let (head, text) = scrape_as(&stage.lab, "*/*")?;
         ensure!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
         if let Some(promtool) = promtool() {
             promtool.finds_nothing(&["check", "metrics"], text.as_bytes())?;
         }
-        let (head, open) = scrape_as(&stage.world, "application/openmetrics-text;version=1.0.0")?;
+        let (head, open) = scrape_as(&stage.lab, "application/openmetrics-text;version=1.0.0")?;
         ensure!(head.contains("content-type: application/openmetrics-text"), "{head}");
         ensure!(open.ends_with("\n# EOF\n"), "{open}");
         let names = |page: &Page| page.keys().cloned().collect::<Vec<_>>();
@@ -219,10 +219,9 @@ fn a_terminator_that_hangs_is_told_and_none_of_its_counters_falls_to_zero() {
         stage.daemon.write("nonsense")?;
         stage.daemon.reload()?;
         scraped(stage, "a bad reload", |page| page.get("aop_last_reload_successful") == Some(&0))?;
-        stage.daemon.write(&stage.config.text())?;
-        stage.daemon.reload()?;
+        stage.reload()?;
         scraped(stage, "a good one", |page| page.get("aop_last_reload_successful") == Some(&1))?;
-        ensure!(stage.daemon.verb(&["unload"])?.code == 0);
+        stage.daemon.verb(&["unload"])?.success()?;
         scraped(stage, "it is unloaded", |page| page.get("aop_firewall_loaded") == Some(&0))?;
         Ok(())
     });
@@ -237,7 +236,7 @@ fn a_flood_of_scrapes_leaves_pulls_served() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     while !over.load(Relaxed) {
-                        if scrape_as(&stage.world, "*/*").is_ok() {
+                        if scrape_as(&stage.lab, "*/*").is_ok() {
                             scrapes.fetch_add(1, Relaxed);
                         }
                     }
@@ -274,15 +273,15 @@ fn each_alert_fires_when_it_should_and_stays_silent_before() {
 
 #[test]
 fn alerts_and_dashboard_ask_for_nothing_that_is_not_told() {
-    let checked = |config: &mut Config, world: &World| {
-        monitored(config, world);
+    let checked = |config: &mut AopToml, lab: &Lab| {
+        monitored(config, lab);
         config.site().rules.push("upstream_check = true".into());
     };
     on_changed_stage(checked, |stage| {
         scraped(stage, "the upstream is checked", |page| {
             page.keys().any(|name| name.starts_with("aop_upstream_up"))
         })?;
-        let (_, text) = scrape_as(&stage.world, "*/*")?;
+        let (_, text) = scrape_as(&stage.lab, "*/*")?;
         let told: BTreeSet<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())

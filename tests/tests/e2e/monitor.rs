@@ -7,18 +7,18 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Daemon, Family, Upstream, World, client, wait};
+use aop_tests::{AopToml, IpVersion, Lab, TestDaemon, TestUpstream, client, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::stage::{SOON, Stage, in_a_world, on_changed_stage};
+use crate::stage::{SOON, Stage, in_lab, on_changed_stage};
 
 /// Upstreams are asked every five seconds; and a busy machine.
 const SEEN: Duration = Duration::from_secs(15);
 
 const AT: &str = "127.0.0.1:9465";
 
-fn monitored(config: &mut Config, _: &World) {
+fn monitored(config: &mut AopToml, _: &Lab) {
     config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
 }
 
@@ -33,7 +33,7 @@ fn ask(mut stream: impl Read + Write, line: &str) -> Result<(u16, String)> {
 }
 
 fn get(stage: &Stage, path: &str) -> Result<(u16, String)> {
-    let stream = client::connect(stage.world.origin(), AT.parse()?)?;
+    let stream = client::connect(stage.lab.origin(), AT.parse()?)?;
     ask(stream, &format!("GET {path}"))
 }
 
@@ -53,11 +53,11 @@ fn a_daemon_that_serves_is_alive_and_ready_and_tells_nothing_else() {
         ensure!(get(stage, "/healthz")? == (200, "alive\n".into()));
         ensure!(get(stage, "/readyz")? == (200, "ready\n".into()));
         ensure!(get(stage, "/")?.0 == 404);
-        let connect = || client::connect(stage.world.origin(), AT.parse()?);
+        let connect = || client::connect(stage.lab.origin(), AT.parse()?);
         ensure!(ask(connect()?, "HEAD /readyz")? == (200, String::new()));
         ensure!(ask(connect()?, "POST /readyz")?.0 == 405);
-        let to = stage.world.origin_at(Family::V4, 9465);
-        let from_outside = stage.world.edge().connect(to, SOON);
+        let to = stage.lab.origin_at(IpVersion::V4, 9465);
+        let from_outside = stage.lab.edge().connect(to, SOON);
         ensure!(from_outside.is_err(), "it is reached from outside");
         let moved = stage.config.text().replace(AT, "127.0.0.1:9466");
         stage.daemon.write(&moved)?;
@@ -72,7 +72,7 @@ fn from_sigterm_on_it_is_not_ready_and_stays_alive_until_the_drain_is_over() {
         let mut session = stage.open()?;
         ensure!(get(stage, "/readyz")?.0 == 200);
         stage.daemon.signal(Signal::SIGTERM)?;
-        wait::until("it drains", SOON, || stage.daemon.log().contains("draining").then_some(()))?;
+        stage.daemon.wait_for_log("draining")?;
         let (status, body) = get(stage, "/readyz")?;
         ensure!(status == 503 && body.contains("draining"), "{status}: {body}");
         ensure!(get(stage, "/healthz")?.0 == 200);
@@ -95,7 +95,7 @@ fn a_terminator_that_hangs_and_a_firewall_that_is_gone_make_it_unready() {
         ensure!(get(stage, "/healthz")?.0 == 200);
         kill(terminator, Signal::SIGCONT)?;
         readiness(stage, 200, "ready")?;
-        ensure!(stage.daemon.verb(&["unload"])?.code == 0);
+        stage.daemon.verb(&["unload"])?.success()?;
         let told = readiness(stage, 503, "unloaded")?;
         ensure!(told.lines().count() == 1, "{told}");
         Ok(())
@@ -104,8 +104,8 @@ fn a_terminator_that_hangs_and_a_firewall_that_is_gone_make_it_unready() {
 
 #[test]
 fn an_application_that_is_down_or_answers_badly_is_named_until_it_is_well_again() {
-    let checked = |config: &mut Config, world: &World| {
-        monitored(config, world);
+    let checked = |config: &mut AopToml, lab: &Lab| {
+        monitored(config, lab);
         config.site().rules.push("upstream_check = true".into());
     };
     on_changed_stage(checked, |stage| {
@@ -120,18 +120,16 @@ fn an_application_that_is_down_or_answers_badly_is_named_until_it_is_well_again(
         ensure!(warned.contains(told), "{warned}");
         ensure!(stage.daemon.log().contains("an upstream fails its check"));
         ensure!(get(stage, "/healthz")?.0 == 200);
-        stage.upstream = Upstream::start(&stage.world)?;
+        stage.upstream = TestUpstream::start(&stage.lab)?;
         readiness(stage, 200, "ready")?;
 
         let site = stage.config.site();
         site.upstream = "http://127.0.0.1:8080".into();
         site.rules = vec!["upstream_check = \"/well\"".into()];
-        stage.daemon.write(&stage.config.text())?;
-        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        stage.reload()?;
         readiness(stage, 200, "ready")?;
         stage.config.site().rules = vec!["upstream_check = \"/bytes/none\"".into()];
-        stage.daemon.write(&stage.config.text())?;
-        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        stage.reload()?;
         readiness(stage, 503, "fails its check: GET /bytes/none: ")?;
         Ok(())
     });
@@ -141,26 +139,25 @@ fn an_application_that_is_down_or_answers_badly_is_named_until_it_is_well_again(
 fn who_connects_and_stays_silent_keeps_nobody_from_asking() {
     on_changed_stage(monitored, |stage| {
         let silent: Vec<_> = (0..40)
-            .map(|_| client::connect(stage.world.origin(), AT.parse()?))
+            .map(|_| client::connect(stage.lab.origin(), AT.parse()?))
             .collect::<Result<_>>()?;
         let begun = Instant::now();
         ensure!(get(stage, "/healthz")?.0 == 200);
         // Three times sixteen, for five seconds each.
         ensure!(begun.elapsed() < Duration::from_secs(18), "{:?}", begun.elapsed());
         drop(silent);
-        stage.daemon.signal(Signal::SIGTERM)?;
-        ensure!(stage.daemon.wait(SOON)? == 0);
+        stage.daemon.stop()?;
         Ok(())
     });
 }
 
 #[test]
 fn a_socket_that_a_killed_daemon_has_left_is_taken_and_one_of_others_is_not() {
-    in_a_world(|world| {
-        let path = world.dir().join("monitor.sock");
+    in_lab(|lab| {
+        let path = lab.dir().join("monitor.sock");
         let table = format!("[monitor]\nlisten = \"unix:{}\"", path.display());
-        let text = format!("{}\n{table}\n", Config::new(world).text());
-        let mut daemon = Daemon::prepare(world)?;
+        let text = format!("{}\n{table}\n", AopToml::new(lab).text());
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&text)?;
         daemon.run()?;
         let ask = || ask(UnixStream::connect(&path)?, "GET /healthz");

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use aop_tests::child::Finished;
-use aop_tests::{Family, Pull, wait};
+use aop_tests::child::CommandOutput;
+use aop_tests::{IpVersion, Pull, wait};
 use serde_json::Value;
 
 use crate::stage::{Stage, on_stage};
@@ -15,25 +15,24 @@ const OVER: Duration = Duration::from_secs(25);
 
 /// The /24 of the stranger, spelled with host bits and without.
 fn network(stage: &Stage) -> Result<(String, String)> {
-    let IpAddr::V4(stranger) = stage.world.stranger_address(Family::V4) else { bail!("not IPv4") };
+    let IpAddr::V4(stranger) = stage.lab.stranger_address(IpVersion::V4) else { bail!("not IPv4") };
     let [a, b, c, _] = stranger.octets();
     Ok((format!("{stranger}/24"), format!("{a}.{b}.{c}.0/24")))
 }
 
-fn open(stage: &Stage, line: &[&str]) -> Result<Finished> {
+fn open(stage: &Stage, line: &[&str]) -> Result<CommandOutput> {
     let line: Vec<&str> = ["open"].iter().chain(line).copied().collect();
     stage.daemon.verb(&line)
 }
 
 fn is_served(stage: &Stage) -> Result<()> {
-    let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
-    ensure!(outcome.served(), "{outcome}");
+    Pull::by_stranger(&stage.lab, IpVersion::V4).must_be_served()?;
     Ok(())
 }
 
 /// Also who has authenticated meanwhile: nothing of it drains.
 fn meets_silence(stage: &Stage) -> Result<()> {
-    stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")
+    stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")
 }
 
 fn openings(stage: &Stage) -> Result<Value> {
@@ -57,13 +56,13 @@ fn an_opening_admits_its_network_alone_is_shown_and_ends_when_it_is_closed() {
         let done = open(stage, &["--from", &spelled, "--for", "1h", "--json"])?;
         ensure!(done.code == 0, "{done:?}");
         is_served(stage)?;
-        let other = Pull::by_stranger(&stage.world, Family::V6).send()?;
+        let other = Pull::by_stranger(&stage.lab, IpVersion::V6).send()?;
         ensure!(other.silent(), "{other}");
 
-        let told: Value = serde_json::from_slice(&done.output)?;
+        let told: Value = done.json()?;
         ensure!(told["openings"][0]["network"] == *network && told["not_kept"].is_null(), "{told}");
         ensure!(told["openings"] == openings(stage)?, "{told}");
-        let shown = String::from_utf8(stage.daemon.verb(&["status"])?.output)?;
+        let shown = stage.daemon.verb(&["status"])?.text();
         let second = shown.lines().nth(1).context("one line")?;
         ensure!(second.contains(&format!("open to {network} until 2")), "{shown}");
         let listed = open(stage, &["--list"])?;
@@ -76,8 +75,7 @@ fn an_opening_admits_its_network_alone_is_shown_and_ends_when_it_is_closed() {
         );
         ensure!(stage.daemon.log().contains("`aop open`: open to"), "{}", stage.daemon.log());
 
-        let reloaded = stage.daemon.reload()?;
-        ensure!(!reloaded.contains("not reloaded"), "{reloaded}");
+        stage.daemon.must_reload()?;
         is_served(stage)?;
         ensure!(open(stage, &["--close", &network])?.code == 0);
         ends(stage)?;

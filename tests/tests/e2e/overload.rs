@@ -7,13 +7,13 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::client::{self, Client};
-use aop_tests::{Config, Family, Process, Pull, World, child, wait};
+use aop_tests::client::{self, TlsClient};
+use aop_tests::{AopToml, IpVersion, Lab, Process, Pull, child, wait};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
-fn takes_requests(config: &mut Config, _: &World) {
+fn takes_requests(config: &mut AopToml, _: &Lab) {
     config.site().upstream = String::from("http://127.0.0.1:8080");
 }
 
@@ -23,9 +23,9 @@ const FLOOD: usize = 5000;
 fn silent(stage: &Stage) -> Result<Vec<TcpStream>> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
-    let to = stage.world.origin_at(Family::V4, 443);
+    let to = stage.lab.origin_at(IpVersion::V4, 443);
     let connect = || (0..FLOOD).map(|_| TcpStream::connect_timeout(&to, SOON)).collect();
-    let streams: std::io::Result<_> = stage.world.edge().inside(connect)?;
+    let streams: std::io::Result<_> = stage.lab.edge().inside(connect)?;
     Ok(streams?)
 }
 
@@ -38,7 +38,7 @@ fn memory(process: Process) -> Result<usize> {
 
 #[test]
 fn silent_connections_keep_no_good_peer_waiting_and_take_little_memory() {
-    let change = |config: &mut Config, _: &World| {
+    let change = |config: &mut AopToml, _: &Lab| {
         config.limits = vec!["handshakes = 5000".into(), "per_peer = 5000".into()];
         config.deadline = "60s";
     };
@@ -83,23 +83,22 @@ fn limit_files(process: Process, soft: usize) -> Result<()> {
     command.args([format!("--reuid={}", process.user()?), format!("--regid={group}")]);
     command.args(["--clear-groups", "--", "prlimit", "--pid", &process.0.to_string()]);
     command.arg(format!("--nofile={soft}:"));
-    let done = child::finish(command, &[], SOON)?;
-    ensure!(done.code == 0, "{done:?}");
+    child::finish(command, &[], SOON)?.success()?;
     Ok(())
 }
 
 #[test]
 fn without_a_file_descriptor_accepting_pauses_and_goes_on_when_there_is_one() {
     on_stage(|stage| {
-        let to = stage.world.origin_at(Family::V4, 443);
-        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-        let mut open = client.open(stage.world.edge(), to, "example.com")?;
+        let to = stage.lab.origin_at(IpVersion::V4, 443);
+        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
+        let mut open = client.open(stage.lab.edge(), to, "example.com")?;
         client::get(&mut open, "/")?;
         let terminator = stage.daemon.terminator()?;
         spare(terminator, 0)?;
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
-                let mut session = client.open(stage.world.edge(), to, "example.com")?;
+                let mut session = client.open(stage.lab.edge(), to, "example.com")?;
                 client::get(&mut session, "/two")
             });
             wait::until("accepting pauses", SOON, || {
@@ -124,10 +123,9 @@ fn without_a_file_descriptor_for_the_upstream_the_upstream_is_not_blamed() {
             let status = stage.daemon.status().ok()?;
             (status.json()["daemon"]["open_connections"] == 0).then_some(())
         })?;
-        let before = stage.before()?;
+        let before = stage.snapshot()?;
         spare(terminator, 1)?;
-        let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
-        ensure!(outcome.refused(), "{outcome}");
+        Pull::by_edge(&stage.lab, IpVersion::V4).must_be_refused()?;
         let status = stage.daemon.status()?;
         ensure!(status.refused("no_descriptor")? == 1, "{:?}", status.refusals());
         ensure!(status.refused("upstream_unreachable")? == 0, "{:?}", status.refusals());
@@ -140,15 +138,15 @@ fn without_a_file_descriptor_for_the_upstream_the_upstream_is_not_blamed() {
 #[test]
 fn without_a_file_descriptor_for_the_upstream_a_request_is_a_503_and_the_next_one_is_served() {
     on_changed_stage(takes_requests, |stage| {
-        let to = stage.world.origin_at(Family::V4, 443);
-        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-        let mut session = client.open(stage.world.edge(), to, "example.com")?;
+        let to = stage.lab.origin_at(IpVersion::V4, 443);
+        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
+        let mut session = client.open(stage.lab.edge(), to, "example.com")?;
         wait::until("it is authenticated", SOON, || {
             (stage.daemon.status().ok()?.json()["peers_total"] == 1).then_some(())
         })?;
         let terminator = stage.daemon.terminator()?;
         spare(terminator, 0)?;
-        let before = stage.before()?;
+        let before = stage.snapshot()?;
         let request = b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n";
         session.write_all(request)?;
         let answer = String::from_utf8(client::read_to_end(&mut session)?)?;

@@ -10,16 +10,16 @@ mod shapes;
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::packet_socket::Kind;
-use aop_tests::{Config, Daemon, Upstream, World};
+use aop_tests::config::PrefixesTable;
+use aop_tests::packet_socket::TcpReplyKind;
+use aop_tests::{AopToml, Lab, TestDaemon, TestUpstream};
 use origin_link::answers;
 use shapes::{Shape, scene, shapes};
 
-use crate::stage::in_a_world;
+use crate::stage::in_lab;
 
 /// What a shape was told, by its number.
-type Told = (usize, Kind);
+type Answered = (usize, TcpReplyKind);
 
 #[test]
 fn on_native_attach_strangers_meet_silence_and_admitted_sources_a_bare_kernel() {
@@ -32,21 +32,21 @@ fn on_generic_attach_strangers_meet_silence_and_admitted_sources_a_bare_kernel()
 }
 
 fn behind(attach: &'static str) {
-    in_a_world(|world| {
-        let shapes = shapes(&scene(world)?)?;
+    in_lab(|lab| {
+        let shapes = shapes(&scene(lab)?)?;
         let bare = answered_in_a_bare_world(&shapes)?;
-        let _listener = Upstream::listening(world, "[::]:443")?;
-        let daemon = Daemon::start(world, &guarding(world, attach))?;
-        let answered = answers(world, &shapes)?;
+        let _listener = TestUpstream::listening(lab, "[::]:443")?;
+        let daemon = TestDaemon::start(lab, &guarding(lab, attach))?;
+        let answered = answers(lab, &shapes)?;
 
-        let expected: BTreeSet<Told> =
+        let expected: BTreeSet<Answered> =
             bare.iter().filter(|told| shapes[told.0].passes).copied().collect();
-        let named = |told: &[&Told]| -> Vec<String> {
+        let named = |told: &[&Answered]| -> Vec<String> {
             told.iter().map(|(index, kind)| format!("{}: {kind:?}", shapes[*index].name)).collect()
         };
-        let leaked: Vec<&Told> = answered.difference(&expected).collect();
+        let leaked: Vec<&Answered> = answered.difference(&expected).collect();
         ensure!(leaked.is_empty(), "answered but should not be: {:#?}", named(&leaked));
-        let lost: Vec<&Told> = expected.difference(&answered).collect();
+        let lost: Vec<&Answered> = expected.difference(&answered).collect();
         ensure!(lost.is_empty(), "a bare kernel answers, aop does not: {:#?}", named(&lost));
         let status = daemon.status()?;
         ensure!(status.json()["interfaces"][0]["attach"] == attach, "{}", status.json());
@@ -55,10 +55,10 @@ fn behind(attach: &'static str) {
 }
 
 /// What the same listener answers without aop. Enough of it, so that silence means something.
-fn answered_in_a_bare_world(shapes: &[Shape]) -> Result<BTreeSet<Told>> {
-    let world = World::new()?;
-    let _listener = Upstream::listening(&world, "[::]:443")?;
-    let bare = answers(&world, shapes)?;
+fn answered_in_a_bare_world(shapes: &[Shape]) -> Result<BTreeSet<Answered>> {
+    let lab = Lab::new()?;
+    let _listener = TestUpstream::listening(&lab, "[::]:443")?;
+    let bare = answers(&lab, shapes)?;
     let count = |passes| bare.iter().filter(|(index, _)| shapes[*index].passes == passes).count();
     ensure!(count(true) > 60 && count(false) > 60, "a bare kernel answers only {bare:?}");
     for Shape { name, .. } in shapes.iter().filter(|shape| shape.name.contains("in pieces")) {
@@ -69,10 +69,9 @@ fn answered_in_a_bare_world(shapes: &[Shape]) -> Result<BTreeSet<Told>> {
 }
 
 /// The firewall alone, before a listener of somebody else, admitting what the scene admits.
-fn guarding(world: &World, attach: &'static str) -> Config {
-    let mut config = Config::new(world);
-    (config.bind, config.sites, config.ports) = (Vec::new(), Vec::new(), vec![443]);
+fn guarding(lab: &Lab, attach: &'static str) -> AopToml {
+    let mut config = AopToml::firewall_only(lab, 443);
     config.attach = attach;
-    config.prefixes = Prefixes::List(vec!["173.245.48.0/20".into(), "2400:cb00::/32".into()]);
+    config.prefixes = PrefixesTable::List(vec!["173.245.48.0/20".into(), "2400:cb00::/32".into()]);
     config
 }

@@ -9,22 +9,22 @@ mod withdrawn;
 use std::cell::OnceCell;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::list_server::Answer;
-use aop_tests::{Config, ListServer, Status, World, cloudflare};
+use aop_tests::config::PrefixesTable;
+use aop_tests::list_server::ListResponse;
+use aop_tests::{AopToml, Lab, ListServer, StatusJson, cloudflare};
 use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage};
 
 /// Tries a claim on a daemon whose list comes from a server that begins with `answer`.
 pub(crate) fn on_fetching_stage(
-    answer: Answer,
-    prefixes: fn(String) -> Prefixes,
+    answer: ListResponse,
+    prefixes: fn(String) -> PrefixesTable,
     claim: impl FnOnce(&mut Stage, &ListServer) -> Result<()>,
 ) {
     let server = OnceCell::new();
-    let fetching = |config: &mut Config, world: &World| {
-        let begun = ListServer::start(world, answer).expect("a server");
+    let fetching = |config: &mut AopToml, lab: &Lab| {
+        let begun = ListServer::start(lab, answer).expect("a server");
         config.prefixes = prefixes(begun.url());
         server.set(begun).expect("one server");
     };
@@ -32,12 +32,12 @@ pub(crate) fn on_fetching_stage(
 }
 
 /// What the API says today.
-fn published() -> Answer {
-    Answer::json(&cloudflare::api(&[], &[], "38f79d050aa027e3be3865e495dcc9bc"))
+fn published() -> ListResponse {
+    ListResponse::json(&cloudflare::api(&[], &[], "38f79d050aa027e3be3865e495dcc9bc"))
 }
 
 /// A field of the status' `prefixes`.
-fn list_field(status: &Status, name: &str) -> Result<Value> {
+fn list_field(status: &StatusJson, name: &str) -> Result<Value> {
     let field = status.json()["prefixes"].get(name);
     field.cloned().with_context(|| format!("no {name} in {}", status.json()["prefixes"]))
 }
@@ -46,7 +46,7 @@ fn list_field(status: &Status, name: &str) -> Result<Value> {
 fn refresh(stage: &Stage, more: &[&str]) -> Result<(i32, Value)> {
     let verb = [&["prefixes", "refresh", "--json"], more].concat();
     let finished = stage.daemon.verb(&verb)?;
-    let said = String::from_utf8_lossy(&finished.output).into_owned();
+    let said = finished.text();
     let json = serde_json::from_str(&said)
         .with_context(|| format!("not JSON: {said}{}\n{}", finished.errors, stage.daemon.log()))?;
     Ok((finished.code, json))

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::{Family, Pull};
+use aop_tests::config::PrefixesTable;
+use aop_tests::{IpVersion, Pull};
 
 use crate::stage::{Stage, on_changed_stage, on_stage};
 
 /// A list that has lost every edge.
-fn nobody() -> Prefixes {
-    Prefixes::List(vec!["192.0.2.0/24".into()])
+fn nobody() -> PrefixesTable {
+    PrefixesTable::List(vec!["192.0.2.0/24".into()])
 }
 
 fn packets(stage: &Stage, action: &str, reason: &str) -> Result<u64> {
@@ -25,12 +25,11 @@ fn on_probation_an_unlisted_edge_proves_itself_and_is_then_admitted() {
             config.probation_syn = 5;
         },
         |stage| {
-            for family in Family::BOTH {
+            for family in IpVersion::BOTH {
                 stage.edge_is_served()?;
                 let tries = packets(stage, "pass", "probation")?;
                 ensure!(tries > 0, "nobody was tried");
-                let served = Pull::by_edge(&stage.world, family).send()?;
-                ensure!(served.served(), "{served}");
+                Pull::by_edge(&stage.lab, family).must_be_served()?;
                 ensure!(packets(stage, "pass", "proven")? > 0, "nobody was proven");
             }
             Ok(())
@@ -43,7 +42,7 @@ fn on_probation_a_stranger_without_a_certificate_gets_no_further_than_the_handsh
     on_changed_stage(
         |config, _| config.probation_syn = 5,
         |stage| {
-            let pull = Pull::by_stranger(&stage.world, Family::V4).no_certificate();
+            let pull = Pull::by_stranger(&stage.lab, IpVersion::V4).no_certificate();
             stage.refuses(&pull, "certificate_required").map(drop)
         },
     );
@@ -56,10 +55,8 @@ fn without_probation_an_unlisted_edge_meets_silence() {
         |stage| {
             stage.config.prefixes = nobody();
             stage.config.admission_drain = "0s";
-            stage.daemon.write(&stage.config.text())?;
-            stage.daemon.reload()?;
-            let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
-            ensure!(outcome.silent(), "{outcome}");
+            stage.reload()?;
+            Pull::by_edge(&stage.lab, IpVersion::V4).must_meet_silence()?;
             Ok(())
         },
     );
@@ -68,7 +65,7 @@ fn without_probation_an_unlisted_edge_meets_silence() {
 #[test]
 fn drops_are_shown_as_they_come() {
     on_stage(|stage| {
-        let pull = Pull::by_stranger(&stage.world, Family::V4);
+        let pull = Pull::by_stranger(&stage.lab, IpVersion::V4);
         let shown = std::thread::scope(|scope| {
             let knock = scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(500));
@@ -79,7 +76,7 @@ fn drops_are_shown_as_they_come() {
             shown
         })?;
         ensure!(shown.code == 0, "{shown:?}");
-        let text = String::from_utf8(shown.output)?;
+        let text = shown.text();
         let line = text.lines().next().unwrap_or_default();
         for word in [
             "\"reason\":\"unknown_source\"",

@@ -3,8 +3,8 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::{Config, Family, World};
+use aop_tests::config::PrefixesTable;
+use aop_tests::{AopToml, IpVersion, Lab};
 use serde_json::Value;
 
 use crate::explain::{asked, counters};
@@ -72,11 +72,11 @@ fn prove_runs_the_packet_table_and_moves_no_counter() {
 
 #[test]
 fn prove_fits_its_shapes_to_an_unusual_policy() {
-    let unusual = |config: &mut Config, world: &World| {
-        let origin = world.origin_at(Family::V4, 443).ip();
+    let unusual = |config: &mut AopToml, lab: &Lab| {
+        let origin = lab.origin_at(IpVersion::V4, 443).ip();
         // The host itself is admitted, one family has nobody, and strangers must be looked for.
         let list = [format!("{origin}/32"), "198.51.100.0/24".into(), "198.0.0.0/8".into()];
-        config.prefixes = Prefixes::List(list.into());
+        config.prefixes = PrefixesTable::List(list.into());
         config.ports = vec![443, 8080, 8081];
     };
     on_changed_stage(unusual, |stage| {
@@ -92,12 +92,11 @@ fn prove_fits_its_shapes_to_an_unusual_policy() {
 fn prove_tries_a_prefix_that_drains_with_the_peers_and_neighbours_that_it_has() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        stage.config.prefixes = Prefixes::List(vec!["192.0.2.0/24".into()]);
-        stage.daemon.write(&stage.config.text())?;
-        stage.daemon.reload()?;
+        stage.config.prefixes = PrefixesTable::List(vec!["192.0.2.0/24".into()]);
+        stage.reload()?;
         let proof = asked(&stage.daemon, &["prove"])?;
         ensure!(proof["failed"] == 0, "{}", proof["failures"]);
-        let peer = stage.world.edge_address(Family::V4).to_string();
+        let peer = stage.lab.edge_address(IpVersion::V4).to_string();
         ensure!(*items(&proof, "peers")? == [Value::from(peer)], "{}", proof["peers"]);
         let of = |who: &str, shape: &str| got(&proof, &format!("{who}: {shape}"));
         ensure!(of("IPv4 peer", "in a draining prefix")? == ["pass (proven)"]);
@@ -118,16 +117,14 @@ fn prove_knows_a_peer_whose_prefix_is_long_gone() {
         |config, _| config.admission_drain = "0s",
         |stage| {
             stage.edge_is_served()?;
-            stage.config.prefixes = Prefixes::List(vec!["192.0.2.0/24".into()]);
-            stage.daemon.write(&stage.config.text())?;
-            stage.daemon.reload()?;
+            stage.config.prefixes = PrefixesTable::List(vec!["192.0.2.0/24".into()]);
+            stage.reload()?;
             let gone = "IPv4 departed: its prefix long gone";
             let proof = asked(&stage.daemon, &["prove"])?;
             ensure!(proof["failed"] == 0, "{}", proof["failures"]);
             ensure!(got(&proof, gone)? == ["drop (unknown_source)"], "{proof}");
             stage.config.probation_syn = 5;
-            stage.daemon.write(&stage.config.text())?;
-            stage.daemon.reload()?;
+            stage.reload()?;
             let proof = asked(&stage.daemon, &["prove"])?;
             ensure!(proof["failed"] == 0, "{}", proof["failures"]);
             ensure!(got(&proof, gone)? == ["pass (proven)"; 2], "{:?}", got(&proof, gone)?);
@@ -139,20 +136,20 @@ fn prove_knows_a_peer_whose_prefix_is_long_gone() {
 #[test]
 fn prove_tries_transit_on_a_host_that_forwards() {
     on_stage(|stage| {
-        let beyond = |family: Family| format!("{family} stranger: to a host beyond");
+        let beyond = |family: IpVersion| format!("{family} stranger: to a host beyond");
         let proof = asked(&stage.daemon, &["prove"])?;
         ensure!(items(&proof, "beyond")?.is_empty(), "{}", proof["beyond"]);
-        for family in Family::BOTH {
+        for family in IpVersion::BOTH {
             ensure!(got(&proof, &beyond(family))? == ["drop (unknown_source)"], "{proof}");
         }
         for switch in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
             let switch = format!("/proc/sys/net/{switch}");
-            stage.world.origin().inside(|| fs::write(switch, "1"))??;
+            stage.lab.origin().inside(|| fs::write(switch, "1"))??;
         }
         let proof = asked(&stage.daemon, &["prove"])?;
         ensure!(proof["failed"] == 0, "{}", proof["failures"]);
         ensure!(items(&proof, "beyond")?.len() == 2, "{}", proof["beyond"]);
-        for family in Family::BOTH {
+        for family in IpVersion::BOTH {
             ensure!(got(&proof, &beyond(family))? == ["pass (transit)"], "{proof}");
         }
         Ok(())
@@ -164,9 +161,9 @@ fn without_privilege_both_name_what_is_missing() {
     on_stage(|stage| {
         stage.daemon.kill();
         stage.daemon.drop_privilege()?;
-        let mut command = stage.world.origin().command("setpriv");
+        let mut command = stage.lab.origin().command("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]);
-        command.arg(stage.world.dir().join("aop")).args(["prove", "--config"]);
+        command.arg(stage.lab.dir().join("aop")).args(["prove", "--config"]);
         command.arg(stage.daemon.config_path());
         let told = aop_tests::child::finish(command, &[], crate::stage::SOON)?;
         ensure!(told.code == 1 && told.errors.contains("CAP_BPF"), "{told:?}");
@@ -193,7 +190,7 @@ fn prove_knows_the_optional_rules() {
         ensure!(off == 0, "{}", proof["not_applicable"]);
         let udp = proof["groups"].as_array().context("no groups")?.last().context("no group")?;
         ensure!(udp["dropped"].as_u64() > Some(3), "{udp}");
-        let stranger = stage.world.stranger_address(Family::V4).to_string();
+        let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
         let answer = asked(&stage.daemon, &["explain", &stranger])?;
         ensure!(answer["reason"] == "probation", "{answer}");
         Ok(())

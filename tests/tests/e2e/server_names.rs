@@ -1,7 +1,7 @@
 //! Which site a handshake is for: the server name decides, and no name means no site.
 
 use anyhow::{Result, ensure};
-use aop_tests::{Family, Pull, child};
+use aop_tests::{IpVersion, Pull, child};
 
 use crate::stage::{SOON, Stage, on_stage};
 
@@ -9,7 +9,7 @@ use crate::stage::{SOON, Stage, on_stage};
 fn a_name_that_is_no_site_is_refused() {
     on_stage(|stage| {
         for name in ["unknown.example", "example.com.unknown.example", "xample.com"] {
-            let pull = Pull::by_edge(&stage.world, Family::V4).host(name).option("--insecure");
+            let pull = Pull::by_edge(&stage.lab, IpVersion::V4).host(name).option("--insecure");
             stage.refuses(&pull, "unknown_name")?;
         }
         Ok(())
@@ -19,8 +19,8 @@ fn a_name_that_is_no_site_is_refused() {
 #[test]
 fn no_name_is_refused() {
     on_stage(|stage| {
-        for family in Family::BOTH {
-            stage.refuses(&Pull::by_edge(&stage.world, family).no_name(), "no_name")?;
+        for family in IpVersion::BOTH {
+            stage.refuses(&Pull::by_edge(&stage.lab, family).no_name(), "no_name")?;
         }
         Ok(())
     });
@@ -29,8 +29,8 @@ fn no_name_is_refused() {
 #[test]
 fn a_star_stands_for_one_label() {
     on_stage(|stage| {
-        let below = Pull::by_edge(&stage.world, Family::V4).host("shop.example.com");
-        ensure!(below.send()?.served());
+        let below = Pull::by_edge(&stage.lab, IpVersion::V4).host("shop.example.com");
+        below.must_be_served()?;
         let deeper = below.host("a.shop.example.com").option("--insecure");
         stage.refuses(&deeper, "unknown_name").map(drop)
     });
@@ -44,22 +44,22 @@ fn case_and_a_trailing_dot_make_no_other_name() {
             let answer = by_openssl(stage, name)?;
             ensure!(answer.contains("the upstream answers /"), "{name}: {answer}");
         }
-        let before = stage.before()?;
+        let before = stage.snapshot()?;
         let answer = by_openssl(stage, "EXAMPLE.org")?;
         ensure!(!answer.contains("the upstream answers"), "{answer}");
-        stage.counted_as(&before, "unknown_name", 1)
+        stage.counts_refused(&before, "unknown_name", 1)
     });
 }
 
 /// A pull with this very server name; all that openssl prints.
 fn by_openssl(stage: &Stage, name: &str) -> Result<String> {
-    let pki = &stage.world.pki;
-    let mut command = stage.world.edge().command("openssl");
+    let pki = &stage.lab.pki;
+    let mut command = stage.lab.edge().command("openssl");
     command.args(["s_client", "-quiet", "-ign_eof", "-servername", name, "-connect"]);
-    command.arg(stage.world.origin_at(Family::V4, 443).to_string());
+    command.arg(stage.lab.origin_at(IpVersion::V4, 443).to_string());
     command.arg("-cert").arg(&pki.edge.certificate).arg("-key").arg(&pki.edge.key);
     command.arg("-CAfile").arg(&pki.server_ca);
     let request = b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n";
     let finished = child::finish(command, request, SOON)?;
-    Ok(String::from_utf8_lossy(&finished.output).into_owned() + &finished.errors)
+    Ok(finished.text() + &finished.errors)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use aop_tests::client;
-use aop_tests::{Family, Outcome, Pull};
+use aop_tests::{IpVersion, Pull, PullOutcome};
 use nix::sys::signal::Signal;
 
 use crate::stage::{is_guarded, on_changed_stage, on_stage};
@@ -16,8 +16,8 @@ fn open_connections_end_by_themselves_and_the_exit_is_clean() {
         let mut session = stage.open()?;
         stage.daemon.signal(Signal::SIGTERM)?;
         std::thread::sleep(Duration::from_millis(300));
-        let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
-        ensure!(matches!(outcome, Outcome::Other(_)), "a new connection met: {outcome}");
+        let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).send()?;
+        ensure!(matches!(outcome, PullOutcome::Other(_)), "a new connection met: {outcome}");
         let body = client::get(&mut session, "/bytes/100000")?;
         ensure!(body.len() == 100_000, "{} bytes", body.len());
         drop(session);
@@ -51,10 +51,9 @@ fn an_idle_daemon_ends_at_once_and_leaves_the_firewall_up() {
         stage.daemon.signal(Signal::SIGTERM)?;
         let code = stage.daemon.wait(Duration::from_secs(5))?;
         ensure!(code == 0, "exit code {code}");
-        ensure!(is_guarded(&stage.world)?);
-        for family in Family::BOTH {
-            let outcome = Pull::by_stranger(&stage.world, family).send()?;
-            ensure!(outcome.silent(), "{outcome}");
+        ensure!(is_guarded(&stage.lab)?);
+        for family in IpVersion::BOTH {
+            Pull::by_stranger(&stage.lab, family).must_meet_silence()?;
         }
         Ok(())
     });

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Family, Flood, wait};
+use aop_tests::{IpVersion, SynFlood, wait};
 
-use crate::stage::{SOON, Stage, in_a_world, on_stage};
+use crate::stage::{SOON, Stage, in_lab, on_stage};
 
 #[test]
 fn no_syn_of_a_flood_slips_through_kills_restarts_reloads_and_an_upgrade() {
@@ -38,12 +38,12 @@ fn no_syn_of_a_flood_slips_through_kills_restarts_reloads_and_an_upgrade() {
 /// The ear that hears no answer above does hear them.
 #[test]
 fn an_unguarded_port_answers_the_same_flood() {
-    in_a_world(|world| {
-        let _server = aop_tests::Upstream::listening(world, "[::]:443")?;
-        let (source, to) = (world.stranger_address(Family::V4), world.origin_at(Family::V4, 443));
+    in_lab(|lab| {
+        let _server = aop_tests::TestUpstream::listening(lab, "[::]:443")?;
+        let (source, to) = (lab.stranger_address(IpVersion::V4), lab.origin_at(IpVersion::V4, 443));
         let done = AtomicBool::new(false);
         let flood = std::thread::scope(|scope| {
-            let flood = scope.spawn(|| Flood::run(world.stranger(), source, to, &done));
+            let flood = scope.spawn(|| SynFlood::run(lab.stranger(), source, to, &done));
             std::thread::sleep(Duration::from_millis(200));
             done.store(true, Ordering::Relaxed);
             flood.join().unwrap_or_else(|_| anyhow::bail!("the flooder panicked"))
@@ -60,8 +60,7 @@ fn restart(stage: &mut Stage) -> Result<()> {
 }
 
 fn reload(stage: &mut Stage) -> Result<()> {
-    let said = stage.daemon.reload()?;
-    ensure!(!said.contains("not reloaded"), "{said}");
+    stage.daemon.must_reload()?;
     Ok(())
 }
 
@@ -74,13 +73,13 @@ fn upgrade(stage: &mut Stage) -> Result<()> {
 pub(crate) fn under_a_flood(
     stage: &mut Stage,
     act: impl FnOnce(&mut Stage) -> Result<()>,
-) -> Result<Flood> {
-    let source = stage.world.stranger_address(Family::V4);
-    let to = stage.world.origin_at(Family::V4, 443);
-    let stranger = stage.world.stranger().clone();
+) -> Result<SynFlood> {
+    let source = stage.lab.stranger_address(IpVersion::V4);
+    let to = stage.lab.origin_at(IpVersion::V4, 443);
+    let stranger = stage.lab.stranger().clone();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let flood = scope.spawn(|| Flood::run(&stranger, source, to, &done));
+        let flood = scope.spawn(|| SynFlood::run(&stranger, source, to, &done));
         let acted = act(stage);
         done.store(true, Ordering::Relaxed);
         acted?;
@@ -96,7 +95,7 @@ fn dropped(stage: &Stage) -> Result<u64> {
 fn segments_in(stage: &Stage) -> Result<u64> {
     // Of this thread, which is in the origin's namespace; the process is not.
     let read = || std::fs::read_to_string("/proc/thread-self/net/snmp");
-    let table = stage.world.origin().inside(read)??;
+    let table = stage.lab.origin().inside(read)??;
     let mut rows = table.lines().filter_map(|line| line.strip_prefix("Tcp: "));
     let (names, values) = (rows.next().context("no names")?, rows.next().context("no values")?);
     let mut row = names.split(' ').zip(values.split(' '));

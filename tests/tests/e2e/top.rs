@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Family, Process, Pull, child, wait};
+use aop_tests::{IpVersion, Process, Pull, child, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -24,7 +24,7 @@ struct Terminal {
 
 impl Terminal {
     fn open(stage: &Stage, name: &str, every: &str) -> Result<Self> {
-        let typescript = stage.world.dir().join(name);
+        let typescript = stage.lab.dir().join(name);
         let aop = stage.daemon.program().display();
         let config = stage.daemon.config_path();
         let line = format!(
@@ -32,7 +32,7 @@ impl Terminal {
              echo \"exit code $?\"; stty -a | grep -o -- '-*icanon'",
             config.display()
         );
-        let mut command = stage.world.origin().command("script");
+        let mut command = stage.lab.origin().command("script");
         command.args(["--quiet", "--flush", "--command", &line]).arg(&typescript);
         command.env("TERM", "xterm-256color").stdin(Stdio::piped()).stdout(Stdio::null());
         Ok(Self { script: command.spawn().context("cannot run script")?, typescript })
@@ -83,7 +83,7 @@ impl Drop for Terminal {
 fn top_shows_reasons_strangers_and_peers_on_a_terminal_and_gives_it_back_on_q() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        let bad = Pull::by_edge(&stage.world, Family::V4).no_certificate();
+        let bad = Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate();
         stage.refuses(&bad, "certificate_required")?;
         let mut terminal = Terminal::open(stage, "typescript", "1")?;
         terminal.shows(&[
@@ -93,15 +93,14 @@ fn top_shows_reasons_strangers_and_peers_on_a_terminal_and_gives_it_back_on_q() 
             "eth0 enforcing",
         ])?;
 
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         terminal.shows(&["unknown_source"])?;
-        let stranger = stage.world.stranger_address(Family::V4).to_string();
+        let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
         terminal.press("2")?;
         terminal.shows(&[&stranger])?;
-        let second = stage.daemon.verb(&["drops", "--for", "100ms"])?;
-        ensure!(second.code == 0, "{second:?}");
+        stage.daemon.verb(&["drops", "--for", "100ms"])?.success()?;
         terminal.shows(&["ended the sampling"])?;
-        let edge = stage.world.edge_address(Family::V4).to_string();
+        let edge = stage.lab.edge_address(IpVersion::V4).to_string();
         terminal.press("\t")?;
         terminal.shows(&[&edge])?;
         terminal.press("q")?;
@@ -178,7 +177,7 @@ fn without_a_terminal_that_can_be_drawn_on_top_says_what_to_ask_instead() {
         let mut dumb = Command::new("script");
         dumb.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("TERM", "dumb");
         let dumb = child::finish(dumb, &[], Duration::from_secs(10))?;
-        let said = String::from_utf8_lossy(&dumb.output).into_owned();
+        let said = dumb.text();
         ensure!(dumb.code == 1 && said.contains("see `aop status`"), "{dumb:?} {said}");
         ensure!(!said.contains('\u{1b}'), "{said:?}");
         Ok(())

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use aop_tests::client::{self, Client};
-use aop_tests::{Config, Family, Pull, World, wait};
+use aop_tests::client::{self, TlsClient};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, wait};
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
 
@@ -14,8 +14,8 @@ use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
 /// Sends `bytes`, and waits until the far end finishes; the answer.
 fn send(stage: &Stage, bytes: &[u8]) -> Result<Vec<u8>> {
-    let to = stage.world.origin_at(Family::V4, 443);
-    let mut stream = client::connect(stage.world.edge(), to)?;
+    let to = stage.lab.origin_at(IpVersion::V4, 443);
+    let mut stream = client::connect(stage.lab.edge(), to)?;
     stream.write_all(bytes)?;
     client::read_to_end(&stream)
 }
@@ -24,10 +24,10 @@ fn send(stage: &Stage, bytes: &[u8]) -> Result<Vec<u8>> {
 fn plain_http_is_turned_away_and_named() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        let before = stage.before()?;
-        let outcome = Pull::by_edge(&stage.world, Family::V4).plain().send()?;
+        let before = stage.snapshot()?;
+        let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).plain().send()?;
         ensure!(!outcome.served() && !outcome.silent(), "{outcome}");
-        stage.counted_as(&before, "not_tls", 1)
+        stage.counts_refused(&before, "not_tls", 1)
     });
 }
 
@@ -40,9 +40,9 @@ fn garbage_is_turned_away_and_named() {
         let cases: [&[u8]; 4] =
             [b"SSH-2.0-OpenSSH_9.2\r\n", &[0xff; 600], truncated_hello, no_hello_at_all];
         for bytes in cases {
-            let before = stage.before()?;
+            let before = stage.snapshot()?;
             send(stage, bytes)?;
-            stage.counted_as(&before, "bad_hello", 1)?;
+            stage.counts_refused(&before, "bad_hello", 1)?;
         }
         Ok(())
     });
@@ -51,9 +51,9 @@ fn garbage_is_turned_away_and_named() {
 #[test]
 fn a_hello_in_single_bytes_is_read_as_any_other() {
     on_stage(|stage| {
-        let to = stage.world.origin_at(Family::V4, 443);
-        let mut stream = client::connect(stage.world.edge(), to)?;
-        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+        let to = stage.lab.origin_at(IpVersion::V4, 443);
+        let mut stream = client::connect(stage.lab.edge(), to)?;
+        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
         let mut tls = client.begin("example.com")?;
         let mut hello = Vec::new();
         tls.write_tls(&mut hello)?;
@@ -75,11 +75,11 @@ fn silent_peers_are_let_go_at_the_deadline_and_hold_up_nobody() {
     on_changed_stage(
         |config, _| config.deadline = "2s",
         |stage| {
-            let before = stage.before()?;
-            let to = stage.world.origin_at(Family::V4, 443);
+            let before = stage.snapshot()?;
+            let to = stage.lab.origin_at(IpVersion::V4, 443);
             let start = Instant::now();
             let silent: Vec<_> =
-                (0..100).map(|_| client::connect(stage.world.edge(), to)).collect::<Result<_>>()?;
+                (0..100).map(|_| client::connect(stage.lab.edge(), to)).collect::<Result<_>>()?;
             let pulled = Instant::now();
             stage.edge_is_served()?;
             ensure!(pulled.elapsed() < Duration::from_secs(1), "held up: {:?}", pulled.elapsed());
@@ -98,21 +98,21 @@ fn silent_peers_are_let_go_at_the_deadline_and_hold_up_nobody() {
 
 #[test]
 fn when_all_slots_are_taken_a_peer_waits_and_is_served_then() {
-    let few = |config: &mut Config, _: &World| {
+    let few = |config: &mut AopToml, _: &Lab| {
         config.deadline = "2s";
         config.connections = 4;
     };
     on_changed_stage(few, |stage| {
         stage.edge_is_served()?;
-        let to = stage.world.origin_at(Family::V4, 443);
+        let to = stage.lab.origin_at(IpVersion::V4, 443);
         // Who does not authenticate takes no slot.
         let silent: Vec<_> =
-            (0..4).map(|_| client::connect(stage.world.edge(), to)).collect::<Result<_>>()?;
+            (0..4).map(|_| client::connect(stage.lab.edge(), to)).collect::<Result<_>>()?;
         stage.edge_is_served()?;
         drop(silent);
-        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
         let served = stage.daemon.status()?.accepted()?;
-        let pull = |_| client.open(stage.world.edge(), to, "example.com");
+        let pull = |_| client.open(stage.lab.edge(), to, "example.com");
         let held: Vec<_> = (0..4).map(pull).collect::<Result<_>>()?;
         wait::until("four are open", SOON, || {
             (stage.daemon.status().ok()?.accepted().ok()? == served + 4).then_some(())
@@ -136,10 +136,10 @@ fn a_byte_now_and_then_does_not_extend_the_deadline() {
         |config, _| config.deadline = "2s",
         |stage| {
             stage.edge_is_served()?;
-            let before = stage.before()?;
-            let to = stage.world.origin_at(Family::V4, 443);
-            let mut stream = client::connect(stage.world.edge(), to)?;
-            let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
+            let before = stage.snapshot()?;
+            let to = stage.lab.origin_at(IpVersion::V4, 443);
+            let mut stream = client::connect(stage.lab.edge(), to)?;
+            let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
             let mut hello = Vec::new();
             client.begin("example.com")?.write_tls(&mut hello)?;
             let start = Instant::now();
@@ -150,7 +150,7 @@ fn a_byte_now_and_then_does_not_extend_the_deadline() {
                 }
             }
             ensure!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
-            stage.counted_as(&before, "deadline", 1)
+            stage.counts_refused(&before, "deadline", 1)
         },
     );
 }
@@ -158,11 +158,11 @@ fn a_byte_now_and_then_does_not_extend_the_deadline() {
 #[test]
 fn nothing_is_resumed() {
     on_stage(|stage| {
-        let to = stage.world.origin_at(Family::V4, 443);
+        let to = stage.lab.origin_at(IpVersion::V4, 443);
         for version in [&TLS12, &TLS13] {
-            let client = Client::of_versions(&stage.world.pki, &stage.world.pki.edge, &[version])?;
+            let client = TlsClient::of_versions(&stage.lab.pki, &stage.lab.pki.edge, &[version])?;
             for _ in 0..2 {
-                let mut session = client.open(stage.world.edge(), to, "example.com")?;
+                let mut session = client.open(stage.lab.edge(), to, "example.com")?;
                 // Tickets of TLS 1.3 would come with the first answer.
                 client::get(&mut session, "/")?;
                 let kind = session.conn.handshake_kind();

@@ -9,8 +9,7 @@ mod under_load;
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::{Process, wait};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::stage::{SOON, Stage};
 
@@ -22,7 +21,7 @@ fn is_the_daemon(stage: &Stage, process: Process) -> Result<()> {
 }
 
 fn end(process: Process) -> Result<()> {
-    kill(Pid::from_raw(i32::try_from(process.0)?), Signal::SIGTERM).context("it is gone")
+    process.signal(Signal::SIGTERM).context("it is gone")
 }
 
 /// It has ended, though perhaps nobody has waited for it yet.

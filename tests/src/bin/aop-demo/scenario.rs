@@ -1,162 +1,170 @@
-//! The two acts: the locks alone, and what they know from each other.
+//! The two parts of the demo: the two locks, and the data that they share.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::pki::Identity;
-use aop_tests::{Config, Daemon, Family, Outcome, Pull, Upstream, World, cloudflare, pull, wait};
+use aop_tests::config::PrefixesTable;
+use aop_tests::pki::Credentials;
+use aop_tests::{
+    AopToml, IpVersion, Lab, Pull, PullOutcome, TestDaemon, TestUpstream, cloudflare, pull, wait,
+};
 
+use crate::claim_table::ClaimTable;
 use crate::interrupt::Interrupt;
 use crate::maps;
-use crate::report::Report;
 
-/// One pull and what must come of it.
-struct Try {
+/// A pull and its expected outcome.
+struct Attempt {
     who: &'static str,
-    over: Family,
+    over: IpVersion,
     what: &'static str,
     expected: &'static str,
-    held: fn(&Outcome) -> bool,
+    held: fn(&PullOutcome) -> bool,
     pull: Pull,
 }
 
-/// Sets the stage, plays, and says what came of it.
-pub(crate) fn run(interrupt: &Interrupt) -> Result<Report> {
+/// Builds a lab, runs both parts and reports the outcomes.
+pub(crate) fn run(interrupt: &Interrupt) -> Result<ClaimTable> {
     println!("Building the namespaces and a PKI …");
-    let world = World::new()?;
-    let list = world.dir().join("prefixes.txt");
+    let lab = Lab::new()?;
+    let list = lab.dir().join("prefixes.txt");
     std::fs::write(&list, cloudflare::list())?;
     interrupt.check()?;
 
-    println!("Starting an upstream behind the origin, and aop in enforce mode before it …");
-    let upstream = Upstream::start(&world)?;
-    let mut config = Config::new(&world);
-    config.prefixes = Prefixes::File(list.clone());
-    let daemon = Daemon::start(&world, &config)?;
+    println!("Starting an upstream on the origin, and aop in enforce mode in front of it …");
+    let upstream = TestUpstream::start(&lab)?;
+    let mut config = AopToml::new(&lab);
+    config.prefixes = PrefixesTable::File(list.clone());
+    let daemon = TestDaemon::start(&lab, &config)?;
     interrupt.check()?;
 
-    let mut report = Report::default();
-    println!("\nAct one: the two locks. Pulling …\n");
-    act_one(&world, &upstream, &mut report)?;
+    let mut report = ClaimTable::default();
+    println!("\nPart one: the two locks. Pulling …\n");
+    part_one(&lab, &upstream, &mut report)?;
     println!("{report}");
     interrupt.check()?;
 
-    println!("Act two: the locks share a memory. The edge's prefix is withdrawn from the list …\n");
-    let mut second = Report::default();
-    act_two(&world, &daemon, &list, &upstream, &mut second)?;
+    println!(
+        "Part two: the locks share data. The prefix of the edge is withdrawn from the list …\n"
+    );
+    let mut second = ClaimTable::default();
+    part_two(&lab, &daemon, &list, &upstream, &mut second)?;
     println!("{second}");
     interrupt.check()?;
 
-    println!("What the shared maps now say:\n\n{}", maps::describe(&daemon.status()?)?);
+    println!("The content of the shared maps:\n\n{}", maps::describe(&daemon.status()?)?);
     Ok(report.and(second))
 }
 
-fn act_one(world: &World, upstream: &Upstream, report: &mut Report) -> Result<()> {
-    let served = Family::BOTH.map(|over| Try {
+fn part_one(lab: &Lab, upstream: &TestUpstream, report: &mut ClaimTable) -> Result<()> {
+    let served = IpVersion::BOTH.map(|over| Attempt {
         who: "the edge",
         over,
         what: "its own certificate",
         expected: "served",
-        held: Outcome::served,
-        pull: Pull::by_edge(world, over),
+        held: PullOutcome::served,
+        pull: Pull::by_edge(lab, over),
     });
-    attempt(&served, report)?;
+    send_all(&served, report)?;
     let seen = upstream.count()?;
     let held = seen == served.len();
-    report.claim("the upstream", "both", "(counts its connections)", "2", seen, held);
+    report.claim("the upstream", "both", "(counts connections)", "2", seen, held);
 
-    let refused: Vec<Try> =
-        Family::BOTH.into_iter().flat_map(|over| refusals(world, over)).collect();
-    attempt(&refused, report)?;
+    let refused: Vec<Attempt> =
+        IpVersion::BOTH.into_iter().flat_map(|over| refusals(lab, over)).collect();
+    send_all(&refused, report)?;
     upstream_saw_nothing(upstream, seen, report)
 }
 
-/// Everything that must not get through, over one IP version.
-fn refusals(world: &World, over: Family) -> Vec<Try> {
-    let edge = |what, pull: Pull| Try {
+/// All pulls that must not be served, over one IP version.
+fn refusals(lab: &Lab, over: IpVersion) -> Vec<Attempt> {
+    let edge = |what, pull: Pull| Attempt {
         who: "the edge",
         over,
         what,
         expected: "refused",
-        held: Outcome::refused,
+        held: PullOutcome::refused,
         pull,
     };
-    let with = |identity: &Identity| Pull::by_edge(world, over).certificate(identity);
+    let with = |credentials: &Credentials| Pull::by_edge(lab, over).certificate(credentials);
     vec![
-        edge("no certificate", Pull::by_edge(world, over).no_certificate()),
-        edge("another CA's certificate", with(&world.pki.foreign)),
-        edge("a server's certificate", with(&world.pki.wrong_usage)),
+        edge("no certificate", Pull::by_edge(lab, over).no_certificate()),
+        edge("another CA's certificate", with(&lab.pki.foreign)),
+        edge("a server's certificate", with(&lab.pki.wrong_usage)),
         edge(
             "a name that is no site",
-            Pull::by_edge(world, over).host("unknown.example").option("--insecure"),
+            Pull::by_edge(lab, over).host("unknown.example").option("--insecure"),
         ),
-        Try {
+        Attempt {
             who: "the stranger",
             over,
             what: "the edge's certificate",
             expected: "silence",
-            held: Outcome::silent,
-            pull: Pull::by_stranger(world, over),
+            held: PullOutcome::silent,
+            pull: Pull::by_stranger(lab, over),
         },
     ]
 }
 
-fn act_two(
-    world: &World,
-    daemon: &Daemon,
+fn part_two(
+    lab: &Lab,
+    daemon: &TestDaemon,
     list: &Path,
-    upstream: &Upstream,
-    report: &mut Report,
+    upstream: &TestUpstream,
+    report: &mut ClaimTable,
 ) -> Result<()> {
     let before = daemon.status()?.generation()?;
     std::fs::write(list, cloudflare::list_without_edge())?;
     daemon.reload()?;
-    wait::until("the packet path has the new list", Duration::from_secs(5), || {
+    wait::until("the firewall has the new list", Duration::from_secs(5), || {
         daemon.status().and_then(|status| status.generation()).ok().filter(|now| *now > before)
     })?;
 
-    let tries = Family::BOTH.map(|over| {
-        let proven = Try {
+    let tries = IpVersion::BOTH.map(|over| {
+        let authenticated = Attempt {
             who: "the edge",
             over,
             what: "the address that has authenticated",
             expected: "served while it drains",
-            held: Outcome::served,
-            pull: Pull::by_edge(world, over),
+            held: PullOutcome::served,
+            pull: Pull::by_edge(lab, over),
         };
-        let neighbour = Try {
+        let neighbour = Attempt {
             who: "its neighbour",
             over,
-            what: "an address that never has",
+            what: "an address that has not",
             expected: "silence",
-            held: Outcome::silent,
-            pull: Pull::by_edge(world, over).source(world.neighbour_address(over)).brief(),
+            held: PullOutcome::silent,
+            pull: Pull::by_edge(lab, over).source(lab.neighbour_address(over)).brief(),
         };
-        [proven, neighbour]
+        [authenticated, neighbour]
     });
     let seen = upstream.count()?;
-    attempt(tries.as_flattened(), report)?;
-    upstream_saw_nothing(upstream, seen + Family::BOTH.len(), report)
+    send_all(tries.as_flattened(), report)?;
+    upstream_saw_nothing(upstream, seen + IpVersion::BOTH.len(), report)
 }
 
-/// Makes all pulls at once and reports each.
-fn attempt(tries: &[Try], report: &mut Report) -> Result<()> {
+/// Sends all pulls at once and reports each.
+fn send_all(tries: &[Attempt], report: &mut ClaimTable) -> Result<()> {
     let pulls: Vec<Pull> = tries.iter().map(|one| one.pull.clone()).collect();
     let outcomes = pull::send_all(&pulls)?;
     ensure!(outcomes.len() == tries.len(), "an outcome is missing");
     for (one, outcome) in tries.iter().zip(&outcomes) {
-        let Try { who, over, what, expected, held, .. } = one;
+        let Attempt { who, over, what, expected, held, .. } = one;
         report.claim(who, over, what, expected, outcome, held(outcome));
     }
     Ok(())
 }
 
-fn upstream_saw_nothing(upstream: &Upstream, expected: usize, report: &mut Report) -> Result<()> {
+fn upstream_saw_nothing(
+    upstream: &TestUpstream,
+    expected: usize,
+    report: &mut ClaimTable,
+) -> Result<()> {
     let more = upstream.count()?.saturating_sub(expected);
-    let expected = "none of those turned away";
+    let expected = "no connection of these pulls";
     let happened = if more == 0 { "none".into() } else { format!("{more}") };
-    report.claim("the upstream", "both", "(counts its connections)", expected, happened, more == 0);
+    report.claim("the upstream", "both", "(counts connections)", expected, happened, more == 0);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use aop_tests::{Family, Pull, wait};
+use aop_tests::{IpVersion, Pull, wait};
 use nix::sys::signal::Signal;
 
 use super::{connect, say};
@@ -19,7 +19,7 @@ fn clients_that_hang_cost_a_bounded_wait_and_no_thread_each() {
             (0..200).map(|_| connect(stage, "control.sock")).collect::<Result<_>>()?;
         // Enforcing and serving are nobody's business there.
         stage.edge_is_served()?;
-        ensure!(Pull::by_stranger(&stage.world, Family::V4).send()?.silent());
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
         ensure!(threads()? <= before + 4, "{} threads, {before} before", threads()?);
         drop(hung);
         let asked = Instant::now();

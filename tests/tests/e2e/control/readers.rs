@@ -6,14 +6,14 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use anyhow::{Result, ensure};
 
 use super::say;
-use crate::stage::{Stage, in_a_world, on_changed_stage, on_stage, refuses_to_start};
+use crate::stage::{Stage, in_lab, on_changed_stage, on_stage, refuses_to_start};
 
-/// The group of [`Daemon::verb_without_privilege`](aop_tests::Daemon::verb_without_privilege).
+/// The group of [`TestDaemon::verb_without_privilege`](aop_tests::TestDaemon::verb_without_privilege).
 const NOGROUP: &str = "[control]\nreaders = \"nogroup\"";
 
 fn open_the_way(stage: &mut Stage) -> Result<()> {
     stage.daemon.use_a_copy("aop")?;
-    Ok(fs::set_permissions(stage.world.dir(), fs::Permissions::from_mode(0o755))?)
+    Ok(fs::set_permissions(stage.lab.dir(), fs::Permissions::from_mode(0o755))?)
 }
 
 #[test]
@@ -40,8 +40,7 @@ fn readers_read_and_steer_nothing() {
         |stage| {
             open_the_way(stage)?;
             for verb in [&["status", "--json"][..], &["identities"], &["prefixes", "show"]] {
-                let told = stage.daemon.verb_without_privilege(verb)?;
-                ensure!(told.code == 0, "{verb:?}: {told:?}");
+                stage.daemon.verb_without_privilege(verb)?.success()?;
             }
             for verb in [&["mode", "observe"][..], &["reload"], &["confirm"], &["upgrade"]] {
                 let told = stage.daemon.verb_without_privilege(verb)?;
@@ -62,7 +61,7 @@ fn readers_read_and_steer_nothing() {
             // The next daemon has it too, and at no time is there none.
             let new = stage.daemon.upgrade()?;
             let told = stage.daemon.verb_without_privilege(&["status", "--json"])?;
-            let told: serde_json::Value = serde_json::from_slice(&told.output)?;
+            let told: serde_json::Value = told.json()?;
             ensure!(told["daemon"]["pid"] == new.0, "{told}");
             Ok(())
         },
@@ -71,15 +70,15 @@ fn readers_read_and_steer_nothing() {
 
 #[test]
 fn readers_that_do_not_exist_are_named_and_nothing_is_opened() {
-    in_a_world(|world| {
-        let mut config = aop_tests::Config::new(world);
+    in_lab(|lab| {
+        let mut config = aop_tests::AopToml::new(lab);
         config.tables.push("[control]\nreaders = \"no-such-group\"");
-        let mut daemon = aop_tests::Daemon::prepare(world)?;
+        let mut daemon = aop_tests::TestDaemon::prepare(lab)?;
         daemon.write(&config.text())?;
         let check = daemon.verb(&["check"])?;
         ensure!(check.code == 1 && check.errors.contains("no-such-group"), "{check:?}");
         refuses_to_start(
-            world,
+            lab,
             &mut daemon,
             &["control.readers", "no-such-group", "groupadd --system"],
         )
@@ -89,20 +88,19 @@ fn readers_that_do_not_exist_are_named_and_nothing_is_opened() {
 /// A convenience must not keep the origin from being served.
 #[test]
 fn readers_whom_the_socket_cannot_be_given_are_told_and_aop_serves() {
-    in_a_world(|world| {
-        let mut config = aop_tests::Config::new(world);
+    in_lab(|lab| {
+        let mut config = aop_tests::AopToml::new(lab);
         config.tables.push("[control]\nreaders = \"daemon\"");
-        let mut daemon = aop_tests::Daemon::prepare(world)?;
-        daemon.lack("chown");
+        let mut daemon = aop_tests::TestDaemon::prepare(lab)?;
+        daemon.drop_capability("chown");
         daemon.write(&config.text())?;
-        let _upstream = aop_tests::Upstream::start(world)?;
+        let _upstream = aop_tests::TestUpstream::start(lab)?;
         daemon.run()?;
         let log = daemon.log();
         ensure!(log.contains("control.readers") && log.contains("CAP_CHOWN"), "{log}");
         ensure!(!config.runtime.join("read.sock").exists());
         ensure!(!config.runtime.join("read.next").exists());
-        let outcome = aop_tests::Pull::by_edge(world, aop_tests::Family::V4).send()?;
-        ensure!(outcome.served(), "{outcome}");
+        aop_tests::Pull::by_edge(lab, aop_tests::IpVersion::V4).must_be_served()?;
         Ok(())
     });
 }

@@ -4,19 +4,19 @@ use std::fs;
 use std::net::UdpSocket;
 
 use anyhow::{Result, ensure};
-use aop_tests::{Child, Config, Upstream, World, child, wait};
+use aop_tests::{AopToml, Child, Lab, TestUpstream, child, wait};
 
-use super::{diagnose, ip};
+use super::diagnose;
 use crate::interfaces::other_programs::another_program_takes_eth0;
 use crate::stage::{SOON, Stage, is_guarded, on_changed_stage, on_stage};
 
 /// A second interface, with these addresses.
-fn second_interface(world: &World, addresses: &[&str]) -> Result<()> {
-    ip(world, "link add eth1 type veth peer name far1")?;
-    ip(world, "link set eth1 up")?;
+fn second_interface(lab: &Lab, addresses: &[&str]) -> Result<()> {
+    lab.origin().ip("link add eth1 type veth peer name far1")?;
+    lab.origin().ip("link set eth1 up")?;
     for address in addresses {
         let nodad = if address.contains(':') { " nodad" } else { "" };
-        ip(world, &format!("address add {address} dev eth1{nodad}"))?;
+        lab.origin().ip(&format!("address add {address} dev eth1{nodad}"))?;
     }
     Ok(())
 }
@@ -29,13 +29,13 @@ fn served(stage: &Stage) -> Result<()> {
 fn an_ipv6_address_on_an_unguarded_interface_is_named() {
     on_stage(|stage| {
         served(stage)?;
-        second_interface(&stage.world, &["2001:db8:77::1/64"])?;
+        second_interface(&stage.lab, &["2001:db8:77::1/64"])?;
         let found = diagnose(&stage.daemon, &[])?;
         let found = found.finds_only("exposed")?;
         ensure!(found["about"] == "eth1", "{found}");
         ensure!(found["evidence"].to_string().contains("2001:db8:77::1"), "{found}");
         ensure!(found["cure"].to_string().contains("firewall.interfaces"), "{found}");
-        ip(&stage.world, "link set eth1 down")?;
+        stage.lab.origin().ip("link set eth1 down")?;
         diagnose(&stage.daemon, &[])?.is_clean()
     });
 }
@@ -44,7 +44,7 @@ fn an_ipv6_address_on_an_unguarded_interface_is_named() {
 fn a_private_address_on_an_unguarded_interface_is_only_told() {
     on_stage(|stage| {
         served(stage)?;
-        second_interface(&stage.world, &["172.17.0.1/16"])?;
+        second_interface(&stage.lab, &["172.17.0.1/16"])?;
         let diagnosis = diagnose(&stage.daemon, &[])?;
         diagnosis.is_clean()?;
         ensure!(diagnosis.tells("exposed")?["about"] == "eth1");
@@ -56,7 +56,7 @@ fn a_private_address_on_an_unguarded_interface_is_only_told() {
 fn udp_at_a_guarded_port_is_named_while_it_passes() {
     on_stage(|stage| {
         served(stage)?;
-        let udp = stage.world.origin().inside(|| UdpSocket::bind("[::]:443"))??;
+        let udp = stage.lab.origin().inside(|| UdpSocket::bind("[::]:443"))??;
         let found = diagnose(&stage.daemon, &[])?;
         ensure!(found.finds_only("udp")?["cure"].to_string().contains("udp = \\\"drop\\\""));
         let text = stage.config.text().replace("[firewall]\n", "[firewall]\nudp = \"drop\"\n");
@@ -70,11 +70,11 @@ fn udp_at_a_guarded_port_is_named_while_it_passes() {
 
 #[test]
 fn an_application_that_listens_for_everybody_is_named() {
-    let elsewhere = |config: &mut Config, _: &World| {
+    let elsewhere = |config: &mut AopToml, _: &Lab| {
         config.site().upstream = "tcp://127.0.0.1:8081".into();
     };
     on_changed_stage(elsewhere, |stage| {
-        let mut open = Upstream::listening(&stage.world, "0.0.0.0:8081")?;
+        let mut open = TestUpstream::listening(&stage.lab, "0.0.0.0:8081")?;
         served(stage)?;
         let found = diagnose(&stage.daemon, &[])?;
         let found = found.finds_only("upstream")?;
@@ -92,7 +92,7 @@ fn an_application_that_listens_for_everybody_is_named() {
         ensure!(told["said"].to_string().contains("every customer of the CDN"), "{told}");
         ensure!(told["cure"].to_string().contains("127.0.0.1:8081 alone"), "{told}");
         open.stop();
-        let _closed = Upstream::listening(&stage.world, "127.0.0.1:8081")?;
+        let _closed = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
         diagnose(&stage.daemon, &[])?.is_clean()
     });
 }
@@ -101,7 +101,7 @@ fn an_application_that_listens_for_everybody_is_named() {
 fn other_ports_that_are_open_are_told_by_owner() {
     on_stage(|stage| {
         served(stage)?;
-        let _other = Upstream::listening(&stage.world, "0.0.0.0:9090")?;
+        let _other = TestUpstream::listening(&stage.lab, "0.0.0.0:9090")?;
         let diagnosis = diagnose(&stage.daemon, &[])?;
         diagnosis.is_clean()?;
         let told = diagnosis.tells("other_ports")?["evidence"].to_string();
@@ -115,11 +115,11 @@ fn a_port_that_docker_publishes_is_told_apart() {
     on_stage(|stage| {
         served(stage)?;
         // The doctor knows Docker's proxy by its name.
-        let proxy = stage.world.dir().join("docker-proxy");
+        let proxy = stage.lab.dir().join("docker-proxy");
         fs::copy(child::built("aop-upstream")?, &proxy)?;
-        let file = |name: &str| stage.world.dir().join(name);
+        let file = |name: &str| stage.lab.dir().join(name);
         let line = [proxy, "0.0.0.0:9091".into(), file("proxy.journal")];
-        let _proxy = Child::serve(stage.world.origin(), &line, &file("proxy.log"))?;
+        let _proxy = Child::serve(stage.lab.origin(), &line, &file("proxy.log"))?;
         wait::until("it listens", SOON, || file("proxy.journal").exists().then_some(()))?;
         let diagnosis = diagnose(&stage.daemon, &[])?;
         diagnosis.is_clean()?;
@@ -132,12 +132,12 @@ fn a_port_that_docker_publishes_is_told_apart() {
 
 #[test]
 fn a_guarded_port_that_outgoing_connections_may_take_is_named() {
-    let high = |config: &mut Config, _: &World| config.bind.push("0.0.0.0:40443".into());
+    let high = |config: &mut AopToml, _: &Lab| config.bind.push("0.0.0.0:40443".into());
     on_changed_stage(high, |stage| {
         served(stage)?;
         let set = |name: &'static str, value: &'static str| {
             let path = format!("/proc/sys/net/ipv4/{name}");
-            stage.world.origin().inside(move || fs::write(path, value))
+            stage.lab.origin().inside(move || fs::write(path, value))
         };
         set("ip_local_port_range", "32768 60999")??;
         set("ip_local_reserved_ports", "8080")??;
@@ -172,9 +172,8 @@ fn a_foreign_xdp_program_is_named() {
         let found = found.finds("foreign_program")?;
         ensure!(found["about"] == "eth0", "{found}");
         ensure!(found["evidence"].to_string().contains("that of an aop"), "{found}");
-        let unloaded = stage.daemon.verb_with(&["unload"], &other)?;
-        ensure!(unloaded.code == 0, "{unloaded:?}");
-        wait::until("ours is back", SOON, || is_guarded(&stage.world).ok().filter(|it| *it))?;
+        stage.daemon.verb_with(&["unload"], &other)?.success()?;
+        wait::until("ours is back", SOON, || is_guarded(&stage.lab).ok().filter(|it| *it))?;
         diagnose(&stage.daemon, &[])?.is_clean()
     });
 }
@@ -183,8 +182,7 @@ fn a_foreign_xdp_program_is_named() {
 fn a_firewall_that_was_unloaded_under_the_daemon_is_named() {
     on_stage(|stage| {
         served(stage)?;
-        let unloaded = stage.daemon.verb(&["unload"])?;
-        ensure!(unloaded.code == 0, "{unloaded:?}");
+        stage.daemon.verb(&["unload"])?.success()?;
         diagnose(&stage.daemon, &[])?.finds("firewall")?;
         Ok(())
     });

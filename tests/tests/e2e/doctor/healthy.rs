@@ -1,7 +1,7 @@
 //! A healthy host, a host without a daemon, and what the doctor leaves behind.
 
 use anyhow::{Result, ensure};
-use aop_tests::{Family, Upstream};
+use aop_tests::{IpVersion, TestUpstream};
 
 use super::{diagnose, diagnose_pair, nothing_is_open};
 use crate::stage::{Stage, on_changed_stage, on_stage};
@@ -26,7 +26,7 @@ const REFUSED: [&str; 12] = [
 /// is left of them.
 fn gets_a_clean_bill(stage: &Stage) -> Result<()> {
     stage.edge_is_served()?;
-    let before = stage.before()?;
+    let before = stage.snapshot()?;
     let diagnosis = diagnose(&stage.daemon, &[])?;
     diagnosis.is_clean()?;
     for name in REFUSED {
@@ -63,7 +63,7 @@ fn a_healthy_host_that_enforces_gets_a_clean_bill_and_nothing_reaches_its_applic
     on_stage(|stage| {
         gets_a_clean_bill(stage)?;
         let screen = stage.daemon.verb(&["doctor"])?;
-        let text = String::from_utf8(screen.output)?;
+        let text = screen.text();
         ensure!(text.starts_with("nothing is wrong: 0 wrong"), "{text}");
         ensure!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         ensure!(text.contains("counts them among the refused"), "{text}");
@@ -85,10 +85,10 @@ fn a_healthy_host_that_observes_gets_a_clean_bill() {
 
 #[test]
 fn the_uploaded_pair_is_judged_presented_and_held_to_its_host() {
-    let requests = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+    let requests = |config: &mut aop_tests::AopToml, lab: &aop_tests::Lab| {
         config.site().upstream = "http://127.0.0.1:8080".into();
         config.site().rules.push("resumption = \"verified\"".into());
-        let mut other = aop_tests::config::Site::new(world);
+        let mut other = aop_tests::config::SiteTable::new(lab);
         other.hosts = vec!["example.net".into()];
         other.upstream = "http://127.0.0.1:8080".into();
         other.rules.push("resumption = \"verified\"".into());
@@ -97,8 +97,8 @@ fn the_uploaded_pair_is_judged_presented_and_held_to_its_host() {
     };
     on_changed_stage(requests, |stage| {
         stage.edge_is_served()?;
-        let before = stage.before()?;
-        let diagnosis = diagnose_pair(&stage.daemon, &stage.world.pki.edge)?;
+        let before = stage.snapshot()?;
+        let diagnosis = diagnose_pair(&stage.daemon, &stage.lab.pki.edge)?;
         diagnosis.is_clean()?;
         for (name, count) in
             [("edge_certificate", 2), ("edge_accepted", 4), ("host_split", 4), ("resumption", 1)]
@@ -116,14 +116,13 @@ fn what_the_doctor_pulled_itself_is_no_reason_to_enforce_and_none_against_it() {
     on_changed_stage(
         |config, _| config.mode = "observe",
         |stage| {
-            diagnose_pair(&stage.daemon, &stage.world.pki.edge)?.is_clean()?;
+            diagnose_pair(&stage.daemon, &stage.lab.pki.edge)?.is_clean()?;
             let refused = stage.daemon.verb(&["mode", "enforce"])?;
             ensure!(refused.code == 1, "{refused:?}");
             ensure!(refused.errors.contains("nobody has authenticated yet"), "{refused:?}");
             ensure!(!refused.errors.contains("127.0.0.1"), "{refused:?}");
             stage.edge_is_served()?;
-            let done = stage.daemon.verb(&["mode", "enforce"])?;
-            ensure!(done.code == 0, "{done:?}");
+            stage.daemon.verb(&["mode", "enforce"])?.success()?;
             Ok(())
         },
     );
@@ -131,8 +130,8 @@ fn what_the_doctor_pulled_itself_is_no_reason_to_enforce_and_none_against_it() {
 
 #[test]
 fn a_listener_on_one_address_that_takes_proxy_headers_is_attacked_like_any() {
-    let proxied = |config: &mut aop_tests::Config, world: &aop_tests::World| {
-        config.bind = vec![world.origin_at(Family::V4, 443).to_string(), "[::]:443".into()];
+    let proxied = |config: &mut aop_tests::AopToml, lab: &aop_tests::Lab| {
+        config.bind = vec![lab.origin_at(IpVersion::V4, 443).to_string(), "[::]:443".into()];
         config.proxy_from = vec!["127.0.0.0/8".into(), "::1/128".into()];
     };
     on_changed_stage(proxied, |stage| gets_a_clean_bill(stage));
@@ -160,7 +159,7 @@ fn without_a_daemon_it_still_looks_at_what_it_can() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.daemon.kill();
-        let diagnosis = diagnose_pair(&stage.daemon, &stage.world.pki.edge)?;
+        let diagnosis = diagnose_pair(&stage.daemon, &stage.lab.pki.edge)?;
         diagnosis.finds_only("daemon")?;
         for name in ["interface", "evasions", "site_files", "clock", "edge_certificate"] {
             diagnosis.is_good(name)?;
@@ -180,7 +179,7 @@ fn without_a_daemon_it_still_looks_at_what_it_can() {
 fn a_listener_that_another_program_has_is_not_attacked() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        let other = Upstream::listening(&stage.world, "127.0.0.1:8443")?;
+        let other = TestUpstream::listening(&stage.lab, "127.0.0.1:8443")?;
         let bind = "bind = [\"127.0.0.1:8443\", \"127.0.0.1:8444\", ";
         let text = stage.config.text().replace("bind = [", bind);
         stage.daemon.write(&text)?;
@@ -202,8 +201,7 @@ fn a_listener_that_another_program_has_is_not_attacked() {
 #[test]
 fn an_opening_of_the_operator_is_left_as_it_is() {
     on_stage(|stage| {
-        let opened = stage.daemon.verb(&["open", "--from", "127.0.0.1/32", "--for", "10m"])?;
-        ensure!(opened.code == 0, "{opened:?}");
+        stage.daemon.verb(&["open", "--from", "127.0.0.1/32", "--for", "10m"])?.success()?;
         diagnose(&stage.daemon, &[])?.is_clean()?;
         let openings = stage.daemon.status()?.json()["openings"].clone();
         ensure!(openings.as_array().is_some_and(|open| open.len() == 1), "{openings}");
@@ -214,7 +212,7 @@ fn an_opening_of_the_operator_is_left_as_it_is() {
 
 #[test]
 fn a_site_that_explains_its_refusals_is_told_and_still_refuses() {
-    let explains = |config: &mut aop_tests::Config, _: &aop_tests::World| {
+    let explains = |config: &mut aop_tests::AopToml, _: &aop_tests::Lab| {
         config.site().upstream = "http://127.0.0.1:8080".into();
         config.site().rules.push("on_refusal = \"explain\"".into());
     };

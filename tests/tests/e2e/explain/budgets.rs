@@ -1,16 +1,16 @@
 //! `aop explain SOURCE` tells what is left of the live budgets, and spends nothing of them.
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Daemon, Family, client, wait};
+use aop_tests::{IpVersion, TestDaemon, client, wait};
 use serde_json::Value;
 
 use crate::explain::asked;
 use crate::stage::{SOON, on_changed_stage, on_stage};
 
 /// What is told of now, as people read it.
-fn sentence(daemon: &Daemon, source: &str) -> Result<String> {
+fn sentence(daemon: &TestDaemon, source: &str) -> Result<String> {
     let told = daemon.verb(&["explain", source])?;
-    let text = String::from_utf8(told.output)?;
+    let text = told.text();
     let line = text.lines().find(|line| line.starts_with("Now: "));
     line.map(str::to_owned).with_context(|| format!("nothing of now: {text}"))
 }
@@ -18,7 +18,7 @@ fn sentence(daemon: &Daemon, source: &str) -> Result<String> {
 #[test]
 fn explain_tells_what_an_admitted_network_has_left_and_whether_it_is_over() {
     on_stage(|stage| {
-        let source = stage.world.neighbour_address(Family::V4).to_string();
+        let source = stage.lab.neighbour_address(IpVersion::V4).to_string();
         let explained = || asked(&stage.daemon, &["explain", &source]);
         ensure!(explained()?["budget"].is_null() && explained()?["now"].is_null());
         let budget = "[admission]\nbudget_syn = 1\n";
@@ -32,9 +32,9 @@ fn explain_tells_what_an_admitted_network_has_left_and_whether_it_is_over() {
         ensure!(sentence(&stage.daemon, &source)?.contains("1.0 of 1 new connections a second"));
 
         // Another one of the network opens connections, none of which it ends with a certificate.
-        let to = stage.world.origin_at(Family::V4, 443);
+        let to = stage.lab.origin_at(IpVersion::V4, 443);
         let over = wait::until("the network is over its budget", SOON, || {
-            let _stream = client::connect(stage.world.edge(), to).ok()?;
+            let _stream = client::connect(stage.lab.edge(), to).ok()?;
             let answer = explained().ok()?;
             (answer["budget"]["over"] == true).then_some(answer)
         })?;
@@ -57,7 +57,7 @@ fn explain_tells_how_a_stranger_stands_with_the_tries_that_strangers_share() {
     on_changed_stage(
         |config, _| config.probation_syn = 5,
         |stage| {
-            let source = stage.world.stranger_address(Family::V4).to_string();
+            let source = stage.lab.stranger_address(IpVersion::V4).to_string();
             let explained = || -> Result<Value> {
                 let answer = asked(&stage.daemon, &["explain", &source])?;
                 ensure!(answer["reason"] == "probation", "{answer}");
@@ -69,8 +69,8 @@ fn explain_tells_how_a_stranger_stands_with_the_tries_that_strangers_share() {
                 ensure!(probation["tried_for_seconds"].is_null(), "{probation}");
             }
             ensure!(sentence(&stage.daemon, &source)?.contains("5.0 of 5"));
-            let to = stage.world.origin_at(Family::V4, 443);
-            let _stream = client::connect(stage.world.stranger(), to)?;
+            let to = stage.lab.origin_at(IpVersion::V4, 443);
+            let _stream = client::connect(stage.lab.stranger(), to)?;
             let probation = explained()?;
             let left = probation["tried_for_seconds"].as_u64();
             ensure!(left.is_some_and(|left| (20..=30).contains(&left)), "{probation}");

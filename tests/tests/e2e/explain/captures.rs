@@ -5,17 +5,17 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result, ensure};
 use aop_common::corpus::build::{Extension, Ip, Ipv4, Ipv6, Tcp, tags};
-use aop_tests::{Config, Daemon, Family, World};
+use aop_tests::{AopToml, IpVersion, Lab, TestDaemon};
 use serde_json::Value;
 
 use crate::explain::{counters, explained, gets};
-use crate::stage::{in_a_world, on_changed_stage, on_stage};
+use crate::stage::{in_lab, on_changed_stage, on_stage};
 
 #[test]
 fn a_capture_is_explained_by_source_port_and_reason() {
     on_stage(|stage| {
-        let frames = frames(&stage.world);
-        let path = stage.world.dir().join("a.pcap");
+        let frames = frames(&stage.lab);
+        let path = stage.lab.dir().join("a.pcap");
         fs::write(&path, pcap(1, &frames))?;
         let file = path.to_string_lossy().into_owned();
         let before = counters(stage)?;
@@ -26,7 +26,7 @@ fn a_capture_is_explained_by_source_port_and_reason() {
             rows.iter().find(|row| row["reason"] == reason).context(format!("no {reason}"))
         };
         ensure!(answer["frames"] == 7 && rows.len() == 5, "{answer}");
-        let stranger = stage.world.stranger_address(Family::V4).to_string();
+        let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
         gets(row("unknown_source")?, "drop", "unknown_source", &stranger)?;
         ensure!(row("unknown_source")?["frames"] == 3 && row("unknown_source")?["port"] == 443);
         gets(row("admitted")?, "pass", "admitted", "2400:cb00::/32")?;
@@ -42,15 +42,15 @@ fn a_stranger_who_is_given_a_try_in_a_capture_keeps_it() {
     on_changed_stage(
         |config, _| config.probation_syn = 5,
         |stage| {
-            let IpAddr::V4(stranger) = stage.world.stranger_address(Family::V4) else {
+            let IpAddr::V4(stranger) = stage.lab.stranger_address(IpVersion::V4) else {
                 return Ok(());
             };
-            let IpAddr::V4(origin) = stage.world.origin_at(Family::V4, 443).ip() else {
+            let IpAddr::V4(origin) = stage.lab.origin_at(IpVersion::V4, 443).ip() else {
                 return Ok(());
             };
             let ip = Ipv4::between(stranger.octets(), origin.octets());
             let ack = Tcp::syn(443).flags(0x10);
-            let path = stage.world.dir().join("a.pcap");
+            let path = stage.lab.dir().join("a.pcap");
             let file = path.to_string_lossy().into_owned();
             let reasons = |frames: &[Vec<u8>]| -> Result<Vec<Value>> {
                 fs::write(&path, pcap(1, frames))?;
@@ -67,12 +67,11 @@ fn a_stranger_who_is_given_a_try_in_a_capture_keeps_it() {
 
 #[test]
 fn what_is_no_ethernet_capture_is_refused_with_the_way_out() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
-        (config.bind, config.sites, config.ports) = (Vec::new(), Vec::new(), vec![443]);
-        let daemon = Daemon::start(world, &config)?;
+    in_lab(|lab| {
+        let config = AopToml::firewall_only(lab, 443);
+        let daemon = TestDaemon::start(lab, &config)?;
         let refused = |name: &str, bytes: &[u8], way: &str| -> Result<()> {
-            let path = world.dir().join(name);
+            let path = lab.dir().join(name);
             fs::write(&path, bytes)?;
             let told = daemon.verb(&["explain", &path.to_string_lossy()])?;
             ensure!(told.code == 1 && told.errors.contains(way), "{name}: {told:?}");
@@ -88,14 +87,14 @@ fn what_is_no_ethernet_capture_is_refused_with_the_way_out() {
 }
 
 /// Seven frames with five verdicts.
-fn frames(world: &World) -> Vec<Vec<u8>> {
-    let to = |family| world.origin_at(family, 443).ip();
+fn frames(lab: &Lab) -> Vec<Vec<u8>> {
+    let to = |family| lab.origin_at(family, 443).ip();
     let syn = Tcp::syn(443);
-    let (IpAddr::V4(origin), IpAddr::V6(origin_v6)) = (to(Family::V4), to(Family::V6)) else {
+    let (IpAddr::V4(origin), IpAddr::V6(origin_v6)) = (to(IpVersion::V4), to(IpVersion::V6)) else {
         return Vec::new();
     };
-    let IpAddr::V4(stranger) = world.stranger_address(Family::V4) else { return Vec::new() };
-    let IpAddr::V6(edge) = world.edge_address(Family::V6) else { return Vec::new() };
+    let IpAddr::V4(stranger) = lab.stranger_address(IpVersion::V4) else { return Vec::new() };
+    let IpAddr::V6(edge) = lab.edge_address(IpVersion::V6) else { return Vec::new() };
     let from_stranger = Ipv4::between(stranger.octets(), origin.octets());
     let from_edge = Ipv6::between(edge.octets(), origin_v6.octets());
     vec![

@@ -4,16 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::{Config, Daemon, Family, Pull, Status, World, child};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, StatusJson, TestDaemon, child};
 
-use crate::stage::{SOON, Stage, in_a_world, on_changed_stage};
+use crate::stage::{SOON, Stage, in_lab, on_changed_stage};
 
 fn attached(stage: &Stage, mode: &str) -> Result<()> {
     let status = stage.daemon.status()?;
     let interfaces = &status.json()["interfaces"];
     ensure!(interfaces[0]["name"] == "eth0" && interfaces[0]["attach"] == mode, "{interfaces}");
-    for family in Family::BOTH {
-        stage.silences(&Pull::by_stranger(&stage.world, family), "unknown_source")?;
+    for family in IpVersion::BOTH {
+        stage.silences(&Pull::by_stranger(&stage.lab, family), "unknown_source")?;
     }
     Ok(())
 }
@@ -41,7 +41,7 @@ fn a_restart_may_change_the_mode_and_keeps_the_counters() {
             stage.config.attach = "native";
             stage.daemon.write(&stage.config.text())?;
             stage.daemon.run()?;
-            let drops = |status: &Status| status.packets("drop", "unknown_source");
+            let drops = |status: &StatusJson| status.packets("drop", "unknown_source");
             ensure!(drops(&stage.daemon.status()?)? >= drops(&before)?);
             attached(stage, "native")
         },
@@ -55,7 +55,7 @@ fn an_interface_that_was_made_anew_is_guarded_by_a_restart() {
         |stage| {
             stage.edge_is_served()?;
             stage.daemon.kill();
-            remake(&stage.world)?;
+            remake(&stage.lab)?;
             stage.daemon.run()?;
             attached(stage, "native")
         },
@@ -63,7 +63,7 @@ fn an_interface_that_was_made_anew_is_guarded_by_a_restart() {
 }
 
 /// Takes the origin's interface away and brings another one of its name, with nobody attached.
-fn remake(world: &World) -> Result<()> {
+fn remake(lab: &Lab) -> Result<()> {
     let steps = format!(
         "link delete eth0\n\
          link add eth0 type veth peer name origin netns {}\n\
@@ -72,16 +72,15 @@ fn remake(world: &World) -> Result<()> {
          address add 2001:db8:0:10::10/64 dev eth0 nodad\n\
          route add default via 203.0.113.1\n\
          route add default via 2001:db8:0:10::1\n",
-        world.internet().netns()
+        lab.router().name()
     );
     let far = "link set origin up\n\
                address add 203.0.113.1/24 dev origin\n\
                address add 2001:db8:0:10::1/64 dev origin nodad\n";
-    for (place, lines) in [(world.origin(), steps.as_str()), (world.internet(), far)] {
-        let mut command = place.command("ip");
+    for (netns, lines) in [(lab.origin(), steps.as_str()), (lab.router(), far)] {
+        let mut command = netns.command("ip");
         command.args(["-batch", "-"]);
-        let done = child::finish(command, lines.as_bytes(), SOON)?;
-        ensure!(done.code == 0, "{done:?}");
+        child::finish(command, lines.as_bytes(), SOON)?.success()?;
     }
     Ok(())
 }
@@ -89,15 +88,15 @@ fn remake(world: &World) -> Result<()> {
 /// A first start has no pinned firewall to rely on: it must stand before the port opens.
 #[test]
 fn a_stranger_is_not_answered_while_the_daemon_starts() {
-    in_a_world(|world| {
-        let config = Config::new(world);
-        let mut daemon = Daemon::prepare(world)?;
+    in_lab(|lab| {
+        let config = AopToml::new(lab);
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&config.text())?;
-        let to = world.origin_at(Family::V4, 443);
+        let to = lab.origin_at(IpVersion::V4, 443);
         let started = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let knocker = scope.spawn(|| {
-                let knock = || world.stranger().connect(to, Duration::from_millis(50));
+                let knock = || lab.stranger().connect(to, Duration::from_millis(50));
                 std::iter::from_fn(|| (!started.load(Ordering::Relaxed)).then(knock))
                     .filter(|knock| knock.is_ok())
                     .count()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use aop_tests::wait;
 
-use super::{ADDRESSES, becomes, ip, pinned, second_uplink, strangers_meet_silence};
+use super::{ADDRESSES, becomes, pinned, second_uplink, strangers_meet_silence};
 use crate::stage::on_changed_stage;
 
 #[test]
@@ -14,19 +14,19 @@ fn auto_follows_the_default_route_and_renamed_interfaces() {
         |config, _| config.interfaces = vec!["auto".into()],
         |stage| {
             strangers_meet_silence(stage)?;
-            second_uplink(&stage.world, "wan.1")?;
+            second_uplink(&stage.lab, "wan.1")?;
             ensure!(stage.daemon.status()?.interface("wan.1")?.is_none(), "it has no route");
-            ip(stage.world.origin(), "route add default via 203.0.114.1 metric 7\n")?;
+            stage.lab.origin().ip("route add default via 203.0.114.1 metric 7\n")?;
             becomes(&stage.daemon, "wan.1", "attached")?;
             stage.edge_is_served()?;
-            ip(
-                stage.world.origin(),
-                "link set wan.1 down\nlink set wan.1 name wan2\nlink set wan2 up\n\
-                 route add default via 203.0.114.1 metric 7\n",
-            )?;
+            stage
+                .lab
+                .origin()
+                .ip("link set wan.1 down\nlink set wan.1 name wan2\nlink set wan2 up\n\
+                 route add default via 203.0.114.1 metric 7\n")?;
             becomes(&stage.daemon, "wan2", "attached")?;
             // What is up without a default route is let go of, though not at once.
-            ip(stage.world.origin(), "route delete default via 203.0.114.1\n")?;
+            stage.lab.origin().ip("route delete default via 203.0.114.1\n")?;
             wait::until("wan2 is let go of", Duration::from_secs(20), || {
                 let status = stage.daemon.status().ok()?;
                 (status.interface("wan2").ok()?.is_none()).then_some(())
@@ -45,14 +45,14 @@ fn auto_keeps_its_interface_when_nothing_carries_a_default_route() {
             strangers_meet_silence(stage)?;
             let lines = "route delete default via 203.0.113.1\n\
                          route delete default via 2001:db8:0:10::1\n";
-            ip(stage.world.origin(), lines)?;
+            stage.lab.origin().ip(lines)?;
             std::thread::sleep(Duration::from_millis(1500));
             ensure!(stage.daemon.status()?.enforcing("eth0")?);
             // Even a restart does not let go of it.
             stage.daemon.kill();
             stage.daemon.run()?;
             ensure!(stage.daemon.status()?.enforcing("eth0")?);
-            ip(stage.world.origin(), ADDRESSES)?;
+            stage.lab.origin().ip(ADDRESSES)?;
             strangers_meet_silence(stage)
         },
     );

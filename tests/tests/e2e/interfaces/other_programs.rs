@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::{Config, wait};
+use aop_tests::{AopToml, wait};
 use nix::sys::signal::Signal;
 
 use super::{A_SECOND, becomes, pinned, strangers_meet_silence, warned};
@@ -14,23 +14,22 @@ use crate::stage::{SOON, Stage, is_guarded, on_stage};
 /// Another program has eth0 while the daemon runs, until `aop unload` with the configuration that is
 /// returned. Another instance stands for it: aop knows its own by the pins alone.
 pub(crate) fn another_program_takes_eth0(stage: &Stage) -> Result<PathBuf> {
-    let other = Config {
-        pins: stage.world.bpffs().join("other"),
-        runtime: stage.world.dir().join("run-other"),
+    let other = AopToml {
+        pins: stage.lab.bpffs().join("other"),
+        runtime: stage.lab.dir().join("run-other"),
         mode: "observe",
         ..stage.config.clone()
     };
-    let file = stage.world.dir().join("other.toml");
+    let file = stage.lab.dir().join("other.toml");
     fs::write(&file, other.text())?;
     stage.daemon.signal(Signal::SIGSTOP)?;
     for pin in pinned(stage, "eth0")? {
         fs::remove_file(pin)?;
     }
     wait::until("our program leaves", SOON, || {
-        is_guarded(&stage.world).ok().filter(|guarded| !guarded)
+        is_guarded(&stage.lab).ok().filter(|guarded| !guarded)
     })?;
-    let loaded = stage.daemon.verb_with(&["load"], &file)?;
-    ensure!(loaded.code == 0, "{loaded:?}");
+    stage.daemon.verb_with(&["load"], &file)?.success()?;
     stage.daemon.signal(Signal::SIGCONT)?;
     becomes(&stage.daemon, "eth0", "foreign")?;
     Ok(file)
@@ -50,8 +49,7 @@ fn another_program_is_named_left_alone_and_followed_when_it_leaves() {
         let told = stage.daemon.log().matches("another XDP program").count();
         ensure!(told == 1, "told {told} times: {}", stage.daemon.log());
 
-        let unloaded = stage.daemon.verb_with(&["unload"], &file)?;
-        ensure!(unloaded.code == 0, "{unloaded:?}");
+        stage.daemon.verb_with(&["unload"], &file)?.success()?;
         becomes(&stage.daemon, "eth0", "attached")?;
         ensure!(stage.daemon.status()?.dropped_on("eth0")? >= drops);
         strangers_meet_silence(stage)
@@ -62,10 +60,9 @@ fn another_program_is_named_left_alone_and_followed_when_it_leaves() {
 fn what_the_operator_unloads_stays_unloaded() {
     on_stage(|stage| {
         strangers_meet_silence(stage)?;
-        let unload = stage.daemon.verb(&["unload"])?;
-        ensure!(unload.code == 0, "{unload:?}");
+        stage.daemon.verb(&["unload"])?.success()?;
         std::thread::sleep(A_SECOND);
-        ensure!(!is_guarded(&stage.world)? && !stage.config.pins.exists());
+        ensure!(!is_guarded(&stage.lab)? && !stage.config.pins.exists());
         warned(&stage.daemon.status()?, &["unloaded", "restart aop"])?;
         stage.daemon.run()?;
         strangers_meet_silence(stage)

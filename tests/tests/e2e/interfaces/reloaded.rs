@@ -1,7 +1,7 @@
 //! A reload may change the interfaces.
 
 use anyhow::{Result, ensure};
-use aop_tests::{Family, Pull};
+use aop_tests::{IpVersion, Pull};
 
 use super::{becomes, pinned, second_uplink, strangers_meet_silence};
 use crate::stage::{Stage, on_stage};
@@ -16,7 +16,7 @@ fn reloads(stage: &mut Stage, interfaces: &[&str]) -> Result<String> {
 fn a_reload_takes_up_and_lets_go_of_interfaces() {
     on_stage(|stage| {
         strangers_meet_silence(stage)?;
-        second_uplink(&stage.world, "eth1")?;
+        second_uplink(&stage.lab, "eth1")?;
         let before = pinned(stage, "eth0")?;
         let said = reloads(stage, &["eth0", "eth1"])?;
         ensure!(!said.contains("not reloaded"), "{said}");
@@ -37,13 +37,13 @@ fn a_reload_takes_up_and_lets_go_of_interfaces() {
 fn a_reload_with_an_interface_that_cannot_be_guarded_changes_nothing() {
     on_stage(|stage| {
         strangers_meet_silence(stage)?;
-        second_uplink(&stage.world, "eth1")?;
+        second_uplink(&stage.lab, "eth1")?;
         let generation = stage.daemon.status()?.generation()?;
-        stage.config.extra = vec![stage.world.stranger_address(Family::V4).to_string() + "/32"];
+        stage.config.extra = vec![stage.lab.stranger_address(IpVersion::V4).to_string() + "/32"];
         let said = reloads(stage, &["eth1", "eth7"])?;
         ensure!(said.contains("not reloaded") && said.contains("eth7"), "{said}");
         let status = stage.daemon.status()?;
         ensure!(status.generation()? == generation && status.interface("eth1")?.is_none());
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")
     });
 }

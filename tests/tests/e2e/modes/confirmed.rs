@@ -23,7 +23,7 @@ fn is_taken_back(stage: &Stage) -> Result<()> {
         pending(stage).ok().filter(Value::is_null).map(drop)
     })
     .with_context(|| stage.daemon.log())?;
-    stranger_is_served(&stage.world, 443)?;
+    stranger_is_served(&stage.lab, 443)?;
     ensure!(!stage.config.state.join("modes.json").exists());
     Ok(())
 }
@@ -34,8 +34,8 @@ fn a_port_that_nobody_confirms_observes_again_though_an_upgrade_came_in_between(
         let said = mode(&stage.daemon, "enforce --port 443 --confirm 10s")?;
         ensure!(said.contains("port 443: enforcing until "), "{said}");
         ensure!(said.contains(" UTC unless `aop confirm`; then observe\n"), "{said}");
-        stranger_meets_silence(&stage.world, 443)?;
-        let shown = String::from_utf8(stage.daemon.verb(&["status"])?.output)?;
+        stranger_meets_silence(&stage.lab, 443)?;
+        let shown = stage.daemon.verb(&["status"])?.text();
         let second = shown.lines().nth(1).context("one line")?;
         ensure!(second.contains("enforcing until ") && second.contains("`aop confirm`"), "{shown}");
         let told = pending(stage)?;
@@ -54,7 +54,7 @@ fn a_daemon_that_starts_after_the_deadline_takes_back_before_it_serves() {
         mode(&stage.daemon, "enforce --confirm 10s")?;
         stage.daemon.kill();
         stage.daemon.run()?;
-        stranger_meets_silence(&stage.world, 8443)?;
+        stranger_meets_silence(&stage.lab, 8443)?;
         ensure!(pending(stage)?["reverts_to"] == "observe", "a restart in time forgets it");
         stage.daemon.kill();
         std::thread::sleep(Duration::from_secs(11));
@@ -70,21 +70,20 @@ fn a_daemon_that_starts_after_the_deadline_takes_back_before_it_serves() {
 fn what_is_confirmed_lasts_and_a_load_without_a_daemon_confirms_nothing() {
     on_changed_stage(two_ports, |stage| {
         mode(&stage.daemon, "enforce --confirm 10s")?;
-        let confirmed = stage.daemon.verb(&["confirm", "--json"])?;
-        ensure!(confirmed.code == 0, "{confirmed:?}");
-        let told: Value = serde_json::from_slice(&confirmed.output)?;
+        let confirmed = stage.daemon.verb(&["confirm", "--json"])?.success()?;
+        let told: Value = confirmed.json()?;
         ensure!(told["mode"] == "enforce" && told["pending"].is_null(), "{told}");
         let again = stage.daemon.verb(&["confirm"])?;
         ensure!(again.code == 1 && again.errors.contains("nothing waits"), "{again:?}");
         std::thread::sleep(Duration::from_secs(11));
-        stranger_meets_silence(&stage.world, 443)?;
+        stranger_meets_silence(&stage.lab, 443)?;
         stage.daemon.run()?;
-        stranger_meets_silence(&stage.world, 443)?;
+        stranger_meets_silence(&stage.lab, 443)?;
 
         mode(&stage.daemon, "observe")?;
         mode(&stage.daemon, "enforce --confirm 1h")?;
         stage.daemon.kill();
-        ensure!(stage.daemon.verb(&["load"])?.code == 0);
+        stage.daemon.verb(&["load"])?.success()?;
         stage.daemon.run()?;
         is_taken_back(stage)
     });

@@ -1,7 +1,7 @@
 //! `aop mode enforce` refuses where what was observed says that real pulls would be cut.
 
 use anyhow::{Result, ensure};
-use aop_tests::Family;
+use aop_tests::IpVersion;
 
 use super::{stranger_is_served, stranger_meets_silence, two_ports};
 use crate::stage::{Stage, on_changed_stage};
@@ -20,8 +20,7 @@ fn is_refused(stage: &Stage, reason: &str) -> Result<()> {
 }
 
 fn is_done(stage: &Stage, line: &[&str]) -> Result<()> {
-    let done = stage.daemon.verb(line)?;
-    ensure!(done.code == 0, "{line:?}: {done:?}");
+    stage.daemon.verb(line)?.success()?;
     Ok(())
 }
 
@@ -33,13 +32,13 @@ fn nobody_who_pulls_and_somebody_whom_no_prefix_admits_are_reasons_not_to_enforc
         is_done(stage, &["mode", "enforce"])?;
         is_done(stage, &["mode", "observe"])?;
 
-        stranger_is_served(&stage.world, 443)?;
-        let stranger = stage.world.stranger_address(Family::V4).to_string();
+        stranger_is_served(&stage.lab, 443)?;
+        let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
         is_refused(stage, &stranger)?;
         is_refused(stage, "authenticated within the last 24 hours")?;
-        stranger_is_served(&stage.world, 443)?;
+        stranger_is_served(&stage.lab, 443)?;
         is_done(stage, &["mode", "enforce", "--force"])?;
-        stranger_meets_silence(&stage.world, 443)?;
+        stranger_meets_silence(&stage.lab, 443)?;
         // It changes nothing.
         is_done(stage, &["mode", "enforce"])
     });

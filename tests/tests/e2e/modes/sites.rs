@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::client::{self, Client};
-use aop_tests::pki::Identity;
-use aop_tests::pull::Tls;
-use aop_tests::{Config, Family, Pki, Pull, Upstream, World, wait};
+use aop_tests::client::{self, TlsClient};
+use aop_tests::pki::Credentials;
+use aop_tests::pull::TlsVersion;
+use aop_tests::{AopToml, IpVersion, Lab, Pki, Pull, TestUpstream, wait};
 use serde_json::Value;
 
 use crate::stage::{SOON, Stage, on_changed_stage};
@@ -16,11 +16,11 @@ const TAKEN_BACK: Duration = Duration::from_secs(20);
 
 /// `example.com` observes; `example.net` beside it requires a certificate, and has an upstream of its
 /// own.
-fn one_observes(config: &mut Config, world: &World) {
+fn one_observes(config: &mut AopToml, lab: &Lab) {
     let mut beside = config.sites[0].clone();
     beside.hosts = vec!["example.net".into()];
-    beside.certificate.clone_from(&world.pki.second_server.certificate);
-    beside.key.clone_from(&world.pki.second_server.key);
+    beside.certificate.clone_from(&lab.pki.second_server.certificate);
+    beside.key.clone_from(&lab.pki.second_server.key);
     beside.upstream = String::from("tcp://127.0.0.1:8081");
     config.sites.push(beside);
     config.site().rules.push("on_refusal = \"observe\"".into());
@@ -28,14 +28,14 @@ fn one_observes(config: &mut Config, world: &World) {
 }
 
 /// The same, relaying requests and showing certificates.
-fn one_observes_requests(config: &mut Config, world: &World) {
-    one_observes(config, world);
+fn one_observes_requests(config: &mut AopToml, lab: &Lab) {
+    one_observes(config, lab);
     config.site().upstream = String::from("http://127.0.0.1:8080");
     config.site().http = vec!["client_cert = true".into()];
 }
 
 fn bare(stage: &Stage) -> Pull {
-    Pull::bare(&stage.world, stage.world.edge(), Family::V4)
+    Pull::bare(&stage.lab, stage.lab.edge(), IpVersion::V4)
 }
 
 /// How often this was counted of `example.com` in a list of the status.
@@ -49,14 +49,12 @@ fn counted(stage: &Stage, list: &str, reason: &str) -> Result<u64> {
 /// Runs `aop mode` with these arguments.
 fn mode(stage: &Stage, arguments: &str) -> Result<String> {
     let line: Vec<&str> = ["mode"].into_iter().chain(arguments.split_whitespace()).collect();
-    let done = stage.daemon.verb(&line)?;
-    ensure!(done.code == 0, "aop mode {arguments}: {done:?}");
-    Ok(String::from_utf8(done.output)?)
+    let done = stage.daemon.verb(&line)?.success()?;
+    Ok(done.text())
 }
 
 fn everybody_is_served(stage: &Stage) -> Result<()> {
-    let outcome = bare(stage).send()?;
-    ensure!(outcome.served(), "{outcome}\n{}", stage.daemon.log());
+    bare(stage).must_be_served()?;
     Ok(())
 }
 
@@ -75,7 +73,7 @@ fn observes(stage: &Stage) -> Result<bool> {
 }
 
 /// Who would be refused, and for what.
-fn wrong(pki: &Pki) -> Result<Vec<(Option<Identity>, &'static str)>> {
+fn wrong(pki: &Pki) -> Result<Vec<(Option<Credentials>, &'static str)>> {
     Ok(vec![
         (None, "certificate_required"),
         (Some(pki.foreign.clone()), "unknown_ca"),
@@ -88,16 +86,15 @@ fn wrong(pki: &Pki) -> Result<Vec<(Option<Identity>, &'static str)>> {
 /// Everybody is served by `example.com` in both versions of TLS, and counted for the right reason;
 /// nobody is believed.
 fn lets_in_everybody(stage: &Stage) -> Result<()> {
-    let beside = Upstream::listening(&stage.world, "127.0.0.1:8081")?;
-    let wrong = wrong(&stage.world.pki)?;
+    let beside = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
+    let wrong = wrong(&stage.lab.pki)?;
     for (identity, reason) in &wrong {
-        for tls in Tls::BOTH {
+        for tls in TlsVersion::BOTH {
             let mut pull = bare(stage).tls(tls);
             if let Some(identity) = identity {
                 pull = pull.certificate(identity);
             }
-            let outcome = pull.clone().send()?;
-            ensure!(outcome.served(), "{reason}: {outcome}\n{}", stage.daemon.log());
+            pull.clone().must_be_served()?;
             let outcome = pull.host("example.net").send()?;
             ensure!(outcome.refused(), "{reason}, by the site beside it: {outcome}");
         }
@@ -143,11 +140,11 @@ fn everybody_is_served_and_counted_and_no_header_tells_of_a_certificate() {
             Ok(head.contains("client-cert:"))
         };
         ensure!(
-            told(Pull::by_edge(&stage.world, Family::V4))?,
+            told(Pull::by_edge(&stage.lab, IpVersion::V4))?,
             "it is shown where it was verified"
         );
-        for (identity, reason) in wrong(&stage.world.pki)? {
-            let forged = bare(stage).option("--header").option("Client-Cert: :Zm9v:");
+        for (identity, reason) in wrong(&stage.lab.pki)? {
+            let forged = bare(stage).option("--header").option("TlsClient-Cert: :Zm9v:");
             let pull = identity.iter().fold(forged, |pull, it| pull.certificate(it));
             ensure!(!told(pull)?, "{reason}");
         }
@@ -158,16 +155,16 @@ fn everybody_is_served_and_counted_and_no_header_tells_of_a_certificate() {
 #[test]
 fn an_upstream_is_told_by_proxy_that_nothing_was_verified() {
     on_changed_stage(
-        |config, world| {
-            one_observes(config, world);
+        |config, lab| {
+            one_observes(config, lab);
             config.site().proxy = Some("v2");
         },
         |stage| {
-            bare(stage).certificate(&stage.world.pki.foreign).send()?;
+            bare(stage).certificate(&stage.lab.pki.foreign).send()?;
             let [connection] = &stage.upstream.connections()?[..] else {
                 anyhow::bail!("not one connection")
             };
-            let header = connection.opening.clone().context("no header")?;
+            let header = connection.first_bytes.clone().context("no header")?;
             // PP2_TYPE_SSL with its length: over TLS, without a certificate, and not verified.
             let ssl = header.windows(8).find(|it| it[0] == 0x20 && it[3..] == [1, 0, 0, 0, 1]);
             ensure!(ssl.is_some(), "{header:?}");
@@ -180,7 +177,7 @@ fn an_upstream_is_told_by_proxy_that_nothing_was_verified() {
 #[test]
 fn refusing_waits_for_the_right_certificate_and_then_drains_who_proved_nothing() {
     on_changed_stage(one_observes, |stage| {
-        let _beside = Upstream::listening(&stage.world, "127.0.0.1:8081")?;
+        let _beside = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
         let refused = |reason: &str| -> Result<()> {
             let done = stage.daemon.verb(&["mode", "enforce", "--site", "www.example.com"])?;
             ensure!(done.code == 1 && done.errors.contains(reason), "{reason}: {done:?}");
@@ -189,14 +186,14 @@ fn refusing_waits_for_the_right_certificate_and_then_drains_who_proved_nothing()
         };
         refused("nobody with the right certificate")?;
         stage.edge_is_served()?;
-        let world = &stage.world;
-        let to = world.origin_at(Family::V4, 443);
-        let foreign = Client::new(&world.pki, &world.pki.foreign)?;
-        let mut unproven = foreign.open(world.edge(), to, "example.com")?;
+        let lab = &stage.lab;
+        let to = lab.origin_at(IpVersion::V4, 443);
+        let foreign = TlsClient::new(&lab.pki, &lab.pki.foreign)?;
+        let mut unproven = foreign.open(lab.edge(), to, "example.com")?;
         client::get(&mut unproven, "/before")?;
         let mut proven = stage.open()?;
         refused("1 pulls from admitted addresses would have been refused: 1 unknown_ca")?;
-        refused(&world.edge_address(Family::V4).to_string())?;
+        refused(&lab.edge_address(IpVersion::V4).to_string())?;
 
         let unknown = stage.daemon.verb(&["mode", "enforce", "--site", "unknown.test"])?;
         ensure!(unknown.code == 1 && unknown.errors.contains("example.net"), "{unknown:?}");
@@ -260,7 +257,7 @@ fn what_nobody_confirms_observes_again_after_a_kill_and_after_an_upgrade() {
         is_taken_back(stage)?;
 
         mode(stage, "enforce --site example.com --confirm 10s --force")?;
-        ensure!(stage.daemon.verb(&["confirm"])?.code == 0);
+        stage.daemon.verb(&["confirm"])?.success()?;
         std::thread::sleep(Duration::from_secs(11));
         it_refuses(stage)
     });
@@ -269,7 +266,7 @@ fn what_nobody_confirms_observes_again_after_a_kill_and_after_an_upgrade() {
 #[test]
 fn so_many_pulls_with_the_right_certificate_confirm_it_and_no_others_do() {
     on_changed_stage(one_observes, |stage| {
-        let _beside = Upstream::listening(&stage.world, "127.0.0.1:8081")?;
+        let _beside = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
         stage.edge_is_served()?;
         let said = mode(stage, "enforce --site example.com --confirm 1h --pulls 3")?;
         ensure!(said.contains("or 3 pulls with the right certificate (0 so far)"), "{said}");
@@ -277,7 +274,7 @@ fn so_many_pulls_with_the_right_certificate_confirm_it_and_no_others_do() {
             Ok(stage.daemon.status()?.json()["modes"]["pending"]["pulls_so_far"].clone())
         };
         for _ in 0..4 {
-            let other = Pull::by_edge(&stage.world, Family::V4).host("example.net").send()?;
+            let other = Pull::by_edge(&stage.lab, IpVersion::V4).host("example.net").send()?;
             ensure!(other.served() && bare(stage).send()?.refused(), "{other}");
         }
         stage.edge_is_served()?;
@@ -298,7 +295,7 @@ fn so_many_pulls_with_the_right_certificate_confirm_it_and_no_others_do() {
         // The same of packets, by the pulls of all sites.
         mode(stage, "observe")?;
         mode(stage, "enforce --confirm 1h --pulls 1")?;
-        let other = Pull::by_edge(&stage.world, Family::V4).host("example.net").send()?;
+        let other = Pull::by_edge(&stage.lab, IpVersion::V4).host("example.net").send()?;
         ensure!(other.served(), "{other}");
         wait::until("it is confirmed", SOON, || so_far(stage).ok()?.is_null().then_some(()))
     });
@@ -307,8 +304,8 @@ fn so_many_pulls_with_the_right_certificate_confirm_it_and_no_others_do() {
 #[test]
 fn an_upstream_of_bytes_is_not_shared_by_a_word_and_a_damaged_file_lets_in_nobody() {
     on_changed_stage(
-        |config, world| {
-            one_observes(config, world);
+        |config, lab| {
+            one_observes(config, lab);
             config.site().rules.clear();
             config.sites[1].upstream = String::from("tcp://127.0.0.1:8080");
         },

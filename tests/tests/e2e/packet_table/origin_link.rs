@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use aop_common::corpus::Scene;
 use aop_common::corpus::build::{Ip, Ipv4, Ipv6, Tcp};
-use aop_tests::packet_socket::{Answer, Wire, hardware_address};
-use aop_tests::{Family, World};
+use aop_tests::packet_socket::{PacketSocket, TcpReply, hardware_address};
+use aop_tests::{IpVersion, Lab};
 
-use super::Told;
+use super::Answered;
 use super::shapes::{FIRST, Shape, from_port, scene};
 use crate::stage::SOON;
 
@@ -22,10 +22,10 @@ const SHORTEST: usize = 14;
 const BATCH: usize = 32;
 
 /// Sends every shape to the origin, right onto its wire, and gathers what port 443 says.
-pub(super) fn answers(world: &World, shapes: &[Shape]) -> Result<BTreeSet<Told>> {
-    let line = Line::open(world)?;
+pub(super) fn answers(lab: &Lab, shapes: &[Shape]) -> Result<BTreeSet<Answered>> {
+    let line = Line::open(lab)?;
     let mut told = BTreeSet::new();
-    let mut note = |answers: Vec<Answer>| {
+    let mut note = |answers: Vec<TcpReply>| {
         let ours = answers.into_iter().filter(|answer| answer.port == 443);
         let numbered = ours.filter_map(|answer| Some((answer.to.checked_sub(FIRST)?, answer.kind)));
         told.extend(numbered.map(|(index, kind)| (usize::from(index), kind)));
@@ -46,7 +46,7 @@ pub(super) fn answers(world: &World, shapes: &[Shape]) -> Result<BTreeSet<Told>>
 
 /// The router's end of the origin's link.
 struct Line {
-    wire: Wire,
+    wire: PacketSocket,
     /// The origin's hardware address, then the router's.
     ends: [[u8; 6]; 2],
     origin: [IpAddr; 2],
@@ -54,14 +54,14 @@ struct Line {
 }
 
 impl Line {
-    fn open(world: &World) -> Result<Self> {
-        let origin = hardware_address(world.origin(), "eth0")?;
-        let router = hardware_address(world.internet(), "origin")?;
+    fn open(lab: &Lab) -> Result<Self> {
+        let origin = hardware_address(lab.origin(), "eth0")?;
+        let router = hardware_address(lab.router(), "origin")?;
         Ok(Self {
-            wire: Wire::open(world.internet(), "origin")?,
+            wire: PacketSocket::open(lab.router(), "origin")?,
             ends: [origin, router],
-            origin: Family::BOTH.map(|family| world.origin_at(family, 443).ip()),
-            scene: scene(world)?,
+            origin: IpVersion::BOTH.map(|family| lab.origin_at(family, 443).ip()),
+            scene: scene(lab)?,
         })
     }
 
@@ -71,17 +71,17 @@ impl Line {
     }
 
     /// What the origin says over TCP until it is quiet for so long.
-    fn answers(&self, quiet: Duration) -> Result<Vec<Answer>> {
+    fn answers(&self, quiet: Duration) -> Result<Vec<TcpReply>> {
         let mut answers = Vec::new();
         while let Some(frame) = self.wire.receive(quiet)? {
-            answers.extend(Answer::read(&frame).filter(|it| self.origin.contains(&it.from)));
+            answers.extend(TcpReply::read(&frame).filter(|it| self.origin.contains(&it.from)));
         }
         Ok(answers)
     }
 
     /// SYNs that anybody answers, in both families, and what came until then: the way there and
     /// back is open, and all that was sent before has arrived.
-    fn canaries(&self, port: u16) -> Result<Vec<Answer>> {
+    fn canaries(&self, port: u16) -> Result<Vec<TcpReply>> {
         let (v4, v6) = (self.scene.v4, self.scene.v6);
         let syn = Tcp::syn(443);
         let frames = [
@@ -92,7 +92,7 @@ impl Line {
         for (frame, origin) in frames.iter().zip(self.origin) {
             self.send(&from_port(frame, port))?;
             let start = Instant::now();
-            let back = |it: &Answer| it.from == origin && it.to == port;
+            let back = |it: &TcpReply| it.from == origin && it.to == port;
             while !came.iter().any(back) {
                 ensure!(start.elapsed() < SOON, "the canary of {origin} does not come back");
                 came.extend(self.answers(Duration::from_millis(20))?);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use aop_common::corpus::build::{Extension, Ip, Ipv4, Ipv6, Tcp, protocol};
 use aop_common::corpus::{Cast, Scene, fixtures_in};
 use aop_common::{PassReason, Verdict};
-use aop_tests::{Family, World};
+use aop_tests::{IpVersion, Lab};
 
 /// The source port of the first shape.
 pub(super) const FIRST: u16 = 20_000;
@@ -84,7 +84,7 @@ fn pieces(scene: &Scene) -> Vec<Shape> {
 }
 
 /// The corpus's own scene, with this world's addresses.
-pub(super) fn scene(world: &World) -> Result<Scene> {
+pub(super) fn scene(lab: &Lab) -> Result<Scene> {
     let Scene { v4, v6, .. } = Scene::FIXED;
     let own_v4 = |address| match address {
         IpAddr::V4(address) => Ok(address.octets()),
@@ -96,15 +96,15 @@ pub(super) fn scene(world: &World) -> Result<Scene> {
     };
     Ok(Scene {
         v4: Cast {
-            origin: own_v4(world.origin_at(Family::V4, 443).ip())?,
-            stranger: own_v4(world.stranger_address(Family::V4))?,
-            admitted: own_v4(world.edge_address(Family::V4))?,
+            origin: own_v4(lab.origin_at(IpVersion::V4, 443).ip())?,
+            stranger: own_v4(lab.stranger_address(IpVersion::V4))?,
+            admitted: own_v4(lab.edge_address(IpVersion::V4))?,
             ..v4
         },
         v6: Cast {
-            origin: own_v6(world.origin_at(Family::V6, 443).ip())?,
-            stranger: own_v6(world.stranger_address(Family::V6))?,
-            admitted: own_v6(world.edge_address(Family::V6))?,
+            origin: own_v6(lab.origin_at(IpVersion::V6, 443).ip())?,
+            stranger: own_v6(lab.stranger_address(IpVersion::V6))?,
+            admitted: own_v6(lab.edge_address(IpVersion::V6))?,
             ..v6
         },
         ..Scene::FIXED

@@ -3,34 +3,31 @@
 use std::cell::OnceCell;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::list_server::Answer;
-use aop_tests::{Config, Family, ListServer, Pull, World, cloudflare, wait};
-use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use aop_tests::config::PrefixesTable;
+use aop_tests::list_server::ListResponse;
+use aop_tests::{AopToml, IpVersion, Lab, ListServer, Pull, cloudflare, wait};
+use serde_json::json;
 
 use super::{list_field, on_fetching_stage, published, refresh_to};
 use crate::stage::{SOON, Stage, on_changed_stage};
 
 /// `aop prefixes show --json`: the prefixes that are admitted by this.
 fn admitted_by(stage: &Stage, what: &str) -> Result<Vec<String>> {
-    let shown = stage.daemon.verb(&["prefixes", "show", "--json"])?;
-    ensure!(shown.code == 0, "{}", shown.errors);
-    let shown: Value = serde_json::from_slice(&shown.output)?;
+    let shown = stage.daemon.verb(&["prefixes", "show", "--json"])?.success()?.json()?;
     let prefixes = shown["prefixes"].as_array().context("no prefixes")?;
     let by = prefixes.iter().filter(|entry| entry["admits"] == what);
     Ok(by.map(|entry| entry["prefix"].as_str().unwrap_or_default().to_owned()).collect())
 }
 
-fn lines(text: &str, etag: &str) -> Answer {
-    Answer::ok("text/plain", &[&format!("ETag: {etag}")], text)
+fn lines(text: &str, etag: &str) -> ListResponse {
+    ListResponse::ok("text/plain", &[&format!("ETag: {etag}")], text)
 }
 
 #[test]
 fn the_first_start_asks_at_once_and_serves_by_the_snapshot_meanwhile() {
-    let begun = |config: &mut Config, _: &World| {
+    let begun = |config: &mut AopToml, _: &Lab| {
         // Nobody listens there.
-        config.prefixes = Prefixes::Mirror("http://127.0.0.1:9/ips".into());
+        config.prefixes = PrefixesTable::Mirror("http://127.0.0.1:9/ips".into());
         config.refresh = "12h";
     };
     on_changed_stage(begun, |stage| {
@@ -51,14 +48,18 @@ fn the_first_start_asks_at_once_and_serves_by_the_snapshot_meanwhile() {
 
 #[test]
 fn a_good_list_is_applied_as_a_whole_and_shown() {
-    on_fetching_stage(published(), Prefixes::Mirror, |stage, server| {
+    on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
         ensure!(list_field(&stage.daemon.status()?, "origin")? == "snapshot");
-        server.say(Answer::json(&cloudflare::api(&["131.0.72.0/22"], &["8.8.8.0/24"], "e2")));
+        server.respond_with(ListResponse::json(&cloudflare::api(
+            &["131.0.72.0/22"],
+            &["8.8.8.0/24"],
+            "e2",
+        )));
         let before = stage.daemon.status()?.generation()?;
         let dry = refresh_to(stage, &["--dry-run"], "would_apply")?;
         ensure!(stage.daemon.status()?.generation()? == before, "a dry run applied it");
         let diff = stage.daemon.verb(&["prefixes", "diff"])?;
-        let diff = String::from_utf8_lossy(&diff.output).into_owned();
+        let diff = diff.text();
         ensure!(diff.contains("+ 8.8.8.0/24\n- 131.0.72.0/22\n"), "{diff}");
         ensure!(stage.daemon.status()?.generation()? == before, "diff applied it");
 
@@ -84,19 +85,18 @@ fn a_good_list_is_applied_as_a_whole_and_shown() {
 #[test]
 fn a_prefix_that_the_source_withdraws_drains_for_its_authenticated_peer() {
     let begun = lines(&cloudflare::list(), "\"a\"");
-    on_fetching_stage(begun, Prefixes::Url, |stage, server| {
+    on_fetching_stage(begun, PrefixesTable::Url, |stage, server| {
         ensure!(list_field(&stage.daemon.status()?, "origin")? == "nowhere");
-        let stranger = Pull::by_edge(&stage.world, Family::V4).brief().send()?;
+        let stranger = Pull::by_edge(&stage.lab, IpVersion::V4).brief().send()?;
         ensure!(stranger.silent(), "admitted by no list: {stranger}");
         refresh_to(stage, &[], "applied")?;
         stage.edge_is_served()?;
 
-        server.say(lines(&cloudflare::list_without_edge(), "\"b\""));
+        server.respond_with(lines(&cloudflare::list_without_edge(), "\"b\""));
         refresh_to(stage, &[], "applied")?;
         ensure!(admitted_by(stage, "draining")?.len() == cloudflare::EDGE_PREFIXES.len());
-        let neighbour = stage.world.neighbour_address(Family::V4);
-        let outcome = Pull::by_edge(&stage.world, Family::V4).source(neighbour).brief().send()?;
-        ensure!(outcome.silent(), "{outcome}");
+        let neighbour = stage.lab.neighbour_address(IpVersion::V4);
+        Pull::by_edge(&stage.lab, IpVersion::V4).source(neighbour).brief().must_meet_silence()?;
         stage.edge_is_served()
     });
 }
@@ -104,14 +104,14 @@ fn a_prefix_that_the_source_withdraws_drains_for_its_authenticated_peer() {
 #[test]
 fn a_source_that_says_unchanged_renews_the_age_alone() {
     let begun = lines(&cloudflare::list(), "\"a\"");
-    on_fetching_stage(begun, Prefixes::Url, |stage, server| {
+    on_fetching_stage(begun, PrefixesTable::Url, |stage, server| {
         refresh_to(stage, &[], "applied")?;
         let generation = stage.daemon.status()?.generation()?;
         wait::until("the list has an age", SOON, || {
             let age = list_field(&stage.daemon.status().ok()?, "age_seconds").ok()?;
             age.as_u64().filter(|age| *age >= 1)
         })?;
-        server.say(Answer::raw("304 Not Modified", &["ETag: \"a\""], b""));
+        server.respond_with(ListResponse::raw("304 Not Modified", &["ETag: \"a\""], b""));
         refresh_to(stage, &[], "confirmed")?;
         let asked = server.requests().pop().context("no request")?.to_lowercase();
         ensure!(asked.contains("if-none-match: \"a\""), "{asked}");
@@ -125,9 +125,9 @@ fn a_source_that_says_unchanged_renews_the_age_alone() {
 
 #[test]
 fn a_list_that_shrinks_much_waits_for_the_operator() {
-    on_fetching_stage(published(), Prefixes::Mirror, |stage, server| {
+    on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
         let four = ["103.21.244.0/22", "103.22.200.0/22", "103.31.4.0/22", "190.93.240.0/20"];
-        server.say(Answer::json(&cloudflare::api(&four, &[], "e2")));
+        server.respond_with(ListResponse::json(&cloudflare::api(&four, &[], "e2")));
         let dry = refresh_to(stage, &["--dry-run"], "refused")?;
         ensure!(dry["removed"] == json!(four), "it does not show what would go: {dry}");
         let refused = refresh_to(stage, &[], "refused")?;
@@ -143,13 +143,13 @@ fn a_list_that_shrinks_much_waits_for_the_operator() {
 fn the_china_network_is_admitted_where_it_is_asked_for() {
     let begun = cloudflare::api(&[], &[], "e2");
     let begun = begun.replace("\"etag\"", "\"jdcloud_cidrs\":[\"8.8.4.0/24\"],\"etag\"");
-    let jdcloud = |url| Prefixes::Mirror(format!("{url}?networks=jdcloud"));
-    on_fetching_stage(Answer::json(&begun), jdcloud, |stage, server| {
+    let jdcloud = |url| PrefixesTable::Mirror(format!("{url}?networks=jdcloud"));
+    on_fetching_stage(ListResponse::json(&begun), jdcloud, |stage, server| {
         refresh_to(stage, &[], "applied")?;
         let asked = server.requests().pop().context("no request")?;
         ensure!(asked.starts_with("GET /client/v4/ips?networks=jdcloud HTTP/1.1"), "{asked}");
         ensure!(admitted_by(stage, "list")?.contains(&"8.8.4.0/24".into()));
-        server.say(published());
+        server.respond_with(published());
         refresh_to(stage, &[], "refused")?;
         stage.edge_is_served()
     });
@@ -159,18 +159,18 @@ fn the_china_network_is_admitted_where_it_is_asked_for() {
 fn without_a_firewall_the_fetched_list_judges_handshakes() {
     let begun = lines(&cloudflare::list_without_edge(), "\"a\"");
     let server = OnceCell::new();
-    let off = |config: &mut Config, world: &World| {
-        let begun = ListServer::start(world, begun).expect("a server");
+    let off = |config: &mut AopToml, lab: &Lab| {
+        let begun = ListServer::start(lab, begun).expect("a server");
         config.mode = "off";
-        config.prefixes = Prefixes::Url(begun.url());
+        config.prefixes = PrefixesTable::Url(begun.url());
         server.set(begun).expect("one server");
     };
     on_changed_stage(off, |stage| {
         refresh_to(stage, &[], "applied")?;
-        let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
+        let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).send()?;
         ensure!(!outcome.served(), "served by a list that lacks it");
         let server = server.get().context("no server")?;
-        server.say(lines(&cloudflare::list(), "\"b\""));
+        server.respond_with(lines(&cloudflare::list(), "\"b\""));
         refresh_to(stage, &[], "applied")?;
         stage.edge_is_served()
     });
@@ -179,9 +179,9 @@ fn without_a_firewall_the_fetched_list_judges_handshakes() {
 #[test]
 fn a_stop_does_not_wait_for_a_source_that_hangs() {
     let server = OnceCell::new();
-    let hanging = |config: &mut Config, world: &World| {
-        let begun = ListServer::start(world, Answer::Silence).expect("a server");
-        config.prefixes = Prefixes::Mirror(begun.url());
+    let hanging = |config: &mut AopToml, lab: &Lab| {
+        let begun = ListServer::start(lab, ListResponse::Silence).expect("a server");
+        config.prefixes = PrefixesTable::Mirror(begun.url());
         config.refresh = "12h";
         server.set(begun).expect("one server");
     };
@@ -191,8 +191,7 @@ fn a_stop_does_not_wait_for_a_source_that_hangs() {
         wait::until("the source is asked", SOON, asked)?;
         stage.edge_is_served()?;
         stage.daemon.reload()?;
-        stage.daemon.signal(Signal::SIGTERM)?;
-        ensure!(stage.daemon.wait(SOON)? == 0);
+        stage.daemon.stop()?;
         Ok(())
     });
 }

@@ -4,37 +4,37 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::list_server::Answer;
-use aop_tests::{Family, ListServer, Pull, cloudflare};
+use aop_tests::config::PrefixesTable;
+use aop_tests::list_server::ListResponse;
+use aop_tests::{IpVersion, ListServer, Pull, cloudflare};
 use serde_json::Value;
 
 use super::{list_field, on_fetching_stage, published, refresh_to};
 use crate::stage::Stage;
 
 /// A name, what the source says, and a part of the explanation.
-type Case = (&'static str, Answer, &'static str);
+type Case = (&'static str, ListResponse, &'static str);
 
 /// The whole claim: a good list is believed; then each of these is refused, explained in the
 /// answer and in the status, and changes nothing; then a good list is believed again.
 fn none_is_applied(cases: Vec<Case>) {
-    on_fetching_stage(published(), Prefixes::Mirror, |stage, server| {
+    on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
         stage.edge_is_served()?;
         refresh_to(stage, &[], "confirmed")?;
         for (name, answer, told) in cases {
             is_refused(stage, server, answer, told).with_context(|| name.to_owned())?;
         }
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
-        server.say(published());
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
+        server.respond_with(published());
         refresh_to(stage, &[], "confirmed")?;
         ensure!(list_field(&stage.daemon.status()?, "last_error")? == Value::Null);
         Ok(())
     });
 }
 
-fn is_refused(stage: &Stage, server: &ListServer, answer: Answer, told: &str) -> Result<()> {
+fn is_refused(stage: &Stage, server: &ListServer, answer: ListResponse, told: &str) -> Result<()> {
     let before = stage.daemon.status()?;
-    server.say(answer);
+    server.respond_with(answer);
     let said = refresh_to(stage, &[], "refused")?;
     let error = said["error"].as_str().context("no error")?;
     ensure!(error.contains(told), "nothing of {told:?}: {error}");
@@ -48,13 +48,13 @@ fn is_refused(stage: &Stage, server: &ListServer, answer: Answer, told: &str) ->
     stage.edge_is_served()
 }
 
-fn raw(status: &str, headers: &[&str], body: &str) -> Answer {
-    Answer::raw(status, headers, body.as_bytes())
+fn raw(status: &str, headers: &[&str], body: &str) -> ListResponse {
+    ListResponse::raw(status, headers, body.as_bytes())
 }
 
 /// The list with `removed` taken out and `added` put in, under a new etag.
-fn changed(removed: &[&str], added: &[&str]) -> Answer {
-    Answer::json(&cloudflare::api(removed, added, "new"))
+fn changed(removed: &[&str], added: &[&str]) -> ListResponse {
+    ListResponse::json(&cloudflare::api(removed, added, "new"))
 }
 
 #[test]
@@ -66,12 +66,16 @@ fn answers_that_are_no_whole_answer_are_refused() {
     let huge_length = format!("Content-Length: {}", huge.len());
     let chunk = |body: &str| format!("{:x}\r\n{body}\r\n", body.len());
     let chunked = "Transfer-Encoding: chunked";
-    let slowly = Answer::json(&list);
-    let Answer::Bytes(slowly) = slowly else { panic!("not bytes") };
+    let slowly = ListResponse::json(&list);
+    let ListResponse::Bytes(slowly) = slowly else { panic!("not bytes") };
     none_is_applied(vec![
-        ("it hangs up", Answer::Bytes(Vec::new()), "cannot fetch the list"),
-        ("it speaks another protocol", Answer::Bytes(b"220 smtp\r\n".into()), "cannot fetch"),
-        ("half a header", Answer::Bytes(b"HTTP/1.1 200 OK\r\nContent-".into()), "cannot fetch"),
+        ("it hangs up", ListResponse::Bytes(Vec::new()), "cannot fetch the list"),
+        ("it speaks another protocol", ListResponse::Bytes(b"220 smtp\r\n".into()), "cannot fetch"),
+        (
+            "half a header",
+            ListResponse::Bytes(b"HTTP/1.1 200 OK\r\nContent-".into()),
+            "cannot fetch",
+        ),
         ("shorter than announced", raw("200 OK", &[&longer], &list), "cut short"),
         ("no body", raw("200 OK", &["Content-Length: 900"], ""), "cut short: 0 of 900"),
         ("no length", raw("200 OK", &[], &list), "does not say how long it is"),
@@ -79,9 +83,9 @@ fn answers_that_are_no_whole_answer_are_refused() {
         ("too long", raw("200 OK", &[&huge_length], &huge), "over 256 KiB"),
         ("too many chunks", raw("200 OK", &[chunked], &chunk(&huge)), "over 256 KiB"),
         ("compressed", raw("200 OK", &[&length, "Content-Encoding: gzip"], &list), "\"gzip\""),
-        ("no text", Answer::raw("200 OK", &["Content-Length: 2"], b"\xff\xfe"), "no text"),
-        ("silence", Answer::Silence, "within 10 s"),
-        ("drop by drop", Answer::Dripped(slowly, Duration::from_millis(100)), "within 10 s"),
+        ("no text", ListResponse::raw("200 OK", &["Content-Length: 2"], b"\xff\xfe"), "no text"),
+        ("silence", ListResponse::Silence, "within 10 s"),
+        ("drop by drop", ListResponse::Dripped(slowly, Duration::from_millis(100)), "within 10 s"),
     ]);
 }
 
@@ -113,12 +117,16 @@ fn documents_that_are_no_list_are_refused() {
     let no_v6 = list.replace("ipv6_cidrs", "ipv6");
     let numbers = r#"{"success":true,"result":{"ipv4_cidrs":[1],"ipv6_cidrs":[]}}"#;
     let nobody = r#"{"success":true,"result":{"ipv4_cidrs":[],"ipv6_cidrs":[]}}"#;
-    let json = Answer::json;
+    let json = ListResponse::json;
     none_is_applied(vec![
-        ("a challenge", Answer::ok("text/html; charset=UTF-8", &[], html), "a page and no list"),
+        (
+            "a challenge",
+            ListResponse::ok("text/html; charset=UTF-8", &[], html),
+            "a page and no list",
+        ),
         ("a page called JSON", json(html), "an HTML page"),
         ("nothing", json(""), "not the JSON"),
-        ("lines", Answer::ok("text/plain", &[], &cloudflare::list()), "not the JSON"),
+        ("lines", ListResponse::ok("text/plain", &[], &cloudflare::list()), "not the JSON"),
         ("a cut document", json(list.split_at(200).0), "not the JSON"),
         ("two documents", json(&format!("{list}{list}")), "not the JSON"),
         ("another document", json("[\"8.8.8.0/24\"]"), "not the JSON"),
@@ -161,6 +169,6 @@ fn lists_that_are_not_to_be_believed_are_refused() {
         ("hardly any IPv4", changed(&most, &[]), "3 IPv4 prefixes"),
         ("a canary missing", changed(&["104.16.0.0/13"], &[]), "104.16.0.0/13 is missing"),
         ("four gone at once", changed(&four, &[]), "remove 4 of 15 IPv4 prefixes"),
-        ("the same edition", Answer::json(&same), "has the etag of the list in force"),
+        ("the same edition", ListResponse::json(&same), "has the etag of the list in force"),
     ]);
 }

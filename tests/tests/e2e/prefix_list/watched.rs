@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::{Config, Family, Pull, World, cloudflare, wait};
+use aop_tests::config::PrefixesTable;
+use aop_tests::{AopToml, IpVersion, Lab, Pull, cloudflare, wait};
 use serde_json::Value;
 
 use super::{list_field, refresh_to};
@@ -18,16 +18,16 @@ use crate::syn_flood::under_a_flood;
 /// Two looks at the file, and a busy machine.
 const SEEN: Duration = Duration::from_secs(15);
 
-fn list(world: &World) -> PathBuf {
-    world.dir().join("prefixes.txt")
+fn list(lab: &Lab) -> PathBuf {
+    lab.dir().join("prefixes.txt")
 }
 
 /// A configuration whose list is a link to a file.
-fn through_a_link(config: &mut Config, world: &World) {
-    let first = world.dir().join("first.txt");
+fn through_a_link(config: &mut AopToml, lab: &Lab) {
+    let first = lab.dir().join("first.txt");
     fs::write(&first, cloudflare::list()).expect("a list");
-    symlink(first, list(world)).expect("a link");
-    config.prefixes = Prefixes::File(list(world));
+    symlink(first, list(lab)).expect("a link");
+    config.prefixes = PrefixesTable::File(list(lab));
 }
 
 /// Waits until the status' `prefixes` has this.
@@ -42,18 +42,17 @@ fn becomes(stage: &Stage, field: &str, fits: impl Fn(&Value) -> bool) -> Result<
 fn a_rename_over_the_list_and_a_new_target_of_a_link_are_noticed() {
     on_changed_stage(through_a_link, |stage| {
         stage.edge_is_served()?;
-        let path = list(&stage.world);
-        let aside = stage.world.dir().join("aside");
+        let path = list(&stage.lab);
+        let aside = stage.lab.dir().join("aside");
         symlink("second.txt", &aside)?;
         let second = cloudflare::list_without_edge() + "192.0.2.0/24\n";
-        fs::write(stage.world.dir().join("second.txt"), second)?;
+        fs::write(stage.lab.dir().join("second.txt"), second)?;
         fs::rename(&aside, &path)?;
         becomes(stage, "v4", |v4| *v4 == 15)?;
         becomes(stage, "draining", |draining| *draining == 2)?;
         // The peer of this stage has authenticated; its neighbour has not.
-        let neighbour = stage.world.neighbour_address(Family::V4);
-        let outcome = Pull::by_edge(&stage.world, Family::V4).source(neighbour).brief().send()?;
-        ensure!(outcome.silent(), "{outcome}");
+        let neighbour = stage.lab.neighbour_address(IpVersion::V4);
+        Pull::by_edge(&stage.lab, IpVersion::V4).source(neighbour).brief().must_meet_silence()?;
 
         fs::write(&aside, cloudflare::list())?;
         fs::rename(&aside, &path)?;
@@ -69,7 +68,7 @@ fn a_bad_change_is_told_and_the_old_list_stays_until_it_is_mended() {
         let generation = stage.daemon.status()?.generation()?;
         let bad = [Some("198.51.100.0/24\n<html>\n"), Some(""), None];
         for bad in bad {
-            let path = list(&stage.world);
+            let path = list(&stage.lab);
             match bad {
                 Some(text) => fs::write(&path, text)?,
                 None => fs::remove_file(&path)?,
@@ -83,8 +82,8 @@ fn a_bad_change_is_told_and_the_old_list_stays_until_it_is_mended() {
             ensure!(stage.daemon.status()?.generation()? == generation);
             stage.edge_is_served()?;
         }
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
-        fs::write(list(&stage.world), cloudflare::list())?;
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
+        fs::write(list(&stage.lab), cloudflare::list())?;
         becomes(stage, "last_error", Value::is_null)?;
         stage.edge_is_served()
     });
@@ -93,7 +92,7 @@ fn a_bad_change_is_told_and_the_old_list_stays_until_it_is_mended() {
 #[test]
 fn a_refresh_on_demand_reads_the_file_at_once() {
     on_changed_stage(through_a_link, |stage| {
-        fs::write(list(&stage.world), cloudflare::list() + "192.0.2.0/24\n")?;
+        fs::write(list(&stage.lab), cloudflare::list() + "192.0.2.0/24\n")?;
         let verb = stage.daemon.verb(&["prefixes", "diff"])?;
         ensure!(String::from_utf8_lossy(&verb.output).contains("+ 192.0.2.0/24"), "{verb:?}");
         let (code, said) = super::refresh(stage, &[])?;
@@ -136,18 +135,18 @@ fn a_long_list_is_swapped_while_strangers_stay_out_and_pulls_go_on() {
             })
         })?;
         ensure!(flood.sent > 100 && flood.answers == 0, "{flood:?}");
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")
     });
 }
 
 /// By the watch and by reloads, with a status in between.
 fn swap_long_lists(stage: &Stage) -> Result<()> {
     for at in 1..=3 {
-        let aside = stage.world.dir().join("aside");
+        let aside = stage.lab.dir().join("aside");
         fs::write(&aside, long(at))?;
-        fs::rename(&aside, list(&stage.world))?;
+        fs::rename(&aside, list(&stage.lab))?;
         if at == 3 {
-            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+            stage.daemon.must_reload()?;
         } else {
             super::refresh(stage, &[])?;
         }

@@ -3,50 +3,47 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::{Config, Family, Outcome, Pull, World, cloudflare, wait};
+use aop_tests::config::PrefixesTable;
+use aop_tests::{AopToml, IpVersion, Lab, Pull, PullOutcome, cloudflare, wait};
 
 use crate::stage::{Stage, on_changed_stage};
 
-fn list(world: &World) -> std::path::PathBuf {
-    world.dir().join("prefixes.txt")
+fn list(lab: &Lab) -> std::path::PathBuf {
+    lab.dir().join("prefixes.txt")
 }
 
 /// A configuration whose list is a file, with all of Cloudflare's prefixes in it.
-fn from_file(config: &mut Config, world: &World) {
-    std::fs::write(list(world), cloudflare::list()).expect("a list");
-    config.prefixes = Prefixes::File(list(world));
+fn from_file(config: &mut AopToml, lab: &Lab) {
+    std::fs::write(list(lab), cloudflare::list()).expect("a list");
+    config.prefixes = PrefixesTable::File(list(lab));
 }
 
 fn replace(stage: &Stage, text: &str) -> Result<String> {
-    std::fs::write(list(&stage.world), text)?;
+    std::fs::write(list(&stage.lab), text)?;
     stage.daemon.reload()
 }
 
-fn neighbour(world: &World, family: Family) -> Pull {
-    Pull::by_edge(world, family).source(world.neighbour_address(family)).brief()
+fn neighbour(lab: &Lab, family: IpVersion) -> Pull {
+    Pull::by_edge(lab, family).source(lab.neighbour_address(family)).brief()
 }
 
 #[test]
 fn an_authenticated_peer_outlives_its_prefix_and_its_neighbour_does_not() {
     on_changed_stage(from_file, |stage| {
-        for family in Family::BOTH {
-            ensure!(Pull::by_edge(&stage.world, family).send()?.served());
+        for family in IpVersion::BOTH {
+            Pull::by_edge(&stage.lab, family).must_be_served()?;
             // Admitted, but it never finishes a handshake.
-            let outcome = neighbour(&stage.world, family).no_certificate().send()?;
-            ensure!(outcome.refused(), "{outcome}");
+            neighbour(&stage.lab, family).no_certificate().must_be_refused()?;
         }
         let generation = stage.daemon.status()?.generation()?;
         replace(stage, &cloudflare::list_without_edge())?;
         ensure!(stage.daemon.status()?.generation()? > generation);
 
-        for family in Family::BOTH {
-            let before = stage.before()?;
-            let outcome = neighbour(&stage.world, family).send()?;
-            ensure!(outcome.silent(), "{outcome}");
+        for family in IpVersion::BOTH {
+            let before = stage.snapshot()?;
+            neighbour(&stage.lab, family).must_meet_silence()?;
             stage.upstream_saw_nothing_since(&before)?;
-            let outcome = Pull::by_edge(&stage.world, family).send()?;
-            ensure!(outcome.served(), "{outcome}");
+            Pull::by_edge(&stage.lab, family).must_be_served()?;
             let now = stage.daemon.status()?;
             let moved = |action, reason| -> Result<u64> {
                 Ok(now.packets(action, reason)? - before.status().packets(action, reason)?)
@@ -60,19 +57,19 @@ fn an_authenticated_peer_outlives_its_prefix_and_its_neighbour_does_not() {
 
 #[test]
 fn when_the_drain_is_over_the_authenticated_peer_meets_silence_too() {
-    let short = |config: &mut Config, world: &World| {
-        from_file(config, world);
+    let short = |config: &mut AopToml, lab: &Lab| {
+        from_file(config, lab);
         config.admission_drain = "4s";
     };
     on_changed_stage(short, |stage| {
         stage.edge_is_served()?;
         replace(stage, &cloudflare::list_without_edge())?;
         stage.edge_is_served()?;
-        let pull = Pull::by_edge(&stage.world, Family::V4).brief();
+        let pull = Pull::by_edge(&stage.lab, IpVersion::V4).brief();
         // Each look lasts as long as silence takes to be called that.
-        let met: Outcome = wait::until("the drain is over", Duration::from_secs(15), || {
+        let met: PullOutcome = wait::until("the drain is over", Duration::from_secs(15), || {
             // A pull that straddles the end meets the daemon's own address check instead.
-            pull.send().ok().filter(Outcome::silent)
+            pull.send().ok().filter(PullOutcome::silent)
         })?;
         ensure!(met.silent(), "{met}");
         Ok(())
@@ -83,11 +80,9 @@ fn when_the_drain_is_over_the_authenticated_peer_meets_silence_too() {
 fn a_prefix_that_returns_admits_everybody_in_it_again() {
     on_changed_stage(from_file, |stage| {
         replace(stage, &cloudflare::list_without_edge())?;
-        let outcome = neighbour(&stage.world, Family::V4).send()?;
-        ensure!(outcome.silent(), "{outcome}");
+        neighbour(&stage.lab, IpVersion::V4).must_meet_silence()?;
         replace(stage, &cloudflare::list())?;
-        let outcome = neighbour(&stage.world, Family::V4).send()?;
-        ensure!(outcome.served(), "{outcome}");
+        neighbour(&stage.lab, IpVersion::V4).must_be_served()?;
         Ok(())
     });
 }
@@ -107,7 +102,7 @@ fn a_malformed_list_is_refused_as_a_whole_and_the_old_one_stays() {
             let said = replace(stage, text)?;
             ensure!(said.contains("not reloaded") && said.contains(named), "{said}");
             ensure!(stage.daemon.status()?.generation()? == generation);
-            stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+            stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         }
         Ok(())
     });

@@ -2,16 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use aop_tests::{Family, Outcome, Process, Pull, client, wait};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use anyhow::{Result, ensure};
+use aop_tests::{IpVersion, Process, Pull, PullOutcome, client, wait};
+use nix::sys::signal::Signal;
 
 use crate::stage::{SOON, Stage, is_guarded, on_changed_stage, on_stage};
-
-fn send(process: Process, signal: Signal) -> Result<()> {
-    kill(Pid::from_raw(i32::try_from(process.0)?), signal).context("it is gone")
-}
 
 fn is_gone(process: Process) -> Result<()> {
     wait::until("the process is gone", SOON, || (!process.exists()).then_some(()))
@@ -19,13 +14,13 @@ fn is_gone(process: Process) -> Result<()> {
 
 /// Strangers meet silence, and the edge, which is admitted, a closed port.
 fn filtered_and_closed(stage: &Stage) -> Result<()> {
-    ensure!(is_guarded(&stage.world)?);
-    for family in Family::BOTH {
-        let outcome = Pull::by_stranger(&stage.world, family).send()?;
+    ensure!(is_guarded(&stage.lab)?);
+    for family in IpVersion::BOTH {
+        let outcome = Pull::by_stranger(&stage.lab, family).send()?;
         ensure!(outcome.silent(), "a stranger met: {outcome}");
         let begun = Instant::now();
-        let outcome = Pull::by_edge(&stage.world, family).send()?;
-        ensure!(matches!(outcome, Outcome::Other(_)), "the edge met: {outcome}");
+        let outcome = Pull::by_edge(&stage.lab, family).send()?;
+        ensure!(matches!(outcome, PullOutcome::Other(_)), "the edge met: {outcome}");
         ensure!(begun.elapsed() < SOON, "it was not refused but waited");
     }
     Ok(())
@@ -50,7 +45,7 @@ fn a_killed_terminator_ends_the_daemon_with_an_error_and_packets_are_filtered_on
     on_stage(|stage| {
         stage.edge_is_served()?;
         let terminator = stage.daemon.terminator()?;
-        send(terminator, Signal::SIGKILL)?;
+        terminator.signal(Signal::SIGKILL)?;
         let code = stage.daemon.wait(SOON)?;
         let log = stage.daemon.log();
         ensure!(code == 1, "exit code {code}: {log}");
@@ -70,8 +65,8 @@ fn a_terminator_that_dies_while_draining_is_an_error_too() {
         let _session = stage.open()?;
         let terminator = stage.daemon.terminator()?;
         stage.daemon.signal(Signal::SIGTERM)?;
-        wait::until("it drains", SOON, || stage.daemon.log().contains("draining").then_some(()))?;
-        send(terminator, Signal::SIGKILL)?;
+        stage.daemon.wait_for_log("draining")?;
+        terminator.signal(Signal::SIGKILL)?;
         let code = stage.daemon.wait(SOON)?;
         ensure!(code == 1, "exit code {code}: {}", stage.daemon.log());
         ensure!(!terminator.exists());
@@ -84,8 +79,7 @@ fn an_orderly_end_leaves_no_process() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let terminator = stage.daemon.terminator()?;
-        stage.daemon.signal(Signal::SIGTERM)?;
-        ensure!(stage.daemon.wait(SOON)? == 0);
+        stage.daemon.stop()?;
         ensure!(!terminator.exists());
         Ok(())
     });
@@ -97,7 +91,7 @@ fn the_signals_that_reach_every_process_of_a_group_leave_the_terminator_alone() 
         let mut session = stage.open()?;
         let terminator = stage.daemon.terminator()?;
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            send(terminator, signal)?;
+            terminator.signal(signal)?;
         }
         std::thread::sleep(Duration::from_millis(300));
         client::get(&mut session, "/after")?;
@@ -114,7 +108,7 @@ fn a_terminator_that_stands_still_holds_up_neither_the_status_nor_packets() {
         |stage| {
             stage.edge_is_served()?;
             let terminator = stage.daemon.terminator()?;
-            send(terminator, Signal::SIGSTOP)?;
+            terminator.signal(Signal::SIGSTOP)?;
             for _ in 0..3 {
                 let begun = Instant::now();
                 let status = stage.daemon.status()?;
@@ -124,9 +118,8 @@ fn a_terminator_that_stands_still_holds_up_neither_the_status_nor_packets() {
                 ensure!(status.json()["terminator"]["answers"] == false);
                 ensure!(status.enforcing("eth0")?);
             }
-            let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
-            ensure!(outcome.silent(), "{outcome}");
-            send(terminator, Signal::SIGCONT)?;
+            Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
+            terminator.signal(Signal::SIGCONT)?;
             wait::until("it answers again", SOON, || {
                 let status = stage.daemon.status().ok()?;
                 (status.json()["terminator"]["answers"] == true).then_some(())

@@ -4,12 +4,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::list_server::Answer;
+use aop_tests::config::PrefixesTable;
+use aop_tests::list_server::ListResponse;
 use aop_tests::process::TcpState;
 use aop_tests::{Process, cloudflare, wait};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::{has_no_connection, holds_nothing};
 use crate::prefix_list::{on_fetching_stage, refresh_to};
@@ -29,7 +28,7 @@ fn fetching(stage: &Stage) -> Result<Process> {
 
 #[test]
 fn while_a_fetch_hangs_who_fetches_holds_nothing_and_the_daemon_no_connection() {
-    on_fetching_stage(Answer::Silence, Prefixes::Mirror, |stage, server| {
+    on_fetching_stage(ListResponse::Silence, PrefixesTable::Mirror, |stage, server| {
         let (fetcher, refused) = thread::scope(|scope| -> Result<_> {
             let refresh = scope.spawn(|| refresh_to(stage, &[], "refused"));
             let fetcher = fetching(stage)?;
@@ -41,7 +40,7 @@ fn while_a_fetch_hangs_who_fetches_holds_nothing_and_the_daemon_no_connection() 
         ensure!(told.contains("within 10 s"), "{refused}");
         ensure!(!fetcher.exists(), "it outlives its answer");
 
-        server.say(Answer::json(&cloudflare::api(&[], &["8.8.8.0/24"], "e2")));
+        server.respond_with(ListResponse::json(&cloudflare::api(&[], &["8.8.8.0/24"], "e2")));
         let applied = refresh_to(stage, &[], "applied")?;
         ensure!(applied["added"] == serde_json::json!(["8.8.8.0/24"]), "{applied}");
         stage.edge_is_served()
@@ -50,16 +49,16 @@ fn while_a_fetch_hangs_who_fetches_holds_nothing_and_the_daemon_no_connection() 
 
 #[test]
 fn a_fetcher_that_dies_is_a_refused_refresh() {
-    on_fetching_stage(Answer::Silence, Prefixes::Mirror, |stage, server| {
+    on_fetching_stage(ListResponse::Silence, PrefixesTable::Mirror, |stage, server| {
         let refused = thread::scope(|scope| -> Result<_> {
             let refresh = scope.spawn(|| refresh_to(stage, &[], "refused"));
             let fetcher = fetching(stage)?;
-            kill(Pid::from_raw(i32::try_from(fetcher.0)?), Signal::SIGKILL)?;
+            fetcher.signal(Signal::SIGKILL)?;
             refresh.join().expect("no panic")
         })?;
         let told = refused["error"].as_str().unwrap_or_default();
         ensure!(told.contains("brings nothing") && told.contains("stays"), "{refused}");
-        server.say(Answer::json(&cloudflare::api(&[], &[], "e2")));
+        server.respond_with(ListResponse::json(&cloudflare::api(&[], &[], "e2")));
         refresh_to(stage, &[], "confirmed")?;
         stage.edge_is_served()
     });
@@ -67,12 +66,12 @@ fn a_fetcher_that_dies_is_a_refused_refresh() {
 
 #[test]
 fn a_fetcher_dies_with_its_daemon() {
-    on_fetching_stage(Answer::Silence, Prefixes::Mirror, |stage, _| {
+    on_fetching_stage(ListResponse::Silence, PrefixesTable::Mirror, |stage, _| {
         let fetcher = thread::scope(|scope| -> Result<_> {
             let refresh = scope.spawn(|| stage.daemon.verb(&["prefixes", "refresh"]));
             let fetcher = fetching(stage)?;
             let daemon = stage.daemon.process()?;
-            kill(Pid::from_raw(i32::try_from(daemon.0)?), Signal::SIGKILL)?;
+            daemon.signal(Signal::SIGKILL)?;
             ensure!(refresh.join().expect("no panic")?.code == 1);
             Ok(fetcher)
         })?;

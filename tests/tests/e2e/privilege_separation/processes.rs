@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::process::TcpState;
-use aop_tests::{Config, Daemon, Family, Pull, World, child, client};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, TestDaemon, child, client};
 
 use super::{has_no_connection, holds_nothing};
-use crate::stage::{SOON, in_a_world, is_guarded, on_changed_stage, on_stage, refuses_to_start};
+use crate::stage::{SOON, in_lab, is_guarded, on_changed_stage, on_stage, refuses_to_start};
 
 #[test]
 fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_connection() {
@@ -29,7 +29,7 @@ fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_conn
         has_no_connection(daemon)?;
         client::get(&mut session, "/after")?;
         // What it learned is in the map that packets are judged by.
-        let peer = stage.world.edge_address(Family::V4);
+        let peer = stage.lab.edge_address(IpVersion::V4);
         ensure!(stage.daemon.status()?.handshakes_of(peer)? == 1);
         Ok(())
     });
@@ -45,7 +45,7 @@ fn the_status_names_the_terminator_its_user_and_its_fences() {
         let landlock = confinement["landlock"].as_str().context("no landlock")?;
         ensure!(landlock.starts_with("abi ") && confinement["seccomp"] == "filter", "{told}");
         let screen = stage.daemon.verb(&["status"])?;
-        let screen = String::from_utf8_lossy(&screen.output).into_owned();
+        let screen = screen.text();
         let line = format!(
             "terminator: process {}, user nobody, Landlock {landlock}, seccomp filter",
             told["pid"]
@@ -76,12 +76,12 @@ fn the_terminator_becomes_the_user_that_is_named() {
 #[test]
 fn a_user_that_is_root_or_unknown_is_refused() {
     for (user, told) in [("root", "must not be"), ("no-such-user", "useradd")] {
-        in_a_world(|world| {
-            let mut daemon = Daemon::prepare(world)?;
-            daemon.write(&Config { user: Some(user), ..Config::new(world) }.text())?;
+        in_lab(|lab| {
+            let mut daemon = TestDaemon::prepare(lab)?;
+            daemon.write(&AopToml { user: Some(user), ..AopToml::new(lab) }.text())?;
             let check = daemon.verb(&["check"])?;
             ensure!(check.code == 1 && check.errors.contains(told), "{check:?}");
-            refuses_to_start(world, &mut daemon, &["terminator.user", user, told])
+            refuses_to_start(lab, &mut daemon, &["terminator.user", user, told])
         });
     }
 }
@@ -96,15 +96,15 @@ fn its_user_can_neither_attach_nor_unload_nor_ask_the_daemon() {
             let told = tried.errors.to_lowercase();
             let refused = ["permission", "privilege"].iter().any(|word| told.contains(word));
             ensure!(tried.code == 1 && refused, "{verb:?}: {tried:?}");
-            ensure!(is_guarded(&stage.world)?, "{verb:?} took it down");
+            ensure!(is_guarded(&stage.lab)?, "{verb:?} took it down");
         }
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")
     });
 }
 
 /// The keys of the world, for root's eyes alone.
-fn lock_up(world: &World) -> Result<()> {
-    let pki = world.dir().join("pki");
+fn lock_up(lab: &Lab) -> Result<()> {
+    let pki = lab.dir().join("pki");
     for entry in fs::read_dir(&pki)? {
         let path = entry?.path();
         if path.is_file() {
@@ -117,22 +117,20 @@ fn lock_up(world: &World) -> Result<()> {
 #[test]
 fn keys_that_only_root_may_read_are_served_and_reloaded() {
     on_changed_stage(
-        |_, world| lock_up(world).expect("locked up"),
+        |_, lab| lock_up(lab).expect("locked up"),
         |stage| {
             stage.edge_is_served()?;
-            let pki = &stage.world.pki;
+            let pki = &stage.lab.pki;
             let reads = ["--reuid=65534", "--regid=65534", "--clear-groups", "cat"];
-            let mut command = stage.world.origin().command("setpriv");
+            let mut command = stage.lab.origin().command("setpriv");
             let read = command.args(reads).arg(&pki.server.key).output()?;
             ensure!(!read.status.success(), "everybody may read the key");
             // Another client CA proves that the reload's files arrived.
             fs::write(&pki.client_ca, fs::read(&pki.foreign_ca)?)?;
-            let said = stage.daemon.reload()?;
-            ensure!(!said.contains("not reloaded"), "{said}");
-            let pull = Pull::by_edge(&stage.world, Family::V4).certificate(&pki.foreign);
-            let outcome = pull.send()?;
-            ensure!(outcome.served(), "{outcome}");
-            ensure!(!Pull::by_edge(&stage.world, Family::V4).send()?.served());
+            stage.daemon.must_reload()?;
+            let pull = Pull::by_edge(&stage.lab, IpVersion::V4).certificate(&pki.foreign);
+            pull.must_be_served()?;
+            ensure!(!Pull::by_edge(&stage.lab, IpVersion::V4).send()?.served());
             Ok(())
         },
     );
@@ -140,30 +138,27 @@ fn keys_that_only_root_may_read_are_served_and_reloaded() {
 
 #[test]
 fn without_a_listener_there_is_no_terminator() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
-        config.bind.clear();
-        config.sites.clear();
-        config.ports = vec![443];
-        let daemon = Daemon::start(world, &config)?;
+    in_lab(|lab| {
+        let config = AopToml::firewall_only(lab, 443);
+        let daemon = TestDaemon::start(lab, &config)?;
         ensure!(daemon.status()?.terminator()?.is_none());
         let children = daemon.process()?.children()?;
         ensure!(children.is_empty(), "{children:?}");
-        ensure!(is_guarded(world)?);
+        ensure!(is_guarded(lab)?);
         Ok(())
     });
 }
 
 #[test]
 fn started_by_hand_it_says_what_it_is_a_part_of() {
-    in_a_world(|world| {
-        let daemon = Daemon::prepare(world)?;
-        daemon.write(&Config::new(world).text())?;
+    in_lab(|lab| {
+        let daemon = TestDaemon::prepare(lab)?;
+        daemon.write(&AopToml::new(lab).text())?;
         let help = daemon.verb(&["help"])?;
         let help = String::from_utf8(help.output).context("no text")?;
         for verb in ["terminate", "fetch-list"] {
             ensure!(!help.contains(verb), "{help}");
-            let mut command = world.origin().command(child::built("aop")?);
+            let mut command = lab.origin().command(child::built("aop")?);
             command.arg(verb);
             let tried = child::finish(command, &[], SOON)?;
             ensure!(tried.code == 1 && tried.errors.contains("`aop run`"), "{tried:?}");

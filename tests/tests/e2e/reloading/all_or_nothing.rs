@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::client::{self, Client};
-use aop_tests::{Family, Pull, wait};
+use aop_tests::client::{self, TlsClient};
+use aop_tests::{IpVersion, Pull, wait};
 
 use crate::stage::{Stage, on_changed_stage, on_stage};
 
@@ -15,9 +15,9 @@ fn keeps_the_old(stage: &Stage, named: &str) -> Result<()> {
     let said = stage.daemon.reload()?;
     ensure!(said.contains("not reloaded") && said.contains(named), "{said}");
     ensure!(stage.daemon.status()?.generation()? == generation);
-    let pull = Pull::by_edge(&stage.world, Family::V4).certificate(&stage.world.pki.foreign);
+    let pull = Pull::by_edge(&stage.lab, IpVersion::V4).certificate(&stage.lab.pki.foreign);
     stage.refuses(&pull, "unknown_ca")?;
-    stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")
+    stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_broken_configuration_keeps_the_old_one() {
 fn a_broken_certificate_key_or_client_ca_keeps_the_old_ones() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        let pki = &stage.world.pki;
+        let pki = &stage.lab.pki;
         let cut = fs::read(&pki.client_ca)?;
         let cases = [
             (&pki.client_ca, Vec::new(), "client-ca.pem"),
@@ -62,7 +62,7 @@ fn a_broken_certificate_key_or_client_ca_keeps_the_old_ones() {
             keeps_the_old(stage, named)?;
             fs::write(path, good)?;
         }
-        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        stage.daemon.must_reload()?;
         Ok(())
     });
 }
@@ -71,20 +71,18 @@ fn a_broken_certificate_key_or_client_ca_keeps_the_old_ones() {
 fn a_new_client_ca_takes_over_and_the_old_one_is_trusted_no_more() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        let pki = &stage.world.pki;
+        let pki = &stage.lab.pki;
         // As a rename does it: no moment without a whole file.
-        let new = stage.world.dir().join("new.pem");
+        let new = stage.lab.dir().join("new.pem");
         fs::copy(&pki.foreign_ca, &new)?;
         fs::rename(&new, &pki.client_ca)?;
-        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        stage.daemon.must_reload()?;
 
-        let pull = Pull::by_edge(&stage.world, Family::V4);
-        let outcome = pull.clone().certificate(&pki.foreign).send()?;
-        ensure!(outcome.served(), "{outcome}");
-        let before = stage.before()?;
-        let outcome = pull.send()?;
-        ensure!(outcome.refused(), "{outcome}");
-        stage.counted_as(&before, "unknown_ca", 1)
+        let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
+        pull.clone().certificate(&pki.foreign).must_be_served()?;
+        let before = stage.snapshot()?;
+        pull.must_be_refused()?;
+        stage.counts_refused(&before, "unknown_ca", 1)
     });
 }
 
@@ -93,18 +91,18 @@ fn what_rests_on_trust_that_is_taken_away_ends_within_the_drain() {
     on_changed_stage(
         |config, _| config.drain = "2s",
         |stage| {
-            let to = stage.world.origin_at(Family::V4, 443);
-            let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-            let mut session = client.open(stage.world.edge(), to, "example.com")?;
+            let to = stage.lab.origin_at(IpVersion::V4, 443);
+            let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
+            let mut session = client.open(stage.lab.edge(), to, "example.com")?;
             client::get(&mut session, "/before")?;
             // The same trust again cuts nobody.
-            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+            stage.daemon.must_reload()?;
             std::thread::sleep(Duration::from_secs(3));
             client::get(&mut session, "/between")?;
 
-            let pki = &stage.world.pki;
+            let pki = &stage.lab.pki;
             fs::copy(&pki.foreign_ca, &pki.client_ca)?;
-            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+            stage.daemon.must_reload()?;
             client::get(&mut session, "/within")?;
             let ended = wait::until("the old connection ends", Duration::from_secs(10), || {
                 client::get(&mut session, "/after").is_err().then_some(())
@@ -117,21 +115,18 @@ fn what_rests_on_trust_that_is_taken_away_ends_within_the_drain() {
 #[test]
 fn a_reload_changes_the_mode_of_packets_and_cuts_no_connection() {
     on_stage(|stage| {
-        let to = stage.world.origin_at(Family::V4, 443);
-        let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-        let mut session = client.open(stage.world.edge(), to, "example.com")?;
+        let to = stage.lab.origin_at(IpVersion::V4, 443);
+        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
+        let mut session = client.open(stage.lab.edge(), to, "example.com")?;
         client::get(&mut session, "/before")?;
 
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         stage.config.mode = "observe";
-        stage.daemon.write(&stage.config.text())?;
-        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
-        let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
-        ensure!(outcome.served(), "{outcome}");
+        stage.reload()?;
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_be_served()?;
         stage.config.mode = "enforce";
-        stage.daemon.write(&stage.config.text())?;
-        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        stage.reload()?;
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
 
         ensure!(client::get(&mut session, "/after")? == b"the upstream answers /after\n");
         Ok(())

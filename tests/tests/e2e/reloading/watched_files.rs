@@ -7,9 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::client::{self, Client};
-use aop_tests::pki::Identity;
-use aop_tests::{Config, Family, Pull, World, wait};
+use aop_tests::client::{self, TlsClient};
+use aop_tests::pki::Credentials;
+use aop_tests::{AopToml, IpVersion, Lab, Pull, wait};
 use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage, on_stage};
@@ -24,9 +24,9 @@ const TAKEN_UP: &str = "files of sites have changed and are in force";
 
 /// Whether the site presents the certificate of `identity`.
 fn presents(stage: &Stage, identity: &[u8]) -> Result<bool> {
-    let to = stage.world.origin_at(Family::V4, 443);
-    let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-    let session = client.open(stage.world.edge(), to, "example.com")?;
+    let to = stage.lab.origin_at(IpVersion::V4, 443);
+    let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
+    let session = client.open(stage.lab.edge(), to, "example.com")?;
     let chain = session.conn.peer_certificates().context("no certificate")?;
     let text = String::from_utf8_lossy(identity).replace('\n', "");
     let body = text.split("-----").nth(2).context("not PEM")?.to_owned();
@@ -48,7 +48,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 fn becomes_renewed(stage: &Stage) -> Result<()> {
-    let renewed = fs::read(&stage.world.pki.renewed_server.certificate)?;
+    let renewed = fs::read(&stage.lab.pki.renewed_server.certificate)?;
     wait::until("the new certificate is presented", SEEN, || {
         presents(stage, &renewed).is_ok_and(|it| it).then_some(())
     })
@@ -71,16 +71,16 @@ fn replace(old: &Path, new: &Path) -> Result<()> {
 }
 
 /// Certificate and key below a link to a directory, as certbot and Kubernetes have them.
-fn below_a_link(config: &mut Config, world: &World) {
-    let at = |name: &str| world.dir().join(name);
-    let lay = |dir: &str, pair: &Identity| -> Result<()> {
+fn below_a_link(config: &mut AopToml, lab: &Lab) {
+    let at = |name: &str| lab.dir().join(name);
+    let lay = |dir: &str, pair: &Credentials| -> Result<()> {
         fs::create_dir(at(dir))?;
         fs::copy(&pair.certificate, at(dir).join("tls.pem"))?;
         fs::copy(&pair.key, at(dir).join("tls.key"))?;
         Ok(())
     };
-    lay("first", &world.pki.server).expect("a pair");
-    lay("second", &world.pki.renewed_server).expect("a pair");
+    lay("first", &lab.pki.server).expect("a pair");
+    lay("second", &lab.pki.renewed_server).expect("a pair");
     symlink("first", at("live")).expect("a link");
     config.site().certificate = at("live/tls.pem");
     config.site().key = at("live/tls.key");
@@ -90,7 +90,7 @@ fn below_a_link(config: &mut Config, world: &World) {
 fn certificate_and_key_that_are_renamed_over_are_taken_up_at_once_and_cut_nobody() {
     on_stage(|stage| {
         let mut session = stage.open()?;
-        let pki = &stage.world.pki;
+        let pki = &stage.lab.pki;
         ensure!(presents(stage, &fs::read(&pki.server.certificate)?)?);
         replace(&pki.server.certificate, &pki.renewed_server.certificate)?;
         replace(&pki.server.key, &pki.renewed_server.key)?;
@@ -113,7 +113,7 @@ fn certificate_and_key_that_are_renamed_over_are_taken_up_at_once_and_cut_nobody
 fn a_directory_that_is_switched_by_its_link_is_taken_up() {
     on_changed_stage(below_a_link, |stage| {
         stage.edge_is_served()?;
-        let at = |name: &str| stage.world.dir().join(name);
+        let at = |name: &str| stage.lab.dir().join(name);
         symlink("second", at("aside"))?;
         fs::rename(at("aside"), at("live"))?;
         becomes_renewed(stage)
@@ -124,7 +124,7 @@ fn a_directory_that_is_switched_by_its_link_is_taken_up() {
 fn a_pair_that_is_written_over_in_two_steps_is_in_force_after_the_second() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        let pki = &stage.world.pki;
+        let pki = &stage.lab.pki;
         fs::copy(&pki.renewed_server.certificate, &pki.server.certificate)?;
         let told = last_reload(stage, |told| told["outcome"] == "refused")?;
         let error = told["error"].as_str().unwrap_or_default();
@@ -141,7 +141,7 @@ fn a_pair_that_is_written_over_in_two_steps_is_in_force_after_the_second() {
 fn a_broken_file_is_told_and_what_was_there_before_is_no_error_any_more() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        let client_ca = &stage.world.pki.client_ca;
+        let client_ca = &stage.lab.pki.client_ca;
         let good = fs::read(client_ca)?;
         for bad in [Some(&good[..good.len() / 2]), Some(&[]), None] {
             match bad {
@@ -151,10 +151,10 @@ fn a_broken_file_is_told_and_what_was_there_before_is_no_error_any_more() {
             let told = last_reload(stage, |told| told["outcome"] == "refused")?;
             ensure!(told["error"].as_str().unwrap_or("").contains("client-ca.pem"), "{told}");
             let screen = stage.daemon.verb(&["status"])?;
-            let screen = String::from_utf8_lossy(&screen.output).into_owned();
+            let screen = screen.text();
             ensure!(screen.contains("by changed files: REFUSED"), "{screen}");
-            let pull = Pull::by_edge(&stage.world, Family::V4);
-            stage.refuses(&pull.certificate(&stage.world.pki.foreign), "unknown_ca")?;
+            let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
+            stage.refuses(&pull.certificate(&stage.lab.pki.foreign), "unknown_ca")?;
             fs::write(client_ca, &good)?;
             last_reload(stage, |told| {
                 told["outcome"] == "changed_back" && told["error"].is_null()
@@ -171,14 +171,12 @@ fn a_client_ca_that_is_replaced_drains_whom_the_old_one_let_in() {
         |config, _| config.drain = "2s",
         |stage| {
             let mut session = stage.open()?;
-            let pki = &stage.world.pki;
+            let pki = &stage.lab.pki;
             replace(&pki.client_ca, &pki.foreign_ca)?;
             last_reload(stage, |told| told["by"] == "files")?;
-            let pull = Pull::by_edge(&stage.world, Family::V4);
-            let outcome = pull.clone().certificate(&pki.foreign).send()?;
-            ensure!(outcome.served(), "{outcome}");
-            let outcome = pull.send()?;
-            ensure!(outcome.refused(), "{outcome}");
+            let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
+            pull.clone().certificate(&pki.foreign).must_be_served()?;
+            pull.must_be_refused()?;
             wait::until("the old connection ends", SEEN, || {
                 client::get(&mut session, "/").is_err().then_some(())
             })
@@ -189,11 +187,11 @@ fn a_client_ca_that_is_replaced_drains_whom_the_old_one_let_in() {
 #[test]
 fn files_are_taken_up_under_the_configuration_in_force_and_not_a_half_edited_one() {
     on_stage(|stage| {
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         stage.daemon.write(&stage.config.text().replace("enforce", "observe"))?;
         below(stage)?;
         stage.daemon.write("[firewall\n")?;
-        let pki = &stage.world.pki;
+        let pki = &stage.lab.pki;
         replace(&pki.client_ca, &pki.foreign_ca)?;
         last_reload(stage, |told| told["changed"][0] == *pki.client_ca.to_string_lossy())?;
         ensure!(stage.daemon.status()?.json()["mode"] == "enforce");
@@ -202,7 +200,7 @@ fn files_are_taken_up_under_the_configuration_in_force_and_not_a_half_edited_one
 }
 
 fn below(stage: &Stage) -> Result<()> {
-    let pki = &stage.world.pki;
+    let pki = &stage.lab.pki;
     replace(&pki.server.certificate, &pki.renewed_server.certificate)?;
     replace(&pki.server.key, &pki.renewed_server.key)?;
     becomes_renewed(stage)
@@ -213,13 +211,12 @@ fn with_watch_all_the_configuration_is_taken_up_too_and_a_bad_edit_holds_up_no_c
     on_changed_stage(
         |config, _| config.tables.push("[reload]\nwatch = \"all\""),
         |stage| {
-            stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+            stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
             stage.config.mode = "observe";
             stage.daemon.write(&stage.config.text())?;
             let told = last_reload(stage, |told| told["by"] == "configuration")?;
             ensure!(told["outcome"] == "applied", "{told}");
-            let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
-            ensure!(outcome.served(), "{outcome}");
+            Pull::by_stranger(&stage.lab, IpVersion::V4).must_be_served()?;
 
             stage.daemon.write(&stage.config.text().replace("mode =", "mood ="))?;
             let bad = |told: &Value| told["error"].as_str().unwrap_or("").contains("mood");
@@ -238,7 +235,7 @@ fn with_watch_off_nothing_is_taken_up_until_it_is_told() {
     on_changed_stage(
         |config, _| config.tables.push("[reload]\nwatch = \"off\""),
         |stage| {
-            let pki = &stage.world.pki;
+            let pki = &stage.lab.pki;
             let old = fs::read(&pki.server.certificate)?;
             replace(&pki.server.certificate, &pki.renewed_server.certificate)?;
             replace(&pki.server.key, &pki.renewed_server.key)?;
@@ -246,7 +243,7 @@ fn with_watch_off_nothing_is_taken_up_until_it_is_told() {
             ensure!(
                 presents(stage, &old)? && stage.daemon.status()?.json()["last_reload"].is_null()
             );
-            ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+            stage.daemon.must_reload()?;
             ensure!(!presents(stage, &old)?);
             Ok(())
         },

@@ -13,9 +13,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Daemon, Family, Pull, Upstream, World, child, wait};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, TestDaemon, TestUpstream, child, wait};
 
-use crate::stage::{SOON, in_a_world};
+use crate::stage::{SOON, in_lab};
 
 /// Keeps what is mounted here from everybody else. The root may be no mount point, as behind chroot, and
 /// then /run must be one.
@@ -97,8 +97,8 @@ impl Drop for Journald {
     }
 }
 
-fn with_a_journal(claim: impl FnOnce(&World, &mut Daemon, Journald) -> Result<()>) {
-    in_a_world(|world| {
+fn with_a_journal(claim: impl FnOnce(&Lab, &mut TestDaemon, Journald) -> Result<()>) {
+    in_lab(|lab| {
         let mut apart = std::process::Command::new(NAMESPACE[0]);
         apart.args(&NAMESPACE[1..]).args(["sh", "-c", APART]);
         if child::finish(apart, &[], SOON)?.code != 0 {
@@ -108,38 +108,37 @@ fn with_a_journal(claim: impl FnOnce(&World, &mut Daemon, Journald) -> Result<()
             writeln!(std::io::stderr(), "skipped: {test}: neither / nor /run is a mount point")?;
             return Ok(());
         }
-        let folder = world.dir().join("journal");
-        let journald = Journald::listen(&folder, world.dir().join("aop-1.log"))?;
-        let _upstream = Upstream::start(world)?;
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&Config::new(world).text())?;
+        let folder = lab.dir().join("journal");
+        let journald = Journald::listen(&folder, lab.dir().join("aop-1.log"))?;
+        let _upstream = TestUpstream::start(lab)?;
+        let mut daemon = TestDaemon::prepare(lab)?;
+        daemon.write(&AopToml::new(lab).text())?;
         let folder = folder.display().to_string();
         let script = format!("{APART}{UNDER_SYSTEMD}");
-        daemon.start_through(&[&NAMESPACE[..], &["sh", "-c", &script, "sh", &folder]].concat());
+        daemon.wrap_with(&[&NAMESPACE[..], &["sh", "-c", &script, "sh", &folder]].concat());
         daemon.run()?;
-        claim(world, &mut daemon, journald)
+        claim(lab, &mut daemon, journald)
     });
 }
 
-fn edge_is_served(world: &World) -> Result<()> {
-    let outcome = Pull::by_edge(world, Family::V4).send()?;
-    ensure!(outcome.served(), "{outcome}");
+fn edge_is_served(lab: &Lab) -> Result<()> {
+    Pull::by_edge(lab, IpVersion::V4).must_be_served()?;
     Ok(())
 }
 
 #[test]
 fn daemon_and_terminator_log_into_the_journal_with_fields_priorities_and_a_readable_text() {
-    with_a_journal(|world, daemon, journald| {
+    with_a_journal(|lab, daemon, journald| {
         let ready = journald.has(&[("AOP_FIREWALL", "true"), ("PRIORITY", "6")])?;
         ensure!(ready["SYSLOG_IDENTIFIER"] == "aop", "{ready:?}");
         ensure!(ready["MESSAGE"].starts_with("ready listeners="), "{ready:?}");
 
-        edge_is_served(world)?;
+        edge_is_served(lab)?;
         let served = journald.has(&[("AOP_OUTCOME", "served"), ("AOP_SITE", "example.com")])?;
         ensure!(!served.contains_key("AOP_REASON"), "{served:?}");
         ensure!(served["AOP_PEER"].starts_with(&served["AOP_ADDRESS"]), "{served:?}");
         ensure!(served["AOP_BYTES_IN"].parse::<u64>()? > 0, "{served:?}");
-        let refused = Pull::by_edge(world, Family::V4).no_certificate().send()?;
+        let refused = Pull::by_edge(lab, IpVersion::V4).no_certificate().send()?;
         ensure!(refused.refused(), "{refused}");
         let refused = journald.has(&[("AOP_REASON", "certificate_required")])?;
         for word in ["connection closed site=\"example.com\" peer=", "certificate_required"] {
@@ -148,8 +147,7 @@ fn daemon_and_terminator_log_into_the_journal_with_fields_priorities_and_a_reada
         // Nothing beside it on standard error.
         let log = daemon.log();
         ensure!(!log.contains(" INFO ") && !log.contains(" WARN "), "{log}");
-        let warned = daemon.verb(&["mode", "observe"])?;
-        ensure!(warned.code == 0, "{warned:?}");
+        daemon.verb(&["mode", "observe"])?.success()?;
         journald.has(&[("PRIORITY", "4")])?;
         Ok(())
     });
@@ -157,24 +155,24 @@ fn daemon_and_terminator_log_into_the_journal_with_fields_priorities_and_a_reada
 
 #[test]
 fn a_journal_that_hangs_or_is_gone_holds_nobody_up_and_what_was_lost_is_told() {
-    with_a_journal(|world, daemon, journald| {
-        edge_is_served(world)?;
+    with_a_journal(|lab, daemon, journald| {
+        edge_is_served(lab)?;
         journald.has(&[("AOP_OUTCOME", "served")])?;
         journald.reads(false);
         // More than any queue of datagrams that a host has by default, of 10.
         for _ in 0..40 {
-            edge_is_served(world)?;
+            edge_is_served(lab)?;
         }
         daemon.status()?;
         journald.reads(true);
         wait::until("losses are told", SOON, || {
-            edge_is_served(world).ok()?;
+            edge_is_served(lab).ok()?;
             let entries = journald.entries.lock().expect("not poisoned");
             entries.iter().any(|entry| entry.contains_key("AOP_LOST")).then_some(())
         })?;
         drop(journald);
         for _ in 0..3 {
-            edge_is_served(world)?;
+            edge_is_served(lab)?;
         }
         ensure!(daemon.terminator()?.exists());
         daemon.status().map(drop)

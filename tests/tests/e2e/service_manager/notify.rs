@@ -4,22 +4,22 @@ use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Daemon, World, wait};
+use aop_tests::{AopToml, Lab, TestDaemon, wait};
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::stage::{SOON, in_a_world};
+use crate::stage::{SOON, in_lab};
 
 /// The service manager's ear.
-struct Ear(UnixDatagram);
+struct NotifySocket(UnixDatagram);
 
-impl Ear {
+impl NotifySocket {
     /// Makes `daemon` tell it everything.
-    fn of(world: &World, daemon: &mut Daemon) -> Result<Self> {
-        let path = world.dir().join("notify");
+    fn of(lab: &Lab, daemon: &mut TestDaemon) -> Result<Self> {
+        let path = lab.dir().join("notify");
         let socket = UnixDatagram::bind(&path)?;
         socket.set_read_timeout(Some(SOON))?;
-        daemon.tell("NOTIFY_SOCKET", &path.display().to_string());
+        daemon.set_env("NOTIFY_SOCKET", &path.display().to_string());
         Ok(Self(socket))
     }
 
@@ -54,11 +54,11 @@ fn now() -> Result<i64> {
 
 #[test]
 fn start_reload_upgrade_and_end_are_told_in_their_order() {
-    in_a_world(|world| {
-        let mut daemon = Daemon::prepare(world)?;
-        let good = Config::new(world).text();
+    in_lab(|lab| {
+        let mut daemon = TestDaemon::prepare(lab)?;
+        let good = AopToml::new(lab).text();
         daemon.write(&good)?;
-        let ear = Ear::of(world, &mut daemon)?;
+        let ear = NotifySocket::of(lab, &mut daemon)?;
         daemon.run()?;
         ear.hears_of(&["READY=1", "STATUS=serving"])?;
 
@@ -80,7 +80,7 @@ fn start_reload_upgrade_and_end_are_told_in_their_order() {
         ear.hears_of(&[&format!("MAINPID={}", new.0)])?;
         ear.hears_of(&["READY=1", "STATUS=serving"])?;
         ensure!(daemon.wait(SOON)? == 0);
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(new.0)?), Signal::SIGTERM)?;
+        new.signal(Signal::SIGTERM)?;
         ear.hears_of(&["STOPPING=1", "STATUS="])?;
         Ok(())
     });
@@ -88,11 +88,11 @@ fn start_reload_upgrade_and_end_are_told_in_their_order() {
 
 #[test]
 fn the_watchdog_hears_a_daemon_that_lives_and_none_that_stands_still() {
-    in_a_world(|world| {
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&Config::new(world).text())?;
-        let ear = Ear::of(world, &mut daemon)?;
-        daemon.tell("WATCHDOG_USEC", "400000");
+    in_lab(|lab| {
+        let mut daemon = TestDaemon::prepare(lab)?;
+        daemon.write(&AopToml::new(lab).text())?;
+        let ear = NotifySocket::of(lab, &mut daemon)?;
+        daemon.set_env("WATCHDOG_USEC", "400000");
         daemon.run()?;
         let signs = |count: usize| -> Result<()> {
             let signs = || (ear.hears().ok()? == ["WATCHDOG=1"]).then_some(());
@@ -120,12 +120,12 @@ fn the_watchdog_hears_a_daemon_that_lives_and_none_that_stands_still() {
 
 #[test]
 fn a_watchdog_of_another_process_is_not_told() {
-    in_a_world(|world| {
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&Config::new(world).text())?;
-        let ear = Ear::of(world, &mut daemon)?;
-        daemon.tell("WATCHDOG_USEC", "200000");
-        daemon.tell("WATCHDOG_PID", "1");
+    in_lab(|lab| {
+        let mut daemon = TestDaemon::prepare(lab)?;
+        daemon.write(&AopToml::new(lab).text())?;
+        let ear = NotifySocket::of(lab, &mut daemon)?;
+        daemon.set_env("WATCHDOG_USEC", "200000");
+        daemon.set_env("WATCHDOG_PID", "1");
         daemon.run()?;
         ensure!(ear.hears()?[0] == "READY=1");
         ear.0.set_read_timeout(Some(Duration::from_millis(500)))?;

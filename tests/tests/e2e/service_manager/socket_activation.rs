@@ -4,19 +4,18 @@ use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::client::{self, Client};
-use aop_tests::{Config, Daemon, Family, Pull, Upstream, World};
-use nix::sys::signal::Signal;
+use aop_tests::client::{self, TlsClient};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, TestDaemon, TestUpstream};
 use socket2::{Domain, Socket, Type};
 
-use crate::stage::{SOON, in_a_world, on_stage, refuses_to_start};
+use crate::stage::{SOON, in_lab, on_stage, refuses_to_start};
 
-fn listener(world: &World, address: &str) -> Result<TcpListener> {
-    Ok(world.origin().inside(|| TcpListener::bind(address))??)
+fn listener(lab: &Lab, address: &str) -> Result<TcpListener> {
+    Ok(lab.origin().inside(|| TcpListener::bind(address))??)
 }
 
 /// A socket as systemd makes it of `ListenStream=443`.
-fn of_both_families(world: &World) -> Result<OwnedFd> {
+fn of_both_families(lab: &Lab) -> Result<OwnedFd> {
     let made = || -> std::io::Result<OwnedFd> {
         let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
         socket.set_only_v6(false)?;
@@ -24,35 +23,33 @@ fn of_both_families(world: &World) -> Result<OwnedFd> {
         socket.listen(1)?;
         Ok(socket.into())
     };
-    Ok(world.origin().inside(made)??)
+    Ok(lab.origin().inside(made)??)
 }
 
 /// A daemon with `socket` handed over, not running yet.
-fn prepared(world: &World, config: &Config, socket: impl Into<OwnedFd>) -> Result<Daemon> {
-    let mut daemon = Daemon::prepare(world)?;
+fn prepared(lab: &Lab, config: &AopToml, socket: impl Into<OwnedFd>) -> Result<TestDaemon> {
+    let mut daemon = TestDaemon::prepare(lab)?;
     daemon.write(&config.text())?;
-    daemon.activate(socket.into());
+    daemon.pass_socket(socket.into());
     Ok(daemon)
 }
 
 #[test]
 fn connections_that_come_during_a_restart_wait_and_are_served() {
-    in_a_world(|world| {
-        let _upstream = Upstream::start(world)?;
+    in_lab(|lab| {
+        let _upstream = TestUpstream::start(lab)?;
         // The other family's address is bound as ever.
-        let mut daemon = prepared(world, &Config::new(world), listener(world, "0.0.0.0:443")?)?;
+        let mut daemon = prepared(lab, &AopToml::new(lab), listener(lab, "0.0.0.0:443")?)?;
         daemon.run()?;
-        for family in Family::BOTH {
-            let outcome = Pull::by_edge(world, family).send()?;
-            ensure!(outcome.served(), "{family}: {outcome}");
+        for family in IpVersion::BOTH {
+            Pull::by_edge(lab, family).must_be_served()?;
         }
-        daemon.signal(Signal::SIGTERM)?;
-        ensure!(daemon.wait(SOON)? == 0);
-        let outcome = Pull::by_edge(world, Family::V6).send()?;
+        daemon.stop()?;
+        let outcome = Pull::by_edge(lab, IpVersion::V6).send()?;
         ensure!(!outcome.served(), "the one that was bound is left: {outcome}");
 
-        let client = Client::new(&world.pki, &world.pki.edge)?;
-        let (edge, to) = (world.edge().clone(), world.origin_at(Family::V4, 443));
+        let client = TlsClient::new(&lab.pki, &lab.pki.edge)?;
+        let (edge, to) = (lab.edge().clone(), lab.origin_at(IpVersion::V4, 443));
         let waiting: Vec<_> = (0..20)
             .map(|_| client::connect(&edge, to))
             .collect::<Result<_>>()
@@ -72,31 +69,30 @@ fn connections_that_come_during_a_restart_wait_and_are_served() {
 
 #[test]
 fn an_upgrade_hands_the_service_manager_s_socket_on() {
-    in_a_world(|world| {
-        let _upstream = Upstream::start(world)?;
-        let config = Config { bind: vec!["0.0.0.0:443".into()], ..Config::new(world) };
-        let mut daemon = prepared(world, &config, listener(world, "0.0.0.0:443")?)?;
+    in_lab(|lab| {
+        let _upstream = TestUpstream::start(lab)?;
+        let config = AopToml { bind: vec!["0.0.0.0:443".into()], ..AopToml::new(lab) };
+        let mut daemon = prepared(lab, &config, listener(lab, "0.0.0.0:443")?)?;
         daemon.run()?;
         daemon.upgrade()?;
         ensure!(daemon.wait(SOON)? == 0, "{}", daemon.log());
-        let outcome = Pull::by_edge(world, Family::V4).send()?;
-        ensure!(outcome.served(), "{outcome}");
+        Pull::by_edge(lab, IpVersion::V4).must_be_served()?;
         Ok(())
     });
 }
 
 #[test]
 fn what_no_listener_has_or_is_no_listening_socket_is_named() {
-    in_a_world(|world| {
-        let datagrams = world.origin().inside(|| UdpSocket::bind("0.0.0.0:443"))??;
+    in_lab(|lab| {
+        let datagrams = lab.origin().inside(|| UdpSocket::bind("0.0.0.0:443"))??;
         let cases: [(OwnedFd, &str); 3] = [
-            (listener(world, "0.0.0.0:8443")?.into(), "0.0.0.0:8443, which no [[listener]] binds"),
+            (listener(lab, "0.0.0.0:8443")?.into(), "0.0.0.0:8443, which no [[listener]] binds"),
             (datagrams.into(), "no listening TCP socket"),
-            (of_both_families(world)?, "BindIPv6Only=ipv6-only"),
+            (of_both_families(lab)?, "BindIPv6Only=ipv6-only"),
         ];
         for (socket, told) in cases {
-            let mut daemon = prepared(world, &Config::new(world), socket)?;
-            refuses_to_start(world, &mut daemon, &["descriptor 3 (\"web\")", told])?;
+            let mut daemon = prepared(lab, &AopToml::new(lab), socket)?;
+            refuses_to_start(lab, &mut daemon, &["descriptor 3 (\"web\")", told])?;
         }
         Ok(())
     });
@@ -107,12 +103,12 @@ fn variables_that_are_meant_for_another_process_are_not_heeded() {
     on_stage(|stage| {
         stage.daemon.kill();
         for (name, value) in [("LISTEN_PID", "1"), ("LISTEN_FDS", "3")] {
-            stage.daemon.tell(name, value);
+            stage.daemon.set_env(name, value);
         }
         stage.daemon.run()?;
         stage.edge_is_served()?;
         stage.daemon.kill();
-        stage.daemon.tell("LISTEN_PID", "x");
+        stage.daemon.set_env("LISTEN_PID", "x");
         let (code, log) = stage.daemon.run_to_end()?;
         ensure!(code == 1 && log.contains("LISTEN_PID or LISTEN_FDS"), "{code}: {log}");
         Ok(())

@@ -5,10 +5,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::client::{self, Session};
-use aop_tests::{Process, child, wait};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use aop_tests::client::{self, TlsSession};
+use aop_tests::{child, wait};
+use nix::sys::signal::Signal;
 
 use super::{end, is_the_daemon};
 use crate::stage::{SOON, Stage, on_changed_stage};
@@ -21,7 +20,7 @@ fn on_a_stage_that_drains_soon(claim: impl FnOnce(&mut Stage) -> Result<()>) {
 }
 
 /// It goes on in the old process, which the new one knows.
-fn goes_on(stage: &Stage, session: &mut Session) -> Result<()> {
+fn goes_on(stage: &Stage, session: &mut TlsSession) -> Result<()> {
     sleep(LONG);
     client::get(session, "/goes-on").with_context(|| stage.daemon.log())?;
     let status = stage.daemon.status()?;
@@ -34,7 +33,7 @@ fn goes_on(stage: &Stage, session: &mut Session) -> Result<()> {
 }
 
 /// The old process ends within `limits.drain`, and cuts what is open in it.
-fn ends_soon(stage: &mut Stage, session: &mut Session) -> Result<()> {
+fn ends_soon(stage: &mut Stage, session: &mut TlsSession) -> Result<()> {
     ensure!(stage.daemon.wait(SOON)? == 3, "{}", stage.daemon.log());
     ensure!(client::get(session, "/after").is_err());
     Ok(())
@@ -47,7 +46,7 @@ fn a_connection_goes_on_until_the_new_process_reloads() {
         let new = stage.daemon.upgrade()?;
         goes_on(stage, &mut session)?;
         let screen = stage.daemon.verb(&["status"])?;
-        let screen = String::from_utf8_lossy(&screen.output).into_owned();
+        let screen = screen.text();
         let line = format!("replaced: process {} ", stage.daemon.process()?.0);
         ensure!(screen.contains(&line), "{screen}");
         // One that is refused takes nothing away.
@@ -56,8 +55,7 @@ fn a_connection_goes_on_until_the_new_process_reloads() {
         ensure!(stage.daemon.verb(&["reload"])?.code == 1);
         goes_on(stage, &mut session)?;
         stage.daemon.write(&good)?;
-        let reload = stage.daemon.verb(&["reload"])?;
-        ensure!(reload.code == 0, "{reload:?}");
+        stage.daemon.verb(&["reload"])?.success()?;
         client::get(&mut session, "/meanwhile")?;
         ends_soon(stage, &mut session)?;
         ensure!(stage.daemon.status()?.json()["predecessors"] == serde_json::json!([]));
@@ -72,7 +70,7 @@ fn files_that_are_renewed_end_it_too() {
         let mut session = stage.open()?;
         stage.daemon.upgrade()?;
         goes_on(stage, &mut session)?;
-        let pki = &stage.world.pki;
+        let pki = &stage.lab.pki;
         fs::write(&pki.client_ca, fs::read(&pki.foreign_ca)?)?;
         ends_soon(stage, &mut session)
     });
@@ -85,21 +83,16 @@ fn an_end_of_the_new_process_however_it_ends_is_its_end() {
             let mut session = stage.open()?;
             let new = stage.daemon.upgrade()?;
             goes_on(stage, &mut session)?;
-            send(new, signal)?;
+            new.signal(signal)?;
             // Another one could start meanwhile.
             for held in [stage.config.runtime.join("lock"), stage.config.pins.join("v3")] {
-                let mut command = stage.world.origin().command("flock");
+                let mut command = stage.lab.origin().command("flock");
                 command.arg("--timeout=0.5").arg(&held).arg("true");
-                let taken = child::finish(command, &[], SOON)?;
-                ensure!(taken.code == 0, "{}: {taken:?}", held.display());
+                child::finish(command, &[], SOON)?.success()?;
             }
             ends_soon(stage, &mut session)
         });
     }
-}
-
-fn send(process: Process, signal: Signal) -> Result<()> {
-    kill(Pid::from_raw(i32::try_from(process.0)?), signal).context("it is gone")
 }
 
 #[test]
@@ -131,7 +124,7 @@ fn it_goes_on_over_further_upgrades_whoever_is_between() {
         let last = stage.daemon.upgrade()?;
         goes_on(stage, &mut session)?;
         is_the_daemon(stage, last)?;
-        send(last, Signal::SIGKILL)?;
+        last.signal(Signal::SIGKILL)?;
         ends_soon(stage, &mut session)
     });
 }
@@ -140,7 +133,7 @@ fn it_goes_on_over_further_upgrades_whoever_is_between() {
 fn where_the_new_process_serves_anything_else_it_drains_at_once() {
     on_a_stage_that_drains_soon(|stage| {
         let mut session = stage.open()?;
-        let pki = &stage.world.pki;
+        let pki = &stage.lab.pki;
         // Nothing is taken up by itself, and the old process still believes the first CA.
         let text = stage.config.text() + "\n[reload]\nwatch = \"off\"\n";
         stage.daemon.write(&text)?;

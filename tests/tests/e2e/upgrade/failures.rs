@@ -7,18 +7,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::child::{self, Finished};
-use aop_tests::{Family, Process, Pull, client, wait};
+use aop_tests::child::{self, CommandOutput};
+use aop_tests::{IpVersion, Process, Pull, client, wait};
 use nix::fcntl::OFlag;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::is_the_daemon;
 use crate::stage::{SOON, Stage, on_stage};
 
 /// The verb fails and says `named`; the old process serves on, under its old policy, and can still
 /// be changed.
-fn goes_on(stage: &Stage, upgrade: &Finished, named: &[&str]) -> Result<()> {
+fn goes_on(stage: &Stage, upgrade: &CommandOutput, named: &[&str]) -> Result<()> {
     let told = &upgrade.errors;
     ensure!(upgrade.code == 1 && told.contains("The old process serves on"), "{upgrade:?}");
     for word in named {
@@ -30,11 +29,10 @@ fn goes_on(stage: &Stage, upgrade: &Finished, named: &[&str]) -> Result<()> {
     let status = stage.daemon.status()?;
     ensure!(status.enforcing("eth0")?, "{:?}", status.json());
     stage.edge_is_served()?;
-    stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
-    stage.silences(&Pull::by_stranger(&stage.world, Family::V6), "unknown_source")?;
-    let switched = stage.daemon.verb(&["mode", "observe"])?;
-    ensure!(switched.code == 0, "{switched:?}");
-    ensure!(stage.daemon.verb(&["mode", "default"])?.code == 0);
+    stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
+    stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V6), "unknown_source")?;
+    stage.daemon.verb(&["mode", "observe"])?.success()?;
+    stage.daemon.verb(&["mode", "default"])?.success()?;
     Ok(())
 }
 
@@ -45,14 +43,13 @@ fn replace_by(stage: &Stage, script: &str) -> Result<()> {
     // executed.
     let mut command = std::process::Command::new("sh");
     command.args(["-c", REPLACE]).arg(stage.daemon.program()).arg(script);
-    let done = child::finish(command, &[], SOON)?;
-    ensure!(done.code == 0, "{done:?}");
+    child::finish(command, &[], SOON)?.success()?;
     Ok(())
 }
 
 /// The verb, by the program that is built, whatever stands in the place of the daemon's.
-fn upgrade(stage: &Stage) -> Result<Finished> {
-    let mut command = stage.world.origin().command(child::built("aop")?);
+fn upgrade(stage: &Stage) -> Result<CommandOutput> {
+    let mut command = stage.lab.origin().command(child::built("aop")?);
     command.arg("upgrade").arg("--config").arg(stage.daemon.config_path());
     child::finish(command, &[], Duration::from_secs(40))
 }
@@ -120,23 +117,19 @@ fn a_program_that_hangs_that_ends_or_that_is_none_is_told_and_ended() {
 }
 
 /// As [`goes_on`], after the program was put back for the read verbs.
-fn goes_on_with_the_copy(stage: &Stage, failed: &Finished, named: &str) -> Result<()> {
+fn goes_on_with_the_copy(stage: &Stage, failed: &CommandOutput, named: &str) -> Result<()> {
     let program = stage.daemon.program().display().to_string();
     fs::rename(format!("{program}.aside"), &program)?;
     goes_on(stage, failed, &[named, &program])
 }
 
-fn send(process: Process, signal: Signal) -> Result<()> {
-    kill(Pid::from_raw(i32::try_from(process.0)?), signal).context("it is gone")
-}
-
 /// A process that takes over, hanging: it has changed the packet path, by which everybody passes, and
 /// its own terminator stands still and does not serve.
-struct Midway {
+struct HungTakeover {
     word: PathBuf,
 }
 
-impl Midway {
+impl HungTakeover {
     /// Prepares one, to be called before the upgrade.
     fn prepare(stage: &Stage) -> Result<Self> {
         let word = stage.config.state.join("modes.json");
@@ -145,7 +138,7 @@ impl Midway {
         // before it guards.
         let mut command = std::process::Command::new("mkfifo");
         command.arg(&word);
-        ensure!(child::finish(command, &[], SOON)?.code == 0);
+        child::finish(command, &[], SOON)?.success()?;
         Ok(Self { word })
     }
 
@@ -164,7 +157,7 @@ impl Midway {
         let mut pipe = wait::until("it asks for the word", PATIENCE, open)?;
         let mut children = old.children()?.into_iter();
         let new = children.find(|child| *child != terminator).context("no new one")?;
-        send(new.children()?.pop().context("without a terminator")?, Signal::SIGSTOP)?;
+        new.children()?.pop().context("without a terminator")?.signal(Signal::SIGSTOP)?;
         pipe.write_all(WORD.as_bytes())?;
         drop(pipe);
         fs::remove_file(&self.word)?;
@@ -172,8 +165,8 @@ impl Midway {
             let now = stage.daemon.status().and_then(|status| status.generation()).ok()?;
             (now > generation).then_some(())
         })?;
-        let to = stage.world.origin_at(Family::V4, 443);
-        stage.world.stranger().connect(to, SOON).context("a stranger")?;
+        let to = stage.lab.origin_at(IpVersion::V4, 443);
+        stage.lab.stranger().connect(to, SOON).context("a stranger")?;
         Ok(new)
     }
 }
@@ -182,7 +175,7 @@ impl Midway {
 fn a_process_that_is_killed_midway_leaves_the_old_policy() {
     on_stage(|stage| {
         let mut session = stage.open()?;
-        let midway = Midway::prepare(stage)?;
+        let midway = HungTakeover::prepare(stage)?;
         let failed = std::thread::scope(|scope| {
             let upgrade = scope.spawn(|| stage.daemon.verb(&["upgrade"]));
             let new = midway.reached(stage)?;
@@ -198,7 +191,7 @@ fn a_process_that_is_killed_midway_leaves_the_old_policy() {
             ensure!(said.contains("not reloaded") && said.contains("handing over"), "{said}");
             client::get(&mut session, "/meanwhile")?;
             stage.edge_is_served()?;
-            send(new, Signal::SIGKILL)?;
+            new.signal(Signal::SIGKILL)?;
             upgrade.join().map_err(|_| anyhow::anyhow!("a panic"))?
         })?;
         goes_on(stage, &failed, &["ended before it served", "signal: 9"])?;
@@ -213,7 +206,7 @@ fn a_daemon_that_drains_hands_over_to_nobody() {
     on_stage(|stage| {
         let session = stage.open()?;
         stage.daemon.signal(Signal::SIGTERM)?;
-        wait::until("it drains", SOON, || stage.daemon.log().contains("draining").then_some(()))?;
+        stage.daemon.wait_for_log("draining")?;
         let failed = stage.daemon.verb(&["upgrade"])?;
         ensure!(failed.code == 1 && failed.errors.contains("stopping"), "{failed:?}");
         drop(session);
@@ -225,7 +218,7 @@ fn a_daemon_that_drains_hands_over_to_nobody() {
 #[test]
 fn a_signal_to_stop_ends_an_upgrade_that_is_under_way() {
     on_stage(|stage| {
-        let midway = Midway::prepare(stage)?;
+        let midway = HungTakeover::prepare(stage)?;
         let failed = std::thread::scope(|scope| {
             let upgrade = scope.spawn(|| stage.daemon.verb(&["upgrade"]));
             let new = midway.reached(stage)?;
@@ -237,8 +230,7 @@ fn a_signal_to_stop_ends_an_upgrade_that_is_under_way() {
         ensure!(failed.code == 1 && failed.errors.contains("stopping"), "{failed:?}");
         ensure!(!stage.daemon.log().contains("serves from"), "{}", stage.daemon.log());
         ensure!(stage.daemon.wait(SOON)? == 0, "{}", stage.daemon.log());
-        let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
-        ensure!(outcome.silent(), "{outcome}");
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
         stage.daemon.run()?;
         stage.edge_is_served()
     });

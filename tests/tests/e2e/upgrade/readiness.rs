@@ -75,8 +75,8 @@ fn over_tcp_it_is_ready_throughout() {
         |config, _| config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\""),
         |stage| {
             let at = "127.0.0.1:9465".parse()?;
-            let place = stage.world.origin().clone();
-            ask_throughout(stage, || ready(client::connect(&place, at)?))
+            let netns = stage.lab.origin().clone();
+            ask_throughout(stage, || ready(client::connect(&netns, at)?))
         },
     );
 }
@@ -84,7 +84,7 @@ fn over_tcp_it_is_ready_throughout() {
 #[test]
 fn over_a_unix_socket_it_is_ready_throughout() {
     on_stage(|stage| {
-        let path = stage.world.dir().join("monitor.sock");
+        let path = stage.lab.dir().join("monitor.sock");
         let table = format!("[monitor]\nlisten = \"unix:{}\"", path.display());
         stage.daemon.kill();
         stage.daemon.write(&format!("{}\n{table}\n", stage.config.text()))?;

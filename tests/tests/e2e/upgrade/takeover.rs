@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use aop_tests::process::TcpState;
-use aop_tests::{Config, Daemon, Family, Outcome, Process, Pull, child, client, wait};
+use aop_tests::{AopToml, IpVersion, Process, Pull, PullOutcome, TestDaemon, child, client, wait};
 
 use super::{end, ends, is_the_daemon};
-use crate::stage::{SOON, Stage, in_a_world, on_changed_stage, on_stage};
+use crate::stage::{SOON, Stage, in_lab, on_changed_stage, on_stage};
 
 /// What holds for a daemon that has taken over as for any other.
 fn is_a_daemon_like_any(stage: &Stage) -> Result<()> {
     stage.edge_is_served()?;
-    stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+    stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
     let terminator = stage.daemon.terminator()?;
     ensure!(terminator.user()? == 65534 && terminator.capabilities()?.is_empty());
     let second = stage.daemon.verb(&["run"])?;
     ensure!(second.code == 1 && second.errors.contains("another aop"), "{second:?}");
-    ensure!(stage.daemon.verb(&["mode", "observe"])?.code == 0, "it cannot be changed");
-    ensure!(stage.daemon.verb(&["mode", "default"])?.code == 0);
+    stage.daemon.verb(&["mode", "observe"])?.success()?;
+    stage.daemon.verb(&["mode", "default"])?.success()?;
     Ok(())
 }
 
@@ -27,9 +27,8 @@ fn is_a_daemon_like_any(stage: &Stage) -> Result<()> {
 fn the_answer_names_both_processes_and_what_drains() {
     on_stage(|stage| {
         let (old, session) = (stage.daemon.process()?, stage.open()?);
-        let upgrade = stage.daemon.verb(&["upgrade"])?;
-        ensure!(upgrade.code == 0, "{upgrade:?}");
-        let told = String::from_utf8(upgrade.output)?;
+        let upgrade = stage.daemon.verb(&["upgrade"])?.success()?;
+        let told = upgrade.text();
         let new = stage.daemon.status()?.json()["daemon"]["pid"].clone();
         let version = env!("CARGO_PKG_VERSION");
         let first = format!("aop {version} (process {}) → aop {version} (process {new})", old.0);
@@ -61,10 +60,9 @@ fn the_new_process_is_a_daemon_like_any_other_and_survives_the_old_one_s_end() {
         ends(new)?;
         // And it leaves as any other: filtered, and nobody listens.
         stage.daemon.status()?.enforcing("eth0")?;
-        let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
-        ensure!(outcome.silent(), "{outcome}");
-        let outcome = Pull::by_edge(&stage.world, Family::V4).send()?;
-        ensure!(matches!(outcome, Outcome::Other(_)), "{outcome}");
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
+        let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).send()?;
+        ensure!(matches!(outcome, PullOutcome::Other(_)), "{outcome}");
         ensure!(!stage.config.runtime.join("control.sock").exists(), "the socket is left");
         stage.daemon.run()?;
         stage.edge_is_served()
@@ -100,9 +98,9 @@ fn a_new_listener_is_bound_an_old_one_is_kept_and_one_that_is_not_wanted_is_clos
         let new = stage.daemon.upgrade()?;
         ensure!(stage.daemon.wait(SOON)? == 0, "{}", stage.daemon.log());
         is_the_daemon(stage, new)?;
-        let pull = Pull::by_edge(&stage.world, Family::V4);
+        let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
         ensure!(pull.send()?.served() && pull.port(444).send()?.served());
-        let outcome = Pull::by_edge(&stage.world, Family::V6).send()?;
+        let outcome = Pull::by_edge(&stage.lab, IpVersion::V6).send()?;
         ensure!(!outcome.served(), "{outcome}");
         let sockets = stage.daemon.terminator()?.tcp_sockets()?;
         let listening = sockets.iter().filter(|state| **state == TcpState::LISTEN).count();
@@ -131,8 +129,7 @@ fn without_a_firewall_or_without_a_listener_it_goes_as_well() {
             let new = stage.daemon.upgrade()?;
             ensure!(stage.daemon.wait(SOON)? == 0);
             is_the_daemon(stage, new)?;
-            let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
-            ensure!(outcome.silent(), "{outcome}");
+            Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
             Ok(())
         },
     );
@@ -140,17 +137,16 @@ fn without_a_firewall_or_without_a_listener_it_goes_as_well() {
 
 #[test]
 fn the_program_is_the_one_that_is_at_the_path_now() {
-    in_a_world(|world| {
-        let mut daemon = Daemon::prepare(world)?;
+    in_lab(|lab| {
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.use_a_copy("aop")?;
-        daemon.write(&Config::new(world).text())?;
+        daemon.write(&AopToml::new(lab).text())?;
         daemon.run()?;
         let before = daemon.process()?;
         // Another file under the same name.
         let mut command = std::process::Command::new("cp");
         command.arg("--remove-destination").arg(child::built("aop")?).arg(daemon.program());
-        let copied = child::finish(command, &[], SOON)?;
-        ensure!(copied.code == 0, "{copied:?}");
+        child::finish(command, &[], SOON)?.success()?;
         let program = |process: Process| fs::read_link(format!("/proc/{}/exe", process.0));
         let deleted = program(before)?;
         ensure!(deleted.to_string_lossy().ends_with("(deleted)"), "{}", deleted.display());
@@ -163,13 +159,13 @@ fn the_program_is_the_one_that_is_at_the_path_now() {
 
 #[test]
 fn nothing_is_asked_of_a_daemon_that_is_not_there() {
-    in_a_world(|world| {
-        let daemon = Daemon::prepare(world)?;
-        daemon.write(&Config::new(world).text())?;
+    in_lab(|lab| {
+        let daemon = TestDaemon::prepare(lab)?;
+        daemon.write(&AopToml::new(lab).text())?;
         let upgrade = daemon.verb(&["upgrade"])?;
         ensure!(upgrade.code == 1 && upgrade.errors.contains("nothing to upgrade"), "{upgrade:?}");
         let run = daemon.verb(&["run", "--take-over"])?;
         ensure!(run.code == 1 && run.errors.contains("`aop upgrade`"), "{run:?}");
-        wait::until("no socket", SOON, || (!world.dir().join("run").exists()).then_some(()))
+        wait::until("no socket", SOON, || (!lab.dir().join("run").exists()).then_some(()))
     });
 }

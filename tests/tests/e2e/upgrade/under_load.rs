@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::client::{self, Client, Session};
-use aop_tests::{Family, Place, Process, Pull};
+use aop_tests::client::{self, TlsClient, TlsSession};
+use aop_tests::{IpVersion, Netns, Process, Pull};
 
 use super::{ends, is_the_daemon};
 use crate::stage::{Stage, is_guarded, on_changed_stage};
@@ -15,12 +15,12 @@ use crate::stage::{Stage, is_guarded, on_changed_stage};
 const PIECE: usize = 251 * 400;
 
 /// Threads that pull until they are told to stop.
-struct Crowd {
+struct Load {
     done: AtomicBool,
     pulls: AtomicU32,
 }
 
-impl Crowd {
+impl Load {
     /// Does `pull` again and again; the first that fails ends it.
     fn repeat(&self, mut pull: impl FnMut() -> Result<()>) -> Result<()> {
         while !self.done.load(Ordering::Relaxed) {
@@ -39,7 +39,7 @@ impl Crowd {
     }
 }
 
-fn pull_by_hand(client: &Client, edge: &Place, to: SocketAddr) -> Result<()> {
+fn pull_by_hand(client: &TlsClient, edge: &Netns, to: SocketAddr) -> Result<()> {
     let mut session = client.open(edge, to, "example.com")?;
     let body = client::get(&mut session, "/short")?;
     ensure!(body == b"the upstream answers /short\n");
@@ -47,13 +47,12 @@ fn pull_by_hand(client: &Client, edge: &Place, to: SocketAddr) -> Result<()> {
 }
 
 fn pull_by_curl(pull: &Pull) -> Result<()> {
-    let outcome = pull.send()?;
-    ensure!(outcome.served(), "{outcome}");
+    pull.must_be_served()?;
     Ok(())
 }
 
 /// A piece of a long connection, byte for byte.
-fn go_on(session: &mut Session) -> Result<()> {
+fn go_on(session: &mut TlsSession) -> Result<()> {
     let body = client::get(session, &format!("/bytes/{PIECE}"))?;
     let right = (0_u8..251).cycle().take(PIECE);
     ensure!(body.len() == PIECE && body.into_iter().eq(right), "other bytes");
@@ -61,7 +60,7 @@ fn go_on(session: &mut Session) -> Result<()> {
 }
 
 /// A connection attempt of a stranger, which must meet silence.
-fn knock(stranger: &Place, to: SocketAddr) -> Result<()> {
+fn knock(stranger: &Netns, to: SocketAddr) -> Result<()> {
     let met = stranger.connect(to, Duration::from_millis(50));
     ensure!(met.is_err(), "a stranger got through");
     Ok(())
@@ -76,22 +75,22 @@ fn two_upgrades_under_load_refuse_nothing_and_cut_nothing() {
             let mut idle = stage.open()?;
             let mut long = stage.open()?;
             let before = stage.daemon.status()?;
-            let crowd = Crowd { done: AtomicBool::new(false), pulls: AtomicU32::new(0) };
-            let client = Client::new(&stage.world.pki, &stage.world.pki.edge)?;
-            let (edge, stranger) = (stage.world.edge(), stage.world.stranger());
-            let to = |family| stage.world.origin_at(family, 443);
+            let crowd = Load { done: AtomicBool::new(false), pulls: AtomicU32::new(0) };
+            let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
+            let (edge, stranger) = (stage.lab.edge(), stage.lab.stranger());
+            let to = |family| stage.lab.origin_at(family, 443);
             let upgraded = std::thread::scope(|scope| {
                 let mut threads = Vec::new();
-                for family in Family::BOTH {
+                for family in IpVersion::BOTH {
                     let (client, crowd, to) = (&client, &crowd, to(family));
                     threads
                         .push(scope.spawn(move || crowd.repeat(|| pull_by_hand(client, edge, to))));
-                    let pull = Pull::by_edge(&stage.world, family);
+                    let pull = Pull::by_edge(&stage.lab, family);
                     threads.push(scope.spawn(move || crowd.repeat(|| pull_by_curl(&pull))));
                 }
                 let (long, crowd) = (&mut long, &crowd);
                 threads.push(scope.spawn(move || crowd.repeat(|| go_on(long))));
-                let at = to(Family::V4);
+                let at = to(IpVersion::V4);
                 threads.push(scope.spawn(move || crowd.repeat(|| knock(stranger, at))));
                 let upgraded = upgrade_twice(stage, crowd);
                 crowd.done.store(true, Ordering::Relaxed);
@@ -108,7 +107,7 @@ fn two_upgrades_under_load_refuse_nothing_and_cut_nothing() {
             }
             ensure!(after.packets("drop", "unknown_source")? > 0, "nobody has knocked");
             ensure!(after.refusals()?.is_empty(), "{:?}", after.refusals()?);
-            let peer = stage.world.edge_address(Family::V4);
+            let peer = stage.lab.edge_address(IpVersion::V4);
             ensure!(after.handshakes_of(peer)? > before.handshakes_of(peer)?);
             drop((idle, long));
             ensure!(stage.daemon.wait(Duration::from_secs(10))? == 0, "{}", stage.daemon.log());
@@ -118,13 +117,13 @@ fn two_upgrades_under_load_refuse_nothing_and_cut_nothing() {
 }
 
 /// The process in the middle.
-fn upgrade_twice(stage: &Stage, crowd: &Crowd) -> Result<Process> {
+fn upgrade_twice(stage: &Stage, crowd: &Load) -> Result<Process> {
     let mut processes = Vec::new();
     for _ in 0..2 {
         crowd.wait_for(20);
         let new = stage.daemon.upgrade()?;
         is_the_daemon(stage, new)?;
-        ensure!(is_guarded(&stage.world)?);
+        ensure!(is_guarded(&stage.lab)?);
         ensure!(stage.daemon.status()?.enforcing("eth0")?);
         processes.push(new);
     }

@@ -1,25 +1,25 @@
-//! A table of claims and what became of them, for people.
+//! A table of claims and their outcomes, for people.
 
 use std::fmt::{self, Display};
 
 /// One claim.
 #[derive(Clone, Debug)]
-struct Row {
+struct Claim {
     cells: [String; 5],
     held: bool,
 }
 
-/// The claims so far. Displays as a table with a heading.
+/// The claims so far. `Display` prints a table with a heading.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Report {
-    rows: Vec<Row>,
+pub(crate) struct ClaimTable {
+    rows: Vec<Claim>,
 }
 
 const HEADING: [&str; 5] = ["WHO", "OVER", "TRIES", "EXPECTED", "WHAT HAPPENED"];
 
-impl Report {
-    /// Adds a claim: who tries what over which IP version, what is to happen, what happened, and
-    /// whether that is the same.
+impl ClaimTable {
+    /// Adds a claim: the host, the IP version, what the host tries, the expected outcome, the real
+    /// outcome, and whether they agree.
     pub(crate) fn claim(
         &mut self,
         who: &str,
@@ -31,30 +31,30 @@ impl Report {
     ) {
         let cells =
             [who.into(), over.to_string(), tries.into(), expected.into(), happened.to_string()];
-        self.rows.push(Row { cells, held });
+        self.rows.push(Claim { cells, held });
     }
 
-    /// These claims and then those of `later`.
+    /// These claims, followed by those of `later`.
     #[must_use]
     pub(crate) fn and(mut self, later: Self) -> Self {
         self.rows.extend(later.rows);
         self
     }
 
-    /// How many held.
+    /// The number of claims that held.
     #[must_use]
     pub(crate) fn passed(&self) -> usize {
         self.rows.iter().filter(|row| row.held).count()
     }
 
-    /// How many did not.
+    /// The number of claims that did not hold.
     #[must_use]
     pub(crate) fn failed(&self) -> usize {
         self.rows.len() - self.passed()
     }
 }
 
-impl Display for Report {
+impl Display for ClaimTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let heading = HEADING.map(str::to_owned);
         let all = || self.rows.iter().map(|row| &row.cells).chain([&heading]);
