@@ -1,5 +1,5 @@
-//! Who gets to the port at all: prefixes, extra prefixes, observe mode, and the second look at the
-//! address in user space.
+//! Admission by address: prefixes, extra prefixes, observe mode, and the second check of the address
+//! in the terminator.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ fn stranger_prefixes(lab: &Lab) -> Vec<String> {
 }
 
 #[test]
-fn the_edge_with_its_certificate_is_served_counted_and_remembered() {
+fn the_edge_with_its_certificate_is_served_and_counted_as_a_peer() {
     on_stage(|stage| {
         for family in IpVersion::BOTH {
             let before = stage.snapshot()?;
@@ -51,7 +51,7 @@ fn a_stranger_with_a_stolen_certificate_meets_silence() {
 }
 
 #[test]
-fn what_the_cdn_s_own_addresses_are_refused_for_is_told_apart() {
+fn refusals_from_admitted_addresses_are_counted_separately() {
     on_stage(|stage| {
         let pull = Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate();
         for count in 1..=2 {
@@ -59,7 +59,7 @@ fn what_the_cdn_s_own_addresses_are_refused_for_is_told_apart() {
             let admitted = stage.daemon.status()?.refusals_from_admitted()?;
             ensure!(admitted == [("certificate_required".to_owned(), count)], "{admitted:?}");
         }
-        // Nobody is banned for it, and the operator is told what it may be.
+        // The edge is not banned, and the operator learns the likely cause.
         stage.edge_is_served()?;
         let told = stage.daemon.verb(&["status"])?.text();
         let line = told.lines().find(|line| line.contains("from admitted addresses"));
@@ -72,7 +72,7 @@ fn what_the_cdn_s_own_addresses_are_refused_for_is_told_apart() {
 }
 
 #[test]
-fn observe_mode_counts_what_it_would_drop_and_passes_it() {
+fn observe_mode_passes_and_counts_packets_that_enforce_mode_would_drop() {
     on_changed_stage(
         |config, _| config.mode = "observe",
         |stage| {
@@ -106,7 +106,7 @@ fn in_observe_mode_a_certificate_is_still_required() {
 }
 
 #[test]
-fn an_extra_prefix_admits_but_authorizes_nobody() {
+fn an_extra_prefix_admits_but_does_not_authorize() {
     on_changed_stage(
         |config, lab| config.extra = stranger_prefixes(lab),
         |stage| {
@@ -121,7 +121,7 @@ fn an_extra_prefix_admits_but_authorizes_nobody() {
 }
 
 #[test]
-fn an_empty_list_admits_nobody_but_the_extra_prefixes() {
+fn with_an_empty_list_only_the_extra_prefixes_are_admitted() {
     on_changed_stage(
         |config, lab| {
             config.prefixes = PrefixesTable::List(Vec::new());
@@ -155,7 +155,7 @@ fn a_port_that_is_not_guarded_stays_open_to_everybody() {
 }
 
 #[test]
-fn with_the_firewall_off_the_terminator_still_looks_at_the_address() {
+fn with_the_firewall_off_the_terminator_still_checks_the_address() {
     on_changed_stage(
         |config, _| config.mode = "off",
         |stage: &mut Stage| {

@@ -1,4 +1,4 @@
-//! Who had something changed over the control socket, and what came of it, is on record.
+//! The audit log: every change through the control socket, its user and its outcome.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,26 +15,26 @@ fn path(stage: &Stage) -> PathBuf {
     stage.config.state.join("audit.log")
 }
 
-/// Each line of the record.
+/// The lines of the audit log.
 fn record(stage: &Stage) -> Result<Vec<Value>> {
     let text = fs::read_to_string(path(stage)).context("no record")?;
     text.lines().map(|line| serde_json::from_str(line).context(line.to_owned())).collect()
 }
 
-fn a_list_in_a_file(config: &mut AopToml, lab: &Lab) {
+fn list_from_file(config: &mut AopToml, lab: &Lab) {
     let list = lab.dir().join("list");
     fs::write(&list, cloudflare::list()).expect("a list");
     config.prefixes = PrefixesTable::File(list);
 }
 
 #[test]
-fn who_had_what_changed_is_recorded_with_the_outcome_and_questions_are_not() {
-    on_changed_stage(a_list_in_a_file, |stage| {
+fn changes_are_logged_with_user_and_outcome_and_questions_are_not() {
+    on_changed_stage(list_from_file, |stage| {
         stage.edge_is_served()?;
         for question in ["status", "identities", "peers", "mode"] {
             stage.daemon.verb(&[question])?.success()?;
         }
-        ensure!(!path(stage).exists(), "questions are on record");
+        ensure!(!path(stage).exists(), "a question was logged");
 
         stage.daemon.verb(&["mode", "observe", "--port", "443"])?.success()?;
         ensure!(stage.daemon.verb(&["mode", "observe", "--port", "81"])?.code == 1);
@@ -78,7 +78,7 @@ fn started_with(stage: &Stage) -> PathBuf {
 }
 
 #[test]
-fn a_full_disk_stops_no_action_and_is_told() {
+fn a_full_disk_stops_no_action_and_causes_a_warning() {
     on_changed_stage(
         |config, lab| {
             config.state = lab.dir().join("state");

@@ -1,5 +1,5 @@
-//! Mistakes in the configuration: one clear error that names place and remedy, exit code 1, and
-//! nothing half applied. `aop check` says the same without touching anything.
+//! A wrong configuration: the start fails with exit code 1 and one error that names the place and the
+//! remedy, and nothing is half applied. `aop check` reports the same error and changes nothing.
 
 use anyhow::ensure;
 use aop_tests::config::SiteTable;
@@ -7,12 +7,12 @@ use aop_tests::{AopToml, TestDaemon};
 
 use crate::stage::{in_lab, is_guarded, refuses_to_start};
 
-/// The claim about a configuration whose text is changed by `break_it`.
+/// The whole claim, for a configuration whose text `break_it` changes.
 fn refused(break_it: impl FnOnce(&str) -> String, named: &[&str]) {
     in_lab(|lab| {
         let config = AopToml::new(lab);
         let broken = break_it(&config.text());
-        ensure!(broken != config.text(), "nothing was broken");
+        ensure!(broken != config.text(), "the text did not change");
         let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&broken)?;
         let check = daemon.verb(&["check"])?;
@@ -26,7 +26,7 @@ fn refused(break_it: impl FnOnce(&str) -> String, named: &[&str]) {
 }
 
 #[test]
-fn the_unbroken_configuration_is_accepted() {
+fn the_correct_configuration_is_accepted() {
     in_lab(|lab| {
         let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&AopToml::new(lab).text())?;
@@ -44,12 +44,12 @@ fn an_unknown_key_is_named_with_its_line() {
 }
 
 #[test]
-fn a_text_that_is_no_toml_is_named_with_its_line() {
+fn an_error_of_toml_syntax_is_named_with_its_line() {
     refused(|text| text.replacen("[firewall]", "[firewall", 1), &["aop.toml:1"]);
 }
 
 #[test]
-fn a_host_of_two_sites_is_named() {
+fn a_host_in_two_sites_is_named() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         let twice = vec!["shop.example.net".into(), "EXAMPLE.com.".into()];
@@ -61,7 +61,7 @@ fn a_host_of_two_sites_is_named() {
 }
 
 #[test]
-fn an_upstream_of_bytes_is_shared_by_sites_that_believe_others_only_where_they_say_so() {
+fn sites_with_different_client_cas_share_a_byte_upstream_only_with_shared_upstream() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         let hosts = vec!["shop.example.net".into()];
@@ -79,7 +79,7 @@ fn an_upstream_of_bytes_is_shared_by_sites_that_believe_others_only_where_they_s
 }
 
 #[test]
-fn no_client_ca_at_all_is_refused() {
+fn an_empty_list_of_client_cas_is_refused() {
     refused(
         |text| {
             let line = text.lines().find(|line| line.starts_with("client_ca")).unwrap_or_default();
@@ -105,7 +105,7 @@ fn an_unusable_mode_attach_or_duration_is_named() {
 }
 
 #[test]
-fn what_does_not_fit_the_kind_of_upstream_is_named() {
+fn a_key_that_does_not_fit_the_kind_of_upstream_is_named() {
     let table = |line: &str| format!("[site.http]\n{line}\n");
     refused(|text| text.to_owned() + &table("forwarded = \"x\""), &["site.http", "http://"]);
     let http = |text: &str| text.replace("tcp://127", "http://127");
@@ -122,7 +122,7 @@ fn what_does_not_fit_the_kind_of_upstream_is_named() {
 }
 
 #[test]
-fn a_rule_that_makes_no_sense_is_named_with_its_line() {
+fn an_invalid_rule_is_named_with_its_line() {
     for (rule, named) in [
         ("require_san = [\"edge.example.com\"]", "dns:edge.example.com"),
         ("require_san = [\"dns:*.example.com\"]", "no star"),
@@ -146,7 +146,7 @@ fn a_listener_without_a_site_is_refused() {
 }
 
 #[test]
-fn wrong_usage_of_the_command_line_has_its_own_exit_code() {
+fn a_wrong_command_line_exits_with_code_2() {
     in_lab(|lab| {
         let daemon = TestDaemon::prepare(lab)?;
         ensure!(daemon.verb(&["run", "--nonsense"])?.code == 2);

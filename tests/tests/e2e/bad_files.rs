@@ -1,5 +1,5 @@
-//! Files that a configuration names and that are missing, empty, malformed or of each other's
-//! kind: each error names the file, exit code 1, and nothing half applied.
+//! Files that are missing, empty, malformed or exchanged: the start fails with exit code 1 and an
+//! error that names the file, and nothing is half applied.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use aop_tests::{AopToml, Lab, Pki, TestDaemon};
 
 use crate::stage::{in_lab, refuses_to_start};
 
-/// The claim about a world in which `break_it` has changed some files.
+/// The whole claim, after `break_it` has changed some files.
 fn refused(break_it: impl FnOnce(&Pki) -> Result<()>, named: &[&str]) {
     refused_with(|lab, _| break_it(&lab.pki), named);
 }
@@ -47,7 +47,7 @@ fn a_missing_certificate_key_or_client_ca_is_named() {
 }
 
 #[test]
-fn a_key_that_does_not_match_its_certificate_is_named_with_it() {
+fn a_key_that_does_not_belong_to_its_certificate_is_named_with_it() {
     refused(
         |pki| Ok(fs::copy(&pki.second_server.key, &pki.server.key).map(drop)?),
         &["server.key", "server.pem", "does not belong"],
@@ -65,15 +65,15 @@ fn a_malformed_client_ca_is_named() {
     refused(|pki| Ok(fs::write(&pki.client_ca, "not PEM\n")?), &["client-ca.pem", "PEM"]);
 }
 
-/// PEM framing around bytes that are no certificate must not become an anchor.
+/// Invalid bytes in PEM must not become a trust anchor.
 #[test]
-fn a_client_ca_of_nonsense_in_pem_is_named() {
+fn a_client_ca_with_invalid_bytes_in_pem_is_named() {
     let nonsense = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n";
     refused(|pki| Ok(fs::write(&pki.client_ca, nonsense)?), &["client-ca.pem"]);
 }
 
 #[test]
-fn a_key_where_a_certificate_belongs_is_named() {
+fn a_key_instead_of_a_certificate_is_named() {
     refused(
         |pki| Ok(fs::copy(&pki.server.key, &pki.server.certificate).map(drop)?),
         &["server.pem", "key"],

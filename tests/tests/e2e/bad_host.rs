@@ -1,5 +1,5 @@
-//! A host that cannot give what the configuration asks for: each error names what is missing or
-//! in the way and what to do, exit code 1, and nothing half applied.
+//! A host that cannot do what the configuration requires: the start fails with exit code 1 and an
+//! error that names the obstacle and the remedy, and nothing is half applied.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use aop_tests::{AopToml, Lab, TestDaemon, TestUpstream, child};
 
 use crate::stage::{SOON, in_lab, is_guarded, refuses_to_start};
 
-/// The claim about a world and a configuration that `prepare` has made impossible.
+/// The whole claim, after `prepare` has changed the lab or the configuration.
 fn refused(prepare: impl FnOnce(&Lab, &mut AopToml) -> Result<()>, named: &[&str]) {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
@@ -30,7 +30,7 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn an_unknown_interface_is_named_beside_those_there_are() {
+fn an_unknown_interface_is_named_with_the_existing_ones() {
     refused(
         |_, config| {
             config.interfaces = vec!["eth0".into(), "eth7".into()];
@@ -52,7 +52,7 @@ fn pins_outside_a_bpffs_are_named_with_the_mount_command() {
 }
 
 #[test]
-fn a_lack_of_privilege_is_named_with_the_capabilities() {
+fn missing_privilege_is_named_with_the_capabilities() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         config.bind = vec!["0.0.0.0:8443".into()];
@@ -64,9 +64,9 @@ fn a_lack_of_privilege_is_named_with_the_capabilities() {
 }
 
 #[test]
-fn another_xdp_program_is_named_and_left_alone() {
+fn a_foreign_xdp_program_is_named_and_not_replaced() {
     in_lab(|lab| {
-        // Another instance stands for the other program: aop knows its own by the pins alone.
+        // A second aop serves as the foreign program: aop recognizes its own program by the pins.
         let other = AopToml { pins: lab.bpffs().join("other"), ..AopToml::new(lab) };
         let mut daemon = TestDaemon::start(lab, &other)?;
         let before = program(lab)?;
@@ -83,7 +83,7 @@ fn another_xdp_program_is_named_and_left_alone() {
     });
 }
 
-/// What `ip` shows of the interface's program.
+/// The line of `ip` about the program on the interface.
 fn program(lab: &Lab) -> Result<String> {
     let mut command = lab.origin().command("ip");
     command.args(["-d", "link", "show", "eth0"]);
@@ -94,7 +94,7 @@ fn program(lab: &Lab) -> Result<String> {
 }
 
 #[test]
-fn pins_of_another_layout_are_named_with_the_remedy_which_works() {
+fn pins_of_another_layout_are_named_with_a_remedy_that_works() {
     in_lab(|lab| {
         let config = AopToml::new(lab);
         fs::create_dir_all(config.pins.join("v0"))?;
@@ -111,7 +111,7 @@ fn pins_of_another_layout_are_named_with_the_remedy_which_works() {
 }
 
 #[test]
-fn a_pinned_map_of_another_shape_is_named_and_not_used() {
+fn a_pinned_map_of_another_size_is_named_and_not_used() {
     in_lab(|lab| {
         let config = AopToml::new(lab);
         let layout = config.pins.join(format!("v{}", aop_common::layout::LAYOUT_VERSION));
@@ -134,7 +134,7 @@ fn a_pinned_map_of_another_shape_is_named_and_not_used() {
 }
 
 #[test]
-fn a_second_daemon_is_refused_and_the_first_goes_on() {
+fn a_second_daemon_is_refused_and_the_first_continues() {
     in_lab(|lab| {
         let first = TestDaemon::start(lab, &AopToml::new(lab))?;
         let second = first.verb(&["run"])?;

@@ -1,4 +1,4 @@
-//! Before the network is up: the guard stands first, and the daemon takes it over.
+//! `aop load` before the network is up: the firewall enforces first, and the daemon takes it over.
 
 use anyhow::{Result, ensure};
 use aop_tests::{AopToml, IpVersion, Lab, Pull, PullOutcome, TestDaemon, TestUpstream};
@@ -13,14 +13,14 @@ fn loaded(lab: &Lab, config: &AopToml) -> Result<(TestDaemon, String)> {
 }
 
 #[test]
-fn a_stranger_meets_silence_after_load_and_run_takes_over() {
+fn after_load_a_stranger_meets_silence_and_run_takes_over() {
     in_lab(|lab| {
         let upstream = TestUpstream::start(lab)?;
         let (mut daemon, _) = loaded(lab, &AopToml::new(lab))?;
         ensure!(is_guarded(lab)?);
         for family in IpVersion::BOTH {
             Pull::by_stranger(lab, family).must_meet_silence()?;
-            // The edge's packets pass, and find nobody listening.
+            // The packets of the edge pass, but there is no listener yet.
             let outcome = Pull::by_edge(lab, family).send()?;
             ensure!(matches!(outcome, PullOutcome::Other(_)), "{outcome}");
         }
@@ -53,7 +53,7 @@ fn load_needs_no_certificate_no_network_and_no_interface() {
 }
 
 #[test]
-fn load_leaves_a_running_daemon_alone() {
+fn load_is_refused_while_a_daemon_runs() {
     in_lab(|lab| {
         let daemon = TestDaemon::start(lab, &AopToml::new(lab))?;
         let generation = daemon.status()?.generation()?;

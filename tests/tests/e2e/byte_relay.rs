@@ -1,4 +1,4 @@
-//! What happens to the bytes of an origin pull.
+//! The relay of bytes between an origin pull and its upstream.
 
 use std::io::Write;
 
@@ -29,13 +29,13 @@ fn an_upstream_may_listen_on_a_unix_socket() {
 }
 
 #[test]
-fn an_upstream_may_be_found_by_its_name() {
+fn an_upstream_may_be_a_host_name() {
     let change = |config: &mut AopToml, _: &Lab| {
         config.site().upstream = "tcp://localhost:8080".to_owned();
     };
     on_changed_stage(change, |stage| {
         stage.edge_is_served()?;
-        // Names are looked up for as long as it runs, in files that may be replaced meanwhile.
+        // The terminator resolves names while it runs, from files that may be replaced meanwhile.
         let line = stage.daemon.terminator()?.command()?;
         ensure!(line.iter().any(|word| word == "--names"), "{line:?}");
         Ok(())
@@ -43,7 +43,7 @@ fn an_upstream_may_be_found_by_its_name() {
 }
 
 #[test]
-fn a_big_body_arrives_whole_in_both_directions() {
+fn a_big_body_is_relayed_completely_in_both_directions() {
     on_stage(|stage| {
         let body: Vec<u8> = (0_u8..251).cycle().take(BIG).collect();
         let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
@@ -71,7 +71,7 @@ fn requests_on_one_connection_stay_on_one_connection() {
 }
 
 #[test]
-fn who_has_finished_sending_still_gets_the_late_answer() {
+fn a_peer_that_has_closed_its_sending_direction_gets_the_late_response() {
     on_stage(|stage| {
         let to = stage.lab.origin_at(IpVersion::V4, 443);
         let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
@@ -86,13 +86,13 @@ fn who_has_finished_sending_still_gets_the_late_answer() {
 }
 
 #[test]
-fn the_upstream_s_end_is_passed_on_as_a_clean_close() {
+fn when_the_upstream_closes_the_peer_gets_a_clean_close() {
     on_stage(|stage| {
         let to = stage.lab.origin_at(IpVersion::V4, 443);
         let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
         let mut session = client.open(stage.lab.edge(), to, "example.com")?;
         session.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")?;
-        // rustls calls an end without close_notify an error.
+        // rustls reports an error for a close without close_notify.
         let answer = client::read_to_end(&mut session)?;
         ensure!(answer.ends_with(b"the upstream answers /\n"));
         Ok(())
@@ -100,7 +100,7 @@ fn the_upstream_s_end_is_passed_on_as_a_clean_close() {
 }
 
 #[test]
-fn while_the_upstream_is_down_pulls_end_and_are_named() {
+fn while_the_upstream_is_down_pulls_are_refused_and_counted() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.upstream.stop();

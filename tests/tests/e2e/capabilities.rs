@@ -1,4 +1,4 @@
-//! An ordinary user with as few capabilities as can be.
+//! aop as an ordinary user with the fewest possible capabilities.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -13,7 +13,7 @@ use crate::stage::{SOON, in_lab, is_guarded};
 const NOBODY: u32 = 65534;
 const NEEDED: [&str; 4] = ["bpf", "net_admin", "perfmon", "net_bind_service"];
 
-/// A daemon of an ordinary user, to whom the directory for pins was given.
+/// A daemon of an ordinary user, who owns the directory of the pins.
 fn prepare(lab: &Lab, config: &AopToml, kept: &[&str]) -> Result<TestDaemon> {
     if !config.pins.exists() {
         fs::create_dir(&config.pins)?;
@@ -26,7 +26,7 @@ fn prepare(lab: &Lab, config: &AopToml, kept: &[&str]) -> Result<TestDaemon> {
 }
 
 #[test]
-fn an_ordinary_user_with_four_capabilities_guards_and_serves() {
+fn an_ordinary_user_with_four_capabilities_can_guard_and_serve() {
     in_lab(|lab| {
         let config = AopToml::new(lab);
         let mut daemon = prepare(lab, &config, &NEEDED)?;
@@ -40,13 +40,13 @@ fn an_ordinary_user_with_four_capabilities_guards_and_serves() {
         ensure!(before.enforcing("eth0")? && before.dropped_on("eth0")? > 0);
         let (guard, terminator) = (daemon.process()?, daemon.terminator()?);
         let held = terminator.capabilities()?;
-        // Only CAP_SETPCAP could shrink the bounding set; nothing can be gained from it.
+        // Only CAP_SETPCAP could reduce the bounding set. It gives no privilege.
         ensure!(held.iter().all(|(set, _)| *set == "CapBnd"), "it holds {held:x?}");
         ensure!(terminator.status("NoNewPrivs")? == "1" && terminator.is_hidden()?);
         ensure!(terminator.user()? == NOBODY && guard.user()? == NOBODY);
         ensure!(guard.capabilities()?.iter().any(|(set, _)| *set == "CapEff"));
         ensure!(guard.tcp_sockets()?.iter().all(|state| *state == TcpState::LISTEN));
-        // Who takes over has as much, and no more.
+        // The successor has the same capabilities.
         let new = daemon.upgrade()?;
         ensure!(new.user()? == NOBODY && new.capabilities()? == guard.capabilities()?);
         ensure!(daemon.wait(SOON)? == 0, "{}", daemon.log());
@@ -67,7 +67,7 @@ fn each_missing_capability_is_named() {
         let mut config = AopToml::new(lab);
         for missing in NEEDED {
             let kept: Vec<&str> = NEEDED.into_iter().filter(|kept| *kept != missing).collect();
-            // The machine may let everybody bind low ports; nobody's namespace must.
+            // The machine may let every user bind low ports. This namespace must not.
             lab.origin()
                 .inside(|| fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "1024"))??;
             let mut daemon = prepare(lab, &config, &kept)?;

@@ -1,5 +1,5 @@
-//! What a site demands beside a client CA's signature, over both TLS versions; what is revoked; and
-//! client CAs that have ended.
+//! Rules of a site beyond the signature of a client CA, for both TLS versions; revocation; and client
+//! CAs that have expired.
 
 use std::fs;
 use std::path::Path;
@@ -14,9 +14,9 @@ use rustls::HandshakeKind;
 
 use crate::stage::{SOON, Stage, on_changed_stage};
 
-/// On a stage with a second site of these `rules`: there `good` is served in both TLS versions, and
-/// `bad`, which the first site serves, is refused for `reason`.
-fn tells_apart(
+/// The whole claim, on a stage whose second site has these `rules`: that site serves `good` and refuses
+/// `bad` for `reason`, in both TLS versions. The first site serves `bad`.
+fn accepts_and_refuses(
     rules: impl Fn(&Lab) -> Vec<String>,
     good: impl Fn(&Pki) -> Credentials,
     bad: impl Fn(&Pki) -> Credentials,
@@ -29,7 +29,7 @@ fn tells_apart(
             for (tls, family) in TlsVersion::BOTH.into_iter().zip(IpVersion::BOTH) {
                 let pull = Pull::by_edge(&stage.lab, family).tls(tls);
                 let without = pull.clone().certificate(&bad).send()?;
-                ensure!(without.served(), "the rule was not what refuses: {without}");
+                ensure!(without.served(), "the other site refuses it too: {without}");
                 let pull = pull.host("example.net");
                 let outcome = pull.clone().certificate(&good).send()?;
                 ensure!(outcome.served(), "the good peer met: {outcome}\n{}", stage.daemon.log());
@@ -60,15 +60,20 @@ fn line(text: &str) -> impl Fn(&Lab) -> Vec<String> {
 #[test]
 fn a_certificate_without_a_required_name_is_refused() {
     let rule = r#"require_san = ["dns:other.example", "dns:pull.example.com"]"#;
-    tells_apart(line(rule), |pki| pki.named.clone(), |pki| pki.edge.clone(), "san_missing");
+    accepts_and_refuses(line(rule), |pki| pki.named.clone(), |pki| pki.edge.clone(), "san_missing");
     let rule = r#"require_san = ["uri:spiffe://example.com/edge"]"#;
-    tells_apart(line(rule), |pki| pki.named.clone(), |pki| pki.edge.clone(), "san_missing");
+    accepts_and_refuses(line(rule), |pki| pki.named.clone(), |pki| pki.edge.clone(), "san_missing");
 }
 
 #[test]
 fn a_certificate_with_another_common_name_is_refused() {
     let rule = r#"require_cn = "edge.example.com""#;
-    tells_apart(line(rule), |pki| pki.edge.clone(), |pki| pki.odd_subject.clone(), "cn_mismatch");
+    accepts_and_refuses(
+        line(rule),
+        |pki| pki.edge.clone(),
+        |pki| pki.odd_subject.clone(),
+        "cn_mismatch",
+    );
 }
 
 #[test]
@@ -77,10 +82,10 @@ fn a_certificate_with_a_key_that_is_not_pinned_is_refused() {
         let pin = pin(&lab.pki.edge.certificate).expect("openssl tells the key");
         vec![format!("spki_pins = [\"{}\", \"{pin}\"]", "00".repeat(32))]
     };
-    tells_apart(rule, |pki| pki.edge.clone(), |pki| pki.named.clone(), "pin_mismatch");
+    accepts_and_refuses(rule, |pki| pki.edge.clone(), |pki| pki.named.clone(), "pin_mismatch");
 }
 
-/// The pin as the error message says that one makes it.
+/// The pin, made with the command in the error message.
 fn pin(certificate: &Path) -> Result<String> {
     let mut command = std::process::Command::new("sh");
     let make =
@@ -93,13 +98,13 @@ fn pin(certificate: &Path) -> Result<String> {
 #[test]
 fn a_revoked_certificate_is_refused() {
     let rule = |lab: &Lab| vec![format!("crl = [{:?}]", lab.pki.crl)];
-    tells_apart(rule, |pki| pki.edge.clone(), |pki| pki.revoked.clone(), "revoked");
+    accepts_and_refuses(rule, |pki| pki.edge.clone(), |pki| pki.revoked.clone(), "revoked");
 }
 
 #[test]
-fn a_chain_of_which_one_issuer_has_no_list_is_refused() {
+fn a_chain_with_an_issuer_that_has_no_list_is_refused() {
     let rule = |lab: &Lab| vec![format!("crl = [{:?}]", lab.pki.crl)];
-    tells_apart(
+    accepts_and_refuses(
         rule,
         |pki| pki.edge.clone(),
         |pki| pki.edge_by_intermediate.clone(),
@@ -108,7 +113,7 @@ fn a_chain_of_which_one_issuer_has_no_list_is_refused() {
 }
 
 #[test]
-fn where_the_leaf_alone_is_looked_up_an_intermediate_without_a_list_passes() {
+fn with_scope_leaf_an_intermediate_without_a_list_is_accepted() {
     on_changed_stage(
         |config, lab| {
             let list = format!("crl = [{:?}]", lab.pki.crl_of_intermediate);
@@ -120,7 +125,7 @@ fn where_the_leaf_alone_is_looked_up_an_intermediate_without_a_list_passes() {
             let revoked = pull.clone().certificate(&stage.lab.pki.revoked_by_intermediate);
             good.must_be_served()?;
             stage.refuses(&revoked, "revoked")?;
-            // The leaf's issuer is the client CA here, which has no list.
+            // The issuer of this leaf is the client CA, which has no list.
             stage.refuses(&pull, "unknown_revocation")?;
 
             stage.config.sites[1].rules.retain(|rule| !rule.starts_with("crl_scope"));
@@ -137,7 +142,7 @@ fn where_the_leaf_alone_is_looked_up_an_intermediate_without_a_list_passes() {
 }
 
 #[test]
-fn after_the_end_of_a_revocation_list_peers_are_refused_unless_that_is_tolerated() {
+fn after_a_revocation_list_expires_peers_are_refused_unless_configured_otherwise() {
     on_changed_stage(
         |config, lab| {
             let list = format!("crl = [{:?}]", lab.pki.crl_expired);
@@ -160,7 +165,7 @@ fn after_the_end_of_a_revocation_list_peers_are_refused_unless_that_is_tolerated
 }
 
 #[test]
-fn after_the_end_of_a_client_ca_its_peers_are_refused_unless_that_is_tolerated() {
+fn after_a_client_ca_expires_its_peers_are_refused_unless_configured_otherwise() {
     on_changed_stage(
         |config, lab| {
             config.site().client_ca.push(lab.pki.expired_ca.clone());
@@ -196,9 +201,9 @@ fn reload(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Both TLS 1.3 alone: TLS 1.2 has no ML-DSA. curl of today has none either.
+/// Both in TLS 1.3 only, because TLS 1.2 has no ML-DSA. curl does not support ML-DSA yet.
 #[test]
-fn where_ml_dsa_is_required_a_classical_certificate_is_refused() {
+fn a_site_that_requires_ml_dsa_refuses_a_classical_certificate() {
     on_changed_stage(
         |config, lab| second_site(config, lab, vec!["require_key = \"ml-dsa\"".into()]),
         |stage| {
@@ -218,7 +223,7 @@ fn where_ml_dsa_is_required_a_classical_certificate_is_refused() {
 }
 
 #[test]
-fn a_revocation_list_that_grows_cuts_off_whom_it_revokes_and_a_broken_one_keeps_the_old() {
+fn a_new_revocation_list_cuts_revoked_peers_and_a_broken_one_is_not_used() {
     on_changed_stage(
         |config, lab| {
             config.drain = "2s";
@@ -258,7 +263,7 @@ fn a_revocation_list_that_grows_cuts_off_whom_it_revokes_and_a_broken_one_keeps_
 }
 
 #[test]
-fn a_rule_that_a_reload_adds_ends_what_it_would_have_refused() {
+fn a_rule_that_a_reload_adds_ends_connections_that_violate_it() {
     on_changed_stage(
         |config, _| config.drain = "2s",
         |stage| {
@@ -278,7 +283,7 @@ fn a_rule_that_a_reload_adds_ends_what_it_would_have_refused() {
 }
 
 #[test]
-fn where_a_site_resumes_a_revoked_certificate_is_refused_all_the_same() {
+fn with_resumption_a_revoked_certificate_is_still_refused() {
     on_changed_stage(
         |config, lab| {
             let list = format!("crl = [{:?}]", lab.pki.crl);
@@ -287,7 +292,7 @@ fn where_a_site_resumes_a_revoked_certificate_is_refused_all_the_same() {
         |stage| {
             let pki = &stage.lab.pki;
             let to = stage.lab.origin_at(IpVersion::V4, 443);
-            // Remembers sessions, as an edge does.
+            // This client remembers sessions, as an edge does.
             let client = TlsClient::new(pki, &pki.edge)?;
             for kind in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
                 let mut session = client.open(stage.lab.edge(), to, "example.com")?;

@@ -1,5 +1,5 @@
-//! `aop check` tells what stands in each file, with what is wrong first, and also beside a file that
-//! stands in the way.
+//! `aop check` describes each file and lists faults first. It describes the other files even if one
+//! file prevents a start.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ fn checked(lab: &Lab, config: &AopToml, code: i32) -> Result<(String, Value)> {
 }
 
 #[test]
-fn each_file_of_a_site_is_told_by_subject_key_and_dates() {
+fn each_file_of_a_site_is_described_by_subject_key_and_dates() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         config.site().client_ca.push("cloudflare-global".into());
@@ -29,11 +29,11 @@ fn each_file_of_a_site_is_told_by_subject_key_and_dates() {
             "site example.com (example.com, *.example.com)",
             "leaf CN=example.com",
             "dns:example.com, dns:*.example.com",
-            "CA CN=Example Operator TlsClient CA",
+            "CA CN=Example Operator Client CA",
             "self-signed, ECDSA P-256, 2020-01-01 to 2120-01-01",
             "client_ca cloudflare-global",
             "RSA 4096, 2019-10-10 to 2029-11-01",
-            "list of CN=Example Operator TlsClient CA: 1 certificate, 2020-06-01 to 2120-01-01",
+            "list of CN=Example Operator Client CA: 1 certificate, 2020-06-01 to 2120-01-01",
             "good: 1 site",
         ] {
             ensure!(text.contains(words), "nothing of {words:?}:\n{text}");
@@ -51,10 +51,10 @@ fn each_file_of_a_site_is_told_by_subject_key_and_dates() {
 }
 
 #[test]
-fn what_is_wrong_comes_first_and_is_no_error_where_it_can_be_served() {
+fn faults_come_first_and_are_no_error_if_the_site_can_be_served() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
-        // A leaf where its CA belongs, and a server certificate for other hosts.
+        // A leaf instead of its CA, and a server certificate for other hosts.
         config.site().client_ca = vec![lab.pki.edge.certificate.clone()];
         config.site().certificate.clone_from(&lab.pki.second_server.certificate);
         config.site().key.clone_from(&lab.pki.second_server.key);
@@ -63,7 +63,7 @@ fn what_is_wrong_comes_first_and_is_no_error_where_it_can_be_served() {
         let [wrong, warnings @ ..] = &told[..] else { bail!("nothing is told: {text}") };
         ensure!(wrong.starts_with("wrong: "), "{text}");
         ensure!(wrong.contains("edge.pem holds a certificate that is not a CA"), "{text}");
-        ensure!(wrong.contains("(CN=Example Operator TlsClient CA)"), "{text}");
+        ensure!(wrong.contains("(CN=Example Operator Client CA)"), "{text}");
         ensure!(warnings.iter().all(|line| line.starts_with("warning: ")), "{text}");
         let says = |words: &str| warnings.iter().any(|warning| warning.contains(words));
         ensure!(says("second-server.pem has no name for example.com, *.example.com"), "{text}");
@@ -75,7 +75,7 @@ fn what_is_wrong_comes_first_and_is_no_error_where_it_can_be_served() {
 }
 
 #[test]
-fn who_may_speak_for_visitors_is_worth_a_word_where_it_is_everybody() {
+fn a_warning_is_printed_if_every_address_may_send_proxy_headers() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         config.proxy_from = vec!["192.0.2.0/24".into()];
@@ -89,12 +89,12 @@ fn who_may_speak_for_visitors_is_worth_a_word_where_it_is_everybody() {
 }
 
 #[test]
-fn beside_a_file_that_stands_in_the_way_the_others_are_told() {
+fn if_one_file_is_invalid_the_others_are_still_described() {
     in_lab(|lab| {
         fs::write(&lab.pki.server.key, "nonsense")?;
         let (text, json) = checked(lab, &AopToml::new(lab), 1)?;
         ensure!(text.contains("error: holds no private key"), "{text}");
-        ensure!(text.contains("CA CN=Example Operator TlsClient CA"), "{text}");
+        ensure!(text.contains("CA CN=Example Operator Client CA"), "{text}");
         ensure!(!text.contains("good"), "{text}");
         ensure!(json["good"] == false);
         ensure!(json["error"].as_str().is_some_and(|error| error.contains("server.key")), "{json}");

@@ -1,4 +1,4 @@
-//! Which client certificates are refused, over both TLS versions, and which are not.
+//! Client certificates that are refused and those that are accepted, for both TLS versions.
 
 use std::fs;
 use std::process::Command;
@@ -11,14 +11,14 @@ use aop_tests::{AopToml, IpVersion, Lab, Pki, Pull, child};
 
 use crate::stage::{SOON, on_changed_stage, on_stage};
 
-/// The whole claim, for the pull that presents what `identity` picks, or nothing.
-fn refused(identity: impl Fn(&Pki) -> Result<Option<Credentials>>, reason: &str) {
+/// The whole claim, for a pull with the certificate that `choose` returns, or without one.
+fn refused(choose: impl Fn(&Pki) -> Result<Option<Credentials>>, reason: &str) {
     on_stage(|stage| {
-        let presented = identity(&stage.lab.pki)?;
+        let presented = choose(&stage.lab.pki)?;
         for (tls, family) in TlsVersion::BOTH.into_iter().zip(IpVersion::BOTH) {
             let pull = Pull::by_edge(&stage.lab, family).tls(tls);
             let pull = match &presented {
-                Some(identity) => pull.certificate(identity),
+                Some(credentials) => pull.certificate(credentials),
                 None => pull.no_certificate(),
             };
             stage.refuses(&pull, reason)?;
@@ -38,7 +38,7 @@ fn a_certificate_of_another_ca_is_refused() {
 }
 
 #[test]
-fn a_certificate_of_a_ca_of_the_same_name_is_refused() {
+fn a_certificate_of_a_ca_with_the_same_name_is_refused() {
     refused(|pki| Ok(Some(pki.namesake.clone())), "bad_certificate");
 }
 
@@ -53,7 +53,7 @@ fn an_expired_certificate_is_refused() {
 }
 
 #[test]
-fn a_certificate_before_its_time_is_refused() {
+fn a_certificate_that_is_not_yet_valid_is_refused() {
     refused(|pki| Ok(Some(pki.not_yet_valid.clone())), "not_yet_valid");
 }
 
@@ -62,9 +62,9 @@ fn a_version_1_certificate_is_refused() {
     refused(|pki| pki.version_1().map(Some), "certificate_version");
 }
 
-/// What the log says beside that refusal makes a certificate that is served, as it stands there.
+/// The log of that refusal contains commands. They make a certificate that is served.
 #[test]
-fn the_commands_beside_a_refused_certificate_make_a_right_one() {
+fn the_commands_in_the_log_of_a_refusal_make_a_correct_certificate() {
     on_stage(|stage| {
         let pki = &stage.lab.pki;
         let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
@@ -126,7 +126,7 @@ fn during_a_rollover_both_client_cas_are_trusted() {
 }
 
 #[test]
-fn each_site_trusts_its_own_client_ca_alone() {
+fn each_site_trusts_only_its_own_client_ca() {
     let second = |config: &mut AopToml, lab: &Lab| {
         config.sites.push(SiteTable {
             hosts: vec!["example.net".into()],
@@ -149,7 +149,7 @@ fn each_site_trusts_its_own_client_ca_alone() {
 }
 
 #[test]
-fn the_anchor_of_the_cdn_does_not_admit_the_operator_s_certificate() {
+fn the_ca_of_the_cdn_does_not_authorize_the_certificate_of_the_operator() {
     let global = |config: &mut AopToml, lab: &Lab| {
         config.sites.push(SiteTable {
             hosts: vec!["example.net".into()],

@@ -1,4 +1,5 @@
-//! The daemon dies: packets are judged on, counters go on, and a new daemon takes up both.
+//! The daemon is killed: the firewall continues to enforce and to count, and a new daemon takes over
+//! both.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ fn dropped(status: &StatusJson) -> Result<u64> {
 }
 
 #[test]
-fn while_the_daemon_is_dead_packets_stay_filtered_and_counted() {
+fn while_no_daemon_runs_packets_are_filtered_and_counted() {
     on_stage(|stage| {
         for family in IpVersion::BOTH {
             stage.silences(&Pull::by_stranger(&stage.lab, family), "unknown_source")?;
@@ -24,7 +25,7 @@ fn while_the_daemon_is_dead_packets_stay_filtered_and_counted() {
             let before = dropped(&stage.daemon.status()?)?;
             Pull::by_stranger(&stage.lab, family).must_meet_silence()?;
             ensure!(dropped(&stage.daemon.status()?)? > before);
-            // The edge's packets pass, and find nobody listening.
+            // The packets of the edge pass, but there is no listener.
             let outcome = Pull::by_edge(&stage.lab, family).send()?;
             ensure!(matches!(outcome, PullOutcome::Other(_)), "{outcome}");
         }
@@ -37,7 +38,7 @@ fn while_the_daemon_is_dead_packets_stay_filtered_and_counted() {
 }
 
 #[test]
-fn a_restart_takes_up_the_counters_and_peers_of_the_dead() {
+fn a_restart_continues_the_counters_and_keeps_the_peers() {
     on_stage(|stage| {
         stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         let before = stage.daemon.status()?;
@@ -58,7 +59,7 @@ fn a_restart_takes_up_the_counters_and_peers_of_the_dead() {
 }
 
 #[test]
-fn no_knock_of_a_stranger_slips_through_kills_and_restarts() {
+fn no_connection_of_a_stranger_passes_during_kills_and_restarts() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let before = dropped(&stage.daemon.status()?)?;
@@ -109,7 +110,7 @@ fn unload_detaches_and_unpins_everything() {
         ensure!(is_guarded(&stage.lab)?, "the daemon's death detached the program");
         let _unload = stage.daemon.verb(&["unload"])?.success()?;
         ensure!(!is_guarded(&stage.lab)? && !stage.config.pins.exists());
-        // Now the kernel answers a stranger: nobody listens.
+        // Now the kernel answers a stranger with a reset, because there is no listener.
         let outcome = Pull::by_stranger(&stage.lab, IpVersion::V4).send()?;
         ensure!(matches!(outcome, PullOutcome::Other(_)), "{outcome}");
         stage.daemon.verb(&["unload"])?.success()?;

@@ -1,5 +1,5 @@
-//! `aop doctor`: what is healthy gets a clean bill, and each mistake that an operator makes is named
-//! before it cuts somebody off.
+//! `aop doctor`: it finds nothing on a healthy host, and names each mistake of an operator before it
+//! causes an outage.
 
 mod bypasses;
 mod certificates;
@@ -8,18 +8,18 @@ mod lists;
 mod traffic;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Lab, TestDaemon};
+use aop_tests::TestDaemon;
 use serde_json::Value;
 
 use crate::stage::Stage;
 
-/// What the doctor says.
+/// The result of `aop doctor --json`.
 pub(crate) struct DoctorRun {
     code: i32,
     json: Value,
 }
 
-/// Asks the doctor.
+/// Runs `aop doctor` with these options.
 pub(crate) fn diagnose(daemon: &TestDaemon, options: &[&str]) -> Result<DoctorRun> {
     let line: Vec<&str> = ["doctor", "--json"].iter().chain(options).copied().collect();
     let told = daemon.verb(&line)?;
@@ -28,19 +28,19 @@ pub(crate) fn diagnose(daemon: &TestDaemon, options: &[&str]) -> Result<DoctorRu
 }
 
 impl DoctorRun {
-    /// The findings of this result and name.
+    /// The findings with this result and name.
     fn findings(&self, result: &str, name: &str) -> Vec<&Value> {
         let all = self.json["findings"].as_array().map_or(&[][..], Vec::as_slice);
         all.iter().filter(|it| it["result"] == result && it["name"] == name).collect()
     }
 
-    /// Nothing is wrong, and the exit code says so.
+    /// Nothing is wrong, and the exit code is 0.
     pub(crate) fn is_clean(&self) -> Result<()> {
         ensure!(self.code == 0 && self.json["healthy"] == true, "{:#}", self.json);
         Ok(())
     }
 
-    /// This is wrong, with a cure and what a visitor sees; the exit code says so.
+    /// The finding `name` is wrong, with a cure and the effect on visitors, and the exit code is 1.
     pub(crate) fn finds(&self, name: &str) -> Result<&Value> {
         ensure!(self.code == 1 && self.json["healthy"] == false, "{:#}", self.json);
         let found = self.findings("wrong", name);
@@ -50,7 +50,7 @@ impl DoctorRun {
         Ok(found)
     }
 
-    /// This alone is wrong.
+    /// Only the finding `name` is wrong.
     pub(crate) fn finds_only(&self, name: &str) -> Result<&Value> {
         let found = self.finds(name)?;
         let others = self.json["findings"].as_array().context("no findings")?;
@@ -60,47 +60,39 @@ impl DoctorRun {
         Ok(found)
     }
 
-    /// This is as it should be.
+    /// The finding `name` is good.
     pub(crate) fn is_good(&self, name: &str) -> Result<()> {
         ensure!(!self.findings("good", name).is_empty(), "no good {name}: {:#}", self.json);
         Ok(())
     }
 
-    /// This is told.
+    /// The finding `name` is told.
     pub(crate) fn tells(&self, name: &str) -> Result<&Value> {
         let found = self.findings("told", name);
         found.first().copied().with_context(|| format!("no {name}: {:#}", self.json))
     }
 }
 
-/// Nothing is left open.
-pub(crate) fn nothing_is_open(stage: &Stage) -> Result<()> {
+/// No opening is left.
+pub(crate) fn no_opening_is_left(stage: &Stage) -> Result<()> {
     let status = stage.daemon.status()?;
     ensure!(status.json()["openings"] == serde_json::json!([]), "{}", status.json()["openings"]);
     ensure!(!stage.config.state.join("openings.json").exists());
     Ok(())
 }
 
-/// The options that name a pair.
-pub(crate) fn pair(identity: &aop_tests::pki::Credentials) -> Result<[String; 4]> {
+/// The options for a certificate and its key.
+pub(crate) fn pair_options(identity: &aop_tests::pki::Credentials) -> Result<[String; 4]> {
     let path = |path: &std::path::Path| path.to_str().map(str::to_owned).context("not UTF-8");
     let (certificate, key) = (path(&identity.certificate)?, path(&identity.key)?);
     Ok(["--certificate".to_owned(), certificate, "--key".to_owned(), key])
 }
 
-/// Asks the doctor about a pair.
+/// Runs `aop doctor` with a certificate and its key.
 pub(crate) fn diagnose_pair(
     daemon: &TestDaemon,
     identity: &aop_tests::pki::Credentials,
 ) -> Result<DoctorRun> {
-    let options = pair(identity)?;
+    let options = pair_options(identity)?;
     diagnose(daemon, &options.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
-/// Runs `ip` in the origin.
-pub(crate) fn ip(lab: &Lab, line: &str) -> Result<()> {
-    let mut command = lab.origin().command("ip");
-    command.args(line.split(' '));
-    aop_tests::child::finish(command, &[], crate::stage::SOON)?.success()?;
-    Ok(())
 }

@@ -1,5 +1,5 @@
-//! What the documents tell operators to type is typed: each `sh` block, in the order of its page, on a
-//! host that is guarded. One that cannot be run says so above it, with the reason:
+//! The commands in the documents work: each `sh` block runs, in the order of its page, on a guarded
+//! host. A block that cannot run has a comment above it with the reason:
 //! `<!-- not run: needs systemd -->`.
 
 use std::fs;
@@ -12,14 +12,14 @@ use aop_tests::{IpVersion, Pull, child};
 
 use crate::stage::{Stage, on_changed_stage};
 
-/// A refresh of the list may wait for its source.
+/// A refresh of the prefix list may wait for its source.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MARK: &str = "<!-- not run";
 
-/// A block of a page.
+/// A block of commands on a page.
 struct Block {
     line: usize,
-    /// Why it is not run.
+    /// The reason why it does not run.
     excuse: Option<String>,
     text: String,
 }
@@ -51,13 +51,13 @@ fn blocks(page: &Path) -> Result<Vec<Block>> {
         }
         above = bare;
     }
-    ensure!(open.is_none(), "{}: a block without an end", page.display());
+    ensure!(open.is_none(), "{}: a block is not closed", page.display());
     Ok(blocks)
 }
 
-/// `aop` as the documents call it, for the daemon of the stage.
-fn words(stage: &Stage) -> Result<PathBuf> {
-    let dir = stage.lab.dir().join("words");
+/// Creates a folder with a script `aop` that uses the daemon of the stage.
+fn folder_with_aop(stage: &Stage) -> Result<PathBuf> {
+    let dir = stage.lab.dir().join("bin");
     fs::create_dir(&dir)?;
     let (program, config) = (stage.daemon.program(), stage.daemon.config_path());
     let script =
@@ -67,13 +67,13 @@ fn words(stage: &Stage) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Types what stands on `name`.
-fn type_page(stage: &Stage, dir: &Path, name: &str) -> Result<()> {
+/// Runs the blocks of the page `name`.
+fn run_page(stage: &Stage, dir: &Path, name: &str) -> Result<()> {
     let mut run = 0;
     for Block { line, excuse, text } in blocks(&root().join(name))? {
         if let Some(excuse) = excuse {
             let reason = excuse.split_once(": ").map_or("", |(_, reason)| reason.trim());
-            ensure!(!reason.is_empty(), "{name}:{line}: not run, and no reason");
+            ensure!(!reason.is_empty(), "{name}:{line}: not run, without a reason");
             continue;
         }
         let mut shell = stage.lab.origin().command("sh");
@@ -84,12 +84,12 @@ fn type_page(stage: &Stage, dir: &Path, name: &str) -> Result<()> {
         ensure!(done.code == 0, "{name}:{line}:\n{text}\n{said}\n{}", done.errors);
         run += 1;
     }
-    ensure!(run > 0, "{name}: nothing of it is run");
+    ensure!(run > 0, "{name}: no block ran");
     Ok(())
 }
 
-/// On a host that observes both locks, whose edge pulls, and which is asked on the loopback.
-fn typed(name: &str) {
+/// Runs a page on a stage where both locks observe and the edge has pulled.
+fn runs(name: &str) {
     on_changed_stage(
         |config, _| {
             config.mode = "observe";
@@ -102,62 +102,62 @@ fn typed(name: &str) {
                 Pull::by_edge(&stage.lab, family).must_be_served()?;
             }
             let edge = &stage.lab.pki.edge;
-            let dir = words(stage)?;
+            let dir = folder_with_aop(stage)?;
             fs::copy(&edge.certificate, dir.join("edge.pem"))?;
             fs::copy(&edge.key, dir.join("edge.key"))?;
-            type_page(stage, &dir, name)
+            run_page(stage, &dir, name)
         },
     );
 }
 
 #[test]
-fn first_install() {
-    typed("docs/first-install.md");
+fn the_commands_of_first_install_work() {
+    runs("docs/first-install.md");
 }
 
 #[test]
-fn cut_over() {
-    typed("docs/cut-over.md");
+fn the_commands_of_cut_over_work() {
+    runs("docs/cut-over.md");
 }
 
 #[test]
-fn certificates() {
-    typed("docs/certificates.md");
+fn the_commands_of_certificates_work() {
+    runs("docs/certificates.md");
 }
 
 #[test]
-fn modes() {
-    typed("docs/modes.md");
+fn the_commands_of_modes_work() {
+    runs("docs/modes.md");
 }
 
 #[test]
-fn running() {
-    typed("docs/running.md");
+fn the_commands_of_running_work() {
+    runs("docs/running.md");
 }
 
 #[test]
-fn configuration() {
-    typed("docs/configuration.md");
+fn the_commands_of_configuration_work() {
+    runs("docs/configuration.md");
 }
 
 #[test]
-fn doctor() {
-    typed("docs/doctor.md");
+fn the_commands_of_doctor_work() {
+    runs("docs/doctor.md");
 }
 
 #[test]
-fn lock_out() {
-    typed("docs/lock-out.md");
+fn the_commands_of_lock_out_work() {
+    runs("docs/lock-out.md");
 }
 
 #[test]
-fn pipeline() {
-    typed("docs/ci.md");
+fn the_commands_of_ci_work() {
+    runs("docs/ci.md");
 }
 
-/// Each page has a test above, or runs nothing.
+/// Each page has a test above, or no block that runs.
 #[test]
-fn no_page_is_left_out() -> Result<()> {
+fn each_page_with_commands_has_a_test() -> Result<()> {
     let here = include_str!("documented_commands.rs");
     let mut pages: Vec<PathBuf> = vec![root().join("README.md")];
     for entry in fs::read_dir(root().join("docs"))? {
@@ -166,8 +166,8 @@ fn no_page_is_left_out() -> Result<()> {
     for page in pages.iter().filter(|page| page.extension().is_some_and(|end| end == "md")) {
         let name = page.strip_prefix(root())?.display().to_string();
         let run = blocks(page)?.iter().any(|block| block.excuse.is_none());
-        let typed = here.contains(&format!("typed(\"{name}\")"));
-        ensure!(run == typed, "{name}: {} and {}", run, typed);
+        let has_test = here.contains(&format!("runs(\"{name}\")"));
+        ensure!(run == has_test, "{name}: has commands {run}, has a test {has_test}");
     }
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! What programs are promised in docs/json.md is all that they get: each field of every document, and
-//! each verb of the control socket.
+//! docs/json.md documents each field of every JSON document, and each verb of the control socket.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,15 +27,15 @@ fn fields(document: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn told(stage: &Stage, line: &[&str]) -> Result<Value> {
+fn printed(stage: &Stage, line: &[&str]) -> Result<Value> {
     let line: Vec<&str> = line.iter().copied().chain(["--json"]).collect();
-    let told = stage.daemon.verb(&line)?;
-    let parsed = serde_json::from_slice(&told.output);
-    parsed.with_context(|| format!("{line:?}: {told:?}"))
+    let printed = stage.daemon.verb(&line)?;
+    let parsed = serde_json::from_slice(&printed.output);
+    parsed.with_context(|| format!("{line:?}: {printed:?}"))
 }
 
 #[test]
-fn every_field_of_every_document_that_is_told_is_documented() {
+fn every_field_that_a_verb_prints_is_documented() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let bad = Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate();
@@ -62,8 +61,8 @@ fn every_field_of_every_document_that_is_told_is_documented() {
             &["upgrade"],
         ] {
             let mut names = BTreeSet::new();
-            fields(&told(stage, line)?, &mut names);
-            ensure!(!names.is_empty(), "{line:?} tells nothing");
+            fields(&printed(stage, line)?, &mut names);
+            ensure!(!names.is_empty(), "{line:?} prints no field");
             least += names.len();
             for name in names {
                 let row = format!("| `{name}` | ");
@@ -75,12 +74,12 @@ fn every_field_of_every_document_that_is_told_is_documented() {
     });
 }
 
-/// Also of those that no daemon in these tests tells.
+/// Also fields that no daemon in these tests prints.
 #[test]
 fn every_field_that_a_document_may_have_is_documented() -> Result<()> {
     let documentation = documentation()?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../aop-userspace/src/control");
-    // Of no document: what peers are judged by, and a part whose fields stand beside the others.
+    // Not in a document: internal parts, and one whose fields are merged into its parent.
     let inside = ["admission", "extra", "opened", "trusting", "peer"];
     let mut seen = 0;
     for entry in fs::read_dir(folder)? {
@@ -110,7 +109,7 @@ fn every_field_that_a_document_may_have_is_documented() -> Result<()> {
 #[test]
 fn every_verb_of_the_control_socket_is_documented() {
     on_stage(|stage| {
-        let refused = crate::control::say(stage, "control.sock", b"{\"verb\":\"burn\"}\n")?;
+        let refused = crate::control::send_to(stage, "control.sock", b"{\"verb\":\"burn\"}\n")?;
         let (_, known) = refused.split_once("expected one of ").context("no verbs")?;
         let verbs: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
         ensure!(verbs.len() >= 11, "{refused}");

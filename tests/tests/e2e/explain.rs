@@ -1,4 +1,4 @@
-//! `aop explain SOURCE`: the firewall in force, asked without disturbing it.
+//! `aop explain SOURCE`: it tests packets in the active firewall and changes no counter.
 
 mod budgets;
 mod captures;
@@ -27,7 +27,7 @@ pub(crate) fn gets(answer: &Value, action: &str, reason: &str, detail: &str) -> 
     Ok(())
 }
 
-/// What only guarded packets move.
+/// The counters that only packets to guarded ports increase.
 pub(crate) fn counters(stage: &Stage) -> Result<Vec<u64>> {
     let status = stage.daemon.status()?;
     [("drop", "unknown_source"), ("drop", "fragment"), ("drop", "too_deep"), ("pass", "admitted")]
@@ -37,7 +37,7 @@ pub(crate) fn counters(stage: &Stage) -> Result<Vec<u64>> {
 }
 
 #[test]
-fn explain_tells_verdict_prefix_and_generation_and_moves_no_counter() {
+fn explain_prints_verdict_prefix_and_generation_and_changes_no_counter() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
@@ -64,7 +64,7 @@ fn explain_tells_verdict_prefix_and_generation_and_moves_no_counter() {
 }
 
 #[test]
-fn explain_knows_the_host_s_routes() {
+fn explain_considers_the_routes_of_the_host() {
     on_stage(|stage| {
         let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
         let edge = stage.lab.edge_address(IpVersion::V4).to_string();
@@ -77,7 +77,7 @@ fn explain_knows_the_host_s_routes() {
 }
 
 #[test]
-fn explain_tells_a_peer_whose_prefix_drains_from_its_neighbour() {
+fn explain_distinguishes_a_peer_in_a_draining_prefix_from_its_neighbour() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.config.prefixes = aop_tests::config::PrefixesTable::List(vec!["192.0.2.0/24".into()]);
@@ -93,7 +93,7 @@ fn explain_tells_a_peer_whose_prefix_drains_from_its_neighbour() {
 }
 
 #[test]
-fn while_observing_explain_and_prove_say_what_enforcing_would_do() {
+fn in_observe_mode_explain_and_prove_report_what_enforcing_would_do() {
     on_changed_stage(
         |config, _| config.mode = "observe",
         |stage| {
@@ -109,7 +109,7 @@ fn while_observing_explain_and_prove_say_what_enforcing_would_do() {
 }
 
 #[test]
-fn both_answer_without_a_daemon_and_teach_without_a_firewall() {
+fn explain_and_prove_work_without_a_daemon_and_help_without_a_firewall() {
     on_stage(|stage| {
         stage.daemon.kill();
         let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();

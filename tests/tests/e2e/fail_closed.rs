@@ -1,4 +1,4 @@
-//! Whatever goes wrong, what was guarded stays guarded, and what is not ours is not touched.
+//! Failures and wrong commands: guarded interfaces stay guarded, and foreign files are not touched.
 
 use std::fs;
 
@@ -7,8 +7,8 @@ use aop_tests::{AopToml, IpVersion, Pull, StatusJson, TestDaemon, child};
 
 use crate::stage::{SOON, Stage, in_lab, on_changed_stage, on_stage};
 
-/// Whether or not a daemon runs.
-fn stranger_stays_out(stage: &Stage) -> Result<()> {
+/// A stranger meets silence, with or without a daemon.
+fn stranger_meets_silence(stage: &Stage) -> Result<()> {
     let dropped = || stage.daemon.status()?.packets("drop", "unknown_source");
     for family in IpVersion::BOTH {
         let before = dropped()?;
@@ -18,7 +18,8 @@ fn stranger_stays_out(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// A restart with another configuration fails and says `words`; the firewall stands as before.
+/// A restart with another configuration fails with an error that contains `words`. The firewall does
+/// not change.
 fn fails_to_restart(stage: &mut Stage, text: &str, words: &[&str]) -> Result<()> {
     let before = stage.daemon.status()?;
     stage.daemon.kill();
@@ -33,11 +34,11 @@ fn fails_to_restart(stage: &mut Stage, text: &str, words: &[&str]) -> Result<()>
     for key in ["mode", "interfaces"] {
         ensure!(part(&before, key) == part(&after, key), "{key}: {:?}", part(&after, key));
     }
-    stranger_stays_out(stage)
+    stranger_meets_silence(stage)
 }
 
 #[test]
-fn a_start_that_fails_at_one_interface_leaves_the_others_and_the_policy() {
+fn a_start_that_fails_at_one_interface_keeps_the_others_and_the_policy() {
     // The loopback interface has no native mode.
     on_changed_stage(
         |config, _| config.interfaces = vec!["eth0".into(), "lo".into()],
@@ -49,13 +50,13 @@ fn a_start_that_fails_at_one_interface_leaves_the_others_and_the_policy() {
             ensure!(code == 1 && log.contains("native"), "exit code {code}: {log}");
             let status = stage.daemon.status()?;
             ensure!(status.json()["mode"] == "enforce", "{:?}", status.json());
-            stranger_stays_out(stage)
+            stranger_meets_silence(stage)
         },
     );
 }
 
 #[test]
-fn an_interface_named_twice_is_refused_and_stays_guarded() {
+fn a_duplicate_interface_is_refused_and_stays_guarded() {
     on_stage(|stage| {
         let twice =
             AopToml { interfaces: vec!["eth0".into(), "eth0".into()], ..stage.config.clone() };
@@ -91,13 +92,13 @@ fn a_second_daemon_with_the_same_pins_is_refused_and_changes_nothing() {
             let second = stage.daemon.verb(&["run"])?;
             ensure!(second.code == 1 && second.errors.contains("another aop"), "{second:?}");
             stage.edge_is_served()?;
-            stranger_stays_out(stage)
+            stranger_meets_silence(stage)
         });
     }
 }
 
 #[test]
-fn after_an_unload_a_reload_says_that_nothing_is_guarded() {
+fn after_an_unload_a_reload_reports_that_nothing_is_guarded() {
     on_stage(|stage| {
         stage.daemon.verb(&["unload"])?.success()?;
         let said = stage.daemon.reload()?;
@@ -109,7 +110,7 @@ fn after_an_unload_a_reload_says_that_nothing_is_guarded() {
 }
 
 #[test]
-fn unload_touches_nothing_that_is_not_ours() {
+fn unload_does_not_touch_foreign_files() {
     in_lab(|lab| {
         let precious = lab.dir().join("pins/v1/precious");
         fs::create_dir_all(lab.dir().join("pins/v1"))?;
@@ -127,7 +128,7 @@ fn unload_touches_nothing_that_is_not_ours() {
 }
 
 #[test]
-fn unload_needs_no_readable_configuration() {
+fn unload_works_without_a_valid_configuration() {
     on_stage(|stage| {
         stage.daemon.write("[firewall")?;
         let pins = stage.config.pins.display().to_string();
@@ -139,12 +140,12 @@ fn unload_needs_no_readable_configuration() {
 }
 
 #[test]
-fn auto_keeps_an_interface_whose_default_route_is_away_for_a_moment() {
+fn auto_keeps_an_interface_that_has_lost_its_default_route_before_a_restart() {
     on_changed_stage(
         |config, _| config.interfaces = vec!["auto".into()],
         |stage| {
             stage.daemon.kill();
-            // Another interface has the default routes now.
+            // Another interface gets the default routes.
             for (family, lines) in [
                 (
                     "-4",

@@ -1,4 +1,4 @@
-//! aop without a terminator: the firewall alone, before a port that another server serves.
+//! aop without a terminator: the firewall in front of a port of another server.
 
 use anyhow::{Result, ensure};
 use aop_tests::{AopToml, IpVersion, Lab, Pull, StatusJson, TestDaemon, TestUpstream};
@@ -36,14 +36,14 @@ fn the_port_of_another_server_is_guarded() {
         daemon.stop()?;
         ensure!(is_guarded(lab)?);
         daemon.verb(&["unload"])?.success()?;
-        ensure!(pulls(IpVersion::V4)[1].send()?.served(), "after unload everybody is again");
+        ensure!(pulls(IpVersion::V4)[1].send()?.served(), "after unload");
         Ok(())
     });
 }
 
-/// Container engines translate a published port's packets before the host's own filter sees them.
+/// Container engines translate packets to a published port before the packet filter of the host.
 #[test]
-fn a_port_that_is_published_around_the_hosts_filter_is_guarded() {
+fn a_published_port_that_bypasses_the_packet_filter_of_the_host_is_guarded() {
     in_lab(|lab| {
         let container = lab.publish_a_port(8443)?;
         let server = TestUpstream::listening_in(lab, &container, "0.0.0.0:80")?;

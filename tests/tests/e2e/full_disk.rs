@@ -1,5 +1,5 @@
-//! A disk without room under `paths.state`: what is said is done, told to be forgotten by a restart,
-//! and what was kept before stays whole.
+//! A full disk under `paths.state`: commands work, the output says that a restart forgets them, and
+//! the files that exist stay complete.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::stage::{Stage, on_changed_stage};
 
 const ROOM: u32 = 64 * 1024;
 
-/// Takes what room is left.
+/// Fills the disk.
 fn fill(stage: &Stage) -> Result<PathBuf> {
     let path = stage.lab.dir().join("disk/filler");
     let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
@@ -35,7 +35,7 @@ fn stranger(stage: &Stage, served: bool) -> Result<()> {
 }
 
 #[test]
-fn nothing_is_lost_or_weakened_and_all_of_it_is_told() {
+fn commands_work_stored_files_stay_complete_and_warnings_say_so() {
     on_changed_stage(
         |config, lab| {
             config.mode = "observe";
@@ -58,19 +58,19 @@ fn nothing_is_lost_or_weakened_and_all_of_it_is_told() {
             for file in ["modes.json", "openings.json"] {
                 ensure!(warnings.contains(file), "nothing of {file}: {warnings}");
             }
-            // Not a byte of what was kept has changed; a log has the room of its last block.
+            // The stored modes have not changed. The log may use the rest of its last block.
             ensure!(fs::read(state.join("modes.json"))? == kept);
             let log = fs::read(state.join("audit.log"))?;
             ensure!(log.starts_with(&recorded) && log.ends_with(b"\n"), "half a line");
             stage.edge_is_served()?;
 
-            // The next one begins with the last word that was kept: the stricter one.
+            // The next daemon begins with the last override that was stored: the stricter one.
             stage.daemon.run()?;
             stranger(stage, false)?;
             stage.edge_is_served()?;
             ensure!(stage.daemon.status()?.json()["openings"] == serde_json::json!([]));
 
-            // With room again, the next word is kept, and nothing warns any more.
+            // With free space the next override is stored, and there is no warning any more.
             fs::remove_file(filler)?;
             verb(stage, "mode enforce --force")?;
             verb(stage, "open --from 192.0.2.0/24 --for 1h")?;
@@ -82,7 +82,7 @@ fn nothing_is_lost_or_weakened_and_all_of_it_is_told() {
 }
 
 #[test]
-fn a_stricter_word_that_cannot_be_kept_takes_the_weaker_one_off_the_disk() {
+fn a_stricter_override_that_cannot_be_stored_removes_the_weaker_one_from_the_disk() {
     on_changed_stage(
         |config, lab| {
             config.mode = "enforce";
@@ -98,7 +98,7 @@ fn a_stricter_word_that_cannot_be_kept_takes_the_weaker_one_off_the_disk() {
             ensure!(outcome.served() && kept.exists(), "{outcome}");
             fill(stage)?;
 
-            // What it leaves of packets would have to be written.
+            // The remaining override for packets would have to be written.
             let said = verb(stage, "mode enforce --site example.com --force")?;
             ensure!(said.contains("is removed") && !kept.exists(), "{said}");
             let warnings = stage.daemon.status()?.warnings()?.join("\n");

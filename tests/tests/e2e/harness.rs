@@ -1,5 +1,5 @@
-//! The stage itself: without aop everybody gets through, so that what later tests see is aop's
-//! doing; and nothing outlives a world.
+//! Claims about the harness: without aop every host reaches the origin, so refusals in other tests are
+//! caused by aop. Nothing is left of a lab.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ fn without_aop_edge_and_stranger_both_reach_the_origin() {
 }
 
 #[test]
-fn an_edge_speaks_from_the_address_it_is_told_to() {
+fn a_pull_comes_from_the_chosen_source_address() {
     in_lab(|lab| {
         let upstream = TestUpstream::listening(lab, "[::]:80")?;
         for family in IpVersion::BOTH {
@@ -53,9 +53,9 @@ fn an_edge_speaks_from_the_address_it_is_told_to() {
     });
 }
 
-/// The certificates and the outcomes, tried on a TLS server that is not aop.
+/// Tests certificates and outcomes with a TLS server that is not aop.
 #[test]
-fn openssl_accepts_the_edge_s_certificate_and_refuses_the_bad_ones() {
+fn openssl_accepts_the_certificate_of_the_edge_and_refuses_the_bad_ones() {
     in_lab(|lab| {
         let pki = &lab.pki;
         let line = ["openssl", "s_server", "-accept", "443", "-www", "-Verify", "2"];
@@ -80,7 +80,7 @@ fn openssl_accepts_the_edge_s_certificate_and_refuses_the_bad_ones() {
 }
 
 #[test]
-fn worlds_side_by_side_do_not_see_each_other_and_leave_nothing() {
+fn two_labs_are_isolated_and_leave_nothing_behind() {
     in_lab(|lab| {
         let other = Lab::new()?;
         let _upstream = TestUpstream::listening(&other, "[::]:80")?;
@@ -95,9 +95,9 @@ fn worlds_side_by_side_do_not_see_each_other_and_leave_nothing() {
 }
 
 #[test]
-fn a_world_whose_maker_is_dead_is_removed_by_the_next() {
+fn a_new_lab_removes_the_lab_of_a_dead_process() {
     in_lab(|_| {
-        // No process has this number: the kernel's limit is 2^22.
+        // No process has this number: the limit of the kernel is 2^22.
         let dir = std::env::temp_dir().join("aop-lab-99999999-0");
         std::fs::create_dir_all(&dir)?;
         let _next = Lab::new()?;
@@ -106,9 +106,9 @@ fn a_world_whose_maker_is_dead_is_removed_by_the_next() {
     });
 }
 
-/// What a world makes must not depend on how it ends.
+/// A failed assertion must not leave a lab behind.
 #[test]
-fn a_panic_takes_the_world_down_too() {
+fn a_panic_removes_the_lab() {
     in_lab(|_| {
         let dir = std::sync::Mutex::new(None);
         let caught = std::panic::catch_unwind(|| -> Result<()> {

@@ -1,9 +1,9 @@
-//! Requests before an upstream that takes them: what passes, what is refused, and who counts it.
+//! The relay of HTTP requests: which are relayed, which are refused, and how they are counted.
 
 use std::io::Write;
 
 use anyhow::{Result, ensure};
-use aop_tests::client::{self, TlsClient, TlsSession};
+use aop_tests::client;
 use aop_tests::{AopToml, IpVersion, Lab, Pull, TestUpstream, wait};
 
 use crate::stage::{SOON, Stage, on_changed_stage};
@@ -14,19 +14,14 @@ fn takes_requests(config: &mut AopToml, _: &Lab) {
     config.site().upstream = String::from("http://127.0.0.1:8080");
 }
 
-fn open(stage: &Stage) -> Result<TlsSession> {
-    let to = stage.lab.origin_at(IpVersion::V4, 443);
-    TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?.open(stage.lab.edge(), to, "example.com")
-}
-
-/// What is answered to raw bytes until the connection ends.
-fn said(stage: &Stage, bytes: &[u8]) -> Result<String> {
-    let mut session = open(stage)?;
+/// Sends raw bytes and returns everything that comes until the connection ends.
+fn send_raw(stage: &Stage, bytes: &[u8]) -> Result<String> {
+    let mut session = stage.connect()?;
     session.write_all(bytes)?;
     Ok(String::from_utf8_lossy(&client::read_to_end(&mut session)?).into_owned())
 }
 
-/// Waits until requests were refused for this reason, and for no other, so many times.
+/// Waits until exactly `count` requests were refused, all for `reason`.
 fn denied(stage: &Stage, reason: &str, count: u64) -> Result<()> {
     wait::until(&format!("{count} requests refused as {reason}"), SOON, || {
         let denials = stage.daemon.status().and_then(|status| status.denials()).ok()?;
@@ -35,7 +30,7 @@ fn denied(stage: &Stage, reason: &str, count: u64) -> Result<()> {
 }
 
 #[test]
-fn curl_is_served_in_both_versions_of_http_with_big_bodies() {
+fn big_bodies_are_relayed_over_http_1_and_http_2() {
     on_changed_stage(takes_requests, |stage| {
         let body: Vec<u8> = (0_u8..251).cycle().take(BIG).collect();
         for version in ["--http1.1", "--http2"] {
@@ -52,7 +47,7 @@ fn curl_is_served_in_both_versions_of_http_with_big_bodies() {
 }
 
 #[test]
-fn an_upstream_on_a_unix_socket_takes_requests() {
+fn an_http_upstream_may_listen_on_a_unix_socket() {
     let change = |config: &mut AopToml, lab: &Lab| {
         config.site().upstream = format!("unix+http://{}", lab.dir().join("app.sock").display());
     };
@@ -67,7 +62,7 @@ fn an_upstream_on_a_unix_socket_takes_requests() {
 }
 
 #[test]
-fn without_the_certificate_no_request_is_even_read() {
+fn without_a_certificate_no_request_is_read() {
     on_changed_stage(takes_requests, |stage| {
         let pull = Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate();
         stage.refuses(&pull, "certificate_required")?;
@@ -77,13 +72,13 @@ fn without_the_certificate_no_request_is_even_read() {
 }
 
 #[test]
-fn a_request_for_another_host_is_misdirected_and_logged_with_its_ray() {
+fn a_request_for_another_host_gets_a_421_and_is_logged_with_its_ray() {
     on_changed_stage(takes_requests, |stage| {
         stage.edge_is_served()?;
         let before = stage.upstream.count()?;
         let request = "GET / HTTP/1.1\r\nHost: example.net\r\nCF-Ray: 8a1b2c-FRA\r\n\
             Connection: close\r\n\r\n";
-        let answer = said(stage, request.as_bytes())?;
+        let answer = send_raw(stage, request.as_bytes())?;
         ensure!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
         denied(stage, "host_mismatch", 1)?;
         ensure!(stage.upstream.count()? == before, "the upstream saw it");
@@ -100,7 +95,7 @@ fn a_smuggled_request_is_refused_and_the_upstream_sees_nothing() {
         let before = stage.upstream.count()?;
         let request = "POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\
             Content-Length: 4\r\n\r\n0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: example.com\r\n\r\n";
-        let answer = said(stage, request.as_bytes())?;
+        let answer = send_raw(stage, request.as_bytes())?;
         ensure!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
         ensure!(answer.ends_with("Content-Length beside Transfer-Encoding.\n"), "{answer}");
         denied(stage, "bad_request", 1)?;
@@ -110,11 +105,11 @@ fn a_smuggled_request_is_refused_and_the_upstream_sees_nothing() {
 }
 
 #[test]
-fn while_the_upstream_is_down_requests_get_a_502_and_the_connection_lives_on() {
+fn while_the_upstream_is_down_requests_get_a_502_and_the_connection_stays_open() {
     on_changed_stage(takes_requests, |stage| {
         stage.edge_is_served()?;
         stage.upstream.stop();
-        let mut session = open(stage)?;
+        let mut session = stage.connect()?;
         write!(session, "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")?;
         session.flush()?;
         denied(stage, "upstream_unreachable", 1)?;

@@ -1,5 +1,5 @@
-//! Which client certificates the edge really presents: during a rollover, has the new one arrived,
-//! and is the old one gone? Also after a restart.
+//! `aop identities`: which client certificates the edge presents. During a rollover it tells whether the
+//! new one has arrived and the old one is gone, also after a restart.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn pulls(site: &Value) -> Result<Vec<u64>> {
 }
 
 #[test]
-fn during_a_rollover_the_new_certificate_and_the_old_one_are_told_apart_also_after_a_restart() {
+fn during_a_rollover_old_and_new_certificate_are_counted_separately_also_after_a_restart() {
     on_stage(|stage| {
         ensure!(text(stage)?.contains("example.com: no certificate was ever presented"));
         pull(stage, &stage.lab.pki.edge)?;
@@ -63,7 +63,7 @@ fn during_a_rollover_the_new_certificate_and_the_old_one_are_told_apart_also_aft
 }
 
 #[test]
-fn a_damaged_file_of_identities_is_told_and_ignored() {
+fn a_damaged_file_of_identities_is_reported_and_ignored() {
     on_stage(|stage| {
         pull(stage, &stage.lab.pki.edge)?;
         stage.daemon.stop()?;

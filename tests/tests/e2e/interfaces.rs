@@ -1,4 +1,4 @@
-//! Interfaces that come and go, other programs on them, and several at once.
+//! Guarded interfaces: they appear and disappear, other programs use them, and there are several.
 
 mod attach_modes;
 mod auto;
@@ -13,29 +13,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::status::InterfaceEntry;
-use aop_tests::{IpVersion, Lab, Netns, Pull, StatusJson, TestDaemon, child, wait};
+use aop_tests::{Lab, StatusJson, TestDaemon, wait};
 
-use crate::stage::{SOON, Stage};
+use crate::stage::Stage;
 
-/// A second, and as much again for a busy machine.
+/// One second, and as much again on a busy machine.
 pub(super) const A_SECOND: Duration = Duration::from_secs(2);
 
-/// The origin's addresses and routes on an `eth0` that has just come.
+/// `ip -batch` lines: the addresses and routes of the origin for a new `eth0`.
 pub(super) const ADDRESSES: &str = "link set eth0 up\n\
                          address replace 203.0.113.10/24 dev eth0\n\
                          address replace 2001:db8:0:10::10/64 dev eth0 nodad\n\
                          route replace default via 203.0.113.1\n\
                          route replace default via 2001:db8:0:10::1\n";
 
-/// Runs `ip -batch` over `lines`.
-pub(super) fn ip(netns: &Netns, lines: &str) -> Result<()> {
-    let mut command = netns.command("ip");
-    command.args(["-batch", "-"]);
-    child::finish(command, lines.as_bytes(), SOON)?.success()?;
-    Ok(())
-}
-
-/// Waits until `name` stands as `state`, and says how.
+/// Waits until the interface `name` is in `state`, and returns its entry.
 pub(crate) fn becomes(daemon: &TestDaemon, name: &str, state: &str) -> Result<InterfaceEntry> {
     let mut last = None;
     wait::until(&format!("{name} is {state}"), A_SECOND, || {
@@ -52,13 +44,7 @@ pub(super) fn warned(status: &StatusJson, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn strangers_meet_silence(stage: &Stage) -> Result<()> {
-    IpVersion::BOTH.into_iter().try_for_each(|family| {
-        stage.silences(&Pull::by_stranger(&stage.lab, family), "unknown_source")
-    })
-}
-
-/// The links that are pinned for an interface.
+/// The pinned links of an interface.
 pub(super) fn pinned(stage: &Stage, interface: &str) -> Result<Vec<PathBuf>> {
     let layout = stage.config.pins.join(format!("v{}", aop_common::layout::LAYOUT_VERSION));
     let mut found = Vec::new();
@@ -72,7 +58,7 @@ pub(super) fn pinned(stage: &Stage, interface: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Another link between origin and internet.
+/// Adds a second link between origin and router.
 pub(crate) fn second_uplink(lab: &Lab, name: &str) -> Result<()> {
     let link = format!(
         "link add {name} type veth peer name origin2 netns {}\n\

@@ -1,12 +1,12 @@
-//! What an operator is told: a closing line for each connection, a status for people, the packet
-//! path's own words on request; and nothing that a peer says reaches the terminal raw.
+//! Output for the operator: a closing line for each connection, the status for people, sampled drops,
+//! and the log of the packet program. Text from a peer is escaped.
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::{IpVersion, Pull, PullOutcome, wait};
 
 use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
-/// The closing lines so far, once there are `count`.
+/// The closing lines, after there are `count` of them.
 fn closing_lines(stage: &Stage, count: usize) -> Result<Vec<String>> {
     let lines = || -> Vec<String> {
         let log = stage.daemon.log();
@@ -35,7 +35,7 @@ fn each_connection_leaves_one_closing_line() {
 }
 
 #[test]
-fn who_was_refused_lately_is_told_with_what_admits_it() {
+fn recent_refusals_are_listed_with_the_source_of_their_admission() {
     let extra = |config: &mut aop_tests::AopToml, lab: &aop_tests::Lab| {
         config.mode = "observe";
         config.extra = vec![lab.neighbour_address(IpVersion::V6).to_string() + "/128"];
@@ -69,7 +69,7 @@ fn who_was_refused_lately_is_told_with_what_admits_it() {
 }
 
 #[test]
-fn the_identity_that_was_presented_is_shown() {
+fn the_presented_certificate_is_shown() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.edge_is_served()?;
@@ -79,7 +79,7 @@ fn the_identity_that_was_presented_is_shown() {
         let field = |name: &str| identity[name].as_str().unwrap_or_default().to_owned();
         ensure!(field("site") == "example.com");
         ensure!(field("subject").contains("edge.example.com"), "{identity}");
-        ensure!(field("issuer").contains("Example Operator TlsClient CA"), "{identity}");
+        ensure!(field("issuer").contains("Example Operator Client CA"), "{identity}");
         ensure!(field("spki_sha256").len() == 64, "{identity}");
         ensure!(field("not_after").starts_with("2120-01-01"), "{identity}");
         Ok(())
@@ -87,7 +87,7 @@ fn the_identity_that_was_presented_is_shown() {
 }
 
 #[test]
-fn the_status_for_people_names_verdicts_peers_and_refusals() {
+fn the_status_for_people_contains_verdicts_peers_and_refusals() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.refuses(
@@ -108,7 +108,7 @@ fn the_status_for_people_names_verdicts_peers_and_refusals() {
 }
 
 #[test]
-fn what_a_peer_calls_itself_is_escaped() {
+fn the_subject_of_a_peer_is_escaped() {
     on_stage(|stage| {
         let odd = &stage.lab.pki.odd_subject;
         Pull::by_edge(&stage.lab, IpVersion::V4).certificate(odd).must_be_served()?;
@@ -123,7 +123,7 @@ fn what_a_peer_calls_itself_is_escaped() {
 }
 
 #[test]
-fn the_packet_path_speaks_when_it_is_asked_to() {
+fn the_packet_program_logs_only_on_request() {
     on_stage(|stage| {
         let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
         let knock = || Pull::by_stranger(&stage.lab, IpVersion::V4).send();

@@ -1,5 +1,5 @@
-//! The figures on `/metrics` are those of the status, in a form that Prometheus reads, and asking for
-//! them costs no pull.
+//! `/metrics`: the values agree with the status, Prometheus can read them, and requests for them do not
+//! disturb pulls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,30 +14,29 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::stage::{SOON, Stage, on_changed_stage};
+use crate::stage::{SOON, Stage, in_ci, on_changed_stage, skip};
 
 const MONITORING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/monitoring");
 const AT: &str = "127.0.0.1:9465";
 
-/// Series by their names and labels, as they are written.
+/// The values of the series, by name and labels.
 type Page = BTreeMap<String, u64>;
 
 fn monitored(config: &mut AopToml, _: &Lab) {
     config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
 }
 
-/// The tool, or a part of a test that is skipped, which CI does not allow.
+/// promtool. Without it, a part of the test is skipped, but not in CI.
 fn promtool() -> Option<Promtool> {
     let promtool = Promtool::installed();
     if promtool.is_none() {
-        let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        assert!(!ci, "CI must have promtool: cargo xtask setup");
-        writeln!(std::io::stderr(), "skipped: no promtool: cargo xtask setup").ok();
+        assert!(!in_ci(), "CI must have promtool: cargo xtask setup");
+        skip("no promtool: cargo xtask setup");
     }
     promtool
 }
 
-/// The head and the body of the answer to one that accepts `accept`.
+/// The head and the body of the response to a request with this Accept header.
 fn scrape_as(lab: &Lab, accept: &str) -> Result<(String, String)> {
     let mut stream = client::connect(lab.origin(), AT.parse()?)?;
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n")?;
@@ -61,7 +60,7 @@ fn series(text: &str) -> Result<Page> {
     Ok(page)
 }
 
-/// Scrapes until the page says what `holds`; answers stand for a second.
+/// Requests the page until `holds` is true of it. aop caches the page for a second.
 fn scraped(stage: &Stage, what: &str, holds: impl Fn(&Page) -> bool) -> Result<Page> {
     let page = || series(&scrape_as(&stage.lab, "*/*")?.1);
     wait::until(what, SOON * 2, || page().ok().filter(&holds))
@@ -74,7 +73,7 @@ fn labelled(name: &str, labels: &[(&str, &str)]) -> String {
     format!("{name}{{{}}}", labels.join(","))
 }
 
-/// The series of the counters in a status, and none besides.
+/// The series of the counters in a status, and no others.
 fn counters(status: &StatusJson) -> Result<Page> {
     let mut page = Page::new();
     for verdict in status.verdicts()? {
@@ -116,7 +115,7 @@ fn counters(status: &StatusJson) -> Result<Page> {
 }
 
 #[test]
-fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
+fn after_served_refused_and_dropped_pulls_the_metrics_agree_with_the_status() {
     let checked = |config: &mut AopToml, lab: &Lab| {
         monitored(config, lab);
         config.site().rules.push("upstream_check = true".into());
@@ -135,7 +134,7 @@ fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
             page.contains_key(&refused) && page.keys().any(|name| name.contains("\"drop\""))
         };
         scraped(stage, "all three are told", wanted)?;
-        // Nothing moves any more, or both are read again.
+        // If a counter has moved in the meantime, both are read again.
         let told = wait::until("figures that agree", SOON * 4, || {
             let status = stage.daemon.status().ok()?;
             thread::sleep(Duration::from_millis(1100));
@@ -185,7 +184,7 @@ fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
 }
 
 #[test]
-fn prometheus_reads_both_forms_and_its_linter_finds_nothing() {
+fn prometheus_reads_both_formats_and_its_linter_finds_nothing() {
     on_changed_stage(monitored, |stage| {
         stage.edge_is_served()?;
         Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate().must_be_refused()?;
@@ -204,7 +203,7 @@ fn prometheus_reads_both_forms_and_its_linter_finds_nothing() {
 }
 
 #[test]
-fn a_terminator_that_hangs_is_told_and_none_of_its_counters_falls_to_zero() {
+fn a_hung_terminator_is_reported_and_its_counters_do_not_fall_to_zero() {
     on_changed_stage(monitored, |stage| {
         stage.edge_is_served()?;
         let accepted = "aop_handshakes_accepted_total";
@@ -228,7 +227,7 @@ fn a_terminator_that_hangs_is_told_and_none_of_its_counters_falls_to_zero() {
 }
 
 #[test]
-fn a_flood_of_scrapes_leaves_pulls_served() {
+fn pulls_are_served_during_a_flood_of_scrapes() {
     on_changed_stage(monitored, |stage| {
         let (over, scrapes) = (AtomicBool::new(false), AtomicUsize::new(0));
         let stage = &*stage;
@@ -252,7 +251,7 @@ fn a_flood_of_scrapes_leaves_pulls_served() {
 }
 
 #[test]
-fn each_alert_fires_when_it_should_and_stays_silent_before() {
+fn each_alert_fires_when_it_should_and_not_before() {
     let Some(promtool) = promtool() else { return };
     for (verb, file) in [("check", "alerts.yaml"), ("test", "alerts.test.yaml")] {
         let path = format!("{MONITORING}/{file}");
@@ -272,7 +271,7 @@ fn each_alert_fires_when_it_should_and_stays_silent_before() {
 }
 
 #[test]
-fn alerts_and_dashboard_ask_for_nothing_that_is_not_told() {
+fn alerts_and_dashboard_use_only_metrics_that_exist() {
     let checked = |config: &mut AopToml, lab: &Lab| {
         monitored(config, lab);
         config.site().rules.push("upstream_check = true".into());
@@ -307,7 +306,7 @@ fn alerts_and_dashboard_ask_for_nothing_that_is_not_told() {
     });
 }
 
-/// The names in a query that are aop's.
+/// The names of aop's metrics in a query.
 fn metrics_in(query: &str) -> impl Iterator<Item = &str> {
     let words = query.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     words.filter(|word| word.starts_with("aop_"))

@@ -1,5 +1,4 @@
-//! `aop mode`: observe and enforce, switched while everything goes on, for a port or an interface
-//! too, and remembered.
+//! `aop mode`: mode overrides for all packets, a port, an interface or a site, set at run time.
 
 mod confirmed;
 mod persisted;
@@ -20,8 +19,8 @@ use aop_tests::{AopToml, IpVersion, Lab, Pull, StatusJson, TestDaemon, wait};
 use crate::interfaces::{becomes, second_uplink};
 use crate::stage::{SOON, Stage, in_lab, on_changed_stage};
 
-/// Runs `aop mode` with these arguments and returns what it says. It enforces whatever was observed:
-/// strangers prove themselves here, too.
+/// Runs `aop mode` with these arguments and returns its output. Adds `--force` to `enforce`, because
+/// strangers authenticate in these tests, and the preflight would refuse.
 fn mode(daemon: &TestDaemon, arguments: &str) -> Result<String> {
     let mut line: Vec<&str> = ["mode"].into_iter().chain(arguments.split_whitespace()).collect();
     if arguments.starts_with("enforce") {
@@ -31,7 +30,7 @@ fn mode(daemon: &TestDaemon, arguments: &str) -> Result<String> {
     Ok(done.text())
 }
 
-/// Ports 443 and 8443, observing.
+/// Observe mode, with the ports 443 and 8443.
 fn two_ports(config: &mut AopToml, _: &Lab) {
     config.mode = "observe";
     config.bind =
@@ -55,7 +54,7 @@ fn stranger_meets_silence(lab: &Lab, port: u16) -> Result<()> {
 }
 
 #[test]
-fn a_switch_takes_effect_at_once_and_cuts_no_connection() {
+fn an_override_takes_effect_at_once_and_cuts_no_connection() {
     on_changed_stage(
         |config, _| config.mode = "observe",
         |stage| {
@@ -82,7 +81,7 @@ fn a_switch_takes_effect_at_once_and_cuts_no_connection() {
             ensure!(warnings.contains("write firewall.mode = \"enforce\""), "{warnings}");
             ensure!(!warnings.contains("the firewall observes"), "{warnings}");
             let would = |status: &StatusJson| status.packets("would_drop", "unknown_source");
-            ensure!(would(&enforced)? == would(&observed)?, "observed while enforcing");
+            ensure!(would(&enforced)? == would(&observed)?, "would_drop increased in enforce mode");
 
             let said = mode(daemon, "observe")?;
             ensure!(said == "observe\nas the configuration says\n", "{said}");
@@ -99,7 +98,7 @@ fn a_switch_takes_effect_at_once_and_cuts_no_connection() {
     );
 }
 
-/// A piece of a stranger's SYN to port 8443, right onto the origin's wire.
+/// Sends a fragment of a stranger's SYN to port 8443 on the link of the origin.
 fn send_fragment(lab: &Lab) -> Result<()> {
     let scene = Scene::FIXED;
     let ends = [hardware_address(lab.origin(), "eth0")?, hardware_address(lab.router(), "origin")?];
@@ -109,7 +108,7 @@ fn send_fragment(lab: &Lab) -> Result<()> {
     PacketSocket::open(lab.router(), "origin")?.send(&[ends.as_flattened(), behind].concat())
 }
 
-/// A fragment moves this counter, by one.
+/// A fragment increases the counter of this action by one.
 fn fragment_is(stage: &Stage, action: &str) -> Result<()> {
     let before = stage.daemon.status()?.packets(action, "fragment")?;
     send_fragment(&stage.lab)?;
@@ -120,7 +119,7 @@ fn fragment_is(stage: &Stage, action: &str) -> Result<()> {
 }
 
 #[test]
-fn one_port_enforces_while_the_other_observes_and_pieces_for_either_are_dropped() {
+fn one_port_enforces_while_the_other_observes_and_fragments_are_dropped() {
     on_changed_stage(two_ports, |stage| {
         stranger_is_served(&stage.lab, 443)?;
         stranger_is_served(&stage.lab, 8443)?;
@@ -137,7 +136,7 @@ fn one_port_enforces_while_the_other_observes_and_pieces_for_either_are_dropped(
         };
         let (was, is) = (would(before.status())?, would(&stage.daemon.status()?)?);
         ensure!(is.0 > was.0 && is.1 == was.1.map(|count| count + 2), "{was:?}, then {is:?}");
-        // It may be for either port.
+        // The fragment may belong to either port.
         fragment_is(stage, "drop")?;
         for port in [443, 8443] {
             let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).port(port).send()?;
@@ -160,10 +159,10 @@ fn one_port_enforces_while_the_other_observes_and_pieces_for_either_are_dropped(
 }
 
 #[test]
-fn one_interface_enforces_while_the_other_observes_until_it_is_guarded_no_more() {
+fn one_interface_enforces_while_the_other_observes_until_it_is_no_longer_guarded() {
     in_lab(|lab| {
         second_uplink(lab, "eth1")?;
-        // Answers to what comes in on eth1 leave by the default route.
+        // Answers to packets from eth1 leave by the default route.
         lab.origin().inside(|| {
             ["all", "eth1"].into_iter().try_for_each(|name| {
                 fs::write(format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"), "0")

@@ -1,4 +1,4 @@
-//! What this host is told over HTTP: whether aop lives, and whether it serves.
+//! The monitor listener: `/healthz` tells whether aop is alive, `/readyz` whether it can serve.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::stage::{SOON, Stage, in_lab, on_changed_stage};
 
-/// Upstreams are asked every five seconds; and a busy machine.
+/// aop checks upstreams every five seconds. More on a busy machine.
 const SEEN: Duration = Duration::from_secs(15);
 
 const AT: &str = "127.0.0.1:9465";
@@ -22,7 +22,7 @@ fn monitored(config: &mut AopToml, _: &Lab) {
     config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
 }
 
-/// The status and the body of the answer to `line` on a fresh connection.
+/// The status and the body of the response to `line` on a new connection.
 fn ask(mut stream: impl Read + Write, line: &str) -> Result<(u16, String)> {
     write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
     let mut answer = String::new();
@@ -37,7 +37,8 @@ fn get(stage: &Stage, path: &str) -> Result<(u16, String)> {
     ask(stream, &format!("GET {path}"))
 }
 
-/// Waits until `/readyz` says this; answers stand for a second.
+/// Waits until `/readyz` returns this status and contains `named`. aop caches the response for a
+/// second.
 fn readiness(stage: &Stage, status: u16, named: &str) -> Result<String> {
     wait::until(&format!("it is {status}: {named}"), SEEN, || {
         let answer = get(stage, "/readyz").ok()?;
@@ -47,7 +48,7 @@ fn readiness(stage: &Stage, status: u16, named: &str) -> Result<String> {
 }
 
 #[test]
-fn a_daemon_that_serves_is_alive_and_ready_and_tells_nothing_else() {
+fn a_serving_daemon_is_alive_and_ready_and_serves_no_other_path() {
     on_changed_stage(monitored, |stage| {
         stage.edge_is_served()?;
         ensure!(get(stage, "/healthz")? == (200, "alive\n".into()));
@@ -67,7 +68,7 @@ fn a_daemon_that_serves_is_alive_and_ready_and_tells_nothing_else() {
 }
 
 #[test]
-fn from_sigterm_on_it_is_not_ready_and_stays_alive_until_the_drain_is_over() {
+fn after_sigterm_it_is_not_ready_but_alive_until_the_drain_ends() {
     on_changed_stage(monitored, |stage| {
         let mut session = stage.open()?;
         ensure!(get(stage, "/readyz")?.0 == 200);
@@ -86,7 +87,7 @@ fn from_sigterm_on_it_is_not_ready_and_stays_alive_until_the_drain_is_over() {
 }
 
 #[test]
-fn a_terminator_that_hangs_and_a_firewall_that_is_gone_make_it_unready() {
+fn with_a_hung_terminator_or_without_its_firewall_it_is_not_ready() {
     on_changed_stage(monitored, |stage| {
         stage.edge_is_served()?;
         let terminator = Pid::from_raw(i32::try_from(stage.daemon.terminator()?.0)?);
@@ -103,7 +104,7 @@ fn a_terminator_that_hangs_and_a_firewall_that_is_gone_make_it_unready() {
 }
 
 #[test]
-fn an_application_that_is_down_or_answers_badly_is_named_until_it_is_well_again() {
+fn an_upstream_that_fails_its_check_is_named_until_it_passes_again() {
     let checked = |config: &mut AopToml, lab: &Lab| {
         monitored(config, lab);
         config.site().rules.push("upstream_check = true".into());
@@ -136,14 +137,14 @@ fn an_application_that_is_down_or_answers_badly_is_named_until_it_is_well_again(
 }
 
 #[test]
-fn who_connects_and_stays_silent_keeps_nobody_from_asking() {
+fn silent_connections_do_not_block_requests() {
     on_changed_stage(monitored, |stage| {
         let silent: Vec<_> = (0..40)
             .map(|_| client::connect(stage.lab.origin(), AT.parse()?))
             .collect::<Result<_>>()?;
         let begun = Instant::now();
         ensure!(get(stage, "/healthz")?.0 == 200);
-        // Three times sixteen, for five seconds each.
+        // Forty connections are at most three batches of sixteen, for five seconds each.
         ensure!(begun.elapsed() < Duration::from_secs(18), "{:?}", begun.elapsed());
         drop(silent);
         stage.daemon.stop()?;
@@ -152,7 +153,7 @@ fn who_connects_and_stays_silent_keeps_nobody_from_asking() {
 }
 
 #[test]
-fn a_socket_that_a_killed_daemon_has_left_is_taken_and_one_of_others_is_not() {
+fn the_socket_of_a_killed_daemon_is_reused_and_a_foreign_one_is_not() {
     in_lab(|lab| {
         let path = lab.dir().join("monitor.sock");
         let table = format!("[monitor]\nlisten = \"unix:{}\"", path.display());

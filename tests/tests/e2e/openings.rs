@@ -1,7 +1,7 @@
-//! `aop open`: break-glass admits a network for a time, and never for longer.
+//! `aop open`: an emergency opening admits a network for a limited time.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use aop_tests::child::CommandOutput;
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::stage::{Stage, on_stage};
 
-/// Fifteen seconds, and a busy machine.
+/// Fifteen seconds, and more on a busy machine.
 const OVER: Duration = Duration::from_secs(25);
 
-/// The /24 of the stranger, spelled with host bits and without.
+/// The /24 of the stranger, with host bits and without.
 fn network(stage: &Stage) -> Result<(String, String)> {
     let IpAddr::V4(stranger) = stage.lab.stranger_address(IpVersion::V4) else { bail!("not IPv4") };
     let [a, b, c, _] = stranger.octets();
@@ -30,7 +30,7 @@ fn is_served(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Also who has authenticated meanwhile: nothing of it drains.
+/// Also after the stranger has authenticated: an opening does not drain.
 fn meets_silence(stage: &Stage) -> Result<()> {
     stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")
 }
@@ -39,8 +39,8 @@ fn openings(stage: &Stage) -> Result<Value> {
     Ok(stage.daemon.status()?.json()["openings"].clone())
 }
 
-fn ends(stage: &Stage) -> Result<()> {
-    wait::until("the opening ends", OVER, || {
+fn expires(stage: &Stage) -> Result<()> {
+    wait::until("the opening expires", OVER, || {
         openings(stage).ok().filter(|open| open.as_array().is_some_and(Vec::is_empty)).map(drop)
     })
     .with_context(|| stage.daemon.log())?;
@@ -49,7 +49,7 @@ fn ends(stage: &Stage) -> Result<()> {
 }
 
 #[test]
-fn an_opening_admits_its_network_alone_is_shown_and_ends_when_it_is_closed() {
+fn an_opening_admits_only_its_network_is_shown_and_ends_when_closed() {
     on_stage(|stage| {
         meets_silence(stage)?;
         let (spelled, network) = network(stage)?;
@@ -78,7 +78,7 @@ fn an_opening_admits_its_network_alone_is_shown_and_ends_when_it_is_closed() {
         stage.daemon.must_reload()?;
         is_served(stage)?;
         ensure!(open(stage, &["--close", &network])?.code == 0);
-        ends(stage)?;
+        expires(stage)?;
         let again = open(stage, &["--close", &network])?;
         ensure!(again.code == 1 && again.errors.contains("is not open"), "{again:?}");
         Ok(())
@@ -86,29 +86,31 @@ fn an_opening_admits_its_network_alone_is_shown_and_ends_when_it_is_closed() {
 }
 
 #[test]
-fn an_opening_ends_by_itself_though_the_daemon_was_upgraded_or_dead_at_its_end() {
+fn an_opening_expires_also_after_an_upgrade_or_while_no_daemon_runs() {
     on_stage(|stage| {
         let (_, network) = network(stage)?;
         let for_a_while = ["--from", &network, "--for", "15s"];
-        ensure!(open(stage, &for_a_while)?.code == 0);
+        open(stage, &for_a_while)?.success()?;
+        let opened = Instant::now();
         stage.daemon.kill();
         stage.daemon.run()?;
         is_served(stage)?;
         stage.daemon.kill();
-        std::thread::sleep(Duration::from_secs(16));
+        // No daemon runs, so there is nothing to observe until the opening has expired.
+        wait::until_elapsed(opened, Duration::from_secs(16));
         stage.daemon.run()?;
-        ends(stage)?;
+        expires(stage)?;
         ensure!(stage.daemon.log().contains("came to its end meanwhile"), "{}", stage.daemon.log());
 
         ensure!(open(stage, &for_a_while)?.code == 0);
         stage.daemon.upgrade()?;
         is_served(stage)?;
-        ends(stage)
+        expires(stage)
     });
 }
 
 #[test]
-fn what_is_too_wide_or_too_long_is_not_opened() {
+fn an_opening_that_is_too_wide_or_too_long_is_refused() {
     on_stage(|stage| {
         for (from, time, code) in [
             ("0.0.0.0/0", "10m", 1),

@@ -1,4 +1,4 @@
-//! More connections than there is room for: silent ones, and too few file descriptors.
+//! Overload: thousands of silent connections, and too few file descriptors.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ fn takes_requests(config: &mut AopToml, _: &Lab) {
 
 const FLOOD: usize = 5000;
 
-/// Connections of the edge that say nothing.
+/// Opens connections of the edge that send nothing.
 fn silent(stage: &Stage) -> Result<Vec<TcpStream>> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
@@ -29,7 +29,7 @@ fn silent(stage: &Stage) -> Result<Vec<TcpStream>> {
     Ok(streams?)
 }
 
-/// Bytes of memory that the process holds.
+/// The resident memory of the process in bytes.
 fn memory(process: Process) -> Result<usize> {
     let text = process.status("VmRSS")?;
     let kilobytes: usize = text.split(' ').next().context("no VmRSS")?.parse()?;
@@ -37,7 +37,7 @@ fn memory(process: Process) -> Result<usize> {
 }
 
 #[test]
-fn silent_connections_keep_no_good_peer_waiting_and_take_little_memory() {
+fn silent_connections_do_not_delay_a_good_peer_and_take_little_memory() {
     let change = |config: &mut AopToml, _: &Lab| {
         config.limits = vec!["handshakes = 5000".into(), "per_peer = 5000".into()];
         config.deadline = "60s";
@@ -56,16 +56,16 @@ fn silent_connections_keep_no_good_peer_waiting_and_take_little_memory() {
         let begun = Instant::now();
         stage.edge_is_served()?;
         ensure!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-        // It was no stranger to the next ones, and made room for none.
+        // Exactly one silent connection was closed to make room for the pull.
         let crowded = stage.daemon.status()?.refused("crowded_out")?
             + stage.daemon.status()?.refused("too_many")?;
-        ensure!(crowded == 1, "{crowded} made room for it");
+        ensure!(crowded == 1, "{crowded} connections were closed for it");
         drop(held);
         Ok(())
     });
 }
 
-/// Lets the process have so many more files than now.
+/// Limits the process to `files` more open files than now.
 fn spare(process: Process, files: usize) -> Result<()> {
     let mut open = BTreeSet::new();
     for entry in fs::read_dir(format!("/proc/{}/fd", process.0))? {
@@ -75,7 +75,7 @@ fn spare(process: Process, files: usize) -> Result<()> {
     limit_files(process, limit)
 }
 
-/// As the process's own user, who needs no privilege for it.
+/// Runs prlimit as the user of the process, which needs no privilege.
 fn limit_files(process: Process, soft: usize) -> Result<()> {
     let groups = process.status("Gid")?;
     let group = groups.split_whitespace().next().context("no group")?;
@@ -88,7 +88,7 @@ fn limit_files(process: Process, soft: usize) -> Result<()> {
 }
 
 #[test]
-fn without_a_file_descriptor_accepting_pauses_and_goes_on_when_there_is_one() {
+fn without_a_free_file_descriptor_accepting_pauses_until_there_is_one() {
     on_stage(|stage| {
         let to = stage.lab.origin_at(IpVersion::V4, 443);
         let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
@@ -115,7 +115,7 @@ fn without_a_file_descriptor_accepting_pauses_and_goes_on_when_there_is_one() {
 }
 
 #[test]
-fn without_a_file_descriptor_for_the_upstream_the_upstream_is_not_blamed() {
+fn without_a_file_descriptor_for_the_upstream_the_reason_is_no_descriptor() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let terminator = stage.daemon.terminator()?;
@@ -136,7 +136,7 @@ fn without_a_file_descriptor_for_the_upstream_the_upstream_is_not_blamed() {
 }
 
 #[test]
-fn without_a_file_descriptor_for_the_upstream_a_request_is_a_503_and_the_next_one_is_served() {
+fn without_a_file_descriptor_for_the_upstream_a_request_gets_a_503_and_the_next_is_served() {
     on_changed_stage(takes_requests, |stage| {
         let to = stage.lab.origin_at(IpVersion::V4, 443);
         let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;

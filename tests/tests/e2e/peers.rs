@@ -1,4 +1,4 @@
-//! `aop peers` tells everybody who has authenticated, and how each stands; status tells what ends next.
+//! `aop peers`: the authenticated peers and their admission. `aop status`: what expires next.
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::{IpVersion, Pull};
@@ -12,7 +12,7 @@ fn peers(stage: &Stage, more: &[&str]) -> Result<Value> {
     Ok(told.json()?)
 }
 
-fn pulls_by_both_families(stage: &Stage, count: usize) -> Result<[String; 2]> {
+fn pull_over_both_ip_versions(stage: &Stage, count: usize) -> Result<[String; 2]> {
     for (family, times) in [(IpVersion::V4, count), (IpVersion::V6, 1)] {
         for _ in 0..times {
             Pull::by_edge(&stage.lab, family).must_be_served()?;
@@ -22,9 +22,9 @@ fn pulls_by_both_families(stage: &Stage, count: usize) -> Result<[String; 2]> {
 }
 
 #[test]
-fn all_peers_are_told_sorted_and_by_site_with_what_admits_them_with_and_without_a_daemon() {
+fn peers_are_sorted_and_filtered_and_show_their_admission_also_without_a_daemon() {
     on_stage(|stage| {
-        let [v4, v6] = pulls_by_both_families(stage, 3)?;
+        let [v4, v6] = pull_over_both_ip_versions(stage, 3)?;
         let told = peers(stage, &["--sort", "count"])?;
         ensure!(told["total"] == 2, "{told}");
         let (first, second) = (&told["peers"][0], &told["peers"][1]);
@@ -48,11 +48,11 @@ fn all_peers_are_told_sorted_and_by_site_with_what_admits_them_with_and_without_
 }
 
 #[test]
-fn peers_are_told_from_memory_where_the_firewall_is_off() {
+fn with_the_firewall_off_peers_come_from_memory() {
     on_changed_stage(
         |config, _| config.mode = "off",
         |stage| {
-            let [v4, _] = pulls_by_both_families(stage, 1)?;
+            let [v4, _] = pull_over_both_ip_versions(stage, 1)?;
             let told = peers(stage, &["--sort", "first"])?;
             ensure!(told["total"] == 2 && told["peers"][0]["address"] == *v4, "{told}");
             ensure!(told["peers"][0]["admitted_by"] == "list", "{told}");
@@ -62,7 +62,7 @@ fn peers_are_told_from_memory_where_the_firewall_is_off() {
 }
 
 #[test]
-fn status_tells_what_ends_next_the_soonest_first() {
+fn status_lists_what_expires_next_first() {
     on_stage(|stage| {
         let status = stage.daemon.status()?;
         let ends = status.json()["ends"].as_array().context("no ends")?;

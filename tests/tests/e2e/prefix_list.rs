@@ -1,4 +1,4 @@
-//! The list that is fetched or watched: what is believed, what is not, and what outlives a restart.
+//! The prefix list: fetched, watched and stored lists, and lists that are rejected.
 
 mod fetched;
 mod rejected;
@@ -16,33 +16,33 @@ use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage};
 
-/// Tries a claim on a daemon whose list comes from a server that begins with `answer`.
+/// Runs `claim` on a stage whose list comes from a server. `response` is its first response.
 pub(crate) fn on_fetching_stage(
-    answer: ListResponse,
+    response: ListResponse,
     prefixes: fn(String) -> PrefixesTable,
     claim: impl FnOnce(&mut Stage, &ListServer) -> Result<()>,
 ) {
     let server = OnceCell::new();
     let fetching = |config: &mut AopToml, lab: &Lab| {
-        let begun = ListServer::start(lab, answer).expect("a server");
+        let begun = ListServer::start(lab, response).expect("a server");
         config.prefixes = prefixes(begun.url());
         server.set(begun).expect("one server");
     };
     on_changed_stage(fetching, |stage| claim(stage, server.get().context("no server")?));
 }
 
-/// What the API says today.
+/// The response of the API with the published list.
 fn published() -> ListResponse {
     ListResponse::json(&cloudflare::api(&[], &[], "38f79d050aa027e3be3865e495dcc9bc"))
 }
 
-/// A field of the status' `prefixes`.
+/// A field of `prefixes` in the status.
 fn list_field(status: &StatusJson, name: &str) -> Result<Value> {
     let field = status.json()["prefixes"].get(name);
     field.cloned().with_context(|| format!("no {name} in {}", status.json()["prefixes"]))
 }
 
-/// Runs `aop prefixes refresh --json` with further arguments: its exit code and what it says.
+/// Runs `aop prefixes refresh --json` with more arguments. Returns exit code and document.
 fn refresh(stage: &Stage, more: &[&str]) -> Result<(i32, Value)> {
     let verb = [&["prefixes", "refresh", "--json"], more].concat();
     let finished = stage.daemon.verb(&verb)?;
@@ -52,7 +52,7 @@ fn refresh(stage: &Stage, more: &[&str]) -> Result<(i32, Value)> {
     Ok((finished.code, json))
 }
 
-/// A refresh that must have this outcome.
+/// As [`refresh`], which must have this outcome.
 pub(crate) fn refresh_to(stage: &Stage, more: &[&str], outcome: &str) -> Result<Value> {
     let (code, said) = refresh(stage, more)?;
     ensure!(said["outcome"] == outcome, "not {outcome} but: {said}");

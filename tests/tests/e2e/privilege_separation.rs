@@ -1,4 +1,5 @@
-//! Two processes: what parses peers holds no privilege, and what holds it parses no peer.
+//! Privilege separation: the process that parses input of peers has no privilege, and the process with
+//! privilege parses no such input.
 
 mod deaths;
 mod fetch_process;
@@ -8,9 +9,9 @@ use anyhow::{Result, ensure};
 use aop_tests::Process;
 use aop_tests::process::TcpState;
 
-/// Nothing is held: no capability of any set, no root, no way to get either, no open program,
-/// and not every system call.
-fn holds_nothing(process: Process) -> Result<()> {
+/// The process has no capability in any set, is not root, cannot gain privilege, has no BPF program
+/// open, and its system calls are filtered.
+fn has_no_privilege(process: Process) -> Result<()> {
     let held = process.capabilities()?;
     ensure!(held.is_empty(), "it holds {held:x?}");
     for field in ["Uid", "Gid"] {
@@ -27,7 +28,7 @@ fn holds_nothing(process: Process) -> Result<()> {
     Ok(())
 }
 
-/// Of TCP it has what listens alone, for the daemon after it.
+/// All its TCP sockets are listeners, which it keeps for its successor.
 fn has_no_connection(process: Process) -> Result<()> {
     let sockets = process.tcp_sockets()?;
     ensure!(sockets.iter().all(|state| *state == TcpState::LISTEN), "it has {sockets:?}");

@@ -1,4 +1,4 @@
-//! The packet path learns from handshakes, and tells what it drops.
+//! Probation: addresses outside the list may try a handshake, and are admitted after they authenticate.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use aop_tests::{IpVersion, Pull};
 
 use crate::stage::{Stage, on_changed_stage, on_stage};
 
-/// A list that has lost every edge.
-fn nobody() -> PrefixesTable {
+/// A list without any edge.
+fn list_without_edges() -> PrefixesTable {
     PrefixesTable::List(vec!["192.0.2.0/24".into()])
 }
 
@@ -18,19 +18,19 @@ fn packets(stage: &Stage, action: &str, reason: &str) -> Result<u64> {
 }
 
 #[test]
-fn on_probation_an_unlisted_edge_proves_itself_and_is_then_admitted() {
+fn an_unlisted_edge_on_probation_is_admitted_after_it_authenticates() {
     on_changed_stage(
         |config, _| {
-            config.prefixes = nobody();
+            config.prefixes = list_without_edges();
             config.probation_syn = 5;
         },
         |stage| {
             for family in IpVersion::BOTH {
                 stage.edge_is_served()?;
                 let tries = packets(stage, "pass", "probation")?;
-                ensure!(tries > 0, "nobody was tried");
+                ensure!(tries > 0, "no try was counted");
                 Pull::by_edge(&stage.lab, family).must_be_served()?;
-                ensure!(packets(stage, "pass", "proven")? > 0, "nobody was proven");
+                ensure!(packets(stage, "pass", "proven")? > 0, "no packet of a peer was counted");
             }
             Ok(())
         },
@@ -38,7 +38,7 @@ fn on_probation_an_unlisted_edge_proves_itself_and_is_then_admitted() {
 }
 
 #[test]
-fn on_probation_a_stranger_without_a_certificate_gets_no_further_than_the_handshake() {
+fn a_stranger_on_probation_without_a_certificate_is_refused_in_the_handshake() {
     on_changed_stage(
         |config, _| config.probation_syn = 5,
         |stage| {
@@ -53,7 +53,7 @@ fn without_probation_an_unlisted_edge_meets_silence() {
     on_changed_stage(
         |config, _| config.extra = vec!["2400:cb00::/32".into()],
         |stage| {
-            stage.config.prefixes = nobody();
+            stage.config.prefixes = list_without_edges();
             stage.config.admission_drain = "0s";
             stage.reload()?;
             Pull::by_edge(&stage.lab, IpVersion::V4).must_meet_silence()?;

@@ -1,4 +1,4 @@
-//! `aop prove`: every shape of the packet table through the firewall in force.
+//! `aop prove`: it runs every shape of the packet table through the active firewall.
 
 use std::fs;
 
@@ -10,18 +10,18 @@ use serde_json::Value;
 use crate::explain::{asked, counters};
 use crate::stage::{on_changed_stage, on_stage};
 
-/// The items of a list of the proof.
+/// The items of a list in the output.
 fn items<'a>(proof: &'a Value, list: &str) -> Result<&'a Vec<Value>> {
     proof[list].as_array().with_context(|| format!("no {list}: {proof}"))
 }
 
-/// What a shape got: with all that is left of the budgets, and with nothing.
+/// The verdicts for a shape: with full budgets, and with spent budgets.
 fn got<'a>(proof: &'a Value, name: &str) -> Result<Vec<&'a str>> {
     let of_it = |it: &&Value| it["name"] == name;
     Ok(items(proof, "shapes")?.iter().filter(of_it).filter_map(|it| it["got"].as_str()).collect())
 }
 
-/// Whether something of a shape is not applicable, for a reason that says this.
+/// Whether a shape is listed as not applicable, with a reason that contains `why`.
 fn does_not_apply(proof: &Value, name: &str, why: &str) -> Result<bool> {
     let is_it = |it: &Value| {
         it["name"] == name && it["why"].as_str().is_some_and(|told| told.contains(why))
@@ -30,7 +30,7 @@ fn does_not_apply(proof: &Value, name: &str, why: &str) -> Result<bool> {
 }
 
 #[test]
-fn prove_runs_the_packet_table_and_moves_no_counter() {
+fn prove_runs_the_packet_table_and_changes_no_counter() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let before = counters(stage)?;
@@ -74,7 +74,7 @@ fn prove_runs_the_packet_table_and_moves_no_counter() {
 fn prove_fits_its_shapes_to_an_unusual_policy() {
     let unusual = |config: &mut AopToml, lab: &Lab| {
         let origin = lab.origin_at(IpVersion::V4, 443).ip();
-        // The host itself is admitted, one family has nobody, and strangers must be looked for.
+        // The host itself is admitted, no IPv6 address is, and strangers are hard to find.
         let list = [format!("{origin}/32"), "198.51.100.0/24".into(), "198.0.0.0/8".into()];
         config.prefixes = PrefixesTable::List(list.into());
         config.ports = vec![443, 8080, 8081];
@@ -89,7 +89,7 @@ fn prove_fits_its_shapes_to_an_unusual_policy() {
 }
 
 #[test]
-fn prove_tries_a_prefix_that_drains_with_the_peers_and_neighbours_that_it_has() {
+fn prove_tests_a_draining_prefix_with_its_peers_and_neighbours() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.config.prefixes = PrefixesTable::List(vec!["192.0.2.0/24".into()]);
@@ -103,7 +103,7 @@ fn prove_tries_a_prefix_that_drains_with_the_peers_and_neighbours_that_it_has() 
         ensure!(of("IPv4 neighbour", "in a draining prefix")? == ["drop (unknown_source)"]);
         ensure!(of("IPv4 peer", "fragment")? == ["pass (proven)"]);
         ensure!(of("IPv4 neighbour", "fragment")? == ["drop (fragment)"]);
-        // Nobody has come over IPv6, whose prefixes drain all the same.
+        // No peer has authenticated over IPv6, but its prefixes drain too.
         ensure!(of("IPv6 neighbour", "in a draining prefix")? == ["drop (unknown_source)"]);
         let why = "nobody has authenticated in the IPv6 prefix";
         ensure!(does_not_apply(&proof, "IPv6 peer: in a draining prefix", why)?, "{proof}");
@@ -112,7 +112,7 @@ fn prove_tries_a_prefix_that_drains_with_the_peers_and_neighbours_that_it_has() 
 }
 
 #[test]
-fn prove_knows_a_peer_whose_prefix_is_long_gone() {
+fn prove_tests_a_peer_whose_prefix_is_gone() {
     on_changed_stage(
         |config, _| config.admission_drain = "0s",
         |stage| {
@@ -134,7 +134,7 @@ fn prove_knows_a_peer_whose_prefix_is_long_gone() {
 }
 
 #[test]
-fn prove_tries_transit_on_a_host_that_forwards() {
+fn prove_tests_transit_on_a_host_that_forwards() {
     on_stage(|stage| {
         let beyond = |family: IpVersion| format!("{family} stranger: to a host beyond");
         let proof = asked(&stage.daemon, &["prove"])?;
@@ -157,7 +157,7 @@ fn prove_tries_transit_on_a_host_that_forwards() {
 }
 
 #[test]
-fn without_privilege_both_name_what_is_missing() {
+fn without_privilege_prove_names_what_is_missing() {
     on_stage(|stage| {
         stage.daemon.kill();
         stage.daemon.drop_privilege()?;
@@ -172,7 +172,7 @@ fn without_privilege_both_name_what_is_missing() {
 }
 
 #[test]
-fn prove_knows_the_optional_rules() {
+fn prove_tests_the_optional_rules() {
     on_stage(|stage| {
         let text = stage.config.text().replace("[firewall]\n", "[firewall]\nudp = \"drop\"\n");
         let learning = "[admission]\nbudget_syn = 3\n";

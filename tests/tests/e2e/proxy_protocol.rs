@@ -1,7 +1,5 @@
-//! PROXY headers: what upstreams are told, read by a decoder that is not ours; and what becomes of
-//! headers that come before TLS.
-
-use std::io::Write;
+//! PROXY headers: those that aop sends to upstreams, read by a decoder that is not ours, and those that
+//! load balancers send before TLS.
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::client::{self, TlsClient};
@@ -11,47 +9,50 @@ use aop_tests::{AopToml, IpVersion, Lab, Pull, ReferenceDecoder, wait};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::stage::{SOON, Stage, on_changed_stage};
+use crate::stage::{SOON, Stage, on_changed_stage, skip};
 
-/// Session flags of the specification: TLS, a certificate in this handshake, in this session.
+/// Client flags of the specification: TLS, a certificate in this connection, in this session.
 const PRESENTED: u64 = 7;
 const RESUMED: u64 = 5;
 
-/// The decoder, or a skipped test: where PyPI is out of reach, it cannot be had.
+/// The decoder. Without it the test is skipped, because it cannot be installed without PyPI.
 fn decoder() -> Option<ReferenceDecoder> {
     let decoder = ReferenceDecoder::installed();
     if decoder.is_none() {
-        writeln!(std::io::stderr(), "skipped: no decoder of PROXY headers: cargo xtask setup").ok();
+        skip("no decoder of PROXY headers: cargo xtask setup");
     }
     decoder
 }
 
-/// What the upstream got first on its last connection.
-fn opening(stage: &Stage) -> Result<Vec<u8>> {
+/// The first bytes of the last connection to the upstream.
+fn first_bytes(stage: &Stage) -> Result<Vec<u8>> {
     let last = stage.upstream.connections()?.pop();
     last.and_then(|last| last.first_bytes).context("the upstream got nothing")
 }
 
-fn told(stage: &Stage, decoder: &ReferenceDecoder, pull: &Pull) -> Result<DecodedHeader> {
+fn decoded(stage: &Stage, decoder: &ReferenceDecoder, pull: &Pull) -> Result<DecodedHeader> {
     pull.must_be_served()?;
-    decoder.read(&opening(stage)?)
+    decoder.read(&first_bytes(stage)?)
 }
 
-fn wanting(version: &'static str) -> impl Fn(&mut AopToml, &Lab) {
+fn with_header(version: &'static str) -> impl Fn(&mut AopToml, &Lab) {
     move |config, _| config.site().proxy = Some(version)
 }
 
 #[test]
-fn a_proxy_header_of_either_version_names_the_peer() {
+fn a_header_of_either_version_names_the_peer() {
     let Some(decoder) = decoder() else { return };
     for (version, number) in [("v1", 1), ("v2", 2)] {
-        on_changed_stage(wanting(version), |stage| {
+        on_changed_stage(with_header(version), |stage| {
             for family in IpVersion::BOTH {
-                let told = told(stage, &decoder, &Pull::by_edge(&stage.lab, family))?;
-                ensure!(told.number("version")? == number, "{told:?}");
-                ensure!(told.address("source")?.ip() == stage.lab.edge_address(family), "{told:?}");
+                let decoded = decoded(stage, &decoder, &Pull::by_edge(&stage.lab, family))?;
+                ensure!(decoded.number("version")? == number, "{decoded:?}");
+                ensure!(
+                    decoded.address("source")?.ip() == stage.lab.edge_address(family),
+                    "{decoded:?}"
+                );
                 let to = stage.lab.origin_at(family, 443);
-                ensure!(told.address("destination")? == to, "{told:?}");
+                ensure!(decoded.address("destination")? == to, "{decoded:?}");
             }
             Ok(())
         });
@@ -59,35 +60,41 @@ fn a_proxy_header_of_either_version_names_the_peer() {
 }
 
 #[test]
-fn version_2_tells_what_is_known_of_tls_and_its_sum_is_right() {
+fn a_version_2_header_describes_tls_and_has_a_correct_checksum() {
     let Some(decoder) = decoder() else { return };
-    on_changed_stage(wanting("v2"), |stage| {
+    on_changed_stage(with_header("v2"), |stage| {
         for (tls, version, cipher) in [
             (TlsVersion::V12, "TLSv1.2", "ECDHE-ECDSA-AES256-GCM-SHA384"),
             (TlsVersion::V13, "TLSv1.3", "TLS_AES_256_GCM_SHA384"),
         ] {
             let pull = Pull::by_edge(&stage.lab, IpVersion::V4).host("www.example.com").tls(tls);
-            let told = told(stage, &decoder, &pull)?;
-            ensure!(told.text("authority") == Some("www.example.com"), "{told:?}");
-            ensure!(told.number("client")? == PRESENTED && told.holds("verified"), "{told:?}");
-            ensure!(told.text("tls") == Some(version), "{told:?}");
-            ensure!(told.text("cipher") == Some(cipher), "{told:?}");
-            ensure!(told.text("common_name") == Some("edge.example.com"), "{told:?}");
-            ensure!(told.text("certificate").is_none() && told.text("alpn").is_none(), "{told:?}");
-            ensure!(told.holds("has_sum"), "{told:?}");
-            let mut bent = opening(stage)?;
+            let decoded = decoded(stage, &decoder, &pull)?;
+            ensure!(decoded.text("authority") == Some("www.example.com"), "{decoded:?}");
+            ensure!(
+                decoded.number("client")? == PRESENTED && decoded.holds("verified"),
+                "{decoded:?}"
+            );
+            ensure!(decoded.text("tls") == Some(version), "{decoded:?}");
+            ensure!(decoded.text("cipher") == Some(cipher), "{decoded:?}");
+            ensure!(decoded.text("common_name") == Some("edge.example.com"), "{decoded:?}");
+            ensure!(
+                decoded.text("certificate").is_none() && decoded.text("alpn").is_none(),
+                "{decoded:?}"
+            );
+            ensure!(decoded.holds("has_sum"), "{decoded:?}");
+            let mut bent = first_bytes(stage)?;
             bent[20] ^= 1;
-            ensure!(decoder.read(&bent).is_err(), "the sum is not checked");
+            ensure!(decoder.read(&bent).is_err(), "the checksum is not verified");
         }
         Ok(())
     });
 }
 
 #[test]
-fn the_whole_certificate_is_told_where_that_is_wanted() {
+fn a_version_2_header_contains_the_certificate_if_configured() {
     let Some(decoder) = decoder() else { return };
     let change = |config: &mut AopToml, lab: &Lab| {
-        wanting("v2")(config, lab);
+        with_header("v2")(config, lab);
         config.site().rules.push("proxy_certificate = true".into());
     };
     on_changed_stage(change, |stage| {
@@ -96,21 +103,21 @@ fn the_whole_certificate_is_told_where_that_is_wanted() {
             let to = stage.lab.origin_at(IpVersion::V4, 443);
             let mut session = client.open(stage.lab.edge(), to, "example.com")?;
             client::get(&mut session, "/")?;
-            let told = decoder.read(&opening(stage)?)?;
+            let decoded = decoder.read(&first_bytes(stage)?)?;
             let leaf = CertificateDer::from_pem_file(&identity.certificate)?;
             let hex: String = leaf.iter().map(|byte| format!("{byte:02x}")).collect();
-            ensure!(told.text("certificate") == Some(&*hex), "{told:?}");
-            ensure!(told.number("length")? > 536, "{told:?}");
+            ensure!(decoded.text("certificate") == Some(&*hex), "{decoded:?}");
+            ensure!(decoded.number("length")? > 536, "{decoded:?}");
         }
         Ok(())
     });
 }
 
 #[test]
-fn a_resumed_session_is_told_as_one_without_a_certificate_of_its_own() {
+fn a_resumed_session_is_marked_as_without_a_certificate_in_this_connection() {
     let Some(decoder) = decoder() else { return };
     let change = |config: &mut AopToml, lab: &Lab| {
-        wanting("v2")(config, lab);
+        with_header("v2")(config, lab);
         config.site().rules.push("resumption = \"verified\"".into());
     };
     on_changed_stage(change, |stage| {
@@ -119,18 +126,18 @@ fn a_resumed_session_is_told_as_one_without_a_certificate_of_its_own() {
         for flags in [PRESENTED, RESUMED] {
             let mut session = client.open(stage.lab.edge(), to, "example.com")?;
             client::get(&mut session, "/")?;
-            let told = decoder.read(&opening(stage)?)?;
-            ensure!(told.number("client")? == flags && told.holds("verified"), "{told:?}");
+            let decoded = decoder.read(&first_bytes(stage)?)?;
+            ensure!(decoded.number("client")? == flags && decoded.holds("verified"), "{decoded:?}");
         }
         Ok(())
     });
 }
 
 #[test]
-fn a_request_s_header_names_its_visitor_and_what_is_spoken_behind_it() {
+fn with_an_http_upstream_the_header_names_visitor_and_protocol() {
     let Some(decoder) = decoder() else { return };
     let change = |config: &mut AopToml, lab: &Lab| {
-        wanting("v2")(config, lab);
+        with_header("v2")(config, lab);
         config.site().upstream = String::from("http://127.0.0.1:8080");
     };
     on_changed_stage(change, |stage| {
@@ -139,10 +146,10 @@ fn a_request_s_header_names_its_visitor_and_what_is_spoken_behind_it() {
                 let pull = Pull::by_edge(&stage.lab, IpVersion::V4).option(version);
                 let pull = pull.option("--header").option(&format!("CF-Connecting-IP: {visitor}"));
                 let before = stage.upstream.count()?;
-                let told = told(stage, &decoder, &pull)?;
-                ensure!(told.address("source")?.ip().to_string() == visitor, "{told:?}");
-                ensure!(told.text("alpn") == Some("http/1.1"), "{told:?}");
-                ensure!(told.text("authority") == Some("example.com"), "{told:?}");
+                let decoded = decoded(stage, &decoder, &pull)?;
+                ensure!(decoded.address("source")?.ip().to_string() == visitor, "{decoded:?}");
+                ensure!(decoded.text("alpn") == Some("http/1.1"), "{decoded:?}");
+                ensure!(decoded.text("authority") == Some("example.com"), "{decoded:?}");
                 ensure!(stage.upstream.count()? == before + 1);
             }
         }
@@ -150,7 +157,7 @@ fn a_request_s_header_names_its_visitor_and_what_is_spoken_behind_it() {
     });
 }
 
-/// The edge speaks for visitors.
+/// The edge sends PROXY headers for its visitors.
 fn edge_sends(config: &mut AopToml, lab: &Lab) {
     let edge = IpVersion::BOTH.map(|family| lab.edge_address(family).to_string());
     config.proxy_from.extend(edge);
@@ -160,7 +167,7 @@ fn edge_sends(config: &mut AopToml, lab: &Lab) {
 const VISITOR: &str = "PROXY TCP4 203.0.113.7 203.0.113.1 4711 443\r\n";
 
 #[test]
-fn a_visitor_behind_a_named_sender_reaches_the_upstream_and_the_log() {
+fn a_visitor_named_by_a_configured_sender_reaches_the_upstream_and_the_log() {
     on_changed_stage(edge_sends, |stage| {
         let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
         for family in IpVersion::BOTH {
@@ -168,10 +175,10 @@ fn a_visitor_behind_a_named_sender_reaches_the_upstream_and_the_log() {
             let mut session =
                 client.open_behind(VISITOR.as_bytes(), stage.lab.edge(), to, "example.com")?;
             client::get(&mut session, "/")?;
-            ensure!(opening(stage)?.starts_with(VISITOR.as_bytes()));
+            ensure!(first_bytes(stage)?.starts_with(VISITOR.as_bytes()));
             drop(session);
         }
-        // curl says whom it connects from itself.
+        // curl sends a header with its own address.
         let pull = Pull::by_edge(&stage.lab, IpVersion::V4).option("--haproxy-protocol");
         pull.must_be_served()?;
         wait::until("the log names the visitor", SOON, || {
@@ -181,7 +188,7 @@ fn a_visitor_behind_a_named_sender_reaches_the_upstream_and_the_log() {
 }
 
 #[test]
-fn without_its_header_a_named_sender_is_refused_and_with_one_nobody_else_is_served() {
+fn a_configured_sender_without_a_header_and_another_sender_with_one_are_refused() {
     on_changed_stage(edge_sends, |stage| {
         let served = Pull::by_edge(&stage.lab, IpVersion::V4).option("--haproxy-protocol");
         served.must_be_served()?;

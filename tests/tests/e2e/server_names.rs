@@ -1,4 +1,4 @@
-//! Which site a handshake is for: the server name decides, and no name means no site.
+//! The server name (SNI) selects the site. Without a name there is no site.
 
 use anyhow::{Result, ensure};
 use aop_tests::{IpVersion, Pull, child};
@@ -6,7 +6,7 @@ use aop_tests::{IpVersion, Pull, child};
 use crate::stage::{SOON, Stage, on_stage};
 
 #[test]
-fn a_name_that_is_no_site_is_refused() {
+fn a_name_that_belongs_to_no_site_is_refused() {
     on_stage(|stage| {
         for name in ["unknown.example", "example.com.unknown.example", "xample.com"] {
             let pull = Pull::by_edge(&stage.lab, IpVersion::V4).host(name).option("--insecure");
@@ -17,7 +17,7 @@ fn a_name_that_is_no_site_is_refused() {
 }
 
 #[test]
-fn no_name_is_refused() {
+fn a_handshake_without_a_name_is_refused() {
     on_stage(|stage| {
         for family in IpVersion::BOTH {
             stage.refuses(&Pull::by_edge(&stage.lab, family).no_name(), "no_name")?;
@@ -27,7 +27,7 @@ fn no_name_is_refused() {
 }
 
 #[test]
-fn a_star_stands_for_one_label() {
+fn a_wildcard_matches_one_label() {
     on_stage(|stage| {
         let below = Pull::by_edge(&stage.lab, IpVersion::V4).host("shop.example.com");
         below.must_be_served()?;
@@ -37,9 +37,9 @@ fn a_star_stands_for_one_label() {
 }
 
 #[test]
-fn case_and_a_trailing_dot_make_no_other_name() {
+fn case_and_a_trailing_dot_of_a_name_are_ignored() {
     on_stage(|stage| {
-        // curl and rustls would spell the name their own way, openssl does not.
+        // curl and rustls normalize the name, openssl does not.
         for name in ["EXAMPLE.com", "Shop.Example.Com", "example.com."] {
             let answer = by_openssl(stage, name)?;
             ensure!(answer.contains("the upstream answers /"), "{name}: {answer}");
@@ -51,7 +51,7 @@ fn case_and_a_trailing_dot_make_no_other_name() {
     });
 }
 
-/// A pull with this very server name; all that openssl prints.
+/// Sends a pull with exactly this server name, and returns everything that openssl prints.
 fn by_openssl(stage: &Stage, name: &str) -> Result<String> {
     let pki = &stage.lab.pki;
     let mut command = stage.lab.edge().command("openssl");

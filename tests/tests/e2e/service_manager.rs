@@ -1,4 +1,4 @@
-//! A service manager starts it: hands over sockets, and is told how it goes.
+//! aop under a service manager: socket activation, notifications and the journal.
 
 mod journald;
 mod notify;

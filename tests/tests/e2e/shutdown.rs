@@ -1,5 +1,5 @@
-//! SIGTERM: no new connection, time for the open ones, an exit code that says how it went; and
-//! never an open door afterwards.
+//! SIGTERM: no new connections, a drain time for open ones, an exit code for the result, and a firewall
+//! that stays attached.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use nix::sys::signal::Signal;
 use crate::stage::{is_guarded, on_changed_stage, on_stage};
 
 #[test]
-fn open_connections_end_by_themselves_and_the_exit_is_clean() {
+fn when_open_connections_end_by_themselves_the_exit_code_is_0() {
     on_stage(|stage| {
         let mut session = stage.open()?;
         stage.daemon.signal(Signal::SIGTERM)?;
-        std::thread::sleep(Duration::from_millis(300));
+        stage.daemon.wait_for_log("draining")?;
         let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).send()?;
         ensure!(matches!(outcome, PullOutcome::Other(_)), "a new connection met: {outcome}");
         let body = client::get(&mut session, "/bytes/100000")?;
@@ -28,7 +28,7 @@ fn open_connections_end_by_themselves_and_the_exit_is_clean() {
 }
 
 #[test]
-fn past_the_drain_deadline_connections_are_cut_and_the_exit_code_says_so() {
+fn after_the_drain_deadline_connections_are_cut_and_the_exit_code_is_3() {
     on_changed_stage(
         |config, _| config.drain = "1s",
         |stage| {
@@ -45,7 +45,7 @@ fn past_the_drain_deadline_connections_are_cut_and_the_exit_code_says_so() {
 }
 
 #[test]
-fn an_idle_daemon_ends_at_once_and_leaves_the_firewall_up() {
+fn an_idle_daemon_exits_at_once_and_the_firewall_stays_attached() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.daemon.signal(Signal::SIGTERM)?;
@@ -64,7 +64,7 @@ fn a_reload_during_the_drain_does_no_harm() {
     on_stage(|stage| {
         let mut session = stage.open()?;
         stage.daemon.signal(Signal::SIGTERM)?;
-        std::thread::sleep(Duration::from_millis(100));
+        stage.daemon.wait_for_log("draining")?;
         stage.daemon.signal(Signal::SIGHUP)?;
         std::thread::sleep(Duration::from_millis(300));
         client::get(&mut session, "/")?;
@@ -80,7 +80,7 @@ fn a_second_signal_during_the_drain_cuts_at_once() {
     on_stage(|stage| {
         let session = stage.open()?;
         stage.daemon.signal(Signal::SIGTERM)?;
-        std::thread::sleep(Duration::from_millis(300));
+        stage.daemon.wait_for_log("draining")?;
         stage.daemon.signal(Signal::SIGINT)?;
         let code = stage.daemon.wait(Duration::from_secs(5))?;
         ensure!(code == 3, "exit code {code}");

@@ -1,4 +1,4 @@
-//! A flood of a stranger's SYNs, while the daemon dies, starts, reloads and is upgraded.
+//! A SYN flood from a stranger while the daemon is killed, started, reloaded and upgraded.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use aop_tests::{IpVersion, SynFlood, wait};
 use crate::stage::{SOON, Stage, in_lab, on_stage};
 
 #[test]
-fn no_syn_of_a_flood_slips_through_kills_restarts_reloads_and_an_upgrade() {
+fn no_syn_of_a_flood_passes_during_kills_restarts_reloads_and_an_upgrade() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let before = dropped(stage)?;
@@ -26,7 +26,7 @@ fn no_syn_of_a_flood_slips_through_kills_restarts_reloads_and_an_upgrade() {
             Ok(())
         })?;
         ensure!(flood.sent > 1000 && flood.answers == 0, "{flood:?}");
-        ensure!(segments_in(stage)? == segments, "a segment reached the origin's TCP");
+        ensure!(segments_in(stage)? == segments, "a segment reached TCP on the origin");
         wait::until("every SYN is counted as dropped", SOON, || {
             (dropped(stage).ok()? == before + flood.sent).then_some(())
         })
@@ -35,7 +35,7 @@ fn no_syn_of_a_flood_slips_through_kills_restarts_reloads_and_an_upgrade() {
     });
 }
 
-/// The ear that hears no answer above does hear them.
+/// The flood above gets no answers. Here it does, so it can count them.
 #[test]
 fn an_unguarded_port_answers_the_same_flood() {
     in_lab(|lab| {
@@ -69,7 +69,7 @@ fn upgrade(stage: &mut Stage) -> Result<()> {
     stage.daemon.run()
 }
 
-/// Floods the guarded port while `act` acts.
+/// Floods the guarded port while `act` runs.
 pub(crate) fn under_a_flood(
     stage: &mut Stage,
     act: impl FnOnce(&mut Stage) -> Result<()>,
@@ -91,9 +91,9 @@ fn dropped(stage: &Stage) -> Result<u64> {
     stage.daemon.status()?.packets("drop", "unknown_source")
 }
 
-/// Segments that the origin's TCP has received since its namespace was made.
+/// The TCP segments that the origin has received since its namespace was created.
 fn segments_in(stage: &Stage) -> Result<u64> {
-    // Of this thread, which is in the origin's namespace; the process is not.
+    // thread-self: this thread is in the namespace of the origin, the process is not.
     let read = || std::fs::read_to_string("/proc/thread-self/net/snmp");
     let table = stage.lab.origin().inside(read)??;
     let mut rows = table.lines().filter_map(|line| line.strip_prefix("Tcp: "));

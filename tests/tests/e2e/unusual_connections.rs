@@ -1,5 +1,5 @@
-//! What else may arrive at a TLS port: other protocols, garbage, hellos in pieces, peers that
-//! never say a thing, and sessions that want to be resumed.
+//! Unusual connections to the TLS port: other protocols, invalid bytes, a ClientHello in single bytes,
+//! silent peers, and session resumption.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
-/// Sends `bytes`, and waits until the far end finishes; the answer.
+/// Sends `bytes`, and returns everything that comes until the peer closes.
 fn send(stage: &Stage, bytes: &[u8]) -> Result<Vec<u8>> {
     let to = stage.lab.origin_at(IpVersion::V4, 443);
     let mut stream = client::connect(stage.lab.edge(), to)?;
@@ -21,7 +21,7 @@ fn send(stage: &Stage, bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 #[test]
-fn plain_http_is_turned_away_and_named() {
+fn plain_http_is_refused_and_counted_as_not_tls() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let before = stage.snapshot()?;
@@ -32,7 +32,7 @@ fn plain_http_is_turned_away_and_named() {
 }
 
 #[test]
-fn garbage_is_turned_away_and_named() {
+fn invalid_bytes_are_refused_and_counted_as_bad_hello() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let truncated_hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03";
@@ -49,7 +49,7 @@ fn garbage_is_turned_away_and_named() {
 }
 
 #[test]
-fn a_hello_in_single_bytes_is_read_as_any_other() {
+fn a_client_hello_in_single_bytes_is_accepted() {
     on_stage(|stage| {
         let to = stage.lab.origin_at(IpVersion::V4, 443);
         let mut stream = client::connect(stage.lab.edge(), to)?;
@@ -71,7 +71,7 @@ fn a_hello_in_single_bytes_is_read_as_any_other() {
 }
 
 #[test]
-fn silent_peers_are_let_go_at_the_deadline_and_hold_up_nobody() {
+fn silent_peers_are_closed_at_the_deadline_and_delay_no_other_peer() {
     on_changed_stage(
         |config, _| config.deadline = "2s",
         |stage| {
@@ -97,7 +97,7 @@ fn silent_peers_are_let_go_at_the_deadline_and_hold_up_nobody() {
 }
 
 #[test]
-fn when_all_slots_are_taken_a_peer_waits_and_is_served_then() {
+fn when_all_slots_are_taken_a_peer_waits_and_is_then_served() {
     let few = |config: &mut AopToml, _: &Lab| {
         config.deadline = "2s";
         config.connections = 4;
@@ -105,7 +105,7 @@ fn when_all_slots_are_taken_a_peer_waits_and_is_served_then() {
     on_changed_stage(few, |stage| {
         stage.edge_is_served()?;
         let to = stage.lab.origin_at(IpVersion::V4, 443);
-        // Who does not authenticate takes no slot.
+        // A connection that does not authenticate takes no slot.
         let silent: Vec<_> =
             (0..4).map(|_| client::connect(stage.lab.edge(), to)).collect::<Result<_>>()?;
         stage.edge_is_served()?;
@@ -125,13 +125,16 @@ fn when_all_slots_are_taken_a_peer_waits_and_is_served_then() {
             });
             stage.edge_is_served()
         })?;
-        ensure!(start.elapsed() > Duration::from_millis(1000), "a fifth of four slots was given");
+        ensure!(
+            start.elapsed() > Duration::from_millis(1000),
+            "a fifth connection got one of four slots"
+        );
         Ok(())
     });
 }
 
 #[test]
-fn a_byte_now_and_then_does_not_extend_the_deadline() {
+fn single_bytes_do_not_extend_the_deadline() {
     on_changed_stage(
         |config, _| config.deadline = "2s",
         |stage| {
@@ -156,14 +159,14 @@ fn a_byte_now_and_then_does_not_extend_the_deadline() {
 }
 
 #[test]
-fn nothing_is_resumed() {
+fn by_default_no_session_is_resumed() {
     on_stage(|stage| {
         let to = stage.lab.origin_at(IpVersion::V4, 443);
         for version in [&TLS12, &TLS13] {
             let client = TlsClient::of_versions(&stage.lab.pki, &stage.lab.pki.edge, &[version])?;
             for _ in 0..2 {
                 let mut session = client.open(stage.lab.edge(), to, "example.com")?;
-                // Tickets of TLS 1.3 would come with the first answer.
+                // Tickets of TLS 1.3 would come with the first response.
                 client::get(&mut session, "/")?;
                 let kind = session.conn.handshake_kind();
                 ensure!(kind != Some(HandshakeKind::Resumed), "{version:?}: {kind:?}");

@@ -1,25 +1,26 @@
-//! Who may ask what: the owner everything, the readers what is known already, nobody else anything.
+//! Permissions on the control socket: the owner may do everything, readers may only read, others
+//! nothing.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use anyhow::{Result, ensure};
 
-use super::say;
+use super::send_to;
 use crate::stage::{Stage, in_lab, on_changed_stage, on_stage, refuses_to_start};
 
-/// The group of [`TestDaemon::verb_without_privilege`](aop_tests::TestDaemon::verb_without_privilege).
+/// The group of [`verb_without_privilege`](aop_tests::TestDaemon::verb_without_privilege).
 const NOGROUP: &str = "[control]\nreaders = \"nogroup\"";
 
-fn open_the_way(stage: &mut Stage) -> Result<()> {
+fn make_binary_executable_for_all(stage: &mut Stage) -> Result<()> {
     stage.daemon.use_a_copy("aop")?;
     Ok(fs::set_permissions(stage.lab.dir(), fs::Permissions::from_mode(0o755))?)
 }
 
 #[test]
-fn without_readers_the_owner_alone_may_ask() {
+fn without_readers_only_the_owner_may_ask() {
     on_stage(|stage| {
-        open_the_way(stage)?;
+        make_binary_executable_for_all(stage)?;
         let metadata = fs::metadata(stage.config.runtime.join("control.sock"))?;
         ensure!(metadata.mode() & 0o777 == 0o600, "mode {:o}", metadata.mode());
         ensure!(!stage.config.runtime.join("read.sock").exists());
@@ -34,11 +35,11 @@ fn without_readers_the_owner_alone_may_ask() {
 }
 
 #[test]
-fn readers_read_and_steer_nothing() {
+fn readers_may_read_and_change_nothing() {
     on_changed_stage(
         |config, _| config.tables.push(NOGROUP),
         |stage| {
-            open_the_way(stage)?;
+            make_binary_executable_for_all(stage)?;
             for verb in [&["status", "--json"][..], &["identities"], &["prefixes", "show"]] {
                 stage.daemon.verb_without_privilege(verb)?.success()?;
             }
@@ -46,7 +47,7 @@ fn readers_read_and_steer_nothing() {
                 let told = stage.daemon.verb_without_privilege(verb)?;
                 ensure!(told.code == 1 && told.errors.contains("no permission"), "{told:?}");
             }
-            // Not the command line: the socket itself, and even for its owner.
+            // Not by the command line but by the socket itself, and even for its owner.
             for verb in [
                 r#"{"verb":"mode","to":"observe"}"#,
                 r#"{"verb":"reload"}"#,
@@ -54,11 +55,11 @@ fn readers_read_and_steer_nothing() {
                 r#"{"verb":"open","network":"192.0.2.0/24","seconds":60}"#,
                 r#"{"verb":"refresh_prefixes","then":"compare"}"#,
             ] {
-                let answer = say(stage, "read.sock", format!("{verb}\n").as_bytes())?;
+                let answer = send_to(stage, "read.sock", format!("{verb}\n").as_bytes())?;
                 ensure!(answer.contains("answers questions alone"), "{verb}: {answer}");
             }
             ensure!(stage.daemon.status()?.enforcing("eth0")?);
-            // The next daemon has it too, and at no time is there none.
+            // The successor has the socket too, and it always exists.
             let new = stage.daemon.upgrade()?;
             let told = stage.daemon.verb_without_privilege(&["status", "--json"])?;
             let told: serde_json::Value = told.json()?;
@@ -69,7 +70,7 @@ fn readers_read_and_steer_nothing() {
 }
 
 #[test]
-fn readers_that_do_not_exist_are_named_and_nothing_is_opened() {
+fn a_group_of_readers_that_does_not_exist_is_named_and_no_socket_is_made() {
     in_lab(|lab| {
         let mut config = aop_tests::AopToml::new(lab);
         config.tables.push("[control]\nreaders = \"no-such-group\"");
@@ -85,9 +86,9 @@ fn readers_that_do_not_exist_are_named_and_nothing_is_opened() {
     });
 }
 
-/// A convenience must not keep the origin from being served.
+/// A socket for readers is a convenience. It must not prevent service.
 #[test]
-fn readers_whom_the_socket_cannot_be_given_are_told_and_aop_serves() {
+fn without_the_capability_to_make_the_socket_for_readers_aop_warns_and_serves() {
     in_lab(|lab| {
         let mut config = aop_tests::AopToml::new(lab);
         config.tables.push("[control]\nreaders = \"daemon\"");

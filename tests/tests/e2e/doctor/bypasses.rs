@@ -1,4 +1,4 @@
-//! Ways around the packet lock.
+//! Ways around the firewall.
 
 use std::fs;
 use std::net::UdpSocket;
@@ -8,9 +8,9 @@ use aop_tests::{AopToml, Child, Lab, TestUpstream, child, wait};
 
 use super::diagnose;
 use crate::interfaces::other_programs::another_program_takes_eth0;
-use crate::stage::{SOON, Stage, is_guarded, on_changed_stage, on_stage};
+use crate::stage::{SOON, is_guarded, on_changed_stage, on_stage};
 
-/// A second interface, with these addresses.
+/// Adds a second interface with these addresses.
 fn second_interface(lab: &Lab, addresses: &[&str]) -> Result<()> {
     lab.origin().ip("link add eth1 type veth peer name far1")?;
     lab.origin().ip("link set eth1 up")?;
@@ -21,14 +21,10 @@ fn second_interface(lab: &Lab, addresses: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn served(stage: &Stage) -> Result<()> {
-    stage.edge_is_served()
-}
-
 #[test]
 fn an_ipv6_address_on_an_unguarded_interface_is_named() {
     on_stage(|stage| {
-        served(stage)?;
+        stage.edge_is_served()?;
         second_interface(&stage.lab, &["2001:db8:77::1/64"])?;
         let found = diagnose(&stage.daemon, &[])?;
         let found = found.finds_only("exposed")?;
@@ -41,9 +37,9 @@ fn an_ipv6_address_on_an_unguarded_interface_is_named() {
 }
 
 #[test]
-fn a_private_address_on_an_unguarded_interface_is_only_told() {
+fn a_private_address_on_an_unguarded_interface_is_only_information() {
     on_stage(|stage| {
-        served(stage)?;
+        stage.edge_is_served()?;
         second_interface(&stage.lab, &["172.17.0.1/16"])?;
         let diagnosis = diagnose(&stage.daemon, &[])?;
         diagnosis.is_clean()?;
@@ -53,9 +49,9 @@ fn a_private_address_on_an_unguarded_interface_is_only_told() {
 }
 
 #[test]
-fn udp_at_a_guarded_port_is_named_while_it_passes() {
+fn a_udp_socket_on_a_guarded_port_is_named_while_udp_passes() {
     on_stage(|stage| {
-        served(stage)?;
+        stage.edge_is_served()?;
         let udp = stage.lab.origin().inside(|| UdpSocket::bind("[::]:443"))??;
         let found = diagnose(&stage.daemon, &[])?;
         ensure!(found.finds_only("udp")?["cure"].to_string().contains("udp = \\\"drop\\\""));
@@ -69,20 +65,20 @@ fn udp_at_a_guarded_port_is_named_while_it_passes() {
 }
 
 #[test]
-fn an_application_that_listens_for_everybody_is_named() {
+fn an_upstream_that_listens_on_all_addresses_is_named() {
     let elsewhere = |config: &mut AopToml, _: &Lab| {
         config.site().upstream = "tcp://127.0.0.1:8081".into();
     };
     on_changed_stage(elsewhere, |stage| {
         let mut open = TestUpstream::listening(&stage.lab, "0.0.0.0:8081")?;
-        served(stage)?;
+        stage.edge_is_served()?;
         let found = diagnose(&stage.daemon, &[])?;
         let found = found.finds_only("upstream")?;
         ensure!(found["about"] == "127.0.0.1:8081", "{found}");
         let told = found.to_string();
         ensure!(told.contains("aop-upstream") && told.contains("127.0.0.1:8081:8081"), "{told}");
         ensure!(!told.contains("firewall.ports"), "{told}");
-        // Guarded, it is still reached by everybody who is a customer of the CDN.
+        // If the port is guarded, all customers of the CDN still reach it.
         let text = stage.config.text().replace("[firewall]\n", "[firewall]\nports = [443, 8081]\n");
         stage.daemon.write(&text)?;
         stage.daemon.reload()?;
@@ -98,9 +94,9 @@ fn an_application_that_listens_for_everybody_is_named() {
 }
 
 #[test]
-fn other_ports_that_are_open_are_told_by_owner() {
+fn other_open_ports_are_listed_with_their_owner() {
     on_stage(|stage| {
-        served(stage)?;
+        stage.edge_is_served()?;
         let _other = TestUpstream::listening(&stage.lab, "0.0.0.0:9090")?;
         let diagnosis = diagnose(&stage.daemon, &[])?;
         diagnosis.is_clean()?;
@@ -111,10 +107,10 @@ fn other_ports_that_are_open_are_told_by_owner() {
 }
 
 #[test]
-fn a_port_that_docker_publishes_is_told_apart() {
+fn a_port_that_docker_publishes_is_a_finding_of_its_own() {
     on_stage(|stage| {
-        served(stage)?;
-        // The doctor knows Docker's proxy by its name.
+        stage.edge_is_served()?;
+        // The doctor recognizes the proxy of Docker by its name.
         let proxy = stage.lab.dir().join("docker-proxy");
         fs::copy(child::built("aop-upstream")?, &proxy)?;
         let file = |name: &str| stage.lab.dir().join(name);
@@ -131,10 +127,10 @@ fn a_port_that_docker_publishes_is_told_apart() {
 }
 
 #[test]
-fn a_guarded_port_that_outgoing_connections_may_take_is_named() {
+fn a_guarded_port_in_the_ephemeral_range_is_named() {
     let high = |config: &mut AopToml, _: &Lab| config.bind.push("0.0.0.0:40443".into());
     on_changed_stage(high, |stage| {
-        served(stage)?;
+        stage.edge_is_served()?;
         let set = |name: &'static str, value: &'static str| {
             let path = format!("/proc/sys/net/ipv4/{name}");
             stage.lab.origin().inside(move || fs::write(path, value))
@@ -166,7 +162,7 @@ fn a_listener_whose_port_is_not_guarded_is_named() {
 #[test]
 fn a_foreign_xdp_program_is_named() {
     on_stage(|stage| {
-        served(stage)?;
+        stage.edge_is_served()?;
         let other = another_program_takes_eth0(stage)?;
         let found = diagnose(&stage.daemon, &[])?;
         let found = found.finds("foreign_program")?;
@@ -181,7 +177,7 @@ fn a_foreign_xdp_program_is_named() {
 #[test]
 fn a_firewall_that_was_unloaded_under_the_daemon_is_named() {
     on_stage(|stage| {
-        served(stage)?;
+        stage.edge_is_served()?;
         stage.daemon.verb(&["unload"])?.success()?;
         diagnose(&stage.daemon, &[])?.finds("firewall")?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Mistakes in certificates: each is named, from the files or by what the edge meets.
+//! Mistakes with certificates: each is named, from the files or from the pulls of the edge.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,9 +10,13 @@ use aop_tests::{AopToml, IpVersion, Lab, Pull, child, wait};
 use super::{DoctorRun, diagnose, diagnose_pair};
 use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
-/// The edge pulls with `identity` and is refused; then the doctor is asked.
-fn after_a_refused_pull(stage: &Stage, identity: &Credentials, reason: &str) -> Result<DoctorRun> {
-    let pull = Pull::by_edge(&stage.lab, IpVersion::V4).certificate(identity);
+/// Runs the doctor after the edge has pulled with `credentials` and was refused.
+fn after_a_refused_pull(
+    stage: &Stage,
+    credentials: &Credentials,
+    reason: &str,
+) -> Result<DoctorRun> {
+    let pull = Pull::by_edge(&stage.lab, IpVersion::V4).certificate(credentials);
     pull.must_be_refused()?;
     wait::until(reason, SOON, || {
         stage.daemon.status().ok()?.refused(reason).ok().filter(|count| *count > 0)
@@ -31,7 +35,7 @@ fn with_ca(ca: impl Fn(&Lab) -> PathBuf) -> impl Fn(&mut AopToml, &Lab) {
     }
 }
 
-/// `aop check` says this under "wrong", and the doctor takes it over.
+/// `aop check` reports this as wrong, and so does the doctor.
 fn is_a_mistake(stage: &Stage, told: &[&str]) -> Result<()> {
     let checked = stage.daemon.verb(&["check"])?;
     let text = checked.text();
@@ -45,7 +49,7 @@ fn is_a_mistake(stage: &Stage, told: &[&str]) -> Result<()> {
 }
 
 #[test]
-fn a_wrong_ca_is_named_by_what_the_edge_meets_and_by_the_uploaded_pair() {
+fn a_wrong_client_ca_is_named_from_pulls_and_from_the_uploaded_pair() {
     on_changed_stage(with_ca(|lab| lab.pki.foreign_ca.clone()), |stage| {
         let edge = stage.lab.pki.edge.clone();
         let diagnosis = after_a_refused_pull(stage, &edge, "unknown_ca")?;
@@ -90,7 +94,7 @@ fn an_expired_ca_is_named() {
 }
 
 #[test]
-fn shared_data_the_ca_of_2015_is_named() {
+fn shared_data_the_cloudflare_ca_of_2015_is_named() {
     let of_2015 = |_: &Lab| {
         let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
         let shared = std::env::var_os("AOP_SHARED_DATA").unwrap_or_else(|| beside.into());
@@ -102,14 +106,14 @@ fn shared_data_the_ca_of_2015_is_named() {
 }
 
 #[test]
-fn the_edge_s_own_certificate_pasted_as_ca_is_named() {
+fn the_certificate_of_the_edge_pasted_as_client_ca_is_named() {
     on_changed_stage(with_ca(|lab| lab.pki.edge.certificate.clone()), |stage| {
         is_a_mistake(stage, &["edge.pem", "not a CA"])
     });
 }
 
 #[test]
-fn a_leaf_of_version_1_is_named_with_the_command_that_makes_a_right_one() {
+fn a_version_1_leaf_is_named_with_the_command_for_a_correct_one() {
     on_changed_stage(observes, |stage| {
         let version_1 = stage.lab.pki.version_1()?;
         let by_pair = diagnose_pair(&stage.daemon, &version_1)?;
@@ -126,7 +130,7 @@ fn a_leaf_of_version_1_is_named_with_the_command_that_makes_a_right_one() {
 }
 
 #[test]
-fn a_ca_as_leaf_is_named_with_the_command_that_makes_a_right_one() {
+fn a_ca_as_leaf_is_named_with_the_command_for_a_correct_one() {
     on_changed_stage(observes, |stage| {
         let ca = stage.lab.pki.ca_as_leaf.clone();
         let by_pair = diagnose_pair(&stage.daemon, &ca)?;
@@ -149,7 +153,7 @@ fn a_leaf_without_the_required_name_is_named() {
         let found = by_pair.finds_only("edge_certificate")?;
         ensure!(found["evidence"].to_string().contains("san_missing"), "{found}");
         diagnose_pair(&stage.daemon, &stage.lab.pki.named)?.is_clean()?;
-        // That the doctor itself was let in with the other pair is no pull of the CDN.
+        // The doctor itself was authorized with the other pair. That is no pull of the CDN.
         let found = after_a_refused_pull(stage, &edge, "san_missing")?;
         found.finds_only("pulls_without_required_name")?;
         Ok(())
@@ -157,7 +161,7 @@ fn a_leaf_without_the_required_name_is_named() {
 }
 
 #[test]
-fn pulls_without_any_certificate_are_named_until_the_edge_is_served() {
+fn pulls_without_a_certificate_are_named_until_the_edge_is_served() {
     on_changed_stage(observes, |stage| {
         let bare = Pull::by_edge(&stage.lab, IpVersion::V6).no_certificate();
         bare.must_be_refused()?;
@@ -173,7 +177,7 @@ fn pulls_without_any_certificate_are_named_until_the_edge_is_served() {
 }
 
 #[test]
-fn a_pair_that_does_not_belong_together_or_cannot_be_read_is_named() {
+fn a_key_of_another_certificate_and_an_unreadable_key_are_named() {
     on_stage(|stage| {
         let pki = &stage.lab.pki;
         let mixed = Credentials { key: pki.foreign.key.clone(), ..pki.edge.clone() };

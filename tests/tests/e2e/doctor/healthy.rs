@@ -1,12 +1,12 @@
-//! A healthy host, a host without a daemon, and what the doctor leaves behind.
+//! A healthy host, and a host without a daemon. The doctor leaves no trace.
 
 use anyhow::{Result, ensure};
 use aop_tests::{IpVersion, TestUpstream};
 
-use super::{diagnose, diagnose_pair, nothing_is_open};
+use super::{diagnose, diagnose_pair, no_opening_is_left};
 use crate::stage::{Stage, on_changed_stage, on_stage};
 
-/// The attempts that each site must refuse, and each listener.
+/// The attempts that each site and each listener must refuse.
 const REFUSED: [&str; 12] = [
     "no_certificate",
     "stranger_ca",
@@ -22,9 +22,9 @@ const REFUSED: [&str; 12] = [
     "plain_http",
 ];
 
-/// A clean bill: each attempt was made and refused, nothing of them reached the application, and nothing
+/// The doctor finds nothing: each attempt was made and refused, none reached the upstream, and nothing
 /// is left of them.
-fn gets_a_clean_bill(stage: &Stage) -> Result<()> {
+fn finds_nothing_wrong(stage: &Stage) -> Result<()> {
     stage.edge_is_served()?;
     let before = stage.snapshot()?;
     let diagnosis = diagnose(&stage.daemon, &[])?;
@@ -45,10 +45,10 @@ fn gets_a_clean_bill(stage: &Stage) -> Result<()> {
         ensure!(!diagnosis.findings("untried", name).is_empty(), "{name}: {:#}", diagnosis.json);
     }
     stage.upstream_saw_nothing_since(&before)?;
-    nothing_is_open(stage)?;
+    no_opening_is_left(stage)?;
     let status = stage.daemon.status()?;
-    ensure!(status.accepted()? == before.status().accepted()?, "something was let in");
-    ensure!(status.refused("not_admitted")? == 0, "an attempt met the address lock");
+    ensure!(status.accepted()? == before.status().accepted()?, "an attempt was accepted");
+    ensure!(status.refused("not_admitted")? == 0, "an attempt was refused by address");
     for reason in ["certificate_required", "unknown_ca", "unknown_name", "not_tls"] {
         ensure!(status.refused(reason)? > 0, "no {reason}: {:?}", status.refusals()?);
     }
@@ -59,9 +59,9 @@ fn gets_a_clean_bill(stage: &Stage) -> Result<()> {
 }
 
 #[test]
-fn a_healthy_host_that_enforces_gets_a_clean_bill_and_nothing_reaches_its_application() {
+fn on_a_healthy_host_that_enforces_nothing_is_wrong_and_nothing_reaches_the_upstream() {
     on_stage(|stage| {
-        gets_a_clean_bill(stage)?;
+        finds_nothing_wrong(stage)?;
         let screen = stage.daemon.verb(&["doctor"])?;
         let text = screen.text();
         ensure!(text.starts_with("nothing is wrong: 0 wrong"), "{text}");
@@ -72,11 +72,11 @@ fn a_healthy_host_that_enforces_gets_a_clean_bill_and_nothing_reaches_its_applic
 }
 
 #[test]
-fn a_healthy_host_that_observes_gets_a_clean_bill() {
+fn on_a_healthy_host_that_observes_nothing_is_wrong() {
     on_changed_stage(
         |config, _| config.mode = "observe",
         |stage| {
-            gets_a_clean_bill(stage)?;
+            finds_nothing_wrong(stage)?;
             diagnose(&stage.daemon, &[])?.tells("mode")?;
             Ok(())
         },
@@ -84,7 +84,7 @@ fn a_healthy_host_that_observes_gets_a_clean_bill() {
 }
 
 #[test]
-fn the_uploaded_pair_is_judged_presented_and_held_to_its_host() {
+fn the_uploaded_pair_is_checked_presented_and_limited_to_its_host() {
     let requests = |config: &mut aop_tests::AopToml, lab: &aop_tests::Lab| {
         config.site().upstream = "http://127.0.0.1:8080".into();
         config.site().rules.push("resumption = \"verified\"".into());
@@ -107,12 +107,12 @@ fn the_uploaded_pair_is_judged_presented_and_held_to_its_host() {
             ensure!(found == count, "{name}: {found}, {:#}", diagnosis.json);
         }
         stage.upstream_saw_nothing_since(&before)?;
-        nothing_is_open(stage)
+        no_opening_is_left(stage)
     });
 }
 
 #[test]
-fn what_the_doctor_pulled_itself_is_no_reason_to_enforce_and_none_against_it() {
+fn pulls_of_the_doctor_do_not_count_for_or_against_enforcing() {
     on_changed_stage(
         |config, _| config.mode = "observe",
         |stage| {
@@ -129,16 +129,16 @@ fn what_the_doctor_pulled_itself_is_no_reason_to_enforce_and_none_against_it() {
 }
 
 #[test]
-fn a_listener_on_one_address_that_takes_proxy_headers_is_attacked_like_any() {
+fn a_listener_on_one_address_with_proxy_headers_is_tested_too() {
     let proxied = |config: &mut aop_tests::AopToml, lab: &aop_tests::Lab| {
         config.bind = vec![lab.origin_at(IpVersion::V4, 443).to_string(), "[::]:443".into()];
         config.proxy_from = vec!["127.0.0.0/8".into(), "::1/128".into()];
     };
-    on_changed_stage(proxied, |stage| gets_a_clean_bill(stage));
+    on_changed_stage(proxied, |stage| finds_nothing_wrong(stage));
 }
 
 #[test]
-fn without_a_firewall_the_tls_lock_is_attacked_all_the_same() {
+fn without_a_firewall_the_terminator_is_tested_too() {
     on_changed_stage(
         |config, _| config.mode = "off",
         |stage| {
@@ -149,13 +149,13 @@ fn without_a_firewall_the_tls_lock_is_attacked_all_the_same() {
             for name in REFUSED {
                 diagnosis.is_good(name)?;
             }
-            nothing_is_open(stage)
+            no_opening_is_left(stage)
         },
     );
 }
 
 #[test]
-fn without_a_daemon_it_still_looks_at_what_it_can() {
+fn without_a_daemon_the_doctor_checks_what_it_can() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.daemon.kill();
@@ -176,7 +176,7 @@ fn without_a_daemon_it_still_looks_at_what_it_can() {
 }
 
 #[test]
-fn a_listener_that_another_program_has_is_not_attacked() {
+fn a_listener_of_another_program_is_not_tested() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let other = TestUpstream::listening(&stage.lab, "127.0.0.1:8443")?;
@@ -199,7 +199,7 @@ fn a_listener_that_another_program_has_is_not_attacked() {
 }
 
 #[test]
-fn an_opening_of_the_operator_is_left_as_it_is() {
+fn an_opening_of_the_operator_is_not_changed() {
     on_stage(|stage| {
         stage.daemon.verb(&["open", "--from", "127.0.0.1/32", "--for", "10m"])?.success()?;
         diagnose(&stage.daemon, &[])?.is_clean()?;
@@ -211,7 +211,7 @@ fn an_opening_of_the_operator_is_left_as_it_is() {
 }
 
 #[test]
-fn a_site_that_explains_its_refusals_is_told_and_still_refuses() {
+fn a_site_that_explains_its_refusals_is_listed_and_still_refuses() {
     let explains = |config: &mut aop_tests::AopToml, _: &aop_tests::Lab| {
         config.site().upstream = "http://127.0.0.1:8080".into();
         config.site().rules.push("on_refusal = \"explain\"".into());

@@ -1,4 +1,4 @@
-//! A list that is old.
+//! A prefix list that is old or empty.
 
 use anyhow::{Result, ensure};
 use aop_tests::config::PrefixesTable;
@@ -8,10 +8,10 @@ use super::diagnose;
 use crate::stage::{SOON, on_changed_stage};
 
 #[test]
-fn a_stale_list_is_named_with_why_it_is_not_renewed() {
+fn a_stale_list_is_named_with_the_error_of_its_source() {
     let stale = |config: &mut AopToml, _: &Lab| {
         config.mode = "observe";
-        // Nobody listens there, and the built-in list is older than three times this.
+        // There is no listener, and the built-in list is older than three times this.
         config.prefixes = PrefixesTable::Mirror("http://127.0.0.1:9/ips".into());
         config.refresh = "12h";
     };

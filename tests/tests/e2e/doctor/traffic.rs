@@ -1,4 +1,4 @@
-//! What the edge and monitors do wrong, told by what was observed.
+//! Mistakes that the pulls of the edge and of monitors reveal.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ fn observes(config: &mut AopToml, _: &Lab) {
 }
 
 #[test]
-fn plain_http_of_the_edge_is_named_as_a_flexible_zone() {
+fn plain_http_of_the_edge_is_named_as_ssl_mode_flexible() {
     on_changed_stage(observes, |stage| {
         let plain = Pull::by_edge(&stage.lab, IpVersion::V4).plain();
         let outcome = plain.send()?;
@@ -27,7 +27,7 @@ fn plain_http_of_the_edge_is_named_as_a_flexible_zone() {
 }
 
 #[test]
-fn pulls_at_port_80_are_named_as_a_flexible_zone_until_the_edge_is_served() {
+fn pulls_at_port_80_are_named_as_ssl_mode_flexible_until_the_edge_is_served() {
     on_changed_stage(observes, |stage| {
         let http = stage.lab.origin().inside(|| TcpListener::bind("0.0.0.0:80"))??;
         let diagnosis = diagnose(&stage.daemon, &[])?;
@@ -44,7 +44,7 @@ fn pulls_at_port_80_are_named_as_a_flexible_zone_until_the_edge_is_served() {
         let address = stage.lab.edge_address(IpVersion::V4).to_string();
         ensure!(found["evidence"].to_string().contains(&address), "{found}");
 
-        // In Full (strict) too it pulls there for visitors who speak plain HTTP.
+        // Also in Full (strict) the edge pulls at port 80 for visitors that use plain HTTP.
         stage.edge_is_served()?;
         let diagnosis = diagnose(&stage.daemon, &[])?;
         diagnosis.is_clean()?;
@@ -77,7 +77,7 @@ fn a_monitor_without_a_certificate_is_named() {
 }
 
 #[test]
-fn what_enforcing_would_have_dropped_is_told_in_numbers() {
+fn packets_that_enforcing_would_drop_are_counted() {
     on_changed_stage(observes, |stage| {
         stage.edge_is_served()?;
         let stranger = Pull::by_stranger(&stage.lab, IpVersion::V6).no_certificate();
@@ -91,7 +91,7 @@ fn what_enforcing_would_have_dropped_is_told_in_numbers() {
 }
 
 #[test]
-fn a_host_where_nobody_has_pulled_yet_is_told_so() {
+fn a_host_without_pulls_so_far_is_reported_as_such() {
     on_stage(|stage| -> Result<()> {
         let diagnosis = diagnose(&stage.daemon, &[])?;
         diagnosis.is_clean()?;
@@ -100,10 +100,10 @@ fn a_host_where_nobody_has_pulled_yet_is_told_so() {
     });
 }
 
-/// A site that observes lets everybody in on purpose: that is told with the way on, by what is in force
-/// and not by the configuration alone, and is no mistake.
+/// A site in observe mode relays every peer on purpose. This is information and not a mistake, and it
+/// depends on the mode in force, not only on the configuration.
 #[test]
-fn a_site_that_observes_is_told_and_one_that_refuses_by_word_is_attacked() {
+fn a_site_that_observes_is_listed_and_one_with_an_override_to_enforce_is_tested() {
     on_changed_stage(
         |config, _| config.site().rules.push("on_refusal = \"observe\"".into()),
         |stage| {

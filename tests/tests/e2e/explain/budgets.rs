@@ -1,4 +1,4 @@
-//! `aop explain SOURCE` tells what is left of the live budgets, and spends nothing of them.
+//! `aop explain SOURCE` prints the rest of the live budgets and spends nothing of them.
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::{IpVersion, TestDaemon, client, wait};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::explain::asked;
 use crate::stage::{SOON, on_changed_stage, on_stage};
 
-/// What is told of now, as people read it.
+/// The sentence for people about the present moment.
 fn sentence(daemon: &TestDaemon, source: &str) -> Result<String> {
     let told = daemon.verb(&["explain", source])?;
     let text = told.text();
@@ -16,7 +16,7 @@ fn sentence(daemon: &TestDaemon, source: &str) -> Result<String> {
 }
 
 #[test]
-fn explain_tells_what_an_admitted_network_has_left_and_whether_it_is_over() {
+fn explain_prints_the_rest_of_the_budget_of_an_admitted_network() {
     on_stage(|stage| {
         let source = stage.lab.neighbour_address(IpVersion::V4).to_string();
         let explained = || asked(&stage.daemon, &["explain", &source]);
@@ -31,7 +31,7 @@ fn explain_tells_what_an_admitted_network_has_left_and_whether_it_is_over() {
         }
         ensure!(sentence(&stage.daemon, &source)?.contains("1.0 of 1 new connections a second"));
 
-        // Another one of the network opens connections, none of which it ends with a certificate.
+        // Another address of the network opens connections and never presents a certificate.
         let to = stage.lab.origin_at(IpVersion::V4, 443);
         let over = wait::until("the network is over its budget", SOON, || {
             let _stream = client::connect(stage.lab.edge(), to).ok()?;
@@ -41,7 +41,7 @@ fn explain_tells_what_an_admitted_network_has_left_and_whether_it_is_over() {
         ensure!(over["budget"]["left"].as_f64() < Some(1.0), "{over}");
         let told = over["now"].as_str().context("nothing of now")?;
         ensure!(told.contains("over its budget") && told.contains("is dropped"), "{told}");
-        // The verdict is that of a network with all of its budget, as ever.
+        // The verdict is still that for a network with its whole budget.
         ensure!(over["action"] == "pass" && over["reason"] == "admitted", "{over}");
 
         stage.edge_is_served()?;
@@ -53,7 +53,7 @@ fn explain_tells_what_an_admitted_network_has_left_and_whether_it_is_over() {
 }
 
 #[test]
-fn explain_tells_how_a_stranger_stands_with_the_tries_that_strangers_share() {
+fn explain_prints_the_rest_of_the_shared_probation_budget() {
     on_changed_stage(
         |config, _| config.probation_syn = 5,
         |stage| {

@@ -1,4 +1,4 @@
-//! `aop explain FILE.pcap`.
+//! `aop explain FILE.pcap`: the verdicts for the frames of a capture.
 
 use std::fs;
 use std::net::IpAddr;
@@ -38,7 +38,7 @@ fn a_capture_is_explained_by_source_port_and_reason() {
 }
 
 #[test]
-fn a_stranger_who_is_given_a_try_in_a_capture_keeps_it() {
+fn a_stranger_on_probation_in_a_capture_stays_on_probation() {
     on_changed_stage(
         |config, _| config.probation_syn = 5,
         |stage| {
@@ -66,7 +66,7 @@ fn a_stranger_who_is_given_a_try_in_a_capture_keeps_it() {
 }
 
 #[test]
-fn what_is_no_ethernet_capture_is_refused_with_the_way_out() {
+fn a_file_that_is_no_ethernet_capture_is_refused_with_a_remedy() {
     in_lab(|lab| {
         let config = AopToml::firewall_only(lab, 443);
         let daemon = TestDaemon::start(lab, &config)?;
@@ -86,7 +86,7 @@ fn what_is_no_ethernet_capture_is_refused_with_the_way_out() {
     });
 }
 
-/// Seven frames with five verdicts.
+/// Seven frames with five different verdicts.
 fn frames(lab: &Lab) -> Vec<Vec<u8>> {
     let to = |family| lab.origin_at(family, 443).ip();
     let syn = Tcp::syn(443);
@@ -108,7 +108,7 @@ fn frames(lab: &Lab) -> Vec<Vec<u8>> {
     ]
 }
 
-/// A classic capture of this link type.
+/// A capture in the classic pcap format, with this link type.
 fn pcap(link: u32, frames: &[Vec<u8>]) -> Vec<u8> {
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect();
     let mut bytes: Vec<u8> = words(&[0xa1b2_c3d4, 0x0002_0004, 0, 0, 65_535, link]);

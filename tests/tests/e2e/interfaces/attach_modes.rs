@@ -1,10 +1,10 @@
-//! How the program gets onto an interface.
+//! How the program is attached to an interface.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::{AopToml, IpVersion, Lab, Pull, StatusJson, TestDaemon, child};
+use aop_tests::{AopToml, IpVersion, Lab, StatusJson, TestDaemon, child};
 
 use crate::stage::{SOON, Stage, in_lab, on_changed_stage};
 
@@ -12,10 +12,7 @@ fn attached(stage: &Stage, mode: &str) -> Result<()> {
     let status = stage.daemon.status()?;
     let interfaces = &status.json()["interfaces"];
     ensure!(interfaces[0]["name"] == "eth0" && interfaces[0]["attach"] == mode, "{interfaces}");
-    for family in IpVersion::BOTH {
-        stage.silences(&Pull::by_stranger(&stage.lab, family), "unknown_source")?;
-    }
-    Ok(())
+    stage.silences_strangers()
 }
 
 #[test]
@@ -32,7 +29,7 @@ fn generic_mode_filters_as_native_does() {
 }
 
 #[test]
-fn a_restart_may_change_the_mode_and_keeps_the_counters() {
+fn a_restart_may_change_the_attach_mode_and_keeps_the_counters() {
     on_changed_stage(
         |config, _| config.attach = "generic",
         |stage| {
@@ -49,7 +46,7 @@ fn a_restart_may_change_the_mode_and_keeps_the_counters() {
 }
 
 #[test]
-fn an_interface_that_was_made_anew_is_guarded_by_a_restart() {
+fn a_restart_guards_an_interface_that_was_created_again() {
     on_changed_stage(
         |_, _| {},
         |stage| {
@@ -62,7 +59,7 @@ fn an_interface_that_was_made_anew_is_guarded_by_a_restart() {
     );
 }
 
-/// Takes the origin's interface away and brings another one of its name, with nobody attached.
+/// Deletes the interface of the origin and creates another one with its name and no program.
 fn remake(lab: &Lab) -> Result<()> {
     let steps = format!(
         "link delete eth0\n\
@@ -85,9 +82,9 @@ fn remake(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// A first start has no pinned firewall to rely on: it must stand before the port opens.
+/// At a first start there is no pinned firewall yet. It must be attached before the port opens.
 #[test]
-fn a_stranger_is_not_answered_while_the_daemon_starts() {
+fn a_stranger_gets_no_answer_while_the_daemon_starts() {
     in_lab(|lab| {
         let config = AopToml::new(lab);
         let mut daemon = TestDaemon::prepare(lab)?;

@@ -1,4 +1,4 @@
-//! Interfaces that go, and links that are taken from them.
+//! Interfaces that disappear, and links that are removed from them.
 
 use std::fs;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use aop_tests::{IpVersion, Lab, Pull, child, wait};
 
-use super::{A_SECOND, ADDRESSES, becomes, pinned, strangers_meet_silence, warned};
+use super::{A_SECOND, ADDRESSES, becomes, pinned, warned};
 use crate::stage::{SOON, on_stage};
 
 #[test]
-fn an_interface_that_goes_and_comes_back_is_guarded_again_with_its_counters() {
+fn an_interface_that_disappears_and_returns_is_guarded_again_with_its_counters() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let drops = stage.daemon.status()?.dropped_on("eth0")?;
         for _ in 0..3 {
             stage.lab.origin().ip("link delete eth0\n")?;
@@ -26,7 +26,7 @@ fn an_interface_that_goes_and_comes_back_is_guarded_again_with_its_counters() {
             becomes(&stage.daemon, "eth0", "attached")?;
         }
         ensure!(stage.daemon.status()?.dropped_on("eth0")? >= drops);
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let warnings = stage.daemon.log().matches("the interface is gone").count();
         ensure!(warnings == 3, "told {warnings} times");
         Ok(())
@@ -43,9 +43,9 @@ fn bring_back(lab: &Lab) -> Result<()> {
 }
 
 #[test]
-fn an_interface_that_is_renamed_stays_guarded_and_is_found_again() {
+fn a_renamed_interface_stays_guarded_and_is_found_when_renamed_back() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let rename = |from: &str, to: &str| {
             stage
                 .lab
@@ -59,38 +59,38 @@ fn an_interface_that_is_renamed_stays_guarded_and_is_found_again() {
         rename("lan.7", "eth0")?;
         becomes(&stage.daemon, "eth0", "attached")?;
         stage.lab.origin().ip(ADDRESSES)?;
-        strangers_meet_silence(stage)
+        stage.silences_strangers()
     });
 }
 
 #[test]
 fn an_interface_that_goes_down_and_up_stays_attached() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let before = pinned(stage, "eth0")?;
         stage.lab.origin().ip("link set eth0 down\n")?;
         std::thread::sleep(Duration::from_millis(300));
         becomes(&stage.daemon, "eth0", "attached")?;
         stage.lab.origin().ip(ADDRESSES)?;
         ensure!(pinned(stage, "eth0")? == before);
-        strangers_meet_silence(stage)
+        stage.silences_strangers()
     });
 }
 
 #[test]
-fn a_link_that_is_taken_away_is_made_again() {
+fn a_link_that_is_removed_is_created_again() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let [pin] = &pinned(stage, "eth0")?[..] else { anyhow::bail!("not one pin") };
         fs::remove_file(pin)?;
         wait::until("another link is pinned", A_SECOND, || pin.exists().then_some(()))?;
         becomes(&stage.daemon, "eth0", "attached")?;
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
 
         let mut detach = std::process::Command::new("bpftool");
         detach.args(["link", "detach", "pinned"]).arg(pin);
         child::finish(detach, &[], SOON)?.success()?;
         becomes(&stage.daemon, "eth0", "attached")?;
-        strangers_meet_silence(stage)
+        stage.silences_strangers()
     });
 }

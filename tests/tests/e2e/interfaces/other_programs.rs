@@ -1,18 +1,18 @@
-//! Others who have a say about the interface: another program, and the operator.
+//! Another program, or the operator, takes the interface from aop.
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use aop_tests::{AopToml, wait};
 use nix::sys::signal::Signal;
 
-use super::{A_SECOND, becomes, pinned, strangers_meet_silence, warned};
+use super::{A_SECOND, becomes, pinned, warned};
 use crate::stage::{SOON, Stage, is_guarded, on_stage};
 
-/// Another program has eth0 while the daemon runs, until `aop unload` with the configuration that is
-/// returned. Another instance stands for it: aop knows its own by the pins alone.
+/// Attaches a foreign program to eth0 while the daemon runs. `aop unload` with the returned
+/// configuration detaches it. A second aop serves as the foreign program: aop recognizes its own
+/// program by the pins.
 pub(crate) fn another_program_takes_eth0(stage: &Stage) -> Result<PathBuf> {
     let other = AopToml {
         pins: stage.lab.bpffs().join("other"),
@@ -36,15 +36,16 @@ pub(crate) fn another_program_takes_eth0(stage: &Stage) -> Result<PathBuf> {
 }
 
 #[test]
-fn another_program_is_named_left_alone_and_followed_when_it_leaves() {
+fn a_foreign_program_is_named_and_not_replaced_until_it_leaves() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let drops = stage.daemon.status()?.dropped_on("eth0")?;
         let file = another_program_takes_eth0(stage)?;
         let foreign = becomes(&stage.daemon, "eth0", "foreign")?;
         ensure!(!foreign.enforcing && foreign.attach.is_none(), "{foreign:?}");
         warned(&stage.daemon.status()?, &["eth0", "another XDP program", "that of an aop", "id "])?;
-        std::thread::sleep(Duration::from_millis(2500));
+        // Proves that nothing changes and nothing is logged again at the next check of the interfaces.
+        std::thread::sleep(A_SECOND);
         becomes(&stage.daemon, "eth0", "foreign")?;
         let told = stage.daemon.log().matches("another XDP program").count();
         ensure!(told == 1, "told {told} times: {}", stage.daemon.log());
@@ -52,19 +53,20 @@ fn another_program_is_named_left_alone_and_followed_when_it_leaves() {
         stage.daemon.verb_with(&["unload"], &file)?.success()?;
         becomes(&stage.daemon, "eth0", "attached")?;
         ensure!(stage.daemon.status()?.dropped_on("eth0")? >= drops);
-        strangers_meet_silence(stage)
+        stage.silences_strangers()
     });
 }
 
 #[test]
-fn what_the_operator_unloads_stays_unloaded() {
+fn after_unload_by_the_operator_nothing_is_attached_again() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         stage.daemon.verb(&["unload"])?.success()?;
+        // Proves that aop does not attach it again at the next check of the interfaces.
         std::thread::sleep(A_SECOND);
         ensure!(!is_guarded(&stage.lab)? && !stage.config.pins.exists());
         warned(&stage.daemon.status()?, &["unloaded", "restart aop"])?;
         stage.daemon.run()?;
-        strangers_meet_silence(stage)
+        stage.silences_strangers()
     });
 }

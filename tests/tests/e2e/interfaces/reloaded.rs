@@ -1,9 +1,9 @@
-//! A reload may change the interfaces.
+//! A reload that changes the interfaces.
 
 use anyhow::{Result, ensure};
 use aop_tests::{IpVersion, Pull};
 
-use super::{becomes, pinned, second_uplink, strangers_meet_silence};
+use super::{becomes, pinned, second_uplink};
 use crate::stage::{Stage, on_stage};
 
 fn reloads(stage: &mut Stage, interfaces: &[&str]) -> Result<String> {
@@ -13,9 +13,9 @@ fn reloads(stage: &mut Stage, interfaces: &[&str]) -> Result<String> {
 }
 
 #[test]
-fn a_reload_takes_up_and_lets_go_of_interfaces() {
+fn a_reload_attaches_new_interfaces_and_detaches_removed_ones() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         second_uplink(&stage.lab, "eth1")?;
         let before = pinned(stage, "eth0")?;
         let said = reloads(stage, &["eth0", "eth1"])?;
@@ -24,7 +24,7 @@ fn a_reload_takes_up_and_lets_go_of_interfaces() {
             becomes(&stage.daemon, name, "attached")?;
         }
         ensure!(pinned(stage, "eth0")? == before);
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let said = reloads(stage, &["eth1"])?;
         ensure!(!said.contains("not reloaded"), "{said}");
         ensure!(stage.daemon.status()?.interface("eth0")?.is_none());
@@ -36,7 +36,7 @@ fn a_reload_takes_up_and_lets_go_of_interfaces() {
 #[test]
 fn a_reload_with_an_interface_that_cannot_be_guarded_changes_nothing() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         second_uplink(&stage.lab, "eth1")?;
         let generation = stage.daemon.status()?.generation()?;
         stage.config.extra = vec![stage.lab.stranger_address(IpVersion::V4).to_string() + "/32"];

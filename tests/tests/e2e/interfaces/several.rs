@@ -1,4 +1,4 @@
-//! Several interfaces, and what their drivers can.
+//! Several interfaces, and the modes that their drivers support.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use anyhow::ensure;
 use aop_tests::client::{self, TlsClient};
 use aop_tests::{AopToml, IpVersion, Netns, TestDaemon};
 
-use super::{becomes, second_uplink, strangers_meet_silence};
+use super::{becomes, second_uplink};
 use crate::stage::{in_lab, on_changed_stage, refuses_to_start};
 
 #[test]
-fn several_interfaces_are_guarded_each_with_counters_of_its_own() {
+fn several_interfaces_are_guarded_and_counted_separately() {
     in_lab(|lab| {
         second_uplink(lab, "eth1")?;
         let mut config = AopToml::new(lab);
         config.interfaces = vec!["eth0".into(), "eth1".into(), "lo".into()];
         let daemon = TestDaemon::start(lab, &config)?;
-        // The loopback driver knows no native mode.
+        // The loopback driver has no native mode.
         for (name, attach) in [("eth0", "native"), ("eth1", "native"), ("lo", "generic")] {
             let found = becomes(&daemon, name, "attached")?;
             ensure!(found.enforcing && found.attach.as_deref() == Some(attach), "{found:?}");
@@ -37,7 +37,7 @@ fn several_interfaces_are_guarded_each_with_counters_of_its_own() {
 }
 
 #[test]
-fn a_mode_that_the_driver_refuses_is_an_error_where_it_is_pinned() {
+fn an_attach_mode_that_the_driver_refuses_is_an_error_if_it_is_configured() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         (config.interfaces, config.attach) = (vec!["eth0".into(), "lo".into()], "native");
@@ -48,7 +48,7 @@ fn a_mode_that_the_driver_refuses_is_an_error_where_it_is_pinned() {
 }
 
 #[test]
-fn jumbo_frames_are_judged_in_native_mode() {
+fn jumbo_frames_are_filtered_in_native_mode() {
     on_changed_stage(
         |config, lab| {
             let big = |netns: &Netns, name: &str| netns.ip(&format!("link set {name} mtu 9000\n"));
@@ -65,14 +65,14 @@ fn jumbo_frames_are_judged_in_native_mode() {
         |stage| {
             let eth0 = becomes(&stage.daemon, "eth0", "attached")?;
             ensure!(eth0.attach.as_deref() == Some("native"), "{eth0:?}");
-            // A request in one segment of more than two pages, which is a frame in fragments.
+            // A request in one segment of more than two pages: a frame in several buffers.
             let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
             let to = stage.lab.origin_at(IpVersion::V4, 443);
             let mut session = client.open(stage.lab.edge(), to, "example.com")?;
             let path = format!("/{}", "x".repeat(8500));
             let body = client::get(&mut session, &path)?;
             ensure!(String::from_utf8_lossy(&body).contains(&path), "not the whole request");
-            strangers_meet_silence(stage)
+            stage.silences_strangers()
         },
     );
 }

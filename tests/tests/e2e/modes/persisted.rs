@@ -1,4 +1,4 @@
-//! What `aop mode` said outlives the daemon, until the configuration says something newer.
+//! Mode overrides survive restarts until the configuration changes.
 
 use std::fs;
 
@@ -18,8 +18,8 @@ fn stop(daemon: &mut TestDaemon) -> Result<()> {
     Ok(())
 }
 
-/// Enforcing but for port 8443, though the configuration observes.
-fn the_word_counts(stage: &Stage) -> Result<StatusJson> {
+/// Enforce mode except for port 8443, although the configuration says observe.
+fn the_override_is_active(stage: &Stage) -> Result<StatusJson> {
     stranger_meets_silence(&stage.lab, 443)?;
     stranger_is_served(&stage.lab, 8443)?;
     let status = stage.daemon.status()?;
@@ -29,15 +29,15 @@ fn the_word_counts(stage: &Stage) -> Result<StatusJson> {
 }
 
 #[test]
-fn what_was_said_survives_reload_and_restart_and_a_newer_configuration_takes_it_back() {
+fn overrides_survive_reload_and_restart_and_a_changed_configuration_removes_them() {
     on_changed_stage(two_ports, |stage| {
         mode(&stage.daemon, "enforce")?;
         mode(&stage.daemon, "observe --port 8443")?;
-        let said = the_word_counts(stage)?;
+        let said = the_override_is_active(stage)?;
         reloads(&stage.daemon)?;
-        the_word_counts(stage)?;
+        the_override_is_active(stage)?;
         stage.daemon.run()?;
-        let now = the_word_counts(stage)?;
+        let now = the_override_is_active(stage)?;
         ensure!(now.json()["modes"] == said.json()["modes"], "{}", now.json()["modes"]);
         let kept = stage.config.state.join("modes.json");
         ensure!(kept.exists());
@@ -59,7 +59,7 @@ fn what_was_said_survives_reload_and_restart_and_a_newer_configuration_takes_it_
 }
 
 #[test]
-fn a_configuration_that_changed_while_no_daemon_ran_is_the_newer_word_too() {
+fn a_configuration_that_changed_while_no_daemon_ran_also_removes_overrides() {
     on_changed_stage(two_ports, |stage| {
         mode(&stage.daemon, "observe --port 8443")?;
         stop(&mut stage.daemon)?;
@@ -72,7 +72,7 @@ fn a_configuration_that_changed_while_no_daemon_ran_is_the_newer_word_too() {
 }
 
 #[test]
-fn a_load_at_boot_hears_what_was_said_before() {
+fn load_at_boot_applies_stored_overrides() {
     on_changed_stage(two_ports, |stage| {
         stranger_is_served(&stage.lab, 443)?;
         mode(&stage.daemon, "enforce --port 443")?;
@@ -80,7 +80,7 @@ fn a_load_at_boot_hears_what_was_said_before() {
         stage.daemon.verb(&["unload"])?.success()?;
         stage.daemon.verb(&["load"])?.success()?;
         stranger_meets_silence(&stage.lab, 443)?;
-        // Nobody listens, and that is heard.
+        // There is no listener, and the kernel answers with a reset.
         let outcome = Pull::by_stranger(&stage.lab, IpVersion::V4).port(8443).send()?;
         ensure!(!outcome.silent(), "{outcome}");
         let shown = mode(&stage.daemon, "")?;
@@ -90,7 +90,7 @@ fn a_load_at_boot_hears_what_was_said_before() {
 }
 
 #[test]
-fn a_damaged_file_is_named_and_weakens_nothing_that_is_in_force() {
+fn a_damaged_file_of_overrides_is_named_and_weakens_nothing() {
     on_changed_stage(two_ports, |stage| {
         mode(&stage.daemon, "enforce")?;
         stranger_meets_silence(&stage.lab, 443)?;
@@ -112,7 +112,7 @@ fn a_damaged_file_is_named_and_weakens_nothing_that_is_in_force() {
 }
 
 #[test]
-fn where_the_state_cannot_be_written_the_switch_is_done_and_that_is_told() {
+fn if_the_state_cannot_be_written_the_override_is_active_and_a_warning_is_printed() {
     on_changed_stage(
         |config, lab| {
             two_ports(config, lab);

@@ -1,4 +1,4 @@
-//! `aop mode enforce` refuses where what was observed says that real pulls would be cut.
+//! The preflight: `aop mode enforce` is refused if the traffic so far shows that it would cut pulls.
 
 use anyhow::{Result, ensure};
 use aop_tests::IpVersion;
@@ -6,7 +6,7 @@ use aop_tests::IpVersion;
 use super::{stranger_is_served, stranger_meets_silence, two_ports};
 use crate::stage::{Stage, on_changed_stage};
 
-/// Each of these commands is refused for this reason, and nothing is switched.
+/// Each of these commands is refused for this reason, and the mode does not change.
 fn is_refused(stage: &Stage, reason: &str) -> Result<()> {
     let port = ["mode", "enforce", "--port", "443"];
     for line in [&["mode", "enforce"][..], &["mode", "enforce", "--confirm", "1m"], &port] {
@@ -25,7 +25,7 @@ fn is_done(stage: &Stage, line: &[&str]) -> Result<()> {
 }
 
 #[test]
-fn nobody_who_pulls_and_somebody_whom_no_prefix_admits_are_reasons_not_to_enforce() {
+fn enforce_is_refused_without_peers_and_with_peers_outside_the_prefixes() {
     on_changed_stage(two_ports, |stage| {
         is_refused(stage, "nobody has authenticated yet")?;
         stage.edge_is_served()?;
@@ -39,7 +39,7 @@ fn nobody_who_pulls_and_somebody_whom_no_prefix_admits_are_reasons_not_to_enforc
         stranger_is_served(&stage.lab, 443)?;
         is_done(stage, &["mode", "enforce", "--force"])?;
         stranger_meets_silence(&stage.lab, 443)?;
-        // It changes nothing.
+        // This changes nothing.
         is_done(stage, &["mode", "enforce"])
     });
 }

@@ -1,4 +1,4 @@
-//! What cannot be switched, and what is said about that.
+//! Overrides that are refused, and the error messages.
 
 use anyhow::{Result, ensure};
 use aop_tests::{AopToml, IpVersion, Pull, TestDaemon};
@@ -6,7 +6,7 @@ use aop_tests::{AopToml, IpVersion, Pull, TestDaemon};
 use super::{mode, stranger_meets_silence};
 use crate::stage::{in_lab, on_stage};
 
-/// The switch fails, and the error has all these words.
+/// `aop mode` fails with an error that contains all these words.
 fn refused(daemon: &TestDaemon, arguments: &str, words: &[&str]) -> Result<()> {
     let line: Vec<&str> = ["mode"].into_iter().chain(arguments.split_whitespace()).collect();
     let done = daemon.verb(&line)?;
@@ -18,7 +18,7 @@ fn refused(daemon: &TestDaemon, arguments: &str, words: &[&str]) -> Result<()> {
 }
 
 #[test]
-fn without_a_daemon_the_modes_are_shown_and_a_switch_says_what_to_do() {
+fn without_a_daemon_modes_are_shown_and_an_override_is_refused_with_a_remedy() {
     on_stage(|stage| {
         mode(&stage.daemon, "enforce --port 443")?;
         stage.daemon.stop()?;
@@ -32,7 +32,7 @@ fn without_a_daemon_the_modes_are_shown_and_a_switch_says_what_to_do() {
 }
 
 #[test]
-fn what_is_not_guarded_has_no_mode_and_nothing_changes() {
+fn an_override_for_an_unguarded_port_or_interface_is_refused_as_a_whole() {
     on_stage(|stage| {
         let generation = stage.daemon.status()?.generation()?;
         refused(&stage.daemon, "observe --port 443 --port 80", &["port 80", "443"])?;
@@ -43,7 +43,7 @@ fn what_is_not_guarded_has_no_mode_and_nothing_changes() {
 }
 
 #[test]
-fn where_the_firewall_is_off_there_is_no_mode_to_switch() {
+fn with_the_firewall_off_an_override_is_refused() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         config.mode = "off";

@@ -1,9 +1,10 @@
-//! A site that observes, and its way to refusing: `on_refusal = "observe"`, `aop mode --site`.
+//! A site in observe mode, and the way to enforce mode: `on_refusal = "observe"`, `aop mode --site`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::client::{self, TlsClient};
+use aop_tests::config::SiteTable;
 use aop_tests::pki::Credentials;
 use aop_tests::pull::TlsVersion;
 use aop_tests::{AopToml, IpVersion, Lab, Pki, Pull, TestUpstream, wait};
@@ -11,23 +12,19 @@ use serde_json::Value;
 
 use crate::stage::{SOON, Stage, on_changed_stage};
 
-/// Ten seconds, and a busy machine.
-const TAKEN_BACK: Duration = Duration::from_secs(20);
+/// Ten seconds, and more on a busy machine.
+const REVERTED: Duration = Duration::from_secs(20);
 
-/// `example.com` observes; `example.net` beside it requires a certificate, and has an upstream of its
-/// own.
+/// `example.com` observes. A second site, `example.net`, requires a certificate and has an upstream of
+/// its own.
 fn one_observes(config: &mut AopToml, lab: &Lab) {
-    let mut beside = config.sites[0].clone();
-    beside.hosts = vec!["example.net".into()];
-    beside.certificate.clone_from(&lab.pki.second_server.certificate);
-    beside.key.clone_from(&lab.pki.second_server.key);
-    beside.upstream = String::from("tcp://127.0.0.1:8081");
-    config.sites.push(beside);
+    let upstream = String::from("tcp://127.0.0.1:8081");
+    config.sites.push(SiteTable { upstream, ..SiteTable::second(lab) });
     config.site().rules.push("on_refusal = \"observe\"".into());
     config.drain = "1s";
 }
 
-/// The same, relaying requests and showing certificates.
+/// As [`one_observes`], with an HTTP upstream that gets the client certificate in a header.
 fn one_observes_requests(config: &mut AopToml, lab: &Lab) {
     one_observes(config, lab);
     config.site().upstream = String::from("http://127.0.0.1:8080");
@@ -38,7 +35,7 @@ fn bare(stage: &Stage) -> Pull {
     Pull::bare(&stage.lab, stage.lab.edge(), IpVersion::V4)
 }
 
-/// How often this was counted of `example.com` in a list of the status.
+/// The count of `reason` for `example.com` in a list of the status.
 fn counted(stage: &Stage, list: &str, reason: &str) -> Result<u64> {
     let status = stage.daemon.status()?;
     let counts = status.json()["handshakes"][list].as_array().context("no list")?;
@@ -53,13 +50,13 @@ fn mode(stage: &Stage, arguments: &str) -> Result<String> {
     Ok(done.text())
 }
 
-fn everybody_is_served(stage: &Stage) -> Result<()> {
+fn anyone_is_served(stage: &Stage) -> Result<()> {
     bare(stage).must_be_served()?;
     Ok(())
 }
 
-/// Who has no certificate is refused, and the upstream sees nothing of it.
-fn it_refuses(stage: &Stage) -> Result<()> {
+/// A pull without a certificate is refused, and the upstream sees nothing of it.
+fn refuses(stage: &Stage) -> Result<()> {
     stage.refuses(&bare(stage), "certificate_required").map(drop)
 }
 
@@ -72,8 +69,8 @@ fn observes(stage: &Stage) -> Result<bool> {
     Ok(told)
 }
 
-/// Who would be refused, and for what.
-fn wrong(pki: &Pki) -> Result<Vec<(Option<Credentials>, &'static str)>> {
+/// Client certificates that enforcing would refuse, with the reasons.
+fn would_be_refused(pki: &Pki) -> Result<Vec<(Option<Credentials>, &'static str)>> {
     Ok(vec![
         (None, "certificate_required"),
         (Some(pki.foreign.clone()), "unknown_ca"),
@@ -83,12 +80,12 @@ fn wrong(pki: &Pki) -> Result<Vec<(Option<Credentials>, &'static str)>> {
     ])
 }
 
-/// Everybody is served by `example.com` in both versions of TLS, and counted for the right reason;
-/// nobody is believed.
-fn lets_in_everybody(stage: &Stage) -> Result<()> {
-    let beside = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
-    let wrong = wrong(&stage.lab.pki)?;
-    for (identity, reason) in &wrong {
+/// `example.com` serves every peer in both TLS versions, and counts the reason for which enforcing would
+/// refuse it. No such peer counts as authenticated.
+fn serves_and_counts_every_peer(stage: &Stage) -> Result<()> {
+    let second = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
+    let would_be_refused = would_be_refused(&stage.lab.pki)?;
+    for (identity, reason) in &would_be_refused {
         for tls in TlsVersion::BOTH {
             let mut pull = bare(stage).tls(tls);
             if let Some(identity) = identity {
@@ -96,7 +93,7 @@ fn lets_in_everybody(stage: &Stage) -> Result<()> {
             }
             pull.clone().must_be_served()?;
             let outcome = pull.host("example.net").send()?;
-            ensure!(outcome.refused(), "{reason}, by the site beside it: {outcome}");
+            ensure!(outcome.refused(), "{reason}, by the second site: {outcome}");
         }
         for list in ["observed", "observed_from_admitted", "observed_lately"] {
             wait::until(&format!("two {list} as {reason}"), SOON, || {
@@ -108,30 +105,30 @@ fn lets_in_everybody(stage: &Stage) -> Result<()> {
     let status = stage.daemon.status()?;
     ensure!(status.peers()?.is_empty() && status.accepted()? == 0, "{}", status.json());
     ensure!(status.json()["identities"] == serde_json::json!([]), "{}", status.json());
-    ensure!(beside.count()? == 0, "the site beside it was reached");
+    ensure!(second.count()? == 0, "the second site was reached");
     let log = stage.daemon.log();
-    for (_, reason) in &wrong {
+    for (_, reason) in &would_be_refused {
         let told = format!("would_refuse=\"{reason}\"");
         ensure!(log.contains(&told), "nothing of {told}:\n{log}");
     }
     ensure!(observes(stage)? && log.contains("example.com OBSERVES"), "{log}");
-    // Who has the right certificate is believed as ever.
+    // A peer with the right certificate is authenticated as usual.
     stage.edge_is_served()?;
-    wait::until("the edge is believed", SOON, || {
+    wait::until("the edge is authenticated", SOON, || {
         let status = stage.daemon.status().ok()?;
         (status.peers().ok()?.len() == 1 && status.accepted().ok()? == 1).then_some(())
     })
 }
 
 #[test]
-fn everybody_is_served_and_counted_and_nobody_is_believed_where_bytes_are_relayed() {
-    on_changed_stage(one_observes, |stage| lets_in_everybody(stage));
+fn with_a_byte_upstream_every_peer_is_served_and_counted_and_not_authenticated() {
+    on_changed_stage(one_observes, |stage| serves_and_counts_every_peer(stage));
 }
 
 #[test]
-fn everybody_is_served_and_counted_and_no_header_tells_of_a_certificate() {
+fn with_an_http_upstream_every_peer_is_served_and_no_header_contains_its_certificate() {
     on_changed_stage(one_observes_requests, |stage| {
-        lets_in_everybody(stage)?;
+        serves_and_counts_every_peer(stage)?;
         let told = |pull: Pull| -> Result<bool> {
             let outcome = pull.path("/head").send()?;
             ensure!(outcome.served(), "{outcome}");
@@ -143,8 +140,8 @@ fn everybody_is_served_and_counted_and_no_header_tells_of_a_certificate() {
             told(Pull::by_edge(&stage.lab, IpVersion::V4))?,
             "it is shown where it was verified"
         );
-        for (identity, reason) in wrong(&stage.lab.pki)? {
-            let forged = bare(stage).option("--header").option("TlsClient-Cert: :Zm9v:");
+        for (identity, reason) in would_be_refused(&stage.lab.pki)? {
+            let forged = bare(stage).option("--header").option("Client-Cert: :Zm9v:");
             let pull = identity.iter().fold(forged, |pull, it| pull.certificate(it));
             ensure!(!told(pull)?, "{reason}");
         }
@@ -153,7 +150,7 @@ fn everybody_is_served_and_counted_and_no_header_tells_of_a_certificate() {
 }
 
 #[test]
-fn an_upstream_is_told_by_proxy_that_nothing_was_verified() {
+fn the_proxy_header_says_that_nothing_was_verified() {
     on_changed_stage(
         |config, lab| {
             one_observes(config, lab);
@@ -165,7 +162,7 @@ fn an_upstream_is_told_by_proxy_that_nothing_was_verified() {
                 anyhow::bail!("not one connection")
             };
             let header = connection.first_bytes.clone().context("no header")?;
-            // PP2_TYPE_SSL with its length: over TLS, without a certificate, and not verified.
+            // PP2_TYPE_SSL with its length: over TLS, without a certificate, not verified.
             let ssl = header.windows(8).find(|it| it[0] == 0x20 && it[3..] == [1, 0, 0, 0, 1]);
             ensure!(ssl.is_some(), "{header:?}");
             ensure!(!header.windows(4).any(|it| it == b"edge"), "{header:?}");
@@ -175,9 +172,9 @@ fn an_upstream_is_told_by_proxy_that_nothing_was_verified() {
 }
 
 #[test]
-fn refusing_waits_for_the_right_certificate_and_then_drains_who_proved_nothing() {
+fn enforcing_waits_for_the_right_certificate_and_then_drains_unauthenticated_connections() {
     on_changed_stage(one_observes, |stage| {
-        let _beside = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
+        let _second = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
         let refused = |reason: &str| -> Result<()> {
             let done = stage.daemon.verb(&["mode", "enforce", "--site", "www.example.com"])?;
             ensure!(done.code == 1 && done.errors.contains(reason), "{reason}: {done:?}");
@@ -200,42 +197,42 @@ fn refusing_waits_for_the_right_certificate_and_then_drains_who_proved_nothing()
         let said = mode(stage, "enforce --force --site www.example.com")?;
         ensure!(said.contains("site example.com: enforce (set by `aop mode`"), "{said}");
         ensure!(!observes(stage)?);
-        it_refuses(stage)?;
+        refuses(stage)?;
         let cut = client::read_to_end(&mut unproven);
         ensure!(cut.as_ref().map_or(true, Vec::is_empty), "{cut:?}");
         client::get(&mut proven, "/after").context("the edge's connection was cut, too")?;
         ensure!(stage.daemon.log().contains("site example.com: observe → close"));
 
-        // It survives a reload and a restart, and its own configuration takes it back.
+        // It survives a reload and a restart. A changed configuration of the site removes it.
         stage.daemon.reload()?;
-        it_refuses(stage)?;
+        refuses(stage)?;
         stage.daemon.run()?;
-        it_refuses(stage)?;
+        refuses(stage)?;
         stage.config.site().rules.clear();
         stage.daemon.write(&stage.config.text())?;
         let told = stage.daemon.reload()?;
         ensure!(told.contains("on_refusal was observe"), "{told}");
-        it_refuses(stage)?;
+        refuses(stage)?;
         let said = mode(stage, "observe --site example.com")?;
         ensure!(said.contains("site example.com: observe (set by `aop mode`; on_refusal is close"));
-        everybody_is_served(stage)?;
+        anyone_is_served(stage)?;
         mode(stage, "default --site example.com")?;
-        it_refuses(stage)
+        refuses(stage)
     });
 }
 
 #[test]
-fn what_nobody_confirms_observes_again_after_a_kill_and_after_an_upgrade() {
+fn an_unconfirmed_site_observes_again_also_after_a_kill_or_an_upgrade() {
     on_changed_stage(one_observes, |stage| {
         let waits = |stage: &Stage| -> Result<Value> {
             Ok(stage.daemon.status()?.json()["modes"]["pending"].clone())
         };
-        let is_taken_back = |stage: &Stage| -> Result<()> {
-            wait::until("the site observes again", TAKEN_BACK, || {
+        let is_reverted = |stage: &Stage| -> Result<()> {
+            wait::until("the site observes again", REVERTED, || {
                 observes(stage).ok()?.then_some(())
             })
             .with_context(|| stage.daemon.log())?;
-            everybody_is_served(stage)?;
+            anyone_is_served(stage)?;
             ensure!(!stage.config.state.join("modes.json").exists());
             Ok(())
         };
@@ -243,30 +240,32 @@ fn what_nobody_confirms_observes_again_after_a_kill_and_after_an_upgrade() {
         let said = mode(stage, "enforce --site example.com --confirm 10s")?;
         ensure!(said.contains("site example.com: enforcing until "), "{said}");
         ensure!(said.contains("then site example.com: observe"), "{said}");
-        it_refuses(stage)?;
+        refuses(stage)?;
         stage.daemon.kill();
         stage.daemon.run()?;
-        it_refuses(stage)?;
-        is_taken_back(stage)?;
+        refuses(stage)?;
+        is_reverted(stage)?;
 
         mode(stage, "enforce --site example.com --confirm 10s --force")?;
         let told = waits(stage)?;
         stage.daemon.upgrade()?;
         ensure!(waits(stage)? == told, "{}", waits(stage)?);
-        it_refuses(stage)?;
-        is_taken_back(stage)?;
+        refuses(stage)?;
+        is_reverted(stage)?;
 
         mode(stage, "enforce --site example.com --confirm 10s --force")?;
+        let set = Instant::now();
         stage.daemon.verb(&["confirm"])?.success()?;
-        std::thread::sleep(Duration::from_secs(11));
-        it_refuses(stage)
+        // Proves that nothing is reverted when the deadline passes.
+        wait::until_elapsed(set, Duration::from_secs(11));
+        refuses(stage)
     });
 }
 
 #[test]
-fn so_many_pulls_with_the_right_certificate_confirm_it_and_no_others_do() {
+fn only_pulls_with_the_right_certificate_confirm_an_override() {
     on_changed_stage(one_observes, |stage| {
-        let _beside = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
+        let _second = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
         stage.edge_is_served()?;
         let said = mode(stage, "enforce --site example.com --confirm 1h --pulls 3")?;
         ensure!(said.contains("or 3 pulls with the right certificate (0 so far)"), "{said}");
@@ -284,7 +283,7 @@ fn so_many_pulls_with_the_right_certificate_confirm_it_and_no_others_do() {
         stage.edge_is_served()?;
         wait::until("it is confirmed", SOON, || so_far(stage).ok()?.is_null().then_some(()))
             .with_context(|| stage.daemon.log())?;
-        it_refuses(stage)?;
+        refuses(stage)?;
         let log = stage.daemon.log();
         ensure!(log.contains("3 pulls of example.com with the right certificate confirm"), "{log}");
         let record = std::fs::read_to_string(stage.config.state.join("audit.log"))?;
@@ -292,7 +291,7 @@ fn so_many_pulls_with_the_right_certificate_confirm_it_and_no_others_do() {
         ensure!(last.contains("{\"verb\":\"confirm\"}") && last.contains("\"done\""), "{last}");
         ensure!(stage.daemon.verb(&["confirm"])?.errors.contains("nothing waits"));
 
-        // The same of packets, by the pulls of all sites.
+        // The same for packets, with the pulls of all sites.
         mode(stage, "observe")?;
         mode(stage, "enforce --confirm 1h --pulls 1")?;
         let other = Pull::by_edge(&stage.lab, IpVersion::V4).host("example.net").send()?;
@@ -302,7 +301,7 @@ fn so_many_pulls_with_the_right_certificate_confirm_it_and_no_others_do() {
 }
 
 #[test]
-fn an_upstream_of_bytes_is_not_shared_by_a_word_and_a_damaged_file_lets_in_nobody() {
+fn an_override_cannot_share_a_byte_upstream_and_a_damaged_file_makes_every_site_refuse() {
     on_changed_stage(
         |config, lab| {
             one_observes(config, lab);
@@ -312,12 +311,12 @@ fn an_upstream_of_bytes_is_not_shared_by_a_word_and_a_damaged_file_lets_in_nobod
         |stage| {
             let done = stage.daemon.verb(&["mode", "observe", "--site", "example.com"])?;
             ensure!(done.code == 1 && done.errors.contains("share the upstream"), "{done:?}");
-            it_refuses(stage)?;
+            refuses(stage)?;
             mode(stage, "observe --site example.com --site example.net")?;
-            everybody_is_served(stage)?;
+            anyone_is_served(stage)?;
             std::fs::write(stage.config.state.join("modes.json"), "{")?;
             stage.daemon.run()?;
-            it_refuses(stage)?;
+            refuses(stage)?;
             let warnings = stage.daemon.status()?.warnings()?.join("\n");
             ensure!(warnings.contains("every site refuses"), "{warnings}");
             Ok(())

@@ -1,4 +1,4 @@
-//! The wire of the origin's interface, from the router's end.
+//! Sends shapes on the link of the origin, and collects the replies.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,52 +14,52 @@ use super::Answered;
 use super::shapes::{FIRST, Shape, from_port, scene};
 use crate::stage::SOON;
 
-/// The source ports of the frames that show that the wire works.
-const CANARY: u16 = 10_000;
-/// The shortest frame that an interface takes: an Ethernet header.
+/// The source ports of the SYNs that show that the link works.
+const FIRST_PROBE: u16 = 10_000;
+/// The shortest frame that an interface accepts: an Ethernet header.
 const SHORTEST: usize = 14;
-/// Shapes that are sent before answers are read.
+/// The number of shapes that are sent before replies are read.
 const BATCH: usize = 32;
 
-/// Sends every shape to the origin, right onto its wire, and gathers what port 443 says.
+/// Sends every shape to the origin and returns the replies of port 443.
 pub(super) fn answers(lab: &Lab, shapes: &[Shape]) -> Result<BTreeSet<Answered>> {
-    let line = Line::open(lab)?;
-    let mut told = BTreeSet::new();
+    let link = OriginLink::open(lab)?;
+    let mut answered = BTreeSet::new();
     let mut note = |answers: Vec<TcpReply>| {
         let ours = answers.into_iter().filter(|answer| answer.port == 443);
         let numbered = ours.filter_map(|answer| Some((answer.to.checked_sub(FIRST)?, answer.kind)));
-        told.extend(numbered.map(|(index, kind)| (usize::from(index), kind)));
+        answered.extend(numbered.map(|(index, kind)| (usize::from(index), kind)));
     };
-    line.canaries(CANARY)?;
+    link.probe(FIRST_PROBE)?;
     for batch in shapes.chunks(BATCH) {
         for frame in batch.iter().flat_map(|shape| &shape.frames) {
             if frame.len() >= SHORTEST {
-                line.send(frame)?;
+                link.send(frame)?;
             }
         }
-        note(line.answers(Duration::from_millis(1))?);
+        note(link.answers(Duration::from_millis(1))?);
     }
-    note(line.canaries(CANARY + 1)?);
-    note(line.answers(Duration::from_millis(200))?);
-    Ok(told)
+    note(link.probe(FIRST_PROBE + 1)?);
+    note(link.answers(Duration::from_millis(200))?);
+    Ok(answered)
 }
 
-/// The router's end of the origin's link.
-struct Line {
-    wire: PacketSocket,
-    /// The origin's hardware address, then the router's.
-    ends: [[u8; 6]; 2],
+/// The link between router and origin, from the end of the router.
+struct OriginLink {
+    socket: PacketSocket,
+    /// The hardware addresses: of the origin, then of the router.
+    addresses: [[u8; 6]; 2],
     origin: [IpAddr; 2],
     scene: Scene,
 }
 
-impl Line {
+impl OriginLink {
     fn open(lab: &Lab) -> Result<Self> {
         let origin = hardware_address(lab.origin(), "eth0")?;
         let router = hardware_address(lab.router(), "origin")?;
         Ok(Self {
-            wire: PacketSocket::open(lab.router(), "origin")?,
-            ends: [origin, router],
+            socket: PacketSocket::open(lab.router(), "origin")?,
+            addresses: [origin, router],
             origin: IpVersion::BOTH.map(|family| lab.origin_at(family, 443).ip()),
             scene: scene(lab)?,
         })
@@ -67,21 +67,21 @@ impl Line {
 
     fn send(&self, frame: &[u8]) -> Result<()> {
         let behind = frame.get(12..).context("no Ethernet header")?;
-        self.wire.send(&[self.ends.as_flattened(), behind].concat())
+        self.socket.send(&[self.addresses.as_flattened(), behind].concat())
     }
 
-    /// What the origin says over TCP until it is quiet for so long.
+    /// The TCP replies of the origin until none comes for the time `quiet`.
     fn answers(&self, quiet: Duration) -> Result<Vec<TcpReply>> {
         let mut answers = Vec::new();
-        while let Some(frame) = self.wire.receive(quiet)? {
+        while let Some(frame) = self.socket.receive(quiet)? {
             answers.extend(TcpReply::read(&frame).filter(|it| self.origin.contains(&it.from)));
         }
         Ok(answers)
     }
 
-    /// SYNs that anybody answers, in both families, and what came until then: the way there and
-    /// back is open, and all that was sent before has arrived.
-    fn canaries(&self, port: u16) -> Result<Vec<TcpReply>> {
+    /// Sends SYNs over both IP versions that must be answered, and returns all replies until then. The
+    /// answers show that the link works, and that everything that was sent before has arrived.
+    fn probe(&self, port: u16) -> Result<Vec<TcpReply>> {
         let (v4, v6) = (self.scene.v4, self.scene.v6);
         let syn = Tcp::syn(443);
         let frames = [
@@ -94,7 +94,7 @@ impl Line {
             let start = Instant::now();
             let back = |it: &TcpReply| it.from == origin && it.to == port;
             while !came.iter().any(back) {
-                ensure!(start.elapsed() < SOON, "the canary of {origin} does not come back");
+                ensure!(start.elapsed() < SOON, "no answer to the SYN to {origin}");
                 came.extend(self.answers(Duration::from_millis(20))?);
             }
         }

@@ -1,4 +1,4 @@
-//! What is sent: the corpus, and SYNs in pieces.
+//! The shapes: the corpus, and fragmented SYNs.
 
 use std::net::IpAddr;
 
@@ -10,22 +10,23 @@ use aop_tests::{IpVersion, Lab};
 
 /// The source port of the first shape.
 pub(super) const FIRST: u16 = 20_000;
-/// The source port that the corpus writes.
+/// The source port in the frames of the corpus.
 const CORPUS: u16 = 40_000;
 
-/// One shape: a frame, or the pieces of one.
+/// A shape: a frame, or the fragments of one.
 pub(super) struct Shape {
     pub(super) name: String,
     pub(super) frames: Vec<Vec<u8>>,
-    /// Whether aop owes it to the kernel.
+    /// Whether aop must pass it to the kernel.
     pub(super) passes: bool,
 }
 
-/// Pieces first: those of the corpus never make a whole, and stay in the kernel's queue.
+/// The complete sets of fragments come first, because the fragments in the corpus are incomplete and
+/// stay in the reassembly queue of the kernel.
 pub(super) fn shapes(scene: &Scene) -> Result<Vec<Shape>> {
-    let mut shapes = pieces(scene);
+    let mut shapes = fragmented_syns(scene);
     for fixture in fixtures_in(scene)? {
-        // This world has no draining prefix: its peers are strangers.
+        // This lab has no draining prefix: its peers are strangers.
         let admitted = Verdict::Pass(PassReason::Admitted);
         let passes = fixture.verdict == admitted;
         let name = format!("{} {}", fixture.place, fixture.name);
@@ -38,15 +39,16 @@ pub(super) fn shapes(scene: &Scene) -> Result<Vec<Shape>> {
     Ok(shapes)
 }
 
-/// SYNs in pieces, in both orders.
-fn pieces(scene: &Scene) -> Vec<Shape> {
+/// Fragmented SYNs, in both orders.
+fn fragmented_syns(scene: &Scene) -> Vec<Shape> {
     let mut shapes = Vec::new();
     for (who, passes) in [("stranger", false), ("admitted", true)] {
         let (v4, v6) = match passes {
             true => (scene.v4.admitted, scene.v6.admitted),
             false => (scene.v4.stranger, scene.v6.stranger),
         };
-        // Three of 8 bytes or less; IPv6 wants the whole TCP header in the first one (RFC 7112).
+        // IPv4: fragments of 8 bytes. IPv6: the first fragment must contain the whole TCP header
+        // (RFC 7112).
         let v4 = Ipv4::between(v4, scene.v4.origin);
         let in_v4 = |segment: &[u8]| -> Vec<Vec<u8>> {
             let last = segment.len().div_ceil(8) - 1;
@@ -75,7 +77,7 @@ fn pieces(scene: &Scene) -> Vec<Shape> {
                 if order == "last first" {
                     frames.reverse();
                 }
-                let name = format!("{family} {who}: SYN in pieces, {order}");
+                let name = format!("{family} {who}: fragmented SYN, {order}");
                 shapes.push(Shape { name, frames, passes });
             }
         }
@@ -83,7 +85,7 @@ fn pieces(scene: &Scene) -> Vec<Shape> {
     shapes
 }
 
-/// The corpus's own scene, with this world's addresses.
+/// The scene of the corpus, with the addresses of this lab.
 pub(super) fn scene(lab: &Lab) -> Result<Scene> {
     let Scene { v4, v6, .. } = Scene::FIXED;
     let own_v4 = |address| match address {
@@ -111,8 +113,9 @@ pub(super) fn scene(lab: &Lab) -> Result<Scene> {
     })
 }
 
-/// `bytes` with the source port of the corpus replaced by a lower one, wherever its TCP header stands. What the
-/// checksum loses there it gets back in the acknowledgement number, which a SYN does not use.
+/// `bytes` with the source port of the corpus replaced by a lower one, wherever the TCP header is. The
+/// difference is added to the acknowledgement number, which a SYN does not use, so that the checksum
+/// stays right.
 pub(super) fn from_port(bytes: &[u8], port: u16) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let corpus = CORPUS.to_be_bytes();

@@ -1,4 +1,4 @@
-//! Lists that are believed: applied as a whole, additions and removals alike.
+//! Fetched lists that are valid: they are applied as a whole, with additions and removals.
 
 use std::cell::OnceCell;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{list_field, on_fetching_stage, published, refresh_to};
 use crate::stage::{SOON, Stage, on_changed_stage};
 
-/// `aop prefixes show --json`: the prefixes that are admitted by this.
+/// The prefixes in `aop prefixes show --json` that are admitted by `what`.
 fn admitted_by(stage: &Stage, what: &str) -> Result<Vec<String>> {
     let shown = stage.daemon.verb(&["prefixes", "show", "--json"])?.success()?.json()?;
     let prefixes = shown["prefixes"].as_array().context("no prefixes")?;
@@ -24,9 +24,9 @@ fn lines(text: &str, etag: &str) -> ListResponse {
 }
 
 #[test]
-fn the_first_start_asks_at_once_and_serves_by_the_snapshot_meanwhile() {
+fn the_first_start_fetches_at_once_and_serves_with_the_snapshot_meanwhile() {
     let begun = |config: &mut AopToml, _: &Lab| {
-        // Nobody listens there.
+        // There is no listener.
         config.prefixes = PrefixesTable::Mirror("http://127.0.0.1:9/ips".into());
         config.refresh = "12h";
     };
@@ -83,7 +83,7 @@ fn a_good_list_is_applied_as_a_whole_and_shown() {
 }
 
 #[test]
-fn a_prefix_that_the_source_withdraws_drains_for_its_authenticated_peer() {
+fn a_withdrawn_prefix_drains_for_its_authenticated_peers() {
     let begun = lines(&cloudflare::list(), "\"a\"");
     on_fetching_stage(begun, PrefixesTable::Url, |stage, server| {
         ensure!(list_field(&stage.daemon.status()?, "origin")? == "nowhere");
@@ -102,7 +102,7 @@ fn a_prefix_that_the_source_withdraws_drains_for_its_authenticated_peer() {
 }
 
 #[test]
-fn a_source_that_says_unchanged_renews_the_age_alone() {
+fn an_unchanged_list_only_gets_a_new_age() {
     let begun = lines(&cloudflare::list(), "\"a\"");
     on_fetching_stage(begun, PrefixesTable::Url, |stage, server| {
         refresh_to(stage, &[], "applied")?;
@@ -124,7 +124,7 @@ fn a_source_that_says_unchanged_renews_the_age_alone() {
 }
 
 #[test]
-fn a_list_that_shrinks_much_waits_for_the_operator() {
+fn a_list_that_shrinks_a_lot_waits_for_the_operator() {
     on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
         let four = ["103.21.244.0/22", "103.22.200.0/22", "103.31.4.0/22", "190.93.240.0/20"];
         server.respond_with(ListResponse::json(&cloudflare::api(&four, &[], "e2")));
@@ -140,7 +140,7 @@ fn a_list_that_shrinks_much_waits_for_the_operator() {
 }
 
 #[test]
-fn the_china_network_is_admitted_where_it_is_asked_for() {
+fn the_china_network_is_admitted_if_configured() {
     let begun = cloudflare::api(&[], &[], "e2");
     let begun = begun.replace("\"etag\"", "\"jdcloud_cidrs\":[\"8.8.4.0/24\"],\"etag\"");
     let jdcloud = |url| PrefixesTable::Mirror(format!("{url}?networks=jdcloud"));
@@ -156,7 +156,7 @@ fn the_china_network_is_admitted_where_it_is_asked_for() {
 }
 
 #[test]
-fn without_a_firewall_the_fetched_list_judges_handshakes() {
+fn without_a_firewall_the_terminator_uses_the_fetched_list() {
     let begun = lines(&cloudflare::list_without_edge(), "\"a\"");
     let server = OnceCell::new();
     let off = |config: &mut AopToml, lab: &Lab| {
@@ -168,7 +168,7 @@ fn without_a_firewall_the_fetched_list_judges_handshakes() {
     on_changed_stage(off, |stage| {
         refresh_to(stage, &[], "applied")?;
         let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).send()?;
-        ensure!(!outcome.served(), "served by a list that lacks it");
+        ensure!(!outcome.served(), "served although the list does not contain it");
         let server = server.get().context("no server")?;
         server.respond_with(lines(&cloudflare::list(), "\"b\""));
         refresh_to(stage, &[], "applied")?;
@@ -177,7 +177,7 @@ fn without_a_firewall_the_fetched_list_judges_handshakes() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_a_source_that_hangs() {
+fn a_stop_does_not_wait_for_a_hung_source() {
     let server = OnceCell::new();
     let hanging = |config: &mut AopToml, lab: &Lab| {
         let begun = ListServer::start(lab, ListResponse::Silence).expect("a server");

@@ -1,5 +1,5 @@
-//! Everything that a source of lists has said, or could say, that is no list to believe. None of
-//! it is applied, each is explained, and pulls go on by the old list.
+//! Responses of a source that are not a valid list, from real incidents and invented ones. None is
+//! applied, each is explained, and pulls continue with the old list.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use serde_json::Value;
 use super::{list_field, on_fetching_stage, published, refresh_to};
 use crate::stage::Stage;
 
-/// A name, what the source says, and a part of the explanation.
+/// A name, the response of the source, and a part of the explanation.
 type Case = (&'static str, ListResponse, &'static str);
 
-/// The whole claim: a good list is believed; then each of these is refused, explained in the
-/// answer and in the status, and changes nothing; then a good list is believed again.
+/// The whole claim: a good list is accepted. Then each of these is refused, explained in the output
+/// and in the status, and changes nothing. Then a good list is accepted again.
 fn none_is_applied(cases: Vec<Case>) {
     on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
         stage.edge_is_served()?;
         refresh_to(stage, &[], "confirmed")?;
-        for (name, answer, told) in cases {
-            is_refused(stage, server, answer, told).with_context(|| name.to_owned())?;
+        for (name, response, told) in cases {
+            is_refused(stage, server, response, told).with_context(|| name.to_owned())?;
         }
         stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         server.respond_with(published());
@@ -32,16 +32,21 @@ fn none_is_applied(cases: Vec<Case>) {
     });
 }
 
-fn is_refused(stage: &Stage, server: &ListServer, answer: ListResponse, told: &str) -> Result<()> {
+fn is_refused(
+    stage: &Stage,
+    server: &ListServer,
+    response: ListResponse,
+    told: &str,
+) -> Result<()> {
     let before = stage.daemon.status()?;
-    server.respond_with(answer);
+    server.respond_with(response);
     let said = refresh_to(stage, &[], "refused")?;
     let error = said["error"].as_str().context("no error")?;
     ensure!(error.contains(told), "nothing of {told:?}: {error}");
     ensure!(error.contains("the list in force stays"), "{error}");
     ensure!(!error.contains(['\n', '\u{1b}']), "{error:?}");
     let now = stage.daemon.status()?;
-    ensure!(list_field(&now, "last_error")? == error, "the status says something else");
+    ensure!(list_field(&now, "last_error")? == error, "the status contains another error");
     for field in ["generation", "v4", "v6", "draining", "etag"] {
         ensure!(list_field(&now, field)? == list_field(&before, field)?, "{field} changed");
     }
@@ -52,13 +57,13 @@ fn raw(status: &str, headers: &[&str], body: &str) -> ListResponse {
     ListResponse::raw(status, headers, body.as_bytes())
 }
 
-/// The list with `removed` taken out and `added` put in, under a new etag.
+/// The list without `removed`, with `added` and a new etag.
 fn changed(removed: &[&str], added: &[&str]) -> ListResponse {
     ListResponse::json(&cloudflare::api(removed, added, "new"))
 }
 
 #[test]
-fn answers_that_are_no_whole_answer_are_refused() {
+fn incomplete_or_broken_responses_are_refused() {
     let list = cloudflare::api(&[], &["8.8.8.0/24"], "new");
     let length = format!("Content-Length: {}", list.len());
     let longer = format!("Content-Length: {}", list.len() + 10);
@@ -90,7 +95,7 @@ fn answers_that_are_no_whole_answer_are_refused() {
 }
 
 #[test]
-fn answers_that_are_not_200_are_refused_whatever_they_carry() {
+fn responses_with_another_status_than_200_are_refused() {
     let list = cloudflare::api(&[], &["8.8.8.0/24"], "new");
     let length = format!("Content-Length: {}", list.len());
     let elsewhere = ["Location: https://example.com/list", &length];
@@ -109,7 +114,7 @@ fn answers_that_are_not_200_are_refused_whatever_they_carry() {
 }
 
 #[test]
-fn documents_that_are_no_list_are_refused() {
+fn documents_that_are_not_a_list_are_refused() {
     let list = cloudflare::api(&[], &["8.8.8.0/24"], "new");
     let html = "<!DOCTYPE html><title>Just a moment...</title>8.8.8.0/24";
     let failed = list.replace("\"success\":true", "\"success\":false");
@@ -140,7 +145,7 @@ fn documents_that_are_no_list_are_refused() {
 }
 
 #[test]
-fn lists_that_are_not_to_be_believed_are_refused() {
+fn implausible_lists_are_refused() {
     let v4_only: Vec<&str> =
         cloudflare::PREFIXES.into_iter().filter(|prefix| prefix.contains(':')).collect();
     let most: Vec<&str> = cloudflare::PREFIXES[..12].to_vec();

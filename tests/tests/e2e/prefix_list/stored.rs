@@ -1,4 +1,4 @@
-//! The last good list on disk: what a restart begins with.
+//! The last good list on disk, which a restart begins with.
 
 use std::fs;
 
@@ -10,18 +10,18 @@ use aop_tests::{IpVersion, ListServer, Pull, cloudflare};
 use super::{list_field, on_fetching_stage, published, refresh_to};
 use crate::stage::Stage;
 
-/// A list with a prefix more is fetched and kept; then the source falls silent.
-fn keep(stage: &Stage, server: &ListServer) -> Result<Vec<u8>> {
+/// Fetches and stores a list with one more prefix. Then the source stops responding.
+fn store(stage: &Stage, server: &ListServer) -> Result<Vec<u8>> {
     server.respond_with(ListResponse::json(&cloudflare::api(&[], &["8.8.8.0/24"], "e2")));
     refresh_to(stage, &[], "applied")?;
     server.respond_with(ListResponse::Bytes(Vec::new()));
-    fs::read(stage.config.state.join("prefixes.json")).context("nothing was kept")
+    fs::read(stage.config.state.join("prefixes.json")).context("nothing was stored")
 }
 
 #[test]
 fn a_restart_without_network_begins_with_the_last_good_list() {
     on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
-        keep(stage, server)?;
+        store(stage, server)?;
         stage.daemon.run()?;
         let status = stage.daemon.status()?;
         ensure!(list_field(&status, "origin")? == "stored");
@@ -32,9 +32,9 @@ fn a_restart_without_network_begins_with_the_last_good_list() {
 }
 
 #[test]
-fn a_broken_copy_is_named_and_the_snapshot_begins() {
+fn a_broken_stored_list_is_named_and_the_snapshot_is_used() {
     on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
-        let whole = keep(stage, server)?;
+        let whole = store(stage, server)?;
         let path = stage.config.state.join("prefixes.json");
         let text = String::from_utf8_lossy(&whole).into_owned();
         for bad in [
@@ -60,15 +60,15 @@ fn a_broken_copy_is_named_and_the_snapshot_begins() {
         server.respond_with(published());
         refresh_to(stage, &[], "confirmed")?;
         let warnings = stage.daemon.status()?.json()["warnings"].to_string();
-        ensure!(!warnings.contains("prefixes.json"), "mended, and still: {warnings}");
+        ensure!(!warnings.contains("prefixes.json"), "still there after the repair: {warnings}");
         Ok(())
     });
 }
 
 #[test]
-fn a_list_of_another_source_is_not_taken_from_disk() {
+fn a_stored_list_of_another_source_is_not_used() {
     on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
-        keep(stage, server)?;
+        store(stage, server)?;
         stage.config.prefixes = PrefixesTable::Mirror(format!("{}/other", server.url()));
         stage.daemon.write(&stage.config.text())?;
         stage.daemon.run()?;
@@ -78,9 +78,9 @@ fn a_list_of_another_source_is_not_taken_from_disk() {
 }
 
 #[test]
-fn a_state_directory_that_cannot_be_written_is_a_warning_and_no_more() {
+fn a_state_directory_that_cannot_be_written_only_causes_a_warning() {
     on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
-        // A file stands where the directory would be: not even root can write there.
+        // A file in place of the directory: not even root can write there.
         fs::write(&stage.config.state, "in the way")?;
         server.respond_with(ListResponse::json(&cloudflare::api(&[], &["8.8.8.0/24"], "e2")));
         refresh_to(stage, &[], "applied")?;
@@ -88,7 +88,7 @@ fn a_state_directory_that_cannot_be_written_is_a_warning_and_no_more() {
         ensure!(list_field(&status, "v4")? == 16);
         let warnings = status.json()["warnings"].to_string();
         ensure!(warnings.contains("cannot keep") && warnings.contains("paths.state"), "{warnings}");
-        // A reload keeps what is in force, though the disk knows nothing of it.
+        // A reload keeps the active list, although it is not on disk.
         stage.daemon.must_reload()?;
         ensure!(list_field(&stage.daemon.status()?, "v4")? == 16);
         stage.edge_is_served()?;
@@ -98,7 +98,7 @@ fn a_state_directory_that_cannot_be_written_is_a_warning_and_no_more() {
 }
 
 #[test]
-fn a_source_that_cannot_be_reached_leaves_what_an_earlier_run_admitted() {
+fn if_the_source_is_unreachable_the_prefixes_of_the_previous_run_stay() {
     on_fetching_stage(
         ListResponse::ok("text/plain", &[], &cloudflare::list()),
         PrefixesTable::Url,

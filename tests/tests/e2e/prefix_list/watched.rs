@@ -1,4 +1,4 @@
-//! A list in a file is read again when it changes, without a signal.
+//! A list in a file is read again when the file changes, without a signal.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,14 +15,14 @@ use super::{list_field, refresh_to};
 use crate::stage::{Stage, on_changed_stage};
 use crate::syn_flood::under_a_flood;
 
-/// Two looks at the file, and a busy machine.
+/// Two checks of the file, and more on a busy machine.
 const SEEN: Duration = Duration::from_secs(15);
 
 fn list(lab: &Lab) -> PathBuf {
     lab.dir().join("prefixes.txt")
 }
 
-/// A configuration whose list is a link to a file.
+/// Configures a list that is a symbolic link to a file.
 fn through_a_link(config: &mut AopToml, lab: &Lab) {
     let first = lab.dir().join("first.txt");
     fs::write(&first, cloudflare::list()).expect("a list");
@@ -30,7 +30,7 @@ fn through_a_link(config: &mut AopToml, lab: &Lab) {
     config.prefixes = PrefixesTable::File(list(lab));
 }
 
-/// Waits until the status' `prefixes` has this.
+/// Waits until a field of `prefixes` in the status fits.
 fn becomes(stage: &Stage, field: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
     wait::until(&format!("{field} changes"), SEEN, || {
         list_field(&stage.daemon.status().ok()?, field).ok().filter(&fits)
@@ -39,7 +39,7 @@ fn becomes(stage: &Stage, field: &str, fits: impl Fn(&Value) -> bool) -> Result<
 }
 
 #[test]
-fn a_rename_over_the_list_and_a_new_target_of_a_link_are_noticed() {
+fn a_renamed_file_and_a_new_target_of_a_link_are_noticed() {
     on_changed_stage(through_a_link, |stage| {
         stage.edge_is_served()?;
         let path = list(&stage.lab);
@@ -50,7 +50,7 @@ fn a_rename_over_the_list_and_a_new_target_of_a_link_are_noticed() {
         fs::rename(&aside, &path)?;
         becomes(stage, "v4", |v4| *v4 == 15)?;
         becomes(stage, "draining", |draining| *draining == 2)?;
-        // The peer of this stage has authenticated; its neighbour has not.
+        // The edge has authenticated. Its neighbour address has not.
         let neighbour = stage.lab.neighbour_address(IpVersion::V4);
         Pull::by_edge(&stage.lab, IpVersion::V4).source(neighbour).brief().must_meet_silence()?;
 
@@ -62,7 +62,7 @@ fn a_rename_over_the_list_and_a_new_target_of_a_link_are_noticed() {
 }
 
 #[test]
-fn a_bad_change_is_told_and_the_old_list_stays_until_it_is_mended() {
+fn an_invalid_change_is_reported_and_the_old_list_stays_until_it_is_repaired() {
     on_changed_stage(through_a_link, |stage| {
         stage.edge_is_served()?;
         let generation = stage.daemon.status()?.generation()?;
@@ -96,7 +96,7 @@ fn a_refresh_on_demand_reads_the_file_at_once() {
         let verb = stage.daemon.verb(&["prefixes", "diff"])?;
         ensure!(String::from_utf8_lossy(&verb.output).contains("+ 192.0.2.0/24"), "{verb:?}");
         let (code, said) = super::refresh(stage, &[])?;
-        // The watch may have been faster.
+        // The watch may already have applied it.
         ensure!(code == 0, "{said}");
         ensure!(list_field(&stage.daemon.status()?, "v4")? == 16);
         refresh_to(stage, &[], "confirmed")?;
@@ -104,14 +104,14 @@ fn a_refresh_on_demand_reads_the_file_at_once() {
     });
 }
 
-/// Cloudflare's list and 20,000 networks more, other ones for each `at`.
+/// Cloudflare's list and 20,000 more networks. Half of them are the same for `at` and `at + 1`.
 fn long(at: u32) -> String {
     let net = |n: u32| std::net::Ipv4Addr::from((20 << 24) + (at * 10_000 + n) * 256);
     (0..20_000).fold(cloudflare::list(), |list, n| list + &format!("{}/24\n", net(n)))
 }
 
 #[test]
-fn a_long_list_is_swapped_while_strangers_stay_out_and_pulls_go_on() {
+fn while_a_long_list_is_replaced_strangers_meet_silence_and_pulls_continue() {
     on_changed_stage(through_a_link, |stage| {
         stage.edge_is_served()?;
         let over = AtomicBool::new(false);
@@ -126,7 +126,7 @@ fn a_long_list_is_swapped_while_strangers_stay_out_and_pulls_go_on() {
                     }
                     Ok(pulls)
                 });
-                let swapped = swap_long_lists(stage);
+                let swapped = replace_long_lists(stage);
                 over.store(true, Ordering::Relaxed);
                 swapped?;
                 let pulls = pulls.join().unwrap_or_else(|_| anyhow::bail!("a pull panicked"))?;
@@ -139,8 +139,8 @@ fn a_long_list_is_swapped_while_strangers_stay_out_and_pulls_go_on() {
     });
 }
 
-/// By the watch and by reloads, with a status in between.
-fn swap_long_lists(stage: &Stage) -> Result<()> {
+/// Replaces the list three times, by a refresh or a reload.
+fn replace_long_lists(stage: &Stage) -> Result<()> {
     for at in 1..=3 {
         let aside = stage.lab.dir().join("aside");
         fs::write(&aside, long(at))?;
@@ -150,7 +150,7 @@ fn swap_long_lists(stage: &Stage) -> Result<()> {
         } else {
             super::refresh(stage, &[])?;
         }
-        // The watch may have been faster, or is at it.
+        // The watch may already have applied it, or be about to.
         becomes(stage, "v4", |v4| *v4 == 20_015)?;
         becomes(stage, "draining", |draining| *draining == (at - 1) * 10_000)?;
     }

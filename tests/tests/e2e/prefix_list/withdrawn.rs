@@ -1,4 +1,5 @@
-//! The prefix list changes: who stays, for how long, and what a bad list does.
+//! Prefixes that are withdrawn from a list: peers drain, neighbours do not, and a bad list changes
+//! nothing.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ fn list(lab: &Lab) -> std::path::PathBuf {
     lab.dir().join("prefixes.txt")
 }
 
-/// A configuration whose list is a file, with all of Cloudflare's prefixes in it.
+/// Configures a list in a file, with all of Cloudflare's prefixes.
 fn from_file(config: &mut AopToml, lab: &Lab) {
     std::fs::write(list(lab), cloudflare::list()).expect("a list");
     config.prefixes = PrefixesTable::File(list(lab));
@@ -28,11 +29,11 @@ fn neighbour(lab: &Lab, family: IpVersion) -> Pull {
 }
 
 #[test]
-fn an_authenticated_peer_outlives_its_prefix_and_its_neighbour_does_not() {
+fn in_a_withdrawn_prefix_an_authenticated_peer_is_served_and_its_neighbour_is_not() {
     on_changed_stage(from_file, |stage| {
         for family in IpVersion::BOTH {
             Pull::by_edge(&stage.lab, family).must_be_served()?;
-            // Admitted, but it never finishes a handshake.
+            // The neighbour is admitted, but it never authenticates.
             neighbour(&stage.lab, family).no_certificate().must_be_refused()?;
         }
         let generation = stage.daemon.status()?.generation()?;
@@ -56,7 +57,7 @@ fn an_authenticated_peer_outlives_its_prefix_and_its_neighbour_does_not() {
 }
 
 #[test]
-fn when_the_drain_is_over_the_authenticated_peer_meets_silence_too() {
+fn after_the_drain_the_authenticated_peer_meets_silence_too() {
     let short = |config: &mut AopToml, lab: &Lab| {
         from_file(config, lab);
         config.admission_drain = "4s";
@@ -66,9 +67,9 @@ fn when_the_drain_is_over_the_authenticated_peer_meets_silence_too() {
         replace(stage, &cloudflare::list_without_edge())?;
         stage.edge_is_served()?;
         let pull = Pull::by_edge(&stage.lab, IpVersion::V4).brief();
-        // Each look lasts as long as silence takes to be called that.
+        // Each attempt lasts as long as a pull waits for an answer.
         let met: PullOutcome = wait::until("the drain is over", Duration::from_secs(15), || {
-            // A pull that straddles the end meets the daemon's own address check instead.
+            // A pull at the moment of the expiry is refused by the terminator instead.
             pull.send().ok().filter(PullOutcome::silent)
         })?;
         ensure!(met.silent(), "{met}");
@@ -77,7 +78,7 @@ fn when_the_drain_is_over_the_authenticated_peer_meets_silence_too() {
 }
 
 #[test]
-fn a_prefix_that_returns_admits_everybody_in_it_again() {
+fn a_prefix_that_returns_admits_all_its_addresses_again() {
     on_changed_stage(from_file, |stage| {
         replace(stage, &cloudflare::list_without_edge())?;
         neighbour(&stage.lab, IpVersion::V4).must_meet_silence()?;
@@ -91,7 +92,7 @@ fn a_prefix_that_returns_admits_everybody_in_it_again() {
 fn a_malformed_list_is_refused_as_a_whole_and_the_old_one_stays() {
     on_changed_stage(from_file, |stage| {
         let bad = [
-            // A stranger's network, then a typing error.
+            // The network of the stranger, then a typing error.
             ("198.51.100.0/24\n203.0.113.0/33\n", "prefixes.txt:2"),
             ("198.51.100.0/24\n<!DOCTYPE html>\n", "prefixes.txt:2"),
             ("0.0.0.0/0\n", "0.0.0.0/0"),

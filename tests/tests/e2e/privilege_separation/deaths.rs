@@ -1,4 +1,4 @@
-//! One process ends, or stands still: what becomes of the other, of packets, and of whoever asks.
+//! One of the two processes dies or stops: the effect on the other, on packets and on the status.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ fn is_gone(process: Process) -> Result<()> {
     wait::until("the process is gone", SOON, || (!process.exists()).then_some(()))
 }
 
-/// Strangers meet silence, and the edge, which is admitted, a closed port.
+/// Strangers meet silence. The edge, which is admitted, meets a closed port.
 fn filtered_and_closed(stage: &Stage) -> Result<()> {
     ensure!(is_guarded(&stage.lab)?);
     for family in IpVersion::BOTH {
@@ -21,19 +21,19 @@ fn filtered_and_closed(stage: &Stage) -> Result<()> {
         let begun = Instant::now();
         let outcome = Pull::by_edge(&stage.lab, family).send()?;
         ensure!(matches!(outcome, PullOutcome::Other(_)), "the edge met: {outcome}");
-        ensure!(begun.elapsed() < SOON, "it was not refused but waited");
+        ensure!(begun.elapsed() < SOON, "it got no answer");
     }
     Ok(())
 }
 
 #[test]
-fn a_killed_daemon_takes_its_terminator_along_at_once() {
+fn a_killed_daemon_takes_its_terminator_with_it_at_once() {
     on_stage(|stage| {
         let mut session = stage.open()?;
         let terminator = stage.daemon.terminator()?;
         stage.daemon.kill();
         is_gone(terminator)?;
-        ensure!(client::get(&mut session, "/").is_err(), "somebody serves on");
+        ensure!(client::get(&mut session, "/").is_err(), "it is still served");
         filtered_and_closed(stage)?;
         stage.daemon.run()?;
         stage.edge_is_served()
@@ -41,7 +41,7 @@ fn a_killed_daemon_takes_its_terminator_along_at_once() {
 }
 
 #[test]
-fn a_killed_terminator_ends_the_daemon_with_an_error_and_packets_are_filtered_on() {
+fn a_killed_terminator_ends_the_daemon_with_an_error_and_packets_stay_filtered() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let terminator = stage.daemon.terminator()?;
@@ -75,7 +75,7 @@ fn a_terminator_that_dies_while_draining_is_an_error_too() {
 }
 
 #[test]
-fn an_orderly_end_leaves_no_process() {
+fn a_regular_stop_leaves_no_process() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let terminator = stage.daemon.terminator()?;
@@ -86,7 +86,7 @@ fn an_orderly_end_leaves_no_process() {
 }
 
 #[test]
-fn the_signals_that_reach_every_process_of_a_group_leave_the_terminator_alone() {
+fn the_terminator_ignores_signals_that_are_sent_to_the_process_group() {
     on_stage(|stage| {
         let mut session = stage.open()?;
         let terminator = stage.daemon.terminator()?;
@@ -102,7 +102,7 @@ fn the_signals_that_reach_every_process_of_a_group_leave_the_terminator_alone() 
 }
 
 #[test]
-fn a_terminator_that_stands_still_holds_up_neither_the_status_nor_packets() {
+fn a_stopped_terminator_blocks_neither_the_status_nor_packets() {
     on_changed_stage(
         |config, _| config.extra = vec!["192.0.2.0/24".into()],
         |stage| {

@@ -1,4 +1,4 @@
-//! The list is fetched by a process without privilege, too, which lives no longer than that takes.
+//! A process without privilege fetches the prefix list, and exits after that.
 
 use std::thread;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use aop_tests::process::TcpState;
 use aop_tests::{Process, cloudflare, wait};
 use nix::sys::signal::Signal;
 
-use super::{has_no_connection, holds_nothing};
+use super::{has_no_connection, has_no_privilege};
 use crate::prefix_list::{on_fetching_stage, refresh_to};
 use crate::stage::{SOON, Stage};
 
-/// The process that fetches, while it does.
+/// The fetch process, while it is connected.
 fn fetching(stage: &Stage) -> Result<Process> {
     let daemon = stage.daemon.process()?;
-    wait::until("somebody fetches", SOON, || {
+    wait::until("there is a fetch process", SOON, || {
         let fetches = |child: &Process| {
             let connected = child.tcp_sockets().is_ok_and(|it| it.contains(&TcpState::ESTABLISHED));
             connected && child.command().is_ok_and(|line| line.contains(&"fetch-list".to_owned()))
@@ -27,18 +27,18 @@ fn fetching(stage: &Stage) -> Result<Process> {
 }
 
 #[test]
-fn while_a_fetch_hangs_who_fetches_holds_nothing_and_the_daemon_no_connection() {
+fn during_a_fetch_the_fetch_process_has_no_privilege_and_the_daemon_no_connection() {
     on_fetching_stage(ListResponse::Silence, PrefixesTable::Mirror, |stage, server| {
         let (fetcher, refused) = thread::scope(|scope| -> Result<_> {
             let refresh = scope.spawn(|| refresh_to(stage, &[], "refused"));
             let fetcher = fetching(stage)?;
-            holds_nothing(fetcher)?;
+            has_no_privilege(fetcher)?;
             has_no_connection(stage.daemon.process()?)?;
             Ok((fetcher, refresh.join().expect("no panic")?))
         })?;
         let told = refused["error"].as_str().unwrap_or_default();
         ensure!(told.contains("within 10 s"), "{refused}");
-        ensure!(!fetcher.exists(), "it outlives its answer");
+        ensure!(!fetcher.exists(), "it still runs after its answer");
 
         server.respond_with(ListResponse::json(&cloudflare::api(&[], &["8.8.8.0/24"], "e2")));
         let applied = refresh_to(stage, &[], "applied")?;
@@ -48,7 +48,7 @@ fn while_a_fetch_hangs_who_fetches_holds_nothing_and_the_daemon_no_connection() 
 }
 
 #[test]
-fn a_fetcher_that_dies_is_a_refused_refresh() {
+fn a_fetch_process_that_dies_is_a_refused_refresh() {
     on_fetching_stage(ListResponse::Silence, PrefixesTable::Mirror, |stage, server| {
         let refused = thread::scope(|scope| -> Result<_> {
             let refresh = scope.spawn(|| refresh_to(stage, &[], "refused"));
@@ -65,7 +65,7 @@ fn a_fetcher_that_dies_is_a_refused_refresh() {
 }
 
 #[test]
-fn a_fetcher_dies_with_its_daemon() {
+fn a_fetch_process_dies_with_its_daemon() {
     on_fetching_stage(ListResponse::Silence, PrefixesTable::Mirror, |stage, _| {
         let fetcher = thread::scope(|scope| -> Result<_> {
             let refresh = scope.spawn(|| stage.daemon.verb(&["prefixes", "refresh"]));

@@ -1,4 +1,4 @@
-//! What each of the two processes has, and what the one without privilege cannot do.
+//! The privilege and the files of daemon and terminator.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,16 +7,16 @@ use anyhow::{Context, Result, ensure};
 use aop_tests::process::TcpState;
 use aop_tests::{AopToml, IpVersion, Lab, Pull, TestDaemon, child, client};
 
-use super::{has_no_connection, holds_nothing};
+use super::{has_no_connection, has_no_privilege};
 use crate::stage::{SOON, in_lab, is_guarded, on_changed_stage, on_stage, refuses_to_start};
 
 #[test]
-fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_connection() {
+fn during_a_pull_the_terminator_has_no_privilege_and_the_daemon_no_connection() {
     on_stage(|stage| {
         let mut session = stage.open()?;
         let (daemon, terminator) = (stage.daemon.process()?, stage.daemon.terminator()?);
         ensure!(daemon.children()? == [terminator]);
-        holds_nothing(terminator)?;
+        has_no_privilege(terminator)?;
         let sockets = terminator.tcp_sockets()?;
         let count = |state| sockets.iter().filter(|found| **found == state).count();
         ensure!(count(TcpState::LISTEN) == 2 && count(TcpState::ESTABLISHED) == 2, "{sockets:?}");
@@ -24,11 +24,11 @@ fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_conn
         let maps: Vec<_> = maps.iter().filter(|file| file.contains("bpf")).collect();
         ensure!(maps == ["anon_inode:bpf-map"; 3], "not just peers, hints, networks: {maps:?}");
 
-        ensure!(daemon.user()? == 0 && daemon.capabilities()?.len() >= 2, "it can guard nothing");
-        ensure!(daemon.files()?.iter().any(|file| file.contains("bpf-prog")), "what guards then?");
+        ensure!(daemon.user()? == 0 && daemon.capabilities()?.len() >= 2, "it cannot guard");
+        ensure!(daemon.files()?.iter().any(|file| file.contains("bpf-prog")), "it has no program");
         has_no_connection(daemon)?;
         client::get(&mut session, "/after")?;
-        // What it learned is in the map that packets are judged by.
+        // The terminator has written the peer to the map that the firewall reads.
         let peer = stage.lab.edge_address(IpVersion::V4);
         ensure!(stage.daemon.status()?.handshakes_of(peer)? == 1);
         Ok(())
@@ -36,7 +36,7 @@ fn during_a_pull_the_process_that_parses_it_holds_nothing_and_the_daemon_no_conn
 }
 
 #[test]
-fn the_status_names_the_terminator_its_user_and_its_fences() {
+fn the_status_shows_the_terminator_its_user_and_its_sandbox() {
     on_stage(|stage| {
         let status = stage.daemon.status()?;
         let told = &status.json()["terminator"];
@@ -60,13 +60,13 @@ fn the_status_names_the_terminator_its_user_and_its_fences() {
 }
 
 #[test]
-fn the_terminator_becomes_the_user_that_is_named() {
+fn the_terminator_runs_as_the_configured_user() {
     on_changed_stage(
         |config, _| config.user = Some("daemon"),
         |stage| {
             stage.edge_is_served()?;
             let terminator = stage.daemon.terminator()?;
-            holds_nothing(terminator)?;
+            has_no_privilege(terminator)?;
             ensure!(terminator.user()? == 1, "user {}", terminator.user()?);
             Ok(())
         },
@@ -87,7 +87,7 @@ fn a_user_that_is_root_or_unknown_is_refused() {
 }
 
 #[test]
-fn its_user_can_neither_attach_nor_unload_nor_ask_the_daemon() {
+fn the_user_of_the_terminator_can_neither_attach_nor_unload_nor_ask_the_daemon() {
     on_stage(|stage| {
         ensure!(stage.daemon.terminator()?.user()? == 65534);
         stage.daemon.use_a_copy("aop")?;
@@ -102,8 +102,8 @@ fn its_user_can_neither_attach_nor_unload_nor_ask_the_daemon() {
     });
 }
 
-/// The keys of the world, for root's eyes alone.
-fn lock_up(lab: &Lab) -> Result<()> {
+/// Makes the files of the PKI readable only for root.
+fn make_readable_only_for_root(lab: &Lab) -> Result<()> {
     let pki = lab.dir().join("pki");
     for entry in fs::read_dir(&pki)? {
         let path = entry?.path();
@@ -115,17 +115,17 @@ fn lock_up(lab: &Lab) -> Result<()> {
 }
 
 #[test]
-fn keys_that_only_root_may_read_are_served_and_reloaded() {
+fn keys_that_only_root_can_read_are_used_and_reloaded() {
     on_changed_stage(
-        |_, lab| lock_up(lab).expect("locked up"),
+        |_, lab| make_readable_only_for_root(lab).expect("locked up"),
         |stage| {
             stage.edge_is_served()?;
             let pki = &stage.lab.pki;
             let reads = ["--reuid=65534", "--regid=65534", "--clear-groups", "cat"];
             let mut command = stage.lab.origin().command("setpriv");
             let read = command.args(reads).arg(&pki.server.key).output()?;
-            ensure!(!read.status.success(), "everybody may read the key");
-            // Another client CA proves that the reload's files arrived.
+            ensure!(!read.status.success(), "the user nobody can read the key");
+            // Another client CA proves that the terminator got the new files.
             fs::write(&pki.client_ca, fs::read(&pki.foreign_ca)?)?;
             stage.daemon.must_reload()?;
             let pull = Pull::by_edge(&stage.lab, IpVersion::V4).certificate(&pki.foreign);
@@ -150,7 +150,7 @@ fn without_a_listener_there_is_no_terminator() {
 }
 
 #[test]
-fn started_by_hand_it_says_what_it_is_a_part_of() {
+fn an_internal_verb_on_the_command_line_is_refused_with_a_hint() {
     in_lab(|lab| {
         let daemon = TestDaemon::prepare(lab)?;
         daemon.write(&AopToml::new(lab).text())?;

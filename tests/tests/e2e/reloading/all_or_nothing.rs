@@ -1,4 +1,4 @@
-//! SIGHUP: a whole new configuration, or the whole old one.
+//! A reload applies the whole new configuration or nothing of it.
 
 use std::fs;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use aop_tests::{IpVersion, Pull, wait};
 
 use crate::stage::{Stage, on_changed_stage, on_stage};
 
-/// Reloads what is bad: it is refused and named, and everything goes on as before.
-fn keeps_the_old(stage: &Stage, named: &str) -> Result<()> {
+/// The reload is refused with an error that contains `named`, and nothing changes.
+fn is_refused(stage: &Stage, named: &str) -> Result<()> {
     let generation = stage.daemon.status()?.generation()?;
     let said = stage.daemon.reload()?;
     ensure!(said.contains("not reloaded") && said.contains(named), "{said}");
@@ -25,7 +25,7 @@ fn a_broken_configuration_keeps_the_old_one() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let good = stage.config.text();
-        // Each would let somebody in if it were half applied.
+        // Half of each would admit a stranger.
         let open = good.replace("extra = []", "extra = [\"198.51.100.0/24\"]");
         let broken = [
             (open.clone() + "\n[nonsense]\n", "nonsense"),
@@ -37,10 +37,10 @@ fn a_broken_configuration_keeps_the_old_one() {
         for (text, named) in broken {
             ensure!(text != good);
             stage.daemon.write(&text)?;
-            keeps_the_old(stage, named)?;
+            is_refused(stage, named)?;
         }
         fs::remove_file(stage.daemon.config_path())?;
-        keeps_the_old(stage, "aop.toml")
+        is_refused(stage, "aop.toml")
     });
 }
 
@@ -59,7 +59,7 @@ fn a_broken_certificate_key_or_client_ca_keeps_the_old_ones() {
         for (path, bad, named) in cases {
             let good = fs::read(path)?;
             fs::write(path, bad)?;
-            keeps_the_old(stage, named)?;
+            is_refused(stage, named)?;
             fs::write(path, good)?;
         }
         stage.daemon.must_reload()?;
@@ -68,11 +68,11 @@ fn a_broken_certificate_key_or_client_ca_keeps_the_old_ones() {
 }
 
 #[test]
-fn a_new_client_ca_takes_over_and_the_old_one_is_trusted_no_more() {
+fn a_new_client_ca_is_trusted_and_the_old_one_no_longer() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let pki = &stage.lab.pki;
-        // As a rename does it: no moment without a whole file.
+        // A rename: the file is complete at every moment.
         let new = stage.lab.dir().join("new.pem");
         fs::copy(&pki.foreign_ca, &new)?;
         fs::rename(&new, &pki.client_ca)?;
@@ -87,7 +87,7 @@ fn a_new_client_ca_takes_over_and_the_old_one_is_trusted_no_more() {
 }
 
 #[test]
-fn what_rests_on_trust_that_is_taken_away_ends_within_the_drain() {
+fn connections_that_rely_on_a_removed_client_ca_end_within_the_drain() {
     on_changed_stage(
         |config, _| config.drain = "2s",
         |stage| {
@@ -95,8 +95,9 @@ fn what_rests_on_trust_that_is_taken_away_ends_within_the_drain() {
             let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
             let mut session = client.open(stage.lab.edge(), to, "example.com")?;
             client::get(&mut session, "/before")?;
-            // The same trust again cuts nobody.
+            // A reload of the same files cuts no connection.
             stage.daemon.must_reload()?;
+            // Proves that the connection outlives the drain time.
             std::thread::sleep(Duration::from_secs(3));
             client::get(&mut session, "/between")?;
 
@@ -113,7 +114,7 @@ fn what_rests_on_trust_that_is_taken_away_ends_within_the_drain() {
 }
 
 #[test]
-fn a_reload_changes_the_mode_of_packets_and_cuts_no_connection() {
+fn a_reload_changes_the_firewall_mode_and_cuts_no_connection() {
     on_stage(|stage| {
         let to = stage.lab.origin_at(IpVersion::V4, 443);
         let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;

@@ -1,5 +1,4 @@
-//! How a reload is asked for, and that nothing waits for one: `aop reload`, a storm of SIGHUP, and
-//! SIGTERM while one hangs.
+//! Requests for a reload: `aop reload`, many SIGHUPs, and SIGTERM during a reload that hangs.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
-/// What `aop reload --json` says, and its exit code.
+/// The exit code and the document of `aop reload --json`.
 fn reload(stage: &Stage) -> Result<(i32, Value)> {
     let verb = stage.daemon.verb(&["reload", "--json"])?;
     let told = serde_json::from_slice(&verb.output).with_context(|| format!("{verb:?}"))?;
@@ -22,7 +21,7 @@ fn count(log: &str, what: &str) -> usize {
 }
 
 #[test]
-fn aop_reload_loads_what_stands_in_the_file_and_says_what_that_is() {
+fn aop_reload_applies_the_file_and_describes_the_result() {
     on_stage(|stage| {
         stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         ensure!(stage.daemon.status()?.json()["last_reload"].is_null());
@@ -44,7 +43,7 @@ fn aop_reload_loads_what_stands_in_the_file_and_says_what_that_is() {
 }
 
 #[test]
-fn aop_reload_of_what_is_bad_fails_with_the_reason_and_changes_nothing() {
+fn aop_reload_of_an_invalid_file_fails_with_the_reason_and_changes_nothing() {
     on_stage(|stage| {
         let open = stage.config.text().replace("extra = []", "extra = [\"198.51.100.0/24\"]");
         stage.daemon.write(&open.replace("tcp://127.0.0.1:8080", "gopher://127.0.0.1"))?;
@@ -70,11 +69,11 @@ fn aop_reload_of_what_is_bad_fails_with_the_reason_and_changes_nothing() {
 }
 
 #[test]
-fn a_storm_of_signals_is_one_reload_and_one_more() {
+fn many_sighups_during_a_reload_cause_one_more_reload() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let terminator = stage.daemon.terminator()?;
-        // The first one then takes as long as the storm does.
+        // So the first reload lasts as long as the signals come.
         terminator.signal(Signal::SIGSTOP)?;
         for _ in 0..200 {
             stage.daemon.signal(Signal::SIGHUP)?;
@@ -90,7 +89,7 @@ fn a_storm_of_signals_is_one_reload_and_one_more() {
 }
 
 #[test]
-fn sigterm_during_a_reload_that_hangs_ends_the_daemon_in_time() {
+fn sigterm_during_a_hung_reload_ends_the_daemon_in_time() {
     on_changed_stage(
         |config, _| config.drain = "1s",
         |stage| {
@@ -103,7 +102,7 @@ fn sigterm_during_a_reload_that_hangs_ends_the_daemon_in_time() {
             stage.daemon.signal(Signal::SIGTERM)?;
             stage.daemon.wait_for_log("draining")?;
             ensure!(begun.elapsed() < Duration::from_secs(1), "it waited {:?}", begun.elapsed());
-            // The drain, what the terminator gets beyond it, and the last report that never comes.
+            // The drain, the extra time for the terminator, and its last report, which never comes.
             let code = stage.daemon.wait(Duration::from_secs(12))?;
             ensure!(code == 1 && !terminator.exists(), "exit code {code}");
             ensure!(stage.daemon.log().contains("does not answer"), "{}", stage.daemon.log());
@@ -113,7 +112,7 @@ fn sigterm_during_a_reload_that_hangs_ends_the_daemon_in_time() {
 }
 
 #[test]
-fn what_is_read_when_sigterm_comes_is_not_loaded_any_more() {
+fn a_reload_that_is_under_way_at_sigterm_is_not_applied() {
     on_stage(|stage| {
         let mut session = stage.open()?;
         let terminator = stage.daemon.terminator()?;

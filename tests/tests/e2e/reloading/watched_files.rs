@@ -1,5 +1,5 @@
-//! Files of sites that change on the disk are taken up without a signal, however they are replaced;
-//! what cannot be used is told and leaves the old ones in force.
+//! Changed files of sites are applied without a signal, however they are replaced. Invalid files are
+//! reported, and the old ones stay active.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,21 +14,21 @@ use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage, on_stage};
 
-/// Some looks at the files, and a busy machine.
-const SEEN: Duration = Duration::from_secs(15);
+/// Some checks of the files, and more on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(15);
 
-/// So many looks that what has changed would have been seen.
-const UNSEEN: Duration = Duration::from_secs(5);
+/// Several checks of the files: a change would have been noticed.
+const SEVERAL_CHECKS: Duration = Duration::from_secs(5);
 
-const TAKEN_UP: &str = "files of sites have changed and are in force";
+const APPLIED: &str = "files of sites have changed and are in force";
 
-/// Whether the site presents the certificate of `identity`.
-fn presents(stage: &Stage, identity: &[u8]) -> Result<bool> {
+/// Whether the site presents this certificate, given as PEM.
+fn presents(stage: &Stage, certificate: &[u8]) -> Result<bool> {
     let to = stage.lab.origin_at(IpVersion::V4, 443);
     let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
     let session = client.open(stage.lab.edge(), to, "example.com")?;
     let chain = session.conn.peer_certificates().context("no certificate")?;
-    let text = String::from_utf8_lossy(identity).replace('\n', "");
+    let text = String::from_utf8_lossy(certificate).replace('\n', "");
     let body = text.split("-----").nth(2).context("not PEM")?.to_owned();
     Ok(base64(chain.first().context("no leaf")?) == body)
 }
@@ -49,15 +49,15 @@ fn base64(bytes: &[u8]) -> String {
 
 fn becomes_renewed(stage: &Stage) -> Result<()> {
     let renewed = fs::read(&stage.lab.pki.renewed_server.certificate)?;
-    wait::until("the new certificate is presented", SEEN, || {
+    wait::until("the new certificate is presented", PATIENCE, || {
         presents(stage, &renewed).is_ok_and(|it| it).then_some(())
     })
     .with_context(|| stage.daemon.log())
 }
 
-/// Waits until the status says this of the last reload.
+/// Waits until the last reload in the status fits.
 fn last_reload(stage: &Stage, fits: impl Fn(&Value) -> bool) -> Result<Value> {
-    wait::until("the status tells it", SEEN, || {
+    wait::until("the last reload fits", PATIENCE, || {
         let told = stage.daemon.status().ok()?.json()["last_reload"].clone();
         fits(&told).then_some(told)
     })
@@ -70,8 +70,8 @@ fn replace(old: &Path, new: &Path) -> Result<()> {
     Ok(fs::rename(aside, old)?)
 }
 
-/// Certificate and key below a link to a directory, as certbot and Kubernetes have them.
-fn below_a_link(config: &mut AopToml, lab: &Lab) {
+/// Certificate and key in a directory behind a symbolic link, as with certbot and Kubernetes.
+fn behind_a_link(config: &mut AopToml, lab: &Lab) {
     let at = |name: &str| lab.dir().join(name);
     let lay = |dir: &str, pair: &Credentials| -> Result<()> {
         fs::create_dir(at(dir))?;
@@ -87,7 +87,7 @@ fn below_a_link(config: &mut AopToml, lab: &Lab) {
 }
 
 #[test]
-fn certificate_and_key_that_are_renamed_over_are_taken_up_at_once_and_cut_nobody() {
+fn a_replaced_certificate_and_key_are_applied_once_and_cut_no_connection() {
     on_stage(|stage| {
         let mut session = stage.open()?;
         let pki = &stage.lab.pki;
@@ -100,18 +100,19 @@ fn certificate_and_key_that_are_renamed_over_are_taken_up_at_once_and_cut_nobody
         let changed = told["changed"].as_array().context("no list")?;
         ensure!(changed.len() == 2 && told["files"] == 3, "{told}");
         client::get(&mut session, "/after")?;
-        std::thread::sleep(UNSEEN);
+        // Proves that the change is not applied a second time.
+        std::thread::sleep(SEVERAL_CHECKS);
         let log = stage.daemon.log();
-        ensure!(log.matches(TAKEN_UP).count() == 1, "{log}");
-        let line = log.lines().find(|line| line.contains(TAKEN_UP)).context("no line")?;
+        ensure!(log.matches(APPLIED).count() == 1, "{log}");
+        let line = log.lines().find(|line| line.contains(APPLIED)).context("no line")?;
         ensure!(line.contains("server.pem") && line.contains("server.key"), "{line}");
         stage.edge_is_served()
     });
 }
 
 #[test]
-fn a_directory_that_is_switched_by_its_link_is_taken_up() {
-    on_changed_stage(below_a_link, |stage| {
+fn a_new_target_of_a_link_to_the_directory_is_applied() {
+    on_changed_stage(behind_a_link, |stage| {
         stage.edge_is_served()?;
         let at = |name: &str| stage.lab.dir().join(name);
         symlink("second", at("aside"))?;
@@ -121,7 +122,7 @@ fn a_directory_that_is_switched_by_its_link_is_taken_up() {
 }
 
 #[test]
-fn a_pair_that_is_written_over_in_two_steps_is_in_force_after_the_second() {
+fn a_pair_that_is_overwritten_in_two_steps_is_applied_after_the_second() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let pki = &stage.lab.pki;
@@ -138,7 +139,7 @@ fn a_pair_that_is_written_over_in_two_steps_is_in_force_after_the_second() {
 }
 
 #[test]
-fn a_broken_file_is_told_and_what_was_there_before_is_no_error_any_more() {
+fn a_broken_file_is_reported_and_the_error_is_cleared_when_it_is_restored() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let client_ca = &stage.lab.pki.client_ca;
@@ -160,13 +161,13 @@ fn a_broken_file_is_told_and_what_was_there_before_is_no_error_any_more() {
                 told["outcome"] == "changed_back" && told["error"].is_null()
             })?;
         }
-        ensure!(!stage.daemon.log().contains(TAKEN_UP), "{}", stage.daemon.log());
+        ensure!(!stage.daemon.log().contains(APPLIED), "{}", stage.daemon.log());
         stage.edge_is_served()
     });
 }
 
 #[test]
-fn a_client_ca_that_is_replaced_drains_whom_the_old_one_let_in() {
+fn a_replaced_client_ca_drains_the_connections_of_the_old_one() {
     on_changed_stage(
         |config, _| config.drain = "2s",
         |stage| {
@@ -177,7 +178,7 @@ fn a_client_ca_that_is_replaced_drains_whom_the_old_one_let_in() {
             let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
             pull.clone().certificate(&pki.foreign).must_be_served()?;
             pull.must_be_refused()?;
-            wait::until("the old connection ends", SEEN, || {
+            wait::until("the old connection ends", PATIENCE, || {
                 client::get(&mut session, "/").is_err().then_some(())
             })
         },
@@ -185,11 +186,11 @@ fn a_client_ca_that_is_replaced_drains_whom_the_old_one_let_in() {
 }
 
 #[test]
-fn files_are_taken_up_under_the_configuration_in_force_and_not_a_half_edited_one() {
+fn files_are_applied_with_the_active_configuration_and_not_with_an_edited_one() {
     on_stage(|stage| {
         stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         stage.daemon.write(&stage.config.text().replace("enforce", "observe"))?;
-        below(stage)?;
+        renew_the_pair(stage)?;
         stage.daemon.write("[firewall\n")?;
         let pki = &stage.lab.pki;
         replace(&pki.client_ca, &pki.foreign_ca)?;
@@ -199,7 +200,7 @@ fn files_are_taken_up_under_the_configuration_in_force_and_not_a_half_edited_one
     });
 }
 
-fn below(stage: &Stage) -> Result<()> {
+fn renew_the_pair(stage: &Stage) -> Result<()> {
     let pki = &stage.lab.pki;
     replace(&pki.server.certificate, &pki.renewed_server.certificate)?;
     replace(&pki.server.key, &pki.renewed_server.key)?;
@@ -207,7 +208,7 @@ fn below(stage: &Stage) -> Result<()> {
 }
 
 #[test]
-fn with_watch_all_the_configuration_is_taken_up_too_and_a_bad_edit_holds_up_no_certificate() {
+fn with_watch_all_the_configuration_is_applied_too_and_an_invalid_edit_delays_no_certificate() {
     on_changed_stage(
         |config, _| config.tables.push("[reload]\nwatch = \"all\""),
         |stage| {
@@ -221,7 +222,7 @@ fn with_watch_all_the_configuration_is_taken_up_too_and_a_bad_edit_holds_up_no_c
             stage.daemon.write(&stage.config.text().replace("mode =", "mood ="))?;
             let bad = |told: &Value| told["error"].as_str().unwrap_or("").contains("mood");
             last_reload(stage, bad)?;
-            below(stage)?;
+            renew_the_pair(stage)?;
             last_reload(stage, bad)?;
             stage.daemon.write(&stage.config.text())?;
             last_reload(stage, |told| told["error"].is_null())?;
@@ -231,7 +232,7 @@ fn with_watch_all_the_configuration_is_taken_up_too_and_a_bad_edit_holds_up_no_c
 }
 
 #[test]
-fn with_watch_off_nothing_is_taken_up_until_it_is_told() {
+fn with_watch_off_nothing_is_applied_without_a_reload() {
     on_changed_stage(
         |config, _| config.tables.push("[reload]\nwatch = \"off\""),
         |stage| {
@@ -239,7 +240,8 @@ fn with_watch_off_nothing_is_taken_up_until_it_is_told() {
             let old = fs::read(&pki.server.certificate)?;
             replace(&pki.server.certificate, &pki.renewed_server.certificate)?;
             replace(&pki.server.key, &pki.renewed_server.key)?;
-            std::thread::sleep(UNSEEN);
+            // Proves that the change is not applied.
+            std::thread::sleep(SEVERAL_CHECKS);
             ensure!(
                 presents(stage, &old)? && stage.daemon.status()?.json()["last_reload"].is_null()
             );

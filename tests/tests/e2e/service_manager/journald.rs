@@ -1,5 +1,5 @@
-//! Where standard error leads to systemd's journal, the log goes there with its fields: the daemon's, and
-//! that of the terminator behind its fence.
+//! The journal: if standard error is connected to systemd's journal, daemon and sandboxed terminator
+//! log there, with fields.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions, Permissions};
@@ -15,31 +15,32 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aop_tests::{AopToml, IpVersion, Lab, Pull, TestDaemon, TestUpstream, child, wait};
 
-use crate::stage::{SOON, in_lab};
+use crate::stage::{SOON, in_lab, skip};
 
-/// Keeps what is mounted here from everybody else. The root may be no mount point, as behind chroot, and
-/// then /run must be one.
-const APART: &str = "{ mount --make-rprivate / 2>/dev/null || mount --make-rprivate /run; }";
+/// Makes the mounts of this namespace private. If / is not a mount point, as in a chroot, then /run
+/// must be one.
+const PRIVATE_MOUNTS: &str =
+    "{ mount --make-rprivate / 2>/dev/null || mount --make-rprivate /run; }";
 const NAMESPACE: [&str; 4] = ["unshare", "--mount", "--propagation", "unchanged"];
 
-/// Gives aop a /run of its own with the journal's socket in it, and says that standard error leads
-/// there. $1 is the folder that has the socket.
+/// Gives aop a private /run with the socket of the journal, and claims in JOURNAL_STREAM that standard
+/// error leads there. $1 is the folder with the socket.
 const UNDER_SYSTEMD: &str = " && mount -t tmpfs none /run && mkdir -p /run/systemd/journal && \
      mount --bind \"$1\" /run/systemd/journal && shift && \
      JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec \"$@\"";
 
 type Entry = HashMap<String, String>;
 
-/// In journald's place: keeps what it is told, while it reads.
+/// A replacement for journald: it stores the entries that it reads.
 struct Journald {
     entries: Arc<Mutex<Vec<Entry>>>,
-    reads: Arc<AtomicBool>,
-    ends: Arc<AtomicBool>,
+    is_reading: Arc<AtomicBool>,
+    is_ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Journald {
-    /// It writes into `log`, too, once that is there: the daemon is watched by it.
+    /// Also appends to `log` when that file exists, because the harness waits for messages in it.
     fn listen(folder: &Path, log: PathBuf) -> Result<Self> {
         fs::create_dir_all(folder)?;
         fs::set_permissions(folder, Permissions::from_mode(0o755))?;
@@ -48,8 +49,9 @@ impl Journald {
         fs::set_permissions(&path, Permissions::from_mode(0o666))?;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
         let entries: Arc<Mutex<Vec<Entry>>> = Arc::default();
-        let (reads, ends) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
-        let (kept, reading, ending) = (entries.clone(), reads.clone(), ends.clone());
+        let (is_reading, is_ended) =
+            (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+        let (kept, reading, ending) = (entries.clone(), is_reading.clone(), is_ended.clone());
         let thread = std::thread::spawn(move || {
             let mut datagram = vec![0; 1 << 16];
             while !ending.load(Ordering::SeqCst) {
@@ -67,32 +69,32 @@ impl Journald {
                 kept.lock().expect("not poisoned").push(entry.collect());
             }
         });
-        Ok(Self { entries, reads, ends, thread: Some(thread) })
+        Ok(Self { entries, is_reading, is_ended, thread: Some(thread) })
     }
 
-    /// The first entry that has these fields.
-    fn has(&self, fields: &[(&str, &str)]) -> Result<Entry> {
+    /// Waits for an entry with these fields and returns it.
+    fn wait_for(&self, fields: &[(&str, &str)]) -> Result<Entry> {
         let found = || {
             let entries = self.entries.lock().expect("not poisoned");
-            let has = |entry: &&Entry| {
+            let wait_for = |entry: &&Entry| {
                 fields.iter().all(|(name, value)| entry.get(*name).is_some_and(|it| it == value))
             };
-            entries.iter().find(has).cloned()
+            entries.iter().find(wait_for).cloned()
         };
         wait::until(&format!("the journal has {fields:?}"), SOON, found)
             .with_context(|| format!("{:#?}", self.entries.lock().expect("not poisoned")))
     }
 
-    fn reads(&self, reads: bool) {
-        self.reads.store(reads, Ordering::SeqCst);
+    fn is_reading(&self, is_reading: bool) {
+        self.is_reading.store(is_reading, Ordering::SeqCst);
     }
 }
 
 impl Drop for Journald {
     fn drop(&mut self) {
-        self.ends.store(true, Ordering::SeqCst);
+        self.is_ended.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
-            thread.join().expect("it ends");
+            thread.join().expect("the thread ends");
         }
     }
 }
@@ -100,12 +102,10 @@ impl Drop for Journald {
 fn with_a_journal(claim: impl FnOnce(&Lab, &mut TestDaemon, Journald) -> Result<()>) {
     in_lab(|lab| {
         let mut apart = std::process::Command::new(NAMESPACE[0]);
-        apart.args(&NAMESPACE[1..]).args(["sh", "-c", APART]);
+        apart.args(&NAMESPACE[1..]).args(["sh", "-c", PRIVATE_MOUNTS]);
         if child::finish(apart, &[], SOON)?.code != 0 {
-            // Nothing of aop's: not every container lets a test have a /run of its own.
-            let thread = std::thread::current();
-            let test = thread.name().unwrap_or("a test");
-            writeln!(std::io::stderr(), "skipped: {test}: neither / nor /run is a mount point")?;
+            // Not a fault of aop: not every container allows a private /run.
+            skip("neither / nor /run is a mount point");
             return Ok(());
         }
         let folder = lab.dir().join("journal");
@@ -114,7 +114,7 @@ fn with_a_journal(claim: impl FnOnce(&Lab, &mut TestDaemon, Journald) -> Result<
         let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&AopToml::new(lab).text())?;
         let folder = folder.display().to_string();
-        let script = format!("{APART}{UNDER_SYSTEMD}");
+        let script = format!("{PRIVATE_MOUNTS}{UNDER_SYSTEMD}");
         daemon.wrap_with(&[&NAMESPACE[..], &["sh", "-c", &script, "sh", &folder]].concat());
         daemon.run()?;
         claim(lab, &mut daemon, journald)
@@ -127,44 +127,45 @@ fn edge_is_served(lab: &Lab) -> Result<()> {
 }
 
 #[test]
-fn daemon_and_terminator_log_into_the_journal_with_fields_priorities_and_a_readable_text() {
+fn daemon_and_terminator_log_to_the_journal_with_fields_priorities_and_text() {
     with_a_journal(|lab, daemon, journald| {
-        let ready = journald.has(&[("AOP_FIREWALL", "true"), ("PRIORITY", "6")])?;
+        let ready = journald.wait_for(&[("AOP_FIREWALL", "true"), ("PRIORITY", "6")])?;
         ensure!(ready["SYSLOG_IDENTIFIER"] == "aop", "{ready:?}");
         ensure!(ready["MESSAGE"].starts_with("ready listeners="), "{ready:?}");
 
         edge_is_served(lab)?;
-        let served = journald.has(&[("AOP_OUTCOME", "served"), ("AOP_SITE", "example.com")])?;
+        let served =
+            journald.wait_for(&[("AOP_OUTCOME", "served"), ("AOP_SITE", "example.com")])?;
         ensure!(!served.contains_key("AOP_REASON"), "{served:?}");
         ensure!(served["AOP_PEER"].starts_with(&served["AOP_ADDRESS"]), "{served:?}");
         ensure!(served["AOP_BYTES_IN"].parse::<u64>()? > 0, "{served:?}");
         let refused = Pull::by_edge(lab, IpVersion::V4).no_certificate().send()?;
         ensure!(refused.refused(), "{refused}");
-        let refused = journald.has(&[("AOP_REASON", "certificate_required")])?;
+        let refused = journald.wait_for(&[("AOP_REASON", "certificate_required")])?;
         for word in ["connection closed site=\"example.com\" peer=", "certificate_required"] {
             ensure!(refused["MESSAGE"].contains(word), "{refused:?}");
         }
-        // Nothing beside it on standard error.
+        // Nothing is on standard error besides.
         let log = daemon.log();
         ensure!(!log.contains(" INFO ") && !log.contains(" WARN "), "{log}");
         daemon.verb(&["mode", "observe"])?.success()?;
-        journald.has(&[("PRIORITY", "4")])?;
+        journald.wait_for(&[("PRIORITY", "4")])?;
         Ok(())
     });
 }
 
 #[test]
-fn a_journal_that_hangs_or_is_gone_holds_nobody_up_and_what_was_lost_is_told() {
+fn a_journal_that_hangs_or_is_gone_delays_nothing_and_losses_are_logged() {
     with_a_journal(|lab, daemon, journald| {
         edge_is_served(lab)?;
-        journald.has(&[("AOP_OUTCOME", "served")])?;
-        journald.reads(false);
-        // More than any queue of datagrams that a host has by default, of 10.
+        journald.wait_for(&[("AOP_OUTCOME", "served")])?;
+        journald.is_reading(false);
+        // More than fit in the queue of the socket, whose default is 10 datagrams.
         for _ in 0..40 {
             edge_is_served(lab)?;
         }
         daemon.status()?;
-        journald.reads(true);
+        journald.is_reading(true);
         wait::until("losses are told", SOON, || {
             edge_is_served(lab).ok()?;
             let entries = journald.entries.lock().expect("not poisoned");

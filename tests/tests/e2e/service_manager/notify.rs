@@ -1,4 +1,4 @@
-//! What the service manager is told, in its order.
+//! Notifications to the service manager (sd_notify), in order.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::stage::{SOON, in_lab};
 
-/// The service manager's ear.
+/// The notification socket of the service manager.
 struct NotifySocket(UnixDatagram);
 
 impl NotifySocket {
-    /// Makes `daemon` tell it everything.
-    fn of(lab: &Lab, daemon: &mut TestDaemon) -> Result<Self> {
+    /// Creates the socket and sets NOTIFY_SOCKET for `daemon`.
+    fn create(lab: &Lab, daemon: &mut TestDaemon) -> Result<Self> {
         let path = lab.dir().join("notify");
         let socket = UnixDatagram::bind(&path)?;
         socket.set_read_timeout(Some(SOON))?;
@@ -23,18 +23,18 @@ impl NotifySocket {
         Ok(Self(socket))
     }
 
-    /// The lines of the next notice.
-    fn hears(&self) -> Result<Vec<String>> {
+    /// The lines of the next notification.
+    fn receive(&self) -> Result<Vec<String>> {
         let mut bytes = [0; 4096];
-        let length = self.0.recv(&mut bytes).context("nothing is told")?;
+        let length = self.0.recv(&mut bytes).context("no notification")?;
         let text = std::str::from_utf8(&bytes[..length])?;
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// The next one that is no sign of life has these lines, or lines that begin so.
-    fn hears_of(&self, expected: &[&str]) -> Result<Vec<String>> {
+    /// The next notification that is not from the watchdog. Its lines must begin with `expected`.
+    fn receives(&self, expected: &[&str]) -> Result<Vec<String>> {
         let notice = loop {
-            let notice = self.hears()?;
+            let notice = self.receive()?;
             if notice != ["WATCHDOG=1"] {
                 break notice;
             }
@@ -46,21 +46,21 @@ impl NotifySocket {
     }
 }
 
-/// Microseconds of the clock by which a service manager measures.
+/// The monotonic clock in microseconds, which a service manager uses.
 fn now() -> Result<i64> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
     Ok(now.tv_sec() * 1_000_000 + now.tv_nsec() / 1_000)
 }
 
 #[test]
-fn start_reload_upgrade_and_end_are_told_in_their_order() {
+fn start_reload_upgrade_and_stop_are_notified_in_order() {
     in_lab(|lab| {
         let mut daemon = TestDaemon::prepare(lab)?;
         let good = AopToml::new(lab).text();
         daemon.write(&good)?;
-        let ear = NotifySocket::of(lab, &mut daemon)?;
+        let socket = NotifySocket::create(lab, &mut daemon)?;
         daemon.run()?;
-        ear.hears_of(&["READY=1", "STATUS=serving"])?;
+        socket.receives(&["READY=1", "STATUS=serving"])?;
 
         for (text, status) in [
             (good.clone() + "\n[nonsense]\n", "STATUS=serving by the old configuration: "),
@@ -69,67 +69,67 @@ fn start_reload_upgrade_and_end_are_told_in_their_order() {
             daemon.write(&text)?;
             let before = now()?;
             daemon.reload()?;
-            let told = ear.hears_of(&["RELOADING=1", "MONOTONIC_USEC="])?;
+            let told = socket.receives(&["RELOADING=1", "MONOTONIC_USEC="])?;
             let at: i64 = told[1].trim_start_matches("MONOTONIC_USEC=").parse()?;
             ensure!((before..=now()?).contains(&at), "{at}");
-            ear.hears_of(&["READY=1", status])?;
+            socket.receives(&["READY=1", status])?;
         }
 
-        // The old one speaks until the new one is the main process, and then the new one alone.
+        // The old process notifies until the new one is the main process, and then only the new one.
         let new = daemon.upgrade()?;
-        ear.hears_of(&[&format!("MAINPID={}", new.0)])?;
-        ear.hears_of(&["READY=1", "STATUS=serving"])?;
+        socket.receives(&[&format!("MAINPID={}", new.0)])?;
+        socket.receives(&["READY=1", "STATUS=serving"])?;
         ensure!(daemon.wait(SOON)? == 0);
         new.signal(Signal::SIGTERM)?;
-        ear.hears_of(&["STOPPING=1", "STATUS="])?;
+        socket.receives(&["STOPPING=1", "STATUS="])?;
         Ok(())
     });
 }
 
 #[test]
-fn the_watchdog_hears_a_daemon_that_lives_and_none_that_stands_still() {
+fn the_watchdog_is_notified_by_a_running_daemon_and_not_by_a_stopped_one() {
     in_lab(|lab| {
         let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&AopToml::new(lab).text())?;
-        let ear = NotifySocket::of(lab, &mut daemon)?;
+        let socket = NotifySocket::create(lab, &mut daemon)?;
         daemon.set_env("WATCHDOG_USEC", "400000");
         daemon.run()?;
-        let signs = |count: usize| -> Result<()> {
-            let signs = || (ear.hears().ok()? == ["WATCHDOG=1"]).then_some(());
-            (0..count).try_for_each(|_| wait::until("a sign of life", SOON, signs))
+        let watchdog = |count: usize| -> Result<()> {
+            let watchdog = || (socket.receive().ok()? == ["WATCHDOG=1"]).then_some(());
+            (0..count).try_for_each(|_| wait::until("a watchdog notification", SOON, watchdog))
         };
-        signs(1)?;
+        watchdog(1)?;
         let begun = Instant::now();
-        signs(5)?;
+        watchdog(5)?;
         let each = begun.elapsed() / 5;
         ensure!(each >= Duration::from_millis(100), "one in {each:?}");
         daemon.signal(Signal::SIGSTOP)?;
-        ear.0.set_read_timeout(Some(Duration::from_millis(600)))?;
-        while ear.hears().is_ok() {}
+        socket.0.set_read_timeout(Some(Duration::from_millis(600)))?;
+        while socket.receive().is_ok() {}
         daemon.signal(Signal::SIGCONT)?;
-        ear.0.set_read_timeout(Some(SOON))?;
-        signs(2)?;
-        // Who takes over goes on.
+        socket.0.set_read_timeout(Some(SOON))?;
+        watchdog(2)?;
+        // The successor continues.
         let new = daemon.upgrade()?;
         ensure!(daemon.wait(SOON)? == 0);
-        signs(5)?;
+        watchdog(5)?;
         ensure!(new.exists());
         Ok(())
     });
 }
 
 #[test]
-fn a_watchdog_of_another_process_is_not_told() {
+fn a_watchdog_for_another_process_is_not_notified() {
     in_lab(|lab| {
         let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&AopToml::new(lab).text())?;
-        let ear = NotifySocket::of(lab, &mut daemon)?;
+        let socket = NotifySocket::create(lab, &mut daemon)?;
         daemon.set_env("WATCHDOG_USEC", "200000");
         daemon.set_env("WATCHDOG_PID", "1");
         daemon.run()?;
-        ensure!(ear.hears()?[0] == "READY=1");
-        ear.0.set_read_timeout(Some(Duration::from_millis(500)))?;
-        ensure!(ear.hears().is_err(), "it is told");
+        ensure!(socket.receive()?[0] == "READY=1");
+        socket.0.set_read_timeout(Some(Duration::from_millis(500)))?;
+        ensure!(socket.receive().is_err(), "it is notified");
         Ok(())
     });
 }

@@ -1,4 +1,5 @@
-//! Sockets that a service manager holds: what comes meanwhile waits there.
+//! Socket activation: the service manager holds the sockets, and connections wait in them during a
+//! restart.
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -14,8 +15,8 @@ fn listener(lab: &Lab, address: &str) -> Result<TcpListener> {
     Ok(lab.origin().inside(|| TcpListener::bind(address))??)
 }
 
-/// A socket as systemd makes it of `ListenStream=443`.
-fn of_both_families(lab: &Lab) -> Result<OwnedFd> {
+/// A socket as systemd creates it for `ListenStream=443`.
+fn dual_stack(lab: &Lab) -> Result<OwnedFd> {
     let made = || -> std::io::Result<OwnedFd> {
         let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
         socket.set_only_v6(false)?;
@@ -26,7 +27,7 @@ fn of_both_families(lab: &Lab) -> Result<OwnedFd> {
     Ok(lab.origin().inside(made)??)
 }
 
-/// A daemon with `socket` handed over, not running yet.
+/// A daemon that inherits `socket` and does not run yet.
 fn prepared(lab: &Lab, config: &AopToml, socket: impl Into<OwnedFd>) -> Result<TestDaemon> {
     let mut daemon = TestDaemon::prepare(lab)?;
     daemon.write(&config.text())?;
@@ -35,10 +36,10 @@ fn prepared(lab: &Lab, config: &AopToml, socket: impl Into<OwnedFd>) -> Result<T
 }
 
 #[test]
-fn connections_that_come_during_a_restart_wait_and_are_served() {
+fn connections_during_a_restart_wait_and_are_served() {
     in_lab(|lab| {
         let _upstream = TestUpstream::start(lab)?;
-        // The other family's address is bound as ever.
+        // The daemon binds the address of the other IP version as usual.
         let mut daemon = prepared(lab, &AopToml::new(lab), listener(lab, "0.0.0.0:443")?)?;
         daemon.run()?;
         for family in IpVersion::BOTH {
@@ -46,7 +47,7 @@ fn connections_that_come_during_a_restart_wait_and_are_served() {
         }
         daemon.stop()?;
         let outcome = Pull::by_edge(lab, IpVersion::V6).send()?;
-        ensure!(!outcome.served(), "the one that was bound is left: {outcome}");
+        ensure!(!outcome.served(), "the socket that aop bound is left: {outcome}");
 
         let client = TlsClient::new(&lab.pki, &lab.pki.edge)?;
         let (edge, to) = (lab.edge().clone(), lab.origin_at(IpVersion::V4, 443));
@@ -68,7 +69,7 @@ fn connections_that_come_during_a_restart_wait_and_are_served() {
 }
 
 #[test]
-fn an_upgrade_hands_the_service_manager_s_socket_on() {
+fn an_upgrade_passes_the_socket_of_the_service_manager_on() {
     in_lab(|lab| {
         let _upstream = TestUpstream::start(lab)?;
         let config = AopToml { bind: vec!["0.0.0.0:443".into()], ..AopToml::new(lab) };
@@ -82,13 +83,13 @@ fn an_upgrade_hands_the_service_manager_s_socket_on() {
 }
 
 #[test]
-fn what_no_listener_has_or_is_no_listening_socket_is_named() {
+fn a_socket_that_fits_no_listener_is_named() {
     in_lab(|lab| {
         let datagrams = lab.origin().inside(|| UdpSocket::bind("0.0.0.0:443"))??;
         let cases: [(OwnedFd, &str); 3] = [
             (listener(lab, "0.0.0.0:8443")?.into(), "0.0.0.0:8443, which no [[listener]] binds"),
             (datagrams.into(), "no listening TCP socket"),
-            (of_both_families(lab)?, "BindIPv6Only=ipv6-only"),
+            (dual_stack(lab)?, "BindIPv6Only=ipv6-only"),
         ];
         for (socket, told) in cases {
             let mut daemon = prepared(lab, &AopToml::new(lab), socket)?;
@@ -99,7 +100,7 @@ fn what_no_listener_has_or_is_no_listening_socket_is_named() {
 }
 
 #[test]
-fn variables_that_are_meant_for_another_process_are_not_heeded() {
+fn variables_for_another_process_are_ignored() {
     on_stage(|stage| {
         stage.daemon.kill();
         for (name, value) in [("LISTEN_PID", "1"), ("LISTEN_FDS", "3")] {

@@ -1,4 +1,4 @@
-//! What is open in a process that was replaced goes on, until trust could have been taken away.
+//! Open connections in the replaced process continue until a reload could have revoked their trust.
 
 use std::fs;
 use std::thread::sleep;
@@ -9,19 +9,19 @@ use aop_tests::client::{self, TlsSession};
 use aop_tests::{child, wait};
 use nix::sys::signal::Signal;
 
-use super::{end, is_the_daemon};
+use super::is_the_daemon;
 use crate::stage::{SOON, Stage, on_changed_stage};
 
-/// Longer than `limits.drain` here.
-const LONG: Duration = Duration::from_millis(2500);
+/// Longer than `limits.drain` in these tests. The sleep proves that the predecessor does not drain.
+const LONGER_THAN_DRAIN: Duration = Duration::from_secs(2);
 
-fn on_a_stage_that_drains_soon(claim: impl FnOnce(&mut Stage) -> Result<()>) {
+fn on_stage_with_short_drain(claim: impl FnOnce(&mut Stage) -> Result<()>) {
     on_changed_stage(|config, _| config.drain = "1s", claim);
 }
 
-/// It goes on in the old process, which the new one knows.
-fn goes_on(stage: &Stage, session: &mut TlsSession) -> Result<()> {
-    sleep(LONG);
+/// The connection continues in the old process, and the new one lists that process.
+fn continues(stage: &Stage, session: &mut TlsSession) -> Result<()> {
+    sleep(LONGER_THAN_DRAIN);
     client::get(session, "/goes-on").with_context(|| stage.daemon.log())?;
     let status = stage.daemon.status()?;
     let told = &status.json()["predecessors"];
@@ -32,32 +32,32 @@ fn goes_on(stage: &Stage, session: &mut TlsSession) -> Result<()> {
     Ok(())
 }
 
-/// The old process ends within `limits.drain`, and cuts what is open in it.
-fn ends_soon(stage: &mut Stage, session: &mut TlsSession) -> Result<()> {
+/// The old process exits within `limits.drain` and cuts the connection.
+fn drains(stage: &mut Stage, session: &mut TlsSession) -> Result<()> {
     ensure!(stage.daemon.wait(SOON)? == 3, "{}", stage.daemon.log());
     ensure!(client::get(session, "/after").is_err());
     Ok(())
 }
 
 #[test]
-fn a_connection_goes_on_until_the_new_process_reloads() {
-    on_a_stage_that_drains_soon(|stage| {
+fn a_connection_continues_until_the_new_process_reloads() {
+    on_stage_with_short_drain(|stage| {
         let mut session = stage.open()?;
         let new = stage.daemon.upgrade()?;
-        goes_on(stage, &mut session)?;
+        continues(stage, &mut session)?;
         let screen = stage.daemon.verb(&["status"])?;
         let screen = screen.text();
         let line = format!("replaced: process {} ", stage.daemon.process()?.0);
         ensure!(screen.contains(&line), "{screen}");
-        // One that is refused takes nothing away.
+        // A refused reload changes nothing.
         let good = stage.config.text();
         stage.daemon.write(&good.replace("mode =", "mood ="))?;
         ensure!(stage.daemon.verb(&["reload"])?.code == 1);
-        goes_on(stage, &mut session)?;
+        continues(stage, &mut session)?;
         stage.daemon.write(&good)?;
         stage.daemon.verb(&["reload"])?.success()?;
         client::get(&mut session, "/meanwhile")?;
-        ends_soon(stage, &mut session)?;
+        drains(stage, &mut session)?;
         ensure!(stage.daemon.status()?.json()["predecessors"] == serde_json::json!([]));
         is_the_daemon(stage, new)?;
         stage.edge_is_served()
@@ -65,45 +65,45 @@ fn a_connection_goes_on_until_the_new_process_reloads() {
 }
 
 #[test]
-fn files_that_are_renewed_end_it_too() {
-    on_a_stage_that_drains_soon(|stage| {
+fn the_predecessor_drains_when_files_are_replaced() {
+    on_stage_with_short_drain(|stage| {
         let mut session = stage.open()?;
         stage.daemon.upgrade()?;
-        goes_on(stage, &mut session)?;
+        continues(stage, &mut session)?;
         let pki = &stage.lab.pki;
         fs::write(&pki.client_ca, fs::read(&pki.foreign_ca)?)?;
-        ends_soon(stage, &mut session)
+        drains(stage, &mut session)
     });
 }
 
 #[test]
-fn an_end_of_the_new_process_however_it_ends_is_its_end() {
+fn the_predecessor_drains_when_the_new_process_exits_or_dies() {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        on_a_stage_that_drains_soon(|stage| {
+        on_stage_with_short_drain(|stage| {
             let mut session = stage.open()?;
             let new = stage.daemon.upgrade()?;
-            goes_on(stage, &mut session)?;
+            continues(stage, &mut session)?;
             new.signal(signal)?;
-            // Another one could start meanwhile.
+            // Another daemon could start meanwhile.
             for held in [stage.config.runtime.join("lock"), stage.config.pins.join("v3")] {
                 let mut command = stage.lab.origin().command("flock");
                 command.arg("--timeout=0.5").arg(&held).arg("true");
                 child::finish(command, &[], SOON)?.success()?;
             }
-            ends_soon(stage, &mut session)
+            drains(stage, &mut session)
         });
     }
 }
 
 #[test]
-fn told_to_stop_it_drains_and_told_once_more_it_cuts() {
+fn at_sigterm_the_predecessor_drains_and_at_a_second_one_it_cuts() {
     on_changed_stage(
         |config, _| config.drain = "20s",
         |stage| {
             let mut session = stage.open()?;
             let new = stage.daemon.upgrade()?;
-            // As a service manager does, which tells all processes of the unit.
-            end(new)?;
+            // A service manager signals all processes of the unit.
+            new.signal(Signal::SIGTERM)?;
             wait::until("it drains", SOON, || {
                 stage.daemon.log().contains("lingering is over").then_some(())
             })?;
@@ -111,35 +111,35 @@ fn told_to_stop_it_drains_and_told_once_more_it_cuts() {
             sleep(Duration::from_millis(300));
             client::get(&mut session, "/drains")?;
             stage.daemon.signal(Signal::SIGTERM)?;
-            ends_soon(stage, &mut session)
+            drains(stage, &mut session)
         },
     );
 }
 
 #[test]
-fn it_goes_on_over_further_upgrades_whoever_is_between() {
-    on_a_stage_that_drains_soon(|stage| {
+fn a_connection_continues_through_further_upgrades() {
+    on_stage_with_short_drain(|stage| {
         let mut session = stage.open()?;
         stage.daemon.upgrade()?;
         let last = stage.daemon.upgrade()?;
-        goes_on(stage, &mut session)?;
+        continues(stage, &mut session)?;
         is_the_daemon(stage, last)?;
         last.signal(Signal::SIGKILL)?;
-        ends_soon(stage, &mut session)
+        drains(stage, &mut session)
     });
 }
 
 #[test]
-fn where_the_new_process_serves_anything_else_it_drains_at_once() {
-    on_a_stage_that_drains_soon(|stage| {
+fn if_the_new_process_trusts_another_ca_the_predecessor_drains_at_once() {
+    on_stage_with_short_drain(|stage| {
         let mut session = stage.open()?;
         let pki = &stage.lab.pki;
-        // Nothing is taken up by itself, and the old process still believes the first CA.
+        // Changed files are not applied, and the old process still trusts the first CA.
         let text = stage.config.text() + "\n[reload]\nwatch = \"off\"\n";
         stage.daemon.write(&text)?;
         ensure!(stage.daemon.reload()?.contains("reloaded"));
         fs::write(&pki.client_ca, fs::read(&pki.foreign_ca)?)?;
         stage.daemon.upgrade()?;
-        ends_soon(stage, &mut session)
+        drains(stage, &mut session)
     });
 }

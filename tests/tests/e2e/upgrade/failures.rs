@@ -1,4 +1,4 @@
-//! The new process fails, hangs or dies: the old one goes on as if nothing had been.
+//! The successor fails, hangs or dies, and the old process continues as before.
 
 use std::fs;
 use std::io::Write;
@@ -15,9 +15,9 @@ use nix::sys::signal::Signal;
 use super::is_the_daemon;
 use crate::stage::{SOON, Stage, on_stage};
 
-/// The verb fails and says `named`; the old process serves on, under its old policy, and can still
-/// be changed.
-fn goes_on(stage: &Stage, upgrade: &CommandOutput, named: &[&str]) -> Result<()> {
+/// The verb has failed with an error that contains `named`. The old process serves with its old policy,
+/// and accepts changes.
+fn continues(stage: &Stage, upgrade: &CommandOutput, named: &[&str]) -> Result<()> {
     let told = &upgrade.errors;
     ensure!(upgrade.code == 1 && told.contains("The old process serves on"), "{upgrade:?}");
     for word in named {
@@ -36,25 +36,25 @@ fn goes_on(stage: &Stage, upgrade: &CommandOutput, named: &[&str]) -> Result<()>
     Ok(())
 }
 
-/// Puts a script in the place of the daemon's program, which is put aside.
+/// Replaces the program of the daemon by a script. Keeps the program as `.aside`.
 fn replace_by(stage: &Stage, script: &str) -> Result<()> {
     const REPLACE: &str = "mv $0 $0.aside && printf '#!/bin/sh\n%s\n' \"$1\" >$0 && chmod 755 $0";
-    // In another process: this one forks, and who holds the file open for writing keeps it from being
-    // executed.
+    // Not with fs::write: the kernel does not execute a file that any process has open for writing,
+    // and a child that another thread forks at that moment inherits our descriptor.
     let mut command = std::process::Command::new("sh");
     command.args(["-c", REPLACE]).arg(stage.daemon.program()).arg(script);
     child::finish(command, &[], SOON)?.success()?;
     Ok(())
 }
 
-/// The verb, by the program that is built, whatever stands in the place of the daemon's.
+/// Runs `aop upgrade` with the built program, not with the program of the daemon.
 fn upgrade(stage: &Stage) -> Result<CommandOutput> {
     let mut command = stage.lab.origin().command(child::built("aop")?);
     command.arg("upgrade").arg("--config").arg(stage.daemon.config_path());
     child::finish(command, &[], Duration::from_secs(40))
 }
 
-/// Tries a claim on a daemon whose program can be replaced.
+/// Runs `claim` on a stage whose program can be replaced.
 fn on_a_copy(claim: impl FnOnce(&mut Stage) -> Result<()>) {
     on_stage(|stage| {
         stage.daemon.kill();
@@ -65,7 +65,7 @@ fn on_a_copy(claim: impl FnOnce(&mut Stage) -> Result<()>) {
 }
 
 #[test]
-fn a_broken_configuration_is_told_and_a_good_one_works_then() {
+fn an_invalid_configuration_is_reported_and_a_valid_one_works_then() {
     on_stage(|stage| {
         let mut session = stage.open()?;
         let generation = stage.daemon.status()?.generation()?;
@@ -87,7 +87,7 @@ fn a_broken_configuration_is_told_and_a_good_one_works_then() {
         stage.daemon.write(&good.replace("mode =", "mood ="))?;
         let failed = stage.daemon.verb(&["upgrade"])?;
         stage.daemon.write(&good)?;
-        goes_on(stage, &failed, &["does not take over", "mood"])?;
+        continues(stage, &failed, &["does not take over", "mood"])?;
         client::get(&mut session, "/after")?;
         let new = stage.daemon.upgrade()?;
         client::get(&mut session, "/after-both")?;
@@ -96,7 +96,7 @@ fn a_broken_configuration_is_told_and_a_good_one_works_then() {
 }
 
 #[test]
-fn a_program_that_hangs_that_ends_or_that_is_none_is_told_and_ended() {
+fn a_program_that_hangs_exits_or_is_missing_is_reported_and_killed() {
     for (script, named) in [
         ("exec sleep 1000", "did not say within 10s"),
         ("exit 7", "exit status: 7"),
@@ -105,62 +105,66 @@ fn a_program_that_hangs_that_ends_or_that_is_none_is_told_and_ended() {
         on_a_copy(|stage| {
             replace_by(stage, script)?;
             let failed = upgrade(stage)?;
-            goes_on_with_the_copy(stage, &failed, named)
+            continues_after_restoring_the_program(stage, &failed, named)
         });
     }
     on_a_copy(|stage| {
         let program = stage.daemon.program().display().to_string();
         fs::rename(&program, format!("{program}.aside"))?;
         let failed = upgrade(stage)?;
-        goes_on_with_the_copy(stage, &failed, "put a program there")
+        continues_after_restoring_the_program(stage, &failed, "put a program there")
     });
 }
 
-/// As [`goes_on`], after the program was put back for the read verbs.
-fn goes_on_with_the_copy(stage: &Stage, failed: &CommandOutput, named: &str) -> Result<()> {
+/// As [`continues`], after it has restored the program, which `status` needs.
+fn continues_after_restoring_the_program(
+    stage: &Stage,
+    failed: &CommandOutput,
+    named: &str,
+) -> Result<()> {
     let program = stage.daemon.program().display().to_string();
     fs::rename(format!("{program}.aside"), &program)?;
-    goes_on(stage, failed, &[named, &program])
+    continues(stage, failed, &[named, &program])
 }
 
-/// A process that takes over, hanging: it has changed the packet path, by which everybody passes, and
-/// its own terminator stands still and does not serve.
+/// A successor that hangs midway: it has switched the firewall to observe mode, and its terminator is
+/// stopped and does not serve.
 struct HungTakeover {
-    word: PathBuf,
+    overrides: PathBuf,
 }
 
 impl HungTakeover {
-    /// Prepares one, to be called before the upgrade.
+    /// Prepares a hung takeover. Call it before the upgrade.
     fn prepare(stage: &Stage) -> Result<Self> {
-        let word = stage.config.state.join("modes.json");
+        let overrides = stage.config.state.join("modes.json");
         fs::create_dir_all(&stage.config.state)?;
-        // Whoever reads what `aop mode` said waits here for it: when its terminator has prepared, and
-        // before it guards.
+        // The successor reads the stored mode overrides from this pipe, so it waits: after its
+        // terminator is prepared, and before it changes the firewall.
         let mut command = std::process::Command::new("mkfifo");
-        command.arg(&word);
+        command.arg(&overrides);
         child::finish(command, &[], SOON)?.success()?;
-        Ok(Self { word })
+        Ok(Self { overrides })
     }
 
-    /// Waits until it hangs.
+    /// Waits until the successor hangs.
     fn reached(self, stage: &Stage) -> Result<Process> {
         const PATIENCE: Duration = Duration::from_secs(20);
-        const WORD: &str = r#"{"set_at": "2026-01-01T00:00:00Z", "configured": "enforce",
+        const OVERRIDES: &str = r#"{"set_at": "2026-01-01T00:00:00Z", "configured": "enforce",
             "general": "observe", "ports": {}, "interfaces": {}}"#;
         let generation = stage.daemon.status()?.generation()?;
         let (old, terminator) = (stage.daemon.process()?, stage.daemon.terminator()?);
         let open = || {
-            // Without a reader there is nothing to open.
+            // The open fails until there is a reader.
             let mut options = fs::File::options();
-            options.write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&self.word).ok()
+            options.write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&self.overrides).ok()
         };
-        let mut pipe = wait::until("it asks for the word", PATIENCE, open)?;
+        let mut pipe = wait::until("it reads the overrides", PATIENCE, open)?;
         let mut children = old.children()?.into_iter();
         let new = children.find(|child| *child != terminator).context("no new one")?;
         new.children()?.pop().context("without a terminator")?.signal(Signal::SIGSTOP)?;
-        pipe.write_all(WORD.as_bytes())?;
+        pipe.write_all(OVERRIDES.as_bytes())?;
         drop(pipe);
-        fs::remove_file(&self.word)?;
+        fs::remove_file(&self.overrides)?;
         wait::until("its policy is in force", PATIENCE, || {
             let now = stage.daemon.status().and_then(|status| status.generation()).ok()?;
             (now > generation).then_some(())
@@ -172,14 +176,14 @@ impl HungTakeover {
 }
 
 #[test]
-fn a_process_that_is_killed_midway_leaves_the_old_policy() {
+fn a_successor_that_is_killed_midway_leaves_the_old_policy() {
     on_stage(|stage| {
         let mut session = stage.open()?;
         let midway = HungTakeover::prepare(stage)?;
         let failed = std::thread::scope(|scope| {
             let upgrade = scope.spawn(|| stage.daemon.verb(&["upgrade"]));
             let new = midway.reached(stage)?;
-            // Meanwhile nothing is changed, and whoever asks is told why.
+            // Meanwhile changes are refused with the reason.
             for verb in [&["mode", "observe"][..], &["prefixes", "refresh"], &["upgrade"]] {
                 let declined = stage.daemon.verb(verb)?;
                 let told =
@@ -194,7 +198,7 @@ fn a_process_that_is_killed_midway_leaves_the_old_policy() {
             new.signal(Signal::SIGKILL)?;
             upgrade.join().map_err(|_| anyhow::anyhow!("a panic"))?
         })?;
-        goes_on(stage, &failed, &["ended before it served", "signal: 9"])?;
+        continues(stage, &failed, &["ended before it served", "signal: 9"])?;
         client::get(&mut session, "/after")?;
         let new = stage.daemon.upgrade()?;
         is_the_daemon(stage, new)
@@ -202,7 +206,7 @@ fn a_process_that_is_killed_midway_leaves_the_old_policy() {
 }
 
 #[test]
-fn a_daemon_that_drains_hands_over_to_nobody() {
+fn a_draining_daemon_refuses_an_upgrade() {
     on_stage(|stage| {
         let session = stage.open()?;
         stage.daemon.signal(Signal::SIGTERM)?;
@@ -216,7 +220,7 @@ fn a_daemon_that_drains_hands_over_to_nobody() {
 }
 
 #[test]
-fn a_signal_to_stop_ends_an_upgrade_that_is_under_way() {
+fn sigterm_ends_an_upgrade_that_is_under_way() {
     on_stage(|stage| {
         let midway = HungTakeover::prepare(stage)?;
         let failed = std::thread::scope(|scope| {
@@ -224,7 +228,7 @@ fn a_signal_to_stop_ends_an_upgrade_that_is_under_way() {
             let new = midway.reached(stage)?;
             stage.daemon.signal(Signal::SIGTERM)?;
             let failed = upgrade.join().map_err(|_| anyhow::anyhow!("a panic"))??;
-            ensure!(!new.exists(), "the new one is left");
+            ensure!(!new.exists(), "the successor still runs");
             anyhow::Ok(failed)
         })?;
         ensure!(failed.code == 1 && failed.errors.contains("stopping"), "{failed:?}");

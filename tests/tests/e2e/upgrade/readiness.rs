@@ -1,4 +1,4 @@
-//! Who asks whether aop is ready meets nobody's absence, and never a "not ready".
+//! During upgrades `/readyz` always answers, and never with "not ready".
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::{client, wait};
+use nix::sys::signal::Signal;
 
-use super::{end, ends, is_the_daemon};
+use super::{ends, is_the_daemon};
 use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
 fn ready(mut stream: impl Read + Write) -> Result<()> {
@@ -18,8 +19,8 @@ fn ready(mut stream: impl Read + Write) -> Result<()> {
     Ok(())
 }
 
-/// Asks by `ask` again and again while two processes take over, one after the other.
-fn ask_throughout(stage: &mut Stage, ask: impl Fn() -> Result<()> + Sync) -> Result<()> {
+/// Calls `ask` repeatedly during two upgrades.
+fn ask_during_upgrades(stage: &mut Stage, ask: impl Fn() -> Result<()> + Sync) -> Result<()> {
     ask().context("before")?;
     let session = stage.open()?;
     let (done, asked) = (AtomicBool::new(false), AtomicU32::new(0));
@@ -59,37 +60,37 @@ fn ask_throughout(stage: &mut Stage, ask: impl Fn() -> Result<()> + Sync) -> Res
         asking.join().map_err(|_| anyhow::anyhow!("a panic"))??;
         last
     })?;
-    // The old one's end takes nothing with it.
+    // The exit of the old process changes nothing.
     drop(session);
     ensure!(stage.daemon.wait(SOON)? == 0, "{}", stage.daemon.log());
-    ask().context("after the old one's end")?;
-    end(last)?;
+    ask().context("after the old process has exited")?;
+    last.signal(Signal::SIGTERM)?;
     ends(last)?;
     ensure!(ask().is_err(), "somebody answers");
     Ok(())
 }
 
 #[test]
-fn over_tcp_it_is_ready_throughout() {
+fn over_tcp_it_is_ready_all_the_time() {
     on_changed_stage(
         |config, _| config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\""),
         |stage| {
             let at = "127.0.0.1:9465".parse()?;
             let netns = stage.lab.origin().clone();
-            ask_throughout(stage, || ready(client::connect(&netns, at)?))
+            ask_during_upgrades(stage, || ready(client::connect(&netns, at)?))
         },
     );
 }
 
 #[test]
-fn over_a_unix_socket_it_is_ready_throughout() {
+fn over_a_unix_socket_it_is_ready_all_the_time() {
     on_stage(|stage| {
         let path = stage.lab.dir().join("monitor.sock");
         let table = format!("[monitor]\nlisten = \"unix:{}\"", path.display());
         stage.daemon.kill();
         stage.daemon.write(&format!("{}\n{table}\n", stage.config.text()))?;
         stage.daemon.run()?;
-        ask_throughout(stage, || ready(UnixStream::connect(&path)?))?;
+        ask_during_upgrades(stage, || ready(UnixStream::connect(&path)?))?;
         ensure!(!path.exists(), "the socket is left");
         Ok(())
     });

@@ -1,4 +1,4 @@
-//! What the new process has, and what the old one leaves alone.
+//! The new process after an upgrade, and the exit of the old one.
 
 use std::fs;
 use std::time::Duration;
@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use aop_tests::process::TcpState;
 use aop_tests::{AopToml, IpVersion, Process, Pull, PullOutcome, TestDaemon, child, client, wait};
+use nix::sys::signal::Signal;
 
-use super::{end, ends, is_the_daemon};
+use super::{ends, is_the_daemon};
 use crate::stage::{SOON, Stage, in_lab, on_changed_stage, on_stage};
 
-/// What holds for a daemon that has taken over as for any other.
+/// Claims that hold for every daemon hold after an upgrade.
 fn is_a_daemon_like_any(stage: &Stage) -> Result<()> {
     stage.edge_is_served()?;
     stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
@@ -24,7 +25,7 @@ fn is_a_daemon_like_any(stage: &Stage) -> Result<()> {
 }
 
 #[test]
-fn the_answer_names_both_processes_and_what_drains() {
+fn the_output_names_both_processes_and_the_draining_connections() {
     on_stage(|stage| {
         let (old, session) = (stage.daemon.process()?, stage.open()?);
         let upgrade = stage.daemon.verb(&["upgrade"])?.success()?;
@@ -41,7 +42,7 @@ fn the_answer_names_both_processes_and_what_drains() {
 }
 
 #[test]
-fn the_new_process_is_a_daemon_like_any_other_and_survives_the_old_one_s_end() {
+fn the_new_process_works_as_any_daemon_also_after_the_old_one_has_exited() {
     on_stage(|stage| {
         let session = stage.open()?;
         let identities = stage.daemon.status()?.json()["identities"][0]["serial"].clone();
@@ -56,9 +57,9 @@ fn the_new_process_is_a_daemon_like_any_other_and_survives_the_old_one_s_end() {
         ensure!(status.json()["identities"][0]["serial"] == identities, "{:?}", status.json());
         let lock = fs::read_to_string(stage.config.runtime.join("lock"))?;
         ensure!(lock.trim() == new.0.to_string(), "the lock names {lock}");
-        end(new)?;
+        new.signal(Signal::SIGTERM)?;
         ends(new)?;
-        // And it leaves as any other: filtered, and nobody listens.
+        // After its exit packets are filtered and there is no listener, as after any other.
         stage.daemon.status()?.enforcing("eth0")?;
         Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
         let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).send()?;
@@ -70,7 +71,7 @@ fn the_new_process_is_a_daemon_like_any_other_and_survives_the_old_one_s_end() {
 }
 
 #[test]
-fn the_old_process_cuts_at_its_deadline_and_says_so() {
+fn the_old_process_cuts_at_its_deadline_with_exit_code_3() {
     on_changed_stage(
         |config, _| {
             config.drain = "1s";
@@ -81,7 +82,7 @@ fn the_old_process_cuts_at_its_deadline_and_says_so() {
             stage.daemon.upgrade()?;
             let old = stage.daemon.process()?;
             let sockets = old.tcp_sockets()?;
-            ensure!(sockets.is_empty(), "the old one holds on to {sockets:?}");
+            ensure!(sockets.is_empty(), "the old process keeps {sockets:?}");
             ensure!(stage.daemon.wait(SOON)? == 3, "{}", stage.daemon.log());
             ensure!(client::get(&mut session, "/").is_err());
             stage.edge_is_served()
@@ -90,7 +91,7 @@ fn the_old_process_cuts_at_its_deadline_and_says_so() {
 }
 
 #[test]
-fn a_new_listener_is_bound_an_old_one_is_kept_and_one_that_is_not_wanted_is_closed() {
+fn new_listeners_are_bound_old_ones_are_kept_and_removed_ones_are_closed() {
     on_stage(|stage| {
         let text = stage.config.text().replace("[::]:443", "0.0.0.0:444");
         ensure!(text != stage.config.text());
@@ -110,7 +111,7 @@ fn a_new_listener_is_bound_an_old_one_is_kept_and_one_that_is_not_wanted_is_clos
 }
 
 #[test]
-fn without_a_firewall_or_without_a_listener_it_goes_as_well() {
+fn an_upgrade_works_without_a_firewall_and_without_a_listener() {
     on_changed_stage(
         |config, _| config.mode = "off",
         |stage| {
@@ -136,14 +137,14 @@ fn without_a_firewall_or_without_a_listener_it_goes_as_well() {
 }
 
 #[test]
-fn the_program_is_the_one_that_is_at_the_path_now() {
+fn the_new_process_runs_the_program_that_is_at_the_path_now() {
     in_lab(|lab| {
         let mut daemon = TestDaemon::prepare(lab)?;
         daemon.use_a_copy("aop")?;
         daemon.write(&AopToml::new(lab).text())?;
         daemon.run()?;
         let before = daemon.process()?;
-        // Another file under the same name.
+        // A new file with the same name.
         let mut command = std::process::Command::new("cp");
         command.arg("--remove-destination").arg(child::built("aop")?).arg(daemon.program());
         child::finish(command, &[], SOON)?.success()?;
@@ -158,7 +159,7 @@ fn the_program_is_the_one_that_is_at_the_path_now() {
 }
 
 #[test]
-fn nothing_is_asked_of_a_daemon_that_is_not_there() {
+fn without_a_daemon_an_upgrade_is_refused() {
     in_lab(|lab| {
         let daemon = TestDaemon::prepare(lab)?;
         daemon.write(&AopToml::new(lab).text())?;

@@ -1,4 +1,4 @@
-//! Two upgrades in a row, while everybody pulls.
+//! Two upgrades in a row under load.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,17 +11,17 @@ use aop_tests::{IpVersion, Netns, Process, Pull};
 use super::{ends, is_the_daemon};
 use crate::stage::{Stage, is_guarded, on_changed_stage};
 
-/// Of an answer on the long connection.
+/// The size of a response on the long connection.
 const PIECE: usize = 251 * 400;
 
-/// Threads that pull until they are told to stop.
+/// The state of the threads that pull.
 struct Load {
     done: AtomicBool,
     pulls: AtomicU32,
 }
 
 impl Load {
-    /// Does `pull` again and again; the first that fails ends it.
+    /// Repeats `pull` until the load is stopped or a pull fails.
     fn repeat(&self, mut pull: impl FnMut() -> Result<()>) -> Result<()> {
         while !self.done.load(Ordering::Relaxed) {
             let number = self.pulls.fetch_add(1, Ordering::Relaxed);
@@ -30,7 +30,7 @@ impl Load {
         Ok(())
     }
 
-    /// Waits until so many more have begun.
+    /// Waits until `more` pulls have begun.
     fn wait_for(&self, more: u32) {
         let until = self.pulls.load(Ordering::Relaxed) + more;
         while self.pulls.load(Ordering::Relaxed) < until && !self.done.load(Ordering::Relaxed) {
@@ -39,20 +39,20 @@ impl Load {
     }
 }
 
-fn pull_by_hand(client: &TlsClient, edge: &Netns, to: SocketAddr) -> Result<()> {
+fn pull_with_tls_client(client: &TlsClient, edge: &Netns, to: SocketAddr) -> Result<()> {
     let mut session = client.open(edge, to, "example.com")?;
     let body = client::get(&mut session, "/short")?;
     ensure!(body == b"the upstream answers /short\n");
     Ok(())
 }
 
-fn pull_by_curl(pull: &Pull) -> Result<()> {
+fn pull_with_curl(pull: &Pull) -> Result<()> {
     pull.must_be_served()?;
     Ok(())
 }
 
-/// A piece of a long connection, byte for byte.
-fn go_on(session: &mut TlsSession) -> Result<()> {
+/// Requests a large response on the long connection and compares every byte.
+fn pull_piece(session: &mut TlsSession) -> Result<()> {
     let body = client::get(session, &format!("/bytes/{PIECE}"))?;
     let right = (0_u8..251).cycle().take(PIECE);
     ensure!(body.len() == PIECE && body.into_iter().eq(right), "other bytes");
@@ -62,7 +62,7 @@ fn go_on(session: &mut TlsSession) -> Result<()> {
 /// A connection attempt of a stranger, which must meet silence.
 fn knock(stranger: &Netns, to: SocketAddr) -> Result<()> {
     let met = stranger.connect(to, Duration::from_millis(50));
-    ensure!(met.is_err(), "a stranger got through");
+    ensure!(met.is_err(), "a stranger connected");
     Ok(())
 }
 
@@ -75,25 +75,26 @@ fn two_upgrades_under_load_refuse_nothing_and_cut_nothing() {
             let mut idle = stage.open()?;
             let mut long = stage.open()?;
             let before = stage.daemon.status()?;
-            let crowd = Load { done: AtomicBool::new(false), pulls: AtomicU32::new(0) };
+            let load = Load { done: AtomicBool::new(false), pulls: AtomicU32::new(0) };
             let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
             let (edge, stranger) = (stage.lab.edge(), stage.lab.stranger());
             let to = |family| stage.lab.origin_at(family, 443);
             let upgraded = std::thread::scope(|scope| {
                 let mut threads = Vec::new();
                 for family in IpVersion::BOTH {
-                    let (client, crowd, to) = (&client, &crowd, to(family));
-                    threads
-                        .push(scope.spawn(move || crowd.repeat(|| pull_by_hand(client, edge, to))));
+                    let (client, load, to) = (&client, &load, to(family));
+                    threads.push(
+                        scope.spawn(move || load.repeat(|| pull_with_tls_client(client, edge, to))),
+                    );
                     let pull = Pull::by_edge(&stage.lab, family);
-                    threads.push(scope.spawn(move || crowd.repeat(|| pull_by_curl(&pull))));
+                    threads.push(scope.spawn(move || load.repeat(|| pull_with_curl(&pull))));
                 }
-                let (long, crowd) = (&mut long, &crowd);
-                threads.push(scope.spawn(move || crowd.repeat(|| go_on(long))));
+                let (long, load) = (&mut long, &load);
+                threads.push(scope.spawn(move || load.repeat(|| pull_piece(long))));
                 let at = to(IpVersion::V4);
-                threads.push(scope.spawn(move || crowd.repeat(|| knock(stranger, at))));
-                let upgraded = upgrade_twice(stage, crowd);
-                crowd.done.store(true, Ordering::Relaxed);
+                threads.push(scope.spawn(move || load.repeat(|| knock(stranger, at))));
+                let upgraded = upgrade_twice(stage, load);
+                load.done.store(true, Ordering::Relaxed);
                 for thread in threads {
                     thread.join().map_err(|_| anyhow::anyhow!("a panic"))??;
                 }
@@ -105,7 +106,10 @@ fn two_upgrades_under_load_refuse_nothing_and_cut_nothing() {
                 let now = after.packets(&old.action, &old.reason)?;
                 ensure!(now >= old.packets, "{old:?} is now {now}");
             }
-            ensure!(after.packets("drop", "unknown_source")? > 0, "nobody has knocked");
+            ensure!(
+                after.packets("drop", "unknown_source")? > 0,
+                "no attempt of a stranger was counted"
+            );
             ensure!(after.refusals()?.is_empty(), "{:?}", after.refusals()?);
             let peer = stage.lab.edge_address(IpVersion::V4);
             ensure!(after.handshakes_of(peer)? > before.handshakes_of(peer)?);
@@ -116,17 +120,17 @@ fn two_upgrades_under_load_refuse_nothing_and_cut_nothing() {
     );
 }
 
-/// The process in the middle.
-fn upgrade_twice(stage: &Stage, crowd: &Load) -> Result<Process> {
+/// Upgrades twice and returns the first successor.
+fn upgrade_twice(stage: &Stage, load: &Load) -> Result<Process> {
     let mut processes = Vec::new();
     for _ in 0..2 {
-        crowd.wait_for(20);
+        load.wait_for(20);
         let new = stage.daemon.upgrade()?;
         is_the_daemon(stage, new)?;
         ensure!(is_guarded(&stage.lab)?);
         ensure!(stage.daemon.status()?.enforcing("eth0")?);
         processes.push(new);
     }
-    crowd.wait_for(20);
+    load.wait_for(20);
     Ok(processes[0])
 }
