@@ -74,8 +74,8 @@ impl TlsClient {
     /// Connects and finishes a handshake for `host`.
     ///
     /// # Errors
-    /// When the origin refuses it. In TLS 1.3 the first read after this reports that the certificate
-    /// is refused.
+    /// When the origin refuses it. In TLS 1.3 a refused certificate is reported by the first read
+    /// after this.
     pub fn open(&self, netns: &Netns, address: SocketAddr, host: &str) -> Result<TlsSession> {
         self.open_behind(b"", netns, address, host)
     }

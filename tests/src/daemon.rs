@@ -41,9 +41,18 @@ impl TestDaemon {
     /// # Errors
     /// When it exits or is not ready in time. The error contains the log.
     pub fn start(lab: &Lab, config: &AopToml) -> Result<Self> {
-        let mut daemon = Self::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = Self::with_config(lab, config)?;
         daemon.run()?;
+        Ok(daemon)
+    }
+
+    /// Writes `config`. The daemon does not run yet.
+    ///
+    /// # Errors
+    /// As [`TestDaemon::prepare`].
+    pub fn with_config(lab: &Lab, config: &AopToml) -> Result<Self> {
+        let daemon = Self::prepare(lab)?;
+        daemon.write(&config.text())?;
         Ok(daemon)
     }
 

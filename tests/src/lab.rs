@@ -82,7 +82,8 @@ impl Lab {
         fs::create_dir(&bpffs)?;
         mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), None::<&str>)
             .context("cannot mount a bpf file system")?;
-        // The first `ip netns add` on a machine mounts /run/netns. Two at once would mount it twice.
+        // The first `ip netns add` on a machine mounts /run/netns. Two at once would mount it
+        // twice.
         static ADDING: Mutex<()> = Mutex::new(());
         let adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.hosts.iter().chain([&self.router]);
@@ -130,8 +131,8 @@ impl Lab {
         self.dir.join("bpf")
     }
 
-    /// A container on the origin. The origin publishes the container's port 80 as its own `port`, as
-    /// container engines do: with address translation that happens before the host's own packet
+    /// A container on the origin. The origin publishes the container's port 80 as its own `port`,
+    /// as container engines do: with address translation that happens before the host's own packet
     /// filter, and that filter drops `port` for every source.
     ///
     /// # Errors

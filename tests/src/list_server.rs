@@ -1,7 +1,7 @@
 //! A source of prefix lists that sends exactly the bytes that a test wants.
 //!
-//! It listens on the loopback address of the origin, from which the daemon may fetch without TLS. It
-//! is not an HTTP server, because most of its responses are wrong on purpose.
+//! It listens on the loopback address of the origin, from which the daemon may fetch without TLS.
+//! It is not an HTTP server, because most of its responses are wrong on purpose.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

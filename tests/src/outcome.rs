@@ -116,7 +116,8 @@ impl fmt::Display for PullOutcome {
 mod tests {
     use super::*;
 
-    const ALERT: &str = "curl: (56) OpenSSL SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required, errno 0";
+    const ALERT: &str = "curl: (56) OpenSSL SSL_read: error:0A00045C:SSL routines::\
+        tlsv13 alert certificate required, errno 0";
 
     #[test]
     fn a_refusal_at_the_first_read_names_its_alert() {

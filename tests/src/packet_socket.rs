@@ -73,8 +73,8 @@ impl PacketSocket {
         sent.map(drop).with_context(|| format!("cannot send {} bytes: {frame:02x?}", frame.len()))
     }
 
-    /// The next frame, or none if none comes within `patience`. Frames that this socket has sent are
-    /// not received.
+    /// The next frame, or none if none comes within `patience`. Frames that this socket has sent
+    /// are not received.
     ///
     /// # Errors
     /// When the interface does not exist any more.
@@ -95,8 +95,8 @@ impl PacketSocket {
 }
 
 impl TcpReply {
-    /// The TCP segment in `frame`, which a kernel has sent: without VLAN tags, IPv6 extension headers
-    /// or fragments.
+    /// The TCP segment in `frame`, which a kernel has sent: without VLAN tags, IPv6 extension
+    /// headers or fragments.
     #[must_use]
     pub fn read(frame: &[u8]) -> Option<Self> {
         let ip = frame.get(14..)?;

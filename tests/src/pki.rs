@@ -1,8 +1,9 @@
-//! All certificates that the claims need: good ones, and for each fault one that has only this fault.
+//! All certificates that the claims need: good ones, and for each fault one that has only this
+//! fault.
 //!
-//! All are ECDSA P-256 unless the field says otherwise. They are PEM files that are written when the
-//! lab is built. As with a real operator, a client CA signs the certificate of the edge, and the
-//! origin presents server certificates. Every user can read the keys, which protect nothing.
+//! All are ECDSA P-256 unless the field says otherwise. They are PEM files that are written when
+//! the lab is built. As with a real operator, a client CA signs the certificate of the edge, and
+//! the origin presents server certificates. Every user can read the keys, which protect nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -159,8 +160,8 @@ impl Pki {
         })
     }
 
-    /// Creates an X.509 version 1 certificate from the client CA, as `openssl x509 -req` does when no
-    /// extensions are given. rcgen cannot make these.
+    /// Creates an X.509 version 1 certificate from the client CA, as `openssl x509 -req` does when
+    /// no extensions are given. rcgen cannot make these.
     ///
     /// # Errors
     /// When openssl is missing or fails.

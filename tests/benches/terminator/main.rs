@@ -1,12 +1,12 @@
 //! The cost of a terminator: aop compared with the servers that one would use instead.
 //!
-//! Each server has the same certificates, TLS 1.3 with one cipher suite and one group, a required and
-//! verified client certificate, no resumption, no access log, two workers, and the same upstream.
-//! Sequential work runs on one CPU. CPU time is the sum over all processes of the server. On a busy
-//! machine it is more reliable than wall time. Each figure is the least of several rounds, and each
-//! round starts every server again. All traffic is on the loopback of one namespace, and aop's
-//! firewall is off: packets cost the same for all servers. Needs root. `AOP_BENCH_JSON` names the
-//! file for the figures.
+//! Each server has the same certificates, TLS 1.3 with one cipher suite and one group, a required
+//! and verified client certificate, no resumption, no access log, two workers, and the same
+//! upstream. Sequential work runs on one CPU. CPU time is the sum over all processes of the server.
+//! On a busy machine it is more reliable than wall time. Each figure is the least of several
+//! rounds, and each round starts every server again. All traffic is on the loopback of one
+//! namespace, and aop's firewall is off: packets cost the same for all servers. Needs root.
+//! `AOP_BENCH_JSON` names the file for the figures.
 //!
 //! Arguments: the names of the products to measure (default: all), and the number of rounds.
 #![allow(missing_docs, clippy::print_stdout, reason = "a benchmark")]

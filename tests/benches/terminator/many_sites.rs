@@ -93,9 +93,10 @@ impl ManySites {
         let Self { cpu, longest, reload } = self;
         println!(
             "\naop with {SITES} sites\n\
-             handshake, 1 byte, close: CPU µs {:.1}, with one site {:.1}: {:.2} (target ≤ 1.05)\n\
-             longest handshake during a reload of all, which took {:.1} s: {:.1} ms, without a reload {:.1} \
-             (target: no more than 50 longer)",
+             handshake, 1 byte, close: CPU µs {:.1}, with one site {:.1}: {:.2} \
+             (target ≤ 1.05)\n\
+             longest handshake during a reload of all, which took {:.1} s: {:.1} ms, \
+             without one {:.1} (target: no more than 50 longer)",
             cpu[1],
             cpu[0],
             cpu[1] / cpu[0],

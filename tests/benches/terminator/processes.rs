@@ -26,8 +26,8 @@ pub(crate) fn pin(processes: &[Process], cpus: Range<usize>) -> Result<()> {
     Ok(())
 }
 
-/// The CPU time of all their threads, from `schedstat`, which is finer than the ticks of `stat`. None
-/// of the servers ends a thread while it serves.
+/// The CPU time of all their threads, from `schedstat`, which is finer than the ticks of `stat`.
+/// None of the servers ends a thread while it serves.
 pub(crate) fn cpu_time(processes: &[Process]) -> Result<Duration> {
     let mut total = Duration::ZERO;
     for Process(pid) in processes {

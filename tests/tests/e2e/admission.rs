@@ -1,5 +1,5 @@
-//! Admission by address: prefixes, extra prefixes, observe mode, and the second check of the address
-//! in the terminator.
+//! Admission by address: prefixes, extra prefixes, observe mode, and the second check of the
+//! address in the terminator.
 
 use std::net::IpAddr;
 

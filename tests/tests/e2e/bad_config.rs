@@ -1,5 +1,5 @@
-//! A wrong configuration: the start fails with exit code 1 and one error that names the place and the
-//! remedy, and nothing is half applied. `aop check` reports the same error and changes nothing.
+//! A wrong configuration: the start fails with exit code 1 and one error that names the place and
+//! the remedy, and nothing is half applied. `aop check` reports the same error and changes nothing.
 
 use anyhow::ensure;
 use aop_tests::config::SiteTable;
@@ -28,8 +28,7 @@ fn refused(break_it: impl FnOnce(&str) -> String, named: &[&str]) {
 #[test]
 fn the_correct_configuration_is_accepted() {
     in_lab(|lab| {
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&AopToml::new(lab).text())?;
+        let mut daemon = TestDaemon::with_config(lab, &AopToml::new(lab))?;
         let _check = daemon.verb(&["check"])?.success()?;
         ensure!(!is_guarded(lab)?, "a check must touch nothing");
         daemon.run()?;
@@ -54,8 +53,7 @@ fn a_host_in_two_sites_is_named() {
         let mut config = AopToml::new(lab);
         let twice = vec!["shop.example.net".into(), "EXAMPLE.com.".into()];
         config.sites.push(SiteTable { hosts: twice, ..SiteTable::new(lab) });
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         refuses_to_start(lab, &mut daemon, &["example.com", "already"])
     });
 }
@@ -68,8 +66,7 @@ fn sites_with_different_client_cas_share_a_byte_upstream_only_with_shared_upstre
         let client_ca = vec![lab.pki.foreign_ca.clone()];
         let upstream = "tcp://localhost:8080".into();
         config.sites.push(SiteTable { hosts, client_ca, upstream, ..SiteTable::new(lab) });
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         let named = ["example.com", "shop.example.net", "localhost:8080", "shared_upstream = true"];
         refuses_to_start(lab, &mut daemon, &named)?;
         config.share_the_upstream();

@@ -19,8 +19,7 @@ fn refused_with(break_it: impl FnOnce(&Lab, &mut AopToml) -> Result<()>, named: 
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         break_it(lab, &mut config)?;
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         ensure!(daemon.verb(&["check"])?.code == 1, "aop check finds nothing");
         refuses_to_start(lab, &mut daemon, named)
     });

@@ -13,8 +13,7 @@ fn refused(prepare: impl FnOnce(&Lab, &mut AopToml) -> Result<()>, named: &[&str
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         prepare(lab, &mut config)?;
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         refuses_to_start(lab, &mut daemon, named)
     });
 }
@@ -23,8 +22,7 @@ fn refused(prepare: impl FnOnce(&Lab, &mut AopToml) -> Result<()>, named: &[&str
 fn a_port_in_use_is_named() {
     in_lab(|lab| {
         let _other = TestUpstream::listening(lab, "0.0.0.0:443")?;
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&AopToml::new(lab).text())?;
+        let mut daemon = TestDaemon::with_config(lab, &AopToml::new(lab))?;
         refuses_to_start(lab, &mut daemon, &["0.0.0.0:443", "in use"])
     });
 }
@@ -98,8 +96,7 @@ fn pins_of_another_layout_are_named_with_a_remedy_that_works() {
     in_lab(|lab| {
         let config = AopToml::new(lab);
         fs::create_dir_all(config.pins.join("v0"))?;
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         let (code, log) = daemon.run_to_end()?;
         ensure!(code == 1, "exit code {code}: {log}");
         ensure!(log.contains("layout v0") && log.contains("aop unload"), "{log}");
@@ -120,8 +117,7 @@ fn a_pinned_map_of_another_size_is_named_and_not_used() {
         bpftool.args(["map", "create"]).arg(layout.join("SETTINGS"));
         bpftool.args("type array key 4 value 4096 entries 1 name SETTINGS".split(' '));
         child::finish(bpftool, &[], SOON)?.success()?;
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         let (code, log) = daemon.run_to_end()?;
         ensure!(code == 1, "exit code {code}: {log}");
         for word in ["SETTINGS", "4096", "aop unload"] {

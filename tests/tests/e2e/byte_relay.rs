@@ -73,9 +73,7 @@ fn requests_on_one_connection_stay_on_one_connection() {
 #[test]
 fn a_peer_that_has_closed_its_sending_direction_gets_the_late_response() {
     on_stage(|stage| {
-        let to = stage.lab.origin_at(IpVersion::V4, 443);
-        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
-        let mut session = client.open(stage.lab.edge(), to, "example.com")?;
+        let mut session = stage.connect()?;
         session.write_all(b"POST /late HTTP/1.1\r\nHost: example.com\r\n\r\n")?;
         session.write_all(&[b'x'; 10_000])?;
         client::finish_sending(&mut session)?;
@@ -88,9 +86,7 @@ fn a_peer_that_has_closed_its_sending_direction_gets_the_late_response() {
 #[test]
 fn when_the_upstream_closes_the_peer_gets_a_clean_close() {
     on_stage(|stage| {
-        let to = stage.lab.origin_at(IpVersion::V4, 443);
-        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
-        let mut session = client.open(stage.lab.edge(), to, "example.com")?;
+        let mut session = stage.connect()?;
         session.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")?;
         // rustls reports an error for a close without close_notify.
         let answer = client::read_to_end(&mut session)?;

@@ -1,5 +1,5 @@
-//! Rules of a site beyond the signature of a client CA, for both TLS versions; revocation; and client
-//! CAs that have expired.
+//! Rules of a site beyond the signature of a client CA, for both TLS versions; revocation; and
+//! client CAs that have expired.
 
 use std::fs;
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::client::{self, TlsClient};
+use aop_tests::config::SiteTable;
 use aop_tests::pki::Credentials;
 use aop_tests::pull::TlsVersion;
 use aop_tests::{AopToml, IpVersion, Lab, Pki, Pull, child, wait};
@@ -14,8 +15,8 @@ use rustls::HandshakeKind;
 
 use crate::stage::{SOON, Stage, on_changed_stage};
 
-/// The whole claim, on a stage whose second site has these `rules`: that site serves `good` and refuses
-/// `bad` for `reason`, in both TLS versions. The first site serves `bad`.
+/// The whole claim, on a stage whose second site has these `rules`: that site serves `good` and
+/// refuses `bad` for `reason`, in both TLS versions. The first site serves `bad`.
 fn accepts_and_refuses(
     rules: impl Fn(&Lab) -> Vec<String>,
     good: impl Fn(&Pki) -> Credentials,
@@ -44,12 +45,7 @@ fn accepts_and_refuses(
 }
 
 fn second_site(config: &mut AopToml, lab: &Lab, rules: Vec<String>) {
-    let mut site = config.sites[0].clone();
-    site.hosts = vec!["example.net".into()];
-    site.certificate.clone_from(&lab.pki.second_server.certificate);
-    site.key.clone_from(&lab.pki.second_server.key);
-    site.rules = rules;
-    config.sites.push(site);
+    config.sites.push(SiteTable { rules, ..SiteTable::second(lab) });
     config.share_the_upstream();
 }
 
@@ -231,9 +227,7 @@ fn a_new_revocation_list_cuts_revoked_peers_and_a_broken_one_is_not_used() {
         },
         |stage| {
             let pki = &stage.lab.pki;
-            let to = stage.lab.origin_at(IpVersion::V4, 443);
-            let client = TlsClient::new(pki, &pki.edge)?;
-            let mut session = client.open(stage.lab.edge(), to, "example.com")?;
+            let mut session = stage.connect()?;
             client::get(&mut session, "/before")?;
 
             let good = fs::read(&pki.crl)?;
@@ -267,9 +261,7 @@ fn a_rule_that_a_reload_adds_ends_connections_that_violate_it() {
     on_changed_stage(
         |config, _| config.drain = "2s",
         |stage| {
-            let to = stage.lab.origin_at(IpVersion::V4, 443);
-            let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
-            let mut session = client.open(stage.lab.edge(), to, "example.com")?;
+            let mut session = stage.connect()?;
             client::get(&mut session, "/before")?;
             stage.config.site().rules = vec!["require_san = [\"dns:pull.example.com\"]".into()];
             reload(stage)?;

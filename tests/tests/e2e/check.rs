@@ -10,8 +10,7 @@ use serde_json::Value;
 use crate::stage::in_lab;
 
 fn checked(lab: &Lab, config: &AopToml, code: i32) -> Result<(String, Value)> {
-    let daemon = TestDaemon::prepare(lab)?;
-    daemon.write(&config.text())?;
+    let daemon = TestDaemon::with_config(lab, &config)?;
     let text = daemon.verb(&["check"])?;
     let json = daemon.verb(&["check", "--json"])?;
     ensure!((text.code, json.code) == (code, code), "{text:?}");

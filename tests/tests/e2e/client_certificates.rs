@@ -129,11 +129,8 @@ fn during_a_rollover_both_client_cas_are_trusted() {
 fn each_site_trusts_only_its_own_client_ca() {
     let second = |config: &mut AopToml, lab: &Lab| {
         config.sites.push(SiteTable {
-            hosts: vec!["example.net".into()],
-            certificate: lab.pki.second_server.certificate.clone(),
-            key: lab.pki.second_server.key.clone(),
             client_ca: vec![lab.pki.foreign_ca.clone()],
-            ..SiteTable::new(lab)
+            ..SiteTable::second(lab)
         });
         config.share_the_upstream();
     };
@@ -152,11 +149,8 @@ fn each_site_trusts_only_its_own_client_ca() {
 fn the_ca_of_the_cdn_does_not_authorize_the_certificate_of_the_operator() {
     let global = |config: &mut AopToml, lab: &Lab| {
         config.sites.push(SiteTable {
-            hosts: vec!["example.net".into()],
-            certificate: lab.pki.second_server.certificate.clone(),
-            key: lab.pki.second_server.key.clone(),
             client_ca: vec!["cloudflare-global".into()],
-            ..SiteTable::new(lab)
+            ..SiteTable::second(lab)
         });
         config.share_the_upstream();
     };

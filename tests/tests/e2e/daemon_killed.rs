@@ -1,5 +1,5 @@
-//! The daemon is killed: the firewall continues to enforce and to count, and a new daemon takes over
-//! both.
+//! The daemon is killed: the firewall continues to enforce and to count, and a new daemon takes
+//! over both.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;

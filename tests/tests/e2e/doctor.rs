@@ -1,5 +1,5 @@
-//! `aop doctor`: it finds nothing on a healthy host, and names each mistake of an operator before it
-//! causes an outage.
+//! `aop doctor`: it finds nothing on a healthy host, and names each mistake of an operator before
+//! it causes an outage.
 
 mod bypasses;
 mod certificates;

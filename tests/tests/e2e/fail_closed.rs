@@ -18,8 +18,8 @@ fn stranger_meets_silence(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// A restart with another configuration fails with an error that contains `words`. The firewall does
-/// not change.
+/// A restart with another configuration fails with an error that contains `words`. The firewall
+/// does not change.
 fn fails_to_restart(stage: &mut Stage, text: &str, words: &[&str]) -> Result<()> {
     let before = stage.daemon.status()?;
     stage.daemon.kill();
@@ -69,8 +69,7 @@ fn a_runtime_directory_that_cannot_hold_the_socket_leaves_nothing_behind() {
     in_lab(|lab| {
         let long = lab.dir().join("x".repeat(120));
         let config = AopToml { runtime: long, ..AopToml::new(lab) };
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         let (code, log) = daemon.run_to_end()?;
         ensure!(code == 1 && log.contains("paths.runtime"), "exit code {code}: {log}");
         ensure!(!config.pins.exists(), "pins were left");
@@ -116,8 +115,7 @@ fn unload_does_not_touch_foreign_files() {
         fs::create_dir_all(lab.dir().join("pins/v1"))?;
         fs::write(&precious, "precious")?;
         let config = AopToml { pins: lab.dir().join("pins"), ..AopToml::new(lab) };
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         let unload = daemon.verb(&["unload"])?;
         ensure!(unload.code == 1 && unload.errors.contains("bpffs"), "{unload:?}");
         daemon.write(&AopToml { mode: "off", ..config }.text())?;

@@ -1,5 +1,5 @@
-//! Claims about the harness: without aop every host reaches the origin, so refusals in other tests are
-//! caused by aop. Nothing is left of a lab.
+//! Claims about the harness: without aop every host reaches the origin, so refusals in other tests
+//! are caused by aop. Nothing is left of a lab.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! `aop identities`: which client certificates the edge presents. During a rollover it tells whether the
-//! new one has arrived and the old one is gone, also after a restart.
+//! `aop identities`: which client certificates the edge presents. During a rollover it tells
+//! whether the new one has arrived and the old one is gone, also after a restart.
 
 use std::fs;
 

@@ -1,5 +1,7 @@
-//! Output for the operator: a closing line for each connection, the status for people, sampled drops,
-//! and the log of the packet program. Text from a peer is escaped.
+//! Output for the operator: a closing line for each connection, the status for people, sampled
+//! drops, and the log of the packet program. Text from a peer is escaped.
+
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::{IpVersion, Pull, PullOutcome, wait};
@@ -136,5 +138,33 @@ fn the_packet_program_logs_only_on_request() {
             stage.daemon.log().lines().any(|line| line.contains(&stranger)).then_some(())
         })
         .with_context(|| stage.daemon.log())
+    });
+}
+
+#[test]
+fn drops_are_shown_as_they_come() {
+    on_stage(|stage| {
+        let pull = Pull::by_stranger(&stage.lab, IpVersion::V4);
+        let shown = std::thread::scope(|scope| {
+            let knock = scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(500));
+                pull.send()
+            });
+            let shown = stage.daemon.verb(&["drops", "--json", "--for", "2s"]);
+            ensure!(matches!(knock.join(), Ok(Ok(outcome)) if outcome.silent()));
+            shown
+        })?;
+        ensure!(shown.code == 0, "{shown:?}");
+        let text = shown.text();
+        let line = text.lines().next().unwrap_or_default();
+        for word in [
+            "\"reason\":\"unknown_source\"",
+            "198.51.100.66",
+            "\"port\":443",
+            "[\"IPv4\",\"TCP SYN\"]",
+        ] {
+            ensure!(line.contains(word), "nothing of {word}: {text}");
+        }
+        Ok(())
     });
 }

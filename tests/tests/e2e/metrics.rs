@@ -1,9 +1,8 @@
-//! `/metrics`: the values agree with the status, Prometheus can read them, and requests for them do not
-//! disturb pulls.
+//! `/metrics`: the values agree with the status, Prometheus can read them, and requests for them do
+//! not disturb pulls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -14,17 +13,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::monitor::{AT, exchange, monitored};
 use crate::stage::{SOON, Stage, in_ci, on_changed_stage, skip};
 
 const MONITORING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/monitoring");
-const AT: &str = "127.0.0.1:9465";
 
 /// The values of the series, by name and labels.
 type Page = BTreeMap<String, u64>;
-
-fn monitored(config: &mut AopToml, _: &Lab) {
-    config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
-}
 
 /// promtool. Without it, a part of the test is skipped, but not in CI.
 fn promtool() -> Option<Promtool> {
@@ -38,13 +33,11 @@ fn promtool() -> Option<Promtool> {
 
 /// The head and the body of the response to a request with this Accept header.
 fn scrape_as(lab: &Lab, accept: &str) -> Result<(String, String)> {
-    let mut stream = client::connect(lab.origin(), AT.parse()?)?;
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{answer:?}"))?;
-    ensure!(head.starts_with("HTTP/1.1 200 "), "{answer}");
-    Ok((head.to_ascii_lowercase(), body.to_owned()))
+    let stream = client::connect(lab.origin(), AT.parse()?)?;
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
+    let (head, body) = exchange(stream, &request)?;
+    ensure!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    Ok((head.to_ascii_lowercase(), body))
 }
 
 fn series(text: &str) -> Result<Page> {

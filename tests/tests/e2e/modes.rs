@@ -19,8 +19,8 @@ use aop_tests::{AopToml, IpVersion, Lab, Pull, StatusJson, TestDaemon, wait};
 use crate::interfaces::{becomes, second_uplink};
 use crate::stage::{SOON, Stage, in_lab, on_changed_stage};
 
-/// Runs `aop mode` with these arguments and returns its output. Adds `--force` to `enforce`, because
-/// strangers authenticate in these tests, and the preflight would refuse.
+/// Runs `aop mode` with these arguments and returns its output. Adds `--force` to `enforce`,
+/// because strangers authenticate in these tests, and the preflight would refuse.
 fn mode(daemon: &TestDaemon, arguments: &str) -> Result<String> {
     let mut line: Vec<&str> = ["mode"].into_iter().chain(arguments.split_whitespace()).collect();
     if arguments.starts_with("enforce") {

@@ -16,20 +16,26 @@ use crate::stage::{SOON, Stage, in_lab, on_changed_stage};
 /// aop checks upstreams every five seconds. More on a busy machine.
 const SEEN: Duration = Duration::from_secs(15);
 
-const AT: &str = "127.0.0.1:9465";
+pub(crate) const AT: &str = "127.0.0.1:9465";
 
-fn monitored(config: &mut AopToml, _: &Lab) {
+pub(crate) fn monitored(config: &mut AopToml, _: &Lab) {
     config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
 }
 
 /// The status and the body of the response to `line` on a new connection.
-fn ask(mut stream: impl Read + Write, line: &str) -> Result<(u16, String)> {
-    write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{answer:?}"))?;
-    let status = head.split(' ').nth(1).with_context(|| head.to_owned())?;
-    Ok((status.parse()?, body.to_owned()))
+pub(crate) fn ask(stream: impl Read + Write, line: &str) -> Result<(u16, String)> {
+    let (head, body) = exchange(stream, &format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n"))?;
+    let status = head.split(' ').nth(1).with_context(|| head.clone())?;
+    Ok((status.parse()?, body))
+}
+
+/// The head and the body of the response to `request`.
+pub(crate) fn exchange(mut stream: impl Read + Write, request: &str) -> Result<(String, String)> {
+    stream.write_all(request.as_bytes())?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let parts = response.split_once("\r\n\r\n").with_context(|| format!("{response:?}"))?;
+    Ok((parts.0.to_owned(), parts.1.to_owned()))
 }
 
 fn get(stage: &Stage, path: &str) -> Result<(u16, String)> {

@@ -138,9 +138,7 @@ fn without_a_file_descriptor_for_the_upstream_the_reason_is_no_descriptor() {
 #[test]
 fn without_a_file_descriptor_for_the_upstream_a_request_gets_a_503_and_the_next_is_served() {
     on_changed_stage(takes_requests, |stage| {
-        let to = stage.lab.origin_at(IpVersion::V4, 443);
-        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
-        let mut session = client.open(stage.lab.edge(), to, "example.com")?;
+        let mut session = stage.connect()?;
         wait::until("it is authenticated", SOON, || {
             (stage.daemon.status().ok()?.json()["peers_total"] == 1).then_some(())
         })?;

@@ -1,7 +1,8 @@
 //! Every shape of the packet table, sent as raw frames to a real listener.
 //!
-//! Each shape has its own source port, so a reply identifies its shape. The frames first go to a kernel
-//! without aop. With aop, exactly the replies of that kernel to admitted sources must remain.
+//! Each shape has its own source port, so a reply identifies its shape. The frames first go to a
+//! kernel without aop. With aop, exactly the replies of that kernel to admitted sources must
+//! remain.
 
 mod origin_link;
 mod shapes;
@@ -56,7 +57,8 @@ fn claim(attach: &'static str) {
     });
 }
 
-/// The replies of the same listener without aop. They must be many, so that silence means something.
+/// The replies of the same listener without aop. They must be many, so that silence means
+/// something.
 fn answered_without_aop(shapes: &[Shape]) -> Result<BTreeSet<Answered>> {
     let lab = Lab::new()?;
     let _listener = TestUpstream::listening(&lab, "[::]:443")?;

@@ -16,17 +16,27 @@ use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage};
 
-/// Runs `claim` on a stage whose list comes from a server. `response` is its first response.
+/// Runs `claim` on a stage whose list comes from a server. `response` is its first response, and
+/// `prefixes` makes the configuration from its URL.
 pub(crate) fn on_fetching_stage(
     response: ListResponse,
     prefixes: fn(String) -> PrefixesTable,
     claim: impl FnOnce(&mut Stage, &ListServer) -> Result<()>,
 ) {
+    on_changed_fetching_stage(response, |config, url| config.prefixes = prefixes(url), claim);
+}
+
+/// As [`on_fetching_stage`]. `change` changes the configuration and gets the URL of the server.
+fn on_changed_fetching_stage(
+    response: ListResponse,
+    change: impl FnOnce(&mut AopToml, String),
+    claim: impl FnOnce(&mut Stage, &ListServer) -> Result<()>,
+) {
     let server = OnceCell::new();
     let fetching = |config: &mut AopToml, lab: &Lab| {
-        let begun = ListServer::start(lab, response).expect("a server");
-        config.prefixes = prefixes(begun.url());
-        server.set(begun).expect("one server");
+        let started = ListServer::start(lab, response).expect("a server");
+        change(config, started.url());
+        server.set(started).expect("one server");
     };
     on_changed_stage(fetching, |stage| claim(stage, server.get().context("no server")?));
 }

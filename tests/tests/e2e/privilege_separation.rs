@@ -1,5 +1,5 @@
-//! Privilege separation: the process that parses input of peers has no privilege, and the process with
-//! privilege parses no such input.
+//! Privilege separation: the process that parses input of peers has no privilege, and the process
+//! with privilege parses no such input.
 
 mod deaths;
 mod fetch_process;

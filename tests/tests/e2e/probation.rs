@@ -1,12 +1,11 @@
-//! Probation: addresses outside the list may try a handshake, and are admitted after they authenticate.
-
-use std::time::Duration;
+//! Probation: addresses outside the list may try a handshake, and are admitted after they
+//! authenticate.
 
 use anyhow::{Result, ensure};
 use aop_tests::config::PrefixesTable;
 use aop_tests::{IpVersion, Pull};
 
-use crate::stage::{Stage, on_changed_stage, on_stage};
+use crate::stage::{Stage, on_changed_stage};
 
 /// A list without any edge.
 fn list_without_edges() -> PrefixesTable {
@@ -60,32 +59,4 @@ fn without_probation_an_unlisted_edge_meets_silence() {
             Ok(())
         },
     );
-}
-
-#[test]
-fn drops_are_shown_as_they_come() {
-    on_stage(|stage| {
-        let pull = Pull::by_stranger(&stage.lab, IpVersion::V4);
-        let shown = std::thread::scope(|scope| {
-            let knock = scope.spawn(|| {
-                std::thread::sleep(Duration::from_millis(500));
-                pull.send()
-            });
-            let shown = stage.daemon.verb(&["drops", "--json", "--for", "2s"]);
-            ensure!(matches!(knock.join(), Ok(Ok(outcome)) if outcome.silent()));
-            shown
-        })?;
-        ensure!(shown.code == 0, "{shown:?}");
-        let text = shown.text();
-        let line = text.lines().next().unwrap_or_default();
-        for word in [
-            "\"reason\":\"unknown_source\"",
-            "198.51.100.66",
-            "\"port\":443",
-            "[\"IPv4\",\"TCP SYN\"]",
-        ] {
-            ensure!(line.contains(word), "nothing of {word}: {text}");
-        }
-        Ok(())
-    });
 }

@@ -1,5 +1,5 @@
-//! PROXY headers: those that aop sends to upstreams, read by a decoder that is not ours, and those that
-//! load balancers send before TLS.
+//! PROXY headers: those that aop sends to upstreams, read by a decoder that is not ours, and those
+//! that load balancers send before TLS.
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::client::{self, TlsClient};

@@ -1,5 +1,5 @@
-//! SIGTERM: no new connections, a drain time for open ones, an exit code for the result, and a firewall
-//! that stays attached.
+//! SIGTERM: no new connections, a drain time for open ones, an exit code for the result, and a
+//! firewall that stays attached.
 
 use std::time::{Duration, Instant};
 

@@ -130,8 +130,9 @@ impl Stage {
         Ok(())
     }
 
-    /// The whole claim that a pull meets silence: the good peer is served, this pull gets no answer,
-    /// no handshake begins, the upstream sees nothing, and the drops are counted for `reason`.
+    /// The whole claim that a pull meets silence: the good peer is served, this pull gets no
+    /// answer, no handshake begins, the upstream sees nothing, and the drops are counted for
+    /// `reason`.
     pub(crate) fn silences(&self, pull: &Pull, reason: &str) -> Result<()> {
         self.edge_is_served()?;
         let before = self.snapshot()?;

@@ -1,5 +1,5 @@
-//! Unusual connections to the TLS port: other protocols, invalid bytes, a ClientHello in single bytes,
-//! silent peers, and session resumption.
+//! Unusual connections to the TLS port: other protocols, invalid bytes, a ClientHello in single
+//! bytes, silent peers, and session resumption.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! `aop upgrade`: a successor takes over, no connection is refused or cut, and packets are filtered all
-//! the time. If it does not take over, nothing changes.
+//! `aop upgrade`: a successor takes over, no connection is refused or cut, and packets are filtered
+//! all the time. If it does not take over, nothing changes.
 
 mod draining_predecessor;
 mod failures;

@@ -1,7 +1,7 @@
 //! Ctrl-C and similar signals, which the demo checks between its steps.
 //!
-//! No step lasts longer than the timeout of a pull, so the demo ends soon after a signal and cleans up
-//! as usual.
+//! No step lasts longer than the timeout of a pull, so the demo ends soon after a signal and cleans
+//! up as usual.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

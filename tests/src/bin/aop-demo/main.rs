@@ -1,8 +1,8 @@
 //! Demonstrates aop: an edge, a stranger and an origin on one machine, with real packets and real
 //! handshakes, and a table of the outcomes.
 //!
-//! It needs root for network namespaces and has no settings. It removes everything when it ends, also
-//! after Ctrl-C. Exit codes: 0 all outcomes as expected, 1 not, 130 interrupted.
+//! It needs root for network namespaces and has no settings. It removes everything when it ends,
+//! also after Ctrl-C. Exit codes: 0 all outcomes as expected, 1 not, 130 interrupted.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is for people")]
 
 mod claim_table;
@@ -15,9 +15,9 @@ use std::process::ExitCode;
 use crate::interrupt::Interrupt;
 
 const INTRO: &str = "\
-With aop, an origin answers only the authenticated pulls of its CDN. This demo builds a small network
-of namespaces: an origin that aop guards, an edge with Cloudflare addresses and the certificate of
-the operator, and a stranger with a stolen copy of that certificate.
+With aop, an origin answers only the authenticated pulls of its CDN. This demo builds a network of
+namespaces: an origin that aop guards, an edge with Cloudflare addresses and the certificate of the
+operator, and a stranger with a stolen copy of that certificate.
 Then edge and stranger pull https://example.com/ with curl.
 ";
 

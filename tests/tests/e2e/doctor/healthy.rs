@@ -22,8 +22,8 @@ const REFUSED: [&str; 12] = [
     "plain_http",
 ];
 
-/// The doctor finds nothing: each attempt was made and refused, none reached the upstream, and nothing
-/// is left of them.
+/// The doctor finds nothing: each attempt was made and refused, none reached the upstream, and
+/// nothing is left of them.
 fn finds_nothing_wrong(stage: &Stage) -> Result<()> {
     stage.edge_is_served()?;
     let before = stage.snapshot()?;

@@ -100,8 +100,8 @@ fn a_host_without_pulls_so_far_is_reported_as_such() {
     });
 }
 
-/// A site in observe mode relays every peer on purpose. This is information and not a mistake, and it
-/// depends on the mode in force, not only on the configuration.
+/// A site in observe mode relays every peer on purpose. This is information and not a mistake, and
+/// it depends on the mode in force, not only on the configuration.
 #[test]
 fn a_site_that_observes_is_listed_and_one_with_an_override_to_enforce_is_tested() {
     on_changed_stage(

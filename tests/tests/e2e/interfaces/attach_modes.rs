@@ -87,8 +87,7 @@ fn remake(lab: &Lab) -> Result<()> {
 fn a_stranger_gets_no_answer_while_the_daemon_starts() {
     in_lab(|lab| {
         let config = AopToml::new(lab);
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         let to = lab.origin_at(IpVersion::V4, 443);
         let started = AtomicBool::new(false);
         std::thread::scope(|scope| {

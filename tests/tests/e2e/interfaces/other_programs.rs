@@ -44,7 +44,8 @@ fn a_foreign_program_is_named_and_not_replaced_until_it_leaves() {
         let foreign = becomes(&stage.daemon, "eth0", "foreign")?;
         ensure!(!foreign.enforcing && foreign.attach.is_none(), "{foreign:?}");
         warned(&stage.daemon.status()?, &["eth0", "another XDP program", "that of an aop", "id "])?;
-        // Proves that nothing changes and nothing is logged again at the next check of the interfaces.
+        // Proves that nothing changes and nothing is logged again at the next check of the
+        // interfaces.
         std::thread::sleep(A_SECOND);
         becomes(&stage.daemon, "eth0", "foreign")?;
         let told = stage.daemon.log().matches("another XDP program").count();

@@ -41,8 +41,7 @@ fn an_attach_mode_that_the_driver_refuses_is_an_error_if_it_is_configured() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         (config.interfaces, config.attach) = (vec!["eth0".into(), "lo".into()], "native");
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         refuses_to_start(lab, &mut daemon, &["lo", "native", "firewall.attach"])
     });
 }

@@ -1,5 +1,5 @@
-//! `aop mode enforce --confirm`: an override that is not confirmed in time is reverted, also after a
-//! restart or an upgrade.
+//! `aop mode enforce --confirm`: an override that is not confirmed in time is reverted, also after
+//! a restart or an upgrade.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The preflight: `aop mode enforce` is refused if the traffic so far shows that it would cut pulls.
+//! The preflight: `aop mode enforce` is refused if the traffic so far shows that it would cut
+//! pulls.
 
 use anyhow::{Result, ensure};
 use aop_tests::IpVersion;

@@ -1,4 +1,5 @@
-//! A site in observe mode, and the way to enforce mode: `on_refusal = "observe"`, `aop mode --site`.
+//! A site in observe mode, and the way to enforce mode: `on_refusal = "observe"`, `aop mode
+//! --site`.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,8 @@ use crate::stage::{SOON, Stage, on_changed_stage};
 /// Ten seconds, and more on a busy machine.
 const REVERTED: Duration = Duration::from_secs(20);
 
-/// `example.com` observes. A second site, `example.net`, requires a certificate and has an upstream of
-/// its own.
+/// `example.com` observes. A second site, `example.net`, requires a certificate and has an upstream
+/// of its own.
 fn one_observes(config: &mut AopToml, lab: &Lab) {
     let upstream = String::from("tcp://127.0.0.1:8081");
     config.sites.push(SiteTable { upstream, ..SiteTable::second(lab) });
@@ -80,8 +81,8 @@ fn would_be_refused(pki: &Pki) -> Result<Vec<(Option<Credentials>, &'static str)
     ])
 }
 
-/// `example.com` serves every peer in both TLS versions, and counts the reason for which enforcing would
-/// refuse it. No such peer counts as authenticated.
+/// `example.com` serves every peer in both TLS versions, and counts the reason for which enforcing
+/// would refuse it. No such peer counts as authenticated.
 fn serves_and_counts_every_peer(stage: &Stage) -> Result<()> {
     let second = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
     let would_be_refused = would_be_refused(&stage.lab.pki)?;

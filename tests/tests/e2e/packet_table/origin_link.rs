@@ -79,8 +79,8 @@ impl OriginLink {
         Ok(answers)
     }
 
-    /// Sends SYNs over both IP versions that must be answered, and returns all replies until then. The
-    /// answers show that the link works, and that everything that was sent before has arrived.
+    /// Sends SYNs over both IP versions that must be answered, and returns all replies until then.
+    /// The answers show that the link works, and that everything that was sent before has arrived.
     fn probe(&self, port: u16) -> Result<Vec<TcpReply>> {
         let (v4, v6) = (self.scene.v4, self.scene.v6);
         let syn = Tcp::syn(443);

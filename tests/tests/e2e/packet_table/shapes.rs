@@ -21,8 +21,8 @@ pub(super) struct Shape {
     pub(super) passes: bool,
 }
 
-/// The complete sets of fragments come first, because the fragments in the corpus are incomplete and
-/// stay in the reassembly queue of the kernel.
+/// The complete sets of fragments come first, because the fragments in the corpus are incomplete
+/// and stay in the reassembly queue of the kernel.
 pub(super) fn shapes(scene: &Scene) -> Result<Vec<Shape>> {
     let mut shapes = fragmented_syns(scene);
     for fixture in fixtures_in(scene)? {
@@ -113,9 +113,9 @@ pub(super) fn scene(lab: &Lab) -> Result<Scene> {
     })
 }
 
-/// `bytes` with the source port of the corpus replaced by a lower one, wherever the TCP header is. The
-/// difference is added to the acknowledgement number, which a SYN does not use, so that the checksum
-/// stays right.
+/// `bytes` with the source port of the corpus replaced by a lower one, wherever the TCP header is.
+/// The difference is added to the acknowledgement number, which a SYN does not use, so that the
+/// checksum stays right.
 pub(super) fn from_port(bytes: &[u8], port: u16) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let corpus = CORPUS.to_be_bytes();

@@ -1,14 +1,12 @@
 //! Fetched lists that are valid: they are applied as a whole, with additions and removals.
 
-use std::cell::OnceCell;
-
 use anyhow::{Context, Result, ensure};
 use aop_tests::config::PrefixesTable;
 use aop_tests::list_server::ListResponse;
-use aop_tests::{AopToml, IpVersion, Lab, ListServer, Pull, cloudflare, wait};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, cloudflare, wait};
 use serde_json::json;
 
-use super::{list_field, on_fetching_stage, published, refresh_to};
+use super::{list_field, on_changed_fetching_stage, on_fetching_stage, published, refresh_to};
 use crate::stage::{SOON, Stage, on_changed_stage};
 
 /// The prefixes in `aop prefixes show --json` that are admitted by `what`.
@@ -25,12 +23,12 @@ fn lines(text: &str, etag: &str) -> ListResponse {
 
 #[test]
 fn the_first_start_fetches_at_once_and_serves_with_the_snapshot_meanwhile() {
-    let begun = |config: &mut AopToml, _: &Lab| {
+    let first = |config: &mut AopToml, _: &Lab| {
         // There is no listener.
         config.prefixes = PrefixesTable::Mirror("http://127.0.0.1:9/ips".into());
         config.refresh = "12h";
     };
-    on_changed_stage(begun, |stage| {
+    on_changed_stage(first, |stage| {
         stage.edge_is_served()?;
         wait::until("the first fetch has failed", SOON, || {
             let status = stage.daemon.status().ok()?;
@@ -84,8 +82,8 @@ fn a_good_list_is_applied_as_a_whole_and_shown() {
 
 #[test]
 fn a_withdrawn_prefix_drains_for_its_authenticated_peers() {
-    let begun = lines(&cloudflare::list(), "\"a\"");
-    on_fetching_stage(begun, PrefixesTable::Url, |stage, server| {
+    let first = lines(&cloudflare::list(), "\"a\"");
+    on_fetching_stage(first, PrefixesTable::Url, |stage, server| {
         ensure!(list_field(&stage.daemon.status()?, "origin")? == "nowhere");
         let stranger = Pull::by_edge(&stage.lab, IpVersion::V4).brief().send()?;
         ensure!(stranger.silent(), "admitted by no list: {stranger}");
@@ -103,8 +101,8 @@ fn a_withdrawn_prefix_drains_for_its_authenticated_peers() {
 
 #[test]
 fn an_unchanged_list_only_gets_a_new_age() {
-    let begun = lines(&cloudflare::list(), "\"a\"");
-    on_fetching_stage(begun, PrefixesTable::Url, |stage, server| {
+    let first = lines(&cloudflare::list(), "\"a\"");
+    on_fetching_stage(first, PrefixesTable::Url, |stage, server| {
         refresh_to(stage, &[], "applied")?;
         let generation = stage.daemon.status()?.generation()?;
         wait::until("the list has an age", SOON, || {
@@ -141,10 +139,10 @@ fn a_list_that_shrinks_a_lot_waits_for_the_operator() {
 
 #[test]
 fn the_china_network_is_admitted_if_configured() {
-    let begun = cloudflare::api(&[], &[], "e2");
-    let begun = begun.replace("\"etag\"", "\"jdcloud_cidrs\":[\"8.8.4.0/24\"],\"etag\"");
+    let first = cloudflare::api(&[], &[], "e2");
+    let first = first.replace("\"etag\"", "\"jdcloud_cidrs\":[\"8.8.4.0/24\"],\"etag\"");
     let jdcloud = |url| PrefixesTable::Mirror(format!("{url}?networks=jdcloud"));
-    on_fetching_stage(ListResponse::json(&begun), jdcloud, |stage, server| {
+    on_fetching_stage(ListResponse::json(&first), jdcloud, |stage, server| {
         refresh_to(stage, &[], "applied")?;
         let asked = server.requests().pop().context("no request")?;
         ensure!(asked.starts_with("GET /client/v4/ips?networks=jdcloud HTTP/1.1"), "{asked}");
@@ -157,19 +155,15 @@ fn the_china_network_is_admitted_if_configured() {
 
 #[test]
 fn without_a_firewall_the_terminator_uses_the_fetched_list() {
-    let begun = lines(&cloudflare::list_without_edge(), "\"a\"");
-    let server = OnceCell::new();
-    let off = |config: &mut AopToml, lab: &Lab| {
-        let begun = ListServer::start(lab, begun).expect("a server");
+    let first = lines(&cloudflare::list_without_edge(), "\"a\"");
+    let off = |config: &mut AopToml, url| {
         config.mode = "off";
-        config.prefixes = PrefixesTable::Url(begun.url());
-        server.set(begun).expect("one server");
+        config.prefixes = PrefixesTable::Url(url);
     };
-    on_changed_stage(off, |stage| {
+    on_changed_fetching_stage(first, off, |stage, server| {
         refresh_to(stage, &[], "applied")?;
         let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).send()?;
         ensure!(!outcome.served(), "served although the list does not contain it");
-        let server = server.get().context("no server")?;
         server.respond_with(lines(&cloudflare::list(), "\"b\""));
         refresh_to(stage, &[], "applied")?;
         stage.edge_is_served()
@@ -178,15 +172,11 @@ fn without_a_firewall_the_terminator_uses_the_fetched_list() {
 
 #[test]
 fn a_stop_does_not_wait_for_a_hung_source() {
-    let server = OnceCell::new();
-    let hanging = |config: &mut AopToml, lab: &Lab| {
-        let begun = ListServer::start(lab, ListResponse::Silence).expect("a server");
-        config.prefixes = PrefixesTable::Mirror(begun.url());
+    let hanging = |config: &mut AopToml, url| {
+        config.prefixes = PrefixesTable::Mirror(url);
         config.refresh = "12h";
-        server.set(begun).expect("one server");
     };
-    on_changed_stage(hanging, |stage| {
-        let server = server.get().context("no server")?;
+    on_changed_fetching_stage(ListResponse::Silence, hanging, |stage, server| {
         let asked = || (!server.requests().is_empty()).then_some(());
         wait::until("the source is asked", SOON, asked)?;
         stage.edge_is_served()?;

@@ -152,8 +152,7 @@ fn without_a_listener_there_is_no_terminator() {
 #[test]
 fn an_internal_verb_on_the_command_line_is_refused_with_a_hint() {
     in_lab(|lab| {
-        let daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&AopToml::new(lab).text())?;
+        let daemon = TestDaemon::with_config(lab, &AopToml::new(lab))?;
         let help = daemon.verb(&["help"])?;
         let help = String::from_utf8(help.output).context("no text")?;
         for verb in ["terminate", "fetch-list"] {

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::client::{self, TlsClient};
+use aop_tests::client::{self};
 use aop_tests::{IpVersion, Pull, wait};
 
 use crate::stage::{Stage, on_changed_stage, on_stage};
@@ -91,9 +91,7 @@ fn connections_that_rely_on_a_removed_client_ca_end_within_the_drain() {
     on_changed_stage(
         |config, _| config.drain = "2s",
         |stage| {
-            let to = stage.lab.origin_at(IpVersion::V4, 443);
-            let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
-            let mut session = client.open(stage.lab.edge(), to, "example.com")?;
+            let mut session = stage.connect()?;
             client::get(&mut session, "/before")?;
             // A reload of the same files cuts no connection.
             stage.daemon.must_reload()?;
@@ -116,9 +114,7 @@ fn connections_that_rely_on_a_removed_client_ca_end_within_the_drain() {
 #[test]
 fn a_reload_changes_the_firewall_mode_and_cuts_no_connection() {
     on_stage(|stage| {
-        let to = stage.lab.origin_at(IpVersion::V4, 443);
-        let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
-        let mut session = client.open(stage.lab.edge(), to, "example.com")?;
+        let mut session = stage.connect()?;
         client::get(&mut session, "/before")?;
 
         stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;

@@ -1,5 +1,5 @@
-//! Changed files of sites are applied without a signal, however they are replaced. Invalid files are
-//! reported, and the old ones stay active.
+//! Changed files of sites are applied without a signal, however they are replaced. Invalid files
+//! are reported, and the old ones stay active.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,9 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::client::{self, TlsClient};
+use aop_tests::client::{self};
 use aop_tests::pki::Credentials;
 use aop_tests::{AopToml, IpVersion, Lab, Pull, wait};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage, on_stage};
@@ -24,27 +26,9 @@ const APPLIED: &str = "files of sites have changed and are in force";
 
 /// Whether the site presents this certificate, given as PEM.
 fn presents(stage: &Stage, certificate: &[u8]) -> Result<bool> {
-    let to = stage.lab.origin_at(IpVersion::V4, 443);
-    let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.edge)?;
-    let session = client.open(stage.lab.edge(), to, "example.com")?;
+    let session = stage.connect()?;
     let chain = session.conn.peer_certificates().context("no certificate")?;
-    let text = String::from_utf8_lossy(certificate).replace('\n', "");
-    let body = text.split("-----").nth(2).context("not PEM")?.to_owned();
-    Ok(base64(chain.first().context("no leaf")?) == body)
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let bits = three.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - three.len()));
-        for at in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * at) & 63) as usize];
-            text.push(if at <= three.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
+    Ok(chain.first() == Some(&CertificateDer::from_pem_slice(certificate)?))
 }
 
 fn becomes_renewed(stage: &Stage) -> Result<()> {

@@ -1,5 +1,5 @@
-//! The journal: if standard error is connected to systemd's journal, daemon and sandboxed terminator
-//! log there, with fields.
+//! The journal: if standard error is connected to systemd's journal, daemon and sandboxed
+//! terminator log there, with fields.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions, Permissions};
@@ -23,8 +23,8 @@ const PRIVATE_MOUNTS: &str =
     "{ mount --make-rprivate / 2>/dev/null || mount --make-rprivate /run; }";
 const NAMESPACE: [&str; 4] = ["unshare", "--mount", "--propagation", "unchanged"];
 
-/// Gives aop a private /run with the socket of the journal, and claims in JOURNAL_STREAM that standard
-/// error leads there. $1 is the folder with the socket.
+/// Gives aop a private /run with the socket of the journal, and claims in JOURNAL_STREAM that
+/// standard error leads there. $1 is the folder with the socket.
 const UNDER_SYSTEMD: &str = " && mount -t tmpfs none /run && mkdir -p /run/systemd/journal && \
      mount --bind \"$1\" /run/systemd/journal && shift && \
      JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec \"$@\"";
@@ -111,8 +111,7 @@ fn with_a_journal(claim: impl FnOnce(&Lab, &mut TestDaemon, Journald) -> Result<
         let folder = lab.dir().join("journal");
         let journald = Journald::listen(&folder, lab.dir().join("aop-1.log"))?;
         let _upstream = TestUpstream::start(lab)?;
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&AopToml::new(lab).text())?;
+        let mut daemon = TestDaemon::with_config(lab, &AopToml::new(lab))?;
         let folder = folder.display().to_string();
         let script = format!("{PRIVATE_MOUNTS}{UNDER_SYSTEMD}");
         daemon.wrap_with(&[&NAMESPACE[..], &["sh", "-c", &script, "sh", &folder]].concat());

@@ -75,7 +75,8 @@ fn start_reload_upgrade_and_stop_are_notified_in_order() {
             socket.receives(&["READY=1", status])?;
         }
 
-        // The old process notifies until the new one is the main process, and then only the new one.
+        // The old process notifies until the new one is the main process, and then only the new
+        // one.
         let new = daemon.upgrade()?;
         socket.receives(&[&format!("MAINPID={}", new.0)])?;
         socket.receives(&["READY=1", "STATUS=serving"])?;
@@ -89,8 +90,7 @@ fn start_reload_upgrade_and_stop_are_notified_in_order() {
 #[test]
 fn the_watchdog_is_notified_by_a_running_daemon_and_not_by_a_stopped_one() {
     in_lab(|lab| {
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&AopToml::new(lab).text())?;
+        let mut daemon = TestDaemon::with_config(lab, &AopToml::new(lab))?;
         let socket = NotifySocket::create(lab, &mut daemon)?;
         daemon.set_env("WATCHDOG_USEC", "400000");
         daemon.run()?;
@@ -121,8 +121,7 @@ fn the_watchdog_is_notified_by_a_running_daemon_and_not_by_a_stopped_one() {
 #[test]
 fn a_watchdog_for_another_process_is_not_notified() {
     in_lab(|lab| {
-        let mut daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&AopToml::new(lab).text())?;
+        let mut daemon = TestDaemon::with_config(lab, &AopToml::new(lab))?;
         let socket = NotifySocket::create(lab, &mut daemon)?;
         daemon.set_env("WATCHDOG_USEC", "200000");
         daemon.set_env("WATCHDOG_PID", "1");

@@ -15,8 +15,8 @@ use nix::sys::signal::Signal;
 use super::is_the_daemon;
 use crate::stage::{SOON, Stage, on_stage};
 
-/// The verb has failed with an error that contains `named`. The old process serves with its old policy,
-/// and accepts changes.
+/// The verb has failed with an error that contains `named`. The old process serves with its old
+/// policy, and accepts changes.
 fn continues(stage: &Stage, upgrade: &CommandOutput, named: &[&str]) -> Result<()> {
     let told = &upgrade.errors;
     ensure!(upgrade.code == 1 && told.contains("The old process serves on"), "{upgrade:?}");
@@ -127,8 +127,8 @@ fn continues_after_restoring_the_program(
     continues(stage, failed, &[named, &program])
 }
 
-/// A successor that hangs midway: it has switched the firewall to observe mode, and its terminator is
-/// stopped and does not serve.
+/// A successor that hangs midway: it has switched the firewall to observe mode, and its terminator
+/// is stopped and does not serve.
 struct HungTakeover {
     overrides: PathBuf,
 }

@@ -9,13 +9,12 @@ use aop_tests::{client, wait};
 use nix::sys::signal::Signal;
 
 use super::{ends, is_the_daemon};
+use crate::monitor::{AT, ask, monitored};
 use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
-fn ready(mut stream: impl Read + Write) -> Result<()> {
-    write!(stream, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+fn ready(stream: impl Read + Write) -> Result<()> {
+    let (status, body) = ask(stream, "GET /readyz")?;
+    ensure!(status == 200, "{status}: {body}");
     Ok(())
 }
 
@@ -66,20 +65,16 @@ fn ask_during_upgrades(stage: &mut Stage, ask: impl Fn() -> Result<()> + Sync) -
     ask().context("after the old process has exited")?;
     last.signal(Signal::SIGTERM)?;
     ends(last)?;
-    ensure!(ask().is_err(), "somebody answers");
+    ensure!(ask().is_err(), "it is still answered");
     Ok(())
 }
 
 #[test]
 fn over_tcp_it_is_ready_all_the_time() {
-    on_changed_stage(
-        |config, _| config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\""),
-        |stage| {
-            let at = "127.0.0.1:9465".parse()?;
-            let netns = stage.lab.origin().clone();
-            ask_during_upgrades(stage, || ready(client::connect(&netns, at)?))
-        },
-    );
+    on_changed_stage(monitored, |stage| {
+        let netns = stage.lab.origin().clone();
+        ask_during_upgrades(stage, || ready(client::connect(&netns, AT.parse()?)?))
+    });
 }
 
 #[test]

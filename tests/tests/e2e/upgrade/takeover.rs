@@ -161,8 +161,7 @@ fn the_new_process_runs_the_program_that_is_at_the_path_now() {
 #[test]
 fn without_a_daemon_an_upgrade_is_refused() {
     in_lab(|lab| {
-        let daemon = TestDaemon::prepare(lab)?;
-        daemon.write(&AopToml::new(lab).text())?;
+        let daemon = TestDaemon::with_config(lab, &AopToml::new(lab))?;
         let upgrade = daemon.verb(&["upgrade"])?;
         ensure!(upgrade.code == 1 && upgrade.errors.contains("nothing to upgrade"), "{upgrade:?}");
         let run = daemon.verb(&["run", "--take-over"])?;
