@@ -230,6 +230,16 @@ impl TestDaemon {
         self.verb_with(verb, &self.config_path())
     }
 
+    /// Runs `aop LINE`, a verb and its arguments, which must succeed. Returns the output.
+    ///
+    /// # Errors
+    /// When it fails or does not finish in time.
+    pub fn must_run(&self, line: &str) -> Result<String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let done = self.verb(&words)?.success().with_context(|| format!("aop {line}"))?;
+        Ok(done.text())
+    }
+
     /// As [`TestDaemon::verb`], with another configuration file.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ fn changes_are_logged_with_user_and_outcome_and_questions_are_not() {
         ensure!(stage.daemon.verb(&["mode", "observe", "--port", "81"])?.code == 1);
         stage.daemon.verb(&["prefixes", "refresh"])?.success()?;
         fs::write(stage.daemon.config_path(), "nonsense")?;
-        ensure!(stage.daemon.verb_with(&["reload"], &started_with(stage))?.code == 1);
+        ensure!(stage.daemon.verb_with(&["reload"], &stage.daemon.started_with())?.code == 1);
         stage.daemon.write(&stage.config.text())?;
         stage.daemon.verb(&["reload"])?.success()?;
         let new = stage.daemon.upgrade()?;
@@ -71,10 +71,6 @@ fn changes_are_logged_with_user_and_outcome_and_questions_are_not() {
         ensure!(new.status("State").is_ok(), "the new daemon is gone");
         Ok(())
     });
-}
-
-fn started_with(stage: &Stage) -> PathBuf {
-    stage.lab.dir().join("aop-started.toml")
 }
 
 #[test]

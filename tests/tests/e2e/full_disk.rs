@@ -22,16 +22,8 @@ fn fill(stage: &Stage) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn verb(stage: &Stage, line: &str) -> Result<String> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let done = stage.daemon.verb(&words)?.success()?;
-    Ok(done.text())
-}
-
-fn stranger(stage: &Stage, served: bool) -> Result<()> {
-    let outcome = Pull::by_stranger(&stage.lab, IpVersion::V4).send()?;
-    ensure!(if served { outcome.served() } else { outcome.silent() }, "{outcome}");
-    Ok(())
+fn stranger(stage: &Stage) -> Pull {
+    Pull::by_stranger(&stage.lab, IpVersion::V4)
 }
 
 #[test]
@@ -43,16 +35,16 @@ fn commands_work_stored_files_stay_complete_and_warnings_say_so() {
         },
         |stage| {
             let state = stage.config.state.clone();
-            verb(stage, "mode enforce --force")?;
-            stranger(stage, false)?;
+            stage.daemon.must_run("mode enforce --force")?;
+            stranger(stage).must_meet_silence()?;
             let kept = fs::read(state.join("modes.json"))?;
             let recorded = fs::read(state.join("audit.log"))?;
             let filler = fill(stage)?;
 
-            let said = verb(stage, "mode observe --port 443")?;
+            let said = stage.daemon.must_run("mode observe --port 443")?;
             ensure!(said.contains("a restart would not know it"), "{said}");
-            stranger(stage, true)?;
-            let opened = verb(stage, "open --from 192.0.2.0/24 --for 1h")?;
+            stranger(stage).must_be_served()?;
+            let opened = stage.daemon.must_run("open --from 192.0.2.0/24 --for 1h")?;
             ensure!(opened.contains("not kept") || opened.contains("restart"), "{opened}");
             let warnings = stage.daemon.status()?.warnings()?.join("\n");
             for file in ["modes.json", "openings.json"] {
@@ -66,14 +58,14 @@ fn commands_work_stored_files_stay_complete_and_warnings_say_so() {
 
             // The next daemon begins with the last override that was stored: the stricter one.
             stage.daemon.run()?;
-            stranger(stage, false)?;
+            stranger(stage).must_meet_silence()?;
             stage.edge_is_served()?;
             ensure!(stage.daemon.status()?.json()["openings"] == serde_json::json!([]));
 
             // With free space the next override is stored, and there is no warning any more.
             fs::remove_file(filler)?;
-            verb(stage, "mode enforce --force")?;
-            verb(stage, "open --from 192.0.2.0/24 --for 1h")?;
+            stage.daemon.must_run("mode enforce --force")?;
+            stage.daemon.must_run("open --from 192.0.2.0/24 --for 1h")?;
             let warnings = stage.daemon.status()?.warnings()?.join("\n");
             ensure!(!warnings.contains("No space left"), "{warnings}");
             Ok(())
@@ -91,25 +83,25 @@ fn a_stricter_override_that_cannot_be_stored_removes_the_weaker_one_from_the_dis
         |stage| {
             let kept = stage.config.state.join("modes.json");
             let bare = Pull::bare(&stage.lab, stage.lab.edge(), IpVersion::V4);
-            verb(stage, "mode observe")?;
-            verb(stage, "mode observe --site example.com")?;
-            stranger(stage, true)?;
+            stage.daemon.must_run("mode observe")?;
+            stage.daemon.must_run("mode observe --site example.com")?;
+            stranger(stage).must_be_served()?;
             let outcome = bare.clone().send()?;
             ensure!(outcome.served() && kept.exists(), "{outcome}");
             fill(stage)?;
 
             // The remaining override for packets would have to be written.
-            let said = verb(stage, "mode enforce --site example.com --force")?;
+            let said = stage.daemon.must_run("mode enforce --site example.com --force")?;
             ensure!(said.contains("is removed") && !kept.exists(), "{said}");
             let warnings = stage.daemon.status()?.warnings()?.join("\n");
             ensure!(warnings.contains("after a restart the configuration counts"), "{warnings}");
-            stranger(stage, true)?;
+            stranger(stage).must_be_served()?;
             stage.refuses(&bare, "certificate_required")?;
 
             stage.daemon.kill();
             stage.daemon.run()?;
             stage.refuses(&bare, "certificate_required")?;
-            stranger(stage, false)?;
+            stranger(stage).must_meet_silence()?;
             stage.edge_is_served()
         },
     );

@@ -17,8 +17,8 @@ use aop_tests::{Lab, StatusJson, TestDaemon, wait};
 
 use crate::stage::Stage;
 
-/// One second, and as much again on a busy machine.
-pub(super) const A_SECOND: Duration = Duration::from_secs(2);
+/// aop checks the interfaces every second. This leaves as much again for a busy machine.
+pub(super) const ONE_CHECK: Duration = Duration::from_secs(2);
 
 /// `ip -batch` lines: the addresses and routes of the origin for a new `eth0`.
 pub(super) const ADDRESSES: &str = "link set eth0 up\n\
@@ -30,7 +30,7 @@ pub(super) const ADDRESSES: &str = "link set eth0 up\n\
 /// Waits until the interface `name` is in `state`, and returns its entry.
 pub(crate) fn becomes(daemon: &TestDaemon, name: &str, state: &str) -> Result<InterfaceEntry> {
     let mut last = None;
-    wait::until(&format!("{name} is {state}"), A_SECOND, || {
+    wait::until(&format!("{name} is {state}"), ONE_CHECK, || {
         last = daemon.status().ok()?.interface(name).ok()?;
         last.clone().filter(|interface| interface.state == state)
     })

@@ -22,12 +22,8 @@ use crate::stage::{SOON, Stage, in_lab, on_changed_stage};
 /// Runs `aop mode` with these arguments and returns its output. Adds `--force` to `enforce`,
 /// because strangers authenticate in these tests, and the preflight would refuse.
 fn mode(daemon: &TestDaemon, arguments: &str) -> Result<String> {
-    let mut line: Vec<&str> = ["mode"].into_iter().chain(arguments.split_whitespace()).collect();
-    if arguments.starts_with("enforce") {
-        line.push("--force");
-    }
-    let done = daemon.verb(&line)?.success()?;
-    Ok(done.text())
+    let force = if arguments.starts_with("enforce") { "--force" } else { "" };
+    daemon.must_run(&format!("mode {arguments} {force}"))
 }
 
 /// Observe mode, with the ports 443 and 8443.

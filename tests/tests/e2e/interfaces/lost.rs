@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use aop_tests::{IpVersion, Lab, Pull, child, wait};
 
-use super::{A_SECOND, ADDRESSES, becomes, pinned, warned};
+use super::{ADDRESSES, ONE_CHECK, becomes, pinned, warned};
 use crate::stage::{SOON, on_stage};
 
 #[test]
@@ -83,7 +83,7 @@ fn a_link_that_is_removed_is_created_again() {
         stage.silences_strangers()?;
         let [pin] = &pinned(stage, "eth0")?[..] else { anyhow::bail!("not one pin") };
         fs::remove_file(pin)?;
-        wait::until("another link is pinned", A_SECOND, || pin.exists().then_some(()))?;
+        wait::until("another link is pinned", ONE_CHECK, || pin.exists().then_some(()))?;
         becomes(&stage.daemon, "eth0", "attached")?;
         stage.silences_strangers()?;
 

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use aop_tests::{AopToml, wait};
 use nix::sys::signal::Signal;
 
-use super::{A_SECOND, becomes, pinned, warned};
+use super::{ONE_CHECK, becomes, pinned, warned};
 use crate::stage::{SOON, Stage, is_guarded, on_stage};
 
 /// Attaches a foreign program to eth0 while the daemon runs. `aop unload` with the returned
@@ -46,7 +46,7 @@ fn a_foreign_program_is_named_and_not_replaced_until_it_leaves() {
         warned(&stage.daemon.status()?, &["eth0", "another XDP program", "that of an aop", "id "])?;
         // Proves that nothing changes and nothing is logged again at the next check of the
         // interfaces.
-        std::thread::sleep(A_SECOND);
+        std::thread::sleep(ONE_CHECK);
         becomes(&stage.daemon, "eth0", "foreign")?;
         let told = stage.daemon.log().matches("another XDP program").count();
         ensure!(told == 1, "told {told} times: {}", stage.daemon.log());
@@ -64,7 +64,7 @@ fn after_unload_by_the_operator_nothing_is_attached_again() {
         stage.silences_strangers()?;
         stage.daemon.verb(&["unload"])?.success()?;
         // Proves that aop does not attach it again at the next check of the interfaces.
-        std::thread::sleep(A_SECOND);
+        std::thread::sleep(ONE_CHECK);
         ensure!(!is_guarded(&stage.lab)? && !stage.config.pins.exists());
         warned(&stage.daemon.status()?, &["unloaded", "restart aop"])?;
         stage.daemon.run()?;

@@ -46,9 +46,7 @@ fn counted(stage: &Stage, list: &str, reason: &str) -> Result<u64> {
 
 /// Runs `aop mode` with these arguments.
 fn mode(stage: &Stage, arguments: &str) -> Result<String> {
-    let line: Vec<&str> = ["mode"].into_iter().chain(arguments.split_whitespace()).collect();
-    let done = stage.daemon.verb(&line)?.success()?;
-    Ok(done.text())
+    stage.daemon.must_run(&format!("mode {arguments}"))
 }
 
 fn anyone_is_served(stage: &Stage) -> Result<()> {
