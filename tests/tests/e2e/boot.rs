@@ -6,7 +6,7 @@ use aop_tests::{AopToml, IpVersion, Lab, Pull, PullOutcome, TestDaemon, TestUpst
 use crate::stage::{in_lab, is_guarded};
 
 fn loaded(lab: &Lab, config: &AopToml) -> Result<(TestDaemon, String)> {
-    let daemon = TestDaemon::with_config(lab, &config)?;
+    let daemon = TestDaemon::with_config(lab, config)?;
     let load = daemon.verb(&["load"])?.success()?;
     Ok((daemon, load.errors))
 }

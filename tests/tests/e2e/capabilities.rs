@@ -19,7 +19,7 @@ fn prepare(lab: &Lab, config: &AopToml, kept: &[&str]) -> Result<TestDaemon> {
         fs::create_dir(&config.pins)?;
     }
     chown(&config.pins, Some(NOBODY), Some(NOBODY))?;
-    let mut daemon = TestDaemon::with_config(lab, &config)?;
+    let mut daemon = TestDaemon::with_config(lab, config)?;
     daemon.keep_capabilities(kept)?;
     Ok(daemon)
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::stage::in_lab;
 
 fn checked(lab: &Lab, config: &AopToml, code: i32) -> Result<(String, Value)> {
-    let daemon = TestDaemon::with_config(lab, &config)?;
+    let daemon = TestDaemon::with_config(lab, config)?;
     let text = daemon.verb(&["check"])?;
     let json = daemon.verb(&["check", "--json"])?;
     ensure!((text.code, json.code) == (code, code), "{text:?}");

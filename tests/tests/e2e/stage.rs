@@ -216,6 +216,6 @@ pub(crate) fn in_ci() -> bool {
 pub(crate) fn skip(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
-    // An error is no reason to fail.
-    writeln!(std::io::stderr(), "skipped: {test}: {why}").ok();
+    // In one write, so that lines of parallel tests do not mix. An error is no reason to fail.
+    std::io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes()).ok();
 }

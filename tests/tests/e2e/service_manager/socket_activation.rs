@@ -29,7 +29,7 @@ fn dual_stack(lab: &Lab) -> Result<OwnedFd> {
 
 /// A daemon that inherits `socket` and does not run yet.
 fn prepared(lab: &Lab, config: &AopToml, socket: impl Into<OwnedFd>) -> Result<TestDaemon> {
-    let mut daemon = TestDaemon::with_config(lab, &config)?;
+    let mut daemon = TestDaemon::with_config(lab, config)?;
     daemon.pass_socket(socket.into());
     Ok(daemon)
 }
