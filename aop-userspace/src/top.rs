@@ -15,7 +15,6 @@ mod text;
 use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
     time::{Duration, Instant},
@@ -25,78 +24,54 @@ use anyhow::{Context, bail};
 use aop_api::Status;
 use aop_config::Config;
 use aop_firewall::{DropReader, FirewallError};
-use clap::Args;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 use ratatui::{
     DefaultTerminal,
     crossterm::event::{self, Event},
 };
 
-use self::model::{Following, Model, Then};
-use super::{ConfigFile, duration, screen::Paint, status};
-use crate::drop_line::DropLine;
+use self::model::{AfterKey, DropSampling, Model};
+use crate::{
+    daemon,
+    output::{Colours, DropLine, error_chain},
+    signals,
+};
 
 /// How often drops are read, and how often the screen is drawn if nothing happens.
 const TICK: Duration = Duration::from_millis(200);
 /// The most drops that are read in one tick. In a flood the rest is lost, and counted as lost.
-const AT_ONCE: usize = 20_000;
-
-#[derive(Args)]
-#[command(
-    after_help = "Keys: q quits, Tab and 1 to 4 change the pane, p pauses, j and k scroll, s \
-                        sorts, + and - change the interval, ? helps. There is no --json: `aop \
-                        status --json` is for programs."
-)]
-pub(super) struct Top {
-    #[command(flatten)]
-    file: ConfigFile,
-    /// Time between two readings, such as 1s or 10s
-    #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
-    interval: Duration,
-    /// Sample one in N drops of each reason; N is rounded up to a power of two
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
-    every: u32,
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    let (least, most) = (Duration::from_millis(200), Duration::from_secs(3600));
-    match duration(text)? {
-        interval if (least..=most).contains(&interval) => Ok(interval),
-        _ => Err("an interval is from 200ms to 1h".to_owned()),
-    }
-}
+const MAX_DROPS: usize = 20_000;
 
 /// A message from one of the threads.
-enum Happening {
-    Event(Event),
-    Reading(Box<Result<Status, String>>),
+enum Message {
+    Terminal(Event),
+    Status(Box<Result<Status, String>>),
     /// A signal came, or the terminal was closed.
-    End,
+    Stop,
 }
 
-impl Top {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        fit_for_people()?;
-        let paths = Config::paths(&self.file.config)?;
-        let (drops, following) = follow(&paths.pins, self.every.next_power_of_two());
-        let mut model = Model::new(self.interval, following);
-        let (tell, happenings) = mpsc::channel();
-        let (pace, paces) = mpsc::channel();
-        // Before any other thread exists: an unblocked thread would receive the signals.
-        let signals = block_signals()?;
-        let begun = Instant::now();
-        watch_signals(signals, tell.clone());
-        ask(self.file.config, self.interval, tell.clone(), paces);
-        let mut terminal = Screen::enter().context("cannot use the terminal")?;
-        read_keys(tell);
-        let mut view = View { begun, drops, pace };
-        view.show(&mut terminal.0, &mut model, &happenings)?;
-        Ok(ExitCode::SUCCESS)
-    }
+/// Shows the live screen until a key or a signal ends it. `file` is the configuration; one in
+/// `every` drops is sampled.
+pub(crate) fn run(file: PathBuf, interval: Duration, every: u32) -> anyhow::Result<()> {
+    require_terminal()?;
+    let paths = Config::paths(&file)?;
+    let (drops, sampling) = follow_drops(&paths.pins, every);
+    let mut model = Model::new(interval, sampling);
+    let (sender, messages) = mpsc::channel();
+    let (intervals, new_intervals) = mpsc::channel();
+    let blocked = signals::block(&[Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT])?;
+    let started = Instant::now();
+    let stop = sender.clone();
+    // Fails only if `aop top` is ending already.
+    signals::on_arrival(blocked, move || stop.send(Message::Stop).unwrap_or_default());
+    read_status(file, interval, sender.clone(), new_intervals);
+    let mut terminal = RawTerminal::enter().context("cannot use the terminal")?;
+    read_keys(sender);
+    Session { started, drops, intervals }.show(&mut terminal.0, &mut model, &messages)
 }
 
 /// Refuses to draw where there is no usable terminal.
-fn fit_for_people() -> anyhow::Result<()> {
+fn require_terminal() -> anyhow::Result<()> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         bail!(
             "aop top needs a terminal for its screen and its keys; see `aop status`, or `aop \
@@ -113,16 +88,16 @@ fn fit_for_people() -> anyhow::Result<()> {
 
 /// The terminal in raw mode, on the alternate screen. It is restored on every way out, and before a
 /// panic message is printed.
-struct Screen(DefaultTerminal);
+struct RawTerminal(DefaultTerminal);
 
-impl Screen {
+impl RawTerminal {
     fn enter() -> io::Result<Self> {
         // Undo the steps that succeeded before the failure.
         ratatui::try_init().map(Self).inspect_err(|_| ratatui::restore())
     }
 }
 
-impl Drop for Screen {
+impl Drop for RawTerminal {
     fn drop(&mut self) {
         // Both fail if the terminal is closed; then there is nothing to restore.
         self.0.show_cursor().ok();
@@ -131,124 +106,114 @@ impl Drop for Screen {
 }
 
 /// The sources of the model while it is shown.
-struct View {
-    begun: Instant,
+struct Session {
+    started: Instant,
     drops: Option<DropReader>,
-    pace: Sender<Duration>,
+    intervals: Sender<Duration>,
 }
 
-impl View {
+impl Session {
     fn show(
         &mut self,
         terminal: &mut DefaultTerminal,
         model: &mut Model,
-        happenings: &Receiver<Happening>,
+        messages: &Receiver<Message>,
     ) -> anyhow::Result<()> {
-        let paint = Paint::of_stdout();
+        let colours = Colours::of_stdout();
         loop {
             self.count_drops(model);
-            let at = self.begun.elapsed();
-            terminal.draw(|frame| draw::all(frame, model, at, paint)).context("cannot draw")?;
+            let at = self.started.elapsed();
+            terminal.draw(|frame| draw::all(frame, model, at, colours)).context("cannot draw")?;
             let interval = model.interval;
-            let mut happening = match happenings.recv_timeout(TICK) {
-                Ok(happening) => Some(happening),
+            let mut next = match messages.recv_timeout(TICK) {
+                Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
-            while let Some(happened) = happening {
-                match happened {
-                    Happening::End => return Ok(()),
-                    Happening::Event(Event::Key(key)) if model.press(key) == Then::Quit => {
+            while let Some(message) = next {
+                match message {
+                    Message::Stop => return Ok(()),
+                    Message::Terminal(Event::Key(key)) if model.on_key(key) == AfterKey::Quit => {
                         return Ok(());
                     }
                     // A resize: the next pass draws the new size.
-                    Happening::Event(_) => {}
-                    Happening::Reading(reading) => model.hear(self.begun.elapsed(), *reading),
+                    Message::Terminal(_) => {}
+                    Message::Status(reading) => {
+                        model.apply_reading(self.started.elapsed(), *reading);
+                    }
                 }
-                happening = happenings.try_recv().ok();
+                next = messages.try_recv().ok();
             }
             if model.interval != interval {
                 // The asking thread lives as long as this receiver.
-                self.pace.send(model.interval).ok();
+                self.intervals.send(model.interval).ok();
             }
         }
     }
 
     fn count_drops(&mut self, model: &mut Model) {
         let Some(drops) = &mut self.drops else { return };
-        let at = self.begun.elapsed();
+        let at = self.started.elapsed();
         let mut taken = 0;
-        while taken < AT_ONCE
+        while taken < MAX_DROPS
             && let Some(drop) = drops.take()
         {
-            model.dropped(&DropLine::from(drop), at);
+            model.count_drop(&DropLine::from(drop), at);
             taken += 1;
         }
         let checked = drops.goes_on().and_then(|goes_on| Ok((goes_on, drops.lost()?)));
-        model.following = match (checked, &model.following) {
-            (Ok((true, lost)), Following::Drops { every, .. }) => {
-                Following::Drops { every: *every, lost }
+        model.sampling = match (checked, &model.sampling) {
+            (Ok((true, lost)), DropSampling::On { every, .. }) => {
+                DropSampling::On { every: *every, lost }
             }
-            (Ok((false, _)), Following::Drops { .. }) => {
-                Following::Nothing("`aop drops` has ended the sampling: restart aop top".into())
+            (Ok((false, _)), DropSampling::On { .. }) => {
+                DropSampling::Off("`aop drops` has ended the sampling: restart aop top".into())
             }
-            (Err(error), Following::Drops { .. }) => Following::Nothing(error.to_string()),
-            (_, Following::Nothing(why)) => Following::Nothing(why.clone()),
+            (Err(error), DropSampling::On { .. }) => DropSampling::Off(error.to_string()),
+            (_, DropSampling::Off(why)) => DropSampling::Off(why.clone()),
         };
     }
 }
 
-fn follow(pins: &Path, every: u32) -> (Option<DropReader>, Following) {
+fn follow_drops(pins: &Path, every: u32) -> (Option<DropReader>, DropSampling) {
     let why = match DropReader::follow_alone(pins, every) {
-        Ok(Some(drops)) => return (Some(drops), Following::Drops { every, lost: 0 }),
+        Ok(Some(drops)) => return (Some(drops), DropSampling::On { every, lost: 0 }),
         Ok(None) => "another program follows the drops, or was killed while doing so (`aop drops \
                      --for 1s` clears that): no strangers are shown"
             .to_owned(),
         Err(FirewallError::Unloaded) => "no firewall is loaded: nothing is dropped".to_owned(),
         Err(error) => format!("the drops cannot be followed: {error}"),
     };
-    (None, Following::Nothing(why))
+    (None, DropSampling::Off(why))
 }
 
-fn block_signals() -> anyhow::Result<SigSet> {
-    let signals = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT];
-    let signals: SigSet = signals.into_iter().collect();
-    signals.thread_block().context("cannot block signals")?;
-    Ok(signals)
-}
-
-fn watch_signals(signals: SigSet, tell: Sender<Happening>) {
-    thread::spawn(move || {
-        if signals.wait().is_ok() {
-            // Fails only if `aop top` is ending already.
-            tell.send(Happening::End).ok();
-        }
-    });
-}
-
-fn read_keys(tell: Sender<Happening>) {
+fn read_keys(sender: Sender<Message>) {
     thread::spawn(move || {
         loop {
-            let happening = event::read().map_or(Happening::End, Happening::Event);
-            let over = matches!(happening, Happening::End);
-            if tell.send(happening).is_err() || over {
+            let message = event::read().map_or(Message::Stop, Message::Terminal);
+            let over = matches!(message, Message::Stop);
+            if sender.send(message).is_err() || over {
                 return;
             }
         }
     });
 }
 
-/// Asks for the status at each interval, until the receiver is gone.
-fn ask(file: PathBuf, every: Duration, tell: Sender<Happening>, paces: Receiver<Duration>) {
+/// Reads the status at each interval, until the receiver is gone.
+fn read_status(
+    file: PathBuf,
+    mut interval: Duration,
+    sender: Sender<Message>,
+    new_intervals: Receiver<Duration>,
+) {
     thread::spawn(move || {
-        let mut every = every;
         loop {
-            let reading = status::now(&file).map_err(|error| super::told_once(&error));
-            if tell.send(Happening::Reading(Box::new(reading))).is_err() {
+            let reading = daemon::status(&file).map_err(|error| error_chain(&error));
+            if sender.send(Message::Status(Box::new(reading))).is_err() {
                 return;
             }
-            match paces.recv_timeout(every) {
-                Ok(pace) => every = pace,
+            match new_intervals.recv_timeout(interval) {
+                Ok(changed) => interval = changed,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

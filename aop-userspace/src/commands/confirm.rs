@@ -2,34 +2,32 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use aop_api::{ModesInForce, Request};
-use aop_config::Config;
-use aop_control::ClientError;
 use clap::Args;
 
-use super::{ConfigFile, json, mode, print};
+use super::mode;
+use crate::{
+    arguments::{ConfigFile, Output},
+    daemon,
+};
 
 #[derive(Args)]
-pub(super) struct Confirm {
+pub(crate) struct ConfirmCommand {
     #[command(flatten)]
     file: ConfigFile,
-    /// Print JSON, with stable names
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
-impl Confirm {
+impl ConfirmCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let paths = Config::paths(&self.file.config)?;
-        let in_force: ModesInForce = match aop_control::ask(&paths.runtime, Request::Confirm) {
-            Err(error @ ClientError::NotRunning(_)) => bail!(
-                "{error}: nothing was confirmed. When aop runs again (`systemctl start aop`, or \
-                 `aop run`), it takes back every mode that was not confirmed in time"
-            ),
-            answered => answered?,
-        };
-        print(&if self.json { json(&in_force)? } else { mode::told(&in_force) })?;
+        let in_force: ModesInForce = daemon::ask(
+            &self.file.config,
+            Request::Confirm,
+            "nothing was confirmed. When aop runs again (`systemctl start aop`, or `aop run`), it \
+             takes back every mode that was not confirmed in time",
+        )?;
+        self.output.print(&in_force, mode::render)?;
         Ok(ExitCode::SUCCESS)
     }
 }

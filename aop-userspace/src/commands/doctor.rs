@@ -7,10 +7,15 @@ use std::{path::PathBuf, process::ExitCode};
 use aop_diagnose::doctor::{CertificatePair, HostContext, diagnose};
 use clap::Args;
 
-use super::{ConfigFile, check, json, print, screen::Paint, status};
+use super::check::check_files;
+use crate::{
+    arguments::{ConfigFile, Output},
+    daemon,
+    output::Colours,
+};
 
 #[derive(Args)]
-pub(super) struct Doctor {
+pub(crate) struct DoctorCommand {
     #[command(flatten)]
     file: ConfigFile,
     /// The certificate that was uploaded to the CDN (PEM): checked as a file, then presented
@@ -22,21 +27,21 @@ pub(super) struct Doctor {
     /// Show every finding in full, including the good ones
     #[arg(long)]
     all: bool,
-    /// Print JSON, with stable names
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
-impl Doctor {
+impl DoctorCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let file = &self.file.config;
-        let (checked, _) = check::look(file);
+        let (checked, _) = check_files(file);
         let pair = self.certificate.zip(self.key);
         let pair = pair.map(|(certificate, key)| CertificatePair { certificate, key });
-        let patient = HostContext::examine(file, checked, status::now(file)?, pair)?;
-        let diagnosis = diagnose(&patient);
-        let page = || page::render(&diagnosis, self.all, Paint::of_stdout());
-        print(&if self.json { json(&diagnosis)? } else { page() })?;
+        let host = HostContext::read(file, checked, daemon::status(file)?, pair)?;
+        let diagnosis = diagnose(&host);
+        self.output.print(&diagnosis, |diagnosis| {
+            page::render(diagnosis, self.all, Colours::of_stdout())
+        })?;
         Ok(if diagnosis.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

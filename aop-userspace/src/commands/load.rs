@@ -5,17 +5,17 @@ use std::process::ExitCode;
 use aop_daemon::Loaded;
 use clap::Args;
 
-use super::{ConfigFile, log, print};
+use crate::{arguments::ConfigFile, log::LogArguments, output::print};
 
 #[derive(Args)]
-pub(super) struct Load {
+pub(crate) struct LoadCommand {
     #[command(flatten)]
     file: ConfigFile,
     #[command(flatten)]
-    log: log::Log,
+    log: LogArguments,
 }
 
-impl Load {
+impl LoadCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         self.log.start(&[])?;
         match aop_daemon::load(&self.file.config)? {

@@ -2,21 +2,22 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::bail;
 use aop_api::{ModeChange, ModeTarget, ModesInForce, PendingMode, Request, SiteMode};
-use aop_config::Config;
-use aop_control::ClientError;
 use clap::{Args, ValueEnum};
 
-use super::{ConfigFile, duration, json, print, status};
+use crate::{
+    arguments::{ConfigFile, Output, duration},
+    daemon,
+    output::lines,
+};
 
 #[derive(Args)]
-pub(super) struct ModeCommand {
+pub(crate) struct ModeCommand {
     #[command(flatten)]
     file: ConfigFile,
     /// The mode to set, at once and until it is set again; without it, show the modes
     #[arg(value_enum)]
-    to: Option<To>,
+    to: Option<ModeArgument>,
     /// Only for this guarded port; may be given several times
     #[arg(long = "port", value_name = "N", requires = "to", value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
@@ -38,13 +39,12 @@ pub(super) struct ModeCommand {
     /// Enforce even if the observed traffic shows that genuine pulls would be refused
     #[arg(long, requires = "to")]
     force: bool,
-    /// Print JSON, with stable names
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum To {
+enum ModeArgument {
     /// Pass everything, and count what enforce would drop; with --site: serve every peer, and count
     /// what enforce would refuse
     Observe,
@@ -58,58 +58,53 @@ enum To {
 impl ModeCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let in_force = match self.to {
-            None => self.shown()?,
-            Some(to) => self.switched(to)?,
+            None => self.current()?,
+            Some(to) => self.change(to)?,
         };
-        print(&if self.json { json(&in_force)? } else { told(&in_force) })?;
+        self.output.print(&in_force, render)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn shown(&self) -> anyhow::Result<ModesInForce> {
-        let status = status::now(&self.file.config)?;
+    fn current(&self) -> anyhow::Result<ModesInForce> {
+        let status = daemon::status(&self.file.config)?;
         Ok(ModesInForce { mode: status.mode, modes: status.modes, not_kept: None })
     }
 
-    fn switched(&self, to: To) -> anyhow::Result<ModesInForce> {
-        let paths = Config::paths(&self.file.config)?;
+    fn change(&self, to: ModeArgument) -> anyhow::Result<ModesInForce> {
         let to = match to {
-            To::Observe => ModeTarget::Observe,
-            To::Enforce => ModeTarget::Enforce,
-            To::Default => ModeTarget::Default,
+            ModeArgument::Observe => ModeTarget::Observe,
+            ModeArgument::Enforce => ModeTarget::Enforce,
+            ModeArgument::Default => ModeTarget::Default,
         };
-        let (ports, interfaces) = (self.ports.clone(), self.interfaces.clone());
-        let confirm_seconds = self.confirm.map(|time| time.as_secs());
-        let said = ModeChange {
+        let change = ModeChange {
             to,
-            ports,
-            interfaces,
+            ports: self.ports.clone(),
+            interfaces: self.interfaces.clone(),
             sites: self.sites.clone(),
-            confirm_seconds,
+            confirm_seconds: self.confirm.map(|time| time.as_secs()),
             confirm_pulls: self.pulls,
             force: self.force,
         };
-        match aop_control::ask(&paths.runtime, Request::Mode(said)) {
-            Err(error @ ClientError::NotRunning(_)) => bail!(
-                "{error}: the mode was not changed, because only a running daemon can do that. \
-                 Start it (`systemctl start aop`, or `aop run`), or change firewall.mode in {} and \
-                 run `aop load`",
-                self.file.config.display()
-            ),
-            answered => Ok(answered?),
-        }
+        let consequence = format!(
+            "the mode was not changed, because only a running daemon can do that. Start it \
+             (`systemctl start aop`, or `aop run`), or change firewall.mode in {} and run `aop \
+             load`",
+            self.file.config.display()
+        );
+        daemon::ask(&self.file.config, Request::Mode(change), &consequence)
     }
 }
 
 /// The first line has the modes in force, the second compares them with the configuration. Then
 /// come the sites whose mode was set or that observe, an unconfirmed mode, and a warning if the
 /// mode could not be stored.
-pub(super) fn told(in_force: &ModesInForce) -> String {
+pub(super) fn render(in_force: &ModesInForce) -> String {
     let ModesInForce { mode, modes, not_kept } = in_force;
     let mut first = vec![mode.clone()];
     first.extend(modes.lines());
-    let mut lines = vec![first.join("; ")];
+    let mut text = vec![first.join("; ")];
     let configured = modes.configured.as_deref();
-    lines.push(match (modes.set_at, configured) {
+    text.push(match (modes.set_at, configured) {
         (Some(at), Some(configured)) => format!(
             "set by `aop mode` at {at:.0}; the configuration says {configured}; `aop mode default` \
              returns to it"
@@ -125,10 +120,10 @@ pub(super) fn told(in_force: &ModesInForce) -> String {
         ),
         (None, None) => "the configuration cannot be read: see `aop check`".to_owned(),
     });
-    lines.extend(modes.sites.iter().map(SiteMode::line));
-    lines.extend(modes.pending.iter().map(PendingMode::line));
-    lines.extend(not_kept.iter().map(|why| format!("warning: {why}")));
-    lines.join("\n") + "\n"
+    text.extend(modes.sites.iter().map(SiteMode::line));
+    text.extend(modes.pending.iter().map(PendingMode::line));
+    text.extend(not_kept.iter().map(|why| format!("warning: {why}")));
+    lines(text)
 }
 
 #[cfg(test)]
@@ -152,10 +147,10 @@ mod tests {
     fn ports_and_interfaces_may_be_named_several_times_and_need_a_mode() {
         let line = "mode enforce --port 443 --interface eth0 --port 8443 --interface eth1";
         let mode = parsed(line).expect("a command");
-        assert_eq!(mode.to, Some(To::Enforce));
+        assert_eq!(mode.to, Some(ModeArgument::Enforce));
         assert_eq!((mode.ports, mode.interfaces.len()), (vec![443, 8443], 2));
         let shown = parsed("mode --json").expect("a command");
-        assert!(shown.to.is_none() && shown.json);
+        assert!(shown.to.is_none() && shown.output.json);
         for wrong in ["mode --port 443", "mode off", "mode enforce --port 0", "mode --interface a"]
         {
             assert!(parsed(wrong).is_err(), "{wrong}");
@@ -183,18 +178,18 @@ mod tests {
 
     #[test]
     fn the_first_two_lines_show_the_mode_in_force_and_its_origin() {
-        let mut told_of = in_force("enforce");
-        told_of.modes.configured = Some("enforce".to_owned());
-        assert_eq!(told(&told_of), "enforce\nas the configuration says\n");
+        let mut shown = in_force("enforce");
+        shown.modes.configured = Some("enforce".to_owned());
+        assert_eq!(render(&shown), "enforce\nas the configuration says\n");
         let mut unloaded = in_force("off");
         unloaded.modes.configured = Some("enforce".to_owned());
         let nothing = "off\nno firewall is loaded; the configuration says enforce\n";
-        assert_eq!(told(&unloaded), nothing);
-        told_of.modes.ports.push(aop_api::PortMode { port: 443, mode: "observe".to_owned() });
-        told_of.modes.set_at = Some(jiff::Timestamp::UNIX_EPOCH);
-        told_of.modes.configured = Some("observe".to_owned());
+        assert_eq!(render(&unloaded), nothing);
+        shown.modes.ports.push(aop_api::PortMode { port: 443, mode: "observe".to_owned() });
+        shown.modes.set_at = Some(jiff::Timestamp::UNIX_EPOCH);
+        shown.modes.configured = Some("observe".to_owned());
         assert_eq!(
-            told(&told_of),
+            render(&shown),
             "enforce; port 443: observe\nset by `aop mode` at 1970-01-01T00:00:00Z; the \
              configuration says observe; `aop mode default` returns to it\n"
         );

@@ -2,32 +2,32 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::bail;
 use aop_api::{OpeningsInForce, Request};
-use aop_config::Config;
-use aop_control::ClientError;
 use clap::Args;
 use ipnet::IpNet;
 
-use super::{ConfigFile, duration, json, print, status};
+use crate::{
+    arguments::{ConfigFile, Output, duration},
+    daemon,
+    output::lines,
+};
 
 #[derive(Args)]
-pub(super) struct Open {
+pub(crate) struct OpenCommand {
     #[command(flatten)]
     file: ConfigFile,
     #[command(flatten)]
-    what: What,
+    action: OpenAction,
     /// How long, 24h at most; then the opening ends by itself
     #[arg(long, value_name = "TIME", value_parser = duration, required_unless_present_any = ["list", "close"])]
     r#for: Option<Duration>,
-    /// Print JSON, with stable names
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-struct What {
+struct OpenAction {
     /// Admit this network, no wider than /8 (IPv6: /32)
     #[arg(long, value_name = "CIDR", requires = "for")]
     from: Option<IpNet>,
@@ -39,41 +39,39 @@ struct What {
     list: bool,
 }
 
-impl Open {
+impl OpenCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let in_force = match (self.what.from, self.what.close) {
+        let in_force = match (self.action.from, self.action.close) {
             (Some(network), _) => {
                 let seconds = self.r#for.unwrap_or_default().as_secs();
                 self.ask(Request::Open { network, seconds })?
             }
             (None, Some(network)) => self.ask(Request::Close { network })?,
             (None, None) => {
-                let openings = status::now(&self.file.config)?.openings;
+                let openings = daemon::status(&self.file.config)?.openings;
                 OpeningsInForce { openings, not_kept: None }
             }
         };
-        print(&if self.json { json(&in_force)? } else { told(&in_force) })?;
+        self.output.print(&in_force, render)?;
         Ok(ExitCode::SUCCESS)
     }
 
     fn ask(&self, request: Request) -> anyhow::Result<OpeningsInForce> {
-        let paths = Config::paths(&self.file.config)?;
-        match aop_control::ask(&paths.runtime, request) {
-            Err(error @ ClientError::NotRunning(_)) => bail!(
-                "{error}: nothing was changed, because only a running daemon can do that. Start it \
-                 (`systemctl start aop`, or `aop run`), or remove the firewall with `aop unload`"
-            ),
-            answered => Ok(answered?),
-        }
+        daemon::ask(
+            &self.file.config,
+            request,
+            "nothing was changed, because only a running daemon can do that. Start it (`systemctl \
+             start aop`, or `aop run`), or remove the firewall with `aop unload`",
+        )
     }
 }
 
-fn told(in_force: &OpeningsInForce) -> String {
+fn render(in_force: &OpeningsInForce) -> String {
     let OpeningsInForce { openings, not_kept } = in_force;
-    let mut lines: Vec<String> = openings.iter().map(aop_api::Opening::line).collect();
-    if lines.is_empty() {
-        lines.push("no opening is in force".to_owned());
+    let mut text: Vec<String> = openings.iter().map(aop_api::Opening::line).collect();
+    if text.is_empty() {
+        text.push("no opening is in force".to_owned());
     }
-    lines.extend(not_kept.iter().map(|why| format!("warning: {why}")));
-    lines.join("\n") + "\n"
+    text.extend(not_kept.iter().map(|why| format!("warning: {why}")));
+    lines(text)
 }

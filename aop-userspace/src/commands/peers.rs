@@ -1,18 +1,19 @@
 //! `aop peers`: every authenticated peer, and what admits it now.
 
-use std::{cmp::Reverse, fmt::Write, path::Path, process::ExitCode};
+use std::{cmp::Reverse, path::Path, process::ExitCode};
 
 use aop_api::{AdmissionContext, KnownPeer, PeersReport, Request};
-use aop_config::Config;
-use aop_control::ClientError;
 use aop_types::monotonic_seconds;
 use clap::{Args, ValueEnum};
-use ipnet::IpNet;
 
-use super::{ConfigFile, json, print, screen};
+use crate::{
+    arguments::{ConfigFile, Output},
+    daemon::{self, OfflineState},
+    output::{ago, duration_text, lines},
+};
 
 #[derive(Args)]
-pub(super) struct PeersCommand {
+pub(crate) struct PeersCommand {
     #[command(flatten)]
     file: ConfigFile,
     /// Only peers whose last handshake was for this site
@@ -21,9 +22,8 @@ pub(super) struct PeersCommand {
     /// Sort by time of the last handshake, time of the first one, or number of handshakes
     #[arg(long, value_enum, default_value_t = Sort::Last)]
     sort: Sort,
-    /// Print JSON, with stable names
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -35,7 +35,7 @@ enum Sort {
 
 impl PeersCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut peers = on_record(&self.file.config)?;
+        let mut peers = known_peers(&self.file.config)?;
         if let Some(site) = &self.site {
             peers.peers.retain(|known| known.peer.site.as_ref() == Some(site));
         }
@@ -44,69 +44,58 @@ impl PeersCommand {
             Sort::First => peers.peers.sort_by_key(|known| known.peer.first_seen),
             Sort::Count => peers.peers.sort_by_key(|known| Reverse(known.peer.handshakes)),
         }
-        print(&match self.json {
-            true => json(&peers)?,
-            false => render(&peers)?,
-        })?;
+        self.output.print(&peers, render)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// The peers as the daemon knows them or, without a daemon, from the pinned maps.
-fn on_record(file: &Path) -> anyhow::Result<PeersReport> {
-    let paths = Config::paths(file)?;
-    match aop_control::ask(&paths.runtime, Request::Peers) {
-        Err(ClientError::NotRunning(_)) => {}
-        answered => return Ok(answered?),
-    }
-    let Some(reading) = aop_firewall::read(&paths.pins, None)? else {
-        return Ok(PeersReport::default());
-    };
-    // Needed only for site names and the operator's own prefixes: without a readable configuration
-    // they are left out.
-    let live = Config::load(file).map(|config| config.live).ok();
-    let (sites, extra) = live.map(|live| (live.site_names(), live.extra)).unwrap_or_default();
-    let opened = aop_daemon::kept_openings(&paths.state).unwrap_or_default();
-    let opened: Vec<IpNet> = opened.into_iter().map(|it| it.network).collect();
-    let judged = AdmissionContext {
-        admission: &reading.admission,
-        extra: &extra,
-        opened: &opened,
-        trusting: reading.trusting,
-        now: monotonic_seconds(),
-    };
-    Ok(PeersReport::of(&reading.peers, &sites, &judged))
+fn known_peers(file: &Path) -> anyhow::Result<PeersReport> {
+    daemon::ask_or(file, Request::Peers, |paths| {
+        let state = OfflineState::read(file, paths)?;
+        let Some(reading) = &state.reading else { return Ok(PeersReport::default()) };
+        let context = AdmissionContext {
+            admission: &reading.admission,
+            extra: state.extra(),
+            opened: &state.opened_networks(),
+            trusting: reading.trusting,
+            now: monotonic_seconds(),
+        };
+        Ok(PeersReport::of(&reading.peers, &state.site_names(), &context))
+    })
 }
 
-fn render(peers: &PeersReport) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
+fn render(peers: &PeersReport) -> String {
     let PeersReport { peers: shown, total } = peers;
-    writeln!(text, "{} of {total} authenticated peers", shown.len())?;
     let widest = shown.iter().map(|known| known.peer.address.to_string().len()).max();
     let widest = widest.unwrap_or_default();
-    for known in shown {
+    let row = |known: &KnownPeer| {
         let peer = &known.peer;
-        writeln!(
-            text,
+        format!(
             "{:<widest$} {:>8} handshakes, last {} ago, first {} ago, site {}; {}",
             peer.address.to_string(),
             peer.handshakes,
-            screen::since(peer.last_seen),
-            screen::since(peer.first_seen),
+            ago(peer.last_seen),
+            ago(peer.first_seen),
             peer.site.as_deref().unwrap_or("no longer configured"),
-            standing(known)
-        )?;
-    }
-    Ok(text)
+            admission_text(known)
+        )
+    };
+    let head = format!("{} of {total} authenticated peers", shown.len());
+    lines([head].into_iter().chain(shown.iter().map(row)))
 }
 
 /// What admits the peer, for people.
-fn standing(known: &KnownPeer) -> String {
+fn admission_text(known: &KnownPeer) -> String {
     let Some(by) = &known.admitted_by else {
         return "NOT ADMITTED: enforce drops its packets".to_owned();
     };
-    let prefix = known.prefix.as_ref().map_or(String::new(), |prefix| format!(" {prefix}"));
-    let left =
-        known.ends_seconds.map_or(String::new(), |left| format!(", {} left", screen::span(left)));
-    format!("admitted by {by}{prefix}{left}")
+    let mut text = format!("admitted by {by}");
+    if let Some(prefix) = &known.prefix {
+        text += &format!(" {prefix}");
+    }
+    if let Some(left) = known.ends_seconds {
+        text += &format!(", {} left", duration_text(left));
+    }
+    text
 }

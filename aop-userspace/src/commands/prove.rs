@@ -8,13 +8,16 @@ use aop_diagnose::prove;
 use aop_firewall::DryRun;
 use clap::Args;
 
-use super::{ConfigFile, json, print};
+use crate::{
+    arguments::{ConfigFile, Output},
+    output::lines,
+};
 
 /// How many shapes of one reason are named without `--shapes`.
 const SHOWN: usize = 12;
 
 #[derive(Args)]
-pub(super) struct Prove {
+pub(crate) struct ProveCommand {
     #[command(flatten)]
     file: ConfigFile,
     /// The guarded interface on which the frames arrive [default: the first one]
@@ -23,56 +26,55 @@ pub(super) struct Prove {
     /// Show every shape that was run, and every one that does not apply here
     #[arg(long)]
     shapes: bool,
-    /// Print JSON, with stable names
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
-impl Prove {
+impl ProveCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let pins = Config::paths(&self.file.config)?.pins;
         let mut live = DryRun::open(&pins, self.interface.as_deref())?;
         let proof = prove::prove(&mut live)?;
-        print(&if self.json { json(&proof)? } else { table(&proof, self.shapes) })?;
+        self.output.print(&proof, |proof| render(proof, self.shapes))?;
         Ok(if proof.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-fn table(proof: &ProveReport, all: bool) -> String {
+fn render(proof: &ProveReport, all: bool) -> String {
     let ProveReport { interface, generation, port, passed, failed, .. } = proof;
     let mode = match proof.mode.as_str() {
         "observe" => "observing, so \"dropped\" is what enforce would drop",
         _ => "enforcing",
     };
-    let mut lines = vec![
+    let mut text = vec![
         format!("{interface}, port {port}, generation {generation}: {mode}"),
         format!("strangers: {}; admitted: {}", named(&proof.strangers), named(&proof.admitted)),
         format!("draining peers: {}; beyond: {}", named(&proof.peers), named(&proof.beyond)),
         String::new(),
         format!("{:<20} {:>6} {:>8} {:>7} {:>6}", "shapes", "tried", "dropped", "passed", "wrong"),
     ];
-    lines.extend(proof.groups.iter().map(|group| {
+    text.extend(proof.groups.iter().map(|group| {
         format!(
             "{:<20} {:>6} {:>8} {:>7} {:>6}",
             group.name, group.tried, group.dropped, group.passed, group.wrong
         )
     }));
-    lines.push(String::new());
+    text.push(String::new());
     if all {
-        lines.extend(proof.shapes.iter().map(|shape| {
+        text.extend(proof.shapes.iter().map(|shape| {
             let ProofShape { place, name, got, spent, .. } = shape;
             format!("{place:<25} {got:<22} {name}{}", budgets(*spent))
         }));
-        lines.push(String::new());
+        text.push(String::new());
     }
-    lines.extend(untried("not applicable on this host", &proof.not_applicable, all));
-    lines.extend(untried("not runnable", &proof.not_runnable, all));
+    text.extend(untried("not applicable on this host", &proof.not_applicable, all));
+    text.extend(untried("not runnable", &proof.not_runnable, all));
     for ProofFailure { place, name, owes, got, spent } in &proof.failures {
         let budgets = budgets(*spent);
-        lines.push(format!("wrong: {place} {name}{budgets}: expected {owes}, got {got}"));
+        text.push(format!("wrong: {place} {name}{budgets}: expected {owes}, got {got}"));
     }
-    lines.push(format!("{passed} passed, {failed} failed"));
-    lines.join("\n") + "\n"
+    text.push(format!("{passed} passed, {failed} failed"));
+    lines(text)
 }
 
 fn budgets(spent: bool) -> &'static str {

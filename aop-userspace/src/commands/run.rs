@@ -7,19 +7,20 @@ use aop_daemon::{Logs, ProcessStart, ShutdownOutcome};
 use aop_firewall::PacketLog;
 use clap::{Args, ValueEnum};
 
-use super::{ConfigFile, log};
+use crate::{arguments::ConfigFile, log::LogArguments};
 
+/// The exit code if the drain deadline passed and connections were cut.
 const CUT: u8 = 3;
 
 #[derive(Args)]
-pub(super) struct Run {
+pub(crate) struct RunCommand {
     #[command(flatten)]
     file: ConfigFile,
     /// Log the verdict on every packet: only for diagnosis, because it is slow
     #[arg(long, value_enum, default_value_t = BpfLog::Off)]
     bpf_log: BpfLog,
     #[command(flatten)]
-    log: log::Log,
+    log: LogArguments,
     /// Part of `upgrade`: take over from the daemon at the other end of standard input
     #[arg(long, hide = true)]
     take_over: bool,
@@ -31,7 +32,7 @@ enum BpfLog {
     Debug,
 }
 
-impl Run {
+impl RunCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         // The packet program logs at debug level, with the target `aop_ebpf`.
         let (packets, more): (_, &[&str]) = match self.bpf_log {
@@ -40,12 +41,12 @@ impl Run {
         };
         self.log.start(more)?;
         let logs = Logs { packets, options: self.log.options() };
-        let beginning = ProcessStart::learn(self.take_over)?;
+        let start = ProcessStart::learn(self.take_over)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
-        let ended = runtime.block_on(aop_daemon::run(&self.file.config, beginning, logs));
+        let ended = runtime.block_on(aop_daemon::run(&self.file.config, start, logs));
         // Do not wait for a fetch that hangs.
         runtime.shutdown_background();
         match ended? {

@@ -5,10 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 use aop_config::Config;
 use clap::Args;
 
-use super::{ConfigFile, print};
+use crate::{arguments::ConfigFile, output::print};
 
 #[derive(Args)]
-pub(super) struct Unload {
+pub(crate) struct UnloadCommand {
     #[command(flatten)]
     file: ConfigFile,
     /// The directory of the pins to remove; the configuration is not read then
@@ -16,7 +16,7 @@ pub(super) struct Unload {
     pins: Option<PathBuf>,
 }
 
-impl Unload {
+impl UnloadCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let pins = match self.pins {
             Some(pins) => pins,
@@ -26,9 +26,10 @@ impl Unload {
             print(&format!("no firewall is loaded: no pins in {}\n", pins.display()))?;
             return Ok(ExitCode::SUCCESS);
         };
-        let detached = match interfaces.is_empty() {
-            true => "no interface was guarded".to_owned(),
-            false => format!("detached from {}", interfaces.join(", ")),
+        let detached = if interfaces.is_empty() {
+            "no interface was guarded".to_owned()
+        } else {
+            format!("detached from {}", interfaces.join(", "))
         };
         print(&format!("{detached}; removed the pins in {}\n", pins.display()))?;
         Ok(ExitCode::SUCCESS)

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use aop_api::{Release, Request, UpgradeResult};
-use aop_config::Config;
-use aop_control::ClientError;
 use clap::Args;
 
-use super::{ConfigFile, json, print};
+use crate::{
+    arguments::{ConfigFile, Output},
+    daemon,
+};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -22,30 +22,26 @@ reloads, refreshes and mode changes.
 If the new process fails, hangs or dies before it serves, the old one continues as before, this
 command says why, and the exit code is 1. Changes that a reload cannot make (listener.bind,
 terminator.user, limits) take effect.")]
-pub(super) struct UpgradeCommand {
+pub(crate) struct UpgradeCommand {
     #[command(flatten)]
     file: ConfigFile,
-    /// Print JSON, with stable names
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl UpgradeCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let paths = Config::paths(&self.file.config)?;
-        let upgraded: UpgradeResult = match aop_control::ask(&paths.runtime, Request::Upgrade) {
-            Err(error @ ClientError::NotRunning(_)) => bail!(
-                "{error}: there is nothing to upgrade. Start aop instead (`systemctl start aop`, \
-                 or `aop run`)"
-            ),
-            answered => answered?,
-        };
-        print(&if self.json { json(&upgraded)? } else { told(&upgraded) })?;
+        let upgraded: UpgradeResult = daemon::ask(
+            &self.file.config,
+            Request::Upgrade,
+            "there is nothing to upgrade. Start aop instead (`systemctl start aop`, or `aop run`)",
+        )?;
+        self.output.print(&upgraded, render)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn told(upgraded: &UpgradeResult) -> String {
+fn render(upgraded: &UpgradeResult) -> String {
     let UpgradeResult { from, to, draining, deadline_seconds } = upgraded;
     let named = |Release { version, pid }: &Release| format!("aop {version} (process {pid})");
     let rest = match draining {
@@ -69,9 +65,9 @@ mod tests {
         let mut upgraded = UpgradeResult { from, to, draining: 1, deadline_seconds: 30 };
         let first = "aop 0.1.0 (process 7) → aop 0.2.0 (process 9)";
         let one = "1 connection drains in the old process, for 30 s at most";
-        assert_eq!(told(&upgraded), format!("{first}\n{one}\n"));
+        assert_eq!(render(&upgraded), format!("{first}\n{one}\n"));
         upgraded.draining = 0;
         let none = "no connection was open in the old process";
-        assert_eq!(told(&upgraded), format!("{first}\n{none}\n"));
+        assert_eq!(render(&upgraded), format!("{first}\n{none}\n"));
     }
 }

@@ -7,24 +7,24 @@ use serde::Serialize;
 
 /// A dropped packet. Names are stable.
 #[derive(Clone, Debug, Serialize)]
-pub struct DropLine {
+pub(crate) struct DropLine {
     /// The interface that received it.
-    pub interface: String,
+    pub(crate) interface: String,
     /// `drop` or `would_drop`.
-    pub action: &'static str,
+    pub(crate) action: &'static str,
     /// The reason's stable name.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
     /// The source; `null` where it cannot be read.
-    pub source: Option<IpAddr>,
+    pub(crate) source: Option<IpAddr>,
     /// The destination; `null` where it cannot be read.
-    pub destination: Option<IpAddr>,
+    pub(crate) destination: Option<IpAddr>,
     /// The destination port; `null` where it cannot be read.
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
     /// Bytes of the whole frame.
-    pub length: u32,
+    pub(crate) length: u32,
     /// Names of its headers, the outermost first; of fragments and broken frames, as far as they
     /// can be read.
-    pub headers: Vec<String>,
+    pub(crate) headers: Vec<String>,
 }
 
 impl From<DroppedPacket> for DropLine {

@@ -4,53 +4,56 @@ use std::collections::BTreeMap;
 
 use aop_api::{Diagnosis, Finding, FindingOutcome as Outcome};
 
-use crate::screen::Paint;
+use crate::output::{Colours, lines};
 
 /// Columns of a line.
 const WIDTH: usize = 92;
 /// How many pieces of evidence are shown without `--all`.
 const SHOWN: usize = 4;
 
-pub(crate) fn render(diagnosis: &Diagnosis, all: bool, paint: Paint) -> String {
+pub(super) fn render(diagnosis: &Diagnosis, all: bool, colours: Colours) -> String {
     let of = |result| {
         let found = diagnosis.findings.iter().filter(move |it| it.result == result);
         found.collect::<Vec<&Finding>>()
     };
-    let (wrong, told) = (of(Outcome::Wrong), of(Outcome::Told));
+    let (wrong, notices) = (of(Outcome::Wrong), of(Outcome::Told));
     let (untried, good) = (of(Outcome::Untried), of(Outcome::Good));
     let counts = format!(
         "{} wrong, {} to know, {} not tried, {} good",
         wrong.len(),
-        told.len(),
+        notices.len(),
         untried.len(),
         good.len()
     );
-    let mut lines = vec![match wrong.is_empty() {
-        true => format!("{}: {counts}", paint.good("nothing is wrong")),
-        false => format!("{}: {counts}", paint.bad("something is wrong")),
-    }];
+    let verdict = if wrong.is_empty() {
+        colours.good("nothing is wrong")
+    } else {
+        colours.bad("something is wrong")
+    };
+    let mut text = vec![format!("{verdict}: {counts}")];
     let mut section = |head: String, found: &[&Finding], whole: bool| {
         if !found.is_empty() {
-            lines.extend([String::new(), head]);
-            lines.extend(if whole { at_length(found, all) } else { in_short(found) });
+            text.extend([String::new(), head]);
+            text.extend(if whole { at_length(found, all) } else { in_short(found) });
         }
     };
-    section(paint.bad("wrong"), &wrong, true);
-    section(paint.head("to know"), &told, true);
-    section(paint.head("not tried"), &untried, all);
-    section(paint.head("good"), &good, all);
+    section(colours.bad("wrong"), &wrong, true);
+    section(colours.head("to know"), &notices, true);
+    section(colours.head("not tried"), &untried, all);
+    section(colours.head("good"), &good, all);
     // Every attack on a listener includes this attempt.
     let tried = |it: &Finding| it.name == "plain_http" && !it.evidence.is_empty();
     let stays_open = |it: &Finding| it.name == "opening";
     if diagnosis.findings.iter().any(tried) && !diagnosis.findings.iter().any(stays_open) {
-        lines.push(String::new());
-        lines.extend(wrapped(
+        text.push(String::new());
+        text.extend(hanging(
+            "",
             "",
             "The doctor made its attempts from this host's loopback, which it opened for them and \
              closed again. `aop status` counts them as refused.",
         ));
     }
-    lines.join("\n") + "\n"
+    lines(text)
 }
 
 /// Each finding with its evidence, consequence and cure.
@@ -108,10 +111,6 @@ fn in_short(found: &[&Finding]) -> Vec<String> {
     order.iter().flat_map(line).collect()
 }
 
-fn wrapped(indent: &str, text: &str) -> Vec<String> {
-    hanging(indent, indent, text)
-}
-
 /// Wraps `text`: the first line starts with `first`, the others with `rest`. A word that is longer
 /// than a line stays whole, so that it can be copied.
 fn hanging(first: &str, rest: &str, text: &str) -> Vec<String> {
@@ -156,9 +155,9 @@ mod tests {
         let wanted: Vec<&str> = ["a"].into_iter().chain(text.split_whitespace()).collect();
         assert_eq!(words, wanted);
         let command = format!("openssl {}", "-x ".repeat(40));
-        let told = pasteable("      ", command.trim()).join("\n");
-        let again: Vec<&str> = told.split_whitespace().filter(|word| *word != "\\").collect();
+        let wrapped = pasteable("      ", command.trim()).join("\n");
+        let again: Vec<&str> = wrapped.split_whitespace().filter(|word| *word != "\\").collect();
         assert_eq!(again.join(" "), command.trim());
-        assert!(told.contains(" \\\n"), "{told}");
+        assert!(wrapped.contains(" \\\n"), "{wrapped}");
     }
 }

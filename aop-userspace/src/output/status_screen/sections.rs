@@ -4,43 +4,44 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use aop_api::{PeerStatus, RefusalCount, SeenIdentity, Status};
 
-use super::{Paint, clip, since};
+use super::{Colours, ago, clip, date};
 
 /// How many rows of packets and of refusals are shown.
-const MOST: usize = 8;
+const MAX_ROWS: usize = 8;
 /// How many peers and client certificates are shown.
-const LATEST: usize = 3;
+const MAX_LATEST: usize = 3;
+const FROM_ADMITTED: &str = "of these from admitted addresses";
 
-pub(super) fn all(status: &Status, paint: Paint) -> Vec<String> {
+pub(super) fn all(status: &Status, colours: Colours) -> Vec<String> {
     let mut lines = Vec::new();
-    lines.extend(section(paint, "packets", "", packets(status), MOST, "aop status --json"));
+    lines.extend(section(colours, "packets", "", packets(status), MAX_ROWS, "aop status --json"));
     if status.daemon.is_some() {
-        lines.extend(handshakes(status, paint));
-        lines.extend(requests(status, paint));
+        lines.extend(handshakes(status, colours));
+        lines.extend(requests(status, colours));
     }
     let peers = status.peers.iter().map(peer).collect();
     let total = status.peers_total.to_string();
-    lines.extend(section(paint, "peers", &total, peers, LATEST, "aop peers"));
+    lines.extend(section(colours, "peers", &total, peers, MAX_LATEST, "aop peers"));
     let identities: Vec<String> = status.identities.iter().map(identity).collect();
     let total = identities.len().to_string();
     let title = "client certificates seen";
-    lines.extend(section(paint, title, &total, identities, LATEST, "aop identities"));
+    lines.extend(section(colours, title, &total, identities, MAX_LATEST, "aop identities"));
     lines
 }
 
-/// `title: sum` and the first rows; `more` is the command that shows the others.
+/// `title: sum` and the first rows; `full` is the command that shows the others.
 fn section(
-    paint: Paint,
+    colours: Colours,
     title: &str,
     sum: &str,
     rows: Vec<String>,
     most: usize,
-    more: &str,
+    full: &str,
 ) -> Vec<String> {
     let sum = if sum.is_empty() && rows.is_empty() { "none" } else { sum };
-    let head = format!("{}{}", paint.head(&format!("{title}:")), padded(sum));
+    let head = format!("{}{}", colours.head(&format!("{title}:")), padded(sum));
     let left = rows.len().saturating_sub(most);
-    let rest = (left > 0).then(|| format!("  and {left} more: `{more}`"));
+    let rest = (left > 0).then(|| format!("  and {left} more: `{full}`"));
     let rows = rows.into_iter().take(most).map(|row| format!("  {row}"));
     [head].into_iter().chain(rows).chain(rest).collect()
 }
@@ -78,43 +79,51 @@ fn volume(bytes: u64) -> String {
     shown
 }
 
-fn handshakes(status: &Status, paint: Paint) -> Vec<String> {
+fn handshakes(status: &Status, colours: Colours) -> Vec<String> {
     let handshakes = &status.handshakes;
     let mut rows: Vec<String> = Vec::new();
     if handshakes.would_refuse > 0 {
         let count = handshakes.would_refuse;
         rows.push(format!("{count:>10} from addresses that enforce would block"));
     }
-    for RefusalCount { site, reason, count } in largest(&handshakes.refused) {
-        rows.push(format!("{count:>10} refused: {reason}, site {site}"));
+    rows.extend(refusal_rows(&handshakes.refused, "refused"));
+    for refusal in largest(&handshakes.refused_from_admitted) {
+        rows.push(refusal_row(refusal, FROM_ADMITTED));
+        let meaning = meaning_from_admitted(&refusal.reason);
+        rows.extend(meaning.map(|meaning| format!("{:>10} {meaning}", "")));
     }
-    for RefusalCount { site, reason, count } in largest(&handshakes.refused_from_admitted) {
-        rows.push(format!("{count:>10} of these from admitted addresses: {reason}, site {site}"));
-        rows.extend(from_admitted(reason).map(|meaning| format!("{:>10} {meaning}", "")));
-    }
-    for RefusalCount { site, reason, count } in largest(&handshakes.observed) {
-        rows.push(format!("{count:>10} served, enforce would refuse: {reason}, site {site}"));
-    }
-    for RefusalCount { site, reason, count } in largest(&handshakes.observed_from_admitted) {
-        rows.push(format!("{count:>10} of these from admitted addresses: {reason}, site {site}"));
-    }
+    rows.extend(refusal_rows(&handshakes.observed, "served, enforce would refuse"));
+    rows.extend(refusal_rows(&handshakes.observed_from_admitted, FROM_ADMITTED));
     let refused: u64 = handshakes.refused.iter().map(|refused| refused.count).sum();
     let sum = format!("{} accepted, {refused} refused", handshakes.accepted);
-    section(paint, "handshakes", &sum, rows, 2 * MOST, "aop status --json")
+    section(colours, "handshakes", &sum, rows, 2 * MAX_ROWS, "aop status --json")
 }
 
 /// Empty if no site relays HTTP requests.
-fn requests(status: &Status, paint: Paint) -> Vec<String> {
+fn requests(status: &Status, colours: Colours) -> Vec<String> {
     let requests = &status.requests;
     if requests.relayed == 0 && requests.refused.is_empty() {
         return Vec::new();
     }
-    let rows = largest(&requests.refused).map(|RefusalCount { site, reason, count }| {
-        format!("{count:>10} refused: {reason}, site {site}")
-    });
     let refused: u64 = requests.refused.iter().map(|refused| refused.count).sum();
     let sum = format!("{} relayed, {refused} refused", requests.relayed);
-    section(paint, "requests", &sum, rows.collect(), MOST, "aop status --json")
+    section(
+        colours,
+        "requests",
+        &sum,
+        refusal_rows(&requests.refused, "refused"),
+        MAX_ROWS,
+        "aop status --json",
+    )
+}
+
+fn refusal_rows(refused: &[RefusalCount], what: &str) -> Vec<String> {
+    largest(refused).map(|refusal| refusal_row(refusal, what)).collect()
+}
+
+fn refusal_row(refusal: &RefusalCount, what: &str) -> String {
+    let RefusalCount { site, reason, count } = refusal;
+    format!("{count:>10} {what}: {reason}, site {site}")
 }
 
 fn largest(refused: &[RefusalCount]) -> impl Iterator<Item = &RefusalCount> {
@@ -125,7 +134,7 @@ fn largest(refused: &[RefusalCount]) -> impl Iterator<Item = &RefusalCount> {
 
 /// What a refusal for `reason` means if the peer is in the CDN's network. aop never bans the
 /// address, because all customers of the CDN share it.
-fn from_admitted(reason: &str) -> Option<&'static str> {
+fn meaning_from_admitted(reason: &str) -> Option<&'static str> {
     match reason {
         "certificate_required" => Some(
             "another tenant of the CDN, a scanner behind it, or your zone without origin pulls",
@@ -148,7 +157,7 @@ fn peer(peer: &PeerStatus) -> String {
         "{}: {} handshakes, last {} ago, site {}",
         peer.address,
         peer.handshakes,
-        since(peer.last_seen),
+        ago(peer.last_seen),
         peer.site.as_deref().unwrap_or("no longer configured")
     )
 }
@@ -158,9 +167,9 @@ fn identity(identity: &SeenIdentity) -> String {
         "{}: {}, expires {}, {} pulls, last {} ago",
         identity.site,
         clip(&identity.subject),
-        identity.not_after.strftime("%Y-%m-%d"),
+        date(identity.not_after),
         identity.pulls,
-        since(identity.last_seen),
+        ago(identity.last_seen),
     )
 }
 
