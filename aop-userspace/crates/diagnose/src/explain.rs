@@ -4,21 +4,20 @@
 //! This module decides nothing and changes no live counter. The verdict assumes full budgets; the
 //! state of the live budgets is reported separately.
 
+mod budgets;
 mod capture;
-mod now;
 mod pcap;
-mod why;
+mod reason;
 
 use std::net::IpAddr;
 
-use aop_api::Explanation;
+use aop_api::{Explanation, mode_name};
 use aop_common::corpus::build::{Ip, Ipv4, Ipv6, Tcp};
 use aop_firewall::{DryRun, FirewallError};
 pub use capture::capture;
-use now::Now;
 pub use pcap::PcapError;
-use why::Why;
-pub use why::mode;
+
+use self::{budgets::LiveBudgets, reason::SourceState};
 
 /// Why there is no explanation.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +46,12 @@ pub struct ConnectionAttempt {
 
 /// Explains the verdict on the SYN of `attempt`.
 ///
-/// # Errors No port is given or guarded, the addresses are of different families, or the kernel
+/// # Errors
+/// No port is given or guarded, the addresses are of different families, or the kernel
 /// refuses to run the frame.
 pub fn source(live: &mut DryRun, attempt: ConnectionAttempt) -> Result<Explanation, ExplainError> {
     let ConnectionAttempt { source, .. } = attempt;
-    let guarded_ports: Vec<u16> =
-        (0..=u16::MAX).filter(|port| live.ports().contains(*port)).collect();
+    let guarded_ports = guarded_ports(live);
     let lowest = guarded_ports.first().copied();
     let port = attempt.port.or(lowest).ok_or(ExplainError::NoPort(source))?;
     let local = || match source {
@@ -61,28 +60,33 @@ pub fn source(live: &mut DryRun, attempt: ConnectionAttempt) -> Result<Explanati
     };
     let destination = attempt.destination.unwrap_or_else(local);
     let judged = live.judge(&syn(source, destination, port)?)?;
-    let why = Why::of(live, source);
-    let now = Now::of(live, source, judged.verdict)?;
+    let state = SourceState::read(live, source);
+    let now = LiveBudgets::read(live, source, judged.verdict)?;
     Ok(Explanation {
         action: judged.action.name().to_owned(),
         reason: judged.verdict.reason().to_owned(),
         would_drop: judged.would_drop(),
-        detail: why.detail(judged, Some(port), Some(destination), &guarded_ports),
+        detail: state.detail(judged, Some(port), Some(destination), &guarded_ports),
         source,
         destination,
         port,
         interface: live.interface().to_owned(),
-        mode: why::mode(live.mode(Some(port))).to_owned(),
+        mode: mode_name(live.mode(Some(port))).to_owned(),
         generation: live.generation(),
-        prefix: why.prefix.map(|(prefix, _)| prefix.to_string()),
-        standing: why.standing().to_owned(),
-        drains_for_seconds: why.drains_for_seconds(),
-        authenticated: why.authenticated,
+        prefix: state.prefix.map(|(prefix, _)| prefix.to_string()),
+        standing: state.standing().to_owned(),
+        drains_for_seconds: state.drains_for_seconds(),
+        authenticated: state.authenticated,
         guarded_ports,
         budget: now.budget,
         probation: now.probation,
         now: now.text,
     })
+}
+
+/// The guarded ports, in order.
+fn guarded_ports(live: &DryRun) -> Vec<u16> {
+    (0..=u16::MAX).filter(|port| live.ports().contains(*port)).collect()
 }
 
 fn syn(source: IpAddr, destination: IpAddr, port: u16) -> Result<Vec<u8>, ExplainError> {

@@ -1,12 +1,15 @@
 //! The state of the host that every check starts from.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use aop_api::{CheckReport, Status};
 use aop_config::{Config, ConfigError, Interfaces, Paths};
 use aop_firewall::{FirewallError, FirewallSnapshot, HostInterface};
 
-use super::host::Sockets;
+use super::procfs::Sockets;
 
 /// The certificate that was uploaded to the CDN, and its key.
 pub struct CertificatePair {
@@ -32,7 +35,7 @@ pub struct HostContext {
     pub(super) sockets: Sockets,
 }
 
-/// Why the host cannot be examined.
+/// Why the state of the host cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum HostContextError {
@@ -47,7 +50,7 @@ impl HostContext {
     ///
     /// # Errors
     /// `file` is not TOML, or the pinned firewall or the host's interfaces cannot be read.
-    pub fn examine(
+    pub fn read(
         file: &Path,
         checked: CheckReport,
         status: Status,
@@ -84,18 +87,18 @@ impl HostContext {
         let attached = |name: &str| {
             self.status.interfaces.iter().any(|guarded| guarded.attached && guarded.name == name)
         };
-        is_judged(interface, &self.interfaces, &attached)
+        is_filtered(interface, &self.interfaces, &attached)
     }
 
     /// The interfaces and addresses at which other hosts reach a socket bound to `local`. Empty for
     /// a socket on the loopback.
-    pub(super) fn reached_by(
-        &self,
-        local: std::net::SocketAddr,
-    ) -> Vec<(&HostInterface, std::net::IpAddr)> {
-        let takes = |address: &std::net::IpAddr| match local.ip().is_unspecified() {
-            true => local.is_ipv6() || address.is_ipv4(),
-            false => *address == local.ip(),
+    pub(super) fn reached_by(&self, local: SocketAddr) -> Vec<(&HostInterface, IpAddr)> {
+        let takes = |address: &IpAddr| {
+            if local.ip().is_unspecified() {
+                local.is_ipv6() || address.is_ipv4()
+            } else {
+                *address == local.ip()
+            }
         };
         let up = self.interfaces.iter().filter(|it| it.up && !it.loopback);
         up.flat_map(|it| it.addresses.iter().filter(|at| takes(at)).map(move |at| (it, *at)))
@@ -108,7 +111,7 @@ impl HostContext {
 }
 
 /// Whether every frame of this interface is filtered if the interfaces in `attached` are guarded.
-fn is_judged(
+fn is_filtered(
     interface: &HostInterface,
     all: &[HostInterface],
     attached: &impl Fn(&str) -> bool,
@@ -117,7 +120,7 @@ fn is_judged(
     let joins = |it: &&HostInterface| it.up && it.controller == Some(interface.index);
     let mut joined = all.iter().filter(joins).peekable();
     attached(&interface.name)
-        || below.is_some_and(|below| is_judged(below, all, attached))
+        || below.is_some_and(|below| is_filtered(below, all, attached))
         || (joined.peek().is_some() && joined.all(|it| attached(&it.name)))
 }
 
@@ -143,13 +146,15 @@ mod tests {
             interface("eth1", 5, None, Some(4)),
             interface("br0.7", 6, Some(4), None),
         ];
-        let judged = |at: usize, guarded: &[&str]| {
-            is_judged(&all[at], &all, &|name: &str| guarded.contains(&name))
+        let filtered = |at: usize, guarded: &[&str]| {
+            is_filtered(&all[at], &all, &|name: &str| guarded.contains(&name))
         };
-        assert!(judged(1, &["eth0"]) && judged(1, &["eth0.7"]) && !judged(1, &["eth1", "br0"]));
-        assert!(judged(2, &["eth0", "eth1"]) && judged(2, &["br0"]));
-        assert!(!judged(2, &["eth0"]) && !judged(2, &["eth1"]));
-        assert!(judged(4, &["eth0", "eth1"]) && !judged(4, &["eth1"]));
-        assert!(judged(3, &["eth1"]) && !judged(3, &["br0"]));
+        assert!(
+            filtered(1, &["eth0"]) && filtered(1, &["eth0.7"]) && !filtered(1, &["eth1", "br0"])
+        );
+        assert!(filtered(2, &["eth0", "eth1"]) && filtered(2, &["br0"]));
+        assert!(!filtered(2, &["eth0"]) && !filtered(2, &["eth1"]));
+        assert!(filtered(4, &["eth0", "eth1"]) && !filtered(4, &["eth1"]));
+        assert!(filtered(3, &["eth1"]) && !filtered(3, &["br0"]));
     }
 }

@@ -2,11 +2,11 @@
 //! Refused addresses of the list show what the edge does; those of firewall.extra, what monitors
 //! do.
 
-mod edge;
-mod flexible;
+mod cdn_refusals;
 mod meaning;
 mod monitors;
-mod strangers;
+mod plain_http_pulls;
+mod would_drop;
 
 use std::time::Duration;
 
@@ -16,17 +16,18 @@ use jiff::Timestamp;
 use super::{HostContext, finding::untried};
 
 /// Older refusals say nothing about the present state.
-const LATELY: Duration = Duration::from_secs(24 * 3600);
+const RECENT: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
-    let status = &patient.status;
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+    let status = &host.status;
     match &status.terminator {
         Some(terminator) if terminator.answers => {
-            let looks = [edge::look, flexible::look, monitors::look, strangers::look];
-            looks.iter().flat_map(|look| look(patient)).collect()
+            let checks =
+                [cdn_refusals::check, plain_http_pulls::check, monitors::check, would_drop::check];
+            checks.iter().flat_map(|check| check(host)).collect()
         }
         Some(_) => vec![untried("observed", "the terminator process does not answer")],
-        None if patient.has_daemon() => strangers::look(patient),
+        None if host.has_daemon() => would_drop::check(host),
         None => {
             vec![untried("observed", "aop is not running, so there are no handshakes to look at")]
         }
@@ -34,15 +35,15 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
 }
 
 /// The peers admitted by `by` that were refused recently and not served since.
-fn refused<'a>(patient: &'a HostContext, by: &'a str) -> impl Iterator<Item = &'a RefusedPeer> {
-    let (status, now) = (&patient.status, Timestamp::now());
-    let refused = status.handshakes.refused_lately.iter();
-    let refused = refused.filter(move |peer| still_tells(peer, &status.peers, now));
-    refused.filter(move |peer| peer.admitted_by.as_deref() == Some(by))
+fn refused<'a>(host: &'a HostContext, by: &'a str) -> impl Iterator<Item = &'a RefusedPeer> {
+    let (status, now) = (&host.status, Timestamp::now());
+    status.handshakes.refused_lately.iter().filter(move |peer| {
+        peer.admitted_by.as_deref() == Some(by) && is_recent(peer, &status.peers, now)
+    })
 }
 
 /// Whether a refusal is at most a day old and its address has not authenticated for the site since.
-fn still_tells(refused: &RefusedPeer, peers: &[PeerStatus], now: Timestamp) -> bool {
+fn is_recent(refused: &RefusedPeer, peers: &[PeerStatus], now: Timestamp) -> bool {
     let same_site = |peer: &PeerStatus| match &*refused.site {
         "-" => true,
         site => peer.site.as_deref() == Some(site),
@@ -51,11 +52,11 @@ fn still_tells(refused: &RefusedPeer, peers: &[PeerStatus], now: Timestamp) -> b
         peer.address == refused.address && peer.last_seen > refused.last_seen && same_site(peer)
     };
     let age = now.duration_since(refused.last_seen);
-    (age.is_negative() || age.unsigned_abs() <= LATELY) && !peers.iter().any(since)
+    (age.is_negative() || age.unsigned_abs() <= RECENT) && !peers.iter().any(since)
 }
 
 /// `3 from 192.0.2.1, the last at …`.
-fn sighting(peer: &RefusedPeer) -> String {
+fn describe(peer: &RefusedPeer) -> String {
     format!("{} from {}, the last at {:.0}", peer.count, peer.address, peer.last_seen)
 }
 
@@ -83,11 +84,11 @@ mod tests {
             last_seen: at(last_seen),
         };
         let day = 24 * 3600;
-        assert!(still_tells(&refused("a"), &[], at(1000 + day)));
-        assert!(!still_tells(&refused("a"), &[], at(1001 + day)));
-        assert!(still_tells(&refused("a"), &[served(999)], at(1002)));
-        assert!(!still_tells(&refused("a"), &[served(1001)], at(1002)));
-        assert!(still_tells(&refused("b"), &[served(1001)], at(1002)));
-        assert!(!still_tells(&refused("-"), &[served(1001)], at(1002)));
+        assert!(is_recent(&refused("a"), &[], at(1000 + day)));
+        assert!(!is_recent(&refused("a"), &[], at(1001 + day)));
+        assert!(is_recent(&refused("a"), &[served(999)], at(1002)));
+        assert!(!is_recent(&refused("a"), &[served(1001)], at(1002)));
+        assert!(is_recent(&refused("b"), &[served(1001)], at(1002)));
+        assert!(!is_recent(&refused("-"), &[served(1001)], at(1002)));
     }
 }

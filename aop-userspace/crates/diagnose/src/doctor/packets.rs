@@ -1,13 +1,29 @@
 //! The packet lock: whether it filters wherever a guarded port can be reached, and ways around it.
 
-pub(super) mod clock;
-pub(super) mod ephemeral;
-pub(super) mod evasions;
-pub(super) mod exposed;
-pub(super) mod guard;
-pub(super) mod list;
-pub(super) mod others;
-pub(super) mod ports;
+mod clock;
+mod ephemeral;
+mod evasions;
+mod exposed;
+mod firewall_state;
+mod list;
+mod open_ports;
+mod ports;
 mod private;
-pub(super) mod udp;
-pub(super) mod upstream;
+mod udp;
+mod upstream;
+
+use super::Check;
+
+/// The checks, in the order of the report.
+pub(super) const CHECKS: &[Check] = &[
+    firewall_state::check,
+    ports::check,
+    exposed::check,
+    udp::check,
+    upstream::check,
+    open_ports::check,
+    list::check,
+    clock::check,
+    ephemeral::check,
+    evasions::check,
+];

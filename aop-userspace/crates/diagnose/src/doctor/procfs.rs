@@ -1,12 +1,14 @@
-//! Facts about this host from /proc.
+//! What /proc says about this host.
 
-mod listeners;
-mod owners;
+mod socket_owners;
+mod sockets;
 
 use std::fs;
 
-pub(super) use listeners::{Socket, Sockets};
-pub(super) use owners::{held, owners};
+pub(super) use self::{
+    socket_owners::{SocketOwners, sockets_of_process},
+    sockets::{Socket, Sockets},
+};
 
 /// The text of a kernel setting below /proc/sys; `None` if it cannot be read.
 pub(super) fn sysctl(name: &str) -> Option<String> {

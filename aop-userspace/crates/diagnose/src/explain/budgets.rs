@@ -12,14 +12,14 @@ use ipnet::IpNet;
 
 /// The budgets that apply to a source, and a sentence about them.
 #[derive(Default)]
-pub(super) struct Now {
+pub(super) struct LiveBudgets {
     pub(super) budget: Option<BudgetNow>,
     pub(super) probation: Option<ProbationNow>,
     pub(super) text: Option<String>,
 }
 
-impl Now {
-    pub(super) fn of(
+impl LiveBudgets {
+    pub(super) fn read(
         live: &DryRun,
         source: IpAddr,
         verdict: Verdict,
@@ -56,9 +56,9 @@ impl Now {
                 format!("a peer in {network} authenticated recently, so no budget limits it")
             }
             None if budget.is_spent() => {
-                format!("{network} is over its budget ({}): {OVER}", told(budget))
+                format!("{network} is over its budget ({}): {OVER}", rest(budget))
             }
-            None => format!("{network} has a budget: {}", told(budget)),
+            None => format!("{network} has a budget: {}", rest(budget)),
         };
         let exempt = exempt.map(|exempt| match exempt {
             Exempt::Source => "source".to_owned(),
@@ -79,10 +79,10 @@ impl Now {
                 format!("it is on probation: it may authenticate within {seconds} s")
             }
             (None, None) if budget.is_spent() => {
-                format!("the probation budget of strangers is spent ({}): {OVER}", told(budget))
+                format!("the probation budget of strangers is spent ({}): {OVER}", rest(budget))
             }
             (None, None) => {
-                format!("strangers share a probation budget: {}", told(budget))
+                format!("strangers share a probation budget: {}", rest(budget))
             }
         };
         let probation = ProbationNow {
@@ -102,7 +102,7 @@ fn left(budget: Budget) -> f64 {
     budget.millis as f64 / 1000.0
 }
 
-fn told(budget: Budget) -> String {
+fn rest(budget: Budget) -> String {
     format!("{:.1} of {} new connections a second are left", left(budget), budget.rate)
 }
 
@@ -126,14 +126,16 @@ mod tests {
 
     #[test]
     fn a_network_is_over_its_budget_only_when_less_than_one_connection_is_left() {
-        let now = Now::admitted(source("192.0.2.7"), Budget { rate: 3, millis: 2500 }, None);
+        let now =
+            LiveBudgets::admitted(source("192.0.2.7"), Budget { rate: 3, millis: 2500 }, None);
         let budget = now.budget.expect("it has one");
         assert_eq!(
             (budget.network.as_str(), budget.left, budget.over),
             ("192.0.2.0/24", 2.5, false)
         );
         assert!(now.text.is_some_and(|text| text.contains("2.5 of 3")));
-        let now = Now::admitted(source("2001:db8:1:2::7"), Budget { rate: 3, millis: 900 }, None);
+        let now =
+            LiveBudgets::admitted(source("2001:db8:1:2::7"), Budget { rate: 3, millis: 900 }, None);
         let budget = now.budget.expect("it has one");
         assert_eq!((budget.network.as_str(), budget.over), ("2001:db8:1::/48", true));
         assert!(
@@ -145,7 +147,7 @@ mod tests {
     fn an_exempt_source_is_never_over_budget() {
         let spent = Budget { rate: 3, millis: 0 };
         for (exempt, name) in [(Exempt::Source, "source"), (Exempt::Network, "network")] {
-            let now = Now::admitted(source("192.0.2.7"), spent, Some(exempt));
+            let now = LiveBudgets::admitted(source("192.0.2.7"), spent, Some(exempt));
             let budget = now.budget.expect("it has one");
             assert_eq!((budget.exempt.as_deref(), budget.over), (Some(name), false));
         }
@@ -155,7 +157,7 @@ mod tests {
     fn a_stranger_on_probation_or_trusted_is_not_limited_by_the_shared_budget() {
         let budget = Budget { rate: 5, millis: 0 };
         let none = ProbationTry { budget, tried_for: None, trusted_for: None };
-        let over = |it| Now::stranger(it).probation.map(|probation| probation.over);
+        let over = |it| LiveBudgets::stranger(it).probation.map(|probation| probation.over);
         assert_eq!(over(none), Some(true));
         assert_eq!(over(ProbationTry { tried_for: Some(9), ..none }), Some(false));
         assert_eq!(over(ProbationTry { trusted_for: Some(9), ..none }), Some(false));

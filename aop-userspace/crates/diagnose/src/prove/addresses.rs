@@ -13,13 +13,8 @@ use ipnet::IpNet;
 
 use super::ProveError;
 
-/// No port is guarded, so there is none to send to.
-#[derive(Debug, thiserror::Error)]
-#[error("no port is guarded, so there is nothing to prove; set firewall.ports or a listener")]
-pub struct NothingGuarded;
-
 /// A scene, and which of its parts this host lacks.
-pub(super) struct Actors {
+pub(super) struct ProofAddresses {
     pub(super) scene: Scene,
     /// The roles that this host cannot fill, with the reason. A stand-in address fills them in the
     /// scene.
@@ -30,9 +25,9 @@ pub(super) struct Actors {
     pub(super) trusted: Vec<Family>,
 }
 
-impl Actors {
+impl ProofAddresses {
     /// Of an IPv4 and an IPv6 address, those that genuinely have this role.
-    pub(super) fn playing(&self, role: Role, addresses: [IpAddr; 2]) -> Vec<IpAddr> {
+    pub(super) fn filling(&self, role: Role, addresses: [IpAddr; 2]) -> Vec<IpAddr> {
         let both = Family::BOTH.into_iter().zip(addresses);
         both.filter(|(family, _)| !self.missing.contains_key(&(role, *family)))
             .filter(|(family, _)| role != Role::Beyond || self.forwarded.contains(family))
@@ -42,30 +37,31 @@ impl Actors {
 }
 
 /// The bytes of an address in network order.
-pub(super) trait Octets: Copy + Into<IpAddr> {
+trait AddressBytes: Copy + Into<IpAddr> {
     const FAMILY: Family;
-    fn of(address: IpAddr) -> Option<Self>;
+    fn from_address(address: IpAddr) -> Option<Self>;
 }
 
-impl Octets for [u8; 4] {
+impl AddressBytes for [u8; 4] {
     const FAMILY: Family = Family::V4;
-    fn of(address: IpAddr) -> Option<Self> {
+    fn from_address(address: IpAddr) -> Option<Self> {
         if let IpAddr::V4(address) = address { Some(address.octets()) } else { None }
     }
 }
 
-impl Octets for [u8; 16] {
+impl AddressBytes for [u8; 16] {
     const FAMILY: Family = Family::V6;
-    fn of(address: IpAddr) -> Option<Self> {
+    fn from_address(address: IpAddr) -> Option<Self> {
         if let IpAddr::V6(address) = address { Some(address.octets()) } else { None }
     }
 }
 
-pub(super) fn actors(live: &DryRun) -> Result<Actors, ProveError> {
+pub(super) fn find_addresses(live: &DryRun) -> Result<ProofAddresses, ProveError> {
     let ports = live.ports();
-    let guarded = (1..=u16::MAX).find(|port| ports.contains(*port)).ok_or(NothingGuarded)?;
+    let guarded =
+        (1..=u16::MAX).find(|port| ports.contains(*port)).ok_or(ProveError::NothingGuarded)?;
     let unguarded = (8080..=u16::MAX).chain(1..8080).find(|port| !ports.contains(*port));
-    let mut casting = Casting {
+    let mut search = AddressSearch {
         live,
         now: monotonic_seconds(),
         missing: BTreeMap::new(),
@@ -76,15 +72,15 @@ pub(super) fn actors(live: &DryRun) -> Result<Actors, ProveError> {
     let strangers_v4 = (1..224).rev().cycle().skip(25).take(223).map(|first| [first, 51, 100, 66]);
     let strangers_v6 =
         (0x20..0x40).map(|first| [first, 1, 0xd, 0xb8, 0xb, 0xad, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x66]);
-    let v4 = casting.cast(live.local_v4().octets(), strangers_v4)?;
-    let v6 = casting.cast(live.local_v6().octets(), strangers_v6)?;
-    let Casting { missing, forwarded, trusted, .. } = casting;
+    let v4 = search.family_addresses(live.local_v4().octets(), strangers_v4)?;
+    let v6 = search.family_addresses(live.local_v6().octets(), strangers_v6)?;
+    let AddressSearch { missing, forwarded, trusted, .. } = search;
     // Port 0 is never guarded.
     let scene = Scene { guarded, unguarded: unguarded.unwrap_or(0), v4, v6 };
-    Ok(Actors { scene, missing, forwarded, trusted })
+    Ok(ProofAddresses { scene, missing, forwarded, trusted })
 }
 
-struct Casting<'a> {
+struct AddressSearch<'a> {
     live: &'a DryRun,
     now: u64,
     missing: BTreeMap<(Role, Family), String>,
@@ -92,33 +88,34 @@ struct Casting<'a> {
     trusted: Vec<Family>,
 }
 
-impl Casting<'_> {
+impl AddressSearch<'_> {
     /// The addresses of one family. A stand-in takes the place of an address that this host lacks.
-    fn cast<const N: usize>(
+    fn family_addresses<const N: usize>(
         &mut self,
         origin: [u8; N],
         mut strangers: impl Iterator<Item = [u8; N]>,
     ) -> Result<Cast<[u8; N]>, ProveError>
     where
-        [u8; N]: Octets,
+        [u8; N]: AddressBytes,
     {
         let family = <[u8; N]>::FAMILY;
         let name = family.name();
         let stranger = strangers.find(|it| self.is_new(*it, Standing::Unknown));
         let why = || format!("the list has every {name} address that was tried");
-        let stranger = self.take(family, &[Role::Stranger], stranger, [1; N], why);
+        let stranger = self.or_stand_in(family, &[Role::Stranger], stranger, [1; N], why);
         let nobody = Cidr { network: stranger, bits: 8 * N as u8 };
 
-        let admitting = self.admitting();
+        let admitting = self.admitted_prefix();
         let why = || format!("the list has no {name} prefix");
         let roles = [Role::Admitting, Role::Admitted];
-        let (admitting, admitted) = self.take(family, &roles, admitting, (nobody, stranger), why);
+        let (admitting, admitted) =
+            self.or_stand_in(family, &roles, admitting, (nobody, stranger), why);
 
-        let (draining, peer, neighbour) = self.draining(nobody, stranger);
-        let departed = self.departed();
+        let (draining, peer, neighbour) = self.draining_prefix(nobody, stranger);
+        let departed = self.peer_without_prefix();
         let why = || format!("no {name} peer is known whose prefix no longer drains");
-        let departed = self.take(family, &[Role::Departed], departed, stranger, why);
-        let beyond = self.beyond(stranger)?;
+        let departed = self.or_stand_in(family, &[Role::Departed], departed, stranger, why);
+        let beyond = self.forwarded_destination(stranger)?;
         Ok(Cast {
             origin,
             beyond,
@@ -134,30 +131,30 @@ impl Casting<'_> {
 
     /// The widest prefix whose first and last address are admitted, and a source in it, preferably
     /// one that has not authenticated.
-    fn admitting<const N: usize>(&self) -> Option<(Cidr<[u8; N]>, [u8; N])>
+    fn admitted_prefix<const N: usize>(&self) -> Option<(Cidr<[u8; N]>, [u8; N])>
     where
-        [u8; N]: Octets,
+        [u8; N]: AddressBytes,
     {
-        let admitted = |it: &[u8; N]| self.stands(*it, Standing::Admitted);
+        let admitted = |it: &[u8; N]| self.has_standing(*it, Standing::Admitted);
         let mut prefixes: Vec<Cidr<[u8; N]>> =
             self.prefixes(|entry| entry == Prefix::ADMITTED).collect();
         prefixes.sort_by_key(|cidr| cidr.bits);
         let ends = |cidr: &Cidr<_>| admitted(&cidr.network) && admitted(&cidr.last());
         let cidr = prefixes.into_iter().find(ends)?;
-        let unproven = |it: &[u8; N]| self.is_new(*it, Standing::Admitted);
-        let source = some_of(&cidr).find(unproven).unwrap_or(cidr.last());
+        let new = |it: &[u8; N]| self.is_new(*it, Standing::Admitted);
+        let source = sample_of(&cidr).find(new).unwrap_or(cidr.last());
         Some((cidr, source))
     }
 
     /// A draining prefix, preferably with an authenticated peer in it; that peer; and another
     /// address in the prefix.
-    fn draining<const N: usize>(
+    fn draining_prefix<const N: usize>(
         &mut self,
         nobody: Cidr<[u8; N]>,
         stand_in: [u8; N],
     ) -> (Cidr<[u8; N]>, [u8; N], [u8; N])
     where
-        [u8; N]: Octets,
+        [u8; N]: AddressBytes,
     {
         let family = <[u8; N]>::FAMILY;
         let name = family.name();
@@ -166,35 +163,37 @@ impl Casting<'_> {
         let peers: Vec<[u8; N]> = self
             .peers()
             .map(|(address, _)| address)
-            .filter(|address| self.stands(*address, Standing::Draining))
+            .filter(|address| self.has_standing(*address, Standing::Draining))
             .collect();
         let peer = peers.first().copied();
         let with_peer = draining.iter().find(|cidr| peer.is_some_and(|it| cidr.contains(&it)));
         let cidr = with_peer.or(draining.first()).copied();
         let neighbours = cidr.and_then(|cidr| {
-            some_of(&cidr).find(|address| self.is_new(*address, Standing::Draining))
+            sample_of(&cidr).find(|address| self.is_new(*address, Standing::Draining))
         });
         let none_drains = format!("no {name} prefix drains");
         let why = || match cidr {
             Some(_) => format!("no peer has authenticated in the draining {name} prefix"),
             None => none_drains.clone(),
         };
-        let peer = self.take(family, &[Role::Peer], peer, stand_in, why);
+        let peer = self.or_stand_in(family, &[Role::Peer], peer, stand_in, why);
         let why = || match cidr {
             Some(_) => format!("the draining {name} prefix has only authenticated peers"),
             None => none_drains,
         };
-        let neighbour = self.take(family, &[Role::Neighbour], neighbours, stand_in, why);
+        let neighbour = self.or_stand_in(family, &[Role::Neighbour], neighbours, stand_in, why);
         (cidr.unwrap_or(nobody), peer, neighbour)
     }
 
     /// An authenticated peer that no prefix admits any more, preferably one that is still trusted.
-    fn departed<const N: usize>(&mut self) -> Option<[u8; N]>
+    fn peer_without_prefix<const N: usize>(&mut self) -> Option<[u8; N]>
     where
-        [u8; N]: Octets,
+        [u8; N]: AddressBytes,
     {
-        let gone = self.peers().filter(|(address, _)| self.stands(*address, Standing::Unknown));
-        let (address, trusted_until) = gone.max_by_key(|(_, trusted_until)| *trusted_until)?;
+        let without_prefix =
+            self.peers().filter(|(address, _)| self.has_standing(*address, Standing::Unknown));
+        let (address, trusted_until) =
+            without_prefix.max_by_key(|(_, trusted_until)| *trusted_until)?;
         if self.now < trusted_until {
             self.trusted.push(<[u8; N]>::FAMILY);
         }
@@ -202,9 +201,9 @@ impl Casting<'_> {
     }
 
     /// An address to which the host forwards. If it does not forward, `any` serves.
-    fn beyond<const N: usize>(&mut self, any: [u8; N]) -> Result<[u8; N], ProveError>
+    fn forwarded_destination<const N: usize>(&mut self, any: [u8; N]) -> Result<[u8; N], ProveError>
     where
-        [u8; N]: Octets,
+        [u8; N]: AddressBytes,
     {
         let family = <[u8; N]>::FAMILY;
         Ok(match self.live.beyond(any.into())? {
@@ -216,7 +215,7 @@ impl Casting<'_> {
             }
             ForwardTarget::To(address) => {
                 self.forwarded.push(family);
-                <[u8; N]>::of(address).unwrap_or(any)
+                <[u8; N]>::from_address(address).unwrap_or(any)
             }
         })
     }
@@ -226,7 +225,7 @@ impl Casting<'_> {
         wanted: impl Fn(Prefix) -> bool,
     ) -> impl Iterator<Item = Cidr<[u8; N]>>
     where
-        [u8; N]: Octets,
+        [u8; N]: AddressBytes,
     {
         let entries = self.live.admission().entries().iter();
         entries.filter(move |(_, entry)| wanted(*entry)).filter_map(|(prefix, _)| cidr(prefix))
@@ -235,23 +234,25 @@ impl Casting<'_> {
     /// The authenticated peers, each with the end of its trust.
     fn peers<const N: usize>(&self) -> impl Iterator<Item = ([u8; N], u64)>
     where
-        [u8; N]: Octets,
+        [u8; N]: AddressBytes,
     {
         let peers = self.live.peers().into_iter();
-        peers.filter_map(|peer| Some((<[u8; N]>::of(peer.address)?, peer.facts.trusted_until)))
+        peers.filter_map(|peer| {
+            Some((<[u8; N]>::from_address(peer.address)?, peer.facts.trusted_until))
+        })
     }
 
-    fn stands(&self, address: impl Octets, wanted: Standing) -> bool {
+    fn has_standing(&self, address: impl AddressBytes, wanted: Standing) -> bool {
         self.live.admission().standing(address.into(), self.now) == wanted
     }
 
     /// Whether the address has this standing and has never authenticated.
-    fn is_new(&self, address: impl Octets, wanted: Standing) -> bool {
-        self.stands(address, wanted) && !self.live.authenticated(address.into())
+    fn is_new(&self, address: impl AddressBytes, wanted: Standing) -> bool {
+        self.has_standing(address, wanted) && !self.live.authenticated(address.into())
     }
 
     /// Returns `found`, or `stand_in` after recording why the roles are missing.
-    fn take<T>(
+    fn or_stand_in<T>(
         &mut self,
         family: Family,
         roles: &[Role],
@@ -268,18 +269,18 @@ impl Casting<'_> {
 }
 
 /// The first addresses of a prefix, and its last one.
-fn some_of<const N: usize>(prefix: &Cidr<[u8; N]>) -> impl Iterator<Item = [u8; N]> {
-    const SOME: usize = 32;
+fn sample_of<const N: usize>(prefix: &Cidr<[u8; N]>) -> impl Iterator<Item = [u8; N]> {
+    const FIRST: usize = 32;
     let (next, last) =
         (|it: &[u8; N]| Cidr { network: *it, bits: 8 * N as u8 }.above(), prefix.last());
     let first = std::iter::successors(Some(prefix.network), move |it| Some(next(it)));
-    let inside = first.take(SOME).take_while(move |it| *it != last);
+    let inside = first.take(FIRST).take_while(move |it| *it != last);
     inside.chain([last])
 }
 
 fn cidr<const N: usize>(prefix: &IpNet) -> Option<Cidr<[u8; N]>>
 where
-    [u8; N]: Octets,
+    [u8; N]: AddressBytes,
 {
-    Some(Cidr { network: <[u8; N]>::of(prefix.network())?, bits: prefix.prefix_len() })
+    Some(Cidr { network: <[u8; N]>::from_address(prefix.network())?, bits: prefix.prefix_len() })
 }

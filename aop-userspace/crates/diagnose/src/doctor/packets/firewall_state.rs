@@ -5,15 +5,15 @@ use aop_firewall::GuardedInterface;
 
 use crate::doctor::{
     HostContext,
-    finding::{More, good, told, untried, visitor, wrong},
+    finding::{FindingExt, good, notice, untried, visitor, wrong},
 };
 
-pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
-    let mut findings = vec![daemon(patient)];
-    let wanted = patient.config.as_ref().map(|config| config.fixed.firewall.is_some());
-    if patient.reading.is_none() {
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+    let mut findings = vec![daemon(host)];
+    let wanted = host.config.as_ref().map(|config| config.fixed.firewall.is_some());
+    if host.reading.is_none() {
         findings.push(match wanted {
-            Some(false) => told(
+            Some(false) => notice(
                 "firewall",
                 "the firewall is off: packets reach the port from anywhere, and only the \
                  terminator checks addresses and certificates",
@@ -27,7 +27,7 @@ pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
         });
         return findings;
     }
-    let interfaces = &patient.status.interfaces;
+    let interfaces = &host.status.interfaces;
     if interfaces.is_empty() {
         findings.push(wrong(
             "firewall",
@@ -36,13 +36,13 @@ pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
             "add the interface that faces the internet to firewall.interfaces, then `aop reload`",
         ));
     }
-    findings.extend(interfaces.iter().map(|it| interface(patient, it)));
-    findings.push(mode(patient));
+    findings.extend(interfaces.iter().map(|it| interface(host, it)));
+    findings.push(mode(host));
     findings
 }
 
-fn daemon(patient: &HostContext) -> Finding {
-    match &patient.status.daemon {
+fn daemon(host: &HostContext) -> Finding {
+    match &host.status.daemon {
         Some(daemon) => good("daemon", "aop is running").seen(format!("process {}", daemon.pid)),
         None => wrong(
             "daemon",
@@ -53,17 +53,17 @@ fn daemon(patient: &HostContext) -> Finding {
     }
 }
 
-fn interface(patient: &HostContext, interface: &InterfaceStatus) -> Finding {
+fn interface(host: &HostContext, interface: &InterfaceStatus) -> Finding {
     let InterfaceStatus { name, state, attach, .. } = interface;
     if interface.attached {
         let how = attach.as_deref().unwrap_or("attached");
         return good("interface", "the packet program runs").about(name).seen(how);
     }
-    let reading = patient.reading.iter().flat_map(|reading| &reading.interfaces);
+    let reading = host.reading.iter().flat_map(|reading| &reading.interfaces);
     let why = reading.filter(|it| it.name == *name).find_map(GuardedInterface::warning);
     let why = why.unwrap_or_else(|| format!("it is {state}"));
     match state.as_str() {
-        "missing" => told("interface", "this interface should be guarded, but does not exist")
+        "missing" => notice("interface", "this interface should be guarded, but does not exist")
             .about(name)
             .seen(why)
             .cure(
@@ -92,20 +92,20 @@ fn interface(patient: &HostContext, interface: &InterfaceStatus) -> Finding {
     }
 }
 
-fn mode(patient: &HostContext) -> Finding {
-    let own = patient.status.modes.lines();
-    let enforcing = patient.status.interfaces.iter().all(|it| it.enforcing || !it.attached);
-    let finding = match (patient.status.mode.as_str(), enforcing) {
+fn mode(host: &HostContext) -> Finding {
+    let own = host.status.modes.lines();
+    let enforcing = host.status.interfaces.iter().all(|it| it.enforcing || !it.attached);
+    let finding = match (host.status.mode.as_str(), enforcing) {
         ("enforce", true) => good("mode", "the packet lock enforces"),
-        ("observe", _) if own.is_empty() => told(
+        ("observe", _) if own.is_empty() => notice(
             "mode",
             "the packet lock observes: nothing is dropped, and would_drop counts what enforce \
              would drop",
         )
         .cure("when nothing is wrong: `aop mode enforce --confirm 5m`, test, then `aop confirm`"),
         ("off", _) => untried("mode", "the firewall is off"),
-        _ => told("mode", "the packet lock enforces in part, and otherwise observes")
-            .seen(format!("in general: {}", patient.status.mode)),
+        _ => notice("mode", "the packet lock enforces in part, and otherwise observes")
+            .seen(format!("in general: {}", host.status.mode)),
     };
-    own.into_iter().fold(finding, More::seen)
+    finding.seen_all(own)
 }

@@ -16,6 +16,13 @@ pub(in crate::doctor) struct Socket {
     pub(in crate::doctor) inode: u64,
 }
 
+/// The state of a TCP socket, as far as the doctor needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TcpState {
+    Listening,
+    Other,
+}
+
 /// The sockets that the doctor looks at.
 #[derive(Debug, Default)]
 pub(in crate::doctor) struct Sockets {
@@ -29,26 +36,27 @@ pub(in crate::doctor) struct Sockets {
 
 impl Sockets {
     pub(in crate::doctor) fn read() -> Self {
-        let lines = |names: [&str; 2]| -> Vec<(Socket, bool)> {
+        let lines = |names: [&str; 2]| -> Vec<(Socket, TcpState)> {
             let text =
                 names.map(|name| fs::read_to_string(format!("/proc/thread-self/net/{name}")));
             let text: Vec<String> = text.into_iter().flatten().collect();
             text.iter().flat_map(|text| text.lines().filter_map(socket)).collect()
         };
-        let (listening, connected): (Vec<_>, Vec<_>) =
-            lines(["tcp", "tcp6"]).into_iter().partition(|(_, listens)| *listens);
-        let plain = |sockets: Vec<(Socket, bool)>| sockets.into_iter().map(|(it, _)| it);
-        let udp = plain(lines(["udp", "udp6"])).filter(|it| it.remote.port() == 0);
-        Self {
-            listening: plain(listening).collect(),
-            connected: plain(connected).collect(),
-            udp: udp.collect(),
+        let mut sockets = Self::default();
+        for (socket, state) in lines(["tcp", "tcp6"]) {
+            match state {
+                TcpState::Listening => sockets.listening.push(socket),
+                TcpState::Other => sockets.connected.push(socket),
+            }
         }
+        let udp = lines(["udp", "udp6"]).into_iter().map(|(socket, _)| socket);
+        sockets.udp = udp.filter(|it| it.remote.port() == 0).collect();
+        sockets
     }
 
     /// The sockets that accept connections to `to`. Like the kernel, it prefers a socket that is
     /// bound to this address over one that is bound to the wildcard address.
-    pub(in crate::doctor) fn taking(&self, to: SocketAddr) -> Vec<&Socket> {
+    pub(in crate::doctor) fn accepting(&self, to: SocketAddr) -> Vec<&Socket> {
         let every: &[IpAddr] = match to {
             SocketAddr::V4(_) => &[Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             SocketAddr::V6(_) => &[Ipv6Addr::UNSPECIFIED.into()],
@@ -62,13 +70,14 @@ impl Sockets {
     }
 }
 
-/// Parses a line of such a file: the socket, and whether it listens.
-fn socket(line: &str) -> Option<(Socket, bool)> {
+/// Parses a line of such a file.
+fn socket(line: &str) -> Option<(Socket, TcpState)> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let [_, local, remote, state, _, _, _, _, _, inode, ..] = fields[..] else { return None };
     let socket =
         Socket { local: address(local)?, remote: address(remote)?, inode: inode.parse().ok()? };
-    Some((socket, state == LISTEN))
+    let state = if state == LISTEN { TcpState::Listening } else { TcpState::Other };
+    Some((socket, state))
 }
 
 /// Parses an address as 32-bit words in the byte order of the host, then the port.
@@ -102,15 +111,15 @@ mod tests {
         }
         let v4 = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     \
                   0        0 73 1 0000000000000000 100 0 0 10 0";
-        let (socket, listens) = super::socket(v4).expect("a socket");
-        assert!(listens && socket.inode == 73);
+        let (socket, state) = super::socket(v4).expect("a socket");
+        assert_eq!((state, socket.inode), (TcpState::Listening, 73));
         assert_eq!(socket.local, "127.0.0.1:8080".parse().unwrap());
-        for (hex, told) in [
+        for (hex, text) in [
             ("00000000000000000000000001000000:01BB", "[::1]:443"),
             ("B80D0120000000000000000010000000:01BB", "[2001:db8::10]:443"),
             ("0000000000000000FFFF00000A7100CB:0050", "203.0.113.10:80"),
         ] {
-            assert_eq!(address(hex), Some(told.parse().unwrap()), "{hex}");
+            assert_eq!(address(hex), Some(text.parse().unwrap()), "{hex}");
         }
         assert_eq!(super::socket("  sl  local_address rem_address   st tx_queue"), None);
     }
@@ -122,13 +131,13 @@ mod tests {
             |(local, inode): (&str, u64)| Socket { local: local.parse().unwrap(), remote, inode };
         let all = [("[::]:443", 1), ("0.0.0.0:443", 2), ("127.0.0.1:443", 3), ("[::]:80", 4)];
         let sockets = Sockets { listening: all.map(listens).to_vec(), ..Sockets::default() };
-        let taking = |to: &str| -> Vec<u64> {
-            sockets.taking(to.parse().unwrap()).iter().map(|it| it.inode).collect()
+        let accepting = |to: &str| -> Vec<u64> {
+            sockets.accepting(to.parse().unwrap()).iter().map(|it| it.inode).collect()
         };
-        assert_eq!(taking("127.0.0.1:443"), [3]);
-        assert_eq!(taking("192.0.2.1:443"), [2]);
-        assert_eq!(taking("[::1]:443"), [1]);
-        assert_eq!(taking("192.0.2.1:80"), [4]);
-        assert!(taking("192.0.2.1:81").is_empty());
+        assert_eq!(accepting("127.0.0.1:443"), [3]);
+        assert_eq!(accepting("192.0.2.1:443"), [2]);
+        assert_eq!(accepting("[::1]:443"), [1]);
+        assert_eq!(accepting("192.0.2.1:80"), [4]);
+        assert!(accepting("192.0.2.1:81").is_empty());
     }
 }
