@@ -101,19 +101,19 @@ impl AddressSearch<'_> {
         let family = <[u8; N]>::FAMILY;
         let name = family.name();
         let stranger = strangers.find(|it| self.is_new(*it, Standing::Unknown));
-        let why = || format!("the list has every {name} address that was tried");
+        let why = format!("the list has every {name} address that was tried");
         let stranger = self.or_stand_in(family, &[Role::Stranger], stranger, [1; N], why);
         let nobody = Cidr { network: stranger, bits: 8 * N as u8 };
 
         let admitting = self.admitted_prefix();
-        let why = || format!("the list has no {name} prefix");
+        let why = format!("the list has no {name} prefix");
         let roles = [Role::Admitting, Role::Admitted];
         let (admitting, admitted) =
             self.or_stand_in(family, &roles, admitting, (nobody, stranger), why);
 
         let (draining, peer, neighbour) = self.draining_prefix(nobody, stranger);
         let departed = self.peer_without_prefix();
-        let why = || format!("no {name} peer is known whose prefix no longer drains");
+        let why = format!("no {name} peer is known whose prefix no longer drains");
         let departed = self.or_stand_in(family, &[Role::Departed], departed, stranger, why);
         let beyond = self.forwarded_destination(stranger)?;
         Ok(Cast {
@@ -160,28 +160,22 @@ impl AddressSearch<'_> {
         let name = family.name();
         let draining: Vec<Cidr<[u8; N]>> =
             self.prefixes(|entry| entry.standing(|| self.now) == Standing::Draining).collect();
-        let peers: Vec<[u8; N]> = self
-            .peers()
-            .map(|(address, _)| address)
-            .filter(|address| self.has_standing(*address, Standing::Draining))
-            .collect();
-        let peer = peers.first().copied();
+        let draining_peer = |it: &[u8; N]| self.has_standing(*it, Standing::Draining);
+        let peer = self.peers().map(|(address, _)| address).find(draining_peer);
         let with_peer = draining.iter().find(|cidr| peer.is_some_and(|it| cidr.contains(&it)));
         let cidr = with_peer.or(draining.first()).copied();
-        let neighbours = cidr.and_then(|cidr| {
+        let neighbour = cidr.and_then(|cidr| {
             sample_of(&cidr).find(|address| self.is_new(*address, Standing::Draining))
         });
-        let none_drains = format!("no {name} prefix drains");
-        let why = || match cidr {
-            Some(_) => format!("no peer has authenticated in the draining {name} prefix"),
-            None => none_drains.clone(),
+        let why = |why: String| match cidr {
+            Some(_) => why,
+            None => format!("no {name} prefix drains"),
         };
-        let peer = self.or_stand_in(family, &[Role::Peer], peer, stand_in, why);
-        let why = || match cidr {
-            Some(_) => format!("the draining {name} prefix has only authenticated peers"),
-            None => none_drains,
-        };
-        let neighbour = self.or_stand_in(family, &[Role::Neighbour], neighbours, stand_in, why);
+        let no_peer = why(format!("no peer has authenticated in the draining {name} prefix"));
+        let peer = self.or_stand_in(family, &[Role::Peer], peer, stand_in, no_peer);
+        let only_peers = why(format!("the draining {name} prefix has only authenticated peers"));
+        let roles = [Role::Neighbour];
+        let neighbour = self.or_stand_in(family, &roles, neighbour, stand_in, only_peers);
         (cidr.unwrap_or(nobody), peer, neighbour)
     }
 
@@ -258,10 +252,9 @@ impl AddressSearch<'_> {
         roles: &[Role],
         found: Option<T>,
         stand_in: T,
-        why: impl FnOnce() -> String,
+        why: String,
     ) -> T {
         found.unwrap_or_else(|| {
-            let why = why();
             self.missing.extend(roles.iter().map(|role| ((*role, family), why.clone())));
             stand_in
         })

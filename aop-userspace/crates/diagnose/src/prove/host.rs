@@ -112,15 +112,16 @@ impl ProofHost {
         let among = |families: &[Family]| fixture.family.is_some_and(|it| families.contains(&it));
         let exempt = || self.source_of(fixture).is_some_and(|source| source.exempt);
         let EnabledRules { udp, probation, budgets } = self.enabled;
+        let ProofAddresses { trusted, forwarded, .. } = &self.addresses;
         let why = match rule {
             Rule::Probation | Rule::Trusted if !probation => {
                 "strangers get no probation: admission.probation_syn is 0"
             }
-            Rule::Trusted if !among(&self.addresses.trusted) => "its trust expired: admission.trust",
+            Rule::Trusted if !among(trusted) => "its trust expired: admission.trust",
             Rule::Spent if !budgets => "networks have no budget: admission.budget_syn is 0",
             Rule::Spent if exempt() => "a peer in its network authenticated recently",
             Rule::Udp if !udp => "UDP passes: firewall.udp",
-            Rule::Forwarding if !among(&self.addresses.forwarded) => {
+            Rule::Forwarding if !among(forwarded) => {
                 let family = fixture.family.map_or("IP", Family::name);
                 return Some(format!("this host does not forward {family}"));
             }
