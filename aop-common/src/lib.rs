@@ -9,12 +9,7 @@
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
-#[cfg(feature = "corpus")]
-extern crate alloc;
-
 pub mod bucket;
-#[cfg(feature = "corpus")]
-pub mod corpus;
 mod ethernet;
 mod frame;
 mod ipv4;

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 
 use aop_common::{
     Action, Address, Bytes, DropReason, Facts, Flow, Mode, PassReason, Segment, Standing, Verdict,
-    corpus::{Generator, HostFacts, Scene},
     judge,
 };
+use aop_packets::{Generator, HostFacts, Scene};
 use proptest::prelude::*;
 
 const ETHER_TYPES: [u16; 6] = [0x0800, 0x86dd, 0x8100, 0x88a8, 0x0806, 0x0030];

@@ -2,14 +2,11 @@
 
 use std::collections::HashSet;
 
-use aop_common::{
-    Bytes, Facts, Mode, PassReason, Standing, Verdict,
-    corpus::{Cast, Fixture, Rule, Scene, fixtures_in},
-    judge,
-};
+use aop_common::{Bytes, Facts, Mode, PassReason, Standing, Verdict, judge};
+use aop_packets::{Cast, Fixture, Rule, Scene, fixtures_in};
 
 fn fixtures() -> Vec<Fixture> {
-    aop_common::corpus::fixtures().expect("the data files are sound")
+    aop_packets::fixtures().expect("the data files are sound")
 }
 
 #[test]
@@ -37,8 +34,8 @@ fn every_fixture_gets_the_verdict_it_owes_under_every_rule_and_under_none() {
 #[test]
 fn a_source_that_another_prefix_admits_owes_what_the_table_says_of_it() {
     let mut facts = Scene::FIXED.facts();
-    let everybody = |bits| aop_common::corpus::Cidr { network: [0; 16], bits };
-    facts.v4.push((aop_common::corpus::Cidr { network: [0; 4], bits: 0 }, Standing::Admitted));
+    let everybody = |bits| aop_packets::Cidr { network: [0; 16], bits };
+    facts.v4.push((aop_packets::Cidr { network: [0; 4], bits: 0 }, Standing::Admitted));
     facts.v6.push((everybody(0), Standing::Admitted));
     let listed = fixtures().into_iter().filter(|it| it.under.iter().any(|it| it.0 == Rule::Listed));
     let mut tried = 0;
@@ -73,7 +70,7 @@ fn fixtures_owe_every_verdict() {
 
 #[test]
 fn with_nothing_guarded_only_the_undecidable_is_dropped() {
-    let facts = aop_common::corpus::HostFacts::default();
+    let facts = aop_packets::HostFacts::default();
     for fixture in fixtures() {
         if let Verdict::Pass(reason) = judge(&Bytes(&fixture.frame), &facts) {
             assert_eq!(reason, PassReason::NotGuarded, "{}", fixture.name);
@@ -110,7 +107,7 @@ fn observing_drops_no_fixture() {
 #[test]
 fn of_several_prefixes_the_longest_counts() {
     let mut facts = Scene::FIXED.facts();
-    let inner = aop_common::corpus::Cidr { network: [173, 245, 48, 0], bits: 24 };
+    let inner = aop_packets::Cidr { network: [173, 245, 48, 0], bits: 24 };
     facts.v4.insert(0, (inner, Standing::Draining));
     assert_eq!(facts.standing([173, 245, 48, 7].into()), Standing::Draining);
     assert_eq!(facts.standing([173, 245, 49, 7].into()), Standing::Admitted);
@@ -139,8 +136,8 @@ fn a_prefix_has_neighbours_outside_and_ends_inside() {
     let prefix = Scene::FIXED.v4.admitting;
     assert_eq!((prefix.below(), prefix.last()), ([173, 245, 47, 255], [173, 245, 63, 255]));
     assert_eq!(prefix.above(), [173, 245, 64, 0]);
-    let prefix = aop_common::corpus::Cidr { network: [255, 255, 255, 255], bits: 32 };
+    let prefix = aop_packets::Cidr { network: [255, 255, 255, 255], bits: 32 };
     assert_eq!((prefix.last(), prefix.above()), ([255; 4], [0; 4]));
-    let prefix = aop_common::corpus::Cidr { network: [0; 4], bits: 8 };
+    let prefix = aop_packets::Cidr { network: [0; 4], bits: 8 };
     assert_eq!((prefix.below(), prefix.last()), ([255; 4], [0, 255, 255, 255]));
 }

@@ -1,12 +1,9 @@
 //! TCP in every wrapping that a listener's kernel would take off: who sends it decides, not how.
 
-use aop_common::{
-    Bytes, DropReason, PassReason, Segment, Verdict,
-    corpus::{
-        Cast, Scene,
-        build::{CUSTOMER_TAG, Extension, Ip, Ipv4, Ipv6, SERVICE_TAG, Tcp, tagged},
-    },
-    judge,
+use aop_common::{Bytes, DropReason, PassReason, Segment, Verdict, judge};
+use aop_packets::{
+    Cast, Scene,
+    build::{CUSTOMER_TAG, Extension, Ip, Ipv4, Ipv6, SERVICE_TAG, Tcp, tagged},
 };
 use proptest::{collection::vec, prelude::*};
 

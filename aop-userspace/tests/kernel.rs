@@ -18,13 +18,12 @@ mod modes;
 use std::{collections::BTreeMap, net::IpAddr, process::Command};
 
 use aop_common::{
-    Action, Bytes, DropReason, Mode, PassReason, Standing, Tally, Verdict,
-    corpus::{
-        HostFacts, Scene,
-        build::{Extension, Ip, Ipv4, Ipv6, Tcp},
-    },
-    judge,
+    Action, Bytes, DropReason, Mode, PassReason, Standing, Tally, Verdict, judge,
     layout::{Counter, Ports, Prefix},
+};
+use aop_packets::{
+    HostFacts, Scene,
+    build::{Extension, Ip, Ipv4, Ipv6, Tcp},
 };
 use aop_userspace::{
     config::Udp,

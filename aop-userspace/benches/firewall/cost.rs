@@ -2,12 +2,10 @@
 
 use std::{thread, time::Duration};
 
-use aop_common::{
-    Action,
-    corpus::{
-        Scene,
-        build::{Extension, Ip, Ipv4, Ipv6, Tcp},
-    },
+use aop_common::Action;
+use aop_packets::{
+    Scene,
+    build::{Extension, Ip, Ipv4, Ipv6, Tcp},
 };
 use aop_userspace::{
     config::Udp,

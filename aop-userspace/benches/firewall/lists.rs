@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use aop_common::{Mode, corpus::Scene, layout::Ports};
+use aop_common::{Mode, layout::Ports};
+use aop_packets::Scene;
 use aop_userspace::{
     config::Udp,
     firewall::Policy,

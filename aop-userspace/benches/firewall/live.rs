@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aop_common::corpus::{
+use aop_packets::{
     Scene,
     build::{Ip, Ipv4, Tcp},
 };

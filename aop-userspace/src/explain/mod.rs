@@ -11,7 +11,7 @@ mod why;
 
 use std::net::IpAddr;
 
-use aop_common::corpus::build::{Ip, Ipv4, Ipv6, Tcp};
+use aop_packets::build::{Ip, Ipv4, Ipv6, Tcp};
 pub use capture::capture;
 use now::Now;
 pub use pcap::PcapError;

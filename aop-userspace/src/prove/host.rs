@@ -2,10 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use aop_common::{
-    Bytes, Segment, Standing,
-    corpus::{Family, Fixture, Rule, Who},
-};
+use aop_common::{Bytes, Segment, Standing};
+use aop_packets::{Family, Fixture, Rule, Who};
 
 use super::{Budgets, Hindrance, scene::Actors};
 use crate::firewall::{FirewallError, Live};
@@ -149,7 +147,7 @@ pub(super) fn source(frame: &[u8]) -> Option<IpAddr> {
 impl Host {
     /// The host of a scene.
     pub(super) fn of_scene(
-        scene: &aop_common::corpus::Scene,
+        scene: &aop_packets::Scene,
         settings: Settings,
         rules: &[Rule],
         fixtures: &[Fixture],

@@ -9,10 +9,8 @@ mod host;
 mod scene;
 mod table;
 
-use aop_common::{
-    Verdict,
-    corpus::{BadShape, Fixture, Role, Scene, fixtures_in},
-};
+use aop_common::Verdict;
+use aop_packets::{BadShape, Fixture, Role, Scene, fixtures_in};
 use host::{Host, source};
 pub use scene::NothingGuarded;
 use table::Table;
@@ -115,11 +113,8 @@ fn try_all<E>(
 mod tests {
     use std::convert::Infallible;
 
-    use aop_common::{
-        Bytes, DropReason, PassReason,
-        corpus::{Rule, fixtures},
-        judge,
-    };
+    use aop_common::{Bytes, DropReason, PassReason, judge};
+    use aop_packets::{Rule, fixtures};
 
     use super::{host::Settings, *};
 

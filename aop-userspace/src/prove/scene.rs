@@ -2,11 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use aop_common::{
-    Standing,
-    corpus::{Cast, Cidr, Family, Role, Scene},
-    layout::Prefix,
-};
+use aop_common::{Standing, layout::Prefix};
+use aop_packets::{Cast, Cidr, Family, Role, Scene};
 use ipnet::IpNet;
 
 use super::ProveError;

@@ -1,9 +1,7 @@
 //! What became of every shape.
 
-use aop_common::{
-    Verdict,
-    corpus::{Fixture, Rule},
-};
+use aop_common::Verdict;
+use aop_packets::{Fixture, Rule};
 
 use super::{Budgets, Hindrance};
 use crate::control::{ProofFailure, ProofGroup, ProofShape, ProofUntried};

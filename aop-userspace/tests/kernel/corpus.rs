@@ -1,9 +1,7 @@
 //! Every shape of the packet table in the kernel: with no rule on, and under every rule.
 
-use aop_common::{
-    Bytes, Mode, Segment,
-    corpus::{Fixture, Rule, fixtures},
-};
+use aop_common::{Bytes, Mode, Segment};
+use aop_packets::{Fixture, Rule, fixtures};
 use aop_userspace::{
     config::Udp,
     firewall::{Policy, Trial},

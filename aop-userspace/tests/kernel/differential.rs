@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use aop_common::{Mode, Tally, Verdict, corpus::Generator, layout::Counter};
+use aop_common::{Mode, Tally, Verdict, layout::Counter};
+use aop_packets::Generator;
 use aop_userspace::firewall::{Trial, TrialBatch, TrialFrame};
 
 use super::{owed, trial};

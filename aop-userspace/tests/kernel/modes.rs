@@ -1,14 +1,13 @@
 //! Modes by port and interface: the kernel carries a drop out as `layout::Modes` says on the host.
 
 use aop_common::{
-    Bytes, Mode,
-    corpus::{
-        HostFacts, Scene,
-        build::{Ip, Ipv4, Tcp},
-        fixtures,
-    },
-    decide,
+    Bytes, Mode, decide,
     layout::{self, Ports},
+};
+use aop_packets::{
+    HostFacts, Scene,
+    build::{Ip, Ipv4, Tcp},
+    fixtures,
 };
 use aop_userspace::{
     config,

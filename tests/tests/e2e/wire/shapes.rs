@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use aop_common::corpus::build::{Extension, Ip, Ipv4, Ipv6, Tcp, protocol};
-use aop_common::corpus::{Cast, Scene, fixtures_in};
 use aop_common::{PassReason, Verdict};
+use aop_packets::build::{Extension, Ip, Ipv4, Ipv6, Tcp, protocol};
+use aop_packets::{Cast, Scene, fixtures_in};
 use aop_tests::{Family, World};
 
 /// The source port of the first shape.

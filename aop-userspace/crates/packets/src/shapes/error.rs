@@ -1,7 +1,6 @@
 //! What is wrong with a data file.
 
-use alloc::{borrow::ToOwned, string::String};
-use core::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter};
 
 /// A line of a data file that says nothing, or nothing sensible.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,4 +26,4 @@ impl Display for BadShape {
     }
 }
 
-impl core::error::Error for BadShape {}
+impl std::error::Error for BadShape {}

@@ -1,7 +1,5 @@
 //! Frames without end: the builder's shapes, combined and damaged at random.
 
-use alloc::vec::Vec;
-
 use super::{
     Cast, Scene,
     build::{

@@ -1,7 +1,5 @@
 //! A TCP header to be.
 
-use alloc::vec::Vec;
-
 use super::{protocol, transport_checksum};
 
 const MIN_HEADER: usize = 20;
@@ -45,7 +43,7 @@ impl Tcp {
     /// Adds `words` × 4 bytes of no-operation options, at most ten words.
     #[must_use]
     pub fn no_operations(mut self, words: usize) -> Self {
-        self.options.extend(core::iter::repeat_n(1, words * 4));
+        self.options.extend(std::iter::repeat_n(1, words * 4));
         self
     }
 

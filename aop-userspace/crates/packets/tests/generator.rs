@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 
-use aop_common::{
-    Bytes, DropReason, PassReason, Tally, Verdict,
-    corpus::{Generator, Scene},
-    judge,
-};
+use aop_common::{Bytes, DropReason, PassReason, Tally, Verdict, judge};
+use aop_packets::{Generator, Scene};
 
 const FRAMES: usize = 20_000;
 

@@ -1,7 +1,5 @@
 //! Ethernet and its tags, and what can happen to any frame.
 
-use alloc::vec::Vec;
-
 /// The EtherType of IPv4.
 pub const IPV4: u16 = 0x0800;
 /// The EtherType of ARP.
@@ -43,6 +41,6 @@ pub fn tags(frame: Vec<u8>, count: usize, kind: u16, control: u16) -> Vec<u8> {
 /// `frame` with `count` bytes behind it that its IP length does not count.
 #[must_use]
 pub fn padded(mut frame: Vec<u8>, count: usize) -> Vec<u8> {
-    frame.extend(core::iter::repeat_n(0, count));
+    frame.extend(std::iter::repeat_n(0, count));
     frame
 }

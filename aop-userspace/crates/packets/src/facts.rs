@@ -1,9 +1,7 @@
 //! The policy's questions, answered from plain vectors.
 
-use alloc::vec::Vec;
-
 use super::{Cidr, Rule};
-use crate::{Address, Facts, Flow, Standing, Trust};
+use aop_common::{Address, Facts, Flow, Standing, Trust};
 
 /// What the maps and routes tell in the kernel, as vectors that are scanned.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! The words of a frame: parts are replaced by what they are made of, until only [`Op`]s are left.
 
-use alloc::{borrow::ToOwned, collections::BTreeMap, format, string::String, vec::Vec};
+use std::collections::BTreeMap;
 
 use super::words::{Family, Role};
 

@@ -13,8 +13,6 @@ pub use ipv4::Ipv4;
 pub use ipv6::{Extension, Ipv6};
 pub use tcp::Tcp;
 
-use alloc::vec::Vec;
-
 /// An IP header to be, of either family.
 pub trait Ip {
     /// Source and destination, as the checksums of TCP and UDP see them.

@@ -1,12 +1,6 @@
 //! The lines of a data file.
 
-use alloc::{
-    borrow::ToOwned,
-    collections::BTreeSet,
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use std::collections::BTreeSet;
 
 use super::{
     BadShape, Family, Fixture, Rule, Scene, Verdict, Who,

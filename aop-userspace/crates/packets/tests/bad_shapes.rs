@@ -1,9 +1,7 @@
 //! Data files that say nothing, or nothing sensible, are refused with the file and the line.
 
-use aop_common::{
-    DropReason, Verdict,
-    corpus::{BadShape, Fixture, Rule, Scene, Who, read},
-};
+use aop_common::{DropReason, Verdict};
+use aop_packets::{BadShape, Fixture, Rule, Scene, Who, read};
 
 /// Three lines in which a shape can stand.
 const HEAD: &str = "part v4 ip = @ip 45 00 $length 00*6 $ipsum $source $origin\n\

@@ -1,7 +1,5 @@
 //! An IPv4 header to be.
 
-use alloc::vec::Vec;
-
 use super::{IPV4, Ip, checksum, ethernet};
 
 const MIN_HEADER: usize = 20;

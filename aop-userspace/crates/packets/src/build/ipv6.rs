@@ -1,7 +1,5 @@
 //! An IPv6 header to be, with any chain of extension headers.
 
-use alloc::{vec, vec::Vec};
-
 use super::{IPV6, Ip, ethernet, protocol};
 
 /// An IPv6 header, sound until a setter spoils it.

@@ -1,9 +1,7 @@
 //! Who takes part: addresses, prefixes and ports that every fixture is judged under.
 
-use alloc::vec;
-
 use super::{HostFacts, Rule};
-use crate::{Address, Standing};
+use aop_common::{Address, Standing};
 
 /// The world that fixtures are judged in.
 #[derive(Clone, Copy, Debug)]

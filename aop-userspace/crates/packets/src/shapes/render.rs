@@ -1,7 +1,5 @@
 //! A frame from what it is made of.
 
-use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
-
 use super::{
     super::{Cast, Cidr, Scene, build},
     Family, Role, Who,

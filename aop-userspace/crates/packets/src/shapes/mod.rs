@@ -9,26 +9,24 @@ mod lines;
 mod render;
 mod words;
 
-use alloc::{string::String, vec::Vec};
-
 pub use error::BadShape;
 use lines::Table;
 pub use words::{Family, Role, Rule, Who};
 
 use super::Scene;
-use crate::Verdict;
+use aop_common::Verdict;
 
 /// The data files, parts first. Their groups are told in this order.
 const FILES: [(&str, &str); 9] = [
-    ("parts.shapes", include_str!("../../../corpus/parts.shapes")),
-    ("tcp.shapes", include_str!("../../../corpus/tcp.shapes")),
-    ("ethernet.shapes", include_str!("../../../corpus/ethernet.shapes")),
-    ("ipv4.shapes", include_str!("../../../corpus/ipv4.shapes")),
-    ("ipv6.shapes", include_str!("../../../corpus/ipv6.shapes")),
-    ("ipv6-fragments.shapes", include_str!("../../../corpus/ipv6-fragments.shapes")),
-    ("sources.shapes", include_str!("../../../corpus/sources.shapes")),
-    ("cut.shapes", include_str!("../../../corpus/cut.shapes")),
-    ("others.shapes", include_str!("../../../corpus/others.shapes")),
+    ("parts.shapes", include_str!("../../shapes/parts.shapes")),
+    ("tcp.shapes", include_str!("../../shapes/tcp.shapes")),
+    ("ethernet.shapes", include_str!("../../shapes/ethernet.shapes")),
+    ("ipv4.shapes", include_str!("../../shapes/ipv4.shapes")),
+    ("ipv6.shapes", include_str!("../../shapes/ipv6.shapes")),
+    ("ipv6-fragments.shapes", include_str!("../../shapes/ipv6-fragments.shapes")),
+    ("sources.shapes", include_str!("../../shapes/sources.shapes")),
+    ("cut.shapes", include_str!("../../shapes/cut.shapes")),
+    ("others.shapes", include_str!("../../shapes/others.shapes")),
 ];
 
 /// A frame, and what it owes under its [`Scene`].

@@ -1,8 +1,6 @@
 //! The words of the data files, and what they stand for.
 
-use alloc::{format, string::String};
-
-use crate::{Tally, Verdict};
+use aop_common::{Tally, Verdict};
 
 /// An IP family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
