@@ -10,7 +10,7 @@ pub use modes::Modes;
 use crate::{Address, Standing, bucket::Bucket};
 
 /// Stands in the name of the pin directory, so that no build reads another's maps.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// Interfaces that can be guarded at once. Each has a slot of counters.
 pub const SLOTS: u32 = 32;

@@ -18,13 +18,17 @@ pub mod layout;
 #[cfg(feature = "aya")]
 mod pod;
 mod policy;
+mod reason;
 mod segment;
 pub mod table;
+mod tally;
 mod tcp;
 mod udp;
 mod verdict;
 
 pub use frame::{Bytes, Frame, Head};
 pub use policy::{Decision, Facts, Standing, Trust, decide, judge};
+pub use reason::{DropReason, PassReason};
 pub use segment::{Address, Flow, Segment};
-pub use verdict::{Action, DropReason, Mode, PassReason, Tally, Verdict};
+pub use tally::Tally;
+pub use verdict::{Action, Mode, Verdict};
