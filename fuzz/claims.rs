@@ -36,11 +36,11 @@ fn expected(segment: Segment, facts: &impl Facts) -> Verdict {
             return Verdict::Pass(PassReason::Transit);
         }
         Segment::Unfit { why, .. } => return Verdict::Drop(why),
-        Segment::Tcp { port, .. } if !facts.guarded(port) => {
+        Segment::Tcp { port, .. } | Segment::BrokenTcp { port, .. } if !facts.guarded(port) => {
             return Verdict::Pass(PassReason::NotGuarded);
         }
-        Segment::Tcp { flow, sound: true, .. } => (flow, DropReason::UnknownSource),
-        Segment::Tcp { flow, sound: false, .. } => (flow, DropReason::Malformed),
+        Segment::Tcp { flow, .. } => (flow, DropReason::UnknownSource),
+        Segment::BrokenTcp { flow, .. } => (flow, DropReason::Malformed),
         Segment::Undecidable { flow, why } => (flow, why),
     };
     match (facts.standing(flow.source), facts.authenticated(flow.source)) {

@@ -2,7 +2,7 @@
 
 use crate::{
     DropReason, Frame,
-    segment::{Stop, Version},
+    segment::{AddressFamily, Stop},
 };
 
 pub(crate) const ETHERTYPE: usize = 12;
@@ -18,14 +18,14 @@ const TAGGED: [u16; 2] = [0x8100, 0x88a8];
 
 /// The IP version of a frame, and where its IP header begins.
 #[inline(always)]
-pub(crate) fn read(frame: &impl Frame) -> Result<(Version, usize), Stop> {
+pub(crate) fn read(frame: &impl Frame) -> Result<(AddressFamily, usize), Stop> {
     let mut at = ETHERTYPE;
     for _ in 0..=MAX_TAGS {
         // A frame without an EtherType reaches no listener.
         let kind = frame.u16(at).ok_or(Stop::Other)?;
         match kind {
-            IPV4 => return Ok((Version::V4, at.wrapping_add(2))),
-            IPV6 => return Ok((Version::V6, at.wrapping_add(2))),
+            IPV4 => return Ok((AddressFamily::V4, at.wrapping_add(2))),
+            IPV6 => return Ok((AddressFamily::V6, at.wrapping_add(2))),
             kind if TAGGED.contains(&kind) => at = frame.behind(at, TAG),
             _ => return Err(Stop::Other),
         }

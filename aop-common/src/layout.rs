@@ -4,8 +4,8 @@
 mod locals;
 mod modes;
 
-pub use locals::Locals;
-pub use modes::Modes;
+pub use locals::LocalAddresses;
+pub use modes::PackedModes;
 
 use crate::{Address, Standing, bucket::Bucket};
 
@@ -45,11 +45,48 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether the second prefix set (B) counts, not the first (A).
+    /// The prefix set that counts.
     #[inline(always)]
     #[must_use]
-    pub const fn second_set(self) -> bool {
-        self.generation & 1 == 1
+    pub const fn active_set(self) -> PrefixSet {
+        if self.generation & 1 == 1 { PrefixSet::B } else { PrefixSet::A }
+    }
+
+    /// Whether UDP to a guarded port is dropped.
+    #[inline(always)]
+    #[must_use]
+    pub const fn drops_udp(self) -> bool {
+        self.drop_udp == 1
+    }
+}
+
+/// One of the two prefix sets: one is active while the other is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrefixSet {
+    /// The set of even generations.
+    A = 0,
+    /// The set of odd generations.
+    B = 1,
+}
+
+impl PrefixSet {
+    /// Both sets.
+    pub const BOTH: [Self; 2] = [Self::A, Self::B];
+
+    /// 0 or 1: where the set stands in maps that have a value for each.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self as u32
+    }
+
+    /// The other set.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
     }
 }
 
@@ -188,7 +225,7 @@ pub struct DropEvent {
 /// What the peers map holds for an address that has authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Peer {
+pub struct PeerRecord {
     /// Unix seconds of the first authenticated handshake.
     pub first_seen: u64,
     /// Unix seconds of the last one.
@@ -201,7 +238,7 @@ pub struct Peer {
     pub trusted_until: u64,
 }
 
-impl Peer {
+impl PeerRecord {
     /// The entry after another authenticated handshake at `now`, for `site`; `known` is the entry
     /// before it.
     #[must_use]
@@ -248,11 +285,11 @@ pub struct InterfaceName(pub [u8; 16]);
 const _: () = {
     assert!(size_of::<Settings>() == 16 && align_of::<Settings>() == 4);
     assert!(size_of::<Ports>() == 8192);
-    assert!(size_of::<Modes>() == 2 * 8192 + 4 * SLOTS as usize + 8);
-    assert!(size_of::<Locals>() == 80);
+    assert!(size_of::<PackedModes>() == 2 * 8192 + 4 * SLOTS as usize + 8);
+    assert!(size_of::<LocalAddresses>() == 80);
     assert!(size_of::<Prefix>() == 4 && align_of::<Prefix>() == 4);
     assert!(size_of::<PeerKey>() == 20);
-    assert!(size_of::<Peer>() == 40);
+    assert!(size_of::<PeerRecord>() == 40);
     assert!(size_of::<DropEvent>() == 24 + SNAPPED);
     assert!(size_of::<Bucket>() == 16);
     assert!(size_of::<Counter>() == 16);

@@ -2,8 +2,9 @@
 
 use crate::{
     Address, DropReason, Flow, Frame, PassReason, Verdict, ethernet, ipv4, ipv6,
-    segment::{Payload, Protocol, Stop, Version},
-    tcp, udp,
+    segment::{AddressFamily, Payload, Protocol, Stop},
+    tcp::{self, TcpStep},
+    udp,
 };
 
 /// How a source address stands with the prefix set.
@@ -54,7 +55,7 @@ pub trait Facts {
     /// What is known of this source, which no prefix admits. Asking spends of the strangers'
     /// budget where the source opens a connection.
     #[inline(always)]
-    fn trust(&self, _source: Address, _opens: bool) -> Trust {
+    fn trust(&self, _source: Address, _step: TcpStep) -> Trust {
         Trust::None
     }
     /// Told what becomes of a packet that may be for a guarded port, `None` where the port cannot
@@ -103,10 +104,10 @@ pub fn decide(frame: &impl Frame, facts: &impl Facts) -> Decision {
     // One copy of the rest for each family: the kernel's verifier refuses an address in registers
     // that may be either.
     match ethernet::read(frame) {
-        Ok((Version::V4, at)) => {
+        Ok((AddressFamily::V4, at)) => {
             decide_ip(frame, ipv4::payload(frame, at), || ipv4::flow(frame, at), facts)
         }
-        Ok((Version::V6, at)) => {
+        Ok((AddressFamily::V6, at)) => {
             decide_ip(frame, ipv6::payload(frame, at), || ipv6::flow(frame, at), facts)
         }
         Err(Stop::Other) => Decision::NOT_GUARDED,
@@ -137,15 +138,15 @@ fn decide_ip(
     let Some(flow) = flow() else { return Decision::of(Verdict::Drop(DropReason::Malformed)) };
     // Of UDP, and of what may hide another packet, no source makes anything better.
     let source_counts = why != DropReason::Udp && !matches!(header, Err(Stop::Unfit(_)));
-    let opens = header.is_ok_and(|header| header.opens);
-    let source = if source_counts { judge_source(flow.source, opens, facts) } else { None };
+    let step = header.map_or(TcpStep::Other, |header| header.step);
+    let source = if source_counts { judge_source(flow.source, step, facts) } else { None };
     let verdict = match source {
         Some(Verdict::Pass(reason)) => Verdict::Pass(reason),
         // A budget that the source is over is for this host's own ports.
         Some(Verdict::Drop(_)) | None if facts.transit(flow) => Verdict::Pass(PassReason::Transit),
         Some(verdict) => verdict,
         // Only whole and sound TCP is worth a try: what else a stranger sends proves nothing.
-        None if why == DropReason::UnknownSource => match facts.trust(flow.source, opens) {
+        None if why == DropReason::UnknownSource => match facts.trust(flow.source, step) {
             Trust::Authenticated => Verdict::Pass(PassReason::Proven),
             Trust::Probation => Verdict::Pass(PassReason::Probation),
             Trust::None => Verdict::Drop(why),
@@ -158,9 +159,9 @@ fn decide_ip(
 
 /// What the prefixes and peers say of `source`, if they say anything.
 #[inline(always)]
-fn judge_source(source: Address, opens: bool, facts: &impl Facts) -> Option<Verdict> {
+fn judge_source(source: Address, step: TcpStep, facts: &impl Facts) -> Option<Verdict> {
     match facts.standing(source) {
-        Standing::Admitted if opens && facts.over_budget(source) => {
+        Standing::Admitted if step == TcpStep::Opens && facts.over_budget(source) => {
             Some(Verdict::Drop(DropReason::SynBudget))
         }
         Standing::Admitted => Some(Verdict::Pass(PassReason::Admitted)),

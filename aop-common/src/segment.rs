@@ -39,6 +39,29 @@ impl From<Address> for core::net::IpAddr {
     }
 }
 
+/// The family of an IP address, and of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AddressFamily {
+    /// IPv4.
+    V4 = 0,
+    /// IPv6.
+    V6 = 1,
+}
+
+impl AddressFamily {
+    /// Both families.
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The family's name, for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
 /// Where a packet comes from and goes to: both addresses are of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
@@ -60,14 +83,19 @@ pub enum Segment {
         /// The destination port.
         port: u16,
     },
-    /// TCP to `port`. Where `sound` is false the header is cut short or contradicts itself.
+    /// TCP to `port`, with a header that fits its own length, the IP length and the frame.
     Tcp {
         /// Where from and where to.
         flow: Flow,
         /// The destination port.
         port: u16,
-        /// Whether the TCP header fits its own length, the IP length and the frame.
-        sound: bool,
+    },
+    /// TCP to `port`, with a header that is cut short or contradicts itself.
+    BrokenTcp {
+        /// Where from and where to.
+        flow: Flow,
+        /// The destination port.
+        port: u16,
     },
     /// May be TCP to any port: the destination port cannot be known, and this is why.
     Undecidable {
@@ -93,8 +121,8 @@ impl Segment {
     #[must_use]
     pub fn read(frame: &impl Frame) -> Self {
         let (payload, flow) = match ethernet::read(frame) {
-            Ok((Version::V4, at)) => (ipv4::payload(frame, at), ipv4::flow(frame, at)),
-            Ok((Version::V6, at)) => (ipv6::payload(frame, at), ipv6::flow(frame, at)),
+            Ok((AddressFamily::V4, at)) => (ipv4::payload(frame, at), ipv4::flow(frame, at)),
+            Ok((AddressFamily::V6, at)) => (ipv6::payload(frame, at), ipv6::flow(frame, at)),
             Err(Stop::Other) => return Self::Other,
             Err(Stop::Undecidable(why) | Stop::Unfit(why)) => return Self::Unreadable(why),
         };
@@ -111,11 +139,38 @@ impl Segment {
             ) => Self::Other,
             (_, None) => Self::Unreadable(DropReason::Malformed),
             (Err(Stop::Unfit(why)), Some(flow)) => Self::Unfit { flow, why },
-            (Ok(Header { port, kind: Kind::Udp, .. }), Some(flow)) => Self::Udp { flow, port },
-            (Ok(Header { port, kind, .. }), Some(flow)) => {
-                Self::Tcp { flow, port, sound: kind == Kind::Tcp }
-            }
+            (Ok(Header { port, kind, .. }), Some(flow)) => match kind {
+                Kind::Tcp => Self::Tcp { flow, port },
+                Kind::BrokenTcp => Self::BrokenTcp { flow, port },
+                Kind::Udp => Self::Udp { flow, port },
+            },
             (Err(Stop::Undecidable(why)), Some(flow)) => Self::Undecidable { flow, why },
+        }
+    }
+
+    /// Where the packet comes from and goes to, if that can be read.
+    #[must_use]
+    pub const fn flow(self) -> Option<Flow> {
+        match self {
+            Self::Tcp { flow, .. }
+            | Self::BrokenTcp { flow, .. }
+            | Self::Udp { flow, .. }
+            | Self::Undecidable { flow, .. }
+            | Self::Unfit { flow, .. } => Some(flow),
+            Self::Other | Self::Unreadable(_) => None,
+        }
+    }
+
+    /// The destination port, if it can be read.
+    #[must_use]
+    pub const fn port(self) -> Option<u16> {
+        match self {
+            Self::Tcp { port, .. } | Self::BrokenTcp { port, .. } | Self::Udp { port, .. } => {
+                Some(port)
+            }
+            Self::Undecidable { .. } | Self::Unfit { .. } | Self::Other | Self::Unreadable(_) => {
+                None
+            }
         }
     }
 }
@@ -129,13 +184,6 @@ pub(crate) enum Stop {
     Undecidable(DropReason),
     /// No source makes it fit to be passed.
     Unfit(DropReason),
-}
-
-/// The IP version that a frame's EtherType announces.
-#[derive(Clone, Copy)]
-pub(crate) enum Version {
-    V4,
-    V6,
 }
 
 /// The protocols that have the ports we know.

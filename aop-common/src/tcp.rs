@@ -16,8 +16,16 @@ const OPENING: u8 = SYN | 0x01 | 0x04 | 0x10;
 pub(crate) struct Header {
     pub(crate) port: u16,
     pub(crate) kind: Kind,
-    /// Whether it is a SYN that asks for a connection.
-    pub(crate) opens: bool,
+    pub(crate) step: TcpStep,
+}
+
+/// What a TCP segment does to its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpStep {
+    /// It is a SYN that asks for a new connection.
+    Opens,
+    /// Anything else.
+    Other,
 }
 
 /// What kind of header it is.
@@ -48,12 +56,13 @@ pub(crate) fn read(frame: &impl Frame, payload: Payload) -> Result<Header, Stop>
     let at = payload.at;
     let port = frame.u16(at.wrapping_add(2));
     let port = port.ok_or(Stop::Undecidable(DropReason::Malformed))?;
-    let broken = Header { port, kind: Kind::BrokenTcp, opens: false };
+    let broken = Header { port, kind: Kind::BrokenTcp, step: TcpStep::Other };
     let Some([offset, flags]) = frame.load::<2>(at.wrapping_add(12)) else { return Ok(broken) };
     if !is_sound(frame, payload, offset) {
         return Ok(broken);
     }
-    Ok(Header { port, kind: Kind::Tcp, opens: flags & OPENING == SYN })
+    let step = if flags & OPENING == SYN { TcpStep::Opens } else { TcpStep::Other };
+    Ok(Header { port, kind: Kind::Tcp, step })
 }
 
 /// Whether the TCP header has its length, inside the IP packet and the frame.

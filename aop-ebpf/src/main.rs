@@ -22,13 +22,13 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use frame::Packet;
-use maps::Facts;
+use maps::MapFacts;
 
 /// The program's only entry. `frags` lets it serve interfaces whose frames span several buffers.
 #[xdp(frags)]
 fn aop(ctx: XdpContext) -> u32 {
     let packet = Packet::of(&ctx);
-    let Decision { verdict, port } = decide(&packet, &Facts(&ctx));
+    let Decision { verdict, port } = decide(&packet, &MapFacts(&ctx));
     let mode = match verdict {
         Verdict::Pass(_) => Mode::Enforce,
         Verdict::Drop(_) => maps::mode(port),

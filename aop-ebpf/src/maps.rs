@@ -4,13 +4,14 @@
 use core::{mem::MaybeUninit, ptr};
 
 use aop_common::{
-    Address, Flow, Mode, Standing, Tally, Trust, Verdict,
+    Address, Flow, Mode, Standing, Tally, TcpStep, Trust, Verdict,
     bucket::Bucket,
     layout::{
-        Counter, DROPS_BYTES, HINTS, InterfaceName, Locals, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES,
-        Modes, Peer, PeerKey, Ports, Prefix, SLOTS, Settings, hint,
+        Counter, DROPS_BYTES, HINTS, InterfaceName, LocalAddresses, MAX_BUDGETS, MAX_PEERS,
+        MAX_PREFIXES, PackedModes, PeerKey, PeerRecord, Ports, Prefix, PrefixSet, SLOTS, Settings,
+        hint,
     },
-    table::{self, Answer, BLOCKS, Block},
+    prefix_table::{self, BLOCKS, Block, TableLookup},
 };
 use aya_ebpf::{
     Global,
@@ -29,9 +30,9 @@ use crate::log;
 #[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
-static MODES: Array<Modes, 2> = Array::new();
+static MODES: Array<PackedModes, 2> = Array::new();
 #[btf_map]
-static LOCALS: Array<Locals, 1> = Array::new();
+static LOCALS: Array<LocalAddresses, 1> = Array::new();
 #[btf_map]
 static GUARDED: Array<Ports, 1> = Array::new();
 /// Both prefix sets once more, by the first bytes of the address.
@@ -46,7 +47,7 @@ static PREFIXES_V6_A: LpmTrie<[u8; 16], Prefix, MAX_PREFIXES> = LpmTrie::new();
 #[btf_map]
 static PREFIXES_V6_B: LpmTrie<[u8; 16], Prefix, MAX_PREFIXES> = LpmTrie::new();
 #[btf_map]
-static PEERS: LruHashMap<PeerKey, Peer, MAX_PEERS> = LruHashMap::new();
+static PEERS: LruHashMap<PeerKey, PeerRecord, MAX_PEERS> = LruHashMap::new();
 #[btf_map]
 static VERDICTS: PerCpuArray<Counter, { (SLOTS * Tally::COUNT) as usize }> = PerCpuArray::new();
 /// Networks in which somebody has authenticated, until when that counts. Written by user space.
@@ -110,7 +111,7 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
 /// The policy's questions, answered from the maps.
-pub(crate) struct Facts<'a>(pub(crate) &'a XdpContext);
+pub(crate) struct MapFacts<'a>(pub(crate) &'a XdpContext);
 
 /// The settings in force. An array's only value is always there; without it no set admits anybody.
 #[inline(always)]
@@ -122,11 +123,11 @@ fn settings() -> Settings {
 #[inline(always)]
 pub(crate) fn mode(port: Option<u16>) -> Mode {
     MODES
-        .get(u32::from(settings().second_set()))
+        .get(settings().active_set().index())
         .map_or(Mode::Enforce, |modes| modes.mode(slot(), port))
 }
 
-impl aop_common::Facts for Facts<'_> {
+impl aop_common::Facts for MapFacts<'_> {
     #[inline(always)]
     fn guarded(&self, port: u16) -> bool {
         GUARDED.get(0).is_some_and(|ports| ports.contains(port))
@@ -134,17 +135,27 @@ impl aop_common::Facts for Facts<'_> {
 
     #[inline(always)]
     fn standing(&self, source: Address) -> Standing {
-        let second_set = settings().second_set();
-        match table::look_up(second_set, source, entry) {
-            Answer::Admitted => return Standing::Admitted,
-            Answer::Unknown => return Standing::Unknown,
-            Answer::Ask => {}
+        let set = settings().active_set();
+        match prefix_table::look_up(set, source, entry) {
+            TableLookup::Admitted => return Standing::Admitted,
+            TableLookup::Unknown => return Standing::Unknown,
+            TableLookup::AskTrie => {}
         }
-        let prefix = match (source, second_set) {
-            (Address::V4(address), false) => PREFIXES_V4_A.get(&Key::new(32, address)),
-            (Address::V4(address), true) => PREFIXES_V4_B.get(&Key::new(32, address)),
-            (Address::V6(address), false) => PREFIXES_V6_A.get(&Key::new(128, address)),
-            (Address::V6(address), true) => PREFIXES_V6_B.get(&Key::new(128, address)),
+        let prefix = match source {
+            Address::V4(address) => {
+                let key = Key::new(32, address);
+                match set {
+                    PrefixSet::A => PREFIXES_V4_A.get(&key),
+                    PrefixSet::B => PREFIXES_V4_B.get(&key),
+                }
+            }
+            Address::V6(address) => {
+                let key = Key::new(128, address);
+                match set {
+                    PrefixSet::A => PREFIXES_V6_A.get(&key),
+                    PrefixSet::B => PREFIXES_V6_B.get(&key),
+                }
+            }
         };
         prefix.map_or(Standing::Unknown, |prefix| prefix.standing(|| millis() / 1000))
     }
@@ -192,7 +203,7 @@ impl aop_common::Facts for Facts<'_> {
 
     #[inline(always)]
     fn drops_udp(&self) -> bool {
-        settings().drop_udp == 1
+        settings().drops_udp()
     }
 
     #[inline(always)]
@@ -202,9 +213,9 @@ impl aop_common::Facts for Facts<'_> {
     }
 
     #[inline(always)]
-    fn trust(&self, source: Address, opens: bool) -> Trust {
+    fn trust(&self, source: Address, step: TcpStep) -> Trust {
         let rate = settings().probation;
-        if rate == 0 { Trust::None } else { stranger(source, opens, rate) }
+        if rate == 0 { Trust::None } else { stranger(source, step, rate) }
     }
 
     #[inline(always)]
@@ -317,7 +328,7 @@ fn is_spent(network: PeerKey, rate: u32) -> bool {
 
 /// What is known of a stranger; gives it a try if it opens a connection and there is one left.
 #[inline(always)]
-fn stranger(source: Address, opens: bool, rate: u32) -> Trust {
+fn stranger(source: Address, step: TcpStep, rate: u32) -> Trust {
     let now = millis();
     let hint = hint(source);
     let hinted = |hints: Option<&u32>| hints.is_some_and(|until| now / 1000 < u64::from(*until));
@@ -327,7 +338,7 @@ fn stranger(source: Address, opens: bool, rate: u32) -> Trust {
     if hinted(PROBATION_HINTS.get(hint)) && is_on_probation(PeerKey::new(source), now / 1000) {
         return Trust::Probation;
     }
-    if !opens || !is_given_a_try(now, rate) {
+    if step != TcpStep::Opens || !is_given_a_try(now, rate) {
         return Trust::None;
     }
     let until = now / 1000 + PROBATION_SECONDS;

@@ -7,12 +7,12 @@ use crate::Address;
 /// look at the routes. Whole words, since these are compared for every drop; zeros stand for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct Locals {
+pub struct LocalAddresses {
     v6: [[u64; 2]; 4],
     v4: [u32; 4],
 }
 
-impl Locals {
+impl LocalAddresses {
     /// As many of these addresses, for each family, as there is room for: the first ones.
     pub fn of(addresses: impl IntoIterator<Item = Address>) -> Self {
         let mut locals = Self::default();

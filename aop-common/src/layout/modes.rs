@@ -7,7 +7,7 @@ use crate::Mode;
 /// port's own mode counts before its interface's, and that before the general one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Modes {
+pub struct PackedModes {
     /// Guarded ports that have a mode of their own.
     own: Ports,
     /// Those of them that observe.
@@ -20,7 +20,7 @@ pub struct Modes {
     enforced_somewhere: u32,
 }
 
-impl Modes {
+impl PackedModes {
     /// `general` everywhere.
     #[must_use]
     pub const fn all(general: Mode) -> Self {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_port_s_own_mode_counts_before_its_interface_s_and_that_before_the_general_one() {
-        let mut modes = Modes::all(Mode::Observe);
+        let mut modes = PackedModes::all(Mode::Observe);
         assert_eq!(modes.mode(0, Some(443)), Mode::Observe);
         modes.set_slot(1, Mode::Enforce);
         assert_eq!((modes.mode(0, Some(443)), modes.mode(1, Some(443))), OBSERVE_THEN_ENFORCE);
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_may_be_for_any_port_is_dropped_as_soon_as_one_enforces() {
-        let mut modes = Modes::all(Mode::Observe);
+        let mut modes = PackedModes::all(Mode::Observe);
         assert_eq!(modes.mode(0, None), Mode::Observe);
         modes.set_slot(1, Mode::Enforce);
         assert_eq!((modes.mode(0, None), modes.mode(1, None)), OBSERVE_THEN_ENFORCE);
@@ -120,8 +120,8 @@ mod tests {
 
     #[test]
     fn modes_that_nobody_wrote_enforce() {
-        assert_eq!(Modes::all(Mode::Enforce).mode(31, None), Mode::Enforce);
-        assert_eq!(Modes::all(Mode::Enforce).general, 0);
-        assert_eq!(Modes::all(Mode::Enforce).mode(SLOTS, Some(1)), Mode::Enforce);
+        assert_eq!(PackedModes::all(Mode::Enforce).mode(31, None), Mode::Enforce);
+        assert_eq!(PackedModes::all(Mode::Enforce).general, 0);
+        assert_eq!(PackedModes::all(Mode::Enforce).mode(SLOTS, Some(1)), Mode::Enforce);
     }
 }

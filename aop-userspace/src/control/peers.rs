@@ -122,7 +122,7 @@ mod tests {
         ]);
         let reading = |(address, trusted_until): (&str, u64)| PeerReading {
             address: address.parse().expect("an address"),
-            facts: aop_common::layout::Peer::seen(None, 7, "a", trusted_until),
+            facts: aop_common::layout::PeerRecord::seen(None, 7, "a", trusted_until),
         };
         let readings = [
             ("192.0.2.1", 0),

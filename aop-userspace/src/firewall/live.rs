@@ -32,7 +32,7 @@ pub struct Live {
     pub(super) interface: Interface,
     pub(super) local: Vec<LocalAddress>,
     pub(super) settings: Settings,
-    modes: layout::Modes,
+    modes: layout::PackedModes,
     ports: Ports,
     admission: Admission,
 }
@@ -163,7 +163,7 @@ impl Live {
     /// Whether UDP to a guarded port is dropped.
     #[must_use]
     pub fn drops_udp(&self) -> bool {
-        self.settings.drop_udp != 0
+        self.settings.drops_udp()
     }
 
     /// The guarded ports.

@@ -12,7 +12,7 @@ use std::{
 
 use aop_common::{
     Address,
-    layout::{Peer, PeerKey, hint},
+    layout::{PeerKey, PeerRecord, hint},
 };
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 
@@ -31,7 +31,7 @@ pub struct PinnedPeers {
 }
 
 struct Written {
-    peers: HashMap<MapData, PeerKey, Peer>,
+    peers: HashMap<MapData, PeerKey, PeerRecord>,
     hints: Array<MapData, u32>,
     networks: HashMap<MapData, PeerKey, u64>,
 }
@@ -107,7 +107,7 @@ impl PeerBook for PinnedPeers {
             Err(MapError::KeyNotFound) => None,
             Err(error) => return tracing::error!(%address, "cannot read the peers map: {error}"),
         };
-        let peer = Peer::seen(known, now, site, trusted_until);
+        let peer = PeerRecord::seen(known, now, site, trusted_until);
         let network = PeerKey::network(wire(address));
         let recorded = peers
             .insert(key, peer, 0)

@@ -8,7 +8,7 @@ use std::{
 
 use aop_common::{
     Tally,
-    layout::{Counter, MAX_PEERS, Peer, PeerKey, Ports},
+    layout::{Counter, MAX_PEERS, PeerKey, PeerRecord, Ports},
 };
 
 use super::{
@@ -95,7 +95,7 @@ pub struct PeerReading {
     /// Its address.
     pub address: IpAddr,
     /// What is known of it.
-    pub facts: Peer,
+    pub facts: PeerRecord,
 }
 
 /// Reads the pins below `root`, and how the interfaces stand that are pinned or among `names`. The
@@ -176,7 +176,7 @@ fn verdicts(maps: &Maps) -> Result<Vec<VerdictReading>, FirewallError> {
     Ok(readings)
 }
 
-pub(super) fn peer((key, facts): (PeerKey, Peer)) -> PeerReading {
+pub(super) fn peer((key, facts): (PeerKey, PeerRecord)) -> PeerReading {
     let [a, b, c, d, ..] = key.address;
     let address = match key.family {
         4 => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),

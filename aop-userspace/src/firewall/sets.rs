@@ -9,7 +9,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aop_common::{layout::Prefix, table::Block};
+use aop_common::{
+    layout::{Prefix, PrefixSet},
+    prefix_table::Block,
+};
 use aya::maps::{Array, LpmTrie, Map, MapData, MapError, lpm_trie::Key};
 use ipnet::IpNet;
 
@@ -32,7 +35,7 @@ pub(super) struct Sets {
 /// [`Firewall::change`]: super::Firewall::change
 pub struct IdleSet {
     sets: Arc<Sets>,
-    second: bool,
+    set: PrefixSet,
 }
 
 struct Set {
@@ -45,8 +48,8 @@ struct Set {
 }
 
 impl IdleSet {
-    pub(super) fn new(sets: Arc<Sets>, second: bool) -> Self {
-        Self { sets, second }
+    pub(super) fn new(sets: Arc<Sets>, set: PrefixSet) -> Self {
+        Self { sets, set }
     }
 
     /// Makes it hold what the next policy admits.
@@ -54,7 +57,7 @@ impl IdleSet {
     /// # Errors
     /// The kernel refuses a write. Nothing that counts has changed.
     pub fn fill(&self, wanted: &Admission) -> Result<(), FirewallError> {
-        let filled = self.sets.fill(self.second, wanted);
+        let filled = self.sets.fill(self.set, wanted);
         filled.map_err(|error| FirewallError::kernel("write the prefixes", &error))
     }
 }
@@ -72,15 +75,15 @@ impl Sets {
         Ok(Self { sets, table: Mutex::new(map("TABLE")?.try_into()?) })
     }
 
-    /// What the second set holds, or the first.
-    pub(super) fn held(&self, second: bool) -> Result<Admission, MapError> {
-        self.set(second).held()
+    /// What `set` holds.
+    pub(super) fn held(&self, set: PrefixSet) -> Result<Admission, MapError> {
+        self.set(set).held()
     }
 
-    /// Makes the second set, or the first, hold `wanted` and nothing else. After an error it holds
+    /// Makes `which` hold `wanted` and nothing else. After an error it holds
     /// something in between, and is read the next time.
-    pub(super) fn fill(&self, second: bool, wanted: &Admission) -> Result<(), MapError> {
-        let mut set = self.set(second);
+    pub(super) fn fill(&self, which: PrefixSet, wanted: &Admission) -> Result<(), MapError> {
+        let mut set = self.set(which);
         let holds = set.held()?;
         set.known = None;
         // First what goes or changes: there may be room for no more, and older kernels want room for
@@ -92,7 +95,7 @@ impl Sets {
             set.insert(prefix, *entry)?;
         }
         set.known = Some(wanted.clone());
-        let table = Table::of(wanted.entries(), second);
+        let table = Table::of(wanted.entries(), which);
         let before = set.known_table.take();
         let mut blocks = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, block) in table.unlike(before.as_ref()) {
@@ -104,14 +107,14 @@ impl Sets {
 
     /// Another process may have written: what is there is not known any more.
     pub(super) fn forget(&self) {
-        for second in [false, true] {
-            let mut set = self.set(second);
+        for which in PrefixSet::BOTH {
+            let mut set = self.set(which);
             (set.known, set.known_table) = (None, None);
         }
     }
 
-    fn set(&self, second: bool) -> MutexGuard<'_, Set> {
-        self.sets[usize::from(second)].lock().unwrap_or_else(PoisonError::into_inner)
+    fn set(&self, which: PrefixSet) -> MutexGuard<'_, Set> {
+        self.sets[which as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

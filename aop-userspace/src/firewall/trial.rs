@@ -7,7 +7,7 @@ use std::{net::IpAddr, time::Duration};
 
 use aop_common::{
     Action, Tally,
-    layout::{Counter, Peer},
+    layout::{Counter, PeerRecord},
 };
 use aya::{
     Ebpf,
@@ -106,7 +106,7 @@ impl Trial {
     /// The kernel refuses a write.
     pub fn authenticate(&mut self, address: IpAddr) -> Result<(), FirewallError> {
         let until = monotonic_seconds() + 3600;
-        let peer = Peer::seen(None, 0, "", until);
+        let peer = PeerRecord::seen(None, 0, "", until);
         let Maps { peers, peers_hints, .. } = &mut self.maps;
         peers
             .insert(peers::key(address), peer, 0)

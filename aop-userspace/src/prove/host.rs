@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use aop_common::{Bytes, Segment, Standing};
-use aop_packets::{Family, Fixture, Rule, Who};
+use aop_common::{AddressFamily, Bytes, Segment, Standing};
+use aop_packets::{Fixture, Rule, Who};
 
 use super::{Budgets, Hindrance, scene::Actors};
 use crate::firewall::{FirewallError, Live};
@@ -101,7 +101,8 @@ impl Host {
 
     /// Why a rule never holds for this fixture here, if it does not.
     pub(super) fn lacks(&self, rule: Rule, fixture: &Fixture) -> Option<String> {
-        let among = |families: &[Family]| fixture.family.is_some_and(|it| families.contains(&it));
+        let among =
+            |families: &[AddressFamily]| fixture.family.is_some_and(|it| families.contains(&it));
         let exempt = || self.source_of(fixture).is_some_and(|source| source.exempt);
         let Settings { udp, probation, budgets } = self.settings;
         let why = match rule {
@@ -113,7 +114,7 @@ impl Host {
             Rule::Spent if exempt() => "somebody has lately authenticated in its network",
             Rule::Udp if !udp => "UDP is passed: firewall.udp",
             Rule::Forwarding if !among(&self.actors.forwarded) => {
-                let family = fixture.family.map_or("IP", Family::name);
+                let family = fixture.family.map_or("IP", AddressFamily::name);
                 return Some(format!("this host does not forward {family}"));
             }
             Rule::Probation
@@ -134,13 +135,7 @@ impl Host {
 
 /// The source of a frame, where it has one.
 pub(super) fn source(frame: &[u8]) -> Option<IpAddr> {
-    match Segment::read(&Bytes(frame)) {
-        Segment::Tcp { flow, .. }
-        | Segment::Udp { flow, .. }
-        | Segment::Undecidable { flow, .. }
-        | Segment::Unfit { flow, .. } => Some(flow.source.into()),
-        Segment::Other | Segment::Unreadable(_) => None,
-    }
+    Segment::read(&Bytes(frame)).flow().map(|flow| flow.source.into())
 }
 
 #[cfg(test)]
@@ -154,7 +149,8 @@ impl Host {
     ) -> Self {
         use aop_common::Facts;
 
-        let families = |rule| if rules.contains(&rule) { Family::BOTH.to_vec() } else { vec![] };
+        let families =
+            |rule| if rules.contains(&rule) { AddressFamily::BOTH.to_vec() } else { vec![] };
         let actors = Actors {
             scene: *scene,
             missing: std::collections::BTreeMap::new(),

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use aop_common::{Standing, layout::Prefix};
-use aop_packets::{Cast, Cidr, Family, Role, Scene};
+use aop_common::{AddressFamily, Standing, layout::Prefix};
+use aop_packets::{Cast, Cidr, Role, Scene};
 use ipnet::IpNet;
 
 use super::ProveError;
@@ -21,17 +21,17 @@ pub struct NothingGuarded;
 pub(super) struct Actors {
     pub(super) scene: Scene,
     /// Why some address stands in for one that this host does not have.
-    pub(super) missing: BTreeMap<(Role, Family), String>,
+    pub(super) missing: BTreeMap<(Role, AddressFamily), String>,
     /// The families that are forwarded.
-    pub(super) forwarded: Vec<Family>,
+    pub(super) forwarded: Vec<AddressFamily>,
     /// The families in which the departed peer is trusted.
-    pub(super) trusted: Vec<Family>,
+    pub(super) trusted: Vec<AddressFamily>,
 }
 
 impl Actors {
     /// Of an IPv4 and an IPv6 address, those that play this role.
     pub(super) fn playing(&self, role: Role, addresses: [IpAddr; 2]) -> Vec<IpAddr> {
-        let both = Family::BOTH.into_iter().zip(addresses);
+        let both = AddressFamily::BOTH.into_iter().zip(addresses);
         both.filter(|(family, _)| !self.missing.contains_key(&(role, *family)))
             .filter(|(family, _)| role != Role::Beyond || self.forwarded.contains(family))
             .map(|(_, address)| address)
@@ -41,19 +41,19 @@ impl Actors {
 
 /// An address as its bytes in network order.
 pub(super) trait Octets: Copy + Into<IpAddr> {
-    const FAMILY: Family;
+    const FAMILY: AddressFamily;
     fn of(address: IpAddr) -> Option<Self>;
 }
 
 impl Octets for [u8; 4] {
-    const FAMILY: Family = Family::V4;
+    const FAMILY: AddressFamily = AddressFamily::V4;
     fn of(address: IpAddr) -> Option<Self> {
         if let IpAddr::V4(address) = address { Some(address.octets()) } else { None }
     }
 }
 
 impl Octets for [u8; 16] {
-    const FAMILY: Family = Family::V6;
+    const FAMILY: AddressFamily = AddressFamily::V6;
     fn of(address: IpAddr) -> Option<Self> {
         if let IpAddr::V6(address) = address { Some(address.octets()) } else { None }
     }
@@ -85,9 +85,9 @@ pub(super) fn actors(live: &Live) -> Result<Actors, ProveError> {
 struct Casting<'a> {
     live: &'a Live,
     now: u64,
-    missing: BTreeMap<(Role, Family), String>,
-    forwarded: Vec<Family>,
-    trusted: Vec<Family>,
+    missing: BTreeMap<(Role, AddressFamily), String>,
+    forwarded: Vec<AddressFamily>,
+    trusted: Vec<AddressFamily>,
 }
 
 impl Casting<'_> {
@@ -250,7 +250,7 @@ impl Casting<'_> {
     /// What was found, or a stand-in and a note of why.
     fn take<T>(
         &mut self,
-        family: Family,
+        family: AddressFamily,
         roles: &[Role],
         found: Option<T>,
         stand_in: T,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use aop_common::layout::{MAX_PEERS, Peer};
+use aop_common::layout::{MAX_PEERS, PeerRecord};
 
 use crate::{
     edge::PeerBook,
@@ -17,7 +17,7 @@ use crate::{
 /// The map that the packet path reads, or memory where there is no firewall.
 pub(crate) enum Peers {
     Pinned(Box<PinnedPeers>),
-    Memory(Mutex<HashMap<IpAddr, Peer>>),
+    Memory(Mutex<HashMap<IpAddr, PeerRecord>>),
 }
 
 impl Default for Peers {
@@ -63,7 +63,7 @@ impl PeerBook for Peers {
             known.remove(&oldest);
         }
         let before = known.get(&address).copied();
-        known.insert(address, Peer::seen(before, now, site, 0));
+        known.insert(address, PeerRecord::seen(before, now, site, 0));
     }
 
     fn knows(&self, address: IpAddr) -> bool {

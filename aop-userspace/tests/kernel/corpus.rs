@@ -28,7 +28,7 @@ fn all_get_what_they_owe(trial: &mut Trial, ifindex: u32, rules: &[Rule]) {
         let Fixture { frame, place, name, .. } = fixture;
         trial.forget_tries().expect("written");
         trial.fill_budgets().expect("written");
-        if let Segment::Tcp { flow, .. } = Segment::read(&Bytes(frame))
+        if let Some(flow) = Segment::read(&Bytes(frame)).flow()
             && rules.contains(&Rule::Spent)
         {
             trial.spend_budgets(flow.source.into()).expect("written");

@@ -1,4 +1,4 @@
-//! Modes by port and interface: the kernel carries a drop out as `layout::Modes` says on the host.
+//! Modes by port and interface: the kernel carries a drop out as `layout::PackedModes` says on the host.
 
 use aop_common::{
     Bytes, Mode, decide,
@@ -29,13 +29,13 @@ const OWN: [Option<Mode>; 3] = [None, Some(Mode::Enforce), Some(Mode::Observe)];
 /// Modes as they are configured, and as they must lie in the map.
 struct Case {
     configured: config::Modes,
-    written: layout::Modes,
+    written: layout::PackedModes,
 }
 
 impl Case {
     fn new(general: Mode, ports: [Option<Mode>; 2], interface: Option<Mode>) -> Self {
         let mut configured = config::Modes::from(general);
-        let mut written = layout::Modes::all(general);
+        let mut written = layout::PackedModes::all(general);
         for (port, mode) in guarded().into_iter().zip(ports) {
             if let Some(mode) = mode {
                 configured.ports.insert(port, mode);

@@ -1,7 +1,7 @@
 //! The policy's questions, answered from plain vectors.
 
 use super::{Cidr, Rule};
-use aop_common::{Address, Facts, Flow, Standing, Trust};
+use aop_common::{Address, Facts, Flow, Standing, TcpStep, Trust};
 
 /// What the maps and routes tell in the kernel, as vectors that are scanned.
 #[derive(Clone, Debug, Default)]
@@ -48,10 +48,10 @@ impl Facts for HostFacts {
         self.rules.contains(&Rule::Spent) && !self.authenticated(source)
     }
 
-    fn trust(&self, source: Address, opens: bool) -> Trust {
+    fn trust(&self, source: Address, step: TcpStep) -> Trust {
         if self.rules.contains(&Rule::Trusted) && self.authenticated(source) {
             Trust::Authenticated
-        } else if self.rules.contains(&Rule::Probation) && opens {
+        } else if self.rules.contains(&Rule::Probation) && step == TcpStep::Opens {
             Trust::Probation
         } else {
             Trust::None

@@ -24,4 +24,4 @@ mod shapes;
 pub use facts::HostFacts;
 pub use generator::Generator;
 pub use scene::{Cast, Cidr, Scene};
-pub use shapes::{BadShape, Family, Fixture, Role, Rule, Who, fixtures, fixtures_in, read};
+pub use shapes::{BadShape, Fixture, Role, Rule, Who, fixtures, fixtures_in, read};

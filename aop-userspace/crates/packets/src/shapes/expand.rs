@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::words::{Family, Role};
+use aop_common::AddressFamily;
+
+use super::words::{self, Role};
 
 /// What a frame is made of, one after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Op {
     Bytes(Vec<u8>),
-    /// A port of the scene: the guarded one, or not.
-    Port {
-        guarded: bool,
-    },
-    Address(Role, Family, Piece),
+    Port(Port),
+    Address(Role, AddressFamily, Piece),
     /// The address of whoever the frame is from.
     Source,
     /// The length that the last IP header tells.
@@ -20,11 +19,18 @@ pub(super) enum Op {
     /// A checksum that is right, or spoilt.
     Sum(Sum, Spoilt),
     /// An IP header begins.
-    Ip(Family),
+    Ip(AddressFamily),
     /// A header ends.
     Bar,
     /// The packet ends; padding follows.
     End,
+}
+
+/// A port of the scene.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Port {
+    Guarded,
+    Unguarded,
 }
 
 /// Which piece of an address or prefix.
@@ -55,7 +61,7 @@ pub(super) enum Spoilt {
 
 /// Parts by name and the family they are for; `None` for any.
 #[derive(Default)]
-pub(super) struct Parts(BTreeMap<(String, Option<Family>), String>);
+pub(super) struct Parts(BTreeMap<(String, Option<AddressFamily>), String>);
 
 /// How often a word may be repeated: more than any frame is long.
 const MOST: usize = 9999;
@@ -69,7 +75,9 @@ impl Parts {
         let (family, name) = head.split_once(' ').ok_or("no `part FAMILY NAME = …`")?;
         let family = match family {
             "any" => None,
-            family => Some(Family::of(family).ok_or_else(|| format!("{family:?} is no family"))?),
+            family => {
+                Some(words::family(family).ok_or_else(|| format!("{family:?} is no family"))?)
+            }
         };
         let letters = name.bytes().all(|byte| byte.is_ascii_lowercase());
         if name.is_empty() || !letters || name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -77,7 +85,7 @@ impl Parts {
                 "{name:?}: a name is small letters that are no hexadecimal number"
             ));
         }
-        for family in family.map_or(Family::BOTH.to_vec(), |family| [family].to_vec()) {
+        for family in family.map_or(AddressFamily::BOTH.to_vec(), |family| [family].to_vec()) {
             self.expand(body, Some(family))?;
         }
         let key = (name.to_owned(), family);
@@ -88,14 +96,18 @@ impl Parts {
     }
 
     /// Reads the words of a frame of `family`.
-    pub(super) fn expand(&self, text: &str, family: Option<Family>) -> Result<Vec<Op>, String> {
+    pub(super) fn expand(
+        &self,
+        text: &str,
+        family: Option<AddressFamily>,
+    ) -> Result<Vec<Op>, String> {
         self.words(text, family, &Arguments::new())
     }
 
     fn words(
         &self,
         text: &str,
-        family: Option<Family>,
+        family: Option<AddressFamily>,
         arguments: &Arguments,
     ) -> Result<Vec<Op>, String> {
         let mut ops = Vec::new();
@@ -122,14 +134,15 @@ impl Parts {
     }
 
     /// Reads `ip`, `ip.v4` or `ip(first=46 next=11)`.
-    fn part(&self, word: &str, family: Option<Family>) -> Result<Vec<Op>, String> {
+    fn part(&self, word: &str, family: Option<AddressFamily>) -> Result<Vec<Op>, String> {
         let (head, arguments) = match word.split_once('(') {
             Some((head, rest)) => (head, rest.strip_suffix(')').ok_or("a `(` without its `)`")?),
             None => (word, ""),
         };
         let (name, inside) = match head.split_once('.') {
             Some((name, other)) => {
-                let other = Family::of(other).ok_or_else(|| format!("{other:?} is no family"))?;
+                let other =
+                    words::family(other).ok_or_else(|| format!("{other:?} is no family"))?;
                 (name, Some(other))
             }
             None => (head, family),
@@ -175,7 +188,7 @@ fn repeated(word: &str) -> Result<(&str, usize), String> {
 }
 
 /// Reads `00*12,$admitted.v4`.
-fn value(text: &str, family: Option<Family>) -> Result<Vec<Op>, String> {
+fn value(text: &str, family: Option<AddressFamily>) -> Result<Vec<Op>, String> {
     let mut ops = Vec::new();
     for word in text.split(',') {
         let (word, count) = repeated(word)?;
@@ -188,7 +201,7 @@ fn value(text: &str, family: Option<Family>) -> Result<Vec<Op>, String> {
 }
 
 /// Reads a word that is no part: a mark, a field of the scene, or bytes.
-fn simple(word: &str, family: Option<Family>) -> Result<Option<Op>, String> {
+fn simple(word: &str, family: Option<AddressFamily>) -> Result<Option<Op>, String> {
     let here = || family.ok_or("a frame of no family: name one, as in `$stranger.v4`");
     if let Some(field) = word.strip_prefix('$') {
         return self::field(field, family).map(Some);
@@ -211,12 +224,12 @@ fn simple(word: &str, family: Option<Family>) -> Result<Option<Op>, String> {
 }
 
 /// Reads what follows a `$`.
-fn field(text: &str, family: Option<Family>) -> Result<Op, String> {
+fn field(text: &str, family: Option<AddressFamily>) -> Result<Op, String> {
     const TCP: Sum = Sum::Transport(6);
     const UDP: Sum = Sum::Transport(17);
     match text {
-        "guarded" => return Ok(Op::Port { guarded: true }),
-        "unguarded" => return Ok(Op::Port { guarded: false }),
+        "guarded" => return Ok(Op::Port(Port::Guarded)),
+        "unguarded" => return Ok(Op::Port(Port::Unguarded)),
         "source" => return Ok(Op::Source),
         "length" => return Ok(Op::Length),
         "ipsum" => return Ok(Op::Sum(Sum::Header, Spoilt::No)),
@@ -230,7 +243,7 @@ fn field(text: &str, family: Option<Family>) -> Result<Op, String> {
     let role = Role::of(words.next().unwrap_or_default())?;
     let (mut family, mut piece) = (family, None);
     for word in words {
-        match Family::of(word) {
+        match words::family(word) {
             Some(other) => family = Some(other),
             None => piece = Some(self::piece(word)?),
         }

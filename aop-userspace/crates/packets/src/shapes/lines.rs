@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use aop_common::AddressFamily;
+
 use super::{
-    BadShape, Family, Fixture, Rule, Scene, Verdict, Who,
+    BadShape, Fixture, Rule, Scene, Verdict, Who,
     expand::{Op, Parts},
     render::{needs, render},
     words,
@@ -21,7 +23,7 @@ struct Shape {
     file: String,
     line: usize,
     group: String,
-    family: Option<Family>,
+    family: Option<AddressFamily>,
     name: String,
     frame: Vec<Op>,
     cut: Option<usize>,
@@ -59,7 +61,7 @@ impl Table {
 
     fn line(&mut self, at: (&str, usize), text: &str, heading: &mut Heading) -> Result<(), String> {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let families: &[Option<Family>] = match word {
+        let families: &[Option<AddressFamily>] = match word {
             "part" => return self.parts.define(rest),
             "group" if !rest.is_empty() => {
                 heading.group = Some(rest.to_owned());
@@ -72,9 +74,9 @@ impl Table {
                 heading.owes.push(owes(rest)?);
                 return Ok(());
             }
-            "v4" => &[Some(Family::V4)],
-            "v6" => &[Some(Family::V6)],
-            "both" => &Family::BOTH.map(Some),
+            "v4" => &[Some(AddressFamily::V4)],
+            "v6" => &[Some(AddressFamily::V6)],
+            "both" => &AddressFamily::BOTH.map(Some),
             "any" => &[None],
             _ => return Err(format!("{word:?} begins no line")),
         };
@@ -89,7 +91,7 @@ impl Table {
     fn shape(
         &self,
         (file, line): (&str, usize),
-        family: Option<Family>,
+        family: Option<AddressFamily>,
         text: &str,
         heading: &Heading,
     ) -> Result<Shape, String> {

@@ -11,10 +11,10 @@ mod words;
 
 pub use error::BadShape;
 use lines::Table;
-pub use words::{Family, Role, Rule, Who};
+pub use words::{Role, Rule, Who};
 
 use super::Scene;
-use aop_common::Verdict;
+use aop_common::{AddressFamily, Verdict};
 
 /// The data files, parts first. Their groups are told in this order.
 const FILES: [(&str, &str); 9] = [
@@ -41,9 +41,9 @@ pub struct Fixture {
     /// Whose frame it is.
     pub who: Who,
     /// The family of its outermost IP header, where the file says it.
-    pub family: Option<Family>,
+    pub family: Option<AddressFamily>,
     /// What the frame takes from the scene, beside ports.
-    pub needs: Vec<(Role, Family)>,
+    pub needs: Vec<(Role, AddressFamily)>,
     /// The frame, from its Ethernet header on. Some are shorter than one.
     pub frame: Vec<u8>,
     /// The verdict that it owes where no rule is on.

@@ -1,9 +1,11 @@
 //! A frame from what it is made of.
 
+use aop_common::AddressFamily;
+
 use super::{
     super::{Cast, Cidr, Scene, build},
-    Family, Role, Who,
-    expand::{Op, Piece, Spoilt, Sum},
+    Role, Who,
+    expand::{Op, Piece, Port, Spoilt, Sum},
 };
 
 /// What a spoilt checksum is wrong by.
@@ -12,7 +14,7 @@ const ERROR: u16 = 0x5555;
 /// Where an IP header begins.
 #[derive(Clone, Copy)]
 struct Header {
-    family: Family,
+    family: AddressFamily,
     at: usize,
 }
 
@@ -39,7 +41,7 @@ pub(super) fn render(
     ops: &[Op],
     scene: &Scene,
     who: Who,
-    family: Option<Family>,
+    family: Option<AddressFamily>,
 ) -> Result<Vec<u8>, String> {
     let mut frame = Vec::new();
     let mut blanks: Vec<Blank> = Vec::new();
@@ -53,8 +55,8 @@ pub(super) fn render(
         };
         match op {
             Op::Bytes(bytes) => frame.extend(bytes),
-            Op::Port { guarded: true } => frame.extend(scene.guarded.to_be_bytes()),
-            Op::Port { guarded: false } => frame.extend(scene.unguarded.to_be_bytes()),
+            Op::Port(Port::Guarded) => frame.extend(scene.guarded.to_be_bytes()),
+            Op::Port(Port::Unguarded) => frame.extend(scene.unguarded.to_be_bytes()),
             Op::Address(role, family, piece) => {
                 frame.extend(address(scene, *role, *family, *piece))
             }
@@ -90,17 +92,17 @@ pub(super) fn render(
 }
 
 /// What the frame takes from the scene.
-pub(super) fn needs(ops: &[Op], who: Who, family: Option<Family>) -> Vec<(Role, Family)> {
+pub(super) fn needs(
+    ops: &[Op],
+    who: Who,
+    family: Option<AddressFamily>,
+) -> Vec<(Role, AddressFamily)> {
     let need = |op: &Op| match op {
         Op::Address(role, family, _) => Some((*role, *family)),
         Op::Source => source(who, family),
-        Op::Bytes(_)
-        | Op::Port { .. }
-        | Op::Length
-        | Op::Sum(..)
-        | Op::Ip(_)
-        | Op::Bar
-        | Op::End => None,
+        Op::Bytes(_) | Op::Port(_) | Op::Length | Op::Sum(..) | Op::Ip(_) | Op::Bar | Op::End => {
+            None
+        }
     };
     let mut needs: Vec<_> = ops.iter().filter_map(need).collect();
     needs.sort_unstable();
@@ -108,7 +110,7 @@ pub(super) fn needs(ops: &[Op], who: Who, family: Option<Family>) -> Vec<(Role, 
     needs
 }
 
-fn source(who: Who, family: Option<Family>) -> Option<(Role, Family)> {
+fn source(who: Who, family: Option<AddressFamily>) -> Option<(Role, AddressFamily)> {
     Some((who.role()?, family?))
 }
 
@@ -124,8 +126,8 @@ fn close(blanks: &mut [Blank], at: usize) {
 fn word(frame: &[u8], blank: &Blank, end: usize) -> Result<u16, String> {
     let Header { family, at } = blank.ip;
     let (behind, addresses) = match family {
-        Family::V4 => (at, at + 12..at + 20),
-        Family::V6 => (at + 40, at + 8..at + 40),
+        AddressFamily::V4 => (at, at + 12..at + 20),
+        AddressFamily::V6 => (at + 40, at + 8..at + 40),
     };
     match blank.what {
         What::Length => {
@@ -150,10 +152,10 @@ fn spoil(sum: u16, spoilt: Spoilt) -> u16 {
     }
 }
 
-fn address(scene: &Scene, role: Role, family: Family, piece: Piece) -> Vec<u8> {
+fn address(scene: &Scene, role: Role, family: AddressFamily, piece: Piece) -> Vec<u8> {
     match family {
-        Family::V4 => piece_of(&scene.v4, role, piece),
-        Family::V6 => piece_of(&scene.v6, role, piece),
+        AddressFamily::V4 => piece_of(&scene.v4, role, piece),
+        AddressFamily::V6 => piece_of(&scene.v6, role, piece),
     }
 }
 

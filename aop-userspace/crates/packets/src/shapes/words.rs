@@ -1,14 +1,6 @@
 //! The words of the data files, and what they stand for.
 
-use aop_common::{Tally, Verdict};
-
-/// An IP family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "their names say it")]
-pub enum Family {
-    V4,
-    V6,
-}
+use aop_common::{AddressFamily, Mode, Tally, Verdict};
 
 /// Whose frame it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,25 +52,12 @@ pub enum Role {
     Departed,
 }
 
-impl Family {
-    /// Both of them.
-    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    /// The family, for people.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        }
-    }
-
-    pub(super) fn of(word: &str) -> Option<Self> {
-        match word {
-            "v4" => Some(Self::V4),
-            "v6" => Some(Self::V6),
-            _ => None,
-        }
+/// The family that a word names.
+pub(super) fn family(word: &str) -> Option<AddressFamily> {
+    match word {
+        "v4" => Some(AddressFamily::V4),
+        "v6" => Some(AddressFamily::V6),
+        _ => None,
     }
 }
 
@@ -169,10 +148,7 @@ impl Role {
 pub(super) fn verdict(text: &str) -> Result<Verdict, String> {
     let unknown = || format!("{text:?} is no verdict");
     let (action, reason) = text.split_once(' ').ok_or_else(unknown)?;
-    let told = |verdict: Verdict| match verdict {
-        Verdict::Pass(_) => "pass",
-        Verdict::Drop(_) => "drop",
-    };
     let mut all = Tally::all().map(|(_, verdict, _)| verdict);
-    all.find(|it| told(*it) == action && it.reason() == reason).ok_or_else(unknown)
+    let is = |it: &Verdict| it.action(Mode::Enforce).name() == action && it.reason() == reason;
+    all.find(is).ok_or_else(unknown)
 }

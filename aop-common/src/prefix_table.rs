@@ -6,7 +6,7 @@
 //! What no entry can answer is left to the trie, which is the truth: prefixes that drain, IPv6
 //! prefixes longer than 32 bits, and whatever finds no free block.
 
-use crate::Address;
+use crate::{Address, AddressFamily, layout::PrefixSet};
 
 /// Blocks of the whole table: roots of two sets of two families, then those of each set.
 pub const BLOCKS: u32 = 8192;
@@ -40,41 +40,44 @@ impl Block {
 
 /// What the table says of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum TableLookup {
     /// Its longest prefix is admitted.
     Admitted,
     /// No prefix matches.
     Unknown,
     /// The trie is to be asked.
-    Ask,
+    AskTrie,
 }
 
 /// The number of the root block for addresses of this family that begin with `first`.
 #[inline(always)]
 #[must_use]
-pub const fn root(second_set: bool, v6: bool, first: u8) -> u32 {
-    let quarter = (second_set as u32) << 1 | v6 as u32;
+pub const fn root(set: PrefixSet, family: AddressFamily, first: u8) -> u32 {
+    let quarter = set.index() << 1 | family as u32;
     quarter << 8 | first as u32
 }
 
 /// The number of the first further block of a set.
 #[must_use]
-pub const fn first_block(second_set: bool) -> u32 {
-    if second_set { ALL_ROOTS + ROOM } else { ALL_ROOTS }
+pub const fn first_block(set: PrefixSet) -> u32 {
+    match set {
+        PrefixSet::A => ALL_ROOTS,
+        PrefixSet::B => ALL_ROOTS + ROOM,
+    }
 }
 
 /// Looks `source` up. `entry` reads an entry of a block by the block's number and the byte.
 #[inline(always)]
 pub fn look_up(
-    second_set: bool,
+    set: PrefixSet,
     source: Address,
     entry: impl Fn(u32, u8) -> Option<u16>,
-) -> Answer {
-    let (v6, [first, second, third, fourth]) = match source {
-        Address::V4(address) => (false, address),
-        Address::V6([a, b, c, d, ..]) => (true, [a, b, c, d]),
+) -> TableLookup {
+    let (family, [first, second, third, fourth]) = match source {
+        Address::V4(address) => (AddressFamily::V4, address),
+        Address::V6([a, b, c, d, ..]) => (AddressFamily::V6, [a, b, c, d]),
     };
-    let mut found = entry(root(second_set, v6, first), second).unwrap_or(ASK);
+    let mut found = entry(root(set, family, first), second).unwrap_or(ASK);
     if found > ASK {
         found = entry(u32::from(found), third).unwrap_or(ASK);
     }
@@ -82,9 +85,9 @@ pub fn look_up(
         found = entry(u32::from(found), fourth).unwrap_or(ASK);
     }
     match found {
-        UNKNOWN => Answer::Unknown,
-        ADMITTED => Answer::Admitted,
-        _ => Answer::Ask,
+        UNKNOWN => TableLookup::Unknown,
+        ADMITTED => TableLookup::Admitted,
+        _ => TableLookup::AskTrie,
     }
 }
 
