@@ -1,4 +1,4 @@
-//! Ethernet and its tags, and what can happen to any frame.
+//! Ethernet, VLAN tags and padding.
 
 /// The EtherType of IPv4.
 pub const IPV4: u16 = 0x0800;
@@ -13,7 +13,7 @@ pub const SERVICE_TAG: u16 = 0x88a8;
 
 const MACS: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 
-/// A frame of one EtherType.
+/// A frame of the EtherType `kind`.
 #[must_use]
 pub fn ethernet(kind: u16, payload: &[u8]) -> Vec<u8> {
     let mut frame = MACS.to_vec();
@@ -22,7 +22,7 @@ pub fn ethernet(kind: u16, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// `frame` with one more tag, outside of those it has. `control` is priority and VID.
+/// `frame` with one more tag, outside of the others. `control` is priority and VID.
 #[must_use]
 pub fn tagged(frame: Vec<u8>, kind: u16, control: u16) -> Vec<u8> {
     let mut tagged = frame[..MACS.len()].to_vec();
@@ -38,7 +38,7 @@ pub fn tags(frame: Vec<u8>, count: usize, kind: u16, control: u16) -> Vec<u8> {
     (0..count).fold(frame, |frame, _| tagged(frame, kind, control))
 }
 
-/// `frame` with `count` bytes behind it that its IP length does not count.
+/// `frame` with `count` bytes of padding, which its IP length does not count.
 #[must_use]
 pub fn padded(mut frame: Vec<u8>, count: usize) -> Vec<u8> {
     frame.extend(std::iter::repeat_n(0, count));

@@ -1,4 +1,4 @@
-//! An IPv4 header to be.
+//! An IPv4 header.
 
 use super::{IPV4, Ip, checksum, ethernet};
 
@@ -41,28 +41,29 @@ impl Ipv4 {
         self
     }
 
-    /// Claims a header of `ihl` words, whatever its true length is.
+    /// Writes `ihl` words as the length of the header, whatever its true length is.
     #[must_use]
     pub fn ihl(mut self, ihl: u8) -> Self {
         self.ihl = Some(ihl);
         self
     }
 
-    /// Claims another IP version.
+    /// Writes another IP version.
     #[must_use]
     pub fn version(mut self, version: u8) -> Self {
         self.version = version;
         self
     }
 
-    /// Makes this the piece at `offset`, in units of eight bytes, of a larger packet.
+    /// Makes this a fragment at `offset`, in units of eight bytes; `more` is the flag "more
+    /// fragments".
     #[must_use]
     pub fn fragment(self, offset: u16, more: bool) -> Self {
         self.flags(u16::from(more) << 13 | offset & 0x1fff)
     }
 
-    /// Sets the 16 bits of flags and fragment offset: 0x8000 evil, 0x4000 don't fragment, 0x2000
-    /// more fragments.
+    /// Sets the 16 bits of flags and fragment offset. The flags: 0x8000 evil (RFC 3514), 0x4000
+    /// don't fragment, 0x2000 more fragments.
     #[must_use]
     pub fn flags(mut self, flags: u16) -> Self {
         self.flags = flags;
@@ -76,7 +77,7 @@ impl Ipv4 {
         self
     }
 
-    /// Claims an IP length that counts `bytes` of payload.
+    /// Writes an IP length that counts `bytes` of payload.
     #[must_use]
     pub fn counting(mut self, bytes: usize) -> Self {
         self.counted = Some(bytes);

@@ -1,4 +1,4 @@
-//! An IPv6 header to be, with any chain of extension headers.
+//! An IPv6 header with a chain of extension headers.
 
 use super::{IPV6, Ip, ethernet, protocol};
 
@@ -20,20 +20,20 @@ impl Ipv6 {
         Self { source, destination, chain: Vec::new(), hops: 64, version: 6, counted: None }
     }
 
-    /// Adds an extension header behind those that are there.
+    /// Adds an extension header behind the others.
     #[must_use]
     pub fn with(self, extension: Extension) -> Self {
         self.chain([extension])
     }
 
-    /// Adds extension headers behind those that are there.
+    /// Adds extension headers behind the others.
     #[must_use]
     pub fn chain(mut self, extensions: impl IntoIterator<Item = Extension>) -> Self {
         self.chain.extend(extensions);
         self
     }
 
-    /// Claims another IP version.
+    /// Writes another IP version.
     #[must_use]
     pub fn version(mut self, version: u8) -> Self {
         self.version = version;
@@ -47,7 +47,7 @@ impl Ipv6 {
         self
     }
 
-    /// Claims an IP length that counts `bytes` behind the extension headers.
+    /// Writes an IP length that counts `bytes` behind the extension headers.
     #[must_use]
     pub fn counting(mut self, bytes: usize) -> Self {
         self.counted = Some(bytes);
@@ -81,11 +81,12 @@ impl Ip for Ipv6 {
     }
 }
 
-/// An extension header. The one before it names its kind; it names the one that follows.
+/// An extension header. The header before it has its number; it has the number of the one behind
+/// it.
 #[derive(Clone, Debug)]
 pub struct Extension {
     kind: u8,
-    /// All of it but its first byte, which names what follows.
+    /// All bytes but the first one, the number of the header behind it.
     body: Vec<u8>,
 }
 
@@ -127,7 +128,8 @@ impl Extension {
         Self::fragment(0, false)
     }
 
-    /// The fragment header of the piece at `offset`, in units of eight bytes.
+    /// The header of a fragment at `offset`, in units of eight bytes; `more` is the flag "more
+    /// fragments".
     #[must_use]
     pub fn fragment(offset: u16, more: bool) -> Self {
         let [high, low] = (offset << 3 | u16::from(more)).to_be_bytes();
@@ -140,7 +142,7 @@ impl Extension {
         self.kind == Self::FRAGMENT && self.body[1..3] == [0, 0]
     }
 
-    /// Fills the header with options of a kind that a receiver skips (RFC 4727).
+    /// A header full of options that a receiver skips (RFC 4727).
     fn options(kind: u8, units: u8) -> Self {
         let mut body = vec![units];
         let mut left = 8 * usize::from(units) + 6;

@@ -1,7 +1,7 @@
-//! Makes frames, sound ones or broken on purpose.
+//! Makes single frames: sound ones, or broken ones on purpose.
 //!
-//! Lengths and checksums are right unless a setter spoils them, so that a bare kernel behind these
-//! frames would answer whatever the table says it answers.
+//! Lengths and checksums are right unless a setter spoils them. So a kernel without aop answers
+//! each frame that a listener must be protected from.
 
 mod ethernet;
 mod ipv4;
@@ -13,22 +13,22 @@ pub use ipv4::Ipv4;
 pub use ipv6::{Extension, Ipv6};
 pub use tcp::Tcp;
 
-/// An IP header to be, of either family.
+/// An IP header of either family, and the frames that begin with it.
 pub trait Ip {
-    /// Source and destination, as the checksums of TCP and UDP see them.
+    /// Source and destination: what the checksums of TCP and UDP cover of the IP header.
     fn addresses(&self) -> Vec<u8>;
 
-    /// The frame of this packet, carrying `payload` of the given protocol.
+    /// The frame that carries `payload` of the given protocol.
     #[must_use]
     fn carrying(&self, protocol: u8, payload: &[u8]) -> Vec<u8>;
 
-    /// The frame of this packet, carrying `segment`.
+    /// The frame that carries `segment`.
     #[must_use]
     fn tcp(&self, segment: &Tcp) -> Vec<u8> {
         self.carrying(protocol::TCP, &segment.bytes(&self.addresses()))
     }
 
-    /// The frame of this packet, carrying an empty UDP datagram to `port`.
+    /// The frame that carries an empty UDP datagram to `port`.
     #[must_use]
     fn udp(&self, port: u16) -> Vec<u8> {
         let mut datagram = [0x9c, 0x40, 0, 0, 0, 8, 0, 0];
@@ -47,13 +47,13 @@ pub mod protocol {
     pub const TCP: u8 = 6;
     /// UDP.
     pub const UDP: u8 = 17;
-    /// IPsec's encrypted payload.
+    /// The encrypted payload of IPsec.
     pub const ESP: u8 = 50;
-    /// IPsec's authentication header.
+    /// The authentication header of IPsec.
     pub const AUTHENTICATION: u8 = 51;
     /// ICMPv6.
     pub const ICMPV6: u8 = 58;
-    /// IPv6 without a next header.
+    /// IPv6's "no next header".
     pub const NONE: u8 = 59;
 }
 
@@ -65,7 +65,7 @@ pub(super) fn checksum(bytes: &[u8]) -> u16 {
     !((folded & 0xffff) + (folded >> 16)) as u16
 }
 
-/// The checksum with the pseudo-header, whose words sum to the same in both families.
+/// The checksum with the pseudo-header. Its words have the same sum in both families.
 pub(super) fn transport_checksum(addresses: &[u8], protocol: u8, segment: &[u8]) -> u16 {
     let mut all = addresses.to_vec();
     all.extend([0, protocol]);

@@ -1,4 +1,4 @@
-//! A TCP header to be.
+//! A TCP segment.
 
 use super::{protocol, transport_checksum};
 
@@ -8,6 +8,7 @@ const SOURCE_PORT: u16 = 40_000;
 /// A TCP segment, sound until a setter spoils it.
 #[derive(Clone, Debug)]
 pub struct Tcp {
+    source_port: u16,
     port: u16,
     flags: u8,
     options: Vec<u8>,
@@ -24,6 +25,7 @@ impl Tcp {
     #[must_use]
     pub fn syn(port: u16) -> Self {
         Self {
+            source_port: SOURCE_PORT,
             port,
             flags: Self::SYN,
             options: Vec::new(),
@@ -31,6 +33,13 @@ impl Tcp {
             offset: None,
             checksum_error: 0,
         }
+    }
+
+    /// Sets the source port, 40000 where nothing sets it.
+    #[must_use]
+    pub fn from_port(mut self, source_port: u16) -> Self {
+        self.source_port = source_port;
+        self
     }
 
     /// Sets all flags at once.
@@ -54,7 +63,7 @@ impl Tcp {
         self
     }
 
-    /// Claims a header of `offset` words, whatever its true length is.
+    /// Writes `offset` words as the length of the header, whatever its true length is.
     #[must_use]
     pub fn offset(mut self, offset: u8) -> Self {
         self.offset = Some(offset);
@@ -68,11 +77,11 @@ impl Tcp {
         self
     }
 
-    /// The segment, as it travels between `addresses` (source, then destination).
+    /// The segment between `addresses` (source, then destination), which its checksum covers.
     #[must_use]
     pub fn bytes(&self, addresses: &[u8]) -> Vec<u8> {
         let offset = self.offset.unwrap_or(((MIN_HEADER + self.options.len()) / 4) as u8);
-        let mut segment = SOURCE_PORT.to_be_bytes().to_vec();
+        let mut segment = self.source_port.to_be_bytes().to_vec();
         segment.extend(self.port.to_be_bytes());
         segment.extend([0, 0, 0, 1, 0, 0, 0, 0]);
         segment.extend([offset << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
