@@ -90,6 +90,18 @@ impl Action {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Tally;
+
+    #[test]
+    fn observing_drops_nothing_and_enforcing_drops_every_drop() {
+        for (_, verdict, _) in Tally::all() {
+            let actions = (verdict.action(Mode::Enforce), verdict.action(Mode::Observe));
+            match verdict {
+                Verdict::Pass(_) => assert_eq!(actions, (Action::Pass, Action::Pass)),
+                Verdict::Drop(_) => assert_eq!(actions, (Action::Drop, Action::WouldDrop)),
+            }
+        }
+    }
 
     #[test]
     fn an_unknown_mode_enforces() {

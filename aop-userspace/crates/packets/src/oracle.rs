@@ -1,13 +1,20 @@
-// What the policy owes for any frame in any world. The fuzz target `policy` looks for an input that
-// breaks it; `aop-common/tests/regressions.rs` replays those that once did.
+//! The policy stated a second time, as the oracle of property tests and of fuzzing.
+//!
+//! [`expected`] decides over a finished reading of the frame. It shares the readers of single
+//! headers with `decide`, but neither its fast path nor its order of questions. It knows no
+//! optional rule.
 
 use aop_common::{
     Action, Address, Bytes, DropReason, Facts, Flow, Mode, PassReason, Segment, Standing, Verdict,
     judge,
 };
 
-/// The first byte is the world, the rest is the frame.
-pub(crate) fn hold_for(input: &[u8]) {
+/// Judges a frame and compares. The first byte of `input` is the world that the frame comes to, the
+/// rest is the frame: a fuzzer may choose both.
+///
+/// # Panics
+/// The policy decides otherwise than it must.
+pub fn check(input: &[u8]) {
     let Some((world, frame)) = input.split_first() else { return };
     let (world, frame) = (World(*world), Bytes(frame));
     let verdict = judge(&frame, &world);
@@ -23,8 +30,8 @@ pub(crate) fn hold_for(input: &[u8]) {
     }
 }
 
-/// The policy said again, over a finished reading of the frame.
-fn expected(segment: Segment, facts: &impl Facts) -> Verdict {
+/// The verdict on a frame that reads as `segment`, where no optional rule is on.
+pub fn expected(segment: Segment, facts: &impl Facts) -> Verdict {
     let (flow, otherwise) = match segment {
         Segment::Other
         | Segment::Udp { .. }
@@ -51,8 +58,8 @@ fn expected(segment: Segment, facts: &impl Facts) -> Verdict {
     }
 }
 
-/// Facts that eight bits tell. Addresses of the two families are told apart, so that an answer
-/// about the wrong family shows.
+/// Facts from eight bits. The answers for the two families may differ, so that a question about the
+/// wrong family shows.
 #[derive(Clone, Copy, Debug)]
 struct World(u8);
 
