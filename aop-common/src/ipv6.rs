@@ -67,7 +67,8 @@ pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
                 if pieces & FRAGMENTED != 0 && (following != UDP || pieces & OFFSET != 0) {
                     return Err(fragment(following));
                 }
-                // An atomic fragment is a whole packet (RFC 6946); UDP's port is in the first piece.
+                // An atomic fragment is a whole packet (RFC 6946); UDP's port is in the first
+                // piece.
                 8
             }
             // RFC 4302: in 4-byte units, less two.

@@ -14,7 +14,8 @@ pub const LAYOUT_VERSION: u32 = 4;
 
 /// Interfaces that can be guarded at once. Each has a slot of counters.
 pub const SLOTS: u32 = 32;
-/// Prefixes that one set holds, of each family. The tries take memory for those that are there alone.
+/// Prefixes that one set holds, of each family. The tries take memory for those that are there
+/// alone.
 pub const MAX_PREFIXES: usize = 131_072;
 /// Authenticated peers that are remembered; the least recently used goes first.
 pub const MAX_PEERS: usize = 65_536;
@@ -27,8 +28,8 @@ pub const DROPS_BYTES: usize = 1 << 18;
 /// Room for the beginning of a dropped frame in a [`DropEvent`].
 pub const SNAPPED: usize = 128;
 
-/// The one value of the settings map. One process writes it as a whole, the one that holds the pins'
-/// lock: what anybody else may write has a map of its own.
+/// The one value of the settings map. One process writes it as a whole, the one that holds the
+/// pins' lock: what anybody else may write has a map of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
@@ -189,8 +190,8 @@ const fn words([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: [u8; 16]) -> [u
 
 /// Where the hints of an address stand, below [`HINTS`]. A hint tells until when, in seconds of the
 /// monotonic clock, some address with this place is in the map that it hints at: most strangers are
-/// in none, and a map of hints is looked up in a fifth of the time. It is never too early; where two
-/// addresses share a place it may be too late, and then the map itself decides.
+/// in none, and a map of hints is looked up in a fifth of the time. It is never too early; where
+/// two addresses share a place it may be too late, and then the map itself decides.
 #[inline(always)]
 #[must_use]
 pub const fn hint(address: Address) -> u32 {
@@ -271,8 +272,8 @@ pub const fn site_id(name: &str) -> u64 {
 pub struct Counter {
     /// Packets.
     pub packets: u64,
-    /// Bytes of whole frames, Ethernet header included; of a frame that is padded beyond its IP packet
-    /// over several buffers, those of the first.
+    /// Bytes of whole frames, Ethernet header included; of a frame that is padded beyond its IP
+    /// packet over several buffers, those of the first.
     pub bytes: u64,
 }
 

@@ -8,8 +8,8 @@
 //! the program. So a number is never changed and never used again; a new reason takes the next one.
 //! Spare numbers are reserved: see [`Tally`](crate::Tally).
 
-/// Makes the enum of a table. Two rows of one number or one variant do not compile, and neither does
-/// a number outside of `0..ROOM`.
+/// Makes the enum of a table. Two rows of one number or one variant do not compile, and neither
+/// does a number outside of `0..ROOM`.
 macro_rules! reasons {
     (
         $(#[$attribute:meta])*

@@ -4,10 +4,10 @@ use crate::{DropReason, Mode, PassReason, Verdict};
 
 /// The counter that a verdict moves: each verdict, in each mode, moves exactly one.
 ///
-/// An interface has [`Tally::COUNT`] counters in a row: those of the pass reasons, those of the drops
-/// that are carried out, and those of the drops that are only observed. Each of the three has spare
-/// places behind the reasons of today, so that a new reason neither moves another one's counter nor
-/// changes the size of the map: it needs no new
+/// An interface has [`Tally::COUNT`] counters in a row: those of the pass reasons, those of the
+/// drops that are carried out, and those of the drops that are only observed. Each of the three has
+/// spare places behind the reasons of today, so that a new reason neither moves another one's
+/// counter nor changes the size of the map: it needs no new
 /// [`LAYOUT_VERSION`](crate::layout::LAYOUT_VERSION).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tally(u32);
@@ -66,7 +66,8 @@ mod tests {
         }
     }
 
-    /// Pinned maps outlive the program: a counter that moved would go on with another one's figures.
+    /// Pinned maps outlive the program: a counter that moved would go on with another one's
+    /// figures.
     #[test]
     fn counters_stay_where_this_layout_version_has_put_them() {
         let pass = |reason| Tally::of(Verdict::Pass(reason), Mode::Enforce).index();

@@ -8,8 +8,8 @@ use crate::{
     maps::{self, DROPS},
 };
 
-/// Tells the drop of `packet` if it is the turn of the `counted`-th of its kind. In a flood most are
-/// only counted as lost: telling one takes longer than judging five.
+/// Tells the drop of `packet` if it is the turn of the `counted`-th of its kind. In a flood most
+/// are only counted as lost: telling one takes longer than judging five.
 #[inline(always)]
 pub(crate) fn sample(packet: &Packet<'_>, tally: Tally, length: u64, counted: u64) {
     let sampling = maps::sampling();

@@ -25,8 +25,9 @@ impl<'a> Packet<'a> {
     }
 
     /// The length of the whole frame, all its buffers together. Where the IP packet ends in the
-    /// first buffer there are no others (but for padding, which then is not counted), and the helper, which costs as much as all the rest of a
-    /// short way through the program, is not asked.
+    /// first buffer there are no others (but for padding, which then is not counted), and the
+    /// helper, which costs as much as all the rest of a short way through the program, is not
+    /// asked.
     #[inline(always)]
     pub(crate) fn len(&self) -> u64 {
         let here = self.0.data_end().wrapping_sub(self.0.data());

@@ -70,8 +70,8 @@ static STRANGERS: Array<Bucket, 1> = Array::new();
 /// Sampled drops. Nobody is woken for one: who reads it looks by the clock.
 #[btf_map]
 pub(crate) static DROPS: RingBuf<(), DROPS_BYTES> = RingBuf::new();
-/// Of so many drops of a reason one is told: a power of two; 0 for none. Written by whoever follows,
-/// and no part of SETTINGS, whose writer it would race.
+/// Of so many drops of a reason one is told: a power of two; 0 for none. Written by whoever
+/// follows, and no part of SETTINGS, whose writer it would race.
 #[btf_map]
 static SAMPLING: Array<u32, 1> = Array::new();
 /// Sampled drops that found the ring buffer full, or came too fast.
@@ -166,9 +166,9 @@ impl aop_common::Facts for MapFacts<'_> {
         unsafe { PEERS.get(PeerKey::new(source)) }.is_some()
     }
 
-    /// Asks the kernel's routing tables about destinations that are not known to be this host's. The
-    /// helper answers "not forwarded" for local destinations and refuses where forwarding is off;
-    /// only a route out of the host means transit.
+    /// Asks the kernel's routing tables about destinations that are not known to be this host's.
+    /// The helper answers "not forwarded" for local destinations and refuses where forwarding is
+    /// off; only a route out of the host means transit.
     #[inline(always)]
     fn transit(&self, flow: Flow) -> bool {
         if LOCALS.get(0).is_some_and(|locals| locals.contains(flow.destination)) {

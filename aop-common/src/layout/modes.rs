@@ -3,8 +3,9 @@
 use super::{Ports, SLOTS};
 use crate::Mode;
 
-/// What the modes map holds for each of two generations: how drops are carried out, as a whole and where that differs. A
-/// port's own mode counts before its interface's, and that before the general one.
+/// What the modes map holds for each of two generations: how drops are carried out, as a whole and
+/// where that differs. A port's own mode counts before its interface's, and that before the general
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct PackedModes {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use aop_common::{AddressFamily, Bytes, Segment, Standing};
-use aop_packets::{Fixture, Rule, Who};
+use aop_packets::{Fixture, Rule, Sender};
 
 use super::{Budgets, Hindrance, scene::Actors};
 use crate::firewall::{FirewallError, Live};
@@ -65,7 +65,7 @@ impl Host {
 
     /// What is unusual of a source that the shape itself spells.
     fn stands_otherwise(&self, fixture: &Fixture) -> Option<&'static str> {
-        let source = self.source_of(fixture).filter(|_| fixture.who == Who::Source)?;
+        let source = self.source_of(fixture).filter(|_| fixture.sender == Sender::Source)?;
         match source.standing {
             Standing::Draining => Some("its source lies in a prefix that drains"),
             Standing::Unknown if source.authenticated && self.settings.probation => {

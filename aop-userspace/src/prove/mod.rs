@@ -97,7 +97,7 @@ fn try_all<E>(
             continue;
         }
         for budgets in host.budgets(fixture) {
-            let owed = fixture.owes(|rule| host.holds(rule, fixture, budgets));
+            let owed = fixture.expected(|rule| host.holds(rule, fixture, budgets));
             table.tried(fixture, budgets, owed, judge(&fixture.frame, budgets)?);
         }
         for (rule, _) in &fixture.under {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use aop_common::{AddressFamily, Standing, layout::Prefix};
-use aop_packets::{Cast, Cidr, Role, Scene};
+use aop_packets::{Cidr, Endpoints, Role, Scene};
 use ipnet::IpNet;
 
 use super::ProveError;
@@ -96,7 +96,7 @@ impl Casting<'_> {
         &mut self,
         origin: [u8; N],
         mut strangers: impl Iterator<Item = [u8; N]>,
-    ) -> Result<Cast<[u8; N]>, ProveError>
+    ) -> Result<Endpoints<[u8; N]>, ProveError>
     where
         [u8; N]: Octets,
     {
@@ -117,7 +117,7 @@ impl Casting<'_> {
         let why = || format!("no {name} peer is remembered whose prefix is long gone");
         let departed = self.take(family, &[Role::Departed], departed, stranger, why);
         let beyond = self.beyond(stranger)?;
-        Ok(Cast {
+        Ok(Endpoints {
             origin,
             beyond,
             stranger,

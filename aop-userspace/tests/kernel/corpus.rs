@@ -34,7 +34,7 @@ fn all_get_what_they_owe(trial: &mut Trial, ifindex: u32, rules: &[Rule]) {
             trial.spend_budgets(flow.source.into()).expect("written");
         }
         let got = trial.run(frame, ifindex).expect("the frame runs");
-        let verdict = fixture.owes(|rule| rules.contains(&rule));
+        let verdict = fixture.expected(|rule| rules.contains(&rule));
         let owed = owed(verdict, Mode::Enforce, frame.len());
         assert_eq!(got, owed, "{place} {name} under {rules:?}");
         ran += 1;

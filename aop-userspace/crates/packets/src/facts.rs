@@ -3,18 +3,18 @@
 use super::{Cidr, Rule};
 use aop_common::{Address, Facts, Flow, Standing, TcpStep, Trust};
 
-/// What the maps and routes tell in the kernel, as vectors that are scanned.
+/// What the kernel reads from maps and routes, as vectors that are scanned.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
     /// The guarded TCP ports.
     pub guarded: Vec<u16>,
-    /// The prefixes of IPv4. Of several that match, the longest counts.
+    /// The IPv4 prefixes. Where several match, the longest one counts.
     pub v4: Vec<(Cidr<[u8; 4]>, Standing)>,
-    /// The prefixes of IPv6.
+    /// The IPv6 prefixes.
     pub v6: Vec<(Cidr<[u8; 16]>, Standing)>,
-    /// Who has authenticated.
+    /// The addresses that have authenticated.
     pub peers: Vec<Address>,
-    /// Destinations that the host only forwards to. Empty: every destination is its own.
+    /// Destinations that the host only forwards to. All others are its own.
     pub transit: Vec<Address>,
     /// The optional rules that are on.
     pub rules: Vec<Rule>,
@@ -85,7 +85,7 @@ impl<const N: usize> Cidr<[u8; N]> {
         last
     }
 
-    /// The address after the last one, or the lowest of all after the highest of all.
+    /// The address after the last one. After the highest of all comes the lowest.
     #[must_use]
     pub fn above(&self) -> [u8; N] {
         let mut above = self.last();
@@ -98,7 +98,7 @@ impl<const N: usize> Cidr<[u8; N]> {
         above
     }
 
-    /// The address before the first one, or the highest of all before the lowest of all.
+    /// The address before the first one. Before the lowest of all comes the highest.
     #[must_use]
     pub fn below(&self) -> [u8; N] {
         let mut below = self.network;

@@ -1,7 +1,7 @@
-//! Frames without end: the builder's shapes, combined and damaged at random.
+//! Random frames without end: sound headers, combined and damaged at random.
 
 use super::{
-    Cast, Scene,
+    Endpoints, Scene,
     build::{
         ARP, CUSTOMER_TAG, Extension, Ip, Ipv4, Ipv6, SERVICE_TAG, Tcp, ethernet, padded, protocol,
         tagged,
@@ -9,13 +9,14 @@ use super::{
     random::Random,
 };
 
-/// The shortest frame that is generated: an Ethernet header, the least that
-/// `BPF_PROG_TEST_RUN` takes.
+/// The shortest frame that is generated: an Ethernet header. `BPF_PROG_TEST_RUN` takes no shorter
+/// one.
 const SHORTEST: usize = 14;
 
-/// Frames under [`Scene::FIXED`], the same for the same seed, at least an Ethernet header long.
+/// Random frames under [`Scene::FIXED`], at least an Ethernet header long. A seed always gives the
+/// same frames.
 ///
-/// Most would reach a listener; the rest are bent so that every reason occurs.
+/// Most of them would reach a listener. The others are damaged, so that every reason occurs.
 #[derive(Clone, Debug)]
 pub struct Generator {
     random: Random,
@@ -42,7 +43,7 @@ impl Generator {
     }
 
     fn ipv4(&mut self) -> Vec<u8> {
-        let Cast { origin, beyond, stranger, admitted, peer, neighbour, departed, .. } =
+        let Endpoints { origin, beyond, stranger, admitted, peer, neighbour, departed, .. } =
             self.scene.v4;
         let [a, b, c, d, ..] = self.scene.v6.admitted;
         let sources = [stranger, stranger, admitted, peer, neighbour, departed, [a, b, c, d]];
@@ -67,7 +68,7 @@ impl Generator {
     }
 
     fn ipv6(&mut self) -> Vec<u8> {
-        let Cast { origin, beyond, stranger, admitted, peer, neighbour, departed, .. } =
+        let Endpoints { origin, beyond, stranger, admitted, peer, neighbour, departed, .. } =
             self.scene.v6;
         let sources =
             [stranger, stranger, admitted, peer, neighbour, departed, self.spelled_ipv4()];
@@ -110,7 +111,7 @@ impl Generator {
         }
     }
 
-    /// A length in its header's units, mostly small.
+    /// A header's length in the header's own units, mostly a small one.
     fn units(&mut self) -> u8 {
         self.random.pick(&[0, 0, 0, 1, 2, 4, 9])
     }
@@ -168,7 +169,7 @@ impl Generator {
         })
     }
 
-    /// Cuts, pads or spoils some of the frames.
+    /// Cuts, pads or spoils some frames.
     fn damaged(&mut self, mut frame: Vec<u8>) -> Vec<u8> {
         if self.random.chance(10) {
             let kept = self.random.below(frame.len() + 1);

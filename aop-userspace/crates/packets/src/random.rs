@@ -1,4 +1,4 @@
-//! Pseudo-random numbers, the same for the same seed everywhere.
+//! Pseudo-random numbers: a seed gives the same sequence on every machine.
 
 /// The SplitMix64 sequence (Steele, Lea and Flood, 2014).
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl Random {
         (self.word() % bound as u64) as usize
     }
 
-    /// True in `percent` of a hundred cases.
+    /// True in `percent` of 100 cases.
     pub(super) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }

@@ -1,27 +1,27 @@
-//! Who takes part: addresses, prefixes and ports that every fixture is judged under.
+//! The addresses, prefixes and ports that fixtures are made of and judged under.
 
 use super::{HostFacts, Rule};
 use aop_common::{Address, Standing};
 
-/// The world that fixtures are judged in.
+/// The addresses, prefixes and ports of one run of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene {
     /// The one guarded TCP port.
     pub guarded: u16,
     /// A port that the firewall does not cover.
     pub unguarded: u16,
-    /// Who takes part over IPv4.
-    pub v4: Cast<[u8; 4]>,
-    /// Who takes part over IPv6.
-    pub v6: Cast<[u8; 16]>,
+    /// The addresses and prefixes of IPv4.
+    pub v4: Endpoints<[u8; 4]>,
+    /// The addresses and prefixes of IPv6.
+    pub v6: Endpoints<[u8; 16]>,
 }
 
-/// Who takes part, in one family.
+/// The addresses and prefixes of one family.
 #[derive(Clone, Copy, Debug)]
-pub struct Cast<A> {
+pub struct Endpoints<A> {
     /// The guarded host itself.
     pub origin: A,
-    /// A host that the guarded one only forwards to, once transit is switched on.
+    /// A host that the guarded one only forwards to, where it forwards at all.
     pub beyond: A,
     /// A source that nothing admits.
     pub stranger: A,
@@ -29,13 +29,13 @@ pub struct Cast<A> {
     pub admitting: Cidr<A>,
     /// A source in the admitted prefix. It has never authenticated.
     pub admitted: A,
-    /// A prefix that has lately left the list.
+    /// A prefix that has recently left the list.
     pub draining: Cidr<A>,
     /// A source in the draining prefix that has authenticated.
     pub peer: A,
     /// A source in the draining prefix that has not.
     pub neighbour: A,
-    /// A source that has authenticated but whose prefix is long gone.
+    /// A source that has authenticated, and whose prefix left the list long ago.
     pub departed: A,
 }
 
@@ -53,7 +53,7 @@ impl Scene {
     pub const FIXED: Self = Self {
         guarded: 443,
         unguarded: 8080,
-        v4: Cast {
+        v4: Endpoints {
             origin: [203, 0, 113, 10],
             beyond: [192, 0, 2, 20],
             stranger: [198, 51, 100, 66],
@@ -64,7 +64,7 @@ impl Scene {
             neighbour: [104, 28, 1, 8],
             departed: [198, 51, 100, 77],
         },
-        v6: Cast {
+        v6: Endpoints {
             origin: v6([0x2001, 0xdb8, 0, 0x10, 0, 0, 0, 0x10]),
             beyond: v6([0x2001, 0xdb8, 0, 0x20, 0, 0, 0, 0x20]),
             stranger: v6([0x2001, 0xdb8, 0xbad, 0, 0, 0, 0, 0x66]),
@@ -77,7 +77,8 @@ impl Scene {
         },
     };
 
-    /// The scene as the policy asks for it, every optional rule and transit switched off.
+    /// The facts of the scene for the policy. Every optional rule is off; the host does not
+    /// forward.
     #[must_use]
     pub fn facts(&self) -> HostFacts {
         HostFacts {
@@ -101,7 +102,7 @@ impl Scene {
         }
     }
 
-    /// The same where these rules hold. [`Rule::Listed`] needs another list, and changes nothing.
+    /// The facts where these rules hold. [`Rule::Listed`] needs another list, and changes nothing.
     #[must_use]
     pub fn facts_under(&self, rules: &[Rule]) -> HostFacts {
         let forwarding = rules.contains(&Rule::Forwarding);
@@ -109,7 +110,7 @@ impl Scene {
         HostFacts { rules: rules.to_vec(), ..facts }
     }
 
-    /// The same, on a host that forwards to `beyond`.
+    /// The facts on a host that forwards to `beyond`.
     #[must_use]
     pub fn forwarding_facts(&self) -> HostFacts {
         let transit = vec![Address::V4(self.v4.beyond), Address::V6(self.v6.beyond)];
@@ -117,7 +118,7 @@ impl Scene {
     }
 }
 
-/// The address of eight 16-bit groups, as IPv6 addresses are written.
+/// An IPv6 address from its eight 16-bit groups.
 const fn v6(groups: [u16; 8]) -> [u8; 16] {
     let mut address = [0; 16];
     let mut at = 0;

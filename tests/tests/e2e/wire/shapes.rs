@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 use aop_common::{PassReason, Verdict};
 use aop_packets::build::{Extension, Ip, Ipv4, Ipv6, Tcp, protocol};
-use aop_packets::{Cast, Scene, fixtures_in};
+use aop_packets::{Endpoints, Scene, fixtures_in};
 use aop_tests::{Family, World};
 
 /// The source port of the first shape.
@@ -95,13 +95,13 @@ pub(super) fn scene(world: &World) -> Result<Scene> {
         IpAddr::V4(_) => anyhow::bail!("{address} is not IPv6"),
     };
     Ok(Scene {
-        v4: Cast {
+        v4: Endpoints {
             origin: own_v4(world.origin_at(Family::V4, 443).ip())?,
             stranger: own_v4(world.stranger_address(Family::V4))?,
             admitted: own_v4(world.edge_address(Family::V4))?,
             ..v4
         },
-        v6: Cast {
+        v6: Endpoints {
             origin: own_v6(world.origin_at(Family::V6, 443).ip())?,
             stranger: own_v6(world.stranger_address(Family::V6))?,
             admitted: own_v6(world.edge_address(Family::V6))?,

@@ -1,8 +1,8 @@
-//! What is wrong with a data file.
+//! The error of a data file.
 
 use std::fmt::{self, Display, Formatter};
 
-/// A line of a data file that says nothing, or nothing sensible.
+/// A line of a data file that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadShape {
     /// The file.

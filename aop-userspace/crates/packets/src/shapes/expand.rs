@@ -1,4 +1,4 @@
-//! The words of a frame: parts are replaced by what they are made of, until only [`Op`]s are left.
+//! The words of a frame. Parts are replaced by their definitions until only [`Op`]s are left.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use aop_common::AddressFamily;
 
 use super::words::{self, Role};
 
-/// What a frame is made of, one after the other.
+/// A frame is a sequence of these.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Op {
     Bytes(Vec<u8>),
     Port(Port),
     Address(Role, AddressFamily, Piece),
-    /// The address of whoever the frame is from.
+    /// The address of the sender.
     Source,
-    /// The length that the last IP header tells.
+    /// The length field of the last IP header.
     Length,
-    /// A checksum that is right, or spoilt.
+    /// A checksum, right or spoilt.
     Sum(Sum, Spoilt),
     /// An IP header begins.
     Ip(AddressFamily),
@@ -33,7 +33,7 @@ pub(super) enum Port {
     Unguarded,
 }
 
-/// Which piece of an address or prefix.
+/// A piece of an address, or an address by a prefix.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Piece {
     Whole,
@@ -47,9 +47,9 @@ pub(super) enum Piece {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Sum {
-    /// That of IPv4's header.
+    /// The checksum of the IPv4 header.
     Header,
-    /// That of a transport header, with this protocol's pseudo-header.
+    /// The checksum of a transport header, with the pseudo-header of this protocol.
     Transport(u8),
 }
 
@@ -59,17 +59,17 @@ pub(super) enum Spoilt {
     Yes,
 }
 
-/// Parts by name and the family they are for; `None` for any.
+/// Parts by their name and family; `None` for a part of either family.
 #[derive(Default)]
 pub(super) struct Parts(BTreeMap<(String, Option<AddressFamily>), String>);
 
-/// How often a word may be repeated: more than any frame is long.
+/// How often a word may be repeated. No frame is so long.
 const MOST: usize = 9999;
 
 type Arguments = BTreeMap<String, Vec<Op>>;
 
 impl Parts {
-    /// Reads `v4 ip = …`.
+    /// Parses `v4 ip = …`.
     pub(super) fn define(&mut self, text: &str) -> Result<(), String> {
         let (head, body) = text.split_once(" = ").ok_or("no `part FAMILY NAME = …`")?;
         let (family, name) = head.split_once(' ').ok_or("no `part FAMILY NAME = …`")?;
@@ -95,7 +95,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Reads the words of a frame of `family`.
+    /// Parses the words of a frame of `family`.
     pub(super) fn expand(
         &self,
         text: &str,
@@ -133,7 +133,7 @@ impl Parts {
         Ok(ops)
     }
 
-    /// Reads `ip`, `ip.v4` or `ip(first=46 next=11)`.
+    /// Parses `ip`, `ip.v4` or `ip(first=46 next=11)`.
     fn part(&self, word: &str, family: Option<AddressFamily>) -> Result<Vec<Op>, String> {
         let (head, arguments) = match word.split_once('(') {
             Some((head, rest)) => (head, rest.strip_suffix(')').ok_or("a `(` without its `)`")?),
@@ -176,7 +176,7 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| !word.is_empty())
 }
 
-/// Reads `00*12`. A `*` inside parentheses is not meant.
+/// Parses `00*12`. A `*` inside parentheses does not count.
 fn repeated(word: &str) -> Result<(&str, usize), String> {
     match word.rsplit_once('*').filter(|(_, count)| !count.ends_with(')')) {
         None => Ok((word, 1)),
@@ -187,7 +187,7 @@ fn repeated(word: &str) -> Result<(&str, usize), String> {
     }
 }
 
-/// Reads `00*12,$admitted.v4`.
+/// Parses `00*12,$admitted.v4`.
 fn value(text: &str, family: Option<AddressFamily>) -> Result<Vec<Op>, String> {
     let mut ops = Vec::new();
     for word in text.split(',') {
@@ -200,7 +200,7 @@ fn value(text: &str, family: Option<AddressFamily>) -> Result<Vec<Op>, String> {
     Ok(ops)
 }
 
-/// Reads a word that is no part: a mark, a field of the scene, or bytes.
+/// Parses a word that is no part: a mark, a field of the scene, or bytes.
 fn simple(word: &str, family: Option<AddressFamily>) -> Result<Option<Op>, String> {
     let here = || family.ok_or("a frame of no family: name one, as in `$stranger.v4`");
     if let Some(field) = word.strip_prefix('$') {
@@ -223,7 +223,7 @@ fn simple(word: &str, family: Option<AddressFamily>) -> Result<Option<Op>, Strin
     }
 }
 
-/// Reads what follows a `$`.
+/// Parses what follows a `$`.
 fn field(text: &str, family: Option<AddressFamily>) -> Result<Op, String> {
     const TCP: Sum = Sum::Transport(6);
     const UDP: Sum = Sum::Transport(17);

@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 use aop_common::AddressFamily;
 
 use super::{
-    BadShape, Fixture, Rule, Scene, Verdict, Who,
+    BadShape, Fixture, Rule, Scene, Sender, Verdict,
     expand::{Op, Parts},
     render::{needs, render},
     words,
 };
 
-/// All that was read.
+/// The parts and shapes of all files.
 #[derive(Default)]
 pub(super) struct Table {
     parts: Parts,
     shapes: Vec<Shape>,
 }
 
-/// One line of one family: a shape, and what it owes.
+/// A line for one family: a shape, and the verdicts that it must get.
 struct Shape {
     file: String,
     line: usize,
@@ -27,22 +27,22 @@ struct Shape {
     name: String,
     frame: Vec<Op>,
     cut: Option<usize>,
-    owes: Vec<Owes>,
+    expected: Vec<Expected>,
 }
 
 #[derive(Clone)]
-struct Owes {
-    who: Who,
+struct Expected {
+    sender: Sender,
     verdict: Verdict,
     under: Vec<(Rule, Verdict)>,
 }
 
-/// What the lines before say about those that follow.
+/// What earlier lines of the file say about the shapes that follow.
 #[derive(Default)]
 struct Heading {
     group: Option<String>,
-    owes: Vec<Owes>,
-    /// Whether a shape has followed, so that the next `owes` begins anew.
+    expected: Vec<Expected>,
+    /// Whether a shape has followed: then the next `expect` begins anew.
     used: bool,
 }
 
@@ -67,11 +67,11 @@ impl Table {
                 heading.group = Some(rest.to_owned());
                 return Ok(());
             }
-            "owes" => {
+            "expect" => {
                 if heading.used {
                     *heading = Heading { group: heading.group.take(), ..Heading::default() };
                 }
-                heading.owes.push(owes(rest)?);
+                heading.expected.push(expected(rest)?);
                 return Ok(());
             }
             "v4" => &[Some(AddressFamily::V4)],
@@ -96,12 +96,12 @@ impl Table {
         heading: &Heading,
     ) -> Result<Shape, String> {
         let group = heading.group.clone().ok_or("a shape before the first group")?;
-        if heading.owes.is_empty() {
-            return Err("nothing says what it owes".to_owned());
+        if heading.expected.is_empty() {
+            return Err("no `expect` stands before it".to_owned());
         }
-        for owes in &heading.owes {
-            if family.is_none() != (owes.who == Who::Anyone) {
-                return Err("`any` is for what `anyone` owes, and for nobody else".to_owned());
+        for expected in &heading.expected {
+            if family.is_none() != (expected.sender == Sender::Anyone) {
+                return Err("`any` goes with `expect anyone`, and with no other sender".to_owned());
             }
         }
         let (name, frame) = text.split_once(": ").ok_or("no `NAME: FRAME`")?;
@@ -120,7 +120,7 @@ impl Table {
             name: name.to_owned(),
             frame: self.parts.expand(frame, family)?,
             cut,
-            owes: heading.owes.clone(),
+            expected: heading.expected.clone(),
         })
     }
 
@@ -128,9 +128,9 @@ impl Table {
         let mut names = BTreeSet::new();
         let mut fixtures = Vec::new();
         for shape in &self.shapes {
-            for owes in &shape.owes {
+            for expected in &shape.expected {
                 let fixture = shape
-                    .fixture(owes, scene)
+                    .fixture(expected, scene)
                     .map_err(|why| BadShape::new(&shape.file, shape.line, why))?;
                 if !names.insert(fixture.name.clone()) {
                     let why = format!("{:?} has been there before", fixture.name);
@@ -144,8 +144,8 @@ impl Table {
 }
 
 impl Shape {
-    fn fixture(&self, owes: &Owes, scene: &Scene) -> Result<Fixture, String> {
-        let mut frame = render(&self.frame, scene, owes.who, self.family)?;
+    fn fixture(&self, expected: &Expected, scene: &Scene) -> Result<Fixture, String> {
+        let mut frame = render(&self.frame, scene, expected.sender, self.family)?;
         if let Some(length) = self.cut {
             if length >= frame.len() {
                 return Err(format!("cut {length} of {} bytes", frame.len()));
@@ -153,33 +153,33 @@ impl Shape {
             frame.truncate(length);
         }
         let name = match self.family {
-            Some(family) => format!("{} {}: {}", family.name(), owes.who.name(), self.name),
+            Some(family) => format!("{} {}: {}", family.name(), expected.sender.name(), self.name),
             None => self.name.clone(),
         };
         Ok(Fixture {
             group: self.group.clone(),
             name,
             place: format!("{}:{}", self.file, self.line),
-            who: owes.who,
+            sender: expected.sender,
             family: self.family,
-            needs: needs(&self.frame, owes.who, self.family),
+            needs: needs(&self.frame, expected.sender, self.family),
             frame,
-            verdict: owes.verdict,
-            under: owes.under.clone(),
+            verdict: expected.verdict,
+            under: expected.under.clone(),
         })
     }
 }
 
-/// Reads `stranger drop unknown_source, if probation pass probation`.
-fn owes(text: &str) -> Result<Owes, String> {
+/// Parses `stranger drop unknown_source, if probation pass probation`.
+fn expected(text: &str) -> Result<Expected, String> {
     let mut clauses = text.split(", ");
     let first = clauses.next().unwrap_or_default();
-    let (who, verdict) = first.split_once(' ').ok_or("no `owes WHO VERDICT`")?;
+    let (sender, verdict) = first.split_once(' ').ok_or("no `expect SENDER VERDICT`")?;
     let under = clauses.map(|clause| {
         let clause = clause.strip_prefix("if ").ok_or("no `if RULE VERDICT` behind the comma")?;
         let (rule, verdict) = clause.split_once(' ').ok_or("no `if RULE VERDICT`")?;
         Ok((Rule::of(rule)?, words::verdict(verdict)?))
     });
     let under = under.collect::<Result<_, String>>().map_err(|why| why.to_string())?;
-    Ok(Owes { who: Who::of(who)?, verdict: words::verdict(verdict)?, under })
+    Ok(Expected { sender: Sender::of(sender)?, verdict: words::verdict(verdict)?, under })
 }

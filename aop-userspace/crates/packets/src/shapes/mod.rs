@@ -1,7 +1,8 @@
-//! The packet table: shapes of frames as data files, and what each owes.
+//! The shapes of the packet table: data files that say how frames look and which verdict each must
+//! get.
 //!
-//! The files lie in `aop-common/corpus`, whose README has their grammar. A shape that two kinds of
-//! source send is two fixtures.
+//! The README of this crate has the grammar of the files. A shape that two kinds of source send is
+//! two fixtures.
 
 mod error;
 mod expand;
@@ -11,12 +12,12 @@ mod words;
 
 pub use error::BadShape;
 use lines::Table;
-pub use words::{Role, Rule, Who};
+pub use words::{Role, Rule, Sender};
 
 use super::Scene;
 use aop_common::{AddressFamily, Verdict};
 
-/// The data files, parts first. Their groups are told in this order.
+/// The data files: parts first, then in the order in which their groups are reported.
 const FILES: [(&str, &str); 9] = [
     ("parts.shapes", include_str!("../../shapes/parts.shapes")),
     ("tcp.shapes", include_str!("../../shapes/tcp.shapes")),
@@ -29,32 +30,32 @@ const FILES: [(&str, &str); 9] = [
     ("others.shapes", include_str!("../../shapes/others.shapes")),
 ];
 
-/// A frame, and what it owes under its [`Scene`].
+/// A frame, and the verdict that it must get under its [`Scene`].
 #[derive(Clone, Debug)]
 pub struct Fixture {
     /// What the frame is about.
     pub group: String,
     /// Family, source and shape. No two fixtures share a name.
     pub name: String,
-    /// The file and line that the shape stands in: `tcp.shapes:7`.
+    /// File and line of the shape: `tcp.shapes:7`.
     pub place: String,
-    /// Whose frame it is.
-    pub who: Who,
-    /// The family of its outermost IP header, where the file says it.
+    /// The source of the frame.
+    pub sender: Sender,
+    /// The family of its outermost IP header; `None` for a frame whose IP addresses are not read.
     pub family: Option<AddressFamily>,
     /// What the frame takes from the scene, beside ports.
     pub needs: Vec<(Role, AddressFamily)>,
     /// The frame, from its Ethernet header on. Some are shorter than one.
     pub frame: Vec<u8>,
-    /// The verdict that it owes where no rule is on.
+    /// The verdict that it must get where no optional rule holds.
     pub verdict: Verdict,
-    /// The verdicts that rules make of it.
+    /// The verdicts that it must get where an optional rule holds.
     pub under: Vec<(Rule, Verdict)>,
 }
 
 impl Fixture {
-    /// The verdict that it owes where these rules hold: that of the first one that changes it.
-    pub fn owes(&self, holds: impl Fn(Rule) -> bool) -> Verdict {
+    /// The verdict that it must get where these rules hold: the first rule that changes it decides.
+    pub fn expected(&self, holds: impl Fn(Rule) -> bool) -> Verdict {
         let changed = self.under.iter().find(|(rule, _)| holds(*rule));
         changed.map_or(self.verdict, |(_, verdict)| *verdict)
     }
@@ -63,26 +64,26 @@ impl Fixture {
 /// Every fixture, under [`Scene::FIXED`].
 ///
 /// # Errors
-/// A data file is wrong. A build whose tests pass has none such.
+/// A data file is wrong. In a build whose tests pass none is.
 pub fn fixtures() -> Result<Vec<Fixture>, BadShape> {
     fixtures_in(&Scene::FIXED)
 }
 
-/// Every fixture under another scene: the same names, shapes and verdicts, with its addresses and
-/// ports.
+/// Every fixture under another scene: names, shapes and verdicts are the same, addresses and ports
+/// are those of `scene`.
 ///
 /// # Errors
 /// As [`fixtures`].
 pub fn fixtures_in(scene: &Scene) -> Result<Vec<Fixture>, BadShape> {
-    read(&FILES, scene)
+    parse(&FILES, scene)
 }
 
-/// The fixtures of data files, each a name and its text; those that define parts before those that
-/// use them.
+/// The fixtures of these data files, each a name and a text. A file that defines parts stands
+/// before those that use them.
 ///
 /// # Errors
-/// A file is wrong; the error says where and why.
-pub fn read(files: &[(&str, &str)], scene: &Scene) -> Result<Vec<Fixture>, BadShape> {
+/// A file is wrong. The error says where and why.
+pub fn parse(files: &[(&str, &str)], scene: &Scene) -> Result<Vec<Fixture>, BadShape> {
     let mut table = Table::default();
     for (file, text) in files {
         table.read(file, text)?;

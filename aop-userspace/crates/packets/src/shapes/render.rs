@@ -1,14 +1,14 @@
-//! A frame from what it is made of.
+//! Makes the frame of a sequence of operations.
 
 use aop_common::AddressFamily;
 
 use super::{
-    super::{Cast, Cidr, Scene, build},
-    Role, Who,
+    super::{Cidr, Endpoints, Scene, build},
+    Role, Sender,
     expand::{Op, Piece, Port, Spoilt, Sum},
 };
 
-/// What a spoilt checksum is wrong by.
+/// A spoilt checksum differs from the right one by this.
 const ERROR: u16 = 0x5555;
 
 /// Where an IP header begins.
@@ -18,14 +18,14 @@ struct Header {
     at: usize,
 }
 
-/// A word that can only be filled in when all is there.
+/// A length or checksum: it is filled in when all other bytes are there.
 struct Blank {
     at: usize,
     ip: Header,
-    what: What,
+    field: Field,
 }
 
-enum What {
+enum Field {
     Length,
     /// The checksum of the header that begins at `from`.
     Sum {
@@ -36,11 +36,11 @@ enum What {
     },
 }
 
-/// The frame in `scene`, sent by `who` over `family`.
+/// The frame in `scene`, sent by `sender` over `family`.
 pub(super) fn render(
     ops: &[Op],
     scene: &Scene,
-    who: Who,
+    sender: Sender,
     family: Option<AddressFamily>,
 ) -> Result<Vec<u8>, String> {
     let mut frame = Vec::new();
@@ -48,9 +48,9 @@ pub(super) fn render(
     let (mut ip, mut section, mut end) = (None, 0, None);
     for op in ops {
         let at = frame.len();
-        let mut blank = |what| {
+        let mut blank = |field| {
             let ip = ip.ok_or("a length or checksum before any @ip")?;
-            blanks.push(Blank { at, ip, what });
+            blanks.push(Blank { at, ip, field });
             Ok::<_, String>([0; 2])
         };
         match op {
@@ -61,14 +61,14 @@ pub(super) fn render(
                 frame.extend(address(scene, *role, *family, *piece))
             }
             Op::Source => {
-                let (role, family) =
-                    source(who, family).ok_or_else(|| format!("{} has no $source", who.name()))?;
+                let (role, family) = source(sender, family)
+                    .ok_or_else(|| format!("{} has no $source", sender.name()))?;
                 frame.extend(address(scene, role, family, Piece::Whole));
             }
-            Op::Length => frame.extend(blank(What::Length)?),
+            Op::Length => frame.extend(blank(Field::Length)?),
             Op::Sum(sum, spoilt) => {
-                let what = What::Sum { sum: *sum, spoilt: *spoilt, from: section, to: None };
-                frame.extend(blank(what)?);
+                let field = Field::Sum { sum: *sum, spoilt: *spoilt, from: section, to: None };
+                frame.extend(blank(field)?);
             }
             Op::Ip(family) => ip = Some(Header { family: *family, at }),
             Op::Bar | Op::End => {
@@ -82,8 +82,8 @@ pub(super) fn render(
     }
     let end = end.unwrap_or(frame.len());
     close(&mut blanks, end);
-    // Checksums last: a header's covers its length.
-    blanks.sort_by_key(|blank| matches!(blank.what, What::Sum { .. }));
+    // Checksums last: the checksum of a header covers its length.
+    blanks.sort_by_key(|blank| matches!(blank.field, Field::Sum { .. }));
     for blank in &blanks {
         let word = word(&frame, blank, end)?;
         frame[blank.at..blank.at + 2].copy_from_slice(&word.to_be_bytes());
@@ -91,15 +91,15 @@ pub(super) fn render(
     Ok(frame)
 }
 
-/// What the frame takes from the scene.
+/// What the frame takes from the scene, beside ports.
 pub(super) fn needs(
     ops: &[Op],
-    who: Who,
+    sender: Sender,
     family: Option<AddressFamily>,
 ) -> Vec<(Role, AddressFamily)> {
     let need = |op: &Op| match op {
         Op::Address(role, family, _) => Some((*role, *family)),
-        Op::Source => source(who, family),
+        Op::Source => source(sender, family),
         Op::Bytes(_) | Op::Port(_) | Op::Length | Op::Sum(..) | Op::Ip(_) | Op::Bar | Op::End => {
             None
         }
@@ -110,14 +110,14 @@ pub(super) fn needs(
     needs
 }
 
-fn source(who: Who, family: Option<AddressFamily>) -> Option<(Role, AddressFamily)> {
-    Some((who.role()?, family?))
+fn source(sender: Sender, family: Option<AddressFamily>) -> Option<(Role, AddressFamily)> {
+    Some((sender.role()?, family?))
 }
 
-/// A header ends at `at`, and what its checksum covers.
+/// Ends a header at `at`, and with it the bytes that its checksum covers.
 fn close(blanks: &mut [Blank], at: usize) {
     for blank in blanks {
-        if let What::Sum { sum: Sum::Header, to: to @ None, .. } = &mut blank.what {
+        if let Field::Sum { sum: Sum::Header, to: to @ None, .. } = &mut blank.field {
             *to = Some(at);
         }
     }
@@ -129,15 +129,15 @@ fn word(frame: &[u8], blank: &Blank, end: usize) -> Result<u16, String> {
         AddressFamily::V4 => (at, at + 12..at + 20),
         AddressFamily::V6 => (at + 40, at + 8..at + 40),
     };
-    match blank.what {
-        What::Length => {
+    match blank.field {
+        Field::Length => {
             let length = end.checked_sub(behind).ok_or("an IP header that ends early")?;
             u16::try_from(length).map_err(|_| format!("{length} bytes in one packet"))
         }
-        What::Sum { sum: Sum::Header, spoilt, from, to } => {
+        Field::Sum { sum: Sum::Header, spoilt, from, to } => {
             Ok(spoil(build::checksum(&frame[from..to.unwrap_or(end)]), spoilt))
         }
-        What::Sum { sum: Sum::Transport(protocol), spoilt, from, .. } => {
+        Field::Sum { sum: Sum::Transport(protocol), spoilt, from, .. } => {
             let addresses = frame.get(addresses).ok_or("an IP header that ends early")?;
             let covered = frame.get(from..end).ok_or("a checksum behind the packet")?;
             Ok(spoil(build::transport_checksum(addresses, protocol, covered), spoilt))
@@ -159,16 +159,16 @@ fn address(scene: &Scene, role: Role, family: AddressFamily, piece: Piece) -> Ve
     }
 }
 
-fn piece_of<const N: usize>(cast: &Cast<[u8; N]>, role: Role, piece: Piece) -> Vec<u8> {
+fn piece_of<const N: usize>(endpoints: &Endpoints<[u8; N]>, role: Role, piece: Piece) -> Vec<u8> {
     let whole = match role {
-        Role::Origin => cast.origin,
-        Role::Beyond => cast.beyond,
-        Role::Stranger => cast.stranger,
-        Role::Admitting => end_of(&cast.admitting, piece),
-        Role::Admitted => cast.admitted,
-        Role::Peer => cast.peer,
-        Role::Neighbour => cast.neighbour,
-        Role::Departed => cast.departed,
+        Role::Origin => endpoints.origin,
+        Role::Beyond => endpoints.beyond,
+        Role::Stranger => endpoints.stranger,
+        Role::Admitting => end_of(&endpoints.admitting, piece),
+        Role::Admitted => endpoints.admitted,
+        Role::Peer => endpoints.peer,
+        Role::Neighbour => endpoints.neighbour,
+        Role::Departed => endpoints.departed,
     };
     let length = if piece == Piece::Head { 4 } else { N };
     whole[..length].to_vec()

@@ -2,45 +2,45 @@
 
 use aop_common::{AddressFamily, Mode, Tally, Verdict};
 
-/// Whose frame it is.
+/// The source of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Who {
-    /// That of the scene's stranger.
+pub enum Sender {
+    /// The scene's stranger.
     Stranger,
-    /// That of its admitted source.
+    /// The scene's admitted source.
     Admitted,
-    /// That of its peer in a draining prefix.
+    /// The scene's peer in a draining prefix.
     Peer,
-    /// That of the peer's neighbour.
+    /// The neighbour of that peer.
     Neighbour,
-    /// That of the peer whose prefix is long gone.
+    /// The peer whose prefix left the list long ago.
     Departed,
-    /// That of a source which the shape itself spells.
+    /// An address that the shape itself spells out.
     Source,
-    /// No source is read from it.
+    /// No source is read from the frame.
     Anyone,
 }
 
-/// What the firewall or the host may do beyond the table, for the time of one frame.
+/// An optional rule of the firewall or the host that holds while a frame is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
-    /// Strangers are given tries, and one is left.
+    /// Strangers may try to authenticate, and the budget has a try left.
     Probation,
-    /// Who has authenticated is trusted outside of any prefix.
+    /// An address that has authenticated is trusted outside of any prefix.
     Trusted,
-    /// The budget of an admitted network is spent.
+    /// An admitted network has a budget, and it is spent.
     Spent,
     /// UDP to a guarded port is dropped.
     Udp,
     /// The host forwards.
     Forwarding,
-    /// The list admits the source by another prefix than the scene's.
+    /// The list admits the source by a prefix that is not the scene's.
     Listed,
 }
 
-/// What a shape takes from the scene.
+/// An address or prefix that a shape takes from the scene.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "they are the fields of `Cast`")]
+#[expect(missing_docs, reason = "they are the fields of `Endpoints`")]
 pub enum Role {
     Origin,
     Beyond,
@@ -61,7 +61,7 @@ pub(super) fn family(word: &str) -> Option<AddressFamily> {
     }
 }
 
-impl Who {
+impl Sender {
     const ALL: [Self; 7] = [
         Self::Stranger,
         Self::Admitted,
@@ -72,7 +72,7 @@ impl Who {
         Self::Anyone,
     ];
 
-    /// The word for it.
+    /// The word in the data files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -87,11 +87,11 @@ impl Who {
     }
 
     pub(super) fn of(word: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|who| who.name() == word);
-        known.ok_or_else(|| format!("{word:?} is nobody"))
+        let known = Self::ALL.into_iter().find(|sender| sender.name() == word);
+        known.ok_or_else(|| format!("{word:?} is no sender"))
     }
 
-    /// Whose address is the source.
+    /// The source address, if the scene has it.
     pub(super) const fn role(self) -> Option<Role> {
         match self {
             Self::Stranger => Some(Role::Stranger),
@@ -105,11 +105,11 @@ impl Who {
 }
 
 impl Rule {
-    /// All of them.
+    /// All rules.
     pub const ALL: [Self; 6] =
         [Self::Probation, Self::Trusted, Self::Spent, Self::Udp, Self::Forwarding, Self::Listed];
 
-    /// The word for it.
+    /// The word in the data files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -144,7 +144,7 @@ impl Role {
     }
 }
 
-/// Reads `pass admitted`.
+/// Parses `pass admitted`.
 pub(super) fn verdict(text: &str) -> Result<Verdict, String> {
     let unknown = || format!("{text:?} is no verdict");
     let (action, reason) = text.split_once(' ').ok_or_else(unknown)?;
