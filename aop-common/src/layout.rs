@@ -1,5 +1,8 @@
-//! The bytes of the shared maps. Both sides use these types alone, and a change to any of them is
-//! a new [`LAYOUT_VERSION`]: maps outlive the program that made them.
+//! The bytes of the shared maps.
+//!
+//! Both sides use these types and no others. Maps outlive the program that made them, so a change
+//! to one of these types takes a new [`LAYOUT_VERSION`]. A new reason takes none: see
+//! [`Tally`](crate::Tally).
 
 mod local_addresses;
 mod packed_modes;
@@ -11,42 +14,44 @@ pub use peers::{HINTS, PeerKey, PeerRecord, hint, site_id};
 
 use crate::{Standing, bucket::Bucket};
 
-/// Stands in the name of the pin directory, so that no build reads another's maps.
+/// The version of the layout. The pin directory has it in its name, so that no build reads the maps
+/// of another layout.
 pub const LAYOUT_VERSION: u32 = 4;
 
 /// Interfaces that can be guarded at once. Each has a slot of counters.
 pub const SLOTS: u32 = 32;
-/// Prefixes that one set holds, of each family. The tries take memory for those that are there
-/// alone.
+/// Prefixes of each family that one set has room for. A trie takes memory only for the prefixes
+/// that it holds.
 pub const MAX_PREFIXES: usize = 131_072;
-/// Authenticated peers that are remembered; the least recently used goes first.
+/// Authenticated peers that are remembered; the least recently used is forgotten first.
 pub const MAX_PEERS: usize = 65_536;
-/// Networks, and strangers on probation, that are remembered; the least recently used goes first.
+/// Networks, and strangers on probation, that are remembered; the least recently used is forgotten
+/// first.
 pub const MAX_BUDGETS: usize = 16_384;
 /// Bytes of the ring buffer of sampled drops.
 pub const DROPS_BYTES: usize = 1 << 18;
 /// Room for the beginning of a dropped frame in a [`DropEvent`].
 pub const SNAPPED: usize = 128;
 
-/// The one value of the settings map. One process writes it as a whole, the one that holds the
-/// pins' lock: what anybody else may write has a map of its own.
+/// The one value of the map SETTINGS. Only the process that holds the lock of the pins writes it,
+/// as a whole: a figure that another process may write has a map of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
-    /// Which of the two prefix sets counts: its lowest bit. One write of this word swaps both
-    /// families at once.
+    /// Counts the policies. Its lowest bit chooses the active prefix set, so one write of this word
+    /// swaps both families at once.
     pub generation: u32,
-    /// New connections a second that strangers share to prove themselves; 0 for none.
+    /// New connections a second that strangers share, to authenticate; 0 for none.
     pub probation: u32,
-    /// New connections a second for an admitted network in which nobody has authenticated lately;
+    /// New connections a second for an admitted network in which nobody has authenticated recently;
     /// 0 for no limit.
     pub budget: u32,
-    /// Whether UDP to a guarded port is dropped: 1, or 0.
+    /// 1 if UDP to a guarded port is dropped, else 0.
     pub drop_udp: u32,
 }
 
 impl Settings {
-    /// The prefix set that counts.
+    /// The active prefix set.
     #[inline(always)]
     #[must_use]
     pub const fn active_set(self) -> PrefixSet {
@@ -91,13 +96,13 @@ impl PrefixSet {
     }
 }
 
-/// The one value of the guarded map: a bit for each TCP port.
+/// The one value of the map GUARDED: a bit for each TCP port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Ports(pub [u64; 1024]);
 
 impl Ports {
-    /// No port at all.
+    /// No ports.
     pub const NONE: Self = Self([0; 1024]);
 
     /// Adds `port`.
@@ -115,21 +120,21 @@ impl Ports {
     }
 }
 
-/// What a prefix map holds for one CIDR.
+/// The value of the prefix maps for one CIDR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Prefix {
-    /// Until when the prefix counts, in seconds of the monotonic clock; [`Prefix::ADMITTED`] for
-    /// ever, and then it admits everybody in it.
+    /// The end of draining, in seconds of the monotonic clock; the value of [`Prefix::ADMITTED`]
+    /// for a prefix that does not drain.
     pub drains_until: u32,
 }
 
 impl Prefix {
-    /// Admits every address in it.
+    /// A prefix that admits every address in it.
     pub const ADMITTED: Self = Self { drains_until: u32::MAX };
 
-    /// How a source in this prefix stands. `now` gives seconds of the monotonic clock and is asked
-    /// only where it matters.
+    /// How a source in this prefix stands. `now` gives seconds of the monotonic clock; it is called
+    /// only where the answer depends on it.
     #[inline(always)]
     #[must_use]
     pub fn standing(self, now: impl FnOnce() -> u64) -> Standing {
@@ -143,7 +148,7 @@ impl Prefix {
     }
 }
 
-/// An IPv6 address as two words, as they lie in memory.
+/// An IPv6 address as two words, in the byte order of memory.
 #[inline(always)]
 const fn words([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: [u8; 16]) -> [u64; 2] {
     [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
@@ -153,37 +158,37 @@ const fn words([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: [u8; 16]) -> [u
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct DropEvent {
-    /// When, in nanoseconds of the monotonic clock.
+    /// The time, in nanoseconds of the monotonic clock.
     pub at: u64,
-    /// The interface's slot.
+    /// The slot of the interface.
     pub slot: u32,
-    /// The counter that moved: a [`Tally`](crate::Tally)'s index.
+    /// The counter that moved: the index of a [`Tally`](crate::Tally).
     pub tally: u32,
     /// Bytes of the whole frame.
     pub length: u32,
-    /// Bytes of it that follow.
+    /// Bytes of the frame that follow.
     pub snapped: u32,
     /// The beginning of the frame, then zeros.
     pub frame: [u8; SNAPPED],
 }
 
-/// What the verdicts map holds, for each CPU, under `slot × Tally::COUNT + tally`.
+/// The value of the map VERDICTS for each CPU, under `slot × Tally::COUNT + tally`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Counter {
     /// Packets.
     pub packets: u64,
-    /// Bytes of whole frames, Ethernet header included; of a frame that is padded beyond its IP
-    /// packet over several buffers, those of the first.
+    /// Bytes of whole frames, with their Ethernet headers. Of a frame whose padding fills further
+    /// buffers, only the bytes of the first buffer count.
     pub bytes: u64,
 }
 
-/// What the interfaces map holds for a slot: the interface's name, padded with zeros.
+/// The value of the map INTERFACES for a slot: the name of the interface, padded with zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct InterfaceName(pub [u8; 16]);
 
-// Both compilers must agree on these; the pins carry them across builds.
+// Both compilers must agree on these sizes: the pins carry the values from build to build.
 const _: () = {
     assert!(size_of::<Settings>() == 16 && align_of::<Settings>() == 4);
     assert!(size_of::<Ports>() == 8192);
@@ -213,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draining_prefix_counts_until_its_second_and_asks_no_clock_when_admitted() {
+    fn a_prefix_drains_until_its_second_and_an_admitted_one_asks_no_clock() {
         let draining = Prefix { drains_until: 100 };
         assert_eq!(draining.standing(|| 99), Standing::Draining);
         assert_eq!(draining.standing(|| 100), Standing::Unknown);

@@ -1,11 +1,12 @@
-//! What the kernel side and the user side of aop agree on.
+//! The packet policy, and the bytes that the kernel side and the user side of aop share.
 //!
-//! [`Segment::read`] finds the TCP destination in a frame, [`judge`] decides what becomes of it,
-//! and both see the world only through the traits [`Frame`] and [`Facts`]. The XDP program
-//! implements these over the packet and BPF maps, the host over byte slices and plain sets, so one
-//! source is tested on the host and runs in the kernel. [`layout`] fixes the maps' bytes.
+//! [`decide`] decides about a frame. It sees the world only through the traits [`Frame`] and
+//! [`Facts`]: the XDP program implements them over the packet and BPF maps, tests over byte slices
+//! and vectors. So one source is tested on the host and runs in the kernel. [`Segment::read`] reads
+//! a frame for people, and decides nothing. The reasons of verdicts are the two tables in
+//! `reason.rs`; [`layout`] fixes the bytes of the maps.
 //!
-//! Nothing here allocates, panics or touches the outside, and only `pod.rs` holds `unsafe`.
+//! Nothing here allocates, panics or reaches outside, and only `pod.rs` has `unsafe` code.
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 

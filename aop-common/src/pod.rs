@@ -1,4 +1,4 @@
-//! Tells aya that the map layouts are plain bytes.
+//! Declares to aya that the map layouts are plain bytes.
 #![allow(unsafe_code, reason = "aya::Pod is an unsafe trait")]
 
 use crate::{

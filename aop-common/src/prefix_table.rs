@@ -1,14 +1,15 @@
-//! A table over the first 32 bits of a source address, which answers for most sources what a prefix
-//! trie would, in a third of the time.
+//! A table over the first 32 bits of a source address. For most sources it answers what the prefix
+//! trie would answer, in a third of the time.
 //!
-//! A block has an entry for each value of one byte. The first two bytes lead to an entry of one of
-//! the set's 256 root blocks of the family; an entry answers, or names the block for the next byte.
-//! What no entry can answer is left to the trie, which is the truth: prefixes that drain, IPv6
-//! prefixes longer than 32 bits, and whatever finds no free block.
+//! A block has an entry for each value of one byte. The first byte of the address chooses one of
+//! the 256 root blocks of its set and family, the second byte an entry in it. An entry answers, or
+//! names the block for the next byte. The trie decides where no entry can answer: for prefixes that
+//! drain, for IPv6 prefixes longer than 32 bits, and where no block is free.
 
 use crate::{Address, AddressFamily, layout::PrefixSet};
 
-/// Blocks of the whole table: roots of two sets of two families, then those of each set.
+/// Blocks of the whole table: the roots of two sets and two families, then further blocks of each
+/// set.
 pub const BLOCKS: u32 = 8192;
 /// Root blocks of one family in one set: one for each first byte.
 pub const ROOTS: u32 = 256;
@@ -23,29 +24,29 @@ pub const ROOM: u32 = (BLOCKS - ALL_ROOTS) / 2;
 #[repr(C)]
 pub struct Block(pub [u16; 256]);
 
-/// No prefix lies here.
+/// No prefix matches the addresses here.
 pub const UNKNOWN: u16 = 0;
 /// Every address here is admitted.
 pub const ADMITTED: u16 = 1;
-/// The trie knows.
+/// The trie decides.
 pub const ASK: u16 = 2;
 
 impl Block {
-    /// All entries alike.
+    /// A block in which all entries are the same.
     #[must_use]
     pub const fn all(entry: u16) -> Self {
         Self([entry; 256])
     }
 }
 
-/// What the table says of a source.
+/// What the table says about a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableLookup {
     /// Its longest prefix is admitted.
     Admitted,
     /// No prefix matches.
     Unknown,
-    /// The trie is to be asked.
+    /// The trie decides.
     AskTrie,
 }
 
@@ -66,7 +67,7 @@ pub const fn first_block(set: PrefixSet) -> u32 {
     }
 }
 
-/// Looks `source` up. `entry` reads an entry of a block by the block's number and the byte.
+/// Looks `source` up in `set`. `entry` reads an entry, by the number of its block and the byte.
 #[inline(always)]
 pub fn look_up(
     set: PrefixSet,

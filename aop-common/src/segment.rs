@@ -1,4 +1,4 @@
-//! What a frame means to a TCP listener behind it.
+//! What a frame means to the TCP listener that it would reach.
 
 use crate::{
     DropReason, Frame, ethernet, ipv4, ipv6,
@@ -6,8 +6,8 @@ use crate::{
     udp,
 };
 
-/// An IP address as it stands in the packet. The families never mix: an IPv6 address that spells
-/// an IPv4 one (::ffff:a.b.c.d, 6to4, v4-compatible) stays IPv6.
+/// An IP address as the packet has it. The families never mix: an IPv6 address that spells an IPv4
+/// address (::ffff:a.b.c.d, 6to4, v4-compatible) stays IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// IPv4, in network order.
@@ -62,7 +62,7 @@ impl AddressFamily {
     }
 }
 
-/// Where a packet comes from and goes to: both addresses are of one family.
+/// The source and destination of a packet. Both are of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// The source address.
@@ -71,53 +71,53 @@ pub struct Flow {
     pub destination: Address,
 }
 
-/// A frame, read as far as a TCP listener's kernel would read it.
+/// A frame, read as far as the kernel reads it for a TCP listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// Neither TCP nor UDP: another protocol, another EtherType.
     Other,
     /// UDP to `port`.
     Udp {
-        /// Where from and where to.
+        /// Source and destination.
         flow: Flow,
         /// The destination port.
         port: u16,
     },
     /// TCP to `port`, with a header that fits its own length, the IP length and the frame.
     Tcp {
-        /// Where from and where to.
+        /// Source and destination.
         flow: Flow,
         /// The destination port.
         port: u16,
     },
     /// TCP to `port`, with a header that is cut short or contradicts itself.
     BrokenTcp {
-        /// Where from and where to.
+        /// Source and destination.
         flow: Flow,
         /// The destination port.
         port: u16,
     },
-    /// May be TCP to any port: the destination port cannot be known, and this is why.
+    /// It may be TCP to any port, because the destination port cannot be known.
     Undecidable {
-        /// Where from and where to.
+        /// Source and destination.
         flow: Flow,
         /// Why the port is unknown.
         why: DropReason,
     },
-    /// May hide another packet, so its source says nothing; this is how.
+    /// It may hide another packet, so its source says nothing.
     Unfit {
-        /// Where from and where to.
+        /// Source and destination.
         flow: Flow,
-        /// What hides it.
+        /// What may hide the other packet.
         why: DropReason,
     },
-    /// Its addresses cannot be known, and this is why.
+    /// Its addresses cannot be known, for this reason.
     Unreadable(DropReason),
 }
 
 impl Segment {
     /// Reads the headers of `frame`, from Ethernet to TCP. Checksums, TTL, flags and padding are
-    /// left to the kernel to judge.
+    /// for the kernel to judge.
     #[must_use]
     pub fn read(frame: &impl Frame) -> Self {
         let (payload, flow) = match ethernet::read(frame) {
@@ -132,7 +132,7 @@ impl Segment {
         });
         match (header, flow) {
             (Err(Stop::Other), _) => Self::Other,
-            // Too short for its addresses, so nothing takes it for UDP either.
+            // It ends before its addresses, so the kernel does not accept it as UDP either.
             (
                 Ok(Header { kind: Kind::Udp, .. }) | Err(Stop::Undecidable(DropReason::Udp)),
                 None,
@@ -148,7 +148,7 @@ impl Segment {
         }
     }
 
-    /// Where the packet comes from and goes to, if that can be read.
+    /// Source and destination, if they can be read.
     #[must_use]
     pub const fn flow(self) -> Option<Flow> {
         match self {
@@ -178,15 +178,15 @@ impl Segment {
 /// Why reading ends before a TCP header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Neither TCP nor UDP would answer this.
+    /// Neither a TCP nor a UDP socket would answer the packet.
     Other,
     /// It may be TCP to any port.
     Undecidable(DropReason),
-    /// No source makes it fit to be passed.
+    /// It is dropped whatever its source is.
     Unfit(DropReason),
 }
 
-/// The protocols that have the ports we know.
+/// The protocols with ports.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Tcp,

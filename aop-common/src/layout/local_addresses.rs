@@ -1,10 +1,11 @@
-//! Some of this host's addresses.
+//! Some addresses of this host.
 
 use super::words;
 use crate::Address;
 
-/// The one value of the locals map: some of this host's addresses. A packet to one of them needs no
-/// look at the routes. Whole words, since these are compared for every drop; zeros stand for none.
+/// The one value of the map LOCALS: some addresses of this host. For a packet to one of them, the
+/// routes are not asked. They are whole words, because they are compared for every drop; zeros
+/// stand for no address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct LocalAddresses {
@@ -13,7 +14,7 @@ pub struct LocalAddresses {
 }
 
 impl LocalAddresses {
-    /// As many of these addresses, for each family, as there is room for: the first ones.
+    /// The first of these addresses: as many of each family as there is room for.
     pub fn of(addresses: impl IntoIterator<Item = Address>) -> Self {
         let mut locals = Self::default();
         let (mut v4, mut v6) = (locals.v4.iter_mut(), locals.v6.iter_mut());

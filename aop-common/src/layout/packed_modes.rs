@@ -1,28 +1,28 @@
-//! How drops are carried out, by port and interface.
+//! The modes of drops, by port and interface.
 
 use super::{Ports, SLOTS};
 use crate::Mode;
 
-/// What the modes map holds for each of two generations: how drops are carried out, as a whole and
-/// where that differs. A port's own mode counts before its interface's, and that before the general
-/// one.
+/// One of the two values of the map MODES: the general mode, and the modes of ports and interfaces
+/// that differ from it. The mode of a port takes precedence over that of its interface, and that
+/// over the general mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct PackedModes {
     /// Guarded ports that have a mode of their own.
     own: Ports,
-    /// Those of them that observe.
+    /// The ports among them that observe.
     observed: Ports,
-    /// For each slot: a [`Mode`] and one, or 0 where the interface has none of its own.
+    /// For each slot: a [`Mode`] plus one, or 0 where the interface has no mode of its own.
     slots: [u32; SLOTS as usize],
     /// A [`Mode`].
     general: u32,
-    /// Whether some port of its own mode enforces: 1, or 0.
+    /// 1 if the mode of some port enforces, else 0.
     enforced_somewhere: u32,
 }
 
 impl PackedModes {
-    /// `general` everywhere.
+    /// The mode `general` everywhere.
     #[must_use]
     pub const fn all(general: Mode) -> Self {
         Self {
@@ -50,8 +50,9 @@ impl PackedModes {
         }
     }
 
-    /// How a drop for `port` on the interface of `slot` is carried out. Where the port is unknown
-    /// the packet may be for any: then it observes only if nothing on this interface enforces.
+    /// The mode of a drop for `port` on the interface of `slot`. Where the port is unknown, the
+    /// packet may be for any port: then the mode is observe only if nothing on this interface
+    /// enforces.
     #[inline(always)]
     #[must_use]
     pub fn mode(&self, slot: u32, port: Option<u16>) -> Mode {
@@ -70,7 +71,7 @@ impl PackedModes {
         Mode::from_u32(self.general)
     }
 
-    /// The port's own mode.
+    /// The mode of `port`, if it has its own.
     #[inline(always)]
     #[must_use]
     pub fn of_port(&self, port: u16) -> Option<Mode> {
@@ -80,7 +81,7 @@ impl PackedModes {
         Some(if self.observed.contains(port) { Mode::Observe } else { Mode::Enforce })
     }
 
-    /// The own mode of the interface of `slot`.
+    /// The mode of the interface of `slot`, if it has its own.
     #[inline(always)]
     #[must_use]
     pub fn of_slot(&self, slot: u32) -> Option<Mode> {
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_s_own_mode_counts_before_its_interface_s_and_that_before_the_general_one() {
+    fn a_port_s_mode_takes_precedence_over_its_interface_s_and_that_over_the_general_one() {
         let mut modes = PackedModes::all(Mode::Observe);
         assert_eq!(modes.mode(0, Some(443)), Mode::Observe);
         modes.set_slot(1, Mode::Enforce);
@@ -108,7 +109,7 @@ mod tests {
     const OBSERVE_THEN_ENFORCE: (Mode, Mode) = (Mode::Observe, Mode::Enforce);
 
     #[test]
-    fn what_may_be_for_any_port_is_dropped_as_soon_as_one_enforces() {
+    fn a_packet_of_unknown_port_is_dropped_as_soon_as_one_port_enforces() {
         let mut modes = PackedModes::all(Mode::Observe);
         assert_eq!(modes.mode(0, None), Mode::Observe);
         modes.set_slot(1, Mode::Enforce);
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_that_nobody_wrote_enforce() {
+    fn a_map_that_was_never_written_enforces() {
         assert_eq!(PackedModes::all(Mode::Enforce).mode(31, None), Mode::Enforce);
         assert_eq!(PackedModes::all(Mode::Enforce).general, 0);
         assert_eq!(PackedModes::all(Mode::Enforce).mode(SLOTS, Some(1)), Mode::Enforce);

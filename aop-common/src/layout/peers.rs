@@ -3,11 +3,11 @@
 use super::words;
 use crate::Address;
 
-/// Hints at each of the maps that have some.
+/// Hints at each of the maps that have them.
 pub const HINTS: usize = 65_536;
 
-/// A key of the peers map. An IPv4 address stands in the first four bytes, and the family keeps it
-/// apart from the IPv6 address of the same bytes.
+/// A key of the map PEERS, and of the others by address or network. An IPv4 address has the first
+/// four bytes; the family distinguishes it from the IPv6 address of the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct PeerKey {
@@ -30,7 +30,7 @@ impl PeerKey {
         }
     }
 
-    /// The network whose budget `address` spends: its /24 or /48.
+    /// The key of the network whose budget `address` spends from: its /24 or /48.
     #[inline(always)]
     #[must_use]
     pub const fn network(address: Address) -> Self {
@@ -43,10 +43,12 @@ impl PeerKey {
     }
 }
 
-/// Where the hints of an address stand, below [`HINTS`]. A hint tells until when, in seconds of the
-/// monotonic clock, some address with this place is in the map that it hints at: most strangers are
-/// in none, and a map of hints is looked up in a fifth of the time. It is never too early; where
-/// two addresses share a place it may be too late, and then the map itself decides.
+/// The place of the hints of an address, below [`HINTS`].
+///
+/// A hint is a time in seconds of the monotonic clock: until then, some address with this place is
+/// in the map that the hint belongs to. Most strangers are in no such map, and a hint is looked up
+/// in a fifth of the time. A hint is never too early. Where two addresses share a place it may be
+/// too late, and then the map itself decides.
 #[inline(always)]
 #[must_use]
 pub const fn hint(address: Address) -> u32 {
@@ -60,25 +62,25 @@ pub const fn hint(address: Address) -> u32 {
     }
 }
 
-/// What the peers map holds for an address that has authenticated.
+/// The value of the map PEERS for an address that has authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct PeerRecord {
     /// Unix seconds of the first authenticated handshake.
     pub first_seen: u64,
-    /// Unix seconds of the last one.
+    /// Unix seconds of the last authenticated handshake.
     pub last_seen: u64,
-    /// How many there were.
+    /// The number of authenticated handshakes.
     pub handshakes: u64,
-    /// The [`site_id`] of the last one.
+    /// The [`site_id`] of the last handshake.
     pub site: u64,
-    /// Until when it is trusted outside of any prefix, in seconds of the monotonic clock.
+    /// The end of its trust outside of any prefix, in seconds of the monotonic clock.
     pub trusted_until: u64,
 }
 
 impl PeerRecord {
-    /// The entry after another authenticated handshake at `now`, for `site`; `known` is the entry
-    /// before it.
+    /// The record after an authenticated handshake at `now` (Unix seconds) for `site`; `known` is
+    /// the record before it.
     #[must_use]
     pub const fn seen(known: Option<Self>, now: u64, site: &str, trusted_until: u64) -> Self {
         let (first_seen, handshakes) = match known {
@@ -90,8 +92,8 @@ impl PeerRecord {
     }
 }
 
-/// A site's mark in the peers map: the 64-bit FNV-1a hash of its name. It outlives a change of the
-/// configuration, which a site's number would not.
+/// The number of a site in the map PEERS: the 64-bit FNV-1a hash of its name. A change of the
+/// configuration does not change it, as it would change the place of the site in the file.
 #[must_use]
 pub const fn site_id(name: &str) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
