@@ -10,7 +10,7 @@ mod peers;
 
 pub use local_addresses::LocalAddresses;
 pub use packed_modes::PackedModes;
-pub use peers::{HINTS, PeerKey, PeerRecord, hint, site_id};
+pub use peers::{HINTS, PeerKey, PeerValue, hint, site_id};
 
 use crate::{Standing, bucket::Bucket};
 
@@ -196,7 +196,7 @@ const _: () = {
     assert!(size_of::<LocalAddresses>() == 80);
     assert!(size_of::<Prefix>() == 4 && align_of::<Prefix>() == 4);
     assert!(size_of::<PeerKey>() == 20);
-    assert!(size_of::<PeerRecord>() == 40);
+    assert!(size_of::<PeerValue>() == 40);
     assert!(size_of::<DropEvent>() == 24 + SNAPPED);
     assert!(size_of::<Bucket>() == 16);
     assert!(size_of::<Counter>() == 16);

@@ -4,7 +4,7 @@
 use crate::{
     bucket::Bucket,
     layout::{
-        Counter, InterfaceName, LocalAddresses, PackedModes, PeerKey, PeerRecord, Ports, Prefix,
+        Counter, InterfaceName, LocalAddresses, PackedModes, PeerKey, PeerValue, Ports, Prefix,
         Settings,
     },
     prefix_table::Block,
@@ -25,7 +25,7 @@ unsafe impl aya::Pod for Prefix {}
 // SAFETY: a u32 and sixteen bytes, no padding, every bit pattern valid.
 unsafe impl aya::Pod for PeerKey {}
 // SAFETY: five u64, no padding, every bit pattern valid.
-unsafe impl aya::Pod for PeerRecord {}
+unsafe impl aya::Pod for PeerValue {}
 // SAFETY: two u64, no padding, every bit pattern valid.
 unsafe impl aya::Pod for Counter {}
 // SAFETY: sixteen bytes, every bit pattern valid.

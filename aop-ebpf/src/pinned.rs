@@ -6,7 +6,7 @@ use aop_common::{
     bucket::Bucket,
     layout::{
         Counter, DROPS_BYTES, HINTS, InterfaceName, LocalAddresses, MAX_BUDGETS, MAX_PEERS,
-        MAX_PREFIXES, PackedModes, PeerKey, PeerRecord, Ports, Prefix, SLOTS, Settings,
+        MAX_PREFIXES, PackedModes, PeerKey, PeerValue, Ports, Prefix, SLOTS, Settings,
     },
     prefix_table::{BLOCKS, Block},
 };
@@ -35,7 +35,7 @@ pub(crate) static PREFIXES_V6_A: LpmTrie<[u8; 16], Prefix, MAX_PREFIXES> = LpmTr
 #[btf_map]
 pub(crate) static PREFIXES_V6_B: LpmTrie<[u8; 16], Prefix, MAX_PREFIXES> = LpmTrie::new();
 #[btf_map]
-pub(crate) static PEERS: LruHashMap<PeerKey, PeerRecord, MAX_PEERS> = LruHashMap::new();
+pub(crate) static PEERS: LruHashMap<PeerKey, PeerValue, MAX_PEERS> = LruHashMap::new();
 #[btf_map]
 pub(crate) static VERDICTS: PerCpuArray<Counter, { (SLOTS * Tally::COUNT) as usize }> =
     PerCpuArray::new();

@@ -1,25 +1,23 @@
-//! Replays what once broke the readers of prefixes, configuration and PROXY headers, and what
-//! fuzzing them starts from: `fuzz/regressions`.
+//! Replays `fuzz/regressions`: inputs that once broke the readers of prefixes, configuration and
+//! PROXY headers. Fuzzing starts from the same files.
 
 use std::{fs, path::Path};
 
-use aop_userspace::{
-    config::Config,
-    prefixes,
-    terminator::{Reading, read_proxy_header},
-};
+use aop_config::Config;
+use aop_terminator::{Reading, read_proxy_header};
+use aop_types::parse;
 
 #[test]
-fn every_kept_prefix_is_read_or_refused() {
+fn every_recorded_prefix_is_read_or_refused() {
     for text in kept("prefixes") {
-        if let Ok(prefix) = prefixes::parse(&text) {
-            assert_eq!(prefixes::parse(&prefix.to_string()), Ok(prefix));
+        if let Ok(prefix) = parse(&text) {
+            assert_eq!(parse(&prefix.to_string()), Ok(prefix));
         }
     }
 }
 
 #[test]
-fn every_kept_configuration_is_read_or_refused_with_a_reason() {
+fn every_recorded_configuration_is_read_or_refused_with_a_reason() {
     for text in kept("config") {
         if let Err(error) = Config::parse(Path::new("/fuzz/aop.toml"), &text) {
             assert!(!error.to_string().is_empty(), "{text}");
@@ -28,7 +26,7 @@ fn every_kept_configuration_is_read_or_refused_with_a_reason() {
 }
 
 #[test]
-fn every_kept_proxy_header_is_read_to_its_end_and_no_further() {
+fn every_recorded_proxy_header_is_read_exactly_to_its_end() {
     for bytes in inputs("proxy") {
         if let Ok(Reading::Whole(length, ends)) = read_proxy_header(&bytes) {
             assert_eq!(read_proxy_header(&bytes[..length]), Ok(Reading::Whole(length, ends)));

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use aop_userspace::config::Config;
 use libfuzzer_sys::fuzz_target;
+use aop_config::Config;
 
 fuzz_target!(|text: &str| {
     if let Err(error) = Config::parse(Path::new("/fuzz/aop.toml"), text) {

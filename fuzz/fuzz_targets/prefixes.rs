@@ -2,7 +2,7 @@
 //! form, which admits neither everybody nor anything that its text does not say.
 #![no_main]
 
-use aop_userspace::prefixes;
+use aop_prefixes as prefixes;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

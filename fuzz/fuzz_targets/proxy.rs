@@ -2,8 +2,8 @@
 //! and what is cut is never taken for whole.
 #![no_main]
 
-use aop_userspace::terminator::{Reading, read_proxy_header as read};
 use libfuzzer_sys::fuzz_target;
+use aop_terminator::{Reading, read_proxy_header as read};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(Reading::Whole(length, ends)) = read(bytes) {

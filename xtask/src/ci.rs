@@ -1,4 +1,4 @@
-//! `ci`: everything that must hold before a change lands, in the order of what fails fastest.
+//! `ci`: all checks that a change must pass, the fastest first.
 
 mod dependencies;
 mod tidy;
@@ -28,7 +28,7 @@ pub(crate) fn run() -> Result<()> {
         eprintln!("== {name}");
         let start = Instant::now();
         step().with_context(|| format!("step `{name}`"))?;
-        eprintln!("== {name}: good, {:.1} s", start.elapsed().as_secs_f32());
+        eprintln!("== {name}: passed, {:.1} s", start.elapsed().as_secs_f32());
     }
     Ok(())
 }
@@ -41,14 +41,14 @@ fn lint() -> Result<()> {
     command::run(command::cargo("clippy").args(["--all-targets", "--", "--deny", "warnings"]))
 }
 
-/// The packet program is no member of the default build: it has a compiler of its own, and with it
-/// lints of its own.
+/// The packet program is not part of the default build: it has its own compiler, and therefore its
+/// own clippy.
 fn lint_ebpf() -> Result<()> {
     let toolchain = toolchain::ready()?;
     match toolchain.clippy() {
         Some(mut clippy) => command::run(clippy.args(["--", "--deny", "warnings"])),
         None => {
-            eprintln!("the BPF toolchain has no clippy (Debian package rust-web-clippy): checking");
+            eprintln!("no clippy for BPF (Debian package rust-web-clippy): running `cargo check`");
             command::run(&mut toolchain.cargo("check"))
         }
     }

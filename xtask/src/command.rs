@@ -1,5 +1,5 @@
-//! Running other programs: shown when they change the machine, cleansed of this program's own
-//! build environment.
+//! Runs other programs, without the build environment of xtask itself. Commands that change the
+//! machine are printed first.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::workspace;
 
-/// The cargo that runs xtask, for the workspace's host side.
+/// The cargo that runs xtask, for all crates except the packet program.
 pub(crate) fn cargo(subcommand: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.arg(subcommand).current_dir(workspace::root());
@@ -22,9 +22,9 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
     command
 }
 
-/// Removes what `cargo run` told xtask about xtask. Build scripts that watch these variables would
-/// run anew each time a build alternates between xtask and the shell; the library path would lead
-/// another compiler to this one's libraries.
+/// Removes the variables that `cargo run` set for xtask. Build scripts that watch them would run
+/// again whenever builds alternate between xtask and the shell. With the library path, another
+/// compiler would load the libraries of this one.
 pub(crate) fn forget_own_build(command: &mut Command) {
     command.env_remove("LD_LIBRARY_PATH");
     for (name, _) in env::vars_os() {
@@ -35,7 +35,7 @@ pub(crate) fn forget_own_build(command: &mut Command) {
     }
 }
 
-/// Removes every choice of a Rust toolchain from the environment.
+/// Removes all variables that select a Rust toolchain.
 pub(crate) fn forget_toolchain(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let choices =
@@ -56,7 +56,7 @@ pub(crate) fn run_shown(command: &mut Command) -> Result<()> {
     run(command)
 }
 
-/// Runs the command; its output goes where ours goes.
+/// Runs the command with the output streams of xtask.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start `{}`", line(command)))?;
     if !status.success() {
@@ -65,7 +65,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a cargo build that says nothing when nothing was to do.
+/// Runs a cargo build that prints nothing if everything is up to date.
 pub(crate) fn run_quiet_when_fresh(command: &mut Command) -> Result<()> {
     if stderr().is_terminal() && env::var_os("NO_COLOR").is_none() {
         command.env("CARGO_TERM_COLOR", "always");
@@ -87,7 +87,7 @@ pub(crate) fn run_quiet_when_fresh(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs the command and returns what it wrote to standard output.
+/// Runs the command and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stderr(Stdio::inherit())
@@ -99,19 +99,19 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The command as one would type it, with the variables it adds.
+/// The command as typed in a shell, with the variables that it sets.
 pub(crate) fn line(command: &Command) -> String {
     let variables = command
         .get_envs()
         .filter_map(|(name, value)| Some(format!("{}={} ", name.display(), value?.display())));
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-    // Cargo parts encoded flags with a character that shows nowhere.
+    // Cargo separates encoded flags with an invisible character.
     (variables.collect::<String>() + &words.join(" ")).replace('\x1f', " ")
 }
 
-/// Where a program is. Administrators' folders are searched too: an ordinary user's PATH often
-/// leaves them out.
+/// The path of a program. Also searches the sbin directories, which are often missing in the PATH
+/// of ordinary users.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_shown_as_one_would_type_it() {
+    fn a_command_is_shown_as_typed_in_a_shell() {
         let mut command = Command::new("apt-get");
         command
             .args(["install", "-y"])

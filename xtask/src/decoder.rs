@@ -1,4 +1,4 @@
-//! The PROXY decoder that the tests compare with: Python packages, pinned by version and sum in
+//! The independent PROXY decoder for the tests: Python packages, pinned by version and hash in
 //! `tests/decoder/requirements.txt`.
 
 use std::{fs, path::PathBuf, process::Command};
@@ -7,15 +7,15 @@ use anyhow::{Context, Result};
 
 use crate::{command, packages, workspace};
 
-/// Tells the tests where the packages are.
+/// The variable that tells the tests where the packages are.
 pub(crate) const FOLDER: &str = "AOP_PROXY_DECODER";
 
-/// Where the packages are, once they are.
+/// The directory of the packages; it exists only after the installation.
 pub(crate) fn folder() -> PathBuf {
     workspace::tool("proxy-protocol-0.11.3")
 }
 
-/// Installs the packages where they are missing; says what is missing, where it cannot.
+/// Installs the packages if they are missing; warns if that fails.
 pub(crate) fn ensure() {
     if folder().is_dir() {
         return;
@@ -27,7 +27,7 @@ pub(crate) fn ensure() {
 
 fn install() -> Result<()> {
     packages::ensure_for(&packages::DECODER)?;
-    // Whole or not at all: what was broken off is no folder of that name.
+    // An interrupted installation must not leave a directory of the final name.
     let part = folder().with_extension("part");
     fs::remove_dir_all(&part).ok();
     let mut pip = Command::new("python3");

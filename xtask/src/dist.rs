@@ -1,4 +1,5 @@
-//! `dist`: the Debian package, and the proof that it installs, upgrades, is removed and purged, and the image made of it.
+//! `dist`: builds the Debian package; optionally tests its installation, upgrade, removal and
+//! purge, and builds the container image from it.
 
 mod arm64;
 mod check;
@@ -23,16 +24,17 @@ use crate::{
 
 const CARGO_DEB: &str = "3.8.0";
 
-/// What is done with the package, and which other one is made.
+/// What to do in addition to building the package.
 #[derive(Clone, Copy, clap::Args)]
 pub(crate) struct Dist {
-    /// And install, upgrade, remove and purge it in a clean Debian root; needs root and a mirror
+    /// Also install, upgrade, remove and purge it in a clean Debian root; needs root and a mirror
     #[arg(long)]
     check: bool,
-    /// And build the container image, and guard a port that Docker publishes; needs root and a mirror
+    /// Also build the container image and guard a port that Docker publishes; needs root and a
+    /// mirror
     #[arg(long)]
     container: bool,
-    /// And cross-build the one for arm64
+    /// Also cross-build the package for arm64
     #[arg(long)]
     arm64: bool,
 }
@@ -57,7 +59,7 @@ pub(crate) fn run(dist: Dist) -> Result<()> {
     Ok(())
 }
 
-/// Man pages and completions, from the program's own command line.
+/// Generates man pages and completions from the command line of the program.
 fn generate(aop: &Path, folder: &Path) -> Result<()> {
     let (man, completions) = (folder.join("man"), folder.join("completions"));
     if folder.exists() {
@@ -96,14 +98,14 @@ fn pack(folder: &Path, options: &[&str]) -> Result<PathBuf> {
     }
 }
 
-/// The program, built where it is not there yet.
+/// The path of cargo-deb, which is built if it is missing.
 fn cargo_deb() -> Result<PathBuf> {
     let folder = workspace::tool(&format!("cargo-deb-{CARGO_DEB}"));
     let program = folder.join("bin/cargo-deb");
     if !program.is_file() {
         let mut install = command::cargo("install");
         install.args(["cargo-deb", "--version", CARGO_DEB, "--locked", "--root"]).arg(folder);
-        // Into a temporary directory, which cargo removes.
+        // Build in a temporary directory, which cargo removes.
         install.env_remove("CARGO_TARGET_DIR");
         command::run_shown(&mut install).context("cannot build cargo-deb")?;
     }

@@ -1,9 +1,8 @@
-//! `fuzz`: inputs without end. Two kinds: cargo-fuzz targets, which follow the code's branches, and
-//! the differential run, which sends generated frames through the policy on the host and through
-//! the packet program in the kernel.
+//! `fuzz`: coverage-guided cargo-fuzz targets, and the differential run, which sends generated
+//! frames through the policy on the host and through the packet program in the kernel.
 //!
-//! What makes a target crash is left in `fuzz/artifacts/TARGET`. Fix it, and move it to
-//! `fuzz/regressions/TARGET`: a unit test replays all of that.
+//! An input that crashes a target is left in `fuzz/artifacts/TARGET`. Fix the crash, and move the
+//! input to `fuzz/regressions/TARGET`: a unit test replays that directory.
 
 mod differential;
 mod runner;

@@ -1,9 +1,9 @@
-//! `kernels`: the packet program under other kernels than this machine's.
+//! `kernels`: tests the packet program under other kernels than this machine's.
 //!
-//! Debian's cloud kernels boot under QEMU's software emulation, so it needs no virtualization and
-//! installs no kernel. Each one's initramfs holds the kernel tests of aop-userspace and the tools
-//! they call; the verifier there takes the object or does not, and the corpus gets the verdicts it
-//! is owed or does not. The console is kept in `target/kernels/VERSION.log`.
+//! Debian's cloud kernels boot under QEMU's software emulation, so this needs no virtualization and
+//! installs no kernel. The initramfs of each kernel holds the kernel tests of aop-userspace and the
+//! tools that they call: they show whether that kernel's verifier accepts the object and whether
+//! the corpus gets its verdicts. The console is kept in `target/kernels/VERSION.log`.
 
 mod archive;
 mod cpio;
@@ -26,8 +26,7 @@ use serde_json::Value;
 
 use crate::{command, object, packages, test::Outcome, workspace};
 
-/// The kernel series that are tried: the oldest that is supported, and a newer one. Debian 12 carries
-/// both.
+/// The tested kernel series: the oldest that is supported, and a newer one. Debian 12 has both.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
 
 pub(crate) fn run(only: Option<&str>) -> Result<()> {
@@ -42,7 +41,7 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
     for kernel in &kernels {
         machines.push((kernel, initramfs::build(kernel, &tests)?));
     }
-    // All at once: each runs one test after the other, so it keeps one processor busy.
+    // In parallel: each machine runs one test at a time, which keeps one processor busy.
     let outcomes: Vec<Result<Outcome>> = thread::scope(|scope| {
         let boots: Vec<_> = machines
             .iter()
@@ -67,20 +66,20 @@ pub(crate) fn setup() -> Result<()> {
     prepare(None).map(drop)
 }
 
-/// Installs the tools and fetches the kernels. One that cannot be had is an error: what was not tried
-/// was not shown to work.
+/// Installs the tools and fetches the kernels. A kernel that cannot be fetched is an error:
+/// untested is not supported.
 fn prepare(only: Option<&str>) -> Result<Vec<Kernel>> {
     packages::ensure_for(&packages::KERNELS)?;
     let wanted = SERIES.iter().filter(|series| only.is_none_or(|only| only == **series));
     wanted
         .map(|series| {
             package::fetch(series)
-                .with_context(|| format!("there is no kernel {series} to test under"))
+                .with_context(|| format!("there is no kernel {series} to test with"))
         })
         .collect()
 }
 
-/// Boots a kernel, and tells in one piece what came of it.
+/// Boots a kernel, and prints its report in one piece.
 fn boot(kernel: &Kernel, initramfs: &Path) -> Result<Outcome> {
     let started = Instant::now();
     let course = machine::run(kernel, initramfs)?;
@@ -94,12 +93,12 @@ fn report(kernel: &Kernel, course: &Course, took: Duration) -> String {
     lines.extend(course.tests.iter().cloned());
     let Course { booted, instructions, outcome, complaint, .. } = course;
     lines.push(match booted {
-        Some(booted) => format!("boots in {:.1} s", booted.as_secs_f32()),
-        None => "does not boot".to_owned(),
+        Some(booted) => format!("booted in {:.1} s", booted.as_secs_f32()),
+        None => "did not boot".to_owned(),
     });
     lines.extend(instructions.map(|count| format!("verified instructions: {count}")));
     if outcome.failed > 0 {
-        lines.push(format!("the console's end:\n{}", course.end));
+        lines.push(format!("the end of the console:\n{}", course.end));
     }
     lines.extend(complaint.map(|complaint| {
         format!("{complaint}: counted as one failure; see {}", kernel.log().display())
@@ -108,13 +107,13 @@ fn report(kernel: &Kernel, course: &Course, took: Duration) -> String {
     lines.join("\n")
 }
 
-/// Builds the kernel tests and tells where they are.
+/// Builds the kernel tests and returns their path.
 fn kernel_tests() -> Result<PathBuf> {
     let mut cargo = command::cargo("test");
     cargo.args(["--no-run", "--quiet", "--test", "kernel", "--message-format=json"]);
     let text = command::output(&mut cargo)?;
     let executable = text.lines().find_map(executable_of_tests);
-    executable.context("cargo does not tell where the kernel tests are")
+    executable.context("cargo does not report the path of the kernel tests")
 }
 
 fn executable_of_tests(message: &str) -> Option<PathBuf> {
@@ -123,7 +122,7 @@ fn executable_of_tests(message: &str) -> Option<PathBuf> {
     is_it.then(|| message.get("executable")?.as_str().map(PathBuf::from))?
 }
 
-/// Runs a command that says something only when it fails.
+/// Runs a command, and shows its error output only if it fails.
 fn run_silent(command: &mut Command) -> Result<()> {
     let output =
         command.output().with_context(|| format!("cannot start `{}`", command::line(command)))?;
@@ -134,7 +133,7 @@ fn run_silent(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Where kernels, consoles and what was unpacked lie.
+/// The directory of the downloaded kernels and the consoles.
 fn folder() -> PathBuf {
     workspace::target().join("kernels")
 }

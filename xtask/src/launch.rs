@@ -1,5 +1,5 @@
-//! Verbs that build everything and run a program of the product: run, demo, bench. The first two
-//! become that program, so signals and the exit code are its own.
+//! The verbs that build everything and run a program of the product: run, demo, bench. run and demo
+//! exec that program, so that it receives signals and determines the exit code.
 
 use std::{os::unix::process::CommandExt, path::PathBuf};
 
@@ -11,7 +11,7 @@ use crate::{
     workspace,
 };
 
-/// Tells demo, tests and benchmarks which daemon to drive.
+/// The variable that tells demo, tests and benchmarks which aop to run.
 pub(crate) const AOP_BIN: &str = "AOP_BIN";
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -30,7 +30,7 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
 /// The benchmarks, by the names of their targets.
 const BENCHES: [&str; 2] = ["firewall", "terminator"];
 
-/// Runs the benchmark of that name, or both, with `arguments`.
+/// Runs the benchmark `name`, or both, with `arguments`.
 pub(crate) fn bench(name: Option<&str>, arguments: &[String]) -> Result<()> {
     if let Some(unknown) = name.filter(|name| !BENCHES.contains(name)) {
         bail!("there is no benchmark {unknown:?}; there are {}", BENCHES.join(" and "));
@@ -64,8 +64,8 @@ pub(crate) enum Profile {
     Release,
 }
 
-/// Builds these binaries and returns their folder. Never names packages: the whole workspace then
-/// agrees on one set of features, and no verb rebuilds the dependencies of another.
+/// Builds these binaries and returns their folder. It never selects packages, so that the whole
+/// workspace uses one set of features and no verb rebuilds the dependencies of another.
 pub(crate) fn build(profile: Profile, binaries: &[&str]) -> Result<PathBuf> {
     let mut cargo = command::cargo("build");
     let folder = match profile {

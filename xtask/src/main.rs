@@ -1,8 +1,8 @@
-//! `cargo xtask`: the project's chores.
+//! `cargo xtask`: the project's own tasks.
 //!
-//! Builds what Cargo alone cannot (the packet program needs its own compiler and linker), and runs
-//! what needs that program: the daemon, the demo, the tests, the checks. Each verb prepares for
-//! itself whatever is missing. Depends on no crate of the product.
+//! Builds the packet program, which needs its own compiler and linker, and runs everything that
+//! needs it: the daemon, the demo, the tests, the checks. Each verb installs or builds what it
+//! needs. Depends on no crate of the product.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 mod ci;
@@ -29,8 +29,8 @@ use test::Part;
 #[derive(Parser)]
 #[command(
     bin_name = "cargo xtask",
-    about = "The project's chores. Each prepares for itself whatever is missing.",
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage.",
+    about = "The project's own tasks. Each one installs or builds what it needs.",
+    after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.",
     arg_required_else_help = true
 )]
 struct Arguments {
@@ -40,30 +40,30 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Find or install the BPF toolchain and the tools that demo and tests drive.
+    /// Find or install the BPF toolchain and the tools of demo and tests.
     ///
-    /// Uses a rustup nightly with rust-src, or a distribution's rustc that ships the BPF target;
-    /// installs one of them where there is none. bpf-linker is built into target/tools. Prints
-    /// each command it runs, and nothing when all is there.
+    /// Uses a rustup nightly with rust-src, or a distribution's rustc that includes the BPF target;
+    /// installs one of them if there is none. Builds bpf-linker into target/tools. Prints each
+    /// command that it runs, and nothing if nothing is missing.
     Setup {
-        /// And what `kernels` needs: QEMU, and the kernels themselves
+        /// Also install what `kernels` needs: QEMU, and the kernels themselves
         #[arg(long)]
         kernels: bool,
-        /// And what `bench` compares with, as far as it can be had
+        /// Also install the products that `bench` compares with, as far as they are available
         #[arg(long)]
         bench: bool,
     },
-    /// Build the packet program into aop-userspace/bpf/aop.o, and hold it to its budgets.
+    /// Build the packet program into aop-userspace/crates/firewall/bpf/aop.o, and check its budgets.
     ///
-    /// Prints its size, and the instructions the kernel's verifier walks (needs root).
+    /// Prints its size, and the number of instructions that the verifier walks (needs root).
     BuildEbpf,
-    /// Build all and run aop with these arguments, through sudo when not root.
+    /// Build everything and run aop with these arguments, through sudo if not root.
     Run {
         /// Arguments of aop
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Build all and show the main job on network namespaces, through sudo when not root.
+    /// Build everything and run the demo in network namespaces, through sudo if not root.
     Demo {
         /// Arguments of aop-demo
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -71,55 +71,56 @@ enum Verb {
     },
     /// Run the tests, or one part of them.
     ///
-    /// The last line is `N passed, N failed, N skipped`. Without privilege the kernel and e2e
-    /// parts are skipped, counted and named; with CI=true that is a failure.
+    /// The last line is `N passed, N failed, N skipped`. Without privilege, the tests of the kernel
+    /// and e2e parts are listed and counted as skipped; with CI=true that is a failure.
     Test {
         part: Option<Part>,
         /// Filters and options for the test binaries
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Measure the packet path and the terminator beside what one would use instead. Needs root.
+    /// Measure the packet path and the terminator, compared with alternatives. Needs root.
     ///
-    /// firewall compares with an empty program, xdp-filter and nftables, terminator with nginx,
-    /// HAProxy and hitch: each in one run. Installs them where it can, and leaves the figures in
-    /// target/bench.
+    /// firewall compares with an empty program, xdp-filter and nftables; terminator with nginx,
+    /// HAProxy and hitch. Each comparison is one run. Installs the alternatives if it can, and
+    /// writes the figures to target/bench.
     Bench {
-        /// firewall or terminator; both when not given
+        /// firewall or terminator [default: both]
         name: Option<String>,
-        /// For terminator: the products that take part, and the number of rounds
+        /// For terminator: the products to compare, and the number of rounds
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Boot other kernels under QEMU and run the kernel tests there. Needs no privilege but apt's.
+    /// Boot other kernels under QEMU and run the kernel tests there. Needs privilege only for apt.
     ///
-    /// Debian's 6.1 and 6.12, from packages that are unpacked under target/kernels and never
-    /// installed; a release without one of them has it from Debian 12's lists. Prints for each how long it boots, the verified instructions and the tests.
+    /// The kernels are Debian's 6.1 and 6.12, from packages that are unpacked in target/kernels and
+    /// never installed; a release without one of them takes it from Debian 12. Prints the tests,
+    /// the boot time and the verified instructions of each.
     Kernels {
-        /// 6.1 or 6.12; both when not given
+        /// 6.1 or 6.12 [default: both]
         series: Option<String>,
     },
-    /// Feed the policy, the prefix reader and the configuration with inputs made to break them.
+    /// Fuzz the policy and the readers of prefixes, configuration and PROXY headers.
     ///
     /// `differential` runs generated frames through the policy on the host and the packet program
-    /// in the kernel (needs root); the other targets are cargo-fuzz's.
+    /// in the kernel (needs root); the other targets use cargo-fuzz.
     Fuzz {
-        /// policy, prefixes, config, proxy or differential; the first four when not given
+        /// policy, prefixes, config, proxy or differential [default: the first four]
         target: Option<String>,
         /// How long each cargo-fuzz target runs
         #[arg(long, default_value_t = 60)]
         seconds: u32,
-        /// How many frames the differential run takes
+        /// The number of frames of the differential run
         #[arg(long, default_value_t = 3_000_000)]
         frames: u64,
-        /// The differential run's seed; another one each time when not given
+        /// The seed of the differential run [default: another one each time]
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// Make the Debian package, in target/release/dist.
+    /// Build the Debian package in target/release/dist.
     Dist(dist::Dist),
-    /// Everything that must hold before a change lands: format, lints, docs, dependencies, tests,
-    /// and these under other kernels.
+    /// Run all checks that a change must pass: format, lints, docs, dependencies, tests, and the
+    /// kernel tests under other kernels.
     Ci,
 }
 
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_of_aop_pass_through_with_and_without_dashes() {
+    fn arguments_of_aop_pass_through_with_and_without_a_double_dash() {
         for line in
             [&["xtask", "run", "--", "status", "--json"][..], &["xtask", "run", "status", "--json"]]
         {

@@ -1,7 +1,7 @@
-//! `build-ebpf`: the packet program, from source to the object that aop-userspace embeds.
+//! `build-ebpf`: builds the packet program into the object that aop-userspace embeds.
 //!
-//! The object is stripped of DWARF, checked and held to its budgets, and only then stored; and it
-//! is stored only when its bytes changed, so that nothing is rebuilt for nothing.
+//! The object is stored only after it was stripped of DWARF and passed the checks of its sections
+//! and budgets, and only if its bytes changed, so that nothing is rebuilt without need.
 
 mod budget;
 mod sections;
@@ -30,7 +30,7 @@ pub(crate) fn build() -> Result<()> {
     Ok(())
 }
 
-/// Builds the object for another verb: silent when it is the stored one.
+/// Builds the object for another verb; prints nothing if it is unchanged.
 pub(crate) fn refresh() -> Result<()> {
     let object = compile()?;
     if !is_stored(&object) {
@@ -48,7 +48,7 @@ fn compile() -> Result<Vec<u8>> {
     strip(&toolchain)
 }
 
-/// Removes DWARF, from which the linker has made BTF. BTF itself stays.
+/// Removes DWARF; the linker has already made BTF from it. BTF itself stays.
 fn strip(toolchain: &Toolchain) -> Result<Vec<u8>> {
     let (full, stripped) = (toolchain.output(), toolchain.output().with_extension("o"));
     let mut objcopy = Command::new(toolchain.llvm_program("llvm-objcopy"));
@@ -67,7 +67,7 @@ fn is_stored(object: &[u8]) -> bool {
     fs::read(workspace::object()).is_ok_and(|stored| stored == object)
 }
 
-/// Replaces the stored object in one step: a build that runs meanwhile sees one or the other.
+/// Replaces the stored object atomically, so that a concurrent build sees the old or the new one.
 fn store(object: &[u8]) -> Result<()> {
     if is_stored(object) {
         return Ok(());

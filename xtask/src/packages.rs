@@ -1,4 +1,5 @@
-//! Distribution packages: the tools that demo, tests and benchmarks drive, and apt.
+//! Debian packages of the tools that demo, tests and benchmarks use, and their installation with
+//! apt.
 
 use std::process::Command;
 
@@ -6,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{command, privilege::Privilege};
 
-/// A program that a verb drives.
+/// A program that a verb uses.
 pub(crate) struct Tool {
     program: &'static str,
     package: &'static str,
@@ -20,71 +21,71 @@ const TOOLS: [Tool; 7] = [
     tool("curl", "curl", "makes origin pulls as an edge would"),
     tool("openssl", "openssl", "makes handshakes that curl cannot"),
     tool("bpftool", "bpftool", "loads the object as libbpf would"),
-    tool("nft", "nftables", "publishes ports as container engines do, and filters to compare"),
+    tool("nft", "nftables", "publishes ports as container engines do, and is measured"),
 ];
 
-/// What `kernels` drives beside these.
+/// The additional tools of `kernels`.
 pub(crate) const KERNELS: [Tool; 4] = [
     tool("qemu-system-x86_64", "qemu-system-x86", "emulates a machine"),
-    tool("busybox", "busybox-static", "is the system that the emulated kernel starts"),
-    tool("strip", "binutils", "makes the tests small"),
-    tool("ldd", "libc-bin", "tells which libraries the tests need"),
+    tool("busybox", "busybox-static", "is the system of the emulated kernel"),
+    tool("strip", "binutils", "strips the tests"),
+    tool("ldd", "libc-bin", "lists the libraries of the tests"),
 ];
 
-/// What gets and runs the decoder of PROXY headers.
+/// The tools that install and run the decoder of PROXY headers.
 pub(crate) const DECODER: [Tool; 2] = [
-    tool("python3", "python3", "reads PROXY headers with a decoder that is not ours"),
+    tool("python3", "python3", "reads PROXY headers with an independent decoder"),
     tool("pip3", "python3-pip", "fetches that decoder from PyPI"),
 ];
 
-/// What `dist` drives beside these.
+/// The additional tools of `dist`.
 pub(crate) const PACKAGING: [Tool; 2] = [
-    tool("dpkg-shlibdeps", "dpkg-dev", "finds the libraries that a package depends on"),
+    tool("dpkg-shlibdeps", "dpkg-dev", "finds the dependencies of the package"),
     tool("debootstrap", "debootstrap", "makes a clean system to install the package in"),
 ];
 
-/// What `dist --arm64` drives beside these.
+/// The additional tools of `dist --arm64`.
 pub(crate) const ARM64: [Tool; 2] = [
     tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "builds C code and links for arm64"),
     tool("qemu-aarch64-static", "qemu-user-static", "runs the program for arm64"),
 ];
 
-/// What `dist --container` drives beside these.
+/// The additional tools of `dist --container`.
 pub(crate) const CONTAINERS: [Tool; 3] = [
     tool("dockerd", "docker.io", "runs the image"),
     tool("docker", "docker.io", "builds the image"),
     tool("runc", "runc", "runs the image"),
 ];
 
-/// What `bench firewall` compares with. Each is measured where it can be had.
+/// The alternatives in `bench firewall`. Each is measured if it is available.
 pub(crate) const PACKET_RIVALS: [Tool; 2] = [
-    tool("xdp-filter", "xdp-tools", "filters the same frames, to compare"),
-    tool("ethtool", "ethtool", "makes a veth take frames for nft as fast as for XDP"),
+    tool("xdp-filter", "xdp-tools", "is measured with the same frames"),
+    tool("ethtool", "ethtool", "switches on GRO, so that a veth is as fast for nft as for XDP"),
 ];
 
-/// What `bench terminator` compares with. Each is measured where it can be had.
+/// The alternatives in `bench terminator`. Each is measured if it is available.
 pub(crate) const TLS_RIVALS: [Tool; 3] = [
-    tool("nginx", "libnginx-mod-stream", "ends TLS for the same upstream, to compare"),
-    tool("haproxy", "haproxy", "ends TLS for the same upstream, to compare"),
-    tool("hitch", "hitch", "ends TLS for the same upstream, to compare"),
+    tool("nginx", "libnginx-mod-stream", "is measured as a TLS terminator"),
+    tool("haproxy", "haproxy", "is measured as a TLS terminator"),
+    tool("hitch", "hitch", "is measured as a TLS terminator"),
 ];
 
 const fn tool(program: &'static str, package: &'static str, purpose: &'static str) -> Tool {
     Tool { program, package, purpose }
 }
 
-/// Installs the tools that are missing; says which are, where it cannot.
+/// Installs the missing common tools; warns about each if apt does not work.
 pub(crate) fn ensure() -> Result<()> {
     install_missing(&TOOLS)
 }
 
-/// The same, with the tools of one verb.
+/// Installs the missing common tools and the tools of one verb.
 pub(crate) fn ensure_for(tools: &[Tool]) -> Result<()> {
     ensure()?;
     install_missing(tools)
 }
 
-/// Installs what a benchmark compares with, as far as it can be had.
+/// Installs the alternatives of a benchmark; warns about those that are not available.
 pub(crate) fn try_rivals(rivals: &[Tool]) {
     for rival in rivals {
         if let Err(error) = install_missing(std::slice::from_ref(rival)) {
@@ -112,12 +113,12 @@ fn install_missing(tools: &[Tool]) -> Result<()> {
     Ok(())
 }
 
-/// Whether packages can be installed without asking anybody.
+/// Whether apt can install packages without a password.
 pub(crate) fn apt_works() -> bool {
     command::find("apt-get").is_some() && apt("true").is_ok_and(|mut check| succeeds(&mut check))
 }
 
-/// Whether the package lists name all these.
+/// Whether the package lists have all of these.
 pub(crate) fn knows(packages: &[&str]) -> bool {
     packages.iter().all(|package| {
         let answer = command::output(Command::new("apt-cache").args(["policy", package]));
@@ -125,8 +126,8 @@ pub(crate) fn knows(packages: &[&str]) -> bool {
     })
 }
 
-/// Installs packages. Package lists may be missing, or so old that they name files that are gone:
-/// then they are fetched, and the installation is tried once more.
+/// Installs packages. If that fails because the package lists are missing or outdated, it fetches
+/// the lists and tries again.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let attempt = || {
         let mut command = apt("apt-get")?;
@@ -146,13 +147,13 @@ pub(crate) fn update() -> Result<()> {
     command::run_shown(command.args(["update", "-qq"])).context("cannot fetch the package lists")
 }
 
-/// Reads `apt-cache policy`, which says nothing at all of a name it never heard.
+/// Reads the output of `apt-cache policy`, which is empty for an unknown name.
 fn has_candidate(policy: &str) -> bool {
     let candidate = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate:"));
     candidate.is_some_and(|version| version.trim() != "(none)")
 }
 
-/// A program with the right to install packages, that asks no questions.
+/// A command that runs `program` with the privilege to install packages, without questions.
 fn apt(program: &str) -> Result<Command> {
     let noninteractive = "DEBIAN_FRONTEND=noninteractive";
     let mut command = Command::new("env");
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_without_a_candidate_is_not_known() {
+    fn a_package_without_a_candidate_is_unknown() {
         assert!(has_candidate("curl:\n  Installed: (none)\n  Candidate: 7.88.1-10\n"));
         assert!(!has_candidate("curl:\n  Installed: (none)\n  Candidate: (none)\n"));
         assert!(!has_candidate(""));

@@ -1,4 +1,4 @@
-//! What this process may do to the kernel, and the way up.
+//! The privilege of this process, and sudo.
 
 use std::{fs, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command;
 
-/// Rights of a process, from its status file.
+/// User and capabilities of a process, from /proc/self/status.
 pub(crate) struct Privilege {
     root: bool,
     capabilities: u64,
@@ -34,12 +34,13 @@ impl Privilege {
         self.root
     }
 
-    /// Whether the kernel lets this process load an XDP program.
+    /// Whether this process may load an XDP program.
     pub(crate) fn loads_programs(&self) -> bool {
         self.missing(&[(BPF, "CAP_BPF"), (NET_ADMIN, "CAP_NET_ADMIN")]).is_empty()
     }
 
-    /// What the privileged tests would lack: they load programs and make network namespaces.
+    /// The privilege that is missing for the privileged tests, which load programs and make network
+    /// namespaces.
     pub(crate) fn lacking_for_tests(&self) -> Option<String> {
         if !self.root {
             return Some("not root".to_owned());
@@ -55,7 +56,8 @@ impl Privilege {
     }
 }
 
-/// A command that runs `program` as root: through sudo, with the environment, where we are not.
+/// A command that runs `program` as root; if this process is not root, through sudo with the
+/// current environment.
 pub(crate) fn as_root(program: &Path) -> Result<Command> {
     if Privilege::current()?.is_root() {
         return Ok(Command::new(program));
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confined_root_is_told_which_capabilities_it_lacks() {
+    fn the_missing_capabilities_of_a_confined_root_are_listed() {
         let privilege = privilege("0", "00000000a80425fb");
         assert!(!privilege.loads_programs());
         let lacking = "without CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN";

@@ -1,5 +1,5 @@
-//! Prometheus' own tool, with which the tests read `/metrics` and try the alerts. The Debian package
-//! would also start a server, so it is unpacked and not installed.
+//! Prometheus' promtool, with which the tests check `/metrics` and the alerts. The Debian package
+//! would also start a server, so it is only unpacked, not installed.
 
 use std::{
     fs,
@@ -11,25 +11,23 @@ use anyhow::{Context, Result, bail};
 
 use crate::{command, packages, workspace};
 
-/// Tells the tests where the tool is.
+/// The variable that tells the tests where promtool is.
 pub(crate) const PROGRAM: &str = "AOP_PROMTOOL";
 
 const PACKAGE: &str = "prometheus";
 
-/// Where the tool is: the host's own, or the one that was unpacked, once it is.
+/// The path of promtool: the installed one or, after [`ensure`], the unpacked one.
 pub(crate) fn program() -> PathBuf {
     command::find("promtool").unwrap_or_else(|| folder().join("promtool"))
 }
 
-/// Fetches the tool where it is missing; says so, where it cannot.
+/// Fetches promtool if it is missing; warns if that fails.
 pub(crate) fn ensure() {
     if program().is_file() {
         return;
     }
     if let Err(error) = fetch() {
-        eprintln!(
-            "warning: the tests of alerts and of what Prometheus reads are skipped: {error:#}"
-        );
+        eprintln!("warning: the tests of metrics and alerts with promtool are skipped: {error:#}");
     }
 }
 
@@ -38,7 +36,7 @@ fn folder() -> PathBuf {
 }
 
 fn fetch() -> Result<()> {
-    // Whole or not at all: what was broken off has another name.
+    // An interrupted download must not leave a file of the final name.
     let part = folder().with_extension("part");
     fs::remove_dir_all(&part).ok();
     fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;

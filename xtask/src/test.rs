@@ -1,8 +1,8 @@
-//! `test`: every test of the workspace in three parts, one closing line.
+//! `test`: runs all tests of the workspace in three parts, and prints one final line.
 //!
-//! The kernel and e2e parts need privilege; without it they are listed instead of run, and
-//! counted as skipped. So are tests that need published data which does not lie beside the
-//! repository. Silence is never success: no test run is a failure.
+//! The kernel and e2e parts need privilege; without it, their tests are listed and counted as
+//! skipped. So are tests that need published data if it is not next to the repository. If no test
+//! runs, that is a failure.
 
 mod outcome;
 mod targets;
@@ -30,15 +30,15 @@ use crate::{
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Part {
-    /// What needs no privilege: unit, property and documentation tests
+    /// Unit, property and documentation tests, which need no privilege
     Unit,
-    /// The loaded packet program, frame by frame
+    /// Tests of the loaded packet program, frame by frame
     Kernel,
-    /// Real packets and handshakes between network namespaces
+    /// Tests with real packets and handshakes between network namespaces
     E2e,
 }
 
-/// Tests with this in their name read published data from beside the repository.
+/// Tests with this in their name read published data from outside of the repository.
 const NEEDS_DATA: &str = "shared_data";
 
 pub(crate) fn run(part: Option<Part>, filter: &[String]) -> Result<()> {
@@ -112,7 +112,7 @@ impl Part {
         Ok(outcome)
     }
 
-    /// Names what would have run.
+    /// Lists the tests that would have run.
     fn skip(self, filter: &[String], lacking: &str) -> Result<Outcome> {
         println!("== {}, skipped: {lacking}", self.name());
         let mut outcome = Outcome::default();
@@ -145,7 +145,7 @@ impl Part {
     }
 }
 
-/// Runs tests, showing their output as it comes.
+/// Runs tests, and prints their output as it arrives.
 fn stream(cargo: &mut Command) -> Result<Outcome> {
     let started = cargo.stdout(Stdio::piped()).spawn();
     let mut child = started.with_context(|| format!("cannot start `{}`", command::line(cargo)))?;
@@ -175,7 +175,7 @@ fn skip(list: &mut Command, why: &str) -> Result<Outcome> {
     Ok(Outcome { skipped: names.len(), ..Outcome::default() })
 }
 
-/// The folder of published data, where it is not there.
+/// The path of the folder of published data, if the folder does not exist.
 fn absent_data() -> Option<PathBuf> {
     let folder = env::var_os("AOP_SHARED_DATA")
         .map_or_else(|| workspace::root().with_file_name("shared").join("data"), PathBuf::from);

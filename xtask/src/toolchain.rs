@@ -1,8 +1,9 @@
-//! The BPF toolchain: a rustc that can build for the BPF target, and a bpf-linker of the same LLVM.
+//! The BPF toolchain: a rustc that can build for the BPF target, and a bpf-linker with the same
+//! LLVM.
 //!
-//! There are two ways to such a rustc: a rustup nightly with rust-src, which builds `core` itself,
-//! or a distribution's rustc that ships `core` for BPF. What is installed is preferred to what
-//! would have to be. Nothing is remembered between runs: the files themselves tell.
+//! There are two kinds of such a rustc: a rustup nightly with rust-src, which builds `core` itself,
+//! and a distribution's rustc that includes `core` for BPF. An installed one is preferred. xtask
+//! stores no state between runs: it looks at the files.
 
 mod compiler;
 mod install;
@@ -20,14 +21,14 @@ use crate::{command, packages, workspace};
 
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
 
-/// A toolchain that is all there.
+/// A complete toolchain.
 pub(crate) struct Toolchain {
     compiler: Compiler,
     llvm: PathBuf,
     linker: PathBuf,
 }
 
-/// Finds the toolchain; installs what is missing. Silent when nothing is.
+/// Finds the toolchain, and installs missing parts. Prints nothing if nothing is missing.
 pub(crate) fn ready() -> Result<Toolchain> {
     let mut machine = look();
     if let Some(compiler) = machine.ready() {
@@ -37,7 +38,7 @@ pub(crate) fn ready() -> Result<Toolchain> {
         look_closer(&mut machine);
     }
     let Some(route) = route::choose(&machine) else {
-        bail!("there is no BPF toolchain here\n{}", route::remedy(&machine));
+        bail!("no BPF toolchain was found\n{}", route::remedy(&machine));
     };
     eprintln!("BPF toolchain: {}", route.describe());
     install(route).map_err(|error| anyhow!("{error:#}\n{}", route::remedy(&machine)))
@@ -51,7 +52,7 @@ fn install(route: Route) -> Result<Toolchain> {
     Ok(toolchain)
 }
 
-/// What the files of this machine tell.
+/// Looks at the files of this machine.
 fn look() -> Machine {
     let compilers = compiler::installed();
     let majors = majors(&compilers);
@@ -64,7 +65,7 @@ fn look() -> Machine {
     }
 }
 
-/// Adds what only the package manager can tell, which takes time.
+/// Adds the state of the package manager, which takes time to query.
 fn look_closer(machine: &mut Machine) {
     if !packages::apt_works() {
         return;
@@ -80,7 +81,7 @@ fn look_closer(machine: &mut Machine) {
         majors.filter(|major| packages::knows(&[llvm::package(*major).as_str()])).collect();
 }
 
-/// The LLVM versions that matter: of the compilers here, and of the one that could be installed.
+/// The LLVM versions of the installed compilers, and of the one that could be installed.
 fn majors(compilers: &[Compiler]) -> Vec<u32> {
     let mut majors: Vec<_> = compilers.iter().map(|compiler| compiler.llvm).collect();
     majors.push(install::NIGHTLY_LLVM);
@@ -93,24 +94,24 @@ impl Toolchain {
     fn of(compiler: &Compiler) -> Result<Self> {
         let major = compiler.llvm;
         let llvm = llvm::prefix(major)
-            .with_context(|| format!("LLVM {major}'s development files have gone"))?;
+            .with_context(|| format!("the development files of LLVM {major} are missing"))?;
         Ok(Self { compiler: compiler.clone(), llvm, linker: linker::path(major) })
     }
 
-    /// `cargo SUBCOMMAND` for the packet program. It has a target directory of its own, so that it
-    /// never waits for, or undoes, a build of the host side.
+    /// `cargo SUBCOMMAND` for the packet program. It has its own target directory, so that it
+    /// neither waits for a build of the other crates nor invalidates it.
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
         self.command("cargo", subcommand)
     }
 
-    /// `cargo clippy`, where this toolchain has it.
+    /// `cargo clippy`, if this toolchain has it.
     pub(crate) fn clippy(&self) -> Option<Command> {
         let program = "cargo-clippy";
         let there = self.compiler.program(program).is_file();
         there.then(|| self.command(program, "clippy"))
     }
 
-    /// Where the object appears.
+    /// The path of the built object.
     pub(crate) fn output(&self) -> PathBuf {
         target().join(TARGET).join("bpf/aop-ebpf")
     }
@@ -132,7 +133,7 @@ impl Toolchain {
         command
             .env("CARGO", self.compiler.program("cargo"))
             .env("RUSTC", self.compiler.program("rustc"))
-            // aya-ebpf is written in the BPF assembler, which stable compilers hide.
+            // aya-ebpf uses inline assembly for BPF, which is unstable.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_TARGET_DIR", target())
             .env("CARGO_ENCODED_RUSTFLAGS", self.flags());
@@ -144,9 +145,9 @@ impl Toolchain {
             format!("-Clinker={}", self.linker.display()),
             "-Clink-arg=--btf".to_owned(),
             "-Cdebuginfo=2".to_owned(),
-            // The layout of the host's registers, which aya-ebpf picks by this name.
+            // aya-ebpf selects the host's register layout by this name.
             format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH),
-            // BTF names source files: the object must not depend on where the repository lies.
+            // BTF contains source paths: the object must not depend on the repository's location.
             format!("--remap-path-prefix={}=.", workspace::root().display()),
         ]
         .join("\x1f")

@@ -1,11 +1,11 @@
-//! Where things lie in the repository.
+//! Paths of the repository.
 
 use std::{
     env,
     path::{self, Path, PathBuf},
 };
 
-/// The repository's root.
+/// The root of the repository.
 pub(crate) fn root() -> &'static Path {
     let here = env!("CARGO_MANIFEST_DIR");
     Path::new(here.strip_suffix("/xtask").unwrap_or(here))
@@ -18,17 +18,17 @@ pub(crate) fn target() -> PathBuf {
         .unwrap_or_else(|| root().join("target"))
 }
 
-/// Where a tool that xtask builds for itself lives, by a name that carries its version.
+/// The directory of a tool that xtask installs for itself; its name contains the version.
 pub(crate) fn tool(name_and_version: &str) -> PathBuf {
     target().join("tools").join(name_and_version)
 }
 
-/// The packet program where aop-userspace embeds it from.
+/// The object of the packet program, which the firewall crate embeds.
 pub(crate) fn object() -> PathBuf {
-    root().join("aop-userspace/bpf/aop.o")
+    root().join("aop-userspace/crates/firewall/bpf/aop.o")
 }
 
-/// A path as people write it: from the root, where it lies below it.
+/// A path for messages: relative to the root if it is below it.
 pub(crate) fn short(path: &Path) -> path::Display<'_> {
     path.strip_prefix(root()).unwrap_or(path).display()
 }

@@ -65,7 +65,7 @@ pub const fn hint(address: Address) -> u32 {
 /// The value of the map PEERS for an address that has authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct PeerRecord {
+pub struct PeerValue {
     /// Unix seconds of the first authenticated handshake.
     pub first_seen: u64,
     /// Unix seconds of the last authenticated handshake.
@@ -78,7 +78,7 @@ pub struct PeerRecord {
     pub trusted_until: u64,
 }
 
-impl PeerRecord {
+impl PeerValue {
     /// The record after an authenticated handshake at `now` (Unix seconds) for `site`; `known` is
     /// the record before it.
     #[must_use]

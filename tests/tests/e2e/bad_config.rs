@@ -118,7 +118,7 @@ fn what_does_not_fit_the_kind_of_upstream_is_named() {
     refused(|text| text.replace(":443\"]\n", &sends("[\"lb\"]")), &["\"lb\"", "CIDR"]);
     refused(|text| http(text) + &table("forwarded = \"all\""), &["\"all\"", "rfc7239"]);
     refused(|text| http(text) + &table("also_hosts = [\"a b\"]"), &["a b"]);
-    refused(|text| http(text) + &table("answer = \"5ms\""), &["a second at least"]);
+    refused(|text| http(text) + &table("answer = \"5ms\""), &["at least 1s"]);
     refused(|text| http(text) + &table("requests = 0"), &["site.http.requests"]);
 }
 

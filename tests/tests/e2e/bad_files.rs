@@ -35,15 +35,15 @@ fn halve(path: &Path) -> Result<()> {
 fn a_missing_configuration_is_named() {
     in_a_world(|world| {
         let mut daemon = Daemon::prepare(world)?;
-        refuses_to_start(world, &mut daemon, &["aop.toml", "No such file"])
+        refuses_to_start(world, &mut daemon, &["aop.toml", "no such file"])
     });
 }
 
 #[test]
 fn a_missing_certificate_key_or_client_ca_is_named() {
-    refused(|pki| Ok(fs::remove_file(&pki.server.certificate)?), &["server.pem", "No such file"]);
-    refused(|pki| Ok(fs::remove_file(&pki.server.key)?), &["server.key", "No such file"]);
-    refused(|pki| Ok(fs::remove_file(&pki.client_ca)?), &["client-ca.pem", "No such file"]);
+    refused(|pki| Ok(fs::remove_file(&pki.server.certificate)?), &["server.pem", "no such file"]);
+    refused(|pki| Ok(fs::remove_file(&pki.server.key)?), &["server.key", "no such file"]);
+    refused(|pki| Ok(fs::remove_file(&pki.client_ca)?), &["client-ca.pem", "no such file"]);
 }
 
 #[test]

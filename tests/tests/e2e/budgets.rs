@@ -74,7 +74,7 @@ fn explain_tells_how_a_stranger_stands_with_the_tries_that_strangers_share() {
             let probation = explained()?;
             let left = probation["tried_for_seconds"].as_u64();
             ensure!(left.is_some_and(|left| (20..=30).contains(&left)), "{probation}");
-            ensure!(sentence(&stage.daemon, &source)?.contains("was given a try"));
+            ensure!(sentence(&stage.daemon, &source)?.contains("is on probation"));
             Ok(())
         },
     );

@@ -82,7 +82,10 @@ fn what_is_no_ethernet_capture_is_refused_with_the_way_out() {
         refused("new.pcap", &[0x0a, 0x0d, 0x0d, 0x0a].repeat(6), "tcpdump -r")?;
         refused("text.pcap", b"no capture at all, but a text", "no capture")?;
         let told = daemon.verb(&["explain", "nobody"])?;
-        ensure!(told.code == 1 && told.errors.contains("no address and no file"), "{told:?}");
+        ensure!(
+            told.code == 1 && told.errors.contains("neither an address nor a file"),
+            "{told:?}"
+        );
         Ok(())
     });
 }

@@ -69,7 +69,7 @@ fn what_is_wrong_comes_first_and_is_no_error_where_it_can_be_served() {
         ensure!(says("second-server.pem has no name for example.com, *.example.com"), "{text}");
         ensure!(json["warnings"].as_array().map(Vec::len) == Some(told.len()));
         ensure!(json["mistakes"].as_array().map(Vec::len) == Some(1), "{json}");
-        ensure!(text.contains("can be run, with 1 wrong"), "{text}");
+        ensure!(text.contains("can run, but has 1 mistake"), "{text}");
         Ok(())
     });
 }

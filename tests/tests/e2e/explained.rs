@@ -43,7 +43,7 @@ fn explain_tells_verdict_prefix_and_generation_and_moves_no_counter() {
         for family in Family::BOTH {
             let stranger = stage.world.stranger_address(family).to_string();
             let answer = explained(stage, &[&stranger])?;
-            gets(&answer, "drop", "unknown_source", "in no prefix")?;
+            gets(&answer, "drop", "unknown_source", "in no admitted prefix")?;
             let to = stage.world.origin_at(family, 443);
             ensure!(answer["destination"] == to.ip().to_string() && answer["port"] == 443);
             ensure!(answer["interface"] == "eth0" && answer["guarded_ports"][0] == 443, "{answer}");
@@ -67,10 +67,10 @@ fn explain_knows_the_host_s_routes() {
         let stranger = stage.world.stranger_address(Family::V4).to_string();
         let edge = stage.world.edge_address(Family::V4).to_string();
         let through = [stranger.as_str(), "--to", edge.as_str()];
-        gets(&explained(stage, &through)?, "drop", "unknown_source", "in no prefix")?;
+        gets(&explained(stage, &through)?, "drop", "unknown_source", "in no admitted prefix")?;
         stage.world.origin().inside(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))??;
         gets(&explained(stage, &through)?, "pass", "transit", &edge)?;
-        gets(&explained(stage, &[&stranger])?, "drop", "unknown_source", "in no prefix")
+        gets(&explained(stage, &[&stranger])?, "drop", "unknown_source", "in no admitted prefix")
     });
 }
 
@@ -98,7 +98,7 @@ fn while_observing_explain_and_prove_say_what_enforcing_would_do() {
         |stage| {
             let stranger = stage.world.stranger_address(Family::V6).to_string();
             let answer = explained(stage, &[&stranger])?;
-            gets(&answer, "would_drop", "unknown_source", "enforcing would drop it")?;
+            gets(&answer, "would_drop", "unknown_source", "enforce would drop it")?;
             let proof = asked(&stage.daemon, &["prove"])?;
             ensure!(proof["mode"] == "observe" && proof["failed"] == 0, "{proof}");
             ensure!(proof["groups"][0]["dropped"].as_u64() > Some(20), "{proof}");
@@ -112,7 +112,7 @@ fn both_answer_without_a_daemon_and_teach_without_a_firewall() {
     on_stage(|stage| {
         stage.daemon.kill();
         let stranger = stage.world.stranger_address(Family::V4).to_string();
-        gets(&explained(stage, &[&stranger])?, "drop", "unknown_source", "in no prefix")?;
+        gets(&explained(stage, &[&stranger])?, "drop", "unknown_source", "in no admitted prefix")?;
         ensure!(stage.daemon.verb(&["prove"])?.code == 0);
         let told = stage.daemon.verb(&["explain", &stranger, "--interface", "lo"])?;
         ensure!(told.code == 1 && told.errors.contains("guarded are eth0"), "{}", told.errors);

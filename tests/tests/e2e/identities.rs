@@ -36,7 +36,7 @@ fn pulls(site: &Value) -> Result<Vec<u64>> {
 #[test]
 fn during_a_rollover_the_new_certificate_and_the_old_one_are_told_apart_also_after_a_restart() {
     on_stage(|stage| {
-        ensure!(text(stage)?.contains("example.com: no certificate was ever presented"));
+        ensure!(text(stage)?.contains("example.com: no client certificate seen yet"));
         pull(stage, &stage.world.pki.edge)?;
         ensure!(text(stage)?.contains("one certificate, which arrived"));
         std::thread::sleep(std::time::Duration::from_millis(1100));

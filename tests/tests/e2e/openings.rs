@@ -100,7 +100,11 @@ fn an_opening_ends_by_itself_though_the_daemon_was_upgraded_or_dead_at_its_end()
         std::thread::sleep(Duration::from_secs(16));
         stage.daemon.run()?;
         ends(stage)?;
-        ensure!(stage.daemon.log().contains("came to its end meanwhile"), "{}", stage.daemon.log());
+        ensure!(
+            stage.daemon.log().contains("have expired while aop was stopped"),
+            "{}",
+            stage.daemon.log()
+        );
 
         ensure!(open(stage, &for_a_while)?.code == 0);
         stage.daemon.upgrade()?;

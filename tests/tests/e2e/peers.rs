@@ -75,7 +75,7 @@ fn status_tells_what_ends_next_the_soonest_first() {
         ensure!(ends.iter().all(|end| end["site"] == "example.com"), "{ends:?}");
         ensure!(ends.iter().all(|end| !end["subject"].as_str().unwrap_or("").is_empty()));
         let shown = String::from_utf8(stage.daemon.verb(&["status"])?.output)?;
-        ensure!(shown.contains("ends next: "), "{shown}");
+        ensure!(shown.contains("expires: "), "{shown}");
         ensure!(shown.lines().count() <= 24, "{shown}");
         Ok(())
     });

@@ -44,7 +44,7 @@ fn prove_runs_the_packet_table_and_moves_no_counter() {
             text.contains("no IPv4 prefix drains") && text.contains("- IPv4 peer: in a"),
             "{text}"
         );
-        ensure!(text.contains("8 the kernel runs no frame of fewer than 14 bytes"), "{text}");
+        ensure!(text.contains("8 the kernel does not run frames under 14 bytes"), "{text}");
         ensure!(text.contains("`if spent`: networks have no budget"), "{text}");
         let all = stage.daemon.verb(&["prove", "--shapes"])?;
         let text = String::from_utf8_lossy(&all.output);
@@ -106,7 +106,7 @@ fn prove_tries_a_prefix_that_drains_with_the_peers_and_neighbours_that_it_has() 
         ensure!(of("IPv4 neighbour", "fragment")? == ["drop (fragment)"]);
         // Nobody has come over IPv6, whose prefixes drain all the same.
         ensure!(of("IPv6 neighbour", "in a draining prefix")? == ["drop (unknown_source)"]);
-        let why = "nobody has authenticated in the IPv6 prefix";
+        let why = "no peer has authenticated in the draining IPv6 prefix";
         ensure!(does_not_apply(&proof, "IPv6 peer: in a draining prefix", why)?, "{proof}");
         Ok(())
     });

@@ -59,7 +59,10 @@ fn aop_reload_of_what_is_bad_fails_with_the_reason_and_changes_nothing() {
         ensure!(told["error"].as_str().unwrap_or("").contains("gopher"), "{told}");
         let verb = stage.daemon.verb(&["reload"])?;
         let said = String::from_utf8_lossy(&verb.output).into_owned();
-        ensure!(verb.code == 1 && said.contains("the old configuration serves on"), "{verb:?}");
+        ensure!(
+            verb.code == 1 && said.contains("the old configuration stays in force"),
+            "{verb:?}"
+        );
         stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
 
         let screen = stage.daemon.verb(&["status"])?;

@@ -20,7 +20,7 @@ const SEEN: Duration = Duration::from_secs(15);
 /// So many looks that what has changed would have been seen.
 const UNSEEN: Duration = Duration::from_secs(5);
 
-const TAKEN_UP: &str = "files of sites have changed and are in force";
+const TAKEN_UP: &str = "changed files of sites are in force";
 
 /// Whether the site presents the certificate of `identity`.
 fn presents(stage: &Stage, identity: &[u8]) -> Result<bool> {

@@ -157,7 +157,7 @@ fn after_the_end_of_a_revocation_list_peers_are_refused_unless_that_is_tolerated
             let outcome = pull.send()?;
             ensure!(outcome.served(), "{outcome}");
             stage.refuses(&pull.certificate(&stage.world.pki.revoked), "revoked")?;
-            warns(stage, "what was revoked since is unknown")
+            warns(stage, "peers that were revoked since then are still served")
         },
     );
 }
@@ -174,13 +174,14 @@ fn after_the_end_of_a_client_ca_its_peers_are_refused_unless_that_is_tolerated()
             stage.refuses(&pull, "ca_expired")?;
             warns(
                 stage,
-                "expired-ca.pem expired on 2021-01-01T00:00:00Z: peers that it vouches for are refused",
+                "expired-ca.pem expired on 2021-01-01T00:00:00Z: peers with a certificate from it \
+                 are refused",
             )?;
             stage.config.site().rules.push("expired_ca = \"warn\"".into());
             reload(stage)?;
             let outcome = pull.send()?;
             ensure!(outcome.served(), "{outcome}");
-            warns(stage, "served all the same")
+            warns(stage, "are still served (expired_ca)")
         },
     );
 }

@@ -86,7 +86,7 @@ fn a_second_signal_during_the_drain_cuts_at_once() {
         let code = stage.daemon.wait(Duration::from_secs(5))?;
         ensure!(code == 3, "exit code {code}");
         let log = stage.daemon.log();
-        ensure!(log.contains("told to stop once more"), "{log}");
+        ensure!(log.contains("stop requested again"), "{log}");
         drop(session);
         Ok(())
     });

@@ -116,7 +116,7 @@ fn top_gives_the_terminal_back_on_signals_and_says_so_where_somebody_else_follow
         first.shows(&["ENFORCING"])?;
         let mut second = Terminal::open(stage, "second", "16")?;
         second.press("2")?;
-        second.shows(&["somebody else follows the drops"])?;
+        second.shows(&["another program follows the drops"])?;
         for (terminal, signal) in [(&mut first, Signal::SIGTERM), (&mut second, Signal::SIGHUP)] {
             let top = descendant(terminal.script.id(), "top")?;
             kill(Pid::from_raw(i32::try_from(top.0)?), signal)?;
@@ -124,7 +124,7 @@ fn top_gives_the_terminal_back_on_signals_and_says_so_where_somebody_else_follow
         }
         stage.daemon.kill();
         let mut alone = Terminal::open(stage, "alone", "16")?;
-        alone.shows(&["NO DAEMON", "no daemon runs"])?;
+        alone.shows(&["NO DAEMON", "aop is not running"])?;
         alone.press("\u{1b}")?;
         alone.is_given_back()
     });

@@ -1,4 +1,4 @@
-//! Licences, sources and known holes of the dependencies, by cargo-deny and `deny.toml`.
+//! Checks licences, sources and advisories of the dependencies with cargo-deny and `deny.toml`.
 
 use std::{path::PathBuf, process::Command};
 
@@ -23,22 +23,22 @@ pub(crate) fn check() -> Result<()> {
         "licenses",
         "sources",
     ]))?;
-    // The database of advisories comes from a network that not every machine has.
+    // Fetching the advisory database needs a network, which not every machine has.
     if command::run(&mut cargo_deny(&["fetch", "db"])).is_err() {
-        eprintln!("advisories: not checked: their database could not be fetched");
+        eprintln!("advisories: not checked, because the database could not be fetched");
         return Ok(());
     }
     command::run(&mut cargo_deny(&["check", "--disable-fetch", "advisories"]))
 }
 
-/// The program, built where it is not there yet.
+/// The path of cargo-deny, which is built if it is missing.
 fn ready() -> Result<PathBuf> {
     let folder = workspace::tool(&format!("cargo-deny-{VERSION}"));
     let program = folder.join("bin/cargo-deny");
     if !program.is_file() {
         let mut install = command::cargo("install");
         install.args(["cargo-deny", "--version", VERSION, "--locked", "--root"]).arg(folder);
-        // Into a temporary directory, which cargo removes.
+        // Build in a temporary directory, which cargo removes.
         install.env_remove("CARGO_TARGET_DIR");
         command::run_shown(&mut install).context("cannot build cargo-deny")?;
     }

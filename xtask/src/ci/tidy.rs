@@ -1,5 +1,5 @@
-//! Rules of this repository that no lint knows: how long a file is, and where `unsafe`, aya and
-//! clap may appear.
+//! Rules of this repository for which there is no lint: the length of files, and the places of
+//! `unsafe`, aya and clap.
 
 use std::{
     fs, io,
@@ -12,7 +12,7 @@ use crate::workspace;
 
 const MOST_LINES: usize = 400;
 
-/// `unsafe` has three addresses: the pods, the frame reader, the maps.
+/// The only files with `unsafe` code: the pods, the frame reader, the maps.
 const UNSAFE: [&str; 3] =
     ["aop-common/src/pod.rs", "aop-ebpf/src/frame.rs", "aop-ebpf/src/maps.rs"];
 
@@ -29,7 +29,7 @@ pub(crate) fn check() -> Result<()> {
     bail!("{}", complaints.join("\n"))
 }
 
-/// All Rust files outside hidden and built folders.
+/// All Rust files outside of hidden and target directories.
 fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -67,19 +67,19 @@ fn complaints_about(path: &str, text: &str) -> Vec<String> {
     complaints
 }
 
-/// Attributes that the loader needs carry the word too, and hold no unsafe code.
+/// Attributes for the loader contain the word `unsafe`, but no unsafe code.
 fn may_be_unsafe(path: &str, code: &str) -> bool {
     let attribute = path.starts_with("aop-ebpf/") && code.trim_start().starts_with("#[unsafe(");
     attribute || UNSAFE.contains(&path)
 }
 
-/// Whether a file of aop-userspace lies in none of these places.
+/// Whether a path is in aop-userspace, but in none of these places.
 fn outside(path: &str, places: &[&str]) -> bool {
     let inside = path.strip_prefix("aop-userspace/src/");
     inside.is_some_and(|path| !places.iter().any(|place| path.starts_with(place)))
 }
 
-/// The line without its comment and without what its strings say.
+/// The line without its comment and without the content of its strings.
 fn code_of(line: &str) -> String {
     let mut code = String::new();
     let mut rest = line;
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_file_is_named_with_its_length() {
+    fn a_long_file_is_reported_with_its_length() {
         let text = "\n".repeat(MOST_LINES + 1);
         assert_eq!(
             complaints_about("a.rs", &text),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_code_is_allowed_at_its_addresses_alone() {
+    fn unsafe_code_is_allowed_only_in_its_files() {
         let code = "let a = 1;\nunsafe { b() };";
         assert_eq!(complaints_about("aop-common/src/policy.rs", code).len(), 1);
         assert!(complaints_about("aop-common/src/pod.rs", code).is_empty());

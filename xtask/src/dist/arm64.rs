@@ -1,5 +1,5 @@
-//! The package for arm64, cross-built: Debian's compiler for the C code, Rust's own target. It is looked at by
-//! running it under QEMU, which has no BPF: on an arm64 host it was never run.
+//! Cross-builds the package for arm64, with Debian's cross compiler for the C code. The only test
+//! is `aop --version` under QEMU's user mode, which has no BPF; aop has never run on an arm64 host.
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use crate::{command, packages, workspace};
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 const COMPILER: &str = "aarch64-linux-gnu-gcc";
-/// Where Debian has the other architecture's libraries.
+/// Debian's directory of libraries for arm64.
 const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 
-/// Builds it and packs it with the man pages and completions of `folder`.
+/// Builds aop for arm64 and packs it with the man pages and completions in `folder`.
 pub(super) fn pack(folder: &Path) -> Result<PathBuf> {
     packages::ensure_for(&packages::ARM64)?;
     let mut build = command::cargo("build");

@@ -1,5 +1,5 @@
-//! The package's life in a clean root: installed, observing, upgraded under a running daemon, removed,
-//! purged.
+//! Tests the package in a clean root: installation, observing, upgrade under a running daemon,
+//! removal, purge.
 
 use std::{
     path::Path,
@@ -14,7 +14,7 @@ use crate::privilege::Privilege;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the package brings, and a removal takes away.
+/// Files that the package installs and a removal deletes.
 const BROUGHT: [&str; 6] = [
     "/usr/bin/aop",
     "/usr/lib/systemd/system/aop.service",
@@ -25,7 +25,7 @@ const BROUGHT: [&str; 6] = [
 ];
 const CONFIGURATION: &str = "/etc/aop/aop.toml";
 
-/// How both units are started at boot.
+/// The links that start both units at boot.
 const ENABLED: [&str; 2] = [
     "/etc/systemd/system/multi-user.target.wants/aop.service",
     "/etc/systemd/system/sysinit.target.wants/aop-early.service",
@@ -45,7 +45,7 @@ fn install(host: &Host, package: &Path) -> Result<()> {
     let begun = Instant::now();
     let said = host.run(&format!("dpkg --install {package}"))?;
     for path in BROUGHT.iter().chain(&ENABLED).chain([&CONFIGURATION]) {
-        ensure!(host.has(path), "installed without {path}: {said}");
+        ensure!(host.has(path), "{path} is missing after the installation: {said}");
     }
     host.run("getent passwd aop")?;
     host.start("/usr/bin/aop", "run")?;
@@ -66,17 +66,17 @@ fn upgrade(host: &Host, package: &Path) -> Result<()> {
     let said = host.run(&format!("dpkg --install {newer}"))?;
     let after = process(host)?;
     ensure!(before != after, "the old process {before} still serves after the upgrade: {said}");
-    ensure!(host.is_guarded()?, "the upgrade detached: {said}");
+    ensure!(host.is_guarded()?, "the upgrade detached the firewall: {said}");
     println!("upgrade: handed over from process {before} to {after}");
     Ok(())
 }
 
-/// While it runs: in a system without systemd nobody stops it before.
+/// Removes the package while the daemon runs: without systemd, nothing stops the daemon before.
 fn remove(host: &Host) -> Result<()> {
     let said = host.run("dpkg --remove aop")?;
-    ensure!(!host.is_guarded()?, "removed, and still attached: {said}");
-    ensure!(host.has(CONFIGURATION), "a removal takes the configuration: {said}");
-    ensure!(!BROUGHT.iter().any(|path| host.has(path)), "something is left: {said}");
+    ensure!(!host.is_guarded()?, "the firewall is still attached after the removal: {said}");
+    ensure!(host.has(CONFIGURATION), "the removal deleted the configuration: {said}");
+    ensure!(!BROUGHT.iter().any(|path| host.has(path)), "the removal left files: {said}");
     println!("remove: detached, configuration kept");
     host.stop()?;
     Ok(())
@@ -85,14 +85,14 @@ fn remove(host: &Host) -> Result<()> {
 fn purge(host: &Host) -> Result<()> {
     let said = host.run("dpkg --purge aop")?;
     for path in ENABLED.iter().chain(&["/etc/aop", "/var/lib/aop", "/run/aop"]) {
-        ensure!(!host.has(path), "purged, and {path} is left: {said}");
+        ensure!(!host.has(path), "{path} is left after the purge: {said}");
     }
-    ensure!(!host.ask("getent passwd aop")?.0, "purged, and the user is left: {said}");
+    ensure!(!host.ask("getent passwd aop")?.0, "the user is left after the purge: {said}");
     println!("purge: nothing is left");
     Ok(())
 }
 
-/// The same package under a higher version.
+/// The same package with a higher version.
 fn newer(host: &Host, package: &Path) -> Result<String> {
     let package = host.take(package)?;
     host.run(&format!("dpkg-deb --raw-extract {package} /root/newer"))?;
@@ -107,7 +107,7 @@ fn newer(host: &Host, package: &Path) -> Result<String> {
     Ok("/root/newer.deb".to_owned())
 }
 
-/// The daemon that answers.
+/// The process of the daemon that answers.
 fn process(host: &Host) -> Result<u64> {
     let status: serde_json::Value = serde_json::from_str(&host.run("aop status --json")?)?;
     status["daemon"]["pid"].as_u64().context("no daemon answers")

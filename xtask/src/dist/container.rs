@@ -1,5 +1,5 @@
-//! The image, and a port that Docker publishes around the host's filter: built from the package, run beside a
-//! container whose port is published, and asked from outside by a stranger and by an address of the CDN.
+//! Builds the image from the package and tests it with a port that Docker publishes around the
+//! host's filter: a stranger and an address of the CDN connect to that port from outside.
 
 mod engine;
 
@@ -17,10 +17,10 @@ use crate::{packages, privilege::Privilege, workspace};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Published by a container, guarded by aop.
+/// The port that a container publishes and aop guards.
 const PORT: u16 = 8443;
 
-/// Answers every request on port 80, with what the base image has.
+/// Answers every request on port 80. In Perl, which the base image has.
 const APPLICATION: &str = r#"my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 9, ReuseAddr => 1) or die $!;
 while (my $c = $s->accept) { sysread $c, my $q, 4096; print $c "HTTP/1.0 200 OK\r\n\r\nhello\n"; close $c }"#;
 
@@ -28,7 +28,7 @@ const CONFIGURATION: &str = "[firewall]\nmode = \"enforce\"\nports = [8443]\n\n\
      [prefixes]\nsource = [\"173.245.48.0/20\"]\n";
 
 pub(super) fn run(folder: &Path) -> Result<()> {
-    ensure!(Privilege::current()?.is_root(), "a container engine needs root: run this as root");
+    ensure!(Privilege::current()?.is_root(), "the container engine needs root: run this as root");
     packages::ensure_for(&packages::CONTAINERS)?;
     let engine = Engine::start()?;
     println!("engine: Docker {}", engine.version()?);
@@ -61,25 +61,23 @@ pub(super) fn run(folder: &Path) -> Result<()> {
     until("aop enforces", || Ok(status(&engine).is_ok_and(|status| status.contains("enforcing"))))
         .with_context(|| engine.ask(&["logs", "aop"]).unwrap_or_default())?;
     guarded(&engine)?;
-    println!(
-        "port {PORT}, guarded from a container: silence for a stranger, an answer for the CDN"
-    );
+    println!("port {PORT}, guarded by a container: silence for a stranger, an answer for the CDN");
 
     engine.ask(&["kill", "aop"])?;
     guarded(&engine)?;
-    println!("its container killed: the same");
+    println!("port {PORT}, that container killed: the same");
 
     let line = ["run", "--rm", "--cap-add=ALL", engine::LACKS, "--network=host", "--volume", &pins];
     engine.ask(&[&line[..], &["--volume", &etc, "aop", "unload"]].concat())?;
-    ensure!(engine.reaches(From::Stranger, PORT), "unloaded, and a stranger still meets silence");
-    println!("unloaded from a container: a stranger reaches it again");
+    ensure!(engine.reaches(From::Stranger, PORT), "a stranger gets no answer after `aop unload`");
+    println!("port {PORT}, unloaded by a container: a stranger reaches it again");
     Ok(())
 }
 
 fn guarded(engine: &Engine) -> Result<()> {
     ensure!(engine.reaches(From::Cdn, PORT), "the CDN's address is not served");
     ensure!(!engine.reaches(From::Stranger, PORT), "a stranger is served");
-    ensure!(engine.reaches(From::Cdn, PORT), "the CDN's address is served no more");
+    ensure!(engine.reaches(From::Cdn, PORT), "the CDN's address is no longer served");
     Ok(())
 }
 

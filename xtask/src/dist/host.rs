@@ -1,5 +1,5 @@
-//! A clean Debian with a network of its own: a folder made by debootstrap, entered by chroot, without a
-//! running systemd. Gone when it is dropped.
+//! A clean Debian with its own network namespace: made by debootstrap, entered with chroot, without
+//! a running systemd. Dropping it removes everything.
 
 use std::{
     fs,
@@ -13,15 +13,15 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{command, workspace};
 
-/// For processes to end.
+/// The time limit for processes to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const RELEASE: &str = "bookworm";
 const NETWORK: &str = "aop-dist";
-/// Seen from the host: what the packaged configuration finds as the default route's interface.
+/// The interface of the default route, which the packaged configuration guards.
 pub(super) const INTERFACE: &str = "uplink";
 
-/// What is mounted in it, the last one first to go.
+/// File systems to mount, in order; they are unmounted in reverse order.
 const MOUNTS: [(&str, &str); 3] = [("proc", "proc"), ("sysfs", "sys"), ("bpf", "sys/fs/bpf")];
 
 pub(super) struct Host {
@@ -32,7 +32,7 @@ impl Host {
     pub(super) fn make() -> Result<Self> {
         let root = workspace::target().join("release/clean-root");
         let host = Self { root };
-        // What an earlier run that was killed left.
+        // Remove what a killed run left.
         host.clear();
         let mut bootstrap = Command::new("debootstrap");
         bootstrap.args(["--variant=minbase", "--include=systemd,iproute2", RELEASE]);
@@ -52,17 +52,17 @@ impl Host {
         Ok(host)
     }
 
-    /// A path in it.
+    /// A path in the root.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
 
-    /// Whether a path in it exists; links are not followed, as they would lead out of it.
+    /// Whether a path in the root exists. Links are not followed: they would lead out of the root.
     pub(super) fn has(&self, path: &str) -> bool {
         self.path(path).symlink_metadata().is_ok()
     }
 
-    /// Puts a file into its root's folder, and says how it is called there.
+    /// Copies a file into /root of the root, and returns its path there.
     pub(super) fn take(&self, file: &Path) -> Result<String> {
         let name = file.file_name().context("no file")?.to_string_lossy().into_owned();
         fs::copy(file, self.path("root").join(&name))?;
@@ -77,7 +77,7 @@ impl Host {
         command
     }
 
-    /// Runs a command in it, and returns what it says; on both streams, with its exit code.
+    /// Runs a command in the root; returns whether it succeeded, and its output of both streams.
     pub(super) fn ask(&self, line: &str) -> Result<(bool, String)> {
         let (program, arguments) = line.split_once(' ').unwrap_or((line, ""));
         let mut command = self.command(program);
@@ -86,14 +86,14 @@ impl Host {
         Ok((output.status.success(), String::from_utf8_lossy(&told).into_owned()))
     }
 
-    /// The same for a command that must succeed.
+    /// Runs a command that must succeed; returns its output.
     pub(super) fn run(&self, line: &str) -> Result<String> {
         let (good, told) = self.ask(line)?;
         ensure!(good, "`{line}` failed in the clean root: {told}");
         Ok(told)
     }
 
-    /// Starts a program that stays until [`Host::stop`], as a container's would.
+    /// Starts a program in the background, until [`Host::stop`].
     pub(super) fn start(&self, program: &str, argument: &str) -> Result<()> {
         let log = fs::File::create(self.path("root/log"))?;
         let mut command = self.command(program);
@@ -102,24 +102,24 @@ impl Host {
         Ok(())
     }
 
-    /// Ends all that runs in it, and waits until nothing does.
+    /// Ends all processes in the root, and waits for them.
     pub(super) fn stop(&self) -> Result<()> {
         let begun = Instant::now();
         while let inside = self.processes()?
             && !inside.is_empty()
         {
-            ensure!(begun.elapsed() < PATIENCE, "{inside:?} do not end in the clean root");
+            ensure!(begun.elapsed() < PATIENCE, "{inside:?} still run in the clean root");
             command::output(Command::new("kill").args(inside).stderr(Stdio::null())).ok();
             thread::sleep(Duration::from_millis(50));
         }
         Ok(())
     }
 
-    /// Those whose root it is.
+    /// The processes that have this root.
     fn processes(&self) -> Result<Vec<String>> {
         let inside = |id: &String| {
             let root = fs::read_link(format!("/proc/{id}/root"));
-            // One that has ended and was not waited for has no root any more.
+            // A zombie has no root any more.
             root.is_ok_and(|root| root == self.root)
         };
         let all =
@@ -127,7 +127,7 @@ impl Host {
         Ok(all.filter(inside).collect())
     }
 
-    /// Whether a program filters packets on its interface.
+    /// Whether an XDP program is attached to the interface.
     pub(super) fn is_guarded(&self) -> Result<bool> {
         Ok(self.run(&format!("ip link show {INTERFACE}"))?.contains("xdp"))
     }
@@ -136,14 +136,14 @@ impl Host {
         if let Err(error) = self.stop() {
             eprintln!("warning: {error:#}");
         }
-        // What is not there cannot be removed, and need not.
+        // Removing something that does not exist fails; that is fine.
         let quietly = |command: &mut Command| drop(command.stderr(Stdio::null()).status());
         for (_, place) in MOUNTS.iter().rev() {
             quietly(Command::new("umount").arg("--lazy").arg(self.root.join(place)));
         }
         quietly(Command::new("ip").args(["netns", "delete", NETWORK]));
         let mounted = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        // Never through a mount into the machine's own /sys.
+        // Never delete through a mount into the machine's own /sys.
         if !mounted.contains(&format!("{}/", self.root.display())) && self.root.exists() {
             quietly(Command::new("rm").args(["-r", "--one-file-system"]).arg(&self.root));
         }

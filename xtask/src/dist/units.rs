@@ -1,4 +1,4 @@
-//! The unit files, as systemd itself reads them.
+//! Checks the unit files with systemd's own tool.
 
 use std::process::Command;
 
@@ -8,13 +8,13 @@ use crate::{command, workspace};
 
 const UNITS: [&str; 3] = ["aop.service", "aop-early.service", "aop.socket"];
 
-/// What `systemd-analyze security` may say of the daemon at most, in tenths.
+/// The highest exposure level that `systemd-analyze security` may report, in tenths.
 const EXPOSURE: u32 = 35;
 
-/// Has systemd-analyze verify them and judge their hardening, where this machine has it.
+/// Runs `systemd-analyze verify` and `security` on the units, if this machine has it.
 pub(crate) fn verify() -> Result<()> {
     let Some(analyze) = command::find("systemd-analyze") else {
-        eprintln!("skipped: units are not verified, as there is no systemd-analyze here");
+        eprintln!("skipped: there is no systemd-analyze here to verify the units");
         return Ok(());
     };
     let folder = workspace::root().join("packaging/systemd");
@@ -34,8 +34,8 @@ pub(crate) fn verify() -> Result<()> {
     Ok(())
 }
 
-/// What `systemd-analyze verify` says, but for what is missing around the units and not in them: the
-/// program, the man pages, and the newer kind of service that an older systemd passes over.
+/// The complaints of `systemd-analyze verify` about our units, without those about the machine: the
+/// missing program and man pages, and the service type that an older systemd ignores.
 pub(super) fn complaints(told: &str) -> Vec<String> {
     let elsewhere = [
         "Command /usr/bin/aop is not executable",
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_in_a_unit_is_a_complaint_and_what_is_missing_around_it_none() {
+    fn a_mistake_in_a_unit_is_a_complaint_but_a_missing_program_is_not() {
         let wrong = "aop.service:9: Unknown key name 'Foo' in section 'Service', ignoring.";
         let around = "aop.service: Command /usr/bin/aop is not executable: No such file\n\
                       aop.service:12: Failed to parse service type, ignoring: notify-reload\n\

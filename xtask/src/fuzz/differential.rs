@@ -1,4 +1,4 @@
-//! Generated frames through the policy on the host and the packet program in the kernel.
+//! Runs generated frames through the policy on the host and the packet program in the kernel.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,15 +6,15 @@ use anyhow::{Result, bail};
 
 use crate::{command, object, packages, privilege::Privilege};
 
-/// The claims of aop-userspace's kernel tests that generated frames are judged under.
+/// The kernel tests of aop-userspace that take generated frames.
 const CLAIMS: &str = "generated_frames_agree";
 const CLAIM_COUNT: u64 = 3;
 
-/// Which frames.
+/// The frames to generate.
 #[derive(Clone, Copy)]
 pub(crate) struct Frames {
     pub(crate) count: u64,
-    /// Of the generator; another one each time where none is given.
+    /// The seed of the generator; without one, every run has another.
     pub(crate) seed: Option<u64>,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn run(frames: Frames) -> Result<()> {
     object::refresh()?;
     let seed = frames.seed.unwrap_or_else(of_the_clock);
     let each = frames.count.div_ceil(CLAIM_COUNT);
-    eprintln!("{CLAIM_COUNT} claims, {each} frames for each; again: --seed {seed}");
+    eprintln!("{CLAIM_COUNT} tests with {each} frames each; to repeat: --seed {seed}");
     let mut cargo = command::cargo("test");
     cargo.args(["--quiet", "--test", "kernel", CLAIMS, "--", "--show-output"]);
     cargo.env("AOP_FRAMES", each.to_string()).env("AOP_SEED", seed.to_string());

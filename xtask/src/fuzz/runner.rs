@@ -1,8 +1,8 @@
-//! cargo-fuzz: built where it is missing, and run without sanitizers.
+//! Runs cargo-fuzz without sanitizers; builds it if it is missing.
 //!
-//! All code it reaches is safe Rust, where an address sanitizer finds nothing and would demand a
-//! nightly compiler. The branches that libFuzzer follows need unstable flags alone, so the
-//! project's own stable compiler is told to take them.
+//! The fuzzed code is safe Rust, in which an address sanitizer finds nothing, and it would need a
+//! nightly compiler. The coverage instrumentation needs only unstable flags, so RUSTC_BOOTSTRAP
+//! makes the project's stable compiler accept them.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -21,7 +21,7 @@ pub(super) fn run(targets: &[&str], seconds: u32) -> Result<()> {
         fuzz.current_dir(workspace::root()).env("RUSTC_BOOTSTRAP", "1");
         fuzz.env("CARGO_TARGET_DIR", workspace::target().join("fuzz"));
         fuzz.args(["run", "--sanitizer", "none", target]);
-        // New inputs go into the first of these; the second is where they start from.
+        // libFuzzer writes new inputs into the first directory, and starts from both.
         let corpus = workspace::root().join("fuzz/corpus").join(target);
         fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
         fuzz.args([format!("fuzz/corpus/{target}"), format!("fuzz/regressions/{target}")]);
@@ -32,9 +32,7 @@ pub(super) fn run(targets: &[&str], seconds: u32) -> Result<()> {
             "-print_final_stats=1",
         ]);
         command::run(&mut fuzz).with_context(|| {
-            format!(
-                "a crash of {target} lies in fuzz/artifacts/{target}; CONTRIBUTING says what next"
-            )
+            format!("{target} crashed: the input is in fuzz/artifacts/{target}; see CONTRIBUTING")
         })?;
     }
     Ok(())
@@ -46,7 +44,7 @@ fn ready() -> Result<PathBuf> {
     if !program.is_file() {
         let mut install = command::cargo("install");
         install.args(["cargo-fuzz", "--version", VERSION, "--locked", "--root"]).arg(folder);
-        // Into a temporary directory, which cargo removes.
+        // Build in a temporary directory, which cargo removes.
         install.env_remove("CARGO_TARGET_DIR");
         command::run_shown(&mut install).context("cannot build cargo-fuzz")?;
     }

@@ -1,5 +1,5 @@
-//! Where kernel packages come from: this machine's package lists, or those of Debian 12, which
-//! carries every series that is wanted, in lists of their own that this machine's apt never sees.
+//! The source of kernel packages: the package lists of this machine or those of Debian 12, which
+//! has every wanted series. The latter are kept apart from the lists of this machine's apt.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -12,17 +12,17 @@ const RELEASE: &str = "bookworm";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 pub(super) struct Archive {
-    /// What makes apt look elsewhere.
+    /// apt's options for other lists; empty for the lists of this machine.
     options: Vec<String>,
 }
 
 impl Archive {
-    /// What this machine installs from.
+    /// The package lists of this machine.
     pub(super) fn machine() -> Self {
         Self { options: Vec::new() }
     }
 
-    /// Debian 12, from the servers that this machine has its own release from.
+    /// The package lists of Debian 12, from the servers that this machine uses for its own release.
     pub(super) fn of_every_series() -> Result<Self> {
         let root = folder().join("apt");
         for part in ["lists/partial", "cache/archives/partial"] {
@@ -33,9 +33,7 @@ impl Archive {
         let told = command::output(Command::new("apt-get").args(targets))?;
         let sources = sources(&told);
         if sources.is_empty() {
-            bail!(
-                "this machine installs from no Debian server, so none is known to have {RELEASE}"
-            );
+            bail!("this machine uses no Debian server, so there is no known server for {RELEASE}");
         }
         let list = root.join("sources.list");
         fs::write(&list, sources).with_context(|| format!("cannot write {}", list.display()))?;
@@ -45,7 +43,7 @@ impl Archive {
             option("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
             option("Dir::State::lists", root.join("lists")),
             option("Dir::Cache", root.join("cache")),
-            // Its own user may not write here.
+            // apt's sandbox user may not write here.
             "APT::Sandbox::User=root".to_owned(),
         ];
         Ok(Self { options })
@@ -85,7 +83,7 @@ impl Archive {
     }
 }
 
-/// The lines of a sources.list for the release, from the Debian servers that apt has told.
+/// The lines of a sources.list for the release, from the Debian servers in apt's output.
 fn sources(told: &str) -> String {
     let mut servers: Vec<&str> =
         told.lines().filter_map(|line| line.strip_prefix("Debian ")).collect();
@@ -103,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_release_is_asked_for_at_each_debian_server_once() {
+    fn each_debian_server_gets_one_line_for_the_release() {
         let told = "Debian http://deb.debian.org/debian/\nNode https://deb.nodesource.com/\n\
                     Debian http://deb.debian.org/debian/\n\
                     Debian http://mirror/debian-security/\n";

@@ -1,4 +1,4 @@
-//! An archive as the kernel unpacks it into its first root: cpio's "newc" format
+//! Writes an initramfs archive in cpio's "newc" format
 //! (Documentation/driver-api/early-userspace/buffer-format.rst).
 
 use std::{collections::BTreeSet, fs, path::Path};
@@ -17,7 +17,7 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Adds a folder, and those it lies in, once.
+    /// Adds a folder and its parents, each only once.
     pub(super) fn folder(&mut self, path: &str) {
         let path = path.trim_matches('/');
         if path.is_empty() || self.folders.contains(path) {
@@ -28,7 +28,7 @@ impl Archive {
         self.entry(path, FOLDER, (0, 0), &[]);
     }
 
-    /// Adds a file that may be run.
+    /// Adds an executable file.
     pub(super) fn file(&mut self, path: &str, contents: &[u8]) {
         let path = path.trim_matches('/');
         self.folder(parent(path));
@@ -57,7 +57,7 @@ impl Archive {
     fn entry(&mut self, path: &str, mode: u32, device: (u32, u32), contents: &[u8]) {
         self.entries += 1;
         let (size, name) = (contents.len() as u32, path.len() as u32 + 1);
-        // inode, mode, uid, gid, links, mtime, size, device (2), rdevice (2), name's size, check.
+        // inode, mode, uid, gid, links, mtime, size, device (2), rdevice (2), name size, checksum.
         let fields = [self.entries, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name, 0];
         self.bytes.extend(b"070701");
         self.bytes.extend(fields.iter().flat_map(|field| format!("{field:08x}").into_bytes()));
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_come_before_what_they_hold_and_once() {
+    fn folders_come_once_and_before_their_content() {
         let mut archive = Archive::default();
         archive.file("/usr/bin/a", b"first");
         archive.file("/usr/bin/b", b"second");

@@ -1,4 +1,4 @@
-//! The first and only root of an emulated kernel: the kernel tests, the programs they call with
+//! Builds the initramfs of an emulated kernel: the kernel tests, the programs that they call with
 //! their libraries, one kernel module and a script.
 
 use std::{
@@ -12,17 +12,17 @@ use anyhow::{Context, Result};
 use super::{Kernel, cpio::Archive, folder, run_silent};
 use crate::{command, workspace};
 
-/// What the tests run beside themselves.
+/// The programs that the tests call.
 const TOOLS: [&str; 2] = ["ip", "bpftool"];
-/// Mounts, loads modules, switches off; is all of a system.
+/// The rest of the system: shell, mount, insmod, poweroff.
 const BUSYBOX: &str = "/bin/busybox";
 const VETH: &str = "drivers/net/veth";
 
-/// What tells the console's reader how far it came.
+/// Markers on the console, for [`machine`](super::machine).
 pub(super) const BOOTED: &str = "aop-kernels: booted";
 pub(super) const DONE: &str = "aop-kernels: done";
 
-/// Writes the initramfs of `kernel` and tells where it is.
+/// Writes the initramfs of `kernel` and returns its path.
 pub(super) fn build(kernel: &Kernel, tests: &Path) -> Result<PathBuf> {
     let mut archive = Archive::default();
     for path in ["proc", "sys", "dev", "tmp", "run", "sys/fs/bpf"] {
@@ -30,7 +30,7 @@ pub(super) fn build(kernel: &Kernel, tests: &Path) -> Result<PathBuf> {
     }
     archive.device("dev/console", 5, 1);
     archive.file("init", script().as_bytes());
-    archive.copy(&command::find("busybox").context("busybox has gone")?, BUSYBOX)?;
+    archive.copy(&command::find("busybox").context("busybox is missing")?, BUSYBOX)?;
     archive.copy(&workspace::object(), &workspace::object().to_string_lossy())?;
     let veth = kernel.module(VETH).context("the kernel has no module veth")?;
     let compressed = veth.extension().is_some_and(|extension| extension == "xz");
@@ -74,14 +74,14 @@ poweroff -f
     )
 }
 
-/// The tests without what only a debugger wants: a tenth of the size.
+/// The tests without debug information: a tenth of the size.
 fn stripped(tests: &Path) -> Result<PathBuf> {
     let path = folder().join("kernel-tests");
     run_silent(Command::new("strip").arg("-o").arg(&path).arg(tests))?;
     Ok(path)
 }
 
-/// The libraries that these programs are linked to, and their loader.
+/// The libraries of these programs, and the loader.
 fn libraries(programs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let text = command::output(Command::new("ldd").args(programs))?;
     let mut paths: Vec<_> = text.lines().filter_map(library).collect();
@@ -90,7 +90,7 @@ fn libraries(programs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Reads a line of ldd: `libc.so.6 => /lib/libc.so.6 (0x…)`, or the loader's path alone.
+/// Reads a line of ldd: `libc.so.6 => /lib/libc.so.6 (0x…)`, or the path of the loader.
 fn library(line: &str) -> Option<PathBuf> {
     let path = line.rsplit_once("=> ").map_or(line, |(_, path)| path).split_whitespace().next()?;
     (path.starts_with('/') && !line.ends_with(':')).then(|| path.into())
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_the_paths_that_ldd_tells() {
+    fn libraries_are_the_paths_in_the_output_of_ldd() {
         for (line, path) in [
             (
                 "\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x7f)",

@@ -1,4 +1,4 @@
-//! One emulated machine: started, watched against a deadline, and read from its console.
+//! Runs one emulated machine until a deadline, and reads its console.
 
 use std::{
     fs::{self, File},
@@ -16,14 +16,14 @@ use super::{
 };
 use crate::test::Outcome;
 
-/// From power-on to power-off, on a machine that has other work too. Emulation is some thirty times
-/// slower than the machine itself.
+/// The time limit from power-on to power-off, with room for other load on this machine. Emulation
+/// is about thirty times slower than the machine itself.
 const DEADLINE: Duration = Duration::from_secs(900);
-/// Lines of a console that are shown where something failed.
+/// How many lines of the console are shown after a failure.
 const LAST_LINES: usize = 80;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What a console told.
+/// The results, read from the console.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Course {
     /// From power-on until the tests started.
@@ -32,9 +32,9 @@ pub(super) struct Course {
     /// The line of each test.
     pub(super) tests: Vec<String>,
     pub(super) outcome: Outcome,
-    /// Why the tests did not come to their end, if they did not, or what they do not tell.
+    /// Why the tests did not finish, or which result is missing.
     pub(super) complaint: Option<&'static str>,
-    /// The console's last lines.
+    /// The last lines of the console.
     pub(super) end: String,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn run(kernel: &Kernel, initramfs: &Path) -> Result<Course> {
     Ok(course)
 }
 
-/// Waits until the machine is off or its time is over; tells when the tests started.
+/// Waits until the machine is off or the time limit has passed; returns when the tests started.
 fn watch(machine: &mut Child, log: &Path, started: Instant) -> Option<Duration> {
     let mut booted = None;
     while started.elapsed() < DEADLINE && matches!(machine.try_wait(), Ok(None)) {
@@ -78,7 +78,7 @@ fn has(console: &[u8], marker: &str) -> bool {
 }
 
 impl Course {
-    /// Reads a console. Tests that do not come to their end are one failure.
+    /// Reads a console. Tests that do not finish count as one failure.
     fn read(console: &str, ended: bool) -> Self {
         let mut course = Self::default();
         let mut done = false;
@@ -96,11 +96,11 @@ impl Course {
         course.end = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
         course.complaint = match (ended, done) {
             (_, true) if course.instructions.is_none() => {
-                Some("the tests do not tell the verified instructions")
+                Some("the tests do not report the verified instructions")
             }
             (_, true) => None,
-            (true, false) => Some("the kernel stopped before the tests did"),
-            (false, false) => Some("the time was over before the tests were"),
+            (true, false) => Some("the kernel stopped before the tests finished"),
+            (false, false) => Some("the tests did not finish in time"),
         };
         course.outcome.failed += usize::from(course.complaint.is_some());
         course
@@ -117,7 +117,7 @@ mod tests {
         test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\r\n";
 
     #[test]
-    fn a_console_tells_tests_instructions_and_counts() {
+    fn tests_instructions_and_counts_are_read_from_the_console() {
         let course = Course::read(&format!("{CONSOLE}aop-kernels: done 101\r\n"), true);
         assert_eq!(course.tests, ["test a ... ok", "test b ... FAILED"]);
         assert_eq!(course.instructions, Some(14112));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_that_tell_no_instructions_are_a_failure() {
+    fn a_missing_report_of_the_instructions_is_a_failure() {
         let console = "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\r\n\
             aop-kernels: done 0\r\n";
         let course = Course::read(console, true);

@@ -1,4 +1,4 @@
-//! A kernel from its Debian package, downloaded and unpacked, never installed.
+//! Downloads and unpacks a kernel from its Debian package, without installing it.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::{archive::Archive, folder, run_silent};
 
 pub(super) struct Kernel {
-    /// As `uname -r` says it.
+    /// The version as `uname -r` prints it.
     pub(super) version: String,
     unpacked: PathBuf,
 }
@@ -20,7 +20,7 @@ impl Kernel {
         self.unpacked.join("boot").join(format!("vmlinuz-{}", self.version))
     }
 
-    /// A module's file, by its path below `kernel/`; newer kernels compress theirs.
+    /// The file of a module, by its path below `kernel/`. Newer kernels compress their modules.
     pub(super) fn module(&self, path: &str) -> Option<PathBuf> {
         let base = self.unpacked.join("lib/modules").join(&self.version).join("kernel");
         let names = [format!("{path}.ko"), format!("{path}.ko.xz")];
@@ -32,12 +32,11 @@ impl Kernel {
     }
 }
 
-/// The newest kernel of a series that can be had: by this machine's package lists, else by those of
-/// the release that carries every series. Lists may be missing, or so old that they name files that
-/// are gone: then they are fetched first.
+/// Fetches the newest kernel of a series: from this machine's package lists, else from those of the
+/// release that has every series. Lists that are missing or outdated are fetched first.
 ///
 /// # Errors
-/// No list names one, or the package cannot be fetched.
+/// No list has such a kernel, or the package cannot be fetched.
 pub(super) fn fetch(series: &str) -> Result<Kernel> {
     let machine = Archive::machine();
     match newest_of(&machine, series)? {
@@ -45,7 +44,7 @@ pub(super) fn fetch(series: &str) -> Result<Kernel> {
             Ok(kernel) => return Ok(kernel),
             Err(error) => eprintln!("warning: {error:#}; fetching the package lists"),
         },
-        None => eprintln!("no package list names a kernel {series}; fetching them"),
+        None => eprintln!("no kernel {series} in the package lists; fetching the lists"),
     }
     machine.update()?;
     if let Some(package) = newest_of(&machine, series)? {
@@ -55,7 +54,7 @@ pub(super) fn fetch(series: &str) -> Result<Kernel> {
     release.update()?;
     let package = newest_of(&release, series)?.with_context(|| {
         format!(
-            "neither this machine's package lists nor those of {} name a \
+            "neither this machine's package lists nor those of {} have a \
              linux-image-{series}.*-cloud-amd64",
             release.name()
         )
@@ -87,14 +86,14 @@ fn download(archive: &Archive, package: &str, to: &Path) -> Result<()> {
     fs::remove_file(file).context("cannot remove the downloaded file")
 }
 
-/// The newest package of a series: `linux-image-6.1.0-56-cloud-amd64`, but neither the meta-package
-/// nor the unsigned or debugging ones.
+/// The newest package of a series, such as `linux-image-6.1.0-56-cloud-amd64`. The pattern excludes
+/// the meta-package and the unsigned and debug packages.
 fn newest_of(archive: &Archive, series: &str) -> Result<Option<String>> {
     let pattern = format!("^linux-image-{}[.][0-9].*-cloud-amd64$", series.replace('.', "[.]"));
     Ok(newest(&archive.names(&pattern)?))
 }
 
-/// The one with the highest version, whose parts are numbers.
+/// The name with the highest version, compared by its numbers.
 fn newest(names: &[String]) -> Option<String> {
     let numbers = |name: &String| {
         let parts = name.split(|letter: char| !letter.is_ascii_digit());
@@ -108,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_is_that_of_the_highest_number_not_of_the_last_letter() {
+    fn versions_are_compared_as_numbers_not_as_text() {
         let names = ["6.1.0-56", "6.1.0-9", "6.1.0-106"];
         let names = names.map(|name| format!("linux-image-{name}-cloud-amd64"));
         assert_eq!(newest(&names).as_deref(), Some("linux-image-6.1.0-106-cloud-amd64"));

@@ -1,5 +1,5 @@
-//! The packet program's budgets. They are there to be noticed: who exceeds one either makes the
-//! program smaller again or raises the figure here, and says why.
+//! The budgets of the packet program. If a change exceeds one, make the program smaller, or raise
+//! the figure here and explain why.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -8,11 +8,11 @@ use aya::{EbpfLoader, programs::Xdp};
 
 use crate::privilege::Privilege;
 
-/// Bytes of the stripped object, which every copy of aop carries.
+/// Bytes of the stripped object, which is part of every aop binary.
 pub(crate) const SIZE: usize = 131_072;
 
-/// Instructions that the verifier walks, over all paths. The kernel's own limit is a million; far
-/// below it, loading stays quick and a change that multiplies the paths is seen at once.
+/// Instructions that the verifier walks, over all paths. The kernel's limit is a million. Far below
+/// it, loading is fast, and a change that multiplies the paths exceeds the budget at once.
 const INSTRUCTIONS: u32 = 65_536;
 
 pub(crate) fn check_size(size: usize) -> Result<()> {
@@ -22,7 +22,7 @@ pub(crate) fn check_size(size: usize) -> Result<()> {
     Ok(())
 }
 
-/// What the verifier said.
+/// The verifier's count of instructions.
 pub(crate) enum Instructions {
     Verified(u32),
     NotMeasured(&'static str),
@@ -39,7 +39,7 @@ impl Display for Instructions {
     }
 }
 
-/// Loads the program into the kernel, attached to nothing, and lets go of it again.
+/// Loads the program into the kernel without attaching it, and unloads it.
 pub(crate) fn count_instructions(object: &[u8]) -> Result<Instructions> {
     if !Privilege::current()?.loads_programs() {
         return Ok(Instructions::NotMeasured("needs root"));
@@ -53,7 +53,7 @@ pub(crate) fn count_instructions(object: &[u8]) -> Result<Instructions> {
             bail!("the verifier walks {count} instructions, over the budget of {INSTRUCTIONS}")
         }
         Some(count) => Ok(Instructions::Verified(count)),
-        None => Ok(Instructions::NotMeasured("this kernel does not tell (5.16 does)")),
+        None => Ok(Instructions::NotMeasured("needs Linux 5.16")),
     }
 }
 

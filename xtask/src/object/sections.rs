@@ -1,4 +1,4 @@
-//! What the object must contain, and must not, for every loader to take it.
+//! The sections that the object must have and must not have, so that every loader accepts it.
 
 use anyhow::{Context, Result, bail};
 use object::{File, Object, ObjectSection};
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_with_btf_maps_alone_is_taken() {
+    fn an_object_with_only_btf_maps_is_accepted() {
         assert_eq!(complaint(&GOOD), None);
         assert_eq!(complaint_with(".BTF.ext"), None);
     }
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn left_over_debug_information_is_refused() {
+    fn debug_information_is_refused() {
         assert!(complaint_with(".debug_info").is_some());
         assert!(complaint_with(".rel.debug_info").is_some());
     }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_object_are_refused() {
+    fn bytes_that_are_not_an_object_are_refused() {
         assert!(check(b"no object").is_err());
     }
 }

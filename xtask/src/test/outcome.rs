@@ -1,4 +1,4 @@
-//! Counts, and the lines of the test harness that they come from.
+//! Counts of tests, read from the output of the test harness.
 
 use std::{
     fmt::{self, Display, Formatter},
@@ -13,8 +13,8 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; …`. Ignored tests are
-    /// skipped; those that a filter left out were not asked for.
+    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; …`. Ignored tests count
+    /// as skipped; tests that a filter excluded do not count.
     pub(crate) fn of_result_line(line: &str) -> Option<Self> {
         let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
         let count = |label: &str| {
@@ -41,7 +41,7 @@ impl Display for Outcome {
     }
 }
 
-/// The tests that `--list` names.
+/// The tests in the output of `--list`.
 pub(crate) fn listed(output: &str) -> Vec<&str> {
     output.lines().filter_map(|line| line.strip_suffix(": test")).collect()
 }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closing_line_says_all_three() {
+    fn the_final_line_has_all_three_counts() {
         let mut total = Outcome { passed: 1, failed: 0, skipped: 2 };
         total += Outcome { passed: 1, failed: 1, skipped: 0 };
         assert_eq!(total.to_string(), "2 passed, 1 failed, 2 skipped");

@@ -1,4 +1,4 @@
-//! Which integration tests the workspace has, as cargo sees it.
+//! The integration tests of the workspace, from cargo's metadata.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::command;
 /// The test targets that need privilege.
 const PRIVILEGED: [&str; 2] = ["kernel", "e2e"];
 
-/// The names of all others.
+/// The names of the test targets that need no privilege.
 pub(crate) fn unprivileged() -> Result<Vec<String>> {
     let mut cargo = command::cargo("metadata");
     let text = command::output(cargo.args(["--no-deps", "--format-version", "1"]))?;
@@ -32,7 +32,7 @@ mod test {
     use super::*;
 
     #[test]
-    fn only_test_targets_are_taken() {
+    fn only_test_targets_are_listed() {
         let metadata = serde_json::json!({"packages": [
             {"targets": [{"kind": ["lib"], "name": "aop"}, {"kind": ["test"], "name": "config"}]},
             {"targets": [{"kind": ["test"], "name": "kernel"}]},

@@ -1,4 +1,4 @@
-//! The installed compilers that can build for the BPF target.
+//! Finds the installed compilers that can build for the BPF target.
 
 use std::{
     env,
@@ -11,16 +11,16 @@ use std::{
 use super::{TARGET, linker};
 use crate::command;
 
-/// The oldest rustc that the workspace builds with: `1.MINOR`.
+/// The oldest rustc that can build the workspace: `1.MINOR`.
 const MINOR: u32 = 95;
 
-/// A compiler, and how it comes by `core` for BPF.
+/// A compiler, and the source of its `core` for BPF.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Compiler {
     pub(crate) name: String,
     /// The folder of its programs.
     pub(crate) programs: PathBuf,
-    /// It builds `core` from rust-src; else it ships it.
+    /// Whether it builds `core` from rust-src; otherwise it includes `core` for BPF.
     pub(crate) builds_core: bool,
     /// The major version of its LLVM.
     pub(crate) llvm: u32,
@@ -38,7 +38,7 @@ impl Display for Compiler {
     }
 }
 
-/// All that can be used, the preferred ones first: nightlies, the newest first, then the
+/// All usable compilers, the preferred ones first: nightlies, the newest first, then the
 /// distribution's.
 pub(crate) fn installed() -> Vec<Compiler> {
     let mut compilers: Vec<_> = nightlies().iter().filter_map(|sysroot| nightly(sysroot)).collect();
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_from_what_rustc_says() {
+    fn versions_are_read_from_the_output_of_rustc() {
         let text = "rustc 1.97.0-nightly (e50aa6fba 2026-05-19)\nhost: x86_64-unknown-linux-gnu\n\
                     release: 1.97.0-nightly\nLLVM version: 22.1.4\n";
         assert_eq!(versions(text), Some((97, 22)));

@@ -1,4 +1,4 @@
-//! Walks the chosen route: installs what is missing of compiler and LLVM.
+//! Follows the chosen route: installs the missing parts of compiler and LLVM.
 
 use std::process::Command;
 
@@ -19,10 +19,10 @@ pub(crate) const RUST_PACKAGES: [&str; 4] =
 pub(crate) const NIGHTLY: &str = "nightly-2026-05-20";
 pub(crate) const NIGHTLY_LLVM: u32 = 22;
 
-/// What LLVM itself is linked with.
+/// The libraries that LLVM itself is linked with.
 const LLVM_NEEDS: [&str; 3] = ["libzstd-dev", "zlib1g-dev", "libxml2-dev"];
 
-/// Follows the route to a compiler with LLVM's development files beside it.
+/// Follows the route; returns the compiler, with the development files of its LLVM installed.
 pub(crate) fn follow(route: Route) -> Result<Compiler> {
     let compiler = match route {
         Route::Installed(compiler) => compiler,
@@ -49,5 +49,5 @@ fn new_compiler(builds_core: bool) -> Result<Compiler> {
     compiler::installed()
         .into_iter()
         .find(|compiler| compiler.builds_core == builds_core)
-        .context("the compiler that was just installed cannot build for BPF")
+        .context("the newly installed compiler cannot build for BPF")
 }

@@ -1,5 +1,5 @@
-//! bpf-linker, built against the compiler's own LLVM: it reads the bitcode that the compiler
-//! writes, whose format changes with each major version.
+//! Builds bpf-linker against the LLVM version of the compiler: it reads the compiler's bitcode,
+//! whose format changes with each major version.
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
@@ -13,12 +13,12 @@ const VERSION: &str = "0.13.0";
 /// The major versions that this bpf-linker can be built against.
 pub(crate) const LLVMS: RangeInclusive<u32> = 21..=23;
 
-/// The program. Its folder names both versions, so that another compiler brings another linker.
+/// The path of bpf-linker. It contains both versions, so that another compiler gets another linker.
 pub(crate) fn path(llvm: u32) -> PathBuf {
     folder(llvm).join("bin/bpf-linker")
 }
 
-/// Builds it, where it is not there yet.
+/// Builds bpf-linker if it is missing.
 pub(crate) fn build(compiler: &Compiler) -> Result<()> {
     let major = compiler.llvm;
     if path(major).is_file() {
@@ -31,7 +31,7 @@ pub(crate) fn build(compiler: &Compiler) -> Result<()> {
         .args(["bpf-linker", "--version", VERSION, "--locked", "--no-default-features"])
         .args(["--features", &format!("llvm-{major}"), "--root"])
         .arg(folder(major))
-        // Into a temporary directory, which cargo removes.
+        // Build in a temporary directory, which cargo removes.
         .env_remove("CARGO_TARGET_DIR")
         .env("LLVM_PREFIX", prefix);
     command::run_shown(&mut install).context("cannot build bpf-linker")

@@ -1,9 +1,9 @@
-//! Where LLVM's development files lie.
+//! Finds the development files of LLVM.
 
 use std::{env, path::PathBuf};
 
-/// The prefix of that major version: `LLVM_PREFIX` where it is of that version, the places of the
-/// usual distributions, or `/usr` itself.
+/// The prefix of a major version: `LLVM_PREFIX` if it has that version, else the usual places of
+/// the distributions, else `/usr`.
 pub(crate) fn prefix(major: u32) -> Option<PathBuf> {
     let named = env::var_os("LLVM_PREFIX").map(PathBuf::from);
     let usual = [

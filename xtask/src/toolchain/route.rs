@@ -1,4 +1,4 @@
-//! The choice of a toolchain, as a pure function of what the machine has.
+//! Chooses a toolchain, as a pure function of the state of the machine.
 
 use super::{
     compiler::Compiler,
@@ -7,24 +7,24 @@ use super::{
     llvm,
 };
 
-/// What a machine has and could get.
+/// The toolchain parts that a machine has or could install.
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
-    /// Compilers that can build for BPF, the preferred first.
+    /// Compilers that can build for BPF, the preferred ones first.
     pub(crate) compilers: Vec<Compiler>,
-    /// LLVM versions whose development files are there.
+    /// LLVM versions whose development files are installed.
     pub(crate) llvms: Vec<u32>,
     /// LLVM versions for which bpf-linker is built.
     pub(crate) linkers: Vec<u32>,
-    /// LLVM versions whose development files apt can install now.
+    /// LLVM versions whose development files apt can install.
     pub(crate) llvm_packages: Vec<u32>,
-    /// apt can install a rustc with the BPF target now.
+    /// Whether apt can install a rustc with the BPF target.
     pub(crate) rust_packages: bool,
     pub(crate) rustup: bool,
 }
 
 impl Machine {
-    /// The first compiler that has all it needs.
+    /// The first compiler whose LLVM and linker are present.
     pub(crate) fn ready(&self) -> Option<&Compiler> {
         let complete = |compiler: &&Compiler| {
             self.llvms.contains(&compiler.llvm) && self.linkers.contains(&compiler.llvm)
@@ -32,7 +32,7 @@ impl Machine {
         self.compilers.iter().find(complete)
     }
 
-    /// The first compiler for which at most the linker is missing.
+    /// The first compiler that lacks at most the linker.
     pub(crate) fn linkable(&self) -> Option<&Compiler> {
         let with_llvm = |compiler: &&Compiler| self.llvms.contains(&compiler.llvm);
         self.ready().or_else(|| self.compilers.iter().find(with_llvm))
@@ -43,29 +43,29 @@ impl Machine {
     }
 }
 
-/// How to come to a complete toolchain.
+/// A way to a complete toolchain.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Route {
-    /// This compiler; LLVM's development files and the linker as far as they are missing.
+    /// Use this compiler; install LLVM's development files and the linker if they are missing.
     Installed(Compiler),
-    /// A distribution's compiler from Debian packages.
+    /// Install a distribution's compiler from Debian packages.
     Packages,
-    /// A pinned nightly with rust-src from rustup.
+    /// Install a pinned nightly with rust-src from rustup.
     Nightly,
 }
 
 impl Route {
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Installed(compiler) => format!("taking {compiler}, which is installed"),
+            Self::Installed(compiler) => format!("using the installed {compiler}"),
             Self::Packages => format!("installing {} with apt", RUST_PACKAGES.join(" ")),
             Self::Nightly => format!("installing {NIGHTLY} with rustup"),
         }
     }
 }
 
-/// Prefers what needs the least: an installed compiler whose LLVM is there, then one whose LLVM
-/// can be installed, then packages, then rustup.
+/// Chooses the route with the fewest installations: an installed compiler whose LLVM is present,
+/// then one whose LLVM can be installed, then packages, then rustup.
 pub(crate) fn choose(machine: &Machine) -> Option<Route> {
     let with_package = |compiler: &&Compiler| machine.llvm_packages.contains(&compiler.llvm);
     match machine.linkable().or_else(|| machine.compilers.iter().find(with_package)) {
@@ -76,7 +76,7 @@ pub(crate) fn choose(machine: &Machine) -> Option<Route> {
     }
 }
 
-/// What a person can do where no route leads on, or the chosen one failed.
+/// Advice for the case that there is no route, or that the chosen one failed.
 pub(crate) fn remedy(machine: &Machine) -> String {
     let found = machine.compilers.iter().map(|compiler| format!("Found {compiler}.\n"));
     let found: String = found.collect();
@@ -84,10 +84,10 @@ pub(crate) fn remedy(machine: &Machine) -> String {
     let packages = RUST_PACKAGES.join(" ");
     let llvm = llvm::package(NIGHTLY_LLVM);
     format!(
-        "{found}Go one of these two ways, then run `cargo xtask setup` again:
+        "{found}Do one of these two, then run `cargo xtask setup` again:
   1. Debian packages, as root:
        apt-get update && apt-get install {packages} {llvm}
-  2. rustup, and LLVM {NIGHTLY_LLVM} (package {llvm}; elsewhere, name its prefix in LLVM_PREFIX):
+  2. rustup, and LLVM {NIGHTLY_LLVM} (package {llvm}; if it is elsewhere, set LLVM_PREFIX):
        rustup toolchain install {NIGHTLY} --profile minimal --component rust-src
 setup then builds bpf-linker; it and rustc must share one LLVM, {oldest} to {newest}."
     )
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_toolchain_is_ready_whatever_else_is_there() {
+    fn a_complete_toolchain_is_ready_whatever_else_is_installed() {
         let machine = Machine {
             compilers: vec![compiler("nightly", 23), compiler("distribution", 22)],
             llvms: vec![22, 23],
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_linker_alone_is_not_enough_when_its_llvm_has_gone() {
+    fn a_linker_without_its_llvm_is_not_enough() {
         let machine = Machine {
             compilers: vec![compiler("distribution", 22)],
             linkers: vec![22],
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_installed_compiler_whose_llvm_is_there_beats_a_preferred_one_without() {
+    fn a_compiler_with_its_llvm_beats_a_preferred_one_without() {
         let mut machine = Machine {
             compilers: vec![compiler("nightly", 23), compiler("distribution", 22)],
             llvms: vec![22],
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_installed_before_rustup_is_asked() {
+    fn packages_are_preferred_to_rustup() {
         let machine = Machine {
             rust_packages: true,
             rustup: true,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn no_route_leads_on_where_nothing_can_be_linked() {
+    fn without_an_llvm_there_is_no_route() {
         let machine = Machine { rustup: true, ..Machine::default() };
         assert_eq!(choose(&machine), None);
         let advice = remedy(&machine);

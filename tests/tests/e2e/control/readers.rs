@@ -56,7 +56,7 @@ fn readers_read_and_steer_nothing() {
                 r#"{"verb":"refresh_prefixes","then":"compare"}"#,
             ] {
                 let answer = say(stage, "read.sock", format!("{verb}\n").as_bytes())?;
-                ensure!(answer.contains("answers questions alone"), "{verb}: {answer}");
+                ensure!(answer.contains("accepts only requests that read"), "{verb}: {answer}");
             }
             ensure!(stage.daemon.status()?.enforcing("eth0")?);
             // The next daemon has it too, and at no time is there none.

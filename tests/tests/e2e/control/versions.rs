@@ -50,7 +50,7 @@ fn a_daemon_of_another_version_is_told_apart_from_a_broken_one() {
             })
         };
         let told = answers("{\"ok\":{\"version\":\"9.0.0\",\"verdicts\":\"many\"}}\n")?;
-        ensure!(told.contains("it is of another version") && told.contains("upgrade"), "{told}");
+        ensure!(told.contains("it runs another version") && told.contains("upgrade"), "{told}");
         let told = answers("")?;
         ensure!(told.contains("gave no answer") && told.contains("see its log"), "{told}");
         Ok(())

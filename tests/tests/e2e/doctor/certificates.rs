@@ -180,7 +180,7 @@ fn a_pair_that_does_not_belong_together_or_cannot_be_read_is_named() {
         let mixed = Identity { key: pki.foreign.key.clone(), ..pki.edge.clone() };
         let found = diagnose_pair(&stage.daemon, &mixed)?;
         let said = found.finds_only("edge_certificate")?["said"].to_string();
-        ensure!(said.contains("key is not the certificate's"), "{said}");
+        ensure!(said.contains("key does not belong to the certificate"), "{said}");
         let missing = Identity { key: stage.world.dir().join("none.key"), ..pki.edge.clone() };
         let said =
             diagnose_pair(&stage.daemon, &missing)?.finds("edge_certificate")?["said"].clone();

@@ -33,7 +33,7 @@ fn pulls_at_port_80_are_named_as_a_flexible_zone_until_the_edge_is_served() {
         let diagnosis = diagnose(&stage.daemon, &[])?;
         diagnosis.is_clean()?;
         let said = diagnosis.tells("ssl_mode_flexible")?["said"].to_string();
-        ensure!(said.contains("nobody has pulled"), "{said}");
+        ensure!(said.contains("no guarded port has been pulled from"), "{said}");
 
         let to = stage.world.origin_at(Family::V4, 80);
         let mut edge = hand::connect(stage.world.edge(), to)?;

@@ -87,7 +87,10 @@ fn a_state_directory_that_cannot_be_written_is_a_warning_and_no_more() {
         let status = stage.daemon.status()?;
         ensure!(list_field(&status, "v4")? == 16);
         let warnings = status.json()["warnings"].to_string();
-        ensure!(warnings.contains("cannot keep") && warnings.contains("paths.state"), "{warnings}");
+        ensure!(
+            warnings.contains("cannot store") && warnings.contains("paths.state"),
+            "{warnings}"
+        );
         // A reload keeps what is in force, though the disk knows nothing of it.
         ensure!(!stage.daemon.reload()?.contains("not reloaded"));
         ensure!(list_field(&stage.daemon.status()?, "v4")? == 16);

@@ -72,14 +72,14 @@ fn answers_that_are_no_whole_answer_are_refused() {
         ("it hangs up", Answer::Bytes(Vec::new()), "cannot fetch the list"),
         ("it speaks another protocol", Answer::Bytes(b"220 smtp\r\n".into()), "cannot fetch"),
         ("half a header", Answer::Bytes(b"HTTP/1.1 200 OK\r\nContent-".into()), "cannot fetch"),
-        ("shorter than announced", raw("200 OK", &[&longer], &list), "cut short"),
-        ("no body", raw("200 OK", &["Content-Length: 900"], ""), "cut short: 0 of 900"),
-        ("no length", raw("200 OK", &[], &list), "does not say how long it is"),
-        ("cut chunks", raw("200 OK", &[chunked], &chunk(&list)), "cut short"),
+        ("shorter than announced", raw("200 OK", &[&longer], &list), "truncated"),
+        ("no body", raw("200 OK", &["Content-Length: 900"], ""), "truncated: 0 of 900"),
+        ("no length", raw("200 OK", &[], &list), "does not state its length"),
+        ("cut chunks", raw("200 OK", &[chunked], &chunk(&list)), "truncated"),
         ("too long", raw("200 OK", &[&huge_length], &huge), "over 256 KiB"),
         ("too many chunks", raw("200 OK", &[chunked], &chunk(&huge)), "over 256 KiB"),
         ("compressed", raw("200 OK", &[&length, "Content-Encoding: gzip"], &list), "\"gzip\""),
-        ("no text", Answer::raw("200 OK", &["Content-Length: 2"], b"\xff\xfe"), "no text"),
+        ("no text", Answer::raw("200 OK", &["Content-Length: 2"], b"\xff\xfe"), "not text"),
         ("silence", Answer::Silence, "within 10 s"),
         ("drop by drop", Answer::Dripped(slowly, Duration::from_millis(100)), "within 10 s"),
     ]);
@@ -115,7 +115,11 @@ fn documents_that_are_no_list_are_refused() {
     let nobody = r#"{"success":true,"result":{"ipv4_cidrs":[],"ipv6_cidrs":[]}}"#;
     let json = Answer::json;
     none_is_applied(vec![
-        ("a challenge", Answer::ok("text/html; charset=UTF-8", &[], html), "a page and no list"),
+        (
+            "a challenge",
+            Answer::ok("text/html; charset=UTF-8", &[], html),
+            "an HTML page, not a list",
+        ),
         ("a page called JSON", json(html), "an HTML page"),
         ("nothing", json(""), "not the JSON"),
         ("lines", Answer::ok("text/plain", &[], &cloudflare::list()), "not the JSON"),
@@ -143,10 +147,10 @@ fn lists_that_are_not_to_be_believed_are_refused() {
     let added = |prefix| changed(&[], &[prefix]);
     none_is_applied(vec![
         ("no prefix", added("stranger"), "is not a CIDR"),
-        ("bits behind the length", added("8.8.8.8/24"), "has bits behind its length"),
-        ("everybody", added("0.0.0.0/0"), "would admit half the world"),
-        ("everybody over IPv6", added("::/0"), "would admit half the world"),
-        ("half of everybody", added("128.0.0.0/1"), "would admit half the world"),
+        ("bits behind the length", added("8.8.8.8/24"), "has bits set beyond its length"),
+        ("everybody", added("0.0.0.0/0"), "is too wide"),
+        ("everybody over IPv6", added("::/0"), "is too wide"),
+        ("half of everybody", added("128.0.0.0/1"), "is too wide"),
         ("much of everybody", added("8.0.0.0/9"), "too wide"),
         ("everybody in pieces", changed(&[], &pieces), "too much of the Internet"),
         ("a private network", added("10.1.0.0/16"), "(private)"),
@@ -156,7 +160,7 @@ fn lists_that_are_not_to_be_believed_are_refused() {
         ("a carrier's network", added("100.64.0.0/24"), "(carrier-grade NAT)"),
         ("multicast", added("224.0.0.0/24"), "(multicast)"),
         ("the stranger of this test", added("198.51.100.0/24"), "(documentation)"),
-        ("IPv4 in disguise", added("::ffff:8.8.8.0/120"), "IPv4 network in IPv6 spelling"),
+        ("IPv4 in disguise", added("::ffff:8.8.8.0/120"), "is an IPv4-mapped network"),
         ("no IPv6", changed(&v4_only, &[]), "0 IPv6 prefixes"),
         ("hardly any IPv4", changed(&most, &[]), "3 IPv4 prefixes"),
         ("a canary missing", changed(&["104.16.0.0/13"], &[]), "104.16.0.0/13 is missing"),

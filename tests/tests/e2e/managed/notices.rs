@@ -63,7 +63,7 @@ fn start_reload_upgrade_and_end_are_told_in_their_order() {
         ear.hears_of(&["READY=1", "STATUS=serving"])?;
 
         for (text, status) in [
-            (good.clone() + "\n[nonsense]\n", "STATUS=serving by the old configuration: "),
+            (good.clone() + "\n[nonsense]\n", "STATUS=serving with the old configuration: "),
             (good, "STATUS=serving"),
         ] {
             daemon.write(&text)?;

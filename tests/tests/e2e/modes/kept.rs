@@ -127,7 +127,7 @@ fn where_the_state_cannot_be_written_the_switch_is_done_and_that_is_told() {
         |stage| {
             stranger_is_served(&stage.world, 443)?;
             let said = mode(&stage.daemon, "enforce")?;
-            ensure!(said.contains("a restart would not know it"), "{said}");
+            ensure!(said.contains("A restart will lose them"), "{said}");
             stranger_meets_silence(&stage.world, 443)?;
             reloads(&stage.daemon)?;
             stranger_meets_silence(&stage.world, 443)

@@ -28,7 +28,7 @@ fn is_done(stage: &Stage, line: &[&str]) -> Result<()> {
 #[test]
 fn nobody_who_pulls_and_somebody_whom_no_prefix_admits_are_reasons_not_to_enforce() {
     on_changed_stage(two_ports, |stage| {
-        is_refused(stage, "nobody has authenticated yet")?;
+        is_refused(stage, "no peer has authenticated at the listeners yet")?;
         stage.edge_is_served()?;
         is_done(stage, &["mode", "enforce"])?;
         is_done(stage, &["mode", "observe"])?;

@@ -28,7 +28,7 @@ fn without_a_daemon_the_modes_are_shown_and_a_switch_says_what_to_do() {
         ensure!(stage.daemon.wait(Duration::from_secs(5))? == 0);
         let shown = mode(&stage.daemon, "")?;
         ensure!(shown.starts_with("enforce; port 443: enforce\nset by `aop mode` at 2"), "{shown}");
-        refused(&stage.daemon, "observe", &["no daemon", "nothing was switched", "aop run"])?;
+        refused(&stage.daemon, "observe", &["no daemon", "the mode was not changed", "aop run"])?;
         let json: serde_json::Value = serde_json::from_str(&mode(&stage.daemon, "--json")?)?;
         ensure!(json["mode"] == "enforce" && json["configured"] == "enforce", "{json}");
         stranger_meets_silence(&stage.world, 443)

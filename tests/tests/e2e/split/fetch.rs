@@ -58,7 +58,7 @@ fn a_fetcher_that_dies_is_a_refused_refresh() {
             refresh.join().expect("no panic")
         })?;
         let told = refused["error"].as_str().unwrap_or_default();
-        ensure!(told.contains("brings nothing") && told.contains("stays"), "{refused}");
+        ensure!(told.contains("returned no list") && told.contains("stays"), "{refused}");
         server.say(Answer::json(&cloudflare::api(&[], &[], "e2")));
         refresh_to(stage, &[], "confirmed")?;
         stage.edge_is_served()

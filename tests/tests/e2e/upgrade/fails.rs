@@ -20,7 +20,10 @@ use crate::stage::{SOON, Stage, on_stage};
 /// be changed.
 fn goes_on(stage: &Stage, upgrade: &Finished, named: &[&str]) -> Result<()> {
     let told = &upgrade.errors;
-    ensure!(upgrade.code == 1 && told.contains("The old process serves on"), "{upgrade:?}");
+    ensure!(
+        upgrade.code == 1 && told.contains("The old process continues to serve"),
+        "{upgrade:?}"
+    );
     for word in named {
         ensure!(told.contains(word), "nothing of {word}: {told}");
     }
@@ -101,7 +104,7 @@ fn a_broken_configuration_is_told_and_a_good_one_works_then() {
 #[test]
 fn a_program_that_hangs_that_ends_or_that_is_none_is_told_and_ended() {
     for (script, named) in [
-        ("exec sleep 1000", "did not say within 10s"),
+        ("exec sleep 1000", "did not answer within 10s"),
         ("exit 7", "exit status: 7"),
         ("kill -KILL $$", "signal: 9"),
     ] {
@@ -115,7 +118,7 @@ fn a_program_that_hangs_that_ends_or_that_is_none_is_told_and_ended() {
         let program = stage.daemon.program().display().to_string();
         fs::rename(&program, format!("{program}.aside"))?;
         let failed = upgrade(stage)?;
-        goes_on_with_the_copy(stage, &failed, "put a program there")
+        goes_on_with_the_copy(stage, &failed, "install a program there")
     });
 }
 
@@ -191,11 +194,11 @@ fn a_process_that_is_killed_midway_leaves_the_old_policy() {
                 let declined = stage.daemon.verb(verb)?;
                 let told =
                     format!("{}{}", declined.errors, String::from_utf8_lossy(&declined.output));
-                let why = told.contains("handing over") || told.contains("under way");
+                let why = told.contains("is being upgraded") || told.contains("under way");
                 ensure!(declined.code == 1 && why, "{verb:?}: {declined:?}");
             }
             let said = stage.daemon.reload()?;
-            ensure!(said.contains("not reloaded") && said.contains("handing over"), "{said}");
+            ensure!(said.contains("not reloaded") && said.contains("is being upgraded"), "{said}");
             hand::get(&mut session, "/meanwhile")?;
             stage.edge_is_served()?;
             send(new, Signal::SIGKILL)?;

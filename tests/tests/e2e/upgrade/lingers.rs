@@ -48,7 +48,7 @@ fn a_connection_goes_on_until_the_new_process_reloads() {
         goes_on(stage, &mut session)?;
         let screen = stage.daemon.verb(&["status"])?;
         let screen = String::from_utf8_lossy(&screen.output).into_owned();
-        let line = format!("replaced: process {} ", stage.daemon.process()?.0);
+        let line = format!("draining: process {} ", stage.daemon.process()?.0);
         ensure!(screen.contains(&line), "{screen}");
         // One that is refused takes nothing away.
         let good = stage.config.text();
@@ -112,7 +112,7 @@ fn told_to_stop_it_drains_and_told_once_more_it_cuts() {
             // As a service manager does, which tells all processes of the unit.
             end(new)?;
             wait::until("it drains", SOON, || {
-                stage.daemon.log().contains("lingering is over").then_some(())
+                stage.daemon.log().contains("the new process has closed the channel").then_some(())
             })?;
             stage.daemon.signal(Signal::SIGTERM)?;
             sleep(Duration::from_millis(300));

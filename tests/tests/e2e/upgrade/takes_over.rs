@@ -34,7 +34,10 @@ fn the_answer_names_both_processes_and_what_drains() {
         let version = env!("CARGO_PKG_VERSION");
         let first = format!("aop {version} (process {}) → aop {version} (process {new})", old.0);
         ensure!(told.starts_with(&first), "{told}");
-        ensure!(told.contains("1 connection drains in the old one, for 3600 s at most"), "{told}");
+        ensure!(
+            told.contains("1 connection drains in the old process, for 3600 s at most"),
+            "{told}"
+        );
         drop(session);
         ensure!(stage.daemon.wait(SOON)? == 0);
         Ok(())

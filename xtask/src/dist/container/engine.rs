@@ -1,5 +1,5 @@
-//! A container engine of our own: Docker's, in a network namespace with a neighbour outside, with its files
-//! under the build's folder. Gone when it is dropped.
+//! A private Docker engine in a network namespace, with a second namespace as the outside and its
+//! files in the target directory. Dropping it removes everything.
 
 use std::{
     fs::{self, File},
@@ -13,9 +13,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{command, workspace};
 
-/// What the image is built from, made here: no registry is asked.
+/// The base image. It is made here, so that no registry is needed.
 pub(super) const BASE: &str = "debian:bookworm-slim";
-/// Not every machine has it to give.
+/// Drops a capability that not every build machine has.
 pub(super) const LACKS: &str = "--cap-drop=SYS_RESOURCE";
 
 const HOST: &str = "aop-containers";
@@ -23,7 +23,7 @@ const OUTSIDE: &str = "aop-containers-outside";
 const ADDRESS: &str = "203.0.113.10";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Who asks from outside.
+/// The client outside.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum From {
     /// An address in no list.
@@ -41,7 +41,7 @@ impl Engine {
     pub(super) fn start() -> Result<Self> {
         let folder = workspace::target().join("release/containers");
         let mut engine = Self { folder, daemon: None };
-        // What an earlier run that was killed left.
+        // Remove what a killed run left.
         engine.clear();
         fs::create_dir_all(engine.bpffs())?;
         engine.connect()?;
@@ -79,12 +79,12 @@ impl Engine {
         ip(&format!("-n {HOST} route add default via 203.0.113.1"))
     }
 
-    /// Its own files.
+    /// The directory of its files.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// A bpf file system for what containers pin.
+    /// A BPF file system for the pins of containers.
     pub(super) fn bpffs(&self) -> PathBuf {
         self.folder.join("bpf")
     }
@@ -93,7 +93,7 @@ impl Engine {
         format!("unix://{}", self.folder.join("socket").display())
     }
 
-    /// Runs `docker` with these words; what it says.
+    /// Runs `docker` with these arguments and returns its output.
     pub(super) fn ask(&self, words: &[&str]) -> Result<String> {
         let mut docker = self.docker();
         let output = docker.args(words).output().context("cannot start `docker`")?;
@@ -112,7 +112,7 @@ impl Engine {
         Ok(self.ask(&["version", "--format", "{{.Server.Version}}"])?.trim().to_owned())
     }
 
-    /// A smallest Debian as [`BASE`].
+    /// Imports a minimal Debian as [`BASE`].
     pub(super) fn import_base(&self) -> Result<()> {
         let root = self.folder.join("root");
         let mut bootstrap = Command::new("debootstrap");
@@ -128,13 +128,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Starts a container that stays, called `name`.
+    /// Starts a container in the background.
     pub(super) fn start_container(&self, name: &str, how: &[&str], what: &[&str]) -> Result<()> {
         let detached = ["run", "--detach", LACKS, "--ulimit=nofile=20000:20000", "--name", name];
         self.ask(&[&detached[..], how, what].concat()).map(drop)
     }
 
-    /// Whether who asks from outside is answered on a port of the host.
+    /// Whether a port of the host answers this client.
     pub(super) fn reaches(&self, from: From, port: u16) -> bool {
         let mut curl = inside(OUTSIDE, "curl");
         curl.args(["--silent", "--max-time", "3", "--interface", from.address()]);
@@ -143,7 +143,7 @@ impl Engine {
     }
 
     fn clear(&mut self) {
-        // What is not there cannot be removed, and need not.
+        // Removing something that does not exist fails; that is fine.
         let quietly = |command: &mut Command| {
             drop(command.stdout(Stdio::null()).stderr(Stdio::null()).status())
         };

@@ -1,0 +1,84 @@
+//! The document of `aop check`. Names are stable: fields are added, never renamed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A configuration and every file that it names.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// Path of the configuration.
+    pub file: String,
+    /// Whether aop can run with it.
+    pub good: bool,
+    /// The first error; `null` where there is none.
+    pub error: Option<String>,
+    /// Warnings for the operator.
+    pub warnings: Vec<String>,
+    /// Those warnings because of which the edge refuses the origin, or the origin refuses the edge.
+    #[serde(default)]
+    pub mistakes: Vec<String>,
+    /// The sites, as far as the configuration can be read.
+    pub sites: Vec<CheckedSite>,
+}
+
+/// One site.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedSite {
+    /// Its name.
+    pub site: String,
+    /// The hosts that it serves.
+    pub hosts: Vec<String>,
+    /// Its files, in the order of the configuration.
+    pub files: Vec<CheckedFile>,
+}
+
+/// One file of a site.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedFile {
+    /// Its path, or `cloudflare-global`.
+    pub file: String,
+    /// The configuration key that names it: `certificate`, `key`, `client_ca` or `crl`.
+    pub role: String,
+    /// Why it cannot be used; `null` where it can.
+    pub error: Option<String>,
+    /// The certificates in the file.
+    pub certificates: Vec<CheckedCertificate>,
+    /// The revocation lists in the file.
+    pub lists: Vec<CheckedList>,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedCertificate {
+    /// Its subject.
+    pub subject: String,
+    /// Its issuer.
+    pub issuer: String,
+    /// Its serial number, in hex.
+    pub serial: String,
+    /// Algorithm of its key, such as `ECDSA P-256`.
+    pub key: String,
+    /// SHA-256 of its public key, in hex.
+    pub spki_sha256: String,
+    /// Whether it is a CA certificate.
+    pub ca: bool,
+    /// Its subject alternative names, such as `dns:example.com`.
+    pub names: Vec<String>,
+    /// Start of its validity.
+    pub not_before: Timestamp,
+    /// End of its validity.
+    pub not_after: Timestamp,
+}
+
+/// A revocation list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedList {
+    /// Its issuer.
+    pub issuer: String,
+    /// When it was issued.
+    pub this_update: Timestamp,
+    /// When the next list is due.
+    pub next_update: Timestamp,
+    /// How many certificates it revokes.
+    pub entries: usize,
+}

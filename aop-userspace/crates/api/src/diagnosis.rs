@@ -1,0 +1,66 @@
+//! The document of `aop doctor`. Names are stable: fields are added, never renamed.
+
+use serde::{Deserialize, Serialize};
+
+/// Every check and every attempt.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// The version of aop that made the checks.
+    pub version: String,
+    /// Whether nothing is wrong.
+    pub healthy: bool,
+    /// Number of findings that are `wrong`.
+    pub wrong: usize,
+    /// The findings: the wrong ones first, then by group.
+    pub findings: Vec<Finding>,
+}
+
+/// The result of one check, or of one kind of attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `files`, `packets`, `tls` or `observed`.
+    pub group: String,
+    /// Stable name of the check.
+    pub name: String,
+    /// The result.
+    pub result: Outcome,
+    /// The interface, port, site, file or address that it concerns; `null` where it concerns the
+    /// host.
+    pub about: Option<String>,
+    /// The finding, as a sentence.
+    pub said: String,
+    /// The observations that support it.
+    pub evidence: Vec<String>,
+    /// What a visitor sees from Cloudflare because of it: `nothing`, or the number and meaning of
+    /// an error.
+    pub visitor: String,
+    /// How to correct it; `null` where there is nothing to correct.
+    pub cure: Option<String>,
+    /// Commands that correct it, ready to be copied.
+    pub commands: Vec<String>,
+}
+
+/// The result of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Must be corrected, now or before enforcing.
+    Wrong,
+    /// Worth knowing; may be intended.
+    Told,
+    /// The check could not be made.
+    Untried,
+    /// As it should be.
+    Good,
+}
+
+impl Diagnosis {
+    /// Sorts the findings.
+    #[must_use]
+    pub fn of(mut findings: Vec<Finding>) -> Self {
+        findings.sort_by_key(|finding| finding.result);
+        let wrong = findings.iter().filter(|it| it.result == Outcome::Wrong).count();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { version, healthy: wrong == 0, wrong, findings }
+    }
+}

@@ -1,0 +1,235 @@
+//! The modes in force, as the status and `aop mode` show them. Names are stable: fields are added,
+//! never renamed.
+
+use std::collections::BTreeMap;
+
+use aop_common::Mode;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The overrides of the general mode, and the cause of the mode in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModesReport {
+    /// Guarded ports with a mode of their own. It takes precedence over that of the interface.
+    pub ports: Vec<PortMode>,
+    /// Interfaces with a mode of their own. It takes precedence over the general mode.
+    pub interfaces: Vec<InterfaceMode>,
+    /// Sites that observe or explain, and those with a mode override. All others refuse.
+    #[serde(default)]
+    pub sites: Vec<SiteMode>,
+    /// When `aop mode` last changed a mode of packets; `null` where only the configuration counts,
+    /// or no daemon runs and none has stored it.
+    pub set_at: Option<Timestamp>,
+    /// The value of firewall.mode; `null` where the configuration cannot be read.
+    pub configured: Option<String>,
+    /// The override that waits for `aop confirm`; `null` where none does.
+    #[serde(default)]
+    pub pending: Option<PendingMode>,
+}
+
+/// A mode override that is reverted unless it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingMode {
+    /// The mode in force until then: `enforce`.
+    pub mode: String,
+    /// The ports that it concerns.
+    pub ports: Vec<u16>,
+    /// The interfaces that it concerns. Without ports, interfaces and sites: the general mode.
+    pub interfaces: Vec<String>,
+    /// The sites that it concerns.
+    #[serde(default)]
+    pub sites: Vec<String>,
+    /// Number of authenticated pulls that confirm it, too; `null` where pulls do not.
+    #[serde(default)]
+    pub pulls: Option<u64>,
+    /// How many of these were made; since the restart, if there was one.
+    #[serde(default)]
+    pub pulls_so_far: Option<u64>,
+    /// The modes in force after a revert: the general mode and each override, such as `observe;
+    /// port 443: enforce`.
+    pub reverts_to: String,
+    /// When it is reverted.
+    pub until: Timestamp,
+}
+
+impl PendingMode {
+    /// `enforcing until 15:04:05 UTC unless ...`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { mode: _, ports, interfaces, sites, reverts_to, until, .. } = self;
+        let ports = ports.iter().map(|port| format!("port {port}"));
+        let interfaces = interfaces.iter().map(|name| format!("interface {name}"));
+        let sites = sites.iter().map(|name| format!("site {name}"));
+        let what: Vec<String> = ports.chain(interfaces).chain(sites).collect();
+        let pulls = self.pulls.map_or(String::new(), |wanted| {
+            let so_far = self.pulls_so_far.unwrap_or(0);
+            format!(" or {wanted} pulls with the right certificate ({so_far} so far)")
+        });
+        let what = if what.is_empty() { String::new() } else { what.join(", ") + ": " };
+        format!(
+            "{what}enforcing until {} UTC unless `aop confirm`{pulls}; then {reverts_to}",
+            until.strftime("%H:%M:%S")
+        )
+    }
+}
+
+/// The mode of a port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortMode {
+    /// The TCP port.
+    pub port: u16,
+    /// `enforce` or `observe`.
+    pub mode: String,
+}
+
+/// The mode of an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceMode {
+    /// Its name.
+    pub name: String,
+    /// `enforce` or `observe`.
+    pub mode: String,
+}
+
+/// How a site treats unauthenticated peers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteMode {
+    /// Its name.
+    pub site: String,
+    /// `observe`: they are relayed and counted; `enforce`: they are refused.
+    pub mode: String,
+    /// The site's on_refusal: `close`, `explain` or `observe`; `null` where it is not known.
+    pub configured: Option<String>,
+    /// Whether `aop mode` set it.
+    pub said: bool,
+}
+
+impl SiteMode {
+    /// `site example.com: observe (...)`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { site, mode, configured, said } = self;
+        let why = match (configured, said) {
+            (Some(configured), true) => format!(
+                " (set by `aop mode`; on_refusal is {configured}; `aop mode default --site {site}` \
+                 removes the override)"
+            ),
+            (Some(configured), false) => format!(" (on_refusal is {configured})"),
+            (None, _) => String::new(),
+        };
+        format!("site {site}: {mode}{why}")
+    }
+}
+
+/// The answer of `aop mode`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModesInForce {
+    /// The general mode: `enforce`, `observe` or `off`.
+    pub mode: String,
+    /// The overrides.
+    #[serde(flatten)]
+    pub modes: ModesReport,
+    /// Why a restart will lose the overrides; `null` where they are stored, or there are none.
+    pub not_kept: Option<String>,
+}
+
+impl ModesReport {
+    /// The overrides of `modes`.
+    #[must_use]
+    pub fn of(modes: &aop_types::Modes) -> Self {
+        let aop_types::Modes { general: _, ports, interfaces, sites } = modes;
+        let site = |(site, mode): (&String, &Mode)| SiteMode {
+            site: site.clone(),
+            mode: name(*mode),
+            configured: None,
+            said: true,
+        };
+        let port = |(port, mode): (&u16, &Mode)| PortMode { port: *port, mode: name(*mode) };
+        let interface = |(interface, mode): (&String, &Mode)| InterfaceMode {
+            name: interface.clone(),
+            mode: name(*mode),
+        };
+        Self {
+            ports: ports.iter().map(port).collect(),
+            interfaces: interfaces.iter().map(interface).collect(),
+            sites: sites.iter().map(site).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Each override of packets as a line, such as `port 443: enforce`.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let ports = self.ports.iter().map(|own| format!("port {}: {}", own.port, own.mode));
+        let interfaces = self.interfaces.iter();
+        let interfaces = interfaces.map(|own| format!("interface {}: {}", own.name, own.mode));
+        ports.chain(interfaces).collect()
+    }
+
+    /// Warnings for the operator, where the general mode is `general`. Another module warns where
+    /// no program is loaded.
+    #[must_use]
+    pub fn warnings(&self, general: &str) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let set = self.set_at.map_or(String::new(), |at| format!(" by `aop mode` since {at:.0}"));
+        let lasts = self.pending.is_none();
+        let other = |it: &&str| *it != general && general != "off" && lasts;
+        if let Some(configured) = self.configured.as_deref().filter(other) {
+            warnings.push(format!(
+                "{general} is in force{set}. The file still says {configured}: write firewall.mode \
+                 = {general:?} there too, or remove the override with `aop mode default`"
+            ));
+        }
+        let mut others: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let ports = self.ports.iter().map(|own| (&own.mode, format!("port {}", own.port)));
+        let interfaces = self.interfaces.iter();
+        let interfaces = interfaces.map(|own| (&own.mode, format!("interface {}", own.name)));
+        for (mode, what) in ports.chain(interfaces).filter(|(mode, _)| *mode != general) {
+            others.entry(mode).or_default().push(what);
+        }
+        warnings.extend(others.into_iter().map(|(mode, what)| {
+            format!(
+                "the general mode is {general}, and {mode} for {}{set}; `aop mode default` removes \
+                 the overrides",
+                what.join(", ")
+            )
+        }));
+        warnings
+    }
+}
+
+/// The name of a mode.
+pub fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    }
+}
+
+fn name(mode: Mode) -> String {
+    mode_name(mode).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_modes_that_differ_are_warned_about_and_each_warning_names_the_remedy() {
+        let mut modes = aop_types::Modes::from(Mode::Enforce);
+        modes.ports.insert(443, Mode::Enforce);
+        let mut shown =
+            ModesReport { configured: Some("enforce".to_owned()), ..ModesReport::of(&modes) };
+        assert_eq!(shown.warnings("enforce"), Vec::<String>::new());
+        modes.ports.insert(8443, Mode::Observe);
+        modes.interfaces.insert("eth1".to_owned(), Mode::Observe);
+        shown = ModesReport { set_at: Some(Timestamp::UNIX_EPOCH), ..ModesReport::of(&modes) };
+        shown.configured = Some("observe".to_owned());
+        let warnings = shown.warnings("enforce");
+        let [general, own] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(general.contains("firewall.mode = \"enforce\""), "{general}");
+        assert!(general.contains("since 1970"), "{general}");
+        assert!(own.contains("observe for port 8443, interface eth1"), "{own}");
+        assert!(!own.contains("port 443"), "{own}");
+    }
+}

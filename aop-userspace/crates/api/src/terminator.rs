@@ -1,0 +1,301 @@
+//! The messages between the daemon and the terminator process.
+
+use std::path::PathBuf;
+
+use aop_common::{Mode, layout::Prefix};
+use aop_types::{Admission, Modes};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::ByteString;
+use crate::{
+    Handshakes, LastObserved, PeerStatus, Requests, SeenIdentities, SeenIdentity, UpstreamReport,
+};
+
+/// A request, and the number that its answer carries.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CommandEnvelope {
+    pub id: u64,
+    pub ask: Command,
+}
+
+/// The requests. The configuration of [`Command::Prepare`] is built in the background, and
+/// [`Command::Drain`] is answered when it is complete; all others are carried out and answered in
+/// order.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// Describe the sandbox. Sent first, before the process has read a byte from a peer.
+    Fence,
+    /// Build a configuration without serving it.
+    Prepare(ConfigBundle),
+    /// Serve the prepared configuration. The listening sockets come with this request; before them,
+    /// if `pinned`, the maps of peers, of hints at peers, and of networks, so that the firewall
+    /// learns of authenticated peers. `known` are the identities that an earlier terminator saw.
+    Serve { rules: AddressPolicy, pinned: bool, known: SeenIdentities },
+    /// Serve the prepared configuration instead of the current one.
+    Commit(AddressPolicy),
+    /// Replace the admitted prefixes and the modes, also those of sites.
+    Admit(AddressPolicy),
+    /// Report counters and state.
+    Report,
+    /// Stop listening at once, and close connections that are still open after this many
+    /// milliseconds.
+    Drain { patience: u64 },
+}
+
+/// A configuration with the files that its sites name.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ConfigBundle {
+    file: ByteString,
+    text: String,
+    files: Vec<(ByteString, ByteString)>,
+}
+
+/// The admitted prefixes, the modes in force, and the mode overrides of sites.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AddressPolicy {
+    /// Admitted prefixes, with the end of draining in seconds of the monotonic clock.
+    members: Vec<(IpNet, u32)>,
+    /// Whether the general mode is observe; likewise for ports, interfaces and sites with their
+    /// own.
+    observes: bool,
+    ports: Vec<(u16, bool)>,
+    interfaces: Vec<(String, bool)>,
+    sites: Vec<(String, bool)>,
+}
+
+/// An answer, and the number of its request.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReplyEnvelope {
+    pub id: u64,
+    pub said: Reply,
+}
+
+/// The contents of an answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// The sandbox: the kernel's ABI version of Landlock, if it has Landlock.
+    Fence { landlock: Option<i32> },
+    /// The request was carried out.
+    Done,
+    /// The request failed for this reason, and nothing has changed.
+    Refused(String),
+    /// Counters and state.
+    Report(Box<TerminatorSnapshot>),
+    /// All connections have ended; this many were closed at the deadline.
+    Drained { cut: usize },
+}
+
+/// Counters and state of the terminator.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct TerminatorSnapshot {
+    /// Connections that are open now.
+    pub open: u64,
+    /// Authenticated pulls that were served, by site, without those from this host itself.
+    pub served: Vec<(String, u64)>,
+    pub handshakes: Handshakes,
+    pub requests: Requests,
+    pub upstreams: Vec<UpstreamReport>,
+    /// The client certificates that were presented, for each site of the active configuration.
+    pub identities: SeenIdentities,
+    /// The peers in memory, if the firewall is off.
+    pub peers: Vec<PeerStatus>,
+    pub peers_total: usize,
+}
+
+impl ConfigBundle {
+    pub fn new(
+        file: PathBuf,
+        text: String,
+        files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>,
+    ) -> Self {
+        let files =
+            files.into_iter().map(|(path, bytes)| (ByteString::of_path(&path), ByteString(bytes)));
+        Self { file: ByteString::of_path(&file), text, files: files.collect() }
+    }
+
+    /// The number of files of the sites.
+    pub fn file_count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The path of the configuration, its text, and the files that it names.
+    pub fn open(self) -> (PathBuf, String, impl Iterator<Item = (PathBuf, Vec<u8>)>) {
+        let files =
+            self.files.into_iter().map(|(path, ByteString(bytes))| (path.into_path(), bytes));
+        (self.file.into_path(), self.text, files)
+    }
+}
+
+impl TerminatorSnapshot {
+    /// The same report, safe for a terminal: a compromised terminator process could put control
+    /// characters into any string of it.
+    pub fn printable(mut self) -> Self {
+        // Characters that move the cursor or change the direction of writing. Quotes and
+        // backslashes are harmless.
+        let unsafe_character = |character: char| {
+            !matches!(character, '"' | '\'' | '\\') && character.escape_debug().len() > 1
+        };
+        let clean = |text: &mut String| {
+            if text.contains(unsafe_character) {
+                *text = text.replace(unsafe_character, "\u{fffd}");
+            }
+        };
+        let Handshakes {
+            refused,
+            refused_from_admitted,
+            refused_lately,
+            observed,
+            observed_from_admitted,
+            observed_lately,
+            last_observed,
+            ..
+        } = &mut self.handshakes;
+        for peer in refused_lately {
+            [&mut peer.site, &mut peer.reason].into_iter().for_each(clean);
+            peer.admitted_by.iter_mut().for_each(clean);
+        }
+        for LastObserved { site, reason, presented, .. } in last_observed {
+            [site, reason].into_iter().for_each(clean);
+            presented.iter_mut().for_each(clean);
+        }
+        let refused = refused.iter_mut().chain(refused_from_admitted);
+        let refused = refused.chain(observed).chain(observed_from_admitted).chain(observed_lately);
+        for refused in refused.chain(&mut self.requests.refused) {
+            [&mut refused.site, &mut refused.reason].into_iter().for_each(clean);
+        }
+        for UpstreamReport { site, upstream, error, .. } in &mut self.upstreams {
+            [site, upstream].into_iter().for_each(clean);
+            error.iter_mut().for_each(clean);
+        }
+        for known in &mut self.identities.sites {
+            clean(&mut known.site);
+            for identity in &mut known.identities {
+                let SeenIdentity { site, subject, issuer, spki_sha256, serial, .. } = identity;
+                [site, subject, issuer, spki_sha256, serial].into_iter().for_each(clean);
+                clean(&mut identity.level);
+                identity.client_ca.iter_mut().for_each(clean);
+            }
+        }
+        self.peers.iter_mut().filter_map(|peer| peer.site.as_mut()).for_each(clean);
+        self
+    }
+}
+
+impl AddressPolicy {
+    pub fn of(admission: &Admission, modes: &Modes) -> Self {
+        let observes = |mode: &Mode| *mode == Mode::Observe;
+        let members = admission.entries().iter();
+        let interfaces = modes.interfaces.iter();
+        Self {
+            members: members.map(|(net, entry)| (*net, entry.drains_until)).collect(),
+            observes: observes(&modes.general),
+            ports: modes.ports.iter().map(|(port, mode)| (*port, observes(mode))).collect(),
+            interfaces: interfaces.map(|(name, mode)| (name.clone(), observes(mode))).collect(),
+            sites: modes.sites.iter().map(|(name, mode)| (name.clone(), observes(mode))).collect(),
+        }
+    }
+
+    pub fn open(self) -> (Admission, Modes) {
+        let mode = |observes| if observes { Mode::Observe } else { Mode::Enforce };
+        let members = self.members.into_iter();
+        let member = |(net, drains_until)| (net, Prefix { drains_until });
+        let interfaces = self.interfaces.into_iter();
+        let modes = Modes {
+            general: mode(self.observes),
+            ports: self.ports.into_iter().map(|(port, own)| (port, mode(own))).collect(),
+            interfaces: interfaces.map(|(name, own)| (name, mode(own))).collect(),
+            sites: self.sites.into_iter().map(|(name, own)| (name, mode(own))).collect(),
+        };
+        (Admission::from_entries(members.map(member).collect()), modes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RefusalCount, RefusedPeer, SiteIdentities};
+
+    #[test]
+    fn no_string_of_a_report_can_control_a_terminal() {
+        let bad = "\u{1b}[31m";
+        let moment = jiff::Timestamp::UNIX_EPOCH;
+        let identity = SeenIdentity {
+            site: bad.into(),
+            subject: bad.into(),
+            issuer: bad.into(),
+            spki_sha256: bad.into(),
+            serial: bad.into(),
+            not_before: moment,
+            not_after: moment,
+            level: bad.into(),
+            client_ca: Some(bad.into()),
+            first_seen: moment,
+            last_seen: moment,
+            pulls: 1,
+        };
+        let site = SiteIdentities { site: bad.into(), identities: vec![identity], forgotten: 0 };
+        let refused = RefusalCount { site: bad.into(), reason: bad.into(), count: 1 };
+        let upstream = UpstreamReport {
+            site: bad.into(),
+            upstream: bad.into(),
+            good: Some(false),
+            error: Some(bad.into()),
+        };
+        let peer = PeerStatus {
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            site: Some(bad.into()),
+            handshakes: 1,
+            first_seen: moment,
+            last_seen: moment,
+        };
+        let refused_peer = RefusedPeer {
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            admitted_by: Some(bad.into()),
+            site: bad.into(),
+            reason: bad.into(),
+            count: 1,
+            last_seen: moment,
+        };
+        let report = TerminatorSnapshot {
+            handshakes: Handshakes {
+                refused: vec![refused.clone()],
+                refused_from_admitted: vec![refused.clone()],
+                refused_lately: vec![refused_peer],
+                observed: vec![refused.clone()],
+                observed_from_admitted: vec![refused.clone()],
+                observed_lately: vec![refused],
+                last_observed: vec![LastObserved {
+                    site: bad.into(),
+                    reason: bad.into(),
+                    address: std::net::Ipv4Addr::LOCALHOST.into(),
+                    presented: Some(bad.into()),
+                    at: moment,
+                }],
+                ..Handshakes::default()
+            },
+            identities: SeenIdentities { sites: vec![site] },
+            peers: vec![peer],
+            upstreams: vec![upstream],
+            ..TerminatorSnapshot::default()
+        };
+        let text = serde_json::to_string(&report.printable()).expect("JSON");
+        assert_eq!(text.matches("\u{fffd}[31m").count(), 28, "{text}");
+        assert!(!text.contains("u001b"), "{text}");
+    }
+
+    #[test]
+    fn modes_and_a_hundred_thousand_prefixes_survive_the_round_trip() {
+        let net = |n: u32| IpNet::new(std::net::Ipv4Addr::from_bits(n << 8).into(), 24);
+        let list: Vec<IpNet> = (0..100_000).map(|n| net(n).expect("a CIDR")).collect();
+        let drains = |(at, net): (u32, IpNet)| (net, Prefix { drains_until: u32::MAX - at % 2 });
+        let admission = Admission::from_entries((0..).zip(list).map(drains).collect());
+        let mut modes = Modes::from(Mode::Observe);
+        modes.ports.insert(443, Mode::Enforce);
+        modes.interfaces.insert("eth0".to_owned(), Mode::Observe);
+        modes.sites.insert("example.com".to_owned(), Mode::Enforce);
+        let text = serde_json::to_vec(&AddressPolicy::of(&admission, &modes)).expect("JSON");
+        let rules: AddressPolicy = serde_json::from_slice(&text).expect("rules");
+        assert_eq!(rules.open(), (admission, modes));
+    }
+}

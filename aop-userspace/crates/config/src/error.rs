@@ -1,0 +1,70 @@
+//! An error in the configuration, written for the person who must correct it.
+
+use std::{
+    fmt, io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+/// An error with its file and line, and what to do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    file: PathBuf,
+    line: Option<usize>,
+    message: String,
+}
+
+impl ConfigError {
+    /// An error at the bytes `span` of `text`.
+    pub fn at(file: &Path, text: &str, span: Range<usize>, message: String) -> Self {
+        let line = text.get(..span.start).map(|before| before.matches('\n').count() + 1);
+        Self { file: file.into(), line, message }
+    }
+
+    /// An error without a line.
+    pub fn whole(file: &Path, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: None, message: message.into() }
+    }
+
+    /// A file that cannot be read.
+    pub fn unreadable(file: &Path, what: &str, error: &io::Error) -> Self {
+        Self::whole(file, unreadable(what, error))
+    }
+
+    pub fn toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let message = error.message().trim().replace('\n', ", ");
+        let message = match message.strip_prefix("unknown field ") {
+            Some(rest) => format!("unknown key {rest}. Correct or remove it"),
+            None => message,
+        };
+        match error.span() {
+            Some(span) => Self::at(file, text, span, message),
+            None => Self::whole(file, message),
+        }
+    }
+}
+
+/// Says why a file cannot be read and what to do.
+pub fn unreadable(what: &str, error: &io::Error) -> String {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
+    let remedy = match error.kind() {
+        io::ErrorKind::NotFound => {
+            return format!("no {what}: there is no such file; create it or correct the path");
+        }
+        io::ErrorKind::PermissionDenied => "run aop as root, which must be able to read it",
+        _ => "it must be a readable file",
+    };
+    format!("cannot read the {what}: {error}; {remedy}")
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, message } = self;
+        match line {
+            Some(line) => write!(f, "{}:{line}: {message}", file.display()),
+            None => write!(f, "{}: {message}", file.display()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

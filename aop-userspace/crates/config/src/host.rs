@@ -1,0 +1,121 @@
+//! Host names, and the patterns that sites serve.
+
+use std::{fmt, str::FromStr};
+
+/// A host name in canonical form: lower case, no trailing dot, no port, never an address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host(String);
+
+/// The hosts that a pattern covers: one host, or every host exactly one label below it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// `example.com`
+    Exact(Host),
+    /// `*.example.com`, by the host behind the star.
+    Below(Host),
+}
+
+impl Host {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The host one label up: `example.com` for `www.example.com`.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        self.0.split_once('.').map(|(_, parent)| Self(parent.to_owned()))
+    }
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        if name.is_empty() || name.len() > 253 {
+            return Err(format!("{text:?} is not a host name"));
+        }
+        if name.parse::<std::net::IpAddr>().is_ok() {
+            return Err(format!("{text:?} is an address; sites are chosen by host name"));
+        }
+        if name.contains(':') {
+            return Err(format!("{text:?} has a port; write only the host"));
+        }
+        let label_ok = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        if !name.split('.').all(label_ok) {
+            return Err(format!(
+                "{text:?} is not a host name; international names are written in punycode (xn--…)"
+            ));
+        }
+        Ok(Self(name))
+    }
+}
+
+impl HostPattern {
+    /// Whether the pattern covers `host`.
+    #[must_use]
+    pub fn matches(&self, host: &Host) -> bool {
+        match self {
+            Self::Exact(own) => own == host,
+            Self::Below(own) => host.parent().as_ref() == Some(own),
+        }
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("*.") {
+            Some(rest) => rest.parse().map(Self::Below),
+            None if text.contains('*') => {
+                Err(format!("{text:?}: a star must be the whole first label, as in *.example.com"))
+            }
+            None => text.parse().map(Self::Exact),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => write!(f, "{host}"),
+            Self::Below(host) => write!(f, "*.{host}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_and_a_trailing_dot_do_not_matter() {
+        assert_eq!("WWW.Example.COM.".parse::<Host>(), "www.example.com".parse());
+    }
+
+    #[test]
+    fn an_invalid_host_name_is_refused() {
+        for text in
+            ["", ".", "a..b", "192.0.2.1", "::1", "example.com:443", "-a.com", "exämple.com"]
+        {
+            assert!(text.parse::<Host>().is_err(), "{text:?}");
+        }
+        for text in ["*", "*.", "w*.example.com", "*.*.example.com", "a.*.com"] {
+            assert!(text.parse::<HostPattern>().is_err(), "{text:?}");
+        }
+    }
+}

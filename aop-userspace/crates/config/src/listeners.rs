@@ -1,0 +1,122 @@
+//! `[[listener]]`: the addresses to listen on, and the senders of PROXY headers there.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::{ConfigError, raw::RawListener, read::SourceFile};
+
+/// The sockets that fit into one message to the terminator process (253 descriptors), beside the
+/// maps.
+const MOST: usize = 200;
+
+/// The senders of PROXY headers, by listener. A sender begins every connection with a PROXY header.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxySenders(Vec<(SocketAddr, Vec<IpNet>)>);
+
+impl ProxySenders {
+    /// The senders at each address of a listener.
+    #[must_use]
+    pub fn new(senders: Vec<(SocketAddr, Vec<IpNet>)>) -> Self {
+        Self(senders)
+    }
+
+    /// Whether a connection from `peer`, never IPv6-mapped, to our address `local` begins with a
+    /// PROXY header.
+    #[must_use]
+    pub fn expect(&self, peer: IpAddr, local: SocketAddr) -> bool {
+        let accepts = |listener: SocketAddr| {
+            listener == local
+                || (listener.ip().is_unspecified()
+                    && listener.is_ipv4() == local.is_ipv4()
+                    && listener.port() == local.port())
+        };
+        self.0.iter().any(|(listener, senders)| {
+            accepts(*listener) && senders.iter().any(|sender| sender.contains(&peer))
+        })
+    }
+
+    /// The listeners where every address is a sender.
+    pub(super) fn credulous(&self) -> impl Iterator<Item = SocketAddr> {
+        let everybody = |senders: &[IpNet]| senders.iter().any(|sender| sender.prefix_len() == 0);
+        self.0.iter().filter(move |(_, senders)| everybody(senders)).map(|(listener, _)| *listener)
+    }
+}
+
+/// Reads all addresses, and the senders of the listeners that have any. Refuses an address that
+/// appears twice.
+pub(super) fn read(
+    raw: &[RawListener],
+    place: &SourceFile<'_>,
+) -> Result<(Vec<SocketAddr>, ProxySenders), ConfigError> {
+    let mut listeners = Vec::new();
+    let mut proxied = Vec::new();
+    for listener in raw {
+        let senders = senders(listener, place)?;
+        for bind in &listener.bind {
+            let address = address(bind, place)?;
+            if listeners.contains(&address) {
+                return Err(
+                    place.error(bind.span(), format!("{address} is bound twice; remove one"))
+                );
+            }
+            if listeners.len() == MOST {
+                let message =
+                    format!("more than {MOST} addresses; use [::] and 0.0.0.0, which accept all");
+                return Err(place.error(bind.span(), message));
+            }
+            listeners.push(address);
+            if !senders.is_empty() {
+                proxied.push((address, senders.clone()));
+            }
+        }
+    }
+    Ok((listeners, ProxySenders::new(proxied)))
+}
+
+fn address(bind: &Spanned<String>, place: &SourceFile<'_>) -> Result<SocketAddr, ConfigError> {
+    let text = bind.get_ref();
+    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
+        let message =
+            format!("{text:?} is not an address with a port, such as 0.0.0.0:443 or [::]:443");
+        place.error(bind.span(), message)
+    })
+}
+
+fn senders(raw: &RawListener, place: &SourceFile<'_>) -> Result<Vec<IpNet>, ConfigError> {
+    let Some(list) = &raw.proxy_from else { return Ok(Vec::new()) };
+    if list.get_ref().is_empty() {
+        let message = "proxy_from is empty: name the senders of PROXY headers, or remove it";
+        return Err(place.error(list.span(), message));
+    }
+    list.get_ref()
+        .iter()
+        .map(|text| {
+            aop_types::parse_any(text.get_ref()).map_err(|error| place.error(text.span(), error))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_counts_only_at_its_own_listener() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let from = |text: &str| text.parse::<IpAddr>().unwrap();
+        let senders = ProxySenders::new(vec![
+            (at("0.0.0.0:443"), vec!["192.0.2.0/24".parse().unwrap()]),
+            (at("[2001:db8::1]:8443"), vec!["::/0".parse().unwrap()]),
+        ]);
+        assert!(senders.expect(from("192.0.2.7"), at("198.51.100.1:443")));
+        assert!(!senders.expect(from("192.0.3.7"), at("198.51.100.1:443")));
+        assert!(!senders.expect(from("192.0.2.7"), at("198.51.100.1:8443")));
+        assert!(senders.expect(from("2001:db8::7"), at("[2001:db8::1]:8443")));
+        assert!(!senders.expect(from("2001:db8::7"), at("[2001:db8::2]:8443")));
+        assert!(!senders.expect(from("2001:db8::7"), at("[2001:db8::1]:443")));
+        assert_eq!(senders.credulous().collect::<Vec<_>>(), [at("[2001:db8::1]:8443")]);
+        assert!(!ProxySenders::default().expect(from("192.0.2.7"), at("198.51.100.1:443")));
+    }
+}

@@ -1,0 +1,245 @@
+//! The rules of a site for the edge's certificate, in addition to the signature of a client CA.
+//!
+//! A rule that is not configured requires nothing. A configured rule is never empty.
+
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
+
+use super::Host;
+
+/// The rules of one site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateRules {
+    /// The certificate must have one of these names; if empty, it needs none.
+    pub san: Vec<RequiredSan>,
+    /// The only common name that the subject must have.
+    pub cn: Option<String>,
+    /// The certificate must have one of these keys; if empty, any key.
+    pub pins: Vec<SpkiPin>,
+    /// The required kind of key.
+    pub key: Option<RequiredKey>,
+    /// The revocation lists, and how they are used.
+    pub revocation: Revocation,
+    /// The effect of an expired client CA.
+    pub expired_ca: OnExpiry,
+    /// Whether sessions are resumed.
+    pub resumption: Resumption,
+}
+
+/// The revocation lists, and how they are used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revocation {
+    /// PEM or DER files; if empty, revocation is not checked.
+    pub files: Vec<PathBuf>,
+    /// The certificates that are looked up.
+    pub scope: CrlScope,
+    /// The effect of an expired list.
+    pub expired: OnExpiry,
+}
+
+/// The certificates of a chain that are looked up in revocation lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CrlScope {
+    /// The leaf and its intermediates; each issuer needs a list.
+    #[default]
+    Chain,
+    /// The leaf only.
+    Leaf,
+}
+
+/// The treatment of peers whose client CA or revocation list has expired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnExpiry {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They are served, and the operator is warned repeatedly.
+    Warn,
+}
+
+/// The kind of key that a certificate must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequiredKey {
+    /// ML-DSA, in any of its three strengths.
+    MlDsa,
+}
+
+/// Whether TLS sessions are resumed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resumption {
+    /// Never.
+    #[default]
+    Off,
+    /// In TLS 1.3, and every rule is checked again.
+    Verified,
+}
+
+/// A subject alternative name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RequiredSan {
+    /// `dns:edge.example.com`
+    Dns(Host),
+    /// `uri:spiffe://example.com/edge`, byte for byte.
+    Uri(String),
+    /// `ip:192.0.2.1`
+    Ip(IpAddr),
+}
+
+/// SHA-256 of a certificate's SubjectPublicKeyInfo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpkiPin(pub [u8; 32]);
+
+impl FromStr for RequiredSan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("dns", name)) if name.contains('*') => Err(format!(
+                "{text:?}: a required name must have no star; write the name in the certificate"
+            )),
+            Some(("dns", name)) => name.parse().map(Self::Dns),
+            Some(("uri", uri)) if uri.contains(':') && uri.is_ascii() => Ok(Self::Uri(uri.into())),
+            Some(("ip", address)) => address
+                .parse()
+                .map(Self::Ip)
+                .map_err(|_| format!("{text:?}: {address:?} is not an IP address")),
+            Some(_) | None => Err(format!(
+                "{text:?}: write dns:edge.example.com, uri:spiffe://example.com/edge or \
+                 ip:192.0.2.1"
+            )),
+        }
+    }
+}
+
+impl FromStr for SpkiPin {
+    type Err = String;
+
+    /// 64 hexadecimal digits, or base64 in the format of `curl --pinnedpubkey`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digest = ["sha256//", "sha256/", "sha256:"]
+            .iter()
+            .find_map(|prefix| text.strip_prefix(prefix))
+            .unwrap_or(text);
+        hex(digest).or_else(|| base64(digest)).map(Self).ok_or_else(|| {
+            format!(
+                "{text:?} is not a SHA-256 of a public key, as 64 hexadecimal digits or 44 \
+                 characters of base64. Make one with: openssl x509 -in edge.pem -noout -pubkey | \
+                 openssl pkey -pubin -outform DER | sha256sum"
+            )
+        })
+    }
+}
+
+/// Implements `FromStr` for an enum of configuration values.
+macro_rules! words {
+    ($kind:ty, $key:literal, $($word:literal => $value:expr),+) => {
+        impl FromStr for $kind {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok($value),)+
+                    _ => {
+                        let choices = [$(concat!("\"", $word, "\"")),+].join(" or ");
+                        Err(format!("{text:?}: {} must be {choices}", $key))
+                    }
+                }
+            }
+        }
+    };
+}
+
+words!(CrlScope, "crl_scope", "chain" => Self::Chain, "leaf" => Self::Leaf);
+words!(OnExpiry, "this key", "refuse" => Self::Refuse, "warn" => Self::Warn);
+words!(RequiredKey, "require_key", "ml-dsa" => Self::MlDsa);
+words!(Resumption, "resumption", "off" => Self::Off, "verified" => Self::Verified);
+
+impl fmt::Display for RequiredSan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(host) => write!(f, "dns:{host}"),
+            Self::Uri(uri) => write!(f, "uri:{uri}"),
+            Self::Ip(address) => write!(f, "ip:{address}"),
+        }
+    }
+}
+
+fn hex(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter(|byte| *byte != b':')
+        .map(|byte| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> =
+        digits.chunks(2).map(|two| two.iter().fold(0, |all, d| all << 4 | d)).collect();
+    if digits.len() == 64 { bytes.try_into().ok() } else { None }
+}
+
+/// 32 bytes are 43 characters and one of padding; the last two bits are zero.
+fn base64(text: &str) -> Option<[u8; 32]> {
+    let text = text.strip_suffix('=')?;
+    let mut bits = 0_u32;
+    let mut held = 0;
+    let mut bytes = Vec::with_capacity(32);
+    for byte in text.bytes() {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(six);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held & 0xff) as u8);
+        }
+    }
+    if text.len() == 43 && bits & 0b11 == 0 { bytes.try_into().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_the_same_in_hex_and_in_base64() {
+        let bytes: [u8; 32] = std::array::from_fn(|at| (at * 7) as u8);
+        let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let base64 = "AAcOFRwjKjE4P0ZNVFtiaXB3foWMk5qhqK+2vcTL0tk=";
+        for text in [hexadecimal.as_str(), base64, &format!("sha256//{base64}")] {
+            assert_eq!(text.parse(), Ok(SpkiPin(bytes)), "{text}");
+        }
+        for text in [
+            "",
+            "00",
+            "=",
+            &hexadecimal[1..],
+            &base64[1..],
+            "not a pin at all, of 44 characters, is it??=",
+        ] {
+            assert!(text.parse::<SpkiPin>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_required_name_needs_its_kind() {
+        assert_eq!(
+            "dns:EDGE.example.com.".parse(),
+            Ok(RequiredSan::Dns("edge.example.com".parse().unwrap()))
+        );
+        assert_eq!("uri:spiffe://a/b".parse(), Ok(RequiredSan::Uri("spiffe://a/b".into())));
+        assert_eq!("ip:2001:db8::1".parse(), Ok(RequiredSan::Ip("2001:db8::1".parse().unwrap())));
+        for text in [
+            "edge.example.com",
+            "dns:*.example.com",
+            "dns:192.0.2.1",
+            "ip:edge",
+            "uri:",
+            "email:a@b.c",
+        ] {
+            assert!(text.parse::<RequiredSan>().is_err(), "{text}");
+        }
+    }
+}

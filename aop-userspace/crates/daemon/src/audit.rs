@@ -1,0 +1,81 @@
+//! The audit log: every change that a client requested, in the log and in `paths.state/audit.log`,
+//! one JSON document a line. A change is made even where the file cannot be written; the status
+//! then warns.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use aop_api::{AuditEntry, AuditOutcome, Request};
+use aop_control::Requester;
+use jiff::Timestamp;
+use nix::unistd::{Uid, User};
+
+const NAME: &str = "audit.log";
+/// Greatest size of the file in bytes. Older lines are in `audit.log.1`; still older ones are
+/// deleted.
+const MOST: u64 = 1024 * 1024;
+
+/// The audit log of one daemon.
+pub(super) struct Audit {
+    state: PathBuf,
+    /// Why the last line could not be written.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Audit {
+    pub(super) fn new(state: &Path) -> Self {
+        Self { state: state.into(), trouble: Mutex::default() }
+    }
+
+    /// Records `request`. `refused` is why it was refused, where it was.
+    pub(super) fn record(&self, asker: Requester, request: Request, refused: Option<String>) {
+        let Requester { uid, pid } = asker;
+        let audited = AuditEntry {
+            at: Timestamp::now(),
+            uid,
+            user: User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name),
+            pid,
+            request,
+            outcome: match refused {
+                None => AuditOutcome::Done,
+                Some(_) => AuditOutcome::Refused,
+            },
+            error: refused,
+        };
+        tell(&audited);
+        let kept = serde_json::to_string(&audited).map_err(Into::into).and_then(|line| {
+            aop_storage::append(&self.state, NAME, format!("{line}\n").as_bytes(), MOST)
+        });
+        let trouble = kept.err().map(|error| {
+            let path = self.state.join(NAME);
+            format!(
+                "{}: cannot write the audit log: {error}. The change was made; the journal shows \
+                 who requested it. Correct paths.state, its permissions or its disk",
+                path.display()
+            )
+        });
+        trouble.iter().for_each(|trouble| tracing::warn!("{trouble}"));
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Why the file cannot be written, where it cannot.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn tell(audited: &AuditEntry) {
+    let AuditEntry { at: _, uid, user, pid, request, outcome, error } = audited;
+    let request = serde_json::to_string(request).unwrap_or_default();
+    let (user, error) = (user.as_deref(), error.as_deref());
+    match outcome {
+        AuditOutcome::Done => {
+            tracing::info!(target: "audit", uid, user, pid, request, "audit: done");
+        }
+        AuditOutcome::Refused => {
+            tracing::info!(target: "audit", uid, user, pid, request, error, "audit: refused");
+        }
+    }
+}

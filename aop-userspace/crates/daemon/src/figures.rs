@@ -1,0 +1,50 @@
+//! A snapshot for metrics and readiness, taken at one moment: the status without the firewall's
+//! peers, and figures that the status does not have.
+
+use std::time::Duration;
+
+use aop_api::Status;
+use aop_firewall::PeerListing;
+use aop_tls::FileExpiry;
+use jiff::Timestamp;
+
+use super::Daemon;
+
+/// A daemon at one moment.
+#[derive(Debug)]
+pub(super) struct Figures {
+    pub(super) status: Status,
+    /// The sites, in the order of the configuration.
+    pub(super) sites: Vec<String>,
+    /// Whether the firewall could be read; `None` where it is off.
+    pub(super) firewall: Option<bool>,
+    /// Sampled drops that were lost because no reader kept up.
+    pub(super) lost: Option<u64>,
+    /// Every certificate and list with an expiry.
+    pub(super) terms: Vec<FileExpiry>,
+    /// When the source last confirmed the list.
+    pub(super) confirmed: Option<Timestamp>,
+    /// When a refresh was last refused.
+    pub(super) refused: Option<Timestamp>,
+    /// How often the list is fetched; `None` where it is not.
+    pub(super) refresh: Option<Duration>,
+}
+
+impl Daemon {
+    /// Waits for the terminator, and reads the maps.
+    pub(super) fn figures(&self) -> Figures {
+        let (status, lost) = self.status_and_lost(PeerListing::NoPeers);
+        let in_force = self.in_force();
+        let fetched = in_force.live.prefixes.url().is_some();
+        Figures {
+            status,
+            sites: self.facts.sites(),
+            firewall: self.firewall.as_ref().map(|_| lost.is_some()),
+            lost,
+            terms: self.facts.notes().terms,
+            confirmed: in_force.held.confirmed,
+            refused: in_force.course.last_failure,
+            refresh: in_force.live.refresh.filter(|_| fetched),
+        }
+    }
+}

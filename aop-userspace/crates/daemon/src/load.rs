@@ -1,0 +1,58 @@
+//! `aop load`: applies the firewall alone, at boot, before the network is up.
+
+use std::{path::Path, time::Instant};
+
+use aop_config::Config;
+use aop_firewall::{Firewall, MissingInterface, PacketLog, StartOptions};
+use aop_storage::InstanceLock;
+use jiff::Timestamp;
+
+use super::{DaemonError, openings::Openings, reload, word::OverrideState};
+
+/// What was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// The firewall, on the interfaces that exist.
+    Firewall,
+    /// Nothing: firewall.mode is off.
+    Nothing,
+}
+
+/// Applies the firewall's part of the configuration in `file`, with the mode overrides, and leaves
+/// it attached. Interfaces that do not exist yet are skipped with a warning. Certificates are not
+/// read: filtering must not wait for them.
+///
+/// # Errors
+/// The configuration or prefix list is bad, the firewall cannot be started, or a daemon runs.
+pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
+    let config = Config::load(file)?;
+    let Config { fixed, live, .. } = &config;
+    let Some(firewall) = &fixed.firewall else { return Ok(Loaded::Nothing) };
+    let found = aop_prefixes::at_start(&live.prefixes, &fixed.paths.state)?;
+    let prefixes = found.held.list.with(&live.extra)?;
+    let _lock = InstanceLock::take(&fixed.paths.runtime)?;
+    let mut spoken = OverrideState::found(&config);
+    // No daemon runs that could revert it at its deadline.
+    let unconfirmed = spoken.take_back();
+    let (mut spoken, mut lost) = spoken.under(&config);
+    lost.extend(unconfirmed);
+    let modes = spoken.modes(live.mode);
+    let setting = StartOptions {
+        interfaces: &live.interfaces,
+        attach: firewall.attach,
+        pins: &fixed.paths.pins,
+        log: PacketLog::Off,
+        absent: MissingInterface::Skipped,
+    };
+    // No daemon runs that could close openings, either.
+    let (openings, mut closed) =
+        Openings::found(&fixed.paths.state, (Timestamp::now(), Instant::now()));
+    closed.extend(openings.networks());
+    Firewall::start(setting, |before| {
+        let before = &before.without(&closed);
+        let admission = reload::next_admission(before, &found.held, &prefixes, live);
+        reload::policy(&admission, live, &modes)
+    })?;
+    spoken.settle(&fixed.paths.state, &lost);
+    Ok(Loaded::Firewall)
+}

@@ -1,0 +1,119 @@
+//! `/metrics`: the figures of the daemon in the formats of Prometheus and OpenMetrics.
+
+mod bounded;
+mod families;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use families::Families;
+use hyper::header::HeaderValue;
+use prometheus_client::{
+    encoding::{prometheus_text, text},
+    registry::Registry,
+};
+use tokio::sync::Mutex;
+
+use crate::Daemon;
+
+/// How long a page is served again, so that frequent scrapes cost little.
+const STANDS: Duration = Duration::from_secs(1);
+
+/// The text format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Prometheus' own text, version 0.0.4.
+    Prometheus,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+/// The metrics of one daemon.
+pub(super) struct Metrics {
+    daemon: Arc<Daemon>,
+    /// When the daemon became ready, in seconds since 1970.
+    began: u64,
+    known: Mutex<Option<CachedPage>>,
+}
+
+/// A page, in both formats.
+struct CachedPage {
+    at: Instant,
+    prometheus: String,
+    openmetrics: String,
+}
+
+impl Format {
+    /// OpenMetrics if the `Accept` header names it, as that of Prometheus does. Quality values are
+    /// ignored: both formats hold the same figures.
+    pub(super) fn asked_for(accept: Option<&HeaderValue>) -> Self {
+        let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match accept.contains("application/openmetrics-text") {
+            true => Self::OpenMetrics,
+            false => Self::Prometheus,
+        }
+    }
+
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+impl Metrics {
+    pub(super) fn of(daemon: Arc<Daemon>) -> Self {
+        let lived = SystemTime::UNIX_EPOCH + daemon.started.elapsed();
+        let began = SystemTime::now().duration_since(lived).unwrap_or_default().as_secs();
+        Self { daemon, began, known: Mutex::default() }
+    }
+
+    /// The page. `ready` is the answer of `/readyz`.
+    ///
+    /// # Errors
+    /// The figures cannot be encoded.
+    pub(super) async fn page(&self, format: Format, ready: bool) -> Result<String, fmt::Error> {
+        let mut known = self.known.lock().await;
+        if known.as_ref().is_none_or(|known| known.at.elapsed() >= STANDS) {
+            let (daemon, began) = (self.daemon.clone(), self.began);
+            let taken = tokio::task::spawn_blocking(move || {
+                write(Families::new(&daemon.figures(), began, ready))
+            });
+            *known = Some(taken.await.map_err(|_| fmt::Error)??);
+        }
+        let page = known.as_ref().map(|known| match format {
+            Format::Prometheus => known.prometheus.clone(),
+            Format::OpenMetrics => known.openmetrics.clone(),
+        });
+        page.ok_or(fmt::Error)
+    }
+}
+
+fn write(families: Families) -> Result<CachedPage, fmt::Error> {
+    let mut registry = Registry::with_prefix("aop");
+    registry.register_collector(Box::new(families));
+    let (mut prometheus, mut openmetrics) = (String::new(), String::new());
+    prometheus_text::encode(&mut prometheus, &registry)?;
+    text::encode(&mut openmetrics, &registry)?;
+    Ok(CachedPage { at: Instant::now(), prometheus, openmetrics })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openmetrics_is_sent_only_to_clients_that_accept_it() {
+        let asked =
+            |accept: &'static str| Format::asked_for(Some(&HeaderValue::from_static(accept)));
+        assert_eq!(Format::asked_for(None), Format::Prometheus);
+        assert_eq!(asked("*/*"), Format::Prometheus);
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+        assert_eq!(asked(prometheus), Format::OpenMetrics);
+    }
+}

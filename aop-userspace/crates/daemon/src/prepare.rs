@@ -1,0 +1,84 @@
+//! Reads and checks everything that does not change the host: for check, start and reload.
+
+use std::path::Path;
+
+use aop_api::terminator::ConfigBundle;
+use aop_config::{Config, audit};
+use aop_control::readers_group;
+use aop_prefixes::StartList;
+use aop_sandbox::Account;
+use aop_tls::{FileWarnings, Files, Sites};
+use ipnet::IpNet;
+
+use super::{DaemonError, source::Source};
+
+/// A configuration with all the files that it names.
+pub struct CheckedConfig {
+    /// The configuration.
+    pub config: Config,
+    /// The first prefix list.
+    pub found: StartList,
+    /// The prefixes of the list and of `firewall.extra`.
+    pub prefixes: Vec<IpNet>,
+    /// The configuration and the files of its sites, as they are sent to the terminator process.
+    pub bundle: ConfigBundle,
+    /// Digests of what they were read from.
+    pub source: Source,
+    /// The user of the processes without privileges.
+    pub account: Account,
+    /// Warnings about the configuration.
+    pub warnings: Vec<String>,
+    /// Warnings about the sites' files.
+    pub notes: FileWarnings,
+}
+
+/// Reads `file` and every file that it names.
+///
+/// # Errors
+/// The first error, with file and line.
+pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
+    let text = Config::text(file)?;
+    let config = Config::parse(file, &text)?;
+    let account = Account::find(config.fixed.user.as_deref())?;
+    config.fixed.readers.as_deref().map(readers_group).transpose()?;
+    let found = aop_prefixes::at_start(&config.live.prefixes, &config.fixed.paths.state)?;
+    let prefixes = found.held.list.with(&config.live.extra)?;
+    let files = Files::on_disk();
+    // Only a check: by the same code and from the same bytes as the terminator will build them.
+    let (_, notes) = Sites::build(&config.live.sites, &files)?;
+    let warnings = audit(&config).into_iter().map(|warning| warning.to_string()).collect();
+    let (bundle, source) = pack(file, text, files);
+    Ok(CheckedConfig { config, found, prefixes, bundle, source, account, warnings, notes })
+}
+
+/// The message for the terminator process, and the digests by which later changes are found.
+pub(super) fn pack(file: &Path, text: String, files: Files) -> (ConfigBundle, Source) {
+    let files = files.into_held();
+    let source = Source::new(text.clone(), &files);
+    let files = files.into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
+    (ConfigBundle::new(file.into(), text, files), source)
+}
+
+impl CheckedConfig {
+    /// All warnings.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        warnings.extend(self.notes.told(aop_tls::now()));
+        warnings.extend(self.found.trouble.as_ref().map(ToString::to_string));
+        warnings
+    }
+
+    /// The warnings about mistakes that must be corrected before the edge can be served.
+    #[must_use]
+    pub fn mistaken(&self) -> Vec<String> {
+        self.notes.mistaken(aop_tls::now())
+    }
+
+    /// Logs all warnings.
+    pub(super) fn warn(&self) {
+        for warning in self.told() {
+            tracing::warn!("{warning}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The findings of `aop check` about the configuration and its files.
+
+use aop_api::Finding;
+
+use super::{
+    HostContext,
+    finding::{More, good, told, visitor, wrong},
+};
+
+pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
+    let checked = &patient.checked;
+    if let Some(error) = &checked.error {
+        let said = "the configuration is not usable: a start or a reload would fail";
+        let cure = "correct it; `aop check` shows the file and the line";
+        return vec![wrong("check", said, visitor::REFUSED, cure).about(&checked.file).seen(error)];
+    }
+    let mistakes = checked.mistakes.iter().map(|mistake| {
+        let server = mistake.starts_with("server certificate");
+        let sees = if server { visitor::CERTIFICATE } else { visitor::TLS };
+        wrong("mistake", mistake, sees, "correct it; then `aop check` and `aop reload`")
+    });
+    let others = checked.warnings.iter().filter(|it| !checked.mistakes.contains(it));
+    // The finding `mode` reports that the firewall observes.
+    let others = others.filter(|it| *it != aop_config::OBSERVES);
+    let mut findings: Vec<Finding> = mistakes.chain(others.map(|it| told("warning", it))).collect();
+    let sites = checked.sites.iter().map(|site| {
+        let files = site.files.len();
+        good("site_files", "the site's files are usable")
+            .about(&site.site)
+            .seen(format!("{files} files"))
+    });
+    findings.extend(sites);
+    findings
+}

@@ -1,0 +1,94 @@
+//! The operator's mistake behind each refusal of the edge.
+
+use aop_tls::Refusal;
+
+use crate::doctor::finding::visitor;
+
+/// A mistake of the operator that a refusal reveals.
+pub(super) struct Meaning {
+    /// The stable name of the finding.
+    pub(super) name: &'static str,
+    pub(super) said: &'static str,
+    pub(super) visitor: &'static str,
+    /// `None`: use the help of the refusal.
+    pub(super) cure: Option<&'static str>,
+}
+
+/// The refusals that reveal a mistake of the operator.
+pub(super) const TELLING: [Refusal; 14] = [
+    Refusal::CertificateRequired,
+    Refusal::NotTls,
+    Refusal::UnknownCa,
+    Refusal::BadCertificate,
+    Refusal::CaExpired,
+    Refusal::CertificateVersion,
+    Refusal::CaAsLeaf,
+    Refusal::WrongUsage,
+    Refusal::Expired,
+    Refusal::NotYetValid,
+    Refusal::SanMissing,
+    Refusal::CnMismatch,
+    Refusal::PinMismatch,
+    Refusal::PeerAlert,
+];
+
+/// The meaning of `refusal` if it hits the edge.
+pub(super) fn of(refusal: Refusal) -> Meaning {
+    let meaning = |name, said, cure| Meaning { name, said, visitor: visitor::TLS, cure };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others share one meaning")]
+    match refusal {
+        Refusal::CertificateRequired => meaning(
+            "pulls_without_certificate",
+            "the CDN pulls without a certificate: authenticated origin pulls are not switched on \
+             for the zone or the hostname, or its SSL/TLS mode is below Full",
+            Some(
+                "set SSL/TLS mode Full (strict), then switch on SSL/TLS > Origin Server > \
+                 Authenticated Origin Pulls (for an uploaded certificate: set enabled: true with \
+                 the API, for each hostname)",
+            ),
+        ),
+        Refusal::NotTls => Meaning {
+            name: "ssl_mode_flexible",
+            said: "the CDN speaks plain HTTP to this port: the SSL/TLS mode is Flexible or Off",
+            visitor: visitor::PLAIN,
+            cure: Some("set the zone's SSL/TLS mode to Full (strict)"),
+        },
+        Refusal::UnknownCa | Refusal::BadCertificate => meaning(
+            "pulls_of_another_ca",
+            "the CDN presents a certificate that no client_ca of the site signed",
+            Some(
+                "set client_ca to the CA that signed the certificate that you uploaded; if none \
+                 was uploaded (global authenticated origin pulls), set it to cloudflare-global",
+            ),
+        ),
+        Refusal::CaExpired => meaning(
+            "pulls_of_expired_ca",
+            "the CDN's certificate was issued by a client CA that has expired",
+            None,
+        ),
+        Refusal::CertificateVersion => meaning(
+            "pulls_with_version_1",
+            "the CDN presents a certificate of X.509 version 1",
+            None,
+        ),
+        Refusal::CaAsLeaf => {
+            meaning("pulls_with_ca_leaf", "the CDN presents a certificate with CA:TRUE", None)
+        }
+        Refusal::SanMissing | Refusal::CnMismatch | Refusal::PinMismatch => meaning(
+            "pulls_without_required_name",
+            "the CDN's certificate is from the right CA, but lacks the name or key that the site \
+             requires",
+            None,
+        ),
+        Refusal::PeerAlert => Meaning {
+            name: "edge_distrusts_server",
+            said: "the CDN aborts the handshake: it does not trust the server certificate",
+            visitor: visitor::CERTIFICATE,
+            cure: Some(
+                "use a server certificate from a public CA or from Cloudflare's Origin CA, with \
+                 the name of the host",
+            ),
+        },
+        _ => meaning("pulls_with_bad_certificate", "the CDN's certificate is refused", None),
+    }
+}

@@ -1,0 +1,28 @@
+//! Monitors in firewall.extra that present no certificate.
+
+use aop_api::Finding;
+use aop_tls::Refusal;
+
+use super::{refused, sighting};
+use crate::doctor::{
+    HostContext,
+    finding::{More, visitor, wrong},
+};
+
+pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
+    let bare = Refusal::CertificateRequired.name();
+    let monitors = refused(patient, "extra").filter(|peer| peer.reason == bare);
+    let finding = |peer| {
+        wrong(
+            "monitor_without_certificate",
+            "a monitor in firewall.extra gets no answer, because it presents no certificate; \
+             visitors are not affected",
+            visitor::NOTHING,
+            "Cloudflare's load balancer: switch on Simulate Zone in the monitor, so that it \
+             presents the zone's certificate; a monitor of your own: let it pull through the CDN, \
+             or give it a certificate of the client CA; on this host: ask /readyz (monitor.listen)",
+        )
+        .seen(sighting(peer))
+    };
+    monitors.map(|peer| finding(peer).about(peer.address)).collect()
+}

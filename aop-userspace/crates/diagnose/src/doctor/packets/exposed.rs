@@ -1,0 +1,64 @@
+//! Guarded ports that are reachable through an interface without the packet program. The classic
+//! case is IPv6 on an interface of its own.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use aop_api::Finding;
+
+use super::private::is_private;
+use crate::doctor::{
+    HostContext,
+    finding::{More, good, told, visitor, wrong},
+};
+
+pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
+    if patient.reading.is_none() {
+        return Vec::new();
+    }
+    let mut guarded = 0_usize;
+    let mut exposed: BTreeMap<&str, Vec<(IpAddr, u16)>> = BTreeMap::new();
+    for socket in &patient.sockets.listening {
+        let port = socket.local.port();
+        if !patient.guards(port) {
+            continue;
+        }
+        for (interface, address) in patient.reached_by(socket.local) {
+            if patient.is_guarded(interface) {
+                guarded += 1;
+            } else {
+                let found = exposed.entry(&interface.name).or_default();
+                if !found.contains(&(address, port)) {
+                    found.push((address, port));
+                }
+            }
+        }
+    }
+    if exposed.is_empty() && guarded > 0 {
+        let said =
+            "no way around the filter: every address with a guarded port is on a guarded interface";
+        return vec![good("exposed", said)];
+    }
+    exposed.into_iter().map(|(name, found)| finding(name, &found)).collect()
+}
+
+fn finding(name: &str, found: &[(IpAddr, u16)]) -> Finding {
+    let finding = match found.iter().all(|(address, _)| is_private(*address)) {
+        true => told(
+            "exposed",
+            "a guarded port is open on this interface, and the interface is not guarded; its \
+             addresses are private",
+        )
+        .cure("nothing if only your own hosts and containers reach it"),
+        false => wrong(
+            "exposed",
+            "a guarded port is open on this interface, and the interface is not guarded: everybody \
+             reaches TLS",
+            visitor::NOTHING,
+            format!("add \"{name}\" to firewall.interfaces, then `aop reload`"),
+        ),
+    };
+    let seen = |finding: Finding, (address, port): &(IpAddr, u16)| {
+        finding.seen(format!("port {port} listens at {address}"))
+    };
+    found.iter().take(6).fold(finding.about(name), seen)
+}

@@ -1,0 +1,204 @@
+//! Attaches the program to an interface, and detaches it.
+//!
+//! A link that an earlier run pinned is adopted: the program is swapped under it, so that the
+//! interface is never without one. A link whose interface is gone is removed.
+
+use aop_config::AttachPreference;
+use aya::programs::{
+    ProgramError, Xdp, XdpMode,
+    links::{FdLink, LinkError, PinnedLink},
+    loaded_programs,
+    xdp::XdpLink,
+};
+use rustix::io::Errno;
+
+use super::{
+    error::{FirewallError, errno},
+    interfaces::LinkInfo,
+    object,
+    pins::{AttachMode, PinnedXdpLink, Pins},
+};
+
+/// The owner of the XDP program on an interface.
+#[derive(Debug)]
+pub(super) enum Owner {
+    Nobody,
+    /// aop, by this pinned link. Its name is an old one if the interface was renamed.
+    Ours(PinnedXdpLink),
+    /// Another owner; the text describes its program by the kernel's name and id.
+    Foreign(String),
+}
+
+/// Finds the owner of the program on `interface`.
+pub(super) fn owner(interface: &LinkInfo, pins: &Pins) -> Result<Owner, FirewallError> {
+    let Some(id) = interface.program else { return Ok(Owner::Nobody) };
+    Ok(match adoptable(interface, pins)? {
+        Some((link, _)) => Owner::Ours(link),
+        None => Owner::Foreign(describe(Some(id))),
+    })
+}
+
+/// Removes the pins of links that belong to no interface in `here`: the interface is gone, or in
+/// another network namespace.
+pub(super) fn forget_zombies(here: &[LinkInfo], pins: &Pins) -> Result<(), FirewallError> {
+    for link in pins.links()? {
+        let (program, _held) = open(&link, pins)?;
+        if !here.iter().any(|interface| interface.program == Some(program)) {
+            pins.detach(&link)?;
+        }
+    }
+    Ok(())
+}
+
+/// Attaches the loaded `program`, and pins its link.
+pub(super) fn attach(
+    program: &mut Xdp,
+    interface: &LinkInfo,
+    wish: AttachPreference,
+    pins: &Pins,
+) -> Result<AttachMode, FirewallError> {
+    let mut replaced = None;
+    if let Some((link, adopted)) = adoptable(interface, pins)? {
+        let link = match link.interface == interface.name {
+            true => link,
+            false => pins.rename(&link, &interface.name)?,
+        };
+        if acceptable(wish, link.mode) {
+            let mut swap = |link| {
+                let id = program.attach_to_link(link)?;
+                program.take_link(id).map(drop)
+            };
+            let doing = || format!("swap the program on {}", interface.name);
+            swap(adopted).map_err(|error| FirewallError::kernel(doing(), &error))?;
+            return Ok(link.mode);
+        }
+        // The descriptor is closed last: then the kernel detaches at once; otherwise some time
+        // later.
+        pins.detach(&link)?;
+        drop(adopted);
+        replaced = Some(link.mode);
+    }
+    forget_others(interface, pins)?;
+    let modes: &[AttachMode] = match wish {
+        AttachPreference::Auto => &[AttachMode::Native, AttachMode::Generic],
+        AttachPreference::Native => &[AttachMode::Native],
+        AttachPreference::Generic => &[AttachMode::Generic],
+    };
+    let mut refused = None;
+    for mode in modes {
+        match attach_fresh(program, interface, *mode, pins) {
+            Ok(()) => return Ok(*mode),
+            Err(error @ FirewallError::ModeRefused { .. }) => refused = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    // The old mode is better than no program at all.
+    if let Some(mode) = replaced {
+        attach_fresh(program, interface, mode, pins)?;
+    }
+    Err(refused.unwrap_or(FirewallError::NoObject))
+}
+
+fn acceptable(wish: AttachPreference, mode: AttachMode) -> bool {
+    match wish {
+        AttachPreference::Auto => true,
+        AttachPreference::Native => mode == AttachMode::Native,
+        AttachPreference::Generic => mode == AttachMode::Generic,
+    }
+}
+
+/// The pinned link that is attached to `interface` now, if there is one.
+fn adoptable(
+    interface: &LinkInfo,
+    pins: &Pins,
+) -> Result<Option<(PinnedXdpLink, XdpLink)>, FirewallError> {
+    if interface.program.is_none() {
+        return Ok(None);
+    }
+    for link in pins.links()? {
+        let (program, open) = open(&link, pins)?;
+        if Some(program) == interface.program {
+            return Ok(Some((link, open)));
+        }
+    }
+    Ok(None)
+}
+
+/// A pinned link and the id of its program.
+fn open(link: &PinnedXdpLink, pins: &Pins) -> Result<(u32, XdpLink), FirewallError> {
+    let path = pins.link(link);
+    let open = || -> Result<(u32, XdpLink), LinkError> {
+        let fd = FdLink::from(PinnedLink::from_pin(&path)?);
+        Ok((fd.info()?.program_id(), XdpLink::try_from(fd)?))
+    };
+    open().map_err(|error| FirewallError::kernel(format!("open {}", path.display()), &error))
+}
+
+/// Removes the pins of this interface name that are stale: the interface is gone or renamed, or not
+/// attached by them.
+fn forget_others(interface: &LinkInfo, pins: &Pins) -> Result<(), FirewallError> {
+    pins.links()?
+        .iter()
+        .filter(|link| link.interface == interface.name)
+        .try_for_each(|link| pins.detach(link))
+}
+
+fn attach_fresh(
+    program: &mut Xdp,
+    interface: &LinkInfo,
+    mode: AttachMode,
+    pins: &Pins,
+) -> Result<(), FirewallError> {
+    let xdp_mode = match mode {
+        AttachMode::Native => XdpMode::Driver,
+        AttachMode::Generic => XdpMode::Skb,
+    };
+    let id = program
+        .attach_to_if_index(interface.index, xdp_mode)
+        .map_err(|error| refused(interface, mode, &error))?;
+    let doing = || format!("attach to {}", interface.name);
+    let link = program.take_link(id).map_err(|error| FirewallError::kernel(doing(), &error))?;
+    // On a kernel without XDP links, aya falls back to netlink. That cannot be pinned, and the
+    // program would be detached with the daemon.
+    let link = FdLink::try_from(link).map_err(|_| FirewallError::ModeRefused {
+        interface: interface.name.clone(),
+        mode: mode.name(),
+        error: "the kernel offers no BPF link for it".to_owned(),
+    })?;
+    let path = pins.link(&PinnedXdpLink { mode, interface: interface.name.clone() });
+    link.pin(&path)
+        .map(drop)
+        .map_err(|error| FirewallError::kernel(format!("pin {}", path.display()), &error))
+}
+
+fn refused(interface: &LinkInfo, mode: AttachMode, error: &ProgramError) -> FirewallError {
+    match errno(error) {
+        Some(Errno::BUSY | Errno::EXIST) => foreign(interface, describe(interface.program)),
+        Some(Errno::OPNOTSUPP | Errno::INVAL | Errno::RANGE | Errno::NOMEM | Errno::NOSPC) => {
+            FirewallError::ModeRefused {
+                interface: interface.name.clone(),
+                mode: mode.name(),
+                error: errno(error).map_or_else(|| error.to_string(), |errno| errno.to_string()),
+            }
+        }
+        Some(_) | None => FirewallError::kernel(format!("attach to {}", interface.name), error),
+    }
+}
+
+/// The error that names the program on the interface.
+pub(super) fn foreign(interface: &LinkInfo, program: String) -> FirewallError {
+    FirewallError::ForeignProgram { interface: interface.name.clone(), program }
+}
+
+/// Describes a program by name and id. The kernel names programs to CAP_SYS_ADMIN alone.
+fn describe(id: Option<u32>) -> String {
+    let Some(id) = id else { return "whose id is unknown".to_owned() };
+    let program = loaded_programs().flatten().find(|program| program.id() == id);
+    match program.as_ref().and_then(|program| program.name_as_str()) {
+        Some(object::PROGRAM) => {
+            format!("that of an aop with other pins (id {id}): `aop unload --pins DIR` removes it")
+        }
+        Some(name) => format!("{name:?} (id {id})"),
+        None => format!("id {id}"),
+    }
+}

@@ -1,0 +1,259 @@
+//! The firewall: attaches the XDP program to interfaces, and reads and writes the maps.
+//!
+//! Everything that must outlive the daemon is pinned on a bpffs: the links keep the program
+//! attached; the maps hold policy, peers and counters. A start adopts existing pins and swaps the
+//! program under the link, so that no packet passes unfiltered. Verdicts on packets are not made
+//! here, but in `aop_common::judge`.
+
+mod attach;
+mod budgets;
+mod chain;
+mod change;
+mod drops;
+mod error;
+mod forwarding;
+mod guards;
+mod host;
+mod interfaces;
+mod live;
+mod locals;
+mod maps;
+mod modes;
+mod netlink;
+mod object;
+mod peers;
+mod pins;
+mod privilege;
+mod reading;
+mod regain;
+mod routes;
+mod sets;
+mod start;
+mod table;
+mod trial;
+mod unload;
+mod wanted;
+mod watch;
+
+use std::{io, path::Path};
+
+use aop_common::layout::Ports;
+use aop_config::{Interfaces, UdpPolicy};
+use aop_types::{Admission, Modes};
+use aya_log::EbpfLogger;
+pub use budgets::{Budget, Exempt, ProbationTry};
+pub use drops::{DropReader, DroppedPacket};
+pub use error::FirewallError;
+pub use forwarding::ForwardTarget;
+use guards::Guards;
+pub use host::{HostInterface, host_interfaces};
+pub use live::{DryRun, FrameVerdict};
+use maps::Maps;
+pub use peers::{PeerFiles, PinnedPeers};
+use pins::Pins;
+pub use reading::{AttachState, CounterEntry, FirewallSnapshot, GuardedInterface, PeerListing};
+use routes::DefaultRoutes;
+pub use sets::InactiveSet;
+pub use start::{MissingInterface, StartOptions};
+pub use trial::{BatchResult, FrameResult, TestProgram};
+use wanted::Wanted;
+pub use watch::ChangeSubscription;
+
+/// Everything that decides about packets. Applied as a whole.
+#[derive(Clone, Debug)]
+pub struct FirewallPolicy {
+    /// Whether drops are enforced or only counted.
+    pub modes: Modes,
+    /// The guarded ports.
+    pub ports: Ports,
+    /// The admitted and the draining prefixes.
+    pub admission: Admission,
+    /// The treatment of UDP to a guarded port.
+    pub udp: UdpPolicy,
+    /// New connections a second that all strangers share in order to authenticate; 0 for none.
+    pub probation: u32,
+    /// New connections a second for an admitted network in which no peer has authenticated within a
+    /// day; 0 for no limit.
+    pub budget: u32,
+}
+
+/// What the packet program logs about single packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PacketLog {
+    /// Nothing, at no cost.
+    #[default]
+    Off,
+    /// Each verdict.
+    Debug,
+}
+
+/// The attached firewall. Dropping it leaves everything attached: see [`unload()`].
+pub struct Firewall {
+    pins: Pins,
+    maps: Maps,
+    guards: Guards,
+    wanted: Wanted,
+    routes: DefaultRoutes,
+    /// Whether this start created the maps.
+    fresh: bool,
+    unloaded: bool,
+}
+
+/// Why the firewall checks the host again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckReason {
+    /// The kernel has reported a change.
+    Notice,
+    /// The regular interval has passed.
+    Routine,
+}
+
+impl Firewall {
+    /// Follows the host: attaches to interfaces that have appeared or lost their program, removes
+    /// the pins of interfaces that are gone, and detaches from interfaces that are no longer
+    /// wanted. An obstacle is logged once, and shown by [`Firewall::read`]. After an [`unload()`]
+    /// this does nothing, since the operator has asked for that.
+    ///
+    /// # Errors
+    /// The kernel lists no interfaces, or a pin cannot be removed.
+    pub fn follow_host(&mut self, cause: CheckReason) -> Result<(), FirewallError> {
+        if self.unloaded {
+            return Ok(());
+        }
+        let followed = match self.pins.has_maps() {
+            true => self.try_follow_host(cause),
+            false => Ok(()),
+        };
+        if self.pins.has_maps() {
+            return followed;
+        }
+        self.unloaded = true;
+        tracing::warn!("the firewall was unloaded: packets pass unfiltered from now on");
+        Ok(())
+    }
+
+    fn try_follow_host(&mut self, cause: CheckReason) -> Result<(), FirewallError> {
+        let here = interfaces::list().map_err(FirewallError::Netlink)?;
+        self.routes.follow(&mut self.wanted, &here, cause)?;
+        attach::forget_zombies(&here, &self.pins)?;
+        for name in self.wanted.names() {
+            self.guards.keep(&name, &here, &mut self.maps);
+        }
+        self.guards.drop_all_but(|name| self.wanted.contains(name))?;
+        self.maps.set_locals(locals::choose(|index| self.wanted.has(&here, index)))
+    }
+
+    /// A subscription to the changes after which [`Firewall::follow_host`] has something to do.
+    ///
+    /// # Errors
+    /// The kernel refuses the socket.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn watch(&self) -> Result<ChangeSubscription, FirewallError> {
+        ChangeSubscription::open().map_err(FirewallError::Netlink)
+    }
+
+    /// The content of the maps and the state of the interfaces. `None` after an [`unload()`].
+    ///
+    /// # Errors
+    /// Pins exist and cannot be read.
+    pub fn read(&self, listing: PeerListing) -> Result<Option<FirewallSnapshot>, FirewallError> {
+        // The prefixes that this process wrote need not be read back, one system call each, for
+        // every status.
+        let known = Some(self.maps.admission()?);
+        let mut reading = reading::read(self.pins.root(), self.wanted.names(), known, listing)?;
+        if let Some(reading) = &mut reading {
+            self.explain(&mut reading.interfaces);
+        }
+        Ok(reading)
+    }
+
+    /// The state of the interfaces alone. `None` after an [`unload()`].
+    ///
+    /// # Errors
+    /// Pins exist and cannot be read.
+    pub fn interfaces(&self) -> Result<Option<Vec<GuardedInterface>>, FirewallError> {
+        let Some(pins) = Pins::existing(self.pins.root())? else { return Ok(None) };
+        let mut interfaces = reading::interfaces(self.wanted.names(), &pins)?;
+        self.explain(&mut interfaces);
+        Ok(Some(interfaces))
+    }
+
+    fn explain(&self, interfaces: &mut [GuardedInterface]) {
+        for interface in interfaces {
+            interface.trouble = self.guards.trouble(&interface.name);
+        }
+    }
+
+    /// The admitted and the draining prefixes.
+    ///
+    /// # Errors
+    /// The kernel refuses to read.
+    pub fn admission(&self) -> Result<Admission, FirewallError> {
+        self.maps.admission()
+    }
+
+    /// The inactive prefix set, which the next change will activate. Fill it before that change.
+    ///
+    /// # Errors
+    /// The kernel refuses to read.
+    pub fn idle_set(&self) -> Result<InactiveSet, FirewallError> {
+        self.maps.idle_set()
+    }
+
+    /// The interfaces that should be guarded now, by name.
+    #[must_use]
+    pub fn guarded(&self) -> Vec<String> {
+        self.wanted.names()
+    }
+
+    /// The maps of peers, for the process that records who authenticates.
+    ///
+    /// # Errors
+    /// A pin cannot be opened.
+    pub fn peer_files(&self) -> Result<PeerFiles, FirewallError> {
+        PeerFiles::open(&self.pins)
+    }
+
+    /// Readers of the programs' logs, for programs that have none yet; none while the log is off.
+    ///
+    /// # Errors
+    /// A program's log buffer cannot be opened.
+    pub fn loggers(&mut self) -> io::Result<Vec<EbpfLogger<&'static dyn log::Log>>> {
+        self.guards.loggers().map_err(io::Error::other)
+    }
+}
+
+/// The content of the pinned maps and the state of the links, with or without a daemon, for the
+/// interfaces that are pinned or in `config`. `None` where nothing is pinned.
+///
+/// # Errors
+/// Pins exist and cannot be read.
+pub fn read(
+    pins: &Path,
+    config: Option<&Interfaces>,
+) -> Result<Option<FirewallSnapshot>, FirewallError> {
+    let names = match config {
+        Some(Interfaces::Named(names)) => names.clone(),
+        Some(Interfaces::Auto) | None => Vec::new(),
+    };
+    reading::read(pins, names, None, PeerListing::Peers)
+}
+
+/// Detaches the program from every interface and removes every pin of aop, of any layout version.
+/// Returns the interfaces; `None` where nothing was pinned. Works while a daemon runs.
+/// # Errors
+/// The directory is not on a bpffs, contains something else, or a pin cannot be removed.
+pub fn unload(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
+    unload::unload(pins)
+}
+
+/// The same as [`unload()`], but only if no daemon uses these pins.
+///
+/// # Errors
+/// As [`unload()`]; or a daemon uses them.
+pub fn retire(pins: &Path) -> Result<Option<Vec<String>>, FirewallError> {
+    let _owned = Pins::open(pins, None)?;
+    unload::unload(pins)
+}

@@ -1,0 +1,234 @@
+//! The pin directory `PINS/vN/`, where N is the layout version. It holds the maps by name, and a
+//! link for each interface.
+//!
+//! The directory is named after the layout version, and each map's shape is compared before use,
+//! since the kernel opens a pinned map of any shape.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aop_common::layout::LAYOUT_VERSION;
+use rustix::{
+    fs::{FlockOperation, flock, statfs},
+    io::Errno,
+};
+
+use super::error::FirewallError;
+
+/// BPF_FS_MAGIC, from the kernel's magic.h.
+pub(super) const BPFFS: i64 = 0xcafe_4a11;
+pub(super) const LINK: &str = "link-";
+/// Suffix of a layout's directory while it is unloaded.
+pub(super) const LEAVING: &str = "-leaving";
+
+/// The directory of this build's layout version.
+#[derive(Clone, Debug)]
+pub(super) struct Pins {
+    root: PathBuf,
+    /// Held by the writer; the kernel releases it with the last copy.
+    lock: Arc<Mutex<Option<File>>>,
+}
+
+/// A pinned link, as its file name describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PinnedXdpLink {
+    pub(super) mode: AttachMode,
+    pub(super) interface: String,
+}
+
+/// The XDP mode of a link. The kernel does not report it, so the pin's name keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AttachMode {
+    Native,
+    Generic,
+}
+
+impl AttachMode {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+impl PinnedXdpLink {
+    /// The link whose pin has this name.
+    pub(super) fn named(pin: &str) -> Option<Self> {
+        let (mode, interface) = pin.strip_prefix(LINK)?.split_once('-')?;
+        let mode = match mode {
+            "native" => AttachMode::Native,
+            "generic" => AttachMode::Generic,
+            _ => return None,
+        };
+        Some(Self { mode, interface: interface.replace(':', ".") })
+    }
+}
+
+impl Pins {
+    /// Opens the directory for writing, and creates it where it is missing. Uses the lock that was
+    /// `handed` over, or takes its own.
+    pub(super) fn open(root: &Path, handed: Option<OwnedFd>) -> Result<Self, FirewallError> {
+        let missing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
+        let found = statfs(missing).map_err(|error| FirewallError::pin(missing, error.into()))?;
+        if found.f_type != BPFFS {
+            return Err(FirewallError::NotBpffs(root.into()));
+        }
+        let pins = Self { root: root.into(), lock: Arc::default() };
+        if let Some(found) = pins.other_layout()? {
+            return Err(FirewallError::OtherLayout { path: root.into(), found });
+        }
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(pins.directory())
+            .map_err(|error| FirewallError::pin(pins.directory(), error))?;
+        pins.take_lock(handed.map(File::from))?;
+        Ok(pins)
+    }
+
+    /// One writer for each directory; two daemons would detach each other's interfaces.
+    fn take_lock(&self, handed: Option<File>) -> Result<(), FirewallError> {
+        let failed = |error| FirewallError::pin(self.directory(), error);
+        let directory = File::open(self.directory()).map_err(failed)?;
+        let file = |file: &File| file.metadata().map(|found| (found.dev(), found.ino()));
+        if let Some(handed) = handed
+            && file(&handed).map_err(failed)? == file(&directory).map_err(failed)?
+        {
+            *self.lock() = Some(handed);
+            return Ok(());
+        }
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Err(FirewallError::PinsTaken(self.root.clone())),
+            locked => locked.map_err(|error| failed(error.into()))?,
+        }
+        *self.lock() = Some(directory);
+        Ok(())
+    }
+
+    /// A copy of the lock, for the successor.
+    pub(super) fn lock_copy(&self) -> Result<Option<OwnedFd>, FirewallError> {
+        let copy = self.lock().as_ref().map(|lock| lock.try_clone().map(OwnedFd::from)).transpose();
+        copy.map_err(|error| FirewallError::pin(self.directory(), error))
+    }
+
+    /// Releases the lock: from now on the successor is the only writer.
+    pub(super) fn leave_lock(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<File>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the directory for reading, if it exists.
+    pub(super) fn existing(root: &Path) -> Result<Option<Self>, FirewallError> {
+        let pins = Self { root: root.into(), lock: Arc::default() };
+        match fs::metadata(pins.directory()) {
+            Ok(_) => Ok(Some(pins)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match pins.other_layout()? {
+                Some(found) => Err(FirewallError::OtherLayout { path: root.into(), found }),
+                None => Ok(None),
+            },
+            Err(error) => Err(FirewallError::pin(pins.directory(), error)),
+        }
+    }
+
+    fn other_layout(&self) -> Result<Option<String>, FirewallError> {
+        let ours = format!("v{LAYOUT_VERSION}");
+        Ok(entries(&self.root)?.into_iter().find(|name| is_layout(name) && *name != ours))
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.root.join(format!("v{LAYOUT_VERSION}"))
+    }
+
+    pub(super) fn map(&self, name: &str) -> PathBuf {
+        self.directory().join(name)
+    }
+
+    pub(super) fn link(&self, link: &PinnedXdpLink) -> PathBuf {
+        // A bpffs allows no dot in a name, and no interface name has a colon.
+        let interface = link.interface.replace('.', ":");
+        self.directory().join(format!("{LINK}{}-{interface}", link.mode.name()))
+    }
+
+    /// Whether any map is pinned.
+    pub(super) fn has_maps(&self) -> bool {
+        entries(&self.directory())
+            .is_ok_and(|names| names.iter().any(|name| !name.starts_with(LINK)))
+    }
+
+    /// The pinned links.
+    pub(super) fn links(&self) -> Result<Vec<PinnedXdpLink>, FirewallError> {
+        Ok(entries(&self.directory())?
+            .iter()
+            .filter_map(|name| PinnedXdpLink::named(name))
+            .collect())
+    }
+
+    /// Removes the pin of `link`. If nothing else holds the link, the kernel detaches the program
+    /// soon after; at once if the caller held it open and then closes it.
+    pub(super) fn detach(&self, link: &PinnedXdpLink) -> Result<(), FirewallError> {
+        let path = self.link(link);
+        fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))
+    }
+
+    /// Renames the pin of `link` to the current name of its interface.
+    pub(super) fn rename(
+        &self,
+        link: &PinnedXdpLink,
+        interface: &str,
+    ) -> Result<PinnedXdpLink, FirewallError> {
+        let renamed = PinnedXdpLink { interface: interface.to_owned(), ..link.clone() };
+        let (from, to) = (self.link(link), self.link(&renamed));
+        fs::rename(&from, &to).map_err(|error| FirewallError::pin(from, error))?;
+        Ok(renamed)
+    }
+
+    /// Removes the links that a failed start made: those of interfaces without one in `before`.
+    pub(super) fn forget_all_but(&self, before: &[PinnedXdpLink]) {
+        for link in self.links().unwrap_or_default() {
+            if !before.iter().any(|old| old.interface == link.interface)
+                && let Err(error) = self.detach(&link)
+            {
+                tracing::error!(
+                    interface = link.interface,
+                    "cannot detach after a failed start: {error}"
+                );
+            }
+        }
+    }
+
+    /// The parent of the directory.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// Whether a name is that of a layout's directory: `v1`, `v2`, …, also one that an interrupted
+/// unload has left.
+pub(super) fn is_layout(name: &str) -> bool {
+    let name = name.strip_suffix(LEAVING).unwrap_or(name);
+    name.strip_prefix('v').is_some_and(|version| version.parse::<u32>().is_ok())
+}
+
+/// The names in `directory`; none where it does not exist.
+pub(super) fn entries(directory: &Path) -> Result<Vec<String>, FirewallError> {
+    let failed = |error| FirewallError::pin(directory, error);
+    match fs::read_dir(directory) {
+        Ok(found) => found
+            .map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned()))
+            .collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed(error)),
+    }
+}

@@ -1,0 +1,202 @@
+//! The state of maps and links for the status, read from the pins, so that it needs no daemon.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
+};
+
+use aop_common::{
+    Tally,
+    layout::{Counter, MAX_PEERS, PeerKey, PeerValue, Ports},
+};
+use aop_types::{Admission, Modes, PeerEntry};
+
+use super::{
+    attach::{self, Owner},
+    error::FirewallError,
+    interfaces::{self, LinkInfo},
+    maps::Maps,
+    pins::Pins,
+};
+
+/// The firewall at one moment.
+#[derive(Clone, Debug)]
+pub struct FirewallSnapshot {
+    /// The modes in force.
+    pub modes: Modes,
+    /// The guarded ports.
+    pub ports: Ports,
+    /// Number of the policy in force; each applied policy increments it.
+    pub generation: u32,
+    /// Whether strangers get tries, and authenticated addresses are trusted for a time.
+    pub trusting: bool,
+    /// The admitted and the draining prefixes.
+    pub admission: Admission,
+    /// The guarded interfaces.
+    pub interfaces: Vec<GuardedInterface>,
+    /// The counters that are not zero.
+    pub verdicts: Vec<CounterEntry>,
+    /// Sampled drops that were lost because no reader kept up, since the maps were created.
+    pub lost: u64,
+    /// The authenticated peers; empty where they are not listed.
+    pub peers: Vec<PeerEntry>,
+}
+
+/// Whether a reading lists the peers. With many peers that takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerListing {
+    /// With all peers.
+    Peers,
+    /// Without.
+    NoPeers,
+}
+
+/// An interface that should be guarded.
+#[derive(Clone, Debug)]
+pub struct GuardedInterface {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: AttachState,
+    /// Why it is not guarded, where a daemon knows.
+    pub trouble: Option<String>,
+}
+
+impl GuardedInterface {
+    /// Why packets of `interface` pass unfiltered, where they do.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let Self { name, state, trouble } = self;
+        match (state, trouble) {
+            (AttachState::Attached(_), _) => None,
+            (AttachState::Missing, _) => Some(format!(
+                "{name}: the interface does not exist; the daemon guards it as soon as it appears"
+            )),
+            (AttachState::Foreign(program), _) => Some(format!(
+                "{name}: another XDP program, {program}, is attached to the interface, and packets \
+             pass unfiltered; the daemon guards it as soon as that program is detached"
+            )),
+            (AttachState::Detached, Some(trouble)) => {
+                Some(format!("{name}: packets pass unfiltered: {trouble}"))
+            }
+            (AttachState::Detached, None) => Some(format!(
+                "{name}: no packet program is attached to the interface, and packets pass unfiltered; \
+             the daemon attaches it again"
+            )),
+        }
+    }
+}
+
+/// The state of an interface that should be guarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttachState {
+    /// The packet program is attached, in mode `native` or `generic`.
+    Attached(&'static str),
+    /// It does not exist.
+    Missing,
+    /// Another XDP program is attached, described by this text.
+    Foreign(String),
+    /// No XDP program is attached.
+    Detached,
+}
+
+/// A counter.
+#[derive(Clone, Debug)]
+pub struct CounterEntry {
+    /// The interface.
+    pub interface: String,
+    /// `pass`, `drop` or `would_drop`.
+    pub action: &'static str,
+    /// The reason's stable name.
+    pub reason: &'static str,
+    /// Packets and bytes.
+    pub count: Counter,
+}
+
+/// Reads the pins below `root`, and the state of the interfaces that are pinned or in `names`.
+/// Reads the prefix set only if `known` is `None`.
+pub(super) fn read(
+    root: &Path,
+    names: Vec<String>,
+    known: Option<Admission>,
+    listing: PeerListing,
+) -> Result<Option<FirewallSnapshot>, FirewallError> {
+    let Some(pins) = Pins::existing(root)? else { return Ok(None) };
+    let maps = Maps::pinned(&pins)?;
+    let settings = maps.settings()?;
+    let mut peers: Vec<PeerEntry> = match listing {
+        // If the key of a walk is removed, the walk starts again; the process that writes the map
+        // could make it endless, so `take` bounds it.
+        PeerListing::Peers => maps.peers.iter().flatten().take(MAX_PEERS).map(peer).collect(),
+        PeerListing::NoPeers => Vec::new(),
+    };
+    peers.sort_by_key(|peer| (peer.address, std::cmp::Reverse(peer.facts.last_seen)));
+    peers.dedup_by_key(|peer| peer.address);
+    peers.sort_by_key(|peer| (std::cmp::Reverse(peer.facts.last_seen), peer.address));
+    Ok(Some(FirewallSnapshot {
+        modes: maps.modes()?,
+        ports: maps.ports()?,
+        generation: settings.generation,
+        trusting: settings.probation > 0,
+        admission: known.map_or_else(|| maps.admission(), Ok)?,
+        interfaces: interfaces(names, &pins)?,
+        verdicts: verdicts(&maps)?,
+        lost: maps.lost()?,
+        peers,
+    }))
+}
+
+/// The state of the interfaces that are pinned or in `names`.
+pub(super) fn interfaces(
+    names: Vec<String>,
+    pins: &Pins,
+) -> Result<Vec<GuardedInterface>, FirewallError> {
+    let here = interfaces::list().map_err(FirewallError::Netlink)?;
+    let pinned = pins.links()?.into_iter().map(|link| link.interface);
+    let names: BTreeSet<String> = names.into_iter().chain(pinned).collect();
+    names.into_iter().map(|name| interface(name, pins, &here)).collect()
+}
+
+fn interface(
+    name: String,
+    pins: &Pins,
+    here: &[LinkInfo],
+) -> Result<GuardedInterface, FirewallError> {
+    let state = match here.iter().find(|interface| interface.name == name) {
+        None => AttachState::Missing,
+        Some(interface) => match attach::owner(interface, pins)? {
+            Owner::Ours(link) => AttachState::Attached(link.mode.name()),
+            Owner::Foreign(program) => AttachState::Foreign(program),
+            Owner::Nobody => AttachState::Detached,
+        },
+    };
+    Ok(GuardedInterface { name, state, trouble: None })
+}
+
+fn verdicts(maps: &Maps) -> Result<Vec<CounterEntry>, FirewallError> {
+    let mut readings = Vec::new();
+    for (slot, name) in (0..).zip(maps.slot_names()?) {
+        let Some(interface) = name else { continue };
+        for ((_, verdict, mode), count) in Tally::all().zip(maps.counters(slot)?) {
+            if count != Counter::default() {
+                readings.push(CounterEntry {
+                    interface: interface.clone(),
+                    action: verdict.action(mode).name(),
+                    reason: verdict.reason(),
+                    count,
+                });
+            }
+        }
+    }
+    Ok(readings)
+}
+
+pub(super) fn peer((key, facts): (PeerKey, PeerValue)) -> PeerEntry {
+    let [a, b, c, d, ..] = key.address;
+    let address = match key.family {
+        4 => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
+        _ => IpAddr::V6(Ipv6Addr::from(key.address)),
+    };
+    PeerEntry { address, facts }
+}

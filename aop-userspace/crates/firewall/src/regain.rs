@@ -1,0 +1,46 @@
+//! Handover of the pins to another process, and restoring them after it failed.
+
+use std::os::fd::OwnedFd;
+
+use super::{Firewall, FirewallPolicy, attach, error::FirewallError, interfaces, locals};
+
+impl Firewall {
+    /// A copy of the lock on the pins. The holder of a copy may write the pins; both processes must
+    /// agree on which one does.
+    ///
+    /// # Errors
+    /// No file descriptors are left.
+    pub fn lock(&self) -> Result<Option<OwnedFd>, FirewallError> {
+        self.pins.lock_copy()
+    }
+
+    /// Releases the lock to the process with the copy.
+    pub fn leave(&self) {
+        self.pins.leave_lock();
+    }
+
+    /// Restores everything after another process had the lock: swaps its programs for those of this
+    /// process, detaches what it attached in addition, and applies `policy`. No interface is ever
+    /// without a program.
+    ///
+    /// # Errors
+    /// The firewall was [unloaded](super::unload()); or an interface or the policy cannot be
+    /// restored. The others are.
+    pub fn regain(&mut self, policy: &FirewallPolicy) -> Result<(), FirewallError> {
+        if !self.pins.has_maps() {
+            return Err(FirewallError::Unloaded);
+        }
+        let here = interfaces::list().map_err(FirewallError::Netlink)?;
+        attach::forget_zombies(&here, &self.pins)?;
+        let mut regained = Ok(());
+        for interface in here.iter().filter(|interface| self.wanted.contains(&interface.name)) {
+            let ours = self.guards.load(&interface.name, &mut self.maps);
+            regained = regained.and(ours.and_then(|()| self.guards.attach(interface)));
+        }
+        self.maps.forget();
+        self.maps.apply(policy)?;
+        self.guards.drop_all_but(|name| self.wanted.contains(name))?;
+        self.maps.set_locals(locals::choose(|index| self.wanted.has(&here, index)))?;
+        regained
+    }
+}

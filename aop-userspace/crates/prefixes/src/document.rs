@@ -1,0 +1,153 @@
+//! Parses a list: one CIDR a line, or the JSON of Cloudflare's API
+//! (<https://developers.cloudflare.com/api/resources/ips/methods/list/>).
+//!
+//! Every entry must be a prefix. An HTML page was once published in place of the list, and tools
+//! accepted parts of it.
+
+#[cfg(test)]
+mod tests;
+
+use aop_types::parse;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::PrefixList;
+
+/// The format that a source must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Form {
+    /// JSON only; with the prefixes of the China network if `jdcloud`.
+    Api { jdcloud: bool },
+    /// JSON if it begins with a brace, otherwise lines.
+    Either,
+}
+
+/// Why a text is not a list. The message is appended to the name of the source.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// A line is not a CIDR.
+    #[error(":{line}: {message}")]
+    Line {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// An HTML page: a challenge, an error, a login.
+    #[error(": this is an HTML page, not a list")]
+    Html,
+    /// Not the JSON that was expected.
+    #[error(": this is not the JSON of a list: {0}")]
+    Json(String),
+    /// The API reports a failure.
+    #[error(": the API reports a failure ({0})")]
+    Failed(String),
+    /// An entry of the JSON is not a CIDR of its family.
+    #[error(": in {field}: {message}")]
+    Entry {
+        /// The list in the JSON.
+        field: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// The China network was requested, but is missing.
+    #[error(": jdcloud_cidrs was requested, but is missing")]
+    NoJdcloud,
+    /// No prefix at all.
+    #[error(
+        ": the list has no prefix, so it would admit no address. Fill it, or write source = [] if \
+         that is intended"
+    )]
+    Empty,
+}
+
+/// Parses the whole of `text`.
+pub(super) fn read(text: &str, form: Form) -> Result<PrefixList, DocumentError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let list = match (text.trim_start().chars().next(), form) {
+        (Some('<'), _) => return Err(DocumentError::Html),
+        (_, Form::Api { jdcloud }) => api(text, jdcloud)?,
+        (Some('{'), Form::Either) => api(text, false)?,
+        (_, Form::Either) => PrefixList::new(lines(text)?, None),
+    };
+    if list.prefixes().is_empty() { Err(DocumentError::Empty) } else { Ok(list) }
+}
+
+fn lines(text: &str) -> Result<Vec<IpNet>, DocumentError> {
+    let mut prefixes = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let entry = line.split('#').next().unwrap_or_default().trim();
+        if !entry.is_empty() {
+            let refused = |message| DocumentError::Line { line: index + 1, message };
+            prefixes.push(parse(&shortened(entry)).map_err(refused)?);
+        }
+    }
+    Ok(prefixes)
+}
+
+/// The envelope of every answer of the API. Other fields are ignored.
+#[derive(Deserialize)]
+struct Envelope {
+    success: bool,
+    #[serde(default)]
+    errors: Vec<Value>,
+    result: Option<Networks>,
+}
+
+#[derive(Deserialize)]
+struct Networks {
+    ipv4_cidrs: Vec<String>,
+    ipv6_cidrs: Vec<String>,
+    jdcloud_cidrs: Option<Vec<String>>,
+    etag: Option<String>,
+}
+
+fn api(text: &str, jdcloud: bool) -> Result<PrefixList, DocumentError> {
+    let json = |error: serde_json::Error| DocumentError::Json(shortened(&error.to_string()));
+    let envelope: Envelope = serde_json::from_str(text).map_err(json)?;
+    if !envelope.success {
+        let errors = envelope.errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let told = if errors.is_empty() { "without details".into() } else { errors.join(", ") };
+        return Err(DocumentError::Failed(shortened(&told)));
+    }
+    let Some(networks) = envelope.result else {
+        return Err(DocumentError::Json("there is no result".to_owned()));
+    };
+    let mut prefixes = Vec::new();
+    for entry in &networks.ipv4_cidrs {
+        prefixes.push(of_family("ipv4_cidrs", entry, |prefix| prefix.addr().is_ipv4())?);
+    }
+    for entry in &networks.ipv6_cidrs {
+        prefixes.push(of_family("ipv6_cidrs", entry, |prefix| prefix.addr().is_ipv6())?);
+    }
+    if jdcloud {
+        for entry in networks.jdcloud_cidrs.as_ref().ok_or(DocumentError::NoJdcloud)? {
+            prefixes.push(of_family("jdcloud_cidrs", entry, |_| true)?);
+        }
+    }
+    Ok(PrefixList::new(prefixes, networks.etag.map(|etag| shortened(&etag))))
+}
+
+fn of_family(
+    field: &'static str,
+    entry: &str,
+    belongs: impl Fn(&IpNet) -> bool,
+) -> Result<IpNet, DocumentError> {
+    let refused = |message| DocumentError::Entry { field, message };
+    let prefix = parse(&shortened(entry)).map_err(refused)?;
+    match belongs(&prefix) {
+        true => Ok(prefix),
+        false => Err(refused(format!("{prefix} is of the other family"))),
+    }
+}
+
+/// Text from the network for one line of a log: bounded, without control characters.
+pub(super) fn shortened(text: &str) -> String {
+    const MOST: usize = 200;
+    let mut line: String = text.chars().filter(|c| !c.is_control()).take(MOST).collect();
+    if text.chars().count() > MOST {
+        line.push('…');
+    }
+    line
+}

@@ -1,0 +1,121 @@
+//! Files in the directory `paths.state`, which outlive the process.
+//!
+//! A document is written to a temporary file, which then replaces the old document by rename: a
+//! crash leaves the old document or the new one. The writer must hold the instance lock. Logs in
+//! the same directory are appended to, line by line.
+
+mod lock;
+
+pub use lock::{InstanceLock, LockError};
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Reads the document `name`, if it exists.
+///
+/// # Errors
+/// The I/O error of the system.
+pub fn read(state: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(state.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Writes `text` as the document `name`. Creates the directory if it is missing.
+///
+/// # Errors
+/// The I/O error of the system. The old document stays.
+pub fn write(state: &Path, name: &str, text: &[u8]) -> io::Result<()> {
+    make(state)?;
+    let temporary = state.join(format!(".{name}.new"));
+    let mut file =
+        File::options().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&temporary, state.join(name))?;
+    File::open(state)?.sync_all()
+}
+
+/// Appends `line` to the log `name`. Creates the log if it is missing. A log that would grow beyond
+/// `most` bytes is renamed to `name.1` first, and replaces the file of that name.
+///
+/// # Errors
+/// The I/O error of the system. No part of the line stays in the log.
+pub fn append(state: &Path, name: &str, line: &[u8], most: u64) -> io::Result<()> {
+    make(state)?;
+    let path = state.join(name);
+    loop {
+        let mut file = File::options().append(true).create(true).mode(0o600).open(&path)?;
+        // During an upgrade two daemons may append at the same time.
+        flock(&file, FlockOperation::LockExclusive)?;
+        let (held, found) = (file.metadata()?, fs::metadata(&path));
+        if found.is_ok_and(|found| (found.dev(), found.ino()) != (held.dev(), held.ino())) {
+            continue;
+        }
+        let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        if held.len() > 0 && held.len().saturating_add(length) > most {
+            fs::rename(&path, state.join(format!("{name}.1")))?;
+            continue;
+        }
+        return file.write_all(line).and_then(|()| file.sync_data()).inspect_err(|_| {
+            // A partial line would corrupt the next one. If truncating fails too, nothing is left
+            // to try.
+            file.set_len(held.len()).ok();
+        });
+    }
+}
+
+fn make(state: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(state)
+}
+
+/// Removes the document `name`, if it exists.
+///
+/// # Errors
+/// The I/O error of the system. The document stays.
+pub fn remove(state: &Path, name: &str) -> io::Result<()> {
+    match fs::remove_file(state.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| File::open(state)?.sync_all()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_bounded_and_keeps_whole_lines_in_order() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = dir.path().join("deep/state");
+        for number in 0..100 {
+            append(&state, "log", format!("line {number:02}\n").as_bytes(), 100).expect("added");
+        }
+        let text = |name| fs::read_to_string(state.join(name)).expect("read");
+        let (old, new) = (text("log.1"), text("log"));
+        assert!(old.len() <= 100 && new.len() <= 100, "{old}{new}");
+        let both = old + &new;
+        let lines: Vec<&str> = both.lines().collect();
+        let last: Vec<String> =
+            (100 - lines.len()..100).map(|number| format!("line {number:02}")).collect();
+        assert_eq!(lines, last);
+        assert_eq!(fs::read_dir(&state).expect("read").count(), 2);
+    }
+
+    #[test]
+    fn a_line_longer_than_the_bound_gets_a_file_of_its_own() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for line in [&b"a\n"[..], &[b'x'; 300], b"b\n"] {
+            append(dir.path(), "log", line, 100).expect("added");
+        }
+        assert_eq!(fs::read(dir.path().join("log")).expect("read"), b"b\n");
+        assert_eq!(fs::read(dir.path().join("log.1")).expect("read"), [b'x'; 300]);
+    }
+}

@@ -1,0 +1,151 @@
+//! The instance lock: one daemon for each runtime directory.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{FlockOperation, OFlags, flock},
+    io::Errno,
+};
+
+/// The held lock. The kernel releases it when the process ends, however that happens.
+#[derive(Debug)]
+pub struct InstanceLock {
+    path: PathBuf,
+    file: File,
+}
+
+/// Why the lock could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another daemon holds it.
+    #[error(
+        "another aop runs from {} (process {owner}); stop it, or give this one paths.runtime and \
+         paths.pins of its own",
+        .path.display()
+    )]
+    Taken {
+        /// The lock file.
+        path: PathBuf,
+        /// The content of the file: the owner's process id.
+        owner: String,
+    },
+    /// The directory or file cannot be used.
+    #[error("{}: {error}; correct paths.runtime or its permissions", .path.display())]
+    Unusable {
+        /// The directory or file.
+        path: PathBuf,
+        /// The error of the system.
+        error: io::Error,
+    },
+}
+
+impl InstanceLock {
+    /// Creates `runtime` where it is missing, and takes its lock.
+    ///
+    /// # Errors
+    /// Another daemon holds it, or the directory cannot be used.
+    pub fn take(runtime: &Path) -> Result<Self, LockError> {
+        let (path, file) = open(runtime)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {
+                let owner = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
+                return Err(LockError::Taken { path, owner });
+            }
+            Err(error) => return Err(unusable(&path, error.into())),
+            Ok(()) => {}
+        }
+        let lock = Self { path, file };
+        lock.sign()?;
+        Ok(lock)
+    }
+
+    /// Continues with the lock that another daemon has handed over. The file names the old owner
+    /// until [`InstanceLock::sign`]. Where `handed` is not the lock of `runtime`, this takes the
+    /// latter.
+    ///
+    /// # Errors
+    /// As [`InstanceLock::take`].
+    pub fn take_over(runtime: &Path, handed: OwnedFd) -> Result<Self, LockError> {
+        let (path, found) = open(runtime)?;
+        let handed = File::from(handed);
+        let same = || -> io::Result<bool> {
+            let (found, handed) = (found.metadata()?, handed.metadata()?);
+            Ok((found.dev(), found.ino()) == (handed.dev(), handed.ino()))
+        };
+        match same().map_err(|error| unusable(&path, error))? {
+            true => Ok(Self { path, file: handed }),
+            false => Self::take(runtime),
+        }
+    }
+
+    /// Writes this process's id into the file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn sign(&self) -> Result<(), LockError> {
+        let named = format!("{}\n", std::process::id());
+        let written =
+            self.file.set_len(0).and_then(|()| self.file.write_all_at(named.as_bytes(), 0));
+        written.map_err(|error| unusable(&self.path, error))
+    }
+}
+
+impl AsFd for InstanceLock {
+    /// Every copy of the descriptor holds the lock, too.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn open(runtime: &Path) -> Result<(PathBuf, File), LockError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(runtime)
+        .map_err(|error| unusable(runtime, error))?;
+    let path = runtime.join("lock");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(&path)
+        .map_err(|error| unusable(&path, error))?;
+    Ok((path, file))
+}
+
+fn unusable(path: &Path, error: io::Error) -> LockError {
+    LockError::Unusable { path: path.into(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handed_over_lock_outlives_the_process_that_took_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let old = InstanceLock::take(dir.path()).expect("taken");
+        let copy = old.as_fd().try_clone_to_owned().expect("a copy");
+        let new = InstanceLock::take_over(dir.path(), copy).expect("taken over");
+        drop(old);
+        InstanceLock::take(dir.path()).expect_err("it is held");
+        drop(new);
+        let lock = InstanceLock::take(dir.path()).expect("free again");
+        // The lock of another directory does not count for this one.
+        let elsewhere = tempfile::tempdir().expect("a directory");
+        let copy = lock.as_fd().try_clone_to_owned().expect("a copy");
+        let _other = InstanceLock::take_over(elsewhere.path(), copy).expect("taken");
+        InstanceLock::take(elsewhere.path()).expect_err("it is held");
+    }
+}

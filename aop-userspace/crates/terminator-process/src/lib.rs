@@ -1,0 +1,139 @@
+//! The terminator process: holds the listening sockets, the keys and the peers map, but no
+//! privilege. It serves origin pulls and obeys the daemon over a channel.
+//!
+//! It reads no configuration and no key from the disk: the daemon reads and checks them, and hands
+//! them over. A reload is prepared first, and committed after the packet path has changed. The
+//! process ends when the channel is closed, however the daemon ended.
+
+mod capacity;
+mod checks;
+mod gate;
+mod identities;
+mod peers;
+mod report;
+mod state;
+
+use std::{
+    future::{Future, pending},
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    pin::Pin,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use aop_api::terminator::{Command, CommandEnvelope, Reply, ReplyEnvelope};
+use aop_sandbox::{
+    Sandbox,
+    channel::{self, ChannelError, Message},
+};
+use aop_terminator::Drained;
+use state::{Prepared, TerminatorState};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
+
+/// Why the process ends without an order of the daemon.
+#[derive(Debug, thiserror::Error)]
+pub enum TerminateError {
+    /// The channel failed.
+    #[error("cannot talk to the daemon: {0}")]
+    Channel(#[from] ChannelError),
+    /// A thread cannot be started, or an answer cannot be sent.
+    #[error("the operating system refused an operation: {0}")]
+    Runtime(#[from] io::Error),
+}
+
+/// A request with the descriptors that came with it.
+type Demand = Result<(CommandEnvelope, Vec<OwnedFd>), ChannelError>;
+
+/// A configuration that is being built, and the number of its request.
+type Building = (u64, JoinHandle<Result<Prepared, String>>);
+
+/// Carries out the requests on `channel` until the daemon closes it. `fence` describes the sandbox;
+/// `cpus` is the number of workers if the configuration sets none.
+pub async fn serve(channel: UnixStream, fence: Sandbox, cpus: usize) -> Result<(), TerminateError> {
+    let channel = Arc::new(channel);
+    let mut demands = listen(channel.clone())?;
+    let mut state = TerminatorState::new(cpus);
+    let mut draining: Pin<Box<dyn Future<Output = Drained>>> = Box::pin(pending());
+    // A second drain request with a shorter deadline replaces the first; both are answered.
+    let mut drains = Vec::new();
+    let mut building = None;
+    loop {
+        tokio::select! {
+            demand = demands.recv() => {
+                let Some(demand) = demand else { return Ok(()) };
+                let (CommandEnvelope { id, ask }, files) = demand?;
+                let waits = matches!(ask, Command::Prepare(_) | Command::Serve { .. } | Command::Commit(_));
+                if waits && building.is_some() {
+                    let (id, prepared) = built(&mut building).await;
+                    answer(&channel, id, state.prepared(prepared))?;
+                }
+                let said = match (ask, state.service()) {
+                    (Command::Prepare(bundle), _) => {
+                        // Takes seconds for thousands of sites, and must not block other requests.
+                        building = Some((id, spawn_blocking(|| Prepared::new(bundle))));
+                        continue;
+                    }
+                    (Command::Fence, _) => Reply::Fence { landlock: fence.landlock },
+                    (Command::Drain { patience }, Some(service)) => {
+                        let patience = Duration::from_millis(patience);
+                        drains.push(id);
+                        draining = Box::pin(async move { service.drain(patience).await });
+                        continue;
+                    }
+                    (ask, _) => state.obey(ask, files),
+                };
+                answer(&channel, id, said)?;
+            }
+            (id, prepared) = built(&mut building) => {
+                answer(&channel, id, state.prepared(prepared))?;
+            }
+            drained = &mut draining => {
+                draining = Box::pin(pending());
+                let cut = match drained {
+                    Drained::Complete => 0,
+                    Drained::Cut(connections) => connections,
+                };
+                for id in drains.drain(..) {
+                    answer(&channel, id, Reply::Drained { cut })?;
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the configuration that is being built. Returns it with the number of its request.
+async fn built(building: &mut Option<Building>) -> (u64, Result<Prepared, String>) {
+    let Some((id, task)) = building else { return pending().await };
+    let prepared = task.await.unwrap_or_else(|error| Err(error.to_string()));
+    let id = *id;
+    *building = None;
+    (id, prepared)
+}
+
+fn answer(channel: &UnixStream, id: u64, said: Reply) -> Result<(), TerminateError> {
+    Ok(channel::send(channel, &Message::of(&ReplyEnvelope { id, said })?, &[])?)
+}
+
+/// Reads requests on a thread of its own, which ends with the channel or with the process.
+fn listen(channel: Arc<UnixStream>) -> io::Result<mpsc::Receiver<Demand>> {
+    let (sender, demands) = mpsc::channel(1);
+    thread::Builder::new().name("channel".to_owned()).spawn(move || {
+        loop {
+            let demand = channel::receive_with_files(&channel).transpose();
+            let Some(demand) = demand else { return };
+            let broken = demand.is_err();
+            if sender.blocking_send(demand).is_err() || broken {
+                return;
+            }
+        }
+    })?;
+    Ok(demands)
+}
+
+#[cfg(test)]
+mod tests;

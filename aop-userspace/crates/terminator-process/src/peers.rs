@@ -1,0 +1,75 @@
+//! The record of authenticated peers.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aop_common::layout::{MAX_PEERS, PeerValue};
+use aop_firewall::PinnedPeers;
+use aop_types::{PeerEntry, PeerRecord};
+
+/// The map that the packet path reads, or memory where the firewall is off.
+pub enum PeerStore {
+    Pinned(Box<PinnedPeers>),
+    Memory(Mutex<HashMap<IpAddr, PeerValue>>),
+}
+
+impl Default for PeerStore {
+    fn default() -> Self {
+        Self::Memory(Mutex::default())
+    }
+}
+
+impl PeerStore {
+    /// Sets how long an address outside of every prefix stays admitted after a peer authenticated
+    /// from it. Without a firewall it is never admitted.
+    pub(super) fn trust_for(&self, trust: Duration) {
+        if let Self::Pinned(pinned) = self {
+            pinned.trust_for(trust);
+        }
+    }
+
+    /// The peers in memory, the latest first. The peers in the map are read with the other maps.
+    pub(super) fn in_memory(&self) -> Vec<PeerEntry> {
+        let Self::Memory(known) = self else { return Vec::new() };
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut peers: Vec<PeerEntry> = known
+            .iter()
+            .map(|(address, facts)| PeerEntry { address: *address, facts: *facts })
+            .collect();
+        peers.sort_by_key(|peer| (std::cmp::Reverse(peer.facts.last_seen), peer.address));
+        peers
+    }
+}
+
+impl PeerRecord for PeerStore {
+    fn record(&self, address: IpAddr, site: &str) {
+        let known = match self {
+            Self::Pinned(pinned) => return pinned.record(address, site),
+            Self::Memory(known) => known,
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_PEERS
+            && !known.contains_key(&address)
+            && let Some(oldest) =
+                known.iter().min_by_key(|(_, peer)| peer.last_seen).map(|(address, _)| *address)
+        {
+            known.remove(&oldest);
+        }
+        let before = known.get(&address).copied();
+        known.insert(address, PeerValue::seen(before, now, site, 0));
+    }
+
+    fn knows(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Pinned(pinned) => pinned.knows(address),
+            Self::Memory(known) => {
+                known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&address)
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The report of the terminator, with the names of the status document.
+
+use aop_api::{
+    Handshakes, LastObserved, RefusalCount, RefusedPeer, Requests, UpstreamReport, peer_list,
+    terminator::TerminatorSnapshot, timestamp,
+};
+use aop_config::ReloadableConfig;
+use aop_terminator::{CountersSnapshot, ObservedCount, RefusedCount};
+use aop_types::PeerEntry;
+
+use super::identities;
+
+pub(super) fn report(
+    ledger: CountersSnapshot,
+    peers: &[PeerEntry],
+    live: &ReloadableConfig,
+    upstreams: Vec<UpstreamReport>,
+) -> TerminatorSnapshot {
+    let sites = live.site_names();
+    let identities = identities::of(&ledger, &sites);
+    let refused = |count: fn(&RefusedCount) -> u64| {
+        let counts = ledger.refused.iter().map(|refused| RefusalCount {
+            site: refused.site.to_string(),
+            reason: refused.refusal.name().to_owned(),
+            count: count(refused),
+        });
+        counts.filter(|refused| refused.count > 0).collect()
+    };
+    let recent = |refused: &aop_terminator::RecentRefusal| RefusedPeer {
+        address: refused.address,
+        admitted_by: None,
+        site: refused.site.to_string(),
+        reason: refused.refusal.name().to_owned(),
+        count: refused.count,
+        last_seen: timestamp(refused.last_seen),
+    };
+    let observed = |count: fn(&ObservedCount) -> u64| {
+        let counts = ledger.observed.iter().map(|observed| RefusalCount {
+            site: observed.site.to_string(),
+            reason: observed.refusal.name().to_owned(),
+            count: count(observed),
+        });
+        counts.filter(|observed| observed.count > 0).collect()
+    };
+    let last_observed = ledger.last_observed.iter().map(|last| LastObserved {
+        site: last.site.to_string(),
+        reason: last.refusal.name().to_owned(),
+        address: last.address,
+        presented: last.presented.clone(),
+        at: timestamp(last.at),
+    });
+    let handshakes = Handshakes {
+        accepted: ledger.accepted,
+        would_refuse: ledger.would_refuse,
+        refused: refused(|refused| refused.count),
+        refused_from_admitted: refused(|refused| refused.from_admitted),
+        refused_lately: ledger.refused_lately.iter().map(recent).collect(),
+        observed: observed(|observed| observed.count),
+        observed_from_admitted: observed(|observed| observed.from_admitted),
+        observed_lately: observed(|observed| observed.lately),
+        last_observed: last_observed.collect(),
+    };
+    let denied = ledger.denied.into_iter().map(|denied| RefusalCount {
+        site: denied.site.to_string(),
+        reason: denied.denial.name().to_owned(),
+        count: denied.count,
+    });
+    let requests = Requests { relayed: ledger.relayed, refused: denied.collect() };
+    TerminatorSnapshot {
+        open: ledger.open,
+        served: ledger.served.iter().map(|(site, count)| (site.to_string(), *count)).collect(),
+        handshakes,
+        requests,
+        upstreams,
+        identities,
+        peers: peer_list(peers, &sites),
+        peers_total: peers.len(),
+    }
+}

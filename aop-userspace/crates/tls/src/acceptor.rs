@@ -1,0 +1,145 @@
+//! Accepts a TLS connection: reads the ClientHello, chooses the site, finishes the handshake.
+//!
+//! The server name in the ClientHello chooses the site before anything is sent, so only the client
+//! CAs of that site can verify the peer. A connection without a server name, with an unknown one,
+//! or that is not TLS is refused here.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use aop_config::Host;
+use rustls::server::Acceptor;
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+
+use super::{
+    identity::printable,
+    judgement::{self, judge},
+    observed::{self, AcceptedPull},
+    plain::{self, Opening},
+    pull::{Finished, OriginPull},
+    refusal::Refusal,
+    refused::RefusedConnection,
+    sites::{Site, Sites, Terms},
+};
+
+/// A fatal alert in clear: record type, version 1.2, length, level, description. Built by hand,
+/// because rustls cannot send an alert between the ClientHello and the choice of a configuration.
+const fn alert(description: u8) -> [u8; 7] {
+    [21, 3, 3, 0, 2, 2, description]
+}
+/// RFC 8446, section 9.2: the alert of a server that requires a server name and got none.
+const MISSING_EXTENSION: [u8; 7] = alert(109);
+/// RFC 6066, section 3: the alert for a server name that the server does not serve.
+const UNRECOGNIZED_NAME: [u8; 7] = alert(112);
+
+/// Reads the ClientHello, finds its site and finishes the handshake, all before `deadline`.
+///
+/// # Errors
+/// The connection is refused. The alert or HTTP response for the peer was already sent.
+pub async fn accept(
+    stream: TcpStream,
+    peer: SocketAddr,
+    sites: &Sites,
+    deadline: Instant,
+) -> Result<AcceptedPull, RefusedConnection> {
+    let late = |_| RefusedConnection::new(Refusal::Deadline);
+    let start = timeout_at(deadline, hello(stream)).await.map_err(late)??;
+    let (site, host) = match choose(&start, sites) {
+        Ok(chosen) => chosen,
+        Err((refused, alert)) => return Err(tell(refused, start.io, &alert).await),
+    };
+    timeout_at(deadline, finish(start, peer, &site, host))
+        .await
+        .map_err(late)
+        .flatten()
+        .map_err(|refused| refused.at(&site))
+}
+
+async fn hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, RefusedConnection> {
+    match plain::opening(&mut stream).await {
+        Ok(Opening::Tls) => {}
+        Ok(Opening::Nothing) => return Err(RefusedConnection::new(Refusal::PeerGone)),
+        Ok(Opening::Garbage) => return Err(RefusedConnection::new(Refusal::BadHello).on(stream)),
+        Ok(Opening::Proxy) => {
+            let detail = "a PROXY header came from an address that is not named in proxy_from";
+            return Err(RefusedConnection::new(Refusal::ProxyHeader).because(detail).on(stream));
+        }
+        Ok(Opening::Http) => {
+            return Err(tell(RefusedConnection::new(Refusal::NotTls), stream, plain::ANSWER).await);
+        }
+        Err(error) => return Err(judge(&error)),
+    }
+    let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
+    match (&mut acceptor).await {
+        Ok(start) => Ok(start),
+        Err(error) => {
+            let mut refused = judge(&error);
+            if refused.refusal == Refusal::Protocol {
+                refused.refusal = Refusal::BadHello;
+            }
+            Err(match acceptor.take_io() {
+                Some(stream) => refused.on(stream),
+                None => refused,
+            })
+        }
+    }
+}
+
+fn choose(
+    start: &StartHandshake<TcpStream>,
+    sites: &Sites,
+) -> Result<(Arc<Site>, Host), (RefusedConnection, [u8; 7])> {
+    let hello = start.client_hello();
+    // rustls treats an IP address in the extension as no name, as RFC 6066 demands.
+    let Some(name) = hello.server_name() else {
+        return Err((RefusedConnection::new(Refusal::NoName), MISSING_EXTENSION));
+    };
+    let Ok(host) = name.parse::<Host>() else {
+        let refused = RefusedConnection::new(Refusal::NoName).because(printable(name));
+        return Err((refused, UNRECOGNIZED_NAME));
+    };
+    match sites.find(&host) {
+        Some(site) => Ok((site.clone(), host)),
+        None => {
+            let refused = RefusedConnection::new(Refusal::UnknownName).because(printable(name));
+            Err((refused, UNRECOGNIZED_NAME))
+        }
+    }
+}
+
+async fn finish(
+    start: StartHandshake<TcpStream>,
+    peer: SocketAddr,
+    site: &Arc<Site>,
+    host: Host,
+) -> Result<AcceptedPull, RefusedConnection> {
+    let Terms { config, desk, unsigned } = site.terms();
+    let handshake = start.into_stream(config).into_fallible();
+    let stream = handshake.await.map_err(|(error, stream)| judge(&error).on(stream))?;
+    let finished = Finished { stream: Box::new(stream), site: site.clone(), host, peer };
+    if let Some(observing) = site.observing() {
+        return Ok(observed::judge(&observing, finished, desk, &unsigned));
+    }
+    if site.explains()
+        && let Err(error) = site.judge(finished.chain())
+    {
+        return Err(judgement::of(&error).over(finished.stream));
+    }
+    let identity = observed::identity(finished.chain())?;
+    Ok(AcceptedPull::Proven(Box::new(OriginPull::new(finished, identity, desk))))
+}
+
+async fn tell(
+    refused: RefusedConnection,
+    mut stream: TcpStream,
+    bytes: &[u8],
+) -> RefusedConnection {
+    match stream.write_all(bytes).await {
+        Ok(()) => refused.on(stream),
+        Err(_) => refused,
+    }
+}

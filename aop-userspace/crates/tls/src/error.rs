@@ -1,0 +1,127 @@
+//! Errors in the files of a site, written for the operator who must correct them.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+/// A site that cannot be served. At a start nothing is served; at a reload the old sites stay.
+#[derive(Debug, Error)]
+#[error("site {site}: {problem}")]
+pub struct SitesError {
+    /// The site's name.
+    pub site: String,
+    /// What is wrong with it.
+    #[source]
+    pub problem: SiteErrorKind,
+}
+
+/// What is wrong with a site.
+#[derive(Debug, Error)]
+pub enum SiteErrorKind {
+    /// A file that the site names.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The key does not belong to the server certificate.
+    #[error(
+        "the key {} does not belong to the certificate {}: \
+         name the key that the certificate was issued for (in its file the server certificate \
+         comes first, intermediates after it)",
+        key.display(), certificate.display()
+    )]
+    KeyMismatch {
+        /// The file of the server certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+    },
+    /// Two revocation lists cover the same certificates.
+    #[error(
+        "{} and {} are both revocation lists of {issuer} for the same certificates, and aop would \
+         read only one of them: name only the newer one",
+        files[0].display(), files[1].display()
+    )]
+    TwoLists {
+        /// The issuer of both.
+        issuer: String,
+        /// The files; twice the same path if one file holds both.
+        files: [PathBuf; 2],
+    },
+    /// rustls refuses the contents of the files.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// webpki refuses the client CAs.
+    #[error("the client CAs cannot be used to verify peers: {0}")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
+}
+
+/// A file of certificates or keys that cannot be used.
+#[derive(Debug, Error)]
+#[error("{}: {problem}", file.display())]
+pub struct FileError {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub problem: FileErrorKind,
+}
+
+/// What is wrong with a file, and what to do.
+#[derive(Debug, Error)]
+pub enum FileErrorKind {
+    /// It cannot be read.
+    #[error("{}", unreadable(.0))]
+    Unreadable(#[source] io::Error),
+    /// It has no content.
+    #[error("is empty; write the PEM text into it")]
+    Empty,
+    /// It holds no certificate.
+    #[error(
+        "holds no certificate in PEM form (\"-----BEGIN CERTIFICATE-----\"); convert a binary one \
+         with `openssl x509 -inform DER -in FILE`"
+    )]
+    NoCertificate,
+    /// It holds a key where a certificate is wanted.
+    #[error("holds a private key, but no certificate; name the file of the certificate here")]
+    KeyInstead,
+    /// It holds no key.
+    #[error("holds no private key in PEM form; name the file with \"-----BEGIN PRIVATE KEY-----\"")]
+    NoKey,
+    /// Its key is encrypted with a passphrase.
+    #[error(
+        "holds an encrypted private key, and aop has no passphrase; decrypt it with \
+         `openssl pkey -in FILE -out NEW`, and let only root read the new file"
+    )]
+    EncryptedKey,
+    /// It holds no revocation list.
+    #[error(
+        "holds no revocation list, neither DER nor PEM (\"-----BEGIN X509 CRL-----\"); name the \
+         file that the CA publishes"
+    )]
+    NoList,
+    /// Its PEM or DER is truncated or invalid.
+    #[error("is malformed: {0}; copy the file again from its source")]
+    Malformed(String),
+}
+
+fn unreadable(error: &io::Error) -> String {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
+    match error.kind() {
+        // Any other error of this kind is ours: the daemon did not hand the file over.
+        io::ErrorKind::NotFound if error.raw_os_error().is_some() => {
+            "there is no such file; correct the path".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("cannot be read: {error}; run aop as root, which must be able to read it")
+        }
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+impl FileErrorKind {
+    pub(super) fn of(self, file: &Path) -> FileError {
+        FileError { file: file.into(), problem: self }
+    }
+}

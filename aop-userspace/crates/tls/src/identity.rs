@@ -1,0 +1,108 @@
+//! The identity in a certificate, as strings that are safe to print.
+//!
+//! It comes from the leaf alone. Nothing here decides whether a peer is accepted.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::pki_types::CertificateDer;
+use x509_parser::{
+    objects::{oid_registry, oid2abbrev},
+    x509::X509Name,
+};
+
+use super::validity::Validity;
+
+/// The identity in a certificate. Its strings are escaped and of bounded length.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PeerIdentity {
+    /// Distinguished name of the subject.
+    pub subject: String,
+    /// Distinguished name of the issuer.
+    pub issuer: String,
+    /// Serial number, hexadecimal.
+    pub serial: String,
+    /// SHA-256 of the public key (SubjectPublicKeyInfo), hexadecimal.
+    pub spki_sha256: String,
+    /// Seconds since 1970.
+    pub not_before: u64,
+    /// Seconds since 1970.
+    pub not_after: u64,
+}
+
+impl PeerIdentity {
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Result<Self, String> {
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
+        let validity = Validity::from(&parsed);
+        Ok(Self {
+            subject: name(parsed.subject()),
+            issuer: name(parsed.issuer()),
+            serial: hex(parsed.raw_serial()),
+            spki_sha256: hex(digest(&SHA256, parsed.public_key().raw).as_ref()),
+            not_before: validity.not_before,
+            not_after: validity.not_after,
+        })
+    }
+}
+
+/// The name as OpenSSL prints it: a value that contains a separator is quoted.
+pub(super) fn name(name: &X509Name<'_>) -> String {
+    let attributes: Vec<String> = name
+        .iter_attributes()
+        .map(|attribute| {
+            let oid = attribute.attr_type();
+            let key = oid2abbrev(oid, oid_registry()).map_or(oid.to_id_string(), Into::into);
+            let value = match attribute.as_str() {
+                Ok(text) => escaped(text),
+                Err(_) => hex(attribute.as_slice()),
+            };
+            match value.contains([',', '+', '=', '"']) {
+                true => format!("{key}=\"{}\"", value.replace('"', "\\\"")),
+                false => format!("{key}={value}"),
+            }
+        })
+        .collect();
+    bounded(&attributes.join(", "))
+}
+
+/// `text` escaped and cut to 256 characters.
+pub fn printable(text: &str) -> String {
+    bounded(&escaped(text))
+}
+
+/// Escapes every character that could move the cursor, colour a terminal, start a line or change
+/// the direction of writing.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\'' => safe.push(character),
+            other => safe.extend(other.escape_debug()),
+        }
+    }
+    safe
+}
+
+/// At most 256 characters of `text`.
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(256) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_a_peer_cannot_control_a_terminal_or_start_a_log_line() {
+        assert_eq!(printable("CN=a\u{1b}[31m\nok"), "CN=a\\u{1b}[31m\\nok");
+        assert_eq!(printable("\u{202e}gnp.exe"), "\\u{202e}gnp.exe");
+        assert_eq!(printable("O=\"O'Neill\", CN=zoë"), "O=\"O'Neill\", CN=zoë");
+        assert_eq!(printable(&"x".repeat(1000)).chars().count(), 257);
+    }
+}

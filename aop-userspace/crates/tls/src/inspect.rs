@@ -1,0 +1,201 @@
+//! The contents of each file of a site, whether or not the site can be served.
+
+use std::path::Path;
+
+use aop_config::{ClientCa, SiteConfig};
+use rustls::pki_types::CertificateDer;
+use x509_parser::{certificate::X509Certificate, public_key::PublicKey};
+
+use super::{
+    anchors::BUILT_IN,
+    cloudflare, crl,
+    error::FileError,
+    files::Files,
+    identity::{self, PeerIdentity},
+    leaf, pem,
+};
+
+/// One file, or the built-in anchor.
+#[derive(Clone, Debug)]
+pub struct InspectedFile {
+    /// Its path, or `cloudflare-global`.
+    pub file: String,
+    /// Its role in the configuration.
+    pub role: FileRole,
+    /// Why it cannot be used.
+    pub error: Option<String>,
+    /// The certificates in it.
+    pub certificates: Vec<InspectedCertificate>,
+    /// The revocation lists in it.
+    pub lists: Vec<InspectedCrl>,
+}
+
+/// The role of a file in a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileRole {
+    /// The server certificate and its chain.
+    Certificate,
+    /// Its key.
+    Key,
+    /// Client CAs.
+    ClientCa,
+    /// Revocation lists.
+    Crl,
+}
+
+/// A certificate, described for people.
+#[derive(Clone, Debug)]
+pub struct InspectedCertificate {
+    /// Names, key and dates.
+    pub identity: PeerIdentity,
+    /// The kind of its key, as `ECDSA P-256`.
+    pub key: String,
+    /// Whether it is marked as a CA.
+    pub is_ca: bool,
+    /// Its subject alternative names, as `dns:example.com`.
+    pub names: Vec<String>,
+}
+
+/// A revocation list, described for people. Times are seconds since 1970.
+#[derive(Clone, Debug)]
+pub struct InspectedCrl {
+    /// Distinguished name of its issuer.
+    pub issuer: String,
+    /// When it was issued.
+    pub this_update: u64,
+    /// When the next list is due.
+    pub next_update: u64,
+    /// The number of certificates that it revokes.
+    pub entries: usize,
+}
+
+impl FileRole {
+    /// The configuration key that names such a file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Key => "key",
+            Self::ClientCa => "client_ca",
+            Self::Crl => "crl",
+        }
+    }
+}
+
+/// Reads every file of `site`.
+#[must_use]
+pub fn inspect(site: &SiteConfig, files: &Files) -> Vec<InspectedFile> {
+    let mut inspected = vec![
+        certificates(&site.certificate, FileRole::Certificate, files),
+        InspectedFile::of(&site.key, FileRole::Key, pem::key(&site.key, files).err()),
+    ];
+    inspected.extend(site.client_ca.iter().map(|client_ca| match client_ca {
+        ClientCa::CloudflareGlobal => built_in(),
+        ClientCa::File(file) => certificates(file, FileRole::ClientCa, files),
+    }));
+    inspected.extend(site.rules.revocation.files.iter().map(|file| lists(file, files)));
+    inspected
+}
+
+impl InspectedFile {
+    fn of(file: &Path, role: FileRole, error: Option<FileError>) -> Self {
+        Self {
+            file: file.display().to_string(),
+            role,
+            error: error.map(|error| error.problem.to_string()),
+            certificates: Vec::new(),
+            lists: Vec::new(),
+        }
+    }
+}
+
+fn certificates(file: &Path, role: FileRole, files: &Files) -> InspectedFile {
+    let found = match pem::certificates(file, files) {
+        Ok(found) => found,
+        Err(error) => return InspectedFile::of(file, role, Some(error)),
+    };
+    let mut inspected = InspectedFile::of(file, role, None);
+    for der in &found {
+        match certificate(der) {
+            Ok(certificate) => inspected.certificates.push(certificate),
+            Err(error) => {
+                inspected.error = Some(format!("holds a certificate that is not X.509: {error}"));
+            }
+        }
+    }
+    inspected
+}
+
+fn certificate(der: &CertificateDer<'_>) -> Result<InspectedCertificate, String> {
+    let identity = PeerIdentity::of(der)?;
+    let (_, parsed) =
+        x509_parser::parse_x509_certificate(der).map_err(|error| error.to_string())?;
+    Ok(InspectedCertificate {
+        identity,
+        key: key(&parsed),
+        is_ca: parsed.is_ca(),
+        names: leaf::names(&parsed)
+            .iter()
+            .map(|name| identity::printable(&leaf::told(name)))
+            .collect(),
+    })
+}
+
+/// The kind of a certificate's key.
+fn key(certificate: &X509Certificate<'_>) -> String {
+    let key = certificate.public_key();
+    let oid = key.algorithm.algorithm.to_id_string();
+    match (oid.as_str(), key.parsed()) {
+        ("2.16.840.1.101.3.4.3.17", _) => "ML-DSA-44".into(),
+        ("2.16.840.1.101.3.4.3.18", _) => "ML-DSA-65".into(),
+        ("2.16.840.1.101.3.4.3.19", _) => "ML-DSA-87".into(),
+        ("1.3.101.112", _) => "Ed25519".into(),
+        (_, Ok(PublicKey::RSA(rsa))) => format!("RSA {}", rsa.key_size()),
+        (_, Ok(PublicKey::EC(point))) => format!("ECDSA P-{}", point.key_size()),
+        _ => format!("algorithm {oid}"),
+    }
+}
+
+fn built_in() -> InspectedFile {
+    let anchor = cloudflare::anchor();
+    let subject = "CN=origin-pull.cloudflare.net, O=\"CloudFlare, Inc.\", OU=Origin Pull";
+    let key =
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &webpki::spki_for_anchor(&anchor));
+    let certificate = InspectedCertificate {
+        identity: PeerIdentity {
+            subject: subject.into(),
+            issuer: subject.into(),
+            serial: String::new(),
+            spki_sha256: identity::hex(key.as_ref()),
+            not_before: cloudflare::NOT_BEFORE,
+            not_after: cloudflare::NOT_AFTER,
+        },
+        key: "RSA 4096".into(),
+        is_ca: true,
+        names: Vec::new(),
+    };
+    let file = InspectedFile::of(Path::new(BUILT_IN), FileRole::ClientCa, None);
+    InspectedFile { certificates: vec![certificate], ..file }
+}
+
+fn lists(file: &Path, files: &Files) -> InspectedFile {
+    let read = || -> Result<Vec<InspectedCrl>, FileError> {
+        crl::read(file, files)?
+            .iter()
+            .map(|der| {
+                let list = crl::parse(der, file)?;
+                let validity = crl::validity(&list);
+                Ok(InspectedCrl {
+                    issuer: identity::name(list.issuer()),
+                    this_update: validity.not_before,
+                    next_update: validity.not_after,
+                    entries: list.iter_revoked_certificates().count(),
+                })
+            })
+            .collect()
+    };
+    match read() {
+        Ok(lists) => InspectedFile { lists, ..InspectedFile::of(file, FileRole::Crl, None) },
+        Err(error) => InspectedFile::of(file, FileRole::Crl, Some(error)),
+    }
+}

@@ -1,0 +1,276 @@
+//! Tests of the rules for a peer's certificate beside the client CA's signature, at chosen times.
+
+use aop_config::{
+    CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Resumption, Revocation, SpkiPin,
+};
+use rcgen::{CertificateParams, DnType, KeyPair, SanType, SerialNumber};
+use rustls::{
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime},
+    server::danger::ClientCertVerifier,
+};
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    PeerIdentity, Refusal,
+    anchors::Anchor,
+    crl::Lists,
+    judgement,
+    testing::{Authority, INTERMEDIATE, Leaf},
+    verifier::SiteVerifier,
+};
+
+/// 2025-06-01.
+const NOW: u64 = 1_748_736_000;
+const YEAR: u64 = 365 * 24 * 3600;
+
+fn anchor(authority: &Authority, not_after: u64) -> Anchor {
+    let trust = webpki::anchor_from_trusted_cert(&authority.certificate).unwrap().to_owned();
+    Anchor { trust, name: "ca.pem".into(), not_after }
+}
+
+fn verifier(anchors: &[Anchor], rules: &CertificateRules, lists: &[Vec<u8>]) -> SiteVerifier {
+    let ders = lists.iter().map(|der| CertificateRevocationListDer::from(der.clone())).collect();
+    let lists = Lists { ders, ..Lists::default() };
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    SiteVerifier::new(anchors, rules, &lists, &provider).unwrap()
+}
+
+fn judged(verifier: &SiteVerifier, leaf: &Leaf, now: u64) -> Result<(), Refusal> {
+    let (leaf, between): (&CertificateDer<'_>, _) = leaf.chain.split_first().unwrap();
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+    match verifier.verify_client_cert(leaf, between, now) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let refused = judgement::of(&error);
+            assert!(!refused.detail.is_empty() && refused.refusal.help().is_some());
+            Err(refused.refusal)
+        }
+    }
+}
+
+/// Asserts that `good` passes under `rules`, and that `bad`, which passes without them, is refused.
+#[track_caller]
+fn tells_apart(
+    rules: &CertificateRules,
+    ca: &Authority,
+    good: &Leaf,
+    bad: &Leaf,
+    refusal: Refusal,
+) {
+    let anchors = [anchor(ca, u64::MAX)];
+    let with = verifier(&anchors, rules, &[]);
+    assert_eq!(judged(&with, good, NOW), Ok(()));
+    assert_eq!(judged(&with, bad, NOW), Err(refusal));
+    assert_eq!(judged(&verifier(&anchors, &CertificateRules::default(), &[]), bad, NOW), Ok(()));
+}
+
+fn with_names(ca: &Authority, names: &[SanType]) -> Leaf {
+    ca.leaf(|params| params.subject_alt_names = names.to_vec())
+}
+
+fn dns(name: &str) -> SanType {
+    SanType::DnsName(name.try_into().unwrap())
+}
+
+#[test]
+fn one_of_the_required_names_must_be_in_the_certificate() {
+    let ca = Authority::new("ca");
+    let uri = |text: &str| SanType::URI(text.try_into().unwrap());
+    let ip = |text: &str| SanType::IpAddress(text.parse().unwrap());
+    let cases = [
+        ("dns:edge.example.com", dns("EDGE.example.com"), dns("edge.example.org")),
+        ("dns:edge.example.com", dns("edge.example.com"), dns("*.example.com")),
+        ("dns:edge.example.com", dns("edge.example.com"), uri("dns:edge.example.com")),
+        (
+            "uri:spiffe://example.com/edge",
+            uri("spiffe://example.com/edge"),
+            uri("spiffe://example.com/edge/"),
+        ),
+        ("ip:192.0.2.1", ip("192.0.2.1"), ip("192.0.2.2")),
+        ("ip:192.0.2.1", ip("192.0.2.1"), dns("192.0.2.1")),
+        ("ip:2001:db8::1", ip("2001:db8::1"), ip("2001:db8::2")),
+    ];
+    for (required, good, bad) in cases {
+        let rules = CertificateRules {
+            san: vec![required.parse().unwrap()],
+            ..CertificateRules::default()
+        };
+        let good = with_names(&ca, &[dns("other.test"), good]);
+        tells_apart(&rules, &ca, &good, &with_names(&ca, &[bad]), Refusal::SanMissing);
+        tells_apart(&rules, &ca, &good, &ca.edge(), Refusal::SanMissing);
+        let either = CertificateRules {
+            san: vec!["dns:x.test".parse().unwrap(), required.parse().unwrap()],
+            ..CertificateRules::default()
+        };
+        tells_apart(&either, &ca, &good, &ca.edge(), Refusal::SanMissing);
+    }
+}
+
+#[test]
+fn the_common_name_must_be_the_required_one_and_the_only_one() {
+    let ca = Authority::new("ca");
+    let rules = CertificateRules { cn: Some("edge".into()), ..CertificateRules::default() };
+    let named =
+        |name: &str| ca.leaf(|params| params.distinguished_name.push(DnType::CommonName, name));
+    let nameless = ca.leaf(|params| params.distinguished_name = rcgen::DistinguishedName::new());
+    let twice = ca.leaf(|params| {
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "edge");
+        params.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 3]), "other");
+    });
+    for bad in [named("EDGE"), named("edge2"), nameless, twice] {
+        tells_apart(&rules, &ca, &ca.edge(), &bad, Refusal::CnMismatch);
+    }
+}
+
+#[test]
+fn the_key_must_be_one_that_is_pinned() {
+    let ca = Authority::new("ca");
+    let pin = |leaf: &Leaf| {
+        PeerIdentity::of(&leaf.chain[0]).unwrap().spki_sha256.parse::<SpkiPin>().unwrap()
+    };
+    let (old, new, stranger) = (ca.edge(), ca.edge(), ca.edge());
+    let rules =
+        CertificateRules { pins: vec![pin(&old), pin(&new)], ..CertificateRules::default() };
+    tells_apart(&rules, &ca, &old, &stranger, Refusal::PinMismatch);
+    tells_apart(&rules, &ca, &new, &stranger, Refusal::PinMismatch);
+    // A pin of the CA's key does not accept the leaf.
+    let of_ca = CertificateRules {
+        pins: vec![pin(&Leaf { chain: vec![ca.certificate.clone()], key: vec![] })],
+        ..CertificateRules::default()
+    };
+    assert_eq!(
+        judged(&verifier(&[anchor(&ca, u64::MAX)], &of_ca, &[]), &old, NOW),
+        Err(Refusal::PinMismatch)
+    );
+}
+
+#[test]
+fn where_ml_dsa_is_required_a_classical_key_is_refused() {
+    let ca = Authority::new("ca");
+    let rules = CertificateRules { key: Some(RequiredKey::MlDsa), ..CertificateRules::default() };
+    for algorithm in [&rcgen::PKCS_ML_DSA_44, &rcgen::PKCS_ML_DSA_65, &rcgen::PKCS_ML_DSA_87] {
+        let good = ca.leaf_of(KeyPair::generate_for(algorithm).unwrap(), |_| {});
+        tells_apart(&rules, &ca, &good, &ca.edge(), Refusal::NotPostQuantum);
+    }
+    let post_quantum =
+        Authority::of(KeyPair::generate_for(&rcgen::PKCS_ML_DSA_65).unwrap(), "pq", |_| {});
+    let good = post_quantum.leaf_of(KeyPair::generate_for(&rcgen::PKCS_ML_DSA_44).unwrap(), |_| {});
+    tells_apart(&rules, &post_quantum, &good, &post_quantum.edge(), Refusal::NotPostQuantum);
+}
+
+fn numbered(serial: u64) -> impl FnOnce(&mut CertificateParams) {
+    move |params| params.serial_number = Some(SerialNumber::from(serial))
+}
+
+fn revocation(scope: CrlScope, expired: OnExpiry) -> CertificateRules {
+    CertificateRules {
+        revocation: Revocation { files: vec![], scope, expired },
+        ..CertificateRules::default()
+    }
+}
+
+#[test]
+fn a_certificate_is_refused_if_it_is_revoked_or_no_list_covers_it() {
+    let (ca, other) = (Authority::new("ca"), Authority::new("other"));
+    let anchors = [anchor(&ca, u64::MAX), anchor(&other, u64::MAX)];
+    let rules = revocation(CrlScope::Chain, OnExpiry::Refuse);
+    let with = verifier(&anchors, &rules, &[ca.crl(&[7, 9], 2100)]);
+    assert_eq!(judged(&with, &ca.leaf(numbered(8)), NOW), Ok(()));
+    assert_eq!(judged(&with, &ca.leaf(numbered(7)), NOW), Err(Refusal::Revoked));
+    assert_eq!(judged(&with, &ca.leaf(numbered(9)), NOW), Err(Refusal::Revoked));
+    assert_eq!(judged(&with, &other.leaf(numbered(8)), NOW), Err(Refusal::UnknownRevocation));
+}
+
+#[test]
+fn with_a_list_that_another_key_signed_every_certificate_of_its_issuer_is_refused() {
+    let (ca, namesake) = (Authority::new("ca"), Authority::new("ca"));
+    let rules = revocation(CrlScope::Chain, OnExpiry::Refuse);
+    let with = verifier(&[anchor(&ca, u64::MAX)], &rules, &[namesake.crl(&[], 2100)]);
+    assert_eq!(judged(&with, &ca.leaf(numbered(8)), NOW), Err(Refusal::BadCertificate));
+}
+
+#[test]
+fn peers_of_an_expired_list_are_refused_or_served_as_configured() {
+    let ca = Authority::new("ca");
+    let (good, revoked) = (ca.leaf(numbered(8)), ca.leaf(numbered(7)));
+    let under = |expired| {
+        verifier(
+            &[anchor(&ca, u64::MAX)],
+            &revocation(CrlScope::Chain, expired),
+            &[ca.crl(&[7], 2025)],
+        )
+    };
+    let strict = under(OnExpiry::Refuse);
+    assert_eq!(judged(&strict, &good, NOW), Ok(()));
+    assert_eq!(judged(&strict, &good, NOW + YEAR), Err(Refusal::CrlExpired));
+    let tolerant = under(OnExpiry::Warn);
+    assert_eq!(judged(&tolerant, &good, NOW + YEAR), Ok(()));
+    assert_eq!(judged(&tolerant, &revoked, NOW + YEAR), Err(Refusal::Revoked));
+}
+
+#[test]
+fn revocation_is_checked_for_the_whole_chain_or_the_leaf_alone() {
+    let ca = Authority::new("ca");
+    let between = ca.intermediate("between");
+    let mut leaf = between.leaf(numbered(8));
+    leaf.chain.push(between.certificate.clone());
+    let under = |scope, lists: &[Vec<u8>]| {
+        judged(
+            &verifier(&[anchor(&ca, u64::MAX)], &revocation(scope, OnExpiry::Refuse), lists),
+            &leaf,
+            NOW,
+        )
+    };
+    let (of_leaf, of_between) = (between.crl(&[7], 2100), ca.crl(&[7], 2100));
+    assert_eq!(under(CrlScope::Leaf, std::slice::from_ref(&of_leaf)), Ok(()));
+    assert_eq!(
+        under(CrlScope::Chain, std::slice::from_ref(&of_leaf)),
+        Err(Refusal::UnknownRevocation)
+    );
+    assert_eq!(under(CrlScope::Chain, &[of_leaf.clone(), of_between]), Ok(()));
+    let lists = [of_leaf, ca.crl(&[INTERMEDIATE], 2100)];
+    assert_eq!(under(CrlScope::Leaf, &lists), Ok(()));
+    assert_eq!(under(CrlScope::Chain, &lists), Err(Refusal::Revoked));
+}
+
+#[test]
+fn peers_of_an_expired_client_ca_are_refused_unless_that_is_tolerated() {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let anchors = [anchor(&old, NOW + YEAR), anchor(&new, NOW + 2 * YEAR)];
+    let strict = verifier(&anchors, &CertificateRules::default(), &[]);
+    let (of_old, of_new) = (old.edge(), new.edge());
+    for now in [NOW, NOW + YEAR] {
+        assert_eq!(judged(&strict, &of_old, now), Ok(()));
+        assert_eq!(judged(&strict, &of_new, now), Ok(()));
+    }
+    assert_eq!(judged(&strict, &of_old, NOW + YEAR + 1), Err(Refusal::CaExpired));
+    assert_eq!(judged(&strict, &of_new, NOW + YEAR + 1), Ok(()));
+    assert_eq!(judged(&strict, &of_new, NOW + 2 * YEAR + 1), Err(Refusal::CaExpired));
+    // A peer that no anchor ever accepted gets the other refusal.
+    let stranger = Authority::new("stranger").edge();
+    assert_eq!(judged(&strict, &stranger, NOW + 3 * YEAR), Err(Refusal::UnknownCa));
+    let tolerant = CertificateRules { expired_ca: OnExpiry::Warn, ..CertificateRules::default() };
+    assert_eq!(judged(&verifier(&anchors, &tolerant, &[]), &of_old, NOW + 3 * YEAR), Ok(()));
+}
+
+#[test]
+fn a_client_ca_reissued_with_the_same_key_still_works() {
+    let ca = Authority::new("ca");
+    let anchors = [anchor(&ca, NOW - YEAR), anchor(&ca, NOW + YEAR)];
+    assert_eq!(
+        judged(&verifier(&anchors, &CertificateRules::default(), &[]), &ca.edge(), NOW),
+        Ok(())
+    );
+}
+
+#[test]
+fn default_rules_demand_nothing_and_tolerate_nothing() {
+    let CertificateRules { san, cn, pins, key, revocation, expired_ca, resumption } =
+        CertificateRules::default();
+    assert_eq!((san, cn, pins, key), (Vec::<RequiredSan>::new(), None, vec![], None));
+    assert_eq!((revocation.scope, revocation.expired), (CrlScope::Chain, OnExpiry::Refuse));
+    assert_eq!((expired_ca, resumption), (OnExpiry::Refuse, Resumption::Off));
+}
