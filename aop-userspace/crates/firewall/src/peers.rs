@@ -12,7 +12,7 @@ use std::{
 
 use aop_common::{
     Address,
-    layout::{Peer, PeerKey, hint},
+    layout::{PeerKey, PeerValue, hint},
 };
 use aop_types::{PeerRecord, monotonic_seconds};
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
@@ -32,7 +32,7 @@ pub struct PinnedPeers {
 }
 
 struct Written {
-    peers: HashMap<MapData, PeerKey, Peer>,
+    peers: HashMap<MapData, PeerKey, PeerValue>,
     hints: Array<MapData, u32>,
     networks: HashMap<MapData, PeerKey, u64>,
 }
@@ -109,7 +109,7 @@ impl PeerRecord for PinnedPeers {
             Err(MapError::KeyNotFound) => None,
             Err(error) => return tracing::error!(%address, "cannot read the peers map: {error}"),
         };
-        let peer = Peer::seen(known, now, site, trusted_until);
+        let peer = PeerValue::seen(known, now, site, trusted_until);
         let network = PeerKey::network(wire(address));
         let recorded = peers
             .insert(key, peer, 0)

@@ -7,14 +7,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use aop_common::layout::{MAX_PEERS, Peer};
+use aop_common::layout::{MAX_PEERS, PeerValue};
 use aop_firewall::PinnedPeers;
 use aop_types::{PeerEntry, PeerRecord};
 
 /// The map that the packet path reads, or memory where the firewall is off.
 pub enum PeerStore {
     Pinned(Box<PinnedPeers>),
-    Memory(Mutex<HashMap<IpAddr, Peer>>),
+    Memory(Mutex<HashMap<IpAddr, PeerValue>>),
 }
 
 impl Default for PeerStore {
@@ -61,7 +61,7 @@ impl PeerRecord for PeerStore {
             known.remove(&oldest);
         }
         let before = known.get(&address).copied();
-        known.insert(address, Peer::seen(before, now, site, 0));
+        known.insert(address, PeerValue::seen(before, now, site, 0));
     }
 
     fn knows(&self, address: IpAddr) -> bool {

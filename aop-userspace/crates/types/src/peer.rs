@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use aop_common::layout::Peer;
+use aop_common::layout::PeerValue;
 
 /// An authenticated peer.
 #[derive(Clone, Debug)]
@@ -10,5 +10,5 @@ pub struct PeerEntry {
     /// Its address.
     pub address: IpAddr,
     /// What is known of it.
-    pub facts: Peer,
+    pub facts: PeerValue,
 }
