@@ -100,7 +100,7 @@ fn cloudflare(raw: &RawPrefixes, place: &SourceFile<'_>) -> Result<ListUrl, Conf
 fn cidr(value: &toml::Value) -> Result<IpNet, String> {
     let text =
         value.as_str().ok_or_else(|| format!("a {} is not a CIDR in quotes", value.type_str()))?;
-    aop_types::parse(text)
+    aop_types::parse_prefix(text)
 }
 
 pub(super) fn refresh(

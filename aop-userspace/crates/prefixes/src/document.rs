@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use aop_types::parse;
+use aop_types::parse_prefix;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,7 +80,7 @@ fn lines(text: &str) -> Result<Vec<IpNet>, DocumentError> {
         let entry = line.split('#').next().unwrap_or_default().trim();
         if !entry.is_empty() {
             let refused = |message| DocumentError::Line { line: index + 1, message };
-            prefixes.push(parse(&shortened(entry)).map_err(refused)?);
+            prefixes.push(parse_prefix(&shortened(entry)).map_err(refused)?);
         }
     }
     Ok(prefixes)
@@ -135,7 +135,7 @@ fn of_family(
     belongs: impl Fn(&IpNet) -> bool,
 ) -> Result<IpNet, DocumentError> {
     let refused = |message| DocumentError::Entry { field, message };
-    let prefix = parse(&shortened(entry)).map_err(refused)?;
+    let prefix = parse_prefix(&shortened(entry)).map_err(refused)?;
     match belongs(&prefix) {
         true => Ok(prefix),
         false => Err(refused(format!("{prefix} is of the other family"))),

@@ -72,7 +72,7 @@ pub(super) fn fetch(
         }
         ListAnswer::List { prefixes, etag } => {
             // Untrusted input: parse every prefix as if it came from a file.
-            let prefixes = prefixes.iter().map(|prefix| aop_types::parse(&prefix.to_string()));
+            let prefixes = prefixes.iter().map(|prefix| aop_types::parse_prefix(&prefix.to_string()));
             let prefixes = prefixes.collect::<Result<_, _>>().map_err(failed)?;
             Ok(Brought::List(PrefixList::new(prefixes, etag.map(|etag| shortened(&etag)))))
         }

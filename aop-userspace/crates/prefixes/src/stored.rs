@@ -8,7 +8,7 @@ use std::{
 };
 
 use aop_config::ListUrl;
-use aop_types::parse;
+use aop_types::parse_prefix;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<CurrentList>, S
     if stored.url != url.as_str() {
         return Ok(None);
     }
-    let prefixes = stored.prefixes.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>();
+    let prefixes = stored.prefixes.iter().map(|text| parse_prefix(text)).collect::<Result<Vec<_>, _>>();
     Ok(Some(CurrentList {
         list: PrefixList::new(prefixes.map_err(broken)?, stored.etag),
         origin: ListOrigin::Stored,
