@@ -7,7 +7,7 @@
 //! log the same way.
 
 use std::{
-    fmt::{self, Write},
+    fmt,
     io,
     net::SocketAddr,
     os::fd::OwnedFd,
@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aop_types::{escape_lines, shorten};
 use rustix::{
     fs::fstat,
     io::Errno,
@@ -34,7 +35,7 @@ const PATH: &str = "/run/systemd/journal/socket";
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long no event waits after one has waited in vain.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Bytes of one value that are sent, because the size of a datagram is limited.
+/// Characters of one value that are sent, because the size of a datagram is limited.
 const LONGEST: usize = 8192;
 
 /// The layer that sends each event to the journal.
@@ -200,19 +201,7 @@ impl Entry {
 }
 
 fn harmless(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for letter in value.chars() {
-        if text.len() >= LONGEST {
-            text.push('…');
-            break;
-        }
-        match letter {
-            '\n' | ' '..='~' => text.push(letter),
-            // Writing to a string cannot fail.
-            other => write!(text, "{}", other.escape_debug()).unwrap_or_default(),
-        }
-    }
-    text
+    shorten(escape_lines(value), LONGEST)
 }
 
 #[cfg(test)]

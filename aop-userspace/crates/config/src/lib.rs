@@ -34,7 +34,7 @@ pub use error::ConfigError;
 pub use host::{Host, HostPattern};
 pub use http::{ClientCertForwarding, ForwardedHeaders, HttpConfig, OnRefusal};
 use ipnet::IpNet;
-pub use list_url::ListUrl;
+pub use list_url::{ListUrl, Networks};
 pub use listeners::ProxySenders;
 pub use monitor::MonitorAddress;
 pub use prefixes::PrefixSource;

@@ -93,7 +93,8 @@ fn senders(raw: &RawListener, place: &SourceFile<'_>) -> Result<Vec<IpNet>, Conf
     list.get_ref()
         .iter()
         .map(|text| {
-            aop_types::parse_prefix_of_any_width(text.get_ref()).map_err(|error| place.error(text.span(), error))
+            aop_types::parse_prefix_of_any_width(text.get_ref())
+                .map_err(|error| place.error(text.span(), error))
         })
         .collect()
 }

@@ -89,7 +89,7 @@ fn cloudflare(raw: &RawPrefixes, place: &SourceFile<'_>) -> Result<ListUrl, Conf
     };
     match &raw.networks {
         None => Ok(url),
-        Some(networks) if networks.get_ref() == "jdcloud" => Ok(url.asking_for("jdcloud")),
+        Some(networks) if networks.get_ref() == "jdcloud" => Ok(url.with_china()),
         Some(networks) => {
             let message = "prefixes.networks must be \"jdcloud\", the China network";
             Err(place.error(networks.span(), message))

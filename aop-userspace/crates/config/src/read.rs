@@ -206,7 +206,8 @@ fn limits(raw: &RawLimits, place: &SourceFile<'_>) -> Result<Limits, ConfigError
 fn cidrs(raw: &[Spanned<String>], place: &SourceFile<'_>) -> Result<Vec<IpNet>, ConfigError> {
     raw.iter()
         .map(|text| {
-            aop_types::parse_prefix(text.get_ref()).map_err(|message| place.error(text.span(), message))
+            aop_types::parse_prefix(text.get_ref())
+                .map_err(|message| place.error(text.span(), message))
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 
-use super::{CurrentList, ListOrigin, PrefixList};
+use crate::{CurrentList, ListOrigin, PrefixList};
 
 const ETAG: &str = "38f79d050aa027e3be3865e495dcc9bc";
 

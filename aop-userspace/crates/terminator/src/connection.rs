@@ -13,7 +13,6 @@ use std::{
 use aop_config::{Host, ProxyProtocol, Upstream, UpstreamAddress};
 use aop_tls::{AcceptedPull, Authentication, Permit, Refusal, RefusedConnection};
 use aop_types::AddressVerdict;
-use jiff::Timestamp;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -347,5 +346,5 @@ async fn part(permit: Permit, refusal: Refusal, detail: String) -> RefusedConnec
 
 /// Seconds since 1970.
 fn now() -> u64 {
-    Timestamp::now().as_second().try_into().unwrap_or(0)
+    aop_types::unix_seconds()
 }

@@ -74,7 +74,10 @@ mod tests {
     #[test]
     fn a_bare_address_is_a_prefix_of_full_length() {
         assert_eq!(parse_prefix("192.0.2.1"), Ok("192.0.2.1/32".parse().expect("a CIDR")));
-        assert_eq!(parse_prefix_of_any_width("0.0.0.0/0"), Ok("0.0.0.0/0".parse().expect("a CIDR")));
+        assert_eq!(
+            parse_prefix_of_any_width("0.0.0.0/0"),
+            Ok("0.0.0.0/0".parse().expect("a CIDR"))
+        );
         assert_eq!(parse_prefix("2001:db8::1"), Ok("2001:db8::1/128".parse().expect("a CIDR")));
     }
 }
