@@ -42,12 +42,12 @@ impl ListUrl {
     }
 
     /// Cloudflare's API.
-    pub(super) fn cloudflare() -> Self {
+    pub(crate) fn cloudflare() -> Self {
         Self(CLOUDFLARE_API.to_owned())
     }
 
     /// The same URL, with a request for the China network.
-    pub(super) fn with_china(&self) -> Self {
+    pub(crate) fn with_china(&self) -> Self {
         let separator = if self.0.contains('?') { '&' } else { '?' };
         Self(format!("{}{separator}networks=jdcloud", self.0))
     }
