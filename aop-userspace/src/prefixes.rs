@@ -121,8 +121,7 @@ impl Diff {
         let listed = listed.map(|entry| entry.prefix.parse::<IpNet>()).collect::<Result<_, _>>()?;
         // No etag: the source must send the whole list.
         let held = PrefixList::new(listed, None);
-        let proposal =
-            aop_prefixes::read_source(&source, &held, RemovalLimit::Waived, &launcher)?;
+        let proposal = aop_prefixes::read_source(&source, &held, RemovalLimit::Waived, &launcher)?;
         let Proposal::Replaced { list, change } = proposal else {
             print(&format!("{source}: no change\n"))?;
             return Ok(ExitCode::SUCCESS);

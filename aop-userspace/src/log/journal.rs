@@ -7,8 +7,7 @@
 //! log the same way.
 
 use std::{
-    fmt,
-    io,
+    fmt, io,
     net::SocketAddr,
     os::fd::OwnedFd,
     sync::atomic::{AtomicU64, Ordering::Relaxed},

@@ -138,7 +138,8 @@ impl Daemon {
         // This warning is about firewall.mode, and an override may have changed the mode.
         let observes = status.mode == mode_name(Mode::Observe);
         let of_sites = |it: &&String| facts.observing.contains(*it);
-        let warnings = facts.warnings.iter().filter(|it| observes || *it != aop_config::FIREWALL_OBSERVES);
+        let warnings =
+            facts.warnings.iter().filter(|it| observes || *it != aop_config::FIREWALL_OBSERVES);
         let warnings = warnings.filter(|it| !of_sites(it));
         status.warnings.extend(warnings.cloned());
         status.ends = first_to_end(&facts.notes.terms);

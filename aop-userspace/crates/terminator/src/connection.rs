@@ -195,7 +195,8 @@ impl Connection {
             AddressVerdict::Watched => self.shared.ledger.would_refuse(),
             AddressVerdict::Shut => return Err(RefusedConnection::new(Refusal::NotAdmitted)),
         }
-        let expected = |local: &SocketAddr| in_force.policy.senders.expects_header(self.peer.ip(), *local);
+        let expected =
+            |local: &SocketAddr| in_force.policy.senders.expects_header(self.peer.ip(), *local);
         if local.as_ref().is_ok_and(expected) {
             let ends;
             (stream, ends) = proxy::receive(stream, self.deadline(in_force)).await?;

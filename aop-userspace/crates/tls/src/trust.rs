@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
-use aop_config::{CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Revocation, SpkiPin};
+use aop_config::{
+    CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Revocation, SpkiPin,
+};
 use rustls::pki_types::TrustAnchor;
 
 use super::{anchors::Anchor, crl::Revoked};
