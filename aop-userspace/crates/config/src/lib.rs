@@ -1,9 +1,10 @@
 //! The configuration: one TOML file, parsed into types that need no further checks.
 //!
-//! [`Config::load`] checks everything that can be known from the file alone, and [`warnings()`] names
-//! what an operator should reconsider. Neither reads the files that are named there (certificates,
-//! prefix lists), and nothing here acts on a setting. The settings that need a restart
-//! ([`StartupConfig`]) and those that a reload may change ([`ReloadableConfig`]) are separate types.
+//! [`Config::load`] checks everything that can be known from the file alone, and [`warnings()`]
+//! names what an operator should reconsider. Neither reads the files that are named there
+//! (certificates, prefix lists), and nothing here acts on a setting. The settings that need a
+//! restart ([`StartupConfig`]) and those that a reload may change ([`ReloadableConfig`]) are
+//! separate types.
 
 mod error;
 mod host;

@@ -41,8 +41,8 @@ enum ReplyError {
 }
 
 /// Starts a fetch process for the list at `url`, which must have this `format`. `etag` is the ETag
-/// header of the current list, and `max_bytes` bounds the text. Blocks for the time limit of a fetch
-/// plus a few seconds at most.
+/// header of the current list, and `max_bytes` bounds the text. Blocks for the time limit of a
+/// fetch plus a few seconds at most.
 pub(super) fn fetch(
     launcher: &Launcher,
     url: &ListUrl,
