@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use aop_common::layout::{MAX_PEERS, PeerValue};
@@ -51,7 +51,7 @@ impl PeerRecord for PeerStore {
             Self::Pinned(pinned) => return pinned.record(address, site),
             Self::Memory(known) => known,
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = aop_types::unix_seconds();
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_PEERS
             && !known.contains_key(&address)

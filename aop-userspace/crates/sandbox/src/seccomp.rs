@@ -24,15 +24,15 @@ use seccompiler::{
 pub enum SeccompError {
     /// The filter cannot be compiled.
     #[error(transparent)]
-    Made(#[from] BackendError),
+    Compile(#[from] BackendError),
     /// The kernel does not accept the filter.
     #[error(transparent)]
-    Taken(#[from] seccompiler::Error),
+    Install(#[from] seccompiler::Error),
 }
 
 /// Calls that only an attacker makes: to execute another program, to debug another process, to
 /// change namespaces and mounts, and those through which kernels were attacked most often.
-const DEADLY: [c_long; 30] = [
+const KILL: [c_long; 30] = [
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_ptrace,
@@ -69,14 +69,14 @@ const DEADLY: [c_long; 30] = [
 type CallRules = BTreeMap<c_long, Vec<SeccompRule>>;
 
 /// Installs the filters on the calling thread.
-pub(super) fn fence() -> Result<(), SeccompError> {
+pub(crate) fn restrict() -> Result<(), SeccompError> {
     let errno = |number: i32| SeccompAction::Errno(number.unsigned_abs());
     let any = |calls: &[c_long]| calls.iter().map(|call| (*call, Vec::new())).collect();
-    let deadly = filter(any(&DEADLY), SeccompAction::KillProcess, SeccompAction::Allow)?;
+    let kill = filter(any(&KILL), SeccompAction::KillProcess, SeccompAction::Allow)?;
     let absent = filter(any(&[libc::SYS_clone3]), errno(libc::ENOSYS), SeccompAction::Allow)?;
     let allowed = filter(allowed::rules()?, SeccompAction::Allow, errno(libc::EPERM))?;
     // The last one must come last: it forbids seccomp(2) itself.
-    for program in [deadly, absent, allowed] {
+    for program in [kill, absent, allowed] {
         apply_filter(&program)?;
     }
     Ok(())
@@ -102,12 +102,12 @@ impl Argument {
 
     /// None of `bits` is set.
     fn lacks(self, bits: i64) -> Result<SeccompRule, BackendError> {
-        self.rule(SeccompCmpOp::MaskedEq(word(bits)), 0)
+        self.rule(SeccompCmpOp::MaskedEq(low_32_bits(bits)), 0)
     }
 
     /// All of `bits` are set.
     fn has(self, bits: i64) -> Result<SeccompRule, BackendError> {
-        self.rule(SeccompCmpOp::MaskedEq(word(bits)), bits)
+        self.rule(SeccompCmpOp::MaskedEq(low_32_bits(bits)), bits)
     }
 
     fn one_of(self, values: &[i64]) -> Result<Vec<SeccompRule>, BackendError> {
@@ -116,12 +116,12 @@ impl Argument {
 
     fn rule(self, operator: SeccompCmpOp, value: i64) -> Result<SeccompRule, BackendError> {
         let condition =
-            SeccompCondition::new(self.0, SeccompCmpArgLen::Dword, operator, word(value))?;
+            SeccompCondition::new(self.0, SeccompCmpArgLen::Dword, operator, low_32_bits(value))?;
         SeccompRule::new(vec![condition])
     }
 }
 
 /// The lower 32 bits.
-fn word(value: i64) -> u64 {
+fn low_32_bits(value: i64) -> u64 {
     value.cast_unsigned() & u64::from(u32::MAX)
 }

@@ -5,15 +5,15 @@ use std::{
     io::{self, Read},
 };
 
-use super::{descent::Bounding, fence::Sandbox};
+use crate::{Sandbox, drop_privileges::BoundingSet};
 
 /// The privileges of this process, from `/proc/self/status` and `/proc/self/stat`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Privileges {
+pub(crate) struct Privileges {
     users: Vec<u64>,
     groups: Vec<u64>,
     supplementary: Vec<u64>,
-    held: Vec<u64>,
+    capabilities: Vec<u64>,
     bounding: u64,
     no_new_privileges: bool,
     /// Whether it has a controlling terminal.
@@ -21,41 +21,44 @@ pub(super) struct Privileges {
     /// Whether seccomp filters its system calls.
     filtered: bool,
     /// Whether it can open a path without a Landlock rule, on a kernel that has Landlock.
-    files: bool,
+    opens_files: bool,
 }
 
 /// The files that describe this process: opened before it enters the sandbox, and read afterwards.
-pub(super) struct Witness {
+pub(crate) struct ProcFiles {
     status: File,
     stat: File,
 }
 
 /// Why this process may not serve.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ProofError {
+pub enum PrivilegesLeft {
     /// The privileges cannot be read.
     #[error("cannot read /proc/self/status to check that all privileges are dropped: {0}")]
     Unreadable(#[from] io::Error),
     /// A privilege is left.
     #[error("after dropping all privileges this process still has {0}, so it does not start")]
-    Held(&'static str),
+    Left(&'static str),
 }
 
-impl Witness {
-    pub(super) fn call() -> Result<Self, ProofError> {
+impl ProcFiles {
+    pub(crate) fn open() -> Result<Self, PrivilegesLeft> {
         Ok(Self { status: File::open("/proc/self/status")?, stat: File::open("/proc/self/stat")? })
     }
 }
 
 impl Privileges {
     /// Reads the privileges from the kernel.
-    pub(super) fn read(mut witness: Witness, fence: Sandbox) -> Result<Self, ProofError> {
+    pub(crate) fn read(mut files: ProcFiles, sandbox: Sandbox) -> Result<Self, PrivilegesLeft> {
         let (mut status, mut stat) = (String::new(), String::new());
-        witness.status.read_to_string(&mut status)?;
-        witness.stat.read_to_string(&mut stat)?;
-        let proof =
+        files.status.read_to_string(&mut status)?;
+        files.stat.read_to_string(&mut stat)?;
+        let privileges =
             Self::parse(&status, &stat).ok_or_else(|| io::Error::other("a line is missing"))?;
-        Ok(Self { files: fence.landlock.is_some() && File::open("/").is_ok(), ..proof })
+        Ok(Self {
+            opens_files: sandbox.landlock.is_some() && File::open("/").is_ok(),
+            ..privileges
+        })
     }
 
     fn parse(status: &str, stat: &str) -> Option<Self> {
@@ -71,31 +74,31 @@ impl Privileges {
             users: numbers("Uid")?,
             groups: numbers("Gid")?,
             supplementary: numbers("Groups")?,
-            held: vec![set("CapInh")?, set("CapPrm")?, set("CapEff")?, set("CapAmb")?],
+            capabilities: vec![set("CapInh")?, set("CapPrm")?, set("CapEff")?, set("CapAmb")?],
             bounding: set("CapBnd")?,
             no_new_privileges: line("NoNewPrivs")?.trim() == "1",
             terminal: terminal != "0",
             filtered: line("Seccomp")?.trim() == "2",
-            files: false,
+            opens_files: false,
         })
     }
 
     /// Checks that no privilege is left. If the process was `root`, it may only be in its new
     /// group.
-    pub(super) fn check(&self, root: bool, bounding: Bounding) -> Result<(), ProofError> {
-        let held = |privilege| Err(ProofError::Held(privilege));
+    pub(crate) fn check(&self, root: bool, bounding: BoundingSet) -> Result<(), PrivilegesLeft> {
+        let left = |privilege| Err(PrivilegesLeft::Left(privilege));
         match self {
-            _ if self.users.contains(&0) => held("the user root"),
-            _ if root && self.groups.contains(&0) => held("the group root"),
-            _ if root && !self.supplementary.is_empty() => held("supplementary groups"),
-            _ if self.held.iter().any(|set| *set != 0) => held("capabilities"),
-            _ if bounding == Bounding::Emptied && self.bounding != 0 => {
-                held("capabilities in its bounding set")
+            _ if self.users.contains(&0) => left("the user root"),
+            _ if root && self.groups.contains(&0) => left("the group root"),
+            _ if root && !self.supplementary.is_empty() => left("supplementary groups"),
+            _ if self.capabilities.iter().any(|set| *set != 0) => left("capabilities"),
+            _ if bounding == BoundingSet::Emptied && self.bounding != 0 => {
+                left("capabilities in its bounding set")
             }
-            _ if !self.no_new_privileges => held("the right to new privileges"),
-            _ if self.terminal => held("a terminal"),
-            _ if !self.filtered => held("access to every system call"),
-            _ if self.files => held("access to the file system"),
+            _ if !self.no_new_privileges => left("the right to new privileges"),
+            _ if self.terminal => left("a terminal"),
+            _ if !self.filtered => left("access to every system call"),
+            _ if self.opens_files => left("access to the file system"),
             _ => Ok(()),
         }
     }
@@ -115,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_privilege_that_is_left_is_named() {
-        let error = |change| match status(change).check(true, Bounding::Emptied) {
+        let error = |change| match status(change).check(true, BoundingSet::Emptied) {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
         };
@@ -135,10 +138,11 @@ mod tests {
         ] {
             assert!(error((from, to)).contains(named), "{to}: {}", error((from, to)));
         }
-        let open = Privileges { files: true, ..status(("", "")) }.check(true, Bounding::Emptied);
+        let open =
+            Privileges { opens_files: true, ..status(("", "")) }.check(true, BoundingSet::Emptied);
         assert!(open.is_err_and(|error| error.to_string().contains("file system")));
         let user = status(("CapBnd:\t00000000", "CapBnd:\t000001ff"));
-        user.check(false, Bounding::Kept).expect("an ordinary user cannot shrink it");
+        user.check(false, BoundingSet::Kept).expect("an ordinary user cannot shrink it");
     }
 
     #[test]

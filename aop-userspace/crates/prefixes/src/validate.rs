@@ -5,17 +5,17 @@
 //! networks that are never on the Internet, misses prefixes that have been on it for a decade, or
 //! removes too much at once. Files and inline lists are the operator's own and are not validated.
 
+mod change;
 mod refusal;
 mod special;
-mod step;
 #[cfg(test)]
 mod tests;
 
 use aop_common::layout::MAX_PREFIXES;
+pub use change::{ListChange, RemovalLimit, validate_change};
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixSet;
 pub use refusal::{AddressFamily, ListRefusal};
-pub use step::{ListChange, RemovalLimit, step};
 
 /// The limits that the list of a source must meet.
 #[derive(Clone, Copy, Debug)]
@@ -69,10 +69,10 @@ const WIDEST_V6: u64 = 1 << (48 - 20);
 ///
 /// # Errors
 /// The first violation.
-pub fn list(list: &[IpNet], expected: &ListLimits) -> Result<(), ListRefusal> {
+pub fn validate_list(list: &[IpNet], limits: &ListLimits) -> Result<(), ListRefusal> {
     for prefix in list {
         let shortest = if prefix.addr().is_ipv4() { SHORTEST_V4 } else { SHORTEST_V6 };
-        if let Some((network, purpose)) = special::reached_by(prefix) {
+        if let Some((network, purpose)) = special::overlapping(prefix) {
             return Err(ListRefusal::NotPublic { prefix: *prefix, network, purpose });
         }
         if prefix.prefix_len() < shortest {
@@ -80,18 +80,18 @@ pub fn list(list: &[IpNet], expected: &ListLimits) -> Result<(), ListRefusal> {
         }
     }
     for (family, least, widest, unit) in [
-        (AddressFamily::V4, expected.least_v4, WIDEST_V4, 32),
-        (AddressFamily::V6, expected.least_v6, WIDEST_V6, 48),
+        (AddressFamily::V4, limits.least_v4, WIDEST_V4, 32),
+        (AddressFamily::V6, limits.least_v6, WIDEST_V6, 48),
     ] {
-        let count = of(list, family).count();
+        let count = of_family(list, family).count();
         if count < least {
             return Err(ListRefusal::TooFew { family, count, least });
         }
-        if count > expected.most {
-            return Err(ListRefusal::TooMany { family, count, most: expected.most });
+        if count > limits.most {
+            return Err(ListRefusal::TooMany { family, count, most: limits.most });
         }
         let width = |prefix: &IpNet| 1 << u64::from(unit - prefix.prefix_len().min(unit));
-        if of(list, family).map(width).sum::<u64>() > widest {
+        if of_family(list, family).map(width).sum::<u64>() > widest {
             return Err(ListRefusal::TooWide { family });
         }
     }
@@ -99,13 +99,13 @@ pub fn list(list: &[IpNet], expected: &ListLimits) -> Result<(), ListRefusal> {
     let missing = |canary: &&&str| {
         canary.parse().is_ok_and(|canary: IpNet| !listed.is_covered_in_aggregate(&canary))
     };
-    expected
+    limits
         .canaries
         .iter()
         .find(missing)
         .map_or(Ok(()), |canary| Err(ListRefusal::CanaryMissing(canary)))
 }
 
-fn of(list: &[IpNet], family: AddressFamily) -> impl Iterator<Item = &IpNet> {
+fn of_family(list: &[IpNet], family: AddressFamily) -> impl Iterator<Item = &IpNet> {
     list.iter().filter(move |prefix| prefix.addr().is_ipv4() == (family == AddressFamily::V4))
 }

@@ -7,7 +7,7 @@ use seccompiler::BackendError;
 use super::{Argument, CallRules};
 
 /// Calls that are allowed with any arguments.
-const PLAIN: &[c_long] = &[
+const ANY_ARGUMENTS: &[c_long] = &[
     // Memory.
     libc::SYS_brk,
     libc::SYS_madvise,
@@ -103,7 +103,7 @@ const PLAIN: &[c_long] = &[
 
 /// Older variants of these calls, which exist only on this architecture.
 #[cfg(target_arch = "x86_64")]
-const OLDER: &[c_long] = &[
+const LEGACY: &[c_long] = &[
     libc::SYS_access,
     libc::SYS_arch_prctl,
     libc::SYS_dup2,
@@ -118,7 +118,7 @@ const OLDER: &[c_long] = &[
     libc::SYS_time,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const OLDER: &[c_long] = &[];
+const LEGACY: &[c_long] = &[];
 
 /// Commands of bpf(2): to read and write the maps that were handed over. Freezing a map is left
 /// out, since no process could update it again; loading a program is left out too.
@@ -134,7 +134,7 @@ const ITSELF: i64 = 0;
 /// The rules of all allowed calls.
 pub(super) fn rules() -> Result<CallRules, BackendError> {
     let (first, second, third) = (Argument(0), Argument(1), Argument(2));
-    let own = i64::from(std::process::id());
+    let own_pid = i64::from(std::process::id());
     let bpf =
         [MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_GET_NEXT_KEY, OBJ_GET_INFO_BY_FD];
     let families = [libc::AF_INET, libc::AF_INET6, libc::AF_UNIX].map(i64::from);
@@ -149,8 +149,8 @@ pub(super) fn rules() -> Result<CallRules, BackendError> {
         (libc::SYS_mprotect, vec![third.lacks(executable)?]),
         // Threads only, no processes.
         (libc::SYS_clone, vec![first.has(i64::from(libc::CLONE_THREAD))?]),
-        (libc::SYS_tgkill, vec![first.is(own)?]),
-        (libc::SYS_prlimit64, first.one_of(&[ITSELF, own])?),
+        (libc::SYS_tgkill, vec![first.is(own_pid)?]),
+        (libc::SYS_prlimit64, first.one_of(&[ITSELF, own_pid])?),
         (libc::SYS_prctl, first.one_of(&names)?),
         (libc::SYS_openat, vec![third.lacks(i64::from(writing))?]),
         (libc::SYS_ioctl, second.one_of(&controls)?),
@@ -160,6 +160,6 @@ pub(super) fn rules() -> Result<CallRules, BackendError> {
     ]);
     #[cfg(target_arch = "x86_64")]
     rules.insert(libc::SYS_open, vec![second.lacks(i64::from(writing))?]);
-    rules.extend(PLAIN.iter().chain(OLDER).map(|call| (*call, Vec::new())));
+    rules.extend(ANY_ARGUMENTS.iter().chain(LEGACY).map(|call| (*call, Vec::new())));
     Ok(rules)
 }

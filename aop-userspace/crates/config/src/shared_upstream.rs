@@ -15,14 +15,15 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::{
-    ClientCa, ConfigError, CrlScope, OnExpiry, OnRefusal, RequiredKey, RequiredSan, SiteConfig,
-    SpkiPin, Upstream, UpstreamAddress, raw::RawSite, read::SourceFile,
+use crate::{
+    CertificateRules, ClientCa, ConfigError, CrlScope, OnExpiry, OnRefusal, RequiredKey,
+    RequiredSan, Revocation, SiteConfig, SpkiPin, Upstream, UpstreamAddress, parse::SourceFile,
+    toml_schema::RawSite,
 };
 
 /// The destination of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Reached {
+enum Destination {
     Ip(IpAddr, u16),
     Name(String, u16),
     Socket(PathBuf),
@@ -30,7 +31,7 @@ enum Reached {
 
 /// The peers that a site accepts, as configured. The order of the values does not matter.
 #[derive(PartialEq, Eq, Hash)]
-struct Believed<'a> {
+struct AcceptedPeers<'a> {
     /// Whether every peer is let in.
     observes: bool,
     client_ca: Vec<&'a Path>,
@@ -55,20 +56,20 @@ pub struct UpstreamConflict<'a> {
 }
 
 /// Refuses `sites`, which were read from `raw`, if two of them are in conflict.
-pub(super) fn check(
+pub(crate) fn check(
     sites: &[SiteConfig],
     raw: &[RawSite],
-    place: &SourceFile<'_>,
+    src: &SourceFile<'_>,
 ) -> Result<(), ConfigError> {
-    let Some((one, other)) = conflicting(sites) else { return Ok(()) };
+    let Some((one, other)) = find_conflict(sites) else { return Ok(()) };
     let conflict = UpstreamConflict { one: &sites[one], other: &sites[other] };
-    Err(place.error(raw[other].upstream.span(), conflict.to_string()))
+    Err(src.error(raw[other].upstream.span(), conflict.to_string()))
 }
 
 /// The first conflict among `sites`.
 #[must_use]
 pub fn conflict(sites: &[SiteConfig]) -> Option<UpstreamConflict<'_>> {
-    let (one, other) = conflicting(sites)?;
+    let (one, other) = find_conflict(sites)?;
     Some(UpstreamConflict { one: &sites[one], other: &sites[other] })
 }
 
@@ -88,22 +89,22 @@ impl fmt::Display for UpstreamConflict<'_> {
     }
 }
 
-fn conflicting(sites: &[SiteConfig]) -> Option<(usize, usize)> {
-    let mut sharing: HashMap<Reached, Vec<usize>> = HashMap::new();
+fn find_conflict(sites: &[SiteConfig]) -> Option<(usize, usize)> {
+    let mut sharing: HashMap<Destination, Vec<usize>> = HashMap::new();
     for (at, site) in sites.iter().enumerate() {
-        for reached in reached(address(site)) {
-            sharing.entry(reached).or_default().push(at);
+        for destination in destinations(address(site)) {
+            sharing.entry(destination).or_default().push(at);
         }
     }
     let mut groups: Vec<Vec<usize>> = sharing.into_values().collect();
     // Of several conflicts always report the same one.
     groups.sort_unstable();
-    groups.iter().find_map(|group| within(group, sites))
+    groups.iter().find_map(|group| conflict_in(group, sites))
 }
 
 /// The first two of `group` of which one relays bytes, one does not allow sharing, and which accept
 /// different peers.
-fn within(group: &[usize], sites: &[SiteConfig]) -> Option<(usize, usize)> {
+fn conflict_in(group: &[usize], sites: &[SiteConfig]) -> Option<(usize, usize)> {
     let bytes = |at: usize| matches!(sites[at].upstream, Upstream::Bytes(_));
     if group.len() < 2 || !group.iter().any(|at| bytes(*at)) {
         return None;
@@ -113,7 +114,7 @@ fn within(group: &[usize], sites: &[SiteConfig]) -> Option<(usize, usize)> {
     let mut numbers = HashMap::new();
     let numbered = |at: &usize| {
         let next = numbers.len();
-        (*at, *numbers.entry(Believed::by(&sites[*at])).or_insert(next))
+        (*at, *numbers.entry(AcceptedPeers::of_site(&sites[*at])).or_insert(next))
     };
     let group: Vec<(usize, usize)> = group.iter().map(numbered).collect();
     if numbers.len() < 2 {
@@ -133,9 +134,9 @@ fn address(site: &SiteConfig) -> &UpstreamAddress {
     }
 }
 
-fn reached(address: &UpstreamAddress) -> Vec<Reached> {
+fn destinations(address: &UpstreamAddress) -> Vec<Destination> {
     match address {
-        UpstreamAddress::Unix(path) => vec![Reached::Socket(lexical(path))],
+        UpstreamAddress::Unix(path) => vec![Destination::Socket(normalize(path))],
         UpstreamAddress::Tcp(authority) => {
             let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
             let port = port.parse().unwrap_or(0);
@@ -150,15 +151,15 @@ fn reached(address: &UpstreamAddress) -> Vec<Reached> {
                 Ok(address) => vec![address],
                 // RFC 6761: this name and all names below it are loopback, of either family.
                 Err(_) if name == "localhost" || name.ends_with(".localhost") => vec![v4, v6],
-                Err(_) => return vec![Reached::Name(name, port)],
+                Err(_) => return vec![Destination::Name(name, port)],
             };
-            addresses.into_iter().map(|address| Reached::Ip(address, port)).collect()
+            addresses.into_iter().map(|address| Destination::Ip(address, port)).collect()
         }
     }
 }
 
 /// The path without `.` and `..`. `/var/run` is `/run` on every current Linux.
-fn lexical(path: &Path) -> PathBuf {
+fn normalize(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
         match component {
@@ -177,25 +178,48 @@ fn lexical(path: &Path) -> PathBuf {
     }
 }
 
-impl<'a> Believed<'a> {
-    fn by(site: &'a SiteConfig) -> Self {
-        let SiteConfig { client_ca, rules, .. } = site;
+impl<'a> AcceptedPeers<'a> {
+    /// Names every field, so that a new rule does not compile until it is compared, or listed here
+    /// as one that does not decide who is accepted.
+    fn of_site(site: &'a SiteConfig) -> Self {
+        let SiteConfig {
+            client_ca,
+            rules:
+                CertificateRules {
+                    san,
+                    cn,
+                    pins,
+                    key,
+                    revocation: Revocation { files, scope, expired },
+                    expired_ca,
+                    resumption: _,
+                },
+            on_refusal,
+            name: _,
+            hosts: _,
+            certificate: _,
+            key: _,
+            upstream: _,
+            check: _,
+            proxy: _,
+            shared_upstream: _,
+        } = site;
         let file = |client_ca: &'a ClientCa| match client_ca {
             ClientCa::CloudflareGlobal => None,
             ClientCa::File(path) => Some(path.as_path()),
         };
         Self {
-            observes: site.on_refusal == OnRefusal::Observe,
+            observes: *on_refusal == OnRefusal::Observe,
             client_ca: sorted(client_ca.iter().filter_map(file)),
             global: client_ca.contains(&ClientCa::CloudflareGlobal),
-            san: sorted(rules.san.iter().map(RequiredSan::to_string)),
-            cn: rules.cn.as_deref(),
-            pins: sorted(rules.pins.iter().copied()),
-            key: rules.key,
-            expired_ca: rules.expired_ca,
-            lists: sorted(rules.revocation.files.iter().map(PathBuf::as_path)),
-            scope: rules.revocation.scope,
-            crl_expired: rules.revocation.expired,
+            san: sorted(san.iter().map(RequiredSan::to_string)),
+            cn: cn.as_deref(),
+            pins: sorted(pins.iter().copied()),
+            key: *key,
+            expired_ca: *expired_ca,
+            lists: sorted(files.iter().map(PathBuf::as_path)),
+            scope: *scope,
+            crl_expired: *expired,
         }
     }
 }

@@ -7,12 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
-use landlock::{
+use ::landlock::{
     ABI, Access, AccessFs, AccessNet, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use super::SandboxError;
+use crate::SandboxError;
 
 /// The requested ABI version. An older kernel enforces the part that it knows.
 const WANTED: ABI = ABI::V6;
@@ -39,14 +39,14 @@ const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 pub enum NameLookup {
     /// For a short time, or not at all: it may read the files that exist now. A rule of Landlock
     /// covers the file, not its name, so a file that replaces it later cannot be read.
-    Now,
+    AtStart,
     /// For its whole life: it may read all of `/etc`, as far as its user may, since DHCP clients
     /// replace `resolv.conf` by a new file.
-    Ever,
+    Always,
 }
 
 /// Restricts the calling thread. Returns the kernel's ABI version of Landlock, if it has Landlock.
-pub(super) fn fence(names: NameLookup) -> Result<Option<i32>, SandboxError> {
+pub(crate) fn restrict(names: NameLookup) -> Result<Option<i32>, SandboxError> {
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(WANTED))?
         // No rule follows, so no TCP port can be bound.
@@ -54,12 +54,12 @@ pub(super) fn fence(names: NameLookup) -> Result<Option<i32>, SandboxError> {
         // No connection to abstract Unix sockets outside, and no signal to processes outside.
         .scope(Scope::from_all(WANTED))?
         .create()?;
-    let ruleset = places(names).iter().try_fold(ruleset, allow)?;
+    let ruleset = readable_paths(names).iter().try_fold(ruleset, allow)?;
     let status = ruleset.restrict_self()?;
     match (status.landlock, status.ruleset) {
         (LandlockStatus::NotEnabled | LandlockStatus::NotImplemented, _) => Ok(None),
         (LandlockStatus::Available { .. }, RulesetStatus::NotEnforced) => {
-            Err(SandboxError::Unenforced)
+            Err(SandboxError::NotEnforced)
         }
         (LandlockStatus::Available { effective_abi, kernel_abi }, _) => {
             Ok(Some(kernel_abi.unwrap_or(effective_abi as i32)))
@@ -67,21 +67,21 @@ pub(super) fn fence(names: NameLookup) -> Result<Option<i32>, SandboxError> {
     }
 }
 
-fn places(names: NameLookup) -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> = LIBRARIES.iter().chain(&FILES).map(PathBuf::from).collect();
-    if names == NameLookup::Ever {
-        places.push("/etc".into());
+fn readable_paths(names: NameLookup) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = LIBRARIES.iter().chain(&FILES).map(PathBuf::from).collect();
+    if names == NameLookup::Always {
+        paths.push("/etc".into());
     }
     // The directory, since the file in it is replaced at every change.
     let target = Path::new(RESOLV_CONF).canonicalize().ok();
     let folder = target.as_deref().and_then(Path::parent);
-    places.extend(folder.filter(|folder| *folder != Path::new("/etc")).map(Path::to_path_buf));
-    places
+    paths.extend(folder.filter(|folder| *folder != Path::new("/etc")).map(Path::to_path_buf));
+    paths
 }
 
-/// Adds a rule to read `place`. A path that does not exist needs no rule.
-fn allow(ruleset: RulesetCreated, place: &PathBuf) -> Result<RulesetCreated, RulesetError> {
-    match PathFd::new(place) {
+/// Adds a rule to read `path`. A path that does not exist needs no rule.
+fn allow(ruleset: RulesetCreated, path: &PathBuf) -> Result<RulesetCreated, RulesetError> {
+    match PathFd::new(path) {
         Ok(opened) => ruleset.add_rule(PathBeneath::new(opened, AccessFs::ReadFile)),
         Err(_) => Ok(ruleset),
     }

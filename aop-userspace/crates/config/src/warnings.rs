@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use aop_common::{Mode, layout::Ports};
 
-use super::{ClientCa, Config, HostPattern, OnRefusal, PrefixSource, SiteConfig, Upstream};
+use crate::{ClientCa, Config, HostPattern, OnRefusal, PrefixSource, SiteConfig, Upstream};
 
 /// Something an operator should know about a valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +17,13 @@ impl fmt::Display for Warning {
 }
 
 /// The warning of a firewall in observe mode. A mode override of `aop mode` may make it untrue.
-pub const OBSERVES: &str = "the firewall observes: nothing is blocked. `would_drop` counts what \
+pub const FIREWALL_OBSERVES: &str = "the firewall observes: nothing is blocked. `would_drop` counts what \
                             `enforce` would block";
 
 /// The warning of a site that observes. A mode override of `aop mode` may make it untrue, or true
 /// of another site.
 #[must_use]
-pub fn lets_in_everybody(site: &str) -> String {
+pub fn site_observes(site: &str) -> String {
     format!(
         "site {site} does not enforce certificates yet (observe): everybody is let in. \
          `aop mode enforce --site {site}` refuses peers without the right certificate at once"
@@ -31,11 +31,11 @@ pub fn lets_in_everybody(site: &str) -> String {
 }
 
 /// A longer `limits.linger` is warned of.
-const LONG: Duration = Duration::from_secs(24 * 3600);
+const LONG_LINGER: Duration = Duration::from_secs(24 * 3600);
 
 /// Returns the warnings about `config`. Reads no file.
 #[must_use]
-pub fn audit(config: &Config) -> Vec<Warning> {
+pub fn warnings(config: &Config) -> Vec<Warning> {
     let Config { fixed, live, .. } = config;
     let mut warnings = Vec::new();
     let mut warn = |text: String| warnings.push(Warning(text));
@@ -47,7 +47,7 @@ pub fn audit(config: &Config) -> Vec<Warning> {
                 .into(),
         );
     } else if live.mode == Mode::Observe {
-        warn(OBSERVES.into());
+        warn(FIREWALL_OBSERVES.into());
     }
     if live.prefixes == PrefixSource::Inline(Vec::new()) && live.extra.is_empty() {
         warn("no prefix is admitted: nobody can reach a guarded port".into());
@@ -78,7 +78,7 @@ pub fn audit(config: &Config) -> Vec<Warning> {
             warn(format!("no listener for {missing}: pulls over {missing} cannot connect"));
         }
     }
-    for listener in live.senders.credulous() {
+    for listener in live.senders.open_to_all() {
         warn(format!(
             "{listener}: proxy_from names everybody, so any peer can forge the visitor's address. \
              Name only the senders of PROXY headers"
@@ -93,7 +93,7 @@ pub fn audit(config: &Config) -> Vec<Warning> {
             ));
         }
     }
-    for (site, host, other) in claimed_twice(&live.sites) {
+    for SharedHost { site, host, other } in hosts_of_other_sites(&live.sites) {
         warn(format!(
             "site {site}: also_hosts names {host}, which site {other} serves: a peer that may pull \
              {site} reaches it under the rules of {site}. Remove it unless this is intended"
@@ -108,9 +108,9 @@ pub fn audit(config: &Config) -> Vec<Warning> {
         ));
     }
     for site in live.sites.iter().filter(|site| site.on_refusal == OnRefusal::Observe) {
-        warn(lets_in_everybody(&site.name));
+        warn(site_observes(&site.name));
     }
-    if live.linger > LONG {
+    if live.linger > LONG_LINGER {
         warn(
             "limits.linger is longer than a day: a process that an upgrade replaced may run for \
              that long, with the bugs of the old version"
@@ -123,9 +123,14 @@ pub fn audit(config: &Config) -> Vec<Warning> {
     warnings
 }
 
-/// The hosts in `also_hosts` of one site that another site serves: the site, the host, the other
-/// site.
-fn claimed_twice(sites: &[SiteConfig]) -> Vec<(&str, &HostPattern, &str)> {
+/// A host in `also_hosts` of one site that another site serves.
+struct SharedHost<'a> {
+    site: &'a str,
+    host: &'a HostPattern,
+    other: &'a str,
+}
+
+fn hosts_of_other_sites(sites: &[SiteConfig]) -> Vec<SharedHost<'_>> {
     let overlap = |one: &HostPattern, other: &HostPattern| match (one, other) {
         (pattern, HostPattern::Exact(host)) | (HostPattern::Exact(host), pattern) => {
             pattern.matches(host)
@@ -140,7 +145,11 @@ fn claimed_twice(sites: &[SiteConfig]) -> Vec<(&str, &HostPattern, &str)> {
                 .also_hosts
                 .iter()
                 .filter(|also| other.hosts.iter().any(|served| overlap(also, served)));
-            found.extend(shared.map(|host| (&*site.name, host, &*other.name)));
+            found.extend(shared.map(|host| SharedHost {
+                site: &site.name,
+                host,
+                other: &other.name,
+            }));
         }
     }
     found
@@ -173,7 +182,7 @@ mod tests {
             let text = listener + &site("a.test", also) + &site(one, "d.test");
             let config = Config::parse(Path::new("aop.toml"), &text).unwrap();
             let warned =
-                audit(&config).iter().any(|warning| warning.0.contains("also_hosts names"));
+                warnings(&config).iter().any(|warning| warning.0.contains("also_hosts names"));
             assert_eq!(warned, expected, "{one} {also}");
         }
     }

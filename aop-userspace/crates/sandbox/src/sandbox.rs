@@ -2,14 +2,12 @@
 //! seccomp the system calls that it may make. Both hold for the calling thread and every thread
 //! that it starts, and cannot be undone.
 
-mod calls;
-mod files;
-
 #[cfg(test)]
 mod tests;
 
-pub use calls::SeccompError;
-pub use files::NameLookup;
+use ::landlock::RulesetError;
+
+use crate::{NameLookup, SeccompError, landlock, seccomp};
 
 /// A sandbox in force.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,16 +21,16 @@ pub struct Sandbox {
 pub enum SandboxError {
     /// Landlock fails on a kernel that has it.
     #[error("cannot restrict itself with Landlock: {0}")]
-    Files(#[from] landlock::RulesetError),
+    Landlock(#[from] RulesetError),
     /// The kernel has Landlock but does not enforce the rules.
     #[error("the kernel has Landlock but did not enforce any rule")]
-    Unenforced,
+    NotEnforced,
     /// seccomp fails.
     #[error(
         "cannot filter its system calls: {0}; aop needs a kernel with CONFIG_SECCOMP_FILTER, and a \
          container must not forbid seccomp(2)"
     )]
-    Calls(#[from] SeccompError),
+    Seccomp(#[from] SeccompError),
 }
 
 /// Puts the calling thread into the sandbox; `names` selects the files that it may read. Needs no
@@ -40,8 +38,8 @@ pub enum SandboxError {
 ///
 /// # Errors
 /// The kernel does not filter system calls, or has Landlock but does not enforce it.
-pub fn raise(names: NameLookup) -> Result<Sandbox, SandboxError> {
-    let landlock = files::fence(names)?;
-    calls::fence()?;
+pub fn enter(names: NameLookup) -> Result<Sandbox, SandboxError> {
+    let landlock = landlock::restrict(names)?;
+    seccomp::restrict()?;
     Ok(Sandbox { landlock })
 }

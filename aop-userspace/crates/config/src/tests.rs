@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Config;
+use crate::Config;
 
 /// The parts that complete an example which is only a part of a configuration.
 const LISTENER: &str = "[[listener]]\nbind = [\"0.0.0.0:443\"]\n";

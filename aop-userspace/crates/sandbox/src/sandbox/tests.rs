@@ -26,14 +26,15 @@ use rustix::{
     process::{Pid, Resource, getppid, prlimit, setrlimit, test_kill_process},
 };
 
-use super::{NameLookup, Sandbox, raise};
+use super::{Sandbox, enter};
+use crate::NameLookup;
 
 /// Runs `attempt` in the sandbox, in a thread of its own.
-fn behind<T: Send + 'static>(
+fn sandboxed<T: Send + 'static>(
     names: NameLookup,
     attempt: impl FnOnce(Sandbox) -> T + Send + 'static,
 ) -> T {
-    thread::spawn(move || attempt(raise(names).expect("a sandbox"))).join().expect("no panic")
+    thread::spawn(move || attempt(enter(names).expect("a sandbox"))).join().expect("no panic")
 }
 
 fn refusal<T>(result: io::Result<T>) -> Option<ErrorKind> {
@@ -56,7 +57,7 @@ fn everything_that_serving_needs_is_allowed() {
     };
     let outside = look_up();
     let name = if outside.0.is_some() { "localhost" } else { "127.0.0.1" };
-    behind(NameLookup::Now, move |_| {
+    sandboxed(NameLookup::AtStart, move |_| {
         let mut upstream = UnixStream::connect(&path).expect("a Unix upstream");
         upstream.write_all(b"?").expect("written");
         let (mut taken, _) = unix.accept().expect("accepted");
@@ -82,8 +83,8 @@ fn files_cannot_be_opened_or_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     let mine = folder.path().join("mine");
     fs::write(&mine, "").expect("written");
-    behind(NameLookup::Now, move |fence| {
-        assert!(fence.landlock.is_some(), "this kernel has no Landlock: use one that has");
+    sandboxed(NameLookup::AtStart, move |sandbox| {
+        assert!(sandbox.landlock.is_some(), "this kernel has no Landlock: use one that has");
         for file in ["/etc/passwd", "/proc/self/status", "/proc/self/mem", "/dev/null", "/"] {
             assert_eq!(refusal(File::open(file)), DENIED, "{file}");
         }
@@ -99,7 +100,7 @@ fn files_cannot_be_opened_or_changed() {
 
 #[test]
 fn a_process_that_looks_up_names_for_ever_can_read_all_of_etc() {
-    behind(NameLookup::Ever, |_| {
+    sandboxed(NameLookup::Always, |_| {
         fs::read_to_string("/etc/passwd").expect("a file without a rule of its own");
         assert_eq!(refusal(File::open("/proc/self/status")), DENIED);
     });
@@ -107,7 +108,7 @@ fn a_process_that_looks_up_names_for_ever_can_read_all_of_etc() {
 
 #[test]
 fn no_process_can_be_started_or_signalled() {
-    behind(NameLookup::Now, |_| {
+    sandboxed(NameLookup::AtStart, |_| {
         assert_eq!(refusal(Command::new("/bin/true").spawn()), DENIED);
         let parent = getppid().unwrap_or(Pid::INIT);
         assert_eq!(test_kill_process(parent), Err(rustix::io::Errno::PERM));
@@ -121,7 +122,7 @@ fn no_process_can_be_started_or_signalled() {
 
 #[test]
 fn no_socket_can_listen_and_only_sockets_for_connections_can_be_made() {
-    behind(NameLookup::Now, |_| {
+    sandboxed(NameLookup::AtStart, |_| {
         assert_eq!(refusal(TcpListener::bind("127.0.0.1:0")), DENIED);
         assert_eq!(refusal(UdpSocket::bind("127.0.0.1:0")), DENIED);
         for family in [AddressFamily::PACKET, AddressFamily::NETLINK] {
@@ -135,13 +136,17 @@ fn no_socket_can_listen_and_only_sockets_for_connections_can_be_made() {
 const TRIED: &str = "AOP_TEST_ATTEMPT";
 
 #[test]
-fn what_only_an_intruder_calls_ends_the_process() {
+fn a_call_that_only_an_attacker_makes_kills_the_process() {
     if let Ok(attempt) = env::var(TRIED) {
-        return behind(NameLookup::Now, move |_| intrude(&attempt));
+        return sandboxed(NameLookup::AtStart, move |_| attack(&attempt));
     }
     for attempt in ["execve", "ptrace", "unshare", "chroot"] {
         let mut child = Command::new(env::current_exe().expect("this test"));
-        child.args(["--exact", "fence::tests::what_only_an_intruder_calls_ends_the_process"]);
+        let module = module_path!().split_once("::").expect("a module").1;
+        child.args([
+            "--exact",
+            &format!("{module}::a_call_that_only_an_attacker_makes_kills_the_process"),
+        ]);
         let ended = child.env(TRIED, attempt).output().expect("started");
         let output = String::from_utf8_lossy(&ended.stdout);
         let signal = ended.status.signal();
@@ -149,7 +154,7 @@ fn what_only_an_intruder_calls_ends_the_process() {
     }
 }
 
-fn intrude(attempt: &str) {
+fn attack(attempt: &str) {
     let answer: Result<(), Errno> = match attempt {
         "execve" => execv(c"/bin/true", &[c"true"]).map(|never| match never {}),
         "ptrace" => ptrace::traceme(),

@@ -1,8 +1,10 @@
 //! The interface between the terminator and the firewall. Neither depends on the other: the
-//! terminator gets a [`PeerGate`], which says whether an address is admitted, and a [`PeerRecord`], which
-//! records authenticated peers.
+//! terminator gets a [`PeerGate`], which says whether an address is admitted, and a [`PeerRecord`],
+//! which records authenticated peers.
 
 use std::net::IpAddr;
+
+use aop_common::layout::PeerValue;
 
 /// Whether an address may open an origin pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,4 +35,13 @@ pub trait PeerRecord: Send + Sync {
 
     /// Whether `address` is on record.
     fn knows(&self, address: IpAddr) -> bool;
+}
+
+/// An authenticated peer on record.
+#[derive(Clone, Debug)]
+pub struct PeerEntry {
+    /// Its address.
+    pub address: IpAddr,
+    /// What the peers map holds about it.
+    pub facts: PeerValue,
 }

@@ -4,19 +4,19 @@
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixSet;
 
-use super::{AddressFamily, ListRefusal, of};
+use super::{AddressFamily, ListRefusal, of_family};
 use crate::PrefixList;
 
 /// One refresh may remove at most one in this many prefixes of a family.
-const SHRINK: usize = 4;
+const REMOVABLE: usize = 4;
 
-/// Whether a refresh may remove more than one in `SHRINK` prefixes.
+/// Whether the limit on removed prefixes applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemovalLimit {
-    /// No.
-    Bounded,
-    /// Yes: the operator has checked the change.
-    Accepted,
+    /// It applies.
+    Enforced,
+    /// It does not apply: the operator has checked the change.
+    Waived,
 }
 
 /// The difference between two lists.
@@ -49,10 +49,10 @@ impl ListChange {
 ///
 /// # Errors
 /// It removes too much, or the etag is the same although the prefixes differ.
-pub fn step(
+pub fn validate_change(
     old: &PrefixList,
     new: &PrefixList,
-    shrink: RemovalLimit,
+    limit: RemovalLimit,
 ) -> Result<ListChange, ListRefusal> {
     let change = ListChange::between(old, new);
     if let (Some(etag), true, false) = (&new.etag, new.etag == old.etag, change.is_empty()) {
@@ -61,11 +61,11 @@ pub fn step(
     // A prefix that was joined or split is not removed.
     let listed: JointPrefixSet<IpNet> = new.prefixes().iter().copied().collect();
     for family in [AddressFamily::V4, AddressFamily::V6] {
-        let removed = of(&change.removed, family)
+        let removed = of_family(&change.removed, family)
             .filter(|gone| !listed.is_covered_in_aggregate(gone))
             .count();
-        let all = of(old.prefixes(), family).count();
-        if shrink == RemovalLimit::Bounded && removed * SHRINK > all {
+        let all = of_family(old.prefixes(), family).count();
+        if limit == RemovalLimit::Enforced && removed * REMOVABLE > all {
             return Err(ListRefusal::Shrunk { family, removed, of: all });
         }
     }
@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn added_and_removed_prefixes_are_listed_entry_by_entry() {
         let new = list(&["8.0.0.0/24", "8.1.0.0/24", "8.2.0.0/23", "2600::/32", "9.0.0.0/24"], "b");
-        let change = step(&list(&FOUR, "a"), &new, RemovalLimit::Bounded).expect("believed");
+        let change =
+            validate_change(&list(&FOUR, "a"), &new, RemovalLimit::Enforced).expect("accepted");
         assert_eq!(change.added, ["9.0.0.0/24".parse().expect("a CIDR")]);
         assert_eq!(change.removed, []);
     }
@@ -97,38 +98,52 @@ mod tests {
         let three = list(&["8.0.0.0/24", "8.1.0.0/24", "8.2.0.0/24", "2600::/32"], "b");
         let two = list(&["8.0.0.0/24", "8.1.0.0/24", "2600::/32"], "b");
         let one_family = list(&["8.0.0.0/24", "8.1.0.0/24", "8.2.0.0/24", "8.3.0.0/24"], "b");
-        assert_eq!(step(&old, &three, RemovalLimit::Bounded).expect("believed").removed.len(), 1);
-        let refused = |family, removed, of| Err(ListRefusal::Shrunk { family, removed, of });
-        assert_eq!(step(&old, &two, RemovalLimit::Bounded), refused(AddressFamily::V4, 2, 4));
         assert_eq!(
-            step(&old, &one_family, RemovalLimit::Bounded),
+            validate_change(&old, &three, RemovalLimit::Enforced).expect("accepted").removed.len(),
+            1
+        );
+        let refused = |family, removed, of| Err(ListRefusal::Shrunk { family, removed, of });
+        assert_eq!(
+            validate_change(&old, &two, RemovalLimit::Enforced),
+            refused(AddressFamily::V4, 2, 4)
+        );
+        assert_eq!(
+            validate_change(&old, &one_family, RemovalLimit::Enforced),
             refused(AddressFamily::V6, 1, 1)
         );
-        assert_eq!(step(&old, &two, RemovalLimit::Accepted).expect("accepted").removed.len(), 2);
+        assert_eq!(
+            validate_change(&old, &two, RemovalLimit::Waived).expect("accepted").removed.len(),
+            2
+        );
     }
 
     #[test]
     fn prefixes_that_are_joined_or_split_do_not_count_as_removed() {
         let joined =
             list(&["8.0.0.0/23", "8.1.0.0/16", "8.2.0.0/24", "8.2.1.0/24", "2600::/31"], "b");
-        let change = step(&list(&FOUR, "a"), &joined, RemovalLimit::Bounded).expect("believed");
+        let change =
+            validate_change(&list(&FOUR, "a"), &joined, RemovalLimit::Enforced).expect("accepted");
         assert_eq!(change.removed.len(), 4);
     }
 
     #[test]
     fn an_unchanged_etag_with_other_prefixes_is_refused() {
         let (old, mut new) = (list(&FOUR, "a"), list(&["8.0.0.0/24"], "a"));
-        for shrink in [RemovalLimit::Bounded, RemovalLimit::Accepted] {
-            assert_eq!(step(&old, &new, shrink), Err(ListRefusal::EtagTwice("a".to_owned())));
+        for limit in [RemovalLimit::Enforced, RemovalLimit::Waived] {
+            assert_eq!(
+                validate_change(&old, &new, limit),
+                Err(ListRefusal::EtagTwice("a".to_owned()))
+            );
         }
         new.etag = None;
-        assert!(step(&old, &new, RemovalLimit::Accepted).is_ok());
+        assert!(validate_change(&old, &new, RemovalLimit::Waived).is_ok());
     }
 
     #[test]
     fn the_first_list_removes_nothing() {
-        let change = step(&PrefixList::default(), &list(&FOUR, "a"), RemovalLimit::Bounded)
-            .expect("believed");
+        let change =
+            validate_change(&PrefixList::default(), &list(&FOUR, "a"), RemovalLimit::Enforced)
+                .expect("accepted");
         assert_eq!(change.added.len(), 4);
     }
 }

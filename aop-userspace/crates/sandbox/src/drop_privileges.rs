@@ -22,17 +22,18 @@ use rustix::{
     },
 };
 
-use super::{
-    ProcessRole,
-    fence::{self, NameLookup, Sandbox, SandboxError},
-    proof::{Privileges, ProofError, Witness},
+use crate::{
+    NameLookup, PrivilegesLeft, ProcessRole, Sandbox, SandboxError, channel,
+    privileges::{Privileges, ProcFiles},
+    sandbox,
 };
-use crate::channel;
 
 /// A user and a group, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserIds {
+    /// The user id.
     pub user: u32,
+    /// The id of its only group.
     pub group: u32,
 }
 
@@ -52,87 +53,103 @@ pub enum DropPrivilegesError {
          firewall needs",
         .ids.user, .ids.group
     )]
-    User { ids: UserIds, error: Errno },
+    User {
+        /// The user and group.
+        ids: UserIds,
+        /// The error of the system.
+        error: Errno,
+    },
     /// Another step fails.
     #[error("cannot {doing}: {error}")]
-    Refused { doing: &'static str, error: Errno },
+    Step {
+        /// The step.
+        doing: &'static str,
+        /// The error of the system.
+        error: Errno,
+    },
     /// The parent has ended.
     #[error("the process that started this one has ended")]
     Orphan,
     /// The sandbox cannot be entered.
     #[error(transparent)]
-    Fence(#[from] SandboxError),
+    Sandbox(#[from] SandboxError),
     /// A privilege is left after all steps.
     #[error(transparent)]
-    Proof(#[from] ProofError),
+    Left(#[from] PrivilegesLeft),
 }
 
-/// Drops all privileges and enters the sandbox, to run `verb`. If this process is root, it switches
-/// to `ids`. Returns the channel to the parent, from standard input, and the sandbox.
+/// Drops all privileges and enters the sandbox, to run as `role`. If this process is root, it
+/// switches to `ids`. Returns the channel to the parent, from standard input, and the sandbox.
+///
+/// # Errors
+/// A privilege is left. The process must end then.
 pub fn drop_privileges(
-    verb: ProcessRole,
+    role: ProcessRole,
     ids: Option<UserIds>,
     names: NameLookup,
 ) -> Result<(UnixStream, Sandbox), DropPrivilegesError> {
     let channel = channel::from_stdin().ok_or(DropPrivilegesError::NoChannel)?;
-    refused("name itself", set_name(verb.title()))?;
+    step("name itself", set_name(role.title()))?;
     // A process with a terminal could type into it (TIOCSTI), and root's shell would execute that.
-    refused("leave its session", setsid())?;
+    step("leave its session", setsid())?;
     let root = geteuid().is_root();
     let bounding = empty_bounding_set()?;
     if root {
         become_user(ids.ok_or(DropPrivilegesError::NoUser)?)?;
     }
-    refused("drop its capabilities", clear_ambient_capability_set())?;
+    step("drop its ambient capabilities", clear_ambient_capability_set())?;
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    refused("drop its capabilities", set_capabilities(None, sets))?;
-    refused("set no_new_privs", set_no_new_privs(true))?;
+    step("drop its capabilities", set_capabilities(None, sets))?;
+    step("set no_new_privs", set_no_new_privs(true))?;
     // Keys are in this memory: no core dump, no debugger of the same user.
     let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    refused("hide its memory", hidden)?;
+    step("hide its memory", hidden)?;
     die_with_parent(&channel)?;
     // In the sandbox /proc cannot be opened.
-    let witness = Witness::call()?;
-    let fence = fence::raise(names)?;
-    Privileges::read(witness, fence)?.check(root, bounding)?;
-    Ok((channel, fence))
+    let proc_files = ProcFiles::open()?;
+    let sandbox = sandbox::enter(names)?;
+    Privileges::read(proc_files, sandbox)?.check(root, bounding)?;
+    Ok((channel, sandbox))
 }
 
 /// Blocks the signals that end a process, so that only the daemon decides when this one ends:
 /// Ctrl-C and a service manager signal every process of a group. Must be called before a second
 /// thread starts.
+///
+/// # Errors
+/// The system refuses to block them.
 pub fn ignore_signals() -> Result<(), DropPrivilegesError> {
     let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
     let blocked = signals.into_iter().collect::<SigSet>().thread_block();
     let blocked = blocked.map_err(|error| Errno::from_raw_os_error(error as i32));
-    refused("ignore signals", blocked)
+    step("ignore signals", blocked)
 }
 
 /// Removes every capability from the bounding set, so that no executed program can gain one. This
 /// needs CAP_SETPCAP; without it, no_new_privs has the same effect.
-fn empty_bounding_set() -> Result<Bounding, DropPrivilegesError> {
-    let held = refused("read its capabilities", capabilities(None))?;
+fn empty_bounding_set() -> Result<BoundingSet, DropPrivilegesError> {
+    let held = step("read its capabilities", capabilities(None))?;
     if !held.effective.contains(CapabilitySet::SETPCAP) {
-        return Ok(Bounding::Kept);
+        return Ok(BoundingSet::Kept);
     }
     for bit in 0..u64::BITS {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
         match capability_is_in_bounding_set(capability) {
             Ok(true) => {
-                refused("shrink its bounding set", remove_capability_from_bounding_set(capability))?
+                step("shrink its bounding set", remove_capability_from_bounding_set(capability))?
             }
             Ok(false) => {}
             // The kernel has no capability of this number or a higher one.
             Err(_) => break,
         }
     }
-    Ok(Bounding::Emptied)
+    Ok(BoundingSet::Emptied)
 }
 
 /// The state of the bounding set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bounding {
+pub(crate) enum BoundingSet {
     Emptied,
     Kept,
 }
@@ -149,11 +166,11 @@ fn become_user(ids: UserIds) -> Result<(), DropPrivilegesError> {
 /// parent that died before this step sends no signal, so it is checked for.
 fn die_with_parent(channel: &UnixStream) -> Result<(), DropPrivilegesError> {
     let signal = set_parent_process_death_signal(Some(Death::KILL));
-    refused("die with its parent", signal)?;
-    let parent = refused("find its parent", socket_peercred(channel))?.pid;
+    step("die with its parent", signal)?;
+    let parent = step("find its parent", socket_peercred(channel))?.pid;
     if getppid() == Some(parent) { Ok(()) } else { Err(DropPrivilegesError::Orphan) }
 }
 
-fn refused<T>(doing: &'static str, done: Result<T, Errno>) -> Result<T, DropPrivilegesError> {
-    done.map_err(|error| DropPrivilegesError::Refused { doing, error })
+fn step<T>(doing: &'static str, done: Result<T, Errno>) -> Result<T, DropPrivilegesError> {
+    done.map_err(|error| DropPrivilegesError::Step { doing, error })
 }
