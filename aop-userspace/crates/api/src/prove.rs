@@ -49,7 +49,7 @@ pub struct ProveReport {
 pub struct ProofShape {
     /// Family, source and shape.
     pub name: String,
-    /// Where `aop-common/corpus` defines the shape: file and line.
+    /// File and line of the shape in the packet table.
     pub place: String,
     /// The group.
     pub group: String,
@@ -66,7 +66,7 @@ pub struct ProofShape {
 pub struct ProofUntried {
     /// Family, source and shape.
     pub name: String,
-    /// Where `aop-common/corpus` defines the shape: file and line.
+    /// File and line of the shape in the packet table.
     pub place: String,
     /// The rule that is off here; `null` where the shape was not run at all.
     pub rule: Option<String>,
@@ -98,7 +98,7 @@ pub struct ProofFailure {
     pub owes: String,
     /// The actual verdict.
     pub got: String,
-    /// Where `aop-common/corpus` defines the shape: file and line.
+    /// File and line of the shape in the packet table.
     pub place: String,
     /// Whether it was run with all budgets spent.
     pub spent: bool,

@@ -8,7 +8,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aop_common::{layout::Prefix, table::Block};
+use aop_common::{
+    layout::{Prefix, PrefixSet},
+    prefix_table::Block,
+};
 use aop_types::Admission;
 use aya::maps::{Array, LpmTrie, Map, MapData, MapError, lpm_trie::Key};
 use ipnet::IpNet;
@@ -20,7 +23,7 @@ type Trie<A> = LpmTrie<MapData, A, Prefix>;
 /// Both sets, of both families. Each has its own lock: filling one takes time, and must not block
 /// access to the other.
 pub(super) struct PrefixSets {
-    sets: [Mutex<PrefixSet>; 2],
+    sets: [Mutex<PrefixMaps>; 2],
     /// The blocks of both.
     table: Mutex<Array<MapData, Block>>,
 }
@@ -31,10 +34,10 @@ pub(super) struct PrefixSets {
 /// [`Firewall::change`]: super::Firewall::change
 pub struct InactiveSet {
     sets: Arc<PrefixSets>,
-    second: bool,
+    set: PrefixSet,
 }
 
-struct PrefixSet {
+struct PrefixMaps {
     v4: Trie<[u8; 4]>,
     v6: Trie<[u8; 16]>,
     /// Its content, if this process wrote it.
@@ -44,8 +47,8 @@ struct PrefixSet {
 }
 
 impl InactiveSet {
-    pub(super) fn new(sets: Arc<PrefixSets>, second: bool) -> Self {
-        Self { sets, second }
+    pub(super) fn new(sets: Arc<PrefixSets>, set: PrefixSet) -> Self {
+        Self { sets, set }
     }
 
     /// Writes the admitted prefixes of the next policy.
@@ -53,7 +56,7 @@ impl InactiveSet {
     /// # Errors
     /// The kernel refuses a write. The active set has not changed.
     pub fn fill(&self, wanted: &Admission) -> Result<(), FirewallError> {
-        let filled = self.sets.fill(self.second, wanted);
+        let filled = self.sets.fill(self.set, wanted);
         filled.map_err(|error| FirewallError::kernel("write the prefixes", &error))
     }
 }
@@ -65,21 +68,21 @@ impl PrefixSets {
     ) -> Result<Self, MapError> {
         let mut set = |v4, v6| -> Result<_, MapError> {
             let (v4, v6) = (map(v4)?.try_into()?, map(v6)?.try_into()?);
-            Ok(Mutex::new(PrefixSet { v4, v6, known: None, known_table: None }))
+            Ok(Mutex::new(PrefixMaps { v4, v6, known: None, known_table: None }))
         };
         let sets = [set("PREFIXES_V4_A", "PREFIXES_V6_A")?, set("PREFIXES_V4_B", "PREFIXES_V6_B")?];
         Ok(Self { sets, table: Mutex::new(map("TABLE")?.try_into()?) })
     }
 
-    /// The content of the second set or the first.
-    pub(super) fn held(&self, second: bool) -> Result<Admission, MapError> {
-        self.set(second).held()
+    /// The content of `set`.
+    pub(super) fn held(&self, set: PrefixSet) -> Result<Admission, MapError> {
+        self.set(set).held()
     }
 
-    /// Makes the second set or the first hold exactly `wanted`. After an error its content is
+    /// Makes the set `which` hold exactly `wanted`. After an error its content is
     /// unknown, and read the next time.
-    pub(super) fn fill(&self, second: bool, wanted: &Admission) -> Result<(), MapError> {
-        let mut set = self.set(second);
+    pub(super) fn fill(&self, which: PrefixSet, wanted: &Admission) -> Result<(), MapError> {
+        let mut set = self.set(which);
         let holds = set.held()?;
         set.known = None;
         // First removes what is gone or differs: the set may be full, and older kernels need room
@@ -91,7 +94,7 @@ impl PrefixSets {
             set.insert(prefix, *entry)?;
         }
         set.known = Some(wanted.clone());
-        let table = LookupTable::of(wanted.entries(), second);
+        let table = LookupTable::of(wanted.entries(), which);
         let before = set.known_table.take();
         let mut blocks = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, block) in table.changed_blocks(before.as_ref()) {
@@ -103,14 +106,14 @@ impl PrefixSets {
 
     /// Forgets what is known: another process may have written.
     pub(super) fn forget(&self) {
-        for second in [false, true] {
-            let mut set = self.set(second);
+        for which in PrefixSet::BOTH {
+            let mut set = self.set(which);
             (set.known, set.known_table) = (None, None);
         }
     }
 
-    fn set(&self, second: bool) -> MutexGuard<'_, PrefixSet> {
-        self.sets[usize::from(second)].lock().unwrap_or_else(PoisonError::into_inner)
+    fn set(&self, which: PrefixSet) -> MutexGuard<'_, PrefixMaps> {
+        self.sets[which as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,7 +128,7 @@ fn without<'a>(these: &'a Admission, those: &'a Admission) -> impl Iterator<Item
     })
 }
 
-impl PrefixSet {
+impl PrefixMaps {
     fn held(&self) -> Result<Admission, MapError> {
         self.known.clone().map_or_else(|| self.read(), Ok)
     }
