@@ -2,9 +2,9 @@
 //! steps, so that a firewall can be attached between them. Accepting is a third step, which another
 //! process may do.
 
-mod adopted;
+mod adopt;
 
-pub use adopted::{AdoptError, adopt};
+pub use adopt::{AdoptError, adopt};
 
 use std::{
     io,

@@ -5,13 +5,13 @@
 //! them over. A reload is prepared first, and committed after the packet path has changed. The
 //! process ends when the channel is closed, however the daemon ended.
 
-mod capacity;
-mod checks;
-mod gate;
-mod identities;
-mod peers;
+mod address_gate;
+mod file_limit;
+mod peer_store;
 mod report;
+mod seen_identities;
 mod state;
+mod upstream_checks;
 
 use std::{
     future::{Future, pending},

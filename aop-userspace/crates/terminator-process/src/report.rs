@@ -8,7 +8,7 @@ use aop_config::ReloadableConfig;
 use aop_terminator::{CountersSnapshot, ObservedCount, RefusedCount};
 use aop_types::PeerEntry;
 
-use super::identities;
+use super::seen_identities;
 
 pub(super) fn report(
     ledger: CountersSnapshot,
@@ -17,7 +17,7 @@ pub(super) fn report(
     upstreams: Vec<UpstreamReport>,
 ) -> TerminatorSnapshot {
     let sites = live.site_names();
-    let identities = identities::of(&ledger, &sites);
+    let identities = seen_identities::of(&ledger, &sites);
     let refused = |count: fn(&RefusedCount) -> u64| {
         let counts = ledger.refused.iter().map(|refused| RefusalCount {
             site: refused.site.to_string(),

@@ -13,7 +13,10 @@ use aop_terminator::{Service, ServicePolicy};
 use aop_tls::{Files, Sites};
 use aop_types::{PeerGate, PeerRecord};
 
-use super::{capacity, checks::Checks, gate::AddressGate, identities, peers::PeerStore, report};
+use super::{
+    address_gate::AddressGate, file_limit, peer_store::PeerStore, report, seen_identities,
+    upstream_checks::Checks,
+};
 
 /// The state of the terminator process. It starts empty.
 pub(super) struct TerminatorState {
@@ -101,7 +104,7 @@ impl TerminatorState {
         let (admission, modes) = rules.open();
         let own = modes.sites.clone();
         let gate = Arc::new(AddressGate::new(admission, &config.live, modes, peers));
-        let mut limits = capacity::affordable(config.fixed.limits);
+        let mut limits = file_limit::affordable(config.fixed.limits);
         limits.workers.get_or_insert(self.cpus);
         let service = Service::start(
             listeners,
@@ -111,7 +114,7 @@ impl TerminatorState {
             limits,
         )
         .map_err(|error| format!("cannot start a worker thread: {error}"))?;
-        service.ledger().recall(identities::recalled(known, &config.live.site_names()));
+        service.ledger().recall(seen_identities::recalled(known, &config.live.site_names()));
         let (service, checks) = (Arc::new(service), Checks::start(&config.live.sites));
         self.serving = Some(Serving { live: config.live, gate, service, checks });
         Ok(())

@@ -4,7 +4,7 @@
 //! [`Crowd`]). Without a free slot, or without file descriptors, accepting pauses: new connections
 //! wait in the kernel's queue, and open ones continue.
 //!
-//! [`Crowd`]: super::crowd::Crowd
+//! [`Crowd`]: super::pending_handshakes::Crowd
 
 use std::{
     future::poll_fn,

@@ -22,11 +22,11 @@ use tokio::{
 };
 
 use super::{
-    closing::Closing,
-    crowd::Place,
+    accept_policy::InForce,
+    closing_line::Closing,
+    counters::Opened,
     http::{self, Pools, Visitors},
-    in_force::InForce,
-    ledger::Opened,
+    pending_handshakes::Place,
     proxy::{self, ProxyAddresses},
     relay::relay,
     service::Shared,

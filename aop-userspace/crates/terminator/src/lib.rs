@@ -10,18 +10,14 @@
 //! This crate makes no trust decision: the gate decides about addresses, TLS about certificates.
 
 mod accept;
-mod closing;
+mod accept_policy;
+mod closing_line;
 mod connection;
-mod course;
-mod crowd;
-mod flow;
+mod counters;
 mod http;
-mod in_force;
-mod lately;
-mod ledger;
-mod observations;
+mod log_limit;
+mod pending_handshakes;
 mod proxy;
-mod quiet;
 mod relay;
 mod service;
 #[cfg(test)]
@@ -29,10 +25,11 @@ mod tests;
 mod upstream;
 mod workers;
 
+pub use counters::{
+    Counters, CountersSnapshot, DeniedCount, IdentitySighting, LastObservation, ObservedCount,
+    RecentRefusal, RefusedCount,
+};
 pub use http::Denial;
-pub use lately::RecentRefusal;
-pub use ledger::{Counters, CountersSnapshot, DeniedCount, IdentitySighting, RefusedCount};
-pub use observations::{LastObservation, ObservedCount};
 pub use proxy::{MalformedProxyHeader, ProxyAddresses, Reading, read as read_proxy_header};
 pub use service::{Drained, Service, ServicePolicy};
 pub use upstream::{UpstreamStream, dial};

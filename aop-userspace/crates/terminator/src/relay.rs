@@ -10,7 +10,12 @@ use aop_tls::{PeerStream, Permit, Warrant, farewell, socket};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{course::Course, upstream::UpstreamStream};
+mod copy_direction;
+mod tunnel;
+
+use tunnel::Course;
+
+use super::upstream::UpstreamStream;
 
 /// The progress timeout of one direction after the other has ended. A connection with both
 /// directions open may be idle for any time.

@@ -26,10 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     accept::Accept,
-    crowd::Crowd,
-    in_force::{InForce, Lease},
-    ledger::Counters,
-    quiet::Quiet,
+    accept_policy::{InForce, Lease},
+    counters::Counters,
+    log_limit::Quiet,
+    pending_handshakes::Crowd,
     workers::Workers,
 };
 

@@ -6,7 +6,7 @@
 
 use hyper::StatusCode;
 
-use super::strict::Fault;
+use super::smuggling_guard::Fault;
 
 /// Why aop answered a request instead of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -17,7 +17,7 @@ use hyper::{
     http::{HeaderValue, request::Parts},
 };
 
-use super::{denial::Denial, host::Named, inbound::Inbound};
+use super::{denial::Denial, request_body::Inbound, request_host::Named};
 
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
@@ -327,5 +327,4 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 }
 
 #[cfg(test)]
-#[path = "headers_tests.rs"]
 mod tests;

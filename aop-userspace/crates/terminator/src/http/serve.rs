@@ -27,20 +27,20 @@ use tokio::{
 };
 
 use super::{
+    checked_stream::{Gauge, Wire},
     client_cert,
     denial::Denial,
-    desk::Desk,
+    forwarded_visitor::Introduction,
     headers::Visitors,
-    introduction::Introduction,
-    pool::Pools,
-    stall,
-    streams::Streams,
-    strict::{Fault, Part},
-    upgrade::tunnel,
-    wire::{Gauge, Wire},
+    progress_timeout,
+    request_handler::Desk,
+    smuggling_guard::{Fault, Part},
+    stream_tasks::Streams,
+    upstream::Pools,
+    websocket::tunnel,
 };
 use crate::{
-    in_force::{InForce, Lease},
+    accept_policy::{InForce, Lease},
     proxy::ProxyAddresses,
     relay::{Ending, Relayed},
     service::Shared,
@@ -290,7 +290,7 @@ impl Course<'_> {
             PeerProtocol::Http2 => self.idle,
         };
         let mut clock = pin!(sleep(self.idle.min(look)));
-        let round = stall::pause(self.stall);
+        let round = progress_timeout::pause(self.stall);
         let mut rounds = pin!(sleep(round));
         let mut stage = Stage::Serving;
         loop {

@@ -16,7 +16,7 @@ use std::{
 use hyper::http::HeaderValue;
 use tokio::task;
 
-use super::{inbound::Progress, pool::held};
+use super::{request_body::Progress, upstream::held};
 
 /// A response has stalled after this many checks without progress.
 const ROUNDS: u32 = 4;

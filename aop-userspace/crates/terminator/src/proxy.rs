@@ -8,7 +8,7 @@
 //! No crate replaces this module: the existing ones verify no checksum and do not distinguish a
 //! header that is too long from a malformed one.
 
-mod inbound;
+mod receive;
 #[cfg(test)]
 mod tests;
 mod tlv;
@@ -19,8 +19,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use aop_config::ProxyProtocol;
 use aop_tls::HandshakeFacts;
-pub(super) use inbound::receive;
-pub use inbound::{MalformedProxyHeader, Reading, read};
+pub(super) use receive::receive;
+pub use receive::{MalformedProxyHeader, Reading, read};
 use thiserror::Error;
 
 /// The two addresses of a connection. IPv4 addresses are never IPv6-mapped.

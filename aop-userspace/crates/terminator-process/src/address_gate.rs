@@ -8,7 +8,7 @@ use aop_config::ReloadableConfig;
 use aop_types::{AddressVerdict, Admission, Modes, PeerGate, PeerRecord, monotonic_seconds};
 use arc_swap::ArcSwap;
 
-use super::peers::PeerStore;
+use super::peer_store::PeerStore;
 
 /// Decides which addresses may open an origin pull.
 pub(crate) struct AddressGate {

@@ -12,11 +12,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{sync::Mutex, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
+use crate::http::{
     denial::Denial,
-    inbound::Inbound,
-    pool::{Patience, blame, in_time},
+    request_body::Inbound,
     serve::{LONGEST_HEAD, STREAM_WINDOW},
+    upstream::pool::{Patience, blame, in_time},
 };
 use crate::upstream::UpstreamStream;
 
@@ -26,7 +26,7 @@ const LARGEST_WINDOW: u32 = 0x7fff_ffff;
 const PARTING: Duration = Duration::from_secs(1);
 
 /// The connection. It is opened on demand, and again after it has ended.
-pub(super) struct Multiplex {
+pub(crate) struct Multiplex {
     sender: Mutex<Option<SendRequest<Inbound>>>,
     spawner: Spawner,
     /// The flow-control window of the connection, for all requests together.
@@ -35,14 +35,14 @@ pub(super) struct Multiplex {
 
 impl Multiplex {
     /// A connection for at most `requests` at once.
-    pub(super) fn new(spawner: Spawner, requests: usize) -> Self {
+    pub(crate) fn new(spawner: Spawner, requests: usize) -> Self {
         // The window has room for every request, so that peers that do not read block no others.
         let window = STREAM_WINDOW.saturating_mul(u32::try_from(requests).unwrap_or(u32::MAX));
         Self { sender: Mutex::default(), spawner, window: window.min(LARGEST_WINDOW) }
     }
 
     /// Sends a request; `connect` opens the connection if there is none.
-    pub(super) async fn send<F>(
+    pub(crate) async fn send<F>(
         &self,
         mut request: Request<Inbound>,
         patience: Patience,
@@ -106,7 +106,7 @@ impl Multiplex {
 
 /// The tasks of shared connections, and the token that cuts them.
 #[derive(Clone, Default)]
-pub(super) struct Spawner {
+pub(crate) struct Spawner {
     tasks: TaskTracker,
     cut: CancellationToken,
 }
@@ -114,7 +114,7 @@ pub(super) struct Spawner {
 impl Spawner {
     /// Waits until all tasks have ended, and cuts the remaining ones after `PARTING`: an upstream
     /// that reads nothing would keep them for ever.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.tasks.close();
         if timeout(PARTING, self.tasks.wait()).await.is_err() {
             self.cut.cancel();

@@ -17,13 +17,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    answer::Source,
+use crate::http::{
     denial::Denial,
-    inbound::{Inbound, Progress},
-    line::{Busy, Line, Purpose, Sent},
-    multiplex::{Multiplex, Spawner},
-    upgrade::Tunnel,
+    request_body::{Inbound, Progress},
+    response_body::Source,
+    upstream::http1::{Busy, Line, Purpose, Sent},
+    upstream::http2::{Multiplex, Spawner},
+    websocket::Tunnel,
 };
 use crate::upstream::{UpstreamStream, connect, lacks_descriptors};
 
@@ -50,7 +50,7 @@ pub(crate) struct Pools {
 pub(crate) struct Slots(Mutex<HashMap<(HttpUpstream, usize), Arc<Semaphore>>>);
 
 /// The connections to one upstream.
-pub(super) struct Pool {
+pub(crate) struct Pool {
     upstream: HttpUpstream,
     slots: Arc<Semaphore>,
     lines: Mutex<Vec<Line>>,
@@ -59,22 +59,22 @@ pub(super) struct Pool {
 
 /// The timeouts of a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// To connect to the upstream.
-    pub(super) connect: Duration,
+    pub(crate) connect: Duration,
     /// Until the response begins, counted from the last progress of the request.
-    pub(super) answer: Duration,
+    pub(crate) answer: Duration,
 }
 
 /// A response that has begun.
-pub(super) struct Relayed {
-    pub(super) response: Response<()>,
-    pub(super) source: Source,
-    pub(super) slot: OwnedSemaphorePermit,
+pub(crate) struct Relayed {
+    pub(crate) response: Response<()>,
+    pub(crate) source: Source,
+    pub(crate) slot: OwnedSemaphorePermit,
 }
 
 /// The upstream's reply to a request.
-pub(super) enum Said {
+pub(crate) enum Said {
     Answer(Relayed),
     /// 101: a tunnel of bytes follows.
     Tunnel(Response<()>, Tunnel),
@@ -98,7 +98,7 @@ impl Pools {
     }
 
     /// The pool of an upstream.
-    pub(super) fn of(&self, http: &HttpConfig) -> Arc<Pool> {
+    pub(crate) fn of(&self, http: &HttpConfig) -> Arc<Pool> {
         let key = (http.upstream.clone(), http.requests);
         held(&self.pools)
             .entry(key)
@@ -139,7 +139,7 @@ impl Pool {
     ///
     /// # Errors
     /// There is no response.
-    pub(super) async fn relay(
+    pub(crate) async fn relay(
         self: &Arc<Self>,
         _: &Warrant,
         request: Request<Inbound>,
@@ -245,7 +245,7 @@ impl Pool {
     }
 
     /// Keeps an idle connection.
-    pub(super) fn put(&self, line: Line) {
+    pub(crate) fn put(&self, line: Line) {
         let mut lines = held(&self.lines);
         if lines.len() < KEPT {
             lines.push(line);
@@ -276,7 +276,7 @@ fn copy(request: &Request<Inbound>) -> Option<Request<Inbound>> {
 }
 
 /// Waits for `sending` as long as the request makes progress within each `patience`.
-pub(super) async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     sending: impl Future<Output = T>,
     patience: Duration,
     progress: Option<&Progress>,
@@ -295,7 +295,7 @@ pub(super) async fn in_time<T>(
 }
 
 /// The side that caused a missing response: a broken request body is the peer's fault.
-pub(super) fn blame(progress: Option<&Progress>) -> Denial {
+pub(crate) fn blame(progress: Option<&Progress>) -> Denial {
     match progress.is_some_and(Progress::is_broken) {
         true => Denial::BadRequest,
         false => Denial::UpstreamBroken,
@@ -303,6 +303,6 @@ pub(super) fn blame(progress: Option<&Progress>) -> Denial {
 }
 
 /// Locks `mutex`, poisoned or not.
-pub(super) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,7 +15,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
 
-use super::streams::Streams;
+use super::stream_tasks::Streams;
 
 /// How long a refused peer is served.
 const PATIENCE: Duration = Duration::from_secs(10);

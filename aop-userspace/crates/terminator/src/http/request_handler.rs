@@ -20,20 +20,20 @@ use hyper::{
 use tokio::{task, time::Instant};
 
 use super::{
-    answer::Answer,
+    checked_stream::Gauge,
     denial::Denial,
+    forwarded_visitor::Introduction,
     headers::{self, CF_RAY, Peer, Wants},
-    host::Named,
-    inbound::{Inbound, Progress},
-    introduction::Introduction,
-    pool::{Patience, Pool, Pools, Relayed, Said, held},
-    stall::{Pulse, Pulses},
-    upgrade::Tunnel,
-    wire::Gauge,
+    progress_timeout::{Pulse, Pulses},
+    request_body::{Inbound, Progress},
+    request_host::Named,
+    response_body::Answer,
+    upstream::{Patience, Pool, Pools, Relayed, Said, held},
+    websocket::Tunnel,
 };
 use crate::{
-    in_force::InForce,
-    quiet::Reason,
+    accept_policy::InForce,
+    log_limit::Reason,
     service::{ServicePolicy, Shared},
 };
 

@@ -15,11 +15,15 @@ use std::{
 use aop_tls::{IssuingCa, PeerIdentity, Refusal, WouldRefuse, now};
 use aop_types::AddressVerdict;
 
-use super::{
-    http::Denial,
-    lately::{Lately, RecentRefusal},
-    observations::{LastObservation, Observations, ObservedCount},
-};
+mod observations;
+mod recent_refusals;
+
+use observations::Observations;
+pub use observations::{LastObservation, ObservedCount};
+use recent_refusals::Lately;
+pub use recent_refusals::RecentRefusal;
+
+use super::http::Denial;
 
 /// Identities that are kept for each site.
 const IDENTITIES: usize = 64;

@@ -12,7 +12,7 @@ use hyper::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{denial::Denial, desk::Open, line::Busy};
+use super::{denial::Denial, request_handler::Open, upstream::Busy};
 
 /// The body of a response. Dropping it ends the request.
 pub(super) struct Answer {

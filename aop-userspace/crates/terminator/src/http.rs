@@ -5,28 +5,26 @@
 //! the header fields, `pool` sends the request over an upstream connection, and `answer` streams
 //! the response back. hyper parses and writes; no step buffers a body.
 
-mod answer;
-mod attention;
+mod checked_stream;
 mod client_cert;
+mod co_polling;
 mod denial;
-mod desk;
-mod explain;
+mod forwarded_visitor;
 mod headers;
-mod host;
-mod inbound;
-mod introduction;
-mod line;
-mod multiplex;
-mod pool;
+mod progress_timeout;
+mod refusal_response;
+mod request_body;
+mod request_handler;
+mod request_host;
+mod response_body;
 mod serve;
-mod stall;
-mod streams;
-mod strict;
-mod upgrade;
-mod wire;
+mod smuggling_guard;
+mod stream_tasks;
+mod upstream;
+mod websocket;
 
 pub use denial::Denial;
-pub(super) use explain::explain;
 pub(super) use headers::Visitors;
-pub(super) use pool::{Pools, Slots};
+pub(super) use refusal_response::explain;
 pub(super) use serve::{Served, serve};
+pub(super) use upstream::{Pools, Slots};

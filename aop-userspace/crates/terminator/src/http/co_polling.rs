@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use super::pool::held;
+use super::upstream::held;
 
 /// After this many polls in a row the task yields to others.
 const ROUNDS: usize = 4;

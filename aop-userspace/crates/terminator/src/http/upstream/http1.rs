@@ -20,11 +20,11 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::{attention::Attention, inbound::Inbound, pool::Pool};
+use crate::http::{co_polling::Attention, request_body::Inbound, upstream::pool::Pool};
 use crate::upstream::UpstreamStream;
 
 /// A connection, idle or in use.
-pub(super) struct Line {
+pub(crate) struct Line {
     sender: SendRequest<Inbound>,
     connection: Connection<TokioIo<UpstreamStream>, Inbound>,
     state: State,
@@ -35,7 +35,7 @@ pub(super) struct Line {
 
 /// Which requests a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     Any,
     /// Only the request that it was opened for.
     One,
@@ -49,14 +49,14 @@ enum State {
 }
 
 /// A connection whose response is being read.
-pub(super) struct Busy {
+pub(crate) struct Busy {
     incoming: Incoming,
     line: Option<Line>,
     pool: Arc<Pool>,
 }
 
 /// The outcome of sending a request.
-pub(super) enum Sent {
+pub(crate) enum Sent {
     /// The head of the response.
     Answered(Response<Incoming>),
     /// No byte of the request was written.
@@ -66,7 +66,7 @@ pub(super) enum Sent {
 }
 
 impl Line {
-    pub(super) async fn open(stream: UpstreamStream, purpose: Purpose) -> hyper::Result<Self> {
+    pub(crate) async fn open(stream: UpstreamStream, purpose: Purpose) -> hyper::Result<Self> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let attention = Attention::new();
         let (state, since) = (State::Standing, Instant::now());
@@ -74,12 +74,12 @@ impl Line {
     }
 
     /// How long it has been idle.
-    pub(super) fn rested(&self) -> Duration {
+    pub(crate) fn rested(&self) -> Duration {
         self.since.elapsed()
     }
 
     /// Whether it can take a request, as far as that is known without a write.
-    pub(super) fn stands(&mut self, context: &mut Context<'_>) -> bool {
+    pub(crate) fn stands(&mut self, context: &mut Context<'_>) -> bool {
         let Self { sender, connection, state, attention, .. } = self;
         let polled = attention.poll(context, |context| {
             drive(connection, state, context);
@@ -89,7 +89,7 @@ impl Line {
     }
 
     /// Sends a request and waits for the head of the response.
-    pub(super) async fn send(&mut self, request: Request<Inbound>) -> Sent {
+    pub(crate) async fn send(&mut self, request: Request<Inbound>) -> Sent {
         let mut answer = pin!(self.sender.try_send_request(request));
         let Self { connection, state, attention, .. } = self;
         let sent = poll_fn(|context| {
@@ -113,7 +113,7 @@ impl Line {
     }
 
     /// The underlying stream, and the bytes that were read beyond the response.
-    pub(super) fn into_parts(self) -> (UpstreamStream, Bytes) {
+    pub(crate) fn into_parts(self) -> (UpstreamStream, Bytes) {
         let parts = self.connection.into_parts();
         (parts.io.into_inner(), parts.read_buf)
     }
@@ -131,7 +131,7 @@ fn drive(
 
 impl Busy {
     /// A connection with a response, whose body may have ended already.
-    pub(super) async fn new(incoming: Incoming, line: Line, pool: Arc<Pool>) -> Self {
+    pub(crate) async fn new(incoming: Incoming, line: Line, pool: Arc<Pool>) -> Self {
         let mut busy = Self { incoming, line: Some(line), pool };
         if busy.incoming.is_end_stream() {
             poll_fn(|context| {
@@ -143,11 +143,11 @@ impl Busy {
         busy
     }
 
-    pub(super) fn incoming(&self) -> &Incoming {
+    pub(crate) fn incoming(&self) -> &Incoming {
         &self.incoming
     }
 
-    pub(super) fn poll_frame(
+    pub(crate) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {

@@ -15,7 +15,7 @@ use aop_tls::PeerStream;
 use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::strict::{Fault, Part, Strict};
+use super::smuggling_guard::{Fault, Part, Strict};
 
 /// The size of the first read after a rest, when hyper has no buffer.
 const FIRST: usize = 4096;

@@ -8,7 +8,7 @@ use std::{
 use hyper::rt::Executor;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
-use super::pool::held;
+use super::upstream::held;
 
 /// The executor for hyper's tasks, which end with the connection.
 #[derive(Clone, Default)]

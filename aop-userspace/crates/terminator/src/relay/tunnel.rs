@@ -17,8 +17,8 @@ use tokio::{
 };
 
 use super::{
-    flow::{Broken, Flow},
-    relay::Ending,
+    Ending,
+    copy_direction::{Broken, Flow},
 };
 
 /// Both directions of one relay.

@@ -315,5 +315,4 @@ fn skip(left: u64, bytes: &[u8]) -> (u64, &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "strict_tests.rs"]
 mod tests;

@@ -6,7 +6,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncWriteExt, sync::OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use super::wire::Wire;
+use super::checked_stream::Wire;
 use crate::{
     relay::{Ending, Relayed, carry},
     upstream::UpstreamStream,

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use tracing::field::{DisplayValue, display};
 
 use super::{
+    counters::NO_SITE,
     http::Served,
-    ledger::NO_SITE,
+    log_limit::{Quiet, Reason},
     proxy::ProxyAddresses,
-    quiet::{Quiet, Reason},
     relay::{Ending, Relayed},
 };
 
