@@ -1,4 +1,4 @@
-//! Listening sockets that another process made, as in systemd's socket activation.
+//! AsyncListener sockets that another process made, as in systemd's socket activation.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use rustix::{
 use socket2::SockRef;
 use thiserror::Error;
 
-use super::tune;
+use super::set_tcp_options;
 
 /// Why a descriptor cannot be adopted.
 #[derive(Debug, Error)]
@@ -47,7 +47,7 @@ pub fn adopt(file: OwnedFd) -> Result<TcpListener, AdoptError> {
         return Err(AdoptError::BothFamilies);
     }
     fcntl_setfd(&file, FdFlags::CLOEXEC).map_err(system)?;
-    tune(SockRef::from(&file))?;
+    set_tcp_options(SockRef::from(&file))?;
     Ok(TcpListener::from(file))
 }
 

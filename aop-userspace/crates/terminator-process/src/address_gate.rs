@@ -19,8 +19,15 @@ pub(crate) struct AddressGate {
 struct GateRules {
     admission: Admission,
     modes: Modes,
-    /// Whether the packet path lets unknown addresses try to authenticate, within a budget.
-    probation: bool,
+    probation: Probation,
+}
+
+/// Whether unknown addresses may try to authenticate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Probation {
+    /// The packet path lets them try, within a budget.
+    WithinBudget,
+    Never,
 }
 
 impl AddressGate {
@@ -47,7 +54,10 @@ impl AddressGate {
 impl GateRules {
     fn new(admission: Admission, live: &ReloadableConfig, modes: Modes, peers: &PeerStore) -> Self {
         // Without a firewall no budget limits unknown addresses, so none may try.
-        let probation = live.probation > 0 && matches!(peers, PeerStore::Pinned(_));
+        let probation = match peers {
+            PeerStore::Pinned(_) if live.probation > 0 => Probation::WithinBudget,
+            PeerStore::Pinned(_) | PeerStore::Memory(_) => Probation::Never,
+        };
         Self { admission, modes, probation }
     }
 }
@@ -59,7 +69,11 @@ impl PeerGate for AddressGate {
             Standing::Admitted => AddressVerdict::Open,
             Standing::Draining if self.peers.knows(address) => AddressVerdict::Open,
             // A connection that arrives here passed the budget of the packet path.
-            Standing::Draining | Standing::Unknown if rules.probation => AddressVerdict::OnTrial,
+            Standing::Draining | Standing::Unknown
+                if rules.probation == Probation::WithinBudget =>
+            {
+                AddressVerdict::OnTrial
+            }
             Standing::Draining | Standing::Unknown if rules.modes.enforce_everywhere(port) => {
                 AddressVerdict::Shut
             }

@@ -1,19 +1,18 @@
 //! The record of authenticated peers.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use aop_common::layout::{MAX_PEERS, Peer};
 use aop_firewall::PinnedPeers;
+use aop_tls::now;
 use aop_types::{PeerEntry, PeerRecord};
+use parking_lot::Mutex;
 
 /// The map that the packet path reads, or memory where the firewall is off.
-pub enum PeerStore {
+pub(crate) enum PeerStore {
+    /// The map that the packet path reads.
     Pinned(Box<PinnedPeers>),
+    /// Memory of this process.
     Memory(Mutex<HashMap<IpAddr, Peer>>),
 }
 
@@ -35,7 +34,7 @@ impl PeerStore {
     /// The peers in memory, the latest first. The peers in the map are read with the other maps.
     pub(super) fn in_memory(&self) -> Vec<PeerEntry> {
         let Self::Memory(known) = self else { return Vec::new() };
-        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.lock();
         let mut peers: Vec<PeerEntry> = known
             .iter()
             .map(|(address, facts)| PeerEntry { address: *address, facts: *facts })
@@ -51,8 +50,7 @@ impl PeerRecord for PeerStore {
             Self::Pinned(pinned) => return pinned.record(address, site),
             Self::Memory(known) => known,
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = known.lock();
         if known.len() >= MAX_PEERS
             && !known.contains_key(&address)
             && let Some(oldest) =
@@ -61,15 +59,13 @@ impl PeerRecord for PeerStore {
             known.remove(&oldest);
         }
         let before = known.get(&address).copied();
-        known.insert(address, Peer::seen(before, now, site, 0));
+        known.insert(address, Peer::seen(before, now(), site, 0));
     }
 
     fn knows(&self, address: IpAddr) -> bool {
         match self {
             Self::Pinned(pinned) => pinned.knows(address),
-            Self::Memory(known) => {
-                known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&address)
-            }
+            Self::Memory(known) => known.lock().contains_key(&address),
         }
     }
 }

@@ -6,15 +6,15 @@ use aop_tls::{CaScope, IssuingCa};
 use jiff::Timestamp;
 
 /// The number of identities in one report. Each site gets an equal share.
-const MOST: usize = 10_000;
+const MAX_IDENTITIES: usize = 10_000;
 
 /// The latest identities of each of `sites`, up to its share.
-pub(super) fn of(ledger: &CountersSnapshot, sites: &[String]) -> SeenIdentities {
-    let share = (MOST / sites.len().max(1)).max(1);
+pub(super) fn to_document(counters: &CountersSnapshot, sites: &[String]) -> SeenIdentities {
+    let share = (MAX_IDENTITIES / sites.len().max(1)).max(1);
     let site = |site: &String| {
-        let seen = ledger.identities.iter().filter(|sighting| *sighting.site == **site);
+        let seen = counters.identities.iter().filter(|sighting| *sighting.site == **site);
         let mut identities: Vec<SeenIdentity> = seen.map(identity).collect();
-        let forgotten = ledger.forgotten.iter().find(|(name, _)| **name == **site);
+        let forgotten = counters.forgotten.iter().find(|(name, _)| **name == **site);
         let left_out = identities.len().saturating_sub(share) as u64;
         identities.truncate(share);
         SiteIdentities {
@@ -47,7 +47,7 @@ fn identity(sighting: &IdentitySighting) -> SeenIdentity {
 }
 
 /// The identities of `sites`, with which the counters of a new terminator start.
-pub(super) fn recalled(identities: SeenIdentities, sites: &[String]) -> Vec<IdentitySighting> {
+pub(super) fn from_document(identities: SeenIdentities, sites: &[String]) -> Vec<IdentitySighting> {
     let known = identities.sites.into_iter().filter(|known| sites.contains(&known.site));
     known.flat_map(|site| site.identities).map(sighting).collect()
 }
@@ -105,29 +105,29 @@ mod tests {
     #[test]
     fn identities_are_restored_for_the_sites_that_still_exist() {
         let voucher = IssuingCa { name: "cloudflare-global".into(), level: CaScope::Global };
-        let ledger = CountersSnapshot {
+        let counters = CountersSnapshot {
             identities: vec![seen("a.test", "01", Some(voucher)), seen("b.test", "02", None)],
             forgotten: vec![("b.test".into(), 5)],
             ..CountersSnapshot::default()
         };
         let sites = ["a.test".to_owned(), "b.test".to_owned()];
-        let identities = of(&ledger, &sites);
+        let identities = to_document(&counters, &sites);
         assert_eq!(identities.sites[1].forgotten, 5);
-        assert_eq!(recalled(identities.clone(), &sites), ledger.identities);
-        assert_eq!(recalled(identities, &sites[1..]), ledger.identities[1..]);
+        assert_eq!(from_document(identities.clone(), &sites), counters.identities);
+        assert_eq!(from_document(identities, &sites[1..]), counters.identities[1..]);
     }
 
     #[test]
     fn a_thousand_sites_get_ten_identities_each_and_the_rest_is_counted() {
         let sites: Vec<String> = (0..1000).map(|n| format!("{n}.test")).collect();
         let both = ["0.test", "999.test"].into_iter();
-        let ledger = CountersSnapshot {
+        let counters = CountersSnapshot {
             identities: both
                 .flat_map(|site| (0..12).map(move |n| seen(site, &n.to_string(), None)))
                 .collect(),
             ..CountersSnapshot::default()
         };
-        let identities = of(&ledger, &sites);
+        let identities = to_document(&counters, &sites);
         for site in [&identities.sites[0], &identities.sites[999]] {
             assert_eq!((site.identities.len(), site.forgotten), (10, 2));
             assert_eq!(site.identities[0].serial, "0");

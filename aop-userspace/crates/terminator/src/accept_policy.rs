@@ -1,70 +1,87 @@
 //! The active policy, and the tokens that end the connections it accepted.
 //!
 //! Unauthenticated peers are served only while their site observes. So the unauthenticated
-//! connections of each observing site have a lease of their own.
+//! connections of each observing site have shutdown tokens of their own.
 
 use std::{collections::HashMap, sync::Arc};
 
 use aop_tls::{Authentication, Permit};
 use tokio_util::sync::CancellationToken;
 
-use super::service::ServicePolicy;
+use super::{
+    counters::{Counters, SiteCounters},
+    service::ServicePolicy,
+};
 
-/// A policy and the leases of the connections that it accepted.
-pub(super) struct InForce {
+/// A policy, with the counters of its sites and the shutdown tokens of the connections that it
+/// accepted.
+pub(super) struct AcceptPolicy {
     pub(super) policy: ServicePolicy,
-    pub(super) lease: Lease,
-    /// The leases of unauthenticated connections, by observing site.
-    unproven: HashMap<Arc<str>, Lease>,
+    pub(super) tokens: ShutdownTokens,
+    /// The tokens of unauthenticated connections, by observing site.
+    unauthenticated: HashMap<Arc<str>, ShutdownTokens>,
+    counters: HashMap<Arc<str>, Arc<SiteCounters>>,
 }
 
 /// The tokens that end a group of connections.
 #[derive(Clone)]
-pub(super) struct Lease {
+pub(super) struct ShutdownTokens {
     /// Cancelled to cut the connections at once.
     pub(super) cut: CancellationToken,
     /// Cancelled to drain the connections: HTTP connections end after their open requests.
-    pub(super) leave: CancellationToken,
+    pub(super) drain: CancellationToken,
 }
 
-impl Lease {
-    /// A lease that ends with this one, or earlier by itself.
+impl ShutdownTokens {
+    /// Tokens that are cancelled with these, or earlier by themselves.
     pub(super) fn child(&self) -> Self {
-        Self { cut: self.cut.child_token(), leave: self.leave.child_token() }
+        Self { cut: self.cut.child_token(), drain: self.drain.child_token() }
     }
 }
 
-impl InForce {
-    /// A policy that has accepted no connection yet.
-    pub(super) fn new(policy: ServicePolicy, lease: Lease) -> Self {
+impl AcceptPolicy {
+    /// A policy that has accepted no connection yet. Its sites continue their counts in `counters`.
+    pub(super) fn new(policy: ServicePolicy, tokens: ShutdownTokens, counters: &Counters) -> Self {
         let observing = policy.sites.observing().into_iter();
-        let unproven = observing.map(|site| (site, lease.child())).collect();
-        Self { policy, lease, unproven }
+        let unauthenticated = observing.map(|site| (site, tokens.child())).collect();
+        let names = policy.sites.names().into_iter();
+        let counters = names.map(|site| (site.clone(), counters.site(&site))).collect();
+        Self { policy, tokens, unauthenticated, counters }
     }
 
     /// The successor of this policy, if `policy` trusts every certificate that this one trusts; and
-    /// the leases that must end, because their sites stopped observing or lost a host.
-    pub(super) fn followed_by(&self, policy: ServicePolicy) -> (Self, Vec<Lease>) {
-        let mut next = Self::new(policy, self.lease.clone());
+    /// the tokens of connections that must end, because their sites stopped observing or lost a
+    /// host.
+    pub(super) fn succeed_with(
+        &self,
+        policy: ServicePolicy,
+        counters: &Counters,
+    ) -> (Self, Vec<ShutdownTokens>) {
+        let mut next = Self::new(policy, self.tokens.clone(), counters);
         let mut ended = Vec::new();
-        for (site, lease) in &self.unproven {
+        for (site, tokens) in &self.unauthenticated {
             let stays = next.policy.sites.observe_where(&self.policy.sites, site);
-            match next.unproven.get_mut(site).filter(|_| stays) {
-                Some(same) => *same = lease.clone(),
-                None => ended.push(lease.clone()),
+            match next.unauthenticated.get_mut(site).filter(|_| stays) {
+                Some(same) => *same = tokens.clone(),
+                None => ended.push(tokens.clone()),
             }
         }
         (next, ended)
     }
 
-    /// The lease for a connection of this permit.
-    pub(super) fn lease(&self, permit: &Permit) -> Lease {
+    /// The counters of `site`, which is one of this policy's sites, without a lock.
+    pub(super) fn counters(&self, site: &Arc<str>, all: &Counters) -> Arc<SiteCounters> {
+        self.counters.get(site).cloned().unwrap_or_else(|| all.site(site))
+    }
+
+    /// The tokens for a connection of this permit.
+    pub(super) fn tokens(&self, permit: &Permit) -> ShutdownTokens {
         match permit.proof() {
-            Authentication::Certificate { .. } => self.lease.clone(),
+            Authentication::Certificate { .. } => self.tokens.clone(),
             // A site of this policy issued the permit while it observed.
-            Authentication::Nothing(_) => match self.unproven.get(permit.site().name()) {
-                Some(lease) => lease.clone(),
-                None => self.lease.child(),
+            Authentication::Nothing(_) => match self.unauthenticated.get(permit.site().name()) {
+                Some(tokens) => tokens.clone(),
+                None => self.tokens.child(),
             },
         }
     }

@@ -1,38 +1,38 @@
 //! The closing line: one line at level info for each connection, whatever its outcome. In a flood
-//! of refusals the log limit ([`Quiet`]) leaves some lines out.
+//! of refusals the log limit ([`LogLimit`]) leaves some lines out.
 //!
 //! The field names are stable. Text from the peer arrives here escaped.
 
 use std::{net::SocketAddr, sync::Arc};
 
-use aop_tls::{OriginPull, RefusedConnection, Site, WouldRefuse};
+use aop_tls::{OriginPull, RefusedConnection, WouldRefuse};
 use tokio::time::Instant;
 use tracing::field::{DisplayValue, display};
 
 use super::{
     counters::NO_SITE,
     http::Served,
-    log_limit::{Quiet, Reason},
+    log_limit::{LogLimit, LogReason},
     proxy::ProxyAddresses,
-    relay::{Ending, Relayed},
+    relay::{Ending, RelayOutcome},
 };
 
 /// The facts of an open connection that its closing line needs.
-pub(super) struct Closing {
+pub(super) struct ClosingLine {
     peer: SocketAddr,
     site: Arc<str>,
     subject: Option<String>,
     /// Observe mode: the refusal that enforcing would have caused.
     would: Option<Box<WouldRefuse>>,
     /// The addresses in the PROXY header that the connection began with.
-    carried: Option<Box<ProxyAddresses>>,
+    proxy_addresses: Option<Box<ProxyAddresses>>,
     started: Instant,
 }
 
-impl Closing {
+impl ClosingLine {
     pub(super) fn new(peer: SocketAddr) -> Self {
         let (site, started) = (NO_SITE.into(), Instant::now());
-        Self { peer, site, subject: None, would: None, carried: None, started }
+        Self { peer, site, subject: None, would: None, proxy_addresses: None, started }
     }
 
     /// When the connection was accepted.
@@ -40,28 +40,20 @@ impl Closing {
         self.started
     }
 
-    /// The name of its site, or `-`.
-    pub(super) fn site(&self) -> &Arc<str> {
-        &self.site
-    }
-
     /// The source and destination addresses in its PROXY header.
-    pub(super) fn carried(&self) -> Option<ProxyAddresses> {
-        self.carried.as_deref().copied()
+    pub(super) fn proxy_addresses(&self) -> Option<ProxyAddresses> {
+        self.proxy_addresses.as_deref().copied()
     }
 
-    pub(super) fn carry(&mut self, ends: ProxyAddresses) {
-        self.carried = Some(Box::new(ends));
+    pub(super) fn set_proxy_addresses(&mut self, ends: ProxyAddresses) {
+        self.proxy_addresses = Some(Box::new(ends));
     }
 
-    pub(super) fn know_site(&mut self, site: Option<&Arc<Site>>) {
-        if let Some(site) = site {
-            self.site = site.name().clone();
-        }
+    pub(super) fn set_site(&mut self, site: &Arc<str>) {
+        self.site = site.clone();
     }
 
-    pub(super) fn know(&mut self, pull: &OriginPull) {
-        self.know_site(Some(pull.site()));
+    pub(super) fn set_pull(&mut self, pull: &OriginPull) {
         self.subject = Some(pull.identity().subject.clone());
         tracing::debug!(
             peer = %self.peer,
@@ -74,22 +66,22 @@ impl Closing {
         );
     }
 
-    pub(super) fn observe(&mut self, would: &WouldRefuse) {
+    pub(super) fn set_would_refuse(&mut self, would: &WouldRefuse) {
         self.would = Some(Box::new(would.clone()));
     }
 
-    pub(super) fn served(&self, relayed: &Relayed, quiet: &Quiet) {
-        if !self.may_tell(quiet) {
+    pub(super) fn log_relayed(&self, relayed: &RelayOutcome, log_limit: &LogLimit) {
+        if !self.may_log(log_limit) {
             return;
         }
         let would = self.would();
-        let Relayed { bytes_in, bytes_out, ending } = *relayed;
+        let RelayOutcome { bytes_in, bytes_out, ending } = *relayed;
         tracing::info!(
             site = &*self.site,
             peer = %self.peer,
             visitor = self.visitor(),
             subject = self.subject,
-            outcome = "served",
+            outcome = "log_relayed",
             would_refuse = would.map(|would| would.refusal.name()),
             presented = would.and_then(|would| would.presented.as_deref()),
             detail = would.map(|would| would.detail.as_str()).filter(|it| !it.is_empty()),
@@ -102,25 +94,25 @@ impl Closing {
         );
     }
 
-    pub(super) fn answered(&self, served: &Served, quiet: &Quiet) {
-        if !self.may_tell(quiet) {
+    pub(super) fn log_http(&self, log_relayed: &Served, log_limit: &LogLimit) {
+        if !self.may_log(log_limit) {
             return;
         }
         let would = self.would();
-        let Relayed { bytes_in, bytes_out, ending } = served.relayed;
+        let RelayOutcome { bytes_in, bytes_out, ending } = log_relayed.relayed;
         tracing::info!(
             site = &*self.site,
             peer = %self.peer,
             visitor = self.visitor(),
             subject = self.subject,
-            outcome = "served",
+            outcome = "log_relayed",
             would_refuse = would.map(|would| would.refusal.name()),
             presented = would.and_then(|would| would.presented.as_deref()),
             detail = would.map(|would| would.detail.as_str()).filter(|it| !it.is_empty()),
             help = would.and_then(|would| would.refusal.help()),
             ending = ending.name(),
-            requests = served.requests,
-            cf_ray = served.ray,
+            requests = log_relayed.requests,
+            cf_ray = log_relayed.ray,
             bytes_in,
             bytes_out,
             duration_ms = self.milliseconds(),
@@ -128,8 +120,8 @@ impl Closing {
         );
     }
 
-    pub(super) fn refused(&self, refused: &RefusedConnection, quiet: &Quiet) {
-        if !quiet.may_tell(Reason::Connection(refused.refusal)) {
+    pub(super) fn log_refused(&self, refused: &RefusedConnection, log_limit: &LogLimit) {
+        if !log_limit.may_log(LogReason::Connection(refused.refusal)) {
             return;
         }
         tracing::info!(
@@ -149,7 +141,7 @@ impl Closing {
     }
 
     /// Logs a connection that a drain cut before it was relayed.
-    pub(super) fn cut(&self) {
+    pub(super) fn log_cut(&self) {
         tracing::info!(
             site = &*self.site,
             peer = %self.peer,
@@ -168,12 +160,12 @@ impl Closing {
     }
 
     /// The log limit applies to observe mode as well, because it relays any peer.
-    fn may_tell(&self, quiet: &Quiet) -> bool {
-        self.would().is_none_or(|would| quiet.may_tell(Reason::Observed(would.refusal)))
+    fn may_log(&self, log_limit: &LogLimit) -> bool {
+        self.would().is_none_or(|would| log_limit.may_log(LogReason::Observed(would.refusal)))
     }
 
     fn visitor(&self) -> Option<DisplayValue<SocketAddr>> {
-        self.carried().map(|ends| display(ends.source))
+        self.proxy_addresses().map(|ends| display(ends.source))
     }
 
     fn milliseconds(&self) -> u64 {

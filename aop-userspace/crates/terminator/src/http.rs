@@ -24,7 +24,7 @@ mod upstream;
 mod websocket;
 
 pub use denial::Denial;
-pub(super) use headers::Visitors;
-pub(super) use refusal_response::explain;
+pub(super) use headers::VisitorTrust;
+pub(super) use refusal_response::explain_refusal;
 pub(super) use serve::{Served, serve};
-pub(super) use upstream::{Pools, Slots};
+pub(super) use upstream::{Pools, RequestSlots};

@@ -23,6 +23,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod upstream_probe;
 mod workers;
 
 pub use counters::{
@@ -30,6 +31,8 @@ pub use counters::{
     RecentRefusal, RefusedCount,
 };
 pub use http::Denial;
-pub use proxy::{MalformedProxyHeader, ProxyAddresses, Reading, read as read_proxy_header};
+pub use proxy::{
+    MalformedProxyHeader, ParsedProxyHeader, ProxyAddresses, parse as parse_proxy_header,
+};
 pub use service::{Drained, Service, ServicePolicy};
-pub use upstream::{UpstreamStream, dial};
+pub use upstream_probe::UpstreamProbe;

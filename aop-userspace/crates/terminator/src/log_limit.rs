@@ -4,13 +4,10 @@
 //! Each reason gets a number of lines a second; one more line then says how many were left out. The
 //! counters count every event.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aop_tls::Refusal;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::http::Denial;
@@ -21,11 +18,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The lines of the current second, by reason.
 #[derive(Default)]
-pub(super) struct Quiet(Mutex<HashMap<Reason, Window>>);
+pub(super) struct LogLimit(Mutex<HashMap<LogReason, Window>>);
 
 /// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Reason {
+pub(super) enum LogReason {
     Connection(Refusal),
     Request(Denial),
     /// The connection was relayed although enforcing would refuse it: its site observes.
@@ -38,46 +35,47 @@ struct Window {
     left_out: u64,
 }
 
-impl Quiet {
+impl LogLimit {
     /// Whether one more line may be written for `reason`. If not, the omission is counted.
-    pub(super) fn may_tell(&self, reason: Reason) -> bool {
-        self.may_tell_at(Instant::now(), reason)
+    pub(super) fn may_log(&self, reason: LogReason) -> bool {
+        self.may_log_at(Instant::now(), reason)
     }
 
-    fn may_tell_at(&self, now: Instant, reason: Reason) -> bool {
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn may_log_at(&self, now: Instant, reason: LogReason) -> bool {
+        let mut windows = self.0.lock();
         let window = windows.entry(reason).or_insert(Window::beginning(now));
-        let over = window.end(now);
+        let over = window.roll(now);
         let may = window.written < LINES;
-        match may {
-            true => window.written += 1,
-            false => window.left_out += 1,
+        if may {
+            window.written += 1;
+        } else {
+            window.left_out += 1;
         }
         drop(windows);
-        tell(reason, over);
+        log_omitted(reason, over);
         may
     }
 
     /// Logs once a second how many lines were left out. Never returns.
-    pub(super) async fn tend(self: Arc<Self>) {
+    pub(super) async fn run(self: Arc<Self>) {
         loop {
             sleep(SECOND).await;
-            self.settle(|window, now| window.end(now));
+            self.close_windows(|window, now| window.roll(now));
         }
     }
 
     /// Logs the omissions that are not logged yet.
     pub(super) fn finish(&self) {
-        self.settle(|window, _| std::mem::take(&mut window.left_out));
+        self.close_windows(|window, _| std::mem::take(&mut window.left_out));
     }
 
-    fn settle(&self, end: impl Fn(&mut Window, Instant) -> u64) {
+    fn close_windows(&self, end: impl Fn(&mut Window, Instant) -> u64) {
         let now = Instant::now();
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = self.0.lock();
         let over: Vec<_> =
             windows.iter_mut().map(|(reason, window)| (*reason, end(window, now))).collect();
         drop(windows);
-        over.into_iter().for_each(|(reason, left_out)| tell(reason, left_out));
+        over.into_iter().for_each(|(reason, left_out)| log_omitted(reason, left_out));
     }
 }
 
@@ -88,7 +86,7 @@ impl Window {
 
     /// Starts a new window if the second is over. Returns the number of lines left out in the old
     /// one.
-    fn end(&mut self, now: Instant) -> u64 {
+    fn roll(&mut self, now: Instant) -> u64 {
         if now.duration_since(self.since) < SECOND {
             return 0;
         }
@@ -96,11 +94,11 @@ impl Window {
     }
 }
 
-fn tell(reason: Reason, left_out: u64) {
+fn log_omitted(reason: LogReason, left_out: u64) {
     let (outcome, what) = match reason {
-        Reason::Connection(refusal) => (refusal.name(), "connections refused for"),
-        Reason::Request(denial) => (denial.name(), "requests refused for"),
-        Reason::Observed(refusal) => {
+        LogReason::Connection(refusal) => (refusal.name(), "connections refused for"),
+        LogReason::Request(denial) => (denial.name(), "requests refused for"),
+        LogReason::Observed(refusal) => {
             (refusal.name(), "connections served that enforcing would refuse for")
         }
     };
@@ -115,19 +113,19 @@ mod tests {
 
     #[test]
     fn each_reason_has_its_own_lines_in_each_second() {
-        let quiet = Quiet::default();
+        let log_limit = LogLimit::default();
         let begun = Instant::now();
         let lines = |now, refusal| {
-            let reason = Reason::Connection(refusal);
-            (0..1000).filter(|_| quiet.may_tell_at(now, reason)).count()
+            let reason = LogReason::Connection(refusal);
+            (0..1000).filter(|_| log_limit.may_log_at(now, reason)).count()
         };
         assert_eq!(lines(begun, Refusal::Deadline), 50);
         assert_eq!(lines(begun, Refusal::BadHello), 50);
-        let left_out = || quiet.0.lock().unwrap().values().map(|window| window.left_out).sum();
+        let left_out = || log_limit.0.lock().values().map(|window| window.left_out).sum();
         assert_eq!((lines(begun, Refusal::Deadline), left_out()), (0, 2900_u64));
         let later = begun + SECOND;
         assert_eq!((lines(later, Refusal::Deadline), left_out()), (50, 1900));
-        quiet.finish();
+        log_limit.finish();
         assert_eq!(left_out(), 0);
     }
 }

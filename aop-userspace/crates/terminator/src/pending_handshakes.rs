@@ -9,158 +9,157 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     future::pending,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use aop_tls::Refusal;
+use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::Instant};
 
 /// How long an address stays known after a peer authenticated from it.
-const FAMILIAR: Duration = Duration::from_secs(60 * 60);
+const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The number of known addresses that are remembered.
-const REMEMBERED: usize = 16_384;
+const MAX_KNOWN: usize = 16_384;
 
 /// Unknown addresses keep at least one of this many parts of all pending slots: a good peer may
 /// come from an address that was never seen.
-const STRANGERS: usize = 4;
+const UNKNOWN_SHARE: usize = 4;
 
 /// All pending handshakes.
-pub(super) struct Crowd {
-    places: usize,
+pub(super) struct PendingHandshakes {
+    slots: usize,
     per_peer: usize,
-    inside: Mutex<Inside>,
+    table: Mutex<HandshakeTable>,
 }
 
 #[derive(Default)]
-struct Inside {
+struct HandshakeTable {
     next: u64,
-    strangers: BTreeMap<u64, Present>,
-    familiars: BTreeMap<u64, Present>,
-    /// The handshakes of `strangers` by source: an IPv4 address or an IPv6 /64.
-    sources: HashMap<IpAddr, BTreeSet<u64>>,
+    unknown: BTreeMap<u64, PendingHandshake>,
+    known: BTreeMap<u64, PendingHandshake>,
+    /// The handshakes of `unknown` by source: an IPv4 address or an IPv6 /64.
+    by_source: HashMap<IpAddr, BTreeSet<u64>>,
     /// When a peer last authenticated from each known address.
-    known: HashMap<IpAddr, Instant>,
+    last_authenticated: HashMap<IpAddr, Instant>,
 }
 
-struct Present {
+struct PendingHandshake {
     address: IpAddr,
-    out: oneshot::Sender<Refusal>,
+    evict: oneshot::Sender<Refusal>,
 }
 
 /// A pending slot. Dropping it frees the slot.
-pub(super) struct Place {
-    crowd: Arc<Crowd>,
+pub(super) struct PendingSlot {
+    handshakes: Arc<PendingHandshakes>,
     number: u64,
     address: IpAddr,
-    out: Option<oneshot::Receiver<Refusal>>,
+    evict: Option<oneshot::Receiver<Refusal>>,
 }
 
-impl Crowd {
-    /// Allows `places` pending handshakes in all, and `per_peer` from one unknown source.
-    pub(super) fn new(places: usize, per_peer: usize) -> Self {
-        Self { places, per_peer, inside: Mutex::default() }
+impl PendingHandshakes {
+    /// Allows `slots` pending handshakes in all, and `per_peer` from one unknown source.
+    pub(super) fn new(slots: usize, per_peer: usize) -> Self {
+        Self { slots, per_peer, table: Mutex::default() }
     }
 
     /// Takes a pending slot for a connection from `address`, which may evict another one. An
     /// address that did not authenticate recently still counts as known if `on_record` says so:
     /// right after a restart no address has authenticated recently.
-    pub(super) fn enter(
+    pub(super) fn acquire(
         self: &Arc<Self>,
         address: IpAddr,
         on_record: impl FnOnce() -> bool,
-    ) -> Place {
-        self.enter_at(Instant::now(), address, on_record)
+    ) -> PendingSlot {
+        self.acquire_at(Instant::now(), address, on_record)
     }
 
-    fn enter_at(
+    fn acquire_at(
         self: &Arc<Self>,
         now: Instant,
         address: IpAddr,
         on_record: impl FnOnce() -> bool,
-    ) -> Place {
-        let (out, evicted) = oneshot::channel();
-        let recent = |then: &Instant| now - *then < FAMILIAR;
-        let familiar = self.inside().known.get(&address).is_some_and(recent) || on_record();
-        let mut inside = self.inside();
-        if !familiar && let Some(same) = inside.sources.get(&source(address)) {
+    ) -> PendingSlot {
+        let (evict, evicted) = oneshot::channel();
+        let recent = |then: &Instant| now - *then < KNOWN_FOR;
+        let mut table = self.table.lock();
+        let is_known = table.last_authenticated.get(&address).is_some_and(recent) || on_record();
+        if !is_known && let Some(same) = table.by_source.get(&source(address)) {
             let oldest = same.first().filter(|_| same.len() >= self.per_peer).copied();
-            oldest.into_iter().for_each(|number| inside.expel(number, Refusal::TooMany));
+            oldest.into_iter().for_each(|number| table.evict(number, Refusal::TooMany));
         }
-        if inside.strangers.len() + inside.familiars.len() >= self.places {
-            let oldest = inside.longest(self.places / STRANGERS);
-            oldest.into_iter().for_each(|number| inside.expel(number, Refusal::CrowdedOut));
+        if table.unknown.len() + table.known.len() >= self.slots {
+            let oldest = table.oldest(self.slots / UNKNOWN_SHARE);
+            oldest.into_iter().for_each(|number| table.evict(number, Refusal::CrowdedOut));
         }
-        let number = inside.next;
-        inside.next += 1;
-        if familiar {
-            inside.familiars.insert(number, Present { address, out });
+        let number = table.next;
+        table.next += 1;
+        if is_known {
+            table.known.insert(number, PendingHandshake { address, evict });
         } else {
-            inside.strangers.insert(number, Present { address, out });
-            inside.sources.entry(source(address)).or_default().insert(number);
+            table.unknown.insert(number, PendingHandshake { address, evict });
+            table.by_source.entry(source(address)).or_default().insert(number);
         }
-        drop(inside);
-        Place { crowd: self.clone(), number, address, out: Some(evicted) }
-    }
-
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        drop(table);
+        PendingSlot { handshakes: self.clone(), number, address, evict: Some(evicted) }
     }
 }
 
-impl Inside {
+impl HandshakeTable {
     /// The oldest handshake: one of an unknown address if those have more than `spared` slots.
-    fn longest(&self, spared: usize) -> Option<u64> {
-        let (strangers, familiars) = (self.strangers.keys().next(), self.familiars.keys().next());
-        match self.strangers.len() > spared {
-            true => strangers.or(familiars).copied(),
-            false => familiars.or(strangers).copied(),
+    fn oldest(&self, spared: usize) -> Option<u64> {
+        let (unknown, known) = (self.unknown.keys().next(), self.known.keys().next());
+        match self.unknown.len() > spared {
+            true => unknown.or(known).copied(),
+            false => known.or(unknown).copied(),
         }
     }
 
-    fn expel(&mut self, number: u64, reason: Refusal) {
-        if let Some(present) = self.remove(number) {
+    fn evict(&mut self, number: u64, reason: Refusal) {
+        if let Some(pending) = self.remove(number) {
             // The receiver is gone if the connection is ending at the same moment.
-            present.out.send(reason).ok();
+            pending.evict.send(reason).ok();
         }
     }
 
-    fn remove(&mut self, number: u64) -> Option<Present> {
-        let Some(stranger) = self.strangers.remove(&number) else {
-            return self.familiars.remove(&number);
+    fn remove(&mut self, number: u64) -> Option<PendingHandshake> {
+        let Some(pending) = self.unknown.remove(&number) else {
+            return self.known.remove(&number);
         };
-        let source = source(stranger.address);
-        if let Some(same) = self.sources.get_mut(&source) {
+        let source = source(pending.address);
+        if let Some(same) = self.by_source.get_mut(&source) {
             same.remove(&number);
             if same.is_empty() {
-                self.sources.remove(&source);
+                self.by_source.remove(&source);
             }
         }
-        Some(stranger)
+        Some(pending)
     }
 
     fn remember(&mut self, address: IpAddr) {
-        if self.known.len() >= REMEMBERED && !self.known.contains_key(&address) {
-            self.known.retain(|_, then| then.elapsed() < FAMILIAR);
-            if self.known.len() >= REMEMBERED {
-                let oldest = self.known.iter().min_by_key(|(_, then)| **then);
+        if self.last_authenticated.len() >= MAX_KNOWN
+            && !self.last_authenticated.contains_key(&address)
+        {
+            self.last_authenticated.retain(|_, then| then.elapsed() < KNOWN_FOR);
+            if self.last_authenticated.len() >= MAX_KNOWN {
+                let oldest = self.last_authenticated.iter().min_by_key(|(_, then)| **then);
                 let oldest = oldest.map(|(address, _)| *address);
-                oldest.and_then(|oldest| self.known.remove(&oldest));
+                oldest.and_then(|oldest| self.last_authenticated.remove(&oldest));
             }
         }
-        self.known.insert(address, Instant::now());
+        self.last_authenticated.insert(address, Instant::now());
     }
 }
 
-impl Place {
+impl PendingSlot {
     /// Waits until the slot is lost, and returns the reason. A second call never returns.
-    pub(super) async fn lost(&mut self) -> Refusal {
-        let evicted = match &mut self.out {
-            Some(out) => out.await.ok(),
+    pub(super) async fn evicted(&mut self) -> Refusal {
+        let evicted = match &mut self.evict {
+            Some(evict) => evict.await.ok(),
             None => None,
         };
-        self.out = None;
+        self.evict = None;
         match evicted {
             Some(reason) => reason,
             None => pending().await,
@@ -169,13 +168,13 @@ impl Place {
 
     /// Frees the slot and remembers the address: its peer has authenticated.
     pub(super) fn authenticated(self) {
-        self.crowd.inside().remember(self.address);
+        self.handshakes.table.lock().remember(self.address);
     }
 }
 
-impl Drop for Place {
+impl Drop for PendingSlot {
     fn drop(&mut self) {
-        self.crowd.inside().remove(self.number);
+        self.handshakes.table.lock().remove(self.number);
     }
 }
 
@@ -200,102 +199,102 @@ mod tests {
         false
     }
 
-    fn crowd(places: usize, per_peer: usize) -> Arc<Crowd> {
-        Arc::new(Crowd::new(places, per_peer))
+    fn handshakes(slots: usize, per_peer: usize) -> Arc<PendingHandshakes> {
+        Arc::new(PendingHandshakes::new(slots, per_peer))
     }
 
     /// Why the slot was lost, if it was.
-    fn lost(place: &mut Place) -> Option<Refusal> {
-        place.out.as_mut().and_then(|out| out.try_recv().ok())
+    fn evicted(slot: &mut PendingSlot) -> Option<Refusal> {
+        slot.evict.as_mut().and_then(|evict| evict.try_recv().ok())
     }
 
     #[tokio::test]
     async fn the_oldest_handshake_is_evicted_and_never_the_newest() {
-        let crowd = crowd(3, 3);
-        let mut places: Vec<_> =
-            (0..5).map(|n| crowd.enter(address(&format!("192.0.2.{n}")), new)).collect();
-        let lost: Vec<_> = places.iter_mut().map(lost).collect();
-        let out = Some(Refusal::CrowdedOut);
-        assert_eq!(lost, [out, out, None, None, None]);
+        let handshakes = handshakes(3, 3);
+        let mut slots: Vec<_> =
+            (0..5).map(|n| handshakes.acquire(address(&format!("192.0.2.{n}")), new)).collect();
+        let evicted: Vec<_> = slots.iter_mut().map(evicted).collect();
+        let evict = Some(Refusal::CrowdedOut);
+        assert_eq!(evicted, [evict, evict, None, None, None]);
     }
 
     #[tokio::test]
     async fn an_unknown_source_evicts_only_its_own_handshakes() {
-        let crowd = crowd(100, 2);
-        let mut other = crowd.enter(address("192.0.2.1"), new);
+        let handshakes = handshakes(100, 2);
+        let mut other = handshakes.acquire(address("192.0.2.1"), new);
         // One host may own a whole /64.
         let flood = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(address);
-        let mut flood = flood.map(|from| crowd.enter(from, new));
-        assert_eq!(flood.each_mut().map(lost), [Some(Refusal::TooMany), None, None]);
-        assert_eq!(lost(&mut other), None);
+        let mut flood = flood.map(|from| handshakes.acquire(from, new));
+        assert_eq!(flood.each_mut().map(evicted), [Some(Refusal::TooMany), None, None]);
+        assert_eq!(evicted(&mut other), None);
         drop(flood);
-        let mut again = [(); 2].map(|()| crowd.enter(address("2001:db8::1"), new));
-        assert_eq!(again.each_mut().map(lost), [None, None]);
+        let mut again = [(); 2].map(|()| handshakes.acquire(address("2001:db8::1"), new));
+        assert_eq!(again.each_mut().map(evicted), [None, None]);
     }
 
     #[tokio::test]
     async fn an_address_stays_known_for_an_hour_after_it_authenticated() {
-        let crowd = crowd(100, 1);
+        let handshakes = handshakes(100, 1);
         let edge = address("192.0.2.1");
-        crowd.enter(edge, new).authenticated();
-        let mut many = [(); 3].map(|()| crowd.enter(edge, new));
-        assert_eq!(many.each_mut().map(lost), [None; 3]);
+        handshakes.acquire(edge, new).authenticated();
+        let mut many = [(); 3].map(|()| handshakes.acquire(edge, new));
+        assert_eq!(many.each_mut().map(evicted), [None; 3]);
         drop(many);
-        let later = Instant::now() + FAMILIAR;
-        let mut two = [(); 2].map(|()| crowd.enter_at(later, edge, new));
-        assert_eq!(two.each_mut().map(lost), [Some(Refusal::TooMany), None]);
+        let later = Instant::now() + KNOWN_FOR;
+        let mut two = [(); 2].map(|()| handshakes.acquire_at(later, edge, new));
+        assert_eq!(two.each_mut().map(evicted), [Some(Refusal::TooMany), None]);
     }
 
     #[tokio::test]
     async fn an_address_on_record_is_known_after_a_restart() {
-        let crowd = crowd(100, 1);
+        let handshakes = handshakes(100, 1);
         let edge = address("192.0.2.1");
-        let mut many = [(); 3].map(|()| crowd.enter(edge, || true));
-        assert_eq!(many.each_mut().map(lost), [None; 3]);
+        let mut many = [(); 3].map(|()| handshakes.acquire(edge, || true));
+        assert_eq!(many.each_mut().map(evicted), [None; 3]);
         // A recently authenticated address is not looked up.
-        crowd.enter(edge, new).authenticated();
-        drop(crowd.enter(edge, || panic!("looked up")));
+        handshakes.acquire(edge, new).authenticated();
+        drop(handshakes.acquire(edge, || panic!("looked up")));
     }
 
     #[tokio::test]
     async fn unknown_addresses_are_evicted_before_known_ones_down_to_a_quarter_of_the_slots() {
-        let crowd = crowd(8, 8);
+        let handshakes = handshakes(8, 8);
         let (edge, stranger) = (address("192.0.2.1"), address("192.0.2.2"));
-        crowd.enter(edge, new).authenticated();
-        let mut first = crowd.enter(edge, new);
-        let mut flood: Vec<_> = (0..20).map(|_| crowd.enter(stranger, new)).collect();
-        assert_eq!(lost(&mut first), None);
-        assert_eq!(flood.iter_mut().filter_map(lost).count(), 13);
+        handshakes.acquire(edge, new).authenticated();
+        let mut first = handshakes.acquire(edge, new);
+        let mut flood: Vec<_> = (0..20).map(|_| handshakes.acquire(stranger, new)).collect();
+        assert_eq!(evicted(&mut first), None);
+        assert_eq!(flood.iter_mut().filter_map(evicted).count(), 13);
         // A flood from a known address leaves unknown ones a quarter of the slots.
-        let flood_of_edge: Vec<_> = (0..20).map(|_| crowd.enter(edge, new)).collect();
-        assert_eq!(lost(&mut first), Some(Refusal::CrowdedOut));
-        assert!(lost(&mut flood[19]).is_none() && lost(&mut flood[18]).is_none());
-        assert!(lost(&mut flood[17]).is_some());
+        let flood_of_edge: Vec<_> = (0..20).map(|_| handshakes.acquire(edge, new)).collect();
+        assert_eq!(evicted(&mut first), Some(Refusal::CrowdedOut));
+        assert!(evicted(&mut flood[19]).is_none() && evicted(&mut flood[18]).is_none());
+        assert!(evicted(&mut flood[17]).is_some());
         drop(flood_of_edge);
-        let inside = crowd.inside();
-        assert_eq!((inside.strangers.len(), inside.familiars.len()), (2, 0));
+        let table = handshakes.table.lock();
+        assert_eq!((table.unknown.len(), table.last_authenticated.len()), (2, 0));
     }
 
     #[tokio::test]
     async fn a_dropped_slot_is_free_and_a_loss_is_reported_once() {
-        let crowd = crowd(1, 1);
-        drop(crowd.enter(address("192.0.2.1"), new));
-        let mut place = crowd.enter(address("192.0.2.1"), new);
-        assert_eq!(lost(&mut place), None);
-        let _next = crowd.enter(address("192.0.2.2"), new);
-        assert_eq!(place.lost().await, Refusal::CrowdedOut);
-        let again = tokio::time::timeout(Duration::from_millis(10), place.lost()).await;
+        let handshakes = handshakes(1, 1);
+        drop(handshakes.acquire(address("192.0.2.1"), new));
+        let mut slot = handshakes.acquire(address("192.0.2.1"), new);
+        assert_eq!(evicted(&mut slot), None);
+        let _next = handshakes.acquire(address("192.0.2.2"), new);
+        assert_eq!(slot.evicted().await, Refusal::CrowdedOut);
+        let again = tokio::time::timeout(Duration::from_millis(10), slot.evicted()).await;
         assert!(again.is_err(), "the loss was reported twice");
     }
 
     #[tokio::test]
     async fn remembered_addresses_are_bounded_and_include_the_latest() {
-        let mut inside = Inside::default();
-        for number in 0..=REMEMBERED {
-            inside.remember(IpAddr::V6(Ipv6Addr::from_bits(number as u128)));
+        let mut table = HandshakeTable::default();
+        for number in 0..=MAX_KNOWN {
+            table.remember(IpAddr::V6(Ipv6Addr::from_bits(number as u128)));
         }
-        assert_eq!(inside.known.len(), REMEMBERED);
-        let latest = IpAddr::V6(Ipv6Addr::from_bits(REMEMBERED as u128));
-        assert!(inside.known.contains_key(&latest));
+        assert_eq!(table.last_authenticated.len(), MAX_KNOWN);
+        let latest = IpAddr::V6(Ipv6Addr::from_bits(MAX_KNOWN as u128));
+        assert!(table.last_authenticated.contains_key(&latest));
     }
 }

@@ -20,7 +20,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use aop_config::ProxyProtocol;
 use aop_tls::HandshakeFacts;
 pub(super) use receive::receive;
-pub use receive::{MalformedProxyHeader, Reading, read};
+pub use receive::{MalformedProxyHeader, ParsedProxyHeader, parse};
 use thiserror::Error;
 
 /// The two addresses of a connection. IPv4 addresses are never IPv6-mapped.
@@ -35,7 +35,7 @@ pub struct ProxyAddresses {
 /// A header whose fields exceed its 16-bit length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a PROXY header holds 65535 bytes at most; this one needs {0} or more")]
-pub(super) struct TooLong(usize);
+pub(super) struct HeaderTooLong(usize);
 
 /// The header for a connection with these addresses and this handshake; empty if `protocol` is off.
 ///
@@ -43,14 +43,14 @@ pub(super) struct TooLong(usize);
 /// The header would be too long.
 pub(super) fn header(
     protocol: ProxyProtocol,
-    ends: &ProxyAddresses,
+    addresses: &ProxyAddresses,
     handshake: &HandshakeFacts,
-) -> Result<Vec<u8>, TooLong> {
+) -> Result<Vec<u8>, HeaderTooLong> {
     match protocol {
         ProxyProtocol::Off => Ok(Vec::new()),
-        ProxyProtocol::V1 => Ok(v1::write(ends)),
+        ProxyProtocol::V1 => Ok(v1::encode(addresses)),
         ProxyProtocol::V2(certificate) => {
-            v2::write(ends, tlv::Told::of(handshake, certificate).write()?)
+            v2::encode(addresses, tlv::TlsFields::of(handshake, certificate).encode()?)
         }
     }
 }

@@ -113,6 +113,42 @@ impl Fault {
 }
 
 impl Refusal {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: &[Self] = &[
+        Self::CertificateRequired,
+        Self::UnknownCa,
+        Self::WrongUsage,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::CertificateVersion,
+        Self::CaAsLeaf,
+        Self::BadCertificate,
+        Self::SanMissing,
+        Self::CnMismatch,
+        Self::PinMismatch,
+        Self::NotPostQuantum,
+        Self::Revoked,
+        Self::CrlExpired,
+        Self::UnknownRevocation,
+        Self::CaExpired,
+        Self::UnknownName,
+        Self::NoName,
+        Self::NotTls,
+        Self::BadHello,
+        Self::ProxyHeader,
+        Self::Deadline,
+        Self::NotAdmitted,
+        Self::PeerGone,
+        Self::PeerAlert,
+        Self::Protocol,
+        Self::UpstreamUnreachable,
+        Self::CrowdedOut,
+        Self::TooMany,
+        Self::NoSlot,
+        Self::NoDescriptor,
+        Self::ProxyTooLong,
+    ];
+
     /// The stable name.
     #[must_use]
     pub const fn name(self) -> &'static str {

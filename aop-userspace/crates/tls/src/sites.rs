@@ -134,6 +134,12 @@ impl Sites {
         all.filter(|site| site.observes()).map(|site| site.name().clone()).collect()
     }
 
+    /// The names of all sites.
+    pub fn names(&self) -> HashSet<Arc<str>> {
+        let all = self.exact.values().chain(self.below.values());
+        all.map(|site| site.name().clone()).collect()
+    }
+
     /// The site of `host`: an exact host first, then a star one label up.
     #[must_use]
     pub fn find(&self, host: &Host) -> Option<&Arc<Site>> {

@@ -7,24 +7,30 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use aop_tls::{Refusal, WouldRefuse};
+use parking_lot::Mutex;
+
+use super::{CountersSnapshot, Origin, site::RefusalCounters};
 
 const HOUR: u64 = 3600;
 /// Older observations do not count as evidence.
 const HOURS: u64 = 24;
 
-/// The observations, by site.
+/// The observations of one site.
 #[derive(Debug, Default)]
-pub(super) struct Observations(Mutex<HashMap<Arc<str>, OfSite>>);
+pub(super) struct Observations {
+    counts: RefusalCounters,
+    /// Locked only for connections from admitted addresses.
+    evidence: Mutex<Evidence>,
+}
 
+/// The recent observations of connections from admitted addresses.
 #[derive(Debug, Default)]
-struct OfSite {
-    all: HashMap<Refusal, u64>,
-    from_admitted: HashMap<Refusal, u64>,
-    /// Those from admitted addresses in each recent hour, numbered since 1970.
+struct Evidence {
+    /// Their number in each recent hour. Hours are numbered since 1970.
     hours: VecDeque<(u64, HashMap<Refusal, u64>)>,
     last: Option<LastObservation>,
 }
@@ -60,68 +66,58 @@ pub struct LastObservation {
 }
 
 impl Observations {
-    /// Counts a connection from `address` at `now`, in seconds since 1970.
-    pub(super) fn add(
+    /// Counts a connection from `address` to `site` at `now`, in seconds since 1970.
+    pub(super) fn record(
         &self,
         site: &Arc<str>,
         would: &WouldRefuse,
         address: IpAddr,
-        admitted: bool,
+        origin: Origin,
         now: u64,
     ) {
-        let mut sites = self.held();
-        let seen = sites.entry(site.clone()).or_default();
-        *seen.all.entry(would.refusal).or_default() += 1;
-        if !admitted {
-            return;
-        }
-        *seen.from_admitted.entry(would.refusal).or_default() += 1;
-        let hour = now / HOUR;
-        seen.forget_before(hour);
-        if seen.hours.back().is_none_or(|(last, _)| *last != hour) {
-            seen.hours.push_back((hour, HashMap::new()));
-        }
-        if let Some((_, counts)) = seen.hours.back_mut() {
-            *counts.entry(would.refusal).or_default() += 1;
-        }
-        let (site, presented) = (site.clone(), would.presented.clone());
-        let refusal = would.refusal;
-        seen.last = Some(LastObservation { site, refusal, address, presented, at: now });
-    }
-
-    /// Discards the evidence of the last day: `site` begins to observe.
-    pub(super) fn begin(&self, site: &str) {
-        if let Some(seen) = self.held().get_mut(site) {
-            (seen.hours, seen.last) = (VecDeque::new(), None);
+        self.counts.add(would.refusal, origin);
+        if origin == Origin::Admitted {
+            let (site, presented) = (site.clone(), would.presented.clone());
+            let refusal = would.refusal;
+            let last = LastObservation { site, refusal, address, presented, at: now };
+            self.evidence.lock().record(last);
         }
     }
 
-    /// All counts at `now`, and each site's latest connection from an admitted address.
-    pub(super) fn snapshot(&self, now: u64) -> (Vec<ObservedCount>, Vec<LastObservation>) {
-        let (mut counts, mut last) = (Vec::new(), Vec::new());
-        for (site, seen) in self.held().iter_mut() {
-            seen.forget_before(now / HOUR);
-            counts.extend(seen.all.iter().map(|(refusal, count)| ObservedCount {
-                site: site.clone(),
-                refusal: *refusal,
-                count: *count,
-                from_admitted: seen.from_admitted.get(refusal).copied().unwrap_or(0),
-                lately: seen.hours.iter().filter_map(|(_, hour)| hour.get(refusal)).sum(),
-            }));
-            last.extend(seen.last.clone());
-        }
-        counts.sort_by(|a, b| (&a.site, a.refusal.name()).cmp(&(&b.site, b.refusal.name())));
-        last.sort_by(|a, b| a.site.cmp(&b.site));
-        (counts, last)
+    /// Discards the evidence of the last day: the site begins to observe.
+    pub(super) fn restart(&self) {
+        *self.evidence.lock() = Evidence::default();
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Arc<str>, OfSite>> {
-        // A panic under the lock leaves the counters usable.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Appends the counts of `site` at `now` to `snapshot`.
+    pub(super) fn add_to(&self, site: &Arc<str>, snapshot: &mut CountersSnapshot, now: u64) {
+        let mut evidence = self.evidence.lock();
+        evidence.forget_before(now / HOUR);
+        let counts = self.counts.totals().into_iter().map(|total| ObservedCount {
+            site: site.clone(),
+            refusal: total.refusal,
+            count: total.all,
+            from_admitted: total.from_admitted,
+            lately: evidence.hours.iter().filter_map(|(_, hour)| hour.get(&total.refusal)).sum(),
+        });
+        snapshot.observed.extend(counts);
+        snapshot.last_observed.extend(evidence.last.clone());
     }
 }
 
-impl OfSite {
+impl Evidence {
+    fn record(&mut self, last: LastObservation) {
+        let hour = last.at / HOUR;
+        self.forget_before(hour);
+        if self.hours.back().is_none_or(|(latest, _)| *latest != hour) {
+            self.hours.push_back((hour, HashMap::new()));
+        }
+        if let Some((_, counts)) = self.hours.back_mut() {
+            *counts.entry(last.refusal).or_default() += 1;
+        }
+        self.last = Some(last);
+    }
+
     fn forget_before(&mut self, hour: u64) {
         while self.hours.front().is_some_and(|(first, _)| first.saturating_add(HOURS) < hour) {
             self.hours.pop_front();
@@ -139,28 +135,31 @@ mod tests {
     fn evidence_from_admitted_addresses_expires_after_a_day_and_when_observing_begins_again() {
         let observations = Observations::default();
         let site: Arc<str> = "example.com".into();
-        let add = |refusal, admitted, now| {
+        let add = |refusal, origin, now| {
             let (detail, presented) = (String::new(), Some("CN=x".to_owned()));
             let would = WouldRefuse { refusal, detail, presented };
-            observations.add(&site, &would, ADDRESS, admitted, now);
+            observations.record(&site, &would, ADDRESS, origin, now);
         };
         let day = HOURS * HOUR;
-        add(Refusal::UnknownCa, true, 0);
-        add(Refusal::UnknownCa, false, 10);
-        add(Refusal::UnknownCa, true, day);
-        add(Refusal::Expired, false, day);
+        add(Refusal::UnknownCa, Origin::Admitted, 0);
+        add(Refusal::UnknownCa, Origin::Other, 10);
+        add(Refusal::UnknownCa, Origin::Admitted, day);
+        add(Refusal::Expired, Origin::Other, day);
         let snapshot = |now| {
-            let (counts, last) = observations.snapshot(now);
-            let numbers =
-                counts.iter().map(|it| (it.refusal, it.count, it.from_admitted, it.lately));
-            (numbers.collect::<Vec<_>>(), last)
+            let mut snapshot = CountersSnapshot::default();
+            observations.add_to(&site, &mut snapshot, now);
+            let numbers = snapshot
+                .observed
+                .iter()
+                .map(|it| (it.refusal, it.count, it.from_admitted, it.lately));
+            (numbers.collect::<Vec<_>>(), snapshot.last_observed)
         };
         let (counts, last) = snapshot(day);
         assert_eq!(counts, [(Refusal::Expired, 1, 0, 0), (Refusal::UnknownCa, 3, 2, 2)]);
         let [last] = &last[..] else { panic!("{last:?}") };
         assert_eq!((last.at, last.refusal, last.address), (day, Refusal::UnknownCa, ADDRESS));
         assert_eq!(snapshot(day + HOUR).0[1], (Refusal::UnknownCa, 3, 2, 1));
-        observations.begin("example.com");
+        observations.restart();
         let (counts, last) = snapshot(day);
         assert_eq!((counts[1], last), ((Refusal::UnknownCa, 3, 2, 0), Vec::new()));
     }

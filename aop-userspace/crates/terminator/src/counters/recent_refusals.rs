@@ -5,8 +5,10 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use aop_tls::Refusal;
 
+use super::Origin;
+
 /// Entries that are kept: one for each address, site and reason.
-const KEPT: usize = 64;
+const MAX_ENTRIES: usize = 64;
 
 /// An address that was refused recently.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,46 +27,46 @@ pub struct RecentRefusal {
 
 /// The recently refused peers.
 #[derive(Debug, Default)]
-pub(super) struct Lately(HashMap<(IpAddr, Arc<str>, Refusal), Seen>);
+pub(super) struct RecentRefusals(HashMap<(IpAddr, Arc<str>, Refusal), Entry>);
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
-    /// Whether the address was admitted when it was last refused.
-    admitted: bool,
+struct Entry {
+    /// The origin of its last refusal.
+    origin: Origin,
     count: u64,
     last: u64,
 }
 
-impl Lately {
+impl RecentRefusals {
     /// Adds a refusal. A full table evicts addresses that are not admitted first, so that a flood
     /// of strangers does not hide an edge; among equals it evicts the least recently seen.
-    pub(super) fn add(
+    pub(super) fn record(
         &mut self,
         address: IpAddr,
         site: &Arc<str>,
         refusal: Refusal,
-        admitted: bool,
+        origin: Origin,
         now: u64,
     ) {
         let key = (address, site.clone(), refusal);
-        if self.0.len() >= KEPT
+        if self.0.len() >= MAX_ENTRIES
             && !self.0.contains_key(&key)
             && let Some(evicted) = self
                 .0
                 .iter()
-                .min_by_key(|(_, seen)| (seen.admitted, seen.last))
+                .min_by_key(|(_, seen)| (seen.origin, seen.last))
                 .map(|(key, _)| key.clone())
         {
             self.0.remove(&evicted);
         }
-        let seen = self.0.entry(key).or_insert(Seen { admitted, count: 0, last: now });
-        (seen.admitted, seen.last) = (admitted, now);
+        let seen = self.0.entry(key).or_insert(Entry { origin, count: 0, last: now });
+        (seen.origin, seen.last) = (origin, now);
         seen.count += 1;
     }
 
     /// All entries, the most recently seen first.
-    pub(super) fn told(&self) -> Vec<RecentRefusal> {
-        let peer = |((address, site, refusal), seen): (&(IpAddr, Arc<str>, Refusal), &Seen)| {
+    pub(super) fn entries(&self) -> Vec<RecentRefusal> {
+        let peer = |((address, site, refusal), seen): (&(IpAddr, Arc<str>, Refusal), &Entry)| {
             let (site, refusal) = (site.clone(), *refusal);
             RecentRefusal {
                 address: *address,
@@ -93,16 +95,16 @@ mod tests {
 
     #[test]
     fn a_flood_of_strangers_evicts_its_oldest_entries_and_no_admitted_address() {
-        let mut lately = Lately::default();
+        let mut recent = RecentRefusals::default();
         let site: Arc<str> = "example.com".into();
         let refusal = Refusal::CertificateRequired;
-        lately.add(address(200), &site, refusal, true, 0);
+        recent.record(address(200), &site, refusal, Origin::Admitted, 0);
         for n in 0..100 {
-            lately.add(address(n), &site, refusal, false, u64::from(n));
+            recent.record(address(n), &site, refusal, Origin::Other, u64::from(n));
         }
-        lately.add(address(99), &site, refusal, false, 200);
-        let peers = lately.told();
-        assert_eq!(peers.len(), KEPT);
+        recent.record(address(99), &site, refusal, Origin::Other, 200);
+        let peers = recent.entries();
+        assert_eq!(peers.len(), MAX_ENTRIES);
         let first = (peers[0].address, peers[0].count, peers[0].last_seen);
         assert_eq!(first, (address(99), 2, 200));
         assert!(peers.iter().any(|it| it.address == address(200)));

@@ -8,39 +8,39 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     task::{Context, Poll, Wake, Waker},
 };
 
-use super::upstream::held;
+use parking_lot::Mutex;
 
 /// After this many polls in a row the task yields to others.
 const ROUNDS: usize = 4;
 
 /// The waker of a connection.
-pub(super) struct Attention {
+pub(super) struct CoPolling {
     waker: Waker,
-    bell: Arc<Bell>,
+    flag: Arc<WakeFlag>,
 }
 
-struct Bell {
+struct WakeFlag {
     /// Whether the connection needs no wakeup: its task polls it now, or it is idle in the pool,
     /// which polls it before reuse.
-    attended: AtomicBool,
-    rung: AtomicBool,
+    is_polling: AtomicBool,
+    woken: AtomicBool,
     task: Mutex<Waker>,
 }
 
-impl Attention {
+impl CoPolling {
     pub(super) fn new() -> Self {
-        let bell = Arc::new(Bell {
-            attended: AtomicBool::new(true),
-            rung: AtomicBool::new(false),
+        let flag = Arc::new(WakeFlag {
+            is_polling: AtomicBool::new(true),
+            woken: AtomicBool::new(false),
             task: Mutex::new(Waker::noop().clone()),
         });
-        Self { waker: bell.clone().into(), bell }
+        Self { waker: flag.clone().into(), flag }
     }
 
     /// Polls `what` until it is ready, or is pending without a wakeup in between. After `Ready` the
@@ -50,38 +50,38 @@ impl Attention {
         context: &Context<'_>,
         mut what: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        held(&self.bell.task).clone_from(context.waker());
-        self.bell.attended.store(true, SeqCst);
+        self.flag.task.lock().clone_from(context.waker());
+        self.flag.is_polling.store(true, SeqCst);
         for _ in 0..ROUNDS {
-            self.bell.rung.store(false, SeqCst);
+            self.flag.woken.store(false, SeqCst);
             let polled = what(&mut Context::from_waker(&self.waker));
             if polled.is_ready() {
                 return polled;
             }
-            if !self.bell.rung.load(SeqCst) {
-                self.bell.attended.store(false, SeqCst);
-                // A wakeup in between may have seen `attended` and not woken the task.
-                if !self.bell.rung.swap(false, SeqCst) {
+            if !self.flag.woken.load(SeqCst) {
+                self.flag.is_polling.store(false, SeqCst);
+                // A wakeup in between may have seen `is_polling` and not woken the task.
+                if !self.flag.woken.swap(false, SeqCst) {
                     return Poll::Pending;
                 }
-                self.bell.attended.store(true, SeqCst);
+                self.flag.is_polling.store(true, SeqCst);
             }
         }
-        self.bell.attended.store(false, SeqCst);
+        self.flag.is_polling.store(false, SeqCst);
         context.waker().wake_by_ref();
         Poll::Pending
     }
 }
 
-impl Wake for Bell {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, SeqCst);
-        if !self.attended.load(SeqCst) {
-            held(&self.task).wake_by_ref();
+        self.woken.store(true, SeqCst);
+        if !self.is_polling.load(SeqCst) {
+            self.task.lock().wake_by_ref();
         }
     }
 }
@@ -103,14 +103,14 @@ mod tests {
 
     #[test]
     fn the_task_is_woken_only_while_the_connection_is_unattended() {
-        let (attention, counted) = (Attention::new(), Arc::<Counted>::default());
+        let (co_polling, counted) = (CoPolling::new(), Arc::<Counted>::default());
         let waker = Waker::from(counted.clone());
         let context = Context::from_waker(&waker);
         let woken = || counted.0.load(Relaxed);
 
         // A wakeup during a poll: it is polled again, and the task is not woken.
         let (mut polls, mut kept) = (0, None);
-        let polled = attention.poll(&context, |context| {
+        let polled = co_polling.poll(&context, |context| {
             polls += 1;
             kept = Some(context.waker().clone());
             if polls == 1 {
@@ -123,14 +123,14 @@ mod tests {
         kept.unwrap().wake_by_ref();
         assert_eq!(woken(), 1);
         // A wakeup in every poll: the task yields and is scheduled again.
-        let polled = attention.poll(&context, |context| {
+        let polled = co_polling.poll(&context, |context| {
             context.waker().wake_by_ref();
             Poll::<()>::Pending
         });
         assert_eq!((polled, woken()), (Poll::Pending, 2));
         // After `Ready` it stays attended: it will be polled again, or is idle in the pool.
         let mut kept = None;
-        let polled = attention.poll(&context, |context| {
+        let polled = co_polling.poll(&context, |context| {
             kept = Some(context.waker().clone());
             Poll::Ready(())
         });

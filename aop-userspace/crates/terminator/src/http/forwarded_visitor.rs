@@ -12,36 +12,36 @@ use hyper::HeaderMap;
 
 use super::{
     denial::Denial,
-    headers::{self, Visitors},
+    headers::{self, VisitorTrust},
 };
 use crate::proxy::{self, ProxyAddresses};
 
 /// The facts that all requests of a connection share.
-pub(super) struct Introduction {
-    ends: ProxyAddresses,
-    visitors: Visitors,
+pub(super) struct ForwardedVisitor {
+    addresses: ProxyAddresses,
+    visitor_trust: VisitorTrust,
     handshake: HandshakeFacts,
 }
 
-impl Introduction {
+impl ForwardedVisitor {
     pub(super) fn new(
-        ends: ProxyAddresses,
-        visitors: Visitors,
+        addresses: ProxyAddresses,
+        visitor_trust: VisitorTrust,
         mut handshake: HandshakeFacts,
     ) -> Self {
         // The upstream connection speaks HTTP/1.1, whatever the peer speaks.
         handshake.alpn = Some(b"http/1.1".to_vec());
-        Self { ends, visitors, handshake }
+        Self { addresses, visitor_trust, handshake }
     }
 
     /// The peer's address, for requests that name no visitor.
     pub(super) fn source(&self) -> IpAddr {
-        self.ends.source.ip()
+        self.addresses.source.ip()
     }
 
     /// Whether to believe the visitors that its requests name.
-    pub(super) fn visitors(&self) -> Visitors {
-        self.visitors
+    pub(super) fn visitor_trust(&self) -> VisitorTrust {
+        self.visitor_trust
     }
 
     /// The PROXY header for a request with these `headers`, which are already rewritten. The port
@@ -58,8 +58,9 @@ impl Introduction {
             return Ok(None);
         }
         let visitor = headers::visitor(headers).map(|(address, _)| SocketAddr::new(address, 0));
-        let ends = ProxyAddresses { source: visitor.unwrap_or(self.ends.source), ..self.ends };
-        match proxy::header(protocol, &ends, &self.handshake) {
+        let addresses =
+            ProxyAddresses { source: visitor.unwrap_or(self.addresses.source), ..self.addresses };
+        match proxy::header(protocol, &addresses, &self.handshake) {
             Ok(header) => Ok(Some(header)),
             Err(error) => {
                 tracing::error!(%error, "cannot send a PROXY header to an upstream");

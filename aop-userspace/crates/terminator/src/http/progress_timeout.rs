@@ -7,91 +7,92 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use hyper::http::HeaderValue;
+use parking_lot::Mutex;
 use tokio::task;
 
-use super::{request_body::Progress, upstream::held};
+use super::request_body::BodyProgress;
 
 /// A response has stalled after this many checks without progress.
-const ROUNDS: u32 = 4;
+const STALLED_CHECKS: u32 = 4;
 
 /// The interval of the checks for a progress timeout of `stall`. The first check may come right
-/// after a response begins, so `ROUNDS` checks may span only `ROUNDS - 1` intervals.
-pub(super) fn pause(stall: Duration) -> Duration {
-    stall / (ROUNDS - 1)
+/// after a response begins, so that many checks may span one interval less.
+pub(super) fn check_interval(stall: Duration) -> Duration {
+    stall / (STALLED_CHECKS - 1)
 }
 
 /// The responses of one connection that have begun and not ended.
 #[derive(Default)]
-pub(super) struct Pulses {
+pub(super) struct ResponseMonitor {
     next: AtomicU64,
-    watched: Mutex<HashMap<u64, Watched>>,
+    responses: Mutex<HashMap<u64, MonitoredResponse>>,
 }
 
 /// The progress of a response and its request.
-pub(super) struct Pulse {
+pub(super) struct ResponseProgress {
     number: u64,
     answer: AtomicU64,
-    request: Option<Arc<Progress>>,
+    request: Option<Arc<BodyProgress>>,
     /// The CF-Ray of the request.
     pub(super) ray: Option<HeaderValue>,
     /// The task that sends the response.
     pub(super) task: Option<task::Id>,
 }
 
-struct Watched {
-    pulse: Arc<Pulse>,
+struct MonitoredResponse {
+    progress: Arc<ResponseProgress>,
     seen: u64,
-    still: u32,
+    unchanged: u32,
 }
 
-impl Pulses {
+impl ResponseMonitor {
     /// Watches a response that begins; `request` is the progress of its request's body.
     pub(super) fn begin(
         &self,
-        request: Option<Arc<Progress>>,
+        request: Option<Arc<BodyProgress>>,
         ray: Option<HeaderValue>,
-    ) -> Arc<Pulse> {
+    ) -> Arc<ResponseProgress> {
         let number = self.next.fetch_add(1, Relaxed);
         let (answer, task) = (AtomicU64::new(0), task::try_id());
-        let pulse = Arc::new(Pulse { number, answer, request, ray, task });
-        let watched = Watched { pulse: pulse.clone(), seen: 0, still: 0 };
-        held(&self.watched).insert(number, watched);
-        pulse
+        let progress = Arc::new(ResponseProgress { number, answer, request, ray, task });
+        let responses = MonitoredResponse { progress: progress.clone(), seen: 0, unchanged: 0 };
+        self.responses.lock().insert(number, responses);
+        progress
     }
 
-    pub(super) fn end(&self, pulse: &Pulse) {
-        held(&self.watched).remove(&pulse.number);
+    pub(super) fn end(&self, progress: &ResponseProgress) {
+        self.responses.lock().remove(&progress.number);
     }
 
-    /// Checks all responses and returns those that have just stalled: no progress in `ROUNDS`
-    /// checks, neither in the response nor in `wire`, which counts other bytes of the connection.
-    pub(super) fn round(&self, wire: u64) -> Vec<Arc<Pulse>> {
+    /// Checks all responses and returns those that have just stalled: no progress in
+    /// `STALLED_CHECKS` checks, neither in the response nor in `wire`, which counts other bytes of the connection.
+    pub(super) fn check(&self, wire: u64) -> Vec<Arc<ResponseProgress>> {
         let mut stalled = Vec::new();
-        for watched in held(&self.watched).values_mut() {
-            let now = watched.pulse.moved() + wire;
-            if now == watched.seen {
-                watched.still += 1;
+        for responses in self.responses.lock().values_mut() {
+            let now = responses.progress.moved() + wire;
+            if now == responses.seen {
+                responses.unchanged += 1;
             } else {
-                (watched.seen, watched.still) = (now, 0);
+                (responses.seen, responses.unchanged) = (now, 0);
             }
-            if watched.still == ROUNDS {
-                stalled.push(watched.pulse.clone());
+            if responses.unchanged == STALLED_CHECKS {
+                stalled.push(responses.progress.clone());
             }
         }
         stalled
     }
 }
 
-impl Pulse {
+impl ResponseProgress {
     /// Records progress: the peer took a part of the response.
-    pub(super) fn beat(&self) {
+    pub(super) fn record_progress(&self) {
         self.answer.fetch_add(1, Relaxed);
     }
 
@@ -106,17 +107,17 @@ mod tests {
 
     #[test]
     fn a_response_without_progress_stalls_once_and_one_with_progress_never() {
-        let pulses = Pulses::default();
-        let begin = |request| pulses.begin(request, None);
-        let (moving, still, ended) = (begin(None), begin(None), begin(Some(Arc::default())));
-        pulses.end(&ended);
+        let monitor = ResponseMonitor::default();
+        let begin = |request| monitor.begin(request, None);
+        let (moving, unchanged, ended) = (begin(None), begin(None), begin(Some(Arc::default())));
+        monitor.end(&ended);
         let mut stalled = Vec::new();
-        for _ in 0..3 * ROUNDS {
-            moving.beat();
-            stalled.extend(pulses.round(1));
+        for _ in 0..3 * STALLED_CHECKS {
+            moving.record_progress();
+            stalled.extend(monitor.check(1));
         }
         assert_eq!(stalled.len(), 1);
-        assert!(Arc::ptr_eq(&stalled[0], &still));
-        assert!((0..3 * ROUNDS).all(|wire| pulses.round(u64::from(wire) + 2).is_empty()));
+        assert!(Arc::ptr_eq(&stalled[0], &unchanged));
+        assert!((0..3 * STALLED_CHECKS).all(|wire| monitor.check(u64::from(wire) + 2).is_empty()));
     }
 }

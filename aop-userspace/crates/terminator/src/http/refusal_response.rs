@@ -13,19 +13,20 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
 use tokio::time::timeout;
 
-use super::stream_tasks::Streams;
+use super::stream_tasks::StreamTasks;
 
 /// How long a refused peer is served.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SERVED_FOR: Duration = Duration::from_secs(10);
 
 /// Small buffers, because anybody can be a refused peer.
-const LONGEST_HEAD: usize = 64 * 1024;
-const LONGEST_BODY: u32 = 64 * 1024;
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_BODY: u32 = 64 * 1024;
 
-/// Answers the requests of a refused peer with the reason, for at most `PATIENCE`.
-pub(crate) async fn explain(
+/// Answers the requests of a refused peer with the reason, for at most `SERVED_FOR`.
+pub(crate) async fn explain_refusal(
     stream: PeerStream,
     protocol: PeerProtocol,
     site: &str,
@@ -44,24 +45,24 @@ pub(crate) async fn explain(
         async move { Ok::<_, Infallible>(response) }
     });
     let io = TokioIo::new(stream);
-    let streams = Streams::default();
+    let streams = StreamTasks::default();
     let served = match protocol {
         PeerProtocol::Http1 => {
             let mut builder = http1::Builder::new();
-            let builder = builder.max_buf_size(LONGEST_HEAD);
-            timeout(PATIENCE, builder.serve_connection(io, service)).await
+            let builder = builder.max_buf_size(MAX_HEAD);
+            timeout(SERVED_FOR, builder.serve_connection(io, service)).await
         }
         PeerProtocol::Http2 => {
             let mut builder = http2::Builder::new(streams.clone());
             let builder = builder
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(10)
-                .initial_stream_window_size(LONGEST_BODY)
-                .initial_connection_window_size(LONGEST_BODY);
-            timeout(PATIENCE, builder.serve_connection(io, service)).await
+                .initial_stream_window_size(MAX_BODY)
+                .initial_connection_window_size(MAX_BODY);
+            timeout(SERVED_FOR, builder.serve_connection(io, service)).await
         }
     };
-    streams.end();
+    streams.abort_all();
     if let Ok(Err(error)) = served {
         tracing::trace!(%error, "a refused peer did not read the explanation");
     }
@@ -69,30 +70,27 @@ pub(crate) async fn explain(
 
 /// The explanation. It is public, so it names only the rule, the peer's own certificate and the
 /// remedy.
-fn document(site: &str, refusal: Refusal, detail: &str) -> String {
-    let help = refusal.help().unwrap_or("see aop's log");
-    let members = [
-        ("refused", refusal.name()),
-        ("site", site),
-        ("fault", refusal.whose().name()),
-        ("detail", detail),
-        ("help", help),
-    ];
-    let members = members.map(|(name, value)| format!("\"{name}\":\"{}\"", escaped(value)));
-    format!("{{{}}}\n", members.join(","))
+#[derive(Serialize)]
+struct Explanation<'a> {
+    refused: &'static str,
+    site: &'a str,
+    fault: &'static str,
+    detail: &'a str,
+    help: &'static str,
 }
 
-/// `text` escaped for a JSON string: a peer's certificate may contain any character.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => safe.extend(['\\', character]),
-            '\0'..='\u{1f}' => safe.push_str(&format!("\\u{:04x}", u32::from(character))),
-            _ => safe.push(character),
-        }
-    }
-    safe
+/// The explanation as one line of JSON.
+fn document(site: &str, refusal: Refusal, detail: &str) -> String {
+    let explanation = Explanation {
+        refused: refusal.name(),
+        site,
+        fault: refusal.whose().name(),
+        detail,
+        help: refusal.help().unwrap_or("see aop's log"),
+    };
+    // Text always serializes.
+    let text = serde_json::to_string(&explanation).unwrap_or_default();
+    text + "\n"
 }
 
 #[cfg(test)]

@@ -14,20 +14,20 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use super::headers;
 
 /// A request's body.
-pub(super) struct Inbound {
+pub(super) struct RequestBody {
     incoming: Option<Incoming>,
     /// `None` for an empty body.
-    progress: Option<Arc<Progress>>,
+    progress: Option<Arc<BodyProgress>>,
 }
 
 /// The progress of a body.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct BodyProgress {
     frames: AtomicU64,
     broken: AtomicBool,
 }
 
-impl Progress {
+impl BodyProgress {
     /// The number of frames so far.
     pub(super) fn frames(&self) -> u64 {
         self.frames.load(Relaxed)
@@ -39,7 +39,7 @@ impl Progress {
     }
 }
 
-impl Inbound {
+impl RequestBody {
     pub(super) fn new(incoming: Incoming) -> Self {
         let incoming = Some(incoming).filter(|incoming| !incoming.is_end_stream());
         let progress = incoming.as_ref().map(|_| Arc::default());
@@ -50,12 +50,12 @@ impl Inbound {
         Self { incoming: None, progress: None }
     }
 
-    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+    pub(super) fn progress(&self) -> Option<Arc<BodyProgress>> {
         self.progress.clone()
     }
 }
 
-impl Body for Inbound {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 

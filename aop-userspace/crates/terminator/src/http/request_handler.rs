@@ -1,8 +1,10 @@
 //! The request handler of one connection: checks each request, relays it and counts the outcome.
 
+mod open_request;
+
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -17,138 +19,134 @@ use hyper::{
     http::{HeaderValue, request::Parts},
     upgrade::OnUpgrade,
 };
+pub(super) use open_request::OpenRequest;
+use parking_lot::Mutex;
 use tokio::{task, time::Instant};
 
 use super::{
-    checked_stream::Gauge,
+    checked_stream::StreamStats,
     denial::Denial,
-    forwarded_visitor::Introduction,
-    headers::{self, CF_RAY, Peer, Wants},
-    progress_timeout::{Pulse, Pulses},
-    request_body::{Inbound, Progress},
-    request_host::Named,
-    response_body::Answer,
-    upstream::{Patience, Pool, Pools, Relayed, Said, held},
-    websocket::Tunnel,
+    forwarded_visitor::ForwardedVisitor,
+    headers::{self, CF_RAY, PeerFacts, Upgrade},
+    progress_timeout::ResponseMonitor,
+    request_body::RequestBody,
+    request_host::RequestHost,
+    response_body::ResponseBody,
+    upstream::{Pool, Pools, RelayedResponse, RequestTimeouts, UpstreamReply},
+    websocket::UpgradedUpstream,
 };
 use crate::{
-    accept_policy::InForce,
-    log_limit::Reason,
+    accept_policy::AcceptPolicy,
+    counters::SiteCounters,
+    log_limit::LogReason,
     service::{ServicePolicy, Shared},
 };
 
 /// The request handler of one connection.
-pub(super) struct Desk {
+pub(super) struct HttpRequestHandler {
     shared: Arc<Shared>,
     pools: Arc<Pools>,
     /// The policy under which the peer was authorized.
-    accepted: Arc<InForce>,
+    accept_policy: Arc<AcceptPolicy>,
     warrant: Warrant,
+    /// The counters of its site.
+    site_counters: Arc<SiteCounters>,
     /// The value of `Client-Cert`.
     certificate: Option<HeaderValue>,
-    introduction: Introduction,
-    gauge: Arc<Gauge>,
+    forwarded: ForwardedVisitor,
+    stats: Arc<StreamStats>,
     began: Instant,
     requests: AtomicU64,
     open: AtomicUsize,
     /// Open requests whose response has begun.
-    begun: AtomicUsize,
+    responding: AtomicUsize,
     /// When the last request ended, in milliseconds after `began`.
-    rests_since: AtomicU64,
+    idle_since: AtomicU64,
     malformed: AtomicBool,
-    pulses: Pulses,
-    memory: Mutex<Memory>,
-    tunnel: Mutex<Option<(OnUpgrade, Tunnel)>>,
+    responses: ResponseMonitor,
+    last: Mutex<LastRequest>,
+    tunnel: Mutex<Option<(OnUpgrade, UpgradedUpstream)>>,
 }
 
 /// State that the last request leaves for the next one and for the log.
 #[derive(Default)]
-struct Memory {
+struct LastRequest {
     pool: Option<(Arc<Site>, Arc<Pool>)>,
     ray: Option<HeaderValue>,
 }
 
 /// How a request is relayed.
-struct RequestRules {
+struct RequestPlan {
     pool: Arc<Pool>,
-    wants: Wants,
-    patience: Patience,
+    upgrade: Upgrade,
+    timeouts: RequestTimeouts,
     /// The PROXY header to send first, if the upstream expects one.
     header: Option<Vec<u8>>,
 }
 
-/// An open request.
-pub(super) struct Open {
-    desk: Arc<Desk>,
-    /// The progress of its body, if it has one.
-    upload: Option<Arc<Progress>>,
-    /// Its CF-Ray: Cloudflare's identifier of the request.
-    ray: Option<HeaderValue>,
-    /// The host of a refused request, escaped for the log.
-    host: Option<String>,
-    /// The progress of its response, once that has begun.
-    pulse: Option<Arc<Pulse>>,
-}
-
-impl Desk {
+impl HttpRequestHandler {
     pub(super) fn new(
         shared: Arc<Shared>,
         pools: Arc<Pools>,
-        accepted: Arc<InForce>,
+        accept_policy: Arc<AcceptPolicy>,
         warrant: Warrant,
         certificate: Option<HeaderValue>,
-        introduction: Introduction,
-        gauge: Arc<Gauge>,
+        forwarded: ForwardedVisitor,
+        stats: Arc<StreamStats>,
     ) -> Self {
+        let site_counters = accept_policy.counters(warrant.site().name(), &shared.counters);
         Self {
+            site_counters,
             shared,
             pools,
-            accepted,
+            accept_policy,
             warrant,
             certificate,
-            introduction,
-            gauge,
+            forwarded,
+            stats,
             began: Instant::now(),
             requests: AtomicU64::new(0),
             open: AtomicUsize::new(0),
-            begun: AtomicUsize::new(0),
-            rests_since: AtomicU64::new(0),
+            responding: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(0),
             malformed: AtomicBool::new(false),
-            pulses: Pulses::default(),
-            memory: Mutex::default(),
+            responses: ResponseMonitor::default(),
+            last: Mutex::default(),
             tunnel: Mutex::default(),
         }
     }
 
     /// Handles one request.
-    pub(super) async fn answer(
+    pub(super) async fn handle(
         self: Arc<Self>,
         mut request: Request<Incoming>,
-    ) -> Response<Answer> {
+    ) -> Response<ResponseBody> {
         self.requests.fetch_add(1, Relaxed);
-        self.open.fetch_add(1, Relaxed);
         let ray = request.headers().get(CF_RAY).cloned();
-        held(&self.memory).ray.clone_from(&ray);
-        let mut open = Open { desk: self.clone(), upload: None, ray, host: None, pulse: None };
-        let upgrade =
+        self.last.lock().ray.clone_from(&ray);
+        let mut open = OpenRequest::new(self.clone(), ray);
+        let on_upgrade =
             request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
         match self.relay(request, &mut open).await {
-            Ok((_, Said::Answer(Relayed { response, source, slot }))) => {
-                self.shared.ledger.relayed();
-                pass(response, Answer::new(source, Some(slot), open), Wants::Answer)
+            Ok((_, UpstreamReply::Response(RelayedResponse { response, source, slot }))) => {
+                self.shared.counters.relayed();
+                let body = ResponseBody::new(source, Some(slot), open);
+                response_for_peer(response, body, Upgrade::None)
             }
             // Bytes that the peer sent before the upstream accepted the tunnel would be lost.
-            Ok((Wants::WebSocket, Said::Tunnel(..))) if self.gauge.fault().is_some() => {
+            Ok((Upgrade::WebSocket, UpstreamReply::Tunnel(..))) if self.stats.fault().is_some() => {
                 self.deny(Denial::BadRequest, open)
             }
-            Ok((Wants::WebSocket, Said::Tunnel(response, tunnel))) if is_websocket(&response) => {
-                self.shared.ledger.relayed();
-                self.gauge.now_a_tunnel();
-                *held(&self.tunnel) = upgrade.map(|upgrade| (upgrade, tunnel));
-                pass(response, Answer::empty(open), Wants::WebSocket)
+            Ok((Upgrade::WebSocket, UpstreamReply::Tunnel(response, tunnel)))
+                if is_websocket(&response) =>
+            {
+                self.shared.counters.relayed();
+                self.stats.set_tunnel();
+                *self.tunnel.lock() = on_upgrade.map(|on_upgrade| (on_upgrade, tunnel));
+                response_for_peer(response, ResponseBody::empty(open), Upgrade::WebSocket)
             }
             // An unsolicited 101.
-            Ok((_, Said::Tunnel(..))) => self.deny(Denial::UpstreamBroken, open),
+            Ok((_, UpstreamReply::Tunnel(..))) => self.deny(Denial::UpstreamBroken, open),
             Err(denial) => self.deny(denial, open),
         }
     }
@@ -156,47 +154,47 @@ impl Desk {
     async fn relay(
         &self,
         request: Request<Incoming>,
-        open: &mut Open,
-    ) -> Result<(Wants, Said), Denial> {
+        open: &mut OpenRequest,
+    ) -> Result<(Upgrade, UpstreamReply), Denial> {
         let (mut head, body) = request.into_parts();
-        let rules = self.rules(&mut head);
-        let RequestRules { pool, wants, patience, header } =
-            rules.inspect_err(|_| open.host = told(&head))?;
-        let body = Inbound::new(body);
+        let plan = self.plan(&mut head);
+        let RequestPlan { pool, upgrade, timeouts, header } =
+            plan.inspect_err(|_| open.host = named_host(&head))?;
+        let body = RequestBody::new(body);
         open.upload = body.progress();
-        headers::measure(&mut head, &body);
+        headers::set_framing(&mut head, &body);
         let request = Request::from_parts(head, body);
-        Ok((wants, pool.relay(&self.warrant, request, patience, header).await?))
+        Ok((upgrade, pool.relay(&self.warrant, request, timeouts, header).await?))
     }
 
     /// Checks a request, rewrites its head for the upstream, and decides how to relay it.
-    fn rules(&self, head: &mut Parts) -> Result<RequestRules, Denial> {
-        let mut memory = held(&self.memory);
+    fn plan(&self, head: &mut Parts) -> Result<RequestPlan, Denial> {
+        let mut last = self.last.lock();
         if head.method == Method::CONNECT {
             return Err(Denial::BadRequest);
         }
-        let named = Named::of(head)?;
-        let now = self.shared.in_force.load();
+        let named = RequestHost::parse(head)?;
+        let now = self.shared.accept_policy.load();
         let (site, http, policy) = self.site(&now.policy)?;
         let proven = self.warrant.is_proven();
-        named.belongs_to(self.warrant.host(), site, http, &policy.sites, proven)?;
-        let peer = Peer {
-            address: self.introduction.source(),
+        named.check_site(self.warrant.host(), site, http, &policy.sites, proven)?;
+        let peer = PeerFacts {
+            address: self.forwarded.source(),
             certificate: self.certificate.as_ref(),
-            visitors: self.introduction.visitors(),
+            visitor_trust: self.forwarded.visitor_trust(),
         };
-        let wants = headers::prepare(head, &named, &peer, http)?;
-        let header = self.introduction.header(site.proxy(), &head.headers)?;
-        let pool = match &memory.pool {
+        let upgrade = headers::rewrite_request(head, &named, &peer, http)?;
+        let header = self.forwarded.header(site.proxy(), &head.headers)?;
+        let pool = match &last.pool {
             Some((of, pool)) if Arc::ptr_eq(of, site) => pool.clone(),
             Some(_) | None => {
-                let pool = self.pools.of(http);
-                memory.pool = Some((site.clone(), pool.clone()));
+                let pool = self.pools.get(http);
+                last.pool = Some((site.clone(), pool.clone()));
                 pool
             }
         };
-        let patience = Patience { connect: policy.deadline, answer: http.answer };
-        Ok(RequestRules { pool, wants, patience, header })
+        let timeouts = RequestTimeouts { connect: policy.deadline, answer: http.answer };
+        Ok(RequestPlan { pool, upgrade, timeouts, header })
     }
 
     /// The site whose settings apply. It is the site of the active policy if that trusts every
@@ -209,7 +207,7 @@ impl Desk {
         let own = self.warrant.site();
         let found = now.sites.find(self.warrant.host());
         if !self.warrant.is_proven() && !found.is_some_and(|site| site.observes()) {
-            return Err(Denial::Unproven);
+            return Err(Denial::Unauthenticated);
         }
         if let Some(site) = found
             && site.believes_all_of(own)
@@ -218,57 +216,57 @@ impl Desk {
             return Ok((site, http, now));
         }
         let http = own.http().ok_or(Denial::UpstreamUnreachable)?;
-        Ok((own, http, &self.accepted.policy))
+        Ok((own, http, &self.accept_policy.policy))
     }
 
     /// Counts and logs, once for each connection, that the peer sent malformed bytes.
-    pub(super) fn refuse(&self, denial: Denial) {
+    pub(super) fn record_malformed(&self, denial: Denial) {
         if !self.malformed.swap(true, Relaxed) {
-            self.book(denial, None, None);
+            self.record_denial(denial, None, None);
         }
     }
 
-    fn deny(&self, denial: Denial, open: Open) -> Response<Answer> {
-        // `refuse` may have counted this request already.
+    fn deny(&self, denial: Denial, open: OpenRequest) -> Response<ResponseBody> {
+        // `record_malformed` may have counted this request already.
         let counted = denial == Denial::BadRequest
-            && self.gauge.fault().is_some()
+            && self.stats.fault().is_some()
             && self.malformed.swap(true, Relaxed);
         if !counted {
-            self.book(denial, open.ray.as_ref(), open.host.as_deref());
+            self.record_denial(denial, open.ray.as_ref(), open.host.as_deref());
         }
-        Answer::denied(denial, open)
+        ResponseBody::denied(denial, open)
     }
 
     /// Counts and logs the responses whose progress timeout expired. Returns the tasks that send
     /// them.
-    pub(super) fn stalled(&self) -> Vec<Option<task::Id>> {
-        let wire = match self.warrant.protocol() {
-            PeerProtocol::Http1 => self.gauge.moved().0 + self.gauge.moved().1,
+    pub(super) fn take_stalled(&self) -> Vec<Option<task::Id>> {
+        let other_bytes = match self.warrant.protocol() {
+            PeerProtocol::Http1 => self.stats.moved().0 + self.stats.moved().1,
             // The bytes of all streams say nothing about one stream.
             PeerProtocol::Http2 => 0,
         };
         let site = self.warrant.site().name();
-        let stalled = self.pulses.round(wire).into_iter().map(|pulse| {
-            self.shared.ledger.denied(site, Denial::Stalled);
-            if self.shared.quiet.may_tell(Reason::Request(Denial::Stalled)) {
+        let stalled = self.responses.check(other_bytes).into_iter().map(|progress| {
+            self.site_counters.denied(Denial::Stalled);
+            if self.shared.log_limit.may_log(LogReason::Request(Denial::Stalled)) {
                 tracing::info!(
                     site = &**site,
                     peer = %self.warrant.peer(),
                     outcome = Denial::Stalled.name(),
-                    cf_ray = pulse.ray.as_ref().map(shown),
+                    cf_ray = progress.ray.as_ref().map(escaped),
                     help = Denial::Stalled.help(),
                     "request aborted",
                 );
             }
-            pulse.task
+            progress.task
         });
         stalled.collect()
     }
 
-    fn book(&self, denial: Denial, ray: Option<&HeaderValue>, host: Option<&str>) {
+    fn record_denial(&self, denial: Denial, ray: Option<&HeaderValue>, host: Option<&str>) {
         let site = self.warrant.site().name();
-        self.shared.ledger.denied(site, denial);
-        if !self.shared.quiet.may_tell(Reason::Request(denial)) {
+        self.site_counters.denied(denial);
+        if !self.shared.log_limit.may_log(LogReason::Request(denial)) {
             return;
         }
         tracing::info!(
@@ -276,7 +274,7 @@ impl Desk {
             peer = %self.warrant.peer(),
             outcome = denial.name(),
             status = denial.status().as_u16(),
-            cf_ray = ray.map(shown),
+            cf_ray = ray.map(escaped),
             host,
             help = denial.help(),
             "request refused",
@@ -290,7 +288,7 @@ impl Desk {
 
     /// The CF-Ray of the last request, escaped for the log.
     pub(super) fn ray(&self) -> Option<String> {
-        held(&self.memory).ray.as_ref().map(shown)
+        self.last.lock().ray.as_ref().map(escaped)
     }
 
     /// Whether a request is open.
@@ -299,24 +297,24 @@ impl Desk {
     }
 
     /// Whether a response has begun and not ended.
-    pub(super) fn is_answering(&self) -> bool {
-        self.begun.load(Relaxed) > 0
+    pub(super) fn is_responding(&self) -> bool {
+        self.responding.load(Relaxed) > 0
     }
 
     /// How long the connection has been idle; zero while a request is open.
-    pub(super) fn rested(&self) -> Duration {
+    pub(super) fn idle_time(&self) -> Duration {
         match self.is_busy() {
             true => Duration::ZERO,
             false => {
-                let since = Duration::from_millis(self.rests_since.load(Relaxed));
+                let since = Duration::from_millis(self.idle_since.load(Relaxed));
                 self.began.elapsed().saturating_sub(since)
             }
         }
     }
 
     /// The tunnel that follows HTTP on this connection, if the upstream accepted one with a 101.
-    pub(super) fn take_tunnel(&self) -> Option<(OnUpgrade, Tunnel)> {
-        held(&self.tunnel).take()
+    pub(super) fn take_tunnel(&self) -> Option<(OnUpgrade, UpgradedUpstream)> {
+        self.tunnel.lock().take()
     }
 
     pub(super) fn warrant(&self) -> &Warrant {
@@ -324,52 +322,27 @@ impl Desk {
     }
 }
 
-impl Open {
-    /// The same request, now that its response begins.
-    pub(super) fn begin(mut self) -> Self {
-        self.desk.begun.fetch_add(1, Relaxed);
-        self.pulse = Some(self.desk.pulses.begin(self.upload.take(), self.ray.clone()));
-        self
-    }
-
-    /// Records progress: the peer took a part of the response.
-    pub(super) fn beat(&self) {
-        if let Some(pulse) = &self.pulse {
-            pulse.beat();
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let desk = &self.desk;
-        if let Some(pulse) = &self.pulse {
-            desk.pulses.end(pulse);
-            desk.begun.fetch_sub(1, Relaxed);
-        }
-        let now = desk.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-        desk.rests_since.store(now, Relaxed);
-        desk.open.fetch_sub(1, Relaxed);
-    }
-}
-
 /// The host that a refused request names, escaped for the log.
-fn told(head: &Parts) -> Option<String> {
-    let host = head.headers.get(HOST).map(shown);
+fn named_host(head: &Parts) -> Option<String> {
+    let host = head.headers.get(HOST).map(escaped);
     host.or_else(|| Some(printable(head.uri.authority()?.as_str())))
 }
 
-fn shown(ray: &HeaderValue) -> String {
-    printable(&String::from_utf8_lossy(ray.as_bytes()))
+fn escaped(value: &HeaderValue) -> String {
+    printable(&String::from_utf8_lossy(value.as_bytes()))
 }
 
 /// The upstream's response head, cleaned for the peer. hyper sets the HTTP version of the peer's
 /// connection.
-fn pass(response: Response<()>, answer: Answer, wants: Wants) -> Response<Answer> {
+fn response_for_peer(
+    response: Response<()>,
+    body: ResponseBody,
+    upgrade: Upgrade,
+) -> Response<ResponseBody> {
     let (mut head, ()) = response.into_parts();
-    headers::clean(&mut head.headers, wants);
+    headers::rewrite_response(&mut head.headers, upgrade);
     head.version = Version::HTTP_11;
-    Response::from_parts(head, answer)
+    Response::from_parts(head, body)
 }
 
 fn is_websocket(response: &Response<()>) -> bool {

@@ -18,14 +18,14 @@ use super::denial::Denial;
 
 /// The host that a request names, with its port, as the peer wrote it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Named(pub(super) HeaderValue);
+pub(super) struct RequestHost(pub(super) HeaderValue);
 
-impl Named {
+impl RequestHost {
     /// Reads the host of a request.
     ///
     /// # Errors
     /// There is no host, there is more than one, or the target and `Host` differ.
-    pub(super) fn of(head: &Parts) -> Result<Self, Denial> {
+    pub(super) fn parse(head: &Parts) -> Result<Self, Denial> {
         let mut hosts = head.headers.get_all(HOST).iter();
         let (host, twice) = (hosts.next(), hosts.next());
         let authority = head.uri.authority();
@@ -67,7 +67,7 @@ impl Named {
     ///
     /// # Errors
     /// The host is invalid, or belongs to another site or to none.
-    pub(super) fn belongs_to(
+    pub(super) fn check_site(
         &self,
         server_name: &Host,
         site: &Arc<Site>,
@@ -107,7 +107,7 @@ mod tests {
             request = request.header(HOST, *host);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        let named = Named::of(&head)?;
+        let named = RequestHost::parse(&head)?;
         named.bare().map(Into::into)
     }
 

@@ -12,39 +12,43 @@ use hyper::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{denial::Denial, request_handler::Open, upstream::Busy};
+use super::{denial::Denial, request_handler::OpenRequest, upstream::RespondingConnection};
 
 /// The body of a response. Dropping it ends the request.
-pub(super) struct Answer {
-    source: Source,
+pub(super) struct ResponseBody {
+    source: BodySource,
     _slot: Option<OwnedSemaphorePermit>,
-    open: Open,
+    open: OpenRequest,
 }
 
 /// The source of the bytes.
-pub(super) enum Source {
+pub(super) enum BodySource {
     /// A text of aop.
     Text(Option<Bytes>),
     /// An HTTP/1 connection, which this body polls.
-    Line(Box<Busy>),
+    Http1(Box<RespondingConnection>),
     /// A stream of a shared HTTP/2 connection.
-    Stream(Incoming),
+    Http2(Incoming),
 }
 
-impl Answer {
-    pub(super) fn new(source: Source, slot: Option<OwnedSemaphorePermit>, open: Open) -> Self {
+impl ResponseBody {
+    pub(super) fn new(
+        source: BodySource,
+        slot: Option<OwnedSemaphorePermit>,
+        open: OpenRequest,
+    ) -> Self {
         Self { source, _slot: slot, open: open.begin() }
     }
 
     /// An empty body.
-    pub(super) fn empty(open: Open) -> Self {
-        Self::new(Source::Text(None), None, open)
+    pub(super) fn empty(open: OpenRequest) -> Self {
+        Self::new(BodySource::Text(None), None, open)
     }
 
     /// A plain text with the reason for which the upstream did not answer.
-    pub(super) fn denied(denial: Denial, open: Open) -> Response<Self> {
+    pub(super) fn denied(denial: Denial, open: OpenRequest) -> Response<Self> {
         let text = Bytes::from_static(denial.text().as_bytes());
-        let mut response = Response::new(Self::new(Source::Text(Some(text)), None, open));
+        let mut response = Response::new(Self::new(BodySource::Text(Some(text)), None, open));
         *response.status_mut() = denial.status();
         response
             .headers_mut()
@@ -53,7 +57,7 @@ impl Answer {
     }
 }
 
-impl Body for Answer {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -62,29 +66,31 @@ impl Body for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = match &mut self.source {
-            Source::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Source::Line(busy) => busy.poll_frame(context),
-            Source::Stream(incoming) => Pin::new(incoming).poll_frame(context),
+            BodySource::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            BodySource::Http1(responding) => responding.poll_frame(context),
+            BodySource::Http2(incoming) => Pin::new(incoming).poll_frame(context),
         };
         if polled.is_ready() {
-            self.open.beat();
+            self.open.record_progress();
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Text(text) => text.is_none(),
-            Source::Line(busy) => busy.incoming().is_end_stream(),
-            Source::Stream(incoming) => incoming.is_end_stream(),
+            BodySource::Text(text) => text.is_none(),
+            BodySource::Http1(responding) => responding.incoming().is_end_stream(),
+            BodySource::Http2(incoming) => incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Line(busy) => busy.incoming().size_hint(),
-            Source::Stream(incoming) => incoming.size_hint(),
+            BodySource::Text(text) => {
+                SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64)
+            }
+            BodySource::Http1(responding) => responding.incoming().size_hint(),
+            BodySource::Http2(incoming) => incoming.size_hint(),
         }
     }
 }

@@ -3,20 +3,21 @@
 //! Request smuggling needs two parsers that disagree about the end of a request. hyper reads some
 //! forms leniently (a bare LF, Content-Length beside Transfer-Encoding) and does not report that.
 //! So every byte of the peer passes through this module before hyper reads it, and each form that
-//! RFC 9112 lets a recipient interpret is a [`Fault`]. This module refuses bytes and changes none.
+//! RFC 9112 lets a recipient interpret is a [`FramingFault`]. This module refuses bytes and changes
+//! none.
 
 /// The longest head: Cloudflare sends at most 128 KiB of fields, and there is a request line.
-const LONGEST_HEAD: usize = (128 + 8) * 1024;
+const MAX_HEAD: usize = (128 + 8) * 1024;
 
 /// The largest number of fields in a head, as in hyper.
-const MOST_FIELDS: usize = 100;
+const MAX_FIELDS: usize = 100;
 
 /// The longest chunk-size line.
-const LONGEST_SIZE: usize = 256;
+const MAX_CHUNK_LINE: usize = 256;
 
 /// The reason to refuse a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum FramingFault {
     /// A line ends in LF without CR, or a CR is followed by something else.
     BareLineEnd,
     /// NUL, or another control character.
@@ -34,14 +35,14 @@ pub(super) enum Fault {
     /// Both Content-Length and Transfer-Encoding.
     LengthAndEncoding,
     /// Transfer-Encoding or Upgrade in HTTP/1.0.
-    TooOld,
+    NotInHttp10,
     /// A chunk without a valid size or end.
     Chunk,
     /// A head with too many fields, or too long.
     TooLarge,
 }
 
-impl Fault {
+impl FramingFault {
     /// The explanation that the peer gets.
     pub(super) const fn text(self) -> &'static str {
         match self {
@@ -53,7 +54,7 @@ impl Fault {
             Self::Length => "Content-Length is malformed or repeated",
             Self::Encoding => "Transfer-Encoding must be chunked alone",
             Self::LengthAndEncoding => "Content-Length and Transfer-Encoding exclude each other",
-            Self::TooOld => "HTTP/1.0 has neither Transfer-Encoding nor Upgrade",
+            Self::NotInHttp10 => "HTTP/1.0 has neither Transfer-Encoding nor Upgrade",
             Self::Chunk => "a chunk is malformed",
             Self::TooLarge => "the request's head is too large",
         }
@@ -62,22 +63,22 @@ impl Fault {
 
 /// The part of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum RequestPart {
     Head,
     Body,
 }
 
 /// Follows the bytes of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Strict {
-    stage: Stage,
+pub(super) struct RequestFramer {
+    state: FramingState,
     /// The beginning of an incomplete line.
     line: Vec<u8>,
     head: Head,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
+enum FramingState {
     #[default]
     RequestLine,
     Fields,
@@ -106,16 +107,16 @@ enum Version {
     Old,
 }
 
-impl Strict {
+impl RequestFramer {
     /// Checks the next bytes.
     ///
     /// # Errors
     /// The fault, and how many of `bytes` belong to complete requests before it.
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<(), (Fault, usize)> {
+    pub(super) fn check(&mut self, bytes: &[u8]) -> Result<(), (FramingFault, usize)> {
         let (mut rest, mut whole) = (bytes, 0);
         while !rest.is_empty() {
             rest = self.step(rest).map_err(|fault| (fault, whole))?;
-            if self.is_between() {
+            if self.is_at_boundary() {
                 whole = bytes.len() - rest.len();
             }
         }
@@ -123,54 +124,56 @@ impl Strict {
     }
 
     /// Consumes some bytes and returns the rest.
-    fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
-        match self.stage {
-            Stage::Body(left) => {
+    fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], FramingFault> {
+        match self.state {
+            FramingState::Body(left) => {
                 let (left, rest) = skip(left, bytes);
-                self.stage = if left == 0 { Stage::RequestLine } else { Stage::Body(left) };
+                self.state =
+                    if left == 0 { FramingState::RequestLine } else { FramingState::Body(left) };
                 Ok(rest)
             }
-            Stage::ChunkData(left) => {
+            FramingState::ChunkData(left) => {
                 let (left, rest) = skip(left, bytes);
-                self.stage = if left == 0 { Stage::ChunkEnd } else { Stage::ChunkData(left) };
+                self.state =
+                    if left == 0 { FramingState::ChunkEnd } else { FramingState::ChunkData(left) };
                 Ok(rest)
             }
-            Stage::RequestLine
-            | Stage::Fields
-            | Stage::ChunkSize
-            | Stage::ChunkEnd
-            | Stage::Trailers => self.follow_line(bytes),
+            FramingState::RequestLine
+            | FramingState::Fields
+            | FramingState::ChunkSize
+            | FramingState::ChunkEnd
+            | FramingState::Trailers => self.check_line(bytes),
         }
     }
 
     /// Whether every request that began is complete.
-    pub(super) fn is_between(&self) -> bool {
-        self.stage == Stage::RequestLine && self.line.is_empty()
+    pub(super) fn is_at_boundary(&self) -> bool {
+        self.state == FramingState::RequestLine && self.line.is_empty()
     }
 
     /// The part of the request that comes next.
-    pub(super) fn part(&self) -> Part {
-        match self.stage {
-            Stage::RequestLine | Stage::Fields => Part::Head,
-            Stage::Body(_)
-            | Stage::ChunkSize
-            | Stage::ChunkData(_)
-            | Stage::ChunkEnd
-            | Stage::Trailers => Part::Body,
+    pub(super) fn part(&self) -> RequestPart {
+        match self.state {
+            FramingState::RequestLine | FramingState::Fields => RequestPart::Head,
+            FramingState::Body(_)
+            | FramingState::ChunkSize
+            | FramingState::ChunkData(_)
+            | FramingState::ChunkEnd
+            | FramingState::Trailers => RequestPart::Body,
         }
     }
 
     /// Consumes one line, or the beginning of one, and returns the rest.
-    fn follow_line<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
+    fn check_line<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], FramingFault> {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
         self.head.bytes += part.len();
-        let in_chunks = matches!(self.stage, Stage::ChunkSize | Stage::ChunkEnd);
-        if in_chunks && self.line.len() + part.len() > LONGEST_SIZE {
-            return Err(Fault::Chunk);
+        let in_chunks = matches!(self.state, FramingState::ChunkSize | FramingState::ChunkEnd);
+        if in_chunks && self.line.len() + part.len() > MAX_CHUNK_LINE {
+            return Err(FramingFault::Chunk);
         }
-        if self.head.bytes > LONGEST_HEAD {
-            return Err(Fault::TooLarge);
+        if self.head.bytes > MAX_HEAD {
+            return Err(FramingFault::TooLarge);
         }
         match (end, self.line.is_empty()) {
             (None, _) => self.line.extend_from_slice(part),
@@ -185,85 +188,85 @@ impl Strict {
     }
 
     /// Checks a whole line, which includes its line end.
-    fn take(&mut self, line: &[u8]) -> Result<(), Fault> {
-        let line = line.strip_suffix(b"\r\n").ok_or(Fault::BareLineEnd)?;
+    fn take(&mut self, line: &[u8]) -> Result<(), FramingFault> {
+        let line = line.strip_suffix(b"\r\n").ok_or(FramingFault::BareLineEnd)?;
         match line.iter().find(|byte| byte.is_ascii_control() && **byte != b'\t') {
-            Some(b'\r') => return Err(Fault::BareLineEnd),
-            Some(_) => return Err(Fault::ControlCharacter),
+            Some(b'\r') => return Err(FramingFault::BareLineEnd),
+            Some(_) => return Err(FramingFault::ControlCharacter),
             None => {}
         }
-        self.stage = match self.stage {
+        self.state = match self.state {
             // RFC 9112, 2.2: a server ignores empty lines before a request line.
-            Stage::RequestLine if line.is_empty() => Stage::RequestLine,
-            Stage::RequestLine => {
+            FramingState::RequestLine if line.is_empty() => FramingState::RequestLine,
+            FramingState::RequestLine => {
                 self.head =
                     Head { version: version(line)?, bytes: self.head.bytes, ..Head::default() };
-                Stage::Fields
+                FramingState::Fields
             }
-            Stage::Fields if line.is_empty() => self.body()?,
-            Stage::Fields => {
+            FramingState::Fields if line.is_empty() => self.body()?,
+            FramingState::Fields => {
                 self.head.field(line)?;
-                Stage::Fields
+                FramingState::Fields
             }
-            Stage::ChunkSize => match chunk_size(line)? {
-                0 => Stage::Trailers,
-                size => Stage::ChunkData(size),
+            FramingState::ChunkSize => match chunk_size(line)? {
+                0 => FramingState::Trailers,
+                size => FramingState::ChunkData(size),
             },
-            Stage::ChunkEnd if line.is_empty() => {
+            FramingState::ChunkEnd if line.is_empty() => {
                 self.head.bytes = 0;
-                Stage::ChunkSize
+                FramingState::ChunkSize
             }
-            Stage::ChunkEnd => return Err(Fault::Chunk),
-            Stage::Trailers if line.is_empty() => {
+            FramingState::ChunkEnd => return Err(FramingFault::Chunk),
+            FramingState::Trailers if line.is_empty() => {
                 self.head.bytes = 0;
-                Stage::RequestLine
+                FramingState::RequestLine
             }
-            Stage::Trailers => {
+            FramingState::Trailers => {
                 self.head.count()?;
-                named(line)?;
-                Stage::Trailers
+                field(line)?;
+                FramingState::Trailers
             }
-            stage @ (Stage::Body(_) | Stage::ChunkData(_)) => stage,
+            state @ (FramingState::Body(_) | FramingState::ChunkData(_)) => state,
         };
         Ok(())
     }
 
     /// The stage after the head.
-    fn body(&mut self) -> Result<Stage, Fault> {
+    fn body(&mut self) -> Result<FramingState, FramingFault> {
         let head = &self.head;
         if head.version == Version::Old && (head.chunked || head.upgrade) {
-            return Err(Fault::TooOld);
+            return Err(FramingFault::NotInHttp10);
         }
-        let stage = match (head.chunked, head.length) {
-            (true, Some(_)) => return Err(Fault::LengthAndEncoding),
-            (true, None) => Stage::ChunkSize,
-            (false, Some(0) | None) => Stage::RequestLine,
-            (false, Some(length)) => Stage::Body(length),
+        let state = match (head.chunked, head.length) {
+            (true, Some(_)) => return Err(FramingFault::LengthAndEncoding),
+            (true, None) => FramingState::ChunkSize,
+            (false, Some(0) | None) => FramingState::RequestLine,
+            (false, Some(length)) => FramingState::Body(length),
         };
         self.head.bytes = 0;
-        Ok(stage)
+        Ok(state)
     }
 }
 
 impl Head {
-    fn count(&mut self) -> Result<(), Fault> {
+    fn count(&mut self) -> Result<(), FramingFault> {
         self.fields += 1;
-        if self.fields > MOST_FIELDS { Err(Fault::TooLarge) } else { Ok(()) }
+        if self.fields > MAX_FIELDS { Err(FramingFault::TooLarge) } else { Ok(()) }
     }
 
-    fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
+    fn field(&mut self, line: &[u8]) -> Result<(), FramingFault> {
         self.count()?;
-        let (name, value) = named(line)?;
+        let (name, value) = field(line)?;
         match name.len() {
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                let before = self.length.replace(number(value, 10).ok_or(Fault::Length)?);
-                return before.map_or(Ok(()), |_| Err(Fault::Length));
+                let before = self.length.replace(number(value, 10).ok_or(FramingFault::Length)?);
+                return before.map_or(Ok(()), |_| Err(FramingFault::Length));
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 let alone = !self.chunked && value.eq_ignore_ascii_case(b"chunked");
                 self.chunked = true;
-                return if alone { Ok(()) } else { Err(Fault::Encoding) };
+                return if alone { Ok(()) } else { Err(FramingFault::Encoding) };
             }
             _ => {}
         }
@@ -272,31 +275,31 @@ impl Head {
 }
 
 /// The name and the trimmed value of a field.
-fn named(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
+fn field(line: &[u8]) -> Result<(&[u8], &[u8]), FramingFault> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Err(Fault::FoldedLine);
+        return Err(FramingFault::FoldedLine);
     }
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(Fault::FieldName)?;
+    let colon = line.iter().position(|byte| *byte == b':').ok_or(FramingFault::FieldName)?;
     let (name, value) = line.split_at(colon);
     if name.is_empty() || name.iter().any(|byte| matches!(byte, b' ' | b'\t')) {
-        return Err(Fault::FieldName);
+        return Err(FramingFault::FieldName);
     }
     Ok((name, value[1..].trim_ascii()))
 }
 
-fn version(line: &[u8]) -> Result<Version, Fault> {
+fn version(line: &[u8]) -> Result<Version, FramingFault> {
     let mut words = line.split(|byte| *byte == b' ');
     match (words.next(), words.next(), words.next(), words.next()) {
         (Some([_, ..]), Some([_, ..]), Some(b"HTTP/1.1"), None) => Ok(Version::Current),
         (Some([_, ..]), Some([_, ..]), Some(b"HTTP/1.0"), None) => Ok(Version::Old),
-        _ => Err(Fault::RequestLine),
+        _ => Err(FramingFault::RequestLine),
     }
 }
 
 /// The size of a chunk; chunk extensions do not affect it.
-fn chunk_size(line: &[u8]) -> Result<u64, Fault> {
+fn chunk_size(line: &[u8]) -> Result<u64, FramingFault> {
     let end = line.iter().position(|byte| *byte == b';').unwrap_or(line.len());
-    number(&line[..end], 16).ok_or(Fault::Chunk)
+    number(&line[..end], 16).ok_or(FramingFault::Chunk)
 }
 
 /// A number of digits only, without sign or space, that fits into 64 bits.

@@ -7,6 +7,6 @@ mod http1;
 mod http2;
 mod pool;
 
-pub(super) use http1::Busy;
-pub(super) use pool::{Patience, Pool, Relayed, Said, held};
-pub(crate) use pool::{Pools, Slots};
+pub(super) use http1::RespondingConnection;
+pub(super) use pool::{Pool, RelayedResponse, RequestTimeouts, UpstreamReply};
+pub(crate) use pool::{Pools, RequestSlots};

@@ -6,14 +6,14 @@ use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncWriteExt, sync::OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use super::checked_stream::Wire;
+use super::checked_stream::CheckedStream;
 use crate::{
-    relay::{Ending, Relayed, carry},
+    relay::{Ending, RelayOutcome, relay_upgraded},
     upstream::UpstreamStream,
 };
 
 /// The upstream's side of a tunnel.
-pub(super) struct Tunnel {
+pub(super) struct UpgradedUpstream {
     pub(super) stream: UpstreamStream,
     /// The bytes after its 101.
     pub(super) read: Bytes,
@@ -22,16 +22,16 @@ pub(super) struct Tunnel {
 }
 
 /// Waits until hyper releases the peer's stream, then relays bytes between peer and upstream.
-pub(super) async fn tunnel(
+pub(super) async fn relay_tunnel(
     warrant: &Warrant,
     upgrade: OnUpgrade,
-    tunnel: Tunnel,
+    tunnel: UpgradedUpstream,
     cut: &CancellationToken,
-) -> Relayed {
-    let lost = Relayed { bytes_in: 0, bytes_out: 0, ending: Ending::PeerLost };
-    let Tunnel { stream: mut upstream, read: said, slot: _slot } = tunnel;
+) -> RelayOutcome {
+    let lost = RelayOutcome { bytes_in: 0, bytes_out: 0, ending: Ending::PeerLost };
+    let UpgradedUpstream { stream: mut upstream, read: said, slot: _slot } = tunnel;
     let Ok(upgraded) = upgrade.await else { return lost };
-    let Ok(parts) = upgraded.downcast::<TokioIo<Wire>>() else { return lost };
+    let Ok(parts) = upgraded.downcast::<TokioIo<CheckedStream>>() else { return lost };
     let mut peer = parts.io.into_inner().into_stream();
     let handing_over = async {
         peer.write_all(&said).await?;
@@ -39,8 +39,8 @@ pub(super) async fn tunnel(
         upstream.write_all(&parts.read_buf).await
     };
     match cut.run_until_cancelled(handing_over).await {
-        Some(Ok(())) => carry(warrant, peer, upstream, cut).await,
+        Some(Ok(())) => relay_upgraded(warrant, peer, upstream, cut).await,
         Some(Err(_)) => lost,
-        None => Relayed { ending: Ending::Cut, ..lost },
+        None => RelayOutcome { ending: Ending::Cut, ..lost },
     }
 }

@@ -14,7 +14,7 @@ use tokio::{
 use super::{ProxyAddresses, v1, v2};
 
 /// The longest version 2 header that is read. Real headers hold addresses and a few fields.
-const LONGEST: usize = 4096;
+const MAX_LENGTH: usize = 4096;
 
 /// A missing or malformed header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -30,7 +30,7 @@ pub enum MalformedProxyHeader {
     Line,
     /// Shorter or longer than its length field.
     #[error("the header does not have the length that it states")]
-    Cut,
+    Length,
     /// Neither version 1 nor 2.
     #[error("the version is unknown")]
     Version,
@@ -48,46 +48,46 @@ pub enum MalformedProxyHeader {
     Field,
     /// The checksum does not match the header.
     #[error("the CRC32C checksum is wrong")]
-    Sum,
+    Checksum,
 }
 
 /// The result of reading the first bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum ParsedProxyHeader {
     /// The bytes belong to a header that is not complete yet.
-    Unfinished,
+    Incomplete,
     /// A complete header: its length in bytes, and its addresses, if it has any.
-    Whole(usize, Option<ProxyAddresses>),
+    Complete(usize, Option<ProxyAddresses>),
 }
 
 /// Reads a header at the beginning of `bytes`.
 ///
 /// # Errors
 /// `bytes` neither are a header nor begin one.
-pub fn read(bytes: &[u8]) -> Result<Reading, MalformedProxyHeader> {
+pub fn parse(bytes: &[u8]) -> Result<ParsedProxyHeader, MalformedProxyHeader> {
     if bytes.starts_with(v2::SIGNATURE) {
         let Some((head, _)) = bytes.split_first_chunk::<{ v2::HEAD }>() else {
-            return Ok(Reading::Unfinished);
+            return Ok(ParsedProxyHeader::Incomplete);
         };
         let length = v2::HEAD + v2::follows(*head);
-        if length > LONGEST {
+        if length > MAX_LENGTH {
             return Err(MalformedProxyHeader::TooLong);
         }
         return match bytes.get(..length) {
-            Some(header) => Ok(Reading::Whole(length, v2::read(header)?)),
-            None => Ok(Reading::Unfinished),
+            Some(header) => Ok(ParsedProxyHeader::Complete(length, v2::parse(header)?)),
+            None => Ok(ParsedProxyHeader::Incomplete),
         };
     }
     if bytes.starts_with(v1::BEGINNING) {
-        let line = &bytes[..bytes.len().min(v1::LONGEST)];
+        let line = &bytes[..bytes.len().min(v1::MAX_LENGTH)];
         return match line.iter().position(|byte| *byte == b'\n') {
-            Some(end) => Ok(Reading::Whole(end + 1, v1::read(&line[..=end])?)),
-            None if line.len() == v1::LONGEST => Err(MalformedProxyHeader::TooLong),
-            None => Ok(Reading::Unfinished),
+            Some(end) => Ok(ParsedProxyHeader::Complete(end + 1, v1::parse(&line[..=end])?)),
+            None if line.len() == v1::MAX_LENGTH => Err(MalformedProxyHeader::TooLong),
+            None => Ok(ParsedProxyHeader::Incomplete),
         };
     }
     match v2::SIGNATURE.starts_with(bytes) || v1::BEGINNING.starts_with(bytes) {
-        true => Ok(Reading::Unfinished),
+        true => Ok(ParsedProxyHeader::Incomplete),
         false => Err(MalformedProxyHeader::Missing),
     }
 }
@@ -100,8 +100,8 @@ pub(crate) async fn receive(
     mut stream: TcpStream,
     deadline: Instant,
 ) -> Result<(TcpStream, Option<ProxyAddresses>), RefusedConnection> {
-    let refused = match timeout_at(deadline, take(&mut stream)).await {
-        Ok(Ok(ends)) => return Ok((stream, ends)),
+    let refused = match timeout_at(deadline, consume(&mut stream)).await {
+        Ok(Ok(addresses)) => return Ok((stream, addresses)),
         Ok(Err(refused)) => refused,
         Err(_) => {
             RefusedConnection::new(Refusal::Deadline).because("the PROXY header is incomplete")
@@ -110,29 +110,29 @@ pub(crate) async fn receive(
     Err(refused.on(stream))
 }
 
-async fn take(stream: &mut TcpStream) -> Result<Option<ProxyAddresses>, RefusedConnection> {
+async fn consume(stream: &mut TcpStream) -> Result<Option<ProxyAddresses>, RefusedConnection> {
     let gone = |error: std::io::Error| {
         RefusedConnection::new(Refusal::PeerGone).because(error.to_string())
     };
-    let mut bytes = vec![0; LONGEST];
+    let mut bytes = vec![0; MAX_LENGTH];
     let mut taken = 0;
     loop {
-        // The buffer has room: an unfinished header is shorter than `LONGEST`.
+        // The buffer has room: an unfinished header is shorter than `MAX_LENGTH`.
         let seen = taken + stream.peek(&mut bytes[taken..]).await.map_err(gone)?;
         if seen == taken {
             return Err(
                 RefusedConnection::new(Refusal::PeerGone).because("within the PROXY header")
             );
         }
-        let reading = read(&bytes[..seen])
+        let reading = parse(&bytes[..seen])
             .map_err(|why| RefusedConnection::new(Refusal::ProxyHeader).because(why.to_string()))?;
         let end = match reading {
-            Reading::Unfinished => seen,
-            Reading::Whole(length, _) => length,
+            ParsedProxyHeader::Incomplete => seen,
+            ParsedProxyHeader::Complete(length, _) => length,
         };
         stream.read_exact(&mut bytes[taken..end]).await.map_err(gone)?;
-        if let Reading::Whole(_, ends) = reading {
-            return Ok(ends);
+        if let ParsedProxyHeader::Complete(_, addresses) = reading {
+            return Ok(addresses);
         }
         taken = end;
     }

@@ -21,18 +21,18 @@ thread_local! {
 }
 
 /// Bytes on their way from a reader to a writer.
-pub(super) struct Flow {
+pub(super) struct CopyDirection {
     /// Bytes that the writer has not taken yet, from `start` on.
-    rest: Vec<u8>,
+    unwritten: Vec<u8>,
     start: usize,
     moved: u64,
     flush: Flush,
-    passing: Passing,
-    stage: Stage,
+    passing: EndPassing,
+    state: CopyState,
 }
 
 /// The side that failed.
-pub(super) enum Broken {
+pub(super) enum FailedSide {
     Reader(io::Error),
     Writer,
 }
@@ -45,12 +45,12 @@ enum Flush {
 
 /// Whether the reader's end is passed on to the writer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Passing {
+enum EndPassing {
     PassedOn,
     Withheld,
 }
 
-enum Stage {
+enum CopyState {
     Moving,
     /// The reader has ended; the writer's end is under way.
     Ending,
@@ -59,28 +59,28 @@ enum Stage {
     Ended,
 }
 
-impl Default for Flow {
+impl Default for CopyDirection {
     fn default() -> Self {
         Self {
-            rest: Vec::new(),
+            unwritten: Vec::new(),
             start: 0,
             moved: 0,
             flush: Flush::Done,
-            passing: Passing::PassedOn,
-            stage: Stage::Moving,
+            passing: EndPassing::PassedOn,
+            state: CopyState::Moving,
         }
     }
 }
 
-impl Flow {
+impl CopyDirection {
     /// Copies bytes. Ready once the reader's end is passed on to the writer, or one side failed.
-    /// Do not poll again after that unless [`Flow::end`] was called.
+    /// Do not poll again after that unless [`CopyDirection::end`] was called.
     pub(super) fn poll<R, W>(
         &mut self,
         context: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
-    ) -> Poll<Result<(), Broken>>
+    ) -> Poll<Result<(), FailedSide>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -88,14 +88,14 @@ impl Flow {
         let mut writer = Pin::new(writer);
         let mut reader = Pin::new(reader);
         loop {
-            if self.start < self.rest.len() {
-                let polled = writer.as_mut().poll_write(context, &self.rest[self.start..]);
-                self.start += ready!(self.took(polled))?;
+            if self.start < self.unwritten.len() {
+                let polled = writer.as_mut().poll_write(context, &self.unwritten[self.start..]);
+                self.start += ready!(self.count_write(polled))?;
                 continue;
             }
-            (self.rest, self.start) = (Vec::new(), 0);
-            match &self.stage {
-                Stage::Moving => {
+            (self.unwritten, self.start) = (Vec::new(), 0);
+            match &self.state {
+                CopyState::Moving => {
                     let mut shared = SHARED.take().unwrap_or_else(|| vec![0; BUFFER].into());
                     let mut buffer = ReadBuf::new(&mut shared);
                     let read = reader.as_mut().poll_read(context, &mut buffer);
@@ -104,7 +104,7 @@ impl Flow {
                         [] => Poll::Ready(Ok(0)),
                         bytes => {
                             let polled = writer.as_mut().poll_write(context, bytes);
-                            self.took(polled)
+                            self.count_write(polled)
                         }
                     };
                     let ended = filled.is_empty();
@@ -113,44 +113,45 @@ impl Flow {
                         Poll::Ready(Err(_)) | Poll::Pending => 0,
                     };
                     // Empty unless the writer is slower than the reader.
-                    self.rest = filled[written..].to_vec();
+                    self.unwritten = filled[written..].to_vec();
                     SHARED.set(Some(shared));
                     match (read, wrote) {
                         (Poll::Pending, _) => {
                             ready!(self.poll_flush(context, writer.as_mut()))?;
                             return Poll::Pending;
                         }
-                        (Poll::Ready(Err(error)), _) => self.stage = Stage::Breaking(error),
+                        (Poll::Ready(Err(error)), _) => self.state = CopyState::Breaking(error),
                         (_, Poll::Ready(Err(broken))) => return Poll::Ready(Err(broken)),
-                        (Poll::Ready(Ok(())), _) if ended => self.stage = Stage::Ending,
+                        (Poll::Ready(Ok(())), _) if ended => self.state = CopyState::Ending,
                         (Poll::Ready(Ok(())), _) => {}
                     }
                 }
-                Stage::Breaking(_) => {
+                CopyState::Breaking(_) => {
                     ready!(self.poll_flush(context, writer.as_mut()))?;
-                    let Stage::Breaking(error) = std::mem::replace(&mut self.stage, Stage::Ended)
+                    let CopyState::Breaking(error) =
+                        std::mem::replace(&mut self.state, CopyState::Ended)
                     else {
                         continue;
                     };
-                    return Poll::Ready(Err(Broken::Reader(error)));
+                    return Poll::Ready(Err(FailedSide::Reader(error)));
                 }
-                Stage::Ending => {
+                CopyState::Ending => {
                     ready!(self.poll_end(context, writer.as_mut()))?;
-                    self.stage = Stage::Ended;
+                    self.state = CopyState::Ended;
                 }
-                Stage::Ended => return Poll::Ready(Ok(())),
+                CopyState::Ended => return Poll::Ready(Ok(())),
             }
         }
     }
 
     /// Treats the reader's failure as an orderly end.
     pub(super) fn end(&mut self) {
-        self.stage = Stage::Ending;
+        self.state = CopyState::Ending;
     }
 
     /// From now on the reader's end is not passed on to the writer.
     pub(super) fn withhold_end(&mut self) {
-        self.passing = Passing::Withheld;
+        self.passing = EndPassing::Withheld;
     }
 
     /// Bytes that the writer took.
@@ -160,18 +161,18 @@ impl Flow {
 
     /// Whether nothing waits to be written.
     pub(super) fn is_empty(&self) -> bool {
-        self.start == self.rest.len() && self.flush == Flush::Done
+        self.start == self.unwritten.len() && self.flush == Flush::Done
     }
 
     /// Whether the reader's end was passed on.
     pub(super) fn has_ended(&self) -> bool {
-        matches!(self.stage, Stage::Ended)
+        matches!(self.state, CopyState::Ended)
     }
 
     /// Counts the bytes that the writer took.
-    fn took(&mut self, polled: Poll<io::Result<usize>>) -> Poll<Result<usize, Broken>> {
+    fn count_write(&mut self, polled: Poll<io::Result<usize>>) -> Poll<Result<usize, FailedSide>> {
         match ready!(polled) {
-            Ok(0) | Err(_) => Poll::Ready(Err(Broken::Writer)),
+            Ok(0) | Err(_) => Poll::Ready(Err(FailedSide::Writer)),
             Ok(written) => {
                 self.moved += written as u64;
                 self.flush = Flush::Due;
@@ -184,10 +185,10 @@ impl Flow {
         &mut self,
         context: &mut Context<'_>,
         writer: Pin<&mut W>,
-    ) -> Poll<Result<(), Broken>> {
+    ) -> Poll<Result<(), FailedSide>> {
         match self.passing {
-            Passing::PassedOn => writer.poll_shutdown(context).map_err(|_| Broken::Writer),
-            Passing::Withheld => self.poll_flush(context, writer),
+            EndPassing::PassedOn => writer.poll_shutdown(context).map_err(|_| FailedSide::Writer),
+            EndPassing::Withheld => self.poll_flush(context, writer),
         }
     }
 
@@ -195,10 +196,10 @@ impl Flow {
         &mut self,
         context: &mut Context<'_>,
         writer: Pin<&mut W>,
-    ) -> Poll<Result<(), Broken>> {
+    ) -> Poll<Result<(), FailedSide>> {
         if self.flush == Flush::Due {
             if ready!(writer.poll_flush(context)).is_err() {
-                return Poll::Ready(Err(Broken::Writer));
+                return Poll::Ready(Err(FailedSide::Writer));
             }
             self.flush = Flush::Done;
         }

@@ -18,37 +18,37 @@ use tokio::{
 
 use super::{
     Ending,
-    copy_direction::{Broken, Flow},
+    copy_direction::{CopyDirection, FailedSide},
 };
 
 /// Both directions of one relay.
 #[derive(Default)]
-pub(super) struct Course {
-    inbound: Flow,
-    outbound: Flow,
-    intake: Intake,
-    spoke_last: Spoke,
+pub(super) struct Tunnel {
+    inbound: CopyDirection,
+    outbound: CopyDirection,
+    upstream_writes: UpstreamWrites,
+    last_sender: LastSender,
     /// Bytes moved when the half-closed clock was last set.
-    marked: Option<u64>,
+    bytes_at_reset: Option<u64>,
 }
 
 /// Whether the upstream still accepts bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Intake {
+enum UpstreamWrites {
     #[default]
     Open,
-    Broken,
+    Failed,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Spoke {
+enum LastSender {
     #[default]
     Nobody,
     Peer,
     Upstream,
 }
 
-impl Course {
+impl Tunnel {
     /// Copies bytes in both directions. Ready once the relay has ended.
     pub(super) fn poll<P, U>(
         &mut self,
@@ -67,15 +67,14 @@ impl Course {
         };
         let outbound = self.outbound.poll(context, upstream, peer);
         if self.inbound.moved() == came && self.outbound.moved() > went {
-            self.spoke_last = Spoke::Upstream;
+            self.last_sender = LastSender::Upstream;
         }
-        match (outbound, self.intake) {
+        match (outbound, self.upstream_writes) {
             (Poll::Pending, _) => Poll::Pending,
-            (Poll::Ready(Err(Broken::Writer)), _) => Poll::Ready(Ending::PeerLost),
-            (Poll::Ready(Err(Broken::Reader(_))), _) | (Poll::Ready(Ok(())), Intake::Broken) => {
-                Poll::Ready(Ending::UpstreamLost)
-            }
-            (Poll::Ready(Ok(())), Intake::Open) => inbound.map(|()| Ending::Clean),
+            (Poll::Ready(Err(FailedSide::Writer)), _) => Poll::Ready(Ending::PeerLost),
+            (Poll::Ready(Err(FailedSide::Reader(_))), _)
+            | (Poll::Ready(Ok(())), UpstreamWrites::Failed) => Poll::Ready(Ending::UpstreamLost),
+            (Poll::Ready(Ok(())), UpstreamWrites::Open) => inbound.map(|()| Ending::Clean),
         }
     }
 
@@ -89,25 +88,25 @@ impl Course {
         P: AsyncRead + Unpin,
         U: AsyncWrite + Unpin,
     {
-        if self.intake == Intake::Broken {
+        if self.upstream_writes == UpstreamWrites::Failed {
             return Ok(Poll::Ready(()));
         }
         let before = self.inbound.moved();
         let polled = self.inbound.poll(context, peer, upstream);
         if self.inbound.moved() > before {
-            self.spoke_last = Spoke::Peer;
+            self.last_sender = LastSender::Peer;
         }
         match polled {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
-            Poll::Ready(Err(Broken::Writer)) => {
+            Poll::Ready(Err(FailedSide::Writer)) => {
                 // The peer still gets the bytes that the upstream sent before it failed. The end of
                 // these bytes is not passed on: it may come from the reset.
-                self.intake = Intake::Broken;
+                self.upstream_writes = UpstreamWrites::Failed;
                 self.outbound.withhold_end();
                 Ok(Poll::Ready(()))
             }
-            Poll::Ready(Err(Broken::Reader(error))) => match self.was_idle(&error) {
+            Poll::Ready(Err(FailedSide::Reader(error))) => match self.was_idle(&error) {
                 true => {
                     self.inbound.end();
                     self.poll_inbound(context, peer, upstream)
@@ -119,25 +118,25 @@ impl Course {
 
     fn was_idle(&self, error: &io::Error) -> bool {
         error.kind() == io::ErrorKind::UnexpectedEof
-            && self.spoke_last != Spoke::Peer
+            && self.last_sender != LastSender::Peer
             && self.outbound.is_empty()
     }
 
-    /// Whether one direction has ended, and the other made no progress for `patience`.
-    pub(super) fn stands_still(
+    /// Whether one direction has ended, and the other made no progress for `progress_timeout`.
+    pub(super) fn has_stalled(
         &mut self,
         context: &mut Context<'_>,
         mut clock: Pin<&mut Sleep>,
-        patience: Duration,
+        progress_timeout: Duration,
     ) -> bool {
         if !(self.inbound.has_ended() || self.outbound.has_ended()) {
             return false;
         }
         let (bytes_in, bytes_out) = self.moved();
         let moved = Some(bytes_in + bytes_out);
-        if self.marked != moved {
-            self.marked = moved;
-            clock.as_mut().reset(Instant::now() + patience);
+        if self.bytes_at_reset != moved {
+            self.bytes_at_reset = moved;
+            clock.as_mut().reset(Instant::now() + progress_timeout);
         }
         clock.poll(context).is_ready()
     }

@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::rig::{Rig, SITE, Wish};
+use super::rig::{Rig, RigConfig, SITE};
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -102,7 +102,7 @@ async fn plain_http_is_answered_in_http() {
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
         assert!(answer.ends_with("\r\n\r\nThis port speaks TLS: use https:// to reach it.\n"));
     }
-    rig.booked("-", Refusal::NotTls, 2).await;
+    rig.refusals_counted("-", Refusal::NotTls, 2).await;
     rig.upstream_saw_nothing().await;
 }
 
@@ -114,7 +114,7 @@ async fn a_connection_that_begins_with_garbage_is_closed_in_order() {
     {
         assert_eq!(said_to(&rig, garbage).await, b"", "{garbage:?}");
     }
-    rig.booked("-", Refusal::BadHello, 4).await;
+    rig.refusals_counted("-", Refusal::BadHello, 4).await;
 }
 
 #[tokio::test]
@@ -122,33 +122,35 @@ async fn a_broken_client_hello_gets_an_alert() {
     let rig = Rig::new().await;
     let answer = said_to(&rig, b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00").await;
     assert_eq!(answer.first(), Some(&21), "{answer:?}");
-    rig.booked("-", Refusal::BadHello, 1).await;
+    rig.refusals_counted("-", Refusal::BadHello, 1).await;
 }
 
 #[tokio::test]
 async fn a_silent_peer_is_closed_at_the_deadline() {
-    let rig = Rig::with(Wish { deadline: Duration::from_millis(300), ..Wish::default() }).await;
+    let rig =
+        Rig::with(RigConfig { deadline: Duration::from_millis(300), ..RigConfig::default() }).await;
     rig.serve(&rig.edge(), SITE).await;
     assert_eq!(said_to(&rig, b"").await, b"");
-    rig.booked("-", Refusal::Deadline, 1).await;
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.refusals_counted("-", Refusal::Deadline, 1).await;
+    rig.counters_when(|counters| counters.open == 0).await;
 }
 
 #[tokio::test]
 async fn a_peer_that_stalls_after_its_hello_is_closed_at_the_deadline() {
-    let rig = Rig::with(Wish { deadline: Duration::from_millis(300), ..Wish::default() }).await;
+    let rig =
+        Rig::with(RigConfig { deadline: Duration::from_millis(300), ..RigConfig::default() }).await;
     let answer = said_to(&rig, &client_hello(&rig.edge(), SITE)).await;
     assert_eq!(answer[0], 22);
-    rig.booked(SITE, Refusal::Deadline, 1).await;
+    rig.refusals_counted(SITE, Refusal::Deadline, 1).await;
 }
 
 #[tokio::test]
 async fn a_peer_that_disconnects_is_counted_as_gone() {
     let rig = Rig::new().await;
     drop(TcpStream::connect(rig.address).await.unwrap());
-    rig.booked("-", Refusal::PeerGone, 1).await;
+    rig.refusals_counted("-", Refusal::PeerGone, 1).await;
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     stream.write_all(&client_hello(&rig.edge(), SITE)[..100]).await.unwrap();
     drop(stream);
-    rig.booked("-", Refusal::PeerGone, 2).await;
+    rig.refusals_counted("-", Refusal::PeerGone, 2).await;
 }

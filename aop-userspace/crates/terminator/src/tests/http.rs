@@ -20,31 +20,31 @@ mod websocket;
 
 use application::Application;
 
-use super::rig::{Rig, SITE, Wish};
+use super::rig::{Rig, RigConfig, SITE};
 use crate::Denial;
 
 /// A rig whose upstream speaks HTTP/1.1.
 async fn before_http1() -> (Rig, Application) {
     let application = Application::http1().await;
-    (Rig::with(Wish::upstream(&application.url())).await, application)
+    (Rig::with(RigConfig::upstream(&application.url())).await, application)
 }
 
 /// A rig whose upstream speaks HTTP/2.
 async fn before_h2c() -> (Rig, Application) {
     let application = Application::h2c().await;
-    (Rig::with(Wish::upstream(&application.url())).await, application)
+    (Rig::with(RigConfig::upstream(&application.url())).await, application)
 }
 
 impl Rig {
     /// Waits until `count` requests were denied, all for `denial`.
     async fn denied(&self, denial: Denial, count: u64) {
-        self.ledger_when(|ledger| {
-            let booked: Vec<_> = ledger
+        self.counters_when(|counters| {
+            let refusals_counted: Vec<_> = counters
                 .denied
                 .iter()
                 .map(|denied| (&*denied.site, denied.denial, denied.count))
                 .collect();
-            booked == [(SITE, denial, count)]
+            refusals_counted == [(SITE, denial, count)]
         })
         .await;
     }

@@ -17,8 +17,8 @@ use tokio::{
 };
 
 use super::{
-    log::listen,
-    rig::{OTHER_SITE, Rig, SITE, Wish, exchange},
+    log::capture_log,
+    rig::{OTHER_SITE, Rig, RigConfig, SITE, exchange},
 };
 use crate::ObservedCount;
 
@@ -26,37 +26,40 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// The first site observes; the other one enforces.
 async fn observing() -> Rig {
-    observing_with(Wish::default()).await
+    observing_with(RigConfig::default()).await
 }
 
-async fn observing_with(wish: Wish) -> Rig {
-    let rig = Rig::with(wish).await;
+async fn observing_with(config: RigConfig) -> Rig {
+    let rig = Rig::with(config).await;
     observe(&rig, Mode::Observe, LONG);
     rig
 }
 
 fn observe(rig: &Rig, mode: Mode, patience: Duration) {
-    rig.service.observe(&BTreeMap::from([(SITE.to_owned(), mode)]), patience);
+    rig.service.apply_mode_overrides(&BTreeMap::from([(SITE.to_owned(), mode)]), patience);
 }
 
 impl Rig {
     /// Waits until `count` connections are counted as observed, all for `refusal`. None counts as
     /// coming from an admitted address, because they come from this host itself.
     async fn observed(&self, refusal: Refusal, count: u64) {
-        self.ledger_when(|ledger| {
+        self.counters_when(|counters| {
             let only = |it: &ObservedCount| {
                 (&*it.site, it.refusal, it.count, it.from_admitted) == (SITE, refusal, count, 0)
             };
-            ledger.observed.len() == 1 && only(&ledger.observed[0])
+            counters.observed.len() == 1 && only(&counters.observed[0])
         })
         .await;
     }
 
     /// No peer was authenticated: none is recorded, none accepted and none refused.
     fn believed_nobody(&self) {
-        let ledger = self.ledger();
-        assert_eq!((ledger.accepted, ledger.served.len(), ledger.identities.len()), (0, 0, 0));
-        assert_eq!(ledger.refused, []);
+        let counters = self.counters();
+        assert_eq!(
+            (counters.accepted, counters.served.len(), counters.identities.len()),
+            (0, 0, 0)
+        );
+        assert_eq!(counters.refused, []);
         assert!(self.book.0.lock().unwrap().is_empty());
     }
 }
@@ -92,13 +95,13 @@ async fn each_unauthenticated_peer_is_relayed_and_counted_for_its_reason_and_not
 async fn the_right_certificate_authenticates_and_rules_are_checked() {
     let rig = observing().await;
     rig.serve(&rig.edge(), SITE).await;
-    let ledger = rig.ledger();
-    assert_eq!((ledger.accepted, ledger.identities.len(), ledger.observed.len()), (1, 1, 0));
-    assert_eq!(ledger.served, [], "pulls of this host itself do not count as served");
+    let counters = rig.counters();
+    assert_eq!((counters.accepted, counters.identities.len(), counters.observed.len()), (1, 1, 0));
+    assert_eq!(counters.served, [], "pulls of this host itself do not count as served");
     assert!(rig.book.0.lock().unwrap().iter().any(|(_, site)| site == SITE));
 
     let rules = CertificateRules { cn: Some("another".into()), ..CertificateRules::default() };
-    let rig = observing_with(Wish { rules, ..Wish::default() }).await;
+    let rig = observing_with(RigConfig { rules, ..RigConfig::default() }).await;
     rig.serve(&rig.edge(), SITE).await;
     rig.observed(Refusal::CnMismatch, 1).await;
     rig.believed_nobody();
@@ -110,21 +113,21 @@ async fn names_and_addresses_are_still_checked() {
     let nobody = rig.client(None);
     rig.serve(&nobody, SITE).await;
     assert_eq!(rig.alert(&nobody, "unknown.test").await, Alert::UnrecognisedName);
-    rig.booked("-", Refusal::UnknownName, 1).await;
+    rig.refusals_counted("-", Refusal::UnknownName, 1).await;
     rig.gate.set(AddressVerdict::Watched);
     rig.serve(&nobody, SITE).await;
     rig.observed(Refusal::CertificateRequired, 2).await;
     rig.gate.set(AddressVerdict::Shut);
     let refused = connect(&nobody, rig.address, SITE).await;
     assert!(refused.is_err(), "its address is not admitted");
-    assert_eq!(rig.ledger().observed[0].count, 2);
+    assert_eq!(rig.counters().observed[0].count, 2);
 }
 
 #[tokio::test]
 async fn no_session_of_an_observing_site_resumes_there_or_at_an_enforcing_site() {
     let rules =
         CertificateRules { resumption: Resumption::Verified, ..CertificateRules::default() };
-    let rig = observing_with(Wish { rules, ..Wish::default() }).await;
+    let rig = observing_with(RigConfig { rules, ..RigConfig::default() }).await;
     let (edge, bad) = (rig.client_ca.edge(), rig.other_ca.edge());
     for leaf in [&edge, &bad] {
         let config = rig.client(Some(leaf));
@@ -138,7 +141,7 @@ async fn no_session_of_an_observing_site_resumes_there_or_at_an_enforcing_site()
     let (mut peer, mut upstream) = rig.pull_as(&nobody, SITE).await.unwrap();
     exchange(&mut peer, &mut upstream).await;
     assert_eq!(rig.alert(&nobody, OTHER_SITE).await, Alert::CertificateRequired);
-    rig.booked(OTHER_SITE, Refusal::CertificateRequired, 1).await;
+    rig.refusals_counted(OTHER_SITE, Refusal::CertificateRequired, 1).await;
     rig.upstream_saw_nothing().await;
     // The right certificate resumes again once the site enforces.
     observe(&rig, Mode::Enforce, LONG);
@@ -212,12 +215,12 @@ async fn an_unauthenticated_connection_is_cut_if_its_host_moves_to_another_site(
 async fn unauthenticated_connections_take_at_most_half_of_the_slots() {
     let limits = Limits { connections: 2, handshakes: 9, per_peer: 9, workers: Some(2) };
     let deadline = Duration::from_millis(500);
-    let rig = observing_with(Wish { limits, deadline, ..Wish::default() }).await;
+    let rig = observing_with(RigConfig { limits, deadline, ..RigConfig::default() }).await;
     let nobody = rig.client(None);
     let (mut peer, mut upstream) = rig.pull_as(&nobody, SITE).await.unwrap();
     exchange(&mut peer, &mut upstream).await;
     let second = connect(&nobody, rig.address, SITE).await;
-    rig.booked(SITE, Refusal::NoSlot, 1).await;
+    rig.refusals_counted(SITE, Refusal::NoSlot, 1).await;
     rig.serve(&rig.edge(), SITE).await;
     exchange(&mut peer, &mut upstream).await;
     drop(second);
@@ -226,15 +229,15 @@ async fn unauthenticated_connections_take_at_most_half_of_the_slots() {
 #[tokio::test]
 async fn an_unauthenticated_peer_that_waits_for_a_slot_keeps_its_pending_slot_and_may_lose_it() {
     let limits = Limits { connections: 2, handshakes: 8, per_peer: 9, workers: Some(2) };
-    let rig = observing_with(Wish { limits, ..Wish::default() }).await;
+    let rig = observing_with(RigConfig { limits, ..RigConfig::default() }).await;
     let nobody = rig.client(None);
     let (mut peer, mut upstream) = rig.pull_as(&nobody, SITE).await.unwrap();
     let mut parked = Vec::new();
     for _ in 0..200 {
         parked.push(connect(&nobody, rig.address, SITE).await.unwrap());
     }
-    rig.booked(SITE, Refusal::CrowdedOut, 192).await;
-    rig.ledger_when(|ledger| ledger.open == 1 + 8).await;
+    rig.refusals_counted(SITE, Refusal::CrowdedOut, 192).await;
+    rig.counters_when(|counters| counters.open == 1 + 8).await;
     let other = rig.client(Some(&rig.other_ca.edge()));
     let served = timeout(Duration::from_secs(1), rig.serve(&other, OTHER_SITE));
     served.await.expect("it had to wait");
@@ -245,28 +248,28 @@ async fn an_unauthenticated_peer_that_waits_for_a_slot_keeps_its_pending_slot_an
 #[tokio::test]
 async fn an_unauthenticated_peer_that_gets_its_slot_after_the_site_enforces_reaches_no_upstream() {
     let limits = Limits { connections: 2, handshakes: 9, per_peer: 9, workers: Some(2) };
-    let rig = observing_with(Wish { limits, ..Wish::default() }).await;
+    let rig = observing_with(RigConfig { limits, ..RigConfig::default() }).await;
     let nobody = rig.client(None);
     let first = rig.pull_as(&nobody, SITE).await.unwrap();
     let mut waiting = connect(&nobody, rig.address, SITE).await.unwrap();
     // By then its handshake is complete, and it waits for a slot.
     sleep(Duration::from_millis(200)).await;
-    assert_eq!((rig.ledger().open, rig.ledger().refused.len()), (2, 0));
+    assert_eq!((rig.counters().open, rig.counters().refused.len()), (2, 0));
     observe(&rig, Mode::Enforce, LONG);
     drop(first);
     let ended = timeout(LONG, waiting.read(&mut [0])).await.expect("the connection ends");
     assert_eq!(ended.unwrap(), 0, "it ends in order");
-    rig.booked(SITE, Refusal::CertificateRequired, 1).await;
+    rig.refusals_counted(SITE, Refusal::CertificateRequired, 1).await;
     rig.upstream_saw_nothing().await;
 }
 
 #[tokio::test]
 async fn the_closing_line_names_the_refusal_that_enforcing_would_cause() {
-    let (lines, _guard) = listen();
+    let (lines, _guard) = capture_log();
     let rig = observing().await;
     let other = rig.other_ca.edge();
     rig.serve(&rig.client(Some(&other)), SITE).await;
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
     let closing = lines.closing();
     if let [line] = &closing[..] {
         for word in ["outcome=\"served\"", "would_refuse=\"unknown_ca\"", "presented=", "help="] {

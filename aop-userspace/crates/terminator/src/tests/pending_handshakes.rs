@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::rig::{Rig, SITE, Wish, exchange};
+use super::rig::{Rig, RigConfig, SITE, exchange};
 use crate::CountersSnapshot;
 
 const FLOOD: usize = 5000;
@@ -41,23 +41,24 @@ async fn flood(to: SocketAddr, sources: &[&str]) -> Vec<TcpStream> {
     flood
 }
 
-fn refused(ledger: &CountersSnapshot, refusal: Refusal) -> u64 {
-    ledger.refused.iter().filter(|of| of.refusal == refusal).map(|of| of.count).sum()
+fn refused(counters: &CountersSnapshot, refusal: Refusal) -> u64 {
+    counters.refused.iter().filter(|of| of.refusal == refusal).map(|of| of.count).sum()
 }
 
 async fn a_good_one_is_served_within_a_second(sources: &[&str], expected: [u64; 2]) {
-    let wish = Wish { limits: LIMITS, deadline: Duration::from_secs(120), ..Wish::default() };
-    let rig = Rig::with(wish).await;
+    let config =
+        RigConfig { limits: LIMITS, deadline: Duration::from_secs(120), ..RigConfig::default() };
+    let rig = Rig::with(config).await;
     let held = flood(rig.address, sources).await;
     let edge = rig.edge();
     timeout(Duration::from_secs(1), rig.serve(&edge, SITE))
         .await
         .expect("the good peer had to wait");
     let reasons = [Refusal::TooMany, Refusal::CrowdedOut];
-    rig.ledger_when(|ledger| reasons.map(|reason| refused(ledger, reason)) == expected).await;
-    let ledger = rig.ledger();
+    rig.counters_when(|counters| reasons.map(|reason| refused(counters, reason)) == expected).await;
+    let counters = rig.counters();
     assert_eq!(
-        (ledger.accepted, ledger.refused.len()),
+        (counters.accepted, counters.refused.len()),
         (1, expected.iter().filter(|n| **n > 0).count())
     );
     drop(held);
@@ -80,27 +81,27 @@ async fn a_flood_of_silent_peers_from_many_addresses_does_not_delay_a_good_peer(
 #[tokio::test]
 async fn silent_peers_take_no_slot() {
     let limits = Limits { connections: 1, handshakes: 4, per_peer: 4, workers: Some(2) };
-    let rig = Rig::with(Wish { limits, ..Wish::default() }).await;
+    let rig = Rig::with(RigConfig { limits, ..RigConfig::default() }).await;
     let mut silent = Vec::new();
     for _ in 0..3 {
         silent.push(TcpStream::connect(rig.address).await.unwrap());
     }
-    rig.ledger_when(|ledger| ledger.open == 3).await;
+    rig.counters_when(|counters| counters.open == 3).await;
     rig.serve(&rig.edge(), SITE).await;
-    assert_eq!(rig.ledger().refused, vec![]);
+    assert_eq!(rig.counters().refused, vec![]);
 }
 
 #[tokio::test]
 async fn a_peer_that_authenticates_but_gets_no_slot_in_time_is_refused_and_counted() {
     let limits = Limits { connections: 1, handshakes: 4, per_peer: 4, workers: Some(2) };
-    let wish = Wish { limits, deadline: Duration::from_secs(1), ..Wish::default() };
-    let rig = Rig::with(wish).await;
+    let config = RigConfig { limits, deadline: Duration::from_secs(1), ..RigConfig::default() };
+    let rig = Rig::with(config).await;
     let begun = TcpStream::connect(rig.address).await.unwrap();
-    rig.ledger_when(|ledger| ledger.open == 1).await;
+    rig.counters_when(|counters| counters.open == 1).await;
     let (mut peer, mut upstream) = rig.pull().await;
     let mut late = connect_over(&rig.edge(), begun, SITE).await.unwrap();
     assert_eq!(late.read(&mut [0]).await.unwrap(), 0, "the connection ends in order");
-    rig.booked(SITE, Refusal::NoSlot, 1).await;
+    rig.refusals_counted(SITE, Refusal::NoSlot, 1).await;
     rig.upstream_saw_nothing().await;
     exchange(&mut peer, &mut upstream).await;
 }

@@ -43,7 +43,7 @@ async fn a_missing_name_is_refused() {
     let mut client = Arc::unwrap_or_clone(rig.edge());
     client.enable_sni = false;
     assert_eq!(rig.alert(&Arc::new(client), SITE).await, Alert::MissingExtension);
-    rig.booked("-", Refusal::NoName, 1).await;
+    rig.refusals_counted("-", Refusal::NoName, 1).await;
     rig.upstream_saw_nothing().await;
 }
 
@@ -57,8 +57,8 @@ async fn an_address_or_garbage_is_no_server_name() {
         let answer = answer(&rig, garbage).await;
         assert!([ILLEGAL_PARAMETER, UNRECOGNIZED_NAME].contains(&answer), "{answer:?}");
     }
-    rig.ledger_when(|ledger| {
-        ledger.refused.iter().any(|r| r.refusal == Refusal::NoName && r.count == 6)
+    rig.counters_when(|counters| {
+        counters.refused.iter().any(|r| r.refusal == Refusal::NoName && r.count == 6)
     })
     .await;
     rig.upstream_saw_nothing().await;
@@ -76,5 +76,5 @@ async fn a_wildcard_covers_exactly_one_label() {
     let rig = Rig::new().await;
     rig.serve(&rig.edge(), "www.example.com").await;
     assert_eq!(rig.alert(&rig.edge(), "a.b.example.com").await, Alert::UnrecognisedName);
-    rig.booked("-", Refusal::UnknownName, 1).await;
+    rig.refusals_counted("-", Refusal::UnknownName, 1).await;
 }

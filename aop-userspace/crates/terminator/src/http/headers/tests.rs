@@ -10,15 +10,15 @@ fn http(version: HttpVersion) -> HttpConfig {
 const SHOWN: HeaderValue = HeaderValue::from_static(":AAAA:");
 
 fn prepared(request: Request<()>, http: &HttpConfig) -> Parts {
-    prepared_of(Visitors::Believed, request, http)
+    prepared_of(VisitorTrust::Trusted, request, http)
 }
 
-fn prepared_of(visitors: Visitors, request: Request<()>, http: &HttpConfig) -> Parts {
+fn prepared_of(visitor_trust: VisitorTrust, request: Request<()>, http: &HttpConfig) -> Parts {
     let (mut head, ()) = request.into_parts();
-    let named = Named::of(&head).unwrap();
+    let named = RequestHost::parse(&head).unwrap();
     let certificate = Some(&SHOWN);
-    let peer = Peer { address: "192.0.2.7".parse().unwrap(), certificate, visitors };
-    prepare(&mut head, &named, &peer, http).unwrap();
+    let peer = PeerFacts { address: "192.0.2.7".parse().unwrap(), certificate, visitor_trust };
+    rewrite_request(&mut head, &named, &peer, http).unwrap();
     head
 }
 
@@ -87,7 +87,7 @@ fn the_peer_cannot_set_our_fields_in_any_spelling() {
 #[test]
 fn the_visitor_is_forwarded_in_the_form_that_the_site_configures() {
     let mut http = http(HttpVersion::Http1);
-    for (named, plain, forwarded) in [
+    for (named, normalized, forwarded) in [
         (&["198.51.100.1"][..], "198.51.100.1", "198.51.100.1"),
         (&["2001:db8::1"], "2001:db8::1", "\"[2001:db8::1]\""),
         // No visitor, nonsense, or two: the peer counts as the visitor.
@@ -99,11 +99,11 @@ fn the_visitor_is_forwarded_in_the_form_that_the_site_configures() {
         let fields: Vec<_> = named.iter().map(|value| ("CF-Connecting-IP", *value)).collect();
         http.forwarded = ForwardedHeaders::X;
         let head = prepared(get(&fields), &http);
-        assert_eq!(values(&head, "x-forwarded-for"), [plain]);
+        assert_eq!(values(&head, "x-forwarded-for"), [normalized]);
         assert_eq!(values(&head, "x-forwarded-proto"), ["https"]);
         assert_eq!(values(&head, "x-forwarded-host"), ["example.com"]);
         assert!(!head.headers.contains_key("forwarded"));
-        let believed = named.len() == 1 && *named[0] == *plain;
+        let believed = named.len() == 1 && *named[0] == *normalized;
         assert_eq!(head.headers.contains_key("cf-connecting-ip"), believed);
 
         let whole = format!("for={forwarded};proto=https;host=\"example.com\"");
@@ -114,7 +114,7 @@ fn the_visitor_is_forwarded_in_the_form_that_the_site_configures() {
         http.forwarded = ForwardedHeaders::Both;
         let head = prepared(get(&fields), &http);
         assert_eq!(values(&head, "forwarded"), [&whole]);
-        assert_eq!(values(&head, "x-forwarded-for"), [plain]);
+        assert_eq!(values(&head, "x-forwarded-for"), [normalized]);
     }
 }
 
@@ -131,7 +131,7 @@ fn an_unauthenticated_peer_cannot_name_a_visitor_or_set_fields_of_the_edge() {
     for version in [HttpVersion::Http1, HttpVersion::H2c] {
         let mut http = http(version);
         http.forwarded = ForwardedHeaders::Both;
-        let head = prepared_of(Visitors::Unknown, get(&fields), &http);
+        let head = prepared_of(VisitorTrust::Untrusted, get(&fields), &http);
         assert_eq!(values(&head, "x-forwarded-for"), ["192.0.2.7"]);
         let forwarded = "for=192.0.2.7;proto=https;host=\"example.com\"";
         assert_eq!(values(&head, "forwarded"), [forwarded]);
@@ -245,22 +245,23 @@ fn target_and_host_have_the_form_of_the_upstream_s_protocol() {
 
 #[test]
 fn only_an_upgrade_to_websocket_is_passed_on() {
-    let wants = |fields: &[(&str, &str)], version| {
+    let upgrade = |fields: &[(&str, &str)], version| {
         let (mut head, ()) = get(fields).into_parts();
-        let named = Named::of(&head).unwrap();
-        let visitors = Visitors::Believed;
-        let peer = Peer { address: "192.0.2.7".parse().unwrap(), certificate: None, visitors };
-        let wants = prepare(&mut head, &named, &peer, &http(version)).unwrap();
-        assert_eq!(wants == Wants::WebSocket, head.headers.contains_key("upgrade"));
-        wants
+        let named = RequestHost::parse(&head).unwrap();
+        let visitor_trust = VisitorTrust::Trusted;
+        let peer =
+            PeerFacts { address: "192.0.2.7".parse().unwrap(), certificate: None, visitor_trust };
+        let upgrade = rewrite_request(&mut head, &named, &peer, &http(version)).unwrap();
+        assert_eq!(upgrade == Upgrade::WebSocket, head.headers.contains_key("upgrade"));
+        upgrade
     };
     let one = HttpVersion::Http1;
     let asked = [("Connection", "keep-alive, Upgrade"), ("Upgrade", "WebSocket")];
-    assert_eq!(wants(&asked, one), Wants::WebSocket);
-    assert_eq!(wants(&asked, HttpVersion::H2c), Wants::Answer);
-    assert_eq!(wants(&asked[1..], one), Wants::Answer);
+    assert_eq!(upgrade(&asked, one), Upgrade::WebSocket);
+    assert_eq!(upgrade(&asked, HttpVersion::H2c), Upgrade::None);
+    assert_eq!(upgrade(&asked[1..], one), Upgrade::None);
     let h2c = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c")];
-    assert_eq!(wants(&h2c, one), Wants::Answer);
+    assert_eq!(upgrade(&h2c, one), Upgrade::None);
     let body = [asked[0], asked[1], ("Content-Length", "5")];
-    assert_eq!(wants(&body, one), Wants::Answer);
+    assert_eq!(upgrade(&body, one), Upgrade::None);
 }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     future::{Future, poll_fn},
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,6 +12,7 @@ use std::{
 use aop_config::{HttpConfig, HttpUpstream, HttpVersion};
 use aop_tls::Warrant;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, http::request::Parts};
+use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
@@ -19,95 +20,103 @@ use tokio::{
 
 use crate::http::{
     denial::Denial,
-    request_body::{Inbound, Progress},
-    response_body::Source,
-    upstream::http1::{Busy, Line, Purpose, Sent},
-    upstream::http2::{Multiplex, Spawner},
-    websocket::Tunnel,
+    request_body::{BodyProgress, RequestBody},
+    response_body::BodySource,
+    upstream::http1::{Http1Connection, RespondingConnection, Reuse, SendOutcome},
+    upstream::http2::{ConnectionTasks, Http2Connection},
+    websocket::UpgradedUpstream,
 };
-use crate::upstream::{UpstreamStream, connect, lacks_descriptors};
+use crate::upstream::{UpstreamStream, connect_with_header, lacks_descriptors};
 
 /// The largest number of idle connections to an upstream.
-const KEPT: usize = 128;
+const MAX_IDLE: usize = 128;
 /// How long an idle connection is kept.
-const REST: Duration = Duration::from_secs(60);
+const IDLE_MAX: Duration = Duration::from_secs(60);
 /// The interval of removing expired connections.
-const ROUND: Duration = Duration::from_secs(5);
+const EVICT_INTERVAL: Duration = Duration::from_secs(5);
 /// The upstream may close a connection at any moment that was idle for longer. A request that is
 /// lost for this reason is sent again.
-const FRESH: Duration = Duration::from_secs(1);
+const RETRY_AFTER_IDLE: Duration = Duration::from_secs(1);
 
 /// The pools of all upstreams, for one worker.
 pub(crate) struct Pools {
-    pools: Mutex<HashMap<(HttpUpstream, usize), Arc<Pool>>>,
-    slots: Arc<Slots>,
+    pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
+    slots: Arc<RequestSlots>,
     /// Runs the tasks of HTTP/2 connections.
-    spawner: Spawner,
+    tasks: ConnectionTasks,
+}
+
+/// An upstream, and its largest number of open requests.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct PoolKey {
+    upstream: HttpUpstream,
+    requests: usize,
 }
 
 /// The bound on open requests of each upstream, shared by all workers.
 #[derive(Default)]
-pub(crate) struct Slots(Mutex<HashMap<(HttpUpstream, usize), Arc<Semaphore>>>);
+pub(crate) struct RequestSlots(Mutex<HashMap<PoolKey, Arc<Semaphore>>>);
 
 /// The connections to one upstream.
-pub(crate) struct Pool {
+pub(in crate::http) struct Pool {
     upstream: HttpUpstream,
     slots: Arc<Semaphore>,
-    lines: Mutex<Vec<Line>>,
-    multiplex: Multiplex,
+    idle: Mutex<Vec<Http1Connection>>,
+    http2: Http2Connection,
 }
 
 /// The timeouts of a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(in crate::http) struct RequestTimeouts {
     /// To connect to the upstream.
-    pub(crate) connect: Duration,
+    pub(in crate::http) connect: Duration,
     /// Until the response begins, counted from the last progress of the request.
-    pub(crate) answer: Duration,
+    pub(in crate::http) answer: Duration,
 }
 
 /// A response that has begun.
-pub(crate) struct Relayed {
-    pub(crate) response: Response<()>,
-    pub(crate) source: Source,
-    pub(crate) slot: OwnedSemaphorePermit,
+pub(in crate::http) struct RelayedResponse {
+    pub(in crate::http) response: Response<()>,
+    pub(in crate::http) source: BodySource,
+    pub(in crate::http) slot: OwnedSemaphorePermit,
 }
 
 /// The upstream's reply to a request.
-pub(crate) enum Said {
-    Answer(Relayed),
+pub(in crate::http) enum UpstreamReply {
+    Response(RelayedResponse),
     /// 101: a tunnel of bytes follows.
-    Tunnel(Response<()>, Tunnel),
+    Tunnel(Response<()>, UpgradedUpstream),
 }
 
-impl Slots {
-    fn of(&self, key: &(HttpUpstream, usize)) -> Arc<Semaphore> {
-        let mut slots = held(&self.0);
+impl RequestSlots {
+    fn get(&self, key: &PoolKey) -> Arc<Semaphore> {
+        let mut slots = self.0.lock();
         // A new upstream is the occasion to remove those that are no longer used.
         if !slots.contains_key(key) {
             slots.retain(|_, slots| Arc::strong_count(slots) > 1);
         }
-        slots.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(key.1))).clone()
+        slots.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(key.requests))).clone()
     }
 }
 
 impl Pools {
     /// Empty pools; their open requests count against `slots`.
-    pub(crate) fn new(slots: Arc<Slots>) -> Self {
-        Self { pools: Mutex::default(), slots, spawner: Spawner::default() }
+    pub(crate) fn new(slots: Arc<RequestSlots>) -> Self {
+        Self { pools: Mutex::default(), slots, tasks: ConnectionTasks::default() }
     }
 
     /// The pool of an upstream.
-    pub(crate) fn of(&self, http: &HttpConfig) -> Arc<Pool> {
-        let key = (http.upstream.clone(), http.requests);
-        held(&self.pools)
+    pub(in crate::http) fn get(&self, http: &HttpConfig) -> Arc<Pool> {
+        let key = PoolKey { upstream: http.upstream.clone(), requests: http.requests };
+        self.pools
+            .lock()
             .entry(key)
             .or_insert_with_key(|key| {
                 Arc::new(Pool {
                     upstream: http.upstream.clone(),
-                    slots: self.slots.of(key),
-                    lines: Mutex::default(),
-                    multiplex: Multiplex::new(self.spawner.clone(), http.requests),
+                    slots: self.slots.get(key),
+                    idle: Mutex::default(),
+                    http2: Http2Connection::new(self.tasks.clone(), http.requests),
                 })
             })
             .clone()
@@ -115,21 +124,21 @@ impl Pools {
 
     /// Periodically closes connections that were idle for too long, and removes unused upstreams.
     /// Never returns.
-    pub(crate) async fn tend(self: Arc<Self>) {
+    pub(crate) async fn evict_idle(self: Arc<Self>) {
         loop {
-            sleep(ROUND).await;
-            held(&self.pools).retain(|_, pool| {
-                let mut lines = held(&pool.lines);
-                lines.retain(|line| line.rested() < REST);
-                Arc::strong_count(pool) > 1 || !lines.is_empty()
+            sleep(EVICT_INTERVAL).await;
+            self.pools.lock().retain(|_, pool| {
+                let mut idle = pool.idle.lock();
+                idle.retain(|connection| connection.idle_time() < IDLE_MAX);
+                Arc::strong_count(pool) > 1 || !idle.is_empty()
             });
         }
     }
 
     /// Closes all connections.
     pub(crate) async fn close(&self) {
-        held(&self.pools).clear();
-        self.spawner.close().await;
+        self.pools.lock().clear();
+        self.tasks.close().await;
     }
 }
 
@@ -139,86 +148,98 @@ impl Pool {
     ///
     /// # Errors
     /// There is no response.
-    pub(crate) async fn relay(
+    pub(in crate::http) async fn relay(
         self: &Arc<Self>,
         _: &Warrant,
-        request: Request<Inbound>,
-        patience: Patience,
+        request: Request<RequestBody>,
+        timeouts: RequestTimeouts,
         header: Option<Vec<u8>>,
-    ) -> Result<Said, Denial> {
+    ) -> Result<UpstreamReply, Denial> {
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| Denial::UpstreamBusy)?;
         match self.upstream.version {
-            HttpVersion::Http1 => self.by_line(request, slot, patience, header).await,
+            HttpVersion::Http1 => self.over_http1(request, slot, timeouts, header).await,
             HttpVersion::H2c => {
-                let connect = || self.connect(patience.connect, &[]);
-                let response = self.multiplex.send(request, patience, connect).await?;
+                let connect = || self.connect(timeouts.connect, &[]);
+                let response = self.http2.send(request, timeouts, connect).await?;
                 let (head, body) = response.into_parts();
                 let response = Response::from_parts(head, ());
-                Ok(Said::Answer(Relayed { response, source: Source::Stream(body), slot }))
+                Ok(UpstreamReply::Response(RelayedResponse {
+                    response,
+                    source: BodySource::Http2(body),
+                    slot,
+                }))
             }
         }
     }
 
-    async fn by_line(
+    async fn over_http1(
         self: &Arc<Self>,
-        mut request: Request<Inbound>,
+        mut request: Request<RequestBody>,
         slot: OwnedSemaphorePermit,
-        patience: Patience,
+        timeouts: RequestTimeouts,
         header: Option<Vec<u8>>,
-    ) -> Result<Said, Denial> {
+    ) -> Result<UpstreamReply, Denial> {
         let progress = request.body().progress();
-        let mut kept = if header.is_none() { Kept::Welcome } else { Kept::Refused };
-        let (header, purpose) = match &header {
-            None => (&[][..], Purpose::Any),
-            Some(header) => (&header[..], Purpose::One),
+        let (header, reuse) = match &header {
+            None => (&[][..], Reuse::Allowed),
+            Some(header) => (&header[..], Reuse::Forbidden),
         };
+        let mut idle = reuse;
         loop {
-            let (mut line, again) = match poll_fn(|context| self.take(kept, context)).await {
-                Some(line) => {
-                    let again = (line.rested() > FRESH).then(|| copy(&request)).flatten();
-                    (line, again)
+            let (mut connection, again) = match poll_fn(|context| self.take(idle, context)).await {
+                Some(connection) => {
+                    let again = (connection.idle_time() > RETRY_AFTER_IDLE)
+                        .then(|| copy(&request))
+                        .flatten();
+                    (connection, again)
                 }
                 None => {
-                    kept = Kept::Refused;
-                    let stream = self.connect(patience.connect, header).await?;
-                    (Line::open(stream, purpose).await.map_err(|_| Denial::UpstreamBroken)?, None)
+                    idle = Reuse::Forbidden;
+                    let stream = self.connect(timeouts.connect, header).await?;
+                    let opened = Http1Connection::open(stream, reuse).await;
+                    (opened.map_err(|_| Denial::UpstreamBroken)?, None)
                 }
             };
-            let sent = in_time(line.send(request), patience.answer, progress.as_deref()).await;
-            request = match (sent?, again) {
-                (Sent::Answered(response), _) => return self.answered(response, line, slot).await,
-                (Sent::Unsent(request), _) if kept == Kept::Welcome => *request,
-                (Sent::Failed(_), Some(again)) => {
-                    kept = Kept::Refused;
+            let sending = connection.send(request);
+            let sent = within_progress(sending, timeouts.answer, progress.as_deref()).await?;
+            request = match (sent, again) {
+                (SendOutcome::Responded(response), _) => {
+                    return self.reply(response, connection, slot).await;
+                }
+                (SendOutcome::Unsent(request), _) if idle == Reuse::Allowed => *request,
+                (SendOutcome::Failed(_), Some(again)) => {
+                    idle = Reuse::Forbidden;
                     again
                 }
-                (Sent::Unsent(_), _) => return Err(Denial::UpstreamBroken),
-                (Sent::Failed(error), None) => {
+                (SendOutcome::Unsent(_), _) => return Err(Denial::UpstreamBroken),
+                (SendOutcome::Failed(error), None) => {
                     tracing::debug!(upstream = %self.upstream, ?error, "no response");
-                    return Err(blame(progress.as_deref()));
+                    return Err(denial_for(progress.as_deref()));
                 }
             };
         }
     }
 
-    async fn answered(
+    async fn reply(
         self: &Arc<Self>,
         response: Response<Incoming>,
-        line: Line,
+        connection: Http1Connection,
         slot: OwnedSemaphorePermit,
-    ) -> Result<Said, Denial> {
+    ) -> Result<UpstreamReply, Denial> {
         let (head, body) = response.into_parts();
         let response = Response::from_parts(head, ());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let (stream, read) = line.into_parts();
-            return Ok(Said::Tunnel(response, Tunnel { stream, read, slot }));
+            let (stream, read) = connection.into_parts();
+            return Ok(UpstreamReply::Tunnel(response, UpgradedUpstream { stream, read, slot }));
         }
-        let source = Source::Line(Box::new(Busy::new(body, line, self.clone()).await));
-        Ok(Said::Answer(Relayed { response, source, slot }))
+        let source = BodySource::Http1(Box::new(
+            RespondingConnection::new(body, connection, self.clone()).await,
+        ));
+        Ok(UpstreamReply::Response(RelayedResponse { response, source, slot }))
     }
 
-    async fn connect(&self, patience: Duration, header: &[u8]) -> Result<UpstreamStream, Denial> {
-        match timeout(patience, connect(&self.upstream.address, header)).await {
+    async fn connect(&self, limit: Duration, header: &[u8]) -> Result<UpstreamStream, Denial> {
+        match timeout(limit, connect_with_header(&self.upstream.address, header)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {
                 tracing::debug!(upstream = %self.upstream, %error, "cannot connect");
@@ -232,12 +253,12 @@ impl Pool {
     }
 
     /// The most recently used idle connection that is still open.
-    fn take(&self, kept: Kept, context: &mut Context<'_>) -> Poll<Option<Line>> {
-        if kept == Kept::Welcome {
-            let mut lines = held(&self.lines);
-            while let Some(mut line) = lines.pop() {
-                if line.stands(context) {
-                    return Poll::Ready(Some(line));
+    fn take(&self, reuse: Reuse, context: &mut Context<'_>) -> Poll<Option<Http1Connection>> {
+        if reuse == Reuse::Allowed {
+            let mut idle = self.idle.lock();
+            while let Some(mut connection) = idle.pop() {
+                if connection.is_usable(context) {
+                    return Poll::Ready(Some(connection));
                 }
             }
         }
@@ -245,24 +266,17 @@ impl Pool {
     }
 
     /// Keeps an idle connection.
-    pub(crate) fn put(&self, line: Line) {
-        let mut lines = held(&self.lines);
-        if lines.len() < KEPT {
-            lines.push(line);
+    pub(in crate::http) fn put(&self, connection: Http1Connection) {
+        let mut idle = self.idle.lock();
+        if idle.len() < MAX_IDLE {
+            idle.push(connection);
         }
     }
 }
 
-/// Whether an idle connection may be reused.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    Welcome,
-    Refused,
-}
-
 /// A copy of a request that is safe to send twice: its method is safe (RFC 9110, 9.2.1), and it has
 /// no body.
-fn copy(request: &Request<Inbound>) -> Option<Request<Inbound>> {
+fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     (safe && request.body().progress().is_none()).then(|| {
         let (mut head, ()) = Request::new(()).into_parts();
@@ -271,23 +285,23 @@ fn copy(request: &Request<Inbound>) -> Option<Request<Inbound>> {
         *uri = request.uri().clone();
         *version = request.version();
         *headers = request.headers().clone();
-        Request::from_parts(head, Inbound::empty())
+        Request::from_parts(head, RequestBody::empty())
     })
 }
 
-/// Waits for `sending` as long as the request makes progress within each `patience`.
-pub(crate) async fn in_time<T>(
+/// Waits for `sending` as long as the request makes progress within each `limit`.
+pub(in crate::http) async fn within_progress<T>(
     sending: impl Future<Output = T>,
-    patience: Duration,
-    progress: Option<&Progress>,
+    limit: Duration,
+    progress: Option<&BodyProgress>,
 ) -> Result<T, Denial> {
     let mut sending = pin!(sending);
     let mut before = 0;
     loop {
-        if let Ok(sent) = timeout(patience, sending.as_mut()).await {
+        if let Ok(sent) = timeout(limit, sending.as_mut()).await {
             return Ok(sent);
         }
-        match progress.map_or(before, Progress::frames) {
+        match progress.map_or(before, BodyProgress::frames) {
             now if now == before => return Err(Denial::UpstreamLate),
             now => before = now,
         }
@@ -295,14 +309,9 @@ pub(crate) async fn in_time<T>(
 }
 
 /// The side that caused a missing response: a broken request body is the peer's fault.
-pub(crate) fn blame(progress: Option<&Progress>) -> Denial {
-    match progress.is_some_and(Progress::is_broken) {
+pub(in crate::http) fn denial_for(progress: Option<&BodyProgress>) -> Denial {
+    match progress.is_some_and(BodyProgress::is_broken) {
         true => Denial::BadRequest,
         false => Denial::UpstreamBroken,
     }
-}
-
-/// Locks `mutex`, poisoned or not.
-pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,8 +17,8 @@ use super::{
     client::{Client, LONG, edge, until},
 };
 use crate::{
-    proxy::{ProxyAddresses, Reading, read},
-    tests::rig::{Rig, SITE, Wish},
+    proxy::{ParsedProxyHeader, ProxyAddresses, parse},
+    tests::rig::{Rig, RigConfig, SITE},
 };
 
 /// Answers the next request to the upstream: the addresses in its PROXY header, that header, and
@@ -28,7 +28,7 @@ async fn heard(upstream: &TcpListener) -> (ProxyAddresses, Vec<u8>, String) {
     let mut bytes = Vec::new();
     loop {
         bytes.push(timeout(LONG, stream.read_u8()).await.unwrap().unwrap());
-        if let Ok(Reading::Whole(length, ends)) = read(&bytes)
+        if let Ok(ParsedProxyHeader::Complete(length, ends)) = parse(&bytes)
             && bytes[length..].ends_with(b"\r\n\r\n")
         {
             let head = String::from_utf8(bytes.split_off(length)).unwrap();
@@ -45,7 +45,7 @@ async fn heard(upstream: &TcpListener) -> (ProxyAddresses, Vec<u8>, String) {
 async fn wanting(proxy: ProxyProtocol) -> (Rig, TcpListener) {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", upstream.local_addr().unwrap());
-    (Rig::with(Wish { proxy, ..Wish::upstream(&url) }).await, upstream)
+    (Rig::with(RigConfig { proxy, ..RigConfig::upstream(&url) }).await, upstream)
 }
 
 #[tokio::test]
@@ -88,8 +88,8 @@ async fn without_a_visitor_the_header_names_the_peer() {
 async fn an_unauthenticated_peer_is_itself_the_source_unless_its_address_is_admitted() {
     let (rig, upstream) = wanting(ProxyProtocol::V1).await;
     rig.service.reload(rig.changed(|site| site.on_refusal = OnRefusal::Observe), LONG);
-    for (entrance, named) in [(AddressVerdict::Open, true), (AddressVerdict::Watched, false)] {
-        rig.gate.set(entrance);
+    for (verdict, named) in [(AddressVerdict::Open, true), (AddressVerdict::Watched, false)] {
+        rig.gate.set(verdict);
         let mut stream = connect(&rig.client(None), rig.address, SITE).await.unwrap();
         let own = stream.get_ref().0.local_addr().unwrap();
         let request =
@@ -105,7 +105,7 @@ async fn an_unauthenticated_peer_is_itself_the_source_unless_its_address_is_admi
 async fn a_visitor_behind_a_sender_is_forwarded_unless_the_edge_names_one() {
     let application = Application::http1().await;
     let proxy_from = vec!["127.0.0.1/32".parse().unwrap()];
-    let rig = Rig::with(Wish { proxy_from, ..Wish::upstream(&application.url()) }).await;
+    let rig = Rig::with(RigConfig { proxy_from, ..RigConfig::upstream(&application.url()) }).await;
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     stream.write_all(b"PROXY TCP6 2001:db8::9 2001:db8::1 4711 443\r\n").await.unwrap();
     let mut peer = connect_over(&rig.edge(), stream, SITE).await.unwrap();

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    Rig, SITE, Wish, before_http1,
+    Rig, RigConfig, SITE, before_http1,
     client::{LONG, edge, to_end, until},
 };
 use crate::{Denial, Drained, tests::http::Application};
@@ -41,7 +41,7 @@ async fn a_request_after_an_idle_time_is_answered_on_the_same_connection() {
     until(&mut peer, "0\r\n\r\n").await;
     assert_eq!(application.asked()[3].body.len(), 6000);
     assert_eq!(application.asked().len(), 4);
-    assert_eq!(rig.ledger().accepted, 1);
+    assert_eq!(rig.counters().accepted, 1);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn an_idle_connection_ends_in_order_whichever_side_ends_it() {
     sleep(QUIET).await;
     leaving.shutdown().await.unwrap();
     assert_eq!(to_end(&mut leaving).await, "");
-    rig.ledger_when(|ledger| ledger.open == 1).await;
+    rig.counters_when(|counters| counters.open == 1).await;
     let drained = timeout(LONG, rig.service.drain(LONG)).await.unwrap();
     assert_eq!(drained, Drained::Complete);
     assert_eq!(to_end(&mut left).await, "");
@@ -79,8 +79,8 @@ async fn an_idle_connection_ends_in_order_whichever_side_ends_it() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_after_the_configured_time() {
     let application = Application::http1().await;
-    let wish = Wish::upstream(&application.url()).relayed(|http| http.idle = QUIET * 2);
-    let rig = Rig::with(wish).await;
+    let config = RigConfig::upstream(&application.url()).relayed(|http| http.idle = QUIET * 2);
+    let rig = Rig::with(config).await;
     let mut peer = edge(&rig, &["http/1.1"], SITE).await;
     assert!(timeout(QUIET, to_end(&mut peer)).await.is_err(), "it ends too early");
     assert_eq!(timeout(QUIET * 2, to_end(&mut peer)).await.expect("it ends"), "");

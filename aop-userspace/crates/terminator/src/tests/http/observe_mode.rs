@@ -12,7 +12,7 @@ use aop_types::AddressVerdict;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 
 use super::{
-    Application, Denial, Rig, SITE, Wish,
+    Application, Denial, Rig, RigConfig, SITE,
     client::{LONG, to_end, until},
     frames::{END_OF_BOTH, HEADERS, PREFACE, SETTINGS, frame, get},
 };
@@ -22,8 +22,8 @@ const OTHER: &str = "other.test";
 /// The first site observes, forwards certificates, and accepts requests for the other site's host.
 async fn observing() -> (Rig, Application) {
     let application = Application::http1().await;
-    let wish = Wish::upstream(&application.url());
-    let rig = Rig::with(wish.relayed(|http| {
+    let config = RigConfig::upstream(&application.url());
+    let rig = Rig::with(config.relayed(|http| {
         http.client_cert = ClientCertForwarding::Shown;
         http.also_hosts = vec![OTHER.parse().unwrap(), "third.test".parse().unwrap()];
     }))
@@ -33,7 +33,7 @@ async fn observing() -> (Rig, Application) {
 }
 
 fn observe(rig: &Rig, mode: Mode, patience: Duration) {
-    rig.service.observe(&BTreeMap::from([(SITE.to_owned(), mode)]), patience);
+    rig.service.apply_mode_overrides(&BTreeMap::from([(SITE.to_owned(), mode)]), patience);
 }
 
 async fn answer(rig: &Rig, leaf: Option<&Leaf>, host: &str) -> String {
@@ -57,8 +57,8 @@ async fn client_cert_never_carries_an_unverified_certificate() {
     let certificates: Vec<usize> =
         application.asked().iter().map(|asked| asked.values("client-cert").len()).collect();
     assert_eq!(certificates, [0, 0, 1]);
-    rig.ledger_when(|ledger| ledger.accepted == 1 && ledger.observed.len() == 2).await;
-    assert_eq!(rig.ledger().relayed, 3);
+    rig.counters_when(|counters| counters.accepted == 1 && counters.observed.len() == 2).await;
+    assert_eq!(rig.counters().relayed, 3);
 }
 
 #[tokio::test]
@@ -66,20 +66,20 @@ async fn an_unauthenticated_peer_may_name_a_visitor_only_from_an_admitted_addres
     let (rig, application) = observing().await;
     let good = rig.client_ca.edge();
     let (named, own) = ("203.0.113.7", "127.0.0.1");
-    for (entrance, leaf, visitor) in [
+    for (verdict, leaf, visitor) in [
         (AddressVerdict::Open, None, named),
         (AddressVerdict::Watched, None, own),
         (AddressVerdict::OnTrial, None, own),
         (AddressVerdict::Watched, Some(&good), named),
         (AddressVerdict::OnTrial, Some(&good), named),
     ] {
-        rig.gate.set(entrance);
+        rig.gate.set(verdict);
         let mut stream = connect(&rig.client(leaf), rig.address, SITE).await.unwrap();
         let request = format!("GET /x HTTP/1.1\r\nHost: {SITE}\r\n{}\r\n", speaking_for(named));
         stream.write_all(request.as_bytes()).await.unwrap();
         until(&mut stream, "answers /x").await;
         let asked = application.asked().pop().unwrap();
-        assert_eq!(asked.values("x-forwarded-for"), [visitor], "{entrance:?}");
+        assert_eq!(asked.values("x-forwarded-for"), [visitor], "{verdict:?}");
         for name in ["cf-connecting-ip", "true-client-ip", "cf-ipcountry"] {
             assert_eq!(asked.values(name).len(), usize::from(visitor == named), "{name}");
         }
@@ -91,8 +91,8 @@ async fn behind_a_sender_the_source_in_the_header_must_be_admitted() {
     let application = Application::http1().await;
     let proxy_from = vec!["127.0.0.1/32".parse().unwrap()];
     let on_refusal = OnRefusal::Observe;
-    let wish = Wish { proxy_from, on_refusal, ..Wish::upstream(&application.url()) };
-    let rig = Rig::with(wish).await;
+    let config = RigConfig { proxy_from, on_refusal, ..RigConfig::upstream(&application.url()) };
+    let rig = Rig::with(config).await;
     rig.gate.set(AddressVerdict::Watched);
     for admitted in ["127.0.0.1", "192.0.2.8"] {
         rig.gate.set_for(admitted, AddressVerdict::Open);
@@ -140,14 +140,14 @@ async fn the_next_request_of_an_open_connection_is_refused_once_the_site_enforce
     let ask = |stream: u32, path: &str| frame(HEADERS, END_OF_BOTH, stream, &get(path));
     let opening = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &ask(1, "/never")].concat();
     stream.write_all(&opening).await.unwrap();
-    rig.ledger_when(|ledger| ledger.observed.len() == 1).await;
+    rig.counters_when(|counters| counters.observed.len() == 1).await;
     while application.asked().is_empty() {
         sleep(Duration::from_millis(10)).await;
     }
     observe(&rig, Mode::Enforce, LONG);
     // A peer that has not received the GOAWAY yet may open a stream, which must be answered.
     stream.write_all(&ask(3, "/late")).await.unwrap();
-    rig.denied(Denial::Unproven, 1).await;
+    rig.denied(Denial::Unauthenticated, 1).await;
     assert_eq!(application.asked().len(), 1);
 }
 
@@ -155,10 +155,10 @@ async fn the_next_request_of_an_open_connection_is_refused_once_the_site_enforce
 async fn a_handshake_that_completes_after_the_site_enforces_is_refused() {
     let (rig, application) = observing().await;
     let begun = TcpStream::connect(rig.address).await.unwrap();
-    rig.ledger_when(|ledger| ledger.open == 1).await;
+    rig.counters_when(|counters| counters.open == 1).await;
     observe(&rig, Mode::Enforce, LONG);
     let mut stream = connect_over(&rig.client(None), begun, SITE).await.unwrap();
     assert_eq!(to_end(&mut stream).await, "");
-    rig.booked(SITE, Refusal::CertificateRequired, 1).await;
-    assert_eq!((rig.ledger().observed.len(), application.connections()), (0, 0));
+    rig.refusals_counted(SITE, Refusal::CertificateRequired, 1).await;
+    assert_eq!((rig.counters().observed.len(), application.connections()), (0, 0));
 }

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Application, Denial, Rig, SITE, Wish,
+    Application, Denial, Rig, RigConfig, SITE,
     application::whole,
     client::{Client, LONG, edge, request_to, to_end, until},
     frames::{END_OF_BOTH, HEADERS, RST_STREAM, frame, get, opened, parsed},
@@ -18,7 +18,7 @@ use super::{
 const STALL: Duration = Duration::from_millis(900);
 
 async fn before(url: &str) -> Rig {
-    Rig::with(Wish::upstream(url).relayed(|http| http.stall = STALL)).await
+    Rig::with(RigConfig::upstream(url).relayed(|http| http.stall = STALL)).await
 }
 
 #[tokio::test]
@@ -57,10 +57,10 @@ async fn a_response_that_the_upstream_stops_sending_is_aborted() {
 #[tokio::test]
 async fn a_peer_that_stops_reading_loses_its_request_slot() {
     for application in [Application::http1().await, Application::h2c().await] {
-        let wish = Wish::upstream(&application.url()).relayed(|http| {
+        let config = RigConfig::upstream(&application.url()).relayed(|http| {
             (http.stall, http.requests) = (STALL, 2);
         });
-        let rig = Rig::with(wish).await;
+        let rig = Rig::with(config).await;
         let mut one = edge(&rig, &[], SITE).await;
         one.write_all(b"GET /large HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
         let mut two = opened(&rig).await;
@@ -70,10 +70,10 @@ async fn a_peer_that_stops_reading_loses_its_request_slot() {
         }
         let mut other = Client::http1(&rig).await;
         assert_eq!(other.get("/").await.unwrap().status(), 503);
-        let stalled = |ledger: &crate::CountersSnapshot| {
-            ledger.denied.iter().any(|d| (d.denial, d.count) == (Denial::Stalled, 2))
+        let stalled = |counters: &crate::CountersSnapshot| {
+            counters.denied.iter().any(|d| (d.denial, d.count) == (Denial::Stalled, 2))
         };
-        rig.ledger_when(stalled).await;
+        rig.counters_when(stalled).await;
         let answer = other.get("/").await.unwrap();
         assert_eq!(whole(answer.into_body()).await.unwrap().0, b"the application answers /");
         assert!(
@@ -111,7 +111,7 @@ async fn a_slow_response_with_progress_does_not_stall() {
         let (answer, ()) = tokio::join!(whole(response.unwrap().into_body()), dripping);
         assert_eq!(answer.unwrap().0, b"xxxxxx", "{alpn}");
     }
-    assert!(rig.ledger().denied.is_empty(), "{:?}", rig.ledger());
+    assert!(rig.counters().denied.is_empty(), "{:?}", rig.counters());
 }
 
 #[tokio::test]
@@ -130,5 +130,5 @@ async fn a_tunnel_may_be_idle() {
     sleep(STALL * 2).await;
     upstream.write_all(b"late").await.unwrap();
     until(&mut peer, "late").await;
-    assert!(rig.ledger().denied.is_empty(), "{:?}", rig.ledger());
+    assert!(rig.counters().denied.is_empty(), "{:?}", rig.counters());
 }

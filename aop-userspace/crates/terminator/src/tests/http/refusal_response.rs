@@ -14,7 +14,7 @@ use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::AsyncWriteExt;
 
 use super::{
-    Application, Rig, SITE, Wish,
+    Application, Rig, RigConfig, SITE,
     application::{Frames, whole},
     client::{Client, to_end},
 };
@@ -25,8 +25,12 @@ async fn explaining() -> (Rig, Application) {
 
 async fn explaining_by(rules: CertificateRules) -> (Rig, Application) {
     let application = Application::http1().await;
-    let wish = Wish { on_refusal: OnRefusal::Explain, rules, ..Wish::upstream(&application.url()) };
-    (Rig::with(wish).await, application)
+    let config = RigConfig {
+        on_refusal: OnRefusal::Explain,
+        rules,
+        ..RigConfig::upstream(&application.url())
+    };
+    (Rig::with(config).await, application)
 }
 
 /// The response to a peer, and the kind of its handshake.
@@ -66,9 +70,9 @@ async fn each_wrong_certificate_gets_its_reason_and_reaches_no_upstream() {
         assert!(json["help"].as_str().is_some_and(|help| help.len() > 10), "{json}");
         assert!(json["detail"].is_string(), "{json}");
 
-        rig.booked(SITE, refusal, 1).await;
-        let ledger = rig.ledger();
-        assert_eq!((ledger.accepted, ledger.identities.len(), ledger.relayed), (1, 1, 1));
+        rig.refusals_counted(SITE, refusal, 1).await;
+        let counters = rig.counters();
+        assert_eq!((counters.accepted, counters.identities.len(), counters.relayed), (1, 1, 1));
         assert_eq!((application.asked().len(), application.connections()), (1, 1));
     }
 }
@@ -131,7 +135,7 @@ async fn a_certificate_whose_key_cannot_be_read_still_fails_the_handshake() {
     let (rig, application) = explaining().await;
     let config = peer(&rig, Some(&rig.client_ca.version_1()));
     rig.alert(&config, SITE).await;
-    rig.booked(SITE, Refusal::CertificateVersion, 1).await;
+    rig.refusals_counted(SITE, Refusal::CertificateVersion, 1).await;
     assert_eq!(application.connections(), 0);
 }
 
@@ -158,6 +162,6 @@ async fn the_rules_of_the_site_apply_and_a_refused_peer_resumes_no_session() {
         assert!(answer.contains(r#"{"refused":"san_missing","#), "{answer}");
         assert_eq!(handshake, HandshakeKind::Full);
     }
-    rig.booked(SITE, Refusal::SanMissing, 2).await;
-    assert_eq!((rig.ledger().accepted, application.asked().len()), (2, 2));
+    rig.refusals_counted(SITE, Refusal::SanMissing, 2).await;
+    assert_eq!((rig.counters().accepted, application.asked().len()), (2, 2));
 }

@@ -8,20 +8,20 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{
-    Denial, Rig, SITE, Wish, before_http1,
+    Denial, Rig, RigConfig, SITE, before_http1,
     client::{LONG, edge, raw, request_to, to_end, until},
 };
 
 const ASKED: &str = "GET /chat HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    Upgrade: websocket\r\nSec-WebSocket-Acceptor: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A rig whose upstream is this test.
 async fn before_us() -> (Rig, tokio::net::TcpListener) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (Rig::with(Wish::upstream(&format!("http://{address}"))).await, listener)
+    (Rig::with(RigConfig::upstream(&format!("http://{address}"))).await, listener)
 }
 
 /// The peer's and the upstream's side, after the request and before the response.
@@ -67,7 +67,7 @@ async fn after_101_bytes_pass_both_ways_and_each_ends_on_its_own() {
     upstream.write_all(b"late").await.unwrap();
     drop(upstream);
     assert_eq!(to_end(&mut peer).await, "late");
-    rig.ledger_when(|ledger| ledger.open == 0 && ledger.relayed == 1).await;
+    rig.counters_when(|counters| counters.open == 0 && counters.relayed == 1).await;
 }
 
 #[tokio::test]
