@@ -117,6 +117,10 @@ impl Listener {
 }
 
 impl AsyncListener {
+    /// Accepts a connection: its stream and the address of its peer.
+    ///
+    /// # Errors
+    /// accept(2) fails, for the listener or for one queued connection.
     pub fn poll_accept(
         &self,
         context: &mut Context<'_>,

@@ -272,7 +272,7 @@ mod tests {
         assert!(evicted(&mut flood[17]).is_some());
         drop(flood_of_edge);
         let table = handshakes.table.lock();
-        assert_eq!((table.unknown.len(), table.last_authenticated.len()), (2, 0));
+        assert_eq!((table.unknown.len(), table.known.len()), (2, 0));
     }
 
     #[tokio::test]

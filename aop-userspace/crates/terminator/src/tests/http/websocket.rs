@@ -15,7 +15,7 @@ use super::{
 const ASKED: &str = "GET /chat HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Acceptor: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A rig whose upstream is this test.
 async fn before_us() -> (Rig, tokio::net::TcpListener) {
