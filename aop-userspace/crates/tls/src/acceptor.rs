@@ -17,12 +17,12 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::{
     identity::printable,
-    judgement::{self, judge},
-    observed::{self, AcceptedPull},
-    plain::{self, Opening},
-    pull::{Finished, OriginPull},
+    not_enforced::{self, AcceptedPull},
+    permit::{Finished, OriginPull},
+    protocol_sniff::{self, Opening},
     refusal::Refusal,
-    refused::RefusedConnection,
+    refusal_of_error::{self, judge},
+    refused_connection::RefusedConnection,
     sites::{Site, Sites, Terms},
 };
 
@@ -60,7 +60,7 @@ pub async fn accept(
 }
 
 async fn hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, RefusedConnection> {
-    match plain::opening(&mut stream).await {
+    match protocol_sniff::opening(&mut stream).await {
         Ok(Opening::Tls) => {}
         Ok(Opening::Nothing) => return Err(RefusedConnection::new(Refusal::PeerGone)),
         Ok(Opening::Garbage) => return Err(RefusedConnection::new(Refusal::BadHello).on(stream)),
@@ -69,7 +69,12 @@ async fn hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, Refus
             return Err(RefusedConnection::new(Refusal::ProxyHeader).because(detail).on(stream));
         }
         Ok(Opening::Http) => {
-            return Err(tell(RefusedConnection::new(Refusal::NotTls), stream, plain::ANSWER).await);
+            return Err(tell(
+                RefusedConnection::new(Refusal::NotTls),
+                stream,
+                protocol_sniff::ANSWER,
+            )
+            .await);
         }
         Err(error) => return Err(judge(&error)),
     }
@@ -122,14 +127,14 @@ async fn finish(
     let stream = handshake.await.map_err(|(error, stream)| judge(&error).on(stream))?;
     let finished = Finished { stream: Box::new(stream), site: site.clone(), host, peer };
     if let Some(observing) = site.observing() {
-        return Ok(observed::judge(&observing, finished, desk, &unsigned));
+        return Ok(not_enforced::judge(&observing, finished, desk, &unsigned));
     }
     if site.explains()
         && let Err(error) = site.judge(finished.chain())
     {
-        return Err(judgement::of(&error).over(finished.stream));
+        return Err(refusal_of_error::of(&error).over(finished.stream));
     }
-    let identity = observed::identity(finished.chain())?;
+    let identity = not_enforced::identity(finished.chain())?;
     Ok(AcceptedPull::Proven(Box::new(OriginPull::new(finished, identity, desk))))
 }
 

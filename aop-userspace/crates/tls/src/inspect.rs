@@ -7,12 +7,12 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::{certificate::X509Certificate, public_key::PublicKey};
 
 use super::{
-    anchors::BUILT_IN,
-    cloudflare, crl,
+    client_ca::BUILT_IN,
+    cloudflare_ca,
     error::FileError,
-    files::Files,
     identity::{self, PeerIdentity},
-    leaf, pem,
+    leaf_rules, pem, revocation,
+    site_files::Files,
 };
 
 /// One file, or the built-in anchor.
@@ -134,9 +134,9 @@ fn certificate(der: &CertificateDer<'_>) -> Result<InspectedCertificate, String>
         identity,
         key: key(&parsed),
         is_ca: parsed.is_ca(),
-        names: leaf::names(&parsed)
+        names: leaf_rules::names(&parsed)
             .iter()
-            .map(|name| identity::printable(&leaf::told(name)))
+            .map(|name| identity::printable(&leaf_rules::told(name)))
             .collect(),
     })
 }
@@ -157,7 +157,7 @@ fn key(certificate: &X509Certificate<'_>) -> String {
 }
 
 fn built_in() -> InspectedFile {
-    let anchor = cloudflare::anchor();
+    let anchor = cloudflare_ca::anchor();
     let subject = "CN=origin-pull.cloudflare.net, O=\"CloudFlare, Inc.\", OU=Origin Pull";
     let key =
         aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &webpki::spki_for_anchor(&anchor));
@@ -167,8 +167,8 @@ fn built_in() -> InspectedFile {
             issuer: subject.into(),
             serial: String::new(),
             spki_sha256: identity::hex(key.as_ref()),
-            not_before: cloudflare::NOT_BEFORE,
-            not_after: cloudflare::NOT_AFTER,
+            not_before: cloudflare_ca::NOT_BEFORE,
+            not_after: cloudflare_ca::NOT_AFTER,
         },
         key: "RSA 4096".into(),
         is_ca: true,
@@ -180,11 +180,11 @@ fn built_in() -> InspectedFile {
 
 fn lists(file: &Path, files: &Files) -> InspectedFile {
     let read = || -> Result<Vec<InspectedCrl>, FileError> {
-        crl::read(file, files)?
+        revocation::read(file, files)?
             .iter()
             .map(|der| {
-                let list = crl::parse(der, file)?;
-                let validity = crl::validity(&list);
+                let list = revocation::parse(der, file)?;
+                let validity = revocation::validity(&list);
                 Ok(InspectedCrl {
                     issuer: identity::name(list.issuer()),
                     this_update: validity.not_before,

@@ -9,59 +9,59 @@
 //! This module decides by certificate and server name alone. The terminator checks addresses and
 //! reaches upstreams. Configurations of rustls are built only here.
 
+mod accepted_certificates;
 mod acceptor;
-mod anchors;
-mod client;
-mod cloudflare;
-mod crl;
+mod client_ca;
+mod cloudflare_ca;
+mod deferring_verifier;
 mod error;
-mod farewell;
-mod files;
-mod handshake;
+mod expiry;
+mod file_warnings;
+mod handshake_facts;
 mod identity;
 mod inspect;
-mod judgement;
-mod leaf;
-mod lenient;
-mod memo;
-mod observed;
+mod issuing_ca;
+mod leaf_rules;
+mod lingering_close;
+mod not_enforced;
 mod pem;
-mod plain;
-mod pull;
+mod permit;
+mod probe_client;
+mod protocol_sniff;
 mod refusal;
-mod refused;
-mod remarks;
-mod resumption;
-mod server;
+mod refusal_of_error;
+mod refused_connection;
+mod revocation;
+mod server_config;
+mod sessions;
+mod signature_cache;
+mod site_files;
 mod sites;
-mod term;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
 mod tests;
-mod trust;
 mod validity;
 mod verifier;
-mod voucher;
 
 pub use acceptor::accept;
-pub use client::{LastSession, PresentedCertificate, TlsVersion, client};
 pub use error::{FileError, FileErrorKind, SiteErrorKind, SitesError};
-pub use farewell::close as farewell;
-pub use files::Files;
-pub use handshake::HandshakeFacts;
+pub use expiry::FileExpiry;
+pub use handshake_facts::HandshakeFacts;
 pub use identity::PeerIdentity;
 pub use identity::printable;
 pub use inspect::{FileRole, InspectedCertificate, InspectedCrl, InspectedFile, inspect};
-pub use observed::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
-pub use pull::{
+pub use issuing_ca::{CaScope, IssuingCa};
+pub use lingering_close::close as farewell;
+pub use not_enforced::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
+pub use permit::{
     Authentication, OriginPull, PeerProtocol, PeerStream, Permit, Warrant, authorize,
     permit_unauthenticated, socket,
 };
+pub use probe_client::{LastSession, PresentedCertificate, TlsVersion, client};
 pub use refusal::{Fault, Refusal};
-pub use refused::RefusedConnection;
-pub use server::FileWarnings;
+pub use refused_connection::RefusedConnection;
+pub use server_config::FileWarnings;
+pub use site_files::Files;
 pub use sites::{Site, Sites};
-pub use term::FileExpiry;
 pub use validity::now;
-pub use voucher::{CaScope, IssuingCa};

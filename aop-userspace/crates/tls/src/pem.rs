@@ -9,7 +9,7 @@ use rustls::pki_types::{
 
 use super::{
     error::{FileError, FileErrorKind},
-    files::Files,
+    site_files::Files,
 };
 
 /// All certificates of `file`, in order; at least one.

@@ -16,20 +16,20 @@ use rustls::{
 };
 
 use super::{
-    anchors::Anchor,
+    accepted_certificates::Trust,
+    client_ca::Anchor,
+    deferring_verifier::Lenient,
     error::SitesError,
-    files::Files,
-    judgement,
-    lenient::Lenient,
-    memo,
-    observed::Unsigned,
-    refused::RefusedConnection,
-    resumption::{Desk, Sessions},
-    server::{self, Equipment, FileWarnings, Maker},
-    trust::Trust,
+    issuing_ca::{self, IssuingCa},
+    not_enforced::Unsigned,
+    refusal_of_error,
+    refused_connection::RefusedConnection,
+    server_config::{self, Equipment, FileWarnings, Maker},
+    sessions::{Desk, Sessions},
+    signature_cache,
+    site_files::Files,
     validity,
     verifier::SiteVerifier,
-    voucher::{self, IssuingCa},
 };
 
 /// All sites. Without a site, every connection is refused.
@@ -86,12 +86,12 @@ impl Sites {
         configs: &[SiteConfig],
         files: &Files,
     ) -> Result<(Self, FileWarnings), SitesError> {
-        let provider = Arc::new(memo::provider());
+        let provider = Arc::new(signature_cache::provider());
         let mut sites = Self::default();
         let mut notes = FileWarnings::default();
         for site in configs {
             let Equipment { maker, anchors, trust, verifier } =
-                server::equip(site, files, &provider, &mut notes)
+                server_config::equip(site, files, &provider, &mut notes)
                     .map_err(|problem| SitesError { site: site.name.clone(), problem })?;
             let facts = Facts {
                 name: site.name.as_str().into(),
@@ -243,7 +243,7 @@ impl Site {
 
     /// The refusal of this chain in a handshake, if it would be refused.
     pub fn refusal_of(&self, chain: &[CertificateDer<'_>]) -> Option<RefusedConnection> {
-        self.judge(chain).err().map(|error| judgement::of(&error))
+        self.judge(chain).err().map(|error| refusal_of_error::of(&error))
     }
 
     /// Whether the site explains refusals: its handshakes then prove nothing, and each chain must
@@ -267,7 +267,7 @@ impl Site {
 
     /// The client CA of a verified chain, found by names.
     pub(super) fn voucher(&self, chain: &[CertificateDer<'_>]) -> Option<IssuingCa> {
-        voucher::of(chain, &self.facts.anchors)
+        issuing_ca::of(chain, &self.facts.anchors)
     }
 
     /// Verifies the chain that a peer presented, as a handshake would. For a resumed handshake, and

@@ -18,7 +18,9 @@ use rustls::{
     },
 };
 
-use super::{anchors::Anchor, crl::Lists, leaf, refusal::Refusal, validity::Validity};
+use super::{
+    client_ca::Anchor, leaf_rules, refusal::Refusal, revocation::Lists, validity::Validity,
+};
 
 /// Verifies the certificates that peers present to one site.
 #[derive(Debug)]
@@ -127,7 +129,7 @@ impl ClientCertVerifier for SiteVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chain(leaf, intermediates, now)?;
-        leaf::judge(leaf, &self.rules)?;
+        leaf_rules::judge(leaf, &self.rules)?;
         Ok(verified)
     }
 

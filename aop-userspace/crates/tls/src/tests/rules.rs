@@ -14,9 +14,9 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     PeerIdentity, Refusal,
-    anchors::Anchor,
-    crl::Lists,
-    judgement,
+    client_ca::Anchor,
+    refusal_of_error,
+    revocation::Lists,
     testing::{Authority, INTERMEDIATE, Leaf},
     verifier::SiteVerifier,
 };
@@ -43,7 +43,7 @@ fn judged(verifier: &SiteVerifier, leaf: &Leaf, now: u64) -> Result<(), Refusal>
     match verifier.verify_client_cert(leaf, between, now) {
         Ok(_) => Ok(()),
         Err(error) => {
-            let refused = judgement::of(&error);
+            let refused = refusal_of_error::of(&error);
             assert!(!refused.detail.is_empty() && refused.refusal.help().is_some());
             Err(refused.refusal)
         }

@@ -8,7 +8,7 @@ use std::io;
 
 use rustls::{CertificateError, Error, InvalidMessage, OtherError, PeerMisbehaved};
 
-use super::{refusal::Refusal, refused::RefusedConnection, verifier::RuleBroken};
+use super::{refusal::Refusal, refused_connection::RefusedConnection, verifier::RuleBroken};
 
 /// The refusal for `error`, which comes from reading or writing handshake bytes.
 pub(super) fn judge(error: &io::Error) -> RefusedConnection {

@@ -20,8 +20,8 @@ use rustls::{
 
 use super::{
     error::{FileError, FileErrorKind},
-    files::Files,
-    memo, pem,
+    pem, signature_cache,
+    site_files::Files,
 };
 
 /// The only TLS version that a client offers.
@@ -57,7 +57,7 @@ impl PresentedCertificate {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, Error> {
-        let key = memo::provider().key_provider.load_private_key(key)?;
+        let key = signature_cache::provider().key_provider.load_private_key(key)?;
         Ok(Self(Arc::new(CertifiedKey::new(chain, key))))
     }
 
@@ -101,7 +101,7 @@ pub fn client(
         Some(TlsVersion::V13) => &[&TLS13],
         None => &[&TLS13, &TLS12],
     };
-    let provider = Arc::new(memo::provider());
+    let provider = Arc::new(signature_cache::provider());
     let schemes = provider.signature_verification_algorithms.supported_schemes();
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use aop_config::{CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, SpkiPin};
 use rustls::pki_types::TrustAnchor;
 
-use super::{anchors::Anchor, crl::Revoked};
+use super::{client_ca::Anchor, revocation::Revoked};
 
 /// The certificates that a site accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,12 +10,12 @@ use aop_config::{ClientCa, OnExpiry, SiteConfig, Warning};
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use super::{
-    cloudflare,
+    cloudflare_ca,
     error::{FileError, FileErrorKind},
-    files::Files,
-    identity, pem, remarks,
-    server::FileWarnings,
-    term::{Ends, FileExpiry},
+    expiry::{Ends, FileExpiry},
+    file_warnings, identity, pem,
+    server_config::FileWarnings,
+    site_files::Files,
     validity::Validity,
 };
 
@@ -32,7 +32,7 @@ pub(super) struct Anchor {
 impl Anchor {
     /// Whether it is Cloudflare's global CA, built in or from a file.
     pub(super) fn is_cloudflares(&self) -> bool {
-        self.trust.subject_public_key_info == cloudflare::anchor().subject_public_key_info
+        self.trust.subject_public_key_info == cloudflare_ca::anchor().subject_public_key_info
     }
 }
 
@@ -52,16 +52,16 @@ pub(super) fn load(
                 site: site.name.clone(),
                 subject: BUILT_IN.into(),
                 file: BUILT_IN.into(),
-                validity: Validity { not_before: 0, not_after: cloudflare::NOT_AFTER },
+                validity: Validity { not_before: 0, not_after: cloudflare_ca::NOT_AFTER },
                 kind: match site.rules.expired_ca {
                     OnExpiry::Refuse => Ends::BuiltIn,
                     OnExpiry::Warn => Ends::ToleratedBuiltIn,
                 },
             });
             Ok(vec![Anchor {
-                trust: cloudflare::anchor(),
+                trust: cloudflare_ca::anchor(),
                 name: BUILT_IN.into(),
-                not_after: cloudflare::NOT_AFTER,
+                not_after: cloudflare_ca::NOT_AFTER,
             }])
         }
         ClientCa::File(file) => pem::certificates(file, files)?
@@ -94,7 +94,7 @@ fn anchor(
             OnExpiry::Warn => Ends::ToleratedCa,
         },
     });
-    for remark in remarks::on_client_ca(&parsed, &site.rules) {
+    for remark in file_warnings::on_client_ca(&parsed, &site.rules) {
         let warning = Warning(format!("client CA {} {}", file.display(), remark.text));
         notes.mistakes.extend(remark.mistake.then(|| warning.clone()));
         notes.warnings.push(warning);

@@ -19,10 +19,10 @@ use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
 
 use super::{
     error::{FileError, FileErrorKind, SiteErrorKind},
-    files::Files,
+    expiry::{Ends, FileExpiry},
     identity,
-    server::FileWarnings,
-    term::{Ends, FileExpiry},
+    server_config::FileWarnings,
+    site_files::Files,
     validity::{Validity, seconds},
 };
 

@@ -4,8 +4,8 @@ use aop_config::{CertificateRules, HostPattern, RequiredKey};
 use x509_parser::certificate::X509Certificate;
 
 use super::{
-    cloudflare, identity,
-    leaf::{self, is_ml_dsa},
+    cloudflare_ca, identity,
+    leaf_rules::{self, is_ml_dsa},
 };
 
 /// A warning about a certificate.
@@ -38,7 +38,7 @@ pub(super) fn on_client_ca(ca: &X509Certificate<'_>, rules: &CertificateRules) -
             ),
         );
     }
-    if ca.public_key().raw == &*webpki::spki_for_anchor(&cloudflare::anchor()) {
+    if ca.public_key().raw == &*webpki::spki_for_anchor(&cloudflare_ca::anchor()) {
         remark(
             false,
             "holds Cloudflare's global CA (the issue that expired in January 2020 has the same \
@@ -90,7 +90,7 @@ pub(super) fn on_server_chain(chain: &[X509Certificate<'_>], hosts: &[HostPatter
     {
         remarks.push("is not for servers (its extendedKeyUsage has no serverAuth)".into());
     }
-    let names: Vec<String> = leaf::names(first).iter().map(leaf::told).collect();
+    let names: Vec<String> = leaf_rules::names(first).iter().map(leaf_rules::told).collect();
     let missing: Vec<String> =
         hosts.iter().filter(|host| !covers(&names, host)).map(ToString::to_string).collect();
     if !missing.is_empty() {

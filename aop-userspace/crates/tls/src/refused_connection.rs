@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 
 use super::{
-    farewell,
-    pull::{PeerProtocol, PeerStream},
+    lingering_close,
+    permit::{PeerProtocol, PeerStream},
     refusal::Refusal,
     sites::Site,
 };
@@ -64,7 +64,7 @@ impl RefusedConnection {
     /// Closes the connection so that the peer can read the reason.
     pub async fn farewell(self) {
         if let Some(stream) = self.stream {
-            farewell::close(stream).await;
+            lingering_close::close(stream).await;
         }
     }
 }

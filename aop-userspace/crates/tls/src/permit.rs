@@ -10,15 +10,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::{
-    handshake::HandshakeFacts,
+    handshake_facts::HandshakeFacts,
     identity::PeerIdentity,
-    judgement,
-    observed::{UnauthenticatedPull, WouldRefuse},
+    issuing_ca::IssuingCa,
+    not_enforced::{UnauthenticatedPull, WouldRefuse},
     refusal::Refusal,
-    refused::RefusedConnection,
-    resumption::Desk,
+    refusal_of_error,
+    refused_connection::RefusedConnection,
+    sessions::Desk,
     sites::Site,
-    voucher::IssuingCa,
 };
 
 /// The decrypted stream of a peer. Boxed, so that types and futures which hold it stay small.
@@ -105,7 +105,7 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, RefusedConnection> {
         Some(HandshakeKind::Resumed) if desk.is_some() => {
             // rustls does not verify the certificate of a resumed session.
             if let Err(error) = finished.site.judge(chain) {
-                let refused = judgement::of(&error).at(&finished.site);
+                let refused = refusal_of_error::of(&error).at(&finished.site);
                 return Err(refused.on(socket(finished.stream)));
             }
         }

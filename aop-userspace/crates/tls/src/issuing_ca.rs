@@ -6,7 +6,7 @@
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
-use super::anchors::Anchor;
+use super::client_ca::Anchor;
 
 /// The client CA at the end of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 
-use super::{observed::Unsigned, verifier::SiteVerifier};
+use super::{not_enforced::Unsigned, verifier::SiteVerifier};
 
 /// Accepts every certificate. Its CertificateRequest is the one of the site's own verifier.
 #[derive(Debug)]

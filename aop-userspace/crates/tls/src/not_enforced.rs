@@ -12,11 +12,11 @@ use rustls::{Error, pki_types::CertificateDer};
 
 use super::{
     identity::PeerIdentity,
-    judgement,
-    pull::{Finished, OriginPull, socket},
+    permit::{Finished, OriginPull, socket},
     refusal::Refusal,
-    refused::RefusedConnection,
-    resumption::Desk,
+    refusal_of_error,
+    refused_connection::RefusedConnection,
+    sessions::Desk,
     sites::{Observing, Site},
 };
 
@@ -100,7 +100,7 @@ impl Unsigned {
     }
 
     fn refused(&self) -> Option<RefusedConnection> {
-        self.0.get().map(judgement::of)
+        self.0.get().map(refusal_of_error::of)
     }
 }
 
@@ -113,7 +113,7 @@ pub(super) fn judge(
     unsigned: &Unsigned,
 ) -> AcceptedPull {
     let refused = match finished.site.judge(finished.chain()) {
-        Err(error) => Some(judgement::of(&error)),
+        Err(error) => Some(refusal_of_error::of(&error)),
         Ok(()) => unsigned.refused(),
     };
     let refused = refused.map_or_else(|| identity(finished.chain()), Err);

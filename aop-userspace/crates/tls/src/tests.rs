@@ -1,8 +1,8 @@
 //! Tests of the files of a site, and of choosing the site of a host.
 
-mod remarks;
+mod accepted_certificates;
+mod file_warnings;
 mod rules;
-mod trust;
 
 use std::{fs, path::PathBuf};
 
@@ -12,7 +12,7 @@ use aop_config::{
 use tempfile::TempDir;
 
 use super::{
-    FileWarnings, Sites, anchors,
+    FileWarnings, Sites, client_ca,
     testing::{Authority, Leaf, far_ahead, long_ago, pem},
     validity,
 };
@@ -151,13 +151,13 @@ fn every_certificate_of_a_file_is_an_anchor() {
     let text = Authority::new("old").pem() + &Authority::new("new").pem();
     let ca = ClientCa::File(files.write("two.pem", &text));
     let (disk, mut notes) = (super::Files::on_disk(), FileWarnings::default());
-    assert_eq!(anchors::load(&ca, &files.config, &disk, &mut notes).unwrap().len(), 2);
+    assert_eq!(client_ca::load(&ca, &files.config, &disk, &mut notes).unwrap().len(), 2);
     assert_eq!(notes.told(validity::now()), Vec::<String>::new());
 }
 
 #[test]
 fn the_expiry_of_the_built_in_client_ca_is_warned_of() {
-    let (day, end) = (24 * 3600, super::cloudflare::NOT_AFTER);
+    let (day, end) = (24 * 3600, super::cloudflare_ca::NOT_AFTER);
     for (past_end, consequence) in
         [(OnExpiry::Refuse, "are refused; upgrade aop"), (OnExpiry::Warn, "are still served")]
     {
@@ -165,7 +165,7 @@ fn the_expiry_of_the_built_in_client_ca_is_warned_of() {
         let mut site = Files::good().config;
         site.rules.expired_ca = past_end;
         let global = ClientCa::CloudflareGlobal;
-        let anchors = anchors::load(&global, &site, &disk, &mut notes).unwrap();
+        let anchors = client_ca::load(&global, &site, &disk, &mut notes).unwrap();
         assert_eq!(anchors[0].not_after, end);
         assert_eq!(notes.told(end - 91 * day), Vec::<String>::new());
         let soon = notes.told(end - 90 * day);

@@ -14,13 +14,12 @@ use rustls::{
 };
 
 use super::{
-    anchors::{self, Anchor},
-    crl,
+    accepted_certificates::Trust,
+    client_ca::{self, Anchor},
     error::{FileError, FileErrorKind, SiteErrorKind},
-    files::Files,
-    identity, pem, remarks,
-    term::{Ends, FileExpiry},
-    trust::Trust,
+    expiry::{Ends, FileExpiry},
+    file_warnings, identity, pem, revocation,
+    site_files::Files,
     validity::Validity,
     verifier::SiteVerifier,
 };
@@ -104,9 +103,9 @@ pub(super) fn equip(
     let pair = pair(site, files, provider, notes)?;
     let mut anchors = Vec::new();
     for client_ca in &site.client_ca {
-        anchors.extend(anchors::load(client_ca, site, files, notes)?);
+        anchors.extend(client_ca::load(client_ca, site, files, notes)?);
     }
-    let lists = crl::load(site, files, notes)?;
+    let lists = revocation::load(site, files, notes)?;
     let verifier = Arc::new(SiteVerifier::new(&anchors, &site.rules, &lists, provider)?);
     let trust = Trust::of(&anchors, &site.rules, lists.revoked);
     let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -177,7 +176,7 @@ fn note_chain(
         });
         parsed.push(certificate);
     }
-    for remark in remarks::on_server_chain(&parsed, &site.hosts) {
+    for remark in file_warnings::on_server_chain(&parsed, &site.hosts) {
         notes.warnings.push(Warning(format!("server certificate {file} {remark}")));
     }
     Ok(())
