@@ -10,7 +10,7 @@ use std::{
 use aop_api::{CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
 use aop_config::Config;
 use aop_daemon::prepare;
-use aop_tls::Files;
+use aop_tls::SiteFiles;
 use clap::Args;
 use jiff::Timestamp;
 
@@ -43,7 +43,7 @@ impl Check {
 pub(super) fn look(file: &Path) -> (CheckReport, anyhow::Result<usize>) {
     // A file that prevents a start must not hide what is wrong with the others.
     let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
-    let files = Files::on_disk();
+    let files = SiteFiles::on_disk();
     let mut checked = CheckReport {
         file: file.display().to_string(),
         good: false,

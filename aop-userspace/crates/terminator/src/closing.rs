@@ -138,7 +138,7 @@ impl Closing {
             visitor = self.visitor(),
             subject = self.subject,
             outcome = refused.refusal.name(),
-            fault = refused.refusal.whose().name(),
+            fault = refused.refusal.responsible().name(),
             detail = (!refused.detail.is_empty()).then_some(refused.detail.as_str()),
             help = refused.refusal.help(),
             bytes_in = 0,

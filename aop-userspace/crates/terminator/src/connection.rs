@@ -110,9 +110,9 @@ impl Connection {
     /// Counts a connection that is about to be relayed.
     fn count(&self, permit: &Permit) {
         let (ledger, site) = (&self.shared.ledger, self.closing.site());
-        match permit.proof() {
+        match permit.authentication() {
             Authentication::Certificate { .. } => ledger.accepted(site, self.peer.ip()),
-            Authentication::Nothing(would) => {
+            Authentication::None(would) => {
                 ledger.observed(site, would, self.peer.ip(), self.entrance)
             }
         }
@@ -152,10 +152,10 @@ impl Connection {
                 return None;
             }
         };
-        match permit.proof() {
+        match permit.authentication() {
             Authentication::Certificate { .. } => place.authenticated(),
             // An unauthenticated peer's address is not remembered as known.
-            Authentication::Nothing(_) => drop(place),
+            Authentication::None(_) => drop(place),
         }
         let cut = in_force.lease(&permit).cut;
         match cut.run_until_cancelled(self.admit(permit, half, local, in_force)).await {
@@ -175,7 +175,7 @@ impl Connection {
         if let Some((stream, protocol)) = refused.take_session() {
             http::explain(stream, protocol, site, refused.refusal, &refused.detail).await;
         }
-        refused.farewell().await;
+        refused.close().await;
     }
 
     /// Checks the address, the PROXY header if one is expected, and the certificate. An
@@ -209,17 +209,17 @@ impl Connection {
             .await
             .inspect_err(|refused| self.closing.know_site(refused.site.as_ref()))?;
         match accepted {
-            AcceptedPull::Proven(pull) => {
+            AcceptedPull::Authenticated(pull) => {
                 self.closing.know(&pull);
                 Ok((aop_tls::authorize(*pull)?, None))
             }
-            AcceptedPull::Unproven(observed) => {
+            AcceptedPull::Unauthenticated(observed) => {
                 self.closing.know_site(Some(observed.site()));
                 // The site may have stopped observing during the handshake.
                 if !self.observes(observed.host()) {
-                    return Err(observed.refused());
+                    return Err(observed.into_refused());
                 }
-                self.closing.observe(observed.would());
+                self.closing.observe(observed.would_refuse());
                 let permit = aop_tls::permit_unauthenticated(*observed)?;
                 let half = self.shared.unproven.clone().acquire_owned();
                 match timeout_at(self.deadline(in_force), half).await {
@@ -238,10 +238,10 @@ impl Connection {
         local: io::Result<SocketAddr>,
         in_force: &InForce,
     ) -> Result<(Slot, Admitted), RefusedConnection> {
-        if let Authentication::Certificate { identity, voucher } = permit.proof() {
+        if let Authentication::Certificate { identity, issuing_ca } = permit.authentication() {
             self.shared.book.record(self.peer.ip(), self.closing.site());
             let (ledger, site) = (&self.shared.ledger, self.closing.site());
-            ledger.authenticated(site, identity, voucher.as_ref(), now());
+            ledger.authenticated(site, identity, issuing_ca.as_ref(), now());
         }
         let deadline = self.deadline(in_force);
         let slot = self.shared.slots.clone().acquire_owned();
@@ -250,7 +250,7 @@ impl Connection {
         };
         let slot = Slot { _slot: slot, _half: half };
         // The site may have stopped observing while this connection waited for its slot.
-        if let Authentication::Nothing(would) = permit.proof()
+        if let Authentication::None(would) = permit.authentication()
             && !self.observes(permit.host())
         {
             let (refusal, detail) = (would.refusal, would.detail.clone());
@@ -290,10 +290,10 @@ impl Connection {
             let (address, port) = (ends.source.ip().to_canonical(), ends.destination.port());
             self.shared.gate.entrance(address, port) == AddressVerdict::Open
         };
-        match permit.proof() {
+        match permit.authentication() {
             Authentication::Certificate { .. } => Visitors::Believed,
-            Authentication::Nothing(_) if admitted() => Visitors::Believed,
-            Authentication::Nothing(_) => Visitors::Unknown,
+            Authentication::None(_) if admitted() => Visitors::Believed,
+            Authentication::None(_) => Visitors::Unknown,
         }
     }
 
@@ -337,10 +337,10 @@ impl Connection {
 
 /// Ends a permitted pull that cannot be relayed, with a close_notify.
 async fn part(permit: Permit, refusal: Refusal, detail: String) -> RefusedConnection {
-    let refused = RefusedConnection::new(refusal).at(permit.site()).because(detail);
+    let refused = RefusedConnection::new(refusal).with_site(permit.site()).with_detail(detail);
     let (mut stream, _) = permit.into_parts();
     match timeout(PARTING, stream.shutdown()).await {
-        Ok(Ok(())) => refused.on(aop_tls::socket(stream)),
+        Ok(Ok(())) => refused.with_stream(aop_tls::into_tcp(stream)),
         Ok(Err(_)) | Err(_) => refused,
     }
 }

@@ -37,7 +37,7 @@ impl Lease {
 impl InForce {
     /// A policy that has accepted no connection yet.
     pub(super) fn new(policy: ServicePolicy, lease: Lease) -> Self {
-        let observing = policy.sites.observing().into_iter();
+        let observing = policy.sites.observing_names().into_iter();
         let unproven = observing.map(|site| (site, lease.child())).collect();
         Self { policy, lease, unproven }
     }
@@ -48,7 +48,7 @@ impl InForce {
         let mut next = Self::new(policy, self.lease.clone());
         let mut ended = Vec::new();
         for (site, lease) in &self.unproven {
-            let stays = next.policy.sites.observe_where(&self.policy.sites, site);
+            let stays = next.policy.sites.still_observes(&self.policy.sites, site);
             match next.unproven.get_mut(site).filter(|_| stays) {
                 Some(same) => *same = lease.clone(),
                 None => ended.push(lease.clone()),
@@ -59,10 +59,10 @@ impl InForce {
 
     /// The lease for a connection of this permit.
     pub(super) fn lease(&self, permit: &Permit) -> Lease {
-        match permit.proof() {
+        match permit.authentication() {
             Authentication::Certificate { .. } => self.lease.clone(),
             // A site of this policy issued the permit while it observed.
-            Authentication::Nothing(_) => match self.unproven.get(permit.site().name()) {
+            Authentication::None(_) => match self.unproven.get(permit.site().name()) {
                 Some(lease) => lease.clone(),
                 None => self.lease.child(),
             },

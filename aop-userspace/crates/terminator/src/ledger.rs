@@ -58,7 +58,7 @@ struct KnownIdentity {
 
 #[derive(Clone, Debug)]
 struct Seen {
-    voucher: Option<IssuingCa>,
+    issuing_ca: Option<IssuingCa>,
     first: u64,
     last: u64,
     pulls: u64,
@@ -126,7 +126,7 @@ pub struct IdentitySighting {
     /// The certificate.
     pub identity: PeerIdentity,
     /// The client CA that issued it, as of its latest handshake.
-    pub voucher: Option<IssuingCa>,
+    pub issuing_ca: Option<IssuingCa>,
     /// Seconds since 1970.
     pub first_seen: u64,
     /// Seconds since 1970.
@@ -170,7 +170,7 @@ impl Counters {
             identities.extend(known.seen.iter().map(|(identity, seen)| IdentitySighting {
                 site: site.clone(),
                 identity: identity.clone(),
-                voucher: seen.voucher.clone(),
+                issuing_ca: seen.issuing_ca.clone(),
                 first_seen: seen.first,
                 last_seen: seen.last,
                 pulls: seen.pulls,
@@ -200,9 +200,9 @@ impl Counters {
     pub fn recall(&self, sightings: Vec<IdentitySighting>) {
         let mut sites = held(&self.identities);
         for sighting in sightings {
-            let IdentitySighting { site, identity, voucher, first_seen, last_seen, pulls } =
+            let IdentitySighting { site, identity, issuing_ca, first_seen, last_seen, pulls } =
                 sighting;
-            let seen = Seen { voucher, first: first_seen, last: last_seen, pulls };
+            let seen = Seen { issuing_ca, first: first_seen, last: last_seen, pulls };
             sites.entry(site).or_default().add(identity, seen);
         }
     }
@@ -283,7 +283,7 @@ impl Counters {
         &self,
         site: &Arc<str>,
         identity: &PeerIdentity,
-        voucher: Option<&IssuingCa>,
+        issuing_ca: Option<&IssuingCa>,
         now: u64,
     ) {
         let mut sites = held(&self.identities);
@@ -292,13 +292,13 @@ impl Counters {
             Some(seen) => {
                 seen.last = now;
                 seen.pulls += 1;
-                if seen.voucher.as_ref() != voucher {
-                    seen.voucher = voucher.cloned();
+                if seen.issuing_ca.as_ref() != issuing_ca {
+                    seen.issuing_ca = issuing_ca.cloned();
                 }
             }
             None => known.add(
                 identity.clone(),
-                Seen { voucher: voucher.cloned(), first: now, last: now, pulls: 1 },
+                Seen { issuing_ca: issuing_ca.cloned(), first: now, last: now, pulls: 1 },
             ),
         }
     }

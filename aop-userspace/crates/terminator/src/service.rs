@@ -123,11 +123,11 @@ impl Service {
     /// trust that the new policy withdraws.
     pub fn reload(&self, policy: ServicePolicy, patience: Duration) {
         let before = self.shared.in_force.load_full();
-        let observed = before.policy.sites.observing();
-        for site in policy.sites.observing().difference(&observed) {
+        let observed = before.policy.sites.observing_names();
+        for site in policy.sites.observing_names().difference(&observed) {
             self.shared.ledger.observe_anew(site);
         }
-        if policy.sites.keep_the_trust_of(&before.policy.sites) {
+        if policy.sites.keeps_trust_of(&before.policy.sites) {
             let (next, ended) = before.followed_by(policy);
             self.shared.in_force.store(Arc::new(next));
             if !ended.is_empty() {
@@ -174,7 +174,7 @@ impl Service {
         let before = self.shared.in_force.load_full();
         let ServicePolicy { sites, senders, deadline } = &before.policy;
         let policy = ServicePolicy {
-            sites: sites.under(own),
+            sites: sites.with_overrides(own),
             senders: senders.clone(),
             deadline: *deadline,
         };

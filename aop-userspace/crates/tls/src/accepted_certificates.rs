@@ -3,15 +3,17 @@
 
 use std::collections::HashSet;
 
-use aop_config::{CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, SpkiPin};
+use aop_config::{
+    CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Revocation, SpkiPin,
+};
 use rustls::pki_types::TrustAnchor;
 
 use super::{client_ca::Anchor, revocation::Revoked};
 
 /// The certificates that a site accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Trust {
-    anchors: HashSet<Key>,
+pub(crate) struct AcceptedCertificates {
+    anchors: HashSet<AnchorKey>,
     san: HashSet<RequiredSan>,
     cn: Option<String>,
     pins: HashSet<SpkiPin>,
@@ -22,36 +24,55 @@ pub(super) struct Trust {
     crl_expired: OnExpiry,
 }
 
-/// An anchor as the verifier sees it: subject, public key and name constraints.
-type Key = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+/// An anchor as the verifier sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct AnchorKey {
+    subject: Vec<u8>,
+    public_key: Vec<u8>,
+    name_constraints: Option<Vec<u8>>,
+}
 
-impl Trust {
-    pub(super) fn of(anchors: &[Anchor], rules: &CertificateRules, revoked: Revoked) -> Self {
-        let key = |anchor: &TrustAnchor<'_>| {
-            let constraints = anchor.name_constraints.as_ref().map(|der| der.to_vec());
-            (anchor.subject.to_vec(), anchor.subject_public_key_info.to_vec(), constraints)
-        };
+impl AnchorKey {
+    fn new(anchor: &TrustAnchor<'_>) -> Self {
         Self {
-            anchors: anchors.iter().map(|anchor| key(&anchor.trust)).collect(),
-            san: rules.san.iter().cloned().collect(),
-            cn: rules.cn.clone(),
-            pins: rules.pins.iter().copied().collect(),
-            key: rules.key,
-            expired_ca: rules.expired_ca,
+            subject: anchor.subject.to_vec(),
+            public_key: anchor.subject_public_key_info.to_vec(),
+            name_constraints: anchor.name_constraints.as_ref().map(|der| der.to_vec()),
+        }
+    }
+}
+
+impl AcceptedCertificates {
+    /// Both structs of rules are taken apart, so that a rule that is forgotten here does not
+    /// compile. The lists count by their contents, and resumed sessions are checked by the same
+    /// rules.
+    pub(crate) fn new(anchors: &[Anchor], rules: &CertificateRules, revoked: Revoked) -> Self {
+        let CertificateRules { san, cn, pins, key, revocation, expired_ca, resumption: _ } = rules;
+        let Revocation { files: _, scope, expired } = revocation;
+        Self {
+            anchors: anchors.iter().map(|anchor| AnchorKey::new(&anchor.trust)).collect(),
+            san: san.iter().cloned().collect(),
+            cn: cn.clone(),
+            pins: pins.iter().copied().collect(),
+            key: *key,
+            expired_ca: *expired_ca,
             revoked,
-            scope: rules.revocation.scope,
-            crl_expired: rules.revocation.expired,
+            scope: *scope,
+            crl_expired: *expired,
         }
     }
 
     /// Whether it surely accepts every certificate that `other` accepts.
-    pub(super) fn covers(&self, other: &Self) -> bool {
-        other.anchors.is_subset(&self.anchors)
-            && admits(&self.san, &other.san)
-            && admits(&self.pins, &other.pins)
-            && (self.cn.is_none() || self.cn == other.cn)
-            && (self.key.is_none() || self.key == other.key)
-            && tolerates(self.expired_ca, other.expired_ca)
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        // Taken apart for the same reason. The last three are compared together.
+        let Self { anchors, san, cn, pins, key, expired_ca, revoked: _, scope: _, crl_expired: _ } =
+            self;
+        other.anchors.is_subset(anchors)
+            && is_as_lax(san, &other.san)
+            && is_as_lax(pins, &other.pins)
+            && (cn.is_none() || *cn == other.cn)
+            && (key.is_none() || *key == other.key)
+            && is_as_lax_after_expiry(*expired_ca, other.expired_ca)
             && self.revokes_no_more_than(other)
     }
 
@@ -68,16 +89,16 @@ impl Trust {
                 other.revoked.get(issuer).is_none_or(|before| now.is_subset(before))
             })
             && (self.scope == CrlScope::Leaf || other.scope == CrlScope::Chain)
-            && tolerates(self.crl_expired, other.crl_expired)
+            && is_as_lax_after_expiry(self.crl_expired, other.crl_expired)
     }
 }
 
 /// Whether every certificate that matches one of `before` matches one of `now`. An empty set
 /// demands nothing.
-fn admits<T: std::hash::Hash + Eq>(now: &HashSet<T>, before: &HashSet<T>) -> bool {
+fn is_as_lax<T: std::hash::Hash + Eq>(now: &HashSet<T>, before: &HashSet<T>) -> bool {
     now.is_empty() || (!before.is_empty() && before.is_subset(now))
 }
 
-fn tolerates(now: OnExpiry, before: OnExpiry) -> bool {
+fn is_as_lax_after_expiry(now: OnExpiry, before: OnExpiry) -> bool {
     now == OnExpiry::Warn || before == OnExpiry::Refuse
 }

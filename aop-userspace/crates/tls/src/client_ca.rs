@@ -6,67 +6,62 @@
 
 use std::path::Path;
 
-use aop_config::{ClientCa, OnExpiry, SiteConfig, Warning};
+use aop_config::{ClientCa, SiteConfig};
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use super::{
     cloudflare_ca,
-    error::{FileError, FileErrorKind},
-    expiry::{Ends, FileExpiry},
-    file_warnings, identity, pem,
-    server_config::FileWarnings,
-    site_files::Files,
+    error::FileError,
+    expiry::{ExpiryKind, FileExpiry},
+    file_warnings::{self, FileWarning, FileWarnings},
+    identity, pem,
+    site_files::SiteFiles,
     validity::Validity,
 };
 
 /// A trust anchor, with the facts that rustls does not check.
 #[derive(Clone, Debug)]
-pub(super) struct Anchor {
-    pub(super) trust: TrustAnchor<'static>,
+pub(crate) struct Anchor {
+    pub(crate) trust: TrustAnchor<'static>,
     /// Its name in the configuration: `cloudflare-global`, or a path.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Seconds since 1970.
-    pub(super) not_after: u64,
+    pub(crate) not_after: u64,
 }
 
 impl Anchor {
     /// Whether it is Cloudflare's global CA, built in or from a file.
-    pub(super) fn is_cloudflares(&self) -> bool {
+    pub(crate) fn is_cloudflares(&self) -> bool {
         self.trust.subject_public_key_info == cloudflare_ca::anchor().subject_public_key_info
     }
 }
 
 /// The name of the built-in anchor.
-pub(super) const BUILT_IN: &str = "cloudflare-global";
+pub(crate) const BUILT_IN: &str = "cloudflare-global";
 
 /// The anchors of `client_ca`, which `site` names; at least one.
-pub(super) fn load(
+pub(crate) fn load(
     client_ca: &ClientCa,
     site: &SiteConfig,
-    files: &Files,
-    notes: &mut FileWarnings,
+    files: &SiteFiles,
+    warnings: &mut FileWarnings,
 ) -> Result<Vec<Anchor>, FileError> {
     match client_ca {
         ClientCa::CloudflareGlobal => {
-            notes.terms.push(FileExpiry {
+            let not_after = cloudflare_ca::NOT_AFTER;
+            warnings.expiries.push(FileExpiry {
                 site: site.name.clone(),
                 subject: BUILT_IN.into(),
                 file: BUILT_IN.into(),
-                validity: Validity { not_before: 0, not_after: cloudflare_ca::NOT_AFTER },
-                kind: match site.rules.expired_ca {
-                    OnExpiry::Refuse => Ends::BuiltIn,
-                    OnExpiry::Warn => Ends::ToleratedBuiltIn,
-                },
+                validity: Validity { not_before: 0, not_after },
+                kind: ExpiryKind::BuiltInCa(site.rules.expired_ca),
             });
-            Ok(vec![Anchor {
-                trust: cloudflare_ca::anchor(),
-                name: BUILT_IN.into(),
-                not_after: cloudflare_ca::NOT_AFTER,
-            }])
+            let trust = cloudflare_ca::anchor();
+            Ok(vec![Anchor { trust, name: BUILT_IN.into(), not_after }])
         }
         ClientCa::File(file) => pem::certificates(file, files)?
             .iter()
-            .map(|certificate| anchor(certificate, file, site, notes))
+            .map(|certificate| anchor(certificate, file, site, warnings))
             .collect(),
     }
 }
@@ -75,29 +70,24 @@ fn anchor(
     certificate: &CertificateDer<'_>,
     file: &Path,
     site: &SiteConfig,
-    notes: &mut FileWarnings,
+    warnings: &mut FileWarnings,
 ) -> Result<Anchor, FileError> {
-    let malformed = |detail: String| FileErrorKind::Malformed(detail).of(file);
     let trust = webpki::anchor_from_trusted_cert(certificate)
-        .map_err(|error| malformed(format!("a certificate in it is not X.509 ({error})")))?
+        .map_err(|error| pem::not_x509(&error, file))?
         .to_owned();
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
-        .map_err(|error| malformed(format!("a certificate in it is not X.509 ({error})")))?;
+    let parsed = pem::parse(certificate, file)?;
     let validity = Validity::from(&parsed);
-    notes.terms.push(FileExpiry {
+    let name = file.display().to_string();
+    warnings.expiries.push(FileExpiry {
         site: site.name.clone(),
-        subject: identity::name(parsed.subject()),
-        file: file.display().to_string(),
+        subject: identity::distinguished_name(parsed.subject()),
+        file: name.clone(),
         validity,
-        kind: match site.rules.expired_ca {
-            OnExpiry::Refuse => Ends::Ca,
-            OnExpiry::Warn => Ends::ToleratedCa,
-        },
+        kind: ExpiryKind::ClientCa(site.rules.expired_ca),
     });
-    for remark in file_warnings::on_client_ca(&parsed, &site.rules) {
-        let warning = Warning(format!("client CA {} {}", file.display(), remark.text));
-        notes.mistakes.extend(remark.mistake.then(|| warning.clone()));
-        notes.warnings.push(warning);
+    for FileWarning { text, severity } in file_warnings::on_client_ca(&parsed, &site.rules) {
+        let text = format!("client CA {name} {text}");
+        warnings.warnings.push(FileWarning { text, severity });
     }
-    Ok(Anchor { trust, name: file.display().to_string(), not_after: validity.not_after })
+    Ok(Anchor { trust, name, not_after: validity.not_after })
 }

@@ -7,10 +7,10 @@
 use rustls::pki_types::{Der, TrustAnchor};
 
 /// Start of validity of the published certificate: 2019-10-10 18:45:00 UTC.
-pub(super) const NOT_BEFORE: u64 = 1_570_733_100;
+pub(crate) const NOT_BEFORE: u64 = 1_570_733_100;
 
 /// End of its validity: 2029-11-01 17:00:00 UTC.
-pub(super) const NOT_AFTER: u64 = 1_888_246_800;
+pub(crate) const NOT_AFTER: u64 = 1_888_246_800;
 
 /// `C=US, O="CloudFlare, Inc.", OU=Origin Pull, L=San Francisco, ST=California,
 /// CN=origin-pull.cloudflare.net`: one attribute per line, as SET, SEQUENCE, OBJECT IDENTIFIER
@@ -52,7 +52,7 @@ const MODULUS: [u8; 512] = bytes(
 );
 
 /// The anchor.
-pub(super) fn anchor() -> TrustAnchor<'static> {
+pub(crate) fn anchor() -> TrustAnchor<'static> {
     TrustAnchor {
         subject: Der::from_slice(SUBJECT),
         subject_public_key_info: [KEY_HEAD, &MODULUS, KEY_TAIL].concat().into(),
@@ -83,9 +83,10 @@ const fn digit(hex: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::digest::{SHA256, digest};
+    use data_encoding::HEXLOWER;
 
     use super::*;
-    use crate::{Files, identity::hex, pem, testing::shared_data, validity::Validity};
+    use crate::{SiteFiles, pem, testing::shared_data, validity::Validity};
 
     /// SHA-256 of the SubjectPublicKeyInfo of Cloudflare's certificate, the same in both issues.
     const PUBLISHED: &str = "e2ef9fe85ac39f522dc773505f399875aa75ac10c49766ca899f8f99b07da34c";
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn the_built_in_key_is_the_published_one() {
         let key = webpki::spki_for_anchor(&anchor());
-        assert_eq!(hex(digest(&SHA256, &key).as_ref()), PUBLISHED);
+        assert_eq!(HEXLOWER.encode(digest(&SHA256, &key).as_ref()), PUBLISHED);
     }
 
     #[test]
@@ -101,7 +102,8 @@ mod tests {
         let Some(shared) = shared_data() else { return };
         for name in ["authenticated_origin_pull_ca.pem", "authenticated_origin_pull_ca_2015.pem"] {
             let file = shared.join(name);
-            let [certificate] = &pem::certificates(&file, &Files::on_disk()).unwrap()[..] else {
+            let [certificate] = &pem::certificates(&file, &SiteFiles::on_disk()).unwrap()[..]
+            else {
                 panic!("{name} holds one certificate");
             };
             assert_eq!(webpki::anchor_from_trusted_cert(certificate).unwrap(), anchor(), "{name}");
@@ -112,7 +114,7 @@ mod tests {
     fn shared_data_the_built_in_dates_are_those_of_the_newer_issue() {
         let Some(shared) = shared_data() else { return };
         let file = shared.join("authenticated_origin_pull_ca.pem");
-        let certificates = pem::certificates(&file, &Files::on_disk()).unwrap();
+        let certificates = pem::certificates(&file, &SiteFiles::on_disk()).unwrap();
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificates[0]).unwrap();
         let validity = Validity { not_before: NOT_BEFORE, not_after: NOT_AFTER };
         assert_eq!(Validity::from(&parsed), validity);

@@ -2,7 +2,7 @@
 //! that the handshake finishes: the peer then reads the refusal in HTTP, or is relayed.
 //!
 //! It proves nothing. After the handshake the site's own verifier checks the certificate
-//! ([`Site::judge`](super::Site::judge)), and only that check makes an
+//! ([`Site::verify`](super::Site::verify)), and only that check makes an
 //! [`OriginPull`](super::OriginPull).
 
 use std::sync::Arc;
@@ -14,25 +14,25 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 
-use super::{not_enforced::Unsigned, verifier::SiteVerifier};
+use super::{not_enforced::KeyProofFailure, verifier::SiteVerifier};
 
 /// Accepts every certificate. Its CertificateRequest is the one of the site's own verifier.
 #[derive(Debug)]
-pub(super) struct Lenient {
-    pub(super) verifier: Arc<SiteVerifier>,
+pub(crate) struct DeferringVerifier {
+    pub(crate) verifier: Arc<SiteVerifier>,
     /// Records that a peer did not prove that it holds the key of its certificate; the check after
     /// the handshake reads this record. Without a record, such a handshake fails.
-    pub(super) unsigned: Option<Arc<Unsigned>>,
+    pub(crate) key_proof: Option<Arc<KeyProofFailure>>,
 }
 
-impl Lenient {
-    fn heard(
+impl DeferringVerifier {
+    fn record_failure(
         &self,
         signed: Result<HandshakeSignatureValid, Error>,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match (signed, &self.unsigned) {
-            (Err(error), Some(unsigned)) => {
-                unsigned.note(error);
+        match (signed, &self.key_proof) {
+            (Err(error), Some(key_proof)) => {
+                key_proof.record(error);
                 Ok(HandshakeSignatureValid::assertion())
             }
             (signed, _) => signed,
@@ -40,7 +40,7 @@ impl Lenient {
     }
 }
 
-impl ClientCertVerifier for Lenient {
+impl ClientCertVerifier for DeferringVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.verifier.root_hint_subjects()
     }
@@ -67,7 +67,7 @@ impl ClientCertVerifier for Lenient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.heard(self.verifier.verify_tls12_signature(message, certificate, signature))
+        self.record_failure(self.verifier.verify_tls12_signature(message, certificate, signature))
     }
 
     fn verify_tls13_signature(
@@ -76,7 +76,7 @@ impl ClientCertVerifier for Lenient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.heard(self.verifier.verify_tls13_signature(message, certificate, signature))
+        self.record_failure(self.verifier.verify_tls13_signature(message, certificate, signature))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -2,68 +2,125 @@
 //!
 //! The warnings appear at start, at each reload and once a day, in `aop check` and in every status.
 
-use super::validity::{DAY, Validity};
+use aop_config::OnExpiry;
+
+use super::{
+    file_warnings::Severity,
+    validity::{DAY, Validity},
+};
 
 /// A certificate or revocation list of a site, with its validity.
 #[derive(Clone, Debug)]
 pub struct FileExpiry {
     /// The site; the first one if several share the file.
-    pub(super) site: String,
+    pub(crate) site: String,
     /// The certificate's subject, or the issuer of a revocation list.
-    pub(super) subject: String,
+    pub(crate) subject: String,
     /// The file that holds it, or `cloudflare-global`.
-    pub(super) file: String,
-    pub(super) validity: Validity,
-    pub(super) kind: Ends,
+    pub(crate) file: String,
+    pub(crate) validity: Validity,
+    pub(crate) kind: ExpiryKind,
 }
 
-/// What expires, and the consequence.
+/// What expires, and how its peers are treated then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Ends {
+pub(crate) enum ExpiryKind {
     /// The server certificate, or an intermediate of it.
     Server,
-    /// A client CA: its peers are refused after expiry.
-    Ca,
-    /// A client CA: its peers are still served after expiry.
-    ToleratedCa,
-    /// The built-in client CA: its peers are refused after expiry.
-    BuiltIn,
-    /// The built-in client CA: its peers are still served after expiry.
-    ToleratedBuiltIn,
-    /// A revocation list: the peers of its issuer are refused after expiry.
-    Crl,
-    /// A revocation list: the peers of its issuer are still served after expiry.
-    ToleratedCrl,
+    /// A client CA.
+    ClientCa(OnExpiry),
+    /// The built-in client CA.
+    BuiltInCa(OnExpiry),
+    /// A revocation list.
+    Crl(OnExpiry),
+}
+
+/// The words and the severity for a kind.
+struct KindRow {
+    /// The stable name.
+    name: &'static str,
+    /// Its name in warnings.
+    noun: &'static str,
+    /// How many seconds before expiry the warning begins.
+    ahead: u64,
+    consequence: &'static str,
+    remedy: &'static str,
+    /// The severity while it is not valid.
+    severity: Severity,
+}
+
+impl ExpiryKind {
+    const fn row(self) -> KindRow {
+        const CLIENT_CA: KindRow = KindRow {
+            name: "client_ca",
+            noun: "client CA",
+            ahead: 90 * DAY,
+            consequence: "peers with a certificate from it are refused",
+            remedy: "replace it: add the new CA beside the old one, replace the edge's \
+                     certificate, then remove the old CA",
+            severity: Severity::Mistake,
+        };
+        const BUILT_IN: KindRow = KindRow {
+            noun: "the built-in client CA",
+            remedy: "upgrade aop, or name the CA's file",
+            ..CLIENT_CA
+        };
+        const SERVED: &str = "peers with a certificate from it are still served (expired_ca)";
+        const CRL: KindRow = KindRow {
+            name: "crl",
+            noun: "revocation list",
+            ahead: DAY,
+            consequence: "peers of its issuer are refused",
+            remedy: "fetch a new list from its issuer and reload",
+            severity: Severity::Mistake,
+        };
+        const UNREVOKED: &str = "peers that were revoked since then are still served (crl_expired)";
+        match self {
+            Self::Server => KindRow {
+                name: "server_certificate",
+                noun: "server certificate",
+                ahead: 30 * DAY,
+                consequence: "edges that verify it refuse to connect",
+                remedy: "replace it",
+                severity: Severity::Mistake,
+            },
+            Self::ClientCa(OnExpiry::Refuse) => CLIENT_CA,
+            Self::ClientCa(OnExpiry::Warn) => CLIENT_CA.served(SERVED),
+            Self::BuiltInCa(OnExpiry::Refuse) => BUILT_IN,
+            Self::BuiltInCa(OnExpiry::Warn) => BUILT_IN.served(SERVED),
+            Self::Crl(OnExpiry::Refuse) => CRL,
+            Self::Crl(OnExpiry::Warn) => CRL.served(UNREVOKED),
+        }
+    }
+}
+
+impl KindRow {
+    const fn served(self, consequence: &'static str) -> Self {
+        Self { consequence, severity: Severity::Warning, ..self }
+    }
 }
 
 impl FileExpiry {
     /// The warning at `now`, in seconds since 1970, if one is due.
     #[must_use]
-    pub fn remark(&self, now: u64) -> Option<String> {
-        let (ahead, after, mend) = self.kind.words();
-        let remark = self.validity.remark(now, ahead, after, mend)?;
-        Some(format!("{} {} {remark}", self.kind.noun(), self.file))
+    pub fn warning(&self, now: u64) -> Option<String> {
+        let KindRow { noun, ahead, consequence, remedy, .. } = self.kind.row();
+        let warning = self.validity.warning(now, ahead, consequence, remedy)?;
+        Some(format!("{noun} {} {warning}", self.file))
     }
 
     /// The same warning, but only if peers are refused or refuse to connect because of it at `now`.
     #[must_use]
     pub fn mistake(&self, now: u64) -> Option<String> {
         let valid = self.validity.not_before <= now && now <= self.validity.not_after;
-        let harms = match self.kind {
-            Ends::Server | Ends::Ca | Ends::BuiltIn | Ends::Crl => !valid,
-            Ends::ToleratedCa | Ends::ToleratedBuiltIn | Ends::ToleratedCrl => false,
-        };
-        harms.then(|| self.remark(now)).flatten()
+        let harms = !valid && self.kind.row().severity == Severity::Mistake;
+        harms.then(|| self.warning(now)).flatten()
     }
 
     /// What expires: a stable name.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match self.kind {
-            Ends::Server => "server_certificate",
-            Ends::Ca | Ends::ToleratedCa | Ends::BuiltIn | Ends::ToleratedBuiltIn => "client_ca",
-            Ends::Crl | Ends::ToleratedCrl => "crl",
-        }
+        self.kind.row().name
     }
 
     /// The site; the first one if several share the file.
@@ -88,40 +145,5 @@ impl FileExpiry {
     #[must_use]
     pub fn not_after(&self) -> u64 {
         self.validity.not_after
-    }
-}
-
-impl Ends {
-    /// Its name in warnings.
-    const fn noun(self) -> &'static str {
-        match self {
-            Self::Server => "server certificate",
-            Self::Ca | Self::ToleratedCa => "client CA",
-            Self::BuiltIn | Self::ToleratedBuiltIn => "the built-in client CA",
-            Self::Crl | Self::ToleratedCrl => "revocation list",
-        }
-    }
-
-    /// How many seconds before expiry the warning begins, the consequence of expiry, and the
-    /// remedy.
-    const fn words(self) -> (u64, &'static str, &'static str) {
-        const REPLACE: &str = "replace it";
-        const CA: &str = "replace it: add the new CA beside the old one, replace the edge's \
-                          certificate, then remove the old CA";
-        const UPGRADE: &str = "upgrade aop, or name the CA's file";
-        const LIST: &str = "fetch a new list from its issuer and reload";
-        const REFUSED: &str = "peers with a certificate from it are refused";
-        const TOLERATED: &str = "peers with a certificate from it are still served (expired_ca)";
-        match self {
-            Self::Server => (30 * DAY, "edges that verify it refuse to connect", REPLACE),
-            Self::Ca => (90 * DAY, REFUSED, CA),
-            Self::ToleratedCa => (90 * DAY, TOLERATED, CA),
-            Self::BuiltIn => (90 * DAY, REFUSED, UPGRADE),
-            Self::ToleratedBuiltIn => (90 * DAY, TOLERATED, UPGRADE),
-            Self::Crl => (DAY, "peers of its issuer are refused", LIST),
-            Self::ToleratedCrl => {
-                (DAY, "peers that were revoked since then are still served (crl_expired)", LIST)
-            }
-        }
     }
 }

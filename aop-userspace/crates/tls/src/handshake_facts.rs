@@ -11,12 +11,20 @@ pub struct HandshakeFacts {
     pub host: Host,
     /// The protocol agreed on in ALPN, if any.
     pub alpn: Option<Vec<u8>>,
-    /// Whether the peer presented its certificate in this handshake, and not in an earlier one that
-    /// this one resumed.
-    pub presented: bool,
-    pub(super) version: Option<ProtocolVersion>,
-    pub(super) cipher: Option<CipherSuite>,
-    pub(super) certificate: Option<CertificateDer<'static>>,
+    /// The handshake in which the peer presented its certificate, if it did.
+    pub certificate_from: CertificateFrom,
+    pub(crate) version: Option<ProtocolVersion>,
+    pub(crate) cipher: Option<CipherSuite>,
+    pub(crate) certificate: Option<CertificateDer<'static>>,
+}
+
+/// The handshake in which a certificate was presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateFrom {
+    /// The handshake of this connection.
+    ThisHandshake,
+    /// An earlier one, which this one resumed.
+    EarlierHandshake,
 }
 
 impl HandshakeFacts {
@@ -67,7 +75,7 @@ impl HandshakeFacts {
         Self {
             host: host.parse().unwrap(),
             alpn: None,
-            presented: true,
+            certificate_from: CertificateFrom::ThisHandshake,
             version: Some(ProtocolVersion::TLSv1_3),
             cipher: Some(CipherSuite::TLS13_AES_256_GCM_SHA384),
             certificate: Some(certificate),

@@ -14,14 +14,14 @@ pub struct IssuingCa {
     /// Its name in the configuration: `cloudflare-global`, or a path.
     pub name: String,
     /// How much its signature proves.
-    pub level: CaScope,
+    pub scope: CaScope,
 }
 
 /// How much a client CA's signature proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaScope {
     /// The Cloudflare network, which all its customers share.
-    Global,
+    CloudflareGlobal,
     /// A zone or hostname of the operator; the origin cannot distinguish the two.
     Own,
 }
@@ -31,14 +31,14 @@ impl CaScope {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Global => "global",
+            Self::CloudflareGlobal => "global",
             Self::Own => "own",
         }
     }
 }
 
 /// The anchor among `anchors` to which the names of `chain` lead. The chain is leaf first.
-pub(super) fn of(chain: &[CertificateDer<'_>], anchors: &[Anchor]) -> Option<IssuingCa> {
+pub(crate) fn find(chain: &[CertificateDer<'_>], anchors: &[Anchor]) -> Option<IssuingCa> {
     let parsed: Vec<EndEntityCert<'_>> =
         chain.iter().filter_map(|der| EndEntityCert::try_from(der).ok()).collect();
     let mut issuer = parsed.first()?.issuer().to_vec();
@@ -46,8 +46,9 @@ pub(super) fn of(chain: &[CertificateDer<'_>], anchors: &[Anchor]) -> Option<Iss
     for _ in 0..=chain.len() {
         if let Some(anchor) = anchors.iter().find(|anchor| anchor.trust.subject.as_ref() == issuer)
         {
-            let level = if anchor.is_cloudflares() { CaScope::Global } else { CaScope::Own };
-            return Some(IssuingCa { name: anchor.name.clone(), level });
+            let scope =
+                if anchor.is_cloudflares() { CaScope::CloudflareGlobal } else { CaScope::Own };
+            return Some(IssuingCa { name: anchor.name.clone(), scope });
         }
         let next = parsed.iter().find(|certificate| certificate.subject() == issuer)?;
         issuer = next.issuer().to_vec();

@@ -3,45 +3,50 @@
 use std::net::IpAddr;
 
 use aop_config::{CertificateRules, Host, RequiredKey, RequiredSan, SpkiPin};
+use aop_types::Refusal;
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use rustls::{CertificateError, Error, pki_types::CertificateDer};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
 
-use super::{
-    identity::{hex, printable},
-    refusal::Refusal,
-    verifier::RuleBroken,
-};
+use super::{identity::printable, verifier::BrokenRule};
 
-/// ML-DSA-44, -65 and -87 (RFC 9881).
-const ML_DSA: [&str; 3] =
-    ["2.16.840.1.101.3.4.3.17", "2.16.840.1.101.3.4.3.18", "2.16.840.1.101.3.4.3.19"];
+/// The object identifiers of ML-DSA keys (RFC 9881), with their names.
+const ML_DSA: [(&str, &str); 3] = [
+    ("2.16.840.1.101.3.4.3.17", "ML-DSA-44"),
+    ("2.16.840.1.101.3.4.3.18", "ML-DSA-65"),
+    ("2.16.840.1.101.3.4.3.19", "ML-DSA-87"),
+];
 
 /// Checks `leaf`, whose chain is verified, against the rules.
-pub(super) fn judge(leaf: &CertificateDer<'_>, rules: &CertificateRules) -> Result<(), Error> {
+pub(crate) fn check_leaf(leaf: &CertificateDer<'_>, rules: &CertificateRules) -> Result<(), Error> {
     let (_, leaf) = x509_parser::parse_x509_certificate(leaf)
         .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-    broken(&leaf, rules)
-        .map_or(Ok(()), |(refusal, detail)| Err(RuleBroken { refusal, detail }.into()))
+    first_broken_rule(&leaf, rules).map_or(Ok(()), |broken| Err(broken.into()))
 }
 
-fn broken(leaf: &X509Certificate<'_>, rules: &CertificateRules) -> Option<(Refusal, String)> {
-    if let Some(RequiredKey::MlDsa) = rules.key
+fn first_broken_rule(leaf: &X509Certificate<'_>, rules: &CertificateRules) -> Option<BrokenRule> {
+    // The verifier applies the other rules. A new rule must be added here or there.
+    let CertificateRules { san, cn, pins, key, revocation: _, expired_ca: _, resumption: _ } =
+        rules;
+    if let Some(RequiredKey::MlDsa) = key
         && !is_ml_dsa(leaf)
     {
         let algorithm = leaf.public_key().algorithm.algorithm.to_id_string();
         let detail = format!("the site requires an ML-DSA key, the certificate's is {algorithm}");
-        return Some((Refusal::NotPostQuantum, detail));
+        return Some(BrokenRule { refusal: Refusal::NotPostQuantum, detail });
     }
-    if !rules.pins.is_empty() {
+    if !pins.is_empty() {
         let key = digest(&SHA256, leaf.public_key().raw);
-        if !rules.pins.iter().any(|SpkiPin(pin)| pin == key.as_ref()) {
-            let detail =
-                format!("the certificate's key is not in spki_pins: {}", hex(key.as_ref()));
-            return Some((Refusal::PinMismatch, detail));
+        if !pins.iter().any(|SpkiPin(pin)| pin == key.as_ref()) {
+            let detail = format!(
+                "the certificate's key is not in spki_pins: {}",
+                HEXLOWER.encode(key.as_ref())
+            );
+            return Some(BrokenRule { refusal: Refusal::PinMismatch, detail });
         }
     }
-    if let Some(wanted) = &rules.cn {
+    if let Some(wanted) = cn {
         let mut names = leaf.subject().iter_common_name();
         // With two names it is undefined which one counts, so neither matches.
         let only = names.next().filter(|_| names.next().is_none());
@@ -50,35 +55,41 @@ fn broken(leaf: &X509Certificate<'_>, rules: &CertificateRules) -> Option<(Refus
             // An unauthenticated peer may read this text, so it never says what is required.
             let has = only.map_or("none, or several".into(), printable);
             let detail = format!("the certificate's common name is not require_cn: {has}");
-            return Some((Refusal::CnMismatch, detail));
+            return Some(BrokenRule { refusal: Refusal::CnMismatch, detail });
         }
     }
-    if !rules.san.is_empty() {
+    if !san.is_empty() {
         let names = names(leaf);
-        if !rules.san.iter().any(|wanted| names.iter().any(|name| is(name, wanted))) {
-            let names: Vec<String> = names.iter().map(told).collect();
-            let detail = match names.is_empty() {
-                true => "the certificate has no subject alternative name".into(),
-                false => format!("the certificate has other names: {}", names.join(", ")),
+        if !san.iter().any(|wanted| names.iter().any(|name| matches(name, wanted))) {
+            let names: Vec<String> = names.iter().map(spelled).collect();
+            let detail = if names.is_empty() {
+                "the certificate has no subject alternative name".into()
+            } else {
+                format!("the certificate has other names: {}", names.join(", "))
             };
-            return Some((Refusal::SanMissing, printable(&detail)));
+            return Some(BrokenRule { refusal: Refusal::SanMissing, detail: printable(&detail) });
         }
     }
     None
 }
 
-pub(super) fn is_ml_dsa(certificate: &X509Certificate<'_>) -> bool {
-    ML_DSA.contains(&certificate.public_key().algorithm.algorithm.to_id_string().as_str())
+pub(crate) fn is_ml_dsa(certificate: &X509Certificate<'_>) -> bool {
+    ml_dsa_name(&certificate.public_key().algorithm.algorithm.to_id_string()).is_some()
+}
+
+/// The name of the kind of ML-DSA key with the object identifier `oid`.
+pub(crate) fn ml_dsa_name(oid: &str) -> Option<&'static str> {
+    ML_DSA.iter().find_map(|(of, name)| (*of == oid).then_some(*name))
 }
 
 /// The subject alternative names.
-pub(super) fn names<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a GeneralName<'a>> {
+pub(crate) fn names<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a GeneralName<'a>> {
     // An error means a duplicate extension, which the verifier has already refused.
     let extension = certificate.subject_alternative_name().ok().flatten();
     extension.map_or(Vec::new(), |extension| extension.value.general_names.iter().collect())
 }
 
-fn is(name: &GeneralName<'_>, wanted: &RequiredSan) -> bool {
+fn matches(name: &GeneralName<'_>, wanted: &RequiredSan) -> bool {
     match (name, wanted) {
         (GeneralName::DNSName(name), RequiredSan::Dns(wanted)) => {
             name.parse::<Host>().is_ok_and(|name| name == *wanted)
@@ -92,13 +103,13 @@ fn is(name: &GeneralName<'_>, wanted: &RequiredSan) -> bool {
 }
 
 /// A name in the spelling of `require_san`.
-pub(super) fn told(name: &&GeneralName<'_>) -> String {
+pub(crate) fn spelled(name: &&GeneralName<'_>) -> String {
     match name {
         GeneralName::DNSName(name) => format!("dns:{name}"),
         GeneralName::URI(uri) => format!("uri:{uri}"),
         GeneralName::IPAddress(bytes) => match address(bytes) {
             Some(address) => format!("ip:{address}"),
-            None => format!("ip:{}", hex(bytes)),
+            None => format!("ip:{}", HEXLOWER.encode(bytes)),
         },
         GeneralName::RFC822Name(name) => format!("email:{name}"),
         GeneralName::OtherName(..)

@@ -3,11 +3,13 @@
 //! [`Sites`] are built from the configuration, all of them or none. [`accept`] turns a TCP
 //! connection into an [`OriginPull`], and [`authorize`] turns that into a [`Permit`]. Neither can
 //! be made in another way, so no relaying skips a check. Every other connection ends as a
-//! [`RefusedConnection`] with a named [`Refusal`]. At a site that observes, and only there, it becomes an
-//! [`UnauthenticatedPull`] instead, and [`permit_unauthenticated`] makes a [`Permit`] of it that is marked as proving nothing.
+//! [`RefusedConnection`] with a named [`Refusal`]. At a site that observes, and only there, it
+//! becomes an [`UnauthenticatedPull`] instead, and [`permit_unauthenticated`] makes a [`Permit`] of
+//! it that is marked as proving nothing.
 //!
-//! This module decides by certificate and server name alone. The terminator checks addresses and
-//! reaches upstreams. Configurations of rustls are built only here.
+//! This crate decides by certificate and server name alone. The terminator checks addresses and
+//! reaches upstreams. Configurations of rustls are built only here: the doctor's attempts use
+//! [`ProbeClient`].
 
 mod accepted_certificates;
 mod acceptor;
@@ -26,9 +28,9 @@ mod lingering_close;
 mod not_enforced;
 mod pem;
 mod permit;
+mod presented_certificate;
 mod probe_client;
 mod protocol_sniff;
-mod refusal;
 mod refusal_of_error;
 mod refused_connection;
 mod revocation;
@@ -45,23 +47,23 @@ mod validity;
 mod verifier;
 
 pub use acceptor::accept;
+pub use aop_types::Refusal;
 pub use error::{FileError, FileErrorKind, SiteErrorKind, SitesError};
 pub use expiry::FileExpiry;
-pub use handshake_facts::HandshakeFacts;
-pub use identity::PeerIdentity;
-pub use identity::printable;
+pub use file_warnings::FileWarnings;
+pub use handshake_facts::{CertificateFrom, HandshakeFacts};
+pub use identity::{PeerIdentity, printable};
 pub use inspect::{FileRole, InspectedCertificate, InspectedCrl, InspectedFile, inspect};
 pub use issuing_ca::{CaScope, IssuingCa};
-pub use lingering_close::close as farewell;
+pub use lingering_close::lingering_close;
 pub use not_enforced::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
 pub use permit::{
-    Authentication, OriginPull, PeerProtocol, PeerStream, Permit, Warrant, authorize,
-    permit_unauthenticated, socket,
+    Authentication, OriginPull, PeerProtocol, PeerStream, Permit, Warrant, authorize, into_tcp,
+    permit_unauthenticated,
 };
-pub use probe_client::{LastSession, PresentedCertificate, TlsVersion, client};
-pub use refusal::{Fault, Refusal};
+pub use presented_certificate::PresentedCertificate;
+pub use probe_client::{LastSession, ProbeClient, ProbeConnection, Received, TlsVersion};
 pub use refused_connection::RefusedConnection;
-pub use server_config::FileWarnings;
-pub use site_files::Files;
+pub use site_files::SiteFiles;
 pub use sites::{Site, Sites};
 pub use validity::now;

@@ -13,17 +13,17 @@ use tokio::{
     time::timeout,
 };
 
-const PATIENCE: Duration = Duration::from_secs(1);
-const MOST: usize = 256 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_BYTES: usize = 256 * 1024;
 
 /// Shuts down the write side of `stream`. Closes the socket when the peer does, or after
-/// [`PATIENCE`] or [`MOST`] bytes.
-pub async fn close(mut stream: TcpStream) {
+/// [`TIMEOUT`] or [`MAX_BYTES`] bytes.
+pub async fn lingering_close(mut stream: TcpStream) {
     let discard = async {
         let mut buffer = vec![0; 4096];
         let mut read = 0;
         stream.shutdown().await?;
-        while read < MOST {
+        while read < MAX_BYTES {
             match stream.read(&mut buffer).await? {
                 0 => break,
                 n => read += n,
@@ -31,7 +31,7 @@ pub async fn close(mut stream: TcpStream) {
         }
         std::io::Result::Ok(())
     };
-    if let Ok(Err(error)) = timeout(PATIENCE, discard).await {
+    if let Ok(Err(error)) = timeout(TIMEOUT, discard).await {
         tracing::trace!(%error, "connection broke off while closing");
     }
 }

@@ -1,29 +1,30 @@
 //! Observe mode: a peer whose certificate fails is still relayed, and the refusal that enforcing
 //! would have caused is recorded.
 //!
-//! This is the only way past a refusal. [`Site::observing`] returns a value only for a site that
-//! observes, [`UnauthenticatedPull`] is made only from that value, and [`permit_unauthenticated`](super::let_in) takes only an
-//! [`UnauthenticatedPull`]. The resulting permit is marked as proving nothing.
+//! This is the only way past a refusal. [`Site::observe_token`] returns a value only for a site that
+//! observes, [`UnauthenticatedPull`] is made only from that value, and [`permit_unauthenticated`]
+//! takes only an [`UnauthenticatedPull`]. The resulting permit is marked as proving nothing.
+//!
+//! [`permit_unauthenticated`]: super::permit_unauthenticated
 
 use std::sync::{Arc, OnceLock};
 
 use aop_config::Host;
+use aop_types::Refusal;
 use rustls::{Error, pki_types::CertificateDer};
 
 use super::{
     identity::PeerIdentity,
-    permit::{Finished, OriginPull, socket},
-    refusal::Refusal,
-    refusal_of_error,
+    permit::{FinishedHandshake, OriginPull, into_tcp},
+    refusal_of_error::refusal_of_error,
     refused_connection::RefusedConnection,
-    sessions::Desk,
-    sites::{Observing, Site},
+    sites::{ObserveToken, Site},
 };
 
 /// A finished handshake of an unauthenticated peer, which enforcing would refuse.
 pub struct UnauthenticatedPull {
-    finished: Finished,
-    would: WouldRefuse,
+    finished: FinishedHandshake,
+    would_refuse: WouldRefuse,
 }
 
 /// The refusal that enforcing would have caused.
@@ -41,19 +42,19 @@ pub struct WouldRefuse {
 /// A finished handshake, as [`accept`](super::accept) returns it.
 pub enum AcceptedPull {
     /// The peer's certificate was verified.
-    Proven(Box<OriginPull>),
+    Authenticated(Box<OriginPull>),
     /// The peer is unauthenticated, and its site observes.
-    Unproven(Box<UnauthenticatedPull>),
+    Unauthenticated(Box<UnauthenticatedPull>),
 }
 
 impl UnauthenticatedPull {
     /// For a peer that the site, which is `observing`, would otherwise have `refused`.
-    pub(super) fn of(_: &Observing, finished: Finished, refused: RefusedConnection) -> Self {
+    fn new(_: &ObserveToken, finished: FinishedHandshake, refused: RefusedConnection) -> Self {
         let leaf = finished.chain().first();
-        let presented = leaf.and_then(|leaf| PeerIdentity::of(leaf).ok());
+        let presented = leaf.and_then(|leaf| PeerIdentity::read(leaf).ok());
         let RefusedConnection { refusal, detail, .. } = refused;
         let presented = presented.map(|identity| identity.subject);
-        Self { finished, would: WouldRefuse { refusal, detail, presented } }
+        Self { finished, would_refuse: WouldRefuse { refusal, detail, presented } }
     }
 
     /// The site of the handshake.
@@ -70,64 +71,64 @@ impl UnauthenticatedPull {
 
     /// The refusal itself, if the site has stopped observing in the meantime.
     #[must_use]
-    pub fn refused(self) -> RefusedConnection {
-        let Self { finished, would } = self;
-        let refused =
-            RefusedConnection::new(would.refusal).at(&finished.site).because(would.detail);
-        refused.on(socket(finished.stream))
+    pub fn into_refused(self) -> RefusedConnection {
+        let Self { finished, would_refuse: WouldRefuse { refusal, detail, .. } } = self;
+        let refused = RefusedConnection::new(refusal).with_site(&finished.site);
+        refused.with_detail(detail).with_stream(into_tcp(finished.stream))
     }
 
     /// The refusal that enforcing would have caused.
     #[must_use]
-    pub fn would(&self) -> &WouldRefuse {
-        &self.would
+    pub fn would_refuse(&self) -> &WouldRefuse {
+        &self.would_refuse
     }
 
-    pub(super) fn into_parts(self) -> (Finished, WouldRefuse) {
-        (self.finished, self.would)
+    pub(crate) fn into_parts(self) -> (FinishedHandshake, WouldRefuse) {
+        (self.finished, self.would_refuse)
     }
 }
 
 /// Why a peer failed to prove in its handshake that it holds the key of its certificate, if it
 /// failed. One per connection.
 #[derive(Debug, Default)]
-pub(super) struct Unsigned(OnceLock<Error>);
+pub(crate) struct KeyProofFailure(OnceLock<Error>);
 
-impl Unsigned {
-    pub(super) fn note(&self, error: Error) {
+impl KeyProofFailure {
+    pub(crate) fn record(&self, error: Error) {
         // The first error is the reason.
         self.0.set(error).ok();
     }
 
-    fn refused(&self) -> Option<RefusedConnection> {
-        self.0.get().map(refusal_of_error::of)
+    fn refusal(&self) -> Option<RefusedConnection> {
+        self.0.get().map(refusal_of_error)
     }
 }
 
-/// Checks a handshake that was finished while its site is `observing`, as if the site required a
+/// Checks a handshake that was finished at a site that observes, as if the site required a
 /// certificate and the proof of its key.
-pub(super) fn judge(
-    observing: &Observing,
-    finished: Finished,
-    desk: Option<Arc<Desk>>,
-    unsigned: &Unsigned,
+pub(crate) fn accept_observing(
+    token: &ObserveToken,
+    finished: FinishedHandshake,
+    key_proof: &KeyProofFailure,
 ) -> AcceptedPull {
-    let refused = match finished.site.judge(finished.chain()) {
-        Err(error) => Some(refusal_of_error::of(&error)),
-        Ok(()) => unsigned.refused(),
+    let refusal = match finished.site.verify(finished.chain()) {
+        Err(error) => Some(refusal_of_error(&error)),
+        Ok(()) => key_proof.refusal(),
     };
-    let refused = refused.map_or_else(|| identity(finished.chain()), Err);
-    match refused {
-        Ok(identity) => AcceptedPull::Proven(Box::new(OriginPull::new(finished, identity, desk))),
+    match refusal.map_or_else(|| identity(finished.chain()), Err) {
+        Ok(identity) => {
+            AcceptedPull::Authenticated(Box::new(OriginPull::new(finished, identity, None)))
+        }
         Err(refused) => {
-            AcceptedPull::Unproven(Box::new(UnauthenticatedPull::of(observing, finished, refused)))
+            let pull = UnauthenticatedPull::new(token, finished, refused);
+            AcceptedPull::Unauthenticated(Box::new(pull))
         }
     }
 }
 
 /// The identity in the leaf of a verified chain.
-pub(super) fn identity(chain: &[CertificateDer<'_>]) -> Result<PeerIdentity, RefusedConnection> {
+pub(crate) fn identity(chain: &[CertificateDer<'_>]) -> Result<PeerIdentity, RefusedConnection> {
     let leaf = chain.first().ok_or_else(|| RefusedConnection::new(Refusal::CertificateRequired))?;
-    PeerIdentity::of(leaf)
-        .map_err(|error| RefusedConnection::new(Refusal::BadCertificate).because(error))
+    PeerIdentity::read(leaf)
+        .map_err(|error| RefusedConnection::new(Refusal::BadCertificate).with_detail(error))
 }

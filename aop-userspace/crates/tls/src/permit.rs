@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use aop_config::Host;
+use aop_types::Refusal;
 use rustls::{
     CipherSuite, HandshakeKind, ProtocolVersion, ServerConnection, pki_types::CertificateDer,
 };
@@ -10,14 +11,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::{
-    handshake_facts::HandshakeFacts,
+    handshake_facts::{CertificateFrom, HandshakeFacts},
     identity::PeerIdentity,
     issuing_ca::IssuingCa,
     not_enforced::{UnauthenticatedPull, WouldRefuse},
-    refusal::Refusal,
-    refusal_of_error,
+    refusal_of_error::refusal_of_error,
     refused_connection::RefusedConnection,
-    sessions::Desk,
+    sessions::ConnectionSessions,
     sites::Site,
 };
 
@@ -25,33 +25,33 @@ use super::{
 pub type PeerStream = Box<TlsStream<TcpStream>>;
 
 /// The TCP connection below a session.
-pub fn socket(session: PeerStream) -> TcpStream {
+pub fn into_tcp(session: PeerStream) -> TcpStream {
     session.into_inner().0
 }
 
 /// A finished handshake, with or without a verified certificate.
-pub(super) struct Finished {
-    pub(super) stream: PeerStream,
-    pub(super) site: Arc<Site>,
-    pub(super) host: Host,
-    pub(super) peer: SocketAddr,
+pub(crate) struct FinishedHandshake {
+    pub(crate) stream: PeerStream,
+    pub(crate) site: Arc<Site>,
+    pub(crate) host: Host,
+    pub(crate) peer: SocketAddr,
 }
 
 /// A finished handshake in which the peer's certificate was verified for a site. Only
 /// [`accept`](super::accept) makes one. It gives no access to its stream.
 pub struct OriginPull {
-    finished: Finished,
+    finished: FinishedHandshake,
     identity: PeerIdentity,
-    voucher: Option<IssuingCa>,
+    issuing_ca: Option<IssuingCa>,
     /// The session store of the connection, if the site resumes sessions.
-    desk: Option<Arc<Desk>>,
+    sessions: Option<Arc<ConnectionSessions>>,
 }
 
-/// A peer that may be relayed. [`authorize`] makes one from an origin pull. [`permit_unauthenticated`] makes one
-/// for an unauthenticated peer of a site that observes.
+/// A peer that may be relayed. [`authorize`] makes one from an origin pull.
+/// [`permit_unauthenticated`] makes one for an unauthenticated peer of a site that observes.
 pub struct Permit {
-    finished: Box<Finished>,
-    proof: Authentication,
+    finished: Box<FinishedHandshake>,
+    authentication: Authentication,
 }
 
 /// The reason for a permit.
@@ -61,10 +61,10 @@ pub enum Authentication {
         /// The identity in the certificate.
         identity: PeerIdentity,
         /// The client CA that issued it, found by names.
-        voucher: Option<IssuingCa>,
+        issuing_ca: Option<IssuingCa>,
     },
-    /// Nothing: the site observes, and would have refused the peer.
-    Nothing(WouldRefuse),
+    /// None: the site observes, and would have refused the peer.
+    None(WouldRefuse),
 }
 
 /// The part of a permit that stays when the stream was taken out of it: every request and byte is
@@ -74,7 +74,7 @@ pub struct Warrant {
     host: Host,
     peer: SocketAddr,
     protocol: PeerProtocol,
-    proven: bool,
+    authenticated: bool,
 }
 
 /// The protocol agreed on in ALPN. Without ALPN it is HTTP/1.
@@ -93,34 +93,26 @@ pub enum PeerProtocol {
 /// session where the site resumes none. Each would be a bug in an earlier check. Where the site
 /// resumes sessions, the certificate is checked again and may be refused.
 pub fn authorize(pull: OriginPull) -> Result<Permit, RefusedConnection> {
-    let OriginPull { finished, identity, voucher, desk } = pull;
-    let chain = finished.chain();
-    if chain.is_empty() {
-        return Err(
-            finished.refuse(Refusal::CertificateRequired, "the session holds no certificate")
-        );
+    let OriginPull { finished, identity, issuing_ca, sessions } = pull;
+    if finished.chain().is_empty() {
+        let why = "the session holds no certificate";
+        return Err(finished.refuse(Refusal::CertificateRequired, why));
     }
-    match finished.session().handshake_kind() {
-        Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
-        Some(HandshakeKind::Resumed) if desk.is_some() => {
-            // rustls does not verify the certificate of a resumed session.
-            if let Err(error) = finished.site.judge(chain) {
-                let refused = refusal_of_error::of(&error).at(&finished.site);
-                return Err(refused.on(socket(finished.stream)));
-            }
-        }
-        Some(HandshakeKind::Resumed) | None => {
-            return Err(finished.refuse(Refusal::Protocol, NOT_FULL));
-        }
+    finished.check(sessions.is_some())?;
+    // rustls does not verify the certificate of a resumed session.
+    if finished.is_resumed()
+        && let Err(error) = finished.site.verify(finished.chain())
+    {
+        let refused = refusal_of_error(&error).with_site(&finished.site);
+        return Err(refused.with_stream(into_tcp(finished.stream)));
     }
-    finished.answers_for_its_name()?;
-    if let Some(desk) = &desk
+    if let Some(sessions) = &sessions
         && finished.session().protocol_version() == Some(ProtocolVersion::TLSv1_3)
     {
-        desk.leave(finished.site.stands_until(chain));
+        sessions.commit(finished.site.session_expiry(finished.chain()));
     }
-    let proof = Authentication::Certificate { identity, voucher };
-    Ok(Permit { finished: Box::new(finished), proof })
+    let authentication = Authentication::Certificate { identity, issuing_ca };
+    Ok(Permit { finished: Box::new(finished), authentication })
 }
 
 /// Permits an unauthenticated peer of a site that observes to be relayed. The permit proves
@@ -129,45 +121,52 @@ pub fn authorize(pull: OriginPull) -> Result<Permit, RefusedConnection> {
 /// # Errors
 /// The handshake is for a name that the site does not serve, or resumed a session. Each would be a
 /// bug in an earlier check.
-pub fn permit_unauthenticated(observed: UnauthenticatedPull) -> Result<Permit, RefusedConnection> {
-    let (finished, would) = observed.into_parts();
-    match finished.session().handshake_kind() {
-        Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
-        Some(HandshakeKind::Resumed) | None => {
-            return Err(finished.refuse(Refusal::Protocol, NOT_FULL));
-        }
-    }
-    finished.answers_for_its_name()?;
-    Ok(Permit { finished: Box::new(finished), proof: Authentication::Nothing(would) })
+pub fn permit_unauthenticated(pull: UnauthenticatedPull) -> Result<Permit, RefusedConnection> {
+    let (finished, would_refuse) = pull.into_parts();
+    finished.check(false)?;
+    let authentication = Authentication::None(would_refuse);
+    Ok(Permit { finished: Box::new(finished), authentication })
 }
 
-const NOT_FULL: &str = "the handshake was not a full handshake";
-
-impl Finished {
+impl FinishedHandshake {
     fn session(&self) -> &ServerConnection {
         self.stream.get_ref().1
     }
 
     /// The certificates that the peer presented, leaf first.
-    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
+    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
         self.session().peer_certificates().unwrap_or_default()
     }
 
-    fn refuse(&self, refusal: Refusal, why: &str) -> RefusedConnection {
-        RefusedConnection::new(refusal).at(&self.site).because(why)
+    fn is_resumed(&self) -> bool {
+        self.session().handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    fn answers_for_its_name(&self) -> Result<(), RefusedConnection> {
-        let name = self.session().server_name().and_then(|name| name.parse().ok());
-        match name.as_ref() == Some(&self.host) && self.site.answers(&self.host) {
-            true => Ok(()),
-            false => Err(self.refuse(Refusal::UnknownName, "the session is for another name")),
+    fn refuse(&self, refusal: Refusal, why: &str) -> RefusedConnection {
+        RefusedConnection::new(refusal).with_site(&self.site).with_detail(why)
+    }
+
+    /// Refuses a handshake that was not a full one, unless it resumed a session where that is
+    /// allowed, and one for a name that the site does not serve.
+    fn check(&self, may_resume: bool) -> Result<(), RefusedConnection> {
+        match self.session().handshake_kind() {
+            Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
+            Some(HandshakeKind::Resumed) if may_resume => {}
+            Some(HandshakeKind::Resumed) | None => {
+                let why = "the handshake was not a full handshake";
+                return Err(self.refuse(Refusal::Protocol, why));
+            }
         }
+        let name = self.session().server_name().and_then(|name| name.parse().ok());
+        if name.as_ref() == Some(&self.host) && self.site.serves(&self.host) {
+            return Ok(());
+        }
+        Err(self.refuse(Refusal::UnknownName, "the session is for another name"))
     }
 }
 
 impl PeerProtocol {
-    pub(super) fn of(stream: &TlsStream<TcpStream>) -> Self {
+    pub(crate) fn of(stream: &TlsStream<TcpStream>) -> Self {
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Self::Http2,
             Some(_) | None => Self::Http1,
@@ -177,9 +176,13 @@ impl PeerProtocol {
 
 impl OriginPull {
     /// For a handshake in which the certificate of `identity` was verified.
-    pub(super) fn new(finished: Finished, identity: PeerIdentity, desk: Option<Arc<Desk>>) -> Self {
-        let voucher = finished.site.voucher(finished.chain());
-        Self { finished, identity, voucher, desk }
+    pub(crate) fn new(
+        finished: FinishedHandshake,
+        identity: PeerIdentity,
+        sessions: Option<Arc<ConnectionSessions>>,
+    ) -> Self {
+        let issuing_ca = finished.site.issuing_ca(finished.chain());
+        Self { finished, identity, issuing_ca, sessions }
     }
 
     /// The site that it is for.
@@ -209,7 +212,7 @@ impl OriginPull {
     /// Whether it resumed an earlier session.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
-        self.finished.session().handshake_kind() == Some(HandshakeKind::Resumed)
+        self.finished.is_resumed()
     }
 
     /// The cipher suite.
@@ -234,17 +237,17 @@ impl Permit {
 
     /// The reason for the permit.
     #[must_use]
-    pub fn proof(&self) -> &Authentication {
-        &self.proof
+    pub fn authentication(&self) -> &Authentication {
+        &self.authentication
     }
 
     /// The certificate that the peer authenticated with, in DER; `None` for an unauthenticated
     /// peer.
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {
-        match &self.proof {
+        match &self.authentication {
             Authentication::Certificate { .. } => Some(self.finished.chain().first()?.as_ref()),
-            Authentication::Nothing(_) => None,
+            Authentication::None(_) => None,
         }
     }
 
@@ -256,7 +259,10 @@ impl Permit {
         HandshakeFacts {
             host: self.finished.host.clone(),
             alpn: session.alpn_protocol().map(Into::into),
-            presented: session.handshake_kind() != Some(HandshakeKind::Resumed),
+            certificate_from: match self.finished.is_resumed() {
+                true => CertificateFrom::EarlierHandshake,
+                false => CertificateFrom::ThisHandshake,
+            },
             version: session.protocol_version(),
             cipher: session.negotiated_cipher_suite().map(|suite| suite.suite()),
             certificate,
@@ -266,18 +272,18 @@ impl Permit {
     /// The decrypted stream, and the warrant under which it is relayed.
     #[must_use]
     pub fn into_parts(self) -> (PeerStream, Warrant) {
-        let Finished { stream, site, host, peer } = *self.finished;
-        let proven = matches!(self.proof, Authentication::Certificate { .. });
+        let FinishedHandshake { stream, site, host, peer } = *self.finished;
+        let authenticated = matches!(self.authentication, Authentication::Certificate { .. });
         let protocol = PeerProtocol::of(&stream);
-        (stream, Warrant { site, host, peer, protocol, proven })
+        (stream, Warrant { site, host, peer, protocol, authenticated })
     }
 }
 
 impl Warrant {
     /// Whether a certificate was verified. If not, the site observed when the peer connected.
     #[must_use]
-    pub fn is_proven(&self) -> bool {
-        self.proven
+    pub fn is_authenticated(&self) -> bool {
+        self.authenticated
     }
 
     /// The site of the handshake.

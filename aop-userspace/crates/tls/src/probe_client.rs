@@ -1,30 +1,27 @@
 //! The client side of a handshake, with which aop tests its own host. The client accepts every
-//! server certificate, and presents any client certificate that it is given.
+//! server certificate, and presents any client certificate that it is given. It opens no socket.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+mod connection;
 
+use std::{net::IpAddr, sync::Arc};
+
+use parking_lot::Mutex;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, NamedGroup, SignatureScheme,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, NamedGroup, SignatureScheme,
     client::{
         ClientSessionStore, ResolvesClientCert, Resumption, Tls12ClientSessionValue,
         Tls13ClientSessionValue,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime},
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
 
-use super::{
-    error::{FileError, FileErrorKind},
-    pem, signature_cache,
-    site_files::Files,
-};
+pub use self::connection::{ProbeConnection, Received};
+use super::{presented_certificate::PresentedCertificate, signature_cache};
 
-/// The only TLS version that a client offers.
+/// A TLS version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsVersion {
     /// TLS 1.2.
@@ -34,8 +31,11 @@ pub enum TlsVersion {
 }
 
 impl TlsVersion {
+    /// Every version that aop serves.
     pub const BOTH: [Self; 2] = [Self::V12, Self::V13];
 
+    /// The name for people.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::V12 => "TLS 1.2",
@@ -44,82 +44,63 @@ impl TlsVersion {
     }
 }
 
-/// A client certificate with its chain and key.
+/// The settings of a client. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct PresentedCertificate(Arc<CertifiedKey>);
+pub struct ProbeClient(Arc<ClientConfig>);
 
-impl PresentedCertificate {
-    /// Takes any certificate, also one that a TLS library would refuse to present.
+impl ProbeClient {
+    /// A client that presents `presented`, in one TLS version or in any. With `sessions` it offers
+    /// the last session that it received, whichever server issued it.
     ///
     /// # Errors
-    /// The key cannot be used.
+    /// rustls refuses the configuration.
     pub fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
+        presented: Option<&PresentedCertificate>,
+        version: Option<TlsVersion>,
+        sessions: Option<Arc<LastSession>>,
     ) -> Result<Self, Error> {
-        let key = signature_cache::provider().key_provider.load_private_key(key)?;
-        Ok(Self(Arc::new(CertifiedKey::new(chain, key))))
+        let versions: &[_] = match version {
+            Some(TlsVersion::V12) => &[&TLS12],
+            Some(TlsVersion::V13) => &[&TLS13],
+            None => &[&TLS13, &TLS12],
+        };
+        let provider = Arc::new(signature_cache::provider());
+        let schemes = provider.signature_verification_algorithms.supported_schemes();
+        let presented = presented.map(|presented| presented.certified_key().clone());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AcceptAnyServer(schemes)))
+            .with_client_cert_resolver(Arc::new(FixedClientCert(presented)));
+        config.resumption = match sessions {
+            Some(sessions) => Resumption::store(sessions),
+            None => Resumption::disabled(),
+        };
+        Ok(Self(Arc::new(config)))
     }
 
-    /// Reads the certificate chain and the key from PEM files.
+    /// Begins a handshake with the server at `address`, which is asked for `name`; `None` sends no
+    /// server name.
     ///
     /// # Errors
-    /// A file cannot be read or used.
-    pub fn read(certificate: &Path, key: &Path) -> Result<Self, FileError> {
-        let files = Files::on_disk();
-        let chain = pem::certificates(certificate, &files)?;
-        Self::new(chain, pem::key(key, &files)?).map_err(|error| {
-            FileErrorKind::Malformed(format!("its key cannot be used ({error})")).of(key)
-        })
+    /// The reason: `name` is not a valid server name, or rustls refuses it.
+    pub fn begin(&self, name: Option<&str>, address: IpAddr) -> Result<ProbeConnection, String> {
+        let name = match name {
+            Some(name) => ServerName::try_from(name.to_owned()),
+            // rustls sends no server name for an address.
+            None => Ok(ServerName::from(address)),
+        };
+        let name = name.map_err(|_| "no valid server name")?;
+        let connection = ClientConnection::new(self.0.clone(), name);
+        connection.map(ProbeConnection::new).map_err(|error| error.to_string())
     }
-
-    /// The chain, leaf first.
-    pub fn chain(&self) -> &[CertificateDer<'static>] {
-        &self.0.cert
-    }
-
-    /// Whether the key is known not to belong to the certificate.
-    pub fn is_mismatched(&self) -> bool {
-        let Some(key) = self.0.key.public_key() else { return false };
-        let leaf = self.chain().first().map(|leaf| x509_parser::parse_x509_certificate(leaf));
-        matches!(leaf, Some(Ok((_, leaf))) if leaf.public_key().raw != key.as_ref())
-    }
-}
-
-/// A client that presents `presented`, in one TLS version or in any. With `sessions` it offers the
-/// last session that it received, whichever server issued it.
-///
-/// # Errors
-/// rustls refuses the configuration.
-pub fn client(
-    presented: Option<&PresentedCertificate>,
-    version: Option<TlsVersion>,
-    sessions: Option<Arc<LastSession>>,
-) -> Result<Arc<ClientConfig>, Error> {
-    let versions: &[_] = match version {
-        Some(TlsVersion::V12) => &[&TLS12],
-        Some(TlsVersion::V13) => &[&TLS13],
-        None => &[&TLS13, &TLS12],
-    };
-    let provider = Arc::new(signature_cache::provider());
-    let schemes = provider.signature_verification_algorithms.supported_schemes();
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Believer(schemes)))
-        .with_client_cert_resolver(Arc::new(Always(presented.map(|held| held.0.clone()))));
-    config.resumption = match sessions {
-        Some(sessions) => Resumption::store(sessions),
-        None => Resumption::disabled(),
-    };
-    Ok(Arc::new(config))
 }
 
 /// Presents the same certificate to every server.
 #[derive(Debug)]
-struct Always(Option<Arc<CertifiedKey>>);
+pub(crate) struct FixedClientCert(pub(crate) Option<Arc<CertifiedKey>>);
 
-impl ResolvesClientCert for Always {
+impl ResolvesClientCert for FixedClientCert {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.0.clone()
     }
@@ -131,9 +112,9 @@ impl ResolvesClientCert for Always {
 
 /// Accepts every server certificate: the server is this host itself.
 #[derive(Debug)]
-struct Believer(Vec<SignatureScheme>);
+struct AcceptAnyServer(Vec<SignatureScheme>);
 
-impl ServerCertVerifier for Believer {
+impl ServerCertVerifier for AcceptAnyServer {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -170,9 +151,21 @@ impl ServerCertVerifier for Believer {
 
 /// The last session that was received, offered to every server whatever its name.
 #[derive(Debug, Default)]
-pub struct LastSession {
-    v12: Mutex<Option<Tls12ClientSessionValue>>,
-    v13: Mutex<Option<Tls13ClientSessionValue>>,
+pub struct LastSession(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    v12: Option<Tls12ClientSessionValue>,
+    v13: Option<Tls13ClientSessionValue>,
+}
+
+impl LastSession {
+    /// Whether there is a session to resume.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        let held = self.0.lock();
+        held.v12.is_some() || held.v13.is_some()
+    }
 }
 
 impl ClientSessionStore for LastSession {
@@ -183,30 +176,22 @@ impl ClientSessionStore for LastSession {
     }
 
     fn set_tls12_session(&self, _: ServerName<'static>, value: Tls12ClientSessionValue) {
-        *self.v12.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        self.0.lock().v12 = Some(value);
     }
 
     fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.v12.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().v12.clone()
     }
 
     fn remove_tls12_session(&self, _: &ServerName<'static>) {
-        *self.v12.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.lock().v12 = None;
     }
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
-        *self.v13.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        self.0.lock().v13 = Some(value);
     }
 
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.v13.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl LastSession {
-    /// Whether there is a session to resume.
-    pub fn is_held(&self) -> bool {
-        let v12 = self.v12.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        v12 || self.v13.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.0.lock().v13.take()
     }
 }

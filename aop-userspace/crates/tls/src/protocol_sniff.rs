@@ -26,27 +26,28 @@ const METHODS: [&[u8]; 10] = [
 const PROXY: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\n"];
 
 /// The response to a client that speaks HTTP without TLS.
-pub(super) const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
+pub(crate) const HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
     Content-Length: 48\r\nConnection: close\r\n\r\nThis port speaks TLS: use https:// to reach it.\n";
 
 /// The protocol of the first bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Opening {
+pub(crate) enum FirstBytes {
     Tls,
     Http,
     Proxy,
-    Garbage,
-    Nothing,
+    Other,
+    /// The peer closed the connection before it sent a byte.
+    Closed,
 }
 
 /// Waits for the first byte. If it does not begin TLS, reads on until the protocol is known.
-pub(super) async fn opening(stream: &mut TcpStream) -> io::Result<Opening> {
+pub(crate) async fn sniff(stream: &mut TcpStream) -> io::Result<FirstBytes> {
     let mut bytes = [0; 8];
     if stream.peek(&mut bytes[..1]).await? == 0 {
-        return Ok(Opening::Nothing);
+        return Ok(FirstBytes::Closed);
     }
     if bytes[0] == HANDSHAKE {
-        return Ok(Opening::Tls);
+        return Ok(FirstBytes::Tls);
     }
     let mut filled = 0;
     while METHODS.iter().chain(&PROXY).any(|known| known.starts_with(&bytes[..filled])) {
@@ -55,13 +56,13 @@ pub(super) async fn opening(stream: &mut TcpStream) -> io::Result<Opening> {
             n => filled += n,
         }
         if METHODS.iter().any(|method| bytes[..filled].starts_with(method)) {
-            return Ok(Opening::Http);
+            return Ok(FirstBytes::Http);
         }
         if PROXY.iter().any(|header| bytes[..filled].starts_with(header)) {
-            return Ok(Opening::Proxy);
+            return Ok(FirstBytes::Proxy);
         }
     }
-    Ok(Opening::Garbage)
+    Ok(FirstBytes::Other)
 }
 
 #[cfg(test)]
@@ -69,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_content_length_of_the_answer_is_right() {
-        let text = std::str::from_utf8(ANSWER).unwrap();
+    fn the_content_length_of_the_response_is_right() {
+        let text = std::str::from_utf8(HTTP_RESPONSE).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
     }

@@ -6,29 +6,30 @@
 
 use std::io;
 
+use aop_types::Refusal;
 use rustls::{CertificateError, Error, InvalidMessage, OtherError, PeerMisbehaved};
 
-use super::{refusal::Refusal, refused_connection::RefusedConnection, verifier::RuleBroken};
+use super::{refused_connection::RefusedConnection, verifier::BrokenRule};
 
 /// The refusal for `error`, which comes from reading or writing handshake bytes.
-pub(super) fn judge(error: &io::Error) -> RefusedConnection {
+pub(crate) fn refusal_of_io_error(error: &io::Error) -> RefusedConnection {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(tls) => of(tls),
-        None => RefusedConnection::new(Refusal::PeerGone).because(error.to_string()),
+        Some(tls) => refusal_of_error(tls),
+        None => RefusedConnection::new(Refusal::PeerGone).with_detail(error.to_string()),
     }
 }
 
 /// The refusal for an error of TLS.
-pub(super) fn of(error: &Error) -> RefusedConnection {
+pub(crate) fn refusal_of_error(error: &Error) -> RefusedConnection {
     if let Error::InvalidCertificate(CertificateError::Other(other)) = error
-        && let Some(broken) = other.0.downcast_ref::<RuleBroken>()
+        && let Some(broken) = other.0.downcast_ref::<BrokenRule>()
     {
-        return RefusedConnection::new(broken.refusal).because(broken.detail.clone());
+        return RefusedConnection::new(broken.refusal).with_detail(broken.detail.clone());
     }
-    RefusedConnection::new(refusal(error)).because(error.to_string())
+    RefusedConnection::new(general(error)).with_detail(error.to_string())
 }
 
-fn refusal(error: &Error) -> Refusal {
+fn general(error: &Error) -> Refusal {
     match error {
         Error::NoCertificatesPresented => Refusal::CertificateRequired,
         Error::InvalidCertificate(error) => certificate(error),

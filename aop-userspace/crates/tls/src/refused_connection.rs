@@ -1,13 +1,13 @@
 //! A refused connection: the reason, the known facts, and how it is closed.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
+use aop_types::Refusal;
 use tokio::net::TcpStream;
 
 use super::{
-    lingering_close,
+    lingering_close::lingering_close,
     permit::{PeerProtocol, PeerStream},
-    refusal::Refusal,
     sites::Site,
 };
 
@@ -19,52 +19,68 @@ pub struct RefusedConnection {
     pub site: Option<Arc<Site>>,
     /// The details, safe to log.
     pub detail: String,
-    stream: Option<TcpStream>,
-    session: Option<PeerStream>,
+    stream: RefusedStream,
+}
+
+/// The stream of a refused connection.
+enum RefusedStream {
+    /// It is closed already, or was taken.
+    Gone,
+    /// To be closed.
+    Tcp(TcpStream),
+    /// The reason can be sent to the peer.
+    Tls(PeerStream),
 }
 
 impl RefusedConnection {
     /// A refusal without details.
     #[must_use]
     pub fn new(refusal: Refusal) -> Self {
-        Self { refusal, site: None, detail: String::new(), stream: None, session: None }
+        Self { refusal, site: None, detail: String::new(), stream: RefusedStream::Gone }
     }
 
     /// Adds the site of the connection.
     #[must_use]
-    pub fn at(self, site: &Arc<Site>) -> Self {
+    pub fn with_site(self, site: &Arc<Site>) -> Self {
         Self { site: Some(site.clone()), ..self }
     }
 
     /// Adds details.
     #[must_use]
-    pub fn because(self, detail: impl Into<String>) -> Self {
+    pub fn with_detail(self, detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), ..self }
     }
 
     /// Adds the connection, to be closed.
     #[must_use]
-    pub fn on(self, stream: TcpStream) -> Self {
-        Self { stream: Some(stream), ..self }
+    pub fn with_stream(self, stream: TcpStream) -> Self {
+        Self { stream: RefusedStream::Tcp(stream), ..self }
     }
 
     /// Adds a session in which the reason can be sent to the peer. Its handshake was finished
     /// without authenticating the peer, so no permit can be made of it.
-    pub(super) fn over(self, session: PeerStream) -> Self {
-        Self { session: Some(session), ..self }
+    pub(crate) fn with_session(self, session: PeerStream) -> Self {
+        Self { stream: RefusedStream::Tls(session), ..self }
     }
 
     /// The session in which the reason can be sent to the peer, and its protocol.
     pub fn take_session(&mut self) -> Option<(PeerStream, PeerProtocol)> {
-        let session = self.session.take()?;
-        let protocol = PeerProtocol::of(&session);
-        Some((session, protocol))
+        match mem::replace(&mut self.stream, RefusedStream::Gone) {
+            RefusedStream::Tls(session) => {
+                let protocol = PeerProtocol::of(&session);
+                Some((session, protocol))
+            }
+            other @ (RefusedStream::Gone | RefusedStream::Tcp(_)) => {
+                self.stream = other;
+                None
+            }
+        }
     }
 
     /// Closes the connection so that the peer can read the reason.
-    pub async fn farewell(self) {
-        if let Some(stream) = self.stream {
-            lingering_close::close(stream).await;
+    pub async fn close(self) {
+        if let RefusedStream::Tcp(stream) = self.stream {
+            lingering_close(stream).await;
         }
     }
 }

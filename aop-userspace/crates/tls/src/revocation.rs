@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aop_config::{OnExpiry, SiteConfig};
+use aop_config::SiteConfig;
 use rustls::pki_types::{
     CertificateRevocationListDer,
     pem::{PemObject, SectionKind},
@@ -19,72 +19,69 @@ use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
 
 use super::{
     error::{FileError, FileErrorKind, SiteErrorKind},
-    expiry::{Ends, FileExpiry},
+    expiry::{ExpiryKind, FileExpiry},
+    file_warnings::FileWarnings,
     identity,
-    server_config::FileWarnings,
-    site_files::Files,
+    site_files::SiteFiles,
     validity::{Validity, seconds},
 };
 
 /// Revocation lists that can be used together.
 #[derive(Default)]
-pub(super) struct Lists {
-    pub(super) ders: Vec<CertificateRevocationListDer<'static>>,
-    pub(super) revoked: Revoked,
+pub(crate) struct RevocationLists {
+    pub(crate) ders: Vec<CertificateRevocationListDer<'static>>,
+    pub(crate) revoked: Revoked,
     /// The nextUpdate of each list, in seconds since 1970.
-    pub(super) ends: Vec<u64>,
+    pub(crate) next_updates: Vec<u64>,
 }
 
 /// The part of its issuer's certificates that a list covers: its issuing distribution point. `None`
 /// means all.
-type Part = Option<Vec<u8>>;
+type DistributionPoint = Option<Vec<u8>>;
 
 /// Revoked serial numbers by issuer.
-pub(super) type Revoked = HashMap<Vec<u8>, BTreeSet<Vec<u8>>>;
+pub(crate) type Revoked = HashMap<Vec<u8>, BTreeSet<Vec<u8>>>;
 
 /// Reads the revocation lists that `site` names.
-pub(super) fn load(
+pub(crate) fn load(
     site: &SiteConfig,
-    files: &Files,
-    notes: &mut FileWarnings,
-) -> Result<Lists, SiteErrorKind> {
+    files: &SiteFiles,
+    warnings: &mut FileWarnings,
+) -> Result<RevocationLists, SiteErrorKind> {
     let revocation = &site.rules.revocation;
-    let mut lists = Lists::default();
-    let mut seen: HashMap<Vec<u8>, Vec<(Part, PathBuf)>> = HashMap::new();
+    let mut lists = RevocationLists::default();
+    let mut seen: HashMap<Vec<u8>, Vec<(DistributionPoint, PathBuf)>> = HashMap::new();
     for file in &revocation.files {
         for der in read(file, files)? {
             let list = parse(&der, file)?;
             let parsed = BorrowedCertRevocationList::from_der(&der)
-                .map_err(|error| refused(&error).of(file))?;
+                .map_err(|error| unusable(&error).of(file))?;
             let serials: Result<BTreeSet<_>, _> = parsed
                 .into_iter()
                 .map(|revoked| revoked.map(|revoked| revoked.serial_number.to_vec()))
                 .collect();
-            let serials = serials.map_err(|error| refused(&error).of(file))?;
+            let serials = serials.map_err(|error| unusable(&error).of(file))?;
             let parsed = CertRevocationList::from(parsed);
             let issuer = parsed.issuer().to_vec();
             let part = parsed.issuing_distribution_point().map(<[u8]>::to_vec);
             let others = seen.entry(issuer.clone()).or_default();
             if let Some((_, other)) = others.iter().find(|(had, _)| overlap(had, &part)) {
-                return Err(SiteErrorKind::TwoLists {
-                    issuer: identity::name(list.issuer()),
+                return Err(SiteErrorKind::ConflictingLists {
+                    issuer: identity::distinguished_name(list.issuer()),
                     files: [other.clone(), file.clone()],
                 });
             }
             others.push((part, file.clone()));
             lists.revoked.entry(issuer).or_default().extend(serials);
             let validity = validity(&list);
-            notes.terms.push(FileExpiry {
+            warnings.expiries.push(FileExpiry {
                 site: site.name.clone(),
-                subject: identity::name(list.issuer()),
+                subject: identity::distinguished_name(list.issuer()),
                 file: file.display().to_string(),
                 validity,
-                kind: match revocation.expired {
-                    OnExpiry::Refuse => Ends::Crl,
-                    OnExpiry::Warn => Ends::ToleratedCrl,
-                },
+                kind: ExpiryKind::Crl(revocation.expired),
             });
-            lists.ends.push(validity.not_after);
+            lists.next_updates.push(validity.not_after);
             lists.ders.push(der);
         }
     }
@@ -93,14 +90,14 @@ pub(super) fn load(
 
 /// Whether two lists of one issuer cover the same certificates, by their distribution points. A
 /// list without a distribution point covers all.
-fn overlap(one: &Part, other: &Part) -> bool {
+fn overlap(one: &DistributionPoint, other: &DistributionPoint) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 
 /// The revocation lists in `file`, PEM or DER; at least one.
-pub(super) fn read(
+pub(crate) fn read(
     file: &Path,
-    files: &Files,
+    files: &SiteFiles,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, FileError> {
     let bytes = files.read(file)?;
     // A DER list is a SEQUENCE whose length takes more than one byte; PEM is text.
@@ -116,13 +113,13 @@ pub(super) fn read(
         }
     }
     match lists.is_empty() {
-        true => Err(FileErrorKind::NoList.of(file)),
+        true => Err(FileErrorKind::NoRevocationList.of(file)),
         false => Ok(lists),
     }
 }
 
 /// Parses `der` for its issuer and dates.
-pub(super) fn parse<'a>(
+pub(crate) fn parse<'a>(
     der: &'a CertificateRevocationListDer<'_>,
     file: &Path,
 ) -> Result<CertificateRevocationList<'a>, FileError> {
@@ -132,12 +129,12 @@ pub(super) fn parse<'a>(
 }
 
 /// From thisUpdate to nextUpdate.
-pub(super) fn validity(list: &CertificateRevocationList<'_>) -> Validity {
+pub(crate) fn validity(list: &CertificateRevocationList<'_>) -> Validity {
     // The verifier refuses a list without nextUpdate.
     let until = list.next_update().map_or(0, seconds);
     Validity { not_before: seconds(list.last_update()), not_after: until }
 }
 
-fn refused(error: &webpki::Error) -> FileErrorKind {
+fn unusable(error: &webpki::Error) -> FileErrorKind {
     FileErrorKind::Malformed(format!("this kind of revocation list cannot be used ({error})"))
 }

@@ -1,9 +1,9 @@
 //! The TLS configuration of one site: the server certificate, the verifier of peers, and no
 //! resumption.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use aop_config::{SiteConfig, Upstream, Warning};
+use aop_config::{SiteConfig, Upstream};
 use rustls::{
     ConfigBuilder, Error, InconsistentKeys, ServerConfig, WantsVerifier,
     crypto::CryptoProvider,
@@ -14,75 +14,37 @@ use rustls::{
 };
 
 use super::{
-    accepted_certificates::Trust,
+    accepted_certificates::AcceptedCertificates,
     client_ca::{self, Anchor},
     error::{FileError, FileErrorKind, SiteErrorKind},
-    expiry::{Ends, FileExpiry},
-    file_warnings, identity, pem, revocation,
-    site_files::Files,
+    expiry::{ExpiryKind, FileExpiry},
+    file_warnings::{self, FileWarning, FileWarnings, Severity},
+    identity, pem, revocation,
+    site_files::SiteFiles,
     validity::Validity,
     verifier::SiteVerifier,
 };
 
-/// Warnings about the files of the sites.
-#[derive(Clone, Debug, Default)]
-pub struct FileWarnings {
-    /// Warnings that hold at any time.
-    pub warnings: Vec<Warning>,
-    /// Those warnings for which the edge is refused, or strangers are let in.
-    pub mistakes: Vec<Warning>,
-    /// Certificates and lists that expire.
-    pub terms: Vec<FileExpiry>,
-}
-
-impl FileWarnings {
-    /// Removes duplicates: sites often share their files.
-    pub(super) fn without_repetition(&mut self) {
-        let mut texts = HashSet::new();
-        self.warnings.retain(|warning| texts.insert(warning.0.clone()));
-        texts.clear();
-        self.mistakes.retain(|mistake| texts.insert(mistake.0.clone()));
-        let mut terms = HashSet::new();
-        let key =
-            |term: &FileExpiry| (term.file.clone(), term.validity, term.kind, term.subject.clone());
-        self.terms.retain(|term| terms.insert(key(term)));
-    }
-
-    /// All warnings as text, at `now` in seconds since 1970.
-    #[must_use]
-    pub fn told(&self, now: u64) -> Vec<String> {
-        let warnings = self.warnings.iter().map(ToString::to_string);
-        warnings.chain(self.terms.iter().filter_map(|term| term.remark(now))).collect()
-    }
-
-    /// The warnings that must be corrected now.
-    #[must_use]
-    pub fn mistaken(&self, now: u64) -> Vec<String> {
-        let mistakes = self.mistakes.iter().map(ToString::to_string);
-        mistakes.chain(self.terms.iter().filter_map(|term| term.mistake(now))).collect()
-    }
-}
-
 /// The TLS parts of one site.
-pub(super) struct Equipment {
-    pub(super) maker: Maker,
-    pub(super) anchors: Vec<Anchor>,
-    pub(super) trust: Trust,
-    pub(super) verifier: Arc<SiteVerifier>,
+pub(crate) struct SiteTls {
+    pub(crate) config_builder: ServerConfigBuilder,
+    pub(crate) anchors: Vec<Anchor>,
+    pub(crate) accepted: AcceptedCertificates,
+    pub(crate) verifier: Arc<SiteVerifier>,
 }
 
 /// Makes TLS configurations of one site, which differ in their verifier.
 #[derive(Clone)]
-pub(super) struct Maker {
+pub(crate) struct ServerConfigBuilder {
     builder: ConfigBuilder<ServerConfig, WantsVerifier>,
     pair: Arc<SingleCertAndKey>,
     protocols: Vec<Vec<u8>>,
 }
 
-impl Maker {
+impl ServerConfigBuilder {
     /// The configuration with `verifier`. It resumes no session: a resumed session would bypass the
     /// verifier, and with it every change of trust since the first handshake.
-    pub(super) fn config(&self, verifier: Arc<dyn ClientCertVerifier>) -> ServerConfig {
+    pub(crate) fn config(&self, verifier: Arc<dyn ClientCertVerifier>) -> ServerConfig {
         let builder = self.builder.clone().with_client_cert_verifier(verifier);
         let mut config = builder.with_cert_resolver(self.pair.clone());
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -94,24 +56,25 @@ impl Maker {
 }
 
 /// Reads the files of `site`.
-pub(super) fn equip(
+pub(crate) fn load(
     site: &SiteConfig,
-    files: &Files,
+    files: &SiteFiles,
     provider: &Arc<CryptoProvider>,
-    notes: &mut FileWarnings,
-) -> Result<Equipment, SiteErrorKind> {
-    let pair = pair(site, files, provider, notes)?;
+    warnings: &mut FileWarnings,
+) -> Result<SiteTls, SiteErrorKind> {
+    let pair = read_pair(site, files, provider, warnings)?;
     let mut anchors = Vec::new();
     for client_ca in &site.client_ca {
-        anchors.extend(client_ca::load(client_ca, site, files, notes)?);
+        anchors.extend(client_ca::load(client_ca, site, files, warnings)?);
     }
-    let lists = revocation::load(site, files, notes)?;
+    let lists = revocation::load(site, files, warnings)?;
     let verifier = Arc::new(SiteVerifier::new(&anchors, &site.rules, &lists, provider)?);
-    let trust = Trust::of(&anchors, &site.rules, lists.revoked);
+    let accepted = AcceptedCertificates::new(&anchors, &site.rules, lists.revoked);
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13, &TLS12])?;
     let (pair, protocols) = (Arc::new(SingleCertAndKey::from(pair)), protocols(&site.upstream));
-    Ok(Equipment { maker: Maker { builder, pair, protocols }, anchors, trust, verifier })
+    let config_builder = ServerConfigBuilder { builder, pair, protocols };
+    Ok(SiteTls { config_builder, anchors, accepted, verifier })
 }
 
 /// The protocols offered in ALPN, all of which the upstream can serve. An upstream that takes bytes
@@ -124,14 +87,14 @@ fn protocols(upstream: &Upstream) -> Vec<Vec<u8>> {
 }
 
 /// The server certificate with its chain and key, checked to match.
-fn pair(
+fn read_pair(
     site: &SiteConfig,
-    files: &Files,
+    files: &SiteFiles,
     provider: &CryptoProvider,
-    notes: &mut FileWarnings,
+    warnings: &mut FileWarnings,
 ) -> Result<CertifiedKey, SiteErrorKind> {
     let chain = pem::certificates(&site.certificate, files)?;
-    note_chain(site, &chain, notes)?;
+    collect_warnings(site, &chain, warnings)?;
     let key =
         provider.key_provider.load_private_key(pem::key(&site.key, files)?).map_err(|error| {
             FileErrorKind::Malformed(format!("its key cannot be used ({error})")).of(&site.key)
@@ -153,31 +116,27 @@ fn pair(
 }
 
 /// Collects the warnings and expiry dates of the server certificate and its chain.
-fn note_chain(
+fn collect_warnings(
     site: &SiteConfig,
     chain: &[CertificateDer<'_>],
-    notes: &mut FileWarnings,
+    warnings: &mut FileWarnings,
 ) -> Result<(), FileError> {
     let file = site.certificate.display().to_string();
     let mut parsed = Vec::new();
     for certificate in chain {
-        let (_, certificate) =
-            x509_parser::parse_x509_certificate(certificate).map_err(|error| {
-                FileErrorKind::Malformed(format!("a certificate in it is not X.509 ({error})"))
-                    .of(&site.certificate)
-            })?;
-        let validity = Validity::from(&certificate);
-        notes.terms.push(FileExpiry {
+        let certificate = pem::parse(certificate, &site.certificate)?;
+        warnings.expiries.push(FileExpiry {
             site: site.name.clone(),
-            subject: identity::name(certificate.subject()),
+            subject: identity::distinguished_name(certificate.subject()),
             file: file.clone(),
-            validity,
-            kind: Ends::Server,
+            validity: Validity::from(&certificate),
+            kind: ExpiryKind::Server,
         });
         parsed.push(certificate);
     }
-    for remark in file_warnings::on_server_chain(&parsed, &site.hosts) {
-        notes.warnings.push(Warning(format!("server certificate {file} {remark}")));
+    for text in file_warnings::on_server_chain(&parsed, &site.hosts) {
+        let text = format!("server certificate {file} {text}");
+        warnings.warnings.push(FileWarning { text, severity: Severity::Warning });
     }
     Ok(())
 }

@@ -5,13 +5,10 @@
 //! that arithmetic and nothing else: path, dates, names, usage and revocation are checked each
 //! time. A handshake signature covers a different message each time, and is never looked up.
 
-use std::{
-    collections::HashSet,
-    mem,
-    sync::{LazyLock, Mutex, PoisonError},
-};
+use std::{collections::HashSet, mem, sync::LazyLock};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use parking_lot::Mutex;
 use rustls::{
     crypto::{self, CryptoProvider, WebPkiSupportedAlgorithms},
     pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm},
@@ -19,10 +16,10 @@ use rustls::{
 
 /// Signatures per generation; there are two generations. webpki verifies from the anchor downwards,
 /// so a peer without a certificate that leads to an anchor cannot add an entry.
-const REMEMBERED: usize = 1024;
+const GENERATION_SIZE: usize = 1024;
 
 /// aws-lc-rs, with this cache for the signatures in chains.
-pub(super) fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     let mut provider = crypto::aws_lc_rs::default_provider();
     provider.signature_verification_algorithms = *ALGORITHMS;
     provider
@@ -30,27 +27,27 @@ pub(super) fn provider() -> CryptoProvider {
 
 static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
     let plain = crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
-    let remembering =
+    let caching =
         plain.all.iter().map(|algorithm| -> &'static dyn SignatureVerificationAlgorithm {
-            Box::leak(Box::new(Remembering(*algorithm)))
+            Box::leak(Box::new(CachingAlgorithm(*algorithm)))
         });
-    WebPkiSupportedAlgorithms { all: Vec::leak(remembering.collect()), mapping: plain.mapping }
+    WebPkiSupportedAlgorithms { all: Vec::leak(caching.collect()), mapping: plain.mapping }
 });
 
-static MEMORY: LazyLock<Mutex<Memory>> = LazyLock::new(Mutex::default);
+static CACHE: LazyLock<Mutex<SignatureCache>> = LazyLock::new(Mutex::default);
 
 /// An algorithm that does not verify a known valid signature again.
 #[derive(Debug)]
-struct Remembering(&'static dyn SignatureVerificationAlgorithm);
+struct CachingAlgorithm(&'static dyn SignatureVerificationAlgorithm);
 
 /// Two generations: the older one is dropped when the younger one is full.
 #[derive(Default)]
-struct Memory {
+struct SignatureCache {
     younger: HashSet<[u8; 32]>,
     older: HashSet<[u8; 32]>,
 }
 
-impl SignatureVerificationAlgorithm for Remembering {
+impl SignatureVerificationAlgorithm for CachingAlgorithm {
     fn verify_signature(
         &self,
         key: &[u8],
@@ -58,11 +55,11 @@ impl SignatureVerificationAlgorithm for Remembering {
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
         let digest = self.digest([key, message, signature]);
-        if memory(|memory| memory.knows(digest)) {
+        if CACHE.lock().contains(digest) {
             return Ok(());
         }
         self.0.verify_signature(key, message, signature)?;
-        memory(|memory| memory.add(digest));
+        CACHE.lock().add(digest);
         Ok(())
     }
 
@@ -79,7 +76,7 @@ impl SignatureVerificationAlgorithm for Remembering {
     }
 }
 
-impl Remembering {
+impl CachingAlgorithm {
     /// The hash of every input of the verification. The lengths are hashed too, so that the same
     /// bytes split differently give another hash.
     fn digest(&self, inputs: [&[u8]; 3]) -> [u8; 32] {
@@ -95,9 +92,9 @@ impl Remembering {
     }
 }
 
-impl Memory {
+impl SignatureCache {
     /// A lookup moves the entry to the younger generation, so that entries in use stay.
-    fn knows(&mut self, digest: [u8; 32]) -> bool {
+    fn contains(&mut self, digest: [u8; 32]) -> bool {
         if self.younger.contains(&digest) {
             return true;
         }
@@ -109,15 +106,11 @@ impl Memory {
     }
 
     fn add(&mut self, digest: [u8; 32]) {
-        if self.younger.len() >= REMEMBERED {
+        if self.younger.len() >= GENERATION_SIZE {
             self.older = mem::take(&mut self.younger);
         }
         self.younger.insert(digest);
     }
-}
-
-fn memory<T>(act: impl FnOnce(&mut Memory) -> T) -> T {
-    act(&mut MEMORY.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 #[cfg(test)]
@@ -151,52 +144,52 @@ mod tests {
         }
     }
 
-    fn backwards() -> (&'static Backwards, Remembering) {
+    fn backwards() -> (&'static Backwards, CachingAlgorithm) {
         let plain: &'static Backwards = Box::leak(Box::new(Backwards(AtomicUsize::new(0))));
-        (plain, Remembering(plain))
+        (plain, CachingAlgorithm(plain))
     }
 
     #[test]
     fn a_valid_signature_is_verified_once_and_an_invalid_one_every_time() {
-        let (plain, remembering) = backwards();
+        let (plain, caching) = backwards();
         for _ in 0..3 {
-            assert!(remembering.verify_signature(b"key", b"once", b"ecno").is_ok());
+            assert!(caching.verify_signature(b"key", b"once", b"ecno").is_ok());
         }
         assert_eq!(plain.0.load(Relaxed), 1);
         for _ in 0..3 {
-            assert!(remembering.verify_signature(b"key", b"once", b"once").is_err());
+            assert!(caching.verify_signature(b"key", b"once", b"once").is_err());
         }
         assert_eq!(plain.0.load(Relaxed), 4);
     }
 
     #[test]
     fn another_key_or_another_split_of_the_bytes_is_not_found_in_the_cache() {
-        let (plain, remembering) = backwards();
-        assert!(remembering.verify_signature(b"a", b"abc", b"cba").is_ok());
+        let (plain, caching) = backwards();
+        assert!(caching.verify_signature(b"a", b"abc", b"cba").is_ok());
         // Another key, then the same bytes split in other places.
-        assert!(remembering.verify_signature(b"b", b"abc", b"cba").is_ok());
+        assert!(caching.verify_signature(b"b", b"abc", b"cba").is_ok());
         assert_eq!(plain.0.load(Relaxed), 2);
         for (key, message, signature) in
             [("aa", "bc", "cba"), ("a", "ab", "ccba"), ("a", "abcc", "ba"), ("", "aabc", "cba")]
         {
             let [key, message, signature] = [key, message, signature].map(str::as_bytes);
-            assert!(remembering.verify_signature(key, message, signature).is_err());
+            assert!(caching.verify_signature(key, message, signature).is_err());
         }
     }
 
     #[test]
     fn the_cache_is_bounded_and_keeps_the_entries_in_use() {
-        let mut memory = Memory::default();
+        let mut cache = SignatureCache::default();
         let digest = |number: usize| {
             let mut digest = [0; 32];
             digest[..8].copy_from_slice(&number.to_le_bytes());
             digest
         };
-        for number in 0..10 * REMEMBERED {
-            memory.add(digest(number));
-            assert!(memory.knows(digest(0)), "{number}");
-            assert!(memory.younger.len() + memory.older.len() <= 2 * REMEMBERED);
+        for number in 0..10 * GENERATION_SIZE {
+            cache.add(digest(number));
+            assert!(cache.contains(digest(0)), "{number}");
+            assert!(cache.younger.len() + cache.older.len() <= 2 * GENERATION_SIZE);
         }
-        assert!(!memory.knows(digest(1)));
+        assert!(!cache.contains(digest(1)));
     }
 }

@@ -13,30 +13,31 @@ use std::{
 
 use super::error::{FileError, FileErrorKind};
 
-/// Files by path, each read once.
-pub struct Files {
+/// SiteFiles by path, each read once.
+pub struct SiteFiles {
     held: RefCell<BTreeMap<PathBuf, Arc<[u8]>>>,
-    beyond: Beyond,
+    source: Source,
 }
 
 /// Where a file comes from that was not read yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Beyond {
+enum Source {
     Disk,
-    Nowhere,
+    /// From nowhere: the daemon handed over all files that may be read.
+    HandedOver,
 }
 
-impl Files {
-    /// Files are read from the disk on first use and kept.
+impl SiteFiles {
+    /// SiteFiles are read from the disk on first use and kept.
     #[must_use]
     pub fn on_disk() -> Self {
-        Self { held: RefCell::default(), beyond: Beyond::Disk }
+        Self { held: RefCell::default(), source: Source::Disk }
     }
 
     /// Only these files can be read.
     pub fn handed_over(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
         let held = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
-        Self { held: RefCell::new(held), beyond: Beyond::Nowhere }
+        Self { held: RefCell::new(held), source: Source::HandedOver }
     }
 
     /// All files that were read.
@@ -46,7 +47,7 @@ impl Files {
     }
 
     /// The bytes of `file`, never only white space.
-    pub(super) fn read(&self, file: &Path) -> Result<Arc<[u8]>, FileError> {
+    pub(crate) fn read(&self, file: &Path) -> Result<Arc<[u8]>, FileError> {
         let bytes = self.bytes(file).map_err(|error| FileErrorKind::Unreadable(error).of(file))?;
         match bytes.iter().all(u8::is_ascii_whitespace) {
             true => Err(FileErrorKind::Empty.of(file)),
@@ -58,7 +59,7 @@ impl Files {
         if let Some(held) = self.held.borrow().get(file) {
             return Ok(held.clone());
         }
-        if self.beyond == Beyond::Nowhere {
+        if self.source == Source::HandedOver {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the daemon did not hand it over"));
         }
         let read: Arc<[u8]> = fs::read(file)?.into();
@@ -77,12 +78,12 @@ mod tests {
         let [key, other] = ["key", "other"].map(|name| dir.path().join(name));
         fs::write(&key, [0, 159, 255]).expect("written");
         fs::write(&other, "other").expect("written");
-        let disk = Files::on_disk();
+        let disk = SiteFiles::on_disk();
         assert_eq!(*disk.read(&key).expect("read"), [0, 159, 255]);
         fs::write(&key, "changed").expect("written");
         assert_eq!(*disk.read(&key).expect("read"), [0, 159, 255], "the file was read twice");
         let held = disk.into_held().into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
-        let received = Files::handed_over(held);
+        let received = SiteFiles::handed_over(held);
         assert_eq!(*received.read(&key).expect("held"), [0, 159, 255]);
         let problem = received.read(&other).expect_err("not handed over").problem;
         assert!(

@@ -17,14 +17,14 @@ use super::{
     validity,
 };
 
-struct Files {
+struct TestSite {
     directory: TempDir,
     config: SiteConfig,
     authority: Authority,
     server: Leaf,
 }
 
-impl Files {
+impl TestSite {
     fn good() -> Self {
         let directory = TempDir::new().unwrap();
         let authority = Authority::new("ca");
@@ -57,8 +57,8 @@ impl Files {
     }
 
     fn build(&self) -> Result<Vec<String>, String> {
-        match Sites::build(std::slice::from_ref(&self.config), &super::Files::on_disk()) {
-            Ok((_, notes)) => Ok(notes.told(validity::now())),
+        match Sites::build(std::slice::from_ref(&self.config), &super::SiteFiles::on_disk()) {
+            Ok((_, notes)) => Ok(notes.texts(validity::now())),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -89,43 +89,43 @@ impl Files {
 
 #[test]
 fn an_unusable_client_ca_file_is_refused_and_named() {
-    Files::refuses("ca.pem", " \n", "is empty");
-    Files::refuses("ca.pem", "not PEM", "holds no certificate");
-    Files::refuses(
+    TestSite::refuses("ca.pem", " \n", "is empty");
+    TestSite::refuses("ca.pem", "not PEM", "holds no certificate");
+    TestSite::refuses(
         "ca.pem",
-        &Files::good().server.key_pem(),
+        &TestSite::good().server.key_pem(),
         "holds a private key, but no certificate",
     );
-    Files::refuses("ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n", "is malformed");
-    Files::refuses(
+    TestSite::refuses("ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n", "is malformed");
+    TestSite::refuses(
         "ca.pem",
         "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n",
         "is malformed",
     );
-    Files::refuses("ca.pem", &pem("CERTIFICATE", b"no DER"), "is malformed");
-    let half = Files::good().authority.pem() + &pem("CERTIFICATE", b"no DER");
-    Files::refuses("ca.pem", &half, "is malformed");
+    TestSite::refuses("ca.pem", &pem("CERTIFICATE", b"no DER"), "is malformed");
+    let half = TestSite::good().authority.pem() + &pem("CERTIFICATE", b"no DER");
+    TestSite::refuses("ca.pem", &half, "is malformed");
 }
 
 #[test]
 fn an_unusable_server_certificate_or_key_is_refused_and_named() {
-    Files::refuses("server.pem", "", "is empty");
-    Files::refuses("server.pem", &pem("CERTIFICATE", b"no DER"), "is malformed");
-    Files::refuses("server.key", &Files::good().authority.pem(), "holds no private key");
-    Files::refuses("server.key", &pem("PRIVATE KEY", b"no DER"), "is malformed");
-    Files::refuses("server.key", &pem("ENCRYPTED PRIVATE KEY", b"x"), "openssl pkey");
+    TestSite::refuses("server.pem", "", "is empty");
+    TestSite::refuses("server.pem", &pem("CERTIFICATE", b"no DER"), "is malformed");
+    TestSite::refuses("server.key", &TestSite::good().authority.pem(), "holds no private key");
+    TestSite::refuses("server.key", &pem("PRIVATE KEY", b"no DER"), "is malformed");
+    TestSite::refuses("server.key", &pem("ENCRYPTED PRIVATE KEY", b"x"), "openssl pkey");
 }
 
 #[test]
 fn a_key_of_another_certificate_is_refused_and_both_files_are_named() {
-    let other = Files::good().server.key_pem();
-    Files::refuses("server.key", &other, "does not belong to the certificate");
-    Files::refuses("server.key", &other, "server.pem");
+    let other = TestSite::good().server.key_pem();
+    TestSite::refuses("server.key", &other, "does not belong to the certificate");
+    TestSite::refuses("server.key", &other, "server.pem");
 }
 
 #[test]
 fn a_missing_file_is_refused_and_named() {
-    let mut files = Files::good();
+    let mut files = TestSite::good();
     files.config.client_ca = vec![ClientCa::File("/nonexistent/ca.pem".into())];
     let error = files.build().unwrap_err();
     assert!(error.contains("/nonexistent/ca.pem: there is no such file"), "{error}");
@@ -133,11 +133,15 @@ fn a_missing_file_is_refused_and_named() {
 
 #[test]
 fn dates_and_usages_that_rustls_does_not_check_are_warned_of() {
-    Files::warns("ca.pem", &Authority::with("ca", long_ago).pem(), "expired on 2002-01-01");
-    Files::warns("ca.pem", &Authority::with("ca", far_ahead).pem(), "not valid before 4001-01-01");
-    Files::warns("ca.pem", &Authority::new("ca").edge().pem(), "is not a CA");
+    TestSite::warns("ca.pem", &Authority::with("ca", long_ago).pem(), "expired on 2002-01-01");
+    TestSite::warns(
+        "ca.pem",
+        &Authority::with("ca", far_ahead).pem(),
+        "not valid before 4001-01-01",
+    );
+    TestSite::warns("ca.pem", &Authority::new("ca").edge().pem(), "is not a CA");
     let old = Authority::new("ca").leaf(long_ago);
-    let files = Files::good();
+    let files = TestSite::good();
     files.write("server.key", &old.key_pem());
     files.write("server.pem", &old.pem());
     let warnings = files.build().unwrap();
@@ -147,12 +151,12 @@ fn dates_and_usages_that_rustls_does_not_check_are_warned_of() {
 
 #[test]
 fn every_certificate_of_a_file_is_an_anchor() {
-    let files = Files::good();
+    let files = TestSite::good();
     let text = Authority::new("old").pem() + &Authority::new("new").pem();
     let ca = ClientCa::File(files.write("two.pem", &text));
-    let (disk, mut notes) = (super::Files::on_disk(), FileWarnings::default());
+    let (disk, mut notes) = (super::SiteFiles::on_disk(), FileWarnings::default());
     assert_eq!(client_ca::load(&ca, &files.config, &disk, &mut notes).unwrap().len(), 2);
-    assert_eq!(notes.told(validity::now()), Vec::<String>::new());
+    assert_eq!(notes.texts(validity::now()), Vec::<String>::new());
 }
 
 #[test]
@@ -161,16 +165,16 @@ fn the_expiry_of_the_built_in_client_ca_is_warned_of() {
     for (past_end, consequence) in
         [(OnExpiry::Refuse, "are refused; upgrade aop"), (OnExpiry::Warn, "are still served")]
     {
-        let (disk, mut notes) = (super::Files::on_disk(), FileWarnings::default());
-        let mut site = Files::good().config;
+        let (disk, mut notes) = (super::SiteFiles::on_disk(), FileWarnings::default());
+        let mut site = TestSite::good().config;
         site.rules.expired_ca = past_end;
         let global = ClientCa::CloudflareGlobal;
         let anchors = client_ca::load(&global, &site, &disk, &mut notes).unwrap();
         assert_eq!(anchors[0].not_after, end);
-        assert_eq!(notes.told(end - 91 * day), Vec::<String>::new());
-        let soon = notes.told(end - 90 * day);
+        assert_eq!(notes.texts(end - 91 * day), Vec::<String>::new());
+        let soon = notes.texts(end - 90 * day);
         assert!(soon[0].contains("cloudflare-global expires in 90 days, on 2029-11-01T17:00:00Z"));
-        let past = notes.told(end + 1);
+        let past = notes.texts(end + 1);
         assert!(past[0].contains("expired on 2029-11-01T17:00:00Z"), "{past:?}");
         assert!(past[0].contains(consequence), "{past:?}");
     }
@@ -178,17 +182,18 @@ fn the_expiry_of_the_built_in_client_ca_is_warned_of() {
 
 #[test]
 fn an_exact_host_wins_and_a_star_covers_exactly_one_label() {
-    let files = Files::good();
+    let files = TestSite::good();
     let own = SiteConfig {
         name: "own".into(),
         hosts: vec!["own.example.com".parse().unwrap()],
         ..files.config.clone()
     };
-    let (sites, _) = Sites::build(&[files.config.clone(), own], &super::Files::on_disk()).unwrap();
+    let (sites, _) =
+        Sites::build(&[files.config.clone(), own], &super::SiteFiles::on_disk()).unwrap();
     let find = |host: &str| {
         let host: Host = host.parse().unwrap();
         let site = sites.find(&host)?;
-        assert!(site.answers(&host));
+        assert!(site.serves(&host));
         Some(site.name().to_string())
     };
     assert_eq!(find("example.com").as_deref(), Some("example.com"));

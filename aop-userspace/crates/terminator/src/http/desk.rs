@@ -178,7 +178,7 @@ impl Desk {
         let named = Named::of(head)?;
         let now = self.shared.in_force.load();
         let (site, http, policy) = self.site(&now.policy)?;
-        let proven = self.warrant.is_proven();
+        let proven = self.warrant.is_authenticated();
         named.belongs_to(self.warrant.host(), site, http, &policy.sites, proven)?;
         let peer = Peer {
             address: self.introduction.source(),
@@ -208,11 +208,11 @@ impl Desk {
     ) -> Result<(&'a Arc<Site>, &'a HttpConfig, &'a ServicePolicy), Denial> {
         let own = self.warrant.site();
         let found = now.sites.find(self.warrant.host());
-        if !self.warrant.is_proven() && !found.is_some_and(|site| site.observes()) {
+        if !self.warrant.is_authenticated() && !found.is_some_and(|site| site.observes()) {
             return Err(Denial::Unproven);
         }
         if let Some(site) = found
-            && site.believes_all_of(own)
+            && site.accepts_all_of(own)
             && let Some(http) = site.http()
         {
             return Ok((site, http, now));

@@ -74,7 +74,7 @@ fn document(site: &str, refusal: Refusal, detail: &str) -> String {
     let members = [
         ("refused", refusal.name()),
         ("site", site),
-        ("fault", refusal.whose().name()),
+        ("fault", refusal.responsible().name()),
         ("detail", detail),
         ("help", help),
     ];

@@ -13,7 +13,7 @@ use std::{
 };
 
 use aop_config::ClientCertForwarding;
-use aop_tls::{PeerProtocol, PeerStream, Permit, farewell, socket};
+use aop_tls::{PeerProtocol, PeerStream, Permit, into_tcp, lingering_close};
 use hyper::{
     Request,
     body::Incoming,
@@ -375,6 +375,6 @@ async fn refuse(mut stream: PeerStream, fault: Fault) {
         stream.shutdown().await
     };
     if let Ok(Ok(())) = timeout(PARTING, sending).await {
-        farewell(socket(stream)).await;
+        lingering_close(into_tcp(stream)).await;
     }
 }

@@ -4,7 +4,7 @@
 //! verify the checksum.
 
 use aop_config::ClientCertForwarding;
-use aop_tls::HandshakeFacts;
+use aop_tls::{CertificateFrom, HandshakeFacts};
 use crc::{CRC_32_ISCSI, Crc};
 
 use super::{MalformedProxyHeader, TooLong};
@@ -43,7 +43,7 @@ pub(super) struct Told<'a> {
     version: Option<&'static str>,
     cipher: Option<&'static str>,
     proven: bool,
-    presented: bool,
+    certificate_from: CertificateFrom,
     common_name: Option<String>,
     certificate: Option<&'a [u8]>,
 }
@@ -63,7 +63,7 @@ impl<'a> Told<'a> {
             version: handshake.version(),
             cipher: handshake.cipher(),
             proven: handshake.certificate().is_some(),
-            presented: handshake.presented,
+            certificate_from: handshake.certificate_from,
             common_name: handshake.common_name(),
             certificate: match certificate {
                 ClientCertForwarding::Shown => handshake.certificate(),
@@ -83,9 +83,11 @@ impl<'a> Told<'a> {
     }
 
     fn ssl(&self) -> Result<Vec<u8>, TooLong> {
-        let (client, verified) = match (self.proven, self.presented) {
-            (true, true) => (CLIENT_SSL | CLIENT_CERT_SESS | CLIENT_CERT_CONN, VERIFIED),
-            (true, false) => (CLIENT_SSL | CLIENT_CERT_SESS, VERIFIED),
+        let (client, verified) = match (self.proven, self.certificate_from) {
+            (true, CertificateFrom::ThisHandshake) => {
+                (CLIENT_SSL | CLIENT_CERT_SESS | CLIENT_CERT_CONN, VERIFIED)
+            }
+            (true, CertificateFrom::EarlierHandshake) => (CLIENT_SSL | CLIENT_CERT_SESS, VERIFIED),
             (false, _) => (CLIENT_SSL, UNVERIFIED),
         };
         let mut ssl = vec![client];
@@ -178,7 +180,7 @@ mod tests {
             version: Some("TLSv1.3"),
             cipher: None,
             proven: true,
-            presented: true,
+            certificate_from: CertificateFrom::ThisHandshake,
             common_name: Some("zoë".into()),
             certificate: None,
         }
@@ -202,7 +204,7 @@ mod tests {
         assert_eq!(written[28..], expected);
         // The check value that defines CRC-32C.
         assert_eq!(CASTAGNOLI.checksum(b"123456789"), 0xE306_9283);
-        let resumed = Told { presented: false, ..told() };
+        let resumed = Told { certificate_from: CertificateFrom::EarlierHandshake, ..told() };
         assert_eq!(resumed.ssl().unwrap()[0], CLIENT_SSL | CLIENT_CERT_SESS);
         // Both the flags and the result say that no certificate was verified.
         let unproven = Told { proven: false, ..told() }.ssl().unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 
 use aop_config::{ClientCa, CrlScope, OnExpiry, RequiredKey, SiteConfig, SpkiPin};
 
-use super::Files;
+use super::TestSite;
 use crate::{
     Sites,
     testing::{Authority, pem},
@@ -12,17 +12,18 @@ use crate::{
 
 /// Whether the sites after `change` keep the trust of those before it, and vice versa.
 fn kept(
-    begin: impl FnOnce(&Files, &mut SiteConfig),
-    change: impl FnOnce(&Files, &mut SiteConfig),
+    begin: impl FnOnce(&TestSite, &mut SiteConfig),
+    change: impl FnOnce(&TestSite, &mut SiteConfig),
 ) -> (bool, bool) {
-    let files = Files::good();
+    let files = TestSite::good();
     let mut config = files.config.clone();
     begin(&files, &mut config);
     let (before, _) =
-        Sites::build(std::slice::from_ref(&config), &crate::Files::on_disk()).unwrap();
+        Sites::build(std::slice::from_ref(&config), &crate::SiteFiles::on_disk()).unwrap();
     change(&files, &mut config);
-    let (after, _) = Sites::build(std::slice::from_ref(&config), &crate::Files::on_disk()).unwrap();
-    (after.keep_the_trust_of(&before), before.keep_the_trust_of(&after))
+    let (after, _) =
+        Sites::build(std::slice::from_ref(&config), &crate::SiteFiles::on_disk()).unwrap();
+    (after.keeps_trust_of(&before), before.keeps_trust_of(&after))
 }
 
 #[test]
@@ -32,7 +33,7 @@ fn an_unchanged_site_keeps_trust() {
 
 #[test]
 fn adding_a_rule_reduces_trust_and_removing_it_does_not() {
-    type Change = fn(&Files, &mut SiteConfig);
+    type Change = fn(&TestSite, &mut SiteConfig);
     let cases: [Change; 6] = [
         |_, site| site.rules.san = vec!["dns:edge.example.com".parse().unwrap()],
         |_, site| site.rules.cn = Some("edge".into()),
@@ -61,7 +62,7 @@ fn adding_a_rule_reduces_trust_and_removing_it_does_not() {
 
 #[test]
 fn a_host_that_moves_from_a_star_to_its_own_site_keeps_trust_if_the_client_cas_are_kept() {
-    let files = Files::good();
+    let files = TestSite::good();
     let other = ClientCa::File(files.write("other.pem", &Authority::new("other").pem()));
     let mut star = files.config.clone();
     star.hosts = vec!["*.example.com".parse().unwrap()];
@@ -70,7 +71,8 @@ fn a_host_that_moves_from_a_star_to_its_own_site_keeps_trust_if_the_client_cas_a
         let client_ca = client_ca.to_vec();
         SiteConfig { name: host.into(), hosts, client_ca, ..files.config.clone() }
     };
-    let build = |configs: &[SiteConfig]| Sites::build(configs, &crate::Files::on_disk()).unwrap().0;
+    let build =
+        |configs: &[SiteConfig]| Sites::build(configs, &crate::SiteFiles::on_disk()).unwrap().0;
     let before = build(std::slice::from_ref(&star));
     let both = [star.client_ca.clone(), vec![other.clone()]].concat();
     for (host, client_ca, keeps) in [
@@ -82,7 +84,7 @@ fn a_host_that_moves_from_a_star_to_its_own_site_keeps_trust_if_the_client_cas_a
         ("example.com", &vec![other.clone()], true),
     ] {
         let after = build(&[star.clone(), named(host, client_ca)]);
-        assert_eq!(after.keep_the_trust_of(&before), keeps, "{host}");
+        assert_eq!(after.keeps_trust_of(&before), keeps, "{host}");
     }
 }
 
@@ -101,28 +103,28 @@ fn adding_an_alternative_keeps_trust_and_removing_one_does_not() {
 #[test]
 fn a_longer_revocation_list_reduces_trust_and_a_new_file_with_the_same_entries_does_not() {
     let with = |name: &'static str, serials: &'static [u64]| {
-        move |files: &Files, site: &mut SiteConfig| {
+        move |files: &TestSite, site: &mut SiteConfig| {
             site.rules.revocation.files = vec![list(files, name, &files.authority, serials)];
         }
     };
     assert_eq!(kept(with("a.crl", &[7]), with("a.crl", &[7, 8])), (false, true));
     assert_eq!(kept(with("a.crl", &[7]), with("b.crl", &[7])), (true, true));
     // A list of a second issuer accepts peers whose revocation status was unknown.
-    let both = |files: &Files, site: &mut SiteConfig| {
+    let both = |files: &TestSite, site: &mut SiteConfig| {
         let other = Authority::new("other");
         site.rules.revocation.files =
             vec![list(files, "a.crl", &files.authority, &[7]), list(files, "o.crl", &other, &[8])];
     };
     assert_eq!(kept(with("a.crl", &[7]), both), (true, false));
     let scope = |scope| {
-        move |files: &Files, site: &mut SiteConfig| {
+        move |files: &TestSite, site: &mut SiteConfig| {
             with("a.crl", &[7])(files, site);
             site.rules.revocation.scope = scope;
         }
     };
     assert_eq!(kept(scope(CrlScope::Leaf), scope(CrlScope::Chain)), (false, true));
     let expired = |expired| {
-        move |files: &Files, site: &mut SiteConfig| {
+        move |files: &TestSite, site: &mut SiteConfig| {
             with("a.crl", &[7])(files, site);
             site.rules.revocation.expired = expired;
         }
@@ -133,7 +135,7 @@ fn a_longer_revocation_list_reduces_trust_and_a_new_file_with_the_same_entries_d
 #[test]
 fn an_unusable_revocation_list_is_refused_and_named() {
     let refuses = |bytes: &[u8], words: &str| {
-        let mut files = Files::good();
+        let mut files = TestSite::good();
         let file = files.directory.path().join("bad.crl");
         fs::write(&file, bytes).unwrap();
         files.config.rules.revocation.files = vec![file];
@@ -150,7 +152,7 @@ fn an_unusable_revocation_list_is_refused_and_named() {
 
 #[test]
 fn two_revocation_lists_of_one_issuer_are_refused() {
-    let mut files = Files::good();
+    let mut files = TestSite::good();
     let lists = [
         list(&files, "a.crl", &files.authority, &[7]),
         list(&files, "b.crl", &files.authority, &[8]),
@@ -165,13 +167,13 @@ fn two_revocation_lists_of_one_issuer_are_refused() {
 
 #[test]
 fn the_expiry_of_a_list_is_warned_of_one_day_before_and_after() {
-    let mut files = Files::good();
+    let mut files = TestSite::good();
     files.config.rules.revocation.files = vec![list(&files, "a.crl", &files.authority, &[7])];
     let (_, notes) =
-        Sites::build(std::slice::from_ref(&files.config), &crate::Files::on_disk()).unwrap();
+        Sites::build(std::slice::from_ref(&files.config), &crate::SiteFiles::on_disk()).unwrap();
     // 2100-12-31.
     let end = 4_133_894_400;
-    let warning = |now| notes.told(now).into_iter().find(|text| text.contains("a.crl"));
+    let warning = |now| notes.texts(now).into_iter().find(|text| text.contains("a.crl"));
     assert_eq!(warning(end - 2 * 24 * 3600), None);
     assert!(warning(end - 24 * 3600).is_some_and(|text| text.contains("expires in 1 days")));
     assert!(
@@ -181,6 +183,11 @@ fn the_expiry_of_a_list_is_warned_of_one_day_before_and_after() {
     );
 }
 
-fn list(files: &Files, name: &str, authority: &Authority, serials: &[u64]) -> std::path::PathBuf {
+fn list(
+    files: &TestSite,
+    name: &str,
+    authority: &Authority,
+    serials: &[u64],
+) -> std::path::PathBuf {
     files.write(name, &pem("X509 CRL", &authority.crl(serials, 2100)))
 }

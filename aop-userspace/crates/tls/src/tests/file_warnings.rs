@@ -3,7 +3,7 @@
 use aop_config::{ClientCa, RequiredKey};
 use rcgen::{DnType, KeyPair};
 
-use super::Files;
+use super::TestSite;
 use crate::{
     FileRole, inspect,
     testing::{Authority, Leaf, pem, shared_data},
@@ -12,14 +12,14 @@ use crate::{
 /// With `chain` as the server certificate file, a warning contains `words`.
 #[track_caller]
 fn server_warns(chain: &[&Leaf], key: &Leaf, words: &str) {
-    let files = Files::good();
+    let files = TestSite::good();
     files.write("server.pem", &chain.iter().map(|leaf| leaf.pem()).collect::<String>());
     files.write("server.key", &key.key_pem());
     says(&files, &["server.pem", words]);
 }
 
 #[track_caller]
-fn says(files: &Files, words: &[&str]) {
+fn says(files: &TestSite, words: &[&str]) {
     let warnings = files.build().unwrap();
     let matches = |warning: &String| words.iter().all(|word| warning.contains(word));
     assert!(warnings.iter().any(matches), "no warning has {words:?}: {warnings:#?}");
@@ -41,7 +41,7 @@ fn a_chain_that_is_out_of_order_is_warned_of() {
     let leaf = between.server(&["example.com", "*.example.com"]);
     let alone = |certificate| Leaf { chain: vec![certificate], key: Vec::new() };
     server_warns(&[&leaf, &alone(stranger.certificate)], &leaf, "certificate 2 (CN=stranger");
-    let files = Files::good();
+    let files = TestSite::good();
     files.write("server.pem", &(leaf.pem() + &alone(between.certificate.clone()).pem()));
     files.write("server.key", &leaf.key_pem());
     assert_eq!(files.build(), Ok(vec![]));
@@ -60,7 +60,7 @@ fn cloudflares_origin_ca_as_a_client_ca_is_warned_of() {
             params.distinguished_name.push(kind, value);
         }
     });
-    let files = Files::good();
+    let files = TestSite::good();
     files.write("ca.pem", &origin_ca.pem());
     says(&files, &["ca.pem", "Origin CA", "every Cloudflare customer can get one"]);
     files.write("ca.pem", &origin_ca.edge().pem());
@@ -74,7 +74,7 @@ fn shared_data_a_file_with_either_issue_of_the_global_ca_is_warned_of() {
         ("authenticated_origin_pull_ca.pem", "any other Cloudflare customer can pass this check"),
         ("authenticated_origin_pull_ca_2015.pem", "expired on 2020-01-12"),
     ] {
-        let files = Files::good();
+        let files = TestSite::good();
         let text = std::fs::read_to_string(shared.join(name)).unwrap();
         files.write("ca.pem", &text);
         says(&files, &["ca.pem", "write cloudflare-global"]);
@@ -84,7 +84,7 @@ fn shared_data_a_file_with_either_issue_of_the_global_ca_is_warned_of() {
 
 #[test]
 fn a_classical_ca_where_ml_dsa_is_required_is_warned_of() {
-    let mut files = Files::good();
+    let mut files = TestSite::good();
     files.config.rules.key = Some(RequiredKey::MlDsa);
     says(&files, &["ca.pem", "require_key gains nothing"]);
     let key = KeyPair::generate_for(&rcgen::PKCS_ML_DSA_65).unwrap();
@@ -94,14 +94,14 @@ fn a_classical_ca_where_ml_dsa_is_required_is_warned_of() {
 
 #[test]
 fn each_file_is_inspected_even_if_another_one_cannot_be_used() {
-    let mut files = Files::good();
+    let mut files = TestSite::good();
     let key = KeyPair::generate_for(&rcgen::PKCS_ML_DSA_44).unwrap();
     files.write("ca.pem", &(files.authority.pem() + &Authority::of(key, "pq", |_| {}).pem()));
     files.write("server.key", "nonsense");
     let list = files.write("a.crl", &pem("X509 CRL", &files.authority.crl(&[7, 8], 2100)));
     files.config.rules.revocation.files = vec![list];
     files.config.client_ca.push(ClientCa::CloudflareGlobal);
-    let [server, key, ca, global, crl] = &inspect(&files.config, &crate::Files::on_disk())[..]
+    let [server, key, ca, global, crl] = &inspect(&files.config, &crate::SiteFiles::on_disk())[..]
     else {
         panic!("five files")
     };

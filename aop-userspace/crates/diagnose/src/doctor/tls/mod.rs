@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use aop_api::{Finding, SiteMode};
 use aop_config::{Config, HostPattern, OnRefusal, SiteConfig, Upstream};
-use aop_tls::{Files, Site, Sites};
+use aop_tls::{Site, SiteFiles, Sites};
 
 use self::{
     dial::{Answer, Outcome, Target, Try},
@@ -52,7 +52,7 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     if config.fixed.listeners.is_empty() {
         return why("aop does not terminate TLS here: no listener is configured");
     }
-    let (sites, _) = match Sites::build(&config.live.sites, &Files::on_disk()) {
+    let (sites, _) = match Sites::build(&config.live.sites, &SiteFiles::on_disk()) {
         Ok(sites) => sites,
         Err(error) => return why(&format!("the sites cannot be built: {error}")),
     };
