@@ -4,6 +4,8 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
+use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+
 use super::Host;
 
 /// The rules of one site.
@@ -119,7 +121,10 @@ impl FromStr for SpkiPin {
             .iter()
             .find_map(|prefix| text.strip_prefix(prefix))
             .unwrap_or(text);
-        hex(digest).or_else(|| base64(digest)).map(Self).ok_or_else(|| {
+        // Some tools print a colon between two digits.
+        let decoded = HEXLOWER_PERMISSIVE.decode(digest.replace(':', "").as_bytes());
+        let decoded = decoded.or_else(|_| BASE64.decode(digest.as_bytes())).ok();
+        decoded.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| {
             format!(
                 "{text:?} is not a SHA-256 of a public key, as 64 hexadecimal digits or 44 \
                  characters of base64. Make one with: openssl x509 -in edge.pem -noout -pubkey | \
@@ -161,42 +166,6 @@ impl fmt::Display for RequiredSan {
             Self::Ip(address) => write!(f, "ip:{address}"),
         }
     }
-}
-
-fn hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter(|byte| *byte != b':')
-        .map(|byte| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> =
-        digits.chunks(2).map(|two| two.iter().fold(0, |all, d| all << 4 | d)).collect();
-    if digits.len() == 64 { bytes.try_into().ok() } else { None }
-}
-
-/// 32 bytes are 43 characters and one of padding; the last two bits are zero.
-fn base64(text: &str) -> Option<[u8; 32]> {
-    let text = text.strip_suffix('=')?;
-    let mut bits = 0_u32;
-    let mut held = 0;
-    let mut bytes = Vec::with_capacity(32);
-    for byte in text.bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held & 0xff) as u8);
-        }
-    }
-    if text.len() == 43 && bits & 0b11 == 0 { bytes.try_into().ok() } else { None }
 }
 
 #[cfg(test)]

@@ -16,8 +16,9 @@ use std::{
 };
 
 use super::{
-    ClientCa, ConfigError, CrlScope, OnExpiry, OnRefusal, RequiredKey, RequiredSan, SiteConfig,
-    SpkiPin, Upstream, UpstreamAddress, raw::RawSite, read::SourceFile,
+    CertificateRules, ClientCa, ConfigError, CrlScope, OnExpiry, OnRefusal, RequiredKey,
+    RequiredSan, Revocation, SiteConfig, SpkiPin, Upstream, UpstreamAddress, raw::RawSite,
+    read::SourceFile,
 };
 
 /// The destination of a connection.
@@ -180,6 +181,10 @@ fn lexical(path: &Path) -> PathBuf {
 impl<'a> Believed<'a> {
     fn by(site: &'a SiteConfig) -> Self {
         let SiteConfig { client_ca, rules, .. } = site;
+        // Taken apart, so that a rule that is forgotten here does not compile. Resumed sessions are
+        // checked by the same rules.
+        let CertificateRules { san, cn, pins, key, revocation, expired_ca, resumption: _ } = rules;
+        let Revocation { files, scope, expired } = revocation;
         let file = |client_ca: &'a ClientCa| match client_ca {
             ClientCa::CloudflareGlobal => None,
             ClientCa::File(path) => Some(path.as_path()),
@@ -188,14 +193,14 @@ impl<'a> Believed<'a> {
             observes: site.on_refusal == OnRefusal::Observe,
             client_ca: sorted(client_ca.iter().filter_map(file)),
             global: client_ca.contains(&ClientCa::CloudflareGlobal),
-            san: sorted(rules.san.iter().map(RequiredSan::to_string)),
-            cn: rules.cn.as_deref(),
-            pins: sorted(rules.pins.iter().copied()),
-            key: rules.key,
-            expired_ca: rules.expired_ca,
-            lists: sorted(rules.revocation.files.iter().map(PathBuf::as_path)),
-            scope: rules.revocation.scope,
-            crl_expired: rules.revocation.expired,
+            san: sorted(san.iter().map(RequiredSan::to_string)),
+            cn: cn.as_deref(),
+            pins: sorted(pins.iter().copied()),
+            key: *key,
+            expired_ca: *expired_ca,
+            lists: sorted(files.iter().map(PathBuf::as_path)),
+            scope: *scope,
+            crl_expired: *expired,
         }
     }
 }

@@ -52,8 +52,11 @@ type ReceivedCommand = Result<(CommandEnvelope, Vec<OwnedFd>), ChannelError>;
 /// A configuration that is being built, and the number of its request.
 type Building = (u64, JoinHandle<Result<PreparedConfig, String>>);
 
-/// Carries out the requests on `channel` until the daemon closes it. `sandbox` describes the sandbox;
-/// `cpus` is the number of workers if the configuration sets none.
+/// Carries out the commands on `channel` until the daemon closes it. `sandbox` describes the
+/// sandbox; `cpus` is the number of workers if the configuration sets none.
+///
+/// # Errors
+/// The channel fails, or the system refuses to start a thread.
 pub async fn serve(
     channel: UnixStream,
     sandbox: Sandbox,

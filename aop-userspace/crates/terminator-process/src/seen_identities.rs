@@ -27,9 +27,9 @@ pub(super) fn to_document(counters: &CountersSnapshot, sites: &[String]) -> Seen
 }
 
 fn identity(sighting: &IdentitySighting) -> SeenIdentity {
-    let IdentitySighting { site, identity, voucher, first_seen, last_seen, pulls } =
+    let IdentitySighting { site, identity, issuing_ca, first_seen, last_seen, pulls } =
         sighting.clone();
-    let level = voucher.as_ref().map_or("unknown", |voucher| voucher.level.name());
+    let level = issuing_ca.as_ref().map_or("unknown", |issuing_ca| issuing_ca.scope.name());
     SeenIdentity {
         site: site.to_string(),
         subject: identity.subject,
@@ -39,7 +39,7 @@ fn identity(sighting: &IdentitySighting) -> SeenIdentity {
         not_before: timestamp(identity.not_before),
         not_after: timestamp(identity.not_after),
         level: level.to_owned(),
-        client_ca: voucher.map(|voucher| voucher.name),
+        client_ca: issuing_ca.map(|issuing_ca| issuing_ca.name),
         first_seen: timestamp(first_seen),
         last_seen: timestamp(last_seen),
         pulls,
@@ -53,15 +53,15 @@ pub(super) fn from_document(identities: SeenIdentities, sites: &[String]) -> Vec
 }
 
 fn sighting(identity: SeenIdentity) -> IdentitySighting {
-    let level = match identity.level.as_str() {
-        "global" => Some(CaScope::Global),
+    let scope = match identity.level.as_str() {
+        "global" => Some(CaScope::CloudflareGlobal),
         "own" => Some(CaScope::Own),
         _ => None,
     };
-    let voucher = level.zip(identity.client_ca).map(|(level, name)| IssuingCa { name, level });
+    let issuing_ca = scope.zip(identity.client_ca).map(|(scope, name)| IssuingCa { name, scope });
     IdentitySighting {
         site: identity.site.into(),
-        voucher,
+        issuing_ca,
         first_seen: seconds(identity.first_seen),
         last_seen: seconds(identity.last_seen),
         pulls: identity.pulls,
@@ -84,7 +84,7 @@ fn seconds(time: Timestamp) -> u64 {
 mod tests {
     use super::*;
 
-    fn seen(site: &str, serial: &str, voucher: Option<IssuingCa>) -> IdentitySighting {
+    fn seen(site: &str, serial: &str, issuing_ca: Option<IssuingCa>) -> IdentitySighting {
         IdentitySighting {
             site: site.into(),
             identity: aop_tls::PeerIdentity {
@@ -95,7 +95,7 @@ mod tests {
                 not_before: 1,
                 not_after: 2_000_000_000,
             },
-            voucher,
+            issuing_ca,
             first_seen: 10,
             last_seen: 20,
             pulls: 3,
@@ -104,9 +104,10 @@ mod tests {
 
     #[test]
     fn identities_are_restored_for_the_sites_that_still_exist() {
-        let voucher = IssuingCa { name: "cloudflare-global".into(), level: CaScope::Global };
+        let issuing_ca =
+            IssuingCa { name: "cloudflare-global".into(), scope: CaScope::CloudflareGlobal };
         let counters = CountersSnapshot {
-            identities: vec![seen("a.test", "01", Some(voucher)), seen("b.test", "02", None)],
+            identities: vec![seen("a.test", "01", Some(issuing_ca)), seen("b.test", "02", None)],
             forgotten: vec![("b.test".into(), 5)],
             ..CountersSnapshot::default()
         };

@@ -10,7 +10,7 @@ use aop_config::{Config, ReloadableConfig};
 use aop_firewall::{PeerFiles, PinnedPeers};
 use aop_listeners::Listener;
 use aop_terminator::{Service, ServicePolicy};
-use aop_tls::{Files, Sites};
+use aop_tls::{SiteFiles, Sites};
 use aop_types::{PeerGate, PeerRecord};
 
 use super::{
@@ -108,7 +108,7 @@ impl TerminatorState {
         limits.workers.get_or_insert(self.cpus);
         let service = Service::start(
             listeners,
-            policy(sites.under(&own), &config.live),
+            policy(sites.with_overrides(&own), &config.live),
             gate.clone() as Arc<dyn PeerGate>,
             gate.clone() as Arc<dyn PeerRecord>,
             limits,
@@ -126,7 +126,7 @@ impl TerminatorState {
         let serving = self.serving.as_mut().ok_or(NOTHING_SERVED)?;
         let PreparedConfig { config, sites } = self.prepared.take().ok_or(NOTHING_PREPARED)?;
         let (admission, modes) = rules.open();
-        let sites = sites.under(&modes.sites);
+        let sites = sites.with_overrides(&modes.sites);
         serving.gate.replace(admission, &config.live, modes);
         serving.service.reload(policy(sites, &config.live), config.live.shutdown);
         serving.checks.replace(&config.live.sites);
@@ -161,7 +161,7 @@ impl PreparedConfig {
     pub(super) fn new(bundle: ConfigBundle) -> Result<Self, String> {
         let (file, text, files) = bundle.open();
         let config = Config::parse(&file, &text).map_err(|error| error.to_string())?;
-        let built = Sites::build(&config.live.sites, &Files::handed_over(files));
+        let built = Sites::build(&config.live.sites, &SiteFiles::handed_over(files));
         // The daemon has read the same files and reported the warnings.
         let (sites, _) = built.map_err(|error| error.to_string())?;
         Ok(Self { config, sites })

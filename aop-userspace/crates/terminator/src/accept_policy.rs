@@ -1,4 +1,4 @@
-//! The active policy, and the tokens that end the connections it accepted.
+//! A policy, with the counters of its sites and the tokens that end the connections it accepted.
 //!
 //! Unauthenticated peers are served only while their site observes. So the unauthenticated
 //! connections of each observing site have shutdown tokens of their own.
@@ -42,7 +42,7 @@ impl ShutdownTokens {
 impl AcceptPolicy {
     /// A policy that has accepted no connection yet. Its sites continue their counts in `counters`.
     pub(super) fn new(policy: ServicePolicy, tokens: ShutdownTokens, counters: &Counters) -> Self {
-        let observing = policy.sites.observing().into_iter();
+        let observing = policy.sites.observing_names().into_iter();
         let unauthenticated = observing.map(|site| (site, tokens.child())).collect();
         let names = policy.sites.names().into_iter();
         let counters = names.map(|site| (site.clone(), counters.site(&site))).collect();
@@ -60,7 +60,7 @@ impl AcceptPolicy {
         let mut next = Self::new(policy, self.tokens.clone(), counters);
         let mut ended = Vec::new();
         for (site, tokens) in &self.unauthenticated {
-            let stays = next.policy.sites.observe_where(&self.policy.sites, site);
+            let stays = next.policy.sites.still_observes(&self.policy.sites, site);
             match next.unauthenticated.get_mut(site).filter(|_| stays) {
                 Some(same) => *same = tokens.clone(),
                 None => ended.push(tokens.clone()),
@@ -76,10 +76,10 @@ impl AcceptPolicy {
 
     /// The tokens for a connection of this permit.
     pub(super) fn tokens(&self, permit: &Permit) -> ShutdownTokens {
-        match permit.proof() {
+        match permit.authentication() {
             Authentication::Certificate { .. } => self.tokens.clone(),
             // A site of this policy issued the permit while it observed.
-            Authentication::Nothing(_) => match self.unauthenticated.get(permit.site().name()) {
+            Authentication::None(_) => match self.unauthenticated.get(permit.site().name()) {
                 Some(tokens) => tokens.clone(),
                 None => self.tokens.child(),
             },

@@ -45,8 +45,8 @@ impl ClosingLine {
         self.proxy_addresses.as_deref().copied()
     }
 
-    pub(super) fn set_proxy_addresses(&mut self, ends: ProxyAddresses) {
-        self.proxy_addresses = Some(Box::new(ends));
+    pub(super) fn set_proxy_addresses(&mut self, addresses: ProxyAddresses) {
+        self.proxy_addresses = Some(Box::new(addresses));
     }
 
     pub(super) fn set_site(&mut self, site: &Arc<str>) {
@@ -70,7 +70,17 @@ impl ClosingLine {
         self.would = Some(Box::new(would.clone()));
     }
 
-    pub(super) fn log_relayed(&self, relayed: &RelayOutcome, log_limit: &LogLimit) {
+    /// Logs a connection whose bytes were relayed.
+    pub(super) fn log_bytes(&self, relayed: &RelayOutcome, log_limit: &LogLimit) {
+        self.log_relayed(relayed, None, log_limit);
+    }
+
+    /// Logs a connection whose requests were relayed.
+    pub(super) fn log_http(&self, served: &Served, log_limit: &LogLimit) {
+        self.log_relayed(&served.relayed, Some(served), log_limit);
+    }
+
+    fn log_relayed(&self, relayed: &RelayOutcome, http: Option<&Served>, log_limit: &LogLimit) {
         if !self.may_log(log_limit) {
             return;
         }
@@ -87,32 +97,8 @@ impl ClosingLine {
             detail = would.map(|would| would.detail.as_str()).filter(|it| !it.is_empty()),
             help = would.and_then(|would| would.refusal.help()),
             ending = ending.name(),
-            bytes_in,
-            bytes_out,
-            duration_ms = self.milliseconds(),
-            "connection closed",
-        );
-    }
-
-    pub(super) fn log_http(&self, log_relayed: &Served, log_limit: &LogLimit) {
-        if !self.may_log(log_limit) {
-            return;
-        }
-        let would = self.would();
-        let RelayOutcome { bytes_in, bytes_out, ending } = log_relayed.relayed;
-        tracing::info!(
-            site = &*self.site,
-            peer = %self.peer,
-            visitor = self.visitor(),
-            subject = self.subject,
-            outcome = "served",
-            would_refuse = would.map(|would| would.refusal.name()),
-            presented = would.and_then(|would| would.presented.as_deref()),
-            detail = would.map(|would| would.detail.as_str()).filter(|it| !it.is_empty()),
-            help = would.and_then(|would| would.refusal.help()),
-            ending = ending.name(),
-            requests = log_relayed.requests,
-            cf_ray = log_relayed.ray,
+            requests = http.map(|http| http.requests),
+            cf_ray = http.and_then(|http| http.ray.as_deref()),
             bytes_in,
             bytes_out,
             duration_ms = self.milliseconds(),
@@ -130,7 +116,7 @@ impl ClosingLine {
             visitor = self.visitor(),
             subject = self.subject,
             outcome = refused.refusal.name(),
-            fault = refused.refusal.whose().name(),
+            fault = refused.refusal.responsible().name(),
             detail = (!refused.detail.is_empty()).then_some(refused.detail.as_str()),
             help = refused.refusal.help(),
             bytes_in = 0,
@@ -165,7 +151,7 @@ impl ClosingLine {
     }
 
     fn visitor(&self) -> Option<DisplayValue<SocketAddr>> {
-        self.proxy_addresses().map(|ends| display(ends.source))
+        self.proxy_addresses().map(|addresses| display(addresses.source))
     }
 
     fn milliseconds(&self) -> u64 {

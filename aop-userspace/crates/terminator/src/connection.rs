@@ -98,7 +98,7 @@ impl Connection {
                 drop(accept_policy);
                 self.record_relayed(&permit);
                 self.closing_line
-                    .log_relayed(&relay(permit, upstream, &cut).await, &self.shared.log_limit);
+                    .log_bytes(&relay(permit, upstream, &cut).await, &self.shared.log_limit);
             }
             Some((_slot, ReadyRelay::Requests(permit, addresses, visitor_trust))) => {
                 self.record_relayed(&permit);
@@ -115,9 +115,9 @@ impl Connection {
     /// Counts a connection that is about to be relayed.
     fn record_relayed(&self, permit: &Permit) {
         let peer = self.peer.ip();
-        match permit.proof() {
+        match permit.authentication() {
             Authentication::Certificate { .. } => self.shared.counters.accepted(&self.site, peer),
-            Authentication::Nothing(would) => self.site.observed(would, peer, self.verdict),
+            Authentication::None(would) => self.site.observed(would, peer, self.verdict),
         }
     }
 
@@ -155,10 +155,10 @@ impl Connection {
                 return None;
             }
         };
-        match permit.proof() {
+        match permit.authentication() {
             Authentication::Certificate { .. } => pending.authenticated(),
             // An unauthenticated peer's address is not remembered as known.
-            Authentication::Nothing(_) => drop(pending),
+            Authentication::None(_) => drop(pending),
         }
         let cut = accept_policy.tokens(&permit).cut;
         let admitting = self.admit(permit, unauthenticated_slot, local, accept_policy);
@@ -179,7 +179,7 @@ impl Connection {
             http::explain_refusal(stream, protocol, site.site(), refused.refusal, &refused.detail)
                 .await;
         }
-        refused.farewell().await;
+        refused.close().await;
     }
 
     /// Checks the address, the PROXY header if one is expected, and the certificate. An
@@ -218,18 +218,18 @@ impl Connection {
                 }
             })?;
         match accepted {
-            AcceptedPull::Proven(pull) => {
+            AcceptedPull::Authenticated(pull) => {
                 self.set_site(pull.site(), accept_policy);
                 self.closing_line.set_pull(&pull);
                 Ok((aop_tls::authorize(*pull)?, None))
             }
-            AcceptedPull::Unproven(observed) => {
+            AcceptedPull::Unauthenticated(observed) => {
                 self.set_site(observed.site(), accept_policy);
                 // The site may have stopped observing during the handshake.
                 if !self.observes(observed.host()) {
-                    return Err(observed.refused());
+                    return Err(observed.into_refused());
                 }
-                self.closing_line.set_would_refuse(observed.would());
+                self.closing_line.set_would_refuse(observed.would_refuse());
                 let permit = aop_tls::permit_unauthenticated(*observed)?;
                 let slot = self.shared.unauthenticated_slots.clone().acquire_owned();
                 match timeout_at(self.deadline(accept_policy), slot).await {
@@ -250,9 +250,9 @@ impl Connection {
         local: io::Result<SocketAddr>,
         accept_policy: &AcceptPolicy,
     ) -> Result<(ConnectionSlot, ReadyRelay), RefusedConnection> {
-        if let Authentication::Certificate { identity, voucher } = permit.proof() {
+        if let Authentication::Certificate { identity, issuing_ca } = permit.authentication() {
             self.shared.peers.record(self.peer.ip(), self.site.site());
-            self.site.authenticated(identity, voucher.as_ref(), now());
+            self.site.authenticated(identity, issuing_ca.as_ref(), now());
         }
         let deadline = self.deadline(accept_policy);
         let slot = self.shared.slots.clone().acquire_owned();
@@ -261,7 +261,7 @@ impl Connection {
         };
         let slot = ConnectionSlot { _slot: slot, _unauthenticated: unauthenticated_slot };
         // The site may have stopped observing while this connection waited for its slot.
-        if let Authentication::Nothing(would) = permit.proof()
+        if let Authentication::None(would) = permit.authentication()
             && !self.observes(permit.host())
         {
             let (refusal, detail) = (would.refusal, would.detail.clone());
@@ -308,10 +308,10 @@ impl Connection {
                 (addresses.source.ip().to_canonical(), addresses.destination.port());
             self.shared.gate.entrance(address, port) == AddressVerdict::Open
         };
-        match permit.proof() {
+        match permit.authentication() {
             Authentication::Certificate { .. } => VisitorTrust::Trusted,
-            Authentication::Nothing(_) if admitted() => VisitorTrust::Trusted,
-            Authentication::Nothing(_) => VisitorTrust::Untrusted,
+            Authentication::None(_) if admitted() => VisitorTrust::Trusted,
+            Authentication::None(_) => VisitorTrust::Untrusted,
         }
     }
 
@@ -362,10 +362,10 @@ impl Connection {
 
 /// Ends a permitted pull that cannot be relayed, with a close_notify.
 async fn refuse_permitted(permit: Permit, refusal: Refusal, detail: String) -> RefusedConnection {
-    let refused = RefusedConnection::new(refusal).at(permit.site()).because(detail);
+    let refused = RefusedConnection::new(refusal).with_site(permit.site()).with_detail(detail);
     let (mut stream, _) = permit.into_parts();
     match timeout(CLOSE_TIMEOUT, stream.shutdown()).await {
-        Ok(Ok(())) => refused.on(aop_tls::socket(stream)),
+        Ok(Ok(())) => refused.with_stream(aop_tls::into_tcp(stream)),
         Ok(Err(_)) | Err(_) => refused,
     }
 }

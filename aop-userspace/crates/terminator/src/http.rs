@@ -1,9 +1,10 @@
 //! The HTTP relay: checks each request of a permitted connection and relays it to the upstream.
 //!
-//! [`serve()`] requires a [`Permit`](aop_tls::Permit). The steps of a request: `strict` refuses
-//! bytes that are ambiguous, `host` requires a host of the connection's site, `headers` rewrites
-//! the header fields, `pool` sends the request over an upstream connection, and `answer` streams
-//! the response back. hyper parses and writes; no step buffers a body.
+//! [`serve()`] requires a [`Permit`](aop_tls::Permit). The steps of a request: `smuggling_guard`
+//! refuses bytes that are ambiguous, `request_host` requires a host of the connection's site,
+//! `headers` rewrites the header fields, `upstream` sends the request over a connection to the
+//! upstream, and `response_body` streams the response back. `request_handler` runs these steps.
+//! hyper parses and writes; no step buffers a body.
 
 mod checked_stream;
 mod client_cert;

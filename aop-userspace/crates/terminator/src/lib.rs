@@ -2,12 +2,13 @@
 //!
 //! [`aop_listeners::bind`] reserves the addresses before. A [`Service`] accepts on them. Each
 //! connection takes a pending-handshake slot, and a connection slot once its peer authenticates.
-//! The [`PeerGate`](aop_types::Gate) admits the address and [`tls`](aop_tls) authorizes the
+//! The [`PeerGate`](aop_types::PeerGate) admits the address and [`tls`](aop_tls) authorizes the
 //! certificate; the peer is recorded and the connection is relayed. For an HTTP upstream, `http`
 //! relays request by request; for any other upstream, `relay` copies bytes.
 //! Each outcome is counted in the [`Counters`] and logged in one closing line.
 //!
 //! This crate makes no trust decision: the gate decides about addresses, TLS about certificates.
+//! It reads no configuration file: its user hands it built sites.
 
 mod accept;
 mod accept_policy;

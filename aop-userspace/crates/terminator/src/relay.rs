@@ -6,7 +6,7 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use aop_tls::{PeerStream, Permit, Warrant, farewell, socket};
+use aop_tls::{PeerStream, Permit, Warrant, into_tcp, lingering_close};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -98,7 +98,7 @@ pub(super) async fn relay_upgraded(
         Ending::UpstreamLost => {
             upstream.reset();
             // Without close_notify the peer knows that the data is truncated.
-            Box::pin(farewell(socket(peer))).await;
+            Box::pin(lingering_close(into_tcp(peer))).await;
         }
     }
     let (bytes_in, bytes_out) = tunnel.moved();

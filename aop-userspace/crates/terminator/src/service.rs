@@ -121,11 +121,11 @@ impl Service {
     pub fn reload(&self, policy: ServicePolicy, drain_time: Duration) {
         let Shared { accept_policy, counters, .. } = &*self.shared;
         let before = accept_policy.load_full();
-        let observed = before.policy.sites.observing();
-        for site in policy.sites.observing().difference(&observed) {
+        let observed = before.policy.sites.observing_names();
+        for site in policy.sites.observing_names().difference(&observed) {
             counters.site(site).restart_observations();
         }
-        if policy.sites.keep_the_trust_of(&before.policy.sites) {
+        if policy.sites.keeps_trust_of(&before.policy.sites) {
             let (next, ended) = before.succeed_with(policy, counters);
             accept_policy.store(Arc::new(next));
             if !ended.is_empty() {
@@ -174,7 +174,7 @@ impl Service {
         let before = self.shared.accept_policy.load_full();
         let ServicePolicy { sites, senders, deadline } = &before.policy;
         let policy = ServicePolicy {
-            sites: sites.under(own),
+            sites: sites.with_overrides(own),
             senders: senders.clone(),
             deadline: *deadline,
         };
@@ -203,13 +203,13 @@ impl Service {
     /// deadline.
     pub async fn drain(&self, drain_time: Duration) -> Drained {
         self.accepting.cancel();
-        let ends = async {
+        let ended = async {
             tokio::select! {
                 () = self.workers.wait() => {}
                 never = self.cut_at_deadlines() => match never {},
             }
         };
-        let drained = timeout(drain_time, ends).await;
+        let drained = timeout(drain_time, ended).await;
         let open = self.workers.busy();
         if drained.is_err() {
             self.shared.cut.cancel();

@@ -7,9 +7,11 @@ mod cidr;
 mod edge;
 mod modes;
 mod peer;
+mod refusal;
 
 pub use admission::{Admission, monotonic_seconds};
 pub use cidr::{parse, parse_any};
 pub use edge::{AddressVerdict, PeerGate, PeerRecord};
 pub use modes::Modes;
 pub use peer::PeerEntry;
+pub use refusal::{Refusal, ResponsibleParty};

@@ -15,7 +15,7 @@ pub struct IdentitySighting {
     /// The certificate.
     pub identity: PeerIdentity,
     /// The client CA that issued it, as of its latest handshake.
-    pub voucher: Option<IssuingCa>,
+    pub issuing_ca: Option<IssuingCa>,
     /// Seconds since 1970.
     pub first_seen: u64,
     /// Seconds since 1970.
@@ -34,7 +34,7 @@ pub(super) struct IdentityTable {
 
 #[derive(Debug)]
 struct IdentityUse {
-    voucher: Option<IssuingCa>,
+    issuing_ca: Option<IssuingCa>,
     first: u64,
     last: u64,
     pulls: u64,
@@ -45,22 +45,22 @@ impl IdentityTable {
     pub(super) fn record(
         &mut self,
         identity: &PeerIdentity,
-        voucher: Option<&IssuingCa>,
+        issuing_ca: Option<&IssuingCa>,
         now: u64,
     ) {
         match self.seen.get_mut(identity) {
             Some(seen) => {
                 seen.last = now;
                 seen.pulls += 1;
-                if seen.voucher.as_ref() != voucher {
-                    seen.voucher = voucher.cloned();
+                if seen.issuing_ca.as_ref() != issuing_ca {
+                    seen.issuing_ca = issuing_ca.cloned();
                 }
             }
             None => {
-                let voucher = voucher.cloned();
+                let issuing_ca = issuing_ca.cloned();
                 self.add(
                     identity.clone(),
-                    IdentityUse { voucher, first: now, last: now, pulls: 1 },
+                    IdentityUse { issuing_ca, first: now, last: now, pulls: 1 },
                 );
             }
         }
@@ -68,9 +68,9 @@ impl IdentityTable {
 
     /// Adds an identity that an earlier run recorded.
     pub(super) fn restore(&mut self, sighting: IdentitySighting) {
-        let IdentitySighting { site: _, identity, voucher, first_seen, last_seen, pulls } =
+        let IdentitySighting { site: _, identity, issuing_ca, first_seen, last_seen, pulls } =
             sighting;
-        self.add(identity, IdentityUse { voucher, first: first_seen, last: last_seen, pulls });
+        self.add(identity, IdentityUse { issuing_ca, first: first_seen, last: last_seen, pulls });
     }
 
     /// Adds an identity. If the site has too many, the least recently seen one is evicted.
@@ -90,7 +90,7 @@ impl IdentityTable {
         let sighting = |(identity, seen): (&PeerIdentity, &IdentityUse)| IdentitySighting {
             site: site.clone(),
             identity: identity.clone(),
-            voucher: seen.voucher.clone(),
+            issuing_ca: seen.issuing_ca.clone(),
             first_seen: seen.first,
             last_seen: seen.last,
             pulls: seen.pulls,

@@ -39,7 +39,7 @@ struct Entry {
 
 impl RecentRefusals {
     /// Adds a refusal. A full table evicts addresses that are not admitted first, so that a flood
-    /// of strangers does not hide an edge; among equals it evicts the least recently seen.
+    /// of unknown addresses does not hide an edge; among equals it evicts the least recently seen.
     pub(super) fn record(
         &mut self,
         address: IpAddr,

@@ -128,10 +128,10 @@ impl SiteCounters {
     pub(crate) fn authenticated(
         &self,
         identity: &PeerIdentity,
-        voucher: Option<&IssuingCa>,
+        issuing_ca: Option<&IssuingCa>,
         now: u64,
     ) {
-        self.identities.lock().record(identity, voucher, now);
+        self.identities.lock().record(identity, issuing_ca, now);
     }
 
     pub(super) fn restore(&self, sighting: IdentitySighting) {

@@ -62,8 +62,8 @@ impl ResponseMonitor {
         let number = self.next.fetch_add(1, Relaxed);
         let (answer, task) = (AtomicU64::new(0), task::try_id());
         let progress = Arc::new(ResponseProgress { number, answer, request, ray, task });
-        let responses = MonitoredResponse { progress: progress.clone(), seen: 0, unchanged: 0 };
-        self.responses.lock().insert(number, responses);
+        let monitored = MonitoredResponse { progress: progress.clone(), seen: 0, unchanged: 0 };
+        self.responses.lock().insert(number, monitored);
         progress
     }
 
@@ -72,18 +72,19 @@ impl ResponseMonitor {
     }
 
     /// Checks all responses and returns those that have just stalled: no progress in
-    /// `STALLED_CHECKS` checks, neither in the response nor in `wire`, which counts other bytes of the connection.
-    pub(super) fn check(&self, wire: u64) -> Vec<Arc<ResponseProgress>> {
+    /// `STALLED_CHECKS` checks, neither in the response nor in the `other_bytes` of
+    /// the connection.
+    pub(super) fn check(&self, other_bytes: u64) -> Vec<Arc<ResponseProgress>> {
         let mut stalled = Vec::new();
-        for responses in self.responses.lock().values_mut() {
-            let now = responses.progress.moved() + wire;
-            if now == responses.seen {
-                responses.unchanged += 1;
+        for monitored in self.responses.lock().values_mut() {
+            let now = monitored.progress.moved() + other_bytes;
+            if now == monitored.seen {
+                monitored.unchanged += 1;
             } else {
-                (responses.seen, responses.unchanged) = (now, 0);
+                (monitored.seen, monitored.unchanged) = (now, 0);
             }
-            if responses.unchanged == STALLED_CHECKS {
-                stalled.push(responses.progress.clone());
+            if monitored.unchanged == STALLED_CHECKS {
+                stalled.push(monitored.progress.clone());
             }
         }
         stalled

@@ -84,7 +84,7 @@ fn document(site: &str, refusal: Refusal, detail: &str) -> String {
     let explanation = Explanation {
         refused: refusal.name(),
         site,
-        fault: refusal.whose().name(),
+        fault: refusal.responsible().name(),
         detail,
         help: refusal.help().unwrap_or("see aop's log"),
     };

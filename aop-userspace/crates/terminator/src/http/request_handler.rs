@@ -176,8 +176,8 @@ impl HttpRequestHandler {
         let named = RequestHost::parse(head)?;
         let now = self.shared.accept_policy.load();
         let (site, http, policy) = self.site(&now.policy)?;
-        let proven = self.warrant.is_proven();
-        named.check_site(self.warrant.host(), site, http, &policy.sites, proven)?;
+        let authenticated = self.warrant.is_authenticated();
+        named.check_site(self.warrant.host(), site, http, &policy.sites, authenticated)?;
         let peer = PeerFacts {
             address: self.forwarded.source(),
             certificate: self.certificate.as_ref(),
@@ -206,11 +206,11 @@ impl HttpRequestHandler {
     ) -> Result<(&'a Arc<Site>, &'a HttpConfig, &'a ServicePolicy), Denial> {
         let own = self.warrant.site();
         let found = now.sites.find(self.warrant.host());
-        if !self.warrant.is_proven() && !found.is_some_and(|site| site.observes()) {
+        if !self.warrant.is_authenticated() && !found.is_some_and(|site| site.observes()) {
             return Err(Denial::Unauthenticated);
         }
         if let Some(site) = found
-            && site.believes_all_of(own)
+            && site.accepts_all_of(own)
             && let Some(http) = site.http()
         {
             return Ok((site, http, now));

@@ -63,7 +63,7 @@ impl RequestHost {
     }
 
     /// Checks that a connection for `server_name`, whose site is `site` of `sites`, may carry this
-    /// host. Only authenticated (`proven`) peers may use `also_hosts` for a host of another site.
+    /// host. Only authenticated peers may use `also_hosts` for a host of another site.
     ///
     /// # Errors
     /// The host is invalid, or belongs to another site or to none.
@@ -73,7 +73,7 @@ impl RequestHost {
         site: &Arc<Site>,
         http: &HttpConfig,
         sites: &Sites,
-        proven: bool,
+        is_authenticated: bool,
     ) -> Result<(), Denial> {
         let bare = self.bare()?;
         if bare == server_name.as_str() {
@@ -82,7 +82,7 @@ impl RequestHost {
         let host: Host = bare.parse().map_err(|_| Denial::HostMismatch)?;
         let found = sites.find(&host);
         let same = found.is_some_and(|found| Arc::ptr_eq(found, site));
-        let also = (proven || found.is_none())
+        let also = (is_authenticated || found.is_none())
             && http.also_hosts.iter().any(|pattern| pattern.matches(&host));
         match same || also {
             true => Ok(()),

@@ -14,7 +14,7 @@ use std::{
 };
 
 use aop_config::ClientCertForwarding;
-use aop_tls::{PeerProtocol, PeerStream, Permit, farewell, socket};
+use aop_tls::{PeerProtocol, PeerStream, Permit, into_tcp, lingering_close};
 use drive::DriveOutcome;
 use hyper::{
     Request, Response,
@@ -289,6 +289,6 @@ async fn send_fault(mut stream: PeerStream, fault: FramingFault) {
         stream.shutdown().await
     };
     if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, sending).await {
-        farewell(socket(stream)).await;
+        lingering_close(into_tcp(stream)).await;
     }
 }

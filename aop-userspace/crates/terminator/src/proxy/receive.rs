@@ -104,15 +104,15 @@ pub(crate) async fn receive(
         Ok(Ok(addresses)) => return Ok((stream, addresses)),
         Ok(Err(refused)) => refused,
         Err(_) => {
-            RefusedConnection::new(Refusal::Deadline).because("the PROXY header is incomplete")
+            RefusedConnection::new(Refusal::Deadline).with_detail("the PROXY header is incomplete")
         }
     };
-    Err(refused.on(stream))
+    Err(refused.with_stream(stream))
 }
 
 async fn consume(stream: &mut TcpStream) -> Result<Option<ProxyAddresses>, RefusedConnection> {
     let gone = |error: std::io::Error| {
-        RefusedConnection::new(Refusal::PeerGone).because(error.to_string())
+        RefusedConnection::new(Refusal::PeerGone).with_detail(error.to_string())
     };
     let mut bytes = vec![0; MAX_LENGTH];
     let mut taken = 0;
@@ -121,11 +121,12 @@ async fn consume(stream: &mut TcpStream) -> Result<Option<ProxyAddresses>, Refus
         let seen = taken + stream.peek(&mut bytes[taken..]).await.map_err(gone)?;
         if seen == taken {
             return Err(
-                RefusedConnection::new(Refusal::PeerGone).because("within the PROXY header")
+                RefusedConnection::new(Refusal::PeerGone).with_detail("within the PROXY header")
             );
         }
-        let reading = parse(&bytes[..seen])
-            .map_err(|why| RefusedConnection::new(Refusal::ProxyHeader).because(why.to_string()))?;
+        let reading = parse(&bytes[..seen]).map_err(|why| {
+            RefusedConnection::new(Refusal::ProxyHeader).with_detail(why.to_string())
+        })?;
         let end = match reading {
             ParsedProxyHeader::Incomplete => seen,
             ParsedProxyHeader::Complete(length, _) => length,

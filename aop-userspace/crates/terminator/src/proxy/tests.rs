@@ -85,7 +85,7 @@ fn the_fields_about_tls_describe_the_handshake() {
     let has = |header: &[u8], part: &[u8]| header.windows(part.len()).any(|at| at == part);
     assert!(has(&whole, b"\x21\x00\x07TLSv1.3") && has(&whole, b"\x02\x00\x0bexample.com\x03"));
     assert!(has(&whole, b"\x23\x00\x16TLS_AES_256_GCM_SHA384"));
-    handshake.presented = false;
+    handshake.certificate_from = aop_tls::CertificateFrom::EarlierHandshake;
     let resumed =
         header(ProxyProtocol::V2(ClientCertForwarding::Withheld), &addresses, &handshake).unwrap();
     assert!(has(&resumed, b"\x05\0\0\0\0\x21") && !has(&resumed, &leaf.chain[0]));

@@ -4,7 +4,7 @@
 //! verify the checksum.
 
 use aop_config::ClientCertForwarding;
-use aop_tls::HandshakeFacts;
+use aop_tls::{CertificateFrom, HandshakeFacts};
 use crc::{CRC_32_ISCSI, Crc};
 
 use super::{HeaderTooLong, MalformedProxyHeader};
@@ -42,18 +42,10 @@ pub(super) struct TlsFields<'a> {
     authority: String,
     version: Option<&'static str>,
     cipher: Option<&'static str>,
-    client_certificate: ClientCertificate,
+    /// When the peer proved a certificate, if it did.
+    certificate_from: Option<CertificateFrom>,
     common_name: Option<String>,
     certificate: Option<&'a [u8]>,
-}
-
-/// Whether the peer proved a certificate, and when.
-#[derive(Clone, Copy)]
-enum ClientCertificate {
-    None,
-    /// In the handshake of the session that this one resumes.
-    InEarlierHandshake,
-    InThisHandshake,
 }
 
 /// The encoded fields before and after the checksum.
@@ -70,11 +62,7 @@ impl<'a> TlsFields<'a> {
             authority: handshake.host.to_string(),
             version: handshake.version(),
             cipher: handshake.cipher(),
-            client_certificate: match handshake.certificate() {
-                None => ClientCertificate::None,
-                Some(_) if handshake.presented => ClientCertificate::InThisHandshake,
-                Some(_) => ClientCertificate::InEarlierHandshake,
-            },
+            certificate_from: handshake.certificate().map(|_| handshake.certificate_from),
             common_name: handshake.common_name(),
             certificate: match certificate {
                 ClientCertForwarding::Shown => handshake.certificate(),
@@ -94,12 +82,12 @@ impl<'a> TlsFields<'a> {
     }
 
     fn ssl(&self) -> Result<Vec<u8>, HeaderTooLong> {
-        let (client, verified) = match self.client_certificate {
-            ClientCertificate::InThisHandshake => {
+        let (client, verified) = match self.certificate_from {
+            Some(CertificateFrom::ThisHandshake) => {
                 (CLIENT_SSL | CLIENT_CERT_SESS | CLIENT_CERT_CONN, VERIFIED)
             }
-            ClientCertificate::InEarlierHandshake => (CLIENT_SSL | CLIENT_CERT_SESS, VERIFIED),
-            ClientCertificate::None => (CLIENT_SSL, UNVERIFIED),
+            Some(CertificateFrom::EarlierHandshake) => (CLIENT_SSL | CLIENT_CERT_SESS, VERIFIED),
+            None => (CLIENT_SSL, UNVERIFIED),
         };
         let mut ssl = vec![client];
         ssl.extend(verified);
@@ -192,7 +180,7 @@ mod tests {
             authority: "example.com".into(),
             version: Some("TLSv1.3"),
             cipher: None,
-            client_certificate: ClientCertificate::InThisHandshake,
+            certificate_from: Some(CertificateFrom::ThisHandshake),
             common_name: Some("zoë".into()),
             certificate: None,
         }
@@ -217,10 +205,10 @@ mod tests {
         // The check value that defines CRC-32C.
         assert_eq!(CASTAGNOLI.checksum(b"123456789"), 0xE306_9283);
         let resumed =
-            TlsFields { client_certificate: ClientCertificate::InEarlierHandshake, ..fields() };
+            TlsFields { certificate_from: Some(CertificateFrom::EarlierHandshake), ..fields() };
         assert_eq!(resumed.ssl().unwrap()[0], CLIENT_SSL | CLIENT_CERT_SESS);
         // Both the flags and the result say that no certificate was verified.
-        let without = TlsFields { client_certificate: ClientCertificate::None, ..fields() };
+        let without = TlsFields { certificate_from: None, ..fields() };
         let without = without.ssl().unwrap();
         assert_eq!(without[..5], [CLIENT_SSL, 0, 0, 0, 1]);
     }

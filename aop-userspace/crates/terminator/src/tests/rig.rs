@@ -14,7 +14,7 @@ use aop_config::{
 };
 use aop_listeners::{Listener, bind, listen};
 use aop_tls::{
-    Files, Refusal, Sites,
+    Refusal, SiteFiles, Sites,
     testing::{Authority, BOTH, Leaf, client, connect},
 };
 use aop_types::{AddressVerdict, PeerGate, PeerRecord};
@@ -165,7 +165,7 @@ impl Rig {
         let address = listeners[0].address();
         let gate = Arc::new(TestGate(Mutex::new((AddressVerdict::Open, HashMap::new()))));
         let book = Arc::new(TestPeerRecord::default());
-        let (built, _) = Sites::build(&sites, &Files::on_disk()).unwrap();
+        let (built, _) = Sites::build(&sites, &SiteFiles::on_disk()).unwrap();
         let senders = ProxySenders::new(vec![(address, config.proxy_from)]);
         let policy =
             ServicePolicy { sites: built, senders: senders.clone(), deadline: config.deadline };
@@ -209,7 +209,7 @@ impl Rig {
     }
 
     fn policy_of(&self, sites: &[SiteConfig]) -> ServicePolicy {
-        let (sites, _) = Sites::build(sites, &Files::on_disk()).unwrap();
+        let (sites, _) = Sites::build(sites, &SiteFiles::on_disk()).unwrap();
         ServicePolicy { sites, senders: self.senders.clone(), deadline: LONG }
     }
 

@@ -95,7 +95,7 @@ mod tests {
     use std::path::PathBuf;
 
     use aop_config::Config;
-    use aop_tls::{Files, Refusal, Sites};
+    use aop_tls::{Refusal, SiteFiles, Sites};
 
     use super::*;
 
@@ -114,7 +114,7 @@ mod tests {
         let config = Config::parse(&PathBuf::from("/aop.toml"), text).expect("a configuration");
         let file =
             |(name, text): (&str, String)| (PathBuf::from(format!("/{name}")), text.into_bytes());
-        let files = Files::handed_over(files.map(file));
+        let files = SiteFiles::handed_over(files.map(file));
         let (sites, _) = Sites::build(&config.live.sites, &files).expect("a site");
         let site = sites.find(&"a.test".parse().expect("a host")).expect("the site");
         leaves.iter().map(|it| site.refusal_of(it.chain()).map(|it| it.refusal)).collect()

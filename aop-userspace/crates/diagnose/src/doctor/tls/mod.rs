@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use aop_api::{Finding, SiteMode};
 use aop_config::{Config, HostPattern, OnRefusal, SiteConfig, Upstream};
-use aop_tls::{Files, Site, Sites};
+use aop_tls::{Site, SiteFiles, Sites};
 
 use self::{
     dial::{Answer, Outcome, Target, Try},
@@ -23,7 +23,7 @@ use self::{
 };
 use super::{
     HostContext,
-    finding::{More, good, told, untried, visitor, wrong},
+    finding::{FindingExt, good, notice, untried, visitor, wrong},
 };
 
 /// The time limit of all attempts together. It is shorter than the loopback opening.
@@ -52,7 +52,7 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     if config.fixed.listeners.is_empty() {
         return why("aop does not terminate TLS here: no listener is configured");
     }
-    let (sites, _) = match Sites::build(&config.live.sites, &Files::on_disk()) {
+    let (sites, _) = match Sites::build(&config.live.sites, &SiteFiles::on_disk()) {
         Ok(sites) => sites,
         Err(error) => return why(&format!("the sites cannot be built: {error}")),
     };
@@ -77,7 +77,7 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
             let left = door.close();
             if !left.is_empty() {
                 let said = "the opening for the attempts could not be closed";
-                findings.push(left.into_iter().fold(told("opening", said), More::seen));
+                findings.push(left.into_iter().fold(notice("opening", said), FindingExt::seen));
             }
         }
         Err(error) => {
@@ -100,7 +100,7 @@ fn observing(patient: &HostContext, config: &Config) -> Vec<String> {
 }
 
 fn lets_everybody_in(site: &str) -> Finding {
-    told("site_observes", "the site does not check certificates yet: everybody is let in")
+    notice("site_observes", "the site does not check certificates yet: everybody is let in")
         .about(site)
         .cure(format!(
             "when `aop identities` shows the edge's certificate: `aop mode enforce --site {site} \

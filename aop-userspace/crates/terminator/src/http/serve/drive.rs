@@ -103,7 +103,9 @@ impl HttpConnection<'_> {
         loop {
             tokio::select! {
                 biased;
-                driven = poll_fn(|context| self.poll(connection.as_mut(), context)) => return driven,
+                outcome = poll_fn(|context| self.poll(connection.as_mut(), context)) => {
+                    return outcome;
+                }
                 () = self.tokens.cut.cancelled() => return DriveOutcome::Stopped(Ending::Cut),
                 () = stall_clock.as_mut() => {
                     if let Some(ending) = self.abort_stalled() {
