@@ -52,15 +52,15 @@ pub fn adopt(file: OwnedFd) -> Result<TcpListener, AdoptError> {
 }
 
 fn listens(file: impl AsFd) -> Result<bool, io::Error> {
-    let of = |result: Result<bool, Errno>| match result {
+    let or_no_socket = |result: Result<bool, Errno>| match result {
         Err(Errno::NOTSOCK | Errno::BADF) => Ok(false),
         result => result.map_err(io::Error::from),
     };
-    let internet = |domain| [AddressFamily::INET, AddressFamily::INET6].contains(&domain);
-    Ok(of(socket_domain(&file).map(internet))?
-        && of(socket_type(&file).map(|kind| kind == SocketType::STREAM))?
-        && of(socket_protocol(&file).map(|protocol| protocol == Some(ipproto::TCP)))?
-        && of(socket_acceptconn(&file))?)
+    let is_ip = |domain| [AddressFamily::INET, AddressFamily::INET6].contains(&domain);
+    Ok(or_no_socket(socket_domain(&file).map(is_ip))?
+        && or_no_socket(socket_type(&file).map(|kind| kind == SocketType::STREAM))?
+        && or_no_socket(socket_protocol(&file).map(|protocol| protocol == Some(ipproto::TCP)))?
+        && or_no_socket(socket_acceptconn(&file))?)
 }
 
 #[cfg(test)]

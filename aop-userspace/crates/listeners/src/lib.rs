@@ -111,6 +111,12 @@ impl Listener {
     }
 
     /// Registers the listener with the current runtime.
+    ///
+    /// # Errors
+    /// The runtime cannot register the socket.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn register(self) -> io::Result<AsyncListener> {
         TcpListener::from_std(self.socket).map(AsyncListener)
     }
@@ -133,6 +139,9 @@ impl AsyncListener {
 /// unacknowledged bytes the kernel gives up after about 15 minutes. There is no other idle timeout,
 /// because the edge keeps idle connections as long, and no TCP_USER_TIMEOUT, because that would cut
 /// peers that are alive but pause.
+///
+/// # Errors
+/// The system refuses an option.
 pub fn set_tcp_options(socket: SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
