@@ -125,10 +125,10 @@ fn attacked<'a>(config: &Config, sites: &'a Sites, observing: &[String]) -> Vec<
 impl Attack<'_> {
     /// Makes an attempt, unless the deadline of all attempts has passed.
     fn attempt(&self, target: Target, how: &Attempt<'_>) -> AttemptOutcome {
-        match self.is_over() {
-            true => AttemptOutcome { answer: too_late(), resumed: false },
-            false => dial::attempt(target, how),
+        if self.is_over() {
+            return AttemptOutcome { answer: too_late(), resumed: false };
         }
+        dial::attempt(target, how)
     }
 
     /// Makes an attempt in clear text, with the same limit.

@@ -230,9 +230,10 @@ impl RunningAttempt<'_> {
 
 /// A site with `on_refusal = "explain"` answers 403 to a refused peer.
 fn answer_of_line(line: &str) -> AttemptAnswer {
-    match line.contains(" 403 ") {
-        true => AttemptAnswer::Refused(format!("explained: {line}")),
-        false => AttemptAnswer::LetIn(line.to_owned()),
+    if line.contains(" 403 ") {
+        AttemptAnswer::Refused(format!("explained: {line}"))
+    } else {
+        AttemptAnswer::LetIn(line.to_owned())
     }
 }
 
