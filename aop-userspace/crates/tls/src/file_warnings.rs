@@ -1,5 +1,5 @@
-//! Warnings about the files of the sites: valid ones that will not do what the operator expects, and
-//! those that expire.
+//! Warnings about the files of the sites: valid ones that will not do what the operator expects,
+//! and those that expire.
 
 use std::collections::HashSet;
 

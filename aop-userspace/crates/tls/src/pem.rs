@@ -48,10 +48,8 @@ pub(crate) fn key(file: &Path, files: &SiteFiles) -> Result<PrivateKeyDer<'stati
             return Ok(key);
         }
     }
-    match is_encrypted_key(&text) {
-        true => Err(FileErrorKind::EncryptedKey.of(file)),
-        false => Err(FileErrorKind::NoKey.of(file)),
-    }
+    let encrypted = is_encrypted_key(&text);
+    Err(if encrypted { FileErrorKind::EncryptedKey } else { FileErrorKind::NoKey }.of(file))
 }
 
 /// Parses a certificate of `file`.

@@ -259,9 +259,10 @@ impl Permit {
         HandshakeFacts {
             host: self.finished.host.clone(),
             alpn: session.alpn_protocol().map(Into::into),
-            certificate_from: match self.finished.is_resumed() {
-                true => CertificateFrom::EarlierHandshake,
-                false => CertificateFrom::ThisHandshake,
+            certificate_from: if self.finished.is_resumed() {
+                CertificateFrom::EarlierHandshake
+            } else {
+                CertificateFrom::ThisHandshake
             },
             version: session.protocol_version(),
             cipher: session.negotiated_cipher_suite().map(|suite| suite.suite()),

@@ -27,7 +27,8 @@ const PROXY: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\n"];
 
 /// The response to a client that speaks HTTP without TLS.
 pub(crate) const HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
-    Content-Length: 48\r\nConnection: close\r\n\r\nThis port speaks TLS: use https:// to reach it.\n";
+    Content-Length: 48\r\nConnection: close\r\n\r\n\
+    This port speaks TLS: use https:// to reach it.\n";
 
 /// The protocol of the first bytes.
 #[derive(Debug, PartialEq, Eq)]

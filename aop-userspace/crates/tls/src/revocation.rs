@@ -112,10 +112,10 @@ pub(crate) fn read(
             lists.push(CertificateRevocationListDer::from(der));
         }
     }
-    match lists.is_empty() {
-        true => Err(FileErrorKind::NoRevocationList.of(file)),
-        false => Ok(lists),
+    if lists.is_empty() {
+        return Err(FileErrorKind::NoRevocationList.of(file));
     }
+    Ok(lists)
 }
 
 /// Parses `der` for its issuer and dates.

@@ -8,8 +8,8 @@
 //! refused with an alert. In any case [`authorize`](super::authorize) verifies the certificate
 //! again.
 //!
-//! Each connection has its own [`ConnectionSessions`]. Its new sessions enter the store only when the connection
-//! is permitted, and inherit the age of the session that it resumed.
+//! Each connection has its own [`ConnectionSessions`]. Its new sessions enter the store only when
+//! the connection is permitted, and inherit the age of the session that it resumed.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -49,10 +49,10 @@ impl SiteFiles {
     /// The bytes of `file`, never only white space.
     pub(crate) fn read(&self, file: &Path) -> Result<Arc<[u8]>, FileError> {
         let bytes = self.bytes(file).map_err(|error| FileErrorKind::Unreadable(error).of(file))?;
-        match bytes.iter().all(u8::is_ascii_whitespace) {
-            true => Err(FileErrorKind::Empty.of(file)),
-            false => Ok(bytes),
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(FileErrorKind::Empty.of(file));
         }
+        Ok(bytes)
     }
 
     fn bytes(&self, file: &Path) -> io::Result<Arc<[u8]>> {
@@ -86,9 +86,7 @@ mod tests {
         let received = SiteFiles::handed_over(held);
         assert_eq!(*received.read(&key).expect("held"), [0, 159, 255]);
         let problem = received.read(&other).expect_err("not handed over").problem;
-        assert!(
-            matches!(&problem, FileErrorKind::Unreadable(error) if error.kind() == io::ErrorKind::NotFound),
-            "{problem}"
-        );
+        let FileErrorKind::Unreadable(error) = problem else { panic!("{problem}") };
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -115,8 +115,8 @@ pub fn client_hello(config: &Arc<ClientConfig>, host: &str) -> Vec<u8> {
     hello
 }
 
-/// The folder of published data, which the environment variable AOP_SHARED_DATA names; without it, a
-/// test that needs the data says so and returns.
+/// The folder of published data, which the environment variable AOP_SHARED_DATA names; without it,
+/// a test that needs the data says so and returns.
 pub fn shared_data() -> Option<PathBuf> {
     let folder = std::env::var_os("AOP_SHARED_DATA").map(PathBuf::from);
     if folder.is_none() {

@@ -58,7 +58,7 @@ impl TestSite {
 
     fn build(&self) -> Result<Vec<String>, String> {
         match Sites::build(std::slice::from_ref(&self.config), &super::SiteFiles::on_disk()) {
-            Ok((_, notes)) => Ok(notes.texts(validity::now())),
+            Ok((_, warnings)) => Ok(warnings.texts(validity::now())),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -154,9 +154,9 @@ fn every_certificate_of_a_file_is_an_anchor() {
     let files = TestSite::good();
     let text = Authority::new("old").pem() + &Authority::new("new").pem();
     let ca = ClientCa::File(files.write("two.pem", &text));
-    let (disk, mut notes) = (super::SiteFiles::on_disk(), FileWarnings::default());
-    assert_eq!(client_ca::load(&ca, &files.config, &disk, &mut notes).unwrap().len(), 2);
-    assert_eq!(notes.texts(validity::now()), Vec::<String>::new());
+    let (disk, mut warnings) = (super::SiteFiles::on_disk(), FileWarnings::default());
+    assert_eq!(client_ca::load(&ca, &files.config, &disk, &mut warnings).unwrap().len(), 2);
+    assert_eq!(warnings.texts(validity::now()), Vec::<String>::new());
 }
 
 #[test]
@@ -165,16 +165,16 @@ fn the_expiry_of_the_built_in_client_ca_is_warned_of() {
     for (past_end, consequence) in
         [(OnExpiry::Refuse, "are refused; upgrade aop"), (OnExpiry::Warn, "are still served")]
     {
-        let (disk, mut notes) = (super::SiteFiles::on_disk(), FileWarnings::default());
+        let (disk, mut warnings) = (super::SiteFiles::on_disk(), FileWarnings::default());
         let mut site = TestSite::good().config;
         site.rules.expired_ca = past_end;
         let global = ClientCa::CloudflareGlobal;
-        let anchors = client_ca::load(&global, &site, &disk, &mut notes).unwrap();
+        let anchors = client_ca::load(&global, &site, &disk, &mut warnings).unwrap();
         assert_eq!(anchors[0].not_after, end);
-        assert_eq!(notes.texts(end - 91 * day), Vec::<String>::new());
-        let soon = notes.texts(end - 90 * day);
+        assert_eq!(warnings.texts(end - 91 * day), Vec::<String>::new());
+        let soon = warnings.texts(end - 90 * day);
         assert!(soon[0].contains("cloudflare-global expires in 90 days, on 2029-11-01T17:00:00Z"));
-        let past = notes.texts(end + 1);
+        let past = warnings.texts(end + 1);
         assert!(past[0].contains("expired on 2029-11-01T17:00:00Z"), "{past:?}");
         assert!(past[0].contains(consequence), "{past:?}");
     }

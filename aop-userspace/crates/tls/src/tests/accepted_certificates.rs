@@ -169,11 +169,11 @@ fn two_revocation_lists_of_one_issuer_are_refused() {
 fn the_expiry_of_a_list_is_warned_of_one_day_before_and_after() {
     let mut files = TestSite::good();
     files.config.rules.revocation.files = vec![list(&files, "a.crl", &files.authority, &[7])];
-    let (_, notes) =
+    let (_, warnings) =
         Sites::build(std::slice::from_ref(&files.config), &crate::SiteFiles::on_disk()).unwrap();
     // 2100-12-31.
     let end = 4_133_894_400;
-    let warning = |now| notes.texts(now).into_iter().find(|text| text.contains("a.crl"));
+    let warning = |now| warnings.texts(now).into_iter().find(|text| text.contains("a.crl"));
     assert_eq!(warning(end - 2 * 24 * 3600), None);
     assert!(warning(end - 24 * 3600).is_some_and(|text| text.contains("expires in 1 days")));
     assert!(

@@ -2,12 +2,12 @@
 //! then the doctor presents it as the edge would.
 
 use aop_api::Finding;
-use aop_tls::{PresentedCertificate, Refusal, RefusedConnection, client};
+use aop_tls::{PresentedCertificate, ProbeClient, RefusedConnection};
+use aop_types::Refusal;
 
 use super::{
-    Attacked, Ring,
-    dial::{Answer, Try},
-    resumed,
+    Attack, AttackedSite, cross_site_resumption,
+    dial::{Attempt, AttemptAnswer},
 };
 use crate::doctor::{
     CertificatePair,
@@ -17,8 +17,8 @@ use crate::doctor::{
 const WITHOUT: &str =
     "needs the certificate that was uploaded to the CDN: --certificate FILE --key FILE";
 
-/// If the ring has no target, the pair is only judged as a file.
-pub(super) fn look(pair: Option<&CertificatePair>, ring: &Ring<'_>) -> Vec<Finding> {
+/// If the attack has no target, the pair is only judged as a file.
+pub(super) fn check(pair: Option<&CertificatePair>, attack: &Attack<'_>) -> Vec<Finding> {
     let Some(pair) = pair else {
         return ["edge_certificate", "edge_accepted", "host_split", "resumption"]
             .map(|name| untried(name, WITHOUT))
@@ -39,7 +39,7 @@ pub(super) fn look(pair: Option<&CertificatePair>, ring: &Ring<'_>) -> Vec<Findi
         return vec![finding.about(file).seen(pair.key.display().to_string())];
     }
     let judged: Vec<_> =
-        ring.sites.iter().map(|it| (it, it.site.refusal_of(presented.chain()))).collect();
+        attack.sites.iter().map(|it| (it, it.site.refusal_of(&presented))).collect();
     // A pair belongs to one zone; sites of other zones may have other pairs.
     let passes = judged.iter().any(|(_, refused)| refused.is_none());
     let mut findings: Vec<Finding> = judged
@@ -47,18 +47,18 @@ pub(super) fn look(pair: Option<&CertificatePair>, ring: &Ring<'_>) -> Vec<Findi
         .map(|(attacked, refused)| as_a_file(attacked, refused.as_ref(), passes))
         .collect();
     let welcome = judged.iter().filter(|(_, refused)| refused.is_none()).map(|(it, _)| *it);
-    let welcome: Vec<&Attacked<'_>> = welcome.collect();
-    if ring.targets.is_empty() {
+    let welcome: Vec<&AttackedSite<'_>> = welcome.collect();
+    if attack.targets.is_empty() {
         findings.push(untried("edge_accepted", "no listener of a running aop could be tried"));
         return findings;
     }
-    findings.extend(welcome.iter().flat_map(|it| presented_to(ring, it, &presented)));
-    findings.push(resumed::look(ring, &welcome, &presented));
+    findings.extend(welcome.iter().flat_map(|it| presented_to(attack, it, &presented)));
+    findings.push(cross_site_resumption::check(attack, &welcome, &presented));
     findings
 }
 
 fn as_a_file(
-    attacked: &Attacked<'_>,
+    attacked: &AttackedSite<'_>,
     refused: Option<&RefusedConnection>,
     passes: bool,
 ) -> Finding {
@@ -92,34 +92,38 @@ fn as_a_file(
 /// Presents the certificate to the running aop. If the site relays requests, a request for another
 /// host shows that the handshake was accepted and that aop keeps the hosts apart.
 fn presented_to(
-    ring: &Ring<'_>,
-    attacked: &Attacked<'_>,
+    attack: &Attack<'_>,
+    attacked: &AttackedSite<'_>,
     presented: &PresentedCertificate,
 ) -> Vec<Finding> {
-    let Ok(config) = client(Some(presented), None, None) else { return Vec::new() };
+    let Ok(client) = ProbeClient::new(Some(presented), None, None) else { return Vec::new() };
     let request = attacked.request();
     let site = attacked.site.name();
     let mut findings = Vec::new();
-    for target in &ring.targets {
+    for target in &attack.targets {
         let how =
-            Try { config: config.clone(), name: Some(&attacked.host), records: None, request };
+            Attempt { client: client.clone(), name: Some(&attacked.host), records: None, request };
         let at = target.to.to_string();
-        let answer = ring.attempt(*target, &how).answer;
+        let answer = attack.attempt(*target, &how).answer;
         let accepted = match &answer {
-            Answer::LetIn(line) => good("edge_accepted", "the uploaded certificate is let in")
-                .seen(format!("{at}: {line}")),
-            Answer::Refused(how) => wrong(
+            AttemptAnswer::LetIn(line) => {
+                good("edge_accepted", "the uploaded certificate is let in")
+                    .seen(format!("{at}: {line}"))
+            }
+            AttemptAnswer::Refused(how) => wrong(
                 "edge_accepted",
                 "the uploaded certificate is refused, although the site's files would accept it",
                 visitor::TLS,
                 "the daemon may run with older files: run `aop reload` and read its output",
             )
             .seen(format!("{at}: {how}")),
-            Answer::Shut => untried("edge_accepted", format!("{at}: closed before TLS")),
-            Answer::Unreachable(why) => untried("edge_accepted", format!("{at}: {why}")),
+            AttemptAnswer::ClosedBeforeTls => {
+                untried("edge_accepted", format!("{at}: closed before TLS"))
+            }
+            AttemptAnswer::Unreachable(why) => untried("edge_accepted", format!("{at}: {why}")),
         };
         findings.push(accepted.about(site));
-        if let (Answer::LetIn(line), Some(_)) = (&answer, request) {
+        if let (AttemptAnswer::LetIn(line), Some(_)) = (&answer, request) {
             let split = match line.contains(" 421 ") {
                 true => {
                     good("host_split", "a request for another host than the server name gets 421")

@@ -1,14 +1,14 @@
 //! The TLS lock: this host attacks each of its own listeners, for each site. No attempt reaches an
 //! application: even an accepted one sends only a request for a host that no site has.
 
+mod attacked_listeners;
 mod attempts;
+mod cross_site_resumption;
 mod der;
 mod dial;
-mod door;
-mod forgery;
-mod pair;
-mod resumed;
-mod targets;
+mod forged_certificates;
+mod loopback_opening;
+mod uploaded_certificate;
 
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ use aop_config::{Config, HostPattern, OnRefusal, SiteConfig, Upstream};
 use aop_tls::{Site, SiteFiles, Sites};
 
 use self::{
-    dial::{Answer, Outcome, Target, Try},
-    door::Door,
-    targets::targets,
+    attacked_listeners::attacked_listeners,
+    dial::{Attempt, AttemptAnswer, AttemptOutcome, Target},
+    loopback_opening::LoopbackOpening,
 };
 use super::{
     HostContext,
@@ -27,28 +27,28 @@ use super::{
 };
 
 /// The time limit of all attempts together. It is shorter than the loopback opening.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A request for a host that no site has. aop answers it itself and never relays it.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: aop-doctor.invalid\r\nConnection: close\r\n\r\n";
 
 /// The sites, listeners and deadline of the attempts.
-struct Ring<'a> {
+struct Attack<'a> {
     config: &'a Config,
-    sites: Vec<Attacked<'a>>,
+    sites: Vec<AttackedSite<'a>>,
     targets: Vec<Target>,
     end: Instant,
 }
 
 /// A site, and a host name that belongs to it.
-struct Attacked<'a> {
+struct AttackedSite<'a> {
     site: &'a Site,
     host: String,
 }
 
-pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
     let why = |why: &str| vec![untried("tls", why)];
-    let Some(config) = &patient.config else { return why("the configuration cannot be read") };
+    let Some(config) = &host.config else { return why("the configuration cannot be read") };
     if config.fixed.listeners.is_empty() {
         return why("aop does not terminate TLS here: no listener is configured");
     }
@@ -56,25 +56,25 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
         Ok(sites) => sites,
         Err(error) => return why(&format!("the sites cannot be built: {error}")),
     };
-    let observing = observing(patient, config);
+    let observing = observing(host, config);
     let mut findings: Vec<Finding> = observing.iter().map(|site| lets_everybody_in(site)).collect();
     let attacked = attacked(config, &sites, &observing);
-    let mut ring = Ring { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
-    if !patient.has_daemon() {
+    let mut attack = Attack { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
+    if !host.has_daemon() {
         findings.push(untried("tls", "aop is not running, so there is nothing to attack"));
-        findings.extend(pair::look(patient.pair.as_ref(), &ring));
+        findings.extend(uploaded_certificate::check(host.pair.as_ref(), &attack));
         return findings;
     }
-    let (targets, others) = targets(patient, config);
+    let (targets, others) = attacked_listeners(host, config);
     findings.extend(others);
     let listeners: Vec<_> = targets.iter().map(|target| target.to).collect();
-    match Door::open(patient, &listeners) {
-        Ok(door) => {
-            ring.targets = targets;
-            ring.end = Instant::now() + PATIENCE;
-            findings.extend(attempts::look(&ring));
-            findings.extend(pair::look(patient.pair.as_ref(), &ring));
-            let left = door.close();
+    match LoopbackOpening::open(host, &listeners) {
+        Ok(opening) => {
+            attack.targets = targets;
+            attack.end = Instant::now() + TIMEOUT;
+            findings.extend(attempts::check(&attack));
+            findings.extend(uploaded_certificate::check(host.pair.as_ref(), &attack));
+            let left = opening.close();
             if !left.is_empty() {
                 let said = "the opening for the attempts could not be closed";
                 findings.push(left.into_iter().fold(notice("opening", said), FindingExt::seen));
@@ -83,15 +83,15 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
         Err(error) => {
             let said = format!("the address lock could not be opened for this host: {error}");
             findings.push(untried("tls", said));
-            findings.extend(pair::look(patient.pair.as_ref(), &ring));
+            findings.extend(uploaded_certificate::check(host.pair.as_ref(), &attack));
         }
     }
     findings
 }
 
 /// The sites in observe mode, according to the daemon or else to the configuration.
-fn observing(patient: &HostContext, config: &Config) -> Vec<String> {
-    let said: &[SiteMode] = &patient.status.modes.sites;
+fn observing(host: &HostContext, config: &Config) -> Vec<String> {
+    let said: &[SiteMode] = &host.status.modes.sites;
     let observes = |site: &&SiteConfig| match said.iter().find(|said| said.site == site.name) {
         Some(said) => said.mode == "observe",
         None => site.on_refusal == OnRefusal::Observe,
@@ -109,7 +109,7 @@ fn lets_everybody_in(site: &str) -> Finding {
 }
 
 /// The sites that enforce, each with a host name for the attempts.
-fn attacked<'a>(config: &Config, sites: &'a Sites, observing: &[String]) -> Vec<Attacked<'a>> {
+fn attacked<'a>(config: &Config, sites: &'a Sites, observing: &[String]) -> Vec<AttackedSite<'a>> {
     let locked = |site: &&SiteConfig| !observing.contains(&site.name);
     let found = config.live.sites.iter().filter(locked).filter_map(|site| {
         let host = match site.hosts.first()? {
@@ -117,22 +117,22 @@ fn attacked<'a>(config: &Config, sites: &'a Sites, observing: &[String]) -> Vec<
             HostPattern::Below(parent) => format!("aop-doctor.{parent}"),
         };
         let site = sites.find(&host.parse().ok()?)?;
-        Some(Attacked { site, host })
+        Some(AttackedSite { site, host })
     });
     found.collect()
 }
 
-impl Ring<'_> {
+impl Attack<'_> {
     /// Makes an attempt, unless the deadline of all attempts has passed.
-    fn attempt(&self, target: Target, how: &Try<'_>) -> Outcome {
-        match self.is_over() {
-            true => Outcome { answer: too_late(), resumed: false },
-            false => dial::attempt(target, how),
+    fn attempt(&self, target: Target, how: &Attempt<'_>) -> AttemptOutcome {
+        if self.is_over() {
+            return AttemptOutcome { answer: too_late(), resumed: false };
         }
+        dial::attempt(target, how)
     }
 
     /// Makes an attempt in clear text, with the same limit.
-    fn in_clear(&self, target: Target) -> Answer {
+    fn in_clear(&self, target: Target) -> AttemptAnswer {
         if self.is_over() { too_late() } else { dial::in_clear(target, REQUEST) }
     }
 
@@ -141,11 +141,11 @@ impl Ring<'_> {
     }
 }
 
-fn too_late() -> Answer {
-    Answer::Unreachable("no time was left".into())
+fn too_late() -> AttemptAnswer {
+    AttemptAnswer::Unreachable("no time was left".into())
 }
 
-impl Attacked<'_> {
+impl AttackedSite<'_> {
     /// The request to send after an accepted handshake. `None` if the site relays raw bytes, which
     /// would reach the application.
     fn request(&self) -> Option<&'static [u8]> {
@@ -157,16 +157,17 @@ impl Attacked<'_> {
 }
 
 /// The finding about attempts of one kind, each of which must be refused.
-fn to_be_refused(name: &str, what: &str, tried: &[(String, Answer)]) -> Finding {
-    let told = |finding: Finding, (at, answer): &(String, Answer)| match answer {
-        Answer::Refused(how) => finding.seen(format!("{at}: {how}")),
-        Answer::LetIn(how) => finding.seen(format!("{at}: let in ({how})")),
-        Answer::Shut => finding.seen(format!("{at}: closed before TLS")),
-        Answer::Unreachable(why) => finding.seen(format!("{at}: not tried, {why}")),
+fn to_be_refused(name: &str, what: &str, tried: &[(String, AttemptAnswer)]) -> Finding {
+    let told = |finding: Finding, (at, answer): &(String, AttemptAnswer)| match answer {
+        AttemptAnswer::Refused(how) => finding.seen(format!("{at}: {how}")),
+        AttemptAnswer::LetIn(how) => finding.seen(format!("{at}: let in ({how})")),
+        AttemptAnswer::ClosedBeforeTls => finding.seen(format!("{at}: closed before TLS")),
+        AttemptAnswer::Unreachable(why) => finding.seen(format!("{at}: not tried, {why}")),
     };
-    let any = |is: fn(&Answer) -> bool| tried.iter().any(|(_, answer)| is(answer));
-    let is_refused: fn(&Answer) -> bool = |answer| matches!(answer, Answer::Refused(_));
-    let finding = if any(|answer| matches!(answer, Answer::LetIn(_))) {
+    let any = |is: fn(&AttemptAnswer) -> bool| tried.iter().any(|(_, answer)| is(answer));
+    let is_refused: fn(&AttemptAnswer) -> bool =
+        |answer| matches!(answer, AttemptAnswer::Refused(_));
+    let finding = if any(|answer| matches!(answer, AttemptAnswer::LetIn(_))) {
         wrong(
             name,
             format!("{what} is let in"),
@@ -192,16 +193,19 @@ mod tests {
 
     #[test]
     fn one_accepted_attempt_is_wrong_and_only_refusals_everywhere_are_good() {
-        let refused = || Answer::Refused("alert".into());
-        let nobody = || Answer::Unreachable("no answer".into());
-        let found = |answers: Vec<Answer>| {
+        let refused = || AttemptAnswer::Refused("alert".into());
+        let nobody = || AttemptAnswer::Unreachable("no answer".into());
+        let found = |answers: Vec<AttemptAnswer>| {
             let tried: Vec<_> = answers.into_iter().map(|it| (String::new(), it)).collect();
             to_be_refused("name", "a stranger", &tried).result
         };
         assert_eq!(found(vec![refused(), refused()]), Outcome::Good);
         assert_eq!(found(vec![refused(), nobody()]), Outcome::Untried);
-        assert_eq!(found(vec![refused(), Answer::Shut]), Outcome::Untried);
-        assert_eq!(found(vec![nobody(), refused(), Answer::LetIn("200".into())]), Outcome::Wrong);
+        assert_eq!(found(vec![refused(), AttemptAnswer::ClosedBeforeTls]), Outcome::Untried);
+        assert_eq!(
+            found(vec![nobody(), refused(), AttemptAnswer::LetIn("200".into())]),
+            Outcome::Wrong
+        );
         assert_eq!(found(Vec::new()), Outcome::Untried);
     }
 }

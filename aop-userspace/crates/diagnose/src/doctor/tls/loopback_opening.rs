@@ -15,35 +15,35 @@ use ipnet::IpNet;
 const SECONDS: u64 = 60;
 
 /// The openings that the doctor made.
-pub(super) struct Door {
+pub(super) struct LoopbackOpening {
     runtime: PathBuf,
     opened: Vec<IpNet>,
 }
 
-impl Door {
+impl LoopbackOpening {
     /// Opens the loopback of each family that has a listener, unless the operator has opened it.
     ///
     /// # Errors
     /// The reason if the daemon refuses.
-    pub(super) fn open(patient: &HostContext, listeners: &[SocketAddr]) -> Result<Self, String> {
-        let mut door = Self { runtime: patient.paths.runtime.clone(), opened: Vec::new() };
+    pub(super) fn open(host: &HostContext, listeners: &[SocketAddr]) -> Result<Self, String> {
+        let mut opening = Self { runtime: host.paths.runtime.clone(), opened: Vec::new() };
         for network in listeners.iter().map(|listener| IpNet::from(loopback(*listener))) {
             let open = |opening: &aop_api::Opening| opening.network == network;
-            if door.opened.contains(&network) || patient.status.openings.iter().any(open) {
+            if opening.opened.contains(&network) || host.status.openings.iter().any(open) {
                 continue;
             }
             let request = Request::Open { network, seconds: SECONDS };
-            match aop_control::ask::<OpeningsInForce>(&door.runtime, request) {
-                Ok(_) => door.opened.push(network),
+            match aop_control::ask::<OpeningsInForce>(&opening.runtime, request) {
+                Ok(_) => opening.opened.push(network),
                 Err(error) => {
-                    let left = door.close();
+                    let left = opening.close();
                     return Err(left
                         .into_iter()
                         .fold(error.to_string(), |all, one| format!("{all}; {one}")));
                 }
             }
         }
-        Ok(door)
+        Ok(opening)
     }
 
     /// Closes the openings. Returns a message for each that could not be closed.

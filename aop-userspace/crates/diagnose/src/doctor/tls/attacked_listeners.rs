@@ -4,7 +4,7 @@
 use aop_api::Finding;
 use aop_config::Config;
 
-use super::{dial::Target, door::loopback};
+use super::{dial::Target, loopback_opening::loopback};
 use crate::doctor::{
     HostContext,
     finding::{FindingExt, untried},
@@ -12,8 +12,11 @@ use crate::doctor::{
 };
 
 /// The configured listeners that the running aop serves, and findings about the others.
-pub(super) fn targets(patient: &HostContext, config: &Config) -> (Vec<Target>, Vec<Finding>) {
-    let status = &patient.status;
+pub(super) fn attacked_listeners(
+    host: &HostContext,
+    config: &Config,
+) -> (Vec<Target>, Vec<Finding>) {
+    let status = &host.status;
     let processes = status.daemon.iter().map(|it| it.pid);
     let processes = processes.chain(status.terminator.iter().map(|it| it.pid));
     let processes = processes.chain(status.predecessors.iter().map(|it| it.pid));
@@ -25,7 +28,7 @@ pub(super) fn targets(patient: &HostContext, config: &Config) -> (Vec<Target>, V
         if to.ip().is_unspecified() {
             to.set_ip(from);
         }
-        let taking: Vec<u64> = patient.sockets.accepting(to).iter().map(|it| it.inode).collect();
+        let taking: Vec<u64> = host.sockets.accepting(to).iter().map(|it| it.inode).collect();
         if taking.is_empty() {
             let why = "not open: aop has not been restarted since the configuration was changed";
             others.push(untried("tls", why).about(listener));

@@ -6,12 +6,11 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
 };
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use super::der::{Content, certificate, common_name};
 
 /// A CA with a chosen name and a key of its own.
-pub(super) struct Forger {
+pub(super) struct ForgedCa {
     name: Vec<u8>,
     key: EcdsaKeyPair,
 }
@@ -25,7 +24,7 @@ pub(super) enum Flaw {
     Ca,
 }
 
-impl Forger {
+impl ForgedCa {
     /// A CA with this name, a DER sequence.
     pub(super) fn new(name: Vec<u8>) -> Result<Self, Unspecified> {
         Ok(Self { name, key: pair()?.1 })
@@ -73,8 +72,8 @@ impl Forger {
 /// A self-signed certificate with the name of a CA.
 pub(super) fn self_signed(name: Vec<u8>) -> Result<PresentedCertificate, Unspecified> {
     let (pkcs8, key) = pair()?;
-    let forger = Forger { name, key };
-    presented(forger.own()?, pkcs8)
+    let forged = ForgedCa { name, key };
+    presented(forged.own()?, pkcs8)
 }
 
 fn pair() -> Result<(Vec<u8>, EcdsaKeyPair), Unspecified> {
@@ -86,8 +85,7 @@ fn pair() -> Result<(Vec<u8>, EcdsaKeyPair), Unspecified> {
 }
 
 fn presented(leaf: Vec<u8>, pkcs8: Vec<u8>) -> Result<PresentedCertificate, Unspecified> {
-    let key = PrivatePkcs8KeyDer::from(pkcs8).into();
-    PresentedCertificate::new(vec![CertificateDer::from(leaf)], key).map_err(|_| Unspecified)
+    PresentedCertificate::from_der(leaf, pkcs8).map_err(|_| Unspecified)
 }
 
 #[cfg(test)]
@@ -95,7 +93,8 @@ mod tests {
     use std::path::PathBuf;
 
     use aop_config::Config;
-    use aop_tls::{Refusal, SiteFiles, Sites};
+    use aop_tls::{SiteFiles, Sites};
+    use aop_types::Refusal;
 
     use super::*;
 
@@ -117,27 +116,27 @@ mod tests {
         let files = SiteFiles::handed_over(files.map(file));
         let (sites, _) = Sites::build(&config.live.sites, &files).expect("a site");
         let site = sites.find(&"a.test".parse().expect("a host")).expect("the site");
-        leaves.iter().map(|it| site.refusal_of(it.chain()).map(|it| it.refusal)).collect()
+        leaves.iter().map(|it| site.refusal_of(it).map(|it| it.refusal)).collect()
     }
 
     #[test]
     fn a_forged_leaf_is_refused_only_for_its_flaw_or_its_signer() {
         let name = common_name("Client CA");
-        let forger = Forger::new(name.clone()).expect("a forger");
+        let forged = ForgedCa::new(name.clone()).expect("a forged");
         let flaws = [Flaw::None, Flaw::Expired, Flaw::Version1, Flaw::Ca];
-        let leaves = flaws.map(|flaw| forger.leaf(flaw).expect("a leaf"));
-        let refusals_of = |ca: &Forger| refusals(&ca.own().expect("a CA"), &leaves);
+        let leaves = flaws.map(|flaw| forged.leaf(flaw).expect("a leaf"));
+        let refusals_of = |ca: &ForgedCa| refusals(&ca.own().expect("a CA"), &leaves);
         let own = [
             None,
             Some(Refusal::Expired),
             Some(Refusal::CertificateVersion),
             Some(Refusal::CaAsLeaf),
         ];
-        assert_eq!(refusals_of(&forger), own);
-        let namesake = Forger::new(name).expect("another");
+        assert_eq!(refusals_of(&forged), own);
+        let namesake = ForgedCa::new(name).expect("another");
         assert_eq!(refusals_of(&namesake)[0], Some(Refusal::BadCertificate));
         assert_eq!(
-            refusals_of(&Forger::stranger().expect("a stranger"))[0],
+            refusals_of(&ForgedCa::stranger().expect("a stranger"))[0],
             Some(Refusal::UnknownCa)
         );
     }
