@@ -41,7 +41,7 @@ impl Daemon {
             sites: self.facts.sites(),
             firewall: self.firewall.as_ref().map(|_| lost.is_some()),
             lost,
-            terms: self.facts.notes().terms,
+            terms: self.facts.notes().expiries,
             confirmed: in_force.held.confirmed,
             refused: in_force.course.last_failure,
             refresh: in_force.live.refresh.filter(|_| fetched),

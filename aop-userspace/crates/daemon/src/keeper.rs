@@ -42,7 +42,7 @@ impl Daemon {
             }
             if warned.elapsed() >= DAY {
                 warned = Instant::now();
-                for note in self.facts.notes().told(aop_tls::now()) {
+                for note in self.facts.notes().texts(aop_tls::now()) {
                     tracing::warn!("{note}");
                 }
             }

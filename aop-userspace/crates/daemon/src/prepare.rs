@@ -7,7 +7,7 @@ use aop_config::Config;
 use aop_control::readers_group;
 use aop_prefixes::StartList;
 use aop_sandbox::Account;
-use aop_tls::{FileWarnings, Files, Sites};
+use aop_tls::{FileWarnings, SiteFiles, Sites};
 use ipnet::IpNet;
 
 use super::{DaemonError, source::Source};
@@ -43,7 +43,7 @@ pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
     config.fixed.readers.as_deref().map(readers_group).transpose()?;
     let found = aop_prefixes::at_start(&config.live.prefixes, &config.fixed.paths.state)?;
     let prefixes = found.held.list.with(&config.live.extra)?;
-    let files = Files::on_disk();
+    let files = SiteFiles::on_disk();
     // Only a check: by the same code and from the same bytes as the terminator will build them.
     let (_, notes) = Sites::build(&config.live.sites, &files)?;
     let warnings =
@@ -53,7 +53,7 @@ pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
 }
 
 /// The message for the terminator process, and the digests by which later changes are found.
-pub(super) fn pack(file: &Path, text: String, files: Files) -> (ConfigBundle, Source) {
+pub(super) fn pack(file: &Path, text: String, files: SiteFiles) -> (ConfigBundle, Source) {
     let files = files.into_held();
     let source = Source::new(text.clone(), &files);
     let files = files.into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
@@ -65,7 +65,7 @@ impl CheckedConfig {
     #[must_use]
     pub fn told(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
-        warnings.extend(self.notes.told(aop_tls::now()));
+        warnings.extend(self.notes.texts(aop_tls::now()));
         warnings.extend(self.found.trouble.as_ref().map(ToString::to_string));
         warnings
     }
@@ -73,7 +73,7 @@ impl CheckedConfig {
     /// The warnings about mistakes that must be corrected before the edge can be served.
     #[must_use]
     pub fn mistaken(&self) -> Vec<String> {
-        self.notes.mistaken(aop_tls::now())
+        self.notes.mistakes(aop_tls::now())
     }
 
     /// Logs all warnings.

@@ -6,7 +6,7 @@ use aop_api::terminator::{AddressPolicy, Command};
 use aop_config::{ReloadableConfig, StartupConfig};
 use aop_firewall::FirewallError;
 use aop_prefixes::{CurrentList, ListOrigin};
-use aop_tls::{Files, Sites};
+use aop_tls::{SiteFiles, Sites};
 use aop_types::{Admission, Modes, monotonic_seconds};
 use ipnet::IpNet;
 
@@ -72,9 +72,9 @@ impl Daemon {
         self.reloads.still_wanted()?;
         let (file, text) = (self.reloads.file(), self.reloads.source().text.clone());
         let sites = self.in_force().live.sites.clone();
-        let files = Files::on_disk();
+        let files = SiteFiles::on_disk();
         let (_, notes) = Sites::build(&sites, &files)?;
-        let warnings = notes.told(aop_tls::now());
+        let warnings = notes.texts(aop_tls::now());
         for warning in &warnings {
             tracing::warn!("{warning}");
         }

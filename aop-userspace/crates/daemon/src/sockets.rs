@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aop_listeners::{AdoptError, BindError, Bound};
+use aop_listeners::{AdoptError, BindError, BoundSocket};
 use socket2::SockRef;
 
 /// Listening sockets from another process.
@@ -23,7 +23,7 @@ pub(super) enum Handed {
 /// A socket for one address.
 pub(super) enum Socket {
     /// Bound, not listening yet.
-    Bound(Bound),
+    Bound(BoundSocket),
     /// Listening already; connections may wait in its queue.
     Listening(TcpListener),
 }
@@ -134,7 +134,7 @@ fn called(number: u32, name: Option<&str>) -> String {
 
 /// Binds the addresses, and retries for a second: after a daemon was killed, its terminator dies a
 /// moment later, and holds the addresses until then.
-fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<BoundSocket>, BindError> {
     const PATIENCE: Duration = Duration::from_secs(1);
     const PAUSE: Duration = Duration::from_millis(20);
     let begun = Instant::now();

@@ -142,8 +142,8 @@ impl Daemon {
             facts.warnings.iter().filter(|it| observes || *it != aop_config::FIREWALL_OBSERVES);
         let warnings = warnings.filter(|it| !of_sites(it));
         status.warnings.extend(warnings.cloned());
-        status.ends = first_to_end(&facts.notes.terms);
-        status.warnings.extend(facts.notes.told(aop_tls::now()));
+        status.ends = first_to_end(&facts.notes.expiries);
+        status.warnings.extend(facts.notes.texts(aop_tls::now()));
         status.warnings.extend(self.audit.trouble());
         match report {
             Ok(report) => self.book(&mut status, report),

@@ -22,7 +22,7 @@ type Check = fn(&HostContext) -> Vec<Finding>;
 const CHECKS: &[(&str, &[Check])] = &[
     ("files", &[files::check]),
     ("packets", packets::CHECKS),
-    ("tls", &[tls::look]),
+    ("tls", &[tls::check]),
     ("observed", &[observed::check]),
 ];
 
