@@ -62,8 +62,10 @@ pub(crate) fn run(file: PathBuf, interval: Duration, every: u32) -> anyhow::Resu
     let blocked = signals::block(&[Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT])?;
     let started = Instant::now();
     let stop = sender.clone();
-    // Fails only if `aop top` is ending already.
-    signals::on_arrival(blocked, move || stop.send(Message::Stop).unwrap_or_default());
+    signals::on_arrival(blocked, move || {
+        // Fails only if `aop top` is ending already.
+        stop.send(Message::Stop).ok();
+    });
     read_status(file, interval, sender.clone(), new_intervals);
     let mut terminal = RawTerminal::enter().context("cannot use the terminal")?;
     read_keys(sender);

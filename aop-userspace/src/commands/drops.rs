@@ -41,8 +41,10 @@ impl DropsCommand {
         let mut drops = DropReader::follow(&paths.pins, self.every)?;
         let blocked = signals::block(&[Signal::SIGTERM, Signal::SIGINT])?;
         let (stop, stopped) = mpsc::channel();
-        // Fails only if this verb is ending already.
-        signals::on_arrival(blocked, move || stop.send(()).unwrap_or_default());
+        signals::on_arrival(blocked, move || {
+            // Fails only if this verb is ending already.
+            stop.send(()).ok();
+        });
         let deadline = self.r#for.map(|time| Instant::now() + time);
         let mut lost = 0;
         loop {

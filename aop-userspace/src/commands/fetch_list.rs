@@ -19,9 +19,13 @@ pub(crate) struct FetchListCommand {
 
 impl FetchListCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let (channel, _) =
-            aop_sandbox::drop_privileges(ProcessRole::FetchList, self.target.ids, NameLookup::Now)
-                .context(PROCESS)?;
+        let (channel, _) = aop_sandbox::drop_privileges(
+            ProcessRole::FetchList,
+            self.target.ids,
+            NameLookup::AtStart,
+        )
+        .context(PROCESS)?;
+        aop_tls::install_default_provider();
         aop_prefixes::run_fetch_process(&channel).context(PROCESS)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -19,14 +19,16 @@ pub(crate) struct ModeCommand {
     #[arg(value_enum)]
     to: Option<ModeArgument>,
     /// Only for this guarded port; may be given several times
-    #[arg(long = "port", value_name = "N", requires = "to", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long = "port", value_name = "N", requires = "to")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
     /// Only for this guarded interface; may be given several times
     #[arg(long = "interface", value_name = "IF", requires = "to")]
     interfaces: Vec<String>,
     /// Only for pulls of this site (its name or one of its hosts), not for packets; may be given
     /// several times
-    #[arg(long = "site", value_name = "HOST", requires = "to", conflicts_with_all = ["ports", "interfaces"])]
+    #[arg(long = "site", value_name = "HOST", requires = "to")]
+    #[arg(conflicts_with_all = ["ports", "interfaces"])]
     sites: Vec<String>,
     /// Enforce for this time (10s to 1h), then return to the mode before it unless `aop confirm` is
     /// run in time; a restart of the daemon does not change that
@@ -34,7 +36,8 @@ pub(crate) struct ModeCommand {
     confirm: Option<Duration>,
     /// Also confirm once this many pulls with the right certificate were served (with --site: by
     /// that site)
-    #[arg(long, value_name = "N", requires = "confirm", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "confirm")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pulls: Option<u64>,
     /// Enforce even if the observed traffic shows that genuine pulls would be refused
     #[arg(long, requires = "to")]

@@ -19,7 +19,8 @@ pub(crate) struct OpenCommand {
     #[command(flatten)]
     action: OpenAction,
     /// How long, 24h at most; then the opening ends by itself
-    #[arg(long, value_name = "TIME", value_parser = duration, required_unless_present_any = ["list", "close"])]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(required_unless_present_any = ["list", "close"])]
     r#for: Option<Duration>,
     #[command(flatten)]
     output: Output,

@@ -26,7 +26,7 @@ impl TerminateCommand {
         aop_sandbox::ignore_signals().context(PROCESS)?;
         // Before the sandbox starts: it hides the cgroup files that hold a CPU quota.
         let cpus = thread::available_parallelism().map_or(1, Into::into);
-        let names = if self.names { NameLookup::Ever } else { NameLookup::Now };
+        let names = if self.names { NameLookup::Always } else { NameLookup::AtStart };
         let (channel, sandbox) =
             aop_sandbox::drop_privileges(ProcessRole::Terminate, self.target.ids, names)
                 .context(PROCESS)?;

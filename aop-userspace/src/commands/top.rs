@@ -22,7 +22,8 @@ pub(crate) struct TopCommand {
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     interval: Duration,
     /// Sample one in N drops of each reason; N is rounded up to a power of two
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     every: u32,
 }
 

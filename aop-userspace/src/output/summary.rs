@@ -49,3 +49,29 @@ fn enforces_in_part(status: &Status, interface: &str) -> bool {
 pub(crate) fn confirmed(list: &PrefixStatus) -> String {
     list.age_seconds.map_or(String::new(), |age| format!(", confirmed {} ago", duration_text(age)))
 }
+
+#[cfg(test)]
+mod tests {
+    use aop_api::PortMode;
+    use aop_control::from_firewall;
+
+    use super::*;
+
+    #[test]
+    fn an_interface_observes_enforces_for_some_ports_or_is_not_attached() {
+        let mut status = from_firewall(None, &[]);
+        let mut eth0 = InterfaceStatus {
+            name: "eth0".into(),
+            attach: Some("native".into()),
+            state: "attached".into(),
+            attached: true,
+            enforcing: false,
+        };
+        status.mode = "observe".into();
+        assert_eq!(interface_state(&status, &eth0).text, "observing");
+        status.modes.ports.push(PortMode { port: 443, mode: "enforce".into() });
+        assert_eq!(interface_state(&status, &eth0).text, "enforcing for some ports");
+        eth0.attach = None;
+        assert_eq!(interface_state(&status, &eth0).text, "NOT ATTACHED");
+    }
+}

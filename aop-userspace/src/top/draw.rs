@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aop_api::Status;
+use aop_types::escape_ascii;
 use ratatui::{
     Frame,
     layout::Rect,
@@ -14,7 +15,7 @@ use ratatui::{
 use super::{
     model::{DropSampling, Model, Pane},
     table::{self, Column, PaneTable, Row, Width},
-    text::{clip, plain},
+    text::clip,
 };
 use crate::output::{
     Colours, StateText, Tone, confirmed, duration_text, general_mode, interface_state,
@@ -123,7 +124,7 @@ fn headline(status: &Status, colours: Colours) -> Vec<Span<'static>> {
         None => ", NO DAEMON".to_owned(),
     };
     let rest = format!("{}{daemon}", scope_of_mode(status));
-    vec![Span::raw(format!("aop {}: ", plain(&status.version))), mode, Span::raw(rest)]
+    vec![Span::raw(format!("aop {}: ", escape_ascii(&status.version))), mode, Span::raw(rest)]
 }
 
 fn interfaces(status: &Status) -> String {

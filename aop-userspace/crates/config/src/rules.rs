@@ -6,7 +6,7 @@ use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
-use super::Host;
+use crate::{Host, value::config_values};
 
 /// The rules of one site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,10 +121,9 @@ impl FromStr for SpkiPin {
             .iter()
             .find_map(|prefix| text.strip_prefix(prefix))
             .unwrap_or(text);
-        // Some tools print a colon between two digits.
-        let decoded = HEXLOWER_PERMISSIVE.decode(digest.replace(':', "").as_bytes());
-        let decoded = decoded.or_else(|_| BASE64.decode(digest.as_bytes())).ok();
-        decoded.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| {
+        let hexadecimal = HEXLOWER_PERMISSIVE.decode(digest.replace(':', "").as_bytes());
+        let bytes = hexadecimal.or_else(|_| BASE64.decode(digest.as_bytes())).ok();
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| {
             format!(
                 "{text:?} is not a SHA-256 of a public key, as 64 hexadecimal digits or 44 \
                  characters of base64. Make one with: openssl x509 -in edge.pem -noout -pubkey | \
@@ -134,29 +133,10 @@ impl FromStr for SpkiPin {
     }
 }
 
-/// Implements `FromStr` for an enum of configuration values.
-macro_rules! words {
-    ($kind:ty, $key:literal, $($word:literal => $value:expr),+) => {
-        impl FromStr for $kind {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                match text {
-                    $($word => Ok($value),)+
-                    _ => {
-                        let choices = [$(concat!("\"", $word, "\"")),+].join(" or ");
-                        Err(format!("{text:?}: {} must be {choices}", $key))
-                    }
-                }
-            }
-        }
-    };
-}
-
-words!(CrlScope, "crl_scope", "chain" => Self::Chain, "leaf" => Self::Leaf);
-words!(OnExpiry, "this key", "refuse" => Self::Refuse, "warn" => Self::Warn);
-words!(RequiredKey, "require_key", "ml-dsa" => Self::MlDsa);
-words!(Resumption, "resumption", "off" => Self::Off, "verified" => Self::Verified);
+config_values!(CrlScope, "crl_scope", "chain" => Self::Chain, "leaf" => Self::Leaf);
+config_values!(OnExpiry, "this key", "refuse" => Self::Refuse, "warn" => Self::Warn);
+config_values!(RequiredKey, "require_key", "ml-dsa" => Self::MlDsa);
+config_values!(Resumption, "resumption", "off" => Self::Off, "verified" => Self::Verified);
 
 impl fmt::Display for RequiredSan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

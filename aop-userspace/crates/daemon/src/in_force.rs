@@ -121,9 +121,7 @@ impl ActivePolicy {
     fn plan_first(&mut self) {
         let age = match self.held.origin {
             ListOrigin::Fetched | ListOrigin::Stored => self.held.age(Timestamp::now()),
-            ListOrigin::Snapshot | ListOrigin::File | ListOrigin::Inline | ListOrigin::Nowhere => {
-                None
-            }
+            ListOrigin::Snapshot | ListOrigin::File | ListOrigin::Inline | ListOrigin::None => None,
         };
         self.plan(|refresh| schedule::first(refresh, age));
     }
@@ -164,7 +162,7 @@ impl ActivePolicy {
         let troubles = self.course.trouble.iter().chain(&self.spoken.trouble);
         let mut warnings: Vec<String> = troubles.cloned().collect();
         let source = &self.live.prefixes;
-        if self.held.origin == ListOrigin::Nowhere {
+        if self.held.origin == ListOrigin::None {
             warnings.push(format!(
                 "the prefix list has never been fetched from {source}: only firewall.extra is \
                  admitted, and what an earlier run left in the maps"

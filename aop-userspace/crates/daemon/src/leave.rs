@@ -113,7 +113,7 @@ impl Daemon {
                 let Some(Ok(report)) = daemon.link.as_ref().map(|link| link.report()) else {
                     continue;
                 };
-                let said = Message::of(&Old::Open(report.open));
+                let said = Message::new(&Old::Open(report.open));
                 if said.and_then(|it| Ok(channel::send(&channel, &it, &[])?)).is_err() {
                     return;
                 }

@@ -22,12 +22,13 @@ use std::{
 };
 
 use aop_api::terminator::{
-    Command, CommandEnvelope, ConfigBundle, Reply, ReplyEnvelope, TerminatorSnapshot,
+    Command, CommandEnvelope, ConfigBundle, MAX_TEXT, Reply, ReplyEnvelope, TerminatorSnapshot,
 };
 use aop_sandbox::{
     LaunchError, Launcher, NameLookup, ProcessRole, Sandbox, SandboxedProcess,
     channel::{self, Message},
 };
+use aop_types::Cleaned;
 use tokio_util::sync::CancellationToken;
 
 /// How long a report may take before the terminator counts as not answering.
@@ -195,7 +196,7 @@ impl TerminatorHandle {
         let id = self.next.fetch_add(1, Relaxed);
         let report = matches!(ask, Command::Report);
         let receipt = PendingAck { answer, shared: self.shared.clone() };
-        let message = match Message::of(&CommandEnvelope { id, ask }) {
+        let message = match Message::new(&CommandEnvelope { id, ask }) {
             Ok(message) => message,
             Err(error) => {
                 // The receiver is in `receipt`, so this arrives.
@@ -238,7 +239,7 @@ impl TerminatorHandle {
             return Err(TerminatorError::Silent);
         }
         match self.ask(Command::Report, Vec::new()).wait(REPORT)? {
-            Reply::Report(report) => Ok(report.printable()),
+            Reply::Report(report) => Ok(*report),
             Reply::Done | Reply::Refused(_) | Reply::Drained { .. } | Reply::Fence { .. } => {
                 Err(TerminatorError::Silent)
             }
@@ -276,9 +277,7 @@ impl PendingAck {
     /// terminator still carries it out later.
     pub(super) fn wait(self, patience: Duration) -> Result<Reply, TerminatorError> {
         match self.answer.recv_timeout(patience) {
-            Ok(Reply::Refused(why)) => {
-                Err(TerminatorError::Refused(why.replace(char::is_control, "\u{fffd}")))
-            }
+            Ok(Reply::Refused(why)) => Err(TerminatorError::Refused(why)),
             Ok(said) => Ok(said),
             Err(mpsc::RecvTimeoutError::Timeout) => Err(TerminatorError::Silent),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(self.shared.gone()),
@@ -298,8 +297,8 @@ impl Shared {
 
 fn read(channel: &UnixStream, mut confined: SandboxedProcess, shared: &Shared) {
     let broken = loop {
-        match channel::receive(channel) {
-            Ok(Some(ReplyEnvelope { id, said })) => {
+        match channel::receive::<Cleaned<_, MAX_TEXT>>(channel) {
+            Ok(Some(Cleaned(ReplyEnvelope { id, said }))) => {
                 let waiting = shared.open().waiting.remove(&id);
                 // The caller may have stopped waiting.
                 waiting.and_then(|waiting| waiting.asker.send(said).ok());
@@ -308,7 +307,7 @@ fn read(channel: &UnixStream, mut confined: SandboxedProcess, shared: &Shared) {
             Err(error) => break Some(error),
         }
     };
-    let how = match (broken, confined.end()) {
+    let how = match (broken, confined.kill()) {
         (Some(error), Ok(status)) => format!("{status} ({error})"),
         (None, Ok(status)) => status.to_string(),
         (_, Err(error)) => format!("with unknown status ({error})"),

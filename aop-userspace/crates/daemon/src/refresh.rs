@@ -99,8 +99,8 @@ impl Daemon {
         };
         match then {
             RefreshAction::Compare => self.compare(&source, &held),
-            RefreshAction::Apply => self.take_up(&source, &held, RemovalLimit::Bounded),
-            RefreshAction::ApplyShrunk => self.take_up(&source, &held, RemovalLimit::Accepted),
+            RefreshAction::Apply => self.take_up(&source, &held, RemovalLimit::Enforced),
+            RefreshAction::ApplyShrunk => self.take_up(&source, &held, RemovalLimit::Waived),
         }
     }
 
@@ -184,13 +184,13 @@ impl Daemon {
     /// The result that a refresh would have. Shows the change even where the change would have to
     /// be accepted by the operator.
     fn compare(&self, source: &PrefixSource, held: &CurrentList) -> RefreshResult {
-        match aop_prefixes::read_source(source, &held.list, RemovalLimit::Accepted, &self.launcher)
-        {
+        match aop_prefixes::read_source(source, &held.list, RemovalLimit::Waived, &self.launcher) {
             Err(error) => RefreshResult::refused(RefreshError::from(error).to_string()),
             Ok(Proposal::Confirmed { .. }) => RefreshResult::with(Outcome::Confirmed, &[], &[]),
             Ok(Proposal::Replaced { list, change }) => {
-                let bounded =
-                    source.url().map(|_| validate::step(&held.list, &list, RemovalLimit::Bounded));
+                let bounded = source
+                    .url()
+                    .map(|_| validate::validate_change(&held.list, &list, RemovalLimit::Enforced));
                 let error = bounded.and_then(Result::err).map(|refusal| refusal.to_string());
                 let outcome = if error.is_some() { Outcome::Refused } else { Outcome::WouldApply };
                 RefreshResult {

@@ -156,7 +156,7 @@ pub(super) fn next_admission(
     live: &ReloadableConfig,
 ) -> Admission {
     let mut admitted = prefixes.to_vec();
-    if held.origin == ListOrigin::Nowhere {
+    if held.origin == ListOrigin::None {
         admitted.extend(before.admitted_prefixes());
     }
     before.followed_by(&admitted, live.drain, monotonic_seconds())

@@ -83,7 +83,7 @@ impl Facts {
                 .sites
                 .iter()
                 .filter(|site| site.on_refusal == OnRefusal::Observe)
-                .map(|site| aop_config::lets_in_everybody(&site.name))
+                .map(|site| aop_config::site_observes(&site.name))
                 .collect(),
             notes,
         }
@@ -138,7 +138,8 @@ impl Daemon {
         // This warning is about firewall.mode, and an override may have changed the mode.
         let observes = status.mode == mode_name(Mode::Observe);
         let of_sites = |it: &&String| facts.observing.contains(*it);
-        let warnings = facts.warnings.iter().filter(|it| observes || *it != aop_config::OBSERVES);
+        let warnings =
+            facts.warnings.iter().filter(|it| observes || *it != aop_config::FIREWALL_OBSERVES);
         let warnings = warnings.filter(|it| !of_sites(it));
         status.warnings.extend(warnings.cloned());
         status.ends = first_to_end(&facts.notes.expiries);
@@ -239,7 +240,7 @@ fn tell_sites(status: &mut Status, in_force: &ActivePolicy) {
     status.modes.sites = in_force.spoken.told_of_sites(&in_force.live);
     status.modes.pending = in_force.spoken.pending();
     let observing = status.modes.sites.iter().filter(|site| site.mode == mode_name(Mode::Observe));
-    let warnings: Vec<_> = observing.map(|it| aop_config::lets_in_everybody(&it.site)).collect();
+    let warnings: Vec<_> = observing.map(|it| aop_config::site_observes(&it.site)).collect();
     status.warnings.splice(0..0, warnings);
 }
 

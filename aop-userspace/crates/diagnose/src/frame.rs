@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use aop_common::{Bytes, Flow, Segment};
+use aop_common::{Bytes, Segment};
 
 /// The source, destination and destination port of a frame, as far as they are readable.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct FrameAddresses {
     pub(crate) source: Option<IpAddr>,
     pub(crate) destination: Option<IpAddr>,
@@ -14,15 +14,12 @@ pub(crate) struct FrameAddresses {
 
 impl FrameAddresses {
     pub(crate) fn read(frame: &[u8]) -> Self {
-        let of = |flow: Flow, port| Self {
-            source: Some(flow.source.into()),
-            destination: Some(flow.destination.into()),
-            port,
-        };
-        match Segment::read(&Bytes(frame)) {
-            Segment::Tcp { flow, port, .. } | Segment::Udp { flow, port } => of(flow, Some(port)),
-            Segment::Undecidable { flow, .. } | Segment::Unfit { flow, .. } => of(flow, None),
-            Segment::Other | Segment::Unreadable(_) => Self::default(),
+        let segment = Segment::read(&Bytes(frame));
+        let flow = segment.flow();
+        Self {
+            source: flow.map(|flow| flow.source.into()),
+            destination: flow.map(|flow| flow.destination.into()),
+            port: segment.port(),
         }
     }
 }

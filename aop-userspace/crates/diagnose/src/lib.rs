@@ -1,5 +1,5 @@
-//! Questions about this host: what becomes of a packet and why ([`explain`]), whether every shape of
-//! the packet table gets the verdict that it must ([`prove`]), and whether the host is ready to
+//! Questions about this host: what becomes of a packet and why ([`explain`]), whether every shape
+//! of the packet table gets the expected verdict ([`prove`]), and whether the host is ready to
 //! enforce ([`doctor`]).
 //!
 //! Verdicts come from the loaded firewall, refusals from the daemon: this crate decides nothing of

@@ -31,6 +31,7 @@ mod permit;
 mod presented_certificate;
 mod probe_client;
 mod protocol_sniff;
+mod provider;
 mod refusal_of_error;
 mod refused_connection;
 mod revocation;
@@ -63,6 +64,7 @@ pub use permit::{
 };
 pub use presented_certificate::PresentedCertificate;
 pub use probe_client::{LastSession, ProbeClient, ProbeConnection, Received, TlsVersion};
+pub use provider::install_default_provider;
 pub use refused_connection::RefusedConnection;
 pub use site_files::SiteFiles;
 pub use sites::{Site, Sites};

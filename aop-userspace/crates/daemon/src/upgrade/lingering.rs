@@ -64,12 +64,12 @@ impl DrainingPredecessor {
             },
         };
         let Lingering { pid, version, until } = self.about.clone();
-        let version = version.replace(char::is_control, "\u{fffd}");
+        let version = aop_types::escape(&version);
         Some(Predecessor { pid, version, connections, until })
     }
 
     fn ask(&self) -> Result<Old, channel::ChannelError> {
-        channel::send(&self.channel, &Message::of(&New::HowMany)?, &[])?;
+        channel::send(&self.channel, &Message::new(&New::HowMany)?, &[])?;
         channel::receive_until(&self.channel, LONGEST, PATIENCE)
     }
 }
@@ -196,7 +196,7 @@ mod tests {
         let answers = thread::spawn(move || {
             let asked = channel::receive::<New>(&there).expect("asked");
             assert!(matches!(asked, Some(New::HowMany)));
-            channel::send(&there, &Message::of(&Old::Open(7)).expect("one"), &[]).expect("sent");
+            channel::send(&there, &Message::new(&Old::Open(7)).expect("one"), &[]).expect("sent");
             there
         });
         let listed: Vec<_> = all.report().iter().map(|it| (it.pid, it.connections)).collect();

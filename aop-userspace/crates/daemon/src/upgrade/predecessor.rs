@@ -134,7 +134,7 @@ impl Predecessor {
 
     /// Sends a message. Without an old daemon this process goes on alone.
     fn say(&self, news: &New) {
-        let said = Message::of(news).and_then(|it| Ok(channel::send(&self.0, &it, &[])?));
+        let said = Message::new(news).and_then(|it| Ok(channel::send(&self.0, &it, &[])?));
         if let Err(error) = said {
             tracing::warn!("cannot send to the old daemon: {error}");
         }
@@ -151,7 +151,7 @@ mod tests {
     fn greeted(protocol: u32, version: &str) -> (UnixStream, Predecessor) {
         let (here, there) = UnixStream::pair().expect("a pair");
         let greeting = Greeting { protocol, version: version.to_owned() };
-        let message = Message::of(&greeting).expect("a message");
+        let message = Message::new(&greeting).expect("a message");
         channel::send(&here, &message, &[]).expect("sent");
         (here, Predecessor(there))
     }
@@ -178,7 +178,7 @@ mod tests {
             let (pid, version, until) = (1, String::new(), jiff::Timestamp::MAX);
             let lingering = vec![Lingering { pid, version, until }; lingerers];
             let (here, predecessor) = greeted(PROTOCOL, "1.0.0");
-            let message = Message::of(&Old::Estate { pins, lingering }).expect("a message");
+            let message = Message::new(&Old::Estate { pins, lingering }).expect("a message");
             channel::send(&here, &message, &vec![file.as_fd(); count]).expect("sent");
             let inherited = predecessor.inherit();
             assert_eq!(inherited.is_ok(), complete, "{pins} {count}");

@@ -63,7 +63,7 @@ impl Successor {
         files: &[BorrowedFd<'_>],
     ) -> Result<(), UpgradeError> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let greeting = Message::of(&Greeting { protocol: PROTOCOL, version });
+        let greeting = Message::new(&Greeting { protocol: PROTOCOL, version });
         let said = greeting.and_then(|it| Ok(channel::send(&self.channel, &it, &[])?));
         let said = said.and_then(|()| self.say(&Old::Estate { pins, lingering }, files));
         said.map_err(|_| self.died())
@@ -87,7 +87,7 @@ impl Successor {
                 Ok(New::Failed(why)) => {
                     self.end(LEAVING);
                     let program = self.program.clone();
-                    let why = why.replace(char::is_control, "\u{fffd}");
+                    let why = aop_types::escape(&why);
                     return Err(UpgradeError::Failed { program, why });
                 }
                 Err(ChannelError::Io(late)) if late.kind() == io::ErrorKind::TimedOut => {
@@ -113,7 +113,7 @@ impl Successor {
     }
 
     fn say(&self, news: &Old, files: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
-        Ok(channel::send(&self.channel, &Message::of(news)?, files)?)
+        Ok(channel::send(&self.channel, &Message::new(news)?, files)?)
     }
 
     fn died(&mut self) -> UpgradeError {

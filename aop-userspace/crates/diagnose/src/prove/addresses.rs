@@ -2,12 +2,9 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use aop_common::{
-    Standing,
-    corpus::{Cast, Cidr, Family, Role, Scene},
-    layout::Prefix,
-};
+use aop_common::{AddressFamily, Standing, layout::Prefix};
 use aop_firewall::{DryRun, ForwardTarget};
+use aop_packets::{Cidr, Endpoints, Role, Scene};
 use aop_types::monotonic_seconds;
 use ipnet::IpNet;
 
@@ -18,17 +15,17 @@ pub(super) struct ProofAddresses {
     pub(super) scene: Scene,
     /// The roles that this host cannot fill, with the reason. A stand-in address fills them in the
     /// scene.
-    pub(super) missing: BTreeMap<(Role, Family), String>,
+    pub(super) missing: BTreeMap<(Role, AddressFamily), String>,
     /// The families that this host forwards.
-    pub(super) forwarded: Vec<Family>,
+    pub(super) forwarded: Vec<AddressFamily>,
     /// The families in which the departed peer is trusted.
-    pub(super) trusted: Vec<Family>,
+    pub(super) trusted: Vec<AddressFamily>,
 }
 
 impl ProofAddresses {
     /// Of an IPv4 and an IPv6 address, those that genuinely have this role.
     pub(super) fn filling(&self, role: Role, addresses: [IpAddr; 2]) -> Vec<IpAddr> {
-        let both = Family::BOTH.into_iter().zip(addresses);
+        let both = AddressFamily::BOTH.into_iter().zip(addresses);
         both.filter(|(family, _)| !self.missing.contains_key(&(role, *family)))
             .filter(|(family, _)| role != Role::Beyond || self.forwarded.contains(family))
             .map(|(_, address)| address)
@@ -38,19 +35,19 @@ impl ProofAddresses {
 
 /// The bytes of an address in network order.
 trait AddressBytes: Copy + Into<IpAddr> {
-    const FAMILY: Family;
+    const FAMILY: AddressFamily;
     fn from_address(address: IpAddr) -> Option<Self>;
 }
 
 impl AddressBytes for [u8; 4] {
-    const FAMILY: Family = Family::V4;
+    const FAMILY: AddressFamily = AddressFamily::V4;
     fn from_address(address: IpAddr) -> Option<Self> {
         if let IpAddr::V4(address) = address { Some(address.octets()) } else { None }
     }
 }
 
 impl AddressBytes for [u8; 16] {
-    const FAMILY: Family = Family::V6;
+    const FAMILY: AddressFamily = AddressFamily::V6;
     fn from_address(address: IpAddr) -> Option<Self> {
         if let IpAddr::V6(address) = address { Some(address.octets()) } else { None }
     }
@@ -83,9 +80,9 @@ pub(super) fn find_addresses(live: &DryRun) -> Result<ProofAddresses, ProveError
 struct AddressSearch<'a> {
     live: &'a DryRun,
     now: u64,
-    missing: BTreeMap<(Role, Family), String>,
-    forwarded: Vec<Family>,
-    trusted: Vec<Family>,
+    missing: BTreeMap<(Role, AddressFamily), String>,
+    forwarded: Vec<AddressFamily>,
+    trusted: Vec<AddressFamily>,
 }
 
 impl AddressSearch<'_> {
@@ -94,29 +91,29 @@ impl AddressSearch<'_> {
         &mut self,
         origin: [u8; N],
         mut strangers: impl Iterator<Item = [u8; N]>,
-    ) -> Result<Cast<[u8; N]>, ProveError>
+    ) -> Result<Endpoints<[u8; N]>, ProveError>
     where
         [u8; N]: AddressBytes,
     {
         let family = <[u8; N]>::FAMILY;
         let name = family.name();
         let stranger = strangers.find(|it| self.is_new(*it, Standing::Unknown));
-        let why = || format!("the list has every {name} address that was tried");
+        let why = format!("the list has every {name} address that was tried");
         let stranger = self.or_stand_in(family, &[Role::Stranger], stranger, [1; N], why);
         let nobody = Cidr { network: stranger, bits: 8 * N as u8 };
 
         let admitting = self.admitted_prefix();
-        let why = || format!("the list has no {name} prefix");
+        let why = format!("the list has no {name} prefix");
         let roles = [Role::Admitting, Role::Admitted];
         let (admitting, admitted) =
             self.or_stand_in(family, &roles, admitting, (nobody, stranger), why);
 
         let (draining, peer, neighbour) = self.draining_prefix(nobody, stranger);
         let departed = self.peer_without_prefix();
-        let why = || format!("no {name} peer is known whose prefix no longer drains");
+        let why = format!("no {name} peer is known whose prefix no longer drains");
         let departed = self.or_stand_in(family, &[Role::Departed], departed, stranger, why);
         let beyond = self.forwarded_destination(stranger)?;
-        Ok(Cast {
+        Ok(Endpoints {
             origin,
             beyond,
             stranger,
@@ -160,28 +157,22 @@ impl AddressSearch<'_> {
         let name = family.name();
         let draining: Vec<Cidr<[u8; N]>> =
             self.prefixes(|entry| entry.standing(|| self.now) == Standing::Draining).collect();
-        let peers: Vec<[u8; N]> = self
-            .peers()
-            .map(|(address, _)| address)
-            .filter(|address| self.has_standing(*address, Standing::Draining))
-            .collect();
-        let peer = peers.first().copied();
+        let draining_peer = |it: &[u8; N]| self.has_standing(*it, Standing::Draining);
+        let peer = self.peers().map(|(address, _)| address).find(draining_peer);
         let with_peer = draining.iter().find(|cidr| peer.is_some_and(|it| cidr.contains(&it)));
         let cidr = with_peer.or(draining.first()).copied();
-        let neighbours = cidr.and_then(|cidr| {
+        let neighbour = cidr.and_then(|cidr| {
             sample_of(&cidr).find(|address| self.is_new(*address, Standing::Draining))
         });
-        let none_drains = format!("no {name} prefix drains");
-        let why = || match cidr {
-            Some(_) => format!("no peer has authenticated in the draining {name} prefix"),
-            None => none_drains.clone(),
+        let why = |why: String| match cidr {
+            Some(_) => why,
+            None => format!("no {name} prefix drains"),
         };
-        let peer = self.or_stand_in(family, &[Role::Peer], peer, stand_in, why);
-        let why = || match cidr {
-            Some(_) => format!("the draining {name} prefix has only authenticated peers"),
-            None => none_drains,
-        };
-        let neighbour = self.or_stand_in(family, &[Role::Neighbour], neighbours, stand_in, why);
+        let no_peer = why(format!("no peer has authenticated in the draining {name} prefix"));
+        let peer = self.or_stand_in(family, &[Role::Peer], peer, stand_in, no_peer);
+        let only_peers = why(format!("the draining {name} prefix has only authenticated peers"));
+        let roles = [Role::Neighbour];
+        let neighbour = self.or_stand_in(family, &roles, neighbour, stand_in, only_peers);
         (cidr.unwrap_or(nobody), peer, neighbour)
     }
 
@@ -254,14 +245,13 @@ impl AddressSearch<'_> {
     /// Returns `found`, or `stand_in` after recording why the roles are missing.
     fn or_stand_in<T>(
         &mut self,
-        family: Family,
+        family: AddressFamily,
         roles: &[Role],
         found: Option<T>,
         stand_in: T,
-        why: impl FnOnce() -> String,
+        why: String,
     ) -> T {
         found.unwrap_or_else(|| {
-            let why = why();
             self.missing.extend(roles.iter().map(|role| ((*role, family), why.clone())));
             stand_in
         })

@@ -2,11 +2,9 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use aop_common::{
-    Standing,
-    corpus::{Family, Fixture, Rule, Who},
-};
+use aop_common::{AddressFamily, Standing};
 use aop_firewall::{DryRun, FirewallError};
+use aop_packets::{Fixture, Rule, Sender};
 
 use super::{BudgetState, SkipReason, addresses::ProofAddresses};
 use crate::frame::FrameAddresses;
@@ -71,7 +69,7 @@ impl ProofHost {
     /// The reason why a source address that is fixed in the shape does not behave as the table
     /// assumes, if there is one.
     fn stands_otherwise(&self, fixture: &Fixture) -> Option<&'static str> {
-        let source = self.source_of(fixture).filter(|_| fixture.who == Who::Source)?;
+        let source = self.source_of(fixture).filter(|_| fixture.sender == Sender::Source)?;
         match source.standing {
             Standing::Draining => Some("its source is in a draining prefix"),
             Standing::Unknown if source.authenticated && self.enabled.probation => {
@@ -109,19 +107,21 @@ impl ProofHost {
 
     /// The reason why a rule never applies to this fixture here, if there is one.
     pub(super) fn why_off(&self, rule: Rule, fixture: &Fixture) -> Option<String> {
-        let among = |families: &[Family]| fixture.family.is_some_and(|it| families.contains(&it));
+        let among =
+            |families: &[AddressFamily]| fixture.family.is_some_and(|it| families.contains(&it));
         let exempt = || self.source_of(fixture).is_some_and(|source| source.exempt);
         let EnabledRules { udp, probation, budgets } = self.enabled;
+        let ProofAddresses { trusted, forwarded, .. } = &self.addresses;
         let why = match rule {
             Rule::Probation | Rule::Trusted if !probation => {
                 "strangers get no probation: admission.probation_syn is 0"
             }
-            Rule::Trusted if !among(&self.addresses.trusted) => "its trust expired: admission.trust",
+            Rule::Trusted if !among(trusted) => "its trust expired: admission.trust",
             Rule::Spent if !budgets => "networks have no budget: admission.budget_syn is 0",
             Rule::Spent if exempt() => "a peer in its network authenticated recently",
             Rule::Udp if !udp => "UDP passes: firewall.udp",
-            Rule::Forwarding if !among(&self.addresses.forwarded) => {
-                let family = fixture.family.map_or("IP", Family::name);
+            Rule::Forwarding if !among(forwarded) => {
+                let family = fixture.family.map_or("IP", AddressFamily::name);
                 return Some(format!("this host does not forward {family}"));
             }
             Rule::Probation
@@ -144,14 +144,15 @@ impl ProofHost {
 impl ProofHost {
     /// A host in this scene.
     pub(super) fn of_scene(
-        scene: &aop_common::corpus::Scene,
+        scene: &aop_packets::Scene,
         enabled: EnabledRules,
         rules: &[Rule],
         fixtures: &[Fixture],
     ) -> Self {
         use aop_common::Facts;
 
-        let families = |rule| if rules.contains(&rule) { Family::BOTH.to_vec() } else { vec![] };
+        let families =
+            |rule| if rules.contains(&rule) { AddressFamily::BOTH.to_vec() } else { vec![] };
         let addresses = ProofAddresses {
             scene: *scene,
             missing: std::collections::BTreeMap::new(),
