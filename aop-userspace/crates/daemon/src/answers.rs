@@ -11,7 +11,7 @@ use aop_firewall::PeerListing;
 use aop_types::{Admission, monotonic_seconds};
 use ipnet::IpNet;
 
-use super::{Daemon, error::PeersError, link::TerminatorHandle};
+use super::{Daemon, error::PeersError, terminator_handle::TerminatorHandle};
 
 impl RequestHandler for Daemon {
     fn answer(&self, request: Request, asker: Requester) -> Answer {

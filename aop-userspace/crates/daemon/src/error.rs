@@ -13,9 +13,9 @@ use aop_tls::SitesError;
 use ipnet::IpNet;
 
 use super::{
-    link::TerminatorError,
     monitor::MonitorError,
     sockets::SocketError,
+    terminator_handle::TerminatorError,
     upgrade::{TakeOverError, UpgradeInProgress},
 };
 

@@ -6,38 +6,36 @@
 //! nothing behind. SIGHUP reloads; SIGTERM, SIGINT and a finished upgrade drain. The firewall stays
 //! attached when the daemon exits.
 
+mod active_policy;
 mod answers;
-mod audit;
-mod ends;
+mod audit_log;
+mod config_digest;
+mod deadlines;
+mod enforce_preflight;
 mod error;
-mod figures;
-mod identities;
-mod in_force;
-mod keeper;
-mod leave;
-mod link;
+mod file_stat;
+mod identity_store;
+mod interface_watch;
 mod load;
-mod looks;
-mod manager;
-mod misgivings;
+mod metrics_snapshot;
+mod mode_overrides;
 mod monitor;
-mod open;
+mod opening_commands;
 mod openings;
 mod packet_log;
 mod prepare;
 mod refresh;
 mod reload;
-mod reloads;
-mod schedule;
+mod reload_queue;
+mod service_manager;
+mod set_mode;
+mod shutdown;
 mod site_files;
 mod sockets;
-mod source;
 mod start;
 mod status;
-mod switch;
+mod terminator_handle;
 mod upgrade;
-mod watch;
-mod word;
 
 use std::{
     ffi::OsString,
@@ -49,29 +47,29 @@ use std::{
     time::Instant,
 };
 
+pub use active_policy::ActivePolicy;
 use aop_config::StartupConfig;
 use aop_control::RequestHandler;
 use aop_firewall::{Firewall, PacketLog};
 use aop_sandbox::Launcher;
 use aop_storage::InstanceLock;
-use audit::Audit;
+use audit_log::Audit;
 pub use error::DaemonError;
-pub use identities::load as kept_identities;
-pub use in_force::ActivePolicy;
-use link::{TerminatorError, TerminatorHandle};
+pub use identity_store::load as kept_identities;
 pub use load::{Loaded, load};
-use manager::Heart;
+pub use mode_overrides::switched;
 use monitor::Beats;
 use openings::Openings;
 pub use openings::load as kept_openings;
 pub use prepare::{CheckedConfig, prepare};
-use reloads::Reloads;
+use reload_queue::Reloads;
+use service_manager::Heart;
 use start::Begun;
+use terminator_handle::{TerminatorError, TerminatorHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use upgrade::ProcessStart;
 use upgrade::{DrainingPredecessors, Handover, Reexec};
-pub use word::switched;
 
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +136,7 @@ pub async fn run(
     let daemon = Arc::new(daemon);
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
-    watch::follow(&daemon, watch, &tasks, &stop);
+    interface_watch::follow(&daemon, watch, &tasks, &stop);
     packet_log::follow(&daemon, log, &tasks, &stop);
     let answers = Arc::clone(&daemon) as Arc<dyn RequestHandler>;
     tasks.spawn(control.serve(answers, tasks.clone(), stop.clone()));
@@ -162,7 +160,7 @@ pub async fn run(
         terminator = daemon.link.as_ref().map(TerminatorHandle::pid),
         "ready"
     );
-    manager::ready("serving");
+    service_manager::ready("serving");
     let ended = daemon.attend(&mut signals).await;
     stop.cancel();
     daemon.close();
@@ -185,7 +183,7 @@ impl Daemon {
                 asked = signals.next() => match asked {
                     Asked::Reload => self.reloads.signal(),
                     Asked::Stop => {
-                        manager::stopping("draining");
+                        service_manager::stopping("draining");
                         self.handover.stop();
                         return self.drain(signals, &mut heart, None).await;
                     }

@@ -7,7 +7,7 @@ use aop_firewall::{Firewall, MissingInterface, PacketLog, StartOptions};
 use aop_storage::InstanceLock;
 use jiff::Timestamp;
 
-use super::{DaemonError, openings::Openings, reload, word::OverrideState};
+use super::{DaemonError, mode_overrides::OverrideState, openings::Openings, reload};
 
 /// What was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use aop_sandbox::Account;
 use aop_tls::{FileWarnings, Files, Sites};
 use ipnet::IpNet;
 
-use super::{DaemonError, source::Source};
+use super::{DaemonError, config_digest::Source};
 
 /// A configuration with all the files that it names.
 pub struct CheckedConfig {

@@ -21,11 +21,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Daemon,
     error::RefreshError,
-    link::PendingAck,
-    looks::{self, Seen},
-    open::beside,
+    file_stat::{self, Seen},
+    opening_commands::beside,
     reload::hear,
+    terminator_handle::PendingAck,
 };
+
+pub(super) mod schedule;
 
 /// How often the clock and a watched file are checked.
 const LOOK: Duration = Duration::from_secs(2);
@@ -59,7 +61,7 @@ impl Daemon {
         let source = self.in_force().live.prefixes.clone();
         let due = match &source {
             PrefixSource::File(path) => {
-                let now = looks::look(path);
+                let now = file_stat::look(path);
                 let mut in_force = self.in_force();
                 match in_force.course.watch.judge(now) {
                     Seen::Changed => true,

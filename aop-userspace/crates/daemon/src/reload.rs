@@ -11,8 +11,8 @@ use aop_types::{Admission, Modes, monotonic_seconds};
 use ipnet::IpNet;
 
 use super::{
-    CheckedConfig, Daemon, DaemonError, link::PendingAck, open::beside, prepare, prepare::pack,
-    reloads::Loading,
+    CheckedConfig, Daemon, DaemonError, opening_commands::beside, prepare, prepare::pack,
+    reload_queue::Loading, terminator_handle::PendingAck,
 };
 
 /// How long the terminator may take for a step that cannot fail.

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Daemon,
-    looks::{Look, Seen, Watch, look},
-    source::Source,
+    config_digest::Source,
+    file_stat::{Look, Seen, Watch, look},
 };
 
 /// How often the files are checked, where that costs little.

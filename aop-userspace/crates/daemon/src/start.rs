@@ -20,18 +20,18 @@ use jiff::Timestamp;
 
 use super::{
     ActivePolicy, CheckedConfig, Daemon, DaemonError, Logs, Signals,
-    audit::Audit,
-    identities,
-    link::TerminatorHandle,
+    audit_log::Audit,
+    identity_store,
+    mode_overrides::OverrideState,
     monitor::{self, Monitor, Pulse},
-    open::beside,
+    opening_commands::beside,
     openings::Openings,
     prepare, reload,
-    reloads::Reloads,
+    reload_queue::Reloads,
     sockets::{self, Handed, Socket},
     status,
+    terminator_handle::TerminatorHandle,
     upgrade::{DrainingPredecessors, Handover, HandoverState, Predecessor, Reexec},
-    word::OverrideState,
 };
 
 /// A daemon that serves, and its sockets for clients.
@@ -127,7 +127,7 @@ fn start(
     }
     let (mut spoken, lost) = OverrideState::found(&config).under(&config);
     let modes = spoken.modes(config.live.mode);
-    let known = identities::load(&config.fixed.paths.state).unwrap_or_else(|error| {
+    let known = identity_store::load(&config.fixed.paths.state).unwrap_or_else(|error| {
         tracing::warn!("{error}");
         SeenIdentities::default()
     });

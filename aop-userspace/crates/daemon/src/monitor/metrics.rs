@@ -1,7 +1,7 @@
 //! `/metrics`: the figures of the daemon in the formats of Prometheus and OpenMetrics.
 
-mod bounded;
 mod families;
+mod label_bounds;
 
 use std::{
     fmt,

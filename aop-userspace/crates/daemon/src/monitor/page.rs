@@ -8,8 +8,8 @@ use hyper::{
 };
 
 use super::{
+    liveness::Pulse,
     metrics::{Format, Metrics},
-    pulse::Pulse,
     readiness::Readiness,
 };
 use crate::Daemon;

@@ -9,7 +9,7 @@ use aop_api::UpstreamReport;
 use aop_firewall::GuardedInterface;
 use tokio::sync::Mutex;
 
-use crate::{Daemon, link::TerminatorHandle, status::UNLOADED};
+use crate::{Daemon, status::UNLOADED, terminator_handle::TerminatorHandle};
 
 /// How long an answer is given again, so that frequent requests cost little.
 const STANDS: Duration = Duration::from_secs(1);

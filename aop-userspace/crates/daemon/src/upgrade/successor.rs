@@ -11,7 +11,7 @@ use std::{
 
 use aop_sandbox::channel::{self, ChannelError, Message};
 
-use super::{LONGEST, UpgradeError, again::Reexec};
+use super::{LONGEST, UpgradeError, reexec::Reexec};
 use crate::upgrade::messages::{Greeting, Lingering, New, Old, PROTOCOL};
 
 /// Time for its greeting.

@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use crate::figures::Figures;
+use crate::metrics_snapshot::Figures;
 
 /// All families at one moment.
 #[derive(Debug)]

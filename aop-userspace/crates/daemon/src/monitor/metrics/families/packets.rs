@@ -3,8 +3,8 @@
 use aop_api::Status;
 use prometheus_client::registry::Unit;
 
-use super::{super::bounded::MOST, Family, Series, counter, gauge, one, seconds, some};
-use crate::figures::Figures;
+use super::{super::label_bounds::MOST, Family, Series, counter, gauge, one, seconds, some};
+use crate::metrics_snapshot::Figures;
 
 pub(super) fn families(figures: &Figures) -> Vec<Family> {
     let mut all = list(figures);

@@ -7,10 +7,10 @@ use aop_tls::FileExpiry;
 use prometheus_client::registry::Unit;
 
 use super::{
-    super::bounded::{MOST, OTHER, Sites, by_reason},
+    super::label_bounds::{MOST, OTHER, Sites, by_reason},
     Family, Series, counter, gauge, one, some,
 };
-use crate::figures::Figures;
+use crate::metrics_snapshot::Figures;
 
 pub(super) fn families(figures: &Figures) -> Vec<Family> {
     let (status, sites) = (&figures.status, Sites::of(&figures.sites));

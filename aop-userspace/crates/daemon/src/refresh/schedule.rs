@@ -11,23 +11,23 @@ const SOONEST_RETRY: Duration = Duration::from_secs(60);
 const LATEST_RETRY: Duration = Duration::from_secs(3600);
 
 /// The first wait: until a list of that age is due; none without a list.
-pub(super) fn first(refresh: Duration, age_seconds: Option<u64>) -> Duration {
+pub(crate) fn first(refresh: Duration, age_seconds: Option<u64>) -> Duration {
     age_seconds.map_or(Duration::ZERO, |age| refresh.saturating_sub(Duration::from_secs(age)))
 }
 
 /// Up to a tenth shorter than `refresh`.
-pub(super) fn after_success(refresh: Duration, jitter: f64) -> Duration {
+pub(crate) fn after_success(refresh: Duration, jitter: f64) -> Duration {
     refresh.mul_f64(1.0 - jitter / 10.0)
 }
 
 /// From one minute to one hour, never longer than `refresh`, and up to a half shorter.
-pub(super) fn after_failure(refresh: Duration, failures: u32, jitter: f64) -> Duration {
+pub(crate) fn after_failure(refresh: Duration, failures: u32, jitter: f64) -> Duration {
     let doubled = SOONEST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(6));
     doubled.min(LATEST_RETRY).min(refresh).mul_f64(1.0 - jitter / 2.0)
 }
 
 /// From 0 to 1. The hasher's random keys are random enough for this.
-pub(super) fn jitter() -> f64 {
+pub(crate) fn jitter() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     f64::from((random >> 32) as u32) / f64::from(u32::MAX)
 }

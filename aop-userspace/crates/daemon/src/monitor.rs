@@ -3,10 +3,10 @@
 //! Off unless configured, and reachable from this host alone. Its clients get few resources: a few
 //! connections at a time, a short head, one request each, and some seconds for everything.
 
+mod listener;
+mod liveness;
 mod metrics;
 mod page;
-mod place;
-mod pulse;
 mod readiness;
 
 use std::{io, sync::Arc, time::Duration};
@@ -14,9 +14,9 @@ use std::{io, sync::Arc, time::Duration};
 use aop_config::MonitorAddress;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use listener::{Place, Stream};
+pub(super) use liveness::{Beats, Pulse, pulse};
 use page::Pages;
-use place::{Place, Stream};
-pub(super) use pulse::{Beats, Pulse, pulse};
 use rustix::process::Pid;
 use tokio::{
     sync::Semaphore,

@@ -35,7 +35,7 @@ pub fn load(state: &Path) -> Result<SeenIdentities, String> {
 ///
 /// # Errors
 /// The directory or file cannot be written, or the document is too long. The old file stays.
-pub(super) fn save(state: &Path, identities: &SeenIdentities) -> io::Result<()> {
+pub(crate) fn save(state: &Path, identities: &SeenIdentities) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(identities)?;
     text.push(b'\n');
     if text.len() > LONGEST {

@@ -5,10 +5,10 @@
 //! Then the old daemon drains. During the handover the old daemon changes nothing; if the successor
 //! fails, the old daemon restores its firewall policy and goes on.
 
-mod again;
-mod lingering;
+mod draining_predecessors;
 pub(crate) mod messages;
 mod predecessor;
+mod reexec;
 mod successor;
 
 use std::{
@@ -23,17 +23,17 @@ use std::{
     time::Duration,
 };
 
-pub(super) use again::Reexec;
 use aop_api::{Release, UpgradeResult};
 use aop_firewall::FirewallError;
+pub(super) use draining_predecessors::{DrainingPredecessor, DrainingPredecessors};
 use jiff::Timestamp;
-pub(super) use lingering::{DrainingPredecessor, DrainingPredecessors};
 pub(super) use predecessor::TakeOverError;
 pub(super) use predecessor::{HandoverState, Predecessor};
+pub(super) use reexec::Reexec;
 use successor::Successor;
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, DaemonError, identities, manager, reload, sockets, start};
+use super::{Daemon, DaemonError, identity_store, reload, service_manager, sockets, start};
 use crate::upgrade::messages::Lingering;
 
 /// Greatest size of a message between two daemons.
@@ -300,7 +300,7 @@ impl Daemon {
             deadline_seconds: patience.as_secs(),
         };
         // Before this, the service manager ignores notifications of the successor.
-        manager::main_process(successor.pid());
+        service_manager::main_process(successor.pid());
         let lingering = lingers.then(|| Lingering {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -308,7 +308,7 @@ impl Daemon {
         });
         let channel = successor
             .leave(lingering)
-            .inspect_err(|_| manager::main_process(std::process::id()))?;
+            .inspect_err(|_| service_manager::main_process(std::process::id()))?;
         Ok((upgraded, lingers.then_some(SuccessorHandle { channel, patience })))
     }
 
@@ -322,7 +322,7 @@ impl Daemon {
 
     fn keep_for_the_next(&self) {
         let kept = self.identities().map_err(|error| error.to_string()).and_then(|identities| {
-            let saved = identities::save(&self.fixed.paths.state, &identities);
+            let saved = identity_store::save(&self.fixed.paths.state, &identities);
             saved.map_err(|error| error.to_string())
         });
         if let Err(error) = kept {

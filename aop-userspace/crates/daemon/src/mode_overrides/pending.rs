@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ModeOverrides,
-    document::{Document, NamedRefusal},
+    file::{Document, NamedRefusal},
     sites::{self, Configured},
 };
 

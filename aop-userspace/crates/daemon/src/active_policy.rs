@@ -15,7 +15,7 @@ use aop_prefixes::{CurrentList, ListOrigin, StartList};
 use aop_types::Admission;
 use jiff::Timestamp;
 
-use super::{Daemon, looks::Watch, schedule, word::OverrideState};
+use super::{Daemon, file_stat::Watch, mode_overrides::OverrideState, refresh::schedule};
 
 pub struct ActivePolicy {
     pub(super) live: ReloadableConfig,

@@ -12,8 +12,8 @@ use tokio::{
 
 use super::{
     Asked, Daemon, DaemonError, ShutdownOutcome, Signals,
-    link::{Draining, TerminatorError},
-    manager::Heart,
+    service_manager::Heart,
+    terminator_handle::{Draining, TerminatorError},
     upgrade::SuccessorHandle,
 };
 use crate::upgrade::messages::{New, Old};

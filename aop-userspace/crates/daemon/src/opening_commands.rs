@@ -11,8 +11,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::{
-    Daemon, error::OpenError, in_force::ActivePolicy, link::PendingAck, openings::Openings,
-    reload::hear,
+    Daemon, active_policy::ActivePolicy, error::OpenError, openings::Openings, reload::hear,
+    terminator_handle::PendingAck,
 };
 
 impl Daemon {

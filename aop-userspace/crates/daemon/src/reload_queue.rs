@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, DaemonError, manager, source::Source};
+use super::{Daemon, DaemonError, config_digest::Source, service_manager};
 
 /// How many changed files a result names.
 const NAMED: usize = 100;
@@ -181,16 +181,16 @@ impl Daemon {
             return shared.clone();
         }
         let number = begun.fetch_add(1, Relaxed) + 1;
-        manager::reloading();
+        service_manager::reloading();
         let came = self.try_reload(file);
         match &came {
             Ok(_) => {
                 tracing::info!(file = %file.display(), "reloaded");
-                manager::ready("serving");
+                service_manager::ready("serving");
             }
             Err(error) => {
                 tracing::error!("not reloaded, the old configuration stays in force: {error}");
-                manager::ready(&format!("serving with the old configuration: {error}"));
+                service_manager::ready(&format!("serving with the old configuration: {error}"));
             }
         }
         let reloaded = self.reloads.keep(by, &[], came);

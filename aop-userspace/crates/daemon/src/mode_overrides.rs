@@ -13,16 +13,16 @@ use aop_api::{ModeChange, ModeTarget, PendingMode, SiteMode, mode_name};
 use aop_common::Mode;
 use aop_config::{Config, Interfaces, ReloadableConfig, SiteConfig};
 use aop_types::Modes;
-use document::Document;
+use file::Document;
 use jiff::Timestamp;
 use pending::Pending;
 pub(super) use sites::Configured;
 use sites::SiteWords;
 
-mod document;
-mod outdated;
+mod file;
 mod pending;
 mod sites;
+mod stale_file;
 
 const NAME: &str = "modes.json";
 
@@ -359,7 +359,7 @@ impl OverrideState {
         };
         let kept = kept.map_err(|error| {
             let path = state.join(NAME);
-            let outdated = load(state).is_ok_and(|kept| outdated::is_better_gone(&kept, self));
+            let outdated = load(state).is_ok_and(|kept| stale_file::is_better_gone(&kept, self));
             match outdated && aop_storage::remove(state, NAME).is_ok() {
                 true => OverrideFileError::Removed { path, error },
                 false => OverrideFileError::Unwritable { path, error },

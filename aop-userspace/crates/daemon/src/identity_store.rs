@@ -8,9 +8,13 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Daemon, identities,
-    link::{TerminatorError, TerminatorHandle},
+    Daemon,
+    terminator_handle::{TerminatorError, TerminatorHandle},
 };
+
+mod file;
+pub use file::load;
+pub(crate) use file::save;
 
 const ROUTINE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -24,8 +28,7 @@ struct Kept {
 impl Daemon {
     /// Runs until `stop`, and stores once more then.
     pub(super) async fn keep(self: Arc<Self>, stop: CancellationToken) {
-        let mut kept =
-            Kept { identities: identities::load(&self.fixed.paths.state).ok(), trouble: None };
+        let mut kept = Kept { identities: file::load(&self.fixed.paths.state).ok(), trouble: None };
         let mut warned = Instant::now();
         loop {
             let stopped = tokio::select! {
@@ -68,7 +71,7 @@ impl Daemon {
             if self.handover.may_change().is_err() {
                 return kept;
             }
-            identities::save(&self.fixed.paths.state, &identities)
+            file::save(&self.fixed.paths.state, &identities)
         };
         let trouble = saved.err().map(|error| {
             format!(

@@ -15,12 +15,12 @@ use jiff::Timestamp;
 
 use super::{
     Daemon,
+    active_policy::ActivePolicy,
     error::SetModeError,
-    in_force::ActivePolicy,
-    link::PendingAck,
-    open::beside,
+    mode_overrides::{Configured, OverrideState},
+    opening_commands::beside,
     reload::hear,
-    word::{Configured, OverrideState},
+    terminator_handle::PendingAck,
 };
 
 impl Daemon {
