@@ -25,7 +25,7 @@ impl IdentitiesCommand {
         let paths = Config::paths(&self.file.config)?;
         let identities = match aop_control::ask(&paths.runtime, Request::Identities) {
             Err(ClientError::NotRunning(_)) => {
-                aop_daemon::kept_identities(&paths.state).map_err(anyhow::Error::msg)?
+                aop_daemon::stored_identities(&paths.state).map_err(anyhow::Error::msg)?
             }
             answered => answered?,
         };

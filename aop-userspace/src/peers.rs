@@ -66,7 +66,7 @@ fn on_record(file: &Path) -> anyhow::Result<PeersReport> {
     // they are left out.
     let live = Config::load(file).map(|config| config.live).ok();
     let (sites, extra) = live.map(|live| (live.site_names(), live.extra)).unwrap_or_default();
-    let opened = aop_daemon::kept_openings(&paths.state).unwrap_or_default();
+    let opened = aop_daemon::stored_openings(&paths.state).unwrap_or_default();
     let opened: Vec<IpNet> = opened.into_iter().map(|it| it.network).collect();
     let judged = AdmissionContext {
         admission: &reading.admission,

@@ -103,7 +103,7 @@ fn in_force(file: &Path) -> anyhow::Result<Admitted> {
     // Needed only to mark the operator's own prefixes: without a readable configuration they are
     // not marked.
     let extra = Config::load(file).map_or(Vec::new(), |config| config.live.extra);
-    let opened = aop_daemon::kept_openings(&paths.state).unwrap_or_default();
+    let opened = aop_daemon::stored_openings(&paths.state).unwrap_or_default();
     let opened: Vec<IpNet> = opened.into_iter().map(|it| it.network).collect();
     let prefixes = reading.as_ref().map_or(Vec::new(), |reading| {
         admitted_prefixes(&reading.admission, &extra, &opened, monotonic_seconds())

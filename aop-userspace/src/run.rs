@@ -40,7 +40,7 @@ impl Run {
         };
         self.log.start(more)?;
         let logs = Logs { packets, options: self.log.options() };
-        let beginning = ProcessStart::learn(self.take_over)?;
+        let beginning = ProcessStart::of_this_process(self.take_over)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

@@ -54,8 +54,8 @@ fn without_daemon(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
     let reading = aop_firewall::read(&paths.pins, wanted.as_ref())?;
     let mut status = from_firewall(reading.as_ref(), &sites);
     if reading.is_some() {
-        status.openings = aop_daemon::kept_openings(&paths.state).unwrap_or_default();
-        let (set_at, pending) = aop_daemon::switched(&paths.state);
+        status.openings = aop_daemon::stored_openings(&paths.state).unwrap_or_default();
+        let (set_at, pending) = aop_daemon::stored_overrides(&paths.state);
         status.modes.pending = pending;
         status.explain_modes(configured, set_at);
     } else {

@@ -1,170 +1,96 @@
 //! The policy in force: the part of the configuration that a reload may change, the mode overrides,
-//! the prefix list, and the state of its refreshes.
+//! the openings, the prefix list, and the prefixes that these admit.
 //!
-//! Every change takes the turn first, so that a reload and a refresh never mix. The lock on the
-//! policy itself is held briefly, so that a status never waits while a long list is applied.
+//! Everything may read it. Only a [`Turn`](super::turn::Turn) changes it.
 
-use std::{
-    sync::{MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::sync::Arc;
 
-use aop_api::PrefixStatus;
+use aop_api::{PrefixStatus, terminator::AddressPolicy};
 use aop_config::{OnRefusal, ReloadableConfig};
-use aop_prefixes::{CurrentList, ListOrigin, StartList};
-use aop_types::Admission;
+use aop_firewall::FirewallPolicy;
+use aop_prefixes::{CurrentList, ListOrigin, PrefixError};
+use aop_tls::FileWarnings;
+use aop_types::{Admission, Modes, monotonic_seconds};
+use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::{Daemon, file_stat::Watch, mode_overrides::OverrideState, refresh::schedule};
+use super::{config_digest::ConfigDigest, mode_overrides::OverrideState, openings::Openings};
 
-pub struct ActivePolicy {
-    pub(super) live: ReloadableConfig,
-    /// The mode overrides.
-    pub(super) spoken: OverrideState,
-    pub(super) held: CurrentList,
-    /// The prefixes that the list and the configuration admit, and the draining ones.
-    pub(super) admission: Admission,
-    pub(super) course: Course,
-    /// Set when the daemon stops: a fetch that is still under way then applies nothing.
-    pub(super) closed: bool,
-}
-
-/// State of the refreshes.
-#[derive(Default)]
-pub(super) struct Course {
-    /// Why the last refresh was refused.
-    pub(super) last_error: Option<String>,
-    /// When a refresh was last refused.
-    pub(super) last_failure: Option<Timestamp>,
-    /// Why the copy on disk cannot be read or written.
-    pub(super) trouble: Option<String>,
-    /// When the next refresh is due.
-    pub(super) next: Option<Instant>,
-    pub(super) watch: Watch,
-    failures: u32,
-}
-
-impl Daemon {
-    /// Forbids all further changes. Waits for a change that is being applied, never for a fetch:
-    /// the next daemon may start while a fetch hangs.
-    pub(super) fn close(&self) {
-        let _turn = self.applying();
-        self.in_force().closed = true;
-    }
-
-    /// The turn: the right to change what is in force.
-    pub(super) fn applying(&self) -> MutexGuard<'_, ()> {
-        // The mutex guards no data: the policy is changed after everything that can fail.
-        self.applying.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A digest of everything that determines how sites are served.
-    pub(super) fn digest(&self) -> String {
-        let observing = self.in_force().observing();
-        self.reloads.source().digest(&observing)
-    }
-
-    pub(super) fn in_force(&self) -> MutexGuard<'_, ActivePolicy> {
-        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The policy in force. The firewall and the terminator have it, too.
+#[derive(Clone)]
+pub(crate) struct ActivePolicy {
+    pub(crate) live: ReloadableConfig,
+    pub(crate) overrides: OverrideState,
+    pub(crate) openings: Openings,
+    pub(crate) list: CurrentList,
+    /// The prefixes that the list, the configuration and the openings admit, and the draining ones.
+    pub(crate) admission: Admission,
+    /// What the configuration was read from.
+    pub(crate) source: Arc<ConfigDigest>,
+    /// Warnings about the configuration.
+    pub(crate) warnings: Vec<String>,
+    /// Warnings about the sites' files.
+    pub(crate) file_warnings: FileWarnings,
 }
 
 impl ActivePolicy {
+    /// The modes in force: the configuration with the overrides.
+    pub(crate) fn modes(&self) -> Modes {
+        self.overrides.modes(self.live.mode)
+    }
+
     /// The sites that observe, in the order of the configuration.
-    pub(super) fn observing(&self) -> Vec<String> {
-        let sites = self.spoken.sites(&self.live).into_iter();
+    pub(crate) fn observing(&self) -> Vec<String> {
+        let sites = self.overrides.sites(&self.live).into_iter();
         sites.filter(|it| it.on_refusal == OnRefusal::Observe).map(|it| it.name).collect()
     }
 
-    pub(super) fn new(
-        live: ReloadableConfig,
-        spoken: OverrideState,
-        found: StartList,
-        admission: Admission,
-    ) -> Self {
-        let StartList { held, trouble } = found;
-        let trouble = trouble.map(|trouble| trouble.to_string());
-        let course = Course { trouble, ..Course::default() };
-        let mut begun = Self { live, spoken, held, admission, course, closed: false };
-        begun.plan_first();
-        begun
+    /// A digest of everything that determines how sites are served.
+    pub(crate) fn digest(&self) -> String {
+        self.source.digest(&self.observing())
     }
 
-    /// The list that stays in force when `live` becomes the configuration. A list that was fetched
-    /// from the same source stays, since the copy on disk is never newer.
-    pub(super) fn list_for(&self, live: &ReloadableConfig) -> Option<&CurrentList> {
-        let stays = live.prefixes == self.live.prefixes && live.prefixes.url().is_some();
-        stays.then_some(&self.held)
+    /// The prefixes of the list, of `firewall.extra` and of the openings.
+    pub(crate) fn prefixes(&self) -> Result<Vec<IpNet>, PrefixError> {
+        let extra = self.live.extra.iter().copied().chain(self.openings.networks());
+        self.list.list.with(&extra.collect::<Vec<_>>())
     }
 
-    /// Puts a reloaded configuration in force, with its overrides, its list (or the one that
-    /// stays), and the prefixes that these admit.
-    pub(super) fn reload(
-        &mut self,
-        live: ReloadableConfig,
-        spoken: OverrideState,
-        found: StartList,
-        admission: Admission,
-    ) {
-        if self.list_for(&live).is_none() {
-            *self = Self::new(live, spoken, found, admission);
-            return;
-        }
-        (self.spoken, self.admission) = (spoken, admission);
-        let earlier = std::mem::replace(&mut self.live, live).refresh;
-        if self.live.refresh != earlier {
-            self.plan_first();
-        }
+    /// What this policy admits after `before`. Where the source has never answered, the prefixes of
+    /// `before` stay admitted.
+    pub(crate) fn admission_after(&self, before: &Admission, prefixes: &[IpNet]) -> Admission {
+        next_admission(before, &self.list, prefixes, &self.live)
     }
 
-    /// Plans the first refresh: at once where the list is not current.
-    fn plan_first(&mut self) {
-        let age = match self.held.origin {
-            ListOrigin::Fetched | ListOrigin::Stored => self.held.age(Timestamp::now()),
-            ListOrigin::Snapshot | ListOrigin::File | ListOrigin::Inline | ListOrigin::Nowhere => {
-                None
-            }
-        };
-        self.plan(|refresh| schedule::first(refresh, age));
+    /// Its part for the firewall.
+    pub(crate) fn for_firewall(&self) -> FirewallPolicy {
+        firewall_policy(&self.admission, &self.live, &self.modes())
     }
 
-    pub(super) fn succeeded(&mut self) {
-        self.course.last_error = None;
-        self.course.failures = 0;
-        self.plan(|refresh| schedule::after_success(refresh, schedule::jitter()));
+    /// Its part for the terminator.
+    pub(crate) fn for_terminator(&self) -> AddressPolicy {
+        AddressPolicy::of(&self.admission, &self.modes())
     }
 
-    pub(super) fn failed(&mut self, error: String) {
-        self.course.last_error = Some(error);
-        self.course.last_failure = Some(Timestamp::now());
-        self.course.failures = self.course.failures.saturating_add(1);
-        let failures = self.course.failures;
-        self.plan(|refresh| schedule::after_failure(refresh, failures, schedule::jitter()));
+    /// Whether the list stays in force when `live` becomes the configuration. A list that was
+    /// fetched from the same source stays, since the copy on disk is never newer.
+    pub(crate) fn keeps_list(&self, live: &ReloadableConfig) -> bool {
+        live.prefixes == self.live.prefixes && live.prefixes.url().is_some()
     }
 
-    fn plan(&mut self, wait: impl FnOnce(std::time::Duration) -> std::time::Duration) {
-        let fetched = self.live.prefixes.url().is_some();
-        let refresh = self.live.refresh.filter(|_| fetched);
-        self.course.next = refresh.and_then(|refresh| Instant::now().checked_add(wait(refresh)));
-    }
-
-    /// Adds the state of the list to a status.
-    pub(super) fn tell(&self, prefixes: &mut PrefixStatus) {
-        let next = self.course.next.map(|next| next.saturating_duration_since(Instant::now()));
+    /// Adds the list to a status.
+    pub(crate) fn add_list(&self, prefixes: &mut PrefixStatus) {
         prefixes.source = Some(self.live.prefixes.to_string());
-        prefixes.origin = Some(self.held.origin.to_string());
-        prefixes.etag.clone_from(&self.held.list.etag);
-        prefixes.age_seconds = self.held.age(Timestamp::now());
-        prefixes.next_refresh_seconds = next.map(|next| next.as_secs());
-        prefixes.last_error.clone_from(&self.course.last_error);
+        prefixes.origin = Some(self.list.origin.to_string());
+        prefixes.etag.clone_from(&self.list.list.etag);
+        prefixes.age_seconds = self.list.age(Timestamp::now());
     }
 
-    /// Warnings about the list and the overrides.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let troubles = self.course.trouble.iter().chain(&self.spoken.trouble);
-        let mut warnings: Vec<String> = troubles.cloned().collect();
+    /// Warnings about the list.
+    pub(crate) fn list_warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
         let source = &self.live.prefixes;
-        if self.held.origin == ListOrigin::Nowhere {
+        if self.list.origin == ListOrigin::Nowhere {
             warnings.push(format!(
                 "the prefix list has never been fetched from {source}: only firewall.extra is \
                  admitted, and what an earlier run left in the maps"
@@ -180,9 +106,40 @@ impl ActivePolicy {
     }
 
     /// Hours since the list was last confirmed, where that is longer than `stale_after`.
-    pub(super) fn stale_hours(&self) -> Option<u64> {
+    pub(crate) fn stale_hours(&self) -> Option<u64> {
         let stale = self.live.stale_after()?;
-        let age = self.held.age(Timestamp::now())?;
+        let age = self.list.age(Timestamp::now())?;
         (age > stale.as_secs()).then_some(age / 3600)
+    }
+}
+
+/// The admitted set after `before`. Where the source has never answered, the prefixes of `before`
+/// stay admitted.
+pub(crate) fn next_admission(
+    before: &Admission,
+    list: &CurrentList,
+    prefixes: &[IpNet],
+    live: &ReloadableConfig,
+) -> Admission {
+    let mut admitted = prefixes.to_vec();
+    if list.origin == ListOrigin::Nowhere {
+        admitted.extend(before.admitted_prefixes());
+    }
+    before.followed_by(&admitted, live.drain, monotonic_seconds())
+}
+
+/// The policy of the firewall.
+pub(crate) fn firewall_policy(
+    admission: &Admission,
+    live: &ReloadableConfig,
+    modes: &Modes,
+) -> FirewallPolicy {
+    FirewallPolicy {
+        modes: modes.clone(),
+        ports: live.ports,
+        admission: admission.clone(),
+        udp: live.udp,
+        probation: live.probation,
+        budget: live.budget,
     }
 }

@@ -2,15 +2,13 @@
 //! one JSON document a line. A change is made even where the file cannot be written; the status
 //! then warns.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-};
+use std::path::{Path, PathBuf};
 
 use aop_api::{AuditEntry, AuditOutcome, Request};
 use aop_control::Requester;
 use jiff::Timestamp;
 use nix::unistd::{Uid, User};
+use parking_lot::Mutex;
 
 const NAME: &str = "audit.log";
 /// Greatest size of the file in bytes. Older lines are in `audit.log.1`; still older ones are
@@ -18,21 +16,21 @@ const NAME: &str = "audit.log";
 const MOST: u64 = 1024 * 1024;
 
 /// The audit log of one daemon.
-pub(super) struct Audit {
+pub(super) struct AuditLog {
     state: PathBuf,
     /// Why the last line could not be written.
     trouble: Mutex<Option<String>>,
 }
 
-impl Audit {
+impl AuditLog {
     pub(super) fn new(state: &Path) -> Self {
         Self { state: state.into(), trouble: Mutex::default() }
     }
 
     /// Records `request`. `refused` is why it was refused, where it was.
-    pub(super) fn record(&self, asker: Requester, request: Request, refused: Option<String>) {
-        let Requester { uid, pid } = asker;
-        let audited = AuditEntry {
+    pub(super) fn record(&self, requester: Requester, request: Request, refused: Option<String>) {
+        let Requester { uid, pid } = requester;
+        let entry = AuditEntry {
             at: Timestamp::now(),
             uid,
             user: User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name),
@@ -44,11 +42,11 @@ impl Audit {
             },
             error: refused,
         };
-        tell(&audited);
-        let kept = serde_json::to_string(&audited).map_err(Into::into).and_then(|line| {
+        log(&entry);
+        let written = serde_json::to_string(&entry).map_err(Into::into).and_then(|line| {
             aop_storage::append(&self.state, NAME, format!("{line}\n").as_bytes(), MOST)
         });
-        let trouble = kept.err().map(|error| {
+        let trouble = written.err().map(|error| {
             let path = self.state.join(NAME);
             format!(
                 "{}: cannot write the audit log: {error}. The change was made; the journal shows \
@@ -57,17 +55,17 @@ impl Audit {
             )
         });
         trouble.iter().for_each(|trouble| tracing::warn!("{trouble}"));
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.trouble.lock() = trouble;
     }
 
     /// Why the file cannot be written, where it cannot.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble.lock().clone()
     }
 }
 
-fn tell(audited: &AuditEntry) {
-    let AuditEntry { at: _, uid, user, pid, request, outcome, error } = audited;
+fn log(entry: &AuditEntry) {
+    let AuditEntry { at: _, uid, user, pid, request, outcome, error } = entry;
     let request = serde_json::to_string(request).unwrap_or_default();
     let (user, error) = (user.as_deref(), error.as_deref());
     match outcome {

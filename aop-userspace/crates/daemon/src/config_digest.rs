@@ -10,13 +10,13 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 
 /// The text of a configuration, and the content of every file that its sites name.
-pub struct Source {
+pub(crate) struct ConfigDigest {
     pub(super) text: String,
     /// SHA-256 of each file.
     files: BTreeMap<PathBuf, [u8; 32]>,
 }
 
-impl Source {
+impl ConfigDigest {
     pub(super) fn new(text: String, files: &BTreeMap<PathBuf, Arc<[u8]>>) -> Self {
         let files = files.iter().map(|(path, bytes)| (path.clone(), sha256(bytes)));
         Self { text, files: files.collect() }

@@ -13,7 +13,7 @@ use super::Daemon;
 mod sites;
 
 /// A peer that has authenticated within this time is expected again.
-const LATELY: Duration = Duration::from_secs(24 * 3600);
+const RECENT: Duration = Duration::from_secs(24 * 3600);
 /// How many addresses a reason names.
 const NAMED: usize = 5;
 
@@ -26,55 +26,56 @@ struct PacketEvidence {
     list_hours: Option<u64>,
     /// Whether listeners serve and no peer is known to have authenticated, in this run or an
     /// earlier one.
-    nobody_pulls: bool,
+    no_pulls: bool,
     /// Peers that have authenticated and would be dropped, with the time of the last handshake.
     outsiders: Vec<(IpAddr, Timestamp)>,
 }
 
 impl Daemon {
     /// The reasons not to enforce for packets now.
-    pub(super) fn misgivings(&self) -> Vec<String> {
+    pub(super) fn packet_preflight(&self) -> Vec<String> {
         let status = self.status();
-        let observed = {
-            let in_force = self.in_force();
+        let evidence = {
+            let policy = self.policy.read();
             let now = monotonic_seconds();
             // With probation, an authenticated stranger is admitted.
-            let proven = in_force.live.probation > 0;
+            let admits_authenticated = policy.live.probation > 0;
             // Loopback packets do not reach the packet program.
             let out = |address: IpAddr| {
-                let stands = in_force.admission.standing(address, now);
+                let stands = policy.admission.standing(address, now);
                 stands == Standing::Unknown && !address.is_loopback()
             };
-            let peers = status.peers.iter().filter(|peer| !proven && out(peer.address));
+            let peers =
+                status.peers.iter().filter(|peer| !admits_authenticated && out(peer.address));
             PacketEvidence {
                 admitted: status.prefixes.v4 + status.prefixes.v6,
-                list_hours: in_force.stale_hours(),
-                nobody_pulls: nobody_pulls(&status),
+                list_hours: policy.stale_hours(),
+                no_pulls: has_no_pulls(&status),
                 outsiders: peers.map(|peer| (peer.address, peer.last_seen)).collect(),
             }
         };
-        reasons(&observed, Timestamp::now())
+        reasons(&evidence, Timestamp::now())
     }
 
     /// The reasons not to enforce for these sites now.
-    pub(super) fn misgivings_about(&self, sites: &[String]) -> Vec<String> {
+    pub(super) fn site_preflight(&self, sites: &[String]) -> Vec<String> {
         let (status, now) = (self.status(), Timestamp::now());
         sites.iter().flat_map(|site| sites::reasons(&status, site, now)).collect()
     }
 }
 
 /// Only a terminator that answers can tell that no peer pulls.
-fn nobody_pulls(status: &Status) -> bool {
+fn has_no_pulls(status: &Status) -> bool {
     let serves = status.terminator.as_ref().is_some_and(|terminator| terminator.answers);
     serves && !status.is_pulled(None)
 }
 
-fn reasons(observed: &PacketEvidence, now: Timestamp) -> Vec<String> {
-    let PacketEvidence { admitted, list_hours, nobody_pulls, outsiders } = observed;
+fn reasons(evidence: &PacketEvidence, now: Timestamp) -> Vec<String> {
+    let PacketEvidence { admitted, list_hours, no_pulls, outsiders } = evidence;
     let mut reasons = Vec::new();
-    let lately = |seen: &Timestamp| now.duration_since(*seen).unsigned_abs() <= LATELY;
+    let recent = |seen: &Timestamp| now.duration_since(*seen).unsigned_abs() <= RECENT;
     let mut cut: Vec<IpAddr> =
-        outsiders.iter().filter(|(_, seen)| lately(seen)).map(|(address, _)| *address).collect();
+        outsiders.iter().filter(|(_, seen)| recent(seen)).map(|(address, _)| *address).collect();
     if !cut.is_empty() {
         let count = cut.len();
         let more =
@@ -101,7 +102,7 @@ fn reasons(observed: &PacketEvidence, now: Timestamp) -> Vec<String> {
              be dropped (see `aop prefixes refresh`)"
         ));
     }
-    if *nobody_pulls {
+    if *no_pulls {
         reasons.push(
             "no peer has authenticated at the listeners yet, so nothing shows that the CDN's pulls \
              would pass (see `aop status`)"
@@ -151,8 +152,7 @@ mod tests {
         assert!(empty.contains("no prefix is admitted") && !empty.contains("90 h"), "{empty}");
         assert!(text(PacketEvidence { list_hours: Some(90), ..fine() }).contains("for 90 h"));
         assert!(
-            text(PacketEvidence { nobody_pulls: true, ..fine() })
-                .contains("no peer has authenticated")
+            text(PacketEvidence { no_pulls: true, ..fine() }).contains("no peer has authenticated")
         );
     }
 }

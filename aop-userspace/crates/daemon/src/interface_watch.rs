@@ -1,18 +1,15 @@
 //! Keeps the firewall attached while interfaces appear and disappear.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use aop_firewall::{ChangeSubscription, CheckReason, FirewallError};
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::Daemon;
+use super::{Daemon, background::LastError};
 
 /// Netlink messages can be lost, so the interfaces are checked this often in any case.
-const ROUTINE: Duration = Duration::from_secs(1);
+const PERIOD: Duration = Duration::from_secs(1);
 /// Changes come in bursts: after each check, this pause collects the rest.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -28,29 +25,27 @@ pub(super) fn follow(
     tasks.spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = look_on(daemon, watch) => {}
+            () = follow_changes(daemon, watch) => {}
         }
     });
 }
 
-async fn look_on(daemon: Arc<Daemon>, watch: ChangeSubscription) {
+async fn follow_changes(daemon: Arc<Daemon>, watch: ChangeSubscription) {
     // A change between the start and the netlink subscription was missed.
-    let mut cause = CheckReason::Notice;
-    let mut logged = None;
+    let mut reason = CheckReason::Notice;
+    let mut last = LastError::default();
     loop {
-        let looking = Arc::clone(&daemon);
+        let daemon = Arc::clone(&daemon);
         // On a blocking thread: it loads programs, and waits for the kernel's locks.
-        let looked = tokio::task::spawn_blocking(move || looking.follow_host(cause)).await;
-        let error = looked.map_or_else(
-            |failed| Some(failed.to_string()),
-            |looked| looked.err().map(|error| error.to_string()),
-        );
-        if let Some(error) = error.as_ref().filter(|error| logged.as_ref() != Some(*error)) {
+        let error = match spawn_blocking(move || daemon.follow_host(reason)).await {
+            Ok(followed) => followed.err().map(|error| error.to_string()),
+            Err(panicked) => Some(panicked.to_string()),
+        };
+        if let Some(error) = last.replace(error) {
             tracing::error!("cannot follow the interfaces: {error}");
         }
-        logged = error;
         sleep(PAUSE).await;
-        cause = next(&watch).await;
+        reason = next(&watch).await;
     }
 }
 
@@ -60,26 +55,21 @@ async fn next(watch: &ChangeSubscription) -> CheckReason {
             Ok(()) => CheckReason::Notice,
             Err(error) => {
                 tracing::debug!("the netlink socket fails: {error}");
-                sleep(ROUTINE).await;
+                sleep(PERIOD).await;
                 CheckReason::Notice
             }
         },
-        () = sleep(ROUTINE) => CheckReason::Routine,
+        () = sleep(PERIOD) => CheckReason::Routine,
     }
 }
 
 impl Daemon {
-    fn follow_host(&self, cause: CheckReason) -> Result<(), FirewallError> {
-        match &self.firewall {
-            Some(firewall) => {
-                let mut firewall = firewall.lock().unwrap_or_else(PoisonError::into_inner);
-                match self.handover.may_change() {
-                    Ok(()) => firewall.follow_host(cause),
-                    // The successor follows the host.
-                    Err(_) => Ok(()),
-                }
-            }
-            None => Ok(()),
+    fn follow_host(&self, reason: CheckReason) -> Result<(), FirewallError> {
+        let Some(mut firewall) = self.firewall() else { return Ok(()) };
+        // While a successor starts or serves, it follows the host.
+        match self.lifecycle.is_handing_over() {
+            true => Ok(()),
+            false => firewall.follow_host(reason),
         }
     }
 }

@@ -8,11 +8,11 @@ use aop_firewall::PeerListing;
 use aop_tls::FileExpiry;
 use jiff::Timestamp;
 
-use super::Daemon;
+use super::{Daemon, refresh::refresh_interval};
 
 /// A daemon at one moment.
 #[derive(Debug)]
-pub(super) struct Figures {
+pub(super) struct MetricsSnapshot {
     pub(super) status: Status,
     /// The sites, in the order of the configuration.
     pub(super) sites: Vec<String>,
@@ -32,19 +32,18 @@ pub(super) struct Figures {
 
 impl Daemon {
     /// Waits for the terminator, and reads the maps.
-    pub(super) fn figures(&self) -> Figures {
+    pub(super) fn metrics_snapshot(&self) -> MetricsSnapshot {
         let (status, lost) = self.status_and_lost(PeerListing::NoPeers);
-        let in_force = self.in_force();
-        let fetched = in_force.live.prefixes.url().is_some();
-        Figures {
+        let policy = self.policy.read();
+        MetricsSnapshot {
             status,
-            sites: self.facts.sites(),
+            sites: policy.live.site_names(),
             firewall: self.firewall.as_ref().map(|_| lost.is_some()),
             lost,
-            terms: self.facts.notes().terms,
-            confirmed: in_force.held.confirmed,
-            refused: in_force.course.last_failure,
-            refresh: in_force.live.refresh.filter(|_| fetched),
+            terms: policy.file_warnings.terms.clone(),
+            confirmed: policy.list.confirmed,
+            refused: self.refresher.state().last_failure,
+            refresh: refresh_interval(&policy.live),
         }
     }
 }

@@ -13,16 +13,15 @@ use aop_api::{ModeChange, ModeTarget, PendingMode, SiteMode, mode_name};
 use aop_common::Mode;
 use aop_config::{Config, Interfaces, ReloadableConfig, SiteConfig};
 use aop_types::Modes;
-use file::Document;
+use file::OverridesFile;
 use jiff::Timestamp;
-use pending::Pending;
-pub(super) use sites::Configured;
-use sites::SiteWords;
+use pending::PendingOverride;
+pub(super) use sites::ConfiguredModes;
+use sites::SiteOverrides;
 
 mod file;
 mod pending;
 mod sites;
-mod stale_file;
 
 const NAME: &str = "modes.json";
 
@@ -37,7 +36,7 @@ pub(super) struct ModeOverrides {
     general: Option<Mode>,
     ports: BTreeMap<u16, Mode>,
     interfaces: BTreeMap<String, Mode>,
-    sites: SiteWords,
+    sites: SiteOverrides,
 }
 
 /// Why the file of overrides cannot be read or written.
@@ -59,26 +58,19 @@ pub(super) enum OverrideFileError {
     Unreadable { path: PathBuf, error: io::Error },
     /// The file cannot be written.
     #[error(
-        "{}: cannot store the modes that `aop mode` has set: {error}. A restart will lose them. \
-         Correct paths.state, its permissions or its disk, and repeat the command", .path.display()
+        "{}: cannot store the modes that `aop mode` has set: {error}. Correct paths.state, its \
+         permissions or its disk", .path.display()
     )]
     Unwritable { path: PathBuf, error: io::Error },
-    /// The file could not be written, and was removed because its content was less strict.
-    #[error(
-        "{}: cannot store the modes that `aop mode` has set: {error}. The file held less strict \
-         modes and was removed: after a restart only the configuration counts. Correct \
-         paths.state, its permissions or its disk, and repeat the command", .path.display()
-    )]
-    Removed { path: PathBuf, error: io::Error },
 }
 
 impl ModeOverrides {
     /// The overrides after the command `said`, where there were those of `before` and the
     /// configuration is `configured`; `None` where none is left that differs from it.
-    pub(super) fn after(
+    pub(super) fn with_command(
         before: Option<&Self>,
         said: &ModeChange,
-        configured: &Configured,
+        configured: &ConfiguredModes,
         now: Timestamp,
     ) -> Option<Self> {
         let mode = match said.to {
@@ -88,37 +80,37 @@ impl ModeOverrides {
         };
         let of_sites = !said.sites.is_empty();
         let everything = said.ports.is_empty() && said.interfaces.is_empty() && !of_sites;
-        let mut word = before
+        let mut overrides = before
             .cloned()
             .unwrap_or_else(|| Self::of(configured.mode.into(), configured.mode, now));
         if everything {
-            word.general = mode.filter(|mode| *mode != configured.mode);
-            word.ports.clear();
-            word.interfaces.clear();
+            overrides.general = mode.filter(|mode| *mode != configured.mode);
+            overrides.ports.clear();
+            overrides.interfaces.clear();
         }
         if of_sites {
-            sites::say(&mut word.sites, configured, mode);
+            sites::set(&mut overrides.sites, configured, mode);
         }
         for port in &said.ports {
             match mode {
-                Some(mode) => word.ports.insert(*port, mode),
-                None => word.ports.remove(port),
+                Some(mode) => overrides.ports.insert(*port, mode),
+                None => overrides.ports.remove(port),
             };
         }
         for interface in &said.interfaces {
             match mode {
-                Some(mode) => word.interfaces.insert(interface.clone(), mode),
-                None => word.interfaces.remove(interface),
+                Some(mode) => overrides.interfaces.insert(interface.clone(), mode),
+                None => overrides.interfaces.remove(interface),
             };
         }
-        if before != Some(&word) {
-            word.set_at = now;
+        if before != Some(&overrides) {
+            overrides.set_at = now;
         }
-        word.if_any()
+        overrides.if_any()
     }
 
     /// The overrides that remain under `config`, and a log line for each that is dropped.
-    fn under(mut self, config: &Config) -> (Option<Self>, Vec<String>) {
+    fn reconcile(mut self, config: &Config) -> (Option<Self>, Vec<String>) {
         let Config { fixed, live, .. } = config;
         let now = fixed.firewall.as_ref().map(|_| live.mode);
         let mut lost = Vec::new();
@@ -135,7 +127,7 @@ impl ModeOverrides {
             self.interfaces.clear();
         }
         self.configured = live.mode;
-        lost.extend(sites::under(&mut self.sites, live));
+        lost.extend(sites::reconcile(&mut self.sites, live));
         self.ports.retain(|port, mode| {
             let guarded = live.ports.contains(*port);
             if !guarded {
@@ -166,7 +158,7 @@ impl ModeOverrides {
     fn of(modes: Modes, configured: Mode, set_at: Timestamp) -> Self {
         let Modes { general, ports, interfaces, sites: _ } = modes;
         let general = Some(general).filter(|general| *general != configured);
-        Self { set_at, configured, general, ports, interfaces, sites: SiteWords::new() }
+        Self { set_at, configured, general, ports, interfaces, sites: SiteOverrides::new() }
     }
 
     fn if_any(self) -> Option<Self> {
@@ -182,7 +174,11 @@ impl ModeOverrides {
             general: self.general.unwrap_or(self.configured),
             ports: self.ports.clone(),
             interfaces: self.interfaces.clone(),
-            sites: self.sites.iter().map(|(site, word)| (site.clone(), word.mode)).collect(),
+            sites: self
+                .sites
+                .iter()
+                .map(|(site, overrides)| (site.clone(), overrides.mode))
+                .collect(),
         }
     }
 }
@@ -190,9 +186,9 @@ impl ModeOverrides {
 /// The overrides, a pending one, and the state of their file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OverrideState {
-    pub(super) word: Option<ModeOverrides>,
+    pub(super) overrides: Option<ModeOverrides>,
     /// Set while an override waits for a confirmation.
-    pending: Option<Pending>,
+    pending: Option<PendingOverride>,
     /// Why the file cannot be read or written.
     pub(super) trouble: Option<String>,
 }
@@ -200,21 +196,22 @@ pub(super) struct OverrideState {
 impl OverrideState {
     /// The stored overrides. If the file cannot be read, packets keep the modes in the maps, and no
     /// site observes: a damaged file must not weaken what is in force.
-    pub(super) fn found(config: &Config) -> Self {
+    pub(super) fn load(config: &Config) -> Self {
         let Config { fixed, live, .. } = config;
-        let mut spoken = Self::read(&fixed.paths.state);
-        if spoken.trouble.is_some() {
+        let mut state = Self::stored(&fixed.paths.state);
+        if state.trouble.is_some() {
             let pinned = aop_firewall::read(&fixed.paths.pins, None).ok().flatten();
             let modes = pinned.map_or_else(|| live.mode.into(), |it| it.modes);
-            let word = ModeOverrides::of(modes, live.mode, Timestamp::now());
-            spoken.word = ModeOverrides { sites: sites::strict(live), ..word }.if_any();
+            let overrides = ModeOverrides::of(modes, live.mode, Timestamp::now());
+            state.overrides =
+                ModeOverrides { sites: sites::all_refusing(live), ..overrides }.if_any();
         }
-        spoken
+        state
     }
 
-    fn read(state: &Path) -> Self {
-        match load(state) {
-            Ok(spoken) => spoken,
+    fn stored(state: &Path) -> Self {
+        match read(state) {
+            Ok(state) => state,
             Err(error) => {
                 tracing::warn!("{error}");
                 Self { trouble: Some(error.to_string()), ..Self::default() }
@@ -223,20 +220,21 @@ impl OverrideState {
     }
 
     /// The overrides that remain under `config` now, and a log line for each that is dropped.
-    pub(super) fn under(mut self, config: &Config) -> (Self, Vec<String>) {
+    pub(super) fn reconcile(mut self, config: &Config) -> (Self, Vec<String>) {
         let mut lost = Vec::new();
-        if self.is_over() {
-            lost.extend(self.take_back());
+        if self.is_expired() {
+            lost.extend(self.revert());
         }
-        let Self { word, pending, trouble } = self;
+        let Self { overrides, pending, trouble } = self;
         let waited = pending.is_some();
-        let pending = pending.and_then(|pending| pending.under(config));
+        let pending = pending.and_then(|pending| pending.reconcile(config));
         if waited && pending.is_none() {
             lost.push("the override that waited for `aop confirm` is dropped".to_owned());
         }
-        let (word, by_config) = word.map_or((None, Vec::new()), |word| word.under(config));
+        let (overrides, by_config) =
+            overrides.map_or((None, Vec::new()), |overrides| overrides.reconcile(config));
         lost.extend(by_config);
-        (Self { word, pending, trouble }, lost)
+        (Self { overrides, pending, trouble }, lost)
     }
 
     /// The overrides after the command `said`. An unconfirmed override does not count: the command
@@ -244,24 +242,24 @@ impl OverrideState {
     ///
     /// # Errors
     /// Why the command cannot wait for a confirmation.
-    pub(super) fn after(
+    pub(super) fn with_command(
         &self,
         said: &ModeChange,
-        configured: impl Into<Configured>,
+        configured: impl Into<ConfiguredModes>,
         now: (Timestamp, Instant),
     ) -> Result<Self, &'static str> {
-        let (configured, before) = (&configured.into(), self.lasting());
-        let word = ModeOverrides::after(before, said, configured, now.0);
-        let pending = Pending::begun(said, before, configured, now)?;
-        let pending = pending.filter(|_| word.as_ref() != before);
-        Ok(Self { word, pending, trouble: None })
+        let (configured, before) = (&configured.into(), self.confirmed());
+        let overrides = ModeOverrides::with_command(before, said, configured, now.0);
+        let pending = PendingOverride::begin(said, before, configured, now)?;
+        let pending = pending.filter(|_| overrides.as_ref() != before);
+        Ok(Self { overrides, pending, trouble: None })
     }
 
     /// The confirmed overrides.
-    fn lasting(&self) -> Option<&ModeOverrides> {
+    fn confirmed(&self) -> Option<&ModeOverrides> {
         match &self.pending {
             Some(pending) => pending.reverts_to.as_ref(),
-            None => self.word.as_ref(),
+            None => self.overrides.as_ref(),
         }
     }
 
@@ -271,28 +269,31 @@ impl OverrideState {
     }
 
     /// When the override was set that waits for pulls, if there is one.
-    pub(super) fn counts(&self) -> Option<Timestamp> {
-        self.pending.as_ref().filter(|pending| pending.counts()).map(|pending| pending.said_at)
+    pub(super) fn waits_for_pulls(&self) -> Option<Timestamp> {
+        self.pending
+            .as_ref()
+            .filter(|pending| pending.waits_for_pulls())
+            .map(|pending| pending.set_at)
     }
 
     /// Counts the pulls `served` by each site. Enough of them confirm the override: a log line.
-    pub(super) fn count(&mut self, served: &[(String, u64)]) -> Option<String> {
-        let line = self.pending.as_mut()?.count(served)?;
+    pub(super) fn count_pulls(&mut self, served: &[(String, u64)]) -> Option<String> {
+        let line = self.pending.as_mut()?.count_pulls(served)?;
         self.pending = None;
         Some(line)
     }
 
     /// Whether the deadline of the pending override has passed.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_expired(&self) -> bool {
         let now = (Timestamp::now(), Instant::now());
-        self.pending.as_ref().is_some_and(|pending| pending.due(now))
+        self.pending.as_ref().is_some_and(|pending| pending.is_expired(now))
     }
 
     /// Reverts the pending override, and returns a log line.
-    pub(super) fn take_back(&mut self) -> Option<String> {
+    pub(super) fn revert(&mut self) -> Option<String> {
         let pending = self.pending.take()?;
-        let PendingMode { reverts_to, until, .. } = pending.told();
-        self.word = pending.reverts_to;
+        let PendingMode { reverts_to, until, .. } = pending.document();
+        self.overrides = pending.reverts_to;
         Some(format!(
             "`aop mode enforce` was not confirmed by {until:.0}: reverted to {reverts_to}"
         ))
@@ -300,96 +301,93 @@ impl OverrideState {
 
     /// The override that waits for a confirmation.
     pub(super) fn pending(&self) -> Option<PendingMode> {
-        self.pending.as_ref().map(Pending::told)
+        self.pending.as_ref().map(PendingOverride::document)
     }
 
     /// When overrides of packets were last changed, if there are any.
     pub(super) fn set_at(&self) -> Option<Timestamp> {
-        self.word.as_ref().filter(|word| word.is_of_packets()).map(|word| word.set_at)
+        self.overrides
+            .as_ref()
+            .filter(|overrides| overrides.is_of_packets())
+            .map(|overrides| overrides.set_at)
     }
 
     /// The sites of `live` with their overrides.
     pub(super) fn sites(&self, live: &ReloadableConfig) -> Vec<SiteConfig> {
-        match &self.word {
-            Some(word) => sites::said_of(&word.sites, live),
+        match &self.overrides {
+            Some(overrides) => sites::with_overrides(&overrides.sites, live),
             None => live.sites.clone(),
         }
     }
 
     /// The modes of sites that observe, explain or have an override.
-    pub(super) fn told_of_sites(&self, live: &ReloadableConfig) -> Vec<SiteMode> {
-        match &self.word {
-            Some(word) => sites::told(&word.sites, live),
-            None => sites::told(&SiteWords::new(), live),
+    pub(super) fn site_modes(&self, live: &ReloadableConfig) -> Vec<SiteMode> {
+        match &self.overrides {
+            Some(overrides) => sites::site_modes(&overrides.sites, live),
+            None => sites::site_modes(&SiteOverrides::new(), live),
         }
     }
 
     /// The modes in force, where firewall.mode is `configured`.
     pub(super) fn modes(&self, configured: Mode) -> Modes {
-        self.word.as_ref().map_or_else(|| configured.into(), ModeOverrides::modes)
+        self.overrides.as_ref().map_or_else(|| configured.into(), ModeOverrides::modes)
     }
 
     /// Logs the remaining and the `lost` overrides, and removes the latter from the file.
-    pub(super) fn settle(&mut self, state: &Path, lost: &[String]) {
-        if let Some(word) = &self.word {
-            let modes = word.modes();
+    pub(super) fn log_and_drop(&mut self, state: &Path, lost: &[String]) {
+        if let Some(overrides) = &self.overrides {
+            let modes = overrides.modes();
             let mut lines = vec![format!("mode {}", mode_name(modes.general))];
             let of = aop_api::ModesReport::of(&modes);
             lines.extend(of.lines().into_iter().chain(of.sites.iter().map(SiteMode::line)));
             let lines = lines.join("; ");
             tracing::warn!(
                 "in force by `aop mode` since {:.0}, before the configuration: {lines}",
-                word.set_at
+                overrides.set_at
             );
         }
         lost.iter().for_each(|lost| tracing::warn!("{lost}"));
-        if !lost.is_empty() {
-            self.keep(state);
+        if !lost.is_empty()
+            && let Err(error) = self.store(state)
+        {
+            tracing::warn!("{error}");
         }
     }
 
-    /// Writes the overrides to the file in `state`. If it cannot be written (the disk is full), and
-    /// its old content would weaken the next start, the file is removed; that works on a full disk.
-    pub(super) fn keep(&mut self, state: &Path) {
-        let kept = match Document::of_all(self) {
-            Some(document) => {
-                document.text().and_then(|text| aop_storage::write(state, NAME, &text))
-            }
+    /// Writes the overrides to the file in `state`.
+    ///
+    /// # Errors
+    /// The file cannot be written; the old one stays.
+    pub(super) fn store(&mut self, state: &Path) -> Result<(), OverrideFileError> {
+        let stored = match OverridesFile::of_all(self) {
+            Some(file) => file.text().and_then(|text| aop_storage::write(state, NAME, &text)),
             None => aop_storage::remove(state, NAME),
         };
-        let kept = kept.map_err(|error| {
-            let path = state.join(NAME);
-            let outdated = load(state).is_ok_and(|kept| stale_file::is_better_gone(&kept, self));
-            match outdated && aop_storage::remove(state, NAME).is_ok() {
-                true => OverrideFileError::Removed { path, error },
-                false => OverrideFileError::Unwritable { path, error },
-            }
-        });
-        if let Err(error) = &kept {
-            tracing::warn!("{error}");
-        }
-        self.trouble = kept.err().map(|error| error.to_string());
+        let stored =
+            stored.map_err(|error| OverrideFileError::Unwritable { path: state.join(NAME), error });
+        self.trouble = stored.as_ref().err().map(ToString::to_string);
+        stored
     }
 }
 
 /// When `aop mode` last changed the modes of packets, and the override that waits for a
 /// confirmation, from the file in `state`. Neither where it cannot be read.
 #[must_use]
-pub fn switched(state: &Path) -> (Option<Timestamp>, Option<PendingMode>) {
-    let spoken = load(state).unwrap_or_default();
-    (spoken.set_at(), spoken.pending())
+pub fn stored_overrides(state: &Path) -> (Option<Timestamp>, Option<PendingMode>) {
+    let state = read(state).unwrap_or_default();
+    (state.set_at(), state.pending())
 }
 
 /// The overrides in `state`.
-fn load(state: &Path) -> Result<OverrideState, OverrideFileError> {
+fn read(state: &Path) -> Result<OverrideState, OverrideFileError> {
     let path = state.join(NAME);
     let text = match aop_storage::read(state, NAME) {
         Ok(Some(text)) => text,
         Ok(None) => return Ok(OverrideState::default()),
         Err(error) => return Err(OverrideFileError::Unreadable { path, error }),
     };
-    match serde_json::from_slice::<Document>(&text) {
-        Ok(document) => Ok(document.spoken((Timestamp::now(), Instant::now()))),
+    match serde_json::from_slice::<OverridesFile>(&text) {
+        Ok(document) => Ok(document.state((Timestamp::now(), Instant::now()))),
         Err(error) => Err(OverrideFileError::Broken { path, message: error.to_string() }),
     }
 }

@@ -14,8 +14,8 @@ use std::{io, sync::Arc, time::Duration};
 use aop_config::MonitorAddress;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use listener::{Place, Stream};
-pub(super) use liveness::{Beats, Pulse, pulse};
+use listener::{MonitorListener, MonitorStream};
+pub(super) use liveness::{LivenessProbe, LivenessResponder, liveness};
 use page::Pages;
 use rustix::process::Pid;
 use tokio::{
@@ -41,7 +41,7 @@ const LAST: Duration = Duration::from_millis(250);
 /// The bound monitor.
 #[derive(Debug)]
 pub(super) struct Monitor {
-    place: Place,
+    listener: MonitorListener,
     address: MonitorAddress,
 }
 
@@ -67,9 +67,9 @@ impl Monitor {
         handed: Option<std::net::TcpListener>,
         before: Option<Pid>,
     ) -> Result<Self, MonitorError> {
-        let place = Place::take(address, handed, before);
+        let listener = MonitorListener::take(address, handed, before);
         let failed = |error| MonitorError { address: address.clone(), error };
-        Ok(Self { place: place.map_err(failed)?, address: address.clone() })
+        Ok(Self { listener: listener.map_err(failed)?, address: address.clone() })
     }
 
     /// Makes the socket visible to clients.
@@ -78,7 +78,7 @@ impl Monitor {
     /// The directory cannot be written.
     pub(super) fn publish(&self) -> Result<(), MonitorError> {
         let failed = |error| MonitorError { address: self.address.clone(), error };
-        self.place.publish().map_err(failed)
+        self.listener.publish().map_err(failed)
     }
 
     /// A copy of the socket for the successor, where that needs one.
@@ -86,29 +86,29 @@ impl Monitor {
     /// # Errors
     /// The system refuses.
     pub(super) fn copy(&self) -> io::Result<Option<std::net::TcpListener>> {
-        self.place.copy()
+        self.listener.copy()
     }
 
     /// Answers until `stop`, or until a successor answers.
     pub(super) async fn serve(
         self,
         daemon: Arc<Daemon>,
-        pulse: Pulse,
+        probe: LivenessProbe,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) {
-        let pages = Arc::new(Pages::new(Arc::clone(&daemon), pulse));
+        let pages = Arc::new(Pages::new(Arc::clone(&daemon), probe));
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
         let mut leaving = false;
         loop {
             let next = async {
                 // The semaphore is never closed.
                 let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
-                Ok::<_, io::Error>((slot, self.place.accept().await?))
+                Ok::<_, io::Error>((slot, self.listener.accept().await?))
             };
             let accepted = tokio::select! {
-                () = ends(&daemon, &stop), if !leaving => {
-                    if !daemon.handover.is_over() || !self.place.has_its_own_queue() {
+                () = stopped(&daemon, &stop), if !leaving => {
+                    if !daemon.lifecycle.is_handed_over() || !self.listener.has_its_own_queue() {
                         return;
                     }
                     leaving = true;
@@ -142,14 +142,14 @@ impl Monitor {
 }
 
 /// Waits until this daemon stops, or a successor has taken over.
-async fn ends(daemon: &Daemon, stop: &CancellationToken) {
+async fn stopped(daemon: &Daemon, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = daemon.handover.over() => {}
+        () = daemon.lifecycle.handed_over() => {}
     }
 }
 
-async fn answer(stream: Box<dyn Stream>, pages: Arc<Pages>) {
+async fn answer(stream: Box<dyn MonitorStream>, pages: Arc<Pages>) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)

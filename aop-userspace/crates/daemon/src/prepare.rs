@@ -10,7 +10,7 @@ use aop_sandbox::Account;
 use aop_tls::{FileWarnings, Files, Sites};
 use ipnet::IpNet;
 
-use super::{DaemonError, config_digest::Source};
+use super::{DaemonError, config_digest::ConfigDigest};
 
 /// A configuration with all the files that it names.
 pub struct CheckedConfig {
@@ -23,7 +23,7 @@ pub struct CheckedConfig {
     /// The configuration and the files of its sites, as they are sent to the terminator process.
     pub bundle: ConfigBundle,
     /// Digests of what they were read from.
-    pub source: Source,
+    pub(crate) source: ConfigDigest,
     /// The user of the processes without privileges.
     pub account: Account,
     /// Warnings about the configuration.
@@ -52,9 +52,9 @@ pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
 }
 
 /// The message for the terminator process, and the digests by which later changes are found.
-pub(super) fn pack(file: &Path, text: String, files: Files) -> (ConfigBundle, Source) {
+pub(super) fn pack(file: &Path, text: String, files: Files) -> (ConfigBundle, ConfigDigest) {
     let files = files.into_held();
-    let source = Source::new(text.clone(), &files);
+    let source = ConfigDigest::new(text.clone(), &files);
     let files = files.into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
     (ConfigBundle::new(file.into(), text, files), source)
 }
@@ -62,7 +62,7 @@ pub(super) fn pack(file: &Path, text: String, files: Files) -> (ConfigBundle, So
 impl CheckedConfig {
     /// All warnings.
     #[must_use]
-    pub fn told(&self) -> Vec<String> {
+    pub fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
         warnings.extend(self.notes.told(aop_tls::now()));
         warnings.extend(self.found.trouble.as_ref().map(ToString::to_string));
@@ -71,13 +71,13 @@ impl CheckedConfig {
 
     /// The warnings about mistakes that must be corrected before the edge can be served.
     #[must_use]
-    pub fn mistaken(&self) -> Vec<String> {
+    pub fn mistakes(&self) -> Vec<String> {
         self.notes.mistaken(aop_tls::now())
     }
 
     /// Logs all warnings.
     pub(super) fn warn(&self) {
-        for warning in self.told() {
+        for warning in self.all_warnings() {
             tracing::warn!("{warning}");
         }
     }

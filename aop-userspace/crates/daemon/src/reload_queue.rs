@@ -7,54 +7,49 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
 use aop_api::{ReloadOutcome, ReloadResult, ReloadedBy};
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, DaemonError, config_digest::Source, service_manager};
+use super::{Daemon, DaemonError, background, service_manager};
 
 /// How many changed files a result names.
 const NAMED: usize = 100;
 
 /// The reloads of one daemon.
-pub(super) struct Reloads {
+pub(super) struct ReloadQueue {
     /// Path of the configuration.
     file: PathBuf,
-    /// Digests of what the configuration in force was read from.
-    source: Mutex<Arc<Source>>,
     signalled: Notify,
     /// How many reloads have begun.
     begun: AtomicU64,
     /// The turn to reload. Holds the number and result of the last reload.
     turn: Mutex<Option<(u64, ReloadResult)>>,
     last: Mutex<Option<ReloadResult>>,
-    /// Set when the daemon stops: after that nothing is loaded.
-    leaving: AtomicBool,
 }
 
 /// What a successful reload has loaded.
-pub(super) struct Loading {
+pub(super) struct LoadedSummary {
     pub(super) sites: usize,
     pub(super) files: usize,
     pub(super) warnings: Vec<String>,
 }
 
-impl Reloads {
-    pub(super) fn new(file: &Path, source: Source) -> Self {
+impl ReloadQueue {
+    pub(super) fn new(file: &Path) -> Self {
         Self {
             file: file.into(),
-            source: Mutex::new(Arc::new(source)),
             signalled: Notify::new(),
             begun: AtomicU64::new(0),
             turn: Mutex::default(),
             last: Mutex::default(),
-            leaving: AtomicBool::new(false),
         }
     }
 
@@ -67,51 +62,27 @@ impl Reloads {
         self.signalled.notify_one();
     }
 
-    /// Forbids further reloads; one that is still reading is dropped.
-    pub(super) fn leave(&self) {
-        self.leaving.store(true, Relaxed);
-    }
-
-    /// # Errors
-    /// The daemon is stopping.
-    pub(super) fn still_wanted(&self) -> Result<(), DaemonError> {
-        match self.leaving.load(Relaxed) {
-            true => Err(DaemonError::Stopping),
-            false => Ok(()),
-        }
-    }
-
-    /// Digests of what the configuration in force was read from.
-    pub(super) fn source(&self) -> Arc<Source> {
-        held(&self.source).clone()
-    }
-
-    /// Replaces them.
-    pub(super) fn read_from(&self, source: Source) {
-        *held(&self.source) = Arc::new(source);
-    }
-
     /// The turn to reload. While it is held, nothing else is loaded.
     pub(super) fn turn(&self) -> MutexGuard<'_, Option<(u64, ReloadResult)>> {
-        held(&self.turn)
+        self.turn.lock()
     }
 
     /// The result of the last reload.
     pub(super) fn last(&self) -> Option<ReloadResult> {
-        held(&self.last).clone()
+        self.last.lock().clone()
     }
 
     /// Stores and returns the result of a reload. `changed` are the files that caused it.
-    pub(super) fn keep(
+    pub(super) fn record(
         &self,
         by: ReloadedBy,
         changed: &[&Path],
-        came: Result<Loading, DaemonError>,
+        result: Result<LoadedSummary, DaemonError>,
     ) -> ReloadResult {
         let (at, file) = (Timestamp::now(), self.file.display().to_string());
         let changed = changed.iter().take(NAMED).map(|path| path.display().to_string()).collect();
-        let reloaded = match came {
-            Ok(Loading { sites, files, warnings }) => {
+        let reloaded = match result {
+            Ok(LoadedSummary { sites, files, warnings }) => {
                 let outcome = ReloadOutcome::Applied;
                 ReloadResult { at, by, outcome, file, changed, sites, files, warnings, error: None }
             }
@@ -127,19 +98,19 @@ impl Reloads {
                 error: Some(error.to_string()),
             },
         };
-        self.remember(reloaded.clone());
+        self.replace_last(reloaded.clone());
         reloaded
     }
 
     /// Stores the result of a reload.
-    pub(super) fn remember(&self, reloaded: ReloadResult) {
-        *held(&self.last) = Some(reloaded);
+    pub(super) fn replace_last(&self, reloaded: ReloadResult) {
+        *self.last.lock() = Some(reloaded);
     }
 
     /// All watched files are again as they are in force, so a reload that was refused because of a
     /// changed file needs no correction any more.
     pub(super) fn changed_back(&self) -> Option<ReloadOutcome> {
-        let mut last = held(&self.last);
+        let mut last = self.last.lock();
         let last = last.as_mut().filter(|last| {
             let watched = [ReloadedBy::Files, ReloadedBy::Configuration].contains(&last.by);
             watched && last.outcome == ReloadOutcome::Refused
@@ -152,7 +123,7 @@ impl Reloads {
 
 impl Daemon {
     /// Reloads on each signal, until `stop`; a reload that hangs then is not waited for.
-    pub(super) async fn heed_signals(self: Arc<Self>, stop: CancellationToken) {
+    pub(super) async fn reload_on_signals(self: Arc<Self>, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -160,30 +131,28 @@ impl Daemon {
             }
             let daemon = Arc::clone(&self);
             // On a blocking thread: it reads files, and waits for the terminator.
-            let reload = tokio::task::spawn_blocking(move || daemon.reload(ReloadedBy::Signal));
-            tokio::select! {
-                () = stop.cancelled() => return,
-                reloaded = reload => if let Err(error) = reloaded {
-                    tracing::error!("the reload was not finished: {error}");
-                },
+            match background::run(&stop, move || daemon.reload(ReloadedBy::Signal)).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => tracing::error!("the reload was not finished: {error}"),
+                None => return,
             }
         }
     }
 
     /// Reloads the configuration. On any error the old one stays in force.
     pub(super) fn reload(&self, by: ReloadedBy) -> ReloadResult {
-        let Reloads { file, begun, .. } = &self.reloads;
-        let asked = begun.load(Relaxed);
-        let mut over = self.reloads.turn();
-        if let Some((number, shared)) = over.as_ref()
-            && *number > asked
+        let ReloadQueue { file, begun, .. } = &self.reloads;
+        let requested = begun.load(Relaxed);
+        let mut previous = self.reloads.turn();
+        if let Some((number, shared)) = previous.as_ref()
+            && *number > requested
         {
             return shared.clone();
         }
         let number = begun.fetch_add(1, Relaxed) + 1;
         service_manager::reloading();
-        let came = self.try_reload(file);
-        match &came {
+        let result = self.try_reload(file);
+        match &result {
             Ok(_) => {
                 tracing::info!(file = %file.display(), "reloaded");
                 service_manager::ready("serving");
@@ -193,13 +162,8 @@ impl Daemon {
                 service_manager::ready(&format!("serving with the old configuration: {error}"));
             }
         }
-        let reloaded = self.reloads.keep(by, &[], came);
-        *over = Some((number, reloaded.clone()));
+        let reloaded = self.reloads.record(by, &[], result);
+        *previous = Some((number, reloaded.clone()));
         reloaded
     }
-}
-
-/// None of these mutexes guards data that a panic could leave half changed.
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

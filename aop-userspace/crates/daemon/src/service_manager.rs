@@ -34,10 +34,10 @@ fn tell(news: &[NotifyState<'_>]) {
     }
 }
 
-/// Pings the watchdog as long as somebody polls [`Heart::beat`].
-pub(super) struct Heart(Option<Interval>);
+/// Pings the watchdog as long as somebody polls [`Watchdog::tick`].
+pub(super) struct Watchdog(Option<Interval>);
 
-impl Heart {
+impl Watchdog {
     /// Pings twice in the interval that the service manager allows; never where it has no watchdog.
     pub(super) fn begin() -> Self {
         let allowed = sd_notify::watchdog_enabled().filter(|allowed| *allowed > Duration::ZERO);
@@ -54,7 +54,7 @@ impl Heart {
     }
 
     /// Waits for the next tick and pings. Cancel-safe.
-    pub(super) async fn beat(&mut self) {
+    pub(super) async fn tick(&mut self) {
         match &mut self.0 {
             Some(beats) => {
                 beats.tick().await;

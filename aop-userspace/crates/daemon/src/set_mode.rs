@@ -1,11 +1,8 @@
 //! `aop mode`, `aop confirm`, and the reverts of overrides: changes of modes in force.
 
-use std::{sync::PoisonError, time::Instant};
+use std::time::Instant;
 
-use aop_api::{
-    ModeChange, ModeTarget, ModesInForce, Request, mode_name,
-    terminator::{AddressPolicy, Command},
-};
+use aop_api::{ModeChange, ModeTarget, ModesInForce, Request, mode_name, terminator::Command};
 use aop_common::{Mode, layout::Ports};
 use aop_config::{OnRefusal, ReloadableConfig, SiteConfig, conflict};
 use aop_control::Requester;
@@ -17,215 +14,198 @@ use super::{
     Daemon,
     active_policy::ActivePolicy,
     error::SetModeError,
-    mode_overrides::{Configured, OverrideState},
-    opening_commands::beside,
-    reload::hear,
+    mode_overrides::{ConfiguredModes, OverrideState},
+    reload::await_ack,
     terminator_handle::PendingAck,
+    turn::{ApplyError, Predecessors, Turn},
 };
 
 impl Daemon {
-    /// Carries out `aop mode` and stores the overrides for the next start. If they cannot be
-    /// stored, the change is made all the same.
-    pub(super) fn switch(&self, said: &ModeChange) -> Result<ModesInForce, SetModeError> {
-        let of_sites = !said.sites.is_empty();
-        if of_sites && !(said.ports.is_empty() && said.interfaces.is_empty()) {
+    /// Carries out `aop mode`, and stores the overrides for the next start. If they cannot be
+    /// stored, no mode is changed.
+    pub(super) fn set_mode(&self, change: &ModeChange) -> Result<ModesInForce, SetModeError> {
+        let of_sites = !change.sites.is_empty();
+        if of_sites && !(change.ports.is_empty() && change.interfaces.is_empty()) {
             return Err(SetModeError::Mixed);
         }
-        if self.link.is_none() && (of_sites || said.confirm_pulls.is_some()) {
+        if self.terminator.is_none() && (of_sites || change.confirm_pulls.is_some()) {
             return Err(SetModeError::NothingServed);
         }
-        let guarded = match &self.firewall {
-            Some(firewall) => firewall.lock().unwrap_or_else(PoisonError::into_inner).guarded(),
+        let guarded = match self.firewall() {
+            Some(firewall) => firewall.guarded(),
             None if of_sites => Vec::new(),
             None => return Err(SetModeError::Off),
         };
-        let misgivings = match said.to {
-            ModeTarget::Enforce if said.force => Vec::new(),
+        let objections = match change.to {
+            ModeTarget::Enforce if change.force => Vec::new(),
             ModeTarget::Enforce if of_sites => {
-                let named = configured(said, &self.in_force().live)?;
-                self.misgivings_about(&named.sites.into_keys().collect::<Vec<_>>())
+                let named = configured(change, &self.policy.read().live)?;
+                self.site_preflight(&named.sites.into_keys().collect::<Vec<_>>())
             }
-            ModeTarget::Enforce => self.misgivings(),
+            ModeTarget::Enforce => self.packet_preflight(),
             ModeTarget::Observe | ModeTarget::Default => Vec::new(),
         };
-        let receipt = {
-            let _turn = self.applying();
-            self.handover.may_change()?;
-            let (configured, ports, before, spoken) = {
-                let in_force = self.in_force();
-                let ActivePolicy { live, spoken, .. } = &*in_force;
-                (configured(said, live)?, live.ports, in_force.modes(), spoken.clone())
-            };
-            check(said, &ports, guarded, &before)?;
-            let (mode, now) = (configured.mode, (Timestamp::now(), Instant::now()));
-            let spoken = spoken.after(said, configured, now).map_err(SetModeError::Confirm)?;
-            if of_sites && let Some(conflict) = conflict(&spoken.sites(&self.in_force().live)) {
-                return Err(SetModeError::Shared(conflict.to_string()));
-            }
-            // A command that changes nothing refuses no pull.
-            if !misgivings.is_empty() && spoken.modes(mode) != before {
-                return Err(SetModeError::Misgivings(misgivings));
-            }
-            self.heed(spoken, "`aop mode`")?
-        };
-        hear(receipt);
+        let turn = self.turn()?;
+        let ActivePolicy { live, overrides, .. } = turn.policy();
+        let before = overrides.modes(live.mode);
+        let configured = configured(change, &live)?;
+        check(change, &live.ports, guarded, &before)?;
+        let now = (Timestamp::now(), Instant::now());
+        let overrides =
+            overrides.with_command(change, configured, now).map_err(SetModeError::Confirm)?;
+        if of_sites && let Some(conflict) = conflict(&overrides.sites(&live)) {
+            return Err(SetModeError::Shared(conflict.to_string()));
+        }
+        // A command that changes nothing refuses no pull.
+        if !objections.is_empty() && overrides.modes(live.mode) != before {
+            return Err(SetModeError::PreflightFailed(objections));
+        }
+        await_ack(turn.put_in_force(overrides, "`aop mode`", IfNotStored::Fail)?);
         self.count_pulls()?;
-        Ok(self.in_force().told())
+        Ok(self.modes_in_force())
     }
 
-    /// Counts the pulls for which a pending override waits, and confirms it once they were made.
+    /// Counts the pulls for which a pending override waits, and confirms it once they were made,
+    /// unless nothing may change now.
     pub(super) fn count_pulls(&self) -> Result<(), SetModeError> {
-        let (Some(said_at), Some(link)) = (self.in_force().spoken.counts(), &self.link) else {
-            return Ok(());
-        };
+        let waiting = self.policy.read().overrides.waits_for_pulls();
+        let (Some(set_at), Some(terminator)) = (waiting, &self.terminator) else { return Ok(()) };
         // A terminator that does not answer is asked again later.
-        let Ok(report) = link.report() else { return Ok(()) };
-        let _turn = self.applying();
-        self.handover.may_change()?;
-        let mut spoken = self.spoken()?;
+        let Ok(report) = terminator.report() else { return Ok(()) };
+        let Ok(turn) = self.turn() else { return Ok(()) };
+        let mut next = turn.policy();
         // The override may have been replaced or have expired meanwhile.
-        if spoken.counts() != Some(said_at) || spoken.is_over() {
+        if next.overrides.waits_for_pulls() != Some(set_at) || next.overrides.is_expired() {
             return Ok(());
         }
-        if let Some(why) = spoken.count(&report.served) {
-            spoken.keep(&self.fixed.paths.state);
+        if let Some(why) = next.overrides.count_pulls(&report.served) {
+            next.overrides.store(turn.state()).map_err(SetModeError::NotStored)?;
             tracing::warn!("{why}");
             self.audit.record(Requester::own(), Request::Confirm, None);
         }
-        self.in_force().spoken = spoken;
+        await_ack(turn.commit(next, Predecessors::Keep));
         Ok(())
     }
 
-    /// The overrides, while they may be changed.
-    fn spoken(&self) -> Result<OverrideState, SetModeError> {
-        let in_force = self.in_force();
-        match in_force.closed {
-            true => Err(SetModeError::Stopping),
-            false => Ok(in_force.spoken.clone()),
-        }
-    }
-
-    /// Confirms the pending override.
+    /// Confirms the pending override. If that cannot be stored, it still waits.
     pub(super) fn confirm(&self) -> Result<ModesInForce, SetModeError> {
-        let _turn = self.applying();
-        self.handover.may_change()?;
-        let mut spoken = self.spoken()?;
-        if spoken.is_over() || !spoken.confirm() {
+        let turn = self.turn()?;
+        let mut next = turn.policy();
+        if next.overrides.is_expired() || !next.overrides.confirm() {
             return Err(SetModeError::NotPending);
         }
-        spoken.keep(&self.fixed.paths.state);
+        next.overrides.store(turn.state()).map_err(SetModeError::NotStored)?;
         tracing::warn!("`aop confirm`: the modes in force are now permanent");
-        let mut in_force = self.in_force();
-        in_force.spoken = spoken;
-        Ok(in_force.told())
+        await_ack(turn.commit(next, Predecessors::Keep));
+        Ok(self.modes_in_force())
     }
 
-    /// Reverts the pending override once its deadline has passed.
-    pub(super) fn take_back(&self) -> Result<(), SetModeError> {
-        let receipt = {
-            let _turn = self.applying();
-            self.handover.may_change()?;
-            let mut spoken = self.in_force().spoken.clone();
-            if !spoken.is_over() {
-                return Ok(());
-            }
-            let Some(why) = spoken.take_back() else { return Ok(()) };
-            let receipt = self.heed(spoken, "not confirmed")?;
-            tracing::warn!("{why}");
-            receipt
-        };
-        hear(receipt);
+    /// Reverts the pending override once its deadline has passed, unless nothing may change now.
+    pub(super) fn revert_expired_override(&self) -> Result<(), SetModeError> {
+        if !self.policy.read().overrides.is_expired() {
+            return Ok(());
+        }
+        let Ok(turn) = self.turn() else { return Ok(()) };
+        let mut overrides = turn.policy().overrides;
+        if !overrides.is_expired() {
+            return Ok(());
+        }
+        let Some(why) = overrides.revert() else { return Ok(()) };
+        let ack = turn.put_in_force(overrides, "not confirmed", IfNotStored::Warn)?;
+        tracing::warn!("{why}");
+        await_ack(ack);
         Ok(())
     }
 
-    /// Applies the overrides `spoken` to packets and sites, and stores them. The caller has the
-    /// turn.
-    fn heed(
-        &self,
-        mut spoken: OverrideState,
-        why: &str,
-    ) -> Result<Option<PendingAck>, SetModeError> {
-        let (live, held, admission, before) = {
-            let in_force = self.in_force();
-            if in_force.closed {
-                return Err(SetModeError::Stopping);
-            }
-            let ActivePolicy { live, held, admission, .. } = &*in_force;
-            (live.clone(), held.clone(), admission.clone(), in_force.modes())
-        };
-        let after = spoken.modes(live.mode);
-        // The only step that can fail comes first. Overrides of sites do not concern the firewall.
-        let of_packets = Modes { sites: before.sites.clone(), ..after.clone() };
-        let admission = match before != after && of_packets == before {
-            true => admission,
-            false => {
-                let prefixes = held.list.with(&beside(&live, &self.openings()))?;
-                self.admit(&admission, &[], &held, &prefixes, &live, &after)?
-            }
-        };
-        let receipt = self.tell(Command::Admit(AddressPolicy::of(&admission, &after)));
-        for change in changes(&before, &after).into_iter().chain(of_sites(&live, &before, &after)) {
-            tracing::warn!("{why}: {change}");
-        }
-        let observes =
-            |modes: &Modes, site: &SiteConfig| refusal(modes, site) == OnRefusal::Observe;
-        // Draining predecessors may hold connections of unauthenticated peers.
-        let ends = live.sites.iter().any(|site| observes(&before, site) && !observes(&after, site));
-        spoken.keep(&self.fixed.paths.state);
-        {
-            let mut in_force = self.in_force();
-            (in_force.spoken, in_force.admission) = (spoken, admission);
-        }
-        // Last, so that a predecessor that starts to drain after this has been compared with the
-        // new modes.
-        if ends {
-            self.lingerers.let_go();
-        }
-        Ok(receipt)
-    }
-}
-
-impl ActivePolicy {
-    /// The modes in force: the configuration with the overrides.
-    pub(super) fn modes(&self) -> Modes {
-        self.spoken.modes(self.live.mode)
-    }
-
-    fn told(&self) -> ModesInForce {
-        let modes = self.modes();
+    fn modes_in_force(&self) -> ModesInForce {
+        let policy = self.policy.read();
+        let ActivePolicy { live, overrides, .. } = &*policy;
+        let modes = policy.modes();
         ModesInForce {
             mode: mode_name(modes.general).to_owned(),
             modes: aop_api::ModesReport {
-                set_at: self.spoken.set_at(),
-                configured: Some(mode_name(self.live.mode).to_owned()),
-                pending: self.spoken.pending(),
-                sites: self.spoken.told_of_sites(&self.live),
+                set_at: overrides.set_at(),
+                configured: Some(mode_name(live.mode).to_owned()),
+                pending: overrides.pending(),
+                sites: overrides.site_modes(live),
                 ..aop_api::ModesReport::of(&modes)
             },
-            not_kept: self.spoken.trouble.clone(),
+            not_kept: overrides.trouble.clone(),
         }
+    }
+}
+
+/// What to do where overrides cannot be stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IfNotStored {
+    /// Change nothing.
+    Fail,
+    /// Make the change, and warn: the stored override has expired, so a restart reverts it, too.
+    Warn,
+}
+
+impl Turn<'_> {
+    /// Stores the overrides, and applies them to packets and sites.
+    fn put_in_force(
+        mut self,
+        overrides: OverrideState,
+        why: &str,
+        if_not_stored: IfNotStored,
+    ) -> Result<Option<PendingAck>, SetModeError> {
+        let mut next = self.policy();
+        let (mut stored, before) = (next.overrides.clone(), next.modes());
+        next.overrides = overrides;
+        let after = next.modes();
+        match next.overrides.store(self.state()) {
+            Err(error) if if_not_stored == IfNotStored::Fail => {
+                return Err(SetModeError::NotStored(error));
+            }
+            Err(error) => tracing::warn!("{error}"),
+            Ok(()) => {}
+        }
+        // Overrides of sites do not concern the firewall.
+        let of_packets = Modes { sites: before.sites.clone(), ..after.clone() };
+        if before == after || of_packets != before {
+            let restore = |_: &ApplyError| drop(stored.store(self.state()));
+            self.apply(&mut next, &[]).inspect_err(restore)?;
+        }
+        self.notify(Command::Admit(next.for_terminator()));
+        let sites = site_changes(&next.live, &before, &after);
+        for change in packet_changes(&before, &after).into_iter().chain(sites) {
+            tracing::warn!("{why}: {change}");
+        }
+        let observes =
+            |modes: &Modes, site: &SiteConfig| on_refusal(modes, site) == OnRefusal::Observe;
+        // Draining predecessors may hold connections of unauthenticated peers.
+        let stops_observing =
+            next.live.sites.iter().any(|site| observes(&before, site) && !observes(&after, site));
+        let predecessors = if stops_observing { Predecessors::Release } else { Predecessors::Keep };
+        Ok(self.commit(next, predecessors))
     }
 }
 
 /// The configured modes of the sites that the command names.
-fn configured(said: &ModeChange, live: &ReloadableConfig) -> Result<Configured, SetModeError> {
+fn configured(
+    change: &ModeChange,
+    live: &ReloadableConfig,
+) -> Result<ConfiguredModes, SetModeError> {
     let site = |name: &String| {
-        let site = live.site(name).ok_or_else(|| SetModeError::site(name, live))?;
+        let site = live.site(name).ok_or_else(|| SetModeError::unknown_site(name, live))?;
         Ok((site.name.clone(), site.on_refusal))
     };
-    let sites = said.sites.iter().map(site).collect::<Result<_, SetModeError>>()?;
-    Ok(Configured { mode: live.mode, sites })
+    let sites = change.sites.iter().map(site).collect::<Result<_, SetModeError>>()?;
+    Ok(ConfiguredModes { mode: live.mode, sites })
 }
 
 /// The site's reaction to an unauthenticated peer under `modes`.
-fn refusal(modes: &Modes, site: &SiteConfig) -> OnRefusal {
+fn on_refusal(modes: &Modes, site: &SiteConfig) -> OnRefusal {
     site.on_refusal.under(modes.sites.get(&site.name).copied())
 }
 
 /// The changes of sites, one line each.
-fn of_sites(live: &ReloadableConfig, before: &Modes, after: &Modes) -> Vec<String> {
+fn site_changes(live: &ReloadableConfig, before: &Modes, after: &Modes) -> Vec<String> {
     let change = |site: &SiteConfig| {
-        let (before, after) = (refusal(before, site), refusal(after, site));
+        let (before, after) = (on_refusal(before, site), on_refusal(after, site));
         let line = || format!("site {}: {} → {}", site.name, before.name(), after.name());
         (before != after).then(line)
     };
@@ -235,23 +215,26 @@ fn of_sites(live: &ReloadableConfig, before: &Modes, after: &Modes) -> Vec<Strin
 /// Refuses ports that are not guarded, and interfaces that are neither guarded nor have an override
 /// to remove.
 fn check(
-    said: &ModeChange,
+    change: &ModeChange,
     ports: &Ports,
     guarded: Vec<String>,
     modes: &Modes,
 ) -> Result<(), SetModeError> {
-    if let Some(port) = said.ports.iter().find(|port| !ports.contains(**port)) {
-        return Err(SetModeError::port(*port, ports));
+    if let Some(port) = change.ports.iter().find(|port| !ports.contains(**port)) {
+        return Err(SetModeError::unguarded_port(*port, ports));
     }
     let known = |name: &&String| guarded.contains(name) || modes.interfaces.contains_key(*name);
-    match said.interfaces.iter().find(|name| !known(name)) {
-        Some(name) => Err(FirewallError::NotGuarded { name: name.clone(), guarded }.into()),
+    match change.interfaces.iter().find(|name| !known(name)) {
+        Some(name) => {
+            let name = name.clone();
+            Err(SetModeError::Interface(FirewallError::NotGuarded { name, guarded }))
+        }
         None => Ok(()),
     }
 }
 
 /// The changes of packets, one line each.
-fn changes(before: &Modes, after: &Modes) -> Vec<String> {
+fn packet_changes(before: &Modes, after: &Modes) -> Vec<String> {
     let own = |mode: Option<&Mode>| mode.map_or("none of its own", |mode| mode_name(*mode));
     let mut changes = Vec::new();
     let mut note = |what: String, before: &'static str, after: &'static str| {
@@ -289,10 +272,10 @@ mod tests {
         [443, 8443].into_iter().for_each(|port| guarded.insert(port));
         let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
         let (to, ports) = (ModeTarget::Default, ports.to_vec());
-        let said = ModeChange { ports, interfaces, ..ModeChange::to(to) };
+        let change = ModeChange { ports, interfaces, ..ModeChange::to(to) };
         let mut modes = Modes::from(Mode::Observe);
         modes.interfaces.insert("gone0".to_owned(), Mode::Enforce);
-        let checked = check(&said, &guarded, vec!["eth0".to_owned()], &modes);
+        let checked = check(&change, &guarded, vec!["eth0".to_owned()], &modes);
         checked.err().map(|error| error.to_string())
     }
 
@@ -314,7 +297,7 @@ mod tests {
         after.ports.insert(443, Mode::Enforce);
         after.interfaces.insert("eth0".to_owned(), Mode::Observe);
         assert_eq!(
-            changes(&before, &after),
+            packet_changes(&before, &after),
             [
                 "general mode: observe → enforce",
                 "mode of port 8443: enforce → none of its own",

@@ -11,29 +11,29 @@ use tokio::{
 };
 
 use super::{
-    Asked, Daemon, DaemonError, ShutdownOutcome, Signals,
-    service_manager::Heart,
-    terminator_handle::{Draining, TerminatorError},
+    Daemon, DaemonError, ShutdownOutcome, SignalRequest, Signals,
+    service_manager::Watchdog,
+    terminator_handle::{PendingDrain, TerminatorError},
     upgrade::SuccessorHandle,
 };
-use crate::upgrade::messages::{New, Old};
+use crate::upgrade::messages::{PredecessorMessage, SuccessorMessage};
 
 impl Daemon {
     /// Stops accepting, and lets open connections finish until the deadline or a second stop. A
-    /// reload is refused meanwhile. With an `heir` (the successor after an upgrade) the deadline is
+    /// reload is refused meanwhile. With a `successor` (after an upgrade) the deadline is
     /// the longer one of the upgrade, until the successor closes the channel.
     pub(super) async fn drain(
         self: &Arc<Self>,
         signals: &mut Signals,
-        heart: &mut Heart,
-        heir: Option<SuccessorHandle>,
+        watchdog: &mut Watchdog,
+        successor: Option<SuccessorHandle>,
     ) -> Result<ShutdownOutcome, DaemonError> {
-        self.reloads.leave();
-        self.lingerers.let_go();
-        self.sockets().clear();
-        let deadline = self.facts.shutdown();
-        let patience = heir.as_ref().map_or(deadline, |heir| heir.patience);
-        match &heir {
+        self.lifecycle.drain();
+        self.handover.predecessors.drop_all();
+        self.handover.close_listeners();
+        let deadline = self.policy.read().live.shutdown;
+        let patience = successor.as_ref().map_or(deadline, |it| it.patience);
+        match &successor {
             Some(_) => tracing::info!(
                 pid = std::process::id(),
                 deadline = ?patience,
@@ -43,18 +43,18 @@ impl Daemon {
         }
         // A service manager signals all processes of the unit, so the first stop after a handover
         // may be the same stop that the successor gets.
-        let mut spared = self.handover.is_over();
-        let mut heir = heir.map(|heir| self.attend_to(heir.channel));
+        let mut spared = self.lifecycle.is_handed_over();
+        let mut successor = successor.map(|it| self.answer_successor(it.channel));
         let end = Instant::now() + patience;
         let soon = || deadline.min(end.saturating_duration_since(Instant::now()));
-        let mut drained = self.drained(patience);
+        let mut drained = self.start_drain(patience);
         loop {
             tokio::select! {
-                () = heart.beat() => {}
-                () = gone(&mut heir) => {
+                () = watchdog.tick() => {}
+                () = successor_gone(&mut successor) => {
                     let deadline = soon();
                     tracing::info!(?deadline, "the new process has closed the channel: draining");
-                    drained = self.drained(deadline);
+                    drained = self.start_drain(deadline);
                 }
                 drained = &mut drained => {
                     let drained = drained.map_err(|error| DaemonError::Runtime(error.into()))?;
@@ -72,24 +72,27 @@ impl Daemon {
                         }
                     });
                 }
-                asked = signals.next() => match asked {
-                    Asked::Reload => {
+                request = signals.next() => match request {
+                    SignalRequest::Reload => {
                         tracing::warn!(
                             file = %self.reloads.file().display(),
                             "not reloaded: aop is stopping"
                         );
                     }
-                    Asked::Stop if spared => {
+                    SignalRequest::Stop if spared => {
                         spared = false;
-                        if heir.take().is_some() {
+                        if successor.take().is_some() {
                             let deadline = soon();
-                            tracing::info!(?deadline, "stop requested after the handover: draining");
-                            drained = self.drained(deadline);
+                            tracing::info!(
+                                ?deadline,
+                                "stop requested after the handover: draining"
+                            );
+                            drained = self.start_drain(deadline);
                         }
                     }
-                    Asked::Stop => {
+                    SignalRequest::Stop => {
                         tracing::warn!("stop requested again: open connections are closed now");
-                        drained = self.drained(Duration::ZERO);
+                        drained = self.start_drain(Duration::ZERO);
                     }
                 },
             }
@@ -97,24 +100,24 @@ impl Daemon {
     }
 
     /// Makes the terminator drain. If it drains already, this replaces its deadline.
-    fn drained(&self, patience: Duration) -> JoinHandle<Result<usize, TerminatorError>> {
-        let draining = self.link.as_ref().map(|link| link.drain(patience));
+    fn start_drain(&self, patience: Duration) -> JoinHandle<Result<usize, TerminatorError>> {
+        let drain = self.terminator.as_ref().map(|it| it.drain(patience));
         // On a blocking thread: it waits until the deadline.
-        spawn_blocking(move || draining.map_or(Ok(0), Draining::wait))
+        spawn_blocking(move || drain.map_or(Ok(0), PendingDrain::wait))
     }
 
     /// Answers the new daemon until it closes the channel.
-    fn attend_to(self: &Arc<Self>, channel: UnixStream) -> JoinHandle<()> {
+    fn answer_successor(self: &Arc<Self>, channel: UnixStream) -> JoinHandle<()> {
         let daemon = Arc::clone(self);
         spawn_blocking(move || {
             // An error below means the same as the end of the stream: the new daemon is gone.
             channel.set_read_timeout(None).ok();
-            while let Ok(Some(New::HowMany)) = channel::receive(&channel) {
-                let Some(Ok(report)) = daemon.link.as_ref().map(|link| link.report()) else {
+            while let Ok(Some(SuccessorMessage::CountConnections)) = channel::receive(&channel) {
+                let Some(Ok(report)) = daemon.terminator.as_ref().map(|it| it.report()) else {
                     continue;
                 };
-                let said = Message::of(&Old::Open(report.open));
-                if said.and_then(|it| Ok(channel::send(&channel, &it, &[])?)).is_err() {
+                let sent = Message::of(&PredecessorMessage::Connections(report.open));
+                if sent.and_then(|it| Ok(channel::send(&channel, &it, &[])?)).is_err() {
                     return;
                 }
             }
@@ -123,12 +126,12 @@ impl Daemon {
 }
 
 /// Waits until the successor has closed the channel; without one, for ever.
-async fn gone(heir: &mut Option<JoinHandle<()>>) {
-    match heir {
-        Some(there) => {
+async fn successor_gone(answering: &mut Option<JoinHandle<()>>) {
+    match answering {
+        Some(task) => {
             // In every case the successor is gone.
-            there.await.ok();
-            *heir = None;
+            task.await.ok();
+            *answering = None;
         }
         None => pending().await,
     }

@@ -13,7 +13,7 @@ use std::{
         unix::net::UnixStream,
     },
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc,
     },
@@ -28,51 +28,55 @@ use aop_sandbox::{
     LaunchError, Launcher, NameLookup, ProcessRole, Sandbox, SandboxedProcess,
     channel::{self, Message},
 };
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 /// How long a report may take before the terminator counts as not answering.
-const REPORT: Duration = Duration::from_secs(2);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the terminator may take to load the keys of many sites.
-const PREPARATION: Duration = Duration::from_secs(30);
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time beyond the deadline of a drain in which the terminator closes connections.
-const GRACE: Duration = Duration::from_secs(5);
+const CLOSE_TIME: Duration = Duration::from_secs(5);
 
 /// A running terminator process. Dropping this ends it.
-pub struct TerminatorHandle {
+pub(crate) struct TerminatorHandle {
     pid: u32,
     user: String,
-    fence: Sandbox,
+    sandbox: Sandbox,
     channel: Arc<UnixStream>,
-    shared: Arc<Shared>,
+    shared: Arc<Exchange>,
     next: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// State that the threads and all callers share.
+/// The exchange of requests and answers, which the threads and all callers share.
 #[derive(Default)]
-struct Shared {
-    open: Mutex<Open>,
-    gone: CancellationToken,
+struct Exchange {
+    outstanding: Mutex<Outstanding>,
+    exited: CancellationToken,
 }
 
 /// The queue of requests, the requests that wait for an answer by their number, and why there will
 /// be no more answers.
 #[derive(Default)]
-struct Open {
-    demands: Option<mpsc::Sender<Demand>>,
-    waiting: HashMap<u64, Waiting>,
-    gone: Option<String>,
+struct Outstanding {
+    queue: Option<mpsc::Sender<QueuedRequest>>,
+    waiting: HashMap<u64, PendingRequest>,
+    exited: Option<String>,
 }
 
-struct Waiting {
-    asker: mpsc::Sender<Reply>,
+/// A request that waits for its answer.
+struct PendingRequest {
+    reply_to: mpsc::Sender<Reply>,
+    /// Whether it asks for a report.
     report: bool,
     since: Instant,
 }
 
-struct Demand {
+/// A request that waits to be sent.
+struct QueuedRequest {
     message: Message,
     files: Vec<OwnedFd>,
 }
@@ -81,7 +85,7 @@ struct Demand {
 #[must_use]
 pub(crate) struct PendingAck {
     answer: mpsc::Receiver<Reply>,
-    shared: Arc<Shared>,
+    shared: Arc<Exchange>,
 }
 
 /// Why there is no answer, or an error in its place.
@@ -95,7 +99,7 @@ pub enum TerminatorError {
         "the terminator process ended, {how}: no site is served any more. Packets are still \
          filtered; restart aop (the log above names the cause)"
     )]
-    Gone {
+    Exited {
         /// Its exit status or signal.
         how: String,
     },
@@ -104,7 +108,7 @@ pub enum TerminatorError {
         "the terminator process does not answer: it hangs, or the machine is overloaded. If that \
          lasts, restart aop; packets are still filtered"
     )]
-    Silent,
+    NoAnswer,
     /// The process refused the request.
     #[error("the terminator process refuses: {0}")]
     Refused(String),
@@ -114,32 +118,32 @@ impl TerminatorHandle {
     /// Starts the process. The kernel kills it when the *thread* that calls this ends
     /// (PR_SET_PDEATHSIG).
     pub(super) fn start(launcher: &Launcher, names: NameLookup) -> Result<Self, TerminatorError> {
-        let (confined, channel) = launcher.launch(ProcessRole::Terminate, names)?;
-        let (pid, channel) = (confined.pid(), Arc::new(channel));
-        let shared = Arc::new(Shared::default());
-        let (demands, queue) = mpsc::channel();
-        shared.open().demands = Some(demands);
-        let mut link = Self {
+        let (process, channel) = launcher.launch(ProcessRole::Terminate, names)?;
+        let (pid, channel) = (process.pid(), Arc::new(channel));
+        let shared = Arc::new(Exchange::default());
+        let (sender, queue) = mpsc::channel();
+        shared.outstanding().queue = Some(sender);
+        let mut handle = Self {
             pid,
             user: launcher.user(),
-            fence: Sandbox::default(),
+            sandbox: Sandbox::default(),
             channel: channel.clone(),
             shared: shared.clone(),
             next: AtomicU64::new(0),
             threads: Mutex::default(),
         };
         let reading = channel.clone();
-        link.spawn("terminator-in", move || read(&reading, confined, &shared))?;
-        link.spawn("terminator-out", move || write(&channel, &queue))?;
+        handle.spawn("terminator-in", move || read(&reading, process, &shared))?;
+        handle.spawn("terminator-out", move || write(&channel, &queue))?;
         // The process reports its sandbox before it has read any byte of a peer that could subvert
         // it.
-        link.fence = match link.ask(Command::Fence, Vec::new()).wait(PREPARATION)? {
+        handle.sandbox = match handle.ask(Command::Fence, Vec::new()).await_ack(PREPARE_TIMEOUT)? {
             Reply::Fence { landlock } => Sandbox { landlock },
             Reply::Done | Reply::Refused(_) | Reply::Report(_) | Reply::Drained { .. } => {
-                return Err(TerminatorError::Silent);
+                return Err(TerminatorError::NoAnswer);
             }
         };
-        Ok(link)
+        Ok(handle)
     }
 
     fn spawn(
@@ -148,20 +152,16 @@ impl TerminatorHandle {
         run: impl FnOnce() + Send + 'static,
     ) -> Result<(), TerminatorError> {
         let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
-        self.threads().push(spawned.map_err(LaunchError::from)?);
+        self.threads.lock().push(spawned.map_err(LaunchError::from)?);
         Ok(())
-    }
-
-    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the process, and waits for it.
     pub(super) fn end(&self) {
-        self.shared.open().demands = None;
-        // An error means that the process is gone already.
+        self.shared.outstanding().queue = None;
+        // An error means that the process is exited already.
         self.channel.shutdown(Shutdown::Both).ok();
-        for thread in self.threads().drain(..) {
+        for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the terminator's channel has panicked");
             }
@@ -179,68 +179,70 @@ impl TerminatorHandle {
     }
 
     /// Its sandbox.
-    pub(super) fn fence(&self) -> Sandbox {
-        self.fence
+    pub(super) fn sandbox(&self) -> Sandbox {
+        self.sandbox
     }
 
     /// Waits until the process has ended, for any reason, and returns how it ended.
-    pub(super) async fn gone(&self) -> TerminatorError {
-        self.shared.gone.cancelled().await;
-        self.shared.gone()
+    pub(super) async fn exited(&self) -> TerminatorError {
+        self.shared.exited.cancelled().await;
+        self.shared.exited()
     }
 
     /// Sends a request with `files`, which are closed here afterwards.
     pub(super) fn ask(&self, ask: Command, files: Vec<OwnedFd>) -> PendingAck {
-        let (asker, answer) = mpsc::channel();
+        let (reply_to, answer) = mpsc::channel();
         let id = self.next.fetch_add(1, Relaxed);
         let report = matches!(ask, Command::Report);
-        let receipt = PendingAck { answer, shared: self.shared.clone() };
+        let ack = PendingAck { answer, shared: self.shared.clone() };
         let message = match Message::of(&CommandEnvelope { id, ask }) {
             Ok(message) => message,
             Err(error) => {
-                // The receiver is in `receipt`, so this arrives.
-                asker.send(Reply::Refused(error.to_string())).ok();
-                return receipt;
+                // The receiver is in `ack`, so this arrives.
+                reply_to.send(Reply::Refused(error.to_string())).ok();
+                return ack;
             }
         };
-        let mut open = self.shared.open();
+        let mut outstanding = self.shared.outstanding();
         // If the writer has ended, the reader will end too, and then clears what waits.
         if let Some(Ok(())) =
-            open.demands.as_ref().map(|queue| queue.send(Demand { message, files }))
+            outstanding.queue.as_ref().map(|queue| queue.send(QueuedRequest { message, files }))
         {
-            open.waiting.insert(id, Waiting { asker, report, since: Instant::now() });
+            outstanding
+                .waiting
+                .insert(id, PendingRequest { reply_to, report, since: Instant::now() });
         }
-        receipt
+        ack
     }
 
     /// Makes the terminator load a configuration. It does not serve it yet.
     pub(super) fn prepare(&self, bundle: ConfigBundle) -> Result<(), TerminatorError> {
-        self.ask(Command::Prepare(bundle), Vec::new()).wait(PREPARATION).map(drop)
+        self.ask(Command::Prepare(bundle), Vec::new()).await_ack(PREPARE_TIMEOUT).map(drop)
     }
 
     /// Makes the terminator serve the configuration that it has loaded, on the sockets among
     /// `files`.
     pub(super) fn serve(&self, ask: Command, files: Vec<OwnedFd>) -> Result<(), TerminatorError> {
-        self.ask(ask, files).wait(PREPARATION).map(drop)
+        self.ask(ask, files).await_ack(PREPARE_TIMEOUT).map(drop)
     }
 
     /// Makes the terminator stop listening; open connections have `patience` to finish.
-    pub(super) fn drain(&self, patience: Duration) -> Draining {
+    pub(super) fn drain(&self, patience: Duration) -> PendingDrain {
         let milliseconds = patience.as_millis().try_into().unwrap_or(u64::MAX);
-        let receipt = self.ask(Command::Drain { patience: milliseconds }, Vec::new());
-        Draining { receipt, patience: patience + GRACE }
+        let ack = self.ask(Command::Drain { patience: milliseconds }, Vec::new());
+        PendingDrain { ack, patience: patience + CLOSE_TIME }
     }
 
     /// The state of the terminator. While an earlier report is overdue, no other is requested.
     pub(super) fn report(&self) -> Result<TerminatorSnapshot, TerminatorError> {
-        let overdue = |waiting: &Waiting| waiting.report && waiting.since.elapsed() > REPORT;
-        if self.shared.open().waiting.values().any(overdue) {
-            return Err(TerminatorError::Silent);
+        let overdue = |it: &PendingRequest| it.report && it.since.elapsed() > REPORT_TIMEOUT;
+        if self.shared.outstanding().waiting.values().any(overdue) {
+            return Err(TerminatorError::NoAnswer);
         }
-        match self.ask(Command::Report, Vec::new()).wait(REPORT)? {
+        match self.ask(Command::Report, Vec::new()).await_ack(REPORT_TIMEOUT)? {
             Reply::Report(report) => Ok(report.printable()),
             Reply::Done | Reply::Refused(_) | Reply::Drained { .. } | Reply::Fence { .. } => {
-                Err(TerminatorError::Silent)
+                Err(TerminatorError::NoAnswer)
             }
         }
     }
@@ -254,18 +256,18 @@ impl Drop for TerminatorHandle {
 
 /// A drain under way.
 #[must_use]
-pub(super) struct Draining {
-    receipt: PendingAck,
+pub(super) struct PendingDrain {
+    ack: PendingAck,
     patience: Duration,
 }
 
-impl Draining {
+impl PendingDrain {
     /// Waits, and returns how many connections were closed at the deadline.
     pub(super) fn wait(self) -> Result<usize, TerminatorError> {
-        match self.receipt.wait(self.patience)? {
+        match self.ack.await_ack(self.patience)? {
             Reply::Drained { cut } => Ok(cut),
             Reply::Done | Reply::Report(_) | Reply::Refused(_) | Reply::Fence { .. } => {
-                Err(TerminatorError::Silent)
+                Err(TerminatorError::NoAnswer)
             }
         }
     }
@@ -274,56 +276,56 @@ impl Draining {
 impl PendingAck {
     /// The answer, if it comes within `patience`. Without one the request stays queued, and the
     /// terminator still carries it out later.
-    pub(super) fn wait(self, patience: Duration) -> Result<Reply, TerminatorError> {
+    pub(super) fn await_ack(self, patience: Duration) -> Result<Reply, TerminatorError> {
         match self.answer.recv_timeout(patience) {
             Ok(Reply::Refused(why)) => {
                 Err(TerminatorError::Refused(why.replace(char::is_control, "\u{fffd}")))
             }
             Ok(said) => Ok(said),
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(TerminatorError::Silent),
-            Err(mpsc::RecvTimeoutError::Disconnected) => Err(self.shared.gone()),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(TerminatorError::NoAnswer),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(self.shared.exited()),
         }
     }
 }
 
-impl Shared {
-    fn open(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+impl Exchange {
+    fn outstanding(&self) -> MutexGuard<'_, Outstanding> {
+        self.outstanding.lock()
     }
 
-    fn gone(&self) -> TerminatorError {
-        TerminatorError::Gone { how: self.open().gone.clone().unwrap_or_default() }
+    fn exited(&self) -> TerminatorError {
+        TerminatorError::Exited { how: self.outstanding().exited.clone().unwrap_or_default() }
     }
 }
 
-fn read(channel: &UnixStream, mut confined: SandboxedProcess, shared: &Shared) {
+fn read(channel: &UnixStream, mut process: SandboxedProcess, shared: &Exchange) {
     let broken = loop {
         match channel::receive(channel) {
             Ok(Some(ReplyEnvelope { id, said })) => {
-                let waiting = shared.open().waiting.remove(&id);
+                let request = shared.outstanding().waiting.remove(&id);
                 // The caller may have stopped waiting.
-                waiting.and_then(|waiting| waiting.asker.send(said).ok());
+                request.and_then(|request| request.reply_to.send(said).ok());
             }
             Ok(None) => break None,
             Err(error) => break Some(error),
         }
     };
-    let how = match (broken, confined.end()) {
+    let how = match (broken, process.end()) {
         (Some(error), Ok(status)) => format!("{status} ({error})"),
         (None, Ok(status)) => status.to_string(),
         (_, Err(error)) => format!("with unknown status ({error})"),
     };
     {
-        let mut open = shared.open();
-        open.gone = Some(how);
-        open.demands = None;
-        open.waiting.clear();
+        let mut outstanding = shared.outstanding();
+        outstanding.exited = Some(how);
+        outstanding.queue = None;
+        outstanding.waiting.clear();
     }
-    shared.gone.cancel();
+    shared.exited.cancel();
 }
 
-fn write(channel: &UnixStream, queue: &mpsc::Receiver<Demand>) {
-    for Demand { message, files } in queue {
+fn write(channel: &UnixStream, queue: &mpsc::Receiver<QueuedRequest>) {
+    for QueuedRequest { message, files } in queue {
         let borrowed: Vec<_> = files.iter().map(AsFd::as_fd).collect();
         if let Err(error) = channel::send(channel, &message, &borrowed) {
             tracing::debug!("a request does not reach the terminator: {error}");

@@ -12,38 +12,37 @@ mod reexec;
 mod successor;
 
 use std::{
-    fmt, io,
-    net::Shutdown,
+    io,
+    net::TcpListener,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use aop_api::{Release, UpgradeResult};
 use aop_firewall::FirewallError;
+use aop_storage::{InstanceLock, LockError};
 pub(super) use draining_predecessors::{DrainingPredecessor, DrainingPredecessors};
 use jiff::Timestamp;
-pub(super) use predecessor::TakeOverError;
-pub(super) use predecessor::{HandoverState, Predecessor};
+use messages::DrainingInfo;
+use parking_lot::Mutex;
+pub(super) use predecessor::{HandoverSource, HandoverState, TakeOverError};
 pub(super) use reexec::Reexec;
-use successor::Successor;
-use tokio_util::sync::CancellationToken;
+use successor::{Descriptors, FirewallState, Serving, StartFailed, Successor};
 
-use super::{Daemon, DaemonError, identity_store, reload, service_manager, sockets, start};
-use crate::upgrade::messages::Lingering;
+use super::{Daemon, DaemonError, identity_store, service_manager, sockets, start};
 
 /// Greatest size of a message between two daemons.
 const LONGEST: usize = 64 * 1024;
 
 /// How this process was started.
 pub struct ProcessStart {
-    pub(super) again: Reexec,
+    pub(super) reexec: Reexec,
     pub(super) activated: Vec<(Option<String>, OwnedFd)>,
-    pub(super) predecessor: Option<Predecessor>,
+    pub(super) predecessor: Option<HandoverSource>,
 }
 
 impl ProcessStart {
@@ -52,20 +51,24 @@ impl ProcessStart {
     ///
     /// # Errors
     /// There is no such daemon, a system call failed, or the variables are malformed.
-    pub fn learn(take_over: bool) -> Result<Self, DaemonError> {
-        let again = Reexec::learn().map_err(DaemonError::Runtime)?;
+    pub fn of_this_process(take_over: bool) -> Result<Self, DaemonError> {
+        let reexec = Reexec::of_this_process().map_err(DaemonError::Runtime)?;
         let activated = sockets::activated()?;
-        let predecessor = take_over.then(Predecessor::found).transpose()?;
-        Ok(Self { again, activated, predecessor })
+        let predecessor = take_over.then(HandoverSource::from_stdin).transpose()?;
+        Ok(Self { reexec, activated, predecessor })
     }
 }
 
-/// The state of handovers from this daemon.
-#[derive(Default)]
+/// What this daemon hands over to a successor, and what it got from predecessors.
 pub(super) struct Handover {
-    stage: Mutex<Stage>,
-    over: CancellationToken,
-    heir: Mutex<Option<SuccessorHandle>>,
+    reexec: Reexec,
+    /// The listening sockets. The daemon itself never accepts on them.
+    listeners: Mutex<Vec<TcpListener>>,
+    /// The lock of the runtime directory, until a successor has it.
+    instance: Mutex<Option<InstanceLock>>,
+    pub(super) predecessors: DrainingPredecessors,
+    /// The successor, once it serves.
+    successor: Mutex<Option<SuccessorHandle>>,
 }
 
 /// The successor, while this daemon drains for it.
@@ -73,19 +76,6 @@ pub(super) struct SuccessorHandle {
     pub(super) channel: UnixStream,
     /// The longest time to drain.
     pub(super) patience: Duration,
-}
-
-#[derive(Default)]
-enum Stage {
-    /// This process is the daemon.
-    #[default]
-    None,
-    /// A successor starts.
-    UnderWay { channel: Option<UnixStream>, aborted: bool },
-    /// A successor is the daemon.
-    Over,
-    /// This daemon stops without a successor.
-    Stopping,
 }
 
 /// Why this process stays the daemon.
@@ -122,100 +112,56 @@ pub(super) enum UpgradeError {
 
 const STAYS: &str = "The old process continues to serve.";
 
-/// Changes are refused because an upgrade is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UpgradeInProgress;
-
-impl fmt::Display for UpgradeInProgress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "aop is being upgraded and accepts no changes until that is finished: try again in a \
-             few seconds",
-        )
-    }
-}
-
-impl std::error::Error for UpgradeInProgress {}
-
 impl Handover {
-    /// Whether this daemon may change what is in force, on the host and on disk. Call it with the
-    /// turn; the answer is valid until the end of the turn.
-    pub(super) fn may_change(&self) -> Result<(), UpgradeInProgress> {
-        match *self.stage() {
-            Stage::None | Stage::Stopping => Ok(()),
-            Stage::UnderWay { .. } | Stage::Over => Err(UpgradeInProgress),
+    pub(super) fn new(
+        reexec: Reexec,
+        listeners: Vec<TcpListener>,
+        instance: InstanceLock,
+        predecessors: DrainingPredecessors,
+    ) -> Self {
+        Self {
+            reexec,
+            listeners: Mutex::new(listeners),
+            instance: Mutex::new(Some(instance)),
+            predecessors,
+            successor: Mutex::default(),
         }
     }
 
-    /// Waits until a successor is the daemon.
-    pub(super) async fn over(&self) {
-        self.over.cancelled().await;
+    /// Adds a socket of this daemon's for the successor.
+    pub(super) fn add_listener(&self, listener: Option<TcpListener>) {
+        self.listeners.lock().extend(listener);
     }
 
-    /// Whether a successor is the daemon.
-    pub(super) fn is_over(&self) -> bool {
-        self.over.is_cancelled()
+    pub(super) fn close_listeners(&self) {
+        self.listeners.lock().clear();
     }
 
-    /// This daemon stops: no successor may take over, and an upgrade that is under way is aborted.
-    pub(super) fn stop(&self) {
-        match &mut *self.stage() {
-            Stage::UnderWay { channel, aborted } => {
-                *aborted = true;
-                // An error means that the successor is gone already.
-                channel.as_ref().and_then(|channel| channel.shutdown(Shutdown::Both).ok());
-            }
-            Stage::Over => {}
-            stage @ (Stage::None | Stage::Stopping) => *stage = Stage::Stopping,
-        }
-    }
-
-    fn begin(&self) -> Result<(), UpgradeError> {
-        let mut stage = self.stage();
-        match *stage {
-            Stage::None => *stage = Stage::UnderWay { channel: None, aborted: false },
-            Stage::UnderWay { .. } | Stage::Over => return Err(UpgradeError::UnderWay),
-            Stage::Stopping => return Err(UpgradeError::Stopping),
-        }
-        Ok(())
-    }
-
-    /// Registers the channel that a stop closes. Fails if a stop came before.
-    fn cut_by(&self, cut: UnixStream) -> Result<(), UpgradeError> {
-        match &mut *self.stage() {
-            Stage::UnderWay { channel, aborted: false } => *channel = Some(cut),
-            Stage::UnderWay { .. } | Stage::None | Stage::Over | Stage::Stopping => {
-                return Err(UpgradeError::Stopping);
-            }
-        }
-        Ok(())
-    }
-
-    /// The upgrade has failed, because of `error` or of a stop.
-    fn end(&self, error: UpgradeError) -> UpgradeError {
-        let mut stage = self.stage();
-        match std::mem::take(&mut *stage) {
-            Stage::UnderWay { aborted: true, .. } => {
-                *stage = Stage::Stopping;
-                UpgradeError::Stopping
-            }
-            Stage::UnderWay { .. } | Stage::None | Stage::Over | Stage::Stopping => error,
-        }
+    /// Writes this process into the lock of the runtime directory.
+    pub(super) fn sign_lock(&self) -> Result<(), LockError> {
+        self.instance.lock().as_ref().map_or(Ok(()), InstanceLock::sign)
     }
 
     /// The successor for which this daemon drains; returned once.
-    pub(super) fn heir(&self) -> Option<SuccessorHandle> {
-        self.heir.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(super) fn take_successor(&self) -> Option<SuccessorHandle> {
+        self.successor.lock().take()
     }
 
-    fn finish(&self, heir: Option<SuccessorHandle>) {
-        *self.heir.lock().unwrap_or_else(PoisonError::into_inner) = heir;
-        *self.stage() = Stage::Over;
-        self.over.cancel();
-    }
-
-    fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn send(
+        &self,
+        successor: &mut Successor,
+        pins: Option<BorrowedFd<'_>>,
+    ) -> Result<(), UpgradeError> {
+        let (instance, listeners) = (self.instance.lock(), self.listeners.lock());
+        self.predecessors.hand_over(|draining, channels| {
+            successor.send_handover(&Descriptors {
+                instance: instance.as_ref().map(AsFd::as_fd),
+                pins,
+                draining,
+                channels,
+                listeners: listeners.iter().map(AsFd::as_fd).collect(),
+            })
+        })
     }
 }
 
@@ -226,21 +172,23 @@ impl Daemon {
         if std::process::id() == 1 {
             return Err(UpgradeError::First);
         }
-        self.handover.may_change().map_err(|UpgradeInProgress| UpgradeError::UnderWay)?;
+        if self.lifecycle.is_handing_over() {
+            return Err(UpgradeError::UnderWay);
+        }
         // A refresh that is under way finishes and stores its list first, so that the successor
         // finds it.
-        let _refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _no_refresh = self.refresher.exclude();
         {
-            let _turn = self.applying();
-            self.handover.begin()?;
+            let _no_changes = self.policy.exclude_changes();
+            self.lifecycle.begin_upgrade()?;
         }
         // Waits for a check of the interfaces that began before.
-        drop(self.firewall.as_ref().map(|firewall| firewall.lock()));
-        self.keep_for_the_next();
-        tracing::info!(program = %self.again.program.display(), "upgrading: starting a process");
-        let mut touched = false;
-        match self.hand_over(&mut touched) {
-            Ok((upgraded, heir)) => {
+        drop(self.firewall());
+        self.store_identities_for_successor();
+        let program = &self.handover.reexec.program;
+        tracing::info!(program = %program.display(), "upgrading: starting a process");
+        match self.hand_over() {
+            Ok((upgraded, successor)) => {
                 let UpgradeResult { from, to, draining, .. } = &upgraded;
                 tracing::info!(
                     from = from.version,
@@ -249,97 +197,108 @@ impl Daemon {
                     draining,
                     "upgraded: the new process serves"
                 );
-                self.lingerers.forget();
-                self.handover.finish(heir);
-                self.leave_locks();
+                self.handover.predecessors.release_to_successor();
+                *self.handover.successor.lock() = successor;
+                self.lifecycle.hand_over();
+                self.release_locks();
                 Ok(upgraded)
             }
-            Err(error) => {
-                let regained = if touched { self.regain() } else { Ok(()) };
-                let error = match regained {
+            Err(StartFailed { error, firewall }) => {
+                let restored = match firewall {
+                    FirewallState::Untouched => Ok(()),
+                    FirewallState::MayHaveChanged => self.restore_firewall(),
+                };
+                let error = match restored {
                     Ok(()) => error,
                     Err(other) => UpgradeError::NotRegained { why: error.into(), error: other },
                 };
-                let error = self.handover.end(error);
+                let error = self.lifecycle.upgrade_failed(error);
                 tracing::error!("not upgraded: {error}");
                 Err(error)
             }
         }
     }
 
-    fn hand_over(
+    fn hand_over(&self) -> Result<(UpgradeResult, Option<SuccessorHandle>), StartFailed> {
+        let pins = self.firewall().map(|firewall| firewall.lock()).transpose();
+        let pins = pins.map_err(UpgradeError::from)?.flatten();
+        let mut successor = Successor::start(&self.handover.reexec)?;
+        self.lifecycle.close_on_stop(successor.channel().map_err(UpgradeError::from)?)?;
+        self.handover.send(&mut successor, pins.as_ref().map(AsFd::as_fd))?;
+        let Serving { version, source } = successor.await_serving()?;
+        // After this, a failure leaves the successor's policy in the firewall.
+        self.release_to(successor, version, &source)
+            .map_err(|error| StartFailed { error, firewall: FirewallState::MayHaveChanged })
+    }
+
+    /// Leaves the daemon's role to a successor that serves the configuration `source`.
+    fn release_to(
         &self,
-        touched: &mut bool,
+        successor: Successor,
+        version: String,
+        source: &str,
     ) -> Result<(UpgradeResult, Option<SuccessorHandle>), UpgradeError> {
-        let lock = |firewall| Mutex::lock(firewall).unwrap_or_else(PoisonError::into_inner);
-        let pins = self.firewall.as_ref().map(|firewall| lock(firewall).lock());
-        let pins = pins.transpose()?.flatten();
-        let mut successor = Successor::start(&self.again)?;
-        self.handover.cut_by(successor.channel()?)?;
-        self.lingerers.hand_over(|lingering, channels| {
-            let (lock, sockets) = (self.lock(), self.sockets());
-            let mut files: Vec<BorrowedFd<'_>> = lock.iter().map(AsFd::as_fd).collect();
-            files.extend(pins.as_ref().map(AsFd::as_fd));
-            files.extend(channels);
-            files.extend(sockets.iter().map(AsFd::as_fd));
-            successor.endow(pins.is_some(), lingering, &files)
-        })?;
-        let (version, source) = successor.served(|| *touched = true)?;
-        let (drain, linger) = (self.facts.shutdown(), self.facts.linger());
+        let (drain, longer, digest) = {
+            let policy = self.policy.read();
+            (policy.live.shutdown, policy.live.linger, policy.digest())
+        };
         // A successor with another configuration may trust less, so the old one must not drain
         // long.
-        let lingers = linger > drain && source == self.digest();
-        let patience = if lingers { linger } else { drain };
+        let drains_longer = longer > drain && source == digest;
+        let patience = if drains_longer { longer } else { drain };
+        let own_version = || env!("CARGO_PKG_VERSION").to_owned();
+        let report = self.terminator.as_ref().and_then(|it| it.report().ok());
         let upgraded = UpgradeResult {
-            from: Release {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                pid: std::process::id(),
-            },
+            from: Release { version: own_version(), pid: std::process::id() },
             to: Release { version, pid: successor.pid() },
-            draining: self.link.as_ref().and_then(|it| it.report().ok()).map_or(0, |it| it.open),
+            draining: report.map_or(0, |it| it.open),
             deadline_seconds: patience.as_secs(),
         };
         // Before this, the service manager ignores notifications of the successor.
         service_manager::main_process(successor.pid());
-        let lingering = lingers.then(|| Lingering {
+        let info = drains_longer.then(|| DrainingInfo {
             pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: own_version(),
             until: Timestamp::now().saturating_add(patience).unwrap_or(Timestamp::MAX),
         });
         let channel = successor
-            .leave(lingering)
+            .release(info)
             .inspect_err(|_| service_manager::main_process(std::process::id()))?;
-        Ok((upgraded, lingers.then_some(SuccessorHandle { channel, patience })))
+        Ok((upgraded, drains_longer.then_some(SuccessorHandle { channel, patience })))
     }
 
     /// Releases the locks, so that a third daemon can start if the successor ends before this one.
-    fn leave_locks(&self) {
-        self.lock().take();
-        let firewall = self.firewall.as_ref();
-        let firewall = firewall.map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
-        firewall.iter().for_each(|firewall| firewall.leave());
+    fn release_locks(&self) {
+        self.handover.instance.lock().take();
+        if let Some(firewall) = self.firewall() {
+            firewall.leave();
+        }
     }
 
-    fn keep_for_the_next(&self) {
-        let kept = self.identities().map_err(|error| error.to_string()).and_then(|identities| {
-            let saved = identity_store::save(&self.fixed.paths.state, &identities);
-            saved.map_err(|error| error.to_string())
+    fn store_identities_for_successor(&self) {
+        let identities = self.identities().map_err(|error| error.to_string());
+        let stored = identities.and_then(|identities| {
+            identity_store::save(&self.settings.paths.state, &identities)
+                .map_err(|error| error.to_string())
         });
-        if let Err(error) = kept {
+        if let Err(error) = stored {
             tracing::warn!("the client certificates seen within the last minute are lost: {error}");
         }
     }
 
     /// Restores this daemon's firewall policy after the successor has failed.
-    fn regain(&self) -> Result<(), DaemonError> {
-        let _turn = self.applying();
-        let Some(firewall) = &self.firewall else {
-            return start::retire_leftovers(&self.fixed.paths.pins);
-        };
-        let policy = {
-            let in_force = self.in_force();
-            reload::policy(&in_force.admission, &in_force.live, &in_force.modes())
-        };
-        Ok(firewall.lock().unwrap_or_else(PoisonError::into_inner).regain(&policy)?)
+    fn restore_firewall(&self) -> Result<(), DaemonError> {
+        let _no_changes = self.policy.exclude_changes();
+        let policy = self.policy.read().for_firewall();
+        match self.firewall() {
+            Some(mut firewall) => Ok(firewall.regain(&policy)?),
+            None => start::retire_leftovers(&self.settings.paths.pins),
+        }
+    }
+}
+
+impl From<UpgradeError> for StartFailed {
+    fn from(error: UpgradeError) -> Self {
+        Self { error, firewall: FirewallState::Untouched }
     }
 }

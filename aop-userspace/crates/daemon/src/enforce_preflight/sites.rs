@@ -5,7 +5,7 @@ use std::time::Duration;
 use aop_api::{LastObserved, RefusalCount, Status};
 use jiff::Timestamp;
 
-use super::LATELY;
+use super::RECENT;
 
 /// The reasons why `site` should not refuse peers now, from `status` at `now`.
 pub(super) fn reasons(status: &Status, site: &str, now: Timestamp) -> Vec<String> {
@@ -24,19 +24,19 @@ pub(super) fn reasons(status: &Status, site: &str, now: Timestamp) -> Vec<String
         let counts = lately.iter().map(|it| format!("{} {}", it.count, it.reason));
         let counts = counts.collect::<Vec<_>>().join(", ");
         let last = handshakes.last_observed.iter().find(|last| last.site == site);
-        let last = last.map_or(String::new(), |last| format!("; the last one {}", told(last)));
+        let last = last.map_or(String::new(), |last| format!("; the last one {}", describe(last)));
         reasons.push(format!(
             "site {site}: within the last 24 hours, or since it observes, {count} pulls from \
              admitted addresses would have been refused: {counts}{last}"
         ));
     }
-    let lately = |seen: Timestamp| now.duration_since(seen).unsigned_abs() <= LATELY;
+    let lately = |seen: Timestamp| now.duration_since(seen).unsigned_abs() <= RECENT;
     if !is_pulled(status, site, lately) {
         reasons.push(format!(
             "site {site}: no peer but this host has authenticated within the last {} hours, so \
              nothing shows that the CDN's pulls would pass (see `aop \
              identities` and `aop peers`)",
-            Duration::as_secs(&LATELY) / 3600
+            Duration::as_secs(&RECENT) / 3600
         ));
     }
     reasons
@@ -54,7 +54,7 @@ fn is_pulled(status: &Status, site: &str, lately: impl Fn(Timestamp) -> bool) ->
             && lately_here(true).next().is_none())
 }
 
-fn told(last: &LastObserved) -> String {
+fn describe(last: &LastObserved) -> String {
     let LastObserved { site: _, reason, address, presented, at } = last;
     let what = match presented {
         Some(subject) => format!("presenting {subject}"),

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ModeOverrides, OverrideState,
-    pending::{Pending, PendingDocument},
-    sites::SiteWord,
+    pending::{PendingOverride, PendingOverrideFile},
+    sites::SiteOverride,
 };
 
 /// The content of the file. An unknown field makes it a file of another version, which is refused.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Document {
+pub(super) struct OverridesFile {
     set_at: Timestamp,
     configured: Named,
     general: Option<Named>,
@@ -24,14 +24,14 @@ pub(super) struct Document {
     interfaces: BTreeMap<String, Named>,
     /// Missing where there are none, as in files of versions without overrides of sites.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    sites: BTreeMap<String, SiteDocument>,
+    sites: BTreeMap<String, SiteOverrideFile>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pending: Option<PendingDocument>,
+    pending: Option<PendingOverrideFile>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SiteDocument {
+struct SiteOverrideFile {
     mode: Named,
     configured: NamedRefusal,
 }
@@ -51,12 +51,13 @@ enum Named {
     Observe,
 }
 
-impl Document {
-    pub(super) fn of(word: &ModeOverrides) -> Self {
-        let ModeOverrides { set_at, configured, general, ports, interfaces, sites } = word.clone();
-        let site = |(site, word): (String, SiteWord)| {
-            let SiteWord { mode, configured } = word;
-            (site, SiteDocument { mode: mode.into(), configured: configured.into() })
+impl OverridesFile {
+    pub(super) fn of(overrides: &ModeOverrides) -> Self {
+        let ModeOverrides { set_at, configured, general, ports, interfaces, sites } =
+            overrides.clone();
+        let site = |(site, overrides): (String, SiteOverride)| {
+            let SiteOverride { mode, configured } = overrides;
+            (site, SiteOverrideFile { mode: mode.into(), configured: configured.into() })
         };
         Self {
             sites: sites.into_iter().map(site).collect(),
@@ -70,26 +71,26 @@ impl Document {
     }
 
     /// `None` where there is nothing to store.
-    pub(super) fn of_all(spoken: &OverrideState) -> Option<Self> {
-        let pending = spoken.pending.as_ref();
-        let nothing = |pending: &Pending| {
-            ModeOverrides::of(pending.configured.into(), pending.configured, pending.said_at)
+    pub(super) fn of_all(state: &OverrideState) -> Option<Self> {
+        let pending = state.pending.as_ref();
+        let nothing = |pending: &PendingOverride| {
+            ModeOverrides::of(pending.configured.into(), pending.configured, pending.set_at)
         };
-        let word = spoken.word.clone().or_else(|| pending.map(nothing))?;
-        Some(Self { pending: pending.map(PendingDocument::of), ..Self::of(&word) })
+        let overrides = state.overrides.clone().or_else(|| pending.map(nothing))?;
+        Some(Self { pending: pending.map(PendingOverrideFile::of), ..Self::of(&overrides) })
     }
 
-    pub(super) fn spoken(mut self, now: (Timestamp, Instant)) -> OverrideState {
+    pub(super) fn state(mut self, now: (Timestamp, Instant)) -> OverrideState {
         let configured = self.configured.into();
         let pending = self.pending.take().map(|document| document.pending(configured, now));
-        OverrideState { word: self.word().if_any(), pending, trouble: None }
+        OverrideState { overrides: self.overrides().if_any(), pending, trouble: None }
     }
 
-    pub(super) fn word(self) -> ModeOverrides {
+    pub(super) fn overrides(self) -> ModeOverrides {
         let Self { set_at, configured, general, ports, interfaces, sites, pending: _ } = self;
-        let site = |(site, document): (String, SiteDocument)| {
-            let SiteDocument { mode, configured } = document;
-            (site, SiteWord { mode: mode.into(), configured: configured.into() })
+        let site = |(site, document): (String, SiteOverrideFile)| {
+            let SiteOverrideFile { mode, configured } = document;
+            (site, SiteOverride { mode: mode.into(), configured: configured.into() })
         };
         ModeOverrides {
             sites: sites.into_iter().map(site).collect(),

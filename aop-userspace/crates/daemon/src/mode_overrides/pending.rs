@@ -15,18 +15,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ModeOverrides,
-    file::{Document, NamedRefusal},
-    sites::{self, Configured},
+    file::{NamedRefusal, OverridesFile},
+    sites::{self, ConfiguredModes},
 };
 
 /// How many seconds an override may wait.
-const WAITS: RangeInclusive<u64> = 10..=3600;
+const CONFIRM_SECONDS: RangeInclusive<u64> = 10..=3600;
 
 /// A mode override in force until a deadline. The deadline is the earlier of two: by the wall
 /// clock, which a restart can compare, and by the monotonic clock, which cannot be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pending {
-    pub(super) said_at: Timestamp,
+pub(crate) struct PendingOverride {
+    pub(super) set_at: Timestamp,
     until: Timestamp,
     deadline: Instant,
     /// The value of firewall.mode, then and now.
@@ -38,36 +38,36 @@ pub(crate) struct Pending {
     /// The sites that it named, with their on_refusal then and now.
     sites: BTreeMap<String, OnRefusal>,
     /// The pulls that confirm it, too.
-    pulls: Option<Pulls>,
+    pulls: Option<PullCount>,
     /// The overrides before it.
     pub(super) reverts_to: Option<ModeOverrides>,
 }
 
 /// The number of authenticated pulls that confirm an override.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Pulls {
+struct PullCount {
     wanted: u64,
-    /// Pulls before the override and now; `None` before the first count.
+    /// PullCount before the override and now; `None` before the first count.
     counted: Option<(u64, u64)>,
 }
 
-impl Pulls {
-    /// Pulls since the override was set.
-    fn came(&self) -> u64 {
+impl PullCount {
+    /// PullCount since the override was set.
+    fn made(&self) -> u64 {
         self.counted.map_or(0, |(before, now)| now.saturating_sub(before))
     }
 }
 
-impl Pending {
+impl PendingOverride {
     /// The pending override of the command `said`, after the overrides `before`; `None` if it needs
     /// no confirmation.
     ///
     /// # Errors
     /// Why it cannot wait for a confirmation.
-    pub(super) fn begun(
+    pub(super) fn begin(
         said: &ModeChange,
         before: Option<&ModeOverrides>,
-        configured: &Configured,
+        configured: &ConfiguredModes,
         now: (Timestamp, Instant),
     ) -> Result<Option<Self>, &'static str> {
         let Some(seconds) = said.confirm_seconds else {
@@ -84,7 +84,7 @@ impl Pending {
         if said.to != ModeTarget::Enforce {
             return Err("only `enforce` can wait for a confirmation");
         }
-        if !WAITS.contains(&seconds) {
+        if !CONFIRM_SECONDS.contains(&seconds) {
             return Err(
                 "a change waits for its confirmation for at least ten seconds and at most an hour",
             );
@@ -93,26 +93,26 @@ impl Pending {
         let ends = now.0.checked_add(time).ok().zip(now.1.checked_add(time));
         let (until, deadline) = ends.ok_or("the deadline cannot be represented")?;
         Ok(Some(Self {
-            said_at: now.0,
+            set_at: now.0,
             until,
             deadline,
             configured: configured.mode,
             ports: said.ports.clone(),
             interfaces: said.interfaces.clone(),
             sites: configured.sites.clone(),
-            pulls: said.confirm_pulls.map(|wanted| Pulls { wanted, counted: None }),
+            pulls: said.confirm_pulls.map(|wanted| PullCount { wanted, counted: None }),
             reverts_to: before.cloned(),
         }))
     }
 
     /// Whether the deadline has passed.
-    pub(super) fn due(&self, (wall, own): (Timestamp, Instant)) -> bool {
+    pub(super) fn is_expired(&self, (wall, own): (Timestamp, Instant)) -> bool {
         wall >= self.until || own >= self.deadline
     }
 
     /// The pending override under `config`; `None` where the file now says something else about its
     /// subject, which then wins.
-    pub(super) fn under(mut self, config: &Config) -> Option<Self> {
+    pub(super) fn reconcile(mut self, config: &Config) -> Option<Self> {
         let Config { fixed, live, .. } = config;
         let configured = |(name, on_refusal): (&String, &OnRefusal)| {
             live.sites.iter().any(|site| site.name == *name && site.on_refusal == *on_refusal)
@@ -122,17 +122,17 @@ impl Pending {
             false => self.sites.iter().all(configured),
         };
         self.configured = live.mode;
-        self.reverts_to = self.reverts_to.and_then(|word| word.under(config).0);
+        self.reverts_to = self.reverts_to.and_then(|overrides| overrides.reconcile(config).0);
         same.then_some(self)
     }
 
     /// Whether pulls confirm it.
-    pub(super) fn counts(&self) -> bool {
+    pub(super) fn waits_for_pulls(&self) -> bool {
         self.pulls.is_some()
     }
 
     /// Counts the pulls that each site has `served`. Returns a log line if enough were made.
-    pub(super) fn count(&mut self, served: &[(String, u64)]) -> Option<String> {
+    pub(super) fn count_pulls(&mut self, served: &[(String, u64)]) -> Option<String> {
         let pulls = self.pulls.as_mut()?;
         let mine = served
             .iter()
@@ -141,7 +141,7 @@ impl Pending {
         // The terminator may have restarted, and count from 0 again.
         let before = pulls.counted.map_or(now, |(before, _)| before.min(now));
         pulls.counted = Some((before, now));
-        let made = pulls.came();
+        let made = pulls.made();
         (made >= pulls.wanted).then(|| {
             let of: Vec<&str> = self.sites.keys().map(String::as_str).collect();
             let of = if of.is_empty() { String::new() } else { format!(" of {}", of.join(", ")) };
@@ -153,27 +153,30 @@ impl Pending {
     }
 
     /// For documents and screens.
-    pub(super) fn told(&self) -> PendingMode {
+    pub(super) fn document(&self) -> PendingMode {
         PendingMode {
             mode: mode_name(Mode::Enforce).to_owned(),
             ports: self.ports.clone(),
             interfaces: self.interfaces.clone(),
             sites: self.sites.keys().cloned().collect(),
             pulls: self.pulls.map(|pulls| pulls.wanted),
-            pulls_so_far: self.pulls.map(|pulls| pulls.came()),
-            reverts_to: self.before(),
+            pulls_so_far: self.pulls.map(|pulls| pulls.made()),
+            reverts_to: self.modes_before(),
             until: self.until,
         }
     }
 
     /// `observe; port 443: enforce`, or for sites `site example.com: observe`.
-    fn before(&self) -> String {
-        let word = self.reverts_to.as_ref();
+    fn modes_before(&self) -> String {
+        let overrides = self.reverts_to.as_ref();
         if self.sites.is_empty() {
-            return in_words(&word.map_or_else(|| self.configured.into(), ModeOverrides::modes));
+            return in_words(
+                &overrides.map_or_else(|| self.configured.into(), ModeOverrides::modes),
+            );
         }
         let before = self.sites.iter().map(|(site, configured)| {
-            let said = word.and_then(|word| word.sites.get(site)).map(|said| said.mode);
+            let said =
+                overrides.and_then(|overrides| overrides.sites.get(site)).map(|said| said.mode);
             format!("site {site}: {}", mode_name(sites::mode(configured.under(said))))
         });
         before.collect::<Vec<_>>().join("; ")
@@ -187,11 +190,12 @@ fn in_words(modes: &Modes) -> String {
     words.join("; ")
 }
 
-/// Its part of the file.
+/// The pending override in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PendingDocument {
-    said_at: Timestamp,
+pub(super) struct PendingOverrideFile {
+    #[serde(rename = "said_at")]
+    set_at: Timestamp,
     until: Timestamp,
     ports: Vec<u16>,
     interfaces: Vec<String>,
@@ -199,33 +203,33 @@ pub(super) struct PendingDocument {
     sites: BTreeMap<String, NamedRefusal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pulls: Option<u64>,
-    reverts_to: Option<Box<Document>>,
+    reverts_to: Option<Box<OverridesFile>>,
 }
 
-impl PendingDocument {
-    pub(super) fn of(pending: &Pending) -> Self {
-        let Pending { said_at, until, ports, interfaces, sites, pulls, reverts_to, .. } =
+impl PendingOverrideFile {
+    pub(super) fn of(pending: &PendingOverride) -> Self {
+        let PendingOverride { set_at, until, ports, interfaces, sites, pulls, reverts_to, .. } =
             pending.clone();
-        let reverts_to = reverts_to.as_ref().map(Document::of).map(Box::new);
+        let reverts_to = reverts_to.as_ref().map(OverridesFile::of).map(Box::new);
         let sites = sites.into_iter().map(|(site, was)| (site, was.into())).collect();
         // The count starts again: after a restart the terminator counts from 0.
         let pulls = pulls.map(|pulls| pulls.wanted);
-        Self { said_at, until, ports, interfaces, sites, pulls, reverts_to }
+        Self { set_at, until, ports, interfaces, sites, pulls, reverts_to }
     }
 
     /// The pending override as read at `now`; `configured` is firewall.mode of that time. If the
     /// wall clock is before the time at which it was set, the clock cannot be trusted, and the
     /// deadline counts as passed.
-    pub(super) fn pending(self, configured: Mode, now: (Timestamp, Instant)) -> Pending {
-        let Self { said_at, until, ports, interfaces, sites, pulls, reverts_to } = self;
-        let left = until.duration_since(now.0).min(until.duration_since(said_at));
-        let left = if now.0 < said_at { None } else { Duration::try_from(left).ok() };
+    pub(super) fn pending(self, configured: Mode, now: (Timestamp, Instant)) -> PendingOverride {
+        let Self { set_at, until, ports, interfaces, sites, pulls, reverts_to } = self;
+        let left = until.duration_since(now.0).min(until.duration_since(set_at));
+        let left = if now.0 < set_at { None } else { Duration::try_from(left).ok() };
         let deadline = now.1.checked_add(left.unwrap_or_default()).unwrap_or(now.1);
-        let reverts_to = reverts_to.and_then(|document| document.word().if_any());
+        let reverts_to = reverts_to.and_then(|document| document.overrides().if_any());
         let sites = sites.into_iter().map(|(site, was)| (site, was.into())).collect();
-        let pulls = pulls.map(|wanted| Pulls { wanted, counted: None });
-        Pending {
-            said_at,
+        let pulls = pulls.map(|wanted| PullCount { wanted, counted: None });
+        PendingOverride {
+            set_at,
             until,
             deadline,
             configured,

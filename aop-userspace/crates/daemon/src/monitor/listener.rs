@@ -24,14 +24,14 @@ use tokio::{
 
 /// The bound socket.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum MonitorListener {
     Tcp(TcpListener),
-    Unix(Socket),
+    Unix(SocketFile),
 }
 
 /// A socket file. Dropping it removes the file, unless another socket has replaced it.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(super) struct SocketFile {
     listener: UnixListener,
     path: PathBuf,
     /// Its name before clients may find it.
@@ -41,11 +41,11 @@ pub(super) struct Socket {
 }
 
 /// A connection of either kind.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait MonitorStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> MonitorStream for T {}
 
-impl Place {
+impl MonitorListener {
     /// Binds the address, or takes the socket that was `handed` over. A socket file may still
     /// belong to the process `before`, the predecessor.
     ///
@@ -58,7 +58,7 @@ impl Place {
     ) -> io::Result<Self> {
         match address {
             MonitorAddress::Loopback(address) => tcp(*address, handed).map(Self::Tcp),
-            MonitorAddress::Socket(path) => Socket::bind(path, before).map(Self::Unix),
+            MonitorAddress::Socket(path) => SocketFile::bind(path, before).map(Self::Unix),
         }
     }
 
@@ -83,7 +83,7 @@ impl Place {
         matches!(self, Self::Unix(_))
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+    pub(super) async fn accept(&self) -> io::Result<Box<dyn MonitorStream>> {
         Ok(match self {
             Self::Tcp(listener) => loop {
                 let (stream, peer) = listener.accept().await?;
@@ -103,7 +103,7 @@ fn tcp(address: SocketAddr, handed: Option<Taken>) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-impl Socket {
+impl SocketFile {
     /// Every user of this host who may enter the directory may connect, as over TCP.
     fn bind(path: &Path, before: Option<Pid>) -> io::Result<Self> {
         let mut aside = OsString::from(path);
@@ -123,7 +123,7 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         // While this socket is bound, no other file has its inode.
         let ours = |path: &&PathBuf| file(path).is_ok_and(|file| file == self.file);

@@ -10,21 +10,21 @@ use tokio::{
 /// How long one round may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The asking end.
-pub(crate) struct Pulse(mpsc::Sender<oneshot::Sender<()>>);
+/// Asks the main loop.
+pub(crate) struct LivenessProbe(mpsc::Sender<oneshot::Sender<()>>);
 
-/// The end in the main loop.
-pub(crate) struct Beats(mpsc::Receiver<oneshot::Sender<()>>);
+/// Answers in the main loop.
+pub(crate) struct LivenessResponder(mpsc::Receiver<oneshot::Sender<()>>);
 
 /// Both ends.
-pub(crate) fn pulse() -> (Pulse, Beats) {
-    let (asking, asked) = mpsc::channel(1);
-    (Pulse(asking), Beats(asked))
+pub(crate) fn liveness() -> (LivenessProbe, LivenessResponder) {
+    let (probe, responder) = mpsc::channel(1);
+    (LivenessProbe(probe), LivenessResponder(responder))
 }
 
-impl Pulse {
+impl LivenessProbe {
     /// Whether the main loop answers in time.
-    pub(super) async fn beats(&self) -> bool {
+    pub(super) async fn is_answered(&self) -> bool {
         let (answer, answered) = oneshot::channel();
         let asking = async {
             self.0.send(answer).await.ok()?;
@@ -34,7 +34,7 @@ impl Pulse {
     }
 }
 
-impl Beats {
+impl LivenessResponder {
     /// Answers for ever.
     pub(crate) async fn answer(&mut self) -> Infallible {
         while let Some(asker) = self.0.recv().await {

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use crate::Daemon;
 
 /// How long a page is served again, so that frequent scrapes cost little.
-const STANDS: Duration = Duration::from_secs(1);
+const CACHE_TIME: Duration = Duration::from_secs(1);
 
 /// The text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) struct Metrics {
     daemon: Arc<Daemon>,
     /// When the daemon became ready, in seconds since 1970.
     began: u64,
-    known: Mutex<Option<CachedPage>>,
+    cache: Mutex<Option<CachedPage>>,
 }
 
 /// A page, in both formats.
@@ -49,7 +49,7 @@ struct CachedPage {
 impl Format {
     /// OpenMetrics if the `Accept` header names it, as that of Prometheus does. Quality values are
     /// ignored: both formats hold the same figures.
-    pub(super) fn asked_for(accept: Option<&HeaderValue>) -> Self {
+    pub(super) fn accepted(accept: Option<&HeaderValue>) -> Self {
         let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
         match accept.contains("application/openmetrics-text") {
             true => Self::OpenMetrics,
@@ -66,10 +66,10 @@ impl Format {
 }
 
 impl Metrics {
-    pub(super) fn of(daemon: Arc<Daemon>) -> Self {
+    pub(super) fn new(daemon: Arc<Daemon>) -> Self {
         let lived = SystemTime::UNIX_EPOCH + daemon.started.elapsed();
         let began = SystemTime::now().duration_since(lived).unwrap_or_default().as_secs();
-        Self { daemon, began, known: Mutex::default() }
+        Self { daemon, began, cache: Mutex::default() }
     }
 
     /// The page. `ready` is the answer of `/readyz`.
@@ -77,17 +77,17 @@ impl Metrics {
     /// # Errors
     /// The figures cannot be encoded.
     pub(super) async fn page(&self, format: Format, ready: bool) -> Result<String, fmt::Error> {
-        let mut known = self.known.lock().await;
-        if known.as_ref().is_none_or(|known| known.at.elapsed() >= STANDS) {
+        let mut cache = self.cache.lock().await;
+        if cache.as_ref().is_none_or(|cache| cache.at.elapsed() >= CACHE_TIME) {
             let (daemon, began) = (self.daemon.clone(), self.began);
             let taken = tokio::task::spawn_blocking(move || {
-                write(Families::new(&daemon.figures(), began, ready))
+                write(Families::new(&daemon.metrics_snapshot(), began, ready))
             });
-            *known = Some(taken.await.map_err(|_| fmt::Error)??);
+            *cache = Some(taken.await.map_err(|_| fmt::Error)??);
         }
-        let page = known.as_ref().map(|known| match format {
-            Format::Prometheus => known.prometheus.clone(),
-            Format::OpenMetrics => known.openmetrics.clone(),
+        let page = cache.as_ref().map(|cache| match format {
+            Format::Prometheus => cache.prometheus.clone(),
+            Format::OpenMetrics => cache.openmetrics.clone(),
         });
         page.ok_or(fmt::Error)
     }
@@ -109,8 +109,8 @@ mod tests {
     #[test]
     fn openmetrics_is_sent_only_to_clients_that_accept_it() {
         let asked =
-            |accept: &'static str| Format::asked_for(Some(&HeaderValue::from_static(accept)));
-        assert_eq!(Format::asked_for(None), Format::Prometheus);
+            |accept: &'static str| Format::accepted(Some(&HeaderValue::from_static(accept)));
+        assert_eq!(Format::accepted(None), Format::Prometheus);
         assert_eq!(asked("*/*"), Format::Prometheus);
         let prometheus =
             "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";

@@ -13,7 +13,7 @@ use std::{
 const TAKE_OVER: &str = "--take-over";
 
 /// Variables of the service manager that are meant for this process alone.
-const OURS_ALONE: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"];
+const NOT_INHERITED: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"];
 
 /// The path by which a program was started, and its arguments.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Reexec {
 impl Reexec {
     /// The path and arguments of this process. Call it early: once the file was replaced,
     /// /proc/self/exe no longer gives its path.
-    pub(super) fn learn() -> io::Result<Self> {
+    pub(super) fn of_this_process() -> io::Result<Self> {
         let mut arguments = env::args_os();
         let called = arguments.next().map(PathBuf::from);
         let program = path(called.as_deref(), &env::current_exe()?, &env::current_dir()?);
@@ -37,7 +37,7 @@ impl Reexec {
     pub(super) fn start(&self, channel: UnixStream) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).arg(TAKE_OVER).stdin(Stdio::from(OwnedFd::from(channel)));
-        OURS_ALONE.iter().for_each(|name| {
+        NOT_INHERITED.iter().for_each(|name| {
             command.env_remove(name);
         });
         command.spawn()

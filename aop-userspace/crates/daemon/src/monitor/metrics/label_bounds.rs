@@ -14,9 +14,9 @@ pub(super) const OTHER: &str = "other";
 const NO_SITE: &str = "-";
 
 /// The sites with series of their own: the first ones of the configuration.
-pub(super) struct Sites<'a>(HashSet<&'a str>);
+pub(super) struct SiteLabels<'a>(HashSet<&'a str>);
 
-impl<'a> Sites<'a> {
+impl<'a> SiteLabels<'a> {
     pub(super) fn of(sites: &'a [String]) -> Self {
         let known = sites.iter().take(MOST).map(String::as_str);
         Self(known.chain([NO_SITE]).collect())
@@ -30,7 +30,7 @@ impl<'a> Sites<'a> {
 
 /// Counts by site and reason. Counts with equal labels are added.
 pub(super) fn by_reason<'a>(
-    sites: &Sites<'_>,
+    sites: &SiteLabels<'_>,
     counts: impl Iterator<Item = (&'a str, &'a str, u64)>,
 ) -> BTreeMap<(String, String), u64> {
     let mut reasons = HashSet::new();
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn sites_beyond_the_bound_and_unknown_sites_share_one_label() {
         let names: Vec<String> = (0..MOST + 2).map(|n| format!("{n}.example")).collect();
-        let sites = Sites::of(&names);
+        let sites = SiteLabels::of(&names);
         let gone = "gone.example".to_owned();
         let met = names.iter().chain([&gone]).map(|site| (site.as_str(), "expired", 1));
         let sums = by_reason(&sites, met.chain([("-", "not_tls", 5)]));
@@ -72,7 +72,7 @@ mod tests {
         let reasons: Vec<String> = (0..10_000).map(|n| format!("reason_{n}")).collect();
         let bad = ["", "Big", "with space", "quote\"", "line\n"];
         let met = reasons.iter().map(String::as_str).chain(bad);
-        let sums = by_reason(&Sites::of(&[]), met.map(|reason| ("-", reason, 1)));
+        let sums = by_reason(&SiteLabels::of(&[]), met.map(|reason| ("-", reason, 1)));
         assert_eq!(sums.len(), REASONS + 1);
         let other = sums[&("-".to_owned(), OTHER.to_owned())];
         assert_eq!(other, (10_000 - REASONS + bad.len()) as u64);
