@@ -16,8 +16,7 @@ pub(super) struct MetricsSnapshot {
     pub(super) status: Status,
     /// The sites, in the order of the configuration.
     pub(super) sites: Vec<String>,
-    /// Whether the firewall could be read; `None` where it is off.
-    pub(super) firewall: Option<bool>,
+    pub(super) firewall: FirewallHealth,
     /// Sampled drops that were lost because no reader kept up.
     pub(super) lost: Option<u64>,
     /// Every certificate and list with an expiry.
@@ -30,6 +29,16 @@ pub(super) struct MetricsSnapshot {
     pub(super) refresh: Option<Duration>,
 }
 
+/// Whether the pinned maps exist and could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirewallHealth {
+    /// firewall.mode is off.
+    Off,
+    Readable,
+    /// It was unloaded, or the kernel refuses.
+    Unreadable,
+}
+
 impl Daemon {
     /// Waits for the terminator, and reads the maps.
     pub(super) fn metrics_snapshot(&self) -> MetricsSnapshot {
@@ -38,7 +47,11 @@ impl Daemon {
         MetricsSnapshot {
             status,
             sites: policy.live.site_names(),
-            firewall: self.firewall.as_ref().map(|_| lost.is_some()),
+            firewall: match (&self.firewall, lost) {
+                (None, _) => FirewallHealth::Off,
+                (Some(_), Some(_)) => FirewallHealth::Readable,
+                (Some(_), None) => FirewallHealth::Unreadable,
+            },
             lost,
             terms: policy.file_warnings.terms.clone(),
             confirmed: policy.list.confirmed,

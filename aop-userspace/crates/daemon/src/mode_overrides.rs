@@ -3,41 +3,28 @@
 //! file: a configuration with another `firewall.mode` than before removes the overrides of packets.
 
 use std::{
-    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     time::Instant,
 };
 
-use aop_api::{ModeChange, ModeTarget, PendingMode, SiteMode, mode_name};
+use aop_api::{ModeChange, PendingMode, SiteMode, mode_name};
 use aop_common::Mode;
-use aop_config::{Config, Interfaces, ReloadableConfig, SiteConfig};
+use aop_config::{Config, ReloadableConfig, SiteConfig};
 use aop_types::Modes;
 use file::OverridesFile;
 use jiff::Timestamp;
+use overrides::ModeOverrides;
 use pending::PendingOverride;
 pub(super) use sites::ConfiguredModes;
 use sites::SiteOverrides;
 
 mod file;
+mod overrides;
 mod pending;
 mod sites;
 
 const NAME: &str = "modes.json";
-
-/// The overrides. Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ModeOverrides {
-    /// When they were last changed.
-    pub(super) set_at: Timestamp,
-    /// The value of firewall.mode, then and now.
-    configured: Mode,
-    /// The general mode, where it differs from that.
-    general: Option<Mode>,
-    ports: BTreeMap<u16, Mode>,
-    interfaces: BTreeMap<String, Mode>,
-    sites: SiteOverrides,
-}
 
 /// Why the file of overrides cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -64,129 +51,10 @@ pub(super) enum OverrideFileError {
     Unwritable { path: PathBuf, error: io::Error },
 }
 
-impl ModeOverrides {
-    /// The overrides after the command `said`, where there were those of `before` and the
-    /// configuration is `configured`; `None` where none is left that differs from it.
-    pub(super) fn with_command(
-        before: Option<&Self>,
-        said: &ModeChange,
-        configured: &ConfiguredModes,
-        now: Timestamp,
-    ) -> Option<Self> {
-        let mode = match said.to {
-            ModeTarget::Observe => Some(Mode::Observe),
-            ModeTarget::Enforce => Some(Mode::Enforce),
-            ModeTarget::Default => None,
-        };
-        let of_sites = !said.sites.is_empty();
-        let everything = said.ports.is_empty() && said.interfaces.is_empty() && !of_sites;
-        let mut overrides = before
-            .cloned()
-            .unwrap_or_else(|| Self::of(configured.mode.into(), configured.mode, now));
-        if everything {
-            overrides.general = mode.filter(|mode| *mode != configured.mode);
-            overrides.ports.clear();
-            overrides.interfaces.clear();
-        }
-        if of_sites {
-            sites::set(&mut overrides.sites, configured, mode);
-        }
-        for port in &said.ports {
-            match mode {
-                Some(mode) => overrides.ports.insert(*port, mode),
-                None => overrides.ports.remove(port),
-            };
-        }
-        for interface in &said.interfaces {
-            match mode {
-                Some(mode) => overrides.interfaces.insert(interface.clone(), mode),
-                None => overrides.interfaces.remove(interface),
-            };
-        }
-        if before != Some(&overrides) {
-            overrides.set_at = now;
-        }
-        overrides.if_any()
-    }
-
-    /// The overrides that remain under `config`, and a log line for each that is dropped.
-    fn reconcile(mut self, config: &Config) -> (Option<Self>, Vec<String>) {
-        let Config { fixed, live, .. } = config;
-        let now = fixed.firewall.as_ref().map(|_| live.mode);
-        let mut lost = Vec::new();
-        if self.is_of_packets() && now != Some(self.configured) {
-            lost.push(format!(
-                "firewall.mode was {} when `aop mode` was run ({:.0}) and is {} now: the \
-                 configuration counts, and the modes of `aop mode` are dropped",
-                mode_name(self.configured),
-                self.set_at,
-                now.map_or("off", mode_name),
-            ));
-            self.general = None;
-            self.ports.clear();
-            self.interfaces.clear();
-        }
-        self.configured = live.mode;
-        lost.extend(sites::reconcile(&mut self.sites, live));
-        self.ports.retain(|port, mode| {
-            let guarded = live.ports.contains(*port);
-            if !guarded {
-                let mode = mode_name(*mode);
-                lost.push(format!(
-                    "port {port} is not guarded any more: its own mode {mode} is dropped"
-                ));
-            }
-            guarded
-        });
-        // With `auto`, interfaces come and go, and keep their overrides.
-        if let Interfaces::Named(names) = &live.interfaces {
-            self.interfaces.retain(|name, mode| {
-                let guarded = names.contains(name);
-                if !guarded {
-                    let mode = mode_name(*mode);
-                    lost.push(format!(
-                        "interface {name} is not guarded any more: its own mode {mode} is dropped"
-                    ));
-                }
-                guarded
-            });
-        }
-        (self.if_any(), lost)
-    }
-
-    /// The overrides that change the configuration into `modes`.
-    fn of(modes: Modes, configured: Mode, set_at: Timestamp) -> Self {
-        let Modes { general, ports, interfaces, sites: _ } = modes;
-        let general = Some(general).filter(|general| *general != configured);
-        Self { set_at, configured, general, ports, interfaces, sites: SiteOverrides::new() }
-    }
-
-    fn if_any(self) -> Option<Self> {
-        (self.is_of_packets() || !self.sites.is_empty()).then_some(self)
-    }
-
-    fn is_of_packets(&self) -> bool {
-        self.general.is_some() || !self.ports.is_empty() || !self.interfaces.is_empty()
-    }
-
-    fn modes(&self) -> Modes {
-        Modes {
-            general: self.general.unwrap_or(self.configured),
-            ports: self.ports.clone(),
-            interfaces: self.interfaces.clone(),
-            sites: self
-                .sites
-                .iter()
-                .map(|(site, overrides)| (site.clone(), overrides.mode))
-                .collect(),
-        }
-    }
-}
-
 /// The overrides, a pending one, and the state of their file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OverrideState {
-    pub(super) overrides: Option<ModeOverrides>,
+    overrides: Option<ModeOverrides>,
     /// Set while an override waits for a confirmation.
     pending: Option<PendingOverride>,
     /// Why the file cannot be read or written.
@@ -237,20 +105,20 @@ impl OverrideState {
         (Self { overrides, pending, trouble }, lost)
     }
 
-    /// The overrides after the command `said`. An unconfirmed override does not count: the command
+    /// The overrides after the command `change`. An unconfirmed override does not count: the command
     /// starts from what was there before.
     ///
     /// # Errors
     /// Why the command cannot wait for a confirmation.
     pub(super) fn with_command(
         &self,
-        said: &ModeChange,
+        change: &ModeChange,
         configured: impl Into<ConfiguredModes>,
         now: (Timestamp, Instant),
     ) -> Result<Self, &'static str> {
         let (configured, before) = (&configured.into(), self.confirmed());
-        let overrides = ModeOverrides::with_command(before, said, configured, now.0);
-        let pending = PendingOverride::begin(said, before, configured, now)?;
+        let overrides = ModeOverrides::with_command(before, change, configured, now.0);
+        let pending = PendingOverride::begin(change, before, configured, now)?;
         let pending = pending.filter(|_| overrides.as_ref() != before);
         Ok(Self { overrides, pending, trouble: None })
     }

@@ -3,6 +3,7 @@
 //! Off unless configured, and reachable from this host alone. Its clients get few resources: a few
 //! connections at a time, a short head, one request each, and some seconds for everything.
 
+mod cached;
 mod listener;
 mod liveness;
 mod metrics;

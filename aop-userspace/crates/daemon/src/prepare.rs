@@ -29,7 +29,7 @@ pub struct CheckedConfig {
     /// Warnings about the configuration.
     pub warnings: Vec<String>,
     /// Warnings about the sites' files.
-    pub notes: FileWarnings,
+    pub file_warnings: FileWarnings,
 }
 
 /// Reads `file` and every file that it names.
@@ -45,10 +45,10 @@ pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
     let prefixes = found.held.list.with(&config.live.extra)?;
     let files = Files::on_disk();
     // Only a check: by the same code and from the same bytes as the terminator will build them.
-    let (_, notes) = Sites::build(&config.live.sites, &files)?;
+    let (_, file_warnings) = Sites::build(&config.live.sites, &files)?;
     let warnings = audit(&config).into_iter().map(|warning| warning.to_string()).collect();
     let (bundle, source) = pack(file, text, files);
-    Ok(CheckedConfig { config, found, prefixes, bundle, source, account, warnings, notes })
+    Ok(CheckedConfig { config, found, prefixes, bundle, source, account, warnings, file_warnings })
 }
 
 /// The message for the terminator process, and the digests by which later changes are found.
@@ -64,7 +64,7 @@ impl CheckedConfig {
     #[must_use]
     pub fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
-        warnings.extend(self.notes.told(aop_tls::now()));
+        warnings.extend(self.file_warnings.told(aop_tls::now()));
         warnings.extend(self.found.trouble.as_ref().map(ToString::to_string));
         warnings
     }
@@ -72,7 +72,7 @@ impl CheckedConfig {
     /// The warnings about mistakes that must be corrected before the edge can be served.
     #[must_use]
     pub fn mistakes(&self) -> Vec<String> {
-        self.notes.mistaken(aop_tls::now())
+        self.file_warnings.mistaken(aop_tls::now())
     }
 
     /// Logs all warnings.

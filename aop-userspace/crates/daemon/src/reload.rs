@@ -29,7 +29,7 @@ impl Daemon {
             files: checked.bundle.file_count(),
             warnings: checked.all_warnings(),
         };
-        let CheckedConfig { config, found, bundle, source, warnings, notes, .. } = checked;
+        let CheckedConfig { config, found, bundle, source, warnings, file_warnings, .. } = checked;
         // Steps that can fail come first: the terminator, then the firewall.
         if let Some(terminator) = &self.terminator {
             terminator.prepare(bundle)?;
@@ -46,7 +46,8 @@ impl Daemon {
         if !keeps_list {
             next.list = found.held;
         }
-        (next.source, next.warnings, next.file_warnings) = (Arc::new(source), warnings, notes);
+        (next.source, next.warnings, next.file_warnings) =
+            (Arc::new(source), warnings, file_warnings);
         turn.apply(&mut next, &[])?;
         turn.notify(Command::Commit(next.for_terminator()));
         next.overrides.log_and_drop(turn.state(), &dropped);

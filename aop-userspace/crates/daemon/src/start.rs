@@ -113,7 +113,8 @@ fn start(
     publish: impl FnOnce() -> Result<(), DaemonError>,
 ) -> Result<(Daemon, Option<ChangeSubscription>), DaemonError> {
     let StartInputs { lock, pins, sockets, predecessors, reexec } = inputs;
-    let CheckedConfig { config, found, bundle, source, account, warnings, notes, .. } = checked;
+    let CheckedConfig { config, found, bundle, source, account, warnings, file_warnings, .. } =
+        checked;
     let state = &config.fixed.paths.state;
     let launcher = Launcher::new(account, logs.options);
     let terminator = match sockets.is_empty() {
@@ -141,7 +142,7 @@ fn start(
         admission: Admission::default(),
         source: Arc::new(source),
         warnings,
-        file_warnings: notes,
+        file_warnings,
     };
     let firewall = start_firewall(&config, &mut policy, &expired, pins, logs.packets)?;
     let rules = policy.for_terminator();

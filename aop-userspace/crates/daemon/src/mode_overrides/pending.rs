@@ -59,29 +59,29 @@ impl PullCount {
 }
 
 impl PendingOverride {
-    /// The pending override of the command `said`, after the overrides `before`; `None` if it needs
+    /// The pending override of the command `change`, after the overrides `before`; `None` if it needs
     /// no confirmation.
     ///
     /// # Errors
     /// Why it cannot wait for a confirmation.
     pub(super) fn begin(
-        said: &ModeChange,
+        change: &ModeChange,
         before: Option<&ModeOverrides>,
         configured: &ConfiguredModes,
         now: (Timestamp, Instant),
     ) -> Result<Option<Self>, &'static str> {
-        let Some(seconds) = said.confirm_seconds else {
-            return match said.confirm_pulls {
+        let Some(seconds) = change.confirm_seconds else {
+            return match change.confirm_pulls {
                 None => Ok(None),
                 Some(_) => {
                     Err("--pulls confirms a pending change, so give its time with --confirm, too")
                 }
             };
         };
-        if said.confirm_pulls == Some(0) {
+        if change.confirm_pulls == Some(0) {
             return Err("--pulls 0 would confirm at once");
         }
-        if said.to != ModeTarget::Enforce {
+        if change.to != ModeTarget::Enforce {
             return Err("only `enforce` can wait for a confirmation");
         }
         if !CONFIRM_SECONDS.contains(&seconds) {
@@ -97,10 +97,10 @@ impl PendingOverride {
             until,
             deadline,
             configured: configured.mode,
-            ports: said.ports.clone(),
-            interfaces: said.interfaces.clone(),
+            ports: change.ports.clone(),
+            interfaces: change.interfaces.clone(),
             sites: configured.sites.clone(),
-            pulls: said.confirm_pulls.map(|wanted| PullCount { wanted, counted: None }),
+            pulls: change.confirm_pulls.map(|wanted| PullCount { wanted, counted: None }),
             reverts_to: before.cloned(),
         }))
     }
@@ -175,9 +175,8 @@ impl PendingOverride {
             );
         }
         let before = self.sites.iter().map(|(site, configured)| {
-            let said =
-                overrides.and_then(|overrides| overrides.sites.get(site)).map(|said| said.mode);
-            format!("site {site}: {}", mode_name(sites::mode(configured.under(said))))
+            let own = overrides.and_then(|it| it.sites.get(site)).map(|own| own.mode);
+            format!("site {site}: {}", mode_name(sites::mode(configured.under(own))))
         });
         before.collect::<Vec<_>>().join("; ")
     }

@@ -1,4 +1,6 @@
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
+
+use aop_api::ModeTarget;
 
 use super::*;
 

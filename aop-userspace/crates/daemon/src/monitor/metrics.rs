@@ -3,11 +3,7 @@
 mod families;
 mod label_bounds;
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use families::Families;
 use hyper::header::HeaderValue;
@@ -15,12 +11,10 @@ use prometheus_client::{
     encoding::{prometheus_text, text},
     registry::Registry,
 };
-use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 
+use super::cached::Cached;
 use crate::Daemon;
-
-/// How long a page is served again, so that frequent scrapes cost little.
-const CACHE_TIME: Duration = Duration::from_secs(1);
 
 /// The text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +30,11 @@ pub(super) struct Metrics {
     daemon: Arc<Daemon>,
     /// When the daemon became ready, in seconds since 1970.
     began: u64,
-    cache: Mutex<Option<CachedPage>>,
+    last: Cached<Arc<Page>>,
 }
 
 /// A page, in both formats.
-struct CachedPage {
-    at: Instant,
+struct Page {
     prometheus: String,
     openmetrics: String,
 }
@@ -69,7 +62,7 @@ impl Metrics {
     pub(super) fn new(daemon: Arc<Daemon>) -> Self {
         let lived = SystemTime::UNIX_EPOCH + daemon.started.elapsed();
         let began = SystemTime::now().duration_since(lived).unwrap_or_default().as_secs();
-        Self { daemon, began, cache: Mutex::default() }
+        Self { daemon, began, last: Cached::new() }
     }
 
     /// The page. `ready` is the answer of `/readyz`.
@@ -77,29 +70,24 @@ impl Metrics {
     /// # Errors
     /// The figures cannot be encoded.
     pub(super) async fn page(&self, format: Format, ready: bool) -> Result<String, fmt::Error> {
-        let mut cache = self.cache.lock().await;
-        if cache.as_ref().is_none_or(|cache| cache.at.elapsed() >= CACHE_TIME) {
-            let (daemon, began) = (self.daemon.clone(), self.began);
-            let taken = tokio::task::spawn_blocking(move || {
-                write(Families::new(&daemon.metrics_snapshot(), began, ready))
-            });
-            *cache = Some(taken.await.map_err(|_| fmt::Error)??);
-        }
-        let page = cache.as_ref().map(|cache| match format {
-            Format::Prometheus => cache.prometheus.clone(),
-            Format::OpenMetrics => cache.openmetrics.clone(),
-        });
-        page.ok_or(fmt::Error)
+        let (daemon, began) = (self.daemon.clone(), self.began);
+        let write = move || write(Families::new(&daemon.metrics_snapshot(), began, ready));
+        let page = async { spawn_blocking(write).await.map_err(|_| fmt::Error)? };
+        let page = self.last.get(page).await?;
+        Ok(match format {
+            Format::Prometheus => page.prometheus.clone(),
+            Format::OpenMetrics => page.openmetrics.clone(),
+        })
     }
 }
 
-fn write(families: Families) -> Result<CachedPage, fmt::Error> {
+fn write(families: Families) -> Result<Arc<Page>, fmt::Error> {
     let mut registry = Registry::with_prefix("aop");
     registry.register_collector(Box::new(families));
     let (mut prometheus, mut openmetrics) = (String::new(), String::new());
     prometheus_text::encode(&mut prometheus, &registry)?;
     text::encode(&mut openmetrics, &registry)?;
-    Ok(CachedPage { at: Instant::now(), prometheus, openmetrics })
+    Ok(Arc::new(Page { prometheus, openmetrics }))
 }
 
 #[cfg(test)]

@@ -1,33 +1,28 @@
 //! `/readyz`: whether aop serves, and if not, why: its processes, its firewall, and its upstreams.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use aop_api::UpstreamReport;
 use aop_firewall::GuardedInterface;
-use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 
+use super::cached::Cached;
 use crate::{Daemon, status::UNLOADED, terminator_handle::TerminatorHandle};
-
-/// How long an answer is given again, so that frequent requests cost little.
-const CACHE_TIME: Duration = Duration::from_secs(1);
 
 /// The readiness of one daemon.
 pub(super) struct Readiness {
     daemon: Arc<Daemon>,
-    cache: Mutex<Option<(Instant, Vec<String>)>>,
+    last: Cached<Vec<String>>,
 }
 
 impl Readiness {
     pub(super) fn new(daemon: Arc<Daemon>) -> Self {
-        Self { daemon, cache: Mutex::default() }
+        Self { daemon, last: Cached::new() }
     }
 
     /// The reasons why aop does not serve; none where it does.
     pub(super) async fn obstacles(&self) -> Vec<String> {
-        let mut obstacles = self.cached().await;
+        let mut obstacles = self.checked().await;
         // These two are checked each time, and never from the cache.
         if self.daemon.lifecycle.is_handed_over() {
             // The client connected before the handover, and the successor serves.
@@ -38,18 +33,11 @@ impl Readiness {
         obstacles
     }
 
-    async fn cached(&self) -> Vec<String> {
-        let mut cache = self.cache.lock().await;
-        if let Some((at, obstacles)) = &*cache
-            && at.elapsed() < CACHE_TIME
-        {
-            return obstacles.clone();
-        }
+    async fn checked(&self) -> Vec<String> {
         let daemon = self.daemon.clone();
         // On a blocking thread: it waits for the terminator, and reads the maps.
-        let checked = tokio::task::spawn_blocking(move || daemon.obstacles()).await;
-        let obstacles = checked.unwrap_or_else(|error| vec![error.to_string()]);
-        cache.insert((Instant::now(), obstacles)).1.clone()
+        let check = async { spawn_blocking(move || daemon.obstacles()).await };
+        self.last.get(check).await.unwrap_or_else(|error| vec![error.to_string()])
     }
 }
 

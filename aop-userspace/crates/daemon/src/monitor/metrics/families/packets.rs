@@ -4,11 +4,14 @@ use aop_api::Status;
 use prometheus_client::registry::Unit;
 
 use super::{super::label_bounds::MOST, MetricFamily, Series, counter, gauge, one, seconds, some};
-use crate::metrics_snapshot::MetricsSnapshot;
+use crate::metrics_snapshot::{FirewallHealth, MetricsSnapshot};
 
 pub(super) fn families(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
     let mut all = list(snapshot);
-    let Some(loaded) = snapshot.firewall else { return all };
+    if snapshot.firewall == FirewallHealth::Off {
+        return all;
+    }
+    let loaded = snapshot.firewall == FirewallHealth::Readable;
     all.extend(modes(&snapshot.status));
     all.extend(interfaces(&snapshot.status));
     all.extend(verdicts(&snapshot.status));
@@ -111,7 +114,7 @@ fn list(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
         gauge(
             "prefixes_generation",
             "Number of the list in force; each applied list increments it",
-            some(snapshot.firewall.filter(|loaded| *loaded).map(|_| list.generation.into())),
+            some((snapshot.firewall == FirewallHealth::Readable).then_some(list.generation.into())),
         ),
         gauge("list_age", "Time since the source last confirmed the list", some(list.age_seconds))
             .with_unit(Unit::Seconds),

@@ -10,7 +10,7 @@ use super::{
     super::label_bounds::{MOST, OTHER, SiteLabels, by_reason},
     MetricFamily, Series, counter, gauge, one, some,
 };
-use crate::metrics_snapshot::MetricsSnapshot;
+use crate::metrics_snapshot::{FirewallHealth, MetricsSnapshot};
 
 pub(super) fn families(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
     let (status, sites) = (&snapshot.status, SiteLabels::of(&snapshot.sites));
@@ -21,14 +21,14 @@ pub(super) fn families(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
             "Whether the terminator process answers; if not, its families are missing",
             some(up.map(u64::from)),
         ),
-        ends(&snapshot.terms),
+        expiries(&snapshot.terms),
         observing(status, &sites),
     ];
     if up == Some(true) {
         all.extend(counts(status, &sites));
         all.extend(upstreams(status, &sites));
         all.push(identities(status, &sites));
-        if snapshot.firewall.is_none() {
+        if snapshot.firewall == FirewallHealth::Off {
             let help =
                 "Peers in memory, where the firewall is off; its map cannot be counted cheaply";
             all.push(gauge("peers", help, one(status.peers_total as u64)));
@@ -118,7 +118,7 @@ fn identities(status: &Status, sites: &SiteLabels<'_>) -> MetricFamily {
 
 /// For each file, the first expiry in it. Files beyond the bound share one series with the first
 /// expiry of all.
-fn ends(terms: &[FileExpiry]) -> MetricFamily {
+fn expiries(terms: &[FileExpiry]) -> MetricFamily {
     let mut ends: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for term in terms {
         let own = (term.kind(), term.file());
