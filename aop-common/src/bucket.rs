@@ -1,10 +1,10 @@
-//! A token bucket: so many connection attempts a second, and a second's worth at once.
+//! A token bucket: so many connection attempts a second, and those of one second at once.
 
-/// What a budget has left.
+/// What is left of a budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Bucket {
-    /// When it was last looked at, in milliseconds of the monotonic clock.
+    /// The time of the last look, in milliseconds of the monotonic clock.
     pub stamp: u64,
     /// Thousandths of an attempt.
     pub millis: u64,
@@ -18,14 +18,14 @@ impl Bucket {
         Self { stamp: now, millis: (rate as u64).wrapping_mul(1000) }
     }
 
-    /// The bucket at `now`, with one attempt taken from it if there is one, and whether there was.
-    /// It gains `rate` attempts a second and holds a second's worth. `now` in milliseconds; a clock
-    /// that went back gains nothing.
+    /// Takes one attempt at `now` (milliseconds), if one is left. Returns the bucket afterwards,
+    /// and whether there was one. A bucket gains `rate` attempts a second and holds those of one
+    /// second; from a clock that went back it gains nothing.
     #[inline(always)]
     #[must_use]
     pub const fn take(self, now: u64, rate: u32) -> (Self, bool) {
         let elapsed = now.saturating_sub(self.stamp);
-        // No more than a second counts, so nothing overflows.
+        // At most one second counts, so nothing overflows.
         let elapsed = if elapsed > 1000 { 1000 } else { elapsed };
         let full = (rate as u64).wrapping_mul(1000);
         let gained = self.millis.saturating_add(elapsed.wrapping_mul(rate as u64));
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_bucket_gives_a_second_s_worth_and_then_refuses() {
+    fn a_full_bucket_gives_the_attempts_of_one_second_and_then_refuses() {
         let mut bucket = Bucket::full(5000, 3);
         for expected in [true, true, true, false, false] {
             let (next, taken) = bucket.take(5000, 3);
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn over_any_second_no_more_than_twice_the_rate_is_given() {
+    fn within_any_second_at_most_twice_the_rate_is_given() {
         let mut bucket = Bucket::full(0, 10);
         let mut given = 0;
         for now in 0..=1000 {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_nothing_gives_nothing_and_a_clock_that_went_back_gains_nothing() {
+    fn a_rate_of_zero_gives_nothing_and_a_clock_that_went_back_gains_nothing() {
         assert!(!Bucket::full(0, 0).take(u64::MAX, 0).1);
         let empty = Bucket { stamp: 9000, millis: 0 };
         assert!(!empty.take(1000, 100).1);

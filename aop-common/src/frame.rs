@@ -1,12 +1,12 @@
-//! How the policy sees a packet: as bytes that may or may not be there.
+//! The bytes of a packet, which may or may not be there.
 
-/// A frame as it came off the wire, starting at its Ethernet header.
+/// A frame as it came off the wire, from its Ethernet header on.
 pub trait Frame {
     /// The `N` bytes at `offset`, or `None` where the frame ends before them.
     fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// The first `LENGTH` bytes, or `None` where they are not at hand together: a fast path that
-    /// finds nothing takes the slow one.
+    /// The first `LENGTH` bytes, or `None` where they do not lie in one buffer. A fast path then
+    /// leaves the frame to the slow one.
     fn head<const LENGTH: usize>(&self) -> Option<impl Head>;
 
     /// The byte at `offset`.
@@ -21,15 +21,16 @@ pub trait Frame {
         self.load::<2>(offset).map(u16::from_be_bytes)
     }
 
-    /// `offset`, moved behind an optional header of `size` bytes. The kernel's reader also makes
-    /// its verifier forget the sum's history, or every chain of headers would be verified apart.
+    /// `offset`, moved behind an optional header of `size` bytes. In the kernel, this also makes
+    /// the verifier forget how the sum came about: otherwise it would verify every chain of headers
+    /// separately.
     #[inline(always)]
     fn behind(&self, offset: usize, size: usize) -> usize {
         offset.wrapping_add(size)
     }
 }
 
-/// The first bytes of a frame, which are there.
+/// The first bytes of a frame that has them.
 pub trait Head {
     /// The `N` bytes at `AT`. Reading beyond the head does not compile.
     fn bytes<const AT: usize, const N: usize>(&self) -> [u8; N];

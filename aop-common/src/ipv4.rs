@@ -11,7 +11,8 @@ const SOURCE: usize = 12;
 const DESTINATION: usize = 16;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-/// More fragments, and the fragment offset. "Don't fragment" and the evil bit are not among them.
+/// The flag "more fragments" and the fragment offset; neither "don't fragment" nor the evil bit
+/// (RFC 3514).
 const FRAGMENTED: u16 = 0x3fff;
 const OFFSET: u16 = 0x1fff;
 
@@ -23,8 +24,8 @@ pub(crate) fn flow(frame: &impl Frame, at: usize) -> Option<Flow> {
     Some(Flow { source: Address::V4(source), destination: Address::V4(destination) })
 }
 
-/// The destination port of what most IPv4 packets are: TCP, untagged, whole, without options. Never
-/// another one than [`payload`] leads to.
+/// The destination port of an ordinary IPv4 packet: TCP, untagged, no fragment, without options. It
+/// is always the port that [`payload`] leads to.
 #[inline(always)]
 pub(crate) fn plain_port(frame: &impl Frame) -> Option<u16> {
     let head = frame.head::<38>()?;
@@ -47,7 +48,7 @@ pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
     let version_ihl = frame.byte(at).ok_or(CUT)?;
     let header = usize::from(version_ihl & 0x0f).wrapping_mul(4);
     if version_ihl >> 4 != 4 || header < MIN_HEADER {
-        // No kernel takes this for UDP, which is the one that mostly passes.
+        // The kernel does not accept this as UDP, and UDP passes by default.
         return Err(if protocol == Protocol::Tcp { CUT } else { Stop::Other });
     }
     let fragment = frame.u16(at.wrapping_add(6)).ok_or(CUT)?;
@@ -55,7 +56,7 @@ pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
         Protocol::Tcp if fragment & FRAGMENTED != 0 => {
             return Err(Stop::Undecidable(DropReason::Fragment));
         }
-        // The port is in the first piece, and the others are nothing without it.
+        // The first fragment has the port, and the others are useless without it.
         Protocol::Udp if fragment & OFFSET != 0 => return Err(Stop::Other),
         Protocol::Tcp | Protocol::Udp => {}
     }

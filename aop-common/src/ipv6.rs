@@ -9,7 +9,7 @@ use crate::{
 const HEADER: usize = 40;
 const SOURCE: usize = 8;
 const DESTINATION: usize = 24;
-/// Extension headers that are walked; the kernel walks a hundred and more.
+/// Extension headers that are read; the kernel reads more than a hundred.
 const MAX_EXTENSIONS: usize = 8;
 
 const HOP_BY_HOP: u8 = 0;
@@ -34,8 +34,8 @@ pub(crate) fn flow(frame: &impl Frame, at: usize) -> Option<Flow> {
     Some(Flow { source: Address::V6(source), destination: Address::V6(destination) })
 }
 
-/// The destination port of what most IPv6 packets are: TCP, untagged, without extension headers.
-/// Never another one than [`payload`] leads to.
+/// The destination port of an ordinary IPv6 packet: TCP, untagged, without extension headers. It is
+/// always the port that [`payload`] leads to.
 #[inline(always)]
 pub(crate) fn plain_port(frame: &impl Frame) -> Option<u16> {
     let head = frame.head::<58>()?;
@@ -67,7 +67,8 @@ pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
                 if pieces & FRAGMENTED != 0 && (following != UDP || pieces & OFFSET != 0) {
                     return Err(fragment(following));
                 }
-                // An atomic fragment is a whole packet (RFC 6946); UDP's port is in the first piece.
+                // An atomic fragment is a whole packet (RFC 6946). The first fragment of UDP has
+                // the port.
                 8
             }
             // RFC 4302: in 4-byte units, less two.
@@ -76,7 +77,7 @@ pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
             _ => usize::from(length).wrapping_add(1).wrapping_mul(8),
         };
         if next == ROUTING && matches!(following, IPV4_INSIDE | IPV6_INSIDE) {
-            // Segment routing (RFC 8754) takes the inner packet out without any tunnel device, and
+            // Segment routing (RFC 8754) unwraps the inner packet without any tunnel device, and
             // the outer source says nothing about the inner one.
             return Err(Stop::Unfit(DropReason::TooDeep));
         }
@@ -84,7 +85,7 @@ pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
         offset = frame.behind(offset, size);
     }
     if is_extension(next) {
-        // What lies behind may be another packet, by segment routing.
+        // Another packet may follow, by segment routing.
         return Err(Stop::Unfit(DropReason::TooDeep));
     }
     let protocol = match next {
@@ -95,12 +96,12 @@ pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
     Ok(Payload { protocol, at: offset, end: body.wrapping_add(usize::from(length)) })
 }
 
-/// A true fragment, whose packet goes on with a header of kind `next`.
+/// Why reading ends at a fragment of a larger packet, which goes on with a header of kind `next`.
 #[inline(always)]
 fn fragment(next: u8) -> Stop {
     match next {
         TCP => Stop::Undecidable(DropReason::Fragment),
-        // What is put together again may hold another packet, by segment routing.
+        // The reassembled packet may hold another one, by segment routing.
         next if is_extension(next) => Stop::Unfit(DropReason::Fragment),
         _ => Stop::Other,
     }

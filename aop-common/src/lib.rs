@@ -1,20 +1,16 @@
-//! What the kernel side and the user side of aop agree on.
+//! The packet policy, and the bytes that the kernel side and the user side of aop share.
 //!
-//! [`Segment::read`] finds the TCP destination in a frame, [`judge`] decides what becomes of it,
-//! and both see the world only through the traits [`Frame`] and [`Facts`]. The XDP program
-//! implements these over the packet and BPF maps, the host over byte slices and plain sets, so one
-//! source is tested on the host and runs in the kernel. [`layout`] fixes the maps' bytes.
+//! [`decide`] decides about a frame. It sees the world only through the traits [`Frame`] and
+//! [`Facts`]: the XDP program implements them over the packet and BPF maps, tests over byte slices
+//! and vectors. So one source is tested on the host and runs in the kernel. [`Segment::read`] reads
+//! a frame for people, and decides nothing. The reasons of verdicts are the two tables in
+//! `reason.rs`; [`layout`] fixes the bytes of the maps.
 //!
-//! Nothing here allocates, panics or touches the outside, and only `pod.rs` holds `unsafe`.
+//! Nothing here allocates, panics or reaches outside, and only `pod.rs` has `unsafe` code.
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
-#[cfg(feature = "corpus")]
-extern crate alloc;
-
 pub mod bucket;
-#[cfg(feature = "corpus")]
-pub mod corpus;
 mod ethernet;
 mod frame;
 mod ipv4;
@@ -23,13 +19,18 @@ pub mod layout;
 #[cfg(feature = "aya")]
 mod pod;
 mod policy;
+pub mod prefix_table;
+mod reason;
 mod segment;
-pub mod table;
+mod tally;
 mod tcp;
 mod udp;
 mod verdict;
 
 pub use frame::{Bytes, Frame, Head};
 pub use policy::{Decision, Facts, Standing, Trust, decide, judge};
-pub use segment::{Address, Flow, Segment};
-pub use verdict::{Action, DropReason, Mode, PassReason, Tally, Verdict};
+pub use reason::{DropReason, PassReason};
+pub use segment::{Address, AddressFamily, Flow, Segment};
+pub use tally::Tally;
+pub use tcp::TcpStep;
+pub use verdict::{Action, Mode, Verdict};

@@ -2,8 +2,9 @@
 
 use crate::{
     Address, DropReason, Flow, Frame, PassReason, Verdict, ethernet, ipv4, ipv6,
-    segment::{Payload, Protocol, Stop, Version},
-    tcp, udp,
+    segment::{AddressFamily, Payload, Protocol, Stop},
+    tcp::{self, TcpStep},
+    udp,
 };
 
 /// How a source address stands with the prefix set.
@@ -11,30 +12,30 @@ use crate::{
 pub enum Standing {
     /// Its longest matching prefix is admitted.
     Admitted,
-    /// Its longest matching prefix has left the list, lately enough that peers who have
-    /// authenticated from it are still let in.
+    /// Its longest matching prefix has left the list, so recently that peers which have
+    /// authenticated from it still pass.
     Draining,
     /// No prefix matches, or none that still counts.
     Unknown,
 }
 
-/// What is known of a source that no prefix admits.
+/// Whether a source that no prefix admits may pass all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// It has authenticated, lately enough.
+    /// It has authenticated recently enough.
     Authenticated,
-    /// It may try to authenticate, within the budget that strangers share.
+    /// It may try to authenticate: the budget that strangers share has given it a try.
     Probation,
-    /// Nothing speaks for it.
+    /// Neither of these.
     None,
 }
 
-/// What the policy asks about the world. What only an optional rule asks has a default: the rule
-/// is off.
+/// What the policy asks about the world. A question that only an optional rule asks has a default,
+/// with which the rule is off.
 pub trait Facts {
     /// Whether the firewall covers this port.
     fn guarded(&self, port: u16) -> bool;
-    /// How the longest matching prefix places this source.
+    /// How this source stands with its longest matching prefix.
     fn standing(&self, source: Address) -> Standing;
     /// Whether this source has completed an authenticated handshake.
     fn authenticated(&self, source: Address) -> bool;
@@ -46,30 +47,30 @@ pub trait Facts {
         false
     }
     /// Whether this admitted source, which opens a connection, is over the budget of its network.
-    /// Asking spends of the budget.
+    /// The question spends from the budget.
     #[inline(always)]
     fn over_budget(&self, _source: Address) -> bool {
         false
     }
-    /// What is known of this source, which no prefix admits. Asking spends of the strangers'
-    /// budget where the source opens a connection.
+    /// Whether this source, which no prefix admits, may pass all the same. Where it opens a
+    /// connection, the question spends from the budget that strangers share.
     #[inline(always)]
-    fn trust(&self, _source: Address, _opens: bool) -> Trust {
+    fn trust(&self, _source: Address, _step: TcpStep) -> Trust {
         Trust::None
     }
-    /// Told what becomes of a packet that may be for a guarded port, `None` where the port cannot
-    /// be known. For diagnostics; it changes nothing.
+    /// Receives the verdict on a packet that may be for a guarded port; `None` where the port
+    /// cannot be known. It is for diagnostics, and changes nothing.
     #[inline(always)]
     fn judged(&self, _flow: Flow, _port: Option<u16>, _verdict: Verdict) {}
 }
 
-/// What becomes of a packet, and for which port.
+/// The verdict on a packet, and the port that the packet is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a decision that nobody carries out lets the packet through"]
+#[must_use = "a decision that is not carried out lets the packet pass"]
 pub struct Decision {
-    /// What becomes of it, and why.
+    /// The verdict.
     pub verdict: Verdict,
-    /// The guarded port that it is for; `None` where the port cannot be known, or is not guarded.
+    /// The guarded port; `None` where the port cannot be known, or is not guarded.
     pub port: Option<u16>,
 }
 
@@ -81,7 +82,7 @@ impl Decision {
     }
 }
 
-/// What becomes of one frame: see [`decide`].
+/// The verdict on one frame: see [`decide`].
 #[inline(always)]
 pub fn judge(frame: &impl Frame, facts: &impl Facts) -> Verdict {
     decide(frame, facts).verdict
@@ -103,10 +104,10 @@ pub fn decide(frame: &impl Frame, facts: &impl Facts) -> Decision {
     // One copy of the rest for each family: the kernel's verifier refuses an address in registers
     // that may be either.
     match ethernet::read(frame) {
-        Ok((Version::V4, at)) => {
+        Ok((AddressFamily::V4, at)) => {
             decide_ip(frame, ipv4::payload(frame, at), || ipv4::flow(frame, at), facts)
         }
-        Ok((Version::V6, at)) => {
+        Ok((AddressFamily::V6, at)) => {
             decide_ip(frame, ipv6::payload(frame, at), || ipv6::flow(frame, at), facts)
         }
         Err(Stop::Other) => Decision::NOT_GUARDED,
@@ -137,15 +138,15 @@ fn decide_ip(
     let Some(flow) = flow() else { return Decision::of(Verdict::Drop(DropReason::Malformed)) };
     // Of UDP, and of what may hide another packet, no source makes anything better.
     let source_counts = why != DropReason::Udp && !matches!(header, Err(Stop::Unfit(_)));
-    let opens = header.is_ok_and(|header| header.opens);
-    let source = if source_counts { judge_source(flow.source, opens, facts) } else { None };
+    let step = header.map_or(TcpStep::Other, |header| header.step);
+    let source = if source_counts { judge_source(flow.source, step, facts) } else { None };
     let verdict = match source {
         Some(Verdict::Pass(reason)) => Verdict::Pass(reason),
         // A budget that the source is over is for this host's own ports.
         Some(Verdict::Drop(_)) | None if facts.transit(flow) => Verdict::Pass(PassReason::Transit),
         Some(verdict) => verdict,
         // Only whole and sound TCP is worth a try: what else a stranger sends proves nothing.
-        None if why == DropReason::UnknownSource => match facts.trust(flow.source, opens) {
+        None if why == DropReason::UnknownSource => match facts.trust(flow.source, step) {
             Trust::Authenticated => Verdict::Pass(PassReason::Proven),
             Trust::Probation => Verdict::Pass(PassReason::Probation),
             Trust::None => Verdict::Drop(why),
@@ -156,11 +157,11 @@ fn decide_ip(
     Decision { verdict, port }
 }
 
-/// What the prefixes and peers say of `source`, if they say anything.
+/// The verdict that prefixes and peers give on `source`, if they give one.
 #[inline(always)]
-fn judge_source(source: Address, opens: bool, facts: &impl Facts) -> Option<Verdict> {
+fn judge_source(source: Address, step: TcpStep, facts: &impl Facts) -> Option<Verdict> {
     match facts.standing(source) {
-        Standing::Admitted if opens && facts.over_budget(source) => {
+        Standing::Admitted if step == TcpStep::Opens && facts.over_budget(source) => {
             Some(Verdict::Drop(DropReason::SynBudget))
         }
         Standing::Admitted => Some(Verdict::Pass(PassReason::Admitted)),

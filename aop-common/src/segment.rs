@@ -1,4 +1,4 @@
-//! What a frame means to a TCP listener behind it.
+//! What a frame means to the TCP listener that it would reach.
 
 use crate::{
     DropReason, Frame, ethernet, ipv4, ipv6,
@@ -6,8 +6,8 @@ use crate::{
     udp,
 };
 
-/// An IP address as it stands in the packet. The families never mix: an IPv6 address that spells
-/// an IPv4 one (::ffff:a.b.c.d, 6to4, v4-compatible) stays IPv6.
+/// An IP address as the packet has it. The families never mix: an IPv6 address that spells an IPv4
+/// address (::ffff:a.b.c.d, 6to4, v4-compatible) stays IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// IPv4, in network order.
@@ -39,7 +39,36 @@ impl From<Address> for core::net::IpAddr {
     }
 }
 
-/// Where a packet comes from and goes to: both addresses are of one family.
+/// The family of an IP address, and of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AddressFamily {
+    /// IPv4.
+    V4 = 0,
+    /// IPv6.
+    V6 = 1,
+}
+
+impl AddressFamily {
+    /// Both families.
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The family's name, for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
+impl core::fmt::Display for AddressFamily {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The source and destination of a packet. Both are of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// The source address.
@@ -48,53 +77,58 @@ pub struct Flow {
     pub destination: Address,
 }
 
-/// A frame, read as far as a TCP listener's kernel would read it.
+/// A frame, read as far as the kernel reads it for a TCP listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// Neither TCP nor UDP: another protocol, another EtherType.
     Other,
     /// UDP to `port`.
     Udp {
-        /// Where from and where to.
+        /// Source and destination.
         flow: Flow,
         /// The destination port.
         port: u16,
     },
-    /// TCP to `port`. Where `sound` is false the header is cut short or contradicts itself.
+    /// TCP to `port`, with a header that fits its own length, the IP length and the frame.
     Tcp {
-        /// Where from and where to.
+        /// Source and destination.
         flow: Flow,
         /// The destination port.
         port: u16,
-        /// Whether the TCP header fits its own length, the IP length and the frame.
-        sound: bool,
     },
-    /// May be TCP to any port: the destination port cannot be known, and this is why.
+    /// TCP to `port`, with a header that is cut short or contradicts itself.
+    BrokenTcp {
+        /// Source and destination.
+        flow: Flow,
+        /// The destination port.
+        port: u16,
+    },
+    /// It may be TCP to any port, because the destination port cannot be known.
     Undecidable {
-        /// Where from and where to.
+        /// Source and destination.
         flow: Flow,
         /// Why the port is unknown.
         why: DropReason,
     },
-    /// May hide another packet, so its source says nothing; this is how.
+    /// It may hide another packet, so its source says nothing.
     Unfit {
-        /// Where from and where to.
+        /// Source and destination.
         flow: Flow,
-        /// What hides it.
+        /// What may hide the other packet.
         why: DropReason,
     },
-    /// Its addresses cannot be known, and this is why.
+    /// Its addresses cannot be known, for this reason.
     Unreadable(DropReason),
 }
 
 impl Segment {
     /// Reads the headers of `frame`, from Ethernet to TCP. Checksums, TTL, flags and padding are
-    /// left to the kernel to judge.
+    /// for the kernel to judge.
     #[must_use]
     pub fn read(frame: &impl Frame) -> Self {
         let (payload, flow) = match ethernet::read(frame) {
-            Ok((Version::V4, at)) => (ipv4::payload(frame, at), ipv4::flow(frame, at)),
-            Ok((Version::V6, at)) => (ipv6::payload(frame, at), ipv6::flow(frame, at)),
+            Ok((AddressFamily::V4, at)) => (ipv4::payload(frame, at), ipv4::flow(frame, at)),
+            Ok((AddressFamily::V6, at)) => (ipv6::payload(frame, at), ipv6::flow(frame, at)),
             Err(Stop::Other) => return Self::Other,
             Err(Stop::Undecidable(why) | Stop::Unfit(why)) => return Self::Unreadable(why),
         };
@@ -104,18 +138,45 @@ impl Segment {
         });
         match (header, flow) {
             (Err(Stop::Other), _) => Self::Other,
-            // Too short for its addresses, so nothing takes it for UDP either.
+            // It ends before its addresses, so the kernel does not accept it as UDP either.
             (
                 Ok(Header { kind: Kind::Udp, .. }) | Err(Stop::Undecidable(DropReason::Udp)),
                 None,
             ) => Self::Other,
             (_, None) => Self::Unreadable(DropReason::Malformed),
             (Err(Stop::Unfit(why)), Some(flow)) => Self::Unfit { flow, why },
-            (Ok(Header { port, kind: Kind::Udp, .. }), Some(flow)) => Self::Udp { flow, port },
-            (Ok(Header { port, kind, .. }), Some(flow)) => {
-                Self::Tcp { flow, port, sound: kind == Kind::Tcp }
-            }
+            (Ok(Header { port, kind, .. }), Some(flow)) => match kind {
+                Kind::Tcp => Self::Tcp { flow, port },
+                Kind::BrokenTcp => Self::BrokenTcp { flow, port },
+                Kind::Udp => Self::Udp { flow, port },
+            },
             (Err(Stop::Undecidable(why)), Some(flow)) => Self::Undecidable { flow, why },
+        }
+    }
+
+    /// Source and destination, if they can be read.
+    #[must_use]
+    pub const fn flow(self) -> Option<Flow> {
+        match self {
+            Self::Tcp { flow, .. }
+            | Self::BrokenTcp { flow, .. }
+            | Self::Udp { flow, .. }
+            | Self::Undecidable { flow, .. }
+            | Self::Unfit { flow, .. } => Some(flow),
+            Self::Other | Self::Unreadable(_) => None,
+        }
+    }
+
+    /// The destination port, if it can be read.
+    #[must_use]
+    pub const fn port(self) -> Option<u16> {
+        match self {
+            Self::Tcp { port, .. } | Self::BrokenTcp { port, .. } | Self::Udp { port, .. } => {
+                Some(port)
+            }
+            Self::Undecidable { .. } | Self::Unfit { .. } | Self::Other | Self::Unreadable(_) => {
+                None
+            }
         }
     }
 }
@@ -123,22 +184,15 @@ impl Segment {
 /// Why reading ends before a TCP header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Neither TCP nor UDP would answer this.
+    /// Neither a TCP nor a UDP socket would answer the packet.
     Other,
     /// It may be TCP to any port.
     Undecidable(DropReason),
-    /// No source makes it fit to be passed.
+    /// It is dropped whatever its source is.
     Unfit(DropReason),
 }
 
-/// The IP version that a frame's EtherType announces.
-#[derive(Clone, Copy)]
-pub(crate) enum Version {
-    V4,
-    V6,
-}
-
-/// The protocols that have the ports we know.
+/// The protocols with ports.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Tcp,

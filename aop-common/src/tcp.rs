@@ -1,4 +1,4 @@
-//! TCP (RFC 9293): the destination port, and whether the header holds together.
+//! TCP (RFC 9293): the destination port, and whether the header is sound.
 
 use crate::{
     DropReason, Frame,
@@ -7,32 +7,40 @@ use crate::{
 
 const MIN_HEADER: usize = 20;
 
-/// SYN, and the flags that make it anything else than the opening of a connection.
+/// SYN, and the flags with which a SYN does not open a connection: FIN, RST, ACK.
 const SYN: u8 = 0x02;
 const OPENING: u8 = SYN | 0x01 | 0x04 | 0x10;
 
-/// What the policy needs of a TCP or UDP header.
+/// What the policy needs from a TCP or UDP header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) port: u16,
     pub(crate) kind: Kind,
-    /// Whether it is a SYN that asks for a connection.
-    pub(crate) opens: bool,
+    pub(crate) step: TcpStep,
 }
 
-/// What kind of header it is.
+/// What a TCP segment does to its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpStep {
+    /// It is a SYN that asks for a new connection.
+    Opens,
+    /// Anything else.
+    Other,
+}
+
+/// The kind of a header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// TCP whose header fits its own length, the IP length and the frame.
     Tcp,
-    /// TCP that does not.
+    /// TCP whose header does not.
     BrokenTcp,
     /// UDP.
     Udp,
 }
 
 impl Header {
-    /// Why it is dropped if nothing lets it pass.
+    /// Why the packet is dropped, unless something admits it.
     #[inline(always)]
     pub(crate) fn if_unknown(self) -> DropReason {
         match self.kind {
@@ -48,15 +56,16 @@ pub(crate) fn read(frame: &impl Frame, payload: Payload) -> Result<Header, Stop>
     let at = payload.at;
     let port = frame.u16(at.wrapping_add(2));
     let port = port.ok_or(Stop::Undecidable(DropReason::Malformed))?;
-    let broken = Header { port, kind: Kind::BrokenTcp, opens: false };
+    let broken = Header { port, kind: Kind::BrokenTcp, step: TcpStep::Other };
     let Some([offset, flags]) = frame.load::<2>(at.wrapping_add(12)) else { return Ok(broken) };
     if !is_sound(frame, payload, offset) {
         return Ok(broken);
     }
-    Ok(Header { port, kind: Kind::Tcp, opens: flags & OPENING == SYN })
+    let step = if flags & OPENING == SYN { TcpStep::Opens } else { TcpStep::Other };
+    Ok(Header { port, kind: Kind::Tcp, step })
 }
 
-/// Whether the TCP header has its length, inside the IP packet and the frame.
+/// Whether the whole TCP header lies inside the IP packet and the frame.
 #[inline(always)]
 fn is_sound(frame: &impl Frame, Payload { at, end, .. }: Payload, offset: u8) -> bool {
     let header = usize::from(offset >> 4).wrapping_mul(4);

@@ -3,12 +3,12 @@
 use crate::{
     DropReason, Frame,
     segment::{Payload, Stop},
-    tcp::{Header, Kind},
+    tcp::{Header, Kind, TcpStep},
 };
 
 #[inline(always)]
 pub(crate) fn read(frame: &impl Frame, payload: Payload) -> Result<Header, Stop> {
     let port = frame.u16(payload.at.wrapping_add(2));
     let port = port.ok_or(Stop::Undecidable(DropReason::Udp))?;
-    Ok(Header { port, kind: Kind::Udp, opens: false })
+    Ok(Header { port, kind: Kind::Udp, step: TcpStep::Other })
 }

@@ -1,12 +1,9 @@
-//! TCP in every wrapping that a listener's kernel would take off: who sends it decides, not how.
+//! TCP in every wrapping that the kernel would take off: the source decides, not the wrapping.
 
-use aop_common::{
-    Bytes, DropReason, PassReason, Segment, Verdict,
-    corpus::{
-        Cast, Scene,
-        build::{CUSTOMER_TAG, Extension, Ip, Ipv4, Ipv6, SERVICE_TAG, Tcp, tagged},
-    },
-    judge,
+use aop_common::{Bytes, DropReason, PassReason, Segment, Verdict, judge};
+use aop_packets::{
+    Endpoints, Scene,
+    build::{CUSTOMER_TAG, Extension, Ip, Ipv4, Ipv6, SERVICE_TAG, Tcp, tagged},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -35,7 +32,7 @@ fn piece() -> impl Strategy<Value = Extension> {
     (0..0x2000_u16, any::<bool>()).prop_map(|(offset, more)| Extension::fragment(offset, more))
 }
 
-/// A segment to `port`, of any flags and lengths; its data offset may be a lie.
+/// A segment to `port`, of any flags and lengths. Its data offset may be wrong.
 fn segment(port: u16) -> impl Strategy<Value = Tcp> {
     let offset = prop::option::weighted(0.2, 0..16_u8);
     (any::<u8>(), 0..=10_usize, vec(any::<u8>(), 0..64), offset).prop_map(
@@ -49,9 +46,8 @@ fn segment(port: u16) -> impl Strategy<Value = Tcp> {
     )
 }
 
-/// A packet of either family in whose wrapping TCP's port can be found: `v4` and `v6` between
-/// these two, whichever is chosen.
-fn found(from: Ends, port: u16) -> impl Strategy<Value = Vec<u8>> {
+/// A packet of either family between `from`, in a wrapping in which the port of TCP can be found.
+fn found(from: AddressPairs, port: u16) -> impl Strategy<Value = Vec<u8>> {
     let v4 = (0..=10_usize, any::<bool>(), segment(port)).prop_map(move |(options, evil, tcp)| {
         let flags = if evil { 0x8000 } else { 0x4000 };
         Ipv4::between(from.v4.0, from.v4.1).no_operations(options).flags(flags).tcp(&tcp)
@@ -61,8 +57,8 @@ fn found(from: Ends, port: u16) -> impl Strategy<Value = Vec<u8>> {
     (prop_oneof![v4, v6], tags()).prop_map(wrap)
 }
 
-/// The same, also where the port cannot be found: fragments, long chains, broken headers.
-fn lost(from: Ends, port: u16) -> impl Strategy<Value = Vec<u8>> {
+/// A packet in whose wrapping the port cannot be found: fragments, long chains, broken headers.
+fn lost(from: AddressPairs, port: u16) -> impl Strategy<Value = Vec<u8>> {
     let pieces = (0..0x4000_u16).prop_filter("a fragment", |flags| flags & 0x3fff != 0);
     let v4 = (0..=10_usize, pieces, segment(port)).prop_map(move |(options, flags, tcp)| {
         Ipv4::between(from.v4.0, from.v4.1).no_operations(options).flags(flags).tcp(&tcp)
@@ -87,21 +83,27 @@ fn wrap((frame, tags): (Vec<u8>, Tags)) -> Vec<u8> {
 
 /// Source and destination in both families.
 #[derive(Clone, Copy)]
-struct Ends {
+struct AddressPairs {
     v4: ([u8; 4], [u8; 4]),
     v6: ([u8; 16], [u8; 16]),
 }
 
-const STRANGER: Ends =
-    Ends { v4: (SCENE.v4.stranger, SCENE.v4.origin), v6: (SCENE.v6.stranger, SCENE.v6.origin) };
-const ADMITTED_SOURCE: Ends =
-    Ends { v4: (SCENE.v4.admitted, SCENE.v4.origin), v6: (SCENE.v6.admitted, SCENE.v6.origin) };
-const PASSING_BY: Ends =
-    Ends { v4: (SCENE.v4.stranger, SCENE.v4.beyond), v6: (SCENE.v6.stranger, SCENE.v6.beyond) };
+const STRANGER: AddressPairs = AddressPairs {
+    v4: (SCENE.v4.stranger, SCENE.v4.origin),
+    v6: (SCENE.v6.stranger, SCENE.v6.origin),
+};
+const ADMITTED_SOURCE: AddressPairs = AddressPairs {
+    v4: (SCENE.v4.admitted, SCENE.v4.origin),
+    v6: (SCENE.v6.admitted, SCENE.v6.origin),
+};
+const IN_TRANSIT: AddressPairs = AddressPairs {
+    v4: (SCENE.v4.stranger, SCENE.v4.beyond),
+    v6: (SCENE.v6.stranger, SCENE.v6.beyond),
+};
 
-/// An IPv6 address that spells an IPv4 one which would be let in.
+/// An IPv6 address that spells an IPv4 address which would pass.
 fn spelled() -> impl Strategy<Value = [u8; 16]> {
-    let Cast { admitted, peer, .. } = SCENE.v4;
+    let Endpoints { admitted, peer, .. } = SCENE.v4;
     (prop::sample::select(vec![admitted, peer]), 0..=12_usize, any::<bool>()).prop_map(
         |(inner, at, mapped)| {
             let mut address = [0; 16];
@@ -117,7 +119,11 @@ fn spelled() -> impl Strategy<Value = [u8; 16]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2048,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn a_stranger_never_reaches_a_guarded_port(
@@ -128,8 +134,8 @@ proptest! {
     }
 
     #[test]
-    fn a_stranger_passes_by_where_the_host_only_forwards(
-        frame in prop_oneof![found(PASSING_BY, SCENE.guarded), lost(PASSING_BY, SCENE.guarded)],
+    fn a_stranger_passes_where_the_host_only_forwards(
+        frame in prop_oneof![found(IN_TRANSIT, SCENE.guarded), lost(IN_TRANSIT, SCENE.guarded)],
     ) {
         prop_assert_eq!(judge(&Bytes(&frame), &SCENE.forwarding_facts()), TRANSIT);
         prop_assert!(matches!(judge(&Bytes(&frame), &SCENE.facts()), Verdict::Drop(_)));
@@ -144,16 +150,16 @@ proptest! {
         cut in any::<prop::sample::Index>(),
     ) {
         let facts = SCENE.facts();
-        // Chains that may hide another packet pass for nobody.
+        // Chains that may hide another packet pass from no source.
         prop_assume!(!matches!(Segment::read(&Bytes(&frame)), Segment::Unfit { .. }));
         prop_assert_eq!(judge(&Bytes(&frame), &facts), ADMITTED);
-        // Behind four tags and forty bytes of IP, nothing that is missing matters.
+        // What is missing behind four tags and 40 bytes of IP does not matter.
         let kept = (14 + 16 + 40 + cut.index(frame.len())).min(frame.len());
         prop_assert_eq!(judge(&Bytes(&frame[..kept]), &facts), ADMITTED);
     }
 
     #[test]
-    fn whoever_sends_it_a_port_that_can_be_read_and_is_not_guarded_passes(
+    fn from_any_source_a_port_that_can_be_read_and_is_not_guarded_passes(
         frame in prop_oneof![
             found(STRANGER, SCENE.unguarded),
             found(ADMITTED_SOURCE, SCENE.unguarded),
@@ -163,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn more_than_four_tags_pass_for_nobody(
+    fn more_than_four_tags_pass_from_no_source(
         frame in prop_oneof![
             found(STRANGER, SCENE.guarded),
             found(ADMITTED_SOURCE, SCENE.unguarded),

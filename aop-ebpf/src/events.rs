@@ -1,31 +1,28 @@
-//! Sampled drops, told to user space through the ring buffer.
+//! Sampled drops, reported to user space through a ring buffer.
 
 use aop_common::{Tally, layout::DropEvent};
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 
-use crate::{
-    frame::Packet,
-    maps::{self, DROPS},
-};
+use crate::{frame::Packet, maps, pinned::DROPS};
 
-/// Tells the drop of `packet` if it is the turn of the `counted`-th of its kind. In a flood most are
-/// only counted as lost: telling one takes longer than judging five.
+/// Reports the drop of `packet` if it is the turn of the `counted`-th of its kind. In a flood most
+/// drops are only counted as lost: a report takes longer than judging five packets.
 #[inline(always)]
 pub(crate) fn sample(packet: &Packet<'_>, tally: Tally, length: u64, counted: u64) {
     let sampling = maps::sampling();
     if sampling == 0 || counted & u64::from(sampling - 1) != 0 {
         return;
     }
-    if maps::is_told_too_often() {
-        return maps::lose();
+    if maps::is_over_event_limit() {
+        return maps::count_lost();
     }
-    tell(packet, tally, length);
+    report(packet, tally, length);
 }
 
-/// A function of its own: it seldom runs.
+/// A function of its own, because it seldom runs.
 #[inline(never)]
-fn tell(packet: &Packet<'_>, tally: Tally, length: u64) {
-    let Some(mut entry) = DROPS.reserve_untyped::<DropEvent>(0) else { return maps::lose() };
+fn report(packet: &Packet<'_>, tally: Tally, length: u64) {
+    let Some(mut entry) = DROPS.reserve_untyped::<DropEvent>(0) else { return maps::count_lost() };
     let event = DropEvent {
         at: maps::nanos(),
         slot: maps::slot(),

@@ -1,4 +1,4 @@
-//! The frame reader: every access to packet bytes, and its bounds check.
+//! The frame reader: every access to packet bytes, with its bounds check.
 #![allow(unsafe_code, reason = "packet bytes are reached through raw addresses")]
 
 use core::{arch::asm, mem::MaybeUninit};
@@ -12,8 +12,8 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 
-/// No header that the policy reads begins beyond this. The verifier wants offsets bounded before
-/// it lets them be added to a packet address.
+/// No header that the policy reads begins beyond this. The verifier demands a bound of an offset
+/// before it is added to a packet address.
 const MAX_OFFSET: usize = 0x7fff;
 
 /// The packet under judgement.
@@ -24,9 +24,9 @@ impl<'a> Packet<'a> {
         Self(ctx)
     }
 
-    /// The length of the whole frame, all its buffers together. Where the IP packet ends in the
-    /// first buffer there are no others (but for padding, which then is not counted), and the helper, which costs as much as all the rest of a
-    /// short way through the program, is not asked.
+    /// The length of the whole frame, with all its buffers. Where the IP packet ends in the first
+    /// buffer there are no others, and the helper is not asked: it costs as much as all the rest of
+    /// a short way through the program. (Padding may fill further buffers; then it is not counted.)
     #[inline(always)]
     pub(crate) fn len(&self) -> u64 {
         let here = self.0.data_end().wrapping_sub(self.0.data());
@@ -37,7 +37,7 @@ impl<'a> Packet<'a> {
         unsafe { bpf_xdp_get_buff_len(self.0.ctx) }
     }
 
-    /// Where the IP packet of an untagged frame ends by its own word, if it has one.
+    /// The end of the IP packet of an untagged frame, by its own length field, if it has one.
     #[inline(always)]
     fn ip_end(&self) -> Option<usize> {
         const ETHERNET: usize = 14;
@@ -80,7 +80,11 @@ impl Frame for Packet<'_> {
     #[inline(always)]
     fn head<const LENGTH: usize>(&self) -> Option<impl Head> {
         let start = self.0.data();
-        if plus::<LENGTH>(start) > self.0.data_end() { None } else { Some(First::<LENGTH>(start)) }
+        if plus::<LENGTH>(start) > self.0.data_end() {
+            None
+        } else {
+            Some(CheckedHead::<LENGTH>(start))
+        }
     }
 
     #[inline(always)]
@@ -89,10 +93,10 @@ impl Frame for Packet<'_> {
     }
 }
 
-/// The first `LENGTH` bytes of a packet, compared with its end, by their address.
-struct First<const LENGTH: usize>(usize);
+/// The address of the first `LENGTH` bytes of a packet, which were compared with its end.
+struct CheckedHead<const LENGTH: usize>(usize);
 
-impl<const LENGTH: usize> Head for First<LENGTH> {
+impl<const LENGTH: usize> Head for CheckedHead<LENGTH> {
     #[inline(always)]
     fn bytes<const AT: usize, const N: usize>(&self) -> [u8; N] {
         const { assert!(AT + N <= LENGTH) };
@@ -101,8 +105,8 @@ impl<const LENGTH: usize> Head for First<LENGTH> {
     }
 }
 
-/// The `N` bytes at `offset` of a frame whose first buffer ends before them: drivers may leave
-/// that buffer short, or even empty.
+/// The `N` bytes at `offset` of a frame whose first buffer ends before them. Drivers may leave that
+/// buffer short, or even empty.
 #[inline(always)]
 fn beyond<const N: usize>(ctx: &XdpContext, offset: usize) -> Option<[u8; N]> {
     let mut bytes = [0; N];
@@ -116,29 +120,29 @@ fn copy(ctx: &XdpContext, offset: u32, to: *mut u8, length: u32) -> i64 {
     unsafe { bpf_xdp_load_bytes(ctx.ctx, offset, to.cast(), length) }
 }
 
-/// The `N` bytes at `start`, by whole words. The compiler knows of no alignment and would fetch
-/// byte by byte; the kernel lets packets be read at any address.
+/// The `N` bytes at `start`, by whole words. The compiler knows no alignment and would fetch byte
+/// by byte, but the kernel allows reads of packets at any address.
 ///
 /// # Safety
-/// All `N` bytes are the packet's, and have been compared with its end.
+/// All `N` bytes are bytes of the packet: they were compared with its end.
 #[inline(always)]
 unsafe fn fetch<const N: usize>(start: usize) -> [u8; N] {
     const { assert!(matches!(N, 1 | 2 | 4 | 16)) };
     let [mut low, mut high] = [0u64; 2];
     match N {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the bytes are there.
         1 => unsafe {
             asm!("{0} = *(u8 *)({1} + 0)", out(reg) low, in(reg) start, options(readonly, nostack));
         },
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the bytes are there.
         2 => unsafe {
             asm!("{0} = *(u16 *)({1} + 0)", out(reg) low, in(reg) start, options(readonly, nostack));
         },
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the bytes are there.
         4 => unsafe {
             asm!("{0} = *(u32 *)({1} + 0)", out(reg) low, in(reg) start, options(readonly, nostack));
         },
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the bytes are there.
         _ => unsafe {
             asm!(
                 "{0} = *(u64 *)({2} + 0)", "{1} = *(u64 *)({2} + 8)",
@@ -152,11 +156,11 @@ unsafe fn fetch<const N: usize>(start: usize) -> [u8; N] {
 }
 
 // The verifier follows single instructions. In each of these places the compiler would rewrite the
-// arithmetic into something equal that the verifier no longer follows, or follows on every path
-// apart; so the instruction is spelled out.
+// arithmetic into an equal form that the verifier does not follow, or that it follows on each path
+// separately. So the instruction is written out.
 
-/// `offset`, cut to MAX_OFFSET. A mask and not a comparison: comparing would make the verifier
-/// keep every length of every chain of headers apart.
+/// `offset`, cut to MAX_OFFSET. It is a mask and no comparison: with a comparison the verifier
+/// would distinguish every length of every chain of headers.
 #[inline(always)]
 fn masked(mut offset: usize) -> usize {
     // SAFETY: one instruction on one register.
@@ -166,8 +170,8 @@ fn masked(mut offset: usize) -> usize {
     offset
 }
 
-/// The largest odd number up to `length`, which is neither 0 nor above SNAPPED: odd, so that the
-/// verifier sees that it is not 0.
+/// The largest odd number up to `length`, which is neither 0 nor above SNAPPED. It is odd so that
+/// the verifier sees that it is not 0.
 #[inline(always)]
 fn snappable(mut length: usize) -> usize {
     const { assert!(SNAPPED.is_power_of_two()) };
@@ -181,7 +185,7 @@ fn snappable(mut length: usize) -> usize {
     length
 }
 
-/// `address + N`. The verifier learns how far a packet reaches only from a comparison with exactly
+/// `address + N`. The verifier learns the reach of a packet only from a comparison with exactly
 /// this sum.
 #[inline(always)]
 fn plus<const N: usize>(mut address: usize) -> usize {
@@ -192,8 +196,8 @@ fn plus<const N: usize>(mut address: usize) -> usize {
     address
 }
 
-/// `offset`, which fits 16 bits, by way of half a stack word: the verifier does not track those,
-/// and from here on takes it for any number.
+/// `offset`, which fits 16 bits, through a part of a stack word. The verifier does not track such a
+/// part, so from here on `offset` is any number to it.
 #[inline(always)]
 fn forgotten(mut offset: usize) -> usize {
     let mut word = MaybeUninit::<u64>::uninit();

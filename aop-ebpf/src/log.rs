@@ -1,8 +1,8 @@
 //! Diagnostics of the packet path: aya-log, over a BTF ring buffer.
 //!
 //! aya-log-ebpf declares its ring buffer in the legacy `maps` section, which libbpf 1.0 and bpftool
-//! refuse to load. This module therefore stands in for that crate: it offers to aya-log's macros
-//! the same names over a map of our own. While the level is off, the verifier sees a constant
+//! refuse to load. This module therefore replaces that crate: it offers the same names to the
+//! macros of aya-log, over a map of its own. While the level is off, the verifier sees a constant
 //! comparison and removes the branch.
 
 use aop_common::{Action, Address, Verdict};
@@ -20,7 +20,7 @@ pub mod macro_support {
     #[btf_map]
     pub static AYA_LOGS: RingBuf<(), { 1 << 17 }> = RingBuf::new();
 
-    /// The highest level that is logged; 0 is off. Set when the program is loaded.
+    /// The highest level that is logged; 0 is off. The loader sets it.
     #[allow(unsafe_code, reason = "the loader finds it by its name")]
     #[unsafe(no_mangle)]
     static AYA_LOG_LEVEL: Global<u8> = Global::new(0);
@@ -58,7 +58,7 @@ struct Line<'a> {
     port: u16,
 }
 
-// Functions of their own, for they need much of the stack.
+// Functions of their own, because they need much of the stack.
 
 #[inline(never)]
 fn v4(ctx: &XdpContext, line: &Line<'_>, source: &[u8; 4]) {

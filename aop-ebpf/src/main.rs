@@ -1,7 +1,6 @@
 //! aop's XDP program: reads a frame, asks the policy, moves one counter, carries out the verdict.
 //!
-//! It decides nothing by itself: the policy is `aop_common::judge`. It writes counters,
-//! budgets and sampled drops, never the peers map.
+//! It decides nothing: the policy is `aop_common::decide`. It never writes the peers map.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![allow(missing_docs, reason = "a binary; the entry point's docs do not survive its macro")]
 
@@ -10,6 +9,7 @@ mod frame;
 #[macro_use]
 mod log;
 mod maps;
+mod pinned;
 
 // The macros of aya-log name the crate they expect to come from; see `log`.
 extern crate self as aya_log_ebpf;
@@ -22,13 +22,13 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use frame::Packet;
-use maps::Facts;
+use maps::MapFacts;
 
 /// The program's only entry. `frags` lets it serve interfaces whose frames span several buffers.
 #[xdp(frags)]
 fn aop(ctx: XdpContext) -> u32 {
     let packet = Packet::of(&ctx);
-    let Decision { verdict, port } = decide(&packet, &Facts(&ctx));
+    let Decision { verdict, port } = decide(&packet, &MapFacts(&ctx));
     let mode = match verdict {
         Verdict::Pass(_) => Mode::Enforce,
         Verdict::Drop(_) => maps::mode(port),

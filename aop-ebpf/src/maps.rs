@@ -1,16 +1,13 @@
-//! The shared maps, and the policy's facts read from them.
+//! The facts that the policy reads from the maps, and what it writes there.
 #![allow(unsafe_code, reason = "map values and helpers are reached through raw pointers")]
 
 use core::{mem::MaybeUninit, ptr};
 
 use aop_common::{
-    Address, Flow, Mode, Standing, Tally, Trust, Verdict,
+    Address, Flow, Mode, Standing, Tally, TcpStep, Trust, Verdict,
     bucket::Bucket,
-    layout::{
-        Counter, DROPS_BYTES, HINTS, InterfaceName, Locals, MAX_BUDGETS, MAX_PEERS, MAX_PREFIXES,
-        Modes, Peer, PeerKey, Ports, Prefix, SLOTS, Settings, hint,
-    },
-    table::{self, Answer, BLOCKS, Block},
+    layout::{PeerKey, PrefixSet, Settings, hint},
+    prefix_table::{self, TableLookup},
 };
 use aya_ebpf::{
     Global,
@@ -18,77 +15,31 @@ use aya_ebpf::{
         BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
         bpf_fib_lookup as FibLookup,
     },
-    btf_maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf, lpm_trie::Key},
+    btf_maps::{PerCpuArray, lpm_trie::Key},
     helpers::{bpf_fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns},
     macros::btf_map,
     programs::XdpContext,
 };
 
-use crate::log;
+use crate::{
+    log,
+    pinned::{
+        BUDGETS, GUARDED, LOCALS, LOST, MODES, NETWORKS, PEERS, PEERS_HINTS, PREFIXES_V4_A,
+        PREFIXES_V4_B, PREFIXES_V6_A, PREFIXES_V6_B, PROBATION, PROBATION_HINTS, SAMPLING,
+        SETTINGS, STRANGERS, TABLE, VERDICTS,
+    },
+};
 
-#[btf_map]
-static SETTINGS: Array<Settings, 1> = Array::new();
-#[btf_map]
-static MODES: Array<Modes, 2> = Array::new();
-#[btf_map]
-static LOCALS: Array<Locals, 1> = Array::new();
-#[btf_map]
-static GUARDED: Array<Ports, 1> = Array::new();
-/// Both prefix sets once more, by the first bytes of the address.
-#[btf_map]
-static TABLE: Array<Block, { BLOCKS as usize }> = Array::new();
-#[btf_map]
-static PREFIXES_V4_A: LpmTrie<[u8; 4], Prefix, MAX_PREFIXES> = LpmTrie::new();
-#[btf_map]
-static PREFIXES_V4_B: LpmTrie<[u8; 4], Prefix, MAX_PREFIXES> = LpmTrie::new();
-#[btf_map]
-static PREFIXES_V6_A: LpmTrie<[u8; 16], Prefix, MAX_PREFIXES> = LpmTrie::new();
-#[btf_map]
-static PREFIXES_V6_B: LpmTrie<[u8; 16], Prefix, MAX_PREFIXES> = LpmTrie::new();
-#[btf_map]
-static PEERS: LruHashMap<PeerKey, Peer, MAX_PEERS> = LruHashMap::new();
-#[btf_map]
-static VERDICTS: PerCpuArray<Counter, { (SLOTS * Tally::COUNT) as usize }> = PerCpuArray::new();
-/// Networks in which somebody has authenticated, until when that counts. Written by user space.
-#[btf_map]
-static NETWORKS: LruHashMap<PeerKey, u64, MAX_BUDGETS> = LruHashMap::new();
-/// What is left to admitted networks in which nobody has.
-#[btf_map]
-static BUDGETS: LruHashMap<PeerKey, Bucket, MAX_BUDGETS> = LruHashMap::new();
-/// Strangers on probation, until when.
-#[btf_map]
-static PROBATION: LruHashMap<PeerKey, u64, MAX_BUDGETS> = LruHashMap::new();
-/// Until when somebody may be in PEERS, and still trusted, or in PROBATION: see [`hint`].
-#[btf_map]
-static PEERS_HINTS: Array<u32, HINTS> = Array::new();
-#[btf_map]
-static PROBATION_HINTS: Array<u32, HINTS> = Array::new();
-/// What is left to all strangers together.
-#[btf_map]
-static STRANGERS: Array<Bucket, 1> = Array::new();
-/// Sampled drops. Nobody is woken for one: who reads it looks by the clock.
-#[btf_map]
-pub(crate) static DROPS: RingBuf<(), DROPS_BYTES> = RingBuf::new();
-/// Of so many drops of a reason one is told: a power of two; 0 for none. Written by whoever follows,
-/// and no part of SETTINGS, whose writer it would race.
-#[btf_map]
-static SAMPLING: Array<u32, 1> = Array::new();
-/// Sampled drops that found the ring buffer full, or came too fast.
-#[btf_map]
-static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
-/// Names the slots for whoever reads the counters; packets never look here.
-#[btf_map]
-static INTERFACES: Array<InterfaceName, { SLOTS as usize }> = Array::new();
-
-/// Milliseconds of the clock, which moves by the tick. Reading the tick costs nothing.
+/// Milliseconds of the clock at a tick. The clock moves with the tick, and reading the tick costs
+/// nothing.
 #[btf_map]
 static CLOCK: PerCpuArray<AtTick, 1> = PerCpuArray::new();
 
-/// How many drops this CPU has told in a tick.
+/// How many drops this CPU has reported in a tick.
 #[btf_map]
-static TOLD: PerCpuArray<AtTick, 1> = PerCpuArray::new();
+static REPORTED: PerCpuArray<AtTick, 1> = PerCpuArray::new();
 
-/// A figure that holds for one of the kernel's ticks.
+/// A figure that holds for one tick of the kernel.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct AtTick {
@@ -96,37 +47,37 @@ struct AtTick {
     figure: u64,
 }
 
-/// Drops that a CPU tells in a tick: 3,200 a second and more, as the kernel was built.
-const TOLD_A_TICK: u64 = 32;
+/// Drops that a CPU reports in a tick: 3,200 a second or more, by the HZ of the kernel.
+const REPORTED_IN_A_TICK: u64 = 32;
 
-/// The slot of the interface that this instance of the program serves, set when it is loaded.
+/// The slot of the interface that this instance of the program serves. The loader sets it.
 #[unsafe(no_mangle)]
 static SLOT: Global<u32> = Global::new(0);
 
 const NANOS_IN_MILLI: u64 = 1_000_000;
-/// How long a stranger may take to authenticate: the longest of ordinary handshakes, and more.
+/// How long a stranger may take to authenticate: longer than any ordinary handshake.
 const PROBATION_SECONDS: u64 = 30;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
 /// The policy's questions, answered from the maps.
-pub(crate) struct Facts<'a>(pub(crate) &'a XdpContext);
+pub(crate) struct MapFacts<'a>(pub(crate) &'a XdpContext);
 
-/// The settings in force. An array's only value is always there; without it no set admits anybody.
+/// The active settings. The only value of an array always exists; without it no set admits anybody.
 #[inline(always)]
 fn settings() -> Settings {
     SETTINGS.get(0).copied().unwrap_or_default()
 }
 
-/// How a drop for `port` is carried out on this instance's interface.
+/// The mode of a drop for `port` on the interface of this instance.
 #[inline(always)]
 pub(crate) fn mode(port: Option<u16>) -> Mode {
     MODES
-        .get(u32::from(settings().second_set()))
+        .get(settings().active_set().index())
         .map_or(Mode::Enforce, |modes| modes.mode(slot(), port))
 }
 
-impl aop_common::Facts for Facts<'_> {
+impl aop_common::Facts for MapFacts<'_> {
     #[inline(always)]
     fn guarded(&self, port: u16) -> bool {
         GUARDED.get(0).is_some_and(|ports| ports.contains(port))
@@ -134,39 +85,49 @@ impl aop_common::Facts for Facts<'_> {
 
     #[inline(always)]
     fn standing(&self, source: Address) -> Standing {
-        let second_set = settings().second_set();
-        match table::look_up(second_set, source, entry) {
-            Answer::Admitted => return Standing::Admitted,
-            Answer::Unknown => return Standing::Unknown,
-            Answer::Ask => {}
+        let set = settings().active_set();
+        match prefix_table::look_up(set, source, entry) {
+            TableLookup::Admitted => return Standing::Admitted,
+            TableLookup::Unknown => return Standing::Unknown,
+            TableLookup::AskTrie => {}
         }
-        let prefix = match (source, second_set) {
-            (Address::V4(address), false) => PREFIXES_V4_A.get(&Key::new(32, address)),
-            (Address::V4(address), true) => PREFIXES_V4_B.get(&Key::new(32, address)),
-            (Address::V6(address), false) => PREFIXES_V6_A.get(&Key::new(128, address)),
-            (Address::V6(address), true) => PREFIXES_V6_B.get(&Key::new(128, address)),
+        let prefix = match source {
+            Address::V4(address) => {
+                let key = Key::new(32, address);
+                match set {
+                    PrefixSet::A => PREFIXES_V4_A.get(&key),
+                    PrefixSet::B => PREFIXES_V4_B.get(&key),
+                }
+            }
+            Address::V6(address) => {
+                let key = Key::new(128, address);
+                match set {
+                    PrefixSet::A => PREFIXES_V6_A.get(&key),
+                    PrefixSet::B => PREFIXES_V6_B.get(&key),
+                }
+            }
         };
         prefix.map_or(Standing::Unknown, |prefix| prefix.standing(|| millis() / 1000))
     }
 
     #[inline(always)]
     fn authenticated(&self, source: Address) -> bool {
-        // SAFETY: the value is not read, so it does not matter if its slot is reused meanwhile.
+        // SAFETY: the value is not read, so the kernel may reuse its place meanwhile.
         unsafe { PEERS.get(PeerKey::new(source)) }.is_some()
     }
 
-    /// Asks the kernel's routing tables about destinations that are not known to be this host's. The
-    /// helper answers "not forwarded" for local destinations and refuses where forwarding is off;
-    /// only a route out of the host means transit.
+    /// Asks the routing tables of the kernel about destinations that are not known to be this
+    /// host's. The helper answers "not forwarded" for local destinations and refuses where
+    /// forwarding is off. Only a route out of the host means transit.
     #[inline(always)]
     fn transit(&self, flow: Flow) -> bool {
         if LOCALS.get(0).is_some_and(|locals| locals.contains(flow.destination)) {
             return false;
         }
-        let mut question = Question { words: [const { MaybeUninit::uninit() }; 8] };
-        zero(&mut question);
-        // SAFETY: the parameters are integers and byte arrays, for which zeros are valid.
-        let route = unsafe { &mut question.lookup };
+        let mut query = RouteQuery { words: [const { MaybeUninit::uninit() }; 8] };
+        zero(&mut query);
+        // SAFETY: the parameters are integers and byte arrays, and zeros are valid for them.
+        let route = unsafe { &mut query.lookup };
         route.ifindex = self.0.ingress_ifindex() as u32;
         match (flow.source, flow.destination) {
             (Address::V4(source), Address::V4(destination)) => {
@@ -192,7 +153,7 @@ impl aop_common::Facts for Facts<'_> {
 
     #[inline(always)]
     fn drops_udp(&self) -> bool {
-        settings().drop_udp == 1
+        settings().drops_udp()
     }
 
     #[inline(always)]
@@ -202,9 +163,9 @@ impl aop_common::Facts for Facts<'_> {
     }
 
     #[inline(always)]
-    fn trust(&self, source: Address, opens: bool) -> Trust {
+    fn trust(&self, source: Address, step: TcpStep) -> Trust {
         let rate = settings().probation;
-        if rate == 0 { Trust::None } else { stranger(source, opens, rate) }
+        if rate == 0 { Trust::None } else { trust_in_stranger(source, step, rate) }
     }
 
     #[inline(always)]
@@ -220,36 +181,38 @@ fn entry(block: u32, byte: u8) -> Option<u16> {
 }
 
 /// The routing helper's parameters.
-union Question {
+union RouteQuery {
     lookup: FibLookup,
     words: [MaybeUninit<u64>; 8],
 }
 
 const _: () = assert!(size_of::<FibLookup>() == 64);
 
-/// Zeroes by words: the compiler would call a memset that loops over bytes, for 50 ns a packet.
+/// Zeroes by words. The compiler would call a memset that loops over bytes, which takes 50 ns a
+/// packet.
 #[inline(always)]
-fn zero(question: &mut Question) {
+fn zero(query: &mut RouteQuery) {
     // SAFETY: the words are valid in any state.
-    for word in unsafe { &mut question.words } {
+    for word in unsafe { &mut query.words } {
         // SAFETY: a store to a live, aligned word.
         unsafe { ptr::write_volatile(word, MaybeUninit::new(0)) };
     }
 }
 
-/// The slot of this instance's interface.
+/// The slot of the interface of this instance.
 #[inline(always)]
 pub(crate) fn slot() -> u32 {
     SLOT.load()
 }
 
-/// Moves the one counter that this packet moves, and tells how many it has counted on this CPU.
+/// Moves the one counter that this packet moves. Returns how many packets it has counted on this
+/// CPU.
 #[inline(always)]
 pub(crate) fn count(tally: Tally, bytes: u64) -> u64 {
     let index = slot() * Tally::COUNT + tally.index();
     if let Some(counter) = VERDICTS.get_ptr_mut(index) {
-        // SAFETY: the pointer is to this CPU's value, which no other program run shares while this
-        // one is not preempted by another packet on the same CPU.
+        // SAFETY: the pointer is to the value of this CPU. No other run of the program shares it,
+        // as long as no other packet preempts this one on the same CPU.
         let counter = unsafe { &mut *counter };
         counter.packets += 1;
         counter.bytes += bytes;
@@ -258,46 +221,47 @@ pub(crate) fn count(tally: Tally, bytes: u64) -> u64 {
     0
 }
 
-/// Of so many drops of a reason one is told; 0 for none.
+/// One in so many drops of a reason is reported; 0 for none.
 #[inline(always)]
 pub(crate) fn sampling() -> u32 {
     SAMPLING.get(0).copied().unwrap_or(0)
 }
 
-/// Whether this CPU has told as many drops in this tick as it may. Counts one more if not.
+/// Whether this CPU has reported as many drops in this tick as it may. Counts one more.
 #[inline(always)]
-pub(crate) fn is_told_too_often() -> bool {
+pub(crate) fn is_over_event_limit() -> bool {
     // SAFETY: the helper takes nothing and returns a number.
     let now = unsafe { bpf_jiffies64() };
-    let Some(told) = TOLD.get_ptr_mut(0) else { return true };
-    // SAFETY: the pointer is to this CPU's value.
-    let told = unsafe { &mut *told };
-    if told.tick != now {
-        *told = AtTick { tick: now, figure: 0 };
+    let Some(reported) = REPORTED.get_ptr_mut(0) else { return true };
+    // SAFETY: the pointer is to the value of this CPU.
+    let reported = unsafe { &mut *reported };
+    if reported.tick != now {
+        *reported = AtTick { tick: now, figure: 0 };
     }
-    told.figure += 1;
-    told.figure > TOLD_A_TICK
+    reported.figure += 1;
+    reported.figure > REPORTED_IN_A_TICK
 }
 
-/// One more drop that could not be told.
+/// Counts a drop that could not be reported.
 #[inline(always)]
-pub(crate) fn lose() {
+pub(crate) fn count_lost() {
     if let Some(lost) = LOST.get_ptr_mut(0) {
-        // SAFETY: the pointer is to this CPU's value.
+        // SAFETY: the pointer is to the value of this CPU.
         unsafe { *lost += 1 };
     }
 }
 
-// The functions below are for optional rules and seldom run. They are functions of their own so
-// that the common way through the program stays short.
+// The functions below are for optional rules and seldom run. Some are not inlined, so that the
+// common way through the program stays short.
 
-/// Whether `network`, in which nobody may have authenticated lately, has nothing left for another
-/// connection. Takes of what it has. Two packets at once on two CPUs may take the same attempt: a
-/// budget is a bound, not an account.
+/// Whether `network` has nothing left for another connection, and no peer in it has authenticated
+/// recently. Takes from its budget. Two packets at once on two CPUs may take the same attempt: a
+/// budget is a bound, not an exact account.
 #[inline(never)]
 fn is_spent(network: PeerKey, rate: u32) -> bool {
     let now = millis();
-    // SAFETY: the value is copied at once; a slot that is reused meanwhile gives a wrong time once.
+    // SAFETY: the value is copied at once. If the kernel reuses its place meanwhile, one packet
+    // sees a wrong time.
     if let Some(until) = unsafe { NETWORKS.get(network) }.copied()
         && now / 1000 < until
     {
@@ -305,19 +269,19 @@ fn is_spent(network: PeerKey, rate: u32) -> bool {
     }
     let Some(bucket) = BUDGETS.get_ptr_mut(network) else {
         let (bucket, taken) = Bucket::full(now, rate).take(now, rate);
-        // Where the map has no room for it the network has none either: fail closed.
+        // Where the map has no room for the network, the network has no budget: fail closed.
         return BUDGETS.insert(network, bucket, 0).is_err() || !taken;
     };
-    // SAFETY: the entry stays valid while the program runs. Other CPUs may write it too.
+    // SAFETY: the entry stays valid while the program runs. Other CPUs may write to it too.
     let (left, taken) = unsafe { *bucket }.take(now, rate);
     // SAFETY: as above.
     unsafe { *bucket = left };
     !taken
 }
 
-/// What is known of a stranger; gives it a try if it opens a connection and there is one left.
+/// Whether a stranger may pass. If it opens a connection and a try is left, it gets the try.
 #[inline(always)]
-fn stranger(source: Address, opens: bool, rate: u32) -> Trust {
+fn trust_in_stranger(source: Address, step: TcpStep, rate: u32) -> Trust {
     let now = millis();
     let hint = hint(source);
     let hinted = |hints: Option<&u32>| hints.is_some_and(|until| now / 1000 < u64::from(*until));
@@ -327,7 +291,7 @@ fn stranger(source: Address, opens: bool, rate: u32) -> Trust {
     if hinted(PROBATION_HINTS.get(hint)) && is_on_probation(PeerKey::new(source), now / 1000) {
         return Trust::Probation;
     }
-    if !opens || !is_given_a_try(now, rate) {
+    if step != TcpStep::Opens || !take_a_try(now, rate) {
         return Trust::None;
     }
     let until = now / 1000 + PROBATION_SECONDS;
@@ -348,11 +312,11 @@ fn is_on_probation(source: PeerKey, now: u64) -> bool {
     until.is_some_and(|until| now < until)
 }
 
-/// Takes of what strangers share.
+/// Takes a try from the budget that strangers share, if one is left.
 #[inline(always)]
-fn is_given_a_try(now: u64, rate: u32) -> bool {
+fn take_a_try(now: u64, rate: u32) -> bool {
     let Some(strangers) = STRANGERS.get_ptr_mut(0) else { return false };
-    // SAFETY: the map's only value. Other CPUs may write it too, and then a try is given twice.
+    // SAFETY: the only value of the map. Other CPUs may write to it too; then two get one try.
     let (bucket, taken) = unsafe { *strangers }.take(now, rate);
     // SAFETY: as above.
     unsafe { *strangers = bucket };
@@ -362,13 +326,13 @@ fn is_given_a_try(now: u64, rate: u32) -> bool {
 #[inline(never)]
 fn put_on_probation(source: PeerKey, hint: u32, until: u64) -> bool {
     if let Some(hint) = PROBATION_HINTS.get_ptr_mut(hint) {
-        // SAFETY: a store of one word. Times only grow, so whoever is last is right.
+        // SAFETY: a store of one word. Times only grow, so the last store is right.
         unsafe { *hint = until as u32 };
     }
     PROBATION.insert(source, until, 0).is_ok()
 }
 
-/// Nanoseconds of the monotonic clock, some milliseconds behind.
+/// Nanoseconds of the monotonic clock, a few milliseconds late.
 #[inline(always)]
 pub(crate) fn nanos() -> u64 {
     // SAFETY: the helper takes nothing and returns a number.
@@ -381,7 +345,7 @@ fn millis() -> u64 {
     // SAFETY: the helper takes nothing and returns a number.
     let tick = unsafe { bpf_jiffies64() };
     let Some(clock) = CLOCK.get_ptr_mut(0) else { return nanos() / NANOS_IN_MILLI };
-    // SAFETY: the pointer is to this CPU's value.
+    // SAFETY: the pointer is to the value of this CPU.
     let clock = unsafe { &mut *clock };
     if clock.tick != tick {
         *clock = AtTick { tick, figure: nanos() / NANOS_IN_MILLI };

@@ -45,7 +45,7 @@ impl Terminate {
         aop_sandbox::ignore_signals().context(WHO)?;
         // Before the sandbox starts: it hides the cgroup files that hold a CPU quota.
         let cpus = thread::available_parallelism().map_or(1, Into::into);
-        let names = if self.names { NameLookup::Ever } else { NameLookup::Now };
+        let names = if self.names { NameLookup::Always } else { NameLookup::AtStart };
         let (channel, fence) =
             aop_sandbox::drop_privileges(ProcessRole::Terminate, self.ids.ids, names)
                 .context(WHO)?;
@@ -66,8 +66,9 @@ impl FetchList {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         const WHO: &str = "the fetch process";
         let (channel, _) =
-            aop_sandbox::drop_privileges(ProcessRole::FetchList, self.ids.ids, NameLookup::Now)
+            aop_sandbox::drop_privileges(ProcessRole::FetchList, self.ids.ids, NameLookup::AtStart)
                 .context(WHO)?;
+        aop_tls::install_default_provider();
         aop_prefixes::run_fetch_process(&channel).context(WHO)?;
         Ok(ExitCode::SUCCESS)
     }

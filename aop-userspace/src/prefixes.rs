@@ -121,15 +121,14 @@ impl Diff {
         let listed = listed.map(|entry| entry.prefix.parse::<IpNet>()).collect::<Result<_, _>>()?;
         // No etag: the source must send the whole list.
         let held = PrefixList::new(listed, None);
-        let proposal =
-            aop_prefixes::read_source(&source, &held, RemovalLimit::Accepted, &launcher)?;
+        let proposal = aop_prefixes::read_source(&source, &held, RemovalLimit::Waived, &launcher)?;
         let Proposal::Replaced { list, change } = proposal else {
             print(&format!("{source}: no change\n"))?;
             return Ok(ExitCode::SUCCESS);
         };
         let mut text = format!("{source}:\n{}", lines(&change));
         if let (Some(_), Err(refusal)) =
-            (source.url(), validate::step(&held, &list, RemovalLimit::Bounded))
+            (source.url(), validate::validate_change(&held, &list, RemovalLimit::Enforced))
         {
             writeln!(text, "a refresh would be refused: {refusal}")?;
         }

@@ -5,13 +5,13 @@ use std::{fs, path::Path};
 
 use aop_config::Config;
 use aop_terminator::{Reading, read_proxy_header};
-use aop_types::parse;
+use aop_types::parse_prefix;
 
 #[test]
 fn every_recorded_prefix_is_read_or_refused() {
     for text in kept("prefixes") {
-        if let Ok(prefix) = parse(&text) {
-            assert_eq!(parse(&prefix.to_string()), Ok(prefix));
+        if let Ok(prefix) = parse_prefix(&text) {
+            assert_eq!(parse_prefix(&prefix.to_string()), Ok(prefix));
         }
     }
 }

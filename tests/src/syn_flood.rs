@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use aop_packets::build::Tcp;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Netns;
@@ -75,26 +76,7 @@ fn answers(socket: &Socket, from: SocketAddrV4) -> io::Result<u64> {
     }
 }
 
-/// A TCP header without options. The kernel adds the IPv4 header.
-fn syn(source: Ipv4Addr, port: u16, to: SocketAddrV4) -> [u8; 20] {
-    let mut segment = [0; 20];
-    segment[0..2].copy_from_slice(&port.to_be_bytes());
-    segment[2..4].copy_from_slice(&to.port().to_be_bytes());
-    segment[4..8].copy_from_slice(&0x5eed_u32.to_be_bytes());
-    // Data offset in words; SYN flag; window.
-    (segment[12], segment[13]) = (5 << 4, 2);
-    segment[14..16].copy_from_slice(&64_000_u16.to_be_bytes());
-    let checksum = checksum(source, *to.ip(), &segment);
-    segment[16..18].copy_from_slice(&checksum.to_be_bytes());
-    segment
-}
-
-/// RFC 9293, section 3.1: the sum over a pseudo header and the segment.
-fn checksum(source: Ipv4Addr, to: Ipv4Addr, segment: &[u8; 20]) -> u16 {
-    let pseudo = [source.octets(), to.octets(), [0, 6, 0, 20]].concat();
-    let words = pseudo.chunks(2).chain(segment.chunks(2));
-    let sum: u32 = words.map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let folded = (folded & 0xffff) + (folded >> 16);
-    !u16::try_from(folded).unwrap_or(u16::MAX)
+/// A TCP header without options; the kernel puts the IPv4 header before it.
+fn syn(source: Ipv4Addr, port: u16, to: SocketAddrV4) -> Vec<u8> {
+    Tcp::syn(to.port()).from_port(port).bytes(&[source.octets(), to.ip().octets()].concat())
 }

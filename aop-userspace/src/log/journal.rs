@@ -7,14 +7,14 @@
 //! log the same way.
 
 use std::{
-    fmt::{self, Write},
-    io,
+    fmt, io,
     net::SocketAddr,
     os::fd::OwnedFd,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
+use aop_types::{escape_lines, shorten};
 use rustix::{
     fs::fstat,
     io::Errno,
@@ -34,7 +34,7 @@ const PATH: &str = "/run/systemd/journal/socket";
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long no event waits after one has waited in vain.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Bytes of one value that are sent, because the size of a datagram is limited.
+/// Characters of one value that are sent, because the size of a datagram is limited.
 const LONGEST: usize = 8192;
 
 /// The layer that sends each event to the journal.
@@ -200,19 +200,7 @@ impl Entry {
 }
 
 fn harmless(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for letter in value.chars() {
-        if text.len() >= LONGEST {
-            text.push('…');
-            break;
-        }
-        match letter {
-            '\n' | ' '..='~' => text.push(letter),
-            // Writing to a string cannot fail.
-            other => write!(text, "{}", other.escape_debug()).unwrap_or_default(),
-        }
-    }
-    text
+    shorten(escape_lines(value), LONGEST)
 }
 
 #[cfg(test)]

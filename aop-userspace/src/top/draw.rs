@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aop_api::Status;
+use aop_types::escape_ascii;
 use ratatui::{
     Frame,
     layout::Rect,
@@ -14,7 +15,7 @@ use ratatui::{
 use super::{
     model::{Following, Model, Pane},
     table::{self, Column, Row, Table, Tone, Width},
-    text::{clip, plain},
+    text::clip,
 };
 use crate::screen::{Paint, span};
 
@@ -121,7 +122,7 @@ fn headline(status: &Status, paint: Paint) -> Vec<Span<'static>> {
         ),
         None => ", NO DAEMON".to_owned(),
     };
-    vec![Span::raw(format!("aop {}: ", plain(&status.version))), mode, Span::raw(daemon)]
+    vec![Span::raw(format!("aop {}: ", escape_ascii(&status.version))), mode, Span::raw(daemon)]
 }
 
 fn interfaces(status: &Status) -> String {

@@ -10,8 +10,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_common::corpus::Scene;
-use aop_common::corpus::build::{Ip, Ipv4, Tcp};
+use aop_packets::Scene;
+use aop_packets::build::{Ip, Ipv4, Tcp};
 use aop_tests::client::{self, TlsClient};
 use aop_tests::packet_socket::{PacketSocket, hardware_address};
 use aop_tests::{AopToml, IpVersion, Lab, Pull, StatusJson, TestDaemon, wait};

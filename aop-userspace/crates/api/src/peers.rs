@@ -127,7 +127,7 @@ mod tests {
         ]);
         let reading = |(address, trusted_until): (&str, u64)| PeerEntry {
             address: address.parse().expect("an address"),
-            facts: aop_common::layout::Peer::seen(None, 7, "a", trusted_until),
+            facts: aop_common::layout::PeerValue::seen(None, 7, "a", trusted_until),
         };
         let readings = [
             ("192.0.2.1", 0),

@@ -47,7 +47,7 @@ pub struct ProveReport {
 pub struct ProofShape {
     /// Family, source and shape.
     pub name: String,
-    /// Where `aop-common/corpus` defines the shape: file and line.
+    /// File and line of the shape in the packet table.
     pub place: String,
     /// The group.
     pub group: String,
@@ -64,7 +64,7 @@ pub struct ProofShape {
 pub struct ProofUntried {
     /// Family, source and shape.
     pub name: String,
-    /// Where `aop-common/corpus` defines the shape: file and line.
+    /// File and line of the shape in the packet table.
     pub place: String,
     /// The rule that is off here; `null` where the shape was not run at all.
     pub rule: Option<String>,
@@ -96,7 +96,7 @@ pub struct ProofFailure {
     pub owes: String,
     /// The actual verdict.
     pub got: String,
-    /// Where `aop-common/corpus` defines the shape: file and line.
+    /// File and line of the shape in the packet table.
     pub place: String,
     /// Whether it was run with all budgets spent.
     pub spent: bool,

@@ -90,7 +90,7 @@ impl ActivePolicy {
     pub(crate) fn list_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let source = &self.live.prefixes;
-        if self.list.origin == ListOrigin::Nowhere {
+        if self.list.origin == ListOrigin::None {
             warnings.push(format!(
                 "the prefix list has never been fetched from {source}: only firewall.extra is \
                  admitted, and what an earlier run left in the maps"
@@ -122,7 +122,7 @@ pub(crate) fn next_admission(
     live: &ReloadableConfig,
 ) -> Admission {
     let mut admitted = prefixes.to_vec();
-    if list.origin == ListOrigin::Nowhere {
+    if list.origin == ListOrigin::None {
         admitted.extend(before.admitted_prefixes());
     }
     before.followed_by(&admitted, live.drain, monotonic_seconds())

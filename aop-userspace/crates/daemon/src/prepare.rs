@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use aop_api::terminator::ConfigBundle;
-use aop_config::{Config, audit};
+use aop_config::Config;
 use aop_control::readers_group;
 use aop_prefixes::StartList;
 use aop_sandbox::Account;
@@ -46,7 +46,8 @@ pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
     let files = Files::on_disk();
     // Only a check: by the same code and from the same bytes as the terminator will build them.
     let (_, file_warnings) = Sites::build(&config.live.sites, &files)?;
-    let warnings = audit(&config).into_iter().map(|warning| warning.to_string()).collect();
+    let warnings =
+        aop_config::warnings(&config).into_iter().map(|warning| warning.to_string()).collect();
     let (bundle, source) = pack(file, text, files);
     Ok(CheckedConfig { config, found, prefixes, bundle, source, account, warnings, file_warnings })
 }

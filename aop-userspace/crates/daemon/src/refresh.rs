@@ -95,9 +95,9 @@ impl Daemon {
         };
         match action {
             RefreshAction::Compare => self.compare(&source, &list),
-            RefreshAction::Apply => self.fetch_and_apply(&source, &list, RemovalLimit::Bounded),
+            RefreshAction::Apply => self.fetch_and_apply(&source, &list, RemovalLimit::Enforced),
             RefreshAction::ApplyShrunk => {
-                self.fetch_and_apply(&source, &list, RemovalLimit::Accepted)
+                self.fetch_and_apply(&source, &list, RemovalLimit::Waived)
             }
         }
     }
@@ -174,13 +174,13 @@ impl Daemon {
     /// be accepted by the operator.
     fn compare(&self, source: &PrefixSource, current: &CurrentList) -> RefreshResult {
         let list = &current.list;
-        match aop_prefixes::read_source(source, list, RemovalLimit::Accepted, &self.launcher) {
+        match aop_prefixes::read_source(source, list, RemovalLimit::Waived, &self.launcher) {
             Err(error) => RefreshResult::refused(RefreshError::from(error).to_string()),
             Ok(Proposal::Confirmed { .. }) => RefreshResult::with(Outcome::Confirmed, &[], &[]),
             Ok(Proposal::Replaced { list, change }) => {
-                let bounded = source
-                    .url()
-                    .map(|_| validate::step(&current.list, &list, RemovalLimit::Bounded));
+                let bounded = source.url().map(|_| {
+                    validate::validate_change(&current.list, &list, RemovalLimit::Enforced)
+                });
                 let error = bounded.and_then(Result::err).map(|refusal| refusal.to_string());
                 let outcome = if error.is_some() { Outcome::Refused } else { Outcome::WouldApply };
                 RefreshResult {

@@ -116,7 +116,7 @@ impl Daemon {
                 let Some(Ok(report)) = daemon.terminator.as_ref().map(|it| it.report()) else {
                     continue;
                 };
-                let sent = Message::of(&PredecessorMessage::Connections(report.open));
+                let sent = Message::new(&PredecessorMessage::Connections(report.open));
                 if sent.and_then(|it| Ok(channel::send(&channel, &it, &[])?)).is_err() {
                     return;
                 }

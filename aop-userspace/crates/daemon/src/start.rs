@@ -184,8 +184,8 @@ fn start(
 /// Which resolver files the terminator may read to look up its upstreams.
 fn resolver_files(config: &Config) -> NameLookup {
     match config.live.sites.iter().any(|site| site.upstream.is_named()) {
-        true => NameLookup::Ever,
-        false => NameLookup::Now,
+        true => NameLookup::Always,
+        false => NameLookup::AtStart,
     }
 }
 

@@ -143,9 +143,10 @@ fn configuration_warnings(policy: &ActivePolicy, mode: &str) -> Vec<String> {
     let sites = policy.live.sites.iter();
     let observing: HashSet<String> = sites
         .filter(|site| site.on_refusal == OnRefusal::Observe)
-        .map(|site| aop_config::lets_in_everybody(&site.name))
+        .map(|site| aop_config::site_observes(&site.name))
         .collect();
-    let warnings = policy.warnings.iter().filter(|it| observes || *it != aop_config::OBSERVES);
+    let warnings =
+        policy.warnings.iter().filter(|it| observes || *it != aop_config::FIREWALL_OBSERVES);
     warnings.filter(|it| !observing.contains(*it)).cloned().collect()
 }
 
@@ -177,7 +178,7 @@ fn add_sites(status: &mut Status, policy: &ActivePolicy) {
     status.modes.sites = policy.overrides.site_modes(&policy.live);
     status.modes.pending = policy.overrides.pending();
     let observing = status.modes.sites.iter().filter(|site| site.mode == mode_name(Mode::Observe));
-    let warnings: Vec<_> = observing.map(|it| aop_config::lets_in_everybody(&it.site)).collect();
+    let warnings: Vec<_> = observing.map(|it| aop_config::site_observes(&it.site)).collect();
     status.warnings.splice(0..0, warnings);
 }
 

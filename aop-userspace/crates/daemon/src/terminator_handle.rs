@@ -22,12 +22,13 @@ use std::{
 };
 
 use aop_api::terminator::{
-    Command, CommandEnvelope, ConfigBundle, Reply, ReplyEnvelope, TerminatorSnapshot,
+    Command, CommandEnvelope, ConfigBundle, MAX_TEXT, Reply, ReplyEnvelope, TerminatorSnapshot,
 };
 use aop_sandbox::{
     LaunchError, Launcher, NameLookup, ProcessRole, Sandbox, SandboxedProcess,
     channel::{self, Message},
 };
+use aop_types::Cleaned;
 use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
@@ -195,7 +196,7 @@ impl TerminatorHandle {
         let id = self.next.fetch_add(1, Relaxed);
         let report = matches!(ask, Command::Report);
         let ack = PendingAck { answer, shared: self.shared.clone() };
-        let message = match Message::of(&CommandEnvelope { id, ask }) {
+        let message = match Message::new(&CommandEnvelope { id, ask }) {
             Ok(message) => message,
             Err(error) => {
                 // The receiver is in `ack`, so this arrives.
@@ -240,7 +241,7 @@ impl TerminatorHandle {
             return Err(TerminatorError::NoAnswer);
         }
         match self.ask(Command::Report, Vec::new()).await_ack(REPORT_TIMEOUT)? {
-            Reply::Report(report) => Ok(report.printable()),
+            Reply::Report(report) => Ok(*report),
             Reply::Done | Reply::Refused(_) | Reply::Drained { .. } | Reply::Fence { .. } => {
                 Err(TerminatorError::NoAnswer)
             }
@@ -278,9 +279,7 @@ impl PendingAck {
     /// terminator still carries it out later.
     pub(super) fn await_ack(self, patience: Duration) -> Result<Reply, TerminatorError> {
         match self.answer.recv_timeout(patience) {
-            Ok(Reply::Refused(why)) => {
-                Err(TerminatorError::Refused(why.replace(char::is_control, "\u{fffd}")))
-            }
+            Ok(Reply::Refused(why)) => Err(TerminatorError::Refused(why)),
             Ok(said) => Ok(said),
             Err(mpsc::RecvTimeoutError::Timeout) => Err(TerminatorError::NoAnswer),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(self.shared.exited()),
@@ -300,8 +299,8 @@ impl Exchange {
 
 fn read(channel: &UnixStream, mut process: SandboxedProcess, shared: &Exchange) {
     let broken = loop {
-        match channel::receive(channel) {
-            Ok(Some(ReplyEnvelope { id, said })) => {
+        match channel::receive::<Cleaned<_, MAX_TEXT>>(channel) {
+            Ok(Some(Cleaned(ReplyEnvelope { id, said }))) => {
                 let request = shared.outstanding().waiting.remove(&id);
                 // The caller may have stopped waiting.
                 request.and_then(|request| request.reply_to.send(said).ok());
@@ -310,7 +309,7 @@ fn read(channel: &UnixStream, mut process: SandboxedProcess, shared: &Exchange) 
             Err(error) => break Some(error),
         }
     };
-    let how = match (broken, process.end()) {
+    let how = match (broken, process.kill()) {
         (Some(error), Ok(status)) => format!("{status} ({error})"),
         (None, Ok(status)) => status.to_string(),
         (_, Err(error)) => format!("with unknown status ({error})"),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use aop_common::{
     bucket::Bucket,
-    layout::{Peer, PeerKey, Settings},
+    layout::{PeerKey, PeerValue, Settings},
 };
 use aya::{
     Pod,
@@ -132,7 +132,7 @@ impl DryRun {
     }
 
     /// The record of this address, if it has authenticated.
-    pub(super) fn peer(&self, address: IpAddr) -> Option<Peer> {
+    pub(super) fn peer(&self, address: IpAddr) -> Option<PeerValue> {
         self.trial.maps.peers.get(&peers::key(address), 0).ok()
     }
 }

@@ -103,10 +103,8 @@ fn flags(frame: &impl Frame, at: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use aop_common::{
-        Bytes,
-        corpus::build::{Extension, Ip, Ipv4, Ipv6, Tcp},
-    };
+    use aop_common::Bytes;
+    use aop_packets::build::{Extension, Ip, Ipv4, Ipv6, Tcp};
 
     use super::*;
 

@@ -104,20 +104,15 @@ impl DropReader {
     fn told(&self, event: &DropEvent) -> Option<DroppedPacket> {
         let (_, verdict, mode) = Tally::all().find(|(tally, ..)| tally.index() == event.tally)?;
         let frame = event.frame.get(..event.snapped as usize)?;
-        let (flow, port) = match Segment::read(&Bytes(frame)) {
-            Segment::Tcp { flow, port, .. } | Segment::Udp { flow, port } => {
-                (Some(flow), Some(port))
-            }
-            Segment::Undecidable { flow, .. } | Segment::Unfit { flow, .. } => (Some(flow), None),
-            Segment::Other | Segment::Unreadable(_) => (None, None),
-        };
+        let segment = Segment::read(&Bytes(frame));
+        let flow = segment.flow();
         Some(DroppedPacket {
             interface: self.slots.get(event.slot as usize)?.clone().unwrap_or_default(),
             action: verdict.action(mode).name(),
             reason: verdict.reason(),
             source: flow.map(|Flow { source, .. }| source.into()),
             destination: flow.map(|Flow { destination, .. }| destination.into()),
-            port,
+            port: segment.port(),
             length: event.length,
             headers: chain::headers(&Bytes(frame)),
         })

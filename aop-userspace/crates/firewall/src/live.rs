@@ -32,7 +32,7 @@ pub struct DryRun {
     pub(super) interface: LinkInfo,
     pub(super) local: Vec<LocalAddress>,
     pub(super) settings: Settings,
-    modes: layout::Modes,
+    modes: layout::PackedModes,
     ports: Ports,
     admission: Admission,
 }
@@ -161,7 +161,7 @@ impl DryRun {
     /// Whether UDP to a guarded port is dropped.
     #[must_use]
     pub fn drops_udp(&self) -> bool {
-        self.settings.drop_udp != 0
+        self.settings.drops_udp()
     }
 
     /// The guarded ports.

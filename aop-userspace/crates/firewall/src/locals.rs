@@ -1,6 +1,6 @@
 //! A selection of this host's addresses, so that most drops need no route lookup.
 
-use aop_common::layout::Locals;
+use aop_common::layout::LocalAddresses;
 
 use super::{
     interfaces::{self, LocalAddress},
@@ -12,21 +12,21 @@ use super::{
 ///
 /// Empty where the kernel does not list them: then each packet needs a route lookup, which is
 /// slower.
-pub(super) fn choose(guarded: impl Fn(u32) -> bool) -> Locals {
+pub(super) fn choose(guarded: impl Fn(u32) -> bool) -> LocalAddresses {
     match interfaces::addresses() {
         Ok(addresses) => of(&addresses, guarded),
         Err(error) => {
             tracing::debug!("cannot list the local addresses: {error}");
-            Locals::default()
+            LocalAddresses::default()
         }
     }
 }
 
-fn of(addresses: &[LocalAddress], guarded: impl Fn(u32) -> bool) -> Locals {
+fn of(addresses: &[LocalAddress], guarded: impl Fn(u32) -> bool) -> LocalAddresses {
     let mut addresses: Vec<&LocalAddress> =
         addresses.iter().filter(|local| !local.address.is_loopback()).collect();
     addresses.sort_by_key(|local| (!guarded(local.interface), !local.global, local.address));
-    Locals::of(addresses.into_iter().map(|local| peers::wire(local.address)))
+    LocalAddresses::of(addresses.into_iter().map(|local| peers::wire(local.address)))
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use aop_common::{
     Tally,
     bucket::Bucket,
     layout::{
-        self, Counter, DROPS_BYTES, HINTS, InterfaceName, Locals, MAX_BUDGETS, MAX_PEERS,
-        MAX_PREFIXES, Peer, PeerKey, Ports, Prefix, SLOTS, Settings,
+        self, Counter, DROPS_BYTES, HINTS, InterfaceName, LocalAddresses, MAX_BUDGETS, MAX_PEERS,
+        MAX_PREFIXES, PeerKey, PeerValue, Ports, Prefix, SLOTS, Settings,
     },
-    table::{BLOCKS, Block},
+    prefix_table::{BLOCKS, Block},
 };
 use aop_config::UdpPolicy;
 use aop_types::{Admission, Modes};
@@ -44,15 +44,15 @@ const INDEX: usize = size_of::<u32>();
 /// Every pinned map.
 pub(super) const LAYOUT: [Shape; 21] = [
     array("SETTINGS", size_of::<Settings>(), 1),
-    array("MODES", size_of::<layout::Modes>(), 2),
-    array("LOCALS", size_of::<Locals>(), 1),
+    array("MODES", size_of::<layout::PackedModes>(), 2),
+    array("LOCALS", size_of::<LocalAddresses>(), 1),
     array("GUARDED", size_of::<Ports>(), 1),
     array("TABLE", size_of::<Block>(), BLOCKS as usize),
     trie("PREFIXES_V4_A", 4),
     trie("PREFIXES_V4_B", 4),
     trie("PREFIXES_V6_A", 16),
     trie("PREFIXES_V6_B", 16),
-    lru("PEERS", size_of::<Peer>(), MAX_PEERS),
+    lru("PEERS", size_of::<PeerValue>(), MAX_PEERS),
     lru("NETWORKS", size_of::<u64>(), MAX_BUDGETS),
     lru("BUDGETS", size_of::<Bucket>(), MAX_BUDGETS),
     lru("PROBATION", size_of::<u64>(), MAX_BUDGETS),
@@ -128,13 +128,13 @@ impl std::fmt::Display for Shape {
 /// Open maps.
 pub(super) struct Maps {
     settings: Array<MapData, Settings>,
-    modes: Array<MapData, layout::Modes>,
-    locals: Array<MapData, Locals>,
+    modes: Array<MapData, layout::PackedModes>,
+    locals: Array<MapData, LocalAddresses>,
     /// The modes as last written: a new interface gets its own mode together with its slot.
     wanted_modes: Option<Modes>,
     guarded: Array<MapData, Ports>,
     sets: Arc<Sets>,
-    pub(super) peers: HashMap<MapData, PeerKey, Peer>,
+    pub(super) peers: HashMap<MapData, PeerKey, PeerValue>,
     pub(super) peers_hints: Array<MapData, u32>,
     sampling: Array<MapData, u32>,
     lost: PerCpuArray<MapData, u64>,
@@ -187,7 +187,7 @@ impl Maps {
             budget: policy.budget,
             drop_udp: u32::from(policy.udp == UdpPolicy::Drop),
         };
-        self.sets.fill(settings.second_set(), &policy.admission)?;
+        self.sets.fill(settings.active_set(), &policy.admission)?;
         self.guarded.set(0, policy.ports, 0)?;
         self.try_write_modes(settings, policy.modes.clone())?;
         self.settings.set(0, settings, 0)
@@ -201,7 +201,7 @@ impl Maps {
     /// Writes the modes of the generation in `settings`.
     fn try_write_modes(&mut self, settings: Settings, modes: Modes) -> Result<(), MapError> {
         let written = modes::to_layout(&modes, &self.try_slot_names()?);
-        self.modes.set(u32::from(settings.second_set()), written, 0)?;
+        self.modes.set(settings.active_set().index(), written, 0)?;
         self.wanted_modes = Some(modes);
         Ok(())
     }
@@ -212,13 +212,13 @@ impl Maps {
     }
 
     /// The modes in force, in the layout of the map.
-    pub(super) fn written_modes(&self) -> Result<layout::Modes, FirewallError> {
-        let active = u32::from(self.settings()?.second_set());
+    pub(super) fn written_modes(&self) -> Result<layout::PackedModes, FirewallError> {
+        let active = self.settings()?.active_set().index();
         self.modes.get(&active, 0).map_err(|error| FirewallError::kernel("read MODES", &error))
     }
 
     /// Writes the local addresses, if they differ from those in the map.
-    pub(super) fn set_locals(&mut self, locals: Locals) -> Result<(), FirewallError> {
+    pub(super) fn set_locals(&mut self, locals: LocalAddresses) -> Result<(), FirewallError> {
         let mut write = || match self.locals.get(&0, 0)? == locals {
             true => Ok(()),
             false => self.locals.set(0, locals, 0),
@@ -257,12 +257,12 @@ impl Maps {
 
     /// The inactive prefix set, into which the next policy will be written.
     pub(super) fn idle_set(&self) -> Result<InactiveSet, FirewallError> {
-        Ok(InactiveSet::new(Arc::clone(&self.sets), !self.settings()?.second_set()))
+        Ok(InactiveSet::new(Arc::clone(&self.sets), self.settings()?.active_set().other()))
     }
 
     /// The active prefix set.
     pub(super) fn admission(&self) -> Result<Admission, FirewallError> {
-        let held = self.sets.held(self.settings()?.second_set());
+        let held = self.sets.held(self.settings()?.active_set());
         held.map_err(|error| FirewallError::kernel("read the prefixes", &error))
     }
 

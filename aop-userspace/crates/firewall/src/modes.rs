@@ -6,8 +6,8 @@ use aop_common::{Mode, layout};
 use aop_types::Modes;
 
 /// `modes` in the layout of the map; `names` are the interfaces of the slots.
-pub(super) fn to_layout(modes: &Modes, names: &[Option<String>]) -> layout::Modes {
-    let mut written = layout::Modes::all(modes.general);
+pub(super) fn to_layout(modes: &Modes, names: &[Option<String>]) -> layout::PackedModes {
+    let mut written = layout::PackedModes::all(modes.general);
     for (port, mode) in &modes.ports {
         written.set_port(*port, *mode);
     }
@@ -20,7 +20,7 @@ pub(super) fn to_layout(modes: &Modes, names: &[Option<String>]) -> layout::Mode
 }
 
 /// The modes in the map.
-pub(super) fn from_layout(written: &layout::Modes, names: &[Option<String>]) -> Modes {
+pub(super) fn from_layout(written: &layout::PackedModes, names: &[Option<String>]) -> Modes {
     let slot = |(slot, name): (u32, &Option<String>)| Some((name.clone()?, written.of_slot(slot)?));
     let interfaces: BTreeMap<String, Mode> = (0..).zip(names).filter_map(slot).collect();
     let ports = (0..=u16::MAX).filter_map(|port| Some((port, written.of_port(port)?))).collect();

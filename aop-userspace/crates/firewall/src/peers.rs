@@ -7,12 +7,12 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use aop_common::{
     Address,
-    layout::{Peer, PeerKey, hint},
+    layout::{PeerKey, PeerValue, hint},
 };
 use aop_types::{PeerRecord, monotonic_seconds};
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
@@ -32,7 +32,7 @@ pub struct PinnedPeers {
 }
 
 struct Written {
-    peers: HashMap<MapData, PeerKey, Peer>,
+    peers: HashMap<MapData, PeerKey, PeerValue>,
     hints: Array<MapData, u32>,
     networks: HashMap<MapData, PeerKey, u64>,
 }
@@ -98,7 +98,7 @@ impl PinnedPeers {
 
 impl PeerRecord for PinnedPeers {
     fn record(&self, address: IpAddr, site: &str) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = aop_types::unix_seconds();
         let key = key(address);
         let monotonic = monotonic_seconds();
         let trusted_until = monotonic + self.trust.load(Ordering::Relaxed);
@@ -109,7 +109,7 @@ impl PeerRecord for PinnedPeers {
             Err(MapError::KeyNotFound) => None,
             Err(error) => return tracing::error!(%address, "cannot read the peers map: {error}"),
         };
-        let peer = Peer::seen(known, now, site, trusted_until);
+        let peer = PeerValue::seen(known, now, site, trusted_until);
         let network = PeerKey::network(wire(address));
         let recorded = peers
             .insert(key, peer, 0)

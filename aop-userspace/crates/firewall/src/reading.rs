@@ -8,7 +8,7 @@ use std::{
 
 use aop_common::{
     Tally,
-    layout::{Counter, MAX_PEERS, Peer, PeerKey, Ports},
+    layout::{Counter, MAX_PEERS, PeerKey, PeerValue, Ports},
 };
 use aop_types::{Admission, Modes, PeerEntry};
 
@@ -192,7 +192,7 @@ fn verdicts(maps: &Maps) -> Result<Vec<CounterEntry>, FirewallError> {
     Ok(readings)
 }
 
-pub(super) fn peer((key, facts): (PeerKey, Peer)) -> PeerEntry {
+pub(super) fn peer((key, facts): (PeerKey, PeerValue)) -> PeerEntry {
     let [a, b, c, d, ..] = key.address;
     let address = match key.family {
         4 => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),

@@ -8,7 +8,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aop_common::{layout::Prefix, table::Block};
+use aop_common::{
+    layout::{Prefix, PrefixSet},
+    prefix_table::Block,
+};
 use aop_types::Admission;
 use aya::maps::{Array, LpmTrie, Map, MapData, MapError, lpm_trie::Key};
 use ipnet::IpNet;
@@ -31,7 +34,7 @@ pub(super) struct Sets {
 /// [`Firewall::change`]: super::Firewall::change
 pub struct InactiveSet {
     sets: Arc<Sets>,
-    second: bool,
+    set: PrefixSet,
 }
 
 struct Set {
@@ -44,8 +47,8 @@ struct Set {
 }
 
 impl InactiveSet {
-    pub(super) fn new(sets: Arc<Sets>, second: bool) -> Self {
-        Self { sets, second }
+    pub(super) fn new(sets: Arc<Sets>, set: PrefixSet) -> Self {
+        Self { sets, set }
     }
 
     /// Writes the admitted prefixes of the next policy.
@@ -53,7 +56,7 @@ impl InactiveSet {
     /// # Errors
     /// The kernel refuses a write. The active set has not changed.
     pub fn fill(&self, wanted: &Admission) -> Result<(), FirewallError> {
-        let filled = self.sets.fill(self.second, wanted);
+        let filled = self.sets.fill(self.set, wanted);
         filled.map_err(|error| FirewallError::kernel("write the prefixes", &error))
     }
 }
@@ -71,15 +74,15 @@ impl Sets {
         Ok(Self { sets, table: Mutex::new(map("TABLE")?.try_into()?) })
     }
 
-    /// The content of the second set or the first.
-    pub(super) fn held(&self, second: bool) -> Result<Admission, MapError> {
-        self.set(second).held()
+    /// The content of `set`.
+    pub(super) fn held(&self, set: PrefixSet) -> Result<Admission, MapError> {
+        self.set(set).held()
     }
 
-    /// Makes the second set or the first hold exactly `wanted`. After an error its content is
+    /// Makes the set `which` hold exactly `wanted`. After an error its content is
     /// unknown, and read the next time.
-    pub(super) fn fill(&self, second: bool, wanted: &Admission) -> Result<(), MapError> {
-        let mut set = self.set(second);
+    pub(super) fn fill(&self, which: PrefixSet, wanted: &Admission) -> Result<(), MapError> {
+        let mut set = self.set(which);
         let holds = set.held()?;
         set.known = None;
         // First removes what is gone or differs: the set may be full, and older kernels need room
@@ -91,7 +94,7 @@ impl Sets {
             set.insert(prefix, *entry)?;
         }
         set.known = Some(wanted.clone());
-        let table = Table::of(wanted.entries(), second);
+        let table = Table::of(wanted.entries(), which);
         let before = set.known_table.take();
         let mut blocks = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, block) in table.unlike(before.as_ref()) {
@@ -103,14 +106,14 @@ impl Sets {
 
     /// Forgets what is known: another process may have written.
     pub(super) fn forget(&self) {
-        for second in [false, true] {
-            let mut set = self.set(second);
+        for which in PrefixSet::BOTH {
+            let mut set = self.set(which);
             (set.known, set.known_table) = (None, None);
         }
     }
 
-    fn set(&self, second: bool) -> MutexGuard<'_, Set> {
-        self.sets[usize::from(second)].lock().unwrap_or_else(PoisonError::into_inner)
+    fn set(&self, which: PrefixSet) -> MutexGuard<'_, Set> {
+        self.sets[which as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,14 +3,15 @@
 use std::ops::RangeInclusive;
 
 use aop_common::{
-    layout::Prefix,
-    table::{ADMITTED, ASK, Block, ROOM, ROOTS, UNKNOWN, first_block, root},
+    AddressFamily,
+    layout::{Prefix, PrefixSet},
+    prefix_table::{ADMITTED, ASK, Block, ROOM, ROOTS, UNKNOWN, first_block, root},
 };
 use ipnet::IpNet;
 
 /// The blocks of one set: the IPv4 roots, the IPv6 roots, then the others.
 pub(super) struct Table {
-    second_set: bool,
+    set: PrefixSet,
     blocks: Vec<Block>,
 }
 
@@ -18,8 +19,8 @@ const ALL_ROOTS: usize = 2 * ROOTS as usize;
 
 impl Table {
     /// The table of a set.
-    pub(super) fn of(entries: &[(IpNet, Prefix)], second_set: bool) -> Self {
-        let mut table = Self { second_set, blocks: vec![Block::all(UNKNOWN); ALL_ROOTS] };
+    pub(super) fn of(entries: &[(IpNet, Prefix)], set: PrefixSet) -> Self {
+        let mut table = Self { set, blocks: vec![Block::all(UNKNOWN); ALL_ROOTS] };
         let mut entries: Vec<&(IpNet, Prefix)> = entries.iter().collect();
         // Shorter prefixes first: a longer one copies the entry that it refines.
         entries.sort_by_key(|(prefix, _)| prefix.prefix_len());
@@ -39,8 +40,9 @@ impl Table {
     /// Every block with its number in the map.
     fn blocks(&self) -> impl Iterator<Item = (u32, &Block)> {
         let roots =
-            |v6| (0..).take(ROOTS as usize).map(move |at| root(self.second_set, v6, 0) + at);
-        let numbers = roots(false).chain(roots(true)).chain(first_block(self.second_set)..);
+            |family| (0..).take(ROOTS as usize).map(move |at| root(self.set, family, 0) + at);
+        let numbers =
+            roots(AddressFamily::V4).chain(roots(AddressFamily::V6)).chain(first_block(self.set)..);
         numbers.zip(&self.blocks)
     }
 
@@ -83,7 +85,7 @@ impl Table {
     /// The block below that entry; created where there is none. `None` where the trie must be asked
     /// for the whole entry, as when no block is left.
     fn below(&mut self, at: usize, byte: u8) -> Option<usize> {
-        let first = first_block(self.second_set) as usize;
+        let first = first_block(self.set) as usize;
         let made = self.blocks.len() - ALL_ROOTS;
         let entry = self.blocks[at].0[usize::from(byte)];
         match entry {
@@ -113,23 +115,23 @@ mod tests {
 
     use aop_common::{
         Address, Standing,
-        table::{Answer, look_up},
+        prefix_table::{TableLookup, look_up},
     };
     use aop_types::Admission;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn ask(blocks: &HashMap<u32, Block>, second_set: bool, source: IpAddr) -> Answer {
+    fn ask(blocks: &HashMap<u32, Block>, set: PrefixSet, source: IpAddr) -> TableLookup {
         let source = match source {
             IpAddr::V4(v4) => Address::V4(v4.octets()),
             IpAddr::V6(v6) => Address::V6(v6.octets()),
         };
-        look_up(second_set, source, |block, byte| Some(blocks[&block].0[usize::from(byte)]))
+        look_up(set, source, |block, byte| Some(blocks[&block].0[usize::from(byte)]))
     }
 
-    fn table(admission: &Admission, second_set: bool) -> HashMap<u32, Block> {
-        let table = Table::of(admission.entries(), second_set);
+    fn table(admission: &Admission, set: PrefixSet) -> HashMap<u32, Block> {
+        let table = Table::of(admission.entries(), set);
         table.blocks().map(|(number, block)| (number, *block)).collect()
     }
 
@@ -159,17 +161,17 @@ mod tests {
             gone in prop::collection::vec(prefix(), 0..8),
             admitted in prop::collection::vec(prefix(), 0..24),
             sources in prop::collection::vec(address(), 64),
-            second_set: bool,
+            set in prop::sample::select(&PrefixSet::BOTH),
         ) {
             let hour = Duration::from_secs(3600);
             let before = Admission::default().followed_by(&gone, hour, 0);
             let admission = before.followed_by(&admitted, hour, 0);
-            let blocks = table(&admission, second_set);
+            let blocks = table(&admission, set);
             for source in sources {
-                match (ask(&blocks, second_set, source), admission.standing(source, 1)) {
-                    (Answer::Ask, _)
-                    | (Answer::Admitted, Standing::Admitted)
-                    | (Answer::Unknown, Standing::Unknown) => {}
+                match (ask(&blocks, set, source), admission.standing(source, 1)) {
+                    (TableLookup::AskTrie, _)
+                    | (TableLookup::Admitted, Standing::Admitted)
+                    | (TableLookup::Unknown, Standing::Unknown) => {}
                     (answer, expected) => {
                         prop_assert!(false, "{source}: {answer:?}, {expected:?}");
                     }
@@ -182,12 +184,12 @@ mod tests {
     fn the_table_holds_the_whole_list_of_cloudflare() {
         let list = aop_prefixes::snapshot().list;
         let admission = Admission::default().followed_by(list.prefixes(), Duration::ZERO, 0);
-        let blocks = table(&admission, true);
+        let blocks = table(&admission, PrefixSet::B);
         assert!(blocks.values().all(|block| !block.0.contains(&ASK)));
         assert!(blocks.len() < ALL_ROOTS + 64, "{} blocks", blocks.len());
         let (edge, stranger) = (IpAddr::from([173, 245, 48, 1]), IpAddr::from([192, 0, 2, 1]));
-        assert_eq!(ask(&blocks, true, edge), Answer::Admitted);
-        assert_eq!(ask(&blocks, true, stranger), Answer::Unknown);
+        assert_eq!(ask(&blocks, PrefixSet::B, edge), TableLookup::Admitted);
+        assert_eq!(ask(&blocks, PrefixSet::B, stranger), TableLookup::Unknown);
     }
 
     #[test]
@@ -196,11 +198,12 @@ mod tests {
         let mut list: Vec<IpNet> = (1 << 8..(1 << 8) + ROOM + 10).map(net).collect();
         list.push("10.0.0.0/15".parse().expect("a CIDR"));
         let admission = Admission::default().followed_by(&list, Duration::ZERO, 0);
-        let blocks = table(&admission, false);
+        let blocks = table(&admission, PrefixSet::A);
         assert_eq!(blocks.len(), ALL_ROOTS + ROOM as usize);
-        assert_eq!(ask(&blocks, false, IpAddr::from([10, 1, 2, 3])), Answer::Admitted);
-        let counts =
-            |answer| list.iter().filter(|net| ask(&blocks, false, net.addr()) == answer).count();
-        assert!(counts(Answer::Ask) > 0 && counts(Answer::Unknown) == 0);
+        assert_eq!(ask(&blocks, PrefixSet::A, IpAddr::from([10, 1, 2, 3])), TableLookup::Admitted);
+        let counts = |answer| {
+            list.iter().filter(|net| ask(&blocks, PrefixSet::A, net.addr()) == answer).count()
+        };
+        assert!(counts(TableLookup::AskTrie) > 0 && counts(TableLookup::Unknown) == 0);
     }
 }

@@ -7,7 +7,7 @@ use std::{net::IpAddr, time::Duration};
 
 use aop_common::{
     Action, Tally,
-    layout::{Counter, Peer},
+    layout::{Counter, PeerValue},
 };
 use aop_types::monotonic_seconds;
 use aya::{
@@ -107,7 +107,7 @@ impl TestProgram {
     /// The kernel refuses a write.
     pub fn authenticate(&mut self, address: IpAddr) -> Result<(), FirewallError> {
         let until = monotonic_seconds() + 3600;
-        let peer = Peer::seen(None, 0, "", until);
+        let peer = PeerValue::seen(None, 0, "", until);
         let Maps { peers, peers_hints, .. } = &mut self.maps;
         peers
             .insert(peers::key(address), peer, 0)

@@ -18,16 +18,15 @@ mod modes;
 use std::{collections::BTreeMap, net::IpAddr, process::Command};
 
 use aop_common::{
-    Action, Bytes, DropReason, Mode, PassReason, Standing, Tally, Verdict,
-    corpus::{
-        HostFacts, Scene,
-        build::{Extension, Ip, Ipv4, Ipv6, Tcp},
-    },
-    judge,
+    Action, Bytes, DropReason, Mode, PassReason, Standing, Tally, Verdict, judge,
     layout::{Counter, Ports, Prefix},
 };
 use aop_config::UdpPolicy;
 use aop_firewall::{FirewallPolicy, FrameResult, PacketLog, TestProgram};
+use aop_packets::{
+    HostFacts, Scene,
+    build::{Extension, Ip, Ipv4, Ipv6, Tcp},
+};
 use aop_types::{Admission, monotonic_seconds};
 use differential::disagreements;
 use host::{Forwarding, in_a_host_that_forwards};
@@ -366,15 +365,8 @@ fn policy(mode: Mode) -> FirewallPolicy {
 
 /// A SYN to the guarded port.
 fn syn_from(source: [u8; 4]) -> Vec<u8> {
-    let scene = Scene::FIXED;
-    let mut frame = vec![0; 12];
-    frame.extend([0x08, 0x00, 0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0]);
-    frame.extend(source);
-    frame.extend(scene.v4.origin);
-    frame.extend([0x9c, 0x40]);
-    frame.extend(scene.guarded.to_be_bytes());
-    frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0]);
-    frame
+    let Scene { v4, guarded, .. } = Scene::FIXED;
+    Ipv4::between(source, v4.origin).tcp(&Tcp::syn(guarded))
 }
 
 /// The last of equal prefixes counts, as in the trie.

@@ -116,7 +116,7 @@ async fn built(building: &mut Option<Building>) -> (u64, Result<Prepared, String
 }
 
 fn answer(channel: &UnixStream, id: u64, said: Reply) -> Result<(), TerminateError> {
-    Ok(channel::send(channel, &Message::of(&ReplyEnvelope { id, said })?, &[])?)
+    Ok(channel::send(channel, &Message::new(&ReplyEnvelope { id, said })?, &[])?)
 }
 
 /// Reads requests on a thread of its own, which ends with the channel or with the process.

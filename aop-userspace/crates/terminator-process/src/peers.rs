@@ -4,17 +4,17 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
-use aop_common::layout::{MAX_PEERS, Peer};
+use aop_common::layout::{MAX_PEERS, PeerValue};
 use aop_firewall::PinnedPeers;
 use aop_types::{PeerEntry, PeerRecord};
 
 /// The map that the packet path reads, or memory where the firewall is off.
 pub enum PeerStore {
     Pinned(Box<PinnedPeers>),
-    Memory(Mutex<HashMap<IpAddr, Peer>>),
+    Memory(Mutex<HashMap<IpAddr, PeerValue>>),
 }
 
 impl Default for PeerStore {
@@ -51,7 +51,7 @@ impl PeerRecord for PeerStore {
             Self::Pinned(pinned) => return pinned.record(address, site),
             Self::Memory(known) => known,
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = aop_types::unix_seconds();
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_PEERS
             && !known.contains_key(&address)
@@ -61,7 +61,7 @@ impl PeerRecord for PeerStore {
             known.remove(&oldest);
         }
         let before = known.get(&address).copied();
-        known.insert(address, Peer::seen(before, now, site, 0));
+        known.insert(address, PeerValue::seen(before, now, site, 0));
     }
 
     fn knows(&self, address: IpAddr) -> bool {

@@ -13,7 +13,6 @@ use std::{
 use aop_config::{Host, ProxyProtocol, Upstream, UpstreamAddress};
 use aop_tls::{AcceptedPull, Authentication, Permit, Refusal, RefusedConnection};
 use aop_types::AddressVerdict;
-use jiff::Timestamp;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -196,7 +195,8 @@ impl Connection {
             AddressVerdict::Watched => self.shared.ledger.would_refuse(),
             AddressVerdict::Shut => return Err(RefusedConnection::new(Refusal::NotAdmitted)),
         }
-        let expected = |local: &SocketAddr| in_force.policy.senders.expect(self.peer.ip(), *local);
+        let expected =
+            |local: &SocketAddr| in_force.policy.senders.expects_header(self.peer.ip(), *local);
         if local.as_ref().is_ok_and(expected) {
             let ends;
             (stream, ends) = proxy::receive(stream, self.deadline(in_force)).await?;
@@ -347,5 +347,5 @@ async fn part(permit: Permit, refusal: Refusal, detail: String) -> RefusedConnec
 
 /// Seconds since 1970.
 fn now() -> u64 {
-    Timestamp::now().as_second().try_into().unwrap_or(0)
+    aop_types::unix_seconds()
 }

@@ -2,6 +2,7 @@
 //!
 //! It comes from the leaf alone. Nothing here decides whether a peer is accepted.
 
+use aop_types::{SafeText, escape, shorten};
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 use x509_parser::{
@@ -10,6 +11,9 @@ use x509_parser::{
 };
 
 use super::validity::Validity;
+
+/// The most characters of a text from a peer.
+const MAX: usize = 256;
 
 /// The identity in a certificate. Its strings are escaped and of bounded length.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +56,7 @@ pub(super) fn name(name: &X509Name<'_>) -> String {
             let oid = attribute.attr_type();
             let key = oid2abbrev(oid, oid_registry()).map_or(oid.to_id_string(), Into::into);
             let value = match attribute.as_str() {
-                Ok(text) => escaped(text),
+                Ok(text) => escape(&text.replace('\\', "\\\\")),
                 Err(_) => hex(attribute.as_slice()),
             };
             match value.contains([',', '+', '=', '"']) {
@@ -61,33 +65,12 @@ pub(super) fn name(name: &X509Name<'_>) -> String {
             }
         })
         .collect();
-    bounded(&attributes.join(", "))
+    shorten(attributes.join(", "), MAX)
 }
 
 /// `text` escaped and cut to 256 characters.
 pub fn printable(text: &str) -> String {
-    bounded(&escaped(text))
-}
-
-/// Escapes every character that could move the cursor, colour a terminal, start a line or change
-/// the direction of writing.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\'' => safe.push(character),
-            other => safe.extend(other.escape_debug()),
-        }
-    }
-    safe
-}
-
-/// At most 256 characters of `text`.
-fn bounded(text: &str) -> String {
-    match text.char_indices().nth(256) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    SafeText::<MAX>::new(text).into_string()
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -27,6 +27,7 @@ mod memo;
 mod observed;
 mod pem;
 mod plain;
+mod provider;
 mod pull;
 mod refusal;
 mod refused;
@@ -54,6 +55,7 @@ pub use identity::PeerIdentity;
 pub use identity::printable;
 pub use inspect::{FileRole, InspectedCertificate, InspectedCrl, InspectedFile, inspect};
 pub use observed::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
+pub use provider::install_default_provider;
 pub use pull::{
     Authentication, OriginPull, PeerProtocol, PeerStream, Permit, Warrant, authorize,
     permit_unauthenticated, socket,

@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
-use aop_config::{CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, SpkiPin};
+use aop_config::{
+    CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Revocation, SpkiPin,
+};
 use rustls::pki_types::TrustAnchor;
 
 use super::{anchors::Anchor, crl::Revoked};
@@ -31,16 +33,26 @@ impl Trust {
             let constraints = anchor.name_constraints.as_ref().map(|der| der.to_vec());
             (anchor.subject.to_vec(), anchor.subject_public_key_info.to_vec(), constraints)
         };
+        // Names every field, so that a new rule does not compile until it is compared.
+        let CertificateRules {
+            san,
+            cn,
+            pins,
+            key: kind_of_key,
+            revocation: Revocation { files: _, scope, expired },
+            expired_ca,
+            resumption: _,
+        } = rules;
         Self {
             anchors: anchors.iter().map(|anchor| key(&anchor.trust)).collect(),
-            san: rules.san.iter().cloned().collect(),
-            cn: rules.cn.clone(),
-            pins: rules.pins.iter().copied().collect(),
-            key: rules.key,
-            expired_ca: rules.expired_ca,
+            san: san.iter().cloned().collect(),
+            cn: cn.clone(),
+            pins: pins.iter().copied().collect(),
+            key: *kind_of_key,
+            expired_ca: *expired_ca,
             revoked,
-            scope: rules.revocation.scope,
-            crl_expired: rules.revocation.expired,
+            scope: *scope,
+            crl_expired: *expired,
         }
     }
 

@@ -46,7 +46,7 @@ pub(super) fn seconds(time: ASN1Time) -> u64 {
 
 /// Now, in seconds since 1970.
 pub fn now() -> u64 {
-    Timestamp::now().as_second().try_into().unwrap_or(0)
+    aop_types::unix_seconds()
 }
 
 pub(super) fn date(seconds: u64) -> String {

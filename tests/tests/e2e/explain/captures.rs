@@ -4,7 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, ensure};
-use aop_common::corpus::build::{Extension, Ip, Ipv4, Ipv6, Tcp, tags};
+use aop_packets::build::{Extension, Ip, Ipv4, Ipv6, Tcp, tags};
 use aop_tests::{AopToml, IpVersion, Lab, TestDaemon};
 use serde_json::Value;
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use aop_common::corpus::Scene;
-use aop_common::corpus::build::{Ip, Ipv4, Ipv6, Tcp};
+use aop_packets::Scene;
+use aop_packets::build::{Ip, Ipv4, Ipv6, Tcp};
 use aop_tests::packet_socket::{PacketSocket, TcpReply, hardware_address};
 use aop_tests::{IpVersion, Lab};
 

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use aop_common::corpus::build::{Extension, Ip, Ipv4, Ipv6, Tcp, protocol};
-use aop_common::corpus::{Cast, Scene, fixtures_in};
 use aop_common::{PassReason, Verdict};
+use aop_packets::build::{Extension, Ip, Ipv4, Ipv6, Tcp, protocol};
+use aop_packets::{Endpoints, Scene, fixtures_in};
 use aop_tests::{IpVersion, Lab};
 
 /// The source port of the first shape.
@@ -97,13 +97,13 @@ pub(super) fn scene(lab: &Lab) -> Result<Scene> {
         IpAddr::V4(_) => anyhow::bail!("{address} is not IPv6"),
     };
     Ok(Scene {
-        v4: Cast {
+        v4: Endpoints {
             origin: own_v4(lab.origin_at(IpVersion::V4, 443).ip())?,
             stranger: own_v4(lab.stranger_address(IpVersion::V4))?,
             admitted: own_v4(lab.edge_address(IpVersion::V4))?,
             ..v4
         },
-        v6: Cast {
+        v6: Endpoints {
             origin: own_v6(lab.origin_at(IpVersion::V6, 443).ip())?,
             stranger: own_v6(lab.stranger_address(IpVersion::V6))?,
             admitted: own_v6(lab.edge_address(IpVersion::V6))?,

@@ -71,9 +71,7 @@ impl RefreshState {
     pub(crate) fn plan_first(&mut self, live: &ReloadableConfig, list: &CurrentList) {
         let age = match list.origin {
             ListOrigin::Fetched | ListOrigin::Stored => list.age(Timestamp::now()),
-            ListOrigin::Snapshot | ListOrigin::File | ListOrigin::Inline | ListOrigin::Nowhere => {
-                None
-            }
+            ListOrigin::Snapshot | ListOrigin::File | ListOrigin::Inline | ListOrigin::None => None,
         };
         self.plan(refresh_interval(live).map(|refresh| schedule::first(refresh, age)));
     }

@@ -67,12 +67,12 @@ impl DrainingPredecessor {
             },
         };
         let DrainingInfo { pid, version, until } = self.about.clone();
-        let version = version.replace(char::is_control, "\u{fffd}");
+        let version = aop_types::escape(&version);
         Some(Predecessor { pid, version, connections, until })
     }
 
     fn ask(&self) -> Result<PredecessorMessage, channel::ChannelError> {
-        channel::send(&self.channel, &Message::of(&SuccessorMessage::CountConnections)?, &[])?;
+        channel::send(&self.channel, &Message::new(&SuccessorMessage::CountConnections)?, &[])?;
         channel::receive_until(&self.channel, LONGEST, PATIENCE)
     }
 }
@@ -199,7 +199,7 @@ mod tests {
             assert!(matches!(asked, Some(SuccessorMessage::CountConnections)));
             channel::send(
                 &there,
-                &Message::of(&PredecessorMessage::Connections(7)).expect("one"),
+                &Message::new(&PredecessorMessage::Connections(7)).expect("one"),
                 &[],
             )
             .expect("sent");

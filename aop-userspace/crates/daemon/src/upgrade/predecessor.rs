@@ -135,7 +135,7 @@ impl HandoverSource {
 
     /// Sends a message. Without an old daemon this process goes on alone.
     fn send(&self, message: &SuccessorMessage) {
-        let sent = Message::of(message).and_then(|it| Ok(channel::send(&self.0, &it, &[])?));
+        let sent = Message::new(message).and_then(|it| Ok(channel::send(&self.0, &it, &[])?));
         if let Err(error) = sent {
             tracing::warn!("cannot send to the old daemon: {error}");
         }
@@ -152,7 +152,7 @@ mod tests {
     fn greeted(protocol: u32, version: &str) -> (UnixStream, HandoverSource) {
         let (here, there) = UnixStream::pair().expect("a pair");
         let greeting = Greeting { protocol, version: version.to_owned() };
-        let message = Message::of(&greeting).expect("a message");
+        let message = Message::new(&greeting).expect("a message");
         channel::send(&here, &message, &[]).expect("sent");
         (here, HandoverSource(there))
     }
@@ -179,7 +179,7 @@ mod tests {
             let (pid, version, until) = (1, String::new(), jiff::Timestamp::MAX);
             let draining = vec![DrainingInfo { pid, version, until }; predecessors];
             let (here, predecessor) = greeted(PROTOCOL, "1.0.0");
-            let message = Message::of(&PredecessorMessage::HandoverState { pins, draining })
+            let message = Message::new(&PredecessorMessage::HandoverState { pins, draining })
                 .expect("a message");
             channel::send(&here, &message, &vec![file.as_fd(); count]).expect("sent");
             let received = predecessor.receive();

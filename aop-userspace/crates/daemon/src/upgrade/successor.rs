@@ -97,7 +97,7 @@ impl Successor {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let state =
             PredecessorMessage::HandoverState { pins: pins.is_some(), draining: draining.clone() };
-        let greeting = Message::of(&Greeting { protocol: PROTOCOL, version });
+        let greeting = Message::new(&Greeting { protocol: PROTOCOL, version });
         let sent = greeting.and_then(|it| Ok(channel::send(&self.channel, &it, &[])?));
         sent.and_then(|()| self.send(&state, &files)).map_err(|_| self.died())
     }
@@ -117,7 +117,7 @@ impl Successor {
                 Ok(SuccessorMessage::Failed(why)) => {
                     self.end(LEAVING);
                     let program = self.program.clone();
-                    let why = why.replace(char::is_control, "\u{fffd}");
+                    let why = aop_types::escape(&why);
                     break UpgradeError::Failed { program, why };
                 }
                 Err(ChannelError::Io(late)) if late.kind() == io::ErrorKind::TimedOut => {
@@ -151,7 +151,7 @@ impl Successor {
         message: &PredecessorMessage,
         files: &[BorrowedFd<'_>],
     ) -> Result<(), ChannelError> {
-        Ok(channel::send(&self.channel, &Message::of(message)?, files)?)
+        Ok(channel::send(&self.channel, &Message::new(message)?, files)?)
     }
 
     fn died(&mut self) -> UpgradeError {

@@ -21,7 +21,7 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     });
     let others = checked.warnings.iter().filter(|it| !checked.mistakes.contains(it));
     // The finding `mode` reports that the firewall observes.
-    let others = others.filter(|it| *it != aop_config::OBSERVES);
+    let others = others.filter(|it| *it != aop_config::FIREWALL_OBSERVES);
     let mut findings: Vec<Finding> = mistakes.chain(others.map(|it| told("warning", it))).collect();
     let sites = checked.sites.iter().map(|site| {
         let files = site.files.len();

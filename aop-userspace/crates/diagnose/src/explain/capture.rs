@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap, net::IpAddr, path::Path};
 
 use aop_api::{CaptureExplanation, CaptureVerdict};
-use aop_common::{Bytes, Flow, Segment};
+use aop_common::{Bytes, Segment};
 use aop_firewall::{DryRun, FrameVerdict};
 
 use super::{
@@ -65,17 +65,12 @@ struct Read {
 
 impl Read {
     fn of(frame: &[u8]) -> Self {
-        let of = |flow: Flow, port| Self {
-            source: Some(flow.source.into()),
-            destination: Some(flow.destination.into()),
-            port,
-        };
-        match Segment::read(&Bytes(frame)) {
-            Segment::Tcp { flow, port, .. } | Segment::Udp { flow, port } => of(flow, Some(port)),
-            Segment::Undecidable { flow, .. } | Segment::Unfit { flow, .. } => of(flow, None),
-            Segment::Other | Segment::Unreadable(_) => {
-                Self { source: None, destination: None, port: None }
-            }
+        let segment = Segment::read(&Bytes(frame));
+        let flow = segment.flow();
+        Self {
+            source: flow.map(|flow| flow.source.into()),
+            destination: flow.map(|flow| flow.destination.into()),
+            port: segment.port(),
         }
     }
 }

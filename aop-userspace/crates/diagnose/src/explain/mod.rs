@@ -12,8 +12,8 @@ mod why;
 use std::net::IpAddr;
 
 use aop_api::Explanation;
-use aop_common::corpus::build::{Ip, Ipv4, Ipv6, Tcp};
 use aop_firewall::{DryRun, FirewallError};
+use aop_packets::build::{Ip, Ipv4, Ipv6, Tcp};
 pub use capture::capture;
 use now::Now;
 pub use pcap::PcapError;

@@ -2,11 +2,9 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use aop_common::{
-    Bytes, Segment, Standing,
-    corpus::{Family, Fixture, Rule, Who},
-};
+use aop_common::{AddressFamily, Bytes, Segment, Standing};
 use aop_firewall::{DryRun, FirewallError};
+use aop_packets::{Fixture, Rule, Sender};
 
 use super::{Budgets, Hindrance, scene::Actors};
 
@@ -68,7 +66,7 @@ impl Host {
     /// The reason why a source address that is fixed in the shape does not behave as the table
     /// assumes, if there is one.
     fn stands_otherwise(&self, fixture: &Fixture) -> Option<&'static str> {
-        let source = self.source_of(fixture).filter(|_| fixture.who == Who::Source)?;
+        let source = self.source_of(fixture).filter(|_| fixture.sender == Sender::Source)?;
         match source.standing {
             Standing::Draining => Some("its source is in a draining prefix"),
             Standing::Unknown if source.authenticated && self.settings.probation => {
@@ -104,7 +102,8 @@ impl Host {
 
     /// The reason why a rule never applies to this fixture here, if there is one.
     pub(super) fn lacks(&self, rule: Rule, fixture: &Fixture) -> Option<String> {
-        let among = |families: &[Family]| fixture.family.is_some_and(|it| families.contains(&it));
+        let among =
+            |families: &[AddressFamily]| fixture.family.is_some_and(|it| families.contains(&it));
         let exempt = || self.source_of(fixture).is_some_and(|source| source.exempt);
         let Settings { udp, probation, budgets } = self.settings;
         let why = match rule {
@@ -116,7 +115,7 @@ impl Host {
             Rule::Spent if exempt() => "a peer in its network authenticated recently",
             Rule::Udp if !udp => "UDP passes: firewall.udp",
             Rule::Forwarding if !among(&self.actors.forwarded) => {
-                let family = fixture.family.map_or("IP", Family::name);
+                let family = fixture.family.map_or("IP", AddressFamily::name);
                 return Some(format!("this host does not forward {family}"));
             }
             Rule::Probation
@@ -137,27 +136,22 @@ impl Host {
 
 /// The source address of a frame, if it has one.
 pub(super) fn source(frame: &[u8]) -> Option<IpAddr> {
-    match Segment::read(&Bytes(frame)) {
-        Segment::Tcp { flow, .. }
-        | Segment::Udp { flow, .. }
-        | Segment::Undecidable { flow, .. }
-        | Segment::Unfit { flow, .. } => Some(flow.source.into()),
-        Segment::Other | Segment::Unreadable(_) => None,
-    }
+    Segment::read(&Bytes(frame)).flow().map(|flow| flow.source.into())
 }
 
 #[cfg(test)]
 impl Host {
     /// A host in this scene.
     pub(super) fn of_scene(
-        scene: &aop_common::corpus::Scene,
+        scene: &aop_packets::Scene,
         settings: Settings,
         rules: &[Rule],
         fixtures: &[Fixture],
     ) -> Self {
         use aop_common::Facts;
 
-        let families = |rule| if rules.contains(&rule) { Family::BOTH.to_vec() } else { vec![] };
+        let families =
+            |rule| if rules.contains(&rule) { AddressFamily::BOTH.to_vec() } else { vec![] };
         let actors = Actors {
             scene: *scene,
             missing: std::collections::BTreeMap::new(),

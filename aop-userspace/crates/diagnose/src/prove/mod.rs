@@ -1,6 +1,6 @@
 //! `aop prove`: runs every shape of the packet table through the loaded firewall.
 //!
-//! The shapes and their expected verdicts are data, in `aop-common/corpus`; the addresses and the
+//! The shapes and their expected verdicts are data, in the crate `aop-packets`; the addresses and the
 //! port are those of this host and its list. The verdicts come from the kernel, through [`DryRun`].
 //! If a budget or probation is on, a shape to which it applies is run twice: with full and with
 //! spent budgets. Shapes that do not apply on this host are listed by name.
@@ -10,11 +10,9 @@ mod scene;
 mod table;
 
 use aop_api::{ProofGroup, ProveReport};
-use aop_common::{
-    Verdict,
-    corpus::{BadShape, Fixture, Role, Scene, fixtures_in},
-};
+use aop_common::Verdict;
 use aop_firewall::{DryRun, FirewallError};
+use aop_packets::{BadShape, Fixture, Role, Scene, fixtures_in};
 use host::{Host, source};
 pub use scene::NothingGuarded;
 use table::Table;
@@ -97,7 +95,7 @@ fn try_all<E>(
             continue;
         }
         for budgets in host.budgets(fixture) {
-            let owed = fixture.owes(|rule| host.holds(rule, fixture, budgets));
+            let owed = fixture.expected(|rule| host.holds(rule, fixture, budgets));
             table.tried(fixture, budgets, owed, judge(&fixture.frame, budgets)?);
         }
         for (rule, _) in &fixture.under {
@@ -113,11 +111,8 @@ fn try_all<E>(
 mod tests {
     use std::convert::Infallible;
 
-    use aop_common::{
-        Bytes, DropReason, PassReason,
-        corpus::{Rule, fixtures},
-        judge,
-    };
+    use aop_common::{Bytes, DropReason, PassReason, judge};
+    use aop_packets::{Rule, fixtures};
 
     use super::{host::Settings, *};
 

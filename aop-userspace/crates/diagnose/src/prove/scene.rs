@@ -2,12 +2,9 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use aop_common::{
-    Standing,
-    corpus::{Cast, Cidr, Family, Role, Scene},
-    layout::Prefix,
-};
+use aop_common::{AddressFamily, Standing, layout::Prefix};
 use aop_firewall::{DryRun, ForwardTarget};
+use aop_packets::{Cidr, Endpoints, Role, Scene};
 use aop_types::monotonic_seconds;
 use ipnet::IpNet;
 
@@ -23,17 +20,17 @@ pub(super) struct Actors {
     pub(super) scene: Scene,
     /// The roles that this host cannot fill, with the reason. A stand-in address fills them in the
     /// scene.
-    pub(super) missing: BTreeMap<(Role, Family), String>,
+    pub(super) missing: BTreeMap<(Role, AddressFamily), String>,
     /// The families that this host forwards.
-    pub(super) forwarded: Vec<Family>,
+    pub(super) forwarded: Vec<AddressFamily>,
     /// The families in which the departed peer is trusted.
-    pub(super) trusted: Vec<Family>,
+    pub(super) trusted: Vec<AddressFamily>,
 }
 
 impl Actors {
     /// Of an IPv4 and an IPv6 address, those that genuinely have this role.
     pub(super) fn playing(&self, role: Role, addresses: [IpAddr; 2]) -> Vec<IpAddr> {
-        let both = Family::BOTH.into_iter().zip(addresses);
+        let both = AddressFamily::BOTH.into_iter().zip(addresses);
         both.filter(|(family, _)| !self.missing.contains_key(&(role, *family)))
             .filter(|(family, _)| role != Role::Beyond || self.forwarded.contains(family))
             .map(|(_, address)| address)
@@ -43,19 +40,19 @@ impl Actors {
 
 /// The bytes of an address in network order.
 pub(super) trait Octets: Copy + Into<IpAddr> {
-    const FAMILY: Family;
+    const FAMILY: AddressFamily;
     fn of(address: IpAddr) -> Option<Self>;
 }
 
 impl Octets for [u8; 4] {
-    const FAMILY: Family = Family::V4;
+    const FAMILY: AddressFamily = AddressFamily::V4;
     fn of(address: IpAddr) -> Option<Self> {
         if let IpAddr::V4(address) = address { Some(address.octets()) } else { None }
     }
 }
 
 impl Octets for [u8; 16] {
-    const FAMILY: Family = Family::V6;
+    const FAMILY: AddressFamily = AddressFamily::V6;
     fn of(address: IpAddr) -> Option<Self> {
         if let IpAddr::V6(address) = address { Some(address.octets()) } else { None }
     }
@@ -87,9 +84,9 @@ pub(super) fn actors(live: &DryRun) -> Result<Actors, ProveError> {
 struct Casting<'a> {
     live: &'a DryRun,
     now: u64,
-    missing: BTreeMap<(Role, Family), String>,
-    forwarded: Vec<Family>,
-    trusted: Vec<Family>,
+    missing: BTreeMap<(Role, AddressFamily), String>,
+    forwarded: Vec<AddressFamily>,
+    trusted: Vec<AddressFamily>,
 }
 
 impl Casting<'_> {
@@ -98,7 +95,7 @@ impl Casting<'_> {
         &mut self,
         origin: [u8; N],
         mut strangers: impl Iterator<Item = [u8; N]>,
-    ) -> Result<Cast<[u8; N]>, ProveError>
+    ) -> Result<Endpoints<[u8; N]>, ProveError>
     where
         [u8; N]: Octets,
     {
@@ -119,7 +116,7 @@ impl Casting<'_> {
         let why = || format!("no {name} peer is known whose prefix no longer drains");
         let departed = self.take(family, &[Role::Departed], departed, stranger, why);
         let beyond = self.beyond(stranger)?;
-        Ok(Cast {
+        Ok(Endpoints {
             origin,
             beyond,
             stranger,
@@ -253,7 +250,7 @@ impl Casting<'_> {
     /// Returns `found`, or `stand_in` after recording why the roles are missing.
     fn take<T>(
         &mut self,
-        family: Family,
+        family: AddressFamily,
         roles: &[Role],
         found: Option<T>,
         stand_in: T,

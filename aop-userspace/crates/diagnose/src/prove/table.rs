@@ -1,10 +1,8 @@
 //! The results of all shapes.
 
 use aop_api::{ProofFailure, ProofGroup, ProofShape, ProofUntried};
-use aop_common::{
-    Verdict,
-    corpus::{Fixture, Rule},
-};
+use aop_common::Verdict;
+use aop_packets::{Fixture, Rule};
 
 use super::{Budgets, Hindrance};
 

@@ -2,15 +2,13 @@
 
 use std::{thread, time::Duration};
 
-use aop_common::{
-    Action,
-    corpus::{
-        Scene,
-        build::{Extension, Ip, Ipv4, Ipv6, Tcp},
-    },
-};
+use aop_common::Action;
 use aop_config::UdpPolicy;
 use aop_firewall::{FirewallPolicy, PacketLog, TestProgram};
+use aop_packets::{
+    Scene,
+    build::{Extension, Ip, Ipv4, Ipv6, Tcp},
+};
 use serde_json::{Value, json};
 
 use crate::{

@@ -3,7 +3,7 @@
 
 use std::{path::Path, process::Command};
 
-use aop_common::corpus::Scene;
+use aop_packets::Scene;
 use nix::{
     net::if_::if_nametoindex,
     sched::{CloneFlags, unshare},

@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
-use aop_common::{Mode, corpus::Scene, layout::Ports};
+use aop_common::{Mode, layout::Ports};
 use aop_config::UdpPolicy;
 use aop_firewall::FirewallPolicy;
+use aop_packets::Scene;
 use aop_prefixes as prefixes;
 use aop_types::Admission;
 use ipnet::IpNet;

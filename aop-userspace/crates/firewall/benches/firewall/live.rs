@@ -10,14 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aop_common::corpus::{
-    Scene,
-    build::{Ip, Ipv4, Tcp},
-};
 use aop_config::{AttachPreference, Interfaces};
 use aop_firewall as firewall;
 use aop_firewall::{
     CounterEntry, DropReader, Firewall, FirewallPolicy, MissingInterface, PacketLog, StartOptions,
+};
+use aop_packets::{
+    Scene,
+    build::{Ip, Ipv4, Tcp},
 };
 use ipnet::IpNet;
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use aop_common::corpus::Scene;
+use aop_packets::Scene;
 use ipnet::IpNet;
 
 use crate::host::{IN, is_there, run, tried};

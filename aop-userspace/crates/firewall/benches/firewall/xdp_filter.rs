@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aop_common::corpus::Scene;
+use aop_packets::Scene;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 

@@ -1,11 +1,9 @@
 //! Runs every shape of the packet table in the kernel: with no rule on, and under every rule.
 
-use aop_common::{
-    Bytes, Mode, Segment,
-    corpus::{Fixture, Rule, fixtures},
-};
+use aop_common::{Bytes, Mode, Segment};
 use aop_config::UdpPolicy;
 use aop_firewall::{FirewallPolicy, TestProgram};
+use aop_packets::{Fixture, Rule, fixtures};
 
 use super::{SHORTEST, host::Forwarding, in_a_host_that_forwards, owed, policy, trial};
 
@@ -28,13 +26,13 @@ fn all_get_what_they_owe(trial: &mut TestProgram, ifindex: u32, rules: &[Rule]) 
         let Fixture { frame, place, name, .. } = fixture;
         trial.forget_tries().expect("written");
         trial.fill_budgets().expect("written");
-        if let Segment::Tcp { flow, .. } = Segment::read(&Bytes(frame))
+        if let Some(flow) = Segment::read(&Bytes(frame)).flow()
             && rules.contains(&Rule::Spent)
         {
             trial.spend_budgets(flow.source.into()).expect("written");
         }
         let got = trial.run(frame, ifindex).expect("the frame runs");
-        let verdict = fixture.owes(|rule| rules.contains(&rule));
+        let verdict = fixture.expected(|rule| rules.contains(&rule));
         let owed = owed(verdict, Mode::Enforce, frame.len());
         assert_eq!(got, owed, "{place} {name} under {rules:?}");
         ran += 1;

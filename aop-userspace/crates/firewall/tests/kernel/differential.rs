@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use aop_common::{Mode, Tally, Verdict, corpus::Generator, layout::Counter};
+use aop_common::{Mode, Tally, Verdict, layout::Counter};
 use aop_firewall::{BatchResult, FrameResult, TestProgram};
+use aop_packets::Generator;
 
 use super::{owed, trial};
 

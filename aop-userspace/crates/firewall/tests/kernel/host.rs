@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, process::Command, thread};
 
-use aop_common::corpus::Scene;
+use aop_packets::Scene;
 use nix::{
     net::if_::if_nametoindex,
     sched::{CloneFlags, unshare},

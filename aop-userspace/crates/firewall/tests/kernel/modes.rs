@@ -1,16 +1,15 @@
-//! Modes of ports and interfaces: the kernel drops or observes as `layout::Modes` says on the host.
+//! Modes of ports and interfaces: the kernel drops or observes as `layout::PackedModes` says on the host.
 
 use aop_common::{
-    Bytes, Mode,
-    corpus::{
-        HostFacts, Scene,
-        build::{Ip, Ipv4, Tcp},
-        fixtures,
-    },
-    decide,
+    Bytes, Mode, decide,
     layout::{self, Ports},
 };
 use aop_firewall::{FirewallPolicy, FrameResult, TestProgram};
+use aop_packets::{
+    HostFacts, Scene,
+    build::{Ip, Ipv4, Tcp},
+    fixtures,
+};
 use aop_types::Modes;
 
 use super::{
@@ -28,13 +27,13 @@ const OWN: [Option<Mode>; 3] = [None, Some(Mode::Enforce), Some(Mode::Observe)];
 /// Modes as configured, and as expected in the map.
 struct Case {
     configured: Modes,
-    written: layout::Modes,
+    written: layout::PackedModes,
 }
 
 impl Case {
     fn new(general: Mode, ports: [Option<Mode>; 2], interface: Option<Mode>) -> Self {
         let mut configured = Modes::from(general);
-        let mut written = layout::Modes::all(general);
+        let mut written = layout::PackedModes::all(general);
         for (port, mode) in guarded().into_iter().zip(ports) {
             if let Some(mode) = mode {
                 configured.ports.insert(port, mode);

@@ -1,5 +1,6 @@
 //! Why a fetched list was not applied, for the operator.
 
+pub use aop_common::AddressFamily;
 use ipnet::IpNet;
 
 /// Why a list does not pass validation.
@@ -68,22 +69,4 @@ pub enum ListRefusal {
     /// The etag is unchanged, but the content is not.
     #[error("it has the etag of the list in force ({0}), but other prefixes")]
     EtagTwice(String),
-}
-
-/// An address family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AddressFamily {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl std::fmt::Display for AddressFamily {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        })
-    }
 }

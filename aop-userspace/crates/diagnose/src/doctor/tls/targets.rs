@@ -30,7 +30,11 @@ pub(super) fn targets(patient: &HostContext, config: &Config) -> (Vec<Target>, V
             let why = "not open: aop has not been restarted since the configuration was changed";
             others.push(untried("tls", why).about(listener));
         } else if taking.iter().all(|inode| own.contains(inode)) {
-            targets.push(Target { from, to, proxied: config.live.senders.expect(from, to) });
+            targets.push(Target {
+                from,
+                to,
+                proxied: config.live.senders.expects_header(from, to),
+            });
         } else {
             let why = "another program listens here and is not attacked: aop has not been \
                        restarted since the configuration was changed, or that program listens on \

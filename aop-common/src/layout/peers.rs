@@ -1,0 +1,126 @@
+//! Authenticated peers, and the keys of maps by address.
+
+use super::words;
+use crate::Address;
+
+/// Hints at each of the maps that have them.
+pub const HINTS: usize = 65_536;
+
+/// A key of the map PEERS, and of the others by address or network. An IPv4 address has the first
+/// four bytes; the family distinguishes it from the IPv6 address of the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct PeerKey {
+    /// 4 or 6.
+    pub family: u32,
+    /// The address in network order, then zeros.
+    pub address: [u8; 16],
+}
+
+impl PeerKey {
+    /// The key of `address`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(address: Address) -> Self {
+        match address {
+            Address::V4([a, b, c, d]) => {
+                Self { family: 4, address: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] }
+            }
+            Address::V6(address) => Self { family: 6, address },
+        }
+    }
+
+    /// The key of the network whose budget `address` spends from: its /24 or /48.
+    #[inline(always)]
+    #[must_use]
+    pub const fn network(address: Address) -> Self {
+        match address {
+            Address::V4([a, b, c, _]) => Self::new(Address::V4([a, b, c, 0])),
+            Address::V6([a, b, c, d, e, f, ..]) => {
+                Self::new(Address::V6([a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
+            }
+        }
+    }
+}
+
+/// The place of the hints of an address, below [`HINTS`].
+///
+/// A hint is a time in seconds of the monotonic clock: until then, some address with this place is
+/// in the map that the hint belongs to. Most strangers are in no such map, and a hint is looked up
+/// in a fifth of the time. A hint is never too early. Where two addresses share a place it may be
+/// too late, and then the map itself decides.
+#[inline(always)]
+#[must_use]
+pub const fn hint(address: Address) -> u32 {
+    // Multiplying by an odd number close to 2^n divided by the golden ratio spreads well (Knuth).
+    match address {
+        Address::V4(address) => u32::from_ne_bytes(address).wrapping_mul(0x9e37_79b1) >> 16,
+        Address::V6(address) => {
+            let [high, low] = words(address);
+            ((high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u32
+        }
+    }
+}
+
+/// The value of the map PEERS for an address that has authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct PeerValue {
+    /// Unix seconds of the first authenticated handshake.
+    pub first_seen: u64,
+    /// Unix seconds of the last authenticated handshake.
+    pub last_seen: u64,
+    /// The number of authenticated handshakes.
+    pub handshakes: u64,
+    /// The [`site_id`] of the last handshake.
+    pub site: u64,
+    /// The end of its trust outside of any prefix, in seconds of the monotonic clock.
+    pub trusted_until: u64,
+}
+
+impl PeerValue {
+    /// The record after an authenticated handshake at `now` (Unix seconds) for `site`; `known` is
+    /// the record before it.
+    #[must_use]
+    pub const fn seen(known: Option<Self>, now: u64, site: &str, trusted_until: u64) -> Self {
+        let (first_seen, handshakes) = match known {
+            Some(known) => (known.first_seen, known.handshakes),
+            None => (now, 0),
+        };
+        let handshakes = handshakes.saturating_add(1);
+        Self { first_seen, last_seen: now, handshakes, site: site_id(site), trusted_until }
+    }
+}
+
+/// The number of a site in the map PEERS: the 64-bit FNV-1a hash of its name. A change of the
+/// configuration does not change it, as it would change the place of the site in the file.
+#[must_use]
+pub const fn site_id(name: &str) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut rest = name.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        hash = (hash ^ *byte as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        rest = tail;
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_id_is_the_published_fnv_1a_hash() {
+        // Vectors of the FNV reference page: the empty string, "a" and "foobar".
+        assert_eq!(site_id(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(site_id("a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(site_id("foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn an_ipv4_peer_is_not_the_ipv6_peer_of_the_same_bytes() {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&[192, 0, 2, 1]);
+        assert_ne!(PeerKey::new(Address::V4([192, 0, 2, 1])), PeerKey::new(Address::V6(bytes)));
+    }
+}
