@@ -23,7 +23,7 @@ use self::{
 };
 use super::{
     HostContext,
-    finding::{More, good, told, untried, visitor, wrong},
+    finding::{FindingExt, good, notice, untried, visitor, wrong},
 };
 
 /// The time limit of all attempts together. It is shorter than the loopback opening.
@@ -77,7 +77,7 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
             let left = door.close();
             if !left.is_empty() {
                 let said = "the opening for the attempts could not be closed";
-                findings.push(left.into_iter().fold(told("opening", said), More::seen));
+                findings.push(left.into_iter().fold(notice("opening", said), FindingExt::seen));
             }
         }
         Err(error) => {
@@ -100,7 +100,7 @@ fn observing(patient: &HostContext, config: &Config) -> Vec<String> {
 }
 
 fn lets_everybody_in(site: &str) -> Finding {
-    told("site_observes", "the site does not check certificates yet: everybody is let in")
+    notice("site_observes", "the site does not check certificates yet: everybody is let in")
         .about(site)
         .cure(format!(
             "when `aop identities` shows the edge's certificate: `aop mode enforce --site {site} \

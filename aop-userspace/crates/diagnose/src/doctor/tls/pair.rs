@@ -11,7 +11,7 @@ use super::{
 };
 use crate::doctor::{
     CertificatePair,
-    finding::{More, good, told, untried, visitor, wrong},
+    finding::{FindingExt, good, notice, untried, visitor, wrong},
 };
 
 const WITHOUT: &str =
@@ -79,13 +79,13 @@ fn as_a_file(
     };
     if passes {
         let said = "the site refuses this certificate, but another site accepts it";
-        return told("edge_certificate", said)
+        return notice("edge_certificate", said)
             .about(site)
             .seen(why)
             .cure("nothing if the zone of this site has another certificate");
     }
     let said = "the site refuses the uploaded certificate";
-    let finding = wrong("edge_certificate", said, visitor::TLS, "").helped(refused.refusal);
+    let finding = wrong("edge_certificate", said, visitor::TLS, "").with_help_of(refused.refusal);
     finding.about(site).seen(why)
 }
 

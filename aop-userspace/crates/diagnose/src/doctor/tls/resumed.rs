@@ -7,7 +7,7 @@ use aop_config::Resumption;
 use aop_tls::{LastSession, PresentedCertificate, client};
 
 use super::{Attacked, Ring, dial::Try};
-use crate::doctor::finding::{More, good, untried, visitor, wrong};
+use crate::doctor::finding::{FindingExt, good, untried, visitor, wrong};
 
 /// `welcome` are the sites that accept `presented`.
 pub(super) fn look(

@@ -7,8 +7,8 @@ use aop_config::Config;
 use super::{dial::Target, door::loopback};
 use crate::doctor::{
     HostContext,
-    finding::{More, untried},
-    host::{held, owners},
+    finding::{FindingExt, untried},
+    procfs::{SocketOwners, sockets_of_process},
 };
 
 /// The configured listeners that the running aop serves, and findings about the others.
@@ -17,7 +17,7 @@ pub(super) fn targets(patient: &HostContext, config: &Config) -> (Vec<Target>, V
     let processes = status.daemon.iter().map(|it| it.pid);
     let processes = processes.chain(status.terminator.iter().map(|it| it.pid));
     let processes = processes.chain(status.predecessors.iter().map(|it| it.pid));
-    let own: Vec<u64> = processes.flat_map(held).collect();
+    let own: Vec<u64> = processes.flat_map(sockets_of_process).collect();
     let (mut targets, mut others) = (Vec::new(), Vec::new());
     for listener in &config.fixed.listeners {
         let from = loopback(*listener);
@@ -25,7 +25,7 @@ pub(super) fn targets(patient: &HostContext, config: &Config) -> (Vec<Target>, V
         if to.ip().is_unspecified() {
             to.set_ip(from);
         }
-        let taking: Vec<u64> = patient.sockets.taking(to).iter().map(|it| it.inode).collect();
+        let taking: Vec<u64> = patient.sockets.accepting(to).iter().map(|it| it.inode).collect();
         if taking.is_empty() {
             let why = "not open: aop has not been restarted since the configuration was changed";
             others.push(untried("tls", why).about(listener));
@@ -39,11 +39,10 @@ pub(super) fn targets(patient: &HostContext, config: &Config) -> (Vec<Target>, V
             let why = "another program listens here and is not attacked: aop has not been \
                        restarted since the configuration was changed, or that program listens on \
                        an address of its own";
-            let named = owners(&taking);
+            let owners = SocketOwners::find(taking.iter().copied());
             let foreign = taking.iter().filter(|inode| !own.contains(inode));
-            let name = |inode| named.get(inode).map_or("an unknown program", |it| it);
             others.push(foreign.fold(untried("tls", why).about(listener), |finding, inode| {
-                finding.seen(format!("{} listens there", name(inode)))
+                finding.seen(format!("{} listens there", owners.describe(*inode)))
             }));
         }
     }
