@@ -54,8 +54,8 @@ pub(super) fn check_files(file: &Path) -> (CheckReport, anyhow::Result<usize>) {
     match prepare(file) {
         Ok(prepared) => {
             checked.good = true;
-            checked.warnings = prepared.told();
-            checked.mistakes = prepared.mistaken();
+            checked.warnings = prepared.all_warnings();
+            checked.mistakes = prepared.mistakes();
             (checked, Ok(prepared.prefixes.len()))
         }
         Err(error) => {
