@@ -1,5 +1,5 @@
-"""Reads the beginning of a connection with the package proxy-protocol, and says in JSON what the
-header says and which bytes are left behind it."""
+"""Decodes the first bytes of a connection with the package proxy-protocol. Prints the fields of the
+header and its length as JSON."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ import types
 
 
 def crc32c(data, crc=0):
-    """The sum, a bit at a time: the package takes it from another one, which needs a compiler."""
+    """The checksum, bit by bit. The package uses another package for it, which needs a compiler."""
     crc ^= 0xFFFFFFFF
     for byte in bytes(data):
         crc ^= byte

@@ -1,6 +1,6 @@
-//! Cloudflare's published prefixes, for lists that tests write.
+//! Cloudflare's published prefixes, for the lists that tests write.
 //!
-//! Figures as published at cloudflare.com/ips, unchanged from 2024-01 to 2026-08.
+//! As published at cloudflare.com/ips, unchanged from 2024-01 to 2026-08.
 
 /// All 15 IPv4 and 7 IPv6 prefixes.
 pub const PREFIXES: [&str; 22] = [
@@ -28,23 +28,23 @@ pub const PREFIXES: [&str; 22] = [
     "2c0f:f248::/32",
 ];
 
-/// The two prefixes in which a world's edge has its addresses.
+/// The two prefixes that contain the addresses of a lab's edge.
 pub const EDGE_PREFIXES: [&str; 2] = ["173.245.48.0/20", "2400:cb00::/32"];
 
-/// The whole list as a file's text.
+/// The whole list as the text of a file.
 #[must_use]
 pub fn list() -> String {
     PREFIXES.map(|prefix| format!("{prefix}\n")).concat()
 }
 
-/// The list from which the edge's own prefixes have been withdrawn.
+/// The list without the prefixes of the edge.
 #[must_use]
 pub fn list_without_edge() -> String {
     let kept = PREFIXES.into_iter().filter(|prefix| !EDGE_PREFIXES.contains(prefix));
     kept.map(|prefix| format!("{prefix}\n")).collect()
 }
 
-/// The list as the API gives it, with `removed` taken out and `added` put in.
+/// The list as the API returns it, without `removed` and with `added`.
 #[must_use]
 pub fn api(removed: &[&str], added: &[&str], etag: &str) -> String {
     let kept = PREFIXES.iter().filter(|prefix| !removed.contains(prefix));

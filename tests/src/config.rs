@@ -1,114 +1,114 @@
-//! The daemon's configuration file, as the tests write it.
+//! The configuration file of the daemon, as the tests write it.
 //!
-//! Fields stand for the keys of `aop.toml`; a test changes what its claim is about and leaves the
-//! rest. For files that must be wrong, change the [`text`](Config::text).
+//! A field stands for a key of `aop.toml`. A test changes the fields that its claim is about. For a
+//! file that must be wrong, it changes the [`text`](AopToml::text).
 
 use std::path::PathBuf;
 
-use crate::World;
+use crate::Lab;
 
-/// Where prefixes come from.
+/// The `source` of `[prefixes]`.
 #[derive(Clone, Debug)]
-pub enum Prefixes {
-    /// Cloudflare's API, and until it has answered the built-in snapshot.
+pub enum PrefixesTable {
+    /// Cloudflare's API, and until that answers the built-in snapshot.
     Cloudflare,
-    /// Another server in the place of that API.
+    /// Another server instead of that API.
     Mirror(String),
-    /// Anybody's list.
+    /// A list at this URL.
     Url(String),
-    /// A file.
+    /// A list in this file.
     File(PathBuf),
-    /// CIDRs in the configuration itself.
+    /// CIDRs in the configuration file.
     List(Vec<String>),
 }
 
 /// A `[[site]]`.
 #[derive(Clone, Debug)]
-pub struct Site {
-    /// Names it serves.
+pub struct SiteTable {
+    /// The host names.
     pub hosts: Vec<String>,
-    /// The server certificate's file.
+    /// The file of the server certificate.
     pub certificate: PathBuf,
-    /// Its key's file.
+    /// The file of its key.
     pub key: PathBuf,
-    /// Files of client CAs.
+    /// The files of the client CAs.
     pub client_ca: Vec<PathBuf>,
     /// The URL of the application.
     pub upstream: String,
-    /// Lines of `[site.http]`; none for no such table.
+    /// Lines of `[site.http]`. Without lines there is no such table.
     pub http: Vec<String>,
-    /// `v1` or `v2`: a PROXY header for the upstream.
+    /// `v1` or `v2`: the version of the PROXY header for the upstream.
     pub proxy: Option<&'static str>,
-    /// Further keys, a line each.
+    /// More keys, a line each.
     pub rules: Vec<String>,
 }
 
 /// An `aop.toml`.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct AopToml {
     /// `enforce`, `observe` or `off`.
     pub mode: &'static str,
-    /// Names of interfaces.
+    /// The names of the interfaces.
     pub interfaces: Vec<String>,
     /// `auto`, `native` or `generic`.
     pub attach: &'static str,
-    /// CIDRs admitted beside the prefixes.
+    /// CIDRs that are admitted in addition to the prefixes.
     pub extra: Vec<String>,
-    /// Guarded ports; none means those of the listeners.
+    /// Guarded ports. Empty means the ports of the listeners.
     pub ports: Vec<u16>,
-    /// Where prefixes come from.
-    pub prefixes: Prefixes,
-    /// How often they are fetched; `off` for tests that are not about that.
+    /// The source of the prefixes.
+    pub prefixes: PrefixesTable,
+    /// How often they are fetched. `off` in tests that are not about fetching.
     pub refresh: &'static str,
-    /// How long authenticated peers outlive a withdrawn prefix.
+    /// How long authenticated peers stay admitted after their prefix is withdrawn.
     pub admission_drain: &'static str,
-    /// SYN a second for strangers to prove themselves.
+    /// SYNs per second that unlisted addresses may send to try a handshake.
     pub probation_syn: u32,
-    /// The user of the terminator; none leaves the choice to aop.
+    /// The user of the terminator. None leaves the choice to aop.
     pub user: Option<&'static str>,
-    /// The bpf directory.
+    /// The directory of the pins.
     pub pins: PathBuf,
-    /// What outlives a restart.
+    /// The state directory.
     pub state: PathBuf,
-    /// The run-time directory.
+    /// The runtime directory.
     pub runtime: PathBuf,
-    /// How many connections at once.
+    /// The maximum number of connections.
     pub connections: u32,
-    /// Further lines of `[limits]`.
+    /// More lines of `[limits]`.
     pub limits: Vec<String>,
-    /// For ClientHello, handshake and the upstream's connection together.
+    /// The deadline for ClientHello, handshake and connection to the upstream together.
     pub deadline: &'static str,
-    /// For open connections after SIGTERM.
+    /// How long open connections may last after SIGTERM.
     pub drain: &'static str,
-    /// Who sends PROXY headers to it.
+    /// The addresses that send PROXY headers.
     pub proxy_from: Vec<String>,
-    /// Further tables, whole.
+    /// More tables.
     pub tables: Vec<&'static str>,
-    /// Addresses of the one listener; none for a daemon that only guards.
+    /// The addresses of the listener. Empty for a daemon without a terminator.
     pub bind: Vec<String>,
     /// The sites.
-    pub sites: Vec<Site>,
+    pub sites: Vec<SiteTable>,
 }
 
-impl Config {
-    /// The setting of most claims: enforcing, Cloudflare's prefixes, port 443 in both families, and
-    /// one site for `example.com` and `*.example.com` before an upstream on 127.0.0.1:8080.
+impl AopToml {
+    /// The configuration of most claims: enforce mode, Cloudflare's prefixes, port 443 for IPv4 and
+    /// IPv6, and one site for `example.com` and `*.example.com` with an upstream on 127.0.0.1:8080.
     #[must_use]
-    pub fn new(world: &World) -> Self {
+    pub fn new(lab: &Lab) -> Self {
         Self {
             mode: "enforce",
             interfaces: vec!["eth0".into()],
             attach: "auto",
             extra: Vec::new(),
             ports: Vec::new(),
-            prefixes: Prefixes::Cloudflare,
+            prefixes: PrefixesTable::Cloudflare,
             refresh: "off",
             admission_drain: "1h",
             probation_syn: 0,
             user: None,
-            pins: world.bpffs().join("aop"),
-            state: world.dir().join("state"),
-            runtime: world.dir().join("run"),
+            pins: lab.bpffs().join("aop"),
+            state: lab.dir().join("state"),
+            runtime: lab.dir().join("run"),
             connections: 1000,
             limits: Vec::new(),
             deadline: "10s",
@@ -116,26 +116,32 @@ impl Config {
             proxy_from: Vec::new(),
             tables: Vec::new(),
             bind: vec!["0.0.0.0:443".into(), "[::]:443".into()],
-            sites: vec![Site::new(world)],
+            sites: vec![SiteTable::new(lab)],
         }
     }
 
-    /// The one site of [`Config::new`], to be changed.
+    /// As [`AopToml::new`], without a listener and a site: only the firewall, which guards `port`.
+    #[must_use]
+    pub fn firewall_only(lab: &Lab, port: u16) -> Self {
+        Self { bind: Vec::new(), sites: Vec::new(), ports: vec![port], ..Self::new(lab) }
+    }
+
+    /// The site of [`AopToml::new`], to change it.
     ///
     /// # Panics
-    /// When there is none.
-    pub fn site(&mut self) -> &mut Site {
+    /// When there is no site.
+    pub fn site(&mut self) -> &mut SiteTable {
         &mut self.sites[0]
     }
 
-    /// All sites say that they share an upstream on purpose.
+    /// Adds to all sites that they share an upstream on purpose.
     pub fn share_the_upstream(&mut self) {
         for site in &mut self.sites {
             site.rules.push("shared_upstream = true".into());
         }
     }
 
-    /// The file's text.
+    /// The text of the file.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!("[firewall]\nmode = {:?}\n", self.mode);
@@ -145,13 +151,13 @@ impl Config {
             text += &format!("ports = {:?}\n", self.ports);
         }
         text += &match &self.prefixes {
-            Prefixes::Cloudflare => String::from("\n[prefixes]\nsource = \"cloudflare\"\n"),
-            Prefixes::Mirror(url) => {
+            PrefixesTable::Cloudflare => String::from("\n[prefixes]\nsource = \"cloudflare\"\n"),
+            PrefixesTable::Mirror(url) => {
                 format!("\n[prefixes]\nsource = \"cloudflare\"\nurl = {url:?}\n")
             }
-            Prefixes::Url(url) => format!("\n[prefixes]\nsource = {url:?}\n"),
-            Prefixes::File(path) => format!("\n[prefixes]\nsource = {path:?}\n"),
-            Prefixes::List(cidrs) => format!("\n[prefixes]\nsource = {cidrs:?}\n"),
+            PrefixesTable::Url(url) => format!("\n[prefixes]\nsource = {url:?}\n"),
+            PrefixesTable::File(path) => format!("\n[prefixes]\nsource = {path:?}\n"),
+            PrefixesTable::List(cidrs) => format!("\n[prefixes]\nsource = {cidrs:?}\n"),
         };
         text += &format!("refresh = {:?}\n", self.refresh);
         text += &format!("\n[admission]\ndrain = {:?}\n", self.admission_drain);
@@ -171,23 +177,34 @@ impl Config {
                 text += &format!("proxy_from = {:?}\n", self.proxy_from);
             }
         }
-        text + &self.sites.iter().map(Site::text).collect::<String>()
+        text + &self.sites.iter().map(SiteTable::text).collect::<String>()
     }
 }
 
-impl Site {
-    /// `example.com` and what is below it, trusting the client CA.
+impl SiteTable {
+    /// A site for `example.com` and `*.example.com` that trusts the client CA.
     #[must_use]
-    pub fn new(world: &World) -> Self {
+    pub fn new(lab: &Lab) -> Self {
         Self {
             hosts: vec!["example.com".into(), "*.example.com".into()],
-            certificate: world.pki.server.certificate.clone(),
-            key: world.pki.server.key.clone(),
-            client_ca: vec![world.pki.client_ca.clone()],
+            certificate: lab.pki.server.certificate.clone(),
+            key: lab.pki.server.key.clone(),
+            client_ca: vec![lab.pki.client_ca.clone()],
             upstream: String::from("tcp://127.0.0.1:8080"),
             http: Vec::new(),
             proxy: None,
             rules: Vec::new(),
+        }
+    }
+
+    /// A second site, for `example.net`, with the same client CA and the same upstream.
+    #[must_use]
+    pub fn second(lab: &Lab) -> Self {
+        Self {
+            hosts: vec!["example.net".into()],
+            certificate: lab.pki.second_server.certificate.clone(),
+            key: lab.pki.second_server.key.clone(),
+            ..Self::new(lab)
         }
     }
 

@@ -1,5 +1,5 @@
-//! The daemon under trial, as its operator would handle it: a configuration file, signals, exit
-//! codes, the log on standard error, and the read verbs of the same binary.
+//! The daemon under test, handled as an operator handles it: with a configuration file, signals,
+//! exit codes, the log on standard error, and the verbs of the same binary.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -8,146 +8,159 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
-use crate::child::{self, Finished};
-use crate::{Child, Config, Place, Process, Status, World, wait};
+use crate::child::{self, CommandOutput};
+use crate::{AopToml, Child, Lab, Netns, Process, StatusJson, wait};
 
 /// How long a start, a reload or a short command may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A verb that makes the daemon fetch takes as long as a fetch may.
+/// How long a verb may take: one that makes the daemon fetch a list takes as long as the fetch.
 const VERB_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The aop of a world's origin: its configuration, and its process while there is one.
+/// The user and group `nobody`, which a daemon or verb without privilege runs as.
+const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// aop on the origin of a lab: its configuration, and its process while it runs.
 #[derive(Debug)]
-pub struct Daemon {
+pub struct TestDaemon {
     binary: PathBuf,
     wrapper: Vec<String>,
     socket: Option<OwnedFd>,
-    place: Place,
+    netns: Netns,
     dir: PathBuf,
     runs: u32,
     child: Option<Child>,
 }
 
-impl Daemon {
-    /// Writes `config` and starts a daemon in the origin; returns when it is ready.
+impl TestDaemon {
+    /// Writes `config`, starts a daemon on the origin and waits until it is ready.
     ///
     /// # Errors
-    /// When it ends or is not ready in time, with its whole log.
-    pub fn start(world: &World, config: &Config) -> Result<Self> {
-        let mut daemon = Self::prepare(world)?;
-        daemon.write(&config.text())?;
+    /// When it exits or is not ready in time. The error contains the log.
+    pub fn start(lab: &Lab, config: &AopToml) -> Result<Self> {
+        let mut daemon = Self::with_config(lab, config)?;
         daemon.run()?;
         Ok(daemon)
     }
 
-    /// A daemon that does not run yet.
+    /// Writes `config`. The daemon does not run yet.
     ///
     /// # Errors
-    /// When the binary is not there. `AOP_BIN` names another than the one built beside the tests.
-    pub fn prepare(world: &World) -> Result<Self> {
+    /// As [`TestDaemon::prepare`].
+    pub fn with_config(lab: &Lab, config: &AopToml) -> Result<Self> {
+        let daemon = Self::prepare(lab)?;
+        daemon.write(&config.text())?;
+        Ok(daemon)
+    }
+
+    /// A daemon that does not run yet and has no configuration file.
+    ///
+    /// # Errors
+    /// When the binary does not exist. It is the one built beside the tests, or `AOP_BIN`.
+    pub fn prepare(lab: &Lab) -> Result<Self> {
         let binary = match std::env::var_os("AOP_BIN") {
             Some(path) => fs::canonicalize(path).context("AOP_BIN")?,
             None => child::built("aop")?,
         };
-        let (place, dir) = (world.origin().clone(), world.dir().to_owned());
-        Ok(Self { binary, wrapper: Vec::new(), socket: None, place, dir, runs: 0, child: None })
+        let (netns, dir) = (lab.origin().clone(), lab.dir().to_owned());
+        Ok(Self { binary, wrapper: Vec::new(), socket: None, netns, dir, runs: 0, child: None })
     }
 
-    /// From now on it runs as nobody, without any capability. The world's directory is opened for
-    /// what the daemon makes there.
+    /// Later starts run as nobody, without any capability. Makes the directory of the lab writable
+    /// for the files of the daemon.
     ///
     /// # Errors
-    /// As [`Daemon::use_a_copy`].
+    /// As [`TestDaemon::use_a_copy`].
     pub fn drop_privilege(&mut self) -> Result<()> {
         self.keep_capabilities(&[])
     }
 
-    /// The same with these capabilities, by setpriv's names, such as `net_admin`.
+    /// As [`TestDaemon::drop_privilege`], but with these capabilities, by their names in setpriv,
+    /// such as `net_admin`.
     ///
     /// # Errors
-    /// As [`Daemon::use_a_copy`].
+    /// As [`TestDaemon::use_a_copy`].
     pub fn keep_capabilities(&mut self, kept: &[&str]) -> Result<()> {
         self.use_a_copy("aop")?;
         fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o777))?;
-        let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
         let set: String = kept.iter().map(|capability| format!(",+{capability}")).collect();
         let sets = ["inh-caps", "ambient-caps", "bounding-set"];
         let sets = sets.map(|name| format!("--{name}=-all{set}"));
-        self.wrapper = user.split(' ').map(str::to_owned).chain(sets).collect();
-        self.wrapper.push("--".to_owned());
+        self.wrap_with(&["setpriv"]);
+        self.wrap_with(&NOBODY);
+        self.wrapper.extend(sets);
+        self.wrap_with(&["--"]);
         Ok(())
     }
 
-    /// From now on it runs without this capability, by setpriv's name.
-    pub fn lack(&mut self, capability: &str) {
-        let set = format!("--bounding-set=-{capability}");
-        self.wrapper.extend(["setpriv".to_owned(), set, "--".to_owned()]);
+    /// Later starts run without this capability, by its name in setpriv.
+    pub fn drop_capability(&mut self, capability: &str) {
+        self.wrap_with(&["setpriv", &format!("--bounding-set=-{capability}"), "--"]);
     }
 
-    /// From now on it logs what `filter` lets through, in the syntax of `AOP_LOG`. Its being ready
-    /// must be told.
-    pub fn log_only(&mut self, filter: &str) {
-        self.tell("AOP_LOG", filter);
+    /// Later starts log what `filter` lets through, in the syntax of `AOP_LOG`. The filter must let
+    /// the message through that the daemon is ready.
+    pub fn set_log_filter(&mut self, filter: &str) {
+        self.set_env("AOP_LOG", filter);
     }
 
-    /// From now on its environment has this variable.
-    pub fn tell(&mut self, name: &str, value: &str) {
-        self.wrapper.extend(["env".to_owned(), format!("{name}={value}")]);
+    /// Later starts have this environment variable.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.wrap_with(&["env", &format!("{name}={value}")]);
     }
 
-    /// From now on `line`, a program and its arguments, starts it.
-    pub fn start_through(&mut self, line: &[&str]) {
+    /// Later starts go through `line`: a program and its arguments, which must start the daemon.
+    pub fn wrap_with(&mut self, line: &[&str]) {
         self.wrapper.extend(line.iter().map(|word| (*word).to_owned()));
     }
 
-    /// From now on it gets `socket` as a service manager hands it over, called "web".
-    pub fn activate(&mut self, socket: OwnedFd) {
+    /// Later starts inherit `socket` with the name "web", as from a service manager.
+    pub fn pass_socket(&mut self, socket: OwnedFd) {
         const ACTIVATE: &str = "exec 3<&0 </dev/null; \
              LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec \"$@\"";
-        self.wrapper.extend(["sh", "-c", ACTIVATE, "sh"].map(str::to_owned));
+        self.wrap_with(&["sh", "-c", ACTIVATE, "sh"]);
         self.socket = Some(socket);
     }
 
-    /// Where the program is that it runs from.
+    /// The path of the program.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.binary
     }
 
-    /// From now on it runs from a copy of the binary, in the world's directory, where every user
-    /// can reach it.
+    /// Later starts use a copy of the binary in the directory of the lab, where every user can
+    /// execute it.
     ///
     /// # Errors
     /// When the copy cannot be made.
     pub fn use_a_copy(&mut self, name: &str) -> Result<()> {
         let copy = self.dir.join(name);
-        // In another process: a file that this one has open for writing could not be executed as long
-        // as any child that another thread has just forked holds it.
+        // Not with fs::copy: the kernel does not execute a file that any process has open for
+        // writing, and a child that another thread forks at that moment inherits our descriptor.
         let mut command = std::process::Command::new("cp");
         command.arg("--remove-destination").args([&self.binary, &copy]);
-        let copied = child::finish(command, &[], PATIENCE)?;
-        anyhow::ensure!(copied.code == 0, "cannot copy the binary: {}", copied.errors);
+        child::finish(command, &[], PATIENCE)?.success().context("cannot copy the binary")?;
         self.binary = copy;
         Ok(())
     }
 
-    /// The configuration that the running daemon was started with. Read verbs get this one, since
-    /// the file itself may be broken on purpose.
-    fn started_with(&self) -> PathBuf {
+    /// A copy of the configuration with which the running daemon was started. `status` reads it,
+    /// because a test may break the real file on purpose.
+    #[must_use]
+    pub fn started_with(&self) -> PathBuf {
         self.dir.join("aop-started.toml")
     }
 
-    /// Where its configuration stands.
+    /// The path of the configuration file.
     #[must_use]
     pub fn config_path(&self) -> PathBuf {
         self.dir.join("aop.toml")
     }
 
-    /// Replaces its configuration file; the daemon learns of it by [`Daemon::reload`].
+    /// Replaces the configuration file. The daemon reads it at [`TestDaemon::reload`].
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -155,18 +168,18 @@ impl Daemon {
         fs::write(self.config_path(), text).context("cannot write aop.toml")
     }
 
-    /// Starts it, again perhaps, and waits until it is ready.
+    /// Kills it if it runs, starts it and waits until it is ready.
     ///
     /// # Errors
-    /// When it ends or is not ready in time, with its whole log.
+    /// When it exits or is not ready in time. The error contains the log.
     pub fn run(&mut self) -> Result<()> {
         self.run_with(&[])
     }
 
-    /// The same with further arguments.
+    /// As [`TestDaemon::run`], with more arguments.
     ///
     /// # Errors
-    /// As [`Daemon::run`].
+    /// As [`TestDaemon::run`].
     pub fn run_with(&mut self, more: &[&str]) -> Result<()> {
         self.launch(more)?;
         let ready = wait::until("aop is ready", PATIENCE, || {
@@ -195,53 +208,74 @@ impl Daemon {
             Some(socket) => socket.try_clone()?.into(),
             None => Stdio::null(),
         };
-        self.child = Some(Child::serve_from(&self.place, &line, &log, stdin)?);
+        self.child = Some(Child::serve_from(&self.netns, &line, &log, stdin)?);
         Ok(())
     }
 
-    /// Starts it, expecting that it ends by itself; its exit code and log.
+    /// Starts it and waits until it exits. Returns the exit code and the log.
     ///
     /// # Errors
-    /// When it goes on running.
+    /// When it does not exit in time.
     pub fn run_to_end(&mut self) -> Result<(i32, String)> {
         self.launch(&[])?;
         let code = self.wait(PATIENCE)?;
         Ok((code, self.log()))
     }
 
-    /// Runs `aop VERB… --config FILE` in the origin to its end.
+    /// Runs `aop VERB… --config FILE` on the origin.
     ///
     /// # Errors
-    /// When it does not end in time.
-    pub fn verb(&self, verb: &[&str]) -> Result<Finished> {
+    /// When it does not finish in time.
+    pub fn verb(&self, verb: &[&str]) -> Result<CommandOutput> {
         self.verb_with(verb, &self.config_path())
     }
 
-    /// The same for another configuration file.
+    /// Runs `aop LINE`, a verb and its arguments, which must succeed. Returns the output.
     ///
     /// # Errors
-    /// When it does not end in time.
-    pub fn verb_with(&self, verb: &[&str], config: &Path) -> Result<Finished> {
-        let mut command = self.place.command(&self.binary);
+    /// When it fails or does not finish in time.
+    pub fn must_run(&self, line: &str) -> Result<String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let done = self.verb(&words)?.success().with_context(|| format!("aop {line}"))?;
+        Ok(done.text())
+    }
+
+    /// As [`TestDaemon::verb`], with another configuration file.
+    ///
+    /// # Errors
+    /// When it does not finish in time.
+    pub fn verb_with(&self, verb: &[&str], config: &Path) -> Result<CommandOutput> {
+        let mut command = self.netns.command(&self.binary);
         command.args(verb).arg("--config").arg(config);
         child::finish(command, &[], VERB_PATIENCE)
     }
 
-    /// What `aop status --json` says.
+    /// As [`TestDaemon::verb`], as nobody without any capability. Needs
+    /// [`TestDaemon::use_a_copy`], so that nobody can execute the binary.
     ///
     /// # Errors
-    /// When it fails or says no JSON.
-    pub fn status(&self) -> Result<Status> {
-        let Finished { code, output, errors } =
-            self.verb_with(&["status", "--json"], &self.started_with())?;
-        anyhow::ensure!(code == 0, "aop status ended with {code}: {errors}\n{}", self.log());
-        Status::parse(&output)
+    /// When it does not finish in time.
+    pub fn verb_without_privilege(&self, verb: &[&str]) -> Result<CommandOutput> {
+        let mut command = self.netns.command("setpriv");
+        command.args(NOBODY).args(["--inh-caps=-all", "--bounding-set=-all", "--"]);
+        command.arg(&self.binary).args(verb).arg("--config").arg(self.config_path());
+        child::finish(command, &[], VERB_PATIENCE)
     }
 
-    /// Tells it to reload and returns what it logged about that.
+    /// The document of `aop status --json`.
     ///
     /// # Errors
-    /// When it says nothing in time.
+    /// When the verb fails or prints no JSON.
+    pub fn status(&self) -> Result<StatusJson> {
+        let status = self.verb_with(&["status", "--json"], &self.started_with())?;
+        let status = status.success().with_context(|| format!("aop status: {}", self.log()))?;
+        StatusJson::parse(&status.output)
+    }
+
+    /// Sends SIGHUP and returns what the daemon logs about the reload.
+    ///
+    /// # Errors
+    /// When it logs nothing in time.
     pub fn reload(&self) -> Result<String> {
         let before = self.log().len();
         self.signal(Signal::SIGHUP)?;
@@ -252,19 +286,28 @@ impl Daemon {
         .with_context(|| self.log())
     }
 
-    /// Has another process take over, and says which. This one is the old one from then on.
+    /// As [`TestDaemon::reload`], which must succeed.
     ///
     /// # Errors
-    /// When none does.
+    /// When the daemon refuses the configuration.
+    pub fn must_reload(&self) -> Result<String> {
+        let said = self.reload()?;
+        ensure!(!said.contains("not reloaded"), "{said}");
+        Ok(said)
+    }
+
+    /// Runs `aop upgrade` and returns the new process. This value keeps the old process.
+    ///
+    /// # Errors
+    /// When no new process takes over.
     pub fn upgrade(&self) -> Result<Process> {
-        let Finished { code, output, errors } = self.verb(&["upgrade", "--json"])?;
-        anyhow::ensure!(code == 0, "aop upgrade ended with {code}: {errors}\n{}", self.log());
-        let told: serde_json::Value = serde_json::from_slice(&output)?;
-        let pid = told["to"]["pid"].as_u64().context("no process")?;
+        let done = self.verb(&["upgrade", "--json"])?;
+        let done = done.success().with_context(|| format!("aop upgrade: {}", self.log()))?;
+        let pid = done.json()?["to"]["pid"].as_u64().context("no process")?;
         Ok(Process(u32::try_from(pid)?))
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     ///
     /// # Errors
     /// When it does not run.
@@ -272,35 +315,56 @@ impl Daemon {
         self.child.as_ref().context("aop was not started")?.signal(signal)
     }
 
-    /// Waits for its end and says its exit code.
+    /// Waits until it exits and returns the exit code.
     ///
     /// # Errors
-    /// When it still runs after `patience`.
+    /// When it still runs after `patience`, or a signal has killed it.
     pub fn wait(&mut self, patience: Duration) -> Result<i32> {
         let ended = self.child.as_mut().context("aop was not started")?.wait(patience)?;
         ended.code().with_context(|| format!("aop was killed:\n{}", self.log()))
     }
 
-    /// Kills it at once, giving it no chance to clean up.
+    /// Sends SIGTERM and waits until it exits with code 0.
+    ///
+    /// # Errors
+    /// When it does not run, or exits late or with another code.
+    pub fn stop(&mut self) -> Result<()> {
+        self.signal(Signal::SIGTERM)?;
+        let code = self.wait(PATIENCE)?;
+        ensure!(code == 0, "exit code {code}:\n{}", self.log());
+        Ok(())
+    }
+
+    /// Sends SIGKILL, so that it cannot clean up.
     pub fn kill(&mut self) {
         if let Some(child) = &mut self.child {
             child.kill();
         }
     }
 
-    /// What this run has logged.
+    /// The log of this run.
     #[must_use]
     pub fn log(&self) -> String {
         self.child.as_ref().map(Child::log).unwrap_or_default()
     }
 
-    /// Its process id while it runs.
+    /// Waits until the log of this run contains `text`.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn wait_for_log(&self, text: &str) -> Result<()> {
+        let logged = || self.log().contains(text).then_some(());
+        wait::until(&format!("the log contains {text:?}"), PATIENCE, logged)
+            .with_context(|| self.log())
+    }
+
+    /// The process id while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::pid)
     }
 
-    /// Its process.
+    /// The process.
     ///
     /// # Errors
     /// When it was not started.
@@ -308,24 +372,11 @@ impl Daemon {
         self.pid().map(Process).context("aop was not started")
     }
 
-    /// The process of its terminator.
+    /// The terminator process.
     ///
     /// # Errors
     /// When there is none.
     pub fn terminator(&self) -> Result<Process> {
         self.status()?.terminator()?.map(Process).context("there is no terminator")
-    }
-
-    /// Runs a verb as a user with no capability at all, who must be able to reach the binary: see
-    /// [`Daemon::use_a_copy`].
-    ///
-    /// # Errors
-    /// When it does not end in time.
-    pub fn verb_without_privilege(&self, verb: &[&str]) -> Result<Finished> {
-        let mut command = self.place.command("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]);
-        command.args(["--bounding-set=-all", "--"]).arg(&self.binary).args(verb);
-        command.arg("--config").arg(self.config_path());
-        child::finish(command, &[], VERB_PATIENCE)
     }
 }

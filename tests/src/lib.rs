@@ -1,47 +1,46 @@
-//! The stage on which aop is tried from outside: four network namespaces with a real kernel path
-//! between them, a PKI, an upstream that remembers who connected, pulls with a real client, and
-//! the daemon as a child process.
+//! The test harness: it runs aop from outside, as an operator and a network see it.
 //!
-//! Everything here drives programs over the network, files and exit codes; nothing links the
-//! daemon. The end-to-end tests (`tests/e2e`) and the demo (`aop-demo`) are its two users. What a
-//! [`World`] has made is gone when it is dropped, and a run that was killed is tidied by the next.
+//! A [`Lab`] is an isolated network of four namespaces with a PKI. In it run a [`TestUpstream`],
+//! which records its connections, and a [`TestDaemon`], which is the real binary. A [`Pull`] is one
+//! request with curl. Nothing here links the daemon: the harness drives programs through the
+//! network, files and exit codes. The end-to-end tests (`tests/e2e`), the bench
+//! (`benches/terminator`) and the demo (`aop-demo`) use it. `tests/README.md` explains the words.
 
 pub mod child;
+mod cleanup;
+pub mod client;
 pub mod cloudflare;
 pub mod config;
 pub mod daemon;
-pub mod decoder;
-pub mod flood;
-pub mod hand;
+pub mod lab;
 pub mod list_server;
-mod network;
+mod netns;
 pub mod outcome;
+pub mod packet_socket;
 pub mod pki;
-mod place;
 pub mod process;
 pub mod promtool;
-pub mod proxy;
+pub mod proxy_header;
 pub mod pull;
-pub mod report;
-mod stale;
+pub mod reference_decoder;
 pub mod status;
+pub mod syn_flood;
+mod topology;
 pub mod upstream;
 pub mod wait;
-pub mod wire;
-pub mod world;
 
 pub use child::Child;
-pub use config::Config;
-pub use daemon::Daemon;
-pub use decoder::Decoder;
-pub use flood::Flood;
+pub use config::AopToml;
+pub use daemon::TestDaemon;
+pub use lab::{IpVersion, Lab};
 pub use list_server::ListServer;
-pub use outcome::Outcome;
+pub use netns::Netns;
+pub use outcome::PullOutcome;
 pub use pki::Pki;
-pub use place::Place;
 pub use process::Process;
 pub use promtool::Promtool;
 pub use pull::Pull;
-pub use status::Status;
-pub use upstream::Upstream;
-pub use world::{Family, World};
+pub use reference_decoder::ReferenceDecoder;
+pub use status::StatusJson;
+pub use syn_flood::SynFlood;
+pub use upstream::TestUpstream;

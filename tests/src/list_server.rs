@@ -1,7 +1,7 @@
-//! A source of prefix lists that answers whatever a test wants, byte by byte.
+//! A source of prefix lists that sends exactly the bytes that a test wants.
 //!
-//! It listens on the origin's own loopback, where the daemon may fetch without TLS. It is no HTTP
-//! server: most of what it says is meant to be wrong.
+//! It listens on the loopback address of the origin, from which the daemon may fetch without TLS.
+//! It is not an HTTP server, because most of its responses are wrong on purpose.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::World;
+use crate::Lab;
 
-/// How long a silent or dripping answer goes on, if nobody hangs up.
+/// How long a silent response lasts if the daemon does not close.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What it says to every request until told otherwise.
+/// The response to every request.
 #[derive(Clone, Debug)]
-pub enum Answer {
-    /// These bytes, and the end of the connection.
+pub enum ListResponse {
+    /// These bytes. Then it closes the connection.
     Bytes(Vec<u8>),
     /// These bytes, one at a time, with this pause before each.
     Dripped(Vec<u8>, Duration),
@@ -29,8 +29,8 @@ pub enum Answer {
     Silence,
 }
 
-impl Answer {
-    /// A 200 with this body and further header lines.
+impl ListResponse {
+    /// A 200 with this body and additional header lines.
     #[must_use]
     pub fn ok(kind: &str, more: &[&str], body: &str) -> Self {
         let length = format!("Content-Length: {}", body.len());
@@ -39,13 +39,13 @@ impl Answer {
         Self::raw("200 OK", &headers, body.as_bytes())
     }
 
-    /// A 200 as Cloudflare's API gives it.
+    /// A 200 as Cloudflare's API sends it.
     #[must_use]
     pub fn json(body: &str) -> Self {
         Self::ok("application/json", &[], body)
     }
 
-    /// A status line, header lines and a body, as they are.
+    /// This status line, these header lines and this body.
     #[must_use]
     pub fn raw(status: &str, headers: &[impl AsRef<str>], body: &[u8]) -> Self {
         let mut bytes = format!("HTTP/1.1 {status}\r\n").into_bytes();
@@ -58,7 +58,7 @@ impl Answer {
     }
 }
 
-/// The server. Ends when dropped.
+/// The server. It stops when dropped.
 #[derive(Debug)]
 pub struct ListServer {
     address: SocketAddr,
@@ -68,22 +68,22 @@ pub struct ListServer {
 
 #[derive(Debug)]
 struct Shared {
-    answer: Mutex<Answer>,
+    response: Mutex<ListResponse>,
     requests: Mutex<Vec<String>>,
     ended: AtomicBool,
 }
 
 impl ListServer {
-    /// A server on the origin's loopback.
+    /// Starts a server on the loopback address of the origin.
     ///
     /// # Errors
     /// When it cannot listen.
-    pub fn start(world: &World, answer: Answer) -> Result<Self> {
-        let listener = world.origin().inside(|| TcpListener::bind("127.0.0.1:0"))??;
+    pub fn start(lab: &Lab, response: ListResponse) -> Result<Self> {
+        let listener = lab.origin().inside(|| TcpListener::bind("127.0.0.1:0"))??;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            answer: Mutex::new(answer),
+            response: Mutex::new(response),
             requests: Mutex::default(),
             ended: AtomicBool::new(false),
         });
@@ -92,15 +92,15 @@ impl ListServer {
         Ok(Self { address, shared, thread })
     }
 
-    /// Its URL.
+    /// The URL of the list.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/client/v4/ips", self.address)
     }
 
-    /// From now on it says this.
-    pub fn say(&self, answer: Answer) {
-        *self.shared.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+    /// Sets the response to later requests.
+    pub fn respond_with(&self, response: ListResponse) {
+        *self.shared.response.lock().unwrap_or_else(PoisonError::into_inner) = response;
     }
 
     /// The heads of all requests so far.
@@ -114,7 +114,7 @@ impl Drop for ListServer {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed.
+            // A panic of that thread has been printed.
             thread.join().ok();
         }
     }
@@ -125,7 +125,7 @@ fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
         match listener.accept() {
             Ok((stream, _)) => {
                 let shared = Arc::clone(shared);
-                // A daemon that hangs up is what some answers are for.
+                // Some responses make the daemon close the connection: not an error.
                 spawn(move || speak(stream, &shared).ok());
             }
             Err(_) => sleep(PAUSE),
@@ -143,17 +143,17 @@ fn speak(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push(head);
-    let answer = shared.answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    match answer {
-        Answer::Bytes(bytes) => stream.write_all(&bytes),
-        Answer::Dripped(bytes, pause) => {
+    let response = shared.response.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match response {
+        ListResponse::Bytes(bytes) => stream.write_all(&bytes),
+        ListResponse::Dripped(bytes, pause) => {
             for byte in bytes {
                 sleep(pause);
                 stream.write_all(&[byte])?;
             }
             Ok(())
         }
-        Answer::Silence => {
+        ListResponse::Silence => {
             let begun = Instant::now();
             while !shared.ended.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE {
                 sleep(PAUSE);

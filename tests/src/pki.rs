@@ -1,100 +1,108 @@
-//! Every certificate that the claims need: good ones, and one bad in each single way.
+//! All certificates that the claims need: good ones, and for each fault one that has only this
+//! fault.
 //!
-//! All are ECDSA P-256, written as PEM files when the world is built. What a real operator has is
-//! here under the words of the lexicon: a client CA that signs the edge's certificate, and server
-//! certificates that the origin presents. The keys are worth nothing and readable by everybody.
+//! All are ECDSA P-256 unless the field says otherwise. They are PEM files that are written when
+//! the lab is built. As with a real operator, a client CA signs the certificate of the edge, and
+//! the origin presents server certificates. Every user can read the keys, which protect nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rcgen::{CertificateParams, IsCa, KeyPair, SanType, date_time_ymd};
 
-use self::authority::{Authority, Usage};
+use crate::child;
+
+use self::authority::{CertificateAuthority, Usage};
 
 mod authority;
 
-/// A certificate, with its chain, and its key, as files.
+/// How long `openssl` may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A certificate with its chain, and its key, as files.
 #[derive(Clone, Debug, Default)]
-pub struct Identity {
+pub struct Credentials {
     /// PEM: the leaf first.
     pub certificate: PathBuf,
     /// PEM, PKCS #8.
     pub key: PathBuf,
 }
 
-/// The files of one world's PKI.
+/// The files of the PKI of a lab.
 #[derive(Debug, Default)]
 pub struct Pki {
     dir: PathBuf,
     /// The operator's client CA.
     pub client_ca: PathBuf,
-    /// What the edge presents: signed by the client CA, for client authentication.
-    pub edge: Identity,
-    /// The same through an intermediate, whose certificate follows the leaf.
-    pub edge_by_intermediate: Identity,
-    /// The same, and in the intermediate's revocation list.
-    pub revoked_by_intermediate: Identity,
-    /// That list, PEM. It says nothing about the intermediate itself.
+    /// The certificate of the edge: signed by the client CA, for client authentication.
+    pub edge: Credentials,
+    /// The same, signed by an intermediate CA whose certificate follows the leaf.
+    pub edge_by_intermediate: Credentials,
+    /// The same, and revoked by the intermediate CA.
+    pub revoked_by_intermediate: Credentials,
+    /// The revocation list of the intermediate CA, PEM. It does not cover the intermediate itself.
     pub crl_of_intermediate: PathBuf,
     /// From the client CA, but for server authentication only.
-    pub wrong_usage: Identity,
-    /// From the client CA, over since 2021.
-    pub expired: Identity,
-    /// From the client CA, beginning in 2100.
-    pub not_yet_valid: Identity,
-    /// From the client CA, and itself marked as a CA.
-    pub ca_as_leaf: Identity,
-    /// Good, but its subject would write to a terminal and forge a line of a log.
-    pub odd_subject: Identity,
-    /// Signed by nobody but itself, as `openssl req -x509` does it.
-    pub self_signed: Identity,
-    /// Another operator's client CA.
+    pub wrong_usage: Credentials,
+    /// From the client CA, expired in 2021.
+    pub expired: Credentials,
+    /// From the client CA, valid from 2100.
+    pub not_yet_valid: Credentials,
+    /// From the client CA, and marked as a CA.
+    pub ca_as_leaf: Credentials,
+    /// Good, but its subject contains an escape sequence and a line break.
+    pub odd_subject: Credentials,
+    /// Self-signed, as `openssl req -x509` makes it.
+    pub self_signed: Credentials,
+    /// The client CA of another operator.
     pub foreign_ca: PathBuf,
-    /// What another operator's edge presents.
-    pub foreign: Identity,
-    /// Signed by a CA of the client CA's name with another key, as when that was made anew.
-    pub namesake: Identity,
+    /// A certificate from the client CA of the other operator.
+    pub foreign: Credentials,
+    /// From a CA with the name of the client CA and another key, as when that CA was created again.
+    pub namesake: Credentials,
     /// From the client CA, with names: `dns:pull.example.com` and `uri:spiffe://example.com/edge`.
-    pub named: Identity,
+    pub named: Credentials,
     /// From the client CA, with an ML-DSA-65 key.
-    pub post_quantum: Identity,
-    /// From the client CA, and in its revocation list.
-    pub revoked: Identity,
-    /// A client CA that ended in 2021.
+    pub post_quantum: Credentials,
+    /// From the client CA, and revoked by it.
+    pub revoked: Credentials,
+    /// A client CA that expired in 2021.
     pub expired_ca: PathBuf,
-    /// A good certificate from that one.
-    pub by_expired_ca: Identity,
-    /// The client CA's revocation list, PEM.
+    /// A good certificate from the expired client CA.
+    pub by_expired_ca: Credentials,
+    /// The revocation list of the client CA, PEM.
     pub crl: PathBuf,
-    /// A later one, in which the edge's certificate stands too, DER.
+    /// A later list that also revokes the certificate of the edge, DER.
     pub crl_grown: PathBuf,
-    /// The first one, but with its successor due in 2021.
+    /// As the first list, but expired in 2021.
     pub crl_expired: PathBuf,
-    /// Anchors for judging the origin.
+    /// The CA that signs the server certificates.
     pub server_ca: PathBuf,
     /// For `example.com` and `*.example.com`.
-    pub server: Identity,
-    /// Its successor, for the same hosts.
-    pub renewed_server: Identity,
+    pub server: Credentials,
+    /// A new certificate for the same hosts.
+    pub renewed_server: Credentials,
     /// For `example.net`, a second site.
-    pub second_server: Identity,
+    pub second_server: Credentials,
 }
 
-/// Serial numbers that revocation lists speak of.
+/// Serial numbers in revocation lists.
 const EDGE: u64 = 1;
 const REVOKED: u64 = 7;
 
 impl Pki {
-    /// Makes it all below `dir`.
+    /// Creates all files in `dir`.
     pub(crate) fn write(dir: &Path) -> Result<Self> {
         fs::create_dir(dir)?;
-        let clients = Authority::new(dir, "client-ca", "Example Operator Client CA")?;
-        let foreign = Authority::new(dir, "foreign-ca", "Another Operator Client CA")?;
-        let namesake = Authority::new(dir, "namesake-ca", "Example Operator Client CA")?;
-        let servers = Authority::new(dir, "server-ca", "Example Server CA")?;
-        let ended = Authority::until(dir, "expired-ca", "Ended Operator Client CA", 2021)?;
+        let clients = CertificateAuthority::new(dir, "client-ca", "Example Operator Client CA")?;
+        let foreign = CertificateAuthority::new(dir, "foreign-ca", "Another Operator Client CA")?;
+        let namesake = CertificateAuthority::new(dir, "namesake-ca", "Example Operator Client CA")?;
+        let servers = CertificateAuthority::new(dir, "server-ca", "Example Server CA")?;
+        let ended =
+            CertificateAuthority::until(dir, "expired-ca", "Ended Operator Client CA", 2021)?;
         let between = clients.intermediate(dir, "intermediate", "Example Operator Issuing CA")?;
         let leaf = |usage| authority::leaf("edge.example.com", &[], usage);
         let with = |change: fn(&mut CertificateParams)| {
@@ -152,34 +160,24 @@ impl Pki {
         })
     }
 
-    /// An X.509 version 1 certificate from the client CA, as `openssl x509 -req` makes one when it
-    /// is given no extensions. Only the real tool makes these, so it is made on demand.
+    /// Creates an X.509 version 1 certificate from the client CA, as `openssl x509 -req` does when
+    /// no extensions are given. rcgen cannot make these.
     ///
     /// # Errors
-    /// When openssl is missing or refuses.
-    pub fn version_1(&self) -> Result<Identity> {
+    /// When openssl is missing or fails.
+    pub fn version_1(&self) -> Result<Credentials> {
         let path = |name: &str| self.dir.join(name);
         let (request, certificate) = (path("version-1.csr"), path("version-1.pem"));
-        let request_step = ["req", "-new", "-subj", "/CN=edge.example.com", "-key"];
-        openssl(
-            Command::new("openssl")
-                .args(request_step)
-                .arg(&self.edge.key)
-                .arg("-out")
-                .arg(&request),
-        )?;
-        openssl(
-            Command::new("openssl")
-                .args(["x509", "-req", "-days", "365", "-in"])
-                .arg(&request)
-                .arg("-CA")
-                .arg(&self.client_ca)
-                .arg("-CAkey")
-                .arg(path("client-ca.key"))
-                .args(["-set_serial", "1", "-out"])
-                .arg(&certificate),
-        )?;
-        Ok(Identity { certificate, key: self.edge.key.clone() })
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-new", "-subj", "/CN=edge.example.com", "-key"]);
+        openssl.arg(&self.edge.key).arg("-out").arg(&request);
+        child::finish(openssl, &[], PATIENCE)?.success()?;
+        let mut openssl = Command::new("openssl");
+        openssl.args(["x509", "-req", "-days", "365", "-set_serial", "1", "-in"]).arg(&request);
+        openssl.arg("-CA").arg(&self.client_ca).arg("-CAkey").arg(path("client-ca.key"));
+        openssl.arg("-out").arg(&certificate);
+        child::finish(openssl, &[], PATIENCE)?.success()?;
+        Ok(Credentials { certificate, key: self.edge.key.clone() })
     }
 }
 
@@ -193,16 +191,9 @@ fn names() -> Vec<SanType> {
     vec![SanType::DnsName(ascii(name)), SanType::URI(ascii(uri))]
 }
 
-fn self_signed(dir: &Path, mut params: CertificateParams) -> Result<Identity> {
+fn self_signed(dir: &Path, mut params: CertificateParams) -> Result<Credentials> {
     params.is_ca = IsCa::Ca(authority::ANY_DEPTH);
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?.pem();
     authority::write(dir, "self-signed", &certificate, &key)
-}
-
-fn openssl(command: &mut Command) -> Result<()> {
-    let output = command.output().context("cannot run openssl: install it")?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "openssl failed: {complaint}");
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! A process as the kernel shows it: what it may do, and what it holds open.
+//! A process as `/proc` shows it: its privilege, its files and its children.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,15 +6,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-/// The capability sets, by the names that the kernel gives them.
+/// The names of the capability sets in `/proc/PID/status`.
 const SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
 
-/// A process, running or not.
+/// A process id, whether or not the process still runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process(pub u32);
 
-/// A TCP socket's state, by the numbers of the kernel's tcp_states.h.
+/// The state of a TCP socket, with the numbers of the kernel's tcp_states.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpState(u8);
 
@@ -30,35 +32,44 @@ impl Process {
         PathBuf::from(format!("/proc/{}", self.0)).join(name)
     }
 
-    /// Whether there is such a process, dead and not waited for included.
+    /// Whether the process exists. A zombie exists.
     #[must_use]
     pub fn exists(self) -> bool {
         self.path("").exists()
     }
 
-    /// A field of its status, such as `Uid`.
+    /// Sends a signal.
     ///
     /// # Errors
-    /// When it is gone, or the kernel has no such field.
+    /// When the process does not exist.
+    pub fn signal(self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.0)?);
+        kill(pid, signal).with_context(|| format!("no process {pid}"))
+    }
+
+    /// A field of `/proc/PID/status`, such as `Uid`.
+    ///
+    /// # Errors
+    /// When the process does not exist, or the kernel has no such field.
     pub fn status(self, field: &str) -> Result<String> {
         let text = fs::read_to_string(self.path("status"))?;
         let found = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         Ok(found.with_context(|| format!("no {field} in {text}"))?.trim().to_owned())
     }
 
-    /// Its user.
+    /// The user id.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When the process does not exist.
     pub fn user(self) -> Result<u32> {
         let users = self.status("Uid")?;
         Ok(users.split_whitespace().next().context("no user")?.parse()?)
     }
 
-    /// The capability sets that are not empty, the bounding set included.
+    /// The capability sets that are not empty, including the bounding set.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When the process does not exist.
     pub fn capabilities(self) -> Result<Vec<(&'static str, u64)>> {
         let mut held = Vec::new();
         for name in SETS {
@@ -68,22 +79,22 @@ impl Process {
         Ok(held)
     }
 
-    /// Whether only root may look into its memory.
+    /// Whether only root can read its memory.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When the process does not exist.
     pub fn is_hidden(self) -> Result<bool> {
         Ok(fs::metadata(self.path("fd"))?.uid() == 0 && self.user()? != 0)
     }
 
-    /// What it holds open, as the kernel names it: paths, `socket:[INODE]`, `anon_inode:bpf-map`.
+    /// The open files, as the kernel names them: paths, `socket:[INODE]`, `anon_inode:bpf-map`.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When the process does not exist.
     pub fn files(self) -> Result<Vec<String>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(self.path("fd"))? {
-            // One that was closed meanwhile is none.
+            // A file that was closed in the meantime is skipped.
             if let Ok(file) = fs::read_link(entry?.path()) {
                 files.push(file.to_string_lossy().into_owned());
             }
@@ -91,10 +102,10 @@ impl Process {
         Ok(files)
     }
 
-    /// The states of the TCP sockets that it holds.
+    /// The states of its TCP sockets.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When the process does not exist.
     pub fn tcp_sockets(self) -> Result<Vec<TcpState>> {
         let mut states = HashMap::new();
         for table in ["net/tcp", "net/tcp6"] {
@@ -108,17 +119,17 @@ impl Process {
         Ok(self.files()?.iter().filter_map(|file| states.get(file)).copied().collect())
     }
 
-    /// Its command line.
+    /// The command line.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When the process does not exist.
     pub fn command(self) -> Result<Vec<String>> {
         let line = fs::read(self.path("cmdline"))?;
         let words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into());
         Ok(words.collect())
     }
 
-    /// The processes that it has started.
+    /// The child processes.
     ///
     /// # Errors
     /// When the processes cannot be listed.
@@ -127,11 +138,25 @@ impl Process {
         for entry in fs::read_dir("/proc")? {
             let Ok(pid) = entry?.file_name().to_string_lossy().parse() else { continue };
             let process = Self(pid);
-            // One that has ended meanwhile is nobody's.
+            // A process that has exited in the meantime is skipped.
             if process.status("PPid").is_ok_and(|parent| parent == self.0.to_string()) {
                 children.push(process);
             }
         }
         Ok(children)
+    }
+
+    /// This process, its children, their children and so on.
+    ///
+    /// # Errors
+    /// When the processes cannot be listed.
+    pub fn with_descendants(self) -> Result<Vec<Self>> {
+        let mut found = vec![self];
+        let mut next = 0;
+        while let Some(process) = found.get(next) {
+            found.extend(process.children()?);
+            next += 1;
+        }
+        Ok(found)
     }
 }

@@ -1,38 +1,36 @@
-//! Prometheus' own tool, which reads metrics and tries alerts.
+//! `promtool` of Prometheus: checks metrics and tests alert rules.
 
 use std::ffi::OsString;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::child;
 
-/// Where `cargo xtask` has put it.
+/// Names the program that `cargo xtask` has installed.
 const PROGRAM: &str = "AOP_PROMTOOL";
 
-/// The tool, where it is installed.
+/// The program.
 #[derive(Clone, Debug)]
 pub struct Promtool(OsString);
 
 impl Promtool {
-    /// The tool, if it is installed.
+    /// The program, if it is installed.
     #[must_use]
     pub fn installed() -> Option<Self> {
         let program = std::env::var_os(PROGRAM)?;
         std::path::Path::new(&program).is_file().then_some(Self(program))
     }
 
-    /// Has it look at `input`, or at what the arguments name.
+    /// Runs it with `arguments`, and with `input` as standard input.
     ///
     /// # Errors
-    /// It finds a fault.
+    /// When it reports a fault.
     pub fn finds_nothing(&self, arguments: &[&str], input: &[u8]) -> Result<()> {
         let mut command = Command::new(&self.0);
         command.args(arguments);
-        let told = child::finish(command, input, Duration::from_secs(60))?;
-        let said = format!("{}{}", String::from_utf8_lossy(&told.output), told.errors);
-        ensure!(told.code == 0, "{arguments:?}: {said}");
-        Ok(())
+        let done = child::finish(command, input, Duration::from_secs(60))?.success();
+        done.map(drop).with_context(|| format!("promtool {arguments:?}"))
     }
 }

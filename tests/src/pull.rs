@@ -1,15 +1,16 @@
-//! Pulls with curl, as an edge would make them, or somebody who plays one.
+//! Pulls with curl, as an edge sends them, or somebody who imitates one.
 //!
-//! A [`Pull`] says who pulls what from which address with which certificate. Every pull has short
-//! deadlines, ignores the caller's curl settings and proxies, and reads the whole answer.
+//! A [`Pull`] defines the source host, the address, the URL and the client certificate. Every pull
+//! has short timeouts, ignores the curl settings and proxies of the user, and reads the whole
+//! response.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::pki::Identity;
-use crate::world::Family;
-use crate::{Place, World};
+use crate::lab::IpVersion;
+use crate::pki::Credentials;
+use crate::{Lab, Netns};
 
 mod curl;
 
@@ -17,147 +18,147 @@ pub use curl::send_all;
 
 /// How long a connection and handshake may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How soon the absence of an answer is called silence: long enough for two SYNs.
+/// After this time without an answer a pull has met silence: long enough for two SYNs.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// The TLS version that a pull insists on.
+/// The TLS version that a pull requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
+pub enum TlsVersion {
     /// TLS 1.2.
     V12,
     /// TLS 1.3.
     V13,
 }
 
-impl Tls {
-    /// Both, as every refusal must hold in both.
+impl TlsVersion {
+    /// Both. A refusal must hold for both.
     pub const BOTH: [Self; 2] = [Self::V12, Self::V13];
 }
 
-/// One pull, yet to be made.
+/// A pull that has not been sent yet.
 #[derive(Clone, Debug)]
 pub struct Pull {
-    from: Place,
+    from: Netns,
     to: SocketAddr,
     scheme: &'static str,
     host: String,
     path: String,
     anchors: PathBuf,
-    identity: Option<Identity>,
+    credentials: Option<Credentials>,
     patience: Duration,
     options: Vec<String>,
     body: Vec<u8>,
 }
 
 impl Pull {
-    /// A pull of `https://example.com/` by the edge with its own certificate.
+    /// A pull of `https://example.com/` by the edge with its certificate.
     #[must_use]
-    pub fn by_edge(world: &World, family: Family) -> Self {
-        Self::bare(world, world.edge(), family).certificate(&world.pki.edge)
+    pub fn by_edge(lab: &Lab, family: IpVersion) -> Self {
+        Self::bare(lab, lab.edge(), family).certificate(&lab.pki.edge)
     }
 
-    /// The same by the stranger, who has stolen the edge's certificate.
+    /// The same pull by the stranger, with a stolen copy of the certificate of the edge.
     #[must_use]
-    pub fn by_stranger(world: &World, family: Family) -> Self {
-        Self::bare(world, world.stranger(), family).certificate(&world.pki.edge).brief()
+    pub fn by_stranger(lab: &Lab, family: IpVersion) -> Self {
+        Self::bare(lab, lab.stranger(), family).certificate(&lab.pki.edge).brief()
     }
 
-    /// A pull from `place` without any certificate.
+    /// A pull from `netns` without a client certificate.
     #[must_use]
-    pub fn bare(world: &World, place: &Place, family: Family) -> Self {
+    pub fn bare(lab: &Lab, netns: &Netns, family: IpVersion) -> Self {
         Self {
-            from: place.clone(),
-            to: world.origin_at(family, 443),
+            from: netns.clone(),
+            to: lab.origin_at(family, 443),
             scheme: "https",
             host: String::from("example.com"),
             path: String::from("/"),
-            anchors: world.pki.server_ca.clone(),
-            identity: None,
+            anchors: lab.pki.server_ca.clone(),
+            credentials: None,
             patience: PATIENCE,
             options: Vec::new(),
             body: Vec::new(),
         }
     }
 
-    /// Presents `identity`.
+    /// Presents this certificate.
     #[must_use]
-    pub fn certificate(mut self, identity: &Identity) -> Self {
-        self.identity = Some(identity.clone());
+    pub fn certificate(mut self, credentials: &Credentials) -> Self {
+        self.credentials = Some(credentials.clone());
         self
     }
 
-    /// Presents nothing.
+    /// Presents no certificate.
     #[must_use]
     pub fn no_certificate(mut self) -> Self {
-        self.identity = None;
+        self.credentials = None;
         self
     }
 
-    /// Asks for `host`, in SNI and Host alike.
+    /// Requests `host`, in SNI and in the Host header.
     #[must_use]
     pub fn host(mut self, host: &str) -> Self {
         self.host = host.to_owned();
         self
     }
 
-    /// Asks by the bare address: a TLS client sends no SNI then.
+    /// Requests the IP address, so that the client sends no SNI.
     #[must_use]
     pub fn no_name(mut self) -> Self {
         self.host = bracketed(self.to.ip());
         self.option("--insecure")
     }
 
-    /// Asks for `path`.
+    /// Requests `path`.
     #[must_use]
     pub fn path(mut self, path: &str) -> Self {
         self.path = path.to_owned();
         self
     }
 
-    /// Goes to `port`.
+    /// Connects to `port`.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.to.set_port(port);
         self
     }
 
-    /// Speaks HTTP without TLS.
+    /// Sends HTTP without TLS.
     #[must_use]
     pub fn plain(mut self) -> Self {
         self.scheme = "http";
         self
     }
 
-    /// Gives up soon, for pulls that are to meet silence.
+    /// Times out soon: for pulls that must meet silence.
     #[must_use]
     pub fn brief(mut self) -> Self {
         self.patience = SILENCE;
         self
     }
 
-    /// Insists on a TLS version.
+    /// Requires a TLS version.
     #[must_use]
-    pub fn tls(self, version: Tls) -> Self {
+    pub fn tls(self, version: TlsVersion) -> Self {
         match version {
-            Tls::V12 => self.option("--tls-max").option("1.2"),
-            Tls::V13 => self.option("--tlsv1.3"),
+            TlsVersion::V12 => self.option("--tls-max").option("1.2"),
+            TlsVersion::V13 => self.option("--tlsv1.3"),
         }
     }
 
-    /// Speaks from `address`, one of the place's own.
+    /// Connects from `address`, an address of the source host.
     #[must_use]
     pub fn source(self, address: IpAddr) -> Self {
         self.option("--interface").option(&format!("host!{address}"))
     }
 
-    /// Posts `body` instead of getting.
+    /// Sends `body` with POST instead of GET.
     #[must_use]
     pub fn post(mut self, body: Vec<u8>) -> Self {
         self.body = body;
         self.option("--data-binary").option("@-").option("--header").option("Expect:")
     }
 
-    /// Any other option of curl.
+    /// Adds an option of curl.
     #[must_use]
     pub fn option(mut self, option: &str) -> Self {
         self.options.push(option.to_owned());
@@ -165,7 +166,7 @@ impl Pull {
     }
 }
 
-/// An address as a URL has it.
+/// An address as in a URL.
 fn bracketed(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),

@@ -1,7 +1,7 @@
-//! What `aop status --json` says, read by the stable names of its fields.
+//! The document of `aop status --json`, read by the stable names of its fields.
 //!
-//! A missing field is a broken promise to every script that reads it, so it is an error, never a
-//! zero; a *reason* that is not listed has been met no times.
+//! Scripts of operators rely on these fields, so a missing field is an error and not a zero. A
+//! *reason* that is not listed has the count zero.
 
 use std::net::IpAddr;
 
@@ -10,9 +10,9 @@ use serde_json::Value;
 
 /// A parsed status.
 #[derive(Clone, Debug)]
-pub struct Status(Value);
+pub struct StatusJson(Value);
 
-impl Status {
+impl StatusJson {
     pub(crate) fn parse(json: &[u8]) -> Result<Self> {
         let text = String::from_utf8_lossy(json);
         Ok(Self(serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?))
@@ -44,13 +44,13 @@ impl Status {
         Ok(matching.map(|verdict| verdict.packets).sum())
     }
 
-    /// Every verdict counter that has moved.
+    /// Every verdict counter that is not zero.
     ///
     /// # Errors
     /// When a field is missing.
-    pub fn verdicts(&self) -> Result<Vec<Verdict>> {
+    pub fn verdicts(&self) -> Result<Vec<VerdictCount>> {
         let read = |verdict: &Value| {
-            Ok(Verdict {
+            Ok(VerdictCount {
                 interface: text(verdict, "interface")?,
                 action: text(verdict, "action")?,
                 reason: text(verdict, "reason")?,
@@ -61,7 +61,7 @@ impl Status {
         self.list("/verdicts")?.iter().map(read).collect()
     }
 
-    /// Handshakes that ended in an origin pull.
+    /// Handshakes that became an origin pull.
     ///
     /// # Errors
     /// When a field is missing.
@@ -69,7 +69,7 @@ impl Status {
         self.number("/handshakes/accepted")
     }
 
-    /// Connections refused for this reason, at all sites.
+    /// Connections that were refused for this reason, at all sites.
     ///
     /// # Errors
     /// When a field is missing.
@@ -78,7 +78,7 @@ impl Status {
         Ok(counts.map(|(_, count)| count).sum())
     }
 
-    /// Every reason for which connections were refused, with its count; one entry for each site.
+    /// The reasons for which connections were refused, with their counts: an entry for each site.
     ///
     /// # Errors
     /// When a field is missing.
@@ -87,7 +87,7 @@ impl Status {
         self.list("/handshakes/refused")?.iter().map(read).collect()
     }
 
-    /// Those of [`refusals`](Self::refusals) that came from admitted addresses.
+    /// The part of [`refusals`](Self::refusals) that came from admitted addresses.
     ///
     /// # Errors
     /// When a field is missing.
@@ -104,7 +104,7 @@ impl Status {
         self.number("/requests/relayed")
     }
 
-    /// Every reason for which requests were refused, with its count; one entry for each site.
+    /// The reasons for which requests were refused, with their counts: an entry for each site.
     ///
     /// # Errors
     /// When a field is missing.
@@ -117,9 +117,9 @@ impl Status {
     ///
     /// # Errors
     /// When a field is missing.
-    pub fn peers(&self) -> Result<Vec<Peer>> {
+    pub fn peers(&self) -> Result<Vec<PeerEntry>> {
         let read = |peer: &Value| {
-            Ok(Peer {
+            Ok(PeerEntry {
                 address: text(peer, "address")?.parse()?,
                 site: peer["site"].as_str().map(str::to_owned),
                 handshakes: count(peer, "handshakes")?,
@@ -128,7 +128,7 @@ impl Status {
         self.list("/peers")?.iter().map(read).collect()
     }
 
-    /// Which prefix set counts; every swap raises it.
+    /// The generation of the prefix set. Each change increases it.
     ///
     /// # Errors
     /// When the field is missing.
@@ -145,7 +145,7 @@ impl Status {
         Ok(found.map_or(0, |peer| peer.handshakes))
     }
 
-    /// Whether packets of `interface` are judged.
+    /// Whether the firewall enforces on `interface`.
     ///
     /// # Errors
     /// When a field is missing.
@@ -153,11 +153,11 @@ impl Status {
         Ok(self.interface(interface)?.is_some_and(|found| found.enforcing))
     }
 
-    /// How `name` is guarded; `None` where it is not to be.
+    /// The entry of the interface `name`. `None` if aop does not guard it.
     ///
     /// # Errors
     /// When a field is missing, or they contradict each other.
-    pub fn interface(&self, name: &str) -> Result<Option<Interface>> {
+    pub fn interface(&self, name: &str) -> Result<Option<InterfaceEntry>> {
         let mut all = self.list("/interfaces")?.iter();
         let Some(found) = all.find(|entry| entry["name"] == name) else { return Ok(None) };
         let state = text(found, "state")?;
@@ -165,7 +165,7 @@ impl Status {
         let flag = |name| found[name].as_bool().ok_or_else(|| anyhow!("no {name} in {found}"));
         let attached = flag("attached")?;
         ensure!(attached == (state == "attached") && attached == attach.is_some(), "{found}");
-        Ok(Some(Interface { state, attach, enforcing: flag("enforcing")? }))
+        Ok(Some(InterfaceEntry { state, attach, enforcing: flag("enforcing")? }))
     }
 
     /// Packets that `interface` dropped.
@@ -178,7 +178,7 @@ impl Status {
         Ok(drops.map(|verdict| verdict.packets).sum())
     }
 
-    /// The process id of the terminator; none where none runs.
+    /// The process id of the terminator, if one runs.
     ///
     /// # Errors
     /// When the field is missing.
@@ -188,7 +188,7 @@ impl Status {
         found["pid"].as_u64().map(u32::try_from).transpose().map_err(Into::into)
     }
 
-    /// What an operator should know.
+    /// The warnings for the operator.
     ///
     /// # Errors
     /// When the field is missing.
@@ -198,20 +198,20 @@ impl Status {
     }
 }
 
-/// One interface that should be guarded.
+/// An interface that aop guards, or should guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
+pub struct InterfaceEntry {
     /// `attached`, `missing`, `foreign` or `detached`.
     pub state: String,
-    /// `native` or `generic`, where it is attached.
+    /// `native` or `generic`, if it is attached.
     pub attach: Option<String>,
-    /// Whether its packets are judged.
+    /// Whether the firewall enforces on it.
     pub enforcing: bool,
 }
 
-/// One counter of the packet path.
+/// A counter of the firewall.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct VerdictCount {
     /// The interface's name.
     pub interface: String,
     /// `pass`, `drop` or `would_drop`.
@@ -224,14 +224,14 @@ pub struct Verdict {
     pub bytes: u64,
 }
 
-/// One address that has authenticated.
+/// An authenticated peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct PeerEntry {
     /// The address.
     pub address: IpAddr,
-    /// The site of its last handshake; none where the configuration no longer has it.
+    /// The site of its last handshake. None if the configuration no longer has that site.
     pub site: Option<String>,
-    /// How many handshakes.
+    /// The number of handshakes.
     pub handshakes: u64,
 }
 

@@ -1,8 +1,8 @@
-//! The application behind the origin's lock: a real HTTP server that remembers who connected.
+//! The upstream: a real HTTP server that records who connects.
 //!
-//! It is a process of its own (`aop-upstream`) in the origin's namespace. Its journal has a line
-//! for each connection at the moment it is accepted, before any byte, so that "the upstream saw no
-//! connection" is a claim about its journal.
+//! It is a process (`aop-upstream`) in the namespace of the origin. It writes a line to its
+//! connection log when it accepts a connection, before any byte. The claim "the upstream saw no
+//! connection" is a claim about this log.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,106 +10,106 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::child::{self, Child};
-use crate::{Place, Process, World, wait};
+use crate::{Lab, Netns, Process, wait};
 
-/// A running upstream. Ends when dropped.
+/// A running upstream. It is killed when dropped.
 #[derive(Debug)]
-pub struct Upstream {
+pub struct TestUpstream {
     child: Child,
-    journal: PathBuf,
+    connection_log: PathBuf,
 }
 
 /// One connection that the upstream accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
-    /// Who connected: an address, or `unix`.
+pub struct AcceptedConnection {
+    /// The peer: an address, or `unix`.
     pub peer: String,
-    /// Its first bytes, once there were any.
-    pub opening: Option<Vec<u8>>,
+    /// The first bytes, once they came.
+    pub first_bytes: Option<Vec<u8>>,
 }
 
-impl Upstream {
+impl TestUpstream {
     /// An upstream on 127.0.0.1:8080.
     ///
     /// # Errors
-    /// When it does not listen within seconds.
-    pub fn start(world: &World) -> Result<Self> {
-        Self::listening(world, "127.0.0.1:8080")
+    /// When it does not listen within ten seconds.
+    pub fn start(lab: &Lab) -> Result<Self> {
+        Self::listening(lab, "127.0.0.1:8080")
     }
 
     /// An upstream on `address`: `IP:PORT` or `unix:PATH`.
     ///
     /// # Errors
-    /// When it does not listen within seconds.
-    pub fn listening(world: &World, address: &str) -> Result<Self> {
-        Self::listening_in(world, world.origin(), address)
+    /// When it does not listen within ten seconds.
+    pub fn listening(lab: &Lab, address: &str) -> Result<Self> {
+        Self::listening_in(lab, lab.origin(), address)
     }
 
-    /// The same in another place of the world.
+    /// As [`TestUpstream::listening`], in another namespace of the lab.
     ///
     /// # Errors
-    /// When it does not listen within seconds.
-    pub fn listening_in(world: &World, place: &Place, address: &str) -> Result<Self> {
+    /// When it does not listen within ten seconds.
+    pub fn listening_in(lab: &Lab, netns: &Netns, address: &str) -> Result<Self> {
         let name: String =
             address.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        let file = |end: &str| world.dir().join(format!("upstream-{name}.{end}"));
-        let journal = file("journal");
-        // That of an earlier one would speak for this one before it listens.
-        std::fs::remove_file(&journal).ok();
-        let line = [child::built("aop-upstream")?, address.into(), journal.clone()];
-        let mut child = Child::serve(place, &line, &file("log"))?;
+        let file = |end: &str| lab.dir().join(format!("upstream-{name}.{end}"));
+        let connection_log = file("connections");
+        // A file that an earlier upstream left would look as if this one listened already.
+        std::fs::remove_file(&connection_log).ok();
+        let line = [child::built("aop-upstream")?, address.into(), connection_log.clone()];
+        let mut child = Child::serve(netns, &line, &file("log"))?;
         let listens = wait::until("the upstream listens", Duration::from_secs(10), || {
-            (child.ended().is_some() || journal.exists()).then(|| journal.exists())
+            (child.ended().is_some() || connection_log.exists()).then(|| connection_log.exists())
         });
         anyhow::ensure!(listens.context(child.log())?, "no upstream: {}", child.log());
-        Ok(Self { child, journal })
+        Ok(Self { child, connection_log })
     }
 
-    /// Its process.
+    /// The process.
     #[must_use]
     pub fn process(&self) -> Process {
         Process(self.child.pid())
     }
 
-    /// Every connection it has accepted, in order.
+    /// The accepted connections, in order.
     ///
     /// # Errors
-    /// When the journal cannot be read.
-    pub fn connections(&self) -> Result<Vec<Connection>> {
-        read(&self.journal)
+    /// When the connection log cannot be read.
+    pub fn connections(&self) -> Result<Vec<AcceptedConnection>> {
+        read(&self.connection_log)
     }
 
-    /// How many connections it has accepted.
+    /// The number of accepted connections.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// When the connection log cannot be read.
     pub fn count(&self) -> Result<usize> {
         Ok(self.connections()?.len())
     }
 
-    /// Stops it, as when an application crashes: its port answers with a reset from now on.
+    /// Kills it, as when an application crashes. From now on its port answers with a reset.
     pub fn stop(&mut self) {
         self.child.kill();
     }
 }
 
-/// Reads a journal: `accept N PEER`, and later perhaps `opening N HEX`.
-fn read(journal: &Path) -> Result<Vec<Connection>> {
-    let text = std::fs::read_to_string(journal)?;
-    let mut connections: Vec<Connection> = Vec::new();
+/// Reads a connection log. Its lines are `accept N PEER`, and later perhaps `first-bytes N HEX`.
+fn read(connection_log: &Path) -> Result<Vec<AcceptedConnection>> {
+    let text = std::fs::read_to_string(connection_log)?;
+    let mut connections: Vec<AcceptedConnection> = Vec::new();
     for line in text.lines() {
         let words: Vec<&str> = line.splitn(3, ' ').collect();
         match words[..] {
             ["accept", number, peer] => {
                 anyhow::ensure!(number.parse() == Ok(connections.len()), "out of order: {line}");
-                connections.push(Connection { peer: peer.to_owned(), opening: None });
+                connections.push(AcceptedConnection { peer: peer.to_owned(), first_bytes: None });
             }
-            ["opening", number, hex] => {
+            ["first-bytes", number, hex] => {
                 let index: usize = number.parse()?;
-                let connection = connections.get_mut(index).context("opened before accepted")?;
-                connection.opening = Some(unhex(hex)?);
+                let connection = connections.get_mut(index).context("bytes before accept")?;
+                connection.first_bytes = Some(unhex(hex)?);
             }
-            _ => anyhow::bail!("not a journal line: {line}"),
+            _ => anyhow::bail!("not a line of a connection log: {line}"),
         }
     }
     Ok(connections)

@@ -1,4 +1,4 @@
-//! Waiting for something to become true, never for a fixed time and never for ever.
+//! Waits for a condition: not for a fixed time, and not forever.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use anyhow::{Result, bail};
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Asks `look` until it gives a value, at most for `patience`.
+/// Calls `look` until it returns a value, for at most `patience`.
 ///
 /// # Errors
-/// After `patience`, naming `what` was awaited.
+/// After `patience`. The error contains `what`, the condition in words.
 pub fn until<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> Result<T> {
     let start = Instant::now();
     loop {
@@ -21,4 +21,9 @@ pub fn until<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Sleeps until `duration` has passed since `start`.
+pub fn until_elapsed(start: Instant, duration: Duration) {
+    std::thread::sleep(duration.saturating_sub(start.elapsed()));
 }

@@ -1,6 +1,8 @@
 //! `ci`: all checks that a change must pass, the fastest first.
 
 mod dependencies;
+mod graph;
+mod names;
 mod tidy;
 
 use std::time::Instant;
@@ -11,9 +13,10 @@ use crate::{command, dist, kernels, test, toolchain};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("fmt", format),
     ("tidy", tidy::check),
+    ("crate graph", graph::check),
     ("units", dist::verify_units),
     ("clippy", lint),
     ("clippy for BPF", lint_ebpf),

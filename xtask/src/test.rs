@@ -1,7 +1,7 @@
 //! `test`: runs all tests of the workspace in three parts, and prints one final line.
 //!
 //! The kernel and e2e parts need privilege; without it, their tests are listed and counted as
-//! skipped. So are tests that need published data if it is not next to the repository. If no test
+//! skipped. So are tests that need published data if `AOP_SHARED_DATA` names no folder. If no test
 //! runs, that is a failure.
 
 mod outcome;
@@ -38,8 +38,9 @@ pub(crate) enum Part {
     E2e,
 }
 
-/// Tests with this in their name read published data from outside of the repository.
+/// Tests with this in their name read published data from the folder that [`SHARED_DATA`] names.
 const NEEDS_DATA: &str = "shared_data";
+const SHARED_DATA: &str = "AOP_SHARED_DATA";
 
 pub(crate) fn run(part: Option<Part>, filter: &[String]) -> Result<()> {
     let parts = part.map_or(vec![Part::Unit, Part::Kernel, Part::E2e], |part| vec![part]);
@@ -95,10 +96,10 @@ impl Part {
         println!("== {}", self.name());
         let mut options: Vec<OsString> = filter.iter().map(OsString::from).collect();
         let mut outcome = Outcome::default();
-        if let Some(absent) = absent_data() {
+        if let Some(why) = no_data() {
             for mut cargo in self.commands()? {
                 cargo.args(["--", "--list", NEEDS_DATA]);
-                outcome += skip(&mut cargo, &format!("no {}", absent.display()))?;
+                outcome += skip(&mut cargo, &why)?;
             }
             options.extend(["--skip".into(), NEEDS_DATA.into()]);
         }
@@ -175,9 +176,11 @@ fn skip(list: &mut Command, why: &str) -> Result<Outcome> {
     Ok(Outcome { skipped: names.len(), ..Outcome::default() })
 }
 
-/// The path of the folder of published data, if the folder does not exist.
-fn absent_data() -> Option<PathBuf> {
-    let folder = env::var_os("AOP_SHARED_DATA")
-        .map_or_else(|| workspace::root().with_file_name("shared").join("data"), PathBuf::from);
-    (!folder.is_dir()).then_some(folder)
+/// Why there is no folder of published data, if there is none.
+fn no_data() -> Option<String> {
+    match env::var_os(SHARED_DATA).map(PathBuf::from) {
+        None => Some(format!("{SHARED_DATA} is not set")),
+        Some(folder) if folder.is_dir() => None,
+        Some(folder) => Some(format!("{SHARED_DATA}: no folder {}", folder.display())),
+    }
 }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use aop_tests::{Config, Daemon, Process, World, child};
+use anyhow::Result;
+use aop_tests::{AopToml, Lab, Process, TestDaemon, child};
 use nix::sys::signal::Signal;
 
 use crate::server::{LISTEN, Layer, UPSTREAM};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// No line for each connection, as the rivals write none.
-const LOG: &str = "info,aop_userspace::terminator=warn";
+/// No log line for each connection, because the rivals write none either.
+const LOG: &str = "info,aop_userspace::terminator=warn,aop_terminator=warn";
 
-pub(crate) struct Aop(Daemon);
+pub(crate) struct Aop(TestDaemon);
 
 impl Aop {
     pub(crate) fn version() -> Result<String> {
@@ -22,18 +22,16 @@ impl Aop {
         };
         let mut command = std::process::Command::new(binary);
         command.arg("--version");
-        let said = child::finish(command, &[], PATIENCE)?;
-        ensure!(said.code == 0, "aop --version: {}", said.errors);
-        Ok(String::from_utf8_lossy(&said.output).trim().to_owned())
+        Ok(child::finish(command, &[], PATIENCE)?.success()?.text().trim().to_owned())
     }
 
-    pub(crate) fn start(world: &World, layer: Layer) -> Result<Self> {
-        Self::with_sites(world, layer, 1)
+    pub(crate) fn start(lab: &Lab, layer: Layer) -> Result<Self> {
+        Self::with_sites(lab, layer, 1)
     }
 
-    /// With so many sites, of which the first is asked for.
-    pub(crate) fn with_sites(world: &World, layer: Layer, sites: usize) -> Result<Self> {
-        let mut config = Config::new(world);
+    /// With this many sites. The client requests the first.
+    pub(crate) fn with_sites(lab: &Lab, layer: Layer, sites: usize) -> Result<Self> {
+        let mut config = AopToml::new(lab);
         config.mode = "off";
         config.extra = vec!["127.0.0.0/8".to_owned()];
         config.connections = 4_000;
@@ -44,8 +42,8 @@ impl Aop {
             site.hosts = vec![format!("site-{number}.example.net")];
             config.sites.push(site);
         }
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.log_only(LOG);
+        let mut daemon = TestDaemon::prepare(lab)?;
+        daemon.set_log_filter(LOG);
         daemon.write(&config.text())?;
         daemon.run()?;
         Ok(Self(daemon))
@@ -55,7 +53,7 @@ impl Aop {
         self.0.process()
     }
 
-    /// Asks for a reload, and does not wait for it.
+    /// Requests a reload without waiting for it.
     pub(crate) fn reload(&self) -> Result<()> {
         self.0.signal(Signal::SIGHUP)
     }
@@ -71,7 +69,7 @@ impl Aop {
 
 impl Drop for Aop {
     fn drop(&mut self) {
-        // Told, so that the terminator goes with it; the world takes what is left.
+        // SIGTERM, so that the terminator exits too. The lab removes what is left.
         self.0.signal(Signal::SIGTERM).and_then(|()| self.0.wait(PATIENCE)).ok();
     }
 }

@@ -1,4 +1,4 @@
-//! The client: one connection that asks for so many bytes.
+//! The client: a connection that requests a number of bytes.
 
 use std::{
     io::{Read, Write},
@@ -8,55 +8,46 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::Pki;
+use aop_tests::{Pki, client};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    ClientConfig, ClientConnection, StreamOwned,
     client::Resumption,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     version::TLS13,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A head is shorter.
+/// The head of a response is shorter.
 const ROOM: usize = 64 * 1024;
 
-/// Opens connections with the edge's certificate.
-pub(crate) struct Client {
+/// Opens connections with the certificate of the edge.
+pub(crate) struct BenchClient {
     config: Arc<ClientConfig>,
     server: SocketAddr,
 }
 
-/// A connection that is kept.
+/// An open connection.
 pub(crate) struct Kept {
     stream: StreamOwned<ClientConnection, TcpStream>,
     buffer: Box<[u8]>,
 }
 
-impl Client {
+impl BenchClient {
     pub(crate) fn new(pki: &Pki, server: SocketAddr) -> Result<Self> {
-        let mut anchors = RootCertStore::empty();
-        for anchor in CertificateDer::pem_file_iter(&pki.server_ca)? {
-            anchors.add(anchor?)?;
-        }
-        let chain =
-            CertificateDer::pem_file_iter(&pki.edge.certificate)?.collect::<Result<_, _>>()?;
-        let key = PrivateKeyDer::from_pem_file(&pki.edge.key)?;
         // One suite and one group, so that every server does the same work.
         let provider = CryptoProvider {
             cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384],
             kx_groups: vec![aws_lc_rs::kx_group::X25519],
             ..aws_lc_rs::default_provider()
         };
-        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
-            .with_protocol_versions(&[&TLS13])?
-            .with_root_certificates(anchors)
-            .with_client_auth_cert(chain, key)?;
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+        let builder = builder.with_protocol_versions(&[&TLS13])?;
+        let mut config = client::client_config(builder, pki, &pki.edge)?;
         config.resumption = Resumption::disabled();
         Ok(Self { config: Arc::new(config), server })
     }
 
-    /// A connection over which nothing was said yet.
+    /// Opens a connection, without a handshake yet.
     pub(crate) fn connect(&self) -> Result<Kept> {
         let stream = TcpStream::connect_timeout(&self.server, PATIENCE)?;
         stream.set_nodelay(true)?;
@@ -68,7 +59,7 @@ impl Client {
 }
 
 impl Kept {
-    /// Gets `length` bytes.
+    /// Requests and reads `length` bytes.
     pub(crate) fn get(&mut self, length: usize) -> Result<()> {
         let request = format!("GET /bytes/{length} HTTP/1.1\r\nHost: example.com\r\n\r\n");
         self.stream.write_all(request.as_bytes())?;
@@ -90,12 +81,12 @@ impl Kept {
     }
 
     fn more(&mut self, from: usize) -> Result<usize> {
-        let read = self.stream.read(&mut self.buffer[from..]).context("no answer")?;
-        ensure!(read > 0, "the server closed in mid-answer");
+        let read = self.stream.read(&mut self.buffer[from..]).context("no response")?;
+        ensure!(read > 0, "the server closed within a response");
         Ok(read)
     }
 
-    /// Gives the buffer back: of a connection that is only held.
+    /// Frees the buffer, for a connection that stays open and idle.
     pub(crate) fn hold(self) -> StreamOwned<ClientConnection, TcpStream> {
         self.stream
     }

@@ -1,10 +1,10 @@
-//! What is measured of a server, and what aop's part of the best rival's figure may be.
+//! The measured figures, and the targets for aop.
 
 use serde_json::{Value, json};
 
 use crate::server::Layer;
 
-/// A row of the tables. All figures are better the smaller they are.
+/// A row of the tables. Smaller figures are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Row {
     ConnectionCpu,
@@ -18,12 +18,12 @@ pub(crate) enum Row {
     RequestsAtOnce,
 }
 
-/// A limit that aop is judged by.
+/// A target for aop.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
-    /// Of the best rival's figure.
+    /// At most this part of the best rival's figure.
     Ratio(f64),
-    /// Of the figure itself.
+    /// At most this figure.
     Value(f64),
 }
 
@@ -54,7 +54,7 @@ impl Row {
         }
     }
 
-    /// Its name in the document.
+    /// Its name in the JSON document.
     fn key(self) -> &'static str {
         match self {
             Self::ConnectionCpu => "connection_cpu_us",
@@ -90,15 +90,15 @@ impl Row {
 
 /// A figure for each row.
 #[derive(Clone, Debug)]
-pub(crate) struct Figures([f64; Row::ALL.len()]);
+pub(crate) struct Measurements([f64; Row::ALL.len()]);
 
-impl Default for Figures {
+impl Default for Measurements {
     fn default() -> Self {
         Self([f64::INFINITY; Row::ALL.len()])
     }
 }
 
-impl Figures {
+impl Measurements {
     pub(crate) fn get(&self, row: Row) -> f64 {
         self.0[row as usize]
     }
@@ -107,7 +107,7 @@ impl Figures {
         self.0[row as usize] = figure;
     }
 
-    /// Of each row the lesser figure.
+    /// Keeps the lesser figure of each row.
     pub(crate) fn keep_least(&mut self, other: Self) {
         for (own, other) in self.0.iter_mut().zip(other.0) {
             *own = own.min(other);

@@ -3,16 +3,16 @@
 use std::fs;
 
 use anyhow::Result;
-use aop_tests::World;
+use aop_tests::Lab;
 
 use crate::{
     rival::{self, Rival},
     server::{LISTEN, Layer, UPSTREAM},
 };
 
-pub(crate) fn start(world: &World, layer: Layer) -> Result<Rival> {
-    let dir = rival::directory(world, "haproxy")?;
-    let identity = rival::identity(world, &dir)?;
+pub(crate) fn start(lab: &Lab, layer: Layer) -> Result<Rival> {
+    let dir = rival::directory(lab, "haproxy")?;
+    let identity = rival::identity(lab, &dir)?;
     let file = dir.join("haproxy.cfg");
     let config = format!(
         "global
@@ -34,9 +34,9 @@ backend application
 ",
         layer.name(),
         identity.display(),
-        world.pki.client_ca.display()
+        lab.pki.client_ca.display()
     );
-    // A line that bytes have no use for is a warning, not an error.
+    // In `mode tcp` HAProxy only warns about lines that are for `mode http`.
     fs::write(&file, config)?;
-    Rival::start(world, "haproxy", &["-db", "-f", &file.display().to_string()], &dir)
+    Rival::start(lab, "haproxy", &["-db", "-f", &file.display().to_string()], &dir)
 }

@@ -1,18 +1,18 @@
-//! hitch, which relays bytes alone. It has no switch for session tickets; the client uses none.
+//! hitch, which relays only bytes. It cannot disable session tickets. The client uses none.
 
 use std::fs;
 
 use anyhow::Result;
-use aop_tests::World;
+use aop_tests::Lab;
 
 use crate::{
     rival::{self, Rival},
     server::UPSTREAM,
 };
 
-pub(crate) fn start(world: &World) -> Result<Rival> {
-    let dir = rival::directory(world, "hitch")?;
-    let identity = rival::identity(world, &dir)?;
+pub(crate) fn start(lab: &Lab) -> Result<Rival> {
+    let dir = rival::directory(lab, "hitch")?;
+    let identity = rival::identity(lab, &dir)?;
     let file = dir.join("hitch.conf");
     let (host, port) = UPSTREAM.split_once(':').unwrap_or((UPSTREAM, "80"));
     let config = format!(
@@ -30,8 +30,8 @@ user = \"nobody\"
 log-level = 1
 ",
         identity.display(),
-        world.pki.client_ca.display()
+        lab.pki.client_ca.display()
     );
     fs::write(&file, config)?;
-    Rival::start(world, "hitch", &["--config", &file.display().to_string()], &dir)
+    Rival::start(lab, "hitch", &["--config", &file.display().to_string()], &dir)
 }

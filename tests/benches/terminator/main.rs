@@ -1,14 +1,14 @@
-//! What a terminator costs, aop's beside those one would use instead, in one run.
+//! The cost of a terminator: aop compared with the servers that one would use instead.
 //!
-//! Each server has the same certificates, TLS 1.3 with one cipher suite and one group, a client
-//! certificate required and verified, no resumption, no access log, two workers, and the same
-//! upstream. What is done one after the other is done on one CPU. CPU time is of all the server's processes and holds on a busy machine better than wall
-//! time; each figure is the least of several rounds, in each of which every server is started anew.
-//! All speak over the loopback of one namespace, aop's firewall off: packets in transit cost all the
-//! same. Needs root. `AOP_BENCH_JSON` names the file for the figures.
+//! Each server has the same certificates, TLS 1.3 with one cipher suite and one group, a required
+//! and verified client certificate, no resumption, no access log, two workers, and the same
+//! upstream. Sequential work runs on one CPU. CPU time is the sum over all processes of the server.
+//! On a busy machine it is more reliable than wall time. Each figure is the least of several
+//! rounds, and each round starts every server again. All traffic is on the loopback of one
+//! namespace, and aop's firewall is off: packets cost the same for all servers. Needs root.
+//! `AOP_BENCH_JSON` names the file for the figures.
 //!
-//! Arguments: the names of the products that take part, all when none is given, and a number: the
-//! rounds.
+//! Arguments: the names of the products to measure (default: all), and the number of rounds.
 #![allow(missing_docs, clippy::print_stdout, reason = "a benchmark")]
 
 mod aop;
@@ -16,27 +16,28 @@ mod client;
 mod figures;
 mod haproxy;
 mod hitch;
+mod many_sites;
 mod measure;
 mod nginx;
 mod processes;
 mod rival;
 mod server;
-mod sites;
+
 mod table;
 
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result};
-use aop_tests::{Upstream, World};
-use figures::Figures;
+use aop_tests::{Lab, TestUpstream};
+use figures::Measurements;
+use many_sites::ManySites;
 use server::{Layer, Product, Server};
-use sites::Sites;
 
-/// The certificates' algorithm is that of the world's PKI.
+/// The algorithm of the certificates is that of the lab's PKI.
 const SETTING: &str = "TLS 1.3, AES-256-GCM, X25519, ECDSA P-256, loopback";
 const ROUNDS: u32 = 3;
 
-/// What the arguments choose.
+/// The choice that the arguments make.
 struct Choice {
     products: Vec<Product>,
     rounds: u32,
@@ -44,23 +45,23 @@ struct Choice {
 
 fn main() -> Result<()> {
     let Choice { products, rounds } = Choice::of(std::env::args().skip(1))?;
-    let world = World::new()?;
-    let upstream = Upstream::start(&world)?;
+    let lab = Lab::new()?;
+    let upstream = TestUpstream::start(&lab)?;
     let others = [upstream.process()];
     let mut columns = Vec::new();
     for &product in &products {
         match product.version() {
             Ok(version) => {
                 println!("{product}: {version}");
-                columns.extend(Column::of(product, &world)?);
+                columns.extend(Column::of(product, &lab)?);
             }
             Err(why) => println!("{product}: {why:#}: left out"),
         }
     }
     for _ in 0..rounds {
         for column in &mut columns {
-            let server = Server::start(column.product, &world, column.layer)?;
-            let round = measure::round(&world, &server, &others).with_context(|| server.log())?;
+            let server = Server::start(column.product, &lab, column.layer)?;
+            let round = measure::round(&lab, &server, &others).with_context(|| server.log())?;
             column.figures.keep_least(round);
         }
     }
@@ -69,10 +70,10 @@ fn main() -> Result<()> {
         table::print(layer, &columns);
     }
     let sites = match products.contains(&Product::Aop) {
-        true => Some(sites::measure(&world, &others)?),
+        true => Some(many_sites::measure(&lab, &others)?),
         false => None,
     };
-    sites.iter().for_each(Sites::print);
+    sites.iter().for_each(ManySites::print);
     let Some(path) = std::env::var_os("AOP_BENCH_JSON").map(PathBuf::from) else { return Ok(()) };
     fs::create_dir_all(path.with_file_name(""))?;
     fs::write(&path, format!("{:#}\n", table::json(&columns, sites.as_ref())))?;
@@ -83,7 +84,7 @@ fn main() -> Result<()> {
 impl Choice {
     fn of(arguments: impl Iterator<Item = String>) -> Result<Self> {
         let mut chosen = Self { products: Vec::new(), rounds: ROUNDS };
-        // cargo gives options of its own.
+        // cargo adds its own options.
         for argument in arguments.filter(|argument| !argument.starts_with('-')) {
             let named = Product::ALL.into_iter().find(|product| product.name() == argument);
             match named {
@@ -102,31 +103,31 @@ impl Choice {
     }
 }
 
-/// The mean number of runnable threads, over one, five and fifteen minutes.
+/// The mean number of runnable threads over one, five and fifteen minutes.
 fn load() -> Result<String> {
     let text = fs::read_to_string("/proc/loadavg")?;
     Ok(text.split(' ').take(3).collect::<Vec<_>>().join(" "))
 }
 
-/// A server and what was measured of it.
+/// A server and its measurements.
 struct Column {
     product: Product,
     layer: Layer,
-    figures: Figures,
+    figures: Measurements,
 }
 
 impl Column {
-    /// Those of a product. Says of a rival that does not start why it is left out.
-    fn of(product: Product, world: &World) -> Result<Vec<Self>> {
+    /// The columns of a product. Prints why a rival that does not start is left out.
+    fn of(product: Product, lab: &Lab) -> Result<Vec<Self>> {
         let mut columns = Vec::new();
         for &layer in product.layers() {
-            match Server::start(product, world, layer) {
+            match Server::start(product, lab, layer) {
                 Err(why) if product != Product::Aop => {
                     println!("{product} {}: {why:#}: left out", layer.name());
                 }
                 started => {
                     drop(started?);
-                    columns.push(Self { product, layer, figures: Figures::default() });
+                    columns.push(Self { product, layer, figures: Measurements::default() });
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! One round over one server: idle connections first, in memory that nothing has used before.
+//! One round with one server. Idle connections come first, while no freed memory can be reused.
 
 use std::{
     sync::Barrier,
@@ -7,11 +7,11 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use aop_tests::{Process, World};
+use aop_tests::{Lab, Process};
 
 use crate::{
-    client::{Client, Kept},
-    figures::{Figures, Row},
+    client::{BenchClient, Kept},
+    figures::{Measurements, Row},
     processes,
     server::Server,
 };
@@ -26,27 +26,27 @@ const PIECES: u32 = 16;
 const CLIENTS: u32 = 8;
 const CONNECTIONS_EACH: u32 = 250;
 const REQUESTS_EACH: u32 = 2_000;
-/// For what a server still has to do once its peer is content.
+/// Time for work that a server does after its peer has got everything.
 const SETTLING: Duration = Duration::from_millis(300);
-/// After which a kept connection counts as idle.
+/// After this time without traffic a kept connection counts as idle.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// With `others` the processes that have a part in it beside the server's own.
-pub(crate) fn round(world: &World, server: &Server, others: &[Process]) -> Result<Figures> {
-    let client = Client::new(&world.pki, server.address())?;
+/// `others` are the processes that take part besides those of the server.
+pub(crate) fn round(lab: &Lab, server: &Server, others: &[Process]) -> Result<Measurements> {
+    let client = BenchClient::new(&lab.pki, server.address())?;
     let processes = server.processes()?;
     let all = [&processes, others].concat();
     let cpus = thread::available_parallelism()?.get();
-    world.origin().inside(|| {
-        let mut figures = Figures::default();
+    lab.origin().inside(|| {
+        let mut figures = Measurements::default();
         for _ in 0..WARM_UP {
             whole(&client)?;
         }
         thread::sleep(SETTLING);
         figures.set(Row::IdleMemory, idle(&client, &processes)?);
 
-        // One after the other, on one CPU: what is busy anyway wakes no idle CPU, which in a virtual
-        // machine costs as much as the work, now more and now less.
+        // Sequential work on one CPU: waking an idle CPU in a virtual machine costs as much as the
+        // work itself, and varies.
         processes::pin(&all, 0..1)?;
         let connection = cost(&processes, CONNECTIONS, || whole(&client))?;
         figures.set(Row::ConnectionCpu, micros(connection.cpu));
@@ -76,19 +76,19 @@ pub(crate) fn round(world: &World, server: &Server, others: &[Process]) -> Resul
     })?
 }
 
-/// A connection over which one byte came, closed.
-pub(crate) fn whole(client: &Client) -> Result<()> {
+/// Opens a connection, gets one byte and closes it.
+pub(crate) fn whole(client: &BenchClient) -> Result<()> {
     client.connect()?.get(1)
 }
 
-fn opened(client: &Client) -> Result<Kept> {
+fn opened(client: &BenchClient) -> Result<Kept> {
     let mut kept = client.connect()?;
     kept.get(1)?;
     Ok(kept)
 }
 
-/// KiB that each of many idle connections adds.
-fn idle(client: &Client, processes: &[Process]) -> Result<f64> {
+/// The KiB that each of many idle connections adds.
+fn idle(client: &BenchClient, processes: &[Process]) -> Result<f64> {
     let before = processes::memory(processes)?;
     let held = (0..HELD).map(|_| Ok(opened(client)?.hold())).collect::<Result<Vec<_>>>()?;
     thread::sleep(IDLE);
@@ -98,7 +98,7 @@ fn idle(client: &Client, processes: &[Process]) -> Result<f64> {
     Ok((after as f64 - before as f64) / f64::from(HELD))
 }
 
-/// Mean cost of one of many, one after the other.
+/// The mean cost of sequential actions.
 pub(crate) struct Cost {
     pub(crate) cpu: Duration,
     wall: Duration,
@@ -118,7 +118,7 @@ pub(crate) fn cost(
     Ok(Cost { cpu: (processes::cpu_time(processes)? - cpu) / times, wall })
 }
 
-/// µs within which 99 of 100 acts were done, with several clients acting at once.
+/// The time in µs within which 99 % of the actions finish, with several clients at once.
 fn at_once<S>(
     times: u32,
     prepare: impl Fn() -> Result<S> + Sync,

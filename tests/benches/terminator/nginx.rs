@@ -3,30 +3,30 @@
 use std::{fs, path::Path};
 
 use anyhow::Result;
-use aop_tests::World;
+use aop_tests::Lab;
 
 use crate::{
     rival::{self, Rival},
     server::{LISTEN, Layer, UPSTREAM},
 };
 
-/// Where Debian has the module that is not part of the program.
+/// Debian packages this module separately.
 const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
-pub(crate) fn start(world: &World, layer: Layer) -> Result<Rival> {
-    let dir = rival::directory(world, "nginx")?;
+pub(crate) fn start(lab: &Lab, layer: Layer) -> Result<Rival> {
+    let dir = rival::directory(lab, "nginx")?;
     let file = dir.join("nginx.conf");
-    fs::write(&file, config(world, layer, &dir))?;
+    fs::write(&file, config(lab, layer, &dir))?;
     let (prefix, file) = (dir.display().to_string(), file.display().to_string());
-    Rival::start(world, "nginx", &["-p", &prefix, "-c", &file, "-e", "stderr"], &dir)
+    Rival::start(lab, "nginx", &["-p", &prefix, "-c", &file, "-e", "stderr"], &dir)
 }
 
-fn config(world: &World, layer: Layer, dir: &Path) -> String {
+fn config(lab: &Lab, layer: Layer, dir: &Path) -> String {
     let module = match layer {
         Layer::Tcp if Path::new(STREAM).exists() => format!("load_module {STREAM};\n"),
         Layer::Tcp | Layer::Http => String::new(),
     };
-    let pki = &world.pki;
+    let pki = &lab.pki;
     let tls = format!(
         "ssl_certificate {};
     ssl_certificate_key {};
@@ -49,8 +49,8 @@ fn config(world: &World, layer: Layer, dir: &Path) -> String {
   }}
 }}"
         ),
-        // Connections of both sides are kept for as many requests as come, and nothing goes
-        // through files.
+        // Connections on both sides are kept for any number of requests, and nothing is buffered
+        // in files.
         Layer::Http => format!(
             "http {{
   access_log off;

@@ -1,4 +1,4 @@
-//! A server's processes as the kernel accounts for them: time on a CPU, and memory.
+//! The CPU time and the memory of processes.
 
 use std::{fs, ops::Range, time::Duration};
 
@@ -9,18 +9,7 @@ use nix::{
     unistd::Pid,
 };
 
-/// A process and all that it has started, however deep.
-pub(crate) fn below(root: Process) -> Result<Vec<Process>> {
-    let mut found = vec![root];
-    let mut next = 0;
-    while let Some(process) = found.get(next) {
-        found.extend(process.children()?);
-        next += 1;
-    }
-    Ok(found)
-}
-
-/// Lets all threads of `processes`, and the caller's, run on these CPUs alone.
+/// Restricts all threads of `processes`, and the calling thread, to these CPUs.
 pub(crate) fn pin(processes: &[Process], cpus: Range<usize>) -> Result<()> {
     let mut set = CpuSet::new();
     for cpu in cpus {
@@ -37,8 +26,8 @@ pub(crate) fn pin(processes: &[Process], cpus: Range<usize>) -> Result<()> {
     Ok(())
 }
 
-/// Time on a CPU of all their threads, from the scheduler's own count, which is finer than the
-/// ticks of `stat`. None of the servers ends a thread while it serves.
+/// The CPU time of all their threads, from `schedstat`, which is finer than the ticks of `stat`.
+/// None of the servers ends a thread while it serves.
 pub(crate) fn cpu_time(processes: &[Process]) -> Result<Duration> {
     let mut total = Duration::ZERO;
     for Process(pid) in processes {
@@ -51,7 +40,7 @@ pub(crate) fn cpu_time(processes: &[Process]) -> Result<Duration> {
     Ok(total)
 }
 
-/// Resident memory in KiB, where a page that several share counts for each in its part.
+/// Resident memory in KiB. A page that several processes share counts for each of them in part.
 pub(crate) fn memory(processes: &[Process]) -> Result<u64> {
     let mut total = 0;
     for Process(pid) in processes {

@@ -1,5 +1,4 @@
-//! What the rivals have in common: a program that serves in the foreground, from files of its own
-//! below the world's directory.
+//! A rival: another server that runs in the foreground, with files in the directory of the lab.
 
 use std::{
     fs,
@@ -9,21 +8,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use aop_tests::{Child, Process, World, child, wait};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use aop_tests::{Child, Lab, Process, child, wait};
+use nix::sys::signal::Signal;
 
 use crate::server::LISTEN;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends when dropped, and takes its workers along. It has a session of its own, as aop's processes
-/// have theirs and a service manager's: the scheduler weighs sessions, and that shows in CPU time.
+/// A running rival. It stops when dropped, with its workers. It has its own session, as aop has and
+/// as under a service manager, because the scheduler shares CPU time between sessions.
 pub(crate) struct Rival(Child);
 
-/// The first line that a program says of its version.
+/// The first line of the version text of a program.
 ///
 /// # Errors
 /// When it is not installed.
@@ -32,7 +28,7 @@ pub(crate) fn version(program: &str, flag: &str) -> Result<String> {
     let mut command = Command::new(path);
     command.arg(flag);
     let said = child::finish(command, &[], PATIENCE)?;
-    let text = String::from_utf8_lossy(&said.output).into_owned() + &said.errors;
+    let text = said.text() + &said.errors;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
@@ -44,9 +40,9 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
         .with_context(|| "not installed (cargo xtask setup --bench)")
 }
 
-/// An empty directory for a program's files, writable for whomever it becomes.
-pub(crate) fn directory(world: &World, program: &str) -> Result<PathBuf> {
-    let dir = world.dir().join(program);
+/// An empty directory for the files of a program.
+pub(crate) fn directory(lab: &Lab, program: &str) -> Result<PathBuf> {
+    let dir = lab.dir().join(program);
     if dir.exists() {
         fs::remove_dir_all(&dir)?;
     }
@@ -55,8 +51,8 @@ pub(crate) fn directory(world: &World, program: &str) -> Result<PathBuf> {
 }
 
 /// The server's certificate and key in one file, as HAProxy and hitch want them.
-pub(crate) fn identity(world: &World, dir: &Path) -> Result<PathBuf> {
-    let server = &world.pki.server;
+pub(crate) fn identity(lab: &Lab, dir: &Path) -> Result<PathBuf> {
+    let server = &lab.pki.server;
     let both = fs::read_to_string(&server.key)? + &fs::read_to_string(&server.certificate)?;
     let path = dir.join("server.pem");
     fs::write(&path, both)?;
@@ -65,19 +61,14 @@ pub(crate) fn identity(world: &World, dir: &Path) -> Result<PathBuf> {
 
 impl Rival {
     /// Runs `program` with `arguments` in the origin until it listens.
-    pub(crate) fn start(
-        world: &World,
-        program: &str,
-        arguments: &[&str],
-        dir: &Path,
-    ) -> Result<Self> {
+    pub(crate) fn start(lab: &Lab, program: &str, arguments: &[&str], dir: &Path) -> Result<Self> {
         let mut line = vec![find("setsid")?, "--wait".into(), find(program)?];
         line.extend(arguments.iter().map(PathBuf::from));
-        let mut child = Child::serve(world.origin(), &line, &dir.join("log"))?;
+        let mut child = Child::serve(lab.origin(), &line, &dir.join("log"))?;
         let address = LISTEN.parse()?;
         let listens = wait::until(&format!("{program} listens"), PATIENCE, || {
             let ended = child.ended().is_some();
-            let listens = !ended && world.origin().connect(address, PATIENCE).is_ok();
+            let listens = !ended && lab.origin().connect(address, PATIENCE).is_ok();
             (ended || listens).then_some(listens)
         });
         match listens {
@@ -98,10 +89,10 @@ impl Rival {
 
 impl Drop for Rival {
     fn drop(&mut self) {
-        // Told, so that the workers go too; the world takes what is left.
+        // SIGTERM, so that the workers exit too. The lab removes what is left.
         let program = self.process().children().ok().and_then(|children| children.first().copied());
-        if let Some(Process(pid)) = program {
-            kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).ok();
+        if let Some(program) = program {
+            program.signal(Signal::SIGTERM).ok();
         }
         self.0.wait(PATIENCE).ok();
     }

@@ -1,21 +1,21 @@
-//! The servers: which there are, and one of them while it runs.
+//! The products, and a running server of one of them.
 
 use std::{fmt, net::SocketAddr};
 
 use anyhow::Result;
-use aop_tests::{Process, World};
+use aop_tests::{Lab, Process};
 
 use crate::{
     aop::Aop,
-    haproxy, hitch, nginx, processes,
+    haproxy, hitch, nginx,
     rival::{self, Rival},
 };
 
-/// Where every server listens, and where all send what they admit.
+/// The address of every server, and the address of the upstream.
 pub(crate) const LISTEN: &str = "127.0.0.1:443";
 pub(crate) const UPSTREAM: &str = "127.0.0.1:8080";
 
-/// What is relayed: bytes or requests.
+/// What a server relays: bytes or requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
     Tcp,
@@ -53,7 +53,7 @@ impl Product {
         }
     }
 
-    /// What it can relay.
+    /// The layers that it can relay.
     pub(crate) fn layers(self) -> &'static [Layer] {
         match self {
             Self::Aop | Self::Nginx | Self::Haproxy => &Layer::BOTH,
@@ -61,7 +61,7 @@ impl Product {
         }
     }
 
-    /// What it says of itself.
+    /// Its version text.
     ///
     /// # Errors
     /// When it is not installed.
@@ -81,19 +81,19 @@ impl fmt::Display for Product {
     }
 }
 
-/// One that runs. Ends when dropped.
+/// A running server. It stops when dropped.
 pub(crate) enum Server {
     Aop(Aop),
     Rival(Rival),
 }
 
 impl Server {
-    pub(crate) fn start(product: Product, world: &World, layer: Layer) -> Result<Self> {
+    pub(crate) fn start(product: Product, lab: &Lab, layer: Layer) -> Result<Self> {
         Ok(match product {
-            Product::Aop => Self::Aop(Aop::start(world, layer)?),
-            Product::Nginx => Self::Rival(nginx::start(world, layer)?),
-            Product::Haproxy => Self::Rival(haproxy::start(world, layer)?),
-            Product::Hitch => Self::Rival(hitch::start(world)?),
+            Product::Aop => Self::Aop(Aop::start(lab, layer)?),
+            Product::Nginx => Self::Rival(nginx::start(lab, layer)?),
+            Product::Haproxy => Self::Rival(haproxy::start(lab, layer)?),
+            Product::Hitch => Self::Rival(hitch::start(lab)?),
         })
     }
 
@@ -103,13 +103,13 @@ impl Server {
 
     /// All its processes.
     pub(crate) fn processes(&self) -> Result<Vec<Process>> {
-        processes::below(match self {
-            Self::Aop(aop) => aop.process()?,
-            Self::Rival(rival) => rival.process(),
-        })
+        match self {
+            Self::Aop(aop) => aop.process()?.with_descendants(),
+            Self::Rival(rival) => rival.process().with_descendants(),
+        }
     }
 
-    /// What it has complained of.
+    /// Its log.
     pub(crate) fn log(&self) -> String {
         match self {
             Self::Aop(aop) => aop.log(),

@@ -1,18 +1,18 @@
-//! The figures as tables for the eye and as a document.
+//! The figures as tables and as a JSON document.
 
 use serde_json::{Value, json};
 
 use crate::{
     Column, SETTING,
     figures::{Row, Target},
+    many_sites::ManySites,
     server::{Layer, Product},
-    sites::Sites,
 };
 
 const NAME: usize = 34;
 const CELL: usize = 10;
 
-/// The servers of one layer side by side, with aop's part of the best rival's figure.
+/// Prints the servers of one layer side by side, with the ratio of aop to the best rival.
 pub(crate) fn print(layer: Layer, columns: &[Column]) {
     let columns: Vec<_> = columns.iter().filter(|column| column.layer == layer).collect();
     print!("\n{:<NAME$}", layer.name());
@@ -35,7 +35,7 @@ pub(crate) fn print(layer: Layer, columns: &[Column]) {
     }
 }
 
-/// aop's figure by the least of its rivals', where there is one.
+/// aop's figure divided by the least figure of its rivals, if there is one.
 fn ratio(row: Row, layer: Layer, columns: &[&Column]) -> Option<f64> {
     let of = |aop: bool| {
         let columns = columns.iter().filter(move |column| column.layer == layer);
@@ -45,8 +45,8 @@ fn ratio(row: Row, layer: Layer, columns: &[&Column]) -> Option<f64> {
     Some(of(true)? / of(false)?)
 }
 
-/// The same for programs: `{layer: {figures: {product: {row: figure}}, …}}`.
-pub(crate) fn json(columns: &[Column], sites: Option<&Sites>) -> Value {
+/// The same as JSON: `{layer: {figures: {product: {row: figure}}, …}}`.
+pub(crate) fn json(columns: &[Column], sites: Option<&ManySites>) -> Value {
     let layers = Layer::BOTH.map(|layer| {
         let columns = columns.iter().filter(|column| column.layer == layer);
         let products =
@@ -54,5 +54,5 @@ pub(crate) fn json(columns: &[Column], sites: Option<&Sites>) -> Value {
         (layer.name().to_owned(), Value::Object(products.collect()))
     });
     let servers = serde_json::Map::from_iter(layers);
-    json!({ "setting": SETTING, "servers": servers, "sites": sites.map(Sites::json) })
+    json!({ "setting": SETTING, "servers": servers, "sites": sites.map(ManySites::json) })
 }

@@ -1,4 +1,4 @@
-//! A certificate authority of the tests, and the shape of what it signs.
+//! A certificate authority of the tests, and the certificates that it signs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,33 +10,33 @@ use rcgen::{
     SerialNumber, date_time_ymd,
 };
 
-use super::Identity;
+use super::Credentials;
 
 /// A CA without a limit on the chain below it.
 pub(super) const ANY_DEPTH: BasicConstraints = BasicConstraints::Unconstrained;
 
-/// What a leaf may be used for, by its extended key usage.
+/// The extended key usage of a leaf.
 #[derive(Clone, Copy)]
 pub(super) enum Usage {
     Client,
     Server,
 }
 
-/// A CA, its certificate also in a file.
-pub(super) struct Authority {
+/// A CA. Its certificate and its key are in files.
+pub(super) struct CertificateAuthority {
     dir: PathBuf,
     issuer: CertifiedIssuer<'static, KeyPair>,
-    /// What must follow a leaf for a chain: nothing below a self-signed CA.
+    /// The PEM that follows a leaf to form its chain: nothing for a self-signed CA.
     chain: String,
     pub(super) certificate: PathBuf,
 }
 
-impl Authority {
+impl CertificateAuthority {
     pub(super) fn new(dir: &Path, file: &str, subject: &str) -> Result<Self> {
         Self::until(dir, file, subject, 2120)
     }
 
-    /// One whose certificate ends with that year's beginning.
+    /// As [`Self::new`], but the certificate expires at the beginning of `year`.
     pub(super) fn until(dir: &Path, file: &str, subject: &str, year: i32) -> Result<Self> {
         let mut params = params(subject)?;
         params.not_after = date_time_ymd(year, 1, 1);
@@ -50,7 +50,7 @@ impl Authority {
         })
     }
 
-    /// A CA below this one, which leaves must bring along.
+    /// An intermediate CA below this one. Its leaves include its certificate.
     pub(super) fn intermediate(&self, dir: &Path, file: &str, subject: &str) -> Result<Self> {
         let key = KeyPair::generate()?;
         let issuer = CertifiedIssuer::signed_by(params(subject)?, key, &self.issuer)?;
@@ -59,22 +59,22 @@ impl Authority {
         Ok(Self { dir: dir.to_owned(), issuer, chain, certificate: files.certificate })
     }
 
-    pub(super) fn issue(&self, file: &str, params: CertificateParams) -> Result<Identity> {
+    pub(super) fn issue(&self, file: &str, params: CertificateParams) -> Result<Credentials> {
         self.issue_of(KeyPair::generate()?, file, params)
     }
 
-    /// The same for this key.
+    /// As [`Self::issue`], for this key.
     pub(super) fn issue_of(
         &self,
         key: KeyPair,
         file: &str,
         params: CertificateParams,
-    ) -> Result<Identity> {
+    ) -> Result<Credentials> {
         let certificate = params.signed_by(&key, &self.issuer)?.pem() + &self.chain;
         write(&self.dir, file, &certificate, &key)
     }
 
-    /// A revocation list, PEM or DER by its name, whose successor is due when `year` begins.
+    /// A revocation list, PEM or DER by its name, that expires at the beginning of `year`.
     pub(super) fn list(&self, file: &str, serials: &[u64], year: i32) -> Result<PathBuf> {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
@@ -128,8 +128,13 @@ fn valid(subject: &str, names: &[&str]) -> Result<CertificateParams> {
     Ok(params)
 }
 
-pub(super) fn write(dir: &Path, name: &str, certificate: &str, key: &KeyPair) -> Result<Identity> {
-    let identity = Identity {
+pub(super) fn write(
+    dir: &Path,
+    name: &str,
+    certificate: &str,
+    key: &KeyPair,
+) -> Result<Credentials> {
+    let identity = Credentials {
         certificate: dir.join(format!("{name}.pem")),
         key: dir.join(format!("{name}.key")),
     };

@@ -1,19 +1,19 @@
-//! Mistakes in the configuration: one clear error that names place and remedy, exit code 1, and
-//! nothing half applied. `aop check` says the same without touching anything.
+//! A wrong configuration: the start fails with exit code 1 and one error that names the place and
+//! the remedy, and nothing is half applied. `aop check` reports the same error and changes nothing.
 
 use anyhow::ensure;
-use aop_tests::config::Site;
-use aop_tests::{Config, Daemon};
+use aop_tests::config::SiteTable;
+use aop_tests::{AopToml, TestDaemon};
 
-use crate::stage::{in_a_world, is_guarded, refuses_to_start};
+use crate::stage::{in_lab, is_guarded, refuses_to_start};
 
-/// The claim about a configuration whose text is changed by `break_it`.
+/// The whole claim, for a configuration whose text `break_it` changes.
 fn refused(break_it: impl FnOnce(&str) -> String, named: &[&str]) {
-    in_a_world(|world| {
-        let config = Config::new(world);
+    in_lab(|lab| {
+        let config = AopToml::new(lab);
         let broken = break_it(&config.text());
-        ensure!(broken != config.text(), "nothing was broken");
-        let mut daemon = Daemon::prepare(world)?;
+        ensure!(broken != config.text(), "the text did not change");
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&broken)?;
         let check = daemon.verb(&["check"])?;
         let said = format!("{}{}", String::from_utf8_lossy(&check.output), check.errors);
@@ -21,20 +21,18 @@ fn refused(break_it: impl FnOnce(&str) -> String, named: &[&str]) {
         for word in named {
             ensure!(said.contains(word), "aop check says nothing of {word}: {said}");
         }
-        refuses_to_start(world, &mut daemon, named)
+        refuses_to_start(lab, &mut daemon, named)
     });
 }
 
 #[test]
-fn the_unbroken_configuration_is_accepted() {
-    in_a_world(|world| {
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&Config::new(world).text())?;
-        let check = daemon.verb(&["check"])?;
-        ensure!(check.code == 0, "{check:?}");
-        ensure!(!is_guarded(world)?, "a check must touch nothing");
+fn the_correct_configuration_is_accepted() {
+    in_lab(|lab| {
+        let mut daemon = TestDaemon::with_config(lab, &AopToml::new(lab))?;
+        let _check = daemon.verb(&["check"])?.success()?;
+        ensure!(!is_guarded(lab)?, "a check must touch nothing");
         daemon.run()?;
-        ensure!(is_guarded(world)?);
+        ensure!(is_guarded(lab)?);
         Ok(())
     });
 }
@@ -45,34 +43,32 @@ fn an_unknown_key_is_named_with_its_line() {
 }
 
 #[test]
-fn a_text_that_is_no_toml_is_named_with_its_line() {
+fn an_error_of_toml_syntax_is_named_with_its_line() {
     refused(|text| text.replacen("[firewall]", "[firewall", 1), &["aop.toml:1"]);
 }
 
 #[test]
-fn a_host_of_two_sites_is_named() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
+fn a_host_in_two_sites_is_named() {
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
         let twice = vec!["shop.example.net".into(), "EXAMPLE.com.".into()];
-        config.sites.push(Site { hosts: twice, ..Site::new(world) });
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&config.text())?;
-        refuses_to_start(world, &mut daemon, &["example.com", "already"])
+        config.sites.push(SiteTable { hosts: twice, ..SiteTable::new(lab) });
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
+        refuses_to_start(lab, &mut daemon, &["example.com", "already"])
     });
 }
 
 #[test]
-fn an_upstream_of_bytes_is_shared_by_sites_that_believe_others_only_where_they_say_so() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
+fn sites_with_different_client_cas_share_a_byte_upstream_only_with_shared_upstream() {
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
         let hosts = vec!["shop.example.net".into()];
-        let client_ca = vec![world.pki.foreign_ca.clone()];
+        let client_ca = vec![lab.pki.foreign_ca.clone()];
         let upstream = "tcp://localhost:8080".into();
-        config.sites.push(Site { hosts, client_ca, upstream, ..Site::new(world) });
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&config.text())?;
+        config.sites.push(SiteTable { hosts, client_ca, upstream, ..SiteTable::new(lab) });
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         let named = ["example.com", "shop.example.net", "localhost:8080", "shared_upstream = true"];
-        refuses_to_start(world, &mut daemon, &named)?;
+        refuses_to_start(lab, &mut daemon, &named)?;
         config.share_the_upstream();
         daemon.write(&config.text())?;
         daemon.run()
@@ -80,7 +76,7 @@ fn an_upstream_of_bytes_is_shared_by_sites_that_believe_others_only_where_they_s
 }
 
 #[test]
-fn no_client_ca_at_all_is_refused() {
+fn an_empty_list_of_client_cas_is_refused() {
     refused(
         |text| {
             let line = text.lines().find(|line| line.starts_with("client_ca")).unwrap_or_default();
@@ -106,7 +102,7 @@ fn an_unusable_mode_attach_or_duration_is_named() {
 }
 
 #[test]
-fn what_does_not_fit_the_kind_of_upstream_is_named() {
+fn a_key_that_does_not_fit_the_kind_of_upstream_is_named() {
     let table = |line: &str| format!("[site.http]\n{line}\n");
     refused(|text| text.to_owned() + &table("forwarded = \"x\""), &["site.http", "http://"]);
     let http = |text: &str| text.replace("tcp://127", "http://127");
@@ -123,7 +119,7 @@ fn what_does_not_fit_the_kind_of_upstream_is_named() {
 }
 
 #[test]
-fn a_rule_that_makes_no_sense_is_named_with_its_line() {
+fn an_invalid_rule_is_named_with_its_line() {
     for (rule, named) in [
         ("require_san = [\"edge.example.com\"]", "dns:edge.example.com"),
         ("require_san = [\"dns:*.example.com\"]", "no star"),
@@ -147,9 +143,9 @@ fn a_listener_without_a_site_is_refused() {
 }
 
 #[test]
-fn wrong_usage_of_the_command_line_has_its_own_exit_code() {
-    in_a_world(|world| {
-        let daemon = Daemon::prepare(world)?;
+fn a_wrong_command_line_exits_with_code_2() {
+    in_lab(|lab| {
+        let daemon = TestDaemon::prepare(lab)?;
         ensure!(daemon.verb(&["run", "--nonsense"])?.code == 2);
         ensure!(daemon.verb(&["nonsense"])?.code == 2);
         Ok(())

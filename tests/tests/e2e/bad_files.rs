@@ -1,28 +1,27 @@
-//! Files that a configuration names and that are missing, empty, malformed or of each other's
-//! kind: each error names the file, exit code 1, and nothing half applied.
+//! Files that are missing, empty, malformed or exchanged: the start fails with exit code 1 and an
+//! error that names the file, and nothing is half applied.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::{Config, Daemon, Pki, World};
+use aop_tests::config::PrefixesTable;
+use aop_tests::{AopToml, Lab, Pki, TestDaemon};
 
-use crate::stage::{in_a_world, refuses_to_start};
+use crate::stage::{in_lab, refuses_to_start};
 
-/// The claim about a world in which `break_it` has changed some files.
+/// The whole claim, after `break_it` has changed some files.
 fn refused(break_it: impl FnOnce(&Pki) -> Result<()>, named: &[&str]) {
-    refused_with(|world, _| break_it(&world.pki), named);
+    refused_with(|lab, _| break_it(&lab.pki), named);
 }
 
-fn refused_with(break_it: impl FnOnce(&World, &mut Config) -> Result<()>, named: &[&str]) {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
-        break_it(world, &mut config)?;
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&config.text())?;
+fn refused_with(break_it: impl FnOnce(&Lab, &mut AopToml) -> Result<()>, named: &[&str]) {
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
+        break_it(lab, &mut config)?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         ensure!(daemon.verb(&["check"])?.code == 1, "aop check finds nothing");
-        refuses_to_start(world, &mut daemon, named)
+        refuses_to_start(lab, &mut daemon, named)
     });
 }
 
@@ -33,9 +32,9 @@ fn halve(path: &Path) -> Result<()> {
 
 #[test]
 fn a_missing_configuration_is_named() {
-    in_a_world(|world| {
-        let mut daemon = Daemon::prepare(world)?;
-        refuses_to_start(world, &mut daemon, &["aop.toml", "no such file"])
+    in_lab(|lab| {
+        let mut daemon = TestDaemon::prepare(lab)?;
+        refuses_to_start(lab, &mut daemon, &["aop.toml", "no such file"])
     });
 }
 
@@ -47,7 +46,7 @@ fn a_missing_certificate_key_or_client_ca_is_named() {
 }
 
 #[test]
-fn a_key_that_does_not_match_its_certificate_is_named_with_it() {
+fn a_key_that_does_not_belong_to_its_certificate_is_named_with_it() {
     refused(
         |pki| Ok(fs::copy(&pki.second_server.key, &pki.server.key).map(drop)?),
         &["server.key", "server.pem", "does not belong"],
@@ -65,15 +64,15 @@ fn a_malformed_client_ca_is_named() {
     refused(|pki| Ok(fs::write(&pki.client_ca, "not PEM\n")?), &["client-ca.pem", "PEM"]);
 }
 
-/// PEM framing around bytes that are no certificate must not become an anchor.
+/// Invalid bytes in PEM must not become a trust anchor.
 #[test]
-fn a_client_ca_of_nonsense_in_pem_is_named() {
+fn a_client_ca_with_invalid_bytes_in_pem_is_named() {
     let nonsense = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n";
     refused(|pki| Ok(fs::write(&pki.client_ca, nonsense)?), &["client-ca.pem"]);
 }
 
 #[test]
-fn a_key_where_a_certificate_belongs_is_named() {
+fn a_key_instead_of_a_certificate_is_named() {
     refused(
         |pki| Ok(fs::copy(&pki.server.key, &pki.server.certificate).map(drop)?),
         &["server.pem", "key"],
@@ -88,10 +87,10 @@ fn a_malformed_server_certificate_is_named() {
 #[test]
 fn a_malformed_cidr_in_a_file_is_named_with_its_line() {
     refused_with(
-        |world, config| {
-            let list = world.dir().join("list.txt");
+        |lab, config| {
+            let list = lab.dir().join("list.txt");
             fs::write(&list, "192.0.2.0/24\n\nnonsense\n")?;
-            config.prefixes = Prefixes::File(list);
+            config.prefixes = PrefixesTable::File(list);
             Ok(())
         },
         &["list.txt:3", "nonsense"],
@@ -101,15 +100,15 @@ fn a_malformed_cidr_in_a_file_is_named_with_its_line() {
 #[test]
 fn a_missing_or_empty_prefix_file_is_named() {
     let with = |text: Option<&'static str>| {
-        move |world: &World, config: &mut Config| {
-            let list = world.dir().join("list.txt");
+        move |lab: &Lab, config: &mut AopToml| {
+            let list = lab.dir().join("list.txt");
             if let Some(text) = text {
                 fs::write(&list, text)?;
             }
-            config.prefixes = Prefixes::File(list);
+            config.prefixes = PrefixesTable::File(list);
             Ok(())
         }
     };
-    refused_with(with(None), &["list.txt", "No such file"]);
+    refused_with(with(None), &["list.txt", "no such file"]);
     refused_with(with(Some("# nothing\n")), &["list.txt", "no prefix"]);
 }

@@ -1,36 +1,34 @@
-//! A host that cannot give what the configuration asks for: each error names what is missing or
-//! in the way and what to do, exit code 1, and nothing half applied.
+//! A host that cannot do what the configuration requires: the start fails with exit code 1 and an
+//! error that names the obstacle and the remedy, and nothing is half applied.
 
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Daemon, Upstream, World, child};
+use aop_tests::{AopToml, Lab, TestDaemon, TestUpstream, child};
 
-use crate::stage::{SOON, in_a_world, is_guarded, refuses_to_start};
+use crate::stage::{SOON, in_lab, is_guarded, refuses_to_start};
 
-/// The claim about a world and a configuration that `prepare` has made impossible.
-fn refused(prepare: impl FnOnce(&World, &mut Config) -> Result<()>, named: &[&str]) {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
-        prepare(world, &mut config)?;
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&config.text())?;
-        refuses_to_start(world, &mut daemon, named)
+/// The whole claim, after `prepare` has changed the lab or the configuration.
+fn refused(prepare: impl FnOnce(&Lab, &mut AopToml) -> Result<()>, named: &[&str]) {
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
+        prepare(lab, &mut config)?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
+        refuses_to_start(lab, &mut daemon, named)
     });
 }
 
 #[test]
 fn a_port_in_use_is_named() {
-    in_a_world(|world| {
-        let _other = Upstream::listening(world, "0.0.0.0:443")?;
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&Config::new(world).text())?;
-        refuses_to_start(world, &mut daemon, &["0.0.0.0:443", "in use"])
+    in_lab(|lab| {
+        let _other = TestUpstream::listening(lab, "0.0.0.0:443")?;
+        let mut daemon = TestDaemon::with_config(lab, &AopToml::new(lab))?;
+        refuses_to_start(lab, &mut daemon, &["0.0.0.0:443", "in use"])
     });
 }
 
 #[test]
-fn an_unknown_interface_is_named_beside_those_there_are() {
+fn an_unknown_interface_is_named_with_the_existing_ones() {
     refused(
         |_, config| {
             config.interfaces = vec!["eth0".into(), "eth7".into()];
@@ -43,8 +41,8 @@ fn an_unknown_interface_is_named_beside_those_there_are() {
 #[test]
 fn pins_outside_a_bpffs_are_named_with_the_mount_command() {
     refused(
-        |world, config| {
-            config.pins = world.dir().join("not-bpffs");
+        |lab, config| {
+            config.pins = lab.dir().join("not-bpffs");
             Ok(())
         },
         &["not-bpffs", "mount -t bpf"],
@@ -52,40 +50,40 @@ fn pins_outside_a_bpffs_are_named_with_the_mount_command() {
 }
 
 #[test]
-fn a_lack_of_privilege_is_named_with_the_capabilities() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
+fn missing_privilege_is_named_with_the_capabilities() {
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
         config.bind = vec!["0.0.0.0:8443".into()];
-        let mut daemon = Daemon::prepare(world)?;
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.drop_privilege()?;
         daemon.write(&config.text())?;
-        refuses_to_start(world, &mut daemon, &["privilege", "CAP_BPF", "CAP_NET_ADMIN"])
+        refuses_to_start(lab, &mut daemon, &["privilege", "CAP_BPF", "CAP_NET_ADMIN"])
     });
 }
 
 #[test]
-fn another_xdp_program_is_named_and_left_alone() {
-    in_a_world(|world| {
-        // Another instance stands for the other program: aop knows its own by the pins alone.
-        let other = Config { pins: world.bpffs().join("other"), ..Config::new(world) };
-        let mut daemon = Daemon::start(world, &other)?;
-        let before = program(world)?;
+fn a_foreign_xdp_program_is_named_and_not_replaced() {
+    in_lab(|lab| {
+        // A second aop serves as the foreign program: aop recognizes its own program by the pins.
+        let other = AopToml { pins: lab.bpffs().join("other"), ..AopToml::new(lab) };
+        let mut daemon = TestDaemon::start(lab, &other)?;
+        let before = program(lab)?;
         daemon.kill();
-        daemon.write(&Config::new(world).text())?;
+        daemon.write(&AopToml::new(lab).text())?;
         let (code, log) = daemon.run_to_end()?;
         ensure!(code == 1, "exit code {code}: {log}");
         for word in ["eth0", "another XDP program", "unload --pins"] {
             ensure!(log.contains(word), "nothing of {word}: {log}");
         }
-        ensure!(program(world)? == before, "it was replaced");
-        ensure!(!Config::new(world).pins.exists(), "pins were left");
+        ensure!(program(lab)? == before, "it was replaced");
+        ensure!(!AopToml::new(lab).pins.exists(), "pins were left");
         Ok(())
     });
 }
 
-/// What `ip` shows of the interface's program.
-fn program(world: &World) -> Result<String> {
-    let mut command = world.origin().command("ip");
+/// The line of `ip` about the program on the interface.
+fn program(lab: &Lab) -> Result<String> {
+    let mut command = lab.origin().command("ip");
     command.args(["-d", "link", "show", "eth0"]);
     let output = child::finish(command, &[], SOON)?.output;
     let text = String::from_utf8(output)?;
@@ -94,51 +92,47 @@ fn program(world: &World) -> Result<String> {
 }
 
 #[test]
-fn pins_of_another_layout_are_named_with_the_remedy_which_works() {
-    in_a_world(|world| {
-        let config = Config::new(world);
+fn pins_of_another_layout_are_named_with_a_remedy_that_works() {
+    in_lab(|lab| {
+        let config = AopToml::new(lab);
         fs::create_dir_all(config.pins.join("v0"))?;
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&config.text())?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         let (code, log) = daemon.run_to_end()?;
         ensure!(code == 1, "exit code {code}: {log}");
         ensure!(log.contains("layout v0") && log.contains("aop unload"), "{log}");
-        ensure!(config.pins.join("v0").exists() && !is_guarded(world)?);
-        let unload = daemon.verb(&["unload"])?;
-        ensure!(unload.code == 0, "{unload:?}");
+        ensure!(config.pins.join("v0").exists() && !is_guarded(lab)?);
+        daemon.verb(&["unload"])?.success()?;
         daemon.run()?;
-        is_guarded(world).map(drop)
+        is_guarded(lab).map(drop)
     });
 }
 
 #[test]
-fn a_pinned_map_of_another_shape_is_named_and_not_used() {
-    in_a_world(|world| {
-        let config = Config::new(world);
+fn a_pinned_map_of_another_size_is_named_and_not_used() {
+    in_lab(|lab| {
+        let config = AopToml::new(lab);
         let layout = config.pins.join(format!("v{}", aop_common::layout::LAYOUT_VERSION));
         fs::create_dir_all(&layout)?;
         let mut bpftool = std::process::Command::new("bpftool");
         bpftool.args(["map", "create"]).arg(layout.join("SETTINGS"));
         bpftool.args("type array key 4 value 4096 entries 1 name SETTINGS".split(' '));
-        let made = child::finish(bpftool, &[], SOON)?;
-        ensure!(made.code == 0, "{made:?}");
-        let mut daemon = Daemon::prepare(world)?;
-        daemon.write(&config.text())?;
+        child::finish(bpftool, &[], SOON)?.success()?;
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
         let (code, log) = daemon.run_to_end()?;
         ensure!(code == 1, "exit code {code}: {log}");
         for word in ["SETTINGS", "4096", "aop unload"] {
             ensure!(log.contains(word), "nothing of {word}: {log}");
         }
-        ensure!(!is_guarded(world)? && fs::read_dir(&layout)?.count() == 1, "half applied");
-        ensure!(daemon.verb(&["unload"])?.code == 0);
+        ensure!(!is_guarded(lab)? && fs::read_dir(&layout)?.count() == 1, "half applied");
+        daemon.verb(&["unload"])?.success()?;
         daemon.run()
     });
 }
 
 #[test]
-fn a_second_daemon_is_refused_and_the_first_goes_on() {
-    in_a_world(|world| {
-        let first = Daemon::start(world, &Config::new(world))?;
+fn a_second_daemon_is_refused_and_the_first_continues() {
+    in_lab(|lab| {
+        let first = TestDaemon::start(lab, &AopToml::new(lab))?;
         let second = first.verb(&["run"])?;
         ensure!(second.code == 1, "{second:?}");
         let pid = first.pid().context("it runs")?.to_string();

@@ -1,65 +1,60 @@
-//! Before the network is up: the guard stands first, and the daemon takes it over.
+//! `aop load` before the network is up: the firewall enforces first, and the daemon takes it over.
 
 use anyhow::{Result, ensure};
-use aop_tests::{Config, Daemon, Family, Outcome, Pull, Upstream, World};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, PullOutcome, TestDaemon, TestUpstream};
 
-use crate::stage::{in_a_world, is_guarded};
+use crate::stage::{in_lab, is_guarded};
 
-fn loaded(world: &World, config: &Config) -> Result<(Daemon, String)> {
-    let daemon = Daemon::prepare(world)?;
-    daemon.write(&config.text())?;
-    let load = daemon.verb(&["load"])?;
-    ensure!(load.code == 0, "{load:?}");
+fn loaded(lab: &Lab, config: &AopToml) -> Result<(TestDaemon, String)> {
+    let daemon = TestDaemon::with_config(lab, config)?;
+    let load = daemon.verb(&["load"])?.success()?;
     Ok((daemon, load.errors))
 }
 
 #[test]
-fn a_stranger_meets_silence_after_load_and_run_takes_over() {
-    in_a_world(|world| {
-        let upstream = Upstream::start(world)?;
-        let (mut daemon, _) = loaded(world, &Config::new(world))?;
-        ensure!(is_guarded(world)?);
-        for family in Family::BOTH {
-            let outcome = Pull::by_stranger(world, family).send()?;
-            ensure!(outcome.silent(), "{outcome}");
-            // The edge's packets pass, and find nobody listening.
-            let outcome = Pull::by_edge(world, family).send()?;
-            ensure!(matches!(outcome, Outcome::Other(_)), "{outcome}");
+fn after_load_a_stranger_meets_silence_and_run_takes_over() {
+    in_lab(|lab| {
+        let upstream = TestUpstream::start(lab)?;
+        let (mut daemon, _) = loaded(lab, &AopToml::new(lab))?;
+        ensure!(is_guarded(lab)?);
+        for family in IpVersion::BOTH {
+            Pull::by_stranger(lab, family).must_meet_silence()?;
+            // The packets of the edge pass, but there is no listener yet.
+            let outcome = Pull::by_edge(lab, family).send()?;
+            ensure!(matches!(outcome, PullOutcome::Other(_)), "{outcome}");
         }
         ensure!(upstream.count()? == 0);
         daemon.run()?;
         let status = daemon.status()?;
         ensure!(status.enforcing("eth0")? && status.dropped_on("eth0")? >= 2, "counted from zero");
-        let outcome = Pull::by_edge(world, Family::V4).send()?;
-        ensure!(outcome.served(), "{outcome}");
+        Pull::by_edge(lab, IpVersion::V4).must_be_served()?;
         Ok(())
     });
 }
 
 #[test]
 fn load_needs_no_certificate_no_network_and_no_interface() {
-    in_a_world(|world| {
-        let mut config = Config::new(world);
-        config.site().certificate = world.dir().join("not-there-yet.pem");
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
+        config.site().certificate = lab.dir().join("not-there-yet.pem");
         config.interfaces = vec!["eth0".into(), "eth7".into()];
-        let mut ip = world.origin().command("ip");
+        let mut ip = lab.origin().command("ip");
         ensure!(ip.args(["link", "set", "eth0", "down"]).status()?.success());
-        let (daemon, said) = loaded(world, &config)?;
+        let (daemon, said) = loaded(lab, &config)?;
         ensure!(said.contains("eth7") && said.contains("skipped"), "{said}");
-        ensure!(is_guarded(world)?);
-        let unload = daemon.verb(&["unload"])?;
-        ensure!(unload.code == 0, "{unload:?}");
+        ensure!(is_guarded(lab)?);
+        daemon.verb(&["unload"])?.success()?;
         config.interfaces = vec!["auto".into()];
-        let (_, said) = loaded(world, &config)?;
+        let (_, said) = loaded(lab, &config)?;
         ensure!(said.contains("default route"), "{said}");
         Ok(())
     });
 }
 
 #[test]
-fn load_leaves_a_running_daemon_alone() {
-    in_a_world(|world| {
-        let daemon = Daemon::start(world, &Config::new(world))?;
+fn load_is_refused_while_a_daemon_runs() {
+    in_lab(|lab| {
+        let daemon = TestDaemon::start(lab, &AopToml::new(lab))?;
         let generation = daemon.status()?.generation()?;
         let load = daemon.verb(&["load"])?;
         ensure!(load.code == 1 && load.errors.contains("another aop"), "{load:?}");

@@ -1,51 +1,43 @@
-//! The figures on `/metrics` are those of the status, in a form that Prometheus reads, and asking for
-//! them costs no pull.
+//! `/metrics`: the values agree with the status, Prometheus can read them, and requests for them do
+//! not disturb pulls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Family, Promtool, Pull, Status, World, hand, wait};
+use aop_tests::{AopToml, IpVersion, Lab, Promtool, Pull, StatusJson, client, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::stage::{SOON, Stage, on_changed_stage};
+use crate::monitor::{AT, exchange, monitored};
+use crate::stage::{SOON, Stage, in_ci, on_changed_stage, skip};
 
 const MONITORING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/monitoring");
-const AT: &str = "127.0.0.1:9465";
 
-/// Series by their names and labels, as they are written.
+/// The values of the series, by name and labels.
 type Page = BTreeMap<String, u64>;
 
-fn monitored(config: &mut Config, _: &World) {
-    config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
-}
-
-/// The tool, or a part of a test that is skipped, which CI does not allow.
+/// promtool. Without it, a part of the test is skipped, but not in CI.
 fn promtool() -> Option<Promtool> {
     let promtool = Promtool::installed();
     if promtool.is_none() {
-        let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        assert!(!ci, "CI must have promtool: cargo xtask setup");
-        writeln!(std::io::stderr(), "skipped: no promtool: cargo xtask setup").ok();
+        assert!(!in_ci(), "CI must have promtool: cargo xtask setup");
+        skip("no promtool: cargo xtask setup");
     }
     promtool
 }
 
-/// The head and the body of the answer to one that accepts `accept`.
-fn scrape_as(world: &World, accept: &str) -> Result<(String, String)> {
-    let mut stream = hand::connect(world.origin(), AT.parse()?)?;
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{answer:?}"))?;
-    ensure!(head.starts_with("HTTP/1.1 200 "), "{answer}");
-    Ok((head.to_ascii_lowercase(), body.to_owned()))
+/// The head and the body of the response to a request with this Accept header.
+fn scrape_as(lab: &Lab, accept: &str) -> Result<(String, String)> {
+    let stream = client::connect(lab.origin(), AT.parse()?)?;
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
+    let (head, body) = exchange(stream, &request)?;
+    ensure!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    Ok((head.to_ascii_lowercase(), body))
 }
 
 fn series(text: &str) -> Result<Page> {
@@ -61,11 +53,11 @@ fn series(text: &str) -> Result<Page> {
     Ok(page)
 }
 
-/// Scrapes until the page says what `holds`; answers stand for a second.
+/// Requests the page until `holds` is true of it. aop caches the page for a second.
 fn scraped(stage: &Stage, what: &str, holds: impl Fn(&Page) -> bool) -> Result<Page> {
-    let page = || series(&scrape_as(&stage.world, "*/*")?.1);
+    let page = || series(&scrape_as(&stage.lab, "*/*")?.1);
     wait::until(what, SOON * 2, || page().ok().filter(&holds))
-        .with_context(|| format!("{:?}", scrape_as(&stage.world, "*/*")))
+        .with_context(|| format!("{:?}", scrape_as(&stage.lab, "*/*")))
 }
 
 fn labelled(name: &str, labels: &[(&str, &str)]) -> String {
@@ -74,8 +66,8 @@ fn labelled(name: &str, labels: &[(&str, &str)]) -> String {
     format!("{name}{{{}}}", labels.join(","))
 }
 
-/// The series of the counters in a status, and none besides.
-fn counters(status: &Status) -> Result<Page> {
+/// The series of the counters in a status, and no others.
+fn counters(status: &StatusJson) -> Result<Page> {
     let mut page = Page::new();
     for verdict in status.verdicts()? {
         let labels = [
@@ -116,17 +108,17 @@ fn counters(status: &Status) -> Result<Page> {
 }
 
 #[test]
-fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
-    let checked = |config: &mut Config, world: &World| {
-        monitored(config, world);
+fn after_served_refused_and_dropped_pulls_the_metrics_agree_with_the_status() {
+    let checked = |config: &mut AopToml, lab: &Lab| {
+        monitored(config, lab);
         config.site().rules.push("upstream_check = true".into());
     };
     on_changed_stage(checked, |stage| {
-        let edge = || Pull::by_edge(&stage.world, Family::V4);
+        let edge = || Pull::by_edge(&stage.lab, IpVersion::V4);
         stage.edge_is_served()?;
         let naked = edge().no_certificate();
-        ensure!(naked.send()?.refused());
-        ensure!(Pull::by_stranger(&stage.world, Family::V4).send()?.silent());
+        naked.must_be_refused()?;
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
         let wanted = |page: &Page| {
             let refused = labelled(
                 "aop_handshakes_refused_from_admitted_total",
@@ -135,11 +127,11 @@ fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
             page.contains_key(&refused) && page.keys().any(|name| name.contains("\"drop\""))
         };
         scraped(stage, "all three are told", wanted)?;
-        // Nothing moves any more, or both are read again.
+        // If a counter has moved in the meantime, both are read again.
         let told = wait::until("figures that agree", SOON * 4, || {
             let status = stage.daemon.status().ok()?;
             thread::sleep(Duration::from_millis(1100));
-            let page = series(&scrape_as(&stage.world, "*/*").ok()?.1).ok()?;
+            let page = series(&scrape_as(&stage.lab, "*/*").ok()?.1).ok()?;
             let count = |page: &Page| -> Page {
                 let counts = |name: &str| {
                     let name = name.split('{').next().unwrap_or_default();
@@ -151,7 +143,7 @@ fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
         });
         let (status, page) = told.with_context(|| {
             let status = stage.daemon.status().and_then(|status| counters(&status));
-            format!("{status:?}\n{:?}", scrape_as(&stage.world, "*/*"))
+            format!("{status:?}\n{:?}", scrape_as(&stage.lab, "*/*"))
         })?;
         let json = status.json();
         let number = |pointer: &str| json.pointer(pointer).and_then(Value::as_u64);
@@ -185,16 +177,16 @@ fn after_good_refused_and_dropped_pulls_the_figures_are_those_of_the_status() {
 }
 
 #[test]
-fn prometheus_reads_both_forms_and_its_linter_finds_nothing() {
+fn prometheus_reads_both_formats_and_its_linter_finds_nothing() {
     on_changed_stage(monitored, |stage| {
         stage.edge_is_served()?;
-        ensure!(Pull::by_edge(&stage.world, Family::V4).no_certificate().send()?.refused());
-        let (head, text) = scrape_as(&stage.world, "*/*")?;
+        Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate().must_be_refused()?;
+        let (head, text) = scrape_as(&stage.lab, "*/*")?;
         ensure!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
         if let Some(promtool) = promtool() {
             promtool.finds_nothing(&["check", "metrics"], text.as_bytes())?;
         }
-        let (head, open) = scrape_as(&stage.world, "application/openmetrics-text;version=1.0.0")?;
+        let (head, open) = scrape_as(&stage.lab, "application/openmetrics-text;version=1.0.0")?;
         ensure!(head.contains("content-type: application/openmetrics-text"), "{head}");
         ensure!(open.ends_with("\n# EOF\n"), "{open}");
         let names = |page: &Page| page.keys().cloned().collect::<Vec<_>>();
@@ -204,7 +196,7 @@ fn prometheus_reads_both_forms_and_its_linter_finds_nothing() {
 }
 
 #[test]
-fn a_terminator_that_hangs_is_told_and_none_of_its_counters_falls_to_zero() {
+fn a_hung_terminator_is_reported_and_its_counters_do_not_fall_to_zero() {
     on_changed_stage(monitored, |stage| {
         stage.edge_is_served()?;
         let accepted = "aop_handshakes_accepted_total";
@@ -219,17 +211,16 @@ fn a_terminator_that_hangs_is_told_and_none_of_its_counters_falls_to_zero() {
         stage.daemon.write("nonsense")?;
         stage.daemon.reload()?;
         scraped(stage, "a bad reload", |page| page.get("aop_last_reload_successful") == Some(&0))?;
-        stage.daemon.write(&stage.config.text())?;
-        stage.daemon.reload()?;
+        stage.reload()?;
         scraped(stage, "a good one", |page| page.get("aop_last_reload_successful") == Some(&1))?;
-        ensure!(stage.daemon.verb(&["unload"])?.code == 0);
+        stage.daemon.verb(&["unload"])?.success()?;
         scraped(stage, "it is unloaded", |page| page.get("aop_firewall_loaded") == Some(&0))?;
         Ok(())
     });
 }
 
 #[test]
-fn a_flood_of_scrapes_leaves_pulls_served() {
+fn pulls_are_served_during_a_flood_of_scrapes() {
     on_changed_stage(monitored, |stage| {
         let (over, scrapes) = (AtomicBool::new(false), AtomicUsize::new(0));
         let stage = &*stage;
@@ -237,7 +228,7 @@ fn a_flood_of_scrapes_leaves_pulls_served() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     while !over.load(Relaxed) {
-                        if scrape_as(&stage.world, "*/*").is_ok() {
+                        if scrape_as(&stage.lab, "*/*").is_ok() {
                             scrapes.fetch_add(1, Relaxed);
                         }
                     }
@@ -253,7 +244,7 @@ fn a_flood_of_scrapes_leaves_pulls_served() {
 }
 
 #[test]
-fn each_alert_fires_when_it_should_and_stays_silent_before() {
+fn each_alert_fires_when_it_should_and_not_before() {
     let Some(promtool) = promtool() else { return };
     for (verb, file) in [("check", "alerts.yaml"), ("test", "alerts.test.yaml")] {
         let path = format!("{MONITORING}/{file}");
@@ -273,16 +264,16 @@ fn each_alert_fires_when_it_should_and_stays_silent_before() {
 }
 
 #[test]
-fn alerts_and_dashboard_ask_for_nothing_that_is_not_told() {
-    let checked = |config: &mut Config, world: &World| {
-        monitored(config, world);
+fn alerts_and_dashboard_use_only_metrics_that_exist() {
+    let checked = |config: &mut AopToml, lab: &Lab| {
+        monitored(config, lab);
         config.site().rules.push("upstream_check = true".into());
     };
     on_changed_stage(checked, |stage| {
         scraped(stage, "the upstream is checked", |page| {
             page.keys().any(|name| name.starts_with("aop_upstream_up"))
         })?;
-        let (_, text) = scrape_as(&stage.world, "*/*")?;
+        let (_, text) = scrape_as(&stage.lab, "*/*")?;
         let told: BTreeSet<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
@@ -308,7 +299,7 @@ fn alerts_and_dashboard_ask_for_nothing_that_is_not_told() {
     });
 }
 
-/// The names in a query that are aop's.
+/// The names of aop's metrics in a query.
 fn metrics_in(query: &str) -> impl Iterator<Item = &str> {
     let words = query.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     words.filter(|word| word.starts_with("aop_"))

@@ -1,4 +1,4 @@
-//! What this host is told over HTTP: whether aop lives, and whether it serves.
+//! The monitor listener: `/healthz` tells whether aop is alive, `/readyz` whether it can serve.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -7,37 +7,44 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Config, Daemon, Family, Upstream, World, hand, wait};
+use aop_tests::{AopToml, IpVersion, Lab, TestDaemon, TestUpstream, client, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::stage::{SOON, Stage, in_a_world, on_changed_stage};
+use crate::stage::{SOON, Stage, in_lab, on_changed_stage};
 
-/// Upstreams are asked every five seconds; and a busy machine.
+/// aop checks upstreams every five seconds. More on a busy machine.
 const SEEN: Duration = Duration::from_secs(15);
 
-const AT: &str = "127.0.0.1:9465";
+pub(crate) const AT: &str = "127.0.0.1:9465";
 
-fn monitored(config: &mut Config, _: &World) {
+pub(crate) fn monitored(config: &mut AopToml, _: &Lab) {
     config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
 }
 
-/// The status and the body of the answer to `line` on a fresh connection.
-fn ask(mut stream: impl Read + Write, line: &str) -> Result<(u16, String)> {
-    write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{answer:?}"))?;
-    let status = head.split(' ').nth(1).with_context(|| head.to_owned())?;
-    Ok((status.parse()?, body.to_owned()))
+/// The status and the body of the response to `line` on a new connection.
+pub(crate) fn ask(stream: impl Read + Write, line: &str) -> Result<(u16, String)> {
+    let (head, body) = exchange(stream, &format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n"))?;
+    let status = head.split(' ').nth(1).with_context(|| head.clone())?;
+    Ok((status.parse()?, body))
+}
+
+/// The head and the body of the response to `request`.
+pub(crate) fn exchange(mut stream: impl Read + Write, request: &str) -> Result<(String, String)> {
+    stream.write_all(request.as_bytes())?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let parts = response.split_once("\r\n\r\n").with_context(|| format!("{response:?}"))?;
+    Ok((parts.0.to_owned(), parts.1.to_owned()))
 }
 
 fn get(stage: &Stage, path: &str) -> Result<(u16, String)> {
-    let stream = hand::connect(stage.world.origin(), AT.parse()?)?;
+    let stream = client::connect(stage.lab.origin(), AT.parse()?)?;
     ask(stream, &format!("GET {path}"))
 }
 
-/// Waits until `/readyz` says this; answers stand for a second.
+/// Waits until `/readyz` returns this status and contains `named`. aop caches the response for a
+/// second.
 fn readiness(stage: &Stage, status: u16, named: &str) -> Result<String> {
     wait::until(&format!("it is {status}: {named}"), SEEN, || {
         let answer = get(stage, "/readyz").ok()?;
@@ -47,17 +54,17 @@ fn readiness(stage: &Stage, status: u16, named: &str) -> Result<String> {
 }
 
 #[test]
-fn a_daemon_that_serves_is_alive_and_ready_and_tells_nothing_else() {
+fn a_serving_daemon_is_alive_and_ready_and_serves_no_other_path() {
     on_changed_stage(monitored, |stage| {
         stage.edge_is_served()?;
         ensure!(get(stage, "/healthz")? == (200, "alive\n".into()));
         ensure!(get(stage, "/readyz")? == (200, "ready\n".into()));
         ensure!(get(stage, "/")?.0 == 404);
-        let connect = || hand::connect(stage.world.origin(), AT.parse()?);
+        let connect = || client::connect(stage.lab.origin(), AT.parse()?);
         ensure!(ask(connect()?, "HEAD /readyz")? == (200, String::new()));
         ensure!(ask(connect()?, "POST /readyz")?.0 == 405);
-        let to = stage.world.origin_at(Family::V4, 9465);
-        let from_outside = stage.world.edge().connect(to, SOON);
+        let to = stage.lab.origin_at(IpVersion::V4, 9465);
+        let from_outside = stage.lab.edge().connect(to, SOON);
         ensure!(from_outside.is_err(), "it is reached from outside");
         let moved = stage.config.text().replace(AT, "127.0.0.1:9466");
         stage.daemon.write(&moved)?;
@@ -67,16 +74,16 @@ fn a_daemon_that_serves_is_alive_and_ready_and_tells_nothing_else() {
 }
 
 #[test]
-fn from_sigterm_on_it_is_not_ready_and_stays_alive_until_the_drain_is_over() {
+fn after_sigterm_it_is_not_ready_but_alive_until_the_drain_ends() {
     on_changed_stage(monitored, |stage| {
         let mut session = stage.open()?;
         ensure!(get(stage, "/readyz")?.0 == 200);
         stage.daemon.signal(Signal::SIGTERM)?;
-        wait::until("it drains", SOON, || stage.daemon.log().contains("draining").then_some(()))?;
+        stage.daemon.wait_for_log("draining")?;
         let (status, body) = get(stage, "/readyz")?;
         ensure!(status == 503 && body.contains("draining"), "{status}: {body}");
         ensure!(get(stage, "/healthz")?.0 == 200);
-        hand::get(&mut session, "/")?;
+        client::get(&mut session, "/")?;
         drop(session);
         let code = stage.daemon.wait(Duration::from_secs(10))?;
         ensure!(code == 0, "exit code {code}");
@@ -86,7 +93,7 @@ fn from_sigterm_on_it_is_not_ready_and_stays_alive_until_the_drain_is_over() {
 }
 
 #[test]
-fn a_terminator_that_hangs_and_a_firewall_that_is_gone_make_it_unready() {
+fn with_a_hung_terminator_or_without_its_firewall_it_is_not_ready() {
     on_changed_stage(monitored, |stage| {
         stage.edge_is_served()?;
         let terminator = Pid::from_raw(i32::try_from(stage.daemon.terminator()?.0)?);
@@ -95,7 +102,7 @@ fn a_terminator_that_hangs_and_a_firewall_that_is_gone_make_it_unready() {
         ensure!(get(stage, "/healthz")?.0 == 200);
         kill(terminator, Signal::SIGCONT)?;
         readiness(stage, 200, "ready")?;
-        ensure!(stage.daemon.verb(&["unload"])?.code == 0);
+        stage.daemon.verb(&["unload"])?.success()?;
         let told = readiness(stage, 503, "unloaded")?;
         ensure!(told.lines().count() == 1, "{told}");
         Ok(())
@@ -103,9 +110,9 @@ fn a_terminator_that_hangs_and_a_firewall_that_is_gone_make_it_unready() {
 }
 
 #[test]
-fn an_application_that_is_down_or_answers_badly_is_named_until_it_is_well_again() {
-    let checked = |config: &mut Config, world: &World| {
-        monitored(config, world);
+fn an_upstream_that_fails_its_check_is_named_until_it_passes_again() {
+    let checked = |config: &mut AopToml, lab: &Lab| {
+        monitored(config, lab);
         config.site().rules.push("upstream_check = true".into());
     };
     on_changed_stage(checked, |stage| {
@@ -120,47 +127,44 @@ fn an_application_that_is_down_or_answers_badly_is_named_until_it_is_well_again(
         ensure!(warned.contains(told), "{warned}");
         ensure!(stage.daemon.log().contains("an upstream fails its check"));
         ensure!(get(stage, "/healthz")?.0 == 200);
-        stage.upstream = Upstream::start(&stage.world)?;
+        stage.upstream = TestUpstream::start(&stage.lab)?;
         readiness(stage, 200, "ready")?;
 
         let site = stage.config.site();
         site.upstream = "http://127.0.0.1:8080".into();
         site.rules = vec!["upstream_check = \"/well\"".into()];
-        stage.daemon.write(&stage.config.text())?;
-        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        stage.reload()?;
         readiness(stage, 200, "ready")?;
         stage.config.site().rules = vec!["upstream_check = \"/bytes/none\"".into()];
-        stage.daemon.write(&stage.config.text())?;
-        ensure!(!stage.daemon.reload()?.contains("not reloaded"));
+        stage.reload()?;
         readiness(stage, 503, "fails its check: GET /bytes/none: ")?;
         Ok(())
     });
 }
 
 #[test]
-fn who_connects_and_stays_silent_keeps_nobody_from_asking() {
+fn silent_connections_do_not_block_requests() {
     on_changed_stage(monitored, |stage| {
         let silent: Vec<_> = (0..40)
-            .map(|_| hand::connect(stage.world.origin(), AT.parse()?))
+            .map(|_| client::connect(stage.lab.origin(), AT.parse()?))
             .collect::<Result<_>>()?;
         let begun = Instant::now();
         ensure!(get(stage, "/healthz")?.0 == 200);
-        // Three times sixteen, for five seconds each.
+        // Forty connections are at most three batches of sixteen, for five seconds each.
         ensure!(begun.elapsed() < Duration::from_secs(18), "{:?}", begun.elapsed());
         drop(silent);
-        stage.daemon.signal(Signal::SIGTERM)?;
-        ensure!(stage.daemon.wait(SOON)? == 0);
+        stage.daemon.stop()?;
         Ok(())
     });
 }
 
 #[test]
-fn a_socket_that_a_killed_daemon_has_left_is_taken_and_one_of_others_is_not() {
-    in_a_world(|world| {
-        let path = world.dir().join("monitor.sock");
+fn the_socket_of_a_killed_daemon_is_reused_and_a_foreign_one_is_not() {
+    in_lab(|lab| {
+        let path = lab.dir().join("monitor.sock");
         let table = format!("[monitor]\nlisten = \"unix:{}\"", path.display());
-        let text = format!("{}\n{table}\n", Config::new(world).text());
-        let mut daemon = Daemon::prepare(world)?;
+        let text = format!("{}\n{table}\n", AopToml::new(lab).text());
+        let mut daemon = TestDaemon::prepare(lab)?;
         daemon.write(&text)?;
         daemon.run()?;
         let ask = || ask(UnixStream::connect(&path)?, "GET /healthz");

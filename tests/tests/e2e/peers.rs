@@ -1,32 +1,30 @@
-//! `aop peers` tells everybody who has authenticated, and how each stands; status tells what ends next.
+//! `aop peers`: the authenticated peers and their admission. `aop status`: what expires next.
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Family, Pull};
+use aop_tests::{IpVersion, Pull};
 use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage, on_stage};
 
 fn peers(stage: &Stage, more: &[&str]) -> Result<Value> {
     let line: Vec<&str> = ["peers", "--json"].iter().chain(more).copied().collect();
-    let told = stage.daemon.verb(&line)?;
-    ensure!(told.code == 0, "{told:?}");
-    Ok(serde_json::from_slice(&told.output)?)
+    let told = stage.daemon.verb(&line)?.success()?;
+    told.json()
 }
 
-fn pulls_by_both_families(stage: &Stage, count: usize) -> Result<[String; 2]> {
-    for (family, times) in [(Family::V4, count), (Family::V6, 1)] {
+fn pull_over_both_ip_versions(stage: &Stage, count: usize) -> Result<[String; 2]> {
+    for (family, times) in [(IpVersion::V4, count), (IpVersion::V6, 1)] {
         for _ in 0..times {
-            let outcome = Pull::by_edge(&stage.world, family).send()?;
-            ensure!(outcome.served(), "{outcome}");
+            Pull::by_edge(&stage.lab, family).must_be_served()?;
         }
     }
-    Ok(Family::BOTH.map(|family| stage.world.edge_address(family).to_string()))
+    Ok(IpVersion::BOTH.map(|family| stage.lab.edge_address(family).to_string()))
 }
 
 #[test]
-fn all_peers_are_told_sorted_and_by_site_with_what_admits_them_with_and_without_a_daemon() {
+fn peers_are_sorted_and_filtered_and_show_their_admission_also_without_a_daemon() {
     on_stage(|stage| {
-        let [v4, v6] = pulls_by_both_families(stage, 3)?;
+        let [v4, v6] = pull_over_both_ip_versions(stage, 3)?;
         let told = peers(stage, &["--sort", "count"])?;
         ensure!(told["total"] == 2, "{told}");
         let (first, second) = (&told["peers"][0], &told["peers"][1]);
@@ -37,7 +35,7 @@ fn all_peers_are_told_sorted_and_by_site_with_what_admits_them_with_and_without_
         let none = peers(stage, &["--site", "other.example"])?;
         ensure!(none["peers"] == serde_json::json!([]) && none["total"] == 2, "{none}");
 
-        let shown = String::from_utf8(stage.daemon.verb(&["peers"])?.output)?;
+        let shown = stage.daemon.verb(&["peers"])?.text();
         let line = shown.lines().find(|line| line.starts_with(&v4)).context("no line")?;
         for word in ["3 handshakes", "site example.com", "admitted by list"] {
             ensure!(line.contains(word), "nothing of {word}: {shown}");
@@ -50,11 +48,11 @@ fn all_peers_are_told_sorted_and_by_site_with_what_admits_them_with_and_without_
 }
 
 #[test]
-fn peers_are_told_from_memory_where_the_firewall_is_off() {
+fn with_the_firewall_off_peers_come_from_memory() {
     on_changed_stage(
         |config, _| config.mode = "off",
         |stage| {
-            let [v4, _] = pulls_by_both_families(stage, 1)?;
+            let [v4, _] = pull_over_both_ip_versions(stage, 1)?;
             let told = peers(stage, &["--sort", "first"])?;
             ensure!(told["total"] == 2 && told["peers"][0]["address"] == *v4, "{told}");
             ensure!(told["peers"][0]["admitted_by"] == "list", "{told}");
@@ -64,7 +62,7 @@ fn peers_are_told_from_memory_where_the_firewall_is_off() {
 }
 
 #[test]
-fn status_tells_what_ends_next_the_soonest_first() {
+fn status_lists_what_expires_next_first() {
     on_stage(|stage| {
         let status = stage.daemon.status()?;
         let ends = status.json()["ends"].as_array().context("no ends")?;
@@ -74,7 +72,7 @@ fn status_tells_what_ends_next_the_soonest_first() {
         ensure!(moments.len() == ends.len() && moments.is_sorted(), "{ends:?}");
         ensure!(ends.iter().all(|end| end["site"] == "example.com"), "{ends:?}");
         ensure!(ends.iter().all(|end| !end["subject"].as_str().unwrap_or("").is_empty()));
-        let shown = String::from_utf8(stage.daemon.verb(&["status"])?.output)?;
+        let shown = stage.daemon.verb(&["status"])?.text();
         ensure!(shown.contains("expires: "), "{shown}");
         ensure!(shown.lines().count() <= 24, "{shown}");
         Ok(())

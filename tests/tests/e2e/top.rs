@@ -1,22 +1,22 @@
-//! `aop top` on a terminal of its own, as an operator has it.
+//! `aop top` in a pseudoterminal.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{Family, Process, Pull, child, wait};
+use aop_tests::{IpVersion, Process, Pull, child, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::stage::{SOON, Stage, on_stage};
 
-/// How a terminal gets another screen, and is given its own one back.
+/// The sequences that switch to the alternate screen and back, and that show the cursor.
 const ENTER: &str = "\u{1b}[?1049h";
 const LEAVE: &str = "\u{1b}[?1049l";
 const CURSOR: &str = "\u{1b}[?25h";
 
-/// aop top behind `script`, which makes a pseudoterminal for it and writes down what it draws.
+/// `aop top` under `script`, which creates a pseudoterminal and records the output.
 struct Terminal {
     script: Child,
     typescript: std::path::PathBuf,
@@ -24,7 +24,7 @@ struct Terminal {
 
 impl Terminal {
     fn open(stage: &Stage, name: &str, every: &str) -> Result<Self> {
-        let typescript = stage.world.dir().join(name);
+        let typescript = stage.lab.dir().join(name);
         let aop = stage.daemon.program().display();
         let config = stage.daemon.config_path();
         let line = format!(
@@ -32,7 +32,7 @@ impl Terminal {
              echo \"exit code $?\"; stty -a | grep -o -- '-*icanon'",
             config.display()
         );
-        let mut command = stage.world.origin().command("script");
+        let mut command = stage.lab.origin().command("script");
         command.args(["--quiet", "--flush", "--command", &line]).arg(&typescript);
         command.env("TERM", "xterm-256color").stdin(Stdio::piped()).stdout(Stdio::null());
         Ok(Self { script: command.spawn().context("cannot run script")?, typescript })
@@ -57,15 +57,17 @@ impl Terminal {
         Ok(stdin.flush()?)
     }
 
-    /// The terminal is as it was, and aop has ended well.
-    fn is_given_back(&mut self) -> Result<()> {
+    /// The terminal is restored, and aop has exited with code 0.
+    fn is_restored(&mut self) -> Result<()> {
         wait::until("it ends", SOON, || self.script.try_wait().ok().flatten())?;
         let seen = self.seen();
-        let end = seen.rfind(LEAVE).with_context(|| format!("it never leaves: {seen:?}"))?;
+        let end = seen
+            .rfind(LEAVE)
+            .with_context(|| format!("the alternate screen is not left: {seen:?}"))?;
         let after = &seen[end..];
         ensure!(seen.find(ENTER).is_some_and(|begin| begin < end), "{seen:?}");
         ensure!(after.contains("exit code 0"), "{after:?}");
-        // Lines are edited again, as in every terminal.
+        // Canonical mode is on again.
         ensure!(after.contains("icanon") && !after.contains("-icanon"), "{after:?}");
         ensure!(seen.contains(CURSOR) && !seen.contains("panicked"), "{seen:?}");
         Ok(())
@@ -80,10 +82,10 @@ impl Drop for Terminal {
 }
 
 #[test]
-fn top_shows_reasons_strangers_and_peers_on_a_terminal_and_gives_it_back_on_q() {
+fn top_shows_reasons_strangers_and_peers_and_restores_the_terminal_on_q() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        let bad = Pull::by_edge(&stage.world, Family::V4).no_certificate();
+        let bad = Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate();
         stage.refuses(&bad, "certificate_required")?;
         let mut terminal = Terminal::open(stage, "typescript", "1")?;
         terminal.shows(&[
@@ -93,24 +95,23 @@ fn top_shows_reasons_strangers_and_peers_on_a_terminal_and_gives_it_back_on_q() 
             "eth0 enforcing",
         ])?;
 
-        stage.silences(&Pull::by_stranger(&stage.world, Family::V4), "unknown_source")?;
+        stage.silences(&Pull::by_stranger(&stage.lab, IpVersion::V4), "unknown_source")?;
         terminal.shows(&["unknown_source"])?;
-        let stranger = stage.world.stranger_address(Family::V4).to_string();
+        let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
         terminal.press("2")?;
         terminal.shows(&[&stranger])?;
-        let second = stage.daemon.verb(&["drops", "--for", "100ms"])?;
-        ensure!(second.code == 0, "{second:?}");
+        stage.daemon.verb(&["drops", "--for", "100ms"])?.success()?;
         terminal.shows(&["ended the sampling"])?;
-        let edge = stage.world.edge_address(Family::V4).to_string();
+        let edge = stage.lab.edge_address(IpVersion::V4).to_string();
         terminal.press("\t")?;
         terminal.shows(&[&edge])?;
         terminal.press("q")?;
-        terminal.is_given_back()
+        terminal.is_restored()
     });
 }
 
 #[test]
-fn top_gives_the_terminal_back_on_signals_and_says_so_where_somebody_else_follows_the_drops() {
+fn top_restores_the_terminal_on_signals_and_reports_that_another_top_samples_the_drops() {
     on_stage(|stage| {
         let mut first = Terminal::open(stage, "first", "16")?;
         first.shows(&["ENFORCING"])?;
@@ -120,17 +121,17 @@ fn top_gives_the_terminal_back_on_signals_and_says_so_where_somebody_else_follow
         for (terminal, signal) in [(&mut first, Signal::SIGTERM), (&mut second, Signal::SIGHUP)] {
             let top = descendant(terminal.script.id(), "top")?;
             kill(Pid::from_raw(i32::try_from(top.0)?), signal)?;
-            terminal.is_given_back()?;
+            terminal.is_restored()?;
         }
         stage.daemon.kill();
         let mut alone = Terminal::open(stage, "alone", "16")?;
         alone.shows(&["NO DAEMON", "aop is not running"])?;
         alone.press("\u{1b}")?;
-        alone.is_given_back()
+        alone.is_restored()
     });
 }
 
-/// What stands on a terminal that was told `written`: text, and where in it the cursor goes.
+/// The text on a terminal after the output `written`. Interprets only text and cursor positions.
 fn screen(written: &str) -> String {
     let mut rows = vec![[' '; 80]; 24];
     let (mut row, mut column) = (0, 0);
@@ -155,20 +156,17 @@ fn screen(written: &str) -> String {
     rows.join("\n")
 }
 
-/// The process among those that `parent` has started, and they, whose first argument is `verb`.
+/// The process below `parent` whose first argument is `verb`.
 fn descendant(parent: u32, verb: &str) -> Result<Process> {
-    let mut left = vec![Process(parent)];
-    while let Some(process) = left.pop() {
-        if process.command().is_ok_and(|line| line.get(1).is_some_and(|word| word == verb)) {
-            return Ok(process);
-        }
-        left.extend(process.children()?);
-    }
-    anyhow::bail!("no {verb} among the children of {parent}")
+    let is_it = |process: &Process| {
+        process.command().is_ok_and(|line| line.get(1).is_some_and(|word| word == verb))
+    };
+    let found = Process(parent).with_descendants()?.into_iter().find(is_it);
+    found.with_context(|| format!("no {verb} below process {parent}"))
 }
 
 #[test]
-fn without_a_terminal_that_can_be_drawn_on_top_says_what_to_ask_instead() {
+fn without_a_usable_terminal_top_names_the_alternative() {
     on_stage(|stage| {
         let piped = stage.daemon.verb(&["top"])?;
         ensure!(piped.code == 1 && piped.output.is_empty(), "{piped:?}");
@@ -178,7 +176,7 @@ fn without_a_terminal_that_can_be_drawn_on_top_says_what_to_ask_instead() {
         let mut dumb = Command::new("script");
         dumb.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("TERM", "dumb");
         let dumb = child::finish(dumb, &[], Duration::from_secs(10))?;
-        let said = String::from_utf8_lossy(&dumb.output).into_owned();
+        let said = dumb.text();
         ensure!(dumb.code == 1 && said.contains("see `aop status`"), "{dumb:?} {said}");
         ensure!(!said.contains('\u{1b}'), "{said:?}");
         Ok(())

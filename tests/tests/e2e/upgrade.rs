@@ -1,31 +1,25 @@
-//! Another process takes over: nothing is refused, nothing is cut, and packets are judged throughout.
-//! Or it does not, and nothing has changed.
+//! `aop upgrade`: a successor takes over, no connection is refused or cut, and packets are filtered
+//! all the time. If it does not take over, nothing changes.
 
-mod fails;
-mod lingers;
-mod load;
-mod monitored;
-mod takes_over;
+mod draining_predecessor;
+mod failures;
+mod readiness;
+mod takeover;
+mod under_load;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use aop_tests::{Process, wait};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::stage::{SOON, Stage};
 
-/// Whether this process is the daemon, by the word of whoever answers.
+/// The control socket answers with the process id of `process`.
 fn is_the_daemon(stage: &Stage, process: Process) -> Result<()> {
     let status = stage.daemon.status()?;
     ensure!(status.json()["daemon"]["pid"] == process.0, "{:?}", status.json()["daemon"]);
     Ok(())
 }
 
-fn end(process: Process) -> Result<()> {
-    kill(Pid::from_raw(i32::try_from(process.0)?), Signal::SIGTERM).context("it is gone")
-}
-
-/// It has ended, though perhaps nobody has waited for it yet.
+/// Waits until the process has exited. It may still be a zombie.
 fn ends(process: Process) -> Result<()> {
     wait::until("the process ends", SOON, || {
         process.status("State").map_or(true, |state| state.starts_with('Z')).then_some(())

@@ -1,5 +1,5 @@
-//! Rules of this repository for which there is no lint: the length of files, and the places of
-//! `unsafe`, aya and clap.
+//! Rules of this repository that no lint knows: the length of a file, the width of a comment, the
+//! addresses of `unsafe`, and one name for each public type.
 
 use std::{
     fs, io,
@@ -8,35 +8,46 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use super::names;
 use crate::workspace;
 
 const MOST_LINES: usize = 400;
+
+/// Columns that a comment may take.
+const MOST_COLUMNS: usize = 100;
 
 /// The only files with `unsafe` code: the pods, the frame reader, the maps.
 const UNSAFE: [&str; 3] =
     ["aop-common/src/pod.rs", "aop-ebpf/src/frame.rs", "aop-ebpf/src/maps.rs"];
 
+/// A Rust file.
+pub(crate) struct Source {
+    /// Its path, relative to the root of the repository.
+    pub(crate) path: String,
+    /// Its content.
+    pub(crate) text: String,
+}
+
 pub(crate) fn check() -> Result<()> {
-    let mut complaints = Vec::new();
-    for path in sources(workspace::root()).context("cannot list the sources")? {
+    let mut sources = Vec::new();
+    for path in rust_files(workspace::root()).context("cannot list the sources")? {
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        complaints.extend(complaints_about(&workspace::short(&path).to_string(), &text));
+        sources.push(Source { path: workspace::short(&path).to_string(), text });
     }
-    if complaints.is_empty() {
-        return Ok(());
-    }
-    bail!("{}", complaints.join("\n"))
+    let in_files = sources.iter().flat_map(|source| complaints_about(&source.path, &source.text));
+    let complaints: Vec<String> = in_files.chain(names::complaints(&sources)).collect();
+    if complaints.is_empty() { Ok(()) } else { bail!("{}", complaints.join("\n")) }
 }
 
 /// All Rust files outside of hidden and target directories.
-fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
+fn rust_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if path.is_dir() && name != "target" && !name.starts_with('.') {
-            found.extend(sources(&path)?);
+            found.extend(rust_files(&path)?);
         } else if name.ends_with(".rs") {
             found.push(path);
         }
@@ -57,11 +68,8 @@ fn complaints_about(path: &str, text: &str) -> Vec<String> {
         if has_word(&code, "unsafe") && !may_be_unsafe(path, &code) {
             complain(&format!("unsafe code outside {}", UNSAFE.join(", ")));
         }
-        if has_word(&code, "aya") && outside(path, &["firewall/", "firewall.rs"]) {
-            complain("aya outside firewall/");
-        }
-        if has_word(&code, "clap") && outside(path, &["cli/", "cli.rs", "main.rs"]) {
-            complain("clap outside cli/");
+        if is_comment(line) && line.chars().count() > MOST_COLUMNS {
+            complain(&format!("a comment over {MOST_COLUMNS} columns: wrap it"));
         }
     }
     complaints
@@ -73,10 +81,9 @@ fn may_be_unsafe(path: &str, code: &str) -> bool {
     attribute || UNSAFE.contains(&path)
 }
 
-/// Whether a path is in aop-userspace, but in none of these places.
-fn outside(path: &str, places: &[&str]) -> bool {
-    let inside = path.strip_prefix("aop-userspace/src/");
-    inside.is_some_and(|path| !places.iter().any(|place| path.starts_with(place)))
+/// Whether the whole line is a comment. A link cannot be wrapped.
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with("//") && !line.contains("://")
 }
 
 /// The line without its comment and without the content of its strings.
@@ -147,11 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn aya_and_clap_stay_where_they_belong() {
-        let code = "use aya::Ebpf;\nuse clap::Parser;";
-        assert_eq!(complaints_about("aop-userspace/src/tls/mod.rs", code).len(), 2);
-        assert_eq!(complaints_about("aop-userspace/src/firewall/load.rs", code).len(), 1);
-        assert_eq!(complaints_about("aop-userspace/src/cli/mod.rs", code).len(), 1);
-        assert!(complaints_about("xtask/src/main.rs", code).is_empty());
+    fn a_wide_comment_is_reported_with_its_line_unless_it_is_a_link() {
+        let wide = "x".repeat(MOST_COLUMNS);
+        let found = complaints_about("a.rs", &format!("code();\n/// {wide}"));
+        assert_eq!(found, ["a.rs:2: a comment over 100 columns: wrap it"]);
+        let link = format!("/// <https://example.com/{wide}>\nlet a = \"{wide}\";");
+        assert!(complaints_about("a.rs", &link).is_empty());
     }
 }

@@ -1,7 +1,7 @@
-//! Ctrl-C and its kin, noticed between steps.
+//! Ctrl-C and similar signals, which the demo checks between its steps.
 //!
-//! No step lasts longer than a pull's deadline, so the play ends soon after the signal, by the
-//! same way out as ever.
+//! No step lasts longer than the timeout of a pull, so the demo ends soon after a signal and cleans
+//! up as usual.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,13 +20,13 @@ impl Interrupt {
         Ok(Self(flag))
     }
 
-    pub(crate) fn came(&self) -> bool {
+    pub(crate) fn received(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Nothing to do, unless it came.
+    /// An error if a signal has come.
     pub(crate) fn check(&self) -> Result<()> {
-        ensure!(!self.came(), "interrupted");
+        ensure!(!self.received(), "interrupted");
         Ok(())
     }
 }

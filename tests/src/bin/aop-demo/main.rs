@@ -1,23 +1,24 @@
-//! The main job of aop, live: an edge, a stranger and an origin on one machine, real packets, real
-//! handshakes, and a table of who got through.
+//! Demonstrates aop: an edge, a stranger and an origin on one machine, with real packets and real
+//! handshakes, and a table of the outcomes.
 //!
-//! Needs root for network namespaces, and nothing to configure. Everything it makes is gone when
-//! it ends, also by Ctrl-C. Exit codes: 0 all as expected, 1 not, 130 interrupted.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person")]
+//! It needs root for network namespaces and has no settings. It removes everything when it ends,
+//! also after Ctrl-C. Exit codes: 0 all outcomes as expected, 1 not, 130 interrupted.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is for people")]
 
+mod claim_table;
 mod interrupt;
 mod maps;
-mod play;
+mod scenario;
 
 use std::process::ExitCode;
 
 use crate::interrupt::Interrupt;
 
 const INTRO: &str = "\
-aop lets an origin answer its CDN's authenticated pulls, and nobody else. This demo builds a small
-internet out of network namespaces: an origin that aop guards, an edge with Cloudflare addresses
-and the operator's certificate, and a stranger who has stolen a copy of that certificate.
-Then everybody pulls https://example.com/ with curl.
+With aop, an origin answers only the authenticated pulls of its CDN. This demo builds a network of
+namespaces: an origin that aop guards, an edge with Cloudflare addresses and the certificate of the
+operator, and a stranger with a stolen copy of that certificate.
+Then edge and stranger pull https://example.com/ with curl.
 ";
 
 fn main() -> ExitCode {
@@ -30,11 +31,11 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     println!("{INTRO}");
-    // What the play has set up is taken down when it returns, however it does.
-    let played = play::run(&interrupt);
-    match played {
-        _ if interrupt.came() => {
-            eprintln!("Interrupted; everything is cleaned up.");
+    // The lab is removed when this returns, also with an error.
+    let outcome = scenario::run(&interrupt);
+    match outcome {
+        _ if interrupt.received() => {
+            eprintln!("Interrupted. Everything is removed.");
             ExitCode::from(130)
         }
         Ok(report) => {
@@ -46,6 +47,6 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("The demo cannot go on: {error:#}");
+    eprintln!("The demo failed: {error:#}");
     ExitCode::FAILURE
 }

@@ -1,10 +1,10 @@
-//! What the shared maps say, for people.
+//! The content of the shared maps, for people.
 
 use anyhow::Result;
-use aop_tests::Status;
+use aop_tests::StatusJson;
 
 /// Verdicts by reason, handshakes, and the authenticated peers.
-pub(crate) fn describe(status: &Status) -> Result<String> {
+pub(crate) fn describe(status: &StatusJson) -> Result<String> {
     let mut text = String::from("  packets that reached the origin\n");
     for verdict in status.verdicts()? {
         if verdict.packets > 0 {
@@ -20,20 +20,20 @@ pub(crate) fn describe(status: &Status) -> Result<String> {
     text += "\n  authenticated peers\n";
     for peer in status.peers()? {
         let (address, count) = (peer.address.to_string(), peer.handshakes);
-        let site = peer.site.unwrap_or_else(|| "a site of the past".into());
+        let site = peer.site.unwrap_or_else(|| "a site that was removed".into());
         text += &format!("  {count:>9}  handshakes  {address}, for {site}\n");
     }
     Ok(text)
 }
 
-/// A reason in plain words; its stable name where there are none yet.
+/// A reason in plain words, or its stable name if there are none.
 fn meaning(reason: &str) -> &str {
     match reason {
         "not_guarded" => "to no guarded port (answers, neighbour discovery)",
-        "transit" => "only forwarded by this host",
+        "transit" => "forwarded by this host",
         "admitted" => "from an admitted prefix",
         "proven" => "from an authenticated peer whose prefix is withdrawn",
-        "unknown_source" => "from an address that nothing admits",
+        "unknown_source" => "from an address that is not admitted",
         "malformed" => "malformed",
         "fragment" => "a fragment that may hide its port",
         "too_deep" => "too many headers",

@@ -1,21 +1,21 @@
-//! Just enough HTTP/1.1, kept alive: what each path answers.
+//! A minimal HTTP/1.1 server with keep-alive. The responses:
 //!
-//! - `GET /bytes/N`: N bytes that repeat every 251, so that a shift shows.
-//! - `POST /echo`: the body, once it is all there.
-//! - `POST /late`: reads until the peer finishes sending, then answers how much came.
-//! - `GET /head`: the request's own head.
-//! - anything else: 200 with a text that names the path.
+//! - `GET /bytes/N`: N bytes in a pattern of 251, so that lost or doubled bytes are detected.
+//! - `POST /echo`: the body of the request, after all of it has come.
+//! - `POST /late`: reads until the peer closes its sending direction, then tells how much came.
+//! - `GET /head`: the head of the request.
+//! - anything else: 200 with a text that contains the path.
 
 use std::io::Read;
 
 use anyhow::{Context, Result, bail, ensure};
-use aop_tests::proxy::{self, Opening};
+use aop_tests::proxy_header::{self, Detected};
 
 use crate::Stream;
-use crate::journal::Journal;
+use crate::connection_log::ConnectionLog;
 
 const LONGEST_HEAD: usize = 64 * 1024;
-/// A pattern is written in blocks of this length, of whole repetitions.
+/// The pattern is written in blocks of this length: whole repetitions.
 const BLOCK: usize = 251 * 1024;
 
 struct Request {
@@ -26,14 +26,14 @@ struct Request {
     close: bool,
 }
 
-/// Answers one connection until it ends.
-pub(crate) fn serve(mut stream: impl Stream, number: usize, journal: &Journal) -> Result<()> {
+/// Serves one connection until it ends.
+pub(crate) fn serve(mut stream: impl Stream, number: usize, log: &ConnectionLog) -> Result<()> {
     let mut read = Vec::new();
-    let mut noted = false;
+    let mut logged = false;
     while let Some(end) = head(&mut stream, &mut read, |bytes| {
-        if !noted {
-            noted = true;
-            journal.opening(number, bytes)?;
+        if !logged {
+            logged = true;
+            log.first_bytes(number, bytes)?;
         }
         Ok(())
     })? {
@@ -48,28 +48,28 @@ pub(crate) fn serve(mut stream: impl Stream, number: usize, journal: &Journal) -
     Ok(stream.finish()?)
 }
 
-/// Reads until a request's head is there, past a PROXY header if one comes first; its length, or
-/// nothing where the peer has finished.
+/// Reads a PROXY header, if one comes first, and the head of a request. Returns the length of the
+/// head, or none if the peer has closed.
 fn head(
     stream: &mut impl Stream,
     read: &mut Vec<u8>,
     mut first: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Option<usize>> {
     loop {
-        if let Opening::Present(_, length) = proxy::read(read)? {
+        if let Detected::Present(_, length) = proxy_header::read(read)? {
             first(read)?;
             read.drain(..length);
         }
         if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
-            // A version 2 PROXY header begins with CRLF CRLF too, and may still be incomplete.
-            if proxy::read(read)? == Opening::Absent {
+            // A version 2 PROXY header also begins with CRLF CRLF, and may be incomplete.
+            if proxy_header::read(read)? == Detected::Absent {
                 first(read)?;
                 return Ok(Some(end + 4));
             }
         }
         ensure!(read.len() < LONGEST_HEAD, "a head of {} bytes", read.len());
         if more(stream, read)? == 0 {
-            ensure!(read.is_empty(), "finished amid a head");
+            ensure!(read.is_empty(), "the peer closed within a head");
             return Ok(None);
         }
     }
@@ -91,7 +91,7 @@ fn parse(head: &[u8]) -> Result<Request> {
         match name.to_ascii_lowercase().as_str() {
             "content-length" => request.length = value.trim().parse()?,
             "connection" => request.close = value.trim().eq_ignore_ascii_case("close"),
-            "transfer-encoding" => bail!("no chunks here"),
+            "transfer-encoding" => bail!("chunked bodies are not supported"),
             _ => {}
         }
     }
@@ -104,7 +104,7 @@ fn body(stream: &mut impl Stream, read: &mut Vec<u8>, request: &Request) -> Resu
         return Ok(std::mem::take(read));
     }
     while read.len() < request.length {
-        ensure!(more(stream, read)? > 0, "finished amid a body");
+        ensure!(more(stream, read)? > 0, "the peer closed within a body");
     }
     Ok(read.drain(..request.length).collect())
 }
@@ -122,7 +122,7 @@ fn answer(stream: &mut impl Stream, request: &Request, body: &[u8]) -> Result<()
     begin(stream, text.len(), &text)
 }
 
-/// The head, and the body or its beginning: in one packet where they fit, as most servers do.
+/// Sends the head and the first part of the body together, as most servers do.
 fn begin(stream: &mut impl Stream, length: usize, body: &[u8]) -> Result<()> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
     Ok(stream.write_all(&[head.as_bytes(), body].concat())?)

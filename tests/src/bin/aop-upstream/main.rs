@@ -1,11 +1,11 @@
-//! A small real HTTP/1.1 server for the tests, with a journal of who connected.
+//! A small HTTP/1.1 server for the tests, with a log of the connections that it accepts.
 //!
-//! Usage: `aop-upstream LISTEN JOURNAL`, where LISTEN is `IP:PORT` or `unix:PATH`. The journal
-//! appears when it listens. See `http.rs` for what it answers.
-#![allow(clippy::print_stderr, reason = "its log is its standard error")]
+//! Usage: `aop-upstream LISTEN LOG`, where LISTEN is `IP:PORT` or `unix:PATH`. It creates the
+//! connection log when it listens. `http.rs` defines the responses.
+#![allow(clippy::print_stderr, reason = "standard error is its log")]
 
+mod connection_log;
 mod http;
-mod journal;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,45 +17,45 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::journal::Journal;
+use crate::connection_log::ConnectionLog;
 
-/// Silent peers are let go after this, longer than any test waits.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// It closes silent connections after this time, which is longer than any test waits.
+const SILENT: Duration = Duration::from_secs(120);
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: aop-upstream IP:PORT|unix:PATH JOURNAL";
+    let usage = "usage: aop-upstream IP:PORT|unix:PATH LOG";
     let listen = arguments.next().context(usage)?;
-    let journal = arguments.next().context(usage)?;
+    let log = arguments.next().context(usage)?;
     if let Some(path) = listen.strip_prefix("unix:") {
         let listener = UnixListener::bind(path).with_context(|| format!("cannot bind {path}"))?;
-        // For whoever runs aop's terminator.
+        // The user of aop's terminator must be able to connect.
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-        let journal = Arc::new(Journal::create(&journal)?);
+        let log = Arc::new(ConnectionLog::create(&log)?);
         for stream in listener.incoming() {
-            serve(stream?, "unix", &journal)?;
+            serve(stream?, "unix", &log)?;
         }
     } else {
         let listener =
             TcpListener::bind(&listen).with_context(|| format!("cannot bind {listen}"))?;
-        let journal = Arc::new(Journal::create(&journal)?);
+        let log = Arc::new(ConnectionLog::create(&log)?);
         for stream in listener.incoming() {
             let stream = stream?;
-            // A peer that is gone already was accepted all the same.
-            let peer = stream.peer_addr().map_or("gone".to_owned(), |peer| peer.to_string());
-            serve(stream, &peer, &journal)?;
+            // The peer may have closed already. It was accepted all the same.
+            let peer = stream.peer_addr().map_or("closed".to_owned(), |peer| peer.to_string());
+            serve(stream, &peer, &log)?;
         }
     }
     Ok(())
 }
 
-/// Notes the connection, then answers it on a thread of its own.
-fn serve<S: Stream>(stream: S, peer: &str, journal: &Arc<Journal>) -> Result<()> {
-    let number = journal.accept(peer)?;
-    let journal = Arc::clone(journal);
+/// Logs the connection, then serves it on a new thread.
+fn serve<S: Stream>(stream: S, peer: &str, log: &Arc<ConnectionLog>) -> Result<()> {
+    let number = log.accept(peer)?;
+    let log = Arc::clone(log);
     std::thread::spawn(move || {
         if let Err(error) =
-            stream.patient(PATIENCE).and_then(|stream| http::serve(stream, number, &journal))
+            stream.with_timeout(SILENT).and_then(|stream| http::serve(stream, number, &log))
         {
             eprintln!("connection {number}: {error:#}");
         }
@@ -63,15 +63,15 @@ fn serve<S: Stream>(stream: S, peer: &str, journal: &Arc<Journal>) -> Result<()>
     Ok(())
 }
 
-/// What a connection over TCP and one over a unix socket have in common.
+/// A connection over TCP or over a unix socket.
 trait Stream: Read + Write + Send + Sized + 'static {
-    fn patient(self, patience: Duration) -> Result<Self>;
+    fn with_timeout(self, timeout: Duration) -> Result<Self>;
     fn finish(&self) -> std::io::Result<()>;
 }
 
 impl Stream for TcpStream {
-    fn patient(self, patience: Duration) -> Result<Self> {
-        self.set_read_timeout(Some(patience))?;
+    fn with_timeout(self, timeout: Duration) -> Result<Self> {
+        self.set_read_timeout(Some(timeout))?;
         self.set_nodelay(true)?;
         Ok(self)
     }
@@ -82,8 +82,8 @@ impl Stream for TcpStream {
 }
 
 impl Stream for UnixStream {
-    fn patient(self, patience: Duration) -> Result<Self> {
-        self.set_read_timeout(Some(patience))?;
+    fn with_timeout(self, timeout: Duration) -> Result<Self> {
+        self.set_read_timeout(Some(timeout))?;
         Ok(self)
     }
 

@@ -1,25 +1,25 @@
-//! Clients that hang, flood, or may not ask; and a daemon that hangs.
+//! Clients that hang or flood the control socket, and a daemon that hangs.
 
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use aop_tests::{Family, Pull, wait};
+use aop_tests::{IpVersion, Pull, wait};
 use nix::sys::signal::Signal;
 
-use super::{connect, say};
+use super::{connect, send_to};
 use crate::stage::{SOON, on_stage};
 
 #[test]
-fn clients_that_hang_cost_a_bounded_wait_and_no_thread_each() {
+fn hung_clients_delay_others_for_a_bounded_time_and_take_no_thread_each() {
     on_stage(|stage| {
         let threads = || -> Result<u32> { Ok(stage.daemon.process()?.status("Threads")?.parse()?) };
         let before = threads()?;
         let hung: Vec<UnixStream> =
             (0..200).map(|_| connect(stage, "control.sock")).collect::<Result<_>>()?;
-        // Enforcing and serving are nobody's business there.
+        // Firewall and terminator do not depend on the control socket.
         stage.edge_is_served()?;
-        ensure!(Pull::by_stranger(&stage.world, Family::V4).send()?.silent());
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
         ensure!(threads()? <= before + 4, "{} threads, {before} before", threads()?);
         drop(hung);
         let asked = Instant::now();
@@ -44,7 +44,7 @@ fn a_flood_of_requests_is_answered_or_queued_and_changes_nothing() {
                                 1 => (&b"{\"verb\":\"identities\"}\n"[..], "{\"ok\":{"),
                                 _ => (&b"garbage\n"[..], "{\"error\":"),
                             };
-                            let answer = say(stage, "control.sock", line)?;
+                            let answer = send_to(stage, "control.sock", line)?;
                             wrong += usize::from(!answer.starts_with(sign));
                         }
                         Ok(wrong)
@@ -65,7 +65,7 @@ fn a_flood_of_requests_is_answered_or_queued_and_changes_nothing() {
 }
 
 #[test]
-fn a_daemon_that_hangs_is_told_within_seconds() {
+fn a_hung_daemon_is_reported_within_seconds() {
     on_stage(|stage| {
         stage.daemon.signal(Signal::SIGSTOP)?;
         let asked = Instant::now();

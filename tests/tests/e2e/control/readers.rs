@@ -1,25 +1,26 @@
-//! Who may ask what: the owner everything, the readers what is known already, nobody else anything.
+//! Permissions on the control socket: the owner may do everything, readers may only read, others
+//! nothing.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use anyhow::{Result, ensure};
 
-use super::say;
-use crate::stage::{Stage, in_a_world, on_changed_stage, on_stage, refuses_to_start};
+use super::send_to;
+use crate::stage::{Stage, in_lab, on_changed_stage, on_stage, refuses_to_start};
 
-/// The group of [`Daemon::verb_without_privilege`](aop_tests::Daemon::verb_without_privilege).
+/// The group of [`verb_without_privilege`](aop_tests::TestDaemon::verb_without_privilege).
 const NOGROUP: &str = "[control]\nreaders = \"nogroup\"";
 
-fn open_the_way(stage: &mut Stage) -> Result<()> {
+fn make_binary_executable_for_all(stage: &mut Stage) -> Result<()> {
     stage.daemon.use_a_copy("aop")?;
-    Ok(fs::set_permissions(stage.world.dir(), fs::Permissions::from_mode(0o755))?)
+    Ok(fs::set_permissions(stage.lab.dir(), fs::Permissions::from_mode(0o755))?)
 }
 
 #[test]
-fn without_readers_the_owner_alone_may_ask() {
+fn without_readers_only_the_owner_may_ask() {
     on_stage(|stage| {
-        open_the_way(stage)?;
+        make_binary_executable_for_all(stage)?;
         let metadata = fs::metadata(stage.config.runtime.join("control.sock"))?;
         ensure!(metadata.mode() & 0o777 == 0o600, "mode {:o}", metadata.mode());
         ensure!(!stage.config.runtime.join("read.sock").exists());
@@ -34,20 +35,19 @@ fn without_readers_the_owner_alone_may_ask() {
 }
 
 #[test]
-fn readers_read_and_steer_nothing() {
+fn readers_may_read_and_change_nothing() {
     on_changed_stage(
         |config, _| config.tables.push(NOGROUP),
         |stage| {
-            open_the_way(stage)?;
+            make_binary_executable_for_all(stage)?;
             for verb in [&["status", "--json"][..], &["identities"], &["prefixes", "show"]] {
-                let told = stage.daemon.verb_without_privilege(verb)?;
-                ensure!(told.code == 0, "{verb:?}: {told:?}");
+                stage.daemon.verb_without_privilege(verb)?.success()?;
             }
             for verb in [&["mode", "observe"][..], &["reload"], &["confirm"], &["upgrade"]] {
                 let told = stage.daemon.verb_without_privilege(verb)?;
                 ensure!(told.code == 1 && told.errors.contains("no permission"), "{told:?}");
             }
-            // Not the command line: the socket itself, and even for its owner.
+            // Not by the command line but by the socket itself, and even for its owner.
             for verb in [
                 r#"{"verb":"mode","to":"observe"}"#,
                 r#"{"verb":"reload"}"#,
@@ -55,14 +55,14 @@ fn readers_read_and_steer_nothing() {
                 r#"{"verb":"open","network":"192.0.2.0/24","seconds":60}"#,
                 r#"{"verb":"refresh_prefixes","then":"compare"}"#,
             ] {
-                let answer = say(stage, "read.sock", format!("{verb}\n").as_bytes())?;
+                let answer = send_to(stage, "read.sock", format!("{verb}\n").as_bytes())?;
                 ensure!(answer.contains("accepts only requests that read"), "{verb}: {answer}");
             }
             ensure!(stage.daemon.status()?.enforcing("eth0")?);
-            // The next daemon has it too, and at no time is there none.
+            // The successor has the socket too, and it always exists.
             let new = stage.daemon.upgrade()?;
             let told = stage.daemon.verb_without_privilege(&["status", "--json"])?;
-            let told: serde_json::Value = serde_json::from_slice(&told.output)?;
+            let told: serde_json::Value = told.json()?;
             ensure!(told["daemon"]["pid"] == new.0, "{told}");
             Ok(())
         },
@@ -70,39 +70,38 @@ fn readers_read_and_steer_nothing() {
 }
 
 #[test]
-fn readers_that_do_not_exist_are_named_and_nothing_is_opened() {
-    in_a_world(|world| {
-        let mut config = aop_tests::Config::new(world);
+fn a_group_of_readers_that_does_not_exist_is_named_and_no_socket_is_made() {
+    in_lab(|lab| {
+        let mut config = aop_tests::AopToml::new(lab);
         config.tables.push("[control]\nreaders = \"no-such-group\"");
-        let mut daemon = aop_tests::Daemon::prepare(world)?;
+        let mut daemon = aop_tests::TestDaemon::prepare(lab)?;
         daemon.write(&config.text())?;
         let check = daemon.verb(&["check"])?;
         ensure!(check.code == 1 && check.errors.contains("no-such-group"), "{check:?}");
         refuses_to_start(
-            world,
+            lab,
             &mut daemon,
             &["control.readers", "no-such-group", "groupadd --system"],
         )
     });
 }
 
-/// A convenience must not keep the origin from being served.
+/// A socket for readers is a convenience. It must not prevent service.
 #[test]
-fn readers_whom_the_socket_cannot_be_given_are_told_and_aop_serves() {
-    in_a_world(|world| {
-        let mut config = aop_tests::Config::new(world);
+fn without_the_capability_to_make_the_socket_for_readers_aop_warns_and_serves() {
+    in_lab(|lab| {
+        let mut config = aop_tests::AopToml::new(lab);
         config.tables.push("[control]\nreaders = \"daemon\"");
-        let mut daemon = aop_tests::Daemon::prepare(world)?;
-        daemon.lack("chown");
+        let mut daemon = aop_tests::TestDaemon::prepare(lab)?;
+        daemon.drop_capability("chown");
         daemon.write(&config.text())?;
-        let _upstream = aop_tests::Upstream::start(world)?;
+        let _upstream = aop_tests::TestUpstream::start(lab)?;
         daemon.run()?;
         let log = daemon.log();
         ensure!(log.contains("control.readers") && log.contains("CAP_CHOWN"), "{log}");
         ensure!(!config.runtime.join("read.sock").exists());
         ensure!(!config.runtime.join("read.next").exists());
-        let outcome = aop_tests::Pull::by_edge(world, aop_tests::Family::V4).send()?;
-        ensure!(outcome.served(), "{outcome}");
+        aop_tests::Pull::by_edge(lab, aop_tests::IpVersion::V4).must_be_served()?;
         Ok(())
     });
 }

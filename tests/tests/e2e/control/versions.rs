@@ -1,22 +1,22 @@
-//! An aop of another version on either side of the socket.
+//! Client and daemon of different versions.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use anyhow::{Result, ensure};
 
-use super::say;
+use super::send_to;
 use crate::stage::on_stage;
 
 #[test]
-fn a_newer_client_is_told_what_this_daemon_does_not_know() {
+fn a_newer_client_learns_what_this_daemon_does_not_know() {
     on_stage(|stage| {
         for newer in [
             r#"{"verb":"defragment"}"#,
             r#"{"verb":"mode","to":"enforce","planet":"mars"}"#,
             r#"{"verb":"refresh_prefixes","then":"apply_backwards"}"#,
         ] {
-            let answer = say(stage, "control.sock", format!("{newer}\n").as_bytes())?;
+            let answer = send_to(stage, "control.sock", format!("{newer}\n").as_bytes())?;
             let known = format!("not a request that aop {} knows", env!("CARGO_PKG_VERSION"));
             ensure!(answer.contains(&known) && answer.contains("unknown"), "{answer}");
         }
@@ -26,7 +26,7 @@ fn a_newer_client_is_told_what_this_daemon_does_not_know() {
 }
 
 #[test]
-fn a_daemon_of_another_version_is_told_apart_from_a_broken_one() {
+fn a_daemon_of_another_version_is_distinguished_from_a_broken_one() {
     on_stage(|stage| {
         stage.daemon.kill();
         let path = stage.config.runtime.join("control.sock");
@@ -41,7 +41,7 @@ fn a_daemon_of_another_version_is_told_apart_from_a_broken_one() {
                 });
                 let told = stage.daemon.verb(&["status"])?;
                 if !serving.is_finished() {
-                    // It was not asked at all, and would wait for ever.
+                    // It got no request, and would wait forever.
                     UnixStream::connect(&path).ok();
                 }
                 serving.join().expect("no panic")?;

@@ -1,12 +1,12 @@
-//! A healthy host, a host without a daemon, and what the doctor leaves behind.
+//! A healthy host, and a host without a daemon. The doctor leaves no trace.
 
 use anyhow::{Result, ensure};
-use aop_tests::{Family, Upstream};
+use aop_tests::{IpVersion, TestUpstream};
 
-use super::{diagnose, diagnose_pair, nothing_is_open};
+use super::{diagnose, diagnose_pair, no_opening_is_left};
 use crate::stage::{Stage, on_changed_stage, on_stage};
 
-/// The attempts that each site must refuse, and each listener.
+/// The attempts that each site and each listener must refuse.
 const REFUSED: [&str; 12] = [
     "no_certificate",
     "stranger_ca",
@@ -22,11 +22,11 @@ const REFUSED: [&str; 12] = [
     "plain_http",
 ];
 
-/// A clean bill: each attempt was made and refused, nothing of them reached the application, and nothing
-/// is left of them.
-fn gets_a_clean_bill(stage: &Stage) -> Result<()> {
+/// The doctor finds nothing: each attempt was made and refused, none reached the upstream, and
+/// nothing is left of them.
+fn finds_nothing_wrong(stage: &Stage) -> Result<()> {
     stage.edge_is_served()?;
-    let before = stage.before()?;
+    let before = stage.snapshot()?;
     let diagnosis = diagnose(&stage.daemon, &[])?;
     diagnosis.is_clean()?;
     for name in REFUSED {
@@ -45,10 +45,10 @@ fn gets_a_clean_bill(stage: &Stage) -> Result<()> {
         ensure!(!diagnosis.findings("untried", name).is_empty(), "{name}: {:#}", diagnosis.json);
     }
     stage.upstream_saw_nothing_since(&before)?;
-    nothing_is_open(stage)?;
+    no_opening_is_left(stage)?;
     let status = stage.daemon.status()?;
-    ensure!(status.accepted()? == before.status().accepted()?, "something was let in");
-    ensure!(status.refused("not_admitted")? == 0, "an attempt met the address lock");
+    ensure!(status.accepted()? == before.status().accepted()?, "an attempt was accepted");
+    ensure!(status.refused("not_admitted")? == 0, "an attempt was refused by address");
     for reason in ["certificate_required", "unknown_ca", "unknown_name", "not_tls"] {
         ensure!(status.refused(reason)? > 0, "no {reason}: {:?}", status.refusals()?);
     }
@@ -59,11 +59,11 @@ fn gets_a_clean_bill(stage: &Stage) -> Result<()> {
 }
 
 #[test]
-fn a_healthy_host_that_enforces_gets_a_clean_bill_and_nothing_reaches_its_application() {
+fn on_a_healthy_host_that_enforces_nothing_is_wrong_and_nothing_reaches_the_upstream() {
     on_stage(|stage| {
-        gets_a_clean_bill(stage)?;
+        finds_nothing_wrong(stage)?;
         let screen = stage.daemon.verb(&["doctor"])?;
-        let text = String::from_utf8(screen.output)?;
+        let text = screen.text();
         ensure!(text.starts_with("nothing is wrong: 0 wrong"), "{text}");
         ensure!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         ensure!(text.contains("counts them as refused"), "{text}");
@@ -72,11 +72,11 @@ fn a_healthy_host_that_enforces_gets_a_clean_bill_and_nothing_reaches_its_applic
 }
 
 #[test]
-fn a_healthy_host_that_observes_gets_a_clean_bill() {
+fn on_a_healthy_host_that_observes_nothing_is_wrong() {
     on_changed_stage(
         |config, _| config.mode = "observe",
         |stage| {
-            gets_a_clean_bill(stage)?;
+            finds_nothing_wrong(stage)?;
             diagnose(&stage.daemon, &[])?.tells("mode")?;
             Ok(())
         },
@@ -84,11 +84,11 @@ fn a_healthy_host_that_observes_gets_a_clean_bill() {
 }
 
 #[test]
-fn the_uploaded_pair_is_judged_presented_and_held_to_its_host() {
-    let requests = |config: &mut aop_tests::Config, world: &aop_tests::World| {
+fn the_uploaded_pair_is_checked_presented_and_limited_to_its_host() {
+    let requests = |config: &mut aop_tests::AopToml, lab: &aop_tests::Lab| {
         config.site().upstream = "http://127.0.0.1:8080".into();
         config.site().rules.push("resumption = \"verified\"".into());
-        let mut other = aop_tests::config::Site::new(world);
+        let mut other = aop_tests::config::SiteTable::new(lab);
         other.hosts = vec!["example.net".into()];
         other.upstream = "http://127.0.0.1:8080".into();
         other.rules.push("resumption = \"verified\"".into());
@@ -97,8 +97,8 @@ fn the_uploaded_pair_is_judged_presented_and_held_to_its_host() {
     };
     on_changed_stage(requests, |stage| {
         stage.edge_is_served()?;
-        let before = stage.before()?;
-        let diagnosis = diagnose_pair(&stage.daemon, &stage.world.pki.edge)?;
+        let before = stage.snapshot()?;
+        let diagnosis = diagnose_pair(&stage.daemon, &stage.lab.pki.edge)?;
         diagnosis.is_clean()?;
         for (name, count) in
             [("edge_certificate", 2), ("edge_accepted", 4), ("host_split", 4), ("resumption", 1)]
@@ -107,16 +107,16 @@ fn the_uploaded_pair_is_judged_presented_and_held_to_its_host() {
             ensure!(found == count, "{name}: {found}, {:#}", diagnosis.json);
         }
         stage.upstream_saw_nothing_since(&before)?;
-        nothing_is_open(stage)
+        no_opening_is_left(stage)
     });
 }
 
 #[test]
-fn what_the_doctor_pulled_itself_is_no_reason_to_enforce_and_none_against_it() {
+fn pulls_of_the_doctor_do_not_count_for_or_against_enforcing() {
     on_changed_stage(
         |config, _| config.mode = "observe",
         |stage| {
-            diagnose_pair(&stage.daemon, &stage.world.pki.edge)?.is_clean()?;
+            diagnose_pair(&stage.daemon, &stage.lab.pki.edge)?.is_clean()?;
             let refused = stage.daemon.verb(&["mode", "enforce"])?;
             ensure!(refused.code == 1, "{refused:?}");
             ensure!(
@@ -125,24 +125,23 @@ fn what_the_doctor_pulled_itself_is_no_reason_to_enforce_and_none_against_it() {
             );
             ensure!(!refused.errors.contains("127.0.0.1"), "{refused:?}");
             stage.edge_is_served()?;
-            let done = stage.daemon.verb(&["mode", "enforce"])?;
-            ensure!(done.code == 0, "{done:?}");
+            stage.daemon.verb(&["mode", "enforce"])?.success()?;
             Ok(())
         },
     );
 }
 
 #[test]
-fn a_listener_on_one_address_that_takes_proxy_headers_is_attacked_like_any() {
-    let proxied = |config: &mut aop_tests::Config, world: &aop_tests::World| {
-        config.bind = vec![world.origin_at(Family::V4, 443).to_string(), "[::]:443".into()];
+fn a_listener_on_one_address_with_proxy_headers_is_tested_too() {
+    let proxied = |config: &mut aop_tests::AopToml, lab: &aop_tests::Lab| {
+        config.bind = vec![lab.origin_at(IpVersion::V4, 443).to_string(), "[::]:443".into()];
         config.proxy_from = vec!["127.0.0.0/8".into(), "::1/128".into()];
     };
-    on_changed_stage(proxied, |stage| gets_a_clean_bill(stage));
+    on_changed_stage(proxied, |stage| finds_nothing_wrong(stage));
 }
 
 #[test]
-fn without_a_firewall_the_tls_lock_is_attacked_all_the_same() {
+fn without_a_firewall_the_terminator_is_tested_too() {
     on_changed_stage(
         |config, _| config.mode = "off",
         |stage| {
@@ -153,17 +152,17 @@ fn without_a_firewall_the_tls_lock_is_attacked_all_the_same() {
             for name in REFUSED {
                 diagnosis.is_good(name)?;
             }
-            nothing_is_open(stage)
+            no_opening_is_left(stage)
         },
     );
 }
 
 #[test]
-fn without_a_daemon_it_still_looks_at_what_it_can() {
+fn without_a_daemon_the_doctor_checks_what_it_can() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         stage.daemon.kill();
-        let diagnosis = diagnose_pair(&stage.daemon, &stage.world.pki.edge)?;
+        let diagnosis = diagnose_pair(&stage.daemon, &stage.lab.pki.edge)?;
         diagnosis.finds_only("daemon")?;
         for name in ["interface", "evasions", "site_files", "clock", "edge_certificate"] {
             diagnosis.is_good(name)?;
@@ -180,10 +179,10 @@ fn without_a_daemon_it_still_looks_at_what_it_can() {
 }
 
 #[test]
-fn a_listener_that_another_program_has_is_not_attacked() {
+fn a_listener_of_another_program_is_not_tested() {
     on_stage(|stage| {
         stage.edge_is_served()?;
-        let other = Upstream::listening(&stage.world, "127.0.0.1:8443")?;
+        let other = TestUpstream::listening(&stage.lab, "127.0.0.1:8443")?;
         let bind = "bind = [\"127.0.0.1:8443\", \"127.0.0.1:8444\", ";
         let text = stage.config.text().replace("bind = [", bind);
         stage.daemon.write(&text)?;
@@ -203,10 +202,9 @@ fn a_listener_that_another_program_has_is_not_attacked() {
 }
 
 #[test]
-fn an_opening_of_the_operator_is_left_as_it_is() {
+fn an_opening_of_the_operator_is_not_changed() {
     on_stage(|stage| {
-        let opened = stage.daemon.verb(&["open", "--from", "127.0.0.1/32", "--for", "10m"])?;
-        ensure!(opened.code == 0, "{opened:?}");
+        stage.daemon.verb(&["open", "--from", "127.0.0.1/32", "--for", "10m"])?.success()?;
         diagnose(&stage.daemon, &[])?.is_clean()?;
         let openings = stage.daemon.status()?.json()["openings"].clone();
         ensure!(openings.as_array().is_some_and(|open| open.len() == 1), "{openings}");
@@ -216,8 +214,8 @@ fn an_opening_of_the_operator_is_left_as_it_is() {
 }
 
 #[test]
-fn a_site_that_explains_its_refusals_is_told_and_still_refuses() {
-    let explains = |config: &mut aop_tests::Config, _: &aop_tests::World| {
+fn a_site_that_explains_its_refusals_is_listed_and_still_refuses() {
+    let explains = |config: &mut aop_tests::AopToml, _: &aop_tests::Lab| {
         config.site().upstream = "http://127.0.0.1:8080".into();
         config.site().rules.push("on_refusal = \"explain\"".into());
     };

@@ -1,18 +1,18 @@
-//! A list that is old.
+//! A prefix list that is old or empty.
 
 use anyhow::{Result, ensure};
-use aop_tests::config::Prefixes;
-use aop_tests::{Config, World, wait};
+use aop_tests::config::PrefixesTable;
+use aop_tests::{AopToml, Lab, wait};
 
 use super::diagnose;
 use crate::stage::{SOON, on_changed_stage};
 
 #[test]
-fn a_stale_list_is_named_with_why_it_is_not_renewed() {
-    let stale = |config: &mut Config, _: &World| {
+fn a_stale_list_is_named_with_the_error_of_its_source() {
+    let stale = |config: &mut AopToml, _: &Lab| {
         config.mode = "observe";
-        // Nobody listens there, and the built-in list is older than three times this.
-        config.prefixes = Prefixes::Mirror("http://127.0.0.1:9/ips".into());
+        // There is no listener, and the built-in list is older than three times this.
+        config.prefixes = PrefixesTable::Mirror("http://127.0.0.1:9/ips".into());
         config.refresh = "12h";
     };
     on_changed_stage(stale, |stage| {
@@ -32,9 +32,9 @@ fn a_stale_list_is_named_with_why_it_is_not_renewed() {
 
 #[test]
 fn a_list_that_admits_nobody_is_named() {
-    let empty = |config: &mut Config, _: &World| {
+    let empty = |config: &mut AopToml, _: &Lab| {
         config.mode = "observe";
-        config.prefixes = Prefixes::List(Vec::new());
+        config.prefixes = PrefixesTable::List(Vec::new());
     };
     on_changed_stage(empty, |stage| -> Result<()> {
         let found = diagnose(&stage.daemon, &[])?;

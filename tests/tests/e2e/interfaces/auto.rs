@@ -1,11 +1,11 @@
-//! `auto`: whatever carries a default route.
+//! `auto`: the interfaces with a default route.
 
 use std::time::Duration;
 
 use anyhow::ensure;
 use aop_tests::wait;
 
-use super::{ADDRESSES, becomes, ip, pinned, second_uplink, strangers_meet_silence};
+use super::{ADDRESSES, becomes, pinned, second_uplink};
 use crate::stage::on_changed_stage;
 
 #[test]
@@ -13,21 +13,21 @@ fn auto_follows_the_default_route_and_renamed_interfaces() {
     on_changed_stage(
         |config, _| config.interfaces = vec!["auto".into()],
         |stage| {
-            strangers_meet_silence(stage)?;
-            second_uplink(&stage.world, "wan.1")?;
+            stage.silences_strangers()?;
+            second_uplink(&stage.lab, "wan.1")?;
             ensure!(stage.daemon.status()?.interface("wan.1")?.is_none(), "it has no route");
-            ip(stage.world.origin(), "route add default via 203.0.114.1 metric 7\n")?;
+            stage.lab.origin().ip("route add default via 203.0.114.1 metric 7\n")?;
             becomes(&stage.daemon, "wan.1", "attached")?;
             stage.edge_is_served()?;
-            ip(
-                stage.world.origin(),
-                "link set wan.1 down\nlink set wan.1 name wan2\nlink set wan2 up\n\
-                 route add default via 203.0.114.1 metric 7\n",
-            )?;
+            stage
+                .lab
+                .origin()
+                .ip("link set wan.1 down\nlink set wan.1 name wan2\nlink set wan2 up\n\
+                 route add default via 203.0.114.1 metric 7\n")?;
             becomes(&stage.daemon, "wan2", "attached")?;
-            // What is up without a default route is let go of, though not at once.
-            ip(stage.world.origin(), "route delete default via 203.0.114.1\n")?;
-            wait::until("wan2 is let go of", Duration::from_secs(20), || {
+            // An interface that is up without a default route is detached after a while.
+            stage.lab.origin().ip("route delete default via 203.0.114.1\n")?;
+            wait::until("wan2 is detached", Duration::from_secs(20), || {
                 let status = stage.daemon.status().ok()?;
                 (status.interface("wan2").ok()?.is_none()).then_some(())
             })?;
@@ -38,22 +38,22 @@ fn auto_follows_the_default_route_and_renamed_interfaces() {
 }
 
 #[test]
-fn auto_keeps_its_interface_when_nothing_carries_a_default_route() {
+fn auto_keeps_its_interface_when_no_interface_has_a_default_route() {
     on_changed_stage(
         |config, _| config.interfaces = vec!["auto".into()],
         |stage| {
-            strangers_meet_silence(stage)?;
+            stage.silences_strangers()?;
             let lines = "route delete default via 203.0.113.1\n\
                          route delete default via 2001:db8:0:10::1\n";
-            ip(stage.world.origin(), lines)?;
+            stage.lab.origin().ip(lines)?;
             std::thread::sleep(Duration::from_millis(1500));
             ensure!(stage.daemon.status()?.enforcing("eth0")?);
-            // Even a restart does not let go of it.
+            // A restart does not detach it either.
             stage.daemon.kill();
             stage.daemon.run()?;
             ensure!(stage.daemon.status()?.enforcing("eth0")?);
-            ip(stage.world.origin(), ADDRESSES)?;
-            strangers_meet_silence(stage)
+            stage.lab.origin().ip(ADDRESSES)?;
+            stage.silences_strangers()
         },
     );
 }

@@ -1,102 +1,96 @@
-//! Interfaces that go, and links that are taken from them.
+//! Interfaces that disappear, and links that are removed from them.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::{Family, Pull, World, child, wait};
+use aop_tests::{IpVersion, Lab, Pull, child, wait};
 
-use super::{A_SECOND, ADDRESSES, becomes, ip, pinned, strangers_meet_silence, warned};
+use super::{ADDRESSES, ONE_CHECK, becomes, pinned, warned};
 use crate::stage::{SOON, on_stage};
 
 #[test]
-fn an_interface_that_goes_and_comes_back_is_guarded_again_with_its_counters() {
+fn an_interface_that_disappears_and_returns_is_guarded_again_with_its_counters() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let drops = stage.daemon.status()?.dropped_on("eth0")?;
         for _ in 0..3 {
-            ip(stage.world.origin(), "link delete eth0\n")?;
+            stage.lab.origin().ip("link delete eth0\n")?;
             let gone = becomes(&stage.daemon, "eth0", "missing")?;
             ensure!(!gone.enforcing && gone.attach.is_none(), "{gone:?}");
             let status = stage.daemon.status()?;
             warned(&status, &["eth0", "does not exist"])?;
             ensure!(status.dropped_on("eth0")? >= drops);
             ensure!(pinned(stage, "eth0")?.is_empty(), "a zombie pin stays");
-            bring_back(&stage.world)?;
+            bring_back(&stage.lab)?;
             becomes(&stage.daemon, "eth0", "attached")?;
         }
         ensure!(stage.daemon.status()?.dropped_on("eth0")? >= drops);
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let warnings = stage.daemon.log().matches("the interface is gone").count();
         ensure!(warnings == 3, "told {warnings} times");
         Ok(())
     });
 }
 
-fn bring_back(world: &World) -> Result<()> {
-    let link =
-        format!("link add eth0 type veth peer name origin netns {}\n", world.internet().netns());
-    ip(world.origin(), &link)?;
-    ip(
-        world.internet(),
-        "link set origin up\n\
+fn bring_back(lab: &Lab) -> Result<()> {
+    let link = format!("link add eth0 type veth peer name origin netns {}\n", lab.router().name());
+    lab.origin().ip(&link)?;
+    lab.router().ip("link set origin up\n\
          address add 203.0.113.1/24 dev origin\n\
-         address add 2001:db8:0:10::1/64 dev origin nodad\n",
-    )?;
-    ip(world.origin(), ADDRESSES)
+         address add 2001:db8:0:10::1/64 dev origin nodad\n")?;
+    lab.origin().ip(ADDRESSES)
 }
 
 #[test]
-fn an_interface_that_is_renamed_stays_guarded_and_is_found_again() {
+fn a_renamed_interface_stays_guarded_and_is_found_when_renamed_back() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let rename = |from: &str, to: &str| {
-            ip(
-                stage.world.origin(),
-                &format!("link set {from} down\nlink set {from} name {to}\nlink set {to} up\n"),
-            )
+            stage
+                .lab
+                .origin()
+                .ip(&format!("link set {from} down\nlink set {from} name {to}\nlink set {to} up\n"))
         };
         rename("eth0", "lan.7")?;
         becomes(&stage.daemon, "eth0", "missing")?;
-        ip(stage.world.origin(), &ADDRESSES.replace("eth0", "lan.7"))?;
-        let outcome = Pull::by_stranger(&stage.world, Family::V4).send()?;
-        ensure!(outcome.silent(), "{outcome}");
+        stage.lab.origin().ip(&ADDRESSES.replace("eth0", "lan.7"))?;
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
         rename("lan.7", "eth0")?;
         becomes(&stage.daemon, "eth0", "attached")?;
-        ip(stage.world.origin(), ADDRESSES)?;
-        strangers_meet_silence(stage)
+        stage.lab.origin().ip(ADDRESSES)?;
+        stage.silences_strangers()
     });
 }
 
 #[test]
 fn an_interface_that_goes_down_and_up_stays_attached() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let before = pinned(stage, "eth0")?;
-        ip(stage.world.origin(), "link set eth0 down\n")?;
+        stage.lab.origin().ip("link set eth0 down\n")?;
         std::thread::sleep(Duration::from_millis(300));
         becomes(&stage.daemon, "eth0", "attached")?;
-        ip(stage.world.origin(), ADDRESSES)?;
+        stage.lab.origin().ip(ADDRESSES)?;
         ensure!(pinned(stage, "eth0")? == before);
-        strangers_meet_silence(stage)
+        stage.silences_strangers()
     });
 }
 
 #[test]
-fn a_link_that_is_taken_away_is_made_again() {
+fn a_link_that_is_removed_is_created_again() {
     on_stage(|stage| {
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
         let [pin] = &pinned(stage, "eth0")?[..] else { anyhow::bail!("not one pin") };
         fs::remove_file(pin)?;
-        wait::until("another link is pinned", A_SECOND, || pin.exists().then_some(()))?;
+        wait::until("another link is pinned", ONE_CHECK, || pin.exists().then_some(()))?;
         becomes(&stage.daemon, "eth0", "attached")?;
-        strangers_meet_silence(stage)?;
+        stage.silences_strangers()?;
 
         let mut detach = std::process::Command::new("bpftool");
         detach.args(["link", "detach", "pinned"]).arg(pin);
-        let done = child::finish(detach, &[], SOON)?;
-        ensure!(done.code == 0, "{done:?}");
+        child::finish(detach, &[], SOON)?.success()?;
         becomes(&stage.daemon, "eth0", "attached")?;
-        strangers_meet_silence(stage)
+        stage.silences_strangers()
     });
 }

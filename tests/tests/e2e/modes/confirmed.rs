@@ -1,7 +1,7 @@
-//! `aop mode enforce --confirm`: what nobody confirms in time is taken back, whatever becomes of the
-//! daemon meanwhile.
+//! `aop mode enforce --confirm`: an override that is not confirmed in time is reverted, also after
+//! a restart or an upgrade.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::wait;
@@ -10,32 +10,35 @@ use serde_json::Value;
 use super::{mode, stranger_is_served, stranger_meets_silence, two_ports};
 use crate::stage::{Stage, on_changed_stage};
 
-/// Ten seconds, and a busy machine.
-const TAKEN_BACK: Duration = Duration::from_secs(20);
+/// Ten seconds, and more on a busy machine.
+const REVERTED: Duration = Duration::from_secs(20);
+
+/// After the deadline of `--confirm 10s`, counted from the end of the command.
+const PAST_DEADLINE: Duration = Duration::from_secs(11);
 
 fn pending(stage: &Stage) -> Result<Value> {
     Ok(stage.daemon.status()?.json()["modes"]["pending"].clone())
 }
 
-/// All observes again, and nothing is kept that a restart would hear.
-fn is_taken_back(stage: &Stage) -> Result<()> {
-    wait::until("what was said is taken back", TAKEN_BACK, || {
+/// Waits until observe mode is back. No stored override is left for a restart.
+fn is_reverted(stage: &Stage) -> Result<()> {
+    wait::until("the override is reverted", REVERTED, || {
         pending(stage).ok().filter(Value::is_null).map(drop)
     })
     .with_context(|| stage.daemon.log())?;
-    stranger_is_served(&stage.world, 443)?;
+    stranger_is_served(&stage.lab, 443)?;
     ensure!(!stage.config.state.join("modes.json").exists());
     Ok(())
 }
 
 #[test]
-fn a_port_that_nobody_confirms_observes_again_though_an_upgrade_came_in_between() {
+fn an_unconfirmed_port_observes_again_also_after_an_upgrade() {
     on_changed_stage(two_ports, |stage| {
         let said = mode(&stage.daemon, "enforce --port 443 --confirm 10s")?;
         ensure!(said.contains("port 443: enforcing until "), "{said}");
         ensure!(said.contains(" UTC unless `aop confirm`; then observe\n"), "{said}");
-        stranger_meets_silence(&stage.world, 443)?;
-        let shown = String::from_utf8(stage.daemon.verb(&["status"])?.output)?;
+        stranger_meets_silence(&stage.lab, 443)?;
+        let shown = stage.daemon.verb(&["status"])?.text();
         let second = shown.lines().nth(1).context("one line")?;
         ensure!(second.contains("enforcing until ") && second.contains("`aop confirm`"), "{shown}");
         let told = pending(stage)?;
@@ -44,48 +47,51 @@ fn a_port_that_nobody_confirms_observes_again_though_an_upgrade_came_in_between(
 
         stage.daemon.upgrade()?;
         ensure!(pending(stage)? == told, "{}", pending(stage)?);
-        is_taken_back(stage)
+        is_reverted(stage)
     });
 }
 
 #[test]
-fn a_daemon_that_starts_after_the_deadline_takes_back_before_it_serves() {
+fn a_daemon_that_starts_after_the_deadline_reverts_before_it_serves() {
     on_changed_stage(two_ports, |stage| {
         mode(&stage.daemon, "enforce --confirm 10s")?;
+        let set = Instant::now();
         stage.daemon.kill();
         stage.daemon.run()?;
-        stranger_meets_silence(&stage.world, 8443)?;
+        stranger_meets_silence(&stage.lab, 8443)?;
         ensure!(pending(stage)?["reverts_to"] == "observe", "a restart in time forgets it");
         stage.daemon.kill();
-        std::thread::sleep(Duration::from_secs(11));
+        // No daemon runs, so there is nothing to observe until the deadline has passed.
+        wait::until_elapsed(set, PAST_DEADLINE);
         stage.daemon.run()?;
         let log = stage.daemon.log();
         let (before, _) = log.split_once(" ready").context("not ready")?;
         ensure!(before.contains("was not confirmed by") && before.contains("reverted to observe"));
-        is_taken_back(stage)
+        is_reverted(stage)
     });
 }
 
 #[test]
-fn what_is_confirmed_lasts_and_a_load_without_a_daemon_confirms_nothing() {
+fn a_confirmed_override_stays_and_load_without_a_daemon_confirms_nothing() {
     on_changed_stage(two_ports, |stage| {
         mode(&stage.daemon, "enforce --confirm 10s")?;
-        let confirmed = stage.daemon.verb(&["confirm", "--json"])?;
-        ensure!(confirmed.code == 0, "{confirmed:?}");
-        let told: Value = serde_json::from_slice(&confirmed.output)?;
+        let set = Instant::now();
+        let confirmed = stage.daemon.verb(&["confirm", "--json"])?.success()?;
+        let told: Value = confirmed.json()?;
         ensure!(told["mode"] == "enforce" && told["pending"].is_null(), "{told}");
         let again = stage.daemon.verb(&["confirm"])?;
         ensure!(again.code == 1 && again.errors.contains("nothing to confirm"), "{again:?}");
-        std::thread::sleep(Duration::from_secs(11));
-        stranger_meets_silence(&stage.world, 443)?;
+        // Proves that nothing is reverted when the deadline passes.
+        wait::until_elapsed(set, PAST_DEADLINE);
+        stranger_meets_silence(&stage.lab, 443)?;
         stage.daemon.run()?;
-        stranger_meets_silence(&stage.world, 443)?;
+        stranger_meets_silence(&stage.lab, 443)?;
 
         mode(&stage.daemon, "observe")?;
         mode(&stage.daemon, "enforce --confirm 1h")?;
         stage.daemon.kill();
-        ensure!(stage.daemon.verb(&["load"])?.code == 0);
+        stage.daemon.verb(&["load"])?.success()?;
         stage.daemon.run()?;
-        is_taken_back(stage)
+        is_reverted(stage)
     });
 }

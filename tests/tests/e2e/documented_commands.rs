@@ -1,0 +1,173 @@
+//! The commands in the documents work: each `sh` block runs, in the order of its page, on a guarded
+//! host. A block that cannot run has a comment above it with the reason:
+//! `<!-- not run: needs systemd -->`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::{IpVersion, Pull, child};
+
+use crate::stage::{Stage, on_changed_stage};
+
+/// A refresh of the prefix list may wait for its source.
+const PATIENCE: Duration = Duration::from_secs(60);
+const MARK: &str = "<!-- not run";
+
+/// A block of commands on a page.
+struct Block {
+    line: usize,
+    /// The reason why it does not run.
+    excuse: Option<String>,
+    text: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The `sh` blocks of `page`.
+fn blocks(page: &Path) -> Result<Vec<Block>> {
+    let text = fs::read_to_string(page).with_context(|| page.display().to_string())?;
+    let mut blocks = Vec::new();
+    let (mut above, mut open): (&str, Option<(usize, Block)>) = ("", None);
+    for (number, line) in text.lines().enumerate() {
+        let (indent, bare) = (line.len() - line.trim_start().len(), line.trim());
+        match open.take() {
+            Some((_, block)) if bare == "```" => blocks.push(block),
+            Some((indent, mut block)) => {
+                block.text += &format!("{}\n", line.get(indent..).unwrap_or_default());
+                open = Some((indent, block));
+            }
+            None if bare == "```sh" => {
+                let excuse = above.strip_prefix(MARK).and_then(|rest| rest.strip_suffix(" -->"));
+                let excuse = excuse.map(str::to_owned);
+                let block = Block { line: number + 1, excuse, text: String::new() };
+                open = Some((indent, block));
+            }
+            None => {}
+        }
+        above = bare;
+    }
+    ensure!(open.is_none(), "{}: a block is not closed", page.display());
+    Ok(blocks)
+}
+
+/// Creates a folder with a script `aop` that uses the daemon of the stage.
+fn folder_with_aop(stage: &Stage) -> Result<PathBuf> {
+    let dir = stage.lab.dir().join("bin");
+    fs::create_dir(&dir)?;
+    let (program, config) = (stage.daemon.program(), stage.daemon.config_path());
+    let script =
+        format!("#!/bin/sh\nexec {:?} \"$@\" --config {:?}\n", program.display(), config.display());
+    fs::write(dir.join("aop"), script)?;
+    fs::set_permissions(dir.join("aop"), fs::Permissions::from_mode(0o755))?;
+    Ok(dir)
+}
+
+/// Runs the blocks of the page `name`.
+fn run_page(stage: &Stage, dir: &Path, name: &str) -> Result<()> {
+    let mut run = 0;
+    for Block { line, excuse, text } in blocks(&root().join(name))? {
+        if let Some(excuse) = excuse {
+            let reason = excuse.split_once(": ").map_or("", |(_, reason)| reason.trim());
+            ensure!(!reason.is_empty(), "{name}:{line}: not run, without a reason");
+            continue;
+        }
+        let mut shell = stage.lab.origin().command("sh");
+        let path = format!("{}:{}", dir.display(), std::env::var("PATH")?);
+        shell.args(["-euc", &text]).env("PATH", path).current_dir(dir);
+        let done = child::finish(shell, &[], PATIENCE)?;
+        let said = String::from_utf8_lossy(&done.output);
+        ensure!(done.code == 0, "{name}:{line}:\n{text}\n{said}\n{}", done.errors);
+        run += 1;
+    }
+    ensure!(run > 0, "{name}: no block ran");
+    Ok(())
+}
+
+/// Runs a page on a stage where both locks observe and the edge has pulled.
+fn runs(name: &str) {
+    on_changed_stage(
+        |config, _| {
+            config.mode = "observe";
+            config.bind = ["0.0.0.0:443", "[::]:443", "0.0.0.0:8443"].map(String::from).into();
+            config.site().rules.push("on_refusal = \"observe\"".into());
+            config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"");
+        },
+        |stage| {
+            for family in IpVersion::BOTH {
+                Pull::by_edge(&stage.lab, family).must_be_served()?;
+            }
+            let edge = &stage.lab.pki.edge;
+            let dir = folder_with_aop(stage)?;
+            fs::copy(&edge.certificate, dir.join("edge.pem"))?;
+            fs::copy(&edge.key, dir.join("edge.key"))?;
+            run_page(stage, &dir, name)
+        },
+    );
+}
+
+#[test]
+fn the_commands_of_first_install_work() {
+    runs("docs/first-install.md");
+}
+
+#[test]
+fn the_commands_of_cut_over_work() {
+    runs("docs/cut-over.md");
+}
+
+#[test]
+fn the_commands_of_certificates_work() {
+    runs("docs/certificates.md");
+}
+
+#[test]
+fn the_commands_of_modes_work() {
+    runs("docs/modes.md");
+}
+
+#[test]
+fn the_commands_of_running_work() {
+    runs("docs/running.md");
+}
+
+#[test]
+fn the_commands_of_configuration_work() {
+    runs("docs/configuration.md");
+}
+
+#[test]
+fn the_commands_of_doctor_work() {
+    runs("docs/doctor.md");
+}
+
+#[test]
+fn the_commands_of_lock_out_work() {
+    runs("docs/lock-out.md");
+}
+
+#[test]
+fn the_commands_of_ci_work() {
+    runs("docs/ci.md");
+}
+
+/// Each page has a test above, or no block that runs.
+#[test]
+fn each_page_with_commands_has_a_test() -> Result<()> {
+    let here = include_str!("documented_commands.rs");
+    let mut pages: Vec<PathBuf> = vec![root().join("README.md")];
+    for entry in fs::read_dir(root().join("docs"))? {
+        pages.push(entry?.path());
+    }
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|end| end == "md")) {
+        let name = page.strip_prefix(root())?.display().to_string();
+        let run = blocks(page)?.iter().any(|block| block.excuse.is_none());
+        let has_test = here.contains(&format!("runs(\"{name}\")"));
+        ensure!(run == has_test, "{name}: has commands {run}, has a test {has_test}");
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The last good list on disk, which a restart begins with.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::config::PrefixesTable;
+use aop_tests::list_server::ListResponse;
+use aop_tests::{IpVersion, ListServer, Pull, cloudflare};
+
+use super::{list_field, on_fetching_stage, published, refresh_to};
+use crate::stage::Stage;
+
+/// Fetches and stores a list with one more prefix. Then the source stops responding.
+fn store(stage: &Stage, server: &ListServer) -> Result<Vec<u8>> {
+    server.respond_with(ListResponse::json(&cloudflare::api(&[], &["8.8.8.0/24"], "e2")));
+    refresh_to(stage, &[], "applied")?;
+    server.respond_with(ListResponse::Bytes(Vec::new()));
+    fs::read(stage.config.state.join("prefixes.json")).context("nothing was stored")
+}
+
+#[test]
+fn a_restart_without_network_begins_with_the_last_good_list() {
+    on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
+        store(stage, server)?;
+        stage.daemon.run()?;
+        let status = stage.daemon.status()?;
+        ensure!(list_field(&status, "origin")? == "stored");
+        ensure!(list_field(&status, "v4")? == 16 && list_field(&status, "etag")? == "e2");
+        ensure!(list_field(&status, "age_seconds")?.as_u64().is_some_and(|age| age < 60));
+        stage.edge_is_served()
+    });
+}
+
+#[test]
+fn a_broken_stored_list_is_named_and_the_snapshot_is_used() {
+    on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
+        let whole = store(stage, server)?;
+        let path = stage.config.state.join("prefixes.json");
+        let text = String::from_utf8_lossy(&whole).into_owned();
+        for bad in [
+            text.split_at(text.len() / 2).0,
+            "",
+            "<!DOCTYPE html>",
+            &text.replace("8.8.8.0/24", "10.0.0.0/8"),
+            &text.replace("8.8.8.0/24", "0.0.0.0/0"),
+        ] {
+            fs::write(&path, bad)?;
+            let check = stage.daemon.verb(&["check"])?;
+            let said = check.text();
+            ensure!(check.code == 0 && said.contains("prefixes.json"), "{said}");
+            stage.daemon.run()?;
+            ensure!(stage.daemon.log().contains("prefixes.json"), "{}", stage.daemon.log());
+            let status = stage.daemon.status()?;
+            ensure!(
+                list_field(&status, "origin")? == "snapshot" && list_field(&status, "v4")? == 15
+            );
+            ensure!(status.json()["warnings"].to_string().contains("prefixes.json"));
+            stage.edge_is_served()?;
+        }
+        server.respond_with(published());
+        refresh_to(stage, &[], "confirmed")?;
+        let warnings = stage.daemon.status()?.json()["warnings"].to_string();
+        ensure!(!warnings.contains("prefixes.json"), "still there after the repair: {warnings}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stored_list_of_another_source_is_not_used() {
+    on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
+        store(stage, server)?;
+        stage.config.prefixes = PrefixesTable::Mirror(format!("{}/other", server.url()));
+        stage.daemon.write(&stage.config.text())?;
+        stage.daemon.run()?;
+        ensure!(list_field(&stage.daemon.status()?, "origin")? == "snapshot");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_only_causes_a_warning() {
+    on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
+        // A file in place of the directory: not even root can write there.
+        fs::write(&stage.config.state, "in the way")?;
+        server.respond_with(ListResponse::json(&cloudflare::api(&[], &["8.8.8.0/24"], "e2")));
+        refresh_to(stage, &[], "applied")?;
+        let status = stage.daemon.status()?;
+        ensure!(list_field(&status, "v4")? == 16);
+        let warnings = status.json()["warnings"].to_string();
+        ensure!(
+            warnings.contains("cannot store") && warnings.contains("paths.state"),
+            "{warnings}"
+        );
+        // A reload keeps the active list, although it is not on disk.
+        stage.daemon.must_reload()?;
+        ensure!(list_field(&stage.daemon.status()?, "v4")? == 16);
+        stage.edge_is_served()?;
+        stage.daemon.run()?;
+        stage.edge_is_served()
+    });
+}
+
+#[test]
+fn if_the_source_is_unreachable_the_prefixes_of_the_previous_run_stay() {
+    on_fetching_stage(
+        ListResponse::ok("text/plain", &[], &cloudflare::list()),
+        PrefixesTable::Url,
+        |stage, server| {
+            refresh_to(stage, &[], "applied")?;
+            stage.edge_is_served()?;
+            server.respond_with(ListResponse::Bytes(Vec::new()));
+            fs::remove_dir_all(&stage.config.state)?;
+            stage.daemon.run()?;
+            let status = stage.daemon.status()?;
+            ensure!(
+                list_field(&status, "origin")? == "nowhere" && list_field(&status, "v4")? == 15
+            );
+            ensure!(status.json()["warnings"].to_string().contains("never been fetched"));
+            let neighbour = stage.lab.neighbour_address(IpVersion::V4);
+            Pull::by_edge(&stage.lab, IpVersion::V4).source(neighbour).must_be_served()?;
+            Ok(())
+        },
+    );
+}
