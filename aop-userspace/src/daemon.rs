@@ -53,7 +53,7 @@ impl OfflineState {
         let wanted = config.as_ref().map(|config| &config.live.interfaces);
         let reading = aop_firewall::read(&paths.pins, wanted)?;
         let openings = match reading {
-            Some(_) => aop_daemon::kept_openings(&paths.state).unwrap_or_default(),
+            Some(_) => aop_daemon::stored_openings(&paths.state).unwrap_or_default(),
             None => Vec::new(),
         };
         Ok(Self { reading, config, openings })
@@ -87,7 +87,7 @@ fn offline_status(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
     });
     let mut status = status_from_maps(state.reading.as_ref(), &state.site_names());
     let (set_at, pending) = match state.reading {
-        Some(_) => aop_daemon::switched(&paths.state),
+        Some(_) => aop_daemon::stored_overrides(&paths.state),
         None => (None, None),
     };
     status.modes.pending = pending;

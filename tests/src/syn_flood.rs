@@ -76,7 +76,7 @@ fn answers(socket: &Socket, from: SocketAddrV4) -> io::Result<u64> {
     }
 }
 
-/// A TCP header without options; the kernel puts the IPv4 header before it.
+/// A TCP header without options. The kernel adds the IPv4 header.
 fn syn(source: Ipv4Addr, port: u16, to: SocketAddrV4) -> Vec<u8> {
     Tcp::syn(to.port()).from_port(port).bytes(&[source.octets(), to.ip().octets()].concat())
 }

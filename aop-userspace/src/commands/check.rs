@@ -8,7 +8,7 @@ use std::{path::Path, process::ExitCode};
 use aop_api::{CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
 use aop_config::Config;
 use aop_daemon::prepare;
-use aop_tls::Files;
+use aop_tls::SiteFiles;
 use clap::Args;
 use jiff::Timestamp;
 
@@ -42,7 +42,7 @@ impl CheckCommand {
 pub(super) fn check_files(file: &Path) -> (CheckReport, anyhow::Result<usize>) {
     // A file that prevents a start must not hide what is wrong with the others.
     let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
-    let files = Files::on_disk();
+    let files = SiteFiles::on_disk();
     let mut checked = CheckReport {
         file: file.display().to_string(),
         good: false,
@@ -54,8 +54,8 @@ pub(super) fn check_files(file: &Path) -> (CheckReport, anyhow::Result<usize>) {
     match prepare(file) {
         Ok(prepared) => {
             checked.good = true;
-            checked.warnings = prepared.told();
-            checked.mistakes = prepared.mistaken();
+            checked.warnings = prepared.all_warnings();
+            checked.mistakes = prepared.mistakes();
             (checked, Ok(prepared.prefixes.len()))
         }
         Err(error) => {

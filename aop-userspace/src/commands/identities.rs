@@ -23,7 +23,7 @@ pub(crate) struct IdentitiesCommand {
 impl IdentitiesCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let identities = daemon::ask_or(&self.file.config, Request::Identities, |paths| {
-            aop_daemon::kept_identities(&paths.state).map_err(anyhow::Error::msg)
+            aop_daemon::stored_identities(&paths.state).map_err(anyhow::Error::msg)
         })?;
         self.output.print(&identities, render)?;
         Ok(ExitCode::SUCCESS)

@@ -41,7 +41,7 @@ impl RunCommand {
         };
         self.log.start(more)?;
         let logs = Logs { packets, options: self.log.options() };
-        let start = ProcessStart::learn(self.take_over)?;
+        let start = ProcessStart::of_this_process(self.take_over)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

@@ -137,10 +137,12 @@ fn traffic(model: &Model) -> Vec<Row> {
         counters.filter_map(|(key, counter)| TrafficRow::new(key, counter)).collect();
     let order = model.sort_order();
     found.sort_by(|row, other| {
-        let by_order = match order {
-            SortOrder::Rate => falling(row.counter.rate(), other.counter.rate()),
-            SortOrder::Total => other.counter.count().cmp(&row.counter.count()),
-            _ => Ordering::Equal,
+        let by_order = if order == SortOrder::Rate {
+            falling(row.counter.rate(), other.counter.rate())
+        } else if order == SortOrder::Total {
+            other.counter.count().cmp(&row.counter.count())
+        } else {
+            Ordering::Equal
         };
         let by_name = || (&row.event, &row.reason).cmp(&(&other.event, &other.reason));
         row.group.cmp(&other.group).then(by_order).then_with(by_name)
@@ -157,10 +159,8 @@ fn falling(rate: Option<f64>, other: Option<f64>) -> Ordering {
 }
 
 fn strangers(model: &Model, at: Duration) -> Vec<Row> {
-    let order = match model.sort_order() {
-        SortOrder::Drops => StrangerOrder::Drops,
-        _ => StrangerOrder::LastSeen,
-    };
+    let by_drops = model.sort_order() == SortOrder::Drops;
+    let order = if by_drops { StrangerOrder::Drops } else { StrangerOrder::LastSeen };
     let row = |stranger: Stranger| Row {
         cells: vec![
             stranger.address.to_string(),
@@ -177,10 +177,13 @@ fn strangers(model: &Model, at: Duration) -> Vec<Row> {
 fn peers(model: &Model) -> Vec<Row> {
     let Some(status) = &model.status else { return Vec::new() };
     let mut peers: Vec<_> = status.peers.iter().collect();
-    match model.sort_order() {
-        SortOrder::Handshakes => peers.sort_by_key(|peer| Reverse(peer.handshakes)),
-        SortOrder::Address => peers.sort_by_key(|peer| peer.address),
-        _ => peers.sort_by_key(|peer| Reverse(peer.last_seen)),
+    let order = model.sort_order();
+    if order == SortOrder::Handshakes {
+        peers.sort_by_key(|peer| Reverse(peer.handshakes));
+    } else if order == SortOrder::Address {
+        peers.sort_by_key(|peer| peer.address);
+    } else {
+        peers.sort_by_key(|peer| Reverse(peer.last_seen));
     }
     let row = |peer: &aop_api::PeerStatus| Row {
         cells: vec![
@@ -208,11 +211,12 @@ fn sites(model: &Model) -> Vec<Row> {
     let mut found: Vec<(String, SiteRow)> = known_sites(model).into_iter().collect();
     let order = model.sort_order();
     found.sort_by(|(name, site), (other_name, other)| {
-        let by_order = match order {
-            SortOrder::Refused => falling(site.refusing, other.refusing)
-                .then_with(|| other.refused.cmp(&site.refused)),
-            SortOrder::Pulls => falling(site.pulls, other.pulls),
-            _ => Ordering::Equal,
+        let by_order = if order == SortOrder::Refused {
+            falling(site.refusing, other.refusing).then_with(|| other.refused.cmp(&site.refused))
+        } else if order == SortOrder::Pulls {
+            falling(site.pulls, other.pulls)
+        } else {
+            Ordering::Equal
         };
         by_order.then_with(|| name.cmp(other_name))
     });

@@ -22,7 +22,7 @@ type Check = fn(&HostContext) -> Vec<Finding>;
 const CHECKS: &[(FindingGroup, &[Check])] = &[
     (FindingGroup::Files, &[files::check]),
     (FindingGroup::Packets, packets::CHECKS),
-    (FindingGroup::Tls, &[tls::look]),
+    (FindingGroup::Tls, &[tls::check]),
     (FindingGroup::Observed, &[observed::check]),
 ];
 

@@ -4,6 +4,7 @@
 
 use aop_types::{SafeText, escape, shorten};
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use rustls::pki_types::CertificateDer;
 use x509_parser::{
     objects::{oid_registry, oid2abbrev},
@@ -33,15 +34,15 @@ pub struct PeerIdentity {
 }
 
 impl PeerIdentity {
-    pub(super) fn of(certificate: &CertificateDer<'_>) -> Result<Self, String> {
+    pub(crate) fn read(certificate: &CertificateDer<'_>) -> Result<Self, String> {
         let (_, parsed) =
             x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
         let validity = Validity::from(&parsed);
         Ok(Self {
-            subject: name(parsed.subject()),
-            issuer: name(parsed.issuer()),
-            serial: hex(parsed.raw_serial()),
-            spki_sha256: hex(digest(&SHA256, parsed.public_key().raw).as_ref()),
+            subject: distinguished_name(parsed.subject()),
+            issuer: distinguished_name(parsed.issuer()),
+            serial: HEXLOWER.encode(parsed.raw_serial()),
+            spki_sha256: HEXLOWER.encode(digest(&SHA256, parsed.public_key().raw).as_ref()),
             not_before: validity.not_before,
             not_after: validity.not_after,
         })
@@ -49,7 +50,7 @@ impl PeerIdentity {
 }
 
 /// The name as OpenSSL prints it: a value that contains a separator is quoted.
-pub(super) fn name(name: &X509Name<'_>) -> String {
+pub(crate) fn distinguished_name(name: &X509Name<'_>) -> String {
     let attributes: Vec<String> = name
         .iter_attributes()
         .map(|attribute| {
@@ -57,11 +58,12 @@ pub(super) fn name(name: &X509Name<'_>) -> String {
             let key = oid2abbrev(oid, oid_registry()).map_or(oid.to_id_string(), Into::into);
             let value = match attribute.as_str() {
                 Ok(text) => escape(&text.replace('\\', "\\\\")),
-                Err(_) => hex(attribute.as_slice()),
+                Err(_) => HEXLOWER.encode(attribute.as_slice()),
             };
-            match value.contains([',', '+', '=', '"']) {
-                true => format!("{key}=\"{}\"", value.replace('"', "\\\"")),
-                false => format!("{key}={value}"),
+            if value.contains([',', '+', '=', '"']) {
+                format!("{key}=\"{}\"", value.replace('"', "\\\""))
+            } else {
+                format!("{key}={value}")
             }
         })
         .collect();
@@ -71,10 +73,6 @@ pub(super) fn name(name: &X509Name<'_>) -> String {
 /// `text` escaped and cut to 256 characters.
 pub fn printable(text: &str) -> String {
     SafeText::<MAX>::new(text).into_string()
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

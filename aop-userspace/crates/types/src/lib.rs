@@ -9,6 +9,7 @@ mod cidr;
 mod clock;
 mod modes;
 mod peer_gate;
+mod refusal;
 mod safe_text;
 
 pub use admission::Admission;
@@ -16,4 +17,5 @@ pub use cidr::{parse_prefix, parse_prefix_of_any_width};
 pub use clock::{monotonic_seconds, unix_seconds};
 pub use modes::Modes;
 pub use peer_gate::{AddressVerdict, PeerEntry, PeerGate, PeerRecord};
+pub use refusal::{Refusal, ResponsibleParty};
 pub use safe_text::{Cleaned, SafeText, escape, escape_ascii, escape_lines, shorten};

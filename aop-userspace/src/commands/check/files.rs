@@ -2,10 +2,10 @@
 
 use aop_api::{CheckedCertificate, CheckedFile, CheckedList, CheckedSite, timestamp};
 use aop_config::SiteConfig;
-use aop_tls::{Files, InspectedCertificate, InspectedCrl, InspectedFile, inspect};
+use aop_tls::{InspectedCertificate, InspectedCrl, InspectedFile, SiteFiles, inspect};
 
 /// What stands in the files that `site` names.
-pub(super) fn checked_site(site: &SiteConfig, files: &Files) -> CheckedSite {
+pub(super) fn checked_site(site: &SiteConfig, files: &SiteFiles) -> CheckedSite {
     CheckedSite {
         site: site.name.clone(),
         hosts: site.hosts.iter().map(ToString::to_string).collect(),

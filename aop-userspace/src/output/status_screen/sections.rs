@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use aop_api::{PeerStatus, RefusalCount, SeenIdentity, Status};
+use aop_types::Refusal;
 
 use super::{Colours, ago, clip, date};
 
@@ -89,7 +90,8 @@ fn handshakes(status: &Status, colours: Colours) -> Vec<String> {
     rows.extend(refusal_rows(&handshakes.refused, "refused"));
     for refusal in largest(&handshakes.refused_from_admitted) {
         rows.push(refusal_row(refusal, FROM_ADMITTED));
-        let meaning = meaning_from_admitted(&refusal.reason);
+        // aop never bans the address, because all customers of the CDN share it.
+        let meaning = Refusal::from_name(&refusal.reason).and_then(Refusal::if_admitted);
         rows.extend(meaning.map(|meaning| format!("{:>10} {meaning}", "")));
     }
     rows.extend(refusal_rows(&handshakes.observed, "served, enforce would refuse"));
@@ -130,26 +132,6 @@ fn largest(refused: &[RefusalCount]) -> impl Iterator<Item = &RefusalCount> {
     let mut refused: Vec<&RefusalCount> = refused.iter().collect();
     refused.sort_by_key(|refused| Reverse(refused.count));
     refused.into_iter()
-}
-
-/// What a refusal for `reason` means if the peer is in the CDN's network. aop never bans the
-/// address, because all customers of the CDN share it.
-fn meaning_from_admitted(reason: &str) -> Option<&'static str> {
-    match reason {
-        "certificate_required" => Some(
-            "another tenant of the CDN, a scanner behind it, or your zone without origin pulls",
-        ),
-        "unknown_ca" | "ca_as_leaf" => {
-            Some("another tenant of the CDN, or your zone: client_ca did not sign its certificate")
-        }
-        "san_missing" | "cn_mismatch" | "pin_mismatch" | "not_post_quantum" => {
-            Some("another tenant of the CDN, or your zone with a certificate that was changed")
-        }
-        "unknown_name" | "no_name" => {
-            Some("a host that points here and is in no site, or a scanner behind the CDN")
-        }
-        _ => None,
-    }
 }
 
 fn peer(peer: &PeerStatus) -> String {

@@ -1,7 +1,7 @@
 //! Constructors of findings.
 
 use aop_api::{Finding, FindingGroup, FindingOutcome as Outcome};
-use aop_tls::Refusal;
+use aop_types::Refusal;
 
 /// The errors that Cloudflare shows to visitors.
 pub(super) mod visitor {

@@ -37,14 +37,9 @@ impl LiveBudgets {
             | Verdict::Drop(DropReason::UnknownSource) => {
                 Ok(live.probation(source)?.map_or_else(Self::default, Self::stranger))
             }
-            Verdict::Pass(PassReason::NotGuarded | PassReason::Transit)
-            | Verdict::Drop(
-                DropReason::Malformed
-                | DropReason::Fragment
-                | DropReason::TooDeep
-                | DropReason::SynBudget
-                | DropReason::Udp,
-            ) => Ok(Self::default()),
+            Verdict::Pass(PassReason::NotGuarded | PassReason::Transit) | Verdict::Drop(_) => {
+                Ok(Self::default())
+            }
         }
     }
 

@@ -50,7 +50,6 @@ impl SourceState {
             Verdict::Drop(DropReason::SynBudget) => {
                 format!("{}, and its network is over its budget", self.prefix_text())
             }
-            Verdict::Drop(DropReason::Udp) => "UDP to a guarded port is dropped here".to_owned(),
             Verdict::Drop(DropReason::UnknownSource) => {
                 format!("{}{}", self.prefix_text(), self.peer())
             }
@@ -66,7 +65,8 @@ impl SourceState {
             Verdict::Drop(DropReason::Fragment) => {
                 format!("{}, and a fragment may carry TCP to a guarded port", self.prefix_text())
             }
-            Verdict::Drop(DropReason::TooDeep) => too_deep(),
+            // Where the prefix of the source makes no difference.
+            Verdict::Drop(reason) => meaning(reason),
         };
         sentence(&why, judged)
     }
@@ -112,7 +112,7 @@ impl SourceState {
 pub(super) fn explain_unreadable(judged: FrameVerdict, guarded: &[u16]) -> String {
     let why = match judged.verdict {
         Verdict::Pass(_) => not_guarded(None, guarded),
-        Verdict::Drop(DropReason::TooDeep) => too_deep(),
+        Verdict::Drop(reason @ DropReason::TooDeep) => meaning(reason),
         Verdict::Drop(_) => "the frame ends before its addresses".to_owned(),
     };
     sentence(&why, judged)
@@ -128,9 +128,8 @@ fn not_guarded(port: Option<u16>, guarded: &[u16]) -> String {
     }
 }
 
-fn too_deep() -> String {
-    "more VLAN tags or IPv6 extension headers than the firewall reads, or a packet in a packet"
-        .to_owned()
+fn meaning(reason: DropReason) -> String {
+    reason.meaning().trim_end_matches('.').to_owned()
 }
 
 fn sentence(why: &str, judged: FrameVerdict) -> String {

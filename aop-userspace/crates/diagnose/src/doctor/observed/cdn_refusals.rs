@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use aop_api::{Finding, RefusedPeer};
-use aop_tls::Refusal;
+use aop_types::Refusal;
 
-use super::{describe, meaning, refused};
+use super::{
+    describe,
+    meaning::{Meaning, meaning},
+    refused,
+};
 use crate::doctor::{
     HostContext,
     finding::{FindingExt, good, notice, wrong},
@@ -17,13 +21,14 @@ const MAX_EVIDENCE: usize = 4;
 pub(super) fn check(host: &HostContext) -> Vec<Finding> {
     let mut met: BTreeMap<(&str, Refusal), Vec<&RefusedPeer>> = BTreeMap::new();
     for peer in refused(host, aop_api::AdmissionSource::List) {
-        let telling = meaning::TELLING.iter().find(|refusal| refusal.name() == peer.reason);
-        if let Some(refusal) = telling {
-            met.entry((&peer.site, *refusal)).or_default().push(peer);
+        if let Some(refusal) = Refusal::from_name(&peer.reason) {
+            met.entry((&peer.site, refusal)).or_default().push(peer);
         }
     }
-    let mut findings: Vec<Finding> =
-        met.iter().map(|((site, refusal), peers)| finding(host, site, *refusal, peers)).collect();
+    let finding = |((site, refusal), peers): (&(&str, Refusal), &Vec<&RefusedPeer>)| {
+        Some(finding(host, site, *refusal, meaning(*refusal)?, peers))
+    };
+    let mut findings: Vec<Finding> = met.iter().filter_map(finding).collect();
     if findings.is_empty() {
         findings.push(if host.status.is_pulled(None) {
             good("pulls", "the CDN pulls and is served, and none of its pulls was refused recently")
@@ -35,8 +40,14 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
     findings
 }
 
-fn finding(host: &HostContext, site: &str, refusal: Refusal, peers: &[&RefusedPeer]) -> Finding {
-    let meaning::Meaning { name, said, visitor, cure } = meaning::of(refusal);
+fn finding(
+    host: &HostContext,
+    site: &str,
+    refusal: Refusal,
+    meaning: Meaning,
+    peers: &[&RefusedPeer],
+) -> Finding {
+    let Meaning { name, said, visitor, cure } = meaning;
     // "-": the peer spoke no TLS or named no site.
     let of = Some(site).filter(|site| *site != "-");
     let finding = if host.status.is_pulled(of) {

@@ -1,7 +1,7 @@
 //! Monitors in firewall.extra that present no certificate.
 
 use aop_api::Finding;
-use aop_tls::Refusal;
+use aop_types::Refusal;
 
 use super::{describe, refused};
 use crate::doctor::{
