@@ -14,7 +14,7 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 use self::journal::Journal;
 
 #[derive(Args)]
-pub(super) struct Log {
+pub(crate) struct LogArguments {
     /// The format of the log on standard error; by default text, or, if standard error is systemd's
     /// journal, entries with fields
     #[arg(long, value_enum)]
@@ -27,9 +27,9 @@ enum LogFormat {
     Json,
 }
 
-impl Log {
+impl LogArguments {
     /// The arguments that give another aop process the same log format.
-    pub(super) fn options(&self) -> Vec<OsString> {
+    pub(crate) fn options(&self) -> Vec<OsString> {
         let format = self.log_format.and_then(|format| format.to_possible_value());
         let format = format.map(|format| format!("--log-format={}", format.get_name()).into());
         format.into_iter().collect()
@@ -37,7 +37,7 @@ impl Log {
 
     /// Starts the log. The filter is AOP_LOG in the syntax of `EnvFilter`, by default `info`, plus
     /// the directives in `more`.
-    pub(super) fn start(&self, more: &[&str]) -> anyhow::Result<()> {
+    pub(crate) fn start(&self, more: &[&str]) -> anyhow::Result<()> {
         let mut filter =
             EnvFilter::try_from_env("AOP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
         for directive in more {
@@ -62,7 +62,7 @@ impl Log {
 
 /// The prefix of a plain line on standard error: the journal reads `<3>` as priority "error"
 /// (sd-daemon(3)).
-pub(super) fn mark_of_errors() -> &'static str {
+pub(crate) fn error_priority_prefix() -> &'static str {
     if journal::is_stderr() { "<3>" } else { "" }
 }
 

@@ -4,14 +4,14 @@
 use std::{fs, path::Path};
 
 use aop_config::Config;
-use aop_terminator::{Reading, read_proxy_header};
-use aop_types::parse;
+use aop_terminator::{ParsedProxyHeader, parse_proxy_header};
+use aop_types::parse_prefix;
 
 #[test]
 fn every_recorded_prefix_is_read_or_refused() {
     for text in kept("prefixes") {
-        if let Ok(prefix) = parse(&text) {
-            assert_eq!(parse(&prefix.to_string()), Ok(prefix));
+        if let Ok(prefix) = parse_prefix(&text) {
+            assert_eq!(parse_prefix(&prefix.to_string()), Ok(prefix));
         }
     }
 }
@@ -28,9 +28,11 @@ fn every_recorded_configuration_is_read_or_refused_with_a_reason() {
 #[test]
 fn every_recorded_proxy_header_is_read_exactly_to_its_end() {
     for bytes in inputs("proxy") {
-        if let Ok(Reading::Whole(length, ends)) = read_proxy_header(&bytes) {
-            assert_eq!(read_proxy_header(&bytes[..length]), Ok(Reading::Whole(length, ends)));
-            assert_eq!(read_proxy_header(&bytes[..length - 1]), Ok(Reading::Unfinished));
+        if let Ok(ParsedProxyHeader::Complete(length, ends)) = parse_proxy_header(&bytes) {
+            let complete = ParsedProxyHeader::Complete(length, ends);
+            assert_eq!(parse_proxy_header(&bytes[..length]), Ok(complete));
+            let cut = parse_proxy_header(&bytes[..length - 1]);
+            assert_eq!(cut, Ok(ParsedProxyHeader::Incomplete));
         }
     }
 }

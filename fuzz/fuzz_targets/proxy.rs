@@ -2,12 +2,13 @@
 //! and what is cut is never taken for whole.
 #![no_main]
 
+use aop_terminator::{ParsedProxyHeader, parse_proxy_header};
 use libfuzzer_sys::fuzz_target;
-use aop_terminator::{Reading, read_proxy_header as read};
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(Reading::Whole(length, ends)) = read(bytes) {
-        assert_eq!(read(&bytes[..length]), Ok(Reading::Whole(length, ends)));
-        assert_eq!(read(&bytes[..length - 1]), Ok(Reading::Unfinished));
+    if let Ok(ParsedProxyHeader::Complete(length, ends)) = parse_proxy_header(bytes) {
+        let complete = ParsedProxyHeader::Complete(length, ends);
+        assert_eq!(parse_proxy_header(&bytes[..length]), Ok(complete));
+        assert_eq!(parse_proxy_header(&bytes[..length - 1]), Ok(ParsedProxyHeader::Incomplete));
     }
 });

@@ -7,14 +7,14 @@
 //! log the same way.
 
 use std::{
-    fmt::{self, Write},
-    io,
+    fmt, io,
     net::SocketAddr,
     os::fd::OwnedFd,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
+use aop_types::{escape_lines, shorten};
 use rustix::{
     fs::fstat,
     io::Errno,
@@ -31,11 +31,11 @@ use tracing_subscriber::{Layer, layer::Context};
 
 const PATH: &str = "/run/systemd/journal/socket";
 /// How long an event waits for room.
-const PATIENCE: Duration = Duration::from_millis(50);
+const SEND_TIMEOUT: Duration = Duration::from_millis(50);
 /// How long no event waits after one has waited in vain.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Bytes of one value that are sent, because the size of a datagram is limited.
-const LONGEST: usize = 8192;
+const BACKOFF: Duration = Duration::from_secs(1);
+/// Characters of one value that are sent, because the size of a datagram is limited.
+const MAX_VALUE: usize = 8192;
 
 /// The layer that sends each event to the journal.
 pub(super) struct Journal {
@@ -43,7 +43,7 @@ pub(super) struct Journal {
     address: SocketAddrUnix,
     opened: Instant,
     /// No event waits before this time, in milliseconds since `opened`.
-    hurried: AtomicU64,
+    no_wait_until: AtomicU64,
     lost: AtomicU64,
 }
 
@@ -63,13 +63,13 @@ impl Journal {
     fn open() -> Result<Self, Errno> {
         let (family, kind) = (AddressFamily::UNIX, SocketType::DGRAM);
         let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-        set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+        set_socket_timeout(&socket, Timeout::Send, Some(SEND_TIMEOUT))?;
         let address = SocketAddrUnix::new(PATH)?;
         Ok(Self {
             socket,
             address,
             opened: Instant::now(),
-            hurried: AtomicU64::new(0),
+            no_wait_until: AtomicU64::new(0),
             lost: AtomicU64::new(0),
         })
     }
@@ -79,19 +79,20 @@ impl Journal {
         sendto(&self.socket, entry, flags | SendFlags::NOSIGNAL, &self.address)
     }
 
-    fn tell(&self, mut entry: Entry) {
+    fn send_entry(&self, mut entry: Entry) {
         let lost = self.lost.swap(0, Relaxed);
         if lost > 0 {
             entry.add("AOP_LOST", &lost.to_string());
         }
         let now = self.opened.elapsed();
-        let hurried = now < Duration::from_millis(self.hurried.load(Relaxed));
-        let flags = if hurried { SendFlags::DONTWAIT } else { SendFlags::empty() };
+        let must_not_wait = now < Duration::from_millis(self.no_wait_until.load(Relaxed));
+        let flags = if must_not_wait { SendFlags::DONTWAIT } else { SendFlags::empty() };
         if self.send(&entry.bytes, flags).is_err() {
             self.lost.fetch_add(lost + 1, Relaxed);
-            if !hurried {
-                let until = u64::try_from((now + PATIENCE + PAUSE).as_millis()).unwrap_or(u64::MAX);
-                self.hurried.store(until, Relaxed);
+            if !must_not_wait {
+                let until =
+                    u64::try_from((now + SEND_TIMEOUT + BACKOFF).as_millis()).unwrap_or(u64::MAX);
+                self.no_wait_until.store(until, Relaxed);
             }
         }
     }
@@ -108,7 +109,7 @@ impl<S: Subscriber> Layer<S> for Journal {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        self.tell(fields.entry(*event.metadata().level()));
+        self.send_entry(fields.entry(*event.metadata().level()));
     }
 }
 
@@ -186,7 +187,7 @@ impl Entry {
     /// Adds a field. A value of several lines is preceded by its length, so that none of its lines
     /// can pass for a field. Control characters are escaped.
     fn add(&mut self, name: &str, value: &str) {
-        let value = harmless(value);
+        let value = escape(value);
         self.bytes.extend(name.bytes());
         if value.contains('\n') {
             self.bytes.push(b'\n');
@@ -199,20 +200,8 @@ impl Entry {
     }
 }
 
-fn harmless(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for letter in value.chars() {
-        if text.len() >= LONGEST {
-            text.push('…');
-            break;
-        }
-        match letter {
-            '\n' | ' '..='~' => text.push(letter),
-            // Writing to a string cannot fail.
-            other => write!(text, "{}", other.escape_debug()).unwrap_or_default(),
-        }
-    }
-    text
+fn escape(value: &str) -> String {
+    shorten(escape_lines(value), MAX_VALUE)
 }
 
 #[cfg(test)]
@@ -232,6 +221,6 @@ mod tests {
 
     #[test]
     fn a_long_value_is_cut() {
-        assert_eq!(harmless(&"x".repeat(3 * LONGEST)).len(), LONGEST + '…'.len_utf8());
+        assert_eq!(escape(&"x".repeat(3 * MAX_VALUE)).len(), MAX_VALUE + '…'.len_utf8());
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aop_api::Status;
+use aop_types::escape_ascii;
 use ratatui::{
     Frame,
     layout::Rect,
@@ -12,17 +13,20 @@ use ratatui::{
 };
 
 use super::{
-    model::{Following, Model, Pane},
-    table::{self, Column, Row, Table, Tone, Width},
-    text::{clip, plain},
+    model::{DropSampling, Model, Pane},
+    table::{self, Column, PaneTable, Row, Width},
+    text::clip,
 };
-use crate::screen::{Paint, span};
+use crate::output::{
+    Colours, StateText, Tone, confirmed, duration_text, general_mode, interface_state,
+    scope_of_mode,
+};
 
 /// The smallest terminal, in columns and rows. On a smaller one only a message is drawn.
-pub(super) const NEEDED: (u16, u16) = (60, 16);
+const MIN_SIZE: (u16, u16) = (60, 16);
 
 /// Columns that a reason and its site get before the bars get any.
-const TEXT: usize = 30;
+const MIN_TEXT: usize = 30;
 
 const KEYS: &str = "q quit  Tab 1-4 pane  p pause  j k scroll  s sort  +/- interval  ? help";
 
@@ -43,22 +47,23 @@ const HELP: [&str; 13] = [
 ];
 
 /// Draws `model`; `at` is the time on its clock.
-pub(super) fn all(frame: &mut Frame<'_>, model: &mut Model, at: Duration, paint: Paint) {
+pub(super) fn all(frame: &mut Frame<'_>, model: &mut Model, at: Duration, colours: Colours) {
     let area = frame.area();
     let (width, height) = (usize::from(area.width), usize::from(area.height));
-    if area.width < NEEDED.0 || area.height < NEEDED.1 {
-        let (wide, high) = NEEDED;
+    if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
+        let (wide, high) = MIN_SIZE;
         let text = format!("{width}x{height} is too small: aop top needs {wide}x{high}. q quits");
         let lines = folded(&text, width).into_iter().take(height).map(Line::from);
         frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), area);
         return;
     }
-    let mut lines = header(model, width, height, paint);
+    let mut lines = header(model, width, height, colours);
     lines.push(tabs(model, width));
     let room = height.saturating_sub(lines.len() + 1);
-    lines.extend(match model.help {
-        true => HELP.iter().take(room).map(|line| Line::from(clip(line, width))).collect(),
-        false => body(model, at, width, room, paint),
+    lines.extend(if model.shows_help {
+        HELP.iter().take(room).map(|line| Line::from(clip(line, width))).collect()
+    } else {
+        body(model, at, width, room, colours)
     });
     lines.truncate(height - 1);
     frame.render_widget(Paragraph::new(lines), area);
@@ -74,11 +79,11 @@ fn folded(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Warnings first, then mode, interfaces and list.
-fn header(model: &Model, width: usize, height: usize, paint: Paint) -> Vec<Line<'static>> {
-    let bad = |text: &str| Line::styled(clip(text, width), tone(Tone::Bad, paint));
+fn header(model: &Model, width: usize, height: usize, colours: Colours) -> Vec<Line<'static>> {
+    let bad = |text: &str| Line::styled(clip(text, width), style(Tone::Bad, colours));
     let mut lines = Vec::new();
-    if let Some(trouble) = &model.trouble {
-        lines.push(bad(&format!("! this screen is out of date: {trouble}")));
+    if let Some(error) = &model.error {
+        lines.push(bad(&format!("! this screen is out of date: {error}")));
     }
     let Some(status) = &model.status else {
         lines.push(Line::from("asking aop…"));
@@ -90,13 +95,13 @@ fn header(model: &Model, width: usize, height: usize, paint: Paint) -> Vec<Line<
     if warnings.len() > shown {
         lines.push(bad(&format!("! and {} more: `aop status`", warnings.len() - shown)));
     }
-    let mut first = headline(status, paint);
+    let mut first = headline(status, colours);
     let every = model.interval.as_secs_f32();
     let pause = if model.paused { ", PAUSED" } else { "" };
     first.push(Span::raw(format!(", every {every} s{pause}")));
     lines.push(Line::from(first));
     lines.push(Line::from(clip(&interfaces(status), width)));
-    lines.push(Line::from(clip(&list(status), width)));
+    lines.push(Line::from(clip(&list_line(status), width)));
     lines
 }
 
@@ -106,46 +111,41 @@ fn warnings(status: &Status) -> Vec<String> {
     openings.chain(pending).chain(status.warnings.iter().cloned()).collect()
 }
 
-fn headline(status: &Status, paint: Paint) -> Vec<Span<'static>> {
-    let mode = match status.mode.as_str() {
-        "enforce" => Span::styled("ENFORCING", tone(Tone::Good, paint)),
-        "observe" => Span::styled("OBSERVING", tone(Tone::Bad, paint)),
-        _ => Span::styled("FIREWALL OFF", tone(Tone::Bad, paint)),
-    };
+fn headline(status: &Status, colours: Colours) -> Vec<Span<'static>> {
+    let StateText { text, tone } = general_mode(status);
+    let mode = Span::styled(text.to_uppercase(), style(tone, colours));
     let daemon = match &status.daemon {
         Some(daemon) => format!(
             ", up {}, process {}, {} open",
-            span(daemon.uptime_seconds),
+            duration_text(daemon.uptime_seconds),
             daemon.pid,
             daemon.open_connections
         ),
         None => ", NO DAEMON".to_owned(),
     };
-    vec![Span::raw(format!("aop {}: ", plain(&status.version))), mode, Span::raw(daemon)]
+    let rest = format!("{}{daemon}", scope_of_mode(status));
+    vec![Span::raw(format!("aop {}: ", escape_ascii(&status.version))), mode, Span::raw(rest)]
 }
 
 fn interfaces(status: &Status) -> String {
-    let told = status.interfaces.iter().map(|interface| {
-        let state = match (&interface.attach, interface.enforcing) {
-            (Some(_), true) => "enforcing".to_owned(),
-            (Some(_), false) => "not fully enforcing".to_owned(),
-            (None, _) => format!("NOT ATTACHED ({})", interface.state),
+    let states = status.interfaces.iter().map(|interface| {
+        let StateText { text, .. } = interface_state(status, interface);
+        let why = match interface.attach {
+            Some(_) => String::new(),
+            None => format!(" ({})", interface.state),
         };
-        format!("{} {state}", interface.name)
+        format!("{} {text}{why}", interface.name)
     });
-    let told: Vec<String> = told.collect();
-    match told.is_empty() {
-        true => "interfaces: none".to_owned(),
-        false => format!("interfaces: {}", told.join(", ")),
-    }
+    let states: Vec<String> = states.collect();
+    let states = if states.is_empty() { "none".to_owned() } else { states.join(", ") };
+    format!("interfaces: {states}")
 }
 
-fn list(status: &Status) -> String {
+fn list_line(status: &Status) -> String {
     let list = &status.prefixes;
-    let age =
-        list.age_seconds.map_or(String::new(), |age| format!(", confirmed {} ago", span(age)));
     let error =
         list.last_error.as_ref().map_or(String::new(), |error| format!(", NOT REFRESHED: {error}"));
+    let age = confirmed(list);
     format!("list: {} IPv4 and {} IPv6 prefixes{age}{error}", list.v4, list.v6)
 }
 
@@ -156,15 +156,15 @@ fn tabs(model: &Model, width: usize) -> Line<'static> {
         let style = if pane == model.pane { shown } else { Style::new() };
         spans.push(Span::styled(format!(" {number} {} ", pane.title()), style));
     }
-    let more = match (model.pane, &model.following, &model.status) {
-        (Pane::Strangers, Following::Drops { every, .. }, _) if *every > 1 => {
+    let more = match (model.pane, &model.sampling, &model.status) {
+        (Pane::Strangers, DropSampling::On { every, .. }, _) if *every > 1 => {
             format!("1 of {every} drops, ")
         }
         (Pane::Peers, _, Some(status)) => format!("{} in all, ", status.peers_total),
         _ => String::new(),
     };
     let used: usize = spans.iter().map(Span::width).sum();
-    let text = format!("  {more}by {}", model.order());
+    let text = format!("  {more}by {}", model.sort_order().name());
     spans.push(Span::raw(clip(&text, width.saturating_sub(used))));
     Line::from(spans)
 }
@@ -174,15 +174,15 @@ fn body(
     at: Duration,
     width: usize,
     height: usize,
-    paint: Paint,
+    colours: Colours,
 ) -> Vec<Line<'static>> {
-    let Table { columns, rows, none } = table::of(model, at);
-    let mut lines = match notes(model) {
-        Some(note) => vec![Line::styled(clip(&note, width), tone(Tone::Bad, paint))],
+    let PaneTable { columns, rows, none } = table::of(model, at);
+    let mut lines = match note(model) {
+        Some(note) => vec![Line::styled(clip(&note, width), style(Tone::Bad, colours))],
         None => Vec::new(),
     };
     if rows.is_empty() {
-        lines.push(Line::from(clip(&none, width)));
+        lines.push(Line::from(clip(none, width)));
         return lines;
     }
     let widths = widths(columns, &rows, width);
@@ -190,27 +190,25 @@ fn body(
     let head = line(&heads, columns, &widths);
     lines.push(Line::styled(head, Style::new().add_modifier(Modifier::BOLD)));
     let window = model.window(rows.len(), height.saturating_sub(lines.len()));
-    for Row { cells, tone: row } in rows.get(window).unwrap_or_default() {
-        lines.push(Line::styled(line(cells, columns, &widths), tone(*row, paint)));
+    for Row { cells, tone } in rows.get(window).unwrap_or_default() {
+        lines.push(Line::styled(line(cells, columns, &widths), style(*tone, colours)));
     }
     lines
 }
 
 /// The note above the rows of a pane.
-fn notes(model: &Model) -> Option<String> {
-    match (model.pane, &model.following) {
-        (Pane::Strangers, Following::Nothing(why)) => Some(why.clone()),
-        (Pane::Strangers, Following::Drops { lost, .. }) => {
-            let forgotten = model.strangers.forgotten;
-            let nameless = model.strangers.nameless;
-            let told = [
+fn note(model: &Model) -> Option<String> {
+    match (model.pane, &model.sampling) {
+        (Pane::Strangers, DropSampling::Off(why)) => Some(why.clone()),
+        (Pane::Strangers, DropSampling::On { lost, .. }) => {
+            let counts = [
                 (*lost, "drops came too fast to sample"),
-                (nameless, "came from an unknown source"),
-                (forgotten, "sources are forgotten (too many)"),
+                (model.strangers.without_source, "came from an unknown source"),
+                (model.strangers.evicted, "sources are forgotten (too many)"),
             ];
-            let told = told.iter().filter(|(count, _)| *count > 0);
-            let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
-            (!told.is_empty()).then(|| told.join("; "))
+            let parts = counts.iter().filter(|(count, _)| *count > 0);
+            let parts: Vec<String> = parts.map(|(count, what)| format!("{count} {what}")).collect();
+            (!parts.is_empty()).then(|| parts.join("; "))
         }
         (Pane::Traffic | Pane::Peers | Pane::Sites, _) => None,
     }
@@ -230,7 +228,7 @@ fn widths(columns: &[Column], rows: &[Row], width: usize) -> Vec<usize> {
     let taken: usize = own.iter().flatten().sum();
     let left = width.saturating_sub(taken + between);
     let has_bars = columns.iter().any(|column| matches!(column.width, Width::Bars));
-    let bars = if has_bars { (left / 2).min(left.saturating_sub(TEXT)) } else { 0 };
+    let bars = if has_bars { (left / 2).min(left.saturating_sub(MIN_TEXT)) } else { 0 };
     let texts = columns.iter().filter(|column| matches!(column.width, Width::Rest)).count();
     let share = |column: &Column| match column.width {
         Width::Bars => bars,
@@ -243,23 +241,23 @@ fn line(cells: &[String], columns: &[Column], widths: &[usize]) -> String {
     let cell = |((cell, column), width): ((&String, &Column), &usize)| match column.width {
         Width::Right(_) => format!("{:>width$}", clip(cell, *width)),
         Width::Left(_) | Width::Fit | Width::Rest => format!("{:<width$}", clip(cell, *width)),
-        Width::Bars => latest(cell, *width),
+        Width::Bars => tail(cell, *width),
     };
     let cells: Vec<String> = cells.iter().zip(columns).zip(widths).map(cell).collect();
     cells.join(" ")
 }
 
 /// The last `width` characters of bars, or of a column's head.
-fn latest(bars: &str, width: usize) -> String {
+fn tail(bars: &str, width: usize) -> String {
     let skipped = bars.chars().count().saturating_sub(width);
     bars.chars().skip(skipped).collect()
 }
 
-fn tone(tone: Tone, paint: Paint) -> Style {
-    match (tone, paint) {
-        (Tone::Plain, _) | (Tone::Good, Paint::Plain) => Style::new(),
-        (Tone::Good, Paint::Colours) => Style::new().fg(Color::Green),
-        (Tone::Bad, Paint::Colours) => Style::new().fg(Color::Red),
-        (Tone::Bad, Paint::Plain) => Style::new().add_modifier(Modifier::BOLD),
+fn style(tone: Tone, colours: Colours) -> Style {
+    match (tone, colours) {
+        (Tone::Plain, _) | (Tone::Good, Colours::Off) => Style::new(),
+        (Tone::Good, Colours::On) => Style::new().fg(Color::Green),
+        (Tone::Bad, Colours::On) => Style::new().fg(Color::Red),
+        (Tone::Bad, Colours::Off) => Style::new().add_modifier(Modifier::BOLD),
     }
 }

@@ -7,7 +7,7 @@ use aop_api::Status;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::{rates::Rates, strangers::Strangers};
-use crate::drop_line::DropLine;
+use crate::output::DropLine;
 
 /// The intervals that + and - step through, in seconds.
 const INTERVALS: [u64; 6] = [1, 2, 5, 10, 30, 60];
@@ -16,23 +16,23 @@ pub(super) struct Model {
     /// The latest reading.
     pub(super) status: Option<Status>,
     /// Why there is no newer reading.
-    pub(super) trouble: Option<String>,
-    pub(super) rates: Rates<Key>,
+    pub(super) error: Option<String>,
+    pub(super) rates: Rates<CounterKey>,
     pub(super) strangers: Strangers,
-    pub(super) following: Following,
+    pub(super) sampling: DropSampling,
     pub(super) pane: Pane,
     /// Rows above the first one that is shown.
     pub(super) scroll: usize,
     /// The order of each pane, as an index into [`Pane::orders`].
     sorted_by: [usize; 4],
     pub(super) paused: bool,
-    pub(super) help: bool,
+    pub(super) shows_help: bool,
     pub(super) interval: Duration,
 }
 
 /// What a counter counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
+pub(super) enum CounterKey {
     Packets {
         action: String,
         reason: String,
@@ -54,13 +54,13 @@ pub(super) enum Key {
     },
 }
 
-/// Whether sampled drops are followed.
+/// Whether drops are sampled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Following {
+pub(super) enum DropSampling {
     /// One in `every` drops is sampled; `lost` samples were lost.
-    Drops { every: u32, lost: u64 },
-    /// Drops are not sampled, for this reason.
-    Nothing(String),
+    On { every: u32, lost: u64 },
+    /// For this reason.
+    Off(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,77 +84,109 @@ impl Pane {
     }
 
     /// The orders of its rows; the first one is the default.
-    pub(super) const fn orders(self) -> &'static [&'static str] {
+    const fn orders(self) -> &'static [SortOrder] {
+        use SortOrder::{Address, Drops, Handshakes, LastSeen, Name, Pulls, Rate, Refused, Total};
         match self {
-            Self::Traffic => &["rate", "total", "name"],
-            Self::Strangers => &["drops", "last seen"],
-            Self::Peers => &["last seen", "handshakes", "address"],
-            Self::Sites => &["refused", "pulls", "name"],
+            Self::Traffic => &[Rate, Total, Name],
+            Self::Strangers => &[Drops, LastSeen],
+            Self::Peers => &[LastSeen, Handshakes, Address],
+            Self::Sites => &[Refused, Pulls, Name],
+        }
+    }
+}
+
+/// The order of the rows of a pane: numbers and times from the largest, names and addresses from
+/// the smallest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SortOrder {
+    Address,
+    Drops,
+    Handshakes,
+    LastSeen,
+    Name,
+    Pulls,
+    Rate,
+    Refused,
+    Total,
+}
+
+impl SortOrder {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Drops => "drops",
+            Self::Handshakes => "handshakes",
+            Self::LastSeen => "last seen",
+            Self::Name => "name",
+            Self::Pulls => "pulls",
+            Self::Rate => "rate",
+            Self::Refused => "refused",
+            Self::Total => "total",
         }
     }
 }
 
 /// What to do after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
-    GoOn,
+pub(super) enum AfterKey {
+    Continue,
     Quit,
 }
 
 impl Model {
-    pub(super) fn new(interval: Duration, following: Following) -> Self {
+    pub(super) fn new(interval: Duration, sampling: DropSampling) -> Self {
         Self {
             status: None,
-            trouble: None,
+            error: None,
             rates: Rates::default(),
             strangers: Strangers::default(),
-            following,
+            sampling,
             pane: Pane::Traffic,
             scroll: 0,
             sorted_by: [0; 4],
             paused: false,
-            help: false,
+            shows_help: false,
             interval,
         }
     }
 
     /// Takes a reading, or the reason why there is none. `at` is the time on a monotonic clock.
-    pub(super) fn hear(&mut self, at: Duration, reading: Result<Status, String>) {
+    pub(super) fn apply_reading(&mut self, at: Duration, reading: Result<Status, String>) {
         if self.paused {
             return;
         }
         match reading {
             Ok(status) => {
                 self.rates.read(at, counts(&status));
-                (self.status, self.trouble) = (Some(status), None);
+                (self.status, self.error) = (Some(status), None);
             }
-            Err(why) => self.trouble = Some(why),
+            Err(why) => self.error = Some(why),
         }
     }
 
     /// Counts a sampled drop, even while the readings are paused.
-    pub(super) fn dropped(&mut self, drop: &DropLine, at: Duration) {
+    pub(super) fn count_drop(&mut self, drop: &DropLine, at: Duration) {
         self.strangers.count(drop, at);
     }
 
     /// The order of the current pane.
-    pub(super) fn order(&self) -> &'static str {
+    pub(super) fn sort_order(&self) -> SortOrder {
         let orders = self.pane.orders();
         orders[self.sorted_by[self.pane as usize] % orders.len()]
     }
 
     #[allow(clippy::wildcard_enum_match_arm, reason = "most keys mean nothing here")]
-    pub(super) fn press(&mut self, key: KeyEvent) -> Then {
+    pub(super) fn on_key(&mut self, key: KeyEvent) -> AfterKey {
         if key.kind == KeyEventKind::Release {
-            return Then::GoOn;
+            return AfterKey::Continue;
         }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
-            KeyCode::Char('c') if control => return Then::Quit,
+            KeyCode::Char('c') if control => return AfterKey::Quit,
             KeyCode::Char(_) if control => {}
-            KeyCode::Esc if self.help => self.help = false,
-            KeyCode::Char('q') | KeyCode::Esc => return Then::Quit,
-            KeyCode::Char('?' | 'h') => self.help = !self.help,
+            KeyCode::Esc if self.shows_help => self.shows_help = false,
+            KeyCode::Char('q') | KeyCode::Esc => return AfterKey::Quit,
+            KeyCode::Char('?' | 'h') => self.shows_help = !self.shows_help,
             KeyCode::Char('p' | ' ') => self.paused = !self.paused,
             KeyCode::Char('s') => {
                 self.sorted_by[self.pane as usize] += 1;
@@ -172,7 +204,7 @@ impl Model {
             KeyCode::Char('-') => self.faster(),
             _ => {}
         }
-        Then::GoOn
+        AfterKey::Continue
     }
 
     fn show(&mut self, pane: usize) {
@@ -198,33 +230,33 @@ impl Model {
 }
 
 /// All counters of a status; packets of all interfaces together.
-fn counts(status: &Status) -> BTreeMap<Key, u64> {
+fn counts(status: &Status) -> BTreeMap<CounterKey, u64> {
     let mut counts = BTreeMap::new();
-    let mut count = |key: Key, by: u64| {
+    let mut count = |key: CounterKey, by: u64| {
         let sum: &mut u64 = counts.entry(key).or_default();
         *sum = sum.saturating_add(by);
     };
     for verdict in &status.verdicts {
         let (action, reason) = (verdict.action.clone(), verdict.reason.clone());
-        count(Key::Packets { action, reason }, verdict.packets);
+        count(CounterKey::Packets { action, reason }, verdict.packets);
     }
     if status.daemon.is_some() {
-        count(Key::Accepted, status.handshakes.accepted);
+        count(CounterKey::Accepted, status.handshakes.accepted);
     }
     for refused in &status.handshakes.refused {
         let (site, reason) = (refused.site.clone(), refused.reason.clone());
-        count(Key::Refused { site, reason }, refused.count);
+        count(CounterKey::Refused { site, reason }, refused.count);
     }
     if status.requests.relayed > 0 {
-        count(Key::Relayed, status.requests.relayed);
+        count(CounterKey::Relayed, status.requests.relayed);
     }
     for refused in &status.requests.refused {
         let (site, reason) = (refused.site.clone(), refused.reason.clone());
-        count(Key::Denied { site, reason }, refused.count);
+        count(CounterKey::Denied { site, reason }, refused.count);
     }
     for identity in &status.identities {
         let (site, spki) = (identity.site.clone(), identity.spki_sha256.clone());
-        count(Key::Pulls { site, spki }, identity.pulls);
+        count(CounterKey::Pulls { site, spki }, identity.pulls);
     }
     counts
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// How many rates of each counter are kept for its sparkline.
-const KEPT: usize = 120;
+const HISTORY: usize = 120;
 /// The height of a sparkline's bars.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -38,7 +38,7 @@ impl<K: Ord> Rates<K> {
         let mut before = std::mem::take(&mut self.counters);
         for (key, count) in counts {
             let mut counter = before.remove(&key).unwrap_or_default();
-            counter.moves_to(count, passed);
+            counter.update(count, passed);
             self.counters.insert(key, counter);
         }
         self.at = Some(at);
@@ -50,11 +50,11 @@ impl<K: Ord> Rates<K> {
 }
 
 impl Counter {
-    fn moves_to(&mut self, count: u64, passed: Option<f64>) {
+    fn update(&mut self, count: u64, passed: Option<f64>) {
         if let Some(passed) = passed.filter(|passed| *passed > 0.0) {
             // A counter that has become smaller was reset.
             let moved = count.checked_sub(self.count).unwrap_or(count);
-            if self.rates.len() == KEPT {
+            if self.rates.len() == HISTORY {
                 self.rates.pop_front();
             }
             self.rates.push_back(moved as f64 / passed);
@@ -89,7 +89,7 @@ fn bar(rate: f64, highest: f64) -> char {
 }
 
 /// A rate in few characters.
-pub(super) fn shown(rate: Option<f64>) -> String {
+pub(super) fn format_rate(rate: Option<f64>) -> String {
     match rate {
         None => "–".to_owned(),
         Some(rate) if rate <= 0.0 => "0".to_owned(),
@@ -144,7 +144,7 @@ mod tests {
         }
         let (_, counter) = rates.iter().next().expect("a counter");
         assert_eq!(counter.sparkline(5), " ▂▄▆█");
-        assert_eq!(counter.sparkline(10_000).chars().count(), KEPT);
+        assert_eq!(counter.sparkline(10_000).chars().count(), HISTORY);
         assert_eq!(counter.count(), count);
     }
 
@@ -158,7 +158,7 @@ mod tests {
             (Some(123_456.0), "123.5k"),
             (Some(2.5e9), "2500.0M"),
         ] {
-            assert_eq!(shown(rate), text);
+            assert_eq!(format_rate(rate), text);
         }
     }
 }

@@ -2,19 +2,19 @@
 
 use std::{cmp::Reverse, collections::HashMap, net::IpAddr, time::Duration};
 
-use crate::drop_line::DropLine;
+use crate::output::DropLine;
 
 /// The most sources that are kept. In a flood from spoofed sources, those with the fewest drops are
 /// forgotten.
-const MOST: usize = 4096;
+const MAX_SOURCES: usize = 4096;
 
 #[derive(Default)]
 pub(super) struct Strangers {
     known: HashMap<IpAddr, Stranger>,
     /// Drops without a readable source.
-    pub(super) nameless: u64,
+    pub(super) without_source: u64,
     /// How many sources were forgotten to make room.
-    pub(super) forgotten: u64,
+    pub(super) evicted: u64,
 }
 
 /// A source of drops.
@@ -33,20 +33,20 @@ pub(super) struct Stranger {
 
 /// The order of the sources, the largest or latest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum StrangerOrder {
     Drops,
-    Last,
+    LastSeen,
 }
 
 impl Strangers {
     /// Counts `drop`, which was seen at `at`.
     pub(super) fn count(&mut self, drop: &DropLine, at: Duration) {
         let Some(address) = drop.source else {
-            self.nameless += 1;
+            self.without_source += 1;
             return;
         };
-        if self.known.len() >= MOST && !self.known.contains_key(&address) {
-            self.make_room();
+        if self.known.len() >= MAX_SOURCES && !self.known.contains_key(&address) {
+            self.evict();
         }
         let (action, reason, port) = (drop.action, drop.reason, drop.port);
         let drops = self.known.get(&address).map_or(0, |known| known.drops) + 1;
@@ -56,20 +56,20 @@ impl Strangers {
 
     /// Forgets half of the sources at once, so that not every new source needs a search for the
     /// smallest.
-    fn make_room(&mut self) {
-        let mut kept = self.sorted(By::Drops);
-        kept.truncate(MOST / 2);
-        self.forgotten += (self.known.len() - kept.len()) as u64;
+    fn evict(&mut self) {
+        let mut kept = self.sorted(StrangerOrder::Drops);
+        kept.truncate(MAX_SOURCES / 2);
+        self.evicted += (self.known.len() - kept.len()) as u64;
         self.known = kept.into_iter().map(|stranger| (stranger.address, stranger)).collect();
     }
 
-    pub(super) fn sorted(&self, by: By) -> Vec<Stranger> {
+    pub(super) fn sorted(&self, order: StrangerOrder) -> Vec<Stranger> {
         let mut all: Vec<Stranger> = self.known.values().cloned().collect();
         all.sort_by_key(|stranger| {
             let Stranger { address, drops, last, .. } = stranger;
-            match by {
-                By::Drops => (Reverse(u128::from(*drops)), *address),
-                By::Last => (Reverse(last.as_nanos()), *address),
+            match order {
+                StrangerOrder::Drops => (Reverse(u128::from(*drops)), *address),
+                StrangerOrder::LastSeen => (Reverse(last.as_nanos()), *address),
             }
         });
         all
@@ -105,13 +105,13 @@ mod tests {
         let order = |strangers: &Strangers, by| -> Vec<(IpAddr, u64)> {
             strangers.sorted(by).iter().map(|it| (it.address, it.drops)).collect()
         };
-        assert_eq!(order(&strangers, By::Drops), [(address(7), 2), (address(9), 1)]);
-        assert_eq!(order(&strangers, By::Last), [(address(9), 1), (address(7), 2)]);
-        assert_eq!(strangers.nameless, 1);
+        assert_eq!(order(&strangers, StrangerOrder::Drops), [(address(7), 2), (address(9), 1)]);
+        assert_eq!(order(&strangers, StrangerOrder::LastSeen), [(address(9), 1), (address(7), 2)]);
+        assert_eq!(strangers.without_source, 1);
         for n in 0..100_000 {
             strangers.count(&drop(Some(address(n + 100))), at(5));
         }
-        assert!(strangers.known.len() <= MOST && strangers.forgotten > 90_000);
-        assert_eq!(order(&strangers, By::Drops)[0], (address(7), 2));
+        assert!(strangers.known.len() <= MAX_SOURCES && strangers.evicted > 90_000);
+        assert_eq!(order(&strangers, StrangerOrder::Drops)[0], (address(7), 2));
     }
 }

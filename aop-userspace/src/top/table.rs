@@ -9,18 +9,18 @@ use std::{
 use aop_api::Status;
 
 use super::{
-    model::{Key, Model, Pane},
-    rates::{self, Counter},
-    strangers::By,
+    model::{CounterKey, Model, Pane, SortOrder},
+    rates::{Counter, format_rate},
+    strangers::{Stranger, StrangerOrder},
 };
-use crate::screen::{since, span};
+use crate::output::{Tone, ago, date, duration_text};
 
 /// The columns and rows of a pane.
-pub(super) struct Table {
+pub(super) struct PaneTable {
     pub(super) columns: &'static [Column],
     pub(super) rows: Vec<Row>,
     /// The text if there are no rows.
-    pub(super) none: String,
+    pub(super) none: &'static str,
 }
 
 pub(super) struct Column {
@@ -47,13 +47,6 @@ pub(super) enum Width {
 pub(super) struct Row {
     pub(super) cells: Vec<String>,
     pub(super) tone: Tone,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
-    Plain,
-    Good,
-    Bad,
 }
 
 const fn column(head: &'static str, width: Width) -> Column {
@@ -89,7 +82,7 @@ const SITES: [Column; 5] = [
 ];
 
 /// The table of the current pane; `at` is the time on the model's clock.
-pub(super) fn of(model: &Model, at: Duration) -> Table {
+pub(super) fn of(model: &Model, at: Duration) -> PaneTable {
     let (columns, rows): (&'static [Column], _) = match model.pane {
         Pane::Traffic => (&TRAFFIC, traffic(model)),
         Pane::Strangers => (&STRANGERS, strangers(model, at)),
@@ -102,52 +95,63 @@ pub(super) fn of(model: &Model, at: Duration) -> Table {
         Pane::Peers => "no peer has authenticated yet",
         Pane::Sites => "no site has been pulled from yet",
     };
-    Table { columns, rows, none: none.to_owned() }
+    PaneTable { columns, rows, none }
 }
 
-/// Packets, then handshakes, then requests.
-fn traffic(model: &Model) -> Vec<Row> {
-    let mut found: Vec<(u8, String, String, Tone, &Counter)> = model
-        .rates
-        .iter()
-        .filter_map(|(key, counter)| {
-            let (group, what, why, tone) = told(key)?;
-            Some((group, what, why, tone, counter))
-        })
-        .collect();
-    let order = model.order();
-    found.sort_by(|(group, what, why, _, counter), (other, what2, why2, _, counter2)| {
-        let by_order = match order {
-            "rate" => falling(counter.rate(), counter2.rate()),
-            "total" => counter2.count().cmp(&counter.count()),
-            _ => Ordering::Equal,
+/// A counter in the traffic pane.
+struct TrafficRow<'a> {
+    /// 0 for packets, then 1 for handshakes, then 2 for requests.
+    group: u8,
+    event: String,
+    reason: String,
+    tone: Tone,
+    counter: &'a Counter,
+}
+
+impl<'a> TrafficRow<'a> {
+    /// `None` for a counter that has no row in this pane.
+    fn new(key: &CounterKey, counter: &'a Counter) -> Option<Self> {
+        let of_site = |site: &str, reason: &str| format!("{reason}, {site}");
+        let (group, event, reason, tone) = match key {
+            CounterKey::Packets { action, reason } => {
+                let tone = if action == "pass" { Tone::Good } else { Tone::Bad };
+                (0, &*format!("packets {}", action.replace('_', " ")), reason.clone(), tone)
+            }
+            CounterKey::Accepted => (1, "pulls accepted", String::new(), Tone::Good),
+            CounterKey::Refused { site, reason } => {
+                (1, "pulls refused", of_site(site, reason), Tone::Bad)
+            }
+            CounterKey::Relayed => (2, "requests relayed", String::new(), Tone::Good),
+            CounterKey::Denied { site, reason } => {
+                (2, "requests refused", of_site(site, reason), Tone::Bad)
+            }
+            CounterKey::Pulls { .. } => return None,
         };
-        group.cmp(other).then(by_order).then_with(|| (what, why).cmp(&(what2, why2)))
+        Some(Self { group, event: event.to_owned(), reason, tone, counter })
+    }
+}
+
+fn traffic(model: &Model) -> Vec<Row> {
+    let counters = model.rates.iter();
+    let mut found: Vec<TrafficRow<'_>> =
+        counters.filter_map(|(key, counter)| TrafficRow::new(key, counter)).collect();
+    let order = model.sort_order();
+    found.sort_by(|row, other| {
+        let by_order = if order == SortOrder::Rate {
+            falling(row.counter.rate(), other.counter.rate())
+        } else if order == SortOrder::Total {
+            other.counter.count().cmp(&row.counter.count())
+        } else {
+            Ordering::Equal
+        };
+        let by_name = || (&row.event, &row.reason).cmp(&(&other.event, &other.reason));
+        row.group.cmp(&other.group).then(by_order).then_with(by_name)
     });
-    let row = |(_, what, why, tone, counter): (u8, String, String, Tone, &Counter)| {
-        let (rate, total) = (rates::shown(counter.rate()), counter.count().to_string());
-        Row { cells: vec![what, why, rate, total, counter.sparkline(usize::MAX)], tone }
+    let row = |TrafficRow { event, reason, tone, counter, .. }: TrafficRow<'_>| {
+        let (rate, total) = (format_rate(counter.rate()), counter.count().to_string());
+        Row { cells: vec![event, reason, rate, total, counter.sparkline(usize::MAX)], tone }
     };
     found.into_iter().map(row).collect()
-}
-
-fn told(key: &Key) -> Option<(u8, String, String, Tone)> {
-    let of_site = |site: &str, reason: &str| format!("{reason}, {site}");
-    Some(match key {
-        Key::Packets { action, reason } => {
-            let tone = if action == "pass" { Tone::Good } else { Tone::Bad };
-            (0, format!("packets {}", action.replace('_', " ")), reason.clone(), tone)
-        }
-        Key::Accepted => (1, "pulls accepted".into(), String::new(), Tone::Good),
-        Key::Refused { site, reason } => {
-            (1, "pulls refused".into(), of_site(site, reason), Tone::Bad)
-        }
-        Key::Relayed => (2, "requests relayed".into(), String::new(), Tone::Good),
-        Key::Denied { site, reason } => {
-            (2, "requests refused".into(), of_site(site, reason), Tone::Bad)
-        }
-        Key::Pulls { .. } => return None,
-    })
 }
 
 fn falling(rate: Option<f64>, other: Option<f64>) -> Ordering {
@@ -155,33 +159,37 @@ fn falling(rate: Option<f64>, other: Option<f64>) -> Ordering {
 }
 
 fn strangers(model: &Model, at: Duration) -> Vec<Row> {
-    let by = if model.order() == "drops" { By::Drops } else { By::Last };
-    let row = |stranger: super::strangers::Stranger| Row {
+    let by_drops = model.sort_order() == SortOrder::Drops;
+    let order = if by_drops { StrangerOrder::Drops } else { StrangerOrder::LastSeen };
+    let row = |stranger: Stranger| Row {
         cells: vec![
             stranger.address.to_string(),
             stranger.drops.to_string(),
-            span(at.saturating_sub(stranger.last).as_secs()),
+            duration_text(at.saturating_sub(stranger.last).as_secs()),
             stranger.port.map_or_else(|| "?".to_owned(), |port| port.to_string()),
             format!("{} {}", stranger.action.replace('_', " "), stranger.reason),
         ],
         tone: Tone::Plain,
     };
-    model.strangers.sorted(by).into_iter().map(row).collect()
+    model.strangers.sorted(order).into_iter().map(row).collect()
 }
 
 fn peers(model: &Model) -> Vec<Row> {
     let Some(status) = &model.status else { return Vec::new() };
     let mut peers: Vec<_> = status.peers.iter().collect();
-    match model.order() {
-        "handshakes" => peers.sort_by_key(|peer| Reverse(peer.handshakes)),
-        "address" => peers.sort_by_key(|peer| peer.address),
-        _ => peers.sort_by_key(|peer| Reverse(peer.last_seen)),
+    let order = model.sort_order();
+    if order == SortOrder::Handshakes {
+        peers.sort_by_key(|peer| Reverse(peer.handshakes));
+    } else if order == SortOrder::Address {
+        peers.sort_by_key(|peer| peer.address);
+    } else {
+        peers.sort_by_key(|peer| Reverse(peer.last_seen));
     }
     let row = |peer: &aop_api::PeerStatus| Row {
         cells: vec![
             peer.address.to_string(),
             peer.handshakes.to_string(),
-            since(peer.last_seen),
+            ago(peer.last_seen),
             peer.site.clone().unwrap_or_else(|| "no longer configured".into()),
         ],
         tone: Tone::Plain,
@@ -191,7 +199,7 @@ fn peers(model: &Model) -> Vec<Row> {
 
 /// The counters and remarks of one site.
 #[derive(Default)]
-struct Site {
+struct SiteRow {
     pulls: Option<f64>,
     refusing: Option<f64>,
     refused: u64,
@@ -200,22 +208,23 @@ struct Site {
 }
 
 fn sites(model: &Model) -> Vec<Row> {
-    let mut found: Vec<(String, Site)> = known_sites(model).into_iter().collect();
-    let order = model.order();
-    found.sort_by(|(name, site), (name2, site2)| {
-        let by_order = match order {
-            "refused" => falling(site.refusing, site2.refusing)
-                .then_with(|| site2.refused.cmp(&site.refused)),
-            "pulls" => falling(site.pulls, site2.pulls),
-            _ => Ordering::Equal,
+    let mut found: Vec<(String, SiteRow)> = known_sites(model).into_iter().collect();
+    let order = model.sort_order();
+    found.sort_by(|(name, site), (other_name, other)| {
+        let by_order = if order == SortOrder::Refused {
+            falling(site.refusing, other.refusing).then_with(|| other.refused.cmp(&site.refused))
+        } else if order == SortOrder::Pulls {
+            falling(site.pulls, other.pulls)
+        } else {
+            Ordering::Equal
         };
-        by_order.then_with(|| name.cmp(name2))
+        by_order.then_with(|| name.cmp(other_name))
     });
-    let row = |(name, site): (String, Site)| Row {
+    let row = |(name, site): (String, SiteRow)| Row {
         cells: vec![
             if name == "-" { "no site".to_owned() } else { name },
-            rates::shown(site.pulls),
-            rates::shown(site.refusing),
+            format_rate(site.pulls),
+            format_rate(site.refusing),
             site.refused.to_string(),
             site.remarks.join("; "),
         ],
@@ -224,29 +233,31 @@ fn sites(model: &Model) -> Vec<Row> {
     found.into_iter().map(row).collect()
 }
 
-fn known_sites(model: &Model) -> BTreeMap<String, Site> {
-    let mut sites: BTreeMap<String, Site> = BTreeMap::new();
+fn known_sites(model: &Model) -> BTreeMap<String, SiteRow> {
+    let mut sites: BTreeMap<String, SiteRow> = BTreeMap::new();
     let add = |sum: &mut Option<f64>, rate: Option<f64>| {
         *sum = rate.map(|rate| sum.unwrap_or_default() + rate).or(*sum);
     };
     for (key, counter) in model.rates.iter() {
         match key {
-            Key::Pulls { site, .. } => {
+            CounterKey::Pulls { site, .. } => {
                 add(&mut sites.entry(site.clone()).or_default().pulls, counter.rate());
             }
-            Key::Refused { site, .. } | Key::Denied { site, .. } => {
+            CounterKey::Refused { site, .. } | CounterKey::Denied { site, .. } => {
                 let site = sites.entry(site.clone()).or_default();
                 add(&mut site.refusing, counter.rate());
                 site.refused = site.refused.saturating_add(counter.count());
             }
-            Key::Packets { .. } | Key::Accepted | Key::Relayed => {}
+            CounterKey::Packets { .. } | CounterKey::Accepted | CounterKey::Relayed => {}
         }
     }
-    model.status.iter().for_each(|status| remark(status, &mut sites));
+    if let Some(status) = &model.status {
+        add_remarks(status, &mut sites);
+    }
     sites
 }
 
-fn remark(status: &Status, sites: &mut BTreeMap<String, Site>) {
+fn add_remarks(status: &Status, sites: &mut BTreeMap<String, SiteRow>) {
     for upstream in &status.upstreams {
         let site = sites.entry(upstream.site.clone()).or_default();
         site.bad |= upstream.good == Some(false);
@@ -258,11 +269,11 @@ fn remark(status: &Status, sites: &mut BTreeMap<String, Site>) {
             (None, _) => "upstream not checked yet".to_owned(),
         });
     }
-    for end in &status.ends {
-        let site = sites.entry(end.site.clone()).or_default();
+    for expiry in &status.ends {
+        let site = sites.entry(expiry.site.clone()).or_default();
         if !site.remarks.iter().any(|remark| remark.starts_with("expires ")) {
-            let what = end.what.replace('_', " ");
-            site.remarks.push(format!("expires {} ({what})", end.not_after.strftime("%Y-%m-%d")));
+            let what = expiry.what.replace('_', " ");
+            site.remarks.push(format!("expires {} ({what})", date(expiry.not_after)));
         }
     }
 }

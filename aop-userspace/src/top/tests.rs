@@ -16,9 +16,9 @@ use ratatui::{
 
 use super::{
     draw,
-    model::{Following, Model, Pane, Then},
+    model::{AfterKey, DropSampling, Model, Pane, SortOrder},
 };
-use crate::{drop_line::DropLine, screen::Paint};
+use crate::output::{Colours, DropLine};
 
 const EVIL: &str = "\u{1b}[31mevil\u{202e}\n世";
 
@@ -94,9 +94,9 @@ fn status(turn: u64) -> Status {
 
 fn busy() -> Model {
     let second = Duration::from_secs(1);
-    let mut model = Model::new(second, Following::Drops { every: 16, lost: 3 });
+    let mut model = Model::new(second, DropSampling::On { every: 16, lost: 3 });
     for turn in 1..=3 {
-        model.hear(second * turn, Ok(status(turn.into())));
+        model.apply_reading(second * turn, Ok(status(turn.into())));
     }
     let drop = DropLine {
         interface: EVIL.into(),
@@ -108,17 +108,17 @@ fn busy() -> Model {
         length: 60,
         headers: vec![EVIL.into()],
     };
-    model.dropped(&drop, second);
+    model.count_drop(&drop, second);
     model
 }
 
 /// Draws the model and returns the rows of the screen.
-fn drawn(model: &mut Model, width: u16, height: u16, paint: Paint) -> Vec<String> {
+fn drawn(model: &mut Model, width: u16, height: u16, colours: Colours) -> Vec<String> {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
     let at = Duration::from_secs(5);
-    terminal.draw(|frame| draw::all(frame, model, at, paint)).expect("drawn");
+    terminal.draw(|frame| draw::all(frame, model, at, colours)).expect("drawn");
     let buffer = terminal.backend().buffer().clone();
-    if paint == Paint::Plain {
+    if colours == Colours::Off {
         let colourless = |cell: &ratatui::buffer::Cell| {
             use ratatui::style::Color::Reset;
             cell.fg == Reset && cell.bg == Reset
@@ -129,8 +129,8 @@ fn drawn(model: &mut Model, width: u16, height: u16, paint: Paint) -> Vec<String
     rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect()).collect()
 }
 
-fn press(model: &mut Model, code: KeyCode) -> Then {
-    model.press(KeyEvent::new(code, KeyModifiers::NONE))
+fn press(model: &mut Model, code: KeyCode) -> AfterKey {
+    model.on_key(KeyEvent::new(code, KeyModifiers::NONE))
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn every_pane_shows_its_rows_and_the_keys_at_every_supported_size() {
         ] {
             let mut model = busy();
             press(&mut model, KeyCode::Char(pane));
-            let rows = drawn(&mut model, width, height, Paint::Colours);
+            let rows = drawn(&mut model, width, height, Colours::On);
             let screen = rows.join("\n");
             for word in words {
                 assert!(screen.contains(word), "no {word} at {width}x{height}:\n{screen}");
@@ -160,7 +160,7 @@ fn every_pane_shows_its_rows_and_the_keys_at_every_supported_size() {
 
 #[test]
 fn a_small_terminal_shows_the_size_that_is_needed_and_no_size_panics() {
-    let screen = drawn(&mut busy(), 20, 5, Paint::Plain).concat();
+    let screen = drawn(&mut busy(), 20, 5, Colours::Off).concat();
     assert!(screen.contains("60x16"), "{screen}");
     for width in (0..=130).step_by(3) {
         for height in 0..=40 {
@@ -168,12 +168,12 @@ fn a_small_terminal_shows_the_size_that_is_needed_and_no_size_panics() {
                 let mut model = busy();
                 model.pane = Pane::ALL[pane];
                 model.scroll = 5000;
-                model.help = height % 7 == 0;
-                drawn(&mut model, width, height, Paint::Plain);
+                model.shows_help = height % 7 == 0;
+                drawn(&mut model, width, height, Colours::Off);
             }
         }
     }
-    drawn(&mut Model::new(Duration::ZERO, Following::Nothing("why".into())), 80, 24, Paint::Plain);
+    drawn(&mut Model::new(Duration::ZERO, DropSampling::Off("why".into())), 80, 24, Colours::Off);
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn text_from_peers_is_always_escaped() {
     for pane in Pane::ALL {
         let mut model = busy();
         model.pane = pane;
-        model.trouble = Some(EVIL.into());
-        let screen = drawn(&mut model, 200, 50, Paint::Plain).concat();
+        model.error = Some(EVIL.into());
+        let screen = drawn(&mut model, 200, 50, Colours::Off).concat();
         let bad = |letter: char| letter.is_control() || ['\u{202e}', '世'].contains(&letter);
         assert!(!screen.contains(bad), "{screen:?}");
         assert!(screen.contains("\\u{1b}[31mevil\\u{202e}\\u{a}\\u{4e16}"), "{screen}");
@@ -192,17 +192,17 @@ fn text_from_peers_is_always_escaped() {
 #[test]
 fn keys_change_pane_order_interval_and_pause_and_three_keys_quit() {
     let mut model = busy();
-    assert_eq!((model.pane, model.order()), (Pane::Traffic, "rate"));
+    assert_eq!((model.pane, model.sort_order()), (Pane::Traffic, SortOrder::Rate));
     press(&mut model, KeyCode::Tab);
     press(&mut model, KeyCode::Tab);
     assert_eq!(model.pane, Pane::Peers);
     press(&mut model, KeyCode::Char('s'));
-    assert_eq!(model.order(), "handshakes");
-    let screen = drawn(&mut model, 80, 24, Paint::Plain).join("\n");
+    assert_eq!(model.sort_order(), SortOrder::Handshakes);
+    let screen = drawn(&mut model, 80, 24, Colours::Off).join("\n");
     let best = screen.find("0.0.3.231").expect("the one with most");
     assert!(screen.find("0.0.3.230").is_some_and(|second| best < second), "{screen}");
     press(&mut model, KeyCode::Char('j'));
-    assert!(!drawn(&mut model, 80, 24, Paint::Plain).join("\n").contains("0.0.3.231"));
+    assert!(!drawn(&mut model, 80, 24, Colours::Off).join("\n").contains("0.0.3.231"));
     press(&mut model, KeyCode::BackTab);
     assert_eq!((model.pane, model.scroll), (Pane::Strangers, 0));
     press(&mut model, KeyCode::Char('+'));
@@ -211,15 +211,15 @@ fn keys_change_pane_order_interval_and_pause_and_three_keys_quit() {
     press(&mut model, KeyCode::Char('-'));
     assert_eq!(model.interval, Duration::from_secs(1));
     press(&mut model, KeyCode::Char('p'));
-    model.hear(Duration::from_secs(9), Err("no answer".into()));
-    assert_eq!(model.trouble, None);
+    model.apply_reading(Duration::from_secs(9), Err("no answer".into()));
+    assert_eq!(model.error, None);
     press(&mut model, KeyCode::Char('p'));
-    model.hear(Duration::from_secs(9), Err("no answer".into()));
-    assert!(drawn(&mut model, 80, 24, Paint::Plain)[0].contains("out of date: no answer"));
+    model.apply_reading(Duration::from_secs(9), Err("no answer".into()));
+    assert!(drawn(&mut model, 80, 24, Colours::Off)[0].contains("out of date: no answer"));
     press(&mut model, KeyCode::Char('?'));
-    assert_eq!(press(&mut model, KeyCode::Esc), Then::GoOn);
-    assert_eq!(press(&mut model, KeyCode::Esc), Then::Quit);
-    assert_eq!(press(&mut model, KeyCode::Char('q')), Then::Quit);
+    assert_eq!(press(&mut model, KeyCode::Esc), AfterKey::Continue);
+    assert_eq!(press(&mut model, KeyCode::Esc), AfterKey::Quit);
+    assert_eq!(press(&mut model, KeyCode::Char('q')), AfterKey::Quit);
     let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-    assert_eq!(model.press(interrupt), Then::Quit);
+    assert_eq!(model.on_key(interrupt), AfterKey::Quit);
 }

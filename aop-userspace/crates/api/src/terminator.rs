@@ -8,9 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::ByteString;
-use crate::{
-    Handshakes, LastObserved, PeerStatus, Requests, SeenIdentities, SeenIdentity, UpstreamReport,
-};
+use crate::{Handshakes, PeerStatus, Requests, SeenIdentities, UpstreamReport};
 
 /// A request, and the number that its answer carries.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,6 +61,12 @@ pub struct AddressPolicy {
     interfaces: Vec<(String, bool)>,
     sites: Vec<(String, bool)>,
 }
+
+/// The most characters of a string in an answer. The daemon receives answers as [`Cleaned`]: a
+/// compromised terminator process could put control characters into any string.
+///
+/// [`Cleaned`]: aop_types::Cleaned
+pub const MAX_TEXT: usize = 4096;
 
 /// An answer, and the number of its request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -127,61 +131,6 @@ impl ConfigBundle {
     }
 }
 
-impl TerminatorSnapshot {
-    /// The same report, safe for a terminal: a compromised terminator process could put control
-    /// characters into any string of it.
-    pub fn printable(mut self) -> Self {
-        // Characters that move the cursor or change the direction of writing. Quotes and
-        // backslashes are harmless.
-        let unsafe_character = |character: char| {
-            !matches!(character, '"' | '\'' | '\\') && character.escape_debug().len() > 1
-        };
-        let clean = |text: &mut String| {
-            if text.contains(unsafe_character) {
-                *text = text.replace(unsafe_character, "\u{fffd}");
-            }
-        };
-        let Handshakes {
-            refused,
-            refused_from_admitted,
-            refused_lately,
-            observed,
-            observed_from_admitted,
-            observed_lately,
-            last_observed,
-            ..
-        } = &mut self.handshakes;
-        for peer in refused_lately {
-            [&mut peer.site, &mut peer.reason].into_iter().for_each(clean);
-            peer.admitted_by.iter_mut().for_each(clean);
-        }
-        for LastObserved { site, reason, presented, .. } in last_observed {
-            [site, reason].into_iter().for_each(clean);
-            presented.iter_mut().for_each(clean);
-        }
-        let refused = refused.iter_mut().chain(refused_from_admitted);
-        let refused = refused.chain(observed).chain(observed_from_admitted).chain(observed_lately);
-        for refused in refused.chain(&mut self.requests.refused) {
-            [&mut refused.site, &mut refused.reason].into_iter().for_each(clean);
-        }
-        for UpstreamReport { site, upstream, error, .. } in &mut self.upstreams {
-            [site, upstream].into_iter().for_each(clean);
-            error.iter_mut().for_each(clean);
-        }
-        for known in &mut self.identities.sites {
-            clean(&mut known.site);
-            for identity in &mut known.identities {
-                let SeenIdentity { site, subject, issuer, spki_sha256, serial, .. } = identity;
-                [site, subject, issuer, spki_sha256, serial].into_iter().for_each(clean);
-                clean(&mut identity.level);
-                identity.client_ca.iter_mut().for_each(clean);
-            }
-        }
-        self.peers.iter_mut().filter_map(|peer| peer.site.as_mut()).for_each(clean);
-        self
-    }
-}
-
 impl AddressPolicy {
     pub fn of(admission: &Admission, modes: &Modes) -> Self {
         let observes = |mode: &Mode| *mode == Mode::Observe;
@@ -213,8 +162,10 @@ impl AddressPolicy {
 
 #[cfg(test)]
 mod tests {
+    use aop_types::Cleaned;
+
     use super::*;
-    use crate::{RefusalCount, RefusedPeer, SiteIdentities};
+    use crate::{LastObserved, RefusalCount, RefusedPeer, SeenIdentity, SiteIdentities};
 
     #[test]
     fn no_string_of_a_report_can_control_a_terminal() {
@@ -279,8 +230,11 @@ mod tests {
             upstreams: vec![upstream],
             ..TerminatorSnapshot::default()
         };
-        let text = serde_json::to_string(&report.printable()).expect("JSON");
-        assert_eq!(text.matches("\u{fffd}[31m").count(), 28, "{text}");
+        let sent = serde_json::to_string(&report).expect("JSON");
+        let received: Cleaned<TerminatorSnapshot, MAX_TEXT> =
+            serde_json::from_str(&sent).expect("a report");
+        let text = serde_json::to_string(&received.0).expect("JSON");
+        assert_eq!(text.matches(r"\\u{1b}[31m").count(), 28, "{text}");
         assert!(!text.contains("u001b"), "{text}");
     }
 

@@ -16,22 +16,23 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// An error at the bytes `span` of `text`.
-    pub fn at(file: &Path, text: &str, span: Range<usize>, message: String) -> Self {
+    pub(crate) fn at(file: &Path, text: &str, span: Range<usize>, message: String) -> Self {
         let line = text.get(..span.start).map(|before| before.matches('\n').count() + 1);
         Self { file: file.into(), line, message }
     }
 
     /// An error without a line.
-    pub fn whole(file: &Path, message: impl Into<String>) -> Self {
+    pub(crate) fn whole(file: &Path, message: impl Into<String>) -> Self {
         Self { file: file.into(), line: None, message: message.into() }
     }
 
     /// A file that cannot be read.
-    pub fn unreadable(file: &Path, what: &str, error: &io::Error) -> Self {
+    pub(crate) fn unreadable(file: &Path, what: &str, error: &io::Error) -> Self {
         Self::whole(file, unreadable(what, error))
     }
 
-    pub fn toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
+    /// An error of the TOML parser.
+    pub(crate) fn toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
         let message = error.message().trim().replace('\n', ", ");
         let message = match message.strip_prefix("unknown field ") {
             Some(rest) => format!("unknown key {rest}. Correct or remove it"),
@@ -45,7 +46,7 @@ impl ConfigError {
 }
 
 /// Says why a file cannot be read and what to do.
-pub fn unreadable(what: &str, error: &io::Error) -> String {
+fn unreadable(what: &str, error: &io::Error) -> String {
     #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => {

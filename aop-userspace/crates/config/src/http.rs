@@ -1,14 +1,15 @@
 //! The settings for relaying HTTP requests: `[site.http]`.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use aop_common::Mode;
 use toml::Spanned;
 
-use super::{
+use crate::{
     ConfigError, HostPattern, HttpUpstream, HttpVersion, ProxyProtocol, Upstream,
-    raw::{RawHttp, RawSite},
-    read::{SourceFile, duration},
+    parse::{SourceFile, duration},
+    toml_schema::{RawHttp, RawSite},
+    value::config_values,
 };
 
 /// The settings of a site that relays requests, not bytes.
@@ -35,9 +36,9 @@ pub struct HttpConfig {
 /// The headers that name the visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardedHeaders {
-    /// `X-ForwardedHeaders-For`, `-Proto` and `-Host`.
+    /// `X-Forwarded-For`, `-Proto` and `-Host`.
     X,
-    /// `ForwardedHeaders` (RFC 7239).
+    /// `Forwarded` (RFC 7239).
     Rfc7239,
     /// All of these headers.
     Both,
@@ -105,28 +106,28 @@ impl HttpConfig {
 }
 
 /// Reads the upstream of a site and its `[site.http]`.
-pub(super) fn upstream(
+pub(crate) fn upstream(
     site: &RawSite,
     proxy: ProxyProtocol,
-    place: &SourceFile<'_>,
+    src: &SourceFile<'_>,
 ) -> Result<Upstream, ConfigError> {
-    let mut upstream = place.parse(&site.upstream)?;
+    let mut upstream = src.parse(&site.upstream)?;
     match (&mut upstream, &site.http) {
         (Upstream::Http(http), raw) => {
             if proxy != ProxyProtocol::Off && http.upstream.version == HttpVersion::H2c {
                 let message = "requests of many visitors share the connection to an h2c upstream, \
                                so a PROXY header cannot name the visitor; X-Forwarded-For does. \
                                Remove proxy, or write http://";
-                return Err(place.error(site.upstream.span(), message));
+                return Err(src.error(site.upstream.span(), message));
             }
             if let Some(raw) = raw {
-                fill(http, raw.get_ref(), place)?;
+                apply(http, raw.get_ref(), src)?;
             }
         }
         (Upstream::Bytes(_), Some(raw)) => {
             let message = "[site.http] needs an upstream that takes requests: write it as \
                            http:// or h2c://, or remove the table";
-            return Err(place.error(raw.span(), message));
+            return Err(src.error(raw.span(), message));
         }
         (Upstream::Bytes(_), None) => {}
     }
@@ -135,83 +136,64 @@ pub(super) fn upstream(
 
 /// Reads `on_refusal`. `explain` needs an upstream that takes requests, since the reason is sent in
 /// HTTP.
-pub(super) fn on_refusal(
+pub(crate) fn on_refusal(
     site: &RawSite,
     upstream: &Upstream,
-    place: &SourceFile<'_>,
+    src: &SourceFile<'_>,
 ) -> Result<OnRefusal, ConfigError> {
     let Some(raw) = &site.on_refusal else { return Ok(OnRefusal::Close) };
-    match (place.parse(raw)?, upstream) {
+    match (src.parse(raw)?, upstream) {
         (OnRefusal::Explain, Upstream::Bytes(_)) => {
             let message = "\"explain\" needs HTTP, and this upstream takes bytes: write the \
                            upstream as http:// or h2c://, or remove on_refusal";
-            Err(place.error(raw.span(), message))
+            Err(src.error(raw.span(), message))
         }
         (on_refusal, _) => Ok(on_refusal),
     }
 }
 
-fn fill(http: &mut HttpConfig, raw: &RawHttp, place: &SourceFile<'_>) -> Result<(), ConfigError> {
+/// Overwrites the defaults in `http` by what the table sets.
+fn apply(http: &mut HttpConfig, raw: &RawHttp, src: &SourceFile<'_>) -> Result<(), ConfigError> {
     for host in &raw.also_hosts {
-        http.also_hosts.push(place.parse(host)?);
+        http.also_hosts.push(src.parse(host)?);
     }
     if let Some(forwarded) = &raw.forwarded {
-        http.forwarded = place.parse(forwarded)?;
+        http.forwarded = src.parse(forwarded)?;
     }
     if raw.client_cert {
         http.client_cert = ClientCertForwarding::Shown;
     }
-    http.answer = seconds(raw.answer.as_ref(), http.answer, place)?;
-    http.idle = seconds(raw.idle.as_ref(), http.idle, place)?;
-    http.stall = seconds(raw.stall.as_ref(), http.stall, place)?;
+    http.answer = timeout(raw.answer.as_ref(), http.answer, src)?;
+    http.idle = timeout(raw.idle.as_ref(), http.idle, src)?;
+    http.stall = timeout(raw.stall.as_ref(), http.stall, src)?;
     match &raw.requests {
         None => {}
         Some(requests) if (1..=100_000).contains(requests.get_ref()) => {
             http.requests = *requests.get_ref();
         }
         Some(requests) => {
-            return Err(place.error(requests.span(), "site.http.requests must be 1 to 100000"));
+            return Err(src.error(requests.span(), "site.http.requests must be 1 to 100000"));
         }
     }
     Ok(())
 }
 
-fn seconds(
+/// A timeout of at least one second.
+fn timeout(
     raw: Option<&Spanned<String>>,
     default: Duration,
-    place: &SourceFile<'_>,
+    src: &SourceFile<'_>,
 ) -> Result<Duration, ConfigError> {
     let Some(raw) = raw else { return Ok(default) };
-    match duration(Some(raw), "", place)? {
+    match duration(Some(raw), "", src)? {
         short if short < Duration::from_secs(1) => {
-            Err(place.error(raw.span(), "this timeout must be at least 1s"))
+            Err(src.error(raw.span(), "this timeout must be at least 1s"))
         }
         duration => Ok(duration),
     }
 }
 
-impl FromStr for ForwardedHeaders {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "x" => Ok(Self::X),
-            "rfc7239" => Ok(Self::Rfc7239),
-            "both" => Ok(Self::Both),
-            _ => Err(format!("{text:?}: forwarded must be \"x\", \"rfc7239\" or \"both\"")),
-        }
-    }
-}
-
-impl FromStr for OnRefusal {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "close" => Ok(Self::Close),
-            "explain" => Ok(Self::Explain),
-            "observe" => Ok(Self::Observe),
-            _ => Err(format!("{text:?}: on_refusal must be \"close\", \"explain\" or \"observe\"")),
-        }
-    }
-}
+config_values!(ForwardedHeaders, "forwarded",
+    "x" => Self::X, "rfc7239" => Self::Rfc7239, "both" => Self::Both);
+config_values!(OnRefusal, "on_refusal",
+    "close" => Self::Close, "explain" => Self::Explain, "observe" => Self::Observe);

@@ -1,26 +1,29 @@
 //! The configuration: one TOML file, parsed into types that need no further checks.
 //!
-//! [`Config::load`] checks everything that can be known from the file alone. It does not read the
-//! files that are named there (certificates, prefix lists). The settings that need a restart
-//! ([`StartupConfig`]) and those that a reload may change ([`ReloadableConfig`]) are separate types.
+//! [`Config::load`] checks everything that can be known from the file alone, and [`warnings()`]
+//! names what an operator should reconsider. Neither reads the files that are named there
+//! (certificates, prefix lists), and nothing here acts on a setting. The settings that need a
+//! restart ([`StartupConfig`]) and those that a reload may change ([`ReloadableConfig`]) are
+//! separate types.
 
-mod audit;
-#[cfg(test)]
-mod documents;
 mod error;
 mod host;
 mod http;
 mod list_url;
 mod listeners;
 mod monitor;
+mod parse;
 mod prefixes;
-mod raw;
-mod read;
 mod rules;
-mod shared;
+mod shared_upstream;
 mod sites;
+#[cfg(test)]
+mod tests;
+mod toml_schema;
 mod upstream;
 mod upstream_check;
+mod value;
+mod warnings;
 
 use std::{
     net::SocketAddr,
@@ -29,21 +32,22 @@ use std::{
 };
 
 use aop_common::{Mode, layout::Ports};
-pub use audit::{OBSERVES, Warning, audit, lets_in_everybody};
 pub use error::ConfigError;
 pub use host::{Host, HostPattern};
 pub use http::{ClientCertForwarding, ForwardedHeaders, HttpConfig, OnRefusal};
 use ipnet::IpNet;
-pub use list_url::ListUrl;
+pub use list_url::{ListUrl, Networks};
 pub use listeners::ProxySenders;
 pub use monitor::MonitorAddress;
 pub use prefixes::PrefixSource;
 pub use rules::{
     CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Resumption, Revocation, SpkiPin,
 };
-pub use shared::{UpstreamConflict, conflict};
+use serde::Deserialize;
+pub use shared_upstream::{UpstreamConflict, conflict};
 pub use upstream::{HttpUpstream, HttpVersion, ProxyProtocol, Upstream, UpstreamAddress};
 pub use upstream_check::UpstreamCheck;
+pub use warnings::{FIREWALL_OBSERVES, Warning, site_observes, warnings};
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -106,9 +110,11 @@ pub enum Interfaces {
 }
 
 /// The XDP mode: where in the kernel the program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AttachPreference {
     /// Native if the driver supports it, otherwise generic.
+    #[default]
     Auto,
     /// In the driver; an error if the driver does not support it.
     Native,
@@ -168,16 +174,19 @@ pub struct ReloadableConfig {
 }
 
 /// The treatment of UDP to a guarded port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum UdpPolicy {
     /// It passes.
+    #[default]
     Pass,
     /// It is dropped, whatever its source.
     Drop,
 }
 
 /// The changes on disk that are loaded without a reload command.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum WatchedFiles {
     /// Changes of the files that sites name.
     #[default]
@@ -185,6 +194,7 @@ pub enum WatchedFiles {
     /// Those, and changes of the configuration itself.
     All,
     /// None. A prefix list in a file is still followed.
+    #[serde(rename = "off")]
     Nothing,
 }
 
@@ -225,7 +235,7 @@ pub enum ClientCa {
 }
 
 /// A list is stale if its source has not confirmed it for this many refresh intervals.
-const STALE: u32 = 3;
+const STALE_INTERVALS: u32 = 3;
 
 impl ReloadableConfig {
     /// How long after the last confirmation by its source a list is stale; `None` if it is not
@@ -233,7 +243,7 @@ impl ReloadableConfig {
     #[must_use]
     pub fn stale_after(&self) -> Option<Duration> {
         let fetched = self.prefixes.url().is_some();
-        self.refresh.filter(|_| fetched).map(|refresh| refresh * STALE)
+        self.refresh.filter(|_| fetched).map(|refresh| refresh * STALE_INTERVALS)
     }
 
     /// The names of the sites, in order.
@@ -283,9 +293,9 @@ impl Config {
     /// The file cannot be read, or is not TOML.
     pub fn paths(file: &Path) -> Result<Paths, ConfigError> {
         let text = Self::text(file)?;
-        let raw: raw::RawPathsAlone =
+        let raw: toml_schema::RawPathsOnly =
             toml::from_str(&text).map_err(|error| ConfigError::toml(file, &text, &error))?;
-        Ok(read::paths(raw.paths, &read::SourceFile { file, text: &text }))
+        Ok(parse::paths(raw.paths, &parse::SourceFile { file, text: &text }))
     }
 
     /// Parses `text`, the contents of `file`. Relative paths in it are relative to the directory of
@@ -295,6 +305,6 @@ impl Config {
     /// As [`Config::load`].
     pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let raw = toml::from_str(text).map_err(|error| ConfigError::toml(file, text, &error))?;
-        read::config(raw, &read::SourceFile { file, text })
+        parse::config(raw, &parse::SourceFile { file, text })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// Cloudflare's API for its own list
 /// (<https://developers.cloudflare.com/api/resources/ips/methods/list/>).
 const CLOUDFLARE_API: &str = "https://api.cloudflare.com/client/v4/ips";
@@ -10,6 +12,15 @@ const CLOUDFLARE_API: &str = "https://api.cloudflare.com/client/v4/ips";
 /// change the list would choose the admitted prefixes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListUrl(String);
+
+/// The networks whose prefixes Cloudflare's API lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Networks {
+    /// The global network.
+    Global,
+    /// That, and the China network, which JD Cloud runs.
+    WithChina,
+}
 
 impl ListUrl {
     /// The URL.
@@ -24,15 +35,21 @@ impl ListUrl {
         self.0.starts_with("http://")
     }
 
+    /// The networks that the URL asks Cloudflare's API for.
+    #[must_use]
+    pub fn networks(&self) -> Networks {
+        if self.0.contains("networks=jdcloud") { Networks::WithChina } else { Networks::Global }
+    }
+
     /// Cloudflare's API.
-    pub(super) fn cloudflare() -> Self {
+    pub(crate) fn cloudflare() -> Self {
         Self(CLOUDFLARE_API.to_owned())
     }
 
-    /// The same URL, with a request for further networks.
-    pub(super) fn asking_for(&self, networks: &str) -> Self {
-        let joint = if self.0.contains('?') { '&' } else { '?' };
-        Self(format!("{}{joint}networks={networks}", self.0))
+    /// The same URL, with a request for the China network.
+    pub(crate) fn with_china(&self) -> Self {
+        let separator = if self.0.contains('?') { '&' } else { '?' };
+        Self(format!("{}{separator}networks=jdcloud", self.0))
     }
 }
 
@@ -110,11 +127,11 @@ mod tests {
     #[test]
     fn the_china_network_is_requested_in_addition_to_the_query_of_the_url() {
         let url: ListUrl = "https://mirror.example/ips".parse().expect("a URL");
-        assert_eq!(
-            url.asking_for("jdcloud").as_str(),
-            "https://mirror.example/ips?networks=jdcloud"
-        );
+        assert_eq!(url.networks(), Networks::Global);
+        let with_china = url.with_china();
+        assert_eq!(with_china.as_str(), "https://mirror.example/ips?networks=jdcloud");
+        assert_eq!(with_china.networks(), Networks::WithChina);
         let url: ListUrl = "https://mirror.example/ips?x=1".parse().expect("a URL");
-        assert!(url.asking_for("jdcloud").as_str().ends_with("?x=1&networks=jdcloud"));
+        assert!(url.with_china().as_str().ends_with("?x=1&networks=jdcloud"));
     }
 }

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::{ConfigError, raw::RawListener, read::SourceFile};
+use crate::{ConfigError, parse::SourceFile, toml_schema::RawListener};
 
 /// The sockets that fit into one message to the terminator process (253 descriptors), beside the
 /// maps.
-const MOST: usize = 200;
+const MAX_ADDRESSES: usize = 200;
 
 /// The senders of PROXY headers, by listener. A sender begins every connection with a PROXY header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl ProxySenders {
     /// Whether a connection from `peer`, never IPv6-mapped, to our address `local` begins with a
     /// PROXY header.
     #[must_use]
-    pub fn expect(&self, peer: IpAddr, local: SocketAddr) -> bool {
+    pub fn expects_header(&self, peer: IpAddr, local: SocketAddr) -> bool {
         let accepts = |listener: SocketAddr| {
             listener == local
                 || (listener.ip().is_unspecified()
@@ -38,7 +38,7 @@ impl ProxySenders {
     }
 
     /// The listeners where every address is a sender.
-    pub(super) fn credulous(&self) -> impl Iterator<Item = SocketAddr> {
+    pub(crate) fn open_to_all(&self) -> impl Iterator<Item = SocketAddr> {
         let everybody = |senders: &[IpNet]| senders.iter().any(|sender| sender.prefix_len() == 0);
         self.0.iter().filter(move |(_, senders)| everybody(senders)).map(|(listener, _)| *listener)
     }
@@ -46,25 +46,24 @@ impl ProxySenders {
 
 /// Reads all addresses, and the senders of the listeners that have any. Refuses an address that
 /// appears twice.
-pub(super) fn read(
+pub(crate) fn read(
     raw: &[RawListener],
-    place: &SourceFile<'_>,
+    src: &SourceFile<'_>,
 ) -> Result<(Vec<SocketAddr>, ProxySenders), ConfigError> {
     let mut listeners = Vec::new();
     let mut proxied = Vec::new();
     for listener in raw {
-        let senders = senders(listener, place)?;
+        let senders = senders(listener, src)?;
         for bind in &listener.bind {
-            let address = address(bind, place)?;
+            let address = address(bind, src)?;
             if listeners.contains(&address) {
-                return Err(
-                    place.error(bind.span(), format!("{address} is bound twice; remove one"))
-                );
+                return Err(src.error(bind.span(), format!("{address} is bound twice; remove one")));
             }
-            if listeners.len() == MOST {
-                let message =
-                    format!("more than {MOST} addresses; use [::] and 0.0.0.0, which accept all");
-                return Err(place.error(bind.span(), message));
+            if listeners.len() == MAX_ADDRESSES {
+                let message = format!(
+                    "more than {MAX_ADDRESSES} addresses; use [::] and 0.0.0.0, which accept all"
+                );
+                return Err(src.error(bind.span(), message));
             }
             listeners.push(address);
             if !senders.is_empty() {
@@ -75,25 +74,26 @@ pub(super) fn read(
     Ok((listeners, ProxySenders::new(proxied)))
 }
 
-fn address(bind: &Spanned<String>, place: &SourceFile<'_>) -> Result<SocketAddr, ConfigError> {
+fn address(bind: &Spanned<String>, src: &SourceFile<'_>) -> Result<SocketAddr, ConfigError> {
     let text = bind.get_ref();
     text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
         let message =
             format!("{text:?} is not an address with a port, such as 0.0.0.0:443 or [::]:443");
-        place.error(bind.span(), message)
+        src.error(bind.span(), message)
     })
 }
 
-fn senders(raw: &RawListener, place: &SourceFile<'_>) -> Result<Vec<IpNet>, ConfigError> {
+fn senders(raw: &RawListener, src: &SourceFile<'_>) -> Result<Vec<IpNet>, ConfigError> {
     let Some(list) = &raw.proxy_from else { return Ok(Vec::new()) };
     if list.get_ref().is_empty() {
         let message = "proxy_from is empty: name the senders of PROXY headers, or remove it";
-        return Err(place.error(list.span(), message));
+        return Err(src.error(list.span(), message));
     }
     list.get_ref()
         .iter()
         .map(|text| {
-            aop_types::parse_any(text.get_ref()).map_err(|error| place.error(text.span(), error))
+            aop_types::parse_prefix_of_any_width(text.get_ref())
+                .map_err(|error| src.error(text.span(), error))
         })
         .collect()
 }
@@ -110,13 +110,13 @@ mod tests {
             (at("0.0.0.0:443"), vec!["192.0.2.0/24".parse().unwrap()]),
             (at("[2001:db8::1]:8443"), vec!["::/0".parse().unwrap()]),
         ]);
-        assert!(senders.expect(from("192.0.2.7"), at("198.51.100.1:443")));
-        assert!(!senders.expect(from("192.0.3.7"), at("198.51.100.1:443")));
-        assert!(!senders.expect(from("192.0.2.7"), at("198.51.100.1:8443")));
-        assert!(senders.expect(from("2001:db8::7"), at("[2001:db8::1]:8443")));
-        assert!(!senders.expect(from("2001:db8::7"), at("[2001:db8::2]:8443")));
-        assert!(!senders.expect(from("2001:db8::7"), at("[2001:db8::1]:443")));
-        assert_eq!(senders.credulous().collect::<Vec<_>>(), [at("[2001:db8::1]:8443")]);
-        assert!(!ProxySenders::default().expect(from("192.0.2.7"), at("198.51.100.1:443")));
+        assert!(senders.expects_header(from("192.0.2.7"), at("198.51.100.1:443")));
+        assert!(!senders.expects_header(from("192.0.3.7"), at("198.51.100.1:443")));
+        assert!(!senders.expects_header(from("192.0.2.7"), at("198.51.100.1:8443")));
+        assert!(senders.expects_header(from("2001:db8::7"), at("[2001:db8::1]:8443")));
+        assert!(!senders.expects_header(from("2001:db8::7"), at("[2001:db8::2]:8443")));
+        assert!(!senders.expects_header(from("2001:db8::7"), at("[2001:db8::1]:443")));
+        assert_eq!(senders.open_to_all().collect::<Vec<_>>(), [at("[2001:db8::1]:8443")]);
+        assert!(!ProxySenders::default().expects_header(from("192.0.2.7"), at("198.51.100.1:443")));
     }
 }

@@ -28,9 +28,10 @@ impl FromStr for MonitorAddress {
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return match path.starts_with('/') {
-                true => Ok(Self::Socket(path.into())),
-                false => Err(format!("{text:?}: the socket's path must be absolute")),
+            return if path.starts_with('/') {
+                Ok(Self::Socket(path.into()))
+            } else {
+                Err(format!("{text:?}: the socket's path must be absolute"))
             };
         }
         match text.parse::<SocketAddr>() {

@@ -5,10 +5,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::{
+use crate::{
     ConfigError, ListUrl,
-    raw::RawPrefixes,
-    read::{SourceFile, duration},
+    parse::{SourceFile, duration},
+    toml_schema::RawPrefixes,
 };
 
 /// The shortest interval. The list changes less than once a year.
@@ -50,23 +50,20 @@ impl fmt::Display for PrefixSource {
     }
 }
 
-pub(super) fn source(
-    raw: &RawPrefixes,
-    place: &SourceFile<'_>,
-) -> Result<PrefixSource, ConfigError> {
+pub(crate) fn source(raw: &RawPrefixes, src: &SourceFile<'_>) -> Result<PrefixSource, ConfigError> {
     let Some(source) = raw.source.as_ref().filter(|source| !is_cloudflare(source.get_ref())) else {
-        return cloudflare(raw, place).map(PrefixSource::Cloudflare);
+        return cloudflare(raw, src).map(PrefixSource::Cloudflare);
     };
     for (key, set) in [("url", &raw.url), ("networks", &raw.networks)] {
         if let Some(set) = set {
             let message = format!("prefixes.{key} needs source = \"cloudflare\"; remove it");
-            return Err(place.error(set.span(), message));
+            return Err(src.error(set.span(), message));
         }
     }
-    let refused = |message: String| place.error(source.span(), message);
+    let refused = |message: String| src.error(source.span(), message);
     match source.get_ref().as_str() {
         Some(url) if url.contains("://") => url.parse().map(PrefixSource::Url).map_err(refused),
-        Some(path) => Ok(PrefixSource::File(place.path(path))),
+        Some(path) => Ok(PrefixSource::File(src.path(path))),
         None => inline(source.get_ref()).map(PrefixSource::Inline).map_err(refused),
     }
 }
@@ -82,17 +79,17 @@ fn is_cloudflare(source: &toml::Value) -> bool {
     source.as_str() == Some("cloudflare")
 }
 
-fn cloudflare(raw: &RawPrefixes, place: &SourceFile<'_>) -> Result<ListUrl, ConfigError> {
+fn cloudflare(raw: &RawPrefixes, src: &SourceFile<'_>) -> Result<ListUrl, ConfigError> {
     let url = match &raw.url {
-        Some(url) => place.parse(url)?,
+        Some(url) => src.parse(url)?,
         None => ListUrl::cloudflare(),
     };
     match &raw.networks {
         None => Ok(url),
-        Some(networks) if networks.get_ref() == "jdcloud" => Ok(url.asking_for("jdcloud")),
+        Some(networks) if networks.get_ref() == "jdcloud" => Ok(url.with_china()),
         Some(networks) => {
             let message = "prefixes.networks must be \"jdcloud\", the China network";
-            Err(place.error(networks.span(), message))
+            Err(src.error(networks.span(), message))
         }
     }
 }
@@ -100,19 +97,19 @@ fn cloudflare(raw: &RawPrefixes, place: &SourceFile<'_>) -> Result<ListUrl, Conf
 fn cidr(value: &toml::Value) -> Result<IpNet, String> {
     let text =
         value.as_str().ok_or_else(|| format!("a {} is not a CIDR in quotes", value.type_str()))?;
-    aop_types::parse(text)
+    aop_types::parse_prefix(text)
 }
 
-pub(super) fn refresh(
+pub(crate) fn refresh(
     raw: Option<&Spanned<String>>,
-    place: &SourceFile<'_>,
+    src: &SourceFile<'_>,
 ) -> Result<Option<Duration>, ConfigError> {
     match raw {
         Some(off) if off.get_ref() == "off" => Ok(None),
-        _ => match duration(raw, "12h", place)? {
+        _ => match duration(raw, "12h", src)? {
             short if short < MIN_REFRESH => {
                 let message = "prefixes.refresh must be at least 5m, or \"off\"";
-                Err(place.error(raw.map_or(0..0, Spanned::span), message))
+                Err(src.error(raw.map_or(0..0, Spanned::span), message))
             }
             refresh => Ok(Some(refresh)),
         },

@@ -4,7 +4,9 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
-use super::Host;
+use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+
+use crate::{Host, value::config_values};
 
 /// The rules of one site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,7 +121,9 @@ impl FromStr for SpkiPin {
             .iter()
             .find_map(|prefix| text.strip_prefix(prefix))
             .unwrap_or(text);
-        hex(digest).or_else(|| base64(digest)).map(Self).ok_or_else(|| {
+        let hexadecimal = HEXLOWER_PERMISSIVE.decode(digest.replace(':', "").as_bytes());
+        let bytes = hexadecimal.or_else(|_| BASE64.decode(digest.as_bytes())).ok();
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| {
             format!(
                 "{text:?} is not a SHA-256 of a public key, as 64 hexadecimal digits or 44 \
                  characters of base64. Make one with: openssl x509 -in edge.pem -noout -pubkey | \
@@ -129,29 +133,10 @@ impl FromStr for SpkiPin {
     }
 }
 
-/// Implements `FromStr` for an enum of configuration values.
-macro_rules! words {
-    ($kind:ty, $key:literal, $($word:literal => $value:expr),+) => {
-        impl FromStr for $kind {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                match text {
-                    $($word => Ok($value),)+
-                    _ => {
-                        let choices = [$(concat!("\"", $word, "\"")),+].join(" or ");
-                        Err(format!("{text:?}: {} must be {choices}", $key))
-                    }
-                }
-            }
-        }
-    };
-}
-
-words!(CrlScope, "crl_scope", "chain" => Self::Chain, "leaf" => Self::Leaf);
-words!(OnExpiry, "this key", "refuse" => Self::Refuse, "warn" => Self::Warn);
-words!(RequiredKey, "require_key", "ml-dsa" => Self::MlDsa);
-words!(Resumption, "resumption", "off" => Self::Off, "verified" => Self::Verified);
+config_values!(CrlScope, "crl_scope", "chain" => Self::Chain, "leaf" => Self::Leaf);
+config_values!(OnExpiry, "this key", "refuse" => Self::Refuse, "warn" => Self::Warn);
+config_values!(RequiredKey, "require_key", "ml-dsa" => Self::MlDsa);
+config_values!(Resumption, "resumption", "off" => Self::Off, "verified" => Self::Verified);
 
 impl fmt::Display for RequiredSan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,42 +146,6 @@ impl fmt::Display for RequiredSan {
             Self::Ip(address) => write!(f, "ip:{address}"),
         }
     }
-}
-
-fn hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter(|byte| *byte != b':')
-        .map(|byte| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> =
-        digits.chunks(2).map(|two| two.iter().fold(0, |all, d| all << 4 | d)).collect();
-    if digits.len() == 64 { bytes.try_into().ok() } else { None }
-}
-
-/// 32 bytes are 43 characters and one of padding; the last two bits are zero.
-fn base64(text: &str) -> Option<[u8; 32]> {
-    let text = text.strip_suffix('=')?;
-    let mut bits = 0_u32;
-    let mut held = 0;
-    let mut bytes = Vec::with_capacity(32);
-    for byte in text.bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held & 0xff) as u8);
-        }
-    }
-    if text.len() == 43 && bits & 0b11 == 0 { bytes.try_into().ok() } else { None }
 }
 
 #[cfg(test)]

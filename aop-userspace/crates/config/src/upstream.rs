@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
-use super::{ClientCertForwarding, HttpConfig};
+use crate::{ClientCertForwarding, HttpConfig, value::config_values};
 
 /// The application that a site forwards to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,11 +96,10 @@ fn unknown(text: &str) -> String {
 }
 
 fn socket(text: &str, path: &str) -> Result<PathBuf, String> {
-    match path.starts_with('/') {
-        true => Ok(path.into()),
-        false => {
-            Err(format!("{text:?}: the socket's path must be absolute, as in unix:///run/app.sock"))
-        }
+    if path.starts_with('/') {
+        Ok(path.into())
+    } else {
+        Err(format!("{text:?}: the socket's path must be absolute, as in unix:///run/app.sock"))
     }
 }
 
@@ -113,18 +112,8 @@ fn authority(text: &str, authority: &str) -> Result<String, String> {
     }
 }
 
-impl FromStr for ProxyProtocol {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self::Off),
-            "v1" => Ok(Self::V1),
-            "v2" => Ok(Self::V2(ClientCertForwarding::Withheld)),
-            _ => Err(format!("{text:?}: proxy must be \"off\", \"v1\" or \"v2\"")),
-        }
-    }
-}
+config_values!(ProxyProtocol, "proxy",
+    "off" => Self::Off, "v1" => Self::V1, "v2" => Self::V2(ClientCertForwarding::Withheld));
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

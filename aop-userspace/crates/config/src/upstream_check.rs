@@ -2,7 +2,7 @@
 
 use toml::{Spanned, Value};
 
-use super::{ConfigError, Upstream, read::SourceFile};
+use crate::{ConfigError, Upstream, parse::SourceFile};
 
 /// The condition that a good upstream meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,12 +14,12 @@ pub enum UpstreamCheck {
 }
 
 /// The longest path. A longer one is surely a mistake.
-const LONGEST: usize = 1024;
+const MAX_PATH: usize = 1024;
 
-pub(super) fn read(
+pub(crate) fn read(
     raw: Option<&Spanned<Value>>,
     upstream: &Upstream,
-    place: &SourceFile<'_>,
+    src: &SourceFile<'_>,
 ) -> Result<Option<UpstreamCheck>, ConfigError> {
     let Some(raw) = raw else { return Ok(None) };
     let message = match (raw.get_ref(), upstream) {
@@ -45,13 +45,13 @@ pub(super) fn read(
              which is requested"
         }
     };
-    Err(place.error(raw.span(), message))
+    Err(src.error(raw.span(), message))
 }
 
 /// Whether `text` can be the target in a request line.
 fn is_path(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
-    text.starts_with('/') && text.len() <= LONGEST && text.bytes().all(plain)
+    text.starts_with('/') && text.len() <= MAX_PATH && text.bytes().all(plain)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Answers requests of the admin API: one arm for each verb.
 
-use std::{error::Error, sync::PoisonError};
+use std::error::Error;
 
 use aop_api::{
     AdmissionContext, Admitted, Outcome, PeersReport, ReloadOutcome, ReloadedBy, Request,
@@ -11,14 +11,14 @@ use aop_firewall::PeerListing;
 use aop_types::{Admission, monotonic_seconds};
 use ipnet::IpNet;
 
-use super::{Daemon, error::PeersError, link::TerminatorHandle};
+use super::{Daemon, error::PeersError, terminator_handle::TerminatorHandle};
 
 impl RequestHandler for Daemon {
-    fn answer(&self, request: Request, asker: Requester) -> Answer {
+    fn answer(&self, request: Request, requester: Requester) -> Answer {
         let recorded = request.changes().then(|| request.clone());
         let (answer, refused) = self.carry_out(request);
         if let Some(request) = recorded {
-            self.audit.record(asker, request, refused);
+            self.audit.record(requester, request, refused);
         }
         answer
     }
@@ -44,8 +44,8 @@ impl Daemon {
             }
             Request::Confirm => of(self.confirm(), Answer::of),
             Request::Open { network, seconds } => of(self.open(network, seconds), Answer::of),
-            Request::Close { network } => of(self.shut(network), Answer::of),
-            Request::Mode(said) => of(self.switch(&said), Answer::of),
+            Request::Close { network } => of(self.close_opening(network), Answer::of),
+            Request::Mode(change) => of(self.set_mode(&change), Answer::of),
             Request::Upgrade => of(self.upgrade(), Answer::of),
         }
     }
@@ -53,7 +53,7 @@ impl Daemon {
     fn admitted(&self) -> Admitted {
         let list = self.status().prefixes;
         let (admission, extra) = self.admission();
-        let opened = self.openings().networks();
+        let opened = self.policy.read().openings.networks();
         let prefixes = admitted_prefixes(&admission, &extra, &opened, monotonic_seconds());
         Admitted { list, prefixes }
     }
@@ -61,33 +61,37 @@ impl Daemon {
     /// Every authenticated peer on record, and what admits it.
     fn peers(&self) -> Result<PeersReport, PeersError> {
         let (admission, extra) = self.admission();
-        let opened = self.openings().networks();
-        let mut judged = AdmissionContext {
+        let opened = self.policy.read().openings.networks();
+        let mut context = AdmissionContext {
             admission: &admission,
             extra: &extra,
             opened: &opened,
             trusting: false,
             now: monotonic_seconds(),
         };
-        let Some(firewall) = &self.firewall else {
-            let report =
-                self.link.as_ref().map(TerminatorHandle::report).transpose()?.unwrap_or_default();
-            return Ok(PeersReport::in_memory(report.peers, report.peers_total, &judged));
+        let Some(firewall) = self.firewall() else {
+            let report = self
+                .terminator
+                .as_ref()
+                .map(TerminatorHandle::report)
+                .transpose()?
+                .unwrap_or_default();
+            return Ok(PeersReport::in_memory(report.peers, report.peers_total, &context));
         };
-        let reading =
-            firewall.lock().unwrap_or_else(PoisonError::into_inner).read(PeerListing::Peers)?;
+        let reading = firewall.read(PeerListing::Peers)?;
+        drop(firewall);
         // After an unload there are no maps, and so no record.
         let Some(reading) = reading else { return Ok(PeersReport::default()) };
-        judged.trusting = reading.trusting;
-        Ok(PeersReport::of(&reading.peers, &self.facts.sites(), &judged))
+        context.trusting = reading.trusting;
+        Ok(PeersReport::of(&reading.peers, &self.policy.read().live.site_names(), &context))
     }
 
     /// The admitted prefixes, and those of them that only `firewall.extra` admits.
     fn admission(&self) -> (Admission, Vec<IpNet>) {
-        let in_force = self.in_force();
-        let listed = &in_force.held.list;
-        let extra = in_force.live.extra.iter().filter(|net| !listed.has(net));
-        (in_force.admission.clone(), extra.copied().collect())
+        let policy = self.policy.read();
+        let listed = &policy.list.list;
+        let extra = policy.live.extra.iter().filter(|net| !listed.has(net));
+        (policy.admission.clone(), extra.copied().collect())
     }
 }
 

@@ -13,10 +13,9 @@ use aop_tls::SitesError;
 use ipnet::IpNet;
 
 use super::{
-    link::TerminatorError,
-    monitor::MonitorError,
-    sockets::SocketError,
-    upgrade::{TakeOverError, UpgradeInProgress},
+    lifecycle::NotNow, mode_overrides::OverrideFileError, monitor::MonitorError,
+    sockets::SocketError, terminator_handle::TerminatorError, turn::ApplyError,
+    upgrade::TakeOverError,
 };
 
 /// The first error of a start or a reload.
@@ -34,7 +33,10 @@ pub enum DaemonError {
     /// A listening address cannot be used.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The firewall cannot be started or changed.
+    /// A policy cannot be applied.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The firewall cannot be started.
     #[error("firewall: {0}")]
     Firewall(#[from] FirewallError),
     /// The user of the terminator process cannot be used.
@@ -42,7 +44,7 @@ pub enum DaemonError {
     Account(#[from] AccountError),
     /// The terminator process does not start, or refuses.
     #[error(transparent)]
-    TerminatorHandle(#[from] TerminatorError),
+    Terminator(#[from] TerminatorError),
     /// Another daemon runs.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -55,9 +57,9 @@ pub enum DaemonError {
     /// The handover from the old daemon failed.
     #[error(transparent)]
     TakeOver(#[from] TakeOverError),
-    /// An upgrade is under way.
+    /// Nothing may be changed now.
     #[error(transparent)]
-    HandingOver(#[from] UpgradeInProgress),
+    NotNow(#[from] NotNow),
     /// Only a restart can apply this change.
     #[error(
         "{}: changes to {} need a restart (`systemctl restart aop`)",
@@ -70,9 +72,6 @@ pub enum DaemonError {
         /// The keys that differ.
         keys: Vec<&'static str>,
     },
-    /// The daemon is stopping.
-    #[error("aop is stopping and loads nothing any more")]
-    Stopping,
     /// The process cannot get threads, signals or descriptors.
     #[error("the system refuses a basic resource (threads, signals, descriptors): {0}")]
     Runtime(io::Error),
@@ -84,17 +83,17 @@ pub(super) enum RefreshError {
     /// The source failed, or its list was not accepted.
     #[error("{0}; the list in force stays")]
     Source(#[from] PrefixError),
-    /// The firewall refused the list.
-    #[error("the new list is valid but cannot be applied: firewall: {0}; the list in force stays")]
-    Firewall(#[from] FirewallError),
+    /// The list cannot be applied.
+    #[error("the new list is valid but cannot be applied: {0}; the list in force stays")]
+    Apply(#[from] ApplyError),
     /// Another refresh is under way.
     #[error("another refresh is under way; the list in force stays until it is finished")]
     Busy,
-    /// An upgrade is under way.
+    /// Nothing may be changed now.
     #[error(transparent)]
-    HandingOver(#[from] UpgradeInProgress),
-    /// A reload changed the source, or the daemon began to stop, while the list was fetched.
-    #[error("prefixes.source was changed or aop is stopping: the fetched list is not applied")]
+    NotNow(#[from] NotNow),
+    /// A reload changed the source while the list was fetched.
+    #[error("prefixes.source was changed: the fetched list is not applied")]
     Overtaken,
 }
 
@@ -134,7 +133,7 @@ pub(super) enum SetModeError {
         "enforcing would or may refuse real pulls: {}. To enforce anyway, use `--force`",
         .0.join("; ")
     )]
-    Misgivings(Vec<String>),
+    PreflightFailed(Vec<String>),
     /// No override waits for a confirmation.
     #[error(
         "there is nothing to confirm: no override waits for it; `aop mode` shows the modes in force"
@@ -151,18 +150,18 @@ pub(super) enum SetModeError {
         /// The guarded ports.
         guarded: String,
     },
-    /// The daemon is stopping.
-    #[error("aop is stopping and changes no modes any more")]
-    Stopping,
-    /// An upgrade is under way.
+    /// Nothing may be changed now.
     #[error(transparent)]
-    HandingOver(#[from] UpgradeInProgress),
-    /// The firewall refused the modes.
+    NotNow(#[from] NotNow),
+    /// The interface is not guarded.
     #[error("firewall: {0}; the modes in force stay")]
-    Firewall(#[from] FirewallError),
-    /// The prefixes, which are applied together with the modes, cannot be used.
+    Interface(FirewallError),
+    /// The modes cannot be applied.
     #[error("{0}; the modes in force stay")]
-    Prefixes(#[from] PrefixError),
+    Apply(#[from] ApplyError),
+    /// The overrides cannot be stored.
+    #[error("no mode is changed, because a restart would undo the change: {0}")]
+    NotStored(OverrideFileError),
 }
 
 /// Why an opening was not made or closed.
@@ -174,18 +173,12 @@ pub(super) enum OpenError {
     /// There is no such opening.
     #[error("{0} is not open; see `aop open --list`")]
     NotOpen(IpNet),
-    /// The daemon is stopping.
-    #[error("aop is stopping and opens or closes nothing any more")]
-    Stopping,
-    /// An upgrade is under way.
+    /// Nothing may be changed now.
     #[error(transparent)]
-    HandingOver(#[from] UpgradeInProgress),
-    /// The firewall refused the admitted prefixes.
-    #[error("firewall: {0}; the admitted prefixes stay as they were")]
-    Firewall(#[from] FirewallError),
-    /// The prefixes, which are applied together with the openings, cannot be used.
+    NotNow(#[from] NotNow),
+    /// The prefixes cannot be applied.
     #[error("{0}; the admitted prefixes stay as they were")]
-    Prefixes(#[from] PrefixError),
+    Apply(#[from] ApplyError),
 }
 
 /// Why the authenticated peers cannot be listed.
@@ -196,22 +189,26 @@ pub(super) enum PeersError {
     Firewall(#[from] FirewallError),
     /// The terminator, which keeps them without a firewall, does not answer.
     #[error(transparent)]
-    TerminatorHandle(#[from] TerminatorError),
+    Terminator(#[from] TerminatorError),
 }
 
+/// How many names an error lists.
+const SHOWN: usize = 20;
+
 impl SetModeError {
-    pub(super) fn site(name: &str, live: &ReloadableConfig) -> Self {
-        const SHOWN: usize = 20;
-        let more = live.sites.get(SHOWN).map(|_| "more".to_owned());
-        let shown = live.site_names().into_iter().take(SHOWN).chain(more);
-        Self::Site { name: name.to_owned(), sites: shown.collect::<Vec<_>>().join(", ") }
+    pub(super) fn unknown_site(name: &str, live: &ReloadableConfig) -> Self {
+        Self::Site { name: name.to_owned(), sites: first(live.site_names().into_iter()) }
     }
 
-    pub(super) fn port(port: u16, guarded: &Ports) -> Self {
-        const SHOWN: usize = 20;
-        let mut all = (1..=u16::MAX).filter(|port| guarded.contains(*port));
-        let mut shown: Vec<String> = all.by_ref().take(SHOWN).map(|it| it.to_string()).collect();
-        shown.extend(all.next().map(|_| "more".to_owned()));
-        Self::Port { port, guarded: shown.join(", ") }
+    pub(super) fn unguarded_port(port: u16, guarded: &Ports) -> Self {
+        let guarded = (1..=u16::MAX).filter(|port| guarded.contains(*port));
+        Self::Port { port, guarded: first(guarded.map(|port| port.to_string())) }
     }
+}
+
+/// The first names of a list, and whether there are more.
+fn first(mut names: impl Iterator<Item = String>) -> String {
+    let mut shown: Vec<String> = names.by_ref().take(SHOWN).collect();
+    shown.extend(names.next().map(|_| "more".to_owned()));
+    shown.join(", ")
 }

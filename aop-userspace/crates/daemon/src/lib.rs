@@ -6,72 +6,66 @@
 //! nothing behind. SIGHUP reloads; SIGTERM, SIGINT and a finished upgrade drain. The firewall stays
 //! attached when the daemon exits.
 
+mod active_policy;
 mod answers;
-mod audit;
-mod ends;
+mod audit_log;
+mod background;
+mod config_digest;
+mod deadlines;
+mod enforce_preflight;
 mod error;
-mod figures;
-mod identities;
-mod in_force;
-mod keeper;
-mod leave;
-mod link;
+mod file_stat;
+mod identity_store;
+mod interface_watch;
+mod lifecycle;
 mod load;
-mod looks;
-mod manager;
-mod misgivings;
+mod metrics_snapshot;
+mod mode_overrides;
 mod monitor;
-mod open;
+mod opening_commands;
 mod openings;
 mod packet_log;
 mod prepare;
 mod refresh;
 mod reload;
-mod reloads;
-mod schedule;
+mod reload_queue;
+mod service_manager;
+mod set_mode;
+mod shutdown;
+mod signals;
 mod site_files;
 mod sockets;
-mod source;
 mod start;
 mod status;
-mod switch;
+mod terminator_handle;
+mod turn;
 mod upgrade;
-mod watch;
-mod word;
 
-use std::{
-    ffi::OsString,
-    future::pending,
-    io,
-    net::TcpListener,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::{ffi::OsString, future::pending, path::Path, sync::Arc, time::Instant};
 
 use aop_config::StartupConfig;
 use aop_control::RequestHandler;
 use aop_firewall::{Firewall, PacketLog};
 use aop_sandbox::Launcher;
-use aop_storage::InstanceLock;
-use audit::Audit;
+use audit_log::AuditLog;
 pub use error::DaemonError;
-pub use identities::load as kept_identities;
-pub use in_force::ActivePolicy;
-use link::{TerminatorError, TerminatorHandle};
+pub use identity_store::load as stored_identities;
+use lifecycle::Lifecycle;
 pub use load::{Loaded, load};
-use manager::Heart;
-use monitor::Beats;
-use openings::Openings;
-pub use openings::load as kept_openings;
+pub use mode_overrides::stored_overrides;
+pub use openings::stored as stored_openings;
+use parking_lot::{Mutex, MutexGuard};
 pub use prepare::{CheckedConfig, prepare};
-use reloads::Reloads;
-use start::Begun;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use refresh::Refresher;
+use reload_queue::ReloadQueue;
+use service_manager::Watchdog;
+use signals::{SignalRequest, Signals};
+use start::StartedDaemon;
+use terminator_handle::{TerminatorError, TerminatorHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use turn::PolicyStore;
+use upgrade::Handover;
 pub use upgrade::ProcessStart;
-use upgrade::{DrainingPredecessors, Handover, Reexec};
-pub use word::switched;
 
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,30 +76,22 @@ pub enum ShutdownOutcome {
     Cut(usize),
 }
 
-/// A running daemon.
+/// A running daemon: its parts, each with its own locks.
 pub(crate) struct Daemon {
-    pub fixed: StartupConfig,
-    pub firewall: Option<Mutex<Firewall>>,
+    /// What only a restart changes.
+    settings: StartupConfig,
+    launcher: Launcher,
+    started: Instant,
+    /// What is in force; a [turn](turn::Turn) changes it.
+    policy: PolicyStore,
+    lifecycle: Lifecycle,
+    refresher: Refresher,
+    reloads: ReloadQueue,
+    firewall: Option<Mutex<Firewall>>,
     /// The terminator process, where there is something to serve.
-    pub link: Option<TerminatorHandle>,
-    pub launcher: Launcher,
-    /// The listening sockets, kept for the successor. The daemon itself never accepts on them.
-    sockets: Mutex<Vec<TcpListener>>,
-    /// The lock of the runtime directory, until a handover.
-    lock: Mutex<Option<InstanceLock>>,
-    again: Reexec,
+    terminator: Option<TerminatorHandle>,
     handover: Handover,
-    lingerers: DrainingPredecessors,
-    openings: Mutex<Openings>,
-    pub in_force: Mutex<ActivePolicy>,
-    /// Taken by every change of what is in force.
-    pub(crate) applying: Mutex<()>,
-    /// Held by the refresh that is under way.
-    pub(crate) refreshing: Mutex<()>,
-    pub facts: status::LiveFacts,
-    reloads: Reloads,
-    audit: Audit,
-    pub started: Instant,
+    audit: AuditLog,
 }
 
 /// Logging of the daemon and its processes.
@@ -128,128 +114,99 @@ pub async fn run(
     beginning: ProcessStart,
     logs: Logs,
 ) -> Result<ShutdownOutcome, DaemonError> {
-    let ProcessStart { again, activated, predecessor } = beginning;
+    let ProcessStart { reexec, activated, predecessor } = beginning;
     let log = logs.packets;
-    let begun = start::begin(file, again, activated, predecessor.as_ref(), logs);
-    if let (Err(error), Some(predecessor)) = (&begun, &predecessor) {
+    let started = start::begin(file, reexec, activated, predecessor.as_ref(), logs);
+    if let (Err(error), Some(predecessor)) = (&started, &predecessor) {
         predecessor.failed(error);
     }
-    let Begun { mut signals, control, monitor, daemon, watch } = begun?;
+    let StartedDaemon { mut signals, control, monitor, daemon, changes } = started?;
     let daemon = Arc::new(daemon);
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
-    watch::follow(&daemon, watch, &tasks, &stop);
+    interface_watch::follow(&daemon, changes, &tasks, &stop);
     packet_log::follow(&daemon, log, &tasks, &stop);
-    let answers = Arc::clone(&daemon) as Arc<dyn RequestHandler>;
-    tasks.spawn(control.serve(answers, tasks.clone(), stop.clone()));
-    if let Some((monitor, pulse)) = monitor {
-        tasks.spawn(monitor.serve(Arc::clone(&daemon), pulse, tasks.clone(), stop.clone()));
+    let handler = Arc::clone(&daemon) as Arc<dyn RequestHandler>;
+    tasks.spawn(control.serve(handler, tasks.clone(), stop.clone()));
+    if let Some((monitor, probe)) = monitor {
+        tasks.spawn(monitor.serve(Arc::clone(&daemon), probe, tasks.clone(), stop.clone()));
     }
-    tasks.spawn(Arc::clone(&daemon).heed_signals(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).reload_on_signals(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).watch_files(stop.clone()));
-    tasks.spawn(Arc::clone(&daemon).keep_fresh(stop.clone()));
-    tasks.spawn(Arc::clone(&daemon).keep(stop.clone()));
-    tasks.spawn(Arc::clone(&daemon).end_in_time(stop.clone()));
-    if let Some(predecessor) = predecessor {
-        let since = daemon.lingerers.let_go_so_far();
-        let lingerer = predecessor.served(daemon.digest());
-        lingerer.into_iter().for_each(|it| daemon.lingerers.add(it, since));
-        daemon.lock().as_ref().map_or(Ok(()), InstanceLock::sign)?;
+    tasks.spawn(Arc::clone(&daemon).refresh_when_due(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).store_identities(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).watch_deadlines(stop.clone()));
+    if let Some(source) = predecessor {
+        let predecessors = &daemon.handover.predecessors;
+        // Before the digest: a change after it drops the predecessor.
+        let generation = predecessors.generation();
+        let digest = daemon.policy.read().digest();
+        source.served(digest).into_iter().for_each(|it| predecessors.add(it, generation));
+        daemon.handover.sign_lock()?;
     }
     tracing::info!(
-        listeners = daemon.fixed.listeners.len(),
+        listeners = daemon.settings.listeners.len(),
         firewall = daemon.firewall.is_some(),
-        terminator = daemon.link.as_ref().map(TerminatorHandle::pid),
+        terminator = daemon.terminator.as_ref().map(TerminatorHandle::pid),
         "ready"
     );
-    manager::ready("serving");
-    let ended = daemon.attend(&mut signals).await;
+    service_manager::ready("serving");
+    let ended = daemon.run_until_stopped(&mut signals).await;
     stop.cancel();
     daemon.close();
     tasks.close();
     tasks.wait().await;
     // Not left to `Drop`: a fetch that hangs may hold its reference to the daemon for longer.
-    daemon.link.iter().for_each(TerminatorHandle::end);
+    daemon.terminator.iter().for_each(TerminatorHandle::end);
     ended
 }
 
 impl Daemon {
     /// Handles signals until one stops the daemon, a successor takes over, or the terminator dies.
-    async fn attend(
+    async fn run_until_stopped(
         self: &Arc<Self>,
         signals: &mut Signals,
     ) -> Result<ShutdownOutcome, DaemonError> {
-        let mut heart = Heart::begin();
+        let mut watchdog = Watchdog::begin();
         loop {
             tokio::select! {
-                asked = signals.next() => match asked {
-                    Asked::Reload => self.reloads.signal(),
-                    Asked::Stop => {
-                        manager::stopping("draining");
-                        self.handover.stop();
-                        return self.drain(signals, &mut heart, None).await;
+                request = signals.next() => match request {
+                    SignalRequest::Reload => self.reloads.signal(),
+                    SignalRequest::Stop => {
+                        service_manager::stopping("draining");
+                        return self.drain(signals, &mut watchdog, None).await;
                     }
                 },
-                () = self.handover.over() => {
-                    let heir = self.handover.heir();
-                    return self.drain(signals, &mut Heart::none(), heir).await;
+                () = self.lifecycle.handed_over() => {
+                    let successor = self.handover.take_successor();
+                    return self.drain(signals, &mut Watchdog::none(), successor).await;
                 },
-                () = heart.beat() => {}
-                error = self.terminator_gone() => {
+                () = watchdog.tick() => {}
+                error = self.terminator_exited() => {
                     tracing::error!("{error}");
-                    self.lingerers.let_go();
+                    self.handover.predecessors.drop_all();
                     return Err(error.into());
                 }
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<InstanceLock>> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Forbids all further changes. Waits for a change that is being applied, never for a fetch:
+    /// the next daemon may start while a fetch hangs.
+    fn close(&self) {
+        let _no_changes = self.policy.exclude_changes();
+        self.lifecycle.close();
     }
 
-    fn sockets(&self) -> MutexGuard<'_, Vec<TcpListener>> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The firewall, where it is on.
+    fn firewall(&self) -> Option<MutexGuard<'_, Firewall>> {
+        self.firewall.as_ref().map(Mutex::lock)
     }
 
-    async fn terminator_gone(&self) -> TerminatorError {
-        match &self.link {
-            Some(link) => link.gone().await,
+    async fn terminator_exited(&self) -> TerminatorError {
+        match &self.terminator {
+            Some(terminator) => terminator.exited().await,
             None => pending().await,
-        }
-    }
-}
-
-/// The request of a signal.
-enum Asked {
-    Reload,
-    Stop,
-}
-
-struct Signals {
-    reload: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-    /// Answered while the loop waits for signals.
-    beats: Beats,
-}
-
-impl Signals {
-    fn install(beats: Beats) -> io::Result<Self> {
-        Ok(Self {
-            reload: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            beats,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.reload.recv() => Asked::Reload,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.interrupt.recv() => Asked::Stop,
-            never = self.beats.answer() => match never {},
         }
     }
 }

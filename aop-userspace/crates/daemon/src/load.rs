@@ -7,7 +7,7 @@ use aop_firewall::{Firewall, MissingInterface, PacketLog, StartOptions};
 use aop_storage::InstanceLock;
 use jiff::Timestamp;
 
-use super::{DaemonError, openings::Openings, reload, word::OverrideState};
+use super::{DaemonError, active_policy, mode_overrides::OverrideState, openings::Openings};
 
 /// What was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +31,12 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     let found = aop_prefixes::at_start(&live.prefixes, &fixed.paths.state)?;
     let prefixes = found.held.list.with(&live.extra)?;
     let _lock = InstanceLock::take(&fixed.paths.runtime)?;
-    let mut spoken = OverrideState::found(&config);
+    let mut overrides = OverrideState::load(&config);
     // No daemon runs that could revert it at its deadline.
-    let unconfirmed = spoken.take_back();
-    let (mut spoken, mut lost) = spoken.under(&config);
-    lost.extend(unconfirmed);
-    let modes = spoken.modes(live.mode);
+    let unconfirmed = overrides.revert();
+    let (mut overrides, mut dropped) = overrides.reconcile(&config);
+    dropped.extend(unconfirmed);
+    let modes = overrides.modes(live.mode);
     let setting = StartOptions {
         interfaces: &live.interfaces,
         attach: firewall.attach,
@@ -46,13 +46,13 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     };
     // No daemon runs that could close openings, either.
     let (openings, mut closed) =
-        Openings::found(&fixed.paths.state, (Timestamp::now(), Instant::now()));
+        Openings::load(&fixed.paths.state, (Timestamp::now(), Instant::now()));
     closed.extend(openings.networks());
     Firewall::start(setting, |before| {
         let before = &before.without(&closed);
-        let admission = reload::next_admission(before, &found.held, &prefixes, live);
-        reload::policy(&admission, live, &modes)
+        let admission = active_policy::next_admission(before, &found.held, &prefixes, live);
+        active_policy::firewall_policy(&admission, live, &modes)
     })?;
-    spoken.settle(&fixed.paths.state, &lost);
+    overrides.log_and_drop(&fixed.paths.state, &dropped);
     Ok(Loaded::Firewall)
 }

@@ -29,8 +29,8 @@ impl Openings {
     /// The stored openings that are still in force, and the networks of those that have expired. If
     /// the wall clock is before the start of an opening, the clock cannot be trusted, and the
     /// opening counts as expired.
-    pub(super) fn found(state: &Path, (wall, own): (Timestamp, Instant)) -> (Self, Vec<IpNet>) {
-        let (kept, trouble) = match load(state) {
+    pub(super) fn load(state: &Path, (wall, own): (Timestamp, Instant)) -> (Self, Vec<IpNet>) {
+        let (kept, trouble) = match stored(state) {
             Ok(kept) => (kept, None),
             Err(error) => {
                 tracing::warn!("{error}");
@@ -56,7 +56,7 @@ impl Openings {
     }
 
     /// The openings, for documents.
-    pub(super) fn told(&self) -> Vec<Opening> {
+    pub(super) fn entries(&self) -> Vec<Opening> {
         self.open.iter().map(|(opening, _)| opening.clone()).collect()
     }
 
@@ -80,7 +80,7 @@ impl Openings {
         if time.is_zero() || time > LONGEST {
             return Err("an opening lasts at least one second and at most 24 hours".into());
         }
-        let (mut after, _) = self.without(&[network]);
+        let mut after = self.without(&[network]);
         if after.open.len() >= MOST {
             return Err(format!(
                 "there are {MOST} openings already; close one (`aop open --list`)"
@@ -91,23 +91,21 @@ impl Openings {
         Ok(after)
     }
 
-    /// Removes the openings of `networks`, and returns those that there were.
-    pub(super) fn without(&self, networks: &[IpNet]) -> (Self, Vec<IpNet>) {
-        let (closed, open): (Vec<_>, Vec<_>) =
-            self.open.iter().cloned().partition(|(it, _)| networks.contains(&it.network));
-        let closed = closed.into_iter().map(|(opening, _)| opening.network).collect();
-        (Self { open, trouble: self.trouble.clone() }, closed)
+    /// The openings but for those of `networks`.
+    pub(super) fn without(&self, networks: &[IpNet]) -> Self {
+        let open = self.open.iter().filter(|(it, _)| !networks.contains(&it.network));
+        Self { open: open.cloned().collect(), trouble: self.trouble.clone() }
     }
 
     /// The networks of the openings that have expired, by the wall clock or the monotonic clock.
-    pub(super) fn over(&self, (wall, own): (Timestamp, Instant)) -> Vec<IpNet> {
+    pub(super) fn expired(&self, (wall, own): (Timestamp, Instant)) -> Vec<IpNet> {
         let over = self.open.iter().filter(|(it, end)| wall >= it.until || own >= *end);
         over.map(|(opening, _)| opening.network).collect()
     }
 
     /// Writes the openings to the file in `state`.
-    pub(super) fn keep(&mut self, state: &Path) {
-        let openings = self.told();
+    pub(super) fn store(&mut self, state: &Path) {
+        let openings = self.entries();
         let kept = match openings.is_empty() {
             true => aop_storage::remove(state, NAME),
             false => serde_json::to_vec_pretty(&openings)
@@ -129,7 +127,7 @@ impl Openings {
 ///
 /// # Errors
 /// The file exists and cannot be used; the error is a sentence.
-pub fn load(state: &Path) -> Result<Vec<Opening>, String> {
+pub fn stored(state: &Path) -> Result<Vec<Opening>, String> {
     let text = aop_storage::read(state, NAME).map_err(|error| error.to_string());
     let read = text.and_then(|text| match text {
         Some(text) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
@@ -169,7 +167,7 @@ mod tests {
         let some = none.with(net("10.1.2.3/8"), 86_400, now).expect("opened");
         assert_eq!(some.networks(), [net("10.0.0.0/8")]);
         let again = some.with(net("10.0.0.0/8"), 5, now).expect("opened");
-        assert_eq!((again.open.len(), again.told()[0].until), (1, at(6)));
+        assert_eq!((again.open.len(), again.entries()[0].until), (1, at(6)));
         let full = (0..32).fold(none, |it, n| {
             it.with(IpNet::from(std::net::IpAddr::from([192, 0, 2, n])), 9, now).expect("opened")
         });
@@ -181,22 +179,22 @@ mod tests {
         let own = Instant::now();
         let later = |seconds| own + Duration::from_secs(seconds);
         let mut open = Openings::default().with(net("10.0.0.0/8"), 10, (at(5), own)).expect("it");
-        assert!(open.over((at(14), later(9))).is_empty());
-        assert_eq!(open.over((at(15), own)), open.over((at(0), later(10))));
-        assert_eq!(open.over((at(15), own)), [net("10.0.0.0/8")]);
+        assert!(open.expired((at(14), later(9))).is_empty());
+        assert_eq!(open.expired((at(15), own)), open.expired((at(0), later(10))));
+        assert_eq!(open.expired((at(15), own)), [net("10.0.0.0/8")]);
         let dir = tempfile::tempdir().expect("a directory");
-        open.keep(dir.path());
-        let found = |wall| Openings::found(dir.path(), (at(wall), own));
-        assert_eq!(found(5).0.told(), open.told());
-        assert!(found(11).0.over((at(11), later(3))).is_empty());
-        assert_eq!(found(11).0.over((at(11), later(4))), [net("10.0.0.0/8")]);
+        open.store(dir.path());
+        let found = |wall| Openings::load(dir.path(), (at(wall), own));
+        assert_eq!(found(5).0.entries(), open.entries());
+        assert!(found(11).0.expired((at(11), later(3))).is_empty());
+        assert_eq!(found(11).0.expired((at(11), later(4))), [net("10.0.0.0/8")]);
         for wall in [4, 15, 99] {
             let (none, ended) = found(wall);
             assert!(none.networks().is_empty() && ended == [net("10.0.0.0/8")], "{wall}");
         }
-        let (mut none, closed) = open.without(&[net("10.0.0.0/8"), net("11.0.0.0/8")]);
-        assert_eq!(closed, [net("10.0.0.0/8")]);
-        none.keep(dir.path());
+        let mut none = open.without(&[net("10.0.0.0/8"), net("11.0.0.0/8")]);
+        assert!(none.networks().is_empty());
+        none.store(dir.path());
         assert_eq!(std::fs::read_dir(dir.path()).expect("read").count(), 0);
     }
 
@@ -204,7 +202,7 @@ mod tests {
     fn a_damaged_file_is_named_and_opens_nothing() {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::write(dir.path().join(NAME), "[{}]").expect("written");
-        let (found, ended) = Openings::found(dir.path(), (at(1), Instant::now()));
+        let (found, ended) = Openings::load(dir.path(), (at(1), Instant::now()));
         assert!(found.networks().is_empty() && ended.is_empty());
         assert!(found.trouble.is_some_and(|text| text.contains("openings.json")));
     }

@@ -1,9 +1,6 @@
 //! Writes the log records of the packet programs into the daemon's log, where that is switched on.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use aop_firewall::PacketLog;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -28,11 +25,9 @@ pub(super) fn follow(
     let mut loggers = Vec::new();
     tasks.spawn(async move {
         while !stop.is_cancelled() {
-            if let Some(firewall) = &daemon.firewall {
-                match firewall.lock().unwrap_or_else(PoisonError::into_inner).loggers() {
-                    Ok(fresh) => loggers.extend(fresh),
-                    Err(error) => tracing::error!("a packet log cannot be read: {error}"),
-                }
+            match daemon.firewall().map(|mut firewall| firewall.loggers()).transpose() {
+                Ok(fresh) => loggers.extend(fresh.into_iter().flatten()),
+                Err(error) => tracing::error!("a packet log cannot be read: {error}"),
             }
             loggers.iter_mut().for_each(aya_log::EbpfLogger::flush);
             tokio::time::sleep(PERIOD).await;

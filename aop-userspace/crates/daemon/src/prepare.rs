@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use aop_api::terminator::ConfigBundle;
-use aop_config::{Config, audit};
+use aop_config::Config;
 use aop_control::readers_group;
 use aop_prefixes::StartList;
 use aop_sandbox::Account;
-use aop_tls::{FileWarnings, Files, Sites};
+use aop_tls::{FileWarnings, SiteFiles, Sites};
 use ipnet::IpNet;
 
-use super::{DaemonError, source::Source};
+use super::{DaemonError, config_digest::ConfigDigest};
 
 /// A configuration with all the files that it names.
 pub struct CheckedConfig {
@@ -23,13 +23,13 @@ pub struct CheckedConfig {
     /// The configuration and the files of its sites, as they are sent to the terminator process.
     pub bundle: ConfigBundle,
     /// Digests of what they were read from.
-    pub source: Source,
+    pub(crate) source: ConfigDigest,
     /// The user of the processes without privileges.
     pub account: Account,
     /// Warnings about the configuration.
     pub warnings: Vec<String>,
     /// Warnings about the sites' files.
-    pub notes: FileWarnings,
+    pub file_warnings: FileWarnings,
 }
 
 /// Reads `file` and every file that it names.
@@ -43,18 +43,19 @@ pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
     config.fixed.readers.as_deref().map(readers_group).transpose()?;
     let found = aop_prefixes::at_start(&config.live.prefixes, &config.fixed.paths.state)?;
     let prefixes = found.held.list.with(&config.live.extra)?;
-    let files = Files::on_disk();
+    let files = SiteFiles::on_disk();
     // Only a check: by the same code and from the same bytes as the terminator will build them.
-    let (_, notes) = Sites::build(&config.live.sites, &files)?;
-    let warnings = audit(&config).into_iter().map(|warning| warning.to_string()).collect();
+    let (_, file_warnings) = Sites::build(&config.live.sites, &files)?;
+    let warnings =
+        aop_config::warnings(&config).into_iter().map(|warning| warning.to_string()).collect();
     let (bundle, source) = pack(file, text, files);
-    Ok(CheckedConfig { config, found, prefixes, bundle, source, account, warnings, notes })
+    Ok(CheckedConfig { config, found, prefixes, bundle, source, account, warnings, file_warnings })
 }
 
 /// The message for the terminator process, and the digests by which later changes are found.
-pub(super) fn pack(file: &Path, text: String, files: Files) -> (ConfigBundle, Source) {
+pub(super) fn pack(file: &Path, text: String, files: SiteFiles) -> (ConfigBundle, ConfigDigest) {
     let files = files.into_held();
-    let source = Source::new(text.clone(), &files);
+    let source = ConfigDigest::new(text.clone(), &files);
     let files = files.into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
     (ConfigBundle::new(file.into(), text, files), source)
 }
@@ -62,22 +63,22 @@ pub(super) fn pack(file: &Path, text: String, files: Files) -> (ConfigBundle, So
 impl CheckedConfig {
     /// All warnings.
     #[must_use]
-    pub fn told(&self) -> Vec<String> {
+    pub fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
-        warnings.extend(self.notes.told(aop_tls::now()));
+        warnings.extend(self.file_warnings.texts(aop_tls::now()));
         warnings.extend(self.found.trouble.as_ref().map(ToString::to_string));
         warnings
     }
 
     /// The warnings about mistakes that must be corrected before the edge can be served.
     #[must_use]
-    pub fn mistaken(&self) -> Vec<String> {
-        self.notes.mistaken(aop_tls::now())
+    pub fn mistakes(&self) -> Vec<String> {
+        self.file_warnings.mistakes(aop_tls::now())
     }
 
     /// Logs all warnings.
     pub(super) fn warn(&self) {
-        for warning in self.told() {
+        for warning in self.all_warnings() {
             tracing::warn!("{warning}");
         }
     }

@@ -4,74 +4,62 @@
 //! Everything here blocks, and runs on threads for which neither packets nor handshakes wait. The
 //! turn is taken when there is a list to apply, never during a fetch.
 
+mod schedule;
+mod state;
+
 use std::{
-    sync::{Arc, TryLockError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use aop_api::{
-    Outcome, RefreshAction, RefreshResult,
-    terminator::{AddressPolicy, Command},
-};
+use aop_api::{Outcome, RefreshAction, RefreshResult, terminator::Command};
 use aop_config::PrefixSource;
 use aop_prefixes::{CurrentList, ListChange, ListOrigin, Proposal, RemovalLimit, validate};
-use tokio::time::MissedTickBehavior;
+use jiff::Timestamp;
+pub(super) use state::{RefreshState, Refresher, refresh_interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Daemon,
+    Daemon, background,
     error::RefreshError,
-    link::PendingAck,
-    looks::{self, Seen},
-    open::beside,
-    reload::hear,
+    file_stat::{FileState, file_stat},
+    reload::await_ack,
+    terminator_handle::PendingAck,
+    turn::Predecessors,
 };
 
 /// How often the clock and a watched file are checked.
-const LOOK: Duration = Duration::from_secs(2);
+const PERIOD: Duration = Duration::from_secs(2);
 
 impl Daemon {
     /// Runs until `stop`; a fetch that is then under way is not waited for.
-    pub(super) async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = looks.tick() => {}
+    pub(super) async fn refresh_when_due(self: Arc<Self>, stop: CancellationToken) {
+        let job = move || self.refresh_if_due();
+        background::run_every(&stop, PERIOD, job, |done| {
+            if let Err(error) = done {
+                tracing::error!("the prefix list was not refreshed: {error}");
             }
-            let daemon = Arc::clone(&self);
-            let look = tokio::task::spawn_blocking(move || daemon.look());
-            tokio::select! {
-                () = stop.cancelled() => return,
-                looked = look => if let Err(error) = looked {
-                    tracing::error!("the prefix list was not refreshed: {error}");
-                },
-            }
-        }
+        })
+        .await;
     }
 
-    fn look(&self) {
+    fn refresh_if_due(&self) {
         // A file that changes during an upgrade must count as unread.
-        if self.handover.may_change().is_err() {
+        if self.lifecycle.may_change().is_err() {
             return;
         }
-        let source = self.in_force().live.prefixes.clone();
+        let source = self.policy.read().live.prefixes.clone();
         let due = match &source {
             PrefixSource::File(path) => {
-                let now = looks::look(path);
-                let mut in_force = self.in_force();
-                match in_force.course.watch.judge(now) {
-                    Seen::Changed => true,
-                    Seen::AsRead if in_force.course.last_error.is_none() => {
-                        in_force.held.confirmed = Some(jiff::Timestamp::now());
-                        false
-                    }
-                    Seen::AsRead | Seen::Restless => false,
+                let now = file_stat(path);
+                let state = self.refresher.state().file.check(now);
+                if state == FileState::Unchanged {
+                    self.confirm_file(&source);
                 }
+                state == FileState::Changed
             }
             PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => {
-                self.in_force().course.next.is_some_and(|next| next <= Instant::now())
+                self.refresher.state().next.is_some_and(|next| next <= Instant::now())
             }
             PrefixSource::Inline(_) => false,
         };
@@ -80,43 +68,53 @@ impl Daemon {
         }
     }
 
-    /// Refreshes now.
-    pub(super) fn refresh(&self, then: RefreshAction) -> RefreshResult {
-        if let Err(error) = self.handover.may_change() {
-            return RefreshResult::refused(RefreshError::from(error).to_string());
+    /// The list file is as it was read: the list is current.
+    fn confirm_file(&self, source: &PrefixSource) {
+        if self.refresher.state().last_error.is_some() {
+            return;
         }
-        let _turn = match self.refreshing.try_lock() {
-            Ok(turn) => turn,
-            // The mutex guards no data: a refresh that panicked left nothing half done.
-            Err(TryLockError::Poisoned(left)) => left.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return RefreshResult::refused(RefreshError::Busy.to_string());
-            }
-        };
-        let (source, held) = {
-            let in_force = self.in_force();
-            (in_force.live.prefixes.clone(), in_force.held.clone())
-        };
-        match then {
-            RefreshAction::Compare => self.compare(&source, &held),
-            RefreshAction::Apply => self.take_up(&source, &held, RemovalLimit::Bounded),
-            RefreshAction::ApplyShrunk => self.take_up(&source, &held, RemovalLimit::Accepted),
+        let Ok(turn) = self.turn() else { return };
+        let mut next = turn.policy();
+        if next.live.prefixes == *source {
+            next.list.confirmed = Some(Timestamp::now());
+            await_ack(turn.commit(next, Predecessors::Keep));
         }
     }
 
-    fn take_up(
+    /// Refreshes now.
+    pub(super) fn refresh(&self, action: RefreshAction) -> RefreshResult {
+        if let Err(error) = self.lifecycle.may_change() {
+            return RefreshResult::refused(error.to_string());
+        }
+        let Some(_running) = self.refresher.try_begin() else {
+            return RefreshResult::refused(RefreshError::Busy.to_string());
+        };
+        let (source, list) = {
+            let policy = self.policy.read();
+            (policy.live.prefixes.clone(), policy.list.clone())
+        };
+        match action {
+            RefreshAction::Compare => self.compare(&source, &list),
+            RefreshAction::Apply => self.fetch_and_apply(&source, &list, RemovalLimit::Enforced),
+            RefreshAction::ApplyShrunk => {
+                self.fetch_and_apply(&source, &list, RemovalLimit::Waived)
+            }
+        }
+    }
+
+    fn fetch_and_apply(
         &self,
         source: &PrefixSource,
-        held: &CurrentList,
-        shrink: RemovalLimit,
+        current: &CurrentList,
+        limit: RemovalLimit,
     ) -> RefreshResult {
-        let taken = aop_prefixes::read_source(source, &held.list, shrink, &self.launcher)
+        let applied = aop_prefixes::read_source(source, &current.list, limit, &self.launcher)
             .map_err(RefreshError::from)
-            .and_then(|proposal| self.apply(source, proposal));
-        match taken {
-            Ok((outcome, change, receipt)) => {
-                hear(receipt);
-                self.keep_on_disk(source);
+            .and_then(|proposal| self.apply_list(source, proposal));
+        match applied {
+            Ok(Applied { outcome, change, ack }) => {
+                await_ack(ack);
+                self.store_list(source);
                 match outcome {
                     Outcome::Applied => {
                         let (added, removed) = (change.added.len(), change.removed.len());
@@ -131,66 +129,58 @@ impl Daemon {
             Err(error) => {
                 let why = error.to_string();
                 tracing::warn!("the prefix list was not refreshed: {why}");
-                let mut in_force = self.in_force();
-                if in_force.live.prefixes == *source {
-                    in_force.failed(why.clone());
+                let policy = self.policy.read();
+                if policy.live.prefixes == *source {
+                    self.refresher.state().failed(&policy.live, why.clone());
                 }
                 RefreshResult::refused(why)
             }
         }
     }
 
-    fn apply(
+    fn apply_list(
         &self,
         source: &PrefixSource,
         proposal: Proposal,
-    ) -> Result<(Outcome, ListChange, Option<PendingAck>), RefreshError> {
-        let _turn = self.applying();
-        self.handover.may_change()?;
-        let (live, modes, before) = {
-            let in_force = self.in_force();
-            if in_force.live.prefixes != *source || in_force.closed {
-                return Err(RefreshError::Overtaken);
-            }
-            (in_force.live.clone(), in_force.modes(), in_force.admission.clone())
-        };
+    ) -> Result<Applied, RefreshError> {
+        let mut turn = self.turn()?;
+        let mut next = turn.policy();
+        if next.live.prefixes != *source {
+            return Err(RefreshError::Overtaken);
+        }
         let origin = match source {
             PrefixSource::Cloudflare(_) | PrefixSource::Url(_) => ListOrigin::Fetched,
             PrefixSource::File(_) => ListOrigin::File,
             PrefixSource::Inline(_) => ListOrigin::Inline,
         };
-        let done = match proposal {
+        let (outcome, change) = match proposal {
             Proposal::Confirmed { etag } => {
-                let mut in_force = self.in_force();
-                let mut list = in_force.held.list.clone();
-                list.etag = etag;
-                in_force.held = CurrentList::now(list, origin);
-                (Outcome::Confirmed, ListChange::default(), None)
+                next.list.list.etag = etag;
+                next.list = CurrentList::now(next.list.list, origin);
+                (Outcome::Confirmed, ListChange::default())
             }
             Proposal::Replaced { list, change } => {
-                let held = CurrentList::now(list, origin);
-                let prefixes = held.list.with(&beside(&live, &self.openings()))?;
-                let admission = self.admit(&before, &[], &held, &prefixes, &live, &modes)?;
-                let receipt = self.tell(Command::Admit(AddressPolicy::of(&admission, &modes)));
-                let mut in_force = self.in_force();
-                (in_force.held, in_force.admission) = (held, admission);
-                (Outcome::Applied, change, receipt)
+                next.list = CurrentList::now(list, origin);
+                turn.apply(&mut next, &[])?;
+                turn.notify(Command::Admit(next.for_terminator()));
+                (Outcome::Applied, change)
             }
         };
-        self.in_force().succeeded();
-        Ok(done)
+        self.refresher.state().succeeded(&next.live);
+        Ok(Applied { outcome, change, ack: turn.commit(next, Predecessors::Keep) })
     }
 
     /// The result that a refresh would have. Shows the change even where the change would have to
     /// be accepted by the operator.
-    fn compare(&self, source: &PrefixSource, held: &CurrentList) -> RefreshResult {
-        match aop_prefixes::read_source(source, &held.list, RemovalLimit::Accepted, &self.launcher)
-        {
+    fn compare(&self, source: &PrefixSource, current: &CurrentList) -> RefreshResult {
+        let list = &current.list;
+        match aop_prefixes::read_source(source, list, RemovalLimit::Waived, &self.launcher) {
             Err(error) => RefreshResult::refused(RefreshError::from(error).to_string()),
             Ok(Proposal::Confirmed { .. }) => RefreshResult::with(Outcome::Confirmed, &[], &[]),
             Ok(Proposal::Replaced { list, change }) => {
-                let bounded =
-                    source.url().map(|_| validate::step(&held.list, &list, RemovalLimit::Bounded));
+                let bounded = source.url().map(|_| {
+                    validate::validate_change(&current.list, &list, RemovalLimit::Enforced)
+                });
                 let error = bounded.and_then(Result::err).map(|refusal| refusal.to_string());
                 let outcome = if error.is_some() { Outcome::Refused } else { Outcome::WouldApply };
                 RefreshResult {
@@ -202,19 +192,26 @@ impl Daemon {
     }
 
     /// Stores a fetched list, so that the next start has it.
-    fn keep_on_disk(&self, source: &PrefixSource) {
+    fn store_list(&self, source: &PrefixSource) {
         let Some(url) = source.url() else { return };
-        let held = {
-            let in_force = self.in_force();
-            if in_force.live.prefixes != *source || in_force.closed {
+        let list = {
+            let policy = self.policy.read();
+            if policy.live.prefixes != *source || self.lifecycle.may_change().is_err() {
                 return;
             }
-            in_force.held.clone()
+            policy.list.clone()
         };
-        let kept = aop_prefixes::save(&self.fixed.paths.state, url, &held);
-        if let Err(error) = &kept {
+        let stored = aop_prefixes::save(&self.settings.paths.state, url, &list);
+        if let Err(error) = &stored {
             tracing::warn!("{error}");
         }
-        self.in_force().course.trouble = kept.err().map(|error| error.to_string());
+        self.refresher.state().copy_trouble = stored.err().map(|error| error.to_string());
     }
+}
+
+/// A list that was applied or confirmed.
+struct Applied {
+    outcome: Outcome,
+    change: ListChange,
+    ack: Option<PendingAck>,
 }

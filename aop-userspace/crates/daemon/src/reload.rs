@@ -1,18 +1,14 @@
 //! Reloads: a new configuration replaces the old one completely, or not at all.
 
-use std::{path::Path, sync::PoisonError, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use aop_api::terminator::{AddressPolicy, Command};
-use aop_config::{ReloadableConfig, StartupConfig};
-use aop_firewall::FirewallError;
-use aop_prefixes::{CurrentList, ListOrigin};
-use aop_tls::{Files, Sites};
-use aop_types::{Admission, Modes, monotonic_seconds};
-use ipnet::IpNet;
+use aop_api::terminator::Command;
+use aop_config::StartupConfig;
+use aop_tls::{SiteFiles, Sites};
 
 use super::{
-    CheckedConfig, Daemon, DaemonError, link::PendingAck, open::beside, prepare, prepare::pack,
-    reloads::Loading,
+    CheckedConfig, Daemon, DaemonError, prepare, prepare::pack, refresh::RefreshState,
+    reload_queue::LoadedSummary, terminator_handle::PendingAck, turn::Predecessors,
 };
 
 /// How long the terminator may take for a step that cannot fail.
@@ -20,161 +16,89 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Daemon {
     /// Puts the configuration in `file` in force. The caller has the turn to reload.
-    pub(super) fn try_reload(&self, file: &Path) -> Result<Loading, DaemonError> {
-        self.reloads.still_wanted()?;
-        let prepared = prepare(file)?;
-        let keys = differing(&self.fixed, &prepared.config.fixed);
+    pub(super) fn try_reload(&self, file: &Path) -> Result<LoadedSummary, DaemonError> {
+        self.lifecycle.may_load()?;
+        let checked = prepare(file)?;
+        let keys = differing(&self.settings, &checked.config.fixed);
         if !keys.is_empty() {
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
-        prepared.warn();
-        let loading = Loading {
-            sites: prepared.config.live.sites.len(),
-            files: prepared.bundle.file_count(),
-            warnings: prepared.told(),
+        checked.warn();
+        let summary = LoadedSummary {
+            sites: checked.config.live.sites.len(),
+            files: checked.bundle.file_count(),
+            warnings: checked.all_warnings(),
         };
-        let CheckedConfig { config, found, bundle, source, warnings, notes, .. } = prepared;
+        let CheckedConfig { config, found, bundle, source, warnings, file_warnings, .. } = checked;
         // Steps that can fail come first: the terminator, then the firewall.
-        if let Some(link) = &self.link {
-            link.prepare(bundle)?;
+        if let Some(terminator) = &self.terminator {
+            terminator.prepare(bundle)?;
         }
-        let committed = {
-            let _turn = self.applying();
-            self.reloads.still_wanted()?;
-            self.handover.may_change()?;
-            let (stays, before, spoken) = {
-                let in_force = self.in_force();
-                let stays = in_force.list_for(&config.live).cloned();
-                (stays, in_force.admission.clone(), in_force.spoken.clone())
-            };
-            let (mut spoken, lost) = spoken.under(&config);
-            let modes = spoken.modes(config.live.mode);
-            let held = stays.as_ref().unwrap_or(&found.held);
-            let prefixes = held.list.with(&beside(&config.live, &self.openings()))?;
-            let admission = self.admit(&before, &[], held, &prefixes, &config.live, &modes)?;
-            let committed = self.tell(Command::Commit(AddressPolicy::of(&admission, &modes)));
-            self.facts.replace(&config.live, warnings, notes);
-            spoken.settle(&self.fixed.paths.state, &lost);
-            self.in_force().reload(config.live, spoken, found, admission);
-            self.reloads.read_from(source);
-            // Last, so that a predecessor that starts to drain after this has been compared with
-            // the new configuration.
-            self.lingerers.let_go();
-            committed
-        };
-        hear(committed);
-        Ok(loading)
+        let mut turn = self.turn()?;
+        self.lifecycle.may_load()?;
+        let mut next = turn.policy();
+        let keeps_list = next.keeps_list(&config.live);
+        let (overrides, dropped) = next.overrides.reconcile(&config);
+        let refreshed_before = next.live.refresh;
+        next.overrides = overrides;
+        next.live = config.live;
+        let copy_trouble = found.trouble.map(|trouble| trouble.to_string());
+        if !keeps_list {
+            next.list = found.held;
+        }
+        (next.source, next.warnings, next.file_warnings) =
+            (Arc::new(source), warnings, file_warnings);
+        turn.apply(&mut next, &[])?;
+        turn.notify(Command::Commit(next.for_terminator()));
+        next.overrides.log_and_drop(turn.state(), &dropped);
+        {
+            let mut refreshes = self.refresher.state();
+            if !keeps_list {
+                *refreshes = RefreshState::new(&next.live, &next.list, copy_trouble);
+            } else if next.live.refresh != refreshed_before {
+                refreshes.plan_first(&next.live, &next.list);
+            }
+        }
+        await_ack(turn.commit(next, Predecessors::Release));
+        Ok(summary)
     }
 
     /// Puts the sites' files, as they are on disk now, in force. The rest of the configuration
     /// stays as it is. The caller has the turn to reload.
-    pub(super) fn try_renew(&self) -> Result<Loading, DaemonError> {
-        self.reloads.still_wanted()?;
-        let (file, text) = (self.reloads.file(), self.reloads.source().text.clone());
-        let sites = self.in_force().live.sites.clone();
-        let files = Files::on_disk();
-        let (_, notes) = Sites::build(&sites, &files)?;
-        let warnings = notes.told(aop_tls::now());
+    pub(super) fn try_reload_site_files(&self) -> Result<LoadedSummary, DaemonError> {
+        self.lifecycle.may_load()?;
+        let (text, sites) = {
+            let policy = self.policy.read();
+            (policy.source.text.clone(), policy.live.sites.clone())
+        };
+        let files = SiteFiles::on_disk();
+        let (_, file_warnings) = Sites::build(&sites, &files)?;
+        let warnings = file_warnings.texts(aop_tls::now());
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        let (bundle, source) = pack(file, text, files);
-        let loading = Loading { sites: sites.len(), files: bundle.file_count(), warnings };
-        if let Some(link) = &self.link {
-            link.prepare(bundle)?;
+        let (bundle, source) = pack(self.reloads.file(), text, files);
+        let summary = LoadedSummary { sites: sites.len(), files: bundle.file_count(), warnings };
+        if let Some(terminator) = &self.terminator {
+            terminator.prepare(bundle)?;
         }
-        let committed = {
-            let _turn = self.applying();
-            self.reloads.still_wanted()?;
-            self.handover.may_change()?;
-            let rules = {
-                let in_force = self.in_force();
-                AddressPolicy::of(&in_force.admission, &in_force.modes())
-            };
-            let committed = self.tell(Command::Commit(rules));
-            self.facts.renew(notes);
-            self.reloads.read_from(source);
-            // Last, so that a predecessor that starts to drain after this has been compared with
-            // the new configuration.
-            self.lingerers.let_go();
-            committed
-        };
-        hear(committed);
-        Ok(loading)
-    }
-
-    /// Applies an admitted set to the firewall. It holds `prefixes` (those of `held` and the
-    /// operator's own), and what drains of `before` without `ended`; the firewall enforces by
-    /// `modes`. The caller has the turn, and notifies the terminator.
-    pub(super) fn admit(
-        &self,
-        before: &Admission,
-        ended: &[IpNet],
-        held: &CurrentList,
-        prefixes: &[IpNet],
-        live: &ReloadableConfig,
-        modes: &Modes,
-    ) -> Result<Admission, FirewallError> {
-        let Some(firewall) = &self.firewall else {
-            return Ok(next_admission(&before.without(ended), held, prefixes, live));
-        };
-        let lock = || firewall.lock().unwrap_or_else(PoisonError::into_inner);
-        let (before, idle) = {
-            let firewall = lock();
-            (firewall.admission()?, firewall.idle_set()?)
-        };
-        let admission = next_admission(&before.without(ended), held, prefixes, live);
-        // A long list takes time: status and interface changes do not wait for it.
-        idle.fill(&admission)?;
-        lock().change(&live.interfaces, &policy(&admission, live, modes))?;
-        Ok(admission)
-    }
-
-    /// Queues a request to the terminator, where there is one. Call it within the turn, so that the
-    /// terminator gets changes in the order of the firewall; wait for the answer after the turn.
-    pub(super) fn tell(&self, ask: Command) -> Option<PendingAck> {
-        self.link.as_ref().map(|link| link.ask(ask, Vec::new()))
+        let mut turn = self.turn()?;
+        self.lifecycle.may_load()?;
+        let mut next = turn.policy();
+        (next.source, next.file_warnings) = (Arc::new(source), file_warnings);
+        turn.notify(Command::Commit(next.for_terminator()));
+        await_ack(turn.commit(next, Predecessors::Release));
+        Ok(summary)
     }
 }
 
 /// Waits until the terminator has done what it was notified of. If it does not answer, it does so
 /// later, or it dies and the daemon stops.
-pub(super) fn hear(receipt: Option<PendingAck>) {
-    if let Some(Err(error)) = receipt.map(|receipt| receipt.wait(PATIENCE)) {
+pub(super) fn await_ack(pending: Option<PendingAck>) {
+    if let Some(Err(error)) = pending.map(|pending| pending.await_ack(PATIENCE)) {
         tracing::error!(
             "the change applies to packets, but perhaps not yet to handshakes: {error}"
         );
-    }
-}
-
-/// The admitted set after `before`. Where the source has never answered, the prefixes of `before`
-/// stay admitted.
-pub(super) fn next_admission(
-    before: &Admission,
-    held: &CurrentList,
-    prefixes: &[IpNet],
-    live: &ReloadableConfig,
-) -> Admission {
-    let mut admitted = prefixes.to_vec();
-    if held.origin == ListOrigin::Nowhere {
-        admitted.extend(before.admitted_prefixes());
-    }
-    before.followed_by(&admitted, live.drain, monotonic_seconds())
-}
-
-/// The policy of the firewall.
-pub(super) fn policy(
-    admission: &Admission,
-    live: &ReloadableConfig,
-    modes: &Modes,
-) -> aop_firewall::FirewallPolicy {
-    aop_firewall::FirewallPolicy {
-        modes: modes.clone(),
-        ports: live.ports,
-        admission: admission.clone(),
-        udp: live.udp,
-        probation: live.probation,
-        budget: live.budget,
     }
 }
 

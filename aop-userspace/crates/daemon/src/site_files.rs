@@ -16,13 +16,13 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Daemon,
-    looks::{Look, Seen, Watch, look},
-    source::Source,
+    Daemon, background,
+    config_digest::ConfigDigest,
+    file_stat::{FileStat, FileState, StableChange, file_stat},
 };
 
 /// How often the files are checked, where that costs little.
-const LOOK: Duration = Duration::from_secs(1);
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// A check that takes longer is followed by a longer pause: this many times its CPU time, so that
 /// checks take half a percent of a CPU.
@@ -37,16 +37,16 @@ const NAMED: usize = 10;
 
 /// The state of the checks of one set of files.
 #[derive(Default)]
-struct Eye {
-    of: Option<(Arc<Source>, WatchedFiles)>,
-    watch: Watch<Vec<Look>>,
+struct FileWatch {
+    subject: Option<(Arc<ConfigDigest>, WatchedFiles)>,
+    change: StableChange<Vec<FileStat>>,
     retry: Option<Instant>,
 }
 
 impl Daemon {
     /// Runs until `stop`; a reload that is then under way is not waited for.
     pub(super) async fn watch_files(self: Arc<Self>, stop: CancellationToken) {
-        let (mut eye, mut pause) = (Eye::default(), LOOK);
+        let (mut watch, mut pause) = (FileWatch::default(), PERIOD);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -54,59 +54,60 @@ impl Daemon {
             }
             let daemon = Arc::clone(&self);
             // On a blocking thread: a check takes as long as the file system does.
-            let look = tokio::task::spawn_blocking(move || {
-                let pause = daemon.look_at_files(&mut eye);
-                (eye, pause)
+            let check = move || {
+                let pause = daemon.check_files(&mut watch);
+                (watch, pause)
+            };
+            let Some(checked) = background::run(&stop, check).await else { return };
+            (watch, pause) = checked.unwrap_or_else(|error| {
+                tracing::error!("the files of sites could not be checked: {error}");
+                (FileWatch::default(), PERIOD)
             });
-            tokio::select! {
-                () = stop.cancelled() => return,
-                looked = look => (eye, pause) = looked.unwrap_or_else(|error| {
-                    tracing::error!("the files of sites could not be checked: {error}");
-                    (Eye::default(), LOOK)
-                }),
-            }
         }
     }
 
     /// Checks the files, and loads what has changed. Returns the pause before the next check.
-    fn look_at_files(&self, eye: &mut Eye) -> Duration {
+    fn check_files(&self, watch: &mut FileWatch) -> Duration {
         // A file that changes during an upgrade must count as unread, in case the upgrade fails.
-        if self.handover.may_change().is_err() {
-            return LOOK;
+        if self.lifecycle.may_change().is_err() {
+            return PERIOD;
         }
-        let (watched, source) = (self.in_force().live.watch, self.reloads.source());
+        let (watched, source) = {
+            let policy = self.policy.read();
+            (policy.live.watch, policy.source.clone())
+        };
         if watched == WatchedFiles::Nothing {
-            *eye = Eye::default();
-            return LOOK;
+            *watch = FileWatch::default();
+            return PERIOD;
         }
         let as_before =
-            |of: &(Arc<Source>, WatchedFiles)| Arc::ptr_eq(&of.0, &source) && of.1 == watched;
-        if !eye.of.as_ref().is_some_and(as_before) {
-            *eye = Eye { of: Some((source.clone(), watched)), ..Eye::default() };
+            |of: &(Arc<ConfigDigest>, WatchedFiles)| Arc::ptr_eq(&of.0, &source) && of.1 == watched;
+        if !watch.subject.as_ref().is_some_and(as_before) {
+            *watch = FileWatch { subject: Some((source.clone(), watched)), ..FileWatch::default() };
         }
         let begun = cpu_time();
-        let mut looks: Vec<Look> = Vec::with_capacity(source.files().len() + 1);
-        looks.extend(source.files().map(look));
+        let mut stats: Vec<FileStat> = Vec::with_capacity(source.files().len() + 1);
+        stats.extend(source.files().map(file_stat));
         if watched == WatchedFiles::All {
-            looks.push(look(self.reloads.file()));
+            stats.push(file_stat(self.reloads.file()));
         }
-        let seen = eye.watch.judge(looks);
-        let pause = LOOK.max(cpu_time().saturating_sub(begun) * PAUSES);
-        let due = match seen {
-            Seen::Changed => true,
-            Seen::AsRead => eye.retry.is_some_and(|retry| retry <= Instant::now()),
-            Seen::Restless => false,
+        let state = watch.change.check(stats);
+        let pause = PERIOD.max(cpu_time().saturating_sub(begun) * PAUSES);
+        let due = match state {
+            FileState::Changed => true,
+            FileState::Unchanged => watch.retry.is_some_and(|retry| retry <= Instant::now()),
+            FileState::Settling => false,
         };
         if due {
-            let outcome = self.take_up_files(&source, watched);
+            let outcome = self.load_changes(&source, watched);
             let refused = outcome == Some(ReloadOutcome::Refused);
-            eye.retry = if refused { Instant::now().checked_add(RETRY) } else { None };
+            watch.retry = if refused { Instant::now().checked_add(RETRY) } else { None };
         }
         pause
     }
 
     /// Loads what differs from what is in force; `None` where nothing does.
-    fn take_up_files(&self, source: &Source, watched: WatchedFiles) -> Option<ReloadOutcome> {
+    fn load_changes(&self, source: &ConfigDigest, watched: WatchedFiles) -> Option<ReloadOutcome> {
         let text = || Config::text(self.reloads.file()).ok();
         let edited = watched == WatchedFiles::All && text().as_ref() != Some(&source.text);
         let refused = edited.then(|| self.reload(ReloadedBy::Configuration));
@@ -114,11 +115,11 @@ impl Daemon {
             return Some(ReloadOutcome::Applied);
         }
         // Renewed certificates are loaded even while an edited configuration is refused.
-        let renewed = self.renew();
+        let renewed = self.reload_site_files();
         match refused {
             Some(refused) => {
                 // The status shows the refused configuration, which still has to be corrected.
-                self.reloads.remember(refused);
+                self.reloads.replace_last(refused);
                 Some(ReloadOutcome::Refused)
             }
             None => renewed.or_else(|| self.reloads.changed_back()),
@@ -126,24 +127,24 @@ impl Daemon {
     }
 
     /// Loads the files of sites again; `None` where they are as in force.
-    fn renew(&self) -> Option<ReloadOutcome> {
+    fn reload_site_files(&self) -> Option<ReloadOutcome> {
         let _turn = self.reloads.turn();
         // While this waited for the turn, another reload may have loaded them.
-        let source = self.reloads.source();
+        let source = self.policy.read().source.clone();
         let changed = source.changed();
         if changed.is_empty() {
             return None;
         }
         let named = named(&changed);
-        let came = self.try_renew();
-        match &came {
+        let result = self.try_reload_site_files();
+        match &result {
             Ok(_) => tracing::info!("changed files of sites are in force: {named}"),
             Err(error) => tracing::error!(
                 "changed files of sites were refused, the old ones stay in force: {error}; \
                  changed: {named}"
             ),
         }
-        Some(self.reloads.keep(ReloadedBy::Files, &changed, came).outcome)
+        Some(self.reloads.record(ReloadedBy::Files, &changed, result).outcome)
     }
 }
 

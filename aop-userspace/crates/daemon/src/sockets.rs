@@ -8,22 +8,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aop_listeners::{AdoptError, BindError, Bound};
+use aop_listeners::{AdoptError, BindError, BoundSocket};
 use socket2::SockRef;
 
 /// Listening sockets from another process.
-pub(super) enum Handed {
+pub(super) enum SocketOrigin {
     /// From the predecessor. Those that are not needed are closed.
-    Before(Vec<OwnedFd>),
+    Predecessor(Vec<OwnedFd>),
     /// From the service manager, each with its name there. One that is not needed is an error: it
     /// would keep listening, and no process would answer.
     Activation(Vec<(Option<String>, OwnedFd)>),
 }
 
 /// A socket for one address.
-pub(super) enum Socket {
+pub(super) enum ListeningSocket {
     /// Bound, not listening yet.
-    Bound(Bound),
+    Bound(BoundSocket),
     /// Listening already; connections may wait in its queue.
     Listening(TcpListener),
 }
@@ -73,13 +73,16 @@ pub(super) fn activated() -> Result<Vec<(Option<String>, OwnedFd)>, SocketError>
 }
 
 /// Sockets for all `addresses`, from `handed` where it has them.
-pub(super) fn take(addresses: &[SocketAddr], handed: Handed) -> Result<Vec<Socket>, SocketError> {
+pub(super) fn take(
+    addresses: &[SocketAddr],
+    handed: SocketOrigin,
+) -> Result<Vec<ListeningSocket>, SocketError> {
     let mut open = handed.adopt()?;
     let mut listening = Vec::new();
     let mut missing = Vec::new();
     for address in addresses {
         match open.iter().position(|(_, _, at)| at == address) {
-            Some(at) => listening.push(Socket::Listening(open.swap_remove(at).1)),
+            Some(at) => listening.push(ListeningSocket::Listening(open.swap_remove(at).1)),
             None => missing.push(*address),
         }
     }
@@ -90,14 +93,14 @@ pub(super) fn take(addresses: &[SocketAddr], handed: Handed) -> Result<Vec<Socke
         }
     }
     let bound = bind(&missing)?;
-    listening.extend(bound.into_iter().map(Socket::Bound));
+    listening.extend(bound.into_iter().map(ListeningSocket::Bound));
     Ok(listening)
 }
 
-impl Handed {
+impl SocketOrigin {
     /// Takes the socket of `address` out, where the predecessor had it.
     pub(super) fn claim(&mut self, address: SocketAddr) -> Option<TcpListener> {
-        let Self::Before(files) = self else { return None };
+        let Self::Predecessor(files) = self else { return None };
         let there = |file: &OwnedFd| {
             SockRef::from(file).local_addr().is_ok_and(|at| at.as_socket() == Some(address))
         };
@@ -108,10 +111,10 @@ impl Handed {
     /// Each socket with its address, and with a name where an unneeded one is an error.
     fn adopt(self) -> Result<Vec<(Option<String>, TcpListener, SocketAddr)>, SocketError> {
         let files: Vec<_> = match self {
-            Self::Before(files) => files.into_iter().map(|file| (None, file)).collect(),
+            Self::Predecessor(files) => files.into_iter().map(|file| (None, file)).collect(),
             Self::Activation(files) => (3..)
                 .zip(files)
-                .map(|(number, (name, file))| (Some(called(number, name.as_deref())), file))
+                .map(|(number, (name, file))| (Some(describe(number, name.as_deref())), file))
                 .collect(),
         };
         let adopt = |(what, file): (Option<String>, OwnedFd)| {
@@ -125,7 +128,7 @@ impl Handed {
     }
 }
 
-fn called(number: u32, name: Option<&str>) -> String {
+fn describe(number: u32, name: Option<&str>) -> String {
     match name {
         Some(name) => format!("descriptor {number} ({name:?})"),
         None => format!("descriptor {number}"),
@@ -134,7 +137,7 @@ fn called(number: u32, name: Option<&str>) -> String {
 
 /// Binds the addresses, and retries for a second: after a daemon was killed, its terminator dies a
 /// moment later, and holds the addresses until then.
-fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<BoundSocket>, BindError> {
     const PATIENCE: Duration = Duration::from_secs(1);
     const PAUSE: Duration = Duration::from_millis(20);
     let begun = Instant::now();
@@ -151,12 +154,12 @@ fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
 }
 
 /// Starts to listen. The firewall of these addresses must be attached by now.
-pub(super) fn listen(sockets: Vec<Socket>) -> Result<Vec<TcpListener>, SocketError> {
+pub(super) fn listen(sockets: Vec<ListeningSocket>) -> Result<Vec<TcpListener>, SocketError> {
     let (mut listening, mut bound) = (Vec::new(), Vec::new());
     for socket in sockets {
         match socket {
-            Socket::Listening(socket) => listening.push(socket),
-            Socket::Bound(socket) => bound.push(socket),
+            ListeningSocket::Listening(socket) => listening.push(socket),
+            ListeningSocket::Bound(socket) => bound.push(socket),
         }
     }
     listening.extend(aop_listeners::listen(bound)?);
@@ -181,7 +184,8 @@ mod tests {
         let (other, free) = listener();
         drop(other);
         let number = file.as_raw_fd();
-        let taken = take(&[free, handed], Handed::Before(vec![gone, file])).expect("taken");
+        let taken =
+            take(&[free, handed], SocketOrigin::Predecessor(vec![gone, file])).expect("taken");
         let open = listen(taken).expect("listening");
         let mut addresses: Vec<_> = open.iter().map(|it| it.local_addr().expect("one")).collect();
         addresses.sort_unstable();
@@ -195,7 +199,7 @@ mod tests {
     #[test]
     fn an_unneeded_socket_of_the_service_manager_is_named() {
         let (file, address) = listener();
-        let handed = Handed::Activation(vec![(Some("web".to_owned()), file)]);
+        let handed = SocketOrigin::Activation(vec![(Some("web".to_owned()), file)]);
         let error = take(&[], handed).err().expect("refused").to_string();
         for word in ["descriptor 3 (\"web\")", &address.to_string(), "listener.bind"] {
             assert!(error.contains(word), "{word}: {error}");

@@ -1,232 +1,236 @@
 //! The start, complete or not at all: read and check, bind, attach the firewall, serve.
 
-use std::{net::TcpListener, os::fd::OwnedFd, path::Path, sync::Mutex, time::Instant};
+use std::{net::TcpListener, os::fd::OwnedFd, path::Path, sync::Arc, time::Instant};
 
-use aop_api::{
-    SeenIdentities,
-    terminator::{AddressPolicy, Command},
-};
+use aop_api::{SeenIdentities, terminator::Command};
 use aop_config::Config;
 use aop_control::ControlSocket;
 use aop_firewall::{
     ChangeSubscription, Firewall, FirewallError, MissingInterface, PacketLog, StartOptions,
 };
-use aop_prefixes::CurrentList;
 use aop_sandbox::{Launcher, NameLookup};
 use aop_storage::InstanceLock;
-use aop_types::{Admission, Modes};
+use aop_types::Admission;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::{
-    ActivePolicy, CheckedConfig, Daemon, DaemonError, Logs, Signals,
-    audit::Audit,
-    identities,
-    link::TerminatorHandle,
-    monitor::{self, Monitor, Pulse},
-    open::beside,
+    CheckedConfig, Daemon, DaemonError, Logs, Signals,
+    active_policy::ActivePolicy,
+    audit_log::AuditLog,
+    identity_store,
+    lifecycle::Lifecycle,
+    mode_overrides::OverrideState,
+    monitor::{self, LivenessProbe, Monitor},
     openings::Openings,
-    prepare, reload,
-    reloads::Reloads,
-    sockets::{self, Handed, Socket},
+    prepare,
+    refresh::{RefreshState, Refresher},
+    reload_queue::ReloadQueue,
+    sockets::{self, ListeningSocket, SocketOrigin},
     status,
-    upgrade::{DrainingPredecessors, Handover, HandoverState, Predecessor, Reexec},
-    word::OverrideState,
+    terminator_handle::TerminatorHandle,
+    turn::PolicyStore,
+    upgrade::{DrainingPredecessors, Handover, HandoverSource, HandoverState, Reexec},
 };
 
 /// A daemon that serves, and its sockets for clients.
-pub(super) struct Begun {
+pub(super) struct StartedDaemon {
     pub(super) signals: Signals,
     pub(super) control: ControlSocket,
-    pub(super) monitor: Option<(Monitor, Pulse)>,
+    pub(super) monitor: Option<(Monitor, LivenessProbe)>,
     pub(super) daemon: Daemon,
-    pub(super) watch: Option<ChangeSubscription>,
+    pub(super) changes: Option<ChangeSubscription>,
 }
 
 /// All steps until it serves.
 pub(super) fn begin(
     file: &Path,
-    again: Reexec,
+    reexec: Reexec,
     activated: Vec<(Option<String>, OwnedFd)>,
-    predecessor: Option<&Predecessor>,
+    predecessor: Option<&HandoverSource>,
     logs: Logs,
-) -> Result<Begun, DaemonError> {
-    let estate = predecessor.map(Predecessor::inherit).transpose()?;
-    let prepared = prepare(file)?;
-    let (pulse, beats) = monitor::pulse();
-    let signals = Signals::install(beats).map_err(DaemonError::Runtime)?;
-    prepared.warn();
-    let fixed = &prepared.config.fixed;
-    let runtime = &fixed.paths.runtime;
-    let mut lingerers = DrainingPredecessors::default();
-    let (lock, pins, mut handed) = match estate {
-        Some(HandoverState { pins: Some(_), .. }) if fixed.firewall.is_none() => {
+) -> Result<StartedDaemon, DaemonError> {
+    let received = predecessor.map(HandoverSource::receive).transpose()?;
+    let checked = prepare(file)?;
+    let (probe, responder) = monitor::liveness();
+    let signals = Signals::install(responder).map_err(DaemonError::Runtime)?;
+    checked.warn();
+    let settings = &checked.config.fixed;
+    let runtime = &settings.paths.runtime;
+    let mut predecessors = DrainingPredecessors::default();
+    let (lock, pins, mut origin) = match received {
+        Some(HandoverState { pins: Some(_), .. }) if settings.firewall.is_none() => {
             let keys = vec!["firewall.mode (to off)"];
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
-        Some(HandoverState { instance, pins, listeners, lingerers: before }) => {
-            lingerers = before;
-            (InstanceLock::take_over(runtime, instance)?, pins, Handed::Before(listeners))
+        Some(HandoverState { instance, pins, listeners, predecessors: before }) => {
+            predecessors = before;
+            let lock = InstanceLock::take_over(runtime, instance)?;
+            (lock, pins, SocketOrigin::Predecessor(listeners))
         }
-        None => (InstanceLock::take(runtime)?, None, Handed::Activation(activated)),
+        None => (InstanceLock::take(runtime)?, None, SocketOrigin::Activation(activated)),
     };
-    let control = ControlSocket::bind(runtime, fixed.readers.as_deref())?;
-    let monitor = match &fixed.monitor {
+    let control = ControlSocket::bind(runtime, settings.readers.as_deref())?;
+    let monitor = match &settings.monitor {
         Some(address) => {
-            let handed = address.port().and_then(|address| handed.claim(address));
-            let before = predecessor.and_then(Predecessor::process);
+            let handed = address.port().and_then(|address| origin.claim(address));
+            let before = predecessor.and_then(HandoverSource::process);
             Some(Monitor::bind(address, handed, before)?)
         }
         None => None,
     };
-    let sockets = sockets::take(&fixed.listeners, handed)?;
-    let found = Inheritance { lock, pins, sockets, lingerers, again };
-    let guarding = || predecessor.into_iter().for_each(Predecessor::guarding);
+    let sockets = sockets::take(&settings.listeners, origin)?;
+    let inputs = StartInputs { lock, pins, sockets, predecessors, reexec };
+    let guarding = || predecessor.into_iter().for_each(HandoverSource::guarding);
     let copy = monitor.as_ref().map_or(Ok(None), Monitor::copy).map_err(DaemonError::Runtime)?;
     let publish = || -> Result<(), DaemonError> {
         monitor.as_ref().map_or(Ok(()), Monitor::publish)?;
         Ok(control.publish()?)
     };
-    let (daemon, watch) = start(prepared, found, logs, guarding, publish)?;
-    daemon.sockets().extend(copy);
-    let monitor = monitor.map(|monitor| (monitor, pulse));
-    Ok(Begun { signals, control, monitor, daemon, watch })
+    let (daemon, changes) = start(checked, inputs, logs, guarding, publish)?;
+    daemon.handover.add_listener(copy);
+    let monitor = monitor.map(|monitor| (monitor, probe));
+    Ok(StartedDaemon { signals, control, monitor, daemon, changes })
 }
 
 /// What a start has got or made: from the predecessor, from the service manager, or itself.
-struct Inheritance {
+struct StartInputs {
     lock: InstanceLock,
     /// The lock on the pins, where the predecessor holds it, too.
     pins: Option<OwnedFd>,
-    sockets: Vec<Socket>,
-    lingerers: DrainingPredecessors,
-    again: Reexec,
+    sockets: Vec<ListeningSocket>,
+    predecessors: DrainingPredecessors,
+    reexec: Reexec,
 }
 
 /// Calls `guarding` before the firewall changes, and `publish` after everything else.
 fn start(
-    prepared: CheckedConfig,
-    found: Inheritance,
+    checked: CheckedConfig,
+    inputs: StartInputs,
     logs: Logs,
     guarding: impl FnOnce(),
     publish: impl FnOnce() -> Result<(), DaemonError>,
 ) -> Result<(Daemon, Option<ChangeSubscription>), DaemonError> {
-    let Inheritance { lock, pins, sockets, lingerers, again } = found;
-    let CheckedConfig { config, found, prefixes, bundle, source, account, warnings, notes } =
-        prepared;
+    let StartInputs { lock, pins, sockets, predecessors, reexec } = inputs;
+    let CheckedConfig { config, found, bundle, source, account, warnings, file_warnings, .. } =
+        checked;
+    let state = &config.fixed.paths.state;
     let launcher = Launcher::new(account, logs.options);
-    let link = match sockets.is_empty() {
+    let terminator = match sockets.is_empty() {
         true => None,
-        false => Some(TerminatorHandle::start(&launcher, names(&config))?),
+        false => Some(TerminatorHandle::start(&launcher, resolver_files(&config))?),
     };
-    if let Some(link) = &link {
-        if link.fence().landlock.is_none() {
+    if let Some(terminator) = &terminator {
+        if terminator.sandbox().landlock.is_none() {
             tracing::warn!("{}", status::NO_LANDLOCK);
         }
-        link.prepare(bundle)?;
+        terminator.prepare(bundle)?;
     }
-    let (mut spoken, lost) = OverrideState::found(&config).under(&config);
-    let modes = spoken.modes(config.live.mode);
-    let known = identities::load(&config.fixed.paths.state).unwrap_or_else(|error| {
+    let (overrides, dropped) = OverrideState::load(&config).reconcile(&config);
+    let known = identity_store::load(state).unwrap_or_else(|error| {
         tracing::warn!("{error}");
         SeenIdentities::default()
     });
     guarding();
-    let now = (Timestamp::now(), Instant::now());
-    let (mut openings, ended) = Openings::found(&config.fixed.paths.state, now);
-    let prefixes = match openings.networks().is_empty() {
-        true => prefixes,
-        false => found.held.list.with(&beside(&config.live, &openings))?,
+    let (openings, expired) = Openings::load(state, (Timestamp::now(), Instant::now()));
+    let mut policy = ActivePolicy {
+        live: config.live.clone(),
+        overrides,
+        openings,
+        list: found.held,
+        admission: Admission::default(),
+        source: Arc::new(source),
+        warnings,
+        file_warnings,
     };
-    let list = (&found.held, prefixes.as_slice());
-    let (firewall, admission) = guard(&config, &modes, list, &ended, pins, logs.packets)?;
-    let (rules, pinned) = (AddressPolicy::of(&admission, &modes), firewall.is_some());
-    let ask = Command::Serve { rules, pinned, known };
-    let equipped = equip(firewall.as_ref(), link.as_ref(), sockets, ask);
-    let equipped = equipped.and_then(|equipped| publish().map(|()| equipped));
-    let (watch, sockets) = match equipped {
-        Ok(equipped) => equipped,
+    let firewall = start_firewall(&config, &mut policy, &expired, pins, logs.packets)?;
+    let rules = policy.for_terminator();
+    let command = Command::Serve { rules, pinned: firewall.is_some(), known };
+    let served = listen_and_serve(firewall.as_ref(), terminator.as_ref(), sockets, command);
+    let served = served.and_then(|served| publish().map(|()| served));
+    let (changes, listeners) = match served {
+        Ok(served) => served,
         Err(error) => {
             firewall.into_iter().for_each(Firewall::give_up);
             return Err(error);
         }
     };
-    spoken.settle(&config.fixed.paths.state, &lost);
-    if !ended.is_empty() {
-        tracing::warn!(?ended, "openings of `aop open` have expired while aop was stopped");
-        openings.keep(&config.fixed.paths.state);
+    policy.overrides.log_and_drop(state, &dropped);
+    if !expired.is_empty() {
+        tracing::warn!(
+            ended = ?expired,
+            "openings of `aop open` have expired while aop was stopped"
+        );
+        policy.openings.store(state);
     }
+    let copy_trouble = found.trouble.map(|trouble| trouble.to_string());
     let daemon = Daemon {
-        facts: status::LiveFacts::new(&config.live, warnings, notes),
-        reloads: Reloads::new(&config.file, source),
-        audit: Audit::new(&config.fixed.paths.state),
-        fixed: config.fixed,
+        refresher: Refresher::new(RefreshState::new(&policy.live, &policy.list, copy_trouble)),
+        policy: PolicyStore::new(policy),
+        lifecycle: Lifecycle::default(),
+        reloads: ReloadQueue::new(&config.file),
+        audit: AuditLog::new(state),
+        settings: config.fixed,
         firewall: firewall.map(Mutex::new),
-        link,
+        terminator,
         launcher,
-        sockets: Mutex::new(sockets),
-        lock: Mutex::new(Some(lock)),
-        again,
-        handover: Handover::default(),
-        lingerers,
-        openings: Mutex::new(openings),
-        in_force: Mutex::new(ActivePolicy::new(config.live, spoken, found, admission)),
-        applying: Mutex::default(),
-        refreshing: Mutex::default(),
+        handover: Handover::new(reexec, listeners, lock, predecessors),
         started: Instant::now(),
     };
-    Ok((daemon, watch))
+    Ok((daemon, changes))
 }
 
 /// Which resolver files the terminator may read to look up its upstreams.
-fn names(config: &Config) -> NameLookup {
+fn resolver_files(config: &Config) -> NameLookup {
     match config.live.sites.iter().any(|site| site.upstream.is_named()) {
-        true => NameLookup::Ever,
-        false => NameLookup::Now,
+        true => NameLookup::Always,
+        false => NameLookup::AtStart,
     }
 }
 
-/// Starts the firewall, where it is on. Computes the admitted set in both cases.
-fn guard(
+/// Starts the firewall, where it is on. Computes what `policy` admits in both cases; prefixes that
+/// are only in `expired` do not drain.
+fn start_firewall(
     config: &Config,
-    modes: &Modes,
-    (held, prefixes): (&CurrentList, &[IpNet]),
-    ended: &[IpNet],
+    policy: &mut ActivePolicy,
+    expired: &[IpNet],
     handed: Option<OwnedFd>,
     log: PacketLog,
-) -> Result<(Option<Firewall>, Admission), DaemonError> {
+) -> Result<Option<Firewall>, DaemonError> {
     let pins = &config.fixed.paths.pins;
-    let mut admission = Admission::default();
+    let prefixes = policy.prefixes()?;
     let Some(wanted) = &config.fixed.firewall else {
         retire_leftovers(pins)?;
-        return Ok((None, reload::next_admission(&admission, held, prefixes, &config.live)));
+        policy.admission = policy.admission_after(&Admission::default(), &prefixes);
+        return Ok(None);
     };
-    let setting = StartOptions {
+    let options = StartOptions {
         interfaces: &config.live.interfaces,
         attach: wanted.attach,
         pins,
         log,
         absent: MissingInterface::Refused,
     };
-    let firewall = Firewall::take_over(setting, handed, |before| {
-        admission = reload::next_admission(&before.without(ended), held, prefixes, &config.live);
-        reload::policy(&admission, &config.live, modes)
+    let firewall = Firewall::take_over(options, handed, |before| {
+        policy.admission = policy.admission_after(&before.without(expired), &prefixes);
+        policy.for_firewall()
     })?;
-    Ok((Some(firewall), admission))
+    Ok(Some(firewall))
 }
 
 /// The steps that can fail once the firewall is attached. Listening is last: before the firewall is
 /// attached, the kernel would answer strangers. The terminator gets the sockets; the returned
 /// copies are for the successor.
-fn equip(
+fn listen_and_serve(
     firewall: Option<&Firewall>,
-    link: Option<&TerminatorHandle>,
-    sockets: Vec<Socket>,
-    ask: Command,
+    terminator: Option<&TerminatorHandle>,
+    sockets: Vec<ListeningSocket>,
+    command: Command,
 ) -> Result<(Option<ChangeSubscription>, Vec<TcpListener>), DaemonError> {
-    let watch = firewall.map(Firewall::watch).transpose()?;
+    let changes = firewall.map(Firewall::watch).transpose()?;
     let sockets = sockets::listen(sockets)?;
-    if let Some(link) = link {
+    if let Some(terminator) = terminator {
         let mut files: Vec<OwnedFd> = Vec::new();
         if let Some(firewall) = firewall {
             files.extend(firewall.peer_files()?.into_files());
@@ -234,9 +238,9 @@ fn equip(
         for socket in &sockets {
             files.push(socket.try_clone().map_err(DaemonError::Runtime)?.into());
         }
-        link.serve(ask, files)?;
+        terminator.serve(command, files)?;
     }
-    Ok((watch, sockets))
+    Ok((changes, sockets))
 }
 
 /// With firewall.mode off, detaches a firewall that an earlier run left attached.

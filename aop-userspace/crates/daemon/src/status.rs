@@ -1,94 +1,20 @@
 //! The status document of a running daemon.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::collections::HashSet;
 
 use aop_api::{
     DaemonReport, Expiry, MAX_EXPIRIES, ModesReport, RefusedPeer, SandboxReport, Status,
     TerminatorReport, UpstreamReport, mode_name, terminator::TerminatorSnapshot, timestamp,
 };
 use aop_common::{Mode, Standing};
-use aop_config::{OnRefusal, ReloadableConfig};
+use aop_config::OnRefusal;
 use aop_control::from_firewall;
 use aop_firewall::PeerListing;
 use aop_sandbox::Sandbox;
-use aop_tls::{FileExpiry, FileWarnings};
+use aop_tls::FileExpiry;
 use aop_types::monotonic_seconds;
-use arc_swap::ArcSwap;
 
-use super::{ActivePolicy, Daemon};
-
-/// The parts of the configuration in force that status and shutdown need, readable without a lock.
-pub(crate) struct LiveFacts(ArcSwap<Facts>);
-
-#[derive(Clone)]
-struct Facts {
-    sites: Vec<String>,
-    shutdown: Duration,
-    linger: Duration,
-    warnings: Vec<String>,
-    /// Those of the warnings that say that a site observes. A mode override may make them untrue.
-    observing: HashSet<String>,
-    notes: FileWarnings,
-}
-
-impl LiveFacts {
-    pub(super) fn new(live: &ReloadableConfig, warnings: Vec<String>, notes: FileWarnings) -> Self {
-        Self(ArcSwap::from_pointee(Facts::of(live, warnings, notes)))
-    }
-
-    pub(super) fn replace(
-        &self,
-        live: &ReloadableConfig,
-        warnings: Vec<String>,
-        notes: FileWarnings,
-    ) {
-        self.0.store(Arc::new(Facts::of(live, warnings, notes)));
-    }
-
-    /// Replaces the notes: the same configuration, with its files read again.
-    pub(super) fn renew(&self, notes: FileWarnings) {
-        self.0.rcu(|facts| Facts { notes: notes.clone(), ..Facts::clone(facts) });
-    }
-
-    pub(super) fn notes(&self) -> FileWarnings {
-        self.0.load().notes.clone()
-    }
-
-    /// The sites, in the order of the configuration.
-    pub(super) fn sites(&self) -> Vec<String> {
-        self.0.load().sites.clone()
-    }
-
-    pub(super) fn shutdown(&self) -> Duration {
-        self.0.load().shutdown
-    }
-
-    pub(super) fn linger(&self) -> Duration {
-        self.0.load().linger
-    }
-}
-
-impl Facts {
-    fn of(live: &ReloadableConfig, warnings: Vec<String>, notes: FileWarnings) -> Self {
-        Self {
-            sites: live.site_names(),
-            shutdown: live.shutdown,
-            linger: live.linger,
-            warnings,
-            observing: live
-                .sites
-                .iter()
-                .filter(|site| site.on_refusal == OnRefusal::Observe)
-                .map(|site| aop_config::lets_in_everybody(&site.name))
-                .collect(),
-            notes,
-        }
-    }
-}
+use super::{Daemon, active_policy::ActivePolicy};
 
 impl Daemon {
     /// The status document. Reads the pinned maps by system calls.
@@ -99,22 +25,27 @@ impl Daemon {
     /// The status, with or without the firewall's peers, and the number of lost drop samples where
     /// the firewall could be read.
     pub(super) fn status_and_lost(&self, listing: PeerListing) -> (Status, Option<u64>) {
-        let facts = self.facts.0.load();
-        let report = match &self.link {
-            Some(link) => link.report(),
+        let report = match &self.terminator {
+            Some(terminator) => terminator.report(),
             None => Ok(TerminatorSnapshot::default()),
         };
-        let (mut status, lost) = self.firewall_status(&facts.sites, listing);
+        let (mut status, lost) = self.firewall_status(listing);
         {
-            let in_force = self.in_force();
+            let policy = self.policy.read();
             if self.firewall.is_some() {
-                tell_modes(&mut status, &in_force);
+                add_modes(&mut status, &policy);
             } else {
                 status.explain_modes(Some("off"), None);
             }
-            tell_sites(&mut status, &in_force);
-            in_force.tell(&mut status.prefixes);
-            status.warnings.extend(in_force.warnings());
+            add_sites(&mut status, &policy);
+            policy.add_list(&mut status.prefixes);
+            let refreshes = self.refresher.state();
+            refreshes.add_to(&mut status.prefixes);
+            status.warnings.extend(refreshes.copy_trouble.clone());
+            status.warnings.extend(policy.overrides.trouble.clone());
+            status.warnings.extend(policy.list_warnings());
+            status.openings = policy.openings.entries();
+            status.warnings.extend(policy.openings.trouble.clone());
         }
         status.daemon = Some(DaemonReport {
             pid: std::process::id(),
@@ -122,30 +53,26 @@ impl Daemon {
             open_connections: report.as_ref().map_or(0, |report| report.open),
         });
         status.last_reload = self.reloads.last();
-        let openings = self.openings();
-        status.openings = openings.told();
-        status.warnings.extend(openings.trouble);
-        status.predecessors = self.lingerers.report();
-        status.terminator = self.link.as_ref().map(|link| TerminatorReport {
-            pid: link.pid(),
-            user: link.user().to_owned(),
+        status.predecessors = self.handover.predecessors.report();
+        status.terminator = self.terminator.as_ref().map(|terminator| TerminatorReport {
+            pid: terminator.pid(),
+            user: terminator.user().to_owned(),
             answers: report.is_ok(),
-            confinement: confinement(link.fence()),
+            confinement: sandbox_report(terminator.sandbox()),
         });
-        if self.link.as_ref().is_some_and(|link| link.fence().landlock.is_none()) {
+        if self.terminator.as_ref().is_some_and(|it| it.sandbox().landlock.is_none()) {
             status.warnings.push(NO_LANDLOCK.to_owned());
         }
-        // This warning is about firewall.mode, and an override may have changed the mode.
-        let observes = status.mode == mode_name(Mode::Observe);
-        let of_sites = |it: &&String| facts.observing.contains(*it);
-        let warnings = facts.warnings.iter().filter(|it| observes || *it != aop_config::OBSERVES);
-        let warnings = warnings.filter(|it| !of_sites(it));
-        status.warnings.extend(warnings.cloned());
-        status.ends = first_to_end(&facts.notes.terms);
-        status.warnings.extend(facts.notes.told(aop_tls::now()));
+        {
+            let policy = self.policy.read();
+            let warnings = configuration_warnings(&policy, &status.mode);
+            status.warnings.extend(warnings);
+            status.ends = first_expiries(&policy.file_warnings.expiries);
+            status.warnings.extend(policy.file_warnings.texts(aop_tls::now()));
+        }
         status.warnings.extend(self.audit.trouble());
         match report {
-            Ok(report) => self.book(&mut status, report),
+            Ok(report) => self.add_report(&mut status, report),
             Err(error) => status
                 .warnings
                 .push(format!("{error}. Its counters, identities and connections are not shown")),
@@ -153,9 +80,9 @@ impl Daemon {
         (status, lost)
     }
 
-    fn book(&self, status: &mut Status, report: TerminatorSnapshot) {
+    fn add_report(&self, status: &mut Status, report: TerminatorSnapshot) {
         (status.handshakes, status.requests) = (report.handshakes, report.requests);
-        self.tell_admission(&mut status.handshakes.refused_lately);
+        self.add_admission(&mut status.handshakes.refused_lately);
         let failing = report.upstreams.iter().filter(|upstream| upstream.good == Some(false));
         status.warnings.extend(failing.filter_map(UpstreamReport::obstacle));
         status.upstreams = report.upstreams;
@@ -167,18 +94,18 @@ impl Daemon {
     }
 
     /// Fills in what admits each of these addresses now.
-    fn tell_admission(&self, refused: &mut [RefusedPeer]) {
+    fn add_admission(&self, refused: &mut [RefusedPeer]) {
         if refused.is_empty() {
             return;
         }
-        let opened = self.openings().networks();
-        let in_force = self.in_force();
+        let policy = self.policy.read();
+        let opened = policy.openings.networks();
         let now = monotonic_seconds();
         for peer in refused {
-            let longest = in_force.admission.longest(peer.address);
+            let longest = policy.admission.longest(peer.address);
             let admits = longest.filter(|(_, entry)| entry.standing(|| now) == Standing::Admitted);
-            let by = admits.map(|(prefix, _)| match &*in_force {
-                ActivePolicy { held, .. } if held.list.has(&prefix) => "list",
+            let by = admits.map(|(prefix, _)| match &*policy {
+                ActivePolicy { list, .. } if list.list.has(&prefix) => "list",
                 ActivePolicy { live, .. } if live.extra.contains(&prefix) => "extra",
                 _ if opened.contains(&prefix) => "open",
                 _ => "list",
@@ -187,64 +114,76 @@ impl Daemon {
         }
     }
 
-    fn firewall_status(&self, sites: &[String], listing: PeerListing) -> (Status, Option<u64>) {
-        let Some(firewall) = &self.firewall else {
-            let mut status = from_firewall(None, sites);
-            (status.prefixes.v4, status.prefixes.v6) = self.in_force().admission.admitted();
+    fn firewall_status(&self, listing: PeerListing) -> (Status, Option<u64>) {
+        let sites = self.policy.read().live.site_names();
+        // Under the lock, so that no interface is read while it is being attached.
+        let Some(snapshot) = self.firewall().map(|firewall| firewall.read(listing)) else {
+            let mut status = from_firewall(None, &sites);
+            let (v4, v6) = self.policy.read().admission.admitted();
+            (status.prefixes.v4, status.prefixes.v6) = (v4, v6);
             return (status, None);
         };
-        // Under the lock, so that no interface is read while it is being attached.
-        let reading = firewall.lock().unwrap_or_else(PoisonError::into_inner).read(listing);
-        match reading {
-            Ok(Some(reading)) => (from_firewall(Some(&reading), sites), Some(reading.lost)),
-            Ok(None) => {
-                let mut status = from_firewall(None, sites);
-                status.warnings.push(UNLOADED.to_owned());
-                (status, None)
+        let warning = match snapshot {
+            Ok(Some(snapshot)) => {
+                return (from_firewall(Some(&snapshot), &sites), Some(snapshot.lost));
             }
-            Err(error) => {
-                let mut status = from_firewall(None, sites);
-                status.warnings.push(format!("the firewall cannot be read: {error}"));
-                (status, None)
-            }
-        }
+            Ok(None) => UNLOADED.to_owned(),
+            Err(error) => format!("the firewall cannot be read: {error}"),
+        };
+        let mut status = from_firewall(None, &sites);
+        status.warnings.push(warning);
+        (status, None)
     }
 }
 
+/// The warnings about the configuration that are true under the mode overrides: one is about
+/// firewall.mode, and others are about sites that observe by the configuration.
+fn configuration_warnings(policy: &ActivePolicy, mode: &str) -> Vec<String> {
+    let observes = mode == mode_name(Mode::Observe);
+    let sites = policy.live.sites.iter();
+    let observing: HashSet<String> = sites
+        .filter(|site| site.on_refusal == OnRefusal::Observe)
+        .map(|site| aop_config::site_observes(&site.name))
+        .collect();
+    let warnings =
+        policy.warnings.iter().filter(|it| observes || *it != aop_config::FIREWALL_OBSERVES);
+    warnings.filter(|it| !observing.contains(*it)).cloned().collect()
+}
+
 /// The seccomp filter is always installed: without it the terminator would not serve.
-fn confinement(fence: Sandbox) -> SandboxReport {
-    let landlock = fence.landlock.map_or_else(|| "none".to_owned(), |abi| format!("abi {abi}"));
+fn sandbox_report(sandbox: Sandbox) -> SandboxReport {
+    let landlock = sandbox.landlock.map_or_else(|| "none".to_owned(), |abi| format!("abi {abi}"));
     SandboxReport { landlock, seccomp: "filter".to_owned() }
 }
 
 pub(super) const NO_LANDLOCK: &str = "Landlock is not available, so the terminator may read every \
-     file that its user may read: boot with `landlock` among the names in lsm=, or use a kernel with \
-     Landlock";
+     file that its user may read: boot with `landlock` among the names in lsm=, or use a kernel \
+     with Landlock";
 
 pub(super) const UNLOADED: &str = "the firewall was unloaded (`aop unload`): packets pass \
      unfiltered, and the guarded ports are open to everybody. To protect them again: `systemctl \
      restart aop`";
 
 /// Called also where the firewall is unloaded: then a warning says so, and no interface enforces.
-fn tell_modes(status: &mut Status, in_force: &ActivePolicy) {
-    let modes = in_force.modes();
+fn add_modes(status: &mut Status, policy: &ActivePolicy) {
+    let modes = policy.modes();
     status.mode = mode_name(modes.general).to_owned();
     status.modes = ModesReport::of(&modes);
-    let set_at = in_force.spoken.set_at();
-    status.explain_modes(Some(mode_name(in_force.live.mode)), set_at);
+    let set_at = policy.overrides.set_at();
+    status.explain_modes(Some(mode_name(policy.live.mode)), set_at);
 }
 
 /// The modes of sites. The warnings about sites that observe come first.
-fn tell_sites(status: &mut Status, in_force: &ActivePolicy) {
-    status.modes.sites = in_force.spoken.told_of_sites(&in_force.live);
-    status.modes.pending = in_force.spoken.pending();
+fn add_sites(status: &mut Status, policy: &ActivePolicy) {
+    status.modes.sites = policy.overrides.site_modes(&policy.live);
+    status.modes.pending = policy.overrides.pending();
     let observing = status.modes.sites.iter().filter(|site| site.mode == mode_name(Mode::Observe));
-    let warnings: Vec<_> = observing.map(|it| aop_config::lets_in_everybody(&it.site)).collect();
+    let warnings: Vec<_> = observing.map(|it| aop_config::site_observes(&it.site)).collect();
     status.warnings.splice(0..0, warnings);
 }
 
 /// Those of `terms` that end first, the soonest first.
-fn first_to_end(terms: &[FileExpiry]) -> Vec<Expiry> {
+fn first_expiries(terms: &[FileExpiry]) -> Vec<Expiry> {
     let mut terms: Vec<&FileExpiry> = terms.iter().collect();
     terms.sort_by_key(|term| term.not_after());
     let end = |term: &FileExpiry| Expiry {

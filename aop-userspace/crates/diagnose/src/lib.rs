@@ -1,7 +1,12 @@
-//! Questions about this host that change nothing: what becomes of a packet and why ([`explain`]),
-//! whether every shape of the packet table is judged as it should be ([`prove`]), and whether the
-//! host is ready to enforce ([`doctor`]).
+//! Questions about this host: what becomes of a packet and why ([`explain`]), whether every shape
+//! of the packet table gets the expected verdict ([`prove`]), and whether the host is ready to
+//! enforce ([`doctor`]).
+//!
+//! Verdicts come from the loaded firewall, refusals from the daemon: this crate decides nothing of
+//! its own. `explain` and `prove` change nothing. `doctor` makes attempts on this host's listeners,
+//! and opens the loopback for that time.
 
 pub mod doctor;
 pub mod explain;
+mod frame;
 pub mod prove;

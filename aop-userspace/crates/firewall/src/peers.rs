@@ -7,7 +7,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use aop_common::{
@@ -98,7 +98,7 @@ impl PinnedPeers {
 
 impl PeerRecord for PinnedPeers {
     fn record(&self, address: IpAddr, site: &str) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = aop_types::unix_seconds();
         let key = key(address);
         let monotonic = monotonic_seconds();
         let trusted_until = monotonic + self.trust.load(Ordering::Relaxed);

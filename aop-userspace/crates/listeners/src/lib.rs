@@ -2,9 +2,9 @@
 //! steps, so that a firewall can be attached between them. Accepting is a third step, which another
 //! process may do.
 
-mod adopted;
+mod adopt;
 
-pub use adopted::{AdoptError, adopt};
+pub use adopt::{AdoptError, adopt};
 
 use std::{
     io,
@@ -22,7 +22,7 @@ const BACKLOG: i32 = 4096;
 
 /// A bound socket that does not listen yet: the kernel resets a connection to it.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundSocket {
     socket: Socket,
     address: SocketAddr,
 }
@@ -35,7 +35,7 @@ pub struct Listener {
 }
 
 /// A listening socket that is registered with a runtime.
-pub struct Listening(TcpListener);
+pub struct AsyncListener(TcpListener);
 
 /// An address that cannot be listened on, with the remedy.
 #[derive(Debug, Error)]
@@ -53,10 +53,10 @@ pub struct BindError {
 ///
 /// # Errors
 /// The first address that cannot be bound. No socket stays bound.
-pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
+pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<BoundSocket>, BindError> {
     addresses
         .iter()
-        .map(|&address| Bound::new(address).map_err(|error| BindError::new(address, error)))
+        .map(|&address| BoundSocket::new(address).map_err(|error| BindError::new(address, error)))
         .collect()
 }
 
@@ -64,8 +64,8 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
 ///
 /// # Errors
 /// The first address that cannot be listened on. No socket keeps listening.
-pub fn listen(bound: Vec<Bound>) -> Result<Vec<StdListener>, BindError> {
-    let listen = |Bound { socket, address }| match socket.listen(BACKLOG) {
+pub fn listen(bound: Vec<BoundSocket>) -> Result<Vec<StdListener>, BindError> {
+    let listen = |BoundSocket { socket, address }| match socket.listen(BACKLOG) {
         Ok(()) => Ok(StdListener::from(socket)),
         Err(error) => Err(BindError::new(address, error)),
     };
@@ -78,7 +78,7 @@ impl BindError {
     }
 }
 
-impl Bound {
+impl BoundSocket {
     fn new(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
@@ -86,7 +86,7 @@ impl Bound {
             socket.set_only_v6(true)?;
         }
         // Accepted sockets inherit these options.
-        tune(SockRef::from(&socket))?;
+        set_tcp_options(SockRef::from(&socket))?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         Ok(Self { socket, address })
@@ -111,12 +111,22 @@ impl Listener {
     }
 
     /// Registers the listener with the current runtime.
-    pub fn attend(self) -> io::Result<Listening> {
-        TcpListener::from_std(self.socket).map(Listening)
+    ///
+    /// # Errors
+    /// The runtime cannot register the socket.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn register(self) -> io::Result<AsyncListener> {
+        TcpListener::from_std(self.socket).map(AsyncListener)
     }
 }
 
-impl Listening {
+impl AsyncListener {
+    /// Accepts a connection: its stream and the address of its peer.
+    ///
+    /// # Errors
+    /// accept(2) fails, for the listener or for one queued connection.
     pub fn poll_accept(
         &self,
         context: &mut Context<'_>,
@@ -129,7 +139,10 @@ impl Listening {
 /// unacknowledged bytes the kernel gives up after about 15 minutes. There is no other idle timeout,
 /// because the edge keeps idle connections as long, and no TCP_USER_TIMEOUT, because that would cut
 /// peers that are alive but pause.
-pub fn tune(socket: SockRef<'_>) -> io::Result<()> {
+///
+/// # Errors
+/// The system refuses an option.
+pub fn set_tcp_options(socket: SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(20))

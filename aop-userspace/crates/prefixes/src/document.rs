@@ -7,20 +7,21 @@
 #[cfg(test)]
 mod tests;
 
-use aop_types::parse;
+use aop_config::Networks;
+use aop_types::parse_prefix;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::PrefixList;
+use crate::{EtagText, PrefixList, ShortText};
 
 /// The format that a source must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Form {
-    /// JSON only; with the prefixes of the China network if `jdcloud`.
-    Api { jdcloud: bool },
+pub(crate) enum ListFormat {
+    /// JSON only, with these networks.
+    ApiJson(Networks),
     /// JSON if it begins with a brace, otherwise lines.
-    Either,
+    JsonOrLines,
 }
 
 /// Why a text is not a list. The message is appended to the name of the source.
@@ -63,24 +64,24 @@ pub enum DocumentError {
 }
 
 /// Parses the whole of `text`.
-pub(super) fn read(text: &str, form: Form) -> Result<PrefixList, DocumentError> {
+pub(super) fn parse(text: &str, format: ListFormat) -> Result<PrefixList, DocumentError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let list = match (text.trim_start().chars().next(), form) {
+    let list = match (text.trim_start().chars().next(), format) {
         (Some('<'), _) => return Err(DocumentError::Html),
-        (_, Form::Api { jdcloud }) => api(text, jdcloud)?,
-        (Some('{'), Form::Either) => api(text, false)?,
-        (_, Form::Either) => PrefixList::new(lines(text)?, None),
+        (_, ListFormat::ApiJson(networks)) => parse_json(text, networks)?,
+        (Some('{'), ListFormat::JsonOrLines) => parse_json(text, Networks::Global)?,
+        (_, ListFormat::JsonOrLines) => PrefixList::new(parse_lines(text)?, None),
     };
     if list.prefixes().is_empty() { Err(DocumentError::Empty) } else { Ok(list) }
 }
 
-fn lines(text: &str) -> Result<Vec<IpNet>, DocumentError> {
+fn parse_lines(text: &str) -> Result<Vec<IpNet>, DocumentError> {
     let mut prefixes = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let entry = line.split('#').next().unwrap_or_default().trim();
         if !entry.is_empty() {
             let refused = |message| DocumentError::Line { line: index + 1, message };
-            prefixes.push(parse(&shortened(entry)).map_err(refused)?);
+            prefixes.push(parse_entry(entry).map_err(refused)?);
         }
     }
     Ok(prefixes)
@@ -92,41 +93,41 @@ struct Envelope {
     success: bool,
     #[serde(default)]
     errors: Vec<Value>,
-    result: Option<Networks>,
+    result: Option<CidrLists>,
 }
 
 #[derive(Deserialize)]
-struct Networks {
+struct CidrLists {
     ipv4_cidrs: Vec<String>,
     ipv6_cidrs: Vec<String>,
     jdcloud_cidrs: Option<Vec<String>>,
     etag: Option<String>,
 }
 
-fn api(text: &str, jdcloud: bool) -> Result<PrefixList, DocumentError> {
-    let json = |error: serde_json::Error| DocumentError::Json(shortened(&error.to_string()));
+fn parse_json(text: &str, wanted: Networks) -> Result<PrefixList, DocumentError> {
+    let json = |error: serde_json::Error| DocumentError::Json(safe(&error.to_string()));
     let envelope: Envelope = serde_json::from_str(text).map_err(json)?;
     if !envelope.success {
         let errors = envelope.errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let told = if errors.is_empty() { "without details".into() } else { errors.join(", ") };
-        return Err(DocumentError::Failed(shortened(&told)));
+        let errors = if errors.is_empty() { "without details".into() } else { errors.join(", ") };
+        return Err(DocumentError::Failed(safe(&errors)));
     }
-    let Some(networks) = envelope.result else {
+    let Some(lists) = envelope.result else {
         return Err(DocumentError::Json("there is no result".to_owned()));
     };
     let mut prefixes = Vec::new();
-    for entry in &networks.ipv4_cidrs {
+    for entry in &lists.ipv4_cidrs {
         prefixes.push(of_family("ipv4_cidrs", entry, |prefix| prefix.addr().is_ipv4())?);
     }
-    for entry in &networks.ipv6_cidrs {
+    for entry in &lists.ipv6_cidrs {
         prefixes.push(of_family("ipv6_cidrs", entry, |prefix| prefix.addr().is_ipv6())?);
     }
-    if jdcloud {
-        for entry in networks.jdcloud_cidrs.as_ref().ok_or(DocumentError::NoJdcloud)? {
+    if wanted == Networks::WithChina {
+        for entry in lists.jdcloud_cidrs.as_ref().ok_or(DocumentError::NoJdcloud)? {
             prefixes.push(of_family("jdcloud_cidrs", entry, |_| true)?);
         }
     }
-    Ok(PrefixList::new(prefixes, networks.etag.map(|etag| shortened(&etag))))
+    Ok(PrefixList::new(prefixes, lists.etag.map(|etag| EtagText::new(&etag).into_string())))
 }
 
 fn of_family(
@@ -135,19 +136,19 @@ fn of_family(
     belongs: impl Fn(&IpNet) -> bool,
 ) -> Result<IpNet, DocumentError> {
     let refused = |message| DocumentError::Entry { field, message };
-    let prefix = parse(&shortened(entry)).map_err(refused)?;
-    match belongs(&prefix) {
-        true => Ok(prefix),
-        false => Err(refused(format!("{prefix} is of the other family"))),
+    let prefix = parse_entry(entry).map_err(refused)?;
+    if belongs(&prefix) {
+        Ok(prefix)
+    } else {
+        Err(refused(format!("{prefix} is of the other family")))
     }
 }
 
-/// Text from the network for one line of a log: bounded, without control characters.
-pub(super) fn shortened(text: &str) -> String {
-    const MOST: usize = 200;
-    let mut line: String = text.chars().filter(|c| !c.is_control()).take(MOST).collect();
-    if text.chars().count() > MOST {
-        line.push('…');
-    }
-    line
+/// Parses one entry. The error quotes it, so it is made safe before.
+fn parse_entry(entry: &str) -> Result<IpNet, String> {
+    parse_prefix(&ShortText::new(entry))
+}
+
+fn safe(text: &str) -> String {
+    ShortText::new(text).into_string()
 }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use aop_common::layout::MAX_PREFIXES;
 
-use super::{DocumentError, ListRefusal};
+use crate::{DocumentError, ListRefusal};
 
 /// Why there is no usable list at a source.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum PrefixError {
     Fetch(String),
     /// The fetch process itself failed.
     #[error("{url}: the fetch process returned no list: {error}")]
-    Errand {
+    FetchProcess {
         /// The URL to fetch.
         url: String,
         /// The reason.

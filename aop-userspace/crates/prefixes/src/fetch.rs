@@ -8,30 +8,33 @@ mod tests;
 
 use std::{
     io::{self, Read},
-    sync::Arc,
     time::Duration,
 };
 
 use aop_config::ListUrl;
-use rustls::crypto::aws_lc_rs;
 use ureq::{
     Agent, Body,
     http::{HeaderMap, Response, StatusCode, header},
     tls::{RootCerts, TlsConfig, TlsProvider},
 };
 
-use super::document::shortened;
+use crate::{EtagText, ShortText};
 
 /// The time limit of name resolution, connection, handshake and the whole answer together.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The answer of the source.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum FetchResponse {
     /// 304: the known list is still current.
-    Unchanged,
+    NotModified,
     /// 200 with a text.
-    Text { text: String, etag: Option<String> },
+    Body {
+        /// The text, not parsed.
+        text: String,
+        /// The ETag header.
+        etag: Option<EtagText>,
+    },
 }
 
 /// Why there is no usable answer.
@@ -39,7 +42,7 @@ pub(super) enum Answer {
 pub(super) enum FetchError {
     /// Name resolution, connection, TLS or HTTP failed.
     #[error("cannot fetch the list: {0}")]
-    Transport(String),
+    Transport(ShortText),
     /// The time limit passed.
     #[error("no complete answer within {} s", DEADLINE.as_secs())]
     Slow,
@@ -47,7 +50,7 @@ pub(super) enum FetchError {
     #[error("redirected to {to}; redirects are not followed")]
     Redirect {
         /// The target.
-        to: String,
+        to: ShortText,
     },
     /// The status is not 200.
     #[error("the answer is {0}")]
@@ -70,41 +73,43 @@ pub(super) enum FetchError {
         announced: String,
     },
     /// The answer is compressed, although that was not requested.
-    #[error("the answer is encoded as {0:?}, which was not requested")]
-    Encoded(String),
+    #[error("the answer is encoded as \"{0}\", which was not requested")]
+    Encoded(ShortText),
     /// The answer is an HTML page.
-    #[error("the answer is {0:?}: an HTML page, not a list")]
-    Page(String),
+    #[error("the answer is \"{0}\": an HTML page, not a list")]
+    Page(ShortText),
     /// The answer is not UTF-8.
     #[error("the answer is not text")]
     NotText,
 }
 
 /// Requests `url`, for at most `most` bytes. With `known`, an ETag header that the source sent
-/// earlier, the answer may be [`Answer::Unchanged`].
-pub(super) fn get(url: &ListUrl, known: Option<&str>, most: u64) -> Result<Answer, FetchError> {
+/// earlier, the answer may be [`FetchResponse::NotModified`].
+pub(super) fn get(
+    url: &ListUrl,
+    known: Option<&str>,
+    most: u64,
+) -> Result<FetchResponse, FetchError> {
     let mut request =
         agent(url).get(url.as_str()).header(header::ACCEPT, "application/json, text/plain");
     if let Some(known) = known {
         request = request.header(header::IF_NONE_MATCH, known);
     }
-    let mut response = request.call().map_err(failed)?;
+    let mut response = request.call().map_err(transport_error)?;
     if response.status() == StatusCode::NOT_MODIFIED && known.is_some() {
-        return Ok(Answer::Unchanged);
+        return Ok(FetchResponse::NotModified);
     }
-    readable(&response, most)?;
-    let etag = told(response.headers(), &header::ETAG).map(shortened);
+    check_headers(&response, most)?;
+    let etag = header_text(response.headers(), &header::ETAG).map(EtagText::new);
     let text =
         String::from_utf8(body(response.body_mut(), most)?).map_err(|_| FetchError::NotText)?;
-    Ok(Answer::Text { text, etag })
+    Ok(FetchResponse::Body { text, etag })
 }
 
+/// The client. Its cryptography is the default provider of the process.
 fn agent(url: &ListUrl) -> Agent {
-    let tls = TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .root_certs(RootCerts::WebPki)
-        .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
-        .build();
+    let tls =
+        TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(RootCerts::WebPki).build();
     let mut config = Agent::config_builder()
         .tls_config(tls)
         .timeout_global(Some(DEADLINE))
@@ -119,22 +124,23 @@ fn agent(url: &ListUrl) -> Agent {
     config.build().into()
 }
 
-fn readable(response: &Response<Body>, most: u64) -> Result<(), FetchError> {
+fn check_headers(response: &Response<Body>, most: u64) -> Result<(), FetchError> {
     let (status, headers) = (response.status(), response.headers());
     if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
-        let to = shortened(told(headers, &header::LOCATION).unwrap_or("nowhere"));
+        let to = ShortText::new(header_text(headers, &header::LOCATION).unwrap_or("nowhere"));
         return Err(FetchError::Redirect { to });
     }
     if status != StatusCode::OK {
         return Err(FetchError::Status(status));
     }
     if let Some(coding) =
-        told(headers, &header::CONTENT_ENCODING).filter(|name| *name != "identity")
+        header_text(headers, &header::CONTENT_ENCODING).filter(|name| *name != "identity")
     {
-        return Err(FetchError::Encoded(shortened(coding)));
+        return Err(FetchError::Encoded(ShortText::new(coding)));
     }
-    if let Some(page) = told(headers, &header::CONTENT_TYPE).filter(|kind| kind.contains("html")) {
-        return Err(FetchError::Page(shortened(page)));
+    let content_type = header_text(headers, &header::CONTENT_TYPE);
+    if let Some(page) = content_type.filter(|kind| kind.contains("html")) {
+        return Err(FetchError::Page(ShortText::new(page)));
     }
     if response.body().content_length().is_some_and(|length| length > most) {
         return Err(FetchError::TooLarge { most });
@@ -158,20 +164,21 @@ fn body(body: &mut Body, most: u64) -> Result<Vec<u8>, FetchError> {
     };
     match read.map_err(ureq::Error::from) {
         Err(ureq::Error::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(cut()),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(transport_error(error)),
         Ok(_) if announced.is_some_and(|length| length != got) => Err(cut()),
         Ok(_) => Ok(bytes),
     }
 }
 
-fn failed(error: ureq::Error) -> FetchError {
-    match matches!(error, ureq::Error::Timeout(_)) {
-        true => FetchError::Slow,
-        false => FetchError::Transport(shortened(&error.to_string())),
+fn transport_error(error: ureq::Error) -> FetchError {
+    if matches!(error, ureq::Error::Timeout(_)) {
+        FetchError::Slow
+    } else {
+        FetchError::Transport(ShortText::new(&error.to_string()))
     }
 }
 
 /// The value of a header, if it is printable.
-fn told<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

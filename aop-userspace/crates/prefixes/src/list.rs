@@ -6,7 +6,7 @@ use aop_common::layout::MAX_PREFIXES;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::PrefixError;
+use crate::PrefixError;
 
 /// The list of a source: sorted, each prefix once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub enum ListOrigin {
     /// The configuration.
     Inline,
     /// There is no list: the source has never answered.
-    Nowhere,
+    None,
 }
 
 impl fmt::Display for ListOrigin {
@@ -105,7 +105,7 @@ impl fmt::Display for ListOrigin {
             Self::Snapshot => "snapshot",
             Self::File => "file",
             Self::Inline => "inline",
-            Self::Nowhere => "nowhere",
+            Self::None => "nowhere",
         })
     }
 }

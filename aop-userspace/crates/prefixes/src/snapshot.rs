@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 
-use super::{CurrentList, ListOrigin, PrefixList};
+use crate::{CurrentList, ListOrigin, PrefixList};
 
 const ETAG: &str = "38f79d050aa027e3be3865e495dcc9bc";
 
 /// When this list was compared with the published one: 2026-08-01, in seconds since 1970.
-const COMPARED: i64 = 1_785_542_400;
+const COMPARED_AT: i64 = 1_785_542_400;
 
 /// The published IPv4 prefixes (<https://api.cloudflare.com/client/v4/ips>), unchanged from 2024-01
 /// to 2026-08.
@@ -55,7 +55,7 @@ pub fn snapshot() -> CurrentList {
     CurrentList {
         list: PrefixList::new(v4.into_iter().chain(v6).collect(), Some(ETAG.to_owned())),
         origin: ListOrigin::Snapshot,
-        confirmed: Timestamp::from_second(COMPARED).ok(),
+        confirmed: Timestamp::from_second(COMPARED_AT).ok(),
     }
 }
 
@@ -81,6 +81,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stderr, reason = "says why nothing was compared")]
     fn shared_data_the_snapshot_is_the_published_list() {
         let Some(dir) = std::env::var_os("AOP_SHARED_DATA").map(PathBuf::from) else {
             eprintln!("skipped: AOP_SHARED_DATA names no folder of published data");

@@ -8,10 +8,10 @@ use std::{fs, path::Path};
 use aop_config::{ListUrl, PrefixSource};
 use aop_sandbox::Launcher;
 
-use super::{
+use crate::{
     CurrentList, ListChange, ListOrigin, PrefixError, PrefixList, RemovalLimit, StoredError,
-    document::{self, Form},
-    errand::{self, Brought},
+    document::{self, ListFormat},
+    fetch_process::{self, FetchResult},
     snapshot::snapshot,
     stored,
     validate::{self, ListLimits},
@@ -55,7 +55,7 @@ pub fn at_start(source: &PrefixSource, state: &Path) -> Result<StartList, Prefix
         PrefixSource::Url(url) => {
             let nothing = CurrentList {
                 list: PrefixList::default(),
-                origin: ListOrigin::Nowhere,
+                origin: ListOrigin::None,
                 confirmed: None,
             };
             newest(url, source, state, nothing)
@@ -68,14 +68,14 @@ pub fn at_start(source: &PrefixSource, state: &Path) -> Result<StartList, Prefix
 }
 
 fn newest(url: &ListUrl, source: &PrefixSource, state: &Path, other: CurrentList) -> StartList {
-    let believed = stored::load(state, url).and_then(|stored| match stored {
-        Some(held) => match validate::list(held.list.prefixes(), expectations(source)) {
+    let stored = stored::load(state, url).and_then(|stored| match stored {
+        Some(held) => match validate::validate_list(held.list.prefixes(), limits_of(source)) {
             Ok(()) => Ok(Some(held)),
-            Err(refusal) => Err(stored::disbelieved(state, refusal.to_string())),
+            Err(refusal) => Err(stored::invalid_list(state, refusal.to_string())),
         },
         None => Ok(None),
     });
-    match believed {
+    match stored {
         Ok(Some(held)) if held.confirmed >= other.confirmed => StartList { held, trouble: None },
         Ok(_) => StartList { held: other, trouble: None },
         Err(trouble) => StartList { held: other, trouble: Some(trouble) },
@@ -90,63 +90,66 @@ fn newest(url: &ListUrl, source: &PrefixSource, state: &Path, other: CurrentList
 pub fn read_source(
     source: &PrefixSource,
     held: &PrefixList,
-    shrink: RemovalLimit,
+    limit: RemovalLimit,
     launcher: &Launcher,
 ) -> Result<Proposal, PrefixError> {
     match source {
         PrefixSource::Cloudflare(url) => {
-            let jdcloud = url.as_str().contains("networks=jdcloud");
-            fetched(source, url, Form::Api { jdcloud }, held, shrink, launcher)
+            fetch(source, url, ListFormat::ApiJson(url.networks()), held, limit, launcher)
         }
-        PrefixSource::Url(url) => fetched(source, url, Form::Either, held, shrink, launcher),
-        PrefixSource::File(path) => Ok(own_word(held, file(path)?)),
-        PrefixSource::Inline(list) => Ok(own_word(held, PrefixList::new(list.clone(), None))),
+        PrefixSource::Url(url) => {
+            fetch(source, url, ListFormat::JsonOrLines, held, limit, launcher)
+        }
+        PrefixSource::File(path) => Ok(compare(held, file(path)?)),
+        PrefixSource::Inline(list) => Ok(compare(held, PrefixList::new(list.clone(), None))),
     }
 }
 
-fn fetched(
+fn fetch(
     source: &PrefixSource,
     url: &ListUrl,
-    form: Form,
+    format: ListFormat,
     held: &PrefixList,
-    shrink: RemovalLimit,
+    limit: RemovalLimit,
     launcher: &Launcher,
 ) -> Result<Proposal, PrefixError> {
-    let origin = || url.to_string();
     // Only an etag from a header has quotes; the etag in the JSON of the API has none.
     let known = held.etag.as_deref().filter(|etag| etag.ends_with('"'));
-    let list = match errand::fetch(launcher, url, form, known, expectations(source).most_bytes)? {
-        Brought::Unchanged => return Ok(Proposal::Confirmed { etag: held.etag.clone() }),
-        Brought::List(list) => list,
+    let limits = limits_of(source);
+    let list = match fetch_process::fetch(launcher, url, format, known, limits.most_bytes)? {
+        FetchResult::Unchanged => return Ok(Proposal::Confirmed { etag: held.etag.clone() }),
+        FetchResult::List(list) => list,
     };
-    let refused = |refusal| PrefixError::Refused { url: origin(), refusal };
-    validate::list(list.prefixes(), expectations(source)).map_err(refused)?;
-    let change = validate::step(held, &list, shrink).map_err(refused)?;
+    let refused = |refusal| PrefixError::Refused { url: url.to_string(), refusal };
+    validate::validate_list(list.prefixes(), limits).map_err(refused)?;
+    let change = validate::validate_change(held, &list, limit).map_err(refused)?;
     Ok(proposal(list, change))
 }
 
-fn expectations(source: &PrefixSource) -> &'static ListLimits {
+fn limits_of(source: &PrefixSource) -> &'static ListLimits {
     match source {
         PrefixSource::Cloudflare(_) => &ListLimits::CLOUDFLARE,
         PrefixSource::Url(_) | PrefixSource::File(_) | PrefixSource::Inline(_) => &ListLimits::ANY,
     }
 }
 
-fn own_word(held: &PrefixList, list: PrefixList) -> Proposal {
+/// The proposal of a list that is the operator's own, so it is not validated.
+fn compare(held: &PrefixList, list: PrefixList) -> Proposal {
     let change = ListChange::between(held, &list);
     proposal(list, change)
 }
 
 fn proposal(list: PrefixList, change: ListChange) -> Proposal {
-    match change.is_empty() {
-        true => Proposal::Confirmed { etag: list.etag },
-        false => Proposal::Replaced { list, change },
+    if change.is_empty() {
+        Proposal::Confirmed { etag: list.etag }
+    } else {
+        Proposal::Replaced { list, change }
     }
 }
 
 fn file(path: &Path) -> Result<PrefixList, PrefixError> {
     let text = fs::read_to_string(path)
         .map_err(|error| PrefixError::Unreadable { path: path.into(), error })?;
-    document::read(&text, Form::Either)
+    document::parse(&text, ListFormat::JsonOrLines)
         .map_err(|error| PrefixError::File { path: path.into(), error })
 }

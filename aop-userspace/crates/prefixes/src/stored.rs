@@ -8,11 +8,11 @@ use std::{
 };
 
 use aop_config::ListUrl;
-use aop_types::parse;
+use aop_types::parse_prefix;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CurrentList, ListOrigin, PrefixList};
+use crate::{CurrentList, ListOrigin, PrefixList};
 
 const NAME: &str = "prefixes.json";
 
@@ -75,7 +75,8 @@ pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<CurrentList>, S
     if stored.url != url.as_str() {
         return Ok(None);
     }
-    let prefixes = stored.prefixes.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>();
+    let prefixes =
+        stored.prefixes.iter().map(|text| parse_prefix(text)).collect::<Result<Vec<_>, _>>();
     Ok(Some(CurrentList {
         list: PrefixList::new(prefixes.map_err(broken)?, stored.etag),
         origin: ListOrigin::Stored,
@@ -84,7 +85,7 @@ pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<CurrentList>, S
 }
 
 /// The error about a stored list that no longer passes validation.
-pub(super) fn disbelieved(state: &Path, why: String) -> StoredError {
+pub(super) fn invalid_list(state: &Path, why: String) -> StoredError {
     StoredError::Broken { path: state.join(NAME), message: why }
 }
 

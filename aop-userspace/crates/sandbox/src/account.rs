@@ -2,17 +2,19 @@
 
 use nix::{errno::Errno, unistd::User};
 
-use super::UserIds;
+use crate::UserIds;
 
 /// The user if the configuration names none, and this user exists.
-const OURS: &str = "aop";
+const DEFAULT_NAME: &str = "aop";
 /// The user and group `nobody`, by convention the kernel's overflow ids.
 const NOBODY: u32 = 65534;
 
 /// A user of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
+    /// Its name, or its number if it has none.
     pub name: String,
+    /// Its user and group.
     pub ids: UserIds,
 }
 
@@ -40,8 +42,11 @@ pub enum AccountError {
 
 impl Account {
     /// The `configured` user; without one `aop`, or `nobody` if this host has no user `aop`.
+    ///
+    /// # Errors
+    /// There is no such user, it is root, or the lookup fails.
     pub fn find(configured: Option<&str>) -> Result<Self, AccountError> {
-        let name = configured.unwrap_or(OURS);
+        let name = configured.unwrap_or(DEFAULT_NAME);
         let found = User::from_name(name)
             .map_err(|error| AccountError::Lookup { name: name.to_owned(), error })?;
         let ids = match (found, configured) {
@@ -57,7 +62,7 @@ impl Account {
 }
 
 /// The name of a user on this host, or its number.
-pub(super) fn name_of(user: u32) -> String {
+pub(crate) fn name_of(user: u32) -> String {
     match User::from_uid(user.into()) {
         Ok(Some(user)) => user.name,
         Ok(None) | Err(_) => user.to_string(),

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::geteuid;
 
-use super::{Account, NameLookup, account::name_of};
+use crate::{Account, NameLookup, account::name_of};
 
 /// This program, even if its file was replaced or moved.
 const PROGRAM: &str = "/proc/self/exe";
@@ -61,7 +61,8 @@ pub struct SandboxedProcess(Child);
 pub struct LaunchError(#[from] io::Error);
 
 impl Launcher {
-    /// The processes switch to `account` if this process is root, and log by the options `log`.
+    /// The processes switch to `account` if this process is root. `log` are the options of the
+    /// command line by which the terminator process logs.
     pub fn new(account: Account, log: Vec<OsString>) -> Self {
         Self { account, log }
     }
@@ -76,22 +77,25 @@ impl Launcher {
 
     /// Starts a process and returns our end of the channel. The process dies with the *thread* that
     /// calls this.
+    ///
+    /// # Errors
+    /// The process cannot be started.
     pub fn launch(
         &self,
-        verb: ProcessRole,
+        role: ProcessRole,
         names: NameLookup,
     ) -> Result<(SandboxedProcess, UnixStream), LaunchError> {
         let (ours, theirs) = UnixStream::pair().map_err(LaunchError)?;
         let mut command = Command::new(PROGRAM);
-        command.arg0("aop").arg(verb.name());
+        command.arg0("aop").arg(role.name());
         if geteuid().is_root() {
             let ids = self.account.ids;
             command.arg("--become").arg(format!("{}:{}", ids.user, ids.group));
         }
-        if names == NameLookup::Ever {
+        if names == NameLookup::Always {
             command.arg("--names");
         }
-        if verb == ProcessRole::Terminate {
+        if role == ProcessRole::Terminate {
             command.args(&self.log);
         }
         command.env_clear().current_dir("/").stdin(Stdio::from(OwnedFd::from(theirs)));
@@ -105,7 +109,8 @@ impl Launcher {
 }
 
 impl ProcessRole {
-    pub const fn name(self) -> &'static str {
+    /// The subcommand.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Terminate => "terminate",
             Self::FetchList => "fetch-list",
@@ -113,7 +118,7 @@ impl ProcessRole {
     }
 
     /// The kernel's name for the process, which would otherwise be `exe`.
-    pub(super) const fn title(self) -> &'static CStr {
+    pub(crate) const fn title(self) -> &'static CStr {
         match self {
             Self::Terminate => c"aop-terminator",
             Self::FetchList => c"aop-fetcher",
@@ -128,7 +133,10 @@ impl SandboxedProcess {
     }
 
     /// Kills the process if it still runs, and returns its exit status.
-    pub fn end(&mut self) -> io::Result<ExitStatus> {
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub fn kill(&mut self) -> io::Result<ExitStatus> {
         // Without CAP_KILL root may not signal another user. The process then ends when the channel
         // is closed, if at all, so waiting for it could take for ever.
         if let Err(error) = self.0.kill()
@@ -142,7 +150,7 @@ impl SandboxedProcess {
 
 impl Drop for SandboxedProcess {
     fn drop(&mut self) {
-        if let Err(error) = self.end() {
+        if let Err(error) = self.kill() {
             tracing::error!("cannot end process {}: {error}", self.pid());
         }
     }

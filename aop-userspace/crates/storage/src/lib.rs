@@ -1,12 +1,11 @@
-//! Files in the directory `paths.state`, which outlive the process.
+//! Files that outlive the process: documents and logs in `paths.state`, and the instance lock in
+//! `paths.runtime`.
 //!
-//! A document is written to a temporary file, which then replaces the old document by rename: a
-//! crash leaves the old document or the new one. The writer must hold the instance lock. Logs in
-//! the same directory are appended to, line by line.
+//! This crate decides how files are written, not what they hold. A document is written to a
+//! temporary file, which then replaces the old document by rename: a crash leaves the old document
+//! or the new one. The writer must hold the instance lock. Logs are appended to, line by line.
 
 mod lock;
-
-pub use lock::{InstanceLock, LockError};
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -15,6 +14,7 @@ use std::{
     path::Path,
 };
 
+pub use lock::{InstanceLock, LockError};
 use rustix::fs::{FlockOperation, flock};
 
 /// Reads the document `name`, if it exists.
@@ -33,7 +33,7 @@ pub fn read(state: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
 /// # Errors
 /// The I/O error of the system. The old document stays.
 pub fn write(state: &Path, name: &str, text: &[u8]) -> io::Result<()> {
-    make(state)?;
+    create_directory(state)?;
     let temporary = state.join(format!(".{name}.new"));
     let mut file =
         File::options().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
@@ -49,30 +49,30 @@ pub fn write(state: &Path, name: &str, text: &[u8]) -> io::Result<()> {
 /// # Errors
 /// The I/O error of the system. No part of the line stays in the log.
 pub fn append(state: &Path, name: &str, line: &[u8], most: u64) -> io::Result<()> {
-    make(state)?;
+    create_directory(state)?;
     let path = state.join(name);
     loop {
         let mut file = File::options().append(true).create(true).mode(0o600).open(&path)?;
         // During an upgrade two daemons may append at the same time.
         flock(&file, FlockOperation::LockExclusive)?;
-        let (held, found) = (file.metadata()?, fs::metadata(&path));
-        if found.is_ok_and(|found| (found.dev(), found.ino()) != (held.dev(), held.ino())) {
+        let (opened, named) = (file.metadata()?, fs::metadata(&path));
+        if named.is_ok_and(|named| (named.dev(), named.ino()) != (opened.dev(), opened.ino())) {
             continue;
         }
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
-        if held.len() > 0 && held.len().saturating_add(length) > most {
+        if opened.len() > 0 && opened.len().saturating_add(length) > most {
             fs::rename(&path, state.join(format!("{name}.1")))?;
             continue;
         }
         return file.write_all(line).and_then(|()| file.sync_data()).inspect_err(|_| {
             // A partial line would corrupt the next one. If truncating fails too, nothing is left
             // to try.
-            file.set_len(held.len()).ok();
+            file.set_len(opened.len()).ok();
         });
     }
 }
 
-fn make(state: &Path) -> io::Result<()> {
+fn create_directory(state: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(state)
 }
 

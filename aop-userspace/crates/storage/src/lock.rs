@@ -80,9 +80,10 @@ impl InstanceLock {
             let (found, handed) = (found.metadata()?, handed.metadata()?);
             Ok((found.dev(), found.ino()) == (handed.dev(), handed.ino()))
         };
-        match same().map_err(|error| unusable(&path, error))? {
-            true => Ok(Self { path, file: handed }),
-            false => Self::take(runtime),
+        if same().map_err(|error| unusable(&path, error))? {
+            Ok(Self { path, file: handed })
+        } else {
+            Self::take(runtime)
         }
     }
 
@@ -91,9 +92,9 @@ impl InstanceLock {
     /// # Errors
     /// The file cannot be written.
     pub fn sign(&self) -> Result<(), LockError> {
-        let named = format!("{}\n", std::process::id());
+        let owner = format!("{}\n", std::process::id());
         let written =
-            self.file.set_len(0).and_then(|()| self.file.write_all_at(named.as_bytes(), 0));
+            self.file.set_len(0).and_then(|()| self.file.write_all_at(owner.as_bytes(), 0));
         written.map_err(|error| unusable(&self.path, error))
     }
 }

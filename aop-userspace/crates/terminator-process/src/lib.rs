@@ -1,17 +1,17 @@
 //! The terminator process: holds the listening sockets, the keys and the peers map, but no
-//! privilege. It serves origin pulls and obeys the daemon over a channel.
+//! privilege. It serves origin pulls and carries out the commands of the daemon over a channel.
 //!
 //! It reads no configuration and no key from the disk: the daemon reads and checks them, and hands
 //! them over. A reload is prepared first, and committed after the packet path has changed. The
 //! process ends when the channel is closed, however the daemon ended.
 
-mod capacity;
-mod checks;
-mod gate;
-mod identities;
-mod peers;
+mod address_gate;
+mod file_limit;
+mod peer_store;
 mod report;
+mod seen_identities;
 mod state;
+mod upstream_checks;
 
 use std::{
     future::{Future, pending},
@@ -29,13 +29,13 @@ use aop_sandbox::{
     channel::{self, ChannelError, Message},
 };
 use aop_terminator::Drained;
-use state::{Prepared, TerminatorState};
+use state::{PreparedConfig, TerminatorState};
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, spawn_blocking},
 };
 
-/// Why the process ends without an order of the daemon.
+/// Why the process ends without a command of the daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum TerminateError {
     /// The channel failed.
@@ -46,17 +46,24 @@ pub enum TerminateError {
     Runtime(#[from] io::Error),
 }
 
-/// A request with the descriptors that came with it.
-type Demand = Result<(CommandEnvelope, Vec<OwnedFd>), ChannelError>;
+/// A command with the descriptors that came with it.
+type ReceivedCommand = Result<(CommandEnvelope, Vec<OwnedFd>), ChannelError>;
 
 /// A configuration that is being built, and the number of its request.
-type Building = (u64, JoinHandle<Result<Prepared, String>>);
+type Building = (u64, JoinHandle<Result<PreparedConfig, String>>);
 
-/// Carries out the requests on `channel` until the daemon closes it. `fence` describes the sandbox;
-/// `cpus` is the number of workers if the configuration sets none.
-pub async fn serve(channel: UnixStream, fence: Sandbox, cpus: usize) -> Result<(), TerminateError> {
+/// Carries out the commands on `channel` until the daemon closes it. `sandbox` describes the
+/// sandbox; `cpus` is the number of workers if the configuration sets none.
+///
+/// # Errors
+/// The channel fails, or the system refuses to start a thread.
+pub async fn serve(
+    channel: UnixStream,
+    sandbox: Sandbox,
+    cpus: usize,
+) -> Result<(), TerminateError> {
     let channel = Arc::new(channel);
-    let mut demands = listen(channel.clone())?;
+    let mut commands = receive_commands(channel.clone())?;
     let mut state = TerminatorState::new(cpus);
     let mut draining: Pin<Box<dyn Future<Output = Drained>>> = Box::pin(pending());
     // A second drain request with a shorter deadline replaces the first; both are answered.
@@ -64,33 +71,36 @@ pub async fn serve(channel: UnixStream, fence: Sandbox, cpus: usize) -> Result<(
     let mut building = None;
     loop {
         tokio::select! {
-            demand = demands.recv() => {
-                let Some(demand) = demand else { return Ok(()) };
-                let (CommandEnvelope { id, ask }, files) = demand?;
-                let waits = matches!(ask, Command::Prepare(_) | Command::Serve { .. } | Command::Commit(_));
+            received = commands.recv() => {
+                let Some(received) = received else { return Ok(()) };
+                let (CommandEnvelope { id, ask: command }, files) = received?;
+                let waits = matches!(
+                    command,
+                    Command::Prepare(_) | Command::Serve { .. } | Command::Commit(_)
+                );
                 if waits && building.is_some() {
                     let (id, prepared) = built(&mut building).await;
-                    answer(&channel, id, state.prepared(prepared))?;
+                    answer(&channel, id, state.set_prepared(prepared))?;
                 }
-                let said = match (ask, state.service()) {
+                let reply = match (command, state.service()) {
                     (Command::Prepare(bundle), _) => {
                         // Takes seconds for thousands of sites, and must not block other requests.
-                        building = Some((id, spawn_blocking(|| Prepared::new(bundle))));
+                        building = Some((id, spawn_blocking(|| PreparedConfig::new(bundle))));
                         continue;
                     }
-                    (Command::Fence, _) => Reply::Fence { landlock: fence.landlock },
+                    (Command::Fence, _) => Reply::Fence { landlock: sandbox.landlock },
                     (Command::Drain { patience }, Some(service)) => {
-                        let patience = Duration::from_millis(patience);
+                        let drain_time = Duration::from_millis(patience);
                         drains.push(id);
-                        draining = Box::pin(async move { service.drain(patience).await });
+                        draining = Box::pin(async move { service.drain(drain_time).await });
                         continue;
                     }
-                    (ask, _) => state.obey(ask, files),
+                    (command, _) => state.handle(command, files),
                 };
-                answer(&channel, id, said)?;
+                answer(&channel, id, reply)?;
             }
             (id, prepared) = built(&mut building) => {
-                answer(&channel, id, state.prepared(prepared))?;
+                answer(&channel, id, state.set_prepared(prepared))?;
             }
             drained = &mut draining => {
                 draining = Box::pin(pending());
@@ -107,7 +117,7 @@ pub async fn serve(channel: UnixStream, fence: Sandbox, cpus: usize) -> Result<(
 }
 
 /// Waits for the configuration that is being built. Returns it with the number of its request.
-async fn built(building: &mut Option<Building>) -> (u64, Result<Prepared, String>) {
+async fn built(building: &mut Option<Building>) -> (u64, Result<PreparedConfig, String>) {
     let Some((id, task)) = building else { return pending().await };
     let prepared = task.await.unwrap_or_else(|error| Err(error.to_string()));
     let id = *id;
@@ -115,24 +125,24 @@ async fn built(building: &mut Option<Building>) -> (u64, Result<Prepared, String
     (id, prepared)
 }
 
-fn answer(channel: &UnixStream, id: u64, said: Reply) -> Result<(), TerminateError> {
-    Ok(channel::send(channel, &Message::of(&ReplyEnvelope { id, said })?, &[])?)
+fn answer(channel: &UnixStream, id: u64, reply: Reply) -> Result<(), TerminateError> {
+    Ok(channel::send(channel, &Message::new(&ReplyEnvelope { id, said: reply })?, &[])?)
 }
 
 /// Reads requests on a thread of its own, which ends with the channel or with the process.
-fn listen(channel: Arc<UnixStream>) -> io::Result<mpsc::Receiver<Demand>> {
-    let (sender, demands) = mpsc::channel(1);
+fn receive_commands(channel: Arc<UnixStream>) -> io::Result<mpsc::Receiver<ReceivedCommand>> {
+    let (sender, commands) = mpsc::channel(1);
     thread::Builder::new().name("channel".to_owned()).spawn(move || {
         loop {
-            let demand = channel::receive_with_files(&channel).transpose();
-            let Some(demand) = demand else { return };
-            let broken = demand.is_err();
-            if sender.blocking_send(demand).is_err() || broken {
+            let received = channel::receive_with_files(&channel).transpose();
+            let Some(received) = received else { return };
+            let broken = received.is_err();
+            if sender.blocking_send(received).is_err() || broken {
                 return;
             }
         }
     })?;
-    Ok(demands)
+    Ok(commands)
 }
 
 #[cfg(test)]

@@ -8,18 +8,18 @@ use aop_config::ReloadableConfig;
 use aop_terminator::{CountersSnapshot, ObservedCount, RefusedCount};
 use aop_types::PeerEntry;
 
-use super::identities;
+use super::seen_identities;
 
 pub(super) fn report(
-    ledger: CountersSnapshot,
+    counters: CountersSnapshot,
     peers: &[PeerEntry],
     live: &ReloadableConfig,
     upstreams: Vec<UpstreamReport>,
 ) -> TerminatorSnapshot {
     let sites = live.site_names();
-    let identities = identities::of(&ledger, &sites);
+    let identities = seen_identities::to_document(&counters, &sites);
     let refused = |count: fn(&RefusedCount) -> u64| {
-        let counts = ledger.refused.iter().map(|refused| RefusalCount {
+        let counts = counters.refused.iter().map(|refused| RefusalCount {
             site: refused.site.to_string(),
             reason: refused.refusal.name().to_owned(),
             count: count(refused),
@@ -35,14 +35,14 @@ pub(super) fn report(
         last_seen: timestamp(refused.last_seen),
     };
     let observed = |count: fn(&ObservedCount) -> u64| {
-        let counts = ledger.observed.iter().map(|observed| RefusalCount {
+        let counts = counters.observed.iter().map(|observed| RefusalCount {
             site: observed.site.to_string(),
             reason: observed.refusal.name().to_owned(),
             count: count(observed),
         });
         counts.filter(|observed| observed.count > 0).collect()
     };
-    let last_observed = ledger.last_observed.iter().map(|last| LastObserved {
+    let last_observed = counters.last_observed.iter().map(|last| LastObserved {
         site: last.site.to_string(),
         reason: last.refusal.name().to_owned(),
         address: last.address,
@@ -50,25 +50,25 @@ pub(super) fn report(
         at: timestamp(last.at),
     });
     let handshakes = Handshakes {
-        accepted: ledger.accepted,
-        would_refuse: ledger.would_refuse,
+        accepted: counters.accepted,
+        would_refuse: counters.would_refuse,
         refused: refused(|refused| refused.count),
         refused_from_admitted: refused(|refused| refused.from_admitted),
-        refused_lately: ledger.refused_lately.iter().map(recent).collect(),
+        refused_lately: counters.refused_lately.iter().map(recent).collect(),
         observed: observed(|observed| observed.count),
         observed_from_admitted: observed(|observed| observed.from_admitted),
         observed_lately: observed(|observed| observed.lately),
         last_observed: last_observed.collect(),
     };
-    let denied = ledger.denied.into_iter().map(|denied| RefusalCount {
+    let denied = counters.denied.into_iter().map(|denied| RefusalCount {
         site: denied.site.to_string(),
         reason: denied.denial.name().to_owned(),
         count: denied.count,
     });
-    let requests = Requests { relayed: ledger.relayed, refused: denied.collect() };
+    let requests = Requests { relayed: counters.relayed, refused: denied.collect() };
     TerminatorSnapshot {
-        open: ledger.open,
-        served: ledger.served.iter().map(|(site, count)| (site.to_string(), *count)).collect(),
+        open: counters.open,
+        served: counters.served.iter().map(|(site, count)| (site.to_string(), *count)).collect(),
         handshakes,
         requests,
         upstreams,

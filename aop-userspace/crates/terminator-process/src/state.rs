@@ -4,26 +4,29 @@ use std::{net::TcpListener, os::fd::OwnedFd, sync::Arc};
 
 use aop_api::{
     SeenIdentities,
-    terminator::{AddressPolicy, Command, ConfigBundle, Reply},
+    terminator::{AddressPolicy, Command, ConfigBundle, Reply, TerminatorSnapshot},
 };
 use aop_config::{Config, ReloadableConfig};
 use aop_firewall::{PeerFiles, PinnedPeers};
 use aop_listeners::Listener;
 use aop_terminator::{Service, ServicePolicy};
-use aop_tls::{Files, Sites};
+use aop_tls::{SiteFiles, Sites};
 use aop_types::{PeerGate, PeerRecord};
 
-use super::{capacity, checks::Checks, gate::AddressGate, identities, peers::PeerStore, report};
+use super::{
+    address_gate::AddressGate, file_limit, peer_store::PeerStore, report, seen_identities,
+    upstream_checks::UpstreamChecks,
+};
 
 /// The state of the terminator process. It starts empty.
 pub(super) struct TerminatorState {
-    prepared: Option<Prepared>,
+    prepared: Option<PreparedConfig>,
     serving: Option<Serving>,
     cpus: usize,
 }
 
 /// A configuration that is ready to be served.
-pub(super) struct Prepared {
+pub(super) struct PreparedConfig {
     config: Config,
     sites: Sites,
 }
@@ -33,7 +36,7 @@ struct Serving {
     live: ReloadableConfig,
     gate: Arc<AddressGate>,
     service: Arc<Service>,
-    checks: Checks,
+    checks: UpstreamChecks,
 }
 
 impl TerminatorState {
@@ -46,16 +49,16 @@ impl TerminatorState {
         self.serving.as_ref().map(|serving| serving.service.clone())
     }
 
-    /// Carries out `ask`, or changes nothing and returns the reason.
-    pub(super) fn obey(&mut self, ask: Command, files: Vec<OwnedFd>) -> Reply {
-        let done = match ask {
+    /// Carries out `command`, or changes nothing and returns the reason.
+    pub(super) fn handle(&mut self, command: Command, files: Vec<OwnedFd>) -> Reply {
+        let done = match command {
             Command::Serve { rules, pinned, known } => self.serve(rules, pinned, known, files),
             Command::Commit(rules) => self.commit(rules),
             Command::Admit(rules) => self.admit(rules),
             Command::Report => {
                 return Reply::Report(Box::new(self.report()));
             }
-            Command::Prepare(bundle) => return self.prepared(Prepared::new(bundle)),
+            Command::Prepare(bundle) => return self.set_prepared(PreparedConfig::new(bundle)),
             Command::Drain { .. } => Err("there is nothing to drain".to_owned()),
             Command::Fence => Err("the sandbox is not part of the state".to_owned()),
         };
@@ -66,13 +69,13 @@ impl TerminatorState {
     }
 
     /// Stores the configuration that was prepared last, or none if preparing failed.
-    pub(super) fn prepared(&mut self, built: Result<Prepared, String>) -> Reply {
-        let (prepared, said) = match built {
+    pub(super) fn set_prepared(&mut self, built: Result<PreparedConfig, String>) -> Reply {
+        let (prepared, reply) = match built {
             Ok(prepared) => (Some(prepared), Reply::Done),
             Err(why) => (None, Reply::Refused(why)),
         };
         self.prepared = prepared;
-        said
+        reply
     }
 
     fn serve(
@@ -82,7 +85,7 @@ impl TerminatorState {
         known: SeenIdentities,
         files: Vec<OwnedFd>,
     ) -> Result<(), String> {
-        let Prepared { config, sites } = self.prepared.take().ok_or(NOTHING_PREPARED)?;
+        let PreparedConfig { config, sites } = self.prepared.take().ok_or(NOTHING_PREPARED)?;
         let mut files = files.into_iter();
         let peers = match pinned {
             false => PeerStore::default(),
@@ -101,30 +104,32 @@ impl TerminatorState {
         let (admission, modes) = rules.open();
         let own = modes.sites.clone();
         let gate = Arc::new(AddressGate::new(admission, &config.live, modes, peers));
-        let mut limits = capacity::affordable(config.fixed.limits);
+        let mut limits = file_limit::reduce_to_file_limit(config.fixed.limits);
         limits.workers.get_or_insert(self.cpus);
         let service = Service::start(
             listeners,
-            policy(sites.under(&own), &config.live),
+            policy(sites.with_overrides(&own), &config.live),
             gate.clone() as Arc<dyn PeerGate>,
             gate.clone() as Arc<dyn PeerRecord>,
             limits,
         )
         .map_err(|error| format!("cannot start a worker thread: {error}"))?;
-        service.ledger().recall(identities::recalled(known, &config.live.site_names()));
-        let (service, checks) = (Arc::new(service), Checks::start(&config.live.sites));
+        service
+            .counters()
+            .restore(seen_identities::from_document(known, &config.live.site_names()));
+        let (service, checks) = (Arc::new(service), UpstreamChecks::start(&config.live.sites));
         self.serving = Some(Serving { live: config.live, gate, service, checks });
         Ok(())
     }
 
     fn commit(&mut self, rules: AddressPolicy) -> Result<(), String> {
         let serving = self.serving.as_mut().ok_or(NOTHING_SERVED)?;
-        let Prepared { config, sites } = self.prepared.take().ok_or(NOTHING_PREPARED)?;
+        let PreparedConfig { config, sites } = self.prepared.take().ok_or(NOTHING_PREPARED)?;
         let (admission, modes) = rules.open();
-        let sites = sites.under(&modes.sites);
+        let sites = sites.with_overrides(&modes.sites);
         serving.gate.replace(admission, &config.live, modes);
         serving.service.reload(policy(sites, &config.live), config.live.shutdown);
-        serving.checks.follow(&config.live.sites);
+        serving.checks.replace(&config.live.sites);
         serving.live = config.live;
         Ok(())
     }
@@ -132,18 +137,18 @@ impl TerminatorState {
     fn admit(&mut self, rules: AddressPolicy) -> Result<(), String> {
         let serving = self.serving.as_ref().ok_or(NOTHING_SERVED)?;
         let (admission, modes) = rules.open();
-        serving.service.observe(&modes.sites, serving.live.shutdown);
+        serving.service.apply_mode_overrides(&modes.sites, serving.live.shutdown);
         serving.gate.replace(admission, &serving.live, modes);
         Ok(())
     }
 
-    fn report(&self) -> aop_api::terminator::TerminatorSnapshot {
+    fn report(&self) -> TerminatorSnapshot {
         match &self.serving {
             Some(Serving { live, gate, service, checks }) => {
-                let (ledger, peers) = (service.ledger().snapshot(), gate.peers().in_memory());
-                report::report(ledger, &peers, live, checks.report())
+                let (counters, peers) = (service.counters().snapshot(), gate.peers().in_memory());
+                report::report(counters, &peers, live, checks.report())
             }
-            None => aop_api::terminator::TerminatorSnapshot::default(),
+            None => TerminatorSnapshot::default(),
         }
     }
 }
@@ -151,12 +156,12 @@ impl TerminatorState {
 const NOTHING_PREPARED: &str = "no configuration was prepared";
 const NOTHING_SERVED: &str = "nothing is served yet";
 
-impl Prepared {
+impl PreparedConfig {
     /// Builds the sites of a configuration. Takes seconds for thousands of sites.
     pub(super) fn new(bundle: ConfigBundle) -> Result<Self, String> {
         let (file, text, files) = bundle.open();
         let config = Config::parse(&file, &text).map_err(|error| error.to_string())?;
-        let built = Sites::build(&config.live.sites, &Files::handed_over(files));
+        let built = Sites::build(&config.live.sites, &SiteFiles::handed_over(files));
         // The daemon has read the same files and reported the warnings.
         let (sites, _) = built.map_err(|error| error.to_string())?;
         Ok(Self { config, sites })

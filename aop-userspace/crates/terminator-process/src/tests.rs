@@ -34,7 +34,7 @@ async fn a_report_does_not_wait_for_a_configuration_being_built_but_the_next_con
             Command::Report,
         ];
         for (id, ask) in (0..).zip(asks) {
-            let message = Message::of(&CommandEnvelope { id, ask }).expect("a message");
+            let message = Message::new(&CommandEnvelope { id, ask }).expect("a message");
             channel::send(&there, &message, &[]).expect("sent");
         }
         [(); 4]

@@ -11,9 +11,8 @@ use std::{
 };
 
 use aop_config::{Host, ProxyProtocol, Upstream, UpstreamAddress};
-use aop_tls::{AcceptedPull, Authentication, Permit, Refusal, RefusedConnection};
+use aop_tls::{AcceptedPull, Authentication, Permit, Refusal, RefusedConnection, Site, now};
 use aop_types::AddressVerdict;
-use jiff::Timestamp;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -22,62 +21,66 @@ use tokio::{
 };
 
 use super::{
-    closing::Closing,
-    crowd::Place,
-    http::{self, Pools, Visitors},
-    in_force::InForce,
-    ledger::Opened,
+    accept_policy::AcceptPolicy,
+    closing_line::ClosingLine,
+    counters::{OpenConnection, SiteCounters},
+    http::{self, Pools, VisitorTrust},
+    pending_handshakes::PendingSlot,
     proxy::{self, ProxyAddresses},
     relay::relay,
     service::Shared,
-    upstream::{UpstreamStream, connect, lacks_descriptors},
+    upstream::{UpstreamStream, connect_with_header, lacks_descriptors},
 };
 
 /// The time to send a close_notify.
-const PARTING: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection that may be relayed, by the kind of its relay.
-enum Admitted {
+enum ReadyRelay {
     Bytes(Permit, UpstreamStream),
     /// Each request connects to the upstream, or reuses a connection.
-    Requests(Permit, ProxyAddresses, Visitors),
+    Requests(Permit, ProxyAddresses, VisitorTrust),
 }
 
 /// The permits that a relayed connection holds.
-struct Slot {
+struct ConnectionSlot {
     _slot: OwnedSemaphorePermit,
-    _half: Half,
+    _unauthenticated: UnauthenticatedSlot,
 }
 
 /// The second permit of an unauthenticated connection. Only half as many of them exist as
 /// connection slots, so that enforcing sites always have the other half.
-type Half = Option<OwnedSemaphorePermit>;
+type UnauthenticatedSlot = Option<OwnedSemaphorePermit>;
 
 /// An accepted connection.
 pub(super) struct Connection {
     shared: Arc<Shared>,
     pools: Arc<Pools>,
     peer: SocketAddr,
-    closing: Closing,
+    closing_line: ClosingLine,
+    /// The counters of its site, or of `-`.
+    site: Arc<SiteCounters>,
     /// The gate's verdict, once it was asked.
-    entrance: Option<AddressVerdict>,
-    _open: Opened,
+    verdict: Option<AddressVerdict>,
+    _open: OpenConnection,
 }
 
 /// Serves a connection from `peer`, with `pools` for its requests. The call itself takes the
 /// pending slot and the policy in force, before the future is polled.
-pub(super) fn attend(
+pub(super) fn serve_connection(
     shared: Arc<Shared>,
     pools: Arc<Pools>,
     stream: net::TcpStream,
     peer: SocketAddr,
 ) -> impl Future<Output = ()> {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let place = shared.crowd.enter(peer.ip(), || shared.book.knows(peer.ip()));
-    let (closing, open) = (Closing::new(peer), shared.ledger.open());
-    let connection = Connection { peer, closing, entrance: None, _open: open, shared, pools };
-    let in_force = connection.shared.in_force.load_full();
-    Box::new(connection).run(stream, place, in_force)
+    let pending = shared.pending.acquire(peer.ip(), || shared.peers.knows(peer.ip()));
+    let (closing_line, open) = (ClosingLine::new(peer), shared.counters.open());
+    let site = shared.counters.no_site().clone();
+    let connection =
+        Connection { peer, closing_line, site, verdict: None, _open: open, shared, pools };
+    let accept_policy = connection.shared.accept_policy.load_full();
+    Box::new(connection).run(stream, pending, accept_policy)
 }
 
 impl Connection {
@@ -86,35 +89,35 @@ impl Connection {
     async fn run(
         mut self: Box<Self>,
         stream: net::TcpStream,
-        place: Place,
-        in_force: Arc<InForce>,
+        pending: PendingSlot,
+        accept_policy: Arc<AcceptPolicy>,
     ) {
-        match Box::pin(self.open(stream, place, &in_force)).await {
-            Some((_slot, Admitted::Bytes(permit, upstream))) => {
-                let cut = in_force.lease(&permit).cut;
-                drop(in_force);
-                self.count(&permit);
-                self.closing.served(&relay(permit, upstream, &cut).await, &self.shared.quiet);
+        match Box::pin(self.open(stream, pending, &accept_policy)).await {
+            Some((_slot, ReadyRelay::Bytes(permit, upstream))) => {
+                let cut = accept_policy.tokens(&permit).cut;
+                drop(accept_policy);
+                self.record_relayed(&permit);
+                self.closing_line
+                    .log_bytes(&relay(permit, upstream, &cut).await, &self.shared.log_limit);
             }
-            Some((_slot, Admitted::Requests(permit, ends, visitors))) => {
-                self.count(&permit);
+            Some((_slot, ReadyRelay::Requests(permit, addresses, visitor_trust))) => {
+                self.record_relayed(&permit);
                 let (shared, pools) = (self.shared.clone(), self.pools.clone());
-                let serving = http::serve(permit, ends, visitors, shared, pools, in_force);
+                let serving =
+                    http::serve(permit, addresses, visitor_trust, shared, pools, accept_policy);
                 let served = Box::pin(serving).await;
-                self.closing.answered(&served, &self.shared.quiet);
+                self.closing_line.log_http(&served, &self.shared.log_limit);
             }
             None => {}
         }
     }
 
     /// Counts a connection that is about to be relayed.
-    fn count(&self, permit: &Permit) {
-        let (ledger, site) = (&self.shared.ledger, self.closing.site());
-        match permit.proof() {
-            Authentication::Certificate { .. } => ledger.accepted(site, self.peer.ip()),
-            Authentication::Nothing(would) => {
-                ledger.observed(site, would, self.peer.ip(), self.entrance)
-            }
+    fn record_relayed(&self, permit: &Permit) {
+        let peer = self.peer.ip();
+        match permit.authentication() {
+            Authentication::Certificate { .. } => self.shared.counters.accepted(&self.site, peer),
+            Authentication::None(would) => self.site.observed(would, peer, self.verdict),
         }
     }
 
@@ -122,9 +125,9 @@ impl Connection {
     async fn open(
         &mut self,
         stream: net::TcpStream,
-        mut place: Place,
-        in_force: &InForce,
-    ) -> Option<(Slot, Admitted)> {
+        mut pending: PendingSlot,
+        accept_policy: &AcceptPolicy,
+    ) -> Option<(ConnectionSlot, ReadyRelay)> {
         let stream = TcpStream::from_std(stream)
             .inspect_err(|error| {
                 tracing::error!(%error, "cannot serve an accepted connection: it is dropped");
@@ -133,49 +136,50 @@ impl Connection {
         let local = stream.local_addr();
         let authenticated = tokio::select! {
             biased;
-            () = in_force.lease.cut.cancelled() => {
-                self.closing.cut();
+            () = accept_policy.tokens.cut.cancelled() => {
+                self.closing_line.log_cut();
                 return None;
             }
-            reason = place.lost() => Err(RefusedConnection::new(reason)),
-            done = self.authenticate(stream, &local, in_force) => done,
+            reason = pending.evicted() => Err(RefusedConnection::new(reason)),
+            done = self.authenticate(stream, &local, accept_policy) => done,
         };
-        let (permit, half) = match authenticated {
+        let (permit, unauthenticated_slot) = match authenticated {
             Ok(authenticated) => authenticated,
             Err(refused) => {
                 // The connection keeps its pending slot until the peer is notified, and may lose
                 // it.
                 tokio::select! {
-                    _ = in_force.lease.cut.run_until_cancelled(self.refuse(refused)) => {}
-                    _ = place.lost() => {}
+                    _ = accept_policy.tokens.cut.run_until_cancelled(self.refuse(refused)) => {}
+                    _ = pending.evicted() => {}
                 }
                 return None;
             }
         };
-        match permit.proof() {
-            Authentication::Certificate { .. } => place.authenticated(),
+        match permit.authentication() {
+            Authentication::Certificate { .. } => pending.authenticated(),
             // An unauthenticated peer's address is not remembered as known.
-            Authentication::Nothing(_) => drop(place),
+            Authentication::None(_) => drop(pending),
         }
-        let cut = in_force.lease(&permit).cut;
-        match cut.run_until_cancelled(self.admit(permit, half, local, in_force)).await {
-            Some(Ok(admitted)) => return Some(admitted),
+        let cut = accept_policy.tokens(&permit).cut;
+        let admitting = self.admit(permit, unauthenticated_slot, local, accept_policy);
+        match cut.run_until_cancelled(admitting).await {
+            Some(Ok(ready)) => return Some(ready),
             Some(Err(refused)) => self.refuse(refused).await,
-            None => self.closing.cut(),
+            None => self.closing_line.log_cut(),
         }
         None
     }
 
     /// Counts and logs a refusal, and notifies the peer.
     async fn refuse(&self, mut refused: RefusedConnection) {
-        let site = self.closing.site();
-        let peer = self.peer.ip();
-        self.shared.ledger.refused(site, refused.refusal, peer, self.entrance, now());
-        self.closing.refused(&refused, &self.shared.quiet);
+        let (site, peer) = (&self.site, self.peer.ip());
+        self.shared.counters.refused(site, refused.refusal, peer, self.verdict, now());
+        self.closing_line.log_refused(&refused, &self.shared.log_limit);
         if let Some((stream, protocol)) = refused.take_session() {
-            http::explain(stream, protocol, site, refused.refusal, &refused.detail).await;
+            http::explain_refusal(stream, protocol, site.site(), refused.refusal, &refused.detail)
+                .await;
         }
-        refused.farewell().await;
+        refused.close().await;
     }
 
     /// Checks the address, the PROXY header if one is expected, and the certificate. An
@@ -185,46 +189,55 @@ impl Connection {
         &mut self,
         mut stream: TcpStream,
         local: &io::Result<SocketAddr>,
-        in_force: &InForce,
-    ) -> Result<(Permit, Half), RefusedConnection> {
+        accept_policy: &AcceptPolicy,
+    ) -> Result<(Permit, UnauthenticatedSlot), RefusedConnection> {
         // Without a local address no mode override of a port applies.
         let port = local.as_ref().map_or(0, SocketAddr::port);
-        let entrance = self.shared.gate.entrance(self.peer.ip(), port);
-        self.entrance = Some(entrance);
-        match entrance {
+        let verdict = self.shared.gate.entrance(self.peer.ip(), port);
+        self.verdict = Some(verdict);
+        match verdict {
             AddressVerdict::Open | AddressVerdict::OnTrial => {}
-            AddressVerdict::Watched => self.shared.ledger.would_refuse(),
+            AddressVerdict::Watched => self.shared.counters.would_refuse(),
             AddressVerdict::Shut => return Err(RefusedConnection::new(Refusal::NotAdmitted)),
         }
-        let expected = |local: &SocketAddr| in_force.policy.senders.expect(self.peer.ip(), *local);
+        let expected = |local: &SocketAddr| {
+            accept_policy.policy.senders.expects_header(self.peer.ip(), *local)
+        };
         if local.as_ref().is_ok_and(expected) {
-            let ends;
-            (stream, ends) = proxy::receive(stream, self.deadline(in_force)).await?;
-            if let Some(ends) = ends {
-                self.closing.carry(ends);
+            let addresses;
+            (stream, addresses) = proxy::receive(stream, self.deadline(accept_policy)).await?;
+            if let Some(addresses) = addresses {
+                self.closing_line.set_proxy_addresses(addresses);
             }
         }
-        let sites = &in_force.policy.sites;
-        let accepted = aop_tls::accept(stream, self.peer, sites, self.deadline(in_force))
+        let sites = &accept_policy.policy.sites;
+        let accepted = aop_tls::accept(stream, self.peer, sites, self.deadline(accept_policy))
             .await
-            .inspect_err(|refused| self.closing.know_site(refused.site.as_ref()))?;
+            .inspect_err(|refused| {
+                if let Some(site) = &refused.site {
+                    self.set_site(site, accept_policy);
+                }
+            })?;
         match accepted {
-            AcceptedPull::Proven(pull) => {
-                self.closing.know(&pull);
+            AcceptedPull::Authenticated(pull) => {
+                self.set_site(pull.site(), accept_policy);
+                self.closing_line.set_pull(&pull);
                 Ok((aop_tls::authorize(*pull)?, None))
             }
-            AcceptedPull::Unproven(observed) => {
-                self.closing.know_site(Some(observed.site()));
+            AcceptedPull::Unauthenticated(observed) => {
+                self.set_site(observed.site(), accept_policy);
                 // The site may have stopped observing during the handshake.
                 if !self.observes(observed.host()) {
-                    return Err(observed.refused());
+                    return Err(observed.into_refused());
                 }
-                self.closing.observe(observed.would());
+                self.closing_line.set_would_refuse(observed.would_refuse());
                 let permit = aop_tls::permit_unauthenticated(*observed)?;
-                let half = self.shared.unproven.clone().acquire_owned();
-                match timeout_at(self.deadline(in_force), half).await {
-                    Ok(Ok(half)) => Ok((permit, Some(half))),
-                    Ok(Err(_)) | Err(_) => Err(part(permit, Refusal::NoSlot, String::new()).await),
+                let slot = self.shared.unauthenticated_slots.clone().acquire_owned();
+                match timeout_at(self.deadline(accept_policy), slot).await {
+                    Ok(Ok(slot)) => Ok((permit, Some(slot))),
+                    Ok(Err(_)) | Err(_) => {
+                        Err(refuse_permitted(permit, Refusal::NoSlot, String::new()).await)
+                    }
                 }
             }
         }
@@ -234,50 +247,55 @@ impl Connection {
     async fn admit(
         &self,
         permit: Permit,
-        half: Half,
+        unauthenticated_slot: UnauthenticatedSlot,
         local: io::Result<SocketAddr>,
-        in_force: &InForce,
-    ) -> Result<(Slot, Admitted), RefusedConnection> {
-        if let Authentication::Certificate { identity, voucher } = permit.proof() {
-            self.shared.book.record(self.peer.ip(), self.closing.site());
-            let (ledger, site) = (&self.shared.ledger, self.closing.site());
-            ledger.authenticated(site, identity, voucher.as_ref(), now());
+        accept_policy: &AcceptPolicy,
+    ) -> Result<(ConnectionSlot, ReadyRelay), RefusedConnection> {
+        if let Authentication::Certificate { identity, issuing_ca } = permit.authentication() {
+            self.shared.peers.record(self.peer.ip(), self.site.site());
+            self.site.authenticated(identity, issuing_ca.as_ref(), now());
         }
-        let deadline = self.deadline(in_force);
+        let deadline = self.deadline(accept_policy);
         let slot = self.shared.slots.clone().acquire_owned();
         let Ok(Ok(slot)) = timeout_at(deadline, slot).await else {
-            return Err(part(permit, Refusal::NoSlot, String::new()).await);
+            return Err(refuse_permitted(permit, Refusal::NoSlot, String::new()).await);
         };
-        let slot = Slot { _slot: slot, _half: half };
+        let slot = ConnectionSlot { _slot: slot, _unauthenticated: unauthenticated_slot };
         // The site may have stopped observing while this connection waited for its slot.
-        if let Authentication::Nothing(would) = permit.proof()
+        if let Authentication::None(would) = permit.authentication()
             && !self.observes(permit.host())
         {
             let (refusal, detail) = (would.refusal, would.detail.clone());
-            return Err(part(permit, refusal, detail).await);
+            return Err(refuse_permitted(permit, refusal, detail).await);
         }
         let site = permit.site();
-        let ends = match self.ends(local) {
-            Ok(ends) => ends,
-            Err(error) => return Err(part(permit, Refusal::PeerGone, error.to_string()).await),
+        let addresses = match self.addresses(local) {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                return Err(refuse_permitted(permit, Refusal::PeerGone, error.to_string()).await);
+            }
         };
         let Upstream::Bytes(address) = site.upstream() else {
-            let visitors = self.visitors(&permit, &ends);
-            return Ok((slot, Admitted::Requests(permit, ends, visitors)));
+            let visitor_trust = self.visitor_trust(&permit, &addresses);
+            return Ok((slot, ReadyRelay::Requests(permit, addresses, visitor_trust)));
         };
         let header = match site.proxy() {
             ProxyProtocol::Off => Ok(Vec::new()),
             proxy @ (ProxyProtocol::V1 | ProxyProtocol::V2(_)) => {
-                proxy::header(proxy, &ends, &permit.handshake())
+                proxy::header(proxy, &addresses, &permit.handshake())
             }
         };
         let header = match header {
             Ok(header) => header,
-            Err(error) => return Err(part(permit, Refusal::ProxyTooLong, error.to_string()).await),
+            Err(error) => {
+                return Err(
+                    refuse_permitted(permit, Refusal::ProxyTooLong, error.to_string()).await
+                );
+            }
         };
         match self.reach_upstream(address, &header, deadline).await {
-            Ok(upstream) => Ok((slot, Admitted::Bytes(permit, upstream))),
-            Err((refusal, detail)) => Err(part(permit, refusal, detail).await),
+            Ok(upstream) => Ok((slot, ReadyRelay::Bytes(permit, upstream))),
+            Err((refusal, detail)) => Err(refuse_permitted(permit, refusal, detail).await),
         }
     }
 
@@ -285,32 +303,39 @@ impl Connection {
     /// if its address is admitted: before an edge presents certificates, only its address
     /// distinguishes it. Behind a sender of PROXY headers the source address in the header counts,
     /// because the sender's own address says nothing about the peer.
-    fn visitors(&self, permit: &Permit, ends: &ProxyAddresses) -> Visitors {
+    fn visitor_trust(&self, permit: &Permit, addresses: &ProxyAddresses) -> VisitorTrust {
         let admitted = || {
-            let (address, port) = (ends.source.ip().to_canonical(), ends.destination.port());
+            let (address, port) =
+                (addresses.source.ip().to_canonical(), addresses.destination.port());
             self.shared.gate.entrance(address, port) == AddressVerdict::Open
         };
-        match permit.proof() {
-            Authentication::Certificate { .. } => Visitors::Believed,
-            Authentication::Nothing(_) if admitted() => Visitors::Believed,
-            Authentication::Nothing(_) => Visitors::Unknown,
+        match permit.authentication() {
+            Authentication::Certificate { .. } => VisitorTrust::Trusted,
+            Authentication::None(_) if admitted() => VisitorTrust::Trusted,
+            Authentication::None(_) => VisitorTrust::Untrusted,
         }
+    }
+
+    /// From now on the connection is one of `site`, which is a site of `accept_policy`.
+    fn set_site(&mut self, site: &Site, accept_policy: &AcceptPolicy) {
+        self.closing_line.set_site(site.name());
+        self.site = accept_policy.counters(site.name(), &self.shared.counters);
     }
 
     /// Whether the site of `host` observes now.
     fn observes(&self, host: &Host) -> bool {
-        let now = self.shared.in_force.load();
+        let now = self.shared.accept_policy.load();
         now.policy.sites.find(host).is_some_and(|site| site.observes())
     }
 
-    fn deadline(&self, in_force: &InForce) -> Instant {
-        self.closing.started() + in_force.policy.deadline
+    fn deadline(&self, accept_policy: &AcceptPolicy) -> Instant {
+        self.closing_line.started() + accept_policy.policy.deadline
     }
 
     /// The source and destination addresses of the connection.
-    fn ends(&self, local: io::Result<SocketAddr>) -> io::Result<ProxyAddresses> {
-        if let Some(ends) = self.closing.carried() {
-            return Ok(ends);
+    fn addresses(&self, local: io::Result<SocketAddr>) -> io::Result<ProxyAddresses> {
+        if let Some(addresses) = self.closing_line.proxy_addresses() {
+            return Ok(addresses);
         }
         let local = local?;
         let destination = SocketAddr::new(local.ip().to_canonical(), local.port());
@@ -323,7 +348,8 @@ impl Connection {
         header: &[u8],
         deadline: Instant,
     ) -> Result<UpstreamStream, (Refusal, String)> {
-        let (refusal, why) = match timeout_at(deadline, connect(upstream, header)).await {
+        let (refusal, why) = match timeout_at(deadline, connect_with_header(upstream, header)).await
+        {
             Ok(Ok(upstream)) => return Ok(upstream),
             Ok(Err(error)) if lacks_descriptors(&error) => {
                 (Refusal::NoDescriptor, error.to_string())
@@ -336,16 +362,11 @@ impl Connection {
 }
 
 /// Ends a permitted pull that cannot be relayed, with a close_notify.
-async fn part(permit: Permit, refusal: Refusal, detail: String) -> RefusedConnection {
-    let refused = RefusedConnection::new(refusal).at(permit.site()).because(detail);
+async fn refuse_permitted(permit: Permit, refusal: Refusal, detail: String) -> RefusedConnection {
+    let refused = RefusedConnection::new(refusal).with_site(permit.site()).with_detail(detail);
     let (mut stream, _) = permit.into_parts();
-    match timeout(PARTING, stream.shutdown()).await {
-        Ok(Ok(())) => refused.on(aop_tls::socket(stream)),
+    match timeout(CLOSE_TIMEOUT, stream.shutdown()).await {
+        Ok(Ok(())) => refused.with_stream(aop_tls::into_tcp(stream)),
         Ok(Err(_)) | Err(_) => refused,
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    Timestamp::now().as_second().try_into().unwrap_or(0)
 }

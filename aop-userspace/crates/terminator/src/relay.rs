@@ -6,11 +6,16 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use aop_tls::{PeerStream, Permit, Warrant, farewell, socket};
+use aop_tls::{PeerStream, Permit, Warrant, into_tcp, lingering_close};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{course::Course, upstream::UpstreamStream};
+mod copy_direction;
+mod tunnel;
+
+use tunnel::Tunnel;
+
+use super::upstream::UpstreamStream;
 
 /// The progress timeout of one direction after the other has ended. A connection with both
 /// directions open may be idle for any time.
@@ -18,7 +23,7 @@ const HALF_CLOSED: Duration = Duration::from_secs(15 * 60);
 
 /// The bytes that were relayed, and how the relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Relayed {
+pub(super) struct RelayOutcome {
     /// Bytes from the peer.
     pub(super) bytes_in: u64,
     /// Bytes to the peer.
@@ -61,23 +66,23 @@ pub(super) async fn relay(
     permit: Permit,
     upstream: UpstreamStream,
     cut: &CancellationToken,
-) -> Relayed {
+) -> RelayOutcome {
     let (peer, warrant) = permit.into_parts();
-    carry(&warrant, peer, upstream, cut).await
+    relay_upgraded(&warrant, peer, upstream, cut).await
 }
 
 /// The same for a peer whose connection was an HTTP connection before.
-pub(super) async fn carry(
+pub(super) async fn relay_upgraded(
     _: &Warrant,
     mut peer: PeerStream,
     mut upstream: UpstreamStream,
     cut: &CancellationToken,
-) -> Relayed {
-    let mut course = Course::default();
+) -> RelayOutcome {
+    let mut tunnel = Tunnel::default();
     let mut clock = pin!(sleep(HALF_CLOSED));
     let going = poll_fn(|context| {
-        let ending = course.poll(context, &mut peer, &mut upstream);
-        if ending.is_pending() && course.stands_still(context, clock.as_mut(), HALF_CLOSED) {
+        let ending = tunnel.poll(context, &mut peer, &mut upstream);
+        if ending.is_pending() && tunnel.has_stalled(context, clock.as_mut(), HALF_CLOSED) {
             return Poll::Ready(Ending::Stalled);
         }
         ending
@@ -89,13 +94,13 @@ pub(super) async fn carry(
     };
     match ending {
         Ending::Clean => {}
-        Ending::PeerLost | Ending::Stalled | Ending::Malformed | Ending::Cut => upstream.sever(),
+        Ending::PeerLost | Ending::Stalled | Ending::Malformed | Ending::Cut => upstream.reset(),
         Ending::UpstreamLost => {
-            upstream.sever();
+            upstream.reset();
             // Without close_notify the peer knows that the data is truncated.
-            Box::pin(farewell(socket(peer))).await;
+            Box::pin(lingering_close(into_tcp(peer))).await;
         }
     }
-    let (bytes_in, bytes_out) = course.moved();
-    Relayed { bytes_in, bytes_out, ending }
+    let (bytes_in, bytes_out) = tunnel.moved();
+    RelayOutcome { bytes_in, bytes_out, ending }
 }

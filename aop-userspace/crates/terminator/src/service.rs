@@ -4,12 +4,7 @@
 //! force when it was accepted; a reload changes the policy for later connections.
 
 use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    future::pending,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    collections::BTreeMap, convert::Infallible, future::pending, io, sync::Arc, time::Duration,
 };
 
 use aop_common::Mode;
@@ -18,6 +13,7 @@ use aop_listeners::Listener;
 use aop_tls::Sites;
 use aop_types::{PeerGate, PeerRecord};
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, sleep_until, timeout},
@@ -25,11 +21,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    accept::Accept,
-    crowd::Crowd,
-    in_force::{InForce, Lease},
-    ledger::Counters,
-    quiet::Quiet,
+    accept::Acceptor,
+    accept_policy::{AcceptPolicy, ShutdownTokens},
+    counters::Counters,
+    log_limit::LogLimit,
+    pending_handshakes::PendingHandshakes,
     workers::Workers,
 };
 
@@ -59,21 +55,21 @@ pub struct Service {
     workers: Workers,
     accepting: CancellationToken,
     /// Connections that rest on withdrawn trust, and when they are cut.
-    condemned: Mutex<Vec<(Instant, CancellationToken)>>,
+    withdrawn: Mutex<Vec<(Instant, CancellationToken)>>,
 }
 
 /// The state that all connections share.
 pub(super) struct Shared {
-    pub(super) in_force: ArcSwap<InForce>,
+    pub(super) accept_policy: ArcSwap<AcceptPolicy>,
     pub(super) gate: Arc<dyn PeerGate>,
-    pub(super) book: Arc<dyn PeerRecord>,
-    pub(super) ledger: Arc<Counters>,
-    pub(super) crowd: Arc<Crowd>,
+    pub(super) peers: Arc<dyn PeerRecord>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) pending: Arc<PendingHandshakes>,
     /// One permit for each relayed connection.
     pub(super) slots: Arc<Semaphore>,
     /// A second permit for each relayed connection that is unauthenticated (observe mode).
-    pub(super) unproven: Arc<Semaphore>,
-    pub(super) quiet: Arc<Quiet>,
+    pub(super) unauthenticated_slots: Arc<Semaphore>,
+    pub(super) log_limit: Arc<LogLimit>,
     /// Cancelled when draining exceeds its deadline.
     pub(super) cut: CancellationToken,
 }
@@ -87,110 +83,109 @@ impl Service {
         listeners: Vec<Listener>,
         policy: ServicePolicy,
         gate: Arc<dyn PeerGate>,
-        book: Arc<dyn PeerRecord>,
+        peers: Arc<dyn PeerRecord>,
         limits: Limits,
     ) -> io::Result<Self> {
         let workers = Workers::start(limits.workers)?;
         let cut = CancellationToken::new();
         let accepting = CancellationToken::new();
-        let lease = Lease { cut: cut.child_token(), leave: accepting.child_token() };
-        let in_force = InForce::new(policy, lease);
+        let tokens = ShutdownTokens { cut: cut.child_token(), drain: accepting.child_token() };
+        let counters = Arc::<Counters>::default();
+        let accept_policy = AcceptPolicy::new(policy, tokens, &counters);
         let shared = Arc::new(Shared {
-            in_force: ArcSwap::from_pointee(in_force),
+            accept_policy: ArcSwap::from_pointee(accept_policy),
             gate,
-            book,
-            ledger: Arc::default(),
-            crowd: Arc::new(Crowd::new(limits.handshakes, limits.per_peer)),
+            peers,
+            counters,
+            pending: Arc::new(PendingHandshakes::new(limits.handshakes, limits.per_peer)),
             slots: Arc::new(Semaphore::new(limits.connections)),
-            unproven: Arc::new(Semaphore::new((limits.connections / 2).max(1))),
-            quiet: Arc::default(),
+            unauthenticated_slots: Arc::new(Semaphore::new((limits.connections / 2).max(1))),
+            log_limit: Arc::default(),
             cut,
         });
-        let first = workers.first();
-        let listening = first.within(|| listeners.into_iter().map(Listener::attend).collect())?;
-        let accept = Accept::new(listening, shared.clone(), workers.each().cloned().collect());
-        first.spawn(accepting.clone().run_until_cancelled_owned(accept.run()));
-        first.spawn(accepting.clone().run_until_cancelled_owned(shared.quiet.clone().tend()));
+        let main = workers.main();
+        let listening = main.enter(|| listeners.into_iter().map(Listener::register).collect())?;
+        let accept = Acceptor::new(listening, shared.clone(), workers.each().cloned().collect());
+        main.spawn(accepting.clone().run_until_cancelled_owned(accept.run()));
+        main.spawn(accepting.clone().run_until_cancelled_owned(shared.log_limit.clone().run()));
         for worker in workers.each() {
-            let tending = worker.pools().clone().tend();
-            worker.spawn(accepting.clone().run_until_cancelled_owned(tending));
+            let eviction = worker.pools().clone().evict_idle();
+            worker.spawn(accepting.clone().run_until_cancelled_owned(eviction));
         }
-        Ok(Self { shared, workers, accepting, condemned: Mutex::default() })
+        Ok(Self { shared, workers, accepting, withdrawn: Mutex::default() })
     }
 
     /// Applies `policy` to connections that are accepted from now on. If it trusts less than the
-    /// policy before it, open connections drain and are cut after `patience`: they may rest on
+    /// policy before it, open connections drain and are cut after `drain_time`: they may rest on
     /// trust that the new policy withdraws.
-    pub fn reload(&self, policy: ServicePolicy, patience: Duration) {
-        let before = self.shared.in_force.load_full();
-        let observed = before.policy.sites.observing();
-        for site in policy.sites.observing().difference(&observed) {
-            self.shared.ledger.observe_anew(site);
+    pub fn reload(&self, policy: ServicePolicy, drain_time: Duration) {
+        let Shared { accept_policy, counters, .. } = &*self.shared;
+        let before = accept_policy.load_full();
+        let observed = before.policy.sites.observing_names();
+        for site in policy.sites.observing_names().difference(&observed) {
+            counters.site(site).restart_observations();
         }
-        if policy.sites.keep_the_trust_of(&before.policy.sites) {
-            let (next, ended) = before.followed_by(policy);
-            self.shared.in_force.store(Arc::new(next));
+        if policy.sites.keeps_trust_of(&before.policy.sites) {
+            let (next, ended) = before.succeed_with(policy, counters);
+            accept_policy.store(Arc::new(next));
             if !ended.is_empty() {
                 tracing::warn!(
-                    ?patience,
+                    patience = ?drain_time,
                     "a site stopped observing or lost a host: its unauthenticated connections \
                      drain, and are cut after `patience`"
                 );
             }
-            ended.into_iter().for_each(|lease| self.condemn(lease, patience));
+            ended.into_iter().for_each(|tokens| self.drain_then_cut(tokens, drain_time));
             return;
         }
-        let lease =
-            Lease { cut: self.shared.cut.child_token(), leave: self.accepting.child_token() };
-        self.shared.in_force.store(Arc::new(InForce::new(policy, lease)));
+        let tokens = ShutdownTokens {
+            cut: self.shared.cut.child_token(),
+            drain: self.accepting.child_token(),
+        };
+        accept_policy.store(Arc::new(AcceptPolicy::new(policy, tokens, counters)));
         tracing::warn!(
-            ?patience,
+            patience = ?drain_time,
             "the new configuration trusts less than the old one: existing connections drain, and \
              are cut after `patience`"
         );
-        self.condemn(before.lease.clone(), patience);
+        self.drain_then_cut(before.tokens.clone(), drain_time);
     }
 
-    /// Lets the connections of `lease` drain, and cuts the remaining ones after `patience`.
-    fn condemn(&self, lease: Lease, patience: Duration) {
-        lease.leave.cancel();
+    /// Lets the connections of `tokens` drain, and cuts the remaining ones after `drain_time`.
+    fn drain_then_cut(&self, tokens: ShutdownTokens, drain_time: Duration) {
+        tokens.drain.cancel();
         let accepting = self.accepting.clone();
-        if let Some(end) = Instant::now().checked_add(patience) {
-            let mut condemned = self.condemned();
-            condemned.retain(|(_, cut)| !cut.is_cancelled());
-            condemned.push((end, lease.cut.clone()));
+        if let Some(end) = Instant::now().checked_add(drain_time) {
+            let mut withdrawn = self.withdrawn.lock();
+            withdrawn.retain(|(_, cut)| !cut.is_cancelled());
+            withdrawn.push((end, tokens.cut.clone()));
         }
-        self.workers.first().spawn(async move {
-            // During a drain, `execute` cuts them instead.
-            if accepting.run_until_cancelled(sleep(patience)).await.is_some() {
-                lease.cut.cancel();
+        self.workers.main().spawn(async move {
+            // During a drain, `cut_at_deadlines` cuts them instead.
+            if accepting.run_until_cancelled(sleep(drain_time)).await.is_some() {
+                tokens.cut.cancel();
             }
         });
     }
 
     /// Applies the mode overrides of sites in `own`; everything else stays. As in a reload,
-    /// connections that rest on withdrawn trust drain and are cut after `patience`.
-    pub fn observe(&self, own: &BTreeMap<String, Mode>, patience: Duration) {
-        let before = self.shared.in_force.load_full();
+    /// connections that rest on withdrawn trust drain and are cut after `drain_time`.
+    pub fn apply_mode_overrides(&self, own: &BTreeMap<String, Mode>, drain_time: Duration) {
+        let before = self.shared.accept_policy.load_full();
         let ServicePolicy { sites, senders, deadline } = &before.policy;
         let policy = ServicePolicy {
-            sites: sites.under(own),
+            sites: sites.with_overrides(own),
             senders: senders.clone(),
             deadline: *deadline,
         };
-        self.reload(policy, patience);
+        self.reload(policy, drain_time);
     }
 
-    fn condemned(&self) -> MutexGuard<'_, Vec<(Instant, CancellationToken)>> {
-        // A poisoned lock is safe to use: no update leaves the list half-changed.
-        self.condemned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Cuts condemned connections at their deadlines. Never returns.
-    async fn execute(&self) -> Infallible {
-        let mut condemned = self.condemned().clone();
-        condemned.sort_by_key(|(end, _)| *end);
-        for (end, cut) in condemned {
+    /// Cuts connections that rest on withdrawn trust at their deadlines. Never returns.
+    async fn cut_at_deadlines(&self) -> Infallible {
+        let mut withdrawn = self.withdrawn.lock().clone();
+        withdrawn.sort_by_key(|(end, _)| *end);
+        for (end, cut) in withdrawn {
             sleep_until(end).await;
             cut.cancel();
         }
@@ -199,21 +194,22 @@ impl Service {
 
     /// The counters of this service.
     #[must_use]
-    pub fn ledger(&self) -> &Arc<Counters> {
-        &self.shared.ledger
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.shared.counters
     }
 
     /// Stops listening at once, waits until open connections end, and cuts the remaining ones after
-    /// `patience`. Connections that rest on withdrawn trust are cut at their own, earlier deadline.
-    pub async fn drain(&self, patience: Duration) -> Drained {
+    /// `drain_time`. Connections that rest on withdrawn trust are cut at their own, earlier
+    /// deadline.
+    pub async fn drain(&self, drain_time: Duration) -> Drained {
         self.accepting.cancel();
-        let ends = async {
+        let ended = async {
             tokio::select! {
                 () = self.workers.wait() => {}
-                never = self.execute() => match never {},
+                never = self.cut_at_deadlines() => match never {},
             }
         };
-        let drained = timeout(patience, ends).await;
+        let drained = timeout(drain_time, ended).await;
         let open = self.workers.busy();
         if drained.is_err() {
             self.shared.cut.cancel();
@@ -222,7 +218,7 @@ impl Service {
         for worker in self.workers.each() {
             worker.pools().close().await;
         }
-        self.shared.quiet.finish();
+        self.shared.log_limit.finish();
         match open {
             0 => Drained::Complete,
             open => Drained::Cut(open),

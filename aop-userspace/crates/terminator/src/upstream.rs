@@ -8,7 +8,7 @@ use std::{
 };
 
 use aop_config::UpstreamAddress;
-use aop_listeners::tune;
+use aop_listeners::set_tcp_options;
 use rustix::io::Errno;
 use socket2::SockRef;
 use tokio::{
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// A connected upstream.
-pub enum UpstreamStream {
+pub(super) enum UpstreamStream {
     /// A TCP connection.
     Tcp(TcpStream),
     /// A connection over a Unix socket.
@@ -25,21 +25,21 @@ pub enum UpstreamStream {
 }
 
 /// Connects to `upstream` and sends `header`, which may be empty.
-pub(super) async fn connect(
+pub(super) async fn connect_with_header(
     upstream: &UpstreamAddress,
     header: &[u8],
 ) -> io::Result<UpstreamStream> {
-    let mut stream = dial(upstream).await?;
+    let mut stream = connect(upstream).await?;
     stream.write_all(header).await?;
     Ok(stream)
 }
 
 /// Connects to `upstream`.
-pub async fn dial(upstream: &UpstreamAddress) -> io::Result<UpstreamStream> {
+pub(super) async fn connect(upstream: &UpstreamAddress) -> io::Result<UpstreamStream> {
     match upstream {
         UpstreamAddress::Tcp(authority) => {
             let stream = TcpStream::connect(authority).await?;
-            tune(SockRef::from(&stream))?;
+            set_tcp_options(SockRef::from(&stream))?;
             Ok(UpstreamStream::Tcp(stream))
         }
         UpstreamAddress::Unix(path) => Ok(UpstreamStream::Unix(UnixStream::connect(path).await?)),
@@ -54,7 +54,7 @@ pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
 impl UpstreamStream {
     /// Closes with a reset, which tells the upstream that the data is incomplete. Unix sockets have
     /// no reset: there the upstream sees an end of stream.
-    pub(super) fn sever(self) {
+    pub(super) fn reset(self) {
         let Self::Tcp(stream) = self else { return };
         // With a linger time of zero the kernel sends a reset and discards unsent bytes.
         if let Err(error) = SockRef::from(&stream).set_linger(Some(Duration::ZERO)) {

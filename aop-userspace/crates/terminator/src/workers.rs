@@ -11,12 +11,12 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Dispatch, dispatcher};
 
-use super::http::{Pools, Slots};
+use super::http::{Pools, RequestSlots};
 
 /// All workers. Dropping this ends them and the tasks that they still run.
 pub(super) struct Workers {
     workers: Vec<Worker>,
-    end: CancellationToken,
+    shutdown: CancellationToken,
 }
 
 /// One thread, the tasks that run on it, and its pool of upstream connections.
@@ -28,30 +28,31 @@ pub(super) struct Worker {
 }
 
 impl Workers {
-    /// Starts `wished` workers, or one for each CPU that this process may use.
+    /// Starts `count` workers, or one for each CPU that this process may use.
     ///
     /// # Errors
     /// The system refuses to start a thread.
-    pub(super) fn start(wished: Option<usize>) -> io::Result<Self> {
-        let mut started = Self { workers: Vec::new(), end: CancellationToken::new() };
-        let slots = Arc::<Slots>::default();
+    pub(super) fn start(count: Option<usize>) -> io::Result<Self> {
+        let mut started = Self { workers: Vec::new(), shutdown: CancellationToken::new() };
+        let slots = Arc::<RequestSlots>::default();
         let cpus = || available_parallelism().map_or(1, usize::from);
-        for number in 0..wished.unwrap_or_else(cpus) {
+        for number in 0..count.unwrap_or_else(cpus) {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let pools = Arc::new(Pools::new(slots.clone()));
             let handle = runtime.handle().clone();
             started.workers.push(Worker { runtime: handle, tasks: TaskTracker::new(), pools });
-            let end = started.end.clone();
+            let shutdown = started.shutdown.clone();
             // Workers log to the subscriber of the thread that starts them.
             let log = dispatcher::get_default(Dispatch::clone);
-            let run = move || dispatcher::with_default(&log, || runtime.block_on(end.cancelled()));
+            let run =
+                move || dispatcher::with_default(&log, || runtime.block_on(shutdown.cancelled()));
             thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
         }
         Ok(started)
     }
 
     /// The worker that also runs the tasks of the whole service.
-    pub(super) fn first(&self) -> &Worker {
+    pub(super) fn main(&self) -> &Worker {
         &self.workers[0]
     }
 
@@ -75,7 +76,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.end.cancel();
+        self.shutdown.cancel();
     }
 }
 
@@ -89,7 +90,7 @@ impl Worker {
     }
 
     /// Calls `act` in this worker's runtime context: sockets register with this runtime.
-    pub(super) fn within<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn enter<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let _runtime = self.runtime.enter();
         act()
     }

@@ -7,6 +7,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use aop_config::Host;
+use aop_types::Refusal;
 use rustls::server::Acceptor;
 use tokio::{
     io::AsyncWriteExt,
@@ -17,13 +18,12 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::{
     identity::printable,
-    judgement::{self, judge},
-    observed::{self, AcceptedPull},
-    plain::{self, Opening},
-    pull::{Finished, OriginPull},
-    refusal::Refusal,
-    refused::RefusedConnection,
-    sites::{Site, Sites, Terms},
+    not_enforced::{self, AcceptedPull, accept_observing},
+    permit::{FinishedHandshake, OriginPull},
+    protocol_sniff::{FirstBytes, HTTP_RESPONSE, sniff},
+    refusal_of_error::{refusal_of_error, refusal_of_io_error},
+    refused_connection::RefusedConnection,
+    sites::{ConnectionTls, Site, Sites},
 };
 
 /// A fatal alert in clear: record type, version 1.2, length, level, description. Built by hand,
@@ -47,49 +47,55 @@ pub async fn accept(
     deadline: Instant,
 ) -> Result<AcceptedPull, RefusedConnection> {
     let late = |_| RefusedConnection::new(Refusal::Deadline);
-    let start = timeout_at(deadline, hello(stream)).await.map_err(late)??;
-    let (site, host) = match choose(&start, sites) {
+    let start = timeout_at(deadline, read_client_hello(stream)).await.map_err(late)??;
+    let (site, host) = match choose_site(&start, sites) {
         Ok(chosen) => chosen,
-        Err((refused, alert)) => return Err(tell(refused, start.io, &alert).await),
+        Err((refused, alert)) => return Err(send_and_refuse(refused, start.io, &alert).await),
     };
     timeout_at(deadline, finish(start, peer, &site, host))
         .await
         .map_err(late)
         .flatten()
-        .map_err(|refused| refused.at(&site))
+        .map_err(|refused| refused.with_site(&site))
 }
 
-async fn hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, RefusedConnection> {
-    match plain::opening(&mut stream).await {
-        Ok(Opening::Tls) => {}
-        Ok(Opening::Nothing) => return Err(RefusedConnection::new(Refusal::PeerGone)),
-        Ok(Opening::Garbage) => return Err(RefusedConnection::new(Refusal::BadHello).on(stream)),
-        Ok(Opening::Proxy) => {
+async fn read_client_hello(
+    mut stream: TcpStream,
+) -> Result<StartHandshake<TcpStream>, RefusedConnection> {
+    match sniff(&mut stream).await {
+        Ok(FirstBytes::Tls) => {}
+        Ok(FirstBytes::Closed) => return Err(RefusedConnection::new(Refusal::PeerGone)),
+        Ok(FirstBytes::Other) => {
+            return Err(RefusedConnection::new(Refusal::BadHello).with_stream(stream));
+        }
+        Ok(FirstBytes::Proxy) => {
             let detail = "a PROXY header came from an address that is not named in proxy_from";
-            return Err(RefusedConnection::new(Refusal::ProxyHeader).because(detail).on(stream));
+            let refused = RefusedConnection::new(Refusal::ProxyHeader).with_detail(detail);
+            return Err(refused.with_stream(stream));
         }
-        Ok(Opening::Http) => {
-            return Err(tell(RefusedConnection::new(Refusal::NotTls), stream, plain::ANSWER).await);
+        Ok(FirstBytes::Http) => {
+            let refused = RefusedConnection::new(Refusal::NotTls);
+            return Err(send_and_refuse(refused, stream, HTTP_RESPONSE).await);
         }
-        Err(error) => return Err(judge(&error)),
+        Err(error) => return Err(refusal_of_io_error(&error)),
     }
     let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
     match (&mut acceptor).await {
         Ok(start) => Ok(start),
         Err(error) => {
-            let mut refused = judge(&error);
+            let mut refused = refusal_of_io_error(&error);
             if refused.refusal == Refusal::Protocol {
                 refused.refusal = Refusal::BadHello;
             }
             Err(match acceptor.take_io() {
-                Some(stream) => refused.on(stream),
+                Some(stream) => refused.with_stream(stream),
                 None => refused,
             })
         }
     }
 }
 
-fn choose(
+fn choose_site(
     start: &StartHandshake<TcpStream>,
     sites: &Sites,
 ) -> Result<(Arc<Site>, Host), (RefusedConnection, [u8; 7])> {
@@ -99,13 +105,13 @@ fn choose(
         return Err((RefusedConnection::new(Refusal::NoName), MISSING_EXTENSION));
     };
     let Ok(host) = name.parse::<Host>() else {
-        let refused = RefusedConnection::new(Refusal::NoName).because(printable(name));
+        let refused = RefusedConnection::new(Refusal::NoName).with_detail(printable(name));
         return Err((refused, UNRECOGNIZED_NAME));
     };
     match sites.find(&host) {
         Some(site) => Ok((site.clone(), host)),
         None => {
-            let refused = RefusedConnection::new(Refusal::UnknownName).because(printable(name));
+            let refused = RefusedConnection::new(Refusal::UnknownName).with_detail(printable(name));
             Err((refused, UNRECOGNIZED_NAME))
         }
     }
@@ -117,29 +123,31 @@ async fn finish(
     site: &Arc<Site>,
     host: Host,
 ) -> Result<AcceptedPull, RefusedConnection> {
-    let Terms { config, desk, unsigned } = site.terms();
+    let ConnectionTls { config, sessions, key_proof } = site.connection_tls();
     let handshake = start.into_stream(config).into_fallible();
-    let stream = handshake.await.map_err(|(error, stream)| judge(&error).on(stream))?;
-    let finished = Finished { stream: Box::new(stream), site: site.clone(), host, peer };
-    if let Some(observing) = site.observing() {
-        return Ok(observed::judge(&observing, finished, desk, &unsigned));
+    let stream = handshake
+        .await
+        .map_err(|(error, stream)| refusal_of_io_error(&error).with_stream(stream))?;
+    let finished = FinishedHandshake { stream: Box::new(stream), site: site.clone(), host, peer };
+    if let Some(token) = site.observe_token() {
+        return Ok(accept_observing(&token, finished, &key_proof));
     }
     if site.explains()
-        && let Err(error) = site.judge(finished.chain())
+        && let Err(error) = site.verify(finished.chain())
     {
-        return Err(judgement::of(&error).over(finished.stream));
+        return Err(refusal_of_error(&error).with_session(finished.stream));
     }
-    let identity = observed::identity(finished.chain())?;
-    Ok(AcceptedPull::Proven(Box::new(OriginPull::new(finished, identity, desk))))
+    let identity = not_enforced::identity(finished.chain())?;
+    Ok(AcceptedPull::Authenticated(Box::new(OriginPull::new(finished, identity, sessions))))
 }
 
-async fn tell(
+async fn send_and_refuse(
     refused: RefusedConnection,
     mut stream: TcpStream,
     bytes: &[u8],
 ) -> RefusedConnection {
     match stream.write_all(bytes).await {
-        Ok(()) => refused.on(stream),
+        Ok(()) => refused.with_stream(stream),
         Err(_) => refused,
     }
 }

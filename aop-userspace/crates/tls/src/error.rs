@@ -43,7 +43,7 @@ pub enum SiteErrorKind {
          read only one of them: name only the newer one",
         files[0].display(), files[1].display()
     )]
-    TwoLists {
+    ConflictingLists {
         /// The issuer of both.
         issuer: String,
         /// The files; twice the same path if one file holds both.
@@ -85,7 +85,7 @@ pub enum FileErrorKind {
     NoCertificate,
     /// It holds a key where a certificate is wanted.
     #[error("holds a private key, but no certificate; name the file of the certificate here")]
-    KeyInstead,
+    KeyInsteadOfCertificate,
     /// It holds no key.
     #[error("holds no private key in PEM form; name the file with \"-----BEGIN PRIVATE KEY-----\"")]
     NoKey,
@@ -100,7 +100,7 @@ pub enum FileErrorKind {
         "holds no revocation list, neither DER nor PEM (\"-----BEGIN X509 CRL-----\"); name the \
          file that the CA publishes"
     )]
-    NoList,
+    NoRevocationList,
     /// Its PEM or DER is truncated or invalid.
     #[error("is malformed: {0}; copy the file again from its source")]
     Malformed(String),
@@ -121,7 +121,7 @@ fn unreadable(error: &io::Error) -> String {
 }
 
 impl FileErrorKind {
-    pub(super) fn of(self, file: &Path) -> FileError {
+    pub(crate) fn of(self, file: &Path) -> FileError {
         FileError { file: file.into(), problem: self }
     }
 }

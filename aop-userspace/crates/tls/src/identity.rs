@@ -2,7 +2,9 @@
 //!
 //! It comes from the leaf alone. Nothing here decides whether a peer is accepted.
 
+use aop_types::{SafeText, escape, shorten};
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use rustls::pki_types::CertificateDer;
 use x509_parser::{
     objects::{oid_registry, oid2abbrev},
@@ -10,6 +12,9 @@ use x509_parser::{
 };
 
 use super::validity::Validity;
+
+/// The most characters of a text from a peer.
+const MAX: usize = 256;
 
 /// The identity in a certificate. Its strings are escaped and of bounded length.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,15 +34,15 @@ pub struct PeerIdentity {
 }
 
 impl PeerIdentity {
-    pub(super) fn of(certificate: &CertificateDer<'_>) -> Result<Self, String> {
+    pub(crate) fn read(certificate: &CertificateDer<'_>) -> Result<Self, String> {
         let (_, parsed) =
             x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
         let validity = Validity::from(&parsed);
         Ok(Self {
-            subject: name(parsed.subject()),
-            issuer: name(parsed.issuer()),
-            serial: hex(parsed.raw_serial()),
-            spki_sha256: hex(digest(&SHA256, parsed.public_key().raw).as_ref()),
+            subject: distinguished_name(parsed.subject()),
+            issuer: distinguished_name(parsed.issuer()),
+            serial: HEXLOWER.encode(parsed.raw_serial()),
+            spki_sha256: HEXLOWER.encode(digest(&SHA256, parsed.public_key().raw).as_ref()),
             not_before: validity.not_before,
             not_after: validity.not_after,
         })
@@ -45,53 +50,29 @@ impl PeerIdentity {
 }
 
 /// The name as OpenSSL prints it: a value that contains a separator is quoted.
-pub(super) fn name(name: &X509Name<'_>) -> String {
+pub(crate) fn distinguished_name(name: &X509Name<'_>) -> String {
     let attributes: Vec<String> = name
         .iter_attributes()
         .map(|attribute| {
             let oid = attribute.attr_type();
             let key = oid2abbrev(oid, oid_registry()).map_or(oid.to_id_string(), Into::into);
             let value = match attribute.as_str() {
-                Ok(text) => escaped(text),
-                Err(_) => hex(attribute.as_slice()),
+                Ok(text) => escape(&text.replace('\\', "\\\\")),
+                Err(_) => HEXLOWER.encode(attribute.as_slice()),
             };
-            match value.contains([',', '+', '=', '"']) {
-                true => format!("{key}=\"{}\"", value.replace('"', "\\\"")),
-                false => format!("{key}={value}"),
+            if value.contains([',', '+', '=', '"']) {
+                format!("{key}=\"{}\"", value.replace('"', "\\\""))
+            } else {
+                format!("{key}={value}")
             }
         })
         .collect();
-    bounded(&attributes.join(", "))
+    shorten(attributes.join(", "), MAX)
 }
 
 /// `text` escaped and cut to 256 characters.
 pub fn printable(text: &str) -> String {
-    bounded(&escaped(text))
-}
-
-/// Escapes every character that could move the cursor, colour a terminal, start a line or change
-/// the direction of writing.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\'' => safe.push(character),
-            other => safe.extend(other.escape_debug()),
-        }
-    }
-    safe
-}
-
-/// At most 256 characters of `text`.
-fn bounded(text: &str) -> String {
-    match text.char_indices().nth(256) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    SafeText::<MAX>::new(text).into_string()
 }
 
 #[cfg(test)]

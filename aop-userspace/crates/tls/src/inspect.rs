@@ -3,16 +3,18 @@
 use std::path::Path;
 
 use aop_config::{ClientCa, SiteConfig};
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use rustls::pki_types::CertificateDer;
 use x509_parser::{certificate::X509Certificate, public_key::PublicKey};
 
 use super::{
-    anchors::BUILT_IN,
-    cloudflare, crl,
+    client_ca::BUILT_IN,
+    cloudflare_ca,
     error::FileError,
-    files::Files,
     identity::{self, PeerIdentity},
-    leaf, pem,
+    leaf_rules, pem, revocation,
+    site_files::SiteFiles,
 };
 
 /// One file, or the built-in anchor.
@@ -84,21 +86,21 @@ impl FileRole {
 
 /// Reads every file of `site`.
 #[must_use]
-pub fn inspect(site: &SiteConfig, files: &Files) -> Vec<InspectedFile> {
+pub fn inspect(site: &SiteConfig, files: &SiteFiles) -> Vec<InspectedFile> {
     let mut inspected = vec![
-        certificates(&site.certificate, FileRole::Certificate, files),
-        InspectedFile::of(&site.key, FileRole::Key, pem::key(&site.key, files).err()),
+        inspect_certificates(&site.certificate, FileRole::Certificate, files),
+        InspectedFile::new(&site.key, FileRole::Key, pem::key(&site.key, files).err()),
     ];
     inspected.extend(site.client_ca.iter().map(|client_ca| match client_ca {
         ClientCa::CloudflareGlobal => built_in(),
-        ClientCa::File(file) => certificates(file, FileRole::ClientCa, files),
+        ClientCa::File(file) => inspect_certificates(file, FileRole::ClientCa, files),
     }));
-    inspected.extend(site.rules.revocation.files.iter().map(|file| lists(file, files)));
+    inspected.extend(site.rules.revocation.files.iter().map(|file| inspect_crls(file, files)));
     inspected
 }
 
 impl InspectedFile {
-    fn of(file: &Path, role: FileRole, error: Option<FileError>) -> Self {
+    fn new(file: &Path, role: FileRole, error: Option<FileError>) -> Self {
         Self {
             file: file.display().to_string(),
             role,
@@ -109,14 +111,14 @@ impl InspectedFile {
     }
 }
 
-fn certificates(file: &Path, role: FileRole, files: &Files) -> InspectedFile {
+fn inspect_certificates(file: &Path, role: FileRole, files: &SiteFiles) -> InspectedFile {
     let found = match pem::certificates(file, files) {
         Ok(found) => found,
-        Err(error) => return InspectedFile::of(file, role, Some(error)),
+        Err(error) => return InspectedFile::new(file, role, Some(error)),
     };
-    let mut inspected = InspectedFile::of(file, role, None);
+    let mut inspected = InspectedFile::new(file, role, None);
     for der in &found {
-        match certificate(der) {
+        match inspect_certificate(der) {
             Ok(certificate) => inspected.certificates.push(certificate),
             Err(error) => {
                 inspected.error = Some(format!("holds a certificate that is not X.509: {error}"));
@@ -126,29 +128,29 @@ fn certificates(file: &Path, role: FileRole, files: &Files) -> InspectedFile {
     inspected
 }
 
-fn certificate(der: &CertificateDer<'_>) -> Result<InspectedCertificate, String> {
-    let identity = PeerIdentity::of(der)?;
+fn inspect_certificate(der: &CertificateDer<'_>) -> Result<InspectedCertificate, String> {
+    let identity = PeerIdentity::read(der)?;
     let (_, parsed) =
         x509_parser::parse_x509_certificate(der).map_err(|error| error.to_string())?;
     Ok(InspectedCertificate {
         identity,
-        key: key(&parsed),
+        key: key_kind(&parsed),
         is_ca: parsed.is_ca(),
-        names: leaf::names(&parsed)
+        names: leaf_rules::names(&parsed)
             .iter()
-            .map(|name| identity::printable(&leaf::told(name)))
+            .map(|name| identity::printable(&leaf_rules::spelled(name)))
             .collect(),
     })
 }
 
 /// The kind of a certificate's key.
-fn key(certificate: &X509Certificate<'_>) -> String {
+fn key_kind(certificate: &X509Certificate<'_>) -> String {
     let key = certificate.public_key();
     let oid = key.algorithm.algorithm.to_id_string();
+    if let Some(name) = leaf_rules::ml_dsa_name(&oid) {
+        return name.into();
+    }
     match (oid.as_str(), key.parsed()) {
-        ("2.16.840.1.101.3.4.3.17", _) => "ML-DSA-44".into(),
-        ("2.16.840.1.101.3.4.3.18", _) => "ML-DSA-65".into(),
-        ("2.16.840.1.101.3.4.3.19", _) => "ML-DSA-87".into(),
         ("1.3.101.112", _) => "Ed25519".into(),
         (_, Ok(PublicKey::RSA(rsa))) => format!("RSA {}", rsa.key_size()),
         (_, Ok(PublicKey::EC(point))) => format!("ECDSA P-{}", point.key_size()),
@@ -157,36 +159,35 @@ fn key(certificate: &X509Certificate<'_>) -> String {
 }
 
 fn built_in() -> InspectedFile {
-    let anchor = cloudflare::anchor();
+    let anchor = cloudflare_ca::anchor();
     let subject = "CN=origin-pull.cloudflare.net, O=\"CloudFlare, Inc.\", OU=Origin Pull";
-    let key =
-        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &webpki::spki_for_anchor(&anchor));
+    let key = digest(&SHA256, &webpki::spki_for_anchor(&anchor));
     let certificate = InspectedCertificate {
         identity: PeerIdentity {
             subject: subject.into(),
             issuer: subject.into(),
             serial: String::new(),
-            spki_sha256: identity::hex(key.as_ref()),
-            not_before: cloudflare::NOT_BEFORE,
-            not_after: cloudflare::NOT_AFTER,
+            spki_sha256: HEXLOWER.encode(key.as_ref()),
+            not_before: cloudflare_ca::NOT_BEFORE,
+            not_after: cloudflare_ca::NOT_AFTER,
         },
         key: "RSA 4096".into(),
         is_ca: true,
         names: Vec::new(),
     };
-    let file = InspectedFile::of(Path::new(BUILT_IN), FileRole::ClientCa, None);
+    let file = InspectedFile::new(Path::new(BUILT_IN), FileRole::ClientCa, None);
     InspectedFile { certificates: vec![certificate], ..file }
 }
 
-fn lists(file: &Path, files: &Files) -> InspectedFile {
+fn inspect_crls(file: &Path, files: &SiteFiles) -> InspectedFile {
     let read = || -> Result<Vec<InspectedCrl>, FileError> {
-        crl::read(file, files)?
+        revocation::read(file, files)?
             .iter()
             .map(|der| {
-                let list = crl::parse(der, file)?;
-                let validity = crl::validity(&list);
+                let list = revocation::parse(der, file)?;
+                let validity = revocation::validity(&list);
                 Ok(InspectedCrl {
-                    issuer: identity::name(list.issuer()),
+                    issuer: identity::distinguished_name(list.issuer()),
                     this_update: validity.not_before,
                     next_update: validity.not_after,
                     entries: list.iter_revoked_certificates().count(),
@@ -195,7 +196,7 @@ fn lists(file: &Path, files: &Files) -> InspectedFile {
             .collect()
     };
     match read() {
-        Ok(lists) => InspectedFile { lists, ..InspectedFile::of(file, FileRole::Crl, None) },
-        Err(error) => InspectedFile::of(file, FileRole::Crl, Some(error)),
+        Ok(lists) => InspectedFile { lists, ..InspectedFile::new(file, FileRole::Crl, None) },
+        Err(error) => InspectedFile::new(file, FileRole::Crl, Some(error)),
     }
 }

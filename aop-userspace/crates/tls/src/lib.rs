@@ -3,65 +3,69 @@
 //! [`Sites`] are built from the configuration, all of them or none. [`accept`] turns a TCP
 //! connection into an [`OriginPull`], and [`authorize`] turns that into a [`Permit`]. Neither can
 //! be made in another way, so no relaying skips a check. Every other connection ends as a
-//! [`RefusedConnection`] with a named [`Refusal`]. At a site that observes, and only there, it becomes an
-//! [`UnauthenticatedPull`] instead, and [`permit_unauthenticated`] makes a [`Permit`] of it that is marked as proving nothing.
+//! [`RefusedConnection`] with a named [`Refusal`]. At a site that observes, and only there, it
+//! becomes an [`UnauthenticatedPull`] instead, and [`permit_unauthenticated`] makes a [`Permit`] of
+//! it that is marked as proving nothing.
 //!
-//! This module decides by certificate and server name alone. The terminator checks addresses and
-//! reaches upstreams. Configurations of rustls are built only here.
+//! This crate decides by certificate and server name alone. The terminator checks addresses and
+//! reaches upstreams. Configurations of rustls are built only here: the doctor's attempts use
+//! [`ProbeClient`].
 
+mod accepted_certificates;
 mod acceptor;
-mod anchors;
-mod client;
-mod cloudflare;
-mod crl;
+mod client_ca;
+mod cloudflare_ca;
+mod deferring_verifier;
 mod error;
-mod farewell;
-mod files;
-mod handshake;
+mod expiry;
+mod file_warnings;
+mod handshake_facts;
 mod identity;
 mod inspect;
-mod judgement;
-mod leaf;
-mod lenient;
-mod memo;
-mod observed;
+mod issuing_ca;
+mod leaf_rules;
+mod lingering_close;
+mod not_enforced;
 mod pem;
-mod plain;
-mod pull;
-mod refusal;
-mod refused;
-mod remarks;
-mod resumption;
-mod server;
+mod permit;
+mod presented_certificate;
+mod probe_client;
+mod protocol_sniff;
+mod provider;
+mod refusal_of_error;
+mod refused_connection;
+mod revocation;
+mod server_config;
+mod sessions;
+mod signature_cache;
+mod site_files;
 mod sites;
-mod term;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
 mod tests;
-mod trust;
 mod validity;
 mod verifier;
-mod voucher;
 
 pub use acceptor::accept;
-pub use client::{LastSession, PresentedCertificate, TlsVersion, client};
+pub use aop_types::Refusal;
 pub use error::{FileError, FileErrorKind, SiteErrorKind, SitesError};
-pub use farewell::close as farewell;
-pub use files::Files;
-pub use handshake::HandshakeFacts;
-pub use identity::PeerIdentity;
-pub use identity::printable;
+pub use expiry::FileExpiry;
+pub use file_warnings::FileWarnings;
+pub use handshake_facts::{CertificateFrom, HandshakeFacts};
+pub use identity::{PeerIdentity, printable};
 pub use inspect::{FileRole, InspectedCertificate, InspectedCrl, InspectedFile, inspect};
-pub use observed::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
-pub use pull::{
-    Authentication, OriginPull, PeerProtocol, PeerStream, Permit, Warrant, authorize,
-    permit_unauthenticated, socket,
+pub use issuing_ca::{CaScope, IssuingCa};
+pub use lingering_close::lingering_close;
+pub use not_enforced::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
+pub use permit::{
+    Authentication, OriginPull, PeerProtocol, PeerStream, Permit, Warrant, authorize, into_tcp,
+    permit_unauthenticated,
 };
-pub use refusal::{Fault, Refusal};
-pub use refused::RefusedConnection;
-pub use server::FileWarnings;
+pub use presented_certificate::PresentedCertificate;
+pub use probe_client::{LastSession, ProbeClient, ProbeConnection, Received, TlsVersion};
+pub use provider::install_default_provider;
+pub use refused_connection::RefusedConnection;
+pub use site_files::SiteFiles;
 pub use sites::{Site, Sites};
-pub use term::FileExpiry;
 pub use validity::now;
-pub use voucher::{CaScope, IssuingCa};

@@ -1,21 +1,22 @@
 //! Reads certificates and keys from PEM files. Its errors say what a file holds instead.
 
-use std::path::Path;
+use std::{fmt::Display, path::Path};
 
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject, SectionKind},
 };
+use x509_parser::certificate::X509Certificate;
 
 use super::{
     error::{FileError, FileErrorKind},
-    files::Files,
+    site_files::SiteFiles,
 };
 
 /// All certificates of `file`, in order; at least one.
-pub(super) fn certificates(
+pub(crate) fn certificates(
     file: &Path,
-    files: &Files,
+    files: &SiteFiles,
 ) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let text = files.read(file)?;
     let mut certificates = Vec::new();
@@ -30,14 +31,16 @@ pub(super) fn certificates(
     }
     match (certificates.is_empty(), keys) {
         (false, _) => Ok(certificates),
-        (true, 0) if is_encrypted_key(&text) => Err(FileErrorKind::KeyInstead.of(file)),
+        (true, 0) if is_encrypted_key(&text) => {
+            Err(FileErrorKind::KeyInsteadOfCertificate.of(file))
+        }
         (true, 0) => Err(FileErrorKind::NoCertificate.of(file)),
-        (true, _) => Err(FileErrorKind::KeyInstead.of(file)),
+        (true, _) => Err(FileErrorKind::KeyInsteadOfCertificate.of(file)),
     }
 }
 
 /// The first private key of `file`.
-pub(super) fn key(file: &Path, files: &Files) -> Result<PrivateKeyDer<'static>, FileError> {
+pub(crate) fn key(file: &Path, files: &SiteFiles) -> Result<PrivateKeyDer<'static>, FileError> {
     let text = files.read(file)?;
     for section in sections(file, &text) {
         let (kind, der) = section?;
@@ -45,22 +48,35 @@ pub(super) fn key(file: &Path, files: &Files) -> Result<PrivateKeyDer<'static>, 
             return Ok(key);
         }
     }
-    match is_encrypted_key(&text) {
-        true => Err(FileErrorKind::EncryptedKey.of(file)),
-        false => Err(FileErrorKind::NoKey.of(file)),
-    }
+    let encrypted = is_encrypted_key(&text);
+    Err(if encrypted { FileErrorKind::EncryptedKey } else { FileErrorKind::NoKey }.of(file))
+}
+
+/// Parses a certificate of `file`.
+pub(crate) fn parse<'a>(
+    certificate: &'a CertificateDer<'_>,
+    file: &Path,
+) -> Result<X509Certificate<'a>, FileError> {
+    let parsed = x509_parser::parse_x509_certificate(certificate);
+    parsed.map(|(_, parsed)| parsed).map_err(|error| not_x509(&error, file))
+}
+
+/// The error for a certificate of `file` that a parser refuses.
+pub(crate) fn not_x509(error: &impl Display, file: &Path) -> FileError {
+    FileErrorKind::Malformed(format!("a certificate in it is not X.509 ({error})")).of(file)
 }
 
 fn sections<'a>(
     file: &'a Path,
     text: &'a [u8],
 ) -> impl Iterator<Item = Result<(SectionKind, Vec<u8>), FileError>> + 'a {
-    <(SectionKind, Vec<u8>)>::pem_slice_iter(text)
-        .map(|section| section.map_err(|error| FileErrorKind::Malformed(told(&error)).of(file)))
+    <(SectionKind, Vec<u8>)>::pem_slice_iter(text).map(|section| {
+        section.map_err(|error| FileErrorKind::Malformed(error_text(&error)).of(file))
+    })
 }
 
 /// The reader's own message prints markers as lists of byte values.
-fn told(error: &pem::Error) -> String {
+fn error_text(error: &pem::Error) -> String {
     if let pem::Error::MissingSectionEnd { end_marker } = error {
         return format!("a section has no end line {:?}", String::from_utf8_lossy(end_marker));
     }

@@ -16,20 +16,22 @@ use rustls::{
 };
 
 use super::{
-    anchors::Anchor,
+    accepted_certificates::AcceptedCertificates,
+    client_ca::Anchor,
+    deferring_verifier::DeferringVerifier,
     error::SitesError,
-    files::Files,
-    judgement,
-    lenient::Lenient,
-    memo,
-    observed::Unsigned,
-    refused::RefusedConnection,
-    resumption::{Desk, Sessions},
-    server::{self, Equipment, FileWarnings, Maker},
-    trust::Trust,
+    file_warnings::FileWarnings,
+    issuing_ca::{self, IssuingCa},
+    not_enforced::KeyProofFailure,
+    presented_certificate::PresentedCertificate,
+    refusal_of_error::refusal_of_error,
+    refused_connection::RefusedConnection,
+    server_config::{self, ServerConfigBuilder, SiteTls},
+    sessions::{ConnectionSessions, SessionStore},
+    signature_cache,
+    site_files::SiteFiles,
     validity,
     verifier::SiteVerifier,
-    voucher::{self, IssuingCa},
 };
 
 /// All sites. Without a site, every connection is refused.
@@ -41,16 +43,16 @@ pub struct Sites {
 
 /// One site, ready to serve.
 pub struct Site {
-    facts: Arc<Facts>,
+    settings: Arc<SiteSettings>,
     on_refusal: OnRefusal,
     tls: Arc<ServerConfig>,
-    trust: Trust,
+    accepted: AcceptedCertificates,
     /// The session store of this generation; `None` if the site resumes no session.
-    sessions: Option<Arc<Sessions>>,
+    sessions: Option<Arc<SessionStore>>,
 }
 
 /// The parts of a site that do not depend on whether it observes.
-struct Facts {
+struct SiteSettings {
     name: Arc<str>,
     hosts: Vec<HostPattern>,
     upstream: Upstream,
@@ -58,21 +60,21 @@ struct Facts {
     /// The configured value, without the mode override.
     on_refusal: OnRefusal,
     resumption: Resumption,
-    maker: Maker,
+    config_builder: ServerConfigBuilder,
     anchors: Vec<Anchor>,
     verifier: Arc<SiteVerifier>,
 }
 
-/// Proof that a site observes. Only [`Site::observing`] makes one.
-pub(super) struct Observing(());
+/// Proof that a site observes. Only [`Site::observe_token`] makes one.
+pub(crate) struct ObserveToken(());
 
 /// The TLS configuration of one connection.
-pub(super) struct Terms {
-    pub(super) config: Arc<ServerConfig>,
+pub(crate) struct ConnectionTls {
+    pub(crate) config: Arc<ServerConfig>,
     /// The session store of the connection, if the site resumes sessions.
-    pub(super) desk: Option<Arc<Desk>>,
+    pub(crate) sessions: Option<Arc<ConnectionSessions>>,
     /// If the site observes: the record of a failed proof of the peer's key.
-    pub(super) unsigned: Arc<Unsigned>,
+    pub(crate) key_proof: Arc<KeyProofFailure>,
 }
 
 impl Sites {
@@ -84,54 +86,61 @@ impl Sites {
     /// belong to its certificate. Then no site is built.
     pub fn build(
         configs: &[SiteConfig],
-        files: &Files,
+        files: &SiteFiles,
     ) -> Result<(Self, FileWarnings), SitesError> {
-        let provider = Arc::new(memo::provider());
+        let provider = Arc::new(signature_cache::provider());
         let mut sites = Self::default();
-        let mut notes = FileWarnings::default();
+        let mut warnings = FileWarnings::default();
         for site in configs {
-            let Equipment { maker, anchors, trust, verifier } =
-                server::equip(site, files, &provider, &mut notes)
+            let SiteTls { config_builder, anchors, accepted, verifier } =
+                server_config::load(site, files, &provider, &mut warnings)
                     .map_err(|problem| SitesError { site: site.name.clone(), problem })?;
-            let facts = Facts {
+            let settings = SiteSettings {
                 name: site.name.as_str().into(),
                 hosts: site.hosts.clone(),
                 upstream: site.upstream.clone(),
                 proxy: site.proxy,
                 on_refusal: site.on_refusal,
                 resumption: site.rules.resumption,
-                maker,
+                config_builder,
                 anchors,
                 verifier,
             };
-            sites.add(Arc::new(Site::new(Arc::new(facts), trust, site.on_refusal)));
+            sites.add(Arc::new(Site::new(Arc::new(settings), accepted, site.on_refusal)));
         }
-        notes.without_repetition();
-        Ok((sites, notes))
+        warnings.remove_duplicates();
+        Ok((sites, warnings))
     }
 
     /// The same sites under the mode overrides in `own`. A site whose mode does not change is
     /// reused, with its session store.
     #[must_use]
-    pub fn under(&self, own: &BTreeMap<String, Mode>) -> Self {
+    pub fn with_overrides(&self, own: &BTreeMap<String, Mode>) -> Self {
         // A site is listed under each of its hosts, and must stay one object.
         let all = self.exact.values().chain(self.below.values());
         let once: HashMap<&str, &Arc<Site>> = all.map(|site| (&**site.name(), site)).collect();
         let mut sites = Self::default();
         for site in once.into_values() {
-            let on_refusal = site.facts.on_refusal.under(own.get(&**site.name()).copied());
-            sites.add(match on_refusal == site.on_refusal {
-                true => site.clone(),
-                false => Arc::new(Site::new(site.facts.clone(), site.trust.clone(), on_refusal)),
+            let on_refusal = site.settings.on_refusal.under(own.get(&**site.name()).copied());
+            sites.add(if on_refusal == site.on_refusal {
+                site.clone()
+            } else {
+                Arc::new(Site::new(site.settings.clone(), site.accepted.clone(), on_refusal))
             });
         }
         sites
     }
 
     /// The names of the sites that observe.
-    pub fn observing(&self) -> HashSet<Arc<str>> {
+    pub fn observing_names(&self) -> HashSet<Arc<str>> {
         let all = self.exact.values().chain(self.below.values());
         all.filter(|site| site.observes()).map(|site| site.name().clone()).collect()
+    }
+
+    /// The names of all sites.
+    pub fn names(&self) -> HashSet<Arc<str>> {
+        let all = self.exact.values().chain(self.below.values());
+        all.map(|site| site.name().clone()).collect()
     }
 
     /// The site of `host`: an exact host first, then a star one label up.
@@ -141,8 +150,8 @@ impl Sites {
     }
 
     /// Whether `site` observes, and still has every host that it has in `old`.
-    pub fn observe_where(&self, old: &Self, site: &str) -> bool {
-        let mut of_site = self.since(old).filter(|(before, _)| &**before.name() == site);
+    pub fn still_observes(&self, old: &Self, site: &str) -> bool {
+        let mut of_site = self.changes_since(old).filter(|(before, _)| &**before.name() == site);
         let kept = |now: &Arc<Site>| now.observes() && &**now.name() == site;
         of_site.all(|(_, now)| now.is_some_and(kept))
     }
@@ -150,14 +159,14 @@ impl Sites {
     /// Whether every host of `old` is still served, and every peer that its site accepted by
     /// certificate is still accepted.
     #[must_use]
-    pub fn keep_the_trust_of(&self, old: &Self) -> bool {
-        let mut hosts = self.since(old);
-        hosts.all(|(before, now)| now.is_some_and(|now| now.trust.covers(&before.trust)))
+    pub fn keeps_trust_of(&self, old: &Self) -> bool {
+        let mut hosts = self.changes_since(old);
+        hosts.all(|(before, now)| now.is_some_and(|now| now.accepted.covers(&before.accepted)))
     }
 
     /// The old site and the current one, for each exact host and star of `old`, and for each host
     /// that a star of `old` covered and that is an exact host now.
-    fn since<'a>(
+    fn changes_since<'a>(
         &'a self,
         old: &'a Self,
     ) -> impl Iterator<Item = (&'a Arc<Site>, Option<&'a Arc<Site>>)> {
@@ -169,7 +178,7 @@ impl Sites {
     }
 
     fn add(&mut self, site: Arc<Site>) {
-        for pattern in &site.facts.hosts {
+        for pattern in &site.settings.hosts {
             match pattern {
                 HostPattern::Exact(host) => self.exact.insert(host.clone(), site.clone()),
                 HostPattern::Below(host) => self.below.insert(host.clone(), site.clone()),
@@ -179,41 +188,47 @@ impl Sites {
 }
 
 impl Site {
-    fn new(facts: Arc<Facts>, trust: Trust, on_refusal: OnRefusal) -> Self {
-        let Facts { maker, verifier, .. } = &*facts;
+    fn new(
+        settings: Arc<SiteSettings>,
+        accepted: AcceptedCertificates,
+        on_refusal: OnRefusal,
+    ) -> Self {
+        let SiteSettings { config_builder, verifier, .. } = &*settings;
         let asked: Arc<dyn ClientCertVerifier> = match on_refusal {
             // A site that observes makes a configuration per connection.
             OnRefusal::Close | OnRefusal::Observe => verifier.clone(),
-            OnRefusal::Explain => Arc::new(Lenient { verifier: verifier.clone(), unsigned: None }),
+            OnRefusal::Explain => {
+                Arc::new(DeferringVerifier { verifier: verifier.clone(), key_proof: None })
+            }
         };
         let observes = on_refusal == OnRefusal::Observe;
         // A session of an unauthenticated peer must never be resumed.
-        let resumes = facts.resumption == Resumption::Verified && !observes;
+        let resumes = settings.resumption == Resumption::Verified && !observes;
         Self {
-            tls: Arc::new(maker.config(asked)),
-            trust,
+            tls: Arc::new(config_builder.config(asked)),
+            accepted,
             sessions: resumes.then(Arc::default),
             on_refusal,
-            facts,
+            settings,
         }
     }
 
     /// The name of the site: its first host.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
-        &self.facts.name
+        &self.settings.name
     }
 
     /// The upstream.
     #[must_use]
     pub fn upstream(&self) -> &Upstream {
-        &self.facts.upstream
+        &self.settings.upstream
     }
 
     /// How requests are relayed; `None` if the site relays bytes.
     #[must_use]
     pub fn http(&self) -> Option<&HttpConfig> {
-        match &self.facts.upstream {
+        match &self.settings.upstream {
             Upstream::Http(http) => Some(http),
             Upstream::Bytes(_) => None,
         }
@@ -222,33 +237,34 @@ impl Site {
     /// The PROXY header for the upstream.
     #[must_use]
     pub fn proxy(&self) -> ProxyProtocol {
-        self.facts.proxy
+        self.settings.proxy
     }
 
     /// Whether the site serves `host`.
     #[must_use]
-    pub fn answers(&self, host: &Host) -> bool {
-        self.facts.hosts.iter().any(|pattern| pattern.matches(host))
+    pub fn serves(&self, host: &Host) -> bool {
+        self.settings.hosts.iter().any(|pattern| pattern.matches(host))
     }
 
     /// Whether this site accepts every certificate that `other` accepts.
-    pub fn believes_all_of(&self, other: &Self) -> bool {
-        self.trust.covers(&other.trust)
+    pub fn accepts_all_of(&self, other: &Self) -> bool {
+        self.accepted.covers(&other.accepted)
     }
 
     /// The DER names of its client CAs, each without the outer SEQUENCE header.
     pub fn client_ca_names(&self) -> impl Iterator<Item = &[u8]> {
-        self.facts.anchors.iter().map(|anchor| &*anchor.trust.subject)
+        self.settings.anchors.iter().map(|anchor| &*anchor.trust.subject)
     }
 
-    /// The refusal of this chain in a handshake, if it would be refused.
-    pub fn refusal_of(&self, chain: &[CertificateDer<'_>]) -> Option<RefusedConnection> {
-        self.judge(chain).err().map(|error| judgement::of(&error))
+    /// The refusal of this certificate in a handshake, if it would be refused.
+    #[must_use]
+    pub fn refusal_of(&self, presented: &PresentedCertificate) -> Option<RefusedConnection> {
+        self.verify(presented.chain()).err().map(|error| refusal_of_error(&error))
     }
 
     /// Whether the site explains refusals: its handshakes then prove nothing, and each chain must
     /// be verified after the handshake.
-    pub(super) fn explains(&self) -> bool {
+    pub(crate) fn explains(&self) -> bool {
         self.on_refusal == OnRefusal::Explain
     }
 
@@ -261,13 +277,13 @@ impl Site {
 
     /// Proof that the site observes, if it does. Letting a peer in unauthenticated needs this
     /// value.
-    pub(super) fn observing(&self) -> Option<Observing> {
-        self.observes().then_some(Observing(()))
+    pub(crate) fn observe_token(&self) -> Option<ObserveToken> {
+        self.observes().then_some(ObserveToken(()))
     }
 
     /// The client CA of a verified chain, found by names.
-    pub(super) fn voucher(&self, chain: &[CertificateDer<'_>]) -> Option<IssuingCa> {
-        voucher::of(chain, &self.facts.anchors)
+    pub(crate) fn issuing_ca(&self, chain: &[CertificateDer<'_>]) -> Option<IssuingCa> {
+        issuing_ca::find(chain, &self.settings.anchors)
     }
 
     /// Verifies the chain that a peer presented, as a handshake would. For a resumed handshake, and
@@ -275,33 +291,33 @@ impl Site {
     ///
     /// # Errors
     /// As in a handshake.
-    pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+    pub(crate) fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
         let (leaf, between) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
-        self.facts.verifier.verify_client_cert(leaf, between, UnixTime::now()).map(drop)
+        self.settings.verifier.verify_client_cert(leaf, between, UnixTime::now()).map(drop)
     }
 
     /// The last second at which a session may be resumed whose chain was verified now.
-    pub(super) fn stands_until(&self, chain: &[CertificateDer<'_>]) -> u64 {
-        self.facts.verifier.stands_until(chain, validity::now())
+    pub(crate) fn session_expiry(&self, chain: &[CertificateDer<'_>]) -> u64 {
+        self.settings.verifier.session_expiry(chain, validity::now())
     }
 
     /// The TLS configuration of one connection. The verifier and the rules belong to the site; the
     /// view on the session store and the record of a failed proof belong to the connection.
-    pub(super) fn terms(&self) -> Terms {
-        let unsigned = Arc::<Unsigned>::default();
+    pub(crate) fn connection_tls(&self) -> ConnectionTls {
+        let key_proof = Arc::<KeyProofFailure>::default();
         if self.observes() {
-            let verifier = self.facts.verifier.clone();
-            let lenient = Lenient { verifier, unsigned: Some(unsigned.clone()) };
-            let config = Arc::new(self.facts.maker.config(Arc::new(lenient)));
-            return Terms { config, desk: None, unsigned };
+            let verifier = self.settings.verifier.clone();
+            let deferring = DeferringVerifier { verifier, key_proof: Some(key_proof.clone()) };
+            let config = Arc::new(self.settings.config_builder.config(Arc::new(deferring)));
+            return ConnectionTls { config, sessions: None, key_proof };
         }
-        let Some(sessions) = &self.sessions else {
-            return Terms { config: self.tls.clone(), desk: None, unsigned };
+        let Some(store) = &self.sessions else {
+            return ConnectionTls { config: self.tls.clone(), sessions: None, key_proof };
         };
-        let desk = Arc::new(sessions.desk());
+        let sessions = Arc::new(store.open());
         let mut config = ServerConfig::clone(&self.tls);
-        config.session_storage = desk.clone();
+        config.session_storage = sessions.clone();
         config.send_tls13_tickets = 1;
-        Terms { config: Arc::new(config), desk: Some(desk), unsigned }
+        ConnectionTls { config: Arc::new(config), sessions: Some(sessions), key_proof }
     }
 }

@@ -1,23 +1,25 @@
-//! For tests: certificates of every kind, and a TLS client that presents them whatever the server
-//! asks for. Other crates get them by the feature `testing`.
+//! For tests: certificates of every kind, a TLS client that presents them whatever the server asks
+//! for, and a server that asks for none. Other crates get them by the feature `testing`.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
     reason = "helpers of tests: names say what they are, and a panic is a failed test"
 )]
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+mod certificates;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    RevokedCertParams, SerialNumber, SigningKey, date_time_ymd,
+use std::{
+    io::{Read, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
 };
+
 use rustls::{
-    ClientConfig, RootCertStore, SupportedProtocolVersion,
-    client::ResolvesClientCert,
+    ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    SupportedProtocolVersion,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+    pki_types::{PrivateKeyDer, ServerName},
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
@@ -27,214 +29,12 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+#[cfg(test)]
+pub(crate) use self::certificates::INTERMEDIATE;
+pub use self::certificates::{Authority, Leaf, far_ahead, long_ago, pem};
+use super::probe_client::FixedClientCert;
+
 pub const BOTH: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
-
-/// The serial number of every intermediate.
-pub(crate) const INTERMEDIATE: u64 = 5;
-
-/// A certificate authority.
-pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pub certificate: CertificateDer<'static>,
-}
-
-/// A certificate with its chain and key.
-#[derive(Clone, Debug)]
-pub struct Leaf {
-    pub chain: Vec<CertificateDer<'static>>,
-    pub key: Vec<u8>,
-}
-
-impl Authority {
-    pub fn new(name: &str) -> Self {
-        Self::with(name, |_| {})
-    }
-
-    pub fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
-        Self::of(KeyPair::generate().unwrap(), name, change)
-    }
-
-    /// A CA with this key.
-    pub fn of(key: KeyPair, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
-        let mut params = named(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        change(&mut params);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), certificate }
-    }
-
-    pub fn intermediate(&self, name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = named(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.serial_number = Some(SerialNumber::from(INTERMEDIATE));
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), certificate }
-    }
-
-    /// A correct certificate of an edge.
-    pub fn edge(&self) -> Leaf {
-        self.leaf(|_| {})
-    }
-
-    /// A certificate of an edge, with a change.
-    pub fn leaf(&self, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
-        self.leaf_of(KeyPair::generate().unwrap(), change)
-    }
-
-    /// A certificate of an edge with this key, and a change.
-    pub(crate) fn leaf_of(
-        &self,
-        key: KeyPair,
-        change: impl FnOnce(&mut CertificateParams),
-    ) -> Leaf {
-        let mut params = named("edge");
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        change(&mut params);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Leaf { chain: vec![certificate.der().clone()], key: key.serialize_der() }
-    }
-
-    /// A revocation list with these serial numbers, whose next update is due at the end of `year`.
-    pub fn crl(&self, serials: &[u64], year: i32) -> Vec<u8> {
-        let revoked = |serial: &u64| RevokedCertParams {
-            serial_number: SerialNumber::from(*serial),
-            revocation_time: date_time_ymd(2020, 1, 1),
-            reason_code: None,
-            invalidity_date: None,
-        };
-        let params = CertificateRevocationListParams {
-            this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(year, 12, 31),
-            crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
-            revoked_certs: serials.iter().map(revoked).collect(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        params.signed_by(&self.issuer).unwrap().der().to_vec()
-    }
-
-    pub fn server(&self, hosts: &[&str]) -> Leaf {
-        let sans =
-            CertificateParams::new(hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let sans = sans.unwrap().subject_alt_names;
-        self.leaf(|params| {
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-            params.subject_alt_names = sans;
-        })
-    }
-
-    /// A certificate of version 1, as `openssl x509 -req` makes without extensions. rcgen makes
-    /// only version 3, so version and extensions are removed and the rest is signed again.
-    pub fn version_1(&self) -> Leaf {
-        let v3 = self.edge();
-        let [certificate] = &elements(&v3.chain[0])[..] else { panic!("one sequence") };
-        let [signed, algorithm, _] = &elements(certificate.1)[..] else { panic!("three parts") };
-        let kept: Vec<u8> = elements(signed.1)
-            .iter()
-            .filter(|(whole, _)| !matches!(whole[0], 0xa0 | 0xa3))
-            .flat_map(|(whole, _)| whole.to_vec())
-            .collect();
-        let signed = element(0x30, &kept);
-        let signature = [&[0], &self.issuer.key().sign(&signed).unwrap()[..]].concat();
-        let parts = [&signed[..], algorithm.0, &element(0x03, &signature)].concat();
-        Leaf { chain: vec![element(0x30, &parts).into()], ..v3 }
-    }
-
-    pub fn pem(&self) -> String {
-        pem("CERTIFICATE", &self.certificate)
-    }
-}
-
-impl Leaf {
-    /// A self-signed CA certificate, as `openssl req -x509` makes.
-    pub fn self_signed() -> Self {
-        let authority = Authority::new("self-signed");
-        let key = authority.issuer.key().serialize_der();
-        Self { chain: vec![authority.certificate], key }
-    }
-
-    pub fn pem(&self) -> String {
-        self.chain.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect()
-    }
-
-    pub fn key_pem(&self) -> String {
-        pem("PRIVATE KEY", &self.key)
-    }
-}
-
-pub fn long_ago(params: &mut CertificateParams) {
-    (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
-}
-
-pub fn far_ahead(params: &mut CertificateParams) {
-    (params.not_before, params.not_after) = (date_time_ymd(4001, 1, 1), date_time_ymd(4002, 1, 1));
-}
-
-fn named(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.distinguished_name.push(DnType::OrganizationName, "Acme, \"Quoted\" Inc.");
-    params
-}
-
-pub fn pem(label: &str, der: &[u8]) -> String {
-    use std::fmt::Write;
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in der.chunks(48) {
-        for three in line.chunks(3) {
-            let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-            let bits = bits << (8 * (3 - three.len()));
-            for index in 0..4 {
-                let letter = alphabet[(bits >> (18 - 6 * index) & 63) as usize] as char;
-                text.push(if index <= three.len() { letter } else { '=' });
-            }
-        }
-        text.push('\n');
-    }
-    writeln!(text, "-----END {label}-----").unwrap();
-    text
-}
-
-/// The DER elements in `der`: each as a whole, and its content.
-fn elements(mut der: &[u8]) -> Vec<(&[u8], &[u8])> {
-    let mut found = Vec::new();
-    while !der.is_empty() {
-        let (head, length) = match der[1] {
-            short @ ..=0x7f => (2, usize::from(short)),
-            0x81 => (3, usize::from(der[2])),
-            _ => (4, usize::from(u16::from_be_bytes([der[2], der[3]]))),
-        };
-        found.push((&der[..head + length], &der[head..head + length]));
-        der = &der[head + length..];
-    }
-    found
-}
-
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = match u16::try_from(content.len()).unwrap().to_be_bytes() {
-        [0, short] if short < 0x80 => vec![short],
-        [0, long] => vec![0x81, long],
-        [high, low] => vec![0x82, high, low],
-    };
-    [&[tag], &length[..], content].concat()
-}
-
-/// Presents one certificate or none, whatever the server asks for.
-#[derive(Debug)]
-struct Always(Option<Arc<CertifiedKey>>);
-
-impl ResolvesClientCert for Always {
-    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.0.clone()
-    }
-
-    fn has_certs(&self) -> bool {
-        self.0.is_some()
-    }
-}
 
 /// A client that trusts `server_ca` and presents `leaf`.
 pub fn client(
@@ -254,7 +54,7 @@ pub fn client(
         .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
-        .with_client_cert_resolver(Arc::new(Always(presented)))
+        .with_client_cert_resolver(Arc::new(FixedClientCert(presented)))
 }
 
 pub async fn connect(
@@ -274,6 +74,38 @@ pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
     TlsConnector::from(config.clone()).connect(name, stream).await
 }
 
+/// A server that asks for no client certificate.
+#[derive(Clone)]
+pub struct OpenServer(Arc<ServerConfig>);
+
+impl OpenServer {
+    pub fn new(host: &str) -> Self {
+        let Leaf { chain, key } = Authority::new("ca").server(&[host]);
+        let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, PrivateKeyDer::try_from(key).unwrap())
+            .unwrap();
+        Self(Arc::new(config))
+    }
+
+    /// The server's side of `stream`. The handshake is made by the first read, write or flush.
+    pub fn over(&self, stream: std::net::TcpStream) -> impl Read + Write + use<> {
+        StreamOwned::new(ServerConnection::new(self.0.clone()).unwrap(), stream)
+    }
+
+    /// Answers the first bytes of a ClientHello, and never finishes the handshake.
+    pub fn begin(&self, stream: &mut std::net::TcpStream) {
+        let mut connection = ServerConnection::new(self.0.clone()).unwrap();
+        connection.read_tls(stream).ok();
+        connection.process_new_packets().ok();
+        while connection.wants_write() {
+            connection.write_tls(stream).ok();
+        }
+    }
+}
+
 /// The bytes of a ClientHello that names `host`.
 pub fn client_hello(config: &Arc<ClientConfig>, host: &str) -> Vec<u8> {
     let name = ServerName::try_from(host.to_owned()).unwrap();
@@ -283,8 +115,8 @@ pub fn client_hello(config: &Arc<ClientConfig>, host: &str) -> Vec<u8> {
     hello
 }
 
-/// The folder of published data, which the environment variable AOP_SHARED_DATA names; without it, a
-/// test that needs the data says so and returns.
+/// The folder of published data, which the environment variable AOP_SHARED_DATA names; without it,
+/// a test that needs the data says so and returns.
 pub fn shared_data() -> Option<PathBuf> {
     let folder = std::env::var_os("AOP_SHARED_DATA").map(PathBuf::from);
     if folder.is_none() {

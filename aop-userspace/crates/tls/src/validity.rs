@@ -4,30 +4,42 @@
 use jiff::Timestamp;
 use x509_parser::{certificate::X509Certificate, time::ASN1Time};
 
-pub(super) const DAY: u64 = 24 * 3600;
+pub(crate) const DAY: u64 = 24 * 3600;
 
 /// A period of validity, in seconds since 1970, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Validity {
-    pub(super) not_before: u64,
-    pub(super) not_after: u64,
+pub(crate) struct Validity {
+    pub(crate) not_before: u64,
+    pub(crate) not_after: u64,
 }
 
 impl Validity {
     /// The warning about these dates at `now`, if one is due, to follow a file name. It begins
-    /// `ahead` seconds before expiry; `after` is the consequence of expiry, `mend` the remedy.
-    pub(super) fn remark(&self, now: u64, ahead: u64, after: &str, mend: &str) -> Option<String> {
+    /// `ahead` seconds before expiry; `consequence` is that of expiry.
+    pub(crate) fn warning(
+        &self,
+        now: u64,
+        ahead: u64,
+        consequence: &str,
+        remedy: &str,
+    ) -> Option<String> {
         if now > self.not_after {
-            return Some(format!("expired on {}: {after}; {mend}", date(self.not_after)));
+            return Some(format!(
+                "expired on {}: {consequence}; {remedy}",
+                rfc3339(self.not_after)
+            ));
         }
         if now < self.not_before {
-            let from = date(self.not_before);
+            let from = rfc3339(self.not_before);
             return Some(format!("is not valid before {from}; check this machine's clock"));
         }
         let left = self.not_after - now;
         (left <= ahead).then(|| {
-            let until = date(self.not_after);
-            format!("expires in {} days, on {until}: after that {after}; {mend}", left / DAY)
+            let until = rfc3339(self.not_after);
+            format!(
+                "expires in {} days, on {until}: after that {consequence}; {remedy}",
+                left / DAY
+            )
         })
     }
 }
@@ -40,16 +52,16 @@ impl From<&X509Certificate<'_>> for Validity {
 }
 
 /// Seconds since 1970; 0 for an earlier time.
-pub(super) fn seconds(time: ASN1Time) -> u64 {
+pub(crate) fn seconds(time: ASN1Time) -> u64 {
     time.timestamp().try_into().unwrap_or(0)
 }
 
 /// Now, in seconds since 1970.
 pub fn now() -> u64 {
-    Timestamp::now().as_second().try_into().unwrap_or(0)
+    aop_types::unix_seconds()
 }
 
-pub(super) fn date(seconds: u64) -> String {
+pub(crate) fn rfc3339(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|s| Timestamp::from_second(s).ok());
     time.unwrap_or(Timestamp::MAX).to_string()
 }
@@ -61,12 +73,12 @@ mod tests {
     #[test]
     fn dates_are_warned_of_when_expired_not_yet_valid_or_near_expiry() {
         let validity = Validity { not_before: 100 * DAY, not_after: 200 * DAY };
-        let remark = |now| validity.remark(now, 30 * DAY, "peers are refused", "replace it");
-        assert_eq!(remark(100 * DAY), None);
-        assert_eq!(remark(169 * DAY), None);
+        let warning = |now| validity.warning(now, 30 * DAY, "peers are refused", "replace it");
+        assert_eq!(warning(100 * DAY), None);
+        assert_eq!(warning(169 * DAY), None);
         let says = |now, text: &str| {
-            let remark = remark(now);
-            assert!(remark.as_deref().is_some_and(|r| r.contains(text)), "{remark:?}");
+            let warning = warning(now);
+            assert!(warning.as_deref().is_some_and(|it| it.contains(text)), "{warning:?}");
         };
         says(170 * DAY, "expires in 30 days");
         says(200 * DAY, "expires in 0 days, on 1970-07-20T00:00:00Z: after that peers are refused");

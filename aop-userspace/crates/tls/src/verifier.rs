@@ -6,6 +6,7 @@
 use std::{fmt, sync::Arc};
 
 use aop_config::{CertificateRules, CrlScope, OnExpiry};
+use aop_types::Refusal;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
     SignatureScheme,
@@ -18,33 +19,35 @@ use rustls::{
     },
 };
 
-use super::{anchors::Anchor, crl::Lists, leaf, refusal::Refusal, validity::Validity};
+use super::{
+    client_ca::Anchor, leaf_rules::check_leaf, revocation::RevocationLists, validity::Validity,
+};
 
 /// Verifies the certificates that peers present to one site.
 #[derive(Debug)]
-pub(super) struct SiteVerifier {
+pub(crate) struct SiteVerifier {
     /// Verifies with all anchors.
-    all: Arc<dyn ClientCertVerifier>,
+    all_anchors: Arc<dyn ClientCertVerifier>,
     /// For each time at which an anchor expires, in ascending order: a verifier with the anchors
     /// that expire later, `None` if there is none.
-    left: Vec<(u64, Option<Arc<dyn ClientCertVerifier>>)>,
+    after_expiry: Vec<(u64, Option<Arc<dyn ClientCertVerifier>>)>,
     rules: CertificateRules,
     /// Times at which an anchor or a revocation list expires, in seconds since 1970.
-    ends: Vec<u64>,
+    changes_at: Vec<u64>,
 }
 
 /// A refusal for which rustls has no error.
 #[derive(Clone, Debug)]
-pub(super) struct RuleBroken {
-    pub(super) refusal: Refusal,
-    pub(super) detail: String,
+pub(crate) struct BrokenRule {
+    pub(crate) refusal: Refusal,
+    pub(crate) detail: String,
 }
 
 impl SiteVerifier {
-    pub(super) fn new(
+    pub(crate) fn new(
         anchors: &[Anchor],
         rules: &CertificateRules,
-        lists: &Lists,
+        lists: &RevocationLists,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
         let build = |anchors: &[&Anchor]| {
@@ -60,39 +63,40 @@ impl SiteVerifier {
             }
             builder.build()
         };
-        let all = build(&anchors.iter().collect::<Vec<_>>())?;
-        let mut left = Vec::new();
+        let all_anchors = build(&anchors.iter().collect::<Vec<_>>())?;
+        let mut after_expiry = Vec::new();
         if rules.expired_ca == OnExpiry::Refuse {
             let mut ends: Vec<u64> = anchors.iter().map(|anchor| anchor.not_after).collect();
             ends.sort_unstable();
             ends.dedup();
             for end in ends {
                 let rest: Vec<_> = anchors.iter().filter(|anchor| anchor.not_after > end).collect();
-                left.push((end, if rest.is_empty() { None } else { Some(build(&rest)?) }));
+                after_expiry.push((end, if rest.is_empty() { None } else { Some(build(&rest)?) }));
             }
         }
-        let mut ends: Vec<u64> = left.iter().map(|(end, _)| *end).collect();
+        let mut changes_at: Vec<u64> = after_expiry.iter().map(|(end, _)| *end).collect();
         if rules.revocation.expired == OnExpiry::Refuse {
-            ends.extend(&lists.ends);
+            changes_at.extend(&lists.next_updates);
         }
-        Ok(Self { all, left, rules: rules.clone(), ends })
+        Ok(Self { all_anchors, after_expiry, rules: rules.clone(), changes_at })
     }
 
     /// For a `chain` that passes at `now`: the last second at which it surely still passes.
-    pub(super) fn stands_until(&self, chain: &[CertificateDer<'_>], now: u64) -> u64 {
+    pub(crate) fn session_expiry(&self, chain: &[CertificateDer<'_>], now: u64) -> u64 {
         let of_chain = chain.iter().map(|certificate| {
             let parsed = x509_parser::parse_x509_certificate(certificate);
             parsed.map_or(now, |(_, parsed)| Validity::from(&parsed).not_after)
         });
         // A certificate is still valid in the second of its notAfter, a list no longer in that of
         // its nextUpdate.
-        let ends = self.ends.iter().filter(|end| **end >= now).map(|end| end.saturating_sub(1));
+        let ends =
+            self.changes_at.iter().filter(|end| **end >= now).map(|end| end.saturating_sub(1));
         of_chain.chain(ends).min().unwrap_or(now)
     }
 
     /// Verifies the chain with the anchors that are valid at `now`. If only an expired anchor
     /// accepts it, the refusal says so.
-    fn chain(
+    fn verify_chain(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -101,13 +105,13 @@ impl SiteVerifier {
         let verify = |verifier: &Arc<dyn ClientCertVerifier>| {
             verifier.verify_client_cert(leaf, intermediates, now)
         };
-        let last_expiry = self.left.iter().rev().find(|(end, _)| now.as_secs() > *end);
-        let Some((_, valid)) = last_expiry else { return verify(&self.all) };
+        let last_expiry = self.after_expiry.iter().rev().find(|(end, _)| now.as_secs() > *end);
+        let Some((_, valid)) = last_expiry else { return verify(&self.all_anchors) };
         if let Some(Ok(verified)) = valid.as_ref().map(verify) {
             return Ok(verified);
         }
-        verify(&self.all)?;
-        Err(RuleBroken {
+        verify(&self.all_anchors)?;
+        Err(BrokenRule {
             refusal: Refusal::CaExpired,
             detail: "the client CA that issued the certificate has expired".into(),
         }
@@ -117,7 +121,7 @@ impl SiteVerifier {
 
 impl ClientCertVerifier for SiteVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.all.root_hint_subjects()
+        self.all_anchors.root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -126,8 +130,8 @@ impl ClientCertVerifier for SiteVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.chain(leaf, intermediates, now)?;
-        leaf::judge(leaf, &self.rules)?;
+        let verified = self.verify_chain(leaf, intermediates, now)?;
+        check_leaf(leaf, &self.rules)?;
         Ok(verified)
     }
 
@@ -137,7 +141,7 @@ impl ClientCertVerifier for SiteVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.all.verify_tls12_signature(message, certificate, signed)
+        self.all_anchors.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -146,24 +150,24 @@ impl ClientCertVerifier for SiteVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.all.verify_tls13_signature(message, certificate, signed)
+        self.all_anchors.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.all.supported_verify_schemes()
+        self.all_anchors.supported_verify_schemes()
     }
 }
 
-impl From<RuleBroken> for Error {
-    fn from(broken: RuleBroken) -> Self {
+impl From<BrokenRule> for Error {
+    fn from(broken: BrokenRule) -> Self {
         CertificateError::Other(OtherError(Arc::new(broken))).into()
     }
 }
 
-impl fmt::Display for RuleBroken {
+impl fmt::Display for BrokenRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)
     }
 }
 
-impl std::error::Error for RuleBroken {}
+impl std::error::Error for BrokenRule {}

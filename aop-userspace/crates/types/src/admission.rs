@@ -1,9 +1,10 @@
-//! The admitted set: it judges source addresses, and has the content of the packet path's maps.
+//! The admitted set: it decides the standing of source addresses, and is the content of the packet
+//! path's maps.
 
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{cmp::Reverse, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use aop_common::{
     Standing,
@@ -11,16 +12,15 @@ use aop_common::{
 };
 use ipnet::IpNet;
 use prefix_trie::joint::{JointPrefixMap, JointPrefixSet};
-use rustix::time::{ClockId, clock_gettime};
 
 /// The admitted prefixes, and those that have left the list and still drain. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Admission(Arc<Set>);
+pub struct Admission(Arc<Entries>);
 
 /// The same entries twice: as a sorted list, and as a trie for lookups.
 #[derive(Default)]
-struct Set {
-    entries: Vec<(IpNet, Prefix)>,
+struct Entries {
+    sorted: Vec<(IpNet, Prefix)>,
     trie: JointPrefixMap<IpNet, Prefix>,
 }
 
@@ -30,8 +30,8 @@ impl Admission {
     #[must_use]
     pub fn from_entries(entries: Vec<(IpNet, Prefix)>) -> Self {
         let trie: JointPrefixMap<IpNet, Prefix> = entries.into_iter().collect();
-        let entries = trie.iter().map(|(prefix, entry)| (prefix, *entry)).collect();
-        Self(Arc::new(Set { entries, trie }))
+        let sorted = trie.iter().map(|(prefix, entry)| (prefix, *entry)).collect();
+        Self(Arc::new(Entries { sorted, trie }))
     }
 
     /// The set that follows `self` when the list becomes `admitted`. A prefix that is no longer on
@@ -57,7 +57,7 @@ impl Admission {
                 entries.push((*prefix, Prefix { drains_until }));
             }
         }
-        Self::from_entries(fitting(entries))
+        Self::from_entries(keep_what_fits(entries))
     }
 
     /// The set without `prefixes`. They do not drain either.
@@ -85,7 +85,7 @@ impl Admission {
     /// The entries for the packet path's maps: sorted, each prefix once.
     #[must_use]
     pub fn entries(&self) -> &[(IpNet, Prefix)] {
-        &self.0.entries
+        &self.0.sorted
     }
 
     /// The admitted prefixes, sorted.
@@ -124,19 +124,13 @@ impl fmt::Debug for Admission {
 
 /// The entries that fit into the maps. If a family has too many, those with the earliest deadline
 /// are left out. Admitted prefixes come first; their number was checked when the list was read.
-fn fitting(mut entries: Vec<(IpNet, Prefix)>) -> Vec<(IpNet, Prefix)> {
-    entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.drains_until));
-    let mut held = [0; 2];
+fn keep_what_fits(mut entries: Vec<(IpNet, Prefix)>) -> Vec<(IpNet, Prefix)> {
+    entries.sort_by_key(|(_, entry)| Reverse(entry.drains_until));
+    let (mut v4, mut v6) = (0, 0);
     entries.retain(|(prefix, _)| {
-        let held = &mut held[usize::from(prefix.addr().is_ipv6())];
-        *held += 1;
-        *held <= MAX_PREFIXES
+        let count = if prefix.addr().is_ipv4() { &mut v4 } else { &mut v6 };
+        *count += 1;
+        *count <= MAX_PREFIXES
     });
     entries
-}
-
-/// Seconds of CLOCK_MONOTONIC, the clock of the packet path.
-#[must_use]
-pub fn monotonic_seconds() -> u64 {
-    u64::try_from(clock_gettime(ClockId::MonotonicCoarse).tv_sec).unwrap_or(0)
 }

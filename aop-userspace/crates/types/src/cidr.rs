@@ -8,12 +8,12 @@ use ipnet::IpNet;
 const SHORTEST_V4: u8 = 8;
 const SHORTEST_V6: u8 = 16;
 
-/// Parses a CIDR, or a bare address as a prefix of full length.
+/// Parses a prefix that may be admitted: a CIDR, or a bare address as a prefix of full length.
 ///
 /// # Errors
 /// The text is neither, has host bits set, is too wide, or is an IPv4-mapped IPv6 network.
-pub fn parse(text: &str) -> Result<IpNet, String> {
-    let prefix = parse_any(text)?;
+pub fn parse_prefix(text: &str) -> Result<IpNet, String> {
+    let prefix = parse_prefix_of_any_width(text)?;
     let shortest = if prefix.addr().is_ipv4() { SHORTEST_V4 } else { SHORTEST_V6 };
     if prefix.prefix_len() < shortest {
         return Err(format!("{text:?} is too wide; /{shortest} is the widest that aop admits"));
@@ -24,8 +24,8 @@ pub fn parse(text: &str) -> Result<IpNet, String> {
 /// Parses a prefix of any width, for uses that admit nothing.
 ///
 /// # Errors
-/// As [`parse`], except for the width.
-pub fn parse_any(text: &str) -> Result<IpNet, String> {
+/// As [`parse_prefix`], except for the width.
+pub fn parse_prefix_of_any_width(text: &str) -> Result<IpNet, String> {
     let prefix = match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
         (Ok(prefix), _) => prefix,
         (Err(_), Ok(address)) => IpNet::from(address),
@@ -66,15 +66,18 @@ mod tests {
             "2000::/3",
             "::ffff:192.0.2.0/120",
         ] {
-            let error = parse(text).expect_err(text);
+            let error = parse_prefix(text).expect_err(text);
             assert!(error.contains(&format!("{text:?}")), "{error}");
         }
     }
 
     #[test]
     fn a_bare_address_is_a_prefix_of_full_length() {
-        assert_eq!(parse("192.0.2.1"), Ok("192.0.2.1/32".parse().expect("a CIDR")));
-        assert_eq!(parse_any("0.0.0.0/0"), Ok("0.0.0.0/0".parse().expect("a CIDR")));
-        assert_eq!(parse("2001:db8::1"), Ok("2001:db8::1/128".parse().expect("a CIDR")));
+        assert_eq!(parse_prefix("192.0.2.1"), Ok("192.0.2.1/32".parse().expect("a CIDR")));
+        assert_eq!(
+            parse_prefix_of_any_width("0.0.0.0/0"),
+            Ok("0.0.0.0/0".parse().expect("a CIDR"))
+        );
+        assert_eq!(parse_prefix("2001:db8::1"), Ok("2001:db8::1/128".parse().expect("a CIDR")));
     }
 }

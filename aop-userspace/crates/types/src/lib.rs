@@ -1,15 +1,21 @@
-//! The values that aop's crates share: prefixes and the set that admits, modes, and the seam between
-//! the terminator and whatever guards packets. Pure; knows no file, no socket and no kernel object
-//! but the monotonic clock.
+//! The values that aop's crates share: prefixes and the set that admits addresses, modes, text that
+//! is safe to show, and the interface between the terminator and the firewall.
+//!
+//! This crate reads no file, opens no socket and knows no object of the kernel but its clocks. It
+//! depends on no other crate of aop than `aop-common`.
 
 mod admission;
 mod cidr;
-mod edge;
+mod clock;
 mod modes;
-mod peer;
+mod peer_gate;
+mod refusal;
+mod safe_text;
 
-pub use admission::{Admission, monotonic_seconds};
-pub use cidr::{parse, parse_any};
-pub use edge::{AddressVerdict, PeerGate, PeerRecord};
+pub use admission::Admission;
+pub use cidr::{parse_prefix, parse_prefix_of_any_width};
+pub use clock::{monotonic_seconds, unix_seconds};
 pub use modes::Modes;
-pub use peer::PeerEntry;
+pub use peer_gate::{AddressVerdict, PeerEntry, PeerGate, PeerRecord};
+pub use refusal::{Refusal, ResponsibleParty};
+pub use safe_text::{Cleaned, SafeText, escape, escape_ascii, escape_lines, shorten};

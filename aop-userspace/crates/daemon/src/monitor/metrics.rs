@@ -1,13 +1,9 @@
 //! `/metrics`: the figures of the daemon in the formats of Prometheus and OpenMetrics.
 
-mod bounded;
 mod families;
+mod label_bounds;
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use families::Families;
 use hyper::header::HeaderValue;
@@ -15,12 +11,10 @@ use prometheus_client::{
     encoding::{prometheus_text, text},
     registry::Registry,
 };
-use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 
+use super::cached::Cached;
 use crate::Daemon;
-
-/// How long a page is served again, so that frequent scrapes cost little.
-const STANDS: Duration = Duration::from_secs(1);
 
 /// The text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +30,11 @@ pub(super) struct Metrics {
     daemon: Arc<Daemon>,
     /// When the daemon became ready, in seconds since 1970.
     began: u64,
-    known: Mutex<Option<CachedPage>>,
+    last: Cached<Arc<Page>>,
 }
 
 /// A page, in both formats.
-struct CachedPage {
-    at: Instant,
+struct Page {
     prometheus: String,
     openmetrics: String,
 }
@@ -49,7 +42,7 @@ struct CachedPage {
 impl Format {
     /// OpenMetrics if the `Accept` header names it, as that of Prometheus does. Quality values are
     /// ignored: both formats hold the same figures.
-    pub(super) fn asked_for(accept: Option<&HeaderValue>) -> Self {
+    pub(super) fn accepted(accept: Option<&HeaderValue>) -> Self {
         let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
         match accept.contains("application/openmetrics-text") {
             true => Self::OpenMetrics,
@@ -66,10 +59,10 @@ impl Format {
 }
 
 impl Metrics {
-    pub(super) fn of(daemon: Arc<Daemon>) -> Self {
+    pub(super) fn new(daemon: Arc<Daemon>) -> Self {
         let lived = SystemTime::UNIX_EPOCH + daemon.started.elapsed();
         let began = SystemTime::now().duration_since(lived).unwrap_or_default().as_secs();
-        Self { daemon, began, known: Mutex::default() }
+        Self { daemon, began, last: Cached::new() }
     }
 
     /// The page. `ready` is the answer of `/readyz`.
@@ -77,29 +70,24 @@ impl Metrics {
     /// # Errors
     /// The figures cannot be encoded.
     pub(super) async fn page(&self, format: Format, ready: bool) -> Result<String, fmt::Error> {
-        let mut known = self.known.lock().await;
-        if known.as_ref().is_none_or(|known| known.at.elapsed() >= STANDS) {
-            let (daemon, began) = (self.daemon.clone(), self.began);
-            let taken = tokio::task::spawn_blocking(move || {
-                write(Families::new(&daemon.figures(), began, ready))
-            });
-            *known = Some(taken.await.map_err(|_| fmt::Error)??);
-        }
-        let page = known.as_ref().map(|known| match format {
-            Format::Prometheus => known.prometheus.clone(),
-            Format::OpenMetrics => known.openmetrics.clone(),
-        });
-        page.ok_or(fmt::Error)
+        let (daemon, began) = (self.daemon.clone(), self.began);
+        let write = move || write(Families::new(&daemon.metrics_snapshot(), began, ready));
+        let page = async { spawn_blocking(write).await.map_err(|_| fmt::Error)? };
+        let page = self.last.get(page).await?;
+        Ok(match format {
+            Format::Prometheus => page.prometheus.clone(),
+            Format::OpenMetrics => page.openmetrics.clone(),
+        })
     }
 }
 
-fn write(families: Families) -> Result<CachedPage, fmt::Error> {
+fn write(families: Families) -> Result<Arc<Page>, fmt::Error> {
     let mut registry = Registry::with_prefix("aop");
     registry.register_collector(Box::new(families));
     let (mut prometheus, mut openmetrics) = (String::new(), String::new());
     prometheus_text::encode(&mut prometheus, &registry)?;
     text::encode(&mut openmetrics, &registry)?;
-    Ok(CachedPage { at: Instant::now(), prometheus, openmetrics })
+    Ok(Arc::new(Page { prometheus, openmetrics }))
 }
 
 #[cfg(test)]
@@ -109,8 +97,8 @@ mod tests {
     #[test]
     fn openmetrics_is_sent_only_to_clients_that_accept_it() {
         let asked =
-            |accept: &'static str| Format::asked_for(Some(&HeaderValue::from_static(accept)));
-        assert_eq!(Format::asked_for(None), Format::Prometheus);
+            |accept: &'static str| Format::accepted(Some(&HeaderValue::from_static(accept)));
+        assert_eq!(Format::accepted(None), Format::Prometheus);
         assert_eq!(asked("*/*"), Format::Prometheus);
         let prometheus =
             "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";

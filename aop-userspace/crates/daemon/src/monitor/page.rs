@@ -8,23 +8,23 @@ use hyper::{
 };
 
 use super::{
+    liveness::LivenessProbe,
     metrics::{Format, Metrics},
-    pulse::Pulse,
     readiness::Readiness,
 };
 use crate::Daemon;
 
 /// All pages of one daemon.
 pub(super) struct Pages {
-    pulse: Pulse,
+    probe: LivenessProbe,
     readiness: Readiness,
     metrics: Metrics,
 }
 
 impl Pages {
-    pub(super) fn new(daemon: Arc<Daemon>, pulse: Pulse) -> Self {
-        let metrics = Metrics::of(Arc::clone(&daemon));
-        Self { pulse, readiness: Readiness::of(daemon), metrics }
+    pub(super) fn new(daemon: Arc<Daemon>, probe: LivenessProbe) -> Self {
+        let metrics = Metrics::new(Arc::clone(&daemon));
+        Self { probe, readiness: Readiness::new(daemon), metrics }
     }
 
     /// Answers a request. Only reading is possible.
@@ -37,7 +37,7 @@ impl Pages {
             return Ok(with(refused, ALLOW, "GET, HEAD"));
         }
         Ok(match request.uri().path() {
-            "/healthz" => match self.pulse.beats().await {
+            "/healthz" => match self.probe.is_answered().await {
                 true => text(StatusCode::OK, "alive"),
                 false => {
                     text(StatusCode::SERVICE_UNAVAILABLE, "the daemon's main loop does not answer")
@@ -48,7 +48,7 @@ impl Pages {
                 obstacles => text(StatusCode::SERVICE_UNAVAILABLE, &obstacles.join("\n")),
             },
             "/metrics" => {
-                let format = Format::asked_for(request.headers().get(ACCEPT));
+                let format = Format::accepted(request.headers().get(ACCEPT));
                 let ready = self.readiness.obstacles().await.is_empty();
                 match self.metrics.page(format, ready).await {
                     Ok(page) => with(plain(page), CONTENT_TYPE, format.content_type()),

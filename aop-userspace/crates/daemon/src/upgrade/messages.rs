@@ -18,22 +18,33 @@ pub(crate) struct Greeting {
 }
 
 /// The messages of the predecessor. The descriptors that come with the handover state are, in this
-/// order: the instance lock, the lock of the pins if `pins`, a channel for each process in
-/// `lingering`, and every listening socket.
+/// order: the instance lock, the lock of the pins if `pins`, a channel for each draining
+/// predecessor, and every listening socket.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Old {
+pub(crate) enum PredecessorMessage {
     /// The handover state.
-    Estate { pins: bool, lingering: Vec<Lingering> },
+    #[serde(rename = "Estate")]
+    HandoverState {
+        /// Whether the lock of the pins is among the descriptors.
+        pins: bool,
+        #[serde(rename = "lingering")]
+        draining: Vec<DrainingInfo>,
+    },
     /// The successor is the daemon now. The predecessor may drain for as long as this channel is
     /// open.
-    Left { lingers: Option<Lingering> },
+    #[serde(rename = "Left")]
+    Released {
+        #[serde(rename = "lingers")]
+        drains: Option<DrainingInfo>,
+    },
     /// The number of connections that are open in the predecessor.
-    Open(u64),
+    #[serde(rename = "Open")]
+    Connections(u64),
 }
 
 /// A draining predecessor: a daemon that was replaced, whose terminator still has connections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Lingering {
+pub(crate) struct DrainingInfo {
     pub pid: u32,
     pub version: String,
     /// Its deadline: it ends then at the latest.
@@ -42,15 +53,44 @@ pub(crate) struct Lingering {
 
 /// The messages of the successor.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum New {
+pub(crate) enum SuccessorMessage {
     /// It is ready to take over. Its version is for people.
-    Here { version: String },
+    #[serde(rename = "Here")]
+    Ready { version: String },
     /// It has read and checked everything: from now on it may change the packet path.
     Guarding,
     /// It serves the configuration with this digest, and the predecessor may drain.
-    Served { source: String },
+    #[serde(rename = "Served")]
+    Serving { source: String },
     /// Asks a draining predecessor for the number of its connections.
-    HowMany,
+    #[serde(rename = "HowMany")]
+    CountConnections,
     /// It cannot take over, and ends.
     Failed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_build_of_the_same_protocol_reads_the_messages() {
+        let info = || DrainingInfo { pid: 7, version: "1".into(), until: Timestamp::UNIX_EPOCH };
+        let text = |message: &PredecessorMessage| serde_json::to_string(message).expect("text");
+        let one = r#"{"pid":7,"version":"1","until":"1970-01-01T00:00:00Z"}"#;
+        let state = PredecessorMessage::HandoverState { pins: true, draining: vec![info()] };
+        assert_eq!(text(&state), format!(r#"{{"Estate":{{"pins":true,"lingering":[{one}]}}}}"#));
+        let released = PredecessorMessage::Released { drains: Some(info()) };
+        assert_eq!(text(&released), format!(r#"{{"Left":{{"lingers":{one}}}}}"#));
+        assert_eq!(text(&PredecessorMessage::Connections(3)), r#"{"Open":3}"#);
+        let text = |message: &SuccessorMessage| serde_json::to_string(message).expect("text");
+        let version = "1".to_owned();
+        let ready = SuccessorMessage::Ready { version };
+        assert_eq!(text(&ready), r#"{"Here":{"version":"1"}}"#);
+        assert_eq!(text(&SuccessorMessage::Guarding), r#""Guarding""#);
+        let serving = SuccessorMessage::Serving { source: "a".to_owned() };
+        assert_eq!(text(&serving), r#"{"Served":{"source":"a"}}"#);
+        assert_eq!(text(&SuccessorMessage::CountConnections), r#""HowMany""#);
+        assert_eq!(text(&SuccessorMessage::Failed("b".to_owned())), r#"{"Failed":"b"}"#);
+    }
 }

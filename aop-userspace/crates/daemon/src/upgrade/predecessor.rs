@@ -11,24 +11,24 @@ use aop_sandbox::channel::{self, ChannelError, Message};
 use rustix::{net::sockopt::socket_peercred, process::Pid, stdio::dup2_stdin};
 
 use super::{DrainingPredecessor, DrainingPredecessors, LONGEST};
-use crate::upgrade::messages::{Greeting, New, Old, PROTOCOL};
+use crate::upgrade::messages::{Greeting, PROTOCOL, PredecessorMessage, SuccessorMessage};
 
 /// How long the old daemon may take to send an expected message.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The channel to the old daemon.
-pub struct Predecessor(UnixStream);
+pub(crate) struct HandoverSource(UnixStream);
 
 /// What the old daemon hands over.
 pub(crate) struct HandoverState {
     /// The lock of the runtime directory.
-    pub instance: OwnedFd,
+    pub(crate) instance: OwnedFd,
     /// The lock of the pins, where it has a firewall.
-    pub pins: Option<OwnedFd>,
+    pub(crate) pins: Option<OwnedFd>,
     /// Its listening sockets.
-    pub listeners: Vec<OwnedFd>,
+    pub(crate) listeners: Vec<OwnedFd>,
     /// The draining predecessors that it knows.
-    pub(crate) lingerers: DrainingPredecessors,
+    pub(crate) predecessors: DrainingPredecessors,
 }
 
 /// Why the handover failed.
@@ -59,9 +59,9 @@ impl From<ChannelError> for TakeOverError {
     }
 }
 
-impl Predecessor {
+impl HandoverSource {
     /// The old daemon, at the other end of standard input.
-    pub(super) fn found() -> Result<Self, TakeOverError> {
+    pub(super) fn from_stdin() -> Result<Self, TakeOverError> {
         let channel = channel::from_stdin().ok_or(TakeOverError::NoChannel)?;
         // Closing the channel ends the drain of the old daemon, so only one descriptor of it may
         // exist.
@@ -71,23 +71,23 @@ impl Predecessor {
     }
 
     /// Its process id.
-    pub fn process(&self) -> Option<Pid> {
+    pub(crate) fn process(&self) -> Option<Pid> {
         socket_peercred(&self.0).ok().map(|it| it.pid)
     }
 
     /// Greets the old daemon, and receives what it hands over.
-    pub(crate) fn inherit(&self) -> Result<HandoverState, TakeOverError> {
+    pub(crate) fn receive(&self) -> Result<HandoverState, TakeOverError> {
         let Self(channel) = self;
         let greeting: Greeting = channel::receive_until(channel, LONGEST, PATIENCE)?;
         let Greeting { protocol, version } = greeting;
         if protocol != PROTOCOL {
             return Err(TakeOverError::Protocol { version, protocol });
         }
-        self.say(&New::Here { version: env!("CARGO_PKG_VERSION").to_owned() });
+        self.send(&SuccessorMessage::Ready { version: env!("CARGO_PKG_VERSION").to_owned() });
         channel.set_read_timeout(Some(PATIENCE)).map_err(ChannelError::from)?;
-        let said = channel::receive_with_files(channel)?.ok_or(ChannelError::Closed)?;
+        let received = channel::receive_with_files(channel)?.ok_or(ChannelError::Closed)?;
         let missing = || TakeOverError::Channel("a descriptor is missing".to_owned());
-        let (Old::Estate { pins, lingering }, files) = said else {
+        let (PredecessorMessage::HandoverState { pins, draining }, files) = received else {
             return Err(TakeOverError::Channel(
                 "the message with the descriptors is missing".to_owned(),
             ));
@@ -98,29 +98,30 @@ impl Predecessor {
             true => Some(files.next().ok_or_else(missing)?),
             false => None,
         };
-        let channels: Vec<_> = files.by_ref().take(lingering.len()).collect();
-        if channels.len() < lingering.len() {
+        let channels: Vec<_> = files.by_ref().take(draining.len()).collect();
+        if channels.len() < draining.len() {
             return Err(missing());
         }
-        let lingerers = DrainingPredecessors::inherited(lingering, channels);
-        Ok(HandoverState { instance, pins, listeners: files.collect(), lingerers })
+        let predecessors = DrainingPredecessors::inherited(draining, channels);
+        Ok(HandoverState { instance, pins, listeners: files.collect(), predecessors })
     }
 
     /// Announces that the firewall may change from now on.
-    pub fn guarding(&self) {
-        self.say(&New::Guarding);
+    pub(crate) fn guarding(&self) {
+        self.send(&SuccessorMessage::Guarding);
     }
 
     /// Announces that this process serves the configuration with this digest. Waits until the old
     /// daemon has given up what only one process can have (main process of the service, owner of
     /// the lock). Returns the old daemon if it drains.
-    pub fn served(self, source: String) -> Option<DrainingPredecessor> {
-        self.say(&New::Served { source });
+    pub(crate) fn served(self, source: String) -> Option<DrainingPredecessor> {
+        self.send(&SuccessorMessage::Serving { source });
         match channel::receive_until(&self.0, LONGEST, PATIENCE) {
-            Ok(Old::Left { lingers }) => {
-                lingers.map(|about| DrainingPredecessor::new(about, self.0))
+            Ok(PredecessorMessage::Released { drains }) => {
+                drains.map(|about| DrainingPredecessor::new(about, self.0))
             }
-            Ok(Old::Estate { .. } | Old::Open(_)) | Err(_) => {
+            Ok(PredecessorMessage::HandoverState { .. } | PredecessorMessage::Connections(_))
+            | Err(_) => {
                 tracing::warn!("the old daemon has ended before the handover was complete");
                 None
             }
@@ -128,14 +129,14 @@ impl Predecessor {
     }
 
     /// Announces that this process does not start.
-    pub fn failed(&self, error: &dyn std::error::Error) {
-        self.say(&New::Failed(error.to_string()));
+    pub(crate) fn failed(&self, error: &dyn std::error::Error) {
+        self.send(&SuccessorMessage::Failed(error.to_string()));
     }
 
     /// Sends a message. Without an old daemon this process goes on alone.
-    fn say(&self, news: &New) {
-        let said = Message::of(news).and_then(|it| Ok(channel::send(&self.0, &it, &[])?));
-        if let Err(error) = said {
+    fn send(&self, message: &SuccessorMessage) {
+        let sent = Message::new(message).and_then(|it| Ok(channel::send(&self.0, &it, &[])?));
+        if let Err(error) = sent {
             tracing::warn!("cannot send to the old daemon: {error}");
         }
     }
@@ -146,20 +147,20 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
-    use crate::upgrade::messages::Lingering;
+    use crate::upgrade::messages::DrainingInfo;
 
-    fn greeted(protocol: u32, version: &str) -> (UnixStream, Predecessor) {
+    fn greeted(protocol: u32, version: &str) -> (UnixStream, HandoverSource) {
         let (here, there) = UnixStream::pair().expect("a pair");
         let greeting = Greeting { protocol, version: version.to_owned() };
-        let message = Message::of(&greeting).expect("a message");
+        let message = Message::new(&greeting).expect("a message");
         channel::send(&here, &message, &[]).expect("sent");
-        (here, Predecessor(there))
+        (here, HandoverSource(there))
     }
 
     #[test]
     fn another_protocol_is_named_with_both_versions() {
         let (_here, predecessor) = greeted(PROTOCOL + 1, "9.8.7");
-        let error = predecessor.inherit().err().expect("refused").to_string();
+        let error = predecessor.receive().err().expect("refused").to_string();
         let theirs = format!("aop 9.8.7 hands over by protocol {}", PROTOCOL + 1);
         assert!(error.contains(&theirs) && error.contains("restart aop instead"), "{error}");
     }
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn a_missing_descriptor_is_an_error() {
         let file = File::open("/proc/self/status").expect("a file");
-        for (pins, lingerers, count, complete) in [
+        for (pins, predecessors, count, complete) in [
             (false, 0, 0, false),
             (true, 0, 1, false),
             (true, 0, 2, true),
@@ -176,15 +177,16 @@ mod tests {
             (true, 1, 3, true),
         ] {
             let (pid, version, until) = (1, String::new(), jiff::Timestamp::MAX);
-            let lingering = vec![Lingering { pid, version, until }; lingerers];
+            let draining = vec![DrainingInfo { pid, version, until }; predecessors];
             let (here, predecessor) = greeted(PROTOCOL, "1.0.0");
-            let message = Message::of(&Old::Estate { pins, lingering }).expect("a message");
+            let message = Message::new(&PredecessorMessage::HandoverState { pins, draining })
+                .expect("a message");
             channel::send(&here, &message, &vec![file.as_fd(); count]).expect("sent");
-            let inherited = predecessor.inherit();
-            assert_eq!(inherited.is_ok(), complete, "{pins} {count}");
-            if let Ok(estate) = inherited {
-                assert_eq!(estate.pins.is_some(), pins);
-                assert_eq!(estate.listeners.len(), count - 1 - usize::from(pins) - lingerers);
+            let received = predecessor.receive();
+            assert_eq!(received.is_ok(), complete, "{pins} {count}");
+            if let Ok(state) = received {
+                assert_eq!(state.pins.is_some(), pins);
+                assert_eq!(state.listeners.len(), count - 1 - usize::from(pins) - predecessors);
             }
         }
     }

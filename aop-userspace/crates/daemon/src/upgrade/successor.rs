@@ -11,8 +11,10 @@ use std::{
 
 use aop_sandbox::channel::{self, ChannelError, Message};
 
-use super::{LONGEST, UpgradeError, again::Reexec};
-use crate::upgrade::messages::{Greeting, Lingering, New, Old, PROTOCOL};
+use super::{LONGEST, UpgradeError, reexec::Reexec};
+use crate::upgrade::messages::{
+    DrainingInfo, Greeting, PROTOCOL, PredecessorMessage, SuccessorMessage,
+};
 
 /// Time for its greeting.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -25,22 +27,54 @@ const LEAVING: Duration = Duration::from_secs(5);
 const DYING: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A successor that starts. Dropping this kills it, unless it was [left](Successor::leave) to run.
+/// A successor that starts. Dropping this kills it, unless it was [released](Successor::release).
 pub(super) struct Successor {
     program: PathBuf,
     process: Child,
     channel: UnixStream,
-    left: bool,
+    released: bool,
+}
+
+/// What is handed over.
+pub(super) struct Descriptors<'a> {
+    pub(super) instance: Option<BorrowedFd<'a>>,
+    /// The lock of the pins, where there is a firewall.
+    pub(super) pins: Option<BorrowedFd<'a>>,
+    pub(super) draining: Vec<DrainingInfo>,
+    /// The channel of each of `draining`.
+    pub(super) channels: Vec<BorrowedFd<'a>>,
+    pub(super) listeners: Vec<BorrowedFd<'a>>,
+}
+
+/// A successor that serves.
+pub(super) struct Serving {
+    pub(super) version: String,
+    /// The digest of its configuration.
+    pub(super) source: String,
+}
+
+/// A successor that does not serve, and has ended.
+pub(super) struct StartFailed {
+    pub(super) error: UpgradeError,
+    pub(super) firewall: FirewallState,
+}
+
+/// The firewall after a successor has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirewallState {
+    Untouched,
+    /// It may have the policy of the successor.
+    MayHaveChanged,
 }
 
 impl Successor {
     /// Starts the process.
-    pub(super) fn start(again: &Reexec) -> Result<Self, UpgradeError> {
-        let program = again.program.clone();
+    pub(super) fn start(reexec: &Reexec) -> Result<Self, UpgradeError> {
+        let program = reexec.program.clone();
         let started =
-            UnixStream::pair().and_then(|(ours, theirs)| Ok((again.start(theirs)?, ours)));
+            UnixStream::pair().and_then(|(ours, theirs)| Ok((reexec.start(theirs)?, ours)));
         match started {
-            Ok((process, channel)) => Ok(Self { program, process, channel, left: false }),
+            Ok((process, channel)) => Ok(Self { program, process, channel, released: false }),
             Err(error) => Err(UpgradeError::Start { program, error }),
         }
     }
@@ -54,66 +88,70 @@ impl Successor {
         self.channel.try_clone()
     }
 
-    /// Hands over `files`: the instance lock, the lock of the pins where `pins` is set, the channel
-    /// of each of `lingering`, and the listening sockets.
-    pub(super) fn endow(
-        &mut self,
-        pins: bool,
-        lingering: Vec<Lingering>,
-        files: &[BorrowedFd<'_>],
-    ) -> Result<(), UpgradeError> {
+    /// Hands over the instance lock, the lock of the pins, the channels of the draining
+    /// predecessors, and the listening sockets.
+    pub(super) fn send_handover(&mut self, handover: &Descriptors<'_>) -> Result<(), UpgradeError> {
+        let Descriptors { instance, pins, draining, channels, listeners } = handover;
+        let files: Vec<_> =
+            instance.iter().chain(pins).chain(channels).chain(listeners).copied().collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let greeting = Message::of(&Greeting { protocol: PROTOCOL, version });
-        let said = greeting.and_then(|it| Ok(channel::send(&self.channel, &it, &[])?));
-        let said = said.and_then(|()| self.say(&Old::Estate { pins, lingering }, files));
-        said.map_err(|_| self.died())
+        let state =
+            PredecessorMessage::HandoverState { pins: pins.is_some(), draining: draining.clone() };
+        let greeting = Message::new(&Greeting { protocol: PROTOCOL, version });
+        let sent = greeting.and_then(|it| Ok(channel::send(&self.channel, &it, &[])?));
+        sent.and_then(|()| self.send(&state, &files)).map_err(|_| self.died())
     }
 
-    /// Waits until it serves, and returns its version and the digest of its configuration. Calls
-    /// `guarding` before it may change the firewall. After an error the process has ended.
-    pub(super) fn served(
-        &mut self,
-        mut guarding: impl FnMut(),
-    ) -> Result<(String, String), UpgradeError> {
+    /// Waits until it serves. After an error the process has ended.
+    pub(super) fn await_serving(&mut self) -> Result<Serving, StartFailed> {
         let begun = Instant::now();
-        let (mut patience, mut heir) = (ANSWER, String::new());
-        loop {
+        let (mut patience, mut version) = (ANSWER, String::new());
+        let mut firewall = FirewallState::Untouched;
+        let error = loop {
             let left = patience.saturating_sub(begun.elapsed());
             match channel::receive_until(&self.channel, LONGEST, left) {
-                Ok(New::Here { version }) => (patience, heir) = (START, version),
-                Ok(New::Guarding) => guarding(),
-                Ok(New::Served { source }) => return Ok((heir, source)),
-                Ok(New::HowMany) => {}
-                Ok(New::Failed(why)) => {
+                Ok(SuccessorMessage::Ready { version: its }) => (patience, version) = (START, its),
+                Ok(SuccessorMessage::Guarding) => firewall = FirewallState::MayHaveChanged,
+                Ok(SuccessorMessage::Serving { source }) => return Ok(Serving { version, source }),
+                Ok(SuccessorMessage::CountConnections) => {}
+                Ok(SuccessorMessage::Failed(why)) => {
                     self.end(LEAVING);
                     let program = self.program.clone();
-                    let why = why.replace(char::is_control, "\u{fffd}");
-                    return Err(UpgradeError::Failed { program, why });
+                    let why = aop_types::escape(&why);
+                    break UpgradeError::Failed { program, why };
                 }
                 Err(ChannelError::Io(late)) if late.kind() == io::ErrorKind::TimedOut => {
                     self.end(Duration::ZERO);
                     let program = self.program.clone();
-                    return Err(match patience {
+                    break match patience {
                         ANSWER => UpgradeError::Silent { program, patience },
                         _ => UpgradeError::Late { program, patience },
-                    });
+                    };
                 }
-                Err(_) => return Err(self.died()),
+                Err(_) => break self.died(),
             }
-        }
+        };
+        Err(StartFailed { error, firewall })
     }
 
     /// Leaves the daemon's role to it; it then survives this process. Returns the channel to it.
     /// After an error the process has ended.
-    pub(super) fn leave(mut self, lingers: Option<Lingering>) -> Result<UnixStream, UpgradeError> {
+    pub(super) fn release(
+        mut self,
+        drains: Option<DrainingInfo>,
+    ) -> Result<UnixStream, UpgradeError> {
         let channel = self.channel()?;
-        self.say(&Old::Left { lingers }, &[]).map_err(|_| self.died())?;
-        self.left = true;
+        self.send(&PredecessorMessage::Released { drains }, &[]).map_err(|_| self.died())?;
+        self.released = true;
         Ok(channel)
     }
 
-    fn say(&self, news: &Old, files: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
-        Ok(channel::send(&self.channel, &Message::of(news)?, files)?)
+    fn send(
+        &self,
+        message: &PredecessorMessage,
+        files: &[BorrowedFd<'_>],
+    ) -> Result<(), ChannelError> {
+        Ok(channel::send(&self.channel, &Message::new(message)?, files)?)
     }
 
     fn died(&mut self) -> UpgradeError {
@@ -141,7 +179,7 @@ impl Successor {
 
 impl Drop for Successor {
     fn drop(&mut self) {
-        if !self.left {
+        if !self.released {
             self.end(Duration::ZERO);
         }
     }

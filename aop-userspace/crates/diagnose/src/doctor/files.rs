@@ -4,11 +4,11 @@ use aop_api::Finding;
 
 use super::{
     HostContext,
-    finding::{More, good, told, visitor, wrong},
+    finding::{FindingExt, good, notice, visitor, wrong},
 };
 
-pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
-    let checked = &patient.checked;
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+    let checked = &host.checked;
     if let Some(error) = &checked.error {
         let said = "the configuration is not usable: a start or a reload would fail";
         let cure = "correct it; `aop check` shows the file and the line";
@@ -21,8 +21,9 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
     });
     let others = checked.warnings.iter().filter(|it| !checked.mistakes.contains(it));
     // The finding `mode` reports that the firewall observes.
-    let others = others.filter(|it| *it != aop_config::OBSERVES);
-    let mut findings: Vec<Finding> = mistakes.chain(others.map(|it| told("warning", it))).collect();
+    let others = others.filter(|it| *it != aop_config::FIREWALL_OBSERVES);
+    let mut findings: Vec<Finding> =
+        mistakes.chain(others.map(|it| notice("warning", it))).collect();
     let sites = checked.sites.iter().map(|site| {
         let files = site.files.len();
         good("site_files", "the site's files are usable")

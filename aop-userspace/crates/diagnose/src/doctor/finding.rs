@@ -1,16 +1,16 @@
 //! Constructors of findings.
 
 use aop_api::{Finding, FindingOutcome as Outcome};
-use aop_tls::Refusal;
+use aop_types::Refusal;
 
 /// The errors that Cloudflare shows to visitors.
 pub(super) mod visitor {
-    pub const NOTHING: &str = "nothing";
-    pub const REFUSED: &str = "521 (the origin refuses the connection)";
+    pub(crate) const NOTHING: &str = "nothing";
+    pub(crate) const REFUSED: &str = "521 (the origin refuses the connection)";
     pub(crate) const SILENCE: &str = "522 (the origin's port is silent)";
-    pub const TLS: &str = "520 or 525 (the TLS handshake fails)";
-    pub const CERTIFICATE: &str = "526 under Full (strict) (the server certificate is bad)";
-    pub const PLAIN: &str = "400 (this port speaks TLS)";
+    pub(crate) const TLS: &str = "520 or 525 (the TLS handshake fails)";
+    pub(crate) const CERTIFICATE: &str = "526 under Full (strict) (the server certificate is bad)";
+    pub(crate) const PLAIN: &str = "400 (this port speaks TLS)";
 }
 
 /// A finding that something is as it should be.
@@ -30,7 +30,7 @@ pub(super) fn wrong(
 }
 
 /// A finding that may be intended, but that an operator should know.
-pub(super) fn told(name: &str, said: impl Into<String>) -> Finding {
+pub(super) fn notice(name: &str, said: impl Into<String>) -> Finding {
     new(name, Outcome::Told, said.into())
 }
 
@@ -54,20 +54,22 @@ fn new(name: &str, result: Outcome, said: String) -> Finding {
 }
 
 /// The optional parts of a finding.
-pub(super) trait More: Sized {
+pub(super) trait FindingExt: Sized {
     /// Sets the subject: an interface, a port, a site or a file.
     fn about(self, what: impl ToString) -> Self;
     /// Adds a piece of evidence.
     fn seen(self, evidence: impl Into<String>) -> Self;
+    /// Adds each piece of evidence.
+    fn seen_all(self, evidence: impl IntoIterator<Item = String>) -> Self;
     /// Sets the commands of the cure, separated by `; `.
     fn commands(self, commands: &str) -> Self;
     /// Sets the cure to [`Refusal::help`], with its commands listed separately.
-    fn helped(self, refusal: Refusal) -> Self;
+    fn with_help_of(self, refusal: Refusal) -> Self;
     /// Sets the cure.
     fn cure(self, how: impl Into<String>) -> Self;
 }
 
-impl More for Finding {
+impl FindingExt for Finding {
     fn about(self, what: impl ToString) -> Self {
         Self { about: Some(what.to_string()), ..self }
     }
@@ -77,11 +79,16 @@ impl More for Finding {
         self
     }
 
+    fn seen_all(mut self, evidence: impl IntoIterator<Item = String>) -> Self {
+        self.evidence.extend(evidence);
+        self
+    }
+
     fn commands(self, commands: &str) -> Self {
         Self { commands: commands.split("; ").map(str::to_owned).collect(), ..self }
     }
 
-    fn helped(self, refusal: Refusal) -> Self {
+    fn with_help_of(self, refusal: Refusal) -> Self {
         let help = refusal.help().unwrap_or("see the log of aop");
         match refusal.commands() {
             None => self.cure(help),

@@ -13,9 +13,9 @@ const NANOSECONDS: u32 = 0xa1b2_3c4d;
 const PCAPNG: u32 = 0x0a0d_0d0a;
 const ETHERNET: u32 = 1;
 /// Mask of the link type; the other bits describe the frame check sequence.
-const LINK_TYPE: u32 = 0x0fff_ffff;
+const LINK_TYPE_MASK: u32 = 0x0fff_ffff;
 /// tcpdump's MAXIMUM_SNAPLEN. A longer frame means that the file is damaged.
-const LONGEST: u32 = 262_144;
+const MAX_FRAME: u32 = 262_144;
 
 /// Why a capture cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +47,15 @@ pub(super) struct Pcap<R> {
     read: u64,
 }
 
-/// The result of reading on.
+/// What follows in the file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum Record {
     /// A frame in its length on the wire. Bytes that were not captured are zero.
     Frame(Vec<u8>),
     /// The end of the file.
     End,
     /// The file ends within a frame.
-    EndsEarly,
+    Truncated,
 }
 
 #[derive(Clone, Copy)]
@@ -94,32 +94,32 @@ impl<R: Read> Pcap<R> {
             return Err(PcapError::Pcapng(path.into()));
         }
         let order = [Order::Big, Order::Little].into_iter().find(known).ok_or_else(no_pcap)?;
-        match order.u32(link) & LINK_TYPE {
+        match order.u32(link) & LINK_TYPE_MASK {
             ETHERNET => Ok(Self { path: path.into(), from, order, read: 0 }),
             link => Err(PcapError::LinkType { path: path.into(), link }),
         }
     }
 
-    pub(super) fn next(&mut self) -> Result<Next, PcapError> {
+    pub(super) fn next_record(&mut self) -> Result<Record, PcapError> {
         let unreadable = |error| PcapError::Unreadable { path: self.path.clone(), error };
         let mut first = [0];
         if self.from.read(&mut first).map_err(unreadable)? == 0 {
-            return Ok(Next::End);
+            return Ok(Record::End);
         }
         self.read += 1;
         // Seconds, fraction, captured length, original length.
         let header = words(&mut (&first[..]).chain(&mut self.from)).map_err(unreadable)?;
-        let Some([_, _, kept, wire]) = header else { return Ok(Next::EndsEarly) };
+        let Some([_, _, kept, wire]) = header else { return Ok(Record::Truncated) };
         let (kept, wire) = (self.order.u32(kept), self.order.u32(wire));
         let length = kept.max(wire);
-        if length > LONGEST {
+        if length > MAX_FRAME {
             return Err(PcapError::Damaged { path: self.path.clone(), number: self.read, length });
         }
         let mut frame = vec![0; length as usize];
         let (bytes, _) = frame.split_at_mut(kept as usize);
         match self.from.read_exact(bytes) {
-            Ok(()) => Ok(Next::Frame(frame)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Next::EndsEarly),
+            Ok(()) => Ok(Record::Frame(frame)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Record::Truncated),
             Err(error) => Err(unreadable(error)),
         }
     }
@@ -155,8 +155,8 @@ mod tests {
                 let mut bytes = capture(magic, ETHERNET, order, &[7, 9, 3, 3]);
                 bytes.extend([1, 2, 3]);
                 let mut pcap = open(&bytes).expect("a capture");
-                assert_eq!(pcap.next().expect("read"), Next::Frame(vec![1, 2, 3]));
-                assert_eq!(pcap.next().expect("read"), Next::End);
+                assert_eq!(pcap.next_record().expect("read"), Record::Frame(vec![1, 2, 3]));
+                assert_eq!(pcap.next_record().expect("read"), Record::End);
             }
         }
     }
@@ -165,7 +165,10 @@ mod tests {
     fn a_truncated_frame_is_padded_to_its_length_on_the_wire() {
         let mut bytes = capture(MICROSECONDS, ETHERNET, u32::to_le_bytes, &[0, 0, 2, 4]);
         bytes.extend([1, 2]);
-        assert_eq!(open(&bytes).expect("ok").next().expect("read"), Next::Frame(vec![1, 2, 0, 0]));
+        assert_eq!(
+            open(&bytes).expect("ok").next_record().expect("read"),
+            Record::Frame(vec![1, 2, 0, 0])
+        );
     }
 
     #[test]
@@ -173,8 +176,8 @@ mod tests {
         let whole = capture(MICROSECONDS, ETHERNET, u32::to_le_bytes, &[0, 0, 8, 8, 1]);
         for missing in 0..20 {
             let mut pcap = open(&whole[..whole.len() - missing]).expect("a header");
-            let expected = if missing == 20 { Next::End } else { Next::EndsEarly };
-            assert_eq!(pcap.next().expect("read"), expected, "{missing} bytes missing");
+            let expected = if missing == 20 { Record::End } else { Record::Truncated };
+            assert_eq!(pcap.next_record().expect("read"), expected, "{missing} bytes missing");
         }
     }
 
@@ -187,7 +190,8 @@ mod tests {
         assert!(refused(b"").contains("not a capture"));
         assert!(refused(&[7; 24]).contains("not a capture"));
         let damaged = capture(MICROSECONDS, ETHERNET, u32::to_le_bytes, &[0, 0, u32::MAX, 1]);
-        let error = open(&damaged).expect("a header").next().expect_err("refused").to_string();
+        let error =
+            open(&damaged).expect("a header").next_record().expect_err("refused").to_string();
         assert!(error.contains("frame 1 claims"), "{error}");
     }
 }

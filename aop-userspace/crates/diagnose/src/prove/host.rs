@@ -2,22 +2,23 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use aop_common::{AddressFamily, Bytes, Segment, Standing};
+use aop_common::{AddressFamily, Standing};
 use aop_firewall::{DryRun, FirewallError};
 use aop_packets::{Fixture, Rule, Sender};
 
-use super::{Budgets, Hindrance, scene::Actors};
+use super::{BudgetState, SkipReason, addresses::ProofAddresses};
+use crate::frame::FrameAddresses;
 
 /// The state of the host on which verdicts depend.
-pub(super) struct Host {
-    pub(super) actors: Actors,
-    settings: Settings,
-    sources: HashMap<IpAddr, SourceState>,
+pub(super) struct ProofHost {
+    pub(super) addresses: ProofAddresses,
+    enabled: EnabledRules,
+    sources: HashMap<IpAddr, ProofSource>,
 }
 
 /// Whether each optional rule is on.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Settings {
+pub(super) struct EnabledRules {
     pub(super) udp: bool,
     pub(super) probation: bool,
     pub(super) budgets: bool,
@@ -25,42 +26,44 @@ pub(super) struct Settings {
 
 /// The state of a source of the table on this host.
 #[derive(Clone, Copy)]
-struct SourceState {
+struct ProofSource {
     standing: Standing,
     authenticated: bool,
     exempt: bool,
 }
 
-impl Host {
+impl ProofHost {
     pub(super) fn new(
         live: &DryRun,
-        actors: Actors,
+        addresses: ProofAddresses,
         fixtures: &[Fixture],
     ) -> Result<Self, FirewallError> {
-        let settings = Settings {
+        let enabled = EnabledRules {
             udp: live.drops_udp(),
             probation: live.gives_probation(),
             budgets: live.has_budgets(),
         };
         let mut sources = HashMap::new();
-        for address in fixtures.iter().filter_map(|fixture| source(&fixture.frame)) {
+        for address in
+            fixtures.iter().filter_map(|fixture| FrameAddresses::read(&fixture.frame).source)
+        {
             let (_, standing) = live.standing(address);
             let authenticated = live.authenticated(address);
             let exempt = live.exempt(address)?.is_some();
-            sources.insert(address, SourceState { standing, authenticated, exempt });
+            sources.insert(address, ProofSource { standing, authenticated, exempt });
         }
-        Ok(Self { actors, settings, sources })
+        Ok(Self { addresses, enabled, sources })
     }
 
     /// The reason why a fixture is not tried here, if there is one.
-    pub(super) fn hinders(&self, fixture: &Fixture) -> Option<Hindrance> {
+    pub(super) fn skips(&self, fixture: &Fixture) -> Option<SkipReason> {
         if fixture.frame.len() < DryRun::SHORTEST {
             let why = format!("the kernel does not run frames under {} bytes", DryRun::SHORTEST);
-            return Some(Hindrance::NotRunnable(why));
+            return Some(SkipReason::NotRunnable(why));
         }
-        let missing = fixture.needs.iter().find_map(|need| self.actors.missing.get(need));
+        let missing = fixture.needs.iter().find_map(|need| self.addresses.missing.get(need));
         let why = missing.cloned().or_else(|| self.stands_otherwise(fixture).map(str::to_owned));
-        why.map(Hindrance::NotApplicable)
+        why.map(SkipReason::NotApplicable)
     }
 
     /// The reason why a source address that is fixed in the shape does not behave as the table
@@ -69,7 +72,7 @@ impl Host {
         let source = self.source_of(fixture).filter(|_| fixture.sender == Sender::Source)?;
         match source.standing {
             Standing::Draining => Some("its source is in a draining prefix"),
-            Standing::Unknown if source.authenticated && self.settings.probation => {
+            Standing::Unknown if source.authenticated && self.enabled.probation => {
                 Some("its source has authenticated")
             }
             Standing::Admitted | Standing::Unknown => None,
@@ -77,44 +80,47 @@ impl Host {
     }
 
     /// The state of the budgets for each run of this fixture.
-    pub(super) fn budgets(&self, fixture: &Fixture) -> Vec<Budgets> {
+    pub(super) fn budget_states(&self, fixture: &Fixture) -> Vec<BudgetState> {
         let bears_on = |rule| fixture.under.iter().any(|(it, _)| *it == rule);
         let spends = self.source_of(fixture).is_some_and(|source| {
-            let of_its_network = self.settings.budgets && !source.exempt && bears_on(Rule::Spent);
-            let of_strangers = self.settings.probation
+            let of_its_network = self.enabled.budgets && !source.exempt && bears_on(Rule::Spent);
+            let of_strangers = self.enabled.probation
                 && source.standing != Standing::Admitted
                 && bears_on(Rule::Probation);
             of_its_network || of_strangers
         });
-        if spends { vec![Budgets::Full, Budgets::Spent] } else { vec![Budgets::Full] }
+        if spends { vec![BudgetState::Full, BudgetState::Spent] } else { vec![BudgetState::Full] }
     }
 
     /// Whether a rule applies to this run of a fixture.
-    pub(super) fn holds(&self, rule: Rule, fixture: &Fixture, budgets: Budgets) -> bool {
+    pub(super) fn applies(&self, rule: Rule, fixture: &Fixture, budgets: BudgetState) -> bool {
         let source = self.source_of(fixture);
         match rule {
             Rule::Listed => source.is_some_and(|source| source.standing == Standing::Admitted),
-            Rule::Probation => budgets == Budgets::Full && self.lacks(rule, fixture).is_none(),
-            Rule::Spent => budgets == Budgets::Spent && self.lacks(rule, fixture).is_none(),
-            Rule::Trusted | Rule::Udp | Rule::Forwarding => self.lacks(rule, fixture).is_none(),
+            Rule::Probation => {
+                budgets == BudgetState::Full && self.why_off(rule, fixture).is_none()
+            }
+            Rule::Spent => budgets == BudgetState::Spent && self.why_off(rule, fixture).is_none(),
+            Rule::Trusted | Rule::Udp | Rule::Forwarding => self.why_off(rule, fixture).is_none(),
         }
     }
 
     /// The reason why a rule never applies to this fixture here, if there is one.
-    pub(super) fn lacks(&self, rule: Rule, fixture: &Fixture) -> Option<String> {
+    pub(super) fn why_off(&self, rule: Rule, fixture: &Fixture) -> Option<String> {
         let among =
             |families: &[AddressFamily]| fixture.family.is_some_and(|it| families.contains(&it));
         let exempt = || self.source_of(fixture).is_some_and(|source| source.exempt);
-        let Settings { udp, probation, budgets } = self.settings;
+        let EnabledRules { udp, probation, budgets } = self.enabled;
+        let ProofAddresses { trusted, forwarded, .. } = &self.addresses;
         let why = match rule {
             Rule::Probation | Rule::Trusted if !probation => {
                 "strangers get no probation: admission.probation_syn is 0"
             }
-            Rule::Trusted if !among(&self.actors.trusted) => "its trust expired: admission.trust",
+            Rule::Trusted if !among(trusted) => "its trust expired: admission.trust",
             Rule::Spent if !budgets => "networks have no budget: admission.budget_syn is 0",
             Rule::Spent if exempt() => "a peer in its network authenticated recently",
             Rule::Udp if !udp => "UDP passes: firewall.udp",
-            Rule::Forwarding if !among(&self.actors.forwarded) => {
+            Rule::Forwarding if !among(forwarded) => {
                 let family = fixture.family.map_or("IP", AddressFamily::name);
                 return Some(format!("this host does not forward {family}"));
             }
@@ -129,22 +135,17 @@ impl Host {
         Some(why.to_owned())
     }
 
-    fn source_of(&self, fixture: &Fixture) -> Option<SourceState> {
-        self.sources.get(&source(&fixture.frame)?).copied()
+    fn source_of(&self, fixture: &Fixture) -> Option<ProofSource> {
+        self.sources.get(&FrameAddresses::read(&fixture.frame).source?).copied()
     }
 }
 
-/// The source address of a frame, if it has one.
-pub(super) fn source(frame: &[u8]) -> Option<IpAddr> {
-    Segment::read(&Bytes(frame)).flow().map(|flow| flow.source.into())
-}
-
 #[cfg(test)]
-impl Host {
+impl ProofHost {
     /// A host in this scene.
     pub(super) fn of_scene(
         scene: &aop_packets::Scene,
-        settings: Settings,
+        enabled: EnabledRules,
         rules: &[Rule],
         fixtures: &[Fixture],
     ) -> Self {
@@ -152,7 +153,7 @@ impl Host {
 
         let families =
             |rule| if rules.contains(&rule) { AddressFamily::BOTH.to_vec() } else { vec![] };
-        let actors = Actors {
+        let addresses = ProofAddresses {
             scene: *scene,
             missing: std::collections::BTreeMap::new(),
             forwarded: families(Rule::Forwarding),
@@ -160,14 +161,14 @@ impl Host {
         };
         let facts = scene.facts();
         let source = |fixture: &Fixture| {
-            let address = source(&fixture.frame)?;
+            let address = FrameAddresses::read(&fixture.frame).source?;
             let wire = match address {
                 IpAddr::V4(address) => address.octets().into(),
                 IpAddr::V6(address) => address.octets().into(),
             };
             let (standing, authenticated) = (facts.standing(wire), facts.authenticated(wire));
-            Some((address, SourceState { standing, authenticated, exempt: authenticated }))
+            Some((address, ProofSource { standing, authenticated, exempt: authenticated }))
         };
-        Self { actors, settings, sources: fixtures.iter().filter_map(source).collect() }
+        Self { addresses, enabled, sources: fixtures.iter().filter_map(source).collect() }
     }
 }

@@ -4,10 +4,10 @@ use aop_api::{ProofFailure, ProofGroup, ProofShape, ProofUntried};
 use aop_common::Verdict;
 use aop_packets::{Fixture, Rule};
 
-use super::{Budgets, Hindrance};
+use super::{BudgetState, SkipReason};
 
 #[derive(Default)]
-pub(super) struct Table {
+pub(super) struct ProofTable {
     pub(super) groups: Vec<ProofGroup>,
     pub(super) shapes: Vec<ProofShape>,
     pub(super) failures: Vec<ProofFailure>,
@@ -17,38 +17,48 @@ pub(super) struct Table {
     pub(super) not_tried: usize,
 }
 
-impl Table {
+impl ProofTable {
     /// Records the run of a frame.
-    pub(super) fn tried(&mut self, it: &Fixture, budgets: Budgets, owed: Verdict, got: Verdict) {
-        let group = self.group(&it.group);
+    pub(super) fn add_run(
+        &mut self,
+        fixture: &Fixture,
+        budgets: BudgetState,
+        expected: Verdict,
+        got: Verdict,
+    ) {
+        let group = self.group(&fixture.group);
         group.tried += 1;
         match got {
             Verdict::Drop(_) => group.dropped += 1,
             Verdict::Pass(_) => group.passed += 1,
         }
-        group.wrong += usize::from(got != owed);
-        let (name, place) = (it.name.clone(), it.place.clone());
-        let (owes, got_, spent) = (told(owed), told(got), budgets == Budgets::Spent);
-        if got != owed {
-            let (name, place, owes, got) =
-                (name.clone(), place.clone(), owes.clone(), got_.clone());
+        group.wrong += usize::from(got != expected);
+        let shape = ProofShape {
+            name: fixture.name.clone(),
+            place: fixture.place.clone(),
+            group: fixture.group.clone(),
+            owes: verdict_text(expected),
+            got: verdict_text(got),
+            spent: budgets == BudgetState::Spent,
+        };
+        if got != expected {
+            let ProofShape { name, place, owes, got, spent, .. } = shape.clone();
             self.failures.push(ProofFailure { name, owes, got, place, spent });
         }
-        let group = it.group.clone();
-        self.shapes.push(ProofShape { name, place, group, owes, got: got_, spent });
+        self.shapes.push(shape);
     }
 
     /// Records that a fixture was not run.
-    pub(super) fn not_tried(&mut self, fixture: &Fixture, hindrance: Hindrance) {
+    pub(super) fn add_skipped(&mut self, fixture: &Fixture, reason: SkipReason) {
         self.not_tried += 1;
-        match hindrance {
-            Hindrance::NotApplicable(why) => self.not_applicable.push(untried(fixture, None, why)),
-            Hindrance::NotRunnable(why) => self.not_runnable.push(untried(fixture, None, why)),
+        match reason {
+            SkipReason::NotApplicable(why) => self.not_applicable.push(untried(fixture, None, why)),
+            SkipReason::NotRunnable(why) => self.not_runnable.push(untried(fixture, None, why)),
         }
     }
 
     /// Records that a fixture was run, but not under this rule.
-    pub(super) fn rule_is_off(&mut self, fixture: &Fixture, rule: Rule, why: String) {
+    pub(super) fn add_disabled_rule(&mut self, fixture: &Fixture, rule: Rule, why: String) {
         self.not_applicable.push(untried(fixture, Some(rule), why));
     }
 
@@ -68,10 +78,10 @@ fn untried(fixture: &Fixture, rule: Option<Rule>, why: String) -> ProofUntried {
     ProofUntried { name, place, rule: rule.map(|rule| rule.name().to_owned()), why }
 }
 
-fn told(verdict: Verdict) -> String {
-    let what = match verdict {
+fn verdict_text(verdict: Verdict) -> String {
+    let action = match verdict {
         Verdict::Pass(_) => "pass",
         Verdict::Drop(_) => "drop",
     };
-    format!("{what} ({})", verdict.reason())
+    format!("{action} ({})", verdict.reason())
 }

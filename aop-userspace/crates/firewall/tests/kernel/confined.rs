@@ -4,7 +4,7 @@ use std::thread;
 
 use aop_common::Mode;
 use aop_firewall::{PacketLog, TestProgram};
-use aop_sandbox::{NameLookup, raise};
+use aop_sandbox::{NameLookup, enter};
 
 use super::{SLOT, policy};
 
@@ -13,7 +13,7 @@ fn no_map_is_created_and_no_program_loaded_in_the_sandbox() {
     let load = || TestProgram::new(&policy(Mode::Enforce), SLOT, PacketLog::Off).map(drop);
     load().expect("it loads outside of the sandbox");
     let sandboxed = thread::spawn(move || {
-        raise(NameLookup::Now).expect("a sandbox");
+        enter(NameLookup::AtStart).expect("a sandbox");
         load().expect_err("no program").to_string()
     });
     let error = sandboxed.join().expect("no panic");

@@ -1,6 +1,9 @@
-use std::{net::TcpListener, thread};
+use std::{net::TcpListener, sync::Arc, thread};
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{
+    ServerConfig, ServerConnection,
+    crypto::{CryptoProvider, aws_lc_rs},
+};
 
 use super::*;
 
@@ -10,6 +13,7 @@ fn a_certificate_of_no_public_ca_is_refused() {
     let names = vec!["127.0.0.1".to_owned()];
     let own = rcgen::CertificateParams::new(names).and_then(|own| own.self_signed(&key));
     let provider = Arc::new(aws_lc_rs::default_provider());
+    CryptoProvider::clone(&provider).install_default().expect("the first of this process");
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")

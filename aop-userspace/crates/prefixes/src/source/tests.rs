@@ -46,7 +46,7 @@ fn a_stored_list_is_validated_again() {
 fn a_url_without_a_stored_list_starts_with_an_empty_list() {
     let state = tempfile::tempdir().expect("a directory");
     let found = at_start(&PrefixSource::Url(cloudflare().1), state.path()).expect("a start");
-    assert_eq!((found.held.origin, found.held.list.prefixes().len()), (ListOrigin::Nowhere, 0));
+    assert_eq!((found.held.origin, found.held.list.prefixes().len()), (ListOrigin::None, 0));
     assert_eq!(found.held.age(Timestamp::now()), None);
 }
 
@@ -70,6 +70,6 @@ fn the_list_of_a_file_is_not_validated() {
     let launcher = Launcher::new(Account::find(None).expect("a user"), Vec::new());
     let held = at_start(&source, dir.path()).expect("a list").held.list;
     fs::write(&path, "192.0.2.0/24\n").expect("written");
-    let proposal = read_source(&source, &held, RemovalLimit::Bounded, &launcher).expect("read");
+    let proposal = read_source(&source, &held, RemovalLimit::Enforced, &launcher).expect("read");
     assert!(matches!(proposal, Proposal::Replaced { change, .. } if change.removed.len() == 1));
 }

@@ -52,7 +52,7 @@ static NAMED: LazyLock<Vec<(IpNet, &str, &str)>> = LazyLock::new(|| {
 static GLOBAL: LazyLock<Option<IpNet>> = LazyLock::new(|| GLOBAL_UNICAST.parse().ok());
 
 /// The first such network that overlaps `prefix`, and its purpose.
-pub(super) fn reached_by(prefix: &IpNet) -> Option<(&'static str, &'static str)> {
+pub(super) fn overlapping(prefix: &IpNet) -> Option<(&'static str, &'static str)> {
     let meets = |(net, ..): &&(IpNet, &'static str, &'static str)| {
         net.contains(prefix) || prefix.contains(net)
     };
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     fn purpose(text: &str) -> Option<&'static str> {
-        reached_by(&text.parse().expect("a CIDR")).map(|(_, purpose)| purpose)
+        overlapping(&text.parse().expect("a CIDR")).map(|(_, purpose)| purpose)
     }
 
     #[test]

@@ -14,14 +14,14 @@ fn changed(removed: &[&str], added: &[&str]) -> Vec<IpNet> {
     all.filter(|prefix| !removed.contains(prefix)).chain(added.iter().map(parse)).collect()
 }
 
-fn judged(removed: &[&str], added: &[&str]) -> Result<(), ListRefusal> {
-    list(&changed(removed, added), &ListLimits::CLOUDFLARE)
+fn validate(removed: &[&str], added: &[&str]) -> Result<(), ListRefusal> {
+    validate_list(&changed(removed, added), &ListLimits::CLOUDFLARE)
 }
 
 #[test]
 fn cloudflares_list_passes_as_it_is_and_with_small_changes() {
-    assert_eq!(judged(&[], &[]), Ok(()));
-    assert_eq!(judged(&["131.0.72.0/22"], &["8.8.8.0/24", "2600::/32"]), Ok(()));
+    assert_eq!(validate(&[], &[]), Ok(()));
+    assert_eq!(validate(&["131.0.72.0/22"], &["8.8.8.0/24", "2600::/32"]), Ok(()));
 }
 
 #[test]
@@ -30,11 +30,11 @@ fn too_few_prefixes_of_a_family_are_refused() {
         changed(&[], &[]).iter().filter(keep).copied().collect()
     };
     let v4_alone = of(|prefix| prefix.addr().is_ipv4());
-    let refused = list(&v4_alone, &ListLimits::CLOUDFLARE);
+    let refused = validate_list(&v4_alone, &ListLimits::CLOUDFLARE);
     assert_eq!(refused, Err(ListRefusal::TooFew { family: AddressFamily::V6, count: 0, least: 2 }));
-    assert_eq!(list(&v4_alone, &ListLimits::ANY), Ok(()));
+    assert_eq!(validate_list(&v4_alone, &ListLimits::ANY), Ok(()));
     let v6_alone = of(|prefix| prefix.addr().is_ipv6());
-    let refused = list(&v6_alone, &ListLimits::CLOUDFLARE);
+    let refused = validate_list(&v6_alone, &ListLimits::CLOUDFLARE);
     assert_eq!(refused, Err(ListRefusal::TooFew { family: AddressFamily::V4, count: 0, least: 5 }));
 }
 
@@ -42,19 +42,19 @@ fn too_few_prefixes_of_a_family_are_refused() {
 fn a_prefix_wider_than_any_of_a_cdn_is_refused() {
     for (wide, shortest) in [("8.0.0.0/9", SHORTEST_V4), ("2600::/23", SHORTEST_V6)] {
         let prefix = wide.parse().expect("a CIDR");
-        assert_eq!(judged(&[], &[wide]), Err(ListRefusal::TooBroad { prefix, shortest }));
+        assert_eq!(validate(&[], &[wide]), Err(ListRefusal::TooBroad { prefix, shortest }));
     }
-    assert_eq!(judged(&[], &["8.0.0.0/10", "2600::/24"]), Ok(()));
+    assert_eq!(validate(&[], &["8.0.0.0/10", "2600::/24"]), Ok(()));
 }
 
 #[test]
 fn prefixes_that_together_cover_half_of_the_internet_are_refused() {
     let pieces: Vec<String> = (20..40).map(|first| format!("{first}.0.0.0/10")).collect();
     let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
-    assert_eq!(judged(&[], &pieces), Err(ListRefusal::TooWide { family: AddressFamily::V4 }));
+    assert_eq!(validate(&[], &pieces), Err(ListRefusal::TooWide { family: AddressFamily::V4 }));
     let pieces: Vec<String> = (0x10..0x30).map(|second| format!("26{second:x}::/24")).collect();
     let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
-    assert_eq!(judged(&[], &pieces), Err(ListRefusal::TooWide { family: AddressFamily::V6 }));
+    assert_eq!(validate(&[], &pieces), Err(ListRefusal::TooWide { family: AddressFamily::V6 }));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn networks_that_are_never_on_the_internet_are_refused_for_any_source() {
     ] {
         let list_with = changed(&[], &[bad]);
         for expected in [ListLimits::CLOUDFLARE, ListLimits::ANY] {
-            let refused = list(&list_with, &expected);
+            let refused = validate_list(&list_with, &expected);
             assert!(matches!(refused, Err(ListRefusal::NotPublic { .. })), "{bad}: {refused:?}");
         }
     }
@@ -86,10 +86,10 @@ fn networks_that_are_never_on_the_internet_are_refused_for_any_source() {
 #[test]
 fn a_missing_canary_is_refused_unless_it_was_joined_or_split() {
     for canary in ListLimits::CLOUDFLARE.canaries {
-        assert_eq!(judged(&[canary], &[]), Err(ListRefusal::CanaryMissing(canary)));
+        assert_eq!(validate(&[canary], &[]), Err(ListRefusal::CanaryMissing(canary)));
     }
-    assert_eq!(judged(&["104.16.0.0/13"], &["104.16.0.0/14", "104.20.0.0/14"]), Ok(()));
-    assert_eq!(judged(&["104.16.0.0/13", "104.24.0.0/14"], &["104.16.0.0/12"]), Ok(()));
+    assert_eq!(validate(&["104.16.0.0/13"], &["104.16.0.0/14", "104.20.0.0/14"]), Ok(()));
+    assert_eq!(validate(&["104.16.0.0/13", "104.24.0.0/14"], &["104.16.0.0/12"]), Ok(()));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn more_prefixes_than_the_limit_of_the_source_are_refused() {
         let net = |n: u32| IpNet::new(IpAddr::V4((8 << 24 | n << 8).into()), 24);
         (0..count).map(|n| net(n).expect("a CIDR")).collect()
     };
-    let refused = |list: &[IpNet], expected| super::list(list, expected);
+    let refused = |list: &[IpNet], expected| validate_list(list, expected);
     let list_with = |more| [changed(&[], &[]), many(more)].concat();
     assert_eq!(refused(&list_with(985), &ListLimits::CLOUDFLARE), Ok(()));
     assert_eq!(

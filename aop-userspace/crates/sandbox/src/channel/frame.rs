@@ -21,10 +21,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// The longest message. The files of a thousand sites take a tenth of it, a hundred thousand
 /// prefixes a twentieth.
-const LONGEST: usize = 64 * 1024 * 1024;
+const MAX_LENGTH: usize = 64 * 1024 * 1024;
 const HEAD: usize = size_of::<u32>();
 /// SCM_MAX_FD: the kernel's limit of descriptors per message.
-const MOST_FILES: usize = 253;
+const MAX_FILES: usize = 253;
 
 /// A message that could not be sent or received.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum ChannelError {
     Io(#[from] io::Error),
     /// It is not a message of this version.
     #[error("a message is not valid: {0}")]
-    Nonsense(#[from] serde_json::Error),
+    Invalid(#[from] serde_json::Error),
     /// It is longer than any valid message.
     #[error("a message of {0} bytes is too long")]
     TooLong(usize),
@@ -51,18 +51,25 @@ pub struct Message {
 }
 
 impl Message {
-    pub fn of(document: &impl Serialize) -> Result<Self, ChannelError> {
+    /// The message that holds `document`.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON, or is too long.
+    pub fn new(document: &impl Serialize) -> Result<Self, ChannelError> {
         let body = serde_json::to_vec(document)?;
-        let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= LONGEST);
+        let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_LENGTH);
         let head = length.ok_or(ChannelError::TooLong(body.len()))?.to_be_bytes();
         Ok(Self { head, body })
     }
 }
 
 /// Sends `message`, and `files` with it. Blocks while the far end does not read.
+///
+/// # Errors
+/// The far end has closed the channel, the system reports an error, or `files` are too many.
 pub fn send(socket: &UnixStream, message: &Message, files: &[BorrowedFd<'_>]) -> io::Result<()> {
     let Message { head, body } = message;
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_FILES))];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FILES))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !files.is_empty() && !control.push(SendAncillaryMessage::ScmRights(files)) {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -75,6 +82,9 @@ pub fn send(socket: &UnixStream, message: &Message, files: &[BorrowedFd<'_>]) ->
 
 /// Receives the next message; `None` if the far end closed the channel before it. Descriptors that
 /// come with it are closed.
+///
+/// # Errors
+/// The channel fails, or it is not a message of this type.
 pub fn receive<T: DeserializeOwned>(mut socket: &UnixStream) -> Result<Option<T>, ChannelError> {
     let mut head = [0; HEAD];
     let got = loop {
@@ -87,15 +97,19 @@ pub fn receive<T: DeserializeOwned>(mut socket: &UnixStream) -> Result<Option<T>
         return Ok(None);
     }
     socket.read_exact(&mut head[got..])?;
-    body(socket, head, LONGEST).map(Some)
+    read_body(socket, head, MAX_LENGTH).map(Some)
 }
 
-/// Receives the next message with its descriptors.
+/// Receives the next message with its descriptors; `None` if the far end closed the channel before
+/// it.
+///
+/// # Errors
+/// As [`receive`]; also if not every descriptor arrived.
 pub fn receive_with_files<T: DeserializeOwned>(
     mut socket: &UnixStream,
 ) -> Result<Option<(T, Vec<OwnedFd>)>, ChannelError> {
     let mut head = [0; HEAD];
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_FILES))];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FILES))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let got = {
         let mut into = [IoSliceMut::new(&mut head)];
@@ -117,22 +131,25 @@ pub fn receive_with_files<T: DeserializeOwned>(
         return Err(io::Error::other("not every file descriptor arrived").into());
     }
     socket.read_exact(&mut head[got.bytes..])?;
-    Ok(Some((body(socket, head, LONGEST)?, files)))
+    Ok(Some((read_body(socket, head, MAX_LENGTH)?, files)))
 }
 
-/// Receives a message of at most `longest` bytes, which must arrive as a whole within `patience`.
+/// Receives a message of at most `longest` bytes, which must arrive as a whole within `timeout`.
+///
+/// # Errors
+/// The message is late, the channel fails, or it is not a message of this type and length.
 pub fn receive_until<T: DeserializeOwned>(
     socket: &UnixStream,
     longest: usize,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<T, ChannelError> {
-    let mut hurried = Hurried { socket, end: Instant::now() + patience };
+    let mut reader = DeadlineReader { socket, deadline: Instant::now() + timeout };
     let mut head = [0; HEAD];
-    hurried.read_exact(&mut head)?;
-    body(hurried, head, longest)
+    reader.read_exact(&mut head)?;
+    read_body(reader, head, longest)
 }
 
-fn body<T: DeserializeOwned>(
+fn read_body<T: DeserializeOwned>(
     from: impl Read,
     head: [u8; HEAD],
     longest: usize,
@@ -151,14 +168,14 @@ fn body<T: DeserializeOwned>(
 }
 
 /// A socket that is read until a deadline, however slowly the far end writes.
-struct Hurried<'a> {
+struct DeadlineReader<'a> {
     socket: &'a UnixStream,
-    end: Instant,
+    deadline: Instant,
 }
 
-impl Read for Hurried<'_> {
+impl Read for DeadlineReader<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let left = self.end.saturating_duration_since(Instant::now());
+        let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -178,8 +195,8 @@ mod tests {
 
     use super::*;
 
-    fn say(socket: &UnixStream, text: &str, files: &[BorrowedFd<'_>]) -> io::Result<()> {
-        send(socket, &Message::of(&text).expect("a message"), files)
+    fn send_text(socket: &UnixStream, text: &str, files: &[BorrowedFd<'_>]) -> io::Result<()> {
+        send(socket, &Message::new(&text).expect("a message"), files)
     }
 
     fn pair() -> (UnixStream, UnixStream) {
@@ -191,8 +208,8 @@ mod tests {
         let (here, there) = pair();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
         let address = listener.local_addr().expect("an address");
-        say(&here, "first", &[]).expect("sent");
-        say(&here, "second", &[listener.as_fd()]).expect("sent");
+        send_text(&here, "first", &[]).expect("sent");
+        send_text(&here, "second", &[listener.as_fd()]).expect("sent");
         drop((listener, here));
         let (first, none): (String, _) =
             receive_with_files(&there).expect("received").expect("a message");
@@ -210,7 +227,7 @@ mod tests {
         let (here, there) = pair();
         let long = "x".repeat(3_000_000);
         thread::scope(|scope| {
-            scope.spawn(|| say(&here, &long, &[]).expect("sent"));
+            scope.spawn(|| send_text(&here, &long, &[]).expect("sent"));
             assert_eq!(receive::<String>(&there).expect("received").expect("a message"), long);
         });
     }
@@ -219,7 +236,7 @@ mod tests {
     fn a_descriptor_that_was_not_asked_for_is_closed() {
         let (here, there) = pair();
         let (watched, sent) = pair();
-        say(&here, "take this", &[sent.as_fd()]).expect("sent");
+        send_text(&here, "take this", &[sent.as_fd()]).expect("sent");
         drop(sent);
         receive::<String>(&there).expect("received");
         // The other end of that socket sees that it is closed.
@@ -253,8 +270,8 @@ mod tests {
                 }
             });
             let late: Result<String, _> = {
-                say(&there, "a question", &[]).expect("sent");
-                receive_until(&there, LONGEST, Duration::from_millis(50))
+                send_text(&there, "a question", &[]).expect("sent");
+                receive_until(&there, MAX_LENGTH, Duration::from_millis(50))
             };
             late.expect_err("too late");
             there.shutdown(std::net::Shutdown::Both).expect("shut");
@@ -267,7 +284,7 @@ mod tests {
         let (here, there) = pair();
         let file = File::open("/proc/self/status").expect("a file");
         drop(there);
-        let error = say(&here, "to nobody", &[file.as_fd()]).expect_err("nobody");
+        let error = send_text(&here, "to nobody", &[file.as_fd()]).expect_err("nobody");
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -1,147 +1,183 @@
-//! The reasons for which aop answers a request instead of the upstream, each with its name, its
-//! status code and its text.
+//! The reasons for which aop answers a request instead of the upstream, as one table: for each its
+//! stable name, its status code, the text that the peer gets, and the remedy for the operator.
 //!
-//! The names are stable, as those of [`Refusal`](aop_tls::Refusal). The texts reveal nothing
-//! about the systems behind the terminator.
+//! To add a reason, add a row: the table makes the enum, and a row without one of the columns does
+//! not compile. The names are stable, as those of [`Refusal`](aop_tls::Refusal). The texts reveal
+//! nothing about the systems behind the terminator.
 
 use hyper::StatusCode;
 
-use super::strict::Fault;
+use super::smuggling_guard::FramingFault;
 
-/// Why aop answered a request instead of the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Denial {
+macro_rules! denials {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident {
+            name: $name:literal,
+            status: $status:ident,
+            text: $text:literal,
+            help: $help:expr,
+        }
+    )+) => {
+        /// Why aop answered a request instead of the upstream.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Denial {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl Denial {
+            /// All reasons, in the order of their numbers.
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The stable name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// The status code of the response.
+            pub(super) const fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$variant => StatusCode::$status,)+
+                }
+            }
+
+            /// The body of the response.
+            pub(super) const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+
+            /// The remedy for an operator, if there is one.
+            pub(super) const fn help(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant => $help,)+
+                }
+            }
+        }
+    };
+}
+
+denials! {
     /// The request is ambiguous or malformed.
-    BadRequest,
+    BadRequest {
+        name: "bad_request",
+        status: BAD_REQUEST,
+        text: "The request is malformed.\n",
+        help: None,
+    }
     /// The request's head is too large.
-    HeadTooLarge,
+    HeadTooLarge {
+        name: "head_too_large",
+        status: REQUEST_HEADER_FIELDS_TOO_LARGE,
+        text: "The request's head is too large.\n",
+        help: None,
+    }
     /// The request names no host, two hosts, or an invalid one.
-    BadHost,
+    BadHost {
+        name: "bad_host",
+        status: BAD_REQUEST,
+        text: "The request must name one host, in one way.\n",
+        help: None,
+    }
     /// The request names a host that does not belong to the site of the connection's server name.
-    HostMismatch,
+    HostMismatch {
+        name: "host_mismatch",
+        status: MISDIRECTED_REQUEST,
+        text: "The request names a host that this connection was not opened for.\n",
+        help: Some(
+            "if the host is yours, add it to the site's hosts, or to site.http.also_hosts",
+        ),
+    }
     /// The upstream could not be reached.
-    UpstreamUnreachable,
+    UpstreamUnreachable {
+        name: "upstream_unreachable",
+        status: BAD_GATEWAY,
+        text: "The application cannot be reached.\n",
+        help: Some("start the application, or correct the site's upstream"),
+    }
     /// The upstream closed the connection, or did not answer in HTTP.
-    UpstreamBroken,
+    UpstreamBroken {
+        name: "upstream_broken",
+        status: BAD_GATEWAY,
+        text: "The application sent no valid response.\n",
+        help: Some(
+            "the application closed the connection, or speaks another protocol: http:// is \
+             HTTP/1.1, h2c:// is HTTP/2 without TLS",
+        ),
+    }
     /// The upstream has as many open requests as the site allows.
-    UpstreamBusy,
+    UpstreamBusy {
+        name: "upstream_busy",
+        status: SERVICE_UNAVAILABLE,
+        text: "The application has too many requests at once.\n",
+        help: Some("find out why the application is slow, or raise site.http.requests"),
+    }
     /// The upstream did not accept a connection, or did not begin a response, in time.
-    UpstreamLate,
+    UpstreamLate {
+        name: "upstream_late",
+        status: GATEWAY_TIMEOUT,
+        text: "The application did not respond in time.\n",
+        help: Some(
+            "the application is slow: limits.deadline bounds the connect, site.http.answer the \
+             time until the response begins",
+        ),
+    }
     /// This process has no file descriptor for a connection to the upstream.
-    NoDescriptor,
+    NoDescriptor {
+        name: "no_descriptor",
+        status: SERVICE_UNAVAILABLE,
+        text: "The server is short of resources.\n",
+        help: Some("raise the limit of open files (systemd: LimitNOFILE=)"),
+    }
     /// The PROXY header for the upstream would be too long.
-    ProxyTooLong,
+    ProxyTooLong {
+        name: "proxy_too_long",
+        status: INTERNAL_SERVER_ERROR,
+        text: "The information about the client is too long to forward.\n",
+        help: Some("remove proxy_certificate: a header without the certificate fits"),
+    }
     /// The peer is unauthenticated: it connected while the site observed, and the site now
     /// enforces.
-    Unproven,
-    /// The progress timeout of the response expired, and the request was aborted.
-    Stalled,
-}
-
-impl Denial {
-    /// The stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad_request",
-            Self::HeadTooLarge => "head_too_large",
-            Self::BadHost => "bad_host",
-            Self::HostMismatch => "host_mismatch",
-            Self::UpstreamUnreachable => "upstream_unreachable",
-            Self::UpstreamBroken => "upstream_broken",
-            Self::UpstreamBusy => "upstream_busy",
-            Self::UpstreamLate => "upstream_late",
-            Self::NoDescriptor => "no_descriptor",
-            Self::ProxyTooLong => "proxy_too_long",
-            Self::Unproven => "unproven",
-            Self::Stalled => "stalled",
-        }
+    Unauthenticated {
+        name: "unproven",
+        status: FORBIDDEN,
+        text: "The connection was opened without the right certificate.\n",
+        help: Some(
+            "the peer connected without the right certificate while the site observed; the site \
+             now enforces, and the peer's next connection is logged with the exact reason",
+        ),
     }
-
-    /// The remedy for an operator, if there is one.
-    pub(super) const fn help(self) -> Option<&'static str> {
-        match self {
-            Self::HostMismatch => {
-                Some("if the host is yours, add it to the site's hosts, or to site.http.also_hosts")
-            }
-            Self::UpstreamUnreachable => {
-                Some("start the application, or correct the site's upstream")
-            }
-            Self::UpstreamBroken => Some(
-                "the application closed the connection, or speaks another protocol: http:// is \
-                 HTTP/1.1, h2c:// is HTTP/2 without TLS",
-            ),
-            Self::UpstreamBusy => {
-                Some("find out why the application is slow, or raise site.http.requests")
-            }
-            Self::UpstreamLate => Some(
-                "the application is slow: limits.deadline bounds the connect, site.http.answer the \
-                 time until the response begins",
-            ),
-            Self::NoDescriptor => Some("raise the limit of open files (systemd: LimitNOFILE=)"),
-            Self::Stalled => Some(
-                "for the time in site.http.stall, the peer stopped reading or the application \
-                 stopped writing",
-            ),
-            Self::ProxyTooLong => {
-                Some("remove proxy_certificate: a header without the certificate fits")
-            }
-            Self::Unproven => Some(
-                "the peer connected without the right certificate while the site observed; the \
-                 site now enforces, and the peer's next connection is logged with the exact reason",
-            ),
-            Self::BadRequest | Self::HeadTooLarge | Self::BadHost => None,
-        }
-    }
-
-    pub(super) const fn status(self) -> StatusCode {
-        match self {
-            Self::BadRequest | Self::BadHost => StatusCode::BAD_REQUEST,
-            Self::Unproven => StatusCode::FORBIDDEN,
-            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::HostMismatch => StatusCode::MISDIRECTED_REQUEST,
-            Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
-            Self::UpstreamBusy | Self::NoDescriptor => StatusCode::SERVICE_UNAVAILABLE,
-            // The peer of a stalled request never sees this status: its response has begun.
-            Self::UpstreamLate | Self::Stalled => StatusCode::GATEWAY_TIMEOUT,
-            Self::ProxyTooLong => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    pub(super) const fn text(self) -> &'static str {
-        match self {
-            Self::BadRequest => "The request is malformed.\n",
-            Self::HeadTooLarge => "The request's head is too large.\n",
-            Self::BadHost => "The request must name one host, in one way.\n",
-            Self::HostMismatch => {
-                "The request names a host that this connection was not opened for.\n"
-            }
-            Self::UpstreamUnreachable => "The application cannot be reached.\n",
-            Self::UpstreamBroken => "The application sent no valid response.\n",
-            Self::UpstreamBusy => "The application has too many requests at once.\n",
-            Self::UpstreamLate => "The application did not respond in time.\n",
-            Self::NoDescriptor => "The server is short of resources.\n",
-            Self::ProxyTooLong => "The information about the client is too long to forward.\n",
-            Self::Unproven => "The connection was opened without the right certificate.\n",
-            Self::Stalled => "The request made no progress for too long.\n",
-        }
+    /// The progress timeout of the response expired, and the request was aborted. The peer never
+    /// sees the status: its response has begun.
+    Stalled {
+        name: "stalled",
+        status: GATEWAY_TIMEOUT,
+        text: "The request made no progress for too long.\n",
+        help: Some(
+            "for the time in site.http.stall, the peer stopped reading or the application stopped \
+             writing",
+        ),
     }
 }
 
-impl From<Fault> for Denial {
-    fn from(fault: Fault) -> Self {
+impl From<FramingFault> for Denial {
+    fn from(fault: FramingFault) -> Self {
         match fault {
-            Fault::TooLarge => Self::HeadTooLarge,
-            Fault::BareLineEnd
-            | Fault::ControlCharacter
-            | Fault::FoldedLine
-            | Fault::FieldName
-            | Fault::RequestLine
-            | Fault::Length
-            | Fault::Encoding
-            | Fault::LengthAndEncoding
-            | Fault::TooOld
-            | Fault::Chunk => Self::BadRequest,
+            FramingFault::TooLarge => Self::HeadTooLarge,
+            FramingFault::BareLineEnd
+            | FramingFault::ControlCharacter
+            | FramingFault::FoldedLine
+            | FramingFault::FieldName
+            | FramingFault::RequestLine
+            | FramingFault::Length
+            | FramingFault::Encoding
+            | FramingFault::LengthAndEncoding
+            | FramingFault::NotInHttp10
+            | FramingFault::Chunk => Self::BadRequest,
         }
     }
 }

@@ -17,7 +17,7 @@ use hyper::{
     http::{HeaderValue, request::Parts},
 };
 
-use super::{denial::Denial, host::Named, inbound::Inbound};
+use super::{denial::Denial, request_body::RequestBody, request_host::RequestHost};
 
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
@@ -29,32 +29,32 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) const CF_RAY: HeaderName = HeaderName::from_static("cf-ray");
 
 /// The facts about the peer of a connection.
-pub(super) struct Peer<'a> {
+pub(super) struct PeerFacts<'a> {
     /// Its address, for requests that name no visitor.
     pub(super) address: IpAddr,
     /// The value of `Client-Cert`, if the site forwards it.
     pub(super) certificate: Option<&'a HeaderValue>,
-    pub(super) visitors: Visitors,
+    pub(super) visitor_trust: VisitorTrust,
 }
 
-/// Whether to believe the visitor that a peer's request names.
+/// Whether the visitor that a peer's request names is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Visitors {
-    Believed,
+pub(crate) enum VisitorTrust {
+    Trusted,
     /// The peer may be anybody: it counts as the visitor itself, and fields that only the edge may
     /// set are removed.
-    Unknown,
+    Untrusted,
 }
 
 /// Whether a request asks for a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wants {
-    Answer,
+pub(super) enum Upgrade {
+    None,
     WebSocket,
 }
 
-/// Marks the end of `body` in a head that [`prepare`] has rewritten.
-pub(super) fn measure(head: &mut Parts, body: &Inbound) {
+/// Marks the end of `body` in a head that [`rewrite_request`] has rewritten.
+pub(super) fn set_framing(head: &mut Parts, body: &RequestBody) {
     // By default hyper takes a GET without a length for a GET without a body.
     if head.version == Version::HTTP_11
         && !body.is_end_stream()
@@ -68,20 +68,20 @@ pub(super) fn measure(head: &mut Parts, body: &Inbound) {
 ///
 /// # Errors
 /// The target has no path.
-pub(super) fn prepare(
+pub(super) fn rewrite_request(
     head: &mut Parts,
-    named: &Named,
-    peer: &Peer<'_>,
+    named: &RequestHost,
+    peer: &PeerFacts<'_>,
     http: &HttpConfig,
-) -> Result<Wants, Denial> {
-    let wants = match http.upstream.version {
-        HttpVersion::Http1 => wants(head),
-        HttpVersion::H2c => Wants::Answer,
+) -> Result<Upgrade, Denial> {
+    let upgrade = match http.upstream.version {
+        HttpVersion::Http1 => upgrade(head),
+        HttpVersion::H2c => Upgrade::None,
     };
     let trailers = takes_trailers(&head.headers);
-    let believed = peer.visitors == Visitors::Believed;
-    let visitor = visitor(&head.headers).filter(|_| believed);
-    strip(&mut head.headers, |name| is_unwanted(name) || (!believed && is_the_edge_s(name)));
+    let trusted = peer.visitor_trust == VisitorTrust::Trusted;
+    let visitor = visitor(&head.headers).filter(|_| trusted);
+    strip(&mut head.headers, |name| is_unwanted(name) || (!trusted && is_edge_only(name)));
     head.headers.remove(EXPECT);
     if visitor.is_none() {
         head.headers.remove(CF_CONNECTING_IP);
@@ -96,22 +96,22 @@ pub(super) fn prepare(
     if trailers {
         head.headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    if wants == Wants::WebSocket {
+    if upgrade == Upgrade::WebSocket {
         ask_for_websocket(&mut head.headers);
     }
-    tell(&mut head.headers, visitor, named, peer, http);
-    address(head, named, http.upstream.version)?;
-    Ok(wants)
+    set_own_fields(&mut head.headers, visitor, named, peer, http);
+    set_target(head, named, http.upstream.version)?;
+    Ok(upgrade)
 }
 
 /// Removes the hop-by-hop fields of a response.
-pub(super) fn clean(headers: &mut HeaderMap, wants: Wants) {
+pub(super) fn rewrite_response(headers: &mut HeaderMap, upgrade: Upgrade) {
     // RFC 9112, 6.3: Transfer-Encoding overrides Content-Length, which is removed.
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
     strip(headers, is_hop_by_hop);
-    if wants == Wants::WebSocket {
+    if upgrade == Upgrade::WebSocket {
         ask_for_websocket(headers);
     }
 }
@@ -119,7 +119,7 @@ pub(super) fn clean(headers: &mut HeaderMap, wants: Wants) {
 /// Removes aop's own fields from trailers, and fields that are valid only in a head (RFC 9110,
 /// 6.5.1): some applications read trailers as headers.
 pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
-    strip(trailers, |name| is_unwanted(name) || is_vital(name) || name == TRUE_CLIENT_IP);
+    strip(trailers, |name| is_unwanted(name) || defines_message(name) || name == TRUE_CLIENT_IP);
 }
 
 fn ask_for_websocket(headers: &mut HeaderMap) {
@@ -128,7 +128,7 @@ fn ask_for_websocket(headers: &mut HeaderMap) {
 }
 
 /// Only WebSocket is tunnelled. With `Upgrade: h2c`, requests would bypass every check here.
-fn wants(head: &Parts) -> Wants {
+fn upgrade(head: &Parts) -> Upgrade {
     let mut upgrades = head.headers.get_all(UPGRADE).iter();
     let websocket = upgrades
         .next()
@@ -140,7 +140,7 @@ fn wants(head: &Parts) -> Wants {
         && !head.headers.contains_key(CONTENT_LENGTH)
         && !head.headers.contains_key(TRANSFER_ENCODING)
         && tokens(&head.headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
-    if asked { Wants::WebSocket } else { Wants::Answer }
+    if asked { Upgrade::WebSocket } else { Upgrade::None }
 }
 
 fn takes_trailers(headers: &HeaderMap) -> bool {
@@ -161,7 +161,7 @@ fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     let mut removed: Vec<HeaderName> = Vec::new();
     for token in tokens(headers, &CONNECTION) {
         if let Ok(name) = token.parse::<HeaderName>()
-            && !is_vital(name.as_str())
+            && !defines_message(name.as_str())
         {
             removed.push(name);
         }
@@ -174,14 +174,14 @@ fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
 
 /// Whether a field defines the message. `Connection` cannot remove such a field: that would turn
 /// one request into another.
-fn is_vital(name: &str) -> bool {
+fn defines_message(name: &str) -> bool {
     ["host", "content-length", "content-type", "cookie", "authorization"].contains(&name)
-        || is_the_edge_s(name)
+        || is_edge_only(name)
 }
 
 /// Whether only Cloudflare's edge may set a field: about the visitor, the visitor's connection, or
 /// the identity that Access verified.
-fn is_the_edge_s(name: &str) -> bool {
+fn is_edge_only(name: &str) -> bool {
     name.starts_with("cf-")
 }
 
@@ -203,16 +203,17 @@ fn is_hop_by_hop(name: &str) -> bool {
 /// Whether the upstream must not get a peer's field `name`, in lower case: it is hop-by-hop or
 /// aop's own, or an application may read it as such a field or as one that defines the message.
 fn is_unwanted(name: &str) -> bool {
-    let plain = plain(name);
+    let normalized = normalized(name);
     // Cloudflare never sends these with another spelling.
-    is_hop_by_hop(&plain)
-        || is_ours(&plain)
-        || (plain != name && (is_vital(&plain) || plain == TRUE_CLIENT_IP.as_str()))
+    is_hop_by_hop(&normalized)
+        || is_own(&normalized)
+        || (normalized != name
+            && (defines_message(&normalized) || normalized == TRUE_CLIENT_IP.as_str()))
 }
 
 /// Whether aop sends a field of this name to the upstream, or applications expect a terminator to
 /// send it.
-fn is_ours(name: &str) -> bool {
+fn is_own(name: &str) -> bool {
     matches!(
         name,
         "client-cert"
@@ -229,20 +230,20 @@ fn is_ours(name: &str) -> bool {
 
 /// `name` as servers read it that pass headers on as environment variables: they do not distinguish
 /// characters other than letters and digits.
-fn plain(name: &str) -> Cow<'_, str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    match name.bytes().all(is_plain) {
+fn normalized(name: &str) -> Cow<'_, str> {
+    let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    match name.bytes().all(is_kept) {
         true => Cow::Borrowed(name),
-        false => name.bytes().map(|byte| if is_plain(byte) { byte.into() } else { '-' }).collect(),
+        false => name.bytes().map(|byte| if is_kept(byte) { byte.into() } else { '-' }).collect(),
     }
 }
 
 /// Sets aop's own fields.
-fn tell(
+fn set_own_fields(
     headers: &mut HeaderMap,
     visitor: Option<(IpAddr, HeaderValue)>,
-    named: &Named,
-    peer: &Peer<'_>,
+    named: &RequestHost,
+    peer: &PeerFacts<'_>,
     http: &HttpConfig,
 ) {
     let (address, text) = match visitor {
@@ -260,9 +261,9 @@ fn tell(
     peer.certificate.and_then(|value| headers.insert(CLIENT_CERT, value.clone()));
 }
 
-/// The value of `ForwardedHeaders` (RFC 7239): an IPv6 address has brackets, and values that are no tokens
-/// have quotes. The host matched a site, so it contains neither a quote nor a backslash.
-fn forwarded(visitor: IpAddr, named: &Named) -> Option<HeaderValue> {
+/// The value of `Forwarded` (RFC 7239): an IPv6 address has brackets, and values that are no
+/// tokens have quotes. The host matched a site, so it contains neither a quote nor a backslash.
+fn forwarded(visitor: IpAddr, named: &RequestHost) -> Option<HeaderValue> {
     let host = named.0.to_str().ok()?;
     let visitor = match visitor {
         IpAddr::V4(address) => address.to_string(),
@@ -286,7 +287,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Sets target and host in the form of the upstream's protocol.
-fn address(head: &mut Parts, named: &Named, version: HttpVersion) -> Result<(), Denial> {
+fn set_target(head: &mut Parts, named: &RequestHost, version: HttpVersion) -> Result<(), Denial> {
     let bad = |_| Denial::BadRequest;
     match version {
         HttpVersion::Http1 => {
@@ -327,5 +328,4 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 }
 
 #[cfg(test)]
-#[path = "headers_tests.rs"]
 mod tests;

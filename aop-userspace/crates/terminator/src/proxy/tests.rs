@@ -34,14 +34,15 @@ proptest! {
         protocol in protocol(),
         behind in any::<Vec<u8>>(),
     ) {
-        let ends = ProxyAddresses { source, destination };
+        let addresses = ProxyAddresses { source, destination };
         let leaf = Authority::new("CA").edge();
-        let header = header(protocol, &ends, &handshake(&leaf)).unwrap();
+        let header = header(protocol, &addresses, &handshake(&leaf)).unwrap();
         for cut in 0..header.len() {
-            prop_assert_eq!(read(&header[..cut]), Ok(Reading::Unfinished));
+            prop_assert_eq!(parse(&header[..cut]), Ok(ParsedProxyHeader::Incomplete));
         }
         let all = [&header[..], &behind].concat();
-        prop_assert_eq!(read(&all), Ok(Reading::Whole(header.len(), Some(ends))));
+        let complete = ParsedProxyHeader::Complete(header.len(), Some(addresses));
+        prop_assert_eq!(parse(&all), Ok(complete));
     }
 
     #[test]
@@ -56,14 +57,15 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..5000),
     ) {
         let all = [beginning, &bytes].concat();
-        match read(&all) {
-            Ok(Reading::Whole(length, ends)) => {
+        match parse(&all) {
+            Ok(ParsedProxyHeader::Complete(length, addresses)) => {
                 prop_assert!(length <= all.len());
-                prop_assert_eq!(read(&all[..length]), Ok(Reading::Whole(length, ends)));
-                prop_assert_eq!(read(&all[..length - 1]), Ok(Reading::Unfinished));
+                let complete = ParsedProxyHeader::Complete(length, addresses);
+                prop_assert_eq!(parse(&all[..length]), Ok(complete));
+                prop_assert_eq!(parse(&all[..length - 1]), Ok(ParsedProxyHeader::Incomplete));
             }
             // A header is unfinished only below the longest length.
-            Ok(Reading::Unfinished) => prop_assert!(all.len() < 4096),
+            Ok(ParsedProxyHeader::Incomplete) => prop_assert!(all.len() < 4096),
             Err(_) => {}
         }
     }
@@ -72,41 +74,42 @@ proptest! {
 #[test]
 fn the_fields_about_tls_describe_the_handshake() {
     let leaf = Authority::new("CA").edge();
-    let ends = ProxyAddresses {
+    let addresses = ProxyAddresses {
         source: "192.0.2.1:1".parse().unwrap(),
         destination: "192.0.2.2:443".parse().unwrap(),
     };
     let shown = ProxyProtocol::V2(ClientCertForwarding::Shown);
     let mut handshake = handshake(&leaf);
-    let whole = header(shown, &ends, &handshake).unwrap();
+    let whole = header(shown, &addresses, &handshake).unwrap();
     assert!(whole.ends_with(&leaf.chain[0]));
     let has = |header: &[u8], part: &[u8]| header.windows(part.len()).any(|at| at == part);
     assert!(has(&whole, b"\x21\x00\x07TLSv1.3") && has(&whole, b"\x02\x00\x0bexample.com\x03"));
     assert!(has(&whole, b"\x23\x00\x16TLS_AES_256_GCM_SHA384"));
-    handshake.presented = false;
+    handshake.certificate_from = aop_tls::CertificateFrom::EarlierHandshake;
     let resumed =
-        header(ProxyProtocol::V2(ClientCertForwarding::Withheld), &ends, &handshake).unwrap();
+        header(ProxyProtocol::V2(ClientCertForwarding::Withheld), &addresses, &handshake).unwrap();
     assert!(has(&resumed, b"\x05\0\0\0\0\x21") && !has(&resumed, &leaf.chain[0]));
     let huge = Authority::new("CA").leaf(|params| {
         params.subject_alt_names =
             vec![rcgen::SanType::DnsName("x".repeat(70_000).try_into().unwrap())];
     });
     assert!(
-        header(shown, &ends, &HandshakeFacts::of("example.com", huge.chain[0].clone())).is_err()
+        header(shown, &addresses, &HandshakeFacts::of("example.com", huge.chain[0].clone()))
+            .is_err()
     );
-    assert_eq!(header(ProxyProtocol::Off, &ends, &handshake), Ok(Vec::new()));
+    assert_eq!(header(ProxyProtocol::Off, &addresses, &handshake), Ok(Vec::new()));
 }
 
 #[test]
 fn a_header_that_is_too_long_is_refused_before_it_is_complete() {
     let head = |length: u16| [&v2::SIGNATURE[..], b"\x21\x11", &length.to_be_bytes()].concat();
-    assert_eq!(read(&head(4080)), Ok(Reading::Unfinished));
-    assert_eq!(read(&head(4081)), Err(MalformedProxyHeader::TooLong));
+    assert_eq!(parse(&head(4080)), Ok(ParsedProxyHeader::Incomplete));
+    assert_eq!(parse(&head(4081)), Err(MalformedProxyHeader::TooLong));
     let line = [&b"PROXY UNKNOWN "[..], &[b'x'; 91], b"\r\n"].concat();
     assert_eq!(line.len(), 107);
-    assert_eq!(read(&line), Ok(Reading::Whole(107, None)));
-    assert_eq!(read(&[&line[..105], b"x\r\n"].concat()), Err(MalformedProxyHeader::TooLong));
+    assert_eq!(parse(&line), Ok(ParsedProxyHeader::Complete(107, None)));
+    assert_eq!(parse(&[&line[..105], b"x\r\n"].concat()), Err(MalformedProxyHeader::TooLong));
     for other in [&b"\x16\x03\x01"[..], b"GET / HTTP/1.1", b"PROXZ ", b"\r\n\r\n\0\r\nQUIX"] {
-        assert_eq!(read(other), Err(MalformedProxyHeader::Missing));
+        assert_eq!(parse(other), Err(MalformedProxyHeader::Missing));
     }
 }

@@ -4,10 +4,10 @@
 //! verify the checksum.
 
 use aop_config::ClientCertForwarding;
-use aop_tls::HandshakeFacts;
+use aop_tls::{CertificateFrom, HandshakeFacts};
 use crc::{CRC_32_ISCSI, Crc};
 
-use super::{MalformedProxyHeader, TooLong};
+use super::{HeaderTooLong, MalformedProxyHeader};
 
 const ALPN: u8 = 0x01;
 const AUTHORITY: u8 = 0x02;
@@ -37,13 +37,13 @@ static CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 /// The facts of a connection that the fields carry. A certificate among them was verified; in
 /// observe mode there may be none.
-pub(super) struct Told<'a> {
+pub(super) struct TlsFields<'a> {
     alpn: Option<&'a [u8]>,
     authority: String,
     version: Option<&'static str>,
     cipher: Option<&'static str>,
-    proven: bool,
-    presented: bool,
+    /// When the peer proved a certificate, if it did.
+    certificate_from: Option<CertificateFrom>,
     common_name: Option<String>,
     certificate: Option<&'a [u8]>,
 }
@@ -55,15 +55,14 @@ pub(super) struct Fields {
     behind: Vec<u8>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> TlsFields<'a> {
     pub(super) fn of(handshake: &'a HandshakeFacts, certificate: ClientCertForwarding) -> Self {
         Self {
             alpn: handshake.alpn.as_deref(),
             authority: handshake.host.to_string(),
             version: handshake.version(),
             cipher: handshake.cipher(),
-            proven: handshake.certificate().is_some(),
-            presented: handshake.presented,
+            certificate_from: handshake.certificate().map(|_| handshake.certificate_from),
             common_name: handshake.common_name(),
             certificate: match certificate {
                 ClientCertForwarding::Shown => handshake.certificate(),
@@ -72,7 +71,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    pub(super) fn write(&self) -> Result<Fields, TooLong> {
+    pub(super) fn encode(&self) -> Result<Fields, HeaderTooLong> {
         let mut fields = Fields::default();
         if let Some(alpn) = self.alpn {
             add(&mut fields.before, ALPN, alpn)?;
@@ -82,11 +81,13 @@ impl<'a> Told<'a> {
         Ok(fields)
     }
 
-    fn ssl(&self) -> Result<Vec<u8>, TooLong> {
-        let (client, verified) = match (self.proven, self.presented) {
-            (true, true) => (CLIENT_SSL | CLIENT_CERT_SESS | CLIENT_CERT_CONN, VERIFIED),
-            (true, false) => (CLIENT_SSL | CLIENT_CERT_SESS, VERIFIED),
-            (false, _) => (CLIENT_SSL, UNVERIFIED),
+    fn ssl(&self) -> Result<Vec<u8>, HeaderTooLong> {
+        let (client, verified) = match self.certificate_from {
+            Some(CertificateFrom::ThisHandshake) => {
+                (CLIENT_SSL | CLIENT_CERT_SESS | CLIENT_CERT_CONN, VERIFIED)
+            }
+            Some(CertificateFrom::EarlierHandshake) => (CLIENT_SSL | CLIENT_CERT_SESS, VERIFIED),
+            None => (CLIENT_SSL, UNVERIFIED),
         };
         let mut ssl = vec![client];
         ssl.extend(verified);
@@ -122,8 +123,8 @@ impl Fields {
     }
 }
 
-fn add(fields: &mut Vec<u8>, kind: u8, value: &[u8]) -> Result<(), TooLong> {
-    let length = u16::try_from(value.len()).map_err(|_| TooLong(value.len()))?;
+fn add(fields: &mut Vec<u8>, kind: u8, value: &[u8]) -> Result<(), HeaderTooLong> {
+    let length = u16::try_from(value.len()).map_err(|_| HeaderTooLong(value.len()))?;
     fields.push(kind);
     fields.extend(length.to_be_bytes());
     fields.extend(value);
@@ -142,9 +143,9 @@ pub(super) fn check(header: &[u8], start: usize) -> Result<(), MalformedProxyHea
         at = value + usize::from(u16::from_be_bytes([high, low]));
         let value = header.get(value..at).ok_or(MalformedProxyHeader::Field)?;
         if kind == CRC32C {
-            let told = value.try_into().map_err(|_| MalformedProxyHeader::Sum)?;
-            if sum.replace((u32::from_be_bytes(told), at - 4)).is_some() {
-                return Err(MalformedProxyHeader::Sum);
+            let fields = value.try_into().map_err(|_| MalformedProxyHeader::Checksum)?;
+            if sum.replace((u32::from_be_bytes(fields), at - 4)).is_some() {
+                return Err(MalformedProxyHeader::Checksum);
             }
         }
     }
@@ -152,7 +153,9 @@ pub(super) fn check(header: &[u8], start: usize) -> Result<(), MalformedProxyHea
         return Err(MalformedProxyHeader::Field);
     }
     match sum {
-        Some((told, place)) if told != without(header, place) => Err(MalformedProxyHeader::Sum),
+        Some((fields, place)) if fields != without(header, place) => {
+            Err(MalformedProxyHeader::Checksum)
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -171,27 +174,26 @@ mod tests {
     use super::{super::v2, *};
     use crate::proxy::ProxyAddresses;
 
-    fn told<'a>() -> Told<'a> {
-        Told {
+    fn fields<'a>() -> TlsFields<'a> {
+        TlsFields {
             alpn: Some(b"h2"),
             authority: "example.com".into(),
             version: Some("TLSv1.3"),
             cipher: None,
-            proven: true,
-            presented: true,
+            certificate_from: Some(CertificateFrom::ThisHandshake),
             common_name: Some("zoë".into()),
             certificate: None,
         }
     }
 
-    fn header(told: &Told<'_>) -> Result<Vec<u8>, TooLong> {
+    fn header(fields: &TlsFields<'_>) -> Result<Vec<u8>, HeaderTooLong> {
         let end = "192.0.2.1:443".parse().unwrap();
-        v2::write(&ProxyAddresses { source: end, destination: end }, told.write()?)
+        v2::encode(&ProxyAddresses { source: end, destination: end }, fields.encode()?)
     }
 
     #[test]
     fn fields_are_the_bytes_of_the_specification() {
-        let written = header(&told()).unwrap();
+        let written = header(&fields()).unwrap();
         let sum = written[28 + 5 + 14 + 3..][..4].to_vec();
         let expected = [
             b"\x01\x00\x02h2\x02\x00\x0bexample.com\x03\x00\x04".as_slice(),
@@ -202,16 +204,18 @@ mod tests {
         assert_eq!(written[28..], expected);
         // The check value that defines CRC-32C.
         assert_eq!(CASTAGNOLI.checksum(b"123456789"), 0xE306_9283);
-        let resumed = Told { presented: false, ..told() };
+        let resumed =
+            TlsFields { certificate_from: Some(CertificateFrom::EarlierHandshake), ..fields() };
         assert_eq!(resumed.ssl().unwrap()[0], CLIENT_SSL | CLIENT_CERT_SESS);
         // Both the flags and the result say that no certificate was verified.
-        let unproven = Told { proven: false, ..told() }.ssl().unwrap();
-        assert_eq!(unproven[..5], [CLIENT_SSL, 0, 0, 0, 1]);
+        let without = TlsFields { certificate_from: None, ..fields() };
+        let without = without.ssl().unwrap();
+        assert_eq!(without[..5], [CLIENT_SSL, 0, 0, 0, 1]);
     }
 
     #[test]
     fn a_wrong_or_repeated_checksum_is_refused() {
-        let whole = header(&told()).unwrap();
+        let whole = header(&fields()).unwrap();
         assert_eq!(check(&whole, 28), Ok(()));
         for at in 28..whole.len() {
             let mut bent = whole.clone();
@@ -219,9 +223,9 @@ mod tests {
             assert!(check(&bent, 28).is_err() || is_type_of_sum(at), "{at}");
         }
         let twice = [&whole[..], b"\x03\x00\x04\0\0\0\0"].concat();
-        assert_eq!(check(&twice, 28), Err(MalformedProxyHeader::Sum));
+        assert_eq!(check(&twice, 28), Err(MalformedProxyHeader::Checksum));
         let short = [&whole[..28], b"\x03\x00\x03\0\0\0"].concat();
-        assert_eq!(check(&short, 28), Err(MalformedProxyHeader::Sum));
+        assert_eq!(check(&short, 28), Err(MalformedProxyHeader::Checksum));
         let none = [&whole[..28], b"\x04\x00\x00"].concat();
         assert_eq!(check(&none, 28), Ok(()));
     }
@@ -235,14 +239,14 @@ mod tests {
     fn a_certificate_is_written_whole_or_the_header_is_refused() {
         for (length, fits) in [(600, true), (60_000, true), (65_500, false), (70_000, false)] {
             let certificate = vec![0x30; length];
-            let told = Told { certificate: Some(&certificate), ..told() };
-            match header(&told) {
+            let fields = TlsFields { certificate: Some(&certificate), ..fields() };
+            match header(&fields) {
                 Ok(header) => {
                     assert!(fits && header.len() > length);
                     assert_eq!(check(&header, 28), Ok(()));
                     assert!(header.ends_with(&certificate));
                 }
-                Err(TooLong(_)) => assert!(!fits, "{length}"),
+                Err(HeaderTooLong(_)) => assert!(!fits, "{length}"),
             }
         }
     }

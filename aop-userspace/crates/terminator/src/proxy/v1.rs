@@ -6,11 +6,11 @@ use super::{MalformedProxyHeader, Pair, ProxyAddresses};
 
 pub(super) const BEGINNING: &[u8] = b"PROXY ";
 /// The longest line, its CR LF included.
-pub(super) const LONGEST: usize = 107;
+pub(super) const MAX_LENGTH: usize = 107;
 
-pub(super) fn write(ends: &ProxyAddresses) -> Vec<u8> {
-    let (from, to) = (ends.source.port(), ends.destination.port());
-    let (family, source, destination) = match ends.pair() {
+pub(super) fn encode(addresses: &ProxyAddresses) -> Vec<u8> {
+    let (from, to) = (addresses.source.port(), addresses.destination.port());
+    let (family, source, destination) = match addresses.pair() {
         Pair::V4(pair) => {
             let [source, destination] = pair.map(|octets| Ipv4Addr::from(octets).to_string());
             ("TCP4", source, destination)
@@ -21,7 +21,7 @@ pub(super) fn write(ends: &ProxyAddresses) -> Vec<u8> {
 }
 
 /// Reads a whole line, its CR LF included; `None` if the sender does not know the addresses.
-pub(super) fn read(line: &[u8]) -> Result<Option<ProxyAddresses>, MalformedProxyHeader> {
+pub(super) fn parse(line: &[u8]) -> Result<Option<ProxyAddresses>, MalformedProxyHeader> {
     let line = line.strip_suffix(b"\r\n").ok_or(MalformedProxyHeader::Line)?;
     let rest = line.strip_prefix(BEGINNING).ok_or(MalformedProxyHeader::Line)?;
     if rest == b"UNKNOWN" || rest.starts_with(b"UNKNOWN ") {
@@ -61,7 +61,7 @@ fn port(text: &str) -> Result<u16, MalformedProxyHeader> {
 mod tests {
     use super::*;
 
-    fn ends(source: &str, destination: &str) -> ProxyAddresses {
+    fn addresses(source: &str, destination: &str) -> ProxyAddresses {
         ProxyAddresses {
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
@@ -70,29 +70,29 @@ mod tests {
 
     #[test]
     fn a_header_is_a_line_of_text() {
-        for (ends, line) in [
+        for (addresses, line) in [
             (
-                ends("192.0.2.7:4711", "198.51.100.1:443"),
+                addresses("192.0.2.7:4711", "198.51.100.1:443"),
                 "PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n",
             ),
             (
-                ends("[2001:db8::7]:4711", "[2001:db8::1]:443"),
+                addresses("[2001:db8::7]:4711", "[2001:db8::1]:443"),
                 "PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n",
             ),
             (
-                ends("[2001:db8::7]:0", "192.0.2.1:443"),
+                addresses("[2001:db8::7]:0", "192.0.2.1:443"),
                 "PROXY TCP6 2001:db8::7 ::ffff:192.0.2.1 0 443\r\n",
             ),
         ] {
-            assert_eq!(String::from_utf8(write(&ends)).unwrap(), line);
-            assert_eq!(read(line.as_bytes()), Ok(Some(ends)));
+            assert_eq!(String::from_utf8(encode(&addresses)).unwrap(), line);
+            assert_eq!(parse(line.as_bytes()), Ok(Some(addresses)));
         }
     }
 
     #[test]
     fn anything_may_follow_unknown() {
         for line in ["PROXY UNKNOWN\r\n", "PROXY UNKNOWN ffff::1 x \x01 65536\r\n"] {
-            assert_eq!(read(line.as_bytes()), Ok(None), "{line:?}");
+            assert_eq!(parse(line.as_bytes()), Ok(None), "{line:?}");
         }
     }
 
@@ -118,7 +118,7 @@ mod tests {
             "PROXY UDP4 192.0.2.1 192.0.2.2 1 2\r\n",
             "proxy TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
         ] {
-            assert_eq!(read(line.as_bytes()), Err(MalformedProxyHeader::Line), "{line:?}");
+            assert_eq!(parse(line.as_bytes()), Err(MalformedProxyHeader::Line), "{line:?}");
         }
     }
 }

@@ -15,10 +15,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::rig::{Rig, SITE, Wish, exchange};
+use super::rig::{Rig, RigConfig, SITE, exchange};
 use crate::{
     Drained,
-    upstream::{UpstreamStream, dial},
+    upstream::{UpstreamStream, connect as connect_upstream},
 };
 
 const LONG: Duration = Duration::from_secs(10);
@@ -30,8 +30,8 @@ async fn an_authenticated_peer_is_recorded() {
     assert!(rig.book.0.lock().unwrap().is_empty());
     rig.serve(&rig.edge(), SITE).await;
     assert!(rig.book.0.lock().unwrap().contains(&("127.0.0.1".parse().unwrap(), SITE.into())));
-    let ledger = rig.ledger();
-    let [seen] = &ledger.identities[..] else { panic!("{ledger:?}") };
+    let counters = rig.counters();
+    let [seen] = &counters.identities[..] else { panic!("{counters:?}") };
     assert_eq!((&*seen.site, seen.pulls), (SITE, 1));
     assert_eq!(seen.identity.subject, r#"CN=edge, O="Acme, \"Quoted\" Inc.""#);
     assert!(seen.identity.issuer.starts_with("CN=client CA, O="), "{seen:?}");
@@ -44,7 +44,7 @@ async fn an_address_that_is_not_admitted_is_closed_before_tls() {
     rig.serve(&rig.edge(), SITE).await;
     rig.gate.set(AddressVerdict::Shut);
     assert!(connect(&rig.edge(), rig.address, SITE).await.is_err());
-    rig.booked("-", Refusal::NotAdmitted, 1).await;
+    rig.refusals_counted("-", Refusal::NotAdmitted, 1).await;
     rig.upstream_saw_nothing().await;
 }
 
@@ -54,22 +54,22 @@ async fn an_address_that_is_watched_is_counted_and_served() {
     rig.serve(&rig.edge(), SITE).await;
     rig.gate.set(AddressVerdict::Watched);
     rig.serve(&rig.edge(), SITE).await;
-    let ledger = rig.ledger();
-    assert_eq!((ledger.accepted, ledger.would_refuse, ledger.refused), (2, 1, vec![]));
+    let counters = rig.counters();
+    assert_eq!((counters.accepted, counters.would_refuse, counters.refused), (2, 1, vec![]));
 }
 
 #[tokio::test]
 async fn without_a_free_slot_a_connection_waits_and_open_ones_are_not_affected() {
-    let rig = Rig::with(Wish {
+    let rig = Rig::with(RigConfig {
         limits: Limits { connections: 1, handshakes: 9, per_peer: 9, workers: Some(2) },
-        ..Wish::default()
+        ..RigConfig::default()
     })
     .await;
     let (mut peer, mut upstream) = rig.pull().await;
     let edge = rig.edge();
     let mut second = std::pin::pin!(rig.pull_as(&edge, SITE));
     assert!(timeout(Duration::from_millis(200), &mut second).await.is_err(), "there is one slot");
-    assert_eq!(rig.ledger().open, 1);
+    assert_eq!(rig.counters().open, 1);
     exchange(&mut peer, &mut upstream).await;
     drop((peer, upstream));
     let (mut peer, mut upstream) = timeout(LONG, second).await.unwrap().unwrap();
@@ -81,10 +81,10 @@ async fn a_reload_applies_to_new_connections_only() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;
     let begun = TcpStream::connect(rig.address).await.unwrap();
-    rig.ledger_when(|ledger| ledger.open == 2).await;
+    rig.counters_when(|counters| counters.open == 2).await;
     rig.service.reload(rig.policy(|site| site.name != SITE), LONG);
     rig.alert(&rig.edge(), SITE).await;
-    rig.booked("-", Refusal::UnknownName, 1).await;
+    rig.refusals_counted("-", Refusal::UnknownName, 1).await;
     exchange(&mut peer, &mut upstream).await;
     let mut peer = connect_over(&rig.edge(), begun, SITE).await.unwrap();
     let (mut upstream, _) = rig.upstream.accept().await.unwrap();
@@ -103,7 +103,7 @@ async fn a_reload_cuts_open_connections_only_if_it_withdraws_trust() {
     rig.service.reload(rig.policy(|site| site.name != SITE), Duration::ZERO);
     let mut rest = Vec::new();
     timeout(LONG, peer.read_to_end(&mut rest)).await.expect("it is cut").unwrap_or_default();
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn without_a_site_no_peer_is_served() {
     rig.serve(&rig.edge(), SITE).await;
     rig.service.reload(rig.policy(|_| false), LONG);
     rig.alert(&rig.edge(), SITE).await;
-    rig.booked("-", Refusal::UnknownName, 1).await;
+    rig.refusals_counted("-", Refusal::UnknownName, 1).await;
 }
 
 #[tokio::test]
@@ -151,11 +151,11 @@ async fn a_drain_cuts_connections_that_exceed_its_deadline() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;
     let silent = TcpStream::connect(rig.address).await.unwrap();
-    rig.ledger_when(|ledger| ledger.open == 2).await;
+    rig.counters_when(|counters| counters.open == 2).await;
     exchange(&mut peer, &mut upstream).await;
     let drained = timeout(LONG, rig.service.drain(Duration::from_millis(100))).await.unwrap();
     assert_eq!(drained, Drained::Cut(2));
-    assert_eq!(rig.ledger().open, 0);
+    assert_eq!(rig.counters().open, 0);
     let end = upstream.read(&mut [0]).await.unwrap_err();
     assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
     let end = peer.read(&mut [0]).await.unwrap_err();
@@ -185,7 +185,7 @@ async fn ipv4_and_ipv6_share_a_port_and_sockets_on_both_sides_have_keepalive() {
     let port = v4.address().port();
     let v6 = one(&format!("[::]:{port}"));
     for (listener, host) in [(v4, "127.0.0.1"), (v6, "::1")] {
-        let listening = listener.attend().unwrap();
+        let listening = listener.register().unwrap();
         let _peer = TcpStream::connect((host, port)).await.unwrap();
         let (accepted, _) =
             std::future::poll_fn(|context| listening.poll_accept(context)).await.unwrap();
@@ -196,7 +196,9 @@ async fn ipv4_and_ipv6_share_a_port_and_sockets_on_both_sides_have_keepalive() {
     }
     let listening = listen(bind(&["127.0.0.1:0".parse().unwrap()]).unwrap()).unwrap();
     let address = UpstreamAddress::Tcp(listening[0].local_addr().unwrap().to_string());
-    let UpstreamStream::Tcp(upstream) = dial(&address).await.unwrap() else { panic!("not TCP") };
+    let UpstreamStream::Tcp(upstream) = connect_upstream(&address).await.unwrap() else {
+        panic!("not TCP")
+    };
     let socket = socket2::SockRef::from(&upstream);
     assert!(socket.keepalive().unwrap() && upstream.nodelay().unwrap());
 }

@@ -47,7 +47,7 @@ impl Lines {
 }
 
 /// Captures the log of this thread while the guard lives.
-pub(super) fn listen() -> (Lines, DefaultGuard) {
+pub(super) fn capture_log() -> (Lines, DefaultGuard) {
     static GLOBAL: Once = Once::new();
     // tracing caches whether any subscriber is interested in a line. A global subscriber keeps
     // other tests from caching that none is.
@@ -62,7 +62,7 @@ pub(super) fn listen() -> (Lines, DefaultGuard) {
 
 #[tokio::test]
 async fn each_connection_logs_one_closing_line_and_no_peer_can_forge_another() {
-    let (lines, _guard) = listen();
+    let (lines, _guard) = capture_log();
     let rig = Rig::new().await;
     let leaf = rig.client_ca.leaf(|params| {
         params.distinguished_name.push(DnType::CommonName, "a\n\u{1b}[31mINFO forged");
@@ -70,9 +70,9 @@ async fn each_connection_logs_one_closing_line_and_no_peer_can_forge_another() {
     let (mut peer, mut upstream) = rig.pull_as(&rig.client(Some(&leaf)), SITE).await.unwrap();
     exchange(&mut peer, &mut upstream).await;
     drop((peer, upstream));
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
     rig.alert(&rig.client(Some(&Leaf::self_signed())), SITE).await;
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
 
     let closing = lines.closing();
     let [served, refused] = &closing[..] else { panic!("{closing:#?}") };
@@ -94,14 +94,14 @@ async fn each_connection_logs_one_closing_line_and_no_peer_can_forge_another() {
 
 #[tokio::test]
 async fn a_flood_of_refusals_logs_few_lines_and_is_counted_in_full() {
-    let (lines, _guard) = listen();
+    let (lines, _guard) = capture_log();
     let rig = Rig::new().await;
     for number in 1..=200 {
         drop(TcpStream::connect(rig.address).await.unwrap());
-        rig.booked("-", Refusal::PeerGone, number).await;
+        rig.refusals_counted("-", Refusal::PeerGone, number).await;
     }
     rig.serve(&rig.edge(), SITE).await;
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
     // The line about omissions comes within a second, or at the end of the service.
     let drained = rig.service.drain(std::time::Duration::from_secs(10)).await;
     assert_eq!(drained, crate::Drained::Complete);

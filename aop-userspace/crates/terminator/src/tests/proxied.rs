@@ -18,8 +18,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::{
     super::proxy::{self, ProxyAddresses},
-    log::listen,
-    rig::{Rig, SITE, Wish, exchange},
+    log::capture_log,
+    rig::{Rig, RigConfig, SITE, exchange},
 };
 use crate::{Denial, DeniedCount};
 
@@ -33,7 +33,7 @@ const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x07\x04\x00\x04skip";
 
 async fn with_sender(proxy: ProxyProtocol) -> Rig {
     let proxy_from = vec!["127.0.0.1/32".parse().unwrap()];
-    Rig::with(Wish { proxy, proxy_from, ..Wish::default() }).await
+    Rig::with(RigConfig { proxy, proxy_from, ..RigConfig::default() }).await
 }
 
 /// A pull of the edge that sends `header` first.
@@ -71,7 +71,7 @@ async fn line(rig: &Rig) -> String {
 async fn an_upstream_gets_a_header_about_the_peer_and_its_handshake() {
     let certificate = ClientCertForwarding::Shown;
     for proxy in [ProxyProtocol::V1, ProxyProtocol::V2(certificate)] {
-        let rig = Rig::with(Wish { proxy, ..Wish::default() }).await;
+        let rig = Rig::with(RigConfig { proxy, ..RigConfig::default() }).await;
         let leaf = rig.client_ca.edge();
         let client = rig.client(Some(&leaf));
         let (mut peer, mut upstream) = rig.pull_as(&client, SITE).await.unwrap();
@@ -89,13 +89,13 @@ async fn an_upstream_gets_a_header_about_the_peer_and_its_handshake() {
 
 #[tokio::test]
 async fn a_header_from_a_sender_changes_the_visitor_upstream_and_in_the_log_but_not_the_peer() {
-    let (lines, _guard) = listen();
+    let (lines, _guard) = capture_log();
     for header in [V1, V2] {
         let rig = with_sender(ProxyProtocol::V1).await;
         let (mut peer, _) = pull(&rig, &rig.edge(), header).await.unwrap();
         assert_eq!(line(&rig).await.as_bytes(), V1);
         peer.shutdown().await.unwrap();
-        rig.ledger_when(|ledger| ledger.open == 0 && ledger.accepted == 1).await;
+        rig.counters_when(|counters| counters.open == 0 && counters.accepted == 1).await;
         assert!(rig.book.0.lock().unwrap().contains(&("127.0.0.1".parse().unwrap(), SITE.into())));
         let line = lines.closing().pop().unwrap();
         assert!(line.contains(" peer=127.0.0.1:"), "{line}");
@@ -137,7 +137,7 @@ async fn a_header_may_arrive_byte_by_byte_or_in_one_segment_with_the_client_hell
 
 #[tokio::test]
 async fn a_named_sender_without_a_valid_header_is_refused_with_the_reason() {
-    let (lines, _guard) = listen();
+    let (lines, _guard) = capture_log();
     let rig = with_sender(ProxyProtocol::Off).await;
     let hello = client_hello(&rig.edge(), SITE);
     let bent = [&V2[..13], b"\x41", &V2[14..]].concat();
@@ -152,25 +152,26 @@ async fn a_named_sender_without_a_valid_header_is_refused_with_the_reason() {
         (&sum, "the CRC32C checksum is wrong"),
     ] {
         refused(&rig, bytes).await;
-        rig.ledger_when(|ledger| ledger.open == 0).await;
+        rig.counters_when(|counters| counters.open == 0).await;
         let line = lines.closing().pop().unwrap();
         assert!(line.contains("outcome=\"proxy_header\"") && line.contains(why), "{line}");
     }
-    rig.booked("-", Refusal::ProxyHeader, 7).await;
+    rig.refusals_counted("-", Refusal::ProxyHeader, 7).await;
     rig.upstream_saw_nothing().await;
 }
 
 #[tokio::test]
 async fn a_header_from_an_unnamed_sender_is_refused_in_both_versions() {
-    let (lines, _guard) = listen();
+    let (lines, _guard) = capture_log();
     let proxy_from = vec!["127.0.0.2/32".parse().unwrap()];
-    for rig in [Rig::new().await, Rig::with(Wish { proxy_from, ..Wish::default() }).await] {
+    for rig in [Rig::new().await, Rig::with(RigConfig { proxy_from, ..RigConfig::default() }).await]
+    {
         rig.serve(&rig.edge(), SITE).await;
         for header in [V1, V2] {
             assert!(pull(&rig, &rig.edge(), header).await.is_err());
         }
-        rig.booked("-", Refusal::ProxyHeader, 2).await;
-        rig.ledger_when(|ledger| ledger.open == 0).await;
+        rig.refusals_counted("-", Refusal::ProxyHeader, 2).await;
+        rig.counters_when(|counters| counters.open == 0).await;
         assert!(lines.closing().pop().unwrap().contains("not named in proxy_from"));
         rig.upstream_saw_nothing().await;
     }
@@ -184,21 +185,21 @@ async fn plain_http_behind_a_header_is_answered_in_http() {
     let mut answer = String::new();
     timeout(LONG, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    rig.booked("-", Refusal::NotTls, 1).await;
+    rig.refusals_counted("-", Refusal::NotTls, 1).await;
 }
 
 #[tokio::test]
 async fn a_sender_that_stops_within_a_header_exceeds_the_deadline_or_is_gone() {
     let proxy_from = vec!["127.0.0.1/32".parse().unwrap()];
     let deadline = Duration::from_millis(300);
-    let rig = Rig::with(Wish { proxy_from, deadline, ..Wish::default() }).await;
+    let rig = Rig::with(RigConfig { proxy_from, deadline, ..RigConfig::default() }).await;
     refused(&rig, &V2[..20]).await;
-    rig.booked("-", Refusal::Deadline, 1).await;
+    rig.refusals_counted("-", Refusal::Deadline, 1).await;
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     stream.write_all(&V1[..20]).await.unwrap();
     drop(stream);
-    rig.ledger_when(|ledger| {
-        ledger.refused.iter().any(|refused| refused.refusal == Refusal::PeerGone)
+    rig.counters_when(|counters| {
+        counters.refused.iter().any(|refused| refused.refusal == Refusal::PeerGone)
     })
     .await;
 }
@@ -218,7 +219,7 @@ async fn a_pull_whose_certificate_fits_into_no_header_is_refused_and_reaches_no_
         let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{scheme}://{}", application.local_addr().unwrap());
         let proxy = ProxyProtocol::V2(ClientCertForwarding::Shown);
-        let rig = Rig::with(Wish { proxy, ..Wish::upstream(&url) }).await;
+        let rig = Rig::with(RigConfig { proxy, ..RigConfig::upstream(&url) }).await;
         let client = rig.client(Some(&huge(&rig)));
         let mut peer = connect(&client, rig.address, SITE).await.unwrap();
         let request = format!("GET / HTTP/1.1\r\nHost: {SITE}\r\nConnection: close\r\n\r\n");
@@ -226,12 +227,12 @@ async fn a_pull_whose_certificate_fits_into_no_header_is_refused_and_reaches_no_
         let mut answer = String::new();
         timeout(LONG, peer.read_to_string(&mut answer)).await.unwrap().unwrap();
         match scheme {
-            "tcp" => rig.booked(SITE, Refusal::ProxyTooLong, 1).await,
+            "tcp" => rig.refusals_counted(SITE, Refusal::ProxyTooLong, 1).await,
             _ => {
                 assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
                 let only =
                     [DeniedCount { site: SITE.into(), denial: Denial::ProxyTooLong, count: 1 }];
-                rig.ledger_when(|ledger| ledger.denied == only).await;
+                rig.counters_when(|counters| counters.denied == only).await;
             }
         }
         let seen = timeout(Duration::from_millis(50), application.accept()).await;

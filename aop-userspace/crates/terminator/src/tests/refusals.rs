@@ -30,7 +30,7 @@ async fn a_certificate_of_another_sites_ca_is_refused() {
     let leaf = rig.client_ca.edge();
     let client = rig.client(Some(&leaf));
     assert_eq!(rig.alert(&client, OTHER_SITE).await, Alert::UnknownCA);
-    rig.booked(OTHER_SITE, Refusal::UnknownCa, 1).await;
+    rig.refusals_counted(OTHER_SITE, Refusal::UnknownCa, 1).await;
 }
 
 #[tokio::test]

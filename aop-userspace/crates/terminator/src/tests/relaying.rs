@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::rig::{Rig, SITE, Wish, exchange};
+use super::rig::{Rig, RigConfig, SITE, exchange};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -46,7 +46,7 @@ async fn a_peer_that_has_half_closed_still_gets_a_late_answer() {
     drop(upstream);
     let (answer, end) = rest(&mut peer).await;
     assert_eq!((&answer[..], kind(end)), (&b"late"[..], None));
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn a_reset_of_the_peer_resets_the_upstream() {
     SockRef::from(peer.get_ref().0).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
     assert_eq!(kind(rest(&mut upstream).await.1), Some(io::ErrorKind::ConnectionReset));
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_reset_of_the_upstream_is_no_orderly_end_for_the_peer() {
     drop(upstream);
     assert_eq!(kind(rest(&mut peer).await.1), Some(io::ErrorKind::UnexpectedEof));
     drop(peer);
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
 }
 
 #[tokio::test]
@@ -170,13 +170,13 @@ async fn megabytes_arrive_unchanged_in_both_directions_at_once() {
 async fn an_unreachable_upstream_has_its_own_refusal() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let upstream = Some(Upstream::Bytes(UpstreamAddress::Tcp(nobody.to_string())));
-    let rig = Rig::with(Wish { upstream, ..Wish::default() }).await;
+    let rig = Rig::with(RigConfig { upstream, ..RigConfig::default() }).await;
     let mut peer = connect(&rig.edge(), rig.address, SITE).await.unwrap();
     let (nothing, end) = rest(&mut peer).await;
     assert_eq!((&nothing[..], kind(end)), (&b""[..], None));
-    rig.booked(SITE, Refusal::UpstreamUnreachable, 1).await;
-    let ledger = rig.ledger();
-    assert_eq!((ledger.accepted, ledger.identities.len()), (0, 1));
+    rig.refusals_counted(SITE, Refusal::UpstreamUnreachable, 1).await;
+    let counters = rig.counters();
+    assert_eq!((counters.accepted, counters.identities.len()), (0, 1));
 }
 
 #[tokio::test]
@@ -184,10 +184,10 @@ async fn a_unix_upstream_is_served() {
     let directory = tempfile::TempDir::new().unwrap();
     let path = directory.path().join("app.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let rig = Rig::with(Wish {
+    let rig = Rig::with(RigConfig {
         upstream: Some(Upstream::Bytes(UpstreamAddress::Unix(path))),
         proxy: ProxyProtocol::V1,
-        ..Wish::default()
+        ..RigConfig::default()
     })
     .await;
     let mut peer = connect(&rig.edge(), rig.address, SITE).await.unwrap();

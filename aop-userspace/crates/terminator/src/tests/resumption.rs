@@ -20,7 +20,7 @@ use rustls::{
 };
 use tokio::time::sleep;
 
-use super::rig::{OTHER_SITE, Rig, SITE, Wish, exchange};
+use super::rig::{OTHER_SITE, Rig, RigConfig, SITE, exchange};
 
 /// A session store that offers its sessions to every server name, as an attacker would.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ async fn kind(rig: &Rig, config: &Arc<ClientConfig>, host: &str) -> HandshakeKin
 async fn resuming() -> Rig {
     let rules =
         CertificateRules { resumption: Resumption::Verified, ..CertificateRules::default() };
-    Rig::with(Wish { rules, ..Wish::default() }).await
+    Rig::with(RigConfig { rules, ..RigConfig::default() }).await
 }
 
 fn remembering(rig: &Rig, leaf: &Leaf) -> Arc<ClientConfig> {
@@ -94,7 +94,7 @@ async fn by_default_the_second_handshake_is_full_and_no_ticket_is_sent() {
             assert_eq!(session.tls13_tickets_received(), 0);
         }
     }
-    rig.ledger_when(|ledger| ledger.accepted == 4).await;
+    rig.counters_when(|counters| counters.accepted == 4).await;
 }
 
 #[tokio::test]
@@ -110,8 +110,8 @@ async fn a_site_that_allows_resumption_resumes_only_in_tls_1_3() {
     for _ in 0..2 {
         assert_eq!(kind(&rig, &old, SITE).await, HandshakeKind::Full);
     }
-    rig.ledger_when(|ledger| ledger.accepted == 8).await;
-    let identities = rig.ledger().identities;
+    rig.counters_when(|counters| counters.accepted == 8).await;
+    let identities = rig.counters().identities;
     assert_eq!((identities.len(), identities[0].pulls), (1, 8));
 }
 
@@ -124,7 +124,7 @@ async fn a_session_does_not_resume_for_another_name_or_site() {
     assert_eq!(kind(&rig, &config, "xample.com").await, HandshakeKind::Full);
     assert_eq!(kind(&rig, &config, "www.example.com").await, HandshakeKind::Full);
     assert_eq!(rig.alert(&config, OTHER_SITE).await, Alert::UnknownCA);
-    rig.booked(OTHER_SITE, Refusal::UnknownCa, 1).await;
+    rig.refusals_counted(OTHER_SITE, Refusal::UnknownCa, 1).await;
     rig.upstream_saw_nothing().await;
 }
 
@@ -137,7 +137,7 @@ async fn reload_refuses(change: impl Fn(&Rig, &mut SiteConfig), refusal: Refusal
     assert_eq!(kind(&rig, &config, SITE).await, HandshakeKind::Resumed);
     rig.service.reload(rig.changed(|site| change(&rig, site)), Duration::from_secs(60));
     assert_eq!(rig.alert(&config, SITE).await, alert);
-    rig.booked(SITE, refusal, 1).await;
+    rig.refusals_counted(SITE, refusal, 1).await;
     rig.upstream_saw_nothing().await;
 }
 
@@ -193,6 +193,6 @@ async fn a_session_whose_certificate_has_expired_since_is_refused() {
     assert_eq!(kind(&rig, &config, SITE).await, HandshakeKind::Resumed);
     sleep(Duration::from_secs(5)).await;
     assert_eq!(rig.alert(&config, SITE).await, Alert::CertificateExpired);
-    rig.booked(SITE, Refusal::Expired, 1).await;
+    rig.refusals_counted(SITE, Refusal::Expired, 1).await;
     rig.upstream_saw_nothing().await;
 }

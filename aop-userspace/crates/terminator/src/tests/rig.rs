@@ -14,7 +14,7 @@ use aop_config::{
 };
 use aop_listeners::{Listener, bind, listen};
 use aop_tls::{
-    Files, Refusal, Sites,
+    Refusal, SiteFiles, Sites,
     testing::{Authority, BOTH, Leaf, client, connect},
 };
 use aop_types::{AddressVerdict, PeerGate, PeerRecord};
@@ -40,8 +40,8 @@ pub(super) struct Rig {
     pub(super) other_ca: Authority,
     pub(super) service: Service,
     pub(super) address: SocketAddr,
-    pub(super) gate: Arc<Door>,
-    pub(super) book: Arc<Book>,
+    pub(super) gate: Arc<TestGate>,
+    pub(super) book: Arc<TestPeerRecord>,
     pub(super) upstream: TcpListener,
     sites: Vec<SiteConfig>,
     senders: ProxySenders,
@@ -49,7 +49,7 @@ pub(super) struct Rig {
 }
 
 /// The settings of a rig.
-pub(super) struct Wish {
+pub(super) struct RigConfig {
     pub(super) deadline: Duration,
     pub(super) limits: Limits,
     pub(super) proxy: ProxyProtocol,
@@ -60,7 +60,7 @@ pub(super) struct Wish {
     pub(super) on_refusal: OnRefusal,
 }
 
-impl Wish {
+impl RigConfig {
     /// Another upstream, by its URL.
     pub(super) fn upstream(url: &str) -> Self {
         Self { upstream: Some(url.parse().unwrap()), ..Self::default() }
@@ -75,7 +75,7 @@ impl Wish {
     }
 }
 
-impl Default for Wish {
+impl Default for RigConfig {
     fn default() -> Self {
         Self {
             deadline: LONG,
@@ -90,19 +90,19 @@ impl Default for Wish {
 }
 
 /// The gate: one verdict for all addresses, and exceptions for some.
-pub(super) struct Door(Mutex<(AddressVerdict, HashMap<IpAddr, AddressVerdict>)>);
+pub(super) struct TestGate(Mutex<(AddressVerdict, HashMap<IpAddr, AddressVerdict>)>);
 
-impl Door {
-    pub(super) fn set(&self, entrance: AddressVerdict) {
-        self.0.lock().unwrap().0 = entrance;
+impl TestGate {
+    pub(super) fn set(&self, verdict: AddressVerdict) {
+        self.0.lock().unwrap().0 = verdict;
     }
 
-    pub(super) fn set_for(&self, address: &str, entrance: AddressVerdict) {
-        self.0.lock().unwrap().1.insert(address.parse().unwrap(), entrance);
+    pub(super) fn set_for(&self, address: &str, verdict: AddressVerdict) {
+        self.0.lock().unwrap().1.insert(address.parse().unwrap(), verdict);
     }
 }
 
-impl PeerGate for Door {
+impl PeerGate for TestGate {
     fn entrance(&self, address: IpAddr, _: u16) -> AddressVerdict {
         let verdicts = self.0.lock().unwrap();
         *verdicts.1.get(&address).unwrap_or(&verdicts.0)
@@ -110,9 +110,9 @@ impl PeerGate for Door {
 }
 
 #[derive(Default)]
-pub(super) struct Book(pub(super) Mutex<HashSet<(IpAddr, String)>>);
+pub(super) struct TestPeerRecord(pub(super) Mutex<HashSet<(IpAddr, String)>>);
 
-impl PeerRecord for Book {
+impl PeerRecord for TestPeerRecord {
     fn record(&self, address: IpAddr, site: &str) {
         self.0.lock().unwrap().insert((address, site.into()));
     }
@@ -124,10 +124,10 @@ impl PeerRecord for Book {
 
 impl Rig {
     pub(super) async fn new() -> Self {
-        Self::with(Wish::default()).await
+        Self::with(RigConfig::default()).await
     }
 
-    pub(super) async fn with(wish: Wish) -> Self {
+    pub(super) async fn with(config: RigConfig) -> Self {
         let directory = TempDir::new().unwrap();
         let server_ca = Authority::new("server CA");
         let client_ca = Authority::new("client CA");
@@ -147,10 +147,10 @@ impl Rig {
                 certificate: at("pem"),
                 key: at("key"),
                 client_ca: vec![ClientCa::File(at("ca"))],
-                rules: wish.rules.clone(),
-                upstream: wish.upstream.clone().unwrap_or(address.clone()),
-                proxy: wish.proxy,
-                on_refusal: wish.on_refusal,
+                rules: config.rules.clone(),
+                upstream: config.upstream.clone().unwrap_or(address.clone()),
+                proxy: config.proxy,
+                on_refusal: config.on_refusal,
                 shared_upstream: false,
                 check: None,
             }
@@ -163,14 +163,14 @@ impl Rig {
         let listening = listen(bound).unwrap().into_iter();
         let listeners: Vec<_> = listening.map(|one| Listener::adopt(one).unwrap()).collect();
         let address = listeners[0].address();
-        let gate = Arc::new(Door(Mutex::new((AddressVerdict::Open, HashMap::new()))));
-        let book = Arc::new(Book::default());
-        let (built, _) = Sites::build(&sites, &Files::on_disk()).unwrap();
-        let senders = ProxySenders::new(vec![(address, wish.proxy_from)]);
+        let gate = Arc::new(TestGate(Mutex::new((AddressVerdict::Open, HashMap::new()))));
+        let book = Arc::new(TestPeerRecord::default());
+        let (built, _) = Sites::build(&sites, &SiteFiles::on_disk()).unwrap();
+        let senders = ProxySenders::new(vec![(address, config.proxy_from)]);
         let policy =
-            ServicePolicy { sites: built, senders: senders.clone(), deadline: wish.deadline };
+            ServicePolicy { sites: built, senders: senders.clone(), deadline: config.deadline };
         let service =
-            Service::start(listeners, policy, gate.clone(), book.clone(), wish.limits).unwrap();
+            Service::start(listeners, policy, gate.clone(), book.clone(), config.limits).unwrap();
         Self {
             server_ca,
             client_ca,
@@ -187,7 +187,7 @@ impl Rig {
     }
 
     /// Applies `change` to the HTTP upstreams of policies that are made from now on.
-    pub(super) fn relay_otherwise(&mut self, change: impl Fn(&mut HttpConfig)) {
+    pub(super) fn change_http(&mut self, change: impl Fn(&mut HttpConfig)) {
         for site in &mut self.sites {
             if let Upstream::Http(http) = &mut site.upstream {
                 change(http);
@@ -209,7 +209,7 @@ impl Rig {
     }
 
     fn policy_of(&self, sites: &[SiteConfig]) -> ServicePolicy {
-        let (sites, _) = Sites::build(sites, &Files::on_disk()).unwrap();
+        let (sites, _) = Sites::build(sites, &SiteFiles::on_disk()).unwrap();
         ServicePolicy { sites, senders: self.senders.clone(), deadline: LONG }
     }
 
@@ -261,8 +261,8 @@ impl Rig {
             assert_eq!(self.alert(&client, host).await, alert, "{version:?}");
         }
         let site = if refusal == Refusal::UnknownName { "-" } else { host };
-        self.booked(site, refusal, 2).await;
-        assert_eq!(self.ledger().accepted, 1);
+        self.refusals_counted(site, refusal, 2).await;
+        assert_eq!(self.counters().accepted, 1);
         self.upstream_saw_nothing().await;
     }
 
@@ -281,27 +281,27 @@ impl Rig {
         }
     }
 
-    pub(super) fn ledger(&self) -> CountersSnapshot {
-        self.service.ledger().snapshot()
+    pub(super) fn counters(&self) -> CountersSnapshot {
+        self.service.counters().snapshot()
     }
 
     /// Waits until the counters satisfy `wanted`.
-    pub(super) async fn ledger_when(&self, wanted: impl Fn(&CountersSnapshot) -> bool) {
+    pub(super) async fn counters_when(&self, wanted: impl Fn(&CountersSnapshot) -> bool) {
         for _ in 0..500 {
-            if wanted(&self.ledger()) {
+            if wanted(&self.counters()) {
                 return;
             }
             sleep(Duration::from_millis(10)).await;
         }
-        panic!("{:?}", self.ledger());
+        panic!("{:?}", self.counters());
     }
 
     /// Waits until `count` refusals are counted, all under `site` and `refusal`.
-    pub(super) async fn booked(&self, site: &str, refusal: Refusal, count: u64) {
-        self.ledger_when(|ledger| {
-            let booked =
+    pub(super) async fn refusals_counted(&self, site: &str, refusal: Refusal, count: u64) {
+        self.counters_when(|counters| {
+            let refusals_counted =
                 |it: &RefusedCount| (&*it.site, it.refusal, it.count) == (site, refusal, count);
-            ledger.refused.len() == 1 && booked(&ledger.refused[0])
+            counters.refused.len() == 1 && refusals_counted(&counters.refused[0])
         })
         .await;
     }

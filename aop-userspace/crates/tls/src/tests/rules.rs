@@ -14,9 +14,9 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     PeerIdentity, Refusal,
-    anchors::Anchor,
-    crl::Lists,
-    judgement,
+    client_ca::Anchor,
+    refusal_of_error::refusal_of_error,
+    revocation::RevocationLists,
     testing::{Authority, INTERMEDIATE, Leaf},
     verifier::SiteVerifier,
 };
@@ -32,7 +32,7 @@ fn anchor(authority: &Authority, not_after: u64) -> Anchor {
 
 fn verifier(anchors: &[Anchor], rules: &CertificateRules, lists: &[Vec<u8>]) -> SiteVerifier {
     let ders = lists.iter().map(|der| CertificateRevocationListDer::from(der.clone())).collect();
-    let lists = Lists { ders, ..Lists::default() };
+    let lists = RevocationLists { ders, ..RevocationLists::default() };
     let provider = Arc::new(aws_lc_rs::default_provider());
     SiteVerifier::new(anchors, rules, &lists, &provider).unwrap()
 }
@@ -43,7 +43,7 @@ fn judged(verifier: &SiteVerifier, leaf: &Leaf, now: u64) -> Result<(), Refusal>
     match verifier.verify_client_cert(leaf, between, now) {
         Ok(_) => Ok(()),
         Err(error) => {
-            let refused = judgement::of(&error);
+            let refused = refusal_of_error(&error);
             assert!(!refused.detail.is_empty() && refused.refusal.help().is_some());
             Err(refused.refusal)
         }
@@ -129,7 +129,7 @@ fn the_common_name_must_be_the_required_one_and_the_only_one() {
 fn the_key_must_be_one_that_is_pinned() {
     let ca = Authority::new("ca");
     let pin = |leaf: &Leaf| {
-        PeerIdentity::of(&leaf.chain[0]).unwrap().spki_sha256.parse::<SpkiPin>().unwrap()
+        PeerIdentity::read(&leaf.chain[0]).unwrap().spki_sha256.parse::<SpkiPin>().unwrap()
     };
     let (old, new, stranger) = (ca.edge(), ca.edge(), ca.edge());
     let rules =

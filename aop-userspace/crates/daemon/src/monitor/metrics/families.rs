@@ -14,16 +14,16 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use crate::figures::Figures;
+use crate::metrics_snapshot::MetricsSnapshot;
 
 /// All families at one moment.
 #[derive(Debug)]
-pub(super) struct Families(Vec<Family>);
+pub(super) struct Families(Vec<MetricFamily>);
 
 /// A metric family. Its name is exported with the prefix `aop_`, and with its unit and `_total` at
 /// the end.
 #[derive(Debug)]
-struct Family {
+struct MetricFamily {
     name: &'static str,
     help: &'static str,
     unit: Option<Unit>,
@@ -35,18 +35,18 @@ struct Family {
 type Series = (Vec<(&'static str, String)>, u64);
 
 impl Families {
-    /// The families of `figures`. `began` is when the daemon became ready, in seconds since 1970.
-    pub(super) fn new(figures: &Figures, began: u64, ready: bool) -> Self {
-        let mut all = daemon(figures, began, ready);
-        all.extend(packets::families(figures));
-        all.extend(sites::families(figures));
+    /// The families of `snapshot`. `began` is when the daemon became ready, in seconds since 1970.
+    pub(super) fn new(snapshot: &MetricsSnapshot, began: u64, ready: bool) -> Self {
+        let mut all = daemon(snapshot, began, ready);
+        all.extend(packets::families(snapshot));
+        all.extend(sites::families(snapshot));
         Self(all)
     }
 }
 
 impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        for Family { name, help, unit, kind, series } in &self.0 {
+        for MetricFamily { name, help, unit, kind, series } in &self.0 {
             let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), *kind)?;
             for (labels, value) in series {
                 let mut one = family.encode_family(labels)?;
@@ -63,14 +63,14 @@ impl Collector for Families {
 
 const NO_EXEMPLAR: Option<&Exemplar<Vec<(&'static str, String)>, u64>> = None;
 
-fn daemon(figures: &Figures, began: u64, ready: bool) -> Vec<Family> {
-    let status = &figures.status;
+fn daemon(snapshot: &MetricsSnapshot, began: u64, ready: bool) -> Vec<MetricFamily> {
+    let status = &snapshot.status;
     let version = vec![("version", status.version.clone())];
     let reload = status.last_reload.as_ref();
     let good = |outcome| outcome != ReloadOutcome::Refused;
     vec![
         gauge("build_info", "The version of aop", vec![(version, 1)]),
-        gauge("start_time", "When the daemon became ready", one(began)).in_(Unit::Seconds),
+        gauge("start_time", "When the daemon became ready", one(began)).with_unit(Unit::Seconds),
         gauge("ready", "Whether /readyz answers 200", one(ready.into())),
         gauge(
             "predecessors",
@@ -87,20 +87,20 @@ fn daemon(figures: &Figures, began: u64, ready: bool) -> Vec<Family> {
             "When the last reload finished",
             some(reload.and_then(|reload| seconds(reload.at))),
         )
-        .in_(Unit::Seconds),
+        .with_unit(Unit::Seconds),
     ]
 }
 
-fn gauge(name: &'static str, help: &'static str, series: Vec<Series>) -> Family {
-    Family { name, help, unit: None, kind: MetricType::Gauge, series }
+fn gauge(name: &'static str, help: &'static str, series: Vec<Series>) -> MetricFamily {
+    MetricFamily { name, help, unit: None, kind: MetricType::Gauge, series }
 }
 
-fn counter(name: &'static str, help: &'static str, series: Vec<Series>) -> Family {
-    Family { kind: MetricType::Counter, ..gauge(name, help, series) }
+fn counter(name: &'static str, help: &'static str, series: Vec<Series>) -> MetricFamily {
+    MetricFamily { kind: MetricType::Counter, ..gauge(name, help, series) }
 }
 
-impl Family {
-    fn in_(self, unit: Unit) -> Self {
+impl MetricFamily {
+    fn with_unit(self, unit: Unit) -> Self {
         Self { unit: Some(unit), ..self }
     }
 }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn no_label_ends_its_line_or_its_quotes() {
         let labels = vec![("file", "/etc/a\"b\\c\nd".to_owned())];
-        let family = gauge("end_timestamp", "Help", vec![(labels, 7)]).in_(Unit::Seconds);
+        let family = gauge("end_timestamp", "Help", vec![(labels, 7)]).with_unit(Unit::Seconds);
         let mut registry = Registry::with_prefix("aop");
         registry.register_collector(Box::new(Families(vec![family])));
         let (mut prometheus, mut openmetrics) = (String::new(), String::new());

@@ -1,6 +1,6 @@
 //! The operator's mistake behind each refusal of the edge.
 
-use aop_tls::Refusal;
+use aop_types::Refusal;
 
 use crate::doctor::finding::visitor;
 
@@ -14,30 +14,17 @@ pub(super) struct Meaning {
     pub(super) cure: Option<&'static str>,
 }
 
-/// The refusals that reveal a mistake of the operator.
-pub(super) const TELLING: [Refusal; 14] = [
-    Refusal::CertificateRequired,
-    Refusal::NotTls,
-    Refusal::UnknownCa,
-    Refusal::BadCertificate,
-    Refusal::CaExpired,
-    Refusal::CertificateVersion,
-    Refusal::CaAsLeaf,
-    Refusal::WrongUsage,
-    Refusal::Expired,
-    Refusal::NotYetValid,
-    Refusal::SanMissing,
-    Refusal::CnMismatch,
-    Refusal::PinMismatch,
-    Refusal::PeerAlert,
-];
-
-/// The meaning of `refusal` if it hits the edge.
-pub(super) fn of(refusal: Refusal) -> Meaning {
-    let meaning = |name, said, cure| Meaning { name, said, visitor: visitor::TLS, cure };
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the others share one meaning")]
+/// The mistake that `refusal` reveals if it hits the edge; `None` if it reveals none.
+pub(super) const fn meaning(refusal: Refusal) -> Option<Meaning> {
+    const fn tls(
+        name: &'static str,
+        said: &'static str,
+        cure: Option<&'static str>,
+    ) -> Option<Meaning> {
+        Some(Meaning { name, said, visitor: visitor::TLS, cure })
+    }
     match refusal {
-        Refusal::CertificateRequired => meaning(
+        Refusal::CertificateRequired => tls(
             "pulls_without_certificate",
             "the CDN pulls without a certificate: authenticated origin pulls are not switched on \
              for the zone or the hostname, or its SSL/TLS mode is below Full",
@@ -47,13 +34,13 @@ pub(super) fn of(refusal: Refusal) -> Meaning {
                  the API, for each hostname)",
             ),
         ),
-        Refusal::NotTls => Meaning {
+        Refusal::NotTls => Some(Meaning {
             name: "ssl_mode_flexible",
             said: "the CDN speaks plain HTTP to this port: the SSL/TLS mode is Flexible or Off",
             visitor: visitor::PLAIN,
             cure: Some("set the zone's SSL/TLS mode to Full (strict)"),
-        },
-        Refusal::UnknownCa | Refusal::BadCertificate => meaning(
+        }),
+        Refusal::UnknownCa | Refusal::BadCertificate => tls(
             "pulls_of_another_ca",
             "the CDN presents a certificate that no client_ca of the site signed",
             Some(
@@ -61,26 +48,27 @@ pub(super) fn of(refusal: Refusal) -> Meaning {
                  was uploaded (global authenticated origin pulls), set it to cloudflare-global",
             ),
         ),
-        Refusal::CaExpired => meaning(
+        Refusal::CaExpired => tls(
             "pulls_of_expired_ca",
             "the CDN's certificate was issued by a client CA that has expired",
             None,
         ),
-        Refusal::CertificateVersion => meaning(
-            "pulls_with_version_1",
-            "the CDN presents a certificate of X.509 version 1",
-            None,
-        ),
-        Refusal::CaAsLeaf => {
-            meaning("pulls_with_ca_leaf", "the CDN presents a certificate with CA:TRUE", None)
+        Refusal::CertificateVersion => {
+            tls("pulls_with_version_1", "the CDN presents a certificate of X.509 version 1", None)
         }
-        Refusal::SanMissing | Refusal::CnMismatch | Refusal::PinMismatch => meaning(
+        Refusal::CaAsLeaf => {
+            tls("pulls_with_ca_leaf", "the CDN presents a certificate with CA:TRUE", None)
+        }
+        Refusal::SanMissing | Refusal::CnMismatch | Refusal::PinMismatch => tls(
             "pulls_without_required_name",
             "the CDN's certificate is from the right CA, but lacks the name or key that the site \
              requires",
             None,
         ),
-        Refusal::PeerAlert => Meaning {
+        Refusal::WrongUsage | Refusal::Expired | Refusal::NotYetValid => {
+            tls("pulls_with_bad_certificate", "the CDN's certificate is refused", None)
+        }
+        Refusal::PeerAlert => Some(Meaning {
             name: "edge_distrusts_server",
             said: "the CDN aborts the handshake: it does not trust the server certificate",
             visitor: visitor::CERTIFICATE,
@@ -88,7 +76,24 @@ pub(super) fn of(refusal: Refusal) -> Meaning {
                 "use a server certificate from a public CA or from Cloudflare's Origin CA, with \
                  the name of the host",
             ),
-        },
-        _ => meaning("pulls_with_bad_certificate", "the CDN's certificate is refused", None),
+        }),
+        Refusal::NotPostQuantum
+        | Refusal::Revoked
+        | Refusal::CrlExpired
+        | Refusal::UnknownRevocation
+        | Refusal::UnknownName
+        | Refusal::NoName
+        | Refusal::BadHello
+        | Refusal::ProxyHeader
+        | Refusal::Deadline
+        | Refusal::NotAdmitted
+        | Refusal::PeerGone
+        | Refusal::Protocol
+        | Refusal::UpstreamUnreachable
+        | Refusal::CrowdedOut
+        | Refusal::TooMany
+        | Refusal::NoSlot
+        | Refusal::NoDescriptor
+        | Refusal::ProxyTooLong => None,
     }
 }

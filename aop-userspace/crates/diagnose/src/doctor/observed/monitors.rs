@@ -1,17 +1,17 @@
 //! Monitors in firewall.extra that present no certificate.
 
 use aop_api::Finding;
-use aop_tls::Refusal;
+use aop_types::Refusal;
 
-use super::{refused, sighting};
+use super::{describe, refused};
 use crate::doctor::{
     HostContext,
-    finding::{More, visitor, wrong},
+    finding::{FindingExt, visitor, wrong},
 };
 
-pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
     let bare = Refusal::CertificateRequired.name();
-    let monitors = refused(patient, "extra").filter(|peer| peer.reason == bare);
+    let monitors = refused(host, "extra").filter(|peer| peer.reason == bare);
     let finding = |peer| {
         wrong(
             "monitor_without_certificate",
@@ -22,7 +22,7 @@ pub(super) fn look(patient: &HostContext) -> Vec<Finding> {
              presents the zone's certificate; a monitor of your own: let it pull through the CDN, \
              or give it a certificate of the client CA; on this host: ask /readyz (monitor.listen)",
         )
-        .seen(sighting(peer))
+        .seen(describe(peer))
     };
     monitors.map(|peer| finding(peer).about(peer.address)).collect()
 }

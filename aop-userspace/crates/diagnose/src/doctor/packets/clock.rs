@@ -7,20 +7,20 @@ use jiff::Timestamp;
 
 use crate::doctor::{
     HostContext,
-    finding::{More, good, told, untried, visitor, wrong},
+    finding::{FindingExt, good, notice, untried, visitor, wrong},
 };
 
 /// The directory of systemd-timesyncd. It holds the file `synchronized` once the clock was set.
 const TIMESYNC: &str = "/run/systemd/timesync";
 
-pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
-    vec![moment(patient, Timestamp::now()), synchronised(Path::new(TIMESYNC))]
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+    vec![moment(host, Timestamp::now()), synchronised(Path::new(TIMESYNC))]
 }
 
-fn moment(patient: &HostContext, now: Timestamp) -> Finding {
+fn moment(host: &HostContext, now: Timestamp) -> Finding {
     let built = aop_prefixes::snapshot().confirmed.map(|at| (at, "this program was built"));
-    let kept = patient.config.as_ref().and_then(|config| {
-        let found = aop_prefixes::at_start(&config.live.prefixes, &patient.paths.state).ok()?;
+    let kept = host.config.as_ref().and_then(|config| {
+        let found = aop_prefixes::at_start(&config.live.prefixes, &host.paths.state).ok()?;
         let is_kept = found.held.origin == aop_prefixes::ListOrigin::Stored;
         found.held.confirmed.filter(|_| is_kept).map(|at| (at, "the kept prefix list was fetched"))
     });
@@ -41,13 +41,14 @@ fn synchronised(kept: &Path) -> Finding {
     if kept.join("synchronized").exists() {
         return good("clock_source", "systemd-timesyncd has set the clock");
     }
-    match kept.exists() {
-        true => told("clock_source", "systemd-timesyncd runs, but has not set the clock yet")
-            .cure("`timedatectl timesync-status` shows why"),
-        false => untried(
+    if kept.exists() {
+        notice("clock_source", "systemd-timesyncd runs, but has not set the clock yet")
+            .cure("`timedatectl timesync-status` shows why")
+    } else {
+        untried(
             "clock_source",
             "systemd-timesyncd does not run here; another program may set the clock",
-        ),
+        )
     }
 }
 

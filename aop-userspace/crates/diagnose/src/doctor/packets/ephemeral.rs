@@ -7,14 +7,14 @@ use aop_api::Finding;
 
 use crate::doctor::{
     HostContext,
-    finding::{More, good, untried, visitor, wrong},
-    host::sysctl,
+    finding::{FindingExt, good, untried, visitor, wrong},
+    procfs::sysctl,
 };
 
 const RANGE: &str = "net/ipv4/ip_local_port_range";
 const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
 
-pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
     let Some(range) = sysctl(RANGE).and_then(|text| range(&text)) else {
         return vec![untried("ephemeral_port", format!("/proc/sys/{RANGE} cannot be read"))];
     };
@@ -23,7 +23,7 @@ pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
         range.contains(port) && !reserved.iter().any(|reserved| reserved.contains(port))
     };
     let ports: Vec<String> =
-        patient.guarded_ports().iter().filter(|it| is_free(it)).map(ToString::to_string).collect();
+        host.guarded_ports().iter().filter(|it| is_free(it)).map(ToString::to_string).collect();
     if ports.is_empty() {
         return vec![good(
             "ephemeral_port",
@@ -54,9 +54,9 @@ pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
 
 /// The complete setting for the cure. Ports that are already reserved stay in it.
 fn with(reserved: &[RangeInclusive<u16>], ports: &str) -> String {
-    let kept = reserved.iter().map(|range| match range.start() == range.end() {
-        true => range.start().to_string(),
-        false => format!("{}-{}", range.start(), range.end()),
+    let kept = reserved.iter().map(|range| match (range.start(), range.end()) {
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}-{last}"),
     });
     kept.chain([ports.to_owned()]).collect::<Vec<_>>().join(",")
 }

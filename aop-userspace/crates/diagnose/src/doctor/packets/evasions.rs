@@ -6,21 +6,21 @@ use aop_firewall::DryRun;
 use crate::{
     doctor::{
         HostContext,
-        finding::{More, good, untried, visitor, wrong},
+        finding::{FindingExt, good, untried, visitor, wrong},
     },
     prove,
 };
 
 /// The most wrong verdicts that are listed.
-const NAMED: usize = 5;
+const MAX_EVIDENCE: usize = 5;
 
-pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
-    let attached = patient.status.interfaces.iter().filter(|it| it.attached);
-    attached.map(|it| interface(patient, &it.name).about(&it.name)).collect()
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+    let attached = host.status.interfaces.iter().filter(|it| it.attached);
+    attached.map(|it| interface(host, &it.name).about(&it.name)).collect()
 }
 
-fn interface(patient: &HostContext, name: &str) -> Finding {
-    let proved = DryRun::open(&patient.paths.pins, Some(name))
+fn interface(host: &HostContext, name: &str) -> Finding {
+    let proved = DryRun::open(&host.paths.pins, Some(name))
         .map_err(prove::ProveError::from)
         .and_then(|mut live| prove::prove(&mut live));
     match proved {
@@ -37,10 +37,9 @@ fn interface(patient: &HostContext, name: &str) -> Finding {
                 "this is a fault of aop: please report the output of `aop prove --json`; until it \
                  is fixed, trust only the TLS lock",
             );
-            let seen = |finding: Finding, it: &ProofFailure| {
-                finding.seen(format!("{}: expected {}, got {}", it.name, it.owes, it.got))
-            };
-            proof.failures.iter().take(NAMED).fold(finding, seen)
+            let seen =
+                |it: &ProofFailure| format!("{}: expected {}, got {}", it.name, it.owes, it.got);
+            finding.seen_all(proof.failures.iter().take(MAX_EVIDENCE).map(seen))
         }
         Err(error) => untried("evasions", error.to_string()),
     }

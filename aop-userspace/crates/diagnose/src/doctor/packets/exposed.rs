@@ -8,22 +8,25 @@ use aop_api::Finding;
 use super::private::is_private;
 use crate::doctor::{
     HostContext,
-    finding::{More, good, told, visitor, wrong},
+    finding::{FindingExt, good, notice, visitor, wrong},
 };
 
-pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
-    if patient.reading.is_none() {
+/// The most addresses that are listed.
+const MAX_EVIDENCE: usize = 6;
+
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+    if host.reading.is_none() {
         return Vec::new();
     }
     let mut guarded = 0_usize;
     let mut exposed: BTreeMap<&str, Vec<(IpAddr, u16)>> = BTreeMap::new();
-    for socket in &patient.sockets.listening {
+    for socket in &host.sockets.listening {
         let port = socket.local.port();
-        if !patient.guards(port) {
+        if !host.guards(port) {
             continue;
         }
-        for (interface, address) in patient.reached_by(socket.local) {
-            if patient.is_guarded(interface) {
+        for (interface, address) in host.reached_by(socket.local) {
+            if host.is_guarded(interface) {
                 guarded += 1;
             } else {
                 let found = exposed.entry(&interface.name).or_default();
@@ -42,23 +45,22 @@ pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
 }
 
 fn finding(name: &str, found: &[(IpAddr, u16)]) -> Finding {
-    let finding = match found.iter().all(|(address, _)| is_private(*address)) {
-        true => told(
+    let finding = if found.iter().all(|(address, _)| is_private(*address)) {
+        notice(
             "exposed",
             "a guarded port is open on this interface, and the interface is not guarded; its \
              addresses are private",
         )
-        .cure("nothing if only your own hosts and containers reach it"),
-        false => wrong(
+        .cure("nothing if only your own hosts and containers reach it")
+    } else {
+        wrong(
             "exposed",
             "a guarded port is open on this interface, and the interface is not guarded: everybody \
              reaches TLS",
             visitor::NOTHING,
             format!("add \"{name}\" to firewall.interfaces, then `aop reload`"),
-        ),
+        )
     };
-    let seen = |finding: Finding, (address, port): &(IpAddr, u16)| {
-        finding.seen(format!("port {port} listens at {address}"))
-    };
-    found.iter().take(6).fold(finding.about(name), seen)
+    let seen = found.iter().map(|(address, port)| format!("port {port} listens at {address}"));
+    finding.about(name).seen_all(seen.take(MAX_EVIDENCE))
 }

@@ -4,15 +4,15 @@ use aop_api::{Finding, PrefixStatus};
 
 use crate::doctor::{
     HostContext,
-    finding::{More, good, told, untried, visitor, wrong},
+    finding::{FindingExt, good, notice, untried, visitor, wrong},
 };
 
 const REFRESH: &str =
     "`aop prefixes refresh` shows why it fails; this host must reach the source over HTTPS";
 
-pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
     let PrefixStatus { source, origin, v4, v6, age_seconds, last_error, .. } =
-        &patient.status.prefixes;
+        &host.status.prefixes;
     if v4 + v6 == 0 {
         return vec![wrong(
             "list",
@@ -21,11 +21,11 @@ pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
             REFRESH,
         )];
     }
-    if !patient.has_daemon() {
+    if !host.has_daemon() {
         return vec![untried("list", "aop is not running, so the age of the list is unknown")];
     }
     let source = source.as_deref().unwrap_or("its source");
-    let stale = patient.config.as_ref().and_then(|config| config.live.stale_after());
+    let stale = host.config.as_ref().and_then(|config| config.live.stale_after());
     let age = age_seconds.map(|age| format!("{source} confirmed it {} h ago", age / 3600));
     let finding = if origin.as_deref() == Some("nowhere") {
         wrong(
@@ -42,9 +42,9 @@ pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
             REFRESH,
         )
     } else if last_error.is_some() {
-        told("list", "the last refresh failed, so the old list stays in force").cure(REFRESH)
+        notice("list", "the last refresh failed, so the old list stays in force").cure(REFRESH)
     } else {
         good("list", "the list is current").seen(format!("{v4} IPv4 and {v6} IPv6 prefixes"))
     };
-    vec![age.into_iter().chain(last_error.clone()).fold(finding, More::seen)]
+    vec![finding.seen_all(age.into_iter().chain(last_error.clone()))]
 }

@@ -4,11 +4,11 @@ use aop_api::Finding;
 
 use crate::doctor::{
     HostContext,
-    finding::{More, good, untried, visitor, wrong},
+    finding::{FindingExt, good, untried, visitor, wrong},
 };
 
-pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
-    let Some(config) = &patient.config else {
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+    let Some(config) = &host.config else {
         return vec![untried("listener_port", "the configuration cannot be read")];
     };
     if config.fixed.firewall.is_none() {
@@ -20,15 +20,18 @@ pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
             ports.push(listener.port());
         }
     }
-    let port = |port: u16| match patient.guards(port) {
-        true => good("listener_port", "the port is guarded").about(port),
-        false => wrong(
-            "listener_port",
-            "aop listens on this port, but the port is not guarded: any packet reaches TLS",
-            visitor::NOTHING,
-            format!("add {port} to firewall.ports (or leave ports out), then `aop reload`"),
-        )
-        .about(port),
+    let finding = |port: u16| {
+        let finding = if host.guards(port) {
+            good("listener_port", "the port is guarded")
+        } else {
+            wrong(
+                "listener_port",
+                "aop listens on this port, but the port is not guarded: any packet reaches TLS",
+                visitor::NOTHING,
+                format!("add {port} to firewall.ports (or leave ports out), then `aop reload`"),
+            )
+        };
+        finding.about(port)
     };
-    ports.into_iter().map(port).collect()
+    ports.into_iter().map(finding).collect()
 }

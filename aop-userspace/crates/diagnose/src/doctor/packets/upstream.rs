@@ -7,12 +7,12 @@ use aop_config::{SiteConfig, Upstream, UpstreamAddress};
 
 use crate::doctor::{
     HostContext,
-    finding::{More, good, told, visitor, wrong},
-    host::owners,
+    finding::{FindingExt, good, notice, visitor, wrong},
+    procfs::{Socket, SocketOwners},
 };
 
-pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
-    let Some(config) = &patient.config else { return Vec::new() };
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+    let Some(config) = &host.config else { return Vec::new() };
     let mut findings: Vec<Finding> = Vec::new();
     for site in &config.live.sites {
         let Some(authority) = authority(site) else { continue };
@@ -20,7 +20,7 @@ pub(in crate::doctor) fn look(patient: &HostContext) -> Vec<Finding> {
             continue;
         }
         let listeners = &config.fixed.listeners;
-        findings.push(upstream(patient, authority, listeners).about(authority));
+        findings.push(upstream(host, authority, listeners).about(authority));
     }
     findings
 }
@@ -38,62 +38,60 @@ fn authority(site: &SiteConfig) -> Option<&str> {
 }
 
 /// The port of a site's upstream, if it is on this host.
-pub(super) fn port(patient: &HostContext, site: &SiteConfig) -> Option<u16> {
-    authority(site).and_then(|authority| port_here(patient, authority))
+pub(super) fn port(host: &HostContext, site: &SiteConfig) -> Option<u16> {
+    authority(site).and_then(|authority| port_here(host, authority))
 }
 
-fn port_here(patient: &HostContext, authority: &str) -> Option<u16> {
+fn port_here(host: &HostContext, authority: &str) -> Option<u16> {
     let (_, port) = authority.rsplit_once(':')?;
-    port.parse().ok().filter(|_| is_here(patient, authority))
+    port.parse().ok().filter(|_| is_here(host, authority))
 }
 
 /// `listeners` are aop's own sockets: the application may use the same port at another address.
-fn upstream(patient: &HostContext, authority: &str, listeners: &[SocketAddr]) -> Finding {
-    let Some(port) = port_here(patient, authority) else {
-        return told("upstream", "the application is on another host")
+fn upstream(host: &HostContext, authority: &str, listeners: &[SocketAddr]) -> Finding {
+    let Some(port) = port_here(host, authority) else {
+        return notice("upstream", "the application is on another host")
             .seen("the doctor cannot see who else reaches it")
             .cure("let that host accept connections to this port only from this host");
     };
-    let at_port = patient.sockets.listening.iter().filter(|it| it.local.port() == port);
+    let at_port = host.sockets.listening.iter().filter(|it| it.local.port() == port);
     let listening = at_port.filter(|it| !listeners.contains(&it.local));
-    let open: Vec<_> = listening.filter(|it| !patient.reached_by(it.local).is_empty()).collect();
+    let open: Vec<&Socket> = listening.filter(|it| !host.reached_by(it.local).is_empty()).collect();
     if open.is_empty() {
         return good("upstream", "other hosts cannot reach the application around aop");
     }
-    let owners = owners(&open.iter().map(|it| it.inode).collect::<Vec<_>>());
+    let owners = SocketOwners::find(open.iter().map(|it| it.inode));
     let cure =
         format!("let it listen only on 127.0.0.1:{port} (in Docker: `-p 127.0.0.1:{port}:{port}`)");
-    let finding = match patient.guards(port) {
-        true => told(
+    let finding = if host.guards(port) {
+        notice(
             "upstream",
             "the application listens on a guarded port of its own: strangers are kept out, but \
              every customer of the CDN gets in without a certificate",
         )
-        .cure(cure),
-        false => wrong(
+        .cure(cure)
+    } else {
+        wrong(
             "upstream",
             "the application listens on a public address: anybody can reach it around both locks \
              (unless another packet filter drops that)",
             visitor::NOTHING,
             cure,
-        ),
+        )
     };
-    let seen = |finding: Finding, socket: &&crate::doctor::host::Socket| {
-        let owner = owners.get(&socket.inode).map_or("an unknown program", |it| it);
-        finding.seen(format!("{owner} listens on {}", socket.local))
-    };
-    open.iter().fold(finding, seen)
+    let listens = |it: &&Socket| format!("{} listens on {}", owners.describe(it.inode), it.local);
+    finding.seen_all(open.iter().map(listens))
 }
 
 /// Whether the authority is on this host: the loopback, or an address of an interface.
-fn is_here(patient: &HostContext, authority: &str) -> bool {
-    let Some((host, _)) = authority.rsplit_once(':') else { return false };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    match host.parse::<std::net::IpAddr>() {
+fn is_here(host: &HostContext, authority: &str) -> bool {
+    let Some((name, _)) = authority.rsplit_once(':') else { return false };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    match name.parse::<std::net::IpAddr>() {
         Ok(address) => {
-            let own = patient.interfaces.iter().any(|it| it.addresses.contains(&address));
+            let own = host.interfaces.iter().any(|it| it.addresses.contains(&address));
             own || address.is_loopback() || address.is_unspecified()
         }
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
+        Err(_) => name.eq_ignore_ascii_case("localhost"),
     }
 }

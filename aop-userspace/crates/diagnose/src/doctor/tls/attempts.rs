@@ -1,17 +1,14 @@
 //! Attempts that every listener must refuse.
 
-use std::sync::Arc;
-
 use aop_api::Finding;
-use aop_tls::{PresentedCertificate, TlsVersion, client};
+use aop_tls::{PresentedCertificate, ProbeClient, TlsVersion};
 use aws_lc_rs::error::Unspecified;
-use rustls::ClientConfig;
 
 use super::{
-    Attacked, Ring,
+    Attack, AttackedSite,
     der::{common_name, sequence},
-    dial::{Answer, Target, Try},
-    forgery::{Flaw, Forger, self_signed},
+    dial::{Attempt, AttemptAnswer, Target},
+    forged_certificates::{Flaw, ForgedCa, self_signed},
     to_be_refused,
 };
 use crate::doctor::finding::untried;
@@ -19,44 +16,46 @@ use crate::doctor::finding::untried;
 /// The record size, in bytes, for a fragmented ClientHello.
 const TINY: usize = 7;
 /// A host of no site.
-const NOBODY: &str = "aop-doctor.invalid";
+const UNKNOWN_HOST: &str = "aop-doctor.invalid";
 
-pub(super) fn look(ring: &Ring<'_>) -> Vec<Finding> {
+pub(super) fn check(attack: &Attack<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for attacked in &ring.sites {
-        match villains(attacked) {
-            Ok(villains) => findings.extend(villains.iter().map(|it| tried(ring, attacked, it))),
+    for attacked in &attack.sites {
+        match bad_peers(attacked) {
+            Ok(bad_peers) => {
+                findings.extend(bad_peers.iter().map(|it| tried(attack, attacked, it)))
+            }
             Err(Unspecified) => {
                 findings.push(untried("tls", "certificates for the attempts could not be made"));
             }
         }
     }
-    findings.extend(nameless(ring));
+    findings.extend(nameless(attack));
     findings
 }
 
 /// A peer that must be refused.
-struct Villain {
+struct BadPeer {
     name: &'static str,
     what: &'static str,
     presented: Option<PresentedCertificate>,
     records: Option<usize>,
 }
 
-fn villains(attacked: &Attacked<'_>) -> Result<Vec<Villain>, Unspecified> {
+fn bad_peers(attacked: &AttackedSite<'_>) -> Result<Vec<BadPeer>, Unspecified> {
     let ca = attacked.site.client_ca_names().next();
     let ca = ca.map_or_else(|| common_name("Client CA"), sequence);
-    let forger = Forger::new(ca.clone())?;
-    let villain = |name, what, presented| Villain { name, what, presented, records: None };
+    let forged = ForgedCa::new(ca.clone())?;
+    let peer = |name, what, presented| BadPeer { name, what, presented, records: None };
     Ok(vec![
-        villain("no_certificate", "a peer without a certificate", None),
-        villain("stranger_ca", "a leaf of another CA", Some(Forger::stranger()?.leaf(Flaw::None)?)),
-        villain("forged_ca", "a leaf of a forged client CA", Some(forger.leaf(Flaw::None)?)),
-        villain("forged_expired", "a forged, expired leaf", Some(forger.leaf(Flaw::Expired)?)),
-        villain("forged_version_1", "a forged v1 leaf", Some(forger.leaf(Flaw::Version1)?)),
-        villain("forged_ca_leaf", "a forged leaf with CA:TRUE", Some(forger.leaf(Flaw::Ca)?)),
-        villain("self_signed", "a self-signed copy of the client CA", Some(self_signed(ca)?)),
-        Villain {
+        peer("no_certificate", "a peer without a certificate", None),
+        peer("stranger_ca", "a leaf of another CA", Some(ForgedCa::stranger()?.leaf(Flaw::None)?)),
+        peer("forged_ca", "a leaf of a forged client CA", Some(forged.leaf(Flaw::None)?)),
+        peer("forged_expired", "a forged, expired leaf", Some(forged.leaf(Flaw::Expired)?)),
+        peer("forged_version_1", "a forged v1 leaf", Some(forged.leaf(Flaw::Version1)?)),
+        peer("forged_ca_leaf", "a forged leaf with CA:TRUE", Some(forged.leaf(Flaw::Ca)?)),
+        peer("self_signed", "a self-signed copy of the client CA", Some(self_signed(ca)?)),
+        BadPeer {
             name: "fragmented",
             what: "a fragmented ClientHello without a certificate",
             presented: None,
@@ -65,38 +64,41 @@ fn villains(attacked: &Attacked<'_>) -> Result<Vec<Villain>, Unspecified> {
     ])
 }
 
-fn tried(ring: &Ring<'_>, attacked: &Attacked<'_>, villain: &Villain) -> Finding {
+fn tried(attack: &Attack<'_>, attacked: &AttackedSite<'_>, peer: &BadPeer) -> Finding {
     let mut answers = Vec::new();
-    for (target, version) in ways(ring) {
-        let config = client(villain.presented.as_ref(), Some(version), None);
-        let answer = answer(ring, target, config.ok(), |config| Try {
-            config,
+    for (target, version) in ways(attack) {
+        let client = ProbeClient::new(peer.presented.as_ref(), Some(version), None);
+        let answer = answer(attack, target, client.ok(), |client| Attempt {
+            client,
             name: Some(&attacked.host),
-            records: villain.records,
+            records: peer.records,
             request: attacked.request(),
         });
         answers.push((format!("{} in {}", target.to, version.name()), answer));
     }
     let about = Some(attacked.site.name().to_string());
-    Finding { about, ..to_be_refused(villain.name, villain.what, &answers) }
+    Finding { about, ..to_be_refused(peer.name, peer.what, &answers) }
 }
 
 /// Attempts that name no site, and plain HTTP.
-fn nameless(ring: &Ring<'_>) -> Vec<Finding> {
+fn nameless(attack: &Attack<'_>) -> Vec<Finding> {
     let unnamed = |name: Option<&'static str>, records| {
-        let answers = ways(ring).map(|(target, version)| {
-            let config = client(None, Some(version), None);
-            let how = |config| Try { config, name, records, request: None };
-            let answer = answer(ring, target, config.ok(), how);
+        let answers = ways(attack).map(|(target, version)| {
+            let client = ProbeClient::new(None, Some(version), None);
+            let how = |client| Attempt { client, name, records, request: None };
+            let answer = answer(attack, target, client.ok(), how);
             (format!("{} in {}", target.to, version.name()), answer)
         });
         answers.collect::<Vec<_>>()
     };
-    let plain: Vec<_> =
-        ring.targets.iter().map(|target| (target.to.to_string(), ring.in_clear(*target))).collect();
+    let plain: Vec<_> = attack
+        .targets
+        .iter()
+        .map(|target| (target.to.to_string(), attack.in_clear(*target)))
+        .collect();
     vec![
         to_be_refused("no_name", "a ClientHello without a server name", &unnamed(None, None)),
-        to_be_refused("unknown_name", "an unknown server name", &unnamed(Some(NOBODY), None)),
+        to_be_refused("unknown_name", "an unknown server name", &unnamed(Some(UNKNOWN_HOST), None)),
         to_be_refused(
             "fragmented_no_name",
             "a fragmented ClientHello without a server name",
@@ -106,18 +108,18 @@ fn nameless(ring: &Ring<'_>) -> Vec<Finding> {
     ]
 }
 
-fn ways<'a>(ring: &'a Ring<'_>) -> impl Iterator<Item = (Target, TlsVersion)> + 'a {
-    ring.targets.iter().flat_map(|target| TlsVersion::BOTH.map(|version| (*target, version)))
+fn ways<'a>(attack: &'a Attack<'_>) -> impl Iterator<Item = (Target, TlsVersion)> + 'a {
+    attack.targets.iter().flat_map(|target| TlsVersion::BOTH.map(|version| (*target, version)))
 }
 
 fn answer<'a>(
-    ring: &Ring<'_>,
+    attack: &Attack<'_>,
     target: Target,
-    config: Option<Arc<ClientConfig>>,
-    how: impl FnOnce(Arc<ClientConfig>) -> Try<'a>,
-) -> Answer {
-    match config {
-        Some(config) => ring.attempt(target, &how(config)).answer,
-        None => Answer::Unreachable("the TLS client for it could not be built".into()),
+    client: Option<ProbeClient>,
+    how: impl FnOnce(ProbeClient) -> Attempt<'a>,
+) -> AttemptAnswer {
+    match client {
+        Some(client) => attack.attempt(target, &how(client)).answer,
+        None => AttemptAnswer::Unreachable("the TLS client for it could not be built".into()),
     }
 }

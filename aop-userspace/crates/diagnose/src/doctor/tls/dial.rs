@@ -3,22 +3,19 @@
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpStream},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use rustls::{
-    ClientConfig, ClientConnection, Error, HandshakeKind, ProtocolVersion, pki_types::ServerName,
-};
+use aop_tls::{ProbeClient, ProbeConnection, Received, TlsVersion};
 use socket2::{Domain, Socket, Type};
 
 /// The time limit of an attempt.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// How long to wait for a fatal alert after the handshake. In TLS 1.3 the client finishes before
 /// the server has verified the client's certificate.
-const AFTERTHOUGHT: Duration = Duration::from_millis(1500);
+const ALERT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The most bytes of an answer that are read.
-const ENOUGH: usize = 512;
+const MAX_ANSWER: usize = 512;
 
 /// The addresses of an attempt.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +28,8 @@ pub(super) struct Target {
 
 /// The parameters of a TLS attempt.
 #[derive(Clone)]
-pub(super) struct Try<'a> {
-    pub(super) config: Arc<ClientConfig>,
+pub(super) struct Attempt<'a> {
+    pub(super) client: ProbeClient,
     /// The server name; `None` sends none.
     pub(super) name: Option<&'a str>,
     /// Splits the ClientHello into records of this many bytes, each in a segment of its own.
@@ -43,61 +40,62 @@ pub(super) struct Try<'a> {
 
 /// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum AttemptAnswer {
     /// The server refused: the alert, or another description.
     Refused(String),
     /// The server accepted: the first line of the answer, or another sign of it.
     LetIn(String),
     /// The connection was closed before the first byte of TLS, probably by the address lock.
-    Shut,
+    ClosedBeforeTls,
     /// The attempt failed for this reason, and says nothing about the lock.
     Unreachable(String),
 }
 
 /// An answer, and whether the session was resumed.
-pub(super) struct Outcome {
-    pub(super) answer: Answer,
+pub(super) struct AttemptOutcome {
+    pub(super) answer: AttemptAnswer,
     pub(super) resumed: bool,
 }
 
 /// Makes a TLS attempt.
-pub(super) fn attempt(target: Target, how: &Try<'_>) -> Outcome {
-    let end = Instant::now() + PATIENCE;
-    let plain = |answer| Outcome { answer, resumed: false };
+pub(super) fn attempt(target: Target, how: &Attempt<'_>) -> AttemptOutcome {
+    let end = Instant::now() + TIMEOUT;
+    let failed = |answer| AttemptOutcome { answer, resumed: false };
     let stream = match connect(target, end) {
         Ok(stream) => stream,
-        Err(error) => return plain(Answer::Unreachable(error.to_string())),
+        Err(error) => return failed(AttemptAnswer::Unreachable(error.to_string())),
     };
-    let name = match how.name {
-        Some(name) => ServerName::try_from(name.to_owned()).ok(),
-        // rustls sends no server name for an address.
-        None => Some(ServerName::from(target.to.ip())),
-    };
-    let Some(name) = name else { return plain(Answer::Unreachable("no valid server name".into())) };
-    match ClientConnection::new(how.config.clone(), name) {
-        Ok(tls) => {
-            Course { stream, tls, how, end, heard: false, asked: false, closing: false }.run()
+    match how.client.begin(how.name, target.to.ip()) {
+        Ok(tls) => RunningAttempt {
+            stream,
+            tls,
+            how,
+            end,
+            has_answered: false,
+            has_requested: false,
+            is_closing: false,
         }
-        Err(error) => plain(Answer::Unreachable(error.to_string())),
+        .run(),
+        Err(why) => failed(AttemptAnswer::Unreachable(why)),
     }
 }
 
 /// Sends `bytes` in clear text, and judges the first line of the answer.
-pub(super) fn in_clear(target: Target, bytes: &[u8]) -> Answer {
-    let end = Instant::now() + PATIENCE;
+pub(super) fn in_clear(target: Target, bytes: &[u8]) -> AttemptAnswer {
+    let end = Instant::now() + TIMEOUT;
     let talk = || -> io::Result<String> {
         let mut stream = connect(target, end)?;
         stream.write_all(bytes)?;
-        let mut buffer = [0; ENOUGH];
+        let mut buffer = [0; MAX_ANSWER];
         let count = stream.read(&mut buffer)?;
         Ok(first_line(buffer.get(..count).unwrap_or_default()))
     };
     match talk() {
-        Ok(line) if line.is_empty() => Answer::Refused("closed".into()),
-        Ok(line) if line.contains(" 400 ") => Answer::Refused(line),
-        Ok(line) => Answer::LetIn(line),
-        Err(error) if is_end(&error) => Answer::Refused("closed".into()),
-        Err(error) => Answer::Unreachable(error.to_string()),
+        Ok(line) if line.is_empty() => AttemptAnswer::Refused("closed".into()),
+        Ok(line) if line.contains(" 400 ") => AttemptAnswer::Refused(line),
+        Ok(line) => AttemptAnswer::LetIn(line),
+        Err(error) if is_end(&error) => AttemptAnswer::Refused("closed".into()),
+        Err(error) => AttemptAnswer::Unreachable(error.to_string()),
     }
 }
 
@@ -121,20 +119,21 @@ fn left(end: Instant) -> io::Result<Duration> {
 }
 
 /// A connection under way.
-struct Course<'a> {
+struct RunningAttempt<'a> {
     stream: TcpStream,
-    tls: ClientConnection,
-    how: &'a Try<'a>,
+    tls: ProbeConnection,
+    how: &'a Attempt<'a>,
     end: Instant,
     /// Whether the server has sent anything.
-    heard: bool,
-    asked: bool,
+    has_answered: bool,
+    /// Whether the request was sent, if there is one.
+    has_requested: bool,
     /// Whether close_notify was sent.
-    closing: bool,
+    is_closing: bool,
 }
 
-impl Course<'_> {
-    fn run(mut self) -> Outcome {
+impl RunningAttempt<'_> {
+    fn run(mut self) -> AttemptOutcome {
         let answer = loop {
             match self.step() {
                 Ok(None) => {}
@@ -143,35 +142,33 @@ impl Course<'_> {
                 Err(error) => break self.broken(&error),
             }
         };
-        let resumed = self.tls.handshake_kind() == Some(HandshakeKind::Resumed);
-        Outcome { answer, resumed }
+        AttemptOutcome { answer, resumed: self.tls.is_resumed() }
     }
 
     /// In TLS 1.3, silence after the handshake does not show whether the server accepted.
     fn is_undecided(&self) -> bool {
-        let version = self.tls.protocol_version();
-        let silent = !self.tls.is_handshaking() && self.how.request.is_none() && !self.closing;
-        silent && version == Some(ProtocolVersion::TLSv1_3)
+        let silent = !self.tls.is_handshaking() && self.how.request.is_none() && !self.is_closing;
+        silent && self.tls.version() == Some(TlsVersion::V13)
     }
 
     /// Sends close_notify. A server that accepted closes the connection too; one that refuses sends
     /// an alert first.
     fn close(&mut self) {
-        self.closing = true;
-        self.end = Instant::now() + AFTERTHOUGHT;
-        self.tls.send_close_notify();
+        self.is_closing = true;
+        self.end = Instant::now() + ALERT_TIMEOUT;
+        self.tls.close();
     }
 
     /// Sends pending data, then reads once.
-    fn step(&mut self) -> io::Result<Option<Answer>> {
+    fn step(&mut self) -> io::Result<Option<AttemptAnswer>> {
         self.send()?;
-        if !self.tls.is_handshaking() && !self.asked {
-            self.asked = true;
+        if !self.tls.is_handshaking() && !self.has_requested {
+            self.has_requested = true;
             if let Some(request) = self.how.request {
-                self.tls.writer().write_all(request)?;
+                self.tls.write(request)?;
                 self.send()?;
             } else {
-                self.end = self.end.min(Instant::now() + AFTERTHOUGHT);
+                self.end = self.end.min(Instant::now() + ALERT_TIMEOUT);
             }
         }
         self.stream.set_read_timeout(Some(left(self.end)?))?;
@@ -180,76 +177,63 @@ impl Course<'_> {
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.heard = true;
-        let mut bytes = buffer.get(..count).unwrap_or_default();
-        while !bytes.is_empty() {
-            self.tls.read_tls(&mut bytes)?;
-            match self.tls.process_new_packets() {
-                Ok(state) if state.plaintext_bytes_to_read() > 0 => {
-                    let mut text = vec![0; state.plaintext_bytes_to_read().min(ENOUGH)];
-                    let count = self.tls.reader().read(&mut text)?;
-                    text.truncate(count);
-                    return Ok(Some(told(&first_line(&text))));
-                }
-                Ok(state) if state.peer_has_closed() => {
-                    return Ok(Some(match self.tls.is_handshaking() {
-                        true => Answer::Refused("closed".into()),
-                        false => Answer::LetIn(
-                            "the handshake completed and the connection was closed".into(),
-                        ),
-                    }));
-                }
-                Ok(_) => {}
-                Err(Error::AlertReceived(alert)) => {
-                    return Ok(Some(Answer::Refused(format!("alert {alert:?}"))));
-                }
-                Err(error) => return Ok(Some(Answer::Unreachable(error.to_string()))),
+        self.has_answered = true;
+        let received = self.tls.receive(buffer.get(..count).unwrap_or_default())?;
+        Ok(match received {
+            Received::Nothing => None,
+            Received::Data(bytes) => {
+                Some(answer_of_line(&first_line(bytes.get(..MAX_ANSWER).unwrap_or(&bytes))))
             }
-        }
-        Ok(None)
+            Received::Closed if self.tls.is_handshaking() => {
+                Some(AttemptAnswer::Refused("closed".into()))
+            }
+            Received::Closed => Some(AttemptAnswer::LetIn(
+                "the handshake completed and the connection was closed".into(),
+            )),
+            Received::Alert(alert) => Some(AttemptAnswer::Refused(format!("alert {alert}"))),
+            Received::Broken(why) => Some(AttemptAnswer::Unreachable(why)),
+        })
     }
 
     /// Sends pending data; before the first byte of the server (the ClientHello), in small records
     /// if the attempt says so.
     fn send(&mut self) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut bytes)?;
-        }
-        match self.how.records.filter(|_| !self.heard) {
+        let bytes = self.tls.take_outgoing()?;
+        match self.how.records.filter(|_| !self.has_answered) {
             Some(size) => pieces(&bytes, size).iter().try_for_each(|it| self.stream.write_all(it)),
             None => self.stream.write_all(&bytes),
         }
     }
 
-    fn broken(&self, error: &io::Error) -> Answer {
+    fn broken(&self, error: &io::Error) -> AttemptAnswer {
         let done = !self.tls.is_handshaking();
         match is_late(error) {
-            true if self.closing => {
-                Answer::Unreachable("neither an alert nor a close within 3 s".into())
+            true if self.is_closing => {
+                AttemptAnswer::Unreachable("neither an alert nor a close within 3 s".into())
             }
             // In TLS 1.2 the server finishes last, so it has accepted.
             true if done && self.how.request.is_none() => {
-                Answer::LetIn("the handshake completed, and no alert followed".into())
+                AttemptAnswer::LetIn("the handshake completed, and no alert followed".into())
             }
-            true => Answer::Unreachable("no answer within 3 s".into()),
-            false if self.closing && error.kind() == io::ErrorKind::UnexpectedEof => {
-                Answer::LetIn("the handshake completed, and no alert followed".into())
+            true => AttemptAnswer::Unreachable("no answer within 3 s".into()),
+            false if self.is_closing && error.kind() == io::ErrorKind::UnexpectedEof => {
+                AttemptAnswer::LetIn("the handshake completed, and no alert followed".into())
             }
             // A reset may have discarded an alert.
-            false if self.closing => Answer::Unreachable(error.to_string()),
-            false if is_end(error) && !self.heard => Answer::Shut,
-            false if is_end(error) => Answer::Refused("closed".into()),
-            false => Answer::Unreachable(error.to_string()),
+            false if self.is_closing => AttemptAnswer::Unreachable(error.to_string()),
+            false if is_end(error) && !self.has_answered => AttemptAnswer::ClosedBeforeTls,
+            false if is_end(error) => AttemptAnswer::Refused("closed".into()),
+            false => AttemptAnswer::Unreachable(error.to_string()),
         }
     }
 }
 
 /// A site with `on_refusal = "explain"` answers 403 to a refused peer.
-fn told(line: &str) -> Answer {
-    match line.contains(" 403 ") {
-        true => Answer::Refused(format!("explained: {line}")),
-        false => Answer::LetIn(line.to_owned()),
+fn answer_of_line(line: &str) -> AttemptAnswer {
+    if line.contains(" 403 ") {
+        AttemptAnswer::Refused(format!("explained: {line}"))
+    } else {
+        AttemptAnswer::LetIn(line.to_owned())
     }
 }
 

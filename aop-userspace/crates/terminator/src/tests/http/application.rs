@@ -32,19 +32,19 @@ pub(super) struct Application {
 
 #[derive(Default)]
 struct Memory {
-    asked: Mutex<Vec<Asked>>,
+    asked: Mutex<Vec<RecordedRequest>>,
     connections: AtomicUsize,
 }
 
 /// A request that arrived completely.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct RecordedRequest {
     pub(super) head: Parts,
     pub(super) body: Vec<u8>,
     pub(super) trailers: HeaderMap,
 }
 
-impl Asked {
+impl RecordedRequest {
     pub(super) fn values(&self, name: &str) -> Vec<&str> {
         self.head.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
     }
@@ -92,12 +92,12 @@ impl Application {
     }
 
     /// All requests, in order.
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(super) fn asked(&self) -> Vec<RecordedRequest> {
         self.memory.asked.lock().unwrap().clone()
     }
 
     /// The only request.
-    pub(super) fn asked_once(&self) -> Asked {
+    pub(super) fn asked_once(&self) -> RecordedRequest {
         let asked = self.asked();
         let [only] = &asked[..] else { panic!("{asked:?}") };
         only.clone()
@@ -121,7 +121,7 @@ async fn answer(
         std::future::pending::<()>().await;
     }
     let Ok((body, trailers)) = whole(body).await else { std::future::pending().await };
-    memory.asked.lock().unwrap().push(Asked {
+    memory.asked.lock().unwrap().push(RecordedRequest {
         head,
         body: body.clone(),
         trailers: trailers.clone(),

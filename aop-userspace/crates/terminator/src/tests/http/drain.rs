@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    Application, Rig, SITE, Wish,
+    Application, Rig, RigConfig, SITE,
     application::whole,
     before_http1,
     client::{Client, LONG, edge, to_end, until},
@@ -23,7 +23,7 @@ const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
 async fn a_drain_ends_idle_connections_and_lets_requests_finish() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let rig = Rig::with(Wish::upstream(&url)).await;
+    let rig = Rig::with(RigConfig::upstream(&url)).await;
     let mut upstreams = Vec::new();
     let mut resting = edge(&rig, &["http/1.1"], SITE).await;
     let mut asking = edge(&rig, &["http/1.1"], SITE).await;
@@ -36,7 +36,7 @@ async fn a_drain_ends_idle_connections_and_lets_requests_finish() {
         _ = &mut get => panic!("a response before the upstream sent one"),
         upstream = accept => upstreams.push(upstream),
     }
-    rig.ledger_when(|ledger| ledger.open == 3).await;
+    rig.counters_when(|counters| counters.open == 3).await;
 
     let mut draining = std::pin::pin!(rig.service.drain(LONG));
     assert!(timeout(Duration::from_millis(200), &mut draining).await.is_err(), "two are busy");
@@ -78,7 +78,7 @@ async fn after_a_reload_the_next_request_of_an_open_connection_goes_to_the_new_u
     one.get("/").await.unwrap();
     two.get("/").await.unwrap();
     let address = UpstreamAddress::Tcp(after.address.to_string());
-    rig.relay_otherwise(|http| http.upstream.address = address.clone());
+    rig.change_http(|http| http.upstream.address = address.clone());
     rig.service.reload(rig.policy(|_| true), LONG);
     one.get("/new").await.unwrap();
     two.get("/new").await.unwrap();

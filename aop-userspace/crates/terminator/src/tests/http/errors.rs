@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    super::log::listen,
-    Application, Denial, Rig, SITE, Wish,
+    super::log::capture_log,
+    Application, Denial, Rig, RigConfig, SITE,
     application::{Frames, whole},
     client::{Client, LONG, edge, request_to, to_end, until},
 };
@@ -21,7 +21,7 @@ use crate::Drained;
 const SECOND: Duration = Duration::from_secs(1);
 
 async fn before(url: &str, change: impl FnOnce(&mut HttpConfig)) -> Rig {
-    Rig::with(Wish::upstream(url).relayed(change)).await
+    Rig::with(RigConfig::upstream(url).relayed(change)).await
 }
 
 /// A client of either version gets `status`, with a text that reveals nothing about the upstream.
@@ -80,7 +80,7 @@ async fn a_silent_upstream_is_a_504() {
 #[tokio::test]
 async fn the_log_line_of_a_refused_request_has_the_ray_of_that_request() {
     let application = Application::http1().await;
-    let (lines, _guard) = listen();
+    let (lines, _guard) = capture_log();
     let rig = before(&application.url(), |http| http.answer = SECOND).await;
     let mut client = Client::http2(&rig).await;
     let request = |client: &Client, path, ray| {
@@ -99,7 +99,7 @@ async fn the_log_line_of_a_refused_request_has_the_ray_of_that_request() {
 #[tokio::test]
 async fn a_flood_of_refused_requests_does_not_flood_the_log() {
     let application = Application::http1().await;
-    let (lines, _guard) = listen();
+    let (lines, _guard) = capture_log();
     let rig = before(&application.url(), |_| {}).await;
     let mut client = Client::http2(&rig).await;
     for _ in 0..200 {
@@ -147,7 +147,7 @@ async fn an_upstream_gets_no_request_beyond_its_bound() {
     }
     answered(&rig, 503, Denial::UpstreamBusy).await;
     drop(first);
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
     assert_eq!(Client::http1(&rig).await.get("/").await.unwrap().status(), 200);
 }
 
@@ -213,7 +213,7 @@ async fn a_connection_whose_idle_time_expires_is_closed_in_order() {
     assert_eq!(two.get("/").await.unwrap().status(), 200);
     assert_eq!(to_end(&mut one).await, "");
     assert!(timeout(LONG, two.connection.join_next()).await.unwrap().unwrap().unwrap().is_ok());
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
 }
 
 #[tokio::test]
@@ -225,5 +225,5 @@ async fn a_lost_peer_ends_its_request() {
     assert!(timeout(SECOND / 5, peer.send(request)).await.is_err());
     assert_eq!(application.asked().len(), 1);
     drop(peer);
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
 }

@@ -31,7 +31,7 @@ async fn a_rapid_reset_closes_its_connection_and_others_are_served() {
     })
     .await;
     assert_eq!(error(&received), Some(ENHANCE_YOUR_CALM), "{received:?}");
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
     assert!(application.asked().len() < 1000, "{}", application.asked().len());
     assert_eq!(Client::http2(&rig).await.get("/").await.unwrap().status(), 200);
 }
@@ -48,7 +48,7 @@ async fn an_endless_header_list_closes_the_connection() {
     })
     .await;
     assert!(error(&received).is_some(), "{received:?}");
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
     assert_eq!(application.connections(), 0);
 }
 
@@ -189,7 +189,7 @@ async fn a_peer_that_provokes_stream_resets_loses_its_connection() {
         })
         .await;
         assert!(error(&received).is_some(), "{what}: {received:?}");
-        rig.ledger_when(|ledger| ledger.open == 0).await;
+        rig.counters_when(|counters| counters.open == 0).await;
         assert!(application.asked().len() < 1000, "{what}: {}", application.asked().len());
         assert_eq!(Client::http2(&rig).await.get("/").await.unwrap().status(), 200);
     }

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    Rig, SITE, Wish, before_h2c, before_http1,
+    Rig, RigConfig, SITE, before_h2c, before_http1,
     client::{edge, raw, request_to, to_end, until},
 };
 
@@ -31,7 +31,7 @@ async fn a_body_passes_with_any_method() {
 async fn a_chunked_response_has_no_content_length() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig =
-        Rig::with(Wish::upstream(&format!("http://{}", listener.local_addr().unwrap()))).await;
+        Rig::with(RigConfig::upstream(&format!("http://{}", listener.local_addr().unwrap()))).await;
     let mut peer = edge(&rig, &[], SITE).await;
     peer.write_all(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
     let mut upstream = request_to(&listener).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::Request;
 
 use super::{
-    Application, Denial, Rig, SITE, Wish,
+    Application, Denial, Rig, RigConfig, SITE,
     application::Frames,
     before_http1,
     client::{Client, edge, raw},
@@ -67,10 +67,10 @@ async fn a_host_of_another_site_or_of_none_is_misdirected() {
 #[tokio::test]
 async fn also_hosts_allows_hosts_by_name() {
     let application = Application::http1().await;
-    let wish = Wish::upstream(&application.url()).relayed(|http| {
+    let config = RigConfig::upstream(&application.url()).relayed(|http| {
         http.also_hosts = vec!["custom.test".parse().unwrap(), "*.saas.test".parse().unwrap()];
     });
-    let rig = Rig::with(wish).await;
+    let rig = Rig::with(config).await;
     for host in ["custom.test", "a.saas.test:443"] {
         assert!(asked_for(&rig, SITE, host).await.starts_with("HTTP/1.1 200 "), "{host}");
     }
@@ -117,7 +117,7 @@ async fn a_new_also_host_applies_to_open_connections() {
     let mut client = Client::http2(&rig).await;
     let ask = || Request::get("https://custom.test/").body(Frames::default()).unwrap();
     assert_eq!(client.send(ask()).await.unwrap().status(), 421);
-    rig.relay_otherwise(|http| http.also_hosts.push("custom.test".parse().unwrap()));
+    rig.change_http(|http| http.also_hosts.push("custom.test".parse().unwrap()));
     rig.service.reload(rig.policy(|_| true), Duration::from_secs(10));
     assert_eq!(client.send(ask()).await.unwrap().status(), 200);
 }

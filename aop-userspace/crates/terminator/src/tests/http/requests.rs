@@ -12,7 +12,7 @@ use super::{
     before_h2c, before_http1,
     client::{Client, edge, raw, until},
 };
-use crate::tests::rig::{Rig, SITE, Wish};
+use crate::tests::rig::{Rig, RigConfig, SITE};
 
 #[tokio::test]
 async fn each_http_version_of_the_peer_reaches_each_version_of_the_upstream() {
@@ -34,7 +34,7 @@ async fn each_http_version_of_the_peer_reaches_each_version_of_the_upstream() {
                 Some(SITE.into())
             );
         }
-        rig.ledger_when(|ledger| ledger.relayed == 2 && ledger.accepted == 2).await;
+        rig.counters_when(|counters| counters.relayed == 2 && counters.accepted == 2).await;
     }
 }
 
@@ -72,11 +72,11 @@ async fn bodies_and_trailers_pass_for_all_four_pairs_of_versions() {
 #[tokio::test]
 async fn only_aop_tells_the_application_about_the_visitor() {
     let application = Application::http1().await;
-    let wish = Wish::upstream(&application.url()).relayed(|http| {
+    let config = RigConfig::upstream(&application.url()).relayed(|http| {
         http.forwarded = ForwardedHeaders::Both;
         http.client_cert = ClientCertForwarding::Shown;
     });
-    let rig = Rig::with(wish).await;
+    let rig = Rig::with(config).await;
     let mut stream = edge(&rig, &[], SITE).await;
     let forged = "GET / HTTP/1.1\r\nHost: EXAMPLE.com:443\r\nCF-Connecting-IP: 2001:db8::7\r\n\
         X-Forwarded-For: 10.0.0.1\r\nX_Forwarded_For: 10.0.0.1\r\nFORWARDED: for=10.0.0.1\r\n\

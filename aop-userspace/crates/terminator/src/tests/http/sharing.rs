@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    Denial, Rig, Wish,
+    Denial, Rig, RigConfig,
     application::{Frames, whole},
     before_h2c, before_http1,
     client::{Client, LONG},
@@ -78,8 +78,8 @@ async fn deaf() -> (std::net::SocketAddr, Socket, Vec<TcpStream>) {
 async fn each_request_waits_for_the_shared_connection_only_once() {
     let (address, _listener, _queued) = deaf().await;
     let deadline = Duration::from_secs(2);
-    let wish = Wish { deadline, ..Wish::upstream(&format!("h2c://{address}")) };
-    let rig = Rig::with(wish).await;
+    let config = RigConfig { deadline, ..RigConfig::upstream(&format!("h2c://{address}")) };
+    let rig = Rig::with(config).await;
     let mut asking = JoinSet::new();
     for _ in 0..8 {
         let mut client = Client::http1(&rig).await;
@@ -93,7 +93,8 @@ async fn each_request_waits_for_the_shared_connection_only_once() {
 #[tokio::test]
 async fn a_shared_connection_whose_upstream_stops_reading_does_not_delay_a_drain() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let rig = Rig::with(Wish::upstream(&format!("h2c://{}", listener.local_addr().unwrap()))).await;
+    let rig =
+        Rig::with(RigConfig::upstream(&format!("h2c://{}", listener.local_addr().unwrap()))).await;
     let mut client = Client::http1(&rig).await;
     let part = Bytes::from(vec![b'x'; 64 * 1024]);
     let body = Frames::of((0..1024).map(|_| Frame::data(part.clone())));

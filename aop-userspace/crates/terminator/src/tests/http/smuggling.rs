@@ -92,7 +92,7 @@ async fn an_ambiguous_request_never_reaches_the_application() {
         assert_eq!(application.asked().len(), 1, "{what} reached the application");
         // No part of it did either: no connection was opened beside the idle one.
         assert_eq!(application.connections(), 1, "{what}");
-        rig.ledger_when(|ledger| ledger.open == 1).await;
+        rig.counters_when(|counters| counters.open == 1).await;
     }
 }
 
@@ -110,7 +110,7 @@ async fn a_malformed_later_chunk_leaves_the_request_incomplete() {
     let answer = to_end(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 400 ") || answer.is_empty(), "{answer}");
     rig.denied(Denial::BadRequest, 1).await;
-    rig.ledger_when(|ledger| ledger.open == 0).await;
+    rig.counters_when(|counters| counters.open == 0).await;
     assert!(application.asked().is_empty(), "{:?}", application.asked());
 }
 

@@ -8,7 +8,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{
-    Denial, Rig, SITE, Wish, before_http1,
+    Denial, Rig, RigConfig, SITE, before_http1,
     client::{LONG, edge, raw, request_to, to_end, until},
 };
 
@@ -21,7 +21,7 @@ const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\
 async fn before_us() -> (Rig, tokio::net::TcpListener) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (Rig::with(Wish::upstream(&format!("http://{address}"))).await, listener)
+    (Rig::with(RigConfig::upstream(&format!("http://{address}"))).await, listener)
 }
 
 /// The peer's and the upstream's side, after the request and before the response.
@@ -67,7 +67,7 @@ async fn after_101_bytes_pass_both_ways_and_each_ends_on_its_own() {
     upstream.write_all(b"late").await.unwrap();
     drop(upstream);
     assert_eq!(to_end(&mut peer).await, "late");
-    rig.ledger_when(|ledger| ledger.open == 0 && ledger.relayed == 1).await;
+    rig.counters_when(|counters| counters.open == 0 && counters.relayed == 1).await;
 }
 
 #[tokio::test]

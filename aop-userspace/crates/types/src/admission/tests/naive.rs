@@ -60,7 +60,8 @@ proptest! {
         for (list, drain, passed) in lists {
             now += passed;
             let drain = Duration::from_secs(drain);
-            (set, naive) = (set.followed_by(&list, drain, now), naive.followed_by(&list, drain, now));
+            set = set.followed_by(&list, drain, now);
+            naive = naive.followed_by(&list, drain, now);
             let owed: Vec<(IpNet, Prefix)> = naive.0.iter().map(|(net, it)| (*net, *it)).collect();
             prop_assert_eq!(set.entries(), owed);
             prop_assert_eq!(&Admission::from_entries(set.entries().to_vec()), &set);

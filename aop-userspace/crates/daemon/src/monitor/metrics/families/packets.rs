@@ -3,15 +3,18 @@
 use aop_api::Status;
 use prometheus_client::registry::Unit;
 
-use super::{super::bounded::MOST, Family, Series, counter, gauge, one, seconds, some};
-use crate::figures::Figures;
+use super::{super::label_bounds::MOST, MetricFamily, Series, counter, gauge, one, seconds, some};
+use crate::metrics_snapshot::{FirewallHealth, MetricsSnapshot};
 
-pub(super) fn families(figures: &Figures) -> Vec<Family> {
-    let mut all = list(figures);
-    let Some(loaded) = figures.firewall else { return all };
-    all.extend(modes(&figures.status));
-    all.extend(interfaces(&figures.status));
-    all.extend(verdicts(&figures.status));
+pub(super) fn families(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
+    let mut all = list(snapshot);
+    if snapshot.firewall == FirewallHealth::Off {
+        return all;
+    }
+    let loaded = snapshot.firewall == FirewallHealth::Readable;
+    all.extend(modes(&snapshot.status));
+    all.extend(interfaces(&snapshot.status));
+    all.extend(verdicts(&snapshot.status));
     all.extend([
         gauge(
             "firewall_loaded",
@@ -21,13 +24,13 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
         counter(
             "drop_events_lost",
             "Sampled drops that were lost because the reader did not keep up",
-            some(figures.lost),
+            some(snapshot.lost),
         ),
     ]);
     all
 }
 
-fn modes(status: &Status) -> [Family; 3] {
+fn modes(status: &Status) -> [MetricFamily; 3] {
     let enforces = |mode: &str| u64::from(mode == "enforce");
     let ports = status.modes.ports.iter().take(MOST);
     let interfaces = status.modes.interfaces.iter().take(MOST);
@@ -48,7 +51,7 @@ fn modes(status: &Status) -> [Family; 3] {
     ]
 }
 
-fn interfaces(status: &Status) -> [Family; 3] {
+fn interfaces(status: &Status) -> [MetricFamily; 3] {
     let named = |name: &String| ("interface", name.clone());
     let each = |value: fn(&aop_api::InterfaceStatus) -> bool| {
         let series = |it| -> Series {
@@ -76,7 +79,7 @@ fn interfaces(status: &Status) -> [Family; 3] {
     ]
 }
 
-fn verdicts(status: &Status) -> [Family; 2] {
+fn verdicts(status: &Status) -> [MetricFamily; 2] {
     let (mut packets, mut bytes) = (Vec::new(), Vec::new());
     for verdict in &status.verdicts {
         let labels = vec![
@@ -89,12 +92,12 @@ fn verdicts(status: &Status) -> [Family; 2] {
     }
     [
         counter("packets", "Judged packets; action is pass, drop or would_drop", packets),
-        counter("packet", "Bytes of their whole frames", bytes).in_(Unit::Bytes),
+        counter("packet", "Bytes of their whole frames", bytes).with_unit(Unit::Bytes),
     ]
 }
 
-fn list(figures: &Figures) -> Vec<Family> {
-    let list = &figures.status.prefixes;
+fn list(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
+    let list = &snapshot.status.prefixes;
     let family = |name: &str, count: usize| (vec![("family", name.to_owned())], count as u64);
     let at = |time: Option<jiff::Timestamp>| some(time.and_then(seconds));
     vec![
@@ -111,22 +114,22 @@ fn list(figures: &Figures) -> Vec<Family> {
         gauge(
             "prefixes_generation",
             "Number of the list in force; each applied list increments it",
-            some(figures.firewall.filter(|loaded| *loaded).map(|_| list.generation.into())),
+            some((snapshot.firewall == FirewallHealth::Readable).then_some(list.generation.into())),
         ),
         gauge("list_age", "Time since the source last confirmed the list", some(list.age_seconds))
-            .in_(Unit::Seconds),
+            .with_unit(Unit::Seconds),
         gauge(
             "list_confirmed_timestamp",
             "When the source last confirmed the list",
-            at(figures.confirmed),
+            at(snapshot.confirmed),
         )
-        .in_(Unit::Seconds),
+        .with_unit(Unit::Seconds),
         gauge(
             "list_refresh_refused_timestamp",
             "When a refresh was last refused, since the daemon became ready",
-            at(figures.refused),
+            at(snapshot.refused),
         )
-        .in_(Unit::Seconds),
+        .with_unit(Unit::Seconds),
         gauge(
             "list_refresh_failing",
             "Whether the last refresh was refused",
@@ -135,8 +138,8 @@ fn list(figures: &Figures) -> Vec<Family> {
         gauge(
             "list_refresh_interval",
             "How often the list is fetched, where it is fetched",
-            some(figures.refresh.map(|refresh| refresh.as_secs())),
+            some(snapshot.refresh.map(|refresh| refresh.as_secs())),
         )
-        .in_(Unit::Seconds),
+        .with_unit(Unit::Seconds),
     ]
 }

@@ -7,13 +7,13 @@ use aop_tls::FileExpiry;
 use prometheus_client::registry::Unit;
 
 use super::{
-    super::bounded::{MOST, OTHER, Sites, by_reason},
-    Family, Series, counter, gauge, one, some,
+    super::label_bounds::{MOST, OTHER, SiteLabels, by_reason},
+    MetricFamily, Series, counter, gauge, one, some,
 };
-use crate::figures::Figures;
+use crate::metrics_snapshot::{FirewallHealth, MetricsSnapshot};
 
-pub(super) fn families(figures: &Figures) -> Vec<Family> {
-    let (status, sites) = (&figures.status, Sites::of(&figures.sites));
+pub(super) fn families(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
+    let (status, sites) = (&snapshot.status, SiteLabels::of(&snapshot.sites));
     let up = status.terminator.as_ref().map(|it| it.answers);
     let mut all = vec![
         gauge(
@@ -21,14 +21,14 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
             "Whether the terminator process answers; if not, its families are missing",
             some(up.map(u64::from)),
         ),
-        ends(&figures.terms),
+        expiries(&snapshot.terms),
         observing(status, &sites),
     ];
     if up == Some(true) {
         all.extend(counts(status, &sites));
         all.extend(upstreams(status, &sites));
         all.push(identities(status, &sites));
-        if figures.firewall.is_none() {
+        if snapshot.firewall == FirewallHealth::Off {
             let help =
                 "Peers in memory, where the firewall is off; its map cannot be counted cheaply";
             all.push(gauge("peers", help, one(status.peers_total as u64)));
@@ -37,7 +37,7 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
     all
 }
 
-fn counts(status: &Status, sites: &Sites<'_>) -> Vec<Family> {
+fn counts(status: &Status, sites: &SiteLabels<'_>) -> Vec<MetricFamily> {
     let (handshakes, requests) = (&status.handshakes, &status.requests);
     let refused = |refused: &[RefusalCount]| -> Vec<Series> {
         let counts = refused.iter().map(|it| (it.site.as_str(), it.reason.as_str(), it.count));
@@ -83,7 +83,7 @@ fn counts(status: &Status, sites: &Sites<'_>) -> Vec<Family> {
 }
 
 /// The label `other` stands for 1 or more observing sites.
-fn observing(status: &Status, sites: &Sites<'_>) -> Family {
+fn observing(status: &Status, sites: &SiteLabels<'_>) -> MetricFamily {
     let observe = status.modes.sites.iter().filter(|site| site.mode == "observe");
     let labels: BTreeSet<&str> = observe.map(|site| sites.label(&site.site)).collect();
     let series = labels.into_iter().map(|site| (vec![("site", site.to_owned())], 1));
@@ -94,7 +94,7 @@ fn observing(status: &Status, sites: &Sites<'_>) -> Family {
     )
 }
 
-fn upstreams(status: &Status, sites: &Sites<'_>) -> Option<Family> {
+fn upstreams(status: &Status, sites: &SiteLabels<'_>) -> Option<MetricFamily> {
     let mut up: BTreeMap<&str, bool> = BTreeMap::new();
     for upstream in &status.upstreams {
         if let Some(good) = upstream.good {
@@ -107,7 +107,7 @@ fn upstreams(status: &Status, sites: &Sites<'_>) -> Option<Family> {
     (!status.upstreams.is_empty()).then(|| gauge("upstream_up", help, series.collect()))
 }
 
-fn identities(status: &Status, sites: &Sites<'_>) -> Family {
+fn identities(status: &Status, sites: &SiteLabels<'_>) -> MetricFamily {
     let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
     for identity in &status.identities {
         *seen.entry(sites.label(&identity.site)).or_default() += 1;
@@ -118,7 +118,7 @@ fn identities(status: &Status, sites: &Sites<'_>) -> Family {
 
 /// For each file, the first expiry in it. Files beyond the bound share one series with the first
 /// expiry of all.
-fn ends(terms: &[FileExpiry]) -> Family {
+fn expiries(terms: &[FileExpiry]) -> MetricFamily {
     let mut ends: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for term in terms {
         let own = (term.kind(), term.file());
@@ -132,5 +132,5 @@ fn ends(terms: &[FileExpiry]) -> Family {
         "First expiry of a server_certificate, client_ca or crl in the file",
         ends.into_iter().map(|(key, end)| (labels(key), end)).collect(),
     )
-    .in_(Unit::Seconds)
+    .with_unit(Unit::Seconds)
 }

@@ -1,10 +1,6 @@
 use std::{net::TcpListener, thread};
 
-use aop_tls::{TlsVersion, client};
-use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
-    pki_types::{CertificateDer, PrivatePkcs8KeyDer},
-};
+use aop_tls::testing::OpenServer;
 
 use super::*;
 
@@ -16,26 +12,11 @@ fn splitting_records_loses_no_byte() {
     assert_eq!(pieces(&record, 2), cut);
 }
 
-/// A server without client authentication.
-fn lockless() -> Arc<ServerConfig> {
-    let own = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).expect("a pair");
-    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()).into();
-    let config =
-        ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![CertificateDer::from(own.cert)], key)
-            .expect("a server");
-    Arc::new(config)
-}
-
-/// Such a server, which sends `says` after every handshake.
+/// A server without client authentication, which sends `says` after every handshake.
 fn open_to_all(says: &'static [u8]) -> Target {
-    let config = lockless();
+    let server = OpenServer::new("a.test");
     served(move |stream| {
-        let tls = ServerConnection::new(config.clone()).expect("a connection");
-        let mut stream = StreamOwned::new(tls, stream);
+        let mut stream = server.over(stream);
         // Completes the handshake even if `says` is empty.
         stream.write_all(says).ok();
         stream.flush().ok();
@@ -51,43 +32,38 @@ fn served(serve: impl Fn(TcpStream) + Send + 'static) -> Target {
     Target { from: to.ip(), to, proxied: false }
 }
 
-fn attempted(target: Target, version: TlsVersion, records: Option<usize>) -> Answer {
-    let config = client(None, Some(version), None).expect("a client");
-    attempt(target, &Try { config, name: Some("a.test"), records, request: None }).answer
+fn attempted(target: Target, version: TlsVersion, records: Option<usize>) -> AttemptAnswer {
+    let client = ProbeClient::new(None, Some(version), None).expect("a client");
+    attempt(target, &Attempt { client, name: Some("a.test"), records, request: None }).answer
 }
 
 #[test]
 fn a_server_without_client_authentication_is_found_even_if_it_is_silent() {
     for version in TlsVersion::BOTH {
         let silent = attempted(open_to_all(b""), version, None);
-        assert!(matches!(silent, Answer::LetIn(_)), "{version:?}: {silent:?}");
+        assert!(matches!(silent, AttemptAnswer::LetIn(_)), "{version:?}: {silent:?}");
         let speaks = attempted(open_to_all(b"HTTP/1.1 200 OK\r\n\r\n"), version, Some(7));
-        assert_eq!(speaks, Answer::LetIn("HTTP/1.1 200 OK".into()), "{version:?}");
+        assert_eq!(speaks, AttemptAnswer::LetIn("HTTP/1.1 200 OK".into()), "{version:?}");
         let explains = attempted(open_to_all(b"HTTP/1.1 403 Forbidden\r\n\r\n"), version, None);
-        assert!(matches!(explains, Answer::Refused(_)), "{version:?}: {explains:?}");
+        assert!(matches!(explains, AttemptAnswer::Refused(_)), "{version:?}: {explains:?}");
     }
 }
 
 #[test]
 fn a_server_that_stops_during_the_handshake_has_not_let_the_peer_in() {
-    let config = lockless();
+    let server = OpenServer::new("a.test");
     let target = served(move |mut stream| {
-        let mut tls = ServerConnection::new(config.clone()).expect("a connection");
-        tls.read_tls(&mut stream).ok();
-        tls.process_new_packets().ok();
-        while tls.wants_write() {
-            tls.write_tls(&mut stream).ok();
-        }
+        server.begin(&mut stream);
         thread::spawn(|| {
-            thread::sleep(2 * PATIENCE);
+            thread::sleep(2 * TIMEOUT);
             drop(stream);
         });
     });
-    let config = client(None, Some(TlsVersion::V13), None).expect("a client");
+    let client = ProbeClient::new(None, Some(TlsVersion::V13), None).expect("a client");
     for request in [None, Some(&b"GET / HTTP/1.1\r\n\r\n"[..])] {
-        let how = Try { config: config.clone(), name: Some("a.test"), records: None, request };
+        let how = Attempt { client: client.clone(), name: Some("a.test"), records: None, request };
         let answer = attempt(target, &how).answer;
-        assert!(matches!(answer, Answer::Unreachable(_)), "{request:?}: {answer:?}");
+        assert!(matches!(answer, AttemptAnswer::Unreachable(_)), "{request:?}: {answer:?}");
     }
 }
 
@@ -96,16 +72,22 @@ fn a_silent_or_closing_server_is_not_taken_for_a_refusal_and_does_not_block() {
     let begun = Instant::now();
     let silent = attempted(
         served(|mut stream| {
-            drop(stream.read(&mut [0; 1 << 16]).map(|_| thread::sleep(2 * PATIENCE)))
+            drop(stream.read(&mut [0; 1 << 16]).map(|_| thread::sleep(2 * TIMEOUT)))
         }),
         TlsVersion::V13,
         None,
     );
-    assert_eq!(silent, Answer::Unreachable("no answer within 3 s".into()));
-    assert!(begun.elapsed() < PATIENCE + Duration::from_secs(2));
+    assert_eq!(silent, AttemptAnswer::Unreachable("no answer within 3 s".into()));
+    assert!(begun.elapsed() < TIMEOUT + Duration::from_secs(2));
     let shut = attempted(served(drop), TlsVersion::V13, None);
-    assert!(matches!(shut, Answer::Shut), "{shut:?}");
-    assert_eq!(in_clear(served(drop), b"GET / HTTP/1.1\r\n\r\n"), Answer::Refused("closed".into()));
+    assert!(matches!(shut, AttemptAnswer::ClosedBeforeTls), "{shut:?}");
+    assert_eq!(
+        in_clear(served(drop), b"GET / HTTP/1.1\r\n\r\n"),
+        AttemptAnswer::Refused("closed".into())
+    );
     let open = served(|mut stream| drop(stream.write_all(b"HTTP/1.1 200 OK\r\n")));
-    assert_eq!(in_clear(open, b"GET / HTTP/1.1\r\n\r\n"), Answer::LetIn("HTTP/1.1 200 OK".into()));
+    assert_eq!(
+        in_clear(open, b"GET / HTTP/1.1\r\n\r\n"),
+        AttemptAnswer::LetIn("HTTP/1.1 200 OK".into())
+    );
 }

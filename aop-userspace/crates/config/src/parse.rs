@@ -1,0 +1,228 @@
+//! Checks the values in the file and builds the [`Config`].
+
+use std::{
+    net::SocketAddr,
+    ops::Range,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use aop_common::{Mode, layout::Ports};
+use ipnet::IpNet;
+use jiff::SignedDuration;
+use toml::Spanned;
+
+use crate::{
+    Config, ConfigError, FirewallConfig, Interfaces, Limits, Paths, ReloadableConfig,
+    StartupConfig, listeners, prefixes, sites,
+    toml_schema::{RawConfig, RawFirewall, RawLimits, RawMode, RawPaths},
+};
+
+/// The file that is being read, so that errors name file and line.
+pub(crate) struct SourceFile<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) text: &'a str,
+}
+
+impl SourceFile<'_> {
+    pub(crate) fn error(&self, span: Range<usize>, message: impl Into<String>) -> ConfigError {
+        ConfigError::at(self.file, self.text, span, message.into())
+    }
+
+    pub(crate) fn parse<T: FromStr<Err = String>>(
+        &self,
+        text: &Spanned<String>,
+    ) -> Result<T, ConfigError> {
+        text.get_ref().parse().map_err(|message: String| self.error(text.span(), message))
+    }
+
+    pub(crate) fn path(&self, text: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(text)
+    }
+}
+
+pub(crate) fn config(raw: RawConfig, src: &SourceFile<'_>) -> Result<Config, ConfigError> {
+    let (listeners, senders) = listeners::read(&raw.listener, src)?;
+    let sites = sites::read(&raw.site, src)?;
+    let mode = raw.firewall.mode;
+    let ports = ports(&raw.firewall, &listeners, src)?;
+    match (listeners.is_empty(), sites.is_empty()) {
+        (false, true) => {
+            return Err(ConfigError::whole(
+                src.file,
+                "there is a [[listener]] but no [[site]]: every pull would be refused. Add a site",
+            ));
+        }
+        (true, false) => {
+            return Err(ConfigError::whole(
+                src.file,
+                "there is a [[site]] but no [[listener]]: nobody could reach it. Add a listener",
+            ));
+        }
+        (true, true) if mode == RawMode::Off || ports == Ports::NONE => {
+            return Err(ConfigError::whole(
+                src.file,
+                "nothing to do: no [[listener]], and no firewall with ports. \
+                 Add a listener and a site, or set firewall.ports",
+            ));
+        }
+        (true, true) | (false, false) => {}
+    }
+    Ok(Config {
+        file: src.file.into(),
+        fixed: StartupConfig {
+            firewall: firewall(&raw.firewall),
+            listeners,
+            user: raw.terminator.user,
+            paths: paths(raw.paths, src),
+            limits: limits(&raw.limits, src)?,
+            readers: raw.control.readers,
+            monitor: raw.monitor.listen.map(|text| src.parse(&text)).transpose()?,
+        },
+        live: ReloadableConfig {
+            interfaces: interfaces(&raw.firewall, src)?,
+            mode: match mode {
+                RawMode::Observe => Mode::Observe,
+                RawMode::Enforce | RawMode::Off => Mode::Enforce,
+            },
+            ports,
+            prefixes: prefixes::source(&raw.prefixes, src)?,
+            refresh: prefixes::refresh(raw.prefixes.refresh.as_ref(), src)?,
+            extra: cidrs(&raw.firewall.extra, src)?,
+            udp: raw.firewall.udp,
+            drain: duration(raw.admission.drain.as_ref(), "1h", src)?,
+            probation: raw.admission.probation_syn,
+            trust: duration(raw.admission.trust.as_ref(), "1h", src)?,
+            budget: raw.admission.budget_syn,
+            senders,
+            sites,
+            watch: raw.reload.watch,
+            deadline: deadline(raw.limits.deadline.as_ref(), src)?,
+            shutdown: duration(raw.limits.drain.as_ref(), "30s", src)?,
+            linger: duration(raw.limits.linger.as_ref(), "1h", src)?,
+        },
+    })
+}
+
+fn firewall(raw: &RawFirewall) -> Option<FirewallConfig> {
+    (raw.mode != RawMode::Off).then_some(FirewallConfig { attach: raw.attach })
+}
+
+fn interfaces(raw: &RawFirewall, src: &SourceFile<'_>) -> Result<Interfaces, ConfigError> {
+    Ok(match &raw.interfaces {
+        None => Interfaces::Auto,
+        Some(names) => match names.get_ref().as_slice() {
+            [only] if only == "auto" => Interfaces::Auto,
+            [] => {
+                let message = "interfaces is empty. Name an interface, or write [\"auto\"]";
+                return Err(src.error(names.span(), message));
+            }
+            all => {
+                if let Some(twice) =
+                    all.iter().enumerate().find(|(at, name)| all[..*at].contains(name))
+                {
+                    let message = format!("interface {:?} is named twice", twice.1);
+                    return Err(src.error(names.span(), message));
+                }
+                if let Some(bad) = all.iter().find(|name| !is_interface_name(name)) {
+                    return Err(
+                        src.error(names.span(), format!("{bad:?} is not an interface name"))
+                    );
+                }
+                Interfaces::Named(all.to_vec())
+            }
+        },
+    })
+}
+
+/// The kernel's rule (dev_valid_name): at most 15 bytes, no slash, colon or white space, and
+/// neither `.` nor `..`. `auto` has a meaning of its own here.
+fn is_interface_name(name: &str) -> bool {
+    (1..=15).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && name != "auto"
+        && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
+}
+
+fn ports(
+    raw: &RawFirewall,
+    listeners: &[SocketAddr],
+    src: &SourceFile<'_>,
+) -> Result<Ports, ConfigError> {
+    let mut ports = Ports::NONE;
+    match &raw.ports {
+        None => listeners.iter().for_each(|listener| ports.insert(listener.port())),
+        Some(named) => {
+            if named.get_ref().is_empty() || named.get_ref().contains(&0) {
+                return Err(src.error(named.span(), "name at least one port, from 1 to 65535"));
+            }
+            named.get_ref().iter().for_each(|port| ports.insert(*port));
+        }
+    }
+    Ok(ports)
+}
+
+pub(crate) fn paths(raw: RawPaths, src: &SourceFile<'_>) -> Paths {
+    Paths {
+        pins: src.path(raw.pins.as_deref().unwrap_or("/sys/fs/bpf/aop")),
+        state: src.path(raw.state.as_deref().unwrap_or("/var/lib/aop")),
+        runtime: src.path(raw.runtime.as_deref().unwrap_or("/run/aop")),
+    }
+}
+
+fn limits(raw: &RawLimits, src: &SourceFile<'_>) -> Result<Limits, ConfigError> {
+    let number = |raw: &Option<Spanned<usize>>, default, key| match raw {
+        None => Ok(default),
+        Some(raw) if (1..=1_000_000).contains(raw.get_ref()) => Ok(*raw.get_ref()),
+        Some(raw) => Err(src.error(raw.span(), format!("limits.{key} must be 1 to 1000000"))),
+    };
+    Ok(Limits {
+        connections: number(&raw.connections, 10_000, "connections")?,
+        handshakes: number(&raw.handshakes, 1024, "handshakes")?,
+        per_peer: number(&raw.per_peer, 256, "per_peer")?,
+        workers: match &raw.workers {
+            None => None,
+            Some(raw) if (1..=1024).contains(raw.get_ref()) => Some(*raw.get_ref()),
+            Some(raw) => Err(src.error(raw.span(), "limits.workers must be 1 to 1024"))?,
+        },
+    })
+}
+
+fn cidrs(raw: &[Spanned<String>], src: &SourceFile<'_>) -> Result<Vec<IpNet>, ConfigError> {
+    raw.iter()
+        .map(|text| {
+            aop_types::parse_prefix(text.get_ref())
+                .map_err(|message| src.error(text.span(), message))
+        })
+        .collect()
+}
+
+pub(crate) fn duration(
+    raw: Option<&Spanned<String>>,
+    default: &str,
+    src: &SourceFile<'_>,
+) -> Result<Duration, ConfigError> {
+    let text = raw.map_or(default, |raw| raw.get_ref().as_str());
+    let span = raw.map_or(0..0, Spanned::span);
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|parsed| Duration::try_from(parsed).ok())
+        .filter(|parsed| *parsed <= Duration::from_secs(30 * 24 * 3600))
+        .ok_or_else(|| {
+            let message =
+                format!("{text:?} is not a duration of at most 30 days, such as 10s, 5m or 1h");
+            src.error(span, message)
+        })
+}
+
+fn deadline(raw: Option<&Spanned<String>>, src: &SourceFile<'_>) -> Result<Duration, ConfigError> {
+    let deadline = duration(raw, "10s", src)?;
+    match raw {
+        Some(raw) if deadline < Duration::from_secs(1) => {
+            Err(src.error(raw.span(), "limits.deadline must be at least 1s"))
+        }
+        Some(_) | None => Ok(deadline),
+    }
+}

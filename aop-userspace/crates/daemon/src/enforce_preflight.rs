@@ -1,0 +1,158 @@
+//! The preflight of `aop mode enforce`: reasons why enforcing now would refuse real pulls, as far
+//! as the daemon has observed. `--force` overrides them.
+
+use std::{net::IpAddr, time::Duration};
+
+use aop_api::Status;
+use aop_common::Standing;
+use aop_types::monotonic_seconds;
+use jiff::Timestamp;
+
+use super::Daemon;
+
+mod sites;
+
+/// A peer that has authenticated within this time is expected again.
+const RECENT: Duration = Duration::from_secs(24 * 3600);
+/// How many addresses a reason names.
+const NAMED: usize = 5;
+
+/// The observations that decide.
+#[derive(Clone, Debug, Default)]
+struct PacketEvidence {
+    /// Number of admitted prefixes.
+    admitted: usize,
+    /// Hours since the list was last confirmed, where that is too long.
+    list_hours: Option<u64>,
+    /// Whether listeners serve and no peer is known to have authenticated, in this run or an
+    /// earlier one.
+    no_pulls: bool,
+    /// Peers that have authenticated and would be dropped, with the time of the last handshake.
+    outsiders: Vec<(IpAddr, Timestamp)>,
+}
+
+impl Daemon {
+    /// The reasons not to enforce for packets now.
+    pub(super) fn packet_preflight(&self) -> Vec<String> {
+        let status = self.status();
+        let evidence = {
+            let policy = self.policy.read();
+            let now = monotonic_seconds();
+            // With probation, an authenticated stranger is admitted.
+            let admits_authenticated = policy.live.probation > 0;
+            // Loopback packets do not reach the packet program.
+            let out = |address: IpAddr| {
+                let stands = policy.admission.standing(address, now);
+                stands == Standing::Unknown && !address.is_loopback()
+            };
+            let peers =
+                status.peers.iter().filter(|peer| !admits_authenticated && out(peer.address));
+            PacketEvidence {
+                admitted: status.prefixes.v4 + status.prefixes.v6,
+                list_hours: policy.stale_hours(),
+                no_pulls: has_no_pulls(&status),
+                outsiders: peers.map(|peer| (peer.address, peer.last_seen)).collect(),
+            }
+        };
+        reasons(&evidence, Timestamp::now())
+    }
+
+    /// The reasons not to enforce for these sites now.
+    pub(super) fn site_preflight(&self, sites: &[String]) -> Vec<String> {
+        let (status, now) = (self.status(), Timestamp::now());
+        sites.iter().flat_map(|site| sites::reasons(&status, site, now)).collect()
+    }
+}
+
+/// Only a terminator that answers can tell that no peer pulls.
+fn has_no_pulls(status: &Status) -> bool {
+    let serves = status.terminator.as_ref().is_some_and(|terminator| terminator.answers);
+    serves && !status.is_pulled(None)
+}
+
+fn reasons(evidence: &PacketEvidence, now: Timestamp) -> Vec<String> {
+    let PacketEvidence { admitted, list_hours, no_pulls, outsiders } = evidence;
+    let mut reasons = Vec::new();
+    let recent = |seen: &Timestamp| now.duration_since(*seen).unsigned_abs() <= RECENT;
+    let mut cut: Vec<IpAddr> =
+        outsiders.iter().filter(|(_, seen)| recent(seen)).map(|(address, _)| *address).collect();
+    if !cut.is_empty() {
+        let count = cut.len();
+        let more =
+            if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
+        cut.truncate(NAMED);
+        let named: Vec<String> = cut.iter().map(ToString::to_string).collect();
+        reasons.push(format!(
+            "{}{more} authenticated within the last 24 hours, and no prefix admits them: they \
+             would be dropped (see `aop explain {}`; add them to firewall.extra, or refresh the \
+             list)",
+            named.join(", "),
+            named.first().map_or("", String::as_str)
+        ));
+    }
+    if *admitted == 0 {
+        reasons.push(
+            "no prefix is admitted: every new connection would be dropped (see `aop prefixes \
+             refresh`)"
+                .to_owned(),
+        );
+    } else if let Some(hours) = list_hours {
+        reasons.push(format!(
+            "the prefix list has not been confirmed for {hours} h: edges in newer prefixes would \
+             be dropped (see `aop prefixes refresh`)"
+        ));
+    }
+    if *no_pulls {
+        reasons.push(
+            "no peer has authenticated at the listeners yet, so nothing shows that the CDN's pulls \
+             would pass (see `aop status`)"
+                .to_owned(),
+        );
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 24 * 3600;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).expect("a moment")
+    }
+
+    fn fine() -> PacketEvidence {
+        PacketEvidence { admitted: 22, ..PacketEvidence::default() }
+    }
+
+    #[test]
+    fn good_observations_give_no_reason() {
+        assert_eq!(reasons(&fine(), at(0)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn recent_peers_outside_of_all_prefixes_are_named() {
+        let peer = |last: u8, seen| (IpAddr::from([192, 0, 2, last]), at(seen));
+        let outsiders = vec![peer(1, DAY), peer(2, 2 * DAY), peer(3, DAY - 1)];
+        let found = reasons(&PacketEvidence { outsiders, ..fine() }, at(2 * DAY));
+        let [reason] = &found[..] else { panic!("{found:?}") };
+        assert!(reason.starts_with("192.0.2.1, 192.0.2.2 authenticated"), "{reason}");
+        let outsiders = (0..9).map(|last| peer(last, DAY)).collect();
+        let found = reasons(&PacketEvidence { outsiders, ..fine() }, at(DAY));
+        assert!(found[0].contains("192.0.2.4 and 4 more"), "{found:?}");
+        let outsiders = vec![peer(1, 0)];
+        assert!(reasons(&PacketEvidence { outsiders, ..fine() }, at(DAY + 1)).is_empty());
+    }
+
+    #[test]
+    fn an_empty_or_old_list_and_a_lack_of_pulls_are_reasons() {
+        let text = |observed| reasons(&observed, at(0)).join("\n");
+        let empty = text(PacketEvidence { admitted: 0, list_hours: Some(90), ..fine() });
+        assert!(empty.contains("no prefix is admitted") && !empty.contains("90 h"), "{empty}");
+        assert!(text(PacketEvidence { list_hours: Some(90), ..fine() }).contains("for 90 h"));
+        assert!(
+            text(PacketEvidence { no_pulls: true, ..fine() }).contains("no peer has authenticated")
+        );
+    }
+}

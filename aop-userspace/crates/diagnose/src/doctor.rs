@@ -1,0 +1,38 @@
+//! `aop doctor`: inspects the running host, attacks both of its locks, and explains the findings.
+//!
+//! A check is a function from the [`HostContext`] to findings; to add one, add it to `CHECKS` here
+//! or in its group. The doctor has no rules of its own: it uses `aop check` for files, `prove` for
+//! packets, the refusals of the daemon for handshakes, and the verifier of each site for
+//! certificates. Every attempt on the network has a deadline, and all attempts together have one.
+
+mod files;
+mod finding;
+mod host_context;
+mod observed;
+mod packets;
+mod procfs;
+mod tls;
+
+use aop_api::{Diagnosis, Finding};
+pub use host_context::{CertificatePair, HostContext, HostContextError};
+
+type Check = fn(&HostContext) -> Vec<Finding>;
+
+/// Every check with its group, in the order of the report.
+const CHECKS: &[(&str, &[Check])] = &[
+    ("files", &[files::check]),
+    ("packets", packets::CHECKS),
+    ("tls", &[tls::check]),
+    ("observed", &[observed::check]),
+];
+
+/// Runs every check. Takes a minute at most.
+#[must_use]
+pub fn diagnose(host: &HostContext) -> Diagnosis {
+    let mut findings = Vec::new();
+    for (group, checks) in CHECKS {
+        let found = checks.iter().flat_map(|check| check(host));
+        findings.extend(found.map(|finding| Finding { group: (*group).to_owned(), ..finding }));
+    }
+    Diagnosis::of(findings)
+}

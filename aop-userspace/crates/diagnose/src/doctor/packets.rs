@@ -1,0 +1,29 @@
+//! The packet lock: whether it filters wherever a guarded port can be reached, and ways around it.
+
+mod clock;
+mod ephemeral;
+mod evasions;
+mod exposed;
+mod firewall_state;
+mod list;
+mod open_ports;
+mod ports;
+mod private;
+mod udp;
+mod upstream;
+
+use super::Check;
+
+/// The checks, in the order of the report.
+pub(super) const CHECKS: &[Check] = &[
+    firewall_state::check,
+    ports::check,
+    exposed::check,
+    udp::check,
+    upstream::check,
+    open_ports::check,
+    list::check,
+    clock::check,
+    ephemeral::check,
+    evasions::check,
+];

@@ -1,0 +1,111 @@
+//! Whether the firewall is loaded and enforces on every interface that it should guard.
+
+use aop_api::{Finding, InterfaceStatus};
+use aop_firewall::GuardedInterface;
+
+use crate::doctor::{
+    HostContext,
+    finding::{FindingExt, good, notice, untried, visitor, wrong},
+};
+
+pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+    let mut findings = vec![daemon(host)];
+    let wanted = host.config.as_ref().map(|config| config.fixed.firewall.is_some());
+    if host.reading.is_none() {
+        findings.push(match wanted {
+            Some(false) => notice(
+                "firewall",
+                "the firewall is off: packets reach the port from anywhere, and only the \
+                 terminator checks addresses and certificates",
+            ),
+            Some(true) | None => wrong(
+                "firewall",
+                "no firewall is loaded: every packet passes",
+                visitor::NOTHING,
+                "start aop (`systemctl start aop`), or load the firewall alone (`aop load`)",
+            ),
+        });
+        return findings;
+    }
+    let interfaces = &host.status.interfaces;
+    if interfaces.is_empty() {
+        findings.push(wrong(
+            "firewall",
+            "the firewall is loaded, but guards no interface: every packet passes",
+            visitor::NOTHING,
+            "add the interface that faces the internet to firewall.interfaces, then `aop reload`",
+        ));
+    }
+    findings.extend(interfaces.iter().map(|it| interface(host, it)));
+    findings.push(mode(host));
+    findings
+}
+
+fn daemon(host: &HostContext) -> Finding {
+    match &host.status.daemon {
+        Some(daemon) => good("daemon", "aop is running").seen(format!("process {}", daemon.pid)),
+        None => wrong(
+            "daemon",
+            "aop is not running: no origin pull is served, and the list is not refreshed",
+            visitor::REFUSED,
+            "`systemctl start aop`; `journalctl -u aop` shows why it stopped",
+        ),
+    }
+}
+
+fn interface(host: &HostContext, interface: &InterfaceStatus) -> Finding {
+    let InterfaceStatus { name, state, attach, .. } = interface;
+    if interface.attached {
+        let how = attach.as_deref().unwrap_or("attached");
+        return good("interface", "the packet program runs").about(name).seen(how);
+    }
+    let reading = host.reading.iter().flat_map(|reading| &reading.interfaces);
+    let why = reading.filter(|it| it.name == *name).find_map(GuardedInterface::warning);
+    let why = why.unwrap_or_else(|| format!("it is {state}"));
+    match state.as_str() {
+        "missing" => notice("interface", "this interface should be guarded, but does not exist")
+            .about(name)
+            .seen(why)
+            .cure(
+                "correct firewall.interfaces if the name is wrong; else nothing: aop guards the \
+                 interface when it appears",
+            ),
+        "foreign" => wrong(
+            "foreign_program",
+            "another XDP program is attached to the interface: aop does not filter its packets",
+            visitor::NOTHING,
+            format!(
+                "find out whose program it is (`ip link show {name}`, `bpftool prog`), and remove \
+                 it (`ip link set {name} xdp off`): then aop guards the interface at once"
+            ),
+        )
+        .about(name)
+        .seen(why),
+        _ => wrong(
+            "interface",
+            "the interface runs no packet program: every packet passes",
+            visitor::NOTHING,
+            "`systemctl restart aop`, and read its log",
+        )
+        .about(name)
+        .seen(why),
+    }
+}
+
+fn mode(host: &HostContext) -> Finding {
+    let own = host.status.modes.lines();
+    let enforcing = host.status.interfaces.iter().all(|it| it.enforcing || !it.attached);
+    let finding = match (host.status.mode.as_str(), enforcing) {
+        ("enforce", true) => good("mode", "the packet lock enforces"),
+        ("observe", _) if own.is_empty() => notice(
+            "mode",
+            "the packet lock observes: nothing is dropped, and would_drop counts what enforce \
+             would drop",
+        )
+        .cure("when nothing is wrong: `aop mode enforce --confirm 5m`, test, then `aop confirm`"),
+        ("off", _) => untried("mode", "the firewall is off"),
+        _ => notice("mode", "the packet lock enforces in part, and otherwise observes")
+            .seen(format!("in general: {}", host.status.mode)),
+    };
+    finding.seen_all(own)
+}

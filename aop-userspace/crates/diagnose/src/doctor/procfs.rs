@@ -1,0 +1,16 @@
+//! What /proc says about this host.
+
+mod socket_owners;
+mod sockets;
+
+use std::fs;
+
+pub(super) use self::{
+    socket_owners::{SocketOwners, sockets_of_process},
+    sockets::{Socket, Sockets},
+};
+
+/// The text of a kernel setting below /proc/sys; `None` if it cannot be read.
+pub(super) fn sysctl(name: &str) -> Option<String> {
+    fs::read_to_string(format!("/proc/sys/{name}")).ok()
+}

@@ -1,0 +1,71 @@
+//! The forwarded visitor: names the client behind a request in header fields and, if the site wants
+//! it, in a PROXY header.
+//!
+//! A PROXY header describes a whole connection, but one peer's requests come from many visitors. So
+//! with PROXY headers each request has an upstream connection of its own, which is not reused.
+
+use std::net::{IpAddr, SocketAddr};
+
+use aop_config::ProxyProtocol;
+use aop_tls::HandshakeFacts;
+use hyper::HeaderMap;
+
+use super::{
+    denial::Denial,
+    headers::{self, VisitorTrust},
+};
+use crate::proxy::{self, ProxyAddresses};
+
+/// The facts that all requests of a connection share.
+pub(super) struct ForwardedVisitor {
+    addresses: ProxyAddresses,
+    visitor_trust: VisitorTrust,
+    handshake: HandshakeFacts,
+}
+
+impl ForwardedVisitor {
+    pub(super) fn new(
+        addresses: ProxyAddresses,
+        visitor_trust: VisitorTrust,
+        mut handshake: HandshakeFacts,
+    ) -> Self {
+        // The upstream connection speaks HTTP/1.1, whatever the peer speaks.
+        handshake.alpn = Some(b"http/1.1".to_vec());
+        Self { addresses, visitor_trust, handshake }
+    }
+
+    /// The peer's address, for requests that name no visitor.
+    pub(super) fn source(&self) -> IpAddr {
+        self.addresses.source.ip()
+    }
+
+    /// Whether to believe the visitors that its requests name.
+    pub(super) fn visitor_trust(&self) -> VisitorTrust {
+        self.visitor_trust
+    }
+
+    /// The PROXY header for a request with these `headers`, which are already rewritten. The port
+    /// of a visitor that a header field names is unknown, and is 0.
+    ///
+    /// # Errors
+    /// The header would be too long.
+    pub(super) fn header(
+        &self,
+        protocol: ProxyProtocol,
+        headers: &HeaderMap,
+    ) -> Result<Option<Vec<u8>>, Denial> {
+        if protocol == ProxyProtocol::Off {
+            return Ok(None);
+        }
+        let visitor = headers::visitor(headers).map(|(address, _)| SocketAddr::new(address, 0));
+        let addresses =
+            ProxyAddresses { source: visitor.unwrap_or(self.addresses.source), ..self.addresses };
+        match proxy::header(protocol, &addresses, &self.handshake) {
+            Ok(header) => Ok(Some(header)),
+            Err(error) => {
+                tracing::error!(%error, "cannot send a PROXY header to an upstream");
+                Err(Denial::ProxyTooLong)
+            }
+        }
+    }
+}

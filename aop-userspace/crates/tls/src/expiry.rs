@@ -1,0 +1,149 @@
+//! The expiry of certificates and revocation lists, and the warnings before and after it.
+//!
+//! The warnings appear at start, at each reload and once a day, in `aop check` and in every status.
+
+use aop_config::OnExpiry;
+
+use super::{
+    file_warnings::Severity,
+    validity::{DAY, Validity},
+};
+
+/// A certificate or revocation list of a site, with its validity.
+#[derive(Clone, Debug)]
+pub struct FileExpiry {
+    /// The site; the first one if several share the file.
+    pub(crate) site: String,
+    /// The certificate's subject, or the issuer of a revocation list.
+    pub(crate) subject: String,
+    /// The file that holds it, or `cloudflare-global`.
+    pub(crate) file: String,
+    pub(crate) validity: Validity,
+    pub(crate) kind: ExpiryKind,
+}
+
+/// What expires, and how its peers are treated then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ExpiryKind {
+    /// The server certificate, or an intermediate of it.
+    Server,
+    /// A client CA.
+    ClientCa(OnExpiry),
+    /// The built-in client CA.
+    BuiltInCa(OnExpiry),
+    /// A revocation list.
+    Crl(OnExpiry),
+}
+
+/// The words and the severity for a kind.
+struct KindRow {
+    /// The stable name.
+    name: &'static str,
+    /// Its name in warnings.
+    noun: &'static str,
+    /// How many seconds before expiry the warning begins.
+    ahead: u64,
+    consequence: &'static str,
+    remedy: &'static str,
+    /// The severity while it is not valid.
+    severity: Severity,
+}
+
+impl ExpiryKind {
+    const fn row(self) -> KindRow {
+        const CLIENT_CA: KindRow = KindRow {
+            name: "client_ca",
+            noun: "client CA",
+            ahead: 90 * DAY,
+            consequence: "peers with a certificate from it are refused",
+            remedy: "replace it: add the new CA beside the old one, replace the edge's \
+                     certificate, then remove the old CA",
+            severity: Severity::Mistake,
+        };
+        const BUILT_IN: KindRow = KindRow {
+            noun: "the built-in client CA",
+            remedy: "upgrade aop, or name the CA's file",
+            ..CLIENT_CA
+        };
+        const SERVED: &str = "peers with a certificate from it are still served (expired_ca)";
+        const CRL: KindRow = KindRow {
+            name: "crl",
+            noun: "revocation list",
+            ahead: DAY,
+            consequence: "peers of its issuer are refused",
+            remedy: "fetch a new list from its issuer and reload",
+            severity: Severity::Mistake,
+        };
+        const UNREVOKED: &str = "peers that were revoked since then are still served (crl_expired)";
+        match self {
+            Self::Server => KindRow {
+                name: "server_certificate",
+                noun: "server certificate",
+                ahead: 30 * DAY,
+                consequence: "edges that verify it refuse to connect",
+                remedy: "replace it",
+                severity: Severity::Mistake,
+            },
+            Self::ClientCa(OnExpiry::Refuse) => CLIENT_CA,
+            Self::ClientCa(OnExpiry::Warn) => CLIENT_CA.served(SERVED),
+            Self::BuiltInCa(OnExpiry::Refuse) => BUILT_IN,
+            Self::BuiltInCa(OnExpiry::Warn) => BUILT_IN.served(SERVED),
+            Self::Crl(OnExpiry::Refuse) => CRL,
+            Self::Crl(OnExpiry::Warn) => CRL.served(UNREVOKED),
+        }
+    }
+}
+
+impl KindRow {
+    const fn served(self, consequence: &'static str) -> Self {
+        Self { consequence, severity: Severity::Warning, ..self }
+    }
+}
+
+impl FileExpiry {
+    /// The warning at `now`, in seconds since 1970, if one is due.
+    #[must_use]
+    pub fn warning(&self, now: u64) -> Option<String> {
+        let KindRow { noun, ahead, consequence, remedy, .. } = self.kind.row();
+        let warning = self.validity.warning(now, ahead, consequence, remedy)?;
+        Some(format!("{noun} {} {warning}", self.file))
+    }
+
+    /// The same warning, but only if peers are refused or refuse to connect because of it at `now`.
+    #[must_use]
+    pub fn mistake(&self, now: u64) -> Option<String> {
+        let valid = self.validity.not_before <= now && now <= self.validity.not_after;
+        let harms = !valid && self.kind.row().severity == Severity::Mistake;
+        harms.then(|| self.warning(now)).flatten()
+    }
+
+    /// What expires: a stable name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind.row().name
+    }
+
+    /// The site; the first one if several share the file.
+    #[must_use]
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
+    /// The certificate's subject, or the issuer of a revocation list.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The file that holds it, or `cloudflare-global`.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The time of expiry, in seconds since 1970.
+    #[must_use]
+    pub fn not_after(&self) -> u64 {
+        self.validity.not_after
+    }
+}

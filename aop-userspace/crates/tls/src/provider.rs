@@ -1,0 +1,9 @@
+//! The cryptography of this process.
+
+use rustls::crypto::aws_lc_rs;
+
+/// Makes aws-lc the cryptography of every TLS connection that names none, for the fetch process.
+/// Has no effect if a provider is installed already.
+pub fn install_default_provider() {
+    aws_lc_rs::default_provider().install_default().ok();
+}

@@ -1,0 +1,92 @@
+//! The only place that reads the files of sites: from the disk, or as the daemon handed them over.
+//!
+//! The terminator process may not read key files, so the daemon hands over their contents. Both
+//! processes build their sites with the same code, from the same bytes.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::error::{FileError, FileErrorKind};
+
+/// SiteFiles by path, each read once.
+pub struct SiteFiles {
+    held: RefCell<BTreeMap<PathBuf, Arc<[u8]>>>,
+    source: Source,
+}
+
+/// Where a file comes from that was not read yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Disk,
+    /// From nowhere: the daemon handed over all files that may be read.
+    HandedOver,
+}
+
+impl SiteFiles {
+    /// SiteFiles are read from the disk on first use and kept.
+    #[must_use]
+    pub fn on_disk() -> Self {
+        Self { held: RefCell::default(), source: Source::Disk }
+    }
+
+    /// Only these files can be read.
+    pub fn handed_over(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
+        let held = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
+        Self { held: RefCell::new(held), source: Source::HandedOver }
+    }
+
+    /// All files that were read.
+    #[must_use]
+    pub fn into_held(self) -> BTreeMap<PathBuf, Arc<[u8]>> {
+        self.held.into_inner()
+    }
+
+    /// The bytes of `file`, never only white space.
+    pub(crate) fn read(&self, file: &Path) -> Result<Arc<[u8]>, FileError> {
+        let bytes = self.bytes(file).map_err(|error| FileErrorKind::Unreadable(error).of(file))?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(FileErrorKind::Empty.of(file));
+        }
+        Ok(bytes)
+    }
+
+    fn bytes(&self, file: &Path) -> io::Result<Arc<[u8]>> {
+        if let Some(held) = self.held.borrow().get(file) {
+            return Ok(held.clone());
+        }
+        if self.source == Source::HandedOver {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the daemon did not hand it over"));
+        }
+        let read: Arc<[u8]> = fs::read(file)?.into();
+        self.held.borrow_mut().insert(file.into(), read.clone());
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handed_over_files_are_exactly_those_that_were_read_with_their_first_contents() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [key, other] = ["key", "other"].map(|name| dir.path().join(name));
+        fs::write(&key, [0, 159, 255]).expect("written");
+        fs::write(&other, "other").expect("written");
+        let disk = SiteFiles::on_disk();
+        assert_eq!(*disk.read(&key).expect("read"), [0, 159, 255]);
+        fs::write(&key, "changed").expect("written");
+        assert_eq!(*disk.read(&key).expect("read"), [0, 159, 255], "the file was read twice");
+        let held = disk.into_held().into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
+        let received = SiteFiles::handed_over(held);
+        assert_eq!(*received.read(&key).expect("held"), [0, 159, 255]);
+        let problem = received.read(&other).expect_err("not handed over").problem;
+        let FileErrorKind::Unreadable(error) = problem else { panic!("{problem}") };
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,193 @@
+//! Tests of which reloads reduce trust.
+
+use std::fs;
+
+use aop_config::{ClientCa, CrlScope, OnExpiry, RequiredKey, SiteConfig, SpkiPin};
+
+use super::TestSite;
+use crate::{
+    Sites,
+    testing::{Authority, pem},
+};
+
+/// Whether the sites after `change` keep the trust of those before it, and vice versa.
+fn kept(
+    begin: impl FnOnce(&TestSite, &mut SiteConfig),
+    change: impl FnOnce(&TestSite, &mut SiteConfig),
+) -> (bool, bool) {
+    let files = TestSite::good();
+    let mut config = files.config.clone();
+    begin(&files, &mut config);
+    let (before, _) =
+        Sites::build(std::slice::from_ref(&config), &crate::SiteFiles::on_disk()).unwrap();
+    change(&files, &mut config);
+    let (after, _) =
+        Sites::build(std::slice::from_ref(&config), &crate::SiteFiles::on_disk()).unwrap();
+    (after.keeps_trust_of(&before), before.keeps_trust_of(&after))
+}
+
+#[test]
+fn an_unchanged_site_keeps_trust() {
+    assert_eq!(kept(|_, _| {}, |_, _| {}), (true, true));
+}
+
+#[test]
+fn adding_a_rule_reduces_trust_and_removing_it_does_not() {
+    type Change = fn(&TestSite, &mut SiteConfig);
+    let cases: [Change; 6] = [
+        |_, site| site.rules.san = vec!["dns:edge.example.com".parse().unwrap()],
+        |_, site| site.rules.cn = Some("edge".into()),
+        |_, site| site.rules.pins = vec![SpkiPin([1; 32])],
+        |_, site| site.rules.key = Some(RequiredKey::MlDsa),
+        |files, site| {
+            site.rules.revocation.files = vec![list(files, "a.crl", &files.authority, &[])]
+        },
+        |files, site| {
+            site.client_ca =
+                vec![ClientCa::File(files.write("other.pem", &Authority::new("other").pem()))];
+        },
+    ];
+    for change in cases.into_iter().take(5) {
+        assert_eq!(kept(|_, _| {}, change), (false, true));
+    }
+    assert_eq!(kept(|_, _| {}, cases[5]), (false, false));
+    assert_eq!(
+        kept(
+            |_, site| site.rules.expired_ca = OnExpiry::Warn,
+            |_, site| site.rules.expired_ca = OnExpiry::Refuse
+        ),
+        (false, true)
+    );
+}
+
+#[test]
+fn a_host_that_moves_from_a_star_to_its_own_site_keeps_trust_if_the_client_cas_are_kept() {
+    let files = TestSite::good();
+    let other = ClientCa::File(files.write("other.pem", &Authority::new("other").pem()));
+    let mut star = files.config.clone();
+    star.hosts = vec!["*.example.com".parse().unwrap()];
+    let named = |host: &str, client_ca: &[ClientCa]| {
+        let hosts = vec![host.parse().unwrap()];
+        let client_ca = client_ca.to_vec();
+        SiteConfig { name: host.into(), hosts, client_ca, ..files.config.clone() }
+    };
+    let build =
+        |configs: &[SiteConfig]| Sites::build(configs, &crate::SiteFiles::on_disk()).unwrap().0;
+    let before = build(std::slice::from_ref(&star));
+    let both = [star.client_ca.clone(), vec![other.clone()]].concat();
+    for (host, client_ca, keeps) in [
+        ("x.example.com", &star.client_ca, true),
+        ("x.example.com", &both, true),
+        ("x.example.com", &vec![other.clone()], false),
+        // No star covered these.
+        ("x.y.example.com", &vec![other.clone()], true),
+        ("example.com", &vec![other.clone()], true),
+    ] {
+        let after = build(&[star.clone(), named(host, client_ca)]);
+        assert_eq!(after.keeps_trust_of(&before), keeps, "{host}");
+    }
+}
+
+#[test]
+fn adding_an_alternative_keeps_trust_and_removing_one_does_not() {
+    let san = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
+    let (one, two) = (san(&["dns:a.test"]), san(&["dns:a.test", "uri:spiffe://b"]));
+    assert_eq!(kept(|_, site| site.rules.san = one, |_, site| site.rules.san = two), (true, false));
+    let (one, two) = (vec![SpkiPin([1; 32])], vec![SpkiPin([1; 32]), SpkiPin([2; 32])]);
+    assert_eq!(
+        kept(|_, site| site.rules.pins = one, |_, site| site.rules.pins = two),
+        (true, false)
+    );
+}
+
+#[test]
+fn a_longer_revocation_list_reduces_trust_and_a_new_file_with_the_same_entries_does_not() {
+    let with = |name: &'static str, serials: &'static [u64]| {
+        move |files: &TestSite, site: &mut SiteConfig| {
+            site.rules.revocation.files = vec![list(files, name, &files.authority, serials)];
+        }
+    };
+    assert_eq!(kept(with("a.crl", &[7]), with("a.crl", &[7, 8])), (false, true));
+    assert_eq!(kept(with("a.crl", &[7]), with("b.crl", &[7])), (true, true));
+    // A list of a second issuer accepts peers whose revocation status was unknown.
+    let both = |files: &TestSite, site: &mut SiteConfig| {
+        let other = Authority::new("other");
+        site.rules.revocation.files =
+            vec![list(files, "a.crl", &files.authority, &[7]), list(files, "o.crl", &other, &[8])];
+    };
+    assert_eq!(kept(with("a.crl", &[7]), both), (true, false));
+    let scope = |scope| {
+        move |files: &TestSite, site: &mut SiteConfig| {
+            with("a.crl", &[7])(files, site);
+            site.rules.revocation.scope = scope;
+        }
+    };
+    assert_eq!(kept(scope(CrlScope::Leaf), scope(CrlScope::Chain)), (false, true));
+    let expired = |expired| {
+        move |files: &TestSite, site: &mut SiteConfig| {
+            with("a.crl", &[7])(files, site);
+            site.rules.revocation.expired = expired;
+        }
+    };
+    assert_eq!(kept(expired(OnExpiry::Warn), expired(OnExpiry::Refuse)), (false, true));
+}
+
+#[test]
+fn an_unusable_revocation_list_is_refused_and_named() {
+    let refuses = |bytes: &[u8], words: &str| {
+        let mut files = TestSite::good();
+        let file = files.directory.path().join("bad.crl");
+        fs::write(&file, bytes).unwrap();
+        files.config.rules.revocation.files = vec![file];
+        let error = files.build().unwrap_err();
+        assert!(error.contains("bad.crl") && error.contains(words), "{error}");
+    };
+    let good = Authority::new("ca").crl(&[7], 2100);
+    refuses(b"", "is empty");
+    refuses(b"not PEM", "holds no revocation list");
+    refuses(Authority::new("ca").pem().as_bytes(), "holds no revocation list");
+    refuses(&good[..good.len() / 2], "is malformed");
+    refuses(pem("X509 CRL", &good[..good.len() / 2]).as_bytes(), "is malformed");
+}
+
+#[test]
+fn two_revocation_lists_of_one_issuer_are_refused() {
+    let mut files = TestSite::good();
+    let lists = [
+        list(&files, "a.crl", &files.authority, &[7]),
+        list(&files, "b.crl", &files.authority, &[8]),
+    ];
+    files.config.rules.revocation.files = lists.to_vec();
+    let error = files.build().unwrap_err();
+    assert!(
+        error.contains("a.crl") && error.contains("b.crl") && error.contains("only the newer one"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_expiry_of_a_list_is_warned_of_one_day_before_and_after() {
+    let mut files = TestSite::good();
+    files.config.rules.revocation.files = vec![list(&files, "a.crl", &files.authority, &[7])];
+    let (_, warnings) =
+        Sites::build(std::slice::from_ref(&files.config), &crate::SiteFiles::on_disk()).unwrap();
+    // 2100-12-31.
+    let end = 4_133_894_400;
+    let warning = |now| warnings.texts(now).into_iter().find(|text| text.contains("a.crl"));
+    assert_eq!(warning(end - 2 * 24 * 3600), None);
+    assert!(warning(end - 24 * 3600).is_some_and(|text| text.contains("expires in 1 days")));
+    assert!(
+        warning(end + 1).is_some_and(
+            |text| text.contains("expired on 2100-12-31") && text.contains("are refused")
+        )
+    );
+}
+
+fn list(
+    files: &TestSite,
+    name: &str,
+    authority: &Authority,
+    serials: &[u64],
+) -> std::path::PathBuf {
+    files.write(name, &pem("X509 CRL", &authority.crl(serials, 2100)))
+}

@@ -1,0 +1,96 @@
+//! The verbs: one file each, with its arguments and what it prints.
+
+mod check;
+mod completions;
+mod confirm;
+mod doctor;
+mod drops;
+mod explain;
+mod fetch_list;
+mod identities;
+mod load;
+mod man_pages;
+mod mode;
+mod open;
+mod peers;
+mod prefixes;
+mod prove;
+mod reload;
+mod run;
+mod status;
+mod terminate;
+mod top;
+mod unload;
+mod upgrade;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// Declares the verbs, and the dispatch to them, from one line each.
+macro_rules! verbs {
+    ($($(#[$attribute:meta])* $verb:ident($command:path),)*) => {
+        #[derive(Subcommand)]
+        pub(crate) enum Verb {
+            $($(#[$attribute])* $verb($command),)*
+        }
+
+        impl Verb {
+            pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+                match self {
+                    $(Self::$verb(command) => command.run(),)*
+                }
+            }
+        }
+    };
+}
+
+verbs! {
+    /// Filter packets and serve until SIGTERM; SIGHUP reloads the configuration
+    Run(run::RunCommand),
+    /// Load the firewall as configured and exit: for boot, before the network is up
+    Load(load::LoadCommand),
+    /// Check the configuration and every file that it names; changes nothing
+    Check(check::CheckCommand),
+    /// Show the state of the firewall and the terminator; works without a daemon too
+    Status(status::StatusCommand),
+    /// Show both live on a terminal: rates, strangers, peers, sites
+    Top(top::TopCommand),
+    /// Show which client certificates the edge presents; works without a daemon too
+    Identities(identities::IdentitiesCommand),
+    /// Show every authenticated peer and whether it is admitted now; works without a daemon too
+    Peers(peers::PeersCommand),
+    /// Show dropped packets as they arrive; the counters in status include all of them
+    Drops(drops::DropsCommand),
+    /// Explain the verdict on packets from an address or in a capture; changes nothing
+    Explain(explain::ExplainCommand),
+    /// Run every shape of the packet table through the loaded firewall; changes nothing
+    Prove(prove::ProveCommand),
+    /// Attack both locks of this host; report what is wrong, what visitors see, and the cure
+    Doctor(doctor::DoctorCommand),
+    /// Show the modes in force, or switch between observe and enforce at once
+    Mode(mode::ModeCommand),
+    /// Keep the mode that `aop mode enforce --confirm` set for a limited time
+    Confirm(confirm::ConfirmCommand),
+    /// Emergency opening: admit a network for a limited time, close it, or list the openings
+    Open(open::OpenCommand),
+    /// Make the daemon reload its configuration, as SIGHUP does, and report the result
+    Reload(reload::ReloadCommand),
+    /// Show, compare and refresh the prefix list
+    Prefixes(prefixes::PrefixesCommand),
+    /// Hand over to a new process of the installed program without cutting a connection
+    Upgrade(upgrade::UpgradeCommand),
+    /// Print the completion script for a shell
+    Completions(completions::CompletionsCommand),
+    /// Write the man pages of the package
+    #[command(hide = true)]
+    ManPages(man_pages::ManPagesCommand),
+    /// Part of `run`, which starts it: serve, without any privilege
+    #[command(hide = true)]
+    Terminate(terminate::TerminateCommand),
+    /// Part of `run` and `prefixes`, which start it: fetch a list, without any privilege
+    #[command(hide = true)]
+    FetchList(fetch_list::FetchListCommand),
+    /// Detach the firewall from every interface and remove its pinned maps
+    Unload(unload::UnloadCommand),
+}

@@ -1,0 +1,122 @@
+//! `aop check`: judges the configuration and its files as a start would, and lists the
+//! certificates.
+
+mod files;
+
+use std::{path::Path, process::ExitCode};
+
+use aop_api::{CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
+use aop_config::Config;
+use aop_daemon::prepare;
+use aop_tls::SiteFiles;
+use clap::Args;
+use jiff::Timestamp;
+
+use self::files::checked_site;
+use crate::{
+    arguments::{ConfigFile, Output},
+    output::{count, date, error_chain, lines},
+};
+
+#[derive(Args)]
+pub(crate) struct CheckCommand {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl CheckCommand {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let file = &self.file.config;
+        let (checked, prefixes) = check_files(file);
+        self.output.print(&checked, |checked| match &prefixes {
+            Ok(prefixes) => lines(report(checked, file, *prefixes)),
+            Err(_) => lines(checked.sites.iter().flat_map(site_lines)),
+        })?;
+        prefixes.map(|_| ExitCode::SUCCESS)
+    }
+}
+
+/// Checks `file` and every file that it names; the `Ok` value is the number of admitted prefixes.
+pub(super) fn check_files(file: &Path) -> (CheckReport, anyhow::Result<usize>) {
+    // A file that prevents a start must not hide what is wrong with the others.
+    let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
+    let files = SiteFiles::on_disk();
+    let mut checked = CheckReport {
+        file: file.display().to_string(),
+        good: false,
+        error: None,
+        warnings: Vec::new(),
+        mistakes: Vec::new(),
+        sites: sites.iter().map(|site| checked_site(site, &files)).collect(),
+    };
+    match prepare(file) {
+        Ok(prepared) => {
+            checked.good = true;
+            checked.warnings = prepared.all_warnings();
+            checked.mistakes = prepared.mistakes();
+            (checked, Ok(prepared.prefixes.len()))
+        }
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            checked.error = Some(error_chain(&error));
+            (checked, Err(error))
+        }
+    }
+}
+
+fn report(checked: &CheckReport, file: &Path, prefixes: usize) -> Vec<String> {
+    let CheckReport { mistakes, sites, .. } = checked;
+    let warnings = checked.warnings.iter().filter(|it| !mistakes.contains(it));
+    let warnings: Vec<String> = warnings.map(|warning| format!("warning: {warning}")).collect();
+    let verdict = match mistakes.len() {
+        0 => "good".to_owned(),
+        wrong => format!("can run, but has {}", count(wrong, "mistake")),
+    };
+    let sum = format!(
+        "{}: {verdict}: {}, {} admitted, {}",
+        file.display(),
+        count(sites.len(), "site"),
+        count(prefixes, "prefix"),
+        count(warnings.len(), "warning"),
+    );
+    let mut text: Vec<String> = mistakes.iter().map(|it| format!("wrong: {it}")).collect();
+    text.extend(warnings);
+    text.extend(sites.iter().flat_map(site_lines));
+    text.push(sum);
+    text
+}
+
+/// The files of a site, with what they hold.
+fn site_lines(site: &CheckedSite) -> Vec<String> {
+    let head = format!("site {} ({})", site.site, site.hosts.join(", "));
+    [head].into_iter().chain(site.files.iter().flat_map(file_lines)).collect()
+}
+
+fn file_lines(file: &CheckedFile) -> Vec<String> {
+    let mut text = vec![format!("  {} {}", file.role, file.file)];
+    text.extend(file.error.iter().map(|error| format!("    error: {error}")));
+    for certificate in &file.certificates {
+        let CheckedCertificate { subject, issuer, key, names, not_before, not_after, .. } =
+            certificate;
+        let kind = if certificate.ca { "CA" } else { "leaf" };
+        text.push(format!("    {kind} {subject}"));
+        let by = if subject == issuer { "self-signed" } else { &format!("by {issuer}") };
+        text.push(format!("      {by}, {key}, {}", period(*not_before, *not_after)));
+        if !names.is_empty() {
+            text.push(format!("      {}", names.join(", ")));
+        }
+        text.push(format!("      key {}", certificate.spki_sha256));
+    }
+    for CheckedList { issuer, this_update, next_update, entries } in &file.lists {
+        let entries = count(*entries, "certificate");
+        let period = period(*this_update, *next_update);
+        text.push(format!("    list of {issuer}: {entries}, {period}"));
+    }
+    text
+}
+
+fn period(from: Timestamp, until: Timestamp) -> String {
+    format!("{} to {}", date(from), date(until))
+}

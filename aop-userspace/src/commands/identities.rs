@@ -1,0 +1,69 @@
+//! `aop identities`: the client certificates that the edge presented. In a rollover it shows
+//! whether the new certificate is in use and the old one no longer is.
+
+use std::process::ExitCode;
+
+use aop_api::{Request, SeenIdentities, SeenIdentity, SiteIdentities};
+use clap::Args;
+
+use crate::{
+    arguments::{ConfigFile, Output},
+    daemon,
+    output::{ago, date, lines},
+};
+
+#[derive(Args)]
+pub(crate) struct IdentitiesCommand {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl IdentitiesCommand {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let identities = daemon::ask_or(&self.file.config, Request::Identities, |paths| {
+            aop_daemon::stored_identities(&paths.state).map_err(anyhow::Error::msg)
+        })?;
+        self.output.print(&identities, render)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn render(identities: &SeenIdentities) -> String {
+    let mut text = Vec::new();
+    for site in &identities.sites {
+        text.push(format!("{}: {}", site.site, summary(site)));
+        text.extend(site.identities.iter().flat_map(identity_lines));
+        if site.forgotten > 0 {
+            text.push(format!("  {} older certificates are no longer listed", site.forgotten));
+        }
+    }
+    lines(text)
+}
+
+fn summary(site: &SiteIdentities) -> String {
+    let Some(newest) = site.newest() else { return "no client certificate seen yet".into() };
+    let arrived = format!("the newest arrived {} ago", ago(newest.first_seen));
+    match site.others_last_seen() {
+        None => format!("one certificate, which arrived {} ago", ago(newest.first_seen)),
+        Some(last) if last < newest.first_seen => {
+            format!("{arrived}, and no other one was presented since (last {} ago)", ago(last))
+        }
+        Some(last) => {
+            format!("{arrived}, and others are still presented (last {} ago)", ago(last))
+        }
+    }
+}
+
+fn identity_lines(identity: &SeenIdentity) -> [String; 3] {
+    let SeenIdentity { subject, issuer, serial, level, spki_sha256, pulls, .. } = identity;
+    let (first, last) = (ago(identity.first_seen), ago(identity.last_seen));
+    let (from, until) = (date(identity.not_before), date(identity.not_after));
+    let client_ca = identity.client_ca.as_deref().unwrap_or("an unknown client CA");
+    [
+        format!("  {subject} (issuer {issuer}), serial {serial}"),
+        format!("    first {first} ago, last {last} ago, {pulls} pulls; valid {from} to {until}"),
+        format!("    key {spki_sha256}; {level}, by {client_ca}"),
+    ]
+}

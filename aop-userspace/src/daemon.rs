@@ -1,0 +1,103 @@
+//! Asks the daemon, or reads what is known without one: the pinned maps, the configuration and the
+//! files in `paths.state`.
+
+use std::path::Path;
+
+use anyhow::bail;
+use aop_api::{Opening, Request, Status, mode_name};
+use aop_config::{Config, Paths};
+use aop_control::{ClientError, from_firewall};
+use aop_firewall::FirewallSnapshot;
+use ipnet::IpNet;
+use serde::de::DeserializeOwned;
+
+/// Asks the daemon. Without one, the error says with `consequence` what did not happen.
+pub(crate) fn ask<T: DeserializeOwned>(
+    file: &Path,
+    request: Request,
+    consequence: &str,
+) -> anyhow::Result<T> {
+    match aop_control::ask(&Config::paths(file)?.runtime, request) {
+        Err(error @ ClientError::NotRunning(_)) => bail!("{error}: {consequence}"),
+        answered => Ok(answered?),
+    }
+}
+
+/// Asks the daemon. Without one, `read` makes the document.
+pub(crate) fn ask_or<T: DeserializeOwned>(
+    file: &Path,
+    request: Request,
+    read: impl FnOnce(&Paths) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let paths = Config::paths(file)?;
+    match aop_control::ask(&paths.runtime, request) {
+        Err(ClientError::NotRunning(_)) => read(&paths),
+        answered => Ok(answered?),
+    }
+}
+
+/// What is known without a daemon.
+pub(crate) struct OfflineState {
+    /// The pinned firewall; `None` if none is loaded.
+    pub(crate) reading: Option<FirewallSnapshot>,
+    /// `None` if it is not readable. It adds names of sites, the configured mode and the operator's
+    /// own prefixes; without it they are left out.
+    pub(crate) config: Option<Config>,
+    pub(crate) openings: Vec<Opening>,
+}
+
+impl OfflineState {
+    /// Reads the pins in `paths`, and the configuration `file`.
+    pub(crate) fn read(file: &Path, paths: &Paths) -> anyhow::Result<Self> {
+        let config = Config::load(file).ok();
+        let wanted = config.as_ref().map(|config| &config.live.interfaces);
+        let reading = aop_firewall::read(&paths.pins, wanted)?;
+        let openings = match reading {
+            Some(_) => aop_daemon::stored_openings(&paths.state).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        Ok(Self { reading, config, openings })
+    }
+
+    /// The operator's own prefixes (`firewall.extra`).
+    pub(crate) fn extra(&self) -> &[IpNet] {
+        self.config.as_ref().map_or(&[], |config| &config.live.extra)
+    }
+
+    pub(crate) fn site_names(&self) -> Vec<String> {
+        self.config.as_ref().map_or(Vec::new(), |config| config.live.site_names())
+    }
+
+    pub(crate) fn opened_networks(&self) -> Vec<IpNet> {
+        self.openings.iter().map(|opening| opening.network).collect()
+    }
+}
+
+/// The status from the daemon or, without one, as far as the pinned maps hold it. `file` is the
+/// configuration.
+pub(crate) fn status(file: &Path) -> anyhow::Result<Status> {
+    ask_or(file, Request::Status, |paths| offline_status(file, paths))
+}
+
+fn offline_status(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
+    let state = OfflineState::read(file, paths)?;
+    let configured = state.config.as_ref().map(|config| match config.fixed.firewall {
+        Some(_) => mode_name(config.live.mode),
+        None => "off",
+    });
+    let mut status = from_firewall(state.reading.as_ref(), &state.site_names());
+    let (set_at, pending) = match state.reading {
+        Some(_) => aop_daemon::stored_overrides(&paths.state),
+        None => (None, None),
+    };
+    status.modes.pending = pending;
+    status.explain_modes(configured, set_at);
+    status.warnings.push(match state.reading {
+        Some(_) => "aop is not running: packets are still filtered, but no origin pull is served. \
+                    Start it: `systemctl start aop`"
+            .into(),
+        None => "aop is not running, and no firewall is loaded: every packet passes".into(),
+    });
+    status.openings = state.openings;
+    Ok(status)
+}

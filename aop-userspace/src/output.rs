@@ -1,0 +1,36 @@
+//! What people read: texts, the status on one screen, and the chain of an error's causes.
+
+mod colours;
+mod drop_line;
+mod status_screen;
+mod summary;
+mod text;
+
+use std::io::{self, Write};
+
+pub(crate) use self::{
+    colours::{Colours, Tone},
+    drop_line::DropLine,
+    status_screen::{prefix_lines, render_status},
+    summary::{StateText, confirmed, general_mode, interface_state, scope_of_mode},
+    text::{ago, count, date, duration_text, lines},
+};
+
+/// Writes `text` to standard output. A reader that closed the pipe early (`| head`) is no error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The error and its causes, without a cause that the text before it already contains.
+pub(crate) fn error_chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| {
+        match (text.is_empty(), text.contains(&cause)) {
+            (true, _) => cause,
+            (false, true) => text,
+            (false, false) => format!("{text}: {cause}"),
+        }
+    })
+}
