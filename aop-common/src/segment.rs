@@ -89,19 +89,14 @@ pub enum Segment {
         /// The destination port.
         port: u16,
     },
-    /// TCP to `port`, with a header that fits its own length, the IP length and the frame.
+    /// TCP to `port`.
     Tcp {
         /// Source and destination.
         flow: Flow,
         /// The destination port.
         port: u16,
-    },
-    /// TCP to `port`, with a header that is cut short or contradicts itself.
-    BrokenTcp {
-        /// Source and destination.
-        flow: Flow,
-        /// The destination port.
-        port: u16,
+        /// Why it is dropped, unless something admits it.
+        why: DropReason,
     },
     /// It may be TCP to any port, because the destination port cannot be known.
     Undecidable {
@@ -145,11 +140,10 @@ impl Segment {
             ) => Self::Other,
             (_, None) => Self::Unreadable(DropReason::Malformed),
             (Err(Stop::Unfit(why)), Some(flow)) => Self::Unfit { flow, why },
-            (Ok(Header { port, kind, .. }), Some(flow)) => match kind {
-                Kind::Tcp => Self::Tcp { flow, port },
-                Kind::BrokenTcp => Self::BrokenTcp { flow, port },
-                Kind::Udp => Self::Udp { flow, port },
-            },
+            (Ok(Header { port, kind: Kind::Udp, .. }), Some(flow)) => Self::Udp { flow, port },
+            (Ok(header), Some(flow)) => {
+                Self::Tcp { flow, port: header.port, why: header.if_unknown() }
+            }
             (Err(Stop::Undecidable(why)), Some(flow)) => Self::Undecidable { flow, why },
         }
     }
@@ -159,7 +153,6 @@ impl Segment {
     pub const fn flow(self) -> Option<Flow> {
         match self {
             Self::Tcp { flow, .. }
-            | Self::BrokenTcp { flow, .. }
             | Self::Udp { flow, .. }
             | Self::Undecidable { flow, .. }
             | Self::Unfit { flow, .. } => Some(flow),
@@ -171,9 +164,7 @@ impl Segment {
     #[must_use]
     pub const fn port(self) -> Option<u16> {
         match self {
-            Self::Tcp { port, .. } | Self::BrokenTcp { port, .. } | Self::Udp { port, .. } => {
-                Some(port)
-            }
+            Self::Tcp { port, .. } | Self::Udp { port, .. } => Some(port),
             Self::Undecidable { .. } | Self::Unfit { .. } | Self::Other | Self::Unreadable(_) => {
                 None
             }

@@ -43,12 +43,10 @@ pub fn expected(segment: Segment, facts: &impl Facts) -> Verdict {
             return Verdict::Pass(PassReason::Transit);
         }
         Segment::Unfit { why, .. } => return Verdict::Drop(why),
-        Segment::Tcp { port, .. } | Segment::BrokenTcp { port, .. } if !facts.guarded(port) => {
+        Segment::Tcp { port, .. } if !facts.guarded(port) => {
             return Verdict::Pass(PassReason::NotGuarded);
         }
-        Segment::Tcp { flow, .. } => (flow, DropReason::UnknownSource),
-        Segment::BrokenTcp { flow, .. } => (flow, DropReason::Malformed),
-        Segment::Undecidable { flow, why } => (flow, why),
+        Segment::Tcp { flow, why, .. } | Segment::Undecidable { flow, why } => (flow, why),
     };
     match (facts.standing(flow.source), facts.authenticated(flow.source)) {
         (Standing::Admitted, _) => Verdict::Pass(PassReason::Admitted),
