@@ -120,7 +120,7 @@ impl PeerRecord for PinnedPeers {
         }
     }
 
-    fn knows(&self, address: IpAddr) -> bool {
+    fn contains(&self, address: IpAddr) -> bool {
         let maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
         maps.peers.get(&key(address), 0).is_ok()
     }

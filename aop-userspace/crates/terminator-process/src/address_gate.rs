@@ -63,21 +63,21 @@ impl GateRules {
 }
 
 impl PeerGate for AddressGate {
-    fn entrance(&self, address: IpAddr, port: u16) -> AddressVerdict {
+    fn check(&self, address: IpAddr, port: u16) -> AddressVerdict {
         let rules = self.rules.load();
         match rules.admission.standing(address, monotonic_seconds()) {
-            Standing::Admitted => AddressVerdict::Open,
-            Standing::Draining if self.peers.knows(address) => AddressVerdict::Open,
+            Standing::Admitted => AddressVerdict::Admitted,
+            Standing::Draining if self.peers.contains(address) => AddressVerdict::Admitted,
             // A connection that arrives here passed the budget of the packet path.
             Standing::Draining | Standing::Unknown
                 if rules.probation == Probation::WithinBudget =>
             {
-                AddressVerdict::OnTrial
+                AddressVerdict::Probation
             }
             Standing::Draining | Standing::Unknown if rules.modes.enforce_everywhere(port) => {
-                AddressVerdict::Shut
+                AddressVerdict::Refused
             }
-            Standing::Draining | Standing::Unknown => AddressVerdict::Watched,
+            Standing::Draining | Standing::Unknown => AddressVerdict::Observed,
         }
     }
 }
@@ -87,8 +87,8 @@ impl PeerRecord for AddressGate {
         self.peers.record(address, site);
     }
 
-    fn knows(&self, address: IpAddr) -> bool {
-        self.peers.knows(address)
+    fn contains(&self, address: IpAddr) -> bool {
+        self.peers.contains(address)
     }
 }
 
@@ -123,9 +123,9 @@ mod tests {
     fn an_unknown_address_is_refused_in_enforce_mode_and_only_counted_in_observe_mode() {
         let stranger = address("198.51.100.1");
         let (enforcing, observing) = (gate(Mode::Enforce.into()), gate(Mode::Observe.into()));
-        assert_eq!(enforcing.entrance(stranger, 443), AddressVerdict::Shut);
-        assert_eq!(observing.entrance(stranger, 443), AddressVerdict::Watched);
-        assert_eq!(enforcing.entrance(address("192.0.2.9"), 443), AddressVerdict::Open);
+        assert_eq!(enforcing.check(stranger, 443), AddressVerdict::Refused);
+        assert_eq!(observing.check(stranger, 443), AddressVerdict::Observed);
+        assert_eq!(enforcing.check(address("192.0.2.9"), 443), AddressVerdict::Admitted);
     }
 
     #[test]
@@ -136,16 +136,16 @@ mod tests {
         modes.ports.insert(8443, Mode::Observe);
         let entrances = |modes: &Modes| {
             let gate = gate(modes.clone());
-            [443, 8443, 444].map(|port| gate.entrance(stranger, port))
+            [443, 8443, 444].map(|port| gate.check(stranger, port))
         };
         assert_eq!(
             entrances(&modes),
-            [AddressVerdict::Shut, AddressVerdict::Watched, AddressVerdict::Shut]
+            [AddressVerdict::Refused, AddressVerdict::Observed, AddressVerdict::Refused]
         );
         modes.interfaces.insert("eth1".to_owned(), Mode::Observe);
         assert_eq!(
             entrances(&modes),
-            [AddressVerdict::Shut, AddressVerdict::Watched, AddressVerdict::Watched]
+            [AddressVerdict::Refused, AddressVerdict::Observed, AddressVerdict::Observed]
         );
     }
 
@@ -156,7 +156,7 @@ mod tests {
         let now = monotonic_seconds();
         let drained = admitted().followed_by(&[], Duration::from_secs(60), now);
         gate.replace(drained, &live(), Mode::Enforce.into());
-        assert_eq!(gate.entrance(address("192.0.2.9"), 443), AddressVerdict::Open);
-        assert_eq!(gate.entrance(address("192.0.2.10"), 443), AddressVerdict::Shut);
+        assert_eq!(gate.check(address("192.0.2.9"), 443), AddressVerdict::Admitted);
+        assert_eq!(gate.check(address("192.0.2.10"), 443), AddressVerdict::Refused);
     }
 }

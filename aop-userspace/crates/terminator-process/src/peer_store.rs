@@ -62,9 +62,9 @@ impl PeerRecord for PeerStore {
         known.insert(address, PeerValue::seen(before, now(), site, 0));
     }
 
-    fn knows(&self, address: IpAddr) -> bool {
+    fn contains(&self, address: IpAddr) -> bool {
         match self {
-            Self::Pinned(pinned) => pinned.knows(address),
+            Self::Pinned(pinned) => pinned.contains(address),
             Self::Memory(known) => known.lock().contains_key(&address),
         }
     }

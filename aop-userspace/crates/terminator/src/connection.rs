@@ -74,7 +74,7 @@ pub(super) fn serve_connection(
     peer: SocketAddr,
 ) -> impl Future<Output = ()> {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let pending = shared.pending.acquire(peer.ip(), || shared.peers.knows(peer.ip()));
+    let pending = shared.pending.acquire(peer.ip(), || shared.peers.contains(peer.ip()));
     let (closing_line, open) = (ClosingLine::new(peer), shared.counters.open());
     let site = shared.counters.no_site().clone();
     let connection =
@@ -193,12 +193,12 @@ impl Connection {
     ) -> Result<(Permit, UnauthenticatedSlot), RefusedConnection> {
         // Without a local address no mode override of a port applies.
         let port = local.as_ref().map_or(0, SocketAddr::port);
-        let verdict = self.shared.gate.entrance(self.peer.ip(), port);
+        let verdict = self.shared.gate.check(self.peer.ip(), port);
         self.verdict = Some(verdict);
         match verdict {
-            AddressVerdict::Open | AddressVerdict::OnTrial => {}
-            AddressVerdict::Watched => self.shared.counters.would_refuse(),
-            AddressVerdict::Shut => return Err(RefusedConnection::new(Refusal::NotAdmitted)),
+            AddressVerdict::Admitted | AddressVerdict::Probation => {}
+            AddressVerdict::Observed => self.shared.counters.would_refuse(),
+            AddressVerdict::Refused => return Err(RefusedConnection::new(Refusal::NotAdmitted)),
         }
         let expected = |local: &SocketAddr| {
             accept_policy.policy.senders.expects_header(self.peer.ip(), *local)
@@ -307,7 +307,7 @@ impl Connection {
         let admitted = || {
             let (address, port) =
                 (addresses.source.ip().to_canonical(), addresses.destination.port());
-            self.shared.gate.entrance(address, port) == AddressVerdict::Open
+            self.shared.gate.check(address, port) == AddressVerdict::Admitted
         };
         match permit.authentication() {
             Authentication::Certificate { .. } => VisitorTrust::Trusted,

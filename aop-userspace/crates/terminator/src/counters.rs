@@ -160,7 +160,7 @@ pub(super) enum Origin {
 impl Origin {
     /// The origin of `peer`, about which the gate said `verdict` if it was asked.
     pub(super) fn of(peer: IpAddr, verdict: Option<AddressVerdict>) -> Self {
-        if verdict == Some(AddressVerdict::Open) && !peer.is_loopback() {
+        if verdict == Some(AddressVerdict::Admitted) && !peer.is_loopback() {
             Self::Admitted
         } else {
             Self::Other

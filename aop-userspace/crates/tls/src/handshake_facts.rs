@@ -73,7 +73,7 @@ impl HandshakeFacts {
     /// A full handshake in TLS 1.3 for `host`.
     pub fn of(host: &str, certificate: CertificateDer<'static>) -> Self {
         Self {
-            host: host.parse().unwrap(),
+            host: host.parse().expect("a host"),
             alpn: None,
             certificate_from: CertificateFrom::ThisHandshake,
             version: Some(ProtocolVersion::TLSv1_3),

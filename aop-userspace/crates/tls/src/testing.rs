@@ -117,6 +117,7 @@ pub fn client_hello(config: &Arc<ClientConfig>, host: &str) -> Vec<u8> {
 
 /// The folder of published data, which the environment variable AOP_SHARED_DATA names; without it,
 /// a test that needs the data says so and returns.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub fn shared_data() -> Option<PathBuf> {
     let folder = std::env::var_os("AOP_SHARED_DATA").map(PathBuf::from);
     if folder.is_none() {

@@ -10,21 +10,21 @@ use aop_common::layout::PeerValue;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressVerdict {
     /// The address is admitted.
-    Open,
+    Admitted,
     /// The address is not admitted, but the packet path lets it try to authenticate.
-    OnTrial,
+    Probation,
     /// The address is not admitted, but the firewall observes on at least one interface: the
     /// connection is counted and let in.
-    Watched,
+    Observed,
     /// The address is not admitted, and the connection is refused.
-    Shut,
+    Refused,
 }
 
 /// Admission by address, checked again in user space: the only check where the firewall is off.
 pub trait PeerGate: Send + Sync {
     /// Whether `address` may open an origin pull on the listener's `port`. IPv4 addresses are never
     /// IPv6-mapped.
-    fn entrance(&self, address: IpAddr, port: u16) -> AddressVerdict;
+    fn check(&self, address: IpAddr, port: u16) -> AddressVerdict;
 }
 
 /// The record of authenticated peers: the peers map of the packet path, or memory where the
@@ -34,7 +34,7 @@ pub trait PeerRecord: Send + Sync {
     fn record(&self, address: IpAddr, site: &str);
 
     /// Whether `address` is on record.
-    fn knows(&self, address: IpAddr) -> bool;
+    fn contains(&self, address: IpAddr) -> bool;
 }
 
 /// An authenticated peer on record.

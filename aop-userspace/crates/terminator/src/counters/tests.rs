@@ -26,7 +26,7 @@ fn pulls_of_this_host_are_counted_and_are_no_evidence_for_or_against_enforcing()
     {
         let peer = peer.parse().expect("an address");
         counters.accepted(&site, peer);
-        site.observed(&would, peer, Some(AddressVerdict::Open));
+        site.observed(&would, peer, Some(AddressVerdict::Admitted));
         let after = counters.snapshot();
         let count: u64 = after.served.iter().map(|(_, count)| *count).sum();
         let [observed] = &after.observed[..] else { panic!("{after:?}") };

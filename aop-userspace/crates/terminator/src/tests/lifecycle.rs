@@ -42,7 +42,7 @@ async fn an_authenticated_peer_is_recorded() {
 async fn an_address_that_is_not_admitted_is_closed_before_tls() {
     let rig = Rig::new().await;
     rig.serve(&rig.edge(), SITE).await;
-    rig.gate.set(AddressVerdict::Shut);
+    rig.gate.set(AddressVerdict::Refused);
     assert!(connect(&rig.edge(), rig.address, SITE).await.is_err());
     rig.refusals_counted("-", Refusal::NotAdmitted, 1).await;
     rig.upstream_saw_nothing().await;
@@ -52,7 +52,7 @@ async fn an_address_that_is_not_admitted_is_closed_before_tls() {
 async fn an_address_that_is_watched_is_counted_and_served() {
     let rig = Rig::new().await;
     rig.serve(&rig.edge(), SITE).await;
-    rig.gate.set(AddressVerdict::Watched);
+    rig.gate.set(AddressVerdict::Observed);
     rig.serve(&rig.edge(), SITE).await;
     let counters = rig.counters();
     assert_eq!((counters.accepted, counters.would_refuse, counters.refused), (2, 1, vec![]));

@@ -114,10 +114,10 @@ async fn names_and_addresses_are_still_checked() {
     rig.serve(&nobody, SITE).await;
     assert_eq!(rig.alert(&nobody, "unknown.test").await, Alert::UnrecognisedName);
     rig.refusals_counted("-", Refusal::UnknownName, 1).await;
-    rig.gate.set(AddressVerdict::Watched);
+    rig.gate.set(AddressVerdict::Observed);
     rig.serve(&nobody, SITE).await;
     rig.observed(Refusal::CertificateRequired, 2).await;
-    rig.gate.set(AddressVerdict::Shut);
+    rig.gate.set(AddressVerdict::Refused);
     let refused = connect(&nobody, rig.address, SITE).await;
     assert!(refused.is_err(), "its address is not admitted");
     assert_eq!(rig.counters().observed[0].count, 2);

@@ -103,7 +103,7 @@ impl TestGate {
 }
 
 impl PeerGate for TestGate {
-    fn entrance(&self, address: IpAddr, _: u16) -> AddressVerdict {
+    fn check(&self, address: IpAddr, _: u16) -> AddressVerdict {
         let verdicts = self.0.lock().unwrap();
         *verdicts.1.get(&address).unwrap_or(&verdicts.0)
     }
@@ -117,7 +117,7 @@ impl PeerRecord for TestPeerRecord {
         self.0.lock().unwrap().insert((address, site.into()));
     }
 
-    fn knows(&self, address: IpAddr) -> bool {
+    fn contains(&self, address: IpAddr) -> bool {
         self.0.lock().unwrap().iter().any(|(known, _)| *known == address)
     }
 }
@@ -163,7 +163,7 @@ impl Rig {
         let listening = listen(bound).unwrap().into_iter();
         let listeners: Vec<_> = listening.map(|one| Listener::adopt(one).unwrap()).collect();
         let address = listeners[0].address();
-        let gate = Arc::new(TestGate(Mutex::new((AddressVerdict::Open, HashMap::new()))));
+        let gate = Arc::new(TestGate(Mutex::new((AddressVerdict::Admitted, HashMap::new()))));
         let book = Arc::new(TestPeerRecord::default());
         let (built, _) = Sites::build(&sites, &SiteFiles::on_disk()).unwrap();
         let senders = ProxySenders::new(vec![(address, config.proxy_from)]);

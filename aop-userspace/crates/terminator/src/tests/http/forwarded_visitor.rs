@@ -88,7 +88,7 @@ async fn without_a_visitor_the_header_names_the_peer() {
 async fn an_unauthenticated_peer_is_itself_the_source_unless_its_address_is_admitted() {
     let (rig, upstream) = wanting(ProxyProtocol::V1).await;
     rig.service.reload(rig.changed(|site| site.on_refusal = OnRefusal::Observe), LONG);
-    for (verdict, named) in [(AddressVerdict::Open, true), (AddressVerdict::Watched, false)] {
+    for (verdict, named) in [(AddressVerdict::Admitted, true), (AddressVerdict::Observed, false)] {
         rig.gate.set(verdict);
         let mut stream = connect(&rig.client(None), rig.address, SITE).await.unwrap();
         let own = stream.get_ref().0.local_addr().unwrap();

@@ -67,11 +67,11 @@ async fn an_unauthenticated_peer_may_name_a_visitor_only_from_an_admitted_addres
     let good = rig.client_ca.edge();
     let (named, own) = ("203.0.113.7", "127.0.0.1");
     for (verdict, leaf, visitor) in [
-        (AddressVerdict::Open, None, named),
-        (AddressVerdict::Watched, None, own),
-        (AddressVerdict::OnTrial, None, own),
-        (AddressVerdict::Watched, Some(&good), named),
-        (AddressVerdict::OnTrial, Some(&good), named),
+        (AddressVerdict::Admitted, None, named),
+        (AddressVerdict::Observed, None, own),
+        (AddressVerdict::Probation, None, own),
+        (AddressVerdict::Observed, Some(&good), named),
+        (AddressVerdict::Probation, Some(&good), named),
     ] {
         rig.gate.set(verdict);
         let mut stream = connect(&rig.client(leaf), rig.address, SITE).await.unwrap();
@@ -93,9 +93,9 @@ async fn behind_a_sender_the_source_in_the_header_must_be_admitted() {
     let on_refusal = OnRefusal::Observe;
     let config = RigConfig { proxy_from, on_refusal, ..RigConfig::upstream(&application.url()) };
     let rig = Rig::with(config).await;
-    rig.gate.set(AddressVerdict::Watched);
+    rig.gate.set(AddressVerdict::Observed);
     for admitted in ["127.0.0.1", "192.0.2.8"] {
-        rig.gate.set_for(admitted, AddressVerdict::Open);
+        rig.gate.set_for(admitted, AddressVerdict::Admitted);
     }
     for (source, visitor) in [("192.0.2.8", "203.0.113.7"), ("192.0.2.9", "192.0.2.9")] {
         let mut stream = TcpStream::connect(rig.address).await.unwrap();
