@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, process::ExitCode};
 
-use aop_api::{ProofFailure, ProofShape, ProofUntried, ProveReport};
+use aop_api::{ModeName, ProofFailure, ProofShape, ProofUntried, ProveReport};
 use aop_config::Config;
 use aop_diagnose::prove;
 use aop_firewall::DryRun;
@@ -43,8 +43,8 @@ impl ProveCommand {
 fn render(proof: &ProveReport, all: bool) -> String {
     let ProveReport { interface, generation, port, passed, failed, .. } = proof;
     let mode = match &proof.mode {
-        aop_api::ModeName::Observe => "observing, so \"dropped\" is what enforce would drop",
-        _ => "enforcing",
+        ModeName::Observe => "observing, so \"dropped\" is what enforce would drop",
+        ModeName::Enforce | ModeName::Off | ModeName::Unknown(_) => "enforcing",
     };
     let mut text = vec![
         format!("{interface}, port {port}, generation {generation}: {mode}"),

@@ -35,10 +35,7 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
 }
 
 /// The peers admitted by `by` that were refused recently and not served since.
-fn refused(
-    host: &HostContext,
-    by: AdmissionSource,
-) -> impl Iterator<Item = &RefusedPeer> {
+fn refused(host: &HostContext, by: AdmissionSource) -> impl Iterator<Item = &RefusedPeer> {
     let (status, now) = (&host.status, Timestamp::now());
     status.handshakes.refused_lately.iter().filter(move |peer| {
         peer.admitted_by.as_ref() == Some(&by) && is_recent(peer, &status.peers, now)
