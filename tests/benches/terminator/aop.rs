@@ -10,7 +10,7 @@ use crate::server::{LISTEN, Layer, UPSTREAM};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// No log line for each connection, because the rivals write none either.
-const LOG: &str = "info,aop_userspace::terminator=warn,aop_terminator=warn";
+const LOG: &str = "info,aop_terminator=warn";
 
 pub(crate) struct Aop(TestDaemon);
 

@@ -125,6 +125,11 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_workspace_keeps_its_graph() {
+        check().unwrap();
+    }
+
     fn complaints_about(from: &str, to: &str, kind: Value) -> usize {
         let dependency = json!({"name": to, "kind": kind});
         let metadata = json!({"packages": [{"name": from, "dependencies": [dependency]}]});

@@ -123,6 +123,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_repository_keeps_its_rules() {
+        check().unwrap();
+    }
+
+    #[test]
     fn a_long_file_is_reported_with_its_length() {
         let text = "\n".repeat(MOST_LINES + 1);
         assert_eq!(

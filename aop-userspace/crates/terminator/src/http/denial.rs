@@ -181,3 +181,18 @@ impl From<FramingFault> for Denial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_reasons_has_a_row_for_every_denial() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/reasons.md");
+        let page = std::fs::read_to_string(page).expect("the page can be read");
+        for denial in Denial::ALL {
+            let row = format!("\n| `{}` | ", denial.name());
+            assert!(page.contains(&row), "docs/reasons.md lacks a row for {}", denial.name());
+        }
+    }
+}
