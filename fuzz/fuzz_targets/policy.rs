@@ -1,4 +1,4 @@
-//! The policy decides about any frame, in any world, as its oracle does.
+//! For any frame and any facts, the policy and its oracle give the same verdict.
 #![no_main]
 
 use aop_packets::oracle;

@@ -1,14 +1,14 @@
-//! No line of a prefix list makes its reader panic, and what it takes is a prefix in its plainest
-//! form, which admits neither everybody nor anything that its text does not say.
+//! No line of a prefix list makes its parser panic. An accepted line is a prefix in its canonical
+//! form, which does not admit every address.
 #![no_main]
 
-use aop_prefixes as prefixes;
+use aop_types::parse_prefix;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    if let Ok(prefix) = prefixes::parse(text) {
+    if let Ok(prefix) = parse_prefix(text) {
         assert_eq!(prefix, prefix.trunc());
         assert_ne!(prefix.prefix_len(), 0);
-        assert_eq!(prefixes::parse(&prefix.to_string()), Ok(prefix));
+        assert_eq!(parse_prefix(&prefix.to_string()), Ok(prefix));
     }
 });

@@ -1,5 +1,5 @@
-//! No beginning of a connection makes the reader of PROXY headers panic or read behind the header,
-//! and what is cut is never taken for whole.
+//! No beginning of a connection makes the parser of PROXY headers panic or read past the header,
+//! and a truncated header is never taken for a complete one.
 #![no_main]
 
 use aop_terminator::{ParsedProxyHeader, parse_proxy_header};
