@@ -53,7 +53,7 @@ enum Verb {
         #[arg(long)]
         bench: bool,
     },
-    /// Build the packet program into aop-userspace/crates/firewall/bpf/aop.o, and check its budgets.
+    /// Build the packet program that the firewall crate embeds, and check its budgets.
     ///
     /// Prints its size, and the number of instructions that the verifier walks (needs root).
     BuildEbpf,

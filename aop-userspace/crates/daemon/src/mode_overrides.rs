@@ -105,8 +105,8 @@ impl OverrideState {
         (Self { overrides, pending, trouble }, lost)
     }
 
-    /// The overrides after the command `change`. An unconfirmed override does not count: the command
-    /// starts from what was there before.
+    /// The overrides after the command `change`. An unconfirmed override does not count: the
+    /// command starts from what was there before.
     ///
     /// # Errors
     /// Why the command cannot wait for a confirmation.

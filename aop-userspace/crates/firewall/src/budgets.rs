@@ -1,5 +1,5 @@
-//! The state of budgets: those of a test program, which may be set, and those in force, which are only
-//! read.
+//! The state of budgets: those of a test program, which may be set, and those in force, which are
+//! only read.
 
 use std::net::IpAddr;
 

@@ -59,8 +59,8 @@ impl PullCount {
 }
 
 impl PendingOverride {
-    /// The pending override of the command `change`, after the overrides `before`; `None` if it needs
-    /// no confirmation.
+    /// The pending override of the command `change`, after the overrides `before`; `None` if it
+    /// needs no confirmation.
     ///
     /// # Errors
     /// Why it cannot wait for a confirmation.

@@ -1,4 +1,5 @@
-//! Modes of ports and interfaces: the kernel drops or observes as `layout::PackedModes` says on the host.
+//! Modes of ports and interfaces: the kernel drops or observes as `layout::PackedModes` says on the
+//! host.
 
 use aop_common::{
     Bytes, Mode, decide,
