@@ -1,7 +1,8 @@
 //! `aop prove`: runs every shape of the packet table through the loaded firewall.
 //!
 //! The shapes and their expected verdicts are data, in the crate `aop-packets`; the addresses and
-//! the port are those of this host and its list. The verdicts come from the kernel, through [`DryRun`].
+//! the port are those of this host and its list. The verdicts come from the kernel, through
+//! [`DryRun`].
 //! If a budget or probation is on, a shape to which it applies is run twice: with full and with
 //! spent budgets. Shapes that do not apply on this host are listed by name.
 

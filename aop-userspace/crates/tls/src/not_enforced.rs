@@ -3,7 +3,8 @@
 //!
 //! This is the only way past a refusal. [`Site::observe_token`] returns a value only for a site
 //! that observes, [`UnauthenticatedPull`] is made only from that value, and
-//! [`permit_unauthenticated`] takes only an [`UnauthenticatedPull`]. The resulting permit is marked as proving nothing.
+//! [`permit_unauthenticated`] takes only an [`UnauthenticatedPull`]. The resulting
+//! permit is marked as proving nothing.
 //!
 //! [`permit_unauthenticated`]: super::permit_unauthenticated
 
