@@ -109,6 +109,6 @@ fn a_missing_or_empty_prefix_file_is_named() {
             Ok(())
         }
     };
-    refused_with(with(None), &["list.txt", "no such file"]);
+    refused_with(with(None), &["list.txt", "No such file"]);
     refused_with(with(Some("# nothing\n")), &["list.txt", "no prefix"]);
 }

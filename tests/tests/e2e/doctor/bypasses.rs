@@ -86,7 +86,7 @@ fn an_upstream_that_listens_on_all_addresses_is_named() {
         diagnosis.is_clean()?;
         let told = diagnosis.tells("upstream")?;
         ensure!(told["said"].to_string().contains("every customer of the CDN"), "{told}");
-        ensure!(told["cure"].to_string().contains("127.0.0.1:8081 alone"), "{told}");
+        ensure!(told["cure"].to_string().contains("only on 127.0.0.1:8081"), "{told}");
         open.stop();
         let _closed = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
         diagnose(&stage.daemon, &[])?.is_clean()

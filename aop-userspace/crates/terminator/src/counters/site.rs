@@ -4,6 +4,7 @@
 //! identities), and an observed connection from an admitted address (the evidence).
 
 use std::{
+    array,
     net::IpAddr,
     sync::{
         Arc,
@@ -33,8 +34,14 @@ pub(crate) struct SiteCounters {
 }
 
 /// Counts of connections by the reason of their refusal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RefusalCounters([ByOrigin; Refusal::ALL.len()]);
+
+impl Default for RefusalCounters {
+    fn default() -> Self {
+        Self(array::from_fn(|_| ByOrigin::default()))
+    }
+}
 
 #[derive(Debug, Default)]
 struct ByOrigin {
@@ -80,7 +87,7 @@ impl SiteCounters {
             site,
             served: AtomicU64::default(),
             refused: RefusalCounters::default(),
-            denied: Default::default(),
+            denied: array::from_fn(|_| AtomicU64::default()),
             observations: Observations::default(),
             identities: Mutex::default(),
         }
