@@ -116,7 +116,11 @@ fn explain_and_prove_work_without_a_daemon_and_help_without_a_firewall() {
         gets(&explained(stage, &[&stranger])?, "drop", "unknown_source", "in no admitted prefix")?;
         stage.daemon.verb(&["prove"])?.success()?;
         let told = stage.daemon.verb(&["explain", &stranger, "--interface", "lo"])?;
-        ensure!(told.code == 1 && told.errors.contains("guarded interfaces are eth0"), "{}", told.errors);
+        ensure!(
+            told.code == 1 && told.errors.contains("guarded interfaces are eth0"),
+            "{}",
+            told.errors
+        );
         stage.daemon.verb(&["unload"])?.success()?;
         for verb in [&["prove"][..], &["explain", &stranger]] {
             let told = stage.daemon.verb(verb)?;

@@ -97,7 +97,10 @@ fn a_smuggled_request_is_refused_and_the_upstream_sees_nothing() {
             Content-Length: 4\r\n\r\n0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: example.com\r\n\r\n";
         let answer = send_raw(stage, request.as_bytes())?;
         ensure!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-        ensure!(answer.ends_with("Content-Length and Transfer-Encoding exclude each other.\n"), "{answer}");
+        ensure!(
+            answer.ends_with("Content-Length and Transfer-Encoding exclude each other.\n"),
+            "{answer}"
+        );
         denied(stage, "bad_request", 1)?;
         ensure!(stage.upstream.count()? == before, "the upstream saw it");
         Ok(())
