@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use aop_common::layout::LAYOUT_VERSION;
 use aop_tests::client::{self, TlsSession};
 use aop_tests::{child, wait};
 use nix::sys::signal::Signal;
@@ -85,7 +86,8 @@ fn the_predecessor_drains_when_the_new_process_exits_or_dies() {
             continues(stage, &mut session)?;
             new.signal(signal)?;
             // Another daemon could start meanwhile.
-            for held in [stage.config.runtime.join("lock"), stage.config.pins.join("v3")] {
+            let pins = stage.config.pins.join(format!("v{LAYOUT_VERSION}"));
+            for held in [stage.config.runtime.join("lock"), pins] {
                 let mut command = stage.lab.origin().command("flock");
                 command.arg("--timeout=0.5").arg(&held).arg("true");
                 child::finish(command, &[], SOON)?.success()?;
