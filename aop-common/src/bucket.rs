@@ -1,6 +1,6 @@
 //! A token bucket: so many connection attempts a second, and those of one second at once.
 
-/// What is left of a budget.
+/// The remaining tokens of a budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Bucket {

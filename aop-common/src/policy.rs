@@ -30,8 +30,8 @@ pub enum Trust {
     None,
 }
 
-/// What the policy asks about the world. A question that only an optional rule asks has a default,
-/// with which the rule is off.
+/// The questions of the policy about the world. A question that only an optional rule asks has a
+/// default, with which the rule is off.
 pub trait Facts {
     /// Whether the firewall covers this port.
     fn guarded(&self, port: u16) -> bool;

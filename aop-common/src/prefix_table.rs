@@ -39,7 +39,7 @@ impl Block {
     }
 }
 
-/// What the table says about a source.
+/// The answer of the table about a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableLookup {
     /// Its longest prefix is admitted.

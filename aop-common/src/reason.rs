@@ -39,7 +39,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// What the reason means, for operators. Markdown.
+            /// The meaning of the reason, for operators. Markdown.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self {
@@ -47,7 +47,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// What operators do about it, if anything. Markdown.
+            /// The advice for operators, if there is any. Markdown.
             #[must_use]
             pub const fn advice(self) -> &'static str {
                 match self {

@@ -1,4 +1,4 @@
-//! What a frame means to the TCP listener that it would reach.
+//! The meaning of a frame for the TCP listener that it would reach.
 
 use crate::{
     DropReason, Frame, ethernet, ipv4, ipv6,
@@ -109,7 +109,7 @@ pub enum Segment {
     Unfit {
         /// Source and destination.
         flow: Flow,
-        /// What may hide the other packet.
+        /// The kind of packet that may hide the other one.
         why: DropReason,
     },
     /// Its addresses cannot be known, for this reason.

@@ -11,7 +11,7 @@ const MIN_HEADER: usize = 20;
 const SYN: u8 = 0x02;
 const OPENING: u8 = SYN | 0x01 | 0x04 | 0x10;
 
-/// What the policy needs from a TCP or UDP header.
+/// The part of a TCP or UDP header that the policy needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) port: u16,
@@ -19,7 +19,7 @@ pub(crate) struct Header {
     pub(crate) step: TcpStep,
 }
 
-/// What a TCP segment does to its connection.
+/// The effect of a TCP segment on its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcpStep {
     /// It is a SYN that asks for a new connection.

@@ -2,8 +2,8 @@
 
 use crate::{DropReason, PassReason};
 
-/// What becomes of a packet, and why. What the kernel then does depends on the [`Mode`] as well:
-/// see [`Verdict::action`].
+/// The decision about a packet, and its reason. The action of the kernel depends on the [`Mode`]
+/// too: see [`Verdict::action`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a verdict that is not carried out lets the packet pass"]
 pub enum Verdict {
@@ -40,7 +40,7 @@ impl Mode {
     }
 }
 
-/// What is done with a packet.
+/// The treatment of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Passed.
@@ -52,7 +52,7 @@ pub enum Action {
 }
 
 impl Verdict {
-    /// What `mode` makes of this verdict.
+    /// The action for this verdict in `mode`.
     #[inline(always)]
     #[must_use]
     pub const fn action(self, mode: Mode) -> Action {

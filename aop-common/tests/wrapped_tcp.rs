@@ -153,7 +153,7 @@ proptest! {
         // Chains that may hide another packet pass from no source.
         prop_assume!(!matches!(Segment::read(&Bytes(&frame)), Segment::Unfit { .. }));
         prop_assert_eq!(judge(&Bytes(&frame), &facts), ADMITTED);
-        // What is missing behind four tags and 40 bytes of IP does not matter.
+        // Bytes missing behind four tags and 40 bytes of IP do not matter.
         let kept = (14 + 16 + 40 + cut.index(frame.len())).min(frame.len());
         prop_assert_eq!(judge(&Bytes(&frame[..kept]), &facts), ADMITTED);
     }

@@ -9,7 +9,7 @@ use aop_common::{Action, Address, Verdict};
 use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf_macros::debug;
 
-/// What the macros of aya-log-ebpf-macros 0.2 expect under this name.
+/// The macros of aya-log-ebpf-macros 0.2 expect this name.
 pub mod macro_support {
     use aya_ebpf::{Global, btf_maps::RingBuf, macros::btf_map};
     pub use aya_log_common::{

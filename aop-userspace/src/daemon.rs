@@ -36,7 +36,7 @@ pub(crate) fn ask_or<T: DeserializeOwned>(
     }
 }
 
-/// What is known without a daemon.
+/// The state that is known without a daemon.
 pub(crate) struct OfflineState {
     /// The pinned firewall; `None` if none is loaded.
     pub(crate) reading: Option<FirewallSnapshot>,

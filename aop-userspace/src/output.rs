@@ -1,4 +1,4 @@
-//! What people read: texts, the status on one screen, and the chain of an error's causes.
+//! Output for people: texts, the status on one screen, and the chain of an error's causes.
 
 mod colours;
 mod drop_line;

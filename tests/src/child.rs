@@ -55,7 +55,7 @@ impl Child {
         Ok(Self { name, child, log: log.to_owned() })
     }
 
-    /// What it has printed so far.
+    /// Its output so far.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read(&self.log)

@@ -33,11 +33,11 @@ pub struct TcpReply {
     pub port: u16,
     /// The destination port.
     pub to: u16,
-    /// What its flags say.
+    /// The meaning of its flags.
     pub kind: TcpReplyKind,
 }
 
-/// What the flags of a reply say.
+/// The meaning of the flags of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TcpReplyKind {
     /// SYN and ACK: there is a listener.

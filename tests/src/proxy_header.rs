@@ -24,7 +24,7 @@ pub struct ProxyHeader {
     pub tlvs: Vec<(u8, Vec<u8>)>,
 }
 
-/// What the first bytes of a connection are.
+/// The kind of the first bytes of a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Detected {
     /// The bytes may become a header. More are needed.

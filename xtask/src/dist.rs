@@ -24,7 +24,7 @@ use crate::{
 
 const CARGO_DEB: &str = "3.8.0";
 
-/// What to do in addition to building the package.
+/// The steps beside building the package.
 #[derive(Clone, Copy, clap::Args)]
 pub(crate) struct Dist {
     /// Also install, upgrade, remove and purge it in a clean Debian root; needs root and a mirror

@@ -9,7 +9,7 @@ pub(crate) enum Colours {
     Off,
 }
 
-/// What a text means: it is coloured by that.
+/// The meaning of a text, which selects its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,

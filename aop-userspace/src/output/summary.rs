@@ -26,7 +26,7 @@ pub(crate) fn scope_of_mode(status: &Status) -> &'static str {
     if uniform { "" } else { " in general" }
 }
 
-/// What the packet program does on an interface.
+/// The work of the packet program on an interface.
 pub(crate) fn interface_state(status: &Status, interface: &InterfaceStatus) -> StateText {
     match (&interface.attach, interface.enforcing) {
         (Some(_), true) => StateText { text: "enforcing", tone: Tone::Good },

@@ -30,7 +30,7 @@ pub(super) struct Model {
     pub(super) interval: Duration,
 }
 
-/// What a counter counts.
+/// The subject of a counter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CounterKey {
     Packets {
@@ -126,7 +126,7 @@ impl SortOrder {
     }
 }
 
-/// What to do after a key.
+/// The next step after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterKey {
     Continue,

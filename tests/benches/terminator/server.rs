@@ -15,7 +15,7 @@ use crate::{
 pub(crate) const LISTEN: &str = "127.0.0.1:443";
 pub(crate) const UPSTREAM: &str = "127.0.0.1:8080";
 
-/// What a server relays: bytes or requests.
+/// The units that a server relays: bytes or requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
     Tcp,

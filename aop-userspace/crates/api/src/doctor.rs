@@ -20,7 +20,7 @@ pub struct Diagnosis {
 /// The result of one check, or of one kind of attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What was examined.
+    /// The object of the check.
     pub group: FindingGroup,
     /// Stable name of the check.
     pub name: String,
@@ -33,7 +33,7 @@ pub struct Finding {
     pub said: String,
     /// The observations that support it.
     pub evidence: Vec<String>,
-    /// What a visitor sees from Cloudflare because of it: `nothing`, or the number and meaning of
+    /// The result for a visitor behind Cloudflare: `nothing`, or the number and meaning of
     /// an error.
     pub visitor: String,
     /// How to correct it; `null` where there is nothing to correct.
@@ -43,7 +43,7 @@ pub struct Finding {
 }
 
 stable_names! {
-    /// What a check examines.
+    /// The subject of a check.
     FindingGroup {
         /// The configuration and its files.
         Files = "files",
@@ -51,7 +51,7 @@ stable_names! {
         Packets = "packets",
         /// The listening sites.
         Tls = "tls",
-        /// What the running daemon has seen.
+        /// Observations of the running daemon.
         Observed = "observed",
     }
 }

@@ -10,7 +10,7 @@ use crate::{ActionName, ModeName, names::stable_names};
 /// The verdict on a packet from one source, and its cause.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explanation {
-    /// What is done with it.
+    /// The action.
     pub action: ActionName,
     /// The reason's stable name, from the table of packet reasons.
     pub reason: String,
@@ -32,7 +32,7 @@ pub struct Explanation {
     pub generation: u32,
     /// The longest prefix that contains the source.
     pub prefix: Option<String>,
-    /// What the prefixes say about the source.
+    /// The standing of the source among the prefixes.
     pub standing: StandingName,
     /// Seconds until the prefix stops draining.
     pub drains_for_seconds: Option<u64>,
@@ -103,7 +103,7 @@ pub struct CaptureExplanation {
 /// Frames of one source, port and reason.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CaptureVerdict {
-    /// What is done with it.
+    /// The action.
     pub action: ActionName,
     /// The reason's stable name, from the table of packet reasons.
     pub reason: String,
@@ -122,7 +122,7 @@ pub struct CaptureVerdict {
 }
 
 stable_names! {
-    /// What the prefixes say about a source.
+    /// The standing of a source among the prefixes.
     StandingName {
         /// A prefix admits it.
         Admitted = "admitted",

@@ -41,7 +41,7 @@ pub struct SeenIdentity {
     pub not_before: Timestamp,
     /// End of its validity.
     pub not_after: Timestamp,
-    /// What it proves.
+    /// The scope of its proof.
     pub level: IdentityLevel,
     /// The client CA that issued it: `cloudflare-global` or a path.
     pub client_ca: Option<String>,
@@ -54,7 +54,7 @@ pub struct SeenIdentity {
 }
 
 stable_names! {
-    /// What a client certificate proves.
+    /// The scope of the proof of a client certificate.
     IdentityLevel {
         /// The Cloudflare network.
         Global = "global",

@@ -230,7 +230,7 @@ impl From<Mode> for ModeName {
 }
 
 stable_names! {
-    /// What a site does with an unauthenticated peer, as configured.
+    /// The configured reaction of a site to an unauthenticated peer.
     OnRefusalName {
         /// The connection is closed.
         Close = "close",

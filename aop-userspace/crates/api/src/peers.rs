@@ -39,10 +39,10 @@ pub struct PeerStatus {
 /// An authenticated peer, and what admits it now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KnownPeer {
-    /// What is recorded of it.
+    /// Its record.
     #[serde(flatten)]
     pub peer: PeerStatus,
-    /// What admits it now; `null` where nothing does, and enforcing drops its packets.
+    /// The rule that admits it now; `null` if none does, and enforcing drops its packets.
     pub admitted_by: Option<AdmissionSource>,
     /// The prefix that admits it; `null` where none does.
     pub prefix: Option<String>,

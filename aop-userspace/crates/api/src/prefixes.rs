@@ -67,14 +67,14 @@ stable_names! {
 pub struct AdmittedPrefix {
     /// The CIDR.
     pub prefix: String,
-    /// What admits it.
+    /// The rule that admits it.
     pub admits: AdmissionSource,
     /// Seconds until it stops draining.
     pub drains_seconds: Option<u64>,
 }
 
 stable_names! {
-    /// What admits a prefix or an address.
+    /// The rule that admits a prefix or an address.
     AdmissionSource {
         /// The prefix list.
         List = "list",
@@ -121,7 +121,7 @@ impl<'a> AdmissionContext<'a> {
         self.admission.entries().iter().filter_map(admitted).collect()
     }
 
-    /// What admits `address` even if it has never authenticated.
+    /// The rule that admits `address` even if it has never authenticated.
     #[must_use]
     pub fn admits_stranger(&self, address: IpAddr) -> Option<AdmissionSource> {
         let (_, source, _) = self.longest(address)?;
@@ -159,7 +159,7 @@ impl<'a> AdmissionContext<'a> {
 /// The result of a refresh.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RefreshResult {
-    /// What the refresh did.
+    /// The outcome of the refresh.
     pub outcome: RefreshOutcome,
     /// Prefixes that were added, or would be.
     pub added: Vec<String>,
@@ -169,7 +169,7 @@ pub struct RefreshResult {
     pub error: Option<String>,
 }
 
-/// What a refresh did.
+/// The outcome of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefreshOutcome {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct ReloadResult {
     /// When it finished.
     pub at: Timestamp,
-    /// What caused it.
+    /// Its cause.
     pub by: ReloadedBy,
     /// The result.
     pub outcome: ReloadOutcome,
@@ -27,7 +27,7 @@ pub struct ReloadResult {
     pub error: Option<String>,
 }
 
-/// What caused a reload.
+/// The cause of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadedBy {

@@ -20,7 +20,7 @@ pub enum Request {
     Peers,
     /// Read or fetch the prefix list now; [`RefreshResult`](crate::RefreshResult).
     RefreshPrefixes {
-        /// What to do with the list.
+        /// The action for the list.
         then: RefreshAction,
     },
     /// The same as SIGHUP; [`ReloadResult`](crate::ReloadResult).
@@ -102,7 +102,7 @@ pub enum ModeTarget {
     Default,
 }
 
-/// What to do with a list that was fetched on demand.
+/// The action for a list that was fetched on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefreshAction {

@@ -119,7 +119,7 @@ stable_names! {
 pub struct VerdictCount {
     /// The interface.
     pub interface: String,
-    /// What was done with the packets.
+    /// The action for the packets.
     pub action: ActionName,
     /// The reason's stable name, from the table of packet reasons.
     pub reason: String,
@@ -130,7 +130,7 @@ pub struct VerdictCount {
 }
 
 stable_names! {
-    /// What is done with a packet.
+    /// The action for a packet.
     ActionName {
         /// It is passed.
         Pass = "pass",

@@ -35,7 +35,7 @@ pub enum Command {
     /// if `pinned`, the maps of peers, of hints at peers, and of networks, so that the firewall
     /// learns of authenticated peers. `known` are the identities that an earlier terminator saw.
     Serve {
-        /// What admits addresses, and the modes.
+        /// The admitted addresses, and the modes.
         rules: AddressPolicy,
         /// Whether the maps come with this request.
         pinned: bool,

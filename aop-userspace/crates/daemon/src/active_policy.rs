@@ -25,7 +25,7 @@ pub(crate) struct ActivePolicy {
     pub(crate) list: CurrentList,
     /// The prefixes that the list, the configuration and the openings admit, and the draining ones.
     pub(crate) admission: Admission,
-    /// What the configuration was read from.
+    /// The source of the configuration.
     pub(crate) source: Arc<ConfigDigest>,
     /// Warnings about the configuration.
     pub(crate) warnings: Vec<String>,
@@ -56,8 +56,8 @@ impl ActivePolicy {
         self.list.list.with(&extra.collect::<Vec<_>>())
     }
 
-    /// What this policy admits after `before`. Where the source has never answered, the prefixes of
-    /// `before` stay admitted.
+    /// The prefixes that this policy admits after `before`. If the source has never answered, the
+    /// prefixes of `before` stay admitted.
     pub(crate) fn admission_after(&self, before: &Admission, prefixes: &[IpNet]) -> Admission {
         next_admission(before, &self.list, prefixes, &self.live)
     }

@@ -78,11 +78,11 @@ pub enum ShutdownOutcome {
 
 /// A running daemon: its parts, each with its own locks.
 pub(crate) struct Daemon {
-    /// What only a restart changes.
+    /// The settings that only a restart changes.
     settings: StartupConfig,
     launcher: Launcher,
     started: Instant,
-    /// What is in force; a [turn](turn::Turn) changes it.
+    /// The policy in force; a [turn](turn::Turn) changes it.
     policy: PolicyStore,
     lifecycle: Lifecycle,
     refresher: Refresher,
@@ -97,7 +97,7 @@ pub(crate) struct Daemon {
 /// Logging of the daemon and its processes.
 #[derive(Clone, Debug)]
 pub struct Logs {
-    /// What the packet programs log.
+    /// The log level of the packet programs.
     pub packets: PacketLog,
     /// The log options of the command line, which the terminator process gets, too.
     pub options: Vec<OsString>,

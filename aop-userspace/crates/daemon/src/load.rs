@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{DaemonError, active_policy, mode_overrides::OverrideState, openings::Openings};
 
-/// What was loaded.
+/// The loaded policy, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loaded {
     /// The firewall, on the interfaces that exist.

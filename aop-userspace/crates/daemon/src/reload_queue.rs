@@ -35,7 +35,7 @@ pub(super) struct ReloadQueue {
     last: Mutex<Option<ReloadResult>>,
 }
 
-/// What a successful reload has loaded.
+/// The result of a successful reload.
 pub(super) struct LoadedSummary {
     pub(super) sites: usize,
     pub(super) files: usize,

@@ -135,7 +135,7 @@ impl Daemon {
     }
 }
 
-/// What to do where overrides cannot be stored.
+/// The reaction if overrides cannot be stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum IfNotStored {
     /// Change nothing.

@@ -94,7 +94,7 @@ pub(super) fn begin(
     Ok(StartedDaemon { signals, control, monitor, daemon, changes })
 }
 
-/// What a start has got or made: from the predecessor, from the service manager, or itself.
+/// The inputs of a start: from the predecessor, from the service manager, or itself.
 struct StartInputs {
     lock: InstanceLock,
     /// The lock on the pins, where the predecessor holds it, too.

@@ -31,7 +31,7 @@ pub(crate) struct Turn<'a> {
     _turn: MutexGuard<'a, ()>,
 }
 
-/// What a commit does with draining predecessors, which still serve by an earlier policy.
+/// The treatment of draining predecessors by a commit, which still serve by an earlier policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Predecessors {
     /// They go on.

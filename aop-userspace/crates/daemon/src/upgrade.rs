@@ -59,7 +59,7 @@ impl ProcessStart {
     }
 }
 
-/// What this daemon hands over to a successor, and what it got from predecessors.
+/// The state that goes to a successor, and the state that came from predecessors.
 pub(super) struct Handover {
     reexec: Reexec,
     /// The listening sockets. The daemon itself never accepts on them.

@@ -78,7 +78,7 @@ pub struct FirewallPolicy {
     pub budget: u32,
 }
 
-/// What the packet program logs about single packets.
+/// The events of single packets that the packet program logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PacketLog {
     /// Nothing, at no cost.

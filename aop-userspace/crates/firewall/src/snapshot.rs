@@ -106,7 +106,7 @@ pub enum AttachState {
 pub struct CounterEntry {
     /// The interface.
     pub interface: String,
-    /// What was done with its packets.
+    /// The action for its packets.
     pub action: Action,
     /// The reason's stable name.
     pub reason: &'static str,

@@ -32,11 +32,11 @@ pub struct StartOptions<'a> {
     pub pins: &'a Path,
     /// Whether single packets are logged.
     pub log: PacketLog,
-    /// What to do if a named interface does not exist.
+    /// The reaction if a named interface does not exist.
     pub missing: MissingInterface,
 }
 
-/// What to do if a named interface does not exist.
+/// The reaction if a named interface does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingInterface {
     /// Fail.

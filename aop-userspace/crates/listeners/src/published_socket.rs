@@ -19,7 +19,7 @@ pub struct PublishedSocket {
     file: (u64, u64),
 }
 
-/// Who may connect.
+/// The clients that may connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketAccess {
     /// The owner.

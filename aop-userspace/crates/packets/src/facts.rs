@@ -3,7 +3,7 @@
 use super::{Cidr, Rule};
 use aop_common::{Address, Facts, Flow, Standing, TcpStep, Trust};
 
-/// What the kernel reads from maps and routes, as vectors that are scanned.
+/// The content of maps and routes that the kernel reads, as vectors that are scanned.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
     /// The guarded TCP ports.

@@ -32,7 +32,7 @@ pub enum DocumentError {
     Line {
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in it.
         message: String,
     },
     /// An HTML page: a challenge, an error, a login.
@@ -49,7 +49,7 @@ pub enum DocumentError {
     Entry {
         /// The list in the JSON.
         field: &'static str,
-        /// What is wrong.
+        /// The error.
         message: String,
     },
     /// The China network was requested, but is missing.

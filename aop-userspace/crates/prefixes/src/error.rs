@@ -22,7 +22,7 @@ pub enum PrefixError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error in it.
         error: DocumentError,
     },
     /// The fetch failed; the text is from the fetch process.

@@ -22,7 +22,7 @@ use crate::{
 pub struct StartList {
     /// The list to start with.
     pub held: CurrentList,
-    /// What is wrong with the list that an earlier run stored.
+    /// The error in the list that an earlier run stored.
     pub trouble: Option<StoredError>,
 }
 

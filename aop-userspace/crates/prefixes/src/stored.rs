@@ -27,7 +27,7 @@ pub enum StoredError {
     Broken {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         message: String,
     },
     /// The file cannot be read.

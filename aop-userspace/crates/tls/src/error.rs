@@ -13,12 +13,12 @@ use thiserror::Error;
 pub struct SitesError {
     /// The site's name.
     pub site: String,
-    /// What is wrong with it.
+    /// The error in it.
     #[source]
     pub problem: SiteErrorKind,
 }
 
-/// What is wrong with a site.
+/// The error in a site.
 #[derive(Debug, Error)]
 pub enum SiteErrorKind {
     /// A file that the site names.
@@ -63,12 +63,12 @@ pub enum SiteErrorKind {
 pub struct FileError {
     /// The file.
     pub file: PathBuf,
-    /// What is wrong with it.
+    /// The error in it.
     #[source]
     pub problem: FileErrorKind,
 }
 
-/// What is wrong with a file, and what to do.
+/// The error in a file, and its remedy.
 #[derive(Debug, Error)]
 pub enum FileErrorKind {
     /// It cannot be read.

@@ -22,7 +22,7 @@ pub struct FileExpiry {
     pub(crate) kind: ExpiryKind,
 }
 
-/// What expires, and how its peers are treated then.
+/// The kind of the object that expires, and the treatment of its peers then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ExpiryKind {
     /// The server certificate, or an intermediate of it.
@@ -117,7 +117,7 @@ impl FileExpiry {
         harms.then(|| self.warning(now)).flatten()
     }
 
-    /// What expires: a stable name.
+    /// The stable name of the kind.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.kind.row().name

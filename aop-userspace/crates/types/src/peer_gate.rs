@@ -42,6 +42,6 @@ pub trait PeerRecord: Send + Sync {
 pub struct PeerEntry {
     /// Its address.
     pub address: IpAddr,
-    /// What the peers map holds about it.
+    /// Its entry in the peers map.
     pub facts: PeerValue,
 }

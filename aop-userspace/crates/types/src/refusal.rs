@@ -104,7 +104,7 @@ macro_rules! refusals {
                 match self { $(Self::$variant => ResponsibleParty::$responsible,)* }
             }
 
-            /// What it means if the peer's address is admitted, in one line; `None` if that adds
+            /// Its meaning if the peer's address is admitted, in one line; `None` if that adds
             /// nothing. aop never bans such an address, because all customers of the CDN share it.
             #[must_use]
             pub const fn if_admitted(self) -> Option<&'static str> {

@@ -1,4 +1,4 @@
-//! What the terminator has counted since the daemon started.
+//! The counters of the terminator since the daemon started.
 
 use serde::{Deserialize, Serialize};
 

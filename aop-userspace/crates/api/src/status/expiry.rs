@@ -11,7 +11,7 @@ pub const MAX_EXPIRIES: usize = 32;
 /// A certificate or revocation list with its expiry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiry {
-    /// What it is.
+    /// Its kind.
     pub what: ExpiryKind,
     /// The site; where several share the file, the first.
     pub site: String,
@@ -24,7 +24,7 @@ pub struct Expiry {
 }
 
 stable_names! {
-    /// What expires.
+    /// The kind of the object that expires.
     ExpiryKind {
         /// The certificate that a site presents.
         ServerCertificate = "server_certificate",

@@ -13,8 +13,8 @@ use crate::AdmissionSource;
 pub struct RefusedPeer {
     /// The address.
     pub address: IpAddr,
-    /// What admits it now without authentication: the list, `firewall.extra` or an opening; `null`
-    /// where nothing does.
+    /// The rule that admits it now without authentication: the list, `firewall.extra` or an
+    /// opening; `null` if none does.
     pub admitted_by: Option<AdmissionSource>,
     /// The site, or `-` where none was found.
     pub site: String,

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The channel to the old daemon.
 pub(crate) struct HandoverSource(UnixStream);
 
-/// What the old daemon hands over.
+/// The state that the old daemon hands over.
 pub(crate) struct HandoverState {
     /// The lock of the runtime directory.
     pub(crate) instance: OwnedFd,

@@ -35,7 +35,7 @@ pub(super) struct Successor {
     released: bool,
 }
 
-/// What is handed over.
+/// The state that is handed over.
 pub(super) struct Descriptors<'a> {
     pub(super) instance: Option<BorrowedFd<'a>>,
     /// The lock of the pins, where there is a firewall.

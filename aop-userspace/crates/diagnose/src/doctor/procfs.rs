@@ -1,4 +1,4 @@
-//! What /proc says about this host.
+//! Facts about this host from /proc.
 
 mod socket_owners;
 mod sockets;

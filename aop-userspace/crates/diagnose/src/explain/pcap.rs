@@ -47,7 +47,7 @@ pub(super) struct Pcap<R> {
     read: u64,
 }
 
-/// What follows in the file.
+/// The next part of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Record {
     /// A frame in its length on the wire. Bytes that were not captured are zero.

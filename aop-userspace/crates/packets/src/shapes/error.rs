@@ -9,7 +9,7 @@ pub struct BadShape {
     pub file: String,
     /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The error in it.
     pub why: String,
 }
 

@@ -37,7 +37,7 @@ struct Expected {
     under: Vec<(Rule, Verdict)>,
 }
 
-/// What earlier lines of the file say about the shapes that follow.
+/// The settings of earlier lines of the file for the shapes that follow.
 #[derive(Default)]
 struct Heading {
     group: Option<String>,

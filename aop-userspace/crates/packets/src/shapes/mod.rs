@@ -33,7 +33,7 @@ const FILES: [(&str, &str); 9] = [
 /// A frame, and the verdict that it must get under its [`Scene`].
 #[derive(Clone, Debug)]
 pub struct Fixture {
-    /// What the frame is about.
+    /// The subject of the frame.
     pub group: String,
     /// Family, source and shape. No two fixtures share a name.
     pub name: String,
@@ -43,7 +43,7 @@ pub struct Fixture {
     pub sender: Sender,
     /// The family of its outermost IP header; `None` for a frame whose IP addresses are not read.
     pub family: Option<AddressFamily>,
-    /// What the frame takes from the scene, beside ports.
+    /// The parts of the scene that the frame uses, beside ports.
     pub needs: Vec<(Role, AddressFamily)>,
     /// The frame, from its Ethernet header on. Some are shorter than one.
     pub frame: Vec<u8>,

@@ -91,7 +91,7 @@ pub(super) fn render(
     Ok(frame)
 }
 
-/// What the frame takes from the scene, beside ports.
+/// The parts of the scene that the frame uses, beside ports.
 pub(super) fn needs(
     ops: &[Op],
     sender: Sender,

@@ -29,7 +29,7 @@ pub(super) struct CheckedStream {
     stats: Arc<StreamStats>,
 }
 
-/// What the peer sent next.
+/// The next input of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Readable {
     Bytes,
