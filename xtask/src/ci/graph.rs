@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The crates of the product, leaf first. Each may depend on crates above it, and on no other.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "aop-common",
     "aop-packets",
     "aop-types",
@@ -21,6 +21,7 @@ const ORDER: [&str; 17] = [
     "aop-tls",
     "aop-firewall",
     "aop-prefixes",
+    "aop-monitor",
     "aop-terminator",
     "aop-terminator-process",
     "aop-control",
@@ -45,7 +46,7 @@ const KNOWN_BY: [(&str, &[&str]); 12] = [
     ("rustls", &["aop-tls"]),
     ("tokio-rustls", &["aop-tls"]),
     ("rustls-webpki", &["aop-tls"]),
-    ("hyper", &["aop-terminator", "aop-daemon"]),
+    ("hyper", &["aop-terminator", "aop-monitor"]),
     ("toml", &["aop-config"]),
     ("ureq", &["aop-prefixes"]),
     ("seccompiler", &["aop-sandbox"]),

@@ -6,6 +6,7 @@ use aop_common::layout::Ports;
 use aop_config::{ConfigError, ReloadableConfig};
 use aop_control::ControlError;
 use aop_firewall::FirewallError;
+use aop_monitor::MonitorError;
 use aop_prefixes::PrefixError;
 use aop_sandbox::AccountError;
 use aop_storage::LockError;
@@ -13,9 +14,8 @@ use aop_tls::SitesError;
 use ipnet::IpNet;
 
 use super::{
-    lifecycle::NotNow, mode_overrides::OverrideFileError, monitor::MonitorError,
-    sockets::SocketError, terminator_handle::TerminatorError, turn::ApplyError,
-    upgrade::TakeOverError,
+    lifecycle::NotNow, mode_overrides::OverrideFileError, sockets::SocketError,
+    terminator_handle::TerminatorError, turn::ApplyError, upgrade::TakeOverError,
 };
 
 /// The first error of a start or a reload.

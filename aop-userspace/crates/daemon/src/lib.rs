@@ -46,6 +46,7 @@ use std::{ffi::OsString, future::pending, path::Path, sync::Arc, time::Instant};
 use aop_config::StartupConfig;
 use aop_control::RequestHandler;
 use aop_firewall::{Firewall, PacketLog};
+use aop_monitor::MonitorEnd;
 use aop_sandbox::Launcher;
 use audit_log::AuditLog;
 pub use error::DaemonError;
@@ -53,6 +54,7 @@ pub use identity_store::load as stored_identities;
 use lifecycle::Lifecycle;
 pub use load::{Loaded, load};
 pub use mode_overrides::stored_overrides;
+use monitor::MonitorPages;
 pub use openings::stored as stored_openings;
 use parking_lot::{Mutex, MutexGuard};
 pub use prepare::{CheckedConfig, prepare};
@@ -129,7 +131,10 @@ pub async fn run(
     let handler = Arc::clone(&daemon) as Arc<dyn RequestHandler>;
     tasks.spawn(control.serve(handler, tasks.clone(), stop.clone()));
     if let Some((monitor, probe)) = monitor {
-        tasks.spawn(monitor.serve(Arc::clone(&daemon), probe, tasks.clone(), stop.clone()));
+        let pages = MonitorPages::new(Arc::clone(&daemon), probe);
+        let handed_over = daemon.lifecycle.handed_over().clone();
+        let end = MonitorEnd { stop: stop.clone(), handed_over };
+        tasks.spawn(monitor.serve(pages, tasks.clone(), end));
     }
     tasks.spawn(Arc::clone(&daemon).reload_on_signals(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).watch_files(stop.clone()));
@@ -177,7 +182,7 @@ impl Daemon {
                         return self.drain(signals, &mut watchdog, None).await;
                     }
                 },
-                () = self.lifecycle.handed_over() => {
+                () = self.lifecycle.handed_over().cancelled() => {
                     let successor = self.handover.take_successor();
                     return self.drain(signals, &mut Watchdog::none(), successor).await;
                 },

@@ -80,9 +80,9 @@ impl Lifecycle {
         self.handed_over.is_cancelled()
     }
 
-    /// Waits until a successor is the daemon.
-    pub(crate) async fn handed_over(&self) {
-        self.handed_over.cancelled().await;
+    /// Is cancelled when a successor becomes the daemon.
+    pub(crate) fn handed_over(&self) -> &CancellationToken {
+        &self.handed_over
     }
 
     /// This daemon stops: no successor may take over, and an upgrade that is under way is aborted.

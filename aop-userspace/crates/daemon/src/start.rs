@@ -8,6 +8,7 @@ use aop_control::ControlSocket;
 use aop_firewall::{
     ChangeSubscription, Firewall, FirewallError, MissingInterface, PacketLog, StartOptions,
 };
+use aop_monitor::Monitor;
 use aop_sandbox::{Launcher, NameLookup};
 use aop_storage::InstanceLock;
 use aop_types::Admission;
@@ -22,7 +23,7 @@ use super::{
     identity_store,
     lifecycle::Lifecycle,
     mode_overrides::OverrideState,
-    monitor::{self, LivenessProbe, Monitor},
+    monitor::{self, LivenessProbe},
     openings::Openings,
     prepare,
     refresh::{RefreshState, Refresher},

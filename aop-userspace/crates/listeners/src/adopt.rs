@@ -1,4 +1,4 @@
-//! AsyncListener sockets that another process made, as in systemd's socket activation.
+//! Listening sockets that another process made, as in systemd's socket activation.
 
 use std::{
     io,

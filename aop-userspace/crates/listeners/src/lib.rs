@@ -6,7 +6,7 @@ mod adopt;
 mod published_socket;
 
 pub use adopt::{AdoptError, adopt};
-pub use published_socket::{PublishedSocket, SocketAccess};
+pub use published_socket::{PublishedSocket, SocketAccess, may_replace};
 
 use std::{
     io,

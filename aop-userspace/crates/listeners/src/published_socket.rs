@@ -3,10 +3,14 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
+        net::UnixStream as StdStream,
+    },
     path::{Path, PathBuf},
 };
 
+use rustix::{net::sockopt::socket_peercred, process::Pid};
 use tokio::net::{UnixListener, UnixStream};
 
 /// A listening Unix socket. Dropping it removes the file, unless another socket has replaced it.
@@ -90,6 +94,52 @@ impl Drop for PublishedSocket {
     }
 }
 
+/// Whether a socket may replace the file `path`. It may if the file is missing, a socket on which
+/// no process listens (its daemon was killed), or the socket of the process `before`.
+///
+/// # Errors
+/// The file cannot be examined.
+pub fn may_replace(path: &Path, before: Option<Pid>) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+        Ok(found) if !found.file_type().is_socket() => Ok(false),
+        Ok(_) => Ok(match StdStream::connect(path) {
+            Err(_) => true,
+            // SO_PEERCRED gives the process that called listen().
+            Ok(stream) => {
+                let owner = socket_peercred(&stream)?.pid;
+                before.is_some_and(|before| before == owner)
+            }
+        }),
+    }
+}
+
 fn device_and_inode(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener as StdListener;
+
+    use rustix::process::getpid;
+
+    use super::*;
+
+    #[test]
+    fn only_a_socket_that_is_dead_or_the_predecessors_may_be_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let replaceable = |before| may_replace(&path, before).unwrap();
+        assert!(replaceable(None), "nothing is there");
+        fs::write(&path, "a file").unwrap();
+        assert!(!replaceable(Some(getpid())), "a file that is no socket");
+        fs::remove_file(&path).unwrap();
+        let listener = StdListener::bind(&path).unwrap();
+        assert!(!replaceable(None) && !replaceable(Some(Pid::INIT)), "another process listens");
+        assert!(replaceable(Some(getpid())), "the predecessor listens");
+        drop(listener);
+        assert!(replaceable(None), "no process listens");
+    }
 }

@@ -6,7 +6,6 @@ mod label_bounds;
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use families::Families;
-use hyper::header::HeaderValue;
 use prometheus_client::{
     encoding::{prometheus_text, text},
     registry::Registry,
@@ -30,11 +29,11 @@ pub(super) struct Metrics {
     daemon: Arc<Daemon>,
     /// When the daemon became ready, in seconds since 1970.
     began: u64,
-    last: Cached<Arc<Page>>,
+    last: Cached<Arc<EncodedMetrics>>,
 }
 
-/// A page, in both formats.
-struct Page {
+/// The figures, in both formats.
+struct EncodedMetrics {
     prometheus: String,
     openmetrics: String,
 }
@@ -42,8 +41,7 @@ struct Page {
 impl Format {
     /// OpenMetrics if the `Accept` header names it, as that of Prometheus does. Quality values are
     /// ignored: both formats hold the same figures.
-    pub(super) fn accepted(accept: Option<&HeaderValue>) -> Self {
-        let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    pub(super) fn accepted(accept: &str) -> Self {
         match accept.contains("application/openmetrics-text") {
             true => Self::OpenMetrics,
             false => Self::Prometheus,
@@ -81,13 +79,13 @@ impl Metrics {
     }
 }
 
-fn write(families: Families) -> Result<Arc<Page>, fmt::Error> {
+fn write(families: Families) -> Result<Arc<EncodedMetrics>, fmt::Error> {
     let mut registry = Registry::with_prefix("aop");
     registry.register_collector(Box::new(families));
     let (mut prometheus, mut openmetrics) = (String::new(), String::new());
     prometheus_text::encode(&mut prometheus, &registry)?;
     text::encode(&mut openmetrics, &registry)?;
-    Ok(Arc::new(Page { prometheus, openmetrics }))
+    Ok(Arc::new(EncodedMetrics { prometheus, openmetrics }))
 }
 
 #[cfg(test)]
@@ -96,12 +94,10 @@ mod tests {
 
     #[test]
     fn openmetrics_is_sent_only_to_clients_that_accept_it() {
-        let asked =
-            |accept: &'static str| Format::accepted(Some(&HeaderValue::from_static(accept)));
-        assert_eq!(Format::accepted(None), Format::Prometheus);
-        assert_eq!(asked("*/*"), Format::Prometheus);
+        assert_eq!(Format::accepted(""), Format::Prometheus);
+        assert_eq!(Format::accepted("*/*"), Format::Prometheus);
         let prometheus =
             "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
-        assert_eq!(asked(prometheus), Format::OpenMetrics);
+        assert_eq!(Format::accepted(prometheus), Format::OpenMetrics);
     }
 }
