@@ -33,9 +33,8 @@ pub struct Finding {
     pub said: String,
     /// The observations that support it.
     pub evidence: Vec<String>,
-    /// The result for a visitor behind Cloudflare: `nothing`, or the number and meaning of
-    /// an error.
-    pub visitor: String,
+    /// The result for a visitor behind Cloudflare.
+    pub visitor: VisitorError,
     /// How to correct it; `null` where there is nothing to correct.
     pub cure: Option<String>,
     /// Commands that correct it, ready to be copied.
@@ -53,6 +52,24 @@ stable_names! {
         Tls = "tls",
         /// Observations of the running daemon.
         Observed = "observed",
+    }
+}
+
+stable_names! {
+    /// The error that Cloudflare shows to visitors: its number and meaning.
+    VisitorError {
+        /// None.
+        Nothing = "nothing",
+        /// Nothing listens.
+        Refused = "521 (the origin refuses the connection)",
+        /// Packets are dropped.
+        Silence = "522 (the origin's port is silent)",
+        /// The edge and the origin disagree.
+        Tls = "520 or 525 (the TLS handshake fails)",
+        /// The edge does not trust the origin.
+        Certificate = "526 under Full (strict) (the server certificate is bad)",
+        /// The edge speaks HTTP.
+        Plain = "400 (this port speaks TLS)",
     }
 }
 

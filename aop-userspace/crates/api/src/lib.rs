@@ -30,7 +30,7 @@ use byte_string::ByteString;
 pub use check::{
     CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite, FileRoleName,
 };
-pub use doctor::{Diagnosis, Finding, FindingGroup, FindingOutcome};
+pub use doctor::{Diagnosis, Finding, FindingGroup, FindingOutcome, VisitorError};
 pub use explain::{
     BudgetExemption, BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow,
     StandingName,
@@ -52,7 +52,8 @@ pub use reload::{ReloadOutcome, ReloadResult, ReloadedBy};
 pub use request::{ModeChange, ModeTarget, RefreshAction, Request};
 pub use status::{
     ActionName, AttachModeName, DaemonReport, Expiry, ExpiryKind, Handshakes, InterfaceState,
-    InterfaceStatus, LastObserved, MAX_EXPIRIES, Predecessor, RefusalCount, RefusedPeer, Requests,
-    SandboxReport, Status, TerminatorReport, UpstreamReport, VerdictCount,
+    InterfaceStatus, LandlockReport, LastObserved, MAX_EXPIRIES, Predecessor, RefusalCount,
+    RefusedPeer, Requests, SandboxReport, SeccompReport, Status, TerminatorReport, UpstreamReport,
+    VerdictCount,
 };
 pub use timestamp::timestamp;

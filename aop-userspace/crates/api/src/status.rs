@@ -14,7 +14,9 @@ pub use self::{
     counters::{Handshakes, RefusalCount, Requests, UpstreamReport},
     expiry::{Expiry, ExpiryKind, MAX_EXPIRIES},
     not_enforced::LastObserved,
-    processes::{DaemonReport, Predecessor, SandboxReport, TerminatorReport},
+    processes::{
+        DaemonReport, LandlockReport, Predecessor, SandboxReport, SeccompReport, TerminatorReport,
+    },
     recent_refusals::RefusedPeer,
 };
 use crate::{

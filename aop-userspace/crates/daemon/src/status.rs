@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use aop_api::{
-    AdmissionContext, DaemonReport, Expiry, MAX_EXPIRIES, ModeName, ModesReport, RefusedPeer,
-    SandboxReport, Status, TerminatorReport, UpstreamReport, terminator::TerminatorSnapshot,
-    timestamp,
+    AdmissionContext, DaemonReport, Expiry, LandlockReport, MAX_EXPIRIES, ModeName, ModesReport,
+    RefusedPeer, SandboxReport, SeccompReport, Status, TerminatorReport, UpstreamReport,
+    terminator::TerminatorSnapshot, timestamp,
 };
 use aop_config::OnRefusal;
 use aop_control::status_from_maps;
@@ -144,8 +144,8 @@ fn configuration_warnings(policy: &ActivePolicy, mode: &ModeName) -> Vec<String>
 
 /// The seccomp filter is always installed: without it the terminator would not serve.
 fn sandbox_report(sandbox: Sandbox) -> SandboxReport {
-    let landlock = sandbox.landlock.map_or_else(|| "none".to_owned(), |abi| format!("abi {abi}"));
-    SandboxReport { landlock, seccomp: "filter".to_owned() }
+    let landlock = sandbox.landlock.map_or(LandlockReport::None, LandlockReport::Abi);
+    SandboxReport { landlock, seccomp: SeccompReport::Filter }
 }
 
 pub(super) const NO_LANDLOCK: &str = "Landlock is not available, so the terminator may read every \

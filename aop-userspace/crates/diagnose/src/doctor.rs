@@ -13,10 +13,11 @@ mod packets;
 mod procfs;
 mod tls;
 
-use aop_api::{Diagnosis, Finding, FindingGroup};
+use aop_api::{Diagnosis, FindingGroup};
+use finding::CheckResult;
 pub use host_context::{CertificatePair, HostContext, HostContextError};
 
-type Check = fn(&HostContext) -> Vec<Finding>;
+type Check = fn(&HostContext) -> Vec<CheckResult>;
 
 /// Every check with its group, in the order of the report.
 const CHECKS: &[(FindingGroup, &[Check])] = &[
@@ -32,7 +33,7 @@ pub fn diagnose(host: &HostContext) -> Diagnosis {
     let mut findings = Vec::new();
     for (group, checks) in CHECKS {
         let found = checks.iter().flat_map(|check| check(host));
-        findings.extend(found.map(|finding| Finding { group: group.clone(), ..finding }));
+        findings.extend(found.map(|finding| finding.in_group(group.clone())));
     }
     Diagnosis::of(findings)
 }

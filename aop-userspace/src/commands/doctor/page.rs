@@ -75,7 +75,7 @@ fn at_length(found: &[&Finding], all: bool) -> Vec<String> {
             lines.push(format!("             and {more} more (--all)"));
         }
         if finding.result == Outcome::Wrong {
-            lines.extend(hanging("    visitor  ", "             ", &finding.visitor));
+            lines.extend(hanging("    visitor  ", "             ", finding.visitor.as_str()));
         }
         if let Some(cure) = &finding.cure {
             lines.extend(hanging("    cure     ", "             ", cure));

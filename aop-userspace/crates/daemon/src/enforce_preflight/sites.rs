@@ -95,7 +95,7 @@ mod tests {
 
     fn status() -> Status {
         let mut status = status_from_maps(None, &[]);
-        let confinement = SandboxReport { landlock: "none".into(), seccomp: "filter".into() };
+        let confinement = SandboxReport::default();
         let user = "aop".to_owned();
         status.terminator = Some(TerminatorReport { pid: 1, user, answers: true, confinement });
         status.identities = vec![seen(SITE, at(0))];

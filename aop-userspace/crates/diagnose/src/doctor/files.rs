@@ -1,28 +1,30 @@
 //! The findings of `aop check` about the configuration and its files.
 
-use aop_api::Finding;
+use aop_api::VisitorError;
 
 use super::{
     HostContext,
-    finding::{FindingExt, good, notice, visitor, wrong},
+    finding::{CheckResult, good, notice, wrong},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let checked = &host.checked;
     if let Some(error) = &checked.error {
         let said = "the configuration is not usable: a start or a reload would fail";
         let cure = "correct it; `aop check` shows the file and the line";
-        return vec![wrong("check", said, visitor::REFUSED, cure).about(&checked.file).seen(error)];
+        return vec![
+            wrong("check", said, VisitorError::Refused, cure).about(&checked.file).seen(error),
+        ];
     }
     let mistakes = checked.mistakes.iter().map(|mistake| {
         let server = mistake.starts_with("server certificate");
-        let sees = if server { visitor::CERTIFICATE } else { visitor::TLS };
+        let sees = if server { VisitorError::Certificate } else { VisitorError::Tls };
         wrong("mistake", mistake, sees, "correct it; then `aop check` and `aop reload`")
     });
     let others = checked.warnings.iter().filter(|it| !checked.mistakes.contains(it));
     // The finding `mode` reports that the firewall observes.
     let others = others.filter(|it| *it != aop_config::FIREWALL_OBSERVES);
-    let mut findings: Vec<Finding> =
+    let mut findings: Vec<CheckResult> =
         mistakes.chain(others.map(|it| notice("warning", it))).collect();
     let sites = checked.sites.iter().map(|site| {
         let files = site.files.len();

@@ -10,15 +10,18 @@ mod would_drop;
 
 use std::time::Duration;
 
-use aop_api::{AdmissionSource, Finding, PeerStatus, RefusedPeer};
+use aop_api::{AdmissionSource, PeerStatus, RefusedPeer};
 use jiff::Timestamp;
 
-use super::{HostContext, finding::untried};
+use super::{
+    HostContext,
+    finding::{CheckResult, untried},
+};
 
 /// Older refusals say nothing about the present state.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let status = &host.status;
     match &status.terminator {
         Some(terminator) if terminator.answers => {

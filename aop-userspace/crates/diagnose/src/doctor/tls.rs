@@ -12,7 +12,7 @@ mod uploaded_certificate;
 
 use std::time::{Duration, Instant};
 
-use aop_api::{Finding, SiteMode};
+use aop_api::{SiteMode, VisitorError};
 use aop_config::{Config, HostPattern, OnRefusal, SiteConfig, Upstream};
 use aop_tls::{Site, SiteFiles, Sites};
 
@@ -23,7 +23,7 @@ use self::{
 };
 use super::{
     HostContext,
-    finding::{FindingExt, good, notice, untried, visitor, wrong},
+    finding::{CheckResult, good, notice, untried, wrong},
 };
 
 /// The time limit of all attempts together. It is shorter than the loopback opening.
@@ -46,7 +46,7 @@ struct AttackedSite<'a> {
     host: String,
 }
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let why = |why: &str| vec![untried("tls", why)];
     let Some(config) = &host.config else { return why("the configuration cannot be read") };
     if config.fixed.listeners.is_empty() {
@@ -57,7 +57,8 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
         Err(error) => return why(&format!("the sites cannot be built: {error}")),
     };
     let observing = observing(host, config);
-    let mut findings: Vec<Finding> = observing.iter().map(|site| lets_everybody_in(site)).collect();
+    let mut findings: Vec<CheckResult> =
+        observing.iter().map(|site| lets_everybody_in(site)).collect();
     let attacked = attacked(config, &sites, &observing);
     let mut attack = Attack { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
     if !host.has_daemon() {
@@ -77,7 +78,7 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
             let left = opening.close();
             if !left.is_empty() {
                 let said = "the opening for the attempts could not be closed";
-                findings.push(left.into_iter().fold(notice("opening", said), FindingExt::seen));
+                findings.push(left.into_iter().fold(notice("opening", said), CheckResult::seen));
             }
         }
         Err(error) => {
@@ -99,7 +100,7 @@ fn observing(host: &HostContext, config: &Config) -> Vec<String> {
     config.live.sites.iter().filter(observes).map(|site| site.name.clone()).collect()
 }
 
-fn lets_everybody_in(site: &str) -> Finding {
+fn lets_everybody_in(site: &str) -> CheckResult {
     notice("site_observes", "the site does not check certificates yet: everybody is let in")
         .about(site)
         .cure(format!(
@@ -157,8 +158,8 @@ impl AttackedSite<'_> {
 }
 
 /// The finding about attempts of one kind, each of which must be refused.
-fn to_be_refused(name: &str, what: &str, tried: &[(String, AttemptAnswer)]) -> Finding {
-    let told = |finding: Finding, (at, answer): &(String, AttemptAnswer)| match answer {
+fn to_be_refused(name: &str, what: &str, tried: &[(String, AttemptAnswer)]) -> CheckResult {
+    let told = |finding: CheckResult, (at, answer): &(String, AttemptAnswer)| match answer {
         AttemptAnswer::Refused(how) => finding.seen(format!("{at}: {how}")),
         AttemptAnswer::LetIn(how) => finding.seen(format!("{at}: let in ({how})")),
         AttemptAnswer::ClosedBeforeTls => finding.seen(format!("{at}: closed before TLS")),
@@ -171,7 +172,7 @@ fn to_be_refused(name: &str, what: &str, tried: &[(String, AttemptAnswer)]) -> F
         wrong(
             name,
             format!("{what} is let in"),
-            visitor::NOTHING,
+            VisitorError::Nothing,
             "check the site's client_ca and on_refusal; if they are right, this is a fault of aop: \
              please report it",
         )
@@ -197,7 +198,7 @@ mod tests {
         let nobody = || AttemptAnswer::Unreachable("no answer".into());
         let found = |answers: Vec<AttemptAnswer>| {
             let tried: Vec<_> = answers.into_iter().map(|it| (String::new(), it)).collect();
-            to_be_refused("name", "a stranger", &tried).result
+            to_be_refused("name", "a stranger", &tried).outcome
         };
         assert_eq!(found(vec![refused(), refused()]), Outcome::Good);
         assert_eq!(found(vec![refused(), nobody()]), Outcome::Untried);

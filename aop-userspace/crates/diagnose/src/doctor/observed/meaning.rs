@@ -1,15 +1,14 @@
 //! The operator's mistake behind each refusal of the edge.
 
+use aop_api::VisitorError;
 use aop_types::Refusal;
-
-use crate::doctor::finding::visitor;
 
 /// A mistake of the operator that a refusal reveals.
 pub(super) struct Meaning {
     /// The stable name of the finding.
     pub(super) name: &'static str,
     pub(super) said: &'static str,
-    pub(super) visitor: &'static str,
+    pub(super) visitor: VisitorError,
     /// `None`: use the help of the refusal.
     pub(super) cure: Option<&'static str>,
 }
@@ -21,7 +20,7 @@ pub(super) const fn meaning(refusal: Refusal) -> Option<Meaning> {
         said: &'static str,
         cure: Option<&'static str>,
     ) -> Option<Meaning> {
-        Some(Meaning { name, said, visitor: visitor::TLS, cure })
+        Some(Meaning { name, said, visitor: VisitorError::Tls, cure })
     }
     match refusal {
         Refusal::CertificateRequired => tls(
@@ -37,7 +36,7 @@ pub(super) const fn meaning(refusal: Refusal) -> Option<Meaning> {
         Refusal::NotTls => Some(Meaning {
             name: "ssl_mode_flexible",
             said: "the CDN speaks plain HTTP to this port: the SSL/TLS mode is Flexible or Off",
-            visitor: visitor::PLAIN,
+            visitor: VisitorError::Plain,
             cure: Some("set the zone's SSL/TLS mode to Full (strict)"),
         }),
         Refusal::UnknownCa | Refusal::BadCertificate => tls(
@@ -71,7 +70,7 @@ pub(super) const fn meaning(refusal: Refusal) -> Option<Meaning> {
         Refusal::PeerAlert => Some(Meaning {
             name: "edge_distrusts_server",
             said: "the CDN aborts the handshake: it does not trust the server certificate",
-            visitor: visitor::CERTIFICATE,
+            visitor: VisitorError::Certificate,
             cure: Some(
                 "use a server certificate from a public CA or from Cloudflare's Origin CA, with \
                  the name of the host",

@@ -2,14 +2,14 @@
 //! port 80 in clear text. In Full and Full (strict), pulls for visitors on plain HTTP also go
 //! there.
 
-use aop_api::Finding;
+use aop_api::VisitorError;
 use aop_common::Standing;
 use aop_types::monotonic_seconds;
 
 use super::refused;
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, notice, visitor, wrong},
+    finding::{CheckResult, good, notice, wrong},
 };
 
 const HTTP: u16 = 80;
@@ -19,7 +19,7 @@ const STRICT: &str = "set the zone's SSL/TLS mode to Full (strict), and serve on
                       port 80; if the site had no visitor yet, open it through the CDN and run \
                       this again";
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let listens = host.sockets.listening.iter().filter(|it| it.local.port() == HTTP);
     let mut listens = listens.filter(|it| !host.reached_by(it.local).is_empty());
     let Some(socket) = listens.next() else { return Vec::new() };
@@ -56,7 +56,7 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
             "ssl_mode_flexible",
             "the CDN pulls from port 80, in clear text and around both locks, and no pull came \
              with a certificate: the zone's SSL/TLS mode is Flexible or Off",
-            visitor::NOTHING,
+            VisitorError::Nothing,
             STRICT,
         ),
     };

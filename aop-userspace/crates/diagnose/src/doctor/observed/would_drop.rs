@@ -1,13 +1,13 @@
 //! Packets that the firewall passes only because it observes.
 
-use aop_api::{ActionName, Finding, VerdictCount};
+use aop_api::{ActionName, VerdictCount};
 
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, notice},
+    finding::{CheckResult, good, notice},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let verdicts = &host.status.verdicts;
     let would: Vec<&VerdictCount> =
         verdicts.iter().filter(|it| it.action == ActionName::WouldDrop).collect();

@@ -2,22 +2,22 @@
 
 use std::path::Path;
 
-use aop_api::Finding;
+use aop_api::VisitorError;
 use jiff::Timestamp;
 
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, notice, untried, visitor, wrong},
+    finding::{CheckResult, good, notice, untried, wrong},
 };
 
 /// The directory of systemd-timesyncd. It holds the file `synchronized` once the clock was set.
 const TIMESYNC: &str = "/run/systemd/timesync";
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     vec![moment(host, Timestamp::now()), synchronised(Path::new(TIMESYNC))]
 }
 
-fn moment(host: &HostContext, now: Timestamp) -> Finding {
+fn moment(host: &HostContext, now: Timestamp) -> CheckResult {
     let built = aop_prefixes::snapshot().confirmed.map(|at| (at, "this program was built"));
     let kept = host.config.as_ref().and_then(|config| {
         let found = aop_prefixes::at_start(&config.live.prefixes, &host.paths.state).ok()?;
@@ -30,14 +30,14 @@ fn moment(host: &HostContext, now: Timestamp) -> Finding {
         Some((at, what)) => wrong(
             "clock",
             format!("the clock says {now:.0}, which is before {what}"),
-            visitor::TLS,
+            VisitorError::Tls,
             "set the clock (`timedatectl set-ntp true`): certificates are refused as not yet valid",
         )
         .seen(format!("{what} at {at:.0} or later")),
     }
 }
 
-fn synchronised(kept: &Path) -> Finding {
+fn synchronised(kept: &Path) -> CheckResult {
     if kept.join("synchronized").exists() {
         return good("clock_source", "systemd-timesyncd has set the clock");
     }
@@ -62,10 +62,10 @@ mod tests {
     fn the_clock_source_follows_the_state_of_timesyncd() {
         let dir = tempfile::tempdir().expect("a directory");
         let kept = dir.path().join("timesync");
-        assert_eq!(synchronised(&kept).result, FindingOutcome::Untried);
+        assert_eq!(synchronised(&kept).outcome, FindingOutcome::Untried);
         std::fs::create_dir(&kept).expect("made");
-        assert_eq!(synchronised(&kept).result, FindingOutcome::Told);
+        assert_eq!(synchronised(&kept).outcome, FindingOutcome::Told);
         std::fs::write(kept.join("synchronized"), "").expect("written");
-        assert_eq!(synchronised(&kept).result, FindingOutcome::Good);
+        assert_eq!(synchronised(&kept).outcome, FindingOutcome::Good);
     }
 }

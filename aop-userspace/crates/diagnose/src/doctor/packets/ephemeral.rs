@@ -3,18 +3,18 @@
 
 use std::ops::RangeInclusive;
 
-use aop_api::Finding;
+use aop_api::VisitorError;
 
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, untried, visitor, wrong},
+    finding::{CheckResult, good, untried, wrong},
     procfs::sysctl,
 };
 
 const RANGE: &str = "net/ipv4/ip_local_port_range";
 const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let Some(range) = sysctl(RANGE).and_then(|text| range(&text)) else {
         return vec![untried("ephemeral_port", format!("/proc/sys/{RANGE} cannot be read"))];
     };
@@ -36,7 +36,7 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
             "ephemeral_port",
             "an outgoing connection of this host may get a guarded port: the firewall would drop \
              the answers, and aop may find its port in use when it starts",
-            visitor::NOTHING,
+            VisitorError::Nothing,
             "reserve it now, and in /etc/sysctl.d for the next boot:",
         )
         .commands(&format!(

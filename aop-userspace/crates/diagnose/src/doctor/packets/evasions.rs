@@ -1,12 +1,12 @@
 //! Runs every shape of the packet table on each guarded interface, as `aop prove` does.
 
-use aop_api::{Finding, ProofFailure, ProveReport};
+use aop_api::{ProofFailure, ProveReport, VisitorError};
 use aop_firewall::DryRun;
 
 use crate::{
     doctor::{
         HostContext,
-        finding::{FindingExt, good, untried, visitor, wrong},
+        finding::{CheckResult, good, untried, wrong},
     },
     prove,
 };
@@ -14,12 +14,12 @@ use crate::{
 /// The most wrong verdicts that are listed.
 const MAX_EVIDENCE: usize = 5;
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let attached = host.status.interfaces.iter().filter(|it| it.attached);
     attached.map(|it| interface(host, &it.name).about(&it.name)).collect()
 }
 
-fn interface(host: &HostContext, name: &str) -> Finding {
+fn interface(host: &HostContext, name: &str) -> CheckResult {
     let proved = DryRun::open(&host.paths.pins, Some(name))
         .map_err(prove::ProveError::from)
         .and_then(|mut live| prove::prove(&mut live));
@@ -33,7 +33,7 @@ fn interface(host: &HostContext, name: &str) -> Finding {
             let finding = wrong(
                 "evasions",
                 format!("{} shapes of packets get a wrong verdict", proof.failed),
-                visitor::NOTHING,
+                VisitorError::Nothing,
                 "this is a fault of aop: please report the output of `aop prove --json`; until it \
                  is fixed, trust only the TLS lock",
             );

@@ -3,18 +3,18 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use aop_api::Finding;
+use aop_api::VisitorError;
 
 use super::private::is_private;
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, notice, visitor, wrong},
+    finding::{CheckResult, good, notice, wrong},
 };
 
 /// The most addresses that are listed.
 const MAX_EVIDENCE: usize = 6;
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     if host.reading.is_none() {
         return Vec::new();
     }
@@ -44,7 +44,7 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
     exposed.into_iter().map(|(name, found)| finding(name, &found)).collect()
 }
 
-fn finding(name: &str, found: &[(IpAddr, u16)]) -> Finding {
+fn finding(name: &str, found: &[(IpAddr, u16)]) -> CheckResult {
     let finding = if found.iter().all(|(address, _)| is_private(*address)) {
         notice(
             "exposed",
@@ -57,7 +57,7 @@ fn finding(name: &str, found: &[(IpAddr, u16)]) -> Finding {
             "exposed",
             "a guarded port is open on this interface, and the interface is not guarded: everybody \
              reaches TLS",
-            visitor::NOTHING,
+            VisitorError::Nothing,
             format!("add \"{name}\" to firewall.interfaces, then `aop reload`"),
         )
     };

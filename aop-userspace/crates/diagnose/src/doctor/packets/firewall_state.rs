@@ -1,14 +1,14 @@
 //! Whether the firewall is loaded and enforces on every interface that it should guard.
 
-use aop_api::{AttachModeName, Finding, InterfaceState, InterfaceStatus, ModeName};
+use aop_api::{AttachModeName, InterfaceState, InterfaceStatus, ModeName, VisitorError};
 use aop_firewall::GuardedInterface;
 
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, notice, untried, visitor, wrong},
+    finding::{CheckResult, good, notice, untried, wrong},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let mut findings = vec![daemon(host)];
     let wanted = host.config.as_ref().map(|config| config.fixed.firewall.is_some());
     if host.reading.is_none() {
@@ -21,7 +21,7 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
             Some(true) | None => wrong(
                 "firewall",
                 "no firewall is loaded: every packet passes",
-                visitor::NOTHING,
+                VisitorError::Nothing,
                 "start aop (`systemctl start aop`), or load the firewall alone (`aop load`)",
             ),
         });
@@ -32,7 +32,7 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
         findings.push(wrong(
             "firewall",
             "the firewall is loaded, but guards no interface: every packet passes",
-            visitor::NOTHING,
+            VisitorError::Nothing,
             "add the interface that faces the internet to firewall.interfaces, then `aop reload`",
         ));
     }
@@ -41,19 +41,19 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
     findings
 }
 
-fn daemon(host: &HostContext) -> Finding {
+fn daemon(host: &HostContext) -> CheckResult {
     match &host.status.daemon {
         Some(daemon) => good("daemon", "aop is running").seen(format!("process {}", daemon.pid)),
         None => wrong(
             "daemon",
             "aop is not running: no origin pull is served, and the list is not refreshed",
-            visitor::REFUSED,
+            VisitorError::Refused,
             "`systemctl start aop`; `journalctl -u aop` shows why it stopped",
         ),
     }
 }
 
-fn interface(host: &HostContext, interface: &InterfaceStatus) -> Finding {
+fn interface(host: &HostContext, interface: &InterfaceStatus) -> CheckResult {
     let InterfaceStatus { name, state, attach, .. } = interface;
     if interface.attached {
         let how = attach.as_ref().map_or("attached", AttachModeName::as_str);
@@ -76,7 +76,7 @@ fn interface(host: &HostContext, interface: &InterfaceStatus) -> Finding {
         InterfaceState::Foreign => wrong(
             "foreign_program",
             "another XDP program is attached to the interface: aop does not filter its packets",
-            visitor::NOTHING,
+            VisitorError::Nothing,
             format!(
                 "find out whose program it is (`ip link show {name}`, `bpftool prog`), and remove \
                  it (`ip link set {name} xdp off`): then aop guards the interface at once"
@@ -87,7 +87,7 @@ fn interface(host: &HostContext, interface: &InterfaceStatus) -> Finding {
         InterfaceState::Attached | InterfaceState::Detached | InterfaceState::Unknown(_) => wrong(
             "interface",
             "the interface runs no packet program: every packet passes",
-            visitor::NOTHING,
+            VisitorError::Nothing,
             "`systemctl restart aop`, and read its log",
         )
         .about(name)
@@ -95,7 +95,7 @@ fn interface(host: &HostContext, interface: &InterfaceStatus) -> Finding {
     }
 }
 
-fn mode(host: &HostContext) -> Finding {
+fn mode(host: &HostContext) -> CheckResult {
     let own = host.status.modes.lines();
     let enforcing = host.status.interfaces.iter().all(|it| it.enforcing || !it.attached);
     let finding = match (&host.status.mode, enforcing) {

@@ -1,23 +1,23 @@
 //! Whether the prefix list of the CDN is current.
 
-use aop_api::{Finding, PrefixStatus};
+use aop_api::{PrefixStatus, VisitorError};
 
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, notice, untried, visitor, wrong},
+    finding::{CheckResult, good, notice, untried, wrong},
 };
 
 const REFRESH: &str =
     "`aop prefixes refresh` shows why it fails; this host must reach the source over HTTPS";
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let PrefixStatus { source, origin, v4, v6, age_seconds, last_error, .. } =
         &host.status.prefixes;
     if v4 + v6 == 0 {
         return vec![wrong(
             "list",
             "no prefix is admitted: every packet would be dropped",
-            visitor::SILENCE,
+            VisitorError::Silence,
             REFRESH,
         )];
     }
@@ -31,14 +31,14 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
         wrong(
             "list",
             "the list was never fetched: only firewall.extra is admitted",
-            visitor::SILENCE,
+            VisitorError::Silence,
             REFRESH,
         )
     } else if stale.zip(*age_seconds).is_some_and(|(stale, age)| age > stale.as_secs()) {
         wrong(
             "list",
             "the list is old: packets from edges in newer prefixes would be dropped",
-            visitor::SILENCE,
+            VisitorError::Silence,
             REFRESH,
         )
     } else if last_error.is_some() {

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use aop_api::Finding;
-
 use super::upstream;
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, notice},
+    finding::{CheckResult, good, notice},
     procfs::{Socket, SocketOwners},
 };
 
 const DOCKER: &str = "docker-proxy";
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let reported = known_ports(host);
     let open = |socket: &&Socket| {
         let port = socket.local.port();

@@ -1,13 +1,13 @@
 //! Whether the ports of aop's listeners are guarded.
 
-use aop_api::Finding;
+use aop_api::VisitorError;
 
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, untried, visitor, wrong},
+    finding::{CheckResult, good, untried, wrong},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let Some(config) = &host.config else {
         return vec![untried("listener_port", "the configuration cannot be read")];
     };
@@ -27,7 +27,7 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
             wrong(
                 "listener_port",
                 "aop listens on this port, but the port is not guarded: any packet reaches TLS",
-                visitor::NOTHING,
+                VisitorError::Nothing,
                 format!("add {port} to firewall.ports (or leave ports out), then `aop reload`"),
             )
         };

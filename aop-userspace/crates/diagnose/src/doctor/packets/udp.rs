@@ -1,15 +1,15 @@
 //! UDP at a guarded port, such as HTTP/3 of another server: it bypasses both locks.
 
-use aop_api::Finding;
+use aop_api::VisitorError;
 use aop_config::UdpPolicy;
 
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, visitor, wrong},
+    finding::{CheckResult, good, wrong},
     procfs::SocketOwners,
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let Some(config) = &host.config else { return Vec::new() };
     if config.fixed.firewall.is_none() {
         return Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn check(host: &HostContext) -> Vec<Finding> {
         "udp",
         "a program receives UDP at a guarded port, and UDP passes: strangers reach it around both \
          locks",
-        visitor::NOTHING,
+        VisitorError::Nothing,
         "set firewall.udp = \"drop\", then `aop reload` (CDNs do not pull over UDP), or switch off \
          HTTP/3 in that program",
     );

@@ -2,18 +2,18 @@
 
 use std::net::SocketAddr;
 
-use aop_api::Finding;
+use aop_api::VisitorError;
 use aop_config::{SiteConfig, Upstream, UpstreamAddress};
 
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, good, notice, visitor, wrong},
+    finding::{CheckResult, good, notice, wrong},
     procfs::{Socket, SocketOwners},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<Finding> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let Some(config) = &host.config else { return Vec::new() };
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut findings: Vec<CheckResult> = Vec::new();
     for site in &config.live.sites {
         let Some(authority) = authority(site) else { continue };
         if findings.iter().any(|it| it.about.as_deref() == Some(authority)) {
@@ -48,7 +48,7 @@ fn port_here(host: &HostContext, authority: &str) -> Option<u16> {
 }
 
 /// `listeners` are aop's own sockets: the application may use the same port at another address.
-fn upstream(host: &HostContext, authority: &str, listeners: &[SocketAddr]) -> Finding {
+fn upstream(host: &HostContext, authority: &str, listeners: &[SocketAddr]) -> CheckResult {
     let Some(port) = port_here(host, authority) else {
         return notice("upstream", "the application is on another host")
             .seen("the doctor cannot see who else reaches it")
@@ -75,7 +75,7 @@ fn upstream(host: &HostContext, authority: &str, listeners: &[SocketAddr]) -> Fi
             "upstream",
             "the application listens on a public address: anybody can reach it around both locks \
              (unless another packet filter drops that)",
-            visitor::NOTHING,
+            VisitorError::Nothing,
             cure,
         )
     };

@@ -1,13 +1,12 @@
 //! The listeners to attack: only those of the running aop. The configuration may list an address on
 //! which another program listens until aop is restarted, and that program must not be attacked.
 
-use aop_api::Finding;
 use aop_config::Config;
 
 use super::{dial::Target, loopback_opening::loopback};
 use crate::doctor::{
     HostContext,
-    finding::{FindingExt, untried},
+    finding::{CheckResult, untried},
     procfs::{SocketOwners, sockets_of_process},
 };
 
@@ -15,7 +14,7 @@ use crate::doctor::{
 pub(super) fn attacked_listeners(
     host: &HostContext,
     config: &Config,
-) -> (Vec<Target>, Vec<Finding>) {
+) -> (Vec<Target>, Vec<CheckResult>) {
     let status = &host.status;
     let processes = status.daemon.iter().map(|it| it.pid);
     let processes = processes.chain(status.terminator.iter().map(|it| it.pid));

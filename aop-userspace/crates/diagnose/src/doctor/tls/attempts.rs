@@ -1,6 +1,5 @@
 //! Attempts that every listener must refuse.
 
-use aop_api::Finding;
 use aop_tls::{PresentedCertificate, ProbeClient, TlsVersion};
 use aws_lc_rs::error::Unspecified;
 
@@ -11,14 +10,14 @@ use super::{
     forged_certificates::{Flaw, ForgedCa, self_signed},
     to_be_refused,
 };
-use crate::doctor::finding::untried;
+use crate::doctor::finding::{CheckResult, untried};
 
 /// The record size, in bytes, for a fragmented ClientHello.
 const TINY: usize = 7;
 /// A host of no site.
 const UNKNOWN_HOST: &str = "aop-doctor.invalid";
 
-pub(super) fn check(attack: &Attack<'_>) -> Vec<Finding> {
+pub(super) fn check(attack: &Attack<'_>) -> Vec<CheckResult> {
     let mut findings = Vec::new();
     for attacked in &attack.sites {
         match bad_peers(attacked) {
@@ -64,7 +63,7 @@ fn bad_peers(attacked: &AttackedSite<'_>) -> Result<Vec<BadPeer>, Unspecified> {
     ])
 }
 
-fn tried(attack: &Attack<'_>, attacked: &AttackedSite<'_>, peer: &BadPeer) -> Finding {
+fn tried(attack: &Attack<'_>, attacked: &AttackedSite<'_>, peer: &BadPeer) -> CheckResult {
     let mut answers = Vec::new();
     for (target, version) in ways(attack) {
         let client = ProbeClient::new(peer.presented.as_ref(), Some(version), None);
@@ -76,12 +75,11 @@ fn tried(attack: &Attack<'_>, attacked: &AttackedSite<'_>, peer: &BadPeer) -> Fi
         });
         answers.push((format!("{} in {}", target.to, version.name()), answer));
     }
-    let about = Some(attacked.site.name().to_string());
-    Finding { about, ..to_be_refused(peer.name, peer.what, &answers) }
+    to_be_refused(peer.name, peer.what, &answers).about(attacked.site.name())
 }
 
 /// Attempts that name no site, and plain HTTP.
-fn nameless(attack: &Attack<'_>) -> Vec<Finding> {
+fn nameless(attack: &Attack<'_>) -> Vec<CheckResult> {
     let unnamed = |name: Option<&'static str>, records| {
         let answers = ways(attack).map(|(target, version)| {
             let client = ProbeClient::new(None, Some(version), None);

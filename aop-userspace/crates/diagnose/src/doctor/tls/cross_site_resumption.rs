@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use aop_api::Finding;
+use aop_api::VisitorError;
 use aop_config::Resumption;
 use aop_tls::{LastSession, PresentedCertificate, ProbeClient};
 
 use super::{Attack, AttackedSite, dial::Attempt};
-use crate::doctor::finding::{FindingExt, good, untried, visitor, wrong};
+use crate::doctor::finding::{CheckResult, good, untried, wrong};
 
 /// `welcome` are the sites that accept `presented`.
 pub(super) fn check(
     attack: &Attack<'_>,
     welcome: &[&AttackedSite<'_>],
     presented: &PresentedCertificate,
-) -> Finding {
+) -> CheckResult {
     const NAME: &str = "resumption";
     let resumes = |attacked: &&&AttackedSite<'_>| {
         let named = |site: &&aop_config::SiteConfig| *site.name == **attacked.site.name();
@@ -45,7 +45,7 @@ pub(super) fn check(
         true => wrong(
             NAME,
             "a session of one site can be resumed at another",
-            visitor::NOTHING,
+            VisitorError::Nothing,
             "remove resumption from the sites; this is a fault of aop: please report it",
         ),
     };

@@ -1,7 +1,7 @@
 //! The certificate that was uploaded to the CDN: first the verifier of each site judges the file,
 //! then the doctor presents it as the edge would.
 
-use aop_api::Finding;
+use aop_api::VisitorError;
 use aop_tls::{PresentedCertificate, ProbeClient, RefusedConnection};
 use aop_types::Refusal;
 
@@ -11,14 +11,14 @@ use super::{
 };
 use crate::doctor::{
     CertificatePair,
-    finding::{FindingExt, good, notice, untried, visitor, wrong},
+    finding::{CheckResult, good, notice, untried, wrong},
 };
 
 const WITHOUT: &str =
     "needs the certificate that was uploaded to the CDN: --certificate FILE --key FILE";
 
 /// If the attack has no target, the pair is only judged as a file.
-pub(super) fn check(pair: Option<&CertificatePair>, attack: &Attack<'_>) -> Vec<Finding> {
+pub(super) fn check(pair: Option<&CertificatePair>, attack: &Attack<'_>) -> Vec<CheckResult> {
     let Some(pair) = pair else {
         return ["edge_certificate", "edge_accepted", "host_split", "resumption"]
             .map(|name| untried(name, WITHOUT))
@@ -29,20 +29,20 @@ pub(super) fn check(pair: Option<&CertificatePair>, attack: &Attack<'_>) -> Vec<
         Ok(presented) => presented,
         Err(error) => {
             let (said, cure) = (error.to_string(), "give the PEM files that you uploaded");
-            return vec![wrong("edge_certificate", said, visitor::NOTHING, cure).about(file)];
+            return vec![wrong("edge_certificate", said, VisitorError::Nothing, cure).about(file)];
         }
     };
     if presented.is_mismatched() {
         let said = "the key does not belong to the certificate";
         let cure = "give the key of the certificate; the CDN accepts no other pair";
-        let finding = wrong("edge_certificate", said, visitor::TLS, cure);
+        let finding = wrong("edge_certificate", said, VisitorError::Tls, cure);
         return vec![finding.about(file).seen(pair.key.display().to_string())];
     }
     let judged: Vec<_> =
         attack.sites.iter().map(|it| (it, it.site.refusal_of(&presented))).collect();
     // A pair belongs to one zone; sites of other zones may have other pairs.
     let passes = judged.iter().any(|(_, refused)| refused.is_none());
-    let mut findings: Vec<Finding> = judged
+    let mut findings: Vec<CheckResult> = judged
         .iter()
         .map(|(attacked, refused)| as_a_file(attacked, refused.as_ref(), passes))
         .collect();
@@ -61,7 +61,7 @@ fn as_a_file(
     attacked: &AttackedSite<'_>,
     refused: Option<&RefusedConnection>,
     passes: bool,
-) -> Finding {
+) -> CheckResult {
     let site = attacked.site.name();
     let Some(refused) = refused else {
         return good(
@@ -85,7 +85,8 @@ fn as_a_file(
             .cure("nothing if the zone of this site has another certificate");
     }
     let said = "the site refuses the uploaded certificate";
-    let finding = wrong("edge_certificate", said, visitor::TLS, "").with_help_of(refused.refusal);
+    let finding =
+        wrong("edge_certificate", said, VisitorError::Tls, "").with_help_of(refused.refusal);
     finding.about(site).seen(why)
 }
 
@@ -95,7 +96,7 @@ fn presented_to(
     attack: &Attack<'_>,
     attacked: &AttackedSite<'_>,
     presented: &PresentedCertificate,
-) -> Vec<Finding> {
+) -> Vec<CheckResult> {
     let Ok(client) = ProbeClient::new(Some(presented), None, None) else { return Vec::new() };
     let request = attacked.request();
     let site = attacked.site.name();
@@ -113,7 +114,7 @@ fn presented_to(
             AttemptAnswer::Refused(how) => wrong(
                 "edge_accepted",
                 "the uploaded certificate is refused, although the site's files would accept it",
-                visitor::TLS,
+                VisitorError::Tls,
                 "the daemon may run with older files: run `aop reload` and read its output",
             )
             .seen(format!("{at}: {how}")),
@@ -131,7 +132,7 @@ fn presented_to(
                 false => wrong(
                     "host_split",
                     "a request for another host than the server name is not refused",
-                    visitor::NOTHING,
+                    VisitorError::Nothing,
                     "check also_hosts; if it is right, this is a fault of aop: please report it",
                 ),
             };
