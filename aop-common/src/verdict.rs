@@ -15,6 +15,8 @@ pub enum Verdict {
 
 /// How verdicts are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[repr(u32)]
 pub enum Mode {
     /// Drop what is to be dropped. Zero, so that settings nobody wrote fail closed.

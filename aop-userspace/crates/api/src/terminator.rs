@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use aop_common::{Mode, layout::Prefix};
+use aop_common::layout::Prefix;
 use aop_types::{Admission, Modes};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -69,12 +69,7 @@ pub struct ConfigBundle {
 pub struct AddressPolicy {
     /// Admitted prefixes, with the end of draining in seconds of the monotonic clock.
     members: Vec<(IpNet, u32)>,
-    /// Whether the general mode is observe; likewise for ports, interfaces and sites with their
-    /// own.
-    observes: bool,
-    ports: Vec<(u16, bool)>,
-    interfaces: Vec<(String, bool)>,
-    sites: Vec<(String, bool)>,
+    modes: Modes,
 }
 
 /// The most characters of a string in an answer. The daemon receives answers as [`Cleaned`]: a
@@ -164,37 +159,23 @@ impl AddressPolicy {
     /// The message for these prefixes and modes.
     #[must_use]
     pub fn of(admission: &Admission, modes: &Modes) -> Self {
-        let observes = |mode: &Mode| *mode == Mode::Observe;
         let members = admission.entries().iter();
-        let interfaces = modes.interfaces.iter();
-        Self {
-            members: members.map(|(net, entry)| (*net, entry.drains_until)).collect(),
-            observes: observes(&modes.general),
-            ports: modes.ports.iter().map(|(port, mode)| (*port, observes(mode))).collect(),
-            interfaces: interfaces.map(|(name, mode)| (name.clone(), observes(mode))).collect(),
-            sites: modes.sites.iter().map(|(name, mode)| (name.clone(), observes(mode))).collect(),
-        }
+        let members = members.map(|(net, entry)| (*net, entry.drains_until)).collect();
+        Self { members, modes: modes.clone() }
     }
 
     /// The prefixes and modes of the message.
     #[must_use]
     pub fn open(self) -> (Admission, Modes) {
-        let mode = |observes| if observes { Mode::Observe } else { Mode::Enforce };
-        let members = self.members.into_iter();
         let member = |(net, drains_until)| (net, Prefix { drains_until });
-        let interfaces = self.interfaces.into_iter();
-        let modes = Modes {
-            general: mode(self.observes),
-            ports: self.ports.into_iter().map(|(port, own)| (port, mode(own))).collect(),
-            interfaces: interfaces.map(|(name, own)| (name, mode(own))).collect(),
-            sites: self.sites.into_iter().map(|(name, own)| (name, mode(own))).collect(),
-        };
-        (Admission::from_entries(members.map(member).collect()), modes)
+        let members = self.members.into_iter().map(member).collect();
+        (Admission::from_entries(members), self.modes)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aop_common::Mode;
     use aop_types::Cleaned;
 
     use super::*;

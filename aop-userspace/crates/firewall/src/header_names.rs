@@ -6,6 +6,21 @@ const ETHERTYPE: usize = 12;
 /// Stands for the headers that the stored part of a frame does not contain.
 const CUT: &str = "…";
 
+/// The part of a packet that a frame contains.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FragmentPart {
+    /// It begins with the next header: a first fragment, or the whole packet.
+    First,
+    /// It continues an earlier fragment.
+    Later,
+}
+
+impl FragmentPart {
+    fn at(offset: u16) -> Self {
+        if offset == 0 { Self::First } else { Self::Later }
+    }
+}
+
 /// The headers from the outermost to the last known one, as far as `frame` contains them.
 pub(super) fn headers(frame: &impl Frame) -> Vec<String> {
     let mut chain = Vec::new();
@@ -38,27 +53,28 @@ fn ipv4(frame: &impl Frame, at: usize, chain: &mut Vec<String>) -> Option<()> {
     chain.push(if length > 20 { "IPv4 with options" } else { "IPv4" }.to_owned());
     let pieces = frame.u16(at + 6)?;
     let (offset, more) = (pieces & 0x1fff, pieces & 0x2000 != 0);
+    let part = FragmentPart::at(offset);
     if offset != 0 || more {
         chain.push(piece(offset * 8, more));
     }
-    transport(frame, frame.byte(at + 9)?, at + length, offset == 0, chain)
+    transport(frame, frame.byte(at + 9)?, at + length, part, chain)
 }
 
 fn ipv6(frame: &impl Frame, at: usize, chain: &mut Vec<String>) -> Option<()> {
     chain.push("IPv6".to_owned());
     let (mut next, mut at) = (frame.byte(at + 6)?, at + 40);
-    let mut first = true;
+    let mut part = FragmentPart::First;
     loop {
         let [following, length, high, low] = match next {
-            0 | 43 | 44 | 51 | 60 if first => frame.load::<4>(at)?,
-            _ => return transport(frame, next, at, first, chain),
+            0 | 43 | 44 | 51 | 60 if part == FragmentPart::First => frame.load::<4>(at)?,
+            _ => return transport(frame, next, at, part, chain),
         };
         let (name, size) = match next {
             0 => ("hop-by-hop".to_owned(), 8 * (usize::from(length) + 1)),
             43 => ("routing".to_owned(), 8 * (usize::from(length) + 1)),
             44 => {
                 let pieces = u16::from_be_bytes([high, low]);
-                first = pieces & 0xfff8 == 0;
+                part = FragmentPart::at(pieces & 0xfff8);
                 (piece(pieces & 0xfff8, pieces & 1 == 1), 8)
             }
             51 => ("authentication".to_owned(), 4 * (usize::from(length) + 2)),
@@ -73,16 +89,15 @@ fn piece(offset: u16, more: bool) -> String {
     format!("fragment at {offset}{}", if more { ", more follow" } else { "" })
 }
 
-/// `first`: whether this fragment contains the transport header.
 fn transport(
     frame: &impl Frame,
     protocol: u8,
     at: usize,
-    first: bool,
+    part: FragmentPart,
     chain: &mut Vec<String>,
 ) -> Option<()> {
     match protocol {
-        6 if first => {
+        6 if part == FragmentPart::First => {
             let flags = flags(frame, at);
             chain.push(format!("TCP {}", flags.as_deref().unwrap_or(CUT)));
         }

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use aop_common::Mode;
+use serde::{Deserialize, Serialize};
 
 /// The modes in force. The mode of a port takes precedence over that of the interface, which takes
 /// precedence over the general mode.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Modes {
     /// The mode of all other ports and interfaces.
     pub general: Mode,
