@@ -39,7 +39,7 @@ pub use handover::{Release, UpgradeResult};
 pub use identities::{IdentityLevel, SeenIdentities, SeenIdentity, SiteIdentities};
 pub use modes::{
     InterfaceMode, ModeName, ModesInForce, ModesReport, OnRefusalName, PendingMode, PortMode,
-    SiteMode, mode_name,
+    SiteMode,
 };
 pub use openings::{Opening, OpeningsInForce};
 pub use peers::{KnownPeer, MAX_PEERS_SHOWN, OutsideTrust, PeerStatus, PeersReport, peer_list};

@@ -199,15 +199,6 @@ impl ModesReport {
     }
 }
 
-/// The name of a mode.
-#[must_use]
-pub const fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Enforce => "enforce",
-        Mode::Observe => "observe",
-    }
-}
-
 stable_names! {
     /// How verdicts on packets are carried out.
     ModeName {

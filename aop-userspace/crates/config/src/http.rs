@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aop_common::Mode;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::{
@@ -54,8 +55,9 @@ pub enum ClientCertForwarding {
     Shown,
 }
 
-/// The treatment of a peer without the right certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The treatment of a peer without the right certificate. Its serde form is its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnRefusal {
     /// Its handshake fails with an alert.
     Close,

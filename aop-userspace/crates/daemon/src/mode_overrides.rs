@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use aop_api::{ModeChange, PendingMode, SiteMode, mode_name};
+use aop_api::{ModeChange, PendingMode, SiteMode};
 use aop_common::Mode;
 use aop_config::{Config, ReloadableConfig, SiteConfig};
 use aop_types::Modes;
@@ -205,7 +205,7 @@ impl OverrideState {
     pub(super) fn log_and_drop(&mut self, state: &Path, lost: &[String]) {
         if let Some(overrides) = &self.overrides {
             let modes = overrides.modes();
-            let mut lines = vec![format!("mode {}", mode_name(modes.general))];
+            let mut lines = vec![format!("mode {}", modes.general.name())];
             let of = aop_api::ModesReport::of(&modes);
             lines.extend(of.lines().into_iter().chain(of.sites.iter().map(SiteMode::line)));
             let lines = lines.join("; ");

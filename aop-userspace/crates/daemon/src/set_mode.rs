@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use aop_api::{ModeChange, ModeTarget, ModesInForce, Request, mode_name, terminator::Command};
+use aop_api::{ModeChange, ModeTarget, ModesInForce, Request, terminator::Command};
 use aop_common::{Mode, layout::Ports};
 use aop_config::{OnRefusal, ReloadableConfig, SiteConfig, conflict};
 use aop_control::Requester;
@@ -235,14 +235,14 @@ fn check(
 
 /// The changes of packets, one line each.
 fn packet_changes(before: &Modes, after: &Modes) -> Vec<String> {
-    let own = |mode: Option<&Mode>| mode.map_or("none of its own", |mode| mode_name(*mode));
+    let own = |mode: Option<&Mode>| mode.map_or("none of its own", |mode| mode.name());
     let mut changes = Vec::new();
     let mut note = |what: String, before: &'static str, after: &'static str| {
         if before != after {
             changes.push(format!("{what}: {before} → {after}"));
         }
     };
-    note("general mode".to_owned(), mode_name(before.general), mode_name(after.general));
+    note("general mode".to_owned(), before.general.name(), after.general.name());
     let mut ports: Vec<&u16> = before.ports.keys().chain(after.ports.keys()).collect();
     ports.sort_unstable();
     ports.dedup();

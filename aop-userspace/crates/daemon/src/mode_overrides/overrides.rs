@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use aop_api::{ModeChange, ModeTarget, mode_name};
+use aop_api::{ModeChange, ModeTarget};
 use aop_common::Mode;
 use aop_config::{Config, Interfaces};
 use aop_types::Modes;
@@ -79,9 +79,9 @@ impl ModeOverrides {
             lost.push(format!(
                 "firewall.mode was {} when `aop mode` was run ({:.0}) and is {} now: the \
                  configuration counts, and the modes of `aop mode` are dropped",
-                mode_name(self.configured),
+                self.configured.name(),
                 self.set_at,
-                now.map_or("off", mode_name),
+                now.map_or("off", Mode::name),
             ));
             self.general = None;
             self.ports.clear();
@@ -92,7 +92,7 @@ impl ModeOverrides {
         self.ports.retain(|port, mode| {
             let guarded = live.ports.contains(*port);
             if !guarded {
-                let mode = mode_name(*mode);
+                let mode = mode.name();
                 lost.push(format!(
                     "port {port} is not guarded any more: its own mode {mode} is dropped"
                 ));
@@ -104,7 +104,7 @@ impl ModeOverrides {
             self.interfaces.retain(|name, mode| {
                 let guarded = names.contains(name);
                 if !guarded {
-                    let mode = mode_name(*mode);
+                    let mode = mode.name();
                     lost.push(format!(
                         "interface {name} is not guarded any more: its own mode {mode} is dropped"
                     ));

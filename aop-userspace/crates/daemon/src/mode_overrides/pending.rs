@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aop_api::{ModeChange, ModeTarget, PendingMode, mode_name};
+use aop_api::{ModeChange, ModeTarget, PendingMode};
 use aop_common::Mode;
 use aop_config::{Config, OnRefusal};
 use aop_types::Modes;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ModeOverrides,
-    file::{NamedRefusal, OverridesFile},
+    file::OverridesFile,
     sites::{self, ConfiguredModes},
 };
 
@@ -47,12 +47,12 @@ pub(crate) struct PendingOverride {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PullCount {
     wanted: u64,
-    /// PullCount before the override and now; `None` before the first count.
+    /// Pulls before the override and now; `None` before the first count.
     counted: Option<(u64, u64)>,
 }
 
 impl PullCount {
-    /// PullCount since the override was set.
+    /// Pulls since the override was set.
     fn made(&self) -> u64 {
         self.counted.map_or(0, |(before, now)| now.saturating_sub(before))
     }
@@ -176,7 +176,7 @@ impl PendingOverride {
         }
         let before = self.sites.iter().map(|(site, configured)| {
             let own = overrides.and_then(|it| it.sites.get(site)).map(|own| own.mode);
-            format!("site {site}: {}", mode_name(sites::mode(configured.under(own))))
+            format!("site {site}: {}", sites::mode(configured.under(own)).name())
         });
         before.collect::<Vec<_>>().join("; ")
     }
@@ -184,7 +184,7 @@ impl PendingOverride {
 
 /// The general mode and each override.
 fn in_words(modes: &Modes) -> String {
-    let mut words = vec![mode_name(modes.general).to_owned()];
+    let mut words = vec![modes.general.name().to_owned()];
     words.extend(aop_api::ModesReport::of(modes).lines());
     words.join("; ")
 }
@@ -199,7 +199,7 @@ pub(super) struct PendingOverrideFile {
     ports: Vec<u16>,
     interfaces: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    sites: BTreeMap<String, NamedRefusal>,
+    sites: BTreeMap<String, OnRefusal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pulls: Option<u64>,
     reverts_to: Option<Box<OverridesFile>>,
@@ -210,7 +210,6 @@ impl PendingOverrideFile {
         let PendingOverride { set_at, until, ports, interfaces, sites, pulls, reverts_to, .. } =
             pending.clone();
         let reverts_to = reverts_to.as_ref().map(OverridesFile::of).map(Box::new);
-        let sites = sites.into_iter().map(|(site, was)| (site, was.into())).collect();
         // The count starts again: after a restart the terminator counts from 0.
         let pulls = pulls.map(|pulls| pulls.wanted);
         Self { set_at, until, ports, interfaces, sites, pulls, reverts_to }
@@ -225,7 +224,6 @@ impl PendingOverrideFile {
         let left = if now.0 < set_at { None } else { Duration::try_from(left).ok() };
         let deadline = now.1.checked_add(left.unwrap_or_default()).unwrap_or(now.1);
         let reverts_to = reverts_to.and_then(|document| document.overrides().if_any());
-        let sites = sites.into_iter().map(|(site, was)| (site, was.into())).collect();
         let pulls = pulls.map(|wanted| PullCount { wanted, counted: None });
         PendingOverride {
             set_at,

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use aop_api::{SiteMode, mode_name};
+use aop_api::SiteMode;
 use aop_common::Mode;
 use aop_config::{OnRefusal, ReloadableConfig, SiteConfig};
+use serde::{Deserialize, Serialize};
 
-/// The override of a site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The override of a site, also in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SiteOverride {
     pub(super) mode: Mode,
     /// The site's on_refusal, then and now.
@@ -58,7 +60,7 @@ pub(super) fn reconcile(overrides: &mut SiteOverrides, live: &ReloadableConfig) 
                 "site {site}: on_refusal was {} when `aop mode` set {} and is {} now: the \
                  configuration counts",
                 site_override.configured.name(),
-                mode_name(site_override.mode),
+                site_override.mode.name(),
                 now.map_or("removed", OnRefusal::name)
             ));
         }

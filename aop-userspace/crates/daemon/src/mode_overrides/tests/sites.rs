@@ -127,7 +127,14 @@ fn files_without_sites_are_read_and_files_with_sites_are_read_back() {
         .with_command(&said, configured, (at(1), Instant::now()))
         .expect("it waits");
     state.store(dir.path()).expect("stored");
-    let found = read(&fs::read(dir.path().join(NAME)).expect("kept"));
+    let text = fs::read(dir.path().join(NAME)).expect("kept");
+    let file: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let site = serde_json::json!({"mode": "enforce", "configured": "observe"});
+    assert_eq!(
+        (&file["sites"]["b.test"], &file["pending"]["sites"]["b.test"]),
+        (&site, &"observe".into())
+    );
+    let found = read(&text);
     assert_eq!(found.overrides, state.overrides);
     let (stored, was) = (found.pending().expect("it waits"), state.pending().expect("it waits"));
     assert_eq!(stored, was);
