@@ -53,7 +53,7 @@ impl Daemon {
             }
             if warned.elapsed() >= DAY {
                 warned = Instant::now();
-                for warning in self.policy.read().file_warnings.texts(aop_tls::now()) {
+                for warning in self.policy.read().file_warnings.texts(aop_types::unix_seconds()) {
                     tracing::warn!("{warning}");
                 }
             }

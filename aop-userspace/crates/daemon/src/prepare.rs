@@ -65,7 +65,7 @@ impl CheckedConfig {
     #[must_use]
     pub fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
-        warnings.extend(self.file_warnings.texts(aop_tls::now()));
+        warnings.extend(self.file_warnings.texts(aop_types::unix_seconds()));
         warnings.extend(self.found.trouble.as_ref().map(ToString::to_string));
         warnings
     }
@@ -73,7 +73,7 @@ impl CheckedConfig {
     /// The warnings about mistakes that must be corrected before the edge can be served.
     #[must_use]
     pub fn mistakes(&self) -> Vec<String> {
-        self.file_warnings.mistakes(aop_tls::now())
+        self.file_warnings.mistakes(aop_types::unix_seconds())
     }
 
     /// Logs all warnings.

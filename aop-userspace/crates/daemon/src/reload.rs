@@ -73,7 +73,7 @@ impl Daemon {
         };
         let files = SiteFiles::on_disk();
         let (_, file_warnings) = Sites::build(&sites, &files)?;
-        let warnings = file_warnings.texts(aop_tls::now());
+        let warnings = file_warnings.texts(aop_types::unix_seconds());
         for warning in &warnings {
             tracing::warn!("{warning}");
         }

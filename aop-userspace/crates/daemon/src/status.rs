@@ -68,7 +68,7 @@ impl Daemon {
             let warnings = configuration_warnings(&policy, &status.mode);
             status.warnings.extend(warnings);
             status.ends = first_expiries(&policy.file_warnings.expiries);
-            status.warnings.extend(policy.file_warnings.texts(aop_tls::now()));
+            status.warnings.extend(policy.file_warnings.texts(aop_types::unix_seconds()));
         }
         status.warnings.extend(self.audit.trouble());
         match report {

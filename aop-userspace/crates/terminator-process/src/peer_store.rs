@@ -4,8 +4,7 @@ use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use aop_common::layout::{MAX_PEERS, PeerValue};
 use aop_firewall::PinnedPeers;
-use aop_tls::now;
-use aop_types::{PeerEntry, PeerRecord};
+use aop_types::{PeerEntry, PeerRecord, unix_seconds};
 use parking_lot::Mutex;
 
 /// The map that the packet path reads, or memory where the firewall is off.
@@ -59,7 +58,7 @@ impl PeerRecord for PeerStore {
             known.remove(&oldest);
         }
         let before = known.get(&address).copied();
-        known.insert(address, PeerValue::seen(before, now(), site, 0));
+        known.insert(address, PeerValue::seen(before, unix_seconds(), site, 0));
     }
 
     fn contains(&self, address: IpAddr) -> bool {

@@ -11,8 +11,8 @@ use std::{
 };
 
 use aop_config::{Host, ProxyProtocol, Upstream, UpstreamAddress};
-use aop_tls::{AcceptedPull, Authentication, Permit, Refusal, RefusedConnection, Site, now};
-use aop_types::AddressVerdict;
+use aop_tls::{AcceptedPull, Authentication, Permit, Refusal, RefusedConnection, Site};
+use aop_types::{AddressVerdict, unix_seconds};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -173,7 +173,7 @@ impl Connection {
     /// Counts and logs a refusal, and notifies the peer.
     async fn refuse(&self, mut refused: RefusedConnection) {
         let (site, peer) = (&self.site, self.peer.ip());
-        self.shared.counters.refused(site, refused.refusal, peer, self.verdict, now());
+        self.shared.counters.refused(site, refused.refusal, peer, self.verdict, unix_seconds());
         self.closing_line.log_refused(&refused, &self.shared.log_limit);
         if let Some((stream, protocol)) = refused.take_session() {
             http::explain_refusal(stream, protocol, site.site(), refused.refusal, &refused.detail)
@@ -253,7 +253,7 @@ impl Connection {
     ) -> Result<(ConnectionSlot, ReadyRelay), RefusedConnection> {
         if let Authentication::Certificate { identity, issuing_ca } = permit.authentication() {
             self.shared.peers.record(self.peer.ip(), self.site.site());
-            self.site.authenticated(identity, issuing_ca.as_ref(), now());
+            self.site.authenticated(identity, issuing_ca.as_ref(), unix_seconds());
         }
         let deadline = self.deadline(accept_policy);
         let slot = self.shared.slots.clone().acquire_owned();

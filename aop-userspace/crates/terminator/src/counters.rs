@@ -21,8 +21,8 @@ use std::{
     },
 };
 
-use aop_tls::{Refusal, now};
-use aop_types::AddressVerdict;
+use aop_tls::Refusal;
+use aop_types::{AddressVerdict, unix_seconds};
 pub use identities::IdentitySighting;
 pub use observations::{LastObservation, ObservedCount};
 use parking_lot::Mutex;
@@ -78,7 +78,7 @@ impl Counters {
             refused_lately: self.recent_refusals.lock().entries(),
             ..CountersSnapshot::default()
         };
-        let now = now();
+        let now = unix_seconds();
         for site in self.sites.lock().values() {
             site.add_to(&mut snapshot, now);
         }

@@ -68,4 +68,3 @@ pub use provider::install_default_provider;
 pub use refused_connection::RefusedConnection;
 pub use site_files::SiteFiles;
 pub use sites::{Site, Sites};
-pub use validity::now;

@@ -16,10 +16,9 @@ use std::{
     sync::Arc,
 };
 
+use aop_types::unix_seconds;
 use parking_lot::Mutex;
 use rustls::server::StoresServerSessions;
-
-use super::validity::now;
 
 /// Seconds after a full handshake at which all sessions that descend from it expire.
 const MAX_AGE: u64 = 12 * 3600;
@@ -88,7 +87,7 @@ impl SessionStore {
 impl ConnectionSessions {
     /// Adds the new sessions of this connection to the store, to expire at `end` at the latest.
     pub(crate) fn commit(&self, end: u64) {
-        self.commit_at(end, now());
+        self.commit_at(end, unix_seconds());
     }
 
     fn commit_at(&self, end: u64, now: u64) {
@@ -121,7 +120,7 @@ impl StoresServerSessions for ConnectionSessions {
     }
 
     fn take(&self, id: &[u8]) -> Option<Vec<u8>> {
-        self.take_at(id, now())
+        self.take_at(id, unix_seconds())
     }
 
     fn can_cache(&self) -> bool {

@@ -30,7 +30,6 @@ use super::{
     sessions::{ConnectionSessions, SessionStore},
     signature_cache,
     site_files::SiteFiles,
-    validity,
     verifier::SiteVerifier,
 };
 
@@ -298,7 +297,7 @@ impl Site {
 
     /// The last second at which a session may be resumed whose chain was verified now.
     pub(crate) fn session_expiry(&self, chain: &[CertificateDer<'_>]) -> u64 {
-        self.settings.verifier.session_expiry(chain, validity::now())
+        self.settings.verifier.session_expiry(chain, aop_types::unix_seconds())
     }
 
     /// The TLS configuration of one connection. The verifier and the rules belong to the site; the

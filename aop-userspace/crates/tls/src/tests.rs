@@ -14,7 +14,6 @@ use tempfile::TempDir;
 use super::{
     FileWarnings, Sites, client_ca,
     testing::{Authority, Leaf, far_ahead, long_ago, pem},
-    validity,
 };
 
 struct TestSite {
@@ -58,7 +57,7 @@ impl TestSite {
 
     fn build(&self) -> Result<Vec<String>, String> {
         match Sites::build(std::slice::from_ref(&self.config), &super::SiteFiles::on_disk()) {
-            Ok((_, warnings)) => Ok(warnings.texts(validity::now())),
+            Ok((_, warnings)) => Ok(warnings.texts(aop_types::unix_seconds())),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -156,7 +155,7 @@ fn every_certificate_of_a_file_is_an_anchor() {
     let ca = ClientCa::File(files.write("two.pem", &text));
     let (disk, mut warnings) = (super::SiteFiles::on_disk(), FileWarnings::default());
     assert_eq!(client_ca::load(&ca, &files.config, &disk, &mut warnings).unwrap().len(), 2);
-    assert_eq!(warnings.texts(validity::now()), Vec::<String>::new());
+    assert_eq!(warnings.texts(aop_types::unix_seconds()), Vec::<String>::new());
 }
 
 #[test]

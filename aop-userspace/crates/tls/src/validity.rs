@@ -56,11 +56,6 @@ pub(crate) fn seconds(time: ASN1Time) -> u64 {
     time.timestamp().try_into().unwrap_or(0)
 }
 
-/// Now, in seconds since 1970.
-pub fn now() -> u64 {
-    aop_types::unix_seconds()
-}
-
 pub(crate) fn rfc3339(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|s| Timestamp::from_second(s).ok());
     time.unwrap_or(Timestamp::MAX).to_string()

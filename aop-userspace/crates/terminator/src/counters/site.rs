@@ -12,8 +12,8 @@ use std::{
     },
 };
 
-use aop_tls::{IssuingCa, PeerIdentity, Refusal, WouldRefuse, now};
-use aop_types::AddressVerdict;
+use aop_tls::{IssuingCa, PeerIdentity, Refusal, WouldRefuse};
+use aop_types::{AddressVerdict, unix_seconds};
 use parking_lot::Mutex;
 
 use super::{
@@ -118,7 +118,13 @@ impl SiteCounters {
         peer: IpAddr,
         verdict: Option<AddressVerdict>,
     ) {
-        self.observations.record(&self.site, would, peer, Origin::of(peer, verdict), now());
+        self.observations.record(
+            &self.site,
+            would,
+            peer,
+            Origin::of(peer, verdict),
+            unix_seconds(),
+        );
     }
 
     /// Discards the evidence of the last day: the site begins to observe.

@@ -186,7 +186,7 @@ async fn a_reload_of_the_same_configuration_invalidates_earlier_sessions() {
 #[tokio::test]
 async fn a_session_whose_certificate_has_expired_since_is_refused() {
     let rig = resuming().await;
-    let expiry = Duration::from_secs(aop_tls::now() + 3);
+    let expiry = Duration::from_secs(aop_types::unix_seconds() + 3);
     let leaf = rig.client_ca.leaf(|params| params.not_after = date_time_ymd(1970, 1, 1) + expiry);
     let config = remembering(&rig, &leaf);
     assert_eq!(kind(&rig, &config, SITE).await, HandshakeKind::Full);
