@@ -13,7 +13,7 @@ pub enum Verdict {
     Drop(DropReason),
 }
 
-/// How verdicts are carried out.
+/// How verdicts are carried out. Its serde form is its stable name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -42,8 +42,10 @@ impl Mode {
     }
 }
 
-/// The treatment of a packet.
+/// The treatment of a packet. Its serde form is its stable name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Action {
     /// Passed.
     Pass,

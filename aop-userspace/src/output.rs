@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 pub(crate) use self::{
     colours::{Colours, Tone},
-    drop_line::DropLine,
+    drop_line::drop_line,
     status_screen::{prefix_lines, render_status},
     summary::{StateText, confirmed, general_mode, interface_state, scope_of_mode},
     text::{ago, count, date, duration_text, lines},

@@ -33,7 +33,7 @@ use ratatui::{
 use self::model::{AfterKey, DropSampling, Model};
 use crate::{
     daemon,
-    output::{Colours, DropLine, error_chain},
+    output::{Colours, error_chain},
     signals,
 };
 
@@ -160,7 +160,7 @@ impl Session {
         while taken < MAX_DROPS
             && let Some(drop) = drops.next_drop()
         {
-            model.count_drop(&DropLine::from(drop), at);
+            model.count_drop(&drop, at);
             taken += 1;
         }
         let checked = drops.is_sampling().and_then(|goes_on| Ok((goes_on, drops.lost()?)));

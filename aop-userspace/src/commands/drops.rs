@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     arguments::{ConfigFile, duration},
-    output::{DropLine, print},
+    output::{drop_line, print},
     signals,
 };
 
@@ -60,12 +60,8 @@ impl DropsCommand {
     /// error has already reported.
     fn print_new(&self, drops: &mut DropReader, lost: &mut u64) -> anyhow::Result<()> {
         while let Some(drop) = drops.next_drop() {
-            let line = DropLine::from(drop);
-            if self.json {
-                print(&format!("{}\n", serde_json::to_string(&line)?))?;
-            } else {
-                print(&format!("{line}\n"))?;
-            }
+            let line = if self.json { serde_json::to_string(&drop)? } else { drop_line(&drop) };
+            print(&format!("{line}\n"))?;
         }
         let lost_now = drops.lost()?;
         if lost_now > *lost {

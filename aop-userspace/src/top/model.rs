@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aop_api::Status;
+use aop_firewall::DroppedPacket;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::{rates::Rates, strangers::Strangers};
-use crate::output::DropLine;
 
 /// The intervals that + and - step through, in seconds.
 const INTERVALS: [u64; 6] = [1, 2, 5, 10, 30, 60];
@@ -165,7 +165,7 @@ impl Model {
     }
 
     /// Counts a sampled drop, even while the readings are paused.
-    pub(super) fn count_drop(&mut self, drop: &DropLine, at: Duration) {
+    pub(super) fn count_drop(&mut self, drop: &DroppedPacket, at: Duration) {
         self.strangers.count(drop, at);
     }
 

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashMap, net::IpAddr, time::Duration};
 
-use crate::output::DropLine;
+use aop_firewall::DroppedPacket;
 
 /// The most sources that are kept. In a flood from spoofed sources, those with the fewest drops are
 /// forgotten.
@@ -40,7 +40,7 @@ pub(super) enum StrangerOrder {
 
 impl Strangers {
     /// Counts `drop`, which was seen at `at`.
-    pub(super) fn count(&mut self, drop: &DropLine, at: Duration) {
+    pub(super) fn count(&mut self, drop: &DroppedPacket, at: Duration) {
         let Some(address) = drop.source else {
             self.without_source += 1;
             return;
@@ -48,7 +48,7 @@ impl Strangers {
         if self.known.len() >= MAX_SOURCES && !self.known.contains_key(&address) {
             self.evict();
         }
-        let (action, reason, port) = (drop.action, drop.reason, drop.port);
+        let (action, reason, port) = (drop.action.name(), drop.reason, drop.port);
         let drops = self.known.get(&address).map_or(0, |known| known.drops) + 1;
         let stranger = Stranger { address, drops, action, reason, port, last: at };
         self.known.insert(address, stranger);
@@ -78,12 +78,14 @@ impl Strangers {
 
 #[cfg(test)]
 mod tests {
+    use aop_common::Action;
+
     use super::*;
 
-    fn drop(source: Option<IpAddr>) -> DropLine {
-        DropLine {
+    fn drop(source: Option<IpAddr>) -> DroppedPacket {
+        DroppedPacket {
             interface: "eth0".into(),
-            action: "drop",
+            action: Action::Drop,
             reason: "unknown_source",
             source,
             destination: None,

@@ -6,7 +6,9 @@ use aop_api::{
     DaemonReport, Expiry, InterfaceStatus, PeerStatus, RefusalCount, SeenIdentity, Status,
     VerdictCount,
 };
+use aop_common::Action;
 use aop_control::status_from_maps;
+use aop_firewall::DroppedPacket;
 use jiff::Timestamp;
 use ratatui::{
     Terminal,
@@ -18,7 +20,7 @@ use super::{
     draw,
     model::{AfterKey, DropSampling, Model, Pane, SortOrder},
 };
-use crate::output::{Colours, DropLine};
+use crate::output::Colours;
 
 const EVIL: &str = "\u{1b}[31mevil\u{202e}\n世";
 
@@ -98,9 +100,9 @@ fn busy() -> Model {
     for turn in 1..=3 {
         model.apply_reading(second * turn, Ok(status(turn.into())));
     }
-    let drop = DropLine {
+    let drop = DroppedPacket {
         interface: EVIL.into(),
-        action: "drop",
+        action: Action::Drop,
         reason: "unknown_source",
         source: Some(std::net::Ipv6Addr::LOCALHOST.into()),
         destination: None,

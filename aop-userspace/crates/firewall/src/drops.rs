@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::Path};
 
 use aop_common::{Action, Bytes, Flow, Segment, Tally, layout::DropEvent};
 use aya::maps::{Map, MapData, RingBuf};
+use serde::Serialize;
 
 use super::{error::FirewallError, header_names, maps::Maps, pins::Pins};
 
@@ -15,8 +16,8 @@ pub struct DropReader {
     lost_before: u64,
 }
 
-/// A dropped packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A dropped packet. `aop drops --json` prints its serde form, so names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DroppedPacket {
     /// The interface that received it.
     pub interface: String,
@@ -32,7 +33,8 @@ pub struct DroppedPacket {
     pub port: Option<u16>,
     /// Bytes of the whole frame.
     pub length: u32,
-    /// The names of its headers, the outermost first.
+    /// The names of its headers, the outermost first; of fragments and broken frames, as far as
+    /// they can be read.
     pub headers: Vec<String>,
 }
 
@@ -139,4 +141,17 @@ fn read(bytes: &[u8]) -> Option<DropEvent> {
         snapped: word(20)?,
         frame: *bytes.get(24..)?.first_chunk()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_of_a_drop_has_the_stable_name_of_its_action() {
+        for action in [Action::Pass, Action::Drop, Action::WouldDrop] {
+            let json = serde_json::to_value(action).unwrap();
+            assert_eq!(json, action.name());
+        }
+    }
 }
