@@ -2,7 +2,7 @@
 
 use crate::{
     DropReason, Frame, ethernet, ipv4, ipv6,
-    tcp::{self, Header, Kind},
+    tcp::{self, Kind, TransportHeader},
     udp,
 };
 
@@ -135,12 +135,15 @@ impl Segment {
             (Err(Stop::Other), _) => Self::Other,
             // It ends before its addresses, so the kernel does not accept it as UDP either.
             (
-                Ok(Header { kind: Kind::Udp, .. }) | Err(Stop::Undecidable(DropReason::Udp)),
+                Ok(TransportHeader { kind: Kind::Udp, .. })
+                | Err(Stop::Undecidable(DropReason::Udp)),
                 None,
             ) => Self::Other,
             (_, None) => Self::Unreadable(DropReason::Malformed),
             (Err(Stop::Unfit(why)), Some(flow)) => Self::Unfit { flow, why },
-            (Ok(Header { port, kind: Kind::Udp, .. }), Some(flow)) => Self::Udp { flow, port },
+            (Ok(TransportHeader { port, kind: Kind::Udp, .. }), Some(flow)) => {
+                Self::Udp { flow, port }
+            }
             (Ok(header), Some(flow)) => {
                 Self::Tcp { flow, port: header.port, why: header.if_unknown() }
             }

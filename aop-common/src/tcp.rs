@@ -13,7 +13,7 @@ const OPENING: u8 = SYN | 0x01 | 0x04 | 0x10;
 
 /// The part of a TCP or UDP header that the policy needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Header {
+pub(crate) struct TransportHeader {
     pub(crate) port: u16,
     pub(crate) kind: Kind,
     pub(crate) step: TcpStep,
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
     Udp,
 }
 
-impl Header {
+impl TransportHeader {
     /// Why the packet is dropped, unless something admits it.
     #[inline(always)]
     pub(crate) fn if_unknown(self) -> DropReason {
@@ -52,17 +52,17 @@ impl Header {
 }
 
 #[inline(always)]
-pub(crate) fn read(frame: &impl Frame, payload: Payload) -> Result<Header, Stop> {
+pub(crate) fn read(frame: &impl Frame, payload: Payload) -> Result<TransportHeader, Stop> {
     let at = payload.at;
     let port = frame.u16(at.wrapping_add(2));
     let port = port.ok_or(Stop::Undecidable(DropReason::Malformed))?;
-    let broken = Header { port, kind: Kind::BrokenTcp, step: TcpStep::Other };
+    let broken = TransportHeader { port, kind: Kind::BrokenTcp, step: TcpStep::Other };
     let Some([offset, flags]) = frame.load::<2>(at.wrapping_add(12)) else { return Ok(broken) };
     if !is_sound(frame, payload, offset) {
         return Ok(broken);
     }
     let step = if flags & OPENING == SYN { TcpStep::Opens } else { TcpStep::Other };
-    Ok(Header { port, kind: Kind::Tcp, step })
+    Ok(TransportHeader { port, kind: Kind::Tcp, step })
 }
 
 /// Whether the whole TCP header lies inside the IP packet and the frame.

@@ -43,7 +43,7 @@ const TICK: Duration = Duration::from_millis(200);
 const MAX_DROPS: usize = 20_000;
 
 /// A message from one of the threads.
-enum Message {
+enum ThreadMessage {
     Terminal(Event),
     Status(Box<Result<Status, String>>),
     /// A signal came, or the terminal was closed.
@@ -64,7 +64,7 @@ pub(crate) fn run(file: PathBuf, interval: Duration, every: u32) -> anyhow::Resu
     let stop = sender.clone();
     signals::on_arrival(blocked, move || {
         // Fails only if `aop top` is ending already.
-        stop.send(Message::Stop).ok();
+        stop.send(ThreadMessage::Stop).ok();
     });
     read_status(file, interval, sender.clone(), new_intervals);
     let mut terminal = RawTerminal::enter().context("cannot use the terminal")?;
@@ -119,7 +119,7 @@ impl Session {
         &mut self,
         terminal: &mut DefaultTerminal,
         model: &mut Model,
-        messages: &Receiver<Message>,
+        messages: &Receiver<ThreadMessage>,
     ) -> anyhow::Result<()> {
         let colours = Colours::of_stdout();
         loop {
@@ -134,13 +134,15 @@ impl Session {
             };
             while let Some(message) = next {
                 match message {
-                    Message::Stop => return Ok(()),
-                    Message::Terminal(Event::Key(key)) if model.on_key(key) == AfterKey::Quit => {
+                    ThreadMessage::Stop => return Ok(()),
+                    ThreadMessage::Terminal(Event::Key(key))
+                        if model.on_key(key) == AfterKey::Quit =>
+                    {
                         return Ok(());
                     }
                     // A resize: the next pass draws the new size.
-                    Message::Terminal(_) => {}
-                    Message::Status(reading) => {
+                    ThreadMessage::Terminal(_) => {}
+                    ThreadMessage::Status(reading) => {
                         model.apply_reading(self.started.elapsed(), *reading);
                     }
                 }
@@ -189,11 +191,11 @@ fn follow_drops(pins: &Path, every: u32) -> (Option<DropReader>, DropSampling) {
     (None, DropSampling::Off(why))
 }
 
-fn read_keys(sender: Sender<Message>) {
+fn read_keys(sender: Sender<ThreadMessage>) {
     thread::spawn(move || {
         loop {
-            let message = event::read().map_or(Message::Stop, Message::Terminal);
-            let over = matches!(message, Message::Stop);
+            let message = event::read().map_or(ThreadMessage::Stop, ThreadMessage::Terminal);
+            let over = matches!(message, ThreadMessage::Stop);
             if sender.send(message).is_err() || over {
                 return;
             }
@@ -205,13 +207,13 @@ fn read_keys(sender: Sender<Message>) {
 fn read_status(
     file: PathBuf,
     mut interval: Duration,
-    sender: Sender<Message>,
+    sender: Sender<ThreadMessage>,
     new_intervals: Receiver<Duration>,
 ) {
     thread::spawn(move || {
         loop {
             let reading = daemon::status(&file).map_err(|error| error_chain(&error));
-            if sender.send(Message::Status(Box::new(reading))).is_err() {
+            if sender.send(ThreadMessage::Status(Box::new(reading))).is_err() {
                 return;
             }
             match new_intervals.recv_timeout(interval) {

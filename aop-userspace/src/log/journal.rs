@@ -79,7 +79,7 @@ impl Journal {
         sendto(&self.socket, entry, flags | SendFlags::NOSIGNAL, &self.address)
     }
 
-    fn send_entry(&self, mut entry: Entry) {
+    fn send_entry(&self, mut entry: JournalEntry) {
         let lost = self.lost.swap(0, Relaxed);
         if lost > 0 {
             entry.add("AOP_LOST", &lost.to_string());
@@ -107,7 +107,7 @@ pub(super) fn is_stderr() -> bool {
 
 impl<S: Subscriber> Layer<S> for Journal {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = EventFields::default();
         event.record(&mut fields);
         self.send_entry(fields.entry(*event.metadata().level()));
     }
@@ -115,15 +115,15 @@ impl<S: Subscriber> Layer<S> for Journal {
 
 /// The fields of an event.
 #[derive(Default)]
-struct Fields {
+struct EventFields {
     message: String,
     /// Name, value, and the value as the text shows it.
     others: Vec<(&'static str, String, String)>,
 }
 
-impl Fields {
-    fn entry(self, level: Level) -> Entry {
-        let mut entry = Entry::default();
+impl EventFields {
+    fn entry(self, level: Level) -> JournalEntry {
+        let mut entry = JournalEntry::default();
         entry.add("PRIORITY", priority(level));
         entry.add("SYSLOG_IDENTIFIER", "aop");
         let mut text = self.message;
@@ -156,7 +156,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field, value.to_owned(), format!("{value:?}"));
     }
@@ -179,11 +179,11 @@ const fn priority(level: Level) -> &'static str {
 
 /// The datagram of one event.
 #[derive(Default)]
-struct Entry {
+struct JournalEntry {
     bytes: Vec<u8>,
 }
 
-impl Entry {
+impl JournalEntry {
     /// Adds a field. A value of several lines is preceded by its length, so that none of its lines
     /// can pass for a field. Control characters are escaped.
     fn add(&mut self, name: &str, value: &str) {
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn lines_of_a_value_cannot_pass_for_fields_and_control_characters_are_escaped() {
-        let mut entry = Entry::default();
+        let mut entry = JournalEntry::default();
         entry.add("A", "one");
         entry.add("B", "two\nPRIORITY=0");
         entry.add("C", "\u{1b}[31m\u{202e}");

@@ -13,12 +13,12 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 /// Counters by key.
 pub(super) struct Rates<K> {
     at: Option<Duration>,
-    counters: BTreeMap<K, Counter>,
+    counters: BTreeMap<K, CounterHistory>,
 }
 
 /// The last value of a counter, and its rates.
 #[derive(Debug, Default)]
-pub(super) struct Counter {
+pub(super) struct CounterHistory {
     count: u64,
     /// Per second, the latest last. Empty before the second reading.
     rates: VecDeque<f64>,
@@ -44,12 +44,12 @@ impl<K: Ord> Rates<K> {
         self.at = Some(at);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &Counter)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &CounterHistory)> {
         self.counters.iter()
     }
 }
 
-impl Counter {
+impl CounterHistory {
     fn update(&mut self, count: u64, passed: Option<f64>) {
         if let Some(passed) = passed.filter(|passed| *passed > 0.0) {
             // A counter that has become smaller was reset.

@@ -10,7 +10,7 @@ use aop_api::Status;
 
 use super::{
     model::{CounterKey, Model, Pane, SortOrder},
-    rates::{Counter, format_rate},
+    rates::{CounterHistory, format_rate},
     strangers::{Stranger, StrangerOrder},
 };
 use crate::output::{Tone, ago, date, duration_text};
@@ -105,12 +105,12 @@ struct TrafficRow<'a> {
     event: String,
     reason: String,
     tone: Tone,
-    counter: &'a Counter,
+    counter: &'a CounterHistory,
 }
 
 impl<'a> TrafficRow<'a> {
     /// `None` for a counter that has no row in this pane.
-    fn new(key: &CounterKey, counter: &'a Counter) -> Option<Self> {
+    fn new(key: &CounterKey, counter: &'a CounterHistory) -> Option<Self> {
         let of_site = |site: &str, reason: &str| format!("{reason}, {site}");
         let (group, event, reason, tone) = match key {
             CounterKey::Packets { action, reason } => {

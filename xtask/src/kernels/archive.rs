@@ -11,12 +11,12 @@ use crate::{command, packages};
 const RELEASE: &str = "bookworm";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-pub(super) struct Archive {
+pub(super) struct PackageArchive {
     /// apt's options for other lists; empty for the lists of this machine.
     options: Vec<String>,
 }
 
-impl Archive {
+impl PackageArchive {
     /// The package lists of this machine.
     pub(super) fn machine() -> Self {
         Self { options: Vec::new() }

@@ -10,13 +10,13 @@ const PROGRAM: u32 = 0o100_755;
 const DEVICE: u32 = 0o020_600;
 
 #[derive(Default)]
-pub(super) struct Archive {
+pub(super) struct CpioArchive {
     bytes: Vec<u8>,
     folders: BTreeSet<String>,
     entries: u32,
 }
 
-impl Archive {
+impl CpioArchive {
     /// Adds a folder and its parents, each only once.
     pub(super) fn folder(&mut self, path: &str) {
         let path = path.trim_matches('/');
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn folders_come_once_and_before_their_content() {
-        let mut archive = Archive::default();
+        let mut archive = CpioArchive::default();
         archive.file("/usr/bin/a", b"first");
         archive.file("/usr/bin/b", b"second");
         let text = String::from_utf8(archive.finish()).expect("all of it is text");
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn every_part_begins_at_a_multiple_of_four() {
-        let mut archive = Archive::default();
+        let mut archive = CpioArchive::default();
         archive.file("a", b"12345");
         let bytes = archive.finish();
         assert_eq!(bytes.len() % 4, 0);

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Kernel, cpio::Archive, folder, run_silent};
+use super::{Kernel, cpio::CpioArchive, folder, run_silent};
 use crate::{command, workspace};
 
 /// The programs that the tests call.
@@ -24,7 +24,7 @@ pub(super) const DONE: &str = "aop-kernels: done";
 
 /// Writes the initramfs of `kernel` and returns its path.
 pub(super) fn build(kernel: &Kernel, tests: &Path) -> Result<PathBuf> {
-    let mut archive = Archive::default();
+    let mut archive = CpioArchive::default();
     for path in ["proc", "sys", "dev", "tmp", "run", "sys/fs/bpf"] {
         archive.folder(path);
     }

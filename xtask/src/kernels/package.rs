@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{archive::Archive, folder, run_silent};
+use super::{archive::PackageArchive, folder, run_silent};
 
 pub(super) struct Kernel {
     /// The version as `uname -r` prints it.
@@ -38,7 +38,7 @@ impl Kernel {
 /// # Errors
 /// No list has such a kernel, or the package cannot be fetched.
 pub(super) fn fetch(series: &str) -> Result<Kernel> {
-    let machine = Archive::machine();
+    let machine = PackageArchive::machine();
     match newest_of(&machine, series)? {
         Some(package) => match unpack(&machine, &package) {
             Ok(kernel) => return Ok(kernel),
@@ -50,7 +50,7 @@ pub(super) fn fetch(series: &str) -> Result<Kernel> {
     if let Some(package) = newest_of(&machine, series)? {
         return unpack(&machine, &package);
     }
-    let release = Archive::of_every_series()?;
+    let release = PackageArchive::of_every_series()?;
     release.update()?;
     let package = newest_of(&release, series)?.with_context(|| {
         format!(
@@ -62,7 +62,7 @@ pub(super) fn fetch(series: &str) -> Result<Kernel> {
     unpack(&release, &package)
 }
 
-fn unpack(archive: &Archive, package: &str) -> Result<Kernel> {
+fn unpack(archive: &PackageArchive, package: &str) -> Result<Kernel> {
     let version = package.trim_start_matches("linux-image-").to_owned();
     let kernel = Kernel { unpacked: folder().join(package), version };
     if !kernel.image().is_file() {
@@ -72,7 +72,7 @@ fn unpack(archive: &Archive, package: &str) -> Result<Kernel> {
     Ok(kernel)
 }
 
-fn download(archive: &Archive, package: &str, to: &Path) -> Result<()> {
+fn download(archive: &PackageArchive, package: &str, to: &Path) -> Result<()> {
     let downloads = folder().join("archives");
     fs::create_dir_all(&downloads)?;
     run_silent(archive.get("download").arg(package).current_dir(&downloads))?;
@@ -88,7 +88,7 @@ fn download(archive: &Archive, package: &str, to: &Path) -> Result<()> {
 
 /// The newest package of a series, such as `linux-image-6.1.0-56-cloud-amd64`. The pattern excludes
 /// the meta-package and the unsigned and debug packages.
-fn newest_of(archive: &Archive, series: &str) -> Result<Option<String>> {
+fn newest_of(archive: &PackageArchive, series: &str) -> Result<Option<String>> {
     let pattern = format!("^linux-image-{}[.][0-9].*-cloud-amd64$", series.replace('.', "[.]"));
     Ok(newest(&archive.names(&pattern)?))
 }

@@ -24,7 +24,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The content of the file, where it is known, and why it could not be written.
-struct Stored {
+struct StoredIdentities {
     identities: Option<SeenIdentities>,
     trouble: LastError,
 }
@@ -33,7 +33,7 @@ impl Daemon {
     /// Runs until `stop`, and stores once more then.
     pub(super) async fn store_identities(self: Arc<Self>, stop: CancellationToken) {
         let identities = file::load(&self.settings.paths.state).ok();
-        let mut stored = Stored { identities, trouble: LastError::default() };
+        let mut stored = StoredIdentities { identities, trouble: LastError::default() };
         let mut warned = Instant::now();
         loop {
             let stopped = tokio::select! {
@@ -62,7 +62,7 @@ impl Daemon {
 
     /// Stores the certificates that the terminator has seen, where they differ from `stored`. If it
     /// does not answer, `stored` stays.
-    fn store_new_identities(&self, stored: &mut Stored) {
+    fn store_new_identities(&self, stored: &mut StoredIdentities) {
         let identities = match self.identities() {
             Ok(identities) => identities,
             Err(error) => {

@@ -31,7 +31,7 @@ use messages::DrainingInfo;
 use parking_lot::Mutex;
 pub(super) use predecessor::{HandoverSource, HandoverState, TakeOverError};
 pub(super) use reexec::Reexec;
-use successor::{Descriptors, FirewallState, Serving, StartFailed, Successor};
+use successor::{Descriptors, FirewallState, ServingSuccessor, StartFailed, Successor};
 
 use super::{Daemon, DaemonError, identity_store, service_manager, sockets, start};
 
@@ -225,7 +225,7 @@ impl Daemon {
         let mut successor = Successor::start(&self.handover.reexec)?;
         self.lifecycle.close_on_stop(successor.channel().map_err(UpgradeError::from)?)?;
         self.handover.send(&mut successor, pins.as_ref().map(AsFd::as_fd))?;
-        let Serving { version, source } = successor.await_serving()?;
+        let ServingSuccessor { version, source } = successor.await_serving()?;
         // After this, a failure leaves the successor's policy in the firewall.
         self.release_to(successor, version, &source)
             .map_err(|error| StartFailed { error, firewall: FirewallState::MayHaveChanged })

@@ -14,10 +14,10 @@ mod procfs;
 mod tls;
 
 use aop_api::{Diagnosis, FindingGroup};
-use finding::CheckResult;
+use finding::CheckFinding;
 pub use host_context::{CertificatePair, HostContext, HostContextError};
 
-type Check = fn(&HostContext) -> Vec<CheckResult>;
+type Check = fn(&HostContext) -> Vec<CheckFinding>;
 
 /// Every check with its group, in the order of the report.
 const CHECKS: &[(FindingGroup, &[Check])] = &[

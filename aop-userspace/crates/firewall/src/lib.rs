@@ -96,7 +96,7 @@ pub struct Firewall {
     wanted: WantedInterfaces,
     routes: DefaultRoutes,
     maps_origin: MapsOrigin,
-    lifecycle: Lifecycle,
+    pin_state: PinState,
 }
 
 /// Where the maps come from. A failed start removes those that it created.
@@ -108,7 +108,7 @@ enum MapsOrigin {
 
 /// Whether the pins still exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lifecycle {
+enum PinState {
     Guarding,
     Unloaded,
 }
@@ -131,7 +131,7 @@ impl Firewall {
     /// # Errors
     /// The kernel lists no interfaces, or a pin cannot be removed.
     pub fn follow_host(&mut self, reason: CheckReason) -> Result<(), FirewallError> {
-        if self.lifecycle == Lifecycle::Unloaded {
+        if self.pin_state == PinState::Unloaded {
             return Ok(());
         }
         let followed = if self.pins.has_maps() { self.try_follow_host(reason) } else { Ok(()) };
@@ -139,7 +139,7 @@ impl Firewall {
         if self.pins.has_maps() {
             return followed;
         }
-        self.lifecycle = Lifecycle::Unloaded;
+        self.pin_state = PinState::Unloaded;
         tracing::warn!("the firewall was unloaded: packets pass unfiltered from now on");
         Ok(())
     }

@@ -117,10 +117,13 @@ impl PrefixSets {
     }
 }
 
-type Entry = (IpNet, Prefix);
+type PrefixEntry = (IpNet, Prefix);
 
 /// The entries of `these` without an equal one in `those`. Both are sorted.
-fn without<'a>(these: &'a Admission, those: &'a Admission) -> impl Iterator<Item = &'a Entry> {
+fn without<'a>(
+    these: &'a Admission,
+    those: &'a Admission,
+) -> impl Iterator<Item = &'a PrefixEntry> {
     let mut those = those.entries().iter().peekable();
     these.entries().iter().filter(move |entry| {
         while those.next_if(|other| other.0 < entry.0).is_some() {}

@@ -6,7 +6,7 @@ use aop_config::{AttachPreference, Interfaces};
 use aop_types::Admission;
 
 use super::{
-    CheckReason, Firewall, FirewallPolicy, Lifecycle, MapsOrigin, PacketLog,
+    CheckReason, Firewall, FirewallPolicy, MapsOrigin, PacketLog, PinState,
     attach::{self, Owner},
     attachments::{self, Attachments},
     error::FirewallError,
@@ -121,7 +121,7 @@ impl Firewall {
             wanted,
             routes,
             maps_origin: origin,
-            lifecycle: Lifecycle::Guarding,
+            pin_state: PinState::Guarding,
         })
     }
 

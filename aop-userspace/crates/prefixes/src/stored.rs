@@ -54,7 +54,7 @@ pub enum StoredError {
 /// The content of the file. Unknown fields are an error: they mean that another version wrote it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored {
+struct StoredList {
     url: String,
     confirmed: Timestamp,
     etag: Option<String>,
@@ -70,7 +70,7 @@ pub(super) fn load(state: &Path, url: &ListUrl) -> Result<Option<CurrentList>, S
         Err(error) => return Err(StoredError::Unreadable { path, error }),
     };
     let broken = |message| StoredError::Broken { path: path.clone(), message };
-    let stored: Stored =
+    let stored: StoredList =
         serde_json::from_slice(&text).map_err(|error| broken(error.to_string()))?;
     if stored.url != url.as_str() {
         return Ok(None);
@@ -95,7 +95,7 @@ pub(super) fn invalid_list(state: &Path, why: String) -> StoredError {
 /// The directory or the file cannot be written. The previous content stays.
 pub fn save(state: &Path, url: &ListUrl, held: &CurrentList) -> Result<(), StoredError> {
     let path = state.join(NAME);
-    let stored = Stored {
+    let stored = StoredList {
         url: url.as_str().to_owned(),
         confirmed: held.confirmed.unwrap_or(Timestamp::UNIX_EPOCH),
         etag: held.list.etag.clone(),

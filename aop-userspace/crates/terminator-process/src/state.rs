@@ -21,7 +21,7 @@ use super::{
 /// The state of the terminator process. It starts empty.
 pub(super) struct TerminatorState {
     prepared: Option<PreparedConfig>,
-    serving: Option<Serving>,
+    serving: Option<ServedConfig>,
     cpus: usize,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct PreparedConfig {
 }
 
 /// A configuration that is served.
-struct Serving {
+struct ServedConfig {
     live: ReloadableConfig,
     gate: Arc<AddressGate>,
     service: Arc<Service>,
@@ -118,7 +118,7 @@ impl TerminatorState {
             .counters()
             .restore(seen_identities::from_document(known, &config.live.site_names()));
         let (service, checks) = (Arc::new(service), UpstreamChecks::start(&config.live.sites));
-        self.serving = Some(Serving { live: config.live, gate, service, checks });
+        self.serving = Some(ServedConfig { live: config.live, gate, service, checks });
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl TerminatorState {
 
     fn report(&self) -> TerminatorSnapshot {
         match &self.serving {
-            Some(Serving { live, gate, service, checks }) => {
+            Some(ServedConfig { live, gate, service, checks }) => {
                 let (counters, peers) = (service.counters().snapshot(), gate.peers().in_memory());
                 report::report(counters, &peers, live, checks.report())
             }

@@ -47,7 +47,7 @@ pub(super) struct Descriptors<'a> {
 }
 
 /// A successor that serves.
-pub(super) struct Serving {
+pub(super) struct ServingSuccessor {
     pub(super) version: String,
     /// The digest of its configuration.
     pub(super) source: String,
@@ -103,7 +103,7 @@ impl Successor {
     }
 
     /// Waits until it serves. After an error the process has ended.
-    pub(super) fn await_serving(&mut self) -> Result<Serving, StartFailed> {
+    pub(super) fn await_serving(&mut self) -> Result<ServingSuccessor, StartFailed> {
         let begun = Instant::now();
         let (mut patience, mut version) = (ANSWER, String::new());
         let mut firewall = FirewallState::Untouched;
@@ -112,7 +112,9 @@ impl Successor {
             match channel::receive_until(&self.channel, LONGEST, left) {
                 Ok(SuccessorMessage::Ready { version: its }) => (patience, version) = (START, its),
                 Ok(SuccessorMessage::Guarding) => firewall = FirewallState::MayHaveChanged,
-                Ok(SuccessorMessage::Serving { source }) => return Ok(Serving { version, source }),
+                Ok(SuccessorMessage::Serving { source }) => {
+                    return Ok(ServingSuccessor { version, source });
+                }
                 Ok(SuccessorMessage::CountConnections) => {}
                 Ok(SuccessorMessage::Failed(why)) => {
                     self.end(LEAVING);

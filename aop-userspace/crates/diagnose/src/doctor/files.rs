@@ -4,10 +4,10 @@ use aop_api::VisitorError;
 
 use super::{
     HostContext,
-    finding::{CheckResult, good, notice, wrong},
+    finding::{CheckFinding, good, notice, wrong},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let checked = &host.checked;
     if let Some(error) = &checked.error {
         let said = "the configuration is not usable: a start or a reload would fail";
@@ -24,7 +24,7 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let others = checked.warnings.iter().filter(|it| !checked.mistakes.contains(it));
     // The finding `mode` reports that the firewall observes.
     let others = others.filter(|it| *it != aop_config::FIREWALL_OBSERVES);
-    let mut findings: Vec<CheckResult> =
+    let mut findings: Vec<CheckFinding> =
         mistakes.chain(others.map(|it| notice("warning", it))).collect();
     let sites = checked.sites.iter().map(|site| {
         let files = site.files.len();

@@ -4,7 +4,7 @@ use aop_api::{Finding, FindingGroup, FindingOutcome as Outcome, VisitorError};
 use aop_types::Refusal;
 
 /// A finding without its group: [`Finding`] says what the fields mean.
-pub(super) struct CheckResult {
+pub(super) struct CheckFinding {
     name: String,
     pub(super) outcome: Outcome,
     pub(super) about: Option<String>,
@@ -16,7 +16,7 @@ pub(super) struct CheckResult {
 }
 
 /// A finding that something is as it should be.
-pub(super) fn good(name: &str, said: impl Into<String>) -> CheckResult {
+pub(super) fn good(name: &str, said: impl Into<String>) -> CheckFinding {
     new(name, Outcome::Good, said.into())
 }
 
@@ -26,22 +26,22 @@ pub(super) fn wrong(
     said: impl Into<String>,
     visitor: VisitorError,
     cure: impl Into<String>,
-) -> CheckResult {
-    CheckResult { visitor, ..new(name, Outcome::Wrong, said.into()) }.cure(cure)
+) -> CheckFinding {
+    CheckFinding { visitor, ..new(name, Outcome::Wrong, said.into()) }.cure(cure)
 }
 
 /// A finding that may be intended, but that an operator should know.
-pub(super) fn notice(name: &str, said: impl Into<String>) -> CheckResult {
+pub(super) fn notice(name: &str, said: impl Into<String>) -> CheckFinding {
     new(name, Outcome::Told, said.into())
 }
 
 /// A check that was not done, with the reason.
-pub(super) fn untried(name: &str, why: impl Into<String>) -> CheckResult {
+pub(super) fn untried(name: &str, why: impl Into<String>) -> CheckFinding {
     new(name, Outcome::Untried, why.into())
 }
 
-fn new(name: &str, outcome: Outcome, said: String) -> CheckResult {
-    CheckResult {
+fn new(name: &str, outcome: Outcome, said: String) -> CheckFinding {
+    CheckFinding {
         name: name.to_owned(),
         outcome,
         about: None,
@@ -53,7 +53,7 @@ fn new(name: &str, outcome: Outcome, said: String) -> CheckResult {
     }
 }
 
-impl CheckResult {
+impl CheckFinding {
     /// The finding in the document, in the group of its check.
     pub(super) fn in_group(self, group: FindingGroup) -> Finding {
         let Self { name, outcome, about, said, evidence, visitor, cure, commands } = self;

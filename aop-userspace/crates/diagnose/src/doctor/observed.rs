@@ -15,13 +15,13 @@ use jiff::Timestamp;
 
 use super::{
     HostContext,
-    finding::{CheckResult, untried},
+    finding::{CheckFinding, untried},
 };
 
 /// Older refusals say nothing about the present state.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let status = &host.status;
     match &status.terminator {
         Some(terminator) if terminator.answers => {

@@ -23,7 +23,7 @@ use self::{
 };
 use super::{
     HostContext,
-    finding::{CheckResult, good, notice, untried, wrong},
+    finding::{CheckFinding, good, notice, untried, wrong},
 };
 
 /// The time limit of all attempts together. It is shorter than the loopback opening.
@@ -46,7 +46,7 @@ struct AttackedSite<'a> {
     host: String,
 }
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let why = |why: &str| vec![untried("tls", why)];
     let Some(config) = &host.config else { return why("the configuration cannot be read") };
     if config.fixed.listeners.is_empty() {
@@ -57,7 +57,7 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
         Err(error) => return why(&format!("the sites cannot be built: {error}")),
     };
     let observing = observing(host, config);
-    let mut findings: Vec<CheckResult> =
+    let mut findings: Vec<CheckFinding> =
         observing.iter().map(|site| lets_everybody_in(site)).collect();
     let attacked = attacked(config, &sites, &observing);
     let mut attack = Attack { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
@@ -78,7 +78,7 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
             let left = opening.close();
             if !left.is_empty() {
                 let said = "the opening for the attempts could not be closed";
-                findings.push(left.into_iter().fold(notice("opening", said), CheckResult::seen));
+                findings.push(left.into_iter().fold(notice("opening", said), CheckFinding::seen));
             }
         }
         Err(error) => {
@@ -100,7 +100,7 @@ fn observing(host: &HostContext, config: &Config) -> Vec<String> {
     config.live.sites.iter().filter(observes).map(|site| site.name.clone()).collect()
 }
 
-fn lets_everybody_in(site: &str) -> CheckResult {
+fn lets_everybody_in(site: &str) -> CheckFinding {
     notice("site_observes", "the site does not check certificates yet: everybody is let in")
         .about(site)
         .cure(format!(
@@ -158,8 +158,8 @@ impl AttackedSite<'_> {
 }
 
 /// The finding about attempts of one kind, each of which must be refused.
-fn to_be_refused(name: &str, what: &str, tried: &[(String, AttemptAnswer)]) -> CheckResult {
-    let told = |finding: CheckResult, (at, answer): &(String, AttemptAnswer)| match answer {
+fn to_be_refused(name: &str, what: &str, tried: &[(String, AttemptAnswer)]) -> CheckFinding {
+    let told = |finding: CheckFinding, (at, answer): &(String, AttemptAnswer)| match answer {
         AttemptAnswer::Refused(how) => finding.seen(format!("{at}: {how}")),
         AttemptAnswer::LetIn(how) => finding.seen(format!("{at}: let in ({how})")),
         AttemptAnswer::ClosedBeforeTls => finding.seen(format!("{at}: closed before TLS")),

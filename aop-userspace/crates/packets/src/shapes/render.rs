@@ -13,7 +13,7 @@ const ERROR: u16 = 0x5555;
 
 /// Where an IP header begins.
 #[derive(Clone, Copy)]
-struct Header {
+struct HeaderPosition {
     family: AddressFamily,
     at: usize,
 }
@@ -21,7 +21,7 @@ struct Header {
 /// A length or checksum: it is filled in when all other bytes are there.
 struct Blank {
     at: usize,
-    ip: Header,
+    ip: HeaderPosition,
     field: Field,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn render(
                 let field = Field::Sum { sum: *sum, spoilt: *spoilt, from: section, to: None };
                 frame.extend(blank(field)?);
             }
-            Op::Ip(family) => ip = Some(Header { family: *family, at }),
+            Op::Ip(family) => ip = Some(HeaderPosition { family: *family, at }),
             Op::Bar | Op::End => {
                 close(&mut blanks, at);
                 section = at;
@@ -124,7 +124,7 @@ fn close(blanks: &mut [Blank], at: usize) {
 }
 
 fn word(frame: &[u8], blank: &Blank, end: usize) -> Result<u16, String> {
-    let Header { family, at } = blank.ip;
+    let HeaderPosition { family, at } = blank.ip;
     let (behind, addresses) = match family {
         AddressFamily::V4 => (at, at + 12..at + 20),
         AddressFamily::V6 => (at + 40, at + 8..at + 40),

@@ -27,10 +27,10 @@ pub struct RecentRefusal {
 
 /// The recently refused peers.
 #[derive(Debug, Default)]
-pub(super) struct RecentRefusals(HashMap<(IpAddr, Arc<str>, Refusal), Entry>);
+pub(super) struct RecentRefusals(HashMap<(IpAddr, Arc<str>, Refusal), RefusalRecord>);
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct RefusalRecord {
     /// The origin of its last refusal.
     origin: Origin,
     count: u64,
@@ -59,23 +59,24 @@ impl RecentRefusals {
         {
             self.0.remove(&evicted);
         }
-        let seen = self.0.entry(key).or_insert(Entry { origin, count: 0, last: now });
+        let seen = self.0.entry(key).or_insert(RefusalRecord { origin, count: 0, last: now });
         (seen.origin, seen.last) = (origin, now);
         seen.count += 1;
     }
 
     /// All entries, the most recently seen first.
     pub(super) fn entries(&self) -> Vec<RecentRefusal> {
-        let peer = |((address, site, refusal), seen): (&(IpAddr, Arc<str>, Refusal), &Entry)| {
-            let (site, refusal) = (site.clone(), *refusal);
-            RecentRefusal {
-                address: *address,
-                site,
-                refusal,
-                count: seen.count,
-                last_seen: seen.last,
-            }
-        };
+        let peer =
+            |((address, site, refusal), seen): (&(IpAddr, Arc<str>, Refusal), &RefusalRecord)| {
+                let (site, refusal) = (site.clone(), *refusal);
+                RecentRefusal {
+                    address: *address,
+                    site,
+                    refusal,
+                    count: seen.count,
+                    last_seen: seen.last,
+                }
+            };
         let mut peers: Vec<RecentRefusal> = self.0.iter().map(peer).collect();
         peers.sort_by(|a, b| {
             let order = |it: &RecentRefusal| (std::cmp::Reverse(it.last_seen), it.address);

@@ -71,7 +71,7 @@ pub(crate) async fn explain_refusal(
 /// The explanation. It is public, so it names only the rule, the peer's own certificate and the
 /// remedy.
 #[derive(Serialize)]
-struct Explanation<'a> {
+struct RefusalExplanation<'a> {
     refused: &'static str,
     site: &'a str,
     fault: &'static str,
@@ -81,7 +81,7 @@ struct Explanation<'a> {
 
 /// The explanation as one line of JSON.
 fn document(site: &str, refusal: Refusal, detail: &str) -> String {
-    let explanation = Explanation {
+    let explanation = RefusalExplanation {
         refused: refusal.name(),
         site,
         fault: refusal.responsible().name(),

@@ -74,7 +74,7 @@ pub(super) struct RequestFramer {
     state: FramingState,
     /// The beginning of an incomplete line.
     line: Vec<u8>,
-    head: Head,
+    head: RequestHead,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ enum FramingState {
 
 /// The facts in the head that determine the end of the request.
 #[derive(Debug, Default)]
-struct Head {
+struct RequestHead {
     bytes: usize,
     fields: usize,
     version: Version,
@@ -199,8 +199,11 @@ impl RequestFramer {
             // RFC 9112, 2.2: a server ignores empty lines before a request line.
             FramingState::RequestLine if line.is_empty() => FramingState::RequestLine,
             FramingState::RequestLine => {
-                self.head =
-                    Head { version: version(line)?, bytes: self.head.bytes, ..Head::default() };
+                self.head = RequestHead {
+                    version: version(line)?,
+                    bytes: self.head.bytes,
+                    ..RequestHead::default()
+                };
                 FramingState::Fields
             }
             FramingState::Fields if line.is_empty() => self.body()?,
@@ -248,7 +251,7 @@ impl RequestFramer {
     }
 }
 
-impl Head {
+impl RequestHead {
     fn count(&mut self) -> Result<(), FramingFault> {
         self.fields += 1;
         if self.fields > MAX_FIELDS { Err(FramingFault::TooLarge) } else { Ok(()) }

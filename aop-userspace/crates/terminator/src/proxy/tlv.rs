@@ -50,7 +50,7 @@ pub(super) struct TlsFields<'a> {
 
 /// The encoded fields before and after the checksum.
 #[derive(Default)]
-pub(super) struct Fields {
+pub(super) struct EncodedTlvs {
     before: Vec<u8>,
     behind: Vec<u8>,
 }
@@ -71,8 +71,8 @@ impl<'a> TlsFields<'a> {
         }
     }
 
-    pub(super) fn encode(&self) -> Result<Fields, HeaderTooLong> {
-        let mut fields = Fields::default();
+    pub(super) fn encode(&self) -> Result<EncodedTlvs, HeaderTooLong> {
+        let mut fields = EncodedTlvs::default();
         if let Some(alpn) = self.alpn {
             add(&mut fields.before, ALPN, alpn)?;
         }
@@ -105,7 +105,7 @@ impl<'a> TlsFields<'a> {
     }
 }
 
-impl Fields {
+impl EncodedTlvs {
     /// The length in bytes, the checksum field included.
     pub(super) fn length(&self) -> usize {
         self.before.len() + HEAD + 4 + self.behind.len()

@@ -19,7 +19,7 @@ const TCP_OVER_IPV6: u8 = 0x21;
 /// The fields are too long.
 pub(super) fn encode(
     addresses: &ProxyAddresses,
-    tlvs: tlv::Fields,
+    tlvs: tlv::EncodedTlvs,
 ) -> Result<Vec<u8>, HeaderTooLong> {
     let (family, octets) = match addresses.pair() {
         Pair::V4(pair) => (TCP_OVER_IPV4, pair.concat()),
@@ -99,12 +99,12 @@ mod tests {
             destination: "198.51.100.1:443".parse().unwrap(),
         };
         assert_eq!(parse(&header(PROXY, TCP_OVER_IPV4, &V4)), Ok(Some(addresses)));
-        let written = encode(&addresses, tlv::Fields::default()).unwrap();
+        let written = encode(&addresses, tlv::EncodedTlvs::default()).unwrap();
         assert_eq!(&written[..14], header(PROXY, TCP_OVER_IPV4, &[]).split_at(14).0);
         assert_eq!(written[16..28], V4);
         assert_eq!(parse(&written), Ok(Some(addresses)));
         let mixed = ProxyAddresses { source: "[2001:db8::7]:0".parse().unwrap(), ..addresses };
-        let written = encode(&mixed, tlv::Fields::default()).unwrap();
+        let written = encode(&mixed, tlv::EncodedTlvs::default()).unwrap();
         assert_eq!(written[13], TCP_OVER_IPV6);
         assert_eq!(written[16..20], [0x20, 0x01, 0x0d, 0xb8]);
         assert_eq!(written[42..48], [0xff, 0xff, 198, 51, 100, 1]);

@@ -12,13 +12,13 @@ use super::{
 };
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, notice, wrong},
+    finding::{CheckFinding, good, notice, wrong},
 };
 
 /// The most addresses that are listed.
 const MAX_EVIDENCE: usize = 4;
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let mut met: BTreeMap<(&str, Refusal), Vec<&RefusedPeer>> = BTreeMap::new();
     for peer in refused(host, aop_api::AdmissionSource::List) {
         if let Some(refusal) = Refusal::from_name(&peer.reason) {
@@ -28,7 +28,7 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     let finding = |((site, refusal), peers): (&(&str, Refusal), &Vec<&RefusedPeer>)| {
         Some(finding(host, site, *refusal, meaning(*refusal)?, peers))
     };
-    let mut findings: Vec<CheckResult> = met.iter().filter_map(finding).collect();
+    let mut findings: Vec<CheckFinding> = met.iter().filter_map(finding).collect();
     if findings.is_empty() {
         findings.push(if host.status.is_pulled(None) {
             good("pulls", "the CDN pulls and is served, and none of its pulls was refused recently")
@@ -46,7 +46,7 @@ fn finding(
     refusal: Refusal,
     meaning: Meaning,
     peers: &[&RefusedPeer],
-) -> CheckResult {
+) -> CheckFinding {
     let Meaning { name, said, visitor, cure } = meaning;
     // "-": the peer spoke no TLS or named no site.
     let of = Some(site).filter(|site| *site != "-");

@@ -6,10 +6,10 @@ use aop_types::Refusal;
 use super::{describe, refused};
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, wrong},
+    finding::{CheckFinding, wrong},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let bare = Refusal::CertificateRequired.name();
     let monitors =
         refused(host, aop_api::AdmissionSource::Extra).filter(|peer| peer.reason == bare);

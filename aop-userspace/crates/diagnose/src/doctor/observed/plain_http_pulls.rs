@@ -9,7 +9,7 @@ use aop_types::monotonic_seconds;
 use super::refused;
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, notice, wrong},
+    finding::{CheckFinding, good, notice, wrong},
 };
 
 const HTTP: u16 = 80;
@@ -19,7 +19,7 @@ const STRICT: &str = "set the zone's SSL/TLS mode to Full (strict), and serve on
                       port 80; if the site had no visitor yet, open it through the CDN and run \
                       this again";
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let listens = host.sockets.listening.iter().filter(|it| it.local.port() == HTTP);
     let mut listens = listens.filter(|it| !host.reached_by(it.local).is_empty());
     let Some(socket) = listens.next() else { return Vec::new() };

@@ -4,10 +4,10 @@ use aop_api::{ActionName, VerdictCount};
 
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, notice},
+    finding::{CheckFinding, good, notice},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let verdicts = &host.status.verdicts;
     let would: Vec<&VerdictCount> =
         verdicts.iter().filter(|it| it.action == ActionName::WouldDrop).collect();

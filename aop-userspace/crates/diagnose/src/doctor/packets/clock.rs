@@ -7,17 +7,17 @@ use jiff::Timestamp;
 
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, notice, untried, wrong},
+    finding::{CheckFinding, good, notice, untried, wrong},
 };
 
 /// The directory of systemd-timesyncd. It holds the file `synchronized` once the clock was set.
 const TIMESYNC: &str = "/run/systemd/timesync";
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     vec![moment(host, Timestamp::now()), synchronised(Path::new(TIMESYNC))]
 }
 
-fn moment(host: &HostContext, now: Timestamp) -> CheckResult {
+fn moment(host: &HostContext, now: Timestamp) -> CheckFinding {
     let built = aop_prefixes::snapshot().confirmed.map(|at| (at, "this program was built"));
     let kept = host.config.as_ref().and_then(|config| {
         let found = aop_prefixes::at_start(&config.live.prefixes, &host.paths.state).ok()?;
@@ -37,7 +37,7 @@ fn moment(host: &HostContext, now: Timestamp) -> CheckResult {
     }
 }
 
-fn synchronised(kept: &Path) -> CheckResult {
+fn synchronised(kept: &Path) -> CheckFinding {
     if kept.join("synchronized").exists() {
         return good("clock_source", "systemd-timesyncd has set the clock");
     }

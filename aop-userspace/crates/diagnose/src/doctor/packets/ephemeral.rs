@@ -7,14 +7,14 @@ use aop_api::VisitorError;
 
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, untried, wrong},
+    finding::{CheckFinding, good, untried, wrong},
     procfs::sysctl,
 };
 
 const RANGE: &str = "net/ipv4/ip_local_port_range";
 const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let Some(range) = sysctl(RANGE).and_then(|text| range(&text)) else {
         return vec![untried("ephemeral_port", format!("/proc/sys/{RANGE} cannot be read"))];
     };

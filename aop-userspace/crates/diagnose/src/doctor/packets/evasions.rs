@@ -6,7 +6,7 @@ use aop_firewall::DryRun;
 use crate::{
     doctor::{
         HostContext,
-        finding::{CheckResult, good, untried, wrong},
+        finding::{CheckFinding, good, untried, wrong},
     },
     prove,
 };
@@ -14,12 +14,12 @@ use crate::{
 /// The most wrong verdicts that are listed.
 const MAX_EVIDENCE: usize = 5;
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let attached = host.status.interfaces.iter().filter(|it| it.attached);
     attached.map(|it| interface(host, &it.name).about(&it.name)).collect()
 }
 
-fn interface(host: &HostContext, name: &str) -> CheckResult {
+fn interface(host: &HostContext, name: &str) -> CheckFinding {
     let proved = DryRun::open(&host.paths.pins, Some(name))
         .map_err(prove::ProveError::from)
         .and_then(|mut live| prove::prove(&mut live));

@@ -8,13 +8,13 @@ use aop_api::VisitorError;
 use super::private::is_private;
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, notice, wrong},
+    finding::{CheckFinding, good, notice, wrong},
 };
 
 /// The most addresses that are listed.
 const MAX_EVIDENCE: usize = 6;
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     if host.reading.is_none() {
         return Vec::new();
     }
@@ -44,7 +44,7 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     exposed.into_iter().map(|(name, found)| finding(name, &found)).collect()
 }
 
-fn finding(name: &str, found: &[(IpAddr, u16)]) -> CheckResult {
+fn finding(name: &str, found: &[(IpAddr, u16)]) -> CheckFinding {
     let finding = if found.iter().all(|(address, _)| is_private(*address)) {
         notice(
             "exposed",

@@ -5,10 +5,10 @@ use aop_firewall::GuardedInterface;
 
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, notice, untried, wrong},
+    finding::{CheckFinding, good, notice, untried, wrong},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let mut findings = vec![daemon(host)];
     let wanted = host.config.as_ref().map(|config| config.fixed.firewall.is_some());
     if host.reading.is_none() {
@@ -41,7 +41,7 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
     findings
 }
 
-fn daemon(host: &HostContext) -> CheckResult {
+fn daemon(host: &HostContext) -> CheckFinding {
     match &host.status.daemon {
         Some(daemon) => good("daemon", "aop is running").seen(format!("process {}", daemon.pid)),
         None => wrong(
@@ -53,7 +53,7 @@ fn daemon(host: &HostContext) -> CheckResult {
     }
 }
 
-fn interface(host: &HostContext, interface: &InterfaceStatus) -> CheckResult {
+fn interface(host: &HostContext, interface: &InterfaceStatus) -> CheckFinding {
     let InterfaceStatus { name, state, attach, .. } = interface;
     if interface.attached {
         let how = attach.as_ref().map_or("attached", AttachModeName::as_str);
@@ -95,7 +95,7 @@ fn interface(host: &HostContext, interface: &InterfaceStatus) -> CheckResult {
     }
 }
 
-fn mode(host: &HostContext) -> CheckResult {
+fn mode(host: &HostContext) -> CheckFinding {
     let own = host.status.modes.lines();
     let enforcing = host.status.interfaces.iter().all(|it| it.enforcing || !it.attached);
     let finding = match (&host.status.mode, enforcing) {

@@ -4,13 +4,13 @@ use aop_api::{PrefixStatus, VisitorError};
 
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, notice, untried, wrong},
+    finding::{CheckFinding, good, notice, untried, wrong},
 };
 
 const REFRESH: &str =
     "`aop prefixes refresh` shows why it fails; this host must reach the source over HTTPS";
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let PrefixStatus { source, origin, v4, v6, age_seconds, last_error, .. } =
         &host.status.prefixes;
     if v4 + v6 == 0 {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::upstream;
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, notice},
+    finding::{CheckFinding, good, notice},
     procfs::{Socket, SocketOwners},
 };
 
 const DOCKER: &str = "docker-proxy";
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let reported = known_ports(host);
     let open = |socket: &&Socket| {
         let port = socket.local.port();

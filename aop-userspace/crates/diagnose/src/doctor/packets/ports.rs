@@ -4,10 +4,10 @@ use aop_api::VisitorError;
 
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, untried, wrong},
+    finding::{CheckFinding, good, untried, wrong},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let Some(config) = &host.config else {
         return vec![untried("listener_port", "the configuration cannot be read")];
     };

@@ -5,11 +5,11 @@ use aop_config::UdpPolicy;
 
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, wrong},
+    finding::{CheckFinding, good, wrong},
     procfs::SocketOwners,
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let Some(config) = &host.config else { return Vec::new() };
     if config.fixed.firewall.is_none() {
         return Vec::new();

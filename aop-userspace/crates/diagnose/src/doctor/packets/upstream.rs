@@ -7,13 +7,13 @@ use aop_config::{SiteConfig, Upstream, UpstreamAddress};
 
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, good, notice, wrong},
+    finding::{CheckFinding, good, notice, wrong},
     procfs::{Socket, SocketOwners},
 };
 
-pub(super) fn check(host: &HostContext) -> Vec<CheckResult> {
+pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let Some(config) = &host.config else { return Vec::new() };
-    let mut findings: Vec<CheckResult> = Vec::new();
+    let mut findings: Vec<CheckFinding> = Vec::new();
     for site in &config.live.sites {
         let Some(authority) = authority(site) else { continue };
         if findings.iter().any(|it| it.about.as_deref() == Some(authority)) {
@@ -48,7 +48,7 @@ fn port_here(host: &HostContext, authority: &str) -> Option<u16> {
 }
 
 /// `listeners` are aop's own sockets: the application may use the same port at another address.
-fn upstream(host: &HostContext, authority: &str, listeners: &[SocketAddr]) -> CheckResult {
+fn upstream(host: &HostContext, authority: &str, listeners: &[SocketAddr]) -> CheckFinding {
     let Some(port) = port_here(host, authority) else {
         return notice("upstream", "the application is on another host")
             .seen("the doctor cannot see who else reaches it")

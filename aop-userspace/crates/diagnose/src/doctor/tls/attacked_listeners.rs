@@ -6,7 +6,7 @@ use aop_config::Config;
 use super::{dial::Target, loopback_opening::loopback};
 use crate::doctor::{
     HostContext,
-    finding::{CheckResult, untried},
+    finding::{CheckFinding, untried},
     procfs::{SocketOwners, sockets_of_process},
 };
 
@@ -14,7 +14,7 @@ use crate::doctor::{
 pub(super) fn attacked_listeners(
     host: &HostContext,
     config: &Config,
-) -> (Vec<Target>, Vec<CheckResult>) {
+) -> (Vec<Target>, Vec<CheckFinding>) {
     let status = &host.status;
     let processes = status.daemon.iter().map(|it| it.pid);
     let processes = processes.chain(status.terminator.iter().map(|it| it.pid));

@@ -10,14 +10,14 @@ use super::{
     forged_certificates::{Flaw, ForgedCa, self_signed},
     to_be_refused,
 };
-use crate::doctor::finding::{CheckResult, untried};
+use crate::doctor::finding::{CheckFinding, untried};
 
 /// The record size, in bytes, for a fragmented ClientHello.
 const TINY: usize = 7;
 /// A host of no site.
 const UNKNOWN_HOST: &str = "aop-doctor.invalid";
 
-pub(super) fn check(attack: &Attack<'_>) -> Vec<CheckResult> {
+pub(super) fn check(attack: &Attack<'_>) -> Vec<CheckFinding> {
     let mut findings = Vec::new();
     for attacked in &attack.sites {
         match bad_peers(attacked) {
@@ -63,7 +63,7 @@ fn bad_peers(attacked: &AttackedSite<'_>) -> Result<Vec<BadPeer>, Unspecified> {
     ])
 }
 
-fn tried(attack: &Attack<'_>, attacked: &AttackedSite<'_>, peer: &BadPeer) -> CheckResult {
+fn tried(attack: &Attack<'_>, attacked: &AttackedSite<'_>, peer: &BadPeer) -> CheckFinding {
     let mut answers = Vec::new();
     for (target, version) in ways(attack) {
         let client = ProbeClient::new(peer.presented.as_ref(), Some(version), None);
@@ -79,7 +79,7 @@ fn tried(attack: &Attack<'_>, attacked: &AttackedSite<'_>, peer: &BadPeer) -> Ch
 }
 
 /// Attempts that name no site, and plain HTTP.
-fn nameless(attack: &Attack<'_>) -> Vec<CheckResult> {
+fn nameless(attack: &Attack<'_>) -> Vec<CheckFinding> {
     let unnamed = |name: Option<&'static str>, records| {
         let answers = ways(attack).map(|(target, version)| {
             let client = ProbeClient::new(None, Some(version), None);

@@ -7,14 +7,14 @@ use aop_config::Resumption;
 use aop_tls::{LastSession, PresentedCertificate, ProbeClient};
 
 use super::{Attack, AttackedSite, dial::Attempt};
-use crate::doctor::finding::{CheckResult, good, untried, wrong};
+use crate::doctor::finding::{CheckFinding, good, untried, wrong};
 
 /// `welcome` are the sites that accept `presented`.
 pub(super) fn check(
     attack: &Attack<'_>,
     welcome: &[&AttackedSite<'_>],
     presented: &PresentedCertificate,
-) -> CheckResult {
+) -> CheckFinding {
     const NAME: &str = "resumption";
     let resumes = |attacked: &&&AttackedSite<'_>| {
         let named = |site: &&aop_config::SiteConfig| *site.name == **attacked.site.name();

@@ -11,14 +11,14 @@ use super::{
 };
 use crate::doctor::{
     CertificatePair,
-    finding::{CheckResult, good, notice, untried, wrong},
+    finding::{CheckFinding, good, notice, untried, wrong},
 };
 
 const WITHOUT: &str =
     "needs the certificate that was uploaded to the CDN: --certificate FILE --key FILE";
 
 /// If the attack has no target, the pair is only judged as a file.
-pub(super) fn check(pair: Option<&CertificatePair>, attack: &Attack<'_>) -> Vec<CheckResult> {
+pub(super) fn check(pair: Option<&CertificatePair>, attack: &Attack<'_>) -> Vec<CheckFinding> {
     let Some(pair) = pair else {
         return ["edge_certificate", "edge_accepted", "host_split", "resumption"]
             .map(|name| untried(name, WITHOUT))
@@ -42,7 +42,7 @@ pub(super) fn check(pair: Option<&CertificatePair>, attack: &Attack<'_>) -> Vec<
         attack.sites.iter().map(|it| (it, it.site.refusal_of(&presented))).collect();
     // A pair belongs to one zone; sites of other zones may have other pairs.
     let passes = judged.iter().any(|(_, refused)| refused.is_none());
-    let mut findings: Vec<CheckResult> = judged
+    let mut findings: Vec<CheckFinding> = judged
         .iter()
         .map(|(attacked, refused)| as_a_file(attacked, refused.as_ref(), passes))
         .collect();
@@ -61,7 +61,7 @@ fn as_a_file(
     attacked: &AttackedSite<'_>,
     refused: Option<&RefusedConnection>,
     passes: bool,
-) -> CheckResult {
+) -> CheckFinding {
     let site = attacked.site.name();
     let Some(refused) = refused else {
         return good(
@@ -96,7 +96,7 @@ fn presented_to(
     attack: &Attack<'_>,
     attacked: &AttackedSite<'_>,
     presented: &PresentedCertificate,
-) -> Vec<CheckResult> {
+) -> Vec<CheckFinding> {
     let Ok(client) = ProbeClient::new(Some(presented), None, None) else { return Vec::new() };
     let request = attacked.request();
     let site = attacked.site.name();
