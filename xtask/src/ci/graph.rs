@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::command;
 
 /// The crates of the product, leaf first. Each may depend on crates above it, and on no other.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "aop-common",
     "aop-packets",
+    "aop-http",
     "aop-types",
     "aop-api",
     "aop-storage",
@@ -40,13 +41,12 @@ const STRANGERS: [(&str, &str); 5] = [
 ];
 
 /// Libraries that only these crates of the product use.
-const KNOWN_BY: [(&str, &[&str]); 12] = [
+const KNOWN_BY: [(&str, &[&str]); 11] = [
     ("aya", &["aop-common", "aop-firewall"]),
     ("netlink-sys", &["aop-firewall"]),
     ("rustls", &["aop-tls"]),
     ("tokio-rustls", &["aop-tls"]),
     ("rustls-webpki", &["aop-tls"]),
-    ("hyper", &["aop-terminator", "aop-monitor"]),
     ("toml", &["aop-config"]),
     ("ureq", &["aop-prefixes"]),
     ("seccompiler", &["aop-sandbox"]),
