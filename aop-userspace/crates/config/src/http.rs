@@ -24,6 +24,8 @@ pub struct HttpConfig {
     pub forwarded: ForwardedHeaders,
     /// Whether the upstream gets the edge's certificate.
     pub client_cert: ClientCertForwarding,
+    /// The case of header names towards an HTTP/1.1 upstream.
+    pub header_names: HeaderNames,
     /// The response timeout: how long the upstream may take until its answer begins.
     pub answer: Duration,
     /// The idle timeout: how long the edge's connection may stay open without a request.
@@ -43,6 +45,15 @@ pub enum ForwardedHeaders {
     Rfc7239,
     /// All of these headers.
     Both,
+}
+
+/// The case of header names. Names have no case (RFC 9110, 5.1), but old applications compare them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderNames {
+    /// `content-type`.
+    Lower,
+    /// `Content-Type`.
+    Title,
 }
 
 /// Whether the upstream gets the edge's certificate, in `Client-Cert` (RFC 9440) or in the PROXY
@@ -99,6 +110,7 @@ impl HttpConfig {
             also_hosts: Vec::new(),
             forwarded: ForwardedHeaders::X,
             client_cert: ClientCertForwarding::Withheld,
+            header_names: HeaderNames::Lower,
             answer: Duration::from_secs(125),
             idle: Duration::from_secs(930),
             stall: Duration::from_secs(930),
@@ -165,6 +177,9 @@ fn apply(http: &mut HttpConfig, raw: &RawHttp, src: &SourceFile<'_>) -> Result<(
     if raw.client_cert {
         http.client_cert = ClientCertForwarding::Shown;
     }
+    if let Some(case) = &raw.header_names {
+        http.header_names = src.parse(case)?;
+    }
     http.answer = timeout(raw.answer.as_ref(), http.answer, src)?;
     http.idle = timeout(raw.idle.as_ref(), http.idle, src)?;
     http.stall = timeout(raw.stall.as_ref(), http.stall, src)?;
@@ -197,5 +212,6 @@ fn timeout(
 
 config_values!(ForwardedHeaders, "forwarded",
     "x" => Self::X, "rfc7239" => Self::Rfc7239, "both" => Self::Both);
+config_values!(HeaderNames, "header_names", "lower" => Self::Lower, "title" => Self::Title);
 config_values!(OnRefusal, "on_refusal",
     "close" => Self::Close, "explain" => Self::Explain, "observe" => Self::Observe);

@@ -34,7 +34,7 @@ use std::{
 use aop_common::{Mode, layout::Ports};
 pub use error::ConfigError;
 pub use host::{Host, HostPattern};
-pub use http::{ClientCertForwarding, ForwardedHeaders, HttpConfig, OnRefusal};
+pub use http::{ClientCertForwarding, ForwardedHeaders, HeaderNames, HttpConfig, OnRefusal};
 use ipnet::IpNet;
 pub use list_url::{ListUrl, Networks};
 pub use listeners::ProxySenders;

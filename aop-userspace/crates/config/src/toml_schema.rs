@@ -171,6 +171,7 @@ pub(crate) struct RawHttp {
     pub(crate) forwarded: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) client_cert: bool,
+    pub(crate) header_names: Option<Spanned<String>>,
     pub(crate) answer: Option<Spanned<String>>,
     pub(crate) idle: Option<Spanned<String>>,
     pub(crate) stall: Option<Spanned<String>>,

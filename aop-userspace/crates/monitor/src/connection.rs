@@ -1,15 +1,15 @@
 //! One connection of a client: one request, one page. All that knows HTTP is here.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use hyper::{
-    Method, Request, Response, StatusCode,
-    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
-    server::conn::http1,
-    service::service_fn,
+use aop_http::{
+    BodyLength, RequestHead, ResponseHead,
+    http1::{MessageEvent, Server},
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 use super::{
     listener::MonitorStream,
@@ -24,61 +24,89 @@ const LONGEST: Duration = Duration::from_secs(10);
 const LONGEST_HEAD: usize = 8 * 1024;
 
 pub(super) async fn answer(stream: Box<dyn MonitorStream>, pages: Arc<impl Pages>) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(LONGEST_HEAD)
-        .keep_alive(false)
-        .serve_connection(
-            TokioIo::new(stream),
-            service_fn(|request| {
-                let pages = pages.clone();
-                async move { Ok::<_, Infallible>(response(&request, &*pages).await) }
-            }),
-        );
     // A client that hangs or disconnects is no error of the daemon.
-    match timeout(LONGEST, connection).await {
+    match timeout(LONGEST, serve(stream, &*pages)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!("monitor: {error}"),
         Err(_) => tracing::debug!("monitor: a connection took too long"),
     }
 }
 
-/// Answers a request. Only reading is possible.
-async fn response<B>(request: &Request<B>, pages: &impl Pages) -> Response<String> {
-    if ![Method::GET, Method::HEAD].contains(request.method()) {
-        let mut refused = with_text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
-        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return refused;
-    }
-    let page = match request.uri().path() {
-        "/healthz" => pages.health().await,
-        "/readyz" => pages.readiness().await,
-        "/metrics" => {
-            let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
-            pages.metrics(accept.unwrap_or_default()).await
+async fn serve(mut stream: Box<dyn MonitorStream>, pages: &impl Pages) -> io::Result<()> {
+    let mut server = Server::default();
+    server.close_after_response();
+    let (response, body) = match timeout(HEAD, head(&mut stream, &mut server)).await? {
+        Ok(()) => response(server.request_mut(), pages).await,
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            with_text(400, &error.to_string())
         }
-        _ => return with_text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics"),
+        Err(error) => return Err(error),
+    };
+    let method = server.request_mut().method.clone();
+    server.respond(&response, &method);
+    server.send_data(body.as_bytes());
+    stream.write_all(server.output()).await?;
+    stream.shutdown().await
+}
+
+/// Reads the head of a request.
+async fn head(stream: &mut Box<dyn MonitorStream>, server: &mut Server) -> io::Result<()> {
+    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+    let (mut buffer, mut total) = ([0; 2048], 0);
+    loop {
+        let read = stream.read(&mut buffer).await?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        total += read;
+        if total > LONGEST_HEAD {
+            return Err(invalid("the head is too large".to_owned()));
+        }
+        let mut rest = &buffer[..read];
+        let event = server.receive(&mut rest);
+        if event.map_err(|malformed| invalid(malformed.to_string()))? == Some(MessageEvent::Head) {
+            return Ok(());
+        }
+    }
+}
+
+/// Answers a request. Only reading is possible.
+async fn response(request: &RequestHead, pages: &impl Pages) -> (ResponseHead, String) {
+    if !matches!(&request.method[..], b"GET" | b"HEAD") {
+        let (mut refused, text) = with_text(405, "only GET and HEAD");
+        refused.fields.push(b"allow", b"GET, HEAD");
+        return (refused, text);
+    }
+    let path = request.path.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let page = match path {
+        b"/healthz" => pages.health().await,
+        b"/readyz" => pages.readiness().await,
+        b"/metrics" => {
+            let accept = request.fields.first(b"accept").map(str::from_utf8);
+            pages.metrics(accept.and_then(Result::ok).unwrap_or_default()).await
+        }
+        _ => return with_text(404, "there are /healthz, /readyz and /metrics"),
     };
     let status = match page.status {
-        PageStatus::Good => StatusCode::OK,
-        PageStatus::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        PageStatus::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        PageStatus::Good => 200,
+        PageStatus::Unavailable => 503,
+        PageStatus::Failed => 500,
     };
     with_body(status, page.content_type, page.body)
 }
 
-fn with_text(status: StatusCode, text: &str) -> Response<String> {
+fn with_text(status: u16, text: &str) -> (ResponseHead, String) {
     with_body(status, TEXT, format!("{text}\n"))
 }
 
-fn with_body(status: StatusCode, content_type: &'static str, body: String) -> Response<String> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
+fn with_body(status: u16, content_type: &str, body: String) -> (ResponseHead, String) {
+    let length = body.len();
+    let mut response =
+        ResponseHead { status, body: BodyLength::Known(length as u64), ..ResponseHead::default() };
+    response.fields.push(b"cache-control", b"no-store");
+    response.fields.push(b"content-type", content_type.as_bytes());
+    response.fields.push(b"content-length", length.to_string().as_bytes());
+    (response, body)
 }
 
 #[cfg(test)]
@@ -102,10 +130,12 @@ mod tests {
         }
     }
 
-    async fn ask(method: Method, path: &str) -> (u16, Response<String>) {
-        let request = Request::builder().method(method).uri(path).header(ACCEPT, "a format");
-        let response = response(&request.body(()).unwrap(), &TestPages).await;
-        (response.status().as_u16(), response)
+    async fn ask(method: &str, path: &str) -> (ResponseHead, String) {
+        let mut request = RequestHead::default();
+        request.method.extend_from_slice(method.as_bytes());
+        request.path.extend_from_slice(path.as_bytes());
+        request.fields.push(b"accept", b"a format");
+        response(&request, &TestPages).await
     }
 
     #[tokio::test]
@@ -115,17 +145,19 @@ mod tests {
             ("/readyz?full", 503, "text/plain; charset=utf-8", "draining\n"),
             ("/metrics", 500, "text/x", "a format"),
         ] {
-            let (answered, response) = ask(Method::GET, path).await;
-            assert_eq!((answered, response.body().as_str()), (status, body));
-            assert_eq!(response.headers()[CONTENT_TYPE], kind);
-            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+            let (response, text) = ask("GET", path).await;
+            assert_eq!((response.status, text.as_str()), (status, body));
+            let first = |name: &str| response.fields.first(name.as_bytes());
+            assert_eq!(first("content-type"), Some(kind.as_bytes()));
+            assert_eq!(first("cache-control"), Some(&b"no-store"[..]));
         }
     }
 
     #[tokio::test]
     async fn other_paths_and_methods_are_refused() {
-        assert_eq!(ask(Method::GET, "/").await.0, 404);
-        let (answered, response) = ask(Method::POST, "/healthz").await;
-        assert_eq!((answered, &response.headers()[ALLOW]), (405, &"GET, HEAD".parse().unwrap()));
+        assert_eq!(ask("GET", "/").await.0.status, 404);
+        let (response, _) = ask("POST", "/healthz").await;
+        let allowed = response.fields.first(b"allow");
+        assert_eq!((response.status, allowed), (405, Some(&b"GET, HEAD"[..])));
     }
 }

@@ -216,7 +216,7 @@ impl Service {
             self.workers.wait().await;
         }
         for worker in self.workers.each() {
-            worker.pools().close().await;
+            worker.pools().close();
         }
         self.shared.log_limit.finish();
         match open {

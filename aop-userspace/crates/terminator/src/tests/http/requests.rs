@@ -1,11 +1,14 @@
 //! The requests that reach the application, and the responses that come back.
 
-use aop_config::{ClientCertForwarding, ForwardedHeaders};
+use aop_config::{ClientCertForwarding, ForwardedHeaders, HeaderNames};
 use hyper::{
     HeaderMap,
     body::{Bytes, Frame},
 };
-use tokio::io::AsyncWriteExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::{
     application::{Application, Frames, whole},
@@ -87,8 +90,8 @@ async fn only_aop_tells_the_application_about_the_visitor() {
     let asked = application.asked_once();
     assert_eq!(asked.values("x-forwarded-for"), ["2001:db8::7"]);
     assert_eq!(asked.values("x-forwarded-proto"), ["https"]);
-    assert_eq!(asked.values("x-forwarded-host"), ["EXAMPLE.com:443"]);
-    let forwarded = "for=\"[2001:db8::7]\";proto=https;host=\"EXAMPLE.com:443\"";
+    assert_eq!(asked.values("x-forwarded-host"), ["example.com:443"]);
+    let forwarded = "for=\"[2001:db8::7]\";proto=https;host=\"example.com:443\"";
     assert_eq!(asked.values("forwarded"), [forwarded]);
     let [certificate] = asked.values("client-cert")[..] else { panic!("one certificate") };
     assert!(certificate.starts_with(":MII") && certificate.ends_with(':'), "{certificate}");
@@ -150,7 +153,7 @@ async fn a_head_of_128_kib_passes_in_both_versions() {
 async fn http_1_0_is_answered_and_closed() {
     let (rig, application) = before_http1().await;
     let answer = raw(&rig, b"GET /old HTTP/1.0\r\nHost: example.com\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.ends_with("the application answers /old"), "{answer}");
     assert_eq!(application.asked().len(), 1);
 }
@@ -160,4 +163,31 @@ async fn a_site_that_relays_bytes_offers_no_alpn_protocol() {
     let rig = Rig::new().await;
     let stream = edge(&rig, &["h2", "http/1.1"], SITE).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), None);
+}
+
+#[tokio::test]
+async fn a_request_reaches_http1_with_its_length_and_in_the_case_that_the_site_configures() {
+    for (names, host, length) in [
+        (HeaderNames::Lower, "\r\nhost: example.com\r\n", "\r\ncontent-length: 0\r\n"),
+        (HeaderNames::Title, "\r\nHost: example.com\r\n", "\r\nContent-Length: 0\r\n"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = format!("http://{}", listener.local_addr().unwrap());
+        let config = RigConfig::upstream(&upstream).relayed(|http| http.header_names = names);
+        let rig = Rig::with(config).await;
+        let mut client = Client::http2(&rig).await;
+        let request = client.request("POST", "/").body(Frames::default()).unwrap();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap().into());
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            head
+        };
+        let (response, head) = tokio::join!(client.send(request), serve);
+        assert_eq!(response.unwrap().status(), 204);
+        assert!(head.contains(host) && head.contains(length), "{head}");
+    }
 }

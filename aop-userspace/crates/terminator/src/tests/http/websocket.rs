@@ -1,5 +1,7 @@
 //! WebSocket: there is a tunnel only after the upstream's 101.
 
+use std::time::Duration;
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -85,18 +87,17 @@ async fn without_101_there_is_no_tunnel() {
 }
 
 #[tokio::test]
-async fn bytes_that_a_peer_sends_before_101_prevent_the_tunnel() {
+async fn bytes_that_a_peer_sends_before_101_follow_it_into_the_tunnel_and_nowhere_else() {
     let (rig, listener) = before_us().await;
     let (mut peer, mut upstream) = asked(&rig, &listener).await;
     peer.write_all(b"\x81\x05early\r\n").await.unwrap();
     peer.flush().await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    upstream.write_all(SWITCHED.as_bytes()).await.ok();
-    to_end(&mut peer).await;
-    rig.denied(Denial::BadRequest, 1).await;
-    let mut received = Vec::new();
-    timeout(LONG, upstream.read_to_end(&mut received)).await.unwrap().ok();
-    assert_eq!(received, b"", "the upstream received bytes");
+    let mut received = [0; 9];
+    let before = timeout(Duration::from_millis(100), upstream.read(&mut received)).await;
+    assert!(before.is_err(), "the upstream received bytes before its 101");
+    upstream.write_all(SWITCHED.as_bytes()).await.unwrap();
+    timeout(LONG, upstream.read_exact(&mut received)).await.unwrap().unwrap();
+    assert_eq!(&received, b"\x81\x05early\r\n");
 }
 
 #[tokio::test]

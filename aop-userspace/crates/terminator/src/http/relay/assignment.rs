@@ -1,0 +1,201 @@
+//! Which upstream connection an exchange uses, and what becomes of the connection after it.
+
+use std::{
+    sync::Arc,
+    task::{Context, Waker},
+};
+
+use aop_config::HttpVersion;
+use aop_http::{
+    BodyLength,
+    http2::{End, ErrorCode},
+};
+
+use super::{HttpRelay, uploads::write_head, upstreams::Slot};
+use crate::http::{
+    exchange::{EndState, Exchange, ResponseState},
+    upstream::{Codec, Reuse},
+};
+
+impl HttpRelay {
+    /// Gives an exchange an upstream connection: one of this task that has room, an idle one of the
+    /// pool, or a new one.
+    pub(super) fn assign(&mut self, at: usize, context: &mut Context<'_>) {
+        let Some(relay) = &mut self.exchanges[at].relay else { return };
+        let version = relay.plan.pool.upstream.version;
+        let header = relay.plan.header.take();
+        let pool = relay.plan.pool.clone();
+        if version == HttpVersion::H2c
+            && let Some(number) = self.shared_slot(at)
+        {
+            self.attach(at, number);
+            return;
+        }
+        // Only an unused connection can carry a PROXY header.
+        if header.is_none()
+            && let Some(connection) = pool.take(context)
+        {
+            let number = self.insert_slot(|waker| Slot::Open { connection, waker });
+            self.attach(at, number);
+            return;
+        }
+        self.connect(at, header);
+    }
+
+    /// Opens a new upstream connection for an exchange.
+    pub(super) fn connect(&mut self, at: usize, header: Option<Vec<u8>>) {
+        let Some(relay) = &mut self.exchanges[at].relay else { return };
+        let version = relay.plan.pool.upstream.version;
+        let reuse = if header.is_none() { Reuse::Allowed } else { Reuse::Forbidden };
+        let header = header.unwrap_or_default();
+        let connecting = relay.plan.pool.connect(relay.plan.timeouts.connect, header);
+        let number =
+            self.insert_slot(|waker| Slot::Connecting { connecting, version, reuse, waker });
+        if let Some(relay) = &mut self.exchanges[at].relay {
+            relay.connection = Some(number);
+        }
+        self.ready.mark(number);
+    }
+
+    /// Gives an exchange another connection than those that have no room for it: one that is being
+    /// opened, or a new one.
+    pub(super) fn assign_elsewhere(&mut self, at: usize) {
+        match self.shared_slot(at) {
+            Some(number) => self.attach(at, number),
+            None => self.connect(at, None),
+        }
+    }
+
+    fn insert_slot(&mut self, make: impl FnOnce(Waker) -> Slot) -> usize {
+        let entry = self.slots.vacant_entry();
+        let number = entry.key();
+        if self.wakers.len() == number {
+            self.wakers.push(self.ready.waker(number));
+        }
+        entry.insert(make(self.wakers[number].clone()));
+        number
+    }
+
+    /// An HTTP/2 connection of this task to the same upstream that can take another stream, or is
+    /// still being opened.
+    fn shared_slot(&self, at: usize) -> Option<usize> {
+        let own = self.exchanges[at].relay.as_ref()?;
+        let same = self.exchanges.iter().filter_map(|(_, exchange)| {
+            let relay = exchange.relay.as_ref()?;
+            Arc::ptr_eq(&relay.plan.pool, &own.plan.pool).then_some(relay.connection?)
+        });
+        let mut candidates = same.filter(|number| match self.slots.get(*number) {
+            Some(Slot::Connecting { .. }) => true,
+            Some(Slot::Open { connection, .. }) => match &connection.codec {
+                Codec::Http2(codec) => connection.reuse == Reuse::Allowed && codec.can_open(),
+                Codec::Http1(_) => false,
+            },
+            None => false,
+        });
+        candidates.next()
+    }
+
+    /// Sends the head of an exchange over the connection `number`, as soon as that is open.
+    pub(super) fn attach(&mut self, at: usize, number: usize) {
+        let exchange = &mut self.exchanges[at];
+        let Some(relay) = &mut exchange.relay else { return };
+        relay.connection = Some(number);
+        self.ready.mark(number);
+        let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number) else { return };
+        match &mut connection.codec {
+            Codec::Http1(reader) => {
+                reader.expect(&exchange.request.method);
+                if connection.output.is_empty() {
+                    write_head(&mut connection.output, exchange);
+                }
+            }
+            Codec::Http2(codec) => {
+                // How many streams the upstream allows is known with its SETTINGS. Until then one
+                // request alone is sent; the others wait.
+                let idle = codec.open_streams() == 0;
+                if !(codec.has_settings() || idle) {
+                    return;
+                }
+                let empty = exchange.request.body == BodyLength::Empty;
+                let end = if empty { End::Yes } else { End::No };
+                let Some(stream) = codec.open(&exchange.request, end) else {
+                    // An upstream that allows no stream now may allow one later.
+                    if !idle || codec.is_shut_down() {
+                        relay.connection = None;
+                        self.assign_elsewhere(at);
+                    }
+                    return;
+                };
+                relay.upstream_stream = Some(stream);
+                if empty {
+                    exchange.upload.end = EndState::Sent;
+                }
+            }
+        }
+        self.dirty.push(number);
+        self.push_upload(at, &[]);
+    }
+
+    /// The exchanges that use the connection `number`.
+    pub(super) fn exchanges_of(&self, number: usize) -> Vec<usize> {
+        let uses = |exchange: &Exchange| {
+            exchange.relay.as_ref().is_some_and(|relay| relay.connection == Some(number))
+        };
+        self.exchanges.iter().filter(|(_, exchange)| uses(exchange)).map(|(at, _)| at).collect()
+    }
+
+    /// The exchange that uses the HTTP/1.1 connection `number`.
+    pub(super) fn exchange_of(&self, number: usize) -> Option<usize> {
+        let uses = |exchange: &Exchange| {
+            exchange.relay.as_ref().is_some_and(|relay| relay.connection == Some(number))
+        };
+        self.exchanges.iter().find(|(_, exchange)| uses(exchange)).map(|(at, _)| at)
+    }
+
+    /// Separates an exchange from its upstream connection, which goes back to the pool if it can
+    /// carry another request.
+    pub(super) fn release(&mut self, at: usize) {
+        let exchange = &mut self.exchanges[at];
+        let Some(relay) = exchange.relay.take() else { return };
+        let Some(number) = relay.connection else { return };
+        let sent = exchange.upload.end == EndState::Sent;
+        let complete = exchange.response == ResponseState::Complete;
+        let others = !self.exchanges_of(number).is_empty();
+        let Some(slot) = self.slots.get_mut(number) else { return };
+        let Slot::Open { connection, waker } = slot else {
+            if !others {
+                self.slots.remove(number);
+            }
+            return;
+        };
+        if let (Codec::Http2(codec), Some(stream)) = (&mut connection.codec, relay.upstream_stream)
+        {
+            if !(sent && complete) {
+                let code = if complete { ErrorCode::NoError } else { ErrorCode::Cancel };
+                codec.reset(stream, code);
+            }
+            // Frames that wait are few; a connection that does not take them is not kept.
+            let mut context = Context::from_waker(waker);
+            if connection.poll_write(&mut context).is_pending() || others {
+                self.dirty.push(number);
+            }
+            if others {
+                return;
+            }
+        }
+        let Slot::Open { connection, .. } = self.slots.remove(number) else { return };
+        let reusable = match &connection.codec {
+            Codec::Http1(reader) => {
+                sent && complete && reader.is_between_messages() && reader.keeps_alive()
+            }
+            Codec::Http2(codec) => codec.can_open(),
+        };
+        let idle = connection.input.is_empty() && connection.unwritten() == 0;
+        if reusable && idle && connection.reuse == Reuse::Allowed {
+            relay.plan.pool.put(connection);
+        } else if !sent {
+            // The upstream must not take the request for a complete one.
+            connection.stream.reset();
+        }
+    }
+}

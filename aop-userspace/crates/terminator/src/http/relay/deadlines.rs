@@ -1,0 +1,85 @@
+//! The deadlines of the exchanges: until a response begins, and between two bytes of it.
+//!
+//! One coarse clock serves all exchanges of a connection: no request sets a timer of its own.
+
+use std::time::Duration;
+
+use aop_http::http2::ErrorCode;
+
+use super::{HttpRelay, Peer, RelayEnd, upstreams::Slot};
+use crate::http::{
+    denial::Denial,
+    exchange::{ResponseState, UploadState},
+    limits,
+    request_policy::DenialFacts,
+    upstream::Reuse,
+};
+
+/// After its response, an application may leave the rest of the request unread for so long.
+const UNREAD: Duration = Duration::from_secs(2);
+
+impl HttpRelay {
+    /// Ends the exchanges whose time is over.
+    pub(crate) fn check_deadlines(&mut self, stall: Duration) {
+        self.read_clock();
+        let all: Vec<usize> = self.exchanges.iter().map(|(at, _)| at).collect();
+        for at in all {
+            let Some(exchange) = self.exchanges.get(at) else { continue };
+            let quiet = Duration::from_millis(self.now.saturating_sub(exchange.moved));
+            match (exchange.response, &exchange.relay) {
+                (ResponseState::Waiting, Some(relay)) if quiet >= relay.plan.timeouts.answer => {
+                    // The next request takes another connection: this one may lead nowhere.
+                    if let Some(number) = relay.connection
+                        && let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number)
+                    {
+                        connection.reuse = Reuse::Forbidden;
+                    }
+                    self.deny(at, Denial::UpstreamLate);
+                }
+                (ResponseState::Begun, _) if quiet >= stall => self.end_stalled(at),
+                // The application has answered, and reads no more.
+                (ResponseState::Complete, Some(_)) if quiet >= UNREAD => {
+                    self.release(at);
+                    self.discard_upload(at);
+                }
+                (ResponseState::Complete, _) if self.has_drained_enough(at) => {
+                    let stream = self.exchanges[at].stream;
+                    self.abort(at);
+                    match &self.peer {
+                        Peer::Http1(_) => self.last_words = Some(RelayEnd::Unread),
+                        // The response is complete, and the rest of the request unwanted (RFC 9113,
+                        // 8.1).
+                        Peer::Http2(_) => self.peer.reset(stream, ErrorCode::NoError),
+                    }
+                }
+                (ResponseState::Waiting | ResponseState::Begun | ResponseState::Complete, _) => {}
+            }
+        }
+    }
+
+    /// Ends a response that makes no progress.
+    fn end_stalled(&mut self, at: usize) {
+        let request = Some(&self.exchanges[at].request);
+        let facts = DenialFacts { request, ..DenialFacts::default() };
+        self.policy.record(Denial::Stalled, &facts);
+        let stream = self.exchanges[at].stream;
+        self.abort(at);
+        match &self.peer {
+            Peer::Http1(_) => self.last_words = Some(RelayEnd::Stalled),
+            Peer::Http2(_) => self.peer.reset(stream, ErrorCode::Cancel),
+        }
+    }
+
+    /// Whether so much of a request's body was discarded after the response that the rest is not
+    /// read.
+    pub(super) fn has_drained_enough(&self, at: usize) -> bool {
+        let exchange = &self.exchanges[at];
+        let time = self.now.saturating_sub(exchange.completed);
+        let quiet = self.now.saturating_sub(exchange.moved);
+        exchange.response == ResponseState::Complete
+            && exchange.upload.state == UploadState::Open
+            && (exchange.upload.discarded > limits::DRAINED_BYTES
+                || u128::from(time) > limits::DRAINED_FOR.as_millis()
+                || u128::from(quiet) > limits::DRAINED_QUIET.as_millis())
+    }
+}

@@ -1,0 +1,181 @@
+//! The peer's requests: each becomes an exchange, which goes to an upstream or is answered here.
+
+use std::task::Context;
+
+use aop_http::{
+    BodyLength, Malformed, RequestHead,
+    http2::{End, ErrorCode, StreamId},
+};
+
+use super::{HttpRelay, Peer, RelayEnd, responses::set_date};
+use crate::http::{
+    denial::Denial,
+    exchange::{Exchange, RelayState, Repetition, ResponseState, UploadState, answer},
+    headers::CF_RAY,
+    peer::{PeerEvent, Trailers},
+    request_policy::DenialFacts,
+};
+
+impl HttpRelay {
+    pub(super) fn on_peer_event(&mut self, event: PeerEvent<'_>, context: &mut Context<'_>) {
+        match event {
+            PeerEvent::Request(stream, end) => {
+                self.begin(stream, context);
+                if end == End::Yes {
+                    self.end_upload(stream, Trailers::None);
+                }
+            }
+            PeerEvent::Data(stream, bytes, end) => {
+                self.upload(stream, bytes);
+                if end == End::Yes {
+                    self.end_upload(stream, Trailers::None);
+                }
+            }
+            PeerEvent::End(stream, trailers) => self.end_upload(stream, trailers),
+            PeerEvent::Reset(stream, malformed) => self.withdraw(stream, malformed.as_ref()),
+            PeerEvent::Malformed(stream, malformed) => self.answer_malformed(stream, &malformed),
+            PeerEvent::Writable(stream) => self.resume(stream),
+            PeerEvent::Retired(limit) => {
+                let peer = self.policy.warrant().peer();
+                tracing::info!(%peer, limit = limit.name(), "HTTP/2 connection retired");
+            }
+            PeerEvent::Nothing => {}
+        }
+    }
+
+    /// The exchange of a stream. Few streams are open at a time.
+    pub(super) fn find(&self, stream: StreamId) -> Option<usize> {
+        self.exchanges.iter().find(|(_, exchange)| exchange.stream == stream).map(|(at, _)| at)
+    }
+
+    /// Begins an exchange.
+    fn begin(&mut self, stream: StreamId, context: &mut Context<'_>) {
+        self.stats.requests += 1;
+        let mut request = RequestHead::default();
+        self.peer.take_request(&mut request);
+        self.stats.ray.clear();
+        if let Some(ray) = request.fields.first(CF_RAY) {
+            self.stats.ray.extend_from_slice(ray);
+        }
+        let planned = self.policy.plan(&mut request);
+        let planned = planned.and_then(|plan| {
+            let permit = plan.pool.permit(self.policy.warrant())?;
+            Ok((plan, permit))
+        });
+        let at = self.exchanges.insert(Exchange::new(stream, request, self.now));
+        match planned {
+            Ok((plan, permit)) => {
+                self.exchanges[at].relay = Some(RelayState {
+                    plan,
+                    permit,
+                    connection: None,
+                    upstream_stream: None,
+                    sent: Vec::new(),
+                    repetition: Repetition::Possible,
+                });
+                self.assign(at, context);
+            }
+            Err(denial) => self.deny(at, denial),
+        }
+    }
+
+    /// The peer withdrew its request.
+    fn withdraw(&mut self, stream: StreamId, malformed: Option<&Malformed>) {
+        if let Some(malformed) = malformed {
+            let at = self.find(stream);
+            let request = at.map(|at| &self.exchanges[at].request);
+            let facts = DenialFacts { request, host: None, malformed: Some(malformed) };
+            self.policy.record(Denial::from(malformed.fault), &facts);
+        }
+        if let Some(at) = self.find(stream) {
+            self.abort(at);
+        }
+    }
+
+    /// Answers a stream whose request head is malformed. Other streams go on.
+    fn answer_malformed(&mut self, stream: StreamId, malformed: &Malformed) {
+        self.stats.requests += 1;
+        let denial = Denial::from(malformed.fault);
+        let facts = DenialFacts { malformed: Some(malformed), ..DenialFacts::default() };
+        self.policy.record(denial, &facts);
+        let text = format!("The request is refused: {}.\n", malformed.fault.text());
+        let at = self.exchanges.insert(Exchange::new(stream, RequestHead::default(), self.now));
+        // The engine discards what follows.
+        self.exchanges[at].upload.state = UploadState::Complete;
+        self.answer(at, denial.status(), &text);
+    }
+
+    /// Answers a request with a short text.
+    fn answer(&mut self, at: usize, status: u16, text: &str) {
+        self.discard_upload(at);
+        let exchange = &mut self.exchanges[at];
+        answer(&mut self.response, status, b"text/plain; charset=utf-8", text);
+        set_date(&mut self.response.fields);
+        self.peer.respond(exchange.stream, &self.response, &exchange.request.method);
+        exchange.response = ResponseState::Begun;
+        if exchange.request.method != b"HEAD" {
+            exchange.held.extend_from_slice(text.as_bytes());
+        }
+        exchange.held_end = Some(None);
+        self.flush_held(at);
+    }
+
+    /// Answers a request instead of the upstream, or ends a response that has begun.
+    pub(super) fn deny(&mut self, at: usize, denial: Denial) {
+        self.deny_for(at, denial, None);
+    }
+
+    /// The same, for a `malformed` message of the upstream.
+    pub(super) fn deny_for(&mut self, at: usize, denial: Denial, malformed: Option<&Malformed>) {
+        let request = Some(&self.exchanges[at].request);
+        self.policy.record(denial, &DenialFacts { request, host: None, malformed });
+        self.release(at);
+        if self.exchanges[at].response != ResponseState::Waiting {
+            self.break_off(at);
+            return;
+        }
+        let exchange = &mut self.exchanges[at];
+        let unread = exchange.upload.state == UploadState::Open
+            && !matches!(exchange.request.body, BodyLength::Empty | BodyLength::Known(0));
+        if unread && let Peer::Http1(server) = &mut self.peer {
+            server.close_after_response();
+            // The rest of the body is not worth its transfer.
+            self.last_words = Some(RelayEnd::Unread);
+        }
+        self.answer(at, denial.status(), denial.text());
+    }
+
+    /// Ends a response that cannot be completed, so that the peer knows.
+    pub(super) fn break_off(&mut self, at: usize) {
+        let stream = self.exchanges[at].stream;
+        self.abort(at);
+        match &self.peer {
+            Peer::Http1(_) => self.last_words = Some(RelayEnd::Incomplete),
+            Peer::Http2(_) => self.peer.reset(stream, ErrorCode::InternalError),
+        }
+    }
+
+    /// Removes an exchange whose request and response are complete.
+    pub(super) fn remove_if_complete(&mut self, at: usize) {
+        if self.exchanges[at].is_complete() {
+            self.release(at);
+            self.exchanges.remove(at);
+        }
+    }
+
+    /// Removes an exchange, and tells its upstream that it is incomplete.
+    pub(super) fn abort(&mut self, at: usize) {
+        let stream = self.exchanges[at].stream;
+        let owed = self.exchanges[at].upload.uncredited;
+        self.release(at);
+        self.exchanges.remove(at);
+        self.peer.consumed(stream, owed);
+    }
+
+    pub(super) fn abort_all(&mut self) {
+        while let Some((at, _)) = self.exchanges.iter().next() {
+            self.abort(at);
+        }
+        self.slots.clear();
+    }
+}

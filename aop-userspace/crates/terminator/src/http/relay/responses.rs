@@ -1,0 +1,208 @@
+//! The upstreams' responses on their way to the peer.
+//!
+//! The peer gets what its window and the buffer for it have room for. The rest waits in the
+//! exchange: at most one read over HTTP/1.1, at most one stream window over HTTP/2.
+
+use std::{cell::RefCell, time::SystemTime};
+
+use aop_http::{
+    BodyLength, Fields,
+    http2::{End, StreamId},
+};
+
+use super::{HttpRelay, Peer, upstreams::Slot};
+use crate::http::{
+    exchange::{Exchange, Repetition, ResponseState},
+    headers::{self, Upgrade},
+    upstream::{Codec, Writes},
+};
+
+impl HttpRelay {
+    /// The head of a response is in `self.response`.
+    pub(super) fn on_head(&mut self, at: usize) {
+        let exchange = &mut self.exchanges[at];
+        exchange.moved = self.now;
+        let stream = exchange.stream;
+        if exchange.response != ResponseState::Waiting {
+            return;
+        }
+        headers::rewrite_response(&mut self.response, Upgrade::None);
+        if self.response.is_interim() {
+            self.peer.respond_interim(stream, &self.response);
+            return;
+        }
+        if let Some(relay) = &mut exchange.relay {
+            relay.repetition = Repetition::Impossible;
+            relay.sent = Vec::new();
+            if let Some(number) = relay.connection
+                && let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number)
+                && matches!(connection.codec, Codec::Http1(_))
+            {
+                connection.forget_written();
+            }
+        }
+        self.policy.relayed();
+        set_date(&mut self.response.fields);
+        self.peer.respond(stream, &self.response, &exchange.request.method);
+        exchange.response = ResponseState::Begun;
+        let without = self.response.body == BodyLength::Empty || exchange.request.method == b"HEAD";
+        if without {
+            if let Peer::Http1(_) = self.peer {
+                self.peer.send(stream, &[], End::Yes);
+            }
+            self.complete(at);
+        }
+    }
+
+    /// Passes a part of a body on.
+    pub(super) fn deliver(&mut self, at: usize, bytes: &[u8]) {
+        let room = self.room();
+        let Some(exchange) = self.exchanges.get_mut(at) else { return };
+        if exchange.response != ResponseState::Begun {
+            let number = exchange.relay.as_ref().and_then(|relay| relay.connection);
+            let stream = exchange.relay.as_ref().and_then(|relay| relay.upstream_stream);
+            if let (Some(number), Some(stream)) = (number, stream) {
+                self.consumed_upstream(number, stream, bytes.len());
+            }
+            return;
+        }
+        let mut taken = 0;
+        if exchange.held.is_empty() {
+            let room = self.peer.capacity(exchange.stream).min(room).min(bytes.len());
+            taken = self.peer.send(exchange.stream, &bytes[..room], End::No);
+            exchange.moved = self.now;
+        }
+        exchange.held.extend_from_slice(&bytes[taken..]);
+        self.credit_upstream(at, taken);
+    }
+
+    /// Passes the last part of a body on, together with its end where the peer takes all of it.
+    pub(super) fn deliver_last(&mut self, at: usize, bytes: &[u8]) {
+        let room = self.room();
+        let Some(exchange) = self.exchanges.get_mut(at) else { return };
+        let fits = self.peer.capacity(exchange.stream).min(room) >= bytes.len();
+        if exchange.response == ResponseState::Begun && exchange.held.is_empty() && fits {
+            self.peer.send(exchange.stream, bytes, End::Yes);
+            exchange.moved = self.now;
+            self.complete(at);
+            return;
+        }
+        self.deliver(at, bytes);
+        self.on_end(at, None);
+    }
+
+    /// The upstream's response is complete.
+    pub(super) fn on_end(&mut self, at: usize, trailers: Option<Fields>) {
+        let Some(exchange) = self.exchanges.get_mut(at) else { return };
+        if exchange.response != ResponseState::Begun {
+            return;
+        }
+        exchange.held_end = Some(trailers);
+        self.flush_held(at);
+    }
+
+    /// Passes on what was held, as far as the peer takes it.
+    pub(super) fn flush_held(&mut self, at: usize) {
+        let room = self.room();
+        let Some(exchange) = self.exchanges.get_mut(at) else { return };
+        if exchange.response != ResponseState::Begun {
+            return;
+        }
+        let room = self.peer.capacity(exchange.stream).min(room).min(exchange.held.len());
+        if room > 0 {
+            let taken = self.peer.send(exchange.stream, &exchange.held[..room], End::No);
+            exchange.held.drain(..taken);
+            exchange.moved = self.now;
+            self.credit_upstream(at, taken);
+        }
+        let exchange = &mut self.exchanges[at];
+        if !exchange.held.is_empty() {
+            return;
+        }
+        exchange.held = Vec::new();
+        match exchange.held_end.take() {
+            None => {}
+            Some(trailers) => {
+                let stream = exchange.stream;
+                let wanted =
+                    matches!(self.peer, Peer::Http2(_)) || exchange.request.fields.contains(b"te");
+                match trailers.filter(|_| wanted) {
+                    Some(mut trailers) => {
+                        trailers.retain(|field| !field.name.starts_with(b":"));
+                        self.peer.send_trailers(stream, &trailers);
+                    }
+                    None => {
+                        self.peer.send(stream, &[], End::Yes);
+                    }
+                }
+                self.complete(at);
+            }
+        }
+    }
+
+    /// The peer's protocol has the whole response.
+    fn complete(&mut self, at: usize) {
+        let exchange = &mut self.exchanges[at];
+        exchange.response = ResponseState::Complete;
+        (exchange.moved, exchange.completed) = (self.now, self.now);
+        let number = exchange.relay.as_ref().and_then(|relay| relay.connection);
+        let failed = match number.and_then(|number| self.slots.get(number)) {
+            Some(Slot::Open { connection, .. }) => connection.writes == Writes::Failed,
+            // The upstream has closed its connection.
+            Some(Slot::Connecting { .. }) | None => true,
+        };
+        if failed {
+            self.discard_upload(at);
+        }
+        self.remove_if_complete(at);
+    }
+
+    /// The peer takes more on `stream`, or on all.
+    pub(super) fn resume(&mut self, stream: Option<StreamId>) {
+        match stream {
+            Some(stream) => {
+                if let Some(at) = self.find(stream) {
+                    self.resume_one(at);
+                }
+            }
+            None => self.resume_held(),
+        }
+    }
+
+    /// There is room for the peer again.
+    pub(super) fn resume_held(&mut self) {
+        let waiting = |(at, exchange): (usize, &Exchange)| {
+            (exchange.response == ResponseState::Begun).then_some(at)
+        };
+        let all: Vec<usize> = self.exchanges.iter().filter_map(waiting).collect();
+        all.into_iter().for_each(|at| self.resume_one(at));
+    }
+
+    fn resume_one(&mut self, at: usize) {
+        self.flush_held(at);
+        let relay = self.exchanges.get(at).and_then(|exchange| exchange.relay.as_ref());
+        if let Some(number) = relay.and_then(|relay| relay.connection) {
+            self.ready.mark(number);
+        }
+    }
+}
+
+thread_local! {
+    /// The text of the current second.
+    static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+}
+
+/// Adds the date to a response that has none (RFC 9110, 6.6.1).
+pub(super) fn set_date(fields: &mut Fields) {
+    if fields.contains(b"date") {
+        return;
+    }
+    let now = SystemTime::now();
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    DATE.with_borrow_mut(|(second, text)| {
+        if *second != seconds {
+            (*second, *text) = (seconds, httpdate::fmt_http_date(now));
+        }
+        fields.push(b"date", text.as_bytes());
+    });
+}

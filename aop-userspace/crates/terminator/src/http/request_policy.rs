@@ -1,0 +1,203 @@
+//! What a request of one connection may do: which site's settings apply, and to which upstream it
+//! goes. Counts and logs the requests that aop refuses.
+
+use std::{sync::Arc, time::Duration};
+
+use aop_config::{HeaderNames, HttpConfig};
+use aop_http::{Malformed, RequestHead, http1::NameCase};
+use aop_tls::{Site, Warrant, printable};
+
+use super::{
+    denial::Denial,
+    forwarded_visitor::ForwardedVisitor,
+    headers::{self, CF_RAY, PeerFacts, Upgrade},
+    request_host::RequestHost,
+    upstream::{Pool, Pools},
+};
+use crate::{
+    accept_policy::AcceptPolicy,
+    counters::SiteCounters,
+    log_limit::LogReason,
+    service::{ServicePolicy, Shared},
+};
+
+/// The policy for the requests of one connection.
+pub(super) struct RequestPolicy {
+    shared: Arc<Shared>,
+    pools: Arc<Pools>,
+    /// The policy under which the peer was authorized.
+    accept_policy: Arc<AcceptPolicy>,
+    warrant: Warrant,
+    /// The counters of its site.
+    site_counters: Arc<SiteCounters>,
+    /// The value of `Client-Cert`.
+    certificate: Option<String>,
+    forwarded: ForwardedVisitor,
+    /// The pool of the last request's site.
+    last_pool: Option<(Arc<Site>, Arc<Pool>)>,
+}
+
+/// How a request is relayed.
+pub(super) struct RequestPlan {
+    pub(super) pool: Arc<Pool>,
+    pub(super) upgrade: Upgrade,
+    pub(super) timeouts: RequestTimeouts,
+    /// The case of header names towards the upstream.
+    pub(super) case: NameCase,
+    /// The PROXY header to send first, if the upstream expects one. Such a request has a connection
+    /// of its own.
+    pub(super) header: Option<Vec<u8>>,
+}
+
+/// The timeouts of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestTimeouts {
+    /// To connect to the upstream.
+    pub(super) connect: Duration,
+    /// Until the response begins, counted from the last progress of the request.
+    pub(super) answer: Duration,
+}
+
+/// What the log says of a refused request.
+#[derive(Default)]
+pub(super) struct DenialFacts<'a> {
+    pub(super) request: Option<&'a RequestHead>,
+    pub(super) host: Option<String>,
+    /// What is wrong with the message of the peer or of the upstream.
+    pub(super) malformed: Option<&'a Malformed>,
+}
+
+impl RequestPolicy {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        pools: Arc<Pools>,
+        accept_policy: Arc<AcceptPolicy>,
+        warrant: Warrant,
+        certificate: Option<String>,
+        forwarded: ForwardedVisitor,
+    ) -> Self {
+        let site_counters = accept_policy.counters(warrant.site().name(), &shared.counters);
+        Self {
+            shared,
+            pools,
+            accept_policy,
+            warrant,
+            site_counters,
+            certificate,
+            forwarded,
+            last_pool: None,
+        }
+    }
+
+    /// Checks a request, rewrites its head for the upstream, and decides how to relay it.
+    ///
+    /// # Errors
+    /// aop answers the request instead of the upstream.
+    pub(super) fn plan(&mut self, request: &mut RequestHead) -> Result<RequestPlan, Denial> {
+        if request.method == b"CONNECT" {
+            return Err(Denial::BadRequest);
+        }
+        let named = RequestHost::parse(request)?;
+        let now = self.shared.accept_policy.load();
+        let (site, http, policy) = self.site(&now.policy)?;
+        let authenticated = self.warrant.is_authenticated();
+        named.check_site(self.warrant.host(), site, http, &policy.sites, authenticated)?;
+        let peer = PeerFacts {
+            address: self.forwarded.source(),
+            certificate: self.certificate.as_deref(),
+            visitor_trust: self.forwarded.visitor_trust(),
+        };
+        let upgrade = headers::rewrite_request(request, &named, &peer, http)?;
+        let header = self.forwarded.header(site.proxy(), &request.fields)?;
+        let timeouts = RequestTimeouts { connect: policy.deadline, answer: http.answer };
+        let case = match http.header_names {
+            HeaderNames::Lower => NameCase::Lower,
+            HeaderNames::Title => NameCase::Title,
+        };
+        let pool = match &self.last_pool {
+            Some((of, pool)) if Arc::ptr_eq(of, site) => pool.clone(),
+            Some(_) | None => {
+                let (site, pool) = (site.clone(), self.pools.get(http));
+                self.last_pool = Some((site, pool.clone()));
+                pool
+            }
+        };
+        Ok(RequestPlan { pool, upgrade, timeouts, case, header })
+    }
+
+    /// The site whose settings apply. It is the site of the active policy if that trusts every
+    /// certificate that the connection's own site trusted. Otherwise trust was withdrawn and the
+    /// connection ends soon; until then the policy that accepted it applies.
+    fn site<'a>(
+        &'a self,
+        now: &'a ServicePolicy,
+    ) -> Result<(&'a Arc<Site>, &'a HttpConfig, &'a ServicePolicy), Denial> {
+        let own = self.warrant.site();
+        let found = now.sites.find(self.warrant.host());
+        if !self.warrant.is_authenticated() && !found.is_some_and(|site| site.observes()) {
+            return Err(Denial::Unauthenticated);
+        }
+        if let Some(site) = found
+            && site.accepts_all_of(own)
+            && let Some(http) = site.http()
+        {
+            return Ok((site, http, now));
+        }
+        let http = own.http().ok_or(Denial::UpstreamUnreachable)?;
+        Ok((own, http, &self.accept_policy.policy))
+    }
+
+    /// Counts a request whose response has begun.
+    pub(super) fn relayed(&self) {
+        self.shared.counters.relayed();
+    }
+
+    /// Counts and logs a request that aop refuses, or ends.
+    pub(super) fn record(&self, denial: Denial, facts: &DenialFacts<'_>) {
+        self.site_counters.denied(denial);
+        if !self.shared.log_limit.may_log(LogReason::Request(denial)) {
+            return;
+        }
+        let site = self.warrant.site().name();
+        let ray = facts.request.and_then(|request| request.fields.first(CF_RAY)).map(escaped);
+        let host = facts.host.clone().or_else(|| facts.request.and_then(named_host));
+        let detail = facts.malformed.map(|malformed| printable(&malformed.to_string()));
+        if denial == Denial::Stalled {
+            tracing::info!(
+                site = &**site,
+                peer = %self.warrant.peer(),
+                outcome = denial.name(),
+                cf_ray = ray,
+                help = denial.help(),
+                "request aborted",
+            );
+            return;
+        }
+        tracing::info!(
+            site = &**site,
+            peer = %self.warrant.peer(),
+            outcome = denial.name(),
+            status = denial.status(),
+            cf_ray = ray,
+            host,
+            detail,
+            help = denial.help(),
+            "request refused",
+        );
+    }
+
+    pub(super) fn warrant(&self) -> &Warrant {
+        &self.warrant
+    }
+}
+
+/// The host that a refused request names, escaped for the log.
+fn named_host(request: &RequestHead) -> Option<String> {
+    let authority = Some(&request.authority[..]).filter(|authority| !authority.is_empty());
+    request.fields.first(b"host").or(authority).map(escaped)
+}
+
+/// Bytes of the peer, escaped for the log.
+pub(super) fn escaped(value: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(value))
+}
