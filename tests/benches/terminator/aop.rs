@@ -6,7 +6,7 @@ use anyhow::Result;
 use aop_tests::{AopToml, Lab, Process, TestDaemon, child};
 use nix::sys::signal::Signal;
 
-use crate::server::{LISTEN, Layer, UPSTREAM};
+use crate::server::{LISTEN, Layer};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// No log line for each connection, because the rivals write none either.
@@ -36,7 +36,12 @@ impl Aop {
         config.extra = vec!["127.0.0.0/8".to_owned()];
         config.connections = 4_000;
         config.bind = vec![LISTEN.to_owned()];
-        config.site().upstream = format!("{}://{UPSTREAM}", layer.name());
+        let scheme = match layer {
+            Layer::Tcp => "tcp",
+            Layer::Http | Layer::Http2 => "http",
+            Layer::H2c => "h2c",
+        };
+        config.site().upstream = format!("{scheme}://{}", layer.upstream());
         for number in 1..sites {
             let mut site = config.site().clone();
             site.hosts = vec![format!("site-{number}.example.net")];

@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -16,6 +16,8 @@ use rustls::{
     version::TLS13,
 };
 
+use crate::{server::Layer, streams::Streams};
+
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The head of a response is shorter.
 const ROOM: usize = 64 * 1024;
@@ -24,16 +26,23 @@ const ROOM: usize = 64 * 1024;
 pub(crate) struct BenchClient {
     config: Arc<ClientConfig>,
     server: SocketAddr,
+    layer: Layer,
 }
 
 /// An open connection.
-pub(crate) struct Kept {
+pub(crate) enum Kept {
+    Http1(Box<Http1>),
+    Http2(Box<Streams>),
+}
+
+/// An open HTTP/1.1 connection.
+pub(crate) struct Http1 {
     stream: StreamOwned<ClientConnection, TcpStream>,
     buffer: Box<[u8]>,
 }
 
 impl BenchClient {
-    pub(crate) fn new(pki: &Pki, server: SocketAddr) -> Result<Self> {
+    pub(crate) fn new(pki: &Pki, server: SocketAddr, layer: Layer) -> Result<Self> {
         // One suite and one group, so that every server does the same work.
         let provider = CryptoProvider {
             cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384],
@@ -44,7 +53,10 @@ impl BenchClient {
         let builder = builder.with_protocol_versions(&[&TLS13])?;
         let mut config = client::client_config(builder, pki, &pki.edge)?;
         config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config), server })
+        if layer.is_http2() {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        Ok(Self { config: Arc::new(config), server, layer })
     }
 
     /// Opens a connection, without a handshake yet.
@@ -54,13 +66,54 @@ impl BenchClient {
         stream.set_read_timeout(Some(PATIENCE))?;
         let session = ClientConnection::new(Arc::clone(&self.config), "example.com".try_into()?)?;
         let stream = StreamOwned::new(session, stream);
-        Ok(Kept { stream, buffer: vec![0; ROOM].into_boxed_slice() })
+        Ok(match self.layer.is_http2() {
+            true => Kept::Http2(Box::new(Streams::new(stream))),
+            false => {
+                Kept::Http1(Box::new(Http1 { stream, buffer: vec![0; ROOM].into_boxed_slice() }))
+            }
+        })
     }
 }
 
 impl Kept {
     /// Requests and reads `length` bytes.
     pub(crate) fn get(&mut self, length: usize) -> Result<()> {
+        match self {
+            Self::Http1(kept) => kept.get(length),
+            Self::Http2(kept) => kept.get(length),
+        }
+    }
+
+    /// Sends `total` requests, and returns the time of each. Over HTTP/2 `at_once` are open at a
+    /// time.
+    pub(crate) fn many(
+        &mut self,
+        length: usize,
+        total: usize,
+        at_once: usize,
+    ) -> Result<Vec<Duration>> {
+        let each = |kept: &mut Http1| {
+            let start = Instant::now();
+            kept.get(length).map(|()| start.elapsed())
+        };
+        match self {
+            Self::Http1(kept) => (0..total).map(|_| each(kept)).collect(),
+            Self::Http2(kept) => kept.many(length, total, at_once),
+        }
+    }
+
+    /// Frees the buffers, for a connection that stays open and idle.
+    pub(crate) fn hold(self) -> StreamOwned<ClientConnection, TcpStream> {
+        match self {
+            Self::Http1(kept) => kept.stream,
+            Self::Http2(kept) => kept.hold(),
+        }
+    }
+}
+
+impl Http1 {
+    /// Requests and reads `length` bytes.
+    fn get(&mut self, length: usize) -> Result<()> {
         let request = format!("GET /bytes/{length} HTTP/1.1\r\nHost: example.com\r\n\r\n");
         self.stream.write_all(request.as_bytes())?;
         let mut filled = 0;
@@ -84,10 +137,5 @@ impl Kept {
         let read = self.stream.read(&mut self.buffer[from..]).context("no response")?;
         ensure!(read > 0, "the server closed within a response");
         Ok(read)
-    }
-
-    /// Frees the buffer, for a connection that stays open and idle.
-    pub(crate) fn hold(self) -> StreamOwned<ClientConnection, TcpStream> {
-        self.stream
     }
 }

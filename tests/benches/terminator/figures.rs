@@ -16,6 +16,10 @@ pub(crate) enum Row {
     IdleMemory,
     ConnectionsAtOnce,
     RequestsAtOnce,
+    /// 100 streams on each of two connections.
+    ManyStreamsCpu,
+    /// System calls for a request.
+    SystemCalls,
 }
 
 /// A target for aop.
@@ -23,12 +27,13 @@ pub(crate) enum Row {
 pub(crate) enum Target {
     /// At most this part of the best rival's figure.
     Ratio(f64),
-    /// At most this figure.
-    Value(f64),
+    /// At most as many.
+    Kibibytes(f64),
+    Count(f64),
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::ConnectionCpu,
         Self::ConnectionWall,
         Self::RequestCpu,
@@ -38,19 +43,23 @@ impl Row {
         Self::IdleMemory,
         Self::ConnectionsAtOnce,
         Self::RequestsAtOnce,
+        Self::ManyStreamsCpu,
+        Self::SystemCalls,
     ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ConnectionCpu => "handshake, 1 byte, close: CPU µs",
             Self::ConnectionWall => "handshake, 1 byte, close: wall µs",
-            Self::RequestCpu => "1 KB request, kept: CPU µs",
-            Self::RequestWall => "1 KB request, kept: wall µs",
+            Self::RequestCpu => "1 KB request, 1 (8 × 16): CPU µs",
+            Self::RequestWall => "1 KB request, 1 (8 × 16): wall µs",
             Self::BulkCpu => "bulk, per MB: CPU µs",
             Self::BulkWall => "bulk, per MB: wall µs",
             Self::IdleMemory => "idle kept connection: KiB",
             Self::ConnectionsAtOnce => "handshake, 8 at once: p99 µs",
-            Self::RequestsAtOnce => "1 KB request, 8 at once: p99 µs",
+            Self::RequestsAtOnce => "1 KB request, 8 (× 16): p99 µs",
+            Self::ManyStreamsCpu => "1 KB request, 2 × 100: CPU µs",
+            Self::SystemCalls => "1 KB request, 8 (× 16): sys. calls",
         }
     }
 
@@ -66,22 +75,29 @@ impl Row {
             Self::IdleMemory => "idle_kib",
             Self::ConnectionsAtOnce => "connection_8_p99_us",
             Self::RequestsAtOnce => "request_8_p99_us",
+            Self::ManyStreamsCpu => "request_2x100_cpu_us",
+            Self::SystemCalls => "request_system_calls",
         }
     }
 
     pub(crate) fn target(self, layer: Layer) -> Option<Target> {
         match (self, layer) {
-            (Self::ConnectionCpu, _) => Some(Target::Ratio(0.50)),
-            (Self::RequestCpu, _) => Some(Target::Ratio(0.85)),
-            (Self::BulkCpu, _) => Some(Target::Ratio(0.60)),
-            (Self::IdleMemory, Layer::Tcp) => Some(Target::Value(10.0)),
-            (Self::IdleMemory, Layer::Http) => Some(Target::Value(16.0)),
+            (Self::ConnectionCpu, _) => Some(Target::Ratio(0.45)),
+            (Self::RequestCpu | Self::ManyStreamsCpu, Layer::Http2) => Some(Target::Ratio(1.0)),
+            (Self::RequestCpu | Self::ManyStreamsCpu, _) => Some(Target::Ratio(0.90)),
+            (Self::BulkCpu, _) => Some(Target::Ratio(0.70)),
+            (Self::IdleMemory, Layer::Tcp) => Some(Target::Kibibytes(10.0)),
+            (Self::IdleMemory, Layer::Http) => Some(Target::Kibibytes(12.0)),
+            (Self::IdleMemory, Layer::Http2 | Layer::H2c) => Some(Target::Kibibytes(16.0)),
+            (Self::SystemCalls, Layer::Http2) => Some(Target::Count(2.3)),
+            (Self::RequestsAtOnce, Layer::Http2 | Layer::H2c) => Some(Target::Ratio(1.0)),
             (
                 Self::ConnectionWall
                 | Self::RequestWall
                 | Self::BulkWall
                 | Self::ConnectionsAtOnce
-                | Self::RequestsAtOnce,
+                | Self::RequestsAtOnce
+                | Self::SystemCalls,
                 _,
             ) => None,
         }

@@ -22,6 +22,7 @@ mod nginx;
 mod processes;
 mod rival;
 mod server;
+mod streams;
 
 mod table;
 
@@ -47,7 +48,14 @@ fn main() -> Result<()> {
     let Choice { products, rounds } = Choice::of(std::env::args().skip(1))?;
     let lab = Lab::new()?;
     let upstream = TestUpstream::start(&lab)?;
-    let others = [upstream.process()];
+    let h2c = nginx::start_h2c_upstream(&lab);
+    if let Err(why) = &h2c {
+        println!("no upstream for h2c: {why:#}");
+    }
+    let mut others = vec![upstream.process()];
+    if let Ok(rival) = &h2c {
+        others.extend(rival.process().with_descendants()?);
+    }
     let mut columns = Vec::new();
     for &product in &products {
         match product.version() {
@@ -61,12 +69,13 @@ fn main() -> Result<()> {
     for _ in 0..rounds {
         for column in &mut columns {
             let server = Server::start(column.product, &lab, column.layer)?;
-            let round = measure::round(&lab, &server, &others).with_context(|| server.log())?;
+            let round = measure::round(&lab, &server, &others, column.layer)
+                .with_context(|| server.log())?;
             column.figures.keep_least(round);
         }
     }
     println!("{SETTING}; the least of {rounds} rounds; load {}", load()?);
-    for layer in Layer::BOTH {
+    for layer in Layer::ALL {
         table::print(layer, &columns);
     }
     let sites = match products.contains(&Product::Aop) {

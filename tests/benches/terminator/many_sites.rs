@@ -47,7 +47,7 @@ pub(crate) fn measure(lab: &Lab, others: &[Process]) -> Result<ManySites> {
 }
 
 fn connection(lab: &Lab, aop: &Aop, others: &[Process]) -> Result<f64> {
-    let client = BenchClient::new(&lab.pki, LISTEN.parse()?)?;
+    let client = BenchClient::new(&lab.pki, LISTEN.parse()?, Layer::Tcp)?;
     let own = aop.process()?.with_descendants()?;
     let all = [&own, others].concat();
     let cpus = thread::available_parallelism()?.get();
@@ -64,7 +64,7 @@ fn connection(lab: &Lab, aop: &Aop, others: &[Process]) -> Result<f64> {
 
 /// Sequential handshakes, with a reload between them.
 fn reloading(lab: &Lab, aop: &Aop) -> Result<([f64; 2], Duration)> {
-    let client = BenchClient::new(&lab.pki, LISTEN.parse()?)?;
+    let client = BenchClient::new(&lab.pki, LISTEN.parse()?, Layer::Tcp)?;
     lab.origin().inside(|| {
         let longest_until = |over: &dyn Fn() -> bool| {
             let mut longest = Duration::ZERO;

@@ -7,7 +7,7 @@ use aop_tests::Lab;
 
 use crate::{
     rival::{self, Rival},
-    server::{LISTEN, Layer, UPSTREAM},
+    server::{H2C_UPSTREAM, LISTEN, Layer, UPSTREAM},
 };
 
 /// Debian packages this module separately.
@@ -24,7 +24,7 @@ pub(crate) fn start(lab: &Lab, layer: Layer) -> Result<Rival> {
 fn config(lab: &Lab, layer: Layer, dir: &Path) -> String {
     let module = match layer {
         Layer::Tcp if Path::new(STREAM).exists() => format!("load_module {STREAM};\n"),
-        Layer::Tcp | Layer::Http => String::new(),
+        Layer::Tcp | Layer::Http | Layer::Http2 | Layer::H2c => String::new(),
     };
     let pki = &lab.pki;
     let tls = format!(
@@ -51,7 +51,7 @@ fn config(lab: &Lab, layer: Layer, dir: &Path) -> String {
         ),
         // Connections on both sides are kept for any number of requests, and nothing is buffered
         // in files.
-        Layer::Http => format!(
+        Layer::Http | Layer::Http2 | Layer::H2c => format!(
             "http {{
   access_log off;
   client_body_temp_path {dir}/body;
@@ -65,7 +65,7 @@ fn config(lab: &Lab, layer: Layer, dir: &Path) -> String {
     keepalive_requests 1000000000;
   }}
   server {{
-    listen {LISTEN} ssl;
+    listen {LISTEN} ssl {http2};
     server_name example.com;
     keepalive_requests 1000000000;
     {tls}
@@ -78,6 +78,7 @@ fn config(lab: &Lab, layer: Layer, dir: &Path) -> String {
     }}
   }}
 }}",
+            http2 = if layer.is_http2() { "http2" } else { "" },
             dir = dir.display()
         ),
     };
@@ -91,4 +92,42 @@ events {{ worker_connections 8192; }}
 ",
         dir.display()
     )
+}
+
+/// The upstream that speaks HTTP/2 without TLS: nginx, with the paths of the bench.
+pub(crate) fn start_h2c_upstream(lab: &Lab) -> Result<Rival> {
+    let dir = rival::directory(lab, "h2c-upstream")?;
+    let file = dir.join("nginx.conf");
+    let kb = "x".repeat(1024);
+    let (dir_name, large) = (dir.display(), dir.join("large"));
+    fs::write(&large, vec![b'x'; 16 * 1024 * 1024])?;
+    let text = format!(
+        "daemon off;
+worker_processes 2;
+pid {dir_name}/pid;
+error_log stderr error;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off;
+  client_body_temp_path {dir_name}/body;
+  proxy_temp_path {dir_name}/proxy;
+  fastcgi_temp_path {dir_name}/fastcgi;
+  uwsgi_temp_path {dir_name}/uwsgi;
+  scgi_temp_path {dir_name}/scgi;
+  server {{
+    listen {H2C_UPSTREAM} http2;
+    keepalive_requests 1000000000;
+    http2_max_concurrent_streams 256;
+    location = /bytes/1 {{ return 200 \"x\"; }}
+    location = /bytes/1024 {{ return 200 \"{kb}\"; }}
+    location = /bytes/16777216 {{ alias {large}; }}
+  }}
+}}
+",
+        large = large.display()
+    );
+    fs::write(&file, text)?;
+    let (prefix, file) = (dir.display().to_string(), file.display().to_string());
+    let arguments = ["-p", &prefix, "-c", &file, "-e", "stderr"];
+    Rival::start_at(lab, "nginx", &arguments, &dir, H2C_UPSTREAM)
 }

@@ -62,10 +62,21 @@ pub(crate) fn identity(lab: &Lab, dir: &Path) -> Result<PathBuf> {
 impl Rival {
     /// Runs `program` with `arguments` in the origin until it listens.
     pub(crate) fn start(lab: &Lab, program: &str, arguments: &[&str], dir: &Path) -> Result<Self> {
+        Self::start_at(lab, program, arguments, dir, LISTEN)
+    }
+
+    /// The same, for a program that listens on another address.
+    pub(crate) fn start_at(
+        lab: &Lab,
+        program: &str,
+        arguments: &[&str],
+        dir: &Path,
+        address: &str,
+    ) -> Result<Self> {
         let mut line = vec![find("setsid")?, "--wait".into(), find(program)?];
         line.extend(arguments.iter().map(PathBuf::from));
         let mut child = Child::serve(lab.origin(), &line, &dir.join("log"))?;
-        let address = LISTEN.parse()?;
+        let address = address.parse()?;
         let listens = wait::until(&format!("{program} listens"), PATIENCE, || {
             let ended = child.ended().is_some();
             let listens = !ended && lab.origin().connect(address, PATIENCE).is_ok();

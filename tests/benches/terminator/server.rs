@@ -14,21 +14,41 @@ use crate::{
 /// The address of every server, and the address of the upstream.
 pub(crate) const LISTEN: &str = "127.0.0.1:443";
 pub(crate) const UPSTREAM: &str = "127.0.0.1:8080";
+/// The address of the upstream that speaks HTTP/2.
+pub(crate) const H2C_UPSTREAM: &str = "127.0.0.1:8081";
 
 /// The units that a server relays: bytes or requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
     Tcp,
     Http,
+    /// HTTP/2 from the peer, HTTP/1.1 to the upstream.
+    Http2,
+    /// HTTP/2 on both sides.
+    H2c,
 }
 
 impl Layer {
-    pub(crate) const BOTH: [Self; 2] = [Self::Tcp, Self::Http];
+    pub(crate) const ALL: [Self; 4] = [Self::Tcp, Self::Http, Self::Http2, Self::H2c];
+
+    pub(crate) fn is_http2(self) -> bool {
+        matches!(self, Self::Http2 | Self::H2c)
+    }
+
+    /// The address of its upstream.
+    pub(crate) fn upstream(self) -> &'static str {
+        match self {
+            Self::Tcp | Self::Http | Self::Http2 => UPSTREAM,
+            Self::H2c => H2C_UPSTREAM,
+        }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Http => "http",
+            Self::Http2 => "http2",
+            Self::H2c => "h2c",
         }
     }
 }
@@ -56,7 +76,9 @@ impl Product {
     /// The layers that it can relay.
     pub(crate) fn layers(self) -> &'static [Layer] {
         match self {
-            Self::Aop | Self::Nginx | Self::Haproxy => &Layer::BOTH,
+            Self::Aop | Self::Haproxy => &Layer::ALL,
+            // nginx has no HTTP/2 to upstreams that are not gRPC.
+            Self::Nginx => &[Layer::Tcp, Layer::Http, Layer::Http2],
             Self::Hitch => &[Layer::Tcp],
         }
     }

@@ -23,12 +23,18 @@ pub(crate) fn print(layer: Layer, columns: &[Column]) {
     for row in Row::ALL {
         print!("{:<NAME$}", row.name());
         for column in &columns {
-            print!(" {:>CELL$.1}", column.figures.get(row));
+            let figure = column.figures.get(row);
+            match figure.is_finite() {
+                true => print!(" {figure:>CELL$.1}"),
+                false => print!(" {:>CELL$}", "–"),
+            }
         }
-        let ratio = ratio(row, layer, &columns).map(|ratio| format!("{ratio:.2}"));
+        let ratio = ratio(row, layer, &columns).filter(|ratio| ratio.is_finite());
+        let ratio = ratio.map(|ratio| format!("{ratio:.2}"));
         let target = match row.target(layer) {
             Some(Target::Ratio(most)) => format!("≤ {most:.2}"),
-            Some(Target::Value(most)) => format!("≤ {most} KiB"),
+            Some(Target::Kibibytes(most)) => format!("≤ {most} KiB"),
+            Some(Target::Count(most)) => format!("≤ {most}"),
             None => String::new(),
         };
         println!(" {:>CELL$} {target:>CELL$}", ratio.unwrap_or_default());
@@ -47,7 +53,7 @@ fn ratio(row: Row, layer: Layer, columns: &[&Column]) -> Option<f64> {
 
 /// The same as JSON: `{layer: {figures: {product: {row: figure}}, …}}`.
 pub(crate) fn json(columns: &[Column], sites: Option<&ManySites>) -> Value {
-    let layers = Layer::BOTH.map(|layer| {
+    let layers = Layer::ALL.map(|layer| {
         let columns = columns.iter().filter(|column| column.layer == layer);
         let products =
             columns.map(|column| (column.product.name().to_owned(), column.figures.json()));
