@@ -12,7 +12,7 @@ use aop_http::{
 
 use super::{HttpRelay, Peer, upstreams::Slot};
 use crate::http::{
-    exchange::{Exchange, Repetition, ResponseState},
+    exchange::{Exchange, Repetition, ResponseState, UploadState},
     headers::{self, Upgrade},
     upstream::{Codec, Writes},
 };
@@ -40,6 +40,13 @@ impl HttpRelay {
             {
                 connection.forget_written();
             }
+        }
+        if exchange.upload.state == UploadState::Open
+            && let Peer::Http1(server) = &mut self.peer
+        {
+            // RFC 9110, 10.1.1: a peer that waited for a 100 may not send its body any more, and
+            // its next bytes must not be taken for it.
+            server.close_after_response();
         }
         self.policy.relayed();
         set_date(&mut self.response.fields);

@@ -51,6 +51,8 @@ async fn the_application_decides_about_an_expectation() {
         upstream.write_all(answer.as_bytes()).await.unwrap();
         let answer = until(&mut peer, "\r\n\r\n").await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {}", &refused[..3])), "{answer}");
+        // The body may never come: the next bytes must not be taken for it.
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
     }
 }
 
