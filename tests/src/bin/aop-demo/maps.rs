@@ -37,6 +37,9 @@ fn meaning(reason: &str) -> &str {
         "malformed" => "malformed",
         "fragment" => "a fragment that may hide its port",
         "too_deep" => "too many headers",
+        "probation" => "from a stranger that may try to authenticate",
+        "syn_budget" => "over the SYN budget of its network",
+        "udp" => "UDP to a guarded port",
         other => other,
     }
 }

@@ -1,4 +1,4 @@
-//! Idle HTTP/1 connections, for which hyper's state was released.
+//! Idle HTTP/1 connections, whose buffers were released.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{
 use crate::{Denial, Drained, tests::http::Application};
 
 const ASK: &[u8] = b"GET /one HTTP/1.1\r\nHost: example.com\r\n\r\n";
-/// By then an idle connection has released hyper's state.
+/// By then an idle connection has released its buffers.
 const QUIET: Duration = Duration::from_millis(500);
 
 #[tokio::test]
