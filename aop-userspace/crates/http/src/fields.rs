@@ -51,8 +51,11 @@ impl Fields {
     pub fn continue_last(&mut self, more: &[u8]) -> Option<()> {
         let Self { text, index } = self;
         let last = index.last_mut()?;
-        let start = text.len();
-        text.extend_from_within(last.value.start as usize..last.value.end as usize);
+        let mut start = last.value.start as usize;
+        if last.value.end as usize != text.len() {
+            start = text.len();
+            text.extend_from_within(last.value.start as usize..last.value.end as usize);
+        }
         if !last.value.is_empty() && !more.is_empty() {
             text.push(b' ');
         }

@@ -18,6 +18,8 @@ pub struct Server {
     output: Vec<u8>,
     /// The version of the current request.
     version: Version,
+    /// The number of requests so far.
+    requests: u32,
     exchange: Exchange,
     /// The end of the body of the open response.
     framing: Framing,
@@ -67,6 +69,7 @@ impl Default for Server {
             reader: RequestReader::new(),
             output: Vec::new(),
             version: Version::default(),
+            requests: 0,
             exchange: Exchange::default(),
             framing: Framing::default(),
             persistence: Persistence::default(),
@@ -84,7 +87,8 @@ impl Server {
         &mut self,
         input: &mut &'a [u8],
     ) -> Result<Option<MessageEvent<'a>>, Malformed> {
-        if self.is_busy() && self.exchange.request == Half::Complete {
+        let closing = self.persistence == Persistence::Close;
+        if self.exchange.request == Half::Complete && (self.is_busy() || closing) {
             return Ok(None);
         }
         let event = self.reader.next(input)?;
@@ -92,6 +96,7 @@ impl Server {
             Some(MessageEvent::Head) => {
                 self.exchange = Exchange { request: Half::Open, response: Half::Expected };
                 self.version = self.reader.request().version;
+                self.requests = self.requests.wrapping_add(1);
             }
             Some(MessageEvent::End) => {
                 self.exchange.request = Half::Complete;
@@ -99,6 +104,12 @@ impl Server {
             Some(MessageEvent::Data(_)) | None => {}
         }
         Ok(event)
+    }
+
+    /// The number of requests so far: that of the current one.
+    #[must_use]
+    pub fn requests(&self) -> u32 {
+        self.requests
     }
 
     /// The head of the current request.
@@ -128,6 +139,12 @@ impl Server {
     #[must_use]
     pub fn is_responding(&self) -> bool {
         self.exchange.response == Half::Open
+    }
+
+    /// Whether the response is complete, and the body of its request is not.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.exchange.request == Half::Open && self.exchange.response == Half::Complete
     }
 
     /// Whether the body of the current request is not complete.

@@ -45,13 +45,16 @@ pub(super) enum Upgrade {
 /// Rewrites the peer's head for the upstream.
 ///
 /// # Errors
-/// The target has no path.
+/// The target has no path, or `Connection` names too many fields.
 pub(super) fn rewrite_request(
     request: &mut RequestHead,
     named: &RequestHost,
     peer: &PeerFacts<'_>,
     http: &HttpConfig,
 ) -> Result<Upgrade, Denial> {
+    if request.fields.members(b"connection").nth(MAX_NAMED).is_some() {
+        return Err(Denial::BadRequest);
+    }
     let upgrade = match http.upstream.version {
         HttpVersion::Http1 => upgrade(request),
         HttpVersion::H2c => Upgrade::None,
@@ -105,6 +108,14 @@ pub(super) fn clean_trailers(trailers: &mut Fields) {
     strip(trailers, |name| is_unwanted(name) || defines_message(name) || name == TRUE_CLIENT_IP);
 }
 
+/// Removes fields from the trailers of a response that are valid only in a head, or on one
+/// connection.
+pub(super) fn clean_response_trailers(trailers: &mut Fields) {
+    strip(trailers, |name| {
+        is_hop_by_hop(name) || name == b"content-length" || name.starts_with(b":")
+    });
+}
+
 fn ask_for_websocket(fields: &mut Fields) {
     fields.push(b"connection", b"upgrade");
     fields.push(b"upgrade", b"websocket");
@@ -131,13 +142,17 @@ pub(super) fn visitor(fields: &Fields) -> Option<IpAddr> {
     str::from_utf8(value).ok()?.parse().ok()
 }
 
+/// The members of `Connection`. A request that has more is refused.
+const MAX_NAMED: usize = 32;
+
 /// Removes the fields that `unwanted` selects, and those that `Connection` names, except fields
 /// that define the message.
 fn strip(fields: &mut Fields, unwanted: impl Fn(&[u8]) -> bool) {
     let mut named: Vec<Vec<u8>> = Vec::new();
     for member in fields.members(b"connection") {
         let name = member.to_ascii_lowercase();
-        if !is_hop_by_hop(&name) && !defines_message(&name) && name != b"close" {
+        let known = is_hop_by_hop(&name) || defines_message(&name) || name == b"close";
+        if !known && !named.contains(&name) && named.len() < MAX_NAMED {
             named.push(name);
         }
     }

@@ -1,6 +1,9 @@
 //! The limits of the HTTP relay.
 
-use std::time::Duration;
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use aop_http::http2;
 
@@ -66,6 +69,14 @@ pub(super) const REST: Duration = Duration::from_secs(60);
 /// A connection rests for this much less than the upstream announces, so that no request meets its
 /// close.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// The beginning of the clock that all connections share.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The time in milliseconds, for rates and deadlines.
+pub(super) fn now() -> u64 {
+    BEGAN.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+}
 
 /// How long a connection may rest whose upstream announced `timeout` seconds.
 pub(super) fn rest(timeout: Option<u64>) -> Duration {

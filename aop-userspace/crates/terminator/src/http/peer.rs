@@ -44,8 +44,9 @@ pub(super) enum PeerFault {
     Http2(ConnectionError),
 }
 
-/// The stream of an HTTP/1.1 connection.
-const ONLY: StreamId = StreamId::new(1);
+fn number(server: &http1::Server) -> StreamId {
+    StreamId::new(server.requests())
+}
 
 fn ended(end: bool) -> End {
     if end { End::Yes } else { End::No }
@@ -71,12 +72,19 @@ impl Peer {
     ) -> Result<Option<PeerEvent<'a>>, PeerFault> {
         Ok(Some(match self {
             Self::Http1(server) => match server.receive(input).map_err(PeerFault::Http1)? {
+                // A number of its own for each request: the one before may still be open towards
+                // its upstream.
                 None => return Ok(None),
-                Some(http1::MessageEvent::Head) => PeerEvent::Request(ONLY, End::No),
-                Some(http1::MessageEvent::Data(bytes)) => PeerEvent::Data(ONLY, bytes, End::No),
+                Some(http1::MessageEvent::Head) => PeerEvent::Request(number(server), End::No),
+                Some(http1::MessageEvent::Data(bytes)) => {
+                    PeerEvent::Data(number(server), bytes, End::No)
+                }
                 Some(http1::MessageEvent::End) => {
                     let none = server.trailers().is_empty();
-                    PeerEvent::End(ONLY, if none { Trailers::None } else { Trailers::Some })
+                    PeerEvent::End(
+                        number(server),
+                        if none { Trailers::None } else { Trailers::Some },
+                    )
                 }
             },
             Self::Http2(connection) => {

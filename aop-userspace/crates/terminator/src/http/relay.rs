@@ -22,11 +22,15 @@ use std::{
 use aop_http::ResponseHead;
 use aop_tls::PeerStream;
 use slab::Slab;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::sync::OwnedSemaphorePermit;
 use upstreams::Slot;
 
 use super::{
-    exchange::Exchange, limits, peer::Peer, request_policy::RequestPolicy, upstream::ReadySet,
+    exchange::Exchange,
+    limits,
+    peer::Peer,
+    request_policy::RequestPolicy,
+    upstream::{Pool, ReadySet},
 };
 use crate::upstream::UpstreamStream;
 
@@ -60,10 +64,11 @@ pub(super) struct HttpRelay {
     wakers: Vec<Waker>,
     /// Upstream connections with bytes to write.
     dirty: Vec<usize>,
+    /// Upstream connections that an exchange has left, and their pools.
+    released: Vec<(usize, Arc<Pool>)>,
     /// Used for each response in turn.
     response: ResponseHead,
-    began: Instant,
-    /// Milliseconds since `began`, read once in each round.
+    /// The time in milliseconds, read once in each poll.
     now: u64,
     pub(super) stats: RelayStats,
     /// Set once the connection must end after the bytes that wait for the peer.
@@ -141,9 +146,9 @@ impl HttpRelay {
             ready: Arc::default(),
             wakers: Vec::new(),
             dirty: Vec::new(),
+            released: Vec::new(),
             response: ResponseHead::default(),
-            began: Instant::now(),
-            now: 0,
+            now: limits::now(),
             stats: RelayStats::default(),
             last_words: None,
             tunnel: None,
@@ -160,6 +165,7 @@ impl HttpRelay {
                 Ok(read) => worked |= read,
                 Err(end) => return Poll::Ready(end),
             }
+            self.settle_released();
             worked |= self.write_upstreams(context);
             match self.write_peer(context) {
                 Poll::Ready(Ok(wrote)) => worked |= wrote,
@@ -184,7 +190,7 @@ impl HttpRelay {
     }
 
     fn read_clock(&mut self) {
-        self.now = self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        self.now = limits::now();
     }
 
     /// Whether the connection ends, now that nothing waits for the peer.
@@ -224,6 +230,11 @@ impl HttpRelay {
     /// Accepts no request after those that are open.
     pub(super) fn shut_down(&mut self) {
         self.peer.shut_down();
+    }
+
+    /// How the connection ends after the bytes that wait for the peer, if that is decided.
+    pub(super) fn last_words(&self) -> Option<RelayEnd> {
+        self.last_words
     }
 
     /// Whether a request is open.

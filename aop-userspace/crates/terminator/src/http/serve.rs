@@ -96,7 +96,7 @@ async fn drive(
     let mut alarm = pin!(sleep_until(resting_since + idle));
     // The deadlines are checked this often; a request may last longer than its limit by this much.
     let interval = (idle.min(stall) / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
-    let mut was_busy = false;
+    let (mut was_busy, mut requests) = (false, 0);
     poll_fn(|context| {
         if cut.as_mut().poll(context).is_ready() {
             return Poll::Ready(Driven::Cut);
@@ -116,8 +116,8 @@ async fn drive(
             }
             let busy = relay.is_busy();
             let now = Instant::now();
-            if busy != was_busy {
-                was_busy = busy;
+            if busy != was_busy || relay.stats.requests != requests {
+                (was_busy, requests) = (busy, relay.stats.requests);
                 resting_since = now;
                 let next = now + if busy { interval } else { idle.min(limits::RELEASE_AFTER) };
                 if alarm.deadline() > next {
@@ -130,6 +130,10 @@ async fn drive(
             let next = match busy {
                 true => {
                     relay.check_deadlines(stall);
+                    if relay.last_words() == Some(RelayEnd::Stalled) {
+                        // A peer that does not read takes no last bytes either.
+                        return Poll::Ready(Driven::Ended(RelayEnd::Stalled));
+                    }
                     now + interval
                 }
                 false if now >= resting_since + idle => return Poll::Ready(Driven::Idle),
@@ -152,12 +156,18 @@ enum Draining {
 
 /// Ends a connection as its relay ended.
 async fn end(mut relay: Box<HttpRelay>, driven: Driven, tokens: &ShutdownTokens) -> Served {
-    if matches!(driven, Driven::Idle) {
-        relay.shut_down();
-        // GOAWAY, if there is one. A peer that does not read does not delay the end for long.
-        let last = poll_fn(|context| relay.poll(context));
-        timeout(limits::CLOSE, last).await.ok();
-    }
+    let driven = match driven {
+        Driven::Idle => {
+            relay.shut_down();
+            // GOAWAY, if there is one. A peer that does not read does not delay the end for long.
+            let last = poll_fn(|context| relay.poll(context));
+            match timeout(limits::CLOSE, last).await {
+                Ok(end) => Driven::Ended(end),
+                Err(_) => relay.last_words().map_or(Driven::Idle, Driven::Ended),
+            }
+        }
+        ended @ (Driven::Ended(_) | Driven::Cut) => ended,
+    };
     let (policy, stream, input, tunnel, stats) = relay.into_parts();
     let (mut bytes_in, mut bytes_out) = (stats.bytes_in, stats.bytes_out);
     let ending = match (driven, tunnel) {

@@ -7,7 +7,7 @@ mod connection;
 mod pool;
 mod ready_set;
 
-pub(super) use connection::{Codec, Reuse, UpstreamConnection, Writes};
+pub(super) use connection::{Close, Codec, Reuse, UpstreamConnection, Writes};
 pub(super) use pool::{Connecting, Pool};
 pub(crate) use pool::{Pools, RequestSlots};
 pub(super) use ready_set::ReadySet;

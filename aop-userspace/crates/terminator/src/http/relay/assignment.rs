@@ -14,7 +14,7 @@ use aop_http::{
 use super::{HttpRelay, uploads::write_head, upstreams::Slot};
 use crate::http::{
     exchange::{EndState, Exchange, ResponseState},
-    upstream::{Codec, Reuse},
+    upstream::{Close, Codec, Reuse},
 };
 
 impl HttpRelay {
@@ -152,50 +152,79 @@ impl HttpRelay {
         self.exchanges.iter().find(|(_, exchange)| uses(exchange)).map(|(at, _)| at)
     }
 
-    /// Separates an exchange from its upstream connection, which goes back to the pool if it can
-    /// carry another request.
+    /// Separates an exchange from its upstream connection. [`HttpRelay::settle_released`] decides
+    /// what becomes of the connection, once the bytes at hand are parsed.
     pub(super) fn release(&mut self, at: usize) {
         let exchange = &mut self.exchanges[at];
         let Some(relay) = exchange.relay.take() else { return };
         let Some(number) = relay.connection else { return };
         let sent = exchange.upload.end == EndState::Sent;
         let complete = exchange.response == ResponseState::Complete;
-        let others = !self.exchanges_of(number).is_empty();
-        let Some(slot) = self.slots.get_mut(number) else { return };
-        let Slot::Open { connection, waker } = slot else {
-            if !others {
-                self.slots.remove(number);
-            }
-            return;
-        };
-        if let (Codec::Http2(codec), Some(stream)) = (&mut connection.codec, relay.upstream_stream)
-        {
-            if !(sent && complete) {
-                let code = if complete { ErrorCode::NoError } else { ErrorCode::Cancel };
-                codec.reset(stream, code);
-            }
-            // Frames that wait are few; a connection that does not take them is not kept.
-            let mut context = Context::from_waker(waker);
-            if connection.poll_write(&mut context).is_pending() || others {
-                self.dirty.push(number);
-            }
-            if others {
-                return;
+        let held = exchange.held.len();
+        if let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number) {
+            match (&mut connection.codec, relay.upstream_stream) {
+                (Codec::Http2(codec), Some(stream)) => {
+                    codec.consumed(stream, held);
+                    if !(sent && complete) {
+                        let code = if complete { ErrorCode::NoError } else { ErrorCode::Cancel };
+                        codec.reset(stream, code);
+                    }
+                    self.dirty.push(number);
+                }
+                (Codec::Http2(_), None) => {}
+                (Codec::Http1(_), _) => {
+                    if !(sent && complete) {
+                        connection.reuse = Reuse::Forbidden;
+                    }
+                    if !sent {
+                        // The upstream must not take the request for a complete one.
+                        connection.close = Close::Reset;
+                    }
+                }
             }
         }
-        let Slot::Open { connection, .. } = self.slots.remove(number) else { return };
-        let reusable = match &connection.codec {
-            Codec::Http1(reader) => {
-                sent && complete && reader.is_between_messages() && reader.keeps_alive()
+        self.released.push((number, relay.plan.pool));
+    }
+
+    /// Forgets the stream of an exchange that the upstream has ended. The exchange may be sent
+    /// again.
+    pub(super) fn forget_stream(&mut self, at: usize) {
+        let exchange = &mut self.exchanges[at];
+        let Some(relay) = &mut exchange.relay else { return };
+        let (number, stream) = (relay.connection.take(), relay.upstream_stream.take());
+        let Some(number) = number else { return };
+        if let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number)
+            && let (Codec::Http2(codec), Some(stream)) = (&mut connection.codec, stream)
+        {
+            codec.consumed(stream, exchange.held.len());
+            self.dirty.push(number);
+        }
+        self.released.push((number, relay.plan.pool.clone()));
+    }
+
+    /// Returns connections that no exchange uses any more to their pools, or closes them. All
+    /// bytes that were read are parsed, or are kept in the connection.
+    pub(super) fn settle_released(&mut self) {
+        while let Some((number, pool)) = self.released.pop() {
+            if !self.exchanges_of(number).is_empty() {
+                continue;
             }
-            Codec::Http2(codec) => codec.can_open(),
-        };
-        let idle = connection.input.is_empty() && connection.unwritten() == 0;
-        if reusable && idle && connection.reuse == Reuse::Allowed {
-            relay.plan.pool.put(connection);
-        } else if !sent {
-            // The upstream must not take the request for a complete one.
-            connection.stream.reset();
+            if let Some(Slot::Open { connection, waker }) = self.slots.get_mut(number)
+                && matches!(connection.codec, Codec::Http2(_))
+            {
+                // Frames that wait are few; a connection that does not take them is not kept.
+                let mut context = Context::from_waker(waker);
+                if connection.poll_write(&mut context).is_pending() {
+                    connection.reuse = Reuse::Forbidden;
+                }
+            }
+            match self.slots.try_remove(number) {
+                Some(Slot::Open { connection, .. }) => match connection.can_rest() {
+                    true => pool.put(connection),
+                    false => connection.close(),
+                },
+                Some(Slot::Connecting { .. }) | None => {}
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use aop_http::http2::ErrorCode;
 use super::{HttpRelay, Peer, RelayEnd, upstreams::Slot};
 use crate::http::{
     denial::Denial,
-    exchange::{ResponseState, UploadState},
+    exchange::{EndState, ResponseState, UploadState},
     limits,
     request_policy::DenialFacts,
     upstream::Reuse,
@@ -41,6 +41,7 @@ impl HttpRelay {
                 (ResponseState::Complete, Some(_)) if quiet >= UNREAD => {
                     self.release(at);
                     self.discard_upload(at);
+                    self.remove_if_complete(at);
                 }
                 (ResponseState::Complete, _) if self.has_drained_enough(at) => {
                     let stream = self.exchanges[at].stream;
@@ -78,6 +79,7 @@ impl HttpRelay {
         let quiet = self.now.saturating_sub(exchange.moved);
         exchange.response == ResponseState::Complete
             && exchange.upload.state == UploadState::Open
+            && exchange.upload.end == EndState::Discarded
             && (exchange.upload.discarded > limits::DRAINED_BYTES
                 || u128::from(time) > limits::DRAINED_FOR.as_millis()
                 || u128::from(quiet) > limits::DRAINED_QUIET.as_millis())

@@ -64,6 +64,11 @@ impl HttpRelay {
         if bytes.is_empty() {
             self.reading = Reading::Ended;
             let clean = self.exchanges.is_empty();
+            if clean && self.waiting() > 0 {
+                // The peer may still read.
+                self.last_words = Some(RelayEnd::PeerEnded);
+                return Ok(Poll::Pending);
+            }
             self.abort_all();
             return Err(if clean { RelayEnd::PeerEnded } else { RelayEnd::PeerLost });
         }
@@ -95,15 +100,14 @@ impl HttpRelay {
 
     /// Whether more of the peer's bytes may be parsed: there is room for what they cause.
     fn may_receive(&mut self) -> bool {
-        if self.waiting() >= limits::OUTPUT {
-            return false;
-        }
+        let full = self.waiting() >= limits::OUTPUT;
         match &self.peer {
+            Peer::Http1(server) if full && !server.is_receiving() => false,
             // One request at a time; its body waits until the upstream takes it.
             Peer::Http1(_) => self.exchanges.iter().all(|(_, exchange)| {
                 exchange.upload.pending.len() + exchange.upload.uncredited < limits::UPLOAD
             }),
-            Peer::Http2(_) => true,
+            Peer::Http2(_) => !full,
         }
     }
 
@@ -122,7 +126,8 @@ impl HttpRelay {
                     return Ok(());
                 }
             }
-            if !self.may_receive() {
+            // The end of a message needs no byte.
+            if self.last_words.is_some() || (!input.is_empty() && !self.may_receive()) {
                 return Ok(());
             }
         }
@@ -135,10 +140,14 @@ impl HttpRelay {
         let facts = DenialFacts { malformed: Some(malformed), ..DenialFacts::default() };
         self.policy.record(denial, &facts);
         if let Peer::Http1(server) = &self.peer
-            && server.is_responding()
+            && (server.is_responding() || server.is_draining())
         {
+            let complete = server.is_draining();
             self.abort_all();
-            self.last_words = Some(RelayEnd::Incomplete);
+            self.last_words = Some(match complete {
+                true => RelayEnd::Malformed,
+                false => RelayEnd::Incomplete,
+            });
             return;
         }
         self.abort_all();

@@ -7,13 +7,14 @@ use aop_http::{
     http2::{End, ErrorCode, StreamId},
 };
 
-use super::{HttpRelay, Peer, RelayEnd, responses::set_date};
+use super::{HttpRelay, Peer, RelayEnd, responses::set_date, upstreams::Slot};
 use crate::http::{
     denial::Denial,
-    exchange::{Exchange, RelayState, Repetition, ResponseState, UploadState, answer},
+    exchange::{EndState, Exchange, RelayState, Repetition, ResponseState, UploadState, answer},
     headers::CF_RAY,
     peer::{PeerEvent, Trailers},
     request_policy::DenialFacts,
+    upstream::{Codec, Writes},
 };
 
 impl HttpRelay {
@@ -155,11 +156,30 @@ impl HttpRelay {
         }
     }
 
-    /// Removes an exchange whose request and response are complete.
+    /// Removes an exchange whose request and response are complete, and whose request has left.
     pub(super) fn remove_if_complete(&mut self, at: usize) {
-        if self.exchanges[at].is_complete() {
-            self.release(at);
-            self.exchanges.remove(at);
+        if !self.exchanges[at].is_complete() || self.is_leaving(at) {
+            return;
+        }
+        self.release(at);
+        let exchange = self.exchanges.remove(at);
+        self.peer.consumed(exchange.stream, exchange.upload.uncredited);
+    }
+
+    /// Whether a part of a request still waits for its upstream.
+    fn is_leaving(&self, at: usize) -> bool {
+        let exchange = &self.exchanges[at];
+        let number = exchange.relay.as_ref().and_then(|relay| relay.connection);
+        match number.and_then(|number| self.slots.get(number)) {
+            Some(Slot::Open { connection, .. }) if connection.writes == Writes::Open => {
+                let http1 = matches!(connection.codec, Codec::Http1(_));
+                match exchange.upload.end {
+                    EndState::Owed => true,
+                    EndState::Sent => http1 && connection.unwritten() > 0,
+                    EndState::Discarded => false,
+                }
+            }
+            Some(Slot::Open { .. } | Slot::Connecting { .. }) | None => false,
         }
     }
 
@@ -176,6 +196,7 @@ impl HttpRelay {
         while let Some((at, _)) = self.exchanges.iter().next() {
             self.abort(at);
         }
+        self.settle_released();
         self.slots.clear();
     }
 }

@@ -12,9 +12,9 @@ use aop_http::{
 
 use super::{HttpRelay, Peer, upstreams::Slot};
 use crate::http::{
-    exchange::{Exchange, Repetition, ResponseState, UploadState},
+    exchange::{EndState, Exchange, Repetition, ResponseState, UploadState},
     headers::{self, Upgrade},
-    upstream::{Codec, Writes},
+    upstream::{Codec, Reuse, Writes},
 };
 
 impl HttpRelay {
@@ -135,7 +135,7 @@ impl HttpRelay {
                     matches!(self.peer, Peer::Http2(_)) || exchange.request.fields.contains(b"te");
                 match trailers.filter(|_| wanted) {
                     Some(mut trailers) => {
-                        trailers.retain(|field| !field.name.starts_with(b":"));
+                        headers::clean_response_trailers(&mut trailers);
                         self.peer.send_trailers(stream, &trailers);
                     }
                     None => {
@@ -153,8 +153,15 @@ impl HttpRelay {
         exchange.response = ResponseState::Complete;
         (exchange.moved, exchange.completed) = (self.now, self.now);
         let number = exchange.relay.as_ref().and_then(|relay| relay.connection);
-        let failed = match number.and_then(|number| self.slots.get(number)) {
-            Some(Slot::Open { connection, .. }) => connection.writes == Writes::Failed,
+        let early = exchange.upload.end != EndState::Sent;
+        let failed = match number.and_then(|number| self.slots.get_mut(number)) {
+            Some(Slot::Open { connection, .. }) => {
+                if early && matches!(connection.codec, Codec::Http1(_)) {
+                    // The application may take the rest of the request for another one.
+                    connection.reuse = Reuse::Forbidden;
+                }
+                connection.writes == Writes::Failed
+            }
             // The upstream has closed its connection.
             Some(Slot::Connecting { .. }) | None => true,
         };

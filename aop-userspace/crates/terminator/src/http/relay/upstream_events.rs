@@ -28,10 +28,16 @@ const LOOK_AHEAD: usize = 16;
 impl HttpRelay {
     /// Parses bytes of an HTTP/1.1 upstream, as far as the peer takes them.
     pub(super) fn parse_http1(&mut self, number: usize, input: &mut &[u8]) {
-        let Some(at) = self.exchange_of(number) else {
+        let at = self.exchange_of(number);
+        let at = at.filter(|at| self.exchanges[*at].response != ResponseState::Complete);
+        let Some(at) = at else {
             // Bytes without a request: the connection must not be used again.
             self.slots.remove(number);
             *input = &[];
+            if let Some(at) = self.exchange_of(number) {
+                self.discard_upload(at);
+                self.remove_if_complete(at);
+            }
             return;
         };
         // The last part of a body goes together with its end.
@@ -87,6 +93,8 @@ impl HttpRelay {
                     self.on_end(at, trailers);
                     return;
                 }
+                // The room cut a line in two.
+                Ok(None) if !input.is_empty() && before > 0 => {}
                 Ok(None) => break,
                 Err(malformed) => {
                     if let Some(bytes) = data.take() {
@@ -239,12 +247,6 @@ impl HttpRelay {
         }
     }
 
-    pub(super) fn forget_stream(&mut self, at: usize) {
-        if let Some(relay) = &mut self.exchanges[at].relay {
-            (relay.connection, relay.upstream_stream) = (None, None);
-        }
-    }
-
     /// The upstream closed its connection, or it failed.
     pub(super) fn on_upstream_end(&mut self, number: usize, error: Option<&io::Error>) {
         let exchanges = self.exchanges_of(number);
@@ -255,13 +257,13 @@ impl HttpRelay {
             Codec::Http2(_) => false,
         };
         let (kept, http1) = (connection.is_kept, matches!(connection.codec, Codec::Http1(_)));
-        let output = mem::take(&mut connection.output);
         if ended {
             for at in exchanges {
                 self.on_end(at, None);
             }
             return;
         }
+        let output = mem::take(&mut connection.output);
         self.slots.remove(number);
         for at in exchanges {
             let relay = self.exchanges[at].relay.as_ref();

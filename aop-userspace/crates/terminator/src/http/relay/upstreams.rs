@@ -26,6 +26,11 @@ impl HttpRelay {
     /// Polls the upstream connections that are ready. Whether one was.
     pub(super) fn poll_slots(&mut self, _: &mut Context<'_>) -> bool {
         let mut worked = false;
+        if self.waiting() >= limits::OUTPUT {
+            // Both directions are independent: requests go on.
+            let numbers: Vec<usize> = self.slots.iter().map(|(number, _)| number).collect();
+            numbers.into_iter().for_each(|number| self.write_slot(number));
+        }
         // Nothing more is taken for a peer that does not read. `resume_held` marks them again.
         while self.waiting() < limits::OUTPUT {
             let Some(number) = self.ready.take() else { break };
@@ -53,6 +58,7 @@ impl HttpRelay {
             Some(Slot::Open { .. }) => {
                 self.write_slot(number);
                 self.read_slot(number);
+                self.settle_released();
             }
         }
     }
@@ -114,11 +120,13 @@ impl HttpRelay {
             Codec::Http1(_) => {
                 if let Some(at) = self.exchange_of(number) {
                     self.credit(at);
+                    self.remove_if_complete(at);
                 }
             }
             Codec::Http2(_) => {
                 for at in self.exchanges_of(number) {
                     self.credit(at);
+                    self.remove_if_complete(at);
                 }
             }
         }

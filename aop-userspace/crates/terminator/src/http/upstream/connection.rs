@@ -31,9 +31,18 @@ pub(in crate::http) struct UpstreamConnection {
     /// Whether it carried a request before this one.
     pub(in crate::http) is_kept: bool,
     pub(in crate::http) reuse: Reuse,
+    pub(in crate::http) close: Close,
     since: Instant,
     /// How long it may rest.
     rest: std::time::Duration,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Close {
+    Orderly,
+    /// The upstream has a part of a request, and must not take it for the whole.
+    Reset,
 }
 
 /// Whether other requests may use a connection.
@@ -73,6 +82,7 @@ impl UpstreamConnection {
             writes: Writes::Open,
             is_kept: false,
             reuse: Reuse::Allowed,
+            close: Close::Orderly,
             since: Instant::now(),
             rest: limits::REST,
         }
@@ -128,7 +138,7 @@ impl UpstreamConnection {
 
     /// Prepares a rest in the pool: gives the buffers back.
     pub(in crate::http) fn rest(&mut self) {
-        self.input = Vec::new();
+        self.input.shrink_to_fit();
         if self.output.capacity() > limits::KEPT_BUFFER {
             self.output = Vec::new();
         }
@@ -138,6 +148,26 @@ impl UpstreamConnection {
             Codec::Http1(reader) => limits::rest(reader.keep_alive_timeout()),
             Codec::Http2(_) => limits::REST,
         };
+    }
+
+    /// Whether it can carry another request, now that no exchange uses it. Over HTTP/1.1 a byte
+    /// behind the response would be taken for the next one.
+    pub(in crate::http) fn can_rest(&self) -> bool {
+        let idle = self.reuse == Reuse::Allowed && self.unwritten() == 0;
+        idle && match &self.codec {
+            Codec::Http1(reader) => {
+                self.input.is_empty() && reader.is_between_messages() && reader.keeps_alive()
+            }
+            Codec::Http2(codec) => codec.can_open() && codec.open_streams() == 0,
+        }
+    }
+
+    /// Ends it.
+    pub(in crate::http) fn close(self: Box<Self>) {
+        match self.close {
+            Close::Orderly => {}
+            Close::Reset => self.stream.reset(),
+        }
     }
 
     /// Whether it has rested too long to be used again.
@@ -177,7 +207,7 @@ impl UpstreamConnection {
         let Codec::Http2(codec) = &mut self.codec else { return Err(()) };
         self.input.extend_from_slice(bytes);
         let mut rest = &self.input[..];
-        while let Some(_event) = codec.receive(&mut rest, 0).map_err(|_| ())? {}
+        while let Some(_event) = codec.receive(&mut rest, limits::now()).map_err(|_| ())? {}
         let parsed = self.input.len() - rest.len();
         self.input.drain(..parsed);
         Ok(())
