@@ -11,6 +11,7 @@ mod frames;
 mod framing;
 mod hosts;
 mod idle;
+mod isolation;
 mod malformed_streams;
 mod observe_mode;
 mod progress_timeout;
