@@ -155,6 +155,11 @@ impl Connection {
                 return None;
             }
         };
+        if !self.is_still_trusted(&permit, accept_policy) {
+            // Nothing of it is recorded or relayed. Its next connection meets the new policy.
+            self.closing_line.log_cut();
+            return None;
+        }
         match permit.authentication() {
             Authentication::Certificate { .. } => pending.authenticated(),
             // An unauthenticated peer's address is not remembered as known.
@@ -320,6 +325,23 @@ impl Connection {
     fn set_site(&mut self, site: &Site, accept_policy: &AcceptPolicy) {
         self.closing_line.set_site(site.name());
         self.site = accept_policy.counters(site.name(), &self.shared.counters);
+    }
+
+    /// Whether the policy of now trusts all that `accept_policy` trusted when it judged the
+    /// handshake. A reload may have withdrawn trust meanwhile.
+    fn is_still_trusted(&self, permit: &Permit, accept_policy: &AcceptPolicy) -> bool {
+        let now = self.shared.accept_policy.load();
+        if std::ptr::eq(&**now, accept_policy) {
+            return true;
+        }
+        let site = now.policy.sites.find(permit.host());
+        match permit.authentication() {
+            Authentication::Certificate { .. } => {
+                site.is_some_and(|site| site.accepts_all_of(permit.site()))
+            }
+            // `admit` refuses these for their own reason.
+            Authentication::None(_) => true,
+        }
     }
 
     /// Whether the site of `host` observes now.

@@ -77,20 +77,30 @@ async fn without_a_free_slot_a_connection_waits_and_open_ones_are_not_affected()
 }
 
 #[tokio::test]
-async fn a_reload_applies_to_new_connections_only() {
+async fn a_reload_applies_to_open_handshakes_and_not_to_relayed_connections() {
     let rig = Rig::new().await;
     let (mut peer, mut upstream) = rig.pull().await;
     let begun = TcpStream::connect(rig.address).await.unwrap();
-    rig.counters_when(|counters| counters.open == 2).await;
+    let kept = TcpStream::connect(rig.address).await.unwrap();
+    rig.counters_when(|counters| counters.open == 3).await;
+    rig.book.0.lock().unwrap().clear();
     rig.service.reload(rig.policy(|site| site.name != SITE), LONG);
     rig.alert(&rig.edge(), SITE).await;
     rig.refusals_counted("-", Refusal::UnknownName, 1).await;
     exchange(&mut peer, &mut upstream).await;
-    let mut peer = connect_over(&rig.edge(), begun, SITE).await.unwrap();
-    let (mut upstream, _) = rig.upstream.accept().await.unwrap();
-    exchange(&mut peer, &mut upstream).await;
+    // It was accepted under the trust that the reload withdrew.
+    if let Ok(mut peer) = connect_over(&rig.edge(), begun, SITE).await {
+        let read = timeout(LONG, peer.read(&mut [0])).await.expect("it is cut");
+        assert_eq!(read.unwrap_or(0), 0);
+    }
+    rig.upstream_saw_nothing().await;
+    assert!(rig.book.0.lock().unwrap().is_empty(), "it is recorded");
     rig.service.reload(rig.policy(|_| true), LONG);
     rig.serve(&rig.edge(), SITE).await;
+    // A policy that trusts as much serves those that an earlier one accepted.
+    let mut peer = connect_over(&rig.edge(), kept, SITE).await.unwrap();
+    let (mut upstream, _) = rig.upstream.accept().await.unwrap();
+    exchange(&mut peer, &mut upstream).await;
 }
 
 #[tokio::test]
