@@ -1,10 +1,13 @@
 //! The relay of HTTP requests: which are relayed, which are refused, and how they are counted.
 
-use std::io::Write;
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 use aop_tests::client;
-use aop_tests::{AopToml, IpVersion, Lab, Pull, TestUpstream, wait};
+use aop_tests::{AopToml, IpVersion, Lab, Process, Pull, TestUpstream, wait};
 
 use crate::stage::{SOON, Stage, on_changed_stage};
 
@@ -121,6 +124,47 @@ fn while_the_upstream_is_down_requests_get_a_502_and_the_connection_stays_open()
         let answer = String::from_utf8(client::read_to_end(&mut session)?)?;
         ensure!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
         ensure!(answer.ends_with("the upstream answers /back\n"), "{answer}");
+        Ok(())
+    });
+}
+
+/// How often the threads of these processes have gone to sleep and been woken.
+fn wakeups(processes: &[Process]) -> Result<u64> {
+    let mut total = 0;
+    for process in processes {
+        for thread in std::fs::read_dir(format!("/proc/{}/task", process.0))? {
+            let thread = thread?.file_name().to_string_lossy().parse()?;
+            total += Process(thread).status("voluntary_ctxt_switches")?.parse::<u64>()?;
+        }
+    }
+    Ok(total)
+}
+
+#[test]
+fn connections_at_rest_wake_nothing_even_if_their_peers_sent_empty_lines() {
+    on_changed_stage(takes_requests, |stage| {
+        let mut kept = Vec::new();
+        for _ in 0..30 {
+            let mut session = stage.connect()?;
+            session.write_all(b"GET /hello HTTP/1.1\r\nHost: example.com\r\n\r\n")?;
+            let mut answer = [0; 12];
+            session.read_exact(&mut answer)?;
+            ensure!(answer.starts_with(b"HTTP/1.1 200"));
+            session.write_all(b"\r\n")?;
+            session.flush()?;
+            kept.push(session);
+        }
+        let daemon = stage.daemon.process()?;
+        let terminator: Vec<_> =
+            daemon.with_descendants()?.into_iter().filter(|each| each.0 != daemon.0).collect();
+        ensure!(!terminator.is_empty(), "there is no terminator process");
+        // Buffers are released meanwhile, and deadlines passed once.
+        std::thread::sleep(Duration::from_millis(1_500));
+        let before = wakeups(&terminator)?;
+        std::thread::sleep(Duration::from_secs(2));
+        let woken = wakeups(&terminator)? - before;
+        ensure!(woken < 30, "{woken} wake-ups in two seconds of rest");
+        drop(kept);
         Ok(())
     });
 }

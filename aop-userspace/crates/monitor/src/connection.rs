@@ -34,7 +34,6 @@ pub(super) async fn answer(stream: Box<dyn MonitorStream>, pages: Arc<impl Pages
 
 async fn serve(mut stream: Box<dyn MonitorStream>, pages: &impl Pages) -> io::Result<()> {
     let mut server = Server::default();
-    server.close_after_response();
     let (response, body) = match timeout(HEAD, head(&mut stream, &mut server)).await? {
         Ok(()) => response(server.request_mut(), pages).await,
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -43,6 +42,7 @@ async fn serve(mut stream: Box<dyn MonitorStream>, pages: &impl Pages) -> io::Re
         Err(error) => return Err(error),
     };
     let method = server.request_mut().method.clone();
+    server.close_after_response();
     server.respond(&response, &method);
     server.send_data(body.as_bytes());
     stream.write_all(server.output()).await?;
@@ -159,5 +159,23 @@ mod tests {
         let (response, _) = ask("POST", "/healthz").await;
         let allowed = response.fields.first(b"allow");
         assert_eq!((response.status, allowed), (405, Some(&b"GET, HEAD"[..])));
+    }
+
+    #[tokio::test]
+    async fn each_connection_has_one_answer_and_malformed_requests_have_their_reason() {
+        for (request, head, body) in [
+            ("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n", "200 OK", "alive\n"),
+            ("HEAD /healthz HTTP/1.0\r\n\r\n", "200 OK", "\r\n\r\n"),
+            ("GET /healthz HTTP/1.1\n\n", "400 Bad Request", "a line does not end in CR LF\n"),
+        ] {
+            let (mut client, stream) = tokio::io::duplex(4096);
+            client.write_all(request.as_bytes()).await.unwrap();
+            serve(Box::new(stream), &TestPages).await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {head}\r\n")), "{answer}");
+            assert!(answer.contains("connection: close\r\n"), "{answer}");
+            assert!(answer.ends_with(body) && answer.matches("HTTP/1.1").count() == 1, "{answer}");
+        }
     }
 }
