@@ -109,9 +109,14 @@ fn line_feed(bytes: &[u8]) -> Option<usize> {
     rest.iter().position(|byte| *byte == b'\n').map(|at| words.len() * 8 + at)
 }
 
-/// The line without its CR LF. Its characters are valid in a field's value.
-pub(super) fn content(line: &[u8]) -> Result<&[u8], Fault> {
-    let line = line.strip_suffix(b"\r\n").ok_or(Fault::BareLineEnd)?;
+/// The line without its CR LF, or without its LF (RFC 9112, 2.2) where the reading is lenient. Its
+/// characters are valid in a field's value.
+pub(super) fn content(line: &[u8], reading: Reading) -> Result<&[u8], Fault> {
+    let line = match (line.strip_suffix(b"\r\n"), reading) {
+        (Some(line), _) => line,
+        (None, Reading::Strict) => return Err(Fault::BareLineEnd),
+        (None, Reading::Lenient) => line.strip_suffix(b"\n").ok_or(Fault::BareLineEnd)?,
+    };
     syntax::check_value(line).map_err(|fault| {
         match line.iter().find(|byte| syntax::check_value(&[**byte]).is_err()) {
             Some(b'\r') => Fault::BareLineEnd,
@@ -127,7 +132,7 @@ pub(super) fn read_field(
     line: &[u8],
     reading: Reading,
 ) -> Result<Section, Malformed> {
-    let line = content(line).map_err(|fault| of_name(fault, line))?;
+    let line = content(line, reading).map_err(|fault| of_name(fault, line))?;
     match line.first() {
         None => return Ok(Section::Complete),
         Some(b' ' | b'\t') => {

@@ -236,10 +236,13 @@ impl<H: Head> Message<H> {
                 }
             }
             Stage::ChunkLine => {
-                let size = chunk_size(content(line)?, H::READING).ok_or(Fault::Chunk)?;
+                let size =
+                    chunk_size(content(line, Reading::Strict)?, H::READING).ok_or(Fault::Chunk)?;
                 self.enter(if size == 0 { Stage::Trailers } else { Stage::ChunkData(size) });
             }
-            Stage::ChunkEnd if content(line)?.is_empty() => self.enter(Stage::ChunkLine),
+            Stage::ChunkEnd if content(line, Reading::Strict)?.is_empty() => {
+                self.enter(Stage::ChunkLine)
+            }
             Stage::ChunkEnd => return Err(Fault::Chunk.into()),
             Stage::Trailers => {
                 let section = read_field(&mut self.trailers, line, H::READING)?;
@@ -259,7 +262,7 @@ impl<H: Head> Message<H> {
     }
 
     fn start(&mut self, line: &[u8]) -> Result<(), Fault> {
-        let text = content(line)?;
+        let text = content(line, H::READING)?;
         if !text.is_empty() {
             self.head.clear();
             self.trailers.clear();

@@ -103,7 +103,7 @@ fn an_uncertain_response_is_refused_and_its_field_named() {
             "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".into(),
             Fault::NotInHttp10.of(b"transfer-encoding"),
         ),
-        (ok("X-A: b\n", ""), Fault::BareLineEnd.of(b"X-A")),
+        (ok("X-A: b\rc\n", ""), Fault::BareLineEnd.of(b"X-A")),
         (ok("X-A: b\0\r\n", ""), Fault::ControlCharacter.of(b"X-A")),
         (ok("X A: b\r\n", ""), Fault::FieldName.of(b"X A")),
         (ok("X-A : b\r\n", ""), Fault::FieldName.of(b"X-A ")),
@@ -234,4 +234,11 @@ fn a_thousand_fields_fit() {
     assert_eq!(response("GET", &fields(1000)).head.fields.len(), 1000);
     let ((_, malformed), _) = responses(&["GET"], [fields(1001).as_bytes()]);
     assert_eq!(malformed, Some(Fault::TooLarge.into()));
+}
+
+#[test]
+fn lines_of_a_head_may_end_in_lf_alone() {
+    let message = response("GET", "HTTP/1.1 200 OK\nContent-Length: 2\nX-A: b\n\nok");
+    assert_eq!(message.head.fields.first(b"x-a"), Some(&b"b"[..]));
+    assert_eq!(message.body, b"ok");
 }
