@@ -25,7 +25,7 @@ pub struct Field<'a> {
     pub value: &'a [u8],
 }
 
-/// What RFC 9113, 6.5.2 adds to the size of each field.
+/// The overhead that RFC 9113, 6.5.2 adds to the size of each field.
 const OVERHEAD: usize = 32;
 
 impl Fields {

@@ -67,7 +67,7 @@ pub enum ExtendedConnect {
     Accepted,
 }
 
-/// What a connection announces to its peer.
+/// The settings that a connection announces to its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionConfig {
     /// The largest number of open streams.
@@ -94,7 +94,7 @@ impl Default for ConnectionConfig {
     }
 }
 
-/// What the peer did.
+/// An event on a connection, caused by the peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamEvent<'a> {
     /// To a server: [`Connection::request`] holds the head of a request.

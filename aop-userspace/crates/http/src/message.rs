@@ -65,13 +65,7 @@ impl RequestHead {
     /// Removes all parts, and keeps the memory.
     pub fn clear(&mut self) {
         self.version = Version::default();
-        for part in [
-            &mut self.method,
-            &mut self.scheme,
-            &mut self.authority,
-            &mut self.path,
-            &mut self.protocol,
-        ] {
+        for part in self.parts() {
             part.clear();
         }
         self.fields.clear();
@@ -80,16 +74,16 @@ impl RequestHead {
 
     /// Gives memory back: each part keeps its content, and at most `to` bytes where it has less.
     pub fn shrink(&mut self, to: usize) {
-        for part in [
-            &mut self.method,
-            &mut self.scheme,
-            &mut self.authority,
-            &mut self.path,
-            &mut self.protocol,
-        ] {
+        for part in self.parts() {
             part.shrink_to(to);
         }
         self.fields.shrink(to);
+    }
+
+    /// The parts before the fields.
+    fn parts(&mut self) -> [&mut Vec<u8>; 5] {
+        let Self { method, scheme, authority, path, protocol, .. } = self;
+        [method, scheme, authority, path, protocol]
     }
 }
 

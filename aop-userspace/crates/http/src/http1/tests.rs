@@ -23,7 +23,7 @@ enum Ending {
     Complete,
 }
 
-/// What a reader gives for its input.
+/// The events that a reader gives for its input.
 type Given<H> = (Vec<Message<H>>, Option<Malformed>);
 
 fn add<H>(

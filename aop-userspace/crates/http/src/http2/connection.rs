@@ -1,6 +1,6 @@
 //! One HTTP/2 connection: its state, its beginning and its end.
 //!
-//! What the peer sends is read in `receive`, what this side sends is written in `send`. An orderly
+//! `receive` reads the peer's frames, and `send` writes those of this side. An orderly
 //! shutdown of a server has two steps (RFC 9113, 6.8): a GOAWAY without a limit and a PING; then,
 //! when the PING is acknowledged and all requests that were under way are here, the final GOAWAY.
 
@@ -21,7 +21,7 @@ use crate::{
     message::{RequestHead, ResponseHead},
 };
 
-/// What a client sends first (RFC 9113, 3.4).
+/// The preface of a client (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The table that header compression has at first.
 const HEADER_TABLE: usize = 4_096;

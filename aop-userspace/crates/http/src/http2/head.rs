@@ -16,7 +16,7 @@ use crate::{
     syntax,
 };
 
-/// What RFC 9113, 6.5.2 adds to the size of each field.
+/// The overhead that RFC 9113, 6.5.2 adds to the size of each field.
 const OVERHEAD: usize = 32;
 
 /// A part of a message that consists of fields.
@@ -55,7 +55,7 @@ enum Order {
     Regular,
 }
 
-/// What is known about a block besides its fields.
+/// The facts about a block besides its fields.
 pub(super) struct Outcome {
     /// The size of the list as RFC 9113, 6.5.2 counts it.
     pub(super) size: usize,

@@ -1,4 +1,4 @@
-//! What the peer sends: frames from bytes, in the order that RFC 9113 allows.
+//! The receiving side: frames from bytes, in the order that RFC 9113 allows.
 //!
 //! A frame other than DATA is handled when all of it is there, and straight from the input. The
 //! payload of DATA is passed on as it arrives.
@@ -19,7 +19,7 @@ use super::{
     past::PastState,
 };
 
-/// What the next bytes are.
+/// The kind of the next bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Reading {
     /// The rest of the client's preface; so many bytes of it were read.
@@ -31,7 +31,7 @@ pub(super) enum Reading {
     Failed(ConnectionError),
 }
 
-/// What became of the input.
+/// The outcome of reading a piece of the input.
 enum Step<'a> {
     Event(StreamEvent<'a>),
     /// Something was read, and nothing happened.

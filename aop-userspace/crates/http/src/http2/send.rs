@@ -1,4 +1,4 @@
-//! What this side sends: heads, bodies, trailers.
+//! The sending side: heads, bodies, trailers.
 //!
 //! Everything goes to the end of the output at once. A header block is written in place behind its
 //! frame header; one that is longer than a frame is split afterwards (RFC 9113, 6.10). DATA never

@@ -49,7 +49,7 @@ pub(super) const REPEATABLE: usize = 64 * 1024;
 pub(super) const KEPT_BUFFER: usize = 2 * 1024;
 /// After this time at rest, a connection gives its buffers back.
 pub(super) const RELEASE_AFTER: Duration = Duration::from_millis(20);
-/// What is read at once.
+/// The size of one read.
 pub(super) const READ: usize = 64 * 1024;
 
 /// After the response, this much of a request's body is still read, so that peers that read the

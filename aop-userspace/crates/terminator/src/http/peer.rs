@@ -11,7 +11,7 @@ pub(super) enum Peer {
     Http2(Box<http2::Connection>),
 }
 
-/// What the peer did.
+/// An action of the peer.
 pub(super) enum PeerEvent<'a> {
     /// The head of a request arrived; [`Peer::take_request`] has it.
     Request(StreamId, End),

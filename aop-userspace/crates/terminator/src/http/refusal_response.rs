@@ -21,7 +21,7 @@ use super::{
 /// How long a refused peer is served.
 const SERVED_FOR: Duration = Duration::from_secs(10);
 
-/// What is read at once, because anybody can be a refused peer.
+/// The size of one read: small, because anybody can be a refused peer.
 const READ: usize = 16 * 1024;
 
 /// Answers the requests of a refused peer with the reason, for at most `SERVED_FOR`.

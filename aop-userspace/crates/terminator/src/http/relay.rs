@@ -77,7 +77,7 @@ pub(super) struct HttpRelay {
     tunnel: Option<UpstreamTunnel>,
 }
 
-/// What the closing line says.
+/// The facts for the closing line.
 #[derive(Default)]
 pub(super) struct RelayStats {
     pub(super) bytes_in: u64,

@@ -1,5 +1,5 @@
-//! What a request of one connection may do: which site's settings apply, and to which upstream it
-//! goes. Counts and logs the requests that aop refuses.
+//! The policy for the requests of one connection: the site whose settings apply, and the upstream.
+//! Counts and logs the requests that aop refuses.
 
 use std::{sync::Arc, time::Duration};
 
@@ -58,12 +58,12 @@ pub(super) struct RequestTimeouts {
     pub(super) answer: Duration,
 }
 
-/// What the log says of a refused request.
+/// The facts for the log line of a refused request.
 #[derive(Default)]
 pub(super) struct DenialFacts<'a> {
     pub(super) request: Option<&'a RequestHead>,
     pub(super) host: Option<String>,
-    /// What is wrong with the message of the peer or of the upstream.
+    /// The fault in the message of the peer or of the upstream.
     pub(super) malformed: Option<&'a Malformed>,
 }
 

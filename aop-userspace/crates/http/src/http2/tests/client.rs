@@ -184,7 +184,7 @@ fn a_reset_tells_whether_the_server_acted() {
     wire.response(ENDS, 3, OK);
     let reset = frame(RST_STREAM, 0, 3, &NoError.get().to_be_bytes());
     assert_eq!(wire.sees(&reset), [Seen::Reset(3, NoError)]);
-    // What is under way to a cancelled stream is ignored.
+    // Frames that are under way to a cancelled stream are ignored.
     wire.open("GET", End::Yes);
     wire.connection.reset(id(5), Cancel);
     assert_eq!(wire.response(4, 5, OK), []);

@@ -195,7 +195,7 @@ proptest! {
     }
 }
 
-/// Gives at most `step` more bytes of a pipe to its reader. What it leaves stays in the pipe.
+/// Gives at most `step` more bytes of a pipe to its reader. The others stay in the pipe.
 fn move_bytes(pipe: &mut Vec<u8>, step: usize, read: impl FnOnce(&mut &[u8])) {
     // A frame that is not DATA must fit.
     let mut input = &pipe[..pipe.len().min(step.max(frame::HEADER + frame::LONGEST))];

@@ -1,5 +1,5 @@
-//! What the upstreams send: responses, refusals and ends; and trying again what is safe to send
-//! twice.
+//! The responses, refusals and ends of upstreams, and the repetition of requests that are safe to
+//! send twice.
 //!
 //! A request is sent again, once, where the upstream cannot have acted on it, or where acting twice
 //! is harmless: over HTTP/1.1 if a kept connection ends before the first byte of the response and
