@@ -93,6 +93,7 @@ impl Connection {
         accept_policy: Arc<AcceptPolicy>,
     ) {
         match Box::pin(self.open(stream, pending, &accept_policy)).await {
+            // The relay must not hold the policy: it contains all sites.
             Some((_slot, ReadyRelay::Bytes(permit, upstream))) => {
                 let cut = accept_policy.tokens(&permit).cut;
                 drop(accept_policy);
@@ -101,10 +102,13 @@ impl Connection {
                     .log_bytes(&relay(permit, upstream, &cut).await, &self.shared.log_limit);
             }
             Some((_slot, ReadyRelay::Requests(permit, addresses, visitor_trust))) => {
+                let tokens = accept_policy.tokens(&permit);
+                drop(accept_policy);
                 self.record_relayed(&permit);
                 let (shared, pools) = (self.shared.clone(), self.pools.clone());
+                let site = self.site.clone();
                 let serving =
-                    http::serve(permit, addresses, visitor_trust, shared, pools, accept_policy);
+                    http::serve(permit, addresses, visitor_trust, shared, pools, site, tokens);
                 let served = Box::pin(serving).await;
                 self.closing_line.log_http(&served, &self.shared.log_limit);
             }

@@ -293,6 +293,17 @@ impl Warrant {
         &self.site
     }
 
+    /// Whether `site` accepts the peer of this connection, whose stream is `stream`: by the
+    /// certificate that it presented, or because the site observes.
+    #[must_use]
+    pub fn is_accepted_by(&self, site: &Site, stream: &PeerStream) -> bool {
+        if !self.authenticated {
+            return site.observes();
+        }
+        let chain = || stream.get_ref().1.peer_certificates().unwrap_or_default();
+        site.accepts_all_of(&self.site) || site.verify(chain()).is_ok()
+    }
+
     /// The server name that the peer asked for.
     #[must_use]
     pub fn host(&self) -> &Host {

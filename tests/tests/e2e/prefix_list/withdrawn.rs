@@ -67,7 +67,8 @@ fn after_the_drain_the_authenticated_peer_meets_silence_too() {
         replace(stage, &cloudflare::list_without_edge())?;
         stage.edge_is_served()?;
         // A pull whose connection the expiry interrupts stalls: it must end before the patience.
-        let pull = Pull::by_edge(&stage.lab, IpVersion::V4).brief().option("--max-time").option("3");
+        let pull =
+            Pull::by_edge(&stage.lab, IpVersion::V4).brief().option("--max-time").option("3");
         let met: PullOutcome = wait::until("the drain is over", Duration::from_secs(15), || {
             // A pull at the moment of the expiry is refused by the terminator instead.
             pull.send().ok().filter(PullOutcome::silent)

@@ -138,15 +138,15 @@ denials! {
         text: "The information about the client is too long to forward.\n",
         help: Some("remove proxy_certificate: a header without the certificate fits"),
     }
-    /// The peer is unauthenticated: it connected while the site observed, and the site now
-    /// enforces.
+    /// The site does not accept the peer now. It did when the peer connected: it observed, or it
+    /// trusted another certificate.
     Unauthenticated {
         name: "unproven",
         status: 403,
-        text: "The connection was opened without the right certificate.\n",
+        text: "The connection was opened without the certificate that is right now.\n",
         help: Some(
-            "the peer connected without the right certificate while the site observed; the site \
-             now enforces, and the peer's next connection is logged with the exact reason",
+            "the peer connected while the site observed, or trusted another certificate; the \
+             peer's next connection is logged with the exact reason",
         ),
     }
     /// The progress timeout of the response expired, and the request was aborted. The peer never

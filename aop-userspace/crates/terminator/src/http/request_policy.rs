@@ -3,9 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aop_config::{HeaderNames, HttpConfig};
+use aop_config::HeaderNames;
 use aop_http::{Malformed, RequestHead, http1::NameCase};
-use aop_tls::{Site, Warrant, printable};
+use aop_tls::{PeerStream, Site, Warrant, printable};
 
 use super::{
     denial::Denial,
@@ -14,27 +14,20 @@ use super::{
     request_host::RequestHost,
     upstream::{Pool, Pools},
 };
-use crate::{
-    accept_policy::AcceptPolicy,
-    counters::SiteCounters,
-    log_limit::LogReason,
-    service::{ServicePolicy, Shared},
-};
+use crate::{counters::SiteCounters, log_limit::LogReason, service::Shared};
 
 /// The policy for the requests of one connection.
 pub(super) struct RequestPolicy {
     shared: Arc<Shared>,
     pools: Arc<Pools>,
-    /// The policy under which the peer was authorized.
-    accept_policy: Arc<AcceptPolicy>,
     warrant: Warrant,
     /// The counters of its site.
     site_counters: Arc<SiteCounters>,
     /// The value of `Client-Cert`.
     certificate: Option<String>,
     forwarded: ForwardedVisitor,
-    /// The pool of the last request's site.
-    last_pool: Option<(Arc<Site>, Arc<Pool>)>,
+    /// The site of the last request, which accepts the peer, and its pool.
+    last_site: Option<(Arc<Site>, Arc<Pool>)>,
 }
 
 /// How a request is relayed.
@@ -71,35 +64,39 @@ impl RequestPolicy {
     pub(super) fn new(
         shared: Arc<Shared>,
         pools: Arc<Pools>,
-        accept_policy: Arc<AcceptPolicy>,
+        site_counters: Arc<SiteCounters>,
         warrant: Warrant,
         certificate: Option<String>,
         forwarded: ForwardedVisitor,
     ) -> Self {
-        let site_counters = accept_policy.counters(warrant.site().name(), &shared.counters);
-        Self {
-            shared,
-            pools,
-            accept_policy,
-            warrant,
-            site_counters,
-            certificate,
-            forwarded,
-            last_pool: None,
-        }
+        Self { shared, pools, warrant, site_counters, certificate, forwarded, last_site: None }
     }
 
-    /// Checks a request, rewrites its head for the upstream, and decides how to relay it.
+    /// Checks a request, rewrites its head for the upstream, and decides how to relay it. The
+    /// policy of now applies, whatever policy accepted the connection.
     ///
     /// # Errors
     /// aop answers the request instead of the upstream.
-    pub(super) fn plan(&mut self, request: &mut RequestHead) -> Result<RequestPlan, Denial> {
+    pub(super) fn plan(
+        &mut self,
+        request: &mut RequestHead,
+        stream: &PeerStream,
+    ) -> Result<RequestPlan, Denial> {
         if request.method == b"CONNECT" {
             return Err(Denial::BadRequest);
         }
         let named = RequestHost::parse(request)?;
         let now = self.shared.accept_policy.load();
-        let (site, http, policy) = self.site(&now.policy)?;
+        let policy = &now.policy;
+        let site = policy.sites.find(self.warrant.host()).ok_or(Denial::HostMismatch)?;
+        let pool = match &self.last_site {
+            Some((last, pool)) if Arc::ptr_eq(last, site) => Some(pool.clone()),
+            Some(_) | None if self.warrant.is_accepted_by(site, stream) => None,
+            Some(_) | None => return Err(Denial::Unauthenticated),
+        };
+        // A site may have become one that relays bytes.
+        let own = self.warrant.site();
+        let http = site.http().or_else(|| own.http()).ok_or(Denial::UpstreamUnreachable)?;
         let authenticated = self.warrant.is_authenticated();
         named.check_site(self.warrant.host(), site, http, &policy.sites, authenticated)?;
         let peer = PeerFacts {
@@ -114,37 +111,12 @@ impl RequestPolicy {
             HeaderNames::Lower => NameCase::Lower,
             HeaderNames::Title => NameCase::Title,
         };
-        let pool = match &self.last_pool {
-            Some((of, pool)) if Arc::ptr_eq(of, site) => pool.clone(),
-            Some(_) | None => {
-                let (site, pool) = (site.clone(), self.pools.get(http));
-                self.last_pool = Some((site, pool.clone()));
-                pool
-            }
-        };
+        let pool = pool.unwrap_or_else(|| {
+            let pool = self.pools.get(http);
+            self.last_site = Some((site.clone(), pool.clone()));
+            pool
+        });
         Ok(RequestPlan { pool, upgrade, timeouts, case, header })
-    }
-
-    /// The site whose settings apply. It is the site of the active policy if that trusts every
-    /// certificate that the connection's own site trusted. Otherwise trust was withdrawn and the
-    /// connection ends soon; until then the policy that accepted it applies.
-    fn site<'a>(
-        &'a self,
-        now: &'a ServicePolicy,
-    ) -> Result<(&'a Arc<Site>, &'a HttpConfig, &'a ServicePolicy), Denial> {
-        let own = self.warrant.site();
-        let found = now.sites.find(self.warrant.host());
-        if !self.warrant.is_authenticated() && !found.is_some_and(|site| site.observes()) {
-            return Err(Denial::Unauthenticated);
-        }
-        if let Some(site) = found
-            && site.accepts_all_of(own)
-            && let Some(http) = site.http()
-        {
-            return Ok((site, http, now));
-        }
-        let http = own.http().ok_or(Denial::UpstreamUnreachable)?;
-        Ok((own, http, &self.accept_policy.policy))
     }
 
     /// Counts a request whose response has begun.

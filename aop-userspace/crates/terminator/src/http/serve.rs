@@ -28,7 +28,8 @@ use super::{
     upstream::Pools,
 };
 use crate::{
-    accept_policy::{AcceptPolicy, ShutdownTokens},
+    accept_policy::ShutdownTokens,
+    counters::SiteCounters,
     proxy::ProxyAddresses,
     relay::{Ending, RelayOutcome, relay_upgraded},
     service::Shared,
@@ -51,14 +52,15 @@ enum Driven {
 }
 
 /// Serves the requests of a permitted peer until either side ends the connection, its idle time
-/// expires, or the shutdown tokens of its policy end it.
+/// expires, or `tokens` end it.
 pub(crate) async fn serve(
     permit: Permit,
     addresses: ProxyAddresses,
     visitor_trust: VisitorTrust,
     shared: Arc<Shared>,
     pools: Arc<Pools>,
-    accept_policy: Arc<AcceptPolicy>,
+    site_counters: Arc<SiteCounters>,
+    tokens: ShutdownTokens,
 ) -> Served {
     let site = permit.site().clone();
     let certificate = match site.http().map(|http| http.client_cert) {
@@ -70,13 +72,12 @@ pub(crate) async fn serve(
         None => (Duration::ZERO, Duration::ZERO),
     };
     let forwarded = ForwardedVisitor::new(addresses, visitor_trust, permit.handshake());
-    let tokens = accept_policy.tokens(&permit);
     let (stream, warrant) = permit.into_parts();
     let peer = match warrant.protocol() {
         PeerProtocol::Http1 => Peer::http1(),
         PeerProtocol::Http2 => Peer::http2(limits::SERVER),
     };
-    let policy = RequestPolicy::new(shared, pools, accept_policy, warrant, certificate, forwarded);
+    let policy = RequestPolicy::new(shared, pools, site_counters, warrant, certificate, forwarded);
     let mut relay = Box::new(HttpRelay::new(policy, stream, peer));
     let driven = drive(&mut relay, &tokens, idle, stall).await;
     Box::pin(end(relay, driven, &tokens)).await

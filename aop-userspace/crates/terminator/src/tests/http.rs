@@ -14,6 +14,7 @@ mod idle;
 mod isolation;
 mod malformed_streams;
 mod observe_mode;
+mod policy_of_now;
 mod progress_timeout;
 mod refusal_response;
 mod requests;

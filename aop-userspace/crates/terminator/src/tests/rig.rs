@@ -201,6 +201,13 @@ impl Rig {
         self.policy_of(&kept)
     }
 
+    /// The policies that are made from now on trust these authorities for `SITE`.
+    pub(super) fn trust(&self, authorities: &[&Authority]) {
+        let [ClientCa::File(file)] = &self.sites[0].client_ca[..] else { panic!("one file") };
+        let pem: String = authorities.iter().map(|authority| authority.pem()).collect();
+        std::fs::write(file, pem).unwrap();
+    }
+
     /// The policy of the rig with its sites changed.
     pub(super) fn changed(&self, change: impl FnMut(&mut SiteConfig)) -> ServicePolicy {
         let mut sites = self.sites.clone();

@@ -58,7 +58,7 @@ impl HttpRelay {
         if let Some(ray) = request.fields.first(CF_RAY) {
             self.stats.ray.extend_from_slice(ray);
         }
-        let planned = self.policy.plan(&mut request);
+        let planned = self.policy.plan(&mut request, &self.stream);
         let planned = planned.and_then(|plan| {
             let permit = plan.pool.permit(self.policy.warrant())?;
             Ok((plan, permit))
