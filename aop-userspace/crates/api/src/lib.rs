@@ -52,8 +52,8 @@ pub use reload::{ReloadOutcome, ReloadResult, ReloadedBy};
 pub use request::{ModeChange, ModeTarget, RefreshAction, Request};
 pub use status::{
     ActionName, AttachModeName, DaemonReport, Expiry, ExpiryKind, Handshakes, InterfaceState,
-    InterfaceStatus, LandlockReport, LastObserved, MAX_EXPIRIES, Predecessor, RefusalCount,
-    RefusedPeer, Requests, SandboxReport, SeccompReport, Status, TerminatorReport, UpstreamReport,
-    VerdictCount,
+    InterfaceStatus, LandlockReport, LastObserved, MAX_EXPIRIES, OpenRequestsReport, Predecessor,
+    RefusalCount, RefusedPeer, Requests, SandboxReport, SeccompReport, SlotUsageReport, Status,
+    TerminatorReport, UpstreamReport, VerdictCount,
 };
 pub use timestamp::timestamp;

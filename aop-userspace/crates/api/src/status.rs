@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    counters::{Handshakes, RefusalCount, Requests, UpstreamReport},
+    counters::{
+        Handshakes, OpenRequestsReport, RefusalCount, Requests, SlotUsageReport, UpstreamReport,
+    },
     expiry::{Expiry, ExpiryKind, MAX_EXPIRIES},
     not_enforced::LastObserved,
     processes::{

@@ -34,6 +34,9 @@ pub struct HttpConfig {
     pub stall: Duration,
     /// The number of concurrent requests to the upstream.
     pub requests: usize,
+    /// The number of concurrent tunnels (WebSocket) and event streams to the upstream. They last
+    /// long, so they do not count as requests.
+    pub tunnels: usize,
 }
 
 /// The headers that name the visitor.
@@ -115,6 +118,7 @@ impl HttpConfig {
             idle: Duration::from_secs(930),
             stall: Duration::from_secs(930),
             requests: 1000,
+            tunnels: 10_000,
         }
     }
 }
@@ -183,16 +187,23 @@ fn apply(http: &mut HttpConfig, raw: &RawHttp, src: &SourceFile<'_>) -> Result<(
     http.answer = timeout(raw.answer.as_ref(), http.answer, src)?;
     http.idle = timeout(raw.idle.as_ref(), http.idle, src)?;
     http.stall = timeout(raw.stall.as_ref(), http.stall, src)?;
-    match &raw.requests {
-        None => {}
-        Some(requests) if (1..=100_000).contains(requests.get_ref()) => {
-            http.requests = *requests.get_ref();
-        }
-        Some(requests) => {
-            return Err(src.error(requests.span(), "site.http.requests must be 1 to 100000"));
-        }
-    }
+    http.requests = bound("requests", raw.requests.as_ref(), http.requests, src)?;
+    http.tunnels = bound("tunnels", raw.tunnels.as_ref(), http.tunnels, src)?;
     Ok(())
+}
+
+/// A bound on what may be open at the upstream.
+fn bound(
+    key: &str,
+    raw: Option<&Spanned<usize>>,
+    default: usize,
+    src: &SourceFile<'_>,
+) -> Result<usize, ConfigError> {
+    match raw {
+        None => Ok(default),
+        Some(raw) if (1..=100_000).contains(raw.get_ref()) => Ok(*raw.get_ref()),
+        Some(raw) => Err(src.error(raw.span(), format!("site.http.{key} must be 1 to 100000"))),
+    }
 }
 
 /// A timeout of at least one second.

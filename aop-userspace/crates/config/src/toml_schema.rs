@@ -176,4 +176,5 @@ pub(crate) struct RawHttp {
     pub(crate) idle: Option<Spanned<String>>,
     pub(crate) stall: Option<Spanned<String>>,
     pub(crate) requests: Option<Spanned<usize>>,
+    pub(crate) tunnels: Option<Spanned<usize>>,
 }

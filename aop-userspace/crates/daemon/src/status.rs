@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use aop_api::{
     AdmissionContext, DaemonReport, Expiry, LandlockReport, MAX_EXPIRIES, ModeName, ModesReport,
-    RefusedPeer, SandboxReport, SeccompReport, Status, TerminatorReport, UpstreamReport,
-    terminator::TerminatorSnapshot, timestamp,
+    OpenRequestsReport, RefusedPeer, SandboxReport, SeccompReport, Status, TerminatorReport,
+    UpstreamReport, terminator::TerminatorSnapshot, timestamp,
 };
 use aop_config::OnRefusal;
 use aop_control::status_from_maps;
@@ -82,6 +82,8 @@ impl Daemon {
 
     fn add_report(&self, status: &mut Status, report: TerminatorSnapshot) {
         (status.handshakes, status.requests) = (report.handshakes, report.requests);
+        let open = status.requests.open.iter();
+        status.warnings.extend(open.flat_map(OpenRequestsReport::warnings));
         self.add_admission(&mut status.handshakes.refused_lately);
         let failing = report.upstreams.iter().filter(|upstream| upstream.good == Some(false));
         status.warnings.extend(failing.filter_map(UpstreamReport::obstacle));

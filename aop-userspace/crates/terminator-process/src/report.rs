@@ -1,17 +1,20 @@
 //! The report of the terminator, with the names of the status document.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use aop_api::{
-    Handshakes, LastObserved, RefusalCount, RefusedPeer, Requests, UpstreamReport, peer_list,
-    terminator::TerminatorSnapshot, timestamp,
+    Handshakes, LastObserved, OpenRequestsReport, RefusalCount, RefusedPeer, Requests,
+    SlotUsageReport, UpstreamReport, peer_list, terminator::TerminatorSnapshot, timestamp,
 };
 use aop_config::ReloadableConfig;
-use aop_terminator::{CountersSnapshot, ObservedCount, RefusedCount};
+use aop_terminator::{CountersSnapshot, ObservedCount, OpenRequests, RefusedCount, SlotUsage};
 use aop_types::PeerEntry;
 
 use super::seen_identities;
 
 pub(super) fn report(
     counters: CountersSnapshot,
+    open: BTreeMap<Arc<str>, OpenRequests>,
     peers: &[PeerEntry],
     live: &ReloadableConfig,
     upstreams: Vec<UpstreamReport>,
@@ -65,7 +68,14 @@ pub(super) fn report(
         reason: denied.denial.name().to_owned(),
         count: denied.count,
     });
-    let requests = Requests { relayed: counters.relayed, refused: denied.collect() };
+    let usage = |usage: SlotUsage| SlotUsageReport { open: usage.open, limit: usage.limit };
+    let open = open.into_iter().map(|(site, open)| OpenRequestsReport {
+        site: site.to_string(),
+        requests: usage(open.requests),
+        tunnels: usage(open.tunnels),
+    });
+    let requests =
+        Requests { relayed: counters.relayed, refused: denied.collect(), open: open.collect() };
     TerminatorSnapshot {
         open: counters.open,
         served: counters.served.iter().map(|(site, count)| (site.to_string(), *count)).collect(),

@@ -146,7 +146,8 @@ impl TerminatorState {
         match &self.serving {
             Some(ServedConfig { live, gate, service, checks }) => {
                 let (counters, peers) = (service.counters().snapshot(), gate.peers().in_memory());
-                report::report(counters, &peers, live, checks.report())
+                let open = service.open_requests();
+                report::report(counters, open, &peers, live, checks.report())
             }
             None => TerminatorSnapshot::default(),
         }

@@ -19,9 +19,11 @@ mod request_host;
 mod request_policy;
 mod serve;
 mod upstream;
+mod websocket;
 
 pub use denial::Denial;
 pub(super) use headers::VisitorTrust;
 pub(super) use refusal_response::explain_refusal;
 pub(super) use serve::{Served, serve};
-pub(super) use upstream::{Pools, RequestSlots};
+pub use upstream::SlotUsage;
+pub(super) use upstream::{Pools, UpstreamSlots};

@@ -31,9 +31,9 @@ pub use counters::{
     Counters, CountersSnapshot, DeniedCount, IdentitySighting, LastObservation, ObservedCount,
     RecentRefusal, RefusedCount,
 };
-pub use http::Denial;
+pub use http::{Denial, SlotUsage};
 pub use proxy::{
     MalformedProxyHeader, ParsedProxyHeader, ProxyAddresses, parse as parse_proxy_header,
 };
-pub use service::{Drained, Service, ServicePolicy};
+pub use service::{Drained, OpenRequests, Service, ServicePolicy};
 pub use upstream_probe::UpstreamProbe;

@@ -24,6 +24,7 @@ use super::{
     accept::Acceptor,
     accept_policy::{AcceptPolicy, ShutdownTokens},
     counters::Counters,
+    http::SlotUsage,
     log_limit::LogLimit,
     pending_handshakes::PendingHandshakes,
     workers::Workers,
@@ -37,6 +38,15 @@ pub struct ServicePolicy {
     pub senders: ProxySenders,
     /// The time for ClientHello, handshake and upstream connect together.
     pub deadline: Duration,
+}
+
+/// What is open at the upstream of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenRequests {
+    /// Requests.
+    pub requests: SlotUsage,
+    /// WebSockets and event streams.
+    pub tunnels: SlotUsage,
 }
 
 /// How draining ended.
@@ -190,6 +200,20 @@ impl Service {
             cut.cancel();
         }
         pending().await
+    }
+
+    /// The open requests and tunnels of each site that has some, by the site's name. Sites that
+    /// share an upstream share them.
+    #[must_use]
+    pub fn open_requests(&self) -> BTreeMap<Arc<str>, OpenRequests> {
+        let accept_policy = self.shared.accept_policy.load();
+        let usage = |http| {
+            let (requests, tunnels) = self.workers.slots().usage(http);
+            OpenRequests { requests, tunnels }
+        };
+        let sites = accept_policy.policy.sites.each();
+        let open = sites.filter_map(|site| Some((site.name().clone(), usage(site.http()?))));
+        open.filter(|(_, open)| open.requests.open + open.tunnels.open > 0).collect()
     }
 
     /// The counters of this service.

@@ -11,11 +11,12 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Dispatch, dispatcher};
 
-use super::http::{Pools, RequestSlots};
+use super::http::{Pools, UpstreamSlots};
 
 /// All workers. Dropping this ends them and the tasks that they still run.
 pub(super) struct Workers {
     workers: Vec<Worker>,
+    slots: Arc<UpstreamSlots>,
     shutdown: CancellationToken,
 }
 
@@ -33,8 +34,9 @@ impl Workers {
     /// # Errors
     /// The system refuses to start a thread.
     pub(super) fn start(count: Option<usize>) -> io::Result<Self> {
-        let mut started = Self { workers: Vec::new(), shutdown: CancellationToken::new() };
-        let slots = Arc::<RequestSlots>::default();
+        let slots = Arc::<UpstreamSlots>::default();
+        let shutdown = CancellationToken::new();
+        let mut started = Self { workers: Vec::new(), slots: slots.clone(), shutdown };
         let cpus = || available_parallelism().map_or(1, usize::from);
         for number in 0..count.unwrap_or_else(cpus) {
             let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -54,6 +56,11 @@ impl Workers {
     /// The worker that also runs the tasks of the whole service.
     pub(super) fn main(&self) -> &Worker {
         &self.workers[0]
+    }
+
+    /// The open requests and tunnels at the upstreams, of all workers.
+    pub(super) fn slots(&self) -> &UpstreamSlots {
+        &self.slots
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = &Worker> {

@@ -132,14 +132,17 @@ impl Sites {
 
     /// The names of the sites that observe.
     pub fn observing_names(&self) -> HashSet<Arc<str>> {
-        let all = self.exact.values().chain(self.below.values());
-        all.filter(|site| site.observes()).map(|site| site.name().clone()).collect()
+        self.each().filter(|site| site.observes()).map(|site| site.name().clone()).collect()
     }
 
     /// The names of all sites.
     pub fn names(&self) -> HashSet<Arc<str>> {
-        let all = self.exact.values().chain(self.below.values());
-        all.map(|site| site.name().clone()).collect()
+        self.each().map(|site| site.name().clone()).collect()
+    }
+
+    /// All sites, each once for each of its hosts.
+    pub fn each(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.exact.values().chain(self.below.values())
     }
 
     /// The site of `host`: an exact host first, then a star one label up.

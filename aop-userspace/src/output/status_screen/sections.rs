@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use aop_api::{PeerStatus, RefusalCount, SeenIdentity, Status};
+use aop_api::{PeerStatus, RefusalCount, SeenIdentity, SlotUsageReport, Status};
 use aop_types::Refusal;
 
 use super::{Colours, ago, clip, date};
@@ -104,19 +104,20 @@ fn handshakes(status: &Status, colours: Colours) -> Vec<String> {
 /// Empty if no site relays HTTP requests.
 fn requests(status: &Status, colours: Colours) -> Vec<String> {
     let requests = &status.requests;
-    if requests.relayed == 0 && requests.refused.is_empty() {
+    if requests.relayed == 0 && requests.refused.is_empty() && requests.open.is_empty() {
         return Vec::new();
     }
+    let open = requests.open.iter().flat_map(|site| {
+        let of = |what, usage: SlotUsageReport| {
+            let SlotUsageReport { open, limit } = usage;
+            (open > 0).then(|| format!("{open:>10} of {limit} {what} open, site {}", site.site))
+        };
+        of("requests", site.requests).into_iter().chain(of("tunnels", site.tunnels))
+    });
+    let rows = open.chain(refusal_rows(&requests.refused, "not relayed")).collect();
     let refused: u64 = requests.refused.iter().map(|refused| refused.count).sum();
-    let sum = format!("{} relayed, {refused} refused", requests.relayed);
-    section(
-        colours,
-        "requests",
-        &sum,
-        refusal_rows(&requests.refused, "refused"),
-        MAX_ROWS,
-        "aop status --json",
-    )
+    let sum = format!("{} relayed, {refused} not", requests.relayed);
+    section(colours, "requests", &sum, rows, MAX_ROWS, "aop status --json")
 }
 
 fn refusal_rows(refused: &[RefusalCount], what: &str) -> Vec<String> {

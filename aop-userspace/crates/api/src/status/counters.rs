@@ -48,10 +48,53 @@ pub struct RefusalCount {
 /// Requests since the daemon started.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Requests {
-    /// Requests that an upstream answered.
+    /// Requests that got a whole response of an upstream, or a tunnel.
     pub relayed: u64,
-    /// Requests that aop answered itself.
+    /// All other requests, by the reason.
     pub refused: Vec<RefusalCount>,
+    /// What is open at the upstreams now, for each site that has something open.
+    #[serde(default)]
+    pub open: Vec<OpenRequestsReport>,
+}
+
+/// What is open at the upstream of a site now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRequestsReport {
+    /// The site.
+    pub site: String,
+    /// Requests.
+    pub requests: SlotUsageReport,
+    /// WebSockets and event streams.
+    pub tunnels: SlotUsageReport,
+}
+
+/// A number of open requests or tunnels, and the bound on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotUsageReport {
+    /// How many are open.
+    pub open: usize,
+    /// How many may be open.
+    pub limit: usize,
+}
+
+impl OpenRequestsReport {
+    /// Warnings about bounds that are nearly met: at four fifths.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let Self { site, requests, tunnels } = self;
+        let near = |what, key, usage: &SlotUsageReport| {
+            let SlotUsageReport { open, limit } = usage;
+            (open * 5 >= limit * 4).then(|| {
+                format!(
+                    "site {site}: {open} of {limit} {what} are open at its upstream; further ones \
+                     get a 503. If it can serve more, raise {key}"
+                )
+            })
+        };
+        let requests = near("requests", "site.http.requests", requests);
+        let tunnels = near("tunnels", "site.http.tunnels", tunnels);
+        requests.into_iter().chain(tunnels).collect()
+    }
 }
 
 /// The upstream of a site with an `upstream_check`.

@@ -49,6 +49,12 @@ macro_rules! denials {
                 }
             }
 
+            /// Whether it is the answer to the request. Otherwise the response had begun, or the peer
+            /// waits for none.
+            pub(super) const fn is_answer(self) -> bool {
+                !matches!(self, Self::Stalled | Self::Incomplete | Self::Aborted)
+            }
+
             /// The remedy for an operator, if there is one.
             pub(super) const fn help(self) -> Option<&'static str> {
                 match self {
@@ -114,6 +120,13 @@ denials! {
         text: "The application has too many requests at once.\n",
         help: Some("find out why the application is slow, or raise site.http.requests"),
     }
+    /// The upstream has as many open tunnels and event streams as the site allows.
+    TunnelsBusy {
+        name: "tunnels_busy",
+        status: 503,
+        text: "The application has too many WebSockets and event streams open.\n",
+        help: Some("raise site.http.tunnels if the application can serve more"),
+    }
     /// The upstream did not accept a connection, or did not begin a response, in time.
     UpstreamLate {
         name: "upstream_late",
@@ -159,6 +172,22 @@ denials! {
             "for the time in site.http.stall, the peer stopped reading or the application stopped \
              writing",
         ),
+    }
+    /// The response had begun, and the upstream ended it before it was complete, or sent a part
+    /// that is invalid. The peer sees that it is incomplete.
+    Incomplete {
+        name: "incomplete",
+        status: 502,
+        text: "The application sent an incomplete response.\n",
+        help: Some("the application ended its response early: read its log"),
+    }
+    /// The request ended before its response was complete, and the upstream was not at fault: the
+    /// peer reset it, or the peer's connection was lost or cut.
+    Aborted {
+        name: "aborted",
+        status: 499,
+        text: "The request was aborted.\n",
+        help: None,
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) struct Exchange {
     pub(super) held: Vec<u8>,
     /// The upstream's response has ended, with these trailers, behind the bytes in `held`.
     pub(super) held_end: Option<Option<Fields>>,
+    pub(super) tunnel: TunnelState,
     /// How it is relayed; `None` if aop answers it.
     pub(super) relay: Option<RelayState>,
     /// When a byte of it moved last, in milliseconds of the connection's clock.
@@ -85,6 +86,19 @@ pub(super) enum EndState {
     Discarded,
 }
 
+/// The tunnel of an exchange over HTTP/2: a WebSocket of an extended CONNECT (RFC 8441). The bytes
+/// of its stream are those of the upstream's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TunnelState {
+    /// The peer asked for none, or the upstream refused it.
+    None,
+    /// The upstream has not answered yet.
+    Asked,
+    Open,
+    /// The upstream has ended its side.
+    HalfClosed,
+}
+
 /// Where the response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResponseState {
@@ -106,6 +120,7 @@ impl Exchange {
             response: ResponseState::Waiting,
             held: Vec::new(),
             held_end: None,
+            tunnel: TunnelState::None,
             relay: None,
             moved: now,
             completed: now,
@@ -115,6 +130,16 @@ impl Exchange {
     /// Whether both its request and its response are complete.
     pub(super) fn is_complete(&self) -> bool {
         self.response == ResponseState::Complete && self.upload.state == UploadState::Complete
+    }
+
+    /// Whether it has become a tunnel.
+    pub(super) fn is_tunnel(&self) -> bool {
+        matches!(self.tunnel, TunnelState::Open | TunnelState::HalfClosed)
+    }
+
+    /// Whether it is a tunnel of which both directions are open.
+    pub(super) fn is_resting_tunnel(&self) -> bool {
+        self.tunnel == TunnelState::Open && self.upload.state == UploadState::Open
     }
 
     /// Whether a method has the same effect if it is sent twice (RFC 9110, 9.2.2).

@@ -9,7 +9,7 @@ use std::{borrow::Cow, io::Write, net::IpAddr, str};
 use aop_config::{ForwardedHeaders, HttpConfig, HttpVersion};
 use aop_http::{BodyLength, Fields, RequestHead, ResponseHead, Version};
 
-use super::{denial::Denial, request_host::RequestHost};
+use super::{denial::Denial, request_host::RequestHost, websocket};
 
 const CF_CONNECTING_IP: &[u8] = b"cf-connecting-ip";
 const TRUE_CLIENT_IP: &[u8] = b"true-client-ip";
@@ -59,6 +59,11 @@ pub(super) fn rewrite_request(
         HttpVersion::Http1 => upgrade(request),
         HttpVersion::H2c => Upgrade::None,
     };
+    // The only CONNECT that is relayed is that for a WebSocket.
+    let connect = request.method == b"CONNECT";
+    if connect && upgrade == Upgrade::None {
+        return Err(Denial::BadRequest);
+    }
     let fields = &mut request.fields;
     let trailers = fields.members(b"te").any(|member| member.eq_ignore_ascii_case(b"trailers"));
     let trusted = peer.visitor_trust == VisitorTrust::Trusted;
@@ -88,7 +93,13 @@ pub(super) fn rewrite_request(
         request.body = BodyLength::Empty;
         fields.remove(b"content-length");
         ask_for_websocket(fields);
+        if connect {
+            fields.set(b"sec-websocket-key", websocket::new_key().as_bytes());
+            request.method.clear();
+            request.method.extend_from_slice(b"GET");
+        }
     }
+    let fields = &mut request.fields;
     set_own_fields(fields, visitor, named, peer, http);
     set_target(request, named, http.upstream.version)?;
     Ok(upgrade)
@@ -123,6 +134,11 @@ fn ask_for_websocket(fields: &mut Fields) {
 
 /// Only WebSocket is tunnelled. With `Upgrade: h2c`, requests would bypass every check here.
 fn upgrade(request: &RequestHead) -> Upgrade {
+    if request.method == b"CONNECT" {
+        // The engine accepts `:protocol` for CONNECT over HTTP/2 alone.
+        let websocket = request.protocol.eq_ignore_ascii_case(b"websocket");
+        return if websocket { Upgrade::WebSocket } else { Upgrade::None };
+    }
     let fields = &request.fields;
     let mut upgrades = fields.all(b"upgrade");
     let websocket = upgrades.next().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));

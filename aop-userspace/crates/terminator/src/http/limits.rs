@@ -27,6 +27,10 @@ pub(super) const SERVER: http2::ConnectionConfig = http2::ConnectionConfig {
     extended_connect: http2::ExtendedConnect::Refused,
 };
 
+/// The same with a site whose upstream speaks HTTP/1.1: WebSockets can be tunnelled there.
+pub(super) const SERVER_WITH_TUNNELS: http2::ConnectionConfig =
+    http2::ConnectionConfig { extended_connect: http2::ExtendedConnect::Accepted, ..SERVER };
+
 /// The HTTP/2 connection of a refused peer: small, because anybody can be one.
 pub(super) const REFUSED: http2::ConnectionConfig = http2::ConnectionConfig {
     max_streams: 10,
@@ -61,6 +65,13 @@ pub(super) const DRAINED_FOR: Duration = Duration::from_secs(30);
 pub(super) const DRAINED_QUIET: Duration = Duration::from_secs(5);
 /// The time for an orderly close.
 pub(super) const CLOSE: Duration = Duration::from_secs(5);
+
+/// An HTTP/2 upstream that is silent for so long, while a request waits for it, is sent a PING.
+pub(super) const PING_AFTER: u64 = 10_000;
+/// An upstream that does not answer a PING for so long is gone.
+pub(super) const PING_ANSWER: u64 = 10_000;
+/// The least time between two PINGs: gRPC servers end connections with more than one in 5 minutes.
+pub(super) const PING_INTERVAL: u64 = 310_000;
 
 /// The largest number of idle connections to an upstream, for one worker.
 pub(super) const IDLE_CONNECTIONS: usize = 128;

@@ -166,7 +166,7 @@ impl Peer {
             Self::Http1(server) => {
                 let taken = server.send_data(bytes);
                 if end == End::Yes && taken == bytes.len() {
-                    // A response that is too short is seen by `is_complete`.
+                    // A response that is too short stays open: see `is_short`.
                     server.end_response(None).ok();
                 }
                 taken
@@ -182,6 +182,22 @@ impl Peer {
                 server.end_response(Some(trailers)).ok();
             }
             Self::Http2(connection) => connection.send_trailers(stream, trailers),
+        }
+    }
+
+    /// Whether the response that was ended is shorter than its head says. The engine's client side
+    /// compares too, so it is not expected.
+    pub(super) fn is_short(&self) -> bool {
+        match self {
+            Self::Http1(server) => server.is_responding(),
+            Self::Http2(_) => false,
+        }
+    }
+
+    /// The bytes that say why the connection ends, after `fault`. HTTP/1.1 has none.
+    pub(super) fn fail(&mut self, fault: &PeerFault) {
+        if let (Self::Http2(connection), PeerFault::Http2(error)) = (self, fault) {
+            connection.fail(error);
         }
     }
 

@@ -58,7 +58,17 @@ async fn explain(mut stream: PeerStream, mut peer: Peer, text: &str) -> std::io:
         }
         let mut rest = &input[..];
         // The time of a whole connection is far below the period of any rate.
-        while let Ok(Some(event)) = peer.receive(&mut rest, 0) {
+        loop {
+            let event = match peer.receive(&mut rest, 0) {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(fault) => {
+                    peer.fail(&fault);
+                    let last = std::mem::take(peer.output());
+                    stream.write_all(&last).await?;
+                    return stream.shutdown().await;
+                }
+            };
             match event {
                 PeerEvent::Request(id, _) => {
                     peer.take_request(&mut request);

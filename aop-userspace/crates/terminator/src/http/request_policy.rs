@@ -82,9 +82,6 @@ impl RequestPolicy {
         request: &mut RequestHead,
         stream: &PeerStream,
     ) -> Result<RequestPlan, Denial> {
-        if request.method == b"CONNECT" {
-            return Err(Denial::BadRequest);
-        }
         let named = RequestHost::parse(request)?;
         let now = self.shared.accept_policy.load();
         let policy = &now.policy;
@@ -119,7 +116,7 @@ impl RequestPolicy {
         Ok(RequestPlan { pool, upgrade, timeouts, case, header })
     }
 
-    /// Counts a request whose response has begun.
+    /// Counts a request whose response is complete, or whose tunnel has begun.
     pub(super) fn relayed(&self) {
         self.shared.counters.relayed();
     }
@@ -134,12 +131,14 @@ impl RequestPolicy {
         let ray = facts.request.and_then(|request| request.fields.first(CF_RAY)).map(escaped);
         let host = facts.host.clone().or_else(|| facts.request.and_then(named_host));
         let detail = facts.malformed.map(|malformed| printable(&malformed.to_string()));
-        if denial == Denial::Stalled {
+        if !denial.is_answer() {
             tracing::info!(
                 site = &**site,
                 peer = %self.warrant.peer(),
                 outcome = denial.name(),
                 cf_ray = ray,
+                host,
+                detail,
                 help = denial.help(),
                 "request aborted",
             );

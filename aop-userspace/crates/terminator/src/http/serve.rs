@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use aop_config::ClientCertForwarding;
+use aop_config::{ClientCertForwarding, HttpVersion};
 use aop_tls::{PeerProtocol, PeerStream, Permit, Warrant, into_tcp, lingering_close};
 use tokio::{
     io::AsyncWriteExt,
@@ -75,7 +75,10 @@ pub(crate) async fn serve(
     let (stream, warrant) = permit.into_parts();
     let peer = match warrant.protocol() {
         PeerProtocol::Http1 => Peer::http1(),
-        PeerProtocol::Http2 => Peer::http2(limits::SERVER),
+        PeerProtocol::Http2 => Peer::http2(match site.http().map(|http| http.upstream.version) {
+            Some(HttpVersion::Http1) => limits::SERVER_WITH_TUNNELS,
+            Some(HttpVersion::H2c) | None => limits::SERVER,
+        }),
     };
     let policy = RequestPolicy::new(shared, pools, site_counters, warrant, certificate, forwarded);
     let mut relay = Box::new(HttpRelay::new(policy, stream, peer));

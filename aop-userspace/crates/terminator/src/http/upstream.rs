@@ -7,7 +7,8 @@ mod connection;
 mod pool;
 mod ready_set;
 
-pub(super) use connection::{Close, Codec, Reuse, UpstreamConnection, Writes};
-pub(super) use pool::{Connecting, Pool};
-pub(crate) use pool::{Pools, RequestSlots};
+pub(super) use connection::{Close, Codec, Life, Reuse, Shutdown, UpstreamConnection, Writes};
+pub use pool::SlotUsage;
+pub(super) use pool::{Connecting, Pool, SlotKind};
+pub(crate) use pool::{Pools, UpstreamSlots};
 pub(super) use ready_set::ReadySet;

@@ -4,6 +4,7 @@ mod application;
 mod client;
 mod drain;
 mod errors;
+mod extended_connect;
 mod faithful_responses;
 mod floods;
 mod forwarded_visitor;

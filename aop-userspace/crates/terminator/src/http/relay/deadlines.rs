@@ -2,7 +2,7 @@
 //!
 //! One coarse clock serves all exchanges of a connection: no request sets a timer of its own.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use aop_http::http2::ErrorCode;
 
@@ -11,8 +11,7 @@ use crate::http::{
     denial::Denial,
     exchange::{EndState, ResponseState, UploadState},
     limits,
-    request_policy::DenialFacts,
-    upstream::Reuse,
+    upstream::{Life, Reuse},
 };
 
 /// After its response, an application may leave the rest of the request unread for so long.
@@ -22,6 +21,7 @@ impl HttpRelay {
     /// Ends the exchanges whose time is over.
     pub(crate) fn check_deadlines(&mut self, stall: Duration) {
         self.read_clock();
+        self.check_upstreams();
         let all: Vec<usize> = self.exchanges.iter().map(|(at, _)| at).collect();
         for at in all {
             let Some(exchange) = self.exchanges.get(at) else { continue };
@@ -36,6 +36,8 @@ impl HttpRelay {
                     }
                     self.deny(at, Denial::UpstreamLate);
                 }
+                // A tunnel may rest as long as both directions are open.
+                (ResponseState::Begun, _) if exchange.is_resting_tunnel() => {}
                 (ResponseState::Begun, _) if quiet >= stall => self.end_stalled(at),
                 // The application has answered, and reads no more.
                 (ResponseState::Complete, Some(_)) if quiet >= UNREAD => {
@@ -58,13 +60,26 @@ impl HttpRelay {
         }
     }
 
+    /// Ends the connections of upstreams that do not answer a PING. Their requests may be sent
+    /// again.
+    fn check_upstreams(&mut self) {
+        let all: Vec<usize> = self.slots.iter().map(|(number, _)| number).collect();
+        for number in all {
+            let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number) else { continue };
+            match connection.check_life(self.now) {
+                Life::Assumed => {}
+                Life::Asked => self.dirty.push(number),
+                Life::Gone => {
+                    self.on_upstream_end(number, Some(&io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+    }
+
     /// Ends a response that makes no progress.
     fn end_stalled(&mut self, at: usize) {
-        let request = Some(&self.exchanges[at].request);
-        let facts = DenialFacts { request, ..DenialFacts::default() };
-        self.policy.record(Denial::Stalled, &facts);
         let stream = self.exchanges[at].stream;
-        self.abort(at);
+        self.abort_for(at, Denial::Stalled, None);
         match &self.peer {
             Peer::Http1(_) => self.last_words = Some(RelayEnd::Stalled),
             Peer::Http2(_) => self.peer.reset(stream, ErrorCode::Cancel),

@@ -14,7 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Flush, HttpRelay, Peer, Reading, RelayEnd, SCRATCH};
 use crate::http::{
-    denial::Denial, exchange::answer, limits, peer::PeerFault, request_policy::DenialFacts,
+    denial::Denial,
+    exchange::{ResponseState, UploadState, answer},
+    limits,
+    peer::PeerFault,
+    request_policy::DenialFacts,
 };
 
 impl HttpRelay {
@@ -122,7 +126,7 @@ impl HttpRelay {
                     return Ok(());
                 }
                 Err(PeerFault::Http2(error)) => {
-                    self.end_http2(&error);
+                    self.end_http2(error);
                     return Ok(());
                 }
             }
@@ -137,8 +141,17 @@ impl HttpRelay {
     /// the peer would take the answer for a part of it.
     fn end_malformed(&mut self, malformed: &Malformed) {
         let denial = Denial::from(malformed.fault);
-        let facts = DenialFacts { malformed: Some(malformed), ..DenialFacts::default() };
-        self.policy.record(denial, &facts);
+        let of_body = self.exchanges.iter().find(|(_, exchange)| {
+            exchange.upload.state == UploadState::Open
+                && exchange.response != ResponseState::Complete
+        });
+        match of_body.map(|(at, _)| at) {
+            Some(at) => self.abort_for(at, denial, Some(malformed)),
+            None => {
+                let facts = DenialFacts { malformed: Some(malformed), ..DenialFacts::default() };
+                self.policy.record(denial, &facts);
+            }
+        }
         if let Peer::Http1(server) = &self.peer
             && (server.is_responding() || server.is_draining())
         {
@@ -160,11 +173,9 @@ impl HttpRelay {
         self.last_words = Some(RelayEnd::Malformed);
     }
 
-    fn end_http2(&mut self, error: &ConnectionError) {
+    fn end_http2(&mut self, error: ConnectionError) {
         tracing::debug!(peer = %self.policy.warrant().peer(), %error, "HTTP/2 failed");
-        if let Peer::Http2(connection) = &mut self.peer {
-            connection.fail(error);
-        }
+        self.peer.fail(&PeerFault::Http2(error));
         self.policy.record(Denial::BadRequest, &DenialFacts::default());
         self.abort_all();
         self.last_words = Some(RelayEnd::Malformed);

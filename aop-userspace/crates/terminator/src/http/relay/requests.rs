@@ -10,11 +10,13 @@ use aop_http::{
 use super::{HttpRelay, Peer, RelayEnd, responses::set_date, upstreams::Slot};
 use crate::http::{
     denial::Denial,
-    exchange::{EndState, Exchange, RelayState, Repetition, ResponseState, UploadState, answer},
-    headers::CF_RAY,
+    exchange::{
+        EndState, Exchange, RelayState, Repetition, ResponseState, TunnelState, UploadState, answer,
+    },
+    headers::{CF_RAY, Upgrade},
     peer::{PeerEvent, Trailers},
     request_policy::DenialFacts,
-    upstream::{Codec, Writes},
+    upstream::{Codec, SlotKind, Writes},
 };
 
 impl HttpRelay {
@@ -60,12 +62,19 @@ impl HttpRelay {
         }
         let planned = self.policy.plan(&mut request, &self.stream);
         let planned = planned.and_then(|plan| {
-            let permit = plan.pool.permit(self.policy.warrant())?;
+            let kind = match plan.upgrade {
+                Upgrade::WebSocket => SlotKind::Tunnel,
+                Upgrade::None => SlotKind::Request,
+            };
+            let permit = plan.pool.permit(kind, self.policy.warrant())?;
             Ok((plan, permit))
         });
         let at = self.exchanges.insert(Exchange::new(stream, request, self.now));
         match planned {
             Ok((plan, permit)) => {
+                if plan.upgrade == Upgrade::WebSocket && matches!(self.peer, Peer::Http2(_)) {
+                    self.exchanges[at].tunnel = TunnelState::Asked;
+                }
                 self.exchanges[at].relay = Some(RelayState {
                     plan,
                     permit,
@@ -82,15 +91,15 @@ impl HttpRelay {
 
     /// The peer withdrew its request.
     fn withdraw(&mut self, stream: StreamId, malformed: Option<&Malformed>) {
-        if let Some(malformed) = malformed {
-            let at = self.find(stream);
-            let request = at.map(|at| &self.exchanges[at].request);
-            let facts = DenialFacts { request, host: None, malformed: Some(malformed) };
-            self.policy.record(Denial::from(malformed.fault), &facts);
-        }
-        if let Some(at) = self.find(stream) {
-            self.abort(at);
-        }
+        let Some(at) = self.find(stream) else {
+            if let Some(malformed) = malformed {
+                let facts = DenialFacts { malformed: Some(malformed), ..DenialFacts::default() };
+                self.policy.record(Denial::from(malformed.fault), &facts);
+            }
+            return;
+        };
+        let denial = malformed.map_or(Denial::Aborted, |malformed| malformed.fault.into());
+        self.abort_for(at, denial, malformed);
     }
 
     /// Answers a stream whose request head is malformed. Other streams go on.
@@ -128,13 +137,13 @@ impl HttpRelay {
 
     /// The same, for a `malformed` message of the upstream.
     pub(super) fn deny_for(&mut self, at: usize, denial: Denial, malformed: Option<&Malformed>) {
+        if self.exchanges[at].response != ResponseState::Waiting {
+            self.break_off(at, malformed);
+            return;
+        }
         let request = Some(&self.exchanges[at].request);
         self.policy.record(denial, &DenialFacts { request, host: None, malformed });
         self.release(at);
-        if self.exchanges[at].response != ResponseState::Waiting {
-            self.break_off(at);
-            return;
-        }
         let exchange = &mut self.exchanges[at];
         let unread = exchange.upload.state == UploadState::Open
             && !matches!(exchange.request.body, BodyLength::Empty | BodyLength::Known(0));
@@ -146,10 +155,10 @@ impl HttpRelay {
         self.answer(at, denial.status(), denial.text());
     }
 
-    /// Ends a response that cannot be completed, so that the peer knows.
-    pub(super) fn break_off(&mut self, at: usize) {
+    /// Ends a response that the upstream did not complete, so that the peer knows.
+    pub(super) fn break_off(&mut self, at: usize, malformed: Option<&Malformed>) {
         let stream = self.exchanges[at].stream;
-        self.abort(at);
+        self.abort_for(at, Denial::Incomplete, malformed);
         match &self.peer {
             Peer::Http1(_) => self.last_words = Some(RelayEnd::Incomplete),
             Peer::Http2(_) => self.peer.reset(stream, ErrorCode::InternalError),
@@ -183,6 +192,16 @@ impl HttpRelay {
         }
     }
 
+    /// Ends an exchange for a reason, which counts unless it is counted as relayed already.
+    pub(super) fn abort_for(&mut self, at: usize, denial: Denial, malformed: Option<&Malformed>) {
+        let exchange = &self.exchanges[at];
+        if exchange.response != ResponseState::Complete && !exchange.is_tunnel() {
+            let request = Some(&exchange.request);
+            self.policy.record(denial, &DenialFacts { request, host: None, malformed });
+        }
+        self.abort(at);
+    }
+
     /// Removes an exchange, and tells its upstream that it is incomplete.
     pub(super) fn abort(&mut self, at: usize) {
         let stream = self.exchanges[at].stream;
@@ -194,7 +213,7 @@ impl HttpRelay {
 
     pub(super) fn abort_all(&mut self) {
         while let Some((at, _)) = self.exchanges.iter().next() {
-            self.abort(at);
+            self.abort_for(at, Denial::Aborted, None);
         }
         self.settle_released();
         self.slots.clear();

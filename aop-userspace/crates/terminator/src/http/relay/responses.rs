@@ -6,15 +6,16 @@
 use std::{cell::RefCell, time::SystemTime};
 
 use aop_http::{
-    BodyLength, Fields,
+    BodyLength, Fault, Fields,
     http2::{End, StreamId},
 };
 
 use super::{HttpRelay, Peer, upstreams::Slot};
 use crate::http::{
-    exchange::{EndState, Exchange, Repetition, ResponseState, UploadState},
+    denial::Denial,
+    exchange::{EndState, Exchange, Repetition, ResponseState, TunnelState, UploadState},
     headers::{self, Upgrade},
-    upstream::{Codec, Reuse, Writes},
+    upstream::{Codec, Reuse, SlotKind, Writes},
 };
 
 impl HttpRelay {
@@ -38,7 +39,7 @@ impl HttpRelay {
                 && let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number)
                 && matches!(connection.codec, Codec::Http1(_))
             {
-                connection.forget_written();
+                connection.hold_no_longer();
             }
         }
         if exchange.upload.state == UploadState::Open
@@ -48,7 +49,22 @@ impl HttpRelay {
             // its next bytes must not be taken for it.
             server.close_after_response();
         }
-        self.policy.relayed();
+        if exchange.tunnel == TunnelState::Asked {
+            // There is no tunnel. With a 2xx, the peer would believe that there is one.
+            exchange.tunnel = TunnelState::None;
+            if (200..300).contains(&self.response.status) {
+                self.deny_for(at, Denial::UpstreamBroken, Some(&Fault::StartLine.of(b"2xx")));
+                return;
+            }
+            self.discard_upload(at);
+        }
+        if self.is_event_stream()
+            && let Err(denial) = self.take_tunnel_slot(at)
+        {
+            self.deny(at, denial);
+            return;
+        }
+        let exchange = &mut self.exchanges[at];
         set_date(&mut self.response.fields);
         self.peer.respond(stream, &self.response, &exchange.request.method);
         exchange.response = ResponseState::Begun;
@@ -59,6 +75,22 @@ impl HttpRelay {
             }
             self.complete(at);
         }
+    }
+
+    /// Whether the response in `self.response` is a stream of events, which lasts long.
+    fn is_event_stream(&self) -> bool {
+        const TYPE: &[u8] = b"text/event-stream";
+        let field = self.response.fields.first(b"content-type");
+        let begins = field.and_then(|value| value.get(..TYPE.len()));
+        begins.is_some_and(|value| value.eq_ignore_ascii_case(TYPE))
+    }
+
+    /// Exchanges the slot of a request for that of a tunnel.
+    fn take_tunnel_slot(&mut self, at: usize) -> Result<(), Denial> {
+        if let Some(relay) = &mut self.exchanges[at].relay {
+            relay.permit = relay.plan.pool.permit(SlotKind::Tunnel, self.policy.warrant())?;
+        }
+        Ok(())
     }
 
     /// Passes a part of a body on.
@@ -149,8 +181,15 @@ impl HttpRelay {
 
     /// The peer's protocol has the whole response.
     fn complete(&mut self, at: usize) {
+        if self.peer.is_short() {
+            self.break_off(at, None);
+            return;
+        }
         let exchange = &mut self.exchanges[at];
         exchange.response = ResponseState::Complete;
+        if exchange.relay.is_some() && !exchange.is_tunnel() {
+            self.policy.relayed();
+        }
         (exchange.moved, exchange.completed) = (self.now, self.now);
         let number = exchange.relay.as_ref().and_then(|relay| relay.connection);
         let early = exchange.upload.end != EndState::Sent;

@@ -13,10 +13,10 @@ use aop_http::{
 
 use super::{HttpRelay, upstreams::Slot};
 use crate::http::{
-    exchange::{EndState, Exchange, Repetition, UploadState},
+    exchange::{EndState, Exchange, Repetition, TunnelState, UploadState},
     headers, limits,
     peer::Trailers,
-    upstream::Codec,
+    upstream::{Codec, Shutdown},
 };
 
 impl HttpRelay {
@@ -93,6 +93,7 @@ impl HttpRelay {
         if exchange.upload.end != EndState::Owed {
             return;
         }
+        let is_tunnel = exchange.is_tunnel();
         let Some(relay) = &mut exchange.relay else { return };
         let open = relay.connection.and_then(|number| self.slots.get_mut(number));
         let Some(Slot::Open { connection, .. }) = open else {
@@ -102,6 +103,11 @@ impl HttpRelay {
         let upload = &mut exchange.upload;
         let complete = upload.state == UploadState::Complete;
         let chunked = Self::is_chunked(&exchange.request);
+        if exchange.tunnel == TunnelState::Asked {
+            // The upstream must not take these bytes for a request.
+            upload.pending.extend_from_slice(bytes);
+            return;
+        }
         match &mut connection.codec {
             Codec::Http1(_) => {
                 let output = &mut connection.output;
@@ -116,11 +122,14 @@ impl HttpRelay {
                         let trailers = upload.trailers.take().unwrap_or_default();
                         http1::last_chunk(output, &trailers, relay.plan.case);
                     }
+                    if is_tunnel {
+                        connection.shutdown = Shutdown::Due;
+                    }
                     upload.end = EndState::Sent;
                 }
                 if connection.output.len() > limits::REPEATABLE {
                     relay.repetition = Repetition::Impossible;
-                    connection.forget_written();
+                    connection.hold_no_longer();
                 }
             }
             Codec::Http2(codec) => {
@@ -185,7 +194,7 @@ pub(super) fn write_head(output: &mut Vec<u8>, exchange: &mut Exchange) {
         BodyLength::Empty | BodyLength::Known(_) => {}
     }
     http1::end_of_head(output);
-    if request.body == BodyLength::Empty {
+    if request.body == BodyLength::Empty && exchange.tunnel == TunnelState::None {
         exchange.upload.end = EndState::Sent;
     }
 }

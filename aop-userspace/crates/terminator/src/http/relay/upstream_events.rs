@@ -17,9 +17,10 @@ use aop_http::{
 use super::{HttpRelay, Peer, UpstreamTunnel, upstreams::Slot};
 use crate::http::{
     denial::Denial,
-    exchange::{EndState, Repetition, ResponseState, UploadState},
+    exchange::{EndState, Repetition, ResponseState, TunnelState, UploadState},
     headers::{self, Upgrade},
-    upstream::Codec,
+    upstream::{Codec, Reuse},
+    websocket,
 };
 
 /// Bytes that are parsed though the peer takes none: enough for the end of a chunked body.
@@ -40,6 +41,11 @@ impl HttpRelay {
             }
             return;
         };
+        if self.exchanges[at].is_tunnel() {
+            self.deliver(at, input);
+            *input = &[];
+            return;
+        }
         // The last part of a body goes together with its end.
         let mut data: Option<&[u8]> = None;
         loop {
@@ -115,15 +121,20 @@ impl HttpRelay {
     /// The upstream accepted a tunnel with a 101.
     pub(super) fn start_tunnel(&mut self, at: usize, number: usize, input: &mut &[u8]) {
         let exchange = &mut self.exchanges[at];
-        let websocket = self
-            .response
-            .fields
-            .first(b"upgrade")
-            .is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
+        let fields = &self.response.fields;
+        let websocket =
+            fields.first(b"upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
         let asked =
             exchange.relay.as_ref().is_some_and(|relay| relay.plan.upgrade == Upgrade::WebSocket);
-        let complete = exchange.upload.state == UploadState::Complete;
-        if !(websocket && asked && complete && matches!(self.peer, Peer::Http1(_))) {
+        let may_start = match self.peer {
+            Peer::Http1(_) => exchange.upload.state == UploadState::Complete,
+            Peer::Http2(_) => {
+                let accept = fields.first(b"sec-websocket-accept").unwrap_or_default();
+                let key = exchange.request.fields.first(b"sec-websocket-key").unwrap_or_default();
+                websocket::confirms(accept, key)
+            }
+        };
+        if !(websocket && asked && may_start) {
             self.slots.remove(number);
             self.forget_stream(at);
             let malformed = Fault::StartLine.of(b"101");
@@ -131,8 +142,14 @@ impl HttpRelay {
             *input = &[];
             return;
         }
-        headers::rewrite_response(&mut self.response, Upgrade::WebSocket);
         self.policy.relayed();
+        if let Peer::Http2(_) = self.peer {
+            self.open_tunnel(at, number);
+            let bytes = mem::take(input);
+            self.deliver(at, bytes);
+            return;
+        }
+        headers::rewrite_response(&mut self.response, Upgrade::WebSocket);
         self.peer.respond(exchange.stream, &self.response, b"");
         if let Slot::Open { connection, .. } = self.slots.remove(number)
             && let Some(relay) = exchange.relay.take()
@@ -143,6 +160,24 @@ impl HttpRelay {
         }
         *input = &[];
         self.exchanges.remove(at);
+    }
+
+    /// Opens a tunnel in a stream of HTTP/2 (RFC 8441, 5).
+    fn open_tunnel(&mut self, at: usize, number: usize) {
+        headers::rewrite_response(&mut self.response, Upgrade::None);
+        self.response.fields.remove(b"sec-websocket-accept");
+        (self.response.status, self.response.body) = (200, BodyLength::Unknown);
+        if let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number) {
+            connection.reuse = Reuse::Forbidden;
+            connection.hold_no_longer();
+        }
+        let exchange = &mut self.exchanges[at];
+        if let Some(relay) = &mut exchange.relay {
+            relay.repetition = Repetition::Impossible;
+        }
+        (exchange.tunnel, exchange.response) = (TunnelState::Open, ResponseState::Begun);
+        self.peer.respond(exchange.stream, &self.response, &exchange.request.method);
+        self.push_upload(at, &[]);
     }
 
     pub(super) fn parse_http2(&mut self, number: usize, input: &mut &[u8]) {
@@ -220,7 +255,7 @@ impl HttpRelay {
                     ResponseState::Begun if self.exchanges[at].held_end.is_some() => {
                         self.discard_upload(at);
                     }
-                    ResponseState::Begun => self.break_off(at),
+                    ResponseState::Begun => self.break_off(at, None),
                 }
             }
             StreamEvent::Malformed { stream, fault } => {
@@ -252,13 +287,18 @@ impl HttpRelay {
         let exchanges = self.exchanges_of(number);
         let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number) else { return };
         let clean = error.is_none();
+        let tunnel = exchanges.first().is_some_and(|at| self.exchanges[*at].is_tunnel());
         let ended = match &mut connection.codec {
+            Codec::Http1(_) if tunnel => clean,
             Codec::Http1(reader) => clean && matches!(reader.end_of_input(), Ok(Some(_))),
             Codec::Http2(_) => false,
         };
         let (kept, http1) = (connection.is_kept, matches!(connection.codec, Codec::Http1(_)));
         if ended {
             for at in exchanges {
+                if tunnel {
+                    self.exchanges[at].tunnel = TunnelState::HalfClosed;
+                }
                 self.on_end(at, None);
             }
             return;
@@ -278,7 +318,7 @@ impl HttpRelay {
                     tracing::debug!(?error, "no response");
                     self.deny(at, Denial::UpstreamBroken);
                 }
-                ResponseState::Begun if exchange.held_end.is_none() => self.break_off(at),
+                ResponseState::Begun if exchange.held_end.is_none() => self.break_off(at, None),
                 ResponseState::Begun | ResponseState::Complete => {
                     self.discard_upload(at);
                     self.remove_if_complete(at);

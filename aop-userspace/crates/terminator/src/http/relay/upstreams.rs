@@ -11,7 +11,7 @@ use aop_http::http2::StreamId;
 use super::{HttpRelay, SCRATCH};
 use crate::http::{
     denial::Denial,
-    exchange::ResponseState,
+    exchange::{ResponseState, TunnelState},
     limits,
     upstream::{Codec, Connecting, Reuse, UpstreamConnection, Writes},
 };
@@ -208,7 +208,11 @@ impl HttpRelay {
             Some(Slot::Open { connection, .. }) => match connection.codec {
                 Codec::Http1(_) => {
                     let at = self.exchange_of(number);
-                    let holds = at.is_some_and(|at| !self.exchanges[at].held.is_empty());
+                    let holds = at.is_some_and(|at| {
+                        let exchange = &self.exchanges[at];
+                        // Its end was read.
+                        !exchange.held.is_empty() || exchange.tunnel == TunnelState::HalfClosed
+                    });
                     holds || !connection.input.is_empty()
                 }
                 Codec::Http2(_) => false,

@@ -21,20 +21,43 @@ pub(in crate::http) struct UpstreamConnection {
     pub(in crate::http) codec: Codec,
     /// Bytes that were read and not yet parsed.
     pub(in crate::http) input: Vec<u8>,
-    /// Bytes for the upstream. Over HTTP/1.1 the request stays whole until its response begins, so
-    /// that it can be sent again over another connection.
+    /// Bytes for the upstream.
     pub(in crate::http) output: Vec<u8>,
     /// The number of bytes of `output` that were written.
     pub(in crate::http) written: usize,
+    hold: Hold,
+    pub(in crate::http) shutdown: Shutdown,
     /// Whether the upstream still takes bytes.
     pub(in crate::http) writes: Writes,
     /// Whether it carried a request before this one.
     pub(in crate::http) is_kept: bool,
     pub(in crate::http) reuse: Reuse,
     pub(in crate::http) close: Close,
+    /// When its last bytes were read, in milliseconds of [`limits::now`].
+    read_at: u64,
+    /// When the last PING was sent.
+    pinged_at: Option<u64>,
     since: Instant,
     /// How long it may rest.
     rest: std::time::Duration,
+}
+
+/// Whether the bytes that were written stay in the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// Over HTTP/1.1 until the response begins, so that the request can be sent again over another
+    /// connection.
+    Whole,
+    Nothing,
+}
+
+/// Whether this side ends, while the upstream may still send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Shutdown {
+    None,
+    /// After the bytes that wait to be written.
+    Due,
+    Done,
 }
 
 /// How a connection ends.
@@ -53,6 +76,16 @@ pub(in crate::http) enum Reuse {
     Forbidden,
 }
 
+/// What is known about an upstream that is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Life {
+    Assumed,
+    /// A PING waits to be written.
+    Asked,
+    /// It did not answer a PING.
+    Gone,
+}
+
 /// Whether an upstream takes bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Writes {
@@ -69,9 +102,12 @@ pub(in crate::http) enum Codec {
 
 impl UpstreamConnection {
     pub(in crate::http) fn new(stream: UpstreamStream, version: HttpVersion) -> Self {
-        let codec = match version {
-            HttpVersion::Http1 => Codec::Http1(http1::ResponseReader::new()),
-            HttpVersion::H2c => Codec::Http2(Box::new(http2::Connection::client(limits::CLIENT))),
+        let (codec, hold) = match version {
+            HttpVersion::Http1 => (Codec::Http1(http1::ResponseReader::new()), Hold::Whole),
+            HttpVersion::H2c => {
+                let codec = http2::Connection::client(limits::CLIENT);
+                (Codec::Http2(Box::new(codec)), Hold::Nothing)
+            }
         };
         Self {
             stream,
@@ -79,10 +115,14 @@ impl UpstreamConnection {
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
+            hold,
+            shutdown: Shutdown::None,
             writes: Writes::Open,
             is_kept: false,
             reuse: Reuse::Allowed,
             close: Close::Orderly,
+            read_at: limits::now(),
+            pinged_at: None,
             since: Instant::now(),
             rest: limits::REST,
         }
@@ -109,16 +149,26 @@ impl UpstreamConnection {
             }
             self.written += written;
         }
-        if matches!(self.codec, Codec::Http2(_)) {
+        if self.hold == Hold::Nothing {
             self.forget_written();
+        }
+        if self.shutdown == Shutdown::Due && self.writes == Writes::Open {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.shutdown = Shutdown::Done;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Forgets the bytes that were written: the request can no longer be sent again.
-    pub(in crate::http) fn forget_written(&mut self) {
+    /// The request need not be sent again: bytes that were written are forgotten.
+    pub(in crate::http) fn hold_no_longer(&mut self) {
+        self.hold = Hold::Nothing;
+        self.forget_written();
+    }
+
+    fn forget_written(&mut self) {
         if self.written == self.output.len() {
             self.output.clear();
+            self.output.shrink_to(limits::KEPT_BUFFER);
         } else {
             self.output.drain(..self.written);
         }
@@ -133,7 +183,25 @@ impl UpstreamConnection {
     ) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        self.read_at = limits::now();
         Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Asks a silent HTTP/2 upstream for a sign of life, while requests wait for it.
+    pub(in crate::http) fn check_life(&mut self, now: u64) -> Life {
+        let Codec::Http2(codec) = &mut self.codec else { return Life::Assumed };
+        let silent = now.saturating_sub(self.read_at);
+        let since_ping = self.pinged_at.map(|at| now.saturating_sub(at));
+        if codec.is_ping_pending() {
+            let late = since_ping.is_some_and(|since| since >= limits::PING_ANSWER);
+            return if late && silent >= limits::PING_ANSWER { Life::Gone } else { Life::Assumed };
+        }
+        if silent < limits::PING_AFTER || since_ping.is_some_and(|it| it < limits::PING_INTERVAL) {
+            return Life::Assumed;
+        }
+        codec.ping();
+        self.pinged_at = Some(now);
+        Life::Asked
     }
 
     /// Prepares a rest in the pool: gives the buffers back.
@@ -143,6 +211,9 @@ impl UpstreamConnection {
             self.output = Vec::new();
         }
         self.output.clear();
+        if matches!(self.codec, Codec::Http1(_)) {
+            self.hold = Hold::Whole;
+        }
         (self.written, self.since, self.is_kept) = (0, Instant::now(), true);
         self.rest = match &self.codec {
             Codec::Http1(reader) => limits::rest(reader.keep_alive_timeout()),

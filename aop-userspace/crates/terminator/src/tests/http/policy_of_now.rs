@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{
     super::rig::OTHER_SITE,
-    Rig, before_http1,
+    before_http1,
     client::{Client, LONG},
     frames::{END_OF_BOTH, HEADERS, frame, get, opened},
 };

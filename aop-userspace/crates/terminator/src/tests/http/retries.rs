@@ -13,9 +13,14 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     task::JoinSet,
+    time::timeout,
 };
 
-use super::{Rig, RigConfig, application::Frames, client::Client};
+use super::{
+    Rig, RigConfig, SITE,
+    application::Frames,
+    client::{Client, LONG, edge},
+};
 
 /// An application that answers the first request of each connection, and closes the connection
 /// under the second.
@@ -151,6 +156,54 @@ async fn a_burst_meets_no_502_at_an_h2c_application_that_allows_few_streams() {
     };
     tokio::select! {
         () = serve_narrow(listener, 4) => {}
+        () = ask => {}
+    }
+}
+
+/// An h2c application whose first connection goes dark after its first answer.
+async fn goes_dark(listener: TcpListener) {
+    let (mut dark, mut connections) = (Vec::new(), JoinSet::new());
+    for number in 0.. {
+        let (stream, _) = listener.accept().await.unwrap();
+        let Ok(mut connection) = h2::server::handshake(stream).await else { continue };
+        if let Some(Ok((_, mut answer))) = connection.accept().await {
+            answer.send_response(Response::new(()), true).unwrap();
+        }
+        if number == 0 {
+            // The socket stays open, and nobody reads it.
+            let once = std::future::poll_fn(|context| connection.poll_closed(context));
+            timeout(Duration::from_millis(200), once).await.ok();
+            dark.push(connection);
+            continue;
+        }
+        connections.spawn(async move {
+            while let Some(Ok((_, mut answer))) = connection.accept().await {
+                answer.send_response(Response::new(()), true).unwrap();
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn an_h2c_connection_that_goes_dark_is_left_within_seconds() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("h2c://{}", listener.local_addr().unwrap());
+    let rig = Rig::with(RigConfig::upstream(&upstream)).await;
+    let ask = async {
+        let stream = edge(&rig, &["h2"], SITE).await;
+        let (mut peer, connection) = h2::client::handshake(stream).await.unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { drop(connection.await) });
+        let get = || Request::get(format!("https://{SITE}/")).body(()).unwrap();
+        let (first, _) = peer.send_request(get(), true).unwrap();
+        assert_eq!(timeout(LONG, first).await.unwrap().unwrap().status(), 200);
+        // The PING after 10 s gets no answer for another 10 s. Then a new connection serves it.
+        let (second, _) = peer.send_request(get(), true).unwrap();
+        let response = timeout(Duration::from_secs(40), second).await.expect("a new connection");
+        assert_eq!(response.unwrap().status(), 200);
+    };
+    tokio::select! {
+        () = goes_dark(listener) => {}
         () = ask => {}
     }
 }

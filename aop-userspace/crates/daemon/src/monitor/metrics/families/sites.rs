@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aop_api::{RefusalCount, Status};
+use aop_api::{OpenRequestsReport, RefusalCount, Status};
 use aop_tls::FileExpiry;
 use prometheus_client::registry::Unit;
 
@@ -44,9 +44,17 @@ fn counts(status: &Status, sites: &SiteLabels<'_>) -> Vec<MetricFamily> {
         let sums = by_reason(sites, counts).into_iter();
         sums.map(|((site, reason), sum)| (vec![("site", site), ("reason", reason)], sum)).collect()
     };
-    let open = status.daemon.as_ref().map(|daemon| daemon.open_connections);
+    let connections = status.daemon.as_ref().map(|daemon| daemon.open_connections);
+    let open = |name: &'static str, help: &'static str, of: fn(&OpenRequestsReport) -> usize| {
+        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+        for site in &requests.open {
+            *sums.entry(sites.label(&site.site)).or_default() += of(site) as u64;
+        }
+        let series = sums.into_iter().map(|(site, open)| (vec![("site", site.to_owned())], open));
+        gauge(name, help, series.collect())
+    };
     vec![
-        gauge("open_connections", "Open connections, handshakes included", some(open)),
+        gauge("open_connections", "Open connections, handshakes included", some(connections)),
         counter(
             "handshakes_accepted",
             "Authenticated connections that were relayed",
@@ -73,12 +81,14 @@ fn counts(status: &Status, sites: &SiteLabels<'_>) -> Vec<MetricFamily> {
             "Those of them that came from admitted addresses",
             refused(&handshakes.observed_from_admitted),
         ),
-        counter("requests_relayed", "Requests that an upstream answered", one(requests.relayed)),
         counter(
-            "requests_refused",
-            "Requests that aop answered itself",
-            refused(&requests.refused),
+            "requests_relayed",
+            "Requests that got a whole response of an upstream, or a tunnel",
+            one(requests.relayed),
         ),
+        counter("requests_refused", "All other requests", refused(&requests.refused)),
+        open("requests_open", "Requests that are open at an upstream", |it| it.requests.open),
+        open("tunnels_open", "WebSockets and event streams that are open", |it| it.tunnels.open),
     ]
 }
 
