@@ -9,6 +9,7 @@
 mod client_cert;
 mod denial;
 mod exchange;
+mod exchanges;
 mod forwarded_visitor;
 mod headers;
 pub(super) mod limits;

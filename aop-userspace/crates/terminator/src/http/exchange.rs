@@ -30,7 +30,7 @@ pub(super) struct Exchange {
 pub(super) struct RelayState {
     pub(super) plan: RequestPlan,
     pub(super) permit: OwnedSemaphorePermit,
-    /// The upstream connection, by its number.
+    /// The upstream connection, by its number. `Exchanges::bind` sets it.
     pub(super) connection: Option<usize>,
     /// Its stream there, in HTTP/2.
     pub(super) upstream_stream: Option<StreamId>,

@@ -26,11 +26,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use upstreams::Slot;
 
 use super::{
-    exchange::Exchange,
-    limits,
-    peer::Peer,
-    request_policy::RequestPolicy,
-    upstream::{Pool, ReadySet},
+    exchanges::Exchanges, limits, peer::Peer, request_policy::RequestPolicy, upstream::ReadySet,
 };
 use crate::upstream::UpstreamStream;
 
@@ -56,7 +52,7 @@ pub(super) struct HttpRelay {
     written: usize,
     /// Whether bytes wait in the TLS session.
     flush: Flush,
-    exchanges: Slab<Exchange>,
+    exchanges: Exchanges,
     /// The upstream connections in use.
     slots: Slab<Slot>,
     ready: Arc<ReadySet>,
@@ -64,8 +60,8 @@ pub(super) struct HttpRelay {
     wakers: Vec<Waker>,
     /// Upstream connections with bytes to write.
     dirty: Vec<usize>,
-    /// Upstream connections that an exchange has left, and their pools.
-    released: Vec<(usize, Arc<Pool>)>,
+    /// Upstream connections that an exchange has left.
+    released: Vec<usize>,
     /// Used for each response in turn.
     response: ResponseHead,
     /// The time in milliseconds, read once in each poll.
@@ -141,7 +137,7 @@ impl HttpRelay {
             writing: Vec::new(),
             written: 0,
             flush: Flush::Done,
-            exchanges: Slab::new(),
+            exchanges: Exchanges::default(),
             slots: Slab::new(),
             ready: Arc::default(),
             wakers: Vec::new(),
@@ -210,7 +206,7 @@ impl HttpRelay {
         if self.is_busy() || !self.slots.is_empty() || self.waiting() > 0 {
             return;
         }
-        (self.exchanges, self.slots) = (Slab::new(), Slab::new());
+        (self.exchanges, self.slots) = (Exchanges::default(), Slab::new());
         (self.dirty, self.writing, self.wakers) = (Vec::new(), Vec::new(), Vec::new());
         self.response = ResponseHead::default();
         self.input.shrink_to_fit();

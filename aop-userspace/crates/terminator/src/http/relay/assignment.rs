@@ -13,7 +13,7 @@ use aop_http::{
 
 use super::{HttpRelay, uploads::write_head, upstreams::Slot};
 use crate::http::{
-    exchange::{EndState, Exchange, ResponseState},
+    exchange::{EndState, ResponseState},
     upstream::{Close, Codec, Reuse},
 };
 
@@ -35,7 +35,7 @@ impl HttpRelay {
         if header.is_none()
             && let Some(connection) = pool.take(context)
         {
-            let number = self.insert_slot(|waker| Slot::Open { connection, waker });
+            let number = self.insert_slot(|waker| Slot::Open { connection, waker, pool });
             self.attach(at, number);
             return;
         }
@@ -48,12 +48,11 @@ impl HttpRelay {
         let version = relay.plan.pool.upstream.version;
         let reuse = if header.is_none() { Reuse::Allowed } else { Reuse::Forbidden };
         let header = header.unwrap_or_default();
-        let connecting = relay.plan.pool.connect(relay.plan.timeouts.connect, header);
+        let pool = relay.plan.pool.clone();
+        let connecting = pool.connect(relay.plan.timeouts.connect, header);
         let number =
-            self.insert_slot(|waker| Slot::Connecting { connecting, version, reuse, waker });
-        if let Some(relay) = &mut self.exchanges[at].relay {
-            relay.connection = Some(number);
-        }
+            self.insert_slot(|waker| Slot::Connecting { connecting, version, reuse, waker, pool });
+        self.exchanges.bind(at, number);
         self.ready.mark(number);
     }
 
@@ -64,6 +63,14 @@ impl HttpRelay {
             Some(number) => self.attach(at, number),
             None => self.connect(at, None),
         }
+    }
+
+    /// Removes an upstream connection. No exchange uses it any more.
+    pub(super) fn remove_slot(&mut self, number: usize) -> Option<Slot> {
+        for at in self.exchanges_of(number) {
+            self.exchanges.unbind(at);
+        }
+        self.slots.try_remove(number)
     }
 
     fn insert_slot(&mut self, make: impl FnOnce(Waker) -> Slot) -> usize {
@@ -97,9 +104,9 @@ impl HttpRelay {
 
     /// Sends the head of an exchange over the connection `number`, as soon as that is open.
     pub(super) fn attach(&mut self, at: usize, number: usize) {
+        self.exchanges.bind(at, number);
         let exchange = &mut self.exchanges[at];
         let Some(relay) = &mut exchange.relay else { return };
-        relay.connection = Some(number);
         self.ready.mark(number);
         let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number) else { return };
         match &mut connection.codec {
@@ -121,7 +128,8 @@ impl HttpRelay {
                 let Some(stream) = codec.open(&exchange.request, end) else {
                     // An upstream that allows no stream now may allow one later.
                     if !idle || codec.is_shut_down() {
-                        relay.connection = None;
+                        self.exchanges.unbind(at);
+                        self.released.push(number);
                         self.assign_elsewhere(at);
                     }
                     return;
@@ -138,26 +146,21 @@ impl HttpRelay {
 
     /// The exchanges that use the connection `number`.
     pub(super) fn exchanges_of(&self, number: usize) -> Vec<usize> {
-        let uses = |exchange: &Exchange| {
-            exchange.relay.as_ref().is_some_and(|relay| relay.connection == Some(number))
-        };
-        self.exchanges.iter().filter(|(_, exchange)| uses(exchange)).map(|(at, _)| at).collect()
+        self.exchanges.of(number).collect()
     }
 
     /// The exchange that uses the HTTP/1.1 connection `number`.
     pub(super) fn exchange_of(&self, number: usize) -> Option<usize> {
-        let uses = |exchange: &Exchange| {
-            exchange.relay.as_ref().is_some_and(|relay| relay.connection == Some(number))
-        };
-        self.exchanges.iter().find(|(_, exchange)| uses(exchange)).map(|(at, _)| at)
+        self.exchanges.of(number).next()
     }
 
     /// Separates an exchange from its upstream connection. [`HttpRelay::settle_released`] decides
     /// what becomes of the connection, once the bytes at hand are parsed.
     pub(super) fn release(&mut self, at: usize) {
+        let number = self.exchanges.unbind(at);
         let exchange = &mut self.exchanges[at];
         let Some(relay) = exchange.relay.take() else { return };
-        let Some(number) = relay.connection else { return };
+        let Some(number) = number else { return };
         let sent = exchange.upload.end == EndState::Sent;
         let complete = exchange.response == ResponseState::Complete;
         let held = exchange.held.len();
@@ -183,15 +186,16 @@ impl HttpRelay {
                 }
             }
         }
-        self.released.push((number, relay.plan.pool));
+        self.released.push(number);
     }
 
     /// Forgets the stream of an exchange that the upstream has ended. The exchange may be sent
     /// again.
     pub(super) fn forget_stream(&mut self, at: usize) {
+        let number = self.exchanges.unbind(at);
         let exchange = &mut self.exchanges[at];
         let Some(relay) = &mut exchange.relay else { return };
-        let (number, stream) = (relay.connection.take(), relay.upstream_stream.take());
+        let stream = relay.upstream_stream.take();
         let Some(number) = number else { return };
         if let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number)
             && let (Codec::Http2(codec), Some(stream)) = (&mut connection.codec, stream)
@@ -199,17 +203,17 @@ impl HttpRelay {
             codec.consumed(stream, exchange.held.len());
             self.dirty.push(number);
         }
-        self.released.push((number, relay.plan.pool.clone()));
+        self.released.push(number);
     }
 
     /// Returns connections that no exchange uses any more to their pools, or closes them. All
     /// bytes that were read are parsed, or are kept in the connection.
     pub(super) fn settle_released(&mut self) {
-        while let Some((number, pool)) = self.released.pop() {
-            if !self.exchanges_of(number).is_empty() {
+        while let Some(number) = self.released.pop() {
+            if self.exchange_of(number).is_some() {
                 continue;
             }
-            if let Some(Slot::Open { connection, waker }) = self.slots.get_mut(number)
+            if let Some(Slot::Open { connection, waker, .. }) = self.slots.get_mut(number)
                 && matches!(connection.codec, Codec::Http2(_))
             {
                 // Frames that wait are few; a connection that does not take them is not kept.
@@ -218,8 +222,8 @@ impl HttpRelay {
                     connection.reuse = Reuse::Forbidden;
                 }
             }
-            match self.slots.try_remove(number) {
-                Some(Slot::Open { connection, .. }) => match connection.can_rest() {
+            match self.remove_slot(number) {
+                Some(Slot::Open { connection, pool, .. }) => match connection.can_rest() {
                     true => pool.put(connection),
                     false => connection.close(),
                 },

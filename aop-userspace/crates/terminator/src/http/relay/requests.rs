@@ -3,7 +3,7 @@
 use std::task::Context;
 
 use aop_http::{
-    BodyLength, Malformed, RequestHead,
+    BodyLength, Malformed,
     http2::{End, ErrorCode, StreamId},
 };
 
@@ -46,15 +46,10 @@ impl HttpRelay {
         }
     }
 
-    /// The exchange of a stream. Few streams are open at a time.
-    pub(super) fn find(&self, stream: StreamId) -> Option<usize> {
-        self.exchanges.iter().find(|(_, exchange)| exchange.stream == stream).map(|(at, _)| at)
-    }
-
     /// Begins an exchange.
     fn begin(&mut self, stream: StreamId, context: &mut Context<'_>) {
         self.stats.requests += 1;
-        let mut request = RequestHead::default();
+        let mut request = self.exchanges.spare_head();
         self.peer.take_request(&mut request);
         self.stats.ray.clear();
         if let Some(ray) = request.fields.first(CF_RAY) {
@@ -91,7 +86,7 @@ impl HttpRelay {
 
     /// The peer withdrew its request.
     fn withdraw(&mut self, stream: StreamId, malformed: Option<&Malformed>) {
-        let Some(at) = self.find(stream) else {
+        let Some(at) = self.exchanges.find(stream) else {
             if let Some(malformed) = malformed {
                 let facts = DenialFacts { malformed: Some(malformed), ..DenialFacts::default() };
                 self.policy.record(Denial::from(malformed.fault), &facts);
@@ -109,7 +104,8 @@ impl HttpRelay {
         let facts = DenialFacts { malformed: Some(malformed), ..DenialFacts::default() };
         self.policy.record(denial, &facts);
         let text = format!("The request is refused: {}.\n", malformed.fault.text());
-        let at = self.exchanges.insert(Exchange::new(stream, RequestHead::default(), self.now));
+        let head = self.exchanges.spare_head();
+        let at = self.exchanges.insert(Exchange::new(stream, head, self.now));
         // The engine discards what follows.
         self.exchanges[at].upload.state = UploadState::Complete;
         self.answer(at, denial.status(), &text);
@@ -212,7 +208,7 @@ impl HttpRelay {
     }
 
     pub(super) fn abort_all(&mut self) {
-        while let Some((at, _)) = self.exchanges.iter().next() {
+        while let Some(at) = self.exchanges.first() {
             self.abort_for(at, Denial::Aborted, None);
         }
         self.settle_released();

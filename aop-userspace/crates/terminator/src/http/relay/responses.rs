@@ -214,7 +214,7 @@ impl HttpRelay {
     pub(super) fn resume(&mut self, stream: Option<StreamId>) {
         match stream {
             Some(stream) => {
-                if let Some(at) = self.find(stream) {
+                if let Some(at) = self.exchanges.find(stream) {
                     self.resume_one(at);
                 }
             }

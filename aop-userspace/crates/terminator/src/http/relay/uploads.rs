@@ -22,7 +22,7 @@ use crate::http::{
 impl HttpRelay {
     /// Takes a part of a request's body.
     pub(super) fn upload(&mut self, stream: StreamId, bytes: &[u8]) {
-        let Some(at) = self.find(stream) else {
+        let Some(at) = self.exchanges.find(stream) else {
             // The exchange is gone: only the connection's window goes back.
             self.peer.consumed(stream, bytes.len());
             return;
@@ -39,7 +39,7 @@ impl HttpRelay {
     }
 
     pub(super) fn end_upload(&mut self, stream: StreamId, trailers: Trailers) {
-        let Some(at) = self.find(stream) else { return };
+        let Some(at) = self.exchanges.find(stream) else { return };
         let exchange = &mut self.exchanges[at];
         exchange.upload.state = UploadState::Complete;
         exchange.moved = self.now;

@@ -33,9 +33,10 @@ impl HttpRelay {
         let at = at.filter(|at| self.exchanges[*at].response != ResponseState::Complete);
         let Some(at) = at else {
             // Bytes without a request: the connection must not be used again.
-            self.slots.remove(number);
+            let left = self.exchange_of(number);
+            self.remove_slot(number);
             *input = &[];
-            if let Some(at) = self.exchange_of(number) {
+            if let Some(at) = left {
                 self.discard_upload(at);
                 self.remove_if_complete(at);
             }
@@ -106,8 +107,7 @@ impl HttpRelay {
                     if let Some(bytes) = data.take() {
                         self.deliver(at, bytes);
                     }
-                    self.slots.remove(number);
-                    self.forget_stream(at);
+                    self.remove_slot(number);
                     self.deny_for(at, Denial::UpstreamBroken, Some(&malformed));
                     return;
                 }
@@ -135,8 +135,7 @@ impl HttpRelay {
             }
         };
         if !(websocket && asked && may_start) {
-            self.slots.remove(number);
-            self.forget_stream(at);
+            self.remove_slot(number);
             let malformed = Fault::StartLine.of(b"101");
             self.deny_for(at, Denial::UpstreamBroken, Some(&malformed));
             *input = &[];
@@ -151,8 +150,9 @@ impl HttpRelay {
         }
         headers::rewrite_response(&mut self.response, Upgrade::WebSocket);
         self.peer.respond(exchange.stream, &self.response, b"");
-        if let Slot::Open { connection, .. } = self.slots.remove(number)
-            && let Some(relay) = exchange.relay.take()
+        let relay = exchange.relay.take();
+        if let Some(Slot::Open { connection, .. }) = self.remove_slot(number)
+            && let Some(relay) = relay
         {
             let read = input.to_vec();
             self.tunnel =
@@ -304,11 +304,11 @@ impl HttpRelay {
             return;
         }
         let output = mem::take(&mut connection.output);
-        self.slots.remove(number);
+        self.remove_slot(number);
         for at in exchanges {
-            let relay = self.exchanges[at].relay.as_ref();
-            let unsent = !http1 && relay.is_some_and(|relay| relay.upstream_stream.is_none());
-            self.forget_stream(at);
+            let relay = self.exchanges[at].relay.as_mut();
+            let stream = relay.and_then(|relay| relay.upstream_stream.take());
+            let unsent = !http1 && stream.is_none();
             let exchange = &mut self.exchanges[at];
             let again = unsent || (kept && exchange.is_idempotent());
             match exchange.response {

@@ -2,6 +2,7 @@
 
 use std::{
     mem,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -13,13 +14,23 @@ use crate::http::{
     denial::Denial,
     exchange::{ResponseState, TunnelState},
     limits,
-    upstream::{Codec, Connecting, Reuse, UpstreamConnection, Writes},
+    upstream::{Codec, Connecting, Pool, Reuse, UpstreamConnection, Writes},
 };
 
-/// An upstream connection in use.
+/// An upstream connection in use, and the pool that it belongs to.
 pub(super) enum Slot {
-    Connecting { connecting: Connecting, version: HttpVersion, reuse: Reuse, waker: Waker },
-    Open { connection: Box<UpstreamConnection>, waker: Waker },
+    Connecting {
+        connecting: Connecting,
+        version: HttpVersion,
+        reuse: Reuse,
+        waker: Waker,
+        pool: Arc<Pool>,
+    },
+    Open {
+        connection: Box<UpstreamConnection>,
+        waker: Waker,
+        pool: Arc<Pool>,
+    },
 }
 
 impl HttpRelay {
@@ -43,7 +54,7 @@ impl HttpRelay {
     fn poll_slot(&mut self, number: usize) {
         match self.slots.get_mut(number) {
             None => {}
-            Some(Slot::Connecting { connecting, version, reuse, waker }) => {
+            Some(Slot::Connecting { connecting, version, reuse, waker, pool }) => {
                 let mut context = Context::from_waker(waker);
                 if let Poll::Ready(connected) = connecting.as_mut().poll(&mut context) {
                     let connected = connected.map(|stream| {
@@ -51,8 +62,12 @@ impl HttpRelay {
                         connection.reuse = *reuse;
                         Box::new(connection)
                     });
-                    let waker = waker.clone();
-                    self.on_connected(number, connected, waker);
+                    let connected = connected.map(|connection| Slot::Open {
+                        connection,
+                        waker: waker.clone(),
+                        pool: pool.clone(),
+                    });
+                    self.on_connected(number, connected);
                 }
             }
             Some(Slot::Open { .. }) => {
@@ -63,26 +78,18 @@ impl HttpRelay {
         }
     }
 
-    fn on_connected(
-        &mut self,
-        number: usize,
-        connected: Result<Box<UpstreamConnection>, Denial>,
-        waker: Waker,
-    ) {
+    fn on_connected(&mut self, number: usize, connected: Result<Slot, Denial>) {
         let waiting = self.exchanges_of(number);
         match connected {
-            Ok(connection) => {
-                self.slots[number] = Slot::Open { connection, waker };
+            Ok(open) => {
+                self.slots[number] = open;
                 for at in waiting {
                     self.attach(at, number);
                 }
             }
             Err(denial) => {
-                self.slots.remove(number);
+                self.remove_slot(number);
                 for at in waiting {
-                    if let Some(relay) = &mut self.exchanges[at].relay {
-                        relay.connection = None;
-                    }
                     self.deny(at, denial);
                 }
             }
@@ -99,7 +106,7 @@ impl HttpRelay {
     }
 
     fn write_slot(&mut self, number: usize) {
-        let Some(Slot::Open { connection, waker }) = self.slots.get_mut(number) else { return };
+        let Some(Slot::Open { connection, waker, .. }) = self.slots.get_mut(number) else { return };
         let mut context = Context::from_waker(waker);
         match connection.poll_write(&mut context) {
             Poll::Ready(Ok(())) | Poll::Pending => {}
@@ -163,7 +170,7 @@ impl HttpRelay {
             self.ready.mark(number);
             return Poll::Pending;
         }
-        let Some(Slot::Open { connection, waker }) = self.slots.get_mut(number) else {
+        let Some(Slot::Open { connection, waker, .. }) = self.slots.get_mut(number) else {
             return Poll::Pending;
         };
         let mut context = Context::from_waker(waker);
