@@ -84,8 +84,8 @@ pub(super) fn serve_connection(
 }
 
 impl Connection {
-    /// Each step except the byte relay is boxed while it runs. Otherwise an idle connection would
-    /// keep the memory of its largest step.
+    /// Each step is boxed while it runs. Otherwise an idle connection would keep the memory of its
+    /// largest step.
     async fn run(
         mut self: Box<Self>,
         stream: net::TcpStream,
@@ -98,8 +98,8 @@ impl Connection {
                 let cut = accept_policy.tokens(&permit).cut;
                 drop(accept_policy);
                 self.record_relayed(&permit);
-                self.closing_line
-                    .log_bytes(&relay(permit, upstream, &cut).await, &self.shared.log_limit);
+                let relayed = Box::pin(relay(permit, upstream, &cut)).await;
+                self.closing_line.log_bytes(&relayed, &self.shared.log_limit);
             }
             Some((_slot, ReadyRelay::Requests(permit, addresses, visitor_trust))) => {
                 let tokens = accept_policy.tokens(&permit);

@@ -165,6 +165,24 @@ impl FinishedHandshake {
     }
 }
 
+/// Facts about the handshake of `session`.
+fn facts(session: &ServerConnection, host: &Host, authenticated: bool) -> HandshakeFacts {
+    let leaf = session.peer_certificates().and_then(<[_]>::first).filter(|_| authenticated);
+    HandshakeFacts {
+        host: host.clone(),
+        alpn: session.alpn_protocol().map(Into::into),
+        certificate_from: match session.handshake_kind() {
+            Some(HandshakeKind::Resumed) => CertificateFrom::EarlierHandshake,
+            Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) | None => {
+                CertificateFrom::ThisHandshake
+            }
+        },
+        version: session.protocol_version(),
+        cipher: session.negotiated_cipher_suite().map(|suite| suite.suite()),
+        certificate: leaf.cloned(),
+    }
+}
+
 impl PeerProtocol {
     pub(crate) fn of(stream: &TlsStream<TcpStream>) -> Self {
         match stream.get_ref().1.alpn_protocol() {
@@ -254,20 +272,8 @@ impl Permit {
     /// Facts about the handshake. For an unauthenticated peer they include no certificate.
     #[must_use]
     pub fn handshake(&self) -> HandshakeFacts {
-        let session = self.finished.session();
-        let certificate = self.certificate().map(|der| CertificateDer::from(der.to_vec()));
-        HandshakeFacts {
-            host: self.finished.host.clone(),
-            alpn: session.alpn_protocol().map(Into::into),
-            certificate_from: if self.finished.is_resumed() {
-                CertificateFrom::EarlierHandshake
-            } else {
-                CertificateFrom::ThisHandshake
-            },
-            version: session.protocol_version(),
-            cipher: session.negotiated_cipher_suite().map(|suite| suite.suite()),
-            certificate,
-        }
+        let authenticated = matches!(self.authentication, Authentication::Certificate { .. });
+        facts(self.finished.session(), &self.finished.host, authenticated)
     }
 
     /// The decrypted stream, and the warrant under which it is relayed.
@@ -291,6 +297,13 @@ impl Warrant {
     #[must_use]
     pub fn site(&self) -> &Arc<Site> {
         &self.site
+    }
+
+    /// Facts about the handshake of this connection, whose stream is `stream`. For an
+    /// unauthenticated peer they include no certificate.
+    #[must_use]
+    pub fn handshake(&self, stream: &PeerStream) -> HandshakeFacts {
+        facts(stream.get_ref().1, &self.host, self.authenticated)
     }
 
     /// Whether `site` accepts the peer of this connection, whose stream is `stream`: by the

@@ -20,18 +20,11 @@ use crate::proxy::{self, ProxyAddresses};
 pub(super) struct ForwardedVisitor {
     addresses: ProxyAddresses,
     visitor_trust: VisitorTrust,
-    handshake: HandshakeFacts,
 }
 
 impl ForwardedVisitor {
-    pub(super) fn new(
-        addresses: ProxyAddresses,
-        visitor_trust: VisitorTrust,
-        mut handshake: HandshakeFacts,
-    ) -> Self {
-        // The upstream connection speaks HTTP/1.1, whatever the peer speaks.
-        handshake.alpn = Some(b"http/1.1".to_vec());
-        Self { addresses, visitor_trust, handshake }
+    pub(super) fn new(addresses: ProxyAddresses, visitor_trust: VisitorTrust) -> Self {
+        Self { addresses, visitor_trust }
     }
 
     /// The peer's address, for requests that name no visitor.
@@ -44,8 +37,8 @@ impl ForwardedVisitor {
         self.visitor_trust
     }
 
-    /// The PROXY header for a request with these `fields`, which are already rewritten. The port
-    /// of a visitor that a header field names is unknown, and is 0.
+    /// The PROXY header for a request with these `fields`, which are already rewritten, after this
+    /// `handshake`. The port of a visitor that a header field names is unknown, and is 0.
     ///
     /// # Errors
     /// The header would be too long.
@@ -53,6 +46,7 @@ impl ForwardedVisitor {
         &self,
         protocol: ProxyProtocol,
         fields: &Fields,
+        handshake: impl FnOnce() -> HandshakeFacts,
     ) -> Result<Option<Vec<u8>>, Denial> {
         if protocol == ProxyProtocol::Off {
             return Ok(None);
@@ -60,7 +54,10 @@ impl ForwardedVisitor {
         let visitor = headers::visitor(fields).map(|address| SocketAddr::new(address, 0));
         let addresses =
             ProxyAddresses { source: visitor.unwrap_or(self.addresses.source), ..self.addresses };
-        match proxy::header(protocol, &addresses, &self.handshake) {
+        // The upstream connection speaks HTTP/1.1, whatever the peer speaks.
+        let mut handshake = handshake();
+        handshake.alpn = Some(b"http/1.1".to_vec());
+        match proxy::header(protocol, &addresses, &handshake) {
             Ok(header) => Ok(Some(header)),
             Err(error) => {
                 tracing::error!(%error, "cannot send a PROXY header to an upstream");

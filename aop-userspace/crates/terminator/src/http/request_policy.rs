@@ -102,7 +102,8 @@ impl RequestPolicy {
             visitor_trust: self.forwarded.visitor_trust(),
         };
         let upgrade = headers::rewrite_request(request, &named, &peer, http)?;
-        let header = self.forwarded.header(site.proxy(), &request.fields)?;
+        let handshake = || self.warrant.handshake(stream);
+        let header = self.forwarded.header(site.proxy(), &request.fields, handshake)?;
         let timeouts = RequestTimeouts { connect: policy.deadline, answer: http.answer };
         let case = match http.header_names {
             HeaderNames::Lower => NameCase::Lower,

@@ -53,7 +53,10 @@ enum Driven {
 
 /// Serves the requests of a permitted peer until either side ends the connection, its idle time
 /// expires, or `tokens` end it.
-pub(crate) async fn serve(
+///
+/// A future stores its arguments for as long as it lives. So the call itself uses them up, and the
+/// future of an idle connection is small.
+pub(crate) fn serve(
     permit: Permit,
     addresses: ProxyAddresses,
     visitor_trust: VisitorTrust,
@@ -61,7 +64,7 @@ pub(crate) async fn serve(
     pools: Arc<Pools>,
     site_counters: Arc<SiteCounters>,
     tokens: ShutdownTokens,
-) -> Served {
+) -> impl Future<Output = Served> {
     let site = permit.site().clone();
     let certificate = match site.http().map(|http| http.client_cert) {
         Some(ClientCertForwarding::Shown) => permit.certificate().map(client_cert::value),
@@ -71,7 +74,7 @@ pub(crate) async fn serve(
         Some(http) => (http.idle, http.stall),
         None => (Duration::ZERO, Duration::ZERO),
     };
-    let forwarded = ForwardedVisitor::new(addresses, visitor_trust, permit.handshake());
+    let forwarded = ForwardedVisitor::new(addresses, visitor_trust);
     let (stream, warrant) = permit.into_parts();
     let peer = match warrant.protocol() {
         PeerProtocol::Http1 => Peer::http1(),
@@ -82,8 +85,10 @@ pub(crate) async fn serve(
     };
     let policy = RequestPolicy::new(shared, pools, site_counters, warrant, certificate, forwarded);
     let mut relay = Box::new(HttpRelay::new(policy, stream, peer));
-    let driven = drive(&mut relay, &tokens, idle, stall).await;
-    Box::pin(end(relay, driven, &tokens)).await
+    async move {
+        let driven = drive(&mut relay, &tokens, idle, stall).await;
+        Box::pin(end(relay, driven, &tokens)).await
+    }
 }
 
 /// Drives a relay to its end: deadlines, idle time and shutdown.
