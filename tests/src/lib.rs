@@ -23,6 +23,7 @@ pub mod promtool;
 pub mod proxy_header;
 pub mod pull;
 pub mod reference_decoder;
+pub mod script;
 pub mod status;
 pub mod syn_flood;
 mod topology;

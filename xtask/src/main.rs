@@ -138,7 +138,7 @@ fn perform(verb: Verb) -> Result<()> {
     match verb {
         Verb::Setup { kernels, bench } => {
             toolchain::ready()?;
-            packages::ensure()?;
+            packages::ensure_for(&packages::OTHER_SOFTWARE)?;
             decoder::ensure();
             promtool::ensure();
             if kernels {

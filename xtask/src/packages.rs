@@ -1,7 +1,7 @@
 //! Debian packages of the tools that demo, tests and benchmarks use, and their installation with
 //! apt.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
@@ -9,10 +9,14 @@ use crate::{command, privilege::Privilege};
 
 /// A program that a verb uses.
 pub(crate) struct Tool {
+    /// Its name in the path, or a file below [`MODULES`].
     program: &'static str,
     package: &'static str,
     purpose: &'static str,
 }
+
+/// Where Debian's packages put Python modules.
+const MODULES: &str = "/usr/lib/python3/dist-packages";
 
 const TOOLS: [Tool; 7] = [
     tool("cc", "gcc", "builds the TLS library's C code"),
@@ -36,6 +40,21 @@ pub(crate) const KERNELS: [Tool; 4] = [
 pub(crate) const DECODER: [Tool; 2] = [
     tool("python3", "python3", "reads PROXY headers with an independent decoder"),
     tool("pip3", "python3-pip", "fetches that decoder from PyPI"),
+];
+
+/// The peers and applications of the end-to-end tests that others have written. A Python module
+/// is named by its file.
+pub(crate) const OTHER_SOFTWARE: [Tool; 10] = [
+    tool("nghttp", "nghttp2-client", "makes origin pulls over HTTP/2"),
+    tool("h2load", "nghttp2-client", "makes many origin pulls over HTTP/2"),
+    tool("nginx", "nginx", "is an edge and an application"),
+    tool("haproxy", "haproxy", "is an edge and an application"),
+    module("h2/__init__.py", "python3-h2", "is an application over HTTP/2"),
+    module("hpack/__init__.py", "python3-hpack", "writes any header block"),
+    module("hyperframe/__init__.py", "python3-hyperframe", "writes any frame"),
+    module("h11/__init__.py", "python3-h11", "reads HTTP/1.1 strictly"),
+    module("grpc/__init__.py", "python3-grpcio", "makes and serves gRPC calls"),
+    module("websockets/__init__.py", "python3-websockets", "makes and serves WebSockets"),
 ];
 
 /// The additional tools of `dist`.
@@ -70,6 +89,10 @@ pub(crate) const TLS_RIVALS: [Tool; 3] = [
     tool("hitch", "hitch", "is measured as a TLS terminator"),
 ];
 
+const fn module(file: &'static str, package: &'static str, purpose: &'static str) -> Tool {
+    tool(file, package, purpose)
+}
+
 const fn tool(program: &'static str, package: &'static str, purpose: &'static str) -> Tool {
     Tool { program, package, purpose }
 }
@@ -95,7 +118,10 @@ pub(crate) fn try_rivals(rivals: &[Tool]) {
 }
 
 fn install_missing(tools: &[Tool]) -> Result<()> {
-    let absent = |tool: &&Tool| command::find(tool.program).is_none();
+    let absent = |tool: &&Tool| {
+        let module = Path::new(MODULES).join(tool.program).is_file();
+        !module && command::find(tool.program).is_none()
+    };
     let missing: Vec<_> = tools.iter().filter(absent).collect();
     if missing.is_empty() {
         return Ok(());

@@ -48,6 +48,9 @@ pub(crate) fn run(part: Option<Part>, filter: &[String]) -> Result<()> {
     let privileged = parts.iter().any(|part| part.is_privileged());
     if privileged && lacking.is_none() {
         packages::ensure()?;
+        if parts.contains(&Part::E2e) {
+            packages::ensure_for(&packages::OTHER_SOFTWARE)?;
+        }
         decoder::ensure();
         promtool::ensure();
         object::refresh()?;

@@ -36,6 +36,7 @@ mod metrics;
 mod modes;
 mod monitor;
 mod openings;
+mod other_software;
 mod overload;
 mod packet_table;
 mod peers;
