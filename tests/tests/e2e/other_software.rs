@@ -2,8 +2,10 @@
 //! `h2`, `h11`, grpcio and `websockets`, nginx and HAProxy.
 
 mod curl;
+mod grpc;
 mod mutants;
 mod servers;
+mod streams;
 mod websockets;
 
 use aop_tests::{AopToml, Lab, script};

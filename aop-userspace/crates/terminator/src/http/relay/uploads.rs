@@ -133,8 +133,9 @@ impl HttpRelay {
                 }
             }
             Codec::Http2(codec) => {
-                let Some(stream) = relay.upstream_stream else { return };
                 upload.pending.extend_from_slice(bytes);
+                // Without a stream, the request waits for the upstream's SETTINGS.
+                let Some(stream) = relay.upstream_stream else { return };
                 let end = match complete && upload.trailers.is_none() {
                     true => End::Yes,
                     false => End::No,

@@ -1,0 +1,29 @@
+//! HTTP/2 as Python's `hyperframe` and `hpack` write it: odd, malformed, and in an odd order.
+
+use anyhow::{Result, ensure};
+use aop_tests::{AopToml, Lab, script};
+
+use super::{Software, installed, takes_h2c};
+use crate::stage::on_changed_stage;
+
+const H2: Software = Software::Modules(&["h11", "h2", "hpack", "hyperframe"]);
+
+/// Runs a script of the edge on a stage with an application.
+fn runs(application: (fn(&mut AopToml, &Lab), &str, &[&str]), script: &str, count: usize) {
+    if !installed(&H2) {
+        return;
+    }
+    let (takes, name, arguments) = application;
+    on_changed_stage(takes, |stage| -> Result<()> {
+        let arguments = [&["127.0.0.1:9000"], arguments].concat();
+        let _application = script::serve_on_origin(&stage.lab, name, &arguments)?;
+        let cases = script::run_as_edge(&stage.lab, script, &[])?;
+        ensure!(cases.len() == count, "{} cases: {cases:?}", cases.len());
+        Ok(())
+    });
+}
+
+#[test]
+fn uploads_that_wait_for_the_settings_of_an_upstream_arrive_whole() {
+    runs((takes_h2c, "application_h2c", &["0.5"]), "waiting_bodies", 2);
+}
