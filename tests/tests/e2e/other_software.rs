@@ -4,6 +4,7 @@
 mod curl;
 mod grpc;
 mod mutants;
+mod nghttp;
 mod servers;
 mod streams;
 mod websockets;

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use aop_tests::{AopToml, Lab, script};
 
-use super::{Software, installed, takes_h2c};
+use super::{Software, installed, takes_h2c, takes_http};
 use crate::stage::on_changed_stage;
 
 const H2: Software = Software::Modules(&["h11", "h2", "hpack", "hyperframe"]);
@@ -21,6 +21,21 @@ fn runs(application: (fn(&mut AopToml, &Lab), &str, &[&str]), script: &str, coun
         ensure!(cases.len() == count, "{} cases: {cases:?}", cases.len());
         Ok(())
     });
+}
+
+#[test]
+fn odd_and_malformed_streams_leave_other_streams_alone() {
+    runs((takes_http, "application", &[]), "odd_streams", 66);
+}
+
+#[test]
+fn odd_and_malformed_streams_leave_other_streams_of_an_h2c_upstream_alone() {
+    runs((takes_h2c, "application_h2c", &[]), "odd_streams", 66);
+}
+
+#[test]
+fn errors_of_an_http_2_connection_are_named_in_a_goaway() {
+    runs((takes_http, "application", &[]), "connection_errors", 26);
 }
 
 #[test]

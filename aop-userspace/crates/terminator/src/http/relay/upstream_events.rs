@@ -55,7 +55,8 @@ impl HttpRelay {
             let Some(exchange) = self.exchanges.get(at) else { return };
             let begun = exchange.response == ResponseState::Begun;
             let room = self.peer.capacity(exchange.stream).min(room).saturating_sub(waiting);
-            if begun && room == 0 && !exchange.held.is_empty() {
+            // Without input, the reader may still tell that the body has ended.
+            if begun && room == 0 && !exchange.held.is_empty() && !input.is_empty() {
                 break;
             }
             let limit = if begun { room.max(LOOK_AHEAD) } else { usize::MAX };
