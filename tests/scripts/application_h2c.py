@@ -12,10 +12,13 @@ import time
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import h2.exceptions
 
 PATTERN = bytes(range(251)) * 66
+# The paths of requests that were refused.
+REFUSED = set()
 DELAY = float(sys.argv[2]) if len(sys.argv) > 2 else 0
 
 
@@ -54,12 +57,21 @@ class Connection:
             self.h2.acknowledge_received_data(length, event.stream_id)
             if event.stream_id in self.requests:
                 self.requests[event.stream_id][1].extend(event.data)
+                self.refuse_once(event.stream_id)
         elif isinstance(event, h2.events.StreamEnded):
             if event.stream_id in self.requests:
                 self.answer(event.stream_id)
         elif isinstance(event, h2.events.StreamReset):
             self.requests.pop(event.stream_id, None)
             self.left.pop(event.stream_id, None)
+
+    def refuse_once(self, stream):
+        """/once/NAME: the first request for this path is refused within its body."""
+        path = self.requests[stream][0][":path"]
+        if path.startswith("/once/") and path not in REFUSED:
+            REFUSED.add(path)
+            del self.requests[stream]
+            self.h2.reset_stream(stream, h2.errors.ErrorCodes.REFUSED_STREAM)
 
     def answer(self, stream):
         fields, body = self.requests.pop(stream)
@@ -83,7 +95,9 @@ class Connection:
         """Sends as much as the windows allow."""
         for stream, left in list(self.left.items()):
             while True:
-                room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
+                room = min(
+                    self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size
+                )
                 part, left = left[:room], left[room:]
                 if part or not left:
                     self.h2.send_data(stream, bytes(part), end_stream=not left)

@@ -1,4 +1,4 @@
-"""Errors of an HTTP/2 connection, which aop must name in a GOAWAY; the next connection is served."""
+"""Errors of an HTTP/2 connection: aop must name them in a GOAWAY, and serve the next connection."""
 
 import struct
 

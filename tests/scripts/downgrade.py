@@ -35,18 +35,38 @@ def post(name, expected, *fields, body=HIDDEN, trailers=None):
 def lengths():
     for value in ("0", "00", "3", "4294967346", "18446744073709551666", "99999999999999999999"):
         post(f"length {value} of another body", "cut", ("content-length", value))
-    for value in ("-1", "+50", "0x32", "50,50", "50, 50", "5 0", "50;", "", "x", "5e1", "50.0", "\t50x"):
+    for value in (
+        "-1",
+        "+50",
+        "0x32",
+        "50,50",
+        "50, 50",
+        "5 0",
+        "50;",
+        "",
+        "x",
+        "5e1",
+        "50.0",
+        "\t50x",
+    ):
         post(f"length {value!r}", "refused", ("content-length", value))
     right = str(len(HIDDEN))
     post("right length", "passes", ("content-length", right))
     post("length with zeros", "passes or refused", ("content-length", "00" + right))
     post("equal lengths twice", "passes or refused", *[("content-length", right)] * 2)
     post("two lengths", "refused", ("content-length", right), ("content-length", "0"))
-    post("two lengths, the wrong one first", "refused", ("content-length", "0"), ("content-length", right))
+    post(
+        "two lengths, the wrong one first",
+        "refused",
+        ("content-length", "0"),
+        ("content-length", right),
+    )
     post("no length", "passes")
     get("length without a body", "refused", ("content-length", "50"))
     get("length of 0 without a body", "passes", ("content-length", "0"))
-    case("length and an empty DATA", "refused", request("POST", path(), ("content-length", "5")), b"")
+    case(
+        "length and an empty DATA", "refused", request("POST", path(), ("content-length", "5")), b""
+    )
     for name in ("content_length", "content-length-", "x-content-length", "content length"):
         post(f"name {name}", "passes or refused", (name, "0"))
     for name in ("Content-Length", "CONTENT-LENGTH", "content-length ", " content-length"):
@@ -55,14 +75,33 @@ def lengths():
 
 def transfer_encodings():
     values = ("chunked", "identity", "gzip", "gzip, chunked", "chunked, identity", "xchunked")
-    values += ("Chunked", " chunked", "chunked ", "chunked\x0b", "\tchunked", "", ",", "chunked;a=b")
+    values += (
+        "Chunked",
+        " chunked",
+        "chunked ",
+        "chunked\x0b",
+        "\tchunked",
+        "",
+        ",",
+        "chunked;a=b",
+    )
     for value in values:
         post(f"transfer-encoding {value!r}", "refused", ("transfer-encoding", value))
-    post("transfer-encoding and length", "refused", ("transfer-encoding", "chunked"), ("content-length", "50"))
+    post(
+        "transfer-encoding and length",
+        "refused",
+        ("transfer-encoding", "chunked"),
+        ("content-length", "50"),
+    )
     for name in ("transfer_encoding", "transfer-encoding-", "x-transfer-encoding"):
         post(f"name {name}", "passes or refused", (name, "chunked"))
     names = ("Transfer-Encoding", "transfer-encoding ", " transfer-encoding", "transfer-encoding:")
-    names += ("transfer-encoding\t", "transfer\r\n-encoding", "transfer\x00-encoding", "tranſfer-encoding")
+    names += (
+        "transfer-encoding\t",
+        "transfer\r\n-encoding",
+        "transfer\x00-encoding",
+        "tranſfer-encoding",
+    )
     for name in names:
         post(f"name {name!r}", "refused", (name.encode(), "chunked"))
     for value in ("trailers", "Trailers"):
@@ -100,7 +139,11 @@ def breaks():
         get(f"{name} in a cookie", "refused", ("cookie", b"a=b" + end + b"x: y"))
         case(f"{name} in a path", "refused", request("GET", path().encode() + end + b"x: y"))
         case(f"{name} in a method", "refused", request(b"GET" + end, path()))
-        case(f"{name} in an authority", "refused", request("GET", path(), authority=HOST.encode() + end))
+        case(
+            f"{name} in an authority",
+            "refused",
+            request("GET", path(), authority=HOST.encode() + end),
+        )
         case(f"{name} in a scheme", "refused", request("GET", path(), scheme=b"https" + end))
     get("other control bytes in a value", "passes or refused", ("x-field", b"a\x01\x0b\x0c\x7fb"))
     get("white space around a value", "passes or refused", ("x-field", " a\t"))
@@ -118,10 +161,20 @@ def names():
 
 
 def targets():
-    for name, suffix in (("space", " HTTP/1.1"), ("tab", "\tb"), ("control byte", "\x01"), ("DEL", "\x7f")):
+    for name, suffix in (
+        ("space", " HTTP/1.1"),
+        ("tab", "\tb"),
+        ("control byte", "\x01"),
+        ("DEL", "\x7f"),
+    ):
         case(f"{name} in a path", "refused", request("GET", path(suffix)))
     case("version in a path", "refused", request("GET", path(" HTTP/1.0\r\nx: y")))
-    for name, target in (("empty", ""), ("relative", "m/9999/a"), ("asterisk", "*"), ("query", "?a")):
+    for name, target in (
+        ("empty", ""),
+        ("relative", "m/9999/a"),
+        ("asterisk", "*"),
+        ("query", "?a"),
+    ):
         case(f"{name} path", "refused", request("GET", target))
     case("absolute path", "refused", request("GET", f"http://{HOST}/m/9999/a"))
     case("two slashes", "passes or refused", request("GET", "/" + path()))
@@ -136,7 +189,9 @@ def methods():
         case(f"method {method!r}", "passes or refused", request(method, path()))
     for method in ("", "GET /m/9999/a", "G:T", "G\tT", "G(T", 'G"T', "G\x7fT"):
         case(f"method {method!r}", "refused", request(method, path()))
-    case("method CONNECT", "refused", request("CONNECT", None, scheme=None, authority=f"{HOST}:443"))
+    case(
+        "method CONNECT", "refused", request("CONNECT", None, scheme=None, authority=f"{HOST}:443")
+    )
     case("method CONNECT with a path", "refused", request("CONNECT", path()))
     case("extended CONNECT", "refused", [(":protocol", "odd"), *request("CONNECT", path())])
     case("lower case", "passes or refused", request("get", path()))
@@ -162,13 +217,26 @@ def hosts():
     case("host beside the authority", "passes", request("GET", path(), ("host", HOST)))
     case("host alone", "passes", request("GET", path(), ("host", HOST), authority=None))
     for host in ("example.org", "", "example.com:80", "example.com, example.org"):
-        case(f"host {host!r} beside the authority", "refused", request("GET", path(), ("host", host)))
+        case(
+            f"host {host!r} beside the authority", "refused", request("GET", path(), ("host", host))
+        )
     white = "passes or refused"
     case("host and a tab", white, request("GET", path(), ("host", "example.com\t")))
     case("two hosts", "refused", request("GET", path(), ("host", HOST), ("host", "example.org")))
-    case("equal hosts twice", "passes or refused", request("GET", path(), ("host", HOST), ("host", HOST)))
+    case(
+        "equal hosts twice",
+        "passes or refused",
+        request("GET", path(), ("host", HOST), ("host", HOST)),
+    )
     authorities = ("example.org", "example.com@example.org", "user@example.com", "example.com/x")
-    authorities += ("example.com x", "example.com:x", "example.com:99999", "", "[::1", "example.com#")
+    authorities += (
+        "example.com x",
+        "example.com:x",
+        "example.com:99999",
+        "",
+        "[::1",
+        "example.com#",
+    )
     for authority in authorities:
         case(f"authority {authority!r}", "refused", request("GET", path(), authority=authority))
 
@@ -184,7 +252,18 @@ def trailers():
     post("status in trailers", "cut", trailers=[(":status", "200")])
 
 
-for part in (lengths, transfer_encodings, hop_by_hop, breaks, names, targets, methods, pseudo_headers, hosts, trailers):
+for part in (
+    lengths,
+    transfer_encodings,
+    hop_by_hop,
+    breaks,
+    names,
+    targets,
+    methods,
+    pseudo_headers,
+    hosts,
+    trailers,
+):
     part()
 
 
@@ -251,5 +330,7 @@ def judge(index, each, records):
         assert framing <= 1, seen["fields"]
 
 
-NAMED = [(f"{number} {each[0]}", lambda number=number: send(number)) for number, each in enumerate(CASES)]
+NAMED = [
+    (f"{number} {each[0]}", lambda number=number: send(number)) for number, each in enumerate(CASES)
+]
 report(NAMED, parallel=4, then=[("the record", judge_all)])

@@ -16,8 +16,7 @@ WINDOW = 1 << 20
 
 # Error codes of RFC 9113, section 7.
 NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED = 0, 1, 3, 5
-FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR = 6, 7, 8, 9
-ENHANCE_YOUR_CALM = 11
+FRAME_SIZE_ERROR, CANCEL, COMPRESSION_ERROR = 6, 8, 9
 
 
 def request(method="GET", path="/", *more, scheme="https", authority=HOST):
@@ -75,7 +74,9 @@ class Peer:
         """Sends a header block in one HEADERS frame."""
         block = (encoder or self.encoder).encode(fields)
         names = {"END_HEADERS": True, "END_STREAM": end, **flags}
-        self.send(frame.HeadersFrame(stream, block, flags=[name for name, on in names.items() if on]))
+        self.send(
+            frame.HeadersFrame(stream, block, flags=[name for name, on in names.items() if on])
+        )
 
     def data(self, stream, data, end=False):
         """Sends one DATA frame, without regard for windows."""

@@ -125,7 +125,10 @@ def handlers():
 
 server = grpc.server(
     futures.ThreadPoolExecutor(80),
-    options=[("grpc.max_receive_message_length", LARGEST), ("grpc.max_send_message_length", LARGEST)],
+    options=[
+        ("grpc.max_receive_message_length", LARGEST),
+        ("grpc.max_send_message_length", LARGEST),
+    ],
 )
 server.add_generic_rpc_handlers((handlers(),))
 assert server.add_insecure_port(sys.argv[1]) > 0

@@ -1,9 +1,9 @@
 """Mutants of HTTP/1.1 requests: does the application read another request than the peer sent?
 
 h11 reads each mutant as a server would, and that is the meaning of the mutant. The application may
-see only these requests, or one that h11 finds faulty and aop takes in another valid sense; and never
-the request that is hidden in bodies. After each mutant, a request on another connection must get its
-own answer: it would not, if a kept connection to the application were out of step.
+see only these requests, or one that h11 finds faulty and aop takes in another valid sense. It must
+never see the request that is hidden in bodies. After each mutant, a request on another connection
+must get its own answer: it would not, if a kept connection to the application were out of step.
 """
 
 import random
@@ -32,10 +32,20 @@ SEEDS = [
     b"GET /m/@@@@/a" + HEAD + b"Accept: */*\r\n\r\n" + NEXT,
     b"POST /m/@@@@/a" + HEAD + LENGTH + b"\r\n" + HIDDEN + NEXT,
     b"POST /m/@@@@/a" + HEAD + CHUNKED + CHUNK + NEXT,
-    b"PUT /m/@@@@/a" + HEAD + b"X-Field: value\r\n" + LENGTH + b"X-Other: 1\r\n\r\n" + HIDDEN + NEXT,
+    b"PUT /m/@@@@/a"
+    + HEAD
+    + b"X-Field: value\r\n"
+    + LENGTH
+    + b"X-Other: 1\r\n\r\n"
+    + HIDDEN
+    + NEXT,
     b"POST /m/@@@@/a" + HEAD + CHUNKED + b"5\r\nhello\r\n" + CHUNK + NEXT,
-    b"POST /m/@@@@/a" + HEAD + b"TE: trailers\r\nTrailer: X-Sum\r\n" + CHUNKED
-    + b"2;name=value\r\nab\r\n0\r\nX-Sum: 1\r\n\r\n" + NEXT,
+    b"POST /m/@@@@/a"
+    + HEAD
+    + b"TE: trailers\r\nTrailer: X-Sum\r\n"
+    + CHUNKED
+    + b"2;name=value\r\nab\r\n0\r\nX-Sum: 1\r\n\r\n"
+    + NEXT,
     b"POST /m/@@@@/a" + HEAD + b"Connection: keep-alive\r\n" + LENGTH + b"\r\n" + HIDDEN + NEXT,
     b"POST /m/@@@@/a" + HEAD + LENGTH + CHUNKED + CHUNK + NEXT,
     b"POST /m/@@@@/a" + HEAD + b"Transfer-Encoding: chunked\r\n" + LENGTH + b"\r\n" + CHUNK + NEXT,
@@ -43,11 +53,46 @@ SEEDS = [
     b"OPTIONS /m/@@@@/a" + HEAD + b"Expect: 100-continue\r\n" + LENGTH + b"\r\n" + HIDDEN + NEXT,
 ]
 
-LINE_ENDS = [b"\n", b"\r", b"\r\r\n", b"\n\n", b"\r\n\r\n", b"\r\n ", b"\r\n\t", b"", b"\x0b", b"\x00"]
+LINE_ENDS = [
+    b"\n",
+    b"\r",
+    b"\r\r\n",
+    b"\n\n",
+    b"\r\n\r\n",
+    b"\r\n ",
+    b"\r\n\t",
+    b"",
+    b"\x0b",
+    b"\x00",
+]
 SPACES = [b"", b"  ", b"\t", b"\x0b", b"\x0c", b"\xa0", b"\x00", b"\r", b"\n", b"\x85"]
-INSERTED = SPACES + LINE_ENDS + [b"+", b"-", b"0x", b"0", b"_", b",", b";", b":", b"\xff", b"\x7f", b'"']
-NUMBERS = [b"0", b"1", b"4", b"-1", b"+5", b"0x5", b"5 5", b"5,5", b"00000005", b"99999999", b"", b"5\t"]
-NUMBERS += [b"18446744073709551621", b"4294967301", b"5;", b"5.0", b"1_0", b"\xd9\xa5", b"5\x0b", b"a"]
+INSERTED = (
+    SPACES + LINE_ENDS + [b"+", b"-", b"0x", b"0", b"_", b",", b";", b":", b"\xff", b"\x7f", b'"']
+)
+NUMBERS = [
+    b"0",
+    b"1",
+    b"4",
+    b"-1",
+    b"+5",
+    b"0x5",
+    b"5 5",
+    b"5,5",
+    b"00000005",
+    b"99999999",
+    b"",
+    b"5\t",
+]
+NUMBERS += [
+    b"18446744073709551621",
+    b"4294967301",
+    b"5;",
+    b"5.0",
+    b"1_0",
+    b"\xd9\xa5",
+    b"5\x0b",
+    b"a",
+]
 LINES = [
     b"Content-Length: 5",
     b"Content-Length: 0",
@@ -112,7 +157,9 @@ def deletion(text, dice):
 def number(text, dice):
     """Another number in place of a length or a chunk size."""
     marks = places(text, b"Content-Length: ")
-    starts = [at + 16 for at in marks] + [at + 2 for at in places(text, b"\r\n") if is_size(text, at + 2)]
+    starts = [at + 16 for at in marks] + [
+        at + 2 for at in places(text, b"\r\n") if is_size(text, at + 2)
+    ]
     if not starts:
         return insertion(text, dice)
     start = dice.choice(starts)
@@ -141,7 +188,17 @@ def case(text, dice):
 
 
 def version(text, dice):
-    new = dice.choice((b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b"HTTP/1.1 ", b"HTTP/01.1"))
+    new = dice.choice(
+        (
+            b"HTTP/1.0",
+            b"HTTP/1.2",
+            b"HTTP/2.0",
+            b"HTTP/0.9",
+            b"http/1.1",
+            b"HTTP/1.1 ",
+            b"HTTP/01.1",
+        )
+    )
     return replace(text, dice.choice(places(text, b"HTTP/1.1")), 8, new)
 
 
@@ -301,7 +358,15 @@ def seeds():
     """Without mutation, each request is read as it was meant."""
     for text in SEEDS[:7]:
         targets, complete, fault = meaning(text)
-        assert targets == ["/m/@@@@/a", "/m/@@@@/next"] and len(complete) == 2 and not fault, targets
+        assert (
+            targets == ["/m/@@@@/a", "/m/@@@@/next"] and len(complete) == 2 and not fault
+        ), targets
 
 
-report([("the requests before mutation", seeds), ("the mutants are sent", send_all), ("the record", judge)])
+report(
+    [
+        ("the requests before mutation", seeds),
+        ("the mutants are sent", send_all),
+        ("the record", judge),
+    ]
+)

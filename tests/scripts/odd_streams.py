@@ -71,7 +71,10 @@ MALFORMED = [
     ("upgrade", field("upgrade", "websocket")),
     ("te that is not trailers", field("te", "gzip")),
     ("length that is no number", field("content-length", "x")),
-    ("two lengths", malformed(request("POST", "/a", *[("content-length", n) for n in "34"]), b"abc")),
+    (
+        "two lengths",
+        malformed(request("POST", "/a", *[("content-length", n) for n in "34"]), b"abc"),
+    ),
     ("more than the length", malformed(request("POST", "/a", ("content-length", "3")), b"abcd")),
     ("less than the length", malformed(request("POST", "/a", ("content-length", "3")), b"ab")),
     ("length without a body", malformed(request("POST", "/a", ("content-length", "3")))),

@@ -1,4 +1,7 @@
-"""Uploads that begin before the application has sent its SETTINGS: each must arrive whole."""
+"""Uploads that begin before the application has sent its SETTINGS, or that it refuses once within
+the body: each must arrive whole."""
+
+import time
 
 from edge import Edge, report
 from frames import Peer, request
@@ -38,5 +41,22 @@ def with_trailers():
     peer.close()
 
 
-# Together: neither finds a connection that has rested.
-report([("at once", at_once), ("with trailers", with_trailers)], parallel=2)
+def refused_once():
+    peer = Peer(EDGE)
+    parts = [(b"first ", b"second"), (b"x" * 16_000, b"y" * 9_000), (b"", b"z" * 100), (b"a", b"")]
+    for number, (first, second) in zip(range(1, 9, 2), parts):
+        peer.headers(number, request("POST", f"/once/{number}"), end=False)
+        peer.data(number, first)
+        # The application has refused the stream meanwhile, or not yet.
+        if number != 1:
+            time.sleep(0.2)
+        peer.data(number, second, end=True)
+        found = peer.finish(number)
+        assert found.status() == 200, vars(found)
+        assert found.body == first + second, f"{number}: {len(found.body)} bytes"
+    peer.close()
+
+
+# Together: none finds a connection that has rested.
+CASES = [("at once", at_once), ("with trailers", with_trailers), ("refused once", refused_once)]
+report(CASES, parallel=3)

@@ -39,6 +39,6 @@ fn errors_of_an_http_2_connection_are_named_in_a_goaway() {
 }
 
 #[test]
-fn uploads_that_wait_for_the_settings_of_an_upstream_arrive_whole() {
-    runs((takes_h2c, "application_h2c", &["0.5"]), "waiting_bodies", 2);
+fn uploads_that_wait_for_an_h2c_upstream_or_are_refused_once_arrive_whole() {
+    runs((takes_h2c, "application_h2c", &["0.5"]), "waiting_bodies", 3);
 }
