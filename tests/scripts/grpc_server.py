@@ -44,13 +44,21 @@ def authority(_request, context):
     return dict(context.invocation_metadata()).get("x-forwarded-host", "none").encode()
 
 
-def wait_for_cancel(request, context):
-    """Runs until the call ends before its time, and notes that."""
+def ends(request, context):
+    """Notes when the call ends. It ends by itself only after 20 seconds."""
     ended = threading.Event()
-    context.add_callback(ended.set)
-    BEGUN.add(request)
-    if ended.wait(20):
+
+    def note():
         CANCELLED.add(request)
+        ended.set()
+
+    context.add_callback(note)
+    BEGUN.add(request)
+    return ended
+
+
+def wait_for_cancel(request, context):
+    ends(request, context).wait(20)
     return b""
 
 
@@ -80,11 +88,9 @@ def fail_after(request, context):
 
 
 def stream_until_cancelled(request, context):
-    ended = threading.Event()
-    context.add_callback(ended.set)
+    ended = ends(request, context)
     yield b"began"
-    if ended.wait(20):
-        CANCELLED.add(request)
+    ended.wait(20)
 
 
 def add_up(requests, _context):

@@ -16,6 +16,9 @@ use crate::{AopToml, Child, Lab, Netns, Process, StatusJson, wait};
 
 /// How long a start, a reload or a short command may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The kernel verifies and compiles the packet program at a start, which a loaded machine does
+/// slowly.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a verb may take: one that makes the daemon fetch a list takes as long as the fetch.
 const VERB_PATIENCE: Duration = Duration::from_secs(30);
@@ -182,7 +185,7 @@ impl TestDaemon {
     /// As [`TestDaemon::run`].
     pub fn run_with(&mut self, more: &[&str]) -> Result<()> {
         self.launch(more)?;
-        let ready = wait::until("aop is ready", PATIENCE, || {
+        let ready = wait::until("aop is ready", START_PATIENCE, || {
             let child = self.child.as_mut()?;
             let runs = child.ended().is_none();
             let ready = child.log().lines().any(|line| line.contains("ready"));

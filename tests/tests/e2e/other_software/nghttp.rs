@@ -44,65 +44,65 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn nghttp_gets_and_posts_whole_bodies_with_any_windows_and_padding() {
+fn nghttp_is_served_with_any_windows_padding_continuations_trailers_and_many_streams() {
     on_nghttp(|stage, file| {
-        let options = ["--data", &file.display().to_string()];
-        let shapes: [&[&str]; 4] = [
-            &[],
-            &["--padding", "250"],
-            // Windows of 1 KiB for a stream, and of 64 KiB for the connection.
-            &["--window-bits", "10"],
-            &["--header-table-size", "0", "--encoder-header-table-size", "0"],
-        ];
-        for shape in shapes {
-            let got = nghttp(stage, shape, "/pattern/300000")?.output;
-            ensure!(got == pattern(300_000), "{shape:?}: {} bytes", got.len());
-            let echoed = nghttp(stage, &[&options, shape].concat(), "/echo")?.output;
-            ensure!(echoed == pattern(UPLOAD), "{shape:?}: {} bytes", echoed.len());
-        }
-        Ok(())
+        whole_bodies(stage, file)?;
+        many_streams(stage, file)?;
+        continuations_and_trailers(stage, file)
     });
 }
 
-#[test]
-fn a_hundred_streams_of_nghttp_are_complete() {
-    on_nghttp(|stage, file| {
-        let file = file.display().to_string();
-        let many = ["--multiply", "100", "--stat", "--null-out"];
-        let shapes: [(&[&str], &str, &str); 3] = [
-            (&[], "/pattern/4096", " 200   4K "),
-            // The last streams depend on others, with weights.
-            (&["--weight", "5"], "/pattern/4096", " 200   4K "),
-            (&["--data", &file], "/early/413", " 413   10 "),
-        ];
-        for (shape, path, line) in shapes {
-            let text = nghttp(stage, &[&many, shape].concat(), path)?.text();
-            ensure!(text.matches(line).count() == 100, "{shape:?}: {text}");
-        }
-        ensure!(stage.daemon.status()?.denials()?.is_empty());
-        Ok(())
-    });
+fn whole_bodies(stage: &Stage, file: &Path) -> Result<()> {
+    let options = ["--data", &file.display().to_string()];
+    let shapes: [&[&str]; 4] = [
+        &[],
+        &["--padding", "250"],
+        // Windows of 1 KiB for a stream, and of 64 KiB for the connection.
+        &["--window-bits", "10"],
+        &["--header-table-size", "0", "--encoder-header-table-size", "0"],
+    ];
+    for shape in shapes {
+        let got = nghttp(stage, shape, "/pattern/300000")?.output;
+        ensure!(got == pattern(300_000), "{shape:?}: {} bytes", got.len());
+        let echoed = nghttp(stage, &[&options, shape].concat(), "/echo")?.output;
+        ensure!(echoed == pattern(UPLOAD), "{shape:?}: {} bytes", echoed.len());
+    }
+    Ok(())
 }
 
-#[test]
-fn continuations_trailers_and_expectations_of_nghttp_pass() {
-    on_nghttp(|stage, file| {
-        let file = file.display().to_string();
-        let large = nghttp(stage, &["--continuation"], "/head")?.text();
-        ensure!(large.matches("continuation-test-").count() >= 5, "{large}");
+fn many_streams(stage: &Stage, file: &Path) -> Result<()> {
+    let file = file.display().to_string();
+    let many = ["--multiply", "100", "--stat", "--null-out"];
+    let shapes: [(&[&str], &str, &str); 3] = [
+        (&[], "/pattern/4096", " 200   4K "),
+        // The last streams depend on others, with weights.
+        (&["--weight", "5"], "/pattern/4096", " 200   4K "),
+        (&["--data", &file], "/early/413", " 413   10 "),
+    ];
+    for (shape, path, line) in shapes {
+        let text = nghttp(stage, &[&many, shape].concat(), path)?.text();
+        ensure!(text.matches(line).count() == 100, "{shape:?}: {text}");
+    }
+    ensure!(stage.daemon.status()?.denials()?.is_empty());
+    Ok(())
+}
 
-        let trailers = ["--no-content-length", "--verbose", "--null-out", "--data", &file];
-        let trailers = [&trailers[..], &["--header", "te: trailers"]].concat();
-        let trailer = ["--header", "trailer: x-sum", "--trailer", "x-sum: 7"];
-        let text = nghttp(stage, &[&trailers[..], &trailer].concat(), "/echo")?.text();
-        ensure!(text.contains("x-trailer-x-sum: 7"), "{text}");
-        let text = nghttp(stage, &["--verbose", "--null-out"], "/trailers")?.text();
-        ensure!(text.contains("x-sum: 13"), "{text}");
+fn continuations_and_trailers(stage: &Stage, file: &Path) -> Result<()> {
+    let file = file.display().to_string();
+    let large = nghttp(stage, &["--continuation"], "/head")?.text();
+    ensure!(large.matches("continuation-test-").count() >= 5, "{large}");
 
-        let expect = ["--expect-continue", "--verbose", "--null-out", "--data", &file];
-        let text = nghttp(stage, &expect, "/expect/100")?.text();
-        let (interim, rest) = text.split_once(":status: 100").unwrap_or_default();
-        ensure!(!interim.contains("DATA frame") && rest.contains(":status: 200"), "{text}");
-        Ok(())
-    });
+    let trailers = ["--no-content-length", "--verbose", "--null-out", "--data", &file];
+    let trailers = [&trailers[..], &["--header", "te: trailers"]].concat();
+    let trailer = ["--header", "trailer: x-sum", "--trailer", "x-sum: 7"];
+    let text = nghttp(stage, &[&trailers[..], &trailer].concat(), "/echo")?.text();
+    ensure!(text.contains("x-trailer-x-sum: 7"), "{text}");
+    let text = nghttp(stage, &["--verbose", "--null-out"], "/trailers")?.text();
+    ensure!(text.contains("x-sum: 13"), "{text}");
+
+    let expect = ["--expect-continue", "--verbose", "--null-out", "--data", &file];
+    let text = nghttp(stage, &expect, "/expect/100")?.text();
+    let (interim, rest) = text.split_once(":status: 100").unwrap_or_default();
+    ensure!(!interim.contains("DATA frame") && rest.contains(":status: 200"), "{text}");
+    Ok(())
 }

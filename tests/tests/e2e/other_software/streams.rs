@@ -8,8 +8,8 @@ use crate::stage::on_changed_stage;
 
 const H2: Software = Software::Modules(&["h11", "h2", "hpack", "hyperframe"]);
 
-/// Runs a script of the edge on a stage with an application.
-fn runs(application: (fn(&mut AopToml, &Lab), &str, &[&str]), script: &str, count: usize) {
+/// Runs scripts of the edge on a stage with an application. Each has so many cases.
+fn runs(application: (fn(&mut AopToml, &Lab), &str, &[&str]), scripts: &[(&str, usize)]) {
     if !installed(&H2) {
         return;
     }
@@ -17,28 +17,26 @@ fn runs(application: (fn(&mut AopToml, &Lab), &str, &[&str]), script: &str, coun
     on_changed_stage(takes, |stage| -> Result<()> {
         let arguments = [&["127.0.0.1:9000"], arguments].concat();
         let _application = script::serve_on_origin(&stage.lab, name, &arguments)?;
-        let cases = script::run_as_edge(&stage.lab, script, &[])?;
-        ensure!(cases.len() == count, "{} cases: {cases:?}", cases.len());
+        for (script, count) in scripts {
+            let cases = script::run_as_edge(&stage.lab, script, &[])?;
+            ensure!(cases.len() == *count, "{} cases: {cases:?}", cases.len());
+        }
         Ok(())
     });
 }
 
 #[test]
-fn odd_and_malformed_streams_leave_other_streams_alone() {
-    runs((takes_http, "application", &[]), "odd_streams", 66);
+fn odd_and_malformed_streams_leave_others_alone_and_errors_of_a_connection_are_named() {
+    let scripts = [("odd_streams", 66), ("connection_errors", 26)];
+    runs((takes_http, "application", &[]), &scripts);
 }
 
 #[test]
 fn odd_and_malformed_streams_leave_other_streams_of_an_h2c_upstream_alone() {
-    runs((takes_h2c, "application_h2c", &[]), "odd_streams", 66);
-}
-
-#[test]
-fn errors_of_an_http_2_connection_are_named_in_a_goaway() {
-    runs((takes_http, "application", &[]), "connection_errors", 26);
+    runs((takes_h2c, "application_h2c", &[]), &[("odd_streams", 66)]);
 }
 
 #[test]
 fn uploads_that_wait_for_an_h2c_upstream_or_are_refused_once_arrive_whole() {
-    runs((takes_h2c, "application_h2c", &["0.5"]), "waiting_bodies", 3);
+    runs((takes_h2c, "application_h2c", &["0.5"]), &[("waiting_bodies", 3)]);
 }
