@@ -48,7 +48,7 @@ fn serve(netns: &Netns, line: &[&str], dir: &Path, address: &str) -> Result<Chil
     Ok(server)
 }
 
-/// Sends `count` requests with h2load, 40 at a time. All must get an answer of this class. Meanwhile
+/// Sends `count` requests with h2load, 40 at a time. All must be answered with a 2xx. Meanwhile
 /// calls `disturb` again and again.
 fn visit(
     stage: &Stage,
