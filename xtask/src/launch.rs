@@ -64,6 +64,16 @@ pub(crate) enum Profile {
     Release,
 }
 
+impl Profile {
+    /// As `cargo --profile` takes it.
+    pub(crate) fn cargo_name(self) -> &'static str {
+        match self {
+            Self::Debug => "dev",
+            Self::Release => "release",
+        }
+    }
+}
+
 /// Builds these binaries and returns their folder. It never selects packages, so that the whole
 /// workspace uses one set of features and no verb rebuilds the dependencies of another.
 pub(crate) fn build(profile: Profile, binaries: &[&str]) -> Result<PathBuf> {

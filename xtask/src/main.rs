@@ -9,6 +9,7 @@ mod ci;
 mod command;
 mod decoder;
 mod dist;
+mod edge;
 mod fuzz;
 mod kernels;
 mod launch;
@@ -91,6 +92,20 @@ enum Verb {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run aop behind an edge made from pingora, the CDN's own proxy library. Needs root.
+    ///
+    /// Sends the same requests with and without edge and aop, lets visitors leave, and reloads,
+    /// upgrades and changes everything under load. A line for each scenario; exit code 1 if
+    /// anything was lost. Not part of `ci`: the edge takes minutes to build.
+    Edge {
+        /// Test an optimized aop
+        #[arg(long)]
+        release: bool,
+        /// Parts [default: cases leaving load], the seconds of each load [default: 20], or a piece
+        /// of the names of cases and loads. The part cost needs --release
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Boot other kernels under QEMU and run the kernel tests there. Needs privilege only for apt.
     ///
     /// The kernels are Debian's 6.1 and 6.12, from packages that are unpacked in target/kernels and
@@ -155,6 +170,10 @@ fn perform(verb: Verb) -> Result<()> {
         Verb::Demo { arguments } => launch::demo(&arguments),
         Verb::Test { part, filter } => test::run(part, &filter),
         Verb::Bench { name, arguments } => launch::bench(name.as_deref(), &arguments),
+        Verb::Edge { release, arguments } => {
+            let profile = if release { launch::Profile::Release } else { launch::Profile::Debug };
+            edge::run(profile, &arguments)
+        }
         Verb::Kernels { series } => kernels::run(series.as_deref()),
         Verb::Fuzz { target, seconds, frames, seed } => {
             fuzz::run(target.as_deref(), seconds, fuzz::Frames { count: frames, seed })

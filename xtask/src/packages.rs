@@ -76,6 +76,13 @@ pub(crate) const CONTAINERS: [Tool; 3] = [
     tool("runc", "runc", "runs the image"),
 ];
 
+/// The additional tools of `edge`.
+pub(crate) const EDGE: [Tool; 3] = [
+    tool("cmake", "cmake", "builds a C library that pingora uses"),
+    tool("perl", "perl", "configures the OpenSSL that pingora uses"),
+    tool("nginx", "nginx", "is the application that reloads"),
+];
+
 /// The alternatives in `bench firewall`. Each is measured if it is available.
 pub(crate) const PACKET_RIVALS: [Tool; 2] = [
     tool("xdp-filter", "xdp-tools", "is measured with the same frames"),
