@@ -28,14 +28,18 @@ pub(super) struct AcceptPolicy {
 pub(super) struct ShutdownTokens {
     /// Cancelled to cut the connections at once.
     pub(super) cut: CancellationToken,
-    /// Cancelled to drain the connections: HTTP connections end after their open requests.
+    /// Cancelled to drain the connections: HTTP connections end after their open requests. One that
+    /// is idle may still get a request that is on its way.
     pub(super) drain: CancellationToken,
+    /// Cancelled soon after `drain`: idle HTTP connections end.
+    pub(super) rest: CancellationToken,
 }
 
 impl ShutdownTokens {
     /// Tokens that are cancelled with these, or earlier by themselves.
     pub(super) fn child(&self) -> Self {
-        Self { cut: self.cut.child_token(), drain: self.drain.child_token() }
+        let Self { cut, drain, rest } = self;
+        Self { cut: cut.child_token(), drain: drain.child_token(), rest: rest.child_token() }
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Service {
     shared: Arc<Shared>,
     workers: Workers,
     accepting: CancellationToken,
+    /// Cancelled soon after `accepting`: idle connections end.
+    resting: CancellationToken,
     /// Connections that rest on withdrawn trust, and when they are cut.
     withdrawn: Mutex<Vec<(Instant, CancellationToken)>>,
 }
@@ -84,6 +86,14 @@ pub(super) struct Shared {
     pub(super) cut: CancellationToken,
 }
 
+/// How long idle connections stay open in a drain: a request may be on its way.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The same within a drain of `drain_time`.
+fn grace(drain_time: Duration) -> Duration {
+    GRACE.min(drain_time / 2)
+}
+
 impl Service {
     /// Serves on `listeners`, within `limits`.
     ///
@@ -99,7 +109,12 @@ impl Service {
         let workers = Workers::start(limits.workers)?;
         let cut = CancellationToken::new();
         let accepting = CancellationToken::new();
-        let tokens = ShutdownTokens { cut: cut.child_token(), drain: accepting.child_token() };
+        let resting = CancellationToken::new();
+        let tokens = ShutdownTokens {
+            cut: cut.child_token(),
+            drain: accepting.child_token(),
+            rest: resting.child_token(),
+        };
         let counters = Arc::<Counters>::default();
         let accept_policy = AcceptPolicy::new(policy, tokens, &counters);
         let shared = Arc::new(Shared {
@@ -122,7 +137,7 @@ impl Service {
             let eviction = worker.pools().clone().evict_idle();
             worker.spawn(accepting.clone().run_until_cancelled_owned(eviction));
         }
-        Ok(Self { shared, workers, accepting, withdrawn: Mutex::default() })
+        Ok(Self { shared, workers, accepting, resting, withdrawn: Mutex::default() })
     }
 
     /// Applies `policy` to connections that are accepted from now on. If it trusts less than the
@@ -151,6 +166,7 @@ impl Service {
         let tokens = ShutdownTokens {
             cut: self.shared.cut.child_token(),
             drain: self.accepting.child_token(),
+            rest: self.resting.child_token(),
         };
         accept_policy.store(Arc::new(AcceptPolicy::new(policy, tokens, counters)));
         tracing::warn!(
@@ -170,12 +186,15 @@ impl Service {
             withdrawn.retain(|(_, cut)| !cut.is_cancelled());
             withdrawn.push((end, tokens.cut.clone()));
         }
-        self.workers.main().spawn(async move {
-            // During a drain, `cut_at_deadlines` cuts them instead.
-            if accepting.run_until_cancelled(sleep(drain_time)).await.is_some() {
-                tokens.cut.cancel();
-            }
-        });
+        let grace = grace(drain_time);
+        let running_out = async move {
+            sleep(grace).await;
+            tokens.rest.cancel();
+            sleep(drain_time.saturating_sub(grace)).await;
+            tokens.cut.cancel();
+        };
+        // During a drain, `drain` itself ends them.
+        self.workers.main().spawn(accepting.run_until_cancelled_owned(running_out));
     }
 
     /// Applies the mode overrides of sites in `own`; everything else stays. As in a reload,
@@ -227,10 +246,16 @@ impl Service {
     /// deadline.
     pub async fn drain(&self, drain_time: Duration) -> Drained {
         self.accepting.cancel();
+        let resting = async {
+            sleep(grace(drain_time)).await;
+            self.resting.cancel();
+            pending::<Infallible>().await
+        };
         let ended = async {
             tokio::select! {
                 () = self.workers.wait() => {}
                 never = self.cut_at_deadlines() => match never {},
+                never = resting => match never {},
             }
         };
         let drained = timeout(drain_time, ended).await;

@@ -223,6 +223,15 @@ impl HttpRelay {
         if self.waiting() < limits::OUTPUT { limits::OUTPUT } else { 0 }
     }
 
+    /// Announces that the connection ends, where the protocol has a message for it: a request that
+    /// is on its way is still served.
+    pub(super) fn announce_end(&mut self) {
+        match self.peer {
+            Peer::Http1(_) => {}
+            Peer::Http2(_) => self.peer.shut_down(),
+        }
+    }
+
     /// Accepts no request after those that are open.
     pub(super) fn shut_down(&mut self) {
         self.peer.shut_down();

@@ -100,6 +100,7 @@ async fn drive(
 ) -> Driven {
     let mut cut = pin!(tokens.cut.cancelled());
     let mut drain = pin!(tokens.drain.cancelled());
+    let mut rest = pin!(tokens.rest.cancelled());
     let mut draining = Draining::No;
     let mut resting_since = Instant::now();
     let mut alarm = pin!(sleep_until(resting_since + idle));
@@ -112,18 +113,20 @@ async fn drive(
         }
         if draining == Draining::No && drain.as_mut().poll(context).is_ready() {
             draining = Draining::Yes;
-            relay.shut_down();
-            if !relay.is_busy() {
-                return Poll::Ready(Driven::Idle);
-            }
+            relay.announce_end();
         }
-        // A peer may never acknowledge that the connection ends.
-        let idle = if draining == Draining::Yes { limits::CLOSE.min(idle) } else { idle };
         loop {
             if let Poll::Ready(end) = relay.poll(context) {
                 return Poll::Ready(Driven::Ended(end));
             }
             let busy = relay.is_busy();
+            match draining {
+                Draining::Yes if busy => relay.shut_down(),
+                Draining::Yes if rest.as_mut().poll(context).is_ready() => {
+                    return Poll::Ready(Driven::Idle);
+                }
+                Draining::Yes | Draining::No => {}
+            }
             let now = Instant::now();
             if busy != was_busy || relay.stats.requests != requests {
                 (was_busy, requests) = (busy, relay.stats.requests);

@@ -40,12 +40,12 @@ async fn a_drain_ends_idle_connections_and_lets_requests_finish() {
 
     let mut draining = std::pin::pin!(rig.service.drain(LONG));
     assert!(timeout(Duration::from_millis(200), &mut draining).await.is_err(), "two are busy");
-    assert_eq!(to_end(&mut resting).await, "");
     for upstream in &mut upstreams {
         assert!(upstream.read(&mut [0; 4096]).await.unwrap() > 0);
         upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await.unwrap();
     }
     let finishing = async move {
+        assert_eq!(to_end(&mut resting).await, "");
         let answer = to_end(&mut asking).await;
         assert!(answer.ends_with("done") && answer.contains("connection: close\r\n"), "{answer}");
         let (body, _) = whole(get.await.unwrap().into_body()).await.unwrap();
@@ -54,6 +54,26 @@ async fn a_drain_ends_idle_connections_and_lets_requests_finish() {
     let (drained, ()) = tokio::join!(draining, finishing);
     assert_eq!(drained, Drained::Complete);
     assert!(multiplexed.connection.join_next().await.unwrap().unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_request_that_is_on_its_way_when_a_drain_begins_is_served() {
+    let (rig, application) = before_http1().await;
+    let mut one = edge(&rig, &["http/1.1"], SITE).await;
+    one.write_all(ASK).await.unwrap();
+    until(&mut one, "answers /").await;
+    let mut two = Client::http2(&rig).await;
+    two.get("/").await.unwrap();
+    // The peers do not know of the drain when they send these.
+    rig.service.reload(rig.policy(|site| site.name == SITE), LONG);
+    one.write_all(b"POST /late HTTP/1.1\r\nHost: example.com\r\nContent-Length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = to_end(&mut one).await;
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    assert!(answer.ends_with("answers /late"), "{answer}");
+    assert!(timeout(LONG, two.connection.join_next()).await.unwrap().unwrap().unwrap().is_ok());
+    assert_eq!(application.asked().len(), 3);
 }
 
 #[tokio::test]
