@@ -12,7 +12,17 @@ use anyhow::{Result, bail};
 pub(crate) use differential::Frames;
 
 /// The cargo-fuzz targets, by the names of their files in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 4] = ["policy", "prefixes", "config", "proxy"];
+const TARGETS: [&str; 9] = [
+    "policy",
+    "prefixes",
+    "config",
+    "proxy",
+    "http1_request",
+    "http1_response",
+    "hpack",
+    "http2_connection",
+    "http2_exchange",
+];
 const DIFFERENTIAL: &str = "differential";
 
 pub(crate) fn run(target: Option<&str>, seconds: u32, frames: Frames) -> Result<()> {

@@ -94,3 +94,39 @@ impl fmt::Display for Malformed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_has_a_text_of_its_own_and_names_the_field() {
+        let all = [
+            Fault::BareLineEnd,
+            Fault::ControlCharacter,
+            Fault::FoldedLine,
+            Fault::FieldName,
+            Fault::StartLine,
+            Fault::Method,
+            Fault::Target,
+            Fault::Length,
+            Fault::Encoding,
+            Fault::LengthAndEncoding,
+            Fault::NotInHttp10,
+            Fault::Chunk,
+            Fault::TooLarge,
+            Fault::PseudoField,
+            Fault::ConnectionField,
+            Fault::BodyLength,
+        ];
+        let mut texts = all.map(Fault::text).to_vec();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), all.len());
+        assert!(texts.iter().all(|text| text.contains(' ')));
+        let malformed = Malformed::from(Fault::Chunk);
+        assert_eq!(malformed.to_string(), "a chunk is malformed");
+        let malformed = Fault::FieldName.of(b"a\x00");
+        assert_eq!(malformed.to_string(), "a header has no valid name: a\\x00");
+    }
+}

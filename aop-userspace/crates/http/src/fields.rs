@@ -190,4 +190,23 @@ mod tests {
         }
         assert_eq!((fields.first(b"a"), fields.first(b"b")), (Some(&b""[..]), Some(&b"1 2 3"[..])));
     }
+
+    #[test]
+    fn fields_are_equal_by_their_names_and_values_and_give_memory_back() {
+        let (mut one, mut two) = (Fields::default(), Fields::default());
+        for name in [b"a", b"b"] {
+            one.push(name, &[b'x'; 500]);
+            two.push(name, &[b'x'; 500]);
+        }
+        assert_eq!(one, two);
+        two.set(b"b", b"y");
+        assert_ne!(one, two);
+        one.shrink(100);
+        assert!(one.text.capacity() >= 1_000 && one.index.capacity() >= 2);
+        one.index.reserve(100);
+        one.clear();
+        one.shrink(64);
+        assert!((1..=64).contains(&one.text.capacity()));
+        assert!((1..=2).contains(&one.index.capacity()));
+    }
 }

@@ -102,3 +102,47 @@ impl ResponseHead {
         (100..200).contains(&self.status)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_empty_again_and_gives_memory_back() {
+        let mut request = RequestHead {
+            version: Version::Http2,
+            body: BodyLength::Known(1),
+            ..RequestHead::default()
+        };
+        for part in request.parts() {
+            part.extend_from_slice(&[b'a'; 1_000]);
+        }
+        request.fields.push(b"name", b"value");
+        request.shrink(2_000);
+        assert!(request.parts().iter().all(|part| part.capacity() >= 1_000));
+        request.clear();
+        assert_eq!(request, RequestHead::default());
+        assert!(request.parts().iter().all(|part| part.capacity() >= 1_000));
+        request.shrink(10);
+        assert!(request.parts().iter().all(|part| part.capacity() <= 10));
+
+        let mut response = ResponseHead {
+            version: Version::Http2,
+            status: 200,
+            body: BodyLength::Unknown,
+            ..ResponseHead::default()
+        };
+        response.fields.push(b"name", b"value");
+        response.clear();
+        assert_eq!(response, ResponseHead::default());
+    }
+
+    #[test]
+    fn interim_responses_have_a_status_from_100_to_199() {
+        for (status, interim) in [(99, false), (100, true), (199, true), (200, false), (999, false)]
+        {
+            let head = ResponseHead { status, ..ResponseHead::default() };
+            assert_eq!(head.is_interim(), interim, "{status}");
+        }
+    }
+}

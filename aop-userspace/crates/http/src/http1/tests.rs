@@ -1,9 +1,9 @@
 //! The readers, by the events that they give.
 
-mod differential;
 mod properties;
 mod requests;
 mod responses;
+mod server;
 
 use super::{MessageEvent, RequestReader, ResponseReader};
 use crate::{Fault, Fields, Malformed, RequestHead, ResponseHead};

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Messages that are often valid, or wrong in one place.
-pub(super) fn messages(starts: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+fn messages(starts: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let line = prop::sample::select(vec![
         "Host: a.test\r\n",
         "Content-Length: 3\r\n",
@@ -47,7 +47,7 @@ pub(super) fn messages(starts: &'static [&'static str]) -> impl Strategy<Value =
     })
 }
 
-pub(super) const REQUESTS: &[&str] = &[
+const REQUESTS: &[&str] = &[
     "GET / HTTP/1.1\r\n",
     "POST /a?b#c HTTP/1.1\r\n",
     "PUT http://a.test?b HTTP/1.0\r\n",
@@ -55,7 +55,7 @@ pub(super) const REQUESTS: &[&str] = &[
     "CONNECT a.test:1 HTTP/1.1\r\n",
 ];
 
-pub(super) const RESPONSES: &[&str] = &[
+const RESPONSES: &[&str] = &[
     "HTTP/1.1 200 OK\r\n",
     "HTTP/1.1 204\r\n",
     "HTTP/1.1 304 \r\n",
