@@ -115,12 +115,14 @@ enum Verb {
         /// 6.1 or 6.12 [default: both]
         series: Option<String>,
     },
-    /// Fuzz the policy and the readers of prefixes, configuration and PROXY headers.
+    /// Fuzz the policy, the readers of prefixes, configuration and PROXY headers, and the HTTP
+    /// engine beside other readers.
     ///
     /// `differential` runs generated frames through the policy on the host and the packet program
     /// in the kernel (needs root); the other targets use cargo-fuzz.
     Fuzz {
-        /// policy, prefixes, config, proxy or differential [default: the first four]
+        /// policy, prefixes, config, proxy, http1_request, http1_response, hpack,
+        /// http2_connection, http2_exchange or differential [default: all but the last]
         target: Option<String>,
         /// How long each cargo-fuzz target runs
         #[arg(long, default_value_t = 60)]
