@@ -128,3 +128,31 @@ impl Streams {
         self.0.binary_search_by_key(&id, |stream| stream.id).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_when_no_stream_is_open() {
+        let mut streams = Streams::default();
+        for id in [1, 3] {
+            streams.push(Stream {
+                id: StreamId::new(id),
+                receiving: Receiving::Body,
+                sending: Sending::Head,
+                standing: Standing::Sound,
+                method: Method::Other,
+                send_window: SendWindow::new(1),
+                receive_window: ReceiveWindow::new(1),
+                length: None,
+            });
+        }
+        assert!(streams.remove(StreamId::new(1)).is_some());
+        streams.shrink();
+        assert!(streams.get(StreamId::new(3)).is_some() && streams.0.capacity() > 0);
+        streams.remove(StreamId::new(3));
+        streams.shrink();
+        assert_eq!(streams.0.capacity(), 0);
+    }
+}

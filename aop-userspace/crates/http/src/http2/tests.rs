@@ -8,6 +8,7 @@ mod frames;
 mod heads;
 mod limits;
 mod properties;
+mod settings;
 mod shutdown;
 mod streams;
 

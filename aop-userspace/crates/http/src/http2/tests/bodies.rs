@@ -176,6 +176,28 @@ fn data_is_sent_as_far_as_both_windows_go() {
 }
 
 #[test]
+fn the_output_grows_once_for_a_piece_of_a_body() {
+    let mut wire = Wire::server();
+    wire.get(1);
+    wire.respond(1, 200, End::No);
+    wire.sent();
+    wire.connection.send_data(id(1), &[7; 20_000], End::No);
+    // The bytes, and the headers of two frames.
+    assert_eq!(wire.connection.output.len(), 20_018);
+    assert!(wire.connection.output.capacity() < 20_100);
+}
+
+#[test]
+fn a_stream_that_this_side_has_ended_has_no_capacity() {
+    let mut wire = Wire::server();
+    wire.post(1);
+    assert_eq!(wire.connection.capacity(id(1)), 65_535);
+    wire.respond(1, 413, End::Yes);
+    assert!(wire.connection.is_open(id(1)));
+    assert_eq!(wire.connection.capacity(id(1)), 0);
+}
+
+#[test]
 fn an_end_needs_no_window() {
     let mut wire = Wire::server();
     wire.sees(&settings(4, 0));
@@ -264,6 +286,7 @@ fn interim_responses_come_before_the_final_one() {
     wire.respond(1, 103, End::No);
     assert!(wire.connection.is_answerable(id(1)));
     wire.respond(1, 204, End::Yes);
+    assert!(!wire.connection.is_answerable(id(1)) && !wire.connection.is_answerable(id(3)));
     wire.respond(1, 500, End::Yes);
     let sent = wire.sent();
     let flags: Vec<_> = sent.iter().map(|frame| frame.flags).collect();

@@ -105,6 +105,10 @@ fn connect_has_an_authority_alone_unless_it_is_extended() {
     assert_eq!(fault(&extended), None);
     assert_eq!(fault(&[&connect[..], &protocol].concat()), Some(Fault::PseudoField));
     assert_eq!(fault(&[GET, &protocol].concat()), Some(Fault::PseudoField));
+    for wrong in ["", "web socket"] {
+        let list = [&connect[..], &rest, &[(":protocol", wrong)]].concat();
+        assert_eq!(fault(&list), Some(Fault::PseudoField), "{wrong:?}");
+    }
     // Without the setting, there is no `:protocol`.
     let mut wire = Wire::server();
     let headers = wire.headers(END_HEADERS, 1, &extended);
@@ -146,6 +150,33 @@ fn content_length_is_one_number() {
     assert_eq!(fault(&differing), Some(Fault::Length));
     assert_eq!(field_fault("content-length", "1"), Some(Fault::BodyLength));
     assert_eq!(field_fault("content-length", "0"), None);
+}
+
+#[test]
+fn a_list_may_have_the_announced_size_and_not_a_byte_more() {
+    // The four fields of GET have 44 bytes, and 32 more each.
+    for (length, fault) in [(9, None), (10, Some(Fault::TooLarge))] {
+        let max_head = 44 + 5 * 32 + 1 + 9;
+        let mut wire = Wire::server_with(ConnectionConfig { max_head, ..Default::default() });
+        let value = "v".repeat(length);
+        let headers = wire.headers(ENDS, 1, &[GET, &[("x", &value)]].concat());
+        let seen = fault.map_or(Seen::Request(1, true), |fault| Seen::Malformed(1, fault));
+        assert_eq!(wire.sees(&headers), [seen]);
+    }
+}
+
+#[test]
+fn the_caller_may_take_a_head_out_of_the_connection() {
+    let mut wire = Wire::server();
+    wire.get(1);
+    assert_eq!(std::mem::take(wire.connection.request_mut()).method, b"GET");
+    assert_eq!(wire.connection.request().method, b"");
+    let mut wire = Wire::client();
+    wire.connection.open(&request("GET", &[]), End::Yes);
+    let headers = wire.headers(ENDS, 1, &[(":status", "200")]);
+    wire.sees(&headers);
+    assert_eq!(std::mem::take(wire.connection.response_mut()).status, 200);
+    assert_eq!(wire.connection.response().status, 0);
 }
 
 #[test]

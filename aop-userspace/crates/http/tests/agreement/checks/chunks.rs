@@ -82,30 +82,31 @@ fn size(kind: Kind, line: &[u8]) -> Option<u64> {
 
 /// The trailers, which httparse reads behind a start line that is added.
 fn trailers(kind: Kind, bytes: &[u8], at: usize) -> End {
+    match section(kind, bytes) {
+        Other::Accepted(head) => return End::Complete(head.fields, at + head.length),
+        Other::Refused | Other::Partial => {}
+    }
+    // The engine judges each line that is complete.
+    let lines = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    match section(kind, &[&bytes[..lines], b"\r\n"].concat()) {
+        Other::Accepted(_) => End::Incomplete,
+        Other::Refused | Other::Partial => End::Malformed,
+    }
+}
+
+/// The fields up to an empty line, and their length.
+fn section(kind: Kind, bytes: &[u8]) -> Other {
     let start: &[u8] = match kind {
         Kind::Request => b"GET / HTTP/1.1\r\n",
         Kind::Response => b"HTTP/1.1 200 OK\r\n",
     };
     let text = [start, bytes].concat();
     match read(kind, &text) {
-        Other::Accepted(head) => {
+        Other::Accepted(mut head) => {
             let faults = faults_of_lines(kind, &text[..head.length], head.fields.len());
-            match faults[..] {
-                [] => End::Complete(head.fields, at + head.length - start.len()),
-                _ => End::Malformed,
-            }
+            head.length -= start.len();
+            if faults.is_empty() { Other::Accepted(head) } else { Other::Refused }
         }
-        Other::Refused => End::Malformed,
-        // The engine judges each line that is complete.
-        Other::Partial => match bytes.iter().rposition(|byte| *byte == b'\n') {
-            Some(end) if !bytes[..=end].ends_with(b"\n\r\n") => {
-                let closed = [&bytes[..=end], b"\r\n"].concat();
-                match trailers(kind, &closed, at) {
-                    End::Malformed => End::Malformed,
-                    End::Complete(..) | End::Incomplete => End::Incomplete,
-                }
-            }
-            Some(_) | None => End::Incomplete,
-        },
+        other => other,
     }
 }

@@ -39,7 +39,7 @@ impl Job {
         let uploads = matches!(method, "POST" | "PUT");
         let mut length = || match choices.below(8) {
             0 | 1 => 0,
-            2 => choices.below(256) * 400,
+            2 => choices.below(256) * 32,
             _ => choices.below(64),
         };
         let (upload, download) = (if uploads { length() } else { 0 }, length());
@@ -83,7 +83,7 @@ pub fn check(input: &[u8]) {
     };
     let pipe = 64 + choices.below(256) * 128;
     let mut builder = h2::client::Builder::new();
-    builder.initial_window_size(choices.number() % 100_000);
+    builder.initial_window_size(256 + choices.number() % 20_000);
     builder.initial_connection_window_size(65_535 + u32::from(choices.byte()) * 512);
     builder.header_table_size(choices.number() % 8_192).initial_max_send_streams(1);
     let count = choices.below(6) + 1;

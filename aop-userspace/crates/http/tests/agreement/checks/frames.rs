@@ -112,7 +112,7 @@ impl Client<'_, '_> {
                 self.next += 2;
                 self.write(1, END_STREAM | END_HEADERS, stream, block);
             }
-            27 => self.ping_flood(),
+            27 if self.choices.one_in(8) => self.ping_flood(),
             _ => self.any(),
         }
     }
@@ -196,7 +196,10 @@ impl Client<'_, '_> {
             payload.push(padding);
         }
         match self.choices.below(8) {
-            7 => payload.resize(payload.len() + self.choices.below(256) * 64, 7),
+            7 => {
+                let unit = if self.choices.one_in(8) { 64 } else { 2 };
+                payload.resize(payload.len() + self.choices.below(256) * unit, 7);
+            }
             6 => payload.extend_from_slice(b"abc"),
             length => payload.extend_from_slice(self.choices.bytes(length)),
         }

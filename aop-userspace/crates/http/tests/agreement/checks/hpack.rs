@@ -43,15 +43,15 @@ fn expected(decoder: &mut other::Decoder<'_>, block: &[u8]) -> (List, Vec<HpackE
     let (mut fields, mut at) = (List::new(), 0);
     while at < block.len() {
         let first = block[at];
+        if is_update(first) && !fields.is_empty() {
+            return (fields, vec![UpdateMisplaced]);
+        }
         let (length, strings) = match walk(&block[at..]) {
             Ok(found) => found,
             // A reader may see a bad index or string before the place of this one.
             Err(error) if first & 0x80 != 0 || is_update(first) => return (fields, vec![error]),
             Err(error) => return (fields, vec![error, Index, Huffman]),
         };
-        if is_update(first) && !fields.is_empty() {
-            return (fields, vec![UpdateMisplaced]);
-        }
         let (mut one, mut read) = (block[at..at + length].to_vec(), Vec::new());
         let padded = strings.iter().any(|code| !is_canonical(code));
         if decoder.decode(&mut one, &mut read).is_err() || padded {
