@@ -122,6 +122,14 @@ mod tests {
     ];
 
     #[test]
+    fn each_limit_has_a_name_of_its_own() {
+        let mut names = ALL.map(Limit::name).to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!((names.len(), Limit::Pings.name()), (LIMITS, "pings"));
+    }
+
+    #[test]
     fn a_burst_is_acceptable_more_is_excessive_and_ten_times_as_much_is_a_flood() {
         for limit in ALL {
             let mut limits = Limits::default();

@@ -105,6 +105,22 @@ fn an_ambiguous_request_is_refused_however_it_is_split() {
 }
 
 #[test]
+fn a_fault_names_the_field_that_its_line_begins_with() {
+    let long = "x".repeat(64);
+    for (line, field) in [
+        ("Ab: \0", Some("Ab")),
+        ("Ab\0: c", None),
+        (": \0", None),
+        (&format!("{long}: \0"), Some(&long[..])),
+        (&format!("x{long}: \0"), None),
+    ] {
+        let malformed = requests([post(&format!("{line}\r\n")).as_bytes()]).1.unwrap();
+        assert_eq!(malformed.fault, Fault::ControlCharacter, "{line}");
+        assert_eq!(malformed.field.as_deref(), field.map(str::as_bytes), "{line}");
+    }
+}
+
+#[test]
 fn a_chunk_without_a_valid_size_or_end_is_refused() {
     let long = format!("1;{}\r\n", "x".repeat(300));
     for (chunks, expected) in [

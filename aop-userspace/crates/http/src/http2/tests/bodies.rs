@@ -148,6 +148,31 @@ fn padding_is_credited_without_the_caller() {
 }
 
 #[test]
+fn the_byte_that_says_how_long_padding_is_has_credit_too() {
+    let mut wire = small();
+    wire.post(1);
+    for _ in 0..16_384 {
+        assert_eq!(wire.sent(), []);
+        wire.sees(&frame(DATA, PADDED, 1, b"\0x"));
+        wire.connection.consumed(id(1), 1);
+    }
+    let updates: Vec<_> = wire.sent().iter().map(|frame| (frame.stream, frame.number())).collect();
+    assert_eq!(updates, [(0, 32_768), (1, 32_768)]);
+}
+
+#[test]
+fn a_window_that_opens_behind_the_end_of_this_side_is_no_event() {
+    let mut wire = Wire::server();
+    wire.sees(&settings(4, 0));
+    wire.post(1);
+    wire.respond(1, 413, End::Yes);
+    assert!(wire.connection.is_open(id(1)));
+    assert_eq!(wire.sees(&update(1, 10)), []);
+    wire.post(3);
+    assert_eq!(wire.sees(&update(3, 10)), [Seen::Writable(Some(3))]);
+}
+
+#[test]
 fn data_is_sent_as_far_as_both_windows_go() {
     let mut wire = Wire::server();
     wire.sees(&settings(4, 20_000));

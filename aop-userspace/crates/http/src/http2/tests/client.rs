@@ -146,6 +146,13 @@ fn the_length_of_a_body_follows_the_method_and_the_status() {
     wire.open("HEAD", End::Yes);
     let list = [(":status", "200"), ("content-length", "3")];
     assert_eq!(wire.response(ENDS, 1, &list), [Seen::Response(1, 200, true)]);
+    // A response that ends with its head has no body, that of a tunnel too.
+    for method in ["GET", "CONNECT"] {
+        let mut wire = Wire::client();
+        wire.open(method, End::No);
+        assert_eq!(wire.response(ENDS, 1, OK), [Seen::Response(1, 200, true)]);
+        assert_eq!(wire.connection.response().body, BodyLength::Empty);
+    }
 }
 
 #[test]

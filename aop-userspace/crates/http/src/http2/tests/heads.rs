@@ -203,6 +203,21 @@ fn a_list_that_is_too_long_is_refused_alone_and_a_huge_one_ends_the_connection()
 }
 
 #[test]
+fn a_list_of_four_times_the_announced_size_is_the_longest_that_ends_no_connection() {
+    // The four fields of GET have 44 bytes, and 32 more each.
+    for (length, last) in [(400 - 44 - 5 * 32 - 1, true), (400 - 44 - 5 * 32, false)] {
+        let config = ConnectionConfig { max_head: 100, ..ConnectionConfig::default() };
+        let mut wire = Wire::server_with(config);
+        let value = "v".repeat(length);
+        let headers = wire.headers(ENDS, 1, &[GET, &[("x", &value)]].concat());
+        match last {
+            true => assert_eq!(wire.sees(&headers), [Seen::Malformed(1, Fault::TooLarge)]),
+            false => assert_eq!(wire.error(&headers), ErrorCode::EnhanceYourCalm),
+        }
+    }
+}
+
+#[test]
 fn a_malformed_request_can_be_answered_and_is_then_reset() {
     let mut wire = Wire::server();
     let bad = [GET, &[("upgrade", "x")]].concat();

@@ -76,6 +76,15 @@ fn each_flood_has_its_limit() {
 }
 
 #[test]
+fn updates_of_256_bytes_are_not_small() {
+    let mut wire = Wire::server();
+    for (by, limits) in [(256_u32, vec![]), (255, vec![Limit::SmallUpdates])] {
+        let update = frame(WINDOW_UPDATE, 0, 0, &by.to_be_bytes());
+        assert_eq!(repeat(&mut wire, 4_001, &update), Ok(limits));
+    }
+}
+
+#[test]
 fn streams_with_errors_are_limited_together() {
     let mut wire = Wire::server();
     let mut limits = Vec::new();

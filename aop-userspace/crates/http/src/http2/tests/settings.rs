@@ -35,3 +35,14 @@ fn the_table_of_the_encoder_has_the_size_that_the_peer_allows() {
     // RFC 7541, 6.3: the change of the size comes first.
     assert_eq!(wire.sent()[0].payload, [0x20, 0x88]);
 }
+
+#[test]
+fn more_streams_and_the_first_settings_let_the_caller_go_on() {
+    let mut wire = Wire::new(Connection::client(ConnectionConfig::default()));
+    let mut sees = |streams| wire.sees(&frame(SETTINGS, 0, 0, &setting(3, streams)));
+    // Fewer than the caller may have open before.
+    assert_eq!(sees(50), [Seen::Writable(None)]);
+    assert_eq!(sees(50), []);
+    assert_eq!(sees(51), [Seen::Writable(None)]);
+    assert_eq!(sees(2), []);
+}

@@ -47,6 +47,19 @@ fn a_client_opens_odd_streams_in_ascending_order() {
 }
 
 #[test]
+fn an_even_stream_is_idle_whatever_its_neighbours_are() {
+    for idle in [2, 4] {
+        let mut wire = Wire::server();
+        wire.get(1);
+        wire.get(3);
+        wire.respond(3, 200, End::Yes);
+        wire.post(5);
+        wire.connection.reset(id(5), NoError);
+        assert_eq!(wire.error(&frame(RST_STREAM, 0, idle, &[0; 4])), ProtocolError);
+    }
+}
+
+#[test]
 fn a_stream_above_the_limit_is_refused_and_the_others_go_on() {
     let mut wire =
         Wire::server_with(ConnectionConfig { max_streams: 2, ..ConnectionConfig::default() });

@@ -107,6 +107,6 @@ fn section(kind: Kind, bytes: &[u8]) -> Other {
             head.length -= start.len();
             if faults.is_empty() { Other::Accepted(head) } else { Other::Refused }
         }
-        other => other,
+        other @ (Other::Partial | Other::Refused) => other,
     }
 }

@@ -116,9 +116,8 @@ impl Server {
     }
 
     fn see(&mut self, event: &StreamEvent<'_>) {
-        match event {
-            StreamEvent::Data { .. } => {}
-            event => self.trace.events.push(format!("{event:?}")),
+        if !matches!(event, StreamEvent::Data { .. }) {
+            self.trace.events.push(format!("{event:?}"));
         }
         match *event {
             StreamEvent::Request { stream, end } => {
@@ -210,7 +209,7 @@ impl Server {
         }
         self.respond(stream, 200, End::No);
         let body = vec![9; stream.get() as usize % 7 * 3_000];
-        let end = if stream.get() % 3 == 0 { End::No } else { End::Yes };
+        let end = if stream.get().is_multiple_of(3) { End::No } else { End::Yes };
         let taken = self.connection.send_data(stream, &body, end);
         self.answered += taken + taken / 16_000 * 9 + 100;
         let mut trailers = Fields::default();

@@ -52,7 +52,7 @@ pub fn check(mut bytes: &[u8]) {
                 assert!(length == 4 && *sent != Sent::Reset, "a second RST_STREAM on {stream}");
                 *sent = Sent::Reset;
             }
-            4 => assert!(stream == 0 && length % 6 == 0 && (flags == 0 || length == 0)),
+            4 => assert!(stream == 0 && length.is_multiple_of(6) && (flags == 0 || length == 0)),
             6 => assert!(stream == 0 && length == 8),
             7 => assert!(stream == 0 && length == 8),
             8 => {
