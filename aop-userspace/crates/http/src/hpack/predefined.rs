@@ -175,6 +175,15 @@ mod tests {
     }
 
     #[test]
+    fn each_name_is_near_the_slot_of_its_hash() {
+        for (place, index) in (0..).zip(SLOTS).filter(|(_, index)| *index > 0) {
+            let slot = slot(hash(get(usize::from(index)).unwrap().name, 0));
+            let distance = (place + SLOTS.len() - slot) % SLOTS.len();
+            assert!(distance <= 4, "{index} is {distance} slots away");
+        }
+    }
+
+    #[test]
     fn the_named_indices_are_those_of_their_names() {
         for (index, name) in [
             (PATH, ":path"),

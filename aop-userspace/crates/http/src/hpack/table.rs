@@ -148,6 +148,27 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_may_fill_the_table() {
+        let mut table = Table::new(size(b"name", b"12"));
+        table.insert(Name::Text(b"name"), b"12");
+        assert_eq!(table.get(0), Some(Field { name: b"name", value: b"12" }));
+        table.insert(Name::Text(b"name"), b"123");
+        assert_eq!(table.get(0), None);
+    }
+
+    #[test]
+    fn the_text_of_evicted_entries_is_removed_when_the_buffer_is_full() {
+        let mut table = Table::new(100);
+        for number in 1..=84 {
+            table.insert(Name::Text(b"n"), b"v");
+            assert_eq!((table.text.len(), table.entries.len()), (2 * number, number.min(2)));
+        }
+        // The next entry counts 34 bytes, beyond twice the size.
+        table.insert(Name::Text(b"n"), b"v");
+        assert_eq!((table.text.len(), table.entries.len()), (6, 2));
+    }
+
+    #[test]
     fn the_buffer_stays_below_twice_the_size() {
         let mut table = Table::new(500);
         for number in 0..1000_u32 {

@@ -105,6 +105,12 @@ fn an_ambiguous_request_is_refused_however_it_is_split() {
 }
 
 #[test]
+fn an_upgrade_may_be_asked_for_in_http11() {
+    let read = request("GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(read.head.fields.first(b"upgrade"), Some(&b"websocket"[..]));
+}
+
+#[test]
 fn a_fault_names_the_field_that_its_line_begins_with() {
     let long = "x".repeat(64);
     for (line, field) in [

@@ -242,3 +242,15 @@ fn lines_of_a_head_may_end_in_lf_alone() {
     assert_eq!(message.head.fields.first(b"x-a"), Some(&b"b"[..]));
     assert_eq!(message.body, b"ok");
 }
+
+#[test]
+fn a_connection_at_rest_keeps_no_head() {
+    let mut reader = ResponseReader::new();
+    let mut input = &b"HTTP/1.1 204 No Content\r\nA: b\r\n\r\n"[..];
+    assert_eq!(reader.next(&mut input), Ok(Some(MessageEvent::Head)));
+    assert_eq!((reader.response().status, reader.response().fields.len()), (204, 1));
+    assert_eq!(reader.next(&mut input), Ok(Some(MessageEvent::End)));
+    assert_eq!(reader.response().status, 204);
+    assert_eq!(reader.next(&mut input), Ok(None));
+    assert_eq!((reader.response().status, reader.response().fields.len()), (0, 0));
+}

@@ -1,7 +1,7 @@
 //! Header compression beside the crate httlib-hpack.
 //!
-//! That crate panics where a block ends inside an integer, and takes a change of the table's size
-//! anywhere. It also takes a Huffman code whose padding is not that of EOS. So a walk over the block
+//! That crate panics where a block ends inside an integer, takes a change of the table's size
+//! anywhere, and takes a Huffman code whose padding is not that of EOS. So a walk over the block
 //! finds the representations, and the rules that concern their form alone; the crate gets one whole
 //! representation after the other, and each Huffman string must be the one that it would write.
 
