@@ -107,3 +107,21 @@ impl Decoder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire;
+    use super::*;
+
+    #[test]
+    fn memory_for_short_strings_is_kept() {
+        let mut decoder = Decoder::new(4096);
+        // The space for a Huffman string is an upper bound of its length.
+        for (length, kept) in [(100, true), (4094, true), (4095, false), (10_000, false)] {
+            let mut block = vec![0, 1, b'x'];
+            wire::string(&mut block, &vec![b'0'; length]);
+            decoder.decode(&block, |field| assert_eq!(field.value.len(), length)).unwrap();
+            assert_eq!(decoder.value.capacity() > 0, kept, "{length}");
+        }
+    }
+}

@@ -226,6 +226,20 @@ impl Bits<'_> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_look_gives_two_short_codes() {
+        let front = FRONTS[0];
+        assert_eq!((front.bytes, front.one, front.all), (*b"00", 5, 10));
+    }
+
+    #[test]
+    fn the_space_is_two_bytes_longer_than_the_longest_text() {
+        let (mut code, mut space) = (Vec::new(), Vec::new());
+        encode(&[b'0'; 16], &mut code);
+        assert_eq!((decode(&code, &mut space), code.len()), (Ok(&[b'0'; 16][..]), 10));
+        assert_eq!(space.len(), 18);
+    }
+
     fn decoded(code: &[u8]) -> Result<Vec<u8>, HpackError> {
         decode(code, &mut Vec::new()).map(<[u8]>::to_vec)
     }

@@ -117,6 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn each_byte_of_a_text_has_a_part_in_its_hash() {
+        for length in 1..=24 {
+            let text = vec![b'a'; length];
+            for place in 0..length {
+                let mut other = text.clone();
+                other[place] = b'b';
+                assert_ne!(hash(&text, 0), hash(&other, 0), "byte {place} of {length}");
+            }
+        }
+    }
+
+    #[test]
     fn entries_are_found_by_name_and_by_name_and_value() {
         let mut table = Table::new(4096);
         let mut lookup = Lookup::default();

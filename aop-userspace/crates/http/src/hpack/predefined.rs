@@ -176,8 +176,8 @@ mod tests {
 
     #[test]
     fn each_name_is_near_the_slot_of_its_hash() {
-        for (place, index) in (0..).zip(SLOTS).filter(|(_, index)| *index > 0) {
-            let slot = slot(hash(get(usize::from(index)).unwrap().name, 0));
+        for (place, index) in SLOTS.iter().enumerate().filter(|(_, index)| **index > 0) {
+            let slot = slot(hash(get(usize::from(*index)).unwrap().name, 0));
             let distance = (place + SLOTS.len() - slot) % SLOTS.len();
             assert!(distance <= 4, "{index} is {distance} slots away");
         }

@@ -274,3 +274,19 @@ fn a_change_of_the_size_is_announced_with_its_minimum() {
         assert_eq!(out, bytes(expected), "{settings:?}: once");
     }
 }
+
+#[test]
+fn a_cookie_of_20_bytes_may_be_indexed_and_a_shorter_one_never() {
+    let mut encoder = Encoder::new();
+    assert_eq!(encode(&mut encoder, &format!("cookie: {}", "c".repeat(19)))[0], 0x1f);
+    assert_eq!(encode(&mut encoder, &format!("cookie: {}", "c".repeat(20)))[0], 0x60);
+}
+
+#[test]
+fn a_field_of_a_quarter_of_the_table_is_indexed_and_a_longer_one_is_not() {
+    let mut encoder = Encoder::new();
+    // The name, and 32 bytes of overhead.
+    let quarter = 1024 - 3 - 32;
+    assert_eq!(encode(&mut encoder, &format!("x-a: {}", "v".repeat(quarter)))[0], 0x40);
+    assert_eq!(encode(&mut encoder, &format!("x-b: {}", "v".repeat(quarter + 1)))[0], 0x00);
+}

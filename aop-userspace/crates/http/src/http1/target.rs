@@ -80,7 +80,7 @@ fn read_authority(request: &mut RequestHead, authority: &[u8], port: Port) -> Re
     syntax::check_authority(authority)?;
     let digits = authority.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let before = &authority[..authority.len() - digits];
-    let named = digits > 0 && before.len() > 1 && before.last() == Some(&b':');
+    let named = digits > 0 && before.last() == Some(&b':');
     // RFC 9110, 4.2.1: an empty host is invalid.
     if authority[0] == b':' || (port == Port::Required && !named) {
         return Err(Fault::Target);

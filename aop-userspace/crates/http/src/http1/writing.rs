@@ -193,6 +193,22 @@ mod tests {
     }
 
     #[test]
+    fn the_phrases_are_those_of_the_crate_http_but_for_four_of_rfc_9110() {
+        for status in 100..=999 {
+            let known = http::StatusCode::from_u16(status).unwrap().canonical_reason();
+            let expected = match status {
+                203 => "Non-Authoritative Information",
+                413 => "Content Too Large",
+                422 => "Unprocessable Content",
+                // RFC 9110, 15.5.19: it is reserved.
+                418 => "",
+                _ => known.unwrap_or_default(),
+            };
+            assert_eq!(reason(status), expected, "{status}");
+        }
+    }
+
+    #[test]
     fn a_name_in_title_case_has_a_capital_after_each_hyphen() {
         for (name, title) in [
             ("content-type", "Content-Type"),

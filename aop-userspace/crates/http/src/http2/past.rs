@@ -138,6 +138,11 @@ mod tests {
     }
 
     #[test]
+    fn a_thousand_ends_take_256_bytes() {
+        assert_eq!(size_of::<[u64; WORDS]>(), 256);
+    }
+
+    #[test]
     fn skipped_streams_are_not_complete() {
         let mut past = Past::default();
         past.open(StreamId(1));
