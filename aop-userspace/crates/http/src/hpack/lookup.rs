@@ -97,6 +97,7 @@ const fn mix(hash: u64, word: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::table::Name;
+    use super::super::{Decoder, Encoder};
     use super::*;
 
     #[test]
@@ -114,6 +115,27 @@ mod tests {
                 assert_eq!(found, (index < GROUP).then_some(index), "{old} after {value}");
             }
         }
+    }
+
+    #[test]
+    fn fields_with_the_same_value_and_the_same_slot_are_told_apart() {
+        let mut seen = std::collections::HashMap::new();
+        let mut collisions = 0;
+        for number in 0..10_000 {
+            let name = format!("x-{number}");
+            let hash = hash(b"value", hash(name.as_bytes(), 0));
+            let Some(other) = seen.insert((group(hash), tag(hash)), name.clone()) else { continue };
+            collisions += 1;
+            let (mut encoder, mut block) = (Encoder::new(), Vec::new());
+            for name in [&other, &name] {
+                encoder.field(&mut block, name.as_bytes(), b"value");
+            }
+            let mut names = Vec::new();
+            let each = |field: Field<'_>| names.push(field.name.to_vec());
+            Decoder::new(4096).decode(&block, each).unwrap();
+            assert_eq!(names, [other.into_bytes(), name.into_bytes()]);
+        }
+        assert!(collisions > 0);
     }
 
     #[test]
