@@ -45,13 +45,14 @@ fn refused(counters: &CountersSnapshot, refusal: Refusal) -> u64 {
     counters.refused.iter().filter(|of| of.refusal == refusal).map(|of| of.count).sum()
 }
 
-async fn a_good_one_is_served_within_a_second(sources: &[&str], expected: [u64; 2]) {
+async fn a_good_one_is_served_at_once(sources: &[&str], expected: [u64; 2]) {
     let config =
         RigConfig { limits: LIMITS, deadline: Duration::from_secs(120), ..RigConfig::default() };
     let rig = Rig::with(config).await;
     let held = flood(rig.address, sources).await;
     let edge = rig.edge();
-    timeout(Duration::from_secs(1), rig.serve(&edge, SITE))
+    // Far below the deadline, for which a peer without a slot would wait.
+    timeout(Duration::from_secs(20), rig.serve(&edge, SITE))
         .await
         .expect("the good peer had to wait");
     let reasons = [Refusal::TooMany, Refusal::CrowdedOut];
@@ -67,7 +68,7 @@ async fn a_good_one_is_served_within_a_second(sources: &[&str], expected: [u64; 
 #[tokio::test]
 async fn a_flood_of_silent_peers_from_the_same_address_does_not_delay_a_good_peer() {
     // All but 256 are evicted, the last one by the good peer.
-    a_good_one_is_served_within_a_second(&["127.0.0.1"], [FLOOD as u64 - 255, 0]).await;
+    a_good_one_is_served_at_once(&["127.0.0.1"], [FLOOD as u64 - 255, 0]).await;
 }
 
 #[tokio::test]
@@ -75,7 +76,7 @@ async fn a_flood_of_silent_peers_from_many_addresses_does_not_delay_a_good_peer(
     let names: Vec<String> = (2..52).map(|number| format!("127.0.0.{number}")).collect();
     let sources: Vec<&str> = names.iter().map(String::as_str).collect();
     // No address has more than a hundred. All but 1,024 are evicted, and one more by the good peer.
-    a_good_one_is_served_within_a_second(&sources, [0, FLOOD as u64 - 1023]).await;
+    a_good_one_is_served_at_once(&sources, [0, FLOOD as u64 - 1023]).await;
 }
 
 #[tokio::test]
