@@ -2,7 +2,8 @@
 //!
 //! The reader takes the fields of a block one by one, keeps the first fault, and stores nothing
 //! behind it: the block is decoded to its end all the same, because the compression state depends
-//! on it. White space around a value is removed, as in HTTP/1.1.
+//! on it. White space around a field value is removed, as in HTTP/1.1; around a pseudo-header value
+//! it is malformed.
 
 mod request;
 mod response;
@@ -85,7 +86,6 @@ impl<'s, S: Section> SectionReader<'s, S> {
 
     fn take(&mut self, field: Field<'_>) -> Result<(), Malformed> {
         let Field { name, value } = field;
-        let value = trim(value);
         if name.first() == Some(&b':') {
             if self.order == Order::Regular {
                 return Err(Fault::PseudoField.of(name));
@@ -93,6 +93,8 @@ impl<'s, S: Section> SectionReader<'s, S> {
             return self.section.pseudo(name, value);
         }
         self.order = Order::Regular;
+        // RFC 9113, 8.2.1 forbids space around values. It changes no meaning, so it is removed.
+        let value = trim(value);
         if !syntax::is_lower_token(name) {
             return Err(Fault::FieldName.of(name));
         }
