@@ -73,8 +73,9 @@ pub(super) const PING_ANSWER: u64 = 10_000;
 /// The least time between two PINGs: gRPC servers end connections with more than one in 5 minutes.
 pub(super) const PING_INTERVAL: u64 = 310_000;
 
-/// The largest number of idle connections to an upstream, for one worker.
-pub(super) const IDLE_CONNECTIONS: usize = 128;
+/// The largest number of idle connections to an upstream, for one worker: enough for a few edges
+/// with 200 streams each, which would connect anew for each request otherwise.
+pub(super) const IDLE_CONNECTIONS: usize = 512;
 /// How long an idle connection is kept, if the upstream does not say.
 pub(super) const REST: Duration = Duration::from_secs(60);
 /// A connection rests for this much less than the upstream announces, so that no request meets its
