@@ -170,6 +170,12 @@ impl Connection {
         &self.trailers
     }
 
+    /// Whether bytes wait for the peer.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.output.is_empty()
+    }
+
     /// Bytes for the peer. The caller removes what it has written.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output

@@ -197,7 +197,8 @@ impl HttpRelay {
         if self.tunnel.is_some() {
             return Some(RelayEnd::Tunnel);
         }
-        self.peer.is_finished().then_some(RelayEnd::Finished)
+        // A request may still leave for its upstream.
+        (self.peer.is_finished() && self.exchanges.is_empty()).then_some(RelayEnd::Finished)
     }
 
     /// Gives back the memory that a connection at rest does not need. The next request allocates

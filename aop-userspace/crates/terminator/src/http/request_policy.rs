@@ -93,7 +93,10 @@ impl RequestPolicy {
         };
         // A site may have become one that relays bytes.
         let own = self.warrant.site();
-        let http = site.http().or_else(|| own.http()).ok_or(Denial::UpstreamUnreachable)?;
+        let (http, proxy) = match site.http() {
+            Some(http) => (http, site.proxy()),
+            None => (own.http().ok_or(Denial::UpstreamUnreachable)?, own.proxy()),
+        };
         let authenticated = self.warrant.is_authenticated();
         named.check_site(self.warrant.host(), site, http, &policy.sites, authenticated)?;
         let peer = PeerFacts {
@@ -103,7 +106,7 @@ impl RequestPolicy {
         };
         let upgrade = headers::rewrite_request(request, &named, &peer, http)?;
         let handshake = || self.warrant.handshake(stream);
-        let header = self.forwarded.header(site.proxy(), &request.fields, handshake)?;
+        let header = self.forwarded.header(proxy, &request.fields, handshake)?;
         let timeouts = RequestTimeouts { connect: policy.deadline, answer: http.answer };
         let case = match http.header_names {
             HeaderNames::Lower => NameCase::Lower,

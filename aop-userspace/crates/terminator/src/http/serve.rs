@@ -101,7 +101,7 @@ async fn drive(
     let mut cut = pin!(tokens.cut.cancelled());
     let mut drain = pin!(tokens.drain.cancelled());
     let mut rest = pin!(tokens.rest.cancelled());
-    let mut draining = Draining::No;
+    let mut closing = Closing::No;
     let mut resting_since = Instant::now();
     let mut alarm = pin!(sleep_until(resting_since + idle));
     // The deadlines are checked this often; a request may last longer than its limit by this much.
@@ -111,8 +111,8 @@ async fn drive(
         if cut.as_mut().poll(context).is_ready() {
             return Poll::Ready(Driven::Cut);
         }
-        if draining == Draining::No && drain.as_mut().poll(context).is_ready() {
-            draining = Draining::Yes;
+        if closing == Closing::No && drain.as_mut().poll(context).is_ready() {
+            closing = Closing::Announced;
             relay.announce_end();
         }
         loop {
@@ -120,14 +120,21 @@ async fn drive(
                 return Poll::Ready(Driven::Ended(end));
             }
             let busy = relay.is_busy();
-            match draining {
-                Draining::Yes if busy => relay.shut_down(),
-                Draining::Yes if rest.as_mut().poll(context).is_ready() => {
-                    return Poll::Ready(Driven::Idle);
-                }
-                Draining::Yes | Draining::No => {}
-            }
             let now = Instant::now();
+            let drained =
+                closing == Closing::Announced && (busy || rest.as_mut().poll(context).is_ready());
+            let expired = !busy && now >= resting_since + closing.patience(idle);
+            if expired && closing == Closing::Begun {
+                return Poll::Ready(Driven::Idle);
+            }
+            if drained || expired {
+                // A request that the peer sent before it knows is still served.
+                closing = Closing::Begun;
+                relay.shut_down();
+                resting_since = now;
+                alarm.as_mut().reset(now + closing.patience(idle).min(interval));
+                continue;
+            }
             if busy != was_busy || relay.stats.requests != requests {
                 (was_busy, requests) = (busy, relay.stats.requests);
                 resting_since = now;
@@ -139,20 +146,16 @@ async fn drive(
             if alarm.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
-            let next = match busy {
-                true => {
-                    relay.check_deadlines(stall);
-                    if relay.last_words() == Some(RelayEnd::Stalled) {
-                        // A peer that does not read takes no last bytes either.
-                        return Poll::Ready(Driven::Ended(RelayEnd::Stalled));
-                    }
-                    now + interval
+            let next = if busy {
+                relay.check_deadlines(stall);
+                if relay.last_words() == Some(RelayEnd::Stalled) {
+                    // A peer that does not read takes no last bytes either.
+                    return Poll::Ready(Driven::Ended(RelayEnd::Stalled));
                 }
-                false if now >= resting_since + idle => return Poll::Ready(Driven::Idle),
-                false => {
-                    relay.release_memory();
-                    resting_since + idle
-                }
+                now + interval
+            } else {
+                relay.release_memory();
+                resting_since + closing.patience(idle)
             };
             alarm.as_mut().reset(next);
         }
@@ -160,25 +163,31 @@ async fn drive(
     .await
 }
 
+/// How far a connection is with its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Draining {
+enum Closing {
     No,
-    Yes,
+    /// Its policy drains. If it is idle, a request may be on its way.
+    Announced,
+    /// No request begins but those that the peer has sent already.
+    Begun,
+}
+
+impl Closing {
+    /// How long the connection may be idle. A peer may never acknowledge that it ends.
+    fn patience(self, idle: Duration) -> Duration {
+        match self {
+            Self::No | Self::Announced => idle,
+            Self::Begun => limits::CLOSE.min(idle),
+        }
+    }
 }
 
 /// Ends a connection as its relay ended.
-async fn end(mut relay: Box<HttpRelay>, driven: Driven, tokens: &ShutdownTokens) -> Served {
-    let driven = match driven {
-        Driven::Idle => {
-            relay.shut_down();
-            // GOAWAY, if there is one. A peer that does not read does not delay the end for long.
-            let last = poll_fn(|context| relay.poll(context));
-            match timeout(limits::CLOSE, last).await {
-                Ok(end) => Driven::Ended(end),
-                Err(_) => relay.last_words().map_or(Driven::Idle, Driven::Ended),
-            }
-        }
-        ended @ (Driven::Ended(_) | Driven::Cut) => ended,
+async fn end(relay: Box<HttpRelay>, driven: Driven, tokens: &ShutdownTokens) -> Served {
+    let driven = match (driven, relay.last_words()) {
+        (Driven::Idle, Some(end)) => Driven::Ended(end),
+        (driven, _) => driven,
     };
     let (policy, stream, input, tunnel, stats) = relay.into_parts();
     let (mut bytes_in, mut bytes_out) = (stats.bytes_in, stats.bytes_out);

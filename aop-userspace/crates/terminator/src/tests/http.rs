@@ -21,6 +21,7 @@ mod refusal_response;
 mod requests;
 mod retries;
 mod sharing;
+mod slow_sides;
 mod smuggling;
 mod websocket;
 

@@ -39,6 +39,11 @@ impl HttpRelay {
                 // A tunnel may rest as long as both directions are open.
                 (ResponseState::Begun, _) if exchange.is_resting_tunnel() => {}
                 (ResponseState::Begun, _) if quiet >= stall => self.end_stalled(at),
+                (ResponseState::Complete, Some(_)) if exchange.is_tunnel() => {
+                    if quiet >= stall {
+                        self.end_stalled(at);
+                    }
+                }
                 // The application has answered, and reads no more.
                 (ResponseState::Complete, Some(_)) if quiet >= UNREAD => {
                     self.release(at);
@@ -65,6 +70,10 @@ impl HttpRelay {
     fn check_upstreams(&mut self) {
         let all: Vec<usize> = self.slots.iter().map(|(number, _)| number).collect();
         for number in all {
+            // It may have answered: nothing is read from it while the peer takes nothing.
+            if self.ready.is_marked(number) {
+                continue;
+            }
             let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number) else { continue };
             match connection.check_life(self.now) {
                 Life::Assumed => {}

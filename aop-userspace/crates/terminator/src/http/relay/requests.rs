@@ -177,10 +177,14 @@ impl HttpRelay {
         let number = exchange.relay.as_ref().and_then(|relay| relay.connection);
         match number.and_then(|number| self.slots.get(number)) {
             Some(Slot::Open { connection, .. }) if connection.writes == Writes::Open => {
-                let http1 = matches!(connection.codec, Codec::Http1(_));
+                let may_wait = match connection.codec {
+                    Codec::Http1(_) => true,
+                    // The connection goes on; a body may be lost only with it.
+                    Codec::Http2(_) => exchange.request.body != BodyLength::Empty,
+                };
                 match exchange.upload.end {
                     EndState::Owed => true,
-                    EndState::Sent => http1 && connection.unwritten() > 0,
+                    EndState::Sent => may_wait && connection.has_unwritten(),
                     EndState::Discarded => false,
                 }
             }
@@ -191,7 +195,9 @@ impl HttpRelay {
     /// Ends an exchange for a reason, which counts unless it is counted as relayed already.
     pub(super) fn abort_for(&mut self, at: usize, denial: Denial, malformed: Option<&Malformed>) {
         let exchange = &self.exchanges[at];
-        if exchange.response != ResponseState::Complete && !exchange.is_tunnel() {
+        // Without a relay it was refused, which counts already.
+        let counts = exchange.relay.is_some() && !exchange.is_tunnel();
+        if exchange.response != ResponseState::Complete && counts {
             let request = Some(&exchange.request);
             self.policy.record(denial, &DenialFacts { request, host: None, malformed });
         }

@@ -2,9 +2,9 @@
 //! send twice.
 //!
 //! A request is sent again, once, where the upstream cannot have acted on it, or where acting twice
-//! is harmless: over HTTP/1.1 if a kept connection ends before the first byte of the response and
-//! the method is idempotent (RFC 9110, 9.2.2); over HTTP/2 if the upstream refused the stream, or
-//! left it out with a GOAWAY (RFC 9113, 8.7).
+//! is harmless: over HTTP/1.1 if a kept connection ends before the response begins and the method is
+//! idempotent (RFC 9110, 9.2.2); over HTTP/2 if the upstream refused the stream, or left it out with
+//! a GOAWAY (RFC 9113, 8.7).
 
 use std::{io, mem};
 
@@ -30,7 +30,10 @@ impl HttpRelay {
     /// Parses bytes of an HTTP/1.1 upstream, as far as the peer takes them.
     pub(super) fn parse_http1(&mut self, number: usize, input: &mut &[u8]) {
         let at = self.exchange_of(number);
-        let at = at.filter(|at| self.exchanges[*at].response != ResponseState::Complete);
+        let at = at.filter(|at| {
+            let exchange = &self.exchanges[*at];
+            exchange.response != ResponseState::Complete && exchange.held_end.is_none()
+        });
         let Some(at) = at else {
             // Bytes without a request: the connection must not be used again.
             let left = self.exchange_of(number);
@@ -55,11 +58,12 @@ impl HttpRelay {
             let Some(exchange) = self.exchanges.get(at) else { return };
             let begun = exchange.response == ResponseState::Begun;
             let room = self.peer.capacity(exchange.stream).min(room).saturating_sub(waiting);
-            // Without input, the reader may still tell that the body has ended.
-            if begun && room == 0 && !exchange.held.is_empty() && !input.is_empty() {
-                break;
-            }
-            let limit = if begun { room.max(LOOK_AHEAD) } else { usize::MAX };
+            // The end of a message needs no byte, so it is read even if the peer takes none.
+            let limit = match (begun, room) {
+                (false, _) => usize::MAX,
+                (true, 0) if !exchange.held.is_empty() => 0,
+                (true, room) => room.max(LOOK_AHEAD),
+            };
             let Some(Slot::Open { connection, .. }) = self.slots.get_mut(number) else { return };
             let Codec::Http1(reader) = &mut connection.codec else { return };
             let (mut part, _) = input.split_at(limit.min(input.len()));

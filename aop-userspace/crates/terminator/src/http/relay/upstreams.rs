@@ -108,6 +108,7 @@ impl HttpRelay {
     fn write_slot(&mut self, number: usize) {
         let Some(Slot::Open { connection, waker, .. }) = self.slots.get_mut(number) else { return };
         let mut context = Context::from_waker(waker);
+        let before = connection.total;
         match connection.poll_write(&mut context) {
             Poll::Ready(Ok(())) | Poll::Pending => {}
             Poll::Ready(Err(error)) => {
@@ -123,15 +124,24 @@ impl HttpRelay {
                 return;
             }
         }
+        let progress = connection.total > before;
         match &connection.codec {
             Codec::Http1(_) => {
                 if let Some(at) = self.exchange_of(number) {
+                    if progress {
+                        self.exchanges[at].moved = self.now;
+                    }
                     self.credit(at);
                     self.remove_if_complete(at);
                 }
             }
             Codec::Http2(_) => {
                 for at in self.exchanges_of(number) {
+                    let exchange = &mut self.exchanges[at];
+                    // Before, the bytes may be those of other streams.
+                    if progress && exchange.response == ResponseState::Complete {
+                        exchange.moved = self.now;
+                    }
                     self.credit(at);
                     self.remove_if_complete(at);
                 }

@@ -25,6 +25,8 @@ pub(in crate::http) struct UpstreamConnection {
     pub(in crate::http) output: Vec<u8>,
     /// The number of bytes of `output` that were written.
     pub(in crate::http) written: usize,
+    /// The number of bytes that were written since the beginning.
+    pub(in crate::http) total: u64,
     hold: Hold,
     pub(in crate::http) shutdown: Shutdown,
     /// Whether the upstream still takes bytes.
@@ -115,6 +117,7 @@ impl UpstreamConnection {
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
+            total: 0,
             hold,
             shutdown: Shutdown::None,
             writes: Writes::Open,
@@ -126,6 +129,15 @@ impl UpstreamConnection {
             since: Instant::now(),
             rest: limits::REST,
         }
+    }
+
+    /// Whether bytes wait to be written, here or in the protocol.
+    pub(in crate::http) fn has_unwritten(&self) -> bool {
+        let waiting = match &self.codec {
+            Codec::Http1(_) => false,
+            Codec::Http2(codec) => codec.has_output(),
+        };
+        waiting || self.unwritten() > 0
     }
 
     /// The bytes that wait to be written.
@@ -143,11 +155,21 @@ impl UpstreamConnection {
         }
         while self.writes == Writes::Open && self.written < self.output.len() {
             let bytes = &self.output[self.written..];
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+            let written = match Pin::new(&mut self.stream).poll_write(context, bytes) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => {
+                    // While some bytes always wait, those that were written would add up.
+                    if self.hold == Hold::Nothing && self.written >= limits::UPLOAD {
+                        self.forget_written();
+                    }
+                    return Poll::Pending;
+                }
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.written += written;
+            self.total += written as u64;
         }
         if self.hold == Hold::Nothing {
             self.forget_written();
@@ -282,5 +304,42 @@ impl UpstreamConnection {
         let parsed = self.input.len() - rest.len();
         self.input.drain(..parsed);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::{io::AsyncReadExt, net::UnixStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_that_were_written_are_forgotten_though_some_always_wait() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut connection = UpstreamConnection::new(UpstreamStream::Unix(ours), HttpVersion::H2c);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut read = vec![0; 64 * 1024];
+        // The peer may fill its window before it notices.
+        let window = limits::SERVER.stream_window as usize;
+        for _ in 0..256 {
+            // As much as the relay lets wait.
+            loop {
+                if let Poll::Ready(written) = connection.poll_write(&mut context) {
+                    written.unwrap();
+                }
+                if connection.unwritten() >= limits::UPLOAD + window {
+                    break;
+                }
+                connection.output.extend_from_slice(&[0; 16 * 1024]);
+            }
+            let quiet = std::time::Duration::from_millis(20);
+            tokio::time::timeout(quiet, theirs.read(&mut read)).await.ok();
+            // The reactor sees that there is room.
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        let (kept, waiting) = (connection.output.len(), connection.unwritten());
+        assert!(kept < 1 << 20, "{kept} bytes are kept, {waiting} wait");
     }
 }

@@ -37,6 +37,12 @@ impl ReadySet {
         self.0.lock().mark(number);
     }
 
+    /// Whether the connection `number` is marked.
+    pub(in crate::http) fn is_marked(&self, number: usize) -> bool {
+        let marks = self.0.lock();
+        marks.ready.get(number / 64).is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+    }
+
     /// From now on marks wake `task`.
     pub(in crate::http) fn set_task(&self, task: &Waker) {
         let mut marks = self.0.lock();

@@ -293,3 +293,16 @@ async fn tunnels_and_event_streams_have_a_bound_of_their_own() {
     };
     timeout(LONG, freed).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_tunnel_that_its_upstream_has_half_closed_may_pause() {
+    let mut stage = Stage::new().await;
+    let (mut body, mut sending, mut upstream) = stage.tunnel().await;
+    upstream.shutdown().await.unwrap();
+    assert_eq!(receive(&mut body).await, None);
+    sleep(Duration::from_secs(4)).await;
+    sending.send_data(Bytes::from_static(b"after"), true).unwrap();
+    let mut rest = Vec::new();
+    let end = timeout(LONG, upstream.read_to_end(&mut rest)).await.unwrap();
+    assert!(end.is_ok() && rest == b"after", "{end:?} after {rest:?}");
+}
