@@ -15,7 +15,7 @@ pub(crate) struct Tool {
     purpose: &'static str,
 }
 
-/// Where Debian's packages put Python modules.
+/// The directory of Python modules in Debian's packages.
 const MODULES: &str = "/usr/lib/python3/dist-packages";
 
 const TOOLS: [Tool; 7] = [

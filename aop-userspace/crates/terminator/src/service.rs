@@ -40,7 +40,7 @@ pub struct ServicePolicy {
     pub deadline: Duration,
 }
 
-/// What is open at the upstream of a site.
+/// The open requests and tunnels at the upstream of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenRequests {
     /// Requests.

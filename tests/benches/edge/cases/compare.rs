@@ -135,7 +135,7 @@ impl Outcome {
     /// case itself is wrong.
     ///
     /// # Errors
-    /// What is missing.
+    /// The missing part.
     pub(crate) fn must_be_sound(&self) -> Result<()> {
         let count = |wanted: &str| self.lines.iter().filter(|(name, _)| name == wanted).count();
         let is_sound = count("request") == 1

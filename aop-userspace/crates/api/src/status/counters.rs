@@ -52,12 +52,12 @@ pub struct Requests {
     pub relayed: u64,
     /// All other requests, by the reason.
     pub refused: Vec<RefusalCount>,
-    /// What is open at the upstreams now, for each site that has something open.
+    /// The open requests and tunnels at the upstreams, for each site that has some.
     #[serde(default)]
     pub open: Vec<OpenRequestsReport>,
 }
 
-/// What is open at the upstream of a site now.
+/// The open requests and tunnels at the upstream of a site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenRequestsReport {
     /// The site.

@@ -39,7 +39,7 @@ fn output(server: &mut Server) -> String {
     String::from_utf8(std::mem::take(server.output())).unwrap()
 }
 
-/// What the server says about itself: busy, idle, receiving, waiting, responding, draining.
+/// The state that the server reports: busy, idle, receiving, waiting, responding, draining.
 fn state(server: &Server) -> [bool; 6] {
     [
         server.is_busy(),

@@ -35,7 +35,7 @@ struct Stream {
     answered: bool,
 }
 
-/// What the server saw and wrote.
+/// The events and the bytes of the server.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Trace {
     events: Vec<String>,

@@ -78,7 +78,7 @@ pub(in crate::http) enum Reuse {
     Forbidden,
 }
 
-/// What is known about an upstream that is silent.
+/// The signs of life of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Life {
     Assumed,
