@@ -68,14 +68,23 @@ pub(super) fn report(
         reason: denied.denial.name().to_owned(),
         count: denied.count,
     });
+    let retired = counters.retired.into_iter().map(|retired| RefusalCount {
+        site: retired.site.to_string(),
+        reason: retired.limit.name().to_owned(),
+        count: retired.count,
+    });
     let usage = |usage: SlotUsage| SlotUsageReport { open: usage.open, limit: usage.limit };
     let open = open.into_iter().map(|(site, open)| OpenRequestsReport {
         site: site.to_string(),
         requests: usage(open.requests),
         tunnels: usage(open.tunnels),
     });
-    let requests =
-        Requests { relayed: counters.relayed, refused: denied.collect(), open: open.collect() };
+    let requests = Requests {
+        relayed: counters.relayed,
+        refused: denied.collect(),
+        retired: retired.collect(),
+        open: open.collect(),
+    };
     TerminatorSnapshot {
         open: counters.open,
         served: counters.served.iter().map(|(site, count)| (site.to_string(), *count)).collect(),

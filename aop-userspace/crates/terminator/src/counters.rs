@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 pub use recent_refusals::RecentRefusal;
 use recent_refusals::RecentRefusals;
 pub(super) use site::SiteCounters;
-pub use snapshot::{CountersSnapshot, DeniedCount, RefusedCount};
+pub use snapshot::{CountersSnapshot, DeniedCount, RefusedCount, RetiredCount};
 
 /// The site name under which connections are counted that matched no site.
 pub(super) const NO_SITE: &str = "-";

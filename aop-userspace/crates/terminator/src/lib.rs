@@ -29,7 +29,7 @@ mod workers;
 
 pub use counters::{
     Counters, CountersSnapshot, DeniedCount, IdentitySighting, LastObservation, ObservedCount,
-    RecentRefusal, RefusedCount,
+    RecentRefusal, RefusedCount, RetiredCount,
 };
 pub use http::{Denial, SlotUsage};
 pub use proxy::{

@@ -6,6 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use aop_http::http2::Limit;
 use aop_tls::Refusal;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
@@ -25,6 +26,8 @@ pub(super) struct LogLimit(Mutex<HashMap<LogReason, Window>>);
 pub(super) enum LogReason {
     Connection(Refusal),
     Request(Denial),
+    /// An HTTP/2 connection exceeded a rate.
+    Retired(Limit),
     /// The connection was relayed although enforcing would refuse it: its site observes.
     Observed(Refusal),
 }
@@ -98,6 +101,7 @@ fn log_omitted(reason: LogReason, left_out: u64) {
     let (outcome, what) = match reason {
         LogReason::Connection(refusal) => (refusal.name(), "connections refused for"),
         LogReason::Request(denial) => (denial.name(), "requests refused for"),
+        LogReason::Retired(limit) => (limit.name(), "HTTP/2 connections retired for"),
         LogReason::Observed(refusal) => {
             (refusal.name(), "connections served that enforcing would refuse for")
         }

@@ -114,7 +114,9 @@ fn requests(status: &Status, colours: Colours) -> Vec<String> {
         };
         of("requests", site.requests).into_iter().chain(of("tunnels", site.tunnels))
     });
-    let rows = open.chain(refusal_rows(&requests.refused, "not relayed")).collect();
+    let refused_rows = refusal_rows(&requests.refused, "not relayed");
+    let retired = refusal_rows(&requests.retired, "HTTP/2 connections retired");
+    let rows = open.chain(refused_rows).chain(retired).collect();
     let refused: u64 = requests.refused.iter().map(|refused| refused.count).sum();
     let sum = format!("{} relayed, {refused} not", requests.relayed);
     section(colours, "requests", &sum, rows, MAX_ROWS, "aop status --json")

@@ -52,6 +52,9 @@ pub struct Requests {
     pub relayed: u64,
     /// All other requests, by the reason.
     pub refused: Vec<RefusalCount>,
+    /// HTTP/2 connections that exceeded a rate and were retired, by the limit.
+    #[serde(default)]
+    pub retired: Vec<RefusalCount>,
     /// The open requests and tunnels at the upstreams, for each site that has some.
     #[serde(default)]
     pub open: Vec<OpenRequestsReport>,

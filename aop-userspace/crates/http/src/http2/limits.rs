@@ -31,10 +31,21 @@ pub(super) const SMALL_UPDATE: u32 = 256;
 
 /// A flood is this many times as much as a full bucket.
 const FLOOD: u32 = 10;
-const LIMITS: usize = 8;
 
 impl Limit {
-    /// The name in logs.
+    /// All limits, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Resets,
+        Self::Faults,
+        Self::EmptyData,
+        Self::Pings,
+        Self::Settings,
+        Self::IgnoredFrames,
+        Self::SmallUpdates,
+        Self::LateFrames,
+    ];
+
+    /// The name in logs, status and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -71,7 +82,7 @@ impl Limit {
 /// The buckets of a connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Limits {
-    buckets: [Bucket; LIMITS],
+    buckets: [Bucket; Limit::ALL.len()],
 }
 
 /// An amount in thousandths, and the time at which it was right.
@@ -110,28 +121,17 @@ impl Limits {
 mod tests {
     use super::*;
 
-    const ALL: [Limit; LIMITS] = [
-        Limit::Resets,
-        Limit::Faults,
-        Limit::EmptyData,
-        Limit::Pings,
-        Limit::Settings,
-        Limit::IgnoredFrames,
-        Limit::SmallUpdates,
-        Limit::LateFrames,
-    ];
-
     #[test]
     fn each_limit_has_a_name_of_its_own() {
-        let mut names = ALL.map(Limit::name).to_vec();
+        let mut names = Limit::ALL.map(Limit::name).to_vec();
         names.sort_unstable();
         names.dedup();
-        assert_eq!((names.len(), Limit::Pings.name()), (LIMITS, "pings"));
+        assert_eq!((names.len(), Limit::Pings.name()), (Limit::ALL.len(), "pings"));
     }
 
     #[test]
     fn a_burst_is_acceptable_more_is_excessive_and_ten_times_as_much_is_a_flood() {
-        for limit in ALL {
+        for limit in Limit::ALL {
             let mut limits = Limits::default();
             let (size, _) = limit.rate();
             let conducts: Vec<_> = (0..size * 11).map(|_| limits.count(limit, 7)).collect();
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_steady_rate_is_acceptable_for_ever() {
-        for limit in ALL {
+        for limit in Limit::ALL {
             let mut limits = Limits::default();
             let (_, drain) = limit.rate();
             for number in 0..u64::from(drain) * 50 {
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn limits_do_not_add_up_and_time_that_goes_back_does_no_harm() {
         let mut limits = Limits::default();
-        for limit in ALL {
+        for limit in Limit::ALL {
             assert_eq!(limits.count(limit, 1_000), Conduct::Acceptable);
             assert_eq!(limits.count(limit, 0), Conduct::Acceptable);
             assert_eq!(limits.count(limit, u64::MAX), Conduct::Acceptable);

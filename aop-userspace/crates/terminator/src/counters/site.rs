@@ -12,12 +12,13 @@ use std::{
     },
 };
 
+use aop_http::http2::Limit;
 use aop_tls::{IssuingCa, PeerIdentity, Refusal, WouldRefuse};
 use aop_types::{AddressVerdict, unix_seconds};
 use parking_lot::Mutex;
 
 use super::{
-    CountersSnapshot, DeniedCount, IdentitySighting, Origin, RefusedCount,
+    CountersSnapshot, DeniedCount, IdentitySighting, Origin, RefusedCount, RetiredCount,
     identities::IdentityTable, observations::Observations,
 };
 use crate::http::Denial;
@@ -29,6 +30,7 @@ pub(crate) struct SiteCounters {
     served: AtomicU64,
     refused: RefusalCounters,
     denied: [AtomicU64; Denial::ALL.len()],
+    retired: [AtomicU64; Limit::ALL.len()],
     observations: Observations,
     identities: Mutex<IdentityTable>,
 }
@@ -88,6 +90,7 @@ impl SiteCounters {
             served: AtomicU64::default(),
             refused: RefusalCounters::default(),
             denied: array::from_fn(|_| AtomicU64::default()),
+            retired: array::from_fn(|_| AtomicU64::default()),
             observations: Observations::default(),
             identities: Mutex::default(),
         }
@@ -137,6 +140,11 @@ impl SiteCounters {
         self.denied[denial as usize].fetch_add(1, Relaxed);
     }
 
+    /// Counts an HTTP/2 connection that exceeded a rate.
+    pub(crate) fn retired(&self, limit: Limit) {
+        self.retired[limit as usize].fetch_add(1, Relaxed);
+    }
+
     /// Records a handshake at `now` in which `identity` authenticated.
     pub(crate) fn authenticated(
         &self,
@@ -173,6 +181,12 @@ impl SiteCounters {
         let mut denied: Vec<_> = denied.filter(|denied| denied.count > 0).collect();
         denied.sort_by_key(|denied| denied.denial.name());
         snapshot.denied.extend(denied);
+        let retired = Limit::ALL.iter().zip(&self.retired).map(|(limit, count)| RetiredCount {
+            site: site(),
+            limit: *limit,
+            count: count.load(Relaxed),
+        });
+        snapshot.retired.extend(retired.filter(|retired| retired.count > 0));
         self.observations.add_to(&self.site, snapshot, now);
         let identities = self.identities.lock();
         snapshot.identities.extend(identities.sightings(&self.site));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aop_http::http2::Limit;
 use aop_tls::Refusal;
 
 use super::{IdentitySighting, LastObservation, ObservedCount, RecentRefusal};
@@ -32,6 +33,8 @@ pub struct CountersSnapshot {
     pub relayed: u64,
     /// Requests that aop answered instead of the upstream, by site and reason.
     pub denied: Vec<DeniedCount>,
+    /// HTTP/2 connections that exceeded a rate, by site and limit.
+    pub retired: Vec<RetiredCount>,
     /// Certificates that authenticated, by site, the most recent first.
     pub identities: Vec<IdentitySighting>,
     /// The number of certificates that were evicted from `identities`, by site.
@@ -49,6 +52,17 @@ pub struct RefusedCount {
     pub count: u64,
     /// Connections from admitted addresses, without those of this host itself.
     pub from_admitted: u64,
+}
+
+/// How many HTTP/2 connections of a site exceeded one rate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredCount {
+    /// The site's name.
+    pub site: Arc<str>,
+    /// The limit.
+    pub limit: Limit,
+    /// Connections.
+    pub count: u64,
 }
 
 /// How often requests of a site were denied for one reason.

@@ -1,10 +1,10 @@
 //! The policy for the requests of one connection: the site whose settings apply, and the upstream.
 //! Counts and logs the requests that aop refuses.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use aop_config::HeaderNames;
-use aop_http::{Malformed, RequestHead, http1::NameCase};
+use aop_http::{RequestHead, http1::NameCase, http2::Limit};
 use aop_tls::{PeerStream, Site, Warrant, printable};
 
 use super::{
@@ -55,9 +55,8 @@ pub(super) struct RequestTimeouts {
 #[derive(Default)]
 pub(super) struct DenialFacts<'a> {
     pub(super) request: Option<&'a RequestHead>,
-    pub(super) host: Option<String>,
-    /// The fault in the message of the peer or of the upstream.
-    pub(super) malformed: Option<&'a Malformed>,
+    /// The fault in the bytes of the peer or of the upstream.
+    pub(super) fault: Option<&'a dyn Display>,
 }
 
 impl RequestPolicy {
@@ -133,8 +132,8 @@ impl RequestPolicy {
         }
         let site = self.warrant.site().name();
         let ray = facts.request.and_then(|request| request.fields.first(CF_RAY)).map(escaped);
-        let host = facts.host.clone().or_else(|| facts.request.and_then(named_host));
-        let detail = facts.malformed.map(|malformed| printable(&malformed.to_string()));
+        let host = facts.request.and_then(named_host);
+        let detail = facts.fault.map(|fault| printable(&fault.to_string()));
         if !denial.is_answer() {
             tracing::info!(
                 site = &**site,
@@ -159,6 +158,19 @@ impl RequestPolicy {
             help = denial.help(),
             "request refused",
         );
+    }
+
+    /// Counts and logs an HTTP/2 connection that exceeds a rate. Its open requests are served.
+    pub(super) fn retired(&self, limit: Limit) {
+        self.site_counters.retired(limit);
+        if self.shared.log_limit.may_log(LogReason::Retired(limit)) {
+            tracing::info!(
+                site = &**self.warrant.site().name(),
+                peer = %self.warrant.peer(),
+                limit = limit.name(),
+                "HTTP/2 connection retired",
+            );
+        }
     }
 
     pub(super) fn warrant(&self) -> &Warrant {

@@ -148,7 +148,7 @@ impl HttpRelay {
         match of_body.map(|(at, _)| at) {
             Some(at) => self.abort_for(at, denial, Some(malformed)),
             None => {
-                let facts = DenialFacts { malformed: Some(malformed), ..DenialFacts::default() };
+                let facts = DenialFacts { fault: Some(malformed), ..DenialFacts::default() };
                 self.policy.record(denial, &facts);
             }
         }
@@ -174,9 +174,9 @@ impl HttpRelay {
     }
 
     fn end_http2(&mut self, error: ConnectionError) {
-        tracing::debug!(peer = %self.policy.warrant().peer(), %error, "HTTP/2 failed");
+        let facts = DenialFacts { fault: Some(&error), ..DenialFacts::default() };
+        self.policy.record(Denial::BadRequest, &facts);
         self.peer.fail(&PeerFault::Http2(error));
-        self.policy.record(Denial::BadRequest, &DenialFacts::default());
         self.abort_all();
         self.last_words = Some(RelayEnd::Malformed);
     }

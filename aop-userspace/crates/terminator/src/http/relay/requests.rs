@@ -1,6 +1,6 @@
 //! The peer's requests: each becomes an exchange, which goes to an upstream or is answered here.
 
-use std::task::Context;
+use std::{fmt::Display, task::Context};
 
 use aop_http::{
     BodyLength, Malformed,
@@ -38,10 +38,7 @@ impl HttpRelay {
             PeerEvent::Reset(stream, malformed) => self.withdraw(stream, malformed.as_ref()),
             PeerEvent::Malformed(stream, malformed) => self.answer_malformed(stream, &malformed),
             PeerEvent::Writable(stream) => self.resume(stream),
-            PeerEvent::Retired(limit) => {
-                let peer = self.policy.warrant().peer();
-                tracing::info!(%peer, limit = limit.name(), "HTTP/2 connection retired");
-            }
+            PeerEvent::Retired(limit) => self.policy.retired(limit),
             PeerEvent::Nothing => {}
         }
     }
@@ -88,7 +85,7 @@ impl HttpRelay {
     fn withdraw(&mut self, stream: StreamId, malformed: Option<&Malformed>) {
         let Some(at) = self.exchanges.find(stream) else {
             if let Some(malformed) = malformed {
-                let facts = DenialFacts { malformed: Some(malformed), ..DenialFacts::default() };
+                let facts = DenialFacts { fault: Some(malformed), ..DenialFacts::default() };
                 self.policy.record(Denial::from(malformed.fault), &facts);
             }
             return;
@@ -101,7 +98,7 @@ impl HttpRelay {
     fn answer_malformed(&mut self, stream: StreamId, malformed: &Malformed) {
         self.stats.requests += 1;
         let denial = Denial::from(malformed.fault);
-        let facts = DenialFacts { malformed: Some(malformed), ..DenialFacts::default() };
+        let facts = DenialFacts { fault: Some(malformed), ..DenialFacts::default() };
         self.policy.record(denial, &facts);
         let text = format!("The request is refused: {}.\n", malformed.fault.text());
         let head = self.exchanges.spare_head();
@@ -138,7 +135,8 @@ impl HttpRelay {
             return;
         }
         let request = Some(&self.exchanges[at].request);
-        self.policy.record(denial, &DenialFacts { request, host: None, malformed });
+        let fault = malformed.map(|malformed| malformed as &dyn Display);
+        self.policy.record(denial, &DenialFacts { request, fault });
         self.release(at);
         let exchange = &mut self.exchanges[at];
         let unread = exchange.upload.state == UploadState::Open
@@ -199,7 +197,8 @@ impl HttpRelay {
         let counts = exchange.relay.is_some() && !exchange.is_tunnel();
         if exchange.response != ResponseState::Complete && counts {
             let request = Some(&exchange.request);
-            self.policy.record(denial, &DenialFacts { request, host: None, malformed });
+            let fault = malformed.map(|malformed| malformed as &dyn Display);
+            self.policy.record(denial, &DenialFacts { request, fault });
         }
         self.abort(at);
     }

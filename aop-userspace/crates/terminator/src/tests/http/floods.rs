@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aop_http::http2::Limit;
 use hyper::Request;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -33,6 +34,9 @@ async fn a_rapid_reset_closes_its_connection_and_others_are_served() {
     // In order, unless the flood goes on.
     assert!(matches!(error(&received), Some(0 | ENHANCE_YOUR_CALM)), "{:?}", error(&received));
     rig.counters_when(|counters| counters.open == 0).await;
+    let counters = rig.counters();
+    let retired = counters.retired.iter().map(|it| (&*it.site, it.limit, it.count));
+    assert_eq!(retired.collect::<Vec<_>>(), [(SITE, Limit::Resets, 1)]);
     assert!(application.asked().len() < 1000, "{}", application.asked().len());
     assert_eq!(Client::http2(&rig).await.get("/").await.unwrap().status(), 200);
 }

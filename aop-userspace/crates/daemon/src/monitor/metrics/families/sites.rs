@@ -87,6 +87,11 @@ fn counts(status: &Status, sites: &SiteLabels<'_>) -> Vec<MetricFamily> {
             one(requests.relayed),
         ),
         counter("requests_refused", "All other requests", refused(&requests.refused)),
+        counter(
+            "http2_connections_retired",
+            "HTTP/2 connections that exceeded a rate; the reason is the limit",
+            refused(&requests.retired),
+        ),
         open("requests_open", "Requests that are open at an upstream", |it| it.requests.open),
         open("tunnels_open", "WebSockets and event streams that are open", |it| it.tunnels.open),
     ]
