@@ -49,8 +49,8 @@ macro_rules! denials {
                 }
             }
 
-            /// Whether it is the answer to the request. Otherwise the response had begun, or the peer
-            /// waits for none.
+            /// Whether it is the answer to the request. Otherwise the response had begun, or the
+            /// peer waits for none.
             pub(super) const fn is_answer(self) -> bool {
                 !matches!(self, Self::Stalled | Self::Incomplete | Self::Aborted)
             }

@@ -2,9 +2,9 @@
 //! send twice.
 //!
 //! A request is sent again, once, where the upstream cannot have acted on it, or where acting twice
-//! is harmless: over HTTP/1.1 if a kept connection ends before the response begins and the method is
-//! idempotent (RFC 9110, 9.2.2); over HTTP/2 if the upstream refused the stream, or left it out with
-//! a GOAWAY (RFC 9113, 8.7).
+//! is harmless: over HTTP/1.1 if a kept connection ends before the response begins and the method
+//! is idempotent (RFC 9110, 9.2.2); over HTTP/2 if the upstream refused the stream, or left it out
+//! with a GOAWAY (RFC 9113, 8.7).
 
 use std::{io, mem};
 
