@@ -121,6 +121,14 @@ async fn drive(
             }
             let busy = relay.is_busy();
             let now = Instant::now();
+            if busy != was_busy || relay.stats.requests != requests {
+                (was_busy, requests) = (busy, relay.stats.requests);
+                resting_since = now;
+                let next = now + if busy { interval } else { idle.min(limits::RELEASE_AFTER) };
+                if alarm.deadline() > next {
+                    alarm.as_mut().reset(next);
+                }
+            }
             let drained =
                 closing == Closing::Announced && (busy || rest.as_mut().poll(context).is_ready());
             let expired = !busy && now >= resting_since + closing.patience(idle);
@@ -134,14 +142,6 @@ async fn drive(
                 resting_since = now;
                 alarm.as_mut().reset(now + closing.patience(idle).min(interval));
                 continue;
-            }
-            if busy != was_busy || relay.stats.requests != requests {
-                (was_busy, requests) = (busy, relay.stats.requests);
-                resting_since = now;
-                let next = now + if busy { interval } else { idle.min(limits::RELEASE_AFTER) };
-                if alarm.deadline() > next {
-                    alarm.as_mut().reset(next);
-                }
             }
             if alarm.as_mut().poll(context).is_pending() {
                 return Poll::Pending;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
     time::{sleep, timeout},
 };
 
 use super::{
     Rig, RigConfig, SITE, before_http1,
-    client::{LONG, edge, to_end, until},
+    client::{LONG, edge, request_to, to_end, until},
 };
 use crate::{Denial, Drained, tests::http::Application};
 
@@ -74,6 +75,26 @@ async fn an_idle_connection_ends_in_order_whichever_side_ends_it() {
     let drained = timeout(LONG, rig.service.drain(LONG)).await.unwrap();
     assert_eq!(drained, Drained::Complete);
     assert_eq!(to_end(&mut left).await, "");
+}
+
+#[tokio::test]
+async fn the_idle_time_begins_after_a_request_however_long_that_took() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let short = RigConfig::upstream(&url).relayed(|http| http.idle = Duration::from_secs(1));
+    let rig = Rig::with(short).await;
+    let mut peer = edge(&rig, &["http/1.1"], SITE).await;
+    peer.write_all(ASK).await.unwrap();
+    let mut upstream = request_to(&listener).await;
+    sleep(Duration::from_millis(1500)).await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none").await.unwrap();
+    until(&mut peer, "one").await;
+    sleep(Duration::from_millis(300)).await;
+    peer.write_all(ASK).await.unwrap();
+    let mut head = [0; 4096];
+    assert!(timeout(LONG, upstream.read(&mut head)).await.unwrap().unwrap() > 0);
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo").await.unwrap();
+    until(&mut peer, "two").await;
 }
 
 #[tokio::test]
