@@ -115,10 +115,12 @@ impl Disturbance {
     }
 
     /// How many POSTs may be lost. A proxy must not repeat a POST on its own (RFC 9110, 9.2.2), so
-    /// one that meets the close of a kept connection is lost.
+    /// one that meets the close of a kept connection is lost. The edge may also choose a connection
+    /// for a POST in the moment in which a GOAWAY arrives there, and then fails the POST itself.
     fn excused(self, sent: usize) -> usize {
         match self {
-            Self::Nothing | Self::Reload | Self::Upgrade | Self::Certificates => 0,
+            Self::Nothing | Self::Reload => 0,
+            Self::Upgrade | Self::Certificates => sent / 2000,
             Self::ServerReload => sent / 200,
             Self::Race => sent,
         }
