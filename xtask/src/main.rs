@@ -102,7 +102,7 @@ enum Verb {
         #[arg(long)]
         release: bool,
         /// Parts [default: cases leaving load], the seconds of each load [default: 20], or a piece
-        /// of the names of cases and loads. The part cost needs --release
+        /// of the names of cases and loads
         #[arg(last = true)]
         arguments: Vec<String>,
     },

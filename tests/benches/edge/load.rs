@@ -1,6 +1,5 @@
 //! A steady load of several visitors, while aop, its certificates or the application change.
 
-mod cost;
 mod disturbance;
 mod racer;
 mod server;
@@ -25,8 +24,6 @@ const RACER: u16 = 8082;
 
 /// The time from one request of a visitor to its next.
 const EVERY: Duration = Duration::from_millis(40);
-
-pub(crate) use cost::run as run_cost;
 
 /// Runs the load once for each disturbance whose name contains `filter`, over both protocols at the
 /// same time.

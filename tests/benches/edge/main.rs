@@ -4,7 +4,7 @@
 //! The parts are the cases (`cases`), load while aop or the application changes (`load`), and
 //! visitors that leave (`leaving`). The exit code is 1 if anything was lost. Needs root.
 //!
-//! Arguments: the parts to run (default: all but `cost`), the seconds of each load, and a piece of
+//! Arguments: the parts to run (default: all), the seconds of each load, and a piece of
 //! the names of the cases and loads to run.
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, reason = "a program of tests")]
 
@@ -36,8 +36,6 @@ enum Part {
     Cases,
     Leaving,
     Load,
-    /// The CPU time beside HAProxy. Only an optimized aop is comparable, so it must be named.
-    Cost,
 }
 
 /// The choice that the arguments make.
@@ -76,10 +74,6 @@ fn run() -> Result<bool> {
                 report.part("visitors that leave");
                 leaving::run(&network, &application, &mut report)?;
             }
-            Part::Cost => {
-                report.part("CPU time of aop and of HAProxy in its place, the least of 3 rounds");
-                load::run_cost(&mut network, &mut report)?;
-            }
             Part::Load => {
                 let seconds = choice.each.as_secs();
                 let columns = "requests, lost GET+POST, repeated by the edge, slowest";
@@ -100,7 +94,6 @@ impl Choice {
                 "cases" => chosen.parts.push(Part::Cases),
                 "leaving" => chosen.parts.push(Part::Leaving),
                 "load" => chosen.parts.push(Part::Load),
-                "cost" => chosen.parts.push(Part::Cost),
                 other => match other.parse() {
                     Ok(seconds) => chosen.each = Duration::from_secs(seconds),
                     Err(_) => chosen.filter = other.to_owned(),

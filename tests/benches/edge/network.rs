@@ -10,8 +10,6 @@ use aop_tests::{AopToml, Child, IpVersion, Lab, TestDaemon, wait};
 
 /// The port of the application of the cases.
 pub(crate) const APPLICATION: u16 = 8080;
-/// The port of HAProxy. The firewall guards it as little as it guards the application.
-pub(crate) const RIVAL: u16 = 444;
 /// The variable that names the program of the edge.
 const PROGRAM: &str = "AOP_EDGE_BIN";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,10 +25,6 @@ pub(crate) enum Way {
     Http1,
     /// An edge that speaks HTTP/2 to aop.
     Http2,
-    /// An edge that speaks HTTP/1.1 to HAProxy, which stands in the place of aop.
-    RivalHttp1,
-    /// An edge that speaks HTTP/2 to HAProxy.
-    RivalHttp2,
 }
 
 impl Way {
@@ -40,8 +34,8 @@ impl Way {
         match self {
             Self::Straight => "straight",
             Self::EdgeAlone => "edge alone",
-            Self::Http1 | Self::RivalHttp1 => "h1",
-            Self::Http2 | Self::RivalHttp2 => "h2",
+            Self::Http1 => "h1",
+            Self::Http2 => "h2",
         }
     }
 
@@ -52,8 +46,6 @@ impl Way {
             Self::EdgeAlone => 8000,
             Self::Http1 => 8001,
             Self::Http2 => 8002,
-            Self::RivalHttp1 => 8003,
-            Self::RivalHttp2 => 8004,
         };
         SocketAddr::from(([127, 0, 0, 1], port))
     }
@@ -63,7 +55,6 @@ impl Way {
         match self {
             Self::Straight | Self::EdgeAlone => APPLICATION,
             Self::Http1 | Self::Http2 => 443,
-            Self::RivalHttp1 | Self::RivalHttp2 => RIVAL,
         }
     }
 }

@@ -331,7 +331,7 @@ impl Connection {
         self.site = accept_policy.counters(site.name(), &self.shared.counters);
     }
 
-    /// Whether the policy of now trusts all that `accept_policy` trusted when it judged the
+    /// Whether the policy of now trusts the peer, as `accept_policy` did when it judged the
     /// handshake. A reload may have withdrawn trust meanwhile.
     fn is_still_trusted(&self, permit: &Permit, accept_policy: &AcceptPolicy) -> bool {
         let now = self.shared.accept_policy.load();
@@ -341,7 +341,7 @@ impl Connection {
         let site = now.policy.sites.find(permit.host());
         match permit.authentication() {
             Authentication::Certificate { .. } => {
-                site.is_some_and(|site| site.accepts_all_of(permit.site()))
+                site.is_some_and(|site| permit.certificate_is_accepted_by(site))
             }
             // `admit` refuses these for their own reason.
             Authentication::None(_) => true,

@@ -136,7 +136,7 @@ impl Counters {
         }
     }
 
-    /// Counts a request that an HTTP upstream answered.
+    /// Counts a request that got a whole response of an HTTP upstream, or a tunnel.
     pub(super) fn relayed(&self) {
         self.relayed.fetch_add(1, Relaxed);
     }

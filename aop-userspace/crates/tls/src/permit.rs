@@ -165,6 +165,12 @@ impl FinishedHandshake {
     }
 }
 
+/// Whether `site` accepts the certificate of `session`, which `earlier` has accepted.
+fn accepts_certificate(site: &Site, earlier: &Site, session: &ServerConnection) -> bool {
+    let chain = || session.peer_certificates().unwrap_or_default();
+    site.accepts_all_of(earlier) || site.verify(chain()).is_ok()
+}
+
 /// Facts about the handshake of `session`.
 fn facts(session: &ServerConnection, host: &Host, authenticated: bool) -> HandshakeFacts {
     let leaf = session.peer_certificates().and_then(<[_]>::first).filter(|_| authenticated);
@@ -259,6 +265,12 @@ impl Permit {
         &self.authentication
     }
 
+    /// Whether `site` accepts the certificate of an authenticated peer.
+    #[must_use]
+    pub fn certificate_is_accepted_by(&self, site: &Site) -> bool {
+        accepts_certificate(site, &self.finished.site, self.finished.session())
+    }
+
     /// The certificate that the peer authenticated with, in DER; `None` for an unauthenticated
     /// peer.
     #[must_use]
@@ -310,11 +322,10 @@ impl Warrant {
     /// certificate that it presented, or because the site observes.
     #[must_use]
     pub fn is_accepted_by(&self, site: &Site, stream: &PeerStream) -> bool {
-        if !self.authenticated {
-            return site.observes();
+        match self.authenticated {
+            true => accepts_certificate(site, &self.site, stream.get_ref().1),
+            false => site.observes(),
         }
-        let chain = || stream.get_ref().1.peer_certificates().unwrap_or_default();
-        site.accepts_all_of(&self.site) || site.verify(chain()).is_ok()
     }
 
     /// The server name that the peer asked for.

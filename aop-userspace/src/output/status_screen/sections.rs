@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use aop_api::{PeerStatus, RefusalCount, SeenIdentity, SlotUsageReport, Status};
+use aop_api::{PeerStatus, RefusalCount, Requests, SeenIdentity, SlotUsageReport, Status};
 use aop_types::Refusal;
 
 use super::{Colours, ago, clip, date};
@@ -103,22 +103,21 @@ fn handshakes(status: &Status, colours: Colours) -> Vec<String> {
 
 /// Empty if no site relays HTTP requests.
 fn requests(status: &Status, colours: Colours) -> Vec<String> {
-    let requests = &status.requests;
-    if requests.relayed == 0 && requests.refused.is_empty() && requests.open.is_empty() {
+    let Requests { relayed, refused, retired, open } = &status.requests;
+    if *relayed == 0 && refused.is_empty() && retired.is_empty() && open.is_empty() {
         return Vec::new();
     }
-    let open = requests.open.iter().flat_map(|site| {
+    let open = open.iter().flat_map(|site| {
         let of = |what, usage: SlotUsageReport| {
             let SlotUsageReport { open, limit } = usage;
             (open > 0).then(|| format!("{open:>10} of {limit} {what} open, site {}", site.site))
         };
         of("requests", site.requests).into_iter().chain(of("tunnels", site.tunnels))
     });
-    let refused_rows = refusal_rows(&requests.refused, "not relayed");
-    let retired = refusal_rows(&requests.retired, "HTTP/2 connections retired");
-    let rows = open.chain(refused_rows).chain(retired).collect();
-    let refused: u64 = requests.refused.iter().map(|refused| refused.count).sum();
-    let sum = format!("{} relayed, {refused} not", requests.relayed);
+    let retired = refusal_rows(retired, "HTTP/2 connections retired");
+    let rows = open.chain(refusal_rows(refused, "not relayed")).chain(retired).collect();
+    let refused: u64 = refused.iter().map(|refused| refused.count).sum();
+    let sum = format!("{relayed} relayed, {refused} not relayed");
     section(colours, "requests", &sum, rows, MAX_ROWS, "aop status --json")
 }
 

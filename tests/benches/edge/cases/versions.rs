@@ -102,9 +102,7 @@ fn curl(network: &Network, case: &H2c, way: Way) -> Result<Received> {
     fs::write(&body, b"")?;
     let (host, version) = match way {
         Way::Straight => (network.lab.origin(), "--http1.1"),
-        Way::EdgeAlone | Way::Http1 | Way::Http2 | Way::RivalHttp1 | Way::RivalHttp2 => {
-            (network.lab.edge(), "--http2-prior-knowledge")
-        }
+        Way::EdgeAlone | Way::Http1 | Way::Http2 => (network.lab.edge(), "--http2-prior-knowledge"),
     };
     let mut curl = host.command("curl");
     curl.args(["--silent", "--show-error", version, "--path-as-is", "-H", "User-Agent: visitor"]);

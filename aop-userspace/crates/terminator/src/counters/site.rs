@@ -135,7 +135,7 @@ impl SiteCounters {
         self.observations.restart();
     }
 
-    /// Counts a request that aop answered instead of the upstream.
+    /// Counts a request that aop answered instead of the upstream, or that was not completed.
     pub(crate) fn denied(&self, denial: Denial) {
         self.denied[denial as usize].fetch_add(1, Relaxed);
     }

@@ -29,9 +29,9 @@ pub struct CountersSnapshot {
     pub refused: Vec<RefusedCount>,
     /// Recently refused addresses, the most recent first.
     pub refused_lately: Vec<RecentRefusal>,
-    /// Requests that an HTTP upstream answered.
+    /// Requests that got a whole response of an HTTP upstream, or a tunnel.
     pub relayed: u64,
-    /// Requests that aop answered instead of the upstream, by site and reason.
+    /// All other requests, by site and reason.
     pub denied: Vec<DeniedCount>,
     /// HTTP/2 connections that exceeded a rate, by site and limit.
     pub retired: Vec<RetiredCount>,

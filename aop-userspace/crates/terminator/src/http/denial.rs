@@ -1,5 +1,5 @@
-//! The reasons for which aop answers a request instead of the upstream, as one table: for each its
-//! stable name, its status code, the text that the peer gets, and the remedy for the operator.
+//! The reasons for which a request gets no whole response of the upstream, as one table: for each
+//! its stable name, its status code, the text that the peer gets, and the remedy for the operator.
 //!
 //! To add a reason, add a row: the table makes the enum, and a row without one of the columns does
 //! not compile. The names are stable, as those of [`Refusal`](aop_tls::Refusal). The texts reveal
@@ -17,7 +17,7 @@ macro_rules! denials {
             help: $help:expr,
         }
     )+) => {
-        /// Why aop answered a request instead of the upstream.
+        /// Why a request got no whole response of the upstream.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Denial {
             $($(#[$doc])* $variant,)+

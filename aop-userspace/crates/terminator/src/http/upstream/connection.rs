@@ -35,7 +35,7 @@ pub(in crate::http) struct UpstreamConnection {
     pub(in crate::http) is_kept: bool,
     pub(in crate::http) reuse: Reuse,
     pub(in crate::http) close: Close,
-    /// When its last bytes were read, in milliseconds of [`limits::now`].
+    /// When its last bytes were read, or its rest ended, in milliseconds of [`limits::now`].
     read_at: u64,
     /// When the last PING was sent.
     pinged_at: Option<u64>,
@@ -276,7 +276,11 @@ impl UpstreamConnection {
         let mut buffer = [0; 1024];
         loop {
             match self.poll_read(context, &mut buffer) {
-                Poll::Pending => return self.can_take_request(),
+                Poll::Pending => {
+                    // An upstream owes nothing at rest.
+                    self.read_at = limits::now();
+                    return self.can_take_request();
+                }
                 Poll::Ready(Ok(0) | Err(_)) => return false,
                 Poll::Ready(Ok(read)) => {
                     if self.receive_at_rest(&buffer[..read]).is_err() {
