@@ -15,7 +15,10 @@ fn websocket_messages_of_all_kinds_pass() {
         let _server = script::serve_on_origin(&stage.lab, "websocket_server", &["127.0.0.1:9000"])?;
         let cases = script::run_as_edge(&stage.lab, "websocket_client", &[])?;
         ensure!(cases.len() == 13, "{cases:?}");
-        ensure!(stage.daemon.status()?.denials()?.is_empty());
+        // The client leaves without the body of the 403, which may be aborted.
+        let denials = stage.daemon.status()?.denials()?;
+        let few = denials.iter().all(|(reason, count)| reason == "aborted" && *count <= 1);
+        ensure!(few, "{denials:?}");
         Ok(())
     });
 }
