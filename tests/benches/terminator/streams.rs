@@ -94,6 +94,7 @@ impl Streams {
                     StreamEvent::Malformed { fault, .. } => bail!("a malformed response: {fault}"),
                     StreamEvent::GoAway { .. } => bail!("the server ends the connection"),
                     StreamEvent::Request { .. }
+                    | StreamEvent::Truncated { .. }
                     | StreamEvent::Writable { .. }
                     | StreamEvent::Limit { .. } => {
                         continue;

@@ -141,6 +141,12 @@ pub enum StreamEvent<'a> {
         /// The rule that it breaks.
         fault: Malformed,
     },
+    /// To a server: the request ended before its announced length, after its final response had
+    /// begun. A client that needs no more of its upload does this. The response goes on.
+    Truncated {
+        /// The stream.
+        stream: StreamId,
+    },
     /// The peer takes more: data, or streams.
     Writable {
         /// The stream whose window is open again. `None`: all streams may go on.

@@ -164,6 +164,7 @@ async fn get_over_http2(mut stream: UpstreamStream, host: &str, path: &str) -> i
                 | http2::StreamEvent::Request { .. }
                 | http2::StreamEvent::Data { .. }
                 | http2::StreamEvent::Trailers { .. }
+                | http2::StreamEvent::Truncated { .. }
                 | http2::StreamEvent::Writable { .. }
                 | http2::StreamEvent::GoAway { .. }
                 | http2::StreamEvent::Limit { .. } => {}

@@ -18,6 +18,8 @@ pub(super) enum PeerEvent<'a> {
     Data(StreamId, &'a [u8], End),
     /// The request is complete; [`Peer::trailers`] are its trailers.
     End(StreamId, Trailers),
+    /// The peer ended its request before the announced length, as its response has begun.
+    Truncated(StreamId),
     /// The peer withdrew its request, or its body was malformed and it was reset.
     Reset(StreamId, Option<Malformed>),
     /// The head is malformed. The stream waits for an answer.
@@ -100,6 +102,7 @@ impl Peer {
                     http2::StreamEvent::Trailers { stream } => {
                         PeerEvent::End(stream, Trailers::Some)
                     }
+                    http2::StreamEvent::Truncated { stream } => PeerEvent::Truncated(stream),
                     http2::StreamEvent::Reset { stream, .. } => PeerEvent::Reset(stream, None),
                     http2::StreamEvent::Malformed { stream, fault } => {
                         match connection.is_answerable(stream) {

@@ -84,6 +84,7 @@ async fn explain(mut stream: PeerStream, mut peer: Peer, text: &str) -> std::io:
                 }
                 PeerEvent::Data(id, bytes, _) => peer.consumed(id, bytes.len()),
                 PeerEvent::End(..)
+                | PeerEvent::Truncated(_)
                 | PeerEvent::Reset(..)
                 | PeerEvent::Malformed(..)
                 | PeerEvent::Writable(_)

@@ -2,6 +2,7 @@
 
 mod application;
 mod client;
+mod cut_uploads;
 mod drain;
 mod errors;
 mod extended_connect;

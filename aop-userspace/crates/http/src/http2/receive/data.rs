@@ -5,11 +5,12 @@ use crate::{
     fault::{Fault, Malformed},
     http2::{
         Connection, ErrorCode, StreamEvent, StreamId,
+        connection::Role,
         error::ConnectionError,
         frame::{self, FrameHeader},
         limits::Limit,
         past::PastState,
-        streams::{Receiving, Standing, Stream},
+        streams::{Receiving, Sending, Standing, Stream},
     },
 };
 
@@ -25,6 +26,13 @@ pub(in crate::http2) struct DataFrame {
     end: bool,
 }
 
+/// How a body differs from its announced length.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LengthFault {
+    Short,
+    Long,
+}
+
 /// How the frame is received.
 enum Reception {
     Delivered,
@@ -33,6 +41,8 @@ enum Reception {
     /// The stream is reset because of this frame.
     Reset(ErrorCode),
     Malformed(Malformed),
+    /// The body is too short, but its response has begun.
+    Truncated,
 }
 
 impl Connection {
@@ -87,6 +97,10 @@ impl Connection {
                 self.reset_for_fault(stream, ErrorCode::ProtocolError)?;
                 Some(StreamEvent::Malformed { stream, fault })
             }
+            Reception::Truncated => {
+                self.end_receiving(stream);
+                Some(StreamEvent::Truncated { stream })
+            }
         };
         self.credit(header.length);
         frame.skip_all();
@@ -116,9 +130,12 @@ impl Connection {
             // RFC 9113, 8.1: HEADERS come first.
             return Ok(Reception::Malformed(Fault::PseudoField.of(b":status")));
         }
-        match open.expect(data, end) {
-            Ok(()) => Ok(Reception::Delivered),
-            Err(fault) => Ok(Reception::Malformed(fault.into())),
+        let Err(fault) = open.expect(data, end) else { return Ok(Reception::Delivered) };
+        // RFC 9113, 8.1.1: a response may go before the reset. One that has begun is completed.
+        let responding = self.role == Role::Server && open.sending != Sending::Head;
+        match fault {
+            LengthFault::Short if responding => Ok(Reception::Truncated),
+            LengthFault::Short | LengthFault::Long => Ok(Reception::Malformed(fault.into())),
         }
     }
 
@@ -197,10 +214,16 @@ impl DataFrame {
 
 impl Stream {
     /// Counts bytes of the body against its announced length.
-    pub(super) fn expect(&mut self, bytes: usize, end: bool) -> Result<(), Fault> {
+    pub(super) fn expect(&mut self, bytes: usize, end: bool) -> Result<(), LengthFault> {
         let Some(left) = &mut self.length else { return Ok(()) };
-        *left = left.checked_sub(bytes as u64).ok_or(Fault::BodyLength)?;
-        if end && *left > 0 { Err(Fault::BodyLength) } else { Ok(()) }
+        *left = left.checked_sub(bytes as u64).ok_or(LengthFault::Long)?;
+        if end && *left > 0 { Err(LengthFault::Short) } else { Ok(()) }
+    }
+}
+
+impl From<LengthFault> for Malformed {
+    fn from(_: LengthFault) -> Self {
+        Fault::BodyLength.into()
     }
 }
 

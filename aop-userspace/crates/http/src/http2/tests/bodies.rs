@@ -89,6 +89,39 @@ fn a_body_has_the_announced_length() {
     assert_eq!(wire.sees(&bytes).last(), Some(&Seen::Malformed(1, Fault::BodyLength)));
 }
 
+/// curl does so when it has seen the head of an early response.
+#[test]
+fn a_body_may_end_early_once_its_response_has_begun() {
+    let responded = |status, end| {
+        let mut wire = Wire::server();
+        let list = [POST, &[("content-length", "4")]].concat();
+        let headers = wire.headers(END_HEADERS, 1, &list);
+        wire.sees(&headers);
+        wire.respond(1, status, end);
+        wire
+    };
+    for part in [&b""[..], b"abc"] {
+        let mut wire = responded(413, End::No);
+        assert_eq!(wire.sees(&frame(DATA, END_STREAM, 1, part)), [Seen::Truncated(1)]);
+        assert_eq!(wire.connection.send_data(id(1), b"too large", End::Yes), 9);
+        assert!(!wire.connection.is_open(id(1)));
+        assert_eq!(wire.resets(), []);
+        wire.get(3);
+    }
+    // The whole response went before.
+    let mut wire = responded(413, End::Yes);
+    assert_eq!(wire.sees(&frame(DATA, END_STREAM, 1, b"abc")), [Seen::Truncated(1)]);
+    assert!(!wire.connection.is_open(id(1)));
+    assert_eq!(wire.resets(), []);
+    // A body that is too long stays malformed, and an interim response begins nothing.
+    for (status, part) in [(413, &b"abcde"[..]), (100, b"abc")] {
+        let mut wire = responded(status, End::No);
+        let seen = wire.sees(&frame(DATA, END_STREAM, 1, part));
+        assert_eq!(seen, [Seen::Malformed(1, Fault::BodyLength)]);
+        assert_eq!(wire.resets(), [(1, ProtocolError)]);
+    }
+}
+
 #[test]
 fn data_beyond_a_window_is_a_flow_control_error() {
     let mut wire = small();

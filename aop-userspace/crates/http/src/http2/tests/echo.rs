@@ -54,6 +54,7 @@ impl EchoServer {
                 StreamEvent::Writable { .. } | StreamEvent::GoAway { .. } => {}
                 StreamEvent::Response { .. }
                 | StreamEvent::Malformed { .. }
+                | StreamEvent::Truncated { .. }
                 | StreamEvent::Limit { .. } => {
                     panic!("{event:?}");
                 }
@@ -157,6 +158,7 @@ impl EchoClient {
                 StreamEvent::Reset { .. }
                 | StreamEvent::Request { .. }
                 | StreamEvent::Malformed { .. }
+                | StreamEvent::Truncated { .. }
                 | StreamEvent::Limit { .. } => panic!("{event:?}"),
             }
         }

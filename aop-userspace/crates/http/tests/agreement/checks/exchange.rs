@@ -260,6 +260,7 @@ impl<'j> Server<'j> {
                 StreamEvent::Writable { .. } | StreamEvent::GoAway { .. } => {}
                 StreamEvent::Response { .. }
                 | StreamEvent::Malformed { .. }
+                | StreamEvent::Truncated { .. }
                 | StreamEvent::Limit { .. } => panic!("{event:?}"),
             }
         }

@@ -152,6 +152,12 @@ impl Server {
                 assert!(matches!(open.stage, Stage::Receiving(None | Some(0))), "{open:?}");
                 self.end(stream);
             }
+            StreamEvent::Truncated { stream } => {
+                let open = &self.streams[&stream.get()];
+                assert!(matches!(open.stage, Stage::Receiving(Some(1..))), "{open:?}");
+                assert!(open.answered && !self.connection.is_answerable(stream), "{open:?}");
+                self.end(stream);
+            }
             StreamEvent::Malformed { stream, .. } if self.connection.is_open(stream) => {
                 self.begin(stream, Stage::Malformed);
                 if stream.get() % 4 == 1 {

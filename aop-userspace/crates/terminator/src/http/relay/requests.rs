@@ -35,6 +35,7 @@ impl HttpRelay {
                 }
             }
             PeerEvent::End(stream, trailers) => self.end_upload(stream, trailers),
+            PeerEvent::Truncated(stream) => self.truncate_upload(stream),
             PeerEvent::Reset(stream, malformed) => self.withdraw(stream, malformed.as_ref()),
             PeerEvent::Malformed(stream, malformed) => self.answer_malformed(stream, &malformed),
             PeerEvent::Writable(stream) => self.resume(stream),

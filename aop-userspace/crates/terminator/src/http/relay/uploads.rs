@@ -52,6 +52,17 @@ impl HttpRelay {
         self.remove_if_complete(at);
     }
 
+    /// The peer ended its request too early, because it has seen the response begin. The response
+    /// goes on, and the upstream never takes the request for a complete one.
+    pub(super) fn truncate_upload(&mut self, stream: StreamId) {
+        let Some(at) = self.exchanges.find(stream) else { return };
+        self.discard_upload(at);
+        let exchange = &mut self.exchanges[at];
+        exchange.upload.state = UploadState::Complete;
+        exchange.moved = self.now;
+        self.remove_if_complete(at);
+    }
+
     /// The rest of a request's body is read and discarded: peers that read the response only after
     /// their upload get it.
     pub(super) fn discard_upload(&mut self, at: usize) {

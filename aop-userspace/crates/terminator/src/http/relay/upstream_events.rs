@@ -283,6 +283,7 @@ impl HttpRelay {
             }
             StreamEvent::GoAway { .. }
             | StreamEvent::Limit { .. }
+            | StreamEvent::Truncated { .. }
             | StreamEvent::Request { .. } => {}
         }
     }
