@@ -59,7 +59,7 @@ pub(crate) fn load(
             let trust = cloudflare_ca::anchor();
             Ok(vec![Anchor { trust, name: BUILT_IN.into(), not_after }])
         }
-        ClientCa::File(file) => pem::certificates(file, files)?
+        ClientCa::File(file) => pem::client_cas(file, files)?
             .iter()
             .map(|certificate| anchor(certificate, file, site, warnings))
             .collect(),

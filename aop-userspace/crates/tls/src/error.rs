@@ -7,6 +7,8 @@ use std::{
 
 use thiserror::Error;
 
+use super::pem::SectionError;
+
 /// A site that cannot be served. At a start nothing is served; at a reload the old sites stay.
 #[derive(Debug, Error)]
 #[error("site {site}: {problem}")]
@@ -95,13 +97,34 @@ pub enum FileErrorKind {
          `openssl pkey -in FILE -out NEW`, and let only root read the new file"
     )]
     EncryptedKey,
+    /// It holds two keys.
+    #[error(
+        "holds two private keys, in the lines {} and {}; keep the one of the certificate",
+        lines[0], lines[1]
+    )]
+    TwoKeys {
+        /// The lines where they begin.
+        lines: [usize; 2],
+    },
+    /// A revocation list is where only client CAs have a meaning.
+    #[error(
+        "holds a revocation list in line {line}, which would have no effect; move it to a file of \
+         its own, and name that as `crl`"
+    )]
+    ListInsteadOfCertificate {
+        /// The line where it begins.
+        line: usize,
+    },
     /// It holds no revocation list.
     #[error(
         "holds no revocation list, neither DER nor PEM (\"-----BEGIN X509 CRL-----\"); name the \
          file that the CA publishes"
     )]
     NoRevocationList,
-    /// Its PEM or DER is truncated or invalid.
+    /// A section of it cannot be read.
+    #[error("is malformed in {0}")]
+    Section(#[source] SectionError),
+    /// Its DER is truncated or invalid.
     #[error("is malformed: {0}; copy the file again from its source")]
     Malformed(String),
 }

@@ -112,7 +112,8 @@ impl InspectedFile {
 }
 
 fn inspect_certificates(file: &Path, role: FileRole, files: &SiteFiles) -> InspectedFile {
-    let found = match pem::certificates(file, files) {
+    let read = if role == FileRole::ClientCa { pem::client_cas } else { pem::certificates };
+    let found = match read(file, files) {
         Ok(found) => found,
         Err(error) => return InspectedFile::new(file, role, Some(error)),
     };
@@ -181,7 +182,7 @@ fn built_in() -> InspectedFile {
 
 fn inspect_crls(file: &Path, files: &SiteFiles) -> InspectedFile {
     let read = || -> Result<Vec<InspectedCrl>, FileError> {
-        revocation::read(file, files)?
+        pem::revocation_lists(file, files)?
             .iter()
             .map(|der| {
                 let list = revocation::parse(der, file)?;

@@ -58,6 +58,7 @@ pub use inspect::{FileRole, InspectedCertificate, InspectedCrl, InspectedFile, i
 pub use issuing_ca::{CaScope, IssuingCa};
 pub use lingering_close::lingering_close;
 pub use not_enforced::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
+pub use pem::{SectionError, SectionFault};
 pub use permit::{
     Authentication, OriginPull, PeerProtocol, PeerStream, Permit, Warrant, authorize, into_tcp,
     permit_unauthenticated,

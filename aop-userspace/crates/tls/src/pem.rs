@@ -1,13 +1,15 @@
-//! Reads certificates and keys from PEM files. Its errors say what a file holds instead.
+//! Reads certificates, keys and revocation lists from PEM files. Its errors say what a file holds
+//! instead.
+
+mod sections;
 
 use std::{fmt::Display, path::Path};
 
-use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer,
-    pem::{self, PemObject, SectionKind},
-};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use x509_parser::certificate::X509Certificate;
 
+use self::sections::{Section, SectionContent};
+pub use self::sections::{SectionError, SectionFault};
 use super::{
     error::{FileError, FileErrorKind},
     site_files::SiteFiles,
@@ -18,38 +20,88 @@ pub(crate) fn certificates(
     file: &Path,
     files: &SiteFiles,
 ) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let text = files.read(file)?;
     let mut certificates = Vec::new();
     let mut keys = 0_usize;
-    for section in sections(file, &text) {
-        let (kind, der) = section?;
-        if kind == SectionKind::Certificate {
-            certificates.push(CertificateDer::from(der));
-        } else if is_key(kind) {
-            keys += 1;
+    for section in sections(file, files)? {
+        match section.content {
+            SectionContent::Certificate(der) => certificates.push(CertificateDer::from(der)),
+            SectionContent::Key(_) | SectionContent::EncryptedKey => keys += 1,
+            SectionContent::Crl(_) | SectionContent::Other => {}
         }
     }
     match (certificates.is_empty(), keys) {
         (false, _) => Ok(certificates),
-        (true, 0) if is_encrypted_key(&text) => {
-            Err(FileErrorKind::KeyInsteadOfCertificate.of(file))
-        }
         (true, 0) => Err(FileErrorKind::NoCertificate.of(file)),
         (true, _) => Err(FileErrorKind::KeyInsteadOfCertificate.of(file)),
     }
 }
 
-/// The first private key of `file`.
+/// The certificates of a file of client CAs, in which nothing else has a meaning.
+pub(crate) fn client_cas(
+    file: &Path,
+    files: &SiteFiles,
+) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let is_list = |section: &Section| matches!(section.content, SectionContent::Crl(_));
+    match sections(file, files)?.iter().find(|section| is_list(section)) {
+        Some(list) => Err(FileErrorKind::ListInsteadOfCertificate { line: list.line }.of(file)),
+        None => certificates(file, files),
+    }
+}
+
+/// The private key of `file`.
 pub(crate) fn key(file: &Path, files: &SiteFiles) -> Result<PrivateKeyDer<'static>, FileError> {
-    let text = files.read(file)?;
-    for section in sections(file, &text) {
-        let (kind, der) = section?;
-        if let Some(key) = PrivateKeyDer::from_pem(kind, der) {
-            return Ok(key);
+    let mut found: Option<(usize, PrivateKeyDer<'static>)> = None;
+    let mut encrypted = false;
+    for Section { line, content } in sections(file, files)? {
+        let key = match content {
+            SectionContent::Key(key) => key,
+            SectionContent::EncryptedKey => {
+                encrypted = true;
+                continue;
+            }
+            SectionContent::Certificate(_) | SectionContent::Crl(_) | SectionContent::Other => {
+                continue;
+            }
+        };
+        match &found {
+            Some((first, had)) if *had != key => {
+                return Err(FileErrorKind::TwoKeys { lines: [*first, line] }.of(file));
+            }
+            Some(_) => {}
+            None => found = Some((line, key)),
         }
     }
-    let encrypted = is_encrypted_key(&text);
-    Err(if encrypted { FileErrorKind::EncryptedKey } else { FileErrorKind::NoKey }.of(file))
+    match found {
+        Some((_, key)) => Ok(key),
+        None if encrypted => Err(FileErrorKind::EncryptedKey.of(file)),
+        None => Err(FileErrorKind::NoKey.of(file)),
+    }
+}
+
+/// The revocation lists of `file`, PEM or DER; at least one.
+pub(crate) fn revocation_lists(
+    file: &Path,
+    files: &SiteFiles,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, FileError> {
+    let bytes = files.read(file)?;
+    // A DER list is a SEQUENCE whose length takes more than one byte; PEM is text.
+    if matches!(bytes[..], [0x30, 0x80..=0xff, ..]) {
+        return Ok(vec![CertificateRevocationListDer::from(bytes.to_vec())]);
+    }
+    let lists: Vec<_> = sections(file, files)?
+        .into_iter()
+        .filter_map(|section| match section.content {
+            SectionContent::Crl(der) => Some(CertificateRevocationListDer::from(der)),
+            SectionContent::Certificate(_)
+            | SectionContent::Key(_)
+            | SectionContent::EncryptedKey
+            | SectionContent::Other => None,
+        })
+        .collect();
+    match lists.is_empty() {
+        false => Ok(lists),
+        true => Err(FileErrorKind::NoRevocationList.of(file)),
+    }
 }
 
 /// Parses a certificate of `file`.
@@ -57,8 +109,11 @@ pub(crate) fn parse<'a>(
     certificate: &'a CertificateDer<'_>,
     file: &Path,
 ) -> Result<X509Certificate<'a>, FileError> {
-    let parsed = x509_parser::parse_x509_certificate(certificate);
-    parsed.map(|(_, parsed)| parsed).map_err(|error| not_x509(&error, file))
+    match x509_parser::parse_x509_certificate(certificate) {
+        Ok(([], parsed)) => Ok(parsed),
+        Ok(_) => Err(not_x509(&"bytes follow its end", file)),
+        Err(error) => Err(not_x509(&error, file)),
+    }
 }
 
 /// The error for a certificate of `file` that a parser refuses.
@@ -66,30 +121,7 @@ pub(crate) fn not_x509(error: &impl Display, file: &Path) -> FileError {
     FileErrorKind::Malformed(format!("a certificate in it is not X.509 ({error})")).of(file)
 }
 
-fn sections<'a>(
-    file: &'a Path,
-    text: &'a [u8],
-) -> impl Iterator<Item = Result<(SectionKind, Vec<u8>), FileError>> + 'a {
-    <(SectionKind, Vec<u8>)>::pem_slice_iter(text).map(|section| {
-        section.map_err(|error| FileErrorKind::Malformed(error_text(&error)).of(file))
-    })
-}
-
-/// The reader's own message prints markers as lists of byte values.
-fn error_text(error: &pem::Error) -> String {
-    if let pem::Error::MissingSectionEnd { end_marker } = error {
-        return format!("a section has no end line {:?}", String::from_utf8_lossy(end_marker));
-    }
-    error.to_string()
-}
-
-fn is_key(kind: SectionKind) -> bool {
-    [SectionKind::PrivateKey, SectionKind::RsaPrivateKey, SectionKind::EcPrivateKey].contains(&kind)
-}
-
-/// PKCS #8 marks encryption in the label, which the PEM reader skips; the older format marks it in
-/// a header.
-fn is_encrypted_key(text: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(text);
-    text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED")
+fn sections(file: &Path, files: &SiteFiles) -> Result<Vec<Section>, FileError> {
+    let bytes = files.read(file)?;
+    sections::sections(&bytes).map_err(|error| FileErrorKind::Section(error).of(file))
 }

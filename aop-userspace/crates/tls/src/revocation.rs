@@ -10,10 +10,7 @@ use std::{
 };
 
 use aop_config::SiteConfig;
-use rustls::pki_types::{
-    CertificateRevocationListDer,
-    pem::{PemObject, SectionKind},
-};
+use rustls::pki_types::CertificateRevocationListDer;
 use webpki::{BorrowedCertRevocationList, CertRevocationList};
 use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
 
@@ -21,7 +18,7 @@ use super::{
     error::{FileError, FileErrorKind, SiteErrorKind},
     expiry::{ExpiryKind, FileExpiry},
     file_warnings::FileWarnings,
-    identity,
+    identity, pem,
     site_files::SiteFiles,
     validity::{Validity, seconds},
 };
@@ -52,7 +49,7 @@ pub(crate) fn load(
     let mut lists = RevocationLists::default();
     let mut seen: HashMap<Vec<u8>, Vec<(DistributionPoint, PathBuf)>> = HashMap::new();
     for file in &revocation.files {
-        for der in read(file, files)? {
+        for der in pem::revocation_lists(file, files)? {
             let list = parse(&der, file)?;
             let parsed = BorrowedCertRevocationList::from_der(&der)
                 .map_err(|error| unusable(&error).of(file))?;
@@ -92,30 +89,6 @@ pub(crate) fn load(
 /// list without a distribution point covers all.
 fn overlap(one: &DistributionPoint, other: &DistributionPoint) -> bool {
     one.is_none() || other.is_none() || one == other
-}
-
-/// The revocation lists in `file`, PEM or DER; at least one.
-pub(crate) fn read(
-    file: &Path,
-    files: &SiteFiles,
-) -> Result<Vec<CertificateRevocationListDer<'static>>, FileError> {
-    let bytes = files.read(file)?;
-    // A DER list is a SEQUENCE whose length takes more than one byte; PEM is text.
-    if matches!(bytes[..], [0x30, 0x80..=0xff, ..]) {
-        return Ok(vec![CertificateRevocationListDer::from(bytes.to_vec())]);
-    }
-    let mut lists = Vec::new();
-    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(&bytes) {
-        let (kind, der) =
-            section.map_err(|error| FileErrorKind::Malformed(error.to_string()).of(file))?;
-        if kind == SectionKind::Crl {
-            lists.push(CertificateRevocationListDer::from(der));
-        }
-    }
-    if lists.is_empty() {
-        return Err(FileErrorKind::NoRevocationList.of(file));
-    }
-    Ok(lists)
 }
 
 /// Parses `der` for its issuer and dates.

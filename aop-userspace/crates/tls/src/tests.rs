@@ -12,7 +12,7 @@ use aop_config::{
 use tempfile::TempDir;
 
 use super::{
-    FileWarnings, Sites, client_ca,
+    FileRole, FileWarnings, SiteFiles, Sites, client_ca, inspect,
     testing::{Authority, Leaf, far_ahead, long_ago, pem},
 };
 
@@ -104,6 +104,25 @@ fn an_unusable_client_ca_file_is_refused_and_named() {
     TestSite::refuses("ca.pem", &pem("CERTIFICATE", b"no DER"), "is malformed");
     let half = TestSite::good().authority.pem() + &pem("CERTIFICATE", b"no DER");
     TestSite::refuses("ca.pem", &half, "is malformed");
+    let list = TestSite::good().authority.pem() + &pem("X509 CRL", b"x");
+    TestSite::refuses("ca.pem", &list, "holds a revocation list in line");
+    TestSite::refuses("ca.pem", &pem("TRUSTED CERTIFICATE", b"x"), "in line 1: aop does not read");
+}
+
+#[test]
+fn files_that_were_joined_without_a_line_end_are_read_whole() {
+    let files = TestSite::good();
+    let other = Authority::new("other");
+    let joined = files.authority.pem().trim_end().to_owned() + &other.pem();
+    files.write("ca.pem", &joined);
+    files.write("server.pem", &(files.server.pem().trim_end().to_owned() + &files.authority.pem()));
+    files.build().unwrap();
+    let inspected = inspect(&files.config, &SiteFiles::on_disk());
+    let count = |role| {
+        let file = inspected.iter().find(|file| file.role == role).unwrap();
+        file.certificates.len()
+    };
+    assert_eq!([count(FileRole::Certificate), count(FileRole::ClientCa)], [2, 2]);
 }
 
 #[test]
@@ -113,6 +132,9 @@ fn an_unusable_server_certificate_or_key_is_refused_and_named() {
     TestSite::refuses("server.key", &TestSite::good().authority.pem(), "holds no private key");
     TestSite::refuses("server.key", &pem("PRIVATE KEY", b"no DER"), "is malformed");
     TestSite::refuses("server.key", &pem("ENCRYPTED PRIVATE KEY", b"x"), "openssl pkey");
+    let [one, other] = [0, 1].map(|_| TestSite::good().server.key_pem());
+    let both = format!("{one}{other}");
+    TestSite::refuses("server.key", &both, "holds two private keys, in the lines 1 and");
 }
 
 #[test]

@@ -1,0 +1,201 @@
+//! Finds the sections of a PEM file in the forms that operators make: sections joined without a
+//! line end, behind a byte order mark or blanks, between other text, with any line ends, in UTF-8
+//! or UTF-16.
+//!
+//! Every marker counts. A section that cannot be read is an error with its line, so that no
+//! certificate is lost in silence.
+
+use std::borrow::Cow;
+
+use rustls::pki_types::{
+    PrivateKeyDer,
+    pem::{PemObject, SectionKind},
+};
+use thiserror::Error;
+
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
+const DASHES: &str = "-----";
+
+/// A section that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Section {
+    /// The line of its first marker, from 1.
+    pub(super) line: usize,
+    pub(super) content: SectionContent,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SectionContent {
+    Certificate(Vec<u8>),
+    Crl(Vec<u8>),
+    Key(PrivateKeyDer<'static>),
+    EncryptedKey,
+    /// Parameters, a public key, a request: nothing that aop could miss.
+    Other,
+}
+
+/// A section that cannot be read.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("line {line}: {fault}")]
+pub struct SectionError {
+    /// The line, from 1.
+    pub line: usize,
+    /// The error in it.
+    #[source]
+    pub fault: SectionFault,
+}
+
+/// The error in a section, and its remedy.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SectionFault {
+    /// A line that was meant as a marker.
+    #[error(
+        "it looks like a PEM marker, but is none; a marker has five hyphens on each side, as in \
+         \"-----BEGIN CERTIFICATE-----\""
+    )]
+    Marker,
+    /// The end marker is missing, or has another label.
+    #[error("\"-----BEGIN {0}-----\" has no \"-----END {0}-----\"; copy the file again")]
+    NoEnd(String),
+    /// The begin marker is missing.
+    #[error("an end marker has no begin marker; copy the file again")]
+    NoBegin,
+    /// The text between the markers is damaged.
+    #[error("the section is not valid base64; copy the file again")]
+    Base64,
+    /// A form that may hold certificates, and that aop does not read.
+    #[error("aop does not read \"{label}\"; {cure}")]
+    Unsupported {
+        /// The label of the section.
+        label: String,
+        /// The remedy.
+        cure: &'static str,
+    },
+}
+
+/// All sections of a file, in order.
+pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section>, SectionError> {
+    let text = decoded(bytes).replace("\r\n", "\n").replace('\r', "\n");
+    let line = |rest: &str| text[..text.len() - rest.len()].matches('\n').count() + 1;
+    let mut sections = Vec::new();
+    let mut rest = &text[..];
+    loop {
+        let begin = rest.find(BEGIN);
+        let outside = &rest[..begin.unwrap_or(rest.len())];
+        if let Some((at, fault)) = stray_marker(outside) {
+            return Err(SectionError { line: line(&rest[at..]), fault });
+        }
+        let Some(begin) = begin else { return Ok(sections) };
+        let marker = &rest[begin..];
+        let error = |fault| SectionError { line: line(marker), fault };
+        let (label, behind) =
+            split_label(&marker[BEGIN.len()..]).ok_or(SectionFault::Marker).map_err(error)?;
+        let no_end = || error(SectionFault::NoEnd(label.to_owned()));
+        let (body, behind) = behind.split_once(END).ok_or_else(no_end)?;
+        let (end_label, behind) = split_label(behind).ok_or_else(no_end)?;
+        if end_label != label || body.contains(BEGIN) {
+            return Err(no_end());
+        }
+        let content = content(label, body).map_err(error)?;
+        sections.push(Section { line: line(marker), content });
+        rest = behind;
+    }
+}
+
+/// The text of a file. Bytes that are no UTF-8 can only be outside of the sections.
+fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    let utf16 = |from: fn([u8; 2]) -> u16| {
+        let (units, _) = bytes[2..].as_chunks();
+        let units: Vec<_> = units.iter().copied().map(from).collect();
+        Cow::Owned(String::from_utf16_lossy(&units))
+    };
+    match bytes {
+        [0xff, 0xfe, ..] => utf16(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => utf16(u16::from_be_bytes),
+        _ => String::from_utf8_lossy(bytes),
+    }
+}
+
+/// The label at the beginning of `text`, and what follows its five hyphens.
+fn split_label(text: &str) -> Option<(&str, &str)> {
+    let (label, behind) = text.split_once(DASHES)?;
+    let label = label.trim();
+    let valid =
+        |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b" .#".contains(&byte);
+    (!label.is_empty() && label.bytes().all(valid)).then_some((label, behind))
+}
+
+/// A marker in text outside of all sections: its offset.
+fn stray_marker(text: &str) -> Option<(usize, SectionFault)> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if line.contains(END) {
+            return Some((at, SectionFault::NoBegin));
+        }
+        if is_damaged_marker(line) {
+            return Some((at, SectionFault::Marker));
+        }
+        at += line.len();
+    }
+    None
+}
+
+/// Whether a line was meant as a marker: hyphens or dashes, BEGIN or END, and the label of
+/// something that aop reads.
+fn is_damaged_marker(line: &str) -> bool {
+    let line = line.to_ascii_uppercase();
+    ["BEGIN", "END"].iter().any(|word| {
+        line.split_once(word).is_some_and(|(before, label)| {
+            let dashes =
+                ['-', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2212}'];
+            let named = ["CERTIFICATE", "CRL", "PRIVATE KEY"].iter().any(|it| label.contains(it));
+            before.trim_end().ends_with(dashes) && named
+        })
+    })
+}
+
+fn content(label: &str, body: &str) -> Result<SectionContent, SectionFault> {
+    let unsupported = |cure| Err(SectionFault::Unsupported { label: label.to_owned(), cure });
+    let label = match label {
+        "CERTIFICATE" | "X509 CERTIFICATE" => "CERTIFICATE",
+        "X509 CRL" | "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => label,
+        "ENCRYPTED PRIVATE KEY" => return Ok(SectionContent::EncryptedKey),
+        // The trust settings behind the certificate would be lost.
+        "TRUSTED CERTIFICATE" => {
+            return unsupported("convert it with `openssl x509 -in FILE -out NEW`");
+        }
+        "PKCS7" | "CMS" => {
+            return unsupported("convert it with `openssl pkcs7 -in FILE -print_certs -out NEW`");
+        }
+        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => return Ok(SectionContent::Other),
+        _ if label.contains("CERTIFICATE") || label.contains("CRL") => {
+            return unsupported("take the section out");
+        }
+        _ => return Ok(SectionContent::Other),
+    };
+    let mut body = body.trim();
+    if body.contains(':') {
+        // Headers (RFC 1421, 4.6), as of an encrypted key in the older format.
+        let (headers, behind) = body.split_once("\n\n").ok_or(SectionFault::Base64)?;
+        if headers.contains("ENCRYPTED") {
+            return Ok(SectionContent::EncryptedKey);
+        }
+        body = behind;
+    }
+    let base64: String = body.chars().filter(|char| !char.is_ascii_whitespace()).collect();
+    let canonical = format!("{BEGIN}{label}{DASHES}\n{base64}\n{END}{label}{DASHES}\n");
+    let (kind, der) = <(SectionKind, Vec<u8>)>::from_pem_slice(canonical.as_bytes())
+        .map_err(|_| SectionFault::Base64)?;
+    Ok(if kind == SectionKind::Certificate {
+        SectionContent::Certificate(der)
+    } else if kind == SectionKind::Crl {
+        SectionContent::Crl(der)
+    } else {
+        let key = PrivateKeyDer::from_pem(kind, der);
+        SectionContent::Key(key.ok_or(SectionFault::Base64)?)
+    })
+}
+
+#[cfg(test)]
+mod tests;
