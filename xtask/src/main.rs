@@ -88,7 +88,7 @@ enum Verb {
     Bench {
         /// firewall or terminator [default: both]
         name: Option<String>,
-        /// For terminator: the products to compare, and the number of rounds
+        /// For terminator: the products and layers to compare, and the number of rounds
         #[arg(last = true)]
         arguments: Vec<String>,
     },

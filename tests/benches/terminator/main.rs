@@ -8,7 +8,8 @@
 //! namespace, and aop's firewall is off: packets cost the same for all servers. Needs root.
 //! `AOP_BENCH_JSON` names the file for the figures.
 //!
-//! Arguments: the names of the products to measure (default: all), and the number of rounds.
+//! Arguments: the names of the products and of the layers to measure (default: all), and the number
+//! of rounds.
 #![allow(missing_docs, clippy::print_stdout, reason = "a benchmark")]
 
 mod aop;
@@ -41,11 +42,12 @@ const ROUNDS: u32 = 3;
 /// The choice that the arguments make.
 struct Choice {
     products: Vec<Product>,
+    layers: Vec<Layer>,
     rounds: u32,
 }
 
 fn main() -> Result<()> {
-    let Choice { products, rounds } = Choice::of(std::env::args().skip(1))?;
+    let Choice { products, layers, rounds } = Choice::of(std::env::args().skip(1))?;
     let lab = Lab::new()?;
     let upstream = TestUpstream::start(&lab)?;
     let h2c = nginx::start_h2c_upstream(&lab);
@@ -61,7 +63,7 @@ fn main() -> Result<()> {
         match product.version() {
             Ok(version) => {
                 println!("{product}: {version}");
-                columns.extend(Column::of(product, &lab)?);
+                columns.extend(Column::of(product, &layers, &lab)?);
             }
             Err(why) => println!("{product}: {why:#}: left out"),
         }
@@ -75,10 +77,10 @@ fn main() -> Result<()> {
         }
     }
     println!("{SETTING}; the least of {rounds} rounds; load {}", load()?);
-    for layer in Layer::ALL {
+    for &layer in &layers {
         table::print(layer, &columns);
     }
-    let sites = match products.contains(&Product::Aop) {
+    let sites = match products.contains(&Product::Aop) && layers == Layer::ALL {
         true => Some(many_sites::measure(&lab, &others)?),
         false => None,
     };
@@ -92,18 +94,23 @@ fn main() -> Result<()> {
 
 impl Choice {
     fn of(arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let mut chosen = Self { products: Vec::new(), rounds: ROUNDS };
+        let mut chosen = Self { products: Vec::new(), layers: Vec::new(), rounds: ROUNDS };
         // cargo adds its own options.
         for argument in arguments.filter(|argument| !argument.starts_with('-')) {
-            let named = Product::ALL.into_iter().find(|product| product.name() == argument);
-            match named {
-                Some(product) => chosen.products.push(product),
-                None => {
+            let product = Product::ALL.into_iter().find(|product| product.name() == argument);
+            let layer = Layer::ALL.into_iter().find(|layer| layer.name() == argument);
+            match (product, layer) {
+                (Some(product), _) => chosen.products.push(product),
+                (None, Some(layer)) => chosen.layers.push(layer),
+                (None, None) => {
                     chosen.rounds = argument.parse().with_context(|| {
-                        format!("{argument}: neither a product nor a number of rounds")
+                        format!("{argument}: no product, no layer and no number of rounds")
                     })?;
                 }
             }
+        }
+        if chosen.layers.is_empty() {
+            chosen.layers.extend(Layer::ALL);
         }
         if chosen.products.is_empty() {
             chosen.products.extend(Product::ALL);
@@ -127,9 +134,9 @@ struct Column {
 
 impl Column {
     /// The columns of a product. Prints why a rival that does not start is left out.
-    fn of(product: Product, lab: &Lab) -> Result<Vec<Self>> {
+    fn of(product: Product, layers: &[Layer], lab: &Lab) -> Result<Vec<Self>> {
         let mut columns = Vec::new();
-        for &layer in product.layers() {
+        for &layer in product.layers().iter().filter(|layer| layers.contains(layer)) {
             match Server::start(product, lab, layer) {
                 Err(why) if product != Product::Aop => {
                     println!("{product} {}: {why:#}: left out", layer.name());
