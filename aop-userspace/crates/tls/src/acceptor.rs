@@ -36,6 +36,10 @@ const MISSING_EXTENSION: [u8; 7] = alert(109);
 /// RFC 6066, section 3: the alert for a server name that the server does not serve.
 const UNRECOGNIZED_NAME: [u8; 7] = alert(112);
 
+/// The plaintext that a session takes at once: 64 KiB with HTTP/2 frame headers, so that they leave
+/// in one system call.
+const WRITE_LIMIT: usize = 80 * 1024;
+
 /// Reads the ClientHello, finds its site and finishes the handshake, all before `deadline`.
 ///
 /// # Errors
@@ -125,9 +129,10 @@ async fn finish(
 ) -> Result<AcceptedPull, RefusedConnection> {
     let ConnectionTls { config, sessions, key_proof } = site.connection_tls();
     let handshake = start.into_stream(config).into_fallible();
-    let stream = handshake
+    let mut stream = handshake
         .await
         .map_err(|(error, stream)| refusal_of_io_error(&error).with_stream(stream))?;
+    stream.get_mut().1.set_buffer_limit(Some(WRITE_LIMIT));
     let finished = FinishedHandshake { stream: Box::new(stream), site: site.clone(), host, peer };
     if let Some(token) = site.observe_token() {
         return Ok(accept_observing(&token, finished, &key_proof));

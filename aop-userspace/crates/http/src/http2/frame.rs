@@ -6,8 +6,8 @@ use super::{ErrorCode, StreamId, error::ConnectionError};
 pub(super) const HEADER: usize = 9;
 /// The longest payload, in both directions: the initial SETTINGS_MAX_FRAME_SIZE.
 pub(super) const LONGEST: usize = 16_384;
-/// The longest payload of DATA that is sent: with its header it fills one TLS record.
-pub(super) const LONGEST_DATA: usize = LONGEST - HEADER;
+/// Longer data is split into payloads of this length: with its header, each fills one TLS record.
+pub(super) const DATA_PART: usize = LONGEST - HEADER;
 
 pub(super) const ACK: u8 = 0x1;
 pub(super) const END_STREAM: u8 = 0x1;

@@ -128,11 +128,13 @@ impl Connection {
         }
         open.send_window.take(taken);
         self.send_window.take(taken);
-        let frames = taken / frame::LONGEST_DATA + 1;
+        let frames = taken / frame::DATA_PART + 1;
         self.output.reserve(taken + frames * frame::HEADER);
         let mut rest = &bytes[..taken];
         loop {
-            let (part, behind) = rest.split_at(rest.len().min(frame::LONGEST_DATA));
+            // What arrived as one frame leaves as one.
+            let length = if rest.len() > frame::LONGEST { frame::DATA_PART } else { rest.len() };
+            let (part, behind) = rest.split_at(length);
             let last = ends && behind.is_empty();
             let flags = if last { frame::END_STREAM } else { 0 };
             frame::write_header(&mut self.output, part.len(), Kind::Data, flags, stream);

@@ -206,6 +206,25 @@ fn a_window_that_opens_behind_the_end_of_this_side_is_no_event() {
 }
 
 #[test]
+fn long_data_is_split_into_frames_that_fill_tls_records() {
+    let mut wire = Wire::server();
+    wire.get(1);
+    wire.respond(1, 200, End::No);
+    for (length, parts) in [
+        (16_384, &[16_384][..]),
+        (16_385, &[16_375, 10]),
+        (4 * frame::DATA_PART, &[frame::DATA_PART; 4]),
+    ] {
+        let windows = [settings(4, 1 << 20), update(0, 65_535)].concat();
+        wire.sees(&windows);
+        wire.sent();
+        assert_eq!(wire.connection.send_data(id(1), &vec![7; length], End::No), length);
+        let parts: Vec<_> = parts.iter().map(|part| i64::try_from(*part).unwrap()).collect();
+        assert_eq!(lengths(&mut wire), parts);
+    }
+}
+
+#[test]
 fn data_is_sent_as_far_as_both_windows_go() {
     let mut wire = Wire::server();
     wire.sees(&settings(4, 20_000));
