@@ -12,7 +12,7 @@ pub(crate) use self::{
     colours::{Colours, Tone},
     drop_line::drop_line,
     status_screen::{prefix_lines, render_status},
-    summary::{StateText, confirmed, general_mode, interface_state, scope_of_mode},
+    summary::{StateText, confirmed, headline_mode, interface_state},
     text::{ago, count, date, duration_text, lines},
 };
 

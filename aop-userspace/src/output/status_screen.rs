@@ -10,8 +10,7 @@ use aop_api::{
 use jiff::Timestamp;
 
 use super::{
-    Colours, StateText, Tone, ago, confirmed, date, duration_text, general_mode, interface_state,
-    scope_of_mode,
+    Colours, StateText, Tone, ago, confirmed, date, duration_text, headline_mode, interface_state,
 };
 
 /// In seconds: an expiry within this time is shown in addition to the next one.
@@ -41,8 +40,8 @@ pub(crate) fn render_status(status: &Status, colours: Colours) -> String {
 }
 
 fn headline(status: &Status, colours: Colours) -> String {
-    let StateText { text, tone } = general_mode(status);
-    let mode = format!("{}{}", colours.tone(tone, text), scope_of_mode(status));
+    let (text, tone) = headline_mode(status);
+    let mode = colours.tone(tone, &text);
     match &status.daemon {
         Some(daemon) => format!(
             "aop {}: {mode}, running for {} (process {}), {} connections open",
@@ -99,13 +98,16 @@ fn last_reload(status: &Status, colours: Colours) -> Option<String> {
 }
 
 fn interfaces(status: &Status, colours: Colours) -> impl Iterator<Item = String> {
-    status.interfaces.iter().map(move |interface| {
+    let guarded = status.interfaces.iter().map(move |interface| {
         let StateText { text, tone } = interface_state(status, interface);
         let attached = if tone == Tone::Plain { "attached, " } else { "" };
         let state = colours.tone(tone, text);
         let how = interface.attach.as_ref().map_or(interface.state.as_str(), |mode| mode.as_str());
         format!("interface {}: {attached}{state} ({how})", interface.name)
-    })
+    });
+    let unguardable = status.unguardable.iter();
+    let unguardable = unguardable.map(|name| format!("interface {name}: cannot be guarded"));
+    guarded.chain(unguardable)
 }
 
 /// A line for each port, interface and site with a mode of its own, and one line about the mode

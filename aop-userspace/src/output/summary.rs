@@ -11,17 +11,32 @@ pub(crate) struct StateText {
     pub(crate) tone: Tone,
 }
 
-/// The general mode.
-pub(crate) fn general_mode(status: &Status) -> StateText {
-    match &status.mode {
-        ModeName::Enforce => StateText { text: "enforcing", tone: Tone::Good },
-        ModeName::Observe => StateText { text: "observing", tone: Tone::Bad },
-        ModeName::Off | ModeName::Unknown(_) => StateText { text: "firewall off", tone: Tone::Bad },
+/// The general mode, and on how many of the interfaces packets are judged.
+pub(crate) fn headline_mode(status: &Status) -> (String, Tone) {
+    let (text, tone) = match &status.mode {
+        ModeName::Enforce => ("enforcing", Tone::Good),
+        ModeName::Observe => ("observing", Tone::Bad),
+        ModeName::Off | ModeName::Unknown(_) => return ("firewall off".to_owned(), Tone::Bad),
+    };
+    let attached = status.interfaces.iter().filter(|it| it.attached).count();
+    if attached == 0 {
+        return ("NOT GUARDING".to_owned(), Tone::Bad);
     }
+    let all = status.interfaces.len() + status.unguardable.len();
+    let unattached = status.interfaces.iter().find(|it| !it.attached);
+    let (why, tone) = match (unattached, status.unguardable.first()) {
+        (Some(interface), _) => {
+            let InterfaceStatus { name, state, .. } = interface;
+            (format!("{name} is {state}"), Tone::Bad)
+        }
+        (None, Some(name)) => (format!("{name} cannot be guarded"), Tone::Plain),
+        (None, None) => return (format!("{text}{}", scope_of_mode(status)), tone),
+    };
+    (format!("{text}{} on {attached} of {all}: {why}", scope_of_mode(status)), tone)
 }
 
 /// ` in general` if a port or an interface has a mode of its own; otherwise empty.
-pub(crate) fn scope_of_mode(status: &Status) -> &'static str {
+fn scope_of_mode(status: &Status) -> &'static str {
     let uniform = status.modes.ports.is_empty() && status.modes.interfaces.is_empty();
     if uniform { "" } else { " in general" }
 }
@@ -74,5 +89,34 @@ mod tests {
         assert_eq!(interface_state(&status, &eth0).text, "enforcing for some ports");
         eth0.attach = None;
         assert_eq!(interface_state(&status, &eth0).text, "NOT ATTACHED");
+    }
+
+    #[test]
+    fn the_headline_counts_the_interfaces_on_which_packets_are_judged() {
+        let interface = |name: &str, state: &str| InterfaceStatus {
+            name: name.into(),
+            attach: None,
+            state: state.into(),
+            attached: state == "attached",
+            enforcing: state == "attached",
+        };
+        let headline = |interfaces: &[InterfaceStatus], unguardable: &[&str]| {
+            let mut status = status_from_maps(None, &[]);
+            status.mode = "enforce".into();
+            status.interfaces = interfaces.to_vec();
+            status.unguardable = unguardable.iter().map(|name| (*name).to_owned()).collect();
+            headline_mode(&status)
+        };
+        let (eth0, eth1) = (interface("eth0", "attached"), interface("eth1", "foreign"));
+        let both = [eth0.clone(), eth1.clone()];
+        assert_eq!(headline(&[eth0.clone()], &[]), ("enforcing".into(), Tone::Good));
+        let (text, tone) = headline(&[eth0], &["wg0"]);
+        assert_eq!((&*text, tone), ("enforcing on 1 of 2: wg0 cannot be guarded", Tone::Plain));
+        let (text, tone) = headline(&both, &["wg0"]);
+        assert_eq!((&*text, tone), ("enforcing on 1 of 3: eth1 is foreign", Tone::Bad));
+        for none in [&[][..], &[eth1]] {
+            assert_eq!(headline(none, &["wg0"]), ("NOT GUARDING".into(), Tone::Bad));
+        }
+        assert_eq!(headline_mode(&status_from_maps(None, &[])).0, "firewall off");
     }
 }

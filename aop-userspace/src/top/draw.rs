@@ -18,8 +18,7 @@ use super::{
     text::clip,
 };
 use crate::output::{
-    Colours, StateText, Tone, confirmed, duration_text, general_mode, interface_state,
-    scope_of_mode,
+    Colours, StateText, Tone, confirmed, duration_text, headline_mode, interface_state,
 };
 
 /// The smallest terminal, in columns and rows. On a smaller one only a message is drawn.
@@ -112,8 +111,11 @@ fn warnings(status: &Status) -> Vec<String> {
 }
 
 fn headline(status: &Status, colours: Colours) -> Vec<Span<'static>> {
-    let StateText { text, tone } = general_mode(status);
-    let mode = Span::styled(text.to_uppercase(), style(tone, colours));
+    let (text, tone) = headline_mode(status);
+    let (word, rest) = text
+        .split_once(' ')
+        .map_or((&*text, String::new()), |(word, rest)| (word, format!(" {rest}")));
+    let mode = Span::styled(word.to_uppercase() + &rest, style(tone, colours));
     let daemon = match &status.daemon {
         Some(daemon) => format!(
             ", up {}, process {}, {} open",
@@ -123,8 +125,8 @@ fn headline(status: &Status, colours: Colours) -> Vec<Span<'static>> {
         ),
         None => ", NO DAEMON".to_owned(),
     };
-    let rest = format!("{}{daemon}", scope_of_mode(status));
-    vec![Span::raw(format!("aop {}: ", escape_ascii(&status.version))), mode, Span::raw(rest)]
+    let name = Span::raw(format!("aop {}: ", escape_ascii(&status.version)));
+    vec![name, mode, Span::raw(daemon)]
 }
 
 fn interfaces(status: &Status) -> String {

@@ -1,9 +1,12 @@
 //! `aop load` before the network is up: the firewall enforces first, and the daemon takes it over.
 
 use anyhow::{Result, ensure};
-use aop_tests::{AopToml, IpVersion, Lab, Pull, PullOutcome, TestDaemon, TestUpstream};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, PullOutcome, TestDaemon, TestUpstream, wait};
 
-use crate::stage::{in_lab, is_guarded};
+use crate::{
+    interfaces::ADDRESSES,
+    stage::{SOON, in_lab, is_guarded},
+};
 
 fn loaded(lab: &Lab, config: &AopToml) -> Result<(TestDaemon, String)> {
     let daemon = TestDaemon::with_config(lab, config)?;
@@ -40,13 +43,38 @@ fn load_needs_no_certificate_no_network_and_no_interface() {
         config.interfaces = vec!["eth0".into(), "eth7".into()];
         let mut ip = lab.origin().command("ip");
         ensure!(ip.args(["link", "set", "eth0", "down"]).status()?.success());
-        let (daemon, said) = loaded(lab, &config)?;
-        ensure!(said.contains("eth7") && said.contains("skipped"), "{said}");
+        let (_daemon, said) = loaded(lab, &config)?;
+        ensure!(said.contains("eth7") && said.contains("does not exist"), "{said}");
         ensure!(is_guarded(lab)?);
+        Ok(())
+    });
+}
+
+#[test]
+fn load_guards_what_auto_guarded_last_before_it_is_up() {
+    in_lab(|lab| {
+        let config = AopToml { interfaces: vec!["auto".into()], ..AopToml::new(lab) };
+        let mut daemon = TestDaemon::with_config(lab, &config)?;
+        let before_the_network = "link set eth0 down\naddress flush dev eth0\n";
+        lab.origin().ip(before_the_network)?;
+        let said = daemon.verb(&["load"])?.success()?.errors;
+        ensure!(said.contains("no interface can be guarded"), "{said}");
+        ensure!(!is_guarded(lab)?);
         daemon.verb(&["unload"])?.success()?;
-        config.interfaces = vec!["auto".into()];
-        let (_, said) = loaded(lab, &config)?;
-        ensure!(said.contains("default route"), "{said}");
+        lab.origin().ip(ADDRESSES)?;
+        daemon.run()?;
+        let known = lab.dir().join("state/interfaces.json");
+        wait::until("the names are stored", SOON, || known.exists().then_some(()))?;
+        // As a boot: the pins are gone.
+        daemon.kill();
+        daemon.verb(&["unload"])?.success()?;
+        lab.origin().ip(before_the_network)?;
+        daemon.verb(&["load"])?.success()?;
+        ensure!(is_guarded(lab)?);
+        lab.origin().ip(ADDRESSES)?;
+        for family in IpVersion::BOTH {
+            Pull::by_stranger(lab, family).must_meet_silence()?;
+        }
         Ok(())
     });
 }

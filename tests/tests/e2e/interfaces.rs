@@ -21,7 +21,7 @@ use crate::stage::Stage;
 pub(super) const ONE_CHECK: Duration = Duration::from_secs(2);
 
 /// `ip -batch` lines: the addresses and routes of the origin for a new `eth0`.
-pub(super) const ADDRESSES: &str = "link set eth0 up\n\
+pub(crate) const ADDRESSES: &str = "link set eth0 up\n\
                          address replace 203.0.113.10/24 dev eth0\n\
                          address replace 2001:db8:0:10::10/64 dev eth0 nodad\n\
                          route replace default via 203.0.113.1\n\

@@ -52,6 +52,10 @@ pub struct Status {
     pub modes: ModesReport,
     /// The guarded interfaces.
     pub interfaces: Vec<InterfaceStatus>,
+    /// The interfaces over which the host can be reached, and that cannot be guarded. Only the
+    /// daemon finds them, and only under `auto`.
+    #[serde(default)]
+    pub unguardable: Vec<String>,
     /// The admitted prefixes.
     pub prefixes: PrefixStatus,
     /// The packet counters that are not zero.
@@ -169,6 +173,7 @@ impl Status {
             mode: ModeName::Off,
             modes: ModesReport::default(),
             interfaces: Vec::new(),
+            unguardable: Vec::new(),
             prefixes: PrefixStatus::default(),
             verdicts: Vec::new(),
             handshakes: Handshakes::default(),

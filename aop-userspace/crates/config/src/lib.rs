@@ -103,10 +103,21 @@ pub struct FirewallConfig {
 /// The interfaces to guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interfaces {
-    /// The interfaces that carry a default route.
+    /// The Ethernet interfaces over which the host can be reached.
     Auto,
     /// The interfaces of these names.
     Named(Vec<String>),
+}
+
+impl Interfaces {
+    /// The names in the configuration; `None` for `auto`.
+    #[must_use]
+    pub fn named(&self) -> Option<&[String]> {
+        match self {
+            Self::Named(names) => Some(names),
+            Self::Auto => None,
+        }
+    }
 }
 
 /// The XDP mode: where in the kernel the program runs.

@@ -1,12 +1,12 @@
 //! Keeps the firewall attached while interfaces appear and disappear.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use aop_firewall::{ChangeSubscription, CheckReason, FirewallError};
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Daemon, background::LastError};
+use super::{Daemon, background::LastError, guarded_interfaces};
 
 /// Netlink messages can be lost, so the interfaces are checked this often in any case.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -33,16 +33,38 @@ pub(super) fn follow(
 async fn follow_changes(daemon: Arc<Daemon>, watch: ChangeSubscription) {
     // A change between the start and the netlink subscription was missed.
     let mut reason = CheckReason::Event;
-    let mut last = LastError::default();
+    let (mut last, mut last_of_storing) = (LastError::default(), LastError::default());
+    let mut stored = None;
     loop {
         let daemon = Arc::clone(&daemon);
-        // On a blocking thread: it loads programs, and waits for the kernel's locks.
-        let error = match spawn_blocking(move || daemon.follow_host(reason)).await {
-            Ok(followed) => followed.err().map(|error| error.to_string()),
-            Err(panicked) => Some(panicked.to_string()),
+        // On a blocking thread: it loads programs, waits for the kernel's locks, and syncs a file.
+        let following = spawn_blocking(move || {
+            let followed = daemon.follow_host(reason);
+            let stored_now = daemon.store_guarded(stored.clone());
+            (followed, stored_now)
+        });
+        let (error, error_of_storing) = match following.await {
+            Ok((followed, Ok(names))) => {
+                stored = names;
+                (followed.err().map(|error| error.to_string()), None)
+            }
+            Ok((followed, Err(error))) => {
+                stored = None;
+                (followed.err().map(|error| error.to_string()), Some(error.to_string()))
+            }
+            Err(panicked) => {
+                stored = None;
+                (Some(panicked.to_string()), None)
+            }
         };
         if let Some(error) = last.replace(error) {
             tracing::error!("cannot follow the interfaces: {error}");
+        }
+        if let Some(error) = last_of_storing.replace(error_of_storing) {
+            tracing::warn!(
+                "cannot store which interfaces are guarded, so `aop load` may guard others at the \
+                 next boot: {error}; correct paths.state, its permissions or its disk"
+            );
         }
         sleep(PAUSE).await;
         reason = next(&watch).await;
@@ -71,5 +93,19 @@ impl Daemon {
             true => Ok(()),
             false => firewall.follow_host(reason),
         }
+    }
+
+    /// Stores the names of the guarded interfaces if they differ from `stored`. Returns the stored
+    /// names.
+    fn store_guarded(&self, stored: Option<Vec<String>>) -> io::Result<Option<Vec<String>>> {
+        let Some(names) = self.firewall().map(|firewall| firewall.guarded()) else {
+            return Ok(stored);
+        };
+        // The successor stores its own.
+        if stored.as_ref() == Some(&names) || self.lifecycle.is_handing_over() {
+            return Ok(stored);
+        }
+        guarded_interfaces::store(&self.settings.paths.state, &names)?;
+        Ok(Some(names))
     }
 }

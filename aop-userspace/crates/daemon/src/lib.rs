@@ -15,6 +15,7 @@ mod deadlines;
 mod enforce_preflight;
 mod error;
 mod file_stat;
+mod guarded_interfaces;
 mod identity_store;
 mod interface_watch;
 mod lifecycle;

@@ -1,13 +1,22 @@
 //! `aop load`: applies the firewall alone, at boot, before the network is up.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use aop_config::Config;
 use aop_firewall::{Firewall, MissingInterface, PacketLog, StartOptions};
 use aop_storage::InstanceLock;
 use jiff::Timestamp;
 
-use super::{DaemonError, active_policy, mode_overrides::OverrideState, openings::Openings};
+use super::{
+    DaemonError, active_policy, guarded_interfaces, mode_overrides::OverrideState,
+    openings::Openings,
+};
+
+/// How long to wait for the interfaces to appear: at boot, drivers are still being loaded.
+const DEVICES: Duration = Duration::from_secs(5);
 
 /// The loaded policy, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +28,9 @@ pub enum Loaded {
 }
 
 /// Applies the firewall's part of the configuration in `file`, with the mode overrides, and leaves
-/// it attached. Interfaces that do not exist yet are skipped with a warning. Certificates are not
-/// read: filtering must not wait for them.
+/// it attached. Under `auto`, it guards the interfaces that the daemon guarded last, too. Those
+/// that do not exist after a while are skipped with a warning. Certificates are not read: filtering
+/// must not wait for them.
 ///
 /// # Errors
 /// The configuration or prefix list is bad, the firewall cannot be started, or a daemon runs.
@@ -37,12 +47,15 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     let (mut overrides, mut dropped) = overrides.reconcile(&config);
     dropped.extend(unconfirmed);
     let modes = overrides.modes(live.mode);
+    let before = guarded_interfaces::load(&fixed.paths.state);
+    aop_firewall::await_interfaces(live.interfaces.named().unwrap_or(&before), DEVICES);
     let setting = StartOptions {
         interfaces: &live.interfaces,
         attach: firewall.attach,
         pins: &fixed.paths.pins,
         log: PacketLog::Off,
-        missing: MissingInterface::Skip,
+        before: &before,
+        missing: MissingInterface::AwaitAll,
     };
     // No daemon runs that could close openings, either.
     let (openings, mut closed) =

@@ -211,7 +211,8 @@ fn start_firewall(
         attach: wanted.attach,
         pins,
         log,
-        missing: MissingInterface::Fail,
+        before: &[],
+        missing: MissingInterface::Await,
     };
     let firewall = Firewall::take_over(options, handed, |before| {
         policy.admission = policy.admission_after(&before.without(expired), &prefixes);

@@ -111,7 +111,9 @@ impl Daemon {
     fn firewall_status(&self, listing: PeerListing) -> (Status, Option<u64>) {
         let sites = self.policy.read().live.site_names();
         // Under the lock, so that no interface is read while it is being attached.
-        let Some(snapshot) = self.firewall().map(|firewall| firewall.read(listing)) else {
+        let found =
+            self.firewall().map(|firewall| (firewall.read(listing), firewall.unguardable()));
+        let Some((snapshot, unguardable)) = found else {
             let mut status = status_from_maps(None, &sites);
             let (v4, v6) = self.policy.read().admission.admitted();
             (status.prefixes.v4, status.prefixes.v6) = (v4, v6);
@@ -119,7 +121,8 @@ impl Daemon {
         };
         let warning = match snapshot {
             Ok(Some(snapshot)) => {
-                return (status_from_maps(Some(&snapshot), &sites), Some(snapshot.lost));
+                let status = status_from_maps(Some(&snapshot), &sites);
+                return (Status { unguardable, ..status }, Some(snapshot.lost));
             }
             Ok(None) => UNLOADED.to_owned(),
             Err(error) => format!("the firewall cannot be read: {error}"),

@@ -8,7 +8,7 @@ use super::{
     interfaces,
     interfaces_wanted::WantedInterfaces,
     pins::PinnedXdpLink,
-    start::{MissingInterface, check_owners, present},
+    start::{MissingInterface, guardable, present},
 };
 
 impl Firewall {
@@ -23,7 +23,7 @@ impl Firewall {
         interfaces: &Interfaces,
         policy: &FirewallPolicy,
     ) -> Result<(), FirewallError> {
-        if !self.pins.has_maps() {
+        if !self.pins.has_maps()? {
             return Err(FirewallError::Unloaded);
         }
         if self.wanted.follows(interfaces) {
@@ -57,8 +57,8 @@ impl Firewall {
         let guarded = before.iter().map(|link| link.interface.clone());
         let mut wanted = WantedInterfaces::new(interfaces, guarded);
         self.routes.follow(&mut wanted, &here, CheckReason::Event)?;
-        let mut present = present(&wanted, &here, MissingInterface::Fail)?;
-        check_owners(&present, &self.pins)?;
+        let present = present(&wanted, &here, MissingInterface::Fail)?;
+        let mut present = guardable(present, &wanted, &self.pins)?;
         present.retain(|interface| !before.iter().any(|link| link.interface == interface.name));
         for interface in &present {
             self.attachments.load(&interface.name, &mut self.maps)?;

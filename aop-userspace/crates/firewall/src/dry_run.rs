@@ -64,8 +64,11 @@ impl DryRun {
     /// Nothing is loaded; the interface is not guarded or has another program; or a privilege is
     /// missing.
     pub fn open(pins: &Path, interface: Option<&str>) -> Result<Self, FirewallError> {
-        let found = Pins::existing(pins)?.filter(Pins::has_maps);
-        let pins = found.ok_or_else(|| FirewallError::NotLoaded(pins.into()))?;
+        let not_loaded = || FirewallError::NotLoaded(pins.into());
+        let pins = Pins::existing(pins)?.ok_or_else(not_loaded)?;
+        if !pins.has_maps()? {
+            return Err(not_loaded());
+        }
         let interface = guarded(&pins, interface)?;
         let mut program = TestProgram::observing(&pins, &interface.name)?;
         if attached_tag(&interface).is_some_and(|tag| program.tag().is_ok_and(|ours| ours != tag)) {

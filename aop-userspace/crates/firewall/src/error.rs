@@ -20,10 +20,10 @@ pub enum FirewallError {
     )]
     Netlink(io::Error),
     #[error(
-        "no interface carries a default route, so \"auto\" finds none; \
-         name the interfaces in firewall.interfaces"
+        "no interface can be guarded: \"auto\" guards the Ethernet interfaces that are up{}; name \
+         interfaces in firewall.interfaces", without_header(.unguardable)
     )]
-    NoDefaultRoute,
+    NothingToGuard { unguardable: Vec<String> },
     #[error(
         "interface {name:?} does not exist; correct firewall.interfaces. This host has {}",
         .known.join(", ")
@@ -114,6 +114,13 @@ pub enum FirewallError {
     Capabilities { missing: Vec<&'static str> },
     #[error("the kernel refuses to {doing}: {detail}")]
     Kernel { doing: String, detail: String },
+}
+
+fn without_header(unguardable: &[String]) -> String {
+    match unguardable.is_empty() {
+        true => String::new(),
+        false => format!(", and {} has no Ethernet header", unguardable.join(", ")),
+    }
 }
 
 impl FirewallError {

@@ -27,7 +27,7 @@ impl Firewall {
     /// The firewall was [unloaded](super::unload()); or an interface or the policy cannot be
     /// restored. The others are.
     pub fn restore(&mut self, policy: &FirewallPolicy) -> Result<(), FirewallError> {
-        if !self.pins.has_maps() {
+        if !self.pins.has_maps()? {
             return Err(FirewallError::Unloaded);
         }
         let here = interfaces::list().map_err(FirewallError::Netlink)?;

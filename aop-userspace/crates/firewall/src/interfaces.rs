@@ -10,11 +10,13 @@ use std::{io, net::IpAddr};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressMessage, AddressScope},
-    link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, LinkXdp, XdpAttached},
+    link::{
+        self, InfoKind, LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, LinkXdp, XdpAttached,
+    },
     route::{RouteAttribute, RouteMessage, RouteType},
 };
 
-use super::netlink::dump;
+use super::{netlink::dump, nexthops};
 
 /// An interface.
 #[derive(Clone, Debug)]
@@ -25,8 +27,25 @@ pub(super) struct LinkInfo {
     pub(super) up: bool,
     /// Whether its frames begin with an Ethernet header, as the packet program expects.
     pub(super) ethernet: bool,
+    pub(super) kind: LinkKind,
+    /// The index of its bridge, bond or VRF.
+    pub(super) controller: Option<u32>,
     /// The kernel's id of its XDP program.
     pub(super) program: Option<u32>,
+}
+
+/// The kind of an interface, as far as `auto` distinguishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkKind {
+    /// Loopback, dummy, VRF and the like: no packet arrives on it from outside.
+    Internal,
+    /// One end of a pair.
+    Veth,
+    /// Backed by a program, such as a virtual machine.
+    Tap,
+    Bridge,
+    /// A card, or one of the other virtual interfaces.
+    Other,
 }
 
 /// All interfaces of this network namespace.
@@ -41,11 +60,22 @@ pub(super) fn list() -> io::Result<Vec<LinkInfo>> {
         .collect())
 }
 
-/// The indices of the interfaces with a default route, of either family.
+/// The indices of the interfaces with a default route, of either family and in any table.
 pub(super) fn with_default_route() -> io::Result<Vec<u32>> {
     let routes = unicast_routes()?.into_iter();
     let default = routes.filter(|route| route.header.destination_prefix_length == 0);
-    Ok(default.flat_map(|route| outgoing(&route.attributes)).collect())
+    let (mut found, mut objects) = (Vec::new(), Vec::new());
+    for route in default {
+        found.extend(outgoing(&route.attributes));
+        objects.extend(route.attributes.iter().filter_map(|attribute| match attribute {
+            RouteAttribute::NhId(id) => Some(*id),
+            _ => None,
+        }));
+    }
+    if !objects.is_empty() {
+        found.extend(nexthops::interfaces(&objects)?);
+    }
+    Ok(found)
 }
 
 /// All unicast routes, of both families.
@@ -103,20 +133,39 @@ fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
 }
 
 fn interface(link: LinkMessage) -> Option<LinkInfo> {
-    let mut name = None;
-    let mut program = None;
+    let (mut name, mut program, mut controller) = (None, None, None);
+    let mut kind = LinkKind::Other;
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text),
             LinkAttribute::Xdp(facts) => program = xdp_program(&facts),
+            LinkAttribute::Controller(index) => controller = Some(index).filter(|it| *it != 0),
+            LinkAttribute::LinkInfo(infos) => {
+                kind = infos.iter().find_map(link_kind).unwrap_or(LinkKind::Other);
+            }
             _ => {}
         }
+    }
+    if link.header.flags.contains(LinkFlags::Loopback) {
+        kind = LinkKind::Internal;
     }
     // Loopback frames have an Ethernet header, too (all zeros).
     let ethernet =
         matches!(link.header.link_layer_type, LinkLayerType::Ether | LinkLayerType::Loopback);
     let up = link.header.flags.contains(LinkFlags::Up);
-    Some(LinkInfo { name: name?, index: link.header.index, up, ethernet, program })
+    let index = link.header.index;
+    Some(LinkInfo { name: name?, index, up, ethernet, kind, controller, program })
+}
+
+fn link_kind(info: &link::LinkInfo) -> Option<LinkKind> {
+    let link::LinkInfo::Kind(kind) = info else { return None };
+    Some(match kind {
+        InfoKind::Dummy | InfoKind::Ifb | InfoKind::Nlmon | InfoKind::Vrf => LinkKind::Internal,
+        InfoKind::Veth | InfoKind::Netkit => LinkKind::Veth,
+        InfoKind::Tun => LinkKind::Tap,
+        InfoKind::Bridge => LinkKind::Bridge,
+        _ => LinkKind::Other,
+    })
 }
 
 fn xdp_program(facts: &[LinkXdp]) -> Option<u32> {

@@ -1,9 +1,17 @@
 //! Which interfaces should be guarded, while the host changes.
 //!
-//! Named interfaces are awaited for ever. `auto` adds an interface as soon as it carries a default
-//! route, and drops it slowly: routes vanish for a moment when an interface goes down or a lease is
-//! renewed, and an interface that was dropped then would be guarded again too late. While no
-//! interface carries a default route, nothing changes.
+//! Named interfaces are awaited for ever. `auto` guards every Ethernet interface over which this
+//! host can be reached: those that are up or have an address, and those that carry a default route.
+//! Left out are
+//! - loopback, dummy and VRF interfaces, on which no packet arrives from outside,
+//! - ports of a bridge or bond without an address: their controller is guarded,
+//! - `veth` interfaces, and bridges whose ports are all `veth` or `tap` interfaces: containers and
+//!   virtual machines of this host are behind them. If a `veth` interface carries a default route,
+//!   or if there is no card, this is the inside of a container, and its `veth` interfaces are
+//!   guarded.
+//!
+//! An interface that is up and has an address is never let go of. One that is gone, or that became
+//! the port of a bridge, is kept for a while.
 
 use std::{
     collections::BTreeMap,
@@ -12,16 +20,36 @@ use std::{
 
 use aop_config::Interfaces;
 
-use super::interfaces::LinkInfo;
+use super::interfaces::{LinkInfo, LinkKind};
 
-/// How long `auto` keeps an interface that is up without a default route, while another has one.
+/// How long `auto` keeps an interface that no longer qualifies, while another does.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The interfaces to guard, by name.
 pub(super) struct WantedInterfaces {
     config: Interfaces,
-    /// Under `auto`, each with the time since when it has no default route.
+    /// Under `auto`, each with the time since when it does not qualify.
     names: BTreeMap<String, Option<Instant>>,
+    /// Under `auto`, the interfaces over which the host can be reached, and that cannot be guarded.
+    unguardable: Vec<String>,
+}
+
+/// The use of the interfaces. Each list has indices of interfaces.
+#[derive(Clone, Debug, Default)]
+pub(super) struct InterfaceUse {
+    /// Those that carry a default route.
+    pub(super) default_route: Vec<u32>,
+    /// Those with an address of global scope.
+    pub(super) addressed: Vec<u32>,
+}
+
+/// What `auto` does with an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Guard,
+    /// It would be guarded if its frames had an Ethernet header.
+    Unguardable,
+    LeaveOut,
 }
 
 impl WantedInterfaces {
@@ -31,7 +59,7 @@ impl WantedInterfaces {
             Interfaces::Named(names) => names.iter().map(|name| (name.clone(), None)).collect(),
             Interfaces::Auto => before.map(|name| (name, None)).collect(),
         };
-        Self { config: config.clone(), names }
+        Self { config: config.clone(), names, unguardable: Vec::new() }
     }
 
     /// Whether `config` asks for the same.
@@ -47,6 +75,11 @@ impl WantedInterfaces {
         self.names.keys().cloned().collect()
     }
 
+    /// The interfaces over which the host can be reached, and that cannot be guarded.
+    pub(super) fn unguardable(&self) -> &[String] {
+        &self.unguardable
+    }
+
     pub(super) fn contains(&self, name: &str) -> bool {
         self.names.contains_key(name)
     }
@@ -56,20 +89,20 @@ impl WantedInterfaces {
         here.iter().any(|interface| interface.index == index && self.contains(&interface.name))
     }
 
-    /// Follows the interfaces in `here`; those with an index in `carrying` carry a default route.
-    pub(super) fn update(&mut self, here: &[LinkInfo], carrying: &[u32], now: Instant) {
+    /// Follows the interfaces in `here`.
+    pub(super) fn update(&mut self, here: &[LinkInfo], used: &InterfaceUse, now: Instant) {
         if !self.is_auto() {
             return;
         }
-        let carriers = here.iter().filter(|interface| carrying.contains(&interface.index));
-        let carriers: Vec<&str> = carriers.map(|interface| interface.name.as_str()).collect();
-        for name in &carriers {
-            self.names.insert((*name).to_owned(), None);
+        let chosen = |wanted| here.iter().filter(move |link| choose(link, here, used) == wanted);
+        self.unguardable = chosen(Choice::Unguardable).map(|link| link.name.clone()).collect();
+        for link in chosen(Choice::Guard) {
+            self.names.insert(link.name.clone(), None);
         }
+        let none_qualifies = chosen(Choice::Guard).next().is_none();
         for (name, idle) in &mut self.names {
-            // An interface that is down has no routes and receives no packets.
-            let down = here.iter().any(|interface| interface.name == *name && !interface.up);
-            if carriers.is_empty() || carriers.contains(&name.as_str()) || down {
+            let link = here.iter().find(|link| link.name == *name);
+            if none_qualifies || link.is_some_and(|link| stays(link, here, used)) {
                 *idle = None;
             } else {
                 idle.get_or_insert(now);
@@ -80,57 +113,47 @@ impl WantedInterfaces {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether a guarded interface stays guarded.
+fn stays(link: &LinkInfo, here: &[LinkInfo], used: &InterfaceUse) -> bool {
+    // One that is down has no routes and receives no packets.
+    let addressed = used.addressed.contains(&link.index);
+    !link.up || addressed || choose(link, here, used) == Choice::Guard
+}
 
-    fn interface(name: &str, index: u32, up: bool) -> LinkInfo {
-        LinkInfo { name: name.to_owned(), index, up, ethernet: true, program: None }
+fn choose(link: &LinkInfo, here: &[LinkInfo], used: &InterfaceUse) -> Choice {
+    let default_route = used.default_route.contains(&link.index);
+    let addressed = used.addressed.contains(&link.index);
+    if link.kind == LinkKind::Internal {
+        return Choice::LeaveOut;
     }
-
-    fn auto() -> WantedInterfaces {
-        WantedInterfaces::new(&Interfaces::Auto, std::iter::empty())
+    if !link.ethernet {
+        let reachable = link.up && (default_route || addressed);
+        return if reachable { Choice::Unguardable } else { Choice::LeaveOut };
     }
-
-    #[test]
-    fn auto_adds_an_interface_with_a_default_route() {
-        let here = [interface("eth0", 1, true), interface("eth1", 2, true)];
-        let mut wanted = auto();
-        wanted.update(&here, &[2], Instant::now());
-        assert_eq!(wanted.names(), ["eth1"]);
+    if default_route {
+        return Choice::Guard;
     }
-
-    #[test]
-    fn auto_drops_an_interface_after_a_while_and_only_if_another_has_a_default_route() {
-        let here = [interface("eth0", 1, true), interface("eth1", 2, true)];
-        let (mut wanted, start) = (auto(), Instant::now());
-        wanted.update(&here, &[1], start);
-        wanted.update(&here, &[], start + 10 * GRACE);
-        assert_eq!(wanted.names(), ["eth0"], "no default route: nothing changes");
-        wanted.update(&here, &[2], start + 10 * GRACE);
-        assert_eq!(wanted.names(), ["eth0", "eth1"]);
-        wanted.update(&here, &[1, 2], start + 11 * GRACE);
-        wanted.update(&here, &[2], start + 11 * GRACE);
-        assert_eq!(wanted.names(), ["eth0", "eth1"], "it had one in between");
-        wanted.update(&here, &[2], start + 12 * GRACE);
-        assert_eq!(wanted.names(), ["eth1"]);
-    }
-
-    #[test]
-    fn auto_keeps_an_interface_that_is_down() {
-        let (mut wanted, start) = (auto(), Instant::now());
-        wanted.update(&[interface("eth0", 1, true)], &[1], start);
-        let here = [interface("eth0", 1, false), interface("eth1", 2, true)];
-        wanted.update(&here, &[2], start);
-        wanted.update(&here, &[2], start + 10 * GRACE);
-        assert_eq!(wanted.names(), ["eth0", "eth1"]);
-    }
-
-    #[test]
-    fn named_interfaces_are_awaited_for_ever() {
-        let mut wanted =
-            WantedInterfaces::new(&Interfaces::Named(vec!["eth7".to_owned()]), std::iter::empty());
-        wanted.update(&[], &[], Instant::now());
-        assert_eq!(wanted.names(), ["eth7"]);
+    let port = link.controller.is_some() && !addressed;
+    let containers = match link.kind {
+        LinkKind::Veth => !is_container(here, used),
+        LinkKind::Bridge => here
+            .iter()
+            .filter(|port| port.controller == Some(link.index))
+            .all(|port| matches!(port.kind, LinkKind::Veth | LinkKind::Tap)),
+        LinkKind::Tap | LinkKind::Internal | LinkKind::Other => false,
+    };
+    match port || containers || !(link.up || addressed) {
+        true => Choice::LeaveOut,
+        false => Choice::Guard,
     }
 }
+
+/// Whether this is the inside of a container.
+fn is_container(here: &[LinkInfo], used: &InterfaceUse) -> bool {
+    let mut veths = here.iter().filter(|link| link.kind == LinkKind::Veth);
+    let has_card = here.iter().any(|link| link.ethernet && link.kind == LinkKind::Other);
+    veths.any(|link| used.default_route.contains(&link.index)) || !has_card
+}
+
+#[cfg(test)]
+mod tests;

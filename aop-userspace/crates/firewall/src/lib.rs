@@ -23,6 +23,7 @@ mod lookup_table;
 mod maps;
 mod modes;
 mod netlink;
+mod nexthops;
 mod object;
 mod peers;
 mod pins;
@@ -35,7 +36,7 @@ mod test_program;
 mod unload;
 mod watch;
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use aop_common::layout::Ports;
 use aop_config::{Interfaces, UdpPolicy};
@@ -134,9 +135,9 @@ impl Firewall {
         if self.pin_state == PinState::Unloaded {
             return Ok(());
         }
-        let followed = if self.pins.has_maps() { self.try_follow_host(reason) } else { Ok(()) };
-        // An unload meanwhile explains any error.
-        if self.pins.has_maps() {
+        let followed = if self.pins.has_maps()? { self.try_follow_host(reason) } else { Ok(()) };
+        // An unload meanwhile explains any error. An error of the question itself is no unload.
+        if self.pins.has_maps()? {
             return followed;
         }
         self.pin_state = PinState::Unloaded;
@@ -146,7 +147,9 @@ impl Firewall {
 
     fn try_follow_host(&mut self, reason: CheckReason) -> Result<(), FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
+        let known = self.wanted.unguardable().to_vec();
         self.routes.follow(&mut self.wanted, &here, reason)?;
+        warn_of_unguardable(&self.wanted, &known);
         attach::remove_orphan_links(&here, &self.pins)?;
         for name in self.wanted.names() {
             self.attachments.ensure_attached(&name, &here, &mut self.maps);
@@ -220,6 +223,13 @@ impl Firewall {
         self.wanted.names()
     }
 
+    /// The interfaces over which the host can be reached, and that cannot be guarded, by name. Only
+    /// `auto` finds them.
+    #[must_use]
+    pub fn unguardable(&self) -> Vec<String> {
+        self.wanted.unguardable().to_vec()
+    }
+
     /// The maps of peers, for the process that records who authenticates.
     ///
     /// # Errors
@@ -237,6 +247,17 @@ impl Firewall {
     }
 }
 
+/// Warns of the interfaces that cannot be guarded and are not in `known`.
+fn warn_of_unguardable(wanted: &WantedInterfaces, known: &[String]) {
+    for name in wanted.unguardable().iter().filter(|name| !known.contains(name)) {
+        tracing::warn!(
+            interface = name,
+            "the interface cannot be guarded: its packets have no Ethernet header, and are judged \
+             only if they arrive over a guarded interface"
+        );
+    }
+}
+
 /// The content of the pinned maps and the state of the links, with or without a daemon, for the
 /// interfaces that are pinned or in `config`. `None` where nothing is pinned.
 ///
@@ -247,10 +268,15 @@ pub fn read(
     config: Option<&Interfaces>,
 ) -> Result<Option<FirewallSnapshot>, FirewallError> {
     let names = match config {
-        Some(Interfaces::Named(names)) => names.clone(),
-        Some(Interfaces::Auto) | None => Vec::new(),
+        Some(interfaces) => interfaces.named().unwrap_or_default().to_vec(),
+        None => Vec::new(),
     };
     snapshot::read(pins, names, None, PeerListing::Peers)
+}
+
+/// Waits until the interfaces `names` exist, but no longer than `limit`.
+pub fn await_interfaces(names: &[String], limit: Duration) {
+    start::await_interfaces(names, limit);
 }
 
 /// Detaches the program from every interface and removes every pin of aop, of any layout version.

@@ -1,10 +1,11 @@
 //! Requests to rtnetlink.
 #![expect(clippy::wildcard_enum_match_arm, reason = "netlink's kinds of messages are open-ended")]
 
-use std::io;
+use std::{fmt, io};
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -24,7 +25,10 @@ pub(super) fn ask(request: RouteNetlinkMessage) -> io::Result<Option<RouteNetlin
 
 /// Requests all objects of a kind. A dump that the kernel marks as interrupted may lack some, and
 /// is repeated: an existing interface must not seem gone.
-pub(super) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+pub(super) fn dump<T>(request: T) -> io::Result<Vec<T>>
+where
+    T: Clone + fmt::Debug + NetlinkSerializable + NetlinkDeserializable,
+{
     const ATTEMPTS: usize = 20;
     for _ in 0..ATTEMPTS {
         if let Some(answers) = try_dump(request.clone())? {
@@ -35,7 +39,10 @@ pub(super) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkM
 }
 
 /// `None` where the kernel marks the dump as interrupted.
-fn try_dump(request: RouteNetlinkMessage) -> io::Result<Option<Vec<RouteNetlinkMessage>>> {
+fn try_dump<T>(request: T) -> io::Result<Option<Vec<T>>>
+where
+    T: fmt::Debug + NetlinkSerializable + NetlinkDeserializable,
+{
     let socket = send(request, NLM_F_REQUEST | NLM_F_DUMP)?;
     let mut answers = Vec::new();
     let mut interrupted = false;
@@ -43,7 +50,7 @@ fn try_dump(request: RouteNetlinkMessage) -> io::Result<Option<Vec<RouteNetlinkM
         let (datagram, _) = socket.recv_from_full()?;
         let mut rest = datagram.as_slice();
         while !rest.is_empty() {
-            let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+            let answer = NetlinkMessage::<T>::deserialize(rest)
                 .map_err(|error| io::Error::other(error.to_string()))?;
             interrupted |= answer.header.flags & NLM_F_DUMP_INTR != 0;
             let length = usize::try_from(answer.header.length).unwrap_or(0).next_multiple_of(4);
@@ -62,13 +69,13 @@ fn try_dump(request: RouteNetlinkMessage) -> io::Result<Option<Vec<RouteNetlinkM
 }
 
 /// Sends a request on a socket of its own.
-fn send(request: RouteNetlinkMessage, flags: u16) -> io::Result<Socket> {
+fn send<T: fmt::Debug + NetlinkSerializable>(request: T, flags: u16) -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
     let mut header = NetlinkHeader::default();
     header.flags = flags;
-    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);

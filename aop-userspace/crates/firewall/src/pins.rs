@@ -166,9 +166,8 @@ impl Pins {
     }
 
     /// Whether any map is pinned.
-    pub(super) fn has_maps(&self) -> bool {
-        entries(&self.directory())
-            .is_ok_and(|names| names.iter().any(|name| !name.starts_with(LINK)))
+    pub(super) fn has_maps(&self) -> Result<bool, FirewallError> {
+        Ok(entries(&self.directory())?.iter().any(|name| !name.starts_with(LINK)))
     }
 
     /// The pinned links.

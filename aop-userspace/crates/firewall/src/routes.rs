@@ -1,4 +1,4 @@
-//! Default routes, read no more often than needed, since a router's table is long.
+//! Default routes, read no more often than needed, since a router's table is long; and addresses.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use super::{
     CheckReason,
     error::FirewallError,
     interfaces::{self, LinkInfo},
-    interfaces_wanted::WantedInterfaces,
+    interfaces_wanted::{InterfaceUse, WantedInterfaces},
 };
 
 /// How old the list may be if no change was reported.
@@ -31,12 +31,15 @@ impl DefaultRoutes {
         let known = self.0.take().filter(|(seen, _)| {
             reason == CheckReason::Interval && now.saturating_duration_since(*seen) < STALE
         });
-        let (seen, carrying) = match known {
+        let (seen, default_route) = match known {
             Some(known) => known,
             None => (now, interfaces::with_default_route().map_err(FirewallError::Netlink)?),
         };
-        wanted.update(here, &carrying, now);
-        self.0 = Some((seen, carrying));
+        let addresses = interfaces::addresses().map_err(FirewallError::Netlink)?;
+        let addressed = addresses.iter().filter(|it| it.global).map(|it| it.interface).collect();
+        let used = InterfaceUse { default_route, addressed };
+        wanted.update(here, &used, now);
+        self.0 = Some((seen, used.default_route));
         Ok(())
     }
 }

@@ -1,6 +1,11 @@
 //! Starts a firewall, as a whole or not at all.
 
-use std::{os::fd::OwnedFd, path::Path};
+use std::{
+    os::fd::OwnedFd,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use aop_config::{AttachPreference, Interfaces};
 use aop_types::Admission;
@@ -18,7 +23,7 @@ use super::{
     pins::{PinnedXdpLink, Pins},
     privilege,
     routes::DefaultRoutes,
-    unload,
+    unload, warn_of_unguardable,
 };
 
 /// Where and how to guard.
@@ -32,17 +37,35 @@ pub struct StartOptions<'a> {
     pub pins: &'a Path,
     /// Whether single packets are logged.
     pub log: PacketLog,
-    /// The reaction if a named interface does not exist.
+    /// The interfaces that `auto` guarded last, by name. At boot none of them is up yet.
+    pub before: &'a [String],
+    /// The reaction if an interface does not exist.
     pub missing: MissingInterface,
 }
 
-/// The reaction if a named interface does not exist.
+/// The reaction if an interface that should be guarded does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingInterface {
-    /// Fail.
+    /// Fail if the configuration names it: it may be misspelled.
     Fail,
-    /// Skip it: at boot it may appear later.
-    Skip,
+    /// Wait for it, but fail if there is no other.
+    Await,
+    /// Wait for it: at boot all may appear later.
+    AwaitAll,
+}
+
+/// Waits until the interfaces `names` exist, but no longer than `limit`.
+pub(super) fn await_interfaces(names: &[String], limit: Duration) {
+    const STEP: Duration = Duration::from_millis(20);
+    let begun = Instant::now();
+    let exist = || {
+        // The start reports an error.
+        let here = interfaces::list().unwrap_or_default();
+        names.iter().all(|name| here.iter().any(|interface| interface.name == *name))
+    };
+    while !exist() && begun.elapsed() < limit {
+        thread::sleep(STEP);
+    }
 }
 
 impl Firewall {
@@ -73,7 +96,7 @@ impl Firewall {
         privilege::check()?;
         let pins = Pins::open(options.pins, handed)?;
         let before = pins.links()?;
-        let origin = if pins.has_maps() { MapsOrigin::Adopted } else { MapsOrigin::Created };
+        let origin = if pins.has_maps()? { MapsOrigin::Adopted } else { MapsOrigin::Created };
         let started = Self::load_and_attach(options, &pins, &before, origin, policy);
         if started.is_err() {
             pins.remove_links_except(&before);
@@ -94,10 +117,11 @@ impl Firewall {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         let mut routes = DefaultRoutes::default();
         let guarded = before.iter().map(|link| link.interface.clone());
+        let guarded = guarded.chain(options.before.iter().cloned());
         let mut wanted = WantedInterfaces::new(options.interfaces, guarded);
         routes.follow(&mut wanted, &here, CheckReason::Event)?;
-        let present = present(&wanted, &here, options.missing)?;
-        check_owners(&present, pins)?;
+        warn_of_unguardable(&wanted, &[]);
+        let present = guardable(present(&wanted, &here, options.missing)?, &wanted, pins)?;
         object::create_maps(pins)?;
         let mut maps = Maps::pinned(pins)?;
         maps.set_locals(local_addresses::choose(|index| wanted.has(&here, index)))?;
@@ -145,35 +169,69 @@ pub(super) fn present(
     here: &[LinkInfo],
     missing: MissingInterface,
 ) -> Result<Vec<LinkInfo>, FirewallError> {
-    let names = wanted.names();
-    if names.is_empty() && missing == MissingInterface::Fail {
-        return Err(FirewallError::NoDefaultRoute);
-    }
-    if names.is_empty() {
-        tracing::warn!("{}", FirewallError::NoDefaultRoute);
-    }
-    let mut present = Vec::new();
-    for name in names {
+    let (mut present, mut absent) = (Vec::new(), Vec::new());
+    for name in wanted.names() {
         match here.iter().find(|interface| interface.name == name) {
-            Some(interface) => {
-                attachments::check(interface)?;
-                present.push(interface.clone());
-            }
-            None if missing == MissingInterface::Fail && !wanted.is_auto() => {
-                let known = here.iter().map(|interface| interface.name.clone()).collect();
-                return Err(FirewallError::UnknownInterface { name, known });
-            }
-            None => tracing::warn!(interface = name, "the interface does not exist yet: skipped"),
+            Some(interface) => present.push(interface.clone()),
+            None => absent.push(name),
         }
+    }
+    let unknown = absent.first().filter(|_| !wanted.is_auto()).map(|name| {
+        let known = here.iter().map(|interface| interface.name.clone()).collect();
+        FirewallError::UnknownInterface { name: name.clone(), known }
+    });
+    let nothing = || FirewallError::NothingToGuard { unguardable: wanted.unguardable().to_vec() };
+    match (missing, unknown, present.is_empty()) {
+        (MissingInterface::Fail, Some(error), _) => return Err(error),
+        (MissingInterface::Fail | MissingInterface::Await, error, true) => {
+            return Err(error.unwrap_or_else(nothing));
+        }
+        (MissingInterface::AwaitAll, _, true) if absent.is_empty() => {
+            tracing::warn!("{}", nothing());
+        }
+        (MissingInterface::Fail, None, _)
+        | (MissingInterface::Await, _, false)
+        | (MissingInterface::AwaitAll, ..) => {}
+    }
+    for name in absent {
+        tracing::warn!(
+            interface = name,
+            "the interface does not exist; aop guards it as soon as it appears"
+        );
     }
     Ok(present)
 }
 
-pub(super) fn check_owners(interfaces: &[LinkInfo], pins: &Pins) -> Result<(), FirewallError> {
+/// Those of `interfaces` that can be guarded. If `auto` chose them, the others are skipped with an
+/// error in the log, as long as one is left.
+pub(super) fn guardable(
+    interfaces: Vec<LinkInfo>,
+    wanted: &WantedInterfaces,
+    pins: &Pins,
+) -> Result<Vec<LinkInfo>, FirewallError> {
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
     for interface in interfaces {
-        if let Owner::Foreign(program) = attach::owner(interface, pins)? {
-            return Err(attach::foreign(interface, program));
+        match check(&interface, pins) {
+            Ok(()) => found.push(interface),
+            Err(error) if wanted.is_auto() => refused.push(error),
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
+    if found.is_empty()
+        && let Some(error) = refused.pop()
+    {
+        return Err(error);
+    }
+    for error in refused {
+        tracing::error!("packets pass unfiltered: {error}");
+    }
+    Ok(found)
+}
+
+fn check(interface: &LinkInfo, pins: &Pins) -> Result<(), FirewallError> {
+    attachments::check(interface)?;
+    match attach::owner(interface, pins)? {
+        Owner::Foreign(program) => Err(attach::foreign(interface, program)),
+        Owner::Ours(_) | Owner::None => Ok(()),
+    }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use aop_tests::{IpVersion, Lab, Pull, child, wait};
 
 use super::{ADDRESSES, ONE_CHECK, becomes, pinned, warned};
@@ -91,6 +91,27 @@ fn a_link_that_is_removed_is_created_again() {
         detach.args(["link", "detach", "pinned"]).arg(pin);
         child::finish(detach, &[], SOON)?.success()?;
         becomes(&stage.daemon, "eth0", "attached")?;
+        stage.silences_strangers()
+    });
+}
+
+#[test]
+fn an_error_while_the_pins_are_read_is_no_unload() {
+    on_stage(|stage| {
+        stage.silences_strangers()?;
+        let pid = stage.daemon.pid().context("a daemon")?;
+        let limit = |most: &str| {
+            let mut prlimit = std::process::Command::new("prlimit");
+            prlimit.args(["--pid", &pid.to_string(), &format!("--nofile={most}:")]);
+            child::finish(prlimit, &[], SOON)?.success()
+        };
+        limit("3")?;
+        stage.daemon.wait_for_log("cannot follow the interfaces")?;
+        limit("1024")?;
+        stage.lab.origin().ip("link delete eth0\n")?;
+        bring_back(&stage.lab)?;
+        becomes(&stage.daemon, "eth0", "attached")?;
+        ensure!(!stage.daemon.log().contains("was unloaded"), "{}", stage.daemon.log());
         stage.silences_strangers()
     });
 }

@@ -53,6 +53,7 @@ impl Aop {
             attach: AttachPreference::Native,
             pins: &pins,
             log: PacketLog::Off,
+            before: &[],
             missing: MissingInterface::Fail,
         };
         let policy = lists::policy(list);
