@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::{child, wait};
+use aop_tests::{Lab, child, wait};
 
 use super::{ADDRESSES, ONE_CHECK, becomes, pinned, second_uplink};
 use crate::stage::{SOON, Stage, is_guarded, on_changed_stage};
@@ -36,17 +36,28 @@ fn auto_follows_interfaces_that_appear_are_renamed_and_disappear() {
     });
 }
 
-/// A full-tunnel VPN: its interface has no Ethernet header, and takes the default route.
-const TUNNEL: &str = "tuntap add tun0 mode tun\n\
-                      address add 172.31.0.2/24 dev tun0\n\
-                      link set tun0 up\n";
+/// Adds the interface of a VPN, which has no Ethernet header.
+fn add_tunnel(lab: &Lab) -> Result<()> {
+    // A container may lack the device of a driver that its kernel has.
+    let device = "mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200";
+    shell(lab, device)?;
+    lab.origin().ip("tuntap add tun0 mode tun\n\
+         address add 172.31.0.2/24 dev tun0\n\
+         link set tun0 up\n")
+}
+
+fn shell(lab: &Lab, script: &str) -> Result<()> {
+    let mut shell = lab.origin().command("sh");
+    shell.args(["-c", script]);
+    child::finish(shell, &[], SOON)?.success().map(drop)
+}
 
 #[test]
 fn a_tunnel_that_takes_the_default_route_is_named_and_takes_no_guard_away() {
     on_auto_stage(|stage| {
         stage.silences_strangers()?;
+        add_tunnel(&stage.lab)?;
         let origin = stage.lab.origin();
-        origin.ip(TUNNEL)?;
         origin.ip("route add default dev tun0 metric 1\n")?;
         stage.daemon.wait_for_log("the interface cannot be guarded")?;
         // Longer than an interface is kept that does not qualify any more.
@@ -63,9 +74,8 @@ fn a_tunnel_that_takes_the_default_route_is_named_and_takes_no_guard_away() {
 #[test]
 fn a_default_route_over_a_tunnel_in_another_table_stops_neither_start_nor_load() {
     on_auto_stage(|stage| {
-        let origin = stage.lab.origin();
-        origin.ip(TUNNEL)?;
-        origin.ip("route add default dev tun0 table 51820\n")?;
+        add_tunnel(&stage.lab)?;
+        stage.lab.origin().ip("route add default dev tun0 table 51820\n")?;
         stage.daemon.kill();
         stage.daemon.verb(&["unload"])?.success()?;
         stage.daemon.verb(&["load"])?.success()?;
@@ -81,9 +91,7 @@ fn a_default_route_by_a_nexthop_object_is_followed() {
     on_auto_stage(|stage| {
         stage.silences_strangers()?;
         let origin = stage.lab.origin();
-        let mut show_no_interface = origin.command("sh");
-        show_no_interface.args(["-c", "echo 0 > /proc/sys/net/ipv4/nexthop_compat_mode"]);
-        child::finish(show_no_interface, &[], SOON)?.success()?;
+        shell(&stage.lab, "echo 0 > /proc/sys/net/ipv4/nexthop_compat_mode")?;
         // A bridge without a card is left out unless it carries a default route.
         origin.ip("link add br0 type bridge\naddress add 198.51.100.1/24 dev br0\n\
                    link set br0 up\n")?;
