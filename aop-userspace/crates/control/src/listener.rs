@@ -69,10 +69,21 @@ impl AccessLevel {
         }
     }
 
-    fn allows(self, request: &Request) -> bool {
+    /// Why `requester` may not send this request here.
+    fn refusal(self, request: &Request, requester: Requester) -> Option<String> {
         match self {
-            Self::Full => true,
-            Self::ReadOnly(_) => request.reads(),
+            _ if request.reads() => None,
+            Self::Full if requester.may_change() => None,
+            // The mode of the socket, or of its directory, was changed.
+            Self::Full => Some(format!(
+                "only root and the user of the daemon may change anything; this is the user {}",
+                requester.uid
+            )),
+            Self::ReadOnly(_) => Some(format!(
+                "{} accepts only requests that read; send this one to {}, as its owner",
+                self.name(),
+                Self::Full.name()
+            )),
         }
     }
 }
@@ -147,12 +158,13 @@ async fn serve_client(
     let mut line = Vec::new();
     let mut reader = BufReader::new(&mut stream).take(LONGEST);
     timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await??;
-    let response = match line.strip_suffix(b"\n").map(parse) {
-        Some(Ok(request)) if !level.allows(&request) => Response::refused(format!(
-            "{} accepts only requests that read; send this one to {}, as its owner",
-            level.name(),
-            AccessLevel::Full.name()
-        )),
+    let request = line.strip_suffix(b"\n").map(parse).map(|parsed| {
+        parsed.and_then(|request| match level.refusal(&request, requester) {
+            Some(why) => Err(why),
+            None => Ok(request),
+        })
+    });
+    let response = match request {
         // On a blocking thread: it reads maps by system calls, and may fetch.
         Some(Ok(request)) => {
             let ends_by_itself = request.ends_by_itself();

@@ -24,6 +24,11 @@ impl Requester {
     pub fn own() -> Self {
         Self { uid: nix::unistd::geteuid().as_raw(), pid: i32::try_from(std::process::id()).ok() }
     }
+
+    /// Whether it is root or the user of this process.
+    pub(super) fn may_change(self) -> bool {
+        self.uid == 0 || self.uid == Self::own().uid
+    }
 }
 
 /// The line that goes back: one document, or why there is none.

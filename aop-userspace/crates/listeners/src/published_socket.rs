@@ -3,15 +3,27 @@
 
 use std::{
     fs, io,
-    os::unix::{
-        fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
-        net::UnixStream as StdStream,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
+            net::{UnixListener as StdListener, UnixStream as StdStream},
+        },
     },
     path::{Path, PathBuf},
 };
 
-use rustix::{net::sockopt::socket_peercred, process::Pid};
+use rustix::{
+    fs::{Mode, fchmod},
+    net::sockopt::socket_peercred,
+    process::Pid,
+};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
+
+const OWNER_ONLY: u32 = 0o600;
+/// Clients that wait to be accepted, as far as the kernel allows.
+const BACKLOG: i32 = 1024;
 
 /// A listening Unix socket. Dropping it removes the file, unless another socket has replaced it.
 #[derive(Debug)]
@@ -48,9 +60,9 @@ impl PublishedSocket {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let listener = UnixListener::bind(&unpublished)?;
+        let listener = UnixListener::from_std(bind_closed(&unpublished)?)?;
         let mode = match access {
-            SocketAccess::Owner => 0o600,
+            SocketAccess::Owner => OWNER_ONLY,
             SocketAccess::Group(group) => {
                 chown(&unpublished, None, Some(group)).inspect_err(|_| {
                     // No client may find it. The next start would remove it anyway.
@@ -94,6 +106,17 @@ impl Drop for PublishedSocket {
     }
 }
 
+/// Binds a socket that only its owner can connect to from the first moment on, whatever the umask.
+fn bind_closed(path: &Path) -> io::Result<StdListener> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::UNIX, kind, None)?;
+    // The file gets the mode of the socket, without the bits of the umask.
+    fchmod(&socket, Mode::from_raw_mode(OWNER_ONLY))?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(BACKLOG)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
 /// Whether a socket may replace the file `path`. It may if the file is missing, a socket on which
 /// no process listens (its daemon was killed), or the socket of the process `before`.
 ///
@@ -121,11 +144,22 @@ fn device_and_inode(path: &Path) -> io::Result<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener as StdListener;
-
-    use rustix::process::getpid;
+    use rustix::process::{getpid, umask};
 
     use super::*;
+
+    #[test]
+    fn a_socket_is_closed_to_others_from_the_first_moment_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let usual = umask(Mode::empty());
+        let listener = bind_closed(&path);
+        umask(usual);
+        let mode = fs::symlink_metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, OWNER_ONLY);
+        StdStream::connect(&path).unwrap();
+        drop(listener);
+    }
 
     #[test]
     fn only_a_socket_that_is_dead_or_the_predecessors_may_be_replaced() {

@@ -35,6 +35,25 @@ fn without_readers_only_the_owner_may_ask() {
 }
 
 #[test]
+fn another_user_changes_nothing_even_if_the_socket_is_open_to_all() {
+    on_stage(|stage| {
+        make_binary_executable_for_all(stage)?;
+        let socket = stage.config.runtime.join("control.sock");
+        for (path, mode) in [(&stage.config.runtime, 0o755), (&socket, 0o666)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        }
+        stage.daemon.verb_without_privilege(&["status", "--json"])?.success()?;
+        let open = ["open", "--from", "192.0.2.0/24", "--for", "5m"];
+        for verb in [&["mode", "observe"][..], &["reload"], &open] {
+            let told = stage.daemon.verb_without_privilege(verb)?;
+            ensure!(told.code == 1 && told.errors.contains("only root and the user"), "{told:?}");
+        }
+        ensure!(stage.daemon.status()?.enforcing("eth0")?);
+        Ok(())
+    });
+}
+
+#[test]
 fn readers_may_read_and_change_nothing() {
     on_changed_stage(
         |config, _| config.tables.push(NOGROUP),
