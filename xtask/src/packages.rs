@@ -18,13 +18,14 @@ pub(crate) struct Tool {
 /// The directory of Python modules in Debian's packages.
 const MODULES: &str = "/usr/lib/python3/dist-packages";
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 8] = [
     tool("cc", "gcc", "builds the TLS library's C code"),
     tool("ip", "iproute2", "makes network namespaces and links"),
     tool("nsenter", "util-linux", "runs programs inside a namespace"),
     tool("curl", "curl", "makes origin pulls as an edge would"),
     tool("openssl", "openssl", "makes handshakes that curl cannot"),
     tool("bpftool", "bpftool", "loads the object as libbpf would"),
+    tool("strace", "strace", "makes system calls fail"),
     tool("nft", "nftables", "publishes ports as container engines do, and is measured"),
 ];
 

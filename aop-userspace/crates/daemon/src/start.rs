@@ -7,6 +7,7 @@ use aop_config::Config;
 use aop_control::ControlSocket;
 use aop_firewall::{
     ChangeSubscription, Firewall, FirewallError, MissingInterface, PacketLog, StartOptions,
+    UncommittedStart,
 };
 use aop_monitor::Monitor;
 use aop_sandbox::{Launcher, NameLookup};
@@ -148,13 +149,21 @@ fn start(
     let firewall = start_firewall(&config, &mut policy, &expired, pins, logs.packets)?;
     let rules = policy.for_terminator();
     let command = Command::Serve { rules, pinned: firewall.is_some(), known };
-    let served = listen_and_serve(firewall.as_ref(), terminator.as_ref(), sockets, command);
+    let guarding = firewall.as_ref().map(UncommittedStart::firewall);
+    let served = listen_and_serve(guarding, terminator.as_ref(), sockets, command);
     let served = served.and_then(|served| publish().map(|()| served));
     let (changes, listeners) = match served {
         Ok(served) => served,
         Err(error) => {
-            firewall.into_iter().for_each(Firewall::give_up);
+            firewall.into_iter().for_each(UncommittedStart::give_up);
             return Err(error);
+        }
+    };
+    let firewall = match firewall {
+        Some(firewall) => Some(firewall.commit()),
+        None => {
+            retire_leftovers(&config.fixed.paths.pins)?;
+            None
         }
     };
     policy.overrides.log_and_drop(state, &dropped);
@@ -198,11 +207,10 @@ fn start_firewall(
     expired: &[IpNet],
     handed: Option<OwnedFd>,
     log: PacketLog,
-) -> Result<Option<Firewall>, DaemonError> {
+) -> Result<Option<UncommittedStart>, DaemonError> {
     let pins = &config.fixed.paths.pins;
     let prefixes = policy.prefixes()?;
     let Some(wanted) = &config.fixed.firewall else {
-        retire_leftovers(pins)?;
         policy.admission = policy.admission_after(&Admission::default(), &prefixes);
         return Ok(None);
     };

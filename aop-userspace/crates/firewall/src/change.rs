@@ -38,13 +38,18 @@ impl Firewall {
             self.pins.remove_links_except(&before);
         }
         self.wanted = wanted?;
-        // The policy is in force. The next check of the host tries again to remove the pin.
+        self.detach_unwanted();
+        Ok(())
+    }
+
+    /// Detaches from the interfaces that are no longer wanted, once a policy is in force. After an
+    /// error, the next check of the host tries again.
+    pub(super) fn detach_unwanted(&mut self) {
         if let Err(error) = self.attachments.detach_except(|name| self.wanted.contains(name)) {
             tracing::error!(
                 "cannot detach from an interface that is no longer wanted, trying again: {error}"
             );
         }
-        Ok(())
     }
 
     /// Guards `interfaces` in addition to those that are guarded.

@@ -57,7 +57,7 @@ use pins::Pins;
 pub use prefix_sets::InactiveSet;
 use routes::DefaultRoutes;
 pub use snapshot::{AttachState, CounterEntry, FirewallSnapshot, GuardedInterface, PeerListing};
-pub use start::{MissingInterface, StartOptions};
+pub use start::{MissingInterface, StartOptions, UncommittedStart};
 pub use test_program::{BatchResult, FrameResult, TestProgram};
 pub use watch::ChangeSubscription;
 
@@ -96,7 +96,6 @@ pub struct Firewall {
     attachments: Attachments,
     wanted: WantedInterfaces,
     routes: DefaultRoutes,
-    maps_origin: MapsOrigin,
     pin_state: PinState,
 }
 

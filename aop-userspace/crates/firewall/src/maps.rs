@@ -188,9 +188,31 @@ impl Maps {
             drop_udp: u32::from(policy.udp == UdpPolicy::Drop),
         };
         self.sets.fill(settings.active_set(), &policy.admission)?;
+        let ports = self.guarded.get(&0, 0)?;
         self.guarded.set(0, policy.ports, 0)?;
-        self.try_write_modes(settings, policy.modes.clone())?;
-        self.settings.set(0, settings, 0)
+        let modes = self.wanted_modes.clone();
+        let written = self
+            .try_write_modes(settings, policy.modes.clone())
+            .and_then(|()| self.settings.set(0, settings, 0));
+        if written.is_err() {
+            // The set, the modes and the limits before are in force still: their ports, too.
+            self.wanted_modes = modes;
+            self.guarded.set(0, ports, 0)?;
+        }
+        written
+    }
+
+    /// The policy in force.
+    pub(super) fn policy(&self) -> Result<FirewallPolicy, FirewallError> {
+        let settings = self.settings()?;
+        Ok(FirewallPolicy {
+            modes: self.modes()?,
+            ports: self.ports()?,
+            admission: self.admission()?,
+            udp: if settings.drops_udp() { UdpPolicy::Drop } else { UdpPolicy::Pass },
+            probation: settings.probation,
+            budget: settings.budget,
+        })
     }
 
     /// Forgets what is known of the sets: another process may have written them.

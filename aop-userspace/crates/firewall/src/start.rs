@@ -73,14 +73,14 @@ impl Firewall {
     /// the maps (empty at first).
     ///
     /// # Errors
-    /// An interface is unknown, not Ethernet, or owned by another program; privileges, a bpffs or
-    /// kernel support are missing; the pins have another layout or another owner. Then the old
+    /// No interface can be guarded, or a named one is owned by another program; privileges, a bpffs
+    /// or kernel support are missing; the pins have another layout or another owner. Then the old
     /// policy stays in force, and every guarded interface stays guarded.
     pub fn start(
         options: StartOptions<'_>,
         policy: impl FnOnce(&Admission) -> FirewallPolicy,
     ) -> Result<Self, FirewallError> {
-        Self::take_over(options, None, policy)
+        Self::take_over(options, None, policy).map(UncommittedStart::commit)
     }
 
     /// The same, with a [copy](Firewall::copy_pins_lock) of the lock on the pins from another
@@ -92,7 +92,7 @@ impl Firewall {
         options: StartOptions<'_>,
         handed: Option<OwnedFd>,
         policy: impl FnOnce(&Admission) -> FirewallPolicy,
-    ) -> Result<Self, FirewallError> {
+    ) -> Result<UncommittedStart, FirewallError> {
         privilege::check()?;
         let pins = Pins::open(options.pins, handed)?;
         let before = pins.links()?;
@@ -113,7 +113,7 @@ impl Firewall {
         before: &[PinnedXdpLink],
         origin: MapsOrigin,
         policy: impl FnOnce(&Admission) -> FirewallPolicy,
-    ) -> Result<Self, FirewallError> {
+    ) -> Result<UncommittedStart, FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         let mut routes = DefaultRoutes::default();
         let guarded = before.iter().map(|link| link.interface.clone());
@@ -127,7 +127,14 @@ impl Firewall {
         maps.set_locals(local_addresses::choose(|index| wanted.has(&here, index)))?;
         let mut attachments = Attachments::new(pins, options.attach, options.log);
         present.iter().try_for_each(|interface| attachments.load(&interface.name, &mut maps))?;
-        let next = policy(&maps.admission()?);
+        let (next, undo) = match origin {
+            MapsOrigin::Created => (policy(&maps.admission()?), Undo::Abandon),
+            MapsOrigin::Adopted => {
+                let before_start = maps.policy()?;
+                let next = policy(&before_start.admission);
+                (next, Undo::Restore { policy: Box::new(before_start), links: before.to_vec() })
+            }
+        };
         // New maps hold no policy, so it is written first. Existing maps keep the old policy until
         // everything else has succeeded.
         if origin == MapsOrigin::Created {
@@ -137,22 +144,64 @@ impl Firewall {
         if origin == MapsOrigin::Adopted {
             maps.apply(&next)?;
         }
-        attachments.detach_except(|name| wanted.contains(name))?;
-        Ok(Self {
+        let firewall = Self {
             pins: pins.clone(),
             maps,
             attachments,
             wanted,
             routes,
-            maps_origin: origin,
             pin_state: PinState::Guarding,
-        })
+        };
+        Ok(UncommittedStart { firewall, undo })
+    }
+}
+
+/// A firewall in force, of a start that later steps may still make fail.
+#[must_use = "commit it, or give it up"]
+pub struct UncommittedStart {
+    firewall: Firewall,
+    undo: Undo,
+}
+
+/// What was in force before a start.
+enum Undo {
+    /// Nothing.
+    Abandon,
+    Restore {
+        policy: Box<FirewallPolicy>,
+        links: Vec<PinnedXdpLink>,
+    },
+}
+
+impl UncommittedStart {
+    /// The firewall.
+    #[must_use]
+    pub fn firewall(&self) -> &Firewall {
+        &self.firewall
     }
 
-    /// Undoes a start after a later step has failed. A firewall that existed before stays.
+    /// All steps have succeeded: detaches from the interfaces that are no longer wanted.
+    #[must_use]
+    pub fn commit(self) -> Firewall {
+        let mut firewall = self.firewall;
+        firewall.detach_unwanted();
+        firewall
+    }
+
+    /// A later step has failed: puts into force what was in force before.
     pub fn give_up(self) {
-        if self.maps_origin == MapsOrigin::Created {
-            abandon(&self.pins);
+        let Self { mut firewall, undo } = self;
+        match undo {
+            Undo::Abandon => abandon(&firewall.pins),
+            Undo::Restore { policy, links } => {
+                if let Err(error) = firewall.maps.apply(&policy) {
+                    tracing::error!(
+                        "cannot restore the policy that was in force before the failed start: \
+                         {error}"
+                    );
+                }
+                firewall.pins.remove_links_except(&links);
+            }
         }
     }
 }
