@@ -109,7 +109,7 @@ mod tests {
         };
         let (eth0, eth1) = (interface("eth0", "attached"), interface("eth1", "foreign"));
         let both = [eth0.clone(), eth1.clone()];
-        assert_eq!(headline(&[eth0.clone()], &[]), ("enforcing".into(), Tone::Good));
+        assert_eq!(headline(std::slice::from_ref(&eth0), &[]), ("enforcing".into(), Tone::Good));
         let (text, tone) = headline(&[eth0], &["wg0"]);
         assert_eq!((&*text, tone), ("enforcing on 1 of 2: wg0 cannot be guarded", Tone::Plain));
         let (text, tone) = headline(&both, &["wg0"]);

@@ -97,14 +97,41 @@ fn a_second_daemon_with_the_same_pins_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn after_an_unload_a_reload_reports_that_nothing_is_guarded() {
+fn unload_is_an_emergency_exit_and_an_upgrade_takes_it_back() {
     on_stage(|stage| {
+        stage.silences_strangers()?;
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
+        stage.daemon.must_run("open --from 192.0.2.0/24 --for 5m")?;
         stage.daemon.verb(&["unload"])?.success()?;
+        stage.daemon.wait_for_log("no longer judged by their address")?;
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_be_served()?;
+        let screen = stage.daemon.must_run("status")?;
+        ensure!(screen.lines().next().is_some_and(|it| it.contains("NOT GUARDING")), "{screen}");
+        // What relieves works, and what tightens is refused or says that nothing is guarded.
+        stage.daemon.must_run("mode observe")?;
+        stage.daemon.must_run("open --close 192.0.2.0/24")?;
+        let enforce = stage.daemon.verb(&["mode", "enforce", "--force"])?;
+        ensure!(enforce.code == 1 && enforce.errors.contains("was unloaded"), "{enforce:?}");
         let said = stage.daemon.reload()?;
-        ensure!(said.contains("not reloaded") && said.contains("restart aop"), "{said}");
-        let status = stage.daemon.status()?;
-        ensure!(status.json()["warnings"].to_string().contains("unloaded"), "{:?}", status.json());
-        Ok(())
+        ensure!(said.contains("was unloaded") && !said.contains("not reloaded"), "{said}");
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_be_served()?;
+        stage.daemon.must_run("mode default")?;
+        stage.daemon.upgrade()?;
+        ensure!(stage.daemon.status()?.enforcing("eth0")?);
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()?;
+        stage.silences_strangers()
+    });
+}
+
+#[test]
+fn pins_that_were_removed_by_hand_are_an_unload() {
+    on_stage(|stage| {
+        stage.silences_strangers()?;
+        std::fs::remove_dir_all(&stage.config.pins)?;
+        stage.daemon.wait_for_log("no longer judged by their address")?;
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_be_served()?;
+        stage.daemon.run()?;
+        stage.silences_strangers()
     });
 }
 

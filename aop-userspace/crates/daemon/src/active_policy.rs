@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use aop_api::{PrefixStatus, terminator::AddressPolicy};
+use aop_common::Mode;
 use aop_config::{OnRefusal, ReloadableConfig};
 use aop_firewall::FirewallPolicy;
 use aop_prefixes::{CurrentList, ListOrigin, PrefixError};
@@ -16,6 +17,15 @@ use jiff::Timestamp;
 
 use super::{config_digest::ConfigDigest, mode_overrides::OverrideState, openings::Openings};
 
+/// Whether the firewall, where it is on, judges packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PacketFilter {
+    Loaded,
+    /// The operator has unloaded it. Then no connection is judged by its address, either, until the
+    /// next start.
+    Unloaded,
+}
+
 /// The policy in force. The firewall and the terminator have it, too.
 #[derive(Clone)]
 pub(crate) struct ActivePolicy {
@@ -25,6 +35,7 @@ pub(crate) struct ActivePolicy {
     pub(crate) list: CurrentList,
     /// The prefixes that the list, the configuration and the openings admit, and the draining ones.
     pub(crate) admission: Admission,
+    pub(crate) packets: PacketFilter,
     /// The source of the configuration.
     pub(crate) source: Arc<ConfigDigest>,
     /// Warnings about the configuration.
@@ -69,7 +80,12 @@ impl ActivePolicy {
 
     /// Its part for the terminator.
     pub(crate) fn for_terminator(&self) -> AddressPolicy {
-        AddressPolicy::of(&self.admission, &self.modes())
+        let modes = self.modes();
+        let modes = match self.packets {
+            PacketFilter::Loaded => modes,
+            PacketFilter::Unloaded => Modes { sites: modes.sites, ..Modes::from(Mode::Observe) },
+        };
+        AddressPolicy::of(&self.admission, &modes)
     }
 
     /// Whether the list stays in force when `live` becomes the configuration. A list that was

@@ -3,9 +3,10 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use aop_api::Status;
+use aop_api::{Status, timestamp};
 use aop_common::Standing;
-use aop_types::monotonic_seconds;
+use aop_firewall::{FirewallError, PeerListing};
+use aop_types::{PeerEntry, monotonic_seconds};
 use jiff::Timestamp;
 
 use super::Daemon;
@@ -29,12 +30,18 @@ struct PacketEvidence {
     no_pulls: bool,
     /// Peers that have authenticated and would be dropped, with the time of the last handshake.
     outsiders: Vec<(IpAddr, Timestamp)>,
+    /// Why the peers cannot be read.
+    unreadable: Option<String>,
 }
 
 impl Daemon {
     /// The reasons not to enforce for packets now.
     pub(super) fn packet_preflight(&self) -> Vec<String> {
         let status = self.status();
+        let (peers, unreadable) = match self.authenticated() {
+            Ok(peers) => (peers, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
         let evidence = {
             let policy = self.policy.read();
             let now = monotonic_seconds();
@@ -45,16 +52,25 @@ impl Daemon {
                 let stands = policy.admission.standing(address, now);
                 stands == Standing::Unknown && !address.is_loopback()
             };
-            let peers =
-                status.peers.iter().filter(|peer| !admits_authenticated && out(peer.address));
+            let peers = peers.iter().filter(|(address, _)| !admits_authenticated && out(*address));
             PacketEvidence {
                 admitted: status.prefixes.v4 + status.prefixes.v6,
                 list_hours: policy.stale_hours(),
                 no_pulls: has_no_pulls(&status),
-                outsiders: peers.map(|peer| (peer.address, peer.last_seen)).collect(),
+                outsiders: peers.copied().collect(),
+                unreadable,
             }
         };
         reasons(&evidence, Timestamp::now())
+    }
+
+    /// All authenticated peers, with the time of the last handshake. The status lists the latest.
+    fn authenticated(&self) -> Result<Vec<(IpAddr, Timestamp)>, FirewallError> {
+        let firewall = self.firewall();
+        let read = firewall.map(|firewall| firewall.read(PeerListing::Peers)).transpose()?;
+        let peers = read.flatten().map(|snapshot| snapshot.peers).unwrap_or_default();
+        let seen = |peer: &PeerEntry| (peer.address, timestamp(peer.facts.last_seen));
+        Ok(peers.iter().map(seen).collect())
     }
 
     /// The reasons not to enforce for these sites now.
@@ -71,8 +87,11 @@ fn has_no_pulls(status: &Status) -> bool {
 }
 
 fn reasons(evidence: &PacketEvidence, now: Timestamp) -> Vec<String> {
-    let PacketEvidence { admitted, list_hours, no_pulls, outsiders } = evidence;
+    let PacketEvidence { admitted, list_hours, no_pulls, outsiders, unreadable } = evidence;
     let mut reasons = Vec::new();
+    if let Some(error) = unreadable {
+        reasons.push(format!("the authenticated peers cannot be read: {error}"));
+    }
     let recent = |seen: &Timestamp| now.duration_since(*seen).unsigned_abs() <= RECENT;
     let mut cut: Vec<IpAddr> =
         outsiders.iter().filter(|(_, seen)| recent(seen)).map(|(address, _)| *address).collect();

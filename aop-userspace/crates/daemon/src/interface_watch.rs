@@ -2,11 +2,15 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use aop_api::terminator::Command;
 use aop_firewall::{ChangeSubscription, CheckReason, FirewallError};
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Daemon, background::LastError, guarded_interfaces};
+use super::{
+    Daemon, active_policy::PacketFilter, background::LastError, guarded_interfaces,
+    reload::await_ack, turn::Predecessors,
+};
 
 /// Netlink messages can be lost, so the interfaces are checked this often in any case.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -40,6 +44,7 @@ async fn follow_changes(daemon: Arc<Daemon>, watch: ChangeSubscription) {
         // On a blocking thread: it loads programs, waits for the kernel's locks, and syncs a file.
         let following = spawn_blocking(move || {
             let followed = daemon.follow_host(reason);
+            daemon.follow_unload();
             let stored_now = daemon.store_guarded(stored.clone());
             (followed, stored_now)
         });
@@ -93,6 +98,20 @@ impl Daemon {
             true => Ok(()),
             false => firewall.follow_host(reason),
         }
+    }
+
+    /// Stops judging connections by their address after an unload, unless nothing may change now.
+    fn follow_unload(&self) {
+        let unloaded = self.firewall().is_some_and(|firewall| firewall.is_unloaded());
+        if !unloaded || self.policy.read().packets == PacketFilter::Unloaded {
+            return;
+        }
+        let Ok(mut turn) = self.turn() else { return };
+        let mut next = turn.policy();
+        next.packets = PacketFilter::Unloaded;
+        turn.notify(Command::Admit(next.for_terminator()));
+        tracing::warn!("connections are no longer judged by their address, but by certificate");
+        await_ack(turn.commit(next, Predecessors::Keep));
     }
 
     /// Stores the names of the guarded interfaces if they differ from `stored`. Returns the stored

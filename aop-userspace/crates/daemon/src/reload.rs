@@ -7,8 +7,9 @@ use aop_config::StartupConfig;
 use aop_tls::{SiteFiles, Sites};
 
 use super::{
-    CheckedConfig, Daemon, DaemonError, prepare, prepare::pack, refresh::RefreshState,
-    reload_queue::LoadedSummary, terminator_handle::PendingAck, turn::Predecessors,
+    CheckedConfig, Daemon, DaemonError, active_policy::PacketFilter, prepare, prepare::pack,
+    refresh::RefreshState, reload_queue::LoadedSummary, status, terminator_handle::PendingAck,
+    turn::Predecessors,
 };
 
 /// How long the terminator may take for a step that cannot fail.
@@ -24,7 +25,7 @@ impl Daemon {
             return Err(DaemonError::NeedsRestart { file: file.into(), keys });
         }
         checked.warn();
-        let summary = LoadedSummary {
+        let mut summary = LoadedSummary {
             sites: checked.config.live.sites.len(),
             files: checked.bundle.file_count(),
             warnings: checked.all_warnings(),
@@ -49,6 +50,10 @@ impl Daemon {
         (next.source, next.warnings, next.file_warnings) =
             (Arc::new(source), warnings, file_warnings);
         turn.apply(&mut next, &[])?;
+        if next.packets == PacketFilter::Unloaded {
+            tracing::warn!("{}", status::UNLOADED);
+            summary.warnings.push(status::UNLOADED.to_owned());
+        }
         turn.notify(Command::Commit(next.for_terminator()));
         next.overrides.log_and_drop(turn.state(), &dropped);
         {

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::{
     CheckedConfig, Daemon, DaemonError, Logs, Signals,
-    active_policy::ActivePolicy,
+    active_policy::{ActivePolicy, PacketFilter},
     audit_log::AuditLog,
     identity_store,
     lifecycle::Lifecycle,
@@ -142,6 +142,7 @@ fn start(
         openings,
         list: found.held,
         admission: Admission::default(),
+        packets: PacketFilter::Loaded,
         source: Arc::new(source),
         warnings,
         file_warnings,

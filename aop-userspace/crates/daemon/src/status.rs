@@ -158,8 +158,8 @@ pub(super) const NO_LANDLOCK: &str = "Landlock is not available, so the terminat
      with Landlock";
 
 pub(super) const UNLOADED: &str = "the firewall was unloaded (`aop unload`): packets pass \
-     unfiltered, and the guarded ports are open to everybody. To protect them again: `systemctl \
-     restart aop`";
+     unfiltered, and connections are judged by their certificate alone. To guard again: `aop \
+     upgrade` (no connection is cut), or `systemctl restart aop`";
 
 /// Called also where the firewall is unloaded: then a warning says so, and no interface enforces.
 fn add_modes(status: &mut Status, policy: &ActivePolicy) {

@@ -7,13 +7,16 @@
 use std::path::Path;
 
 use aop_api::terminator::Command;
-use aop_firewall::FirewallError;
+use aop_firewall::{Firewall, FirewallError};
 use aop_prefixes::PrefixError;
 use ipnet::IpNet;
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use super::{
-    Daemon, active_policy::ActivePolicy, lifecycle::NotNow, terminator_handle::PendingAck,
+    Daemon,
+    active_policy::{ActivePolicy, PacketFilter},
+    lifecycle::NotNow,
+    terminator_handle::PendingAck,
 };
 
 /// Holds the policy in force.
@@ -96,7 +99,8 @@ impl Turn<'_> {
         closed: &[IpNet],
     ) -> Result<(), ApplyError> {
         let prefixes = next.prefixes()?;
-        let Some(firewall) = &self.daemon.firewall else {
+        let loaded = |_: &&Mutex<Firewall>| next.packets == PacketFilter::Loaded;
+        let Some(firewall) = self.daemon.firewall.as_ref().filter(loaded) else {
             next.admission = next.admission_after(&next.admission.without(closed), &prefixes);
             return Ok(());
         };
@@ -107,7 +111,13 @@ impl Turn<'_> {
         next.admission = next.admission_after(&before.without(closed), &prefixes);
         // A long list takes time: status and interface changes do not wait for it.
         idle.fill(&next.admission)?;
-        Ok(firewall.lock().change(&next.live.interfaces, &next.for_firewall())?)
+        let changed = firewall.lock().change(&next.live.interfaces, &next.for_firewall());
+        match changed {
+            // The daemon was about to learn of it.
+            Err(FirewallError::Unloaded) => next.packets = PacketFilter::Unloaded,
+            changed => changed?,
+        }
+        Ok(())
     }
 
     /// Queues a request to the terminator, where there is one. It gets changes in the order of the

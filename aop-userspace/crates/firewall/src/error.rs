@@ -95,8 +95,8 @@ pub enum FirewallError {
     )]
     ForeignPin(PathBuf),
     #[error(
-        "no firewall is loaded: it was unloaded (`aop unload`). To guard again: `systemctl restart \
-         aop`"
+        "no firewall is loaded: it was unloaded (`aop unload`). To guard again: `aop upgrade`, or \
+         `systemctl restart aop`"
     )]
     Unloaded,
     #[error("{}: {error}", .path.display())]

@@ -144,6 +144,12 @@ impl Firewall {
         Ok(())
     }
 
+    /// Whether [`Firewall::follow_host`] has found that it was [unloaded](unload()).
+    #[must_use]
+    pub fn is_unloaded(&self) -> bool {
+        self.pin_state == PinState::Unloaded
+    }
+
     fn try_follow_host(&mut self, reason: CheckReason) -> Result<(), FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         let known = self.wanted.unguardable().to_vec();
