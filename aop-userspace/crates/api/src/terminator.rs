@@ -48,6 +48,8 @@ pub enum Command {
     Admit(AddressPolicy),
     /// Report counters and state.
     Report,
+    /// Answer once every worker thread has run a task.
+    Ping,
     /// Stop listening at once, and close connections that are still open after this many
     /// milliseconds.
     Drain {

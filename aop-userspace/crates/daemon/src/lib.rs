@@ -42,7 +42,7 @@ mod terminator_handle;
 mod turn;
 mod upgrade;
 
-use std::{ffi::OsString, future::pending, path::Path, sync::Arc, time::Instant};
+use std::{ffi::OsString, future::pending, path::Path, pin::pin, sync::Arc, time::Instant};
 
 use aop_config::StartupConfig;
 use aop_control::RequestHandler;
@@ -174,6 +174,7 @@ impl Daemon {
         signals: &mut Signals,
     ) -> Result<ShutdownOutcome, DaemonError> {
         let mut watchdog = Watchdog::begin();
+        let mut hanging = pin!(self.kill_hanging_terminator());
         loop {
             tokio::select! {
                 request = signals.next() => match request {
@@ -188,6 +189,7 @@ impl Daemon {
                     return self.drain(signals, &mut Watchdog::none(), successor).await;
                 },
                 () = watchdog.tick() => {}
+                () = &mut hanging => {}
                 error = self.terminator_exited() => {
                     tracing::error!("{error}");
                     self.handover.predecessors.drop_all();
@@ -207,6 +209,14 @@ impl Daemon {
     /// The firewall, where it is on.
     fn firewall(&self) -> Option<MutexGuard<'_, Firewall>> {
         self.firewall.as_ref().map(Mutex::lock)
+    }
+
+    /// Never ends.
+    async fn kill_hanging_terminator(&self) {
+        match &self.terminator {
+            Some(terminator) => terminator.kill_if_it_hangs().await,
+            None => pending().await,
+        }
     }
 
     async fn terminator_exited(&self) -> TerminatorError {

@@ -5,6 +5,8 @@
 //! read; each caller chooses how long to wait for the answer. Two threads carry the bytes. The
 //! reading one owns the process and reaps it, so that no zombie is left.
 
+mod hanging;
+
 use std::{
     collections::HashMap,
     net::Shutdown,
@@ -71,9 +73,16 @@ struct Outstanding {
 /// A request that waits for its answer.
 struct PendingRequest {
     reply_to: mpsc::Sender<Reply>,
-    /// Whether it asks for a report.
-    report: bool,
+    kind: RequestKind,
     since: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RequestKind {
+    Report,
+    Ping,
+    /// It may take as long as a preparation.
+    Change,
 }
 
 /// A request that waits to be sent.
@@ -194,7 +203,7 @@ impl TerminatorHandle {
     pub(super) fn ask(&self, ask: Command, files: Vec<OwnedFd>) -> PendingAck {
         let (reply_to, answer) = mpsc::channel();
         let id = self.next.fetch_add(1, Relaxed);
-        let report = matches!(ask, Command::Report);
+        let kind = RequestKind::of(&ask);
         let ack = PendingAck { answer, shared: self.shared.clone() };
         let message = match Message::new(&CommandEnvelope { id, ask }) {
             Ok(message) => message,
@@ -211,7 +220,7 @@ impl TerminatorHandle {
         {
             outstanding
                 .waiting
-                .insert(id, PendingRequest { reply_to, report, since: Instant::now() });
+                .insert(id, PendingRequest { reply_to, kind, since: Instant::now() });
         }
         ack
     }
@@ -236,7 +245,9 @@ impl TerminatorHandle {
 
     /// The state of the terminator. While an earlier report is overdue, no other is requested.
     pub(super) fn report(&self) -> Result<TerminatorSnapshot, TerminatorError> {
-        let overdue = |it: &PendingRequest| it.report && it.since.elapsed() > REPORT_TIMEOUT;
+        let overdue = |it: &PendingRequest| {
+            it.kind == RequestKind::Report && it.since.elapsed() > REPORT_TIMEOUT
+        };
         if self.shared.outstanding().waiting.values().any(overdue) {
             return Err(TerminatorError::NoAnswer);
         }
@@ -245,6 +256,21 @@ impl TerminatorHandle {
             Reply::Done | Reply::Refused(_) | Reply::Drained { .. } | Reply::Fence { .. } => {
                 Err(TerminatorError::NoAnswer)
             }
+        }
+    }
+}
+
+impl RequestKind {
+    fn of(command: &Command) -> Self {
+        match command {
+            Command::Report => Self::Report,
+            Command::Ping => Self::Ping,
+            Command::Fence
+            | Command::Prepare(_)
+            | Command::Serve { .. }
+            | Command::Commit(_)
+            | Command::Admit(_)
+            | Command::Drain { .. } => Self::Change,
         }
     }
 }

@@ -32,7 +32,7 @@ use aop_terminator::Drained;
 use state::{PreparedConfig, TerminatorState};
 use tokio::{
     sync::mpsc,
-    task::{JoinHandle, spawn_blocking},
+    task::{JoinHandle, JoinSet, spawn_blocking},
 };
 
 /// Why the process ends without a command of the daemon.
@@ -69,6 +69,7 @@ pub async fn serve(
     // A second drain request with a shorter deadline replaces the first; both are answered.
     let mut drains = Vec::new();
     let mut building = None;
+    let mut pings = JoinSet::new();
     loop {
         tokio::select! {
             received = commands.recv() => {
@@ -88,6 +89,16 @@ pub async fn serve(
                         building = Some((id, spawn_blocking(|| PreparedConfig::new(bundle))));
                         continue;
                     }
+                    (Command::Ping, service) => {
+                        let ping = service.map(|service| service.ping());
+                        pings.spawn(async move {
+                            if let Some(ping) = ping {
+                                ping.await;
+                            }
+                            id
+                        });
+                        continue;
+                    }
                     (Command::Fence, _) => Reply::Fence { landlock: sandbox.landlock },
                     (Command::Drain { patience }, Some(service)) => {
                         let drain_time = Duration::from_millis(patience);
@@ -102,6 +113,7 @@ pub async fn serve(
             (id, prepared) = built(&mut building) => {
                 answer(&channel, id, state.set_prepared(prepared))?;
             }
+            Some(Ok(id)) = pings.join_next() => answer(&channel, id, Reply::Done)?,
             drained = &mut draining => {
                 draining = Box::pin(pending());
                 let cut = match drained {

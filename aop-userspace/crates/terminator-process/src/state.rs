@@ -60,6 +60,7 @@ impl TerminatorState {
             }
             Command::Prepare(bundle) => return self.set_prepared(PreparedConfig::new(bundle)),
             Command::Drain { .. } => Err("there is nothing to drain".to_owned()),
+            Command::Ping => Err("the workers are not part of the state".to_owned()),
             Command::Fence => Err("the sandbox is not part of the state".to_owned()),
         };
         match done {

@@ -140,6 +140,11 @@ impl Service {
         Ok(Self { shared, workers, accepting, resting, withdrawn: Mutex::default() })
     }
 
+    /// Ends once every worker thread has run a task; never if one hangs.
+    pub fn ping(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.workers.ping()
+    }
+
     /// Applies `policy` to connections that are accepted from now on. If it trusts less than the
     /// policy before it, open connections drain and are cut after `drain_time`: they may rest on
     /// trust that the new policy withdraws.

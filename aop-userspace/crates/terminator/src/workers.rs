@@ -2,12 +2,16 @@
 //! of a connection crosses no thread and wakes no other thread.
 
 use std::{
+    future::pending,
     io,
     sync::Arc,
     thread::{self, available_parallelism},
 };
 
-use tokio::runtime::{Builder, Handle};
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::oneshot,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Dispatch, dispatcher};
 
@@ -70,6 +74,23 @@ impl Workers {
     /// The number of running tasks.
     pub(super) fn busy(&self) -> usize {
         self.each().map(|worker| worker.tasks.len()).sum()
+    }
+
+    /// Ends once every worker has run a task; never if a worker hangs.
+    pub(super) fn ping(&self) -> impl Future<Output = ()> + Send + use<> {
+        let ping = |worker: &Worker| {
+            let (done, answer) = oneshot::channel();
+            worker.spawn(async move { done.send(()).ok() });
+            answer
+        };
+        let answers: Vec<_> = self.each().map(ping).collect();
+        async move {
+            for answer in answers {
+                if answer.await.is_err() {
+                    pending::<()>().await;
+                }
+            }
+        }
     }
 
     /// Waits until every task has ended. The first worker comes first: its tasks spawn the others'.

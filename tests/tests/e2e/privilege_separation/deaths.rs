@@ -130,3 +130,23 @@ fn a_stopped_terminator_blocks_neither_the_status_nor_packets() {
         },
     );
 }
+
+/// A terminator that hangs serves nobody. It must be replaced within 20 s; the service manager
+/// needs a second or two of them to start aop again.
+#[test]
+fn a_terminator_that_hangs_is_killed_and_the_daemon_ends() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let terminator = stage.daemon.terminator()?;
+        terminator.signal(Signal::SIGSTOP)?;
+        let stopped = Instant::now();
+        let code = stage.daemon.wait(Duration::from_secs(20))?;
+        ensure!(code == 1, "exit code {code}");
+        ensure!(stopped.elapsed() < Duration::from_secs(18), "{:?}", stopped.elapsed());
+        let log = stage.daemon.log();
+        ensure!(log.contains("the terminator process hangs"), "{log}");
+        ensure!(!terminator.exists(), "it was left behind");
+        stage.daemon.run()?;
+        stage.edge_is_served()
+    });
+}
