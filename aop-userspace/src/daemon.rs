@@ -90,8 +90,7 @@ fn offline_status(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
         Some(_) => aop_daemon::stored_overrides(&paths.state),
         None => (None, None),
     };
-    status.modes.pending = pending;
-    status.explain_modes(configured, set_at);
+    status.explain_modes(configured, set_at, pending);
     status.warnings.push(match state.reading {
         Some(_) => "aop is not running: packets are still filtered, but no origin pull is served. \
                     Start it: `systemctl start aop`"

@@ -22,8 +22,8 @@ pub use self::{
     recent_refusals::RefusedPeer,
 };
 use crate::{
-    ModeName, ModesReport, Opening, PeerStatus, PrefixStatus, ReloadResult, SeenIdentity,
-    names::stable_names,
+    ModeName, ModesReport, Opening, PeerStatus, PendingMode, PrefixStatus, ReloadResult,
+    SeenIdentity, names::stable_names,
 };
 
 /// Everything that `aop status` shows.
@@ -188,10 +188,17 @@ impl Status {
     }
 
     /// Adds what the maps do not hold about the modes: the value of firewall.mode, if the
-    /// configuration can be read, and when `aop mode` was last run. Warns where they differ.
-    pub fn explain_modes(&mut self, configured: Option<ModeName>, set_at: Option<Timestamp>) {
+    /// configuration can be read, when `aop mode` was last run, and the override that waits for
+    /// `aop confirm`. Warns where they differ.
+    pub fn explain_modes(
+        &mut self,
+        configured: Option<ModeName>,
+        set_at: Option<Timestamp>,
+        pending: Option<PendingMode>,
+    ) {
         self.modes.configured = configured;
         self.modes.set_at = set_at;
+        self.modes.pending = pending;
         self.warnings.extend(self.modes.warnings(&self.mode));
     }
 }

@@ -30,6 +30,9 @@ pub enum DaemonError {
     /// A certificate, key or client CA of a site cannot be used.
     #[error(transparent)]
     Sites(#[from] SitesError),
+    /// A changed revocation list would revoke less, or refuse everybody.
+    #[error("{0}; `aop reload` takes it up all the same")]
+    Declined(String),
     /// A listening address cannot be used.
     #[error(transparent)]
     Socket(#[from] SocketError),

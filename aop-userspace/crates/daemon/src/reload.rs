@@ -68,8 +68,8 @@ impl Daemon {
         Ok(summary)
     }
 
-    /// Puts the sites' files, as they are on disk now, in force. The rest of the configuration
-    /// stays as it is. The caller has the turn to reload.
+    /// Puts the sites' files, as they are on disk now, in force, without the operator's word. The
+    /// rest of the configuration stays as it is. The caller has the turn to reload.
     pub(super) fn try_reload_site_files(&self) -> Result<LoadedSummary, DaemonError> {
         self.lifecycle.may_load()?;
         let (text, sites) = {
@@ -78,7 +78,11 @@ impl Daemon {
         };
         let files = SiteFiles::on_disk();
         let (_, file_warnings) = Sites::build(&sites, &files)?;
-        let warnings = file_warnings.texts(aop_types::unix_seconds());
+        let now = aop_types::unix_seconds();
+        if let Some(why) = file_warnings.objection(&self.policy.read().file_warnings, now) {
+            return Err(DaemonError::Declined(why));
+        }
+        let warnings = file_warnings.texts(now);
         for warning in &warnings {
             tracing::warn!("{warning}");
         }

@@ -35,7 +35,7 @@ impl Daemon {
             if self.firewall.is_some() {
                 add_modes(&mut status, &policy);
             } else {
-                status.explain_modes(Some(ModeName::Off), None);
+                status.explain_modes(Some(ModeName::Off), None, policy.overrides.pending());
             }
             add_sites(&mut status, &policy);
             policy.add_list(&mut status.prefixes);
@@ -167,13 +167,12 @@ fn add_modes(status: &mut Status, policy: &ActivePolicy) {
     status.mode = modes.general.into();
     status.modes = ModesReport::of(&modes);
     let set_at = policy.overrides.set_at();
-    status.explain_modes(Some(policy.live.mode.into()), set_at);
+    status.explain_modes(Some(policy.live.mode.into()), set_at, policy.overrides.pending());
 }
 
 /// The modes of sites. The warnings about sites that observe come first.
 fn add_sites(status: &mut Status, policy: &ActivePolicy) {
     status.modes.sites = policy.overrides.site_modes(&policy.live);
-    status.modes.pending = policy.overrides.pending();
     let observing = status.modes.sites.iter().filter(|site| site.mode == ModeName::Observe);
     let warnings: Vec<_> = observing.map(|it| aop_config::site_observes(&it.site)).collect();
     status.warnings.splice(0..0, warnings);

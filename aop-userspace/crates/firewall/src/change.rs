@@ -8,7 +8,7 @@ use super::{
     interfaces,
     interfaces_wanted::WantedInterfaces,
     pins::PinnedXdpLink,
-    start::{MissingInterface, guardable, present},
+    start::{MissingInterface, attach_all, guardable, present},
 };
 
 impl Firewall {
@@ -67,8 +67,8 @@ impl Firewall {
         present.retain(|interface| !before.iter().any(|link| link.interface == interface.name));
         for interface in &present {
             self.attachments.load(&interface.name, &mut self.maps)?;
-            self.attachments.attach(interface)?;
         }
+        attach_all(&present, &wanted, &mut self.attachments)?;
         Ok(wanted)
     }
 }

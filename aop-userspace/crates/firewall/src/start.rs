@@ -140,7 +140,7 @@ impl Firewall {
         if origin == MapsOrigin::Created {
             maps.apply(&next)?;
         }
-        present.iter().try_for_each(|interface| attachments.attach(interface))?;
+        attach_all(&present, &wanted, &mut attachments)?;
         if origin == MapsOrigin::Adopted {
             maps.apply(&next)?;
         }
@@ -275,6 +275,32 @@ pub(super) fn guardable(
         tracing::error!("packets pass unfiltered: {error}");
     }
     Ok(found)
+}
+
+/// Attaches the loaded programs. If `auto` chose the interfaces, those that refuse a program are
+/// skipped with an error in the log, as long as one takes it.
+pub(super) fn attach_all(
+    interfaces: &[LinkInfo],
+    wanted: &WantedInterfaces,
+    attachments: &mut Attachments,
+) -> Result<(), FirewallError> {
+    let (mut attached, mut refused) = (false, Vec::new());
+    for interface in interfaces {
+        match attachments.attach(interface) {
+            Ok(()) => attached = true,
+            Err(error @ FirewallError::ModeRefused { .. }) if wanted.is_auto() => {
+                refused.push(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if !attached && let Some(error) = refused.pop() {
+        return Err(error);
+    }
+    for error in refused {
+        tracing::error!("packets pass unfiltered: {error}");
+    }
+    Ok(())
 }
 
 fn check(interface: &LinkInfo, pins: &Pins) -> Result<(), FirewallError> {

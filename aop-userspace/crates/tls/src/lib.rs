@@ -25,6 +25,8 @@ mod inspect;
 mod issuing_ca;
 mod leaf_rules;
 mod lingering_close;
+mod list_replacement;
+mod name_spelling;
 mod not_enforced;
 mod pem;
 mod permit;

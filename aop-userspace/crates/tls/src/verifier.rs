@@ -20,7 +20,8 @@ use rustls::{
 };
 
 use super::{
-    client_ca::Anchor, leaf_rules::check_leaf, revocation::RevocationLists, validity::Validity,
+    client_ca::Anchor, leaf_rules::check_leaf, name_spelling, revocation::RevocationLists,
+    validity::Validity,
 };
 
 /// Verifies the certificates that peers present to one site.
@@ -31,6 +32,7 @@ pub(crate) struct SiteVerifier {
     /// For each time at which an anchor expires, in ascending order: a verifier with the anchors
     /// that expire later, `None` if there is none.
     after_expiry: Vec<(u64, Option<Arc<dyn ClientCertVerifier>>)>,
+    anchors: Vec<Anchor>,
     rules: CertificateRules,
     /// Times at which an anchor or a revocation list expires, in seconds since 1970.
     changes_at: Vec<u64>,
@@ -78,7 +80,35 @@ impl SiteVerifier {
         if rules.revocation.expired == OnExpiry::Refuse {
             changes_at.extend(&lists.next_updates);
         }
-        Ok(Self { all_anchors, after_expiry, rules: rules.clone(), changes_at })
+        let (anchors, rules) = (anchors.to_vec(), rules.clone());
+        Ok(Self { all_anchors, after_expiry, anchors, rules, changes_at })
+    }
+
+    /// Says so if the issuer is unknown only because its name is spelled in another way.
+    fn explained(
+        &self,
+        error: Error,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Error {
+        if error != Error::InvalidCertificate(CertificateError::UnknownIssuer) {
+            return error;
+        }
+        let chain: Vec<_> = [leaf].into_iter().chain(intermediates).cloned().collect();
+        let anchors = self.anchors.iter().map(|anchor| &anchor.trust);
+        let found = name_spelling::spelled_otherwise(anchors, &chain);
+        match found.and_then(|number| self.anchors.get(number)) {
+            Some(Anchor { name, .. }) => BrokenRule {
+                refusal: Refusal::UnknownCa,
+                detail: format!(
+                    "the issuer has the name of the client CA {name}, but in another string type \
+                     or letter case (RFC 5280, 7.1), and names are compared byte by byte: issue \
+                     the certificate with exactly the subject of that CA"
+                ),
+            }
+            .into(),
+            None => error,
+        }
     }
 
     /// For a `chain` that passes at `now`: the last second at which it surely still passes.
@@ -130,7 +160,9 @@ impl ClientCertVerifier for SiteVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.verify_chain(leaf, intermediates, now)?;
+        let verified = self
+            .verify_chain(leaf, intermediates, now)
+            .map_err(|error| self.explained(error, leaf, intermediates))?;
         check_leaf(leaf, &self.rules)?;
         Ok(verified)
     }

@@ -95,3 +95,19 @@ fn a_confirmed_override_stays_and_load_without_a_daemon_confirms_nothing() {
         is_reverted(stage)
     });
 }
+
+#[test]
+fn the_status_advises_to_write_a_mode_into_the_file_only_once_it_is_confirmed() {
+    on_changed_stage(
+        |config, _| config.mode = "observe",
+        |stage| {
+            mode(&stage.daemon, "enforce --confirm 1m")?;
+            let shown = stage.daemon.must_run("status")?;
+            ensure!(!shown.contains("write firewall.mode"), "{shown}");
+            stage.daemon.must_run("confirm")?;
+            let shown = stage.daemon.must_run("status")?;
+            ensure!(shown.contains("write firewall.mode"), "{shown}");
+            Ok(())
+        },
+    );
+}

@@ -235,3 +235,22 @@ fn with_watch_off_nothing_is_applied_without_a_reload() {
         },
     );
 }
+
+#[test]
+fn an_expired_revocation_list_is_taken_up_only_by_a_command() {
+    on_changed_stage(
+        |config, lab| config.site().rules.push(format!("crl = [{:?}]", lab.pki.crl)),
+        |stage| {
+            stage.edge_is_served()?;
+            let pki = &stage.lab.pki;
+            replace(&pki.crl, &pki.crl_expired)?;
+            let told = last_reload(stage, |told| told["outcome"] == "refused")?;
+            let error = told["error"].as_str().context("an error")?;
+            ensure!(error.contains("has expired") && error.contains("aop reload"), "{error}");
+            stage.edge_is_served()?;
+            stage.daemon.must_reload()?;
+            Pull::by_edge(&stage.lab, IpVersion::V4).send()?;
+            stage.daemon.wait_for_log("outcome=\"crl_expired\"")
+        },
+    );
+}

@@ -3,7 +3,9 @@
 use aop_config::{
     CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Resumption, Revocation, SpkiPin,
 };
-use rcgen::{CertificateParams, DnType, KeyPair, SanType, SerialNumber};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, DnValue, KeyPair, SanType, SerialNumber,
+};
 use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime},
@@ -264,6 +266,43 @@ fn a_client_ca_reissued_with_the_same_key_still_works() {
         judged(&verifier(&anchors, &CertificateRules::default(), &[]), &ca.edge(), NOW),
         Ok(())
     );
+}
+
+#[test]
+fn an_issuer_whose_name_is_spelled_in_another_way_is_refused_with_that_reason() {
+    let key = KeyPair::generate().unwrap().serialize_der();
+    let named = |name: DnValue| {
+        let key = KeyPair::try_from(key.as_slice()).unwrap();
+        Authority::of(key, "ca", |params| {
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+        })
+    };
+    let printable = |text: &str| DnValue::PrintableString(text.try_into().unwrap());
+    let trusted = named(DnValue::Utf8String("Edge CA".into()));
+    let verifier = verifier(&[anchor(&trusted, u64::MAX)], &CertificateRules::default(), &[]);
+    let detail = |name| {
+        let leaf = named(name).edge();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
+        let error = verifier.verify_client_cert(&leaf.chain[0], &[], now).unwrap_err();
+        let refused = refusal_of_error(&error);
+        assert_eq!(refused.refusal, Refusal::UnknownCa);
+        refused.detail
+    };
+    assert_eq!(judged(&verifier, &trusted.edge(), NOW), Ok(()));
+    for other in [
+        printable("Edge CA"),
+        printable("EDGE  ca "),
+        DnValue::BmpString("Edge CA".try_into().unwrap()),
+        DnValue::TeletexString("edge ca".try_into().unwrap()),
+        DnValue::Utf8String("edge ca".into()),
+    ] {
+        let detail = detail(other.clone());
+        assert!(detail.contains("RFC 5280") && detail.contains("ca.pem"), "{other:?}: {detail}");
+    }
+    for other in [printable("Edge CA 2"), printable("EdgeCA")] {
+        assert!(!detail(other).contains("RFC 5280"));
+    }
 }
 
 #[test]

@@ -1,0 +1,76 @@
+//! Compares distinguished names as RFC 5280, 7.1 does: string types, letter case and white space do
+//! not matter. webpki compares bytes, as OpenSSL does after its own normalization, so a name that
+//! was spelled in another way makes an issuer unknown.
+
+use rustls::pki_types::{CertificateDer, TrustAnchor};
+use x509_parser::{
+    asn1_rs::{Any, Tag},
+    prelude::FromDer,
+    x509::X509Name,
+};
+
+/// For a certificate in `chain` whose issuer has the name of an anchor in another spelling: the
+/// number of that anchor.
+pub(crate) fn spelled_otherwise<'a>(
+    anchors: impl Iterator<Item = &'a TrustAnchor<'static>>,
+    chain: &[CertificateDer<'_>],
+) -> Option<usize> {
+    let subjects: Vec<(Vec<u8>, Option<NameKey>)> = anchors.map(subject).collect();
+    chain.iter().find_map(|certificate| {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+        let (raw, wanted) = (parsed.issuer().as_raw(), key(parsed.issuer()));
+        subjects.iter().position(|(subject, key)| subject != raw && key.as_ref() == Some(&wanted))
+    })
+}
+
+/// The attributes of each part of a name: type and normalized text.
+type NameKey = Vec<Vec<(String, String)>>;
+
+/// The subject of an anchor: its DER, and its key.
+fn subject(anchor: &TrustAnchor<'_>) -> (Vec<u8>, Option<NameKey>) {
+    let raw = sequence(&anchor.subject);
+    let parsed = X509Name::from_der(&raw).ok().map(|(_, name)| key(&name));
+    (raw, parsed)
+}
+
+fn key(name: &X509Name<'_>) -> NameKey {
+    let part = |part: &x509_parser::x509::RelativeDistinguishedName<'_>| {
+        let mut attributes: Vec<_> = part
+            .iter()
+            .map(|it| (it.attr_type().to_id_string(), normalized(&text(it.attr_value()))))
+            .collect();
+        attributes.sort();
+        attributes
+    };
+    name.iter().map(part).collect()
+}
+
+fn text(value: &Any<'_>) -> String {
+    let bytes = value.as_bytes();
+    match value.tag() {
+        Tag::BmpString => {
+            let (units, _) = bytes.as_chunks();
+            let units: Vec<u16> = units.iter().copied().map(u16::from_be_bytes).collect();
+            String::from_utf16_lossy(&units)
+        }
+        // Used as Latin-1.
+        Tag::TeletexString => bytes.iter().copied().map(char::from).collect(),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+fn normalized(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// A DER SEQUENCE with these contents.
+fn sequence(contents: &[u8]) -> Vec<u8> {
+    let length = contents.len().to_be_bytes();
+    let significant = length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1);
+    let length = &length[significant..];
+    let count = u8::try_from(length.len()).unwrap_or(u8::MAX);
+    match length {
+        [short @ ..=0x7f] => [&[0x30, *short], contents].concat(),
+        _ => [&[0x30, 0x80 | count], length, contents].concat(),
+    }
+}
