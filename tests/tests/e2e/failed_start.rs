@@ -61,6 +61,29 @@ fn a_start_that_fails_after_its_policy_was_written_restores_the_old_one() {
     });
 }
 
+#[test]
+fn a_failed_start_keeps_the_guard_of_an_interface_that_was_renamed_before() {
+    on_stage(|stage| {
+        stage.silences_strangers()?;
+        stage.daemon.kill();
+        let rename = "link set eth0 down\nlink set eth0 name wan0\nlink set wan0 up\n";
+        stage.lab.origin().ip(rename)?;
+        stage.config.interfaces = vec!["wan0".into()];
+        stage.daemon.write(&stage.config.text())?;
+        let socket = stage.config.runtime.join("control.sock");
+        fs::remove_file(&socket).context("the socket of a killed daemon")?;
+        fs::create_dir_all(socket.join("in-the-way"))?;
+        let (code, log) = stage.daemon.run_to_end()?;
+        ensure!(code == 1 && log.contains("control.sock"), "{code}: {log}");
+        let interfaces = in_force(stage)?["interfaces"].clone();
+        ensure!(
+            interfaces[0]["name"] == "wan0" && interfaces[0]["attached"] == true,
+            "{interfaces}"
+        );
+        Ok(())
+    });
+}
+
 /// Runs `aop load` under strace, with these options.
 fn load_under_strace(stage: &Stage, options: &[&str]) -> Result<CommandOutput> {
     let mut strace = stage.lab.origin().command("strace");

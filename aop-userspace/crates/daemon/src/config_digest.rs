@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use aop_config::SiteConfig;
 use aws_lc_rs::digest::{SHA256, digest};
 
 /// The text of a configuration, and the content of every file that its sites name.
@@ -14,12 +15,27 @@ pub(crate) struct ConfigDigest {
     pub(super) text: String,
     /// SHA-256 of each file.
     files: BTreeMap<PathBuf, [u8; 32]>,
+    /// The content of each revocation list: it may have to stay in force.
+    lists: BTreeMap<PathBuf, Arc<[u8]>>,
 }
 
 impl ConfigDigest {
-    pub(super) fn new(text: String, files: &BTreeMap<PathBuf, Arc<[u8]>>) -> Self {
+    /// `sites` name the files.
+    pub(super) fn new(
+        text: String,
+        files: &BTreeMap<PathBuf, Arc<[u8]>>,
+        sites: &[SiteConfig],
+    ) -> Self {
+        let lists = sites.iter().flat_map(|site| &site.rules.revocation.files);
+        let lists = lists.filter_map(|path| Some((path.clone(), files.get(path)?.clone())));
+        let lists = lists.collect();
         let files = files.iter().map(|(path, bytes)| (path.clone(), sha256(bytes)));
-        Self { text, files: files.collect() }
+        Self { text, files: files.collect(), lists }
+    }
+
+    /// The content of a revocation list.
+    pub(super) fn list(&self, path: &Path) -> Option<Arc<[u8]>> {
+        self.lists.get(path).cloned()
     }
 
     /// A digest of the text, of the paths and content of the files, and of which sites are

@@ -31,7 +31,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Sites(#[from] SitesError),
     /// A changed revocation list would revoke less, or refuse everybody.
-    #[error("{0}; `aop reload` takes it up all the same")]
+    #[error("{0}; the list in force stays, and `aop reload` takes up the new one")]
     Declined(String),
     /// A listening address cannot be used.
     #[error(transparent)]

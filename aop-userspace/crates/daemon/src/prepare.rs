@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use aop_api::terminator::ConfigBundle;
-use aop_config::Config;
+use aop_config::{Config, SiteConfig};
 use aop_control::readers_group;
 use aop_prefixes::StartList;
 use aop_sandbox::Account;
@@ -48,14 +48,19 @@ pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
     let (_, file_warnings) = Sites::build(&config.live.sites, &files)?;
     let warnings =
         aop_config::warnings(&config).into_iter().map(|warning| warning.to_string()).collect();
-    let (bundle, source) = pack(file, text, files);
+    let (bundle, source) = pack(file, text, files, &config.live.sites);
     Ok(CheckedConfig { config, found, prefixes, bundle, source, account, warnings, file_warnings })
 }
 
 /// The message for the terminator process, and the digests by which later changes are found.
-pub(super) fn pack(file: &Path, text: String, files: SiteFiles) -> (ConfigBundle, ConfigDigest) {
+pub(super) fn pack(
+    file: &Path,
+    text: String,
+    files: SiteFiles,
+    sites: &[SiteConfig],
+) -> (ConfigBundle, ConfigDigest) {
     let files = files.into_held();
-    let source = ConfigDigest::new(text.clone(), &files);
+    let source = ConfigDigest::new(text.clone(), &files, sites);
     let files = files.into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
     (ConfigBundle::new(file.into(), text, files), source)
 }

@@ -1,10 +1,15 @@
 //! Reloads: a new configuration replaces the old one completely, or not at all.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use aop_api::terminator::Command;
-use aop_config::StartupConfig;
-use aop_tls::{SiteFiles, Sites};
+use aop_config::{SiteConfig, StartupConfig};
+use aop_tls::{FileWarnings, SiteFiles, Sites};
 
 use super::{
     CheckedConfig, Daemon, DaemonError, active_policy::PacketFilter, prepare, prepare::pack,
@@ -72,21 +77,49 @@ impl Daemon {
     /// rest of the configuration stays as it is. The caller has the turn to reload.
     pub(super) fn try_reload_site_files(&self) -> Result<LoadedSummary, DaemonError> {
         self.lifecycle.may_load()?;
-        let (text, sites) = {
+        let (source, sites, before) = {
             let policy = self.policy.read();
-            (policy.source.text.clone(), policy.live.sites.clone())
+            (policy.source.clone(), policy.live.sites.clone(), policy.file_warnings.clone())
         };
-        let files = SiteFiles::on_disk();
-        let (_, file_warnings) = Sites::build(&sites, &files)?;
+        let text = source.text.clone();
         let now = aop_types::unix_seconds();
-        if let Some(why) = file_warnings.objection(&self.policy.read().file_warnings, now) {
-            return Err(DaemonError::Declined(why));
+        // Lists that must not replace those in force by themselves.
+        let (mut kept, mut declined) = (BTreeMap::new(), Vec::new());
+        let (files, file_warnings) = loop {
+            let files = SiteFiles::on_disk_except(kept.clone());
+            let (_, file_warnings) = Sites::build(&sites, &files)?;
+            let Some(objection) = file_warnings.objection(&before, now) else {
+                break (files, file_warnings);
+            };
+            let file = PathBuf::from(&objection.file);
+            let list = source.list(&file).filter(|_| !kept.contains_key(&file));
+            let Some(list) = list else { return Err(DaemonError::Declined(objection.why)) };
+            kept.insert(file, list);
+            declined.push(objection.why);
+        };
+        if declined.is_empty() {
+            return self.put_site_files_in_force(text, sites, files, file_warnings);
         }
+        // The other files are in force all the same.
+        if source.changed().iter().any(|path| !kept.contains_key(*path)) {
+            self.put_site_files_in_force(text, sites, files, file_warnings)?;
+        }
+        Err(DaemonError::Declined(declined.join("; ")))
+    }
+
+    fn put_site_files_in_force(
+        &self,
+        text: String,
+        sites: Vec<SiteConfig>,
+        files: SiteFiles,
+        file_warnings: FileWarnings,
+    ) -> Result<LoadedSummary, DaemonError> {
+        let now = aop_types::unix_seconds();
         let warnings = file_warnings.texts(now);
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        let (bundle, source) = pack(self.reloads.file(), text, files);
+        let (bundle, source) = pack(self.reloads.file(), text, files, &sites);
         let summary = LoadedSummary { sites: sites.len(), files: bundle.file_count(), warnings };
         if let Some(terminator) = &self.terminator {
             terminator.prepare(bundle)?;

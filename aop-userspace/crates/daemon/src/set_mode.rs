@@ -32,12 +32,12 @@ impl Daemon {
             return Err(SetModeError::NothingServed);
         }
         let guarded = match self.firewall() {
-            Some(firewall)
-                if firewall.is_unloaded() && change.to == ModeTarget::Enforce && !of_sites =>
-            {
-                return Err(SetModeError::Interface(FirewallError::Unloaded));
+            Some(firewall) => {
+                if change.to == ModeTarget::Enforce && !of_sites {
+                    firewall.check_loaded().map_err(SetModeError::Interface)?;
+                }
+                firewall.guarded()
             }
-            Some(firewall) => firewall.guarded(),
             None if of_sites => Vec::new(),
             None => return Err(SetModeError::Off),
         };

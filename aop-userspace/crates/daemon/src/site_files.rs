@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Daemon, background,
+    Daemon, DaemonError, background,
     config_digest::ConfigDigest,
     file_stat::{FileStat, FileState, StableChange, file_stat},
 };
@@ -139,6 +139,9 @@ impl Daemon {
         let result = self.try_reload_site_files();
         match &result {
             Ok(_) => tracing::info!("changed files of sites are in force: {named}"),
+            Err(error @ DaemonError::Declined(_)) => {
+                tracing::error!("{error}; other changed files are in force; changed: {named}");
+            }
             Err(error) => tracing::error!(
                 "changed files of sites were refused, the old ones stay in force: {error}; \
                  changed: {named}"

@@ -33,7 +33,10 @@ pub(super) use predecessor::{HandoverSource, HandoverState, TakeOverError};
 pub(super) use reexec::Reexec;
 use successor::{Descriptors, FirewallState, ServingSuccessor, StartFailed, Successor};
 
-use super::{Daemon, DaemonError, identity_store, service_manager, sockets, start};
+use super::{
+    Daemon, DaemonError, active_policy::PacketFilter, identity_store, service_manager, sockets,
+    start,
+};
 
 /// Greatest size of a message between two daemons.
 const LONGEST: usize = 64 * 1024;
@@ -289,7 +292,15 @@ impl Daemon {
     /// Restores this daemon's firewall policy after the successor has failed.
     fn restore_firewall(&self) -> Result<(), DaemonError> {
         let _no_changes = self.policy.exclude_changes();
-        let policy = self.policy.read().for_firewall();
+        let (policy, packets) = {
+            let policy = self.policy.read();
+            (policy.for_firewall(), policy.packets)
+        };
+        if packets == PacketFilter::Unloaded {
+            // What is pinned now is the new process's, and the operator has unloaded ours.
+            aop_firewall::unload(&self.settings.paths.pins)?;
+            return Ok(());
+        }
         match self.firewall() {
             Some(mut firewall) => Ok(firewall.restore(&policy)?),
             None => start::retire_leftovers(&self.settings.paths.pins),

@@ -50,13 +50,20 @@ pub(super) fn remove_orphan_links(here: &[LinkInfo], pins: &Pins) -> Result<(), 
     Ok(())
 }
 
+/// Whether an interface had a link of aop before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkOrigin {
+    Adopted,
+    Fresh,
+}
+
 /// Attaches the loaded `program`, and pins its link.
 pub(super) fn attach(
     program: &mut Xdp,
     interface: &LinkInfo,
     preference: AttachPreference,
     pins: &Pins,
-) -> Result<AttachMode, FirewallError> {
+) -> Result<(AttachMode, LinkOrigin), FirewallError> {
     let mut replaced = None;
     if let Some((link, adopted)) = adoptable(interface, pins)? {
         let link = if link.interface == interface.name {
@@ -71,7 +78,7 @@ pub(super) fn attach(
             };
             let doing = || format!("swap the program on {}", interface.name);
             swap(adopted).map_err(|error| FirewallError::kernel(doing(), &error))?;
-            return Ok(link.mode);
+            return Ok((link.mode, LinkOrigin::Adopted));
         }
         // The descriptor is closed last: then the kernel detaches at once; otherwise some time
         // later.
@@ -85,10 +92,11 @@ pub(super) fn attach(
         AttachPreference::Native => &[AttachMode::Native],
         AttachPreference::Generic => &[AttachMode::Generic],
     };
+    let origin = if replaced.is_some() { LinkOrigin::Adopted } else { LinkOrigin::Fresh };
     let mut refused = None;
     for mode in modes {
         match attach_fresh(program, interface, *mode, pins) {
-            Ok(()) => return Ok(*mode),
+            Ok(()) => return Ok((*mode, origin)),
             Err(error @ FirewallError::ModeRefused { .. }) => refused = Some(error),
             Err(error) => return Err(error),
         }

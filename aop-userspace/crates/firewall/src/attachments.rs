@@ -3,7 +3,7 @@
 //! A program stays loaded while its interface is away, with the counter slot of that name, so that
 //! it is attached as soon as the interface returns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aop_config::AttachPreference;
 use aya::Ebpf;
@@ -11,7 +11,7 @@ use aya_log::EbpfLogger;
 
 use super::{
     PacketLog,
-    attach::{self, Owner},
+    attach::{self, LinkOrigin, Owner},
     error::FirewallError,
     interfaces::LinkInfo,
     maps::Maps,
@@ -27,6 +27,8 @@ pub(super) struct Attachments {
     programs: BTreeMap<String, Attachment>,
     /// Why an interface that should be guarded is not; as logged.
     obstacles: BTreeMap<String, String>,
+    /// The interfaces without a link of aop before the change that is under way.
+    fresh: BTreeSet<String>,
 }
 
 struct Attachment {
@@ -43,8 +45,8 @@ enum LogReader {
 
 impl Attachments {
     pub(super) fn new(pins: &Pins, preference: AttachPreference, log: PacketLog) -> Self {
-        let (programs, obstacles) = Default::default();
-        Self { pins: pins.clone(), preference, log, programs, obstacles }
+        let (programs, obstacles, fresh) = Default::default();
+        Self { pins: pins.clone(), preference, log, programs, obstacles, fresh }
     }
 
     /// Loads the program for the interface `name`, unless it is loaded.
@@ -61,9 +63,31 @@ impl Attachments {
     pub(super) fn attach(&mut self, interface: &LinkInfo) -> Result<(), FirewallError> {
         let Some(attachment) = self.programs.get_mut(&interface.name) else { return Ok(()) };
         let program = object::xdp(&mut attachment.program)?;
-        let mode = attach::attach(program, interface, self.preference, &self.pins)?;
+        let (mode, origin) = attach::attach(program, interface, self.preference, &self.pins)?;
+        if origin == LinkOrigin::Fresh {
+            self.fresh.insert(interface.name.clone());
+        }
         tracing::info!(interface = interface.name, attach = mode.name(), "guarding");
         Ok(())
+    }
+
+    /// A change begins, which [`Attachments::undo`] may undo.
+    pub(super) fn begin_change(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// Detaches from the interfaces that had no link of aop before the change.
+    pub(super) fn undo(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh);
+        let links = self.pins.links().unwrap_or_default();
+        for link in links.iter().filter(|link| fresh.contains(&link.interface)) {
+            if let Err(error) = self.pins.detach(link) {
+                tracing::error!(
+                    interface = link.interface,
+                    "cannot detach after a failed change: {error}"
+                );
+            }
+        }
     }
 
     /// Attaches the program to the interface `name` if it exists and has none. Logs an obstacle

@@ -8,7 +8,7 @@ use super::{
     interfaces,
     interfaces_wanted::WantedInterfaces,
     pins::PinnedXdpLink,
-    start::{MissingInterface, attach_all, guardable, present},
+    start::{MissingInterface, check, each, present},
 };
 
 impl Firewall {
@@ -30,12 +30,13 @@ impl Firewall {
             return self.maps.apply(policy);
         }
         let before = self.pins.links()?;
+        self.attachments.begin_change();
         let wanted = self.extend(interfaces, &before).and_then(|wanted| {
             self.maps.apply(policy)?;
             Ok(wanted)
         });
         if wanted.is_err() {
-            self.pins.remove_links_except(&before);
+            self.attachments.undo();
         }
         self.wanted = wanted?;
         self.detach_unwanted();
@@ -62,13 +63,12 @@ impl Firewall {
         let guarded = before.iter().map(|link| link.interface.clone());
         let mut wanted = WantedInterfaces::new(interfaces, guarded);
         self.routes.follow(&mut wanted, &here, CheckReason::Event)?;
-        let present = present(&wanted, &here, MissingInterface::Fail)?;
-        let mut present = guardable(present, &wanted, &self.pins)?;
+        let mut present = present(&wanted, &here, MissingInterface::Fail)?;
         present.retain(|interface| !before.iter().any(|link| link.interface == interface.name));
-        for interface in &present {
-            self.attachments.load(&interface.name, &mut self.maps)?;
-        }
-        attach_all(&present, &wanted, &mut self.attachments)?;
+        let (maps, attachments) = (&mut self.maps, &mut self.attachments);
+        let present = each(present, &wanted, |it| check(it, &self.pins))?;
+        let present = each(present, &wanted, |it| attachments.load(&it.name, maps))?;
+        each(present, &wanted, |it| attachments.attach(it))?;
         Ok(wanted)
     }
 }

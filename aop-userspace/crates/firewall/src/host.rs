@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+    link::{LinkAttribute, LinkFlags, LinkMessage},
 };
 
 use super::{error::FirewallError, interfaces, netlink::dump};
@@ -60,7 +60,9 @@ fn interface(link: LinkMessage, addresses: &[interfaces::LocalAddress]) -> Optio
             LinkAttribute::Link(index) => parent = Some(index),
             LinkAttribute::Controller(index) => controller = Some(index),
             LinkAttribute::LinkNetNsId(_) => elsewhere = true,
-            LinkAttribute::LinkInfo(infos) => unpacked = infos.iter().any(gets_them_unpacked),
+            LinkAttribute::LinkInfo(infos) => {
+                unpacked = infos.iter().any(interfaces::gets_frames_unchanged)
+            }
             _ => {}
         }
     }
@@ -76,23 +78,10 @@ fn interface(link: LinkMessage, addresses: &[interfaces::LocalAddress]) -> Optio
     })
 }
 
-/// Whether the interface below carries the frames of this one unchanged. The other end of a veth
-/// pair is not below.
-fn gets_them_unpacked(info: &LinkInfo) -> bool {
-    matches!(
-        info,
-        LinkInfo::Kind(
-            InfoKind::Vlan
-                | InfoKind::MacVlan
-                | InfoKind::MacVtap
-                | InfoKind::IpVlan
-                | InfoKind::IpVtap
-        )
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use netlink_packet_route::link::{InfoKind, LinkInfo};
+
     use super::*;
 
     #[test]

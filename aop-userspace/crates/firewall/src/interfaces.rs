@@ -30,6 +30,8 @@ pub(super) struct LinkInfo {
     pub(super) kind: LinkKind,
     /// The index of its bridge, bond or VRF.
     pub(super) controller: Option<u32>,
+    /// The index of the interface below, if that carries its frames unchanged, as below a VLAN.
+    pub(super) parent: Option<u32>,
     /// The kernel's id of its XDP program.
     pub(super) program: Option<u32>,
 }
@@ -133,14 +135,17 @@ fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
 }
 
 fn interface(link: LinkMessage) -> Option<LinkInfo> {
-    let (mut name, mut program, mut controller) = (None, None, None);
-    let mut kind = LinkKind::Other;
+    let (mut name, mut program, mut controller, mut lower) = (None, None, None, None);
+    let (mut kind, mut unpacked, mut elsewhere) = (LinkKind::Other, false, false);
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text),
             LinkAttribute::Xdp(facts) => program = xdp_program(&facts),
             LinkAttribute::Controller(index) => controller = Some(index).filter(|it| *it != 0),
+            LinkAttribute::Link(index) => lower = Some(index),
+            LinkAttribute::LinkNetNsId(_) => elsewhere = true,
             LinkAttribute::LinkInfo(infos) => {
+                unpacked = infos.iter().any(gets_frames_unchanged);
                 kind = infos.iter().find_map(link_kind).unwrap_or(LinkKind::Other);
             }
             _ => {}
@@ -154,7 +159,23 @@ fn interface(link: LinkMessage) -> Option<LinkInfo> {
         matches!(link.header.link_layer_type, LinkLayerType::Ether | LinkLayerType::Loopback);
     let up = link.header.flags.contains(LinkFlags::Up);
     let index = link.header.index;
-    Some(LinkInfo { name: name?, index, up, ethernet, kind, controller, program })
+    let parent = lower.filter(|other| *other != index && *other != 0 && !elsewhere && unpacked);
+    Some(LinkInfo { name: name?, index, up, ethernet, kind, controller, parent, program })
+}
+
+/// Whether the interface below carries the frames of this one unchanged. The other end of a veth
+/// pair is not below.
+pub(super) fn gets_frames_unchanged(info: &link::LinkInfo) -> bool {
+    matches!(
+        info,
+        link::LinkInfo::Kind(
+            InfoKind::Vlan
+                | InfoKind::MacVlan
+                | InfoKind::MacVtap
+                | InfoKind::IpVlan
+                | InfoKind::IpVtap
+        )
+    )
 }
 
 fn link_kind(info: &link::LinkInfo) -> Option<LinkKind> {

@@ -4,7 +4,8 @@
 //! host can be reached: those that are up or have an address, and those that carry a default route.
 //! Left out are
 //! - loopback, dummy and VRF interfaces, on which no packet arrives from outside,
-//! - ports of a bridge or bond without an address: their controller is guarded,
+//! - ports of a bridge, bond or VRF without an address: their controller is guarded,
+//! - VLAN and macvlan interfaces over a guarded one, which judges their packets,
 //! - `veth` interfaces, and bridges whose ports are all `veth` or `tap` interfaces: containers and
 //!   virtual machines of this host are behind them. If a `veth` interface carries a default route,
 //!   or if there is no card, this is the inside of a container, and its `veth` interfaces are
@@ -32,6 +33,8 @@ pub(super) struct WantedInterfaces {
     names: BTreeMap<String, Option<Instant>>,
     /// Under `auto`, the interfaces over which the host can be reached, and that cannot be guarded.
     unguardable: Vec<String>,
+    /// Under `auto`, the interfaces that carry a default route.
+    carriers: Vec<String>,
 }
 
 /// The use of the interfaces. Each list has indices of interfaces.
@@ -59,7 +62,8 @@ impl WantedInterfaces {
             Interfaces::Named(names) => names.iter().map(|name| (name.clone(), None)).collect(),
             Interfaces::Auto => before.map(|name| (name, None)).collect(),
         };
-        Self { config: config.clone(), names, unguardable: Vec::new() }
+        let (unguardable, carriers) = Default::default();
+        Self { config: config.clone(), names, unguardable, carriers }
     }
 
     /// Whether `config` asks for the same.
@@ -80,6 +84,12 @@ impl WantedInterfaces {
         &self.unguardable
     }
 
+    /// Whether a start may go on without the interface: `auto` chose it, and it carries no default
+    /// route.
+    pub(super) fn may_skip(&self, name: &str) -> bool {
+        self.is_auto() && !self.carriers.iter().any(|carrier| carrier == name)
+    }
+
     pub(super) fn contains(&self, name: &str) -> bool {
         self.names.contains_key(name)
     }
@@ -96,6 +106,8 @@ impl WantedInterfaces {
         }
         let chosen = |wanted| here.iter().filter(move |link| choose(link, here, used) == wanted);
         self.unguardable = chosen(Choice::Unguardable).map(|link| link.name.clone()).collect();
+        let carriers = here.iter().filter(|link| used.default_route.contains(&link.index));
+        self.carriers = carriers.map(|link| link.name.clone()).collect();
         for link in chosen(Choice::Guard) {
             self.names.insert(link.name.clone(), None);
         }
@@ -129,6 +141,10 @@ fn choose(link: &LinkInfo, here: &[LinkInfo], used: &InterfaceUse) -> Choice {
     if !link.ethernet {
         let reachable = link.up && (default_route || addressed);
         return if reachable { Choice::Unguardable } else { Choice::LeaveOut };
+    }
+    let lower = here.iter().find(|lower| link.parent == Some(lower.index));
+    if lower.is_some_and(|lower| choose(lower, here, used) == Choice::Guard) {
+        return Choice::LeaveOut;
     }
     if default_route {
         return Choice::Guard;

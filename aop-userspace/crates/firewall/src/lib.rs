@@ -150,6 +150,17 @@ impl Firewall {
         self.pin_state == PinState::Unloaded
     }
 
+    /// Whether it is loaded at this moment.
+    ///
+    /// # Errors
+    /// The pins cannot be read, or it was unloaded.
+    pub fn check_loaded(&self) -> Result<(), FirewallError> {
+        match !self.is_unloaded() && self.pins.has_maps()? {
+            true => Ok(()),
+            false => Err(FirewallError::Unloaded),
+        }
+    }
+
     fn try_follow_host(&mut self, reason: CheckReason) -> Result<(), FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         let known = self.wanted.unguardable().to_vec();

@@ -16,6 +16,7 @@ use std::{
 };
 
 use aop_common::layout::LAYOUT_VERSION;
+use aya::programs::links::PinnedLink;
 use rustix::{
     fs::{FlockOperation, flock, statfs},
     io::Errno,
@@ -179,10 +180,15 @@ impl Pins {
     }
 
     /// Removes the pin of `link`. If nothing else holds the link, the kernel detaches the program
-    /// soon after; at once if the caller held it open and then closes it.
+    /// before this returns.
     pub(super) fn detach(&self, link: &PinnedXdpLink) -> Result<(), FirewallError> {
         let path = self.link(link);
-        fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))
+        // A link that is closed last detaches at once; one that loses its pin last, some time
+        // later.
+        let held = PinnedLink::from_pin(&path);
+        fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))?;
+        drop(held);
+        Ok(())
     }
 
     /// Renames the pin of `link` to the current name of its interface.
@@ -195,20 +201,6 @@ impl Pins {
         let (from, to) = (self.link(link), self.link(&renamed));
         fs::rename(&from, &to).map_err(|error| FirewallError::pin(from, error))?;
         Ok(renamed)
-    }
-
-    /// Removes the links that a failed start made: those of interfaces without one in `before`.
-    pub(super) fn remove_links_except(&self, before: &[PinnedXdpLink]) {
-        for link in self.links().unwrap_or_default() {
-            if !before.iter().any(|old| old.interface == link.interface)
-                && let Err(error) = self.detach(&link)
-            {
-                tracing::error!(
-                    interface = link.interface,
-                    "cannot detach after a failed start: {error}"
-                );
-            }
-        }
     }
 
     /// The parent of the directory.

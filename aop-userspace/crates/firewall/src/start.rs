@@ -54,16 +54,24 @@ pub enum MissingInterface {
     AwaitAll,
 }
 
-/// Waits until the interfaces `names` exist, but no longer than `limit`.
+/// Waits for the interfaces `names`, but no longer than `limit`, and no longer than a moment after
+/// the last one that appeared: others may need the network to be made.
 pub(super) fn await_interfaces(names: &[String], limit: Duration) {
     const STEP: Duration = Duration::from_millis(20);
+    const QUIET: Duration = Duration::from_millis(500);
     let begun = Instant::now();
-    let exist = || {
+    let (mut last, mut found) = (begun, 0);
+    while begun.elapsed() < limit {
         // The start reports an error.
         let here = interfaces::list().unwrap_or_default();
-        names.iter().all(|name| here.iter().any(|interface| interface.name == *name))
-    };
-    while !exist() && begun.elapsed() < limit {
+        let exists = |name: &&String| here.iter().any(|interface| interface.name == **name);
+        let exist = names.iter().filter(exists).count();
+        if exist > found {
+            (last, found) = (Instant::now(), exist);
+        }
+        if exist == names.len() || (found > 0 && last.elapsed() > QUIET) {
+            return;
+        }
         thread::sleep(STEP);
     }
 }
@@ -98,11 +106,8 @@ impl Firewall {
         let before = pins.links()?;
         let origin = if pins.has_maps()? { MapsOrigin::Adopted } else { MapsOrigin::Created };
         let started = Self::load_and_attach(options, &pins, &before, origin, policy);
-        if started.is_err() {
-            pins.remove_links_except(&before);
-            if origin == MapsOrigin::Created {
-                abandon(&pins);
-            }
+        if started.is_err() && origin == MapsOrigin::Created {
+            abandon(&pins);
         }
         started
     }
@@ -121,18 +126,19 @@ impl Firewall {
         let mut wanted = WantedInterfaces::new(options.interfaces, guarded);
         routes.follow(&mut wanted, &here, CheckReason::Event)?;
         warn_of_unguardable(&wanted, &[]);
-        let present = guardable(present(&wanted, &here, options.missing)?, &wanted, pins)?;
+        let present = present(&wanted, &here, options.missing)?;
+        let present = each(present, &wanted, |it| check(it, pins))?;
         object::create_maps(pins)?;
         let mut maps = Maps::pinned(pins)?;
         maps.set_locals(local_addresses::choose(|index| wanted.has(&here, index)))?;
         let mut attachments = Attachments::new(pins, options.attach, options.log);
-        present.iter().try_for_each(|interface| attachments.load(&interface.name, &mut maps))?;
+        let present = each(present, &wanted, |it| attachments.load(&it.name, &mut maps))?;
         let (next, undo) = match origin {
             MapsOrigin::Created => (policy(&maps.admission()?), Undo::Abandon),
             MapsOrigin::Adopted => {
                 let before_start = maps.policy()?;
                 let next = policy(&before_start.admission);
-                (next, Undo::Restore { policy: Box::new(before_start), links: before.to_vec() })
+                (next, Undo::Restore(Box::new(before_start)))
             }
         };
         // New maps hold no policy, so it is written first. Existing maps keep the old policy until
@@ -140,10 +146,15 @@ impl Firewall {
         if origin == MapsOrigin::Created {
             maps.apply(&next)?;
         }
-        attach_all(&present, &wanted, &mut attachments)?;
-        if origin == MapsOrigin::Adopted {
-            maps.apply(&next)?;
+        let attached = each(present, &wanted, |it| attachments.attach(it));
+        let applied = attached.and_then(|_| match origin {
+            MapsOrigin::Created => Ok(()),
+            MapsOrigin::Adopted => maps.apply(&next),
+        });
+        if applied.is_err() {
+            attachments.undo();
         }
+        applied?;
         let firewall = Self {
             pins: pins.clone(),
             maps,
@@ -167,10 +178,8 @@ pub struct UncommittedStart {
 enum Undo {
     /// Nothing.
     Abandon,
-    Restore {
-        policy: Box<FirewallPolicy>,
-        links: Vec<PinnedXdpLink>,
-    },
+    /// This policy.
+    Restore(Box<FirewallPolicy>),
 }
 
 impl UncommittedStart {
@@ -193,14 +202,14 @@ impl UncommittedStart {
         let Self { mut firewall, undo } = self;
         match undo {
             Undo::Abandon => abandon(&firewall.pins),
-            Undo::Restore { policy, links } => {
+            Undo::Restore(policy) => {
                 if let Err(error) = firewall.maps.apply(&policy) {
                     tracing::error!(
                         "cannot restore the policy that was in force before the failed start: \
                          {error}"
                     );
                 }
-                firewall.pins.remove_links_except(&links);
+                firewall.attachments.undo();
             }
         }
     }
@@ -248,25 +257,28 @@ pub(super) fn present(
             "the interface does not exist; aop guards it as soon as it appears"
         );
     }
+    // If slots are scarce, the interfaces that matter most get them.
+    present.sort_by_key(|interface| wanted.may_skip(&interface.name));
     Ok(present)
 }
 
-/// Those of `interfaces` that can be guarded. If `auto` chose them, the others are skipped with an
-/// error in the log, as long as one is left.
-pub(super) fn guardable(
+/// Calls `act` for each interface, and returns those for which it succeeds. If `auto` chose them,
+/// the others are skipped with an error in the log, unless one carries a default route, or none is
+/// left.
+pub(super) fn each(
     interfaces: Vec<LinkInfo>,
     wanted: &WantedInterfaces,
-    pins: &Pins,
+    mut act: impl FnMut(&LinkInfo) -> Result<(), FirewallError>,
 ) -> Result<Vec<LinkInfo>, FirewallError> {
-    let (mut found, mut refused) = (Vec::new(), Vec::new());
+    let (mut done, mut refused) = (Vec::new(), Vec::new());
     for interface in interfaces {
-        match check(&interface, pins) {
-            Ok(()) => found.push(interface),
-            Err(error) if wanted.is_auto() => refused.push(error),
+        match act(&interface) {
+            Ok(()) => done.push(interface),
+            Err(error) if wanted.may_skip(&interface.name) => refused.push(error),
             Err(error) => return Err(error),
         }
     }
-    if found.is_empty()
+    if done.is_empty()
         && let Some(error) = refused.pop()
     {
         return Err(error);
@@ -274,36 +286,11 @@ pub(super) fn guardable(
     for error in refused {
         tracing::error!("packets pass unfiltered: {error}");
     }
-    Ok(found)
+    Ok(done)
 }
 
-/// Attaches the loaded programs. If `auto` chose the interfaces, those that refuse a program are
-/// skipped with an error in the log, as long as one takes it.
-pub(super) fn attach_all(
-    interfaces: &[LinkInfo],
-    wanted: &WantedInterfaces,
-    attachments: &mut Attachments,
-) -> Result<(), FirewallError> {
-    let (mut attached, mut refused) = (false, Vec::new());
-    for interface in interfaces {
-        match attachments.attach(interface) {
-            Ok(()) => attached = true,
-            Err(error @ FirewallError::ModeRefused { .. }) if wanted.is_auto() => {
-                refused.push(error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if !attached && let Some(error) = refused.pop() {
-        return Err(error);
-    }
-    for error in refused {
-        tracing::error!("packets pass unfiltered: {error}");
-    }
-    Ok(())
-}
-
-fn check(interface: &LinkInfo, pins: &Pins) -> Result<(), FirewallError> {
+/// Refuses an interface that aop cannot or must not guard.
+pub(super) fn check(interface: &LinkInfo, pins: &Pins) -> Result<(), FirewallError> {
     attachments::check(interface)?;
     match attach::owner(interface, pins)? {
         Owner::Foreign(program) => Err(attach::foreign(interface, program)),

@@ -114,10 +114,26 @@ impl Argument {
         values.iter().map(|value| self.is(*value)).collect()
     }
 
+    /// It is `value`, and another argument is `theirs`.
+    fn is_with(
+        self,
+        value: i64,
+        (other, theirs): (Self, i64),
+    ) -> Result<SeccompRule, BackendError> {
+        let equal = |argument: Self, value| argument.condition(SeccompCmpOp::Eq, value);
+        SeccompRule::new(vec![equal(self, value)?, equal(other, theirs)?])
+    }
+
     fn rule(self, operator: SeccompCmpOp, value: i64) -> Result<SeccompRule, BackendError> {
-        let condition =
-            SeccompCondition::new(self.0, SeccompCmpArgLen::Dword, operator, low_32_bits(value))?;
-        SeccompRule::new(vec![condition])
+        SeccompRule::new(vec![self.condition(operator, value)?])
+    }
+
+    fn condition(
+        self,
+        operator: SeccompCmpOp,
+        value: i64,
+    ) -> Result<SeccompCondition, BackendError> {
+        SeccompCondition::new(self.0, SeccompCmpArgLen::Dword, operator, low_32_bits(value))
     }
 }
 

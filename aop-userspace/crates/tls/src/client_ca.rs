@@ -55,6 +55,7 @@ pub(crate) fn load(
                 file: BUILT_IN.into(),
                 validity: Validity { not_before: 0, not_after },
                 kind: ExpiryKind::BuiltInCa(site.rules.expired_ca),
+                part: None,
             });
             let trust = cloudflare_ca::anchor();
             Ok(vec![Anchor { trust, name: BUILT_IN.into(), not_after }])
@@ -84,6 +85,7 @@ fn anchor(
         file: name.clone(),
         validity,
         kind: ExpiryKind::ClientCa(site.rules.expired_ca),
+        part: None,
     });
     for FileWarning { text, severity } in file_warnings::on_client_ca(&parsed, &site.rules) {
         let text = format!("client CA {name} {text}");

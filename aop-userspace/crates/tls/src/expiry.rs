@@ -20,6 +20,8 @@ pub struct FileExpiry {
     pub(crate) file: String,
     pub(crate) validity: Validity,
     pub(crate) kind: ExpiryKind,
+    /// The part of its issuer's certificates that a list covers, if it is not all of them.
+    pub(crate) part: Option<Vec<u8>>,
 }
 
 /// The kind of the object that expires, and the treatment of its peers then.

@@ -45,7 +45,8 @@ impl FileWarnings {
         self.warnings.retain(|warning| texts.insert(warning.text.clone()));
         let mut expiries = HashSet::new();
         self.expiries.retain(|it| {
-            expiries.insert((it.file.clone(), it.validity, it.kind, it.subject.clone()))
+            let part = it.part.clone();
+            expiries.insert((it.file.clone(), it.validity, it.kind, it.subject.clone(), part))
         });
     }
 

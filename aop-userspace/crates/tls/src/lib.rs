@@ -59,6 +59,7 @@ pub use identity::{PeerIdentity, printable};
 pub use inspect::{FileRole, InspectedCertificate, InspectedCrl, InspectedFile, inspect};
 pub use issuing_ca::{CaScope, IssuingCa};
 pub use lingering_close::lingering_close;
+pub use list_replacement::ListObjection;
 pub use not_enforced::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
 pub use pem::{SectionError, SectionFault};
 pub use permit::{

@@ -2,69 +2,96 @@
 
 use std::collections::BTreeMap;
 
+use aop_config::OnExpiry;
+
 use super::{
-    expiry::ExpiryKind,
+    expiry::{ExpiryKind, FileExpiry},
     file_warnings::FileWarnings,
     validity::{Validity, rfc3339},
 };
 
+/// Why a revocation list must not replace the one in force by itself.
+#[derive(Clone, Debug)]
+pub struct ListObjection {
+    /// Its file.
+    pub file: String,
+    /// The reason.
+    pub why: String,
+}
+
 impl FileWarnings {
-    /// Why the revocation lists of these files must not replace those of `before` by themselves, at
-    /// `now` in seconds since 1970: they would revoke less, or refuse everybody.
+    /// The first revocation list of these files that must not replace one of `before` by itself, at
+    /// `now` in seconds since 1970: it would revoke less, or refuse everybody.
     #[must_use]
-    pub fn objection(&self, before: &Self, now: u64) -> Option<String> {
+    pub fn objection(&self, before: &Self, now: u64) -> Option<ListObjection> {
         let (after, before) = (lists(self), lists(before));
-        before.into_iter().find_map(|((file, issuer), old)| {
-            let Some(new) = after.get(&(file, issuer)) else {
-                return Some(format!("{file} no longer has the revocation list of {issuer}"));
-            };
-            let list = || format!("the revocation list of {issuer} in {file}");
-            if new.not_before < old.not_before {
-                let dates = [new.not_before, old.not_before].map(rfc3339);
-                let [new, old] = &dates;
-                return Some(format!("{} is of {new}, and the one in force of {old}", list()));
-            }
-            let expires = new.not_after <= now && now < old.not_after;
-            expires.then(|| format!("{} has expired on {}", list(), rfc3339(new.not_after)))
+        before.into_iter().find_map(|(list, old)| {
+            let why = objection(list, after.get(&list).copied(), old, now)?;
+            Some(ListObjection { file: list.0.to_owned(), why })
         })
     }
 }
 
-/// The validity of the latest list, by file and issuer.
-fn lists(files: &FileWarnings) -> BTreeMap<(&str, &str), Validity> {
-    let mut lists = BTreeMap::new();
-    for it in &files.expiries {
-        if let ExpiryKind::Crl(_) = it.kind {
-            let latest = lists.entry((&*it.file, &*it.subject)).or_insert(it.validity);
-            if it.validity.not_before > latest.not_before {
-                *latest = it.validity;
-            }
-        }
+/// The validity of a list, and the treatment of its peers once it has expired.
+type ListDates = (Validity, OnExpiry);
+
+fn objection(
+    (file, issuer, _): ListKey<'_>,
+    new: Option<ListDates>,
+    (old, _): ListDates,
+    now: u64,
+) -> Option<String> {
+    let Some((new, on_expiry)) = new else {
+        return Some(format!("{file} no longer has the revocation list of {issuer}"));
+    };
+    let list = || format!("the revocation list of {issuer} in {file}");
+    if new.not_before < old.not_before {
+        let [new, old] = [new.not_before, old.not_before].map(rfc3339);
+        return Some(format!("{} is of {new}, and the one in force of {old}", list()));
     }
-    lists
+    let expires = new.not_after <= now && now < old.not_after && on_expiry == OnExpiry::Refuse;
+    expires.then(|| format!("{} has expired on {}", list(), rfc3339(new.not_after)))
+}
+
+/// File, issuer, and the part of the issuer's certificates that the list covers.
+type ListKey<'a> = (&'a str, &'a str, Option<&'a [u8]>);
+
+fn lists(files: &FileWarnings) -> BTreeMap<ListKey<'_>, ListDates> {
+    files.expiries.iter().filter_map(entry).collect()
+}
+
+fn entry(it: &FileExpiry) -> Option<(ListKey<'_>, ListDates)> {
+    let FileExpiry { file, subject, part, validity, kind, .. } = it;
+    let ExpiryKind::Crl(on_expiry) = *kind else { return None };
+    Some(((file, subject, part.as_deref()), (*validity, on_expiry)))
 }
 
 #[cfg(test)]
 mod tests {
-    use aop_config::OnExpiry;
-
     use super::*;
-    use crate::expiry::FileExpiry;
 
-    fn files(lists: &[(&str, u64, u64)]) -> FileWarnings {
-        let list = |(issuer, not_before, not_after): &(&str, u64, u64)| FileExpiry {
-            site: "example.com".into(),
-            subject: (*issuer).into(),
-            file: "a.crl".into(),
-            validity: Validity { not_before: *not_before, not_after: *not_after },
-            kind: ExpiryKind::Crl(OnExpiry::Refuse),
+    fn files(lists: &[(&str, u64, u64)], on_expiry: OnExpiry) -> FileWarnings {
+        let list = |(issuer, not_before, not_after): &(&str, u64, u64)| {
+            let (subject, part) = issuer.split_once('/').unwrap_or((issuer, ""));
+            FileExpiry {
+                site: "example.com".into(),
+                subject: subject.into(),
+                file: "a.crl".into(),
+                validity: Validity { not_before: *not_before, not_after: *not_after },
+                kind: ExpiryKind::Crl(on_expiry),
+                part: (!part.is_empty()).then(|| part.into()),
+            }
         };
         FileWarnings { warnings: vec![], expiries: lists.iter().map(list).collect() }
     }
 
     #[test]
     fn an_older_an_expired_and_a_missing_list_are_not_taken_up_by_themselves() {
-        let objection = |old: &[_], new: &[_]| files(new).objection(&files(old), 100);
+        let with = |old: &[_], new: &[_], on_expiry| {
+            let found = files(new, on_expiry).objection(&files(old, on_expiry), 100);
+            found.map(|found| found.why)
+        };
+        let objection = |old: &[_], new: &[_]| with(old, new, OnExpiry::Refuse);
         let [old, renewed] = [("CN=a", 50, 150), ("CN=a", 60, 160)];
         assert_eq!(objection(&[old], &[renewed]), None);
         assert_eq!(objection(&[old], &[old]), None);
@@ -84,7 +111,11 @@ mod tests {
         }
         // Nothing gets worse.
         assert_eq!(objection(&[("CN=a", 50, 90)], &[("CN=a", 60, 99)]), None);
-        // The latest of several lists counts.
-        assert_eq!(objection(&[old, ("CN=a", 40, 110)], &[("CN=a", 40, 110), renewed]), None);
+        assert_eq!(with(&[old], &[("CN=a", 60, 100)], OnExpiry::Warn), None);
+        // Each part of an issuer's certificates has its list.
+        let parts = [("CN=a/x", 50, 150), ("CN=a/y", 50, 150)];
+        assert_eq!(objection(&parts, &parts), None);
+        assert!(objection(&parts, &parts[..1]).is_some());
+        assert!(objection(&parts, &[parts[0], ("CN=a/y", 40, 150)]).is_some());
     }
 }

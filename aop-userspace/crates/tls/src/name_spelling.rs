@@ -9,17 +9,17 @@ use x509_parser::{
     x509::X509Name,
 };
 
-/// For a certificate in `chain` whose issuer has the name of an anchor in another spelling: the
-/// number of that anchor.
-pub(crate) fn spelled_otherwise<'a>(
+/// Whether the issuer of a certificate in `chain` has the name of an anchor in another spelling.
+pub(crate) fn is_spelled_otherwise<'a>(
     anchors: impl Iterator<Item = &'a TrustAnchor<'static>>,
     chain: &[CertificateDer<'_>],
-) -> Option<usize> {
+) -> bool {
     let subjects: Vec<(Vec<u8>, Option<NameKey>)> = anchors.map(subject).collect();
-    chain.iter().find_map(|certificate| {
-        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    chain.iter().any(|certificate| {
+        let parsed = x509_parser::parse_x509_certificate(certificate);
+        let Ok((_, parsed)) = parsed else { return false };
         let (raw, wanted) = (parsed.issuer().as_raw(), key(parsed.issuer()));
-        subjects.iter().position(|(subject, key)| subject != raw && key.as_ref() == Some(&wanted))
+        subjects.iter().any(|(subject, key)| subject != raw && key.as_ref() == Some(&wanted))
     })
 }
 

@@ -68,7 +68,7 @@ pub(crate) fn load(
                     files: [other.clone(), file.clone()],
                 });
             }
-            others.push((part, file.clone()));
+            others.push((part.clone(), file.clone()));
             lists.revoked.entry(issuer).or_default().extend(serials);
             let validity = validity(&list);
             warnings.expiries.push(FileExpiry {
@@ -77,6 +77,7 @@ pub(crate) fn load(
                 file: file.display().to_string(),
                 validity,
                 kind: ExpiryKind::Crl(revocation.expired),
+                part,
             });
             lists.next_updates.push(validity.not_after);
             lists.ders.push(der);

@@ -131,6 +131,7 @@ fn collect_warnings(
             file: file.clone(),
             validity: Validity::from(&certificate),
             kind: ExpiryKind::Server,
+            part: None,
         });
         parsed.push(certificate);
     }

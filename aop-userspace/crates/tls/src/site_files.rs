@@ -34,6 +34,12 @@ impl SiteFiles {
         Self { held: RefCell::default(), source: Source::Disk }
     }
 
+    /// The same, but `kept` holds the contents of some.
+    #[must_use]
+    pub fn on_disk_except(kept: BTreeMap<PathBuf, Arc<[u8]>>) -> Self {
+        Self { held: RefCell::new(kept), source: Source::Disk }
+    }
+
     /// Only these files can be read.
     pub fn handed_over(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
         let held = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();

@@ -96,18 +96,18 @@ impl SiteVerifier {
         }
         let chain: Vec<_> = [leaf].into_iter().chain(intermediates).cloned().collect();
         let anchors = self.anchors.iter().map(|anchor| &anchor.trust);
-        let found = name_spelling::spelled_otherwise(anchors, &chain);
-        match found.and_then(|number| self.anchors.get(number)) {
-            Some(Anchor { name, .. }) => BrokenRule {
+        let found = name_spelling::is_spelled_otherwise(anchors, &chain);
+        match found {
+            // An unauthenticated peer may read this: it names no file.
+            true => BrokenRule {
                 refusal: Refusal::UnknownCa,
-                detail: format!(
-                    "the issuer has the name of the client CA {name}, but in another string type \
-                     or letter case (RFC 5280, 7.1), and names are compared byte by byte: issue \
-                     the certificate with exactly the subject of that CA"
-                ),
+                detail: "the issuer has the name of a client CA, but in another string type or \
+                         letter case (RFC 5280, 7.1), and names are compared byte by byte: issue \
+                         the certificate with exactly the subject of that CA"
+                    .into(),
             }
             .into(),
-            None => error,
+            false => error,
         }
     }
 

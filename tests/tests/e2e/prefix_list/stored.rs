@@ -5,10 +5,10 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use aop_tests::config::PrefixesTable;
 use aop_tests::list_server::ListResponse;
-use aop_tests::{IpVersion, ListServer, Pull, cloudflare};
+use aop_tests::{IpVersion, ListServer, Pull, cloudflare, wait};
 
 use super::{list_field, on_fetching_stage, published, refresh_to};
-use crate::stage::Stage;
+use crate::stage::{SOON, Stage};
 
 /// Fetches and stores a list with one more prefix. Then the source stops responding.
 fn store(stage: &Stage, server: &ListServer) -> Result<Vec<u8>> {
@@ -81,7 +81,11 @@ fn a_stored_list_of_another_source_is_not_used() {
 fn a_state_directory_that_cannot_be_written_only_causes_a_warning() {
     on_fetching_stage(published(), PrefixesTable::Mirror, |stage, server| {
         // A file in place of the directory: not even root can write there.
-        fs::write(&stage.config.state, "in the way")?;
+        let state = &stage.config.state;
+        let first = state.join("interfaces.json");
+        wait::until("the daemon has written there", SOON, || first.exists().then_some(()))?;
+        fs::rename(state, state.with_extension("aside"))?;
+        fs::write(state, "in the way")?;
         server.respond_with(ListResponse::json(&cloudflare::api(&[], &["8.8.8.0/24"], "e2")));
         refresh_to(stage, &[], "applied")?;
         let status = stage.daemon.status()?;

@@ -248,6 +248,9 @@ fn an_expired_revocation_list_is_taken_up_only_by_a_command() {
             let error = told["error"].as_str().context("an error")?;
             ensure!(error.contains("has expired") && error.contains("aop reload"), "{error}");
             stage.edge_is_served()?;
+            // A renewed certificate does not wait for the list.
+            renew_the_pair(stage)?;
+            stage.edge_is_served()?;
             stage.daemon.must_reload()?;
             Pull::by_edge(&stage.lab, IpVersion::V4).send()?;
             stage.daemon.wait_for_log("outcome=\"crl_expired\"")

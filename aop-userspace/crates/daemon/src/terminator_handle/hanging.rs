@@ -6,7 +6,7 @@ use std::{net::Shutdown, time::Duration};
 use aop_api::terminator::Command;
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{PREPARE_TIMEOUT, PendingRequest, RequestKind, TerminatorError, TerminatorHandle};
+use super::{PREPARE_TIMEOUT, RequestKind, TerminatorError, TerminatorHandle};
 
 /// Between an answer to a ping and the next ping.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
@@ -24,7 +24,8 @@ impl TerminatorHandle {
             let ping = self.ask(Command::Ping, Vec::new());
             let answered = spawn_blocking(move || ping.await_ack(PING_TIMEOUT)).await;
             missed = match answered {
-                Ok(Err(TerminatorError::NoAnswer)) if !self.is_changing() => missed + 1,
+                Ok(Err(TerminatorError::NoAnswer)) if self.is_changing() => missed,
+                Ok(Err(TerminatorError::NoAnswer)) => missed + 1,
                 // Also one that has ended.
                 _ => 0,
             };
@@ -38,11 +39,11 @@ impl TerminatorHandle {
         }
     }
 
-    /// Whether it may be occupied with a change.
+    /// Whether it may be occupied with a change, the oldest of which is not overdue.
     fn is_changing(&self) -> bool {
-        let changes = |it: &PendingRequest| {
-            it.kind == RequestKind::Change && it.since.elapsed() < PREPARE_TIMEOUT
-        };
-        self.shared.outstanding().waiting.values().any(changes)
+        let outstanding = self.shared.outstanding();
+        let changes = outstanding.waiting.values().filter(|it| it.kind == RequestKind::Change);
+        let oldest = changes.map(|change| change.since.elapsed()).max();
+        oldest.is_some_and(|oldest| oldest < PREPARE_TIMEOUT)
     }
 }

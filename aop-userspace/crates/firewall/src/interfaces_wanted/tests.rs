@@ -9,6 +9,7 @@ fn card(name: &str, index: u32) -> LinkInfo {
         ethernet: true,
         kind: LinkKind::Other,
         controller: None,
+        parent: None,
         program: None,
     }
 }
@@ -91,6 +92,30 @@ fn a_bridge_or_bond_over_cards_is_guarded_in_place_of_them() {
         port(9, card("eth2", 6)),
     ];
     assert_eq!(chosen(&here, &used(&[1], &[1, 4, 6])), ["bond0", "br0", "eth2"]);
+}
+
+#[test]
+fn an_interface_over_a_guarded_one_is_left_out() {
+    let over = |lower, link| LinkInfo { parent: Some(lower), ..link };
+    let here = [
+        card("eth0", 1),
+        over(1, card("eth0.7", 2)),
+        // Its lower interface is a port without an address.
+        port(5, card("eth1", 3)),
+        over(3, card("eth1.7", 4)),
+        over(9, card("elsewhere", 6)),
+    ];
+    assert_eq!(chosen(&here, &used(&[2], &[2, 4])), ["elsewhere", "eth0", "eth1.7"]);
+}
+
+#[test]
+fn only_what_auto_chose_and_carries_no_default_route_may_be_skipped() {
+    let mut wanted = auto();
+    wanted.update(&[card("eth0", 1), card("eth1", 2)], &used(&[1], &[1]), Instant::now());
+    assert!(!wanted.may_skip("eth0") && wanted.may_skip("eth1"));
+    let named =
+        WantedInterfaces::new(&Interfaces::Named(vec!["eth1".to_owned()]), std::iter::empty());
+    assert!(!named.may_skip("eth1"));
 }
 
 #[test]

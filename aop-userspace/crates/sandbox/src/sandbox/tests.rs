@@ -22,7 +22,8 @@ use nix::{
     unistd::execv,
 };
 use rustix::{
-    net::{AddressFamily, SocketType, socket},
+    fs::{SealFlags, fcntl_add_seals},
+    net::{AddressFamily, SocketType, socket, sockopt},
     process::{Pid, Resource, getppid, prlimit, setrlimit, test_kill_process},
 };
 
@@ -129,6 +130,22 @@ fn no_socket_can_listen_and_only_sockets_for_connections_can_be_made() {
             let made = socket(family, SocketType::RAW, None);
             assert_eq!(made.err(), Some(rustix::io::Errno::PERM), "{family:?}");
         }
+    });
+}
+
+#[test]
+fn descriptors_can_be_given_neither_an_owner_nor_options_that_outlive_the_process() {
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let prohibited = Err(rustix::io::Errno::PERM);
+    sandboxed(NameLookup::AtStart, move |_| {
+        assert_eq!(sockopt::set_tcp_nodelay(&tcp, true), Ok(()));
+        assert_eq!(sockopt::set_socket_keepalive(&tcp, true), Ok(()));
+        assert_eq!(sockopt::set_socket_broadcast(&tcp, true), prohibited);
+        assert_eq!(sockopt::set_ip_ttl(&tcp, 1), prohibited);
+        tcp.set_nonblocking(true).expect("allowed");
+        tcp.try_clone().expect("allowed");
+        // Without the filter this fails for another reason: a socket has no seals.
+        assert_eq!(fcntl_add_seals(&tcp, SealFlags::WRITE), prohibited);
     });
 }
 

@@ -60,7 +60,6 @@ const ANY_ARGUMENTS: &[c_long] = &[
     libc::SYS_dup3,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
-    libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_getcwd,
     libc::SYS_getdents64,
@@ -97,7 +96,6 @@ const ANY_ARGUMENTS: &[c_long] = &[
     libc::SYS_sendmmsg,
     libc::SYS_sendmsg,
     libc::SYS_sendto,
-    libc::SYS_setsockopt,
     libc::SYS_shutdown,
 ];
 
@@ -128,6 +126,38 @@ const MAP_DELETE_ELEM: i64 = 3;
 const MAP_GET_NEXT_KEY: i64 = 4;
 const OBJ_GET_INFO_BY_FD: i64 = 15;
 
+/// Commands of fcntl(2). F_SETOWN is left out: it makes the kernel send signals to any process.
+const DESCRIPTOR_COMMANDS: [i32; 6] = [
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+];
+
+/// Options of sockets: level and name. Filters, devices and the like are left out: they would stay
+/// on a listening socket, which the next process gets.
+const SOCKET_OPTIONS: [(i32, i32); 16] = [
+    (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
+    (libc::SOL_SOCKET, libc::SO_LINGER),
+    (libc::SOL_SOCKET, libc::SO_RCVBUF),
+    (libc::SOL_SOCKET, libc::SO_RCVTIMEO),
+    (libc::SOL_SOCKET, libc::SO_REUSEADDR),
+    (libc::SOL_SOCKET, libc::SO_SNDBUF),
+    (libc::SOL_SOCKET, libc::SO_SNDTIMEO),
+    (libc::SOL_TCP, libc::TCP_KEEPCNT),
+    (libc::SOL_TCP, libc::TCP_KEEPIDLE),
+    (libc::SOL_TCP, libc::TCP_KEEPINTVL),
+    (libc::SOL_TCP, libc::TCP_NODELAY),
+    (libc::SOL_TCP, libc::TCP_QUICKACK),
+    (libc::SOL_TCP, libc::TCP_USER_TIMEOUT),
+    // Those of the libc's resolver.
+    (libc::SOL_IP, libc::IP_RECVERR),
+    (libc::SOL_IPV6, libc::IPV6_RECVERR),
+    (libc::SOL_IPV6, libc::IPV6_V6ONLY),
+];
+
 /// The pid that means the calling process, in prlimit64(2).
 const ITSELF: i64 = 0;
 
@@ -142,6 +172,9 @@ pub(super) fn rules() -> Result<CallRules, BackendError> {
     let controls = [libc::FIONBIO, libc::FIONREAD, libc::TCGETS].map(u64::cast_signed);
     let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA].map(i64::from);
     let (writable, executable) = (i64::from(libc::PROT_WRITE), i64::from(libc::PROT_EXEC));
+    let option =
+        |(level, name): &(i32, i32)| second.is_with(i64::from(*level), (third, i64::from(*name)));
+    let options: Result<Vec<_>, BackendError> = SOCKET_OPTIONS.iter().map(option).collect();
     let writing = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_PATH;
     let mut rules = CallRules::from([
         // Memory that was writable can never become executable.
@@ -157,6 +190,8 @@ pub(super) fn rules() -> Result<CallRules, BackendError> {
         (libc::SYS_socket, first.one_of(&families)?),
         (libc::SYS_socketpair, vec![first.is(i64::from(libc::AF_UNIX))?]),
         (libc::SYS_bpf, first.one_of(&bpf)?),
+        (libc::SYS_fcntl, second.one_of(&DESCRIPTOR_COMMANDS.map(i64::from))?),
+        (libc::SYS_setsockopt, options?),
     ]);
     #[cfg(target_arch = "x86_64")]
     rules.insert(libc::SYS_open, vec![second.lacks(i64::from(writing))?]);

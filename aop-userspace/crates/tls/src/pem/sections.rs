@@ -141,18 +141,20 @@ fn stray_marker(text: &str) -> Option<(usize, SectionFault)> {
     None
 }
 
-/// Whether a line was meant as a marker: hyphens or dashes, BEGIN or END, and the label of
-/// something that aop reads.
+const DASHES_OF_ALL_KINDS: [char; 7] =
+    ['-', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2212}'];
+
+/// Whether a line was meant as a marker: it begins with hyphens or dashes, goes on with BEGIN or
+/// END, and has the label of something that aop reads.
 fn is_damaged_marker(line: &str) -> bool {
-    let line = line.to_ascii_uppercase();
-    ["BEGIN", "END"].iter().any(|word| {
-        line.split_once(word).is_some_and(|(before, label)| {
-            let dashes =
-                ['-', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2212}'];
-            let named = ["CERTIFICATE", "CRL", "PRIVATE KEY"].iter().any(|it| label.contains(it));
-            before.trim_end().ends_with(dashes) && named
-        })
-    })
+    let line = line.trim().to_uppercase();
+    let label = line.trim_start_matches(|char: char| {
+        DASHES_OF_ALL_KINDS.contains(&char) || char.is_whitespace()
+    });
+    let dashes = line[..line.len() - label.len()].chars().filter(|char| !char.is_whitespace());
+    let named = ["CERTIFICATE", "CRL", "PRIVATE KEY"].iter().any(|it| label.contains(it));
+    let begins = label.starts_with("BEGIN") || label.starts_with("END");
+    dashes.count() >= 2 && begins && named
 }
 
 fn content(label: &str, body: &str) -> Result<SectionContent, SectionFault> {

@@ -47,6 +47,8 @@ fn every_certificate_is_read_in_every_form_that_operators_make() {
         both.replace("b25l", "b2\n5l").replace("dHdv", "d Hd\r\nv"),
         format!("Bag Attributes\n friendlyName: x\nsubject=CN = one\n{both}# the end\n"),
         format!("# BEGIN CERTIFICATE of the CA\n{both}"),
+        format!("# front-end client certificate\n{both}# -- BEGIN CERTIFICATE --\n"),
+        format!("Subject: CN=back-end CA, O=Foo Certificate Services\n{both}- end of certificates"),
         both.replace('\n', ""),
         section("EC PARAMETERS", "x") + &both,
     ];
