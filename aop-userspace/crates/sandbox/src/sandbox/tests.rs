@@ -140,6 +140,11 @@ fn descriptors_can_be_given_neither_an_owner_nor_options_that_outlive_the_proces
     sandboxed(NameLookup::AtStart, move |_| {
         assert_eq!(sockopt::set_tcp_nodelay(&tcp, true), Ok(()));
         assert_eq!(sockopt::set_socket_keepalive(&tcp, true), Ok(()));
+        let second = Some(Duration::from_secs(1));
+        for timeout in [sockopt::Timeout::Recv, sockopt::Timeout::Send] {
+            assert_eq!(sockopt::set_socket_timeout(&tcp, timeout, second), Ok(()));
+        }
+        assert_eq!(sockopt::set_socket_linger(&tcp, second), Ok(()));
         assert_eq!(sockopt::set_socket_broadcast(&tcp, true), prohibited);
         assert_eq!(sockopt::set_ip_ttl(&tcp, 1), prohibited);
         tcp.set_nonblocking(true).expect("allowed");

@@ -138,14 +138,16 @@ const DESCRIPTOR_COMMANDS: [i32; 6] = [
 
 /// Options of sockets: level and name. Filters, devices and the like are left out: they would stay
 /// on a listening socket, which the next process gets.
-const SOCKET_OPTIONS: [(i32, i32); 16] = [
+const SOCKET_OPTIONS: [(i32, i32); 18] = [
     (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
     (libc::SOL_SOCKET, libc::SO_LINGER),
     (libc::SOL_SOCKET, libc::SO_RCVBUF),
     (libc::SOL_SOCKET, libc::SO_RCVTIMEO),
+    (libc::SOL_SOCKET, libc::SO_RCVTIMEO_NEW),
     (libc::SOL_SOCKET, libc::SO_REUSEADDR),
     (libc::SOL_SOCKET, libc::SO_SNDBUF),
     (libc::SOL_SOCKET, libc::SO_SNDTIMEO),
+    (libc::SOL_SOCKET, libc::SO_SNDTIMEO_NEW),
     (libc::SOL_TCP, libc::TCP_KEEPCNT),
     (libc::SOL_TCP, libc::TCP_KEEPIDLE),
     (libc::SOL_TCP, libc::TCP_KEEPINTVL),
