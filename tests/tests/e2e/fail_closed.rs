@@ -107,7 +107,7 @@ fn unload_is_an_emergency_exit_and_an_upgrade_takes_it_back() {
         Pull::by_stranger(&stage.lab, IpVersion::V4).must_be_served()?;
         let screen = stage.daemon.must_run("status")?;
         ensure!(screen.lines().next().is_some_and(|it| it.contains("NOT GUARDING")), "{screen}");
-        // What relieves works, and what tightens is refused or says that nothing is guarded.
+        // Changes that admit more work; enforcing is refused, and a reload warns.
         stage.daemon.must_run("mode observe")?;
         stage.daemon.must_run("open --close 192.0.2.0/24")?;
         let enforce = stage.daemon.verb(&["mode", "enforce", "--force"])?;

@@ -14,7 +14,7 @@ use crate::{
     stage::{SOON, Stage, on_stage},
 };
 
-/// What decides about packets, as the pinned maps hold it.
+/// The state of the pinned maps that decides about packets.
 fn in_force(stage: &Stage) -> Result<Value> {
     let status: Value = stage.daemon.verb(&["status", "--json"])?.success()?.json()?;
     let prefixes = &status["prefixes"];

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_stored_is_loaded_and_a_damaged_file_is_empty() {
+    fn stored_names_are_loaded_and_a_damaged_file_is_empty() {
         let state = tempfile::tempdir().expect("a directory");
         assert!(load(state.path()).is_empty());
         let names = ["eth0".to_owned(), "wan.1".to_owned()];

@@ -43,25 +43,15 @@ async fn follow_changes(daemon: Arc<Daemon>, watch: ChangeSubscription) {
         let daemon = Arc::clone(&daemon);
         // On a blocking thread: it loads programs, waits for the kernel's locks, and syncs a file.
         let following = spawn_blocking(move || {
-            let followed = daemon.follow_host(reason);
+            let error = daemon.follow_host(reason).err().map(|error| error.to_string());
             daemon.follow_unload();
-            let stored_now = daemon.store_guarded(stored.clone());
-            (followed, stored_now)
+            (error, daemon.store_guarded(stored))
         });
-        let (error, error_of_storing) = match following.await {
-            Ok((followed, Ok(names))) => {
-                stored = names;
-                (followed.err().map(|error| error.to_string()), None)
-            }
-            Ok((followed, Err(error))) => {
-                stored = None;
-                (followed.err().map(|error| error.to_string()), Some(error.to_string()))
-            }
-            Err(panicked) => {
-                stored = None;
-                (Some(panicked.to_string()), None)
-            }
-        };
+        let following = following.await;
+        let (error, storing) =
+            following.unwrap_or_else(|panicked| (Some(panicked.to_string()), Ok(None)));
+        let error_of_storing = storing.as_ref().err().map(ToString::to_string);
+        stored = storing.unwrap_or_default();
         if let Some(error) = last.replace(error) {
             tracing::error!("cannot follow the interfaces: {error}");
         }

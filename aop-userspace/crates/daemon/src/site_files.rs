@@ -140,7 +140,7 @@ impl Daemon {
         match &result {
             Ok(_) => tracing::info!("changed files of sites are in force: {named}"),
             Err(error @ DaemonError::Declined(_)) => {
-                tracing::error!("{error}; other changed files are in force; changed: {named}");
+                tracing::error!("{error}. Other changed files are in force. Changed: {named}");
             }
             Err(error) => tracing::error!(
                 "changed files of sites were refused, the old ones stay in force: {error}; \

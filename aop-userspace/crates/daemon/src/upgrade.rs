@@ -297,7 +297,7 @@ impl Daemon {
             (policy.for_firewall(), policy.packets)
         };
         if packets == PacketFilter::Unloaded {
-            // What is pinned now is the new process's, and the operator has unloaded ours.
+            // The operator has unloaded ours: the pins are those of the new process.
             aop_firewall::unload(&self.settings.paths.pins)?;
             return Ok(());
         }

@@ -27,6 +27,7 @@ pub(super) struct LinkInfo {
     pub(super) up: bool,
     /// Whether its frames begin with an Ethernet header, as the packet program expects.
     pub(super) ethernet: bool,
+    pub(super) loopback: bool,
     pub(super) kind: LinkKind,
     /// The index of its bridge, bond or VRF.
     pub(super) controller: Option<u32>,
@@ -151,7 +152,8 @@ fn interface(link: LinkMessage) -> Option<LinkInfo> {
             _ => {}
         }
     }
-    if link.header.flags.contains(LinkFlags::Loopback) {
+    let loopback = link.header.flags.contains(LinkFlags::Loopback);
+    if loopback {
         kind = LinkKind::Internal;
     }
     // Loopback frames have an Ethernet header, too (all zeros).
@@ -160,12 +162,12 @@ fn interface(link: LinkMessage) -> Option<LinkInfo> {
     let up = link.header.flags.contains(LinkFlags::Up);
     let index = link.header.index;
     let parent = lower.filter(|other| *other != index && *other != 0 && !elsewhere && unpacked);
-    Some(LinkInfo { name: name?, index, up, ethernet, kind, controller, parent, program })
+    Some(LinkInfo { name: name?, index, up, ethernet, loopback, kind, controller, parent, program })
 }
 
 /// Whether the interface below carries the frames of this one unchanged. The other end of a veth
 /// pair is not below.
-pub(super) fn gets_frames_unchanged(info: &link::LinkInfo) -> bool {
+fn gets_frames_unchanged(info: &link::LinkInfo) -> bool {
     matches!(
         info,
         link::LinkInfo::Kind(
@@ -212,4 +214,29 @@ fn outgoing(attributes: &[RouteAttribute]) -> Vec<u32> {
             _ => Vec::new(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parent_of_a_vlan_is_reported_and_that_of_a_tunnel_is_not() {
+        let parent = |kind: InfoKind| {
+            let mut link = LinkMessage::default();
+            link.header.index = 3;
+            link.attributes = vec![
+                LinkAttribute::IfName("it".to_owned()),
+                LinkAttribute::Link(2),
+                LinkAttribute::LinkInfo(vec![link::LinkInfo::Kind(kind)]),
+            ];
+            interface(link).expect("an interface").parent
+        };
+        for kind in [InfoKind::Vlan, InfoKind::MacVlan, InfoKind::IpVlan] {
+            assert_eq!(parent(kind.clone()), Some(2), "{kind:?}");
+        }
+        for kind in [InfoKind::IpIp, InfoKind::GreTun, InfoKind::Vxlan, InfoKind::Veth] {
+            assert_eq!(parent(kind.clone()), None, "{kind:?}");
+        }
+    }
 }

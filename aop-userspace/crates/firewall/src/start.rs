@@ -174,7 +174,7 @@ pub struct UncommittedStart {
     undo: Undo,
 }
 
-/// What was in force before a start.
+/// The state before a start, which a failure restores.
 enum Undo {
     /// Nothing.
     Abandon,

@@ -7,6 +7,7 @@ fn card(name: &str, index: u32) -> LinkInfo {
         index,
         up: true,
         ethernet: true,
+        loopback: false,
         kind: LinkKind::Other,
         controller: None,
         parent: None,
@@ -55,7 +56,7 @@ fn auto_guards_every_ethernet_interface_that_is_up_or_has_an_address() {
 }
 
 #[test]
-fn what_has_no_ethernet_header_is_named_and_skipped() {
+fn an_interface_without_an_ethernet_header_is_named_and_skipped() {
     let here = [card("eth0", 1), tunnel("tun0", 2), tunnel("wg0", 3), tunnel("wg1", 4)];
     let mut wanted = auto();
     wanted.update(&here, &used(&[2], &[1, 3]), Instant::now());

@@ -132,7 +132,7 @@ impl Connection {
         self.output.reserve(taken + frames * frame::HEADER);
         let mut rest = &bytes[..taken];
         loop {
-            // What arrived as one frame leaves as one.
+            // Data that arrived as one frame leaves as one.
             let length = if rest.len() > frame::LONGEST { frame::DATA_PART } else { rest.len() };
             let (part, behind) = rest.split_at(length);
             let last = ends && behind.is_empty();

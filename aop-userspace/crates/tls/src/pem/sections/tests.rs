@@ -76,7 +76,7 @@ fn every_certificate_is_read_in_every_form_that_operators_make() {
 }
 
 #[test]
-fn what_cannot_be_read_is_named_with_its_line() {
+fn a_section_that_cannot_be_read_is_named_with_its_line() {
     let one = certificate("one");
     let no_end = || SectionFault::NoEnd("CERTIFICATE".into());
     refuses(&format!("{one}-----BEGIN CERTIFICATE-----\nAAAA\n"), 4, no_end());
