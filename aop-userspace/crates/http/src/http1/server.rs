@@ -251,6 +251,25 @@ impl Server {
         bytes.len()
     }
 
+    /// How many of the next `length` bytes of the body may be written without a framing of their
+    /// own.
+    #[must_use]
+    pub fn unframed(&self, length: usize) -> usize {
+        match self.framing {
+            Framing::Length(left) => usize::try_from(left).unwrap_or(usize::MAX).min(length),
+            Framing::UntilClose => length,
+            Framing::Empty | Framing::Chunked => 0,
+        }
+    }
+
+    /// The caller has written so many [unframed](Self::unframed) bytes of the body itself, after
+    /// everything in [`Self::output`].
+    pub fn count_unframed(&mut self, written: usize) {
+        if let Framing::Length(left) = &mut self.framing {
+            *left = left.saturating_sub(written as u64);
+        }
+    }
+
     /// Ends the response. `Err`: its body is shorter than its length says, and only a close of the
     /// connection tells the peer.
     ///

@@ -178,6 +178,21 @@ impl Peer {
         }
     }
 
+    /// How many of the next `length` bytes of a response may be written without a framing of their
+    /// own. Those that are written count with [`Self::count_unframed`].
+    pub(super) fn unframed(&self, length: usize) -> usize {
+        match self {
+            Self::Http1(server) => server.unframed(length),
+            Self::Http2(_) => 0,
+        }
+    }
+
+    pub(super) fn count_unframed(&mut self, written: usize) {
+        if let Self::Http1(server) = self {
+            server.count_unframed(written);
+        }
+    }
+
     /// Ends a response with `trailers`.
     pub(super) fn send_trailers(&mut self, stream: StreamId, trailers: &Fields) {
         match self {

@@ -196,6 +196,31 @@ fn no_more_is_taken_than_the_announced_length_and_no_less_is_complete() {
 }
 
 #[test]
+fn a_caller_may_write_a_body_itself_where_no_framing_is_around_its_parts() {
+    let mut server = after(GET);
+    server.respond(&head(200, BodyLength::Known(5), &[("content-length", "5")]), b"GET");
+    output(&mut server);
+    assert_eq!((server.unframed(3), server.unframed(9)), (3, 5));
+    server.count_unframed(4);
+    assert_eq!(server.unframed(9), 1);
+    assert_eq!(server.end_response(None), Err(Incomplete));
+    assert_eq!(server.send_data(b"ef"), 1);
+    assert_eq!(server.end_response(None), Ok(()));
+    assert_eq!(output(&mut server), "e");
+
+    let unknown = head(200, BodyLength::Unknown, &[]);
+    server = after(GET);
+    server.respond(&unknown, b"GET");
+    assert_eq!(server.unframed(9), 0, "a chunk has a size before it");
+    server = after("GET / HTTP/1.0\r\n\r\n");
+    server.respond(&unknown, b"GET");
+    assert_eq!(server.unframed(9), 9, "the end of the connection ends this body");
+    server = after("HEAD / HTTP/1.1\r\nhost: a\r\n\r\n");
+    server.respond(&unknown, b"HEAD");
+    assert_eq!(server.unframed(9), 0, "there is no body");
+}
+
+#[test]
 fn interim_responses_go_to_new_clients_alone() {
     let interim = head(103, BodyLength::Empty, &[("link", "x")]);
     let mut server = after(GET);

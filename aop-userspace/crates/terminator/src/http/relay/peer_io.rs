@@ -3,7 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use aop_http::{
@@ -215,6 +215,21 @@ impl HttpRelay {
             }
         }
         Poll::Ready(Ok(worked))
+    }
+
+    /// Writes a large part of a body from where it was read, without a copy, if nothing waits before
+    /// it. Returns how much was written.
+    pub(super) fn write_through(&mut self, bytes: &[u8]) -> usize {
+        let unframed = self.peer.unframed(bytes.len());
+        if unframed < limits::WRITTEN_THROUGH || self.waiting() > 0 {
+            return 0;
+        }
+        let task = self.ready.task();
+        let mut context = Context::from_waker(task.as_ref().unwrap_or(Waker::noop()));
+        // An error comes again with the next write.
+        let written = self.write_bytes(&bytes[..unframed], &mut context).unwrap_or(0);
+        self.peer.count_unframed(written);
+        written
     }
 
     /// Writes as much of `bytes` as the TLS session takes, and returns how much that is.

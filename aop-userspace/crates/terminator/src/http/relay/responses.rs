@@ -108,9 +108,12 @@ impl HttpRelay {
         let mut taken = 0;
         if exchange.held.is_empty() {
             let room = self.peer.capacity(exchange.stream).min(room).min(bytes.len());
-            taken = self.peer.send(exchange.stream, &bytes[..room], End::No);
+            let stream = exchange.stream;
             exchange.moved = self.now;
+            taken = self.write_through(&bytes[..room]);
+            taken += self.peer.send(stream, &bytes[taken..room], End::No);
         }
+        let Some(exchange) = self.exchanges.get_mut(at) else { return };
         exchange.held.extend_from_slice(&bytes[taken..]);
         self.credit_upstream(at, taken);
     }

@@ -152,7 +152,13 @@ impl HttpRelay {
     /// Reads from an upstream and passes on what the peer takes.
     fn read_slot(&mut self, number: usize) {
         self.parse_kept(number);
-        while SCRATCH.with_borrow_mut(|scratch| self.read_slot_once(number, scratch)).is_ready() {}
+        for _ in 0..limits::READS {
+            if SCRATCH.with_borrow_mut(|scratch| self.read_slot_once(number, scratch)).is_pending()
+            {
+                return;
+            }
+        }
+        self.ready.mark(number);
     }
 
     /// Parses the bytes that were read before, as far as the peer takes them now.

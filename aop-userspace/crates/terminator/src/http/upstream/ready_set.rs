@@ -52,6 +52,11 @@ impl ReadySet {
         }
     }
 
+    /// The task that marks wake.
+    pub(in crate::http) fn task(&self) -> Option<Waker> {
+        self.0.lock().task.clone()
+    }
+
     /// Removes one mark, and returns its number.
     pub(in crate::http) fn take(&self) -> Option<usize> {
         let mut marks = self.0.lock();
