@@ -1,5 +1,16 @@
 //! A token bucket: so many connection attempts a second, and those of one second at once.
 
+/// So many networks without a peer can use their whole budgets at once.
+const NETWORKS_AT_ONCE: u32 = 64;
+
+/// The budget that all networks without a peer share, where each has `rate`. Without it, forged
+/// sources in ever new networks would each find a full budget.
+#[inline(always)]
+#[must_use]
+pub const fn of_host(rate: u32) -> u32 {
+    rate.saturating_mul(NETWORKS_AT_ONCE)
+}
+
 /// The remaining tokens of a budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

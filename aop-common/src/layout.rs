@@ -15,8 +15,8 @@ pub use peers::{HINTS, PeerKey, PeerValue, hint, site_id};
 use crate::{Standing, bucket::Bucket};
 
 /// The version of the layout. The pin directory has it in its name, so that no build reads the maps
-/// of another layout.
-pub const LAYOUT_VERSION: u32 = 4;
+/// of another layout. A newer build takes over the maps of the version before.
+pub const LAYOUT_VERSION: u32 = if cfg!(feature = "next-layout") { 6 } else { 5 };
 
 /// Interfaces that can be guarded at once. Each has a slot of counters.
 pub const SLOTS: u32 = 32;
@@ -196,7 +196,7 @@ const _: () = {
     assert!(size_of::<LocalAddresses>() == 80);
     assert!(size_of::<Prefix>() == 4 && align_of::<Prefix>() == 4);
     assert!(size_of::<PeerKey>() == 20);
-    assert!(size_of::<PeerValue>() == 40);
+    assert!(size_of::<PeerValue>() == if cfg!(feature = "next-layout") { 48 } else { 40 });
     assert!(size_of::<DropEvent>() == 24 + SNAPPED);
     assert!(size_of::<Bucket>() == 16);
     assert!(size_of::<Counter>() == 16);

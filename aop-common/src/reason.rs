@@ -116,7 +116,8 @@ reasons! {
 
     4 SynBudget "syn_budget"
     means "A new connection from an admitted /24 (IPv6: /48) in which nobody has authenticated for \
-           a day, and the network has used up `admission.budget_syn`."
+           a day, and the network has used up `admission.budget_syn`, or all such networks have \
+           together used up 64 times as much."
     do "If the CDN's own pulls are dropped, raise `admission.budget_syn`, or set it to 0.";
 
     5 Udp "udp"

@@ -17,7 +17,8 @@ impl Tally {
     const ENFORCED: u32 = PassReason::ROOM;
     const OBSERVED: u32 = Self::ENFORCED + DropReason::ROOM;
     /// How many counters one interface has, the spare ones included.
-    pub const COUNT: u32 = Self::OBSERVED + DropReason::ROOM;
+    pub const COUNT: u32 =
+        Self::OBSERVED + DropReason::ROOM + if cfg!(feature = "next-layout") { 16 } else { 0 };
 
     /// The counter of `verdict` under `mode`.
     #[inline(always)]

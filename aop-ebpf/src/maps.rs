@@ -5,7 +5,7 @@ use core::{mem::MaybeUninit, ptr};
 
 use aop_common::{
     Address, Flow, Mode, Standing, Tally, TcpStep, Trust, Verdict,
-    bucket::Bucket,
+    bucket::{self, Bucket},
     layout::{PeerKey, PrefixSet, Settings, hint},
     prefix_table::{self, TableLookup},
 };
@@ -24,9 +24,9 @@ use aya_ebpf::{
 use crate::{
     log,
     pinned::{
-        BUDGETS, GUARDED, LOCALS, LOST, MODES, NETWORKS, PEERS, PEERS_HINTS, PREFIXES_V4_A,
-        PREFIXES_V4_B, PREFIXES_V6_A, PREFIXES_V6_B, PROBATION, PROBATION_HINTS, SAMPLING,
-        SETTINGS, STRANGERS, TABLE, VERDICTS,
+        BUDGETS, GUARDED, HOST_BUDGET, LOCALS, LOST, MODES, NETWORKS, PEERS, PEERS_HINTS,
+        PREFIXES_V4_A, PREFIXES_V4_B, PREFIXES_V6_A, PREFIXES_V6_B, PROBATION, PROBATION_HINTS,
+        SAMPLING, SETTINGS, STRANGERS, TABLE, VERDICTS,
     },
 };
 
@@ -254,9 +254,9 @@ pub(crate) fn count_lost() {
 // The functions below are for optional rules and seldom run. Some are not inlined, so that the
 // common way through the program stays short.
 
-/// Whether `network` has nothing left for another connection, and no peer in it has authenticated
-/// recently. Takes from its budget. Two packets at once on two CPUs may take the same attempt: a
-/// budget is a bound, not an exact account.
+/// Whether `network`, or all networks together, have nothing left for another connection, and no
+/// peer in it has authenticated recently. Takes from both budgets. Two packets at once on two CPUs
+/// may take the same attempt: a budget is a bound, not an exact account.
 #[inline(never)]
 fn is_spent(network: PeerKey, rate: u32) -> bool {
     let now = millis();
@@ -270,13 +270,22 @@ fn is_spent(network: PeerKey, rate: u32) -> bool {
     let Some(bucket) = BUDGETS.get_ptr_mut(network) else {
         let (bucket, taken) = Bucket::full(now, rate).take(now, rate);
         // Where the map has no room for the network, the network has no budget: fail closed.
-        return BUDGETS.insert(network, bucket, 0).is_err() || !taken;
+        let stored = BUDGETS.insert(network, bucket, 0).is_ok();
+        return !(stored && taken && take(HOST_BUDGET.get_ptr_mut(0), now, bucket::of_host(rate)));
     };
-    // SAFETY: the entry stays valid while the program runs. Other CPUs may write to it too.
+    !(take(Some(bucket), now, rate) && take(HOST_BUDGET.get_ptr_mut(0), now, bucket::of_host(rate)))
+}
+
+/// Takes an attempt from the budget in a map, if one is left.
+#[inline(always)]
+fn take(bucket: Option<*mut Bucket>, now: u64, rate: u32) -> bool {
+    let Some(bucket) = bucket else { return false };
+    // SAFETY: the value stays valid while the program runs. Other CPUs may write to it too; then
+    // two get one attempt.
     let (left, taken) = unsafe { *bucket }.take(now, rate);
     // SAFETY: as above.
     unsafe { *bucket = left };
-    !taken
+    taken
 }
 
 /// Whether a stranger may pass. If it opens a connection and a try is left, it gets the try.
@@ -291,7 +300,7 @@ fn trust_in_stranger(source: Address, step: TcpStep, rate: u32) -> Trust {
     if hinted(PROBATION_HINTS.get(hint)) && is_on_probation(PeerKey::new(source), now / 1000) {
         return Trust::Probation;
     }
-    if step != TcpStep::Opens || !take_a_try(now, rate) {
+    if step != TcpStep::Opens || !take(STRANGERS.get_ptr_mut(0), now, rate) {
         return Trust::None;
     }
     let until = now / 1000 + PROBATION_SECONDS;
@@ -310,17 +319,6 @@ fn is_on_probation(source: PeerKey, now: u64) -> bool {
     // SAFETY: the value is copied at once.
     let until = unsafe { PROBATION.get(source) }.copied();
     until.is_some_and(|until| now < until)
-}
-
-/// Takes a try from the budget that strangers share, if one is left.
-#[inline(always)]
-fn take_a_try(now: u64, rate: u32) -> bool {
-    let Some(strangers) = STRANGERS.get_ptr_mut(0) else { return false };
-    // SAFETY: the only value of the map. Other CPUs may write to it too; then two get one try.
-    let (bucket, taken) = unsafe { *strangers }.take(now, rate);
-    // SAFETY: as above.
-    unsafe { *strangers = bucket };
-    taken
 }
 
 #[inline(never)]

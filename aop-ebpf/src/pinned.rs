@@ -46,6 +46,9 @@ pub(crate) static NETWORKS: LruHashMap<PeerKey, u64, MAX_BUDGETS> = LruHashMap::
 /// The budgets of admitted networks in which nobody has authenticated.
 #[btf_map]
 pub(crate) static BUDGETS: LruHashMap<PeerKey, Bucket, MAX_BUDGETS> = LruHashMap::new();
+/// The budget that these networks share.
+#[btf_map]
+pub(crate) static HOST_BUDGET: Array<Bucket, 1> = Array::new();
 /// Strangers on probation, with the end of their probation.
 #[btf_map]
 pub(crate) static PROBATION: LruHashMap<PeerKey, u64, MAX_BUDGETS> = LruHashMap::new();

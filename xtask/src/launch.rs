@@ -1,12 +1,14 @@
 //! The verbs that build everything and run a program of the product: run, demo, bench. run and demo
 //! exec that program, so that it receives signals and determines the exit code.
 
-use std::{os::unix::process::CommandExt, path::PathBuf};
+use std::{fs, os::unix::process::CommandExt, path::PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::{
-    command, object, packages,
+    command,
+    object::{self, NEXT_LAYOUT},
+    packages,
     privilege::{self, Privilege},
     workspace,
 };
@@ -88,6 +90,18 @@ pub(crate) fn build(profile: Profile, binaries: &[&str]) -> Result<PathBuf> {
     cargo.args(binaries.iter().flat_map(|binary| ["--bin", binary]));
     command::run_quiet_when_fresh(&mut cargo)?;
     Ok(workspace::target().join(folder))
+}
+
+/// Builds aop with the map layout of tomorrow, and keeps it beside the other.
+pub(crate) fn build_next_layout() -> Result<()> {
+    object::refresh_next()?;
+    let mut cargo = command::cargo("build");
+    cargo.args(["--bin", "aop", "--features", &format!("aop-firewall/{NEXT_LAYOUT}")]);
+    command::run_quiet_when_fresh(&mut cargo)?;
+    let folder = workspace::target().join("debug");
+    let (from, to) = (folder.join("aop"), folder.join(format!("aop-{NEXT_LAYOUT}")));
+    fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+    Ok(())
 }
 
 fn become_program(folder: PathBuf, program: &str, arguments: &[String]) -> Result<()> {

@@ -9,6 +9,7 @@ mod sections;
 use std::{
     fmt::{self, Display, Formatter},
     fs,
+    path::Path,
     process::Command,
 };
 
@@ -21,29 +22,38 @@ use crate::{
     workspace,
 };
 
+/// The feature that selects the map layout of tomorrow, which the tests of the migration need.
+pub(crate) const NEXT_LAYOUT: &str = "next-layout";
+
 /// Builds the object and reports on it.
 pub(crate) fn build() -> Result<()> {
-    let object = compile()?;
+    let object = compile(&[])?;
     let report = inspect(&object)?;
-    store(&object)?;
+    store(&object, &workspace::object())?;
     println!("{report}");
     Ok(())
 }
 
 /// Builds the object for another verb; prints nothing if it is unchanged.
 pub(crate) fn refresh() -> Result<()> {
-    let object = compile()?;
-    if !is_stored(&object) {
+    let object = compile(&[])?;
+    if !is_stored(&object, &workspace::object()) {
         let report = inspect(&object)?;
-        store(&object)?;
+        store(&object, &workspace::object())?;
         eprintln!("{report}");
     }
     Ok(())
 }
 
-fn compile() -> Result<Vec<u8>> {
+/// Builds the object with the layout of tomorrow, beside the other.
+pub(crate) fn refresh_next() -> Result<()> {
+    let object = compile(&["--features", &format!("aop-common/{NEXT_LAYOUT}")])?;
+    store(&object, &workspace::object().with_file_name(format!("aop-{NEXT_LAYOUT}.o")))
+}
+
+fn compile(features: &[&str]) -> Result<Vec<u8>> {
     let toolchain = toolchain::ready()?;
-    command::run_quiet_when_fresh(&mut toolchain.cargo("build"))
+    command::run_quiet_when_fresh(toolchain.cargo("build").args(features))
         .context("the packet program does not build")?;
     strip(&toolchain)
 }
@@ -63,21 +73,20 @@ fn inspect(object: &[u8]) -> Result<Report> {
     Ok(Report { size: object.len(), instructions })
 }
 
-fn is_stored(object: &[u8]) -> bool {
-    fs::read(workspace::object()).is_ok_and(|stored| stored == object)
+fn is_stored(object: &[u8], place: &Path) -> bool {
+    fs::read(place).is_ok_and(|stored| stored == object)
 }
 
 /// Replaces the stored object atomically, so that a concurrent build sees the old or the new one.
-fn store(object: &[u8]) -> Result<()> {
-    if is_stored(object) {
+fn store(object: &[u8], place: &Path) -> Result<()> {
+    if is_stored(object, place) {
         return Ok(());
     }
-    let place = workspace::object();
     let write = || {
         fs::create_dir_all(place.with_file_name(""))?;
         let new = place.with_extension("o.new");
         fs::write(&new, object)?;
-        fs::rename(new, &place)
+        fs::rename(new, place)
     };
     write().with_context(|| format!("cannot write {}", place.display()))
 }

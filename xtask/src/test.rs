@@ -107,6 +107,7 @@ impl Part {
             options.extend(["--skip".into(), NEEDS_DATA.into()]);
         }
         if self == Self::E2e {
+            launch::build_next_layout()?;
             launch::build(Profile::Debug, &["aop"])?;
             options.push("--test-threads=4".into());
         }

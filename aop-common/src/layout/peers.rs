@@ -76,6 +76,9 @@ pub struct PeerValue {
     pub site: u64,
     /// The end of its trust outside of any prefix, in seconds of the monotonic clock.
     pub trusted_until: u64,
+    /// Room.
+    #[cfg(feature = "next-layout")]
+    pub spare: u64,
 }
 
 impl PeerValue {
@@ -88,7 +91,15 @@ impl PeerValue {
             None => (now, 0),
         };
         let handshakes = handshakes.saturating_add(1);
-        Self { first_seen, last_seen: now, handshakes, site: site_id(site), trusted_until }
+        Self {
+            first_seen,
+            last_seen: now,
+            handshakes,
+            site: site_id(site),
+            trusted_until,
+            #[cfg(feature = "next-layout")]
+            spare: 0,
+        }
     }
 }
 

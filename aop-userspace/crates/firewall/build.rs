@@ -5,7 +5,9 @@ use std::{env, fs, path::Path};
 
 fn main() {
     println!("cargo::rerun-if-changed=bpf");
-    let object = fs::read("bpf/aop.o").unwrap_or_default();
+    let next = env::var_os("CARGO_FEATURE_NEXT_LAYOUT").is_some();
+    let object = if next { "bpf/aop-next-layout.o" } else { "bpf/aop.o" };
+    let object = fs::read(object).unwrap_or_default();
     let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("aop.o"), object).expect("OUT_DIR is writable");
 }

@@ -92,15 +92,15 @@ fn program(lab: &Lab) -> Result<String> {
 }
 
 #[test]
-fn pins_of_another_layout_are_named_with_a_remedy_that_works() {
+fn pins_of_a_newer_layout_are_named_with_a_remedy_that_works() {
     in_lab(|lab| {
         let config = AopToml::new(lab);
-        fs::create_dir_all(config.pins.join("v0"))?;
+        fs::create_dir_all(config.pins.join("v99"))?;
         let mut daemon = TestDaemon::with_config(lab, &config)?;
         let (code, log) = daemon.run_to_end()?;
         ensure!(code == 1, "exit code {code}: {log}");
-        ensure!(log.contains("layout v0") && log.contains("aop unload"), "{log}");
-        ensure!(config.pins.join("v0").exists() && !is_guarded(lab)?);
+        ensure!(log.contains("layout 99") && log.contains("aop unload"), "{log}");
+        ensure!(config.pins.join("v99").exists() && !is_guarded(lab)?);
         daemon.verb(&["unload"])?.success()?;
         daemon.run()?;
         is_guarded(lab).map(drop)

@@ -3,6 +3,7 @@
 
 mod draining_predecessor;
 mod failures;
+mod other_layout;
 mod readiness;
 mod takeover;
 mod under_load;

@@ -58,6 +58,8 @@ pub struct BudgetNow {
     pub per_second: u32,
     /// New connections that are left.
     pub left: f64,
+    /// New connections that are left to all networks without a peer together.
+    pub host_left: f64,
     /// Whether the next new connection is dropped.
     pub over: bool,
     /// Which authenticated peer exempts it from the budget; `null` where none does.

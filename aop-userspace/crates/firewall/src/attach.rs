@@ -50,6 +50,31 @@ pub(super) fn remove_orphan_links(here: &[LinkInfo], pins: &Pins) -> Result<(), 
     Ok(())
 }
 
+/// A guarded interface that has another name now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenamedInterface {
+    /// The name under which it was guarded.
+    pub from: String,
+    /// Its name now.
+    pub to: String,
+}
+
+/// The interfaces in `here` that carry a link under another name.
+pub(super) fn renamed(
+    here: &[LinkInfo],
+    pins: &Pins,
+) -> Result<Vec<RenamedInterface>, FirewallError> {
+    let mut renamed = Vec::new();
+    for link in pins.links()? {
+        let (program, _held) = open(&link, pins)?;
+        let now = here.iter().find(|interface| interface.program == Some(program));
+        if let Some(now) = now.filter(|now| now.name != link.interface) {
+            renamed.push(RenamedInterface { from: link.interface, to: now.name.clone() });
+        }
+    }
+    Ok(renamed)
+}
+
 /// Whether an interface had a link of aop before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkOrigin {

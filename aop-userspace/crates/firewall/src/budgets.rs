@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use aop_common::{
-    bucket::Bucket,
+    bucket::{self, Bucket},
     layout::{PeerKey, PeerValue, Settings},
 };
 use aya::{
@@ -38,6 +38,15 @@ impl Budget {
     }
 }
 
+/// The budgets that a new connection from an admitted network without a peer spends from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkBudget {
+    /// That of the network.
+    pub own: Budget,
+    /// The one that all such networks share.
+    pub host: Budget,
+}
+
 /// Why an admitted source uses no budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exempt {
@@ -64,6 +73,7 @@ pub(super) struct BudgetMaps {
     budgets: HashMap<MapData, PeerKey, Bucket>,
     probation: HashMap<MapData, PeerKey, u64>,
     strangers: Array<MapData, Bucket>,
+    host: Array<MapData, Bucket>,
 }
 
 impl BudgetMaps {
@@ -78,24 +88,30 @@ impl BudgetMaps {
             budgets: Map::from_map_data(data("BUDGETS")?)?.try_into()?,
             probation: Map::from_map_data(data("PROBATION")?)?.try_into()?,
             strangers: Map::from_map_data(data("STRANGERS")?)?.try_into()?,
+            host: Map::from_map_data(data("HOST_BUDGET")?)?.try_into()?,
         })
     }
 }
 
 impl DryRun {
-    /// The budget of an admitted source's network now; `None` where there are no budgets. An exempt
+    /// The budgets of an admitted source's network now; `None` where there are none. An exempt
     /// network keeps what it had.
     ///
     /// # Errors
     /// A map cannot be read.
-    pub fn budget(&self, source: IpAddr) -> Result<Option<Budget>, FirewallError> {
+    pub fn budget(&self, source: IpAddr) -> Result<Option<NetworkBudget>, FirewallError> {
         let Settings { budget: rate, .. } = self.settings;
         if rate == 0 {
             return Ok(None);
         }
         let bucket =
             found(&self.budgets.budgets, PeerKey::network(peers::wire(source)), "BUDGETS")?;
-        Ok(Some(Budget::of(bucket, rate, now())))
+        let host = self.budgets.host.get(&0, 0);
+        let host = host.map_err(|error| FirewallError::kernel("read HOST_BUDGET", &error))?;
+        Ok(Some(NetworkBudget {
+            own: Budget::of(bucket, rate, now()),
+            host: Budget::of(Some(host), bucket::of_host(rate), now()),
+        }))
     }
 
     /// Why this admitted source uses no budget; `None` where it uses one.
@@ -154,7 +170,8 @@ impl TestProgram {
     pub fn fill_budgets(&mut self) -> Result<(), FirewallError> {
         self.clear::<Bucket>("BUDGETS")?;
         // A bucket with stamp 0 is full at any later time.
-        self.set_strangers(Bucket::default())
+        self.set_bucket("HOST_BUDGET", Bucket::default())?;
+        self.set_bucket("STRANGERS", Bucket::default())
     }
 
     /// Spends the budgets of `source`'s network and of strangers, until they are filled again.
@@ -164,15 +181,15 @@ impl TestProgram {
     pub fn spend_budgets(&mut self, source: IpAddr) -> Result<(), FirewallError> {
         // A stamp in the future: the bucket gains nothing.
         let spent = Bucket { stamp: u64::MAX, millis: 0 };
-        self.set_strangers(spent)?;
+        self.set_bucket("STRANGERS", spent)?;
         self.written::<Bucket>("BUDGETS")?
             .insert(PeerKey::network(peers::wire(source)), spent, 0)
             .map_err(|error| FirewallError::kernel("write BUDGETS", &error))
     }
 
-    fn set_strangers(&mut self, bucket: Bucket) -> Result<(), FirewallError> {
-        let failed = |error| FirewallError::kernel("write STRANGERS", &error);
-        let map = self.ebpf.map_mut("STRANGERS").ok_or(FirewallError::NoObject)?;
+    fn set_bucket(&mut self, name: &'static str, bucket: Bucket) -> Result<(), FirewallError> {
+        let failed = |error| FirewallError::kernel(format!("write {name}"), &error);
+        let map = self.ebpf.map_mut(name).ok_or(FirewallError::NoObject)?;
         Array::try_from(map).map_err(failed)?.set(0, bucket, 0).map_err(failed)
     }
 

@@ -74,11 +74,23 @@ pub enum FirewallError {
     )]
     NotBpffs(PathBuf),
     #[error(
-        "{} holds pins of layout {found}, but this aop uses layout {LAYOUT_VERSION}; \
-         `aop unload` removes them (packets pass unfiltered until the next start)",
+        "{} holds pins of layout {found}, made by a newer aop; this one knows layouts up to \
+         {LAYOUT_VERSION}. Install the newer one again, or remove the pins with `aop unload` \
+         (packets pass unfiltered until the next start)",
         .path.display()
     )]
-    OtherLayout { path: PathBuf, found: String },
+    NewerLayout { path: PathBuf, found: u32 },
+    #[error(
+        "{} is left of an `aop unload` that was interrupted: run `aop unload` again, then restart \
+         aop", .path.display()
+    )]
+    UnloadInterrupted { path: PathBuf },
+    #[error(
+        "{} holds pins of layout {found}, made by an older aop; this one uses layout \
+         {LAYOUT_VERSION}. To take them over: `aop upgrade`, or `systemctl restart aop`",
+        .path.display()
+    )]
+    OlderLayout { path: PathBuf, found: u32 },
     #[error(
         "{}: the pinned map has {found}, not {expected}, and is not used. \
          `aop unload` removes it (packets pass unfiltered until the next start)", .path.display()

@@ -2,7 +2,9 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Firewall, FirewallPolicy, attach, error::FirewallError, interfaces, local_addresses};
+use super::{
+    Firewall, FirewallPolicy, attach, error::FirewallError, interfaces, local_addresses, migration,
+};
 
 impl Firewall {
     /// A copy of the lock on the pins. The holder of a copy may write the pins; both processes must
@@ -30,6 +32,7 @@ impl Firewall {
         if !self.pins.has_maps()? {
             return Err(FirewallError::Unloaded);
         }
+        migration::take_back(&self.pins)?;
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         attach::remove_orphan_links(&here, &self.pins)?;
         let mut restored = Ok(());

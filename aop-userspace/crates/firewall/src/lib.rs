@@ -21,6 +21,7 @@ mod interfaces_wanted;
 mod local_addresses;
 mod lookup_table;
 mod maps;
+mod migration;
 mod modes;
 mod netlink;
 mod nexthops;
@@ -41,9 +42,10 @@ use std::{io, path::Path, time::Duration};
 use aop_common::layout::Ports;
 use aop_config::{Interfaces, UdpPolicy};
 use aop_types::{Admission, Modes};
+pub use attach::RenamedInterface;
 use attachments::Attachments;
 use aya_log::EbpfLogger;
-pub use budgets::{Budget, Exempt, ProbationTry};
+pub use budgets::{Budget, Exempt, NetworkBudget, ProbationTry};
 pub use drops::{DropReader, DroppedPacket};
 pub use dry_run::{DryRun, FrameVerdict};
 pub use error::FirewallError;
@@ -288,6 +290,16 @@ pub fn read(
         None => Vec::new(),
     };
     snapshot::read(pins, names, None, PeerListing::Peers)
+}
+
+/// The guarded interfaces that have another name now. None once [`Firewall::follow_host`] or a start
+/// has followed them.
+///
+/// # Errors
+/// Pins exist and cannot be read.
+pub fn renamed_interfaces(pins: &Path) -> Result<Vec<RenamedInterface>, FirewallError> {
+    let Some(pins) = Pins::existing(pins)? else { return Ok(Vec::new()) };
+    attach::renamed(&interfaces::list().map_err(FirewallError::Netlink)?, &pins)
 }
 
 /// Waits until the interfaces `names` exist, but no longer than `limit`.

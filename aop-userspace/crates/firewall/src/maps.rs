@@ -42,7 +42,7 @@ const NO_PREALLOC: u32 = 1;
 const INDEX: usize = size_of::<u32>();
 
 /// Every pinned map.
-pub(super) const LAYOUT: [MapShape; 21] = [
+pub(super) const LAYOUT: [MapShape; 22] = [
     array("SETTINGS", size_of::<Settings>(), 1),
     array("MODES", size_of::<layout::PackedModes>(), 2),
     array("LOCALS", size_of::<LocalAddresses>(), 1),
@@ -55,6 +55,7 @@ pub(super) const LAYOUT: [MapShape; 21] = [
     lru("PEERS", size_of::<PeerValue>(), MAX_PEERS),
     lru("NETWORKS", size_of::<u64>(), MAX_BUDGETS),
     lru("BUDGETS", size_of::<Bucket>(), MAX_BUDGETS),
+    array("HOST_BUDGET", size_of::<Bucket>(), 1),
     lru("PROBATION", size_of::<u64>(), MAX_BUDGETS),
     array("PEERS_HINTS", size_of::<u32>(), HINTS),
     array("PROBATION_HINTS", size_of::<u32>(), HINTS),
@@ -95,27 +96,40 @@ const fn trie(name: &'static str, address: usize) -> MapShape {
 /// Compares the pinned maps with [`LAYOUT`].
 pub(super) fn check_pinned(pins: &Pins) -> Result<(), FirewallError> {
     for shape in &LAYOUT {
-        let path = pins.map(shape.name);
+        if let Some(found) = shape.pinned(pins)?
+            && found != *shape
+        {
+            return Err(shape.refuse(pins, found));
+        }
+    }
+    Ok(())
+}
+
+impl MapShape {
+    /// The shape of the pinned map of this name, if there is one.
+    pub(super) fn pinned(&self, pins: &Pins) -> Result<Option<Self>, FirewallError> {
+        let path = pins.map(self.name);
         if !path.exists() {
-            continue;
+            return Ok(None);
         }
         let map_info = MapInfo::from_pin(&path);
         let info = map_info
             .map_err(|error| FirewallError::kernel(format!("open {}", path.display()), &error))?;
-        let found = MapShape {
-            name: shape.name,
+        Ok(Some(Self {
+            name: self.name,
             kind: info.map_type().unwrap_or(MapType::Unspecified),
             key: info.key_size() as usize,
             value: info.value_size() as usize,
             entries: info.max_entries() as usize,
             flags: info.map_flags(),
-        };
-        if found != *shape {
-            let (found, expected) = (found.to_string(), shape.to_string());
-            return Err(FirewallError::MapLayout { path, found, expected });
-        }
+        }))
     }
-    Ok(())
+
+    /// The error that a pinned map has another shape.
+    pub(super) fn refuse(&self, pins: &Pins, found: Self) -> FirewallError {
+        let (found, expected) = (found.to_string(), self.to_string());
+        FirewallError::MapLayout { path: pins.map(self.name), found, expected }
+    }
 }
 
 impl std::fmt::Display for MapShape {

@@ -33,8 +33,16 @@ pub(super) fn load_unpinned(slot: u32, log: PacketLog) -> Result<Ebpf, FirewallE
 
 /// Maps that packets write. An instance that only observes has its own, so that its frames do not
 /// change the live ones.
-const WRITTEN_BY_PACKETS: [&str; 7] =
-    ["PROBATION_HINTS", "BUDGETS", "PROBATION", "STRANGERS", "DROPS", "LOST", "VERDICTS"];
+const WRITTEN_BY_PACKETS: [&str; 8] = [
+    "PROBATION_HINTS",
+    "BUDGETS",
+    "HOST_BUDGET",
+    "PROBATION",
+    "STRANGERS",
+    "DROPS",
+    "LOST",
+    "VERDICTS",
+];
 
 /// Loads the program with the pinned maps, which must exist, as for the interface of `slot`; the
 /// maps that packets write are its own.

@@ -2,7 +2,8 @@
 //! link for each interface.
 //!
 //! The directory is named after the layout version, and each map's shape is compared before use,
-//! since the kernel opens a pinned map of any shape.
+//! since the kernel opens a pinned map of any shape. A start over the pins of an older layout takes
+//! them over: see `migration`.
 
 use std::{
     fs::{self, File},
@@ -30,10 +31,11 @@ pub(super) const LINK: &str = "link-";
 /// Suffix of a layout's directory while it is unloaded.
 pub(super) const LEAVING: &str = "-leaving";
 
-/// The directory of this build's layout version.
+/// The directory of a layout version: in general of this build's.
 #[derive(Clone, Debug)]
 pub(super) struct Pins {
     root: PathBuf,
+    version: u32,
     /// Held by the writer; the kernel releases it with the last copy.
     lock: Arc<Mutex<Option<File>>>,
 }
@@ -79,36 +81,59 @@ impl PinnedXdpLink {
 }
 
 impl Pins {
-    /// Opens the directory for writing, and creates it where it is missing. Uses the lock that was
-    /// `handed` over, or takes its own.
-    pub(super) fn open(root: &Path, handed: Option<OwnedFd>) -> Result<Self, FirewallError> {
+    /// Opens the directory for writing, and creates it where it is missing; and that of an older
+    /// layout, if there is one. Uses the lock that was `handed` over, or takes its own.
+    pub(super) fn open(
+        root: &Path,
+        handed: Option<OwnedFd>,
+    ) -> Result<(Self, Option<Self>), FirewallError> {
         let missing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
         let found = statfs(missing).map_err(|error| FirewallError::pin(missing, error.into()))?;
         if found.f_type != BPFFS {
             return Err(FirewallError::NotBpffs(root.into()));
         }
-        let pins = Self { root: root.into(), lock: Arc::default() };
-        if let Some(found) = pins.other_layout()? {
-            return Err(FirewallError::OtherLayout { path: root.into(), found });
+        let pins = Self::of(root, LAYOUT_VERSION);
+        if let Some(left) = entries(root)?.iter().find(|it| it.ends_with(LEAVING)) {
+            return Err(FirewallError::UnloadInterrupted { path: root.join(left) });
+        }
+        let found = layouts(root)?;
+        if let Some(found) = found.iter().copied().find(|version| *version > LAYOUT_VERSION) {
+            return Err(FirewallError::NewerLayout { path: root.into(), found });
+        }
+        let handed = handed.map(File::from);
+        let older = found.into_iter().filter(|version| *version < LAYOUT_VERSION).max();
+        let older = older.map(|version| Self::of(root, version));
+        if let Some(older) = &older {
+            older.take_lock(handed.as_ref())?;
         }
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o750)
             .create(pins.directory())
             .map_err(|error| FirewallError::pin(pins.directory(), error))?;
-        pins.take_lock(handed.map(File::from))?;
-        Ok(pins)
+        pins.take_lock(handed.as_ref())?;
+        Ok((pins, older))
+    }
+
+    fn of(root: &Path, version: u32) -> Self {
+        Self { root: root.into(), version, lock: Arc::default() }
+    }
+
+    /// The pins of newer layouts. Nobody else writes them while the caller has the lock.
+    pub(super) fn newer(&self) -> Result<Vec<Self>, FirewallError> {
+        let newer = layouts(&self.root)?.into_iter().filter(|version| *version > self.version);
+        Ok(newer.map(|version| Self::of(&self.root, version)).collect())
     }
 
     /// One writer for each directory; two daemons would detach each other's interfaces.
-    fn take_lock(&self, handed: Option<File>) -> Result<(), FirewallError> {
+    fn take_lock(&self, handed: Option<&File>) -> Result<(), FirewallError> {
         let failed = |error| FirewallError::pin(self.directory(), error);
         let directory = File::open(self.directory()).map_err(failed)?;
         let file = |file: &File| file.metadata().map(|found| (found.dev(), found.ino()));
         if let Some(handed) = handed
-            && file(&handed).map_err(failed)? == file(&directory).map_err(failed)?
+            && file(handed).map_err(failed)? == file(&directory).map_err(failed)?
         {
-            *self.lock() = Some(handed);
+            *self.lock() = Some(handed.try_clone().map_err(failed)?);
             return Ok(());
         }
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
@@ -136,24 +161,30 @@ impl Pins {
 
     /// Opens the directory for reading, if it exists.
     pub(super) fn existing(root: &Path) -> Result<Option<Self>, FirewallError> {
-        let pins = Self { root: root.into(), lock: Arc::default() };
+        let pins = Self::of(root, LAYOUT_VERSION);
         match fs::metadata(pins.directory()) {
             Ok(_) => Ok(Some(pins)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match pins.other_layout()? {
-                Some(found) => Err(FirewallError::OtherLayout { path: root.into(), found }),
-                None => Ok(None),
-            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let path = root.into();
+                match layouts(root)?.into_iter().max() {
+                    Some(found) if found > LAYOUT_VERSION => {
+                        Err(FirewallError::NewerLayout { path, found })
+                    }
+                    Some(found) => Err(FirewallError::OlderLayout { path, found }),
+                    None => Ok(None),
+                }
+            }
             Err(error) => Err(FirewallError::pin(pins.directory(), error)),
         }
     }
 
-    fn other_layout(&self) -> Result<Option<String>, FirewallError> {
-        let ours = format!("v{LAYOUT_VERSION}");
-        Ok(entries(&self.root)?.into_iter().find(|name| is_layout(name) && *name != ours))
+    /// The name of the directory.
+    pub(super) fn layout(&self) -> String {
+        format!("v{}", self.version)
     }
 
     fn directory(&self) -> PathBuf {
-        self.root.join(format!("v{LAYOUT_VERSION}"))
+        self.root.join(self.layout())
     }
 
     pub(super) fn map(&self, name: &str) -> PathBuf {
@@ -203,10 +234,38 @@ impl Pins {
         Ok(renamed)
     }
 
+    /// Moves the pins of all links to `to`. The programs stay attached.
+    pub(super) fn move_links(&self, to: &Self) -> Result<(), FirewallError> {
+        self.links()?.iter().try_for_each(|link| {
+            let from = self.link(link);
+            fs::rename(&from, to.link(link)).map_err(|error| FirewallError::pin(from, error))
+        })
+    }
+
+    /// Removes the pins of all maps.
+    pub(super) fn remove_maps(&self) -> Result<(), FirewallError> {
+        let maps = entries(&self.directory())?.into_iter().filter(|name| !name.starts_with(LINK));
+        maps.map(|name| self.map(&name)).try_for_each(|path| {
+            fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))
+        })
+    }
+
+    /// Removes the directory, which must be empty.
+    pub(super) fn remove(&self) -> Result<(), FirewallError> {
+        fs::remove_dir(self.directory())
+            .map_err(|error| FirewallError::pin(self.directory(), error))
+    }
+
     /// The parent of the directory.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
+}
+
+/// The layout versions that have a directory below `root`.
+fn layouts(root: &Path) -> Result<Vec<u32>, FirewallError> {
+    let version = |name: &String| name.strip_prefix('v')?.parse().ok();
+    Ok(entries(root)?.iter().filter_map(version).collect())
 }
 
 /// Whether a name is that of a layout's directory: `v1`, `v2`, …, also one that an interrupted

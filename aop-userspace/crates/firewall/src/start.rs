@@ -19,6 +19,7 @@ use super::{
     interfaces_wanted::WantedInterfaces,
     local_addresses,
     maps::Maps,
+    migration::Migration,
     object,
     pins::{PinnedXdpLink, Pins},
     privilege,
@@ -102,14 +103,20 @@ impl Firewall {
         policy: impl FnOnce(&Admission) -> FirewallPolicy,
     ) -> Result<UncommittedStart, FirewallError> {
         privilege::check()?;
-        let pins = Pins::open(options.pins, handed)?;
+        let (pins, older) = Pins::open(options.pins, handed)?;
+        let migration = Migration::begin(&pins, older)?;
         let before = pins.links()?;
         let origin = if pins.has_maps()? { MapsOrigin::Adopted } else { MapsOrigin::Created };
-        let started = Self::load_and_attach(options, &pins, &before, origin, policy);
-        if started.is_err() && origin == MapsOrigin::Created {
-            abandon(&pins);
+        match Self::load_and_attach(options, &pins, &before, origin, policy) {
+            Ok((firewall, undo)) => Ok(UncommittedStart { firewall, undo, migration }),
+            Err(error) => {
+                match origin {
+                    MapsOrigin::Created => abandon(&pins),
+                    MapsOrigin::Adopted => migration.undo(),
+                }
+                Err(error)
+            }
         }
-        started
     }
 
     fn load_and_attach(
@@ -118,7 +125,7 @@ impl Firewall {
         before: &[PinnedXdpLink],
         origin: MapsOrigin,
         policy: impl FnOnce(&Admission) -> FirewallPolicy,
-    ) -> Result<UncommittedStart, FirewallError> {
+    ) -> Result<(Self, Undo), FirewallError> {
         let here = interfaces::list().map_err(FirewallError::Netlink)?;
         let mut routes = DefaultRoutes::default();
         let guarded = before.iter().map(|link| link.interface.clone());
@@ -163,7 +170,7 @@ impl Firewall {
             routes,
             pin_state: PinState::Guarding,
         };
-        Ok(UncommittedStart { firewall, undo })
+        Ok((firewall, undo))
     }
 }
 
@@ -172,6 +179,7 @@ impl Firewall {
 pub struct UncommittedStart {
     firewall: Firewall,
     undo: Undo,
+    migration: Migration,
 }
 
 /// The state before a start, which a failure restores.
@@ -194,12 +202,13 @@ impl UncommittedStart {
     pub fn commit(self) -> Firewall {
         let mut firewall = self.firewall;
         firewall.detach_unwanted();
+        self.migration.finish();
         firewall
     }
 
     /// A later step has failed: puts into force what was in force before.
     pub fn give_up(self) {
-        let Self { mut firewall, undo } = self;
+        let Self { mut firewall, undo, migration } = self;
         match undo {
             Undo::Abandon => abandon(&firewall.pins),
             Undo::Restore(policy) => {
@@ -210,6 +219,7 @@ impl UncommittedStart {
                     );
                 }
                 firewall.attachments.undo();
+                migration.undo();
             }
         }
     }

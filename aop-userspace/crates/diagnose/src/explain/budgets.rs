@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use aop_api::{BudgetExemption, BudgetNow, ProbationNow};
 use aop_common::{DropReason, PassReason, Standing, Verdict};
-use aop_firewall::{Budget, DryRun, Exempt, FirewallError, ProbationTry};
+use aop_firewall::{Budget, DryRun, Exempt, FirewallError, NetworkBudget, ProbationTry};
 use ipnet::IpNet;
 
 /// The budgets that apply to a source, and a sentence about them.
@@ -43,25 +43,30 @@ impl LiveBudgets {
         }
     }
 
-    fn admitted(source: IpAddr, budget: Budget, exempt: Option<Exempt>) -> Self {
+    fn admitted(source: IpAddr, now: NetworkBudget, exempt: Option<Exempt>) -> Self {
+        let NetworkBudget { own, host } = now;
         let network = network(source);
         let text = match exempt {
             Some(Exempt::Source) => "it has authenticated, so no budget limits it".to_owned(),
             Some(Exempt::Network) => {
                 format!("a peer in {network} authenticated recently, so no budget limits it")
             }
-            None if budget.is_spent() => {
-                format!("{network} is over its budget ({}): {OVER}", rest(budget))
+            None if own.is_spent() => {
+                format!("{network} is over its budget ({}): {OVER}", rest(own))
             }
-            None => format!("{network} has a budget: {}", rest(budget)),
+            None if host.is_spent() => format!(
+                "the budget that all networks without a peer share is spent ({}): {OVER}",
+                rest(host)
+            ),
+            None => format!("{network} has a budget: {}", rest(own)),
         };
         let exempt = exempt.map(|exempt| match exempt {
             Exempt::Source => BudgetExemption::Source,
             Exempt::Network => BudgetExemption::Network,
         });
-        let over = exempt.is_none() && budget.is_spent();
-        let (per_second, left) = (budget.rate, left(budget));
-        let budget = BudgetNow { network, per_second, left, over, exempt };
+        let over = exempt.is_none() && (own.is_spent() || host.is_spent());
+        let (per_second, host_left, left) = (own.rate, left(host), left(own));
+        let budget = BudgetNow { network, per_second, left, host_left, over, exempt };
         Self { budget: Some(budget), probation: None, text: Some(sentence(&text)) }
     }
 
@@ -115,22 +120,27 @@ fn network(source: IpAddr) -> String {
 mod tests {
     use super::*;
 
+    fn with_host(own: u64, host: u64) -> NetworkBudget {
+        NetworkBudget {
+            own: Budget { rate: 3, millis: own },
+            host: Budget { rate: 192, millis: host },
+        }
+    }
+
     fn source(text: &str) -> IpAddr {
         text.parse().expect("an address")
     }
 
     #[test]
     fn a_network_is_over_its_budget_only_when_less_than_one_connection_is_left() {
-        let now =
-            LiveBudgets::admitted(source("192.0.2.7"), Budget { rate: 3, millis: 2500 }, None);
+        let now = LiveBudgets::admitted(source("192.0.2.7"), with_host(2500, 192_000), None);
         let budget = now.budget.expect("it has one");
         assert_eq!(
             (budget.network.as_str(), budget.left, budget.over),
             ("192.0.2.0/24", 2.5, false)
         );
         assert!(now.text.is_some_and(|text| text.contains("2.5 of 3")));
-        let now =
-            LiveBudgets::admitted(source("2001:db8:1:2::7"), Budget { rate: 3, millis: 900 }, None);
+        let now = LiveBudgets::admitted(source("2001:db8:1:2::7"), with_host(900, 192_000), None);
         let budget = now.budget.expect("it has one");
         assert_eq!((budget.network.as_str(), budget.over), ("2001:db8:1::/48", true));
         assert!(
@@ -139,8 +149,18 @@ mod tests {
     }
 
     #[test]
+    fn a_network_with_a_budget_left_is_over_when_the_shared_budget_is_spent() {
+        let now = LiveBudgets::admitted(source("192.0.2.7"), with_host(3000, 999), None);
+        let budget = now.budget.expect("it has one");
+        assert_eq!((budget.left, budget.host_left, budget.over), (3.0, 0.999, true));
+        assert!(
+            now.text.is_some_and(|text| text.contains("share is spent") && text.contains(OVER))
+        );
+    }
+
+    #[test]
     fn an_exempt_source_is_never_over_budget() {
-        let spent = Budget { rate: 3, millis: 0 };
+        let spent = with_host(0, 0);
         for (exempt, name) in
             [(Exempt::Source, BudgetExemption::Source), (Exempt::Network, BudgetExemption::Network)]
         {

@@ -251,6 +251,31 @@ fn an_admitted_network_without_a_peer_has_a_budget_and_an_authenticated_peer_has
     });
 }
 
+/// Forged sources in ever new networks each find a full budget.
+#[test]
+fn all_networks_without_a_peer_share_64_times_the_budget() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let Scene { v6, guarded, .. } = Scene::FIXED;
+        let all = "2001:db8::/32".parse().expect("a prefix");
+        let admission = Admission::from_entries(vec![(all, Prefix::ADMITTED)]);
+        let mut trial = trial(Mode::Enforce);
+        trial
+            .apply(&FirewallPolicy { budget: 1, admission, ..policy(Mode::Enforce) })
+            .expect("applied");
+        let admitted = Tally::of(Verdict::Pass(PassReason::Admitted), Mode::Enforce);
+        let passed = (0..1000_u16).filter(|network| {
+            let [high, low] = network.to_be_bytes();
+            let mut source = [0x20, 0x01, 0x0d, 0xb8, high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+            source[4] |= 0x80;
+            let frame = Ipv6::between(source, v6.origin).tcp(&Tcp::syn(guarded));
+            trial.run(&frame, ifindex).expect("runs").moved[0].0 == admitted
+        });
+        // What the budget gains meanwhile passes, too.
+        let passed = passed.count();
+        assert!((64..=192).contains(&passed), "{passed} of 1000");
+    });
+}
+
 #[test]
 fn the_verifier_walks_far_fewer_instructions_than_its_limit() {
     let walked = trial(Mode::Enforce).verified_instructions();

@@ -1,0 +1,118 @@
+//! Takes over the pins of an older layout, while its programs judge packets.
+//!
+//! A map of the same shape is shared: it gets a second pin, the programs of both builds use it at
+//! the same time, and nothing is copied. A map of another shape is made anew and filled from the
+//! old one by a conversion; without a conversion the start is refused. Then the links move, and the
+//! start goes on as over its own pins: it swaps the programs under the links. The old pins are
+//! removed when the start is complete. If it fails, the links move back.
+
+#[cfg(feature = "next-layout")]
+mod next_layout;
+
+use aya::maps::MapData;
+
+use super::{
+    error::FirewallError,
+    maps::{LAYOUT, MapShape},
+    object,
+    pins::Pins,
+    unload,
+};
+
+/// The pins that are taken over, until the start is complete.
+pub(super) struct Migration {
+    pins: Pins,
+    older: Option<Pins>,
+}
+
+impl Migration {
+    /// Takes over the pins of `older`. If that fails, they are as before.
+    pub(super) fn begin(pins: &Pins, older: Option<Pins>) -> Result<Self, FirewallError> {
+        let migration = Self { pins: pins.clone(), older };
+        match migration.carry() {
+            Ok(()) => Ok(migration),
+            Err(error) => {
+                migration.undo();
+                Err(error)
+            }
+        }
+    }
+
+    fn carry(&self) -> Result<(), FirewallError> {
+        let (pins, Some(older)) = (&self.pins, &self.older) else { return Ok(()) };
+        if !older.has_maps()? {
+            return Ok(());
+        }
+        // The links move last: with a link, the maps are complete.
+        if pins.links()?.is_empty() {
+            pins.remove_maps()?;
+            carry_maps(older, pins)?;
+        }
+        older.move_links(pins)?;
+        tracing::info!(from = older.layout(), to = pins.layout(), "took over the pinned maps");
+        Ok(())
+    }
+
+    /// The start is complete: the old pins are not needed any more.
+    pub(super) fn finish(self) {
+        let Some(older) = &self.older else { return };
+        if let Err(error) = unload::remove(older.root(), &older.layout()) {
+            tracing::warn!("cannot remove the pins of an older aop: {error}");
+        }
+    }
+
+    /// The start has failed: the older build finds its pins as they were.
+    pub(super) fn undo(self) {
+        let Some(older) = &self.older else { return };
+        if let Err(error) = give_back(&self.pins, older) {
+            tracing::error!("cannot give the pins back to an older aop: {error}");
+        }
+    }
+}
+
+/// Takes the links back that a build with a newer layout has moved, before it failed.
+pub(super) fn take_back(pins: &Pins) -> Result<(), FirewallError> {
+    pins.newer()?.iter().try_for_each(|newer| give_back(newer, pins))
+}
+
+fn give_back(newer: &Pins, older: &Pins) -> Result<(), FirewallError> {
+    newer.move_links(older)?;
+    newer.remove_maps()?;
+    newer.remove()
+}
+
+fn carry_maps(older: &Pins, pins: &Pins) -> Result<(), FirewallError> {
+    let mut changed = Vec::new();
+    for shape in &LAYOUT {
+        match shape.pinned(older)? {
+            Some(found) if found == *shape => share(shape, older, pins)?,
+            Some(found) => changed.push((shape, found)),
+            None => {}
+        }
+    }
+    object::create_maps(pins)?;
+    changed.into_iter().try_for_each(|(shape, found)| match conversion(shape.name) {
+        Some(convert) => convert(older, pins),
+        None => Err(shape.refuse(older, found)),
+    })
+}
+
+fn share(shape: &MapShape, older: &Pins, pins: &Pins) -> Result<(), FirewallError> {
+    let (from, to) = (older.map(shape.name), pins.map(shape.name));
+    let map = MapData::from_pin(&from)
+        .map_err(|error| FirewallError::kernel(format!("open {}", from.display()), &error))?;
+    map.pin(&to).map_err(|error| FirewallError::kernel(format!("pin {}", to.display()), &error))
+}
+
+/// Fills a map from the one in an older layout.
+type Conversion = fn(&Pins, &Pins) -> Result<(), FirewallError>;
+
+/// The conversion for the map `name`, where its shape differs from that in the layout before.
+/// Layout 5 added a map to layout 4, and changed none.
+#[cfg(not(feature = "next-layout"))]
+fn conversion(_name: &str) -> Option<Conversion> {
+    None
+}
+
+#[cfg(feature = "next-layout")]
+use next_layout::conversion;
