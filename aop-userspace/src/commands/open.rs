@@ -1,6 +1,6 @@
 //! `aop open`: emergency openings. The daemon makes and closes them; listing needs no daemon.
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use aop_api::{OpeningsInForce, Request};
 use clap::Args;
@@ -29,15 +29,20 @@ pub(crate) struct OpenCommand {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct OpenAction {
-    /// Admit this network, no wider than /8 (IPv6: /32)
-    #[arg(long, value_name = "CIDR", requires = "for")]
+    /// Admit this address or network, no wider than /8 (IPv6: /32)
+    #[arg(long, value_name = "CIDR", value_parser = network, requires = "for")]
     from: Option<IpNet>,
-    /// Close the opening for this network
-    #[arg(long, value_name = "CIDR", conflicts_with = "for")]
+    /// Close the opening for this address or network
+    #[arg(long, value_name = "CIDR", value_parser = network, conflicts_with = "for")]
     close: Option<IpNet>,
     /// List the openings; works without a daemon too
     #[arg(long, conflicts_with = "for")]
     list: bool,
+}
+
+/// A network, or an address as the network that has no other.
+fn network(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
+    text.parse::<IpAddr>().map_or_else(|_| text.parse(), |address| Ok(address.into()))
 }
 
 impl OpenCommand {

@@ -43,7 +43,9 @@ async fn follow_changes(daemon: Arc<Daemon>, watch: ChangeSubscription) {
         let daemon = Arc::clone(&daemon);
         // On a blocking thread: it loads programs, waits for the kernel's locks, and syncs a file.
         let following = spawn_blocking(move || {
-            let error = daemon.follow_host(reason).err().map(|error| error.to_string());
+            let error = daemon.follow_renames().err().map(|error| error.to_string());
+            let following = daemon.follow_host(reason).err().map(|error| error.to_string());
+            let error = error.or(following);
             daemon.follow_unload();
             (error, daemon.store_guarded(stored))
         });

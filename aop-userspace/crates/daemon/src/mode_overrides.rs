@@ -10,7 +10,7 @@ use std::{
 
 use aop_api::{ModeChange, PendingMode, SiteMode};
 use aop_common::Mode;
-use aop_config::{Config, ReloadableConfig, SiteConfig};
+use aop_config::{Config, Interfaces, ReloadableConfig, SiteConfig};
 use aop_types::Modes;
 use file::OverridesFile;
 use jiff::Timestamp;
@@ -165,6 +165,35 @@ impl OverrideState {
         Some(format!(
             "`aop mode enforce` was not confirmed by {until:.0}: reverted to {reverts_to}"
         ))
+    }
+
+    /// The modes of interfaces follow their interfaces to new names that `interfaces` guards. Returns
+    /// a log line for each that moves.
+    pub(super) fn follow_renames(&mut self, interfaces: &Interfaces, pins: &Path) -> Vec<String> {
+        if !self.is_of_interfaces() {
+            return Vec::new();
+        }
+        let mut renamed = match aop_firewall::renamed_interfaces(pins) {
+            Ok(renamed) => renamed,
+            Err(error) => {
+                tracing::warn!("cannot look for renamed interfaces: {error}");
+                return Vec::new();
+            }
+        };
+        renamed.retain(|it| interfaces.named().is_none_or(|names| names.contains(&it.to)));
+        if let Some(pending) = &mut self.pending
+            && let Some(before) = &mut pending.reverts_to
+        {
+            before.rename(&renamed);
+        }
+        self.overrides.as_mut().map_or_else(Vec::new, |overrides| overrides.rename(&renamed))
+    }
+
+    /// Whether an interface has a mode of its own, now or after a revert.
+    pub(super) fn is_of_interfaces(&self) -> bool {
+        let before = self.pending.as_ref().and_then(|pending| pending.reverts_to.as_ref());
+        let mut all = self.overrides.iter().chain(before);
+        all.any(|overrides| !overrides.interfaces.is_empty())
     }
 
     /// The override that waits for a confirmation.

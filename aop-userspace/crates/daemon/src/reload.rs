@@ -44,7 +44,10 @@ impl Daemon {
         self.lifecycle.may_load()?;
         let mut next = turn.policy();
         let keeps_list = next.keeps_list(&config.live);
-        let (overrides, dropped) = next.overrides.reconcile(&config);
+        let pins = &config.fixed.paths.pins;
+        let moved = next.overrides.follow_renames(&config.live.interfaces, pins);
+        let (overrides, mut dropped) = next.overrides.reconcile(&config);
+        dropped.extend(moved);
         let refreshed_before = next.live.refresh;
         next.overrides = overrides;
         next.live = config.live;

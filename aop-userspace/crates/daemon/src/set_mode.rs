@@ -122,6 +122,24 @@ impl Daemon {
         Ok(())
     }
 
+    /// The modes of interfaces follow their interfaces to new names, unless nothing may change now.
+    /// The interfaces are guarded by these names afterwards.
+    pub(super) fn follow_renames(&self) -> Result<(), SetModeError> {
+        if !self.policy.read().overrides.is_of_interfaces() {
+            return Ok(());
+        }
+        let Ok(turn) = self.turn() else { return Ok(()) };
+        let ActivePolicy { mut overrides, live, .. } = turn.policy();
+        let moved = overrides.follow_renames(&live.interfaces, &self.settings.paths.pins);
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let ack = turn.put_in_force(overrides, "renamed", IfNotStored::Warn)?;
+        moved.iter().for_each(|line| tracing::warn!("{line}"));
+        await_ack(ack);
+        Ok(())
+    }
+
     fn modes_in_force(&self) -> ModesInForce {
         let policy = self.policy.read();
         let ActivePolicy { live, overrides, .. } = &*policy;

@@ -129,7 +129,10 @@ fn start(
         }
         terminator.prepare(bundle)?;
     }
-    let (overrides, dropped) = OverrideState::load(&config).reconcile(&config);
+    let mut overrides = OverrideState::load(&config);
+    let moved = overrides.follow_renames(&config.live.interfaces, &config.fixed.paths.pins);
+    let (overrides, mut dropped) = overrides.reconcile(&config);
+    dropped.extend(moved);
     let known = identity_store::load(state).unwrap_or_else(|error| {
         tracing::warn!("{error}");
         SeenIdentities::default()

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use aop_tests::{Lab, child, wait};
+use serde_json::Value;
 
 use super::{ADDRESSES, ONE_CHECK, becomes, pinned, second_uplink};
 use crate::stage::{SOON, Stage, is_guarded, on_changed_stage};
@@ -33,6 +34,43 @@ fn auto_follows_interfaces_that_appear_are_renamed_and_disappear() {
         })?;
         ensure!(pinned(stage, "wan2")?.is_empty());
         becomes(&stage.daemon, "eth0", "attached").map(drop)
+    });
+}
+
+/// The modes of single interfaces.
+fn own_modes(stage: &Stage) -> Result<Value> {
+    Ok(stage.daemon.status()?.json()["modes"]["interfaces"].clone())
+}
+
+#[test]
+fn the_mode_of_an_interface_follows_it_to_another_name_also_while_aop_is_stopped() {
+    on_auto_stage(|stage| {
+        stage.silences_strangers()?;
+        second_uplink(&stage.lab, "wan.1")?;
+        becomes(&stage.daemon, "wan.1", "attached")?;
+        stage.daemon.verb(&["mode", "observe"])?.success()?;
+        let enforce = ["mode", "enforce", "--interface", "wan.1", "--force"];
+        stage.daemon.verb(&enforce)?.success()?;
+        let modes = own_modes(stage)?;
+        let under = |name: &str| {
+            let text = modes.to_string().replace("wan.1", name);
+            serde_json::from_str::<Value>(&text).context("JSON")
+        };
+        let rename = |from: &str, to: &str| {
+            let lines =
+                format!("link set {from} down\nlink set {from} name {to}\nlink set {to} up\n");
+            stage.lab.origin().ip(&lines)
+        };
+        rename("wan.1", "wan2")?;
+        becomes(&stage.daemon, "wan2", "attached")?;
+        ensure!(own_modes(stage)? == under("wan2")?, "{} was {modes}", own_modes(stage)?);
+        stage.daemon.kill();
+        rename("wan2", "wan3")?;
+        stage.daemon.run()?;
+        ensure!(own_modes(stage)? == under("wan3")?, "{} was {modes}", own_modes(stage)?);
+        stage.daemon.run()?;
+        ensure!(own_modes(stage)? == under("wan3")?, "it was not stored");
+        Ok(())
     });
 }
 

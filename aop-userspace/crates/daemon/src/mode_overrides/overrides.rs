@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use aop_api::{ModeChange, ModeTarget};
 use aop_common::Mode;
 use aop_config::{Config, Interfaces};
+use aop_firewall::RenamedInterface;
 use aop_types::Modes;
 use jiff::Timestamp;
 
@@ -113,6 +114,23 @@ impl ModeOverrides {
             });
         }
         (self.if_any(), lost)
+    }
+
+    /// The modes of interfaces follow their interfaces to new names. Where both names have one,
+    /// enforce holds. Returns a log line for each that moves.
+    pub(super) fn rename(&mut self, renamed: &[RenamedInterface]) -> Vec<String> {
+        let mut moved = Vec::new();
+        for RenamedInterface { from, to } in renamed {
+            let Some(mode) = self.interfaces.remove(from) else { continue };
+            let own = self.interfaces.get(to).copied();
+            let mode = if own == Some(Mode::Enforce) { Mode::Enforce } else { mode };
+            self.interfaces.insert(to.clone(), mode);
+            moved.push(format!(
+                "interface {from} is {to} now, and keeps its own mode {}",
+                mode.name()
+            ));
+        }
+        moved
     }
 
     /// The overrides that change the configuration into `modes`.
