@@ -67,10 +67,15 @@ impl ActivePolicy {
         self.list.list.with(&extra.collect::<Vec<_>>())
     }
 
-    /// The prefixes that this policy admits after `before`. If the source has never answered, the
-    /// prefixes of `before` stay admitted.
-    pub(crate) fn admission_after(&self, before: &Admission, prefixes: &[IpNet]) -> Admission {
-        next_admission(before, &self.list, prefixes, &self.live)
+    /// The prefixes that this policy admits after `before`, where `firewall.extra` was `former`. If
+    /// the source has never answered, the other prefixes of `before` stay admitted.
+    pub(crate) fn admission_after(
+        &self,
+        before: &Admission,
+        former: &[IpNet],
+        prefixes: &[IpNet],
+    ) -> Admission {
+        next_admission(before, former, &self.list, prefixes, &self.live)
     }
 
     /// Its part for the firewall.
@@ -129,17 +134,18 @@ impl ActivePolicy {
     }
 }
 
-/// The admitted set after `before`. Where the source has never answered, the prefixes of `before`
-/// stay admitted.
+/// The admitted set after `before`, where `firewall.extra` was `former`. Where the source has never
+/// answered, the other prefixes of `before` stay admitted.
 pub(crate) fn next_admission(
     before: &Admission,
+    former: &[IpNet],
     list: &CurrentList,
     prefixes: &[IpNet],
     live: &ReloadableConfig,
 ) -> Admission {
     let mut admitted = prefixes.to_vec();
     if list.origin == ListOrigin::None {
-        admitted.extend(before.admitted_prefixes());
+        admitted.extend(before.admitted_prefixes().filter(|prefix| !former.contains(prefix)));
     }
     before.followed_by(&admitted, live.drain, monotonic_seconds())
 }

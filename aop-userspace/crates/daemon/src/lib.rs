@@ -7,6 +7,7 @@
 //! attached when the daemon exits.
 
 mod active_policy;
+mod admitted_extra;
 mod answers;
 mod audit_log;
 mod background;

@@ -11,7 +11,7 @@ use aop_storage::InstanceLock;
 use jiff::Timestamp;
 
 use super::{
-    DaemonError, active_policy, guarded_interfaces, mode_overrides::OverrideState,
+    DaemonError, active_policy, admitted_extra, guarded_interfaces, mode_overrides::OverrideState,
     openings::Openings,
 };
 
@@ -61,11 +61,15 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     let (openings, mut closed) =
         Openings::load(&fixed.paths.state, (Timestamp::now(), Instant::now()));
     closed.extend(openings.networks());
+    let former = admitted_extra::load(&fixed.paths.state);
+    admitted_extra::begin(&fixed.paths.state, &former, &live.extra);
     Firewall::start(setting, |before| {
         let before = &before.without(&closed);
-        let admission = active_policy::next_admission(before, &found.held, &prefixes, live);
+        let held = &found.held;
+        let admission = active_policy::next_admission(before, &former, held, &prefixes, live);
         active_policy::firewall_policy(&admission, live, &modes)
     })?;
+    admitted_extra::finish(&fixed.paths.state, &former, &live.extra);
     overrides.log_and_drop(&fixed.paths.state, &dropped);
     Ok(Loaded::Firewall)
 }

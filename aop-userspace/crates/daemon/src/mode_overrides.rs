@@ -167,8 +167,8 @@ impl OverrideState {
         ))
     }
 
-    /// The modes of interfaces follow their interfaces to new names that `interfaces` guards. Returns
-    /// a log line for each that moves.
+    /// The modes of interfaces follow their interfaces to new names that `interfaces` guards.
+    /// Returns a log line for each that moves.
     pub(super) fn follow_renames(&mut self, interfaces: &Interfaces, pins: &Path) -> Vec<String> {
         if !self.is_of_interfaces() {
             return Vec::new();

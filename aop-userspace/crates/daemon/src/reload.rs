@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    mem,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -12,9 +13,9 @@ use aop_config::{SiteConfig, StartupConfig};
 use aop_tls::{FileWarnings, SiteFiles, Sites};
 
 use super::{
-    CheckedConfig, Daemon, DaemonError, active_policy::PacketFilter, prepare, prepare::pack,
-    refresh::RefreshState, reload_queue::LoadedSummary, status, terminator_handle::PendingAck,
-    turn::Predecessors,
+    CheckedConfig, Daemon, DaemonError, active_policy::PacketFilter, admitted_extra, prepare,
+    prepare::pack, refresh::RefreshState, reload_queue::LoadedSummary, status,
+    terminator_handle::PendingAck, turn::Predecessors,
 };
 
 /// How long the terminator may take for a step that cannot fail.
@@ -50,14 +51,16 @@ impl Daemon {
         dropped.extend(moved);
         let refreshed_before = next.live.refresh;
         next.overrides = overrides;
-        next.live = config.live;
         let copy_trouble = found.trouble.map(|trouble| trouble.to_string());
         if !keeps_list {
             next.list = found.held;
         }
         (next.source, next.warnings, next.file_warnings) =
             (Arc::new(source), warnings, file_warnings);
+        let former = mem::replace(&mut next.live, config.live).extra;
+        admitted_extra::begin(turn.state(), &former, &next.live.extra);
         turn.apply(&mut next, &[])?;
+        admitted_extra::finish(turn.state(), &former, &next.live.extra);
         if next.packets == PacketFilter::Unloaded {
             tracing::warn!("{}", status::UNLOADED);
             summary.warnings.push(status::UNLOADED.to_owned());

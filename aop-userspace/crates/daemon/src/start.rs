@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use super::{
     CheckedConfig, Daemon, DaemonError, Logs, Signals,
     active_policy::{ActivePolicy, PacketFilter},
+    admitted_extra,
     audit_log::AuditLog,
     identity_store,
     lifecycle::Lifecycle,
@@ -150,7 +151,10 @@ fn start(
         warnings,
         file_warnings,
     };
-    let firewall = start_firewall(&config, &mut policy, &expired, pins, logs.packets)?;
+    let former = admitted_extra::load(state);
+    admitted_extra::begin(state, &former, &policy.live.extra);
+    let gone = Gone { expired: &expired, extra: &former };
+    let firewall = start_firewall(&config, &mut policy, gone, pins, logs.packets)?;
     let rules = policy.for_terminator();
     let command = Command::Serve { rules, pinned: firewall.is_some(), known };
     let guarding = firewall.as_ref().map(UncommittedStart::firewall);
@@ -170,6 +174,7 @@ fn start(
             None
         }
     };
+    admitted_extra::finish(state, &former, &policy.live.extra);
     policy.overrides.log_and_drop(state, &dropped);
     if !expired.is_empty() {
         tracing::warn!(
@@ -203,19 +208,28 @@ fn resolver_files(config: &Config) -> NameLookup {
     }
 }
 
+/// Prefixes that the maps may still admit, and whose owners are known.
+#[derive(Clone, Copy)]
+struct Gone<'a> {
+    /// Of openings that have expired. They do not drain.
+    expired: &'a [IpNet],
+    /// Of the firewall.extra of the last run.
+    extra: &'a [IpNet],
+}
+
 /// Starts the firewall, where it is on. Computes what `policy` admits in both cases; prefixes that
-/// are only in `expired` do not drain.
+/// are only in `gone` do not stay.
 fn start_firewall(
     config: &Config,
     policy: &mut ActivePolicy,
-    expired: &[IpNet],
+    gone: Gone<'_>,
     handed: Option<OwnedFd>,
     log: PacketLog,
 ) -> Result<Option<UncommittedStart>, DaemonError> {
     let pins = &config.fixed.paths.pins;
     let prefixes = policy.prefixes()?;
     let Some(wanted) = &config.fixed.firewall else {
-        policy.admission = policy.admission_after(&Admission::default(), &prefixes);
+        policy.admission = policy.admission_after(&Admission::default(), gone.extra, &prefixes);
         return Ok(None);
     };
     let options = StartOptions {
@@ -227,7 +241,8 @@ fn start_firewall(
         missing: MissingInterface::Await,
     };
     let firewall = Firewall::take_over(options, handed, |before| {
-        policy.admission = policy.admission_after(&before.without(expired), &prefixes);
+        let before = before.without(gone.expired);
+        policy.admission = policy.admission_after(&before, gone.extra, &prefixes);
         policy.for_firewall()
     })?;
     Ok(Some(firewall))

@@ -99,16 +99,18 @@ impl Turn<'_> {
         closed: &[IpNet],
     ) -> Result<(), ApplyError> {
         let prefixes = next.prefixes()?;
+        let former = self.daemon.policy.read().live.extra.clone();
         let loaded = |_: &&Mutex<Firewall>| next.packets == PacketFilter::Loaded;
         let Some(firewall) = self.daemon.firewall.as_ref().filter(loaded) else {
-            next.admission = next.admission_after(&next.admission.without(closed), &prefixes);
+            let before = next.admission.without(closed);
+            next.admission = next.admission_after(&before, &former, &prefixes);
             return Ok(());
         };
         let (before, idle) = {
             let firewall = firewall.lock();
             (firewall.admission()?, firewall.inactive_set()?)
         };
-        next.admission = next.admission_after(&before.without(closed), &prefixes);
+        next.admission = next.admission_after(&before.without(closed), &former, &prefixes);
         // A long list takes time: status and interface changes do not wait for it.
         idle.fill(&next.admission)?;
         let changed = firewall.lock().change(&next.live.interfaces, &next.for_firewall());

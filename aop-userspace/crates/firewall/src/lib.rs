@@ -292,8 +292,8 @@ pub fn read(
     snapshot::read(pins, names, None, PeerListing::Peers)
 }
 
-/// The guarded interfaces that have another name now. None once [`Firewall::follow_host`] or a start
-/// has followed them.
+/// The guarded interfaces that have another name now. None once [`Firewall::follow_host`] or a
+/// start has followed them.
 ///
 /// # Errors
 /// Pins exist and cannot be read.

@@ -126,3 +126,39 @@ fn if_the_source_is_unreachable_the_prefixes_of_the_previous_run_stay() {
         },
     );
 }
+
+#[test]
+fn while_the_source_was_never_reached_a_prefix_that_leaves_extra_goes_also_over_a_restart() {
+    on_fetching_stage(
+        ListResponse::ok("text/plain", &[], &cloudflare::list()),
+        PrefixesTable::Url,
+        |stage, server| {
+            refresh_to(stage, &[], "applied")?;
+            server.respond_with(ListResponse::Bytes(Vec::new()));
+            fs::remove_dir_all(&stage.config.state)?;
+            stage.config.drain = "0s";
+            let without = stage.config.text();
+            stage.config.extra.push(stage.lab.stranger_address(IpVersion::V4).to_string() + "/32");
+            let with = stage.config.text();
+            let stranger = || Pull::by_stranger(&stage.lab, IpVersion::V4);
+            let taken_back = || {
+                stranger().must_meet_silence().context("it stays admitted")?;
+                stage.edge_is_served()
+            };
+            stage.daemon.write(&with)?;
+            stage.daemon.run()?;
+            ensure!(list_field(&stage.daemon.status()?, "origin")? == "nowhere");
+            stage.daemon.reload()?;
+            ensure!(stranger().must_meet_silence().is_err(), "it is not admitted");
+            stage.daemon.write(&without)?;
+            stage.daemon.reload()?;
+            taken_back()?;
+            stage.daemon.write(&with)?;
+            stage.daemon.reload()?;
+            ensure!(stranger().must_meet_silence().is_err(), "it is not admitted");
+            stage.daemon.write(&without)?;
+            stage.daemon.run()?;
+            taken_back()
+        },
+    );
+}

@@ -217,8 +217,8 @@ impl HttpRelay {
         Poll::Ready(Ok(worked))
     }
 
-    /// Writes a large part of a body from where it was read, without a copy, if nothing waits before
-    /// it. Returns how much was written.
+    /// Writes a large part of a body from where it was read, without a copy, if nothing waits
+    /// before it. Returns how much was written.
     pub(super) fn write_through(&mut self, bytes: &[u8]) -> usize {
         let unframed = self.peer.unframed(bytes.len());
         if unframed < limits::WRITTEN_THROUGH || self.waiting() > 0 {
