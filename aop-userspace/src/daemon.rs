@@ -92,6 +92,11 @@ fn offline_status(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
     };
     status.explain_modes(configured, set_at, pending);
     status.warnings.push(match state.reading {
+        Some(_) if aop_firewall::is_in_use(&paths.pins) => format!(
+            "aop runs and guards, but does not answer: its socket in {} is gone. Pulls are served \
+             all the same. If this lasts: `systemctl restart aop`",
+            paths.runtime.display()
+        ),
         Some(_) => "aop is not running: packets are still filtered, but no origin pull is served. \
                     Start it: `systemctl start aop`"
             .into(),

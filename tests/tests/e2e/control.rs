@@ -2,6 +2,7 @@
 
 mod clients;
 mod readers;
+mod removed;
 mod versions;
 
 use std::io::{Read, Write};

@@ -1,7 +1,13 @@
 //! One listening socket of the admin API: a client sends one request as a line of JSON and gets one
 //! document. The number of clients at a time and the time that each may take are limited.
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use aop_api::Request;
 use aop_listeners::{PublishedSocket, SocketAccess};
@@ -9,7 +15,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,6 +30,8 @@ const LONGEST: u64 = 4096;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts to accept, and between two requests of one reader.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often to look whether the file of the socket is there.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Which requests a socket accepts, and from whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +41,13 @@ pub(super) enum AccessLevel {
     /// Requests that change nothing and fetch nothing. The group with this id may open the socket,
     /// too.
     ReadOnly(u32),
+}
+
+/// Whether the last attempt to make a socket anew has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Renewal {
+    Possible,
+    Failed,
 }
 
 /// A bound socket. Dropping it removes the file, unless another socket has replaced it.
@@ -104,13 +119,45 @@ impl AdminListener {
         self.socket.publish()
     }
 
-    /// Passes requests to `daemon` until `stop`.
+    /// Makes the socket in `runtime` anew.
+    fn renew(&mut self, runtime: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(runtime)?;
+        let renewed = Self::bind(runtime, self.level)?;
+        renewed.publish()?;
+        *self = renewed;
+        Ok(())
+    }
+
+    /// The same, and logs what came of it once.
+    fn try_renew(&mut self, runtime: &Path, last: Renewal) -> Renewal {
+        let path = runtime.join(self.level.name());
+        match (self.renew(runtime), last) {
+            (Ok(()), _) => {
+                tracing::warn!("{} was removed, and is there again", path.display());
+                Renewal::Possible
+            }
+            (Err(error), Renewal::Possible) => {
+                tracing::error!(
+                    "{} was removed, and cannot be made anew: {error}; `systemctl restart aop`",
+                    path.display()
+                );
+                Renewal::Failed
+            }
+            (Err(_), Renewal::Failed) => Renewal::Failed,
+        }
+    }
+
+    /// Passes requests to `daemon` until `stop`. Makes the socket in `runtime` anew if its file was
+    /// removed, until `handed_over`.
     pub(super) async fn serve(
-        self,
+        mut self,
+        runtime: PathBuf,
         daemon: Arc<dyn RequestHandler>,
         tasks: TaskTracker,
         stop: CancellationToken,
+        handed_over: CancellationToken,
     ) {
+        let mut renewal = Renewal::Possible;
         let places = Arc::new(Semaphore::new(self.level.clients()));
         loop {
             let accepted = async {
@@ -120,6 +167,12 @@ impl AdminListener {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
                 accepted = accepted => accepted,
+                () = sleep(LOOK) => {
+                    if !handed_over.is_cancelled() && self.socket.is_removed() {
+                        renewal = self.try_renew(&runtime, renewal);
+                    }
+                    continue;
+                }
             };
             match accepted {
                 (Ok(place), Ok(stream)) => {
@@ -134,7 +187,7 @@ impl AdminListener {
                 }
                 (_, Err(error)) => {
                     tracing::warn!("control: cannot accept: {error}");
-                    tokio::time::sleep(PAUSE).await;
+                    sleep(PAUSE).await;
                 }
                 // The semaphore is never closed.
                 (Err(_), Ok(_)) => return,
@@ -184,7 +237,7 @@ async fn serve_client(
     let written = timeout(PATIENCE, written).await?;
     if matches!(level, AccessLevel::ReadOnly(_)) {
         // A client that asks in a loop must not keep the daemon busy.
-        tokio::time::sleep(PAUSE).await;
+        sleep(PAUSE).await;
     }
     drop(place);
     written

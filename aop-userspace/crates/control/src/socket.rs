@@ -95,17 +95,23 @@ impl ControlSocket {
         self.full.publish().map_err(|error| refused(&self.runtime, AccessLevel::Full, error))
     }
 
-    /// Passes requests to `daemon` until `stop`.
+    /// Passes requests to `daemon` until `stop`. Makes sockets anew whose files were removed, until
+    /// `handed_over`.
     pub async fn serve(
         self,
         daemon: Arc<dyn RequestHandler>,
         tasks: TaskTracker,
         stop: CancellationToken,
+        handed_over: CancellationToken,
     ) {
+        let serve = |listener: AdminListener| {
+            let (daemon, tasks) = (Arc::clone(&daemon), tasks.clone());
+            listener.serve(self.runtime.clone(), daemon, tasks, stop.clone(), handed_over.clone())
+        };
         if let Some(read_only) = self.read_only {
-            tasks.spawn(read_only.serve(Arc::clone(&daemon), tasks.clone(), stop.clone()));
+            tasks.spawn(serve(read_only));
         }
-        self.full.serve(daemon, tasks, stop).await;
+        serve(self.full).await;
     }
 }
 

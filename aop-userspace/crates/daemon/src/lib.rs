@@ -131,7 +131,8 @@ pub async fn run(
     interface_watch::follow(&daemon, changes, &tasks, &stop);
     packet_log::follow(&daemon, log, &tasks, &stop);
     let handler = Arc::clone(&daemon) as Arc<dyn RequestHandler>;
-    tasks.spawn(control.serve(handler, tasks.clone(), stop.clone()));
+    let handed_over = daemon.lifecycle.handed_over().clone();
+    tasks.spawn(control.serve(handler, tasks.clone(), stop.clone(), handed_over));
     if let Some((monitor, probe)) = monitor {
         let pages = MonitorPages::new(Arc::clone(&daemon), probe);
         let handed_over = daemon.lifecycle.handed_over().clone();

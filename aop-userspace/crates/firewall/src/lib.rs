@@ -302,6 +302,13 @@ pub fn renamed_interfaces(pins: &Path) -> Result<Vec<RenamedInterface>, Firewall
     attach::renamed(&interfaces::list().map_err(FirewallError::Netlink)?, &pins)
 }
 
+/// Whether a daemon uses these pins, as far as this process may see.
+#[must_use]
+pub fn is_in_use(pins: &Path) -> bool {
+    let pins = Pins::existing(pins).ok().flatten();
+    pins.is_some_and(|pins| pins.is_locked().unwrap_or(false))
+}
+
 /// Waits until the interfaces `names` exist, but no longer than `limit`.
 pub fn await_interfaces(names: &[String], limit: Duration) {
     start::await_interfaces(names, limit);

@@ -144,6 +144,16 @@ impl Pins {
         Ok(())
     }
 
+    /// Whether a process holds the lock. Asks the list of the kernel: to try the lock would refuse a
+    /// daemon that starts at this moment.
+    pub(super) fn is_locked(&self) -> io::Result<bool> {
+        let file = fs::metadata(self.directory())?;
+        let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+        let file = format!("{major:02x}:{minor:02x}:{}", file.ino());
+        let locks = fs::read_to_string("/proc/locks")?;
+        Ok(locks.lines().any(|lock| lock.split_whitespace().any(|word| word == file)))
+    }
+
     /// A copy of the lock, for the successor.
     pub(super) fn copy_lock(&self) -> Result<Option<OwnedFd>, FirewallError> {
         let copy = self.lock().as_ref().map(|lock| lock.try_clone().map(OwnedFd::from)).transpose();

@@ -86,6 +86,13 @@ impl PublishedSocket {
         fs::rename(&self.unpublished, &self.path)
     }
 
+    /// Whether the file was removed, so that no client finds the socket.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        let found = fs::symlink_metadata(&self.path);
+        found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Waits for a client.
     ///
     /// # Errors

@@ -140,25 +140,25 @@ fn while_the_source_was_never_reached_a_prefix_that_leaves_extra_goes_also_over_
             let without = stage.config.text();
             stage.config.extra.push(stage.lab.stranger_address(IpVersion::V4).to_string() + "/32");
             let with = stage.config.text();
-            let stranger = || Pull::by_stranger(&stage.lab, IpVersion::V4);
-            let taken_back = || {
-                stranger().must_meet_silence().context("it stays admitted")?;
+            let stranger = |stage: &Stage| Pull::by_stranger(&stage.lab, IpVersion::V4);
+            let taken_back = |stage: &Stage| {
+                stranger(stage).must_meet_silence().context("it stays admitted")?;
                 stage.edge_is_served()
             };
             stage.daemon.write(&with)?;
             stage.daemon.run()?;
             ensure!(list_field(&stage.daemon.status()?, "origin")? == "nowhere");
             stage.daemon.reload()?;
-            ensure!(stranger().must_meet_silence().is_err(), "it is not admitted");
+            ensure!(stranger(stage).must_meet_silence().is_err(), "it is not admitted");
             stage.daemon.write(&without)?;
             stage.daemon.reload()?;
-            taken_back()?;
+            taken_back(stage)?;
             stage.daemon.write(&with)?;
             stage.daemon.reload()?;
-            ensure!(stranger().must_meet_silence().is_err(), "it is not admitted");
+            ensure!(stranger(stage).must_meet_silence().is_err(), "it is not admitted");
             stage.daemon.write(&without)?;
             stage.daemon.run()?;
-            taken_back()
+            taken_back(stage)
         },
     );
 }

@@ -44,6 +44,13 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
 fn daemon(host: &HostContext) -> CheckFinding {
     match &host.status.daemon {
         Some(daemon) => good("daemon", "aop is running").seen(format!("process {}", daemon.pid)),
+        None if aop_firewall::is_in_use(&host.paths.pins) => wrong(
+            "daemon",
+            "aop runs and guards, but does not answer: its socket is gone",
+            VisitorError::Nothing,
+            "`systemctl restart aop`, if the socket does not come back within a few seconds",
+        )
+        .seen(host.paths.runtime.join("control.sock").display().to_string()),
         None => wrong(
             "daemon",
             "aop is not running: no origin pull is served, and the list is not refreshed",

@@ -1,0 +1,53 @@
+//! The socket after its file was removed.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use aop_tests::wait;
+
+use crate::stage::{SOON, on_changed_stage, on_stage};
+
+#[test]
+fn a_socket_whose_directory_was_removed_is_made_anew() {
+    on_changed_stage(
+        |config, _| config.tables.push("[control]\nreaders = \"nogroup\""),
+        |stage| {
+            let sockets = ["control.sock", "read.sock"].map(|it| stage.config.runtime.join(it));
+            for _ in 0..2 {
+                fs::remove_dir_all(&stage.config.runtime)?;
+                wait::until("the sockets are there again", SOON, || {
+                    sockets.iter().all(|it| it.exists()).then_some(())
+                })?;
+                let status = stage.daemon.status()?;
+                ensure!(status.json()["daemon"]["pid"] == stage.daemon.process()?.0);
+                stage.edge_is_served()?;
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn without_a_socket_status_and_doctor_do_not_say_that_aop_is_not_running() {
+    on_stage(|stage| {
+        let runtime = &stage.config.runtime;
+        fs::remove_dir_all(runtime)?;
+        // Nothing can be made in its place.
+        fs::write(runtime, "")?;
+        let asked = |verb: &str| -> Result<String> {
+            let output = stage.daemon.verb(&[verb])?;
+            Ok(output.text() + &output.errors)
+        };
+        for verb in ["status", "doctor"] {
+            let told = asked(verb)?;
+            ensure!(told.contains("does not answer"), "{verb}: {told}");
+            ensure!(!told.contains("not running"), "{verb}: {told}");
+        }
+        stage.edge_is_served()?;
+        fs::remove_file(runtime)?;
+        wait::until("the socket is there again", SOON, || {
+            runtime.join("control.sock").exists().then_some(())
+        })?;
+        stage.daemon.status().map(drop)
+    });
+}
