@@ -54,8 +54,8 @@ pub enum TableLookup {
 #[inline(always)]
 #[must_use]
 pub const fn root(set: PrefixSet, family: AddressFamily, first: u8) -> u32 {
-    let quarter = set.index() << 1 | family as u32;
-    quarter << 8 | first as u32
+    let quarter = set.index().wrapping_mul(2).wrapping_add(family as u32);
+    quarter.wrapping_mul(ROOTS).wrapping_add(first as u32)
 }
 
 /// The number of the first further block of a set.
