@@ -65,6 +65,20 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_that_was_idle_for_long_holds_the_attempts_of_one_second() {
+        for idle in [1000, 60_000, 1 << 63, u64::MAX] {
+            let mut bucket = Bucket { stamp: 0, millis: 0 };
+            let mut given = 0;
+            for _ in 0..10 {
+                let (next, taken) = bucket.take(idle, 4);
+                given += u32::from(taken);
+                bucket = next;
+            }
+            assert_eq!(given, 4, "after {idle} ms");
+        }
+    }
+
+    #[test]
     fn a_rate_of_zero_gives_nothing_and_a_clock_that_went_back_gains_nothing() {
         assert!(!Bucket::full(0, 0).take(u64::MAX, 0).1);
         let empty = Bucket { stamp: 9000, millis: 0 };
