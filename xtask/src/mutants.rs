@@ -24,6 +24,8 @@ pub(crate) fn run(package: &str, arguments: &[String]) -> Result<()> {
     let mut mutants = command::cargo("mutants");
     // Each change is built in a copy of the tree, with a target directory of its own.
     mutants.env_remove("CARGO_TARGET_DIR");
+    // No change is ever debugged, and without this it builds in two thirds of the time.
+    mutants.env("CARGO_PROFILE_DEV_DEBUG", "0");
     mutants.args(["--package", package, "--output"]).arg(&folder);
     if !stdout().is_terminal() {
         // Only a terminal gets a progress bar: elsewhere, a line for each change shows progress.
