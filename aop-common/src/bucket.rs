@@ -34,13 +34,12 @@ impl Bucket {
     /// second; from a clock that went back it gains nothing.
     #[inline(always)]
     #[must_use]
-    pub const fn take(self, now: u64, rate: u32) -> (Self, bool) {
-        let elapsed = now.saturating_sub(self.stamp);
+    pub fn take(self, now: u64, rate: u32) -> (Self, bool) {
         // At most one second counts, so nothing overflows.
-        let elapsed = if elapsed > 1000 { 1000 } else { elapsed };
-        let full = (rate as u64).wrapping_mul(1000);
-        let gained = self.millis.saturating_add(elapsed.wrapping_mul(rate as u64));
-        let held = if gained > full { full } else { gained };
+        let elapsed = now.saturating_sub(self.stamp).min(1000);
+        let full = u64::from(rate).wrapping_mul(1000);
+        let gained = elapsed.wrapping_mul(u64::from(rate));
+        let held = self.millis.saturating_add(gained).min(full);
         match held.checked_sub(1000) {
             Some(left) => (Self { stamp: now, millis: left }, true),
             None => (Self { stamp: now, millis: held }, false),
@@ -74,6 +73,20 @@ mod tests {
             bucket = next;
         }
         assert_eq!(given, 20);
+    }
+
+    #[test]
+    fn a_bucket_that_was_idle_for_long_holds_the_attempts_of_one_second() {
+        for idle in [1000, 60_000, 1 << 63, u64::MAX] {
+            let mut bucket = Bucket { stamp: 0, millis: 0 };
+            let mut given = 0;
+            for _ in 0..10 {
+                let (next, taken) = bucket.take(idle, 4);
+                given += u32::from(taken);
+                bucket = next;
+            }
+            assert_eq!(given, 4, "after {idle} ms");
+        }
     }
 
     #[test]

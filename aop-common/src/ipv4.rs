@@ -63,3 +63,51 @@ pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
     let length = frame.u16(at.wrapping_add(2)).ok_or(CUT)?;
     Ok(Payload { protocol, at: at.wrapping_add(header), end: at.wrapping_add(usize::from(length)) })
 }
+
+#[cfg(test)]
+mod tests {
+    use aop_packets::{
+        Scene,
+        build::{ARP, CUSTOMER_TAG, Ip, Ipv4, Tcp, ethernet, tagged},
+    };
+
+    use super::*;
+    use crate::Bytes;
+
+    /// Ethernet, IPv4 and the ports of TCP.
+    const READ: usize = 38;
+
+    fn header() -> Ipv4 {
+        Ipv4::between(Scene::FIXED.v4.stranger, Scene::FIXED.v4.origin)
+    }
+
+    #[test]
+    fn the_port_of_an_ordinary_packet_is_read_at_once() {
+        let tcp = Tcp::syn(8443);
+        let may_be_fragmented = header().flags(0);
+        for packet in [header(), header().flags(0x8000), may_be_fragmented, header().hops(1)] {
+            let frame = packet.tcp(&tcp);
+            assert_eq!(plain_port(&Bytes(&frame)), Some(8443), "{packet:?}");
+            assert_eq!(plain_port(&Bytes(&frame[..READ])), Some(8443), "{packet:?}");
+        }
+    }
+
+    #[test]
+    fn a_packet_that_is_not_ordinary_is_left_to_the_whole_reading() {
+        let tcp = Tcp::syn(8443);
+        let ordinary = header().tcp(&tcp);
+        for frame in [
+            &ordinary[..READ - 1],
+            &ethernet(ARP, &ordinary[14..]),
+            &tagged(ordinary.clone(), CUSTOMER_TAG, 1),
+            &header().version(5).tcp(&tcp),
+            &header().ihl(4).tcp(&tcp),
+            &header().no_operations(1).tcp(&tcp),
+            &header().fragment(0, true).tcp(&tcp),
+            &header().fragment(1, false).tcp(&tcp),
+            &header().udp(8443),
+        ] {
+            assert_eq!(plain_port(&Bytes(frame)), None, "{frame:02x?}");
+        }
+    }
+}

@@ -112,3 +112,48 @@ fn fragment(next: u8) -> Stop {
 fn is_extension(next: u8) -> bool {
     matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
 }
+
+#[cfg(test)]
+mod tests {
+    use aop_packets::{
+        Scene,
+        build::{ARP, CUSTOMER_TAG, Extension, Ip, Ipv6, Tcp, ethernet, tagged},
+    };
+
+    use super::*;
+    use crate::Bytes;
+
+    /// Ethernet, IPv6 and the ports of TCP.
+    const READ: usize = 58;
+
+    fn header() -> Ipv6 {
+        Ipv6::between(Scene::FIXED.v6.stranger, Scene::FIXED.v6.origin)
+    }
+
+    #[test]
+    fn the_port_of_an_ordinary_packet_is_read_at_once() {
+        let frame = header().tcp(&Tcp::syn(8443));
+        assert_eq!(plain_port(&Bytes(&frame)), Some(8443));
+        assert_eq!(plain_port(&Bytes(&frame[..READ])), Some(8443));
+        let mut labelled = frame;
+        // A traffic class and a flow label.
+        labelled[14..18].copy_from_slice(&[0x6f, 0xff, 0xff, 0xff]);
+        assert_eq!(plain_port(&Bytes(&labelled)), Some(8443));
+    }
+
+    #[test]
+    fn a_packet_that_is_not_ordinary_is_left_to_the_whole_reading() {
+        let tcp = Tcp::syn(8443);
+        let ordinary = header().tcp(&tcp);
+        for frame in [
+            &ordinary[..READ - 1],
+            &ethernet(ARP, &ordinary[14..]),
+            &tagged(ordinary.clone(), CUSTOMER_TAG, 1),
+            &header().version(5).tcp(&tcp),
+            &header().with(Extension::destination(0)).tcp(&tcp),
+            &header().udp(8443),
+        ] {
+            assert_eq!(plain_port(&Bytes(frame)), None, "{frame:02x?}");
+        }
+    }
+}

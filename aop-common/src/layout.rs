@@ -201,6 +201,9 @@ const _: () = {
     assert!(size_of::<Bucket>() == 16);
     assert!(size_of::<Counter>() == 16);
     assert!(size_of::<InterfaceName>() == 16);
+    // The kernel takes only rings whose bytes are whole pages and a power of two. 64 KiB is the
+    // largest page.
+    assert!(DROPS_BYTES.is_power_of_two() && DROPS_BYTES.is_multiple_of(0x1_0000));
 };
 
 #[cfg(test)]
@@ -215,6 +218,24 @@ mod tests {
         }
         let held = (0..=u16::MAX).filter(|port| ports.contains(*port));
         assert!(held.eq([0, 63, 64, 443, 65_535]));
+    }
+
+    #[test]
+    fn each_generation_makes_the_other_set_the_active_one() {
+        for (generation, set) in
+            [PrefixSet::A, PrefixSet::B].into_iter().cycle().take(8).enumerate()
+        {
+            let settings = Settings { generation: generation as u32, ..Settings::default() };
+            assert_eq!(settings.active_set(), set, "generation {generation}");
+        }
+        assert_eq!(PrefixSet::BOTH.map(PrefixSet::other), [PrefixSet::B, PrefixSet::A]);
+        assert_eq!(PrefixSet::BOTH.map(PrefixSet::index), [0, 1]);
+    }
+
+    #[test]
+    fn settings_that_nobody_wrote_let_udp_pass() {
+        assert!(!Settings::default().drops_udp());
+        assert!(Settings { drop_udp: 1, ..Settings::default() }.drops_udp());
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub enum TableLookup {
 #[inline(always)]
 #[must_use]
 pub const fn root(set: PrefixSet, family: AddressFamily, first: u8) -> u32 {
-    let quarter = set.index() << 1 | family as u32;
-    quarter << 8 | first as u32
+    let quarter = set.index().wrapping_mul(2).wrapping_add(family as u32);
+    quarter.wrapping_mul(ROOTS).wrapping_add(first as u32)
 }
 
 /// The number of the first further block of a set.
@@ -93,3 +93,83 @@ pub fn look_up(
 }
 
 const _: () = assert!(BLOCKS <= u16::MAX as u32 && size_of::<Block>() == 512);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: Address = Address::V4([192, 0, 2, 1]);
+    const ANSWERS: [(u16, TableLookup); 3] = [
+        (UNKNOWN, TableLookup::Unknown),
+        (ADMITTED, TableLookup::Admitted),
+        (ASK, TableLookup::AskTrie),
+    ];
+
+    #[test]
+    fn every_block_is_either_one_root_or_a_further_block_of_one_set() {
+        let mut uses = [0; BLOCKS as usize];
+        for set in PrefixSet::BOTH {
+            for family in AddressFamily::BOTH {
+                (0..=u8::MAX).for_each(|first| uses[root(set, family, first) as usize] += 1);
+            }
+            (0..ROOM).for_each(|at| uses[(first_block(set) + at) as usize] += 1);
+        }
+        assert!(uses.iter().all(|uses| *uses == 1));
+    }
+
+    #[test]
+    fn a_source_is_found_by_each_of_its_first_four_bytes_its_family_and_its_set() {
+        let admitting = |family| {
+            move |block, byte| {
+                Some(match (block, byte) {
+                    (block, 0) if block == root(PrefixSet::A, family, 192) => 3000,
+                    (3000, 2) => 3001,
+                    (3001, 1) => ADMITTED,
+                    _ => UNKNOWN,
+                })
+            }
+        };
+        let look_up = |source: Address, family| look_up(PrefixSet::A, source, admitting(family));
+        let v6 = |[a, b, c, d]: [u8; 4]| [a, b, c, d, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9];
+        let Address::V4(found) = SOURCE else { panic!("the source is IPv4") };
+        assert_eq!(look_up(found.into(), AddressFamily::V4), TableLookup::Admitted);
+        assert_eq!(look_up(v6(found).into(), AddressFamily::V6), TableLookup::Admitted);
+        assert_eq!(look_up(v6(found).into(), AddressFamily::V4), TableLookup::Unknown);
+        for at in 0..4 {
+            let mut other = found;
+            other[at] += 1;
+            assert_eq!(look_up(other.into(), AddressFamily::V4), TableLookup::Unknown);
+            assert_eq!(look_up(v6(other).into(), AddressFamily::V6), TableLookup::Unknown);
+        }
+        let in_other_set = super::look_up(PrefixSet::B, SOURCE, admitting(AddressFamily::V4));
+        assert_eq!(in_other_set, TableLookup::Unknown);
+    }
+
+    #[test]
+    fn an_entry_that_answers_at_any_depth_ends_the_search() {
+        for (answer, expected) in ANSWERS {
+            for last in [0, 2, 1] {
+                let entry = |block, byte| match (block, byte) {
+                    (_, byte) if byte == last => Some(answer),
+                    (..3000, 0) => Some(3000),
+                    (3000, 2) => Some(3001),
+                    further => panic!("{further:?} was read behind the answer {answer}"),
+                };
+                assert_eq!(look_up(PrefixSet::A, SOURCE, entry), expected, "at byte {last}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_an_entry_cannot_be_read_the_trie_decides() {
+        for missing in [0, 2, 1] {
+            let entry = |_, byte| (byte != missing).then_some(3000);
+            assert_eq!(look_up(PrefixSet::B, SOURCE, entry), TableLookup::AskTrie);
+        }
+    }
+
+    #[test]
+    fn a_chain_that_is_longer_than_an_ipv4_address_is_left_to_the_trie() {
+        assert_eq!(look_up(PrefixSet::A, SOURCE, |_, _| Some(3000)), TableLookup::AskTrie);
+    }
+}

@@ -201,3 +201,76 @@ pub(crate) struct Payload {
     pub(crate) at: usize,
     pub(crate) end: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
+    use aop_packets::{
+        Scene,
+        build::{ARP, CUSTOMER_TAG, Extension, Ip, Ipv4, Ipv6, Tcp, ethernet, tags},
+    };
+
+    use super::*;
+    use crate::Bytes;
+
+    const V4: ([u8; 4], [u8; 4]) = (Scene::FIXED.v4.stranger, Scene::FIXED.v4.origin);
+    const V6: ([u8; 16], [u8; 16]) = (Scene::FIXED.v6.stranger, Scene::FIXED.v6.origin);
+
+    fn v4() -> Ipv4 {
+        Ipv4::between(V4.0, V4.1)
+    }
+
+    fn v6() -> Ipv6 {
+        Ipv6::between(V6.0, V6.1)
+    }
+
+    fn flow_of<A: Into<Address>>((source, destination): (A, A)) -> Flow {
+        Flow { source: source.into(), destination: destination.into() }
+    }
+
+    #[test]
+    fn source_destination_and_port_of_tcp_and_udp_are_read_in_both_families() {
+        let tcp = Tcp::syn(8443);
+        for (frame, flow) in [
+            (v4().tcp(&tcp), flow_of(V4)),
+            (v4().udp(8443), flow_of(V4)),
+            (v6().tcp(&tcp), flow_of(V6)),
+            (v6().udp(8443), flow_of(V6)),
+        ] {
+            let segment = Segment::read(&Bytes(&frame));
+            assert_eq!((segment.flow(), segment.port()), (Some(flow), Some(8443)), "{frame:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_without_a_port_still_shows_its_addresses() {
+        let tcp = Tcp::syn(8443);
+        for (frame, flow) in [
+            (v4().fragment(1, false).tcp(&tcp), flow_of(V4)),
+            (v6().with(Extension::fragment(1, false)).tcp(&tcp), flow_of(V6)),
+            (v6().chain([(); 9].map(|()| Extension::destination(0))).tcp(&tcp), flow_of(V6)),
+        ] {
+            let segment = Segment::read(&Bytes(&frame));
+            assert_eq!((segment.flow(), segment.port()), (Some(flow), None), "{frame:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_not_read_to_its_addresses_shows_neither_addresses_nor_port() {
+        let frame = v4().tcp(&Tcp::syn(8443));
+        let too_deep = tags(frame.clone(), 5, CUSTOMER_TAG, 1);
+        for frame in [&ethernet(ARP, &frame[14..]), &too_deep, &frame[..30], &frame[..13]] {
+            let segment = Segment::read(&Bytes(frame));
+            assert_eq!((segment.flow(), segment.port()), (None, None), "{frame:02x?}");
+        }
+    }
+
+    #[test]
+    fn people_read_the_usual_names_of_families() {
+        assert_eq!(AddressFamily::BOTH.map(AddressFamily::name), ["IPv4", "IPv6"]);
+        assert_eq!(AddressFamily::V6.to_string(), "IPv6");
+    }
+}

@@ -67,6 +67,11 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_pass_reason_has_one_counter_and_each_drop_reason_one_for_each_mode() {
+        assert_eq!(Tally::all().count(), PassReason::ALL.len() + 2 * DropReason::ALL.len());
+    }
+
     /// Pinned maps outlive the program: a counter that changes its place goes on from the figures
     /// of another one.
     #[test]

@@ -7,9 +7,9 @@ use crate::{
 
 const MIN_HEADER: usize = 20;
 
-/// SYN, and the flags with which a SYN does not open a connection: FIN, RST, ACK.
 const SYN: u8 = 0x02;
-const OPENING: u8 = SYN | 0x01 | 0x04 | 0x10;
+/// SYN, and the flags with which a SYN does not open a connection: FIN (1), RST (4), ACK (0x10).
+const OPENING: u8 = 0x17;
 
 /// The part of a TCP or UDP header that the policy needs.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -108,6 +108,15 @@ mod tests {
     }
 
     #[test]
+    fn names_in_status_metrics_and_logs_stay_as_they_are() {
+        assert_eq!([Mode::Enforce, Mode::Observe].map(Mode::name), ["enforce", "observe"]);
+        let actions = [Action::Pass, Action::Drop, Action::WouldDrop];
+        assert_eq!(actions.map(Action::name), ["pass", "drop", "would_drop"]);
+        assert_eq!(Verdict::Pass(PassReason::Admitted).reason(), "admitted");
+        assert_eq!(Verdict::Drop(DropReason::UnknownSource).reason(), "unknown_source");
+    }
+
+    #[test]
     fn an_unknown_mode_enforces() {
         for number in [0, 2, 7, u32::MAX] {
             assert_eq!(Mode::from_u32(number), Mode::Enforce);

@@ -2,7 +2,7 @@
 //!
 //! Builds the packet program, which needs its own compiler and linker, and runs everything that
 //! needs it: the daemon, the demo, the tests, the checks. Each verb installs or builds what it
-//! needs. Depends on no crate of the product.
+//! needs, except cargo-mutants. Depends on no crate of the product.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 mod ci;
@@ -13,6 +13,7 @@ mod edge;
 mod fuzz;
 mod kernels;
 mod launch;
+mod mutants;
 mod object;
 mod packages;
 mod privilege;
@@ -30,7 +31,7 @@ use test::Part;
 #[derive(Parser)]
 #[command(
     bin_name = "cargo xtask",
-    about = "The project's own tasks. Each one installs or builds what it needs.",
+    about = "The project's own tasks. Each one installs or builds what it needs, except cargo-mutants.",
     after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.",
     arg_required_else_help = true
 )]
@@ -134,6 +135,19 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Change a package's code in one place at a time, and expect one of its tests to fail.
+    ///
+    /// Uses cargo-mutants, which must be installed, and leaves its lists in target/mutants. Exit
+    /// code 1 if the tests miss a change; `.cargo/mutants.toml` lists the changes that no test can
+    /// notice. Takes minutes to hours; not part of `ci`.
+    Mutants {
+        /// The package
+        #[arg(default_value = "aop-common")]
+        package: String,
+        /// Options of cargo-mutants, such as `--file policy.rs` or `--list`
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Build the Debian package in target/release/dist.
     Dist(dist::Dist),
     /// Run all checks that a change must pass: format, lints, docs, dependencies, tests, and the
@@ -180,6 +194,7 @@ fn perform(verb: Verb) -> Result<()> {
         Verb::Fuzz { target, seconds, frames, seed } => {
             fuzz::run(target.as_deref(), seconds, fuzz::Frames { count: frames, seed })
         }
+        Verb::Mutants { package, arguments } => mutants::run(&package, &arguments),
         Verb::Dist(dist) => dist::run(dist),
         Verb::Ci => ci::run(),
     }

@@ -46,3 +46,47 @@ impl LocalAddresses {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many addresses of each family as there is room for. Each half of an IPv6 address is used
+    /// twice.
+    const V4: [[u8; 4]; 4] = [[192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 3], [192, 0, 2, 4]];
+    const V6: [[u8; 16]; 4] = [v6(1, 1), v6(1, 2), v6(2, 1), v6(2, 2)];
+
+    const fn v6(network: u8, host: u8) -> [u8; 16] {
+        [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, network, 0, 0, 0, 0, 0, 0, 0, host]
+    }
+
+    fn both() -> impl Iterator<Item = Address> {
+        V4.map(Address::V4).into_iter().chain(V6.map(Address::V6))
+    }
+
+    #[test]
+    fn each_address_is_found_in_every_place() {
+        let locals = LocalAddresses::of(both());
+        assert!(both().all(|address| locals.contains(address)));
+        for only in both() {
+            let locals = LocalAddresses::of([only]);
+            assert!(both().all(|address| locals.contains(address) == (address == only)));
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_host_is_not_found() {
+        let locals = LocalAddresses::of(both());
+        for other in [v6(1, 3), v6(3, 1), v6(2, 3), v6(3, 2), v6(3, 3)] {
+            assert!(!locals.contains(Address::V6(other)), "{other:?}");
+        }
+        assert!(!locals.contains(Address::V4([192, 0, 2, 5])));
+    }
+
+    #[test]
+    fn the_first_addresses_are_kept_where_there_are_too_many() {
+        let more = [Address::V4([192, 0, 2, 5]), Address::V6(v6(3, 3))];
+        let locals = LocalAddresses::of(both().chain(more));
+        assert_eq!(locals, LocalAddresses::of(both()));
+    }
+}

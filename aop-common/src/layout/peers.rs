@@ -134,4 +134,56 @@ mod tests {
         bytes[..4].copy_from_slice(&[192, 0, 2, 1]);
         assert_ne!(PeerKey::new(Address::V4([192, 0, 2, 1])), PeerKey::new(Address::V6(bytes)));
     }
+
+    #[test]
+    fn a_budget_is_shared_by_a_24_of_ipv4_and_a_48_of_ipv6() {
+        let network = |address: [u8; 4]| PeerKey::network(address.into());
+        assert_eq!(network([192, 0, 2, 1]), network([192, 0, 2, 255]));
+        assert_ne!(network([192, 0, 2, 1]), network([192, 0, 3, 1]));
+        let network = |at: usize| {
+            let mut address = [0xff; 16];
+            address[at] = 0;
+            PeerKey::network(address.into())
+        };
+        assert!((7..16).all(|at| network(at) == network(6)));
+        assert!((0..6).all(|at| network(at) != network(6)));
+    }
+
+    #[test]
+    fn addresses_that_differ_in_two_bytes_spread_over_the_hints() {
+        assert_spread(|[c, d]| Address::V4([10, 0, c, d]));
+        assert_spread(|[a, b]| Address::V4([a, b, 0, 1]));
+        for at in 0..15 {
+            assert_spread(|bytes| {
+                let mut address = [0x2a, 0x06, 0x98, 0xc0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+                address[at..at + 2].copy_from_slice(&bytes);
+                Address::V6(address)
+            });
+        }
+    }
+
+    /// As many addresses as there are places use at least a tenth of them.
+    fn assert_spread(address: impl Fn([u8; 2]) -> Address) {
+        let mut used = [false; HINTS];
+        for bytes in 0..=u16::MAX {
+            let place = hint(address(bytes.to_be_bytes())) as usize;
+            *used.get_mut(place).expect("the place is below HINTS") = true;
+        }
+        let used = used.iter().filter(|used| **used).count();
+        assert!(used > HINTS / 10, "{used} places are used");
+    }
+
+    #[test]
+    fn each_handshake_is_counted_and_the_first_one_stays_the_first() {
+        let first = PeerValue::seen(None, 100, "a", 7);
+        let site = site_id("a");
+        let expected =
+            PeerValue { first_seen: 100, last_seen: 100, handshakes: 1, site, trusted_until: 7 };
+        assert_eq!(first, expected);
+        let second = PeerValue::seen(Some(first), 200, "b", 9);
+        let site = site_id("b");
+        let expected =
+            PeerValue { first_seen: 100, last_seen: 200, handshakes: 2, site, trusted_until: 9 };
+        assert_eq!(second, expected);
+    }
 }
