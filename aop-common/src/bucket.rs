@@ -52,6 +52,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_host_has_the_budget_of_64_networks() {
+        assert_eq!((of_host(0), of_host(1), of_host(1000)), (0, 64, 64_000));
+        assert_eq!(of_host(u32::MAX), u32::MAX);
+    }
+
+    #[test]
     fn a_full_bucket_gives_the_attempts_of_one_second_and_then_refuses() {
         let mut bucket = Bucket::full(5000, 3);
         for expected in [true, true, true, false, false] {

@@ -205,16 +205,23 @@ fn attach_fresh(
         .map_err(|error| FirewallError::kernel(format!("pin {}", path.display()), &error))
 }
 
+/// ENOTSUPP of the kernel, which some drivers return in place of EOPNOTSUPP.
+const NOTSUPP: Errno = Errno::from_raw_os_error(524);
+
 fn refused(interface: &LinkInfo, mode: AttachMode, error: &ProgramError) -> FirewallError {
     match errno(error) {
-        Some(Errno::BUSY | Errno::EXIST) => foreign(interface, describe(interface.program)),
-        Some(Errno::OPNOTSUPP | Errno::INVAL | Errno::RANGE | Errno::NOMEM | Errno::NOSPC) => {
-            FirewallError::ModeRefused {
-                interface: interface.name.clone(),
-                mode: mode.name(),
-                error: errno(error).map_or_else(|| error.to_string(), |errno| errno.to_string()),
-            }
+        // The kernel refuses a port of a bond or team, too, whose upper device has a program.
+        Some(Errno::EXIST) if interface.program.is_none() => {
+            FirewallError::UpperHasProgram { interface: interface.name.clone() }
         }
+        Some(Errno::BUSY | Errno::EXIST) => foreign(interface, describe(interface.program)),
+        Some(
+            Errno::OPNOTSUPP | NOTSUPP | Errno::INVAL | Errno::RANGE | Errno::NOMEM | Errno::NOSPC,
+        ) => FirewallError::ModeRefused {
+            interface: interface.name.clone(),
+            mode: mode.name(),
+            error: errno(error).map_or_else(|| error.to_string(), |errno| errno.to_string()),
+        },
         Some(_) | None => FirewallError::kernel(format!("attach to {}", interface.name), error),
     }
 }
@@ -234,5 +241,46 @@ fn describe(id: Option<u32>) -> String {
         }
         Some(name) => format!("{name:?} (id {id})"),
         None => format!("id {id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use aya::sys::SyscallError;
+
+    use super::{super::interfaces::LinkKind, *};
+
+    fn answer(errno: i32, program: Option<u32>) -> FirewallError {
+        let interface = LinkInfo {
+            name: "eth0".to_owned(),
+            index: 2,
+            up: true,
+            ethernet: true,
+            loopback: false,
+            kind: LinkKind::Other,
+            controller: None,
+            parent: None,
+            program,
+        };
+        let io_error = io::Error::from_raw_os_error(errno);
+        let error = SyscallError { call: "bpf_link_create", io_error };
+        refused(&interface, AttachMode::Native, &ProgramError::SyscallError(error))
+    }
+
+    #[test]
+    fn a_driver_without_support_makes_auto_try_the_generic_mode_also_by_the_kernels_own_number() {
+        for errno in [Errno::OPNOTSUPP.raw_os_error(), 524, Errno::INVAL.raw_os_error()] {
+            assert!(matches!(answer(errno, None), FirewallError::ModeRefused { .. }), "{errno}");
+        }
+    }
+
+    #[test]
+    fn a_program_on_the_interface_is_foreign_and_one_above_it_is_named_as_such() {
+        let (exist, busy) = (Errno::EXIST.raw_os_error(), Errno::BUSY.raw_os_error());
+        assert!(matches!(answer(exist, Some(7)), FirewallError::ForeignProgram { .. }));
+        assert!(matches!(answer(exist, None), FirewallError::UpperHasProgram { .. }));
+        assert!(matches!(answer(busy, None), FirewallError::ForeignProgram { .. }));
     }
 }

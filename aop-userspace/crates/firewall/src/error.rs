@@ -40,6 +40,11 @@ pub enum FirewallError {
     )]
     ForeignProgram { interface: String, program: String },
     #[error(
+        "interface {interface:?} is a port of a bond or team that has an XDP program: guard the \
+         bond or team in its place (firewall.interfaces), or stop the owner of that program"
+    )]
+    UpperHasProgram { interface: String },
+    #[error(
         "interface {interface:?} does not support the {mode} XDP mode: {error}; \
          set firewall.attach = \"auto\" or \"generic\""
     )]
