@@ -34,7 +34,10 @@ impl CheckCommand {
             Ok(prefixes) => lines(report(checked, file, *prefixes)),
             Err(_) => lines(checked.sites.iter().flat_map(site_lines)),
         })?;
-        prefixes.map(|_| ExitCode::SUCCESS)
+        prefixes.map(|_| match checked.mistakes.is_empty() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
     }
 }
 
