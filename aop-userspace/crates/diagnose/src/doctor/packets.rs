@@ -10,6 +10,7 @@ mod open_ports;
 mod ports;
 mod private;
 mod udp;
+mod unfiltered;
 mod upstream;
 
 use super::Check;
@@ -19,6 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
     firewall_state::check,
     ports::check,
     exposed::check,
+    unfiltered::check,
     udp::check,
     upstream::check,
     open_ports::check,
