@@ -5,7 +5,9 @@ mod bypasses;
 mod certificates;
 mod healthy;
 mod lists;
+mod start;
 mod traffic;
+mod upstreams;
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::TestDaemon;

@@ -12,17 +12,20 @@ mod private;
 mod udp;
 mod unfiltered;
 mod upstream;
+mod upstream_answers;
 
-use super::Check;
+use super::{Check, start};
 
 /// The checks, in the order of the report.
 pub(super) const CHECKS: &[Check] = &[
     firewall_state::check,
+    start::check,
     ports::check,
     exposed::check,
     unfiltered::check,
     udp::check,
     upstream::check,
+    upstream_answers::check,
     open_ports::check,
     list::check,
     clock::check,
