@@ -8,6 +8,7 @@
 mod files;
 mod finding;
 mod host_context;
+mod netfilter;
 mod observed;
 mod packets;
 mod procfs;

@@ -39,7 +39,7 @@ fn finds_nothing_wrong(stage: &Stage) -> Result<()> {
         diagnosis.is_good(name)?;
     }
     for name in
-        ["clock", "ephemeral_port", "evasions", "pulls", "upstream_answers"]
+        ["clock", "ephemeral_port", "evasions", "pulls", "upstream_answers", "packet_filter"]
     {
         diagnosis.is_good(name)?;
     }

@@ -7,6 +7,7 @@ mod exposed;
 mod firewall_state;
 mod list;
 mod open_ports;
+mod packet_filter;
 mod ports;
 mod private;
 mod udp;
@@ -30,5 +31,6 @@ pub(super) const CHECKS: &[Check] = &[
     list::check,
     clock::check,
     ephemeral::check,
+    packet_filter::check,
     evasions::check,
 ];
