@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,6 +25,7 @@ const VERB_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The user and group `nobody`, which a daemon or verb without privilege runs as.
 const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+const NOBODY_ID: u32 = 65534;
 
 /// aop on the origin of a lab: its configuration, and its process while it runs.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl TestDaemon {
     }
 
     /// Later starts run as nobody, without any capability. Makes the directory of the lab writable
-    /// for the files of the daemon.
+    /// for the files of the daemon, and gives the files of its PKI to nobody.
     ///
     /// # Errors
     /// As [`TestDaemon::use_a_copy`].
@@ -89,6 +90,9 @@ impl TestDaemon {
     pub fn keep_capabilities(&mut self, kept: &[&str]) -> Result<()> {
         self.use_a_copy("aop")?;
         fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o777))?;
+        for file in fs::read_dir(self.dir.join("pki"))? {
+            chown(file?.path(), Some(NOBODY_ID), Some(NOBODY_ID))?;
+        }
         let set: String = kept.iter().map(|capability| format!(",+{capability}")).collect();
         let sets = ["inh-caps", "ambient-caps", "bounding-set"];
         let sets = sets.map(|name| format!("--{name}=-all{set}"));

@@ -3,7 +3,7 @@
 //!
 //! All are ECDSA P-256 unless the field says otherwise. They are PEM files that are written when
 //! the lab is built. As with a real operator, a client CA signs the certificate of the edge, and
-//! the origin presents server certificates. Every user can read the keys, which protect nothing.
+//! the origin presents server certificates. Only root can read the keys, as on a real origin.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,13 +1,16 @@
-//! `aop check`: judges the configuration and its files as a start would, and lists the
+//! `aop check`: judges the configuration, its files and this host as a start would, and lists the
 //! certificates.
 
 mod files;
 
 use std::{path::Path, process::ExitCode};
 
-use aop_api::{CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite};
+use aop_api::{
+    CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite, Finding, FindingOutcome,
+};
 use aop_config::Config;
 use aop_daemon::prepare;
+use aop_diagnose::doctor::check_start;
 use aop_tls::SiteFiles;
 use clap::Args;
 use jiff::Timestamp;
@@ -22,6 +25,9 @@ use crate::{
 pub(crate) struct CheckCommand {
     #[command(flatten)]
     file: ConfigFile,
+    /// Look only at the configuration and its files, which are for another host
+    #[arg(long)]
+    files: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -29,12 +35,18 @@ pub(crate) struct CheckCommand {
 impl CheckCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let file = &self.file.config;
-        let (checked, prefixes) = check_files(file);
+        let (mut checked, prefixes) = check_files(file);
+        if !self.files {
+            add_findings_of_start(&mut checked, file)?;
+        }
         self.output.print(&checked, |checked| match &prefixes {
             Ok(prefixes) => lines(report(checked, file, *prefixes)),
             Err(_) => lines(checked.sites.iter().flat_map(site_lines)),
         })?;
-        prefixes.map(|_| ExitCode::SUCCESS)
+        prefixes.map(|_| match checked.mistakes.is_empty() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
     }
 }
 
@@ -64,6 +76,20 @@ pub(super) fn check_files(file: &Path) -> (CheckReport, anyhow::Result<usize>) {
             (checked, Err(error))
         }
     }
+}
+
+/// Adds what a start would meet on this host.
+fn add_findings_of_start(checked: &mut CheckReport, file: &Path) -> anyhow::Result<()> {
+    // Without a configuration the error is the whole report.
+    let Ok(config) = Config::load(file) else { return Ok(()) };
+    for Finding { result, said, cure, .. } in check_start(&config)? {
+        let text = format!("{said}. Cure: {}", cure.unwrap_or_default());
+        if result == FindingOutcome::Wrong {
+            checked.mistakes.push(text.clone());
+        }
+        checked.warnings.push(text);
+    }
+    Ok(())
 }
 
 fn report(checked: &CheckReport, file: &Path, prefixes: usize) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! A certificate authority of the tests, and the certificates that it signs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -140,5 +141,6 @@ pub(super) fn write(
     };
     fs::write(&identity.certificate, certificate)?;
     fs::write(&identity.key, key.serialize_pem())?;
+    fs::set_permissions(&identity.key, fs::Permissions::from_mode(0o600))?;
     Ok(identity)
 }

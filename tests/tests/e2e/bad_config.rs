@@ -102,6 +102,21 @@ fn an_unusable_mode_attach_or_duration_is_named() {
 }
 
 #[test]
+fn a_url_as_host_and_a_list_without_brackets_are_named_with_what_to_write() {
+    let hosts = "[\"example.com\", \"*.example.com\"]";
+    let with = |value: &'static str| move |text: &str| text.replace(hosts, value);
+    refused(with("[\"https://example.com\"]"), &["is a URL; write only the host: \"example.com\""]);
+    refused(
+        with("\"example.com\""),
+        &["aop.toml:", "list: write [\"example.com\"], with brackets"],
+    );
+    let extra = |text: &str| text.replace("extra = []", "extra = \"192.0.2.10\"");
+    refused(extra, &["aop.toml:5", "write [\"192.0.2.10\"], with brackets"]);
+    let mode = |text: &str| text.replace("\"10s\"", "[\"10s\"]");
+    refused(mode, &["one string, not a list: write it without brackets"]);
+}
+
+#[test]
 fn a_key_that_does_not_fit_the_kind_of_upstream_is_named() {
     let table = |line: &str| format!("[site.http]\n{line}\n");
     refused(|text| text.to_owned() + &table("forwarded = \"x\""), &["site.http", "http://"]);

@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 use aop_tests::config::PrefixesTable;
-use aop_tests::{AopToml, Lab, Pki, TestDaemon};
+use aop_tests::{AopToml, Lab, Pki, TestDaemon, child};
 
-use crate::stage::{in_lab, refuses_to_start};
+use crate::stage::{SOON, in_lab, refuses_to_start};
 
 /// The whole claim, after `break_it` has changed some files.
 fn refused(break_it: impl FnOnce(&Pki) -> Result<()>, named: &[&str]) {
@@ -43,6 +44,30 @@ fn a_missing_certificate_key_or_client_ca_is_named() {
     refused(|pki| Ok(fs::remove_file(&pki.server.certificate)?), &["server.pem", "no such file"]);
     refused(|pki| Ok(fs::remove_file(&pki.server.key)?), &["server.key", "no such file"]);
     refused(|pki| Ok(fs::remove_file(&pki.client_ca)?), &["client-ca.pem", "no such file"]);
+}
+
+#[test]
+fn a_path_that_ends_with_the_semicolon_of_nginx_is_named() {
+    refused_with(
+        |_, config| {
+            config.site().certificate.as_mut_os_string().push(";");
+            Ok(())
+        },
+        &["server.pem;", "no such file", "remove the `;`"],
+    );
+}
+
+#[test]
+fn a_key_with_a_passphrase_is_named_with_the_command_that_removes_it() {
+    refused(
+        |pki| {
+            let mut openssl = Command::new("openssl");
+            openssl.args(["pkey", "-aes256", "-passout", "pass:secret", "-in"]);
+            openssl.arg(&pki.edge.key).arg("-out").arg(&pki.server.key);
+            child::finish(openssl, &[], SOON)?.success().map(drop)
+        },
+        &["server.key", "no passphrase", "openssl pkey -in FILE -out NEW"],
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! file prevents a start.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result, bail, ensure};
 use aop_tests::{AopToml, Lab, TestDaemon};
@@ -50,14 +51,15 @@ fn each_file_of_a_site_is_described_by_subject_key_and_dates() {
 }
 
 #[test]
-fn faults_come_first_and_are_no_error_if_the_site_can_be_served() {
+fn faults_come_first_and_the_exit_code_is_1_also_if_the_site_can_be_served() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         // A leaf instead of its CA, and a server certificate for other hosts.
         config.site().client_ca = vec![lab.pki.edge.certificate.clone()];
         config.site().certificate.clone_from(&lab.pki.second_server.certificate);
         config.site().key.clone_from(&lab.pki.second_server.key);
-        let (text, json) = checked(lab, &config, 0)?;
+        let (text, json) = checked(lab, &config, 1)?;
+        ensure!(json["good"] == true, "{json}");
         let told: Vec<&str> = text.lines().take_while(|line| !line.starts_with("site ")).collect();
         let [wrong, warnings @ ..] = &told[..] else { bail!("nothing is told: {text}") };
         ensure!(wrong.starts_with("wrong: "), "{text}");
@@ -69,6 +71,35 @@ fn faults_come_first_and_are_no_error_if_the_site_can_be_served() {
         ensure!(json["warnings"].as_array().map(Vec::len) == Some(told.len()));
         ensure!(json["mistakes"].as_array().map(Vec::len) == Some(1), "{json}");
         ensure!(text.contains("can run, but has 1 mistake"), "{text}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_key_that_every_user_can_read_is_a_mistake() {
+    in_lab(|lab| {
+        let config = AopToml::new(lab);
+        let mode =
+            |mode| fs::set_permissions(&lab.pki.server.key, fs::Permissions::from_mode(mode));
+        // ssl-cert of Debian: a group that may read keys.
+        mode(0o640)?;
+        let (text, _) = checked(lab, &config, 0)?;
+        ensure!(!text.contains("every user"), "{text}");
+        mode(0o644)?;
+        let (text, _) = checked(lab, &config, 1)?;
+        ensure!(text.contains("server.key can be read or changed by every user"), "{text}");
+        ensure!(text.contains("`chmod o= "), "{text}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_guarded_port_of_ssh_is_warned_of() {
+    in_lab(|lab| {
+        let mut config = AopToml::new(lab);
+        config.ports = vec![22, 443];
+        let (text, _) = checked(lab, &config, 0)?;
+        ensure!(text.contains("warning: firewall.ports has 22, the port of SSH"), "{text}");
         Ok(())
     });
 }

@@ -5,7 +5,10 @@ mod bypasses;
 mod certificates;
 mod healthy;
 mod lists;
+mod packet_filter;
+mod start;
 mod traffic;
+mod upstreams;
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::TestDaemon;

@@ -16,7 +16,8 @@ pub struct CheckReport {
     pub error: Option<String>,
     /// Warnings for the operator.
     pub warnings: Vec<String>,
-    /// Those warnings because of which the edge refuses the origin, or the origin refuses the edge.
+    /// Those warnings that must be corrected: because of them aop cannot start, the edge is refused
+    /// or turns away, or strangers get in.
     #[serde(default)]
     pub mistakes: Vec<String>,
     /// The sites, as far as the configuration can be read.

@@ -68,6 +68,8 @@ stable_names! {
         Tls = "520 or 525 (the TLS handshake fails)",
         /// The edge does not trust the origin.
         Certificate = "526 under Full (strict) (the server certificate is bad)",
+        /// aop gets no answer of the application.
+        BadGateway = "502 (the application does not answer)",
         /// The edge speaks HTTP.
         Plain = "400 (this port speaks TLS)",
     }

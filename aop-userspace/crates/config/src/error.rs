@@ -36,13 +36,26 @@ impl ConfigError {
         let message = error.message().trim().replace('\n', ", ");
         let message = match message.strip_prefix("unknown field ") {
             Some(rest) => format!("unknown key {rest}. Correct or remove it"),
-            None => message,
+            None => about_brackets(&message).unwrap_or(message),
         };
         match error.span() {
             Some(span) => Self::at(file, text, span, message),
             None => Self::whole(file, message),
         }
     }
+}
+
+/// The error of one value where the key has a list, or of a list where it has one value. The words
+/// of serde ("expected a sequence") are those of a programmer.
+fn about_brackets(message: &str) -> Option<String> {
+    let found = message.strip_prefix("invalid type: ")?;
+    if let Some(value) = found.strip_suffix(", expected a sequence") {
+        let value = value.strip_prefix("string ").or(value.strip_prefix("integer "))?;
+        let value = value.replace('`', "");
+        return Some(format!("this key has a list: write [{value}], with brackets"));
+    }
+    let kind = found.strip_prefix("sequence, expected a ")?;
+    Some(format!("this key has one {kind}, not a list: write it without brackets"))
 }
 
 /// Says why a file cannot be read and what to do.

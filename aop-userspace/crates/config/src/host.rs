@@ -73,6 +73,13 @@ impl FromStr for HostPattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((scheme_or_host, rest)) = text.split_once('/') {
+            let host = match rest.strip_prefix('/') {
+                Some(rest) => rest.split(['/', ':']).next().unwrap_or_default(),
+                None => scheme_or_host,
+            };
+            return Err(format!("{text:?} is a URL; write only the host: {host:?}"));
+        }
         match text.strip_prefix("*.") {
             Some(rest) => rest.parse().map(Self::Below),
             None if text.contains('*') => {
@@ -116,6 +123,19 @@ mod tests {
         }
         for text in ["*", "*.", "w*.example.com", "*.*.example.com", "a.*.com"] {
             assert!(text.parse::<HostPattern>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_host_in_a_url_is_named() {
+        for (url, host) in [
+            ("https://example.com", "example.com"),
+            ("https://example.com:8443/shop", "example.com"),
+            ("https://*.example.com/", "*.example.com"),
+            ("example.com/shop", "example.com"),
+        ] {
+            let error = url.parse::<HostPattern>().unwrap_err();
+            assert_eq!(error, format!("{url:?} is a URL; write only the host: {host:?}"));
         }
     }
 }

@@ -30,6 +30,7 @@ pub fn site_observes(site: &str) -> String {
     )
 }
 
+const SSH: u16 = 22;
 /// A longer `limits.linger` is warned of.
 const LONG_LINGER: Duration = Duration::from_secs(24 * 3600);
 
@@ -117,6 +118,12 @@ pub fn warnings(config: &Config) -> Vec<Warning> {
                 .into(),
         );
     }
+    if fixed.firewall.is_some() && live.ports.contains(SSH) {
+        warn(format!(
+            "firewall.ports has {SSH}, the port of SSH: enforce drops your own login unless its \
+             address is in firewall.extra. Remove {SSH} unless that is intended"
+        ));
+    }
     if fixed.firewall.is_some() && live.ports == Ports::NONE {
         warn("no port is guarded".into());
     }
@@ -160,6 +167,16 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn the_port_of_ssh_is_warned_of_if_it_is_guarded() {
+        let warned = |ports: &str| {
+            let text = format!("[firewall]\nports = {ports}\n");
+            let config = Config::parse(Path::new("aop.toml"), &text).unwrap();
+            warnings(&config).iter().any(|warning| warning.0.contains("the port of SSH"))
+        };
+        assert!(warned("[22, 443]") && !warned("[443, 2222]"));
+    }
 
     #[test]
     fn also_hosts_with_a_host_of_another_site_is_warned_of() {

@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use aop_api::{Status, timestamp};
+use aop_api::{Status, VerdictCount, timestamp};
 use aop_common::Standing;
 use aop_firewall::{FirewallError, PeerListing};
 use aop_types::{PeerEntry, monotonic_seconds};
@@ -28,6 +28,8 @@ struct PacketEvidence {
     /// Whether listeners serve and no peer is known to have authenticated, in this run or an
     /// earlier one.
     no_pulls: bool,
+    /// Whether there is no listener, and no packet came from an admitted address.
+    no_packets: bool,
     /// Peers that have authenticated and would be dropped, with the time of the last handshake.
     outsiders: Vec<(IpAddr, Timestamp)>,
     /// Why the peers cannot be read.
@@ -57,6 +59,7 @@ impl Daemon {
                 admitted: status.prefixes.v4 + status.prefixes.v6,
                 list_hours: policy.stale_hours(),
                 no_pulls: has_no_pulls(&status),
+                no_packets: status.terminator.is_none() && has_no_packets(&status),
                 outsiders: peers.copied().collect(),
                 unreadable,
             }
@@ -86,8 +89,14 @@ fn has_no_pulls(status: &Status) -> bool {
     serves && !status.is_pulled(None)
 }
 
+fn has_no_packets(status: &Status) -> bool {
+    let admitted = |it: &VerdictCount| matches!(it.reason.as_str(), "admitted" | "proven");
+    !status.verdicts.iter().any(admitted)
+}
+
 fn reasons(evidence: &PacketEvidence, now: Timestamp) -> Vec<String> {
-    let PacketEvidence { admitted, list_hours, no_pulls, outsiders, unreadable } = evidence;
+    let PacketEvidence { admitted, list_hours, no_pulls, no_packets, outsiders, unreadable } =
+        evidence;
     let mut reasons = Vec::new();
     if let Some(error) = unreadable {
         reasons.push(format!("the authenticated peers cannot be read: {error}"));
@@ -125,6 +134,13 @@ fn reasons(evidence: &PacketEvidence, now: Timestamp) -> Vec<String> {
         reasons.push(
             "no peer has authenticated at the listeners yet, so nothing shows that the CDN's pulls \
              would pass (see `aop status`)"
+                .to_owned(),
+        );
+    }
+    if *no_packets {
+        reasons.push(
+            "no packet ever came from an admitted address, so nothing shows that visitors come \
+             through the CDN (see `aop doctor`)"
                 .to_owned(),
         );
     }
@@ -172,6 +188,9 @@ mod tests {
         assert!(text(PacketEvidence { list_hours: Some(90), ..fine() }).contains("for 90 h"));
         assert!(
             text(PacketEvidence { no_pulls: true, ..fine() }).contains("no peer has authenticated")
+        );
+        assert!(
+            text(PacketEvidence { no_packets: true, ..fine() }).contains("no packet ever came")
         );
     }
 }

@@ -8,14 +8,18 @@
 mod files;
 mod finding;
 mod host_context;
+mod netfilter;
 mod observed;
 mod packets;
 mod procfs;
+mod start;
 mod tls;
+mod upstream_place;
 
 use aop_api::{Diagnosis, FindingGroup};
 use finding::CheckFinding;
 pub use host_context::{CertificatePair, HostContext, HostContextError};
+pub use start::check_start;
 
 type Check = fn(&HostContext) -> Vec<CheckFinding>;
 

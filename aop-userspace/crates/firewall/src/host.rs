@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     error::FirewallError,
-    interfaces::{self, LinkInfo, LocalAddress},
+    interfaces::{self, LinkInfo, LinkKind, LocalAddress},
 };
 
 /// An interface, and its addresses.
@@ -16,13 +16,19 @@ pub struct HostInterface {
     pub index: u32,
     /// Whether it is administratively up.
     pub up: bool,
+    /// Whether its frames begin with an Ethernet header. Others cannot be guarded.
+    pub ethernet: bool,
     /// Whether it is a loopback interface.
     pub loopback: bool,
+    /// Its kind.
+    pub kind: LinkKind,
     /// The interface of this host below it, if that carries its frames unchanged, as below a VLAN.
     /// Not the one below a tunnel, which encapsulates them.
     pub parent: Option<u32>,
     /// Its bridge or bond.
     pub controller: Option<u32>,
+    /// The kernel's id of its XDP program.
+    pub program: Option<u32>,
     /// Its addresses of global scope.
     pub addresses: Vec<IpAddr>,
 }
@@ -41,8 +47,19 @@ pub fn host_interfaces() -> Result<Vec<HostInterface>, FirewallError> {
 }
 
 fn interface(link: LinkInfo, addresses: &[LocalAddress]) -> HostInterface {
-    let LinkInfo { name, index, up, loopback, controller, parent, .. } = link;
+    let LinkInfo { name, index, up, ethernet, loopback, kind, controller, parent, program } = link;
     let own = addresses.iter().filter(|it| it.interface == index && it.global);
     let addresses = own.map(|it| it.address).collect();
-    HostInterface { name, index, up, loopback, parent, controller, addresses }
+    HostInterface {
+        name,
+        index,
+        up,
+        ethernet,
+        loopback,
+        kind,
+        parent,
+        controller,
+        program,
+        addresses,
+    }
 }

@@ -37,16 +37,19 @@ pub(super) struct LinkInfo {
     pub(super) program: Option<u32>,
 }
 
-/// The kind of an interface, as far as `auto` distinguishes.
+/// The kind of an interface, as far as it matters where packets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LinkKind {
+pub enum LinkKind {
     /// Loopback, dummy, VRF and the like: no packet arrives on it from outside.
     Internal,
     /// One end of a pair.
     Veth,
     /// Backed by a program, such as a virtual machine.
     Tap,
+    /// Its packets arrive at its ports.
     Bridge,
+    /// Its packets arrive inside of others, from any host: nothing authenticates the sender.
+    Tunnel,
     /// A card, or one of the other virtual interfaces.
     Other,
 }
@@ -187,6 +190,18 @@ fn link_kind(info: &link::LinkInfo) -> Option<LinkKind> {
         InfoKind::Veth | InfoKind::Netkit => LinkKind::Veth,
         InfoKind::Tun => LinkKind::Tap,
         InfoKind::Bridge => LinkKind::Bridge,
+        InfoKind::IpIp
+        | InfoKind::Ip6Tnl
+        | InfoKind::SitTun
+        | InfoKind::GreTun
+        | InfoKind::GreTun6
+        | InfoKind::GreTap
+        | InfoKind::GreTap6
+        | InfoKind::ErSpan
+        | InfoKind::Ip6ErSpan
+        | InfoKind::Vxlan
+        | InfoKind::Geneve
+        | InfoKind::BareUdp => LinkKind::Tunnel,
         _ => LinkKind::Other,
     })
 }

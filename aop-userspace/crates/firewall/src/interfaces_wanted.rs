@@ -156,7 +156,7 @@ fn choose(link: &LinkInfo, here: &[LinkInfo], used: &InterfaceUse) -> Choice {
             .iter()
             .filter(|port| port.controller == Some(link.index))
             .all(|port| matches!(port.kind, LinkKind::Veth | LinkKind::Tap)),
-        LinkKind::Tap | LinkKind::Internal | LinkKind::Other => false,
+        LinkKind::Tap | LinkKind::Internal | LinkKind::Tunnel | LinkKind::Other => false,
     };
     match port || containers || !(link.up || addressed) {
         true => Choice::LeaveOut,
@@ -167,7 +167,8 @@ fn choose(link: &LinkInfo, here: &[LinkInfo], used: &InterfaceUse) -> Choice {
 /// Whether this is the inside of a container.
 fn is_container(here: &[LinkInfo], used: &InterfaceUse) -> bool {
     let mut veths = here.iter().filter(|link| link.kind == LinkKind::Veth);
-    let has_card = here.iter().any(|link| link.ethernet && link.kind == LinkKind::Other);
+    let is_card = |kind| matches!(kind, LinkKind::Other | LinkKind::Tunnel);
+    let has_card = here.iter().any(|link| link.ethernet && is_card(link.kind));
     veths.any(|link| used.default_route.contains(&link.index)) || !has_card
 }
 

@@ -51,6 +51,7 @@ pub use dry_run::{DryRun, FrameVerdict};
 pub use error::FirewallError;
 pub use forwarding::ForwardTarget;
 pub use host::{HostInterface, host_interfaces};
+pub use interfaces::LinkKind;
 use interfaces_wanted::WantedInterfaces;
 use maps::Maps;
 pub use peers::{PeerFiles, PinnedPeers};

@@ -39,10 +39,12 @@ impl Anchor {
 /// The name of the built-in anchor.
 pub(crate) const BUILT_IN: &str = "cloudflare-global";
 
-/// The anchors of `client_ca`, which `site` names; at least one.
+/// The anchors of `client_ca`, which `site` names; at least one. `public_issuers` are those of its
+/// server certificate.
 pub(crate) fn load(
     client_ca: &ClientCa,
     site: &SiteConfig,
+    public_issuers: &[Vec<u8>],
     files: &SiteFiles,
     warnings: &mut FileWarnings,
 ) -> Result<Vec<Anchor>, FileError> {
@@ -62,7 +64,7 @@ pub(crate) fn load(
         }
         ClientCa::File(file) => pem::client_cas(file, files)?
             .iter()
-            .map(|certificate| anchor(certificate, file, site, warnings))
+            .map(|certificate| anchor(certificate, file, site, public_issuers, warnings))
             .collect(),
     }
 }
@@ -71,6 +73,7 @@ fn anchor(
     certificate: &CertificateDer<'_>,
     file: &Path,
     site: &SiteConfig,
+    public_issuers: &[Vec<u8>],
     warnings: &mut FileWarnings,
 ) -> Result<Anchor, FileError> {
     let trust = webpki::anchor_from_trusted_cert(certificate)
@@ -87,7 +90,8 @@ fn anchor(
         kind: ExpiryKind::ClientCa(site.rules.expired_ca),
         part: None,
     });
-    for FileWarning { text, severity } in file_warnings::on_client_ca(&parsed, &site.rules) {
+    let found = file_warnings::on_client_ca(&parsed, &site.rules, public_issuers);
+    for FileWarning { text, severity } in found {
         let text = format!("client CA {name} {text}");
         warnings.warnings.push(FileWarning { text, severity });
     }

@@ -76,6 +76,9 @@ pub enum FileErrorKind {
     /// It cannot be read.
     #[error("{}", unreadable(.0))]
     Unreadable(#[source] io::Error),
+    /// There is no such file, and its path ends as a line of nginx does.
+    #[error("there is no such file; remove the `;` at the end of the path")]
+    Semicolon,
     /// It has no content.
     #[error("is empty; write the PEM text into it")]
     Empty,
@@ -146,5 +149,17 @@ fn unreadable(error: &io::Error) -> String {
 impl FileErrorKind {
     pub(crate) fn of(self, file: &Path) -> FileError {
         FileError { file: file.into(), problem: self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The daemon reads as root. A change of the owner to the user `aop` would weaken the key.
+    #[test]
+    fn a_file_that_may_not_be_read_asks_for_root_and_not_for_another_owner() {
+        let said = unreadable(&io::ErrorKind::PermissionDenied.into());
+        assert!(said.ends_with("run aop as root, which must be able to read it"), "{said}");
     }
 }

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use aop_config::{CertificateRules, HostPattern, RequiredKey};
-use x509_parser::certificate::X509Certificate;
+use rustls::pki_types::CertificateDer;
+use x509_parser::{certificate::X509Certificate, extensions::ParsedExtension};
 
 use super::{
     cloudflare_ca,
@@ -66,8 +67,13 @@ impl FileWarnings {
     }
 }
 
-/// About a certificate that is named as a client CA.
-pub(crate) fn on_client_ca(ca: &X509Certificate<'_>, rules: &CertificateRules) -> Vec<FileWarning> {
+/// About a certificate that is named as a client CA. `public_issuers` are those of the server
+/// certificate of the site.
+pub(crate) fn on_client_ca(
+    ca: &X509Certificate<'_>,
+    rules: &CertificateRules,
+    public_issuers: &[Vec<u8>],
+) -> Vec<FileWarning> {
     let mut warnings = Vec::new();
     let mut warn = |severity, text: String| warnings.push(FileWarning { text, severity });
     if is_origin_ca(ca.subject()) || is_origin_ca(ca.issuer()) {
@@ -87,6 +93,17 @@ pub(crate) fn on_client_ca(ca: &X509Certificate<'_>, rules: &CertificateRules) -
                  peer can authenticate with it. Name the CA that signed it ({issuer}). If no other \
                  peer with a certificate of that CA may pull, pin the edge's key with spki_pins"
             ),
+        );
+    }
+    let is_public = is_public(ca) || public_issuers.iter().any(|it| it == ca.subject().as_raw());
+    let names_one_peer = !rules.san.is_empty() || rules.cn.is_some() || !rules.pins.is_empty();
+    if ca.is_ca() && is_public && !names_one_peer {
+        warn(
+            Severity::Mistake,
+            "is a public CA, which signs server certificates: no edge presents one of these, and \
+             everybody can get one. Name the CA of the certificate that you uploaded for \
+             authenticated origin pulls, or cloudflare-global"
+                .into(),
         );
     }
     if ca.public_key().raw == &*webpki::spki_for_anchor(&cloudflare_ca::anchor()) {
@@ -115,10 +132,58 @@ fn is_origin_ca(name: &x509_parser::x509::X509Name<'_>) -> bool {
     units.any(|unit| unit.to_ascii_lowercase().starts_with("cloudflare origin ssl"))
 }
 
+/// The names (DER) of the issuers in this server chain, if its first certificate is public.
+pub(crate) fn public_issuers(chain: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
+    let parsed = chain.iter().filter_map(|it| x509_parser::parse_x509_certificate(it).ok());
+    let parsed: Vec<X509Certificate<'_>> = parsed.map(|(_, parsed)| parsed).collect();
+    match parsed.first() {
+        Some(first) if is_public(first) => {
+            parsed.iter().map(|it| it.issuer().as_raw().to_vec()).collect()
+        }
+        Some(_) | None => Vec::new(),
+    }
+}
+
+/// Whether a CA that browsers trust issued the certificate: it then has one of the policies that
+/// the CA/Browser Forum reserves (Baseline Requirements, 7.1.6.1), and its issuer is never a root
+/// (6.1.7). Cloudflare's Origin CA and private CAs have none of these policies.
+fn is_public(certificate: &X509Certificate<'_>) -> bool {
+    let reserved = |oid: &str| oid == "2.23.140.1.1" || oid.starts_with("2.23.140.1.2.");
+    certificate.iter_extensions().any(|extension| {
+        matches!(extension.parsed_extension(), ParsedExtension::CertificatePolicies(policies)
+            if policies.iter().any(|it| reserved(&it.policy_id.to_id_string())))
+    })
+}
+
 /// About a server certificate and the certificates after it in its file.
-pub(crate) fn on_server_chain(chain: &[X509Certificate<'_>], hosts: &[HostPattern]) -> Vec<String> {
+pub(crate) fn on_server_chain(
+    chain: &[X509Certificate<'_>],
+    hosts: &[HostPattern],
+) -> Vec<FileWarning> {
+    let Some(first) = chain.first() else { return Vec::new() };
+    let warning = |text| FileWarning { text, severity: Severity::Warning };
+    let mut warnings: Vec<FileWarning> =
+        on_served_chain(first, chain, hosts).into_iter().map(warning).collect();
+    let is_issuer = |it: &X509Certificate<'_>| it.subject().as_raw() == first.issuer().as_raw();
+    if is_public(first) && !chain.iter().any(is_issuer) {
+        let text = format!(
+            "has no intermediate certificate ({}): an edge that verifies it (Full (strict)) will \
+             not connect. Name the file with the whole chain (certbot: fullchain.pem, not \
+             cert.pem)",
+            identity::distinguished_name(first.issuer())
+        );
+        warnings.push(FileWarning { text, severity: Severity::Mistake });
+    }
+    warnings
+}
+
+/// Its warnings that are no mistakes.
+fn on_served_chain(
+    first: &X509Certificate<'_>,
+    chain: &[X509Certificate<'_>],
+    hosts: &[HostPattern],
+) -> Vec<String> {
     let mut warnings = Vec::new();
-    let Some(first) = chain.first() else { return warnings };
     if first.is_ca() {
         warnings.push(
             "begins with a CA: put the server certificate first, intermediates after it".into(),

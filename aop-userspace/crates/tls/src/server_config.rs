@@ -63,9 +63,10 @@ pub(crate) fn load(
     warnings: &mut FileWarnings,
 ) -> Result<SiteTls, SiteErrorKind> {
     let pair = read_pair(site, files, provider, warnings)?;
+    let public_issuers = file_warnings::public_issuers(&pair.cert);
     let mut anchors = Vec::new();
     for client_ca in &site.client_ca {
-        anchors.extend(client_ca::load(client_ca, site, files, warnings)?);
+        anchors.extend(client_ca::load(client_ca, site, &public_issuers, files, warnings)?);
     }
     let lists = revocation::load(site, files, warnings)?;
     let verifier = Arc::new(SiteVerifier::new(&anchors, &site.rules, &lists, provider)?);
@@ -99,6 +100,16 @@ fn read_pair(
         provider.key_provider.load_private_key(pem::key(&site.key, files)?).map_err(|error| {
             FileErrorKind::Malformed(format!("its key cannot be used ({error})")).of(&site.key)
         })?;
+    if files.is_open_to_all(&site.key) {
+        let file = site.key.display();
+        warnings.warnings.push(FileWarning {
+            text: format!(
+                "key {file} can be read or changed by every user of this host: `chmod o= {file}`. \
+                 If one of them may have read it, get a certificate with a new key"
+            ),
+            severity: Severity::Mistake,
+        });
+    }
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         // Unknown: the key cannot give its public half. The first handshake shows a mismatch.
@@ -135,9 +146,9 @@ fn collect_warnings(
         });
         parsed.push(certificate);
     }
-    for text in file_warnings::on_server_chain(&parsed, &site.hosts) {
+    for FileWarning { text, severity } in file_warnings::on_server_chain(&parsed, &site.hosts) {
         let text = format!("server certificate {file} {text}");
-        warnings.warnings.push(FileWarning { text, severity: Severity::Warning });
+        warnings.warnings.push(FileWarning { text, severity });
     }
     Ok(())
 }

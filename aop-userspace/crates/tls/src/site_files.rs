@@ -7,6 +7,7 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -54,11 +55,31 @@ impl SiteFiles {
 
     /// The bytes of `file`, never only white space.
     pub(crate) fn read(&self, file: &Path) -> Result<Arc<[u8]>, FileError> {
-        let bytes = self.bytes(file).map_err(|error| FileErrorKind::Unreadable(error).of(file))?;
+        let bytes = self.bytes(file).map_err(|error| {
+            let from_nginx = file.as_os_str().as_encoded_bytes().ends_with(b";");
+            match error.kind() == io::ErrorKind::NotFound && from_nginx {
+                true => FileErrorKind::Semicolon.of(file),
+                false => FileErrorKind::Unreadable(error).of(file),
+            }
+        })?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(FileErrorKind::Empty.of(file));
         }
         Ok(bytes)
+    }
+
+    /// Whether every user of this host can read or change `file` on the disk. A directory that
+    /// others may not enter protects its files: certbot's was for years the only protection of keys
+    /// with mode 0644.
+    pub(crate) fn is_open_to_all(&self, file: &Path) -> bool {
+        // The terminator process, which gets the files handed over, may not look at the disk.
+        if self.source == Source::HandedOver {
+            return false;
+        }
+        let mode = |path: &Path| fs::metadata(path).map_or(0, |found| found.mode());
+        let Ok(file) = file.canonicalize() else { return false };
+        mode(&file) & 0o006 != 0
+            && file.ancestors().skip(1).all(|directory| mode(directory) & 0o001 != 0)
     }
 
     fn bytes(&self, file: &Path) -> io::Result<Arc<[u8]>> {
@@ -76,7 +97,32 @@ impl SiteFiles {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn a_file_is_open_to_all_if_its_mode_and_that_of_each_directory_let_others_in() {
+        let dir = tempfile::tempdir_in("/tmp").expect("a directory");
+        let key = dir.path().join("key");
+        fs::write(&key, "key").expect("written");
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+        };
+        let disk = SiteFiles::on_disk();
+        for (directory, file, open) in [
+            (0o755, 0o600, false),
+            (0o755, 0o640, false),
+            (0o755, 0o644, true),
+            (0o755, 0o602, true),
+            (0o711, 0o644, true),
+            (0o700, 0o644, false),
+        ] {
+            set(dir.path(), directory);
+            set(&key, file);
+            assert_eq!(disk.is_open_to_all(&key), open, "{directory:o} {file:o}");
+        }
+    }
 
     #[test]
     fn handed_over_files_are_exactly_those_that_were_read_with_their_first_contents() {

@@ -4,7 +4,7 @@ mod accepted_certificates;
 mod file_warnings;
 mod rules;
 
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use aop_config::{
     CertificateRules, ClientCa, Host, OnExpiry, OnRefusal, ProxyProtocol, SiteConfig,
@@ -52,6 +52,7 @@ impl TestSite {
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let file = self.directory.path().join(name);
         fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         file
     }
 
@@ -176,7 +177,7 @@ fn every_certificate_of_a_file_is_an_anchor() {
     let text = Authority::new("old").pem() + &Authority::new("new").pem();
     let ca = ClientCa::File(files.write("two.pem", &text));
     let (disk, mut warnings) = (super::SiteFiles::on_disk(), FileWarnings::default());
-    assert_eq!(client_ca::load(&ca, &files.config, &disk, &mut warnings).unwrap().len(), 2);
+    assert_eq!(client_ca::load(&ca, &files.config, &[], &disk, &mut warnings).unwrap().len(), 2);
     assert_eq!(warnings.texts(aop_types::unix_seconds()), Vec::<String>::new());
 }
 
@@ -190,7 +191,7 @@ fn the_expiry_of_the_built_in_client_ca_is_warned_of() {
         let mut site = TestSite::good().config;
         site.rules.expired_ca = past_end;
         let global = ClientCa::CloudflareGlobal;
-        let anchors = client_ca::load(&global, &site, &disk, &mut warnings).unwrap();
+        let anchors = client_ca::load(&global, &site, &[], &disk, &mut warnings).unwrap();
         assert_eq!(anchors[0].not_after, end);
         assert_eq!(warnings.texts(end - 91 * day), Vec::<String>::new());
         let soon = warnings.texts(end - 90 * day);

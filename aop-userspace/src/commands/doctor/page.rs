@@ -7,7 +7,7 @@ use aop_api::{Diagnosis, Finding, FindingOutcome as Outcome};
 use crate::output::{Colours, lines};
 
 /// Columns of a line.
-const WIDTH: usize = 92;
+const WIDTH: usize = 80;
 /// How many pieces of evidence are shown without `--all`.
 const SHOWN: usize = 4;
 

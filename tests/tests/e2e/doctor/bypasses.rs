@@ -49,6 +49,42 @@ fn a_private_address_on_an_unguarded_interface_is_only_information() {
 }
 
 #[test]
+fn a_tunnel_that_is_up_is_named_with_or_without_an_address() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        let tunnel = "link add vxlan0 type vxlan id 7 dev eth0 dstport 4789";
+        stage.lab.origin().ip(tunnel)?;
+        diagnose(&stage.daemon, &[])?.is_good("exposed")?;
+        stage.lab.origin().ip("link set vxlan0 up")?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        let found = diagnosis.finds_only("unfiltered")?;
+        ensure!(found["about"] == "vxlan0", "{found}");
+        let cure = found["cure"].to_string();
+        ensure!(cure.contains("ip link set vxlan0 down") && cure.contains("interfaces"), "{cure}");
+        ensure!(diagnosis.is_good("exposed").is_err(), "there is a way around");
+        stage.daemon.write(&stage.config.text().replace("[\"eth0\"]", "[\"eth0\", \"vxlan0\"]"))?;
+        stage.daemon.reload()?;
+        diagnose(&stage.daemon, &[])?.is_good("exposed")
+    });
+}
+
+#[test]
+fn a_spare_interface_without_an_address_is_named_while_it_is_up() {
+    on_stage(|stage| {
+        stage.edge_is_served()?;
+        second_interface(&stage.lab, &[])?;
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        diagnosis.is_clean()?;
+        let told = diagnosis.tells("unfiltered")?;
+        ensure!(told["evidence"].to_string().contains("eth1: "), "{told}");
+        ensure!(told["evidence"].to_string().contains("without an address"), "{told}");
+        ensure!(diagnosis.is_good("exposed").is_err(), "there is a way around");
+        stage.lab.origin().ip("link set eth1 down")?;
+        diagnose(&stage.daemon, &[])?.is_good("exposed")
+    });
+}
+
+#[test]
 fn a_udp_socket_on_a_guarded_port_is_named_while_udp_passes() {
     on_stage(|stage| {
         stage.edge_is_served()?;

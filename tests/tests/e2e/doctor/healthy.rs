@@ -38,7 +38,9 @@ fn finds_nothing_wrong(stage: &Stage) -> Result<()> {
     for name in ["daemon", "interface", "listener_port", "exposed", "udp", "upstream", "list"] {
         diagnosis.is_good(name)?;
     }
-    for name in ["clock", "ephemeral_port", "evasions", "pulls"] {
+    for name in
+        ["clock", "ephemeral_port", "evasions", "pulls", "upstream_answers", "packet_filter"]
+    {
         diagnosis.is_good(name)?;
     }
     for name in ["edge_certificate", "edge_accepted", "host_split", "resumption"] {
@@ -65,7 +67,7 @@ fn on_a_healthy_host_that_enforces_nothing_is_wrong_and_nothing_reaches_the_upst
         let screen = stage.daemon.verb(&["doctor"])?;
         let text = screen.text();
         ensure!(text.starts_with("nothing is wrong: 0 wrong"), "{text}");
-        ensure!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        ensure!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         ensure!(text.contains("counts them as refused"), "{text}");
         Ok(())
     });
@@ -187,7 +189,8 @@ fn a_listener_of_another_program_is_not_tested() {
         let text = stage.config.text().replace("bind = [", bind);
         stage.daemon.write(&text)?;
         let diagnosis = diagnose(&stage.daemon, &[])?;
-        diagnosis.is_clean()?;
+        // A restart would fail.
+        diagnosis.finds_only("port_held")?;
         for name in REFUSED {
             diagnosis.is_good(name)?;
         }

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::net::TcpListener;
 
 use anyhow::{Result, ensure};
-use aop_tests::{AopToml, IpVersion, Lab, Pull, client};
+use aop_tests::{AopToml, IpVersion, Lab, Pull, TestDaemon, TestUpstream, client};
 
 use super::diagnose;
-use crate::stage::{on_changed_stage, on_stage};
+use crate::stage::{in_lab, on_changed_stage, on_stage};
 
 fn observes(config: &mut AopToml, _: &Lab) {
     config.mode = "observe";
@@ -86,6 +86,43 @@ fn packets_that_enforcing_would_drop_are_counted() {
         diagnosis.is_clean()?;
         let told = diagnosis.tells("would_drop")?["evidence"].to_string();
         ensure!(told.contains("unknown_source") && told.contains("eth0"), "{told}");
+        Ok(())
+    });
+}
+
+#[test]
+fn visitors_who_all_come_around_the_cdn_are_named_until_the_edge_is_served() {
+    on_changed_stage(observes, |stage| {
+        for _ in 0..4 {
+            let visitor = Pull::by_stranger(&stage.lab, IpVersion::V4).no_certificate();
+            visitor.must_be_refused()?;
+        }
+        let diagnosis = diagnose(&stage.daemon, &[])?;
+        let found = diagnosis.finds_only("direct_visitors")?;
+        ensure!(found["cure"].to_string().contains("orange cloud"), "{found}");
+        stage.edge_is_served()?;
+        diagnose(&stage.daemon, &[])?.is_clean()
+    });
+}
+
+#[test]
+fn the_firewall_alone_does_not_enforce_before_a_packet_came_through_the_cdn() {
+    in_lab(|lab| {
+        let mut config = AopToml::firewall_only(lab, 443);
+        config.mode = "observe";
+        let server = TestUpstream::listening(lab, "0.0.0.0:443")?;
+        let daemon = TestDaemon::start(lab, &config)?;
+        let direct = || Pull::bare(lab, lab.stranger(), IpVersion::V4).plain();
+        for _ in 0..4 {
+            ensure!(direct().send()?.served(), "it observes");
+        }
+        diagnose(&daemon, &[])?.finds_only("direct_visitors")?;
+        let refused = daemon.verb(&["mode", "enforce"])?;
+        ensure!(refused.code == 1 && refused.errors.contains("no packet ever came"), "{refused:?}");
+        ensure!(Pull::bare(lab, lab.edge(), IpVersion::V4).plain().send()?.served());
+        diagnose(&daemon, &[])?.is_clean()?;
+        daemon.verb(&["mode", "enforce"])?.success()?;
+        drop(server);
         Ok(())
     });
 }

@@ -17,8 +17,11 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
         ];
     }
     let mistakes = checked.mistakes.iter().map(|mistake| {
-        let server = mistake.starts_with("server certificate");
-        let sees = if server { VisitorError::Certificate } else { VisitorError::Tls };
+        let sees = match mistake.split(' ').next() {
+            Some("server") => VisitorError::Certificate,
+            Some("key") => VisitorError::Nothing,
+            Some(_) | None => VisitorError::Tls,
+        };
         wrong("mistake", mistake, sees, "correct it; then `aop check` and `aop reload`")
     });
     let others = checked.warnings.iter().filter(|it| !checked.mistakes.contains(it));

@@ -7,7 +7,7 @@ use std::{
 
 use aop_api::{CheckReport, Status};
 use aop_config::{Config, ConfigError, Interfaces, Paths};
-use aop_firewall::{FirewallError, FirewallSnapshot, HostInterface};
+use aop_firewall::{FirewallError, FirewallSnapshot, HostInterface, LinkKind};
 
 use super::procfs::Sockets;
 
@@ -90,6 +90,17 @@ impl HostContext {
         is_filtered(interface, &self.interfaces, &attached)
     }
 
+    /// Whether packets arrive on this interface from outside and are not filtered. Packets of a
+    /// port of a bridge or bond arrive at that.
+    pub(super) fn is_unfiltered(&self, interface: &HostInterface) -> bool {
+        let is_port = self
+            .interfaces
+            .iter()
+            .any(|it| interface.controller == Some(it.index) && it.kind != LinkKind::Internal);
+        let receives = interface.up && interface.kind != LinkKind::Internal && !is_port;
+        receives && !self.is_guarded(interface)
+    }
+
     /// The interfaces and addresses at which other hosts reach a socket bound to `local`. Empty for
     /// a socket on the loopback.
     pub(super) fn reached_by(&self, local: SocketAddr) -> Vec<(&HostInterface, IpAddr)> {
@@ -126,6 +137,8 @@ fn is_filtered(
 
 #[cfg(test)]
 mod tests {
+    use aop_firewall::LinkKind;
+
     use super::*;
 
     #[test]
@@ -134,9 +147,12 @@ mod tests {
             name: name.to_owned(),
             index,
             up: true,
+            ethernet: true,
             loopback: false,
+            kind: LinkKind::Other,
             parent,
             controller,
+            program: None,
             addresses: Vec::new(),
         };
         let all = [

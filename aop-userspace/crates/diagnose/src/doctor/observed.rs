@@ -3,6 +3,7 @@
 //! do.
 
 mod cdn_refusals;
+mod direct_visitors;
 mod meaning;
 mod monitors;
 mod plain_http_pulls;
@@ -25,12 +26,20 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let status = &host.status;
     match &status.terminator {
         Some(terminator) if terminator.answers => {
-            let checks =
-                [cdn_refusals::check, plain_http_pulls::check, monitors::check, would_drop::check];
+            let checks = [
+                cdn_refusals::check,
+                direct_visitors::check,
+                plain_http_pulls::check,
+                monitors::check,
+                would_drop::check,
+            ];
             checks.iter().flat_map(|check| check(host)).collect()
         }
         Some(_) => vec![untried("observed", "the terminator process does not answer")],
-        None if host.has_daemon() => would_drop::check(host),
+        None if host.has_daemon() => {
+            let checks = [direct_visitors::check, would_drop::check];
+            checks.iter().flat_map(|check| check(host)).collect()
+        }
         None => {
             vec![untried("observed", "aop is not running, so there are no handshakes to look at")]
         }

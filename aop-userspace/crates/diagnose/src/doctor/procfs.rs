@@ -6,8 +6,8 @@ mod sockets;
 use std::fs;
 
 pub(super) use self::{
-    socket_owners::{SocketOwners, sockets_of_process},
-    sockets::{Socket, Sockets},
+    socket_owners::{SocketOwners, sockets_of_aop, sockets_of_systemd},
+    sockets::{Socket, Sockets, listens_at_path},
 };
 
 /// The text of a kernel setting below /proc/sys; `None` if it cannot be read.

@@ -47,6 +47,71 @@ fn a_chain_that_is_out_of_order_is_warned_of() {
     assert_eq!(files.build(), Ok(vec![]));
 }
 
+/// The policy that a public CA writes into a certificate for which it validated a domain
+/// (2.23.140.1.2.1).
+fn public(params: &mut rcgen::CertificateParams) {
+    let policies = b"\x30\x0a\x30\x08\x06\x06\x67\x81\x0c\x01\x02\x01".to_vec();
+    let policies = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 32], policies);
+    params.custom_extensions.push(policies);
+}
+
+/// The warnings that are mistakes.
+fn mistakes(files: &TestSite) -> Vec<String> {
+    let site = std::slice::from_ref(&files.config);
+    let (_, warnings) = crate::Sites::build(site, &crate::SiteFiles::on_disk()).unwrap();
+    warnings.mistakes(aop_types::unix_seconds())
+}
+
+/// A site with a server certificate of a public CA, of which the chain is complete.
+fn public_site() -> (TestSite, Authority) {
+    let between = Authority::new("public root").intermediate("public intermediate");
+    let leaf = between.leaf(|params| {
+        let names = vec!["example.com".to_owned(), "*.example.com".to_owned()];
+        params.subject_alt_names = rcgen::CertificateParams::new(names).unwrap().subject_alt_names;
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        public(params);
+    });
+    let files = TestSite::good();
+    files.write("cert.pem", &leaf.pem());
+    files.write("server.pem", &(leaf.pem() + &between.pem()));
+    files.write("server.key", &leaf.key_pem());
+    assert_eq!(files.build(), Ok(vec![]));
+    (files, between)
+}
+
+#[test]
+fn a_public_server_certificate_without_its_chain_is_a_mistake() {
+    let (mut files, _) = public_site();
+    files.config.certificate = files.config.certificate.with_file_name("cert.pem");
+    let found = mistakes(&files);
+    let [found] = &found[..] else { panic!("{found:?}") };
+    for words in ["server certificate ", "cert.pem has no", "CN=public inter", "fullchain.pem"] {
+        assert!(found.contains(words), "{found}");
+    }
+}
+
+#[test]
+fn the_public_ca_of_the_server_certificate_as_client_ca_is_a_mistake() {
+    let (mut files, between) = public_site();
+    files.write("ca.pem", &between.pem());
+    let found = mistakes(&files);
+    let [found] = &found[..] else { panic!("{found:?}") };
+    for words in ["client CA ", "ca.pem is a public CA", "everybody can get one"] {
+        assert!(found.contains(words), "{found}");
+    }
+    // Another public CA is known by its policy; a rule that names the peer makes either safe.
+    files.write("ca.pem", &Authority::with("another", public).pem());
+    assert_eq!(mistakes(&files).len(), 1);
+    files.config.rules.cn = Some("pull.example.com".into());
+    assert_eq!(files.build(), Ok(vec![]));
+}
+
+#[test]
+fn a_private_ca_that_also_signs_the_server_certificate_is_no_mistake() {
+    // The server certificate of the good files is of their client CA.
+    assert_eq!(TestSite::good().build(), Ok(vec![]));
+}
+
 #[test]
 fn cloudflares_origin_ca_as_a_client_ca_is_warned_of() {
     // Made here with the published name: the real certificate is not ours to commit.

@@ -1,12 +1,12 @@
 //! Other open TCP ports. They are not wrong, since a host may serve more than one thing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
-use super::upstream;
 use crate::doctor::{
     HostContext,
     finding::{CheckFinding, good, notice},
     procfs::{Socket, SocketOwners},
+    upstream_place::{UpstreamPlace, places},
 };
 
 const DOCKER: &str = "docker-proxy";
@@ -54,7 +54,8 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
 /// The ports of listeners and upstreams, which have findings of their own.
 fn known_ports(host: &HostContext) -> Vec<u16> {
     let Some(config) = &host.config else { return Vec::new() };
-    let listeners = config.fixed.listeners.iter().map(std::net::SocketAddr::port);
-    let upstreams = config.live.sites.iter().filter_map(|site| upstream::port(host, site));
+    let listeners = config.fixed.listeners.iter().map(SocketAddr::port);
+    let upstreams = places(config, &host.interfaces);
+    let upstreams = upstreams.iter().flat_map(UpstreamPlace::here).map(SocketAddr::port);
     listeners.chain(upstreams).collect()
 }

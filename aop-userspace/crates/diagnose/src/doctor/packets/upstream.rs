@@ -3,53 +3,32 @@
 use std::net::SocketAddr;
 
 use aop_api::VisitorError;
-use aop_config::{SiteConfig, Upstream, UpstreamAddress};
 
 use crate::doctor::{
     HostContext,
     finding::{CheckFinding, good, notice, wrong},
     procfs::{Socket, SocketOwners},
+    upstream_place::{UpstreamPlace, places},
 };
 
 pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let Some(config) = &host.config else { return Vec::new() };
-    let mut findings: Vec<CheckFinding> = Vec::new();
-    for site in &config.live.sites {
-        let Some(authority) = authority(site) else { continue };
-        if findings.iter().any(|it| it.about.as_deref() == Some(authority)) {
-            continue;
-        }
-        let listeners = &config.fixed.listeners;
-        findings.push(upstream(host, authority, listeners).about(authority));
-    }
-    findings
-}
-
-/// `host:port` of an upstream over TCP.
-fn authority(site: &SiteConfig) -> Option<&str> {
-    let address = match &site.upstream {
-        Upstream::Bytes(address) => address,
-        Upstream::Http(http) => &http.upstream.address,
+    let places = places(config, &host.interfaces);
+    let over_tcp = places.iter().filter_map(|place| Some((place, place.port()?)));
+    let finding = |(place, port): (&UpstreamPlace, u16)| {
+        upstream(host, place, port, &config.fixed.listeners).about(&place.name)
     };
-    match address {
-        UpstreamAddress::Tcp(authority) => Some(authority),
-        UpstreamAddress::Unix(_) => None,
-    }
-}
-
-/// The port of a site's upstream, if it is on this host.
-pub(super) fn port(host: &HostContext, site: &SiteConfig) -> Option<u16> {
-    authority(site).and_then(|authority| port_here(host, authority))
-}
-
-fn port_here(host: &HostContext, authority: &str) -> Option<u16> {
-    let (_, port) = authority.rsplit_once(':')?;
-    port.parse().ok().filter(|_| is_here(host, authority))
+    over_tcp.map(finding).collect()
 }
 
 /// `listeners` are aop's own sockets: the application may use the same port at another address.
-fn upstream(host: &HostContext, authority: &str, listeners: &[SocketAddr]) -> CheckFinding {
-    let Some(port) = port_here(host, authority) else {
+fn upstream(
+    host: &HostContext,
+    place: &UpstreamPlace,
+    port: u16,
+    listeners: &[SocketAddr],
+) -> CheckFinding {
+    if place.is_elsewhere() {
         return notice("upstream", "the application is on another host")
             .seen("the doctor cannot see who else reaches it")
             .cure("let that host accept connections to this port only from this host");
@@ -81,17 +60,4 @@ fn upstream(host: &HostContext, authority: &str, listeners: &[SocketAddr]) -> Ch
     };
     let listens = |it: &&Socket| format!("{} listens on {}", owners.describe(it.inode), it.local);
     finding.seen_all(open.iter().map(listens))
-}
-
-/// Whether the authority is on this host: the loopback, or an address of an interface.
-fn is_here(host: &HostContext, authority: &str) -> bool {
-    let Some((name, _)) = authority.rsplit_once(':') else { return false };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    match name.parse::<std::net::IpAddr>() {
-        Ok(address) => {
-            let own = host.interfaces.iter().any(|it| it.addresses.contains(&address));
-            own || address.is_loopback() || address.is_unspecified()
-        }
-        Err(_) => name.eq_ignore_ascii_case("localhost"),
-    }
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fs, path::Path};
 
+use aop_api::Status;
+
 /// The names of the processes that hold sockets.
 pub(in crate::doctor) struct SocketOwners {
     by_inode: HashMap<u64, String>,
@@ -41,8 +43,21 @@ impl SocketOwners {
     }
 }
 
-/// The inodes of the sockets that a process holds; empty if its descriptors cannot be read.
-pub(in crate::doctor) fn sockets_of_process(process: u32) -> Vec<u64> {
+/// The inodes of the sockets of the running aop and of its draining predecessors.
+pub(in crate::doctor) fn sockets_of_aop(status: &Status) -> Vec<u64> {
+    let daemon = status.daemon.iter().map(|it| it.pid);
+    let terminator = status.terminator.iter().map(|it| it.pid);
+    let pids = daemon.chain(terminator).chain(status.predecessors.iter().map(|it| it.pid));
+    pids.flat_map(sockets_of_process).collect()
+}
+
+/// The inodes of the sockets of systemd, which may hold listeners for a program (aop.socket).
+pub(in crate::doctor) fn sockets_of_systemd() -> Vec<u64> {
+    let name = fs::read_to_string("/proc/1/comm").unwrap_or_default();
+    if name.trim_end() == "systemd" { sockets_of_process(1) } else { Vec::new() }
+}
+
+fn sockets_of_process(process: u32) -> Vec<u64> {
     sockets_below(&Path::new("/proc").join(process.to_string()))
 }
 

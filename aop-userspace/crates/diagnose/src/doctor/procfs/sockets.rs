@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
 };
 
 /// TCP_LISTEN, as /proc/net/tcp spells it.
@@ -68,6 +69,20 @@ impl Sockets {
         let mut found = [to.ip()].into_iter().chain(every.iter().copied()).map(at);
         found.find(|found| !found.is_empty()).unwrap_or_default()
     }
+}
+
+/// Whether a socket listens at `path`.
+pub(in crate::doctor) fn listens_at_path(path: &Path) -> bool {
+    /// __SO_ACCEPTCON
+    const ACCEPTS: u32 = 1 << 16;
+    let text = fs::read_to_string("/proc/thread-self/net/unix").unwrap_or_default();
+    text.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let flags = fields.nth(3).and_then(|flags| u32::from_str_radix(flags, 16).ok());
+        // Type, state and inode come before the path.
+        let name = fields.nth(3);
+        flags.is_some_and(|flags| flags & ACCEPTS != 0) && name.map(Path::new) == Some(path)
+    })
 }
 
 /// Parses a line of such a file.

@@ -7,7 +7,7 @@ use super::{dial::Target, loopback_opening::loopback};
 use crate::doctor::{
     HostContext,
     finding::{CheckFinding, untried},
-    procfs::{SocketOwners, sockets_of_process},
+    procfs::{SocketOwners, sockets_of_aop},
 };
 
 /// The configured listeners that the running aop serves, and findings about the others.
@@ -15,11 +15,7 @@ pub(super) fn attacked_listeners(
     host: &HostContext,
     config: &Config,
 ) -> (Vec<Target>, Vec<CheckFinding>) {
-    let status = &host.status;
-    let processes = status.daemon.iter().map(|it| it.pid);
-    let processes = processes.chain(status.terminator.iter().map(|it| it.pid));
-    let processes = processes.chain(status.predecessors.iter().map(|it| it.pid));
-    let own: Vec<u64> = processes.flat_map(sockets_of_process).collect();
+    let own = sockets_of_aop(&host.status);
     let (mut targets, mut others) = (Vec::new(), Vec::new());
     for listener in &config.fixed.listeners {
         let from = loopback(*listener);

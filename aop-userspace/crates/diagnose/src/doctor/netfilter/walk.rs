@@ -1,0 +1,129 @@
+//! The way of a packet through the chains of a hook.
+
+use std::net::IpAddr;
+
+use super::{Action, Certainty, Chain, Hook, Kind, Redirect, Rule, Ruleset};
+
+/// How deep jumps may be nested, as in the kernel.
+const MAX_DEPTH: usize = 16;
+
+/// The first packet of a TCP connection from another host to this one.
+#[derive(Clone, Debug)]
+pub(in crate::doctor) struct Packet {
+    pub(in crate::doctor) interface: String,
+    pub(in crate::doctor) source: IpAddr,
+    pub(in crate::doctor) destination: IpAddr,
+    pub(in crate::doctor) port: u16,
+}
+
+/// What happens to a packet, as far as it is certain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::doctor) enum Verdict {
+    /// No chain drops it for certain.
+    Passes,
+    /// This chain drops it.
+    Dropped(String),
+}
+
+/// What a chain does with a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The rule after the jump is next.
+    Returns,
+    Accepts,
+    Drops,
+    Redirects(Redirect),
+    Unknown,
+}
+
+impl Ruleset {
+    /// What the filters do with a packet for this host.
+    pub(in crate::doctor) fn verdict(&self, packet: &Packet) -> Verdict {
+        let hooks = [Hook::Prerouting, Hook::Input];
+        let mut chains = hooks.iter().flat_map(|hook| self.at(*hook, Kind::Filter, packet));
+        match chains.find(|chain| self.judge(chain, packet) == Outcome::Drops) {
+            Some(chain) => Verdict::Dropped(format!("chain {} of {}", chain.name, chain.table)),
+            None => Verdict::Passes,
+        }
+    }
+
+    /// Where address translation sends a packet; `None` if it leaves it alone, or if that is not
+    /// certain.
+    pub(in crate::doctor) fn redirect(&self, packet: &Packet) -> Option<Redirect> {
+        let mut chains = self.at(Hook::Prerouting, Kind::Nat, packet);
+        chains.find_map(|chain| match self.judge(chain, packet) {
+            Outcome::Redirects(to) => Some(to),
+            Outcome::Returns | Outcome::Accepts | Outcome::Drops | Outcome::Unknown => None,
+        })
+    }
+
+    fn at<'a>(
+        &'a self,
+        hook: Hook,
+        kind: Kind,
+        packet: &Packet,
+    ) -> impl Iterator<Item = &'a Chain> + use<'a> {
+        let is_v4 = packet.source.is_ipv4();
+        self.chains.iter().filter(move |chain| {
+            chain.base.is_some_and(|base| {
+                base.hook == hook && base.kind == kind && base.is_v4.is_none_or(|it| it == is_v4)
+            })
+        })
+    }
+
+    /// The outcome of a base chain, with its policy.
+    fn judge(&self, chain: &Chain, packet: &Packet) -> Outcome {
+        let outcome = self.walk(chain, packet, 0);
+        if outcome == Outcome::Returns && chain.base.is_some_and(|base| base.drops) {
+            Outcome::Drops
+        } else {
+            outcome
+        }
+    }
+
+    fn walk(&self, chain: &Chain, packet: &Packet, depth: usize) -> Outcome {
+        // Whether a rule before may have accepted the packet, or have sent it elsewhere.
+        let mut doubt = false;
+        for rule in &chain.rules {
+            let holds = rule.holds(packet);
+            if holds == Certainty::No {
+                continue;
+            }
+            let outcome = match &rule.action {
+                Action::Nothing | Action::Source(_) => continue,
+                Action::Accept => Outcome::Accepts,
+                Action::Drop => Outcome::Drops,
+                Action::Redirect(to) => Outcome::Redirects(to.clone()),
+                Action::Unknown => Outcome::Unknown,
+                Action::Return if holds == Certainty::Yes => break,
+                Action::Return => Outcome::Unknown,
+                Action::Jump(name) | Action::Goto(name) => {
+                    match self.chains.iter().find(|it| it.table == chain.table && it.name == *name)
+                    {
+                        Some(target) if depth < MAX_DEPTH => self.walk(target, packet, depth + 1),
+                        Some(_) | None => Outcome::Unknown,
+                    }
+                }
+            };
+            match (outcome, holds) {
+                (Outcome::Returns, Certainty::Yes) if matches!(rule.action, Action::Goto(_)) => {
+                    break;
+                }
+                (Outcome::Returns, _) => {}
+                // That it may be dropped here too changes nothing about what comes later.
+                (Outcome::Drops, Certainty::Maybe) => {}
+                (Outcome::Unknown, _) | (_, Certainty::Maybe) => doubt = true,
+                (outcome, _) if doubt && outcome != Outcome::Accepts => return Outcome::Unknown,
+                (outcome, _) => return outcome,
+            }
+        }
+        if doubt { Outcome::Unknown } else { Outcome::Returns }
+    }
+}
+
+impl Rule {
+    fn holds(&self, packet: &Packet) -> Certainty {
+        let all = self.conditions.iter().map(|condition| condition.holds(packet));
+        all.min().unwrap_or(Certainty::Yes)
+    }
+}
