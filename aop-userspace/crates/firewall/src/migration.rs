@@ -56,7 +56,9 @@ impl Migration {
     /// The start is complete: the old pins are not needed any more.
     pub(super) fn finish(self) {
         let Some(older) = &self.older else { return };
-        if let Err(error) = unload::remove(older.root(), &older.layout()) {
+        let finished = convert_after(older, &self.pins)
+            .and_then(|()| unload::remove(older.root(), &older.layout()).map(drop));
+        if let Err(error) = finished {
             tracing::warn!("cannot remove the pins of an older aop: {error}");
         }
     }
@@ -92,9 +94,23 @@ fn carry_maps(older: &Pins, pins: &Pins) -> Result<(), FirewallError> {
     }
     object::create_maps(pins)?;
     changed.into_iter().try_for_each(|(shape, found)| match conversion(shape.name) {
-        Some(convert) => convert(older, pins),
+        Some(Conversion::Before(convert)) => convert(older, pins),
+        Some(Conversion::After(_)) => Ok(()),
         None => Err(shape.refuse(older, found)),
     })
+}
+
+/// The conversions for which the programs must have been exchanged.
+fn convert_after(older: &Pins, pins: &Pins) -> Result<(), FirewallError> {
+    for shape in &LAYOUT {
+        if let Some(found) = shape.pinned(older)?
+            && found != *shape
+            && let Some(Conversion::After(convert)) = conversion(shape.name)
+        {
+            convert(older, pins)?;
+        }
+    }
+    Ok(())
 }
 
 fn share(shape: &MapShape, older: &Pins, pins: &Pins) -> Result<(), FirewallError> {
@@ -104,8 +120,17 @@ fn share(shape: &MapShape, older: &Pins, pins: &Pins) -> Result<(), FirewallErro
     map.pin(&to).map_err(|error| FirewallError::kernel(format!("pin {}", to.display()), &error))
 }
 
-/// Fills a map from the one in an older layout.
-type Conversion = fn(&Pins, &Pins) -> Result<(), FirewallError>;
+/// Fills a map from the one in an older layout: the older pins, and the new ones.
+type Convert = fn(&Pins, &Pins) -> Result<(), FirewallError>;
+
+/// When a map is filled.
+#[cfg_attr(not(feature = "next-layout"), expect(dead_code, reason = "layout 5 needs none"))]
+enum Conversion {
+    /// Before the programs are exchanged: packets are judged by its content.
+    Before(Convert),
+    /// After that: the old programs would still change the old map.
+    After(Convert),
+}
 
 /// The conversion for the map `name`, where its shape differs from that in the layout before.
 /// Layout 5 added a map to layout 4, and changed none.

@@ -136,7 +136,7 @@ fn while_the_source_was_never_reached_a_prefix_that_leaves_extra_goes_also_over_
             refresh_to(stage, &[], "applied")?;
             server.respond_with(ListResponse::Bytes(Vec::new()));
             fs::remove_dir_all(&stage.config.state)?;
-            stage.config.drain = "0s";
+            stage.config.admission_drain = "0s";
             let without = stage.config.text();
             stage.config.extra.push(stage.lab.stranger_address(IpVersion::V4).to_string() + "/32");
             let with = stage.config.text();

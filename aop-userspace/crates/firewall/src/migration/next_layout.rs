@@ -5,7 +5,7 @@ use aop_common::{
     Tally,
     layout::{Counter, PeerKey, PeerValue, SLOTS},
 };
-use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 
 use super::{Conversion, FirewallError, Pins};
 
@@ -14,12 +14,12 @@ const COUNT: u32 = 64;
 
 pub(super) fn conversion(name: &str) -> Option<Conversion> {
     match name {
-        "PEERS" => Some(|older, pins| {
+        "PEERS" => Some(Conversion::Before(|older, pins| {
             peers(older, pins).map_err(|error| FirewallError::kernel("convert PEERS", &error))
-        }),
-        "VERDICTS" => Some(|older, pins| {
+        })),
+        "VERDICTS" => Some(Conversion::After(|older, pins| {
             counters(older, pins).map_err(|error| FirewallError::kernel("convert VERDICTS", &error))
-        }),
+        })),
         _ => None,
     }
 }
@@ -40,12 +40,23 @@ fn peers(older: &Pins, pins: &Pins) -> Result<(), MapError> {
     Ok(())
 }
 
+/// Adds the old counts to those of the new programs. A packet that is counted at the same moment
+/// may be missing.
 fn counters(older: &Pins, pins: &Pins) -> Result<(), MapError> {
     let old: PerCpuArray<MapData, Counter> = open(older, "VERDICTS")?.try_into()?;
     let mut new: PerCpuArray<MapData, Counter> = open(pins, "VERDICTS")?.try_into()?;
     for index in 0..SLOTS * COUNT {
+        let before = old.get(&index, 0)?;
+        if before.iter().all(|counter| *counter == Counter::default()) {
+            continue;
+        }
         let place = index / COUNT * Tally::COUNT + index % COUNT;
-        new.set(place, old.get(&index, 0)?, 0)?;
+        let now = new.get(&place, 0)?;
+        let sum = before.iter().zip(now.iter()).map(|(before, now)| Counter {
+            packets: before.packets + now.packets,
+            bytes: before.bytes + now.bytes,
+        });
+        new.set(place, PerCpuValues::try_from(sum.collect::<Vec<_>>())?, 0)?;
     }
     Ok(())
 }
