@@ -41,7 +41,7 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
             checks.iter().flat_map(|check| check(host)).collect()
         }
         None => {
-            vec![untried("observed", "aop is not running, so there are no handshakes to look at")]
+            vec![untried("observed", "aop does not answer, so its handshakes are unknown")]
         }
     }
 }

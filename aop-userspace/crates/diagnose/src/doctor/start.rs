@@ -22,7 +22,7 @@ struct Start<'a> {
     interfaces: &'a [HostInterface],
     sockets: &'a Sockets,
     /// The inodes of the sockets that the running aop holds, or that systemd holds for it. `None`
-    /// if a daemon runs and does not say its processes.
+    /// if a daemon runs and does not answer.
     own: Option<Vec<u64>>,
 }
 
@@ -34,6 +34,7 @@ pub fn check_start(config: &Config) -> Result<Vec<Finding>, HostContextError> {
     let paths = &config.fixed.paths;
     let own = match aop_control::send_request::<Status>(&paths.runtime, Request::Status) {
         Ok(status) => Some(own_sockets(&status)),
+        Err(ClientError::NotRunning(_)) if aop_firewall::is_in_use(&paths.pins) => None,
         Err(ClientError::NotRunning(_)) => Some(sockets_of_systemd()),
         Err(_) => None,
     };
@@ -62,7 +63,8 @@ pub fn check_start(config: &Config) -> Result<Vec<Finding>, HostContextError> {
 pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let Some(config) = &host.config else { return Vec::new() };
     let (interfaces, sockets) = (&host.interfaces, &host.sockets);
-    let own = Some(own_sockets(&host.status));
+    let silent = !host.has_daemon() && aop_firewall::is_in_use(&host.paths.pins);
+    let own = (!silent).then(|| own_sockets(&host.status));
     let start = Start { config, interfaces, sockets, own };
     let mut found = ports_held::check(&start);
     if host.reading.is_none() {

@@ -62,7 +62,7 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let attacked = attacked(config, &sites, &observing);
     let mut attack = Attack { config, sites: attacked, targets: Vec::new(), end: Instant::now() };
     if !host.has_daemon() {
-        findings.push(untried("tls", "aop is not running, so there is nothing to attack"));
+        findings.push(untried("tls", "aop does not answer, so its handshakes are not tried"));
         findings.extend(uploaded_certificate::check(host.pair.as_ref(), &attack));
         return findings;
     }

@@ -22,7 +22,7 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
         )];
     }
     if !host.has_daemon() {
-        return vec![untried("list", "aop is not running, so the age of the list is unknown")];
+        return vec![untried("list", "aop does not answer, so the age of the list is unknown")];
     }
     let source = source.as_deref().unwrap_or("its source");
     let stale = host.config.as_ref().and_then(|config| config.live.stale_after());
