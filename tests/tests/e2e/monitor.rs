@@ -68,7 +68,7 @@ fn a_serving_daemon_is_alive_and_ready_and_serves_no_other_path() {
         ensure!(from_outside.is_err(), "it is reached from outside");
         let moved = stage.config.text().replace(AT, "127.0.0.1:9466");
         stage.daemon.write(&moved)?;
-        ensure!(stage.daemon.reload()?.contains("monitor.listen need a restart"));
+        ensure!(stage.daemon.reload()?.contains("monitor.listen need a new process"));
         Ok(())
     });
 }

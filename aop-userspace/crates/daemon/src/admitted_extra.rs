@@ -4,7 +4,7 @@
 //! which of them come from where. This file does, so that a prefix that is taken out of
 //! `firewall.extra` goes, also over a restart.
 
-use std::{io, path::Path};
+use std::{collections::BTreeSet, io, path::Path};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,8 @@ fn try_load(state: &Path) -> io::Result<Document> {
 /// is interrupted.
 pub(super) fn begin(state: &Path, former: &[IpNet], extra: &[IpNet]) {
     if former != extra {
-        store(state, &[former, extra].concat());
+        let both: BTreeSet<IpNet> = former.iter().chain(extra).copied().collect();
+        store(state, &both.into_iter().collect::<Vec<_>>());
     }
 }
 

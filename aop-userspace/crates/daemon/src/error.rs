@@ -63,11 +63,12 @@ pub enum DaemonError {
     /// Nothing may be changed now.
     #[error(transparent)]
     NotNow(#[from] NotNow),
-    /// Only a restart can apply this change.
+    /// A reload cannot apply this change.
     #[error(
-        "{}: changes to {} need a restart (`systemctl restart aop`)",
+        "{}: changes to {} need {}",
         .file.display(),
-        .keys.join(", ")
+        .keys.join(", "),
+        new_process(.keys)
     )]
     NeedsRestart {
         /// The configuration file.
@@ -78,6 +79,23 @@ pub enum DaemonError {
     /// The process cannot get threads, signals or descriptors.
     #[error("the system refuses a basic resource (threads, signals, descriptors): {0}")]
     Runtime(io::Error),
+}
+
+/// Keys that a successor cannot change: it takes over what they name.
+const OF_BOTH_PROCESSES: [&str; 5] = [
+    "paths",
+    "firewall.mode (to or from off)",
+    "firewall.mode (to off)",
+    "firewall.attach",
+    "control.readers",
+];
+
+/// How changes to these keys are applied.
+fn new_process(keys: &[&str]) -> &'static str {
+    match keys.iter().any(|key| OF_BOTH_PROCESSES.contains(key)) {
+        true => "a restart (`systemctl restart aop`)",
+        false => "a new process: `aop upgrade` (no connection is cut), or `systemctl restart aop`",
+    }
 }
 
 /// Why a refresh was refused, and the list in force stays.

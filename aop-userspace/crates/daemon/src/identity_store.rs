@@ -3,7 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aop_api::{SeenIdentities, SiteIdentities};
+use aop_api::{Handshakes, SeenIdentities, SiteIdentities, terminator::TerminatorSnapshot};
+use jiff::Timestamp;
 use tokio::{
     task::spawn_blocking,
     time::{Instant, sleep},
@@ -63,13 +64,15 @@ impl Daemon {
     /// Stores the certificates that the terminator has seen, where they differ from `stored`. If it
     /// does not answer, `stored` stays.
     fn store_new_identities(&self, stored: &mut StoredIdentities) {
-        let identities = match self.identities() {
-            Ok(identities) => identities,
+        let report = self.terminator.as_ref().map(TerminatorHandle::report).transpose();
+        let TerminatorSnapshot { identities, handshakes, .. } = match report {
+            Ok(report) => report.unwrap_or_default(),
             Err(error) => {
-                tracing::debug!("the client certificates seen are not stored this time: {error}");
+                tracing::debug!("nothing that was seen is stored this time: {error}");
                 return;
             }
         };
+        self.store_evidence(&handshakes);
         let known = stored.identities.as_ref();
         if !stored.trouble.is_some() && known.is_some_and(|known| is_same(known, &identities)) {
             return;
@@ -92,6 +95,17 @@ impl Daemon {
         });
         if let Some(trouble) = stored.trouble.replace(trouble) {
             tracing::warn!("{trouble}");
+        }
+    }
+
+    fn store_evidence(&self, handshakes: &Handshakes) {
+        let _no_changes = self.policy.exclude_changes();
+        if self.lifecycle.is_handing_over() {
+            return;
+        }
+        let state = &self.settings.paths.state;
+        if let Err(error) = self.evidence.store(state, handshakes, Timestamp::now()) {
+            tracing::debug!("the pulls observed are not stored this time: {error}");
         }
     }
 

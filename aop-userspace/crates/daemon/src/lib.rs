@@ -35,6 +35,7 @@ mod service_manager;
 mod set_mode;
 mod shutdown;
 mod signals;
+mod site_evidence;
 mod site_files;
 mod sockets;
 mod start;
@@ -64,6 +65,7 @@ use refresh::Refresher;
 use reload_queue::ReloadQueue;
 use service_manager::Watchdog;
 use signals::{SignalRequest, Signals};
+use site_evidence::SiteEvidence;
 use start::StartedDaemon;
 use terminator_handle::{TerminatorError, TerminatorHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -96,6 +98,8 @@ pub(crate) struct Daemon {
     terminator: Option<TerminatorHandle>,
     handover: Handover,
     audit: AuditLog,
+    /// What observing sites have seen in earlier runs.
+    evidence: SiteEvidence,
 }
 
 /// Logging of the daemon and its processes.
@@ -152,6 +156,8 @@ pub async fn run(
         source.served(digest).into_iter().for_each(|it| predecessors.add(it, generation));
         daemon.handover.sign_lock()?;
     }
+    // A predecessor that failed to hand over would need its pins.
+    daemon.firewall().iter_mut().for_each(|firewall| firewall.finish_migration());
     tracing::info!(
         listeners = daemon.settings.listeners.len(),
         firewall = daemon.firewall.is_some(),

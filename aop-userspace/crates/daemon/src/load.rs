@@ -44,6 +44,7 @@ pub fn load(file: &Path) -> Result<Loaded, DaemonError> {
     let mut overrides = OverrideState::load(&config);
     // No daemon runs that could revert it at its deadline.
     let unconfirmed = overrides.revert();
+    overrides.follow_renames(&live.interfaces, &fixed.paths.pins, &fixed.paths.state);
     let (mut overrides, mut dropped) = overrides.reconcile(&config);
     dropped.extend(unconfirmed);
     let modes = overrides.modes(live.mode);

@@ -168,16 +168,22 @@ impl OverrideState {
     }
 
     /// The modes of interfaces follow their interfaces to new names that `interfaces` guards.
-    /// Returns a log line for each that moves.
-    pub(super) fn follow_renames(&mut self, interfaces: &Interfaces, pins: &Path) -> Vec<String> {
+    /// Returns whether one has moved. That is stored at once: the start or check of the host that
+    /// follows renames the pins, and then nothing tells the old name any more.
+    pub(super) fn follow_renames(
+        &mut self,
+        interfaces: &Interfaces,
+        pins: &Path,
+        state: &Path,
+    ) -> bool {
         if !self.is_of_interfaces() {
-            return Vec::new();
+            return false;
         }
         let mut renamed = match aop_firewall::renamed_interfaces(pins) {
             Ok(renamed) => renamed,
             Err(error) => {
                 tracing::warn!("cannot look for renamed interfaces: {error}");
-                return Vec::new();
+                return false;
             }
         };
         renamed.retain(|it| interfaces.named().is_none_or(|names| names.contains(&it.to)));
@@ -186,7 +192,15 @@ impl OverrideState {
         {
             before.rename(&renamed);
         }
-        self.overrides.as_mut().map_or_else(Vec::new, |overrides| overrides.rename(&renamed))
+        let overrides = self.overrides.as_mut();
+        let moved = overrides.map_or_else(Vec::new, |overrides| overrides.rename(&renamed));
+        moved.iter().for_each(|line| tracing::warn!("{line}"));
+        if !moved.is_empty()
+            && let Err(error) = self.store(state)
+        {
+            tracing::warn!("{error}");
+        }
+        !moved.is_empty()
     }
 
     /// Whether an interface has a mode of its own, now or after a revert.

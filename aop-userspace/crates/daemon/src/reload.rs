@@ -46,9 +46,8 @@ impl Daemon {
         let mut next = turn.policy();
         let keeps_list = next.keeps_list(&config.live);
         let pins = &config.fixed.paths.pins;
-        let moved = next.overrides.follow_renames(&config.live.interfaces, pins);
-        let (overrides, mut dropped) = next.overrides.reconcile(&config);
-        dropped.extend(moved);
+        next.overrides.follow_renames(&config.live.interfaces, pins, turn.state());
+        let (overrides, dropped) = next.overrides.reconcile(&config);
         let refreshed_before = next.live.refresh;
         next.overrides = overrides;
         let copy_trouble = found.trouble.map(|trouble| trouble.to_string());

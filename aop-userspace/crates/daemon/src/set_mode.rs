@@ -130,13 +130,10 @@ impl Daemon {
         }
         let Ok(turn) = self.turn() else { return Ok(()) };
         let ActivePolicy { mut overrides, live, .. } = turn.policy();
-        let moved = overrides.follow_renames(&live.interfaces, &self.settings.paths.pins);
-        if moved.is_empty() {
-            return Ok(());
+        let pins = &self.settings.paths.pins;
+        if overrides.follow_renames(&live.interfaces, pins, turn.state()) {
+            await_ack(turn.put_in_force(overrides, "renamed", IfNotStored::Warn)?);
         }
-        let ack = turn.put_in_force(overrides, "renamed", IfNotStored::Warn)?;
-        moved.iter().for_each(|line| tracing::warn!("{line}"));
-        await_ack(ack);
         Ok(())
     }
 

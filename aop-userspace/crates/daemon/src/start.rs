@@ -30,6 +30,7 @@ use super::{
     prepare,
     refresh::{RefreshState, Refresher},
     reload_queue::ReloadQueue,
+    site_evidence::SiteEvidence,
     sockets::{self, ListeningSocket, SocketOrigin},
     status,
     terminator_handle::TerminatorHandle,
@@ -131,9 +132,8 @@ fn start(
         terminator.prepare(bundle)?;
     }
     let mut overrides = OverrideState::load(&config);
-    let moved = overrides.follow_renames(&config.live.interfaces, &config.fixed.paths.pins);
-    let (overrides, mut dropped) = overrides.reconcile(&config);
-    dropped.extend(moved);
+    overrides.follow_renames(&config.live.interfaces, &config.fixed.paths.pins, state);
+    let (overrides, dropped) = overrides.reconcile(&config);
     let known = identity_store::load(state).unwrap_or_else(|error| {
         tracing::warn!("{error}");
         SeenIdentities::default()
@@ -190,6 +190,7 @@ fn start(
         lifecycle: Lifecycle::default(),
         reloads: ReloadQueue::new(&config.file),
         audit: AuditLog::new(state),
+        evidence: SiteEvidence::load(state),
         settings: config.fixed,
         firewall: firewall.map(Mutex::new),
         terminator,

@@ -13,6 +13,7 @@ use aop_firewall::PeerListing;
 use aop_sandbox::Sandbox;
 use aop_tls::FileExpiry;
 use aop_types::monotonic_seconds;
+use jiff::Timestamp;
 
 use super::{Daemon, active_policy::ActivePolicy};
 
@@ -82,6 +83,7 @@ impl Daemon {
 
     fn add_report(&self, status: &mut Status, report: TerminatorSnapshot) {
         (status.handshakes, status.requests) = (report.handshakes, report.requests);
+        self.evidence.add_to(&mut status.handshakes, Timestamp::now());
         let open = status.requests.open.iter();
         status.warnings.extend(open.flat_map(OpenRequestsReport::warnings));
         self.add_admission(&mut status.handshakes.refused_lately);

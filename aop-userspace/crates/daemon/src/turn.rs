@@ -4,7 +4,7 @@
 //! the firewall (the step that can fail), notifies the terminator, and commits. The terminator's
 //! answer is awaited after the commit, when the turn is free again.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use aop_api::terminator::Command;
 use aop_firewall::{Firewall, FirewallError};
@@ -135,6 +135,9 @@ impl Turn<'_> {
         next: ActivePolicy,
         predecessors: Predecessors,
     ) -> Option<PendingAck> {
+        let observing = BTreeSet::from_iter(next.observing());
+        let before = BTreeSet::from_iter(self.daemon.policy.read().observing());
+        self.daemon.evidence.forget(&(&observing - &before));
         *self.daemon.policy.active.write() = next;
         // Last, so that a predecessor that starts to drain after this has been compared with the
         // new policy.

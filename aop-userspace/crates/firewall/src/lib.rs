@@ -54,6 +54,7 @@ pub use host::{HostInterface, host_interfaces};
 pub use interfaces::LinkKind;
 use interfaces_wanted::WantedInterfaces;
 use maps::Maps;
+use migration::Migration;
 pub use peers::{PeerFiles, PinnedPeers};
 pub use pins::AttachMode;
 use pins::Pins;
@@ -100,6 +101,9 @@ pub struct Firewall {
     wanted: WantedInterfaces,
     routes: DefaultRoutes,
     pin_state: PinState,
+    /// The pins of an older layout that this start has taken over, while its build may take them
+    /// back.
+    migration: Option<Migration>,
 }
 
 /// Where the maps come from. A failed start removes those that it created.
@@ -175,6 +179,11 @@ impl Firewall {
         }
         self.attachments.detach_except(|name| self.wanted.contains(name))?;
         self.maps.set_locals(local_addresses::choose(|index| self.wanted.has(&here, index)))
+    }
+
+    /// No older build will take its pins back any more: removes those that were taken over.
+    pub fn finish_migration(&mut self) {
+        self.migration.take().into_iter().for_each(Migration::finish);
     }
 
     /// A subscription to the changes after which [`Firewall::follow_host`] has something to do.
@@ -299,7 +308,7 @@ pub fn read(
 /// # Errors
 /// Pins exist and cannot be read.
 pub fn renamed_interfaces(pins: &Path) -> Result<Vec<RenamedInterface>, FirewallError> {
-    let Some(pins) = Pins::existing(pins)? else { return Ok(Vec::new()) };
+    let Some(pins) = Pins::older_existing(pins)? else { return Ok(Vec::new()) };
     attach::renamed(&interfaces::list().map_err(FirewallError::Netlink)?, &pins)
 }
 

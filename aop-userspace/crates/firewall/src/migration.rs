@@ -15,20 +15,28 @@ use super::{
     error::FirewallError,
     maps::{LAYOUT, MapShape},
     object,
-    pins::Pins,
-    unload,
+    pins::{Pins, SETTINGS},
 };
 
-/// The pins that are taken over, until the start is complete.
+/// The pins that are taken over, until the older build has ended.
 pub(super) struct Migration {
     pins: Pins,
     older: Option<Pins>,
+    /// Whether this start has moved the links. Else an earlier one did, before it was interrupted:
+    /// then the new maps are those in force.
+    links: Links,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Links {
+    Moved,
+    AtTheirPlace,
 }
 
 impl Migration {
     /// Takes over the pins of `older`. If that fails, they are as before.
     pub(super) fn begin(pins: &Pins, older: Option<Pins>) -> Result<Self, FirewallError> {
-        let migration = Self { pins: pins.clone(), older };
+        let mut migration = Self { pins: pins.clone(), older, links: Links::AtTheirPlace };
         match migration.carry() {
             Ok(()) => Ok(migration),
             Err(error) => {
@@ -38,13 +46,16 @@ impl Migration {
         }
     }
 
-    fn carry(&self) -> Result<(), FirewallError> {
+    fn carry(&mut self) -> Result<(), FirewallError> {
         let (pins, Some(older)) = (&self.pins, &self.older) else { return Ok(()) };
-        if !older.has_maps()? {
+        // Without its settings, an interrupted `finish` has begun to remove it.
+        if !older.map(SETTINGS).exists() {
             return Ok(());
         }
         // The links move last: with a link, the maps are complete.
-        if pins.links()?.is_empty() {
+        let fresh = pins.links()?.is_empty();
+        if fresh {
+            self.links = Links::Moved;
             pins.remove_maps()?;
             carry_maps(older, pins)?;
         }
@@ -53,27 +64,34 @@ impl Migration {
         Ok(())
     }
 
-    /// The start is complete: the old pins are not needed any more.
+    /// The start is complete, and no older build will take its pins back: they are removed.
     pub(super) fn finish(self) {
         let Some(older) = &self.older else { return };
         let finished = convert_after(older, &self.pins)
-            .and_then(|()| unload::remove(older.root(), &older.layout()).map(drop));
+            .and_then(|()| older.remove_maps())
+            .and_then(|()| older.remove());
         if let Err(error) = finished {
-            tracing::warn!("cannot remove the pins of an older aop: {error}");
+            tracing::warn!(
+                "cannot remove the pins of an older aop, trying at the next start: {error}"
+            );
         }
     }
 
     /// The start has failed: the older build finds its pins as they were.
     pub(super) fn undo(self) {
-        let Some(older) = &self.older else { return };
-        if let Err(error) = give_back(&self.pins, older) {
+        let Some(older) = self.older.filter(|_| self.links == Links::Moved) else { return };
+        if let Err(error) = give_back(&self.pins, &older) {
             tracing::error!("cannot give the pins back to an older aop: {error}");
         }
     }
 }
 
-/// Takes the links back that a build with a newer layout has moved, before it failed.
+/// Takes the links back that a build with a newer layout has moved, before it failed. Does nothing
+/// where the older pins are gone: then the newer build was complete.
 pub(super) fn take_back(pins: &Pins) -> Result<(), FirewallError> {
+    if !pins.map(SETTINGS).exists() {
+        return Ok(());
+    }
     pins.newer()?.iter().try_for_each(|newer| give_back(newer, pins))
 }
 
@@ -108,6 +126,8 @@ fn convert_after(older: &Pins, pins: &Pins) -> Result<(), FirewallError> {
             && let Some(Conversion::After(convert)) = conversion(shape.name)
         {
             convert(older, pins)?;
+            // So that an interrupted start does not convert it again.
+            older.remove_map(shape.name)?;
         }
     }
     Ok(())

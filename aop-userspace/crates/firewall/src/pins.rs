@@ -23,11 +23,13 @@ use rustix::{
     io::Errno,
 };
 
-use super::error::FirewallError;
+use super::{error::FirewallError, migration};
 
 /// BPF_FS_MAGIC, from the kernel's magic.h.
 pub(super) const BPFFS: i64 = 0xcafe_4a11;
 pub(super) const LINK: &str = "link-";
+/// The map without which no others are used.
+pub(super) const SETTINGS: &str = "SETTINGS";
 /// Suffix of a layout's directory while it is unloaded.
 pub(super) const LEAVING: &str = "-leaving";
 
@@ -97,10 +99,18 @@ impl Pins {
             return Err(FirewallError::UnloadInterrupted { path: root.join(left) });
         }
         let found = layouts(root)?;
-        if let Some(found) = found.iter().copied().find(|version| *version > LAYOUT_VERSION) {
-            return Err(FirewallError::NewerLayout { path: root.into(), found });
-        }
         let handed = handed.map(File::from);
+        if let Some(found) = found.iter().copied().find(|version| *version > LAYOUT_VERSION) {
+            // A newer build that was interrupted before it was complete has left the older pins,
+            // and nobody holds its lock.
+            let newer = Self::of(root, found);
+            if !pins.map(SETTINGS).exists() || newer.take_lock(None).is_err() {
+                return Err(FirewallError::NewerLayout { path: root.into(), found });
+            }
+            pins.take_lock(handed.as_ref())?;
+            migration::take_back(&pins)?;
+            pins.release_lock();
+        }
         let older = found.into_iter().filter(|version| *version < LAYOUT_VERSION).max();
         let older = older.map(|version| Self::of(root, version));
         if let Some(older) = &older {
@@ -117,6 +127,14 @@ impl Pins {
 
     fn of(root: &Path, version: u32) -> Self {
         Self { root: root.into(), version, lock: Arc::default() }
+    }
+
+    /// As [`Pins::existing`], but also those of an older layout, for its links.
+    pub(super) fn older_existing(root: &Path) -> Result<Option<Self>, FirewallError> {
+        match Self::existing(root) {
+            Err(FirewallError::OlderLayout { found, .. }) => Ok(Some(Self::of(root, found))),
+            existing => existing,
+        }
     }
 
     /// The pins of newer layouts. Nobody else writes them while the caller has the lock.
@@ -252,12 +270,17 @@ impl Pins {
         })
     }
 
-    /// Removes the pins of all maps.
+    /// Removes the pins of all maps, the settings first: without them, the others are leftovers.
     pub(super) fn remove_maps(&self) -> Result<(), FirewallError> {
-        let maps = entries(&self.directory())?.into_iter().filter(|name| !name.starts_with(LINK));
-        maps.map(|name| self.map(&name)).try_for_each(|path| {
-            fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))
-        })
+        let mut maps = entries(&self.directory())?;
+        maps.retain(|name| !name.starts_with(LINK));
+        maps.sort_by_key(|name| name != SETTINGS);
+        maps.iter().try_for_each(|name| self.remove_map(name))
+    }
+
+    pub(super) fn remove_map(&self, name: &str) -> Result<(), FirewallError> {
+        let path = self.map(name);
+        fs::remove_file(&path).map_err(|error| FirewallError::pin(path, error))
     }
 
     /// Removes the directory, which must be empty.

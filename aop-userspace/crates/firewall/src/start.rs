@@ -89,7 +89,9 @@ impl Firewall {
         options: StartOptions<'_>,
         policy: impl FnOnce(&Admission) -> FirewallPolicy,
     ) -> Result<Self, FirewallError> {
-        Self::take_over(options, None, policy).map(UncommittedStart::commit)
+        let mut firewall = Self::take_over(options, None, policy)?.commit();
+        firewall.finish_migration();
+        Ok(firewall)
     }
 
     /// The same, with a [copy](Firewall::copy_pins_lock) of the lock on the pins from another
@@ -108,7 +110,10 @@ impl Firewall {
         let before = pins.links()?;
         let origin = if pins.has_maps()? { MapsOrigin::Adopted } else { MapsOrigin::Created };
         match Self::load_and_attach(options, &pins, &before, origin, policy) {
-            Ok((firewall, undo)) => Ok(UncommittedStart { firewall, undo, migration }),
+            Ok((mut firewall, undo)) => {
+                firewall.migration = Some(migration);
+                Ok(UncommittedStart { firewall, undo })
+            }
             Err(error) => {
                 match origin {
                     MapsOrigin::Created => abandon(&pins),
@@ -169,6 +174,7 @@ impl Firewall {
             wanted,
             routes,
             pin_state: PinState::Guarding,
+            migration: None,
         };
         Ok((firewall, undo))
     }
@@ -179,7 +185,6 @@ impl Firewall {
 pub struct UncommittedStart {
     firewall: Firewall,
     undo: Undo,
-    migration: Migration,
 }
 
 /// The state before a start, which a failure restores.
@@ -197,18 +202,18 @@ impl UncommittedStart {
         &self.firewall
     }
 
-    /// All steps have succeeded: detaches from the interfaces that are no longer wanted.
+    /// All steps have succeeded: detaches from the interfaces that are no longer wanted. After it,
+    /// call [`Firewall::finish_migration`] once no older build may take over again.
     #[must_use]
     pub fn commit(self) -> Firewall {
         let mut firewall = self.firewall;
         firewall.detach_unwanted();
-        self.migration.finish();
         firewall
     }
 
     /// A later step has failed: puts into force what was in force before.
     pub fn give_up(self) {
-        let Self { mut firewall, undo, migration } = self;
+        let Self { mut firewall, undo } = self;
         match undo {
             Undo::Abandon => abandon(&firewall.pins),
             Undo::Restore(policy) => {
@@ -219,7 +224,7 @@ impl UncommittedStart {
                     );
                 }
                 firewall.attachments.undo();
-                migration.undo();
+                firewall.migration.take().into_iter().for_each(Migration::undo);
             }
         }
     }

@@ -36,7 +36,7 @@ pub(super) fn unload(root: &Path) -> Result<Option<Vec<String>>, FirewallError> 
     Ok((!layouts.is_empty()).then_some(interfaces))
 }
 
-pub(super) fn remove(root: &Path, layout: &str) -> Result<Vec<String>, FirewallError> {
+fn remove(root: &Path, layout: &str) -> Result<Vec<String>, FirewallError> {
     let directory = root.join(layout);
     let (links, maps): (Vec<_>, Vec<_>) =
         entries(&directory)?.into_iter().partition(|name| name.starts_with(LINK));

@@ -325,3 +325,37 @@ fn an_override_cannot_share_a_byte_upstream_and_a_damaged_file_makes_every_site_
         },
     );
 }
+
+#[test]
+fn evidence_about_a_site_counts_after_a_restart_until_the_site_begins_to_observe_again() {
+    on_changed_stage(one_observes, |stage| {
+        let _second = TestUpstream::listening(&stage.lab, "127.0.0.1:8081")?;
+        let enforce = ["mode", "enforce", "--site", "example.com"];
+        let refused = |stage: &Stage, reason: &str| -> Result<()> {
+            let done = stage.daemon.verb(&enforce)?;
+            ensure!(done.code == 1 && done.errors.contains(reason), "{reason}: {done:?}");
+            Ok(())
+        };
+        let foreign = |stage: &Stage| -> Result<()> {
+            let to = stage.lab.origin_at(IpVersion::V4, 443);
+            let client = TlsClient::new(&stage.lab.pki, &stage.lab.pki.foreign)?;
+            let mut pull = client.open(stage.lab.edge(), to, "example.com")?;
+            client::get(&mut pull, "/").map(drop)
+        };
+        stage.edge_is_served()?;
+        foreign(stage)?;
+        for expected in [1, 2] {
+            let pulls = format!("{expected} pulls from admitted addresses would have been refused");
+            refused(stage, &pulls)?;
+            stage.daemon.stop()?;
+            stage.daemon.run()?;
+            refused(stage, &pulls)?;
+            foreign(stage)?;
+        }
+        mode(stage, "enforce --force --site example.com")?;
+        mode(stage, "observe --site example.com")?;
+        // Only what was seen since counts.
+        stage.daemon.verb(&enforce)?.success()?;
+        Ok(())
+    });
+}

@@ -54,7 +54,7 @@ fn the_status_shows_the_terminator_its_user_and_its_sandbox() {
         let other = stage.config.text() + "\n[terminator]\nuser = \"daemon\"\n";
         stage.daemon.write(&other)?;
         let said = stage.daemon.reload()?;
-        ensure!(said.contains("terminator.user need a restart"), "{said}");
+        ensure!(said.contains("terminator.user need a new process"), "{said}");
         Ok(())
     });
 }

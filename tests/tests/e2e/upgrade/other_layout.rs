@@ -135,9 +135,9 @@ fn a_build_with_another_layout_takes_over_under_load_and_loses_nothing() {
             let (before, after) = (before.pointer(same), after.pointer(same));
             ensure!(before.is_some() && after == before, "{same}: {before:?} then {after:?}");
         }
-        // A packet that is counted at the moment of the conversion may be missing.
+        // Packets that are counted at the moment of the conversion may be missing.
         let dropped = |status| counted(status, "drop", "unknown_source");
-        let (knocks, lost) = (load.knocks.into_inner(), 2);
+        let (knocks, lost) = (load.knocks.into_inner(), 20);
         ensure!(
             dropped(&after) + lost >= dropped(&before) + knocks,
             "{} then {} after {knocks} attempts",
@@ -165,9 +165,9 @@ fn a_build_with_another_layout_takes_over_under_load_and_loses_nothing() {
 
 #[test]
 fn a_takeover_of_another_layout_in_which_a_call_of_bpf_fails_changes_nothing() {
-    /// The call that fails: while maps are carried over, while the program is loaded, while it is
-    /// attached.
-    const CALLS: [u32; 6] = [3, 40, 90, 2_200, 2_400, 2_600];
+    /// The distance of the calls that are made to fail. A start makes several hundred: while maps
+    /// are carried over, while the program is loaded, while it is attached.
+    const STEP: usize = 97;
     on_stage(|stage| {
         stage.daemon.kill();
         stage.daemon.use_a_copy("aop")?;
@@ -175,28 +175,35 @@ fn a_takeover_of_another_layout_in_which_a_call_of_bpf_fails_changes_nothing() {
         stage.silences_strangers()?;
         let before = layouts(stage)?;
         let mut failed = 0;
-        for call in CALLS {
+        for call in (3..).step_by(STEP) {
             let strace = format!(
                 "strace -f -qq -o /dev/null -e trace=bpf -e inject=bpf:error=ENOMEM:when={call}"
             );
-            let script = "printf '#!/bin/sh\\nexec %s %s \"$@\"\\n' \"$2\" \"$1\" >$0";
-            replace_by(stage, &script.replace("\"$2\"", &format!("'{strace}'")))?;
-            let upgrade = under_load(stage, |load| {
+            let script = format!("printf '#!/bin/sh\\nexec {strace} %s \"$@\"\\n' \"$1\" >$0");
+            replace_by(stage, &script)?;
+            let mut upgraded = None;
+            under_load(stage, |load| {
                 load.wait_for_more();
-                let upgrade = upgrade(stage)?;
-                let caused = upgrade.errors.contains("annot allocate memory");
-                ensure!(upgrade.code == 1 && caused, "call {call}: {upgrade:?}");
+                upgraded = Some(upgrade(stage)?);
                 load.wait_for_more();
                 Ok(())
-            });
-            upgrade.with_context(|| format!("call {call}"))?;
+            })
+            .with_context(|| format!("call {call}"))?;
+            let upgraded = upgraded.context("it ran")?;
+            if upgraded.code == 0 {
+                // It makes fewer calls, or can do without this one.
+                break;
+            }
+            ensure!(upgraded.errors.contains("annot allocate memory"), "call {call}: {upgraded:?}");
             failed += 1;
             ensure!(layouts(stage)? == before, "call {call}: {:?}", layouts(stage)?);
             let now = stage.daemon.status()?;
             ensure!(now.enforcing("eth0")?, "call {call}: {:?}", now.json());
             is_the_daemon(stage, stage.daemon.process()?)?;
         }
-        ensure!(failed == CALLS.len());
-        stage.silences_strangers()
+        ensure!(failed >= 3, "only {failed} calls mattered");
+        ensure!(is_guarded(&stage.lab)?);
+        stage.edge_is_served()?;
+        Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()
     });
 }

@@ -119,16 +119,16 @@ impl ModeOverrides {
     /// The modes of interfaces follow their interfaces to new names. Where both names have one,
     /// enforce holds. Returns a log line for each that moves.
     pub(super) fn rename(&mut self, renamed: &[RenamedInterface]) -> Vec<String> {
+        // All leave their old names first: two interfaces may have exchanged them.
+        let taken = |it: &RenamedInterface| Some((it.clone(), self.interfaces.remove(&it.from)?));
+        let taken: Vec<_> = renamed.iter().filter_map(taken).collect();
         let mut moved = Vec::new();
-        for RenamedInterface { from, to } in renamed {
-            let Some(mode) = self.interfaces.remove(from) else { continue };
-            let own = self.interfaces.get(to).copied();
+        for (RenamedInterface { from, to }, mode) in taken {
+            let own = self.interfaces.get(&to).copied();
             let mode = if own == Some(Mode::Enforce) { Mode::Enforce } else { mode };
-            self.interfaces.insert(to.clone(), mode);
-            moved.push(format!(
-                "interface {from} is {to} now, and keeps its own mode {}",
-                mode.name()
-            ));
+            let name = mode.name();
+            moved.push(format!("interface {from} is {to} now, and keeps its own mode {name}"));
+            self.interfaces.insert(to, mode);
         }
         moved
     }

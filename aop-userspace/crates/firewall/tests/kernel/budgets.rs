@@ -88,7 +88,7 @@ fn all_networks_without_a_peer_share_64_times_the_budget() {
             let frame = Ipv6::between(source, v6.origin).tcp(&Tcp::syn(guarded));
             trial.run(&frame, ifindex).expect("runs").moved[0].0 == admitted
         });
-        // What the budget gains meanwhile passes, too.
+        // Attempts that the budget gains meanwhile pass, too.
         let passed = passed.count();
         assert!((64..=192).contains(&passed), "{passed} of 1000");
     });

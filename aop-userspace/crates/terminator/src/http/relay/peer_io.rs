@@ -227,7 +227,13 @@ impl HttpRelay {
         let task = self.ready.task();
         let mut context = Context::from_waker(task.as_ref().unwrap_or(Waker::noop()));
         // An error comes again with the next write.
-        let written = self.write_bytes(&bytes[..unframed], &mut context).unwrap_or(0);
+        let Poll::Ready(Ok(written)) =
+            Pin::new(&mut self.stream).poll_write(&mut context, &bytes[..unframed])
+        else {
+            return 0;
+        };
+        self.stats.bytes_out += written as u64;
+        self.flush = Flush::Due;
         self.peer.count_unframed(written);
         written
     }
