@@ -194,7 +194,7 @@ fn a_takeover_of_another_layout_in_which_a_call_of_bpf_fails_changes_nothing() {
                 // It makes fewer calls, or can do without this one.
                 break;
             }
-            ensure!(upgraded.errors.contains("annot allocate memory"), "call {call}: {upgraded:?}");
+            ensure!(upgraded.errors.contains("the kernel refuses"), "call {call}: {upgraded:?}");
             failed += 1;
             ensure!(layouts(stage)? == before, "call {call}: {:?}", layouts(stage)?);
             let now = stage.daemon.status()?;
@@ -205,5 +205,48 @@ fn a_takeover_of_another_layout_in_which_a_call_of_bpf_fails_changes_nothing() {
         ensure!(is_guarded(&stage.lab)?);
         stage.edge_is_served()?;
         Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()
+    });
+}
+
+/// Runs `aop load` of the newer build, and kills it at this system call.
+fn load_newer_until(stage: &Stage, call: &str) -> Result<()> {
+    let mut strace = stage.lab.origin().command("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={call}:signal=KILL")]);
+    strace.arg(child::built(NEWER)?).args(["load", "--config"]).arg(stage.daemon.config_path());
+    let killed = child::finish(strace, &[], 2 * SOON)?;
+    ensure!(killed.code != 0, "it was not killed at {call}");
+    Ok(())
+}
+
+#[test]
+fn an_interrupted_takeover_is_taken_back_by_the_older_build_and_ended_by_the_newer_one() {
+    on_stage(|stage| {
+        stage.silences_strangers()?;
+        let older = layouts(stage)?;
+        stage.daemon.kill();
+        let guarded = |stage: &Stage| -> Result<()> {
+            ensure!(is_guarded(&stage.lab)?);
+            Pull::by_stranger(&stage.lab, IpVersion::V4).must_meet_silence()
+        };
+        // Before the first link moves, and after it.
+        for call in ["rename,renameat,renameat2:when=1", "bpf:when=400"] {
+            load_newer_until(stage, call)?;
+            guarded(stage).with_context(|| call.to_owned())?;
+            ensure!(layouts(stage)?.len() == 2, "{call}: {:?}", layouts(stage)?);
+            stage.daemon.run().with_context(|| call.to_owned())?;
+            ensure!(layouts(stage)? == older, "{call}: {:?}", layouts(stage)?);
+            stage.silences_strangers()?;
+            stage.edge_is_served()?;
+            stage.daemon.kill();
+        }
+        // While the older pins are removed.
+        load_newer_until(stage, "unlink,unlinkat:when=3")?;
+        guarded(stage)?;
+        ensure!(layouts(stage)?.len() == 2, "{:?}", layouts(stage)?);
+        let mut load = stage.lab.origin().command(child::built(NEWER)?);
+        load.args(["load", "--config"]).arg(stage.daemon.config_path());
+        child::finish(load, &[], SOON)?.success()?;
+        ensure!(layouts(stage)? == [format!("v{}", LAYOUT_VERSION + 1)], "{:?}", layouts(stage)?);
+        guarded(stage)
     });
 }

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, fs, time::Duration};
 
 use aop_api::ModeTarget;
+use aop_firewall::RenamedInterface;
 
 use super::*;
 
@@ -50,6 +51,32 @@ fn overrides_of_ports_and_interfaces_leave_the_general_mode_alone() {
     assert_eq!(modes.general, Mode::Enforce);
     assert_eq!(modes.ports, [(443, Mode::Observe), (8443, Mode::Observe)].into());
     assert_eq!(modes.interfaces.len(), 2);
+}
+
+#[test]
+fn the_modes_of_interfaces_follow_exchanged_names_and_the_stricter_one_holds() {
+    let renamed = |pairs: &[(&str, &str)]| {
+        let mut overrides = overrides(&[
+            said(ModeTarget::Enforce, &[], &["eth0"]),
+            said(ModeTarget::Observe, &[], &["eth1", "eth2"]),
+        ])
+        .expect("overrides");
+        let pairs = pairs
+            .iter()
+            .map(|(from, to)| RenamedInterface { from: (*from).to_owned(), to: (*to).to_owned() });
+        let moved = overrides.rename(&pairs.collect::<Vec<_>>()).len();
+        let modes = overrides.interfaces.into_iter().map(|(name, mode)| (name, mode.name()));
+        (moved, modes.collect::<Vec<_>>())
+    };
+    let modes = |all: &[(&str, &'static str)]| {
+        all.iter().map(|(name, mode)| ((*name).to_owned(), *mode)).collect::<Vec<_>>()
+    };
+    let exchanged = [("eth0", "observe"), ("eth1", "enforce"), ("eth2", "observe")];
+    assert_eq!(renamed(&[("eth0", "eth1"), ("eth1", "eth0")]), (2, modes(&exchanged)));
+    let moved = [("eth0", "enforce"), ("eth2", "observe"), ("wan0", "observe")];
+    assert_eq!(renamed(&[("eth1", "wan0"), ("lan0", "lan1")]), (1, modes(&moved)));
+    let stricter = [("eth0", "enforce"), ("eth2", "observe")];
+    assert_eq!(renamed(&[("eth1", "eth0")]), (1, modes(&stricter)));
 }
 
 #[test]
