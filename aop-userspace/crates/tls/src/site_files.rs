@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,9 +13,10 @@ use std::{
 
 use super::error::{FileError, FileErrorKind};
 
-/// SiteFiles by path, each read once.
+/// SiteFiles by path, each read once. Files of the same content share it.
 pub struct SiteFiles {
     held: RefCell<BTreeMap<PathBuf, Arc<[u8]>>>,
+    contents: RefCell<HashSet<Arc<[u8]>>>,
     source: Source,
 }
 
@@ -31,19 +32,23 @@ impl SiteFiles {
     /// SiteFiles are read from the disk on first use and kept.
     #[must_use]
     pub fn on_disk() -> Self {
-        Self { held: RefCell::default(), source: Source::Disk }
+        Self::on_disk_except(BTreeMap::new())
     }
 
     /// The same, but `kept` holds the contents of some.
     #[must_use]
     pub fn on_disk_except(kept: BTreeMap<PathBuf, Arc<[u8]>>) -> Self {
-        Self { held: RefCell::new(kept), source: Source::Disk }
+        Self::new(kept, Source::Disk)
     }
 
     /// Only these files can be read.
-    pub fn handed_over(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
-        let held = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
-        Self { held: RefCell::new(held), source: Source::HandedOver }
+    pub fn handed_over(files: impl IntoIterator<Item = (PathBuf, Arc<[u8]>)>) -> Self {
+        Self::new(files.into_iter().collect(), Source::HandedOver)
+    }
+
+    fn new(held: BTreeMap<PathBuf, Arc<[u8]>>, source: Source) -> Self {
+        let contents = RefCell::new(held.values().cloned().collect());
+        Self { held: RefCell::new(held), contents, source }
     }
 
     /// All files that were read.
@@ -68,9 +73,19 @@ impl SiteFiles {
         if self.source == Source::HandedOver {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the daemon did not hand it over"));
         }
-        let read: Arc<[u8]> = fs::read(file)?.into();
+        let read = self.shared(fs::read(file)?);
         self.held.borrow_mut().insert(file.into(), read.clone());
         Ok(read)
+    }
+
+    fn shared(&self, read: Vec<u8>) -> Arc<[u8]> {
+        let mut contents = self.contents.borrow_mut();
+        if let Some(had) = contents.get(&read[..]) {
+            return had.clone();
+        }
+        let read: Arc<[u8]> = read.into();
+        contents.insert(read.clone());
+        read
     }
 }
 
@@ -88,8 +103,7 @@ mod tests {
         assert_eq!(*disk.read(&key).expect("read"), [0, 159, 255]);
         fs::write(&key, "changed").expect("written");
         assert_eq!(*disk.read(&key).expect("read"), [0, 159, 255], "the file was read twice");
-        let held = disk.into_held().into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
-        let received = SiteFiles::handed_over(held);
+        let received = SiteFiles::handed_over(disk.into_held());
         assert_eq!(*received.read(&key).expect("held"), [0, 159, 255]);
         let problem = received.read(&other).expect_err("not handed over").problem;
         let FileErrorKind::Unreadable(error) = problem else { panic!("{problem}") };
