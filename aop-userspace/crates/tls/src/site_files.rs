@@ -11,14 +11,23 @@ use std::{
     sync::Arc,
 };
 
-use super::error::{FileError, FileErrorKind};
+use super::{
+    error::{FileError, FileErrorKind},
+    pem,
+    revocation::ListFile,
+};
 
 /// SiteFiles by path, each read once. Files of the same content share it.
 pub struct SiteFiles {
     held: RefCell<BTreeMap<PathBuf, Arc<[u8]>>>,
     contents: RefCell<HashSet<Arc<[u8]>>>,
+    /// Those of revocation lists, which are parsed once for all sites.
+    lists: RefCell<Vec<ParsedContent>>,
     source: Source,
 }
+
+/// A content, and the revocation lists in it.
+type ParsedContent = (Arc<[u8]>, Arc<ListFile>);
 
 /// Where a file comes from that was not read yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,7 +57,7 @@ impl SiteFiles {
 
     fn new(held: BTreeMap<PathBuf, Arc<[u8]>>, source: Source) -> Self {
         let contents = RefCell::new(held.values().cloned().collect());
-        Self { held: RefCell::new(held), contents, source }
+        Self { held: RefCell::new(held), contents, lists: RefCell::default(), source }
     }
 
     /// All files that were read.
@@ -64,6 +73,18 @@ impl SiteFiles {
             return Err(FileErrorKind::Empty.of(file));
         }
         Ok(bytes)
+    }
+
+    /// The revocation lists of `file`, at least one, and the certificates beside them.
+    pub(crate) fn lists(&self, file: &Path) -> Result<Arc<ListFile>, FileError> {
+        let bytes = self.read(file)?;
+        let mut parsed = self.lists.borrow_mut();
+        if let Some((_, lists)) = parsed.iter().find(|(had, _)| Arc::ptr_eq(had, &bytes)) {
+            return Ok(lists.clone());
+        }
+        let lists = Arc::new(pem::revocation_lists(file, &bytes)?);
+        parsed.push((bytes, lists.clone()));
+        Ok(lists)
     }
 
     fn bytes(&self, file: &Path) -> io::Result<Arc<[u8]>> {
