@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use rcgen::{CertificateParams, IsCa, KeyPair, SanType, date_time_ymd};
+use rcgen::{CertificateParams, IsCa, KeyPair, SanType, SerialNumber, date_time_ymd};
 
 use crate::child;
 
@@ -43,7 +43,8 @@ pub struct Pki {
     pub edge_by_intermediate: Credentials,
     /// The same, and revoked by the intermediate CA.
     pub revoked_by_intermediate: Credentials,
-    /// The revocation list of the intermediate CA, PEM. It does not cover the intermediate itself.
+    /// The certificate of the intermediate CA, and its revocation list, PEM. The list does not
+    /// cover the intermediate itself.
     pub crl_of_intermediate: PathBuf,
     /// From the client CA, but for server authentication only.
     pub wrong_usage: Credentials,
@@ -59,10 +60,18 @@ pub struct Pki {
     pub self_signed: Credentials,
     /// The client CA of another operator.
     pub foreign_ca: PathBuf,
+    /// The revocation list of the other operator, PEM.
+    pub crl_of_foreign: PathBuf,
     /// A certificate from the client CA of the other operator.
     pub foreign: Credentials,
     /// From a CA with the name of the client CA and another key, as when that CA was created again.
     pub namesake: Credentials,
+    /// From the same CA, and revoked by it.
+    pub revoked_by_namesake: Credentials,
+    /// That CA.
+    pub namesake_ca: PathBuf,
+    /// Its revocation list, PEM.
+    pub crl_of_namesake: PathBuf,
     /// From the client CA, with names: `dns:pull.example.com` and `uri:spiffe://example.com/edge`.
     pub named: Credentials,
     /// From the client CA, with an ML-DSA-65 key.
@@ -89,6 +98,9 @@ pub struct Pki {
     pub second_server: Credentials,
 }
 
+/// The client CA: the name of its files, and its subject.
+const CLIENT_CA: (&str, &str) = ("client-ca", "Example Operator Client CA");
+
 /// Serial numbers in revocation lists.
 const EDGE: u64 = 1;
 const REVOKED: u64 = 7;
@@ -97,9 +109,9 @@ impl Pki {
     /// Creates all files in `dir`.
     pub(crate) fn write(dir: &Path) -> Result<Self> {
         fs::create_dir(dir)?;
-        let clients = CertificateAuthority::new(dir, "client-ca", "Example Operator Client CA")?;
+        let clients = CertificateAuthority::new(dir, CLIENT_CA.0, CLIENT_CA.1)?;
         let foreign = CertificateAuthority::new(dir, "foreign-ca", "Another Operator Client CA")?;
-        let namesake = CertificateAuthority::new(dir, "namesake-ca", "Example Operator Client CA")?;
+        let namesake = CertificateAuthority::new(dir, "namesake-ca", CLIENT_CA.1)?;
         let servers = CertificateAuthority::new(dir, "server-ca", "Example Server CA")?;
         let ended =
             CertificateAuthority::until(dir, "expired-ca", "Ended Operator Client CA", 2021)?;
@@ -147,6 +159,13 @@ impl Pki {
             expired_ca: ended.certificate,
             foreign: foreign.issue("foreign", leaf(Usage::Client)?)?,
             namesake: namesake.issue("namesake", leaf(Usage::Client)?)?,
+            revoked_by_namesake: namesake.issue(
+                "revoked-by-namesake",
+                with(|leaf| leaf.serial_number = Some(REVOKED.into()))?,
+            )?,
+            crl_of_namesake: namesake.list("namesake.crl.pem", &[REVOKED], 2120)?,
+            namesake_ca: namesake.certificate,
+            crl_of_foreign: foreign.list("foreign.crl.pem", &[REVOKED], 2120)?,
             server: servers.issue("server", example_com()?)?,
             renewed_server: servers.issue("renewed-server", example_com()?)?,
             second_server: servers.issue(
@@ -158,6 +177,19 @@ impl Pki {
             server_ca: servers.certificate,
             dir: dir.to_owned(),
         })
+    }
+
+    /// Creates a revocation list of the client CA, PEM, with this many certificates, one of which
+    /// is [`Self::revoked`].
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn long_list(&self, entries: u64) -> Result<PathBuf> {
+        let ca = CertificateAuthority::reopen(&self.dir, CLIENT_CA.0, CLIENT_CA.1)?;
+        // As long as random serial numbers are.
+        let others = (1..entries).map(|n| (u128::MAX / 2 - u128::from(n)).to_be_bytes().to_vec());
+        let serials = others.map(SerialNumber::from).chain([SerialNumber::from(REVOKED)]);
+        ca.list_of(&format!("{entries}.crl.pem"), serials, 2120)
     }
 
     /// Creates an X.509 version 1 certificate from the client CA, as `openssl x509 -req` does when

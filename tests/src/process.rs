@@ -66,6 +66,16 @@ impl Process {
         Ok(users.split_whitespace().next().context("no user")?.parse()?)
     }
 
+    /// The resident memory in bytes.
+    ///
+    /// # Errors
+    /// When the process does not exist.
+    pub fn memory(self) -> Result<usize> {
+        let text = self.status("VmRSS")?;
+        let kilobytes: usize = text.split(' ').next().context("no VmRSS")?.parse()?;
+        Ok(kilobytes * 1024)
+    }
+
     /// The capability sets that are not empty, including the bounding set.
     ///
     /// # Errors

@@ -75,10 +75,28 @@ impl CertificateAuthority {
         write(&self.dir, file, &certificate, &key)
     }
 
-    /// A revocation list, PEM or DER by its name, that expires at the beginning of `year`.
+    /// The CA that [`Self::new`] made with these arguments.
+    pub(super) fn reopen(dir: &Path, file: &str, subject: &str) -> Result<Self> {
+        let key = KeyPair::from_pem(&fs::read_to_string(dir.join(format!("{file}.key")))?)?;
+        let issuer = CertifiedIssuer::self_signed(params(subject)?, key)?;
+        let certificate = dir.join(format!("{file}.pem"));
+        Ok(Self { dir: dir.to_owned(), issuer, chain: String::new(), certificate })
+    }
+
+    /// A revocation list, PEM or DER by its name, that expires at the beginning of `year`. In PEM,
+    /// that of an intermediate CA follows its certificate.
     pub(super) fn list(&self, file: &str, serials: &[u64], year: i32) -> Result<PathBuf> {
-        let revoked = |serial: &u64| RevokedCertParams {
-            serial_number: SerialNumber::from(*serial),
+        self.list_of(file, serials.iter().map(|serial| SerialNumber::from(*serial)), year)
+    }
+
+    pub(super) fn list_of(
+        &self,
+        file: &str,
+        serials: impl Iterator<Item = SerialNumber>,
+        year: i32,
+    ) -> Result<PathBuf> {
+        let revoked = |serial_number| RevokedCertParams {
+            serial_number,
             revocation_time: date_time_ymd(2020, 6, 1),
             reason_code: None,
             invalidity_date: None,
@@ -88,13 +106,13 @@ impl CertificateAuthority {
             next_update: date_time_ymd(year, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
-            revoked_certs: serials.iter().map(revoked).collect(),
+            revoked_certs: serials.map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
         let list = params.signed_by(&self.issuer)?;
         let path = self.dir.join(file);
         match file.ends_with(".pem") {
-            true => fs::write(&path, list.pem()?)?,
+            true => fs::write(&path, self.chain.clone() + &list.pem()?)?,
             false => fs::write(&path, list.der())?,
         }
         Ok(path)

@@ -23,7 +23,9 @@ fn each_file_of_a_site_is_described_by_subject_key_and_dates() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);
         config.site().client_ca.push("cloudflare-global".into());
-        config.site().rules = vec![format!("crl = [{:?}]", lab.pki.crl)];
+        // Under the scope of chains, a client CA without a list is a mistake.
+        config.site().rules =
+            vec![format!("crl = [{:?}]", lab.pki.crl), "crl_scope = \"leaf\"".into()];
         let (text, json) = checked(lab, &config, 0)?;
         for words in [
             "site example.com (example.com, *.example.com)",

@@ -47,6 +47,7 @@ mod probation;
 mod prove;
 mod proxy_protocol;
 mod reloading;
+mod revocation_lists;
 mod server_names;
 mod service_manager;
 mod shutdown;

@@ -29,13 +29,6 @@ fn silent(stage: &Stage) -> Result<Vec<TcpStream>> {
     Ok(streams?)
 }
 
-/// The resident memory of the process in bytes.
-fn memory(process: Process) -> Result<usize> {
-    let text = process.status("VmRSS")?;
-    let kilobytes: usize = text.split(' ').next().context("no VmRSS")?.parse()?;
-    Ok(kilobytes * 1024)
-}
-
 #[test]
 fn silent_connections_do_not_delay_a_good_peer_and_take_little_memory() {
     let change = |config: &mut AopToml, _: &Lab| {
@@ -44,13 +37,13 @@ fn silent_connections_do_not_delay_a_good_peer_and_take_little_memory() {
     };
     on_changed_stage(change, |stage| {
         let terminator = stage.daemon.terminator()?;
-        let before = memory(terminator)?;
+        let before = terminator.memory()?;
         let held = silent(stage)?;
         wait::until("all are open", SOON, || {
             let status = stage.daemon.status().ok()?;
             (status.json()["daemon"]["open_connections"] == FLOOD).then_some(())
         })?;
-        let each = (memory(terminator)?.saturating_sub(before)) / FLOOD;
+        let each = (terminator.memory()?.saturating_sub(before)) / FLOOD;
         eprintln!("a silent connection takes {each} bytes");
         ensure!(each < 24 * 1024, "a silent connection takes {each} bytes");
         let begun = Instant::now();

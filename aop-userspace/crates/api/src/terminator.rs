@@ -4,7 +4,7 @@
 //! a draining predecessor. The daemon does not trust the texts in answers,
 //! and reads them as `Cleaned`.
 
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use aop_common::layout::Prefix;
 use aop_types::{Admission, Modes};
@@ -63,7 +63,10 @@ pub enum Command {
 pub struct ConfigBundle {
     file: ByteString,
     text: String,
-    files: Vec<(ByteString, ByteString)>,
+    /// Each file, and the place of its content in `contents`.
+    files: Vec<(ByteString, usize)>,
+    /// Sites often share a revocation list, which may be long: each content is sent once.
+    contents: Vec<ByteString>,
 }
 
 /// The admitted prefixes, the modes in force, and the mode overrides of sites.
@@ -136,11 +139,18 @@ impl ConfigBundle {
     pub fn new(
         file: PathBuf,
         text: String,
-        files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>,
+        files: impl IntoIterator<Item = (PathBuf, Arc<[u8]>)>,
     ) -> Self {
-        let files =
-            files.into_iter().map(|(path, bytes)| (ByteString::of_path(&path), ByteString(bytes)));
-        Self { file: ByteString::of_path(&file), text, files: files.collect() }
+        let (mut places, mut contents) = (HashMap::new(), Vec::new());
+        let files = files.into_iter().map(|(path, bytes)| {
+            let place = *places.entry(bytes).or_insert_with_key(|bytes| {
+                contents.push(ByteString(bytes.to_vec()));
+                contents.len() - 1
+            });
+            (ByteString::of_path(&path), place)
+        });
+        let files = files.collect();
+        Self { file: ByteString::of_path(&file), text, files, contents }
     }
 
     /// The number of files of the sites.
@@ -149,10 +159,14 @@ impl ConfigBundle {
         self.files.len()
     }
 
-    /// The path of the configuration, its text, and the files that it names.
-    pub fn open(self) -> (PathBuf, String, impl Iterator<Item = (PathBuf, Vec<u8>)>) {
+    /// The path of the configuration, its text, and the files that it names. A file whose content
+    /// is missing is left out.
+    pub fn open(self) -> (PathBuf, String, impl Iterator<Item = (PathBuf, Arc<[u8]>)>) {
+        let contents: Vec<Arc<[u8]>> =
+            self.contents.into_iter().map(|ByteString(bytes)| bytes.into()).collect();
+        let files = self.files.into_iter();
         let files =
-            self.files.into_iter().map(|(path, ByteString(bytes))| (path.into_path(), bytes));
+            files.filter_map(move |(path, at)| Some((path.into_path(), contents.get(at)?.clone())));
         (self.file.into_path(), self.text, files)
     }
 }
@@ -254,6 +268,28 @@ mod tests {
         let text = serde_json::to_string(&received.0).expect("JSON");
         assert_eq!(text.matches(r"\\u{1b}[31m").count(), 28, "{text}");
         assert!(!text.contains("u001b"), "{text}");
+    }
+
+    #[test]
+    fn files_of_one_content_are_sent_once_and_received_under_their_paths() {
+        let content = |byte: u8| -> Arc<[u8]> { vec![byte; 1000].into() };
+        let files = |count: u8, same: bool| {
+            let file = move |n| {
+                let path = PathBuf::from(format!("/etc/{n}.crl"));
+                (path, content(if same { b'x' } else { b'a' + n }))
+            };
+            (0..count).map(file)
+        };
+        let bundle = |count, same| {
+            ConfigBundle::new("/etc/aop.toml".into(), "text".into(), files(count, same))
+        };
+        let sent = |same| serde_json::to_string(&bundle(20, same)).expect("JSON");
+        assert!(sent(true).len() < 2000 && sent(false).len() > 20_000);
+
+        let received: ConfigBundle = serde_json::from_str(&sent(true)).expect("a bundle");
+        let received: Vec<_> = received.open().2.collect();
+        assert!(received.iter().cloned().eq(files(20, true)));
+        assert!(received.iter().all(|(_, bytes)| Arc::ptr_eq(bytes, &received[0].1)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use aop_control::ControlError;
 use aop_firewall::FirewallError;
 use aop_monitor::MonitorError;
 use aop_prefixes::PrefixError;
-use aop_sandbox::AccountError;
+use aop_sandbox::{AccountError, channel};
 use aop_storage::LockError;
 use aop_tls::SitesError;
 use ipnet::IpNet;
@@ -17,6 +17,8 @@ use super::{
     lifecycle::NotNow, mode_overrides::OverrideFileError, sockets::SocketError,
     terminator_handle::TerminatorError, turn::ApplyError, upgrade::TakeOverError,
 };
+
+const MIB: usize = 1024 * 1024;
 
 /// The first error of a start or a reload.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,24 @@ pub enum DaemonError {
     /// A certificate, key or client CA of a site cannot be used.
     #[error(transparent)]
     Sites(#[from] SitesError),
+    /// The files of the sites do not fit into a message to the terminator process.
+    #[error(
+        "{}: this file and those of its sites take {} MiB, and the terminator process is sent at \
+         most {} MiB. The largest is {}. Files of the same content count once, and a DER file counts \
+         about twice: write long revocation lists as PEM, and name one list for all sites of a CA",
+        file.display(),
+        size.div_ceil(MIB),
+        channel::MAX_LENGTH / MIB,
+        largest.display()
+    )]
+    FilesTooLarge {
+        /// The configuration file.
+        file: PathBuf,
+        /// The size in bytes.
+        size: usize,
+        /// The largest file.
+        largest: PathBuf,
+    },
     /// A changed revocation list would revoke less, or refuse everybody.
     #[error("{0}; the list in force stays, and `aop reload` takes up the new one")]
     Declined(String),

@@ -6,7 +6,7 @@ use aop_api::terminator::ConfigBundle;
 use aop_config::{Config, SiteConfig};
 use aop_control::readers_group;
 use aop_prefixes::StartList;
-use aop_sandbox::Account;
+use aop_sandbox::{Account, channel};
 use aop_tls::{FileWarnings, SiteFiles, Sites};
 use ipnet::IpNet;
 
@@ -48,21 +48,33 @@ pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
     let (_, file_warnings) = Sites::build(&config.live.sites, &files)?;
     let warnings =
         aop_config::warnings(&config).into_iter().map(|warning| warning.to_string()).collect();
-    let (bundle, source) = pack(file, text, files, &config.live.sites);
+    let (bundle, source) = pack(file, text, files, &config.live.sites)?;
     Ok(CheckedConfig { config, found, prefixes, bundle, source, account, warnings, file_warnings })
 }
 
+/// The most bytes of a configuration with its files in a message: the message needs a few more.
+const MAX_BUNDLE: usize = channel::MAX_LENGTH - 1024;
+
 /// The message for the terminator process, and the digests by which later changes are found.
+///
+/// # Errors
+/// The files are too large for one message.
 pub(super) fn pack(
     file: &Path,
     text: String,
     files: SiteFiles,
     sites: &[SiteConfig],
-) -> (ConfigBundle, ConfigDigest) {
+) -> Result<(ConfigBundle, ConfigDigest), DaemonError> {
     let files = files.into_held();
+    let largest = files.iter().max_by_key(|(_, bytes)| bytes.len());
+    let largest = largest.map_or_else(|| file.into(), |(path, _)| path.clone());
     let source = ConfigDigest::new(text.clone(), &files, sites);
-    let files = files.into_iter().map(|(path, bytes)| (path, bytes.to_vec()));
-    (ConfigBundle::new(file.into(), text, files), source)
+    let bundle = ConfigBundle::new(file.into(), text, files);
+    let size = channel::encoded_len(&bundle);
+    if size > MAX_BUNDLE {
+        return Err(DaemonError::FilesTooLarge { file: file.into(), size, largest });
+    }
+    Ok((bundle, source))
 }
 
 impl CheckedConfig {

@@ -124,7 +124,7 @@ impl Daemon {
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        let (bundle, source) = pack(self.reloads.file(), text, files, &sites);
+        let (bundle, source) = pack(self.reloads.file(), text, files, &sites)?;
         let summary = LoadedSummary { sites: sites.len(), files: bundle.file_count(), warnings };
         if let Some(terminator) = &self.terminator {
             terminator.prepare(bundle)?;

@@ -9,5 +9,8 @@
 mod frame;
 mod stdin;
 
-pub use frame::{ChannelError, Message, receive, receive_until, receive_with_files, send};
+pub use frame::{
+    ChannelError, MAX_LENGTH, Message, encoded_len, receive, receive_until, receive_with_files,
+    send,
+};
 pub use stdin::from_stdin;

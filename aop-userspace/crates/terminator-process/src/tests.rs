@@ -19,7 +19,7 @@ fn bundle(sites: usize) -> ConfigBundle {
     }
     let leaf = ca.server(&["0.test"]);
     let files = [("c", leaf.pem()), ("k", leaf.key_pem()), ("a", ca.pem())];
-    let files = files.map(|(name, text)| (format!("/etc/{name}").into(), text.into_bytes()));
+    let files = files.map(|(name, text)| (format!("/etc/{name}").into(), text.into_bytes().into()));
     ConfigBundle::new("/etc/aop.toml".into(), text, files)
 }
 

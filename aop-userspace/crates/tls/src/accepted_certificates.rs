@@ -8,7 +8,7 @@ use aop_config::{
 };
 use rustls::pki_types::TrustAnchor;
 
-use super::{client_ca::Anchor, revocation::Revoked};
+use super::{client_ca::Anchor, revocation::SignedList, revocation_list::RevocationList};
 
 /// The certificates that a site accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) struct AcceptedCertificates {
     pins: HashSet<SpkiPin>,
     key: Option<RequiredKey>,
     expired_ca: OnExpiry,
-    revoked: Revoked,
+    lists: Vec<SignedList>,
     scope: CrlScope,
     crl_expired: OnExpiry,
 }
@@ -46,7 +46,7 @@ impl AcceptedCertificates {
     /// Both structs of rules are taken apart, so that a rule that is forgotten here does not
     /// compile. The lists count by their contents, and resumed sessions are checked by the same
     /// rules.
-    pub(crate) fn new(anchors: &[Anchor], rules: &CertificateRules, revoked: Revoked) -> Self {
+    pub(crate) fn new(anchors: &[Anchor], rules: &CertificateRules, lists: &[SignedList]) -> Self {
         let CertificateRules { san, cn, pins, key, revocation, expired_ca, resumption: _ } = rules;
         let Revocation { files: _, scope, expired } = revocation;
         Self {
@@ -56,7 +56,7 @@ impl AcceptedCertificates {
             pins: pins.iter().copied().collect(),
             key: *key,
             expired_ca: *expired_ca,
-            revoked,
+            lists: lists.to_vec(),
             scope: *scope,
             crl_expired: *expired,
         }
@@ -65,7 +65,7 @@ impl AcceptedCertificates {
     /// Whether it surely accepts every certificate that `other` accepts.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         // Taken apart for the same reason. The last three are compared together.
-        let Self { anchors, san, cn, pins, key, expired_ca, revoked: _, scope: _, crl_expired: _ } =
+        let Self { anchors, san, cn, pins, key, expired_ca, lists: _, scope: _, crl_expired: _ } =
             self;
         other.anchors.is_subset(anchors)
             && is_as_lax(san, &other.san)
@@ -77,20 +77,26 @@ impl AcceptedCertificates {
     }
 
     fn revokes_no_more_than(&self, other: &Self) -> bool {
-        if self.revoked.is_empty() {
+        if self.lists.is_empty() {
             return true;
         }
         // A certificate whose issuer has no list is refused, so no issuer's list may be missing
         // now.
-        !other.revoked.is_empty()
-            && other.revoked.keys().all(|issuer| self.revoked.contains_key(issuer))
-            && self.revoked.iter().all(|(issuer, now)| {
+        !other.lists.is_empty()
+            && other.lists.iter().all(|before| !lists_of(before, &self.lists).is_empty())
+            && self.lists.iter().all(|now| {
+                let before = lists_of(now, &other.lists);
                 // Before, no certificate of an issuer without a list was accepted.
-                other.revoked.get(issuer).is_none_or(|before| now.is_subset(before))
+                before.is_empty() || now.list.is_within(&before)
             })
             && (self.scope == CrlScope::Leaf || other.scope == CrlScope::Chain)
             && is_as_lax_after_expiry(self.crl_expired, other.crl_expired)
     }
+}
+
+/// Those of `lists` that the signer of `one` signed.
+fn lists_of<'a>(one: &SignedList, lists: &'a [SignedList]) -> Vec<&'a RevocationList> {
+    lists.iter().filter(|list| list.has_signer_of(one)).map(|list| &*list.list).collect()
 }
 
 /// Whether every certificate that matches one of `before` matches one of `now`. An empty set

@@ -15,6 +15,7 @@ use super::{
     expiry::{ExpiryKind, FileExpiry},
     file_warnings::{self, FileWarning, FileWarnings},
     identity, pem,
+    signed_der::Signer,
     site_files::SiteFiles,
     validity::Validity,
 };
@@ -30,6 +31,11 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
+    pub(crate) fn signer(&self) -> Signer {
+        let key = webpki::spki_for_anchor(&self.trust).into_owned();
+        Signer { name: self.trust.subject.to_vec(), key }
+    }
+
     /// Whether it is Cloudflare's global CA, built in or from a file.
     pub(crate) fn is_cloudflares(&self) -> bool {
         self.trust.subject_public_key_info == cloudflare_ca::anchor().subject_public_key_info
@@ -57,7 +63,7 @@ pub(crate) fn load(
                 file: BUILT_IN.into(),
                 validity: Validity { not_before: 0, not_after },
                 kind: ExpiryKind::BuiltInCa(site.rules.expired_ca),
-                part: None,
+                list: None,
             });
             let trust = cloudflare_ca::anchor();
             Ok(vec![Anchor { trust, name: BUILT_IN.into(), not_after }])
@@ -88,7 +94,7 @@ fn anchor(
         file: name.clone(),
         validity,
         kind: ExpiryKind::ClientCa(site.rules.expired_ca),
-        part: None,
+        list: None,
     });
     let found = file_warnings::on_client_ca(&parsed, &site.rules, public_issuers);
     for FileWarning { text, severity } in found {

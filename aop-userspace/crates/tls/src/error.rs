@@ -41,8 +41,8 @@ pub enum SiteErrorKind {
     },
     /// Two revocation lists cover the same certificates.
     #[error(
-        "{} and {} are both revocation lists of {issuer} for the same certificates, and aop would \
-         read only one of them: name only the newer one",
+        "{} and {} are both revocation lists of {issuer} for the same certificates, signed by one \
+         key: name only the newer one",
         files[0].display(), files[1].display()
     )]
     ConflictingLists {
@@ -124,6 +124,26 @@ pub enum FileErrorKind {
          file that the CA publishes"
     )]
     NoRevocationList,
+    /// It holds a revocation list of a CA that is unknown.
+    #[error(
+        "holds a revocation list of {issuer}, which is no client CA of this site: name the list \
+         of a client CA. If that is an intermediate CA below a client CA, put its certificate \
+         into this file too, in PEM form"
+    )]
+    ForeignList {
+        /// The issuer of the list.
+        issuer: String,
+    },
+    /// It holds a revocation list whose signature does not fit its issuer's key.
+    #[error(
+        "holds a revocation list of {issuer} that no CA of this name signed: the list is damaged, \
+         or the CA was renewed with another key. Fetch the list again, or name the certificate \
+         with that key too (as `client_ca`; that of an intermediate CA belongs into this file)"
+    )]
+    ListOfAnotherKey {
+        /// The issuer of the list.
+        issuer: String,
+    },
     /// A section of it cannot be read.
     #[error("is malformed in {0}")]
     Section(#[source] SectionError),

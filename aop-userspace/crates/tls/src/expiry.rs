@@ -20,7 +20,16 @@ pub struct FileExpiry {
     pub(crate) file: String,
     pub(crate) validity: Validity,
     pub(crate) kind: ExpiryKind,
-    /// The part of its issuer's certificates that a list covers, if it is not all of them.
+    /// Which certificates a revocation list covers.
+    pub(crate) list: Option<ListSubject>,
+}
+
+/// The certificates that a revocation list covers, beside the name of their issuer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ListSubject {
+    /// The key of their issuer, which signed the list.
+    pub(crate) key: Vec<u8>,
+    /// The part of that issuer's certificates, if it is not all of them.
     pub(crate) part: Option<Vec<u8>>,
 }
 

@@ -46,8 +46,8 @@ impl FileWarnings {
         self.warnings.retain(|warning| texts.insert(warning.text.clone()));
         let mut expiries = HashSet::new();
         self.expiries.retain(|it| {
-            let part = it.part.clone();
-            expiries.insert((it.file.clone(), it.validity, it.kind, it.subject.clone(), part))
+            let list = it.list.clone();
+            expiries.insert((it.file.clone(), it.validity, it.kind, it.subject.clone(), list))
         });
     }
 

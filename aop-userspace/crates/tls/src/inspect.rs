@@ -13,7 +13,7 @@ use super::{
     cloudflare_ca,
     error::FileError,
     identity::{self, PeerIdentity},
-    leaf_rules, pem, revocation,
+    leaf_rules, pem,
     site_files::SiteFiles,
 };
 
@@ -109,6 +109,17 @@ impl InspectedFile {
             lists: Vec::new(),
         }
     }
+
+    fn add_certificates(&mut self, found: &[CertificateDer<'_>]) {
+        for der in found {
+            match inspect_certificate(der) {
+                Ok(certificate) => self.certificates.push(certificate),
+                Err(error) => {
+                    self.error = Some(format!("holds a certificate that is not X.509: {error}"));
+                }
+            }
+        }
+    }
 }
 
 fn inspect_certificates(file: &Path, role: FileRole, files: &SiteFiles) -> InspectedFile {
@@ -118,14 +129,7 @@ fn inspect_certificates(file: &Path, role: FileRole, files: &SiteFiles) -> Inspe
         Err(error) => return InspectedFile::new(file, role, Some(error)),
     };
     let mut inspected = InspectedFile::new(file, role, None);
-    for der in &found {
-        match inspect_certificate(der) {
-            Ok(certificate) => inspected.certificates.push(certificate),
-            Err(error) => {
-                inspected.error = Some(format!("holds a certificate that is not X.509: {error}"));
-            }
-        }
-    }
+    inspected.add_certificates(&found);
     inspected
 }
 
@@ -181,23 +185,18 @@ fn built_in() -> InspectedFile {
 }
 
 fn inspect_crls(file: &Path, files: &SiteFiles) -> InspectedFile {
-    let read = || -> Result<Vec<InspectedCrl>, FileError> {
-        pem::revocation_lists(file, files)?
-            .iter()
-            .map(|der| {
-                let list = revocation::parse(der, file)?;
-                let validity = revocation::validity(&list);
-                Ok(InspectedCrl {
-                    issuer: identity::distinguished_name(list.issuer()),
-                    this_update: validity.not_before,
-                    next_update: validity.not_after,
-                    entries: list.iter_revoked_certificates().count(),
-                })
-            })
-            .collect()
+    let read = match files.lists(file) {
+        Ok(read) => read,
+        Err(error) => return InspectedFile::new(file, FileRole::Crl, Some(error)),
     };
-    match read() {
-        Ok(lists) => InspectedFile { lists, ..InspectedFile::new(file, FileRole::Crl, None) },
-        Err(error) => InspectedFile::new(file, FileRole::Crl, Some(error)),
-    }
+    let lists = read.lists.iter().map(|(_, list)| InspectedCrl {
+        issuer: list.issuer_name.clone(),
+        this_update: list.validity.not_before,
+        next_update: list.validity.not_after,
+        entries: list.len(),
+    });
+    let mut inspected = InspectedFile::new(file, FileRole::Crl, None);
+    inspected.lists = lists.collect();
+    inspected.add_certificates(&read.certificates);
+    inspected
 }

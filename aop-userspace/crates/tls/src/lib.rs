@@ -37,9 +37,12 @@ mod provider;
 mod refusal_of_error;
 mod refused_connection;
 mod revocation;
+mod revocation_check;
+mod revocation_list;
 mod server_config;
 mod sessions;
 mod signature_cache;
+mod signed_der;
 mod site_files;
 mod sites;
 #[cfg(any(test, feature = "testing"))]

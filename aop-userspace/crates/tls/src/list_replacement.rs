@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aop_config::OnExpiry;
 
 use super::{
-    expiry::{ExpiryKind, FileExpiry},
+    expiry::{ExpiryKind, FileExpiry, ListSubject},
     file_warnings::FileWarnings,
     validity::{Validity, rfc3339},
 };
@@ -53,17 +53,17 @@ fn objection(
     expires.then(|| format!("{} has expired on {}", list(), rfc3339(new.not_after)))
 }
 
-/// File, issuer, and the part of the issuer's certificates that the list covers.
-type ListKey<'a> = (&'a str, &'a str, Option<&'a [u8]>);
+/// File, issuer, and which certificates of it the list covers.
+type ListKey<'a> = (&'a str, &'a str, &'a ListSubject);
 
 fn lists(files: &FileWarnings) -> BTreeMap<ListKey<'_>, ListDates> {
     files.expiries.iter().filter_map(entry).collect()
 }
 
 fn entry(it: &FileExpiry) -> Option<(ListKey<'_>, ListDates)> {
-    let FileExpiry { file, subject, part, validity, kind, .. } = it;
+    let FileExpiry { file, subject, list, validity, kind, .. } = it;
     let ExpiryKind::Crl(on_expiry) = *kind else { return None };
-    Some(((file, subject, part.as_deref()), (*validity, on_expiry)))
+    Some(((file, subject, list.as_ref()?), (*validity, on_expiry)))
 }
 
 #[cfg(test)]
@@ -72,14 +72,16 @@ mod tests {
 
     fn files(lists: &[(&str, u64, u64)], on_expiry: OnExpiry) -> FileWarnings {
         let list = |(issuer, not_before, not_after): &(&str, u64, u64)| {
-            let (subject, part) = issuer.split_once('/').unwrap_or((issuer, ""));
+            let (subject, key) = issuer.split_once('#').unwrap_or((issuer, ""));
+            let (subject, part) = subject.split_once('/').unwrap_or((subject, ""));
+            let part = (!part.is_empty()).then(|| part.into());
             FileExpiry {
                 site: "example.com".into(),
                 subject: subject.into(),
                 file: "a.crl".into(),
                 validity: Validity { not_before: *not_before, not_after: *not_after },
                 kind: ExpiryKind::Crl(on_expiry),
-                part: (!part.is_empty()).then(|| part.into()),
+                list: Some(ListSubject { key: key.into(), part }),
             }
         };
         FileWarnings { warnings: vec![], expiries: lists.iter().map(list).collect() }
@@ -117,5 +119,10 @@ mod tests {
         assert_eq!(objection(&parts, &parts), None);
         assert!(objection(&parts, &parts[..1]).is_some());
         assert!(objection(&parts, &[parts[0], ("CN=a/y", 40, 150)]).is_some());
+        // A CA that was renewed with another key has two lists, and each its own successor.
+        let keys = [("CN=a#old", 50, 150), ("CN=a#new", 70, 170)];
+        assert_eq!(objection(&keys, &[keys[1], ("CN=a#old", 60, 160)]), None);
+        assert!(objection(&keys, &[keys[0], ("CN=a#new", 60, 160)]).is_some());
+        assert!(objection(&[keys[0]], &[keys[1]]).is_some_and(|why| why.contains("no longer has")));
     }
 }

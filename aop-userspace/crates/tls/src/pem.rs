@@ -3,7 +3,7 @@
 
 mod sections;
 
-use std::{fmt::Display, path::Path};
+use std::{fmt::Display, path::Path, sync::Arc};
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use x509_parser::certificate::X509Certificate;
@@ -12,6 +12,8 @@ use self::sections::{Section, SectionContent};
 pub use self::sections::{SectionError, SectionFault};
 use super::{
     error::{FileError, FileErrorKind},
+    revocation::ListFile,
+    revocation_list::RevocationList,
     site_files::SiteFiles,
 };
 
@@ -79,27 +81,26 @@ pub(crate) fn key(file: &Path, files: &SiteFiles) -> Result<PrivateKeyDer<'stati
 }
 
 /// The revocation lists of `file`, PEM or DER; at least one.
-pub(crate) fn revocation_lists(
-    file: &Path,
-    files: &SiteFiles,
-) -> Result<Vec<CertificateRevocationListDer<'static>>, FileError> {
-    let bytes = files.read(file)?;
+pub(crate) fn revocation_lists(file: &Path, bytes: &[u8]) -> Result<ListFile, FileError> {
+    let list = |der: Vec<u8>| {
+        let list = RevocationList::parse(&der).map_err(|problem| problem.of(file))?;
+        Ok((CertificateRevocationListDer::from(der), Arc::new(list)))
+    };
+    let mut found = ListFile { lists: Vec::new(), certificates: Vec::new() };
     // A DER list is a SEQUENCE whose length takes more than one byte; PEM is text.
     if matches!(bytes[..], [0x30, 0x80..=0xff, ..]) {
-        return Ok(vec![CertificateRevocationListDer::from(bytes.to_vec())]);
+        found.lists.push(list(bytes.to_vec())?);
+        return Ok(found);
     }
-    let lists: Vec<_> = sections(file, files)?
-        .into_iter()
-        .filter_map(|section| match section.content {
-            SectionContent::Crl(der) => Some(CertificateRevocationListDer::from(der)),
-            SectionContent::Certificate(_)
-            | SectionContent::Key(_)
-            | SectionContent::EncryptedKey
-            | SectionContent::Other => None,
-        })
-        .collect();
-    match lists.is_empty() {
-        false => Ok(lists),
+    for section in sections_of(file, bytes)? {
+        match section.content {
+            SectionContent::Crl(der) => found.lists.push(list(der)?),
+            SectionContent::Certificate(der) => found.certificates.push(der.into()),
+            SectionContent::Key(_) | SectionContent::EncryptedKey | SectionContent::Other => {}
+        }
+    }
+    match found.lists.is_empty() {
+        false => Ok(found),
         true => Err(FileErrorKind::NoRevocationList.of(file)),
     }
 }
@@ -122,6 +123,9 @@ pub(crate) fn not_x509(error: &impl Display, file: &Path) -> FileError {
 }
 
 fn sections(file: &Path, files: &SiteFiles) -> Result<Vec<Section>, FileError> {
-    let bytes = files.read(file)?;
-    sections::sections(&bytes).map_err(|error| FileErrorKind::Section(error).of(file))
+    sections_of(file, &files.read(file)?)
+}
+
+fn sections_of(file: &Path, bytes: &[u8]) -> Result<Vec<Section>, FileError> {
+    sections::sections(bytes).map_err(|error| FileErrorKind::Section(error).of(file))
 }

@@ -68,9 +68,10 @@ pub(crate) fn load(
     for client_ca in &site.client_ca {
         anchors.extend(client_ca::load(client_ca, site, &public_issuers, files, warnings)?);
     }
-    let lists = revocation::load(site, files, warnings)?;
+    let known = &provider.signature_verification_algorithms;
+    let lists = revocation::load(site, &anchors, files, known, warnings)?;
     let verifier = Arc::new(SiteVerifier::new(&anchors, &site.rules, &lists, provider)?);
-    let accepted = AcceptedCertificates::new(&anchors, &site.rules, lists.revoked);
+    let accepted = AcceptedCertificates::new(&anchors, &site.rules, &lists);
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13, &TLS12])?;
     let (pair, protocols) = (Arc::new(SingleCertAndKey::from(pair)), protocols(&site.upstream));
@@ -142,7 +143,7 @@ fn collect_warnings(
             file: file.clone(),
             validity: Validity::from(&certificate),
             kind: ExpiryKind::Server,
-            part: None,
+            list: None,
         });
         parsed.push(certificate);
     }

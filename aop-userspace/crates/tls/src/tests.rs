@@ -2,6 +2,8 @@
 
 mod accepted_certificates;
 mod file_warnings;
+mod revocation;
+mod revocation_files;
 mod rules;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};

@@ -1,11 +1,12 @@
 //! Verifies client certificates: rustls' verifier, and the checks that rustls lacks.
 //!
-//! webpki checks the chain, its signatures and its revocation. This module checks the expiry of the
-//! anchors and the rules for the leaf. A refusal here becomes a TLS alert, and keeps its reason.
+//! webpki checks the chain and its signatures. This module checks the expiry of the anchors and the
+//! rules for the leaf, and `revocation_check` the revocation. A refusal here becomes a TLS alert,
+//! and keeps its reason.
 
 use std::{fmt, sync::Arc};
 
-use aop_config::{CertificateRules, CrlScope, OnExpiry};
+use aop_config::{CertificateRules, OnExpiry};
 use aop_types::Refusal;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
@@ -20,22 +21,31 @@ use rustls::{
 };
 
 use super::{
-    client_ca::Anchor, leaf_rules::check_leaf, name_spelling, revocation::RevocationLists,
-    validity::Validity,
+    client_ca::Anchor, leaf_rules::check_leaf, name_spelling, revocation::SignedList,
+    revocation_check::RevocationCheck, validity::Validity,
 };
 
 /// Verifies the certificates that peers present to one site.
 #[derive(Debug)]
 pub(crate) struct SiteVerifier {
     /// Verifies with all anchors.
-    all_anchors: Arc<dyn ClientCertVerifier>,
+    all_anchors: ChainVerifier,
     /// For each time at which an anchor expires, in ascending order: a verifier with the anchors
     /// that expire later, `None` if there is none.
-    after_expiry: Vec<(u64, Option<Arc<dyn ClientCertVerifier>>)>,
+    after_expiry: Vec<(u64, Option<ChainVerifier>)>,
+    /// `None` if the site has no revocation list.
+    revocation: Option<RevocationCheck>,
     anchors: Vec<Anchor>,
     rules: CertificateRules,
     /// Times at which an anchor or a revocation list expires, in seconds since 1970.
     changes_at: Vec<u64>,
+}
+
+/// Verifies chains with a set of anchors, apart from revocation.
+#[derive(Debug)]
+struct ChainVerifier {
+    webpki: Arc<dyn ClientCertVerifier>,
+    roots: Arc<RootCertStore>,
 }
 
 /// A refusal for which rustls has no error.
@@ -49,21 +59,16 @@ impl SiteVerifier {
     pub(crate) fn new(
         anchors: &[Anchor],
         rules: &CertificateRules,
-        lists: &RevocationLists,
+        lists: &[SignedList],
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
-        let build = |anchors: &[&Anchor]| {
+        let build = |anchors: &[&Anchor]| -> Result<_, VerifierBuilderError> {
             let roots = anchors.iter().map(|anchor| anchor.trust.clone()).collect();
             let roots = Arc::new(RootCertStore { roots });
-            let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
-                .with_crls(lists.ders.iter().cloned());
-            if rules.revocation.scope == CrlScope::Leaf {
-                builder = builder.only_check_end_entity_revocation();
-            }
-            if rules.revocation.expired == OnExpiry::Refuse {
-                builder = builder.enforce_revocation_expiration();
-            }
-            builder.build()
+            let webpki =
+                WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+                    .build()?;
+            Ok(ChainVerifier { webpki, roots })
         };
         let all_anchors = build(&anchors.iter().collect::<Vec<_>>())?;
         let mut after_expiry = Vec::new();
@@ -78,10 +83,12 @@ impl SiteVerifier {
         }
         let mut changes_at: Vec<u64> = after_expiry.iter().map(|(end, _)| *end).collect();
         if rules.revocation.expired == OnExpiry::Refuse {
-            changes_at.extend(&lists.next_updates);
+            changes_at.extend(lists.iter().map(|it| it.list.validity.not_after));
         }
+        let known = provider.signature_verification_algorithms;
+        let revocation = RevocationCheck::new(lists, &rules.revocation, known);
         let (anchors, rules) = (anchors.to_vec(), rules.clone());
-        Ok(Self { all_anchors, after_expiry, anchors, rules, changes_at })
+        Ok(Self { all_anchors, after_expiry, revocation, anchors, rules, changes_at })
     }
 
     /// Says so if the issuer is unknown only because its name is spelled in another way.
@@ -132,8 +139,12 @@ impl SiteVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verify = |verifier: &Arc<dyn ClientCertVerifier>| {
-            verifier.verify_client_cert(leaf, intermediates, now)
+        let verify = |verifier: &ChainVerifier| {
+            let verified = verifier.webpki.verify_client_cert(leaf, intermediates, now)?;
+            if let Some(revocation) = &self.revocation {
+                revocation.check(leaf, intermediates, &verifier.roots, now)?;
+            }
+            Ok(verified)
         };
         let last_expiry = self.after_expiry.iter().rev().find(|(end, _)| now.as_secs() > *end);
         let Some((_, valid)) = last_expiry else { return verify(&self.all_anchors) };
@@ -151,7 +162,7 @@ impl SiteVerifier {
 
 impl ClientCertVerifier for SiteVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.all_anchors.root_hint_subjects()
+        self.all_anchors.webpki.root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -173,7 +184,7 @@ impl ClientCertVerifier for SiteVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.all_anchors.verify_tls12_signature(message, certificate, signed)
+        self.all_anchors.webpki.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -182,11 +193,11 @@ impl ClientCertVerifier for SiteVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.all_anchors.verify_tls13_signature(message, certificate, signed)
+        self.all_anchors.webpki.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.all_anchors.supported_verify_schemes()
+        self.all_anchors.webpki.supported_verify_schemes()
     }
 }
 

@@ -19,9 +19,9 @@ use rustix::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The longest message. The files of a thousand sites take a tenth of it, a hundred thousand
-/// prefixes a twentieth.
-const MAX_LENGTH: usize = 64 * 1024 * 1024;
+/// The longest message, in bytes. The files of a thousand sites take a tenth of it, a hundred
+/// thousand prefixes a twentieth, a revocation list of a hundred thousand certificates a tenth.
+pub const MAX_LENGTH: usize = 64 * 1024 * 1024;
 const HEAD: usize = size_of::<u32>();
 /// SCM_MAX_FD: the kernel's limit of descriptors per message.
 const MAX_FILES: usize = 253;
@@ -61,6 +61,14 @@ impl Message {
         let head = length.ok_or(ChannelError::TooLong(body.len()))?.to_be_bytes();
         Ok(Self { head, body })
     }
+}
+
+/// The number of bytes that `document` takes in a message; as many as possible if it cannot be
+/// written as JSON.
+#[must_use]
+pub fn encoded_len(document: &impl Serialize) -> usize {
+    let mut counter = ByteCounter(0);
+    serde_json::to_writer(&mut counter, document).map_or(usize::MAX, |()| counter.0)
 }
 
 /// Sends `message`, and `files` with it. Blocks while the far end does not read.
@@ -167,6 +175,20 @@ fn read_body<T: DeserializeOwned>(
     Ok(serde_json::from_slice(&text)?)
 }
 
+/// Counts the bytes that are written.
+struct ByteCounter(usize);
+
+impl io::Write for ByteCounter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A socket that is read until a deadline, however slowly the far end writes.
 struct DeadlineReader<'a> {
     socket: &'a UnixStream,
@@ -220,6 +242,13 @@ mod tests {
         assert_eq!((second.as_str(), files.len()), ("second", 0));
         assert_eq!(received.local_addr().expect("an address"), address);
         assert!(receive_with_files::<String>(&there).expect("the end").is_none());
+    }
+
+    #[test]
+    fn the_length_of_a_message_is_known_before_it_is_made() {
+        let document = ["a\"\n\u{1}\u{e4}", &"x".repeat(1000)];
+        let message = Message::new(&document).expect("a message");
+        assert_eq!(encoded_len(&document), message.body.len());
     }
 
     #[test]

@@ -162,8 +162,9 @@ async fn a_session_from_before_a_new_rule_is_refused() {
 #[tokio::test]
 async fn a_session_from_before_a_revocation_list_is_refused() {
     let list = |rig: &Rig, site: &mut SiteConfig| {
+        let ca = if site.name == OTHER_SITE { &rig.other_ca } else { &rig.client_ca };
         let file = site.key.with_extension("crl");
-        std::fs::write(&file, rig.client_ca.crl(&[7], 2100)).unwrap();
+        std::fs::write(&file, ca.crl(&[7], 2100)).unwrap();
         site.rules.revocation.files = vec![file];
     };
     reload_refuses(list, Refusal::Revoked, Alert::CertificateRevoked).await;

@@ -2,9 +2,9 @@
 
 use data_encoding::BASE64;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    RevokedCertParams, SerialNumber, SigningKey, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams,
+    CrlIssuingDistributionPoint, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, SigningKey, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -43,10 +43,20 @@ impl Authority {
     }
 
     pub fn intermediate(&self, name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
+        self.intermediate_of(KeyPair::generate().unwrap(), name, |_| {})
+    }
+
+    /// An intermediate CA with this key, and a change.
+    pub(crate) fn intermediate_of(
+        &self,
+        key: KeyPair,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let mut params = named(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.serial_number = Some(SerialNumber::from(INTERMEDIATE));
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
         Self { issuer: Issuer::new(params, key), certificate }
     }
@@ -77,6 +87,16 @@ impl Authority {
 
     /// A revocation list with these serial numbers, whose next update is due at the end of `year`.
     pub fn crl(&self, serials: &[u64], year: i32) -> Vec<u8> {
+        self.crl_of(None, serials, year)
+    }
+
+    /// The same, for a part of its certificates.
+    pub(crate) fn crl_of(
+        &self,
+        part: Option<CrlIssuingDistributionPoint>,
+        serials: &[u64],
+        year: i32,
+    ) -> Vec<u8> {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2020, 1, 1),
@@ -87,7 +107,7 @@ impl Authority {
             this_update: date_time_ymd(2020, 1, 1),
             next_update: date_time_ymd(year, 12, 31),
             crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
+            issuing_distribution_point: part,
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };

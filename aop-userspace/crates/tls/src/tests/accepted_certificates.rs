@@ -1,14 +1,9 @@
 //! Tests of which reloads reduce trust.
 
-use std::fs;
-
 use aop_config::{ClientCa, CrlScope, OnExpiry, RequiredKey, SiteConfig, SpkiPin};
 
-use super::TestSite;
-use crate::{
-    Sites,
-    testing::{Authority, pem},
-};
+use super::{TestSite, revocation_files::list};
+use crate::{Sites, testing::Authority};
 
 /// Whether the sites after `change` keep the trust of those before it, and vice versa.
 fn kept(
@@ -110,12 +105,18 @@ fn a_longer_revocation_list_reduces_trust_and_a_new_file_with_the_same_entries_d
     assert_eq!(kept(with("a.crl", &[7]), with("a.crl", &[7, 8])), (false, true));
     assert_eq!(kept(with("a.crl", &[7]), with("b.crl", &[7])), (true, true));
     // A list of a second issuer accepts peers whose revocation status was unknown.
-    let both = |files: &TestSite, site: &mut SiteConfig| {
-        let other = Authority::new("other");
-        site.rules.revocation.files =
-            vec![list(files, "a.crl", &files.authority, &[7]), list(files, "o.crl", &other, &[8])];
+    let other = Authority::new("other");
+    let lists = |count: usize| {
+        let other = &other;
+        move |files: &TestSite, site: &mut SiteConfig| {
+            let cas = files.authority.pem() + &other.pem();
+            site.client_ca = vec![ClientCa::File(files.write("both.pem", &cas))];
+            let own = list(files, "a.crl", &files.authority, &[7]);
+            let of_other = list(files, "o.crl", other, &[8]);
+            site.rules.revocation.files = [own, of_other].into_iter().take(count).collect();
+        }
     };
-    assert_eq!(kept(with("a.crl", &[7]), both), (true, false));
+    assert_eq!(kept(lists(1), lists(2)), (true, false));
     let scope = |scope| {
         move |files: &TestSite, site: &mut SiteConfig| {
             with("a.crl", &[7])(files, site);
@@ -130,64 +131,4 @@ fn a_longer_revocation_list_reduces_trust_and_a_new_file_with_the_same_entries_d
         }
     };
     assert_eq!(kept(expired(OnExpiry::Warn), expired(OnExpiry::Refuse)), (false, true));
-}
-
-#[test]
-fn an_unusable_revocation_list_is_refused_and_named() {
-    let refuses = |bytes: &[u8], words: &str| {
-        let mut files = TestSite::good();
-        let file = files.directory.path().join("bad.crl");
-        fs::write(&file, bytes).unwrap();
-        files.config.rules.revocation.files = vec![file];
-        let error = files.build().unwrap_err();
-        assert!(error.contains("bad.crl") && error.contains(words), "{error}");
-    };
-    let good = Authority::new("ca").crl(&[7], 2100);
-    refuses(b"", "is empty");
-    refuses(b"not PEM", "holds no revocation list");
-    refuses(Authority::new("ca").pem().as_bytes(), "holds no revocation list");
-    refuses(&good[..good.len() / 2], "is malformed");
-    refuses(pem("X509 CRL", &good[..good.len() / 2]).as_bytes(), "is malformed");
-}
-
-#[test]
-fn two_revocation_lists_of_one_issuer_are_refused() {
-    let mut files = TestSite::good();
-    let lists = [
-        list(&files, "a.crl", &files.authority, &[7]),
-        list(&files, "b.crl", &files.authority, &[8]),
-    ];
-    files.config.rules.revocation.files = lists.to_vec();
-    let error = files.build().unwrap_err();
-    assert!(
-        error.contains("a.crl") && error.contains("b.crl") && error.contains("only the newer one"),
-        "{error}"
-    );
-}
-
-#[test]
-fn the_expiry_of_a_list_is_warned_of_one_day_before_and_after() {
-    let mut files = TestSite::good();
-    files.config.rules.revocation.files = vec![list(&files, "a.crl", &files.authority, &[7])];
-    let (_, warnings) =
-        Sites::build(std::slice::from_ref(&files.config), &crate::SiteFiles::on_disk()).unwrap();
-    // 2100-12-31.
-    let end = 4_133_894_400;
-    let warning = |now| warnings.texts(now).into_iter().find(|text| text.contains("a.crl"));
-    assert_eq!(warning(end - 2 * 24 * 3600), None);
-    assert!(warning(end - 24 * 3600).is_some_and(|text| text.contains("expires in 1 days")));
-    assert!(
-        warning(end + 1).is_some_and(
-            |text| text.contains("expired on 2100-12-31") && text.contains("are refused")
-        )
-    );
-}
-
-fn list(
-    files: &TestSite,
-    name: &str,
-    authority: &Authority,
-    serials: &[u64],
-) -> std::path::PathBuf {
-    files.write(name, &pem("X509 CRL", &authority.crl(serials, 2100)))
 }

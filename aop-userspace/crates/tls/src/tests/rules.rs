@@ -1,14 +1,12 @@
 //! Tests of the rules for a peer's certificate beside the client CA's signature, at chosen times.
 
 use aop_config::{
-    CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Resumption, Revocation, SpkiPin,
+    CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Resumption, SpkiPin,
 };
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, DnValue, KeyPair, SanType, SerialNumber,
-};
+use rcgen::{DistinguishedName, DnType, DnValue, KeyPair, SanType};
 use rustls::{
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime},
+    pki_types::{CertificateDer, UnixTime},
     server::danger::ClientCertVerifier,
 };
 
@@ -18,28 +16,30 @@ use crate::{
     PeerIdentity, Refusal,
     client_ca::Anchor,
     refusal_of_error::refusal_of_error,
-    revocation::RevocationLists,
-    testing::{Authority, INTERMEDIATE, Leaf},
+    revocation::SignedList,
+    testing::{Authority, Leaf},
     verifier::SiteVerifier,
 };
 
 /// 2025-06-01.
-const NOW: u64 = 1_748_736_000;
-const YEAR: u64 = 365 * 24 * 3600;
+pub(super) const NOW: u64 = 1_748_736_000;
+pub(super) const YEAR: u64 = 365 * 24 * 3600;
 
-fn anchor(authority: &Authority, not_after: u64) -> Anchor {
+pub(super) fn anchor(authority: &Authority, not_after: u64) -> Anchor {
     let trust = webpki::anchor_from_trusted_cert(&authority.certificate).unwrap().to_owned();
     Anchor { trust, name: "ca.pem".into(), not_after }
 }
 
-fn verifier(anchors: &[Anchor], rules: &CertificateRules, lists: &[Vec<u8>]) -> SiteVerifier {
-    let ders = lists.iter().map(|der| CertificateRevocationListDer::from(der.clone())).collect();
-    let lists = RevocationLists { ders, ..RevocationLists::default() };
+pub(super) fn verifier(
+    anchors: &[Anchor],
+    rules: &CertificateRules,
+    lists: &[SignedList],
+) -> SiteVerifier {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    SiteVerifier::new(anchors, rules, &lists, &provider).unwrap()
+    SiteVerifier::new(anchors, rules, lists, &provider).unwrap()
 }
 
-fn judged(verifier: &SiteVerifier, leaf: &Leaf, now: u64) -> Result<(), Refusal> {
+pub(super) fn judged(verifier: &SiteVerifier, leaf: &Leaf, now: u64) -> Result<(), Refusal> {
     let (leaf, between): (&CertificateDer<'_>, _) = leaf.chain.split_first().unwrap();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
     match verifier.verify_client_cert(leaf, between, now) {
@@ -161,81 +161,6 @@ fn where_ml_dsa_is_required_a_classical_key_is_refused() {
         Authority::of(KeyPair::generate_for(&rcgen::PKCS_ML_DSA_65).unwrap(), "pq", |_| {});
     let good = post_quantum.leaf_of(KeyPair::generate_for(&rcgen::PKCS_ML_DSA_44).unwrap(), |_| {});
     tells_apart(&rules, &post_quantum, &good, &post_quantum.edge(), Refusal::NotPostQuantum);
-}
-
-fn numbered(serial: u64) -> impl FnOnce(&mut CertificateParams) {
-    move |params| params.serial_number = Some(SerialNumber::from(serial))
-}
-
-fn revocation(scope: CrlScope, expired: OnExpiry) -> CertificateRules {
-    CertificateRules {
-        revocation: Revocation { files: vec![], scope, expired },
-        ..CertificateRules::default()
-    }
-}
-
-#[test]
-fn a_certificate_is_refused_if_it_is_revoked_or_no_list_covers_it() {
-    let (ca, other) = (Authority::new("ca"), Authority::new("other"));
-    let anchors = [anchor(&ca, u64::MAX), anchor(&other, u64::MAX)];
-    let rules = revocation(CrlScope::Chain, OnExpiry::Refuse);
-    let with = verifier(&anchors, &rules, &[ca.crl(&[7, 9], 2100)]);
-    assert_eq!(judged(&with, &ca.leaf(numbered(8)), NOW), Ok(()));
-    assert_eq!(judged(&with, &ca.leaf(numbered(7)), NOW), Err(Refusal::Revoked));
-    assert_eq!(judged(&with, &ca.leaf(numbered(9)), NOW), Err(Refusal::Revoked));
-    assert_eq!(judged(&with, &other.leaf(numbered(8)), NOW), Err(Refusal::UnknownRevocation));
-}
-
-#[test]
-fn with_a_list_that_another_key_signed_every_certificate_of_its_issuer_is_refused() {
-    let (ca, namesake) = (Authority::new("ca"), Authority::new("ca"));
-    let rules = revocation(CrlScope::Chain, OnExpiry::Refuse);
-    let with = verifier(&[anchor(&ca, u64::MAX)], &rules, &[namesake.crl(&[], 2100)]);
-    assert_eq!(judged(&with, &ca.leaf(numbered(8)), NOW), Err(Refusal::BadCertificate));
-}
-
-#[test]
-fn peers_of_an_expired_list_are_refused_or_served_as_configured() {
-    let ca = Authority::new("ca");
-    let (good, revoked) = (ca.leaf(numbered(8)), ca.leaf(numbered(7)));
-    let under = |expired| {
-        verifier(
-            &[anchor(&ca, u64::MAX)],
-            &revocation(CrlScope::Chain, expired),
-            &[ca.crl(&[7], 2025)],
-        )
-    };
-    let strict = under(OnExpiry::Refuse);
-    assert_eq!(judged(&strict, &good, NOW), Ok(()));
-    assert_eq!(judged(&strict, &good, NOW + YEAR), Err(Refusal::CrlExpired));
-    let tolerant = under(OnExpiry::Warn);
-    assert_eq!(judged(&tolerant, &good, NOW + YEAR), Ok(()));
-    assert_eq!(judged(&tolerant, &revoked, NOW + YEAR), Err(Refusal::Revoked));
-}
-
-#[test]
-fn revocation_is_checked_for_the_whole_chain_or_the_leaf_alone() {
-    let ca = Authority::new("ca");
-    let between = ca.intermediate("between");
-    let mut leaf = between.leaf(numbered(8));
-    leaf.chain.push(between.certificate.clone());
-    let under = |scope, lists: &[Vec<u8>]| {
-        judged(
-            &verifier(&[anchor(&ca, u64::MAX)], &revocation(scope, OnExpiry::Refuse), lists),
-            &leaf,
-            NOW,
-        )
-    };
-    let (of_leaf, of_between) = (between.crl(&[7], 2100), ca.crl(&[7], 2100));
-    assert_eq!(under(CrlScope::Leaf, std::slice::from_ref(&of_leaf)), Ok(()));
-    assert_eq!(
-        under(CrlScope::Chain, std::slice::from_ref(&of_leaf)),
-        Err(Refusal::UnknownRevocation)
-    );
-    assert_eq!(under(CrlScope::Chain, &[of_leaf.clone(), of_between]), Ok(()));
-    let lists = [of_leaf, ca.crl(&[INTERMEDIATE], 2100)];
-    assert_eq!(under(CrlScope::Leaf, &lists), Ok(()));
-    assert_eq!(under(CrlScope::Chain, &lists), Err(Refusal::Revoked));
 }
 
 #[test]

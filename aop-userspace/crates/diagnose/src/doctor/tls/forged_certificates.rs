@@ -111,8 +111,9 @@ mod tests {
              certificate = \"/s.pem\"\nkey = \"/s.key\"\nclient_ca = [\"/ca.pem\"]\n\
              upstream = \"tcp://127.0.0.1:1\"\n";
         let config = Config::parse(&PathBuf::from("/aop.toml"), text).expect("a configuration");
-        let file =
-            |(name, text): (&str, String)| (PathBuf::from(format!("/{name}")), text.into_bytes());
+        let file = |(name, text): (&str, String)| {
+            (PathBuf::from(format!("/{name}")), text.into_bytes().into())
+        };
         let files = SiteFiles::handed_over(files.map(file));
         let (sites, _) = Sites::build(&config.live.sites, &files).expect("a site");
         let site = sites.find(&"a.test".parse().expect("a host")).expect("the site");
