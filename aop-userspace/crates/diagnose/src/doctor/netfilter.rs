@@ -52,7 +52,7 @@ pub(super) enum Hook {
     Postrouting,
 }
 
-/// What a base chain may do.
+/// The type of a base chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Filter,
@@ -63,9 +63,11 @@ enum Kind {
 struct Rule {
     conditions: Vec<Condition>,
     action: Action,
+    /// Whether the packet gets no connection state (`notrack`).
+    untracks: bool,
 }
 
-/// What a rule does if its conditions hold.
+/// The action of a rule whose conditions hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Action {
     /// It goes on with the next rule.

@@ -117,12 +117,70 @@ fn table(rules: &str) -> Ruleset {
     nft::parse(&text).expect("the output of nft")
 }
 
+const ACCEPT: &str = r#"{"accept":null}"#;
+/// The condition of nft that a packet is for port 443.
+const TO_443: &str =
+    r#"{"match":{"op":"==","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":443}}"#;
+/// The condition that it begins a connection.
+const NEW: &str = r#"{"match":{"op":"==","left":{"ct":{"key":"state"}},"right":"new"}}"#;
+
+#[test]
+fn a_statement_of_nft_that_is_not_known_may_accept() {
+    for open in [
+        r#"{"xt":null}"#,
+        r#"{"xt":{"type":"target","name":"SYNPROXY"}}"#,
+        r#"{"synproxy":{"mss":1460,"wscale":7}}"#,
+        r#"{"queue":{"num":3}}"#,
+        r#"{"of the future":null}"#,
+        r#"{"of the future":null},{"drop":null}"#,
+        r#"{"xt":{"type":"match","name":"geoip"}},{"accept":null}"#,
+    ] {
+        assert!(!is_closed(&table(&format!("[{TO_443},{open}]"))), "{open}");
+    }
+    for shut in [
+        r#"{"xt":{"type":"target","name":"LOG"}}"#,
+        r#"{"xt":{"type":"match","name":"geoip"}}"#,
+        r#"{"limit":{"rate":9,"per":"second"}},{"log":null}"#,
+    ] {
+        assert!(is_closed(&table(&format!("[{TO_443},{shut}]"))), "{shut}");
+    }
+    let one =
+        r#"{"set":{"op":"add","elem":{"payload":{"protocol":"ip","field":"saddr"}},"set":"@s""#;
+    let drops = |statement: &str| table(&format!("[{statement},{{\"drop\":null}}]\n[{ACCEPT}]"));
+    assert!(is_closed(&drops(&format!("{one}}}}}"))));
+    let limit = r#""stmt":[{"limit":{"rate":9,"per":"second","inv":true}}]"#;
+    assert!(!is_closed(&drops(&format!("{one},{limit}}}}}"))));
+}
+
+#[test]
+fn the_state_of_a_connection_is_unknown_after_notrack() {
+    let drops_new = format!("[{NEW},{{\"drop\":null}}]\n[{ACCEPT}]");
+    assert!(is_closed(&table(&drops_new)));
+    let untracked = format!("[{TO_443},{{\"notrack\":null}}]\n{drops_new}");
+    assert!(!is_closed(&table(&untracked)));
+    // Not so after a rule for other packets.
+    let other = untracked.replacen("443", "53", 1);
+    assert!(is_closed(&table(&other)));
+    let save = |raw: &str| {
+        let text = format!(
+            "*raw\n:PREROUTING ACCEPT [0:0]\n{raw}COMMIT\n*filter\n:INPUT ACCEPT [0:0]\n\
+             -A INPUT -m conntrack --ctstate NEW -j DROP\nCOMMIT\n"
+        );
+        Ruleset { chains: iptables::parse(&text, true) }
+    };
+    assert!(is_closed(&save("")));
+    for notrack in ["CT --notrack", "NOTRACK"] {
+        let rule = format!("-A PREROUTING -p tcp -m tcp --dport 443 -j {notrack}\n");
+        assert!(!is_closed(&save(&rule)), "{notrack}");
+    }
+}
+
 #[test]
 fn a_table_of_nft_closes_a_port_unless_a_rule_accepts_it() {
     assert!(is_closed(&table("")));
     let port = r#"{"match":{"op":"==","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":PORT}}"#;
     let port = |right: &str| port.replace("PORT", right);
-    let accept = r#"{"accept":null}"#;
+    let accept = ACCEPT;
     let state = |vmap: &str| {
         format!(r#"[{{"vmap":{{"key":{{"ct":{{"key":"state"}}}},"data":{{"set":[{vmap}]}}}}}}]"#)
     };
@@ -141,6 +199,12 @@ fn a_table_of_nft_closes_a_port_unless_a_rule_accepts_it() {
         // It is not known whether these hold.
         format!(r#"[{},{{"limit":{{"rate":9,"per":"second"}}}},{accept}]"#, port("443")),
         format!(r#"[{{"xt":null}},{accept}]"#),
+        // The next rule follows.
+        format!(
+            "{}\n[{},{accept}]",
+            state(r#"["established",{"accept":null}],["new",{"continue":null}]"#),
+            port("443")
+        ),
     ] {
         assert!(!is_closed(&table(&open)), "{open}");
     }
