@@ -118,6 +118,12 @@ impl Ruleset {
         Some(rules)
     }
 
+    /// The rules that `iptables-save` prints.
+    #[cfg(test)]
+    pub(super) fn of_iptables(text: &str) -> Self {
+        Self { chains: iptables::parse(text, true) }
+    }
+
     /// The source ports of every rule that translates addresses on the way out.
     pub(super) fn source_ports(&self) -> Vec<SourcePorts> {
         let rules = self.chains.iter().flat_map(|chain| &chain.rules);

@@ -1,6 +1,6 @@
 //! Rules as tools write them, and what they do with a connection of an edge.
 
-use super::{Packet, Redirect, Ruleset, SourcePorts, Verdict, iptables, nft};
+use super::{Packet, Redirect, Ruleset, SourcePorts, Verdict, nft};
 
 /// `iptables-save` after `ufw enable`, shortened, and with `rules` of the user.
 fn ufw(rules: &str) -> Ruleset {
@@ -25,7 +25,7 @@ fn ufw(rules: &str) -> Ruleset {
          -A ufw-user-limit -j REJECT --reject-with icmp-port-unreachable\n\
          -A ufw-user-limit-accept -j ACCEPT\nCOMMIT\n"
     );
-    Ruleset { chains: iptables::parse(&text, true) }
+    Ruleset::of_iptables(&text)
 }
 
 fn to(port: u16) -> Packet {
@@ -83,7 +83,7 @@ fn the_rules_of_docker_redirect_its_ports_and_give_source_ports() {
                 -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8081 -j DNAT --to-destination \
                 172.17.0.2:80\n-A DOCKER -p tcp -m tcp --dport 9443 -j REDIRECT --to-ports 443\n\
                 COMMIT\n";
-    let rules = Ruleset { chains: iptables::parse(text, true) };
+    let rules = Ruleset::of_iptables(text);
     let container = Redirect { address: "172.17.0.2".parse().ok(), port: Some(80) };
     assert_eq!(rules.redirect(&to(8081)), Some(container));
     assert_eq!(rules.redirect(&to(9443)), Some(Redirect { address: None, port: Some(443) }));
@@ -92,7 +92,7 @@ fn the_rules_of_docker_redirect_its_ports_and_give_source_ports() {
     assert_eq!(rules.source_ports(), [SourcePorts { range: None, random: false }]);
     let fixed = "*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -p tcp -j MASQUERADE --to-ports \
                  8000-9000 --random\nCOMMIT\n";
-    let rules = Ruleset { chains: iptables::parse(fixed, true) };
+    let rules = Ruleset::of_iptables(fixed);
     assert_eq!(rules.source_ports(), [SourcePorts { range: Some((8000, 9000)), random: true }]);
 }
 
@@ -166,7 +166,7 @@ fn the_state_of_a_connection_is_unknown_after_notrack() {
             "*raw\n:PREROUTING ACCEPT [0:0]\n{raw}COMMIT\n*filter\n:INPUT ACCEPT [0:0]\n\
              -A INPUT -m conntrack --ctstate NEW -j DROP\nCOMMIT\n"
         );
-        Ruleset { chains: iptables::parse(&text, true) }
+        Ruleset::of_iptables(&text)
     };
     assert!(is_closed(&save("")));
     for notrack in ["CT --notrack", "NOTRACK"] {

@@ -1,6 +1,6 @@
 //! The way of a packet through the chains of a hook.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Action, Certainty, Chain, Hook, Kind, Redirect, Rule, Ruleset};
 
@@ -14,6 +14,17 @@ pub(in crate::doctor) struct Packet {
     pub(in crate::doctor) source: IpAddr,
     pub(in crate::doctor) destination: IpAddr,
     pub(in crate::doctor) port: u16,
+}
+
+impl Packet {
+    /// A packet whose source is of the documentation prefixes: no rule names them.
+    pub(in crate::doctor) fn of_stranger(interface: &str, to: IpAddr, port: u16) -> Self {
+        let source = match to {
+            IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
+            IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+        };
+        Self { interface: interface.to_owned(), source, destination: to, port }
+    }
 }
 
 /// The fate of a packet, as far as it is certain.
