@@ -2,9 +2,14 @@
 
 use std::net::IpAddr;
 
+use aop_config::Interfaces;
+
 use super::{
+    CheckReason,
     error::FirewallError,
     interfaces::{self, LinkInfo, LinkKind, LocalAddress},
+    interfaces_wanted::WantedInterfaces,
+    routes::DefaultRoutes,
 };
 
 /// An interface, and its addresses.
@@ -44,6 +49,28 @@ pub fn host_interfaces() -> Result<Vec<HostInterface>, FirewallError> {
         Ok(links.map(|link| interface(link, &addresses)).collect())
     };
     list().map_err(FirewallError::Netlink)
+}
+
+/// An interface that a start would guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartInterface {
+    /// Its name.
+    pub name: String,
+    /// Whether a start fails if this one cannot be guarded, though others can.
+    pub required: bool,
+}
+
+/// The interfaces that a start with `config` would guard, whether or not they exist.
+///
+/// # Errors
+/// The kernel does not list the interfaces, addresses or routes.
+pub fn start_interfaces(config: &Interfaces) -> Result<Vec<StartInterface>, FirewallError> {
+    let here = interfaces::list().map_err(FirewallError::Netlink)?;
+    let mut wanted = WantedInterfaces::new(config, std::iter::empty());
+    DefaultRoutes::default().follow(&mut wanted, &here, CheckReason::Event)?;
+    let required = |name: &str| !wanted.may_skip(name);
+    let names = wanted.names().into_iter();
+    Ok(names.map(|name| StartInterface { required: required(&name), name }).collect())
 }
 
 fn interface(link: LinkInfo, addresses: &[LocalAddress]) -> HostInterface {

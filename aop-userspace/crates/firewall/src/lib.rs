@@ -50,7 +50,7 @@ pub use drops::{DropReader, DroppedPacket};
 pub use dry_run::{DryRun, FrameVerdict};
 pub use error::FirewallError;
 pub use forwarding::ForwardTarget;
-pub use host::{HostInterface, host_interfaces};
+pub use host::{HostInterface, StartInterface, host_interfaces, start_interfaces};
 pub use interfaces::LinkKind;
 use interfaces_wanted::WantedInterfaces;
 use maps::Maps;

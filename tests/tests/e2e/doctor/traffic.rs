@@ -91,21 +91,6 @@ fn packets_that_enforcing_would_drop_are_counted() {
 }
 
 #[test]
-fn visitors_who_all_come_around_the_cdn_are_named_until_the_edge_is_served() {
-    on_changed_stage(observes, |stage| {
-        for _ in 0..4 {
-            let visitor = Pull::by_stranger(&stage.lab, IpVersion::V4).no_certificate();
-            visitor.must_be_refused()?;
-        }
-        let diagnosis = diagnose(&stage.daemon, &[])?;
-        let found = diagnosis.finds_only("direct_visitors")?;
-        ensure!(found["cure"].to_string().contains("orange cloud"), "{found}");
-        stage.edge_is_served()?;
-        diagnose(&stage.daemon, &[])?.is_clean()
-    });
-}
-
-#[test]
 fn the_firewall_alone_does_not_enforce_before_a_packet_came_through_the_cdn() {
     in_lab(|lab| {
         let mut config = AopToml::firewall_only(lab, 443);
@@ -116,7 +101,8 @@ fn the_firewall_alone_does_not_enforce_before_a_packet_came_through_the_cdn() {
         for _ in 0..4 {
             ensure!(direct().send()?.served(), "it observes");
         }
-        diagnose(&daemon, &[])?.finds_only("direct_visitors")?;
+        // A few packets may be of scanners.
+        diagnose(&daemon, &[])?.is_clean()?;
         let refused = daemon.verb(&["mode", "enforce"])?;
         ensure!(refused.code == 1 && refused.errors.contains("no packet ever came"), "{refused:?}");
         ensure!(Pull::bare(lab, lab.edge(), IpVersion::V4).plain().send()?.served());

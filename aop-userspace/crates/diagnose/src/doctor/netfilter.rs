@@ -52,7 +52,7 @@ pub(super) enum Hook {
     Postrouting,
 }
 
-/// What a base chain may do.
+/// The type of a base chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Filter,
@@ -63,9 +63,11 @@ enum Kind {
 struct Rule {
     conditions: Vec<Condition>,
     action: Action,
+    /// Whether the packet gets no connection state (`notrack`).
+    untracks: bool,
 }
 
-/// What a rule does if its conditions hold.
+/// The action of a rule whose conditions hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Action {
     /// It goes on with the next rule.
@@ -114,6 +116,12 @@ impl Ruleset {
             rules.chains.extend(text.iter().flat_map(|text| iptables::parse(text, is_v4)));
         }
         Some(rules)
+    }
+
+    /// The rules that `iptables-save` prints.
+    #[cfg(test)]
+    pub(super) fn of_iptables(text: &str) -> Self {
+        Self { chains: iptables::parse(text, true) }
     }
 
     /// The source ports of every rule that translates addresses on the way out.

@@ -1,5 +1,5 @@
-//! What a start of aop would meet on this host, for `aop check` and for the doctor: obstacles that
-//! make the start fail, and an upstream that cannot be right.
+//! Obstacles that a start of aop would meet on this host, for `aop check` and for the doctor, and an
+//! upstream that cannot be right.
 
 mod interfaces;
 mod ports_held;
@@ -47,10 +47,11 @@ pub fn check_start(config: &Config) -> Result<Vec<Finding>, HostContextError> {
     // Without privilege it is unknown whose program an interface has.
     let reading = aop_firewall::read(&paths.pins, Some(&config.live.interfaces)).ok();
     let guarded = reading.map(|it| it.map_or(Vec::new(), |it| it.interfaces));
+    let wanted = aop_firewall::start_interfaces(&config.live.interfaces)?;
     let found = [
         ports_held::check(&start),
         interfaces::missing(&start),
-        guarded.map_or(Vec::new(), |guarded| interfaces::foreign(&start, &guarded)),
+        guarded.map_or(Vec::new(), |guarded| interfaces::foreign(&start, &wanted, &guarded)),
         upstreams::check(&start),
         upstreams::doubts(&start),
     ];
@@ -69,7 +70,8 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
     let mut found = ports_held::check(&start);
     if host.reading.is_none() {
         found.extend(interfaces::missing(&start));
-        found.extend(interfaces::foreign(&start, &[]));
+        let wanted = aop_firewall::start_interfaces(&config.live.interfaces).unwrap_or_default();
+        found.extend(interfaces::foreign(&start, &wanted, &[]));
     }
     found.extend(upstreams::check(&start));
     found

@@ -22,7 +22,7 @@ pub(super) struct Condition {
     pub(super) negated: bool,
 }
 
-/// What a condition looks at.
+/// The part of a packet that a condition looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     /// The interface on which the packet arrived.
@@ -65,8 +65,9 @@ impl Condition {
         Self::new(Field::Unknown, Vec::new())
     }
 
-    pub(super) fn holds(&self, packet: &Packet) -> Certainty {
-        if self.field == Field::Unknown {
+    /// Whether it holds for a packet whose connection is new, if it `is_tracked`.
+    pub(super) fn holds(&self, packet: &Packet, is_tracked: bool) -> Certainty {
+        if self.field == Field::Unknown || (self.field == Field::State && !is_tracked) {
             return Certainty::Maybe;
         }
         let found = self.values.iter().map(|value| value.is_of(self.field, packet)).max();

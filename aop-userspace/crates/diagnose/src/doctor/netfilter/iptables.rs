@@ -52,7 +52,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 fn rule(words: &[String]) -> Rule {
-    let mut rule = Rule { conditions: Vec::new(), action: Action::Nothing };
+    let mut rule = Rule { conditions: Vec::new(), action: Action::Nothing, untracks: false };
     let mut negated = false;
     let mut words = words.iter().map(String::as_str).peekable();
     while let Some(word) = words.next() {
@@ -82,7 +82,11 @@ fn apply(rule: &mut Rule, option: &str, value: &str, negated: bool) {
         "--dst-type" => Field::DestinationType,
         // The conditions of a module follow its name.
         "-m" | "--comment" => return,
-        "-j" => return rule.action = target(value),
+        "--notrack" => return rule.untracks = true,
+        "-j" => {
+            rule.untracks |= value == "NOTRACK";
+            return rule.action = target(value);
+        }
         "-g" => return rule.action = Action::Goto(value.into()),
         "--to-ports" | "--to-destination" | "--to-source" | "--random" | "--random-fully" => {
             return refine(&mut rule.action, option, value);
@@ -119,6 +123,14 @@ fn parsed(field: Field, text: &str) -> Value {
     value.unwrap_or(Value::Unknown)
 }
 
+/// Whether a packet goes on with the next rule after this target. After others nothing is certain.
+pub(super) fn goes_on(target: &str) -> bool {
+    matches!(
+        target,
+        "LOG" | "NFLOG" | "MARK" | "CONNMARK" | "TCPMSS" | "CT" | "NOTRACK" | "TRACE" | "SET"
+    )
+}
+
 fn target(name: &str) -> Action {
     match name {
         "ACCEPT" => Action::Accept,
@@ -126,10 +138,7 @@ fn target(name: &str) -> Action {
         "RETURN" => Action::Return,
         "REDIRECT" | "DNAT" => Action::Redirect(Redirect { address: None, port: None }),
         "MASQUERADE" | "SNAT" => Action::Source(SourcePorts { range: None, random: false }),
-        // Those that go on with the next rule. Before others nothing is certain.
-        "LOG" | "NFLOG" | "MARK" | "CONNMARK" | "TCPMSS" | "CT" | "TRACE" | "SET" => {
-            Action::Nothing
-        }
+        _ if goes_on(name) => Action::Nothing,
         // A chain, or a target that is not known: then no chain has this name.
         _ => Action::Jump(name.into()),
     }

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::{
     Action, Base, Chain, Condition, Field, Hook, Kind, Redirect, Rule, Ruleset, SourcePorts, Value,
+    iptables::goes_on,
 };
 
 /// The elements of the named sets, by table and name.
@@ -78,37 +79,56 @@ fn chain(object: &Json) -> Option<Chain> {
 fn rules(table: &str, statements: Vec<&Json>, sets: &Sets<'_>) -> Vec<Rule> {
     let mut conditions = Vec::new();
     let mut action = Action::Nothing;
+    let mut untracks = false;
+    let mut is_known = true;
     for statement in statements {
         let Some((name, body)) = statement.as_object().and_then(|it| it.iter().next()) else {
             continue;
         };
         match name.as_str() {
             "match" => conditions.extend(condition(table, body, sets)),
-            "vmap" => return verdict_map(table, body, &conditions, sets),
-            "counter" | "log" | "mangle" | "notrack" | "set" | "meter" => {}
+            "vmap" if is_known => return verdict_map(table, body, &conditions, sets),
+            "counter" | "log" | "mangle" | "last" | "ct helper" | "ct timeout" => {}
+            "notrack" => untracks = true,
+            "limit" | "quota" | "ct count" => conditions.push(Condition::unknown()),
+            // With a statement in it, such as a limit for each element, it is a condition.
+            "set" | "map" | "meter" if body.get("stmt").is_none() => {}
+            "set" | "map" | "meter" => conditions.push(Condition::unknown()),
+            "xt" => match (text_at(body, "type"), text_at(body, "name")) {
+                (Some("match"), _) => conditions.push(Condition::unknown()),
+                (Some("target"), Some(name)) if goes_on(name) => {}
+                _ => is_known = false,
+            },
             _ => match verdict(name, body) {
                 Some(found) => action = found,
-                // A limit, a quota, a match of iptables, or a statement that is not known.
-                None => conditions.push(Condition::unknown()),
+                None => is_known = false,
             },
         }
     }
-    vec![Rule { conditions, action }]
+    // A statement that is not known may be a condition, and may accept the packet.
+    if !is_known {
+        conditions.push(Condition::unknown());
+        if action != Action::Accept {
+            action = Action::Unknown;
+        }
+    }
+    vec![Rule { conditions, action, untracks }]
 }
 
 fn verdict_map(table: &str, map: &Json, before: &[Condition], sets: &Sets<'_>) -> Vec<Rule> {
-    let unknown = || vec![Rule { conditions: before.to_vec(), action: Action::Unknown }];
+    let rule = |conditions, action| Rule { conditions, action, untracks: false };
+    let unknown = || vec![rule(before.to_vec(), Action::Unknown)];
     let key = map.get("key").map(field);
     let pairs = map.get("data").and_then(|data| data.get("set")).map(list);
     let (Some(field), Some(pairs)) = (key, pairs) else { return unknown() };
-    let rule = |pair: &Json| {
+    let of = |pair: &Json| {
         let (key, found) = (pair.get(0)?, pair.get(1)?);
         let (name, body) = found.as_object()?.iter().next()?;
         let mut conditions = before.to_vec();
         conditions.push(Condition::new(field, values(table, field, key, sets)));
-        Some(Rule { conditions, action: verdict(name, body)? })
+        Some(rule(conditions, verdict(name, body)?))
     };
-    let rules: Option<Vec<Rule>> = pairs.into_iter().map(rule).collect();
+    let rules: Option<Vec<Rule>> = pairs.into_iter().map(of).collect();
     rules.unwrap_or_else(unknown)
 }
 
@@ -117,7 +137,8 @@ fn verdict(name: &str, body: &Json) -> Option<Action> {
     Some(match name {
         "accept" => Action::Accept,
         "drop" | "reject" => Action::Drop,
-        "return" | "continue" => Action::Return,
+        "return" => Action::Return,
+        "continue" => Action::Nothing,
         "jump" => Action::Jump(target()),
         "goto" => Action::Goto(target()),
         "redirect" | "dnat" => {

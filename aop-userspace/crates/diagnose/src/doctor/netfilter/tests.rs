@@ -1,6 +1,6 @@
 //! Rules as tools write them, and what they do with a connection of an edge.
 
-use super::{Packet, Redirect, Ruleset, SourcePorts, Verdict, iptables, nft};
+use super::{Packet, Redirect, Ruleset, SourcePorts, Verdict, nft};
 
 /// `iptables-save` after `ufw enable`, shortened, and with `rules` of the user.
 fn ufw(rules: &str) -> Ruleset {
@@ -25,7 +25,7 @@ fn ufw(rules: &str) -> Ruleset {
          -A ufw-user-limit -j REJECT --reject-with icmp-port-unreachable\n\
          -A ufw-user-limit-accept -j ACCEPT\nCOMMIT\n"
     );
-    Ruleset { chains: iptables::parse(&text, true) }
+    Ruleset::of_iptables(&text)
 }
 
 fn to(port: u16) -> Packet {
@@ -83,7 +83,7 @@ fn the_rules_of_docker_redirect_its_ports_and_give_source_ports() {
                 -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8081 -j DNAT --to-destination \
                 172.17.0.2:80\n-A DOCKER -p tcp -m tcp --dport 9443 -j REDIRECT --to-ports 443\n\
                 COMMIT\n";
-    let rules = Ruleset { chains: iptables::parse(text, true) };
+    let rules = Ruleset::of_iptables(text);
     let container = Redirect { address: "172.17.0.2".parse().ok(), port: Some(80) };
     assert_eq!(rules.redirect(&to(8081)), Some(container));
     assert_eq!(rules.redirect(&to(9443)), Some(Redirect { address: None, port: Some(443) }));
@@ -92,7 +92,7 @@ fn the_rules_of_docker_redirect_its_ports_and_give_source_ports() {
     assert_eq!(rules.source_ports(), [SourcePorts { range: None, random: false }]);
     let fixed = "*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -p tcp -j MASQUERADE --to-ports \
                  8000-9000 --random\nCOMMIT\n";
-    let rules = Ruleset { chains: iptables::parse(fixed, true) };
+    let rules = Ruleset::of_iptables(fixed);
     assert_eq!(rules.source_ports(), [SourcePorts { range: Some((8000, 9000)), random: true }]);
 }
 
@@ -117,12 +117,70 @@ fn table(rules: &str) -> Ruleset {
     nft::parse(&text).expect("the output of nft")
 }
 
+const ACCEPT: &str = r#"{"accept":null}"#;
+/// The condition of nft that a packet is for port 443.
+const TO_443: &str =
+    r#"{"match":{"op":"==","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":443}}"#;
+/// The condition that it begins a connection.
+const NEW: &str = r#"{"match":{"op":"==","left":{"ct":{"key":"state"}},"right":"new"}}"#;
+
+#[test]
+fn a_statement_of_nft_that_is_not_known_may_accept() {
+    for open in [
+        r#"{"xt":null}"#,
+        r#"{"xt":{"type":"target","name":"SYNPROXY"}}"#,
+        r#"{"synproxy":{"mss":1460,"wscale":7}}"#,
+        r#"{"queue":{"num":3}}"#,
+        r#"{"of the future":null}"#,
+        r#"{"of the future":null},{"drop":null}"#,
+        r#"{"xt":{"type":"match","name":"geoip"}},{"accept":null}"#,
+    ] {
+        assert!(!is_closed(&table(&format!("[{TO_443},{open}]"))), "{open}");
+    }
+    for shut in [
+        r#"{"xt":{"type":"target","name":"LOG"}}"#,
+        r#"{"xt":{"type":"match","name":"geoip"}}"#,
+        r#"{"limit":{"rate":9,"per":"second"}},{"log":null}"#,
+    ] {
+        assert!(is_closed(&table(&format!("[{TO_443},{shut}]"))), "{shut}");
+    }
+    let one =
+        r#"{"set":{"op":"add","elem":{"payload":{"protocol":"ip","field":"saddr"}},"set":"@s""#;
+    let drops = |statement: &str| table(&format!("[{statement},{{\"drop\":null}}]\n[{ACCEPT}]"));
+    assert!(is_closed(&drops(&format!("{one}}}}}"))));
+    let limit = r#""stmt":[{"limit":{"rate":9,"per":"second","inv":true}}]"#;
+    assert!(!is_closed(&drops(&format!("{one},{limit}}}}}"))));
+}
+
+#[test]
+fn the_state_of_a_connection_is_unknown_after_notrack() {
+    let drops_new = format!("[{NEW},{{\"drop\":null}}]\n[{ACCEPT}]");
+    assert!(is_closed(&table(&drops_new)));
+    let untracked = format!("[{TO_443},{{\"notrack\":null}}]\n{drops_new}");
+    assert!(!is_closed(&table(&untracked)));
+    // Not so after a rule for other packets.
+    let other = untracked.replacen("443", "53", 1);
+    assert!(is_closed(&table(&other)));
+    let save = |raw: &str| {
+        let text = format!(
+            "*raw\n:PREROUTING ACCEPT [0:0]\n{raw}COMMIT\n*filter\n:INPUT ACCEPT [0:0]\n\
+             -A INPUT -m conntrack --ctstate NEW -j DROP\nCOMMIT\n"
+        );
+        Ruleset::of_iptables(&text)
+    };
+    assert!(is_closed(&save("")));
+    for notrack in ["CT --notrack", "NOTRACK"] {
+        let rule = format!("-A PREROUTING -p tcp -m tcp --dport 443 -j {notrack}\n");
+        assert!(!is_closed(&save(&rule)), "{notrack}");
+    }
+}
+
 #[test]
 fn a_table_of_nft_closes_a_port_unless_a_rule_accepts_it() {
     assert!(is_closed(&table("")));
     let port = r#"{"match":{"op":"==","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":PORT}}"#;
     let port = |right: &str| port.replace("PORT", right);
-    let accept = r#"{"accept":null}"#;
+    let accept = ACCEPT;
     let state = |vmap: &str| {
         format!(r#"[{{"vmap":{{"key":{{"ct":{{"key":"state"}}}},"data":{{"set":[{vmap}]}}}}}}]"#)
     };
@@ -141,6 +199,12 @@ fn a_table_of_nft_closes_a_port_unless_a_rule_accepts_it() {
         // It is not known whether these hold.
         format!(r#"[{},{{"limit":{{"rate":9,"per":"second"}}}},{accept}]"#, port("443")),
         format!(r#"[{{"xt":null}},{accept}]"#),
+        // The next rule follows.
+        format!(
+            "{}\n[{},{accept}]",
+            state(r#"["established",{"accept":null}],["new",{"continue":null}]"#),
+            port("443")
+        ),
     ] {
         assert!(!is_closed(&table(&open)), "{open}");
     }

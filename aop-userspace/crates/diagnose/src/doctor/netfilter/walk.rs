@@ -1,6 +1,6 @@
 //! The way of a packet through the chains of a hook.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Action, Certainty, Chain, Hook, Kind, Redirect, Rule, Ruleset};
 
@@ -16,7 +16,18 @@ pub(in crate::doctor) struct Packet {
     pub(in crate::doctor) port: u16,
 }
 
-/// What happens to a packet, as far as it is certain.
+impl Packet {
+    /// A packet whose source is of the documentation prefixes: no rule names them.
+    pub(in crate::doctor) fn of_stranger(interface: &str, to: IpAddr, port: u16) -> Self {
+        let source = match to {
+            IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
+            IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+        };
+        Self { interface: interface.to_owned(), source, destination: to, port }
+    }
+}
+
+/// The fate of a packet, as far as it is certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::doctor) enum Verdict {
     /// No chain drops it for certain.
@@ -25,7 +36,7 @@ pub(in crate::doctor) enum Verdict {
     Dropped(String),
 }
 
-/// What a chain does with a packet.
+/// The end of a packet's way through a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     /// The rule after the jump is next.
@@ -37,7 +48,7 @@ enum Outcome {
 }
 
 impl Ruleset {
-    /// What the filters do with a packet for this host.
+    /// The fate of a packet for this host in the filters.
     pub(in crate::doctor) fn verdict(&self, packet: &Packet) -> Verdict {
         let hooks = [Hook::Prerouting, Hook::Input];
         let mut chains = hooks.iter().flat_map(|hook| self.at(*hook, Kind::Filter, packet));
@@ -73,7 +84,7 @@ impl Ruleset {
 
     /// The outcome of a base chain, with its policy.
     fn judge(&self, chain: &Chain, packet: &Packet) -> Outcome {
-        let outcome = self.walk(chain, packet, 0);
+        let outcome = self.walk(chain, packet, self.tracks(packet), 0);
         if outcome == Outcome::Returns && chain.base.is_some_and(|base| base.drops) {
             Outcome::Drops
         } else {
@@ -81,11 +92,17 @@ impl Ruleset {
         }
     }
 
-    fn walk(&self, chain: &Chain, packet: &Packet, depth: usize) -> Outcome {
+    /// Whether the packet has a connection state for certain.
+    fn tracks(&self, packet: &Packet) -> bool {
+        let mut rules = self.chains.iter().flat_map(|chain| &chain.rules);
+        !rules.any(|it| it.untracks && it.holds(packet, false) != Certainty::No)
+    }
+
+    fn walk(&self, chain: &Chain, packet: &Packet, is_tracked: bool, depth: usize) -> Outcome {
         // Whether a rule before may have accepted the packet, or have sent it elsewhere.
         let mut doubt = false;
         for rule in &chain.rules {
-            let holds = rule.holds(packet);
+            let holds = rule.holds(packet, is_tracked);
             if holds == Certainty::No {
                 continue;
             }
@@ -100,7 +117,9 @@ impl Ruleset {
                 Action::Jump(name) | Action::Goto(name) => {
                     match self.chains.iter().find(|it| it.table == chain.table && it.name == *name)
                     {
-                        Some(target) if depth < MAX_DEPTH => self.walk(target, packet, depth + 1),
+                        Some(target) if depth < MAX_DEPTH => {
+                            self.walk(target, packet, is_tracked, depth + 1)
+                        }
                         Some(_) | None => Outcome::Unknown,
                     }
                 }
@@ -122,8 +141,8 @@ impl Ruleset {
 }
 
 impl Rule {
-    fn holds(&self, packet: &Packet) -> Certainty {
-        let all = self.conditions.iter().map(|condition| condition.holds(packet));
+    fn holds(&self, packet: &Packet, is_tracked: bool) -> Certainty {
+        let all = self.conditions.iter().map(|condition| condition.holds(packet, is_tracked));
         all.min().unwrap_or(Certainty::Yes)
     }
 }

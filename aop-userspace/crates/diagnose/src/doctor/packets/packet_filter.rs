@@ -1,19 +1,21 @@
 //! The host's own packet filter, behind aop: whether it closes a guarded port, sends it elsewhere,
 //! sends another port there, or gives it to outgoing connections as their source.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    ops::RangeInclusive,
-};
+use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive};
 
 use aop_api::VisitorError;
 
 use crate::doctor::{
     HostContext,
     finding::{CheckFinding, good, notice, untried, wrong},
-    netfilter::{Packet, Ruleset, Verdict},
+    netfilter::{Packet, Redirect, Ruleset, Verdict},
 };
 
+/// An interface, and an address of it.
+type Place<'a> = (&'a str, IpAddr);
+
+/// The most admitted networks of a family from which a packet is followed.
+const MAX_SAMPLE: usize = 128;
 /// The most packets that are listed.
 const MAX_EVIDENCE: usize = 6;
 /// Address translation gives a connection a port from here on, if its own is one of these.
@@ -39,35 +41,79 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
 
 /// Guarded ports that are closed, or sent elsewhere.
 fn guarded_ports(host: &HostContext, rules: &Ruleset) -> Vec<CheckFinding> {
+    let admission = host.reading.iter().flat_map(|reading| reading.admission.admitted_prefixes());
+    let edges = sample(admission.map(|prefix| prefix.addr()).collect());
+    let filtered: Vec<Place<'_>> = filtered(host).collect();
+    let listening: BTreeSet<u16> =
+        host.sockets.listening.iter().map(|it| it.local.port()).collect();
     let mut found = Vec::new();
-    for port in host.guarded_ports() {
-        let packets: Vec<Packet> = from_edge(host, port);
-        let mut closed: Vec<String> = Vec::new();
-        for packet in &packets {
-            match (rules.redirect(packet), rules.verdict(packet)) {
-                (Some(to), _) if to.port == Some(port) && is_own(host, to.address) => {}
-                (Some(to), _) => {
-                    // Without a listener of aop the port is for a container, say.
-                    if has_listener(host, port) {
-                        let to = describe(to.address, to.port);
-                        found.push(sent_elsewhere(port, &to));
-                    }
-                }
-                (None, Verdict::Dropped(by)) => {
-                    let Packet { interface, source, destination, .. } = packet;
-                    closed.push(format!("{by}: from {source} to {destination} on {interface}"));
-                }
-                (None, Verdict::Passes) => {}
-            }
+    for port in listening.into_iter().filter(|port| host.guards(*port)) {
+        let open = |at: &&Place<'_>| !host.sockets.accepting((at.1, port).into()).is_empty();
+        let places: Vec<Place<'_>> = filtered.iter().filter(open).copied().collect();
+        let is_own = |address| is_own(host, address);
+        let fates = fates(rules, &edges, &places, port, &is_own);
+        // Without a listener of aop the port is for a container, say.
+        if let Some(to) = fates.elsewhere.filter(|_| has_listener(host, port)) {
+            found.push(sent_elsewhere(port, &describe(to.address, to.port.unwrap_or(port))));
         }
-        if !closed.is_empty() {
-            let everywhere = closed.len() == packets.len();
-            closed.truncate(MAX_EVIDENCE);
-            found.push(is_closed(port, everywhere).seen_all(closed));
+        if fates.closed > 0 {
+            let everywhere = fates.closed == fates.all;
+            found.push(is_closed(port, everywhere).seen_all(fates.evidence));
         }
     }
     found.dedup_by(|one, other| one.about == other.about);
     found
+}
+
+/// The fates of the first packets of pulls at a port.
+#[derive(Default)]
+struct Fates {
+    all: usize,
+    closed: usize,
+    /// The texts of some closed ones.
+    evidence: Vec<String>,
+    /// The destination of one that leaves the port or this host.
+    elsewhere: Option<Redirect>,
+}
+
+/// The fates of a packet from each edge to each place of the same family.
+fn fates(
+    rules: &Ruleset,
+    edges: &[IpAddr],
+    places: &[Place<'_>],
+    port: u16,
+    is_own: &impl Fn(Option<IpAddr>) -> bool,
+) -> Fates {
+    let mut fates = Fates::default();
+    for &(interface, destination) in places {
+        for &source in edges.iter().filter(|it| it.is_ipv4() == destination.is_ipv4()) {
+            fates.all += 1;
+            let packet = Packet { interface: interface.to_owned(), source, destination, port };
+            match (rules.redirect(&packet), rules.verdict(&packet)) {
+                (Some(to), _) if to.port.unwrap_or(port) == port && is_own(to.address) => {}
+                (Some(to), _) => fates.elsewhere = Some(to),
+                (None, Verdict::Dropped(by)) => {
+                    fates.closed += 1;
+                    if fates.evidence.len() < MAX_EVIDENCE {
+                        let way = format!("from {source} to {destination} on {interface}");
+                        fates.evidence.push(format!("{by}: {way}"));
+                    }
+                }
+                (None, Verdict::Passes) => {}
+            }
+        }
+    }
+    fates
+}
+
+/// At most [`MAX_SAMPLE`] of the addresses of each family, evenly spread.
+fn sample(edges: Vec<IpAddr>) -> Vec<IpAddr> {
+    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = edges.into_iter().partition(IpAddr::is_ipv4);
+    let spread = |all: Vec<IpAddr>| {
+        let step = all.len().div_ceil(MAX_SAMPLE).max(1);
+        all.into_iter().step_by(step)
+    };
+    spread(v4).chain(spread(v6)).collect()
 }
 
 fn is_closed(port: u16, everywhere: bool) -> CheckFinding {
@@ -103,7 +149,8 @@ fn sent_elsewhere(port: u16, to: &str) -> CheckFinding {
 fn other_ports(host: &HostContext, rules: &Ruleset) -> Vec<CheckFinding> {
     let mut found = Vec::new();
     for port in rules.named_ports().into_iter().filter(|port| !host.guards(*port)) {
-        let to = from_stranger(host, port).iter().find_map(|packet| rules.redirect(packet));
+        let to = filtered(host)
+            .find_map(|(interface, at)| rules.redirect(&Packet::of_stranger(interface, at, port)));
         let guarded = to.filter(|to| is_own(host, to.address)).and_then(|to| to.port);
         let Some(guarded) = guarded.filter(|guarded| host.guards(*guarded)) else { continue };
         let finding = wrong(
@@ -156,43 +203,13 @@ fn source_ports(host: &HostContext, rules: &Ruleset) -> Vec<CheckFinding> {
     ports.filter_map(finding).collect()
 }
 
-/// The first packets from each admitted network to every filtered address at which something
-/// listens.
-fn from_edge(host: &HostContext, port: u16) -> Vec<Packet> {
-    let admission = host.reading.iter().flat_map(|reading| reading.admission.admitted_prefixes());
-    let edges: Vec<IpAddr> = admission.map(|prefix| prefix.addr()).collect();
-    let open = |packet: &Packet| {
-        let to = (packet.destination, packet.port).into();
-        !host.sockets.accepting(to).is_empty()
-    };
-    packets(host, port, &edges).into_iter().filter(open).collect()
-}
-
-fn from_stranger(host: &HostContext, port: u16) -> Vec<Packet> {
-    // Of the documentation prefixes: no rule names them.
-    let v4 = Ipv4Addr::new(192, 0, 2, 1);
-    let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-    packets(host, port, &[v4.into(), v6.into()])
-}
-
-/// The first packets from each of `sources` to each filtered address of the same family.
-fn packets(host: &HostContext, port: u16, sources: &[IpAddr]) -> Vec<Packet> {
+/// The filtered interfaces that are up, with each of their addresses.
+fn filtered(host: &HostContext) -> impl Iterator<Item = Place<'_>> {
     let filtered = host.interfaces.iter().filter(|it| it.up && host.is_guarded(it));
-    let at = filtered.flat_map(|it| it.addresses.iter().map(move |at| (&it.name, *at)));
-    at.flat_map(|(interface, destination)| {
-        let sources = sources.iter().filter(move |it| it.is_ipv4() == destination.is_ipv4());
-        let interface = interface.clone();
-        sources.map(move |source| Packet {
-            interface: interface.clone(),
-            source: *source,
-            destination,
-            port,
-        })
-    })
-    .collect()
+    filtered.flat_map(|it| it.addresses.iter().map(move |at| (&*it.name, *at)))
 }
 
-/// Whether the address is one of this host; `None` is.
+/// Whether the address is one of this host; `None` means this host.
 fn is_own(host: &HostContext, address: Option<IpAddr>) -> bool {
     address.is_none_or(|address| {
         address.is_loopback() || host.interfaces.iter().any(|it| it.addresses.contains(&address))
@@ -204,10 +221,54 @@ fn has_listener(host: &HostContext, port: u16) -> bool {
     listeners.into_iter().any(|listener| listener.port() == port)
 }
 
-fn describe(address: Option<IpAddr>, port: Option<u16>) -> String {
-    let port = port.map_or(String::new(), |port| format!("port {port}"));
-    match address {
-        None => format!("{port} of this host"),
-        Some(address) => format!("{port} of {address}"),
+fn describe(address: Option<IpAddr>, port: u16) -> String {
+    let of = address.map_or_else(|| "this host".to_owned(), |address| address.to_string());
+    format!("port {port} of {of}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: [u8; 4] = [203, 0, 113, 10];
+
+    fn edge() -> IpAddr {
+        [173, 245, 48, 7].into()
+    }
+
+    fn pulls(rules: &str, edges: &[IpAddr]) -> Fates {
+        let is_own = |address: Option<IpAddr>| address.is_none_or(|it| it == IpAddr::from(OWN));
+        fates(&Ruleset::of_iptables(rules), edges, &[("eth0", OWN.into())], 443, &is_own)
+    }
+
+    #[test]
+    fn a_new_destination_is_elsewhere_if_the_port_or_the_host_is_another() {
+        let to = |target: &str| {
+            let rules = format!(
+                "*nat\n:PREROUTING ACCEPT [0:0]\n\
+                 -A PREROUTING -p tcp -m tcp --dport 443 -j {target}\nCOMMIT\n"
+            );
+            let fates = pulls(&rules, &[edge()]);
+            fates.elsewhere.map(|to| describe(to.address, to.port.unwrap_or(443)))
+        };
+        for own in ["203.0.113.10", "203.0.113.10:443"] {
+            assert_eq!(to(&format!("DNAT --to-destination {own}")), None, "{own}");
+        }
+        assert_eq!(to("REDIRECT --to-ports 443"), None);
+        assert_eq!(to("REDIRECT --to-ports 444").as_deref(), Some("port 444 of this host"));
+        let elsewhere = to("DNAT --to-destination 10.0.0.5");
+        assert_eq!(elsewhere.as_deref(), Some("port 443 of 10.0.0.5"));
+    }
+
+    #[test]
+    fn a_long_list_is_sampled_evenly_in_each_family() {
+        let v4 = (0..131_072_u32).map(|at| IpAddr::from((at << 8).to_be_bytes()));
+        let v6 = "2001:db8::1".parse::<IpAddr>().expect("an address");
+        let all: Vec<IpAddr> = v4.chain([v6]).collect();
+        let few = sample(all.clone());
+        assert_eq!((few.len(), few[1], few[MAX_SAMPLE]), (MAX_SAMPLE + 1, all[1024], v6));
+        assert_eq!(sample(all[..5].to_vec()), all[..5]);
+        let fates = pulls("*filter\n:INPUT DROP [0:0]\nCOMMIT\n", &few);
+        assert_eq!((fates.all, fates.closed, fates.evidence.len()), (128, 128, MAX_EVIDENCE));
     }
 }
