@@ -33,7 +33,7 @@ struct Chain {
     rules: Vec<Rule>,
 }
 
-/// Where a chain is attached.
+/// The place of a chain on the way of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Base {
     hook: Hook,

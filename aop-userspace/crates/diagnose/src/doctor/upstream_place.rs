@@ -1,4 +1,4 @@
-//! Where the applications of the sites are.
+//! The places of the applications of the sites.
 
 use std::{
     io,
