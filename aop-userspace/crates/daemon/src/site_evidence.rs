@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 const FILE: &str = "observed.json";
 /// Older pulls are no evidence.
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Entries that are kept: the latest. Each has a site and a reason of its own, or is of another run.
+/// Entries that are kept: the latest. Each has a site and a reason of its own, or is of another
+/// run.
 const MOST: usize = 1000;
 
 /// The pulls of one site with one reason in an earlier run.

@@ -162,8 +162,8 @@ impl Pins {
         Ok(())
     }
 
-    /// Whether a process holds the lock. Asks the list of the kernel: to try the lock would refuse a
-    /// daemon that starts at this moment.
+    /// Whether a process holds the lock. Asks the list of the kernel: to try the lock would refuse
+    /// a daemon that starts at this moment.
     pub(super) fn is_locked(&self) -> io::Result<bool> {
         let file = fs::metadata(self.directory())?;
         let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));

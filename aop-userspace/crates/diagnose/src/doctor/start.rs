@@ -1,5 +1,5 @@
-//! Obstacles that a start of aop would meet on this host, for `aop check` and for the doctor, and an
-//! upstream that cannot be right.
+//! Obstacles that a start of aop would meet on this host, for `aop check` and for the doctor, and
+//! an upstream that cannot be right.
 
 mod interfaces;
 mod ports_held;
