@@ -1,5 +1,5 @@
-//! Obstacles that make a start fail on this host: `aop check` ends with 1 before the start takes the
-//! site down, and the doctor names them afterwards.
+//! Obstacles that make a start fail on this host: `aop check` ends with 1 before the start takes
+//! the site down, and the doctor names them afterwards.
 
 use std::fs;
 

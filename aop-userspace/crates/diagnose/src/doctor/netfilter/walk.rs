@@ -58,8 +58,8 @@ impl Ruleset {
         }
     }
 
-    /// The destination to which address translation sends a packet; `None` if it leaves it alone, or
-    /// if that is not certain.
+    /// The destination to which address translation sends a packet; `None` if it leaves it alone,
+    /// or if that is not certain.
     pub(in crate::doctor) fn redirect(&self, packet: &Packet) -> Option<Redirect> {
         let mut chains = self.at(Hook::Prerouting, Kind::Nat, packet);
         chains.find_map(|chain| match self.judge(chain, packet) {
