@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The state of the pinned maps that decides about packets.
-fn in_force(stage: &Stage) -> Result<Value> {
+pub(crate) fn in_force(stage: &Stage) -> Result<Value> {
     let status: Value = stage.daemon.verb(&["status", "--json"])?.success()?.json()?;
     let prefixes = &status["prefixes"];
     let mut decides = serde_json::json!({

@@ -25,6 +25,7 @@ mod documented_commands;
 mod documented_json;
 mod explain;
 mod fail_closed;
+mod failed_change;
 mod failed_start;
 mod firewall_only;
 mod full_disk;

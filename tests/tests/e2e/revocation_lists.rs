@@ -31,7 +31,7 @@ fn a_client_ca_that_was_renewed_with_another_key_has_a_list_of_each_key() {
     );
 }
 
-/// What replaces the list of the client CA, and what aop says about it.
+/// A replacement for the list of the client CA, and the message of aop about it.
 type Wrong = (fn(&Pki) -> Result<Vec<u8>>, &'static str);
 
 const WRONG: [Wrong; 3] = [

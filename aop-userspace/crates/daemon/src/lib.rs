@@ -98,7 +98,7 @@ pub(crate) struct Daemon {
     terminator: Option<TerminatorHandle>,
     handover: Handover,
     audit: AuditLog,
-    /// What observing sites have seen in earlier runs.
+    /// The pulls that observing sites relayed in earlier runs.
     evidence: SiteEvidence,
 }
 

@@ -33,7 +33,7 @@ struct Document {
 pub(super) struct SiteEvidence(Mutex<Vec<EarlierPulls>>);
 
 impl SiteEvidence {
-    /// What the file in `state` has. A file that cannot be used is a warning.
+    /// Reads the file in `state`. A file that cannot be used is a warning.
     pub(super) fn load(state: &Path) -> Self {
         let loaded = aop_storage::read(state, FILE).and_then(|text| {
             let text = text.map(|text| serde_json::from_slice::<Document>(&text));

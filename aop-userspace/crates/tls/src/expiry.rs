@@ -20,7 +20,7 @@ pub struct FileExpiry {
     pub(crate) file: String,
     pub(crate) validity: Validity,
     pub(crate) kind: ExpiryKind,
-    /// Which certificates a revocation list covers.
+    /// The certificates that a revocation list covers.
     pub(crate) list: Option<ListSubject>,
 }
 

@@ -9,14 +9,14 @@ use x509_parser::{asn1_rs::Any, prelude::FromDer};
 
 /// A certificate or revocation list, taken apart.
 pub(crate) struct SignedDer<'a> {
-    /// What is signed, as a DER element.
+    /// The signed part, as a DER element.
     pub(crate) message: Element<'a>,
     /// The content of the AlgorithmIdentifier.
     algorithm: &'a [u8],
     signature: &'a [u8],
 }
 
-/// Who may sign lists: a client CA of a site, or an intermediate CA below one.
+/// A signer of lists: a client CA of a site, or an intermediate CA below one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Signer {
     /// Its DER name, without the outer SEQUENCE header.
