@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_BYTES: usize = 256 * 1024;
 
 /// Shuts down the write side of `stream`. Closes the socket when the peer does, or after
-/// [`TIMEOUT`] or [`MAX_BYTES`] bytes.
+/// `TIMEOUT` or `MAX_BYTES` bytes.
 pub async fn lingering_close(mut stream: TcpStream) {
     let discard = async {
         let mut buffer = vec![0; 4096];

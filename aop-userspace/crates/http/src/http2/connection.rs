@@ -142,7 +142,7 @@ impl Connection {
         }
     }
 
-    /// The head of the request of the last [`StreamEvent::Request`](super::Event::Request).
+    /// The head of the request of the last [`StreamEvent::Request`](super::StreamEvent::Request).
     #[must_use]
     pub fn request(&self) -> &RequestHead {
         &self.request
@@ -153,7 +153,7 @@ impl Connection {
         &mut self.request
     }
 
-    /// The head of the response of the last [`StreamEvent::Response`](super::Event::Response).
+    /// The head of the response of the last [`StreamEvent::Response`](super::StreamEvent::Response).
     #[must_use]
     pub fn response(&self) -> &ResponseHead {
         &self.response
@@ -164,7 +164,7 @@ impl Connection {
         &mut self.response
     }
 
-    /// The fields of the last [`StreamEvent::Trailers`](super::Event::Trailers).
+    /// The fields of the last [`StreamEvent::Trailers`](super::StreamEvent::Trailers).
     #[must_use]
     pub fn trailers(&self) -> &Fields {
         &self.trailers
