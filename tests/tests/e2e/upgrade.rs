@@ -8,7 +8,10 @@ mod readiness;
 mod takeover;
 mod under_load;
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
+use aop_tests::child::{self, CommandOutput};
 use aop_tests::{Process, wait};
 
 use crate::stage::{SOON, Stage};
@@ -25,4 +28,11 @@ fn ends(process: Process) -> Result<()> {
     wait::until("the process ends", SOON, || {
         process.status("State").map_or(true, |state| state.starts_with('Z')).then_some(())
     })
+}
+
+/// Runs `aop upgrade` with the built program, not with the program of the daemon.
+fn upgrade(stage: &Stage) -> Result<CommandOutput> {
+    let mut command = stage.lab.origin().command(child::built("aop")?);
+    command.arg("upgrade").arg("--config").arg(stage.daemon.config_path());
+    child::finish(command, &[], Duration::from_secs(40))
 }

@@ -250,20 +250,10 @@ mod tests {
 
     use aya::sys::SyscallError;
 
-    use super::{super::interfaces::LinkKind, *};
+    use super::*;
 
     fn answer(errno: i32, program: Option<u32>) -> FirewallError {
-        let interface = LinkInfo {
-            name: "eth0".to_owned(),
-            index: 2,
-            up: true,
-            ethernet: true,
-            loopback: false,
-            kind: LinkKind::Other,
-            controller: None,
-            parent: None,
-            program,
-        };
+        let interface = LinkInfo { program, ..LinkInfo::card("eth0", 2) };
         let io_error = io::Error::from_raw_os_error(errno);
         let error = SyscallError { call: "bpf_link_create", io_error };
         refused(&interface, AttachMode::Native, &ProgramError::SyscallError(error))

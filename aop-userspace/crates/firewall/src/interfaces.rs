@@ -232,6 +232,24 @@ fn outgoing(attributes: &[RouteAttribute]) -> Vec<u32> {
 }
 
 #[cfg(test)]
+impl LinkInfo {
+    /// A card that is up.
+    pub(super) fn card(name: &str, index: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            index,
+            up: true,
+            ethernet: true,
+            loopback: false,
+            kind: LinkKind::Other,
+            controller: None,
+            parent: None,
+            program: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

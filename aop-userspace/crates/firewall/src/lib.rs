@@ -315,7 +315,7 @@ pub fn renamed_interfaces(pins: &Path) -> Result<Vec<RenamedInterface>, Firewall
 /// Whether a daemon uses these pins, as far as this process may see.
 #[must_use]
 pub fn is_in_use(pins: &Path) -> bool {
-    let pins = Pins::existing(pins).ok().flatten();
+    let pins = Pins::older_existing(pins).ok().flatten();
     pins.is_some_and(|pins| pins.is_locked().unwrap_or(false))
 }
 

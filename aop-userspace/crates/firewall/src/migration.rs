@@ -4,7 +4,7 @@
 //! the same time, and nothing is copied. A map of another shape is made anew and filled from the
 //! old one by a conversion; without a conversion the start is refused. Then the links move, and the
 //! start goes on as over its own pins: it swaps the programs under the links. The old pins are
-//! removed when the start is complete. If it fails, the links move back.
+//! removed once no predecessor can take them back. If the start fails, the links move back.
 
 #[cfg(feature = "next-layout")]
 mod next_layout;
@@ -15,7 +15,7 @@ use super::{
     error::FirewallError,
     maps::{LAYOUT, MapShape},
     object,
-    pins::{Pins, SETTINGS},
+    pins::Pins,
 };
 
 /// The pins that are taken over, until the older build has ended.
@@ -49,7 +49,7 @@ impl Migration {
     fn carry(&mut self) -> Result<(), FirewallError> {
         let (pins, Some(older)) = (&self.pins, &self.older) else { return Ok(()) };
         // Without its settings, an interrupted `finish` has begun to remove it.
-        if !older.map(SETTINGS).exists() {
+        if !older.has_settings()? {
             return Ok(());
         }
         // The links move last: with a link, the maps are complete.
@@ -89,7 +89,7 @@ impl Migration {
 /// Takes the links back that a build with a newer layout has moved, before it failed. Does nothing
 /// where the older pins are gone: then the newer build was complete.
 pub(super) fn take_back(pins: &Pins) -> Result<(), FirewallError> {
-    if !pins.map(SETTINGS).exists() {
+    if !pins.has_settings()? {
         return Ok(());
     }
     pins.newer()?.iter().try_for_each(|newer| give_back(newer, pins))

@@ -28,8 +28,7 @@ use super::{error::FirewallError, migration};
 /// BPF_FS_MAGIC, from the kernel's magic.h.
 pub(super) const BPFFS: i64 = 0xcafe_4a11;
 pub(super) const LINK: &str = "link-";
-/// The map without which no others are used.
-pub(super) const SETTINGS: &str = "SETTINGS";
+const SETTINGS: &str = "SETTINGS";
 /// Suffix of a layout's directory while it is unloaded.
 pub(super) const LEAVING: &str = "-leaving";
 
@@ -104,7 +103,7 @@ impl Pins {
             // A newer build that was interrupted before it was complete has left the older pins,
             // and nobody holds its lock.
             let newer = Self::of(root, found);
-            if !pins.map(SETTINGS).exists() || newer.take_lock(None).is_err() {
+            if !pins.has_settings()? || newer.take_lock(None).is_err() {
                 return Err(FirewallError::NewerLayout { path: root.into(), found });
             }
             pins.take_lock(handed.as_ref())?;
@@ -230,6 +229,12 @@ impl Pins {
         Ok(entries(&self.directory())?.iter().any(|name| !name.starts_with(LINK)))
     }
 
+    /// Whether the settings are pinned. Without them, the other maps are leftovers.
+    pub(super) fn has_settings(&self) -> Result<bool, FirewallError> {
+        let path = self.map(SETTINGS);
+        path.try_exists().map_err(|error| FirewallError::pin(path, error))
+    }
+
     /// The pinned links.
     pub(super) fn links(&self) -> Result<Vec<PinnedXdpLink>, FirewallError> {
         Ok(entries(&self.directory())?
@@ -270,7 +275,7 @@ impl Pins {
         })
     }
 
-    /// Removes the pins of all maps, the settings first: without them, the others are leftovers.
+    /// Removes the pins of all maps, the settings first.
     pub(super) fn remove_maps(&self) -> Result<(), FirewallError> {
         let mut maps = entries(&self.directory())?;
         maps.retain(|name| !name.starts_with(LINK));

@@ -2,7 +2,8 @@
 //!
 //! Versions 1 and 2 over TCP, as in
 //! <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>.
-//! [`header`] makes the header for an upstream; [`mod@receive`] reads one from a listener's senders.
+//! [`header`] makes the header for an upstream; [`mod@receive`] reads one from a listener's
+//! senders.
 //! Both use `v1` and `v2`, which do no I/O; `tlv` holds the fields of version 2.
 //!
 //! No crate replaces this module: the existing ones verify no checksum and do not distinguish a

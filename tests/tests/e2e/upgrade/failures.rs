@@ -12,7 +12,7 @@ use aop_tests::{IpVersion, Process, Pull, client, wait};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 
-use super::is_the_daemon;
+use super::{is_the_daemon, upgrade};
 use crate::stage::{SOON, Stage, on_stage};
 
 /// The verb has failed with an error that contains `named`. The old process serves with its old
@@ -48,13 +48,6 @@ fn replace_by(stage: &Stage, script: &str) -> Result<()> {
     command.args(["-c", REPLACE]).arg(stage.daemon.program()).arg(script);
     child::finish(command, &[], SOON)?.success()?;
     Ok(())
-}
-
-/// Runs `aop upgrade` with the built program, not with the program of the daemon.
-fn upgrade(stage: &Stage) -> Result<CommandOutput> {
-    let mut command = stage.lab.origin().command(child::built("aop")?);
-    command.arg("upgrade").arg("--config").arg(stage.daemon.config_path());
-    child::finish(command, &[], Duration::from_secs(40))
 }
 
 /// Runs `claim` on a stage whose program can be replaced.

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aop_common::layout::LAYOUT_VERSION;
-use aop_tests::child::{self, CommandOutput};
+use aop_tests::child;
 use aop_tests::{IpVersion, Netns, Pull};
 use serde_json::Value;
 
-use super::is_the_daemon;
+use super::{is_the_daemon, upgrade};
 use crate::stage::{SOON, Stage, is_guarded, on_stage};
 
 /// The program with the newer layout, which `cargo xtask test e2e` builds.
@@ -83,13 +83,6 @@ fn replace_by(stage: &Stage, script: &str) -> Result<()> {
     command.arg(stage.daemon.program()).arg(child::built(NEWER)?);
     child::finish(command, &[], SOON)?.success()?;
     Ok(())
-}
-
-/// Runs `aop upgrade` of the build whose daemon runs.
-fn upgrade(stage: &Stage) -> Result<CommandOutput> {
-    let mut command = stage.lab.origin().command(child::built("aop")?);
-    command.arg("upgrade").arg("--config").arg(stage.daemon.config_path());
-    child::finish(command, &[], Duration::from_secs(40))
 }
 
 /// The document of `aop VERB --json`, by the newer program.

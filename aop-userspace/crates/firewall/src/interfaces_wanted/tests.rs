@@ -1,18 +1,7 @@
 use super::*;
 
-/// A card that is up.
 fn card(name: &str, index: u32) -> LinkInfo {
-    LinkInfo {
-        name: name.to_owned(),
-        index,
-        up: true,
-        ethernet: true,
-        loopback: false,
-        kind: LinkKind::Other,
-        controller: None,
-        parent: None,
-        program: None,
-    }
+    LinkInfo::card(name, index)
 }
 
 fn down(name: &str, index: u32) -> LinkInfo {

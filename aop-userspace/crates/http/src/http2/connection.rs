@@ -153,7 +153,8 @@ impl Connection {
         &mut self.request
     }
 
-    /// The head of the response of the last [`StreamEvent::Response`](super::StreamEvent::Response).
+    /// The head of the response of the last
+    /// [`StreamEvent::Response`](super::StreamEvent::Response).
     #[must_use]
     pub fn response(&self) -> &ResponseHead {
         &self.response

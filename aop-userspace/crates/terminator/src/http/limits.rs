@@ -47,8 +47,6 @@ pub(crate) const CLIENT: http2::ConnectionConfig = SERVER;
 pub(super) const OUTPUT: usize = 64 * 1024;
 /// A part of a body of this size is written to the peer from where it was read.
 pub(super) const WRITTEN_THROUGH: usize = 16 * 1024;
-/// Reads from one upstream connection before the others have their turn.
-pub(super) const READS: usize = 16;
 /// Bytes of one request that wait for its upstream before nothing more is taken from the peer.
 pub(super) const UPLOAD: usize = 64 * 1024;
 /// The longest request that can be sent again, in bytes with its head.

@@ -50,6 +50,8 @@ pub(super) struct HttpRelay {
     /// Bytes for the peer that are being written, and how many of them were.
     writing: Vec<u8>,
     written: usize,
+    /// Bytes of this round that went straight to the TLS session.
+    written_through: usize,
     /// Whether bytes wait in the TLS session.
     flush: Flush,
     exchanges: Exchanges,
@@ -136,6 +138,7 @@ impl HttpRelay {
             reading: Reading::Open,
             writing: Vec::new(),
             written: 0,
+            written_through: 0,
             flush: Flush::Done,
             exchanges: Exchanges::default(),
             slots: Slab::new(),
@@ -156,6 +159,7 @@ impl HttpRelay {
         self.ready.set_task(context.waker());
         self.read_clock();
         for _ in 0..ROUNDS {
+            self.written_through = 0;
             let mut worked = self.poll_slots(context);
             match self.read_peer(context) {
                 Ok(read) => worked |= read,
@@ -217,6 +221,11 @@ impl HttpRelay {
     /// The bytes that wait for the peer.
     pub(super) fn waiting(&mut self) -> usize {
         self.writing.len() - self.written + self.peer.output().len()
+    }
+
+    /// Whether the peer has enough for this round.
+    fn is_full(&mut self) -> bool {
+        self.waiting() + self.written_through >= limits::OUTPUT
     }
 
     /// The room for bytes of responses. There is none while much waits for the peer.

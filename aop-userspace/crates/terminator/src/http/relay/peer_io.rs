@@ -233,6 +233,7 @@ impl HttpRelay {
             return 0;
         };
         self.stats.bytes_out += written as u64;
+        self.written_through += written;
         self.flush = Flush::Due;
         self.peer.count_unframed(written);
         written

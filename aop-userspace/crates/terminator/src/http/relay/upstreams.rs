@@ -13,7 +13,6 @@ use super::{HttpRelay, SCRATCH};
 use crate::http::{
     denial::Denial,
     exchange::{ResponseState, TunnelState},
-    limits,
     upstream::{Codec, Connecting, Pool, Reuse, UpstreamConnection, Writes},
 };
 
@@ -37,13 +36,13 @@ impl HttpRelay {
     /// Polls the upstream connections that are ready. Whether one was.
     pub(super) fn poll_slots(&mut self, _: &mut Context<'_>) -> bool {
         let mut worked = false;
-        if self.waiting() >= limits::OUTPUT {
+        if self.is_full() {
             // Both directions are independent: requests go on.
             let numbers: Vec<usize> = self.slots.iter().map(|(number, _)| number).collect();
             numbers.into_iter().for_each(|number| self.write_slot(number));
         }
         // Nothing more is taken for a peer that does not read. `resume_held` marks them again.
-        while self.waiting() < limits::OUTPUT {
+        while !self.is_full() {
             let Some(number) = self.ready.take() else { break };
             worked = true;
             self.poll_slot(number);
@@ -152,13 +151,7 @@ impl HttpRelay {
     /// Reads from an upstream and passes on what the peer takes.
     fn read_slot(&mut self, number: usize) {
         self.parse_kept(number);
-        for _ in 0..limits::READS {
-            if SCRATCH.with_borrow_mut(|scratch| self.read_slot_once(number, scratch)).is_pending()
-            {
-                return;
-            }
-        }
-        self.ready.mark(number);
+        while SCRATCH.with_borrow_mut(|scratch| self.read_slot_once(number, scratch)).is_ready() {}
     }
 
     /// Parses the bytes that were read before, as far as the peer takes them now.
@@ -181,7 +174,7 @@ impl HttpRelay {
         if self.is_held(number) {
             return Poll::Pending;
         }
-        if self.waiting() >= limits::OUTPUT {
+        if self.is_full() {
             // It is read as soon as there is room.
             self.ready.mark(number);
             return Poll::Pending;
