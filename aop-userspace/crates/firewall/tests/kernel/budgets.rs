@@ -1,5 +1,7 @@
 //! The budgets of strangers and of admitted networks without a peer.
 
+use std::time::Instant;
+
 use aop_common::{DropReason, Mode, PassReason, Tally, Verdict, layout::Prefix};
 use aop_firewall::FirewallPolicy;
 use aop_packets::{
@@ -81,6 +83,7 @@ fn all_networks_without_a_peer_share_64_times_the_budget() {
             .apply(&FirewallPolicy { budget: 1, admission, ..policy(Mode::Enforce) })
             .expect("applied");
         let admitted = Tally::of(Verdict::Pass(PassReason::Admitted), Mode::Enforce);
+        let began = Instant::now();
         let passed = (0..1000_u16).filter(|network| {
             let [high, low] = network.to_be_bytes();
             let mut source = [0x20, 0x01, 0x0d, 0xb8, high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -88,8 +91,9 @@ fn all_networks_without_a_peer_share_64_times_the_budget() {
             let frame = Ipv6::between(source, v6.origin).tcp(&Tcp::syn(guarded));
             trial.run(&frame, ifindex).expect("runs").moved[0].0 == admitted
         });
-        // Attempts that the budget gains meanwhile pass, too.
-        let passed = passed.count();
-        assert!((64..=192).contains(&passed), "{passed} of 1000");
+        let passed = passed.count() as f64;
+        // An emulated machine takes seconds for this; the budget gains 64 attempts in each.
+        let gained = 64.0 * began.elapsed().as_secs_f64();
+        assert!((64.0..=65.0 + gained).contains(&passed), "{passed} of 1000, {gained} gained");
     });
 }
