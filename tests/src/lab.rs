@@ -50,7 +50,8 @@ pub struct Lab {
     dir: PathBuf,
     router: Netns,
     hosts: [Netns; 3],
-    /// All certificates that the tests need, as files in the directory of the lab.
+    /// All certificates that the tests need, as files in the directory of the lab; none in a lab
+    /// over cards.
     pub pki: Pki,
 }
 
@@ -61,6 +62,21 @@ impl Lab {
     /// Without root, without iproute2, or where the kernel refuses namespaces or bpffs. A lab that
     /// is half built is removed.
     pub fn new() -> Result<Self> {
+        Self::linked(None)
+    }
+
+    /// As [`Lab::new`], but the link between origin and router is a pair of network cards of this
+    /// machine that are connected to each other: first the card of the origin, by their names.
+    /// They come back when the lab is dropped. It has no PKI, which takes long on an emulated
+    /// machine.
+    ///
+    /// # Errors
+    /// As [`Lab::new`], and when there is no such card.
+    pub fn over_cards(cards: [&str; 2]) -> Result<Self> {
+        Self::linked(Some(cards))
+    }
+
+    fn linked(cards: Option<[&str; 2]>) -> Result<Self> {
         ensure!(nix::unistd::geteuid().is_root(), "network namespaces need root");
         cleanup::sweep();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -73,11 +89,11 @@ impl Lab {
         let router = netns(ROUTER);
         // From here on, an early return drops the lab and so removes what exists of it.
         let mut lab = Self { pki: Pki::default(), name, dir, router, hosts };
-        lab.build()?;
+        lab.build(cards)?;
         Ok(lab)
     }
 
-    fn build(&mut self) -> Result<()> {
+    fn build(&mut self, cards: Option<[&str; 2]>) -> Result<()> {
         let bpffs = self.bpffs();
         fs::create_dir(&bpffs)?;
         mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), None::<&str>)
@@ -90,8 +106,10 @@ impl Lab {
         let lines: String = all.map(|netns| format!("netns add {}\n", netns.name())).collect();
         netns::ip(Command::new("ip"), &lines)?;
         drop(adding);
-        topology::connect(&self.router, &self.hosts)?;
-        self.pki = Pki::write(&self.dir.join("pki"))?;
+        topology::connect(&self.router, &self.hosts, cards)?;
+        if cards.is_none() {
+            self.pki = Pki::write(&self.dir.join("pki"))?;
+        }
         Ok(())
     }
 

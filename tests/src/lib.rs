@@ -24,6 +24,7 @@ pub mod proxy_header;
 pub mod pull;
 pub mod reference_decoder;
 pub mod script;
+pub mod shapes;
 pub mod status;
 pub mod syn_flood;
 mod topology;

@@ -76,24 +76,35 @@ impl HostAddresses {
     }
 }
 
-/// Links the hosts to the router and adds addresses and routes.
-pub(crate) fn connect(router: &Netns, hosts: &[Netns; 3]) -> Result<()> {
+/// Links the hosts to the router and adds addresses and routes. The link of the origin is a pair of
+/// veth interfaces, or these cards.
+pub(crate) fn connect(router: &Netns, hosts: &[Netns; 3], cards: Option<[&str; 2]>) -> Result<()> {
     for netns in hosts.iter().chain([router]) {
         prepare(netns)?;
     }
     router.set_sysctl("ipv4/ip_forward", "1")?;
     router.set_sysctl("ipv6/conf/all/forwarding", "1")?;
 
-    let mut links = String::new();
     let mut routes = String::from("link set lo up\n");
     for (host, netns) in HOSTS.iter().zip(hosts) {
         let (name, near, far) = (host.name, netns.name(), router.name());
-        links += &format!("link add eth0 netns {near} type veth peer name {name} netns {far}\n");
+        match cards.filter(|_| name == ORIGIN.name) {
+            // In the namespace of the host: this machine may have an interface of that name.
+            None => {
+                netns.ip(&format!("link add eth0 type veth peer name {name} netns {far}\n"))?;
+            }
+            Some([card, outside]) => netns::ip(
+                Command::new("ip"),
+                &format!(
+                    "link set {card} netns {near} name eth0\n\
+                     link set {outside} netns {far} name {name}\n"
+                ),
+            )?,
+        }
         routes += &format!("link set {name} up\n");
         routes += &format!("address add {}/24 dev {name}\n", host.gateway_v4());
         routes += &format!("address add {}/64 dev {name} nodad\n", host.gateway_v6());
     }
-    netns::ip(Command::new("ip"), &links)?;
     router.ip(&routes)?;
     for (host, netns) in HOSTS.iter().zip(hosts) {
         netns.ip(&host.lines())?;

@@ -23,7 +23,7 @@ const STEPS: [Step; 10] = [
     ("doc", document),
     ("deny", dependencies::check),
     ("test", || test::run(None, &[])),
-    ("kernels", || kernels::run(None)),
+    ("kernels", || kernels::run(None, &[])),
 ];
 
 pub(crate) fn run() -> Result<()> {

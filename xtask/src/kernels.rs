@@ -1,64 +1,105 @@
-//! `kernels`: tests the packet program under other kernels than this machine's.
+//! `kernels`: tests the packet program under other kernels, and aop on network cards.
 //!
-//! Debian's cloud kernels boot under QEMU's software emulation, so this needs no virtualization and
-//! installs no kernel. The initramfs of each kernel holds the kernel tests of aop-userspace and the
-//! tools that they call: they show whether that kernel's verifier accepts the object and whether
-//! the corpus gets its verdicts. The console is kept in `target/kernels/VERSION.log`.
+//! Debian's kernels boot under QEMU's software emulation, so this needs no virtualization and
+//! installs no kernel. The initramfs of each kernel holds two test programs and the tools that they
+//! call. The kernel tests show whether that kernel's verifier accepts the object and whether the
+//! corpus gets its verdicts; the card tests run aop itself on emulated network cards, and on bonds,
+//! VLANs and other interfaces on top of them. The console is kept in `target/kernels/VERSION.log`.
 
 mod archive;
+mod cards;
 mod cpio;
 mod initramfs;
 mod machine;
+mod modules;
 mod package;
 
 use std::{
     fs,
+    num::NonZero,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use cards::Card;
 use machine::Course;
 use package::Kernel;
 use serde_json::Value;
 
-use crate::{command, object, packages, test::Outcome, workspace};
+use crate::{
+    command,
+    launch::{self, Profile},
+    object, packages,
+    test::Outcome,
+    workspace,
+};
 
-/// The tested kernel series: the oldest that is supported, and a newer one. Debian 12 has both.
-const SERIES: [&str; 2] = ["6.1", "6.12"];
+/// A tested kernel series.
+struct Series {
+    name: &'static str,
+    /// The beginning of its versions.
+    version: &'static str,
+    /// The release of Debian that has it, unless this machine's has.
+    release: &'static str,
+}
 
-pub(crate) fn run(only: Option<&str>) -> Result<()> {
-    if let Some(unknown) = only.filter(|series| !SERIES.contains(series)) {
-        bail!("there is no kernel {unknown:?} here; there are {}", SERIES.join(" and "));
+/// The oldest kernel that is supported, that of Debian 13, and the newest that Debian builds for a
+/// stable release.
+const SERIES: [Series; 3] = [
+    Series { name: "6.1", version: "6.1.", release: "bookworm" },
+    Series { name: "6.12", version: "6.12.", release: "bookworm" },
+    Series { name: "newest", version: "", release: "trixie-backports" },
+];
+
+pub(crate) fn run(only: Option<&str>, filter: &[String]) -> Result<()> {
+    let names = SERIES.map(|series| series.name);
+    if let Some(unknown) = only.filter(|only| !names.contains(only)) {
+        bail!("there is no kernel {unknown:?} here; there are {}", names.join(", "));
     }
     let kernels = prepare(only)?;
     object::refresh()?;
-    let tests = kernel_tests()?;
+    let programs = TestPrograms::build()?;
+    let cards = cards::available()?;
 
     let mut machines = Vec::new();
     for kernel in &kernels {
-        machines.push((kernel, initramfs::build(kernel, &tests)?));
+        machines.push((kernel, initramfs::build(kernel, &programs, &cards, filter)?));
     }
-    // In parallel: each machine runs one test at a time, which keeps one processor busy.
-    let outcomes: Vec<Result<Outcome>> = thread::scope(|scope| {
-        let boots: Vec<_> = machines
-            .iter()
-            .map(|(kernel, initramfs)| scope.spawn(|| boot(kernel, initramfs)))
-            .collect();
-        let lost = || Err(anyhow!("a machine's watcher panicked"));
-        boots.into_iter().map(|boot| boot.join().unwrap_or_else(|_| lost())).collect()
-    });
-    let mut total = Outcome::default();
-    for outcome in outcomes {
-        total += outcome?;
-    }
+    let total = boot_all(&machines, &cards)?;
     println!("\n{total}");
     match total.failed {
+        0 if total.passed == 0 => bail!("no test ran"),
         0 => Ok(()),
         failed => bail!("failed tests: {failed}"),
     }
+}
+
+/// Boots the machines, as many at a time as there are processors: the tests in a machine keep one
+/// processor busy.
+fn boot_all(machines: &[(&Kernel, PathBuf)], cards: &[Card]) -> Result<Outcome> {
+    let waiting = Mutex::new(machines.iter());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || -> Result<Outcome> {
+        let mut total = Outcome::default();
+        while let Some((kernel, initramfs)) = next() {
+            total += boot(kernel, initramfs, cards)?;
+        }
+        Ok(total)
+    };
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let outcomes: Vec<Result<Outcome>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        let lost = || Err(anyhow!("a machine's watcher panicked"));
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| lost())).collect()
+    });
+    outcomes.into_iter().try_fold(Outcome::default(), |mut total, outcome| {
+        total += outcome?;
+        Ok(total)
+    })
 }
 
 /// Installs and fetches what [`run`] needs.
@@ -70,19 +111,19 @@ pub(crate) fn setup() -> Result<()> {
 /// untested is not supported.
 fn prepare(only: Option<&str>) -> Result<Vec<Kernel>> {
     packages::ensure_for(&packages::KERNELS)?;
-    let wanted = SERIES.iter().filter(|series| only.is_none_or(|only| only == **series));
+    let wanted = SERIES.iter().filter(|series| only.is_none_or(|only| only == series.name));
     wanted
         .map(|series| {
             package::fetch(series)
-                .with_context(|| format!("there is no kernel {series} to test with"))
+                .with_context(|| format!("there is no kernel {} to test with", series.name))
         })
         .collect()
 }
 
 /// Boots a kernel, and prints its report in one piece.
-fn boot(kernel: &Kernel, initramfs: &Path) -> Result<Outcome> {
+fn boot(kernel: &Kernel, initramfs: &Path, cards: &[Card]) -> Result<Outcome> {
     let started = Instant::now();
-    let course = machine::run(kernel, initramfs)?;
+    let course = machine::run(kernel, initramfs, cards)?;
     fs::remove_file(initramfs).context("cannot remove the initramfs")?;
     println!("{}", report(kernel, &course, started.elapsed()));
     Ok(course.outcome)
@@ -107,18 +148,33 @@ fn report(kernel: &Kernel, course: &Course, took: Duration) -> String {
     lines.join("\n")
 }
 
-/// Builds the kernel tests and returns their path.
-fn kernel_tests() -> Result<PathBuf> {
-    let mut cargo = command::cargo("test");
-    cargo.args(["--no-run", "--quiet", "--test", "kernel", "--message-format=json"]);
-    let text = command::output(&mut cargo)?;
-    let executable = text.lines().find_map(executable_of_tests);
-    executable.context("cargo does not report the path of the kernel tests")
+/// The programs of this workspace that run in an emulated machine.
+struct TestPrograms {
+    kernel: PathBuf,
+    cards: PathBuf,
+    /// Those that the card tests start.
+    started: Vec<PathBuf>,
 }
 
-fn executable_of_tests(message: &str) -> Option<PathBuf> {
+impl TestPrograms {
+    fn build() -> Result<Self> {
+        let started = ["aop", "aop-upstream"];
+        let folder = launch::build(Profile::Debug, &started)?;
+        let mut cargo = command::cargo("test");
+        cargo.args(["--no-run", "--quiet", "--test", "kernel", "--test", "cards"]);
+        let text = command::output(cargo.arg("--message-format=json"))?;
+        let built = |name: &str| {
+            let path = text.lines().find_map(|line| executable(line, name));
+            path.with_context(|| format!("cargo does not report the path of the tests {name:?}"))
+        };
+        let started = started.map(|name| folder.join(name)).to_vec();
+        Ok(Self { kernel: built("kernel")?, cards: built("cards")?, started })
+    }
+}
+
+fn executable(message: &str, name: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let is_it = message.pointer("/target/name")? == "kernel";
+    let is_it = message.pointer("/target/name")? == name;
     is_it.then(|| message.get("executable")?.as_str().map(PathBuf::from))?
 }
 
@@ -143,10 +199,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_executable_is_that_of_the_kernel_tests() {
+    fn the_executable_is_that_of_the_test_target() {
         let line = |name| format!(r#"{{"target":{{"name":"{name}"}},"executable":"/t/{name}-1"}}"#);
-        assert_eq!(executable_of_tests(&line("kernel")), Some(PathBuf::from("/t/kernel-1")));
-        assert_eq!(executable_of_tests(&line("aop")), None);
-        assert_eq!(executable_of_tests("not JSON"), None);
+        assert_eq!(executable(&line("kernel"), "kernel"), Some(PathBuf::from("/t/kernel-1")));
+        assert_eq!(executable(&line("aop"), "kernel"), None);
+        assert_eq!(executable("not JSON", "kernel"), None);
     }
 }

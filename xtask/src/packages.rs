@@ -30,11 +30,13 @@ const TOOLS: [Tool; 8] = [
 ];
 
 /// The additional tools of `kernels`.
-pub(crate) const KERNELS: [Tool; 4] = [
+pub(crate) const KERNELS: [Tool; 6] = [
     tool("qemu-system-x86_64", "qemu-system-x86", "emulates a machine"),
     tool("busybox", "busybox-static", "is the system of the emulated kernel"),
     tool("strip", "binutils", "strips the tests"),
     tool("ldd", "libc-bin", "lists the libraries of the tests"),
+    tool("depmod", "kmod", "lists the modules that a module needs"),
+    tool("unshare", "util-linux", "keeps the links of the emulated cards apart"),
 ];
 
 /// The tools that install and run the decoder of PROXY headers.

@@ -24,13 +24,16 @@ pub(crate) fn headline_mode(status: &Status) -> (String, Tone) {
     }
     let all = status.interfaces.len() + status.unguardable.len();
     let unattached = status.interfaces.iter().find(|it| !it.attached);
-    let (why, tone) = match (unattached, status.unguardable.first()) {
+    let (why, tone) = match (unattached, status.unguardable.as_slice()) {
         (Some(interface), _) => {
             let InterfaceStatus { name, state, .. } = interface;
             (format!("{name} is {state}"), Tone::Bad)
         }
-        (None, Some(name)) => (format!("{name} cannot be guarded"), Tone::Plain),
-        (None, None) => return (format!("{text}{}", scope_of_mode(status)), tone),
+        (None, []) => return (format!("{text}{}", scope_of_mode(status)), tone),
+        (None, [name]) => (format!("{name} cannot be guarded"), Tone::Plain),
+        (None, [name, others @ ..]) => {
+            (format!("{name} and {} more cannot be guarded", others.len()), Tone::Plain)
+        }
     };
     (format!("{text}{} on {attached} of {all}: {why}", scope_of_mode(status)), tone)
 }
@@ -110,8 +113,10 @@ mod tests {
         let (eth0, eth1) = (interface("eth0", "attached"), interface("eth1", "foreign"));
         let both = [eth0.clone(), eth1.clone()];
         assert_eq!(headline(std::slice::from_ref(&eth0), &[]), ("enforcing".into(), Tone::Good));
-        let (text, tone) = headline(&[eth0], &["wg0"]);
+        let (text, tone) = headline(&both[..1], &["wg0"]);
         assert_eq!((&*text, tone), ("enforcing on 1 of 2: wg0 cannot be guarded", Tone::Plain));
+        let (text, _) = headline(&both[..1], &["gre1", "wg0"]);
+        assert_eq!(text, "enforcing on 1 of 3: gre1 and 1 more cannot be guarded");
         let (text, tone) = headline(&both, &["wg0"]);
         assert_eq!((&*text, tone), ("enforcing on 1 of 3: eth1 is foreign", Tone::Bad));
         for none in [&[][..], &[eth1]] {

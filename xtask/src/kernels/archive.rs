@@ -1,5 +1,5 @@
-//! The source of kernel packages: the package lists of this machine or those of Debian 12, which
-//! has every wanted series. The latter are kept apart from the lists of this machine's apt.
+//! The source of kernel packages: the package lists of this machine, or those of another release of
+//! Debian, which are kept apart from the lists of this machine's apt.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -8,10 +8,11 @@ use anyhow::{Context, Result, bail};
 use super::{folder, run_silent};
 use crate::{command, packages};
 
-const RELEASE: &str = "bookworm";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 pub(super) struct PackageArchive {
+    /// The release; none for the lists of this machine.
+    release: Option<&'static str>,
     /// apt's options for other lists; empty for the lists of this machine.
     options: Vec<String>,
 }
@@ -19,21 +20,21 @@ pub(super) struct PackageArchive {
 impl PackageArchive {
     /// The package lists of this machine.
     pub(super) fn machine() -> Self {
-        Self { options: Vec::new() }
+        Self { release: None, options: Vec::new() }
     }
 
-    /// The package lists of Debian 12, from the servers that this machine uses for its own release.
-    pub(super) fn of_every_series() -> Result<Self> {
-        let root = folder().join("apt");
+    /// The package lists of a release, from the servers that this machine uses for its own release.
+    pub(super) fn of_release(release: &'static str) -> Result<Self> {
+        let root = folder().join("apt").join(release);
         for part in ["lists/partial", "cache/archives/partial"] {
             let path = root.join(part);
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         }
         let targets = ["indextargets", "--format", "$(ORIGIN) $(REPO_URI)"];
         let told = command::output(Command::new("apt-get").args(targets))?;
-        let sources = sources(&told);
+        let sources = sources(&told, release);
         if sources.is_empty() {
-            bail!("this machine uses no Debian server, so there is no known server for {RELEASE}");
+            bail!("this machine uses no Debian server, so there is no known server for {release}");
         }
         let list = root.join("sources.list");
         fs::write(&list, sources).with_context(|| format!("cannot write {}", list.display()))?;
@@ -46,20 +47,18 @@ impl PackageArchive {
             // apt's sandbox user may not write here.
             "APT::Sandbox::User=root".to_owned(),
         ];
-        Ok(Self { options })
+        Ok(Self { release: Some(release), options })
     }
 
     pub(super) fn name(&self) -> &'static str {
-        if self.options.is_empty() { "this machine" } else { RELEASE }
+        self.release.unwrap_or("this machine")
     }
 
     /// Fetches the lists.
     pub(super) fn update(&self) -> Result<()> {
-        if self.options.is_empty() {
-            return packages::update();
-        }
+        let Some(release) = self.release else { return packages::update() };
         run_silent(self.get("update").arg("-qq"))
-            .with_context(|| format!("cannot fetch the package lists of {RELEASE}"))
+            .with_context(|| format!("cannot fetch the package lists of {release}"))
     }
 
     /// `apt-get VERB`.
@@ -83,17 +82,22 @@ impl PackageArchive {
     }
 }
 
-/// The lines of a sources.list for the release, from the Debian servers in apt's output.
-fn sources(told: &str) -> String {
+/// The lines of a sources.list for the release, from the Debian servers in apt's output. Backports
+/// come from the main server alone.
+fn sources(told: &str, release: &str) -> String {
     let mut servers: Vec<&str> =
         told.lines().filter_map(|line| line.strip_prefix("Debian ")).collect();
     servers.sort_unstable();
     servers.dedup();
     let line = |server: &&str| {
-        let suite = if server.contains("security") { "-security" } else { "" };
-        format!("deb [signed-by={KEYRING}] {server} {RELEASE}{suite} main\n")
+        let suite = match (server.contains("security"), release.ends_with("-backports")) {
+            (true, true) => return None,
+            (true, false) => "-security",
+            (false, _) => "",
+        };
+        Some(format!("deb [signed-by={KEYRING}] {server} {release}{suite} main\n"))
     };
-    servers.iter().map(line).collect()
+    servers.iter().filter_map(line).collect()
 }
 
 #[cfg(test)]
@@ -107,12 +111,16 @@ mod tests {
                     Debian http://mirror/debian-security/\n";
         let key = format!("deb [signed-by={KEYRING}]");
         assert_eq!(
-            sources(told),
+            sources(told, "bookworm"),
             format!(
                 "{key} http://deb.debian.org/debian/ bookworm main\n\
                  {key} http://mirror/debian-security/ bookworm-security main\n"
             )
         );
-        assert_eq!(sources("Node https://deb.nodesource.com/\n"), "");
+        assert_eq!(
+            sources(told, "trixie-backports"),
+            format!("{key} http://deb.debian.org/debian/ trixie-backports main\n")
+        );
+        assert_eq!(sources("Node https://deb.nodesource.com/\n", "bookworm"), "");
     }
 }

@@ -1,5 +1,5 @@
-//! Builds the initramfs of an emulated kernel: the kernel tests, the programs that they call with
-//! their libraries, one kernel module and a script.
+//! Builds the initramfs of an emulated kernel: the test programs, the programs that they call with
+//! their libraries, kernel modules and a script.
 
 use std::{
     fs,
@@ -9,42 +9,69 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Kernel, cpio::CpioArchive, folder, run_silent};
+use super::{
+    Kernel, TestPrograms,
+    cards::{self, Card},
+    cpio::CpioArchive,
+    folder, modules, run_silent,
+};
 use crate::{command, workspace};
 
 /// The programs that the tests call.
-const TOOLS: [&str; 2] = ["ip", "bpftool"];
+const TOOLS: [&str; 4] = ["ip", "bpftool", "nsenter", "setpriv"];
+/// The kernel tests that take the longest and depend on no kernel: two test the comparison of the
+/// others, and generated frames under every mode are tested, too.
+const SKIPPED: &str = "--skip the_comparison_detects --skip every_fixture_follows_the_mode";
 /// The rest of the system: shell, mount, insmod, poweroff.
 const BUSYBOX: &str = "/bin/busybox";
-const VETH: &str = "drivers/net/veth";
+/// The folder of the test programs, as cargo arranges them.
+const PROGRAMS: &str = "/tests/deps";
+const STARTED: &str = "/tests";
 
 /// Markers on the console, for [`machine`](super::machine).
 pub(super) const BOOTED: &str = "aop-kernels: booted";
 pub(super) const DONE: &str = "aop-kernels: done";
 
-/// Writes the initramfs of `kernel` and returns its path.
-pub(super) fn build(kernel: &Kernel, tests: &Path) -> Result<PathBuf> {
+/// Writes the initramfs of `kernel` and returns its path. In it, the tests of `programs` run that
+/// match `filter`, except those of cards that QEMU does not emulate.
+pub(super) fn build(
+    kernel: &Kernel,
+    programs: &TestPrograms,
+    cards: &[Card],
+    filter: &[String],
+) -> Result<PathBuf> {
     let mut archive = CpioArchive::default();
-    for path in ["proc", "sys", "dev", "tmp", "run", "sys/fs/bpf"] {
+    for path in ["proc", "sys", "dev", "tmp", "run", "root", "sys/fs/bpf"] {
         archive.folder(path);
     }
     archive.device("dev/console", 5, 1);
-    archive.file("init", script().as_bytes());
     archive.copy(&command::find("busybox").context("busybox is missing")?, BUSYBOX)?;
     archive.copy(&workspace::object(), &workspace::object().to_string_lossy())?;
-    let veth = kernel.module(VETH).context("the kernel has no module veth")?;
-    let compressed = veth.extension().is_some_and(|extension| extension == "xz");
-    archive.copy(&veth, if compressed { "veth.ko.xz" } else { "veth.ko" })?;
+    archive.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n");
+    archive.file("etc/group", b"root:x:0:\nnogroup:x:65534:\n");
 
-    let stripped = stripped(tests)?;
-    archive.copy(&stripped, "kernel-tests")?;
-    let mut programs = vec![stripped];
+    let loaded = load_modules(kernel, cards, &mut archive)?;
+    archive.file("init", script(&loaded, cards, filter).as_bytes());
+
+    let mut linked = Vec::new();
+    let tests = [&programs.kernel, &programs.cards]
+        .into_iter()
+        .zip([format!("{PROGRAMS}/kernel"), format!("{PROGRAMS}/cards")]);
+    let started = programs.started.iter().filter_map(|path| {
+        let name = path.file_name()?.to_str()?;
+        Some((path, format!("{STARTED}/{name}")))
+    });
+    for (program, place) in tests.chain(started) {
+        let stripped = stripped(program)?;
+        archive.copy(&stripped, &place)?;
+        linked.push(stripped);
+    }
     for tool in TOOLS {
         let program = command::find(tool).with_context(|| format!("`{tool}` is missing"))?;
         archive.copy(&program, &format!("/usr/sbin/{tool}"))?;
-        programs.push(program);
+        linked.push(program);
     }
-    for library in libraries(&programs)? {
+    for library in libraries(&linked)? {
         archive.copy(&library, &library.to_string_lossy())?;
     }
     let path = folder().join(format!("{}.cpio", kernel.version));
@@ -53,31 +80,66 @@ pub(super) fn build(kernel: &Kernel, tests: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn script() -> String {
+/// Adds the modules that the tests use, and returns their paths in the order of loading.
+fn load_modules(kernel: &Kernel, cards: &[Card], archive: &mut CpioArchive) -> Result<Vec<String>> {
+    let wanted: Vec<&str> =
+        modules::USED.into_iter().chain(cards.iter().map(|card| card.module)).collect();
+    let base = kernel.base();
+    let mut loaded = Vec::new();
+    for file in modules::files(&base, &kernel.version, &wanted)? {
+        let path = base.join("lib/modules").join(&kernel.version).join(&file);
+        let name = file.rsplit('/').next().unwrap_or(&file);
+        let place = format!("/modules/{}", name.trim_end_matches(".xz"));
+        match name.ends_with(".xz") {
+            true => archive.file(&place, &unpacked(&path)?),
+            false => archive.copy(&path, &place)?,
+        }
+        loaded.push(place);
+    }
+    Ok(loaded)
+}
+
+fn unpacked(path: &Path) -> Result<Vec<u8>> {
+    let output = Command::new("busybox").args(["unxz", "-c"]).arg(path).output();
+    let output = output.context("cannot start busybox")?;
+    anyhow::ensure!(output.status.success(), "cannot unpack {}", path.display());
+    Ok(output.stdout)
+}
+
+fn script(modules: &[String], cards: &[Card], filter: &[String]) -> String {
+    let load: String = modules.iter().map(|path| format!("insmod {path}\n")).collect();
+    let names: Vec<&str> = cards.iter().map(|card| card.name).collect();
+    let skipped: String = cards::missing(cards).map(|name| format!(" --skip {name}")).collect();
+    let options = format!("--show-output --test-threads=1 {}", filter.join(" "));
     format!(
         "#!{BUSYBOX} sh
 {BUSYBOX} mkdir -p /bin /sbin
 {BUSYBOX} --install -s /bin
-export PATH=/usr/sbin:/bin
+export PATH=/usr/sbin:/bin HOME=/root AOP_CARDS='{}'
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
+mount -t tmpfs tmp /tmp
+mount -t tmpfs run /run
 mount -t bpf bpf /sys/fs/bpf
-test -e /veth.ko || unxz /veth.ko.xz
-insmod /veth.ko
-ip link set lo up
+{load}ip link set lo up
 echo \"{BOOTED} $(uname -r)\"
-/kernel-tests --show-output --test-threads=1
-echo \"{DONE} $?\"
+{PROGRAMS}/kernel {options} {SKIPPED}
+kernel=$?
+{PROGRAMS}/cards {options}{skipped}
+echo \"{DONE} $kernel $?\"
 poweroff -f
-"
+",
+        names.join(" ")
     )
 }
 
-/// The tests without debug information: a tenth of the size.
-fn stripped(tests: &Path) -> Result<PathBuf> {
-    let path = folder().join("kernel-tests");
-    run_silent(Command::new("strip").arg("-o").arg(&path).arg(tests))?;
+/// A program without debug information: a tenth of the size.
+fn stripped(program: &Path) -> Result<PathBuf> {
+    let name = program.file_name().context("a program without a name")?;
+    let path = folder().join("stripped").join(name);
+    fs::create_dir_all(folder().join("stripped"))?;
+    run_silent(Command::new("strip").arg("-o").arg(&path).arg(program))?;
     Ok(path)
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::Write,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -12,13 +13,16 @@ use anyhow::{Context, Result};
 
 use super::{
     Kernel,
+    cards::{self, Card},
     initramfs::{BOOTED, DONE},
 };
 use crate::test::Outcome;
 
+pub(super) const QEMU: &str = "qemu-system-x86_64";
+
 /// The time limit from power-on to power-off, with room for other load on this machine. Emulation
 /// is about thirty times slower than the machine itself.
-const DEADLINE: Duration = Duration::from_secs(900);
+const DEADLINE: Duration = Duration::from_secs(1800);
 /// How many lines of the console are shown after a failure.
 const LAST_LINES: usize = 80;
 const PAUSE: Duration = Duration::from_millis(200);
@@ -38,17 +42,26 @@ pub(super) struct Course {
     pub(super) end: String,
 }
 
-pub(super) fn run(kernel: &Kernel, initramfs: &Path) -> Result<Course> {
+pub(super) fn run(kernel: &Kernel, initramfs: &Path, cards: &[Card]) -> Result<Course> {
     let log = kernel.log();
     let console = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-    let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536"]);
-    qemu.args(["-display", "none", "-no-reboot", "-nic", "none", "-serial", "stdio"]);
+    // The network namespace of the cards is gone when QEMU ends.
+    let mut qemu = Command::new("unshare");
+    qemu.args(["--net", "--", "sh", "-c", r#"ip -batch - && exec "$@" </dev/null"#, "sh", QEMU]);
+    qemu.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"]);
+    qemu.args(["-smp", "2", "-m", "2048"]);
+    qemu.args(["-display", "none", "-no-reboot", "-serial", "stdio", "-nodefaults"]);
     qemu.args(["-append", "console=ttyS0 quiet panic=-1 net.ifnames=0"]);
-    qemu.arg("-kernel").arg(kernel.image()).arg("-initrd").arg(initramfs);
-    qemu.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
+    qemu.arg("-kernel").arg(kernel.image()?).arg("-initrd").arg(initramfs);
+    qemu.args(cards::options(cards));
+    qemu.stdin(Stdio::piped()).stdout(console.try_clone()?).stderr(console);
     let started = Instant::now();
-    let mut machine = qemu.spawn().context("cannot start qemu-system-x86_64")?;
+    let mut machine = qemu.spawn().context("cannot start unshare")?;
+    let mut links = machine.stdin.take().context("no input")?;
+    links
+        .write_all(cards::links(cards).as_bytes())
+        .context("cannot make the links of the cards")?;
+    drop(links);
     let booted = watch(&mut machine, &log, started);
     let ended = machine.try_wait().context("lost track of qemu")?.is_some();
     if !ended {

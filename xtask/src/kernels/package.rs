@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{archive::PackageArchive, folder, run_silent};
+use super::{Series, archive::PackageArchive, folder, run_silent};
 
 pub(super) struct Kernel {
     /// The version as `uname -r` prints it.
@@ -16,15 +16,21 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    pub(super) fn image(&self) -> PathBuf {
-        self.unpacked.join("boot").join(format!("vmlinuz-{}", self.version))
+    /// The image. Its place depends on the release.
+    pub(super) fn image(&self) -> Result<PathBuf> {
+        let version = &self.version;
+        let places = [
+            self.unpacked.join("boot").join(format!("vmlinuz-{version}")),
+            self.unpacked.join("usr/lib/modules").join(version).join("vmlinuz"),
+        ];
+        let image = places.into_iter().find(|path| path.is_file());
+        image.with_context(|| format!("{}: no kernel image", self.unpacked.display()))
     }
 
-    /// The file of a module, by its path below `kernel/`. Newer kernels compress their modules.
-    pub(super) fn module(&self, path: &str) -> Option<PathBuf> {
-        let base = self.unpacked.join("lib/modules").join(&self.version).join("kernel");
-        let names = [format!("{path}.ko"), format!("{path}.ko.xz")];
-        names.into_iter().map(|name| base.join(name)).find(|file| file.is_file())
+    /// The folder that contains `lib/modules`.
+    pub(super) fn base(&self) -> PathBuf {
+        let usr = self.unpacked.join("usr");
+        if usr.join("lib/modules").is_dir() { usr } else { self.unpacked.clone() }
     }
 
     pub(super) fn log(&self) -> PathBuf {
@@ -33,43 +39,59 @@ impl Kernel {
 }
 
 /// Fetches the newest kernel of a series: from this machine's package lists, else from those of the
-/// release that has every series. Lists that are missing or outdated are fetched first.
+/// release that has the series. Lists that are missing or outdated are fetched first.
 ///
 /// # Errors
 /// No list has such a kernel, or the package cannot be fetched.
-pub(super) fn fetch(series: &str) -> Result<Kernel> {
+pub(super) fn fetch(series: &Series) -> Result<Kernel> {
+    let release = PackageArchive::of_release(series.release)?;
+    if series.version.is_empty() {
+        // This machine's lists would have an older one.
+        release.update()?;
+        return fetch_from(&release, series)?.with_context(|| {
+            format!("the package lists of {} have no linux-image", release.name())
+        });
+    }
     let machine = PackageArchive::machine();
-    match newest_of(&machine, series)? {
-        Some(package) => match unpack(&machine, &package) {
-            Ok(kernel) => return Ok(kernel),
-            Err(error) => eprintln!("warning: {error:#}; fetching the package lists"),
-        },
-        None => eprintln!("no kernel {series} in the package lists; fetching the lists"),
+    match fetch_from(&machine, series) {
+        Ok(Some(kernel)) => return Ok(kernel),
+        Ok(None) => eprintln!("no kernel {} in the package lists; fetching the lists", series.name),
+        Err(error) => eprintln!("warning: {error:#}; fetching the package lists"),
     }
     machine.update()?;
-    if let Some(package) = newest_of(&machine, series)? {
-        return unpack(&machine, &package);
+    if let Some(kernel) = fetch_from(&machine, series)? {
+        return Ok(kernel);
     }
-    let release = PackageArchive::of_every_series()?;
     release.update()?;
-    let package = newest_of(&release, series)?.with_context(|| {
+    fetch_from(&release, series)?.with_context(|| {
         format!(
-            "neither this machine's package lists nor those of {} have a \
-             linux-image-{series}.*-cloud-amd64",
-            release.name()
+            "neither this machine's package lists nor those of {} have a linux-image-{}*-amd64",
+            release.name(),
+            series.version
         )
-    })?;
-    unpack(&release, &package)
+    })
 }
 
-fn unpack(archive: &PackageArchive, package: &str) -> Result<Kernel> {
-    let version = package.trim_start_matches("linux-image-").to_owned();
-    let kernel = Kernel { unpacked: folder().join(package), version };
-    if !kernel.image().is_file() {
-        download(archive, package, &kernel.unpacked)
-            .with_context(|| format!("cannot fetch the package {package}"))?;
+/// The newest kernel of a series in an archive, if it has one.
+fn fetch_from(archive: &PackageArchive, series: &Series) -> Result<Option<Kernel>> {
+    let names = archive.names("^linux-image-[0-9].*-amd64$")?;
+    let Some(version) = newest(&names, series.version) else { return Ok(None) };
+    let kernel = Kernel { unpacked: folder().join(format!("linux-{version}")), version };
+    if kernel.image().is_err() {
+        // Newer releases put image and modules into packages of their own.
+        let pattern = format!("^linux-(image|binary|modules)-{}$", quoted(&kernel.version));
+        for package in archive.names(&pattern)? {
+            download(archive, &package, &kernel.unpacked)
+                .with_context(|| format!("cannot fetch the package {package}"))?;
+        }
     }
-    Ok(kernel)
+    kernel.image()?;
+    Ok(Some(kernel))
+}
+
+/// A version as a regular expression.
+fn quoted(version: &str) -> String {
+    version.replace('.', "[.]").replace('+', "[+]")
 }
 
 fn download(archive: &PackageArchive, package: &str, to: &Path) -> Result<()> {
@@ -86,20 +108,19 @@ fn download(archive: &PackageArchive, package: &str, to: &Path) -> Result<()> {
     fs::remove_file(file).context("cannot remove the downloaded file")
 }
 
-/// The newest package of a series, such as `linux-image-6.1.0-56-cloud-amd64`. The pattern excludes
-/// the meta-package and the unsigned and debug packages.
-fn newest_of(archive: &PackageArchive, series: &str) -> Result<Option<String>> {
-    let pattern = format!("^linux-image-{}[.][0-9].*-cloud-amd64$", series.replace('.', "[.]"));
-    Ok(newest(&archive.names(&pattern)?))
-}
-
-/// The name with the highest version, compared by its numbers.
-fn newest(names: &[String]) -> Option<String> {
-    let numbers = |name: &String| {
-        let parts = name.split(|letter: char| !letter.is_ascii_digit());
+/// The highest version, compared by its numbers, that begins with `start`: such as
+/// `6.1.0-56-amd64`. Meta-packages, whose versions are shorter, and special kernels are not meant.
+fn newest(packages: &[String], start: &str) -> Option<String> {
+    let numbers = |version: &str| {
+        let parts = version.split(|letter: char| !letter.is_ascii_digit());
         parts.filter_map(|part| part.parse::<u32>().ok()).collect::<Vec<_>>()
     };
-    names.iter().max_by_key(|name| numbers(name)).cloned()
+    let usual = |version: &&str| {
+        let special = version.contains("-cloud-") || version.contains("-rt-");
+        !special && version.split('.').count() > 2 && version.starts_with(start)
+    };
+    let versions = packages.iter().filter_map(|name| name.strip_prefix("linux-image-"));
+    versions.filter(usual).max_by_key(|version| numbers(version)).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -108,12 +129,18 @@ mod tests {
 
     #[test]
     fn versions_are_compared_as_numbers_not_as_text() {
-        let names = ["6.1.0-56", "6.1.0-9", "6.1.0-106"];
-        let names = names.map(|name| format!("linux-image-{name}-cloud-amd64"));
-        assert_eq!(newest(&names).as_deref(), Some("linux-image-6.1.0-106-cloud-amd64"));
-        let names = ["6.12.99+deb12", "6.12.117+deb12"];
-        let names = names.map(|name| format!("linux-image-{name}-cloud-amd64"));
-        assert_eq!(newest(&names).as_deref(), Some("linux-image-6.12.117+deb12-cloud-amd64"));
-        assert_eq!(newest(&[]), None);
+        let names = ["6.1.0-56", "6.1.0-9", "6.1.0-106", "6.12.117+deb12", "6.12.99+deb12"];
+        let names = names.map(|version| format!("linux-image-{version}-amd64"));
+        assert_eq!(newest(&names, "6.1.").as_deref(), Some("6.1.0-106-amd64"));
+        assert_eq!(newest(&names, "6.12.").as_deref(), Some("6.12.117+deb12-amd64"));
+        assert_eq!(newest(&names, "").as_deref(), Some("6.12.117+deb12-amd64"));
+        assert_eq!(newest(&names, "5.").as_deref(), None);
+    }
+
+    #[test]
+    fn meta_packages_and_special_kernels_are_not_meant() {
+        let names = ["6.12-amd64", "6.12.9-cloud-amd64", "6.12.9-rt-amd64", "6.12.8-amd64"];
+        let names = names.map(|version| format!("linux-image-{version}"));
+        assert_eq!(newest(&names, "6.12").as_deref(), Some("6.12.8-amd64"));
     }
 }

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::command;
 
-/// The test targets that need privilege.
-const PRIVILEGED: [&str; 2] = ["kernel", "e2e"];
+/// The test targets that need privilege, or the machine of `kernels`.
+const PRIVILEGED: [&str; 3] = ["kernel", "e2e", "cards"];
 
 /// The names of the test targets that need no privilege.
 pub(crate) fn unprivileged() -> Result<Vec<String>> {

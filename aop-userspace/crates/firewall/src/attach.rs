@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::{
     error::{FirewallError, errno},
     interfaces::LinkInfo,
+    native_mode::{self, Obstacle},
     object,
     pins::{AttachMode, PinnedXdpLink, Pins},
 };
@@ -96,19 +97,24 @@ pub(super) fn attach(
         } else {
             pins.rename(&link, &interface.name)?
         };
-        if acceptable(preference, link.mode) {
-            let mut swap = |link| {
-                let id = program.attach_to_link(link)?;
-                program.take_link(id).map(drop)
-            };
-            let doing = || format!("swap the program on {}", interface.name);
-            swap(adopted).map_err(|error| FirewallError::kernel(doing(), &error))?;
-            return Ok((link.mode, LinkOrigin::Adopted));
+        if acceptable(preference, link.mode) && runs(interface, link.mode) {
+            match swap(program, adopted) {
+                Ok(()) => return Ok((link.mode, LinkOrigin::Adopted)),
+                // The driver allowed a program once, and not any more: with a larger MTU, say.
+                Err(error) if driver_refuses(&error) && preference == AttachPreference::Auto => {}
+                Err(error) if driver_refuses(&error) => {
+                    let obstacle = native_mode::unexplained(interface, errno(&error));
+                    return Err(no_mode(interface, link.mode, obstacle));
+                }
+                Err(error) => {
+                    let doing = format!("swap the program on {}", interface.name);
+                    return Err(FirewallError::kernel(doing, &error));
+                }
+            }
+            detach(interface, pins)?;
+        } else {
+            detach_at_once(&link, adopted, pins)?;
         }
-        // The descriptor is closed last: then the kernel detaches at once; otherwise some time
-        // later.
-        pins.detach(&link)?;
-        drop(adopted);
         replaced = Some(link.mode);
     }
     remove_stale_links(interface, pins)?;
@@ -122,15 +128,41 @@ pub(super) fn attach(
     for mode in modes {
         match attach_fresh(program, interface, *mode, pins) {
             Ok(()) => return Ok((*mode, origin)),
-            Err(error @ FirewallError::ModeRefused { .. }) => refused = Some(error),
+            Err(error @ FirewallError::ModeRefused { .. }) => {
+                if modes.len() > 1 {
+                    tracing::info!("{error}");
+                }
+                refused = Some(error);
+            }
             Err(error) => return Err(error),
         }
     }
     // The old mode is better than no program at all.
-    if let Some(mode) = replaced {
+    if let Some(mode) = replaced.filter(|mode| runs(interface, *mode)) {
         attach_fresh(program, interface, mode, pins)?;
     }
     Err(refused.unwrap_or(FirewallError::NoObject))
+}
+
+/// Puts the program in the place of the one that `link` attaches.
+fn swap(program: &mut Xdp, link: XdpLink) -> Result<(), ProgramError> {
+    let id = program.attach_to_link(link)?;
+    program.take_link(id).map(drop)
+}
+
+/// Detaches aop's program from the interface; whether there was one.
+pub(super) fn detach(interface: &LinkInfo, pins: &Pins) -> Result<bool, FirewallError> {
+    match adoptable(interface, pins)? {
+        Some((link, open)) => detach_at_once(&link, open, pins).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// The descriptor is closed last: then the kernel detaches at once; otherwise some time later.
+fn detach_at_once(link: &PinnedXdpLink, open: XdpLink, pins: &Pins) -> Result<(), FirewallError> {
+    pins.detach(link)?;
+    drop(open);
+    Ok(())
 }
 
 fn acceptable(preference: AttachPreference, mode: AttachMode) -> bool {
@@ -139,6 +171,11 @@ fn acceptable(preference: AttachPreference, mode: AttachMode) -> bool {
         AttachPreference::Native => mode == AttachMode::Native,
         AttachPreference::Generic => mode == AttachMode::Generic,
     }
+}
+
+/// Whether packets reach a program that is attached in this mode.
+pub(super) fn runs(interface: &LinkInfo, mode: AttachMode) -> bool {
+    mode == AttachMode::Generic || native_mode::unreported(interface).is_none()
 }
 
 /// The pinned link that is attached to `interface` now, if there is one.
@@ -187,17 +224,28 @@ fn attach_fresh(
         AttachMode::Native => XdpMode::Driver,
         AttachMode::Generic => XdpMode::Skb,
     };
-    let id = program
-        .attach_to_if_index(interface.index, xdp_mode)
-        .map_err(|error| refused(interface, mode, &error))?;
+    if mode == AttachMode::Native
+        && let Some(obstacle) = native_mode::unreported(interface)
+    {
+        return Err(no_mode(interface, mode, obstacle));
+    }
+    let id = match program.attach_to_if_index(interface.index, xdp_mode) {
+        Ok(id) => id,
+        Err(error) => {
+            let obstacle = || match mode {
+                AttachMode::Native => native_mode::reported(program, interface, errno(&error)),
+                AttachMode::Generic => Obstacle { reason: error.to_string(), cure: None },
+            };
+            return Err(refused(interface, mode, &error, obstacle));
+        }
+    };
     let doing = || format!("attach to {}", interface.name);
     let link = program.take_link(id).map_err(|error| FirewallError::kernel(doing(), &error))?;
     // On a kernel without XDP links, aya falls back to netlink. That cannot be pinned, and the
     // program would be detached with the daemon.
-    let link = FdLink::try_from(link).map_err(|_| FirewallError::ModeRefused {
-        interface: interface.name.clone(),
-        mode: mode.name(),
-        error: "the kernel offers no BPF link for it".to_owned(),
+    let link = FdLink::try_from(link).map_err(|_| {
+        let reason = "the kernel offers no BPF link for it".to_owned();
+        no_mode(interface, mode, Obstacle { reason, cure: None })
     })?;
     let path = pins.link(&PinnedXdpLink { mode, interface: interface.name.clone() });
     link.pin(&path)
@@ -208,20 +256,35 @@ fn attach_fresh(
 /// ENOTSUPP of the kernel, which some drivers return in place of EOPNOTSUPP.
 const NOTSUPP: Errno = Errno::from_raw_os_error(524);
 
-fn refused(interface: &LinkInfo, mode: AttachMode, error: &ProgramError) -> FirewallError {
+/// Whether the driver does not allow the program.
+fn driver_refuses(error: &ProgramError) -> bool {
+    matches!(errno(error), Some(Errno::OPNOTSUPP | NOTSUPP | Errno::INVAL | Errno::RANGE))
+}
+
+fn no_mode(interface: &LinkInfo, mode: AttachMode, obstacle: Obstacle) -> FirewallError {
+    let Obstacle { reason, cure } = obstacle;
+    FirewallError::ModeRefused {
+        interface: interface.name.clone(),
+        mode: mode.name(),
+        reason,
+        cure,
+    }
+}
+
+fn refused(
+    interface: &LinkInfo,
+    mode: AttachMode,
+    error: &ProgramError,
+    obstacle: impl FnOnce() -> Obstacle,
+) -> FirewallError {
     match errno(error) {
         // The kernel refuses a port of a bond or team, too, whose upper device has a program.
         Some(Errno::EXIST) if interface.program.is_none() => {
             FirewallError::UpperHasProgram { interface: interface.name.clone() }
         }
         Some(Errno::BUSY | Errno::EXIST) => foreign(interface, describe(interface.program)),
-        Some(
-            Errno::OPNOTSUPP | NOTSUPP | Errno::INVAL | Errno::RANGE | Errno::NOMEM | Errno::NOSPC,
-        ) => FirewallError::ModeRefused {
-            interface: interface.name.clone(),
-            mode: mode.name(),
-            error: errno(error).map_or_else(|| error.to_string(), |errno| errno.to_string()),
-        },
+        Some(Errno::NOMEM | Errno::NOSPC) => no_mode(interface, mode, obstacle()),
+        Some(_) if driver_refuses(error) => no_mode(interface, mode, obstacle()),
         Some(_) | None => FirewallError::kernel(format!("attach to {}", interface.name), error),
     }
 }
@@ -256,7 +319,9 @@ mod tests {
         let interface = LinkInfo { program, ..LinkInfo::card("eth0", 2) };
         let io_error = io::Error::from_raw_os_error(errno);
         let error = SyscallError { call: "bpf_link_create", io_error };
-        refused(&interface, AttachMode::Native, &ProgramError::SyscallError(error))
+        let error = ProgramError::SyscallError(error);
+        let obstacle = || Obstacle { reason: "a test".to_owned(), cure: None };
+        refused(&interface, AttachMode::Native, &error, obstacle)
     }
 
     #[test]

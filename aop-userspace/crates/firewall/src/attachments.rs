@@ -13,7 +13,7 @@ use super::{
     PacketLog,
     attach::{self, LinkOrigin, Owner},
     error::FirewallError,
-    interfaces::LinkInfo,
+    interfaces::{self, LinkInfo},
     maps::Maps,
     object,
     pins::Pins,
@@ -61,14 +61,54 @@ impl Attachments {
 
     /// Attaches the loaded program to its interface.
     pub(super) fn attach(&mut self, interface: &LinkInfo) -> Result<(), FirewallError> {
-        let Some(attachment) = self.programs.get_mut(&interface.name) else { return Ok(()) };
-        let program = object::xdp(&mut attachment.program)?;
-        let (mode, origin) = attach::attach(program, interface, self.preference, &self.pins)?;
-        if origin == LinkOrigin::Fresh {
+        let attached = match self.attach_one(interface) {
+            Err(refused @ FirewallError::UpperHasProgram { .. }) => {
+                self.attach_below_ours(interface, refused)
+            }
+            other => other,
+        };
+        if attached? == Some(LinkOrigin::Fresh) {
             self.fresh.insert(interface.name.clone());
         }
-        tracing::info!(interface = interface.name, attach = mode.name(), "guarding");
         Ok(())
+    }
+
+    fn attach_one(&mut self, interface: &LinkInfo) -> Result<Option<LinkOrigin>, FirewallError> {
+        let Some(attachment) = self.programs.get_mut(&interface.name) else { return Ok(None) };
+        let program = object::xdp(&mut attachment.program)?;
+        let (mode, origin) = attach::attach(program, interface, self.preference, &self.pins)?;
+        tracing::info!(interface = interface.name, attach = mode.name(), "guarding");
+        Ok(Some(origin))
+    }
+
+    /// Attaches to an interface below others. The kernel attaches there only while none above has a
+    /// program, so the virtual interfaces lose theirs one by one, until it does, and get them
+    /// again.
+    fn attach_below_ours(
+        &mut self,
+        interface: &LinkInfo,
+        refused: FirewallError,
+    ) -> Result<Option<LinkOrigin>, FirewallError> {
+        let here = interfaces::list().map_err(FirewallError::Netlink)?;
+        let above = |other: &&LinkInfo| {
+            let virtually = other.devices.is_empty() && other.name != interface.name;
+            virtually && other.program.is_some() && self.programs.contains_key(&other.name)
+        };
+        let candidates: Vec<LinkInfo> = here.iter().filter(above).cloned().collect();
+        let (mut attached, mut detached) = (Err(refused), Vec::new());
+        for other in candidates {
+            if attach::detach(&other, &self.pins)? {
+                detached.push(LinkInfo { program: None, ..other });
+                attached = self.attach_one(interface);
+            }
+            if !matches!(attached, Err(FirewallError::UpperHasProgram { .. })) {
+                break;
+            }
+        }
+        for other in &detached {
+            self.attach_one(other)?;
+        }
+        attached
     }
 
     /// A change begins, which [`Attachments::undo`] may undo.
@@ -117,7 +157,11 @@ impl Attachments {
         check(interface)?;
         match attach::owner(interface, &self.pins)? {
             Owner::Foreign(program) => Err(attach::foreign(interface, program)),
-            Owner::Ours(link) if link.interface == interface.name => Ok(()),
+            Owner::Ours(link)
+                if link.interface == interface.name && attach::runs(interface, link.mode) =>
+            {
+                Ok(())
+            }
             Owner::Ours(_) | Owner::None => {
                 self.load(&interface.name, maps)?;
                 self.attach(interface)

@@ -8,7 +8,7 @@ use super::{
     interfaces,
     interfaces_wanted::WantedInterfaces,
     pins::PinnedXdpLink,
-    start::{MissingInterface, check, each, present},
+    start::{MissingInterface, check, each, lowest_first, present},
 };
 
 impl Firewall {
@@ -68,7 +68,7 @@ impl Firewall {
         let (maps, attachments) = (&mut self.maps, &mut self.attachments);
         let present = each(present, &wanted, |it| check(it, &self.pins))?;
         let present = each(present, &wanted, |it| attachments.load(&it.name, maps))?;
-        each(present, &wanted, |it| attachments.attach(it))?;
+        each(lowest_first(present), &wanted, |it| attachments.attach(it))?;
         Ok(wanted)
     }
 }

@@ -40,15 +40,16 @@ pub enum FirewallError {
     )]
     ForeignProgram { interface: String, program: String },
     #[error(
-        "interface {interface:?} is a port of a bond or team that has an XDP program: guard the \
-         bond or team in its place (firewall.interfaces), or stop the owner of that program"
+        "interface {interface:?} is below one that has an XDP program, such as a bond, and then the \
+         kernel allows none here: guard the upper interface in its place (firewall.interfaces), or \
+         stop the owner of that program"
     )]
     UpperHasProgram { interface: String },
     #[error(
-        "interface {interface:?} does not support the {mode} XDP mode: {error}; \
-         set firewall.attach = \"auto\" or \"generic\""
+        "interface {interface:?} does not support the {mode} XDP mode: {reason}. {}set \
+         firewall.attach = \"auto\"", cure.as_ref().map_or(String::new(), |it| format!("Run {it}, or "))
     )]
-    ModeRefused { interface: String, mode: &'static str, error: String },
+    ModeRefused { interface: String, mode: &'static str, reason: String, cure: Option<String> },
     #[error("no firewall is loaded: {} holds no pins. `aop run` loads one", .0.display())]
     NotLoaded(PathBuf),
     #[error(

@@ -74,7 +74,8 @@ pub fn start_interfaces(config: &Interfaces) -> Result<Vec<StartInterface>, Fire
 }
 
 fn interface(link: LinkInfo, addresses: &[LocalAddress]) -> HostInterface {
-    let LinkInfo { name, index, up, ethernet, loopback, kind, controller, parent, program } = link;
+    let LinkInfo { name, index, up, ethernet, loopback, kind, controller, parent, program, .. } =
+        link;
     let own = addresses.iter().filter(|it| it.interface == index && it.global);
     let addresses = own.map(|it| it.address).collect();
     HostInterface {

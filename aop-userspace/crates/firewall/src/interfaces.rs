@@ -35,6 +35,16 @@ pub(super) struct LinkInfo {
     pub(super) parent: Option<u32>,
     /// The kernel's id of its XDP program.
     pub(super) program: Option<u32>,
+    pub(super) mtu: u32,
+    /// The device that it belongs to, or the devices of its ports; none if it is virtual.
+    pub(super) devices: Vec<ParentDevice>,
+}
+
+/// A device on a bus, such as `0000:00:03.0` on `pci`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ParentDevice {
+    pub(super) bus: String,
+    pub(super) name: String,
 }
 
 /// The kind of an interface, as far as it matters where packets come from.
@@ -57,13 +67,26 @@ pub enum LinkKind {
 /// All interfaces of this network namespace.
 pub(super) fn list() -> io::Result<Vec<LinkInfo>> {
     let answers = dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
-    Ok(answers
-        .into_iter()
-        .filter_map(|answer| match answer {
-            RouteNetlinkMessage::NewLink(link) => interface(link),
-            _ => None,
-        })
-        .collect())
+    let links = answers.into_iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewLink(link) => interface(link),
+        _ => None,
+    });
+    let mut links: Vec<LinkInfo> = links.collect();
+    add_devices_of_ports(&mut links);
+    Ok(links)
+}
+
+/// A bond attaches a program to its ports.
+fn add_devices_of_ports(links: &mut [LinkInfo]) {
+    let ports: Vec<(u32, ParentDevice)> = links
+        .iter()
+        .filter_map(|link| Some((link.controller?, link)))
+        .flat_map(|(controller, link)| link.devices.iter().map(move |it| (controller, it.clone())))
+        .collect();
+    for (controller, device) in ports {
+        let controllers = links.iter_mut().filter(|link| link.index == controller);
+        controllers.for_each(|link| link.devices.push(device.clone()));
+    }
 }
 
 /// The indices of the interfaces with a default route, of either family and in any table.
@@ -141,6 +164,7 @@ fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
 fn interface(link: LinkMessage) -> Option<LinkInfo> {
     let (mut name, mut program, mut controller, mut lower) = (None, None, None, None);
     let (mut kind, mut unpacked, mut elsewhere) = (LinkKind::Other, false, false);
+    let (mut mtu, mut bus, mut device) = (0, None, None);
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text),
@@ -148,6 +172,9 @@ fn interface(link: LinkMessage) -> Option<LinkInfo> {
             LinkAttribute::Controller(index) => controller = Some(index).filter(|it| *it != 0),
             LinkAttribute::Link(index) => lower = Some(index),
             LinkAttribute::LinkNetNsId(_) => elsewhere = true,
+            LinkAttribute::Mtu(bytes) => mtu = bytes,
+            LinkAttribute::ParentDevName(text) => device = Some(text),
+            LinkAttribute::ParentDevBusName(text) => bus = Some(text),
             LinkAttribute::LinkInfo(infos) => {
                 unpacked = infos.iter().any(gets_frames_unchanged);
                 kind = infos.iter().find_map(link_kind).unwrap_or(LinkKind::Other);
@@ -165,7 +192,20 @@ fn interface(link: LinkMessage) -> Option<LinkInfo> {
     let up = link.header.flags.contains(LinkFlags::Up);
     let index = link.header.index;
     let parent = lower.filter(|other| *other != index && *other != 0 && !elsewhere && unpacked);
-    Some(LinkInfo { name: name?, index, up, ethernet, loopback, kind, controller, parent, program })
+    let device = bus.zip(device).map(|(bus, name)| ParentDevice { bus, name });
+    Some(LinkInfo {
+        name: name?,
+        index,
+        up,
+        ethernet,
+        loopback,
+        kind,
+        controller,
+        parent,
+        program,
+        mtu,
+        devices: device.into_iter().collect(),
+    })
 }
 
 /// Whether the interface below carries the frames of this one unchanged. The other end of a veth
@@ -245,6 +285,8 @@ impl LinkInfo {
             controller: None,
             parent: None,
             program: None,
+            mtu: 1500,
+            devices: Vec::new(),
         }
     }
 }
@@ -252,6 +294,20 @@ impl LinkInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bond_has_the_devices_of_its_ports() {
+        let device = |name: &str| ParentDevice { bus: "pci".to_owned(), name: name.to_owned() };
+        let port = |name: &str, index| LinkInfo {
+            controller: Some(9),
+            devices: vec![device(name)],
+            ..LinkInfo::card(name, index)
+        };
+        let mut links = [LinkInfo::card("bond0", 9), port("a", 1), port("b", 2)];
+        add_devices_of_ports(&mut links);
+        assert_eq!(links[0].devices, [device("a"), device("b")]);
+        assert_eq!(links[1].devices, [device("a")]);
+    }
 
     #[test]
     fn the_parent_of_a_vlan_is_reported_and_that_of_a_tunnel_is_not() {

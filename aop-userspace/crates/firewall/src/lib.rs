@@ -23,6 +23,7 @@ mod lookup_table;
 mod maps;
 mod migration;
 mod modes;
+mod native_mode;
 mod netlink;
 mod nexthops;
 mod object;

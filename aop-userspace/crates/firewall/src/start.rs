@@ -158,7 +158,7 @@ impl Firewall {
         if origin == MapsOrigin::Created {
             maps.apply(&next)?;
         }
-        let attached = each(present, &wanted, |it| attachments.attach(it));
+        let attached = each(lowest_first(present), &wanted, |it| attachments.attach(it));
         let applied = attached.and_then(|_| match origin {
             MapsOrigin::Created => Ok(()),
             MapsOrigin::Adopted => maps.apply(&next),
@@ -275,6 +275,13 @@ pub(super) fn present(
     // If slots are scarce, the interfaces that matter most get them.
     present.sort_by_key(|interface| wanted.may_skip(&interface.name));
     Ok(present)
+}
+
+/// The order in which programs are attached: the kernel refuses one below an interface that has
+/// one. An interface is made after those below it, and the kernel numbers them in this order.
+pub(super) fn lowest_first(mut interfaces: Vec<LinkInfo>) -> Vec<LinkInfo> {
+    interfaces.sort_by_key(|interface| interface.index);
+    interfaces
 }
 
 /// Calls `act` for each interface, and returns those for which it succeeds. If `auto` chose them,

@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::{Answered, FIRST, Shape, from_port, scene};
+use crate::packet_socket::{PacketSocket, TcpReply, hardware_address};
+use crate::{IpVersion, Lab};
 use anyhow::{Context, Result, ensure};
 use aop_packets::Scene;
 use aop_packets::build::{Ip, Ipv4, Ipv6, Tcp};
-use aop_tests::packet_socket::{PacketSocket, TcpReply, hardware_address};
-use aop_tests::{IpVersion, Lab};
 
-use super::Answered;
-use super::shapes::{FIRST, Shape, from_port, scene};
-use crate::stage::SOON;
-
+/// How long an answer to a SYN may take.
+const SOON: Duration = Duration::from_secs(5);
 /// The source ports of the SYNs that show that the link works.
 const FIRST_PROBE: u16 = 10_000;
 /// The shortest frame that an interface accepts: an Ethernet header.
@@ -21,31 +20,9 @@ const SHORTEST: usize = 14;
 /// The number of shapes that are sent before replies are read.
 const BATCH: usize = 32;
 
-/// Sends every shape to the origin and returns the replies of port 443.
-pub(super) fn answers(lab: &Lab, shapes: &[Shape]) -> Result<BTreeSet<Answered>> {
-    let link = OriginLink::open(lab)?;
-    let mut answered = BTreeSet::new();
-    let mut note = |answers: Vec<TcpReply>| {
-        let ours = answers.into_iter().filter(|answer| answer.port == 443);
-        let numbered = ours.filter_map(|answer| Some((answer.to.checked_sub(FIRST)?, answer.kind)));
-        answered.extend(numbered.map(|(index, kind)| (usize::from(index), kind)));
-    };
-    link.probe(FIRST_PROBE)?;
-    for batch in shapes.chunks(BATCH) {
-        for frame in batch.iter().flat_map(|shape| &shape.frames) {
-            if frame.len() >= SHORTEST {
-                link.send(frame)?;
-            }
-        }
-        note(link.answers(Duration::from_millis(1))?);
-    }
-    note(link.probe(FIRST_PROBE + 1)?);
-    note(link.answers(Duration::from_millis(200))?);
-    Ok(answered)
-}
-
 /// The link between router and origin, from the end of the router.
-struct OriginLink {
+#[derive(Debug)]
+pub struct OriginLink {
     socket: PacketSocket,
     /// The hardware addresses: of the origin, then of the router.
     addresses: [[u8; 6]; 2],
@@ -54,15 +31,42 @@ struct OriginLink {
 }
 
 impl OriginLink {
-    fn open(lab: &Lab) -> Result<Self> {
-        let origin = hardware_address(lab.origin(), "eth0")?;
-        let router = hardware_address(lab.router(), "origin")?;
+    /// The link between an interface of the origin and one of the router.
+    ///
+    /// # Errors
+    /// When there is no such interface, or the kernel refuses a packet socket.
+    pub fn between(lab: &Lab, near: &str, far: &str) -> Result<Self> {
+        let origin = hardware_address(lab.origin(), near)?;
+        let router = hardware_address(lab.router(), far)?;
         Ok(Self {
-            socket: PacketSocket::open(lab.router(), "origin")?,
+            socket: PacketSocket::open(lab.router(), far)?,
             addresses: [origin, router],
             origin: IpVersion::BOTH.map(|family| lab.origin_at(family, 443).ip()),
             scene: scene(lab)?,
         })
+    }
+
+    /// Sends every shape to the origin and returns the replies of port 443.
+    pub(super) fn answers_to(&self, shapes: &[Shape]) -> Result<BTreeSet<Answered>> {
+        let mut answered = BTreeSet::new();
+        let mut note = |answers: Vec<TcpReply>| {
+            let ours = answers.into_iter().filter(|answer| answer.port == 443);
+            let numbered =
+                ours.filter_map(|answer| Some((answer.to.checked_sub(FIRST)?, answer.kind)));
+            answered.extend(numbered.map(|(index, kind)| (usize::from(index), kind)));
+        };
+        self.probe(FIRST_PROBE)?;
+        for batch in shapes.chunks(BATCH) {
+            for frame in batch.iter().flat_map(|shape| &shape.frames) {
+                if frame.len() >= SHORTEST {
+                    self.send(frame)?;
+                }
+            }
+            note(self.answers(Duration::from_millis(1))?);
+        }
+        note(self.probe(FIRST_PROBE + 1)?);
+        note(self.answers(Duration::from_millis(200))?);
+        Ok(answered)
     }
 
     fn send(&self, frame: &[u8]) -> Result<()> {

@@ -1,0 +1,170 @@
+//! Interfaces on top of a virtio card, which the kernels of distributions have.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use aop_tests::{IpVersion, Lab, TestDaemon, TestUpstream};
+use serde_json::Value;
+
+use crate::card::Card;
+use crate::guarded::{config, edge_is_served, is_guarded, measured};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An arrangement of interfaces between origin and router.
+struct Stack {
+    /// The MTU of the card.
+    mtu: u16,
+    /// The `ip -batch` lines of each side, before addresses are added.
+    origin: &'static str,
+    router: &'static str,
+    /// The interfaces that get the addresses.
+    near: &'static str,
+    far: &'static str,
+    /// The guarded interfaces, with their modes.
+    guarded: &'static [(&'static str, &'static str)],
+}
+
+fn claim(stack: &Stack) {
+    let card = Card { name: "virtio", driver: "virtio_net" };
+    let link = [stack.near, stack.far];
+    let judged = card.lab(stack.mtu).and_then(|lab| {
+        arrange(&lab, stack)?;
+        let table = measured(&lab, link)?;
+        let _listener = TestUpstream::listening(&lab, "[::]:443")?;
+        let daemon = TestDaemon::start(&lab, &config(&lab))?;
+        let attached = attached(&daemon)?;
+        println!("{attached:?}");
+        let expected = stack.guarded.iter().map(|(name, mode)| ((*name).into(), (*mode).into()));
+        ensure!(attached == expected.collect::<Vec<(String, String)>>(), "{}", daemon.log());
+        is_guarded(&lab, &table, link)?;
+        edge_is_served(&lab)
+    });
+    judged.unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+/// Moves the addresses of the link to interfaces on top of it.
+fn arrange(lab: &Lab, stack: &Stack) -> Result<()> {
+    let Stack { origin, router, near, far, .. } = stack;
+    lab.origin().ip(&format!(
+        "address flush dev eth0 scope global\n{origin}link set {near} up\n\
+         address add 203.0.113.10/24 dev {near}\n\
+         address add 2001:db8:0:10::10/64 dev {near} nodad\n\
+         route replace default via 203.0.113.1 dev {near}\n\
+         route replace default via 2001:db8:0:10::1 dev {near}\n"
+    ))?;
+    lab.router().ip(&format!(
+        "address flush dev origin scope global\n{router}link set {far} up\n\
+         address add 203.0.113.1/24 dev {far}\n\
+         address add 2001:db8:0:10::1/64 dev {far} nodad\n"
+    ))
+}
+
+/// The guarded interfaces, with their modes.
+fn attached(daemon: &TestDaemon) -> Result<Vec<(String, String)>> {
+    let status = daemon.status()?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let interfaces = status.json()["interfaces"].as_array().cloned().unwrap_or_default();
+    Ok(interfaces.iter().map(|one| (text(&one["name"]), text(&one["attach"]))).collect())
+}
+
+#[test]
+fn a_vlan() {
+    claim(&Stack {
+        mtu: 1500,
+        origin: "link add link eth0 name eth0.5 type vlan id 5\n",
+        router: "link add link origin name origin.5 type vlan id 5\n",
+        near: "eth0.5",
+        far: "origin.5",
+        guarded: &[("eth0", "native")],
+    });
+}
+
+#[test]
+fn a_bond() {
+    claim(&Stack {
+        mtu: 1500,
+        origin: "link add bond0 type bond mode active-backup\n\
+                 link set eth0 down\nlink set eth0 master bond0\n",
+        router: "",
+        near: "bond0",
+        far: "origin",
+        guarded: &[("bond0", "native")],
+    });
+}
+
+#[test]
+fn a_bridge() {
+    claim(&Stack {
+        mtu: 1500,
+        origin: "link add br0 type bridge\nlink set eth0 master br0\n",
+        router: "",
+        near: "br0",
+        far: "origin",
+        guarded: &[("br0", "generic")],
+    });
+}
+
+#[test]
+fn a_macvlan() {
+    claim(&Stack {
+        mtu: 1500,
+        origin: "link add link eth0 name mac0 type macvlan mode bridge\n",
+        router: "",
+        near: "mac0",
+        far: "origin",
+        guarded: &[("eth0", "native")],
+    });
+}
+
+#[test]
+fn a_vxlan() {
+    claim(&Stack {
+        mtu: 1600,
+        origin: "address add 10.9.0.1/24 dev eth0\n\
+                 link add vx0 type vxlan id 7 local 10.9.0.1 remote 10.9.0.2 dstport 4789 dev eth0\n",
+        router: "address add 10.9.0.2/24 dev origin\n\
+                 link add vx0 type vxlan id 7 local 10.9.0.2 remote 10.9.0.1 dstport 4789 dev origin\n",
+        near: "vx0",
+        far: "vx0",
+        guarded: &[("eth0", "native"), ("vx0", "generic")],
+    });
+}
+
+/// The interfaces of tunnels without an Ethernet header cannot be guarded. Status and doctor name
+/// each, and a packet that comes through one is not judged.
+#[test]
+fn tunnels_without_an_ethernet_header() {
+    let card = Card { name: "virtio", driver: "virtio_net" };
+    let judged = card.lab(1500).and_then(|lab| {
+        let tunnel = |local, remote, dev| {
+            format!(
+                "address add {local}/24 dev {dev}\n\
+                 link add gre1 type gre local {local} remote {remote} dev {dev}\n\
+                 link set gre1 up\n"
+            )
+        };
+        let origin = tunnel("10.9.0.1", "10.9.0.2", "eth0");
+        lab.origin().ip(&format!(
+            "{origin}address add 10.10.0.1/24 dev gre1\n\
+             link add wg0 type wireguard\naddress add 10.11.0.1/24 dev wg0\nlink set wg0 up\n"
+        ))?;
+        lab.router().ip(&tunnel("10.9.0.2", "10.9.0.1", "origin"))?;
+        let _listener = TestUpstream::listening(&lab, "[::]:443")?;
+        let daemon = TestDaemon::start(&lab, &config(&lab))?;
+        let screen = daemon.must_run("status")?;
+        println!("{screen}");
+        ensure!(screen.contains("on 1 of 3: gre1 and 1 more cannot be guarded"), "{screen}");
+        let stranger = || lab.stranger().connect(lab.origin_at(IpVersion::V4, 443), SECOND);
+        ensure!(stranger().is_err(), "a stranger is served over the card");
+        lab.router().ip("route add 203.0.113.10/32 dev gre1\n")?;
+        ensure!(stranger().is_ok(), "this packet does not come through the tunnel");
+        let report = daemon.verb(&["doctor"])?.text();
+        println!("{report}");
+        for name in ["gre1", "wg0"] {
+            ensure!(report.contains(name), "doctor does not name {name}");
+        }
+        Ok(())
+    });
+    judged.unwrap_or_else(|error| panic!("{error:#}"));
+}
