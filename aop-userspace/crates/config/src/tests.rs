@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::Config;
 
 mod documents;
+mod refusals;
 
 /// The parts that the shortest configuration with a terminator has.
 pub(crate) const LISTENER: &str = "[[listener]]\nbind = [\"0.0.0.0:443\"]\n";
