@@ -6,6 +6,7 @@ use crate::Config;
 
 mod documents;
 mod refusals;
+mod warnings;
 
 /// The parts that the shortest configuration with a terminator has.
 pub(crate) const LISTENER: &str = "[[listener]]\nbind = [\"0.0.0.0:443\"]\n";
