@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use crate::Config;
+use crate::{Config, SiteConfig};
 
 mod documents;
+mod files;
+mod lookups;
 mod refusals;
+mod values;
 mod warnings;
 
 /// The parts that the shortest configuration with a terminator has.
@@ -17,4 +20,10 @@ pub(crate) const SITE: &str = "[[site]]\nhosts = [\"example.org\"]\ncertificate 
 /// Reads `text` as the content of `aop.toml`.
 pub(crate) fn read(text: &str) -> Result<Config, String> {
     Config::parse(Path::new("aop.toml"), text).map_err(|error| error.to_string())
+}
+
+/// The only site, if it has these further lines.
+pub(crate) fn site_with(lines: &str) -> Result<SiteConfig, String> {
+    let config = read(&format!("{LISTENER}{SITE}{lines}"))?;
+    Ok(config.live.sites.into_iter().next().expect("a site"))
 }
